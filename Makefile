@@ -1,0 +1,58 @@
+# make run    start the demo: web pages, workers and the sandbox mailbox
+# make test   run the tests (ARGS="tests/mail -x" picks some)
+# make check  what a change must pass beside its tests
+# make pins   compile the pinned requirements anew (needs uv)
+#
+# All but the last need only make and a Python of 3.11 or newer.
+
+VENV ?= .venv
+PYTHON = $(VENV)/bin/python
+CANDIDATES = $(PYTHON3) python3 python3.14 python3.13 python3.12 python3.11
+INSTALL = $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
+
+.PHONY: run test check pins
+.DELETE_ON_ERROR:
+
+run: $(VENV)/.product
+	@exec $(PYTHON) manage.py demo --with-parent
+
+test: $(VENV)/.dev
+	@exec $(PYTHON) -m pytest -n auto --dist loadfile $(ARGS)
+
+check: $(VENV)/.dev
+	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PYTHON) manage.py makemigrations --check --dry-run
+	BASE_URL=https://mail.example.com $(PYTHON) manage.py check --deploy --fail-level WARNING
+
+pins:
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements.in -o requirements.txt
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+
+# A name on the PATH proves nothing (it may be a shim that fails, or too old), so each candidate is tried.
+# Debian ships python3 without ensurepip, which venv needs.
+$(PYTHON):
+	@for name in $(CANDIDATES); do \
+	    "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && python=$$name && break; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "Brilliance needs Python 3.11 or newer. Install one, or name it: make $(MAKECMDGOALS) PYTHON3=/path/to/python3" >&2; exit 1; \
+	fi; \
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	    echo "This Python cannot make virtual environments. On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; \
+	fi; \
+	echo "Making the virtual environment in $(VENV) ..."; \
+	"$$python" -m venv "$(VENV)" || { rm -rf "$(VENV)"; echo "The virtual environment could not be made in $(VENV); Python's message above says why." >&2; exit 1; }
+
+# ensurepip repairs an environment whose making was interrupted.
+$(VENV)/.product: requirements.txt | $(PYTHON)
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip --default-pip >/dev/null
+	@echo "Installing the packages of requirements.txt ..."
+	@$(INSTALL) -r requirements.txt && touch $@
+
+$(VENV)/.dev: requirements-dev.txt | $(PYTHON)
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip --default-pip >/dev/null
+	@echo "Installing the packages of requirements-dev.txt ..."
+	@$(INSTALL) -r requirements-dev.txt && touch $@ $(VENV)/.product
