@@ -1,0 +1,1 @@
+"""The rules of Internet mail as plain functions and frozen values: no Django, no socket, no clock."""

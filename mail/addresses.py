@@ -1,0 +1,410 @@
+"""Mailboxes, addresses and host names: what is accepted, and the keys they are compared by.
+
+Nothing here asks DNS: whether a domain exists and takes mail is looked up elsewhere. The profile is that of
+RFC 5321 and 6531 (dot-atoms, quoted local parts, UTF-8), without what people only ever type by mistake:
+comments, address literals, domains without a dot.
+"""
+
+import functools
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import idna
+from email_validator import EmailNotValidError, validate_email
+
+from mail.suffixes import is_public_suffix
+
+LOCAL_OCTETS = 64  # RFC 5321 section 4.5.3.1.1.
+ADDRESS_OCTETS = 254  # A path is 256 octets with its angle brackets (section 4.5.3.1.3).
+DOMAIN_OCTETS = 253  # What DNS can carry of the 255 of section 4.5.3.1.2.
+NAME_CHARACTERS = 150
+
+_BLANKS = " \t\u00a0\u3000"  # Trimmed. Line ends are not: an address that spans lines is refused.
+_JOINERS = str.maketrans("", "", "\u200c\u200d")  # Invisible, but Persian, Hindi and emoji need them in names.
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
+_HOST_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # Container names may have underscores.
+_HOST = re.compile(rf"(?:{_HOST_LABEL}\.)*{_HOST_LABEL}")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+# The form of nearly every address: 7-bit, no quotes, no A-label, a top-level domain that ends in a letter.
+_PLAIN = re.compile(
+    rf"(?=.{{1,{LOCAL_OCTETS}}}@.{{1,{DOMAIN_OCTETS}}}\Z)(?!.*@(?:.*\.)?[Xx][Nn]--)"
+    rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+(?:[A-Za-z0-9](?:[A-Za-z0-9-]{{0,61}}))?[A-Za-z]\Z"
+)
+_ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[BbQq]\?[^?\s]*\?=")
+_NUMERIC_LABEL = re.compile(r"(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
+
+# RFC 6761 and RFC 2606: promised never to exist, so no mail can reach them.
+_RESERVED = ("test", "invalid", "example", "localhost", "example.com", "example.net", "example.org")
+_LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
+
+
+class AddressInvalid(ValueError):
+    """An address, name or host that cannot be used; its text is a sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A name and an address, as in a From header; the name may be empty."""
+
+    name: str
+    address: str
+
+    def __post_init__(self) -> None:
+        """Refuse what could end a header line, however the mailbox was made."""
+        _refuse_invisible(self.name.translate(_JOINERS))
+        _refuse_invisible(self.address)
+
+    def __str__(self) -> str:
+        """Return the form people read and type; :func:`parse_mailbox` reads it back. Headers need encoding."""
+        if not self.name:
+            return self.address
+        if re.search(r'[<>",;@\\]', self.name):
+            escaped = re.sub(r'(["\\])', r"\\\1", self.name)
+            return f'"{escaped}" <{self.address}>'
+        return f"{self.name} <{self.address}>"
+
+
+# Mailboxes
+
+
+def parse_mailbox(text: str) -> Mailbox:
+    """Read ``Name <ann@example.com>`` or ``ann@example.com``.
+
+    :raises AddressInvalid: for several addresses, a bad address, or a name that no header may carry.
+    """
+    text = _trim(text)
+    _refuse_invisible(text.translate(_JOINERS))
+    if not text:
+        raise AddressInvalid("The address is empty; write it as name@example.com.")
+    is_list = sum(1 for _ in _split(text)) > 1
+    if is_list and text.count("@") > 1 and "<" not in text:
+        raise AddressInvalid(f"{_show(text)} holds several addresses; enter exactly one.")
+    if "<" not in text and ">" not in text:
+        return Mailbox("", check_address(text))
+    before, opened, address = text.removesuffix(">").rpartition("<")
+    if not opened or not text.endswith(">"):
+        raise AddressInvalid(f"{_show(text)} has a bracket without its partner; write it as Name <name@example.com>.")
+    if is_list and "@" in before:
+        raise AddressInvalid(f"{_show(text)} holds several addresses; enter exactly one.")
+    return Mailbox(_parse_name(before), check_address(address))
+
+
+def parse_mailboxes(text: str, *, most: int = 10) -> list[Mailbox]:
+    """Read mailboxes separated by commas, semicolons or line ends; the second of two equal addresses is dropped.
+
+    :param most: how many addresses are allowed.
+    :raises AddressInvalid: for the first one that is wrong, or when there are too many.
+    """
+    mailboxes: dict[str, Mailbox] = {}
+    for part in _split(text):
+        mailbox = parse_mailbox(part)
+        mailboxes.setdefault(fold(mailbox.address), mailbox)
+    if len(mailboxes) > most:
+        raise AddressInvalid(f"There are {len(mailboxes)} addresses, and {most} are possible; remove some.")
+    return list(mailboxes.values())
+
+
+def _split(text: str) -> Iterator[str]:
+    """Yield the parts of a list of mailboxes, not cut inside quotes or angle brackets."""
+    for part in re.findall(r'(?:"(?:[^"\\\r\n]|\\.)*"|<[^>\r\n]*>|[^,;\r\n])+', text):
+        if _trim(part):
+            yield part
+
+
+def _parse_name(text: str) -> str:
+    name = _trim(text)
+    if len(name) >= 2 and name[0] == name[-1] == '"':
+        name = re.sub(r"\\(.)", r"\1", name[1:-1])
+    name = unicodedata.normalize("NFC", " ".join(name.split()))
+    if _ENCODED_WORD.search(name):
+        raise AddressInvalid(f"The name {_show(name)} is written in code; write it in plain letters.")
+    if "<" in name or ">" in name:
+        raise AddressInvalid(f"{_show(name)} holds several addresses; enter exactly one.")
+    if len(name) > NAME_CHARACTERS:
+        raise AddressInvalid(f"The name {_show(name)} is longer than {NAME_CHARACTERS} characters; shorten it.")
+    return name
+
+
+# Addresses
+
+
+def check_address(text: str) -> str:
+    """Return the address as typed, in NFC and trimmed, if RFC 5321 and 6531 allow it.
+
+    Reserved domains (.example, .test) pass: see :func:`is_reserved`.
+
+    :raises AddressInvalid: with a sentence for the person who typed it.
+    """
+    if _PLAIN.match(text) and len(text) <= ADDRESS_OCTETS:
+        return text
+    return _check_any_address(text)
+
+
+def _check_any_address(text: str) -> str:
+    """Do what :func:`check_address` does, for every form and without the short way."""
+    address = normalise(text)
+    if len(address) > 4 * ADDRESS_OCTETS:
+        raise AddressInvalid(f"{_show(address)} is too long; an address has at most {ADDRESS_OCTETS} characters.")
+    _refuse_invisible(address)
+    local, at, domain = address.rpartition("@")
+    _refuse_common_mistakes(address, local, at, domain)
+    try:
+        encoded = ascii_domain(domain)
+    except AddressInvalid as error:
+        raise AddressInvalid(f"{_show(address)} cannot be used: {error}") from error
+    if "." not in encoded:
+        raise AddressInvalid(
+            f"{_show(address)} has no dot after the @; write the whole domain, as in name@example.com."
+        )
+    if not encoded[-1].isalpha():
+        raise AddressInvalid(f"{_show(address)} ends in a number; write the whole domain, as in name@example.com.")
+    _check_local_part(address, local)
+    for form in (address, f"{local}@{encoded}"):
+        if len(form.encode()) > ADDRESS_OCTETS:
+            raise AddressInvalid(f"{_show(address)} is too long; an address has at most {ADDRESS_OCTETS} characters.")
+    return address
+
+
+def _refuse_common_mistakes(address: str, local: str, at: str, domain: str) -> None:
+    shown = _show(address)
+    is_quoted = local.startswith('"')
+    if not address:
+        raise AddressInvalid("The address is empty; write it as name@example.com.")
+    if not at:
+        wide = "＠" in address or "﹫" in address
+        hint = "has a wide @ sign; type a plain @" if wide else "has no @ sign; write it as name@example.com"
+        raise AddressInvalid(f"{shown} {hint}.")
+    if "@" in local and not is_quoted:
+        count = {2: "two"}.get(address.count("@"), str(address.count("@")))
+        raise AddressInvalid(f"{shown} has {count} @ signs; write it as name@example.com.")
+    if not local or not domain:
+        side = "after" if local else "before"
+        raise AddressInvalid(f"{shown} has nothing {side} the @; write it as name@example.com.")
+    if domain.startswith("["):
+        raise AddressInvalid(f"{shown} names a computer by number; write a domain, as in name@example.com.")
+    if not is_quoted and re.search(r"\s", address):
+        raise AddressInvalid(f"{shown} contains a space; remove it.")
+    if not is_quoted and (bad := re.search(r'[()<>,;:\\"]', address)):
+        raise AddressInvalid(f"{shown} contains a “{bad[0]}”, which addresses do not have; remove it.")
+    if ".." in domain or (not is_quoted and ".." in local):
+        raise AddressInvalid(f"{shown} has two dots in a row; remove one.")
+
+
+def _check_local_part(address: str, local: str) -> None:
+    if len(local.encode()) > LOCAL_OCTETS:
+        raise AddressInvalid(f"{_show(address)} has more than {LOCAL_OCTETS} characters before the @; shorten it.")
+    if local.startswith('"') and not re.fullmatch(r'"(?:[^"\\]|\\[\x20-\x7e])+"', local):
+        raise AddressInvalid(f"{_show(address)} has a quotation mark too many or too few; write name@example.com.")
+    try:
+        # The domain was judged above, and the library would refuse the reserved ones: it sees a stand-in.
+        validate_email(f"{local}@mail.org", check_deliverability=False, allow_quoted_local=True, strict=True)
+    except EmailNotValidError as error:
+        raise AddressInvalid(f"{_show(address)} cannot be used: {error}") from error
+
+
+def normalise(address: str) -> str:
+    """Return ``address`` in NFC without surrounding blanks, otherwise as typed."""
+    return unicodedata.normalize("NFC", _trim(address))
+
+
+def fold(address: str) -> str:
+    """Return the key under which the spellings of one address meet; never raises, whatever it is given.
+
+    The domain as A-label, everything in lower case, needless quotes removed. RFC 5321 lets ``Ann`` and ``ann``
+    be two people; no provider does, and writing to the same person twice is the worse mistake. Dots and
+    ``+tags`` are kept, and letters that only look alike (ß and ss, Latin and Cyrillic a) stay apart.
+    """
+    if address.isascii() and '"' not in address and "xn--" not in address:
+        return _trim(address).lower()
+    local, at, domain = normalise(address).rpartition("@")
+    if quoted := re.fullmatch(rf'"({_ATOM}(?:\.{_ATOM})*)"', local):
+        local = quoted[1]
+    try:
+        domain = ascii_domain(domain)
+    except AddressInvalid:
+        domain = domain.lower()
+    return unicodedata.normalize("NFC", local.lower()) + at + domain
+
+
+def domain_of(address: str) -> str:
+    """Return the domain of an address as A-label in lower case.
+
+    :raises AddressInvalid: if the domain is none.
+    """
+    return ascii_domain(normalise(address).rpartition("@")[2])
+
+
+def ascii_address(address: str) -> str:
+    """Return the form for the envelope: the domain as A-label (RFC 6531 section 3.7.1), the local part as it is."""
+    local, at, domain = normalise(address).rpartition("@")
+    return local + at + ascii_domain(domain)
+
+
+def needs_smtputf8(address: str) -> bool:
+    """Tell whether only a server with SMTPUTF8 can take this address (RFC 6531); a domain alone never needs it."""
+    return not address.rpartition("@")[0].isascii()
+
+
+def is_reserved(domain: str) -> bool:
+    """Tell whether a domain is promised never to exist (RFC 2606, RFC 6761), so that no mail can reach it."""
+    name = domain.lower().rstrip(".")
+    return any(name == reserved or name.endswith("." + reserved) for reserved in _RESERVED)
+
+
+def mixes_scripts(domain: str) -> bool:
+    """Tell whether a label mixes Latin with Cyrillic or Greek letters, as ``раypal.com`` does to deceive."""
+    for label in readable_domain(domain).split("."):
+        scripts = {unicodedata.name(letter, "").split(" ")[0] for letter in label if letter.isalpha()}
+        if len(scripts & {"LATIN", "CYRILLIC", "GREEK"}) > 1:
+            return True
+    return False
+
+
+# Domains and hosts
+
+
+@functools.lru_cache(maxsize=4096)
+def ascii_domain(domain: str) -> str:
+    """Return a domain as DNS knows it: A-labels, lower case (RFC 5890).
+
+    :raises AddressInvalid: if it is no domain name.
+    """
+    if _DOMAIN.fullmatch(domain) and len(domain) <= DOMAIN_OCTETS and "xn--" not in domain.lower():
+        return domain.lower()
+    try:
+        encoded = idna.encode(domain, uts46=True, std3_rules=True).decode("ascii").lower()
+    except (idna.IDNAError, UnicodeError) as error:
+        raise AddressInvalid(f"{_show(domain)} is not a domain name; write it as example.com.") from error
+    if not _DOMAIN.fullmatch(encoded) or len(encoded) > DOMAIN_OCTETS:
+        raise AddressInvalid(f"{_show(domain)} is not a domain name; write it as example.com.")
+    return encoded
+
+
+def readable_domain(domain: str) -> str:
+    """Return a domain with its A-labels as the letters they stand for; what cannot be read stays as it is."""
+    try:
+        return idna.decode(domain) if "xn--" in domain.lower() else domain
+    except (idna.IDNAError, UnicodeError):
+        return domain
+
+
+def check_host(text: str) -> tuple[str, int | None]:
+    """Return an SMTP server's host, ready for use (lower case, A-labels), and the port if pasted as ``host:port``.
+
+    Accepts domain names, single labels, IPv4 and IPv6 with or without brackets. Link-local addresses are
+    refused, because cloud machines hand out their credentials there. A name may still resolve to one: the
+    transport asks :func:`is_link_local` again.
+
+    :raises AddressInvalid: with a sentence for the person who typed it.
+    """
+    host = _refuse_url(text)
+    port: int | None = None
+    if bracketed := re.fullmatch(r"\[([^\]]*)\](?::(.*))?", host):
+        host, port = bracketed[1], _read_port(bracketed[2])
+    elif host.count(":") == 1:
+        host, _, digits = host.partition(":")
+        port = _read_port(digits)
+    if bracketed or ":" in host:
+        return _check_ip(host), port
+    host = host.removesuffix(".").lower()
+    if not host.isascii() or "xn--" in host:
+        host = ascii_domain(host)
+    if _ends_in_number(host):  # Asked of the A-labels: wide digits have become plain ones.
+        return _check_ip(host), port
+    if not _HOST.fullmatch(host) or len(host) > DOMAIN_OCTETS:
+        raise AddressInvalid(f"{_show(text)} is not a host name; enter one such as smtp.example.com.")
+    return host, port
+
+
+def check_domain_name(text: str) -> str:
+    """Return a domain of one's own, as A-label in lower case: at least two labels, and not open to everybody.
+
+    :raises AddressInvalid: with a sentence for the person who typed it.
+    """
+    domain = _refuse_url(text).removesuffix(".")
+    encoded = domain if ":" in domain else ascii_domain(domain)
+    if ":" in encoded or _ends_in_number(encoded):
+        raise AddressInvalid(f"{_show(text)} is not a domain name; enter one such as example.com.")
+    if "." not in encoded:
+        raise AddressInvalid(f"{_show(text)} has no dot; enter the whole domain, such as mail.example.com.")
+    if is_public_suffix(encoded):
+        raise AddressInvalid(f"Everybody can register names below {_show(text)}; enter your own domain there.")
+    return encoded
+
+
+def is_link_local(ip: str) -> bool:
+    """Tell whether an IP address lies where cloud machines keep their metadata, also when written as IPv6."""
+    address = ipaddress.ip_address(ip)
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return any(mapped in network for network in _LINK_LOCAL)
+
+
+def _refuse_url(text: str) -> str:
+    host = _trim(text)
+    _refuse_invisible(host)
+    if not host:
+        raise AddressInvalid("The host is empty; enter one such as smtp.example.com.")
+    if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", host):
+        raise AddressInvalid(f"{_show(host)} starts with {scheme[0]}; enter only the name, such as example.com.")
+    for character, what in (("@", "an @"), ("/", "a path"), ("?", "a question mark"), ("#", "a #"), (" ", "a space")):
+        if character in host:
+            raise AddressInvalid(f"{_show(host)} contains {what}; enter only the name, such as example.com.")
+    return host
+
+
+def _read_port(digits: str | None) -> int | None:
+    if digits is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,5}", digits) and 1 <= int(digits) <= 65535:
+        return int(digits)
+    raise AddressInvalid(f"“{_show(digits)}” is not a port; enter a number from 1 to 65535, usually 587.")
+
+
+def _ends_in_number(host: str) -> bool:
+    """Tell whether the resolver would take ``host`` for an IP address, in one of the ways it can be written."""
+    return _NUMERIC_LABEL.fullmatch(host.rpartition(".")[2]) is not None
+
+
+def _check_ip(text: str) -> str:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError as error:
+        raise AddressInvalid(f"{_show(text)} is not an IP address; check its numbers.") from error
+    if is_link_local(text):
+        raise AddressInvalid(f"{text} is a link-local address, which is never a mail server; enter another.")
+    if "%" in text or address.is_unspecified or address.is_multicast:
+        raise AddressInvalid(f"{text} is not the address of one server; enter another.")
+    return address.compressed
+
+
+# Characters
+
+
+def _trim(text: str) -> str:
+    return text.strip(_BLANKS)
+
+
+def _refuse_invisible(text: str) -> None:
+    """Refuse what could end a line, hide, or turn the direction of writing: it is an attack or an accident."""
+    if text.isprintable():
+        return
+    for character in text:
+        category = unicodedata.category(character)
+        if category in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
+            label = (
+                "a line end"
+                if character in "\r\n\x85\u2028\u2029"
+                else f"an invisible character (U+{ord(character):04X})"
+            )
+            raise AddressInvalid(f"{_show(text)} contains {label}; remove it.")
+
+
+def _show(text: str) -> str:
+    """Return text for a sentence: short, on one line, nothing invisible in it."""
+    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text[:60])
+    return shown + ("…" if len(text) > 60 else "")

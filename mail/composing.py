@@ -1,0 +1,227 @@
+"""A message's bytes: content, style and recipient in, headers and both parts out, ready for DATA.
+
+Everything that all recipients of a mailing share is made once, by :func:`compile_content`: links tagged, the text
+part derived, the footer placed, headers folded, constant text encoded. For each recipient only the places that
+differ are filled. Nothing here sends, stores, or looks at the clock.
+"""
+
+import contextlib
+import datetime as dt
+import hashlib
+import html as html_entities
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mail import footers, linking, merging, plaintext, serialising, utm
+from mail.headers import Headers
+from mail.merging import Filters, MergeError, Template
+from mail.serialising import CRLF
+from mail.style import Recipient as Recipient
+from mail.style import Style as Style
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What one recipient reads, for people; ``html`` is empty for a message of text alone."""
+
+    subject: str
+    html: str
+    text: str
+
+
+class Compiled:
+    """One content in one style, ready to be filled for any number of recipients."""
+
+    def __init__(self, subject: Template, html: "_Part | None", text: "_Part | _LateText", style: Style) -> None:
+        self._subject = subject
+        self._html = html
+        self._text = text
+        self._style = style
+        self._words = footers.words_for(style.language)
+        self._headers = Headers(style, subject)
+        templates = [subject, *(part.template for part in (html, text) if part is not None)]
+        self.names = frozenset().union(*(template.names for template in templates)) - {"unsubscribe_url"}
+        # "=_" never occurs in quoted-printable, so no content can hold the boundary (RFC 2045 section 6.7).
+        sources = "\0".join(template.source for template in templates)
+        self._boundary = f"=_{hashlib.sha256(sources.encode('utf-8', 'replace')).hexdigest()[:24]}"
+
+    def render(self, recipient: Recipient) -> Rendered:
+        """Return the words of one recipient's message.
+
+        :raises MergeError: if a merge tag cannot be filled with the recipient's values.
+        """
+        values = {**recipient.values, "unsubscribe_url": recipient.unsubscribe_url}
+        html = self._html.render(values) if self._html else ""
+        text = self._text.render(values)
+        if recipient.intended:
+            notice = f"{self._words.intended}: {merging.one_line(recipient.intended)}"
+            text = f"{notice}\n\n{text}"
+            html = html and footers.after_body_start(html, f"<p>{html_entities.escape(notice)}</p>\n")
+        subject = merging.one_line(self._style.subject_prefix + self._subject.render(values, "header"))
+        return Rendered(subject, html, text)
+
+    def build(self, recipient: Recipient, date: dt.datetime) -> bytes:
+        """Return one recipient's message as it goes after DATA: CRLF only, and no line starts with a dot.
+
+        :param date: for the Date header; aware.
+        :raises MergeError: if a merge tag cannot be filled with the recipient's values.
+        :raises ValueError: if a value would break a header; the sentence names the header.
+        """
+        values = {**recipient.values, "unsubscribe_url": recipient.unsubscribe_url}
+        if recipient.intended:
+            rendered = self.render(recipient)
+            text = [serialising.quoted_printable(rendered.text)]
+            html = [serialising.quoted_printable(rendered.html)]
+        else:
+            text = self._text.encode(values)
+            html = self._html.encode(values) if self._html else []
+        pieces = self._headers.lines(recipient, values, date)
+        if self._html is None:
+            return b"".join([*pieces, _MIME_VERSION, _TEXT_PART, *text])
+        delimiter = f"--{self._boundary}".encode()
+        pieces += (
+            *(_MIME_VERSION, b'Content-Type: multipart/alternative;\r\n boundary="', delimiter[2:], b'"\r\n\r\n'),
+            *(delimiter, CRLF, _TEXT_PART, *text),
+            *(CRLF, delimiter, CRLF, _HTML_PART, *html),
+            *(CRLF, delimiter, b"--\r\n"),
+        )
+        return b"".join(pieces)
+
+
+def compile_content(subject: str, html: str, text: str, style: Style) -> Compiled:
+    """Prepare a content for all its recipients.
+
+    Without ``text`` the text part is made of ``html``; without ``html`` the message is text alone.
+
+    :raises MergeError: if a merge tag cannot be understood; the sentence says in which part and line.
+    :raises ValueError: if the style would break a header; the sentence names the header.
+    """
+    html, text = _line_ends(html), _line_ends(text)
+    templates = [_parse(part, source) for part, source in (("subject", subject), ("HTML", html), ("text", text))]
+    filters = linking.filters(style.utm, style.utm_policy, style.utm_skip)
+    link_names = linking.names_of_links(html)
+    if style.utm:
+        html = utm.tag_html(linking.mark_html(html), style.utm, policy=style.utm_policy, skip=style.utm_skip)
+        text = linking.mark_text(text, link_names)
+        text = utm.tag_text(text, style.utm, policy=style.utm_policy, skip=style.utm_skip)
+    html_part = None
+    if html.strip():
+        write = partial(footers.html_footer, language=footers.known_language(style.language))
+        with_footer = footers.before_body_end(html, _footer(html, style, write))
+        html_part = _Part(_parse("HTML", with_footer.rstrip() + "\n", filters), "html")
+    if html.strip() and not text.strip():
+        text_part = _derived(html, style, filters)
+    else:
+        text_part = _text_part(text, style, filters)
+    return Compiled(templates[0], html_part, text_part, style)
+
+
+# -- parts ------------------------------------------------------------------------------------------------------
+
+
+class _Part:
+    """One part of a message: its template, and its constant text already encoded."""
+
+    __slots__ = ("_constants", "_escape", "template")
+
+    def __init__(self, template: Template, escape: merging.Escape) -> None:
+        self.template = template
+        self._escape = escape
+        self._constants = serialising.quoted_printable_constants(template.constants)
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        return self.template.render(values, self._escape)
+
+    def encode(self, values: Mapping[str, Any]) -> list[bytes]:
+        pieces = [self._constants[0]]
+        filled = self.template.fill(values, self._escape)
+        for value, constant in zip(filled, self._constants[1:], strict=True):
+            pieces += (serialising.quoted_printable_value(value), constant)
+        return pieces
+
+
+class _LateText:
+    """A text part made of each recipient's own HTML, where its structure depends on the recipient."""
+
+    __slots__ = ("_footer", "template")
+
+    def __init__(self, template: Template, footer: Template) -> None:
+        self.template = template  # The HTML without its footer.
+        self._footer = footer
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        return _derive(self.template.render(values, "html")) + self._footer.render(values, "text")
+
+    def encode(self, values: Mapping[str, Any]) -> list[bytes]:
+        return [serialising.quoted_printable(self.render(values))]
+
+
+def _parse(part: str, source: str, filters: Filters | None = None) -> Template:
+    try:
+        return merging.parse(source, filters or {})
+    except MergeError as error:
+        raise MergeError(f"In the {part}: {error}") from error
+
+
+def _text_part(text: str, style: Style, filters: Filters) -> _Part:
+    footer = _footer(text, style, footers.text_footer)
+    return _Part(_parse("text", text.rstrip() + footer + "\n", filters), "text")
+
+
+def _derived(html: str, style: Style, filters: Filters) -> "_Part | _LateText":
+    """Return the text part made of the HTML's template, or of each recipient's HTML where that loses merge tags."""
+    derived = _derive(html)
+    if not _DIFFERS_IN_TABLE.search(html):
+        with contextlib.suppress(MergeError):  # The markup took half of a pair of tags with it.
+            return _text_part(derived, style, filters)
+    footer = _footer(html, style, footers.text_footer)
+    return _LateText(_parse("HTML", html, filters), _parse("text", footer + "\n"))
+
+
+def _derive(html: str) -> str:
+    try:
+        return plaintext.from_html(html)
+    except plaintext.TextError as error:
+        raise MergeError(str(error)) from error
+
+
+# -- footers ----------------------------------------------------------------------------------------------------
+
+
+def _footer(content: str, style: Style, write: Callable[[footers.Words | None, list[str]], str]) -> str:
+    """Return the footer that ``content`` still needs: exactly one link to unsubscribe, and the sender's address."""
+    read = html_entities.unescape(_COMMENT.sub("", content))
+    words = None
+    if style.has_unsubscribe and not _UNSUBSCRIBE_TAG.search(read):
+        words = footers.words_for(style.language)
+    is_stated = _squeeze(style.postal_address) in _squeeze(_MARKUP.sub(" ", read))
+    lines = [] if is_stated else [style.organisation, *style.postal_address.splitlines()]
+    if words is not None and is_stated:
+        lines = [style.organisation]
+    # Braces apart, lest an address be read as a merge tag.
+    lines = [re.sub(r"(?<=\{)(?=[{%])", " ", line.strip()) for line in lines if line.strip()]
+    return write(words, lines) if words is not None or lines else ""
+
+
+def _squeeze(text: str) -> str:
+    return re.sub(r"\W+", "", text).casefold()
+
+
+def _line_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+_MIME_VERSION = b"MIME-Version: 1.0\r\n"
+_TEXT_PART = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+_HTML_PART = _TEXT_PART.replace(b"plain", b"html")
+# A link in a comment is seen by nobody.
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|\{%-?\s{0,9}comment\b.*?(?:endcomment|\Z)", re.DOTALL)
+_MARKUP = re.compile(r"<[^<>]*>")
+_UNSUBSCRIBE_TAG = re.compile(r"\{[{%][^{}]*\bunsubscribe_url\b")
+# A tag between the rows of a table: what it repeats or hides is structure, which only rendered HTML shows.
+_DIFFERS_IN_TABLE = re.compile(
+    r"(?:<(?:table|thead|tbody|tfoot|tr)\b[^<>]*>|</(?:tr|td|th|thead|tbody|tfoot|caption)>)\s*\{%", re.IGNORECASE
+)

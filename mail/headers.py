@@ -1,0 +1,160 @@
+"""Which headers a message carries, in which order, and what each may hold (RFC 5322, 2369, 2919, 8058, 9477).
+
+How a header is folded and encoded is known to ``mail.serialising``.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from email.utils import format_datetime
+from typing import Any
+
+from mail import merging, serialising
+from mail.addresses import AddressInvalid, Mailbox, ascii_address, fold, parse_mailbox, parse_mailboxes
+from mail.merging import Template
+from mail.serialising import verbatim
+from mail.style import Recipient, Style
+
+
+class Headers:
+    """The headers of all messages in one style, in the order of a complete campaign message."""
+
+    def __init__(self, style: Style, subject: Template) -> None:
+        """Prepare what is the same for all.
+
+        :raises ValueError: if the style would break a header; the sentence names it.
+        """
+        self._style = style
+        self._subject = subject
+        self._from = serialising.mailboxes("From", [style.mail_from])
+        if style.reply_to:
+            self._from += serialising.mailboxes("Reply-To", _boxes("Reply-To", style.reply_to))
+        self._copies = [_box("Cc", copy) for copy in style.cc]
+        self._copy_keys = frozenset(fold(copy.address) for copy in self._copies)
+        self._cc = serialising.mailboxes("Cc", self._copies) if self._copies else b""
+        self._constant_subject = self._encode_subject(subject.source) if len(subject.constants) == 1 else None
+        self._list_id = serialising.identified("List-Id", style.list_id) if style.list_id else b""
+        self._machine_address = _bare_address("CFBL-Address", style.complaints_to) if style.complaints_to else ""
+        self._before_feedback = self._constants_before_feedback()
+        self._after_feedback = self._constants_after_feedback()
+        for name, _ in style.extra_headers:
+            _check_name(name, [other for other, _ in style.extra_headers])
+
+    def lines(self, recipient: Recipient, values: Mapping[str, Any], date: dt.datetime) -> list[bytes]:
+        """Return the headers of one message, without those that describe its parts.
+
+        :raises ValueError: if a value would break a header; the sentence names it.
+        """
+        if date.tzinfo is None:
+            raise ValueError(f"Date: {date} has no time zone.")
+        if not _MESSAGE_ID(recipient.message_id):
+            raise ValueError(f"Message-ID: {recipient.message_id!r} needs the form “<unique@example.com>”.")
+        if self._constant_subject is not None:
+            subject = self._constant_subject
+        else:
+            subject = self._encode_subject(self._subject.render(values, "header"))
+        lines = [
+            f"Date: {format_datetime(date)}\r\n".encode(),
+            self._from,
+            serialising.address_line("To", recipient.address),
+            self._cc and self._cc_for(recipient),
+            subject,
+            verbatim("Message-ID", recipient.message_id),
+            self._list_id,
+        ]
+        if self._style.has_unsubscribe:
+            lines.append(self._unsubscribe(recipient.unsubscribe_url))
+        lines.append(self._before_feedback)
+        if self._machine_address and recipient.feedback_id:
+            if not _FEEDBACK_ID(recipient.feedback_id):
+                raise ValueError(f"CFBL-Feedback-ID: {recipient.feedback_id!r} may hold letters, digits and : only.")
+            lines.append(verbatim("CFBL-Feedback-ID", recipient.feedback_id))
+        lines.append(self._after_feedback)
+        if recipient.intended:
+            lines.append(serialising.unstructured("X-Original-To", merging.one_line(recipient.intended)))
+        return lines
+
+    def _encode_subject(self, subject: str) -> bytes:
+        return serialising.unstructured("Subject", merging.one_line(self._style.subject_prefix + subject))
+
+    def _cc_for(self, recipient: Recipient) -> bytes:
+        """Return the Cc header without the recipient, who would stand there twice."""
+        key = fold(recipient.address)
+        if key not in self._copy_keys:
+            return self._cc
+        others = [copy for copy in self._copies if fold(copy.address) != key]
+        return serialising.mailboxes("Cc", others) if others else b""
+
+    def _unsubscribe(self, url: str) -> bytes:
+        if not _URI(url):
+            raise ValueError(f"List-Unsubscribe: {url!r} is no address that a mail program can use; it must be ASCII.")
+        header = verbatim("List-Unsubscribe", f"<{url}>")
+        if self._style.is_one_click and url[:4].lower() == "http":
+            header += b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+        return header
+
+    def _constants_before_feedback(self) -> bytes:
+        style, headers = self._style, b""
+        if style.precedence:
+            headers += verbatim("Precedence", style.precedence)
+            headers += verbatim("X-Auto-Response-Suppress", "OOF, AutoReply")
+        if style.feedback_id:
+            headers += verbatim("Feedback-ID", style.feedback_id)
+        if style.complaints_to:
+            headers += verbatim("CFBL-Address", f"{self._machine_address}; report=arf")
+        return headers
+
+    def _constants_after_feedback(self) -> bytes:
+        style, headers = self._style, b""
+        if style.complaints_to:
+            headers += serialising.address_line("X-Complaints-To", self._machine_address)
+        if style.abuse_to:
+            desk = _bare_address("X-Report-Abuse", style.abuse_to)
+            headers += verbatim("X-Report-Abuse", f"Please report abuse to {desk}")
+            headers += verbatim("X-Abuse-Reports-To", desk)
+        if style.auto_submitted:
+            headers += verbatim("Auto-Submitted", "auto-generated")
+        if style.says_language:
+            headers += verbatim("Content-Language", style.language)
+        return headers + b"".join(serialising.unstructured(name, value) for name, value in style.extra_headers)
+
+
+def _check_name(name: str, names: list[str]) -> None:
+    if not re.fullmatch(r"[!-9;-~]{1,60}", name):
+        raise ValueError(f"{name!r} cannot be the name of a header; use letters, digits and hyphens.")
+    if name.lower() in _OWN_HEADERS or name.lower().startswith(("content-", "resent-")):
+        raise ValueError(f"{name}: this header is made from other fields; remove it from the additional ones.")
+    if [other.lower() for other in names].count(name.lower()) > 1:
+        raise ValueError(f"{name}: the header is given twice; remove one.")
+
+
+def _box(name: str, text: str) -> Mailbox:
+    try:
+        return parse_mailbox(text)
+    except AddressInvalid as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _boxes(name: str, text: str) -> list[Mailbox]:
+    try:
+        return parse_mailboxes(text)
+    except AddressInvalid as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _bare_address(name: str, text: str) -> str:
+    return ascii_address(_box(name, text).address)
+
+
+_MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,180}@[!-;=?A-~]{1,180}>").fullmatch
+_FEEDBACK_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~:.-]{1,200}").fullmatch
+_URI = re.compile(r"(?:https?://|mailto:)[!-;=?-~]+", re.IGNORECASE).fullmatch
+_OWN_HEADERS = frozenset(
+    {
+        *("date", "from", "sender", "reply-to", "to", "cc", "bcc", "subject", "message-id", "return-path", "received"),
+        *("list-id", "list-unsubscribe", "list-unsubscribe-post", "precedence", "x-auto-response-suppress"),
+        *("feedback-id", "cfbl-address", "cfbl-feedback-id", "x-complaints-to", "x-report-abuse"),
+        *("x-abuse-reports-to", "auto-submitted", "x-original-to", "mime-version", "dkim-signature"),
+        *("authentication-results", "delivered-to", "arc-seal", "arc-message-signature"),
+    }
+)

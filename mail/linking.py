@@ -1,0 +1,105 @@
+"""Links whose address is a merge tag: they get their UTM codes when the tag is filled, by a filter put into it.
+
+Links with a written address are tagged ahead, by ``mail.utm``.
+"""
+
+import html
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from markupsafe import Markup, escape
+
+from mail import utm
+from mail.merging import Filters
+
+FILTER = "with_utm"
+
+
+def filters(codes: Mapping[str, str], policy: Literal["fill", "replace"], skip: tuple[str, ...]) -> Filters:
+    """Return the filter that tags an address, by its name in a template."""
+    if not codes:
+        return {}
+
+    def with_utm(value: Any, term: str = "", content: str = "") -> str:
+        own = {"utm_term": term or codes.get("utm_term", ""), "utm_content": content or codes.get("utm_content", "")}
+        if isinstance(value, Markup):  # What a capture collected of HTML is escaped already.
+            return escape(utm.tag_url(value.unescape(), {**codes, **own}, policy=policy, skip=skip))
+        return utm.tag_url("" if value is None else str(value), {**codes, **own}, policy=policy, skip=skip)
+
+    return {FILTER: with_utm}
+
+
+def mark_html(source: str) -> str:
+    """Return HTML with the filter in each link whose address begins with a merge tag."""
+    return _ANCHOR.sub(_mark_anchor, source)
+
+
+def mark_text(text: str, link_names: Iterable[str] = ()) -> str:
+    """Return ``text`` with the filter in each tag that stands alone and, by its name, holds an address.
+
+    :param link_names: names known to hold addresses, beside those that end in "url" or "link".
+    """
+    known = set(link_names)
+
+    def mark(match: re.Match[str]) -> str:
+        name = match.group("name")
+        is_link = name in known or name.lower().endswith(("url", "link", "href"))
+        return _with_filter(match.group()) if is_link and name != "unsubscribe_url" else match.group()
+
+    return _STANDING_ALONE.sub(mark, text)
+
+
+def names_of_links(source: str) -> frozenset[str]:
+    """Return the names that HTML uses alone as the address of a link."""
+    found = set()
+    for anchor in _ANCHOR.finditer(source):
+        address = _ADDRESS.search(anchor.group())
+        only = address and _ONLY_OUTPUT.fullmatch(address.group("address"))
+        if only and (name := re.match(r"[\w.-]+", only.group("expression"))):
+            found.add(name.group())
+    return frozenset(found - {"unsubscribe_url"})
+
+
+def _mark_anchor(match: re.Match[str]) -> str:
+    anchor = match.group()
+    address = _ADDRESS.search(anchor)
+    if address is None or "unsubscribe_url" in address.group("address") or _OPTED_OUT.search(anchor):
+        return anchor
+    own = {
+        match["name"].lower(): _UNQUOTABLE.sub("", html.unescape(match["value"]))
+        for match in _OWN_CODES.finditer(anchor)
+    }
+    arguments = f": '{own.get('term', '')}', '{own.get('content', '')}'" if own else ""
+    written = address.group("address")
+    if _ONLY_OUTPUT.fullmatch(written):
+        marked = _with_filter(written, arguments)
+    else:
+        marked = f"{{% capture linked %}}{written}{{% endcapture %}}{{{{ linked | {FILTER}{arguments} }}}}"
+    return anchor[: address.start("address")] + marked + anchor[address.end("address") :]
+
+
+def _with_filter(output: str, arguments: str = "") -> str:
+    return _ONLY_OUTPUT.sub(lambda match: f"{{{{ {match['expression']} | {FILTER}{arguments} }}}}", output)
+
+
+# Possessive, and closed by the end of the text where nothing else closes it: broken markup costs no second look.
+_ANCHOR = re.compile(
+    r"""<(?:a|area|v:roundrect|v:rect)\s
+    (?:\{\{.*?\}\}|\{%.*?%\}|"(?:\{\{.*?\}\}|[^"])*+(?:"|\Z)|'(?:\{\{.*?\}\}|[^'])*+(?:'|\Z)|[^>"'])*+
+    (?:>|\Z)""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+_ADDRESS = re.compile(
+    r"""\shref\s*=\s*(?P<quote>["'])\s*
+    (?P<address>(?:\{\{.*?\}\}|\{%.*?%\})(?:\{\{.*?\}\}|\{%.*?%\}|(?!(?P=quote)).)*+)
+    (?P=quote)""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+_OPTED_OUT = re.compile(r"""\sdata-utm\s*=\s*["']?\s*off\b""", re.IGNORECASE)
+_OWN_CODES = re.compile(
+    r"""\sdata-utm-(?P<name>term|content)\s*=\s*(?P<quote>["'])(?P<value>[^"'{}<>]*)(?P=quote)""", re.IGNORECASE
+)
+_UNQUOTABLE = re.compile("[\n'{}%]")
+_ONLY_OUTPUT = re.compile(r"\{\{-?\s*(?P<expression>(?:(?!\}\}).)*?)\s*-?\}\}\s*", re.DOTALL)
+_STANDING_ALONE = re.compile(r"(?<![^\s<(\[])\{\{-?\s*(?P<name>\w+)\b(?:(?!\}\}).)*\}\}(?=[\s>)\].,;!?]|$)", re.DOTALL)

@@ -1,0 +1,108 @@
+"""The plain-text part of a message, made from its HTML, with merge tags and link targets kept.
+
+How a mail program shows HTML is only imitated; who cares about the text part writes it.
+"""
+
+import html as html_entities
+import re
+
+from inscriptis import ParserError, get_text
+from inscriptis.css_profiles import CSS_PROFILES
+from inscriptis.model.config import ParserConfig
+from inscriptis.model.html_document_state import HtmlDocumentState
+from inscriptis.model.tag import CustomHtmlTagHandlerMapping
+
+MOST_MARKUP = 30_000  # Tags; the library's time grows with the square of them where they stand in one paragraph.
+
+
+class TextError(ValueError):
+    """HTML that no text can be made of; ``str(error)`` says what to do."""
+
+
+def from_html(html: str) -> str:
+    """Return what a person reads of ``html``, each link followed by ``<its target>``.
+
+    :raises TextError: for HTML too large or nested too deeply.
+    """
+    if html.count("<") > MOST_MARKUP:
+        raise TextError("The HTML is too large to make a text of it; write the text part yourself.")
+    tags: list[str] = []
+
+    def protect(match: re.Match[str]) -> str:
+        tags.append(html_entities.unescape(match.group()))
+        return f"{_TAG_START}{len(tags) - 1}{_TAG_END}"
+
+    # Characters of the private use area stand in for what the parser must not touch.
+    protected = _MERGE_TAG.sub(protect, _MARKERS.sub("", html))
+    protected = _STYLE.sub(lambda style: _SPACING.sub("", style.group()), protected)  # It would become indentation.
+    protected = _without_layout_tables(protected)
+    try:
+        text = get_text(protected, _CONFIG)
+    except (RecursionError, ParserError) as error:
+        raise TextError("The HTML is nested too deeply to make a text of it; write the text part yourself.") from error
+    text = _LINK.sub(_show_link, text)
+    text = re.sub(f"{_TAG_START}([0-9]+){_TAG_END}", lambda match: tags[int(match[1])], _STRAY_LINK.sub("", text))
+    text = "\n".join(line.rstrip() for line in text.split("\n"))
+    # A line that holds conditions and loops only would be an empty one when they are filled.
+    text = _LINE_OF_TAGS.sub(r"\g<tags>", text)
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
+
+
+def _without_layout_tables(html: str) -> str:
+    """Make blocks of the cells of tables that only place things; side by side their text would be scattered."""
+    are_layout: list[bool] = []
+
+    def unfold(tag: re.Match[str]) -> str:
+        is_table, is_end = tag["name"].lower() == "table", bool(tag["slash"])
+        if is_table and not is_end:
+            are_layout.append(_FOR_LAYOUT.search(tag["attributes"]) is not None)
+        is_layout = bool(are_layout) and are_layout[-1]
+        if is_table and is_end and are_layout:
+            are_layout.pop()
+        return f"<{tag['slash']}div{tag['attributes']}>" if is_layout else tag.group()
+
+    return _TABLE_TAG.sub(unfold, html)
+
+
+def _show_link(match: re.Match[str]) -> str:
+    label, target = match.group("label").strip(), match.group("target").strip()
+    if not target or target.startswith("#") or target.lower().startswith("javascript:"):
+        return match.group("label")
+    bare = re.sub(r"^(https?://|mailto:)", "", target, flags=re.IGNORECASE).rstrip("/")
+    # An address written out as its own label is said once; UTM codes at its end do not make it another one.
+    said = re.sub(r"^(https?://|mailto:)", "", label, flags=re.IGNORECASE).rstrip("/")
+    if said and re.match(r"[^\s/]+\.[^\s/]+", said) and re.split(r"/?[?#]", bare)[0] == re.split(r"/?[?#]", said)[0]:
+        return label if target.lower().startswith("mailto:") else target
+    return f"{label} <{target}>" if label else f"<{target}>"
+
+
+def _open_link(state: HtmlDocumentState, attributes: dict[str, str]) -> None:
+    state.link_target = attributes.get("href", "")
+    state.tags[-1].write(_LINK_START)
+
+
+def _close_link(state: HtmlDocumentState) -> None:
+    state.tags[-1].write(f"{_LINK_TARGET}{state.link_target}{_LINK_END}")
+
+
+_TAG_START, _TAG_END, _LINK_START, _LINK_TARGET, _LINK_END = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004"
+_MARKERS = re.compile(f"[{_TAG_START}-{_LINK_END}]")
+_STRAY_LINK = re.compile(f"{_LINK_START}|{_LINK_TARGET}[^{_LINK_END}]*{_LINK_END}")
+_LINK = re.compile(
+    f"{_LINK_START}(?P<label>[^{_LINK_START}-{_LINK_END}]*){_LINK_TARGET}(?P<target>[^{_LINK_END}]*){_LINK_END}"
+)
+_MERGE_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_LINE_OF_TAGS = re.compile(r"^[ \t]*(?P<tags>(?:\{%[^\n%]*%\})+)(?:\n|\Z)", re.MULTILINE)
+_STYLE = re.compile(r"""\sstyle\s*=\s*(?:"[^"]*+"|'[^']*+')""", re.IGNORECASE)
+_SPACING = re.compile(r"\b(?:padding|margin)[\w-]*\s*:[^;\"']*+;?", re.IGNORECASE)
+_TABLE_TAG = re.compile(
+    r"<(?P<slash>/?)(?P<name>table|thead|tbody|tfoot|tr|td|th)\b(?P<attributes>[^<>]*)>", re.IGNORECASE
+)
+_FOR_LAYOUT = re.compile(r"""\brole\s*=\s*["']?(?:presentation|none)\b""", re.IGNORECASE)
+_CONFIG = ParserConfig(
+    css=CSS_PROFILES["strict"],  # The other one indents every div.
+    display_images=True,
+    custom_html_tag_handler_mapping=CustomHtmlTagHandlerMapping(
+        start_tag_mapping={"a": _open_link}, end_tag_mapping={"a": _close_link}
+    ),
+)

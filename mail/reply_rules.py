@@ -1,0 +1,828 @@
+"""What mail servers answer, as a table: from their documentation and from what they have been seen to say.
+
+Only data lives here; :mod:`mail.replies` reads it. The order matters: the first rule that fits decides.
+"""
+
+from collections.abc import Set
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """The moment a reply belongs to; the same code means different things at different moments."""
+
+    CONNECT = "CONNECT"  # The banner.
+    TLS = "TLS"  # STARTTLS, the handshake, the certificate.
+    EHLO = "EHLO"
+    AUTH = "AUTH"
+    MAIL = "MAIL"
+    RCPT = "RCPT"
+    DATA = "DATA"  # The answer to the command, before the first byte of the message.
+    DOT = "DOT"  # The answer to the whole message.
+    DSN = "DSN"  # Not in the session: reported later, by mail, from the recipient's side.
+
+
+class Action(StrEnum):
+    """What to do about a message and about the server it was handed to."""
+
+    ACCEPT = "accept"  # Nothing is wrong: go on. Never in the table.
+    RETRY_SAME = "retry_same"  # The same server, later.
+    RETRY_OTHER = "retry_other"  # The next eligible server, now; this one is out for the message.
+    SLOW = "slow"  # Halve rate and connections of the scope, then as RETRY_SAME.
+    PAUSE_DOMAIN = "pause_domain"  # This server writes to this recipient domain's provider no more for a while.
+    PAUSE_SERVER = "pause_server"  # Open the circuit, tell the owner, move the queue to others.
+    SUPPRESS = "suppress"  # A hard bounce: never write to this address again.
+    SOFT = "soft"  # A soft bounce: the end for this message, counted for the address.
+    FAIL = "fail"  # The end for this message; the address is not to blame.
+    SPLIT = "split"  # One recipient for each transaction.
+    PAUSE_CAMPAIGN = "pause_campaign"  # Stop what this From domain sends until somebody has looked.
+    UNKNOWN = "unknown"  # The message may have been taken: neither send it again nor give it up. Never in the table.
+
+
+class Scope(StrEnum):
+    """Whom the action is about."""
+
+    CONNECTION = "connection"
+    SERVER = "server"
+    SERVER_DOMAIN = "server+domain"  # This server with this recipient domain, grouped by its MX.
+    SERVER_FROM = "server+from"  # This server with this From, until one of them is edited.
+    SERVER_MESSAGE = "server+message"  # This server with messages like this one: too large, or in need of SMTPUTF8.
+    FROM_DOMAIN = "from-domain"
+    RECIPIENT = "recipient"
+    MESSAGE = "message"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row: which replies it fits, and what they mean. An empty pattern fits everything."""
+
+    name: str
+    stages: Set[Stage]
+    action: Action
+    scope: Scope
+    code: str = ""  # Matches the whole code.
+    enhanced: str = ""  # Matches the whole enhanced status code (RFC 3463).
+    text: str = ""  # Found anywhere in the reply, upper or lower case.
+    wait: str = "-"  # How long, and what else to do about it.
+    kind: str = ""  # A word to count by.
+    source: str = ""  # Where the code or the text is documented or collected.
+
+
+ANY = frozenset(Stage)
+TRANSACTION = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
+
+RULES: tuple[Rule, ...] = (
+    # The connection and the sign-in: the server's own matter.
+    Rule(
+        "tls-cert",
+        {Stage.TLS},
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        wait="until edited",
+        kind="tls",
+        source="RFC 8314 s5.3, RFC 7817",
+    ),
+    Rule(
+        "auth-temp",
+        {Stage.AUTH},
+        Action.RETRY_OTHER,
+        Scope.SERVER,
+        code=r"4\d\d",
+        wait="5m,10m,20m",
+        kind="auth-temp",
+        source="RFC 4954 s6 (454 4.7.0, 432 4.7.12); Google 454 4.7.0",
+    ),
+    Rule(
+        "auth-bad",
+        {Stage.AUTH},
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code=r"5\d\d",
+        wait="until edited",
+        kind="auth",
+        source="RFC 4954 s6 (535 5.7.8, 534 5.7.9, 538); Google 5.7.8/5.7.80, 5.7.9/5.7.90, 5.7.14",
+    ),
+    Rule(
+        "basic-auth-off",
+        ANY,
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code=r"5[35]\d",
+        enhanced=r"5\.7\.(30|139)",
+        text="basic authentication|SmtpClientAuthentication|authentication unsuccessful",
+        wait="until edited",
+        kind="auth",
+        source="Microsoft MC786329 (550 5.7.30 Basic authentication is not supported)",
+    ),
+    Rule(
+        "need-auth",
+        ANY,
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code="530|503|550",
+        text=(
+            "authentication (is )?required|must issue a STARTTLS|client was not authenticated|"
+            "smtp auth(entication)? (in|required)"
+        ),
+        wait="until edited",
+        kind="config",
+        source="RFC 4954 s6 (530 5.7.0), RFC 3207 s4; M365 5.7.57",
+    ),
+    # The sender's allowance at the provider.
+    Rule(
+        "ses-rate",
+        ANY,
+        Action.SLOW,
+        Scope.SERVER,
+        code="454",
+        text="maximum sending rate exceeded",
+        wait="1s..60s",
+        kind="rate",
+        source="AWS SES manage-sending-quotas-errors",
+    ),
+    Rule(
+        "ses-daily",
+        ANY,
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code="454",
+        text="daily message quota exceeded",
+        wait="recheck 30m, max 24h",
+        kind="quota",
+        source="AWS SES manage-sending-quotas-errors",
+    ),
+    Rule(
+        "gmail-daily",
+        ANY,
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code="550",
+        enhanced=r"5\.(4\.5|7\.1)",
+        text="daily (user |sending |smtp relay )*(sending )?(limit|quota) exceeded|daily smtp relay",
+        wait="recheck 1h, max 24h",
+        kind="quota",
+        source="Google 550 5.4.5 / 550 5.7.1 daily relay limit",
+    ),
+    Rule(
+        "gmail-peak",
+        ANY,
+        Action.SLOW,
+        Scope.SERVER,
+        code="450",
+        enhanced=r"4\.2\.1",
+        text="peak smtp relay limit",
+        wait="10m",
+        kind="rate",
+        source="Google 450 4.2.1",
+    ),
+    Rule(
+        "m365-conc",
+        ANY,
+        Action.SLOW,
+        Scope.SERVER,
+        code=r"4\d\d",
+        enhanced=r"4\.3\.2",
+        text="concurrent connections? limit|thread limit",
+        wait="1m, connections-1",
+        kind="rate",
+        source="Microsoft smtp-submission-improvements (432 4.3.2, three connections)",
+    ),
+    Rule(
+        "m365-quota",
+        ANY,
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code=r"5\d\d",
+        enhanced=r"5\.(1\.90|2\.0|2\.2|7\.2\d\d|7\.7[0-4]\d)",
+        text=(
+            "daily limit|submission ?quota|exceeded (the )?(threshold|permitted|daily)|tenant has exceeded|"
+            "submissionquotaexceeded"
+        ),
+        wait="recheck 1h, max 24h",
+        kind="quota",
+        source="Microsoft 5.1.90, 5.2.2 submission quota, 5.7.700-749 (Sisimai)",
+    ),
+    Rule(
+        "m365-cont",
+        ANY,
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code="550",
+        enhanced=r"5\.2\.25\d",
+        text="sender throttled due to continuous",
+        wait="1h",
+        kind="quota",
+        source="Microsoft continuous error throttling 5.2.251-255",
+    ),
+    Rule(
+        "apple-daily",
+        ANY,
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code=r"[45]\d\d",
+        text="exceeded your (daily )?sending limit",
+        wait="recheck 1h, max 24h",
+        kind="quota",
+        source="Apple HT4863/102198",
+    ),
+    # Connections and transactions.
+    Rule(
+        "conn-max",
+        ANY,
+        Action.RETRY_SAME,
+        Scope.CONNECTION,
+        code=r"4\d\d",
+        text=("(max(imum)?|too many).{0,20}(messages?|deliveries) per (connection|session)|max message per connection"),
+        wait="0, new connection",
+        kind="rate",
+        source="Yahoo best practices; KumoMTA community shaping",
+    ),
+    Rule(
+        "conn-many",
+        ANY,
+        Action.SLOW,
+        Scope.SERVER_DOMAIN,
+        code=r"4\d\d|550",
+        text=(
+            "too many (concurrent )?(smtp )?connections|maximum number of connections|"
+            "max concurrent connections|trop de connexions"
+        ),
+        wait="1h, 1 connection",
+        kind="rate",
+        source="KumoMTA community shaping; Sisimai 4.7.652",
+    ),
+    Rule(
+        "too-many-rcpt",
+        ANY,
+        Action.SPLIT,
+        Scope.MESSAGE,
+        code="452|55[02]",
+        text="too many recipients",
+        wait="0",
+        kind="rcpt-limit",
+        source="RFC 5321 s4.5.3.1.10; RFC 3463 X.5.3; KumoMTA TooManyRecipients",
+    ),
+    Rule(
+        "too-many-rcpt-code",
+        {Stage.RCPT},
+        Action.SPLIT,
+        Scope.MESSAGE,
+        code="452",
+        enhanced=r"4\.5\.3",
+        wait="0",
+        kind="rcpt-limit",
+        source="RFC 5321 s4.5.3.1.10",
+    ),
+    # Who may send what through this server.
+    Rule(
+        "send-as",
+        ANY,
+        Action.RETRY_OTHER,
+        Scope.SERVER_FROM,
+        code=r"5\d\d",
+        text=(
+            "send ?as ?denied|permissions? to send as|not allowed to send (as|from)|relaying disallowed as|"
+            "from/sender name is not valid|sender address rejected: not owned|email address is not verified|"
+            "unregistered domains|sender.{0,25}not (verified|allowed)|domain.{0,20}not verified"
+        ),
+        wait="until edited",
+        kind="sender",
+        source="Zoho 553; Postal 530; SES 554; M365 5.7.750; Postfix smtpd_sender_login_maps",
+    ),
+    Rule(
+        "size",
+        TRANSACTION,
+        Action.RETRY_OTHER,
+        Scope.SERVER_MESSAGE,
+        code="55[24]|523",
+        enhanced=r"5\.(3\.4|2\.3)",
+        wait="larger SIZE only, else fail",
+        kind="size",
+        source="RFC 1870 s6; RFC 3463 X.3.4",
+    ),
+    Rule(
+        "size-text",
+        ANY,
+        Action.RETRY_OTHER,
+        Scope.SERVER_MESSAGE,
+        code=r"55\d|523",
+        text="message (size )?(exceeds|too (big|large))|size limit",
+        wait="larger SIZE only, else fail",
+        kind="size",
+        source="RFC 1870 s6; Sisimai mesgtoobig",
+    ),
+    Rule(
+        "size-dsn",
+        {Stage.DSN},
+        Action.FAIL,
+        Scope.MESSAGE,
+        code="55[024]|523",
+        enhanced=r"5\.(3\.4|2\.3)",
+        kind="size",
+        source="Google 552 5.3.4 (size, header size, attachments); RFC 3463 X.3.4",
+    ),
+    Rule(
+        "utf8",
+        ANY,
+        Action.RETRY_OTHER,
+        Scope.SERVER_MESSAGE,
+        code="55[03]",
+        enhanced=r"5\.6\.(7|8|9)",
+        wait="SMTPUTF8 servers only, else fail",
+        kind="smtputf8",
+        source="RFC 6531 s3.6, RFC 5248",
+    ),
+    Rule(
+        "relay-denied",
+        TRANSACTION,
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code=r"5\d\d",
+        text=(
+            "relay(ing)? (access )?(denied|not permitted|is not allowed)|unable to relay|"
+            "isn'?t allowed to relay|not in my list of allowed rcpthosts|mail relay denied|"
+            "email relay denied|invalid credentials for relay|not authorized to send e?mail directly"
+        ),
+        wait="until edited",
+        kind="config",
+        source="KumoMTA RelayDenied; Sisimai norelaying; M365 5.7.64",
+    ),
+    # Rates at the recipient's provider.
+    Rule(
+        "gmail-rate",
+        ANY,
+        Action.PAUSE_DOMAIN,
+        Scope.SERVER_DOMAIN,
+        code="421|450",
+        enhanced=r"4\.7\.28",
+        wait="10m, then 1 connection",
+        kind="rate",
+        source="Google 81126: 4.7.28 stop 10 minutes, one connection, add one at a time",
+    ),
+    Rule(
+        "gmail-user-rate",
+        ANY,
+        Action.RETRY_SAME,
+        Scope.RECIPIENT,
+        code="[45]50",
+        enhanced=r"[45]\.2\.1",
+        text="receiving (e?mail|messages) (too quickly|at a rate)",
+        wait="1h",
+        kind="rcpt-rate",
+        source="Google 450/550 5.2.1; KumoMTA ReceivingRatePerm = transient",
+    ),
+    Rule(
+        "rcpt-rate-5xx",
+        ANY,
+        Action.RETRY_SAME,
+        Scope.RECIPIENT,
+        code=r"5\d\d",
+        enhanced=r"5\.2\.(1|121|122)|5\.7\.508",
+        text="receive limit|exceeded (their|permitted)|at a rate|rate that prevents",
+        wait="1h",
+        kind="rcpt-rate",
+        source="Microsoft 5.2.121/5.2.122/5.7.508, Google 5.2.1: transient in spite of 5xx (KumoMTA)",
+    ),
+    Rule(
+        "rate-5xx",
+        ANY,
+        Action.PAUSE_DOMAIN,
+        Scope.SERVER_DOMAIN,
+        code=r"5\d\d",
+        text="unusual rate|has been rate limited",
+        wait="1h",
+        kind="rate",
+        source="Google 550 5.7.28, 550 5.7.1",
+    ),
+    # SPF, DKIM, DMARC, reverse DNS.
+    Rule(
+        "sender-auth-temp",
+        ANY,
+        Action.SLOW,
+        Scope.FROM_DOMAIN,
+        code=r"4\d\d",
+        enhanced=r"4\.7\.(2[3-79]|3[0-2]|40)",
+        wait="1h + compliance incident",
+        kind="sender-auth",
+        source="Google FAQ 14229414: 4.7.23/27/29/30/31/32; codes page 4.7.40",
+    ),
+    Rule(
+        "sender-auth",
+        ANY,
+        Action.PAUSE_CAMPAIGN,
+        Scope.FROM_DOMAIN,
+        code=r"[45]\d\d",
+        enhanced=r"5\.7\.(2[0-79]|3[0-2]|40|509|515)",
+        wait="until re-checked",
+        kind="sender-auth",
+        source="Google 5.7.24-5.7.32, 5.7.40; Microsoft 5.7.515, 5.7.509; IANA X.7.20-26",
+    ),
+    Rule(
+        "ptr-temp",
+        ANY,
+        Action.SLOW,
+        Scope.SERVER,
+        code=r"4\d\d",
+        text="ptr record|reverse dns",
+        wait="1h + incident",
+        kind="sender-auth",
+        source="Google 421 4.7.0 PTR",
+    ),
+    Rule(
+        "dmarc-text",
+        ANY,
+        Action.PAUSE_CAMPAIGN,
+        Scope.FROM_DOMAIN,
+        code=r"5\d\d",
+        text=(
+            "dmarc|fails? to pass (spf|authentication)|unauthenticated (e?mail|sender)|"
+            "sender is unauthenticated|ptr record|reverse dns"
+        ),
+        wait="until re-checked",
+        kind="sender-auth",
+        source="KumoMTA AuthenticationFailed; Yahoo 5.7.9; Apple 5.7.1",
+    ),
+    # The reputation of server and domain with one provider.
+    Rule(
+        "yahoo-perm",
+        ANY,
+        Action.PAUSE_DOMAIN,
+        Scope.SERVER_DOMAIN,
+        code="553",
+        enhanced=r"5\.7\.2",
+        text="permanently deferred|TSS(09|11)",
+        wait="24h, other server (other IP)",
+        kind="reputation",
+        source="Yahoo error codes; Sisimai yahooinc",
+    ),
+    Rule(
+        "yahoo-ts05",
+        ANY,
+        Action.PAUSE_DOMAIN,
+        Scope.SERVER_DOMAIN,
+        code="421",
+        text=r"\[(TSS|IPTS)05\]",
+        wait="4h",
+        kind="reputation",
+        source="KumoMTA community shaping",
+    ),
+    Rule(
+        "yahoo-ts",
+        ANY,
+        Action.PAUSE_DOMAIN,
+        Scope.SERVER_DOMAIN,
+        code="4[25]1",
+        text=r"\[(TS|IPTS|TSS)\d\d\]|temporarily deferred due to (unexpected volume|user complaints)",
+        wait="2h",
+        kind="reputation",
+        source="KumoMTA shaping.toml (provided by Yahoo)",
+    ),
+    Rule(
+        "ms-rate",
+        ANY,
+        Action.SLOW,
+        Scope.SERVER_DOMAIN,
+        code="4[25]1|450",
+        enhanced=r"4\.7\.(65\d|500)",
+        wait="90m at 1/min, 1 connection",
+        kind="reputation",
+        source="KumoMTA default automation; Sisimai 4.7.650/652",
+    ),
+    Rule(
+        "ms-rp",
+        ANY,
+        Action.SLOW,
+        Scope.SERVER_DOMAIN,
+        code="421",
+        text="RP-00[123]",
+        wait="90m at 1/min, 1 connection",
+        kind="reputation",
+        source="Outlook.com Troubleshooting: 421 RP-001/002/003",
+    ),
+    Rule(
+        "ms-later",
+        ANY,
+        Action.PAUSE_DOMAIN,
+        Scope.SERVER_DOMAIN,
+        code=r"4\d\d",
+        enhanced=r"4\.7\.(5\d\d|6\d\d|8[5-9]\d)",
+        wait="1h",
+        kind="reputation",
+        source="Sisimai blocked 4.7.500-699, 4.7.850-899",
+    ),
+    Rule(
+        "apple-rate",
+        ANY,
+        Action.PAUSE_DOMAIN,
+        Scope.SERVER_DOMAIN,
+        code="4[25]1",
+        text=r"deferred due to excessive volume|\[HCM1\]|\[BS02\]",
+        wait="15m",
+        kind="rate",
+        source="Sisimai apple; KumoMTA community shaping",
+    ),
+    # The recipient.
+    Rule(
+        "user-unknown",
+        ANY,
+        Action.SUPPRESS,
+        Scope.RECIPIENT,
+        code=r"5\d\d",
+        enhanced=r"5\.1\.(1|10|351)",
+        kind="user-unknown",
+        source="RFC 3463 X.1.1; RFC 7505 X.1.10; Sisimai",
+    ),
+    Rule(
+        "bad-domain",
+        ANY,
+        Action.SUPPRESS,
+        Scope.RECIPIENT,
+        code=r"5\d\d",
+        enhanced=r"5\.(1\.2|4\.310)|5\.7\.18",
+        wait="confirm NXDOMAIN / null MX",
+        kind="host-unknown",
+        source="RFC 3463 X.1.2; RFC 7293 X.7.18",
+    ),
+    Rule(
+        "bad-address",
+        ANY,
+        Action.SUPPRESS,
+        Scope.RECIPIENT,
+        code=r"5\d\d",
+        enhanced=r"5\.1\.(3|6)|5\.7\.17",
+        kind="bad-address",
+        source="RFC 3463 X.1.3, X.1.6; RFC 7293 X.7.17",
+    ),
+    Rule(
+        "ms-no-user",
+        ANY,
+        Action.SUPPRESS,
+        Scope.RECIPIENT,
+        code="550",
+        enhanced=r"5\.(4\.1|5\.0|1\.4)",
+        text="recipient address rejected: access denied|mailbox unavailable",
+        kind="user-unknown",
+        source="Sisimai microsoft 5.4.1, 5.5.0; KumoMTA",
+    ),
+    Rule(
+        "gmail-overquota-perm",
+        ANY,
+        Action.SUPPRESS,
+        Scope.RECIPIENT,
+        code="552",
+        enhanced=r"5\.2\.2",
+        text="OverQuotaPerm|out of storage space and inactive",
+        kind="inactive",
+        source="Google 552 5.2.2; KumoMTA InactiveMailbox",
+    ),
+    Rule(
+        "full",
+        ANY,
+        Action.SOFT,
+        Scope.RECIPIENT,
+        code=r"[45]\d\d",
+        enhanced=r"[45]\.2\.2",
+        wait="4xx: retry 4h; 5xx: end",
+        kind="mailbox-full",
+        source="RFC 3463 X.2.2 (persistent transient)",
+    ),
+    Rule(
+        "full-text",
+        ANY,
+        Action.SOFT,
+        Scope.RECIPIENT,
+        code=r"[45]\d\d",
+        text=r"mailbox (is )?full|over ?quota|out of storage space|quota exceeded \(mailbox|exceeded storage",
+        wait="4xx: retry 4h; 5xx: end",
+        kind="mailbox-full",
+        source="KumoMTA QuotaIssues; Sisimai mailboxfull",
+    ),
+    Rule(
+        "disabled",
+        ANY,
+        Action.SUPPRESS,
+        Scope.RECIPIENT,
+        code=r"5\d\d",
+        enhanced=r"5\.2\.1|5\.7\.13",
+        text="disabled|inactive|suspended|not accepting|cannot be accessed|deactivated",
+        kind="inactive",
+        source="RFC 3463 X.2.1; Google DisabledUser",
+    ),
+    Rule(
+        "user-unknown-text",
+        ANY,
+        Action.SUPPRESS,
+        Scope.RECIPIENT,
+        code=r"5\d\d",
+        text=(
+            "user (is )?unknown|unknown user|no such (user|mailbox|recipient|id)|"
+            "(mailbox|user|account|address).{0,25}(does not|doesn'?t) exist|mailbox not found|"
+            "no mailbox here|not a valid (user|mailbox)|invalid (recipient|mailbox)|utilisateur inconnu|"
+            "inactive email address|user doesn'?t have a|is no longer valid|mailbox is disabled"
+        ),
+        kind="user-unknown",
+        source="KumoMTA bounces.toml; Sisimai userunknown; Yahoo 554/552",
+    ),
+    # Waiting, blocking, content.
+    Rule(
+        "greylist",
+        ANY,
+        Action.RETRY_SAME,
+        Scope.RECIPIENT,
+        code="4[25][01]",
+        text="gr[ae]y ?list|try again later|temporar",
+        wait="5m,15m,30m,1h..",
+        kind="transient",
+        source="RFC 6647",
+    ),
+    Rule(
+        "dnsbl",
+        ANY,
+        Action.RETRY_OTHER,
+        Scope.SERVER,
+        code=r"5\d\d",
+        text=(
+            r"spamhaus|block ?list|blacklist|blocklisted|dnsbl|\bRBL\b|\[BL2\d\]|S3150|banned sending ip|"
+            "SC-00[1-4]|DY-00[12]|OU-00[12]"
+        ),
+        wait="IP reputation incident",
+        kind="ip-reputation",
+        source="Outlook.com SC-/DY-/OU- codes; Yahoo [BL2x]; KumoMTA SpamBlock",
+    ),
+    Rule(
+        "low-rep",
+        ANY,
+        Action.SLOW,
+        Scope.FROM_DOMAIN,
+        code=r"[45]\d\d",
+        text="very low reputation|poor reputation|suspicious due to",
+        wait="1h + incident",
+        kind="reputation",
+        source="Google 421 4.7.0 / 550 5.7.1",
+    ),
+    Rule(
+        "spam-content",
+        ANY,
+        Action.FAIL,
+        Scope.MESSAGE,
+        code=r"5\d\d",
+        text=(
+            "spam|unsolicited|content (rejected|denied|policy)|potential security issue|virus|"
+            "illegal attachment|policy (reasons|violation)|has a policy that|delivery not authorized|"
+            r"content filter|\[PH\d\d\]|local policy"
+        ),
+        wait="counts to campaign stop rate",
+        kind="content",
+        source="KumoMTA SpamContent; Google 5.7.1/5.7.0; Yahoo PH*; Apple CS01",
+    ),
+    Rule(
+        "malformed",
+        {Stage.DATA, Stage.DOT, Stage.DSN},
+        Action.FAIL,
+        Scope.MESSAGE,
+        code=r"5\d\d",
+        enhanced=r"5\.(6\.\d+|5\.\d)",
+        wait="bug alert",
+        kind="malformed",
+        source="RFC 3463 X.6.*; Google 554 5.6.0",
+    ),
+    Rule(
+        "not-5322",
+        ANY,
+        Action.FAIL,
+        Scope.MESSAGE,
+        code=r"5\d\d",
+        text=(
+            "rfc ?5322|encoded-word|unicode character|header is too long|address in the from|"
+            "duplicate headers|message-id|malformed|multiple (from|addresses)|bare (lf|line feed)"
+        ),
+        wait="bug alert",
+        kind="malformed",
+        source="Google 550 5.7.1 RFC 5322 family",
+    ),
+    # Sender, greeting, routes.
+    Rule(
+        "bad-sender",
+        ANY,
+        Action.RETRY_OTHER,
+        Scope.SERVER_FROM,
+        code=r"[45]\d\d",
+        enhanced=r"[45]\.1\.[78]",
+        wait="DNS of From/Return-Path checked",
+        kind="sender",
+        source="RFC 3463 X.1.7, X.1.8; Yahoo unresolvable domain (SOA)",
+    ),
+    Rule(
+        "helo",
+        {Stage.EHLO, Stage.MAIL},
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code=r"5\d\d",
+        text="helo|ehlo",
+        wait="until edited",
+        kind="config",
+        source="Google 501 5.5.4; M365 5.7.506",
+    ),
+    Rule(
+        "expired",
+        ANY,
+        Action.SOFT,
+        Scope.RECIPIENT,
+        code=r"[45]\d\d",
+        enhanced=r"[45]\.4\.(7|300|316)",
+        wait="end",
+        kind="expired",
+        source="RFC 3463 X.4.7",
+    ),
+    Rule(
+        "loop",
+        ANY,
+        Action.FAIL,
+        Scope.RECIPIENT,
+        code=r"5\d\d",
+        enhanced=r"5\.4\.(6|14)",
+        kind="loop",
+        source="RFC 3463 X.4.6",
+    ),
+    Rule(
+        "no-route",
+        ANY,
+        Action.SOFT,
+        Scope.RECIPIENT,
+        code=r"5\d\d",
+        enhanced=r"5\.4\.4",
+        wait="check MX; suppress if NXDOMAIN/null MX",
+        kind="host-unknown",
+        source="RFC 3463 X.4.4",
+    ),
+    # Whatever is left, by code alone.
+    Rule(
+        "421",
+        ANY,
+        Action.RETRY_SAME,
+        Scope.SERVER,
+        code="421",
+        wait="2m,5m,15m; 3 in 10m -> slow",
+        kind="transient",
+        source="RFC 5321 s3.8, s4.2.1",
+    ),
+    Rule(
+        "4xx-early",
+        {Stage.CONNECT, Stage.EHLO, Stage.MAIL},
+        Action.RETRY_OTHER,
+        Scope.SERVER,
+        code=r"4\d\d",
+        wait="5m",
+        kind="transient",
+        source="RFC 5321 s4.2.1",
+    ),
+    Rule(
+        "4xx",
+        ANY,
+        Action.RETRY_SAME,
+        Scope.RECIPIENT,
+        code=r"4\d\d",
+        wait="15m,30m,1h,2h,4h.. 72h",
+        kind="transient",
+        source="RFC 5321 s4.5.4.1",
+    ),
+    Rule(
+        "5xx-early",
+        {Stage.CONNECT, Stage.TLS, Stage.EHLO},
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code=r"5\d\d",
+        wait="15m, doubling",
+        kind="server",
+        source="RFC 5321 s3.1 (554)",
+    ),
+    Rule(
+        "5xx-mail",
+        {Stage.MAIL},
+        Action.RETRY_OTHER,
+        Scope.SERVER_FROM,
+        code=r"5\d\d",
+        kind="sender",
+        source="RFC 5321 s4.2.1; 5xx to MAIL must not be cached (s4.5.4.1)",
+    ),
+    Rule(
+        "5xx-rcpt",
+        {Stage.RCPT, Stage.DSN},
+        Action.SOFT,
+        Scope.RECIPIENT,
+        code=r"5\d\d",
+        wait="end; 3 in 30 days -> suppress",
+        kind="hard-unknown",
+        source="RFC 5321 s4.2.1",
+    ),
+    Rule(
+        "5xx-data",
+        {Stage.DATA, Stage.DOT},
+        Action.FAIL,
+        Scope.MESSAGE,
+        code=r"5\d\d",
+        wait="counts to campaign stop rate",
+        kind="policy",
+        source="RFC 5321 s4.2.1",
+    ),
+)

@@ -1,0 +1,234 @@
+"""Header lines and bodies as bytes: folding, encoded-words, quoted-printable (RFC 5322, 2045, 2047).
+
+The standard library's classes break long List-Unsubscribe headers and take milliseconds a message, so these few
+functions do it. Every line ends CRLF, and what could end a header early is refused. What a message needs to say
+is not known here.
+"""
+
+import binascii
+import re
+from collections.abc import Iterable, Sequence
+
+from mail.addresses import AddressInvalid, Mailbox, ascii_address, check_address, needs_smtputf8
+
+CRLF = b"\r\n"
+SOFT_BREAK = b"=\r\n"  # Ends a line of quoted-printable without ending the line of text.
+_WIDTH = 78  # Characters of a header line (RFC 5322 section 2.1.1).
+_LONGEST = 998  # Octets of any line; more is an error.
+
+
+def unstructured(name: str, value: str) -> bytes:
+    """Return a header of free text, with encoded-words where ASCII does not do.
+
+    :raises ValueError: if ``value`` holds a line break or another control character.
+    """
+    _refuse_controls(name, value)
+    value = value.strip(" ")
+    tokens = re.findall(r" *[^ ]+", value)
+    longest = max([len(name) + 2 + len(tokens[0]), *map(len, tokens)]) if tokens else 0
+    # A reader takes "=?" for an encoded-word; a word too long for its line cannot be folded in any other way.
+    if not value.isascii() or "=?" in value or longest > _WIDTH:
+        tokens = encoded_words(value, first=_WIDTH - len(name) - 2)
+    if tokens:
+        tokens[0] = " " + tokens[0].lstrip(" ")
+    return _fold(name, tokens)
+
+
+def verbatim(name: str, value: str) -> bytes:
+    """Return a header that readers take literally (an identifier, a URL): never encoded, never folded.
+
+    :raises ValueError: for anything but printable ASCII, or for too long a line.
+    """
+    if not _PRINTABLE(value):
+        _refuse_controls(name, value)
+        raise ValueError(f"{name}: {value!r} may hold printable ASCII characters only.")
+    return _line(name, value)
+
+
+def mailboxes(name: str, boxes: Sequence[Mailbox]) -> bytes:
+    """Return a header of one or more addresses; display names are encoded, addresses never.
+
+    A UTF-8 local part stays as it is, for which the server must offer SMTPUTF8 (RFC 6532).
+    """
+    tokens: list[str] = []
+    for box in boxes:
+        address = _address(name, box.address)
+        words = phrase(name, box.name)
+        tokens += [*words, f" <{address}>" if words else f" {address}"]
+        tokens[-1] += ","
+    tokens[-1] = tokens[-1].removesuffix(",")
+    return _fold(name, tokens)
+
+
+def address_line(name: str, address: str) -> bytes:
+    """Return a header of one bare address, such as ``To``."""
+    return _line(name, address if _SIMPLE_ADDRESS(address) else _address(name, address))
+
+
+def identified(name: str, value: str) -> bytes:
+    """Return a header like ``List-Id``: a phrase for people, which may need encoding, and ``<an.identifier>``."""
+    title, opened, identifier = value.rpartition("<")
+    if not opened or not re.fullmatch(r"[!-;=?-~]{1,254}>", identifier):
+        _refuse_controls(name, value)
+        raise ValueError(f"{name}: {value!r} needs the form “Name <list.example.com>”.")
+    return _fold(name, [*phrase(name, title.strip()), f" <{identifier}"])
+
+
+def phrase(name: str, text: str) -> list[str]:
+    """Return a display name as tokens, each with a space before it: plain, quoted, or as encoded-words."""
+    _refuse_controls(name, text)
+    text = text.strip()
+    if not text:
+        return []
+    if re.fullmatch(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+( [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*", text) and "=?" not in text:
+        words = text.split(" ")
+        if max(map(len, words)) < 60:
+            return [f" {word}" for word in words]
+    if text.isascii() and len(text) < 60 and "=?" not in text:
+        return [' "' + re.sub(r'(["\\])', r"\\\1", text) + '"']
+    return [" " + word.lstrip(" ") for word in encoded_words(text, first=_WIDTH - len(name) - 2)]
+
+
+def encoded_words(text: str, first: int = _WIDTH) -> list[str]:
+    """Return ``text`` as encoded-words (RFC 2047) of at most 75 characters, each with a space before it.
+
+    :param first: how long the first may be.
+    """
+    encoded = text.encode("utf-8", "replace")
+    # "q" is the shorter one for Western languages, and a person can guess at it.
+    special = sum(1 for byte in encoded if chr(byte) not in _Q_SAFE)
+    is_q = special * 2 < len(encoded) - special
+    make, room = (_q_word, 63) if is_q else (_b_word, 45)
+    limit = max(room * (min(first, 75) - 12) // 63, 8)
+    words, current, length = [], "", 0
+    for character in text:
+        more = len(_q(character)) if is_q else len(_utf8(character))
+        if length + more > limit:
+            words.append(make(current))
+            current, length, limit = "", 0, room
+        current += character
+        length += more
+    return [" " + word for word in [*words, make(current)]]
+
+
+def quoted_printable(text: str) -> bytes:
+    """Return ``text`` as quoted-printable with CRLF, safe for any transport.
+
+    No line starts with a dot, so that none needs dot-stuffing, or with "From ", which old mailboxes mangle; no
+    line is longer than 76 octets; "=_" never occurs, so that a boundary may hold it. ``text`` has LF line ends.
+    """
+    # With LF alone: b2a_qp copies the kind of the first line break it meets, and takes LF if there is none.
+    encoded = binascii.b2a_qp(_UNWANTED.sub("", text).encode("utf-8", "replace"), istext=True)
+    return _AWKWARD.sub(_respell, encoded).replace(b"\n", CRLF)
+
+
+def quoted_printable_value(text: str) -> bytes:
+    """Return a value for a place between two constants, each on lines of its own; an empty one takes no line."""
+    if not text:
+        return b""
+    if _PLAIN_VALUE(text):
+        return text.encode("ascii") + SOFT_BREAK
+    return end_softly(quoted_printable(text))
+
+
+def quoted_printable_constants(constants: Sequence[str]) -> tuple[bytes, ...]:
+    """Return constants encoded so that values of any length fit between them."""
+    encoded = [quoted_printable(constant) for constant in constants]
+    # What is empty or ends a line leaves the value at the start of a line anyway.
+    softly = [row if not row or row.endswith(CRLF) else end_softly(row) for row in encoded[:-1]]
+    return (*softly, encoded[-1])
+
+
+def end_softly(encoded: bytes) -> bytes:
+    """Return quoted-printable with a soft line break at its end, within the 76 octets of a line."""
+    start = encoded.rfind(b"\n") + 1
+    if len(encoded) - start <= 75:
+        return encoded + SOFT_BREAK
+    cut = len(encoded) - (3 if encoded[-3:-2] == b"=" else 1)
+    last = encoded[cut:] if encoded[cut:] != b"." else b"=2E"
+    return encoded[:cut] + SOFT_BREAK + last + SOFT_BREAK
+
+
+def _fold(name: str, tokens: Iterable[str]) -> bytes:
+    """Return ``name: tokens``, broken before a token where the line would grow too long."""
+    lines = [f"{name}:"]
+    is_first = True
+    for token in tokens:
+        if len(lines[-1]) + len(token) > _WIDTH and not is_first:
+            lines.append(token)
+        else:
+            lines[-1] += token
+        is_first = False
+    for line in lines:
+        if len(line.encode()) > _LONGEST:
+            raise ValueError(f"{name}: a part of {len(line)} characters does not fit in a line; shorten it.")
+    return "\r\n".join([*lines, ""]).encode()
+
+
+def _line(name: str, value: str) -> bytes:
+    line = f"{name}: {value}\r\n".encode()
+    if len(line) > _LONGEST:
+        raise ValueError(f"{name}: {len(value)} characters do not fit in a line; shorten it.")
+    return line
+
+
+def _address(name: str, address: str) -> str:
+    """Return an address as headers hold it.
+
+    :raises ValueError: if it is none; the sentence names the header.
+    """
+    try:
+        spelled = ascii_address(check_address(address))
+    except AddressInvalid as error:
+        raise ValueError(f"{name}: {error}") from error
+    if not needs_smtputf8(spelled) and not spelled.isascii():
+        raise ValueError(f"{name}: {address!r} has a domain that cannot be written in ASCII.")
+    return spelled
+
+
+def _refuse_controls(name: str, value: str) -> None:
+    if _CONTROLS(value):
+        raise ValueError(f"{name}: {value!r} holds a line break or another control character; remove it.")
+
+
+def _respell(match: re.Match[bytes]) -> bytes:
+    """Encode the first character of a line, or all of a line that would grow too long by that; or cut a long one."""
+    line = match.group()
+    if not line.startswith((b".", b"From ")):
+        return line[:-3] + b"=\n" + line[-3:]  # b2a_qp looks at the width before it encodes a space at a line's end.
+    if len(line) <= 74:
+        return b"=%02X" % line[0] + line[1:]
+    is_continued = line.endswith(b"=")
+    octets = binascii.a2b_qp(line.removesuffix(b"="))
+    rows = [b"".join(b"=%02X" % octet for octet in octets[start : start + 24]) for start in range(0, len(octets), 24)]
+    return b"=\n".join(rows) + (b"=" if is_continued else b"")
+
+
+def _q(character: str) -> str:
+    if character in _Q_SAFE:
+        return "_" if character == " " else character
+    return "".join(f"={octet:02X}" for octet in _utf8(character))
+
+
+def _q_word(text: str) -> str:
+    return f"=?utf-8?q?{''.join(map(_q, text))}?="
+
+
+def _b_word(text: str) -> str:
+    return f"=?utf-8?b?{binascii.b2a_base64(_utf8(text), newline=False).decode()}?="
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+# What an encoded-word in a display name may hold as it is (RFC 2047 section 5, rule 3), and the space.
+_Q_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/ ")
+_CONTROLS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]").search
+_PRINTABLE = re.compile(r"[!-~]+( [!-~]+)*").fullmatch
+_SIMPLE_ADDRESS = re.compile(r"[A-Za-z0-9_+=-]+(\.[A-Za-z0-9_+=-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*").fullmatch
+_PLAIN_VALUE = re.compile(
+    r"(?!From )[A-Za-z0-9,;:/?&#_+()'\"!@%-][A-Za-z0-9 .,;:/?&#_+()'\"!@%-]{0,70}(?<! )"
+).fullmatch
+_UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_AWKWARD = re.compile(rb"^(?:\.|From )[^\n]*|^[^\n]{77,}", re.MULTILINE)

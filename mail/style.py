@@ -1,0 +1,48 @@
+"""The values a message is composed from: what server and mailing decide, and what differs by recipient."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from mail.addresses import Mailbox
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What server and mailing decide about every message. An empty field leaves its header out."""
+
+    mail_from: Mailbox
+    reply_to: str = ""  # One mailbox or more, separated by commas.
+    cc: tuple[str, ...] = ()  # Shown; each copy is a message of its own.
+    subject_prefix: str = ""  # "[TEST] "
+    list_id: str = ""  # "Example news <list-7.example.com>", stable for a list (RFC 2919).
+    precedence: str = ""  # "bulk"; brings X-Auto-Response-Suppress with it.
+    auto_submitted: bool = False  # For notices (RFC 3834 section 5), not for what people write.
+    complaints_to: str = ""  # Where programs send complaints (RFC 9477).
+    abuse_to: str = ""  # Where people report misuse.
+    feedback_id: str = ""  # Google's Feedback-ID; the same for all recipients.
+    has_unsubscribe: bool = False  # The visible link and the headers.
+    is_one_click: bool = True  # Whether a POST to the address unsubscribes (RFC 8058).
+    language: str = "en"  # Of the footer's words, as BCP 47 tag.
+    says_language: bool = False  # Whether Content-Language is sent.
+    organisation: str = ""
+    postal_address: str = ""  # Shown in the footer unless the content holds it.
+    utm: Mapping[str, str] = field(default_factory=lambda: _NOTHING)  # {"utm_source": "…"}; empty: links stay.
+    utm_policy: Literal["fill", "replace"] = "fill"
+    utm_skip: tuple[str, ...] = ()  # Starts of our own addresses, never tagged.
+    extra_headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """What differs from message to message."""
+
+    address: str
+    message_id: str  # "<unique@example.com>", the same in every attempt.
+    values: Mapping[str, Any]  # Merge values by name.
+    unsubscribe_url: str = ""  # Also the merge value of that name.
+    feedback_id: str = ""  # For CFBL-Feedback-ID: opaque, and hard to forge.
+    intended: str = ""  # Whom a redirected message was meant for; shown above the content.

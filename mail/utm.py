@@ -1,0 +1,365 @@
+"""Adds UTM parameters to links, and leaves every other byte as it was written.
+
+Works on rendered content and on templates: merge tags are opaque, and a link that begins with one is left as it is,
+to be tagged when it is known. Nothing is parsed and written anew: an HTML library would repair the broken
+markup, drop the comments and change the quoting that mail programs depend on.
+"""
+
+import functools
+import html
+import html.entities
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Literal
+from urllib.parse import quote, unquote_plus
+
+Policy = Literal["fill", "replace"]
+
+NAMES = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")  # Also the order they are added in.
+
+# Parameters that make a URL worthless when another one is added: all of a group have to be there.
+_SIGNATURES = tuple(
+    frozenset(names.split())
+    for names in (
+        "x-amz-signature",
+        "x-goog-signature",
+        "x-oss-signature",
+        "key-pair-id",
+        "sv sig",
+        "awsaccesskeyid signature",
+        "googleaccessid signature",
+        "ossaccesskeyid signature",
+    )
+)
+
+# Possessive throughout (*+): on hostile input each character is looked at a bounded number of times.
+_LIQUID = r"\{\{[^{}]*+\}\}|\{%[^%{]*+(?:%(?!\})[^%{]*+)*+%\}"
+_MERGE_TAG = re.compile(rf"{_LIQUID}|\*\|[^|*]*+\|\*|%%[\w .:-]++%%|\$\{{[^{{}}]*+\}}")
+_LIQUID_TAG = re.compile(f"({_LIQUID})")
+_BLOCK_WORD = re.compile(r"\{%-?\s*(end)?(if|unless|case|for|tablerow|capture|comment|raw|ifchanged)\b")
+_MASK = re.compile("\ufdd0([0-9]+)\ufdd0")  # A noncharacter: no text that is exchanged should contain it.
+_MASKED = re.compile(f"\ufdd0|{_MERGE_TAG.pattern}")  # One that was there is masked itself, and so no mask of ours.
+
+_WEB_URL = re.compile(r"https?://[^/\\?#]", re.IGNORECASE)
+_CONTROL_AND_SPACE = "".join(map(chr, range(0x21)))  # What browsers trim from both ends.
+
+
+def tag_url(url: str, utm: Mapping[str, str], *, policy: Policy = "fill", skip: Sequence[str] = ()) -> str:
+    """Return ``url`` with the parameters added at the end of its query.
+
+    Unchanged come back: everything but absolute http and https URLs, presigned ones, those under a prefix in
+    ``skip``, and those whose query may begin in a ``{% if %}``.
+
+    :param utm: ``utm_source`` … ``utm_content`` to plain values; blank ones are left out, other names ignored.
+    :param policy: ``fill`` keeps what the author wrote and adds what is missing or empty; ``replace`` removes all
+        five and sets them anew. Names are case-sensitive.
+    :param skip: prefixes of our own links (unsubscribe, view in browser), which are nobody's campaign.
+    """
+    return _tagger(tuple(utm.items()), policy, tuple(skip)).url(url)
+
+
+def tag_html(source: str, utm: Mapping[str, str], *, policy: Policy = "fill", skip: Sequence[str] = ()) -> str:
+    """Return HTML with the links a person can follow tagged: ``a``, ``area``, and Outlook's VML buttons.
+
+    ``data-utm="off"`` on a link leaves it alone, ``data-utm-term`` and ``data-utm-content`` give it values of its
+    own; these three attributes are removed. Everything but the changed ``href`` values comes back as it was,
+    conditional comments are looked into, other comments are not. Without any value to add, nothing changes.
+    """
+    tagger = _Tagger(utm, policy, skip)
+    if not tagger.values:
+        return source
+    parts: list[str] = []
+    copied = 0
+    for start, end, attributes in _links(source):
+        parts += (source[copied:start], _tag_link(attributes, tagger))
+        copied = end
+    return "".join((*parts, source[copied:]))
+
+
+def tag_text(source: str, utm: Mapping[str, str], *, policy: Policy = "fill", skip: Sequence[str] = ()) -> str:
+    """Return plain text with its http and https URLs tagged; the punctuation of the sentence stays outside."""
+    tagger = _Tagger(utm, policy, skip)
+    if not tagger.values:
+        return source
+    return _TEXT_TOKEN.sub(lambda found: _tag_in_text(found, tagger), source)
+
+
+class _Tagger:
+    """What is added to every link of one content."""
+
+    def __init__(self, utm: Mapping[str, str], policy: Policy, skip: Collection[str]) -> None:
+        if policy not in ("fill", "replace"):
+            raise ValueError(f"the UTM policy is {policy!r}; it is 'fill' or 'replace'")
+        self.policy = policy
+        self.skip = tuple(_lower_host(prefix) for prefix in skip if prefix.strip())
+        self.values = {name: _encode_value(utm[name]) for name in NAMES if utm.get(name, "").strip()}
+
+    def with_values(self, own: Mapping[str, str]) -> "_Tagger":
+        """Return a tagger for one link that has values of its own."""
+        if not own:
+            return self
+        tagger = _Tagger({}, self.policy, self.skip)
+        values = self.values | {name: _encode_template(value) for name, value in own.items()}
+        tagger.values = {name: values[name] for name in NAMES if name in values}
+        return tagger
+
+    def url(self, url: str) -> str:
+        masked, tags = _mask(url)
+        tagged = self.masked_url(masked, tags)
+        return url if tagged is None else _unmask(tagged, tags)
+
+    def masked_url(self, masked: str, tags: list[str]) -> str | None:
+        """Return the tagged URL, or None where it has to stay as it is."""
+        url = masked.strip(_CONTROL_AND_SPACE)
+        if not self.values or not _WEB_URL.match(url) or _lower_host(url).startswith(self.skip or ("\0",)):
+            return None
+        if _query_is_conditional(url, tags):
+            return None
+        before_fragment, mark, fragment = url.partition("#")
+        base, _, query = before_fragment.partition("?")
+        if _is_presigned(query):
+            return None
+        return f"{base}?{self._query(query)}{mark}{fragment}"
+
+    def _query(self, query: str) -> str:
+        """Return the query with our parameters at its end and everything else as it was written."""
+        pieces = query.split("&")
+        names = [unquote_plus(piece.partition("=")[0]) for piece in pieces]
+        if self.policy == "replace":
+            added, removed = self.values, set(NAMES)
+        else:
+            filled = {
+                name for name, piece in zip(names, pieces, strict=True) if unquote_plus(piece.partition("=")[2]).strip()
+            }
+            added = {name: value for name, value in self.values.items() if name not in filled}
+            removed = set(added)  # Empty ones only: a reader that takes the first of two must not find them.
+        # Each piece keeps the separator behind it, so that tagging twice gives the same as tagging once.
+        ends = ["&"] * (len(pieces) - 1) + [""]
+        kept = "".join(p + end for p, name, end in zip(pieces, names, ends, strict=True) if name not in removed)
+        if not added:
+            return query
+        joint = "&" if kept and not kept.endswith("&") else ""
+        return kept + joint + "&".join(f"{name}={value}" for name, value in added.items())
+
+
+# A link that is a merge tag is tagged for each recipient, always with the same values.
+@functools.lru_cache(maxsize=128)
+def _tagger(utm: tuple[tuple[str, str], ...], policy: Policy, skip: tuple[str, ...]) -> _Tagger:
+    return _Tagger(dict(utm), policy, skip)
+
+
+def _encode_value(value: str) -> str:
+    return quote(unicodedata.normalize("NFC", value.strip()), safe="", errors="replace")
+
+
+def _encode_template(value: str) -> str:
+    """Encode a value that stands in a template, where Liquid tags are still to be rendered."""
+    parts = _LIQUID_TAG.split(value.strip())
+    return "".join(part if number % 2 else quote(part, safe="", errors="replace") for number, part in enumerate(parts))
+
+
+def _lower_host(url: str) -> str:
+    """Return ``url`` with scheme and host in lower case, for comparing."""
+    scheme, separator, rest = url.strip().partition("://")
+    host = re.match(r"[^/?#\\]*", rest)
+    assert host is not None
+    return scheme.lower() + separator + host[0].lower() + rest[host.end() :]
+
+
+def _is_presigned(query: str) -> bool:
+    names = {unquote_plus(piece.partition("=")[0]).lower() for piece in query.split("&")}
+    return any(group <= names for group in _SIGNATURES)
+
+
+def _query_is_conditional(url: str, tags: list[str]) -> bool:
+    """Tell whether the place for parameters depends on a Liquid block, as in ``/p{% if x %}?a=1{% endif %}``."""
+    depth, has_query, end = 0, False, 0
+    for found in [*_MASK.finditer(url), None]:
+        between = url[end : found.start() if found else None]
+        if depth and ("#" in between or ("?" in between and not has_query)):
+            return True
+        if "#" in between:
+            return False
+        has_query = has_query or "?" in between
+        if found is None:
+            break
+        end = found.end()
+        if block := _BLOCK_WORD.match(tags[int(found[1])]):
+            depth += -1 if block[1] else 1
+    return False
+
+
+def _mask(text: str) -> tuple[str, list[str]]:
+    """Put numbered marks in place of merge tags, so that nothing inside them is taken for syntax."""
+    tags: list[str] = []
+
+    def mark(found: re.Match[str]) -> str:
+        tags.append(found[0])
+        return f"\ufdd0{len(tags) - 1}\ufdd0"
+
+    return _MASKED.sub(mark, text), tags
+
+
+def _unmask(text: str, tags: list[str], change: Callable[[str], str] = str) -> str:
+    """Put the merge tags back; ``change`` is applied to what lies between them."""
+    parts = _MASK.split(text)
+    return "".join(tags[int(part)] if number % 2 else change(part) for number, part in enumerate(parts))
+
+
+# HTML
+
+_BLANKS = " \t\n\r\f"
+_BLANK = r"[ \t\n\r\f]"
+_IN_NAME = rf"(?>{_LIQUID}|[^ \t\n\r\f/>=])"
+_VALUE = (
+    rf'"(?>{_LIQUID}|[^"])*+(?:"|\Z)'
+    rf"|'(?>{_LIQUID}|[^'])*+(?:'|\Z)"
+    rf"|(?>{_LIQUID}|[^ \t\n\r\f>\"'])(?>{_LIQUID}|[^ \t\n\r\f>])*+"
+)
+# Reads everything up to the ">" that ends a tag in the way of a browser (WHATWG HTML, "tag name state" and on).
+_ATTRIBUTE = (
+    rf"(?>{_LIQUID}|{_BLANK}++|/"
+    rf"|(?P<attribute>={_IN_NAME}*+|{_IN_NAME}++)(?>{_BLANK}*+={_BLANK}*+(?P<value>{_VALUE})?+)?+)"
+)
+_ATTRIBUTES = re.compile(_ATTRIBUTE)
+_HTML_TOKEN = re.compile(
+    rf"{_LIQUID}"
+    r"|<!--\[if\b[^\]>]*+\]>"  # The opening of a conditional comment: what it holds is looked at.
+    r"|<!--(?:-?>|.*?(?:--!?>|\Z))"  # Any other comment, to its end.
+    r"|<[!?/][^>]*+(?:>|\Z)"  # Doctype, <![endif]-->, end tags.
+    rf"|<(?P<element>[A-Za-z][^ \t\n\r\f/>{{]*+)(?P<attributes>(?:{_ATTRIBUTE})*+)(?P<end>>|\Z)",
+    re.DOTALL,
+)
+_LINKS = frozenset({"a", "area", "v:roundrect", "v:rect"})
+_RAW_TEXT = frozenset({"script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"})
+_OWN_VALUES = {"data-utm-term": "utm_term", "data-utm-content": "utm_content"}
+_CHARACTER_REFERENCE = re.compile(r"&(?:#(?:[0-9]+|[xX][0-9A-Fa-f]+);?|[A-Za-z][A-Za-z0-9]*+(?:;|(?!=)))")
+
+
+def _links(source: str) -> Iterator[tuple[int, int, str]]:
+    """Yield where the attributes of each link begin and end, and the attributes."""
+    position = 0
+    while token := _HTML_TOKEN.search(source, position):
+        position = token.end()
+        if token["element"] is None:
+            continue
+        if not token["end"]:
+            break  # The tag never ends, so that no browser shows it or what it swallowed.
+        element = token["element"].lower()
+        if element in _LINKS:
+            yield *token.span("attributes"), token["attributes"]
+        elif element in _RAW_TEXT:
+            closing = re.compile(rf"</{element}(?=[ \t\n\r\f/>])", re.IGNORECASE).search(source, position)
+            position = closing.start() if closing else len(source)
+
+
+def _tag_link(attributes: str, tagger: _Tagger) -> str:
+    """Return the attributes of a link with its ``href`` tagged and our own marks taken out."""
+    found = list(_ATTRIBUTES.finditer(attributes))
+    own: dict[str, str] = {}
+    marks: list[int] = []
+    is_off = False
+    for number, attribute in enumerate(found):
+        name, value = (attribute["attribute"] or "").lower(), _unquote(attribute["value"] or "")
+        if name in _OWN_VALUES:
+            marks.append(number)
+            if value.strip():
+                own[_OWN_VALUES[name]] = _decode(value)
+        elif name == "data-utm" and value.strip().lower() == "off":
+            marks.append(number)
+            is_off = True
+    targets = [number for number, attribute in enumerate(found) if _is_target(attribute)]
+    if any(_is_waiting(found[number]["value"]) for number in targets):
+        return attributes  # With its marks: the pass after rendering needs them.
+    parts = [attribute[0] for attribute in found]
+    tagger = tagger.with_values(own)
+    for number in targets if not is_off else ():
+        value = found[number]["value"]
+        parts[number] = parts[number].removesuffix(value) + _tag_value(value, tagger)
+    for number in marks:
+        parts[number] = ""
+        # The blank before goes too, unless it is all that keeps the neighbours apart.
+        is_apart = number + 1 == len(parts) or parts[number + 1][:1] in ("", "/", *_BLANKS)
+        if is_apart and number and not parts[number - 1].strip(_BLANKS):
+            parts[number - 1] = ""
+    return "".join(parts)
+
+
+def _is_target(attribute: re.Match[str]) -> bool:
+    return (attribute["attribute"] or "").lower() == "href" and bool(attribute["value"])
+
+
+def _is_waiting(value: str) -> bool:
+    """Tell whether only rendering will show where the URL in an attribute's value has its query."""
+    masked, tags = _mask(_unquote(value))
+    url = masked.strip(_CONTROL_AND_SPACE)
+    return url.startswith("\ufdd0") or _query_is_conditional(url, tags)
+
+
+def _tag_value(value: str, tagger: _Tagger) -> str:
+    """Return an attribute's value, quotes included, with the URL in it tagged."""
+    masked, tags = _mask(_unquote(value))
+    url = _decode(masked)
+    # "<" is in no URL: a quotation mark is missing somewhere. Braces that were written as references would come
+    # out as a merge tag.
+    if "<" in url or "{{" in url or "{%" in url:
+        return value
+    tagged = tagger.masked_url(url, tags)
+    if tagged is None or tagged == url:
+        return value
+    return f'"{_unmask(tagged, tags, _encode)}"'
+
+
+def _unquote(value: str) -> str:
+    return value[1:-1] if value[:1] in ('"', "'") else value
+
+
+def _decode(value: str) -> str:
+    """Resolve character references by the rules for attributes, where ``&copy=2`` is not the copyright sign."""
+    return _CHARACTER_REFERENCE.sub(_resolve, value)
+
+
+def _resolve(found: re.Match[str]) -> str:
+    reference = found[0]
+    if reference[1] == "#" or reference[1:] in html.entities.html5:
+        return html.unescape(reference)
+    return reference
+
+
+def _encode(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;")
+
+
+# Text
+
+_TEXT_TOKEN = re.compile(rf"{_LIQUID}|(?<![A-Za-z0-9])https?://(?>{_LIQUID}|[^\s<>\"\x00-\x20\x7f])++", re.IGNORECASE)
+_TRAILING = frozenset(".,;:!?'*_…’”»。、，！？")  # At the end they belong to the sentence.
+_BRACKETS = {")": "(", "]": "[", "}": "{", "）": "（", "」": "「"}
+
+
+def _tag_in_text(found: re.Match[str], tagger: _Tagger) -> str:
+    text, around = found[0], found.string[max(found.start() - 1, 0) : found.end() + 1]
+    if text[0] == "{":
+        return text
+    masked, tags = _mask(text)
+    is_delimited = around[0] == "<" and around[-1] == ">"
+    end = len(masked) if is_delimited else _url_end(masked, tagger)
+    tagged = tagger.masked_url(masked[:end], tags)
+    return text if tagged is None else _unmask(tagged + masked[end:], tags)
+
+
+def _url_end(text: str, tagger: _Tagger) -> int:
+    """Return where the URL that ``text`` begins with ends, without the punctuation of the sentence around it."""
+    excess = {closing: text.count(closing) - text.count(opening) for closing, opening in _BRACKETS.items()}
+    ours = "{}={}".format(*list(tagger.values.items())[-1])  # What tagging adds last; it may end in "_" or ".".
+    end = len(text)
+    while not text.endswith(ours, 0, end):
+        last = text[end - 1]
+        if last not in _TRAILING:
+            if excess.get(last, 0) <= 0:
+                break
+            excess[last] -= 1
+        end -= 1
+    is_blank = text.endswith(tuple(f"{name}=" for name in NAMES), 0, end)
+    return len(text) if is_blank else end  # A value of nothing but punctuation is a value.
