@@ -1,0 +1,1 @@
+"""People and consent: contacts, lists, subscriptions, suppressions, import and export."""

@@ -1,0 +1,44 @@
+"""Small pieces of the pages about people: badges, links with figures, what a deletion takes along."""
+
+from collections.abc import Collection
+from typing import Any
+
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+NAMED_AT_MOST = 20
+
+
+def badge(text: str, kind: str = "", title: str = "") -> SafeString:
+    """Return unfold's badge; ``kind`` is its colour: success, warning, danger, info or nothing."""
+    return render_to_string("unfold/helpers/label.html", {"text": text, "type": kind, "label_title": title})
+
+
+def figure(number: int, url: str = "", words: str = "") -> SafeString:
+    """Return a number with thousands separators, as a link if there is somewhere to go."""
+    shown = f"{number:,}"
+    if not url or not number:
+        return format_html("{}", shown)
+    return format_html('<a href="{}" class="text-link" aria-label="{} {}">{}</a>', url, shown, words, shown)
+
+
+class SummarisedDeletion:
+    """Names what is deleted, and only counts what goes with it: a list may have 100,000 subscriptions."""
+
+    def get_deleted_objects(
+        self, objs: QuerySet[Any] | Collection[Model], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        opts = self.opts  # type: ignore[attr-defined]  # A mix-in of ModelAdmin.
+        count = objs.count() if isinstance(objs, QuerySet) else len(objs)
+        named = [str(item) for item in objs[:NAMED_AT_MOST]]  # type: ignore[index]  # A list or a queryset.
+        if count > NAMED_AT_MOST:
+            named.append(f"and {count - NAMED_AT_MOST:,} more")
+        is_allowed = self.has_delete_permission(request)  # type: ignore[attr-defined]
+        lacking = set() if is_allowed else {str(opts.verbose_name)}
+        return named, {str(opts.verbose_name_plural): count} | self.count_what_goes_along(objs), lacking, []
+
+    def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Model]) -> dict[str, int]:
+        return {}

@@ -1,0 +1,9 @@
+"""How Django finds the room ``contacts``."""
+
+from django.apps import AppConfig
+
+
+class ContactsConfig(AppConfig):
+    name = "contacts"
+    verbose_name = "People"  # Its group in the sidebar.
+    default_auto_field = "django.db.models.BigAutoField"

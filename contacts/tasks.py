@@ -1,0 +1,32 @@
+"""The worker's errands for people: reading uploaded files, and looking after neglected ones."""
+
+import time
+
+from celery import shared_task
+from django.utils import timezone
+
+from contacts import importing
+
+# How long one task reads before it gives the worker's slot back, so that short errands need not wait for long.
+SLICE_SECONDS = 5.0
+
+
+@shared_task
+def import_people(import_id: int) -> None:
+    """Read a part of the file, and ring again for the rest."""
+    ends = time.monotonic() + SLICE_SECONDS
+    if importing.import_people(import_id, timezone.now(), should_pause=lambda: time.monotonic() > ends):
+        ring(import_id)
+
+
+@shared_task
+def sweep_imports() -> None:
+    """Ring for imports that nobody has in hand, and delete files that belong to none."""
+    for import_id in importing.find_neglected():
+        ring(import_id)
+    importing.remove_orphans(timezone.now())
+
+
+def ring(import_id: int) -> None:
+    """Tell a worker about the import. Only a hint: when it is lost, the sweep rings again."""
+    import_people.apply_async(args=[import_id], retry=False)
