@@ -1,0 +1,1 @@
+"""The fleet: SMTP servers, their quotas, which of them is chosen, and how it is spoken to."""

@@ -1,0 +1,383 @@
+"""The pages of the fleet: the list, the tabbed form, and the history of changes.
+
+Three kinds of people come here. Who may change or view servers sees everything but secrets; who only has
+``view_fleet`` sees names, states and quotas; ``pause_smtpserver`` adds the actions of the list.
+"""
+
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.contrib import admin, messages
+from django.contrib.admin import SimpleListFilter
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.forms import ModelForm
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.defaultfilters import linebreaksbr
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.views.decorators.debug import sensitive_post_parameters
+from simple_history.admin import SimpleHistoryAdmin
+from simple_history.template_utils import HistoricalRecordContextHelper
+from simple_history.utils import bulk_update_with_history
+from unfold.admin import ModelAdmin
+from unfold.decorators import action
+
+from smtpservers import breaker, listing, tasks
+from smtpservers.checking import hints
+from smtpservers.forms import OrderForm, ServerForm, secret_state, unreadable
+from smtpservers.models import SECRETS, SmtpServer
+from smtpservers.reserving import refit_period
+from smtpservers.secrets import SecretUnreadable
+
+
+def _in_pairs(*names: str) -> list[tuple[str, ...]]:
+    return [names[at : at + 2] for at in range(0, len(names), 2)]
+
+
+# For people who may look and not change: the form's order, two fields in a row, without its tabs.
+READ_ONLY_FIELDSETS = (
+    (None, {"fields": (("name", "preset"),)}),
+    (
+        "SMTP",
+        {
+            "fields": (
+                *_in_pairs("host", "port", "timeout_seconds", "username", "password_state", "mail_from"),
+                *_in_pairs("mail_to", "mail_to_unknown", "mail_cc", "mail_bcc", "is_active", "use_tls"),
+                *_in_pairs("handles_email_validation", "trusted_certificate"),
+            )
+        },
+    ),
+    ("Notes", {"fields": ("notes_text",)}),
+    (
+        "Miscellaneous",
+        {
+            "fields": (
+                *_in_pairs("domain_name", "language", "api_key_state", "display_order"),
+                *_in_pairs("max_per_month", "month_start_day", "time_zone", "max_connections"),
+                *_in_pairs("messages_per_connection", "unsubscribe_url", "use_unsubscribe_link", "precedence"),
+                *_in_pairs("use_precedence", "return_path", "use_return_path", "use_verp"),
+                *_in_pairs("spam_address", "use_spam_address", "abuse_address", "use_abuse_address"),
+            )
+        },
+    ),
+    (
+        "UTM",
+        {
+            "fields": (
+                *_in_pairs("unknown_first_name", "unknown_last_name", "utm_source", "utm_medium"),
+                *_in_pairs("utm_campaign", "utm_term", "always_utm_term", "utm_content", "always_utm_content"),
+            )
+        },
+    ),
+)
+FLEET_COLUMNS = ("name", "state_alone", "quota")
+
+
+class StateFilter(SimpleListFilter):
+    """Active, inactive, or paused by the system."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("active", "Active"), ("paused", "Paused"), ("inactive", "Inactive")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> QuerySet[SmtpServer]:
+        is_paused = listing.paused(timezone.now())
+        conditions = {
+            "active": Q(is_active=True) & ~is_paused,
+            "paused": Q(is_active=True) & is_paused,
+            "inactive": Q(is_active=False),
+        }
+        return queryset.filter(conditions.get(self.value() or "", Q()))
+
+
+class QuotaFilter(SimpleListFilter):
+    """How much of this period's quota is used."""
+
+    title = "quota"
+    parameter_name = "quota"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("nearly", f"Nearly full (from {listing.NEARLY_FULL_PERCENT} %)"), ("full", "Used up")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> QuerySet[SmtpServer]:
+        percent = {"nearly": listing.NEARLY_FULL_PERCENT, "full": 100}.get(self.value() or "")
+        return queryset if percent is None else listing.filled(queryset, percent)
+
+
+class WholeText(HistoricalRecordContextHelper):  # type: ignore[misc]  # simple-history ships no types.
+    """Shows changes in the history in full: notes are kept so that they can be read again."""
+
+    def __init__(self, model: type[SmtpServer], record: Any) -> None:
+        super().__init__(model, record, max_displayed_delta_change_chars=20_000)
+
+    def prepare_delta_change_value(self, change: Any, value: Any) -> Any:
+        if isinstance(value, bool):
+            return "on" if value else "off"
+        return "" if value is None else super().prepare_delta_change_value(change, value)
+
+
+@admin.register(SmtpServer)
+class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # Both ship no types.
+    """The fleet."""
+
+    form = ServerForm
+    list_display = (
+        "name",
+        "state",
+        "address",
+        "quota",
+        "last_success",
+        "display_order",
+        "send_test_button",
+    )
+    list_filter = (StateFilter, QuotaFilter, ("use_tls", admin.BooleanFieldListFilter))
+    list_editable = ("display_order",)
+    list_per_page = 100
+    ordering_field = "display_order"
+    ordering = ("display_order", "id")
+    actions = ("activate", "deactivate", "resume")
+    actions_detail = ("send_test_page",)
+    warn_unsaved_form = True
+    object_history_template = "admin/smtpservers/smtpserver/history.html"
+    object_history_list_template = "admin/smtpservers/smtpserver/history_list.html"
+
+    class Media:
+        css = {"all": ("smtpservers/servers.css",)}
+        js = ("smtpservers/tabs.js", "smtpservers/form.js", "smtpservers/presets.js", "smtpservers/list.js")
+
+    # --- who may do what
+
+    def has_view_permission(self, request: HttpRequest, obj: SmtpServer | None = None) -> bool:
+        """``view_fleet`` opens the list; one server's page needs the permission to view or change it."""
+        return bool(super().has_view_permission(request, obj)) or (
+            obj is None
+            and (request.user.has_perm("smtpservers.view_fleet") or request.user.has_perm("smtpservers.send_test"))
+        )
+
+    def has_pause_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("smtpservers.pause_smtpserver") or self.has_change_permission(request))
+
+    def has_send_test_permission(self, request: HttpRequest, object_id: object = None) -> bool:
+        return bool(request.user.has_perm("smtpservers.send_test"))
+
+    def _sees_settings(self, request: HttpRequest) -> bool:
+        """Tell whether the person may see more of a server than its name, state and quota."""
+        return bool(super().has_view_permission(request) or self.has_change_permission(request))
+
+    # --- the list
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SmtpServer]:
+        return listing.with_current_period(super().get_queryset(request), timezone.now())
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        columns = self.list_display if self._sees_settings(request) else FLEET_COLUMNS
+        if self.has_send_test_permission(request):
+            return (*columns, "send_test_button") if "send_test_button" not in columns else columns
+        return tuple(column for column in columns if column != "send_test_button")
+
+    def get_list_display_links(self, request: HttpRequest, list_display: Any) -> Any:
+        return ("name",) if self._sees_settings(request) else None
+
+    def get_list_filter(self, request: HttpRequest) -> tuple[Any, ...]:
+        return self.list_filter if self._sees_settings(request) else (StateFilter, QuotaFilter)
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """A search through what a person may not see would tell it, letter by letter."""
+        if not self._sees_settings(request):
+            return ("name",)
+        return ("name", "host", "username", "mail_from", "domain_name", "notes")
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Only the page's own filters: Django would allow ``?username__startswith=`` to everybody who sees the list."""
+        if lookup in (StateFilter.parameter_name, QuotaFilter.parameter_name):
+            return True
+        return lookup == "use_tls__exact" and request is not None and self._sees_settings(request)
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> type["ModelForm[SmtpServer]"]:
+        form: type[ModelForm[SmtpServer]] = super().get_changelist_form(request, form=OrderForm, **kwargs)
+        return form
+
+    @admin.display(description="State", ordering="is_active")
+    def state(self, server: SmtpServer) -> SafeString:
+        return listing.state_badge(server, timezone.now(), with_reason=True)
+
+    @admin.display(description="State", ordering="is_active")
+    def state_alone(self, server: SmtpServer) -> SafeString:
+        """The state for people who may not read what the server answered."""
+        return listing.state_badge(server, timezone.now(), with_reason=False)
+
+    @admin.display(description="Address", ordering="host")
+    def address(self, server: SmtpServer) -> SafeString:
+        return format_html("{}<br>{}", listing.address(server), listing.security_badge(server))
+
+    @admin.display(description="Quota this period", ordering="units_used")
+    def quota(self, server: SmtpServer) -> SafeString:
+        return listing.quota_bar(server)
+
+    @admin.display(description="Last success", ordering="last_success_at")
+    def last_success(self, server: SmtpServer) -> str | SafeString:
+        return listing.last_success(server, timezone.now())
+
+    @admin.display(description="Test")
+    def send_test_button(self, server: SmtpServer) -> SafeString:
+        return format_html(
+            '<a class="server-button" href="{}" aria-label="Send test through {}">Send test</a>',
+            reverse("delivery:send_test", args=[server.pk]),
+            server.name,
+        )
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> None:
+        """Delete one by one: each waits for what is just being claimed for it."""
+        for server in queryset:
+            server.delete()
+
+    # --- the list's actions: all of them POST
+
+    @admin.action(description="Activate", permissions=["pause"])
+    def activate(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
+        self._switch(request, servers, is_active=True)
+
+    @admin.action(description="Deactivate", permissions=["pause"])
+    def deactivate(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
+        self._switch(request, servers, is_active=False)
+        self._warn_without_active(request)
+
+    def _switch(self, request: HttpRequest, servers: QuerySet[SmtpServer], *, is_active: bool) -> None:
+        changed = list(servers.filter(is_active=not is_active))
+        for server in changed:
+            server.is_active = is_active
+            server.version += 1
+        bulk_update_with_history(changed, SmtpServer, ["is_active", "version"], default_user=request.user)
+        state = "active" if is_active else "inactive"
+        if not changed:
+            self.message_user(request, f"The chosen servers were {state} already.")
+        elif is_active:
+            self.message_user(request, f"{_servers(changed)} now active and may be chosen for sending.")
+        else:
+            self.message_user(request, f"{_servers(changed)} now inactive. Queued mail takes another server or waits.")
+
+    @admin.action(description="Resume", permissions=["pause"])
+    def resume(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
+        resumed = [server for server in servers if breaker.resume(server.pk)]
+        for server in resumed:
+            self.log_change(request, server, "Resumed.")
+        if resumed:
+            self.message_user(request, f"{_servers(resumed)} no longer paused. The next mail tries again.")
+        else:
+            self.message_user(request, "None of the chosen servers was paused.")
+
+    def _warn_without_active(self, request: HttpRequest) -> None:
+        if not SmtpServer.objects.filter(is_active=True).exists():
+            messages.warning(request, "No server is active now: campaigns wait until you activate one.")
+
+    # --- one server
+
+    @method_decorator(sensitive_post_parameters(*SECRETS))
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        return response
+
+    def get_fieldsets(self, request: HttpRequest, obj: SmtpServer | None = None) -> Any:
+        if self._may_save(request, obj):
+            return [(None, {"fields": list(ServerForm.base_fields)})]
+        return READ_ONLY_FIELDSETS
+
+    def get_exclude(self, request: HttpRequest, obj: SmtpServer | None = None) -> tuple[str, ...]:
+        return SECRETS
+
+    def _may_save(self, request: HttpRequest, obj: SmtpServer | None) -> bool:
+        return bool(self.has_change_permission(request, obj) if obj else self.has_add_permission(request))
+
+    @admin.display(description="SMTP password")
+    def password_state(self, server: SmtpServer) -> str:
+        return secret_state(server.password)
+
+    @admin.display(description="API key")
+    def api_key_state(self, server: SmtpServer) -> str:
+        return secret_state(server.api_key)
+
+    @admin.display(description="Notes")
+    def notes_text(self, server: SmtpServer) -> SafeString:
+        return linebreaksbr(server.notes)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Say at once when a key is missing: sending will fail until somebody puts it back."""
+        server = context.get("original")
+        if server is not None:
+            troubles = {unreadable(getattr(server, name)) for name in SECRETS} - {""}
+            context["secret_troubles"] = sorted(troubles)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @action(description="Send test", icon="send", permissions=["send_test"])  # type: ignore[untyped-decorator]
+    def send_test_page(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect("delivery:send_test", object_id)
+
+    def save_model(self, request: HttpRequest, obj: SmtpServer, form: "ModelForm[SmtpServer]", change: bool) -> None:
+        """Store an edit, which gives a paused server a new chance; a new place in the list is not one."""
+        if isinstance(form, OrderForm):
+            obj._history_user = request.user  # type: ignore[attr-defined]
+            obj.save(update_fields=["display_order"])
+            return
+        obj.paused_reason, obj.paused_until = "", None
+        obj.outage_at, obj.failures, obj.failed_at = None, 0, None
+        named = [str(form.fields[name].label) for name in form.changed_data if name.removeprefix("remove_") in SECRETS]
+        if named:
+            obj._change_reason = f"Changed: {', '.join(named)}."  # type: ignore[attr-defined]  # The value is in no history.
+        if "unsubscribe_url" in form.changed_data:
+            obj.unsubscribe_probed_at, obj.unsubscribe_problem = None, ""
+        super().save_model(request, obj, form, change)
+        if obj.has_unsubscribe_page:
+            transaction.on_commit(partial(tasks.probe_unsubscribe.delay, obj.pk), robust=True)
+            host = urlsplit(obj.unsubscribe_url).hostname
+            self.message_user(
+                request, f"{host} is being asked whether it takes one click. Open this page again to see the answer."
+            )
+        refit_period(obj, timezone.now())
+        self._give_hints(request, obj, form)
+
+    def _give_hints(self, request: HttpRequest, server: SmtpServer, form: "ModelForm[SmtpServer]") -> None:
+        try:
+            secrets = tuple(getattr(server, name).reveal() for name in SECRETS)
+        except SecretUnreadable:
+            secrets = ()
+        has_password, has_api_key = bool(server.password), bool(server.api_key)
+        now = timezone.now()
+        for hint in hints(server, secrets=secrets, has_password=has_password, has_api_key=has_api_key, now=now):
+            messages.warning(request, hint)
+        if "is_active" in form.changed_data and not server.is_active:
+            self._warn_without_active(request)
+
+    def message_user(self, request: HttpRequest, message: str, *args: Any, **kwargs: Any) -> None:
+        """Django's own sentences say "successfully", which adds nothing."""
+        plain = message.replace(" successfully", "")
+        super().message_user(
+            request,
+            mark_safe(plain) if isinstance(message, SafeString) else plain,  # noqa: S308 - escaped as it was before.
+            *args,
+            **kwargs,
+        )
+
+    # --- history: to be read. Going back to an old version would bring back an old password's user name, say
+
+    def history_form_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """No page of a single version: simple-history's saves on POST, also for people who may only view."""
+        raise Http404
+
+    def revert_disabled(self, request: HttpRequest, obj: SmtpServer | None = None) -> bool:
+        return True
+
+    def get_historical_record_context_helper(self, request: HttpRequest, historical_record: Any) -> WholeText:
+        return WholeText(self.model, historical_record)
+
+
+def _servers(servers: list[SmtpServer]) -> str:
+    """Return the beginning of a sentence about them."""
+    return f"{servers[0].name} is" if len(servers) == 1 else f"{len(servers)} servers are"

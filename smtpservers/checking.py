@@ -1,0 +1,401 @@
+"""What may stand in a server's fields, and what is allowed but deserves a second look.
+
+Rules only: nothing here stores, sends or asks the network, and the clock is a parameter. A refusal is a
+:class:`FieldInvalid` whose text tells the person what to do.
+"""
+
+import datetime as dt
+import ipaddress
+import re
+import unicodedata
+import zoneinfo
+from collections.abc import Iterator
+from typing import Protocol
+from urllib.parse import quote, urlsplit
+
+from cryptography import x509
+
+from mail.addresses import (
+    AddressInvalid,
+    ascii_domain,
+    check_address,
+    check_host,
+    domain_of,
+    fold,
+    needs_smtputf8,
+    parse_mailbox,
+    parse_mailboxes,
+)
+from mail.suffixes import organisational_domain
+from smtpservers.endpoint import IMPLICIT_TLS_PORTS
+from smtpservers.presets import PRESETS, sign_in
+
+# Providers that publish who may send in their name: a From of theirs through anybody else is quarantined.
+# Domain of the address: the hosts that may send it.
+OWN_SENDERS = {
+    "gmail.com": ("gmail.com", "google.com"),
+    "googlemail.com": ("gmail.com", "google.com"),
+    "yahoo.com": ("yahoo.com",),
+    "ymail.com": ("yahoo.com",),
+    "aol.com": ("aol.com", "yahoo.com"),
+    "outlook.com": ("outlook.com", "office365.com"),
+    "hotmail.com": ("outlook.com", "office365.com"),
+    "live.com": ("outlook.com", "office365.com"),
+    "msn.com": ("outlook.com", "office365.com"),
+    "icloud.com": ("me.com", "icloud.com"),
+    "me.com": ("me.com", "icloud.com"),
+    "mac.com": ("me.com", "icloud.com"),
+    "gmx.de": ("gmx.net", "gmx.com"),
+    "gmx.net": ("gmx.net", "gmx.com"),
+    "gmx.com": ("gmx.net", "gmx.com"),
+}
+UNSUBSCRIBE_TOKENS = ("token", "email", "campaign", "list")
+UTM_TAGS = ("campaign.slug", "campaign.id", "server.domain", "date")
+PRECEDENCES = ("bulk", "list", "junk", "first-class")
+
+
+class FieldInvalid(ValueError):
+    """A field's value cannot be used; the text is a sentence that says what to do."""
+
+
+class Settings(Protocol):
+    """The fields of a server that :func:`hints` looks at."""
+
+    preset: str
+    host: str
+    port: int
+    username: str
+    mail_from: str
+    mail_to_unknown: str
+    mail_cc: str
+    mail_bcc: str
+    use_tls: bool
+    notes: str
+    use_unsubscribe_link: bool
+    unsubscribe_url: str
+    precedence: str
+    use_precedence: bool
+    return_path: str
+    use_return_path: bool
+    spam_address: str
+    use_spam_address: bool
+    abuse_address: str
+    use_abuse_address: bool
+    trusted_certificate: str
+    utm_source: str
+    utm_medium: str
+    utm_campaign: str
+    utm_term: str
+    utm_content: str
+    always_utm_term: bool
+    always_utm_content: bool
+
+
+# Text
+
+
+def check_line(text: str) -> str:
+    """Return ``text`` in NFC if it is one line without control characters, so that no header can be ended by it.
+
+    :raises FieldInvalid: if it holds a line end or another control character.
+    """
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
+        raise FieldInvalid("This contains a line break or another control character; type it again without.")
+    return unicodedata.normalize("NFC", text)
+
+
+def check_placeholder_name(text: str) -> str:
+    """Return a stand-in for an unknown name, which may hold no merge tags.
+
+    :raises FieldInvalid: for merge tags and control characters.
+    """
+    if re.search(r"\{\{|\}\}|\{%|%\}", text):
+        raise FieldInvalid("A stand-in is plain text, such as Friend; remove the merge tag.")
+    return check_line(text)
+
+
+# Connection
+
+
+def check_encryption(port: int, use_tls: bool) -> None:
+    """Refuse to speak clear text to a port where servers speak TLS first: both sides would wait for the other.
+
+    :raises FieldInvalid: for those ports with the switch off.
+    """
+    if not use_tls and port in IMPLICIT_TLS_PORTS:
+        raise FieldInvalid(f"Port {port} speaks TLS from the first byte: turn this on, or change the port to 587.")
+
+
+def check_credentials(username: str, has_password: bool, has_api_key: bool, preset: str = "") -> None:
+    """Refuse a user name that nothing can sign in with.
+
+    :param preset: the key of the provider, whose words for the secret are used.
+    :raises FieldInvalid: if there is neither a password nor an API key.
+    """
+    if username and not (has_password or has_api_key):
+        chosen = PRESETS.get(preset)
+        here = f" {chosen.name} wants {chosen.signs_in_with}." if chosen else ""
+        raise FieldInvalid(f"Enter the password for this username, or an API Key, or empty SMTP Username.{here}")
+
+
+def check_own_sender(mail_from: str, host: str) -> None:
+    """Refuse a From of a free mail provider through somebody else's server: it is put among spam.
+
+    :param mail_from: a valid mailbox.
+    :raises FieldInvalid: with what to do instead.
+    """
+    domain = domain_of(parse_mailbox(mail_from).address)
+    senders = OWN_SENDERS.get(domain)
+    if senders and not any(host == sender or host.endswith("." + sender) for sender in senders):
+        raise FieldInvalid(
+            f"Mail from {domain} is quarantined unless {domain} sends it itself. Use an address of your own domain,"
+            f" or the SMTP server of {domain}."
+        )
+
+
+def check_certificate(text: str) -> str:
+    """Return certificates in PEM form, without what stands around them.
+
+    :raises FieldInvalid: if there is none, one is damaged, or a private key came along.
+    """
+    if "PRIVATE KEY" in text:
+        raise FieldInvalid("This holds a private key, which belongs on the server only; paste the certificate alone.")
+    try:
+        x509.load_pem_x509_certificates(text.encode())
+    except ValueError:
+        raise FieldInvalid(
+            "This is no certificate in PEM form; paste everything from -----BEGIN CERTIFICATE----- to"
+            " -----END CERTIFICATE-----."
+        ) from None
+    return "\n".join(re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)) + "\n"
+
+
+def check_time_zone(text: str) -> str:
+    """Return the time zone's name as the database of zones spells it.
+
+    :raises FieldInvalid: if there is no such zone.
+    """
+    names = {name.casefold(): name for name in zoneinfo.available_timezones()}
+    try:
+        return names[text.casefold().replace(" ", "_")]
+    except KeyError:
+        raise FieldInvalid(f"There is no time zone {text}; choose one of the list, such as Europe/Berlin.") from None
+
+
+# Headers and links
+
+
+def check_report_address(text: str) -> str:
+    """Return an address that headers name to programs, few of which know UTF-8.
+
+    :raises FieldInvalid: for letters beyond ASCII before the @; :class:`AddressInvalid` for what is no address.
+    """
+    address = check_address(text)
+    if needs_smtputf8(address):
+        raise FieldInvalid("Programs read this address: enter one with nothing but plain letters before the @.")
+    return address
+
+
+def check_precedence(text: str) -> str:
+    """Return the word for the Precedence header.
+
+    :raises FieldInvalid: if it is not a token of at most 40 letters, digits and hyphens.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,40}", text):
+        raise FieldInvalid("Enter one word of letters, digits and hyphens, such as bulk or list.")
+    return text
+
+
+def check_unsubscribe_url(text: str, is_used: bool) -> str:
+    """Return the template of an unsubscribe address: https, or mailto.
+
+    :param is_used: whether the switch is on; http is only refused then (RFC 8058 section 3.1).
+    :raises FieldInvalid: with what to do; :class:`AddressInvalid` for a host that is no domain.
+    """
+    if re.search(r"\s", text):
+        raise FieldInvalid("An address contains no spaces; remove them.")
+    check_line(text)
+    for token in re.findall(r"\{([^{}]*)\}", text):
+        if token not in UNSUBSCRIBE_TOKENS:
+            raise FieldInvalid(f"{{{token}}} is not known here; use {{token}}, {{email}}, {{campaign}} or {{list}}.")
+    if "{" in re.sub(r"\{[^{}]*\}", "", text) or "}" in re.sub(r"\{[^{}]*\}", "", text):
+        raise FieldInvalid("A curly bracket has no partner; write the tokens as {token}.")
+    try:
+        address = urlsplit(text)
+        hostname = address.hostname or ""
+        _ = address.port  # Read for its error: the number may be none.
+    except ValueError:
+        raise FieldInvalid("This is not a web address; write it as https://example.com/leave?t={token}.") from None
+    if address.scheme == "mailto":
+        return _check_mailto(text, address.path)
+    if address.scheme == "http" and is_used:
+        raise FieldInvalid("One-click unsubscribing needs https; write the address with https:// or turn the link off.")
+    if address.scheme not in ("https", "http") or not hostname or "{" in address.netloc:
+        raise FieldInvalid("Write the whole address, such as https://example.com/leave?t={token}.")
+    check_host(f"[{hostname}]" if ":" in hostname else hostname)
+    if address.username or address.password:
+        raise FieldInvalid("The address contains a user name or password, which every recipient could read; remove it.")
+    return text
+
+
+def fill_unsubscribe_url(template: str, *, token: str, email: str, campaign: str, list_id: str) -> str:
+    """Return the address for one recipient; the token is appended where the template has no place for it.
+
+    RFC 8058 section 3.1 wants an address that is hard to forge to name recipient and list.
+    """
+    filled = template
+    for name, value in (("token", token), ("email", email), ("campaign", campaign), ("list", list_id)):
+        filled = filled.replace(f"{{{name}}}", quote(value, safe=""))
+    if "{token}" not in template and not template.startswith("mailto:"):
+        address, mark, fragment = filled.partition("#")
+        filled = f"{address}{'&' if '?' in address else '?'}t={token}{mark}{fragment}"
+    return _as_uri(filled)
+
+
+def _as_uri(address: str) -> str:
+    """Return an address as headers carry it: the host as A-label, what is not ASCII behind it percent-encoded."""
+    scheme, separator, rest = address.partition("://")
+    host = re.split("[/?#:]", rest, maxsplit=1)[0]
+    if not host.isascii():
+        address = f"{scheme}{separator}{ascii_domain(host)}{rest[len(host) :]}"
+    return quote(address, safe="/#%[]=:;$&()+,!?*@'~")
+
+
+def _check_mailto(text: str, path: str) -> str:
+    try:
+        parse_mailbox(path.replace("{token}", "token"))
+    except AddressInvalid as error:
+        raise FieldInvalid(f"After mailto: comes one address. {error}") from error
+    return text
+
+
+def check_utm(text: str) -> str:
+    """Return a UTM value: text with, at most, the merge tags that name no person.
+
+    :raises FieldInvalid: for personal or unknown merge tags.
+    """
+    check_line(text)
+    for tag in re.findall(r"\{\{(.*?)\}\}", text):
+        name, filter_, _ = (part.strip() for part in tag.partition("|"))
+        if name in UTM_TAGS and not filter_:
+            continue
+        known = ", ".join(f"{{{{{tag}}}}}" for tag in UTM_TAGS)
+        if re.search(r"e-?mail|name|phone|address|contact|subscriber|recipient", name, re.IGNORECASE):
+            raise FieldInvalid(f"{{{{{name}}}}} would put personal data into web addresses; use only {known}.")
+        if name in UTM_TAGS:
+            raise FieldInvalid(f"{{{{{name}}}}} stands alone here; remove what follows the |.")
+        raise FieldInvalid(f"{{{{{name}}}}} is not known here; use only {known}.")
+    without = re.sub(r"\{\{.*?\}\}", "", text)
+    if "{{" in without or "}}" in without or "{%" in without:
+        raise FieldInvalid("A merge tag is not complete; write it as {{campaign.slug}}.")
+    return text
+
+
+# What is allowed, and deserves a second look
+
+
+def hints(
+    server: Settings, *, secrets: tuple[str, ...], has_password: bool, has_api_key: bool, now: dt.datetime
+) -> Iterator[str]:
+    """Yield a sentence for each setting that works but is probably not what is wanted.
+
+    :param server: settings that passed the checks above.
+    :param secrets: the password and the API key in clear, to find them in the notes; they are never in a sentence.
+    """
+    if chosen := PRESETS.get(server.preset):
+        yield from chosen.warnings(server.host)
+    yield from _sign_in_hints(server, has_password, has_api_key)
+    yield from _connection_hints(server, bool(server.username) or has_api_key, now)
+    yield from _address_hints(server)
+    yield from _switch_hints(server)
+    yield from _utm_hints(server)
+    if any(secret in server.notes for secret in secrets if len(secret) >= 4):
+        yield "The notes contain the password or the API key, which everyone with access to them can read; remove it."
+
+
+def _sign_in_hints(server: Settings, has_password: bool, has_api_key: bool) -> Iterator[str]:
+    if server.username:
+        return
+    if has_password:
+        yield "A password is stored, but without an SMTP Username it is not used: this server is used without sign-in."
+    elif has_api_key and not sign_in(server.preset, "", "", "key")[0]:
+        yield (
+            "An API key is stored, but not used: SMTP Username is empty, and no fixed one is known for this provider."
+            " Enter the user name to sign in with it."
+        )
+
+
+def _connection_hints(server: Settings, signs_in: bool, now: dt.datetime) -> Iterator[str]:
+    if "." not in server.host and ":" not in server.host and server.host != "localhost":
+        yield f"{server.host} has no dot; it is only found if your own network knows that name."
+    if not server.use_tls and signs_in and not is_private(server.host):
+        yield (
+            "Encryption is not required. If this server offers none, it is not signed in to and mail fails; turn"
+            " Use SSL/TLS Connection on if the provider supports it."
+        )
+    if server.trusted_certificate:
+        certificates = x509.load_pem_x509_certificates(server.trusted_certificate.encode())
+        expired = [certificate for certificate in certificates if certificate.not_valid_after_utc <= now]
+        if expired:
+            yield f"The trusted certificate expired on {expired[0].not_valid_after_utc:%d %B %Y}; paste the new one."
+
+
+def is_private(host: str) -> bool:
+    """Tell whether a host is this machine, in a private network, or a name only such a network knows."""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
+
+
+def _address_hints(server: Settings) -> Iterator[str]:
+    sender = domain_of(parse_mailbox(server.mail_from).address)
+    if server.return_path and server.use_return_path:
+        domain = domain_of(server.return_path)
+        if organisational_domain(domain) != organisational_domain(sender):
+            yield f"Email Return Path is at {domain}, Mail From at {sender}; with different domains SPF cannot align."
+        if server.mail_to_unknown and fold(parse_mailbox(server.mail_to_unknown).address) == fold(server.return_path):
+            yield "SMTP Mail To Unknown is the Email Return Path too, and bounces could go round; use two mailboxes."
+    if server.spam_address and server.use_spam_address:
+        domain = domain_of(server.spam_address)
+        if domain != sender and not domain.endswith("." + sender):
+            yield f"Complaints are only reported to an Email Spam address at {sender} or below; {domain} is another."
+    open_copies = len(parse_mailboxes(server.mail_cc))
+    copies = open_copies + len(parse_mailboxes(server.mail_bcc))
+    if open_copies:
+        yield "Every recipient sees the addresses in SMTP Mail CC; make sure those people agree."
+    if copies:
+        yield f"CC and BCC: every message is sent {copies + 1} times and uses {copies + 1} units of the quota."
+
+
+def _switch_hints(server: Settings) -> Iterator[str]:
+    pairs = (
+        ("Email Return Path", server.return_path, server.use_return_path),
+        ("Email Spam", server.spam_address, server.use_spam_address),
+        ("Email Abuse", server.abuse_address, server.use_abuse_address),
+        ("Email Unsubscribe URL", server.unsubscribe_url, server.use_unsubscribe_link),
+    )
+    for label, value, is_used in pairs:
+        if value and not is_used:
+            yield f"{label} is stored and has no effect, because its switch is off."
+    if not server.use_unsubscribe_link:
+        yield "Campaigns through this server carry no unsubscribe link; laws and most mailbox providers demand one."
+
+
+def _utm_hints(server: Settings) -> Iterator[str]:
+    values = {
+        "UTM Source": server.utm_source,
+        "UTM Medium": server.utm_medium,
+        "UTM Campaign": server.utm_campaign,
+        "UTM Term": server.utm_term,
+        "UTM Content": server.utm_content,
+    }
+    used = [*list(values.values())[:3], server.always_utm_term, server.always_utm_content]
+    if any(used) and not server.utm_source:
+        yield "UTM Source is empty while other UTM values are set; most analytics ignore visits without a source."
+    if server.utm_medium and server.utm_medium.lower() not in ("email", "e-mail", "e_mail", "e mail"):
+        yield f"UTM Medium is {server.utm_medium}; Google Analytics files visits under Email only with email there."
+    for label, value in values.items():
+        plain = re.sub(r"\{\{.*?\}\}", "", value)
+        if plain != plain.lower() or " " in plain:
+            yield f"{label} has capitals or spaces; analytics counts News and news as two, so small letters are safer."

@@ -1,0 +1,157 @@
+"""What a failed step of a conversation most likely means, and what to do about it, in words for people."""
+
+from smtpservers.endpoint import Endpoint, Security
+from smtpservers.transport import Step
+
+
+def explain(step: Step, endpoint: Endpoint) -> str:
+    """Return the likely cause of a failed step and what to do; empty for a step that went well."""
+    if step.is_ok:
+        return ""
+    explainer = _EXPLAINERS.get(step.name, _explain_answer)
+    return explainer(step, endpoint)
+
+
+def _explain_dns(step: Step, endpoint: Endpoint) -> str:
+    if "private addresses" in step.reply:
+        return "FORBID_PRIVATE_HOSTS keeps servers in private networks out of reach. Enter a public host name."
+    if "link-local" in step.reply:
+        return "Link-local addresses belong to cloud metadata services. Enter the provider's host name."
+    return (
+        f"No such host: {endpoint.host} could not be found. Check SMTP Server for a typing mistake, and the name"
+        " servers of this machine."
+    )
+
+
+def _explain_connect(step: Step, endpoint: Endpoint) -> str:
+    if "refused" in step.reply.lower():
+        return (
+            f"The connection was refused: nothing listens at {endpoint.host} on port {endpoint.port}, or a firewall"
+            " turns it away. Check SMTP Port; 587 and 465 are usual."
+        )
+    return (
+        f"There was silence: {endpoint.host} port {endpoint.port} did not answer. A firewall may block this port;"
+        " many networks block 25. Try 587, or ask the provider."
+    )
+
+
+def _explain_banner(step: Step, endpoint: Endpoint) -> str:
+    if "silent" in step.reply and endpoint.security is not Security.IMPLICIT:
+        return (
+            f"The server accepted the connection and said nothing: port {endpoint.port} probably expects TLS from the"
+            " first byte. Use port 465 with SSL/TLS switched on, or port 587 for STARTTLS."
+        )
+    if step.code:
+        return "The server turned the connection away. Its words above say why; the provider can lift it."
+    return "The server ended the connection before its greeting. It may block this machine's address."
+
+
+def _explain_tls(step: Step, endpoint: Endpoint) -> str:
+    text = step.reply.lower()
+    if "wrong_version" in text or "wrong version" in text or "clear text arrived" in text or "record layer" in text:
+        return (
+            f"Wrong port for the TLS mode: port {endpoint.port} does not speak TLS from the first byte. Use port 587,"
+            " where STARTTLS is used, or the provider's port for implicit TLS (465)."
+        )
+    if "hostname mismatch" in text or "not valid for" in text or "ip address mismatch" in text:
+        return (
+            f"The certificate belongs to another host, not to {endpoint.host}. Enter the name the certificate was"
+            " made for as SMTP Server."
+        )
+    if "not yet valid" in text:
+        return "The server's certificate is not valid yet. Check the clock of this machine, then ask the provider."
+    if "protocol_version" in text or "unsupported_protocol" in text:
+        return (
+            "The server speaks only versions of TLS older than 1.2, which are unsafe. It must be updated; nothing was"
+            " sent."
+        )
+    if "expired" in text:
+        return "The server's certificate has expired. The provider must renew it; nothing was sent."
+    if "self-signed" in text or "self signed" in text or "unable to get local issuer" in text:
+        return (
+            "The certificate was not signed by an authority this machine knows. If it is your own server, put its"
+            " certificate, or that of its authority, into Trusted certificate."
+        )
+    if "no encryption" in text or "does not offer starttls" in text:
+        return (
+            f"The server offers no encryption on port {endpoint.port}. Use the provider's port for TLS (465 or 587);"
+            " switch SSL/TLS off only for a relay in your own network."
+        )
+    return "TLS could not be set up, so nothing was sent. Check port and SSL/TLS switch against the provider's page."
+
+
+def _account(endpoint: Endpoint) -> str:
+    """Return whom we sign in as, unless that is the secret itself."""
+    return "the API key" if endpoint.username == endpoint.password else endpoint.username
+
+
+def _explain_auth(step: Step, endpoint: Endpoint) -> str:
+    if "no encryption" in step.reply:
+        return "Credentials are never sent in clear text. Switch SSL/TLS on, or use the provider's port for TLS."
+    if "no sign-in we know" in step.reply:
+        if "offered: none" in step.reply:
+            return (
+                "The server offers no way to sign in on this port. Most offer it only after TLS: check SMTP Port and"
+                " the SSL/TLS switch, or clear SMTP Username if none is needed."
+            )
+        return (
+            "The server offers no way to sign in that Brilliance knows (those are SCRAM, CRAM-MD5, PLAIN and LOGIN)."
+            " XOAUTH2 alone means that the provider takes no passwords any more; choose another provider."
+        )
+    if "no sign-in took place" in step.reply:
+        return (
+            "The password was not refused: the conversation about it broke off, for the reason above. Check that SMTP"
+            " Server is really your provider, and enter the password again."
+        )
+    if step.code == 534:
+        return (
+            f"The provider wants another way to sign in for {_account(endpoint)}. Usually that is an app password, made"
+            " in the settings of the account; enter it as SMTP Password."
+        )
+    if step.code == 535:
+        return (
+            f"The user name or password was refused for {_account(endpoint)}. Enter the password again; some providers"
+            " want an app password or an API key here, and a user name that is not the address. Many tries in a row"
+            " may lock the account."
+        )
+    if step.code == 538:
+        return "The server wants encryption before it is signed in to. Switch SSL/TLS on, or use the port for TLS."
+    if step.code and 400 <= step.code < 500:
+        return "The server cannot check passwords at the moment. Try again in a few minutes."
+    return "The server did not let us sign in. Its words above say why."
+
+
+def _explain_answer(step: Step, endpoint: Endpoint) -> str:
+    if step.code is None:
+        return f"The line was lost here ({step.reply}). The message was not accepted; try again in a minute."
+    if step.name == "EHLO":
+        return (
+            f"The server did not like our greeting as {endpoint.ehlo_name}. Enter one of your own domains as"
+            " Domain Name."
+        )
+    if step.name == "MAIL":
+        return (
+            "The sender was refused. Check SMTP Mail From and Email Return Path: most relays allow only your domains."
+        )
+    if step.name == "RCPT":
+        return "The recipient was refused. Check the address; a relay may also refuse addresses it does not know."
+    return "The message was refused. The server's words above say why; 5xx is final, 4xx may work later."
+
+
+def _explain_message(step: Step, endpoint: Endpoint) -> str:
+    if step.code is None:
+        return (
+            f"The message was sent in full and the answer was lost ({step.reply}). Nobody can know whether it arrives;"
+            " look into the mailbox before you send it again."
+        )
+    return _explain_answer(step, endpoint)
+
+
+_EXPLAINERS = {
+    "DNS": _explain_dns,
+    "connect": _explain_connect,
+    "banner": _explain_banner,
+    "TLS": _explain_tls,
+    "AUTH": _explain_auth,
+    "message": _explain_message,
+}

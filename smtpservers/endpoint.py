@@ -1,0 +1,75 @@
+"""How a server is reached: a frozen value made from its row, whose repr shows no secret."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from django.conf import settings
+
+from mail.addresses import domain_of, parse_mailbox
+from smtpservers.models import SmtpServer
+from smtpservers.presets import sign_in
+
+IMPLICIT_TLS_PORTS = frozenset({465, 2465, 8465, 443})
+
+
+class Security(StrEnum):
+    """When the connection is encrypted (RFC 8314 section 3)."""
+
+    IMPLICIT = "implicit TLS"  # From the first byte.
+    STARTTLS = "STARTTLS"  # Required: without it nothing is sent.
+    OPPORTUNISTIC = "STARTTLS if offered"  # Else clear text, and then no credentials to a public host.
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where and how to hand mail in. Timeouts are in seconds."""
+
+    server_id: int
+    name: str
+    host: str
+    port: int
+    security: Security
+    ehlo_name: str
+    timeout: float = 30.0
+    final_timeout: float = 600.0
+    username: str = field(default="", repr=False)  # With some providers it is the secret, too.
+    password: str = field(default="", repr=False)
+    trusted_certificate: str = field(default="", repr=False)
+    messages_per_connection: int = 100
+    forbids_private: bool = False  # Whether this machine and private networks are out of reach.
+
+
+def security_of(port: int, use_tls: bool) -> Security:
+    """Return the security that the port and the switch stand for."""
+    if not use_tls:
+        return Security.OPPORTUNISTIC
+    return Security.IMPLICIT if port in IMPLICIT_TLS_PORTS else Security.STARTTLS
+
+
+def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:
+    """Return the endpoint of a server, its secret opened.
+
+    :param final_timeout: the least wait for the answer to the final dot, in seconds; a longer SMTP Timeout wins.
+    :raises SecretUnreadable: if the stored password cannot be decrypted.
+    """
+    username, password = sign_in(server.preset, server.username, server.password.reveal(), server.api_key.reveal())
+    return Endpoint(
+        server_id=server.pk,
+        name=server.name,
+        host=server.host,
+        port=server.port,
+        security=security_of(server.port, server.use_tls),
+        ehlo_name=domain_name_of(server),
+        timeout=float(server.timeout_seconds),
+        final_timeout=max(float(server.timeout_seconds), final_timeout),
+        username=username,
+        password=password,
+        trusted_certificate=server.trusted_certificate,
+        messages_per_connection=server.messages_per_connection,
+        forbids_private=settings.FORBID_PRIVATE_HOSTS,
+    )
+
+
+def domain_name_of(server: SmtpServer) -> str:
+    """Return the server's Domain Name, or else the domain of its Mail From."""
+    return server.domain_name or domain_of(parse_mailbox(server.mail_from).address)

@@ -1,0 +1,105 @@
+"""What a server's row in a list shows: its state, its address and security, and this period's quota as a bar."""
+
+import datetime as dt
+from typing import Any
+
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+from smtpservers.endpoint import Security, security_of
+from smtpservers.models import QuotaPeriod, SmtpServer
+
+NEARLY_FULL_PERCENT = 80
+FULL_PERCENT = 95
+
+_SECURITY = {
+    Security.IMPLICIT: ("blue", "TLS", "Encrypted from the first byte."),
+    Security.STARTTLS: ("green", "STARTTLS", "Encryption is required."),
+    Security.OPPORTUNISTIC: ("orange", "If offered", "Encryption is used if the server offers it, else clear text."),
+}
+
+
+def with_current_period(servers: QuerySet[SmtpServer], now: dt.datetime) -> QuerySet[SmtpServer]:
+    """Give each server ``units_used`` and ``units_reserved`` of the period of ``now``; None before its first unit."""
+    current = QuotaPeriod.objects.filter(server=OuterRef("pk"), starts_at__lte=now, ends_at__gt=now)
+    latest = current.order_by("-starts_at")
+    return servers.annotate(
+        units_used=Subquery(latest.values("used")[:1]), units_reserved=Subquery(latest.values("reserved")[:1])
+    )
+
+
+def filled(servers: QuerySet[Any], percent: int) -> QuerySet[Any]:
+    """Return the servers that have used this much of their quota; see :func:`with_current_period`."""
+    return servers.filter(max_per_month__gt=0, units_used__gte=F("max_per_month") * (percent / 100))
+
+
+def paused(now: dt.datetime) -> Q:
+    """Return the condition for servers the system has paused; the operator's switch is another thing."""
+    return ~Q(paused_reason="") & (Q(paused_until=None) | Q(paused_until__gt=now))
+
+
+def is_paused(server: SmtpServer, now: dt.datetime) -> bool:
+    """Tell whether the system has paused the server."""
+    return bool(server.paused_reason) and (server.paused_until is None or server.paused_until > now)
+
+
+def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> SafeString:
+    """Return the state: the operator's switch first, then the system's pause with its reason.
+
+    :param with_reason: the reason may quote the server's answer, which not everybody may read.
+    """
+    if not server.is_active:
+        return _badge("grey", "Inactive", "Switched off by hand.")
+    if not is_paused(server, now):
+        return _badge("green", "Active", "May be chosen for sending.")
+    until = f"until {server.paused_until:%d %b %H:%M} UTC" if server.paused_until else "until resumed or edited"
+    why = server.paused_reason.rstrip(".") if with_reason else until
+    return format_html(
+        '{} <span class="server-reason" title="{}">{}</span>',
+        _badge("orange", "Paused", f"Paused by the system {until}."),
+        f"{why}. Paused {until}." if with_reason else f"Paused {until}.",
+        why,
+    )
+
+
+def security_badge(server: SmtpServer) -> SafeString:
+    """Return how connections to the server are encrypted."""
+    return _badge(*_SECURITY[security_of(server.port, server.use_tls)])
+
+
+def address(server: SmtpServer) -> str:
+    """Return ``host:port``, an IPv6 address in brackets."""
+    return f"[{server.host}]:{server.port}" if ":" in server.host else f"{server.host}:{server.port}"
+
+
+def quota_bar(server: SmtpServer) -> SafeString:
+    """Return this period's use as figures and, where there is a limit, a bar; see :func:`with_current_period`."""
+    used: int = getattr(server, "units_used", None) or 0
+    reserved: int = getattr(server, "units_reserved", None) or 0
+    if not server.max_per_month:
+        return format_html('<span class="server-quota">{}, no limit</span>', f"{used:,}")
+    percent = min(100, 100 * used // server.max_per_month)
+    colour = "red" if percent >= FULL_PERCENT else "orange" if percent >= NEARLY_FULL_PERCENT else "green"
+    return format_html(
+        '<span class="server-quota" title="{}"><span class="server-bar" aria-hidden="true">'
+        '<span class="server-bar-fill server-bar-{}" style="width: {}%"></span></span>{}</span>',
+        f"{percent} % used" + (f", {reserved:,} more being sent" if reserved else ""),
+        colour,
+        percent,
+        f"{used:,} of {server.max_per_month:,}",
+    )
+
+
+def last_success(server: SmtpServer, now: dt.datetime) -> str | SafeString:
+    """Return how long ago the server last took a message."""
+    if server.last_success_at is None:
+        return "Never"
+    is_fresh = now - server.last_success_at < dt.timedelta(minutes=1)
+    when = "Just now" if is_fresh else f"{timesince(server.last_success_at, now, depth=1)} ago"
+    return format_html('<span title="{}">{}</span>', f"{server.last_success_at:%d %B %Y %H:%M} UTC", when)
+
+
+def _badge(colour: str, text: str, explanation: str) -> SafeString:
+    return format_html('<span class="server-badge server-badge-{}" title="{}">{}</span>', colour, explanation, text)

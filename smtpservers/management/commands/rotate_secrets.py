@@ -1,0 +1,37 @@
+"""Encrypt every stored secret anew under the first key, so that older keys can be taken away."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from smtpservers.models import SECRETS, SmtpServer
+from smtpservers.secrets import Secret, SecretUnreadable
+
+
+class Command(BaseCommand):
+    help = (
+        "Encrypts the passwords and API keys of all servers under the first key of FIELD_ENCRYPTION_KEYS."
+        " Put the new key in front of the old one, restart everything, run this, and then take the old key away."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        rotated = 0
+        unreadable = []
+        for server in SmtpServer.objects.iterator():
+            for name in SECRETS:
+                old: Secret = getattr(server, name)
+                if not old:
+                    continue
+                try:
+                    new = old.resealed()
+                except SecretUnreadable:
+                    unreadable.append(f"{server.name} ({name.replace('_', ' ')})")
+                    continue
+                # Only the secret that was read: one that was changed meanwhile is under the first key already.
+                rotated += SmtpServer.objects.filter(pk=server.pk, **{name: old}).update(**{name: new})
+        self.stdout.write(f"{rotated} secret{'' if rotated == 1 else 's'} encrypted under the first key.")
+        if unreadable:
+            raise CommandError(
+                f"None of the keys opens these: {', '.join(unreadable)}. Add the key that encrypted them to"
+                " FIELD_ENCRYPTION_KEYS, or enter them again. Keep all older keys until then."
+            )

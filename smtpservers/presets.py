@@ -1,0 +1,572 @@
+"""What mail providers ask of those who send through them: host, port, sign-in, limits, and where that is written.
+
+Data with a date and sources; providers change their limits without telling anybody. A preset proposes values for the
+form and is never a rule: ``hints`` were read at the sources, ``unverified`` were not, and neither is enforced.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+CHECKED_ON = dt.date(2026, 11, 23)  # When the sources were last read.
+
+# What a preset leaves open is put back to this when another provider is chosen. Most providers count in UTC.
+USUAL: Mapping[str, Any] = {
+    "host": "",
+    "port": 587,
+    "use_tls": True,
+    "username": "",
+    "timeout_seconds": 30,
+    "time_zone": "UTC",
+    "max_connections": 5,
+    "messages_per_connection": 100,
+    "use_precedence": True,
+}
+
+
+class Bulk(StrEnum):
+    """Whether the provider carries campaigns."""
+
+    YES = "yes"
+    LIMITED = "limited"  # Within limits that are made for ordinary mail.
+    STREAM = "stream"  # Only over another host or stream of the same provider.
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One provider."""
+
+    key: str  # Stored with the server: never changed.
+    name: str
+    host: str
+    signs_in_as: str  # What goes into SMTP Username.
+    signs_in_with: str  # What goes into SMTP Password or API Key.
+    bulk: Bulk
+    sources: tuple[str, ...]
+    port: int = 587
+    use_tls: bool = True
+    starttls_ports: tuple[int, ...] = (587,)
+    implicit_ports: tuple[int, ...] = ()
+    constant_username: str = ""  # The same for every customer.
+    is_key_username: bool = False  # The API key is both user name and password.
+    other_hosts: tuple[tuple[str, str], ...] = ()  # (host, what it is for), beside ``host``.
+    fills: Mapping[str, Any] = field(default_factory=dict)  # Further fields of the form, by name.
+    warning: str = ""
+    hints: tuple[str, ...] = ()
+    unverified: tuple[str, ...] = ()
+    checked_on: dt.date = CHECKED_ON
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What choosing it puts into the form, by field."""
+        own = {"host": self.host, "port": self.port, "use_tls": self.use_tls, "username": self.constant_username}
+        return {**USUAL, **own, **self.fills}
+
+    def warnings(self, host: str) -> tuple[str, ...]:
+        """Return what somebody who is about to send a campaign through it must know, as sentences.
+
+        :param host: which of the provider's hosts is used; another one than the first may be for bulk mail.
+        """
+        bulk = "" if self.bulk is Bulk.STREAM and host != self.host else _BULK_WARNINGS[self.bulk]
+        return tuple(filter(None, (bulk.format(name=self.name), self.warning)))
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What is known about it, as sentences; what nobody verified is called so."""
+        ports = (
+            f"{', '.join(map(str, numbers))} with {how}"
+            for numbers, how in (
+                (self.starttls_ports, "STARTTLS"),
+                (self.implicit_ports, "TLS from the first byte"),
+            )
+            if numbers
+        )
+        known = (
+            f"SMTP Username is {self.signs_in_as}.",
+            f"SMTP Password is {self.signs_in_with}.",
+            f"Ports: {'; '.join(ports)}." if self.use_tls else "",
+            *self.hints,
+            f"Not verified: {'; '.join(self.unverified)}." if self.unverified else "",
+        )
+        return tuple(filter(None, known))
+
+    @property
+    def source(self) -> str:
+        """Where and when all that was read."""
+        return f"As of {self.checked_on.day} {self.checked_on:%B %Y}, from: {'; '.join(self.sources)}."
+
+
+_BULK_WARNINGS = {
+    Bulk.YES: "",
+    Bulk.LIMITED: "{name} is made for the mail of an organisation's people: bulk mail is possible in limits only.",
+    Bulk.STREAM: "{name} carries campaigns only over its stream for bulk mail: choose that host for them.",
+    Bulk.NO: "{name} does not allow bulk mail: use this server for tests and single messages, not for campaigns.",
+}
+
+_SES_REGIONS = (
+    ("us-east-1", "US East, N. Virginia"),
+    ("us-east-2", "US East, Ohio"),
+    ("us-west-1", "US West, N. California"),
+    ("us-west-2", "US West, Oregon"),
+    ("af-south-1", "Africa, Cape Town"),
+    ("ap-northeast-1", "Asia Pacific, Tokyo"),
+    ("ap-northeast-2", "Asia Pacific, Seoul"),
+    ("ap-northeast-3", "Asia Pacific, Osaka"),
+    ("ap-south-1", "Asia Pacific, Mumbai"),
+    ("ap-southeast-1", "Asia Pacific, Singapore"),
+    ("ap-southeast-2", "Asia Pacific, Sydney"),
+    ("ap-southeast-3", "Asia Pacific, Jakarta"),
+    ("ca-central-1", "Canada, Central"),
+    ("eu-central-1", "Europe, Frankfurt"),
+    ("eu-north-1", "Europe, Stockholm"),
+    ("eu-south-1", "Europe, Milan"),
+    ("eu-west-1", "Europe, Ireland"),
+    ("eu-west-2", "Europe, London"),
+    ("eu-west-3", "Europe, Paris"),
+    ("il-central-1", "Israel, Tel Aviv"),
+    ("me-south-1", "Middle East, Bahrain"),
+    ("sa-east-1", "South America, São Paulo"),
+)
+_FULL_ADDRESS = "the full e-mail address of the account"
+_FOR_APPS = "an app password, not the one you sign in to the mailbox with"
+_TAUGHT_BY_NODEMAILER = "nodemailer, well-known services list"
+
+_ALL = (
+    Preset(
+        key="ses",
+        name="Amazon SES",
+        host="",
+        other_hosts=tuple((f"email-smtp.{region}.amazonaws.com", place) for region, place in _SES_REGIONS),
+        starttls_ports=(587, 25, 2587),
+        implicit_ports=(465, 2465),
+        signs_in_as="the SMTP user name made in SES; it starts with AKIA",
+        signs_in_with="the SMTP password made in SES, not the secret key of IAM",
+        bulk=Bulk.YES,
+        fills={"use_precedence": False},
+        hints=(
+            "Choose the region your SES account sends from; user names and quotas belong to a region.",
+            "SES dislikes the Precedence header, so its switch is turned off here.",
+            "New accounts are in a sandbox: 200 messages a day, 1 a second, to verified addresses only.",
+            "Every recipient counts; at most 50 recipients and 40 MB a message. Too fast is answered with 454.",
+            "Bounces go to an address of SES unless you set up your own MAIL FROM domain there.",
+        ),
+        sources=(
+            "docs.aws.amazon.com/ses/latest/dg/quotas.html",
+            "docs.aws.amazon.com/ses/latest/dg/smtp-connect.html",
+            "docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html",
+        ),
+    ),
+    Preset(
+        key="brevo",
+        name="Brevo",
+        host="smtp-relay.brevo.com",
+        starttls_ports=(587, 2525),
+        implicit_ports=(465,),
+        signs_in_as="the SMTP login shown in the account",
+        signs_in_with="an SMTP key, not an API key",
+        bulk=Bulk.YES,
+        hints=(
+            "A sender whose domain is not verified is rewritten to an address at brevosend.com.",
+            "The free plan allows 300 messages a day.",
+        ),
+        unverified=("the largest message", "that bounces go to an address of its own"),
+        sources=("developers.brevo.com/docs/smtp-integration", "captaindns.com, 16 January 2026"),
+    ),
+    Preset(
+        key="elastic",
+        name="Elastic Email",
+        host="smtp.elasticemail.com",
+        port=2525,
+        starttls_ports=(2525, 587, 25),
+        implicit_ports=(465,),
+        signs_in_as="the account's e-mail address, or the one of an SMTP credential",
+        signs_in_with="the password of the SMTP credential",
+        bulk=Bulk.YES,
+        unverified=("every port but 465", "20 MB a message"),
+        sources=(_TAUGHT_BY_NODEMAILER,),
+    ),
+    Preset(
+        key="emailit",
+        name="Emailit",
+        host="smtp.emailit.com",
+        starttls_ports=(587, 2525, 2587, 25),
+        implicit_ports=(465,),
+        signs_in_as="emailit",
+        constant_username="emailit",
+        signs_in_with="the API key; it starts with secret_",
+        bulk=Bulk.YES,
+        hints=(
+            "2 messages a second and 5,000 a day to begin with; the day starts at midnight UTC.",
+            "452 4.5.3 means that the day's messages are used up, 452 4.4.5 that it was too fast.",
+        ),
+        sources=("emailit.com/docs/limits.md", "emailit.com/docs/smtp"),
+    ),
+    Preset(
+        key="fastmail",
+        name="Fastmail",
+        host="smtp.fastmail.com",
+        port=465,
+        implicit_ports=(465,),
+        signs_in_as=_FULL_ADDRESS,
+        signs_in_with=_FOR_APPS,
+        bulk=Bulk.NO,
+        hints=("Mail From must be an address of the account.", "Fastmail prefers port 465."),
+        unverified=("how many messages a day",),
+        sources=("xenocept.com on Fastmail", _TAUGHT_BY_NODEMAILER),
+    ),
+    Preset(
+        key="gmail",
+        name="Gmail (personal)",
+        host="smtp.gmail.com",
+        implicit_ports=(465,),
+        signs_in_as=_FULL_ADDRESS,
+        signs_in_with=_FOR_APPS,
+        bulk=Bulk.NO,
+        warning="Google has refused the password of the account since May 2025; make an app password for this.",
+        hints=("500 recipients a day; then 550 5.4.5.",),
+        unverified=(
+            "that another Mail From is rewritten to the account's",
+            "100 recipients a message",
+            "25 MB",
+            "that bounces go to an address of its own",
+        ),
+        sources=("developer.nylas.com, Gmail SMTP settings", "Google's words for 550 5.4.5"),
+    ),
+    Preset(
+        key="workspace",
+        name="Google Workspace mailbox",
+        host="smtp.gmail.com",
+        implicit_ports=(465,),
+        signs_in_as=_FULL_ADDRESS,
+        signs_in_with=_FOR_APPS,
+        bulk=Bulk.NO,
+        warning="Google has refused the password of the account since May 2025; make an app password for this.",
+        hints=("2,000 messages a day; then 550 5.4.5.",),
+        unverified=("500 a day for trial accounts", "25 MB"),
+        sources=("developer.nylas.com, Gmail SMTP settings",),
+    ),
+    Preset(
+        key="workspace-relay",
+        name="Google Workspace SMTP relay",
+        host="smtp-relay.gmail.com",
+        starttls_ports=(587, 25),
+        implicit_ports=(465,),
+        signs_in_as="the address of a user, or nothing if the relay knows your IP address",
+        signs_in_with=_FOR_APPS,
+        bulk=Bulk.LIMITED,
+        hints=(
+            "Domain Name must be one of your Workspace domains: it is how we greet the relay.",
+            "10,000 recipients a day for each user, 319,444 in ten minutes for the organisation.",
+            "450 4.2.1 means too fast, 550 5.7.1 that the day's limit is reached, 550 5.4.5 the user's.",
+        ),
+        sources=("support.google.com/a/answer/2956491",),
+    ),
+    Preset(
+        key="icloud",
+        name="iCloud Mail",
+        host="smtp.mail.me.com",
+        signs_in_as="the iCloud address",
+        signs_in_with="an app-specific password",
+        bulk=Bulk.NO,
+        hints=(
+            "1,000 messages and 1,000 recipients a day, 500 recipients and 20 MB a message.",
+            "Apple prohibits unsolicited bulk mail through iCloud.",
+        ),
+        unverified=("that an app-specific password is needed",),
+        sources=("support.apple.com/102198",),
+    ),
+    Preset(
+        key="mandrill",
+        name="Mailchimp Transactional (Mandrill)",
+        host="smtp.mandrillapp.com",
+        implicit_ports=(465,),
+        signs_in_as="any word",
+        signs_in_with="an API key",
+        bulk=Bulk.YES,
+        unverified=("that any user name will do", "port 465", "every limit"),
+        sources=(_TAUGHT_BY_NODEMAILER,),
+    ),
+    Preset(
+        key="mailersend",
+        name="MailerSend",
+        host="smtp.mailersend.net",
+        signs_in_as="the SMTP user shown on the domain's page",
+        signs_in_with="its SMTP password",
+        bulk=Bulk.YES,
+        unverified=("every limit",),
+        sources=(_TAUGHT_BY_NODEMAILER,),
+    ),
+    Preset(
+        key="mailgun",
+        name="Mailgun",
+        host="smtp.mailgun.org",
+        other_hosts=(("smtp.eu.mailgun.org", "EU region, not verified"),),
+        starttls_ports=(587, 25, 2525),
+        implicit_ports=(465,),
+        signs_in_as="the credential of your domain, such as postmaster@your-domain",
+        signs_in_with="the SMTP password of that credential",
+        bulk=Bulk.YES,
+        unverified=("the host of the EU region", "1,000 recipients and 25 MB a message"),
+        sources=("documentation.mailgun.com, sending by SMTP",),
+    ),
+    Preset(
+        key="mailjet",
+        name="Mailjet",
+        host="in-v3.mailjet.com",
+        starttls_ports=(587, 25, 2525, 588),
+        implicit_ports=(465,),
+        signs_in_as="the API key",
+        signs_in_with="the secret key",
+        bulk=Bulk.YES,
+        hints=(
+            "The API key is the user name here, and the secret key the password: leave the field API Key empty.",
+            "The free plan allows 6,000 messages a month.",
+        ),
+        unverified=("200 a day on the free plan", "50 recipients and 15 MB a message", "port 588"),
+        sources=("cloud.google.com, sending mail with Mailjet",),
+    ),
+    Preset(
+        key="mailpit",
+        name="Mailpit or MailHog (local test)",
+        host="localhost",
+        port=1025,
+        use_tls=False,
+        starttls_ports=(),
+        signs_in_as="nothing",
+        signs_in_with="nothing",
+        bulk=Bulk.NO,
+        hints=("Catches mail on this machine for looking at; nothing leaves it.",),
+        sources=("the programs' own defaults",),
+    ),
+    Preset(
+        key="mailtrap",
+        name="Mailtrap",
+        host="live.smtp.mailtrap.io",
+        other_hosts=(
+            ("bulk.smtp.mailtrap.io", "bulk stream, for campaigns; not verified"),
+            ("sandbox.smtp.mailtrap.io", "sandbox, nothing leaves it; port 2525; not verified"),
+        ),
+        starttls_ports=(587, 2525, 25),
+        signs_in_as="api",
+        constant_username="api",
+        signs_in_with="an API token",
+        bulk=Bulk.STREAM,
+        unverified=("the user name api", "the hosts of the bulk stream and the sandbox", "every limit"),
+        sources=("docs.mailtrap.io, SMTP integration", _TAUGHT_BY_NODEMAILER),
+    ),
+    Preset(
+        key="m365",
+        name="Microsoft 365 (client submission)",
+        host="smtp.office365.com",
+        signs_in_as="the address of the mailbox",
+        signs_in_with="its password, while your tenant still allows it",
+        bulk=Bulk.NO,
+        warning=(
+            "Microsoft is ending sign-in with a password: off by default for existing tenants at the end of December"
+            " 2026, not there for new ones, its removal announced for the second half of 2027. Brilliance does not"
+            " sign in with OAuth yet, so plan for another provider."
+        ),
+        fills={"max_connections": 3},
+        hints=(
+            "30 messages a minute, 10,000 recipients a day, 3 connections, 500 recipients a message.",
+            "The whole tenant may write to 500 × licences^0.7 + 9,500 outside recipients a day, a trial to 5,000.",
+        ),
+        unverified=("25 to 150 MB a message, as set for the mailbox",),
+        sources=(
+            "learn.microsoft.com, SMTP submission improvements",
+            "Message Center MC786329, 27 January 2026",
+            "Exchange team blog, 24 February 2025",
+            "learn.microsoft.com, outbound spam sending limits",
+        ),
+    ),
+    Preset(
+        key="outlook",
+        name="Outlook.com (personal)",
+        host="smtp-mail.outlook.com",
+        signs_in_as=_FULL_ADDRESS,
+        signs_in_with="none: it signs in with OAuth",
+        bulk=Bulk.NO,
+        warning="Outlook.com is said to sign in with OAuth only, which Brilliance does not do yet: expect a refusal.",
+        unverified=("that OAuth is the only way", "every limit"),
+        sources=(_TAUGHT_BY_NODEMAILER,),
+    ),
+    Preset(
+        key="postal",
+        name="Postal (self-hosted)",
+        host="",
+        port=25,
+        starttls_ports=(25, 587),
+        signs_in_as="any word; for CRAM-MD5 the organisation and server, as in acme/main",
+        signs_in_with="an SMTP credential of the server",
+        bulk=Bulk.YES,
+        hints=(
+            "Enter the host of your own Postal.",
+            "Mail From must be of a domain of that server or organisation; otherwise 530.",
+        ),
+        unverified=("the ports, which its configuration sets",),
+        sources=("docs.postalserver.io/features/smtp-authentication",),
+    ),
+    Preset(
+        key="postmark",
+        name="Postmark",
+        host="smtp.postmarkapp.com",
+        other_hosts=(("smtp-broadcasts.postmarkapp.com", "broadcast stream, for campaigns; not verified"),),
+        starttls_ports=(587, 25, 2525),
+        signs_in_as="the server API token",
+        is_key_username=True,
+        signs_in_with="the same token",
+        bulk=Bulk.STREAM,
+        fills={"max_connections": 10},
+        hints=(
+            "Put the token into API Key and leave SMTP Username and Password empty: it is used as both.",
+            "Postmark asks for at most 10 connections; 50 recipients and 10 MB a message; 100 a month are free.",
+        ),
+        unverified=("the host of the broadcast stream", "that bounces go to an address of its own"),
+        sources=("postmarkapp.com, rate limits for SMTP", "api-evangelist on Postmark, 13 August 2026"),
+    ),
+    Preset(
+        key="resend",
+        name="Resend",
+        host="smtp.resend.com",
+        port=465,
+        starttls_ports=(587, 25, 2587),
+        implicit_ports=(465, 2465),
+        signs_in_as="resend",
+        constant_username="resend",
+        signs_in_with="an API key",
+        bulk=Bulk.YES,
+        hints=(
+            "Every address in To, Cc and Bcc counts, and received mail too.",
+            "The free plan allows 100 messages a day and 3,000 a month.",
+        ),
+        unverified=("that 5 a second holds for SMTP as for the API", "50 recipients and 40 MB a message"),
+        sources=(
+            "resend.com/docs/send-with-smtp.md",
+            "resend.com/docs/knowledge-base/account-quotas-and-limits.md",
+            "resend.com/docs/api-reference/rate-limit.md",
+        ),
+    ),
+    Preset(
+        key="smtp2go",
+        name="SMTP2GO",
+        host="mail.smtp2go.com",
+        other_hosts=(
+            ("mail-us.smtp2go.com", "United States"),
+            ("mail-eu.smtp2go.com", "Europe"),
+            ("mail-eu2.smtp2go.com", "Europe, second"),
+            ("mail-au.smtp2go.com", "Australia"),
+        ),
+        port=2525,
+        starttls_ports=(2525, 587, 8025, 25, 80),
+        implicit_ports=(465, 8465, 443),
+        signs_in_as="an SMTP user of the account",
+        signs_in_with="that user's password",
+        bulk=Bulk.YES,
+        hints=("The free plan allows 1,000 messages a month.",),
+        unverified=("50 MB a message",),
+        sources=("developers.smtp2go.com/docs/smtp-relay", "smtp2go.com/llms.txt"),
+    ),
+    Preset(
+        key="sparkpost",
+        name="SparkPost (Bird)",
+        host="smtp.sparkpostmail.com",
+        other_hosts=(("smtp.eu.sparkpostmail.com", "EU"),),
+        starttls_ports=(587, 2525),
+        signs_in_as="SMTP_Injection",
+        constant_username="SMTP_Injection",
+        signs_in_with="an API key with the right to send via SMTP",
+        bulk=Bulk.YES,
+        fills={"timeout_seconds": 60, "messages_per_connection": 100},
+        hints=(
+            "SparkPost asks for at least 60 seconds of patience, which SMTP Timeout is set to.",
+            "At most 100 messages over one connection.",
+        ),
+        unverified=("20 MB a message",),
+        sources=("developers.sparkpost.com/api/smtp",),
+    ),
+    Preset(
+        key="sendgrid",
+        name="Twilio SendGrid",
+        host="smtp.sendgrid.net",
+        starttls_ports=(587, 25, 2525),
+        implicit_ports=(465,),
+        signs_in_as="apikey",
+        constant_username="apikey",
+        signs_in_with="an API key with the right to send mail",
+        bulk=Bulk.YES,
+        fills={"messages_per_connection": 5000},
+        hints=(
+            "At most 5,000 messages over one connection.",
+            "Turn SendGrid's own click tracking and Google Analytics off if links get their UTM codes here.",
+        ),
+        unverified=(
+            "1,000 recipients and 30 MB a message, which are documented for the API only",
+            "that bounces go to an address of its own",
+        ),
+        sources=(
+            "docs.sendgrid.com, integrating with the SMTP API",
+            "docs.sendgrid.com, mail send limitations",
+        ),
+    ),
+    Preset(
+        key="yahoo",
+        name="Yahoo Mail",
+        host="smtp.mail.yahoo.com",
+        port=465,
+        implicit_ports=(465,),
+        signs_in_as=_FULL_ADDRESS,
+        signs_in_with=_FOR_APPS,
+        bulk=Bulk.NO,
+        hints=("Every recipient counts.",),
+        unverified=("500 messages a day and 100 recipients a message, which are documented for business mail only",),
+        sources=("help.yahoo.com SLN17518", _TAUGHT_BY_NODEMAILER),
+    ),
+    Preset(
+        key="zoho",
+        name="Zoho Mail",
+        host="smtp.zoho.com",
+        other_hosts=(("smtppro.zoho.com", "organisation accounts; not verified"),),
+        port=465,
+        implicit_ports=(465,),
+        signs_in_as=_FULL_ADDRESS,
+        signs_in_with="its password, or an app password",
+        bulk=Bulk.NO,
+        hints=(
+            "50 to 500 messages an hour, by reputation; 150 recipients a message, 100 on the free plan.",
+            "Mail From must be the account's address; otherwise 553 Relaying disallowed.",
+        ),
+        unverified=("the host for organisations",),
+        sources=("zoho.com, rates and limits, through api-evangelist",),
+    ),
+    Preset(
+        key="zeptomail",
+        name="Zoho ZeptoMail",
+        host="smtp.zeptomail.com",
+        implicit_ports=(465,),
+        signs_in_as="emailapikey",
+        constant_username="emailapikey",
+        signs_in_with="a Send Mail token",
+        bulk=Bulk.NO,
+        hints=("For single messages such as receipts only: Zoho supports no bulk or promotional mail here.",),
+        unverified=("host, ports and user name", "15 MB a message"),
+        sources=("zoho.com/zeptomail/help/api/smtp-error-codes.html",),
+    ),
+)
+PRESETS: Mapping[str, Preset] = {preset.key: preset for preset in _ALL}
+CHOICES = [(preset.key, preset.name) for preset in _ALL]
+
+
+def sign_in(preset: str, username: str, password: str, api_key: str) -> tuple[str, str]:
+    """Return the user name and password to sign in with; two empty texts: no sign-in.
+
+    The password wins; the API key stands in for a missing one, and then the provider's constant stands in for a
+    missing user name.
+
+    :param preset: the key of the provider; unknown ones and the empty one have no constant.
+    """
+    if not username and api_key and not password and (chosen := PRESETS.get(preset)):
+        username = api_key if chosen.is_key_username else chosen.constant_username
+    return (username, password or api_key) if username else ("", "")

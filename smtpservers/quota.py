@@ -1,0 +1,51 @@
+"""When a quota period begins and ends. Nothing here stores, or looks at the clock."""
+
+import calendar
+import datetime as dt
+
+
+def period(instant: dt.datetime, anchor_day: int, zone: dt.tzinfo) -> tuple[dt.datetime, dt.datetime]:
+    """Return the half-open period ``[starts_at, ends_at)``, in UTC, that ``instant`` falls in.
+
+    Providers reset their counters at midnight of their own billing zone, so the zone belongs to the server and
+    not to Django's ``TIME_ZONE``.
+
+    :param anchor_day: 1 to 31; in a shorter month the last day stands in for it.
+    :raises ValueError: if ``instant`` is naive or ``anchor_day`` is out of range.
+    """
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant!r} has no time zone")
+    if not 1 <= anchor_day <= 31:
+        raise ValueError(f"a month starts on a day from 1 to 31, not {anchor_day}")
+    local = instant.astimezone(zone)
+    this = _anchor(local.year, local.month, anchor_day, zone)
+    if instant >= this:
+        return this, _anchor(*_month_after(local.year, local.month), anchor_day, zone)
+    return _anchor(*_month_before(local.year, local.month), anchor_day, zone), this
+
+
+def _anchor(year: int, month: int, anchor_day: int, zone: dt.tzinfo) -> dt.datetime:
+    """Return the first instant, in UTC, of the anchor's date; where the clock jumps over midnight, the jump."""
+    day = min(anchor_day, calendar.monthrange(year, month)[1])
+    midnight = dt.datetime(year, month, day, tzinfo=zone)
+    instant = midnight.astimezone(dt.UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) == midnight.replace(tzinfo=None):
+        return instant
+    # Midnight does not exist: fold 0 reads it with the offset before the jump, which names the jump's instant
+    # or one after it; walk back to the first instant of the date.
+    low, high = instant - dt.timedelta(hours=3), instant + dt.timedelta(hours=3)
+    while high - low > dt.timedelta(seconds=1):
+        middle = low + (high - low) / 2
+        if middle.astimezone(zone).replace(tzinfo=None) >= midnight.replace(tzinfo=None):
+            high = middle
+        else:
+            low = middle
+    return high.replace(microsecond=0)
+
+
+def _month_after(year: int, month: int) -> tuple[int, int]:
+    return (year + 1, 1) if month == 12 else (year, month + 1)
+
+
+def _month_before(year: int, month: int) -> tuple[int, int]:
+    return (year - 1, 12) if month == 1 else (year, month - 1)

@@ -1,0 +1,100 @@
+"""How the form of a server is laid out: its four tabs, and the rows of each. Which fields there are is the form's."""
+
+from collections.abc import Collection
+from typing import Any
+
+from crispy_forms.bootstrap import Tab, TabHolder
+from crispy_forms.helper import FormHelper
+from crispy_forms.layout import HTML, Div, Field, Layout
+
+
+class CountingTab(Tab):  # type: ignore[misc]  # crispy-forms ships no types.
+    """A tab that knows how many errors its fields have; the holder draws the links after the contents."""
+
+    template = "%s/layout/tab-pane.html"
+    error_count = 0
+
+    def render(self, form: Any, context: Any, template_pack: str = "", **kwargs: Any) -> Any:
+        names = [pointer.name for pointer in self.get_field_names()]
+        self.error_count = sum(len(form.errors.get(name, ())) for name in names)
+        return super().render(form, context, template_pack, **kwargs)
+
+
+def server_form_helper(names: Collection[str]) -> FormHelper:
+    """Return the layout. Always a new one: crispy's tabs remember which of them was open.
+
+    :param names: the form's fields; the boxes that remove a secret are only there when it is set.
+    """
+    helper = FormHelper()
+    helper.form_tag = False  # The admin's page has one, with its token and its buttons.
+    helper.disable_csrf = True
+    helper.include_media = False
+    helper.layout = Layout(
+        _row(_cell("name", 6), _cell("preset", 6)),
+        HTML('<div id="preset-panel" class="server-preset" hidden></div>'),
+        TabHolder(
+            CountingTab("SMTP", *_smtp(names), css_id="smtp"),
+            CountingTab("Notes", _row(_cell("notes", 12)), css_id="notes"),
+            CountingTab("Miscellaneous", *_miscellaneous(names), css_id="miscellaneous"),
+            CountingTab("UTM", *_utm(), css_id="utm"),
+        ),
+    )
+    return helper
+
+
+def _smtp(names: Collection[str]) -> list[Div]:
+    return [
+        _row(_cell("host", 6), _cell("port", 3), _cell("timeout_seconds", 3)),
+        _row(_cell("username", 6), _secret("password", 6, names)),
+        _row(_cell("mail_from", 6), _cell("mail_to", 6)),
+        _row(_cell("mail_to_unknown", 4), _cell("mail_cc", 4), _cell("mail_bcc", 4)),
+        _row(_cell("is_active", 4), _cell("use_tls", 4), _cell("handles_email_validation", 4)),
+        _row(_cell("trusted_certificate", 12)),
+    ]
+
+
+def _miscellaneous(names: Collection[str]) -> list[Div | HTML]:
+    return [
+        _row(_cell("domain_name", 4), _cell("language", 4), _secret("api_key", 4, names)),
+        _row(_cell("max_per_month", 4), _cell("month_start_day", 4), _cell("time_zone", 4)),
+        _row(_cell("max_connections", 4), _cell("messages_per_connection", 4), _cell("display_order", 4)),
+        _heading("Headers and links"),
+        _row(_cell("unsubscribe_url", 8), _switch("use_unsubscribe_link")),
+        _row(_cell("precedence", 8), _switch("use_precedence")),
+        _row(_cell("return_path", 4), _switch("use_return_path"), _switch("use_verp")),
+        _row(_cell("spam_address", 8), _switch("use_spam_address")),
+        _row(_cell("abuse_address", 8), _switch("use_abuse_address")),
+    ]
+
+
+def _utm() -> list[Div | HTML]:
+    return [
+        _row(_cell("unknown_first_name", 6), _cell("unknown_last_name", 6)),
+        _heading("Added to links"),
+        _row(_cell("utm_source", 4), _cell("utm_medium", 4), _cell("utm_campaign", 4)),
+        _row(_cell("utm_term", 8), _switch("always_utm_term")),
+        _row(_cell("utm_content", 8), _switch("always_utm_content")),
+    ]
+
+
+def _row(*cells: Div | Field) -> Div:
+    return Div(*cells, css_class="server-row")
+
+
+def _cell(name: str, twelfths: int) -> Field:
+    return Field(name, wrapper_class=f"server-cell server-cell-{twelfths}")
+
+
+def _switch(name: str) -> Field:
+    """A switch beside its value, on the height of the input and not of the label."""
+    return Field(name, wrapper_class="server-cell server-cell-4 server-switch")
+
+
+def _secret(name: str, twelfths: int, names: Collection[str]) -> Div:
+    """A secret with the box that removes it below."""
+    boxes = [Field(box, wrapper_class="mt-3") for box in (f"remove_{name}",) if box in names]
+    return Div(Field(name), *boxes, css_class=f"server-cell server-cell-{twelfths}")
+
+
+def _heading(text: str) -> HTML:
+    return HTML(f'<h3 class="server-heading">{text}</h3>')

@@ -1,0 +1,527 @@
+"""Handing mail to one server: connect, secure, sign in, send; always knowing how far a message came.
+
+The caller judges the answers. Nothing here reads the database, and no reply of the server is ever an exception
+of ours: a refusal is a value.
+"""
+
+import asyncio
+import base64
+import contextlib
+import datetime as dt
+import ipaddress
+import os
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cryptography import x509
+
+from mail.addresses import is_link_local
+from mail.replies import Reply, Stage
+from smtpservers.endpoint import Endpoint, Security
+from smtpservers.signing_in import Exchange, SignInBroken, exchange, proves_server, usable_mechanisms
+from smtpservers.wire import Wire, WireLost, encode_line
+
+MECHANISM_REFUSED = (504, 534)  # The mechanism and not the password (RFC 4954 section 6): another one may do.
+ADDRESS_SECONDS = 5.0  # For one of several addresses, so that a broken IPv6 costs little.
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a conversation, as it is shown to people; secrets never get in."""
+
+    name: str  # DNS, connect, banner, EHLO, TLS, AUTH, MAIL, RCPT, DATA, message
+    sent: str  # What we said; empty where there is nothing to say.
+    code: int | None
+    reply: str
+    milliseconds: float
+    is_ok: bool
+    details: dict[str, str] = field(default_factory=dict)
+
+
+Observer = Callable[[Step], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one message on the wire."""
+
+    stage: Stage
+    reply: Reply | None  # None: the line was lost; ``lost`` says how.
+    is_dot_written: bool = False  # Whether the server may have the whole message.
+    lost: str = ""
+    is_local: bool = False  # The server was not asked: its EHLO already said no.
+
+
+class ConnectionFailed(Exception):
+    """No connection that mail may go over; the server, not a message, is at fault."""
+
+    def __init__(self, stage: Stage, why: str, reply: Reply | None = None) -> None:
+        super().__init__(why)
+        self.stage = stage
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """What EHLO offered (RFC 5321 section 4.1.1.1)."""
+
+    keywords: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, reply: Reply) -> "Extensions":
+        words = (line.strip().partition(" ") for line in reply.text.split("\n")[1:])
+        return cls({name.upper(): value for name, _, value in words if name})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.keywords
+
+    @property
+    def size(self) -> int | None:
+        value = self.keywords.get("SIZE", "")
+        return int(value) if value.isdigit() and int(value) > 0 else None
+
+    @property
+    def mechanisms(self) -> frozenset[str]:
+        return frozenset(self.keywords.get("AUTH", "").upper().replace("=", " ").split())
+
+
+class Connection:
+    """A signed-in SMTP connection; made by :func:`connect`."""
+
+    def __init__(self, endpoint: Endpoint, wire: Wire, observer: Observer) -> None:
+        self.endpoint = endpoint
+        self.extensions = Extensions()
+        self.sent = 0  # Transactions begun.
+        self._wire = wire
+        self._observe = observer
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another message may go over it."""
+        return not self._wire.lost and not self._wire.has_unread and self.sent < self.endpoint.messages_per_connection
+
+    @property
+    def certificate_expires_at(self) -> dt.datetime | None:
+        """When the server's certificate ends; None where nothing is encrypted."""
+        tls = self._wire.transport and self._wire.transport.get_extra_info("ssl_object")
+        certificate = tls and tls.getpeercert(binary_form=True)
+        if not certificate:
+            return None
+        try:
+            return x509.load_der_x509_certificate(certificate).not_valid_after_utc
+        except ValueError:  # OpenSSL could read it, and cryptography is stricter.
+            return None
+
+    async def send(
+        self, mail_from: str, rcpt_to: str, content: bytes, *, before_dot: Callable[[], bool], smtputf8: bool = False
+    ) -> Answer:
+        """Send one message to one recipient.
+
+        :param content: the message with CRLF line ends, dots not doubled.
+        :param before_dot: called once, after the body is with the kernel and before the final dot; when it
+            returns False the dot is not written and the connection is closed.
+        """
+        self.sent += 1
+        if (limit := self.extensions.size) is not None and len(content) > limit:
+            text = f"552 5.3.4 This message has {len(content)} bytes; the server takes {limit}."
+            return Answer(Stage.MAIL, Reply.parse(text), is_local=True)
+        if smtputf8 and "SMTPUTF8" not in self.extensions:
+            text = "553 5.6.7 The address needs SMTPUTF8, which the server does not offer."
+            return Answer(Stage.MAIL, Reply.parse(text), is_local=True)
+        options = (f" SIZE={len(content)}" if "SIZE" in self.extensions else "") + (" SMTPUTF8" if smtputf8 else "")
+        lines = (
+            (Stage.MAIL, f"MAIL FROM:<{mail_from}>{options}"),
+            (Stage.RCPT, f"RCPT TO:<{rcpt_to}>"),
+            (Stage.DATA, "DATA"),
+        )
+        refused = await self._envelope(lines)
+        if refused is not None:
+            return refused
+        return await self._body(content, before_dot)
+
+    async def _envelope(self, lines: tuple[tuple[Stage, str], ...]) -> Answer | None:
+        """Send MAIL, RCPT and DATA, in one write where the server offers PIPELINING; None when all went well."""
+        is_pipelined = "PIPELINING" in self.extensions
+        refusal: Answer | None = None
+        stage = Stage.MAIL
+        try:
+            if is_pipelined:
+                self._wire.write(b"".join(encode_line(line) for _, line in lines))
+            for stage, line in lines:
+                began = time.perf_counter()
+                if not is_pipelined:
+                    self._wire.write(encode_line(line))
+                reply = await self._wire.reply(self.endpoint.timeout)
+                is_ok = reply.code == 354 if stage is Stage.DATA else 200 <= reply.code < 300
+                self._step(stage.value, line, reply, began, is_ok)
+                if not is_ok and refusal is None:
+                    refusal = Answer(stage, reply)
+                    if not is_pipelined:
+                        break
+                elif refusal is not None and stage is Stage.DATA and reply.code == 354:
+                    # The server wants a body though nobody is to get it (RFC 2920 section 3.1).
+                    self._wire.write(b".\r\n")
+                    await self._wire.reply(self.endpoint.timeout)
+            if refusal is not None and refusal.reply is not None and refusal.reply.code != 421:
+                await self._reset()
+        except WireLost as error:
+            # A refusal that arrived before the line was lost still counts.
+            return refusal or self._lost(stage, str(error))
+        return refusal
+
+    async def _reset(self) -> None:
+        reply = await self._wire.command("RSET", self.endpoint.timeout)
+        if reply.code != 250:
+            self._wire.close()
+
+    async def _body(self, content: bytes, before_dot: Callable[[], bool]) -> Answer:
+        began = time.perf_counter()
+        stuffed = content.replace(b"\r\n.", b"\r\n..")
+        if stuffed.startswith(b"."):
+            stuffed = b"." + stuffed
+        if not stuffed.endswith(b"\r\n"):
+            stuffed += b"\r\n"
+        try:
+            self._wire.write(stuffed)
+            await self._wire.drain(self.endpoint.timeout)
+            await asyncio.sleep(0)  # Lets a lost line or an early answer be seen before the dot.
+            if self._wire.has_unread:
+                reply = await self._wire.reply(self.endpoint.timeout)
+                self._wire.close()
+                return Answer(Stage.DATA, reply)
+            if self._wire.lost:
+                return self._lost(Stage.DATA, self._wire.lost)
+            if not before_dot():
+                self._wire.close()
+                return Answer(Stage.DATA, None, lost="the worker lost its right to send")
+            self._wire.write(b".\r\n")
+        except WireLost as error:
+            return self._lost(Stage.DATA, str(error))
+        try:
+            reply = await self._wire.reply(self.endpoint.final_timeout)
+        except WireLost as error:
+            self._observe(_lost_step("message", "(message) .", str(error), began))
+            return Answer(Stage.DOT, None, is_dot_written=True, lost=str(error))
+        self._step("message", f"({len(content)} bytes) .", reply, began, 200 <= reply.code < 300)
+        return Answer(Stage.DOT, reply, is_dot_written=True)
+
+    def _lost(self, stage: Stage, why: str) -> Answer:
+        self._observe(_lost_step(stage.value, "", why, time.perf_counter()))
+        return Answer(stage, None, lost=why)
+
+    def _step(self, name: str, sent: str, reply: Reply, began: float, is_ok: bool, **details: str) -> None:
+        self._observe(Step(name, sent, reply.code, said(reply), _since(began), is_ok, details))
+
+    async def quit(self) -> None:
+        """Say goodbye; whatever comes back, the connection is closed."""
+        with contextlib.suppress(WireLost):
+            await self._wire.command("QUIT", min(self.endpoint.timeout, 2.0))
+        self._wire.close()
+
+    def close(self) -> None:
+        """Close without goodbye."""
+        self._wire.close()
+
+
+async def connect(
+    endpoint: Endpoint, observer: Observer = lambda step: None, *, is_near: Callable[[str], bool] | None = None
+) -> Connection:
+    """Open, secure and sign in.
+
+    :param is_near: tells whether an IP address is so near that credentials may reach it unprotected;
+        :func:`is_private` where none is given.
+    :raises ConnectionFailed: naming the stage and the cause, after the step that failed was observed.
+    """
+    wire, near = await _open(endpoint, observer, is_near or is_private)
+    wire.mask = lambda text: redact(text, endpoint)
+    connection = Connection(endpoint, wire, observer)
+    try:
+        await _greet(connection, wire, near, observer)
+    except WireLost as error:
+        raise ConnectionFailed(Stage.EHLO, f"{error}") from None
+    except ConnectionFailed:
+        wire.close()
+        raise
+    return connection
+
+
+async def _open(endpoint: Endpoint, observer: Observer, is_near: Callable[[str], bool]) -> tuple[Wire, bool]:
+    """Return an open connection, and whether its other end is near."""
+    addresses = await _resolve(endpoint, observer)
+    loop = asyncio.get_running_loop()
+    is_implicit = endpoint.security is Security.IMPLICIT
+    began = time.perf_counter()
+    problem = ""
+    for position, address in enumerate(addresses):
+        is_last = position == len(addresses) - 1
+        seconds = endpoint.timeout if is_last else min(endpoint.timeout, ADDRESS_SECONDS)
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(seconds):
+                _, wire = await loop.create_connection(Wire, address, endpoint.port)
+        except TimeoutError:
+            problem = f"no answer from {address} port {endpoint.port} within {seconds:g} s"
+            continue
+        except OSError as error:
+            what = os.strerror(error.errno).lower() if error.errno else str(error)
+            problem = f"{address} port {endpoint.port}: {what}"
+            continue
+        observer(Step("connect", f"{address} port {endpoint.port}", None, "connected", _since(began), True))
+        if is_implicit:
+            await _secure(wire, endpoint, is_near(address), observer)
+        return wire, is_near(address)
+    observer(_lost_step("connect", f"{endpoint.host} port {endpoint.port}", problem, began))
+    raise ConnectionFailed(Stage.CONNECT, problem)
+
+
+async def _resolve(endpoint: Endpoint, observer: Observer) -> list[str]:
+    """Return the addresses of the host, without cloud metadata services and, where the site says so, private ones.
+
+    What is checked here is what is connected to: the name is not looked up again.
+    """
+    began = time.perf_counter()
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(min(endpoint.timeout, 10.0)):
+            found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        problem = f"the name servers did not answer for {endpoint.host}"
+    except (OSError, UnicodeError) as error:
+        problem = f"there is no address for {endpoint.host} ({getattr(error, 'strerror', None) or error})"
+    else:
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        allowed = [address for address in addresses if not is_link_local(address.split("%")[0])]
+        if endpoint.forbids_private:
+            allowed = [address for address in allowed if not is_private(address)]
+        if allowed:
+            observer(Step("DNS", endpoint.host, None, ", ".join(allowed), _since(began), True))
+            return allowed
+        kind = "link-local or private" if endpoint.forbids_private else "link-local"
+        problem = f"{endpoint.host} has only {kind} addresses, which are refused"
+    observer(_lost_step("DNS", endpoint.host, problem, began))
+    raise ConnectionFailed(Stage.CONNECT, problem)
+
+
+async def _greet(connection: Connection, wire: Wire, near: bool, observer: Observer) -> None:
+    endpoint = connection.endpoint
+    began = time.perf_counter()
+    try:
+        banner = await wire.reply(endpoint.timeout)
+    except WireLost as error:
+        observer(_lost_step("banner", "", str(error), began))
+        raise ConnectionFailed(Stage.CONNECT, str(error)) from None
+    observer(Step("banner", "", banner.code, said(banner), _since(began), banner.code == 220))
+    if banner.code != 220:
+        raise ConnectionFailed(Stage.CONNECT, "the server refused the connection", banner)
+    await _ehlo(connection, wire, observer)
+    is_encrypted = endpoint.security is Security.IMPLICIT
+    if not is_encrypted and ("STARTTLS" in connection.extensions or endpoint.security is Security.STARTTLS):
+        await _start_tls(connection, wire, near, observer)
+        is_encrypted = True
+    if endpoint.username:
+        if not is_encrypted and not near:
+            problem = "this server offers no encryption; credentials were not sent"
+            observer(_lost_step("AUTH", "", problem, time.perf_counter()))
+            raise ConnectionFailed(Stage.TLS, problem)
+        await _sign_in(connection, wire, observer)
+
+
+async def _ehlo(connection: Connection, wire: Wire, observer: Observer) -> None:
+    endpoint = connection.endpoint
+    for verb in ("EHLO", "HELO"):
+        line = f"{verb} {endpoint.ehlo_name}"
+        began = time.perf_counter()
+        try:
+            reply = await wire.command(line, endpoint.timeout)
+        except WireLost as error:
+            observer(_lost_step(verb, line, str(error), began))
+            raise
+        is_ok = reply.code == 250
+        extensions = Extensions.parse(reply) if verb == "EHLO" and is_ok else Extensions()
+        offered = ", ".join(f"{name} {value}".strip() for name, value in extensions.keywords.items())
+        details = {"extensions": offered} if offered else {}
+        observer(Step("EHLO", line, reply.code, said(reply), _since(began), is_ok, details))
+        if is_ok:
+            connection.extensions = extensions
+            return
+        needs_ehlo = endpoint.username or endpoint.security is Security.STARTTLS
+        if needs_ehlo or not 500 <= reply.code < 600 or verb == "HELO":
+            raise ConnectionFailed(Stage.EHLO, "the server refused our greeting", reply)
+
+
+async def _start_tls(connection: Connection, wire: Wire, near: bool, observer: Observer) -> None:
+    endpoint = connection.endpoint
+    began = time.perf_counter()
+    if "STARTTLS" not in connection.extensions:
+        problem = "the server does not offer STARTTLS, and without it nothing is sent"
+        observer(_lost_step("TLS", "", problem, began))
+        raise ConnectionFailed(Stage.TLS, problem)
+    reply = await wire.command("STARTTLS", endpoint.timeout)
+    if reply.code != 220:
+        observer(Step("TLS", "STARTTLS", reply.code, said(reply), _since(began), False))
+        raise ConnectionFailed(Stage.TLS, "the server refused STARTTLS", reply)
+    await _secure(wire, endpoint, near, observer)
+    await _ehlo(connection, wire, observer)  # What was said before the handshake is forgotten (RFC 3207 4.2).
+
+
+async def _secure(wire: Wire, endpoint: Endpoint, near: bool, observer: Observer) -> None:
+    began = time.perf_counter()
+    sent = "" if endpoint.security is Security.IMPLICIT else "STARTTLS"
+    try:
+        await wire.start_tls(tls_context(endpoint, near), endpoint.host, endpoint.timeout)
+    except ssl.SSLError as error:
+        problem = getattr(error, "verify_message", "") or error.reason or str(error)
+        observer(_lost_step("TLS", sent, f"the TLS handshake failed: {problem}", began))
+        raise ConnectionFailed(Stage.TLS, f"the TLS handshake failed: {problem}") from None
+    except WireLost as error:
+        observer(_lost_step("TLS", sent, str(error), began))
+        raise ConnectionFailed(Stage.TLS, str(error)) from None
+    observer(Step("TLS", sent, None, "encrypted", _since(began), True, _tls_details(wire)))
+
+
+def tls_context(endpoint: Endpoint, near: bool) -> ssl.SSLContext:
+    """Return how TLS is checked: version 1.2 or later, certificate and name verified.
+
+    A certificate trusted for this server is an anchor beside the machine's own, as CA or as the very
+    certificate. Only opportunistic TLS that protects no credentials of a public host goes unverified.
+    """
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False  # Names stand in the subjectAltName (RFC 9525 section 6.3).
+    if endpoint.trusted_certificate:
+        context.load_verify_locations(cadata=endpoint.trusted_certificate)
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    elif endpoint.security is Security.OPPORTUNISTIC and (not endpoint.username or near):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _tls_details(wire: Wire) -> dict[str, str]:
+    assert wire.transport is not None
+    tls = wire.transport.get_extra_info("ssl_object")
+    certificate = tls.getpeercert() or {}
+    return {
+        "version": str(tls.version()),
+        "cipher": str(tls.cipher()[0]),
+        "certificate for": ", ".join(value for _, value in certificate.get("subjectAltName", ())) or "not verified",
+        "issued by": ", ".join(value for part in certificate.get("issuer", ()) for _, value in part),
+        "valid until": str(certificate.get("notAfter", "")),
+    }
+
+
+async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> None:
+    """Sign in with the best mechanism; a refused mechanism gives way to the next, a refused password never does."""
+    endpoint = connection.endpoint
+    began = time.perf_counter()
+    mechanisms = usable_mechanisms(connection.extensions.mechanisms)
+    passed_over: list[str] = []
+    for position, mechanism in enumerate(mechanisms):
+        shown = f"AUTH {mechanism} ***"
+        try:
+            reply, broken = await _exchange(wire, endpoint, mechanism)
+        except WireLost as error:
+            observer(_lost_step("AUTH", shown, str(error), began))
+            raise ConnectionFailed(Stage.AUTH, str(error)) from None
+        except SignInBroken as error:  # Before anything was sent.
+            passed_over.append(f"{mechanism}: {error}")
+            continue
+        is_last = position == len(mechanisms) - 1
+        if reply.code in MECHANISM_REFUSED and not broken and not is_last:
+            passed_over.append(f"{mechanism}: {reply}")
+            continue
+        details = {"mechanism": mechanism} | ({"passed over": "; ".join(passed_over)} if passed_over else {})
+        if broken:
+            problem = f"no sign-in took place: {broken}"
+            observer(Step("AUTH", shown, None, problem, _since(began), False, details))
+            raise ConnectionFailed(Stage.AUTH, problem, reply if reply.code >= 400 else None)
+        observer(Step("AUTH", shown, reply.code, said(reply), _since(began), reply.code == 235, details))
+        if reply.code != 235:
+            raise ConnectionFailed(Stage.AUTH, "the server refused the sign-in", reply)
+        return
+    if passed_over:
+        problem = f"no sign-in took place: {'; '.join(passed_over)}"
+    else:
+        offered = ", ".join(sorted(connection.extensions.mechanisms)) or "none"
+        problem = f"the server offers no sign-in we know (offered: {offered})"
+    observer(_lost_step("AUTH", "", problem, began))
+    raise ConnectionFailed(Stage.AUTH, problem)
+
+
+async def _exchange(wire: Wire, endpoint: Endpoint, mechanism: str) -> tuple[Reply, str]:
+    """Go through one mechanism and return the server's last answer, and why it cannot be believed.
+
+    :raises SignInBroken: if the mechanism cannot carry the password; nothing was sent.
+    """
+    talk = exchange(mechanism, endpoint.username, endpoint.password)
+    line = next(talk)
+    reply = await wire.command(line, endpoint.timeout)
+    while reply.code == 334:
+        try:
+            # SCRAM computes for a while, and other connections share this thread.
+            line = await asyncio.to_thread(_next_line, talk, reply.text)
+        except SignInBroken as error:
+            return await wire.command("*", endpoint.timeout), str(error)  # Cancels (RFC 4954 section 4).
+        reply = await wire.command(line, endpoint.timeout)
+    if reply.code == 235 and proves_server(mechanism) and line:
+        return reply, "the server let us in without proving that it knows the password; somebody may be tampering"
+    return reply, ""
+
+
+def _next_line(talk: Exchange, challenge: str) -> str:
+    try:
+        return talk.send(challenge)
+    except StopIteration:
+        raise SignInBroken("the server asks on after everything was said") from None
+
+
+def said(reply: Reply) -> str:
+    """Return a reply's words behind its code, the enhanced status among them."""
+    return reply.text if reply.enhanced in reply.text else f"{reply.enhanced} {reply.text}"
+
+
+def redact(text: str, endpoint: Endpoint) -> str:
+    """Return what a server said with our secret, should it repeat it, masked; in base64 also a part of it."""
+    password = endpoint.password
+    if not password:
+        return text
+    plain = (f"\0{endpoint.username}\0{password}", password)
+    encoded = [base64.b64encode(secret.encode()).decode("ascii") for secret in plain]
+
+    def masked(found: re.Match[str]) -> str:
+        word = found[0]
+        return "***" if any(word in secret or secret in word for secret in encoded) else word
+
+    text = _ENCODED.sub(masked, text)
+    for secret in (*encoded, password):
+        text = text.replace(secret, "***")
+    return text
+
+
+_ENCODED = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")  # Long enough to be no chance.
+
+
+# Python's own ``is_private`` is wider: whoever answers at an address reserved for documentation is no neighbour.
+_NEAR = tuple(
+    ipaddress.ip_network(network)
+    for network in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
+)
+
+
+def is_private(address: str) -> bool:
+    """Whether the connected address is this machine or a private network (RFC 1918, RFC 4193)."""
+    ip = ipaddress.ip_address(address.split("%")[0])
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return any(ip in network for network in _NEAR)
+
+
+def _since(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 1)
+
+
+def _lost_step(name: str, sent: str, problem: str, began: float) -> Step:
+    return Step(name, sent, None, problem, _since(began), False)
