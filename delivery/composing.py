@@ -1,0 +1,259 @@
+"""From a mailing, a server and a recipient to the bytes and the envelope of a message.
+
+The server is chosen first, because its fields shape the message. A mailing's content is compiled once for each
+server's settings and footer language; only the recipient's values are filled in for each message.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.utils.text import slugify
+
+from contacts.models import Contact
+from delivery import return_paths, tokens
+from delivery.models import Mailing, Message
+from mail.addresses import ascii_address, check_address, fold, needs_smtputf8, parse_mailbox, parse_mailboxes
+from mail.composing import Compiled, Recipient, Rendered, Style, compile_content
+from mail.footers import known_language
+from mail.merging import name_values
+from smtpservers.checking import fill_unsubscribe_url
+from smtpservers.endpoint import domain_name_of
+from smtpservers.models import SmtpServer
+
+HAS_COPIES = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST, Mailing.Stream.SINGLE)
+IS_BULK = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A message ready to be handed over."""
+
+    content: bytes
+    envelope_from: str
+    rcpt_to: str
+    header_from: str
+    is_smtputf8: bool
+
+
+class Composer:
+    """Composes the messages of one mailing for one server, as it was when the composer was made."""
+
+    def __init__(self, mailing: Mailing, server: SmtpServer, *, list_id: int | None, list_name: str) -> None:
+        self._mailing = mailing
+        self._server = server
+        self._list = (list_id, list_name)
+        self._mail_from = parse_mailbox(mailing.mail_from or server.mail_from)
+        has_copies = mailing.sends_copies and mailing.stream in HAS_COPIES
+        self._copies = copy_addresses(server) if has_copies else []
+        self._compiled: dict[tuple[str, tuple[str, ...], bool], Compiled] = {}
+
+    def compose(self, message: Message, date: dt.datetime) -> Composed:
+        """Return the message as bytes with its envelope.
+
+        ``message.contact`` and, for a copy, ``message.copy_of`` are read: load them with it.
+
+        :raises ValueError: if the content cannot be made into a message for this recipient.
+        """
+        original = message.copy_of or message
+        recipient = self._recipient(original, message)
+        compiled = self._compile(self._language(original.contact), recipient.address, bool(message.redirected_to))
+        sender = return_paths.envelope_sender(self._server, self._mail_from.address, message, self._mailing.stream)
+        rcpt = ascii_address(message.redirected_to or message.email)
+        for address in (sender, rcpt):
+            check_address(address)  # Again: a line break in one would begin a command.
+        content = compiled.build(recipient, date)
+        return Composed(
+            content=content,
+            envelope_from=sender,
+            rcpt_to=rcpt,
+            header_from=str(self._mail_from),
+            # Bodies are 7-bit, so 8 bits are an address in a header: From, Reply-To, To or Cc (RFC 6532).
+            is_smtputf8=needs_smtputf8(sender) or needs_smtputf8(rcpt) or not content.isascii(),
+        )
+
+    def render(self, contact: Contact | None, unsubscribe_url: str) -> Rendered:
+        """Return what a recipient reads, for the preview."""
+        email = contact.email if contact else "ann@example.com"
+        values = self._values(contact, None, email)
+        recipient = Recipient(email, "<preview@localhost>", values, unsubscribe_url)
+        return self._compile(self._language(contact), email).render(recipient)
+
+    def _recipient(self, original: Message, message: Message) -> Recipient:
+        return Recipient(
+            address=message.redirected_to or original.email,
+            message_id=message.message_id,
+            values=self._values(original.contact, original.merge, original.email),
+            unsubscribe_url=self._unsubscribe_url(message, original.email),
+            feedback_id=tokens.opaque_id(message.pk),
+            intended=(message.email or "(missing)") if message.redirected_to else "",
+        )
+
+    def _values(self, contact: Contact | None, merge: Mapping[str, Any] | None, email: str) -> dict[str, Any]:
+        given = dict(merge or {})
+        first = str(given.get("first_name") or (contact.first_name if contact else ""))
+        last = str(given.get("last_name") or (contact.last_name if contact else ""))
+        names = name_values(first, last, self._server.unknown_first_name, self._server.unknown_last_name)
+        attributes = {str(name): str(value) for name, value in (contact.attributes if contact else {}).items()}
+        return {**attributes, **given, "email": email, **names}
+
+    def _unsubscribe_url(self, message: Message, email: str) -> str:
+        built_in = tokens.unsubscribe_url(tokens.NOBODY if message.redirected_to else message.pk)
+        template = self._server.unsubscribe_url
+        if not template or message.copy_of_id:  # Elsewhere nobody knows that a copy's link must do nothing.
+            return built_in
+        list_id, _ = self._list
+        return fill_unsubscribe_url(
+            template,
+            token=built_in.rpartition("/")[2],
+            email=email,
+            campaign=self._mailing.slug or self._mailing.reference,
+            list_id=str(list_id or ""),
+        )
+
+    def _language(self, contact: Contact | None) -> str:
+        own = contact.language if contact else ""
+        return known_language(self._mailing.language, own, self._server.language, settings.LANGUAGE_CODE)
+
+    def _compile(self, language: str, address: str, is_redirected: bool = False) -> Compiled:
+        copies = () if is_redirected else self._copies
+        cc = tuple(copy for kind, copy in copies if kind == "cc" and fold(copy) != fold(address))
+        key = (language, cc, is_redirected)
+        if key not in self._compiled:
+            mailing = self._mailing
+            self._compiled[key] = compile_content(
+                mailing.subject, mailing.html, mailing.text, self._style(language, cc, is_redirected)
+            )
+        return self._compiled[key]
+
+    def _style(self, language: str, cc: tuple[str, ...], is_redirected: bool) -> Style:
+        """Return what the class of the mailing lets each field of the server do."""
+        server, mailing = self._server, self._mailing
+        is_bulk = mailing.stream in IS_BULK
+        is_notice = mailing.stream == Mailing.Stream.NOTICE
+        is_commercial = is_bulk or (mailing.stream == Mailing.Stream.SINGLE and mailing.is_commercial)
+        has_unsubscribe = is_commercial and server.use_unsubscribe_link and not is_redirected
+        return Style(
+            mail_from=self._mail_from,
+            reply_to=mailing.reply_to,
+            cc=cc,
+            subject_prefix="[TEST] " if mailing.stream == Mailing.Stream.TEST else "",
+            list_id=self._list_id() if is_bulk else "",
+            precedence=server.precedence if is_bulk and server.use_precedence else "",
+            auto_submitted=is_notice or is_redirected,
+            complaints_to="" if is_notice or not server.use_spam_address else server.spam_address,
+            abuse_to="" if is_notice or not server.use_abuse_address else server.abuse_address,
+            feedback_id=self._feedback_id() if is_bulk else "",
+            has_unsubscribe=has_unsubscribe,
+            is_one_click=has_unsubscribe and _is_one_click_possible(server),
+            language=language,
+            says_language=is_notice,
+            organisation=settings.ORGANISATION_NAME,
+            postal_address=settings.POSTAL_ADDRESS if is_commercial else "",
+            utm=self._utm() if is_commercial and mailing.is_tagged else {},
+            utm_skip=(f"{settings.BASE_URL}/u/", *_own_pages(server.unsubscribe_url)),
+        )
+
+    def _list_id(self) -> str:
+        list_id, name = self._list
+        if list_id is None:
+            return ""
+        words = name if name.isascii() and all(letter.isalnum() or letter in " -" for letter in name) else ""
+        return f"{words} <list-{list_id}.{domain_name_of(self._server)}>".strip()
+
+    def _feedback_id(self) -> str:
+        who = slugify(settings.ORGANISATION_NAME) or "us"
+        return f"{self._mailing.reference or 'mailing'}:{who}:{self._mailing.stream}:{settings.FEEDBACK_SENDER_ID}"
+
+    def _utm(self) -> dict[str, str]:
+        server, given = self._server, self._mailing.utm
+        values = {
+            name: given.get(name) or getattr(server, name) for name in ("utm_source", "utm_medium", "utm_campaign")
+        }
+        for name in ("utm_term", "utm_content"):
+            values[name] = given.get(name) or (getattr(server, name) if getattr(server, f"always_{name}") else "")
+        return {name: self._fill_tags(value) for name, value in values.items() if value}
+
+    def _fill_tags(self, value: str) -> str:
+        """Fill the safe merge tags of a UTM value; personal ones are refused by the forms."""
+        tags = {
+            "campaign.slug": self._mailing.slug,
+            "campaign.id": self._mailing.reference,
+            "server.domain": domain_name_of(self._server),
+            "date": f"{self._mailing.created_at:%Y-%m-%d}" if self._mailing.created_at else "",
+        }
+        return re.sub(r"\{\{\s*([\w.]+)\s*\}\}", lambda tag: tags.get(tag[1], tag[0]), value)
+
+
+def composer_for(mailing: Mailing, server: SmtpServer) -> Composer:
+    """Return the composer of a stored mailing; its first list names it in List-Id.
+
+    :raises ValueError: if the content or the From of the mailing cannot be used.
+    """
+    first = mailing.lists.order_by("pk").values_list("pk", "name").first()
+    list_id, list_name = first or (None, "")
+    return Composer(mailing, server, list_id=list_id, list_name=list_name)
+
+
+def preview(
+    *,
+    subject: str,
+    html: str,
+    text: str,
+    contact: Contact | None,
+    server: SmtpServer,
+    mail_from: str = "",
+    utm: Mapping[str, str] | None = None,
+    is_tagged: bool = True,
+    slug: str = "",
+    reference: str = "",
+    now: dt.datetime,
+) -> Rendered:
+    """Return a campaign's content as that contact would read it through that server; the unsubscribe link is inert.
+
+    :param now: stands in for the moment the campaign is frozen, which links may name.
+    :raises ValueError: naming what is wrong with the content, as :func:`mail.composing.compile_content` does.
+    """
+    mailing = Mailing(
+        stream=Mailing.Stream.CAMPAIGN,
+        name="preview",
+        subject=subject,
+        html=html,
+        text=text,
+        mail_from=mail_from,
+        utm=dict(utm or {}),
+        is_tagged=is_tagged,
+        slug=slug,
+        reference=reference,
+        created_at=now,
+    )
+    return Composer(mailing, server, list_id=None, list_name="").render(contact, f"{settings.BASE_URL}/u/preview")
+
+
+def copy_addresses(server: SmtpServer) -> list[tuple[str, str]]:
+    """Return the server's copies as (kind, address); an address in both fields gets the open copy alone."""
+    found: dict[str, tuple[str, str]] = {}
+    for kind, text in (("cc", server.mail_cc), ("bcc", server.mail_bcc)):
+        for box in parse_mailboxes(text) if text else ():
+            found.setdefault(fold(box.address), (kind, box.address))
+    return list(found.values())
+
+
+def _own_pages(template: str) -> list[str]:
+    """Return the start of the addresses that a template makes, unless all pages of its host start so."""
+    start = template.partition("{")[0]
+    return [start] if start and urlsplit(start)[2:4] not in (("", ""), ("/", "")) else []
+
+
+def _is_one_click_possible(server: SmtpServer) -> bool:
+    """RFC 8058 wants https; http does only where site and server are both this very machine.
+
+    A page that is not ours must have shown that it takes one click.
+    """
+    if server.unsubscribe_url:
+        return server.takes_one_click
+    return settings.IS_HTTPS or (settings.IS_LOOPBACK and server.host in ("localhost", "127.0.0.1", "::1"))

@@ -1,0 +1,62 @@
+"""What people type into delivery's pages."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
+
+from delivery.models import Message
+from mail.addresses import AddressInvalid, check_address
+from smtpservers.models import SmtpServer
+
+
+class TestForm(forms.Form):
+    recipient = forms.CharField(
+        label="Send the test to",
+        max_length=320,
+        help_text="One address that you can look into. SMTP Mail To of the server is filled in.",
+        error_messages={"required": "Enter the address that the test message should go to."},
+        widget=UnfoldAdminTextInputWidget({"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}),
+    )
+
+    with_copies = forms.BooleanField(
+        label="Send the copies too", required=False, initial=True, widget=UnfoldBooleanWidget()
+    )
+
+    def __init__(self, *args: Any, copies: Sequence[str] = (), **kwargs: Any) -> None:
+        """Ask about copies where the server makes any, to the addresses ``copies``."""
+        super().__init__(*args, **kwargs)
+        if copies:
+            self.fields["with_copies"].help_text = f"To {', '.join(copies)}; each counts in the quota."
+        else:
+            del self.fields["with_copies"]
+        if self.is_bound and self.errors:
+            self.fields["recipient"].widget.attrs["aria-invalid"] = "true"
+
+    def clean_recipient(self) -> str:
+        try:
+            return check_address(self.cleaned_data["recipient"])
+        except AddressInvalid as error:
+            raise forms.ValidationError(str(error)) from None
+
+
+class MessageSearch(forms.Form):
+    """What to look for in the outbox; empty fields match everything."""
+
+    address = forms.CharField(
+        required=False,
+        max_length=320,
+        label="Address",
+        widget=UnfoldAdminTextInputWidget({"placeholder": "ann@example.org, or a part of it", "type": "search"}),
+    )
+    status = forms.ChoiceField(
+        required=False, choices=[("", "any"), *Message.Status.choices], label="Status", widget=UnfoldAdminSelectWidget
+    )
+    server = forms.ModelChoiceField(
+        required=False,
+        queryset=SmtpServer.objects.only("name"),
+        empty_label="any",
+        label="Server",
+        widget=UnfoldAdminSelectWidget,
+    )

@@ -1,0 +1,84 @@
+"""What a worker must not forget when it is killed: which dots it wrote, and what was answered.
+
+One append-only file for each lane token, in a folder that outlives the worker. A line is handed to the kernel
+before the dot it speaks of; that survives SIGKILL without fsync. The sweep of the same machine reads it.
+"""
+
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from mail.replies import Reply, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the journal knows of one attempt: its dot was written, and perhaps the answer."""
+
+    stage: Stage | None = None  # None: no answer was read.
+    reply: Reply | None = None
+    lost: str = ""
+
+
+class Journal:
+    """The journal of one lane token, open for appending."""
+
+    def __init__(self, folder: Path, token: uuid.UUID) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{token}.jsonl"
+        # Unbuffered: a line that is written is with the kernel.
+        self._file = self.path.open("ab", buffering=0)
+
+    def dot(self, attempt_id: int) -> None:
+        """Note that the dot of this attempt is written next."""
+        self._file.write(b'{"dot": %d}\n' % attempt_id)
+
+    def answer(self, attempt_id: int, stage: Stage, reply: Reply | None, lost: str) -> None:
+        """Note what was answered to this attempt."""
+        line: dict[str, object] = {"attempt": attempt_id, "stage": stage.value, "lost": lost}
+        if reply is not None:
+            line["reply"] = [reply.code, reply.enhanced, reply.text[:1000]]
+        self._file.write(json.dumps(line).encode() + b"\n")
+
+    def close(self) -> None:
+        """Close the file and leave it in place."""
+        self._file.close()
+
+    def discard(self) -> None:
+        """Close and remove it: everything it knows is recorded."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def read(folder: Path, token: uuid.UUID) -> dict[int, Entry] | None:
+    """Return what the journal of ``token`` knows by attempt, or None when it is not on this machine.
+
+    A last line that was cut short by a crash is left out.
+    """
+    try:
+        lines = (folder / f"{token}.jsonl").read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return None
+    known: dict[int, Entry] = {}
+    for line in lines:
+        note = json.loads(line)
+        if "dot" in note:
+            known[note["dot"]] = Entry()
+        else:
+            reply = Reply(*note["reply"]) if "reply" in note else None
+            known[note["attempt"]] = Entry(Stage(note["stage"]), reply, note["lost"])
+    return known
+
+
+def last_written(folder: Path, token: uuid.UUID) -> float:
+    """Return when the journal of ``token`` was last written to, in seconds of the epoch; 0 when it is not here."""
+    try:
+        return (folder / f"{token}.jsonl").stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def remove(folder: Path, token: uuid.UUID) -> None:
+    """Remove a journal whose attempts are all settled."""
+    (folder / f"{token}.jsonl").unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""Leases: which worker process may send through which server. The database's clock arbitrates."""
+
+import contextlib
+import datetime as dt
+import os
+import random
+import socket
+import time
+import uuid
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import DateTimeField, ExpressionWrapper, Q
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
+
+from delivery.models import Lane
+
+# A clock that goes on while the process is stopped or the machine sleeps.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def holder_name() -> str:
+    """Return host and process, as shown to people."""
+    return f"{socket.gethostname()} process {os.getpid()}"
+
+
+def lease_clock() -> float:
+    """Return seconds of a clock that also runs while this process is stopped."""
+    return time.clock_gettime(_CLOCK)
+
+
+@dataclass(slots=True)
+class Lease:
+    """A lane held by this process until ``valid_until`` of :func:`lease_clock`, a margin already taken off."""
+
+    lane_id: int
+    token: uuid.UUID
+    valid_until: float
+
+    @property
+    def is_valid(self) -> bool:
+        return lease_clock() < self.valid_until
+
+
+def _expiry(seconds: float) -> Combinable:
+    return ExpressionWrapper(Now() + dt.timedelta(seconds=seconds), output_field=DateTimeField())
+
+
+def _local_end() -> float:
+    # Taken before the database is asked, and less a margin: ours must end first.
+    return lease_clock() + float(settings.LEASE_SECONDS) * 0.8
+
+
+def acquire(server_id: int) -> Lease | None:
+    """Take the server's lane if it is free; None if another worker has it.
+
+    A lane whose lease ran out is freed by the sweep, never taken over here: first its account is settled.
+    """
+    lane, _ = Lane.objects.get_or_create(server_id=server_id, number=0)
+    token, end = uuid.uuid4(), _local_end()
+    taken = Lane.objects.filter(pk=lane.pk, holder="").update(
+        token=token, holder=holder_name(), expires_at=_expiry(settings.LEASE_SECONDS)
+    )
+    return Lease(lane.pk, token, end) if taken else None
+
+
+def acquire_extra(server_id: int, seconds: float) -> Lease:
+    """Take a lane of its own beside the server's first, for one message that a person waits for."""
+    end = lease_clock() + seconds
+    expiry = _expiry(seconds * 1.25)
+    while True:
+        with contextlib.suppress(IntegrityError), transaction.atomic():
+            lane = Lane.objects.create(
+                server_id=server_id, number=random.randint(1, 32767), holder=holder_name(), expires_at=expiry
+            )
+            return Lease(lane.pk, lane.token, end)
+
+
+def renew(lease: Lease) -> bool:
+    """Prolong a lease that is still ours and not over; False when it is lost."""
+    end = _local_end()
+    kept = Lane.objects.filter(pk=lease.lane_id, token=lease.token, expires_at__gt=Now()).update(
+        expires_at=_expiry(settings.LEASE_SECONDS)
+    )
+    if kept:
+        lease.valid_until = end
+    return bool(kept)
+
+
+def release(lease: Lease) -> None:
+    """Free the lane for the next worker; an extra one goes altogether."""
+    Lane.objects.filter(pk=lease.lane_id, token=lease.token, number__gt=0).delete()
+    Lane.objects.filter(pk=lease.lane_id, token=lease.token).update(holder="", expires_at=None, token=uuid.uuid4())
+
+
+def holds(token: uuid.UUID) -> bool:
+    """Whether ``token`` still holds a lane; inside a transaction nobody can take it away before the end."""
+    return Lane.objects.select_for_update().filter(token=token, expires_at__gt=Now()).exists()
+
+
+def free_expired() -> int:
+    """Free every lane whose lease ran out, and return how many: its old token no longer records anything."""
+    freed = 0
+    for lane in Lane.objects.filter(~Q(holder=""), expires_at__lte=Now()):
+        expired = Lane.objects.filter(pk=lane.pk, token=lane.token, expires_at__lte=Now())
+        if lane.number:
+            freed += expired.delete()[0]
+        else:
+            freed += expired.update(holder="", expires_at=None, token=uuid.uuid4())
+    return freed
+
+
+def busy_servers() -> set[int]:
+    """Return the servers whose lane somebody holds."""
+    return set(Lane.objects.filter(number=0).exclude(holder="").values_list("server_id", flat=True))

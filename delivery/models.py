@@ -1,0 +1,252 @@
+"""What is stored about mail on its way: mailings, messages, attempts, chunks and lanes."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from contacts.models import Contact, ContactList
+from smtpservers.models import QuotaPeriod, SmtpServer
+
+
+class Mailing(models.Model):
+    """One frozen content on its way to many recipients: a campaign's run, a test, a single message, a notice."""
+
+    class Stream(models.TextChoices):
+        CAMPAIGN = "campaign", "campaign"
+        TEST = "test", "test"  # Built like a campaign's message; its unsubscribe token is inert.
+        SINGLE = "single", "single"  # One transactional message.
+        NOTICE = "notice", "notice"  # From the system to its operators.
+
+    class State(models.TextChoices):
+        OPEN = "open", "open"  # May be claimed.
+        PAUSED = "paused", "paused"  # Nothing new is claimed, and what is claimed stops before MAIL.
+        CANCELLED = "cancelled", "cancelled"  # What is not sent yet never will be.
+
+    stream = models.CharField(max_length=16, choices=Stream)
+    state = models.CharField(max_length=16, choices=State, default=State.OPEN)
+    is_commercial = models.BooleanField(default=False)  # Of a single message: then it has the unsubscribe link and UTM.
+    name = models.CharField(max_length=200)
+    slug = models.SlugField(max_length=100, blank=True)  # For merge tags in UTM values.
+    reference = models.CharField(max_length=40, blank=True)  # For Feedback-ID: "c12" for a campaign.
+    subject = models.CharField(max_length=500)
+    html = models.TextField(blank=True)
+    text = models.TextField(blank=True)
+    mail_from = models.CharField(max_length=400, blank=True)  # Overrides the server's.
+    reply_to = models.CharField(max_length=400, blank=True)
+    is_tagged = models.BooleanField(default=True)  # Whether links get UTM codes.
+    sends_copies = models.BooleanField(default=True)  # Whether the server's CC and BCC addresses get it too.
+    utm = models.JSONField(default=dict, blank=True)  # Overrides by name: {"utm_source": "…"}.
+    lists: "models.ManyToManyField[ContactList, models.Model]" = models.ManyToManyField(ContactList, related_name="+")
+    language = models.CharField(max_length=16, blank=True)  # Of a notice; empty: the recipient's or the server's.
+    server = models.ForeignKey(  # Only through this one; a test also where it is inactive.
+        SmtpServer, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    waiting_reason = models.CharField(max_length=500, blank=True)  # Why nothing is sent just now; empty: it flows.
+    waiting_until = models.DateTimeField(null=True)
+    is_snapshotted = models.BooleanField(default=False)  # Whether every message row has been made.
+    finished_at = models.DateTimeField(null=True)  # When the last message became terminal.
+    is_reported = models.BooleanField(default=False)  # Whether its failures went to Mail To Unknown after it finished.
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            # Dispatch: what still has work.
+            models.Index(fields=["id"], condition=models.Q(finished_at=None), name="mailing_unfinished"),
+            # Noticing: what finished, and whose failures were not reported yet.
+            models.Index(
+                fields=["id"],
+                condition=models.Q(finished_at__isnull=False, is_reported=False),
+                name="mailing_unreported",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Message(models.Model):
+    """One mailing to one recipient; owns the delivery status."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "queued"  # Not tried yet.
+        SENDING = "sending", "sending"  # Claimed by a worker that holds a lane.
+        DEFERRED = "deferred", "deferred"  # Will be tried again when due.
+        ACCEPTED = "accepted", "accepted"  # The server took responsibility (RFC 5321 section 6.1); not "delivered".
+        BOUNCED = "bounced", "bounced"  # The recipient's side refused it.
+        FAILED = "failed", "failed"  # It could not be sent, and the address is not to blame.
+        EXPIRED = "expired", "expired"  # Deferred until its time was over.
+        SUPPRESSED = "suppressed", "suppressed"  # Unsubscribed or suppressed: never sent.
+        CANCELLED = "cancelled", "cancelled"  # Stopped before it was sent.
+        UNCONFIRMED = "unconfirmed", "unconfirmed"  # Sent in full, the answer was lost (RFC 1047).
+
+    PENDING = (Status.QUEUED, Status.SENDING, Status.DEFERRED)
+
+    class CopyKind(models.TextChoices):
+        NONE = "", "no copy"
+        CC = "cc", "CC"
+        BCC = "bcc", "BCC"
+
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="messages")
+    contact = models.ForeignKey(Contact, null=True, on_delete=models.SET_NULL, related_name="messages")
+    email = models.CharField("e-mail", max_length=320)
+    email_key = models.CharField(max_length=320)
+    redirected_to = models.CharField(max_length=320, blank=True, db_default="")  # Mail To Unknown got it instead.
+    copy_of = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="copies")
+    copy_kind = models.CharField(max_length=3, choices=CopyKind, default=CopyKind.NONE, db_default="", blank=True)
+    merge = models.JSONField(null=True)  # Merge values where there is no contact: a test, a single message.
+    status = models.CharField(max_length=12, choices=Status, default=Status.QUEUED)
+    changed_at = models.DateTimeField(db_default=Now())
+    due_at = models.DateTimeField(null=True)  # When it is tried (again), outside its chunk; None: in its chunk.
+    expires_at = models.DateTimeField(null=True)  # After this a deferral becomes ``expired``.
+    attempt_count = models.PositiveSmallIntegerField(default=0, db_default=0)
+    message_id = models.CharField(
+        "Message-ID", max_length=255, blank=True, db_default=""
+    )  # Fixed at the first claim; kept.
+    avoid = models.JSONField(
+        default=list, db_default=models.Value([], models.JSONField())
+    )  # Servers that will not take this message.
+    server = models.ForeignKey(SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+")  # The last one.
+    reason = models.CharField(max_length=600, blank=True)  # The last answer, or why it was not sent.
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            # Two of them, because SQL holds no two NULLs equal.
+            models.UniqueConstraint(
+                fields=["mailing", "email_key"], condition=models.Q(copy_of=None), name="one_message_each"
+            ),
+            models.UniqueConstraint(fields=["copy_of", "copy_kind", "email_key"], name="one_copy_each"),
+        ]
+        indexes = [
+            models.Index(fields=["mailing", "status"], name="message_counts"),  # Progress; lists by status.
+            models.Index(  # Claiming what was deferred, or given back by a worker.
+                fields=["mailing", "due_at"],
+                condition=models.Q(status__in=["queued", "deferred"], due_at__isnull=False),
+                name="message_due",
+            ),
+            models.Index(fields=["email_key"], name="message_story"),  # All mail to one person.
+            models.Index(fields=["changed_at"], name="message_changed"),  # The dashboard's days.
+        ]
+        permissions = [
+            ("resend_message", "Can resend unconfirmed and failed messages"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mailing} to {self.email}"
+
+
+class Chunk(models.Model):
+    """A run of up to 500 queued messages of one mailing; claims are cut from its front.
+
+    Claiming message rows one by one with SKIP LOCKED reads all rows claimed before, which is quadratic.
+    """
+
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="chunks")
+    next_id = models.BigIntegerField()  # The first message not claimed yet.
+    last_id = models.BigIntegerField()  # Inclusive; the row is deleted once ``next_id`` is beyond it.
+
+    class Meta:
+        indexes = [models.Index(fields=["mailing", "id"], name="chunk_next")]  # Claiming.
+
+    def __str__(self) -> str:
+        return f"{self.mailing}: {self.next_id} to {self.last_id}"
+
+
+class Lane(models.Model):
+    """The right to send through one server, leased by one worker process at a time.
+
+    Every limit of a server (connections, messages per connection) is kept inside the process that holds its lane.
+    ``token`` fences: a worker whose token is no longer here sends nothing and records nothing.
+    """
+
+    server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
+    number = models.PositiveSmallIntegerField(default=0)
+    token = models.UUIDField(default=uuid.uuid4)
+    holder = models.CharField(max_length=200, blank=True)  # Host and process; empty: free.
+    expires_at = models.DateTimeField(null=True)  # By the database's clock.
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["server", "number"], name="one_lane_each")]
+
+    def __str__(self) -> str:
+        return f"{self.server} lane {self.number}"
+
+
+class Attempt(models.Model):
+    """One SMTP transaction for one message through one server; written before its first byte, closed once."""
+
+    class Outcome(models.TextChoices):
+        OPEN = "", "under way"
+        ACCEPTED = "accepted", "accepted"
+        BOUNCED = "bounced", "bounced"
+        FAILED = "failed", "failed"
+        DEFERRED = "deferred", "deferred"
+        UNCONFIRMED = "unconfirmed", "unconfirmed"
+        NOT_SENT = "not_sent", "not sent"  # Given back before MAIL: a stop, a lost lane, a dead worker.
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    server = models.ForeignKey(SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+")
+    server_name = models.CharField(max_length=100)  # Kept when the server is deleted or renamed.
+    period = models.ForeignKey(QuotaPeriod, null=True, on_delete=models.SET_NULL, related_name="+")
+    lane_token = models.UUIDField()
+    choice = models.CharField(max_length=300, blank=True)  # Why this server: shown to people.
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=12, choices=Outcome, default=Outcome.OPEN, blank=True)
+    stage = models.CharField(max_length=10, blank=True)  # How far it came: MAIL, RCPT, DATA, DOT …
+    code = models.PositiveSmallIntegerField(null=True)
+    reply = models.CharField(max_length=600, blank=True)  # What the server said, as text from outside.
+    rule = models.CharField(max_length=40, blank=True)  # Which rule of mail.replies judged it.
+    envelope_from = models.CharField(max_length=320, blank=True)
+    header_from = models.CharField(max_length=400, blank=True)
+    settings_used = models.JSONField(default=dict)  # The server's switches at that time.
+
+    class Meta:
+        ordering = ["message_id", "number"]
+        constraints = [models.UniqueConstraint(fields=["message", "number"], name="one_attempt_each")]
+        indexes = [
+            # The sweep: what a dead worker left open.
+            models.Index(fields=["lane_token"], condition=models.Q(finished_at=None), name="attempt_open"),
+            models.Index(fields=["finished_at"], name="attempt_finished"),  # Sends per day, the rate.
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} at {self.message}"
+
+
+class Notice(models.Model):
+    """Something the operators were told; the key is unique, so that each event is told once."""
+
+    class Kind(models.TextChoices):
+        QUOTA = "quota", "quota"
+        PAUSED = "paused", "paused"
+        CERTIFICATE = "certificate", "certificate"
+        FAILURES = "failures", "failures"  # Of a campaign, or of one single message.
+
+    key = models.CharField(max_length=200, unique=True)  # Names the event, such as "paused 7 2026-11-23T03:00:00".
+    kind = models.CharField(max_length=16, choices=Kind)
+    server = models.ForeignKey(SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+")
+    about = models.ForeignKey(Mailing, null=True, on_delete=models.CASCADE, related_name="+")  # Whose failures.
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="+")  # That tells it.
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["about", "server"], name="notice_about")]  # When a digest was sent last.
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class WorkerSeen(models.Model):
+    """When a worker process last showed life; ``/readyz`` and the dashboard read it."""
+
+    name = models.CharField(max_length=200, unique=True)
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,192 @@
+"""What notices to operators say, in the languages a server may have. The words only; when one is sent is decided
+elsewhere.
+
+Each line is filled with ``str.format``: ``server``, ``host``, ``percent``, ``used``, ``quota``, ``ends``, ``reason``,
+``until``, ``mailing``, ``recipient``, ``number``, ``address``, ``url``.
+"""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The sentences of all notices in one language."""
+
+    quota_subject: str
+    quota: str
+    quota_full: str  # Follows ``quota`` at 100 %.
+    paused_subject: str
+    paused: str
+    paused_until: str
+    paused_for_good: str
+    certificate_subject: str
+    certificate: str
+    digest_subject: str
+    digest: str
+    digest_more: str
+    single_subject: str
+    single: str
+    page: str
+    abuse: str
+
+
+WORDS = {
+    "en": Words(
+        "{server}: {percent} % of the quota is used",
+        "{server} has sent {used} of the {quota} messages of its period, which ends on {ends}.",
+        "Until then it sends nothing more; other servers take over where they can.",
+        "{server} is paused",
+        "{server} is paused: {reason}",
+        "It is tried again by itself on {until}.",
+        "It stays paused until somebody corrects its settings or resumes it.",
+        "The certificate of {server} ends on {ends}",
+        "The certificate that {server} ({host}) shows is valid until {ends}. Ask whoever runs this server to renew it;"
+        " afterwards nothing can be sent through it safely.",
+        "{mailing}: {number} recipients were not reached",
+        "{mailing} is finished. {number} recipients could not be reached through {server}:",
+        "… and {number} more.",
+        "Not delivered: {mailing}",
+        "The message “{mailing}” to {recipient} was given up. {server} says: {reason}",
+        "The server’s page: {url}",
+        "Report misuse to {address}.",
+    ),
+    "de": Words(
+        "{server}: {percent} % des Kontingents sind verbraucht",
+        "{server} hat {used} der {quota} Nachrichten des laufenden Zeitraums versendet, der am {ends} endet.",
+        "Bis dahin versendet er nichts mehr; andere Server übernehmen, soweit sie können.",
+        "{server} ist angehalten",
+        "{server} ist angehalten: {reason}",
+        "Am {until} wird er von selbst erneut versucht.",
+        "Er bleibt angehalten, bis jemand seine Einstellungen berichtigt oder ihn fortsetzt.",
+        "Das Zertifikat von {server} endet am {ends}",
+        "Das Zertifikat, das {server} ({host}) vorzeigt, gilt bis {ends}. Bitten Sie den Betreiber, es zu erneuern;"
+        " danach kann über diesen Server nichts mehr sicher versendet werden.",
+        "{mailing}: {number} Empfänger wurden nicht erreicht",
+        "{mailing} ist abgeschlossen. {number} Empfänger konnten über {server} nicht erreicht werden:",
+        "… und {number} weitere.",
+        "Nicht zugestellt: {mailing}",
+        "Die Nachricht „{mailing}“ an {recipient} wurde aufgegeben. {server} meldet: {reason}",
+        "Die Seite des Servers: {url}",
+        "Missbrauch melden Sie bitte an {address}.",
+    ),
+    "fr": Words(
+        "{server} : {percent} % du quota sont utilisés",
+        "{server} a envoyé {used} des {quota} messages de sa période, qui se termine le {ends}.",
+        "D’ici là, il n’envoie plus rien ; d’autres serveurs prennent le relais s’ils le peuvent.",
+        "{server} est suspendu",
+        "{server} est suspendu : {reason}",
+        "Un nouvel essai aura lieu de lui-même le {until}.",
+        "Il reste suspendu jusqu’à ce que quelqu’un corrige ses réglages ou le relance.",
+        "Le certificat de {server} expire le {ends}",
+        "Le certificat présenté par {server} ({host}) est valable jusqu’au {ends}. Demandez à son exploitant de le"
+        " renouveler ; ensuite, plus rien ne pourra être envoyé par ce serveur en sécurité.",
+        "{mailing} : {number} destinataires n’ont pas été atteints",
+        "{mailing} est terminé. {number} destinataires n’ont pas pu être atteints par {server} :",
+        "… et {number} autres.",
+        "Non distribué : {mailing}",
+        "Le message « {mailing} » à {recipient} a été abandonné. {server} répond : {reason}",
+        "La page du serveur : {url}",
+        "Signalez les abus à {address}.",
+    ),
+    "es": Words(
+        "{server}: se ha usado el {percent} % de la cuota",
+        "{server} ha enviado {used} de los {quota} mensajes de su periodo, que termina el {ends}.",
+        "Hasta entonces no envía nada más; otros servidores lo sustituyen si pueden.",
+        "{server} está en pausa",
+        "{server} está en pausa: {reason}",
+        "Se volverá a probar por sí solo el {until}.",
+        "Seguirá en pausa hasta que alguien corrija su configuración o lo reanude.",
+        "El certificado de {server} caduca el {ends}",
+        "El certificado que presenta {server} ({host}) es válido hasta el {ends}. Pida a quien lo administra que lo"
+        " renueve; después no se podrá enviar nada con seguridad a través de este servidor.",
+        "{mailing}: no se llegó a {number} destinatarios",
+        "{mailing} ha terminado. No se pudo llegar a {number} destinatarios a través de {server}:",
+        "… y {number} más.",
+        "No entregado: {mailing}",
+        "Se ha desistido de enviar el mensaje «{mailing}» a {recipient}. {server} dice: {reason}",
+        "La página del servidor: {url}",
+        "Comunique los abusos a {address}.",
+    ),
+    "pt": Words(
+        "{server}: {percent} % da quota utilizada",
+        "{server} enviou {used} das {quota} mensagens do seu período, que termina em {ends}.",
+        "Até lá não envia mais nada; outros servidores substituem-no se puderem.",
+        "{server} está em pausa",
+        "{server} está em pausa: {reason}",
+        "Será tentado de novo automaticamente em {until}.",
+        "Fica em pausa até que alguém corrija a sua configuração ou o retome.",
+        "O certificado de {server} expira em {ends}",
+        "O certificado apresentado por {server} ({host}) é válido até {ends}. Peça a quem o administra que o renove;"
+        " depois disso nada poderá ser enviado com segurança através deste servidor.",
+        "{mailing}: {number} destinatários não foram alcançados",
+        "{mailing} terminou. Não foi possível alcançar {number} destinatários através de {server}:",
+        "… e mais {number}.",
+        "Não entregue: {mailing}",
+        "Desistiu-se de enviar a mensagem “{mailing}” para {recipient}. {server} responde: {reason}",
+        "A página do servidor: {url}",
+        "Comunique abusos a {address}.",
+    ),
+    "nl": Words(
+        "{server}: {percent} % van het quotum is gebruikt",
+        "{server} heeft {used} van de {quota} berichten van zijn periode verzonden, die eindigt op {ends}.",
+        "Tot dan verzendt hij niets meer; andere servers nemen het over waar dat kan.",
+        "{server} is gepauzeerd",
+        "{server} is gepauzeerd: {reason}",
+        "Op {until} wordt hij vanzelf opnieuw geprobeerd.",
+        "Hij blijft gepauzeerd tot iemand zijn instellingen verbetert of hem hervat.",
+        "Het certificaat van {server} verloopt op {ends}",
+        "Het certificaat dat {server} ({host}) toont, is geldig tot {ends}. Vraag de beheerder het te vernieuwen;"
+        " daarna kan via deze server niets meer veilig worden verzonden.",
+        "{mailing}: {number} ontvangers zijn niet bereikt",
+        "{mailing} is klaar. {number} ontvangers konden via {server} niet worden bereikt:",
+        "… en nog {number}.",
+        "Niet afgeleverd: {mailing}",
+        "Het bericht “{mailing}” aan {recipient} is opgegeven. {server} meldt: {reason}",
+        "De pagina van de server: {url}",
+        "Meld misbruik aan {address}.",
+    ),
+    "it": Words(
+        "{server}: usato il {percent} % della quota",
+        "{server} ha inviato {used} dei {quota} messaggi del suo periodo, che termina il {ends}.",
+        "Fino ad allora non invia altro; altri server subentrano se possono.",
+        "{server} è in pausa",
+        "{server} è in pausa: {reason}",
+        "Sarà riprovato da solo il {until}.",
+        "Resta in pausa finché qualcuno non ne corregge le impostazioni o lo riavvia.",
+        "Il certificato di {server} scade il {ends}",
+        "Il certificato presentato da {server} ({host}) è valido fino al {ends}. Chieda a chi lo gestisce di"
+        " rinnovarlo; dopo non si potrà più inviare nulla in sicurezza tramite questo server.",
+        "{mailing}: {number} destinatari non raggiunti",
+        "{mailing} è terminato. Non è stato possibile raggiungere {number} destinatari tramite {server}:",
+        "… e altri {number}.",
+        "Non consegnato: {mailing}",
+        "L’invio del messaggio «{mailing}» a {recipient} è stato abbandonato. {server} risponde: {reason}",
+        "La pagina del server: {url}",
+        "Segnali gli abusi a {address}.",
+    ),
+    "ja": Words(
+        "{server}：割り当ての{percent}%を使用しました",
+        "{server} は、{ends} に終わる期間の {quota} 通のうち {used} 通を送信しました。",
+        "それまでこのサーバーからは送信されません。可能であれば他のサーバーが引き継ぎます。",
+        "{server} は一時停止中です",
+        "{server} は一時停止中です：{reason}",
+        "{until} に自動的に再試行されます。",
+        "設定が修正されるか、再開されるまで停止したままです。",
+        "{server} の証明書は {ends} に期限が切れます",
+        "{server}（{host}）の証明書の有効期限は {ends} です。サーバーの管理者に更新を依頼してください。"
+        "期限が切れると、このサーバーから安全に送信できなくなります。",
+        "{mailing}：{number} 件の宛先に届きませんでした",
+        "{mailing} は終了しました。{server} を通じて {number} 件の宛先に届けられませんでした：",
+        "… ほか {number} 件。",
+        "配信できませんでした：{mailing}",
+        "{recipient} 宛てのメッセージ「{mailing}」の配信を断念しました。{server} の応答：{reason}",
+        "サーバーのページ：{url}",
+        "不正利用の報告先：{address}",
+    ),
+}
+
+
+def words_for(language: str) -> Words:
+    """Return the words of a BCP 47 language, in English where there are none."""
+    return WORDS.get(re.split("[-_]", language.lower())[0], WORDS["en"])

@@ -1,0 +1,237 @@
+"""How mail gets into the outbox, and how people hold it, take it back, or try it again.
+
+Everything here is a conditional UPDATE or an INSERT that may be repeated: two clicks, two workers or a
+crash in the middle come to the same rows.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Case, Max, Min, Q, Value, When
+from django.db.models.functions import Concat, Left
+
+from contacts.models import Contact, ContactList
+from delivery.models import Chunk, Mailing, Message
+
+CHUNK_MESSAGES = 500
+SLICE_CONTACTS = 5_000  # So that nobody waits long for SQLite's one writer.
+LIFE = {
+    Mailing.Stream.CAMPAIGN: dt.timedelta(hours=72),
+    Mailing.Stream.SINGLE: dt.timedelta(hours=24),
+    Mailing.Stream.TEST: dt.timedelta(0),  # A person is waiting for the answer: one try.
+    Mailing.Stream.NOTICE: dt.timedelta(hours=24),
+}
+
+
+def open_mailing(
+    *,
+    stream: str,
+    name: str,
+    subject: str,
+    html: str,
+    text: str,
+    mail_from: str = "",
+    reply_to: str = "",
+    is_tagged: bool = True,
+    sends_copies: bool = True,
+    utm: Mapping[str, str] | None = None,
+    lists: Iterable[ContactList] = (),
+    reference: str = "",
+    slug: str = "",
+    created_by: Any = None,
+    server: Any = None,
+    is_commercial: bool = False,
+    language: str = "",
+) -> Mailing:
+    """Freeze a content; nothing is sent before it has messages."""
+    with transaction.atomic():
+        mailing = Mailing.objects.create(
+            stream=stream,
+            name=name,
+            subject=subject,
+            html=html,
+            text=text,
+            mail_from=mail_from,
+            reply_to=reply_to,
+            is_tagged=is_tagged,
+            sends_copies=sends_copies,
+            utm=dict(utm or {}),
+            reference=reference,
+            slug=slug,
+            created_by=created_by,
+            server=server,
+            is_commercial=is_commercial,
+            language=language,
+            # Somebody watches a test, and nobody is told of a notice that failed.
+            is_reported=stream in (Mailing.Stream.TEST, Mailing.Stream.NOTICE),
+        )
+        mailing.lists.set(lists)
+    return mailing
+
+
+def address(mailing: Mailing, *, email: str, email_key: str, now: dt.datetime, **fields: Any) -> Message:
+    """Add the one recipient of a test, a single message or a notice, and call the mailing complete."""
+    with transaction.atomic():
+        message = Message.objects.create(
+            mailing=mailing,
+            email=email,
+            email_key=email_key,
+            changed_at=now,
+            due_at=now,
+            expires_at=now + LIFE[Mailing.Stream(mailing.stream)],
+            **fields,
+        )
+        Mailing.objects.filter(pk=mailing.pk).update(is_snapshotted=True)
+    return message
+
+
+def snapshot(mailing_id: int, now: dt.datetime) -> int:
+    """Turn the audience of the mailing's lists into messages and return how many there are.
+
+    Suppressed and unsubscribed people become rows too, with their terminal status, so that the account is
+    complete. May be repeated after a crash: a rerun adds nothing twice.
+    """
+    mailing = Mailing.objects.get(pk=mailing_id)
+    if not mailing.is_snapshotted:
+        list_ids = list(mailing.lists.values_list("pk", flat=True))
+        bounds = Contact.objects.filter(subscriptions__list__in=list_ids).aggregate(first=Min("pk"), last=Max("pk"))
+        if bounds["first"] is not None:
+            for first in range(bounds["first"], bounds["last"] + 1, SLICE_CONTACTS):
+                _insert_slice(mailing, list_ids, first, min(first + SLICE_CONTACTS - 1, bounds["last"]), now)
+        _close_snapshot(mailing_id)
+    return Message.objects.filter(mailing=mailing_id, copy_of=None).count()
+
+
+def _insert_slice(mailing: Mailing, list_ids: list[int], first: int, last: int, now: dt.datetime) -> None:
+    moment = connection.ops.adapt_datetimefield_value(now)
+    expires = connection.ops.adapt_datetimefield_value(now + LIFE[Mailing.Stream(mailing.stream)])
+    marks = ", ".join(["%s"] * len(list_ids))
+    subscribed = (
+        "EXISTS (SELECT 1 FROM contacts_subscription s WHERE s.contact_id = c.id"  # noqa: S608  # As below.
+        f" AND s.list_id IN ({marks}) AND s.status = 'subscribed')"
+    )
+    sql = f"""
+        INSERT INTO delivery_message
+            (mailing_id, contact_id, email, email_key, status, changed_at, expires_at, reason)
+        SELECT %s, c.id, c.email, c.email_key,
+            CASE WHEN p.id IS NULL AND {subscribed} THEN 'queued' ELSE 'suppressed' END, {_typed(moment)},
+            {_typed(expires)},
+            CASE WHEN p.id IS NOT NULL THEN 'On the suppression list: ' || REPLACE(p.reason, '_', ' ') || '.'
+                 WHEN {subscribed} THEN '' ELSE 'Unsubscribed.' END
+        FROM contacts_contact c LEFT JOIN contacts_suppression p ON p.email_key = c.email_key
+        WHERE c.id BETWEEN %s AND %s AND EXISTS
+            (SELECT 1 FROM contacts_subscription s WHERE s.contact_id = c.id AND s.list_id IN ({marks}))
+        ORDER BY c.id
+        ON CONFLICT DO NOTHING
+    """  # noqa: S608  # Made of constants and placeholders.
+    parameters = [mailing.pk, *list_ids, moment, expires, *list_ids, first, last, *list_ids]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+
+
+def _typed(value: Any) -> str:
+    # PostgreSQL must be told what a bare parameter of a SELECT list is.
+    return "CAST(%s AS timestamptz)" if connection.vendor == "postgresql" else "%s"
+
+
+def _close_snapshot(mailing_id: int) -> None:
+    with transaction.atomic():
+        if not Mailing.objects.filter(pk=mailing_id, is_snapshotted=False).update(is_snapshotted=True):
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                INSERT INTO delivery_chunk (mailing_id, next_id, last_id)
+                SELECT %s, MIN(id), MAX(id) FROM (
+                    SELECT id, (ROW_NUMBER() OVER (ORDER BY id) - 1) / %s AS number
+                    FROM delivery_message WHERE mailing_id = %s AND status = 'queued' AND due_at IS NULL
+                ) AS numbered GROUP BY number ORDER BY 2
+                """,
+                [mailing_id, CHUNK_MESSAGES, mailing_id],
+            )
+
+
+def pause(mailing_id: int) -> bool:
+    """Hold the mailing; what is claimed stops before MAIL within seconds. False if it was not open."""
+    return bool(
+        Mailing.objects.filter(pk=mailing_id, state="open").update(
+            state="paused", waiting_reason="", waiting_until=None
+        )
+    )
+
+
+def resume(mailing_id: int) -> bool:
+    """Let a paused mailing go on. False if it was not paused."""
+    return bool(
+        Mailing.objects.filter(pk=mailing_id, state="paused").update(
+            state="open", waiting_reason="", waiting_until=None
+        )
+    )
+
+
+def cancel(mailing_id: int, now: dt.datetime) -> bool:
+    """Stop the mailing for good: what has not left never will. False if it was cancelled before."""
+    with transaction.atomic():
+        if not Mailing.objects.filter(pk=mailing_id).exclude(state="cancelled").update(state="cancelled"):
+            return False
+        Chunk.objects.filter(mailing=mailing_id).delete()
+        Message.objects.filter(mailing=mailing_id, status__in=["queued", "deferred"]).update(
+            status=Message.Status.CANCELLED, changed_at=now, due_at=None, reason="The mailing was cancelled."
+        )
+    return True
+
+
+def retry_failed(mailing_id: int, now: dt.datetime) -> int:
+    """Queue the failed and expired messages of a mailing once more, and return how many they are."""
+    return _requeue(Q(mailing=mailing_id, status__in=["failed", "expired"]), now)
+
+
+def resend(message_id: int, now: dt.datetime) -> bool:
+    """Queue one unconfirmed, failed or expired message once more; it keeps its Message-ID.
+
+    An unconfirmed message may have arrived: only a person decides to risk a second copy.
+    """
+    return bool(_requeue(Q(pk=message_id, status__in=["unconfirmed", "failed", "expired"]), now))
+
+
+def _requeue(which: Q, now: dt.datetime) -> int:
+    with transaction.atomic():
+        mailings = list(
+            Message.objects.filter(which)
+            .exclude(mailing__state="cancelled")
+            .values_list("mailing", flat=True)
+            .distinct()
+        )
+        count = Message.objects.filter(which, mailing__in=mailings).update(
+            status=Message.Status.QUEUED,
+            due_at=now,
+            changed_at=now,
+            expires_at=now + LIFE[Mailing.Stream.CAMPAIGN],
+            avoid=[],
+            reason="Queued again by hand.",
+        )
+        Mailing.objects.filter(pk__in=mailings).update(finished_at=None, is_reported=False)
+    return count
+
+
+def expire(now: dt.datetime) -> int:
+    """Give up single messages and notices that no server could take in time, and return how many.
+
+    A campaign waits for room as long as it takes; an old notice or receipt is worse than none.
+    """
+    overdue = Message.objects.filter(
+        mailing__in=Mailing.objects.filter(finished_at=None, stream__in=["single", "notice"]).values("pk"),
+        status__in=["queued", "deferred"],
+        expires_at__lte=now,
+    )
+    return overdue.update(
+        status=Message.Status.EXPIRED,
+        due_at=None,
+        changed_at=now,
+        reason=Case(
+            When(reason="", then=Value("Given up: no server could take it in time.")),
+            default=Left(Concat(Value("Given up: "), "reason"), 600),
+        ),
+    )

@@ -1,0 +1,54 @@
+"""Celery's hands: hints that something may be due. Losing every one of them loses nothing; beat rings again."""
+
+import asyncio
+import datetime as dt
+import multiprocessing
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+from django.conf import settings
+from django.utils import timezone
+
+from delivery import claiming, lanes, noticing, queueing, recording, sweeping
+from delivery.draining import drain
+from delivery.models import WorkerSeen
+
+# Made before the pool forks, so that a drain in a child learns of the shutdown its parent was told of.
+_is_stopping = multiprocessing.Event()
+SHOW_LIFE = dt.timedelta(seconds=20)
+
+
+@worker_shutting_down.connect
+def _stop_draining(**kwargs: Any) -> None:
+    _is_stopping.set()
+
+
+@shared_task
+def dispatch() -> None:
+    """Settle what dead workers left, close what is done, ring for what is due, and tell the operators."""
+    now = timezone.now()
+    _show_life("errands", now)
+    sweeping.sweep(now)
+    queueing.expire(now)
+    recording.finish_mailings(now)
+    is_due = any(claiming.has_due_work(mailing.pk, now) for mailing in claiming.open_mailings())
+    is_silent = not WorkerSeen.objects.filter(name__startswith="deliver", seen_at__gt=now - SHOW_LIFE).exists()
+    if is_due or is_silent:
+        deliver.apply_async(expires=10)
+    noticing.notice(now)
+
+
+@shared_task
+def deliver() -> int:
+    """Send what is due for a bounded time and return how many messages were accepted."""
+    _show_life("deliver", timezone.now())
+    sent = asyncio.run(drain(settings.DRAIN_SECONDS, clock=timezone.now, should_stop=_is_stopping.is_set))
+    _show_life("deliver", timezone.now())
+    recording.finish_mailings(timezone.now())
+    return sent
+
+
+def _show_life(queue: str, now: dt.datetime) -> None:
+    WorkerSeen.objects.update_or_create(name=f"{queue} {lanes.holder_name()}", defaults={"seen_at": now})
+    WorkerSeen.objects.filter(seen_at__lt=now - dt.timedelta(days=1)).delete()

@@ -1,0 +1,234 @@
+"""Sending one message at once while a person watches: every step of the conversation, on record like any other."""
+
+import asyncio
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from contacts.models import Contact, ContactList
+from delivery import claiming, lanes, queueing, recording, sweeping
+from delivery.claiming import Claim
+from delivery.composing import Composed, composer_for
+from delivery.journal import Journal
+from delivery.judging import Judgement, judge, judge_connection
+from delivery.models import Mailing, Message
+from delivery.recording import Result
+from delivery.test_words import TEST_WORDS
+from mail.addresses import check_address, fold
+from mail.footers import known_language
+from mail.replies import Reply, Stage
+from smtpservers.diagnostics import explain
+from smtpservers.endpoint import Endpoint, endpoint_of
+from smtpservers.models import SmtpServer
+from smtpservers.reserving import current_period
+from smtpservers.secrets import SecretUnreadable
+from smtpservers.transport import Answer, ConnectionFailed, Step, connect
+
+LEASE_SECONDS = 1800.0  # The longest SMTP Timeout for each step, and the final answer.
+
+
+class TestRefused(Exception):
+    """The test cannot even be tried; the text says why and what to do."""
+
+    __test__ = False  # Not a test case of pytest.
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a test sends instead of the built-in words: a campaign's content."""
+
+    name: str
+    subject: str
+    html: str
+    text: str
+    mail_from: str = ""
+    reply_to: str = ""
+    is_tagged: bool = True
+    sends_copies: bool = True
+    utm: Mapping[str, str] = field(default_factory=dict)
+    lists: Iterable[ContactList] = ()
+    slug: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownStep:
+    """A step of the conversation with what a failed one means."""
+
+    step: Step
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What happened: the steps, and the account's words on the message."""
+
+    steps: tuple[ShownStep, ...]
+    status: str  # Of the message: accepted, bounced, failed, unconfirmed …
+    reason: str
+    message_id: str  # The Message-ID header.
+    message_pk: int
+    server_name: str
+    recipient: str
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.status == "accepted"
+
+
+def send_test(
+    *,
+    server_id: int,
+    recipient: str,
+    actor: Any,
+    now: dt.datetime,
+    content: Content | None = None,
+    contact: Contact | None = None,
+    with_copies: bool = True,
+) -> Conversation:
+    """Send one test message through one server at once, an inactive one too, and return the conversation.
+
+    It counts in the quota and stands in the account. Its unsubscribe token is inert.
+
+    :param content: a campaign's content; None sends a few words in the server's language.
+    :param contact: whose values fill the merge fields; None: a reader without names.
+    :param with_copies: whether the server's CC and BCC addresses get the test too.
+    :raises TestRefused: when there is no quota left, or the recipient or the content cannot be used.
+    """
+    server = SmtpServer.objects.get(pk=server_id)
+    try:
+        recipient = check_address(recipient)
+        endpoint = endpoint_of(server, final_timeout=settings.FINAL_ANSWER_SECONDS)
+    except (ValueError, SecretUnreadable) as error:
+        raise TestRefused(str(error)) from error
+    content = content or _words(server)
+    content = replace(content, sends_copies=content.sends_copies and with_copies)
+    lease = lanes.acquire_extra(server.pk, LEASE_SECONDS)
+    journal = Journal(sweeping.journal_folder(), lease.token)
+    try:
+        claim, mailing, composed = _put_on_record(server, lease, recipient, actor, now, content, contact)
+        steps: list[Step] = []
+        before_dot = partial(_before_dot, journal, claim)
+        answer, judgement, stage, reply, expires_at = asyncio.run(
+            _talk(endpoint, composed, steps, before_dot, mailing.stream)
+        )
+        if answer is not None:
+            SmtpServer.objects.filter(pk=server.pk).update(certificate_expires_at=expires_at)
+            journal.answer(claim.attempt_id, answer.stage, answer.reply, answer.lost)
+        result = Result(
+            claim.attempt_id,
+            claim.message,
+            mailing.pk,
+            mailing.stream,
+            server.pk,
+            claim.period_id,
+            now,
+            _final(judgement),
+            stage.value,
+            reply,
+        )
+        recording.record(lease.token, [result], now)
+        journal.discard()
+    finally:
+        journal.close()
+        lanes.release(lease)
+    message = Message.objects.get(pk=claim.message.pk)
+    shown = tuple(ShownStep(step, explain(step, endpoint)) for step in steps)
+    return Conversation(shown, message.status, message.reason, message.message_id, message.pk, server.name, recipient)
+
+
+def _words(server: SmtpServer) -> Content:
+    subject, text = TEST_WORDS[known_language(server.language, settings.LANGUAGE_CODE)]
+    name = f"Test of {server.name}"
+    return Content(name=name, subject=subject.format(server=server.name), html="", text=text.format(server=server.name))
+
+
+def _put_on_record(
+    server: SmtpServer,
+    lease: lanes.Lease,
+    recipient: str,
+    actor: Any,
+    now: dt.datetime,
+    content: Content,
+    contact: Contact | None,
+) -> tuple[Claim, Mailing, Composed]:
+    with transaction.atomic():
+        mailing = queueing.open_mailing(
+            stream=Mailing.Stream.TEST,
+            name=f"Test: {content.name}"[:200] if content.html else content.name[:200],
+            subject=content.subject,
+            html=content.html,
+            text=content.text,
+            mail_from=content.mail_from,
+            reply_to=content.reply_to,
+            is_tagged=content.is_tagged,
+            sends_copies=content.sends_copies,
+            utm=content.utm,
+            lists=content.lists,
+            slug=content.slug,
+            reference=content.reference,
+            created_by=actor,
+            server=server,
+        )
+        merge = None
+        if contact is not None:
+            merge = {**contact.attributes, "first_name": contact.first_name, "last_name": contact.last_name}
+        queueing.address(mailing, email=recipient, email_key=fold(recipient), now=now, merge=merge)
+        claims = claiming.claim(lease.token, server, mailing.pk, f"{server.name} was asked for by hand.", 1, now)
+        if not claims:
+            period = current_period(server, now)
+            raise TestRefused(
+                f"{server.name} has used its {period.quota} messages for this period; it is available again on"
+                f" {period.ends_at:%d %B %Y}. Raise Max (per Month) to send a test before."
+            )
+        try:
+            composed = composer_for(mailing, server).compose(claims[0].message, now)
+        except ValueError as error:
+            raise TestRefused(str(error)) from error
+    return claims[0], mailing, composed
+
+
+def _before_dot(journal: Journal, claim: Claim) -> bool:
+    journal.dot(claim.attempt_id)
+    return True
+
+
+async def _talk(
+    endpoint: Endpoint, composed: Composed, steps: list[Step], before_dot: Any, stream: str
+) -> tuple[Answer | None, Judgement, Stage, Reply | None, dt.datetime | None]:
+    """Return the answer, what it means, and when the server's certificate ends."""
+    try:
+        connection = await connect(endpoint, steps.append)
+    except ConnectionFailed as error:
+        return None, judge_connection(error.stage, str(error), error.reply), error.stage, error.reply, None
+    answer = await connection.send(
+        composed.envelope_from,
+        composed.rcpt_to,
+        composed.content,
+        before_dot=before_dot,
+        smtputf8=composed.is_smtputf8,
+    )
+    expires_at = connection.certificate_expires_at
+    await connection.quit()
+    return answer, judge(answer, stream=stream, attempts=1), answer.stage, answer.reply, expires_at
+
+
+def _final(judgement: Judgement) -> Judgement:
+    """A test is one try: what would be deferred has failed. It never pauses a server that somebody is setting up."""
+    is_deferred = judgement.status == "deferred"
+    return replace(
+        judgement,
+        outcome="failed" if is_deferred else judgement.outcome,
+        status="failed" if is_deferred else judgement.status,
+        wait=None,
+        avoids_server=False,
+        server_failed=False,
+        pauses_server=False,
+        suppresses=False,
+        pauses_mailing=False,
+    )

@@ -1,0 +1,11 @@
+"""The addresses of delivery's pages; mounted at /delivery/."""
+
+from django.urls import path
+
+from delivery import views
+
+app_name = "delivery"
+urlpatterns = [
+    path("servers/<int:server_id>/test/", views.send_test, name="send_test"),
+    path("messages/", views.search, name="messages"),
+]

@@ -1,0 +1,207 @@
+"""Two pages: a test message through one server with the conversation it had, and a search over the outbox.
+
+Thin: they check the permission, call one use case with ids and the time, and show what came back.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import permission_required
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from delivery import testing
+from delivery.composing import copy_addresses
+from delivery.forms import MessageSearch, TestForm
+from delivery.models import Message
+from mail.addresses import AddressInvalid, check_address, fold, parse_mailbox
+from smtpservers.models import SmtpServer
+from smtpservers.transport import Step
+
+# In the order of a conversation; EHLO comes twice where TLS is begun with STARTTLS.
+STEPS = {
+    "DNS": "look up the server's name",
+    "connect": "open the connection",
+    "banner": "the server's greeting",
+    "EHLO": "our greeting, and what the server offers",
+    "HELO": "our greeting, for a server that does not know EHLO",
+    "TLS": "encryption",
+    "AUTH": "signing in",
+    "MAIL": "the sender",
+    "RCPT": "the recipient",
+    "DATA": "announcing the message",
+    "message": "the message, and the final answer",
+}
+ARRIVED = (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED)
+MESSAGES_PER_PAGE = 50
+
+
+# --- a test through one server
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of a test in words."""
+
+    kind: str  # fine, failed or unsure: its colour.
+    icon: str
+    headline: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One step as it is shown."""
+
+    step: Step
+    meaning: str
+    reply: str
+
+
+@staff_member_required
+@permission_required("smtpservers.send_test", raise_exception=True)
+@never_cache
+@require_http_methods(["GET", "POST"])
+def send_test(request: HttpRequest, server_id: int) -> HttpResponse:
+    """Ask for a recipient (GET), or send the test at once and show what was said (POST)."""
+    server = get_object_or_404(SmtpServer, pk=server_id)
+    copies = [address for _, address in copy_addresses(server)]
+    form = TestForm(request.POST or None, copies=copies, initial={"recipient": default_recipient(server)})
+    shown: dict[str, Any] = {}
+    if request.method == "POST" and form.is_valid():
+        recipient = form.cleaned_data["recipient"]
+        try:
+            conversation = testing.send_test(
+                server_id=server.pk,
+                recipient=recipient,
+                actor=request.user,
+                now=timezone.now(),
+                with_copies=bool(form.cleaned_data.get("with_copies")),
+            )
+        except testing.TestRefused as refusal:
+            shown = {"outcome": Outcome("failed", "block", "The test was not sent.", str(refusal))}
+        else:
+            shown = {
+                "outcome": outcome_of(conversation),
+                "steps": [line_of(said.step) for said in conversation.steps],
+                "not_reached": not_reached(conversation),
+                "mailbox_query": recipient if conversation.status in ARRIVED and is_in_sandbox(server) else "",
+            }
+    context = {
+        **admin.site.each_context(request),
+        "title": f"Send a test through {server}",
+        "opts": SmtpServer._meta,
+        "object": server,
+        "server": server,
+        "form": form,
+        **shown,
+    }
+    return TemplateResponse(request, "delivery/send_test.html", context)
+
+
+def default_recipient(server: SmtpServer) -> str:
+    """Return the bare address of SMTP Mail To; empty where there is none."""
+    try:
+        return parse_mailbox(server.mail_to).address
+    except AddressInvalid:
+        return ""
+
+
+def is_in_sandbox(server: SmtpServer) -> bool:
+    """Whether mail through ``server`` ends in the embedded mailbox."""
+    ports = (settings.SANDBOX_PLAIN_PORT, settings.SANDBOX_STARTTLS_PORT, settings.SANDBOX_AUTH_PORT)
+    return settings.SANDBOX_ENABLED and server.host in ("localhost", "127.0.0.1") and server.port in ports
+
+
+def outcome_of(conversation: testing.Conversation) -> Outcome:
+    if conversation.is_accepted:
+        return Outcome(
+            "fine",
+            "check_circle",
+            "The server took the message.",
+            f"Look into the mailbox of {conversation.recipient}; if it is not there after some minutes, into its spam"
+            " folder.",
+        )
+    failed = next((said for said in conversation.steps if not said.step.is_ok), None)
+    advice = failed.explanation if failed else conversation.reason
+    if conversation.status == Message.Status.UNCONFIRMED:
+        return Outcome("unsure", "help", "The message was sent, and the answer was lost.", advice)
+    headline = f"The test failed at {failed.step.name}: {STEPS[failed.step.name]}." if failed else "It was not sent."
+    return Outcome("failed", "cancel", headline, advice)
+
+
+def line_of(step: Step) -> Line:
+    """Return how a step is shown. What a greeting offers is shown as one list and not a second time as lines."""
+    reply = step.reply.partition("\n")[0] if "extensions" in step.details else step.reply
+    return Line(step, STEPS[step.name], reply)
+
+
+def not_reached(conversation: testing.Conversation) -> list[str]:
+    """Return the steps that a failed conversation did not come to. Some are not always meant to be."""
+    if not conversation.steps or conversation.steps[-1].step.is_ok:
+        return []
+    names = list(STEPS)
+    reached = max(names.index(said.step.name) for said in conversation.steps)
+    return [name for name in names[reached + 1 :] if name not in ("HELO", "TLS", "AUTH")]
+
+
+# --- the outbox
+
+
+@staff_member_required
+@permission_required("delivery.view_message", raise_exception=True)
+@require_GET
+def search(request: HttpRequest) -> HttpResponse:
+    """Show messages of all mailings by address, status and server, newest first, with their attempts."""
+    form = MessageSearch(request.GET)
+    messages = Message.objects.select_related("mailing", "server").order_by("-id")
+    if form.is_valid():
+        messages = filter_messages(messages, **form.cleaned_data)
+    if request.user.has_perm("delivery.view_attempt"):
+        messages = messages.prefetch_related("attempts")
+    before = request.GET.get("before", "")
+    if before.isdecimal() and len(before) < 19:
+        messages = messages.filter(pk__lt=int(before))
+    # One more than shown tells whether there are others: counting millions of rows takes seconds.
+    found = list(messages[: MESSAGES_PER_PAGE + 1])
+    query = request.GET.copy()
+    query.pop("before", None)
+    is_filtered = any(query.values())
+    if len(found) > MESSAGES_PER_PAGE:
+        query["before"] = str(found[MESSAGES_PER_PAGE - 1].pk)
+        next_page = query.urlencode()
+    else:
+        next_page = ""
+    context = {
+        **admin.site.each_context(request),
+        "title": "Outbox",
+        "form": form,
+        "messages_found": found[:MESSAGES_PER_PAGE],
+        "next_page": next_page,
+        "is_first_page": not before,
+        "is_filtered": is_filtered,
+    }
+    return TemplateResponse(request, "delivery/messages.html", context)
+
+
+def filter_messages(
+    messages: QuerySet[Message], address: str, status: str, server: SmtpServer | None
+) -> QuerySet[Message]:
+    if address:
+        try:
+            messages = messages.filter(email_key=fold(check_address(address)))  # By index.
+        except AddressInvalid:
+            messages = messages.filter(email__icontains=address)
+    if status:
+        messages = messages.filter(status=status)
+    if server is not None:
+        messages = messages.filter(server=server)
+    return messages
