@@ -1,0 +1,1 @@
+"""What marketers do: content, audience, schedule, queue, pause, report."""

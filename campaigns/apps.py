@@ -1,0 +1,9 @@
+"""How Django finds the room ``campaigns``."""
+
+from django.apps import AppConfig
+
+
+class CampaignsConfig(AppConfig):
+    name = "campaigns"
+    verbose_name = "Sending"  # Its group in the sidebar.
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,132 @@
+"""What stands in the way of sending a campaign, in sentences that say what to do.
+
+Reads the database and changes nothing. Room on the servers is no condition: a campaign without room waits.
+"""
+
+from collections.abc import Iterator
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from campaigns.models import Campaign
+from contacts.models import Contact, Subscription, Suppression
+from delivery.composing import copy_addresses
+from mail.addresses import AddressInvalid, Mailbox, domain_of, parse_mailbox, parse_mailboxes
+from mail.composing import Recipient, Style, compile_content
+from mail.merging import MergeError, name_values, parse, unknown_names
+from smtpservers.models import SmtpServer
+from smtpservers.selection import is_sender_served
+
+STANDARD_FIELDS = ("first_name", "last_name", "full_name", "email", "unsubscribe_url")
+COPIES_WITHOUT_ASKING = 100
+SAMPLE_CONTACTS = 1_000  # Read for the names of custom attributes; a name not among them is looked up by itself.
+PARTS = {"subject": "The subject", "html": "The HTML", "text": "The text"}
+
+
+def audience(campaign: Campaign) -> QuerySet[Contact]:
+    """Return the people who would get the campaign now: subscribed to one of its lists, and not suppressed."""
+    subscribed = Subscription.objects.filter(
+        contact=OuterRef("pk"), list__in=campaign.lists.all(), status=Subscription.Status.SUBSCRIBED
+    )
+    suppressed = Suppression.objects.filter(email_key=OuterRef("email_key"))
+    return Contact.objects.filter(Exists(subscribed)).exclude(Exists(suppressed))
+
+
+def refusals(campaign: Campaign) -> list[str]:
+    """Return why the campaign cannot be queued, most important first; empty if it can."""
+    return [
+        *_content(campaign),
+        *_sender(campaign),
+        *_people(campaign),
+        *(list(_merge_fields(campaign)) or _composing(campaign)),
+        *_copies(campaign),
+    ]
+
+
+def _content(campaign: Campaign) -> Iterator[str]:
+    if not campaign.subject.strip():
+        yield "The campaign has no subject. Write one."
+    if not campaign.html.strip() and not campaign.text.strip():
+        yield "The campaign has no content. Write the HTML, the text, or both."
+
+
+def _sender(campaign: Campaign) -> Iterator[str]:
+    try:
+        if campaign.mail_from:
+            domain = domain_of(parse_mailbox(campaign.mail_from).address)
+            if not is_sender_served(campaign.mail_from):
+                yield (
+                    f"No server sends for {domain}. Leave the From address empty, so that each server uses its own,"
+                    f" or ask an administrator for a server that sends for {domain}."
+                )
+    except AddressInvalid as error:
+        yield f"The From address cannot be used: {error}"
+    try:
+        if campaign.reply_to:
+            parse_mailboxes(campaign.reply_to)
+    except AddressInvalid as error:
+        yield f"The Reply-To address cannot be used: {error}"
+
+
+def _people(campaign: Campaign) -> Iterator[str]:
+    if not campaign.lists.exists():
+        yield "The campaign has no list. Choose at least one."
+    elif not audience(campaign).exists():
+        yield "Nobody is subscribed to the chosen lists. Add people to them, or choose other lists."
+
+
+def _copies(campaign: Campaign) -> Iterator[str]:
+    """Ask whether copies are meant where they would be many: each is a message and a unit of quota."""
+    if not campaign.sends_copies or campaign.confirms_copies:
+        return
+    with_copies = SmtpServer.objects.filter(is_active=True).exclude(mail_cc="", mail_bcc="")
+    most = max((len(copy_addresses(server)) for server in with_copies), default=0)
+    people = audience(campaign).count() if most else 0
+    if people * most > COPIES_WITHOUT_ASKING:
+        names = ", ".join(server.name for server in with_copies[:3])
+        yield (
+            f"Copies to the CC and BCC addresses of {names} would be up to {people * most:,} more messages, each a unit"
+            " of quota. Switch Send copies off, or tick that copies are meant."
+        )
+
+
+def _merge_fields(campaign: Campaign) -> Iterator[str]:
+    used: dict[str, list[str]] = {}
+    templates = []
+    for field, part in PARTS.items():
+        try:
+            template = parse(getattr(campaign, field))
+        except MergeError as error:
+            yield f"{part} has a mistake in its merge fields. {error}"
+            continue
+        templates.append((part, template))
+        for name in template.names:
+            used.setdefault(name, []).append(part)
+
+    known = set(STANDARD_FIELDS)
+    custom = set(used) - known
+    if not custom:
+        return
+    people = Contact.objects.filter(subscriptions__list__in=campaign.lists.all())
+    for attributes in people.order_by("-pk").values_list("attributes", flat=True)[:SAMPLE_CONTACTS]:
+        known.update(attributes)
+    known.update(name for name in custom - known if people.filter(attributes__has_key=name).exists())
+    for part, template in templates:
+        for name, suggestion in unknown_names(template, known):
+            advice = f"Did you mean {{{{ {suggestion} }}}}?" if suggestion else "Correct the name or take it out."
+            yield f"{part} uses {{{{ {name} }}}}, which nobody on the chosen lists has. {advice}"
+
+
+def _composing(campaign: Campaign) -> list[str]:
+    """Compose the mail of one person: what cannot be composed for the first would mostly fail for all."""
+    person = audience(campaign).order_by("pk").first()
+    if person is None:
+        return []
+    attributes = {str(name): str(value) for name, value in person.attributes.items()}
+    values = {**attributes, "email": person.email, **name_values(person.first_name, person.last_name)}
+    sender = Style(mail_from=Mailbox("", "news@example.com"), has_unsubscribe=True)
+    recipient = Recipient(person.email, "<check@example.com>", values, "https://example.com/u/check")
+    try:
+        compile_content(campaign.subject, campaign.html, campaign.text, sender).render(recipient)
+    except MergeError as error:
+        return [f"The content cannot be made into a mail. {error}"]
+    return []

@@ -1,0 +1,161 @@
+"""What a marketer types into a campaign, checked field by field; whether it may be sent is campaigns.checking's."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Count, Q
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from campaigns.models import Campaign
+from contacts.models import ContactList, Subscription
+from mail.addresses import AddressInvalid, check_address, parse_mailbox, parse_mailboxes
+from mail.merging import MergeError, parse
+from smtpservers.checking import FieldInvalid, check_utm
+from smtpservers.models import SmtpServer
+
+MOST_REPLY_TO = 10
+UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+
+
+class ListChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """The lists, each with the number of people who would get mail."""
+
+    def label_from_instance(self, contact_list: Any) -> str:
+        people = contact_list.subscribed
+        return f"{contact_list.name} – {people:,} {'person' if people == 1 else 'people'}"
+
+
+class SuggestingInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]
+    """A text input that proposes values and takes any."""
+
+    suggestions: tuple[str, ...] = ()
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        named = {"list": f"{name}-suggestions"} if self.suggestions else {}
+        field: SafeString = super().render(name, value, {**(attrs or {}), **named}, renderer)
+        if not self.suggestions:
+            return field
+        options = format_html_join("", '<option value="{}"></option>', ((text,) for text in self.suggestions))
+        return format_html('{}<datalist id="{}-suggestions">{}</datalist>', field, name, options)
+
+
+class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
+    lists = ListChoice(
+        queryset=ContactList.objects.none(),
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=Campaign._meta.get_field("lists").help_text,
+    )
+
+    class Meta:
+        model = Campaign
+        fields = [
+            "name",
+            "subject",
+            "mail_from",
+            "reply_to",
+            "lists",
+            "html",
+            "text",
+            "sends_copies",
+            "confirms_copies",
+            "is_tagged",
+            "utm_source",
+            "utm_medium",
+            "utm_campaign",
+            "utm_term",
+            "utm_content",
+        ]
+        help_texts = {  # HTML, unlike the model's.
+            "mail_from": "For example Example Shop &lt;news@example.com&gt;. Empty: each server’s own.",
+        }
+        widgets = {
+            "html": UnfoldAdminTextareaWidget(attrs={"rows": 20, "spellcheck": "false", "class": "campaign-source"}),
+            "text": UnfoldAdminTextareaWidget(attrs={"rows": 10, "class": "campaign-source"}),
+            "utm_term": SuggestingInput(),
+            "utm_content": SuggestingInput(),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "lists" in self.fields:
+            subscribed = Count("subscriptions", filter=Q(subscriptions__status=Subscription.Status.SUBSCRIBED))
+            choice: Any = self.fields["lists"]
+            choice.queryset = ContactList.objects.annotate(subscribed=subscribed).order_by("name")
+        for name in ("utm_term", "utm_content"):
+            if name in self.fields:
+                self._suggest(name)
+
+    def _suggest(self, name: str) -> None:
+        """Propose what the servers hold without always using it: for them it is only a suggestion."""
+        held = SmtpServer.objects.filter(is_active=True, **{f"always_{name}": False}).exclude(**{name: ""})
+        found = tuple(held.order_by(name).values_list(name, flat=True).distinct()[:20])
+        widget = self.fields[name].widget
+        widget.suggestions = found
+        if found:
+            self.fields[name].help_text = format_html("Your servers suggest: {}.", ", ".join(found))
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        for name, value in list((cleaned or {}).items()):
+            if name not in ("html", "text") and isinstance(value, str) and any(ord(sign) < 32 for sign in value):
+                self.add_error(name, "This must be one line without control characters. Type it anew.")
+            elif name in UTM_FIELDS:
+                try:
+                    check_utm(value)
+                except FieldInvalid as error:
+                    self.add_error(name, str(error))
+        return cleaned
+
+    def clean_mail_from(self) -> str:
+        return self._mailboxes("mail_from")
+
+    def clean_reply_to(self) -> str:
+        return self._mailboxes("reply_to")
+
+    def _mailboxes(self, name: str) -> str:
+        text = str(self.cleaned_data[name])
+        try:
+            if text and name == "mail_from":
+                parse_mailbox(text)
+            elif text:
+                parse_mailboxes(text, most=MOST_REPLY_TO)
+        except AddressInvalid as error:
+            raise ValidationError(str(error)) from error
+        return text
+
+    def clean_subject(self) -> str:
+        return self._template("subject")
+
+    def clean_html(self) -> str:
+        return self._template("html")
+
+    def clean_text(self) -> str:
+        return self._template("text")
+
+    def _template(self, name: str) -> str:
+        source = str(self.cleaned_data[name])
+        try:
+            parse(source)
+        except MergeError as error:
+            raise ValidationError(str(error)) from error
+        return source
+
+
+class TestForm(forms.Form):
+    """Where a test goes."""
+
+    recipient = forms.CharField(max_length=320)
+
+    def clean_recipient(self) -> str:
+        try:
+            return check_address(self.cleaned_data["recipient"])
+        except AddressInvalid as error:
+            raise ValidationError(str(error)) from error

@@ -1,0 +1,204 @@
+"""How a campaign goes from draft to finished: queue, start when due, pause, resume, cancel, finish.
+
+Every change of status is a conditional UPDATE whose count is looked at, so two clicks or two workers make one
+run, and a worker killed anywhere leaves rows from which the next one goes on. Sending is delivery's.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.utils.text import slugify
+
+from campaigns.checking import refusals
+from campaigns.models import Campaign
+from delivery import queueing as outbox
+from delivery.models import Mailing
+
+Status = Campaign.Status
+UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+
+
+def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
+    """Hand a draft to the worker, which starts it at once; return why not, or an empty list.
+
+    :param actor: the user who asks, kept with the campaign.
+    """
+    campaign = Campaign.objects.get(pk=campaign_id)
+    if campaign.status != Status.DRAFT:
+        return [_not_a_draft(campaign)]
+    if reasons := refusals(campaign):
+        return reasons
+    # Nobody may have changed what was just checked.
+    unchanged = Campaign.objects.filter(pk=campaign_id, status=Status.DRAFT, updated_at=campaign.updated_at)
+    if unchanged.update(status=Status.SCHEDULED, starts_at=now, queued_by=actor):
+        return []
+    campaign.refresh_from_db()
+    if campaign.status == Status.DRAFT:
+        return ["The campaign was changed in the meantime. Look at it again, then queue it."]
+    return [_not_a_draft(campaign)]
+
+
+def _not_a_draft(campaign: Campaign) -> str:
+    return f"The campaign is {campaign.get_status_display()} already, and only a draft can be queued."
+
+
+def start_due_campaigns(now: dt.datetime) -> int:
+    """Freeze every campaign that is due and make its messages; return how many were started."""
+    due = Campaign.objects.filter(status=Status.SCHEDULED, starts_at__lte=now).order_by("starts_at", "pk")
+    return sum(_start(campaign, now) for campaign in due)
+
+
+def _start(campaign: Campaign, now: dt.datetime) -> bool:
+    mailing_id = campaign.mailing_id or _freeze(campaign)
+    if mailing_id is None:  # Cancelled, or another worker was first.
+        return False
+    outbox.snapshot(mailing_id, now)
+    with transaction.atomic():
+        is_started = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED).update(status=Status.SENDING)
+        if is_started:
+            outbox.resume(mailing_id)
+    return bool(is_started)
+
+
+def _freeze(campaign: Campaign) -> int | None:
+    """Attach a mailing with the campaign's content; None if the campaign is no longer waiting for one.
+
+    The mailing stays paused until all its messages are made, so that a cancel before that stops everything.
+    """
+    with transaction.atomic():
+        mailing = outbox.open_mailing(
+            stream=Mailing.Stream.CAMPAIGN, created_by=campaign.queued_by, **frozen_content(campaign)
+        )
+        outbox.pause(mailing.pk)
+        waiting = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED, mailing=None)
+        if waiting.update(mailing=mailing):
+            return mailing.pk
+        transaction.set_rollback(True)
+    return None
+
+
+def frozen_content(campaign: Campaign) -> dict[str, Any]:
+    """Return what a mailing of this campaign says; a test says exactly the same."""
+    return {
+        "name": campaign.name,
+        "subject": campaign.subject,
+        "html": campaign.html,
+        "text": campaign.text,
+        "mail_from": campaign.mail_from,
+        "reply_to": campaign.reply_to,
+        "is_tagged": campaign.is_tagged,
+        "sends_copies": campaign.sends_copies,
+        "utm": {name: value for name in UTM_FIELDS if (value := getattr(campaign, name))},
+        "lists": list(campaign.lists.all()),
+        "reference": f"c{campaign.pk}",
+        "slug": slugify(campaign.name)[:100],
+    }
+
+
+def pause(campaign_id: int) -> bool:
+    """Hold a campaign that is being sent. False if it is not."""
+    return _together(campaign_id, Status.SENDING, Status.PAUSED, outbox.pause)
+
+
+def resume(campaign_id: int) -> bool:
+    """Let a paused campaign go on. False if it is not paused."""
+    return _together(campaign_id, Status.PAUSED, Status.SENDING, outbox.resume)
+
+
+def _together(campaign_id: int, old: Status, new: Status, act: Callable[[int], bool]) -> bool:
+    """Change the status of a campaign and of its mailing, or neither."""
+    with transaction.atomic():
+        if not Campaign.objects.filter(pk=campaign_id, status=old).update(status=new):
+            return False
+        mailing_id = Campaign.objects.values_list("mailing_id", flat=True).get(pk=campaign_id)
+        assert mailing_id is not None
+        act(mailing_id)
+    return True
+
+
+def cancel(campaign_id: int, now: dt.datetime) -> bool:
+    """Stop a campaign for good: what has not left never will. False if it is not on its way."""
+    on_its_way = (Status.SCHEDULED, Status.SENDING, Status.PAUSED)
+    with transaction.atomic():
+        campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
+        if not Campaign.objects.filter(pk=campaign_id, status__in=on_its_way).update(status=Status.CANCELLED):
+            return False
+        # While the messages are still being made their mailing is paused; settle_cancelled does the rest.
+        if campaign.status != Status.SCHEDULED and campaign.mailing_id is not None:
+            outbox.cancel(campaign.mailing_id, now)
+    return True
+
+
+def settle_cancelled(now: dt.datetime) -> None:
+    """Give everybody a row in the account of a campaign that was cancelled while its messages were made."""
+    halfway = Campaign.objects.filter(status=Status.CANCELLED, mailing__isnull=False)
+    for campaign in halfway.exclude(mailing__state=Mailing.State.CANCELLED):
+        assert campaign.mailing_id is not None
+        outbox.snapshot(campaign.mailing_id, now)
+        outbox.cancel(campaign.mailing_id, now)
+
+
+def follow_pauses() -> int:
+    """Call the campaigns paused whose mailing the sending itself has paused; return how many."""
+    return Campaign.objects.filter(status=Status.SENDING, mailing__state=Mailing.State.PAUSED).update(
+        status=Status.PAUSED
+    )
+
+
+def finish_campaigns() -> int:
+    """Mark the campaigns whose last message has come to rest; return how many."""
+    return Campaign.objects.filter(
+        status__in=[Status.SENDING, Status.PAUSED], mailing__finished_at__isnull=False
+    ).update(status=Status.FINISHED)
+
+
+def retry_failed(campaign_id: int, now: dt.datetime) -> int:
+    """Queue the failed and expired messages once more, and return how many they are."""
+    mailing_id = Campaign.objects.values_list("mailing_id", flat=True).get(pk=campaign_id)
+    if mailing_id is None:
+        return 0
+    with transaction.atomic():
+        count = outbox.retry_failed(mailing_id, now)
+        if count:
+            _reopen(mailing_id)
+    return count
+
+
+def resend(message_id: int, mailing_id: int, now: dt.datetime) -> bool:
+    """Queue one unconfirmed or failed message once more. False if it is neither, or its mailing is cancelled."""
+    with transaction.atomic():
+        is_queued = outbox.resend(message_id, now)
+        if is_queued:
+            _reopen(mailing_id)
+    return is_queued
+
+
+def _reopen(mailing_id: int) -> None:
+    Campaign.objects.filter(mailing=mailing_id, status=Status.FINISHED).update(status=Status.SENDING)
+
+
+def duplicate(campaign_id: int) -> Campaign:
+    """Return a new draft with the same content and lists, under a free name."""
+    with transaction.atomic():
+        original = Campaign.objects.get(pk=campaign_id)
+        content = [field for field in Campaign._meta.fields if field.editable and not field.primary_key]
+        draft = Campaign(**{field.name: getattr(original, field.name) for field in content})
+        draft.name = _free_name(original.name)
+        draft.save()
+        draft.lists.set(original.lists.all())
+    return draft
+
+
+def _free_name(name: str) -> str:
+    """Return "Name (copy)", or "Name (copy 2)" and so on, cut to the column's length."""
+    taken = set(Campaign.objects.filter(name__contains="(copy").values_list("name", flat=True))
+    stem = name.partition(" (copy")[0]
+    number = 1
+    while True:
+        suffix = " (copy)" if number == 1 else f" (copy {number})"
+        candidate = stem[: 150 - len(suffix)] + suffix
+        if candidate not in taken:
+            return candidate
+        number += 1
