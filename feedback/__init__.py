@@ -1,0 +1,1 @@
+"""What comes back: unsubscribes now; bounces, complaints, opens and clicks later."""

@@ -1,0 +1,30 @@
+"""The list of what came back. Read-only: feedback is only ever added, by those who send it."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from feedback.models import Feedback
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(ModelAdmin):  # type: ignore[misc]
+    list_display = ["received_at", "email", "kind", "channel", "is_global", "campaign", "reason"]
+    list_filter = ["channel", "is_global", "received_at"]
+    search_fields = ["email", "reason"]
+    list_select_related = ["message__mailing"]
+    ordering = ["-received_at"]
+    show_full_result_count = False
+
+    @admin.display(description="mailing")
+    def campaign(self, feedback: Feedback) -> str:
+        return feedback.message.mailing.name if feedback.message else "–"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Feedback | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Feedback | None = None) -> bool:
+        return False

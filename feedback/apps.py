@@ -1,0 +1,15 @@
+"""How Django finds the room ``feedback``, and what it adds to the report of a campaign."""
+
+from django.apps import AppConfig
+
+
+class FeedbackConfig(AppConfig):
+    name = "feedback"
+    verbose_name = "People"  # Its group in the sidebar.
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from campaigns.reporting import LATE_OUTCOMES
+        from feedback.unsubscribing import count_unsubscribed
+
+        LATE_OUTCOMES["Unsubscribed"] = count_unsubscribed

@@ -1,0 +1,36 @@
+"""What came back about a message; rows are only ever added."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from delivery.models import Message
+
+
+class Feedback(models.Model):
+    """Something that came back after a message was accepted."""
+
+    class Kind(models.TextChoices):
+        UNSUBSCRIBE = "unsubscribe", "unsubscribe"
+
+    class Channel(models.TextChoices):
+        ONE_CLICK = "one_click", "one-click from the mail program"  # RFC 8058
+        PAGE = "page", "our page"
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    channel = models.CharField(max_length=16, choices=Channel)
+    message = models.ForeignKey(Message, null=True, on_delete=models.SET_NULL, related_name="+")
+    email = models.CharField("e-mail", max_length=320)
+    is_global = models.BooleanField(default=False)  # From all mail, not only the lists of that mailing.
+    reason = models.CharField(max_length=500, blank=True)
+    received_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-received_at"]
+        verbose_name_plural = "feedback"
+        constraints = [
+            # Providers repeat their POST and people press twice; it counts once.
+            models.UniqueConstraint(fields=["message", "kind", "is_global"], name="one_feedback_each")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.email}"
