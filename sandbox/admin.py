@@ -1,0 +1,164 @@
+"""The pages that show what the sandbox received: a list, one mail with all its parts, and its raw bytes."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.formats import date_format
+from django.utils.text import slugify
+from django.utils.timezone import localtime
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from sandbox.models import SandboxMail
+from sandbox.reading import read
+from sandbox.receiving import AUTH, PLAIN, STARTTLS
+from sandbox.specials import SLOW_SECONDS, Special, special
+from sandbox.storing import KEPT
+
+# Mail is strangers' content: no script, no form, nothing of our own origin. Pictures are part of what it shows.
+FRAME_POLICY = "sandbox; default-src 'none'; img-src data: https:; style-src 'unsafe-inline'; frame-ancestors 'self'"
+RAW_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
+
+FATES = {
+    Special.SLOW: f"Addresses that begin with slow are answered after {SLOW_SECONDS} seconds.",
+    Special.GREYLIST: "Addresses that begin with greylist are turned away at the first try. This is a later one.",
+    Special.DROP: (
+        "Addresses that begin with drop lose the line before the answer. The mail is here, but its sender was never"
+        " told: it stands there as unconfirmed."
+    ),
+}
+
+
+@admin.register(SandboxMail)
+class SandboxMailAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+    list_display = ("subject_or_none", "recipient", "listener_label", "received")
+    list_filter = ("listener",)
+    search_fields = ("rcpt_to", "subject")
+    search_help_text = "Recipient or subject"
+    list_per_page = 50
+    actions = None
+    actions_list = ("delete_all",)
+    list_before_template = "sandbox/introduction.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SandboxMail]:
+        mails: QuerySet[SandboxMail] = super().get_queryset(request)
+        return mails.defer("content")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: SandboxMail | None = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        views = (("html", self.html_view), ("raw", self.raw_view), ("download", self.download_view))
+        own = [
+            path(f"<int:mail_id>/{name}/", self.admin_site.admin_view(view), name=f"sandbox_sandboxmail_{name}")
+            for name, view in views
+        ]
+        return [*own, *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        ports = {
+            "plain_port": settings.SANDBOX_PLAIN_PORT,
+            "starttls_port": settings.SANDBOX_STARTTLS_PORT,
+            "auth_port": settings.SANDBOX_AUTH_PORT,
+            "kept": f"{KEPT:,}",
+        }
+        response: HttpResponse = super().changelist_view(request, {**ports, **(extra_context or {})})
+        return response
+
+    @display(description="Subject", ordering="subject")  # type: ignore[untyped-decorator]
+    def subject_or_none(self, mail: SandboxMail) -> str:
+        return mail.subject or "(no subject)"
+
+    @display(description="Listener", ordering="listener", label={PLAIN: "warning", STARTTLS: "success", AUTH: "info"})  # type: ignore[untyped-decorator]
+    def listener_label(self, mail: SandboxMail) -> str:
+        return mail.listener
+
+    @display(description="To", ordering="rcpt_to")  # type: ignore[untyped-decorator]
+    def recipient(self, mail: SandboxMail) -> str:
+        return mail.rcpt_to
+
+    @display(description="Received", ordering="id")  # type: ignore[untyped-decorator]
+    def received(self, mail: SandboxMail) -> str:
+        return date_format(localtime(mail.received_at), "j F Y, H:i:s")
+
+    # --- one mail
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        mail = self._mail(request, object_id)
+        reading = read(bytes(mail.content))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": mail.subject or "(no subject)",
+            "opts": self.opts,
+            "object": mail,
+            "mail": mail,
+            "reading": reading,
+            "size": len(mail.content),
+            "fate": FATES.get(special(mail.rcpt_to)),  # type: ignore[arg-type]  # None is in no dictionary
+            "has_attachments": any(part.name for part in reading.parts),
+        }
+        return TemplateResponse(request, "sandbox/mail.html", context)
+
+    def html_view(self, request: HttpRequest, mail_id: int) -> HttpResponse:
+        """Answer the HTML part for the sandboxed frame."""
+        page = read(bytes(self._mail(request, mail_id).content)).html or ""
+        response = HttpResponse(page.encode("utf-8", "replace"), content_type="text/html; charset=utf-8")
+        return _with_policy(response, FRAME_POLICY)
+
+    def raw_view(self, request: HttpRequest, mail_id: int) -> HttpResponse:
+        content = bytes(self._mail(request, mail_id).content)
+        return _with_policy(HttpResponse(content, content_type="text/plain; charset=utf-8"), RAW_POLICY)
+
+    def download_view(self, request: HttpRequest, mail_id: int) -> HttpResponse:
+        mail = self._mail(request, mail_id)
+        response = HttpResponse(bytes(mail.content), content_type="message/rfc822")
+        response["Content-Disposition"] = f'attachment; filename="{slugify(mail.subject)[:60] or "mail"}.eml"'
+        return _with_policy(response, RAW_POLICY)
+
+    def _mail(self, request: HttpRequest, mail_id: int | str) -> SandboxMail:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        mail = SandboxMail.objects.filter(pk=mail_id).first() if str(mail_id).isdecimal() else None
+        if mail is None:
+            raise Http404("This mail is not here any more.")
+        return mail
+
+    # --- all mails
+
+    @action(description="Delete all", permissions=["delete"], icon="delete", variant=ActionVariant.DEFAULT)  # type: ignore[untyped-decorator]
+    def delete_all(self, request: HttpRequest) -> HttpResponse:
+        """Ask (GET), then delete every received mail (POST)."""
+        mails = SandboxMail.objects.all()
+        changelist = reverse("admin:sandbox_sandboxmail_changelist")
+        if request.method == "POST":
+            count, _ = mails.delete()
+            messages.success(request, f"{count:,} received mail{'s were' if count != 1 else ' was'} deleted.")
+            return redirect(changelist)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Delete all received mail",
+            "opts": self.opts,
+            "count": mails.count(),
+            "changelist": changelist,
+        }
+        return TemplateResponse(request, "sandbox/delete_all.html", context)
+
+
+def _with_policy(response: HttpResponse, policy: str) -> HttpResponse:
+    response["Content-Security-Policy"] = policy
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Referrer-Policy"] = "no-referrer"
+    return response

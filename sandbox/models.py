@@ -1,0 +1,27 @@
+"""What the embedded mailbox received."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class SandboxMail(models.Model):
+    """One message as it came over the wire."""
+
+    listener = models.CharField(max_length=20)  # plain, starttls or auth
+    mail_from = models.CharField(max_length=320, blank=True)
+    rcpt_to = models.CharField(max_length=320)
+    subject = models.CharField(max_length=500, blank=True)  # Decoded, for the list.
+    message_id = models.CharField("Message-ID", max_length=255, blank=True)
+    tls = models.CharField("TLS", max_length=100, blank=True)  # Version and cipher; empty: clear text.
+    signed_in_as = models.CharField(max_length=255, blank=True)
+    content = models.BinaryField()  # The bytes after DATA, dots removed.
+    received_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "received mail"
+        verbose_name_plural = "received mail"
+        indexes = [models.Index(fields=["rcpt_to"], name="sandbox_recipient")]  # Search.
+
+    def __str__(self) -> str:
+        return f"{self.subject} to {self.rcpt_to}"

@@ -1,0 +1,20 @@
+"""The recipients that make failures visible: the first letters of the local part say what happens to the mail."""
+
+from enum import StrEnum
+
+
+class Special(StrEnum):
+    BOUNCE = "bounce"  # Refused for good at RCPT.
+    FULL = "full"  # Refused for now at RCPT.
+    SLOW = "slow"  # Accepted after SLOW_SECONDS.
+    GREYLIST = "greylist"  # Refused for now at the first try, accepted at the next.
+    DROP = "drop"  # Taken, and the line closed without an answer: the sender cannot know.
+
+
+SLOW_SECONDS = 3
+
+
+def special(recipient: str) -> Special | None:
+    """Return what happens to mail for ``recipient``; None: it is simply accepted."""
+    local_part = recipient.lower().lstrip('"')
+    return next((kind for kind in Special if local_part.startswith(kind)), None)
