@@ -1,0 +1,5 @@
+"""The project: settings, Celery, URLs, navigation and dashboard. Wiring only; nobody imports it."""
+
+from brilliance.celery import app as celery_app
+
+__all__ = ["celery_app"]

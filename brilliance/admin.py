@@ -1,0 +1,96 @@
+"""The people who sign in, and their roles. Somebody who can manage people always remains."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from brilliance.roles import ROLES
+
+LAST_ADMIN = "This is the last active person who can manage people. Make somebody else an admin first."
+
+
+def admins() -> QuerySet[User]:
+    """Return the active people who can manage people."""
+    return User.objects.filter(Q(is_superuser=True) | Q(groups__name="admin"), is_active=True, is_staff=True).distinct()
+
+
+class PersonForm(UserChangeForm):  # type: ignore[misc]  # unfold has no types
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        is_admin = self.instance.is_superuser or any(group.name == "admin" for group in values.get("groups", ()))
+        if not (is_admin and values.get("is_active")) and is_last_admin(self.instance):
+            raise forms.ValidationError(LAST_ADMIN)
+        return values
+
+
+def is_last_admin(person: User | None) -> bool:
+    return person is not None and list(admins()[:2]) == [person]
+
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
+    form = PersonForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("username", "email", "roles", "is_active", "last_login")
+    list_filter = ("is_active", "groups")
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("What they may do", {"fields": ("is_active", "groups")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    readonly_fields = ("last_login", "date_joined")
+
+    @admin.display(description="roles")
+    def roles(self, person: User) -> str:
+        return ", ".join(sorted(group.name for group in person.groups.all()))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        found: QuerySet[User] = super().get_queryset(request).prefetch_related("groups")
+        return found
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        obj.is_staff = True  # Every page is for people who sign in here; what they see is their role's matter.
+        super().save_model(request, obj, form, change)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return bool(super().has_delete_permission(request, obj)) and not is_last_admin(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        if admins().exclude(pk__in=queryset).exists():
+            super().delete_queryset(request, queryset)
+        else:
+            self.message_user(request, f"Nobody was deleted. {LAST_ADMIN}", "error")
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+    """The roles. Those we made keep their names, and admin its permissions: without it nobody could mend anything."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
+        if obj is None or obj.name not in ROLES:
+            return ()
+        return ("name", "what_they_may_do") if obj.name == "admin" else ("name",)
+
+    def get_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
+        return ("name", "what_they_may_do") if obj is not None and obj.name == "admin" else ("name", "permissions")
+
+    @admin.display(description="What they may do")
+    def what_they_may_do(self, role: Group) -> str:
+        return "Everything."
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return bool(super().has_delete_permission(request, obj)) and (obj is None or obj.name not in ROLES)

@@ -1,0 +1,175 @@
+"""What the first page shows: what was sent, what waits, how full the fleet is, and what to do next.
+
+Every panel belongs to a permission and is left out, not emptied, for those who lack it.
+"""
+
+import datetime as dt
+import json
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Prefetch
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import formats, timezone
+
+from campaigns.models import Campaign
+from contacts.models import Contact
+from delivery import accounting
+from smtpservers import listing
+from smtpservers.models import QuotaPeriod, SmtpServer
+
+CHART_DAYS = 30
+FLEET_ROWS = 10
+NEARLY_FULL_PERCENT = 80
+# unfold's own draw neither stacked bars nor a legend.
+CHART_OPTIONS = {
+    "responsive": True,
+    "maintainAspectRatio": False,
+    "animation": False,
+    "scales": {
+        "x": {
+            "stacked": True,
+            "grid": {"display": False},
+            "ticks": {"color": "#6b7280", "maxTicksLimit": 10, "maxRotation": 0},
+        },
+        "y": {"stacked": True, "beginAtZero": True, "grid": {}, "ticks": {"color": "#6b7280", "precision": 0}},
+    },
+    "plugins": {"legend": {"position": "bottom", "labels": {"color": "#6b7280", "boxWidth": 12, "boxHeight": 12}}},
+}
+# unfold rounds bars so much that the next one shows behind their corners.
+BAR = {"maxBarThickness": 18, "borderRadius": 2, "borderSkipped": "start"}
+
+Person = User | AnonymousUser
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add the panels of the first page to unfold's ``context``."""
+    now = timezone.now()
+    context["title"] = "Dashboard"
+    context["steps"] = next_steps(request.user)
+    if request.user.has_perm("campaigns.view_progress"):
+        context["figures"] = figures(now)
+        context["chart"] = chart(now)
+        context["waiting"] = accounting.waiting()
+    if request.user.has_perm("smtpservers.view_fleet"):
+        context["fleet"] = fleet(now, request.user)
+        context["paused"] = paused(now)
+        # The reason names hosts and quotes answers, which are settings to people who only see the fleet.
+        context["sees_reasons"] = request.user.has_perm("smtpservers.view_smtpserver")
+    return context
+
+
+def figures(now: dt.datetime) -> list[dict[str, Any]]:
+    """Return the numbers of the top row, with what each of them counts."""
+    today = accounting.today(now, timezone.get_current_timezone())
+    return [
+        {"label": "Sent today", "value": today["accepted"], "hint": "Accepted by a server since midnight."},
+        {
+            "label": "Sent this period",
+            "value": accounting.used_this_period(now),
+            "hint": "Recipients counted in the servers’ current quota periods.",
+        },
+        {"label": "Queued", "value": today["queued"], "hint": "Waiting, on their way, or to be tried again."},
+        {
+            "label": "Failed today",
+            "value": today["failed"],
+            "hint": "Bounced, failed or unconfirmed since midnight.",
+            "is_bad": today["failed"] > 0,
+        },
+    ]
+
+
+def chart(now: dt.datetime) -> dict[str, Any]:
+    """Return the last days as Chart.js wants them, and as rows for those who read a table."""
+    zone = timezone.get_current_timezone()
+    today = now.astimezone(zone).date()
+    days = accounting.per_day(today - dt.timedelta(days=CHART_DAYS - 1), today, zone)
+    drawn = {
+        "labels": [formats.date_format(day, "j M") for day, _, _ in days],
+        "datasets": [
+            {
+                "label": "Accepted",
+                "data": [row[1] for row in days],
+                "backgroundColor": "var(--color-primary-600)",
+                **BAR,
+            },
+            {
+                "label": "Not accepted",
+                "data": [row[2] for row in days],
+                "backgroundColor": "#f59e0b",
+                **BAR,
+            },
+        ],
+    }
+    return {
+        "drawn": json.dumps(drawn),
+        "options": json.dumps(CHART_OPTIONS),
+        "rows": [row for row in reversed(days) if row[1] or row[2]],
+        "accepted": sum(row[1] for row in days),
+        "failed": sum(row[2] for row in days),
+    }
+
+
+def fleet(now: dt.datetime, user: Person) -> dict[str, Any]:
+    """Return the first servers by display order, each with the use of its current period."""
+    current = QuotaPeriod.objects.filter(starts_at__lte=now, ends_at__gt=now)
+    servers = SmtpServer.objects.prefetch_related(Prefetch("periods", current, to_attr="current"))
+    total = SmtpServer.objects.count()
+    return {
+        "rows": [_row(server, user, now) for server in servers[:FLEET_ROWS]],
+        "others": max(0, total - FLEET_ROWS),
+        "active": SmtpServer.objects.filter(~listing.paused(now), is_active=True).count(),
+        "total": total,
+    }
+
+
+def _row(server: Any, user: Person, now: dt.datetime) -> dict[str, Any]:
+    used = server.current[0].used if server.current else 0
+    quota = server.max_per_month or None  # 0 means no limit, like empty.
+    percent = min(100, round(100 * used / quota)) if quota else None
+    return {
+        "name": server.name,
+        "state": "inactive" if not server.is_active else "paused" if listing.is_paused(server, now) else "active",
+        "used": used,
+        "quota": quota,
+        "percent": percent,
+        "level": "" if percent is None or percent < NEARLY_FULL_PERCENT else "full" if percent == 100 else "nearly",
+        "link": reverse("admin:smtpservers_smtpserver_change", args=[server.pk])
+        if user.has_perm("smtpservers.view_smtpserver")
+        else "",
+    }
+
+
+def paused(now: dt.datetime) -> list[SmtpServer]:
+    """Return the servers that are switched on but were set aside by the system."""
+    return list(SmtpServer.objects.filter(listing.paused(now), is_active=True)[:FLEET_ROWS])
+
+
+def next_steps(user: Person) -> list[dict[str, str]]:
+    """Return what is missing before mail can go out, as far as this person can do something about it."""
+    steps = []
+    if user.has_perm("smtpservers.add_smtpserver") and not SmtpServer.objects.exists():
+        steps.append(
+            _step("Add the first SMTP server: it carries your mail.", "Add a server", "smtpservers_smtpserver")
+        )
+    if user.has_perm("contacts.add_contact") and not Contact.objects.exists():
+        steps.append(_step("Add people to write to, one by one or from a file.", "Add a contact", "contacts_contact"))
+    if user.has_perm("campaigns.add_campaign") and not Campaign.objects.exists():
+        steps.append(_step("Write the first campaign.", "Write a campaign", "campaigns_campaign"))
+    if not steps and user.has_perm("campaigns.queue_campaign"):
+        draft = Campaign.objects.filter(status=Campaign.Status.DRAFT).first()
+        if draft is not None:
+            link = reverse("admin:campaigns_campaign_change", args=[draft.pk])
+            steps.append(
+                {
+                    "text": f"The campaign “{draft}” is a draft. Look at it, then queue it.",
+                    "label": "Open it",
+                    "link": link,
+                }
+            )
+    return steps
+
+
+def _step(text: str, label: str, model: str) -> dict[str, str]:
+    return {"text": text, "label": label, "link": reverse(f"admin:{model}_add")}

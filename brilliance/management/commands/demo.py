@@ -1,0 +1,177 @@
+"""Starts everything on this machine: web pages, workers, beat and the sandbox mailbox."""
+
+import contextlib
+import fcntl
+import http.client
+import os
+import socket
+import sys
+import tempfile
+import time
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import OperationalError
+from django.utils import timezone
+
+from brilliance import seeding
+from brilliance.supervising import SANDBOX, Part, Stop, foreground, supervise, web, worker
+
+PATIENCE_SECONDS = 60.0  # For the parts to come up, before we say what is missing.
+
+
+class Command(BaseCommand):
+    help = "Start everything on this machine and stop it together: web pages, workers, beat, sandbox mailbox."
+    requires_system_checks = ()  # First comes what a person can put right.
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--with-parent", action="store_true", help="Stop also when the program that started this one ends."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = Stop()
+        stop.on_signals()
+        if options["with_parent"]:
+            stop.with_parent(os.getppid())
+        with foreground(stop) if options["with_parent"] else contextlib.nullcontext():
+            code = self.run(stop)
+        sys.exit(code)
+
+    def run(self, stop: Stop) -> int:
+        problem = _unwritable_folder() or _taken_port()
+        if problem:
+            return self.give_up(problem)
+        lock = _lock()
+        if lock is None:
+            return self.give_up(
+                f"Another Brilliance runs on the folder {settings.DATA_DIR}. Stop it, or choose another: DATA_DIR=…"
+            )
+        with lock:
+            self.say("Preparing the database …")
+            try:
+                call_command("migrate", verbosity=0, interactive=False)
+            except OperationalError as error:
+                return self.give_up(f"The database of DATABASE_URL cannot be used: {error}".rstrip())
+            if seeding.is_needed():
+                self.say("Making the demo: servers, readers, campaigns …")
+                seeding.seed(settings.DATA_DIR / "sign-ins.txt", timezone.now())
+            if stop.is_asked:
+                return 0
+            self.say("Starting …")
+            greeting = _Greeting(self)
+            code = supervise(_parts(), settings.BASE_DIR, stop, greeting.each_turn)
+        if stop.reason:
+            return self.give_up(stop.reason)
+        self.say("Brilliance has stopped.")
+        return code
+
+    def say(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # The terminal may be gone; that must not keep us from ending well.
+            self.stdout.write(text)
+            self.stdout.flush()
+
+    def give_up(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self.stderr.write(text)
+        return 1
+
+
+def _parts() -> list[Part]:
+    parts = [
+        web(settings.HOST, settings.PORT),
+        worker("deliver", "deliver"),
+        worker("errands", "errands", slots=2, with_beat=True),
+    ]
+    return [*parts, SANDBOX] if settings.SANDBOX_ENABLED else parts
+
+
+class _Greeting:
+    """Tells the address and the sign-ins once everything is up, or after a while what is not."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self.started = time.monotonic()
+        self.is_done = False
+
+    def each_turn(self) -> None:
+        if self.is_done:
+            return
+        answer = _readiness()
+        if answer == "":
+            self.is_done = True
+            self.command.say(_welcome())
+        elif time.monotonic() - self.started > PATIENCE_SECONDS:
+            self.is_done = True
+            self.command.say(f"Brilliance is at {settings.BASE_URL}, but not ready: {answer}")
+
+
+def _readiness() -> str:
+    """Return the empty text when ``/readyz`` says yes, else what it says."""
+    host = "127.0.0.1" if settings.HOST in ("0.0.0.0", "") else settings.HOST  # noqa: S104  # compared, not bound
+    connection = http.client.HTTPConnection(host, settings.PORT, timeout=2)
+    try:
+        connection.request("GET", "/readyz", headers={"Host": urlsplit(settings.BASE_URL).netloc})
+        response = connection.getresponse()
+        body = response.read(2000).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return f"the web pages do not answer ({error})."
+    finally:
+        connection.close()
+    return "" if response.status == 200 else body
+
+
+def _welcome() -> str:
+    path = settings.DATA_DIR / "sign-ins.txt"
+    lines = ["", f"Brilliance is ready: {settings.BASE_URL}", ""]
+    if path.exists():
+        lines += ["Sign in as", *(f"  {line}" for line in path.read_text().splitlines())]
+        lines += [f"(made on the first run and kept in {path})", ""]
+    return "\n".join([*lines, "Ctrl-C stops everything."])
+
+
+def _unwritable_folder() -> str:
+    try:
+        settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=settings.DATA_DIR):
+            return ""
+    except OSError as error:
+        return (
+            f"The folder {settings.DATA_DIR} cannot be written ({error.strerror}). Make it writable, or choose another:"
+            " DATA_DIR=…"
+        )
+
+
+def _taken_port() -> str:
+    ports = {"PORT": (settings.HOST, settings.PORT)}
+    if settings.SANDBOX_ENABLED:
+        for name in ("SANDBOX_PLAIN_PORT", "SANDBOX_STARTTLS_PORT", "SANDBOX_AUTH_PORT"):
+            ports[name] = ("127.0.0.1", getattr(settings, name))
+    with contextlib.ExitStack() as held:  # All at once: two of them may be the same.
+        for name, (host, port) in ports.items():
+            try:
+                socket.getaddrinfo(host, port)
+                # With SO_REUSEADDR, as gunicorn does it: a connection that has just ended does not count.
+                held.enter_context(socket.create_server((host, port)))
+            except socket.gaierror:
+                return f"HOST must be an address of this machine, not {host!r}."
+            except OSError as error:
+                return (
+                    f"Port {port} on {host} cannot be used ({os.strerror(error.errno or 0)}). Stop the program that"
+                    f" uses it, or choose another: {name}={port + 1}"
+                )
+    return ""
+
+
+def _lock() -> IO[str] | None:
+    """Return a file that is ours as long as it is open, or None if another process holds it."""
+    file = open(settings.DATA_DIR / "demo.lock", "w")  # noqa: SIM115  # closed by whoever holds it
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file

@@ -1,0 +1,21 @@
+"""Fills an empty Brilliance with the demo."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from brilliance import seeding
+
+
+class Command(BaseCommand):
+    help = "Fill an empty Brilliance with the demo: people who sign in, servers, readers, campaigns."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path = settings.DATA_DIR / "sign-ins.txt"
+        if not seeding.is_needed():
+            self.stdout.write("Nothing was changed: somebody can sign in already, so this is not the first start.")
+            return
+        seeding.seed(path, timezone.now())
+        self.stdout.write(f"The demo is ready. Its sign-ins are in {path}.")

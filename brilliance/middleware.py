@@ -1,0 +1,47 @@
+"""Two small middlewares: the browser's content policy, and how long a session may stay idle."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+Handler = Callable[[HttpRequest], HttpResponse]
+SEEN_EVERY_SECONDS = 60  # So that not every click writes to the database.
+
+
+def content_security_policy(get_response: Handler) -> Handler:
+    """Give every answer the site's Content-Security-Policy, unless its view set one of its own."""
+
+    def handle(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
+        return response
+
+    return handle
+
+
+def session_lifetime(get_response: Handler) -> Handler:
+    """Sign people out who were idle for ``SESSION_IDLE_SECONDS`` or signed in ``SESSION_COOKIE_AGE`` ago."""
+
+    def handle(request: HttpRequest) -> HttpResponse:
+        # The cookie is looked for first: an answer to somebody without one must not depend on a session.
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated:
+            now = timezone.now().timestamp()
+            signed_in_at = request.session.setdefault("signed_in_at", now)
+            seen_at = request.session.setdefault("seen_at", now)
+            if now - signed_in_at >= settings.SESSION_COOKIE_AGE or now - seen_at >= settings.SESSION_IDLE_SECONDS:
+                logout(request)
+                messages.info(request, "You were signed out because some time has passed. Please sign in again.")
+            elif _is_activity(request) and now - seen_at > SEEN_EVERY_SECONDS:
+                request.session["seen_at"] = now
+        return get_response(request)
+
+    return handle
+
+
+def _is_activity(request: HttpRequest) -> bool:
+    # A page that keeps itself up to date asks by script, also when nobody sits in front of it.
+    return request.method == "POST" or request.headers.get("Sec-Fetch-Dest") != "empty"

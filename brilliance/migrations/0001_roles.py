@@ -1,0 +1,27 @@
+"""Makes the roles. Denied is whatever they do not name."""
+
+from django.db import migrations
+
+from brilliance.roles import make_roles
+
+
+def forwards(apps, schema_editor):
+    make_roles(apps, schema_editor.connection.alias)
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("admin", "0003_logentry_add_action_flag_choices"),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("axes", "0010_accessattemptexpiration"),
+        ("campaigns", "0001_initial"),
+        ("contacts", "0001_initial"),
+        ("contenttypes", "0002_remove_content_type_name"),
+        ("delivery", "0001_initial"),
+        ("feedback", "0001_initial"),
+        ("sandbox", "0001_initial"),
+        ("sessions", "0001_initial"),
+        ("smtpservers", "0001_initial"),
+    ]
+
+    operations = [migrations.RunPython(forwards, migrations.RunPython.noop)]

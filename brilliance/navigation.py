@@ -1,0 +1,81 @@
+"""The sidebar: for each person only what they may open."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+
+@dataclass(frozen=True)
+class Entry:
+    title: str
+    icon: str  # A name of Material Symbols, which unfold brings along.
+    url_name: str
+    permissions: tuple[str, ...] = ()  # One of them is enough; none: everybody who may sign in.
+    room: str = ""  # The namespace of further pages of it, which have addresses outside the admin.
+
+
+GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
+    (
+        "Sending",
+        (
+            Entry("Dashboard", "dashboard", "admin:index"),
+            Entry(
+                "Campaigns",
+                "campaign",
+                "admin:campaigns_campaign_changelist",
+                ("campaigns.view_campaign", "campaigns.view_progress"),
+                room="campaigns",
+            ),
+            Entry("Outbox", "outbox", "delivery:messages", ("delivery.view_message",)),
+            Entry(
+                "SMTP servers",
+                "dns",
+                "admin:smtpservers_smtpserver_changelist",
+                ("smtpservers.view_smtpserver", "smtpservers.view_fleet"),
+            ),
+        ),
+    ),
+    (
+        "People",
+        (
+            Entry("Contacts", "person", "admin:contacts_contact_changelist", ("contacts.view_contact",)),
+            Entry("Lists", "group", "admin:contacts_contactlist_changelist", ("contacts.view_contactlist",)),
+            Entry(
+                "Imports", "upload_file", "admin:contacts_contactimport_changelist", ("contacts.view_contactimport",)
+            ),
+            Entry("Suppressions", "block", "admin:contacts_suppression_changelist", ("contacts.view_suppression",)),
+            Entry("Feedback", "feedback", "admin:feedback_feedback_changelist", ("feedback.view_feedback",)),
+        ),
+    ),
+    (
+        "System",
+        (
+            Entry("Received mail", "inbox", "admin:sandbox_sandboxmail_changelist", ("sandbox.view_sandboxmail",)),
+            Entry("Users", "manage_accounts", "admin:auth_user_changelist", ("auth.view_user",)),
+            Entry("Roles", "shield_person", "admin:auth_group_changelist", ("auth.view_group",)),
+        ),
+    ),
+)
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the groups of the sidebar in unfold's form; empty groups are left out."""
+    groups = [{"title": title, "items": _items(request, entries)} for title, entries in GROUPS]
+    return [group for group in groups if group["items"]]
+
+
+def _items(request: HttpRequest, entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    for entry in entries:
+        if entry.url_name.startswith("admin:sandbox") and not settings.SANDBOX_ENABLED:
+            continue
+        if entry.permissions and not any(request.user.has_perm(name) for name in entry.permissions):
+            continue
+        item: dict[str, Any] = {"title": entry.title, "icon": entry.icon, "link": reverse(entry.url_name)}
+        if entry.room and request.resolver_match and request.resolver_match.namespace == entry.room:
+            item["active"] = True  # Otherwise unfold compares the addresses.
+        items.append(item)
+    return items

@@ -1,0 +1,57 @@
+"""Who may do what: the four roles and their permissions. Whatever is not named here is denied."""
+
+from typing import Any
+
+from django.apps.registry import Apps
+from django.contrib.auth.management import create_permissions
+
+# ``room.*`` means every permission on that room's models.
+ROLES: dict[str, tuple[str, ...]] = {
+    "admin": ("*",),
+    "marketer": (
+        "contacts.*",
+        "campaigns.*",
+        "delivery.view_mailing",
+        "delivery.view_message",
+        "delivery.view_attempt",
+        "delivery.resend_message",
+        "feedback.view_feedback",
+        "smtpservers.view_fleet",
+        "sandbox.view_sandboxmail",
+    ),
+    # No contact data: neither recipients nor the sandbox, which shows their addresses.
+    "ops": ("smtpservers.*", "campaigns.view_progress", "campaigns.pause_campaign"),
+    "viewer": ("smtpservers.view_fleet", "campaigns.view_progress"),
+}
+
+
+def make_roles(apps: Apps, using: str) -> None:
+    """Make the groups and give each what the table names; may be repeated, and takes nothing away.
+
+    :param apps: the registry to work with: a migration's, or the live one.
+    :raises LookupError: if the table names a permission that no model has.
+    """
+    for app_config in apps.get_app_configs():
+        # Django makes permissions after the last migration; these are needed now. A migration's stand-in for an
+        # app lacks the attribute that create_permissions asks for.
+        if not hasattr(app_config, "models_module"):
+            setattr(app_config, "models_module", True)  # noqa: B010  # its type promises what it lacks
+        create_permissions(app_config, verbosity=0, using=using, apps=apps)
+    group_model = apps.get_model("auth", "Group")
+    for name, patterns in ROLES.items():
+        group, _ = group_model.objects.using(using).get_or_create(name=name)
+        for pattern in patterns:
+            group.permissions.add(*_matching(apps, using, pattern))
+
+
+def _matching(apps: Apps, using: str, pattern: str) -> list[Any]:
+    permissions = apps.get_model("auth", "Permission").objects.using(using)
+    room, _, codename = pattern.partition(".")
+    if room != "*":
+        permissions = permissions.filter(content_type__app_label=room)
+        if codename != "*":
+            permissions = permissions.filter(codename=codename)
+    found = list(permissions.all())
+    if not found:
+        raise LookupError(f"no model has the permission {pattern}, which a role asks for")
+    return found

@@ -1,0 +1,337 @@
+"""Every setting of Brilliance, read from the environment; README lists them in one table.
+
+The defaults are the embedded set-up: SQLite, a broker made of files, everything written below
+``DATA_DIR``. ``DATABASE_URL`` and ``BROKER_URL`` alone move it to PostgreSQL and Redis.
+"""
+
+import zoneinfo
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+from brilliance.keys import check_encryption_keys, key_from_environment_or_file
+from brilliance.logs import is_no_probe
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class _Environment(environ.Env):  # type: ignore[misc]  # it has no types
+    def int(self, name: str, default: int) -> int:
+        try:
+            return int(super().int(name, default=default))
+        except ValueError:
+            raise ImproperlyConfigured(f"{name} must be a whole number, not {self.str(name)!r}.") from None
+
+
+def _must_be(what: str, name: str, value: object, is_so: bool) -> None:
+    if not is_so:
+        raise ImproperlyConfigured(f"{name} must be {what}, not {value!r}.")
+
+
+env = _Environment()
+
+# --- where things are -----------------------------------------------------------------------
+
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+HOST = env.str("HOST", default="127.0.0.1")
+PORT = env.int("PORT", default=8000)
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+_must_be("DEBUG, INFO, WARNING or ERROR", "LOG_LEVEL", LOG_LEVEL, LOG_LEVEL in ("DEBUG", "INFO", "WARNING", "ERROR"))
+DEBUG = env.bool("DEBUG", default=False)
+
+# Links in mail are made from this and never from a request's Host header.
+BASE_URL = env.str("BASE_URL", default=f"http://localhost:{PORT}").rstrip("/")
+_base = urlsplit(BASE_URL)
+if _base.scheme not in ("http", "https") or not _base.hostname:
+    raise ImproperlyConfigured(f"BASE_URL must be an http or https address, not {BASE_URL!r}.")
+IS_HTTPS = _base.scheme == "https"
+IS_LOOPBACK = _base.hostname in ("localhost", "127.0.0.1", "::1")
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+if not ALLOWED_HOSTS:
+    ALLOWED_HOSTS = [_base.hostname, "localhost", "127.0.0.1", "[::1]"] if IS_LOOPBACK else [_base.hostname]
+
+# --- who we are -----------------------------------------------------------------------------
+
+ORGANISATION_NAME = env.str("ORGANISATION_NAME", default="Brilliance")
+POSTAL_ADDRESS = env.str("POSTAL_ADDRESS", default="")
+FEEDBACK_SENDER_ID = env.str("FEEDBACK_SENDER_ID", default="brilliance")
+if not 5 <= len(FEEDBACK_SENDER_ID) <= 15:
+    raise ImproperlyConfigured("FEEDBACK_SENDER_ID must have 5 to 15 characters: Gmail ignores others.")
+
+# --- keys -----------------------------------------------------------------------------------
+
+SECRET_KEY = key_from_environment_or_file(env.str("SECRET_KEY", default=""), DATA_DIR, "secret_key")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+# The first key encrypts, all of them decrypt: a rotation puts the new key in front.
+FIELD_ENCRYPTION_KEYS = [
+    key.strip()
+    for key in key_from_environment_or_file(
+        env.str("FIELD_ENCRYPTION_KEYS", default=""), DATA_DIR, "field_encryption_key"
+    ).split(",")
+]
+check_encryption_keys(FIELD_ENCRYPTION_KEYS)
+# Signs the tokens in mail. Links live for years, so old keys stay behind the first one.
+TOKEN_KEYS = [
+    key.strip()
+    for key in key_from_environment_or_file(env.str("TOKEN_KEYS", default=""), DATA_DIR, "token_key").split(",")
+]
+
+# --- parts ----------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "brilliance",
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "unfold.contrib.simple_history",
+    "crispy_forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "simple_history",
+    "axes",
+    "contacts",
+    "smtpservers",
+    "delivery",
+    "campaigns",
+    "feedback",
+    "sandbox",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "brilliance.middleware.content_security_policy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "brilliance.middleware.session_lifetime",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "brilliance.urls"
+WSGI_APPLICATION = "brilliance.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+CRISPY_TEMPLATE_PACK = "unfold_crispy"
+CRISPY_ALLOWED_TEMPLATE_PACKS = ["unfold_crispy"]
+
+# --- database -------------------------------------------------------------------------------
+
+DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'brilliance.sqlite3'}")
+DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+if not DATABASES["default"].get("ENGINE"):
+    raise ImproperlyConfigured("DATABASE_URL must be like postgres://user:password@host:5432/name.")
+IS_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
+if IS_SQLITE:
+    # A file also in tests: the sender works in threads and processes of its own.
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 30,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=30000;",
+    }
+else:
+    DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+# --- the worker -----------------------------------------------------------------------------
+
+CELERY_BROKER_URL = BROKER_URL = env.str("BROKER_URL", default="brilliance-fs://localhost")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_DEFAULT_QUEUE = "errands"
+CELERY_TASK_ROUTES = {"delivery.tasks.deliver": {"queue": "deliver"}}
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}
+if BROKER_URL.startswith("brilliance-fs:"):
+    import brilliance.fsbroker  # noqa: F401  # registers the transport's name
+
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"folder": str(DATA_DIR / "broker"), "polling_interval": 0.2}
+    CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # It would need to speak to all workers at once.
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # Keeps no file: what is due stands in the database.
+CELERY_BEAT_SCHEDULE = {
+    "dispatch": {
+        "task": "delivery.tasks.dispatch",
+        "schedule": 2.0,
+        "options": {"expires": 10, "queue": "errands"},
+    },
+    "start-due-campaigns": {
+        "task": "campaigns.tasks.start_due_campaigns",
+        "schedule": 2.0,
+        "options": {"expires": 10, "queue": "errands"},
+    },
+    "sweep-imports": {
+        "task": "contacts.tasks.sweep_imports",
+        "schedule": 10.0,
+        "options": {"expires": 30, "queue": "errands"},
+    },
+}
+
+# How long a drain task sends before it gives the worker's slot back, in seconds.
+DRAIN_SECONDS = env.int("DRAIN_SECONDS", default=30)
+# A worker that is silent for this long has lost its lanes, in seconds.
+LEASE_SECONDS = env.int("LEASE_SECONDS", default=30)
+# The name servers asked about recipients' domains; empty: the machine's own.
+DNS_RESOLVERS = env.list("DNS_RESOLVERS", default=[])
+# Whether servers in private networks and on this machine are refused, as where strangers may add servers.
+FORBID_PRIVATE_HOSTS = env.bool("FORBID_PRIVATE_HOSTS", default=False)
+# The least wait for the answer to a message's final dot, in seconds (RFC 5321 section 4.5.3.2.6).
+FINAL_ANSWER_SECONDS = env.int("FINAL_ANSWER_SECONDS", default=600)
+
+# --- the demo's mailbox ---------------------------------------------------------------------
+
+SANDBOX_ENABLED = env.bool("SANDBOX_ENABLED", default=IS_LOOPBACK)
+SANDBOX_PLAIN_PORT = env.int("SANDBOX_PLAIN_PORT", default=2525)
+SANDBOX_STARTTLS_PORT = env.int("SANDBOX_STARTTLS_PORT", default=2587)
+SANDBOX_AUTH_PORT = env.int("SANDBOX_AUTH_PORT", default=2526)
+for _name in ("PORT", "SANDBOX_PLAIN_PORT", "SANDBOX_STARTTLS_PORT", "SANDBOX_AUTH_PORT"):
+    _must_be("a port from 1 to 65535", _name, globals()[_name], 1 <= globals()[_name] <= 65535)
+
+# --- signing in -----------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = 0.25  # Hours. Long enough against guessing, short enough for whoever mistyped.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # Nobody can lock another person out from elsewhere.
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ACCESS_FAILURE_LOG = True
+AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+AXES_ENABLE_ADMIN = False  # Its tables hold addresses of visitors, and nothing in them needs a decision.
+
+SESSION_COOKIE_AGE = 12 * 3600  # Absolute life of a session in seconds.
+SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=2 * 3600)
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+if IS_HTTPS:
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    CSRF_COOKIE_NAME = "__Host-csrftoken"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+
+# --- the browser ----------------------------------------------------------------------------
+
+SECURE_SSL_REDIRECT = IS_HTTPS
+# A redirect would break one-click unsubscribe (RFC 8058 section 3.1) and the probes of a load balancer.
+SECURE_REDIRECT_EXEMPT = [r"^u/", r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"  # For old browsers; others follow frame-ancestors, by which previews of mail may be framed.
+if env.bool("TRUST_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+# unfold's Alpine evaluates expressions, hence 'unsafe-eval'; its widgets style by attribute.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+)
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
+
+# --- language, time, files ------------------------------------------------------------------
+
+USE_I18N = True
+FORMAT_MODULE_PATH = ["brilliance.formats"]
+USE_TZ = True
+LANGUAGES = [
+    ("en", "English"),
+    ("de", "Deutsch"),
+    ("fr", "Français"),
+    ("es", "Español"),
+    ("pt", "Português"),
+    ("nl", "Nederlands"),
+    ("it", "Italiano"),
+    ("ja", "日本語"),
+]
+LANGUAGE_CODE = env.str("SITE_LANGUAGE", default="en")
+_must_be("en, de, fr, es, pt, nl, it or ja", "SITE_LANGUAGE", LANGUAGE_CODE, LANGUAGE_CODE in dict(LANGUAGES))
+TIME_ZONE = env.str("SITE_TIME_ZONE", default="UTC")
+_must_be("a time zone such as Europe/Berlin", "SITE_TIME_ZONE", TIME_ZONE, TIME_ZONE in zoneinfo.available_timezones())
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"()": "brilliance.logs.OneLineFormatter", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
+    },
+    "filters": {"no probes": {"()": "django.utils.log.CallbackFilter", "callback": is_no_probe}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # The database tells what was done; a line for every hint would bury what matters.
+    "loggers": {
+        **{name: {"level": "WARNING"} for name in ("celery", "kombu", "axes.apps")},
+        "django.request": {"filters": ["no probes"]},
+    },
+}
+
+# --- the admin's looks ----------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": "Brilliance",
+    "SITE_HEADER": "Brilliance",
+    "SITE_SUBHEADER": "Control room of outgoing mail",
+    "SITE_SYMBOL": "mail",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("brilliance/favicon.svg")}
+    ],
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SITE_URL": None,
+    "DASHBOARD_CALLBACK": "brilliance.dashboard.dashboard",
+    "STYLES": [lambda request: static("brilliance/brilliance.css")],
+    "SCRIPTS": [lambda request: static("brilliance/brilliance.js")],
+    "SIDEBAR": {
+        "show_all_applications": False,
+        "navigation": "brilliance.navigation.navigation",
+    },
+}

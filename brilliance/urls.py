@@ -1,0 +1,17 @@
+"""The addresses of the site."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from brilliance.health import healthz, readyz
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("campaigns/", include("campaigns.urls")),
+    path("delivery/", include("delivery.urls")),
+    path("u/", include("feedback.urls")),
+    path("healthz", healthz),
+    path("readyz", readyz),
+]

@@ -1,0 +1,55 @@
+// Keeps the progress page true: asks for the figures every two seconds until nothing moves any more.
+"use strict";
+
+const SECONDS = 2;
+const SECONDS_BETWEEN_NEWS = 10; // A screen reader should tell the progress, not recite it.
+
+const root = document.getElementById("campaign-progress");
+const figures = document.getElementById("campaign-figures");
+const actions = document.getElementById("campaign-actions");
+const news = document.getElementById("campaign-news");
+const lost = document.getElementById("campaign-lost");
+let toldAt = 0;
+
+function status() {
+  return actions.querySelector("[data-status]").dataset.status;
+}
+
+function show(progress) {
+  lost.hidden = true;
+  figures.innerHTML = progress.figures;
+  const before = status();
+  const fresh = document.createElement("div");
+  fresh.innerHTML = progress.actions;
+  const after = fresh.querySelector("[data-status]").dataset.status;
+  const isBusy = actions.contains(document.activeElement) || actions.querySelector("details[open]");
+  // Nothing is pulled from under somebody's fingers unless the buttons have changed their meaning.
+  if (before !== after || (!isBusy && actions.innerText !== fresh.innerText)) {
+    actions.replaceChildren(...fresh.childNodes);
+  }
+  if (before !== after || !progress.is_live || Date.now() - toldAt > SECONDS_BETWEEN_NEWS * 1000) {
+    news.textContent = progress.summary;
+    toldAt = Date.now();
+  }
+}
+
+async function ask() {
+  try {
+    const response = await fetch(root.dataset.url, { headers: { Accept: "application/json" } });
+    if (response.redirected || response.status === 403) {
+      lost.textContent = "You are signed out. Load the page again to sign in.";
+      lost.hidden = false;
+      return;
+    }
+    if (!response.ok) throw new Error(response.statusText);
+    const progress = await response.json();
+    show(progress);
+    if (!progress.is_live) return;
+  } catch {
+    lost.textContent = "The figures could not be refreshed. Trying again.";
+    lost.hidden = false;
+  }
+  setTimeout(ask, SECONDS * 1000);
+}
+
+if (root && root.dataset.live === "yes") setTimeout(ask, SECONDS * 1000);

@@ -1,0 +1,31 @@
+// Small help while the form of a server is filled in. Everything is checked again when it is saved.
+"use strict";
+
+document.addEventListener("DOMContentLoaded", () => {
+  // The first wrong field of the open tab may be below the fold.
+  const isVisible = (field) => !field.closest("[hidden]");
+  [...document.querySelectorAll("[aria-invalid=true]")].find(isVisible)?.focus();
+
+  // "Turn it on", beside an error about a switch.
+  for (const button of document.querySelectorAll("[data-turn-on]")) {
+    button.addEventListener("click", () => {
+      const target = document.getElementById(button.dataset.turnOn);
+      target.checked = true;
+      target.focus();
+      target.dispatchEvent(new Event("change", { bubbles: true }));
+      button.closest(".errorlist").remove();
+    });
+  }
+
+  // An address that is entered for the first time is meant to be used.
+  for (const input of document.querySelectorAll("[data-turns-on]")) {
+    if (input.value) continue;
+    input.addEventListener(
+      "input",
+      () => {
+        document.getElementById(input.dataset.turnsOn).checked = true;
+      },
+      { once: true },
+    );
+  }
+});
