@@ -1,0 +1,95 @@
+"""Takes the pictures of the README from a demo of its own: ``.venv/bin/python -m docs.take_screenshots``.
+
+Needs Chromium and the packages of requirements-dev.txt.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.demo import Demo
+
+PICTURES = Path(__file__).with_name("pictures")
+MOST_BYTES = 300_000
+READER = "reader479@example.org"
+
+
+def main() -> None:
+    """Do the main job once, and take a picture at each station."""
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+        demo = Demo(Path(folder) / "var")
+        try:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            page = browser.new_page(viewport={"width": 1440, "height": 900}, locale="en-GB", reduced_motion="reduce")
+            page.goto(demo.url)
+            page.get_by_label("Username").fill("admin")
+            page.get_by_label("Password").fill(demo.password("admin"))
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()
+            take_pictures(page)
+            browser.close()
+        finally:
+            demo.stop()
+
+
+def take_pictures(page: Page) -> None:
+    open_from_sidebar(page, "SMTP servers")
+    page.get_by_role("row", name=re.compile("Business plan")).get_by_role("link", name="Send test").click()
+    page.get_by_role("button", name="Send test").click()
+    expect(page.get_by_role("heading", name="The server took the message.")).to_be_visible()
+    take(page, "send-test", height=1300)
+
+    open_from_sidebar(page, "Campaigns")
+    page.get_by_role("link", name="November newsletter").click()
+    page.get_by_role("button", name="Preview and test").click()
+    take(page, "preview")
+    page.go_back()
+    page.get_by_role("button", name="Queue now").click()
+    expect(page.locator(".campaign-summary")).to_contain_text("Finished.", timeout=120_000)
+    page.reload()  # Without the message that it was queued.
+    take(page, "progress")
+
+    open_from_sidebar(page, "SMTP servers")
+    take(page, "servers", height=500)
+    page.get_by_role("link", name="Business plan", exact=True).click()
+    page.get_by_role("tab", name="Miscellaneous").click()
+    take(page, "server")
+
+    open_from_sidebar(page, "Received mail")
+    page.get_by_placeholder("Recipient or subject").fill(READER)
+    page.keyboard.press("Enter")
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)
+    page.locator("#result_list tbody a").first.click()
+    page.locator("#headers").scroll_into_view_if_needed()
+    take(page, "mail", height=1300)
+
+    open_from_sidebar(page, "Dashboard")
+    expect(page.locator("canvas")).to_be_visible()
+    take(page, "dashboard")
+
+
+def open_from_sidebar(page: Page, name: str) -> None:
+    page.locator("#nav-sidebar").get_by_role("link", name=name).click()
+
+
+def take(page: Page, name: str, height: int = 900) -> None:
+    """Save what the window shows, 1440 pixels wide."""
+    page.set_viewport_size({"width": 1440, "height": height})
+    page.mouse.move(0, 0)
+    page.wait_for_load_state("networkidle")
+    page.evaluate("document.fonts.ready")
+    path = PICTURES / f"{name}.png"
+    page.screenshot(path=path, animations="disabled", caret="hide")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    if path.stat().st_size > MOST_BYTES:
+        raise SystemExit(f"{path} is larger than {MOST_BYTES:,} bytes; show less of the page.")
+    print(f"{path.name}: {path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Writes docs/fields.md, the reference of a server's fields: ``.venv/bin/python -m docs.write_fields``.
+
+Labels, help texts, defaults and limits are the form's own; only where an effect is seen is told here.
+"""
+
+import html
+import os
+from pathlib import Path
+from typing import Any
+
+import django
+from django import forms
+
+PAGE = Path(__file__).with_name("fields.md")
+
+INTRODUCTION = """# The fields of an SMTP server
+
+Written by `python -m docs.write_fields` from the form itself; a test keeps it true.
+
+*Effect* says where a field is seen: on the connection, in the envelope (MAIL FROM and RCPT TO), in the headers or
+the parts of a message, or on a page. There are four classes of mail: campaigns, tests (the same message, with an
+unsubscribe link that does nothing), single messages such as receipts, and notices to the people who look after the
+servers. Unless it says otherwise, a field acts on all four. A value whose switch is off is stored and does nothing.
+"""
+
+EFFECTS = {
+    "name": "Pages, reports and notices. In no header.",
+    "preset": "Proposes values for other fields, names what the provider forbids, and knows the fixed user name that"
+    " goes with an API key.",
+    "host": "Connection: every address of that name is tried, and it is the name that the certificate must have.",
+    "port": "Connection: 465, 2465, 8465 and 443 are encrypted from the first byte, all others by STARTTLS.",
+    "timeout_seconds": "Connection: a server that is silent for longer has failed, and the message is tried again or"
+    " by another server. After the final dot it is never tried again, because it may have arrived.",
+    "username": "Connection: AUTH, by the best mechanism that the server offers. Filled, and no AUTH offered: nothing"
+    " is sent.",
+    "password": "Connection: the secret of AUTH. In no page, history, log or transcript.",
+    "mail_from": "Header `From`; envelope sender where no return path is used.",
+    "mail_to": "Page: the recipient that Send test proposes. Envelope: the recipient of notices. Never of campaigns.",
+    "mail_to_unknown": "Envelope: the recipient of redirected single messages, which then have the header"
+    " `X-Original-To` and name the intended recipient in their first line; and of one digest for each campaign.",
+    "mail_cc": "Header `Cc`, and a transaction of its own for each address, with an unsubscribe link that does"
+    " nothing. Not for notices; a campaign and a test can go without.",
+    "mail_bcc": "Envelope: a transaction of its own for each address; no header names it. Not for"
+    " notices; a campaign and a test can go without.",
+    "is_active": "Choice of the server. Transactions that have begun are finished.",
+    "use_tls": "Connection: on, TLS 1.2 or newer with a verified certificate, or nothing is sent. Off, the password is"
+    " still never sent unencrypted, but to this machine or a private network.",
+    "handles_email_validation": "On, only the form of an address is looked at. Off, DNS is asked for its domain (MX,"
+    " else A or AAAA), and addresses that cannot work are not handed over.",
+    "trusted_certificate": "Connection: vouches for the server's certificate beside the public authorities; the"
+    " name is still verified.",
+    "notes": "Pages: found by the search of the list; each version is in the history.",
+    "domain_name": "Connection: the name in EHLO. Headers: the right side of `Message-ID`, the domain of `List-Id`.",
+    "api_key": "Connection: the secret of AUTH where there is no password.",
+    "language": "Footer, unsubscribe page, tests and notices; notices also have the header `Content-Language`. What"
+    " you write yourself is not translated.",
+    "max_per_month": "Choice of the server: at the limit it gets nothing more until the period ends. Notices at 80, 95"
+    " and 100 %.",
+    "month_start_day": "The first day of each period, from midnight. A changed day recounts the present period from"
+    " what was sent; it does not begin at zero.",
+    "time_zone": "Whose midnight the period begins and ends at.",
+    "max_connections": "Connection: how many all workers together hold.",
+    "messages_per_connection": "Connection: QUIT after that many messages.",
+    "display_order": "Order of lists, and of the servers that are tried.",
+    "unsubscribe_url": "Header `List-Unsubscribe` and the visible link. A page of your own is asked whether it takes"
+    " one click, and `List-Unsubscribe-Post` is only there if it does. A template without {token} gets one appended.",
+    "use_unsubscribe_link": "Headers `List-Unsubscribe` and `List-Unsubscribe-Post`, and one visible link in each"
+    " part. Campaigns, tests, and single messages marked as commercial.",
+    "precedence": "Header `Precedence`, and with it `X-Auto-Response-Suppress` for Exchange.",
+    "use_precedence": "Adds or leaves out both headers. Campaigns and tests.",
+    "return_path": "Envelope sender. Never a header: the last server writes `Return-Path` itself.",
+    "use_return_path": "Whether the envelope sender is the return path or the address of From.",
+    "use_verp": "Envelope sender: its local part gets a signed tag.",
+    "spam_address": "Headers `CFBL-Address`, `CFBL-Feedback-ID` and `X-Complaints-To`. Not for notices.",
+    "use_spam_address": "Adds or leaves out exactly these three headers.",
+    "abuse_address": "Headers `X-Report-Abuse` and `X-Abuse-Reports-To`, not for notices; and a line on the"
+    " unsubscribe page and in notices.",
+    "use_abuse_address": "Adds or leaves out exactly these two headers, and the lines.",
+    "unknown_first_name": "Value of `{{ first_name }}`. Never in `To`, never stored. A default in the tag wins.",
+    "unknown_last_name": "Value of `{{ last_name }}`. A `{{ full_name }}` with one real part has no stand-in.",
+    "utm_source": "`utm_source` on the links of campaigns, tests, and single messages marked as commercial; never on"
+    " links to unsubscribe. A link's own value stays.",
+    "utm_medium": "`utm_medium` on the same links.",
+    "utm_campaign": "`utm_campaign` on the same links.",
+    "utm_term": "`utm_term`, where its switch is on.",
+    "utm_content": "`utm_content`, where its switch is on.",
+    "always_utm_term": "Whether the server's term is on links, or only a campaign's or a link's own.",
+    "always_utm_content": "Whether the server's content is on links, or only a campaign's or a link's own.",
+}
+# What is accepted, where neither the range nor the choices of the form say it.
+ACCEPTS = {
+    "host": "a host name, an IPv4 or an IPv6 address; not link-local ones",
+    "username": "any letters of one line; with a password or an API key",
+    "domain_name": "a domain of your own with at least one dot",
+    "time_zone": "a name of the time zone database, such as Europe/Berlin",
+    "unsubscribe_url": "an https or mailto address; the tokens {token}, {email}, {campaign} and {list}",
+    "precedence": "one word of letters, digits and hyphens",
+    "trusted_certificate": "certificates in PEM form, without private keys",
+    "notes": "text",
+    **dict.fromkeys(("password", "api_key"), "any letters of one line"),
+    **dict.fromkeys(("mail_from", "mail_to", "mail_to_unknown"), "one mailbox: an address, or a name and an address"),
+    **dict.fromkeys(("mail_cc", "mail_bcc"), "at most 10 mailboxes, by commas or lines apart"),
+    "return_path": "one address",
+    **dict.fromkeys(("spam_address", "abuse_address"), "one address, plain letters before the @"),
+    **dict.fromkeys(("name",), "text of one line that no other server has"),
+    **dict.fromkeys(("unknown_first_name", "unknown_last_name"), "text of one line without merge tags"),
+    **dict.fromkeys(
+        ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
+        "text of one line; the merge tags {{campaign.slug}}, {{campaign.id}}, {{server.domain}} and {{date}}",
+    ),
+}
+DEFAULTS = {"time_zone": "the site's", "display_order": "after all others"}  # Found when a server is added.
+
+
+def page() -> str:
+    """Return the page, made of the form."""
+    from smtpservers.forms import ServerForm, field_help, title_of
+    from smtpservers.models import SECRETS
+
+    form = ServerForm()
+    head, *_, tabs = form.helper.layout.fields
+    lines = [INTRODUCTION]
+    for title, rows in (("Above the tabs", [head]), *((f"Tab {tab.name}", tab.fields) for tab in tabs.fields)):
+        lines.append(f"## {title}\n")
+        for name in (pointer.name for row in rows for pointer in getattr(row, "get_field_names", list)()):
+            field = form.fields[name]
+            help_text = field_help(name) if name in SECRETS else str(field.help_text)
+            lines += [
+                f"### {title_of(str(field.label))}\n",
+                f"{_plain(help_text)}\n",
+                f"- Accepts: {_plain(_accepts(name, field))}. Default: {_default(name, field, form.instance)}.",
+                f"- Effect: {EFFECTS[name]}\n",
+            ]
+    return "\n".join(lines)
+
+
+def _accepts(name: str, field: Any) -> str:
+    if isinstance(field, forms.BooleanField):
+        return "on or off"
+    if isinstance(field, forms.ChoiceField):
+        return "one of " + ", ".join(str(label) for value, label in field.choices if value)
+    if isinstance(field, forms.IntegerField):
+        words = f"a whole number from {field.widget.attrs['min']:,} to {field.widget.attrs['max']:,}"
+    else:
+        words = f"{ACCEPTS[name]}; at most {field.max_length:,} characters"
+    return words if field.required else f"{words}; or nothing"
+
+
+def _default(name: str, field: Any, empty: Any) -> str:
+    if name in DEFAULTS:
+        return DEFAULTS[name]
+    default = getattr(empty, name)
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return f"{default or 'empty'}" if default or not field.required else "none, it must be entered"
+
+
+def _plain(text: str) -> str:
+    """Return HTML as Markdown that shows the same letters."""
+    return html.unescape(text).replace("<", "\\<").strip()
+
+
+def main() -> None:
+    """Write the page."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
+    django.setup()
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"{PAGE.name}: {len(EFFECTS)} fields")
+
+
+if __name__ == "__main__":
+    main()
