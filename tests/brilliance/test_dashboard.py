@@ -1,0 +1,159 @@
+"""The first page: each person sees the panels of their role, and what to do next."""
+
+import datetime as dt
+import re
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Page
+
+from brilliance.roles import ROLES
+from campaigns.models import Campaign
+from contacts.models import Contact
+from delivery.models import Mailing
+from smtpservers.models import QuotaPeriod, SmtpServer
+from tests.browser import sideways_scroll, sign_in
+
+
+def person(role: str) -> User:
+    user = User.objects.create_user(role or "nobody", is_staff=True)
+    user.groups.add(*Group.objects.filter(name=role))
+    return user
+
+
+def dashboard(role: str) -> str:
+    client = Client()
+    client.force_login(person(role), "django.contrib.auth.backends.ModelBackend")
+    return client.get("/admin/").content.decode()
+
+
+def server(name: str, used: int = 0, **fields: object) -> SmtpServer:
+    made = SmtpServer.objects.create(name=name, host="relay.example.com", mail_from="a@example.com", **fields)
+    now = timezone.now()
+    day = dt.timedelta(days=1)
+    QuotaPeriod.objects.create(server=made, starts_at=now - day, ends_at=now + day, quota=made.max_per_month, used=used)
+    return made
+
+
+@pytest.mark.parametrize("role", ["admin", *list(ROLES)[1:]])
+def test_every_role_sees_figures_and_the_fleet(db: None, role: str) -> None:
+    server("Small", used=96, max_per_month=120)
+
+    page = dashboard(role)
+
+    for words in ("Sent today", "Sent this period", "Queued", "Failed today", "Quota of the fleet", "96 of 120"):
+        assert words in page
+    assert "relay.example.com" not in page
+
+
+def test_without_a_role_there_is_nothing_to_see(db: None) -> None:
+    server("Small")
+
+    page = dashboard("")
+
+    assert "Small" not in page
+    assert "Sent today" not in page
+    assert "Ask an administrator for one." in page
+
+
+def test_next_steps_are_those_the_person_can_take(db: None) -> None:
+    assert "Add the first SMTP server" in dashboard("ops")
+    marketer = dashboard("marketer")
+    assert "Add people to write to" in marketer
+    assert "Write the first campaign" in marketer
+    assert "Add the first SMTP server" not in marketer
+    assert "dash-note" not in dashboard("viewer")
+
+
+def test_a_draft_is_the_next_step_once_everything_is_there(db: None) -> None:
+    server("Small")
+    Contact.objects.create(email="ann@example.com")
+    Campaign.objects.create(name="Spring", subject="Spring")
+
+    assert "The campaign “Spring” is a draft. Look at it, then queue it." in dashboard("marketer")
+
+
+def test_paused_servers_and_waiting_mailings_are_named_with_their_reasons(db: None) -> None:
+    server("Tired", paused_reason="It refused the password.")
+    Mailing.objects.create(
+        stream="campaign", name="Summer", subject="Summer", waiting_reason="Every server has sent its quota."
+    )
+
+    page = " ".join(dashboard("ops").split())
+
+    assert "<strong>Tired</strong> is paused: It refused the password. It stays so until somebody" in page
+    assert "<strong>Summer</strong> waits: Every server has sent its quota." in page
+
+
+@pytest.mark.parametrize("role", ["viewer", "marketer"])
+def test_why_a_server_is_paused_is_no_matter_of_those_who_see_only_its_name(db: None, role: str) -> None:
+    server("Tired", paused_reason="No answer from relay.example.com port 587 for ann@example.com")
+
+    page = " ".join(dashboard(role).split())
+
+    assert "<strong>Tired</strong> is paused. It stays so until somebody edits or resumes it." in page
+    assert "relay.example.com" not in page
+    assert "ann@example.com" not in page
+
+
+def test_a_pause_that_is_over_is_not_shown_any_more(db: None) -> None:
+    server("Rested", paused_reason="Slow down.", paused_until=timezone.now() - dt.timedelta(seconds=1))
+
+    page = dashboard("ops")
+
+    assert "is paused" not in page
+    assert "paused</" not in page
+
+
+def test_a_thousand_servers_cost_no_more_queries_than_three(db: None, django_assert_max_num_queries: object) -> None:
+    for number in range(30):
+        server(f"Server {number}")
+    client = Client()
+    client.force_login(person("admin"), "django.contrib.auth.backends.ModelBackend")
+
+    with django_assert_max_num_queries(30):  # type: ignore[operator]
+        page = client.get("/admin/").content.decode()
+
+    assert "And 20 more" in page
+
+
+@pytest.mark.parametrize(
+    ("role", "seen", "hidden"),
+    [
+        ("admin", ["Campaigns", "SMTP servers", "Contacts", "Received mail", "Users", "Roles"], []),
+        ("marketer", ["Campaigns", "SMTP servers", "Contacts", "Received mail"], ["Users", "Roles"]),
+        ("ops", ["Campaigns", "SMTP servers"], ["Contacts", "Lists", "Received mail", "Users"]),
+        ("viewer", ["Campaigns", "SMTP servers"], ["Contacts", "Lists", "Received mail", "Users"]),
+    ],
+)
+def test_the_sidebar_offers_only_what_opens(db: None, role: str, seen: list[str], hidden: list[str]) -> None:
+    sidebar = dashboard(role).partition('id="nav-sidebar-apps"')[2].partition("</nav>")[0]
+
+    assert [name for name in seen if f"<span>{name}</span>" in sidebar] == seen
+    assert [name for name in hidden if f"<span>{name}</span>" in sidebar] == []
+
+
+def test_the_sidebar_marks_the_campaigns_on_all_their_pages(db: None) -> None:
+    campaign = Campaign.objects.create(name="Winter", subject="Snow", text="Snow.")
+    client = Client()
+    client.force_login(person("marketer"), "django.contrib.auth.backends.ModelBackend")
+
+    for address in ("/admin/campaigns/campaign/", f"/campaigns/{campaign.pk}/", f"/campaigns/{campaign.pk}/preview/"):
+        sidebar = client.get(address).content.decode().partition('id="nav-sidebar-apps"')[2]
+        marked = re.findall(r'<a href="([^"]+)" class="[^"]* active"', sidebar)
+        assert marked == ["/admin/campaigns/campaign/"], address
+
+
+@pytest.mark.browser
+def test_it_fits_a_telephone_and_draws_its_chart(live_server: object, page: Page) -> None:
+    server("Small", used=96, max_per_month=120)
+    sign_in(page, person("admin"))
+
+    page.goto("/admin/")
+    assert page.title().strip() == "Dashboard | Brilliance"
+    assert page.get_by_role("progressbar", name="Small: 80 percent used").is_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+
+    assert sideways_scroll(page) == 0

@@ -1,0 +1,291 @@
+"""Every address of the site with every role: nothing is open that is not listed here as open."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission, User
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+
+from brilliance.roles import ROLES, make_roles
+from campaigns.models import Campaign
+from contacts.models import Contact, ContactImport, ContactList, Subscription, Suppression
+from delivery import queueing, tokens
+from delivery.models import Message
+from feedback.models import Feedback
+from sandbox.models import SandboxMail
+from smtpservers.models import SmtpServer
+
+# Who may come in: a(dmin), m(arketer), o(ps), v(iewer), and - for somebody without a role who is signed in, and
+# ? for everybody. An address that is missing here fails the test.
+EVERYBODY, SIGNED_IN, FLEET, PEOPLE, SERVERS, NOBODY = "?-amov", "-amov", "amov", "am", "ao", ""
+EXPECTED = {
+    "": SIGNED_IN,
+    "admin/": SIGNED_IN,
+    "admin/search/": SIGNED_IN,
+    "admin/login/": EVERYBODY,
+    "admin/logout/": SIGNED_IN,
+    "admin/password_change/": SIGNED_IN,
+    "admin/password_change/done/": SIGNED_IN,
+    "admin/autocomplete/": NOBODY,  # Without the field it is asked for.
+    "admin/jsi18n/": SIGNED_IN,
+    "admin/r/<path:content_type_id>/<path:object_id>/": NOBODY,
+    "admin/^(?P<app_label>auth|contacts|smtpservers|campaigns|feedback|sandbox)/$": "a",
+    "admin/(?P<url>.*)$": NOBODY,
+    "admin/auth/user/<id>/password/": "a",
+    "admin/contacts/contactimport/<int:import_id>/progress.json": PEOPLE,
+    "admin/contacts/contactimport/<int:import_id>/refused.csv": PEOPLE,
+    "admin/contacts/contact/import/": PEOPLE,
+    "admin/contacts/contact/export/": PEOPLE,
+    "admin/smtpservers/smtpserver/^([^/]+)/history/([^/]+)/$": NOBODY,
+    "admin/smtpservers/smtpserver/<path:object_id>/send_test_page/": SERVERS,
+    "admin/sandbox/sandboxmail/<int:mail_id>/html/": PEOPLE,
+    "admin/sandbox/sandboxmail/<int:mail_id>/raw/": PEOPLE,
+    "admin/sandbox/sandboxmail/<int:mail_id>/download/": PEOPLE,
+    "admin/sandbox/sandboxmail/delete_all/": "a",
+    "campaigns/<int:campaign_id>/": FLEET,
+    "campaigns/<int:campaign_id>/progress.json": FLEET,
+    "campaigns/<int:campaign_id>/queue/": PEOPLE,
+    "campaigns/<int:campaign_id>/pause/": "amo",
+    "campaigns/<int:campaign_id>/resume/": "amo",
+    "campaigns/<int:campaign_id>/cancel/": PEOPLE,
+    "campaigns/<int:campaign_id>/retry/": PEOPLE,
+    "campaigns/<int:campaign_id>/duplicate/": PEOPLE,
+    "campaigns/<int:campaign_id>/preview/": PEOPLE,
+    "campaigns/<int:campaign_id>/preview/html/": PEOPLE,
+    "campaigns/<int:campaign_id>/test/": PEOPLE,
+    "campaigns/<int:campaign_id>/recipients/": PEOPLE,
+    "campaigns/recipients/<int:message_id>/": PEOPLE,
+    "campaigns/recipients/<int:message_id>/resend/": PEOPLE,
+    "delivery/servers/<int:server_id>/test/": SERVERS,
+    "delivery/messages/": PEOPLE,
+    "u/<str:token>": EVERYBODY,
+    "healthz": EVERYBODY,
+    "readyz": EVERYBODY,
+}
+# The admin's own pages of each model: list, add, change, history, delete.
+ADMIN_PAGES = {
+    "auth/user": ("a", "a", "a", "a", "a"),
+    "auth/group": ("a", "a", "a", "a", NOBODY),  # It is one of ours.
+    "contacts/contact": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
+    "contacts/contactlist": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
+    "contacts/contactimport": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, NOBODY),
+    "contacts/suppression": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
+    "smtpservers/smtpserver": (FLEET, SERVERS, SERVERS, SERVERS, SERVERS),
+    "campaigns/campaign": (FLEET, PEOPLE, PEOPLE, PEOPLE, NOBODY),  # It is being sent.
+    "feedback/feedback": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
+    "sandbox/sandboxmail": (PEOPLE, NOBODY, PEOPLE, PEOPLE, "a"),
+}
+for _model, (_list, _add, _change, _history, _delete) in ADMIN_PAGES.items():
+    EXPECTED |= {
+        f"admin/{_model}/": _list,
+        f"admin/{_model}/add/": _add,
+        f"admin/{_model}/<path:object_id>/change/": _change,
+        f"admin/{_model}/<path:object_id>/": _change,
+        f"admin/{_model}/<path:object_id>/history/": _history,
+        f"admin/{_model}/<path:object_id>/delete/": _delete,
+    }
+
+
+@pytest.fixture
+def things(db: None) -> dict[str, Any]:
+    """One of everything, so that a page that exists is never refused for want of an object."""
+    now = timezone.now()
+    server = SmtpServer.objects.create(
+        name="One", host="relay.example.com", mail_from="a@example.com", notes="secret notes"
+    )
+    contact = Contact.objects.create(email="ann@example.com")
+    people = ContactList.objects.create(name="People")
+    Subscription.objects.create(contact=contact, list=people)
+    mailing = queueing.open_mailing(
+        stream="campaign", name="News", subject="News", html="<p>News</p>", text="", lists=[people]
+    )
+    queueing.snapshot(mailing.pk, now)
+    message = Message.objects.get(mailing=mailing)
+    campaign = Campaign.objects.create(
+        name="News", subject="News", html="<p>News</p>", mailing=mailing, status=Campaign.Status.SENDING
+    )
+    return {
+        "auth/user": User.objects.create_user("somebody"),
+        "auth/group": Group.objects.get(name="viewer"),
+        "contacts/contact": contact,
+        "contacts/contactlist": people,
+        "contacts/contactimport": ContactImport.objects.create(file_name="a.csv", stored_name="a"),
+        "contacts/suppression": Suppression.objects.create(email="bob@example.com"),
+        "smtpservers/smtpserver": server,
+        "campaigns/campaign": campaign,
+        "feedback/feedback": Feedback.objects.create(
+            kind="unsubscribe", channel="page", message=message, email="ann@example.com"
+        ),
+        "sandbox/sandboxmail": SandboxMail.objects.create(listener="plain", rcpt_to="ann@example.com", content=b""),
+        "message_id": message,
+        "campaign_id": campaign,
+        "server_id": server,
+    }
+
+
+def addresses(patterns: Any, prefix: str = "") -> Iterator[str]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from addresses(pattern.url_patterns, prefix + str(pattern.pattern))
+        else:
+            assert isinstance(pattern, URLPattern)
+            yield prefix + str(pattern.pattern)
+
+
+def filled(address: str, things: dict[str, Any]) -> str:
+    """Return the address as a person would open it: with the keys of things that exist."""
+    thing = things.get("/".join(address.split("/")[1:3]))
+
+    def value(match: re.Match[str]) -> str:
+        if match["name"] == "token":
+            return tokens.unsubscribe_url(things["message_id"].pk).rpartition("/")[2]
+        found = things.get(match["name"], thing)
+        return str(found.pk) if found is not None else "1"
+
+    address = re.sub(
+        r"<(?:\w+:)?(?P<name>\w+)>", value, address.replace("(?P<app_label>auth|", "auth").split("contacts|")[0]
+    )
+    if "([^/]+)" in address:  # Of the history: which server, which version.
+        server = things["smtpservers/smtpserver"]
+        for key in (server.pk, server.history.first().pk):
+            address = address.replace("([^/]+)", str(key), 1)
+    return "/" + address.replace("^", "").replace("(?P1.*)", "nothing").replace("$", "")
+
+
+def is_let_in(client: Client, address: str) -> bool:
+    """Whether the address answers with a page, after all its redirects, and not with a refusal or the sign-in."""
+    response = client.get(address, follow=True)
+    if response.status_code == 405:
+        response = client.post(address, follow=True)
+    was_sent_to_sign_in = any("/login/" in url for url, _ in response.redirect_chain)
+    assert response.status_code < 500 or address == "/readyz"
+    return response.status_code not in (403, 404) and not was_sent_to_sign_in
+
+
+@pytest.fixture
+def cookies(db: None) -> dict[str, Any]:
+    """The cookies of one person of each role, of one without a role, and of nobody."""
+    found = {"?": Client().cookies}
+    for name in ("-", *ROLES):
+        user = User.objects.create_user(f"walker-{name}", is_staff=True)
+        user.groups.add(*Group.objects.filter(name=name))
+        client = Client()
+        client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+        found[name[0]] = client.cookies
+    return found
+
+
+def test_every_address_lets_in_whom_it_should_and_nobody_else(
+    things: dict[str, Any], cookies: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("CRITICAL", logger="django.request")  # Hundreds of refusals, as it should be.
+    found: dict[str, str] = {}
+    for address in addresses(get_resolver().url_patterns):
+        found[address] = ""
+        for letter, cookie in cookies.items():
+            client = Client()
+            client.cookies.update(cookie)
+            with transaction.atomic():
+                found[address] += letter if is_let_in(client, filled(address, things)) else ""
+                transaction.set_rollback(True)
+
+    assert found == EXPECTED
+
+
+def test_making_the_roles_again_changes_nothing(db: None) -> None:
+    def granted() -> dict[str, set[str]]:
+        return {
+            group.name: {f"{p.content_type.app_label}.{p.codename}" for p in group.permissions.all()}
+            for group in Group.objects.prefetch_related("permissions__content_type")
+        }
+
+    before = granted()
+
+    make_roles(apps, "default")
+
+    assert granted() == before
+    assert set(before) == set(ROLES)
+    assert len(before["admin"]) == Permission.objects.count()
+
+
+def test_ops_and_viewers_hold_no_permission_on_contact_data(db: None) -> None:
+    for name in ("ops", "viewer"):
+        rooms = set(Group.objects.get(name=name).permissions.values_list("content_type__app_label", flat=True))
+
+        assert rooms <= {"smtpservers", "campaigns"}
+
+
+def test_viewers_and_marketers_see_names_and_quotas_of_servers_and_nothing_else(
+    things: dict[str, Any], cookies: dict[str, Any]
+) -> None:
+    for letter in "mv":
+        client = Client()
+        client.cookies.update(cookies[letter])
+
+        page = client.get("/admin/smtpservers/smtpserver/").content.decode()
+
+        assert "One" in page
+        for hidden in (things["server_id"].host, "a@example.com", "secret notes"):
+            assert hidden not in page
+
+
+@pytest.mark.parametrize("role", ["ops", "viewer"])
+def test_progress_shows_no_address_to_those_who_may_not_see_people(
+    things: dict[str, Any], cookies: dict[str, Any], role: str
+) -> None:
+    client = Client()
+    client.cookies.update(cookies[role[0]])
+
+    for address in ("/admin/", "/admin/campaigns/campaign/", f"/campaigns/{things['campaign_id'].pk}/"):
+        page = client.get(address, follow=True)
+
+        assert page.status_code == 200
+        assert "ann@example.com" not in page.content.decode()
+
+
+def test_the_last_admin_can_be_neither_demoted_nor_deleted(db: None) -> None:
+    admin = User.objects.create_user("only", is_staff=True)
+    admin.groups.add(Group.objects.get(name="admin"))
+    client = Client()
+    client.force_login(admin, "django.contrib.auth.backends.ModelBackend")
+
+    answer = client.post(f"/admin/auth/user/{admin.pk}/change/", {"username": "only", "is_active": "on"})
+
+    assert "last active person who can manage people" in answer.content.decode()
+    assert client.post(f"/admin/auth/user/{admin.pk}/delete/", {"post": "yes"}).status_code == 403
+    client.post("/admin/auth/user/", {"action": "delete_selected", "_selected_action": admin.pk, "post": "yes"})
+    assert User.objects.filter(username="only", groups__name="admin", is_active=True).exists()
+
+
+def test_the_roles_can_be_neither_deleted_nor_renamed_and_admin_loses_nothing(db: None) -> None:
+    boss = User.objects.create_user("boss", is_staff=True)
+    role = Group.objects.get(name="admin")
+    boss.groups.add(role)
+    client = Client()
+    client.force_login(boss, "django.contrib.auth.backends.ModelBackend")
+    viewer = Group.objects.get(name="viewer")
+
+    client.post(f"/admin/auth/group/{role.pk}/change/", {"name": "other", "permissions": []})
+    client.post(f"/admin/auth/group/{viewer.pk}/change/", {"name": "other", "permissions": []})
+    for group in (role, viewer):
+        assert client.post(f"/admin/auth/group/{group.pk}/delete/", {"post": "yes"}).status_code == 403
+        chosen = {"action": "delete_selected", "_selected_action": group.pk, "post": "yes"}
+        client.post("/admin/auth/group/", chosen)
+
+    assert set(Group.objects.values_list("name", flat=True)) == set(ROLES)
+    assert Group.objects.get(name="admin").permissions.count() == Permission.objects.count()
+    assert viewer.permissions.count() == 0  # Of the others that is a decision.
+    assert client.get("/admin/auth/group/add/").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("turn", ["first", "after every table was emptied"])
+def test_the_roles_are_there(turn: str) -> None:
+    assert set(Group.objects.values_list("name", flat=True)) == set(ROLES)
+    assert Group.objects.get(name="viewer").permissions.count() == 2

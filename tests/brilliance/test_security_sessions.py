@@ -1,0 +1,154 @@
+"""Signing in, staying signed in, and the end of it."""
+
+import datetime as dt
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Group, User
+from django.contrib.sessions.models import Session
+from django.test import Client
+from django.utils import timezone
+
+PASSWORD = "correct horse battery"
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+@pytest.fixture
+def admin(db: None) -> User:
+    user = User.objects.create_user("ann", password=PASSWORD, is_staff=True)
+    user.groups.add(Group.objects.get(name="admin"))
+    return user
+
+
+@pytest.fixture
+def client(admin: User) -> Client:
+    client = Client()
+    client.force_login(admin, BACKEND)
+    client.get("/admin/")
+    return client
+
+
+def age(client: Client, **seconds: float) -> None:
+    """Move instants of the client's session into the past."""
+    session = client.session
+    for name, value in seconds.items():
+        session[name] = timezone.now().timestamp() - value
+    session.save()
+
+
+def is_signed_in(client: Client, **headers: str) -> bool:
+    return client.get("/admin/password_change/", headers=headers).status_code == 200
+
+
+def test_an_idle_session_ends_and_says_so(client: Client) -> None:
+    age(client, seen_at=settings.SESSION_IDLE_SECONDS - 60)
+    assert is_signed_in(client)
+
+    age(client, seen_at=settings.SESSION_IDLE_SECONDS + 1)
+
+    assert not is_signed_in(client)
+    assert "You were signed out because some time has passed." in client.get("/admin/login/").content.decode()
+
+
+def test_no_session_lives_longer_than_its_absolute_life_however_busy(client: Client) -> None:
+    age(client, signed_in_at=settings.SESSION_COOKIE_AGE + 1, seen_at=0)
+
+    assert not is_signed_in(client)
+
+
+def test_a_page_that_refreshes_itself_does_not_keep_a_session_alive(client: Client) -> None:
+    age(client, seen_at=300)
+
+    client.get("/admin/", headers={"Sec-Fetch-Dest": "empty"})
+    idle_after_script = timezone.now().timestamp() - client.session["seen_at"]
+    client.get("/admin/", headers={"Sec-Fetch-Dest": "document"})
+    idle_after_click = timezone.now().timestamp() - client.session["seen_at"]
+
+    assert idle_after_script >= 300
+    assert idle_after_click < 60
+
+
+def test_signing_in_changes_the_session_key(admin: User) -> None:
+    client = Client()
+    client.get("/admin/login/")
+    session = client.session
+    session["before"] = 1
+    session.save()
+    before = session.session_key
+
+    client.post("/admin/login/", {"username": "ann", "password": PASSWORD, "next": "/admin/"})
+
+    assert client.session.session_key != before
+    assert not Session.objects.filter(session_key=before).exists()
+
+
+def test_a_changed_password_ends_the_other_sessions(client: Client, admin: User) -> None:
+    admin.set_password("another long passphrase")
+    admin.save()
+
+    assert not is_signed_in(client)
+
+
+def test_a_role_taken_away_counts_from_the_next_click(client: Client, admin: User) -> None:
+    assert client.get("/admin/auth/user/").status_code == 200
+
+    admin.groups.clear()
+
+    assert client.get("/admin/auth/user/").status_code == 403
+
+
+def test_a_person_switched_off_is_signed_out(client: Client, admin: User) -> None:
+    User.objects.filter(pk=admin.pk).update(is_active=False)
+
+    assert not is_signed_in(client)
+
+
+def test_guessing_is_stopped_for_that_name_from_that_address_alone(admin: User) -> None:
+    def sign_in(password: str, address: str = "192.0.2.1") -> int:
+        form = {"username": "ann", "password": password, "next": "/admin/"}
+        return Client().post("/admin/login/", form, REMOTE_ADDR=address).status_code
+
+    answers = [sign_in(f"guess {number}") for number in range(settings.AXES_FAILURE_LIMIT)]
+
+    assert answers == [200] * (settings.AXES_FAILURE_LIMIT - 1) + [429]
+    assert sign_in(PASSWORD) == 429  # Also the right one, or the answer would tell.
+    assert sign_in(PASSWORD, "198.51.100.7") == 302  # The person it belongs to is not locked out.
+
+
+def test_the_lock_out_page_says_what_to_do(admin: User) -> None:
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        answer = Client().post("/admin/login/", {"username": "ann", "password": "guess"})
+
+    assert "Wait 15 minutes, then try again." in answer.content.decode()
+    assert dt.timedelta(hours=settings.AXES_COOLOFF_TIME) == dt.timedelta(minutes=15)
+
+
+def test_an_unknown_name_and_a_wrong_password_get_the_same_answer(admin: User) -> None:
+    def answer(name: str) -> str:
+        page = Client().post(
+            "/admin/login/", {"username": name, "password": "wrong"}, REMOTE_ADDR=f"192.0.2.{len(name)}"
+        )
+        return page.content.decode().replace(name, "").partition('id="login-form"')[0]
+
+    assert answer("ann") == answer("nobody")
+
+
+@pytest.mark.parametrize("password", ["short", "password1234", "123456789012345", "ann-ann-ann-1"])
+def test_weak_passwords_are_refused(client: Client, password: str) -> None:
+    form = {"username": "ann-ann-ann", "password1": password, "password2": password, "usable_password": "true"}
+    client.post("/admin/auth/user/add/", form)
+
+    assert not User.objects.filter(username="ann-ann-ann").exists()
+
+
+def test_passwords_are_stored_with_argon2(admin: User) -> None:
+    assert admin.password.startswith("argon2$argon2id$")
+
+
+def test_a_new_person_can_sign_in_and_may_do_nothing_yet(client: Client) -> None:
+    form = {"username": "bob", "password1": PASSWORD, "password2": PASSWORD, "usable_password": "true"}
+    client.post("/admin/auth/user/add/", form)
+    bob = Client()
+    bob.post("/admin/login/", {"username": "bob", "password": PASSWORD, "next": "/admin/"})
+
+    assert "Your account has no role yet." in bob.get("/admin/").content.decode()

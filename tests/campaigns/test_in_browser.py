@@ -1,0 +1,112 @@
+"""The campaign's pages in a real browser: they keep themselves true, fit a phone, and run nothing of a mail."""
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+
+from campaigns.models import Campaign
+from contacts.models import Contact
+from delivery.models import Mailing, Message
+from smtpservers.models import SmtpServer
+from tests.browser import sideways_scroll, sign_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def visitor(live_server, people: dict[str, User], server: SmtpServer, page: Page) -> Page:
+    sign_in(page, people["marketer"])
+    return page
+
+
+def begin(campaign: Campaign) -> None:
+    """As the worker would."""
+    from campaigns import queueing
+
+    assert queueing.start_due_campaigns(Campaign.objects.get(pk=campaign.pk).starts_at) == 1
+
+
+def test_a_campaign_is_queued_followed_paused_and_finished_without_reloading(visitor: Page, campaign: Campaign) -> None:
+    visitor.goto(f"/admin/campaigns/campaign/{campaign.pk}/change/")
+    visitor.get_by_label("Name").fill("Winter sale at last")
+    visitor.get_by_role("button", name="Queue now").click()
+
+    expect(visitor).to_have_title("Winter sale at last | Brilliance")
+    expect(visitor.get_by_text("The worker is about to start.")).to_be_visible()
+    begin(campaign)
+    expect(visitor.get_by_text("0 of 3 are done.").first).to_be_visible()
+    Message.objects.filter(email="ann@example.com").update(status="accepted")
+    expect(visitor.locator(".campaign-summary")).to_have_text("1 of 3 are done.")
+    expect(visitor.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "33")
+
+    visitor.get_by_role("button", name="Pause").click()
+    expect(visitor.locator(".campaign-summary")).to_have_text("Paused. 1 of 3 are done.")
+    visitor.get_by_role("button", name="Resume").click()
+    expect(visitor.get_by_role("button", name="Pause")).to_be_visible()
+
+    Message.objects.update(status="accepted")
+    Campaign.objects.update(status="finished")
+    expect(visitor.get_by_role("status")).to_have_text("Finished. All 3 are accounted for.")
+    expect(visitor.get_by_role("button", name="Pause")).to_have_count(0)
+
+
+def test_cancelling_asks_first_and_works_by_keyboard(visitor: Page, campaign: Campaign) -> None:
+    Campaign.objects.update(status="scheduled")
+    visitor.goto(f"/campaigns/{campaign.pk}/")
+
+    visitor.get_by_text("Cancel…").focus()
+    visitor.keyboard.press("Enter")
+    expect(visitor.get_by_text("This cannot be undone.")).to_be_visible()
+    visitor.keyboard.press("Tab")
+    visitor.keyboard.press("Enter")
+
+    expect(visitor.get_by_text("Cancelled. What had not left never will.").first).to_be_visible()
+    assert Campaign.objects.get().status == "cancelled"
+
+
+def test_the_preview_switches_views_and_a_script_in_the_mail_is_dead(
+    visitor: Page, campaign: Campaign, page_problems: list[str]
+) -> None:
+    Campaign.objects.update(
+        html='<h1>Hi {{ first_name }}</h1><script>parent.document.title = "taken"; document.body.append("ran")</script>'
+    )
+    visitor.goto(f"/campaigns/{campaign.pk}/preview/")
+
+    frame = visitor.frame_locator(".campaign-frame iframe")
+    expect(frame.get_by_role("heading")).to_have_text("Hi Ann")
+    expect(frame.get_by_text("ran")).to_have_count(0)
+    expect(visitor).to_have_title("Preview of Winter sale | Brilliance")
+    assert any("sandboxed" in problem for problem in page_problems)
+    page_problems.clear()  # Chromium tells that it blocked the script: that was the point.
+
+    visitor.get_by_role("button", name="Phone").click()
+    assert visitor.locator(".campaign-frame iframe").bounding_box()["width"] == 390
+    visitor.get_by_role("button", name="Text").click()
+    expect(visitor.locator(".campaign-frame pre")).to_be_visible()
+    expect(visitor.locator(".campaign-frame iframe")).to_be_hidden()
+    expect(visitor.get_by_role("button", name="Text")).to_have_attribute("aria-pressed", "true")
+
+
+def test_no_page_scrolls_sideways_on_a_phone(visitor: Page, campaign: Campaign, server: SmtpServer) -> None:
+    Contact.objects.filter(email="ann@example.com").update(email="a" * 60 + "@" + "b" * 60 + ".example.com")
+    mailing = Mailing.objects.create(stream="campaign", name="x" * 100, subject="y" * 200)
+    message = Message.objects.create(
+        mailing=mailing,
+        email="a" * 60 + "@" + "b" * 60 + ".example.com",
+        email_key="a",
+        status="bounced",
+        reason="550 " + "z" * 300,
+        server=server,
+        message_id=f"<{'m' * 120}@example.com>",
+    )
+    Campaign.objects.update(
+        status="sending", mailing=mailing, subject="s" * 200, html=f"<p style='width:900px'>{'w' * 300}</p>"
+    )
+    visitor.set_viewport_size({"width": 390, "height": 844})
+
+    pages = ("", "preview/", "recipients/")
+    for path in (*(f"/campaigns/{campaign.pk}/{name}" for name in pages), f"/campaigns/recipients/{message.pk}/"):
+        visitor.goto(path)
+        assert sideways_scroll(visitor) == 0, path
+    visitor.goto("/admin/campaigns/campaign/add/")
+    assert sideways_scroll(visitor) == 0

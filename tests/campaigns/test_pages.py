@@ -1,0 +1,495 @@
+"""The pages of a campaign: who may open and press what, what they show, and what they keep to themselves."""
+
+import datetime as dt
+import json
+import re
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from campaigns import queueing
+from campaigns.models import Campaign
+from campaigns.reporting import EXPLANATIONS, LATE_OUTCOMES, ORDER, without_addresses
+from contacts.models import Contact, ContactList
+from delivery.models import Attempt, Mailing, Message
+from smtpservers.models import SmtpServer
+from tests.campaigns.conftest import client_of
+
+pytestmark = pytest.mark.django_db
+NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
+PAGES = {
+    "progress": {"admin", "marketer", "ops", "viewer"},
+    "progress_json": {"admin", "marketer", "ops", "viewer"},
+    "preview": {"admin", "marketer"},
+    "preview_html": {"admin", "marketer"},
+    "recipients": {"admin", "marketer"},
+}
+BUTTONS = {
+    "queue": {"admin", "marketer"},
+    "pause": {"admin", "marketer", "ops"},
+    "resume": {"admin", "marketer", "ops"},
+    "cancel": {"admin", "marketer"},
+    "retry": {"admin", "marketer"},
+    "duplicate": {"admin", "marketer"},
+}
+
+
+@pytest.fixture
+def sent(campaign: Campaign, people: dict[str, User], server: SmtpServer) -> Campaign:
+    """A campaign on its way: Ann accepted, Bea bounced with her address in the answer, Cleo still queued."""
+    assert queueing.queue_campaign(campaign.pk, people["marketer"], NOW) == []
+    queueing.start_due_campaigns(NOW)
+    campaign.refresh_from_db()
+    ann, bea, _ = Message.objects.order_by("pk")
+    Message.objects.filter(pk=ann.pk).update(status="accepted", server=server, attempt_count=1)
+    reply = "550 5.1.1 <bea@example.com> Bea is no user <script>alert(2)</script>"
+    Message.objects.filter(pk=bea.pk).update(status="bounced", server=server, reason=reply, attempt_count=1)
+    for message, outcome, code in ((ann, "accepted", 250), (bea, "bounced", 550)):
+        Attempt.objects.create(
+            message=message,
+            number=1,
+            server=server,
+            server_name="Alpha",
+            lane_token="00000000-0000-0000-0000-000000000000",
+            choice="Alpha is first in the display order.",
+            started_at=NOW,
+            finished_at=NOW,
+            outcome=outcome,
+            stage="RCPT" if code == 550 else "DOT",
+            code=code,
+            reply=reply if code == 550 else "2.0.0 queued",
+            envelope_from="news@example.com",
+            header_from="Shop <news@example.com>",
+        )
+    return campaign
+
+
+def text_of(page: bytes) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page.decode()).split())
+
+
+# --- who may --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_opens_for_its_roles_alone(sent: Campaign, people: dict[str, User], name: str) -> None:
+    url = reverse(f"campaigns:{name}", args=[sent.pk])
+
+    opened = {role for role, user in people.items() if client_of(user).get(url).status_code == 200}
+
+    assert opened == PAGES[name]
+    stranger = Client().get(url)
+    assert stranger.status_code == 302
+    assert stranger["Location"].startswith("/admin/login/")
+
+
+@pytest.mark.parametrize("name", BUTTONS)
+def test_a_button_works_for_its_roles_by_post_alone(sent: Campaign, people: dict[str, User], name: str) -> None:
+    url = reverse(f"campaigns:{name}", args=[sent.pk])
+
+    assert client_of(people["admin"]).get(url).status_code == 405
+    pressed = {role for role, user in people.items() if client_of(user).post(url).status_code == 302}
+
+    assert pressed == BUTTONS[name]
+    assert Client().post(url)["Location"].startswith("/admin/login/")
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(people["admin"], backend="django.contrib.auth.backends.ModelBackend")
+    assert strict.post(url).status_code == 403
+
+
+def test_recipients_and_resending_are_for_those_who_may_see_people(sent: Campaign, people: dict[str, User]) -> None:
+    message = Message.objects.first()
+    assert message is not None
+    page, button = (reverse(f"campaigns:{name}", args=[message.pk]) for name in ("recipient", "resend"))
+
+    for role, user in people.items():
+        may = role in ("admin", "marketer")
+        assert client_of(user).get(page).status_code == (200 if may else 403)
+        assert client_of(user).post(button).status_code == (302 if may else 403)
+
+
+def test_ops_and_viewer_see_the_list_and_no_content(campaign: Campaign, people: dict[str, User]) -> None:
+    for role in ("ops", "viewer"):
+        client = client_of(people[role])
+        assert client.get("/admin/campaigns/campaign/").status_code == 200
+        assert client.get(f"/admin/campaigns/campaign/{campaign.pk}/change/").status_code == 403
+        assert client.get("/admin/campaigns/campaign/add/").status_code == 403
+
+
+# --- the form -------------------------------------------------------------------------------
+
+FORM = {"name": "Spring", "subject": "Hi", "text": "Flowers.", "is_tagged": "on"}
+
+
+def test_a_draft_is_written_saved_and_queued_with_one_click(
+    marketer: Client, news: ContactList, django_capture_on_commit_callbacks
+) -> None:
+    added = marketer.post("/admin/campaigns/campaign/add/", {**FORM, "lists": [news.pk]}, follow=True)
+    draft = Campaign.objects.get(name="Spring")
+    page = marketer.get(f"/admin/campaigns/campaign/{draft.pk}/change/")
+
+    with django_capture_on_commit_callbacks() as on_commit:
+        queued = marketer.post(
+            f"/admin/campaigns/campaign/{draft.pk}/change/",
+            {**FORM, "subject": "Changed", "lists": [news.pk], "_queue": ""},
+            follow=True,
+        )
+
+    assert "was saved" in added.content.decode()
+    assert "Ready to send to 3 people" in page.content.decode()
+    draft.refresh_from_db()
+    assert (draft.status, draft.subject) == ("scheduled", "Changed")  # What was typed was saved first.
+    assert "It starts within seconds." in queued.content.decode()
+    assert len(on_commit) == 1  # The worker is told once the database has it.
+    assert LogEntry.objects.filter(object_id=draft.pk, change_message="Queued.").exists()
+
+
+def test_a_draft_that_cannot_be_queued_says_why_and_stays(marketer: Client, news: ContactList) -> None:
+    marketer.post("/admin/campaigns/campaign/add/", FORM)
+    draft = Campaign.objects.get()
+    url = f"/admin/campaigns/campaign/{draft.pk}/change/"
+
+    page = marketer.post(url, {**FORM, "_queue": ""}, follow=True)
+
+    assert Campaign.objects.get().status == "draft"
+    assert "The campaign has no list. Choose at least one." in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("subject", "{{ first_name", ""),
+        ("text", "{% if %}", ""),
+        ("mail_from", "nobody", ""),
+        ("reply_to", "a@example.com, b@@example.com", ""),
+        ("utm_source", "a\x07b", "This must be one line without control characters."),
+    ],
+)
+def test_a_wrong_field_is_marked_and_nothing_is_saved(
+    marketer: Client, news: ContactList, field: str, value: str, sentence: str
+) -> None:
+    page = marketer.post("/admin/campaigns/campaign/add/", {**FORM, field: value})
+
+    assert page.status_code == 200
+    assert page.context["adminform"].form.errors[field][0].endswith(".")
+    assert sentence in page.context["adminform"].form.errors[field][0]
+    assert not Campaign.objects.exists()
+
+
+def test_what_is_queued_cannot_be_edited_or_deleted(sent: Campaign, marketer: Client) -> None:
+    url = f"/admin/campaigns/campaign/{sent.pk}/"
+
+    page = marketer.get(f"{url}change/")
+    edit = marketer.post(f"{url}change/", {**FORM, "lists": []})
+    delete = marketer.post(f"{url}delete/", {"post": "yes"})
+
+    assert "What was queued cannot be changed any more." in page.content.decode()
+    assert (edit.status_code, delete.status_code) == (403, 403)
+    sent.refresh_from_db()
+    assert (sent.name, sent.status) == ("Winter sale", "sending")
+
+
+@pytest.mark.parametrize("status", ["draft", "finished", "cancelled"])
+def test_what_is_at_rest_can_be_deleted_and_its_messages_stay(sent: Campaign, marketer: Client, status: str) -> None:
+    Campaign.objects.update(status=status)
+
+    response = marketer.post(f"/admin/campaigns/campaign/{sent.pk}/delete/", {"post": "yes"})
+
+    assert response.status_code == 302
+    assert not Campaign.objects.exists()
+    assert Message.objects.count() == 3
+
+
+def test_an_edit_that_was_open_while_the_campaign_was_queued_does_not_undo_it(
+    campaign: Campaign, marketer: Client, people: dict[str, User], monkeypatch
+) -> None:
+    from campaigns.admin import CampaignAdmin
+
+    real = CampaignAdmin.save_model
+
+    def queued_meanwhile(self, request, obj, form, change):
+        assert queueing.queue_campaign(obj.pk, people["marketer"], NOW) == []
+        real(self, request, obj, form, change)
+
+    monkeypatch.setattr(CampaignAdmin, "save_model", queued_meanwhile)
+    response = marketer.post(f"/admin/campaigns/campaign/{campaign.pk}/change/", FORM)
+
+    assert response.status_code == 403
+    campaign.refresh_from_db()
+    assert campaign.name == "Winter sale"
+
+
+def test_the_list_takes_as_many_queries_for_ten_as_for_one(
+    sent: Campaign, marketer: Client, django_assert_num_queries
+) -> None:
+    def queries() -> int:
+        from django.db import connection
+        from django.test.utils import CaptureQueriesContext
+
+        with CaptureQueriesContext(connection) as captured:
+            assert marketer.get("/admin/campaigns/campaign/").status_code == 200
+        return len(captured)
+
+    queries()
+    few = queries()
+    for number in range(10):
+        Campaign.objects.create(name=f"C{number}", subject="x", text="x")
+
+    assert queries() == few
+    page = text_of(marketer.get("/admin/campaigns/campaign/").content)
+    assert "Winter sale sending 3 1" in page
+
+
+# --- progress -------------------------------------------------------------------------------
+
+
+def test_the_progress_counts_everybody_and_names_servers_and_reasons(sent: Campaign, marketer: Client) -> None:
+    Mailing.objects.update(waiting_reason="Alpha has used its quota.", waiting_until=NOW + dt.timedelta(days=1))
+
+    answer = marketer.get(reverse("campaigns:progress_json", args=[sent.pk]))
+
+    progress = json.loads(answer.content)
+    assert answer["Cache-Control"] == "no-store"
+    assert progress["is_live"] is True
+    assert progress["summary"] == "2 of 3 are done."
+    figures = text_of(progress["figures"].encode())
+    assert "66 %" in figures
+    for status in ("Accepted", "Bounced", "Queued"):
+        assert status in figures
+    assert "Alpha 2 tried 1" in figures
+    assert "Waiting. Alpha has used its quota. It goes on by itself on 1 December 2026 at 12:00 UTC." in figures
+    assert "550 5.1.1" in figures
+    assert "bea@example.com" in figures
+    assert "<script>" not in progress["figures"]
+    assert "Pause" in progress["actions"]
+
+
+@pytest.mark.parametrize("role", ["ops", "viewer"])
+def test_who_may_not_see_recipients_sees_no_address_and_no_answer(
+    sent: Campaign, people: dict[str, User], role: str
+) -> None:
+    client = client_of(people[role])
+
+    page = client.get(reverse("campaigns:progress", args=[sent.pk])).content.decode()
+    json_page = client.get(reverse("campaigns:progress_json", args=[sent.pk])).content.decode()
+
+    for text in (page, json_page):
+        assert "550 5.1.1" in text
+        assert "bea" not in text.lower()
+        assert "/recipients/" not in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("550 5.1.1 <ann@example.com> no such user", "550 5.1.1"),
+        ("421-4.7.0 Ann, try later", "421-4.7.0"),
+        ("554 Ann is away", "554"),
+        ("ann.o'hara@example.com is no address", "… is no address"),
+        ('The address "ann b"@example.com has no server.', "The address … has no server."),
+        ("Unsubscribed.", "Unsubscribed."),
+        ("5501 things", "5501 things"),
+    ],
+)
+def test_reasons_without_addresses(reason: str, shown: str) -> None:
+    assert without_addresses(reason) == shown
+
+
+@pytest.mark.parametrize(
+    ("status", "is_live"),
+    [
+        ("draft", False),
+        ("scheduled", True),
+        ("sending", True),
+        ("paused", True),
+        ("finished", False),
+        ("cancelled", False),
+    ],
+)
+def test_the_page_refreshes_itself_while_something_may_change(
+    sent: Campaign, marketer: Client, status: str, is_live: bool
+) -> None:
+    Campaign.objects.update(status=status)
+
+    page = marketer.get(reverse("campaigns:progress", args=[sent.pk])).content.decode()
+
+    assert f'data-live="{"yes" if is_live else "no"}"' in page
+
+
+def test_every_status_has_an_explanation_and_those_who_left_are_counted() -> None:
+    assert set(EXPLANATIONS) == set(ORDER) == set(Message.Status)
+    assert "Unsubscribed" in LATE_OUTCOMES
+
+
+def test_a_campaign_without_mailing_has_a_page(campaign: Campaign, marketer: Client) -> None:
+    page = text_of(marketer.get(reverse("campaigns:progress", args=[campaign.pk])).content)
+
+    assert "This is a draft. Nothing has been sent." in page
+    assert "There are no recipients yet." in text_of(
+        marketer.get(reverse("campaigns:recipients", args=[campaign.pk])).content
+    )
+
+
+def test_a_campaign_that_is_not_there_is_404(marketer: Client) -> None:
+    assert marketer.get(reverse("campaigns:progress", args=[999])).status_code == 404
+    assert marketer.post(reverse("campaigns:pause", args=[999])).status_code == 404
+
+
+# --- recipients -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", {"ann", "bea", "cleo"}),
+        ("?status=bounced", {"bea"}),
+        ("?status=nonsense", {"ann", "bea", "cleo"}),
+        ("?q=CLEO", {"cleo"}),
+        ("?q=nobody", set()),
+        ("?server=0", set()),
+        ("?server=99999999999999999999", set()),  # Fits into no column.
+        ("?server=x&page=99", {"ann", "bea", "cleo"}),
+    ],
+)
+def test_recipients_are_filtered(sent: Campaign, marketer: Client, query: str, found: set[str]) -> None:
+    page = marketer.get(reverse("campaigns:recipients", args=[sent.pk]) + query).content.decode()
+
+    assert {name for name in ("ann", "bea", "cleo") if f"{name}@example.com</a>" in page} == found
+
+
+def test_recipients_come_in_pages(sent: Campaign, marketer: Client, monkeypatch) -> None:
+    monkeypatch.setattr("campaigns.views.RECIPIENTS_PER_PAGE", 2)
+    url = reverse("campaigns:recipients", args=[sent.pk])
+
+    first = marketer.get(f"{url}?q=example").content.decode()
+    second = marketer.get(f"{url}?q=example&page=2").content.decode()
+
+    assert "Page 1 of 2" in first
+    assert "?q=example&amp;page=2" in first
+    assert "cleo@example.com" in second
+    assert "ann@example.com" not in second
+
+
+def test_a_recipients_page_tells_each_attempt(sent: Campaign, marketer: Client) -> None:
+    message = Message.objects.get(email="bea@example.com")
+
+    response = marketer.get(reverse("campaigns:recipient", args=[message.pk]))
+
+    page = text_of(response.content)
+    for word in ("1. Alpha", "Alpha is first in the display order.", "RCPT", "550", "news@example.com", "bounced"):
+        assert word in page
+    assert "<script>alert(2)" not in response.content.decode()
+    assert "Send it again" not in page
+
+
+def test_an_unconfirmed_message_warns_before_it_is_sent_again(sent: Campaign, marketer: Client) -> None:
+    Message.objects.filter(email="ann@example.com").update(status="unconfirmed")
+    message = Message.objects.get(email="ann@example.com")
+    url = reverse("campaigns:recipient", args=[message.pk])
+
+    page = marketer.get(url).content.decode()
+    marketer.post(reverse("campaigns:resend", args=[message.pk]))
+
+    assert "may give the person a second copy" in page
+    assert Message.objects.get(pk=message.pk).status == "queued"
+
+
+# --- preview --------------------------------------------------------------------------------
+
+
+def test_the_preview_shows_a_contacts_values_and_runs_nothing(
+    campaign: Campaign, marketer: Client, server: SmtpServer
+) -> None:
+    bea = Contact.objects.get(email="bea@example.com")
+
+    page = marketer.get(reverse("campaigns:preview", args=[campaign.pk]), {"contact": bea.pk}).content.decode()
+    frame = marketer.get(reverse("campaigns:preview_html", args=[campaign.pk]), {"contact": bea.pk})
+
+    assert "Hello Bea" in page
+    assert "<iframe sandbox " in page
+    assert "alert(1)" not in page
+    assert "Snow, Bea!" in frame.content.decode()
+    assert f"utm_source=news&amp;utm_campaign=winter-sale-{dt.datetime.now(dt.UTC):%Y-%m-%d}" in frame.content.decode()
+    policy = frame["Content-Security-Policy"]
+    assert policy.startswith("sandbox; default-src 'none'; img-src https: data:; style-src 'unsafe-inline'")
+    assert "script-src" not in policy
+
+
+def test_the_preview_names_a_mistake_in_words(campaign: Campaign, marketer: Client, server: SmtpServer) -> None:
+    Campaign.objects.update(html="{{ first_name")
+
+    page = marketer.get(reverse("campaigns:preview", args=[campaign.pk]))
+    frame = marketer.get(reverse("campaigns:preview_html", args=[campaign.pk]))
+
+    assert page.status_code == 200
+    assert "The preview cannot be shown." in page.content.decode()
+    assert frame.content == b""
+
+
+def test_without_a_server_the_preview_says_what_is_missing(campaign: Campaign, marketer: Client) -> None:
+    page = marketer.get(reverse("campaigns:preview", args=[campaign.pk]))
+
+    assert "There is no SMTP server yet" in page.content.decode()
+
+
+def test_a_contact_is_found_by_a_part_of_the_address(campaign: Campaign, marketer: Client, server: SmtpServer) -> None:
+    cleo = Contact.objects.get(email="cleo@example.com")
+
+    page = marketer.get(reverse("campaigns:preview", args=[campaign.pk]), {"q": "CLE"}).content.decode()
+
+    assert f'href="?contact={cleo.pk}"' in page
+    assert "ann@example.com</a>" not in page
+
+
+# --- test -----------------------------------------------------------------------------------
+
+
+def test_a_test_to_a_wrong_address_says_so(campaign: Campaign, marketer: Client, server: SmtpServer) -> None:
+    page = marketer.post(reverse("campaigns:send_test", args=[campaign.pk]), {"recipient": "nobody"}, follow=True)
+
+    assert page.redirect_chain
+    assert not Mailing.objects.exists()
+
+
+def test_a_test_without_a_server_says_so(campaign: Campaign, marketer: Client) -> None:
+    page = marketer.post(
+        reverse("campaigns:send_test", args=[campaign.pk]), {"recipient": "a@example.com"}, follow=True
+    )
+
+    assert "There is no SMTP server yet" in page.content.decode()
+
+
+def test_a_test_that_reaches_nobody_is_explained_and_shows_a_marketer_no_host(
+    campaign: Campaign, people: dict[str, User], server: SmtpServer, unused_tcp_port_of_this_machine: int
+) -> None:
+    SmtpServer.objects.update(port=unused_tcp_port_of_this_machine)
+    url = reverse("campaigns:send_test", args=[campaign.pk])
+
+    marketers = client_of(people["marketer"]).post(url, {"recipient": "a@example.com"}).content.decode()
+    admins = client_of(people["admin"]).post(url, {"recipient": "a@example.com"}).content.decode()
+
+    assert "was not accepted" in marketers
+    assert str(unused_tcp_port_of_this_machine) not in marketers
+    assert "Tell whoever looks after the SMTP servers." in marketers
+    assert str(unused_tcp_port_of_this_machine) in admins
+    assert set(Mailing.objects.values_list("stream", flat=True)) == {"test"}
+
+
+@pytest.fixture
+def unused_tcp_port_of_this_machine() -> int:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def test_the_times_are_shown_as_people_say_them() -> None:
+    from campaigns.views import _in_words
+
+    assert _in_words(None) == ""
+    assert _in_words(dt.timedelta(seconds=59)) == "less than a minute"
+    assert _in_words(dt.timedelta(minutes=61, seconds=40)) == "about 1 h 2 min"

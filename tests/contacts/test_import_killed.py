@@ -1,0 +1,69 @@
+"""A worker that is killed in the middle of an import, as a real process with the real database."""
+
+import datetime as dt
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.db.models.functions import Now
+
+from contacts import importing
+from contacts.models import Contact, ContactImport, ContactList, Subscription
+
+ROWS = 40_000
+PROGRAM = """
+import sys, django; django.setup()
+from django.utils import timezone
+from contacts.importing import import_people
+import_people(int(sys.argv[1]), timezone.now())
+"""
+
+
+def database_url() -> str:
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{database['NAME']}"
+    login = f"{database['USER']}:{database['PASSWORD']}" if database["PASSWORD"] else database["USER"]
+    return f"postgres://{login}@{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_a_kill_the_import_ends_with_everybody_once() -> None:
+    people = ContactList.objects.create(name="People")
+    rows = "".join(f"p{number}@example.org,P{number}\n" for number in range(ROWS))
+    upload = SimpleUploadedFile("people.csv", f"email,first_name\n{rows}nobody,X\n".encode())
+    contact_import = importing.store(upload, people, None)
+    contact_import.save()
+
+    worker = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(contact_import.pk)],
+        env=os.environ | {"DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "brilliance.settings"},
+        cwd=settings.BASE_DIR,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while ContactImport.objects.get().rows_read == 0 and time.monotonic() < deadline:
+            assert worker.poll() is None, "the worker ended before anything was read"
+    finally:
+        worker.kill()
+        worker.wait()
+
+    contact_import.refresh_from_db()
+    assert 0 < contact_import.rows_read < ROWS
+    assert contact_import.status == "running"
+    assert Contact.objects.count() == contact_import.rows_added == contact_import.rows_read
+    assert importing.find_neglected() == []  # Nobody knows yet that the worker is dead.
+    ContactImport.objects.update(seen_at=Now() - importing.SILENCE - dt.timedelta(seconds=1))
+    assert importing.find_neglected() == [contact_import.pk]
+    importing.import_people(contact_import.pk, dt.datetime.now(tz=dt.UTC))
+
+    contact_import.refresh_from_db()
+    assert contact_import.status == "finished"
+    assert (contact_import.rows_added, contact_import.rows_known, contact_import.rows_refused) == (ROWS, 0, 1)
+    assert contact_import.refused_rows.count() == 1
+    assert Contact.objects.count() == Subscription.objects.count() == ROWS

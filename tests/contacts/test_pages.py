@@ -1,0 +1,459 @@
+"""The pages about people: what they show, what they change, and who may see them."""
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+from contacts import consent, importing
+from contacts.attributes import CONSENT_COLUMNS
+from contacts.importing import import_people
+from contacts.models import Contact, ContactImport, ContactList, RefusedRow, Subscription, Suppression
+
+CONTACTS = "/admin/contacts/contact/"
+NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+
+
+@pytest.fixture
+def rung(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The imports a worker was told about, in place of a broker."""
+    imports: list[int] = []
+    monkeypatch.setattr("contacts.tasks.ring", imports.append)
+    return imports
+
+
+def text_of(response: HttpResponse) -> str:
+    return " ".join(response.content.decode().split())
+
+
+def person(**changes: object) -> dict[str, object]:
+    """Return what the browser sends for a person on no list."""
+    return {
+        "email": "ann@example.org",
+        "first_name": "",
+        "last_name": "",
+        "language": "",
+        "attributes-name": [],
+        "attributes-value": [],
+        "subscriptions-TOTAL_FORMS": 0,
+        "subscriptions-INITIAL_FORMS": 0,
+        **changes,
+    }
+
+
+def errors_of(response: HttpResponse) -> str:
+    assert response.status_code == 200, "the form was accepted"
+    return str(response.context["errors"])
+
+
+def test_a_person_is_added_with_attributes_and_lists(
+    marketers_client: Client, news: ContactList, events: ContactList
+) -> None:
+    sent = person(
+        **{
+            "email": " Ann@Example.org ",
+            "attributes-name": ["city", "", "shoe_size"],
+            "attributes-value": [" Bonn ", "", "38"],
+            "add_to_lists": [news.pk],
+        }
+    )
+
+    response = marketers_client.post(f"{CONTACTS}add/", sent)
+
+    assert response.status_code == 302
+    contact = Contact.objects.get()
+    assert contact.attributes == {"city": "Bonn", "shoe_size": "38"}
+    assert contact.email_key == "ann@example.org"
+    subscription = Subscription.objects.get()
+    assert (subscription.list, subscription.source) == (news, "admin: mia")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"email": "ann@@example.org"}, "two @ signs"),
+        ({"email": "BO@example.org"}, "is among the contacts already"),
+        ({"attributes-name": ["City"], "attributes-value": ["x"]}, "write for example city"),
+        ({"attributes-name": ["first_name"], "attributes-value": ["x"]}, "has a meaning of its own"),
+        ({"attributes-name": ["true"], "attributes-value": ["x"]}, "has a meaning of its own"),
+        ({"attributes-name": [""], "attributes-value": ["Bonn"]}, "The value “Bonn” has no name"),
+        ({"attributes-name": ["a", "a"], "attributes-value": ["1", "2"]}, "stands in two rows"),
+        ({"attributes-name": ["a"], "attributes-value": ["x" * 10_001]}, "at most 10,000 characters"),
+        ({"first_name": "Ann\nBcc: x@example.org"}, "line break or an invisible character"),
+    ],
+)
+def test_a_wrong_entry_is_told_in_words_and_kept_in_the_form(
+    marketers_client: Client, changes: dict[str, object], words: str
+) -> None:
+    Contact.objects.create(email="bo@example.org")
+
+    response = marketers_client.post(f"{CONTACTS}add/", person(**changes))
+
+    assert words in errors_of(response)
+    assert Contact.objects.count() == 1
+    for value in changes.get("attributes-value", []):  # type: ignore[attr-defined]
+        assert f'value="{value}"' in response.content.decode()
+
+
+def test_an_attribute_nobody_changed_keeps_its_type(marketers_client: Client, ann: Contact) -> None:
+    Contact.objects.filter(pk=ann.pk).update(attributes={"age": 7, "is_member": True})
+    sent = person(**{"attributes-name": ["age", "is_member"], "attributes-value": ["7", "no"], "last_name": "Leigh"})
+
+    marketers_client.post(f"{CONTACTS}{ann.pk}/change/", sent)
+
+    ann.refresh_from_db()
+    assert ann.last_name == "Leigh"
+    assert ann.attributes == {"age": 7, "is_member": "no"}
+
+
+def test_a_changed_subscription_is_recorded_with_who_and_when(
+    marketers_client: Client, ann: Contact, news: ContactList, events: ContactList, now: dt.datetime
+) -> None:
+    consent.subscribe(ann, events, "web form", now)
+    consent.subscribe(ann, news, "web form", now)
+    events_row, news_row = Subscription.objects.order_by("list__name")
+    sent = person(
+        **{
+            "subscriptions-TOTAL_FORMS": 2,
+            "subscriptions-INITIAL_FORMS": 2,
+            "subscriptions-0-id": events_row.pk,
+            "subscriptions-0-contact": ann.pk,
+            "subscriptions-0-status": "subscribed",
+            "subscriptions-1-id": news_row.pk,
+            "subscriptions-1-contact": ann.pk,
+            "subscriptions-1-status": "unsubscribed",
+        }
+    )
+
+    response = marketers_client.post(f"{CONTACTS}{ann.pk}/change/", sent)
+
+    assert response.status_code == 302
+    events_row.refresh_from_db()
+    news_row.refresh_from_db()
+    assert (events_row.source, events_row.changed_at) == ("web form", now)
+    assert (news_row.status, news_row.source) == ("unsubscribed", "admin: mia")
+    assert news_row.changed_at > now
+    assert "subscription" in LogEntry.objects.get().get_change_message().lower()
+
+
+def test_a_suppressed_person_is_marked_in_the_list_and_on_the_page(
+    marketers_client: Client, ann: Contact, news: ContactList, now: dt.datetime
+) -> None:
+    consent.subscribe(ann, news, "web form", now)
+    consent.suppress("ANN@example.org", Suppression.Reason.HARD_BOUNCE, "550 5.1.1 <b>No</b> such user", now)
+
+    listed = text_of(marketers_client.get(CONTACTS))
+    page = text_of(marketers_client.get(f"{CONTACTS}{ann.pk}/change/"))
+
+    assert "Never written to: hard bounce." in listed
+    assert "Nothing is sent to this address since" in page
+    assert "hard bounce. 550 5.1.1 &lt;b&gt;No&lt;/b&gt; such user." in page
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", {"ann", "bo", "cy", "di"}),
+        ("?list={news}", {"ann", "bo", "cy"}),
+        ("?state=mailable", {"ann", "bo"}),
+        ("?state=mailable&list={news}", {"ann"}),
+        ("?state=unsubscribed", {"bo"}),
+        ("?state=unsubscribed&list={events}", set()),
+        ("?state=suppressed", {"cy"}),
+        ("?state=subscribed&list={news}", {"ann", "cy"}),
+        ("?state=none", {"di"}),
+        ("?q=ann", {"ann"}),
+        ("?q=Bonnet", {"bo"}),
+        ("?list=abc", set()),
+        ("?list=99999999999999999999", set()),  # Fits into no column.
+        ("?list=²", set()),  # A digit that is no number.
+    ],
+)
+def test_filters_and_search_find_the_people_they_name(
+    marketers_client: Client,
+    news: ContactList,
+    events: ContactList,
+    now: dt.datetime,
+    query: str,
+    expected: set[str],
+) -> None:
+    people = {
+        name: Contact.objects.create(email=f"{name}@example.org", last_name=last_name)
+        for name, last_name in (("ann", ""), ("bo", "Bonnet"), ("cy", ""), ("di", ""))
+    }
+    for name in ("ann", "bo", "cy"):
+        consent.subscribe(people[name], news, "", now)
+    consent.subscribe(people["bo"], events, "", now)
+    consent.unsubscribe(people["bo"].pk, [news.pk], "", now)
+    consent.suppress("cy@example.org", Suppression.Reason.COMPLAINT, "", now)
+
+    response = marketers_client.get(CONTACTS + query.format(news=news.pk, events=events.pk))
+
+    assert {contact.email.partition("@")[0] for contact in response.context["cl"].result_list} == expected
+
+
+def test_the_list_of_people_asks_the_database_equally_often_for_few_and_many(
+    marketers_client: Client,
+    news: ContactList,
+    now: dt.datetime,
+    django_assert_max_num_queries: Callable[[int], object],
+) -> None:
+    for number in range(40):
+        contact = Contact.objects.create(email=f"p{number}@example.org")
+        consent.subscribe(contact, news, "", now)
+        consent.suppress(contact.email, Suppression.Reason.MANUAL, "", now)
+    marketers_client.get(CONTACTS)
+
+    with django_assert_max_num_queries(14):  # type: ignore[attr-defined]
+        marketers_client.get(CONTACTS)
+    with django_assert_max_num_queries(14):  # type: ignore[attr-defined]
+        marketers_client.get("/admin/contacts/contactlist/")
+
+
+def test_lists_count_their_people(
+    marketers_client: Client, ann: Contact, news: ContactList, events: ContactList, now: dt.datetime
+) -> None:
+    bo = Contact.objects.create(email="bo@example.org")
+    for contact in (ann, bo):
+        consent.subscribe(contact, news, "", now)
+    consent.unsubscribe(bo.pk, [news.pk], "", now)
+
+    response = marketers_client.get("/admin/contacts/contactlist/")
+
+    counts = {row.name: (row.subscribed_count, row.unsubscribed_count) for row in response.context["cl"].result_list}
+    assert counts == {"News": (1, 1), "Events": (0, 0)}
+
+
+def test_deleting_a_list_counts_what_goes_along_without_naming_each(
+    marketers_client: Client, news: ContactList, now: dt.datetime
+) -> None:
+    for number in range(30):
+        consent.subscribe(Contact.objects.create(email=f"p{number}@example.org"), news, "", now)
+    url = f"/admin/contacts/contactlist/{news.pk}/delete/"
+
+    page = text_of(marketers_client.get(url))
+    assert "30" in page
+    assert "p7@example.org" not in page
+    marketers_client.post(url, {"post": "yes"})
+
+    assert not ContactList.objects.exists()
+    assert Contact.objects.count() == 30
+    assert LogEntry.objects.get().object_repr == "News"
+
+
+def test_a_suppression_is_added_and_removed_and_both_are_logged(marketers_client: Client) -> None:
+    sent = {"email": "Ann@example.org", "reason": "manual", "source": "asked by phone"}
+
+    assert marketers_client.post("/admin/contacts/suppression/add/", sent).status_code == 302
+    again = marketers_client.post("/admin/contacts/suppression/add/", sent | {"email": "ann@EXAMPLE.org"})
+
+    suppression = Suppression.objects.get()
+    assert suppression.source == "admin: mia – asked by phone"
+    assert "has been suppressed since" in errors_of(again)
+    edited = marketers_client.post(f"/admin/contacts/suppression/{suppression.pk}/change/", sent)
+    assert edited.status_code == 403
+    marketers_client.post(f"/admin/contacts/suppression/{suppression.pk}/delete/", {"post": "yes"})
+    assert not Suppression.objects.exists()
+    assert [entry.get_action_flag_display() for entry in LogEntry.objects.order_by("pk")] == ["Addition", "Deletion"]
+
+
+# --- import -------------------------------------------------------------------------------------
+
+
+def upload(client: Client, content: bytes = b"email\nann@example.org\n", **form: object) -> HttpResponse:
+    file = SimpleUploadedFile("people.csv", content, content_type="text/csv")
+    return client.post("/admin/contacts/contactimport/add/", {"file": file, **form})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_upload_rings_the_worker_and_shows_its_progress(marketers_client: Client, rung: list[int]) -> None:
+    response = upload(marketers_client, b"email\nann@example.org\nnobody\n", new_list="Fair")
+
+    contact_import = ContactImport.objects.get()
+    assert rung == [contact_import.pk]
+    assert contact_import.created_by is not None
+    page = reverse("admin:contacts_contactimport_change", args=[contact_import.pk])
+    assert (response.status_code, response.headers["Location"]) == (302, page)
+    assert "waits for the worker" in text_of(marketers_client.get(page))
+    progress = reverse("admin:contacts_contactimport_progress", args=[contact_import.pk])
+    assert marketers_client.get(progress).json()["percent"] == 0
+    import_people(contact_import.pk, NOW)
+    told = marketers_client.get(progress).json()
+    assert told["is_over"] is True
+    assert (told["percent"], told["rows_added"], told["rows_refused"]) == (100, "1", "1")
+    assert "nobody has no @ sign" in text_of(marketers_client.get(page))
+    assert Subscription.objects.get().list.name == "Fair"
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "words"),
+    [
+        (b"name\nAnn\n", {"new_list": "Fair"}, "The first row must name the columns"),
+        (b"PK\x03\x04....", {"new_list": "Fair"}, "Excel workbook"),
+        (b"email\n", {}, "one of the two"),
+        (b"email\n", {"new_list": "News"}, "already; select it above"),
+        (b"email\n", {"new_list": "Fair", "list": "{news}"}, "one of the two"),
+    ],
+)
+def test_a_wrong_upload_is_refused_at_once_in_words(
+    marketers_client: Client, news: ContactList, content: bytes, form: dict[str, str], words: str
+) -> None:
+    response = upload(marketers_client, content, **{key: value.format(news=news.pk) for key, value in form.items()})
+
+    assert words in errors_of(response)
+    assert not ContactImport.objects.exists()
+    assert ContactList.objects.count() == 1
+    assert not list(importing.folder().iterdir())
+
+
+def test_refused_rows_come_as_a_file_safe_for_spreadsheets(marketers_client: Client, news: ContactList) -> None:
+    contact_import = ContactImport.objects.create(file_name="a.csv", stored_name="a", list=news)
+    RefusedRow.objects.create(
+        contact_import=contact_import, line_number=2, content="=cmd|' /C calc'!A0,x", reason="It has no @ sign."
+    )
+
+    response = marketers_client.get(reverse("admin:contacts_contactimport_refused", args=[contact_import.pk]))
+
+    text = b"".join(response.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
+    assert list(csv.reader(io.StringIO(text)))[1] == ["2", "It has no @ sign.", "'=cmd|' /C calc'!A0,x"]
+    assert response.headers["Content-Disposition"].startswith("attachment")
+
+
+# --- export -------------------------------------------------------------------------------------
+
+
+def export(client: Client, **form: object) -> list[list[str]]:
+    response = client.post(f"{CONTACTS}export/", form)
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+    content = b"".join(response.streaming_content).decode()  # type: ignore[attr-defined]
+    assert content.startswith("\ufeff")
+    return list(csv.reader(io.StringIO(content[1:])))
+
+
+def test_an_export_is_safe_in_a_spreadsheet_and_can_be_imported_again(
+    marketers_client: Client, news: ContactList, events: ContactList, now: dt.datetime
+) -> None:
+    Contact.objects.create(
+        email="+ann@example.org", first_name="=1+1", last_name="'-x", attributes={"phone": "+49 30", "n": -5}
+    )
+    contact = Contact.objects.get()
+    consent.subscribe(contact, news, "", now)
+    consent.unsubscribe(contact.pk, [events.pk], "", now)
+    consent.suppress(contact.email, Suppression.Reason.COMPLAINT, "", now)
+
+    rows = export(marketers_client)
+
+    assert rows == [
+        ["email", "first_name", "last_name", "language", "n", "phone", *CONSENT_COLUMNS],
+        ["'+ann@example.org", "'=1+1", "''-x", "", "'-5", "'+49 30", "News", "Events", "complaint"],
+    ]
+    log = LogEntry.objects.get()
+    assert log.change_message == "Exported 1 contacts as CSV: everyone."
+    assert log.user.get_username() == "mia"
+
+    contact.delete()
+    file = io.StringIO()
+    csv.writer(file).writerows(rows)
+    again = importing.store(SimpleUploadedFile("x.csv", file.getvalue().encode()), news, None)
+    again.save()
+    import_people(again.pk, NOW)
+
+    contact = Contact.objects.get()
+    assert (contact.email, contact.first_name, contact.last_name) == ("+ann@example.org", "=1+1", "'-x")
+    assert contact.attributes == {"phone": "+49 30", "n": "-5"}
+
+
+def test_an_export_can_be_cut_to_a_list_and_to_who_may_be_written_to(
+    marketers_client: Client, ann: Contact, news: ContactList, events: ContactList, now: dt.datetime
+) -> None:
+    bo = Contact.objects.create(email="bo@example.org")
+    consent.subscribe(ann, news, "", now)
+    consent.subscribe(bo, news, "", now)
+    consent.unsubscribe(bo.pk, [news.pk], "", now)
+    Contact.objects.create(email="cy@example.org")
+
+    assert [row[0] for row in export(marketers_client, list=news.pk)[1:]] == ["Ann@example.org", "bo@example.org"]
+    mailable = export(marketers_client, list=news.pk, only_mailable="on")
+    assert [row[0] for row in mailable[1:]] == ["Ann@example.org"]
+    nobody = marketers_client.post(f"{CONTACTS}export/", {"list": events.pk}, follow=True)
+    assert "Nobody matches this choice." in text_of(nobody)
+
+
+def test_chosen_people_are_exported_from_the_list(marketers_client: Client, ann: Contact) -> None:
+    Contact.objects.create(email="bo@example.org")
+
+    response = marketers_client.post(CONTACTS, {"action": "export_chosen", "_selected_action": [ann.pk]})
+
+    content = b"".join(response.streaming_content).decode()  # type: ignore[attr-defined]
+    assert "Ann@example.org" in content
+    assert "bo@example.org" not in content
+    assert LogEntry.objects.filter(change_message__contains="Exported 1 contacts").exists()
+
+
+# --- permissions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        CONTACTS,
+        f"{CONTACTS}add/",
+        f"{CONTACTS}export/",
+        f"{CONTACTS}import/",
+        "/admin/contacts/contactlist/",
+        "/admin/contacts/suppression/",
+        "/admin/contacts/contactimport/",
+        "/admin/contacts/contactimport/add/",
+        "/admin/contacts/contactimport/{pk}/change/",
+        "/admin/contacts/contactimport/{pk}/progress.json",
+        "/admin/contacts/contactimport/{pk}/refused.csv",
+    ],
+)
+def test_who_has_no_permission_sees_nobody(client: Client, nobody: User, news: ContactList, url: str) -> None:
+    contact_import = ContactImport.objects.create(file_name="a.csv", stored_name="a", list=news)
+    url = url.format(pk=contact_import.pk)
+
+    assert client.get(url).status_code == 302
+    client.force_login(nobody)
+    assert client.get(url).status_code == 403
+
+
+def test_who_may_only_look_can_neither_export_nor_import_nor_change(client: Client, nobody: User, ann: Contact) -> None:
+    nobody.user_permissions.set(Permission.objects.filter(codename__in=["view_contact", "view_subscription"]))
+    client.force_login(nobody)
+
+    page = text_of(client.get(CONTACTS))
+
+    assert "Ann@example.org" in page
+    assert "/export/" not in page
+    assert client.get(f"{CONTACTS}{ann.pk}/change/").status_code == 200
+    assert client.post(f"{CONTACTS}{ann.pk}/change/", person()).status_code == 403
+    assert client.post(f"{CONTACTS}export/").status_code == 403
+    assert client.get("/admin/contacts/contactimport/add/").status_code == 403
+    client.post(CONTACTS, {"action": "export_chosen", "_selected_action": [ann.pk]})
+    assert not LogEntry.objects.exists()
+
+
+def test_imports_are_neither_edited_nor_deleted(marketers_client: Client, news: ContactList) -> None:
+    contact_import = ContactImport.objects.create(file_name="a.csv", stored_name="a", list=news)
+
+    response = marketers_client.post(f"/admin/contacts/contactimport/{contact_import.pk}/delete/", {"post": "yes"})
+
+    assert response.status_code == 403
+    assert marketers_client.get("/admin/contacts/contactimport/999999/change/").status_code == 404
+    assert marketers_client.get("/admin/contacts/contactimport/abc/change/").status_code == 404

@@ -1,0 +1,81 @@
+"""SIGKILL in the middle of a campaign: nothing is lost, nobody gets it twice, no quota is exceeded."""
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery.models import Mailing
+from tests.delivery.making import make_list, make_mailing, make_server
+from tests.peer import kill_sender, running_peer
+from tests.verifying import verify
+from tests.workers import Worker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# At the n-th event of its kind, the peer kills the process that talks to it.
+KILLS = {("mail", 150), ("rcpt", 420), ("data", 700), ("dot", 950), ("answered", 1300)}
+
+
+def test_a_campaign_of_2000_survives_the_killing_of_its_worker(tmp_path: Path) -> None:
+    seen: Counter[str] = Counter()
+    done: list[str] = []
+
+    def kill(event: str, context: dict[str, Any]) -> None:
+        seen[event] += 1
+        if (event, seen[event]) in KILLS:
+            kill_sender(context)
+            done.append(event)
+
+    with running_peer(tmp_path, kill) as first, running_peer(tmp_path, kill) as second:
+        small = make_server(first.port, "Small", max_per_month=900, display_order=1)
+        large = make_server(second.port, "Large", max_per_month=5000, display_order=2)
+        mailing = make_mailing(make_list(2000))
+        worker = Worker(tmp_path / "data")
+        try:
+            deadline = time.monotonic() + 240
+            while Mailing.objects.get(pk=mailing.pk).finished_at is None:
+                assert time.monotonic() < deadline, worker.log.read_text()[-3000:]
+                if len(done) == 3 and worker.is_running and "whole" not in done:
+                    worker.kill()  # The main process and beat, too.
+                    done.append("whole")
+                    worker = Worker(tmp_path / "data")
+                time.sleep(0.2)
+        finally:
+            worker.stop()
+
+        statuses = verify(mailing.pk, 2000, [(small, first), (large, second)])
+
+    assert sorted(done) == ["answered", "data", "dot", "mail", "rcpt", "whole"]
+    # At most what was on the wire of three connections at each kill after a dot.
+    assert statuses["unconfirmed"] <= 3 * 6
+    assert statuses["accepted"] + statuses["unconfirmed"] == 2000
+
+
+def test_a_warm_stop_leaves_nothing_unconfirmed(tmp_path: Path) -> None:
+    with running_peer(tmp_path) as peer:
+        server = make_server(peer.port)
+        mailing = make_mailing(make_list(600))
+        worker = Worker(tmp_path / "data")
+        try:
+            deadline = time.monotonic() + 120
+            while len(peer.journal.events("answer")) < 100:
+                assert time.monotonic() < deadline, worker.log.read_text()[-3000:]
+                time.sleep(0.05)
+        finally:
+            code = worker.stop(10)
+        assert code == 0
+        deadline = time.monotonic() + 120
+        worker = Worker(tmp_path / "data")
+        try:
+            while Mailing.objects.get(pk=mailing.pk).finished_at is None:
+                assert time.monotonic() < deadline, worker.log.read_text()[-3000:]
+                time.sleep(0.2)
+        finally:
+            worker.stop()
+
+        statuses = verify(mailing.pk, 600, [(server, peer)])
+
+    assert statuses == {"accepted": 600}

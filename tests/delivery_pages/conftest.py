@@ -1,0 +1,44 @@
+"""A person who may do what a test says, and servers that really listen."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from smtpservers.models import SmtpServer
+from tests.sandbox.conftest import Running
+from tests.sandbox.conftest import sandbox as sandbox  # a fixture
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+@pytest.fixture
+def make_user(db: None) -> Callable[..., User]:
+    def make(*codenames: str) -> User:
+        user = User.objects.create_user("someone", password="a long password", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        assert user.user_permissions.count() == len(codenames)
+        return user
+
+    return make
+
+
+@pytest.fixture
+def tester(client: Client, make_user: Callable[..., User]) -> Iterator[Client]:
+    client.force_login(make_user("send_test"), backend=BACKEND)
+    return client
+
+
+@pytest.fixture
+def make_server(db: None) -> Callable[..., SmtpServer]:
+    def make(port: int, **fields: object) -> SmtpServer:
+        usual = {"name": "Relay", "host": "127.0.0.1", "mail_from": "News <news@example.org>", "use_tls": False}
+        return SmtpServer.objects.create(port=port, **{**usual, **fields})
+
+    return make
+
+
+@pytest.fixture
+def plain_server(sandbox: Running, make_server: Callable[..., SmtpServer]) -> SmtpServer:
+    return make_server(sandbox.plain, mail_to="Ops <ops@example.org>")

@@ -1,0 +1,26 @@
+"""The environment the tests run in: a folder of their own, and no key or database of the developer's.
+
+Loaded by ``-p`` before Django reads its settings. ``DATABASE_URL`` and ``BROKER_URL`` pass through, so that
+the same tests run on PostgreSQL and Redis.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+_folder = tempfile.mkdtemp(prefix="brilliance-tests-")
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+os.mkdir(os.path.join(_folder, "static"))  # WhiteNoise warns where collectstatic has not run.
+
+os.environ["DATA_DIR"] = _folder
+os.environ["LOG_LEVEL"] = "WARNING"
+for name in ("BASE_URL", "SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "TOKEN_KEYS", "ALLOWED_HOSTS", "DEBUG"):
+    os.environ.pop(name, None)
+
+# Workers that the tests start must not take the hints of another test process.
+_process = os.environ.get("PYTEST_XDIST_WORKER", "")
+if _process and os.environ.get("BROKER_URL", "").startswith("redis:"):
+    os.environ["BROKER_URL"] = (
+        f"{os.environ['BROKER_URL'].rpartition('/')[0]}/{15 - int(_process.removeprefix('gw')) % 2}"
+    )

@@ -1,0 +1,234 @@
+"""What the form of a server refuses, field by field: the sentence beside the field, and that nothing is stored."""
+
+import html
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from smtpservers.forms import ServerForm
+from smtpservers.models import SmtpServer
+from tests.fields.bench import LIST_PAGE, Bench, FormRefused
+from tests.smtpservers_pages.conftest import filled
+
+LONG = "Ensure this value has at most {} characters (it has {})."
+BREAK = "This contains a line break or another control character; type it again without."
+ALLOWED = "{{campaign.slug}}, {{campaign.id}}, {{server.domain}}, {{date}}"
+LOGIN = {"username": "ann", "password": "secret"}
+ELEVEN = ", ".join(f"c{number}@x.test" for number in range(11))
+
+
+def whole(low: int, high: str) -> str:
+    return f"Enter a whole number from {low} to {high}."
+
+
+# Typed, and what is then said; the first name is the field that says it.
+REFUSED: list[tuple[dict[str, str | None], str]] = [
+    ({"name": ""}, "Enter the Name."),
+    ({"name": "a\x07b"}, BREAK),
+    ({"name": "x" * 101}, LONG.format(100, 101)),
+    ({"preset": "nobody"}, "Select a valid choice. nobody is not one of the available choices."),
+    # 1
+    ({"host": ""}, "Enter the SMTP Server."),
+    (
+        {"host": "https://smtp.example.com"},
+        "https://smtp.example.com starts with https://; enter only the name, such as example.com.",
+    ),
+    ({"host": "smtp.example.com/in"}, "smtp.example.com/in contains a path; enter only the name, such as example.com."),
+    ({"host": "ann@example.com"}, "ann@example.com contains an @; enter only the name, such as example.com."),
+    ({"host": "smtp example"}, "smtp example contains a space; enter only the name, such as example.com."),
+    ({"host": "-x-"}, "-x- is not a host name; enter one such as smtp.example.com."),
+    ({"host": "192.0.2.999"}, "192.0.2.999 is not an IP address; check its numbers."),
+    (
+        {"host": "169.254.169.254"},
+        "169.254.169.254 is a link-local address, which is never a mail server; enter another.",
+    ),
+    ({"host": "[fe80::1]"}, "fe80::1 is a link-local address, which is never a mail server; enter another."),
+    ({"host": "::ffff:169.254.1.1"}, "::ffff:169.254.1.1 is a link-local address, which is never a mail server; enter"),
+    ({"host": "smtp.example.com:0"}, "“0” is not a port; enter a number from 1 to 65535, usually 587."),
+    (
+        {"host": "smtp.example.com:587", "port": "2525"},
+        "This names port 587, and SMTP Port says 2525; remove the one that is wrong.",
+    ),
+    # 2, 3
+    *(({"port": port}, whole(1, "65,535")) for port in ("", "0", "65536", "smtp", "5.5")),
+    *(({"timeout_seconds": seconds}, whole(5, "600")) for seconds in ("", "4", "601", "1e2")),
+    # 4, 5
+    ({"username": "ann\r\nx", "password": "secret"}, BREAK),
+    ({"username": "x" * 256, "password": "secret"}, LONG.format(255, 256)),
+    (
+        {"password": "", "username": "ann"},
+        "Enter the password for this username, or an API Key, or empty SMTP Username.",
+    ),
+    ({"password": "secret\n1"}, BREAK),
+    ({"password": "x" * 1_001}, LONG.format(1000, 1001)),
+    # 6
+    ({"mail_from": ""}, "Enter the SMTP Mail From."),
+    ({"mail_from": "nobody"}, "nobody has no @ sign; write it as name@example.com."),
+    ({"mail_from": "a@x.test, b@x.test"}, "a@x.test, b@x.test holds several addresses; enter exactly one."),
+    ({"mail_from": "A <a@x.test"}, "A <a@x.test has a bracket without its partner; write it as Name <name@"),
+    (
+        {"mail_from": "a@[192.0.2.1]"},
+        "a@[192.0.2.1] names a computer by number; write a domain, as in name@example.com",
+    ),
+    ({"mail_from": f"{'x' * 65}@x.test"}, "has more than 64 characters before the @; shorten it."),
+    ({"mail_from": f"{'x' * 151} <a@x.test>"}, "is longer than 150 characters; shorten it."),
+    (
+        {"mail_from": "me@gmail.com"},
+        "Mail from gmail.com is quarantined unless gmail.com sends it itself. Use an address of your own domain, or the"
+        " SMTP server of gmail.com.",
+    ),
+    # 7 to 10
+    ({"mail_to": "a@x.test, b@x.test"}, "a@x.test, b@x.test holds several addresses; enter exactly one."),
+    ({"mail_to_unknown": "lost"}, "lost has no @ sign; write it as name@example.com."),
+    ({"mail_cc": ELEVEN}, "There are 11 addresses, and 10 are possible; remove some."),
+    ({"mail_cc": "a@x.test, nobody"}, "nobody has no @ sign; write it as name@example.com."),
+    ({"mail_bcc": ELEVEN}, "There are 11 addresses, and 10 are possible; remove some."),
+    ({"mail_bcc": "a b@x.test"}, "a b@x.test contains a space; remove it."),
+    # 12
+    *(
+        (
+            {"use_tls": None, "port": port},
+            f"Port {port} speaks TLS from the first byte: turn this on, or change the port to 587.",
+        )
+        for port in ("465", "2465", "8465", "443")
+    ),
+    ({"trusted_certificate": "hello"}, "This is no certificate in PEM form; paste everything from -----BEGIN CERT"),
+    (
+        {"trusted_certificate": "-----BEGIN PRIVATE KEY-----"},
+        "This holds a private key, which belongs on the server only; paste the certificate alone.",
+    ),
+    # 14
+    ({"notes": "x" * 20_001}, LONG.format(20000, 20001)),
+    # 15
+    ({"domain_name": "localhost"}, "localhost has no dot; enter the whole domain, such as mail.example.com."),
+    ({"domain_name": "co.uk"}, "Everybody can register names below"),
+    (
+        {"domain_name": "https://x.test"},
+        "https://x.test starts with https://; enter only the name, such as example.com.",
+    ),
+    ({"domain_name": "192.0.2.1"}, "192.0.2.1 is not a domain name; enter one such as example.com."),
+    ({"domain_name": "x_y.test"}, "x_y.test is not a domain name; write it as example.com."),
+    # 16 to 19
+    ({"api_key": "key\n1"}, BREAK),
+    ({"api_key": "x" * 1_001}, LONG.format(1000, 1001)),
+    ({"language": "xx"}, "Select a valid choice. xx is not one of the available choices."),
+    *(({"max_per_month": most}, whole(0, "2,000,000,000")) for most in ("-1", "2000000001", "many")),
+    *(({"month_start_day": day}, whole(1, "31")) for day in ("", "0", "32", "1.5")),
+    ({"time_zone": ""}, "Enter the Time Zone."),
+    (
+        {"time_zone": "Mars/Base"},
+        "There is no time zone Mars/Base; choose one of the list, such as Europe/Berlin.",
+    ),
+    *(({"max_connections": number}, whole(1, "100")) for number in ("0", "101")),
+    *(({"messages_per_connection": number}, whole(1, "100,000")) for number in ("0", "100001")),
+    # 20, 21
+    (
+        {"unsubscribe_url": "http://x.test/u"},
+        "One-click unsubscribing needs https; write the address with https:// or turn the link off.",
+    ),
+    ({"unsubscribe_url": "ftp://x.test/u"}, "Write the whole address, such as https://example.com/leave?t={token}."),
+    ({"unsubscribe_url": "https://x.test/a b"}, "An address contains no spaces; remove them."),
+    (
+        {"unsubscribe_url": "https://x.test/{name}"},
+        "{name} is not known here; use {token}, {email}, {campaign} or {list}.",
+    ),
+    ({"unsubscribe_url": "https://x.test/{token"}, "A curly bracket has no partner; write the tokens as {token}."),
+    (
+        {"unsubscribe_url": "https://x.test:99999/u"},
+        "This is not a web address; write it as https://example.com/leave?t={token}.",
+    ),
+    ({"unsubscribe_url": "https://a..b/u"}, "a..b is not a host name; enter one such as smtp.example.com."),
+    (
+        {"unsubscribe_url": "https://169.254.169.254/u"},
+        "169.254.169.254 is a link-local address",
+    ),
+    (
+        {"unsubscribe_url": "https://ann:secret@x.test/"},
+        "The address contains a user name or password, which every recipient could read; remove it.",
+    ),
+    ({"unsubscribe_url": "mailto:nobody"}, "After mailto: comes one address. nobody has no @ sign;"),
+    ({"unsubscribe_url": f"https://x.test/{'x' * 500}"}, LONG.format(500, 515)),
+    # 22, 23
+    ({"precedence": "bulk mail"}, "Enter one word of letters, digits and hyphens, such as bulk or list."),
+    ({"precedence": "x" * 41}, LONG.format(40, 41)),
+    ({"precedence": "", "use_precedence": "on"}, "Enter an Email Precedence, or turn the switch off."),
+    # 24 to 29
+    ({"return_path": "A <a@x.test>"}, "A <a@x.test> contains a space; remove it."),
+    ({"return_path": "<>"}, "<> has no @ sign; write it as name@example.com."),
+    ({"return_path": "", "use_return_path": "on"}, "Enter an Email Return Path, or turn the switch off."),
+    ({"spam_address": "a@@x.test"}, "a@@x.test has two @ signs; write it as name@example.com."),
+    (
+        {"spam_address": "jörg@x.test"},
+        "Programs read this address: enter one with nothing but plain letters before the @.",
+    ),
+    ({"spam_address": "", "use_spam_address": "on"}, "Enter an Email Spam, or turn the switch off."),
+    ({"abuse_address": "a@localhost"}, "a@localhost has no dot after the @; write the whole domain, as in name@"),
+    (
+        {"abuse_address": "jörg@x.test"},
+        "Programs read this address: enter one with nothing but plain letters before the @.",
+    ),
+    ({"abuse_address": "", "use_abuse_address": "on"}, "Enter an Email Abuse, or turn the switch off."),
+    # 30
+    *(({"display_order": place}, whole(0, "9,999")) for place in ("-1", "10000", "first")),
+    # 31, 32
+    *(
+        case
+        for name in ("unknown_first_name", "unknown_last_name")
+        for case in (
+            ({name: "{{ name }}"}, "A stand-in is plain text, such as Friend; remove the merge tag."),
+            ({name: "{% if x %}"}, "A stand-in is plain text, such as Friend; remove the merge tag."),
+            ({name: "x\ty"}, BREAK),
+            ({name: "x" * 61}, LONG.format(60, 61)),
+        )
+    ),
+    # 33 to 37
+    *(
+        case
+        for name in ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+        for case in (
+            ({name: "{{ email }}"}, f"{{{{email}}}} would put personal data into web addresses; use only {ALLOWED}."),
+            ({name: "{{ secret }}"}, f"{{{{secret}}}} is not known here; use only {ALLOWED}."),
+            ({name: "{{ date | upcase }}"}, "{{date}} stands alone here; remove what follows the |."),
+            ({name: "{{ date"}, "A merge tag is not complete; write it as {{campaign.slug}}."),
+            ({name: "x" * 151}, LONG.format(150, 151)),
+        )
+    ),
+    # 38, 39
+    ({"utm_term": "", "always_utm_term": "on"}, "Enter a UTM Term, or turn the switch off."),
+    ({"utm_content": "", "always_utm_content": "on"}, "Enter a UTM Content, or turn the switch off."),
+]
+# Whatever stands in these can be meant: a switch without a value beside it.
+NEVER_WRONG = {"is_active", "handles_email_validation", "use_unsubscribe_link", "use_verp"}
+
+
+@pytest.mark.parametrize(("typed", "sentence"), REFUSED, ids=lambda value: str(value)[:40])
+def test_a_wrong_value_is_refused_beside_its_field_and_nothing_is_stored(
+    admin_client: Client, typed: dict[str, Any], sentence: str
+) -> None:
+    field = next(iter(typed))
+
+    response = admin_client.post(f"{LIST_PAGE}add/", filled(**typed))
+
+    errors = response.context["adminform"].form.errors
+    assert list(errors) == [field]
+    assert sentence in html.unescape(" ".join(errors[field]))
+    assert sentence.partition(". ")[0] in html.unescape(response.content.decode())
+    assert not SmtpServer.objects.exists()
+
+
+def test_a_refused_change_leaves_the_server_as_it_was(bench: Bench) -> None:
+    server = bench.save(**LOGIN)
+
+    with pytest.raises(FormRefused, match="Enter a whole number"):
+        bench.edit(server, name="Other", port="0", password="other")
+
+    again = SmtpServer.objects.get()
+    assert (again.name, again.port, again.version) == (server.name, server.port, server.version)
+    assert again.password.reveal() == "secret"
+
+
+def test_every_field_that_can_be_wrong_has_a_refused_value() -> None:
+    tried = {name for typed, _ in REFUSED for name in typed}
+
+    assert set(ServerForm.base_fields) - tried - NEVER_WRONG == {"remove_password", "remove_api_key"}

@@ -1,0 +1,90 @@
+"""Links whose address is a merge tag, tagged when it is filled."""
+
+import pytest
+
+from mail import linking, merging
+
+CODES = {"utm_source": "news", "utm_term": "t"}
+
+
+def render(html: str, **values: str) -> str:
+    filters = linking.filters(CODES, "fill", ("https://mail.example.com/u/",))
+    return merging.parse(linking.mark_html(html), filters).render(values, "html")
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ('<a href="{{ x }}">', '<a href="https://example.com/?a=1&amp;b=2&amp;utm_source=news&amp;utm_term=t">'),
+        (
+            "<a href='{{x}}' id=1>",
+            "<a href='https://example.com/?a=1&amp;b=2&amp;utm_source=news&amp;utm_term=t' id=1>",
+        ),
+        (
+            '<area\nhref = " {{- x -}} ">',
+            '<area\nhref = " https://example.com/?a=1&amp;b=2&amp;utm_source=news&amp;utm_term=t">',
+        ),
+        (
+            '<a href="{{ site }}/p?q=1&amp;r=2">',
+            '<a href="https://example.com/p?q=1&amp;r=2&amp;utm_source=news&amp;utm_term=t">',
+        ),
+        (
+            '<a href="{% if no %}x{% else %}{{ site }}{% endif %}">',
+            '<a href="https://example.com?utm_source=news&amp;utm_term=t">',
+        ),
+        (
+            '<a href="{{ no | default: "https://example.com/" }}">',
+            '<a href="https://example.com/?utm_source=news&amp;utm_term=t">',
+        ),
+        (
+            '<a data-utm-term="it&#39;s" data-utm-content="top &amp; left" href="{{ site }}">',
+            '<a data-utm-term="it&#39;s" data-utm-content="top &amp; left"'
+            ' href="https://example.com?utm_source=news&amp;utm_term=its&amp;utm_content=top%20%26%20left">',
+        ),
+        ('<a href="{{ site }}" data-utm="off">', '<a href="https://example.com" data-utm="off">'),
+        ('<a href="{{ unsubscribe_url }}">', '<a href="https://other.example.com/out">'),
+        ('<a href="{{ ours }}">', '<a href="https://mail.example.com/u/1">'),
+        ('<a href="{{ mail }}">', '<a href="mailto:ann@example.com">'),
+        ('<a href="{{ evil }}">', '<a href="https://example.com/&#34;&gt;&lt;b&gt;?utm_source=news&amp;utm_term=t">'),
+        ('<img src="{{ site }}">', '<img src="https://example.com">'),
+        ('<a href="https://example.com/">', '<a href="https://example.com/">'),
+    ],
+)
+def test_an_address_from_a_merge_tag_is_tagged_when_it_is_known(html: str, expected: str) -> None:
+    assert (
+        render(
+            html,
+            x="https://example.com/?a=1&b=2",
+            site="https://example.com",
+            unsubscribe_url="https://other.example.com/out",
+            ours="https://mail.example.com/u/1",
+            mail="mailto:ann@example.com",
+            evil='https://example.com/"><b>',
+        )
+        == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("See {{ shop_url }}.", "See {{ shop_url | with_utm }}."),
+        ("<{{ link }}>", "<{{ link | with_utm }}>"),
+        ("{{ promo | default: 'x' }}", "{{ promo | default: 'x' | with_utm }}"),
+        ("{{ first_name }}", "{{ first_name }}"),
+        ("{{ base_url }}/path", "{{ base_url }}/path"),
+        ("https://example.com/?x={{ link }}", "https://example.com/?x={{ link }}"),
+        ("{{ unsubscribe_url }}", "{{ unsubscribe_url }}"),
+    ],
+)
+def test_tags_that_hold_addresses_are_marked_in_text(text: str, marked: str) -> None:
+    assert linking.mark_text(text, {"promo"}) == marked
+
+
+def test_the_names_used_as_addresses() -> None:
+    html = (
+        "<a href=\"{{ shop }}\">a</a><a href='{{ b.c | strip }}'>b</a>"
+        '<a href="{{ unsubscribe_url }}">c</a><a href="x{{ y }}">d</a>'
+    )
+
+    assert linking.names_of_links(html) == {"shop", "b.c"}

@@ -1,0 +1,191 @@
+"""When periods begin and end, and units that are never granted twice."""
+
+import datetime as dt
+import os
+import subprocess
+import sys
+import threading
+import zoneinfo
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connections
+
+from smtpservers import reserving
+from smtpservers.models import QuotaPeriod, SmtpServer
+from smtpservers.quota import period
+from tests.delivery.making import make_server
+from tests.workers import ROOT, database_url
+
+UTC = dt.UTC
+
+
+def instant(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize(
+    ("now", "day", "zone", "starts_at", "ends_at"),
+    [
+        ("2026-11-23T03:00:00Z", 1, "UTC", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"),
+        ("2026-02-15T12:00:00Z", 31, "UTC", "2026-01-31T00:00:00Z", "2026-02-28T00:00:00Z"),
+        ("2026-02-28T00:00:00Z", 31, "UTC", "2026-02-28T00:00:00Z", "2026-03-31T00:00:00Z"),
+        ("2026-03-30T23:59:59Z", 31, "UTC", "2026-02-28T00:00:00Z", "2026-03-31T00:00:00Z"),
+        ("2028-02-29T10:00:00Z", 30, "UTC", "2028-02-29T00:00:00Z", "2028-03-30T00:00:00Z"),
+        ("2026-01-01T04:59:59Z", 1, "America/New_York", "2025-12-01T05:00:00Z", "2026-01-01T05:00:00Z"),
+        ("2026-01-01T05:00:00Z", 1, "America/New_York", "2026-01-01T05:00:00Z", "2026-02-01T05:00:00Z"),
+        ("2026-12-31T23:30:00Z", 1, "Asia/Tokyo", "2026-12-31T15:00:00Z", "2027-01-31T15:00:00Z"),
+        ("2026-03-20T00:00:00Z", 8, "America/New_York", "2026-03-08T05:00:00Z", "2026-04-08T04:00:00Z"),
+        ("2026-01-10T00:00:00Z", 15, "UTC", "2025-12-15T00:00:00Z", "2026-01-15T00:00:00Z"),
+        # The clock jumps over this midnight: the period begins with the first instant of the date.
+        ("2026-09-06T12:00:00Z", 6, "America/Santiago", "2026-09-06T04:00:00Z", "2026-10-06T03:00:00Z"),
+    ],
+)
+def test_a_period_runs_from_anchor_to_anchor(now: str, day: int, zone: str, starts_at: str, ends_at: str) -> None:
+    assert period(instant(now), day, ZoneInfo(zone)) == (instant(starts_at), instant(ends_at))
+
+
+def test_periods_of_every_zone_follow_each_other_without_gap() -> None:
+    for name in sorted(zoneinfo.available_timezones()):
+        zone = ZoneInfo(name)
+        for day in (1, 29, 31):
+            _, end = period(dt.datetime(2020, 1, 15, tzinfo=UTC), day, zone)
+            while end.year < 2030:
+                start, following = period(end, day, zone)
+                assert start == end, f"{name}, day {day}: a gap or an overlap at {end}"
+                assert period(end - dt.timedelta(seconds=1), day, zone)[1] == end, f"{name}, day {day}, {end}"
+                end = following
+
+
+def test_a_naive_instant_and_a_day_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="has no time zone"):
+        period(dt.datetime(2026, 1, 1), 1, UTC)  # noqa: DTZ001  # That is the case.
+    with pytest.raises(ValueError, match="from 1 to 31, not 0"):
+        period(dt.datetime(2026, 1, 1, tzinfo=UTC), 0, UTC)
+
+
+NOW = dt.datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
+
+
+@pytest.mark.django_db
+def test_the_last_unit_of_the_month_is_granted_once() -> None:
+    server = make_server(25, max_per_month=3)
+
+    first, second, third = (reserving.reserve(server, 2, NOW) for _ in range(3))
+
+    assert first is not None
+    assert second is not None
+    assert (first.units, second.units, third) == (2, 1, None)
+
+
+@pytest.mark.django_db
+def test_a_unit_belongs_to_the_period_it_was_reserved_in() -> None:
+    server = make_server(25, max_per_month=3)
+    january = reserving.reserve(server, 3, NOW)
+    february = reserving.reserve(server, 3, NOW + dt.timedelta(seconds=1))
+
+    assert january is not None
+    assert february is not None
+    assert january.ends_at == NOW + dt.timedelta(seconds=1)
+    reserving.settle(january.period_id, used=2, released=1)
+
+    rows = list(QuotaPeriod.objects.order_by("starts_at").values_list("used", "reserved"))
+    assert rows == [(2, 0), (0, 3)]
+
+
+@pytest.mark.django_db
+def test_lowering_the_maximum_below_the_use_leaves_no_room() -> None:
+    server = make_server(25, max_per_month=100)
+    reservation = reserving.reserve(server, 60, NOW)
+    assert reservation is not None
+    reserving.settle(reservation.period_id, used=60, released=0)
+    reserving.write_ledger(server.pk, [NOW] * 60)
+
+    server.max_per_month = 50
+    server.save()
+    refitted = reserving.refit_period(server, NOW)
+
+    assert (refitted.used, refitted.room) == (60, 0)
+    assert reserving.reserve(server, 1, NOW) is None
+
+
+@pytest.mark.django_db
+def test_changing_the_start_day_recounts_from_the_ledger() -> None:
+    now = dt.datetime(2026, 3, 20, 12, 0, tzinfo=UTC)
+    server = make_server(25, max_per_month=100)
+    reservation = reserving.reserve(server, 40, now)
+    assert reservation is not None
+    reserving.settle(reservation.period_id, used=30, released=0)  # Ten are still on their way.
+    reserving.write_ledger(server.pk, [dt.datetime(2026, 3, 2, tzinfo=UTC)] * 10)
+    reserving.write_ledger(server.pk, [dt.datetime(2026, 3, 18, 7, 31, tzinfo=UTC)] * 20)
+
+    server.month_start_day = 15
+    server.save()
+    refitted = reserving.refit_period(server, now)
+
+    assert refitted.starts_at == dt.datetime(2026, 3, 15, tzinfo=UTC)
+    assert (refitted.used, refitted.reserved) == (20, 10)
+    server.month_start_day = 1
+    server.save()
+    assert reserving.refit_period(server, now).used == 30
+
+
+RACE = """
+import sys, django
+django.setup()
+from django.utils import timezone
+from smtpservers import reserving
+from smtpservers.models import SmtpServer
+server = SmtpServer.objects.get(pk=int(sys.argv[1]))
+granted = 0
+while (reservation := reserving.reserve(server, 3, timezone.now())) is not None:
+    granted += reservation.units
+    if granted % 5 == 0 and reservation.units > 1:  # Some come back, and are granted again; the last one stays.
+        reserving.settle(reservation.period_id, used=reservation.units - 1, released=1)
+        granted -= 1
+    else:
+        reserving.settle(reservation.period_id, used=reservation.units, released=0)
+print(granted)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_eight_processes_share_a_quota_to_the_last_unit() -> None:
+    server = make_server(25, max_per_month=199)
+    environment = {**os.environ, "DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "brilliance.settings"}
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, str(server.pk)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(8)
+    ]
+
+    try:
+        granted = [int(racer.communicate(timeout=240)[0]) for racer in racers]
+    finally:
+        for racer in racers:
+            racer.kill()
+            racer.communicate()
+
+    row = QuotaPeriod.objects.get()
+    assert sum(granted) == row.used == 199
+    assert row.reserved == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_threads_that_make_the_same_period_make_one() -> None:
+    server = make_server(25)
+    rows: list[int] = []
+
+    def make() -> None:
+        rows.append(reserving.current_period(SmtpServer.objects.get(pk=server.pk), NOW).pk)
+        connections.close_all()
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert len(rows) == 4
+    assert len(set(rows)) == 1

@@ -1,0 +1,80 @@
+"""Which server is chosen, and why."""
+
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+
+from smtpservers.selection import Candidate, choose, fleet
+from tests.delivery.making import make_server
+
+NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
+LATER = NOW + dt.timedelta(minutes=5)
+ALPHA = Candidate(1, "Alpha", True, "", None, None, None, "shop.example")
+BETA = replace(ALPHA, server_id=2, name="Beta")
+
+
+def test_the_first_in_display_order_is_chosen() -> None:
+    choice = choose([ALPHA, BETA], NOW)
+
+    assert choice.server == ALPHA
+    assert choice.reason == "Alpha is first in the display order."
+
+
+@pytest.mark.parametrize(
+    ("changes", "why", "until"),
+    [
+        ({"is_active": False}, "Alpha is switched off", None),
+        ({"room": 0, "full_until": LATER}, "Alpha has used its quota until 23 November 2026 12:05 UTC", LATER),
+        (
+            {"paused_reason": "127.0.0.1: 535 wrong", "paused_until": LATER},
+            "Alpha rests after failures until 23 November 2026 12:05 UTC",
+            LATER,
+        ),
+        ({"paused_reason": "535 wrong"}, "Alpha is paused until an administrator looks at it", None),
+        ({"domain": "other.example"}, "Alpha does not send for News <a@shop.example>", None),
+    ],
+)
+def test_the_next_takes_over_and_the_reason_names_no_host(
+    changes: dict[str, object], why: str, until: dt.datetime | None
+) -> None:
+    alpha = replace(ALPHA, **changes)  # type: ignore[arg-type]
+
+    choice = choose([alpha, BETA], NOW, mail_from="News <a@shop.example>")
+    alone = choose([alpha], NOW, mail_from="News <a@shop.example>")
+
+    assert choice.server == BETA
+    assert choice.reason == f"Beta, because {why}."
+    assert (alone.server, alone.until) == (None, until)
+    assert alone.reason == f"No server can send this just now: {why}."
+
+
+def test_a_pause_that_is_over_is_no_obstacle() -> None:
+    assert choose([replace(ALPHA, paused_reason="x", paused_until=NOW)], NOW).server is not None
+
+
+def test_a_server_that_refused_the_message_is_avoided() -> None:
+    assert choose([ALPHA, BETA], NOW, avoid={1}).server == BETA
+
+
+@pytest.mark.parametrize(
+    ("mail_from", "may"),
+    [("a@shop.example", True), ("a@news.shop.example", True), ("a@example", False), ("a@workshop.example", False)],
+)
+def test_a_server_sends_for_its_own_domain(mail_from: str, may: bool) -> None:
+    assert ALPHA.may_send_from(mail_from) is may
+
+
+@pytest.mark.django_db
+def test_a_thousand_servers_are_one_query(django_assert_num_queries) -> None:  # type: ignore[no-untyped-def]
+    for number in range(30):
+        make_server(25, f"Server {number}", display_order=1000 - number)
+
+    with django_assert_num_queries(1):
+        found = fleet(NOW)
+
+    assert [candidate.name for candidate in found[:2]] == ["Server 29", "Server 28"]
+
+
+def test_without_any_server_the_reason_says_what_to_do() -> None:
+    assert choose([], NOW).reason == "There is no SMTP server yet. Add one to start sending."

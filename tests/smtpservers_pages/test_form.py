@@ -1,0 +1,140 @@
+"""The form of a server: what it makes of what it accepts. What it refuses is told in tests/fields."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from smtpservers.forms import ServerForm
+from smtpservers.models import SmtpServer
+from smtpservers.secrets import Secret
+from tests.smtpservers_pages.conftest import LIST, change_page, filled
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_plain_form_is_accepted_and_silent_fields_stay_empty() -> None:
+    server = ServerForm(filled()).save()
+
+    server.refresh_from_db()
+    assert (server.host, server.port, server.use_tls, server.is_active) == ("smtp.brilliance.example", 587, True, True)
+    assert (server.max_per_month, server.language, server.mail_cc, bool(server.password)) == (None, "", "", False)
+    assert server.display_order == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "stored"),
+    [
+        ({"host": " SMTP.Brilliance.Example "}, "host", "smtp.brilliance.example"),
+        ({"host": "[2001:DB8::1]"}, "host", "2001:db8::1"),
+        ({"host": "mail"}, "host", "mail"),
+        ({"host": "127.0.0.1"}, "host", "127.0.0.1"),
+        ({"mail_from": " Ann Lee  <ann@x.test> "}, "mail_from", "Ann Lee <ann@x.test>"),
+        ({"mail_cc": "a@x.test; B <b@x.test>,\r\nc@x.test"}, "mail_cc", "a@x.test\nB <b@x.test>\nc@x.test"),
+        ({"domain_name": "Mail.Brilliance.Example."}, "domain_name", "mail.brilliance.example"),
+        ({"max_per_month": "0"}, "max_per_month", None),
+        ({"max_per_month": "50000"}, "max_per_month", 50_000),
+        ({"time_zone": "europe/berlin"}, "time_zone", "Europe/Berlin"),
+        ({"precedence": "", "use_precedence": None}, "precedence", ""),
+        ({"unsubscribe_url": "http://x.test/u", "use_unsubscribe_link": None}, "unsubscribe_url", "http://x.test/u"),
+        ({"username": "apikey", "api_key": "k"}, "username", "apikey"),
+        ({"port": "465"}, "port", 465),
+        ({"port": "25", "use_tls": None}, "use_tls", False),
+        ({"return_path": "b@x.test"}, "use_return_path", False),
+    ],
+)
+def test_what_is_accepted_is_stored_in_one_form(changes: dict[str, Any], field: str, stored: Any) -> None:
+    server = ServerForm(filled(**changes)).save()
+
+    server.refresh_from_db()
+    assert getattr(server, field) == stored
+
+
+def test_a_pasted_port_goes_into_its_own_field(make_server: Callable[..., SmtpServer]) -> None:
+    server = make_server(port=465)
+
+    saved = ServerForm(filled(host="smtp.brilliance.example:2525", port="465"), instance=server).save()
+
+    assert (saved.host, saved.port) == ("smtp.brilliance.example", 2525)
+
+
+def test_a_pasted_port_is_held_against_the_encryption_switch() -> None:
+    form = ServerForm(filled(host="smtp.brilliance.example:465", use_tls=None))
+
+    assert list(form.errors) == ["use_tls"]
+
+
+def test_the_name_of_another_server_is_refused(make_server: Callable[..., SmtpServer]) -> None:
+    make_server("Primary")
+
+    form = ServerForm(filled(name="Primary"))
+
+    assert form.errors["name"] == ["Another server has this name; choose a different one."]
+
+
+def test_every_field_says_what_it_is_for() -> None:
+    form = ServerForm()
+
+    assert [name for name, field in form.fields.items() if not field.help_text] == []
+    assert len(form.fields) == 39 + 2 + 5  # The document's, name and provider, and five that the house added.
+
+
+def test_the_layout_shows_every_field_once() -> None:
+    form = ServerForm(instance=SmtpServer(password=Secret.seal("x"), api_key=Secret.seal("y")))
+
+    shown = [pointer.name for pointer in form.helper.layout.get_field_names()]
+
+    assert sorted(shown) == sorted(form.fields)
+
+
+def test_the_layout_is_new_for_each_form() -> None:
+    form = ServerForm()
+
+    assert form.helper is not form.helper
+
+
+def test_a_value_whose_switch_is_off_says_that_it_has_no_effect() -> None:
+    form = ServerForm(instance=SmtpServer(return_path="b@x.test", spam_address="s@x.test", use_spam_address=True))
+
+    assert "without effect while the switch is off" in form.fields["return_path"].help_text
+    assert "without effect" not in form.fields["spam_address"].help_text
+
+
+def test_what_somebody_else_saved_meanwhile_is_not_put_back_unseen(
+    client: Client, boss: User, make_server: Callable[..., SmtpServer]
+) -> None:
+    client.force_login(boss)
+    server = make_server()
+    seen = re.compile(r'name="seen_version" value="(\d+)"')
+    both_saw = seen.search(client.get(change_page(server)).content.decode())[1]  # type: ignore[index]
+    client.post(change_page(server), filled(timeout_seconds="61", seen_version=both_saw))
+
+    refused = client.post(change_page(server), filled(notes="mine", seen_version=both_saw)).content.decode()
+
+    assert refused.count("Somebody changed this server while you had it open, so nothing was saved.") == 1
+    server.refresh_from_db()
+    assert (server.timeout_seconds, server.notes) == (61, "")
+
+    now_seen = seen.search(refused)[1]  # type: ignore[index]
+    client.post(change_page(server), filled(notes="mine", seen_version=now_seen))
+
+    server.refresh_from_db()
+    assert (server.timeout_seconds, server.notes) == (30, "mine")
+
+
+def test_a_server_switched_off_in_the_list_is_not_switched_on_by_an_older_form(
+    client: Client, boss: User, make_server: Callable[..., SmtpServer]
+) -> None:
+    client.force_login(boss)
+    server = make_server()
+    version = server.version
+    client.post(LIST, {"action": "deactivate", "_selected_action": server.pk})
+
+    page = client.post(change_page(server), filled(seen_version=str(version)))
+
+    assert "Somebody changed this server" in page.content.decode()
+    server.refresh_from_db()
+    assert not server.is_active

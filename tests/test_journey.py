@@ -1,0 +1,194 @@
+"""The main job from the first start to the last signal, as a newcomer does it in a browser.
+
+A server is made and tested, the demo's draft is queued and watched, one mail is looked at, its reader unsubscribes
+with one click, and the next campaign leaves that reader out.
+"""
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.demo import Demo, alive
+
+pytestmark = pytest.mark.browser
+
+READER = "reader479@example.org"  # Has no name, and comes late enough to be written to by the third server.
+MINUTE = 60_000
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    running = Demo(tmp_path / "var")
+    yield running
+    running.kill()
+
+
+def sign_in(page: Page, demo: Demo, name: str) -> None:
+    page.context.clear_cookies()
+    page.goto(demo.url)
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(demo.password(name))
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()
+
+
+def open_from_sidebar(page: Page, name: str) -> None:
+    page.locator("#nav-sidebar").get_by_role("link", name=name).click()
+
+
+def make_a_server(page: Page, port: int) -> None:
+    open_from_sidebar(page, "SMTP servers")
+    page.get_by_role("link", name="Add SMTP server").click()
+    page.get_by_label("Name", exact=False).first.fill("Harbour relay")
+    page.get_by_label("SMTP server").fill("127.0.0.1")
+    page.get_by_label("SMTP port").fill(str(port))
+    page.get_by_label("SMTP mail from").fill("Harbour Books <news@harbour.example.com>")
+    page.get_by_label("SMTP mail to", exact=True).fill("captain@harbour.example.com")
+    page.get_by_label("Use SSL/TLS connection").uncheck()
+    page.get_by_label("Handles email validation").check()
+    page.get_by_role("tab", name="Miscellaneous").click()
+    page.get_by_label("Max (per month)").fill("100")
+    page.get_by_label("Display order").fill("15")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("link", name="Harbour relay").first).to_be_visible()
+
+
+def send_a_test(page: Page) -> None:
+    page.get_by_role("row", name=re.compile("Harbour relay")).get_by_role("link", name="Send test").click()
+    expect(page.get_by_label("Send the test to")).to_have_value("captain@harbour.example.com")
+    page.get_by_role("button", name="Send test").click()
+
+    expect(page.get_by_role("heading", name="The server took the message.")).to_be_visible()
+    steps = page.locator(".test-steps li")
+    expect(steps).to_have_count(8)
+    names = [name.split()[0] for name in steps.locator("h3").all_inner_texts()]
+    assert names == ["DNS", "connect", "banner", "EHLO", "MAIL", "RCPT", "DATA", "message"]
+    expect(steps.last).to_contain_text("250")
+    page.get_by_role("link", name="see what arrived").click()
+    expect(page.get_by_role("cell", name="captain@harbour.example.com")).to_be_visible()
+
+
+def queue_the_draft(page: Page) -> None:
+    open_from_sidebar(page, "Campaigns")
+    page.get_by_role("link", name="November newsletter").click()
+    expect(page.get_by_role("heading", name="Ready to send to 500 people")).to_be_visible()
+    page.get_by_role("button", name="Queue now").click()
+    watch_until(page, "Finished. All 500 are accounted for.")
+
+
+def watch_until(page: Page, summary: str) -> None:
+    """The progress page keeps itself true: nobody reloads it."""
+    expect(page.locator(".campaign-summary")).to_have_text(summary, timeout=2 * MINUTE)
+
+
+def rows(page: Page, heading: str) -> dict[str, int]:
+    """Return a table of the progress page: what begins each row, and its count."""
+    card = page.locator("section").filter(has=page.get_by_role("heading", name=heading, exact=True))
+    found = {}
+    for row in card.locator("tbody tr").all():
+        found[row.locator("th").inner_text().strip().split("\n")[0]] = int(row.locator("td").inner_text())
+    return found
+
+
+def open_mail(page: Page, recipient: str) -> None:
+    open_from_sidebar(page, "Received mail")
+    page.get_by_placeholder("Recipient or subject").fill(recipient)
+    page.keyboard.press("Enter")
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)
+    page.locator("#result_list tbody a").first.click()
+
+
+def headers_of_mail(page: Page) -> dict[str, str]:
+    lines = page.locator("#headers tbody tr").all()
+    return {line.locator("th").inner_text(): line.locator("td").inner_text() for line in lines}
+
+
+def unsubscribe_with_one_click(url: str) -> None:
+    """As a mail provider does it: a POST that brings no cookie, and follows no redirect."""
+    body = b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--x--\r\n'
+    request = urllib.request.Request(url, body, {"Content-Type": "multipart/form-data; boundary=x"})
+    with urllib.request.urlopen(request, timeout=20) as response:
+        assert response.status == 200
+        assert response.url == url
+
+
+def write_and_queue_the_next_campaign(page: Page) -> None:
+    open_from_sidebar(page, "Campaigns")
+    page.get_by_role("link", name="Add campaign").click()
+    page.get_by_label("Name", exact=False).first.fill("December newsletter")
+    page.get_by_label("Subject").fill("The year is ending")
+    page.get_by_label(re.compile("Newsletter readers")).check()
+    page.get_by_label("Text", exact=True).fill("Dear {{ first_name }}, read on: https://books.example.com/december")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("button", name="Queue now").click()
+    watch_until(page, "Finished. All 500 are accounted for.")
+
+
+def test_a_newcomer_sends_two_campaigns_and_a_reader_leaves_in_between(demo: Demo, page: Page) -> None:
+    sign_in(page, demo, "admin")
+    make_a_server(page, demo.ports["SANDBOX_PLAIN_PORT"])
+    send_a_test(page)
+
+    sign_in(page, demo, "marketer")
+    queue_the_draft(page)
+
+    # The first two servers ran dry one after the other: 40 and 1 of their messages had gone before, and notices
+    # that their quota is nearly used may take a few.
+    shares = rows(page, "Share by server")
+    assert set(shares) == {"Starter plan", "Harbour relay", "Business plan"}
+    assert 75 <= shares["Starter plan"] <= 80
+    assert 90 <= shares["Harbour relay"] <= 99
+    assert sum(shares.values()) == 494
+    assert rows(page, "What became of them") == {"Accepted": 494, "Bounced": 5, "Unconfirmed": 1}
+    open_from_sidebar(page, "SMTP servers")
+    expect(page.get_by_role("row", name=re.compile("Starter plan"))).to_contain_text("120 of 120")
+    expect(page.get_by_role("row", name=re.compile("Harbour relay"))).to_contain_text("100 of 100")
+
+    open_mail(page, READER)
+    headers = headers_of_mail(page)
+    unsubscribe_url = headers["List-Unsubscribe"].strip("<>")
+    check_mail(page, headers, unsubscribe_url)
+    unsubscribe_with_one_click(unsubscribe_url)
+
+    write_and_queue_the_next_campaign(page)
+    # The reader who left, and the five whose mailboxes do not exist.
+    assert rows(page, "What became of them") == {"Accepted": 493, "Suppressed": 6, "Unconfirmed": 1}
+    page.get_by_role("link", name="Suppressed").click()
+    expect(page.get_by_role("row", name=re.compile(READER))).to_contain_text("suppressed")
+    open_mail(page, READER)  # Still the one of November.
+    expect(page.locator("article h2")).to_have_text("reader, ten books for long evenings")
+
+    everything = demo.processes()
+    assert len(everything) > 5
+    assert demo.stop() == 0
+    assert not alive(everything)
+
+
+def check_mail(page: Page, headers: dict[str, str], unsubscribe_url: str) -> None:
+    """It came through the third server, so it carries that server's settings."""
+    assert headers["To"] == READER
+    assert headers["From"] == "Nordlicht Books <news@mail.nordlicht.example.com>"
+    assert headers["Subject"] == "reader, ten books for long evenings"
+    assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert headers["List-Id"].endswith(".mail.nordlicht.example.com>")
+    assert headers["Precedence"] == "bulk"
+    assert headers["Message-ID"].endswith("@mail.nordlicht.example.com>")
+    assert headers["Feedback-ID"].endswith(":brilliance")
+    assert "abuse@nordlicht.example.com" in headers["X-Report-Abuse"]
+    assert "CFBL-Address" not in headers  # That switch is off.
+    expect(page.locator(".sandbox-facts")).to_contain_text("TLSv1.3")
+
+    links = [urlsplit(link) for link in page.locator(".sandbox-links a").all_inner_texts()]
+    tagged = [parse_qs(link.query) for link in links if "utm_source" in link.query]
+    assert tagged
+    for query in tagged:
+        assert query["utm_source"] == ["newsletter"]
+        assert query["utm_medium"] == ["email"]
+        assert query["utm_campaign"] == ["november"]
+        assert query["utm_content"] == ["business-plan"]
+    assert unsubscribe_url in [link.geturl() for link in links]  # In the text too, and without UTM codes.

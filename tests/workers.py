@@ -1,0 +1,81 @@
+"""Real Celery workers of the product, started on the test's own database, to be killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def database_url() -> str:
+    """Return the address of the test's database, for another process."""
+    database: dict[str, Any] = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{database['NAME']}"
+    credentials = database["USER"] + (f":{database['PASSWORD']}" if database["PASSWORD"] else "")
+    host = f"{database['HOST'] or 'localhost'}:{database['PORT'] or 5432}"
+    return f"postgres://{credentials}@{host}/{database['NAME']}"
+
+
+class Worker:
+    """One ``celery worker`` with beat, in a process group of its own."""
+
+    def __init__(
+        self, data_dir: Path, *, queues: str = "deliver,errands", beat: bool = True, **environment: str
+    ) -> None:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self.log = data_dir / "worker.log"
+        command = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "brilliance",
+            "worker",
+            "-Q",
+            queues,
+            "-c",
+            "1",
+            "-l",
+            "WARNING",
+        ]
+        command += ["-B", "-s", str(data_dir / "beat")] if beat else []
+        environment = {
+            **os.environ,
+            "DATA_DIR": str(data_dir),
+            "DATABASE_URL": database_url(),
+            "BROKER_URL": settings.BROKER_URL,
+            "LEASE_SECONDS": "2",
+            "DRAIN_SECONDS": "10",
+            "PYTHONWARNINGS": "default",
+            **environment,
+        }
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL the worker and its children at once."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(10)
+
+    def stop(self, seconds: float = 20) -> int:
+        """Ask the worker to end warmly and return its exit code."""
+        if self.is_running:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
