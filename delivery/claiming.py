@@ -3,37 +3,34 @@
 import datetime as dt
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from contacts.models import Subscription, Suppression
-from delivery import lanes, return_paths
-from delivery.judging import BACK_OFF
+from delivery import lanes, planning, return_paths
 from delivery.models import Attempt, Chunk, Mailing, Message
+from delivery.outgoing import Outgoing
+from delivery.planning import Share
 from mail.addresses import parse_mailbox
-from smtpservers import reserving, selection
+from smtpservers import reserving
 from smtpservers.endpoint import domain_name_of
 from smtpservers.models import SmtpServer
 
 CLAIM_MESSAGES = 500
-LEFT_BY_NOTICES = 1  # Units of a quota that are for other mail.
 # What is kept of the server's switches with each attempt, so that a later edit does not rewrite history.
 SWITCHES = (
     *("use_unsubscribe_link", "use_precedence", "use_return_path", "use_verp"),
     *("use_spam_address", "use_abuse_address"),
 )
-# Who comes first: nobody waits for a password behind a newsletter.
-STREAM_ORDER = (Mailing.Stream.TEST, Mailing.Stream.SINGLE, Mailing.Stream.NOTICE, Mailing.Stream.CAMPAIGN)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One message this worker may send now: its unit of quota is reserved and its attempt is on record."""
 
-    message: Message
+    message: Outgoing
     attempt_id: int
     number: int
     period_id: int
@@ -42,110 +39,30 @@ class Claim:
     was_unconfirmed: bool = False  # It was sent in full before, and the answer was lost.
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What one server is to send: mailings in order, each with the reason the server was chosen."""
-
-    server_id: int
-    mailings: tuple[tuple[int, str], ...]
-
-
-def plan(now: dt.datetime) -> list[Work]:
-    """Return which server sends which mailing now, and write down why a mailing waits."""
-    fleet = selection.fleet(now)
-    # A notice that a server is nearly full must not be what fills it.
-    fleet_of_notices = [replace(server, room=server.room and server.room - LEFT_BY_NOTICES) for server in fleet]
-    work: dict[int, list[tuple[int, str]]] = {}
-    for mailing in open_mailings():
-        if not has_due_work(mailing.pk, now):
-            _note_waiting(mailing, "", None)
-            continue
-        candidates = fleet_of_notices if mailing.stream == Mailing.Stream.NOTICE else fleet
-        choose = partial(
-            selection.choose,
-            candidates,
-            now,
-            mail_from=mailing.mail_from,
-            only=mailing.server_id,
-            even_inactive=mailing.stream == Mailing.Stream.TEST,
-        )
-        choice = choose()
-        if choice.server is None:
-            _note_waiting(mailing, choice.reason, choice.until)
-            continue
-        _note_waiting(mailing, "", None)
-        work.setdefault(choice.server.server_id, []).append((mailing.pk, choice.reason))
-        # A message that its mailing's server refused goes to the next one.
-        refused = _servers_refused(mailing.pk, now)
-        if choice.server.server_id in refused:
-            other = choose(avoid=refused)
-            if other.server is not None:
-                work.setdefault(other.server.server_id, []).append((mailing.pk, other.reason))
-            elif other.until is None:
-                _end_refused(mailing.pk, refused, now)
-    return [Work(server_id, tuple(mailings)) for server_id, mailings in work.items()]
-
-
-def open_mailings() -> list[Mailing]:
-    """Return the mailings that may be sent, the most urgent stream first."""
-    found = Mailing.objects.filter(finished_at=None, state="open", is_snapshotted=True).only(
-        "pk", "stream", "mail_from", "server_id", "waiting_reason", "waiting_until"
-    )
-    return sorted(found, key=lambda mailing: (STREAM_ORDER.index(Mailing.Stream(mailing.stream)), mailing.pk))
-
-
-def has_due_work(mailing_id: int, now: dt.datetime) -> bool:
-    """Whether a message of the mailing could be sent now."""
-    return Chunk.objects.filter(mailing=mailing_id).exists() or _due(mailing_id, now).exists()
-
-
-def _due(mailing_id: int, now: dt.datetime) -> QuerySet[Message]:
-    return Message.objects.filter(mailing=mailing_id, status__in=["queued", "deferred"], due_at__lte=now)
-
-
-def _servers_refused(mailing_id: int, now: dt.datetime) -> set[int]:
-    rows = _due(mailing_id, now).exclude(avoid=[]).values_list("avoid", flat=True)[:50]
-    return {server_id for avoid in rows for server_id in avoid}
-
-
-def _end_refused(mailing_id: int, refused: set[int], now: dt.datetime) -> None:
-    """No server is left for what was refused: a final refusal fails, a temporary one starts over later."""
-    messages = _due(mailing_id, now).filter(avoid=sorted(refused))
-    messages.filter(reason__startswith="5").update(status="failed", changed_at=now, due_at=None)
-    messages.update(avoid=[], status="deferred", changed_at=now, due_at=now + BACK_OFF[0])
-
-
-def _note_waiting(mailing: Mailing, reason: str, until: dt.datetime | None) -> None:
-    if (mailing.waiting_reason, mailing.waiting_until) != (reason[:500], until):
-        Mailing.objects.filter(pk=mailing.pk).update(waiting_reason=reason[:500], waiting_until=until)
-
-
-def claim(
-    token: uuid.UUID, server: SmtpServer, mailing_id: int, reason: str, wanted: int, now: dt.datetime
-) -> list[Claim] | None:
-    """Claim up to ``wanted`` messages of one mailing for one server; an empty list when there is nothing.
+def claim(token: uuid.UUID, server: SmtpServer, share: Share, wanted: int, now: dt.datetime) -> list[Claim] | None:
+    """Claim up to ``wanted`` messages of a share for its server; an empty list when there is nothing.
 
     :return: None when ``token`` holds the server's lane no more.
     """
     with transaction.atomic():
         if not lanes.holds(token):
             return None
-        mailing = Mailing.objects.filter(pk=mailing_id, state="open").first()
+        mailing = Mailing.objects.filter(pk=share.mailing_id, state="open").first()
         if mailing is None:
             return []
-        leave = LEFT_BY_NOTICES if mailing.stream == Mailing.Stream.NOTICE else 0
+        leave = planning.LEFT_BY_NOTICES if mailing.stream == Mailing.Stream.NOTICE else 0
         reservation = reserving.reserve(server, min(wanted, CLAIM_MESSAGES), now, leave=leave)
         if reservation is None:
             return []
         messages = _take(mailing, server, reservation.units, now)
-        claims = _write_attempts(token, server, mailing, messages, reservation, reason, now)
+        claims = _write_attempts(token, server, mailing, messages, reservation, share.reason, now)
         reserving.settle(reservation.period_id, used=0, released=reservation.units - len(claims))
         return claims
 
 
 def _take(mailing: Mailing, server: SmtpServer, wanted: int, now: dt.datetime) -> list[Message]:
     """Return locked messages to send: what came back first, then the front of the first chunk."""
-    due = _due(mailing.pk, now).select_for_update(skip_locked=True, of=("self",)).order_by("due_at", "pk")
+    due = planning.due(mailing.pk, now).select_for_update(skip_locked=True, of=("self",)).order_by("due_at", "pk")
     found = [message for message in _with_people(due)[:wanted] if server.pk not in set(message.avoid)]
     if len(found) < wanted:
         found += _take_from_chunk(mailing, wanted - len(found))
@@ -196,7 +113,7 @@ def _write_attempts(
             lane_token=token,
             choice=reason,
             started_at=now,
-            envelope_from=return_paths.envelope_sender(server, from_address, message, mailing.stream),
+            envelope_from=return_paths.envelope_sender(server, from_address, Outgoing.of(message), mailing.stream),
             header_from=header_from,
             settings_used=switches,
         )
@@ -213,7 +130,7 @@ def _write_attempts(
     )
     return [
         Claim(
-            message,
+            Outgoing.of(message),
             attempt.pk,
             attempt.number,
             reservation.period_id,

@@ -16,7 +16,8 @@ from django.utils.text import slugify
 
 from contacts.models import Contact
 from delivery import return_paths, tokens
-from delivery.models import Mailing, Message
+from delivery.models import Mailing
+from delivery.outgoing import Outgoing, Person
 from mail.addresses import ascii_address, check_address, fold, needs_smtputf8, parse_mailbox, parse_mailboxes
 from mail.composing import Compiled, Recipient, Rendered, Style, compile_content
 from mail.footers import known_language
@@ -52,10 +53,8 @@ class Composer:
         self._copies = copy_addresses(server) if has_copies else []
         self._compiled: dict[tuple[str, tuple[str, ...], bool], Compiled] = {}
 
-    def compose(self, message: Message, date: dt.datetime) -> Composed:
+    def compose(self, message: Outgoing, date: dt.datetime) -> Composed:
         """Return the message as bytes with its envelope.
-
-        ``message.contact`` and, for a copy, ``message.copy_of`` are read: load them with it.
 
         :raises ValueError: if the content cannot be made into a message for this recipient.
         """
@@ -76,14 +75,14 @@ class Composer:
             is_smtputf8=needs_smtputf8(sender) or needs_smtputf8(rcpt) or not content.isascii(),
         )
 
-    def render(self, contact: Contact | None, unsubscribe_url: str) -> Rendered:
+    def render(self, contact: Person | None, unsubscribe_url: str) -> Rendered:
         """Return what a recipient reads, for the preview."""
         email = contact.email if contact else "ann@example.com"
         values = self._values(contact, None, email)
         recipient = Recipient(email, "<preview@localhost>", values, unsubscribe_url)
         return self._compile(self._language(contact), email).render(recipient)
 
-    def _recipient(self, original: Message, message: Message) -> Recipient:
+    def _recipient(self, original: Outgoing, message: Outgoing) -> Recipient:
         return Recipient(
             address=message.redirected_to or original.email,
             message_id=message.message_id,
@@ -93,7 +92,7 @@ class Composer:
             intended=(message.email or "(missing)") if message.redirected_to else "",
         )
 
-    def _values(self, contact: Contact | None, merge: Mapping[str, Any] | None, email: str) -> dict[str, Any]:
+    def _values(self, contact: Person | None, merge: Mapping[str, Any] | None, email: str) -> dict[str, Any]:
         given = dict(merge or {})
         first = str(given.get("first_name") or (contact.first_name if contact else ""))
         last = str(given.get("last_name") or (contact.last_name if contact else ""))
@@ -101,7 +100,7 @@ class Composer:
         attributes = {str(name): str(value) for name, value in (contact.attributes if contact else {}).items()}
         return {**attributes, **given, "email": email, **names}
 
-    def _unsubscribe_url(self, message: Message, email: str) -> str:
+    def _unsubscribe_url(self, message: Outgoing, email: str) -> str:
         built_in = tokens.unsubscribe_url(tokens.NOBODY if message.redirected_to else message.pk)
         template = self._server.unsubscribe_url
         if not template or message.copy_of_id:  # Elsewhere nobody knows that a copy's link must do nothing.
@@ -115,7 +114,7 @@ class Composer:
             list_id=str(list_id or ""),
         )
 
-    def _language(self, contact: Contact | None) -> str:
+    def _language(self, contact: Person | None) -> str:
         own = contact.language if contact else ""
         return known_language(self._mailing.language, own, self._server.language, settings.LANGUAGE_CODE)
 
@@ -231,7 +230,9 @@ def preview(
         reference=reference,
         created_at=now,
     )
-    return Composer(mailing, server, list_id=None, list_name="").render(contact, f"{settings.BASE_URL}/u/preview")
+    return Composer(mailing, server, list_id=None, list_name="").render(
+        Person.of(contact) if contact else None, f"{settings.BASE_URL}/u/preview"
+    )
 
 
 def copy_addresses(server: SmtpServer) -> list[tuple[str, str]]:

@@ -17,12 +17,13 @@ from django.conf import settings
 from django.db import Error as DatabaseProblem
 from django.db import connections
 
-from delivery import claiming, lanes, recording, sweeping
-from delivery.claiming import Claim, Work
+from delivery import claiming, lanes, planning, recording, sweeping
+from delivery.claiming import Claim
 from delivery.composing import Composer, composer_for
 from delivery.journal import Journal
 from delivery.judging import Judgement, judge, judge_connection
 from delivery.models import Mailing
+from delivery.planning import Share, Work
 from delivery.recording import Result
 from delivery.validating import Validator, syntax_problem
 from mail.addresses import parse_mailbox
@@ -121,7 +122,7 @@ class _Drain:
             self.plan = {}
             return
         try:
-            self.plan = {work.server_id: work for work in await self.in_database(claiming.plan, self.clock())}
+            self.plan = {work.server_id: work for work in await self.in_database(planning.plan, self.clock())}
             busy = await self.in_database(lanes.busy_servers)
         except DatabaseProblem as error:
             log.error("the database does not answer; sending stops: %s", error)
@@ -224,8 +225,8 @@ class _LaneWork:
 
     async def _claim_some(self, wanted: int) -> bool:
         work = self._drain.plan.get(self._server_id)
-        for mailing_id, reason in work.mailings if work else ():
-            claims = await self._database(self._claim, mailing_id, reason, wanted)
+        for share in work.shares if work else ():
+            claims = await self._database(self._claim, share, wanted)
             if claims:
                 self._in_hand.update(claim.message.pk for claim in claims)
                 if not self._server.handles_email_validation:
@@ -236,8 +237,8 @@ class _LaneWork:
                 return True
         return False
 
-    def _claim(self, mailing_id: int, reason: str, wanted: int) -> list[Claim]:
-        claims = claiming.claim(self._lease.token, self._server, mailing_id, reason, wanted, self._drain.clock())
+    def _claim(self, share: Share, wanted: int) -> list[Claim]:
+        claims = claiming.claim(self._lease.token, self._server, share, wanted, self._drain.clock())
         if claims is None:
             self._is_lost = self._is_halted = True
             return []
@@ -245,7 +246,7 @@ class _LaneWork:
             for claim in claims:
                 self._stops.pop(claim.message.pk, None)  # Of an earlier claim.
             self._stops.update(claiming.stopped([claim.message.pk for claim in claims]))
-            self._prepare(mailing_id)
+            self._prepare(share.mailing_id)
         return claims
 
     async def _database(self, function: Callable[..., T], *args: Any) -> T | None:

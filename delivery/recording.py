@@ -22,6 +22,7 @@ from delivery import lanes
 from delivery.composing import HAS_COPIES, copy_addresses
 from delivery.judging import Judgement
 from delivery.models import Attempt, Mailing, Message
+from delivery.outgoing import Outgoing
 from mail.addresses import AddressInvalid, ascii_address, fold
 from mail.replies import Reply
 from smtpservers import breaker, reserving
@@ -33,7 +34,7 @@ class Result:
     """What became of one attempt."""
 
     attempt_id: int
-    message: Message
+    message: Outgoing
     mailing_id: int
     stream: str
     server_id: int
@@ -175,7 +176,7 @@ def _make_copies(results: Iterable[Result], now: dt.datetime) -> None:
             contact=None,
             email=address,
             email_key=fold(address),
-            copy_of=result.message,
+            copy_of_id=result.message.pk,
             copy_kind=kind,
             changed_at=now,
             due_at=now,

@@ -2,14 +2,15 @@
 
 from django.conf import settings
 
-from delivery.models import Mailing, Message
+from delivery.models import Mailing
+from delivery.outgoing import Outgoing
 from delivery.tokens import NOBODY
 from mail import verp
 from mail.addresses import ascii_address
 from smtpservers.models import SmtpServer
 
 
-def envelope_sender(server: SmtpServer, mail_from: str, message: Message, stream: str) -> str:
+def envelope_sender(server: SmtpServer, mail_from: str, message: Outgoing, stream: str) -> str:
     """Return the address that the message's bounces go to, in the form for the envelope.
 
     What goes to our own operators has the tag of nobody: its bounce is noted, and starts no further mail.

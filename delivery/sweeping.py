@@ -10,6 +10,7 @@ from django.db import transaction
 from delivery import journal, lanes, recording
 from delivery.judging import judge
 from delivery.models import Attempt, Lane, Mailing
+from delivery.outgoing import Outgoing
 from delivery.recording import Result
 from mail.replies import Stage
 from smtpservers.transport import Answer
@@ -47,7 +48,7 @@ def _settle_token(token: uuid.UUID, now: dt.datetime) -> int:
         with transaction.atomic():
             attempts = (
                 Attempt.objects.filter(lane_token=token, finished_at=None)
-                .select_related("message", "message__mailing")
+                .select_related("message__mailing", "message__contact", "message__copy_of__contact")
                 .order_by("pk")
             )
             if known is None:
@@ -81,7 +82,7 @@ def _result(attempt: Attempt, known: dict[int, journal.Entry] | None, now: dt.da
         judgement = judge(answer, stream=stream, attempts=attempt.number, resent_before=earlier)
     return Result(
         attempt_id=attempt.pk,
-        message=message,
+        message=Outgoing.of(message),
         mailing_id=message.mailing_id,
         stream=stream,
         server_id=attempt.server_id or 0,

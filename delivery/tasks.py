@@ -10,7 +10,7 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.utils import timezone
 
-from delivery import claiming, lanes, noticing, queueing, recording, sweeping
+from delivery import lanes, noticing, planning, queueing, recording, sweeping
 from delivery.draining import drain
 from delivery.models import WorkerSeen
 
@@ -32,7 +32,7 @@ def dispatch() -> None:
     sweeping.sweep(now)
     queueing.expire(now)
     recording.finish_mailings(now)
-    is_due = any(claiming.has_due_work(mailing.pk, now) for mailing in claiming.open_mailings())
+    is_due = any(planning.has_due_work(mailing.pk, now) for mailing in planning.open_mailings())
     is_silent = not WorkerSeen.objects.filter(name__startswith="deliver", seen_at__gt=now - SHOW_LIFE).exists()
     if is_due or is_silent:
         deliver.apply_async(expires=10)

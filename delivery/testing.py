@@ -17,6 +17,7 @@ from delivery.composing import Composed, composer_for
 from delivery.journal import Journal
 from delivery.judging import Judgement, judge, judge_connection
 from delivery.models import Mailing, Message
+from delivery.planning import Share
 from delivery.recording import Result
 from delivery.test_words import TEST_WORDS
 from mail.addresses import check_address, fold
@@ -179,7 +180,8 @@ def _put_on_record(
         if contact is not None:
             merge = {**contact.attributes, "first_name": contact.first_name, "last_name": contact.last_name}
         queueing.address(mailing, email=recipient, email_key=fold(recipient), now=now, merge=merge)
-        claims = claiming.claim(lease.token, server, mailing.pk, f"{server.name} was asked for by hand.", 1, now)
+        share = Share(mailing.pk, f"{server.name} was asked for by hand.", mailing.stream)
+        claims = claiming.claim(lease.token, server, share, 1, now)
         if not claims:
             period = current_period(server, now)
             raise TestRefused(

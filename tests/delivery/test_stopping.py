@@ -17,6 +17,7 @@ from contacts.models import Contact, Subscription, Suppression
 from delivery import accounting, claiming, lanes, queueing, recording, sweeping
 from delivery.journal import Journal
 from delivery.models import Attempt, Lane, Mailing, Message
+from delivery.planning import Share
 from mail.replies import Reply, Stage
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
@@ -205,7 +206,7 @@ def test_a_worker_stopped_past_its_lease_sends_and_records_nothing_more(tmp_path
 def claimed(server: SmtpServer, mailing: Mailing, number: int) -> tuple[lanes.Lease, list[claiming.Claim]]:
     lease = lanes.acquire(server.pk)
     assert lease is not None
-    claims = claiming.claim(lease.token, server, mailing.pk, "It is first.", number, timezone.now())
+    claims = claiming.claim(lease.token, server, Share(mailing.pk, "It is first."), number, timezone.now())
     assert claims is not None
     return lease, claims
 
