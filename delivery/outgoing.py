@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from contacts.models import Contact
+from delivery.judging import Judgement
 from delivery.models import Message
+from mail.replies import Reply
 
 
 @dataclass(slots=True)
@@ -72,3 +74,19 @@ class Outgoing:
             expires_at=message.expires_at,
             attempt_count=message.attempt_count,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one attempt."""
+
+    attempt_id: int
+    message: Outgoing
+    mailing_id: int
+    stream: str
+    server_id: int
+    period_id: int | None
+    reserved_at: dt.datetime
+    judgement: Judgement
+    stage: str = ""
+    reply: Reply | None = None

@@ -1,49 +1,26 @@
-"""The only writer of delivery status after queueing: closes attempts, settles quota, acts on servers and addresses.
+"""The only writer of delivery status after queueing: closes attempts and settles quota.
 
 Results come in groups. A group is one transaction under the lane's token: a worker that lost its lane records
 nothing, and the sweep settles its account instead.
 """
 
-import contextlib
 import datetime as dt
 import random
-import re
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
-from contacts import consent
-from contacts.models import Suppression
-from delivery import lanes
+from delivery import acting, lanes
 from delivery.composing import HAS_COPIES, copy_addresses
 from delivery.judging import Judgement
 from delivery.models import Attempt, Mailing, Message
-from delivery.outgoing import Outgoing
-from mail.addresses import AddressInvalid, ascii_address, fold
-from mail.replies import Reply
-from smtpservers import breaker, reserving
+from delivery.outgoing import Result as Result
+from mail.addresses import fold
+from smtpservers import reserving
 from smtpservers.models import SmtpServer
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one attempt."""
-
-    attempt_id: int
-    message: Outgoing
-    mailing_id: int
-    stream: str
-    server_id: int
-    period_id: int | None
-    reserved_at: dt.datetime
-    judgement: Judgement
-    stage: str = ""
-    reply: Reply | None = None
-
 
 GIVEN_BACK = "not_sent"
 
@@ -74,12 +51,7 @@ def settle(results: Sequence[Result], now: dt.datetime) -> None:
     _update_messages(results, now)
     _settle_quota(results)
     _make_copies(results, now)
-    _act_on_addresses(results, now)
-    _act_on_servers(results, now)
-    for mailing_id, why in {r.mailing_id: r.judgement.reason for r in results if r.judgement.pauses_mailing}.items():
-        Mailing.objects.filter(pk=mailing_id, state="open").update(
-            state="paused", waiting_reason=f"The sender was refused: {why} Mend it, then resume."[:500]
-        )
+    acting.act(results, now)
 
 
 def _still_open(results: Sequence[Result]) -> list[Result]:
@@ -190,42 +162,6 @@ def _make_copies(results: Iterable[Result], now: dt.datetime) -> None:
     if copies:
         Message.objects.bulk_create(copies, ignore_conflicts=True)
         Mailing.objects.filter(pk__in={copy.mailing_id for copy in copies}).update(finished_at=None)
-
-
-def _act_on_addresses(results: Iterable[Result], now: dt.datetime) -> None:
-    for result in results:
-        # The bounce of a copy says nothing about a contact's consent, but the address is dead all the same. That of
-        # a redirected message is not about its recipient, and those of tests and notices are only in the account.
-        is_about_recipient = result.stream not in (Mailing.Stream.TEST, Mailing.Stream.NOTICE)
-        if result.judgement.suppresses and is_about_recipient and not result.message.redirected_to:
-            consent.suppress(result.message.email, Suppression.Reason.HARD_BOUNCE, result.judgement.reason, now)
-
-
-def _act_on_servers(results: Iterable[Result], now: dt.datetime) -> None:
-    well = {result.server_id for result in results if result.judgement.is_accepted}
-    for server_id in sorted(well):
-        breaker.note_success(server_id, now)
-    at_fault = [r for r in results if r.judgement.pauses_server or r.judgement.server_failed]
-    reasons = {r.server_id: _about_the_server(r) for r in at_fault}
-    for server_id, judgement in {r.server_id: r.judgement for r in at_fault if r.judgement.pauses_server}.items():
-        until = None if judgement.server_pause is None else now + judgement.server_pause
-        breaker.pause(server_id, reasons[server_id], until, now)
-    failed = {r.server_id: reasons[r.server_id] for r in results if r.judgement.server_failed}
-    for server_id, why in failed.items():
-        breaker.note_failure(server_id, why, now)
-
-
-def _about_the_server(result: Result) -> str:
-    """Return the reason without the recipient's address: who looks after servers may not see who is written to."""
-    message = result.message
-    spellings = {message.email, message.redirected_to}
-    for address in tuple(spellings):
-        with contextlib.suppress(AddressInvalid):  # Of a redirected message, it may be anything.
-            spellings.add(ascii_address(address))
-    pattern = "|".join(re.escape(address) for address in spellings if address)
-    if not pattern:
-        return result.judgement.reason
-    return re.sub(pattern, "(the recipient)", result.judgement.reason, flags=re.IGNORECASE)
 
 
 def finish_mailings(now: dt.datetime) -> int:
