@@ -59,6 +59,15 @@ EFFECTS = {
     "month_start_day": "The first day of each period, from midnight. A changed day recounts the present period from"
     " what was sent; it does not begin at zero.",
     "time_zone": "Whose midnight the period begins and ends at.",
+    "max_per_day": "Choice of the server: what it sent in the last 24 hours and what is on its way are held against it."
+    " At the limit it gets nothing more until the oldest quarter of an hour is a day ago.",
+    "max_per_hour": "Choice of the server, in the same way: what it sent in the last 60 minutes, freed by the minute.",
+    "rate_limit": "Connection: how many messages all workers together begin in each second or minute.",
+    "rate_unit": "Connection: whether the rate is one of seconds or of minutes.",
+    "pipelining": "Connection: look-ahead, the next MAIL, RCPT and DATA leave with a message's body; pipelined, they"
+    " leave together once that message is answered; one step at a time, each waits for the answer to the one before."
+    " Without effect where EHLO does not offer PIPELINING.",
+    "weight": "Choice of the server, where servers are chosen by weight.",
     "max_connections": "Connection: how many all workers together hold.",
     "messages_per_connection": "Connection: QUIT after that many messages.",
     "display_order": "Order of lists, and of the servers that are tried.",

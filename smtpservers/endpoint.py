@@ -9,6 +9,8 @@ from mail.addresses import domain_of, parse_mailbox
 from smtpservers.models import SmtpServer
 from smtpservers.presets import sign_in
 
+Pipelining = SmtpServer.Pipelining
+
 IMPLICIT_TLS_PORTS = frozenset({465, 2465, 8465, 443})
 
 
@@ -36,6 +38,7 @@ class Endpoint:
     password: str = field(default="", repr=False)
     trusted_certificate: str = field(default="", repr=False)
     messages_per_connection: int = 100
+    pipelining: Pipelining = Pipelining.LOOK_AHEAD  # Where EHLO offers it.
     forbids_private: bool = False  # Whether this machine and private networks are out of reach.
 
 
@@ -66,6 +69,7 @@ def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:
         password=password,
         trusted_certificate=server.trusted_certificate,
         messages_per_connection=server.messages_per_connection,
+        pipelining=Pipelining(server.pipelining),
         forbids_private=settings.FORBID_PRIVATE_HOSTS,
     )
 

@@ -43,7 +43,14 @@ SWITCHES = {
 TURNED_ON_BY_VALUE = ("return_path", "spam_address", "abuse_address")
 
 SHORT_TEXTAREAS = {"mail_cc": 2, "mail_bcc": 2, "trusted_certificate": 4, "notes": 16}
-LABELS = {"is_active": "Active", "max_per_month": "Max (per month)", "max_connections": "Connections"}
+LABELS = {
+    "is_active": "Active",
+    "max_per_month": "Max (per month)",
+    "max_per_day": "Max (per day)",
+    "max_per_hour": "Max (per hour)",
+    "max_connections": "Connections",
+}
+NO_LIMIT_AT_ZERO = ("max_per_month", "max_per_day", "max_per_hour", "rate_limit")
 
 
 def _mailbox(text: str) -> str:
@@ -202,8 +209,7 @@ class ServerForm(_ServerModelForm):
         self._clean_host(cleaned)
         self._clean_secrets(cleaned)
         self._clean_switches(cleaned)
-        if cleaned.get("max_per_month") == 0:
-            cleaned["max_per_month"] = None
+        cleaned.update({name: None for name in NO_LIMIT_AT_ZERO if cleaned.get(name) == 0})
         if url := cleaned.get("unsubscribe_url"):
             with self._errors_at("unsubscribe_url"):
                 checking.check_unsubscribe_url(url, is_used=bool(cleaned.get("use_unsubscribe_link")))

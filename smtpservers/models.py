@@ -17,11 +17,23 @@ STATE = (
     *("paused_until", "paused_reason", "outage_at", "failures", "failed_at"),
     *("last_success_at", "certificate_expires_at", "version"),
     *("unsubscribe_probed_at", "unsubscribe_problem"),
+    *("full_until", "full_reason", "slow_factor", "slowed_at", "learned_rate"),
 )
 
 
 class SmtpServer(models.Model):
     """A submission server we may hand mail to, with its credentials, its defaults and its limits."""
+
+    class RateUnit(models.TextChoices):
+        SECOND = "second", "per second"
+        MINUTE = "minute", "per minute"
+
+    class Pipelining(models.TextChoices):
+        """How far commands go ahead of their answers where EHLO offers PIPELINING (RFC 2920)."""
+
+        LOOK_AHEAD = "look-ahead", "Look-ahead"  # The next MAIL, RCPT and DATA ride with this message's body.
+        PIPELINED = "pipelined", "Pipelined"  # MAIL, RCPT and DATA together, once the last message is answered.
+        STEPS = "steps", "One step at a time"  # Each command waits for the answer to the one before.
 
     name = models.CharField(
         max_length=100,
@@ -165,6 +177,51 @@ class SmtpServer(models.Model):
         default="UTC",
         help_text="Where midnight of that day is. Most providers count in UTC.",
     )
+    max_per_hour = models.PositiveIntegerField(
+        "max (per hour)",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(2_000_000_000)],
+        help_text="Recipients in any 60 minutes, counted back from each moment. Empty or 0: no limit.",
+    )
+    max_per_day = models.PositiveIntegerField(
+        "max (per day)",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(2_000_000_000)],
+        help_text="Recipients in any 24 hours, whichever midnight the provider counts from. Empty or 0: no limit.",
+    )
+    rate_limit = models.PositiveIntegerField(
+        "rate",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(1_000_000)],
+        help_text="How many messages the provider takes per second or minute, by all connections. They leave evenly"
+        " spread. Empty or 0: as fast as it answers.",
+    )
+    rate_unit = models.CharField(
+        "rate unit",
+        max_length=6,
+        choices=RateUnit,
+        default=RateUnit.SECOND,
+        db_default=RateUnit.SECOND,
+        help_text="What the rate is counted by.",
+    )
+    pipelining = models.CharField(
+        max_length=10,
+        choices=Pipelining,
+        default=Pipelining.LOOK_AHEAD,
+        db_default=Pipelining.LOOK_AHEAD,
+        help_text="Where the server offers it, how many commands leave before their answers came. Look-ahead is the"
+        " fastest; choose another where a server loses its place.",
+    )
+    weight = models.PositiveSmallIntegerField(
+        default=1,
+        db_default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="Its share where servers are chosen by weight: one of weight 3 gets three times as much as one of"
+        " weight 1.",
+    )
     max_connections = models.PositiveSmallIntegerField(
         "connections",
         default=5,
@@ -293,6 +350,14 @@ class SmtpServer(models.Model):
     # When an unsubscribe address of one's own was last asked whether it takes one click, and why it does not.
     unsubscribe_probed_at = models.DateTimeField(null=True, editable=False)
     unsubscribe_problem = models.CharField(max_length=300, blank=True, editable=False)
+    # The server said that its own limit is reached: nothing is reserved before then. The reason names no address.
+    full_until = models.DateTimeField(null=True, editable=False)
+    full_reason = models.CharField(max_length=500, blank=True, default="", db_default="", editable=False)
+    # The part of its connections and rate that it was last slowed to, and when; it recovers by the clock alone.
+    slow_factor = models.FloatField(default=1.0, db_default=1.0, editable=False)
+    slowed_at = models.DateTimeField(null=True, editable=False)
+    # Messages per second that it complained of where no rate is set; None: never, or it has recovered since.
+    learned_rate = models.FloatField(null=True, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)  # Grows with every edit.
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -345,6 +410,8 @@ class QuotaPeriod(models.Model):
     ends_at = models.DateTimeField()  # Exclusive.
     # A copy of the server's maximum, so that quota and use are compared on one row; None: no limit.
     quota = models.PositiveIntegerField(null=True)
+    per_hour = models.PositiveIntegerField(null=True)  # Copies, too: who finds one here takes the server's lock first.
+    per_day = models.PositiveIntegerField(null=True)
     used = models.PositiveIntegerField(default=0)  # Accepted or unconfirmed.
     reserved = models.PositiveIntegerField(default=0)  # Claimed, and not yet settled.
 
@@ -373,3 +440,17 @@ class UsageEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.server} {self.quarter_at:%Y-%m-%d %H:%M}: {self.units}"
+
+
+class RecentUse(models.Model):
+    """What a server used in the last hour and day, for its caps, on one row: the lock of the server's account.
+
+    A unit is counted in the minute and the quarter of an hour that its answer was recorded in.
+    """
+
+    server = models.OneToOneField(SmtpServer, on_delete=models.CASCADE, related_name="recent_use")
+    by_minute = models.JSONField(default=dict)  # Units by the minutes since 1970, of the last hour.
+    by_quarter = models.JSONField(default=dict)  # Units by the quarters of an hour since 1970, of the last day.
+
+    def __str__(self) -> str:
+        return f"{self.server}: {sum(self.by_quarter.values())} in the last day"

@@ -56,8 +56,11 @@ def _smtp(names: Collection[str]) -> list[Div]:
 def _miscellaneous(names: Collection[str]) -> list[Div | HTML]:
     return [
         _row(_cell("domain_name", 4), _cell("language", 4), _secret("api_key", 4, names)),
+        _row(_cell("display_order", 4), _cell("weight", 4)),
+        _heading("Limits"),
         _row(_cell("max_per_month", 4), _cell("month_start_day", 4), _cell("time_zone", 4)),
-        _row(_cell("max_connections", 4), _cell("messages_per_connection", 4), _cell("display_order", 4)),
+        _row(_cell("max_per_day", 4), _cell("max_per_hour", 4), _cell("rate_limit", 2), _cell("rate_unit", 2)),
+        _row(_cell("max_connections", 4), _cell("messages_per_connection", 4), _cell("pipelining", 4)),
         _heading("Headers and links"),
         _row(_cell("unsubscribe_url", 8), _switch("use_unsubscribe_link")),
         _row(_cell("precedence", 8), _switch("use_precedence")),
