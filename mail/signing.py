@@ -1,0 +1,167 @@
+"""DKIM signatures: which headers they cover, and the header that goes in front of the message (RFC 6376, 8301, 8463).
+
+The keys are passed in. Where they are kept, and whether DNS shows their other half, is the caller's.
+"""
+
+import base64
+import functools
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from mail.addresses import ascii_domain
+
+FEWEST_BITS = 1024  # Of an RSA key (RFC 8301 section 3.2); 2048 is what receivers recommend.
+
+# What makes a message this message. One-click needs both List-Unsubscribe headers covered (RFC 8058 section 4), and
+# complaints by programs the CFBL ones (RFC 9477 section 3). Never what a relay adds or changes: Return-Path, Received.
+_SIGNED = (
+    *(b"from", b"reply-to", b"to", b"cc", b"subject", b"date", b"message-id", b"mime-version", b"content-type"),
+    *(b"list-id", b"list-unsubscribe", b"list-unsubscribe-post"),
+    *(b"feedback-id", b"cfbl-address", b"cfbl-feedback-id"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A private key under the selector whose DNS record holds its other half."""
+
+    selector: str
+    private: RSAPrivateKey | Ed25519PrivateKey = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what receivers would not accept.
+
+        :raises ValueError: with a sentence.
+        """
+        if not _SELECTOR(self.selector):
+            raise ValueError(f"The selector {self.selector!r} may hold letters, digits, hyphens and dots only.")
+        if isinstance(self.private, RSAPrivateKey) and self.private.key_size < FEWEST_BITS:
+            raise ValueError(
+                f"The key has {self.private.key_size} bits, and receivers want {FEWEST_BITS} or more; make one of 2048."
+            )
+
+    @classmethod
+    def from_pem(cls, selector: str, pem: bytes) -> "Key":
+        """Return the key that an unencrypted PEM file holds.
+
+        :raises ValueError: with a sentence, if there is no RSA or Ed25519 key in it.
+        """
+        try:
+            private = load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise ValueError("This is no private key in PEM form, or one with a passphrase.") from None
+        if not isinstance(private, RSAPrivateKey | Ed25519PrivateKey):
+            raise ValueError("Mail is signed with RSA or Ed25519 keys only; make one of these.")
+        return cls(selector, private)
+
+    @property
+    def algorithm(self) -> str:
+        """The value of ``a=``."""
+        return "rsa-sha256" if isinstance(self.private, RSAPrivateKey) else "ed25519-sha256"
+
+    def sign(self, canonical: bytes) -> bytes:
+        """Return the signature over canonical headers."""
+        if isinstance(self.private, RSAPrivateKey):
+            return self.private.sign(canonical, _PADDING, _HASH)
+        return self.private.sign(hashlib.sha256(canonical).digest())  # RFC 8463 section 3: of the hash.
+
+
+class Signer:
+    """Signs the mail of one domain: call it with a message, and put what it returns in front of it."""
+
+    def __init__(self, domain: str, keys: Sequence[Key]) -> None:
+        """Prepare for signing.
+
+        :param domain: From's own or one above it; DMARC counts no other (RFC 9989 section 4.4).
+        :param keys: each adds a signature; Ed25519 goes beside RSA, because not every receiver knows it.
+        :raises ValueError: if the domain is none, or there is no key.
+        """
+        if not keys:
+            raise ValueError(f"There is no key to sign the mail of {domain} with.")
+        self._domain = ascii_domain(domain)
+        self._keys = tuple(keys)
+        self._start = functools.lru_cache(maxsize=64)(self._header_start)  # Messages differ little in their headers.
+
+    def __call__(self, message: bytes) -> bytes:
+        """Return a DKIM-Signature header for each key, with its line end.
+
+        :param message: headers and body with CRLF, as they go after DATA.
+        :raises ValueError: if it has no From.
+        """
+        head, _, body = message.partition(b"\r\n\r\n")
+        names, canonical = _canonical_headers(head)
+        body_hash = base64.b64encode(hashlib.sha256(_canonical_body(body)).digest()) + b";\r\n b="
+        signatures = b""
+        for key in self._keys:
+            unsigned = self._start(key, names) + body_hash
+            # RFC 6376 section 3.7: the header itself comes last, without its value and its line end.
+            covered = canonical + b"dkim-signature:" + _unfold(unsigned).partition(b": ")[2]
+            signature = base64.b64encode(key.sign(covered))
+            lines = (signature[start : start + 72] for start in range(0, len(signature), 72))
+            signatures += unsigned + b"\r\n ".join(lines) + b"\r\n"
+        return signatures
+
+    def _header_start(self, key: Key, names: tuple[bytes, ...]) -> bytes:
+        lines = [
+            f"DKIM-Signature: v=1; a={key.algorithm}; c=relaxed/simple; d={self._domain};",
+            f" s={key.selector};",
+            f" h={names[0].decode()}",
+        ]
+        for name in names[1:]:
+            if len(lines[-1]) + len(name) < 76:
+                lines[-1] += f":{name.decode()}"
+            else:
+                lines[-1] += ":"
+                lines.append(f" {name.decode()}")
+        return ("\r\n".join(lines) + ";\r\n bh=").encode()
+
+
+def _canonical_headers(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
+    """Return the names for ``h=``, and what is signed of these headers (relaxed, RFC 6376 section 3.4.2)."""
+    found: dict[bytes, list[bytes]] = {}
+    for line in _unfold(head).split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        name = name.rstrip(b" \t").lower()
+        if name in _IS_SIGNED:
+            if b"  " in value or b"\t" in value:
+                value = _BLANKS(b" ", value)
+            found.setdefault(name, []).append(name + b":" + value.strip(b" ") + b"\r\n")
+    if b"from" not in found:
+        raise ValueError("A message without a From header cannot be signed.")
+    names: list[bytes] = [b"from"]  # Once more than there is: a second one, added on the way, breaks the signature.
+    lines: list[bytes] = []
+    for name in _SIGNED:
+        same = found.get(name, ())
+        names += [name] * len(same)
+        lines += reversed(same)  # Those of one name are counted from the bottom (section 5.4.2).
+    return tuple(names), b"".join(lines)
+
+
+def _canonical_body(body: bytes) -> bytes:
+    """Return the body without the empty lines at its end (simple, RFC 6376 section 3.4.3).
+
+    Quoted-printable has no blanks at the ends of lines that a relay could take away, so "relaxed" would cost its
+    time for nothing.
+    """
+    while body.endswith(b"\r\n\r\n"):
+        body = body[:-2]
+    return body if body.endswith(b"\r\n") else body + b"\r\n"
+
+
+def _unfold(headers: bytes) -> bytes:
+    return headers.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t")
+
+
+_IS_SIGNED = frozenset(_SIGNED)
+_PADDING, _HASH = PKCS1v15(), SHA256()
+_BLANKS = re.compile(rb"[ \t]+").sub
+_SELECTOR = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9_])?").fullmatch
