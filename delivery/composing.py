@@ -6,7 +6,7 @@ server's settings and footer language; only the recipient's values are filled in
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +29,11 @@ from smtpservers.models import SmtpServer
 HAS_COPIES = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST, Mailing.Stream.SINGLE)
 IS_BULK = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST)
 
+# Given a message, returns the header lines that prove who sent it; see mail.signing.
+Signer = Callable[[bytes], bytes]
+# Who signs the mail of a mailing on its way through a server; None leaves that to the server.
+SignerFor = Callable[[Mailing, SmtpServer], Signer | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Composed:
@@ -44,9 +49,18 @@ class Composed:
 class Composer:
     """Composes the messages of one mailing for one server, as it was when the composer was made."""
 
-    def __init__(self, mailing: Mailing, server: SmtpServer, *, list_id: int | None, list_name: str) -> None:
+    def __init__(
+        self,
+        mailing: Mailing,
+        server: SmtpServer,
+        *,
+        list_id: int | None,
+        list_name: str,
+        sign: Signer | None = None,
+    ) -> None:
         self._mailing = mailing
         self._server = server
+        self._sign = sign
         self._list = (list_id, list_name)
         self._mail_from = parse_mailbox(mailing.mail_from or server.mail_from)
         has_copies = mailing.sends_copies and mailing.stream in HAS_COPIES
@@ -66,6 +80,8 @@ class Composer:
         for address in (sender, rcpt):
             check_address(address)  # Again: a line break in one would begin a command.
         content = compiled.build(recipient, date)
+        if self._sign is not None:
+            content = self._sign(content) + content
         return Composed(
             content=content,
             envelope_from=sender,
@@ -188,14 +204,15 @@ class Composer:
         return re.sub(r"\{\{\s*([\w.]+)\s*\}\}", lambda tag: tags.get(tag[1], tag[0]), value)
 
 
-def composer_for(mailing: Mailing, server: SmtpServer) -> Composer:
+def composer_for(mailing: Mailing, server: SmtpServer, *, sign: Signer | None = None) -> Composer:
     """Return the composer of a stored mailing; its first list names it in List-Id.
 
+    :param sign: signs each message; without it that is left to the server.
     :raises ValueError: if the content or the From of the mailing cannot be used.
     """
     first = mailing.lists.order_by("pk").values_list("pk", "name").first()
     list_id, list_name = first or (None, "")
-    return Composer(mailing, server, list_id=list_id, list_name=list_name)
+    return Composer(mailing, server, list_id=list_id, list_name=list_name, sign=sign)
 
 
 def preview(
