@@ -1,16 +1,23 @@
-"""Which server takes a mailing's next messages, and why; or why none does, and until when.
+"""Which servers take a mailing's next messages, how many each, and why; or why none does, and until when.
 
-Display order rules: the first server that may and can send wins, the rest are fail-over.
+Three strategies. *Display order*: the first server that may and can send wins, the rest are fail-over. *Weighted
+share*: each gets messages in proportion to its weight. *Least used share of quota*: each gets what brings them all to
+the same part of their quota; a server without a quota has no such part and comes when the others have no room.
 """
 
 import datetime as dt
-from collections.abc import Container, Sequence
+import functools
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import FilteredRelation, Q
 
 from mail.addresses import AddressInvalid, domain_of, parse_mailbox
-from smtpservers.models import SmtpServer
+from smtpservers.models import Route, SmtpServer
+from smtpservers.routes import DEFAULT, Rule
+
+Strategy = Route.Strategy
+SHOWN_OBSTACLES = 2  # In the reason of a choice; three where nothing can be sent.
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +29,13 @@ class Candidate:
     is_active: bool
     paused_reason: str
     paused_until: dt.datetime | None
-    room: int | None  # Units left in the current period; None: no limit, or no period yet.
+    room: int | None  # Units that may still be sent, by the quota and every cap; None: no limit.
     full_until: dt.datetime | None
     domain: str  # From addresses of this domain, and below or above it, may be sent.
+    weight: int = 1
+    quota: int | None = None  # Of the current period; None: no limit.
+    taken: int = 0  # Units of it that are used or reserved.
+    full_by: str = "has used its quota"  # Why there is no room, as what follows the name.
 
     def obstacle(self, now: dt.datetime) -> str:
         """Return why the server sends nothing at present, as the end of "Alpha …"; empty when it can.
@@ -36,9 +47,9 @@ class Candidate:
         if self.paused_reason and (self.paused_until is None or self.paused_until > now):
             if self.paused_until is None:
                 return "is paused until an administrator looks at it"
-            return f"rests after failures until {self.paused_until:%d %B %Y %H:%M} UTC"
+            return f"rests after failures until {_moment(self.paused_until)}"
         if self.room == 0:
-            return f"has used its quota until {self.full_until:%d %B %Y %H:%M} UTC"
+            return f"{self.full_by} until {_moment(self.full_until)}" if self.full_until else self.full_by
         return ""
 
     def free_at(self, now: dt.datetime) -> dt.datetime | None:
@@ -51,7 +62,7 @@ class Candidate:
 
     def may_send_from(self, mail_from: str) -> bool:
         """Whether the server may send with this From: its own, or one of its domain."""
-        return not mail_from or _is_near(mail_from, self.domain)
+        return not mail_from or _is_near(_domain_of(mail_from), self.domain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,107 @@ class Choice:
     server: Candidate | None
     reason: str
     until: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What one server is to send of some mail, and why."""
+
+    server: Candidate
+    reason: str
+    at_most: int | None = None  # None: as many as it can.
+
+
+@dataclass(frozen=True)
+class Able:
+    """The servers that may and can take certain mail now, in display order, and what stands in the others' way."""
+
+    rule: Rule
+    servers: tuple[Candidate, ...]
+    obstacles: tuple[tuple[Candidate, str], ...]  # Each with the end of the sentence that its name begins.
+    before_first: int  # How many of the obstacles come before the first able server.
+    free_at: dt.datetime | None  # When the first obstacle ends by itself.
+    is_by_hand: bool  # A person asked for the one server.
+    is_named: bool  # The campaign names its servers.
+    nobody: str  # Why nobody is even considered; empty where somebody is.
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several servers send at the same time, and each its part."""
+        return len(self.servers) > 1 and self.rule.strategy != Strategy.ORDER
+
+    def choice(self, spot: float = 0.0) -> Choice:
+        """Return the server that takes a single message.
+
+        :param spot: where the message lies between 0 and 1: a weighted choice takes the server whose part it is.
+        """
+        if not self.servers:
+            return Choice(None, self.nobody or self._why_none(), self.free_at)
+        portion = self.portions(1, {}, {}, spot)[0]
+        return Choice(portion.server, portion.reason)
+
+    def portions(
+        self, count: int, sent: Mapping[int, int], promised: Mapping[int, int], spot: float = 0.0
+    ) -> list[Portion]:
+        """Return who sends how many of the next ``count`` messages; empty when nobody can.
+
+        :param sent: how many of this mail each server has taken so far: by weight, what is behind catches up.
+        :param promised: units that other portions of the same plan take from each server.
+        :param spot: between 0 and 1, and another one for each mailing: who gets what cannot be split.
+        """
+        if not self.is_shared:
+            return [Portion(server, self._why_first(server)) for server in self.servers[:1]]
+        if self.rule.strategy == Strategy.WEIGHTED:
+            shares = _by_weight(self.servers, count, sent, spot)
+        else:
+            shares = _by_use(self.servers, count, promised, spot)
+        return [Portion(server, self._why_shared(server), most) for server, most in shares if most > 0]
+
+    def others(self, than: Candidate) -> Iterator[Portion]:
+        """Return the servers that stand by where one does not take an urgent message at once."""
+        for server in self.servers:
+            if server is not than:
+                yield Portion(server, self._cut(f"{server.name}, because {than.name} did not take it at once."))
+
+    # --- in words
+
+    def _why_first(self, server: Candidate) -> str:
+        if self.is_by_hand:
+            return f"{server.name} was asked for by hand."
+        if not self.before_first:
+            among = " of those the campaign names" if self.is_named else ""
+            return self._cut(f"{server.name} is first in the display order{among}.")
+        return self._cut(f"{server.name}, because {self._in_words(self.obstacles[: self.before_first])}.")
+
+    def _why_shared(self, server: Candidate) -> str:
+        if self.rule.strategy == Strategy.WEIGHTED:
+            percent = round(100 * server.weight / sum(other.weight for other in self.servers))
+            why = f"{server.name} takes {percent} % by its weight"
+        elif server.quota is None:
+            why = f"{server.name} has no quota, and those with one have no room"
+        else:
+            used = 100 * server.taken // server.quota if server.quota else 100
+            why = f"{server.name} takes its part by used quota: {used} % of its own"
+        if self.obstacles:
+            why += f", because {self._in_words(self.obstacles)}"
+        return self._cut(f"{why}.")
+
+    def _why_none(self) -> str:
+        return f"No server can send this just now: {self._in_words(self.obstacles, 3)}."
+
+    def _in_words(self, obstacles: Sequence[tuple[Candidate, str]], most: int = SHOWN_OBSTACLES) -> str:
+        shown = "; ".join(f"{candidate.name} {why}" for candidate, why in obstacles[:most])
+        rest = len(obstacles) - most
+        if rest <= 0:
+            return shown
+        return (
+            f"{shown}, and {rest} more cannot send either"
+            if most > SHOWN_OBSTACLES
+            else (f"{shown} and {rest} more were passed over")
+        )
+
+    def _cut(self, reason: str) -> str:
+        return (reason if self.rule.is_default else f"Rule “{self.rule.name}”: {reason}")[:300]
 
 
 def fleet(now: dt.datetime) -> list[Candidate]:
@@ -78,6 +190,9 @@ def fleet(now: dt.datetime) -> list[Candidate]:
             "paused_until",
             "domain_name",
             "mail_from",
+            "weight",
+            "max_per_month",
+            "current",
             "current__quota",
             "current__used",
             "current__reserved",
@@ -85,77 +200,200 @@ def fleet(now: dt.datetime) -> list[Candidate]:
         )
     )
     candidates: dict[int, Candidate] = {}
-    for pk, name, is_active, reason, until, domain, mail_from, quota, used, reserved, ends_at in rows:
+    for pk, name, is_active, reason, until, domain, mail_from, weight, maximum, *period in rows:
+        current, quota, used, reserved, ends_at = period
+        if current is None:  # Made at the first claim.
+            quota, used, reserved = maximum or None, 0, 0
         room = None if quota is None else max(0, quota - used - reserved)
         own = _own_domain(domain, mail_from)
-        candidates.setdefault(pk, Candidate(pk, name, is_active, reason, until, room, ends_at, own))
+        candidates.setdefault(
+            pk, Candidate(pk, name, is_active, reason, until, room, ends_at, own, weight, quota, used + reserved)
+        )
     return list(candidates.values())
 
 
-def is_sender_served(mail_from: str) -> bool:
-    """Whether any server, also one that is switched off, may send with this From; true where there is none yet."""
-    servers = SmtpServer.objects.values_list("domain_name", "mail_from")
-    return not servers or any(_is_near(mail_from, _own_domain(*names)) for names in servers)
+def is_sender_served(mail_from: str, named: Collection[int] = ()) -> bool:
+    """Whether any server, also one that is switched off, may send with this From; true where there is none yet.
+
+    :param named: the only servers that count; empty: all of them.
+    """
+    found = SmtpServer.objects.filter(pk__in=named) if named else SmtpServer.objects.all()
+    servers = found.values_list("domain_name", "mail_from")
+    sender = _domain_of(mail_from)
+    return not servers or any(_is_near(sender, _own_domain(*names)) for names in servers)
 
 
+@functools.lru_cache(maxsize=4096)
 def _own_domain(domain_name: str, mail_from: str) -> str:
+    # One damaged row, which no form stores, must not stop the others.
+    return domain_name or _domain_of(mail_from)
+
+
+@functools.lru_cache(maxsize=4096)
+def _domain_of(mail_from: str) -> str:
+    """Return the domain of a From; empty where it has none."""
     try:
-        return domain_name or domain_of(parse_mailbox(mail_from).address)
-    except AddressInvalid:  # No form stores it; one damaged row must not stop the others.
+        return domain_of(parse_mailbox(mail_from).address)
+    except AddressInvalid:
         return ""
 
 
-def _is_near(mail_from: str, own: str) -> bool:
-    """Whether the domain of this From is ``own``, or one of the two lies in the other."""
-    try:
-        domain = domain_of(parse_mailbox(mail_from).address)
-    except AddressInvalid:
-        return False
-    return domain == own or domain.endswith("." + own) or own.endswith("." + domain)
+def _is_near(domain: str, own: str) -> bool:
+    """Whether ``domain`` is ``own``, or one of the two lies in the other."""
+    return bool(domain) and (domain == own or domain.endswith("." + own) or own.endswith("." + domain))
+
+
+def able(
+    candidates: Sequence[Candidate],
+    now: dt.datetime,
+    *,
+    rule: Rule = DEFAULT,
+    mail_from: str = "",
+    named: Collection[int] = (),
+    avoid: Container[int] = (),
+    only: int | None = None,
+    even_inactive: bool = False,
+) -> Able:
+    """Return the candidates that may and can send, and why the others do not.
+
+    :param rule: the routing rule that decides; it does not bind the one server that is asked for by hand.
+    :param mail_from: a From that overrides the server's own; empty: none does.
+    :param named: the servers that a campaign names; empty: all that the rule allows.
+    :param avoid: servers that refused this very message.
+    :param only: the one server that is asked for.
+    :param even_inactive: whether a server that is switched off or paused will do: somebody tests it.
+    """
+    considered = _considered(candidates, rule, named, only)
+    sender = _domain_of(mail_from) if mail_from else ""
+    servers: list[Candidate] = []
+    obstacles: list[tuple[Candidate, str]] = []
+    free_at: list[dt.datetime] = []
+    before_first = 0
+    for candidate in considered:
+        if candidate.server_id in avoid:
+            obstacle = "did not take this message"
+        elif mail_from and not _is_near(sender, candidate.domain):
+            obstacle = f"does not send for {mail_from}"
+        else:
+            obstacle = "" if even_inactive and candidate.room != 0 else candidate.obstacle(now)
+            if obstacle and (when := candidate.free_at(now)) is not None:
+                free_at.append(when)
+        if obstacle:
+            obstacles.append((candidate, obstacle))
+        else:
+            before_first = before_first if servers else len(obstacles)
+            servers.append(candidate)
+    return Able(
+        rule,
+        tuple(servers),
+        tuple(obstacles),
+        before_first,
+        min(free_at, default=None),
+        is_by_hand=only is not None,
+        is_named=bool(named),
+        nobody="" if considered else _nobody(candidates, rule, named),
+    )
 
 
 def choose(
     candidates: Sequence[Candidate],
     now: dt.datetime,
     *,
+    rule: Rule = DEFAULT,
     mail_from: str = "",
+    named: Collection[int] = (),
     avoid: Container[int] = (),
     only: int | None = None,
     even_inactive: bool = False,
+    spot: float = 0.0,
 ) -> Choice:
-    """Return the first candidate that may and can send.
-
-    :param mail_from: a From that overrides the server's own; empty: none does.
-    :param avoid: servers that refused this very message.
-    :param only: the one server that is wanted.
-    :param even_inactive: whether a server that is switched off or paused will do: somebody tests it.
-    """
-    passed_over: list[str] = []
-    free_at: list[dt.datetime] = []
-    for candidate in candidates:
-        if only is not None and candidate.server_id != only:
-            continue
-        if candidate.server_id in avoid:
-            obstacle = "did not take this message"
-        elif not candidate.may_send_from(mail_from):
-            obstacle = f"does not send for {mail_from}"
-        else:
-            obstacle = "" if even_inactive and candidate.room != 0 else candidate.obstacle(now)
-            if obstacle and (when := candidate.free_at(now)) is not None:
-                free_at.append(when)
-        if not obstacle:
-            return Choice(candidate, _why(candidate, passed_over))
-        passed_over.append(f"{candidate.name} {obstacle}")
-    if not candidates:
-        return Choice(None, "There is no SMTP server yet. Add one to start sending.")
-    rest = f", and {len(passed_over) - 3} more cannot send either" if len(passed_over) > 3 else ""
-    return Choice(
-        None, f"No server can send this just now: {'; '.join(passed_over[:3])}{rest}.", min(free_at, default=None)
+    """Return the server that takes a single message; the parameters are those of :func:`able`."""
+    found = able(
+        candidates,
+        now,
+        rule=rule,
+        mail_from=mail_from,
+        named=named,
+        avoid=avoid,
+        only=only,
+        even_inactive=even_inactive,
     )
+    return found.choice(spot)
 
 
-def _why(chosen: Candidate, passed_over: list[str]) -> str:
-    if not passed_over:
-        return f"{chosen.name} is first in the display order."
-    rest = f" and {len(passed_over) - 2} more were passed over" if len(passed_over) > 2 else ""
-    return f"{chosen.name}, because {'; '.join(passed_over[:2])}{rest}."[:300]
+def spot_of(number: int) -> float:
+    """Return where the ``number``-th of many lies between 0 and 1, so that any run of them is spread evenly."""
+    return number * 0.6180339887498949 % 1.0  # The golden ratio's multiples leave the smallest gaps (Weyl).
+
+
+def _considered(
+    candidates: Sequence[Candidate], rule: Rule, named: Collection[int], only: int | None
+) -> Sequence[Candidate]:
+    if only is not None:
+        return [candidate for candidate in candidates if candidate.server_id == only]
+    if not rule.server_ids and not named:
+        return candidates
+    allowed = rule.server_ids & frozenset(named) if rule.server_ids and named else rule.server_ids or frozenset(named)
+    return [candidate for candidate in candidates if candidate.server_id in allowed]
+
+
+def _nobody(candidates: Sequence[Candidate], rule: Rule, named: Collection[int]) -> str:
+    known = {candidate.server_id for candidate in candidates}
+    if not known:
+        return "There is no SMTP server yet. Add one to start sending."
+    if named and known.isdisjoint(named):
+        return "Every server that the campaign names has been deleted. Duplicate the campaign and choose others."
+    if rule.server_ids and known.isdisjoint(rule.server_ids):
+        return f"Every server that the routing rule “{rule.name}” names has been deleted. Choose others there."
+    if rule.server_ids and named:
+        return f"The routing rule “{rule.name}” allows none of the servers that the campaign names."
+    return "The server that was asked for is not there any more."
+
+
+def _by_weight(
+    servers: Sequence[Candidate], count: int, sent: Mapping[int, int], spot: float
+) -> Iterator[tuple[Candidate, int]]:
+    """Share out so that, what was sent before included, everybody comes to the part of its weight."""
+    total = sum(server.weight for server in servers)
+    whole = count + sum(sent.get(server.server_id, 0) for server in servers)
+    up_to, given = 0, 0
+    for server in servers:
+        up_to += server.weight
+        target = int(whole * up_to / total + spot) if up_to < total else whole
+        yield server, target - given - sent.get(server.server_id, 0)
+        given = target
+
+
+def _by_use(
+    servers: Sequence[Candidate], count: int, promised: Mapping[int, int], spot: float
+) -> Iterator[tuple[Candidate, int]]:
+    """Share out so that everybody comes to the same part of its quota, like water in vessels that are joined."""
+
+    def used(server: Candidate) -> int:
+        return server.taken + promised.get(server.server_id, 0)
+
+    limited = sorted((used(server) / server.quota, at, server) for at, server in enumerate(servers) if server.quota)
+    level, quota, use = 0.0, 0, 0
+    for at, (_, _, server) in enumerate(limited):
+        assert server.quota is not None
+        quota, use = quota + server.quota, use + used(server)
+        level = (count + use) / quota
+        if at + 1 == len(limited) or level <= limited[at + 1][0]:
+            break
+    level = min(level, 1.0)
+    exact, given = 0.0, 0
+    for fill, _, server in limited:
+        assert server.quota is not None
+        if fill < level:
+            exact += level * server.quota - used(server)
+            target = int(exact + spot + 1e-9)
+            yield server, target - given
+            given = target
+    left = count - given
+    unlimited = next((server for server in servers if server.quota is None), None)
+    if left > 0 and unlimited is not None:
+        yield unlimited, left
+
+
+def _moment(instant: dt.datetime) -> str:
+    return f"{instant:%d %B %Y %H:%M} UTC"
