@@ -15,45 +15,21 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from cryptography import x509
 
 from mail.addresses import is_link_local
 from mail.replies import Reply, Stage
+from smtpservers.conversation import Answer as Answer
+from smtpservers.conversation import Extensions, Observer, lost_step, said, since
+from smtpservers.conversation import Step as Step
 from smtpservers.endpoint import Endpoint, Security
+from smtpservers.pipeline import Envelope, Pipeline, Source
 from smtpservers.signing_in import Exchange, SignInBroken, exchange, proves_server, usable_mechanisms
-from smtpservers.wire import Wire, WireLost, encode_line
+from smtpservers.wire import Wire, WireLost
 
 MECHANISM_REFUSED = (504, 534)  # The mechanism and not the password (RFC 4954 section 6): another one may do.
 ADDRESS_SECONDS = 5.0  # For one of several addresses, so that a broken IPv6 costs little.
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a conversation, as it is shown to people; secrets never get in."""
-
-    name: str  # DNS, connect, banner, EHLO, TLS, AUTH, MAIL, RCPT, DATA, message
-    sent: str  # What we said; empty where there is nothing to say.
-    code: int | None
-    reply: str
-    milliseconds: float
-    is_ok: bool
-    details: dict[str, str] = field(default_factory=dict)
-
-
-Observer = Callable[[Step], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of one message on the wire."""
-
-    stage: Stage
-    reply: Reply | None  # None: the line was lost; ``lost`` says how.
-    is_dot_written: bool = False  # Whether the server may have the whole message.
-    lost: str = ""
-    is_local: bool = False  # The server was not asked: its EHLO already said no.
 
 
 class ConnectionFailed(Exception):
@@ -65,49 +41,26 @@ class ConnectionFailed(Exception):
         self.reply = reply
 
 
-@dataclass(frozen=True, slots=True)
-class Extensions:
-    """What EHLO offered (RFC 5321 section 4.1.1.1)."""
-
-    keywords: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, reply: Reply) -> "Extensions":
-        words = (line.strip().partition(" ") for line in reply.text.split("\n")[1:])
-        return cls({name.upper(): value for name, _, value in words if name})
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.keywords
-
-    @property
-    def size(self) -> int | None:
-        value = self.keywords.get("SIZE", "")
-        return int(value) if value.isdigit() and int(value) > 0 else None
-
-    @property
-    def mechanisms(self) -> frozenset[str]:
-        return frozenset(self.keywords.get("AUTH", "").upper().replace("=", " ").split())
-
-
 class Connection:
     """A signed-in SMTP connection; made by :func:`connect`."""
 
-    def __init__(self, endpoint: Endpoint, wire: Wire, observer: Observer) -> None:
+    def __init__(self, endpoint: Endpoint, wire: Wire, observer: Observer | None) -> None:
         self.endpoint = endpoint
         self.extensions = Extensions()
-        self.sent = 0  # Transactions begun.
-        self._wire = wire
+        self.wire = wire
         self._observe = observer
+        self._pipeline: Pipeline | None = None
 
     @property
     def is_usable(self) -> bool:
         """Whether another message may go over it."""
-        return not self._wire.lost and not self._wire.has_unread and self.sent < self.endpoint.messages_per_connection
+        begun = self._pipeline.begun if self._pipeline else 0
+        return not self.wire.lost and begun < self.endpoint.messages_per_connection
 
     @property
     def certificate_expires_at(self) -> dt.datetime | None:
         """When the server's certificate ends; None where nothing is encrypted."""
-        tls = self._wire.transport and self._wire.transport.get_extra_info("ssl_object")
+        tls = self.wire.transport and self.wire.transport.get_extra_info("ssl_object")
         certificate = tls and tls.getpeercert(binary_form=True)
         if not certificate:
             return None
@@ -119,116 +72,66 @@ class Connection:
     async def send(
         self, mail_from: str, rcpt_to: str, content: bytes, *, before_dot: Callable[[], bool], smtputf8: bool = False
     ) -> Answer:
-        """Send one message to one recipient.
+        """Send one message to one recipient, and return what became of it.
 
         :param content: the message with CRLF line ends, dots not doubled.
-        :param before_dot: called once, after the body is with the kernel and before the final dot; when it
-            returns False the dot is not written and the connection is closed.
+        :param before_dot: called before the final dot is written; when it returns False the dot is not written and
+            the connection is closed.
+        :raises ValueError: if an address holds a line break.
         """
-        self.sent += 1
-        if (limit := self.extensions.size) is not None and len(content) > limit:
-            text = f"552 5.3.4 This message has {len(content)} bytes; the server takes {limit}."
-            return Answer(Stage.MAIL, Reply.parse(text), is_local=True)
-        if smtputf8 and "SMTPUTF8" not in self.extensions:
-            text = "553 5.6.7 The address needs SMTPUTF8, which the server does not offer."
-            return Answer(Stage.MAIL, Reply.parse(text), is_local=True)
-        options = (f" SIZE={len(content)}" if "SIZE" in self.extensions else "") + (" SMTPUTF8" if smtputf8 else "")
-        lines = (
-            (Stage.MAIL, f"MAIL FROM:<{mail_from}>{options}"),
-            (Stage.RCPT, f"RCPT TO:<{rcpt_to}>"),
-            (Stage.DATA, "DATA"),
-        )
-        refused = await self._envelope(lines)
-        if refused is not None:
-            return refused
-        return await self._body(content, before_dot)
+        source = _One(Envelope(mail_from, rcpt_to, content, smtputf8), before_dot)
+        self.pipeline(source).wake()
+        return await source.answer
 
-    async def _envelope(self, lines: tuple[tuple[Stage, str], ...]) -> Answer | None:
-        """Send MAIL, RCPT and DATA, in one write where the server offers PIPELINING; None when all went well."""
-        is_pipelined = "PIPELINING" in self.extensions
-        refusal: Answer | None = None
-        stage = Stage.MAIL
-        try:
-            if is_pipelined:
-                self._wire.write(b"".join(encode_line(line) for _, line in lines))
-            for stage, line in lines:
-                began = time.perf_counter()
-                if not is_pipelined:
-                    self._wire.write(encode_line(line))
-                reply = await self._wire.reply(self.endpoint.timeout)
-                is_ok = reply.code == 354 if stage is Stage.DATA else 200 <= reply.code < 300
-                self._step(stage.value, line, reply, began, is_ok)
-                if not is_ok and refusal is None:
-                    refusal = Answer(stage, reply)
-                    if not is_pipelined:
-                        break
-                elif refusal is not None and stage is Stage.DATA and reply.code == 354:
-                    # The server wants a body though nobody is to get it (RFC 2920 section 3.1).
-                    self._wire.write(b".\r\n")
-                    await self._wire.reply(self.endpoint.timeout)
-            if refusal is not None and refusal.reply is not None and refusal.reply.code != 421:
-                await self._reset()
-        except WireLost as error:
-            # A refusal that arrived before the line was lost still counts.
-            return refusal or self._lost(stage, str(error))
-        return refusal
-
-    async def _reset(self) -> None:
-        reply = await self._wire.command("RSET", self.endpoint.timeout)
-        if reply.code != 250:
-            self._wire.close()
-
-    async def _body(self, content: bytes, before_dot: Callable[[], bool]) -> Answer:
-        began = time.perf_counter()
-        stuffed = content.replace(b"\r\n.", b"\r\n..")
-        if stuffed.startswith(b"."):
-            stuffed = b"." + stuffed
-        if not stuffed.endswith(b"\r\n"):
-            stuffed += b"\r\n"
-        try:
-            self._wire.write(stuffed)
-            await self._wire.drain(self.endpoint.timeout)
-            await asyncio.sleep(0)  # Lets a lost line or an early answer be seen before the dot.
-            if self._wire.has_unread:
-                reply = await self._wire.reply(self.endpoint.timeout)
-                self._wire.close()
-                return Answer(Stage.DATA, reply)
-            if self._wire.lost:
-                return self._lost(Stage.DATA, self._wire.lost)
-            if not before_dot():
-                self._wire.close()
-                return Answer(Stage.DATA, None, lost="the worker lost its right to send")
-            self._wire.write(b".\r\n")
-        except WireLost as error:
-            return self._lost(Stage.DATA, str(error))
-        try:
-            reply = await self._wire.reply(self.endpoint.final_timeout)
-        except WireLost as error:
-            self._observe(_lost_step("message", "(message) .", str(error), began))
-            return Answer(Stage.DOT, None, is_dot_written=True, lost=str(error))
-        self._step("message", f"({len(content)} bytes) .", reply, began, 200 <= reply.code < 300)
-        return Answer(Stage.DOT, reply, is_dot_written=True)
-
-    def _lost(self, stage: Stage, why: str) -> Answer:
-        self._observe(_lost_step(stage.value, "", why, time.perf_counter()))
-        return Answer(stage, None, lost=why)
-
-    def _step(self, name: str, sent: str, reply: Reply, began: float, is_ok: bool, **details: str) -> None:
-        self._observe(Step(name, sent, reply.code, said(reply), _since(began), is_ok, details))
+    def pipeline(self, source: Source) -> Pipeline:
+        """Return what sends over this connection, its messages coming from ``source`` from now on."""
+        if self._pipeline is None:
+            self._pipeline = Pipeline(self.wire, self.extensions, self.endpoint, source, self._observe)
+        self._pipeline.source = source
+        return self._pipeline
 
     async def quit(self) -> None:
         """Say goodbye; whatever comes back, the connection is closed."""
+        self.wire.listener = None
         with contextlib.suppress(WireLost):
-            await self._wire.command("QUIT", min(self.endpoint.timeout, 2.0))
-        self._wire.close()
+            await self.wire.command("QUIT", min(self.endpoint.timeout, 2.0))
+        self.wire.close()
 
     def close(self) -> None:
         """Close without goodbye."""
-        self._wire.close()
+        self.wire.close()
+
+
+class _One:
+    """The source of a single message."""
+
+    def __init__(self, envelope: Envelope, before_dot: Callable[[], bool]) -> None:
+        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._envelopes = [envelope]
+        self._before_dot = before_dot
+
+    def next(self) -> Envelope | None:
+        return self._envelopes.pop() if self._envelopes else None
+
+    def may_finish(self, envelope: Envelope) -> bool:
+        return self._before_dot()
+
+    def dot_kept(self, envelope: Envelope) -> None:
+        """It is asked again before the dot goes out."""
+
+    def answered(self, envelope: Envelope, answer: Answer) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    def put_back(self, envelope: Envelope, answer: Answer) -> None:
+        self.answered(envelope, answer)
+
+    def ended(self) -> None:
+        """The answer tells it all."""
 
 
 async def connect(
-    endpoint: Endpoint, observer: Observer = lambda step: None, *, is_near: Callable[[str], bool] | None = None
+    endpoint: Endpoint, observer: Observer | None = None, *, is_near: Callable[[str], bool] | None = None
 ) -> Connection:
     """Open, secure and sign in.
 
@@ -236,17 +139,22 @@ async def connect(
         :func:`is_private` where none is given.
     :raises ConnectionFailed: naming the stage and the cause, after the step that failed was observed.
     """
-    wire, near = await _open(endpoint, observer, is_near or is_private)
-    wire.mask = lambda text: redact(text, endpoint)
+    observe = observer or _nobody
+    wire, near = await _open(endpoint, observe, is_near or is_private)
+    wire.mask = masking(endpoint)
     connection = Connection(endpoint, wire, observer)
     try:
-        await _greet(connection, wire, near, observer)
+        await _greet(connection, wire, near, observe)
     except WireLost as error:
         raise ConnectionFailed(Stage.EHLO, f"{error}") from None
     except ConnectionFailed:
         wire.close()
         raise
     return connection
+
+
+def _nobody(step: Step) -> None:
+    """Nobody watches."""
 
 
 async def _open(endpoint: Endpoint, observer: Observer, is_near: Callable[[str], bool]) -> tuple[Wire, bool]:
@@ -270,11 +178,11 @@ async def _open(endpoint: Endpoint, observer: Observer, is_near: Callable[[str],
             what = os.strerror(error.errno).lower() if error.errno else str(error)
             problem = f"{address} port {endpoint.port}: {what}"
             continue
-        observer(Step("connect", f"{address} port {endpoint.port}", None, "connected", _since(began), True))
+        observer(Step("connect", f"{address} port {endpoint.port}", None, "connected", since(began), True))
         if is_implicit:
             await _secure(wire, endpoint, is_near(address), observer)
         return wire, is_near(address)
-    observer(_lost_step("connect", f"{endpoint.host} port {endpoint.port}", problem, began))
+    observer(lost_step("connect", f"{endpoint.host} port {endpoint.port}", problem, began))
     raise ConnectionFailed(Stage.CONNECT, problem)
 
 
@@ -298,11 +206,11 @@ async def _resolve(endpoint: Endpoint, observer: Observer) -> list[str]:
         if endpoint.forbids_private:
             allowed = [address for address in allowed if not is_private(address)]
         if allowed:
-            observer(Step("DNS", endpoint.host, None, ", ".join(allowed), _since(began), True))
+            observer(Step("DNS", endpoint.host, None, ", ".join(allowed), since(began), True))
             return allowed
         kind = "link-local or private" if endpoint.forbids_private else "link-local"
         problem = f"{endpoint.host} has only {kind} addresses, which are refused"
-    observer(_lost_step("DNS", endpoint.host, problem, began))
+    observer(lost_step("DNS", endpoint.host, problem, began))
     raise ConnectionFailed(Stage.CONNECT, problem)
 
 
@@ -312,9 +220,9 @@ async def _greet(connection: Connection, wire: Wire, near: bool, observer: Obser
     try:
         banner = await wire.reply(endpoint.timeout)
     except WireLost as error:
-        observer(_lost_step("banner", "", str(error), began))
+        observer(lost_step("banner", "", str(error), began))
         raise ConnectionFailed(Stage.CONNECT, str(error)) from None
-    observer(Step("banner", "", banner.code, said(banner), _since(began), banner.code == 220))
+    observer(Step("banner", "", banner.code, said(banner), since(began), banner.code == 220))
     if banner.code != 220:
         raise ConnectionFailed(Stage.CONNECT, "the server refused the connection", banner)
     await _ehlo(connection, wire, observer)
@@ -325,7 +233,7 @@ async def _greet(connection: Connection, wire: Wire, near: bool, observer: Obser
     if endpoint.username:
         if not is_encrypted and not near:
             problem = "this server offers no encryption; credentials were not sent"
-            observer(_lost_step("AUTH", "", problem, time.perf_counter()))
+            observer(lost_step("AUTH", "", problem, time.perf_counter()))
             raise ConnectionFailed(Stage.TLS, problem)
         await _sign_in(connection, wire, observer)
 
@@ -338,13 +246,13 @@ async def _ehlo(connection: Connection, wire: Wire, observer: Observer) -> None:
         try:
             reply = await wire.command(line, endpoint.timeout)
         except WireLost as error:
-            observer(_lost_step(verb, line, str(error), began))
+            observer(lost_step(verb, line, str(error), began))
             raise
         is_ok = reply.code == 250
         extensions = Extensions.parse(reply) if verb == "EHLO" and is_ok else Extensions()
         offered = ", ".join(f"{name} {value}".strip() for name, value in extensions.keywords.items())
         details = {"extensions": offered} if offered else {}
-        observer(Step("EHLO", line, reply.code, said(reply), _since(began), is_ok, details))
+        observer(Step("EHLO", line, reply.code, said(reply), since(began), is_ok, details))
         if is_ok:
             connection.extensions = extensions
             return
@@ -358,11 +266,11 @@ async def _start_tls(connection: Connection, wire: Wire, near: bool, observer: O
     began = time.perf_counter()
     if "STARTTLS" not in connection.extensions:
         problem = "the server does not offer STARTTLS, and without it nothing is sent"
-        observer(_lost_step("TLS", "", problem, began))
+        observer(lost_step("TLS", "", problem, began))
         raise ConnectionFailed(Stage.TLS, problem)
     reply = await wire.command("STARTTLS", endpoint.timeout)
     if reply.code != 220:
-        observer(Step("TLS", "STARTTLS", reply.code, said(reply), _since(began), False))
+        observer(Step("TLS", "STARTTLS", reply.code, said(reply), since(began), False))
         raise ConnectionFailed(Stage.TLS, "the server refused STARTTLS", reply)
     await _secure(wire, endpoint, near, observer)
     await _ehlo(connection, wire, observer)  # What was said before the handshake is forgotten (RFC 3207 4.2).
@@ -375,12 +283,12 @@ async def _secure(wire: Wire, endpoint: Endpoint, near: bool, observer: Observer
         await wire.start_tls(tls_context(endpoint, near), endpoint.host, endpoint.timeout)
     except ssl.SSLError as error:
         problem = getattr(error, "verify_message", "") or error.reason or str(error)
-        observer(_lost_step("TLS", sent, f"the TLS handshake failed: {problem}", began))
+        observer(lost_step("TLS", sent, f"the TLS handshake failed: {problem}", began))
         raise ConnectionFailed(Stage.TLS, f"the TLS handshake failed: {problem}") from None
     except WireLost as error:
-        observer(_lost_step("TLS", sent, str(error), began))
+        observer(lost_step("TLS", sent, str(error), began))
         raise ConnectionFailed(Stage.TLS, str(error)) from None
-    observer(Step("TLS", sent, None, "encrypted", _since(began), True, _tls_details(wire)))
+    observer(Step("TLS", sent, None, "encrypted", since(began), True, _tls_details(wire)))
 
 
 def tls_context(endpoint: Endpoint, near: bool) -> ssl.SSLContext:
@@ -425,7 +333,7 @@ async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> No
         try:
             reply, broken = await _exchange(wire, endpoint, mechanism)
         except WireLost as error:
-            observer(_lost_step("AUTH", shown, str(error), began))
+            observer(lost_step("AUTH", shown, str(error), began))
             raise ConnectionFailed(Stage.AUTH, str(error)) from None
         except SignInBroken as error:  # Before anything was sent.
             passed_over.append(f"{mechanism}: {error}")
@@ -437,9 +345,9 @@ async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> No
         details = {"mechanism": mechanism} | ({"passed over": "; ".join(passed_over)} if passed_over else {})
         if broken:
             problem = f"no sign-in took place: {broken}"
-            observer(Step("AUTH", shown, None, problem, _since(began), False, details))
+            observer(Step("AUTH", shown, None, problem, since(began), False, details))
             raise ConnectionFailed(Stage.AUTH, problem, reply if reply.code >= 400 else None)
-        observer(Step("AUTH", shown, reply.code, said(reply), _since(began), reply.code == 235, details))
+        observer(Step("AUTH", shown, reply.code, said(reply), since(began), reply.code == 235, details))
         if reply.code != 235:
             raise ConnectionFailed(Stage.AUTH, "the server refused the sign-in", reply)
         return
@@ -448,7 +356,7 @@ async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> No
     else:
         offered = ", ".join(sorted(connection.extensions.mechanisms)) or "none"
         problem = f"the server offers no sign-in we know (offered: {offered})"
-    observer(_lost_step("AUTH", "", problem, began))
+    observer(lost_step("AUTH", "", problem, began))
     raise ConnectionFailed(Stage.AUTH, problem)
 
 
@@ -479,27 +387,26 @@ def _next_line(talk: Exchange, challenge: str) -> str:
         raise SignInBroken("the server asks on after everything was said") from None
 
 
-def said(reply: Reply) -> str:
-    """Return a reply's words behind its code, the enhanced status among them."""
-    return reply.text if reply.enhanced in reply.text else f"{reply.enhanced} {reply.text}"
-
-
-def redact(text: str, endpoint: Endpoint) -> str:
-    """Return what a server said with our secret, should it repeat it, masked; in base64 also a part of it."""
+def masking(endpoint: Endpoint) -> Callable[[str], str]:
+    """Return what masks our secret in a server's words, should it repeat it; in base64 also a part of it."""
     password = endpoint.password
     if not password:
-        return text
+        return str
     plain = (f"\0{endpoint.username}\0{password}", password)
     encoded = [base64.b64encode(secret.encode()).decode("ascii") for secret in plain]
+    secrets = (*encoded, password)
 
     def masked(found: re.Match[str]) -> str:
         word = found[0]
         return "***" if any(word in secret or secret in word for secret in encoded) else word
 
-    text = _ENCODED.sub(masked, text)
-    for secret in (*encoded, password):
-        text = text.replace(secret, "***")
-    return text
+    def mask(text: str) -> str:
+        text = _ENCODED.sub(masked, text)
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    return mask
 
 
 _ENCODED = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")  # Long enough to be no chance.
@@ -517,11 +424,3 @@ def is_private(address: str) -> bool:
     ip = ipaddress.ip_address(address.split("%")[0])
     ip = getattr(ip, "ipv4_mapped", None) or ip
     return any(ip in network for network in _NEAR)
-
-
-def _since(began: float) -> float:
-    return round((time.perf_counter() - began) * 1000, 1)
-
-
-def _lost_step(name: str, sent: str, problem: str, began: float) -> Step:
-    return Step(name, sent, None, problem, _since(began), False)

@@ -4,11 +4,13 @@ It knows how far a command came and nothing about servers, messages or what an a
 """
 
 import asyncio
+import os
 import re
 import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from mail.replies import Reply
 
@@ -21,18 +23,35 @@ class WireLost(Exception):
     """The connection ended, timed out or spoke nonsense; ``str`` says which. It is closed when this is raised."""
 
 
+class Listener(Protocol):
+    """Who takes replies the moment they come, in place of :meth:`Wire.reply`."""
+
+    def replied(self, code: int, lines: list[bytes]) -> None:
+        """Take a reply; :meth:`Wire.read` makes a :class:`Reply` of it where its words matter."""
+
+    def drained(self) -> None:
+        """Everything written is with the kernel, after it was not."""
+
+    def lost(self, why: str) -> None:
+        """The connection is over; nothing more is told."""
+
+
 class Wire(asyncio.Protocol):
     """Collects replies; :meth:`command` writes and waits."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
+        self.listener: Listener | None = None
         self._socket: asyncio.Transport | None = None  # Below TLS, if there is TLS.
+        self._descriptor = -1
         self.lost = ""  # Why the connection cannot be used any more; empty: it can.
         self.mask: Callable[[str], str] = str  # Takes out of the server's words what nobody may read; see transport.
         self._buffer = bytearray()
-        self._lines: list[tuple[int, bytes]] = []
+        self._code = 0  # Of the reply whose lines are being collected.
+        self._lines: list[bytes] = []
         self._size = 0
-        self._replies: deque[Reply] = deque()
+        self._left = 0  # Lines that have arrived and are not looked at yet.
+        self._replies: deque[tuple[int, list[bytes]]] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -44,13 +63,20 @@ class Wire(asyncio.Protocol):
         # Drained means handed to the kernel: only then may the dot be called unwritten or written.
         self.transport = self._socket = transport
         transport.set_write_buffer_limits(high=0)
+        self._descriptor = transport.get_extra_info("socket").fileno()
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while not self.lost and (end := self._buffer.find(b"\n")) >= 0:
-            line = bytes(self._buffer[:end]).removesuffix(b"\r")
-            del self._buffer[: end + 1]
-            self._line_received(line)
+        lines = data.split(b"\n")
+        if self._buffer and len(lines) > 1:
+            lines[0] = bytes(self._buffer) + lines[0]
+            self._buffer.clear()
+        self._buffer += lines.pop()
+        self._left = len(lines)
+        for line in lines:
+            if self.lost:
+                return
+            self._left -= 1
+            self._line_received(line.removesuffix(b"\r"))
         if len(self._buffer) > REPLY_BYTES:
             self._fail("the server sent an endless line")
 
@@ -60,21 +86,29 @@ class Wire(asyncio.Protocol):
             words = self.mask(line.decode("utf-8", "replace"))  # Whole: a secret that is cut would not be known.
             return self._fail(f"the server sent something that is no SMTP reply: {words[:80]!r}")
         code, mark, text = int(match[1]), match[2], match[3] or b""
+        if self._lines and code != self._code:
+            return self._fail("the server changed its code within one reply")
+        self._code = code
+        self._lines.append(text)
         self._size += len(line)
-        self._lines.append((code, text))
         if self._size > REPLY_BYTES or len(self._lines) > REPLY_LINES:
             return self._fail("the server sent an endless reply")
         if mark == b"-":
             return None
-        if any(other != code for other, _ in self._lines):
-            return self._fail("the server changed its code within one reply")
-        words = "\n".join(part.decode("utf-8", "replace") for _, part in self._lines)
-        self._lines, self._size = [], 0
+        lines, self._lines, self._size = self._lines, [], 0
+        if self.listener is not None:
+            self.listener.replied(code, lines)
+        else:
+            self._replies.append((code, lines))
+            self._wake()
+        return None
+
+    def read(self, code: int, lines: list[bytes]) -> Reply:
+        """Return what was said as a value, without what nobody may read."""
+        words = "\n".join([part.decode("utf-8", "replace") for part in lines])
         reply = Reply.parse(f"{code} {words}")
         # A challenge (334) is computed with, and shown to nobody.
-        self._replies.append(reply if code == 334 else replace(reply, text=self.mask(reply.text)))
-        self._wake()
-        return None
+        return reply if code == 334 else replace(reply, text=self.mask(reply.text))
 
     def eof_received(self) -> bool:
         self._fail("the server closed the connection")
@@ -88,14 +122,17 @@ class Wire(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable.set()
+        if self.listener is not None:
+            self.listener.drained()
 
     def _fail(self, why: str) -> None:
-        if not self.lost:
-            self.lost = why
+        is_news, self.lost = not self.lost, self.lost or why
         self._writable.set()
         self._wake()
         if self.transport is not None and not self.transport.is_closing():
             self.transport.abort()
+        if is_news and self.listener is not None:
+            self.listener.lost(why)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -106,7 +143,7 @@ class Wire(asyncio.Protocol):
     @property
     def has_unread(self) -> bool:
         """Whether something arrived that nobody asked for."""
-        return bool(self._replies or self._buffer or self._lines)
+        return bool(self._replies or self._left or self._buffer or self._lines)
 
     def write(self, data: bytes) -> None:
         """Hand ``data`` to the socket.
@@ -117,21 +154,37 @@ class Wire(asyncio.Protocol):
             raise WireLost(self.lost or "not connected")
         self.transport.write(data)
 
-    async def drain(self, seconds: float) -> None:
-        """Wait until everything written is with the kernel.
+    def write_now(self, data: bytes) -> int:
+        """Return how many bytes of ``data`` the kernel took at once; the rest is not kept.
 
-        :raises WireLost: if that takes too long, or the connection ends.
+        Only without TLS, and while everything written before is with the kernel.
+
+        :raises WireLost: if the connection is gone; then no byte was written.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                await self._writable.wait()
-                # TLS calls itself drained while the socket below it still holds the last records.
-                while not self.lost and self._socket is not None and self._socket.get_write_buffer_size():
-                    await asyncio.sleep(0.005)
-        except TimeoutError:
-            self._fail(f"the server did not take the data within {seconds:g} s")
         if self.lost:
             raise WireLost(self.lost)
+        try:
+            return os.write(self._descriptor, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self._fail(f"the connection was lost ({error})")
+            raise WireLost(self.lost) from None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether TLS lies between us and the socket."""
+        return self.transport is not self._socket
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether everything written is with the kernel."""
+        # TLS calls itself drained while the socket below it still holds the last records.
+        return self._writable.is_set() and not (self._socket and self._socket.get_write_buffer_size())
+
+    def fail(self, why: str) -> None:
+        """Close, because the connection cannot be used any more."""
+        self._fail(why)
 
     async def reply(self, seconds: float) -> Reply:
         """Return the next reply, waiting at most ``seconds`` for all of it.
@@ -152,7 +205,7 @@ class Wire(asyncio.Protocol):
                     self._fail(f"the server was silent for {seconds:g} s")
             finally:
                 self._waiter = None
-        return self._replies.popleft()
+        return self.read(*self._replies.popleft())
 
     async def command(self, line: str, seconds: float) -> Reply:
         """Send one command line and return its reply.
@@ -188,8 +241,8 @@ class Wire(asyncio.Protocol):
 
     def close(self) -> None:
         """Close without another word."""
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.abort()
+        self.listener = None
+        self._fail("closed")
 
 
 def encode_line(line: str) -> bytes:
