@@ -1,85 +1,223 @@
-"""What an answer means for a message, its server and its quota: values in, values out."""
+"""What an answer means for a message, its server, its provider and its sender: values in, values out.
+
+What is to be done stands in the rules of :mod:`mail.replies`; here it becomes times and claims that
+:mod:`delivery.recording` and :mod:`delivery.acting` write down. Where a reply contradicts itself, ``550 4.1.1`` or
+``450 5.1.1``, its code decides whether the message is tried again (RFC 5321 section 4.2: the code alone is for
+programs), and nobody is suppressed on its word.
+"""
 
 import datetime as dt
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from mail.replies import Action, Reply, Stage, classify
+from mail.replies import Action, Reply, Scope, Stage, Verdict, classify
 from smtpservers.transport import Answer
 
-# After a deferral that names no wait of its own (RFC 5321 section 4.5.4.1 asks for patience).
+# After a deferral that names no wait of its own; the last one repeats until the message expires. RFC 5321 section
+# 4.5.4.1 asks for longer ones of a relay, which we are not: the server we hand mail to does the long retrying.
 BACK_OFF = tuple(dt.timedelta(minutes=minutes) for minutes in (15, 30, 60, 120, 240))
 LOST_LINE = dt.timedelta(seconds=2)
+AT_ONCE = dt.timedelta(0)
+AT_ONCE_TRIES = 4  # A wait of nothing is kept for so many attempts, lest a server and we go round in circles.
 SOFT_WAIT = dt.timedelta(hours=4)
+SLOWED_WAIT = dt.timedelta(minutes=1)  # Of a message whose server takes the next ones slowly.
+# A From that was refused without a known reason so many times in an hour stays away from the server for an hour.
+SENDER_REFUSED, SENDER_REFUSED_TIMES = dt.timedelta(hours=1), 3
+LONGEST_PAUSE = dt.timedelta(hours=1)
+CLOSED_OFTEN = 3  # So many 421 of a server …
+CLOSED_WITHIN = dt.timedelta(minutes=10)  # … within this time slow it.
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """How mail of one server to one provider is to be held."""
+
+    wait: dt.timedelta  # Nothing is begun for so long …
+    slow_for: dt.timedelta | None = None  # … and one message at a time for so long …
+    per_minute: int | None = None  # … and no more than that many a minute.
+
+
+@dataclass(frozen=True, slots=True)
+class Slowing:
+    """How a server is to be slowed as a whole."""
+
+    one_less: bool = False  # One connection less, in place of half of them.
+    one_for: dt.timedelta | None = None  # A single connection, for so long.
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The server does not send with this From."""
+
+    lasts: dt.timedelta | None  # None: until the server is edited.
+    times: int = 1  # How often it must be said before it counts.
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What to write down about one attempt."""
+    """What to write down about one attempt, and what else it asks for."""
 
     outcome: str  # Of the attempt.
     status: str  # Of the message.
     reason: str
     rule: str = ""
     wait: dt.timedelta | None = None  # Until the next try, before jitter; None: no next try.
-    avoids_server: bool = False  # This server will not take this very message.
-    server_failed: bool = False  # Counts against the server's breaker.
-    server_pause: dt.timedelta | None = None  # The server rests that long …
-    pauses_server: bool = False  # … or, without a time, until it is edited.
-    suppresses: bool = False  # The address is never written to again.
-    pauses_mailing: bool = False
     is_accepted: bool = False
     holds_unit: bool = False  # The unit of quota is used: accepted, or nobody can know.
+    is_answer: bool = False  # The server spoke about this very message: it is well.
+    avoids_server: bool = False  # This server will not take this very message.
+    server_failed: bool = False  # Counts against the server's breaker.
+    pauses_server: bool = False  # Nothing more is begun over this server …
+    server_pause: dt.timedelta | None = None  # … for that long; without a time until it is edited.
+    longest_pause: dt.timedelta | None = None  # A pause that follows another doubles up to this.
+    is_full: bool = False  # The pause is the provider's own quota, and no failure.
+    slowing: Slowing | None = None
+    is_closing: bool = False  # A 421: three within ten minutes slow the server.
+    learns_limit: bool = False  # The server told how many messages it takes over one connection.
+    hold: Hold | None = None  # Of the recipient's provider.
+    refusal: Refusal | None = None  # Of the From.
+    suppresses: bool = False  # The address is never written to again.
+    must_confirm: bool = False  # … but only where DNS says so, too.
+    is_soft: bool = False  # A bounce that suppresses the address when it has company.
+    is_content: bool = False  # Counts towards stopping the mailing for its content.
+    pauses_mailing: bool = False
+    incident: str = ""  # A person should look at this: the rule's own word for it.
 
 
-def judge(answer: Answer, *, stream: str, attempts: int, resent_before: bool = False) -> Judgement:
+ACCEPTED = Judgement("accepted", "accepted", "", is_accepted=True, holds_unit=True, is_answer=True)
+
+
+def judge(
+    answer: Answer,
+    *,
+    stream: str,
+    attempts: int,
+    resent_before: bool = False,
+    back_off: Sequence[dt.timedelta] = BACK_OFF,
+) -> Judgement:
     """Judge what became of one message.
 
     :param attempts: how many attempts were made, this one included.
     :param resent_before: whether a transactional message was already sent again after a lost answer.
+    :param back_off: the waits between tries; the last one repeats.
     """
-    if answer.reply is None:
+    reply = answer.reply
+    if reply is None:
         return _judge_silence(answer, stream, resent_before)
-    code = answer.reply.code
-    if answer.stage is Stage.DOT and 200 <= code < 300:
-        return Judgement("accepted", "accepted", "", is_accepted=True, holds_unit=True)
-    text = str(answer.reply)[:600]
-    verdict = classify(answer.stage, answer.reply)
-    waits = verdict.delays
-    later = waits[min(attempts, len(waits)) - 1] if waits else BACK_OFF[min(attempts, len(BACK_OFF)) - 1]
-    is_temporary = 400 <= code < 500
+    if answer.stage is Stage.DOT and 200 <= reply.code < 300:
+        return ACCEPTED
+    verdict = classify(answer.stage, reply)
+    text = str(reply)[:600]
+    if verdict.action is Action.UNKNOWN:
+        unreadable = Answer(answer.stage, None, True, f"it cannot be read ({text})")
+        return replace(_judge_silence(unreadable, stream, resent_before), server_failed=True)
+    if verdict.rule == "unreadable":
+        # Not SMTP, or an answer to another question: whoever says this may say anything next.
+        reason = f"The server's answer cannot be read: {text}"[:600]
+        return Judgement("deferred", "deferred", reason, verdict.rule, LOST_LINE, server_failed=True)
+    return _judge_verdict(answer, reply, verdict, text, stream, wait_of(verdict, attempts, back_off))
+
+
+def _judge_verdict(
+    answer: Answer, reply: Reply, verdict: Verdict, text: str, stream: str, later: dt.timedelta
+) -> Judgement:
+    is_about_message = answer.stage not in (Stage.MAIL, Stage.AUTH) and not answer.is_local
+    deferred = Judgement(
+        "deferred", "deferred", text, verdict.rule, later, is_answer=is_about_message, incident=_incident(verdict)
+    )
     match verdict.action:
-        case Action.SUPPRESS:
-            return Judgement("bounced", "bounced", text, verdict.rule, suppresses=True)
-        case Action.SOFT if is_temporary:
-            return Judgement("deferred", "deferred", text, verdict.rule, wait=SOFT_WAIT)
-        case Action.SOFT:
-            return Judgement("bounced", "bounced", text, verdict.rule)
-        case Action.FAIL:
-            return Judgement("failed", "failed", text, verdict.rule)
+        case Action.SUPPRESS | Action.SOFT | Action.FAIL:
+            return _ending(deferred, reply, verdict)
+        case Action.RETRY_OTHER if verdict.scope is Scope.SERVER_FROM:
+            # Not held against this one message: the From stays away from the server, and so does the message. What
+            # gives no reason may be about this message's own return path, so it is kept away by itself as well.
+            is_known = "until edited" in verdict.wait
+            refusal = Refusal(None) if is_known else Refusal(SENDER_REFUSED, SENDER_REFUSED_TIMES)
+            return replace(deferred, wait=AT_ONCE, avoids_server=not is_known, refusal=refusal)
         case Action.RETRY_OTHER:
-            return Judgement("deferred", "deferred", text, verdict.rule, wait=dt.timedelta(0), avoids_server=True)
+            return replace(deferred, wait=AT_ONCE, avoids_server=True)
         case Action.PAUSE_SERVER:
-            pause = waits[0] if waits else None
-            zero = dt.timedelta(0)
-            return Judgement("deferred", "deferred", text, verdict.rule, zero, server_pause=pause, pauses_server=True)
+            return _pausing(replace(deferred, wait=AT_ONCE, is_answer=False), verdict)
         case Action.SLOW:
-            return Judgement(
-                "deferred",
-                "deferred",
-                text,
-                verdict.rule,
-                later,
-                server_pause=min(later, dt.timedelta(minutes=10)),
-                pauses_server=verdict.scope == "server",
+            return _slowing(deferred, verdict, is_about_recipient=answer.stage in _RECIPIENT_NAMED)
+        case Action.PAUSE_DOMAIN:
+            hold = Hold(verdict.delays[0])
+            goes_elsewhere = "other server" in verdict.wait
+            return replace(
+                deferred, hold=hold, avoids_server=goes_elsewhere, wait=AT_ONCE if goes_elsewhere else hold.wait
             )
-        case Action.PAUSE_CAMPAIGN:
-            return Judgement("deferred", "deferred", text, verdict.rule, wait=later, pauses_mailing=True)
-        case Action.UNKNOWN:
-            return _judge_silence(
-                Answer(answer.stage, None, True, f"it cannot be read ({text})"), stream, resent_before
-            )
-        case _:  # retry_same, pause_domain, split: this message later, the server is well.
-            return Judgement("deferred", "deferred", text, verdict.rule, wait=later)
+        case Action.PAUSE_CAMPAIGN if stream == "campaign":
+            return replace(deferred, pauses_mailing=True)
+        case Action.RETRY_SAME if verdict.rule == "421":
+            return replace(deferred, is_closing=True)
+        case Action.RETRY_SAME if verdict.scope is Scope.CONNECTION:
+            return replace(deferred, learns_limit=True)
+        case _:  # retry_same and split: this message later, and everybody is well.
+            return deferred
+
+
+def _ending(deferred: Judgement, reply: Reply, verdict: Verdict) -> Judgement:
+    """Return the judgement of an answer after which this message is not tried again, unless it is temporary."""
+    if verdict.action is Action.FAIL:
+        is_content = "stop rate" in verdict.wait
+        return replace(deferred, outcome="failed", status="failed", wait=None, is_content=is_content)
+    if 400 <= reply.code < 500:
+        assert deferred.wait is not None
+        return replace(deferred, wait=max(SOFT_WAIT, deferred.wait))
+    bounced = replace(deferred, outcome="bounced", status="bounced", wait=None)
+    if verdict.action is Action.SOFT or is_contradictory(reply):
+        return replace(bounced, is_soft=True)
+    return replace(bounced, suppresses=True, must_confirm=verdict.rule == "bad-domain")
+
+
+_RECIPIENT_NAMED = frozenset({Stage.RCPT, Stage.DATA, Stage.DOT})
+
+
+def is_contradictory(reply: Reply) -> bool:
+    """Whether the enhanced status says another class than the code: ``550 4.1.1`` (RFC 2034 section 4)."""
+    return bool(reply.enhanced) and reply.enhanced[0] != str(reply.code)[0]
+
+
+def wait_of(verdict: Verdict, attempts: int, back_off: Sequence[dt.timedelta]) -> dt.timedelta:
+    """Return how long after its latest attempt a message waits: the rule's own waits first, then the longer usual ones.
+
+    :param attempts: how many attempts were made so far, at least 1.
+    """
+    own = () if verdict.rule == "4xx" else verdict.delays  # The rule's words are the usual waits; those are a setting.
+    if own == (AT_ONCE,):
+        return AT_ONCE if attempts < AT_ONCE_TRIES else back_off[min(attempts - AT_ONCE_TRIES, len(back_off) - 1)]
+    if "1 connection" in verdict.wait and verdict.action is Action.SLOW:
+        own = (SLOWED_WAIT,)  # The words say how long it is slow.
+    waits = (*own, *(wait for wait in back_off if not own or wait > own[-1]))
+    return waits[min(attempts, len(waits)) - 1]
+
+
+def _pausing(judgement: Judgement, verdict: Verdict) -> Judgement:
+    """Return the judgement with the server's pause: until edited, until a quota begins anew, or doubling."""
+    is_full = verdict.kind == "quota" and "recheck" in verdict.wait
+    pause = verdict.delays[0] if verdict.delays else None
+    longest = pause
+    if pause is not None and "doubling" in verdict.wait:
+        longest = max(pause, LONGEST_PAUSE)
+    return replace(judgement, pauses_server=True, server_pause=pause, longest_pause=longest, is_full=is_full)
+
+
+def _slowing(judgement: Judgement, verdict: Verdict, *, is_about_recipient: bool) -> Judgement:
+    """Return the judgement with what is slowed: mail to one provider where one is named, else the server."""
+    lasts = verdict.delays[0] if verdict.delays else SLOWED_WAIT
+    if is_about_recipient and verdict.scope in (Scope.SERVER_DOMAIN, Scope.FROM_DOMAIN):
+        rate = re.search(r"at ([0-9]+)/min", verdict.wait)
+        return replace(judgement, hold=Hold(AT_ONCE, lasts, int(rate[1]) if rate else None))
+    if "1 connection" in verdict.wait:
+        return replace(judgement, slowing=Slowing(one_for=lasts))
+    return replace(judgement, slowing=Slowing(one_less="connections-1" in verdict.wait))
+
+
+def _incident(verdict: Verdict) -> str:
+    """Return the word for what a person should look at; empty where nothing is out of the ordinary."""
+    is_one = "incident" in verdict.wait or "bug alert" in verdict.wait
+    return verdict.kind if is_one or verdict.action is Action.PAUSE_CAMPAIGN else ""
 
 
 def _judge_silence(answer: Answer, stream: str, resent_before: bool) -> Judgement:
@@ -93,24 +231,40 @@ def _judge_silence(answer: Answer, stream: str, resent_before: bool) -> Judgemen
     return Judgement("unconfirmed", "unconfirmed", reason, "lost-answer", holds_unit=True)
 
 
+def alone(judgement: Judgement) -> Judgement:
+    """Return a judgement that is about its own message only, for a try that somebody makes by hand."""
+    return Judgement(
+        judgement.outcome,
+        judgement.status,
+        judgement.reason,
+        judgement.rule,
+        judgement.wait,
+        judgement.is_accepted,
+        judgement.holds_unit,
+        judgement.is_answer,
+    )
+
+
 def judge_connection(stage: Stage, why: str, reply: Reply | None) -> Judgement:
     """Judge a connection that could not be made: the server is at fault, the message only waits."""
-    reason = why
-    if reply is not None:
-        reason = f"{why}: {reply}"[:600]
-        verdict = classify(stage, reply)
-        if verdict.action is Action.PAUSE_SERVER:
-            waits = verdict.delays
-            return Judgement(
-                "deferred",
-                "deferred",
-                reason,
-                verdict.rule,
-                dt.timedelta(0),
-                server_pause=waits[0] if waits else None,
-                pauses_server=True,
-            )
-    elif (stage is Stage.TLS and "handshake failed" in why) or (stage is Stage.AUTH and "no sign-in" in why):
+    if reply is None:
+        failed = Judgement("deferred", "deferred", why, "no-connection", AT_ONCE)
+        needs_mending = (stage is Stage.TLS and "handshake failed" in why) or (
+            stage is Stage.AUTH and "no sign-in" in why
+        )
         # A wrong certificate or a missing mechanism does not mend itself within minutes.
-        return Judgement("deferred", "deferred", reason, "tls-cert", dt.timedelta(0), pauses_server=True)
-    return Judgement("deferred", "deferred", reason, "no-connection", dt.timedelta(0), server_failed=True)
+        return (
+            replace(failed, pauses_server=True, rule="tls-cert")
+            if needs_mending
+            else replace(failed, server_failed=True)
+        )
+    verdict = classify(stage, reply)
+    deferred = Judgement("deferred", "deferred", f"{why}: {reply}"[:600], verdict.rule, AT_ONCE)
+    if verdict.action is Action.PAUSE_SERVER:
+        return _pausing(deferred, verdict)
+    if verdict.rule == "auth-temp":
+        # Trying on would look like guessing the password.
+        return replace(deferred, pauses_server=True, server_pause=verdict.delays[0], longest_pause=verdict.delays[-1])
+    if verdict.action is Action.SLOW:
+        return replace(_slowing(deferred, verdict, is_about_recipient=False), server_failed=True)
+    return replace(deferred, server_failed=True, is_closing=verdict.rule == "421")

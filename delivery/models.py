@@ -213,10 +213,55 @@ class Attempt(models.Model):
             # The sweep: what a dead worker left open.
             models.Index(fields=["lane_token"], condition=models.Q(finished_at=None), name="attempt_open"),
             models.Index(fields=["finished_at"], name="attempt_finished"),  # Sends per day, the rate.
+            # How often a server closed the channel lately.
+            models.Index(fields=["server", "finished_at"], condition=models.Q(code=421), name="attempt_closed"),
         ]
 
     def __str__(self) -> str:
         return f"attempt {self.number} at {self.message}"
+
+
+class ProviderHold(models.Model):
+    """One server writes to one mail provider's domains no more, or only slowly, for a while.
+
+    A provider is who receives mail for a domain (Google, Microsoft …), known by its MX; see
+    :func:`delivery.validating.provider_of`. The row is kept a while after the hold, so that the next one is longer.
+    """
+
+    server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
+    provider = models.CharField(max_length=255)
+    reason = models.CharField(max_length=500)  # What was answered, without the recipient's address.
+    placed_at = models.DateTimeField()
+    until = models.DateTimeField()  # Nothing is begun before; then one message at a time, one more with each success.
+    slow_until = models.DateTimeField(null=True)  # Until then it stays one at a time …
+    per_minute = models.PositiveSmallIntegerField(null=True)  # … and no more than that many a minute.
+    strikes = models.PositiveSmallIntegerField(default=1, db_default=1)  # Holds in a row; each lasts twice as long.
+
+    class Meta:
+        ordering = ["provider"]
+        constraints = [models.UniqueConstraint(fields=["server", "provider"], name="one_hold_each")]
+
+    def __str__(self) -> str:
+        return f"{self.server} to {self.provider} until {self.until:%d %B %Y %H:%M}"
+
+
+class StopTally(models.Model):
+    """What a mailing's servers answered since it was last stopped; too bad a share of it stops the mailing.
+
+    One row for each server, so that the workers of two servers do not wait for one another.
+    """
+
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="+")
+    server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
+    sent = models.PositiveIntegerField(default=0)  # Answered for good, whatever the answer.
+    hard_bounces = models.PositiveIntegerField(default=0)
+    content_failures = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["mailing", "server"], name="one_tally_each")]
+
+    def __str__(self) -> str:
+        return f"{self.mailing} through {self.server}: {self.hard_bounces} of {self.sent} bounced"
 
 
 class Notice(models.Model):

@@ -15,7 +15,7 @@ from delivery import claiming, lanes, queueing, recording, sweeping
 from delivery.claiming import Claim
 from delivery.composing import Composed, composer_for
 from delivery.journal import Journal
-from delivery.judging import Judgement, judge, judge_connection
+from delivery.judging import Judgement, alone, judge, judge_connection
 from delivery.models import Mailing, Message
 from delivery.planning import Share
 from delivery.recording import Result
@@ -224,13 +224,8 @@ def _final(judgement: Judgement) -> Judgement:
     """A test is one try: what would be deferred has failed. It never pauses a server that somebody is setting up."""
     is_deferred = judgement.status == "deferred"
     return replace(
-        judgement,
+        alone(judgement),
         outcome="failed" if is_deferred else judgement.outcome,
         status="failed" if is_deferred else judgement.status,
         wait=None,
-        avoids_server=False,
-        server_failed=False,
-        pauses_server=False,
-        suppresses=False,
-        pauses_mailing=False,
     )

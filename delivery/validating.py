@@ -1,4 +1,4 @@
-"""Whether a recipient's domain takes mail at all, asked of DNS where the server leaves that to us (field 13).
+"""What DNS says of a recipient's domain: whether it takes mail at all (field 13), and which provider takes it.
 
 An unreachable name server says nothing: unknown is never invalid. VRFY or RCPT probes are never made.
 """
@@ -14,6 +14,7 @@ import dns.resolver
 from django.conf import settings
 
 from mail.addresses import AddressInvalid, check_address, domain_of, is_reserved
+from mail.suffixes import organisational_domain
 
 LOOK_UP_SECONDS = 3.0  # For all questions about one domain together.
 LOOK_UPS_AT_ONCE = 50
@@ -23,6 +24,15 @@ UNKNOWN_SECONDS = 60.0
 # thousand domains must not wait three seconds for each of them.
 SILENT_LOOK_UPS = 20
 SILENCE_SECONDS = 30.0
+# Who receives for the domains that most people have, as the registrable domain of their MX: known without asking.
+_GOOGLE, _MICROSOFT, _YAHOO, _APPLE = "google.com", "outlook.com", "yahoodns.net", "icloud.com"
+_PROVIDERS = {
+    **dict.fromkeys(("gmail.com", "googlemail.com", "google.com"), _GOOGLE),
+    **dict.fromkeys(("outlook.com", "hotmail.com", "live.com", "msn.com", "mx.microsoft"), _MICROSOFT),
+    **dict.fromkeys(("yahoo.com", "ymail.com", "rocketmail.com", "aol.com", "yahoodns.net"), _YAHOO),
+    **dict.fromkeys(("icloud.com", "me.com", "mac.com"), _APPLE),
+}
+_NATIONAL = {"hotmail": _MICROSOFT, "live": _MICROSOFT, "outlook": _MICROSOFT, "yahoo": _YAHOO}  # yahoo.co.uk
 
 
 def syntax_problem(address: str) -> str:
@@ -39,22 +49,53 @@ class DomainCache:
 
     def __init__(self, most: int = 100_000) -> None:
         self._most = most
-        self._known: dict[str, tuple[float, str]] = {}
+        self._known: dict[str, tuple[float, str, str]] = {}
 
     def get(self, domain: str) -> str | None:
         """Return the problem of a domain, empty for none; None when nothing is known (any more)."""
-        until, problem = self._known.get(domain, (0.0, ""))
+        until, problem, _ = self._known.get(domain, (0.0, "", ""))
         return problem if until > time.monotonic() else None
 
-    def put(self, domain: str, problem: str, seconds: float) -> None:
+    def provider(self, domain: str) -> str:
+        """Return the provider found for a domain, also an hour later: they hardly ever move; empty where unknown."""
+        return self._known.get(domain, (0.0, "", ""))[2]
+
+    def put(self, domain: str, problem: str, seconds: float, provider: str = "") -> None:
+        """Keep what was found out; without a provider an earlier one stays."""
+        provider = provider or self.provider(domain)
         self._known.pop(domain, None)
         while len(self._known) >= self._most:
             del self._known[next(iter(self._known))]
-        self._known[domain] = (time.monotonic() + seconds, problem)
+        self._known[domain] = (time.monotonic() + seconds, problem, provider)
 
 
 # One for each process, so that it outlives a drain. Other processes ask anew: the name server has a cache of its own.
 _OF_THIS_PROCESS = DomainCache()
+
+
+def provider_of(domain: str, cache: DomainCache = _OF_THIS_PROCESS) -> str:
+    """Return who receives mail for ``domain``: the registrable domain of its first MX, such as ``google.com``.
+
+    Nothing is asked: it is what this process knows already (:meth:`Validator.look_ahead` asks). A domain that is
+    not known yet, or has no MX, stands for itself.
+
+    :param domain: in lower case, as :func:`mail.addresses.domain_of` returns it.
+    """
+    return _named(domain) or cache.provider(domain) or domain
+
+
+def is_known_unreachable(domain: str, cache: DomainCache = _OF_THIS_PROCESS) -> bool:
+    """Whether this process lately found that the domain does not exist, or takes no mail."""
+    return bool(cache.get(domain))
+
+
+def _named(domain: str) -> str:
+    """Return the provider of a domain that everybody knows; empty for others."""
+    if domain in _PROVIDERS:
+        return _PROVIDERS[domain]
+    first, _, country = domain.partition(".")
+    is_national = len(country.removeprefix("co.").removeprefix("com.")) == 2
+    return _NATIONAL.get(first, "") if is_national else ""
 
 
 class Validator:
@@ -80,6 +121,13 @@ class Validator:
         # Shielded: whoever is cancelled leaves the answer to the others who wait for it.
         return await asyncio.shield(self._task(domain)) if known is None else known
 
+    def known(self, address: str) -> str | None:
+        """Return what :meth:`problem` would, without asking anybody; None when somebody must be asked."""
+        if problem := syntax_problem(address):
+            return problem
+        domain = domain_of(address)
+        return None if is_reserved(domain) else self._cache.get(domain)
+
     def look_ahead(self, addresses: Iterable[str]) -> None:
         """Begin to ask for the domains of these addresses, so that nobody waits for them one after the other."""
         for address in addresses:
@@ -95,14 +143,14 @@ class Validator:
         return self._under_way[domain]
 
     async def _look_up(self, domain: str) -> str:
-        problem, lasts = "", UNKNOWN_SECONDS
+        problem, provider, lasts = "", "", UNKNOWN_SECONDS
         try:
             async with self._free:
                 if self._silent_until > time.monotonic():
                     lasts = SILENCE_SECONDS
                 else:
                     async with asyncio.timeout(LOOK_UP_SECONDS):
-                        problem = await _ask(self._resolver(), domain)
+                        problem, provider = await _ask(self._resolver(), domain)
                     lasts = CACHE_SECONDS
                     self._silent = 0
         except (dns.resolver.LifetimeTimeout, TimeoutError):
@@ -111,7 +159,7 @@ class Validator:
             self._silent = 0
         finally:
             self._under_way.pop(domain, None)
-        self._cache.put(domain, problem, lasts)
+        self._cache.put(domain, problem, lasts, provider)
         return problem
 
     def _note_silence(self) -> None:
@@ -133,22 +181,28 @@ def _nameserver(written: str) -> dns.nameserver.Nameserver:
     return dns.nameserver.Do53Nameserver(host, int(port or 53))
 
 
-async def _ask(resolver: dns.asyncresolver.Resolver, domain: str) -> str:
-    """Return the problem of a domain: MX first, then A and AAAA (RFC 5321 5.1); a null MX takes nothing (RFC 7505)."""
+async def _ask(resolver: dns.asyncresolver.Resolver, domain: str) -> tuple[str, str]:
+    """Return the problem of a domain and its provider, empty where there is none.
+
+    MX first, then A and AAAA (RFC 5321 5.1); a null MX takes nothing (RFC 7505).
+    """
     try:
         answer = await resolver.resolve(domain, "MX")
     except dns.resolver.NXDOMAIN:
-        return f"The domain {domain} does not exist."
+        return f"The domain {domain} does not exist.", ""
     except dns.resolver.NoAnswer:
         pass
     else:
-        if [str(record.exchange) for record in answer] == ["."]:
-            return f"The domain {domain} says that it takes no mail."
-        return ""
+        first = min(answer, key=lambda record: (record.preference, str(record.exchange).lower()))
+        host = str(first.exchange).rstrip(".").lower()
+        if len(answer) == 1 and not host:
+            return f"The domain {domain} says that it takes no mail.", ""
+        provider = organisational_domain(host)
+        return "", _PROVIDERS.get(provider, provider)
     for kind in ("A", "AAAA"):
         try:
             await resolver.resolve(domain, kind)
         except dns.resolver.NoAnswer:
             continue
-        return ""
-    return f"The domain {domain} has no mail server and no address."
+        return "", ""
+    return f"The domain {domain} has no mail server and no address.", ""
