@@ -5,11 +5,16 @@ before the dot it speaks of; that survives SIGKILL without fsync. The sweep of t
 """
 
 import json
+import os
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mail.replies import Reply, Stage
+
+# A longer file is written anew, without what is recorded in the database already.
+COMPACT_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +34,45 @@ class Journal:
         self.path = folder / f"{token}.jsonl"
         # Unbuffered: a line that is written is with the kernel.
         self._file = self.path.open("ab", buffering=0)
+        self._size = 0
+        self._open: dict[int, bytes] = {}  # The last line about each attempt that is not recorded yet.
 
     def dot(self, attempt_id: int) -> None:
         """Note that the dot of this attempt is written next."""
-        self._file.write(b'{"dot": %d}\n' % attempt_id)
+        self._write(attempt_id, b'{"dot": %d}\n' % attempt_id)
+
+    def kept(self, attempt_id: int) -> None:
+        """Note that the dot of this attempt could not be written yet."""
+        self._write(attempt_id, b'{"kept": %d}\n' % attempt_id)
 
     def answer(self, attempt_id: int, stage: Stage, reply: Reply | None, lost: str) -> None:
         """Note what was answered to this attempt."""
         line: dict[str, object] = {"attempt": attempt_id, "stage": stage.value, "lost": lost}
         if reply is not None:
             line["reply"] = [reply.code, reply.enhanced, reply.text[:1000]]
-        self._file.write(json.dumps(line).encode() + b"\n")
+        self._write(attempt_id, json.dumps(line).encode() + b"\n")
+
+    def recorded(self, attempt_ids: Iterable[int]) -> None:
+        """Forget attempts whose results are in the database."""
+        for attempt_id in attempt_ids:
+            self._open.pop(attempt_id, None)
+        if self._size > COMPACT_BYTES:
+            self._compact()
+
+    def _write(self, attempt_id: int, line: bytes) -> None:
+        self._file.write(line)
+        self._size += len(line)
+        self._open[attempt_id] = line
+
+    def _compact(self) -> None:
+        shorter = self.path.with_suffix(".new")
+        content = b"".join(self._open.values())
+        shorter.write_bytes(content)
+        self._file.close()
+        # At every instant there is one whole file under this name.
+        os.replace(shorter, self.path)
+        self._file = self.path.open("ab", buffering=0)
+        self._size = len(content)
 
     def close(self) -> None:
         """Close the file and leave it in place."""
@@ -65,6 +98,8 @@ def read(folder: Path, token: uuid.UUID) -> dict[int, Entry] | None:
         note = json.loads(line)
         if "dot" in note:
             known[note["dot"]] = Entry()
+        elif "kept" in note:
+            known.pop(note["kept"], None)
         else:
             reply = Reply(*note["reply"]) if "reply" in note else None
             known[note["attempt"]] = Entry(Stage(note["stage"]), reply, note["lost"])
@@ -82,3 +117,4 @@ def last_written(folder: Path, token: uuid.UUID) -> float:
 def remove(folder: Path, token: uuid.UUID) -> None:
     """Remove a journal whose attempts are all settled."""
     (folder / f"{token}.jsonl").unlink(missing_ok=True)
+    (folder / f"{token}.new").unlink(missing_ok=True)

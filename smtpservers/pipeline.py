@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from mail.replies import Reply, Stage
 from smtpservers.conversation import Answer, Extensions, Observer, Step, lost_step, said, since
@@ -31,33 +31,39 @@ class Envelope:
     is_smtputf8: bool
 
 
-class Source(Protocol):
+E = TypeVar("E", bound=Envelope)
+
+
+class Source(Protocol[E]):
     """Where a connection's messages come from, and who is told what became of them. None of this may wait."""
 
-    def next(self) -> Envelope | None:
+    def next(self) -> E | None:
         """Return a message whose MAIL may go out now; None: none at present, :meth:`Pipeline.wake` follows."""
 
-    def may_finish(self, envelope: Envelope) -> bool:
+    def may_finish(self, envelope: E) -> bool:
         """Whether its final dot may be written; the answer is acted on at once."""
 
-    def dot_kept(self, envelope: Envelope) -> None:
+    def dot_kept(self, envelope: E) -> None:
         """The dot could not be written yet; :meth:`may_finish` is asked again."""
 
-    def answered(self, envelope: Envelope, answer: Answer) -> None:
+    def answered(self, envelope: E, answer: Answer) -> None:
         """Learn what became of it."""
 
-    def put_back(self, envelope: Envelope, answer: Answer) -> None:
+    def put_back(self, envelope: E, answer: Answer) -> None:
         """It was not begun in earnest, and is not to blame: the connection ended before its body."""
+
+    def idle(self) -> None:
+        """Nothing is under way just now."""
 
     def ended(self) -> None:
         """Nothing more goes over this connection."""
 
 
-class Pipeline:
+class Pipeline(Generic[E]):
     """Sends what its source has; made once for each connection."""
 
     def __init__(
-        self, wire: Wire, extensions: Extensions, endpoint: Endpoint, source: Source, observer: Observer | None
+        self, wire: Wire, extensions: Extensions, endpoint: Endpoint, source: Source[E], observer: Observer | None
     ) -> None:
         self.source = source
         self.begun = 0  # Transactions, over the life of the connection.
@@ -71,8 +77,8 @@ class Pipeline:
         self._looks_ahead = not self._is_stepwise and endpoint.pipelining is Pipelining.LOOK_AHEAD
         self._expected: deque[str] = deque()  # What the next replies answer.
         self._steps: deque[bytes] = deque()  # Without pipelining: the lines that wait for the reply before them.
-        self._current: Envelope | None = None
-        self._ahead: Envelope | None = None  # Its envelope is sent behind the body of the current one.
+        self._current: E | None = None
+        self._ahead: E | None = None  # Its envelope is sent behind the body of the current one.
         self._is_dot_kept = False  # Until the kernel has all that comes before it.
         self._refusal: Answer | None = None
         self._is_dot_written = False
@@ -127,7 +133,7 @@ class Pipeline:
             if code != 250:
                 self._wire.fail("the server refused RSET")
             elif not self._expected:
-                self.wake()
+                self._go_on()
         else:  # The empty message of a transaction without a recipient.
             self._refused()
         if self._expected:
@@ -157,7 +163,7 @@ class Pipeline:
 
     # --- the steps of one message
 
-    def _take(self) -> Envelope | None:
+    def _take(self) -> E | None:
         """Return the next message that this server may be asked to take; others are answered here."""
         while self.begun < self._endpoint.messages_per_connection:
             envelope = self.source.next()
@@ -174,7 +180,7 @@ class Pipeline:
             self.source.answered(envelope, Answer(Stage.MAIL, Reply.parse(text), is_local=True))
         return None
 
-    def _lines(self, envelope: Envelope) -> bytes:
+    def _lines(self, envelope: E) -> bytes:
         size = f" SIZE={len(envelope.content)}" if self._takes_size else ""
         utf8 = " SMTPUTF8" if envelope.is_smtputf8 else ""
         text = f"MAIL FROM:<{envelope.mail_from}>{size}{utf8}\r\nRCPT TO:<{envelope.rcpt_to}>\r\nDATA\r\n"
@@ -182,7 +188,7 @@ class Pipeline:
             raise ValueError("an SMTP command holds no line break")
         return text.encode()
 
-    def _begin(self, envelope: Envelope) -> None:
+    def _begin(self, envelope: E) -> None:
         lines = self._lines(envelope)
         self._current = envelope
         self._refusal = None
@@ -353,10 +359,12 @@ class Pipeline:
     def _go_on(self) -> None:
         if self.begun >= self._endpoint.messages_per_connection:
             self.source.ended()
-        else:
-            self.wake()
+            return
+        self.wake()
+        if self.is_idle:
+            self.source.idle()
 
-    def _line_lost(self, envelope: Envelope, why: str) -> None:
+    def _line_lost(self, envelope: E, why: str) -> None:
         if self._is_dot_written:
             if self._observe is not None:
                 self._observe(lost_step("message", "(message) .", why, self._since))

@@ -15,6 +15,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from typing import Any
 
 from cryptography import x509
 
@@ -24,7 +25,7 @@ from smtpservers.conversation import Answer as Answer
 from smtpservers.conversation import Extensions, Observer, lost_step, said, since
 from smtpservers.conversation import Step as Step
 from smtpservers.endpoint import Endpoint, Security
-from smtpservers.pipeline import Envelope, Pipeline, Source
+from smtpservers.pipeline import E, Envelope, Pipeline, Source
 from smtpservers.signing_in import Exchange, SignInBroken, exchange, proves_server, usable_mechanisms
 from smtpservers.wire import Wire, WireLost
 
@@ -49,7 +50,7 @@ class Connection:
         self.extensions = Extensions()
         self.wire = wire
         self._observe = observer
-        self._pipeline: Pipeline | None = None
+        self._pipeline: Pipeline[Any] | None = None
 
     @property
     def is_usable(self) -> bool:
@@ -83,7 +84,7 @@ class Connection:
         self.pipeline(source).wake()
         return await source.answer
 
-    def pipeline(self, source: Source) -> Pipeline:
+    def pipeline(self, source: Source[E]) -> Pipeline[E]:
         """Return what sends over this connection, its messages coming from ``source`` from now on."""
         if self._pipeline is None:
             self._pipeline = Pipeline(self.wire, self.extensions, self.endpoint, source, self._observe)
@@ -125,6 +126,9 @@ class _One:
 
     def put_back(self, envelope: Envelope, answer: Answer) -> None:
         self.answered(envelope, answer)
+
+    def idle(self) -> None:
+        """The answer tells it all."""
 
     def ended(self) -> None:
         """The answer tells it all."""

@@ -1,0 +1,583 @@
+"""One lane of one server at work: its claims, its connections, its results.
+
+Claims come in groups from the database, are looked at once more, and wait in two piles, the urgent and the rest.
+Connections take from the piles by themselves; nothing here waits for a single message.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from django.conf import settings
+from django.db import Error as DatabaseProblem
+
+from delivery import claiming, lanes, recording, sweeping
+from delivery.claiming import Claim
+from delivery.composing import Composer, composer_for
+from delivery.journal import Journal
+from delivery.judging import Judgement, judge, judge_connection
+from delivery.models import Mailing
+from delivery.planning import Share
+from delivery.recording import Result
+from delivery.validating import Validator, syntax_problem
+from mail.addresses import parse_mailbox
+from mail.replies import Reply, Stage
+from smtpservers import breaker
+from smtpservers.conversation import Answer
+from smtpservers.endpoint import Endpoint, endpoint_of
+from smtpservers.models import SmtpServer
+from smtpservers.pipeline import Envelope, Pipeline
+from smtpservers.secrets import SecretUnreadable
+from smtpservers.transport import Connection, ConnectionFailed, connect
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LOOK_SECONDS = 1.0  # How old the last look before MAIL may be; a stop takes effect within it.
+FLUSH_SECONDS = 0.05  # How long a result waits for others to be recorded with it.
+FLUSH_RESULTS = 500
+URGENT_MESSAGES = 50  # That a lane claims ahead: they leave at once.
+RESERVED_SHARE = 10  # One connection in so many is kept for what somebody waits for.
+
+
+class Surroundings(Protocol):
+    """What a lane asks of the process it works in."""
+
+    in_database: Any
+    clock: Callable[[], dt.datetime]
+    idle_seconds: float
+    validator: Validator
+
+    @property
+    def is_stopping(self) -> bool: ...
+
+    @property
+    def is_over(self) -> bool: ...
+
+    def shares(self, server_id: int) -> Sequence[Share]: ...
+
+
+@dataclass(slots=True)
+class _Item(Envelope):
+    """A composed message with the claim it comes from."""
+
+    claim: Claim
+    stopped: Judgement | None = None  # Why its dot was not written.
+
+
+class LaneWork:
+    """The work of one process for one server."""
+
+    def __init__(self, surroundings: Surroundings, server_id: int) -> None:
+        self._around = surroundings
+        self._server_id = server_id
+        self._urgent: deque[Claim] = deque()
+        self._bulk: deque[Claim] = deque()
+        self._planned: Sequence[Share] = ()
+        self._taken: dict[int, int] = {}  # Messages claimed of each mailing under this plan.
+        self._exhausted: set[int] = set()  # Mailings that had nothing more under this plan.
+        self._is_hungry = asyncio.Event()
+        self._results: list[Result] = []
+        self._has_results = asyncio.Event()
+        self._stops: dict[int, tuple[str, str]] = {}
+        self._in_hand: set[int] = set()  # Messages claimed and not yet done with.
+        self._composers: dict[int, Composer] = {}
+        self._unusable: dict[int, str] = {}  # Mailings whose content cannot be composed, and why.
+        self._mailings: dict[int, Mailing] = {}
+        self._sources: set[_Source] = set()
+        self._callers: dict[asyncio.Future[None], bool] = {}  # Connections to be: those that wait for work.
+        self.is_halted = False  # Nothing more is begun; what is claimed goes back.
+        self._is_lost = False  # The lane is another's, or the database is gone: the sweep settles the account.
+        self._is_proven = False
+        self._proving = (
+            asyncio.Lock()
+        )  # Until one connection was signed in, one tries alone: no storm hits a sick server.
+        self._sent = 0
+        self._pace = _Pace()
+        self._group: asyncio.TaskGroup
+        self._server: SmtpServer
+        self._endpoint: Endpoint
+        self._lease: lanes.Lease
+        self._journal: Journal
+
+    async def run(self) -> int:
+        """Send until nothing is left or the lane has to be given up; return how many messages were accepted."""
+        lease = await self._around.in_database(lanes.acquire, self._server_id)
+        if lease is None:
+            return 0
+        self._lease = lease
+        self._journal = Journal(sweeping.journal_folder(), lease.token)
+        try:
+            if await self._around.in_database(self._load):
+                await self._work()
+            await self._flush()
+            if not self._is_lost:
+                await self._around.in_database(lanes.release, lease)
+                self._journal.discard()
+        finally:
+            self._journal.close()  # Where it still exists, the sweep reads it.
+        return self._sent
+
+    def planned(self) -> None:
+        """Learn that there is a new plan."""
+        self._is_hungry.set()
+
+    def _load(self) -> bool:
+        # A pause that is over ends here; its failures are kept, so that the next one doubles it.
+        SmtpServer.objects.filter(pk=self._server_id, paused_until__lte=self._around.clock()).update(
+            paused_reason="", paused_until=None
+        )
+        server = SmtpServer.objects.filter(pk=self._server_id).first()
+        if server is None:
+            return False
+        self._server = server
+        try:
+            self._endpoint = endpoint_of(server, final_timeout=settings.FINAL_ANSWER_SECONDS)
+        except SecretUnreadable as error:
+            breaker.pause(server.pk, str(error), None, self._around.clock())
+            return False
+        return True
+
+    async def _work(self) -> None:
+        """Send until the feeder and the connections are done; an unforeseen error in any of them ends them all."""
+        connections = self._server.max_connections
+        reserved = max(1, connections // RESERVED_SHARE) if connections > 1 else 0
+        async with asyncio.TaskGroup() as self._group:
+            beside = (self._keep_lease, self._keep_looking, self._keep_flushing)
+            tasks = [self._group.create_task(step()) for step in beside]
+            serving = [self._serve(is_reserved=number < reserved) for number in range(connections)]
+            await asyncio.gather(self._feed(), *serving)
+            for task in tasks:
+                task.cancel()
+
+    async def _database(self, function: Callable[..., T], *args: Any) -> T | None:
+        """Run ``function`` in the database thread; when the database fails, halt the lane and return None."""
+        try:
+            result: T = await self._around.in_database(function, *args)
+            return result
+        except DatabaseProblem as error:
+            log.error("server %s: the database does not answer; the lane stops: %s", self._server.name, error)
+            self._is_lost = True
+            self._halt()
+            return None
+
+    def _halt(self) -> None:
+        """Begin nothing more: what is claimed goes back, and connections end after the message they are at."""
+        self.is_halted = True
+        self._is_hungry.set()
+        for claim in (*self._urgent, *self._bulk):
+            self._note(claim, recording.given_back("Given back before it was begun."))
+        self._urgent.clear()
+        self._bulk.clear()
+        for caller in self._callers:
+            if not caller.done():
+                caller.set_result(None)
+        for source in tuple(self._sources):
+            if source.pipeline.is_idle:
+                source.ended()
+
+    # --- claims
+
+    async def _feed(self) -> None:
+        """Claim while there is work; end after a while without, or when the lane is halted."""
+        loop = asyncio.get_running_loop()
+        idle_since = loop.time()
+        while not self.is_halted and not self._around.is_over:
+            self._is_hungry.clear()
+            if await self._claim_some(loop.time()) or self._in_hand:
+                idle_since = loop.time()
+            elif loop.time() - idle_since > self._around.idle_seconds:
+                break
+            await _wait(self._is_hungry, 0.25 if self._in_hand else 0.1)
+        while (self._urgent or self._bulk) and not self.is_halted and not self._around.is_stopping:
+            await asyncio.sleep(0.05)
+        self._halt()
+
+    async def _claim_some(self, now: float) -> bool:
+        """Claim what may be claimed of the plan; return whether anything came."""
+        planned = self._around.shares(self._server_id)
+        if planned is not self._planned:
+            self._planned, self._taken = planned, {}
+            self._exhausted.clear()
+        wanted = self._pace.wanted(now, self._server.max_connections)
+        has_come = False
+        for share in planned:
+            is_urgent = share.stream != Mailing.Stream.CAMPAIGN
+            pile, most = (self._urgent, URGENT_MESSAGES) if is_urgent else (self._bulk, wanted)
+            number = most
+            if share.at_most is not None:
+                number = min(number, share.at_most - self._taken.get(share.mailing_id, 0))
+            if number <= 0 or len(pile) >= most or share.mailing_id in self._exhausted or self.is_halted:
+                continue
+            claims = await self._database(self._claim, share, number)
+            if not claims:
+                self._exhausted.add(share.mailing_id)
+                continue
+            has_come = True
+            self._taken[share.mailing_id] = self._taken.get(share.mailing_id, 0) + len(claims)
+            self._admit(claims, pile)
+        if len(self._bulk) < wanted and has_come:
+            self._is_hungry.set()
+        return has_come
+
+    def _claim(self, share: Share, wanted: int) -> list[Claim]:
+        claims = claiming.claim(self._lease.token, self._server, share, wanted, self._around.clock())
+        if claims is None:
+            self._is_lost = self.is_halted = True
+            return []
+        if claims:
+            for claim in claims:
+                self._stops.pop(claim.message.pk, None)  # Of an earlier claim.
+            self._stops.update(claiming.stopped([claim.message.pk for claim in claims]))
+            self._prepare(share.mailing_id)
+        return claims
+
+    def _prepare(self, mailing_id: int) -> None:
+        if mailing_id in self._mailings:
+            return
+        mailing = self._mailings[mailing_id] = Mailing.objects.get(pk=mailing_id)
+        try:
+            self._composers[mailing_id] = composer_for(mailing, self._server)
+        except ValueError as error:  # A content that cannot be used fails each message.
+            self._unusable[mailing_id] = str(error)
+
+    def _admit(self, claims: list[Claim], pile: deque[Claim]) -> None:
+        """Put claims on their pile, those whose domain must be asked for once the answer is there."""
+        self._in_hand.update([claim.message.pk for claim in claims])
+        if self.is_halted:
+            for claim in claims:
+                self._note(claim, recording.given_back("Given back before it was begun."))
+            return
+        mailing = self._mailings[claims[0].message.mailing_id]
+        is_single = mailing.stream == Mailing.Stream.SINGLE
+        for claim in claims:
+            known: str | None = ""
+            if is_single and claim.message.copy_of is None:
+                known = None
+            elif not self._server.handles_email_validation:
+                known = self._around.validator.known(claim.message.email)
+            if known is None:
+                self._group.create_task(self._ask(claim, mailing, pile))
+            elif known:
+                self._note(claim, recording.ended("failed", known))
+            else:
+                pile.append(claim)
+        self._kick()
+
+    async def _ask(self, claim: Claim, mailing: Mailing, pile: deque[Claim]) -> None:
+        """Find out whether the recipient can get mail, and where to a single message goes instead."""
+        judgement = await self._look_at_recipient(claim, mailing)
+        if judgement is None and self.is_halted:
+            judgement = recording.given_back("Given back before it was begun.")
+        if judgement is not None:
+            self._note(claim, judgement)
+            return
+        pile.append(claim)
+        self._kick()
+
+    async def _look_at_recipient(self, claim: Claim, mailing: Mailing) -> Judgement | None:
+        message = claim.message
+        is_redirectable = mailing.stream == Mailing.Stream.SINGLE and message.copy_of is None
+        problem = ""
+        if not self._server.handles_email_validation:
+            problem = await self._around.validator.problem(message.email)
+        elif is_redirectable:  # Nobody else looked at its address.
+            problem = syntax_problem(message.email)
+        if not is_redirectable or not (problem or message.redirected_to):
+            return recording.ended("failed", problem) if problem else None
+        to = parse_mailbox(self._server.mail_to_unknown).address if problem and self._server.mail_to_unknown else ""
+        reason = f"Redirected to {to}, the recipient is unknown: {problem}" if to else ""
+        if not await self._database(claiming.redirect, claim, self._server, mailing, to, reason):
+            return recording.given_back("Given back before it was begun.")
+        return recording.ended("failed", problem) if problem and not to else None
+
+    # --- connections
+
+    def _has_work(self, *, is_reserved: bool) -> bool:
+        return bool(self._urgent or (self._bulk and not is_reserved))
+
+    def _kick(self) -> None:
+        """Let connections that are idle go on, and open others for what is left."""
+        for source in tuple(self._sources):
+            if not self._has_work(is_reserved=source.is_reserved):
+                continue
+            if source.pipeline.is_idle:
+                source.pipeline.wake()
+        waiting = len(self._urgent) + len(self._bulk)
+        for caller, is_reserved in self._callers.items():
+            if not waiting:
+                break
+            if not caller.done() and self._has_work(is_reserved=is_reserved):
+                caller.set_result(None)
+                waiting -= 1
+
+    async def _serve(self, *, is_reserved: bool) -> None:
+        """Keep one connection busy: open it when there is work, again when it was used up or lost."""
+        while await self._called(is_reserved=is_reserved):
+            connection = await self._open()
+            if connection is None:
+                continue
+            source = _Source(self, is_reserved=is_reserved)
+            source.pipeline = connection.pipeline(source)
+            self._sources.add(source)
+            source.pipeline.wake()
+            source.idle()
+            await source.over
+            self._sources.discard(source)
+            await connection.quit()
+
+    async def _called(self, *, is_reserved: bool) -> bool:
+        """Wait until this connection is needed; False when the lane is halted."""
+        while not self.is_halted:
+            if self._has_work(is_reserved=is_reserved):
+                return True
+            caller: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._callers[caller] = is_reserved
+            try:
+                await caller
+            finally:
+                del self._callers[caller]
+        return False
+
+    async def _open(self) -> Connection | None:
+        if not self._is_proven:
+            async with self._proving:
+                return None if self.is_halted else await self._connect()
+        return await self._connect()
+
+    async def _connect(self) -> Connection | None:
+        try:
+            connection = await connect(self._endpoint)
+        except ConnectionFailed as error:
+            await self._connection_failed(error)
+            return None
+        if not self._is_proven:
+            self._is_proven = True
+            await self._database(self._note_certificate, connection.certificate_expires_at)
+        return connection
+
+    def _note_certificate(self, expires_at: dt.datetime | None) -> None:
+        if expires_at != self._server.certificate_expires_at:
+            self._server.certificate_expires_at = expires_at
+            SmtpServer.objects.filter(pk=self._server_id).update(certificate_expires_at=expires_at)
+
+    async def _connection_failed(self, error: ConnectionFailed) -> None:
+        judgement = judge_connection(error.stage, str(error), error.reply)
+        log.warning("server %s: %s", self._server.name, judgement.reason)
+        pile = self._urgent or self._bulk
+        if pile:  # One of them is what the connection was for.
+            self._note(pile.popleft(), judgement, error.stage, error.reply)
+        await self._flush()
+        if await self._database(self._is_unchanged):
+            await asyncio.sleep(0.5)
+        else:
+            self._halt()
+
+    # --- messages; called by connections, which must not wait
+
+    def next_item(self, *, is_reserved: bool) -> _Item | None:
+        """Return the next message whose MAIL may go out now, composed."""
+        while not self.is_halted:
+            if self._urgent:
+                claim = self._urgent.popleft()
+            elif self._bulk and not is_reserved:
+                claim = self._bulk.popleft()
+                if len(self._bulk) < self._pace.last_wanted:
+                    self._is_hungry.set()
+            else:
+                return None
+            now = self._around.clock()
+            if (judgement := self._obstacle(claim, now)) is not None:
+                self._note(claim, judgement)
+                continue
+            item = self._compose(claim, now)
+            if item is not None:
+                return item
+        return None
+
+    def _obstacle(self, claim: Claim, now: dt.datetime) -> Judgement | None:
+        """Return what becomes of a message that must not be sent now; None when it may."""
+        if (stop := self._stops.get(claim.message.pk)) is not None:
+            what, why = stop
+            return recording.given_back(why) if what == "give back" else recording.ended(what, why)
+        if not self._lease.is_valid or now >= claim.period_ends_at:
+            return recording.given_back("The time to send this message was over; it is claimed anew.")
+        return None
+
+    def _compose(self, claim: Claim, now: dt.datetime) -> _Item | None:
+        message = claim.message
+        why = self._unusable.get(message.mailing_id)
+        if why is None:
+            try:
+                composed = self._composers[message.mailing_id].compose(message, now)
+            except Exception as error:  # Nothing was sent: a content that breaks composing ends its own message alone.
+                log.exception("mailing %s: a message could not be composed", message.mailing_id)
+                why = str(error)
+            else:
+                return _Item(composed.envelope_from, composed.rcpt_to, composed.content, composed.is_smtputf8, claim)
+        self._note(claim, recording.ended("failed", f"The message could not be composed: {why}"))
+        return None
+
+    def may_finish(self, item: _Item) -> bool:
+        """The last moment before a message is the server's."""
+        stop = self._stops.get(item.claim.message.pk)
+        if stop is not None or not self._lease.is_valid:
+            item.stopped = self._obstacle(item.claim, self._around.clock())
+            if item.stopped is not None:
+                return False
+        self._journal.dot(item.claim.attempt_id)
+        return True
+
+    def dot_kept(self, item: _Item) -> None:
+        self._journal.kept(item.claim.attempt_id)
+
+    def answered(self, item: _Item, answer: Answer) -> None:
+        claim = item.claim
+        if item.stopped is not None and not answer.is_dot_written:
+            self._note(claim, item.stopped)
+            return
+        self._journal.answer(claim.attempt_id, answer.stage, answer.reply, answer.lost)
+        mailing = self._mailings[claim.message.mailing_id]
+        judgement = judge(answer, stream=mailing.stream, attempts=claim.number, resent_before=claim.was_unconfirmed)
+        if judgement.is_accepted:
+            self._sent += 1
+        self._note(claim, judgement, answer.stage, answer.reply)
+        if judgement.pauses_server:
+            self._halt()
+
+    def put_back(self, item: _Item, answer: Answer) -> None:
+        """The connection ended before it came to this message: another one takes it."""
+        if self.is_halted:
+            self._note(item.claim, recording.given_back("Given back before it was begun."))
+            return
+        is_urgent = self._mailings[item.claim.message.mailing_id].stream != Mailing.Stream.CAMPAIGN
+        (self._urgent if is_urgent else self._bulk).appendleft(item.claim)
+        asyncio.get_running_loop().call_soon(self._kick)
+
+    # --- results
+
+    def _note(self, claim: Claim, judgement: Judgement, stage: Stage | None = None, reply: Reply | None = None) -> None:
+        message = claim.message
+        self._in_hand.discard(message.pk)
+        self._stops.pop(message.pk, None)
+        self._pace.count()
+        self._results.append(
+            Result(
+                attempt_id=claim.attempt_id,
+                message=message,
+                mailing_id=message.mailing_id,
+                stream=self._mailings[message.mailing_id].stream,
+                server_id=self._server_id,
+                period_id=claim.period_id,
+                reserved_at=claim.reserved_at,
+                judgement=judgement,
+                stage=stage.value if stage else "",
+                reply=reply,
+            )
+        )
+        self._has_results.set()
+
+    async def _flush(self) -> None:
+        """Record what is known. When the lane was lost, the sweep records it from the journal instead."""
+        while self._results and not self._is_lost:
+            group, self._results = self._results[:FLUSH_RESULTS], self._results[FLUSH_RESULTS:]
+            await self._database(self._record, group)
+            if self._is_lost:
+                self._halt()
+            else:
+                self._journal.recorded([result.attempt_id for result in group])
+
+    def _record(self, group: list[Result]) -> None:
+        if not recording.record(self._lease.token, group, self._around.clock()):
+            self._is_lost = self.is_halted = True
+
+    # --- what goes on beside the sending
+
+    async def _keep_flushing(self) -> None:
+        while True:
+            await self._has_results.wait()
+            await asyncio.sleep(FLUSH_SECONDS)
+            self._has_results.clear()
+            await self._flush()
+
+    async def _keep_lease(self) -> None:
+        while True:
+            await asyncio.sleep(settings.LEASE_SECONDS / 4)
+            if not await self._database(lanes.renew, self._lease):
+                self._is_lost = True
+                self._halt()
+
+    async def _keep_looking(self) -> None:
+        """See stops, pauses, edits and a server switched off within ``LOOK_SECONDS``."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._around.is_stopping or self.is_halted or not await self._database(self._look):
+                self._halt()
+
+    def _look(self) -> bool:
+        self._stops.update(claiming.stopped(list(self._in_hand)))
+        return self._is_unchanged()
+
+    def _is_unchanged(self) -> bool:
+        rows = SmtpServer.objects.filter(pk=self._server_id, version=self._server.version, paused_reason="")
+        return rows.filter(is_active=self._server.is_active).exists()
+
+
+class _Source:
+    """One connection of a lane, as its pipeline knows it."""
+
+    pipeline: Pipeline[_Item]
+
+    def __init__(self, lane: LaneWork, *, is_reserved: bool) -> None:
+        self.is_reserved = is_reserved
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._lane = lane
+        self.may_finish = lane.may_finish
+        self.dot_kept = lane.dot_kept
+        self.answered = lane.answered
+        self.put_back = lane.put_back
+
+    def next(self) -> _Item | None:
+        return self._lane.next_item(is_reserved=self.is_reserved)
+
+    def idle(self) -> None:
+        if self._lane.is_halted and self.pipeline.is_idle:
+            self.ended()
+
+    def ended(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
+class _Pace:
+    """How many messages to claim at once: about three seconds of what this lane sends."""
+
+    def __init__(self) -> None:
+        self.last_wanted = 0
+        self._sent = 0
+        self._since = 0.0
+        self._rate = 0.0
+
+    def count(self) -> None:
+        self._sent += 1
+
+    def wanted(self, now: float, connections: int) -> int:
+        if not self._since:
+            self._since = now
+        elif now - self._since >= 0.5:
+            self._rate = self._sent / (now - self._since)
+            self._sent, self._since = 0, now
+        self.last_wanted = min(claiming.CLAIM_MESSAGES, max(4 * connections, int(3 * self._rate)))
+        return self.last_wanted
