@@ -50,31 +50,32 @@ def claim(token: uuid.UUID, server: SmtpServer, share: Share, wanted: int, now: 
         mailing = Mailing.objects.filter(pk=share.mailing_id, state="open").first()
         if mailing is None:
             return []
-        leave = planning.LEFT_BY_NOTICES if mailing.stream == Mailing.Stream.NOTICE else 0
-        reservation = reserving.reserve(server, min(wanted, CLAIM_MESSAGES), now, leave=leave)
+        wanted = planning.may_take(share, server.pk, min(wanted, CLAIM_MESSAGES))
+        reservation = reserving.reserve(server, wanted, now, leave=share.leave) if wanted else None
         if reservation is None:
             return []
-        messages = _take(mailing, server, reservation.units, now)
+        messages = _take(share, server, reservation.units, now)
         claims = _write_attempts(token, server, mailing, messages, reservation, share.reason, now)
-        reserving.settle(reservation.period_id, used=0, released=reservation.units - len(claims))
+        reserving.settle(reservation.period_id, used=0, released=reservation.units - len(claims), now=now)
+        planning.note_taken(share, server.pk, len(claims))
         return claims
 
 
-def _take(mailing: Mailing, server: SmtpServer, wanted: int, now: dt.datetime) -> list[Message]:
+def _take(share: Share, server: SmtpServer, wanted: int, now: dt.datetime) -> list[Message]:
     """Return locked messages to send: what came back first, then the front of the first chunk."""
-    due = planning.due(mailing.pk, now).select_for_update(skip_locked=True, of=("self",)).order_by("due_at", "pk")
+    due = planning.due_of(share, now).select_for_update(skip_locked=True, of=("self",)).order_by("due_at", "pk")
     found = [message for message in _with_people(due)[:wanted] if server.pk not in set(message.avoid)]
     if len(found) < wanted:
-        found += _take_from_chunk(mailing, wanted - len(found))
+        found += _take_from_chunk(share, wanted - len(found))
     return found
 
 
-def _take_from_chunk(mailing: Mailing, wanted: int) -> list[Message]:
-    chunk = Chunk.objects.select_for_update(skip_locked=True).filter(mailing=mailing).order_by("pk").first()
+def _take_from_chunk(share: Share, wanted: int) -> list[Message]:
+    chunk = planning.chunks_of(share).select_for_update(skip_locked=True, of=("self",)).order_by("pk").first()
     if chunk is None:
         return []
     queued = Message.objects.filter(
-        mailing=mailing, pk__gte=chunk.next_id, pk__lte=chunk.last_id, status="queued", due_at=None
+        mailing=share.mailing_id, pk__gte=chunk.next_id, pk__lte=chunk.last_id, status="queued", due_at=None
     ).order_by("pk")
     found = list(_with_people(queued)[:wanted])
     if len(found) < wanted or found[-1].pk == chunk.last_id:

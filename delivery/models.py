@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from contacts.models import Contact, ContactList
-from smtpservers.models import QuotaPeriod, SmtpServer
+from smtpservers.models import QuotaPeriod, Route, SmtpServer
 
 
 class Mailing(models.Model):
@@ -43,6 +43,9 @@ class Mailing(models.Model):
     server = models.ForeignKey(  # Only through this one; a test also where it is inactive.
         SmtpServer, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+    # Only through these, as far as the routing rules allow them; empty: all of those. A list and not a relation: a
+    # deleted server must not turn "only this one" into "all".
+    server_ids = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     waiting_reason = models.CharField(max_length=500, blank=True)  # Why nothing is sent just now; empty: it flows.
     waiting_until = models.DateTimeField(null=True)
     is_snapshotted = models.BooleanField(default=False)  # Whether every message row has been made.
@@ -148,12 +151,33 @@ class Chunk(models.Model):
     mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="chunks")
     next_id = models.BigIntegerField()  # The first message not claimed yet.
     last_id = models.BigIntegerField()  # Inclusive; the row is deleted once ``next_id`` is beyond it.
+    messages = models.PositiveIntegerField(null=True)  # When it was made; between them may lie what is not sent.
+    # Whose recipient domains all its people are in; None: nobody's. Nothing looks for a rule's chunks alone.
+    route = models.ForeignKey(Route, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
 
     class Meta:
         indexes = [models.Index(fields=["mailing", "id"], name="chunk_next")]  # Claiming.
 
     def __str__(self) -> str:
         return f"{self.mailing}: {self.next_id} to {self.last_id}"
+
+
+class Taken(models.Model):
+    """How many messages of a mailing one server has taken under one routing rule, so that shares come out as promised.
+
+    Kept only where several servers share a mailing by weight; a message that was taken twice counts twice.
+    """
+
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="+", db_index=False)
+    rule = models.BigIntegerField(default=0)  # Of the route; 0: the default one, where it has no row.
+    server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
+    messages = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["mailing", "rule", "server"], name="one_count_each")]
+
+    def __str__(self) -> str:
+        return f"{self.server} has taken {self.messages} of {self.mailing}"
 
 
 class Lane(models.Model):

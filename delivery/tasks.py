@@ -32,7 +32,7 @@ def dispatch() -> None:
     sweeping.sweep(now)
     queueing.expire(now)
     recording.finish_mailings(now)
-    is_due = any(planning.has_due_work(mailing.pk, now) for mailing in planning.open_mailings())
+    is_due = planning.is_anything_due(now)
     is_silent = not WorkerSeen.objects.filter(name__startswith="deliver", seen_at__gt=now - SHOW_LIFE).exists()
     if is_due or is_silent:
         deliver.apply_async(expires=10)

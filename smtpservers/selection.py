@@ -8,13 +8,15 @@ the same part of their quota; a server without a quota has no such part and come
 import datetime as dt
 import functools
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from django.db.models import FilteredRelation, Q
 
 from mail.addresses import AddressInvalid, domain_of, parse_mailbox
 from smtpservers.models import Route, SmtpServer
+from smtpservers.reserving import Standing, standings
 from smtpservers.routes import DEFAULT, Rule
+from smtpservers.senders import refused, sender_of
 
 Strategy = Route.Strategy
 SHOWN_OBSTACLES = 2  # In the reason of a choice; three where nothing can be sent.
@@ -36,6 +38,10 @@ class Candidate:
     quota: int | None = None  # Of the current period; None: no limit.
     taken: int = 0  # Units of it that are used or reserved.
     full_by: str = "has used its quota"  # Why there is no room, as what follows the name.
+    sender: str = ""  # The address of its own From.
+    refused: Mapping[str, dt.datetime | None] = field(
+        default_factory=dict, hash=False
+    )  # Senders it refused, and until when.
 
     def obstacle(self, now: dt.datetime) -> str:
         """Return why the server sends nothing at present, as the end of "Alpha …"; empty when it can.
@@ -81,6 +87,8 @@ class Portion:
     server: Candidate
     reason: str
     at_most: int | None = None  # None: as many as it can.
+    up_to: int | None = None  # What it may have taken of this mail in all; None: nobody counts.
+    leave: int = 0  # Units of its quota that stay free, so that the others come to the same part of theirs.
 
 
 @dataclass(frozen=True)
@@ -123,10 +131,16 @@ class Able:
         if not self.is_shared:
             return [Portion(server, self._why_first(server)) for server in self.servers[:1]]
         if self.rule.strategy == Strategy.WEIGHTED:
-            shares = _by_weight(self.servers, count, sent, spot)
-        else:
-            shares = _by_use(self.servers, count, promised, spot)
-        return [Portion(server, self._why_shared(server), most) for server, most in shares if most > 0]
+            return [
+                Portion(server, self._why_shared(server), most, up_to=most + sent.get(server.server_id, 0))
+                for server, most in _by_weight(self.servers, count, sent, spot)
+                if most > 0
+            ]
+        return [
+            Portion(server, self._why_shared(server), most, leave=_left(server, most, promised))
+            for server, most in _by_use(self.servers, count, promised, spot)
+            if most > 0
+        ]
 
     def others(self, than: Candidate) -> Iterator[Portion]:
         """Return the servers that stand by where one does not take an urgent message at once."""
@@ -200,16 +214,34 @@ def fleet(now: dt.datetime) -> list[Candidate]:
         )
     )
     candidates: dict[int, Candidate] = {}
+    own_from: dict[int, str] = {}
     for pk, name, is_active, reason, until, domain, mail_from, weight, maximum, *period in rows:
         current, quota, used, reserved, ends_at = period
         if current is None:  # Made at the first claim.
             quota, used, reserved = maximum or None, 0, 0
         room = None if quota is None else max(0, quota - used - reserved)
         own = _own_domain(domain, mail_from)
+        own_from[pk] = mail_from
         candidates.setdefault(
             pk, Candidate(pk, name, is_active, reason, until, room, ends_at, own, weight, quota, used + reserved)
         )
+    for pk, senders in refused(now).items():
+        if pk in candidates:
+            candidates[pk] = replace(candidates[pk], refused=senders, sender=sender_of(own_from[pk]))
+    for pk, standing in standings(now).items():
+        if pk in candidates:
+            candidates[pk] = _held_to(candidates[pk], standing)
     return list(candidates.values())
+
+
+def _held_to(candidate: Candidate, standing: Standing) -> Candidate:
+    """Return the candidate with the room of its hour and day, and of what it said itself, too."""
+    room, until = standing.room, standing.full_until
+    if room is None or (candidate.room == 0 and (until is None or (candidate.full_until or until) >= until)):
+        return candidate  # The quota is the last to have room again.
+    if until is not None:
+        return replace(candidate, room=0, full_until=until, full_by=standing.full_by)
+    return replace(candidate, room=room if candidate.room is None else min(room, candidate.room))
 
 
 def is_sender_served(mail_from: str, named: Collection[int] = ()) -> bool:
@@ -274,6 +306,14 @@ def able(
             obstacle = "did not take this message"
         elif mail_from and not _is_near(sender, candidate.domain):
             obstacle = f"does not send for {mail_from}"
+        elif (
+            candidate.refused
+            and not even_inactive
+            and (address := sender_of(mail_from) or candidate.sender) in candidate.refused
+        ):
+            obstacle = f"refuses mail from {address}"
+            if (when := candidate.refused[address]) is not None:
+                free_at.append(when)
         else:
             obstacle = "" if even_inactive and candidate.room != 0 else candidate.obstacle(now)
             if obstacle and (when := candidate.free_at(now)) is not None:
@@ -393,6 +433,11 @@ def _by_use(
     unlimited = next((server for server in servers if server.quota is None), None)
     if left > 0 and unlimited is not None:
         yield unlimited, left
+
+
+def _left(server: Candidate, more: int, promised: Mapping[int, int]) -> int:
+    """Return how much of a quota stays free once ``more`` units are taken beside those that are promised."""
+    return max(0, (server.quota or 0) - server.taken - promised.get(server.server_id, 0) - more)
 
 
 def _moment(instant: dt.datetime) -> str:
