@@ -8,15 +8,13 @@ the same part of their quota; a server without a quota has no such part and come
 import datetime as dt
 import functools
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from django.db.models import FilteredRelation, Q
 
 from mail.addresses import AddressInvalid, domain_of, parse_mailbox
 from smtpservers.models import Route, SmtpServer
-from smtpservers.reserving import Standing, standings
 from smtpservers.routes import DEFAULT, Rule
-from smtpservers.senders import refused, sender_of
 
 Strategy = Route.Strategy
 SHOWN_OBSTACLES = 2  # In the reason of a choice; three where nothing can be sent.
@@ -38,10 +36,6 @@ class Candidate:
     quota: int | None = None  # Of the current period; None: no limit.
     taken: int = 0  # Units of it that are used or reserved.
     full_by: str = "has used its quota"  # Why there is no room, as what follows the name.
-    sender: str = ""  # The address of its own From.
-    refused: Mapping[str, dt.datetime | None] = field(
-        default_factory=dict, hash=False
-    )  # Senders it refused, and until when.
 
     def obstacle(self, now: dt.datetime) -> str:
         """Return why the server sends nothing at present, as the end of "Alpha …"; empty when it can.
@@ -214,34 +208,16 @@ def fleet(now: dt.datetime) -> list[Candidate]:
         )
     )
     candidates: dict[int, Candidate] = {}
-    own_from: dict[int, str] = {}
     for pk, name, is_active, reason, until, domain, mail_from, weight, maximum, *period in rows:
         current, quota, used, reserved, ends_at = period
         if current is None:  # Made at the first claim.
             quota, used, reserved = maximum or None, 0, 0
         room = None if quota is None else max(0, quota - used - reserved)
         own = _own_domain(domain, mail_from)
-        own_from[pk] = mail_from
         candidates.setdefault(
             pk, Candidate(pk, name, is_active, reason, until, room, ends_at, own, weight, quota, used + reserved)
         )
-    for pk, senders in refused(now).items():
-        if pk in candidates:
-            candidates[pk] = replace(candidates[pk], refused=senders, sender=sender_of(own_from[pk]))
-    for pk, standing in standings(now).items():
-        if pk in candidates:
-            candidates[pk] = _held_to(candidates[pk], standing)
     return list(candidates.values())
-
-
-def _held_to(candidate: Candidate, standing: Standing) -> Candidate:
-    """Return the candidate with the room of its hour and day, and of what it said itself, too."""
-    room, until = standing.room, standing.full_until
-    if room is None or (candidate.room == 0 and (until is None or (candidate.full_until or until) >= until)):
-        return candidate  # The quota is the last to have room again.
-    if until is not None:
-        return replace(candidate, room=0, full_until=until, full_by=standing.full_by)
-    return replace(candidate, room=room if candidate.room is None else min(room, candidate.room))
 
 
 def is_sender_served(mail_from: str, named: Collection[int] = ()) -> bool:
@@ -306,14 +282,6 @@ def able(
             obstacle = "did not take this message"
         elif mail_from and not _is_near(sender, candidate.domain):
             obstacle = f"does not send for {mail_from}"
-        elif (
-            candidate.refused
-            and not even_inactive
-            and (address := sender_of(mail_from) or candidate.sender) in candidate.refused
-        ):
-            obstacle = f"refuses mail from {address}"
-            if (when := candidate.refused[address]) is not None:
-                free_at.append(when)
         else:
             obstacle = "" if even_inactive and candidate.room != 0 else candidate.obstacle(now)
             if obstacle and (when := candidate.free_at(now)) is not None:
