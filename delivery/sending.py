@@ -78,8 +78,8 @@ class LaneWork:
         self._urgent: deque[Claim] = deque()
         self._bulk: deque[Claim] = deque()
         self._planned: Sequence[Share] = ()
-        self._taken: dict[int, int] = {}  # Messages claimed of each mailing under this plan.
-        self._exhausted: set[int] = set()  # Mailings that had nothing more under this plan.
+        self._taken: dict[tuple[int, int, bool], int] = {}  # Messages claimed of each share under this plan.
+        self._exhausted: set[tuple[int, int, bool]] = set()  # Shares that had nothing more under this plan.
         self._is_hungry = asyncio.Event()
         self._results: list[Result] = []
         self._has_results = asyncio.Event()
@@ -210,15 +210,15 @@ class LaneWork:
             pile, most = (self._urgent, URGENT_MESSAGES) if is_urgent else (self._bulk, wanted)
             number = most
             if share.at_most is not None:
-                number = min(number, share.at_most - self._taken.get(share.mailing_id, 0))
-            if number <= 0 or len(pile) >= most or share.mailing_id in self._exhausted or self.is_halted:
+                number = min(number, share.at_most - self._taken.get(share.key, 0))
+            if number <= 0 or len(pile) >= most or share.key in self._exhausted or self.is_halted:
                 continue
             claims = await self._database(self._claim, share, number)
             if not claims:
-                self._exhausted.add(share.mailing_id)
+                self._exhausted.add(share.key)
                 continue
             has_come = True
-            self._taken[share.mailing_id] = self._taken.get(share.mailing_id, 0) + len(claims)
+            self._taken[share.key] = self._taken.get(share.key, 0) + len(claims)
             self._admit(claims, pile)
         if len(self._bulk) < wanted and has_come:
             self._is_hungry.set()
