@@ -56,7 +56,7 @@ def claim(token: uuid.UUID, server: SmtpServer, share: Share, wanted: int, now: 
             return []
         messages = _take(share, server, reservation.units, now)
         claims = _write_attempts(token, server, mailing, messages, reservation, share.reason, now)
-        reserving.settle(reservation.period_id, used=0, released=reservation.units - len(claims))
+        reserving.settle(reservation.period_id, used=0, released=reservation.units - len(claims), now=now)
         planning.note_taken(share, server.pk, len(claims))
         return claims
 

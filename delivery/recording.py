@@ -49,7 +49,7 @@ def settle(results: Sequence[Result], now: dt.datetime) -> None:
     results = _still_open(results)
     _close_attempts(results, now)
     _update_messages(results, now)
-    _settle_quota(results)
+    _settle_quota(results, now)
     _make_copies(results, now)
     acting.act(results, now)
 
@@ -111,7 +111,7 @@ def _update_messages(results: Iterable[Result], now: dt.datetime) -> None:
             Message.objects.filter(pk=result.message.pk).update(avoid=avoid)
 
 
-def _settle_quota(results: Iterable[Result]) -> None:
+def _settle_quota(results: Iterable[Result], now: dt.datetime) -> None:
     used: dict[int, int] = defaultdict(int)
     released: dict[int, int] = defaultdict(int)
     ledger: dict[int, list[dt.datetime]] = defaultdict(list)
@@ -121,7 +121,7 @@ def _settle_quota(results: Iterable[Result]) -> None:
         if result.period_id is not None:
             (used if result.judgement.holds_unit else released)[result.period_id] += 1
     for period_id in sorted({*used, *released}):
-        reserving.settle(period_id, used=used[period_id], released=released[period_id])
+        reserving.settle(period_id, used=used[period_id], released=released[period_id], now=now)
     for server_id in sorted(ledger):
         reserving.write_ledger(server_id, ledger[server_id])
 

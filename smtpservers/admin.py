@@ -28,11 +28,11 @@ from simple_history.utils import bulk_update_with_history
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
-from smtpservers import breaker, listing, tasks
+from smtpservers import breaker, listing, slowing, tasks
 from smtpservers.checking import hints
 from smtpservers.forms import OrderForm, ServerForm, secret_state, unreadable
 from smtpservers.models import SECRETS, SmtpServer
-from smtpservers.reserving import refit_period
+from smtpservers.reserving import hold, refit_period, reopen
 from smtpservers.secrets import SecretUnreadable
 
 
@@ -267,13 +267,18 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     @admin.action(description="Resume", permissions=["pause"])
     def resume(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
-        resumed = [server for server in servers if breaker.resume(server.pk)]
+        # Each of the three is asked: a server may be paused, full by its own word, and slowed.
+        resumed = [
+            server
+            for server in servers
+            if any([breaker.resume(server.pk), reopen(server.pk), slowing.reset(server.pk)])
+        ]
         for server in resumed:
             self.log_change(request, server, "Resumed.")
         if resumed:
-            self.message_user(request, f"{_servers(resumed)} no longer paused. The next mail tries again.")
+            self.message_user(request, f"{_servers(resumed)} no longer held back. The next mail tries again.")
         else:
-            self.message_user(request, "None of the chosen servers was paused.")
+            self.message_user(request, "None of the chosen servers was held back.")
 
     def _warn_without_active(self, request: HttpRequest) -> None:
         if not SmtpServer.objects.filter(is_active=True).exists():
@@ -329,11 +334,14 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             return
         obj.paused_reason, obj.paused_until = "", None
         obj.outage_at, obj.failures, obj.failed_at = None, 0, None
+        obj.full_until, obj.full_reason = None, ""
+        obj.slow_factor, obj.slowed_at, obj.learned_rate = 1.0, None, None
         named = [str(form.fields[name].label) for name in form.changed_data if name.removeprefix("remove_") in SECRETS]
         if named:
             obj._change_reason = f"Changed: {', '.join(named)}."  # type: ignore[attr-defined]  # The value is in no history.
         if "unsubscribe_url" in form.changed_data:
             obj.unsubscribe_probed_at, obj.unsubscribe_problem = None, ""
+        hold(obj)
         super().save_model(request, obj, form, change)
         if obj.has_unsubscribe_page:
             transaction.on_commit(partial(tasks.probe_unsubscribe.delay, obj.pk), robust=True)

@@ -8,12 +8,13 @@ the same part of their quota; a server without a quota has no such part and come
 import datetime as dt
 import functools
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db.models import FilteredRelation, Q
 
 from mail.addresses import AddressInvalid, domain_of, parse_mailbox
 from smtpservers.models import Route, SmtpServer
+from smtpservers.reserving import Standing, standings
 from smtpservers.routes import DEFAULT, Rule
 
 Strategy = Route.Strategy
@@ -217,7 +218,20 @@ def fleet(now: dt.datetime) -> list[Candidate]:
         candidates.setdefault(
             pk, Candidate(pk, name, is_active, reason, until, room, ends_at, own, weight, quota, used + reserved)
         )
+    for pk, standing in standings(now).items():
+        if pk in candidates:
+            candidates[pk] = _held_to(candidates[pk], standing)
     return list(candidates.values())
+
+
+def _held_to(candidate: Candidate, standing: Standing) -> Candidate:
+    """Return the candidate with the room of its hour and day, and of what it said itself, too."""
+    room, until = standing.room, standing.full_until
+    if room is None or (candidate.room == 0 and (until is None or (candidate.full_until or until) >= until)):
+        return candidate  # The quota is the last to have room again.
+    if until is not None:
+        return replace(candidate, room=0, full_until=until, full_by=standing.full_by)
+    return replace(candidate, room=room if candidate.room is None else min(room, candidate.room))
 
 
 def is_sender_served(mail_from: str, named: Collection[int] = ()) -> bool:

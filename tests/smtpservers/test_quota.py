@@ -87,7 +87,7 @@ def test_a_unit_belongs_to_the_period_it_was_reserved_in() -> None:
     assert january is not None
     assert february is not None
     assert january.ends_at == NOW + dt.timedelta(seconds=1)
-    reserving.settle(january.period_id, used=2, released=1)
+    reserving.settle(january.period_id, used=2, released=1, now=NOW)
 
     rows = list(QuotaPeriod.objects.order_by("starts_at").values_list("used", "reserved"))
     assert rows == [(2, 0), (0, 3)]
@@ -98,7 +98,7 @@ def test_lowering_the_maximum_below_the_use_leaves_no_room() -> None:
     server = make_server(25, max_per_month=100)
     reservation = reserving.reserve(server, 60, NOW)
     assert reservation is not None
-    reserving.settle(reservation.period_id, used=60, released=0)
+    reserving.settle(reservation.period_id, used=60, released=0, now=NOW)
     reserving.write_ledger(server.pk, [NOW] * 60)
 
     server.max_per_month = 50
@@ -115,7 +115,7 @@ def test_changing_the_start_day_recounts_from_the_ledger() -> None:
     server = make_server(25, max_per_month=100)
     reservation = reserving.reserve(server, 40, now)
     assert reservation is not None
-    reserving.settle(reservation.period_id, used=30, released=0)  # Ten are still on their way.
+    reserving.settle(reservation.period_id, used=30, released=0, now=now)  # Ten are still on their way.
     reserving.write_ledger(server.pk, [dt.datetime(2026, 3, 2, tzinfo=UTC)] * 10)
     reserving.write_ledger(server.pk, [dt.datetime(2026, 3, 18, 7, 31, tzinfo=UTC)] * 20)
 
@@ -141,10 +141,10 @@ granted = 0
 while (reservation := reserving.reserve(server, 3, timezone.now())) is not None:
     granted += reservation.units
     if granted % 5 == 0 and reservation.units > 1:  # Some come back, and are granted again; the last one stays.
-        reserving.settle(reservation.period_id, used=reservation.units - 1, released=1)
+        reserving.settle(reservation.period_id, used=reservation.units - 1, released=1, now=timezone.now())
         granted -= 1
     else:
-        reserving.settle(reservation.period_id, used=reservation.units, released=0)
+        reserving.settle(reservation.period_id, used=reservation.units, released=0, now=timezone.now())
 print(granted)
 """
 

@@ -66,11 +66,11 @@ def test_a_server_sends_for_its_own_domain(mail_from: str, may: bool) -> None:
 
 
 @pytest.mark.django_db
-def test_a_thousand_servers_are_one_query(django_assert_num_queries) -> None:  # type: ignore[no-untyped-def]
+def test_a_thousand_servers_are_a_few_queries(django_assert_max_num_queries) -> None:  # type: ignore[no-untyped-def]
     for number in range(30):
         make_server(25, f"Server {number}", display_order=1000 - number)
 
-    with django_assert_num_queries(1):
+    with django_assert_max_num_queries(4):
         found = fleet(NOW)
 
     assert [candidate.name for candidate in found[:2]] == ["Server 29", "Server 28"]

@@ -234,9 +234,9 @@ def test_paused_servers_are_resumed(signed_in: Client, make_server: Callable[...
     page = act(signed_in, "resume", held)
 
     held.refresh_from_db()
-    assert "Held is no longer paused. The next mail tries again." in page
+    assert "Held is no longer held back. The next mail tries again." in page
     assert (held.paused_reason, held.failures, held.failed_at) == ("", 0, None)
-    assert "None of the chosen servers was paused." in act(signed_in, "resume", held)
+    assert "None of the chosen servers was held back." in act(signed_in, "resume", held)
 
 
 @pytest.mark.parametrize("action", ["activate", "deactivate", "resume"])
