@@ -1,9 +1,14 @@
-"""When a server that fails is left alone, and for how long; the operator's own switch is never touched."""
+"""When a server that fails is left alone, for how long, and how it comes back; the operator's switch is never touched.
+
+Three failures within five minutes pause a server for 30 seconds. When a pause is over it is tried with one message
+over one connection (:func:`is_on_probation`): an answer brings the flood back, another failure doubles the pause. What
+a server says about itself may set other times; a refused password waits until a person has edited the server.
+"""
 
 import datetime as dt
 
-from django.db.models import F, Q, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Coalesce, Greatest
 
 from smtpservers.models import SmtpServer
 
@@ -11,38 +16,84 @@ FAILURES_TO_OPEN = 3
 WINDOW = dt.timedelta(minutes=5)
 FIRST_PAUSE = dt.timedelta(seconds=30)
 LONGEST_PAUSE = dt.timedelta(minutes=60)
+SEEN_EVERY = dt.timedelta(seconds=1)  # How often the last success is written down while everything goes well.
 
 
-def pause_after(failures: int) -> dt.timedelta | None:
+def pause_after(
+    failures: int, first: dt.timedelta = FIRST_PAUSE, longest: dt.timedelta = LONGEST_PAUSE
+) -> dt.timedelta | None:
     """Return how long a server rests after that many failures in a row; None: not yet."""
     if failures < FAILURES_TO_OPEN:
         return None
     doublings = min(failures - FAILURES_TO_OPEN, 10)
-    return min(FIRST_PAUSE * (1 << doublings), LONGEST_PAUSE)
+    return min(first * (1 << doublings), longest)
+
+
+def is_on_probation(server: SmtpServer) -> bool:
+    """Whether the server failed and has answered nothing since: one message over one connection, and no more."""
+    return server.failures >= FAILURES_TO_OPEN or server.outage_at is not None
 
 
 def note_failure(server_id: int, why: str, now: dt.datetime) -> bool:
-    """Count a failure of the server itself and return whether it is paused by it."""
-    recent = SmtpServer.objects.filter(pk=server_id, failed_at__gte=now - WINDOW - LONGEST_PAUSE)
-    if not recent.update(failures=F("failures") + 1, failed_at=now):
-        SmtpServer.objects.filter(pk=server_id).update(failures=1, failed_at=now)
+    """Count a failure of the server itself and return whether it is paused by it.
+
+    Until it is paused failures count within five minutes of each other; after that, until it answers again. What
+    was on the line when a pause began fails, too, and is not counted.
+    """
+    server = SmtpServer.objects.filter(pk=server_id).exclude(_resting(now))
+    counts_on = Q(failures__gte=FAILURES_TO_OPEN) | Q(failed_at__gte=now - WINDOW)
+    if not server.update(failures=Case(When(counts_on, then=F("failures") + 1), default=Value(1)), failed_at=now):
+        return False
     failures = SmtpServer.objects.values_list("failures", flat=True).get(pk=server_id)
     rest = pause_after(failures)
     return rest is not None and pause(server_id, why, now + rest, now)
 
 
+def trip(server_id: int, why: str, first: dt.timedelta, longest: dt.timedelta, now: dt.datetime) -> bool:
+    """Pause a server that named its own trouble at once; again and again, for twice as long each time."""
+    server = SmtpServer.objects.filter(pk=server_id).exclude(_resting(now))
+    # Below the threshold nothing was paused yet: this is the first pause.
+    counted = Greatest(F("failures") + 1, Value(FAILURES_TO_OPEN))
+    server.update(failures=counted, failed_at=now)
+    failures = SmtpServer.objects.filter(pk=server_id).values_list("failures", flat=True).first()
+    rest = None if failures is None else pause_after(failures, first, longest)
+    return rest is not None and pause(server_id, why, now + rest, now)
+
+
 def pause(server_id: int, why: str, until: dt.datetime | None, now: dt.datetime) -> bool:
-    """Leave the server alone until then; with None until a person edits or resumes it."""
-    return bool(
-        SmtpServer.objects.filter(pk=server_id).update(
-            paused_reason=why[:500], paused_until=until, outage_at=Coalesce("outage_at", Value(now))
-        )
-    )
+    """Leave the server alone until then; with None until a person edits or resumes it.
+
+    A longer pause stays, one without an end above all. Return whether this one holds now.
+    """
+    server = SmtpServer.objects.filter(pk=server_id)
+    if until is not None:
+        server = server.filter(Q(paused_reason="") | Q(paused_until__lt=until))
+    return bool(server.update(paused_reason=why[:500], paused_until=until, outage_at=Coalesce("outage_at", Value(now))))
+
+
+def put_on_probation(server_id: int, now: dt.datetime) -> None:
+    """Have the server tried with a single message first when it is free again."""
+    SmtpServer.objects.filter(pk=server_id, outage_at=None).update(outage_at=now)
+
+
+def _resting(now: dt.datetime) -> Q:
+    return ~Q(paused_reason="") & (Q(paused_until=None) | Q(paused_until__gt=now))
 
 
 def note_success(server_id: int, now: dt.datetime) -> None:
     """The server accepted mail: it is well again."""
-    SmtpServer.objects.filter(pk=server_id).update(last_success_at=now)
+    SmtpServer.objects.filter(
+        Q(failures__gt=0)
+        | Q(outage_at__isnull=False)
+        | Q(last_success_at=None)
+        | Q(last_success_at__lt=now - SEEN_EVERY)
+        | Q(last_success_at__gt=now),
+        pk=server_id,
+    ).update(last_success_at=now, failures=0, failed_at=None, outage_at=None)
+
+
+def note_answer(server_id: int) -> None:
+    """The server refused a message or its recipient in good order: it is well, too."""
     failing = SmtpServer.objects.filter(Q(failures__gt=0) | Q(outage_at__isnull=False), pk=server_id)
     failing.update(failures=0, failed_at=None, outage_at=None)
 

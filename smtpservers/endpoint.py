@@ -68,7 +68,9 @@ def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:
         username=username,
         password=password,
         trusted_certificate=server.trusted_certificate,
-        messages_per_connection=server.messages_per_connection,
+        messages_per_connection=min(
+            server.messages_per_connection, server.learned_messages_per_connection or server.messages_per_connection
+        ),
         pipelining=Pipelining(server.pipelining),
         forbids_private=settings.FORBID_PRIVATE_HOSTS,
     )

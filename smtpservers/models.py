@@ -17,7 +17,7 @@ STATE = (
     *("paused_until", "paused_reason", "outage_at", "failures", "failed_at"),
     *("last_success_at", "certificate_expires_at", "version"),
     *("unsubscribe_probed_at", "unsubscribe_problem"),
-    *("full_until", "full_reason", "slow_factor", "slowed_at", "learned_rate"),
+    *("full_until", "full_reason", "slow_factor", "slowed_at", "learned_rate", "learned_messages_per_connection"),
 )
 
 
@@ -358,6 +358,8 @@ class SmtpServer(models.Model):
     slowed_at = models.DateTimeField(null=True, editable=False)
     # Messages per second that it complained of where no rate is set; None: never, or it has recovered since.
     learned_rate = models.FloatField(null=True, editable=False)
+    # After how many messages the server closed the connection and said so; None: it never did since the last edit.
+    learned_messages_per_connection = models.PositiveIntegerField(null=True, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)  # Grows with every edit.
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -382,6 +384,7 @@ class SmtpServer(models.Model):
             self.display_order = min((last or 0) + 10, 9999)
         if self.pk and kwargs.get("update_fields") is None:
             self.version += 1
+            self.learned_messages_per_connection = None
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
@@ -514,3 +517,22 @@ class Route(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RefusedSender(models.Model):
+    """A From that a server does not send with, so that not every message asks it again; an edit forgets it."""
+
+    server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="refused_senders")
+    sender = models.CharField(max_length=320)  # The bare address, in lower case.
+    version = models.PositiveIntegerField()  # The server's, when it refused: an edited one is asked again.
+    reason = models.CharField(max_length=500)  # What it answered, without the recipient's address.
+    refused_at = models.DateTimeField()
+    times = models.PositiveIntegerField(default=1)  # Within the last hour, where the answer gave no reason.
+    until = models.DateTimeField(null=True)  # None: until the server is edited. In the past: not often enough yet.
+
+    class Meta:
+        ordering = ["sender"]
+        constraints = [models.UniqueConstraint(fields=["server", "sender"], name="one_refusal_each")]
+
+    def __str__(self) -> str:
+        return f"{self.server} does not send as {self.sender}"

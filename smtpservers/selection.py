@@ -16,6 +16,7 @@ from mail.addresses import AddressInvalid, domain_of, parse_mailbox
 from smtpservers.models import Route, SmtpServer
 from smtpservers.reserving import Standing, standings
 from smtpservers.routes import DEFAULT, Rule
+from smtpservers.senders import refused, sender_of
 
 Strategy = Route.Strategy
 SHOWN_OBSTACLES = 2  # In the reason of a choice; three where nothing can be sent.
@@ -37,6 +38,9 @@ class Candidate:
     quota: int | None = None  # Of the current period; None: no limit.
     taken: int = 0  # Units of it that are used or reserved.
     full_by: str = "has used its quota"  # Why there is no room, as what follows the name.
+    sender: str = ""  # The address of its own From.
+    # Senders that it refused, and until when.
+    refused: Mapping[str, dt.datetime | None] = field(default_factory=dict, hash=False)
 
     def obstacle(self, now: dt.datetime) -> str:
         """Return why the server sends nothing at present, as the end of "Alpha …"; empty when it can.
@@ -209,12 +213,14 @@ def fleet(now: dt.datetime) -> list[Candidate]:
         )
     )
     candidates: dict[int, Candidate] = {}
+    own_from: dict[int, str] = {}
     for pk, name, is_active, reason, until, domain, mail_from, weight, maximum, *period in rows:
         current, quota, used, reserved, ends_at = period
         if current is None:  # Made at the first claim.
             quota, used, reserved = maximum or None, 0, 0
         room = None if quota is None else max(0, quota - used - reserved)
         own = _own_domain(domain, mail_from)
+        own_from[pk] = mail_from
         candidates.setdefault(
             pk, Candidate(pk, name, is_active, reason, until, room, ends_at, own, weight, quota, used + reserved)
         )
@@ -296,6 +302,14 @@ def able(
             obstacle = "did not take this message"
         elif mail_from and not _is_near(sender, candidate.domain):
             obstacle = f"does not send for {mail_from}"
+        elif (
+            candidate.refused
+            and not even_inactive
+            and (address := sender_of(mail_from) or candidate.sender) in candidate.refused
+        ):
+            obstacle = f"refuses mail from {address}"
+            if (when := candidate.refused[address]) is not None:
+                free_at.append(when)
         else:
             obstacle = "" if even_inactive and candidate.room != 0 else candidate.obstacle(now)
             if obstacle and (when := candidate.free_at(now)) is not None:

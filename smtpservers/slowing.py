@@ -2,6 +2,8 @@
 
 import datetime as dt
 
+from django.db.models import F, Q
+
 from smtpservers.models import SmtpServer
 from smtpservers.pace import factor_at
 
@@ -34,6 +36,37 @@ def slow_down(server_id: int, now: dt.datetime, *, sent_per_second: float | None
             slow_factor=max(LOWEST_FACTOR, factor / 2), slowed_at=now, learned_rate=learned_rate
         ):
             return True
+
+
+def take_one_connection(server_id: int, now: dt.datetime) -> bool:
+    """Use one connection less of a server that complained of their number; return whether this complaint did it."""
+    server = SmtpServer.objects.filter(pk=server_id).only("max_connections", "slow_factor", "slowed_at").first()
+    if server is None or (server.slowed_at is not None and abs(now - server.slowed_at) < SETTLING):
+        return False
+    most = server.max_connections
+    used = max(1, int(most * factor_at(server.slow_factor, server.slowed_at, now) + 1e-9))
+    unchanged = SmtpServer.objects.filter(pk=server_id, slow_factor=server.slow_factor, slowed_at=server.slowed_at)
+    return bool(unchanged.update(slow_factor=max(1, used - 1) / most, slowed_at=now))
+
+
+def keep_to_one_connection(server_id: int, until: dt.datetime) -> bool:
+    """Use a single connection until then; after that the server recovers like a slowed one."""
+    # A slowing that lies in the future begins to recover then (smtpservers.pace).
+    earlier = SmtpServer.objects.filter(Q(slowed_at=None) | Q(slowed_at__lt=until), pk=server_id)
+    return bool(earlier.update(slow_factor=1.0 / F("max_connections"), slowed_at=until))
+
+
+def learn_messages_per_connection(server_id: int, taken: int, version: int | None = None) -> bool:
+    """Remember after how many messages a server closed the connection and said so, until it is edited.
+
+    :param taken: the messages it took over that connection; it may have fewer the next time, never more.
+    :param version: of the server's settings that they were sent under; after an edit it is no news.
+    """
+    server = SmtpServer.objects.filter(pk=server_id)
+    if version is not None:
+        server = server.filter(version=version)
+    news = Q(learned_messages_per_connection=None) | Q(learned_messages_per_connection__gt=max(1, taken))
+    return bool(server.filter(news).update(learned_messages_per_connection=max(1, taken)))
 
 
 def reset(server_id: int) -> bool:
