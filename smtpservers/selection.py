@@ -8,7 +8,7 @@ the same part of their quota; a server without a quota has no such part and come
 import datetime as dt
 import functools
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from django.db.models import FilteredRelation, Q
 
@@ -224,6 +224,9 @@ def fleet(now: dt.datetime) -> list[Candidate]:
         candidates.setdefault(
             pk, Candidate(pk, name, is_active, reason, until, room, ends_at, own, weight, quota, used + reserved)
         )
+    for pk, senders in refused(now).items():
+        if pk in candidates:
+            candidates[pk] = replace(candidates[pk], refused=senders, sender=sender_of(own_from[pk]))
     for pk, standing in standings(now).items():
         if pk in candidates:
             candidates[pk] = _held_to(candidates[pk], standing)
