@@ -15,6 +15,7 @@ from django.db import Error as DatabaseProblem
 from django.db import connections
 
 from delivery import lanes, planning
+from delivery.composing import SignerFor
 from delivery.planning import Share
 from delivery.sending import LaneWork
 from delivery.validating import Validator
@@ -35,10 +36,12 @@ async def drain(
     clock: Clock,
     should_stop: Callable[[], bool] = lambda: False,
     idle_seconds: float = IDLE_SECONDS,
+    signer_for: SignerFor | None = None,
 ) -> int:
     """Send what is due until nothing is left, ``seconds`` are over, or ``should_stop``; return how many were sent.
 
     :param idle_seconds: how long a lane without work is kept, its connections open.
+    :param signer_for: says who signs the mail of a mailing and a server; None leaves it to the servers.
     :param clock: read for what is due and which quota period it is; leases have the database's clock.
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="database") as executor:
@@ -49,7 +52,7 @@ async def drain(
             return await asyncio.shield(loop.run_in_executor(executor, partial(function, *args)))
 
         try:
-            return await _Drain(in_database, clock, should_stop, seconds, idle_seconds).run()
+            return await _Drain(in_database, clock, should_stop, seconds, idle_seconds, signer_for).run()
         finally:
             # The connection belongs to the thread that opened it.
             await in_database(connections.close_all)
@@ -59,8 +62,15 @@ class _Drain:
     """The plan, and the lanes this process works."""
 
     def __init__(
-        self, in_database: Any, clock: Clock, should_stop: Callable[[], bool], seconds: float, idle_seconds: float
+        self,
+        in_database: Any,
+        clock: Clock,
+        should_stop: Callable[[], bool],
+        seconds: float,
+        idle_seconds: float,
+        signer_for: SignerFor | None,
     ) -> None:
+        self.signer_for = signer_for
         self.in_database = in_database
         self.idle_seconds = idle_seconds
         self.clock = clock

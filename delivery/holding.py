@@ -178,6 +178,11 @@ class Holds:
             return True
         return now - state.last_begun >= dt.timedelta(minutes=1) / state.per_minute
 
+    def patience(self, provider: str, now: dt.datetime) -> dt.timedelta:
+        """Return how long a message that found no room may stay away: as long as its provider is slowed."""
+        state = self._providers.get(provider)
+        return max(dt.timedelta(minutes=1), state.slow_until - now) if state else dt.timedelta(minutes=1)
+
     def begun(self, provider: str, now: dt.datetime) -> None:
         """Count a message that goes on the line."""
         if (state := self._providers.get(provider)) is not None:

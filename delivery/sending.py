@@ -7,9 +7,10 @@ Connections take from the piles by themselves; nothing here waits for a single m
 import asyncio
 import datetime as dt
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
@@ -17,7 +18,8 @@ from django.db import Error as DatabaseProblem
 
 from delivery import claiming, lanes, recording, sweeping
 from delivery.claiming import Claim
-from delivery.composing import Composer, composer_for
+from delivery.composing import Composer, SignerFor, composer_for
+from delivery.holding import Holds, provider_of
 from delivery.journal import Journal
 from delivery.judging import Judgement, judge, judge_connection
 from delivery.models import Mailing
@@ -26,7 +28,7 @@ from delivery.recording import Result
 from delivery.validating import Validator, syntax_problem
 from mail.addresses import parse_mailbox
 from mail.replies import Reply, Stage
-from smtpservers import breaker
+from smtpservers import breaker, pace, slowing
 from smtpservers.conversation import Answer
 from smtpservers.endpoint import Endpoint, endpoint_of
 from smtpservers.models import SmtpServer
@@ -41,6 +43,7 @@ LOOK_SECONDS = 1.0  # How old the last look before MAIL may be; a stop takes eff
 FLUSH_SECONDS = 0.05  # How long a result waits for others to be recorded with it.
 FLUSH_RESULTS = 500
 URGENT_MESSAGES = 50  # That a lane claims ahead: they leave at once.
+ASIDE_MESSAGES = 20  # That wait in the lane for a provider that is written to slowly.
 RESERVED_SHARE = 10  # One connection in so many is kept for what somebody waits for.
 
 
@@ -51,6 +54,7 @@ class Surroundings(Protocol):
     clock: Callable[[], dt.datetime]
     idle_seconds: float
     validator: Validator
+    signer_for: SignerFor | None
 
     @property
     def is_stopping(self) -> bool: ...
@@ -66,7 +70,9 @@ class _Item(Envelope):
     """A composed message with the claim it comes from."""
 
     claim: Claim
+    provider: str  # Who receives for its recipient; empty while no provider is held.
     stopped: Judgement | None = None  # Why its dot was not written.
+    sent_before: int = 0  # Messages its connection had carried before it.
 
 
 class LaneWork:
@@ -89,13 +95,20 @@ class LaneWork:
         self._unusable: dict[int, str] = {}  # Mailings whose content cannot be composed, and why.
         self._mailings: dict[int, Mailing] = {}
         self._sources: set[_Source] = set()
-        self._callers: dict[asyncio.Future[None], bool] = {}  # Connections to be: those that wait for work.
+        self._aside: list[Claim] = []  # Their provider takes no more at once just now.
+        self._callers: dict[asyncio.Future[None], int] = {}  # Connections to be, by number: they wait for work.
         self.is_halted = False  # Nothing more is begun; what is claimed goes back.
         self._is_lost = False  # The lane is another's, or the database is gone: the sweep settles the account.
-        self._is_proven = False
-        self._proving = (
-            asyncio.Lock()
-        )  # Until one connection was signed in, one tries alone: no storm hits a sick server.
+        # Until one connection was signed in, one tries alone: no storm hits a sick server.
+        self._is_signed_in = False
+        self._signing_in = asyncio.Lock()
+        self._is_probing = False  # The server was paused: a single message shows whether it is well again.
+        self._is_probe_out = False
+        self._connections = 1  # How many may be open.
+        self._per_second: float | None = None  # How fast its messages may follow each other.
+        self._bucket = pace.Bucket(None, 0.0)
+        self._later: asyncio.TimerHandle | None = None  # When the rate lets the next message go.
+        self._holds = Holds(server_id)
         self._sent = 0
         self._pace = _Pace()
         self._group: asyncio.TaskGroup
@@ -135,6 +148,9 @@ class LaneWork:
         if server is None:
             return False
         self._server = server
+        self._is_probing = breaker.is_on_probation(server)
+        self._holds = Holds(server.pk, connections=server.max_connections)
+        self._holds.load(self._around.clock())
         try:
             self._endpoint = endpoint_of(server, final_timeout=settings.FINAL_ANSWER_SECONDS)
         except SecretUnreadable as error:
@@ -144,12 +160,14 @@ class LaneWork:
 
     async def _work(self) -> None:
         """Send until the feeder and the connections are done; an unforeseen error in any of them ends them all."""
-        connections = self._server.max_connections
-        reserved = max(1, connections // RESERVED_SHARE) if connections > 1 else 0
+        loop = asyncio.get_running_loop()
+        allowance = pace.effective(self._server, self._around.clock())
+        self._connections, self._per_second = allowance.connections, allowance.per_second
+        self._bucket = pace.Bucket(allowance.per_second, loop.time())
         async with asyncio.TaskGroup() as self._group:
             beside = (self._keep_lease, self._keep_looking, self._keep_flushing)
             tasks = [self._group.create_task(step()) for step in beside]
-            serving = [self._serve(is_reserved=number < reserved) for number in range(connections)]
+            serving = [self._serve(number) for number in range(self._server.max_connections)]
             await asyncio.gather(self._feed(), *serving)
             for task in tasks:
                 task.cancel()
@@ -169,10 +187,10 @@ class LaneWork:
         """Begin nothing more: what is claimed goes back, and connections end after the message they are at."""
         self.is_halted = True
         self._is_hungry.set()
-        for claim in (*self._urgent, *self._bulk):
+        for claim in (*self._urgent, *self._bulk, *self._aside):
             self._note(claim, recording.given_back("Given back before it was begun."))
-        self._urgent.clear()
-        self._bulk.clear()
+        for pile in (self._urgent, self._bulk, self._aside):
+            pile.clear()
         for caller in self._callers:
             if not caller.done():
                 caller.set_result(None)
@@ -203,11 +221,11 @@ class LaneWork:
         if planned is not self._planned:
             self._planned, self._taken = planned, {}
             self._exhausted.clear()
-        wanted = self._pace.wanted(now, self._server.max_connections)
+        wanted = 1 if self._is_probing else self._pace.wanted(now, self._connections, self._per_second)
         has_come = False
         for share in planned:
             is_urgent = share.stream != Mailing.Stream.CAMPAIGN
-            pile, most = (self._urgent, URGENT_MESSAGES) if is_urgent else (self._bulk, wanted)
+            pile, most = (self._urgent, min(wanted, URGENT_MESSAGES)) if is_urgent else (self._bulk, wanted)
             number = most
             if share.at_most is not None:
                 number = min(number, share.at_most - self._taken.get(share.key, 0))
@@ -241,7 +259,8 @@ class LaneWork:
             return
         mailing = self._mailings[mailing_id] = Mailing.objects.get(pk=mailing_id)
         try:
-            self._composers[mailing_id] = composer_for(mailing, self._server)
+            sign = self._around.signer_for(mailing, self._server) if self._around.signer_for else None
+            self._composers[mailing_id] = composer_for(mailing, self._server, sign=sign)
         except ValueError as error:  # A content that cannot be used fails each message.
             self._unusable[mailing_id] = str(error)
 
@@ -252,6 +271,8 @@ class LaneWork:
             for claim in claims:
                 self._note(claim, recording.given_back("Given back before it was begun."))
             return
+        if self._holds:  # A provider is known by its MX.
+            self._around.validator.look_ahead([claim.message.email for claim in claims])
         mailing = self._mailings[claims[0].message.mailing_id]
         is_single = mailing.stream == Mailing.Stream.SINGLE
         for claim in claims:
@@ -297,31 +318,40 @@ class LaneWork:
 
     # --- connections
 
-    def _has_work(self, *, is_reserved: bool) -> bool:
-        return bool(self._urgent or (self._bulk and not is_reserved))
+    def _is_reserved(self, number: int) -> bool:
+        """Whether the connection of that number is kept for what somebody waits for."""
+        return self._connections > 1 and number < max(1, self._connections // RESERVED_SHARE)
+
+    def is_needed(self, number: int) -> bool:
+        """Whether there may be a connection of that number, and there is work for it."""
+        if number >= self._connections or (self._is_probing and self._is_probe_out):
+            return False
+        return bool(self._urgent or (self._bulk and not self._is_reserved(number)))
+
+    def may_stay(self, number: int) -> bool:
+        """Whether an idle connection of that number is to be kept."""
+        return not self.is_halted and number < self._connections
 
     def _kick(self) -> None:
         """Let connections that are idle go on, and open others for what is left."""
         for source in tuple(self._sources):
-            if not self._has_work(is_reserved=source.is_reserved):
-                continue
-            if source.pipeline.is_idle:
+            if source.pipeline.is_idle and self.is_needed(source.number):
                 source.pipeline.wake()
         waiting = len(self._urgent) + len(self._bulk)
-        for caller, is_reserved in self._callers.items():
+        for caller, number in self._callers.items():
             if not waiting:
                 break
-            if not caller.done() and self._has_work(is_reserved=is_reserved):
+            if not caller.done() and self.is_needed(number):
                 caller.set_result(None)
                 waiting -= 1
 
-    async def _serve(self, *, is_reserved: bool) -> None:
+    async def _serve(self, number: int) -> None:
         """Keep one connection busy: open it when there is work, again when it was used up or lost."""
-        while await self._called(is_reserved=is_reserved):
+        while await self._called(number):
             connection = await self._open()
             if connection is None:
                 continue
-            source = _Source(self, is_reserved=is_reserved)
+            source = _Source(self, number)
             source.pipeline = connection.pipeline(source)
             self._sources.add(source)
             source.pipeline.wake()
@@ -330,13 +360,13 @@ class LaneWork:
             self._sources.discard(source)
             await connection.quit()
 
-    async def _called(self, *, is_reserved: bool) -> bool:
+    async def _called(self, number: int) -> bool:
         """Wait until this connection is needed; False when the lane is halted."""
         while not self.is_halted:
-            if self._has_work(is_reserved=is_reserved):
+            if self.is_needed(number):
                 return True
             caller: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._callers[caller] = is_reserved
+            self._callers[caller] = number
             try:
                 await caller
             finally:
@@ -344,10 +374,10 @@ class LaneWork:
         return False
 
     async def _open(self) -> Connection | None:
-        if not self._is_proven:
-            async with self._proving:
-                return None if self.is_halted else await self._connect()
-        return await self._connect()
+        if self._is_signed_in:
+            return await self._connect()
+        async with self._signing_in:
+            return None if self.is_halted else await self._connect()
 
     async def _connect(self) -> Connection | None:
         try:
@@ -355,8 +385,8 @@ class LaneWork:
         except ConnectionFailed as error:
             await self._connection_failed(error)
             return None
-        if not self._is_proven:
-            self._is_proven = True
+        if not self._is_signed_in:
+            self._is_signed_in = True
             await self._database(self._note_certificate, connection.certificate_expires_at)
         return connection
 
@@ -379,25 +409,53 @@ class LaneWork:
 
     # --- messages; called by connections, which must not wait
 
-    def next_item(self, *, is_reserved: bool) -> _Item | None:
-        """Return the next message whose MAIL may go out now, composed."""
-        while not self.is_halted:
-            if self._urgent:
-                claim = self._urgent.popleft()
-            elif self._bulk and not is_reserved:
-                claim = self._bulk.popleft()
-                if len(self._bulk) < self._pace.last_wanted:
-                    self._is_hungry.set()
-            else:
-                return None
+    def next_item(self, number: int, sent_before: int) -> _Item | None:
+        """Return the next message whose MAIL may go out over the connection of that number now, composed."""
+        while not self.is_halted and self.is_needed(number):
+            pile = self._urgent or self._bulk
+            claim = pile.popleft()
+            if pile is self._bulk and len(pile) < self._pace.last_wanted:
+                self._is_hungry.set()
             now = self._around.clock()
             if (judgement := self._obstacle(claim, now)) is not None:
                 self._note(claim, judgement)
                 continue
-            item = self._compose(claim, now)
+            provider = provider_of(claim.message) if self._holds else ""
+            if provider and not self._holds.may_begin(provider, now):
+                self._put_aside(claim, provider, now)
+                continue
+            if not self._is_granted():
+                pile.appendleft(claim)
+                return None
+            item = self._compose(claim, now, provider)
             if item is not None:
+                item.sent_before = sent_before
+                self._is_probe_out = True
+                if provider:
+                    self._holds.begun(provider, now)
                 return item
         return None
+
+    def _put_aside(self, claim: Claim, provider: str, now: dt.datetime) -> None:
+        """Keep a few messages at hand for a provider that is written to slowly; the others come back later."""
+        if len(self._aside) < ASIDE_MESSAGES:
+            self._aside.append(claim)
+        else:
+            wait = self._holds.patience(provider, now)
+            self._note(claim, recording.given_back(f"Mail to {provider} goes out slowly just now.", wait))
+
+    def _is_granted(self) -> bool:
+        """Whether the server's rate lets a message go now; if not, connections are woken when it does."""
+        loop = asyncio.get_running_loop()
+        if self._bucket.take(loop.time()):
+            return True
+        if self._later is None:
+            self._later = loop.call_later(self._bucket.wait(loop.time()), self._go_on)
+        return False
+
+    def _go_on(self) -> None:
+        self._later = None
+        self._kick()
 
     def _obstacle(self, claim: Claim, now: dt.datetime) -> Judgement | None:
         """Return what becomes of a message that must not be sent now; None when it may."""
@@ -406,9 +464,9 @@ class LaneWork:
             return recording.given_back(why) if what == "give back" else recording.ended(what, why)
         if not self._lease.is_valid or now >= claim.period_ends_at:
             return recording.given_back("The time to send this message was over; it is claimed anew.")
-        return None
+        return self._holds.look(claim.message, now) if self._holds else None
 
-    def _compose(self, claim: Claim, now: dt.datetime) -> _Item | None:
+    def _compose(self, claim: Claim, now: dt.datetime, provider: str) -> _Item | None:
         message = claim.message
         why = self._unusable.get(message.mailing_id)
         if why is None:
@@ -418,7 +476,8 @@ class LaneWork:
                 log.exception("mailing %s: a message could not be composed", message.mailing_id)
                 why = str(error)
             else:
-                return _Item(composed.envelope_from, composed.rcpt_to, composed.content, composed.is_smtputf8, claim)
+                envelope = (composed.envelope_from, composed.rcpt_to, composed.content, composed.is_smtputf8)
+                return _Item(*envelope, claim, provider)
         self._note(claim, recording.ended("failed", f"The message could not be composed: {why}"))
         return None
 
@@ -437,20 +496,37 @@ class LaneWork:
 
     def answered(self, item: _Item, answer: Answer) -> None:
         claim = item.claim
+        now = self._around.clock()
         if item.stopped is not None and not answer.is_dot_written:
+            self._ended(item, item.stopped, now)
             self._note(claim, item.stopped)
             return
         self._journal.answer(claim.attempt_id, answer.stage, answer.reply, answer.lost)
         mailing = self._mailings[claim.message.mailing_id]
-        judgement = judge(answer, stream=mailing.stream, attempts=claim.number, resent_before=claim.was_unconfirmed)
+        judgement = judge(
+            answer,
+            stream=mailing.stream,
+            attempts=claim.number,
+            resent_before=claim.was_unconfirmed,
+            back_off=settings.RETRY_WAITS,
+        )
         if judgement.is_accepted:
             self._sent += 1
-        self._note(claim, judgement, answer.stage, answer.reply)
-        if judgement.pauses_server:
+        self._ended(item, judgement, now)
+        self._note(claim, judgement, answer.stage, answer.reply, item.sent_before)
+        if judgement.pauses_server or (self._is_probing and not judgement.is_answer):
             self._halt()
+        elif self._is_probing:
+            self._is_probing = False
+            self._is_hungry.set()
 
     def put_back(self, item: _Item, answer: Answer) -> None:
         """The connection ended before it came to this message: another one takes it."""
+        self._is_probe_out = False
+        if item.provider:
+            self._holds.ended(item.provider, is_ok=False, now=self._around.clock())
+        if answer.reply is not None:
+            self._learn(answer, item.sent_before)
         if self.is_halted:
             self._note(item.claim, recording.given_back("Given back before it was begun."))
             return
@@ -458,9 +534,37 @@ class LaneWork:
         (self._urgent if is_urgent else self._bulk).appendleft(item.claim)
         asyncio.get_running_loop().call_soon(self._kick)
 
+    def _ended(self, item: _Item, judgement: Judgement, now: dt.datetime) -> None:
+        """Let the holds and the probe know that a message is off the line."""
+        self._is_probe_out = False
+        if item.provider:
+            self._holds.ended(item.provider, is_ok=judgement.is_accepted, now=now)
+        if judgement.hold is not None or judgement.refusal is not None:
+            self._holds.note(judgement, item.claim.message, now)
+        if self._aside:
+            self._bulk.extendleft(reversed(self._aside))
+            self._aside.clear()
+            asyncio.get_running_loop().call_soon(self._kick)
+
+    def _learn(self, answer: Answer, sent_before: int) -> None:
+        """Take a server's word for how many messages it takes over one connection."""
+        judgement = judge(answer, stream=Mailing.Stream.CAMPAIGN, attempts=1)
+        if judgement.learns_limit and sent_before:
+            most = min(self._endpoint.messages_per_connection, sent_before)
+            self._endpoint = replace(self._endpoint, messages_per_connection=most)
+            learn = slowing.learn_messages_per_connection
+            self._group.create_task(self._database(learn, self._server_id, sent_before, self._server.version))
+
     # --- results
 
-    def _note(self, claim: Claim, judgement: Judgement, stage: Stage | None = None, reply: Reply | None = None) -> None:
+    def _note(
+        self,
+        claim: Claim,
+        judgement: Judgement,
+        stage: Stage | None = None,
+        reply: Reply | None = None,
+        sent_before: int = 0,
+    ) -> None:
         message = claim.message
         self._in_hand.discard(message.pk)
         self._stops.pop(message.pk, None)
@@ -477,6 +581,7 @@ class LaneWork:
                 judgement=judgement,
                 stage=stage.value if stage else "",
                 reply=reply,
+                sent_before=sent_before,
             )
         )
         self._has_results.set()
@@ -517,14 +622,31 @@ class LaneWork:
             await asyncio.sleep(LOOK_SECONDS)
             if self._around.is_stopping or self.is_halted or not await self._database(self._look):
                 self._halt()
+                continue
+            now = asyncio.get_running_loop().time()
+            self._bucket.set_rate(self._per_second, now)
+            if self._aside:
+                self._bulk.extendleft(reversed(self._aside))
+                self._aside.clear()
+            self._kick()
 
     def _look(self) -> bool:
         self._stops.update(claiming.stopped(list(self._in_hand)))
-        return self._is_unchanged()
+        server = SmtpServer.objects.filter(pk=self._server_id).first()
+        if server is None or not self._is_same(server):
+            return False
+        allowance = pace.effective(server, self._around.clock())
+        self._connections, self._per_second = allowance.connections, allowance.per_second
+        self._holds.load(self._around.clock())
+        return True
 
     def _is_unchanged(self) -> bool:
-        rows = SmtpServer.objects.filter(pk=self._server_id, version=self._server.version, paused_reason="")
-        return rows.filter(is_active=self._server.is_active).exists()
+        server = SmtpServer.objects.filter(pk=self._server_id).first()
+        return server is not None and self._is_same(server)
+
+    def _is_same(self, server: SmtpServer) -> bool:
+        is_edited = server.version != self._server.version or server.is_active != self._server.is_active
+        return not is_edited and not server.paused_reason
 
 
 class _Source:
@@ -532,8 +654,8 @@ class _Source:
 
     pipeline: Pipeline[_Item]
 
-    def __init__(self, lane: LaneWork, *, is_reserved: bool) -> None:
-        self.is_reserved = is_reserved
+    def __init__(self, lane: LaneWork, number: int) -> None:
+        self.number = number
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._lane = lane
         self.may_finish = lane.may_finish
@@ -542,10 +664,10 @@ class _Source:
         self.put_back = lane.put_back
 
     def next(self) -> _Item | None:
-        return self._lane.next_item(is_reserved=self.is_reserved)
+        return self._lane.next_item(self.number, self.pipeline.begun)
 
     def idle(self) -> None:
-        if self._lane.is_halted and self.pipeline.is_idle:
+        if self.pipeline.is_idle and not self._lane.may_stay(self.number):
             self.ended()
 
     def ended(self) -> None:
@@ -573,11 +695,13 @@ class _Pace:
     def count(self) -> None:
         self._sent += 1
 
-    def wanted(self, now: float, connections: int) -> int:
+    def wanted(self, now: float, connections: int, per_second: float | None) -> int:
         if not self._since:
             self._since = now
         elif now - self._since >= 0.5:
             self._rate = self._sent / (now - self._since)
             self._sent, self._since = 0, now
         self.last_wanted = min(claiming.CLAIM_MESSAGES, max(4 * connections, int(3 * self._rate)))
+        if per_second is not None:
+            self.last_wanted = min(self.last_wanted, math.ceil(3 * per_second))
         return self.last_wanted
