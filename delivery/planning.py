@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from django.db.models import Count, Exists, F, Min, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Count, Exists, F, Min, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Least
 
@@ -29,9 +29,16 @@ MOST_STANDING_BY = 3
 # more than its part of them.
 WINDOW_CHUNKS = 20
 WINDOW_MESSAGES = 10_000
+# How many shares a plan has where many mailings are shared by many servers, and at how many each goes on at least.
+MOST_SHARES = 2_000
+LEAST_SERVERS = 8
 
 # How many messages a chunk has left: no more than it began with, nor than there are keys.
-_LEFT = Least(Coalesce("messages", F("last_id")), F("last_id") - F("next_id") + 1)
+_LEFT = Least(
+    Coalesce(F("messages"), F("last_id"), output_field=BigIntegerField()),
+    F("last_id") - F("next_id") + 1,
+    output_field=BigIntegerField(),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,7 @@ def plan(now: dt.datetime) -> list[Work]:
         sizes, taken = _sizes(shared, now), _taken(part.mailing.pk for part in shared)
         refused, due_since = _refused(busy, now), _due_since(busy, now)
         promised: dict[int, int] = defaultdict(int)
+        most_servers = max(LEAST_SERVERS, MOST_SHARES // max(1, len(shared)))
         for part, able in found:
             mailing = part.mailing
             if not able.servers:
@@ -115,9 +123,8 @@ def plan(now: dt.datetime) -> list[Work]:
                 continue
             flowing.add(mailing.pk)
             count = part.count if part.count is not None else sizes.get(mailing.pk, 1)
-            portions = able.portions(
-                count, taken.get((mailing.pk, part.rule.route_id), {}), promised, selection.spot_of(mailing.pk)
-            )
+            sent = taken.get((mailing.pk, part.rule.route_id), {})
+            portions = able.portions(count, sent, promised, selection.spot_of(mailing.pk), most_servers)
             for portion in portions:
                 promised[portion.server.server_id] += portion.at_most or 0
                 work[portion.server.server_id].append(part.share(portion))

@@ -7,8 +7,10 @@ the same part of their quota; a server without a quota has no such part and come
 
 import datetime as dt
 import functools
+import heapq
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 from django.db.models import FilteredRelation, Q
 
@@ -119,26 +121,38 @@ class Able:
         return Choice(portion.server, portion.reason)
 
     def portions(
-        self, count: int, sent: Mapping[int, int], promised: Mapping[int, int], spot: float = 0.0
+        self,
+        count: int,
+        sent: Mapping[int, int],
+        promised: Mapping[int, int],
+        spot: float = 0.0,
+        most_servers: int | None = None,
     ) -> list[Portion]:
         """Return who sends how many of the next ``count`` messages; empty when nobody can.
 
         :param sent: how many of this mail each server has taken so far: by weight, what is behind catches up.
         :param promised: units that other portions of the same plan take from each server.
         :param spot: between 0 and 1, and another one for each mailing: who gets what cannot be split.
+        :param most_servers: how many send at once; those to which the most is due come first.
         """
         if not self.is_shared:
             return [Portion(server, self._why_first(server)) for server in self.servers[:1]]
-        if self.rule.strategy == Strategy.WEIGHTED:
-            return [
-                Portion(server, self._why_shared(server), most, up_to=most + sent.get(server.server_id, 0))
-                for server, most in _by_weight(self.servers, count, sent, spot)
-                if most > 0
-            ]
+        is_weighted = self.rule.strategy == Strategy.WEIGHTED
+        shares = (
+            _by_weight(self.servers, count, sent, spot) if is_weighted else _by_use(self.servers, count, promised, spot)
+        )
+        due = [share for share in shares if share[1] > 0]
+        if most_servers is not None and len(due) > most_servers:
+            due = heapq.nlargest(most_servers, due, key=itemgetter(1))
         return [
-            Portion(server, self._why_shared(server), most, leave=_left(server, most, promised))
-            for server, most in _by_use(self.servers, count, promised, spot)
-            if most > 0
+            Portion(
+                server,
+                self._why_shared(server),
+                most,
+                up_to=most + sent.get(server.server_id, 0) if is_weighted else None,
+                leave=0 if is_weighted else _left(server, most, promised),
+            )
+            for server, most in due
         ]
 
     def others(self, than: Candidate) -> Iterator[Portion]:
@@ -159,16 +173,22 @@ class Able:
 
     def _why_shared(self, server: Candidate) -> str:
         if self.rule.strategy == Strategy.WEIGHTED:
-            percent = round(100 * server.weight / sum(other.weight for other in self.servers))
+            percent = round(100 * server.weight / self._weight)
             why = f"{server.name} takes {percent} % by its weight"
         elif server.quota is None:
-            why = f"{server.name} has no quota, and those with one have no room"
+            why = f"{server.name} has no quota, and those with one have no more room"
         else:
             used = 100 * server.taken // server.quota if server.quota else 100
-            why = f"{server.name} takes its part by used quota: {used} % of its own"
-        if self.obstacles:
-            why += f", because {self._in_words(self.obstacles)}"
-        return self._cut(f"{why}.")
+            why = f"{server.name} takes its part by used quota: {used} % of its own was used"
+        return self._cut(f"{why}{self._while}.")
+
+    @functools.cached_property
+    def _weight(self) -> int:
+        return sum(server.weight for server in self.servers)
+
+    @functools.cached_property
+    def _while(self) -> str:
+        return f", and {self._in_words(self.obstacles)}" if self.obstacles else ""
 
     def _why_none(self) -> str:
         return f"No server can send this just now: {self._in_words(self.obstacles, 3)}."
@@ -407,31 +427,29 @@ def _by_use(
     servers: Sequence[Candidate], count: int, promised: Mapping[int, int], spot: float
 ) -> Iterator[tuple[Candidate, int]]:
     """Share out so that everybody comes to the same part of its quota, like water in vessels that are joined."""
-
-    def used(server: Candidate) -> int:
-        return server.taken + promised.get(server.server_id, 0)
-
-    limited = sorted((used(server) / server.quota, at, server) for at, server in enumerate(servers) if server.quota)
+    limited: list[tuple[float, int, int, int]] = []  # How full, where among the servers, how much used, and of what.
+    for at, server in enumerate(servers):
+        if server.quota:
+            used = server.taken + promised.get(server.server_id, 0)
+            limited.append((used / server.quota, at, used, server.quota))
+    limited.sort()
     level, quota, use = 0.0, 0, 0
-    for at, (_, _, server) in enumerate(limited):
-        assert server.quota is not None
-        quota, use = quota + server.quota, use + used(server)
-        level = (count + use) / quota
-        if at + 1 == len(limited) or level <= limited[at + 1][0]:
+    for number, (_, _, used, of) in enumerate(limited, start=1):
+        quota, use = quota + of, use + used
+        level = min(1.0, (count + use) / quota)
+        if number < len(limited) and level <= limited[number][0]:
+            del limited[number:]
             break
-    level = min(level, 1.0)
     exact, given = 0.0, 0
-    for fill, _, server in limited:
-        assert server.quota is not None
+    for fill, at, used, of in limited:
         if fill < level:
-            exact += level * server.quota - used(server)
+            exact += level * of - used
             target = int(exact + spot + 1e-9)
-            yield server, target - given
+            yield servers[at], target - given
             given = target
-    left = count - given
     unlimited = next((server for server in servers if server.quota is None), None)
-    if left > 0 and unlimited is not None:
-        yield unlimited, left
+    if given < count and unlimited is not None:
+        yield unlimited, count - given
 
 
 def _left(server: Candidate, more: int, promised: Mapping[int, int]) -> int:
