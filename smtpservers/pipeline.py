@@ -228,13 +228,16 @@ class Pipeline(Generic[E]):
         if self._observe is not None or not is_ok:
             reply = self._wire.read(code, lines)
             self._watch(Stage.DATA, reply, is_ok)
+            if not is_ok and code < 400:
+                # Neither yes nor no: replies and commands are out of step, and a refusal of MAIL or RCPT that came
+                # before may have been said of another message.
+                why = f"its replies are out of step: it answered DATA with {reply}"
+                envelope, self._current, self._refusal = self._current, None, None
+                self.source.answered(envelope, Answer(Stage.DATA, None, lost=why))
+                self._wire.fail("the server answered DATA with something else")
+                return
             if not is_ok and self._refusal is None:
                 self._refusal = Answer(Stage.DATA, reply)
-                if code < 400:  # Neither yes nor no: replies and commands are out of step.
-                    envelope, self._current = self._current, None
-                    self.source.answered(envelope, self._refusal)
-                    self._wire.fail("the server answered DATA with something else")
-                    return
         if self._refusal is None:
             if not self._wire.has_unread:  # Else it goes on speaking, and is heard first.
                 self._write_body()
