@@ -1,8 +1,9 @@
 """A scripted SMTP server that writes down what really happened, apart from the product and its database.
 
-Each event is one line of JSON in an fsynced journal before the peer goes on, so that the journal tells the
-truth also about a sender that was killed. ``python -m tests.peer`` runs it as a process of its own. What scripts may
-do stands in :mod:`tests.conversation`; here each connection has a thread, so a script may also wait by itself.
+Each event is one line of JSON in a journal, handed to the kernel before the peer goes on and fsynced before a message
+is answered for, so that the journal tells the truth also about a sender that was killed. ``python -m tests.peer``
+runs it as a process of its own. What scripts may do stands in :mod:`tests.conversation`; here each connection has a
+thread, so a script may also wait by itself.
 """
 
 import argparse
@@ -62,7 +63,8 @@ class Journal:
                 return
             line = {"event": event, "at": time.time(), **facts}
             self._file.write(json.dumps(line).encode() + b"\n")
-            os.fsync(self._file.fileno())
+            if event == "answer":  # With it a server takes responsibility (RFC 5321 section 4.2.5).
+                os.fsync(self._file.fileno())
 
     def close(self) -> None:
         with self._lock:
