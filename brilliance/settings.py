@@ -4,6 +4,7 @@ The defaults are the embedded set-up: SQLite, a broker made of files, everything
 ``DATA_DIR``. ``DATABASE_URL`` and ``BROKER_URL`` alone move it to PostgreSQL and Redis.
 """
 
+import datetime as dt
 import zoneinfo
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -201,6 +202,30 @@ CELERY_BEAT_SCHEDULE = {
 DRAIN_SECONDS = env.int("DRAIN_SECONDS", default=30)
 # A worker that is silent for this long has lost its lanes, in seconds.
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=30)
+# How long a deferred message waits before each next try, in minutes; the last one repeats.
+RETRY_MINUTES = env.str("RETRY_MINUTES", default="15,30,60,120,240")
+try:
+    RETRY_WAITS = tuple(dt.timedelta(minutes=int(minutes)) for minutes in RETRY_MINUTES.split(","))
+except (ValueError, OverflowError):
+    RETRY_WAITS = ()
+_must_be(
+    "whole minutes, 1 or more, separated by commas",
+    "RETRY_MINUTES",
+    RETRY_MINUTES,
+    bool(RETRY_WAITS) and min(RETRY_WAITS) >= dt.timedelta(minutes=1),
+)
+# How long it is tried at all, in hours.
+RETRY_CAMPAIGN_HOURS = env.int("RETRY_CAMPAIGN_HOURS", default=72)
+RETRY_SINGLE_HOURS = env.int("RETRY_SINGLE_HOURS", default=24)
+# When a campaign stops by itself: from so many answered messages on, with that many percent of hard bounces, or of
+# messages whose content was refused; 0: never.
+STOP_AFTER_MESSAGES = env.int("STOP_AFTER_MESSAGES", default=200)
+STOP_BOUNCE_PERCENT = env.int("STOP_BOUNCE_PERCENT", default=5)
+STOP_REFUSAL_PERCENT = env.int("STOP_REFUSAL_PERCENT", default=3)
+for _name in ("RETRY_CAMPAIGN_HOURS", "RETRY_SINGLE_HOURS", "STOP_AFTER_MESSAGES"):
+    _must_be("1 or more", _name, globals()[_name], globals()[_name] >= 1)
+for _name in ("STOP_BOUNCE_PERCENT", "STOP_REFUSAL_PERCENT"):
+    _must_be("a percentage from 0 to 100", _name, globals()[_name], 0 <= globals()[_name] <= 100)
 # The name servers asked about recipients' domains; empty: the machine's own.
 DNS_RESOLVERS = env.list("DNS_RESOLVERS", default=[])
 # Whether servers in private networks and on this machine are refused, as where strangers may add servers.

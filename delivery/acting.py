@@ -1,66 +1,243 @@
-"""What an answer asks for beyond its own message: addresses suppressed, servers and mailings paused.
+"""What an answer asks for beyond its own message: addresses suppressed, providers held, servers and mailings paused.
 
-Called by :mod:`delivery.recording` with a group of results, inside its transaction, and by nobody else.
+Called by :mod:`delivery.recording` with a group of results, inside its transaction, and by nobody else. While all
+goes well it costs one query for each server and one for each mailing of the group, however many messages it has.
 """
 
-import contextlib
 import datetime as dt
-import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Sum
 
 from contacts import consent
 from contacts.models import Suppression
-from delivery.models import Mailing
-from delivery.outgoing import Result
-from mail.addresses import AddressInvalid, ascii_address
-from smtpservers import breaker
+from delivery import holding
+from delivery.judging import CLOSED_OFTEN, CLOSED_WITHIN, Judgement
+from delivery.models import Attempt, Mailing, Message, StopTally
+from delivery.outgoing import Result, without_recipient
+from delivery.validating import is_known_unreachable
+from mail.addresses import domain_of
+from smtpservers import breaker, reserving, senders, slowing
+
+# Soft bounces that suppress: so many in a row, over at least so long …
+SOFT_IN_A_ROW, SOFT_SPREAD = 5, dt.timedelta(days=7)
+# … or so many of a refusal without a known reason within so long.
+UNKNOWN_REFUSALS, UNKNOWN_WITHIN = 3, dt.timedelta(days=30)
 
 
 def act(results: Sequence[Result], now: dt.datetime) -> None:
-    """Do what a group of results asks for about addresses, servers and mailings."""
+    """Do what a group of results asks for about addresses, providers, servers and mailings."""
     _act_on_addresses(results, now)
     _act_on_servers(results, now)
+    _act_on_providers(results, now)
+    _act_on_senders(results, now)
     _act_on_mailings(results)
+
+
+# --- addresses
 
 
 def _act_on_addresses(results: Iterable[Result], now: dt.datetime) -> None:
     for result in results:
+        judgement = result.judgement
         # The bounce of a copy says nothing about a contact's consent, but the address is dead all the same. That of
         # a redirected message is not about its recipient, and those of tests and notices are only in the account.
-        is_about_recipient = result.stream not in (Mailing.Stream.TEST, Mailing.Stream.NOTICE)
-        if result.judgement.suppresses and is_about_recipient and not result.message.redirected_to:
-            consent.suppress(result.message.email, Suppression.Reason.HARD_BOUNCE, result.judgement.reason, now)
+        if not (judgement.suppresses or judgement.is_soft) or result.message.redirected_to:
+            continue
+        if result.stream in (Mailing.Stream.TEST, Mailing.Stream.NOTICE):
+            continue
+        is_hard = judgement.suppresses
+        if judgement.must_confirm:  # Else it is a soft bounce: the server may have looked with a sick name server.
+            is_hard = is_known_unreachable(domain_of(result.message.email))
+        why = judgement.reason if is_hard else _why_soft_bounces_suffice(result, now)
+        if why:
+            consent.suppress(result.message.email, Suppression.Reason.HARD_BOUNCE, why, now)
+
+
+def _why_soft_bounces_suffice(result: Result, now: dt.datetime) -> str:
+    """Return why an address is given up after this soft bounce, which is in the account already; empty: not yet."""
+    own = Message.objects.filter(
+        email_key=result.message.email_key, redirected_to="", mailing__stream__in=("campaign", "single")
+    )
+    latest = own.filter(status__in=["accepted", "bounced"]).order_by("-changed_at", "-pk")
+    rows = list(latest.values_list("status", "changed_at")[:SOFT_IN_A_ROW])
+    last_answer = f"The last answer: {result.judgement.reason}"
+    is_a_row = len(rows) == SOFT_IN_A_ROW and all(status == "bounced" for status, _ in rows)
+    if is_a_row and rows[0][1] - rows[-1][1] >= SOFT_SPREAD:
+        return f"{SOFT_IN_A_ROW} messages in a row bounced. {last_answer}"
+    if result.judgement.rule == "5xx-rcpt":
+        refusals = Attempt.objects.filter(
+            message__in=own.values("pk"), rule="5xx-rcpt", finished_at__gt=now - UNKNOWN_WITHIN
+        )
+        if refusals.values("message").distinct().count() >= UNKNOWN_REFUSALS:
+            return f"{UNKNOWN_REFUSALS} messages were refused within {UNKNOWN_WITHIN.days} days. {last_answer}"
+    return ""
+
+
+# --- servers
 
 
 def _act_on_servers(results: Iterable[Result], now: dt.datetime) -> None:
-    well = {result.server_id for result in results if result.judgement.is_accepted}
-    for server_id in sorted(well):
-        breaker.note_success(server_id, now)
-    at_fault = [r for r in results if r.judgement.pauses_server or r.judgement.server_failed]
-    reasons = {r.server_id: _about_the_server(r) for r in at_fault}
-    for server_id, judgement in {r.server_id: r.judgement for r in at_fault if r.judgement.pauses_server}.items():
-        until = None if judgement.server_pause is None else now + judgement.server_pause
-        breaker.pause(server_id, reasons[server_id], until, now)
-    failed = {r.server_id: reasons[r.server_id] for r in results if r.judgement.server_failed}
-    for server_id, why in failed.items():
+    by_server: dict[int, list[Result]] = defaultdict(list)
+    for result in results:
+        if result.server_id:
+            by_server[result.server_id].append(result)
+    for server_id, group in sorted(by_server.items()):
+        if any(result.judgement.is_accepted for result in group):
+            breaker.note_success(server_id, now)
+        elif any(result.judgement.is_answer for result in group):
+            breaker.note_answer(server_id)
+        for result in _one_of_each(group):
+            _act_on_server(server_id, result, now)
+
+
+def _one_of_each(group: Iterable[Result]) -> Iterable[Result]:
+    """Return one result of each rule that is about its server: what came at the same time is one event."""
+    found: dict[str, Result] = {}
+    for result in group:
+        judgement = result.judgement
+        is_about_server = judgement.pauses_server or judgement.server_failed or judgement.slowing is not None
+        if is_about_server or judgement.is_closing or judgement.learns_limit:
+            found[judgement.rule] = result
+    return found.values()
+
+
+def _act_on_server(server_id: int, result: Result, now: dt.datetime) -> None:
+    judgement = result.judgement
+    why = without_recipient(judgement.reason, result.message)
+    if judgement.pauses_server:
+        _pause(server_id, judgement, why, now)
+    if judgement.server_failed:
         breaker.note_failure(server_id, why, now)
+    if judgement.slowing is not None:
+        if judgement.slowing.one_for is not None:
+            slowing.keep_to_one_connection(server_id, now + judgement.slowing.one_for)
+        elif judgement.slowing.one_less:
+            slowing.take_one_connection(server_id, now)
+        else:
+            slowing.slow_down(server_id, now)
+    if judgement.is_closing:
+        closed = Attempt.objects.filter(server=server_id, code=421, finished_at__gt=now - CLOSED_WITHIN)
+        if closed.count() >= CLOSED_OFTEN:
+            slowing.slow_down(server_id, now)
+    if judgement.learns_limit and result.sent_before:
+        slowing.learn_messages_per_connection(server_id, result.sent_before)
 
 
-def _about_the_server(result: Result) -> str:
-    """Return the reason without the recipient's address: who looks after servers may not see who is written to."""
-    message = result.message
-    spellings = {message.email, message.redirected_to}
-    for address in tuple(spellings):
-        with contextlib.suppress(AddressInvalid):  # Of a redirected message, it may be anything.
-            spellings.add(ascii_address(address))
-    pattern = "|".join(re.escape(address) for address in spellings if address)
-    if not pattern:
-        return result.judgement.reason
-    return re.sub(pattern, "(the recipient)", result.judgement.reason, flags=re.IGNORECASE)
+def _pause(server_id: int, judgement: Judgement, why: str, now: dt.datetime) -> None:
+    if judgement.server_pause is None:
+        breaker.pause(server_id, why, None, now)
+    elif judgement.is_full:
+        reserving.note_full(server_id, why, now + judgement.server_pause, now)
+        breaker.put_on_probation(server_id, now)
+    else:
+        longest = judgement.longest_pause or judgement.server_pause
+        breaker.trip(server_id, why, judgement.server_pause, longest, now)
+
+
+def _act_on_providers(results: Iterable[Result], now: dt.datetime) -> None:
+    placed = set()
+    for result in results:
+        hold = result.judgement.hold
+        if hold is None or not result.server_id:
+            continue
+        provider = holding.provider_of(result.message)
+        if (result.server_id, provider, hold) not in placed:
+            placed.add((result.server_id, provider, hold))
+            why = without_recipient(result.judgement.reason, result.message)
+            holding.place(result.server_id, provider, why, hold, now)
+
+
+def _act_on_senders(results: Iterable[Result], now: dt.datetime) -> None:
+    for result in results:
+        refusal = result.judgement.refusal
+        if refusal is None or not result.server_id:
+            continue
+        mail_from = Mailing.objects.values_list("mail_from", flat=True).get(pk=result.mailing_id)
+        why = without_recipient(result.judgement.reason, result.message)
+        senders.refuse(result.server_id, mail_from, why, now, lasts=refusal.lasts, times=refusal.times)
+
+
+# --- mailings
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What was answered for good, since the mailing was last stopped."""
+
+    sent: int
+    hard_bounces: int
+    content_failures: int
+
+    def why_stop(self) -> str:
+        """Return why a mailing with these figures must stop, as a sentence; empty when it may go on."""
+        if self.sent < settings.STOP_AFTER_MESSAGES:
+            return ""
+        for count, limit, what, remedy in (
+            (self.hard_bounces, settings.STOP_BOUNCE_PERCENT, "do not exist", "Check where the list comes from"),
+            (self.content_failures, settings.STOP_REFUSAL_PERCENT, "refused the content", "Change the content"),
+        ):
+            if limit and count * 100 >= limit * self.sent:
+                subject = "addresses" if what == "do not exist" else "servers"
+                percent = f"{count * 100 / self.sent:.1f} %"
+                return (
+                    f"Stopped: {count:,} of the last {self.sent:,} {subject} {what} ({percent}). {remedy}, then resume."
+                )
+        return ""
 
 
 def _act_on_mailings(results: Iterable[Result]) -> None:
-    for mailing_id, why in {r.mailing_id: r.judgement.reason for r in results if r.judgement.pauses_mailing}.items():
-        Mailing.objects.filter(pk=mailing_id, state="open").update(
-            state="paused", waiting_reason=f"The sender was refused: {why} Mend it, then resume."[:500]
+    tallies: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
+    stops: dict[int, str] = {}
+    for result in results:
+        judgement = result.judgement
+        if judgement.pauses_mailing:
+            why = without_recipient(judgement.reason, result.message)
+            stops[result.mailing_id] = f"The sender was refused: {why} Mend it, then resume."
+        if result.stream != Mailing.Stream.CAMPAIGN or not result.server_id:
+            continue
+        if judgement.wait is None and (judgement.is_answer or judgement.holds_unit):
+            tally = tallies[result.mailing_id, result.server_id]
+            tally["sent"] += 1
+            tally["hard_bounces"] += judgement.suppresses
+            tally["content_failures"] += judgement.is_content
+    for (mailing_id, server_id), tally in sorted(tallies.items()):
+        _count(mailing_id, server_id, tally)
+        if mailing_id not in stops and (tally["hard_bounces"] or tally["content_failures"]):
+            stops[mailing_id] = _figures(mailing_id).why_stop()
+    for mailing_id, why in stops.items():
+        if why:
+            _stop(mailing_id, why)
+
+
+def _count(mailing_id: int, server_id: int, tally: Counter[str]) -> None:
+    numbers = [tally["sent"], tally["hard_bounces"], tally["content_failures"]]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO delivery_stoptally (mailing_id, server_id, sent, hard_bounces, content_failures)"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (mailing_id, server_id) DO UPDATE SET"
+            " sent = delivery_stoptally.sent + %s,"
+            " hard_bounces = delivery_stoptally.hard_bounces + %s,"
+            " content_failures = delivery_stoptally.content_failures + %s",
+            [mailing_id, server_id, *numbers, *numbers],
         )
+
+
+def _figures(mailing_id: int) -> _Figures:
+    sums = StopTally.objects.filter(mailing=mailing_id).aggregate(
+        sent=Sum("sent", default=0), hard=Sum("hard_bounces", default=0), content=Sum("content_failures", default=0)
+    )
+    return _Figures(sums["sent"], sums["hard"], sums["content"])
+
+
+def _stop(mailing_id: int, why: str) -> None:
+    stopped = Mailing.objects.filter(pk=mailing_id, state=Mailing.State.OPEN).update(
+        state=Mailing.State.PAUSED, waiting_reason=why[:500], waiting_until=None
+    )
+    if stopped:
+        # Who resumes it has seen these figures: it is judged by what comes after.
+        StopTally.objects.filter(mailing=mailing_id).update(sent=0, hard_bounces=0, content_failures=0)

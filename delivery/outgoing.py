@@ -93,6 +93,7 @@ class Result:
     judgement: Judgement
     stage: str = ""
     reply: Reply | None = None
+    sent_before: int = 0  # Messages its connection had carried before it; 0 where nobody counted.
 
 
 def without_recipient(text: str, message: Outgoing) -> str:

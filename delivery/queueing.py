@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Case, Max, Min, Q, Value, When
 from django.db.models.functions import Concat, Left
@@ -18,10 +19,10 @@ from delivery.models import Chunk, Mailing, Message
 CHUNK_MESSAGES = 500
 SLICE_CONTACTS = 5_000  # So that nobody waits long for SQLite's one writer.
 LIFE = {
-    Mailing.Stream.CAMPAIGN: dt.timedelta(hours=72),
-    Mailing.Stream.SINGLE: dt.timedelta(hours=24),
+    Mailing.Stream.CAMPAIGN: dt.timedelta(hours=settings.RETRY_CAMPAIGN_HOURS),
+    Mailing.Stream.SINGLE: dt.timedelta(hours=settings.RETRY_SINGLE_HOURS),
     Mailing.Stream.TEST: dt.timedelta(0),  # A person is waiting for the answer: one try.
-    Mailing.Stream.NOTICE: dt.timedelta(hours=24),
+    Mailing.Stream.NOTICE: dt.timedelta(hours=settings.RETRY_SINGLE_HOURS),
 }
 
 

@@ -79,7 +79,9 @@ def _result(attempt: Attempt, known: dict[int, journal.Entry] | None, now: dt.da
         judgement = recording.given_back("The worker was ended before this message was sent.")
     else:
         earlier = message.attempts.filter(outcome="unconfirmed").exists()
-        judgement = judge(answer, stream=stream, attempts=attempt.number, resent_before=earlier)
+        judgement = judge(
+            answer, stream=stream, attempts=attempt.number, resent_before=earlier, back_off=settings.RETRY_WAITS
+        )
     return Result(
         attempt_id=attempt.pk,
         message=Outgoing.of(message),

@@ -12,7 +12,7 @@ from django.utils import timezone
 from campaigns.models import Campaign
 from delivery import recording
 from delivery.judging import judge
-from delivery.models import Attempt, Message
+from delivery.models import Attempt, Message, ProviderHold
 from mail.replies import Reply, Stage
 from smtpservers.models import SmtpServer
 from smtpservers.transport import Answer
@@ -45,7 +45,7 @@ def pages(role: str, *addresses: str) -> str:
     ("stage", "said"),
     [
         (Stage.RCPT, "550 5.4.5 Daily user sending limit exceeded, {address} not served"),
-        (Stage.RCPT, "421 4.7.0 PTR record missing, {shouted} was not reached"),
+        (Stage.RCPT, "421 4.7.28 Unusual rate of mail, {shouted} was not reached"),
         (Stage.MAIL, "550 5.7.26 Unauthenticated mail for {address}"),
         (Stage.DATA, "550 5.7.1 Rejected by the DMARC policy for {address}"),
     ],
@@ -72,4 +72,6 @@ def test_what_stops_a_server_or_a_campaign_names_nobody(stage: Stage, said: str)
         assert "@customer.example" not in shown
     server.refresh_from_db()
     mailing.refresh_from_db()
-    assert server.paused_reason or mailing.waiting_reason, "nothing was stopped, nothing tried"
+    held = "".join(ProviderHold.objects.values_list("reason", flat=True))
+    assert "@customer.example" not in held.lower()
+    assert server.full_reason or held or mailing.waiting_reason, "nothing was stopped, nothing tried"
