@@ -23,6 +23,7 @@ from campaigns.forms import CampaignForm
 from campaigns.models import Campaign
 from campaigns.tasks import ring
 from delivery.models import Message
+from smtpservers.selection import named_servers
 
 Status = Campaign.Status
 MERGE_FIELDS = (
@@ -49,6 +50,7 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
         ("Audience", {"fields": ["lists"]}),
         ("Content", {"fields": ["html", "text"], "description": MERGE_FIELDS}),
         ("Sender", {"fields": ["mail_from", "reply_to"]}),
+        ("Servers", {"fields": ["servers"], "classes": ["collapse"]}),
         ("Copies", {"fields": ["sends_copies", "confirms_copies"], "classes": ["collapse"]}),
         (
             "UTM codes",
@@ -141,6 +143,10 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     @admin.display(description="HTML")
     def html_source(self, campaign: Campaign) -> SafeString:
         return _source(campaign.html)
+
+    @admin.display(description="Servers")
+    def servers(self, campaign: Campaign) -> str:
+        return named_servers(campaign.server_ids) or "All that the routing rules allow."
 
     @admin.display(description="Text")
     def text_source(self, campaign: Campaign) -> SafeString:

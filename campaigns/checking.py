@@ -13,6 +13,7 @@ from delivery.composing import copy_addresses
 from mail.addresses import AddressInvalid, Mailbox, domain_of, parse_mailbox, parse_mailboxes
 from mail.composing import Recipient, Style, compile_content
 from mail.merging import MergeError, name_values, parse, unknown_names
+from smtpservers import routes
 from smtpservers.models import SmtpServer
 from smtpservers.selection import is_sender_served
 
@@ -35,6 +36,7 @@ def refusals(campaign: Campaign) -> list[str]:
     """Return why the campaign cannot be queued, most important first; empty if it can."""
     return [
         *_content(campaign),
+        *_servers(campaign),
         *_sender(campaign),
         *_people(campaign),
         *(list(_merge_fields(campaign)) or _composing(campaign)),
@@ -49,13 +51,30 @@ def _content(campaign: Campaign) -> Iterator[str]:
         yield "The campaign has no content. Write the HTML, the text, or both."
 
 
+def _servers(campaign: Campaign) -> Iterator[str]:
+    """Say what keeps the servers that the campaign names from ever sending it; a pause or a full quota only delays."""
+    named = frozenset(campaign.server_ids)
+    if not named:
+        return
+    if not SmtpServer.objects.filter(pk__in=named, is_active=True).exists():
+        yield "None of the chosen servers is active. Choose others, or none, so that the routing rules decide alone."
+        return
+    for rule in routes.applying(routes.rules(), campaign.mail_from):
+        if rule.server_ids and not rule.server_ids & named:
+            yield (
+                f"The routing rule “{rule.name}” allows none of the chosen servers for some of the mail. Choose one it"
+                " allows, or none, so that the rules decide alone."
+            )
+
+
 def _sender(campaign: Campaign) -> Iterator[str]:
     try:
         if campaign.mail_from:
             domain = domain_of(parse_mailbox(campaign.mail_from).address)
-            if not is_sender_served(campaign.mail_from):
+            if not is_sender_served(campaign.mail_from, campaign.server_ids):
+                which = "None of the chosen servers" if campaign.server_ids else "No server"
                 yield (
-                    f"No server sends for {domain}. Leave the From address empty, so that each server uses its own,"
+                    f"{which} sends for {domain}. Leave the From address empty, so that each server uses its own,"
                     f" or ask an administrator for a server that sends for {domain}."
                 )
     except AddressInvalid as error:

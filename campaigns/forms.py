@@ -1,5 +1,6 @@
 """What a marketer types into a campaign, checked field by field; whether it may be sent is campaigns.checking's."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -46,12 +47,26 @@ class SuggestingInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]
         return format_html('{}<datalist id="{}-suggestions">{}</datalist>', field, name, options)
 
 
+def server_choices(named: Iterable[int]) -> list[tuple[int, str]]:
+    """Return the servers to tick, and those of ``named`` that were deleted: only a person takes one off."""
+    rows = SmtpServer.objects.order_by("display_order", "pk").values_list("pk", "name", "is_active")
+    known = {pk: name if is_active else f"{name} (switched off)" for pk, name, is_active in rows}
+    return [*known.items(), *((pk, "A server that has been deleted") for pk in named if pk not in known)]
+
+
 class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
     lists = ListChoice(
         queryset=ContactList.objects.none(),
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=Campaign._meta.get_field("lists").help_text,
+    )
+
+    servers = forms.TypedMultipleChoiceField(
+        coerce=int,
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="Only these send it, as far as the routing rules allow them. None ticked: all that the rules allow.",
     )
 
     class Meta:
@@ -89,6 +104,11 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
             subscribed = Count("subscriptions", filter=Q(subscriptions__status=Subscription.Status.SUBSCRIBED))
             choice: Any = self.fields["lists"]
             choice.queryset = ContactList.objects.annotate(subscribed=subscribed).order_by("name")
+        if "servers" in self.fields:
+            named = list(self.instance.server_ids)
+            servers: Any = self.fields["servers"]
+            servers.choices = server_choices(named)
+            servers.initial = named
         for name in ("utm_term", "utm_content"):
             if name in self.fields:
                 self._suggest(name)
@@ -113,6 +133,11 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
                 except FieldInvalid as error:
                     self.add_error(name, str(error))
         return cleaned
+
+    def clean_servers(self) -> list[int]:
+        named: list[int] = self.cleaned_data["servers"]
+        self.instance.server_ids = named
+        return named
 
     def clean_mail_from(self) -> str:
         return self._mailboxes("mail_from")

@@ -35,6 +35,8 @@ class Campaign(models.Model):
     lists: "models.ManyToManyField[ContactList, models.Model]" = models.ManyToManyField(
         ContactList, blank=True, related_name="+", help_text="Everyone subscribed to one of them gets one message."
     )
+    # A list and not a relation: deleting the last server named here must not turn "only this one" into "all".
+    server_ids = models.JSONField("servers", default=list, db_default=models.Value([], models.JSONField()), blank=True)
     sends_copies = models.BooleanField(
         "send copies",
         default=True,

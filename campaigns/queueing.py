@@ -69,7 +69,10 @@ def _freeze(campaign: Campaign) -> int | None:
     """
     with transaction.atomic():
         mailing = outbox.open_mailing(
-            stream=Mailing.Stream.CAMPAIGN, created_by=campaign.queued_by, **frozen_content(campaign)
+            stream=Mailing.Stream.CAMPAIGN,
+            created_by=campaign.queued_by,
+            server_ids=campaign.server_ids,
+            **frozen_content(campaign),
         )
         outbox.pause(mailing.pk)
         waiting = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED, mailing=None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from campaigns.models import Campaign
 from delivery import accounting
 from delivery.models import Mailing, Message
+from smtpservers.selection import named_servers
 
 Status = Message.Status
 
@@ -63,6 +64,7 @@ class Report:
     percent: int = 0
     statuses: list[Share] = field(default_factory=list)
     servers: list[Share] = field(default_factory=list)
+    named_servers: str = ""  # Those that the campaign names; empty: all that the routing rules allow.
     reasons: list[tuple[str, str, int]] = field(default_factory=list)  # Status in words, reason, how many.
     late: list[tuple[str, int]] = field(default_factory=list)
     rate: float = 0.0  # Messages a second.
@@ -102,6 +104,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool) -> Repor
             if counts[status] or status == Status.ACCEPTED
         ],
         servers=_servers(mailing.pk),
+        named_servers=named_servers(mailing.server_ids),
         reasons=_reasons(mailing.pk, with_replies),
         late=[(label, count(mailing.pk)) for label, count in LATE_OUTCOMES.items()],
         rate=accounting.rate(mailing.pk, now) if is_sending else 0.0,

@@ -30,6 +30,7 @@ from delivery import testing
 from delivery.composing import preview as compose_preview
 from delivery.models import Message
 from mail.composing import Rendered
+from smtpservers import routes
 from smtpservers.models import SmtpServer
 from smtpservers.selection import choose, fleet
 
@@ -207,7 +208,9 @@ def duplicate(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 def _server_for(campaign: Campaign) -> SmtpServer | None:
     """Return the server that would be asked first now, or any; only none at all gives None."""
-    choice = choose(fleet(timezone.now()), timezone.now(), mail_from=campaign.mail_from).server
+    now = timezone.now()
+    rule = routes.applying(routes.rules(), campaign.mail_from)[-1]  # That of recipients no rule names.
+    choice = choose(fleet(now), now, rule=rule, mail_from=campaign.mail_from, named=campaign.server_ids).server
     if choice is not None:
         return SmtpServer.objects.get(pk=choice.server_id)
     return SmtpServer.objects.order_by("-is_active", "display_order").first()

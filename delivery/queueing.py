@@ -43,6 +43,7 @@ def open_mailing(
     slug: str = "",
     created_by: Any = None,
     server: Any = None,
+    server_ids: Iterable[int] = (),
     is_commercial: bool = False,
     language: str = "",
 ) -> Mailing:
@@ -63,6 +64,7 @@ def open_mailing(
             slug=slug,
             created_by=created_by,
             server=server,
+            server_ids=list(server_ids),
             is_commercial=is_commercial,
             language=language,
             # Somebody watches a test, and nobody is told of a notice that failed.

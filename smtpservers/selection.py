@@ -274,6 +274,13 @@ def is_sender_served(mail_from: str, named: Collection[int] = ()) -> bool:
     return not servers or any(_is_near(sender, _own_domain(*names)) for names in servers)
 
 
+def named_servers(server_ids: Collection[int]) -> str:
+    """Return the names of servers that somebody chose, as "Alpha and Beta"; empty where nobody chose any."""
+    known = dict(SmtpServer.objects.filter(pk__in=server_ids).order_by("display_order", "pk").values_list("pk", "name"))
+    names = [*known.values(), *(["a server that has been deleted"] if set(server_ids) - set(known) else [])]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
+
+
 @functools.lru_cache(maxsize=4096)
 def _own_domain(domain_name: str, mail_from: str) -> str:
     # One damaged row, which no form stores, must not stop the others.

@@ -1,0 +1,103 @@
+"""A campaign that names its servers."""
+
+import datetime as dt
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from campaigns import queueing
+from campaigns.checking import refusals
+from campaigns.models import Campaign
+from contacts.models import ContactList
+from delivery import planning
+from delivery.models import Mailing
+from smtpservers.models import Route, SmtpServer
+from tests.campaigns.test_pages import FORM
+
+NOW = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def beta(server: SmtpServer) -> SmtpServer:
+    return SmtpServer.objects.create(name="Beta", host="localhost", mail_from="Shop <news@other.example>")
+
+
+def start(campaign: Campaign, actor: User) -> Mailing:
+    assert queueing.queue_campaign(campaign.pk, actor, NOW) == []
+    assert queueing.start_due_campaigns(NOW) == 1
+    return Mailing.objects.get()
+
+
+def test_what_was_ticked_is_saved_frozen_and_planned(
+    marketer: Client, news: ContactList, server: SmtpServer, beta: SmtpServer, people: dict[str, User]
+) -> None:
+    marketer.post("/admin/campaigns/campaign/add/", {**FORM, "lists": [news.pk], "servers": [beta.pk]})
+    campaign = Campaign.objects.get()
+    page = marketer.get(f"/admin/campaigns/campaign/{campaign.pk}/change/")
+
+    mailing = start(campaign, people["marketer"])
+    Campaign.objects.update(server_ids=[server.pk])  # Too late.
+    [work] = planning.plan(NOW)
+    progress = marketer.get(f"/campaigns/{campaign.pk}/").content.decode()
+    queued = marketer.get(f"/admin/campaigns/campaign/{campaign.pk}/change/").content.decode()
+
+    assert page.context["adminform"].form["servers"].value() == [beta.pk]
+    assert mailing.server_ids == [beta.pk]
+    assert (work.server_id, work.shares[0].reason) == (
+        beta.pk,
+        "Beta is first in the display order of those the campaign names.",
+    )
+    assert "Only Beta may send this campaign, as far as the routing rules allow." in progress
+    assert "Alpha" in queued  # What the campaign itself holds now.
+
+
+def test_a_deleted_server_never_turns_into_all_of_them(
+    marketer: Client, campaign: Campaign, server: SmtpServer, beta: SmtpServer, people: dict[str, User]
+) -> None:
+    Campaign.objects.update(server_ids=[beta.pk])
+    campaign.refresh_from_db()
+    mailing = start(campaign, people["marketer"])
+    draft = queueing.duplicate(campaign.pk)
+
+    gone = beta.pk
+    beta.delete()
+
+    assert planning.plan(NOW) == []
+    mailing.refresh_from_db()
+    assert mailing.waiting_reason == (
+        "Every server that the campaign names has been deleted. Duplicate the campaign and choose others."
+    )
+    assert draft.server_ids == [gone]
+    assert refusals(draft)[0].startswith("None of the chosen servers is active.")
+    page = marketer.get(f"/admin/campaigns/campaign/{draft.pk}/change/").content.decode()
+    assert "A server that has been deleted" in page
+
+
+def test_a_sender_that_only_another_server_may_use_is_refused(campaign: Campaign, beta: SmtpServer) -> None:
+    campaign.mail_from, campaign.server_ids = "Shop <news@example.com>", [beta.pk]
+
+    assert refusals(campaign) == [
+        "None of the chosen servers sends for example.com. Leave the From address empty, so that each server uses its"
+        " own, or ask an administrator for a server that sends for example.com."
+    ]
+
+
+def test_a_rule_that_allows_none_of_the_chosen_servers_is_named(
+    campaign: Campaign, server: SmtpServer, beta: SmtpServer
+) -> None:
+    Route.objects.create(name="Gmail", recipient_domains="gmail.com", server_ids=[server.pk])
+    campaign.server_ids = [beta.pk]
+
+    [why] = refusals(campaign)
+
+    assert why.startswith("The routing rule “Gmail” allows none of the chosen servers for some of the mail.")
+    campaign.server_ids = [beta.pk, server.pk]
+    assert refusals(campaign) == []
+
+
+def test_a_server_that_is_none_cannot_be_ticked(marketer: Client, news: ContactList, server: SmtpServer) -> None:
+    page = marketer.post("/admin/campaigns/campaign/add/", {**FORM, "lists": [news.pk], "servers": [server.pk + 7]})
+
+    assert "servers" in page.context["adminform"].form.errors
+    assert not Campaign.objects.exists()
