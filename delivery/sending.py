@@ -87,6 +87,7 @@ class LaneWork:
         self._taken: dict[tuple[int, int, bool], int] = {}  # Messages claimed of each share under this plan.
         self._exhausted: set[tuple[int, int, bool]] = set()  # Shares that had nothing more under this plan.
         self._is_hungry = asyncio.Event()
+        self._should_kick = asyncio.Event()
         self._results: list[Result] = []
         self._has_results = asyncio.Event()
         self._stops: dict[int, tuple[str, str]] = {}
@@ -165,7 +166,7 @@ class LaneWork:
         self._connections, self._per_second = allowance.connections, allowance.per_second
         self._bucket = pace.Bucket(allowance.per_second, loop.time())
         async with asyncio.TaskGroup() as self._group:
-            beside = (self._keep_lease, self._keep_looking, self._keep_flushing)
+            beside = (self._keep_lease, self._keep_looking, self._keep_flushing, self._keep_kicking)
             tasks = [self._group.create_task(step()) for step in beside]
             serving = [self._serve(number) for number in range(self._server.max_connections)]
             await asyncio.gather(self._feed(), *serving)
@@ -358,6 +359,8 @@ class LaneWork:
             source.idle()
             await source.over
             self._sources.discard(source)
+            if connection.wire.fault is not None:
+                raise connection.wire.fault
             await connection.quit()
 
     async def _called(self, number: int) -> bool:
@@ -450,12 +453,12 @@ class LaneWork:
         if self._bucket.take(loop.time()):
             return True
         if self._later is None:
-            self._later = loop.call_later(self._bucket.wait(loop.time()), self._go_on)
+            self._later = loop.call_later(self._bucket.wait(loop.time()), self._rate_allows)
         return False
 
-    def _go_on(self) -> None:
+    def _rate_allows(self) -> None:
         self._later = None
-        self._kick()
+        self._should_kick.set()
 
     def _obstacle(self, claim: Claim, now: dt.datetime) -> Judgement | None:
         """Return what becomes of a message that must not be sent now; None when it may."""
@@ -532,7 +535,7 @@ class LaneWork:
             return
         is_urgent = self._mailings[item.claim.message.mailing_id].stream != Mailing.Stream.CAMPAIGN
         (self._urgent if is_urgent else self._bulk).appendleft(item.claim)
-        asyncio.get_running_loop().call_soon(self._kick)
+        self._should_kick.set()
 
     def _ended(self, item: _Item, judgement: Judgement, now: dt.datetime) -> None:
         """Let the holds and the probe know that a message is off the line."""
@@ -544,7 +547,7 @@ class LaneWork:
         if self._aside:
             self._bulk.extendleft(reversed(self._aside))
             self._aside.clear()
-            asyncio.get_running_loop().call_soon(self._kick)
+            self._should_kick.set()
 
     def _learn(self, answer: Answer, sent_before: int) -> None:
         """Take a server's word for how many messages it takes over one connection."""
@@ -601,6 +604,12 @@ class LaneWork:
             self._is_lost = self.is_halted = True
 
     # --- what goes on beside the sending
+
+    async def _keep_kicking(self) -> None:
+        while True:
+            await self._should_kick.wait()
+            self._should_kick.clear()
+            self._kick()
 
     async def _keep_flushing(self) -> None:
         while True:

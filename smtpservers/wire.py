@@ -45,6 +45,7 @@ class Wire(asyncio.Protocol):
         self._socket: asyncio.Transport | None = None  # Below TLS, if there is TLS.
         self._descriptor = -1
         self.lost = ""  # Why the connection cannot be used any more; empty: it can.
+        self.fault: Exception | None = None  # Of a listener that failed: no server's doing.
         self.mask: Callable[[str], str] = str  # Takes out of the server's words what nobody may read; see transport.
         self._buffer = bytearray()
         self._code = 0  # Of the reply whose lines are being collected.
@@ -115,6 +116,8 @@ class Wire(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
+        if error is not None and not isinstance(error, OSError):  # asyncio hands on what a listener raised.
+            self.fault = error
         self._fail(f"the connection was lost ({error})" if error else "the server closed the connection")
 
     def pause_writing(self) -> None:
