@@ -1,9 +1,6 @@
 """When periods begin and end, and units that are never granted twice."""
 
 import datetime as dt
-import os
-import subprocess
-import sys
 import threading
 import zoneinfo
 from zoneinfo import ZoneInfo
@@ -15,7 +12,6 @@ from smtpservers import reserving
 from smtpservers.models import QuotaPeriod, SmtpServer
 from smtpservers.quota import period
 from tests.delivery.making import make_server
-from tests.workers import ROOT, database_url
 
 UTC = dt.UTC
 
@@ -128,48 +124,6 @@ def test_changing_the_start_day_recounts_from_the_ledger() -> None:
     server.month_start_day = 1
     server.save()
     assert reserving.refit_period(server, now).used == 30
-
-
-RACE = """
-import sys, django
-django.setup()
-from django.utils import timezone
-from smtpservers import reserving
-from smtpservers.models import SmtpServer
-server = SmtpServer.objects.get(pk=int(sys.argv[1]))
-granted = 0
-while (reservation := reserving.reserve(server, 3, timezone.now())) is not None:
-    granted += reservation.units
-    if granted % 5 == 0 and reservation.units > 1:  # Some come back, and are granted again; the last one stays.
-        reserving.settle(reservation.period_id, used=reservation.units - 1, released=1, now=timezone.now())
-        granted -= 1
-    else:
-        reserving.settle(reservation.period_id, used=reservation.units, released=0, now=timezone.now())
-print(granted)
-"""
-
-
-@pytest.mark.django_db(transaction=True)
-def test_eight_processes_share_a_quota_to_the_last_unit() -> None:
-    server = make_server(25, max_per_month=199)
-    environment = {**os.environ, "DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "brilliance.settings"}
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACE, str(server.pk)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(8)
-    ]
-
-    try:
-        granted = [int(racer.communicate(timeout=240)[0]) for racer in racers]
-    finally:
-        for racer in racers:
-            racer.kill()
-            racer.communicate()
-
-    row = QuotaPeriod.objects.get()
-    assert sum(granted) == row.used == 199
-    assert row.reserved == 0
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,0 +1,108 @@
+"""Processes that race for the same units: ``python -m tests.smtpservers.racing '{"servers": [1, 2], …}'``.
+
+One interpreter is started and forks the racers, each with a connection of its own. A clock of theirs, which each look
+moves on by ``step_seconds``, lets days pass within a second. What every racer was granted is printed as JSON.
+"""
+
+import datetime as dt
+import json
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+from typing import Any
+
+from tests.workers import ROOT, database_url
+
+RACERS = 8
+
+
+def race(**settings: Any) -> list[dict[str, Any]]:
+    """Start the racers on the test's database and return their grants once they are done.
+
+    :param settings: ``servers`` by id; ``starts_at`` and ``ends_at`` as text; ``step_seconds``; ``wanted``, the most
+        that is asked for at once; ``returned``, how many grants of each racer come back in part; ``lowered_to``, a
+        quota that one of them sets halfway.
+    """
+    environment = {**os.environ, "DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "brilliance.settings"}
+    command = [sys.executable, "-m", "tests.smtpservers.racing", json.dumps(settings)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _run(settings: dict[str, Any]) -> list[dict[str, Any]]:
+    context = multiprocessing.get_context("fork")
+    clock = context.Value("d", dt.datetime.fromisoformat(settings["starts_at"]).timestamp())
+    with context.Pool(RACERS, initializer=_share, initargs=(clock,)) as pool:
+        found = pool.starmap(_racer, [(number, settings) for number in range(RACERS)], chunksize=1)
+    return [grant for grants in found for grant in grants]
+
+
+def _share(clock: Any) -> None:
+    globals()["_clock"] = clock
+
+
+def _now(step_seconds: float) -> dt.datetime:
+    clock = globals()["_clock"]
+    with clock.get_lock():
+        clock.value += step_seconds
+        return dt.datetime.fromtimestamp(clock.value, dt.UTC)
+
+
+def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Reserve until no server has room, or the clock is at its end; settle some, give some back."""
+    from smtpservers import reserving
+    from smtpservers.models import SmtpServer
+
+    chance = random.Random(number)
+    servers = list(SmtpServer.objects.filter(pk__in=settings["servers"]))
+    end = dt.datetime.fromisoformat(settings["ends_at"]) if settings.get("ends_at") else None
+    step, returned, grants = settings.get("step_seconds", 0.0), settings.get("returned", 0), []
+    is_lowering = number == 0 and "lowered_to" in settings
+    while True:
+        chance.shuffle(servers)
+        is_full = True
+        for server in servers:
+            reserved_at = _now(step)
+            if end is not None and reserved_at >= end:
+                return grants
+            reservation = reserving.reserve(server, chance.randint(1, settings["wanted"]), reserved_at)
+            if reservation is None:
+                continue
+            is_full = False
+            # At least one of each grant is used: who took and returned the last one for ever would never be done.
+            back = chance.randint(0, reservation.units - 1) if returned else 0
+            returned -= bool(back)
+            used = reservation.units - back
+            grants.append({"server": server.pk, "units": used, "accepted_at": _now(step).timestamp()})
+            reserving.settle(reservation.period_id, used=used, released=back, now=_now(step))
+            reserving.write_ledger(server.pk, [reserved_at] * used)
+            if is_lowering and len(grants) >= settings["lowered_after"]:
+                is_lowering = False
+                _lower(server.pk, settings["lowered_to"], _now(step))
+        if is_full and end is None:
+            return grants
+
+
+def _lower(server_id: int, quota: int, now: dt.datetime) -> None:
+    """Edit the quota as the page does: the account first, then the server."""
+    from django.db import transaction
+
+    from smtpservers import reserving
+    from smtpservers.models import SmtpServer
+
+    with transaction.atomic():
+        server = SmtpServer.objects.get(pk=server_id)
+        reserving.hold(server)
+        server.max_per_month = quota
+        server.save()
+        reserving.refit_period(server, now)
+
+
+if __name__ == "__main__":
+    import django
+
+    django.setup()
+    print(json.dumps(_run(json.loads(sys.argv[1]))))
