@@ -235,9 +235,6 @@ def _figures(mailing_id: int) -> _Figures:
 
 
 def _stop(mailing_id: int, why: str) -> None:
-    stopped = Mailing.objects.filter(pk=mailing_id, state=Mailing.State.OPEN).update(
+    Mailing.objects.filter(pk=mailing_id, state=Mailing.State.OPEN).update(
         state=Mailing.State.PAUSED, waiting_reason=why[:500], waiting_until=None
     )
-    if stopped:
-        # Who resumes it has seen these figures: it is judged by what comes after.
-        StopTally.objects.filter(mailing=mailing_id).update(sent=0, hard_bounces=0, content_failures=0)

@@ -270,7 +270,7 @@ class ProviderHold(models.Model):
 
 
 class StopTally(models.Model):
-    """What a mailing's servers answered since it was last stopped; too bad a share of it stops the mailing.
+    """What a mailing's servers answered since it was last resumed; too bad a share of it stops the mailing.
 
     One row for each server, so that the workers of two servers do not wait for one another.
     """

@@ -14,7 +14,7 @@ from django.db.models import Case, Max, Min, Q, Value, When
 from django.db.models.functions import Concat, Left
 
 from contacts.models import Contact, ContactList
-from delivery.models import Chunk, Mailing, Message
+from delivery.models import Chunk, Mailing, Message, StopTally
 
 CHUNK_MESSAGES = 500
 SLICE_CONTACTS = 5_000  # So that nobody waits long for SQLite's one writer.
@@ -167,11 +167,14 @@ def pause(mailing_id: int) -> bool:
 
 def resume(mailing_id: int) -> bool:
     """Let a paused mailing go on. False if it was not paused."""
-    return bool(
-        Mailing.objects.filter(pk=mailing_id, state="paused").update(
+    with transaction.atomic():
+        resumed = Mailing.objects.filter(pk=mailing_id, state="paused").update(
             state="open", waiting_reason="", waiting_until=None
         )
-    )
+        if resumed:
+            # Who resumes it has seen the figures that stopped it: it is judged by what comes after.
+            StopTally.objects.filter(mailing=mailing_id).update(sent=0, hard_bounces=0, content_failures=0)
+    return bool(resumed)
 
 
 def cancel(mailing_id: int, now: dt.datetime) -> bool:
