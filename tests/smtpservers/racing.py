@@ -22,8 +22,8 @@ def race(**settings: Any) -> list[dict[str, Any]]:
     """Start the racers on the test's database and return their grants once they are done.
 
     :param settings: ``servers`` by id; ``starts_at`` and ``ends_at`` as text; ``step_seconds``; ``wanted``, the most
-        that is asked for at once; ``returned``, how many grants of each racer come back in part; ``lowered_to``, a
-        quota that one of them sets halfway.
+        that is asked for at once; ``returned``, how many grants of each racer come back in part; ``lowered_by_one``,
+        whether one of them lowers the quota to fifty above the use, after its first grant.
     """
     environment = {**os.environ, "DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "brilliance.settings"}
     command = [sys.executable, "-m", "tests.smtpservers.racing", json.dumps(settings)]
@@ -60,7 +60,7 @@ def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
     servers = list(SmtpServer.objects.filter(pk__in=settings["servers"]))
     end = dt.datetime.fromisoformat(settings["ends_at"]) if settings.get("ends_at") else None
     step, returned, grants = settings.get("step_seconds", 0.0), settings.get("returned", 0), []
-    is_lowering = number == 0 and "lowered_to" in settings
+    is_lowering = number == 0 and settings.get("lowered_by_one", False)
     while True:
         chance.shuffle(servers)
         is_full = True
@@ -79,14 +79,14 @@ def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
             grants.append({"server": server.pk, "units": used, "accepted_at": _now(step).timestamp()})
             reserving.settle(reservation.period_id, used=used, released=back, now=_now(step))
             reserving.write_ledger(server.pk, [reserved_at] * used)
-            if is_lowering and len(grants) >= settings["lowered_after"]:
+            if is_lowering:
                 is_lowering = False
-                _lower(server.pk, settings["lowered_to"], _now(step))
+                _lower(server.pk, _now(step))
         if is_full and end is None:
             return grants
 
 
-def _lower(server_id: int, quota: int, now: dt.datetime) -> None:
+def _lower(server_id: int, now: dt.datetime) -> None:
     """Edit the quota as the page does: the account first, then the server."""
     from django.db import transaction
 
@@ -96,7 +96,8 @@ def _lower(server_id: int, quota: int, now: dt.datetime) -> None:
     with transaction.atomic():
         server = SmtpServer.objects.get(pk=server_id)
         reserving.hold(server)
-        server.max_per_month = quota
+        period = reserving.current_period(server, now)
+        server.max_per_month = period.used + period.reserved + 50
         server.save()
         reserving.refit_period(server, now)
 
