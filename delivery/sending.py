@@ -130,6 +130,8 @@ class LaneWork:
                 await self._work()
             await self._flush()
             if not self._is_lost:
+                if self._holds:  # Those that were outlived end with the lane.
+                    await self._database(self._holds.load, self._around.clock())
                 await self._around.in_database(lanes.release, lease)
                 self._journal.discard()
         finally:
