@@ -36,6 +36,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "admin:smtpservers_smtpserver_changelist",
                 ("smtpservers.view_smtpserver", "smtpservers.view_fleet"),
             ),
+            Entry("Routing", "alt_route", "admin:smtpservers_route_changelist", ("smtpservers.view_route",)),
         ),
     ),
     (

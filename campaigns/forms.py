@@ -1,6 +1,5 @@
 """What a marketer types into a campaign, checked field by field; whether it may be sent is campaigns.checking's."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -20,6 +19,7 @@ from mail.addresses import AddressInvalid, check_address, parse_mailbox, parse_m
 from mail.merging import MergeError, parse
 from smtpservers.checking import FieldInvalid, check_utm
 from smtpservers.models import SmtpServer
+from smtpservers.selection import server_choices
 
 MOST_REPLY_TO = 10
 UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
@@ -45,13 +45,6 @@ class SuggestingInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]
             return field
         options = format_html_join("", '<option value="{}"></option>', ((text,) for text in self.suggestions))
         return format_html('{}<datalist id="{}-suggestions">{}</datalist>', field, name, options)
-
-
-def server_choices(named: Iterable[int]) -> list[tuple[int, str]]:
-    """Return the servers to tick, and those of ``named`` that were deleted: only a person takes one off."""
-    rows = SmtpServer.objects.order_by("display_order", "pk").values_list("pk", "name", "is_active")
-    known = {pk: name if is_active else f"{name} (switched off)" for pk, name, is_active in rows}
-    return [*known.items(), *((pk, "A server that has been deleted") for pk in named if pk not in known)]
 
 
 class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -33,6 +33,7 @@ from smtpservers.checking import hints
 from smtpservers.forms import OrderForm, ServerForm, secret_state, unreadable
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.reserving import hold, refit_period, reopen
+from smtpservers.route_admin import RouteAdmin as RouteAdmin  # Registers itself.
 from smtpservers.secrets import SecretUnreadable
 
 

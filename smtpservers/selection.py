@@ -8,7 +8,7 @@ the same part of their quota; a server without a quota has no such part and come
 import datetime as dt
 import functools
 import heapq
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
@@ -21,6 +21,7 @@ from smtpservers.routes import DEFAULT, Rule
 from smtpservers.senders import refused, sender_of
 
 Strategy = Route.Strategy
+EXAMPLE_MESSAGES = 1_000  # That a page shares out to show how it would be.
 SHOWN_OBSTACLES = 2  # In the reason of a choice; three where nothing can be sent.
 
 
@@ -279,6 +280,13 @@ def named_servers(server_ids: Collection[int]) -> str:
     known = dict(SmtpServer.objects.filter(pk__in=server_ids).order_by("display_order", "pk").values_list("pk", "name"))
     names = [*known.values(), *(["a server that has been deleted"] if set(server_ids) - set(known) else [])]
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
+
+
+def server_choices(named: Iterable[int]) -> list[tuple[int, str]]:
+    """Return the servers to tick, and those of ``named`` that were deleted: only a person takes one off."""
+    rows = SmtpServer.objects.order_by("display_order", "pk").values_list("pk", "name", "is_active")
+    known = {pk: name if is_active else f"{name} (switched off)" for pk, name, is_active in rows}
+    return [*known.items(), *((pk, "A server that has been deleted") for pk in named if pk not in known)]
 
 
 @functools.lru_cache(maxsize=4096)

@@ -19,7 +19,7 @@ from delivery import queueing, tokens
 from delivery.models import Message
 from feedback.models import Feedback
 from sandbox.models import SandboxMail
-from smtpservers.models import SmtpServer
+from smtpservers.models import Route, SmtpServer
 
 # Who may come in: a(dmin), m(arketer), o(ps), v(iewer), and - for somebody without a role who is signed in, and
 # ? for everybody. An address that is missing here fails the test.
@@ -44,6 +44,7 @@ EXPECTED = {
     "admin/contacts/contact/export/": PEOPLE,
     "admin/smtpservers/smtpserver/^([^/]+)/history/([^/]+)/$": NOBODY,
     "admin/smtpservers/smtpserver/<path:object_id>/send_test_page/": SERVERS,
+    "admin/smtpservers/route/try/": "amo",
     "admin/sandbox/sandboxmail/<int:mail_id>/html/": PEOPLE,
     "admin/sandbox/sandboxmail/<int:mail_id>/raw/": PEOPLE,
     "admin/sandbox/sandboxmail/<int:mail_id>/download/": PEOPLE,
@@ -77,6 +78,7 @@ ADMIN_PAGES = {
     "contacts/contactimport": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, NOBODY),
     "contacts/suppression": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
     "smtpservers/smtpserver": (FLEET, SERVERS, SERVERS, SERVERS, SERVERS),
+    "smtpservers/route": ("amo", "a", "amo", "amo", NOBODY),  # It is the default one.
     "campaigns/campaign": (FLEET, PEOPLE, PEOPLE, PEOPLE, NOBODY),  # It is being sent.
     "feedback/feedback": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
     "sandbox/sandboxmail": (PEOPLE, NOBODY, PEOPLE, PEOPLE, "a"),
@@ -118,6 +120,7 @@ def things(db: None) -> dict[str, Any]:
         "contacts/contactimport": ContactImport.objects.create(file_name="a.csv", stored_name="a"),
         "contacts/suppression": Suppression.objects.create(email="bob@example.com"),
         "smtpservers/smtpserver": server,
+        "smtpservers/route": Route.objects.get_or_create(is_default=True, defaults={"name": "Default"})[0],
         "campaigns/campaign": campaign,
         "feedback/feedback": Feedback.objects.create(
             kind="unsubscribe", channel="page", message=message, email="ann@example.com"

@@ -1,0 +1,147 @@
+"""The pages of the routing rules: the list, the form, and the answer to "which server would take this, and why?".
+
+Only admins change rules: one of them moves everybody's mail. Who may view them may try them too.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+from mail.addresses import domain_of
+from smtpservers import routes, selection
+from smtpservers.models import Route
+from smtpservers.route_forms import RouteForm, TryForm
+from smtpservers.routes import Rule
+
+SHOWN_DOMAINS = 3
+FITS_EVERYTHING = "Everything that no rule above decides on"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A rule on the way to the decision, and whether it decides."""
+
+    name: str
+    why: str
+    decides: bool
+
+
+@admin.register(Route)
+class RouteAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+    form = RouteForm
+    list_display = ("name", "state", "decides_on", "strategy_words", "servers", "display_order")
+    ordering = ("is_default", "display_order", "id")
+    sortable_by = ()  # In the order they are asked.
+    actions = None
+    list_before_template = "admin/smtpservers/route/introduction.html"
+    fieldsets = (
+        (None, {"fields": ("name", ("is_active", "display_order"))}),
+        ("Which mail", {"fields": (("from_domains", "recipient_domains"),)}),
+        ("Which server", {"fields": ("strategy", "servers")}),
+    )
+
+    class Media:
+        css = {"all": ("smtpservers/servers.css",)}
+
+    # --- the list
+
+    @display(description="State", label={"Active": "success"})  # type: ignore[untyped-decorator]
+    def state(self, route: Route) -> str:
+        return "Active" if route.is_active else "Inactive"
+
+    @admin.display(description="Decides on")
+    def decides_on(self, route: Route) -> SafeString:
+        if route.is_default:
+            return format_html("{}.", FITS_EVERYTHING)
+        parts = [
+            f"{word} {_some(domains)}"
+            for word, domains in (("From", route.from_domains.split()), ("to", route.recipient_domains.split()))
+            if domains
+        ]
+        return format_html("{}", ", ".join(parts) or "Everything; no rule below is asked.")
+
+    @admin.display(description="Strategy")
+    def strategy_words(self, route: Route) -> str:
+        return Route.Strategy(route.strategy).label
+
+    @admin.display(description="Servers")
+    def servers(self, route: Route) -> str:
+        return selection.named_servers(route.server_ids) or "All"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = {"title": "Routing rules", "try_form": TryForm(), **(extra_context or {})}
+        response: HttpResponse = super().changelist_view(request, context)
+        return response
+
+    # --- one rule
+
+    def get_fieldsets(self, request: HttpRequest, obj: Route | None = None) -> Any:
+        if obj is not None and obj.is_default:
+            return ((FITS_EVERYTHING, {"fields": ("strategy", "servers")}),)
+        return self.fieldsets
+
+    def has_delete_permission(self, request: HttpRequest, obj: Route | None = None) -> bool:
+        return (obj is None or not obj.is_default) and bool(super().has_delete_permission(request, obj))
+
+    # --- trying
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.try_view)
+        return [path("try/", view, name="smtpservers_route_try"), *super().get_urls()]
+
+    def try_view(self, request: HttpRequest) -> HttpResponse:
+        """Say which server would take a message now, and why. Nothing is sent or kept."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        form = TryForm(request.GET if request.GET else None)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Try the routing rules",
+            "try_form": form,
+            "media": self.media,
+            **(_decision(form.cleaned_data["sender"], form.cleaned_data["recipient"]) if form.is_valid() else {}),
+        }
+        return render(request, "admin/smtpservers/route/try.html", context)
+
+
+def _decision(sender: str, recipient: str) -> dict[str, Any]:
+    now = timezone.now()
+    every, domain = routes.rules(), domain_of(recipient)
+    rule = next(rule for rule in every if rule.fits_sender(sender) and rule.fits_recipient(domain))
+    able = selection.able(selection.fleet(now), now, rule=rule, mail_from=sender)
+    choice = able.choice()
+    return {
+        "asked": [
+            Asked(each.name, _why(each, sender, domain), decides=each is rule)
+            for each in every[: every.index(rule) + 1]
+        ],
+        "choice": choice,
+        "portions": able.portions(selection.EXAMPLE_MESSAGES, {}, {}) if able.is_shared else [],
+        "example_messages": selection.EXAMPLE_MESSAGES,
+        "next_up": [server.name for server in able.servers[1:4]] if not able.is_shared else [],
+        "until": choice.until,
+    }
+
+
+def _why(rule: Rule, sender: str, domain: str) -> str:
+    if not rule.fits_sender(sender):
+        own = f"is From {sender}" if sender else "takes each server’s own"
+        return f"does not fit: it is for mail From {_some(rule.from_domains)}, and this message {own}."
+    if not rule.fits_recipient(domain):
+        return f"does not fit: it is for recipients at {_some(rule.recipient_domains)}, not at {domain}."
+    return f"decides, by {Route.Strategy(rule.strategy).label.lower()}."
+
+
+def _some(domains: Any) -> str:
+    rest = len(domains) - SHOWN_DOMAINS
+    return ", ".join(domains[:SHOWN_DOMAINS]) + (f" and {rest} more" if rest > 0 else "")
