@@ -9,10 +9,11 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from contacts.models import Subscription, Suppression
-from delivery import lanes, planning, return_paths
+from delivery import lanes, planning
 from delivery.models import Attempt, Chunk, Mailing, Message
 from delivery.outgoing import Outgoing
 from delivery.planning import Share
+from delivery.return_paths import ReturnPath
 from mail.addresses import parse_mailbox
 from smtpservers import reserving
 from smtpservers.endpoint import domain_name_of
@@ -102,7 +103,7 @@ def _write_attempts(
         return []
     domain = domain_name_of(server)
     header_from = mailing.mail_from or server.mail_from
-    from_address = parse_mailbox(header_from).address
+    return_path = ReturnPath(server, parse_mailbox(header_from).address, mailing.stream)
     switches = {name: getattr(server, name) for name in SWITCHES}
     attempts = Attempt.objects.bulk_create(
         Attempt(
@@ -114,7 +115,7 @@ def _write_attempts(
             lane_token=token,
             choice=reason,
             started_at=now,
-            envelope_from=return_paths.envelope_sender(server, from_address, Outgoing.of(message), mailing.stream),
+            envelope_from=return_path.of(message.pk, is_redirected=bool(message.redirected_to)),
             header_from=header_from,
             settings_used=switches,
         )
@@ -148,7 +149,7 @@ def redirect(claim: Claim, server: SmtpServer, mailing: Mailing, to: str, reason
     message = claim.message
     message.redirected_to, message.reason = to, reason[:600]
     from_address = parse_mailbox(mailing.mail_from or server.mail_from).address
-    sender = return_paths.envelope_sender(server, from_address, message, mailing.stream)
+    sender = ReturnPath(server, from_address, mailing.stream).of(message.pk, is_redirected=bool(to))
     with transaction.atomic():
         Message.objects.filter(pk=message.pk).update(redirected_to=to, reason=message.reason)
         Attempt.objects.filter(pk=claim.attempt_id).update(envelope_from=sender)

@@ -15,10 +15,11 @@ from django.conf import settings
 from django.utils.text import slugify
 
 from contacts.models import Contact
-from delivery import return_paths, tokens
+from delivery import tokens
 from delivery.models import Mailing
 from delivery.outgoing import Outgoing, Person
-from mail.addresses import ascii_address, check_address, fold, needs_smtputf8, parse_mailbox, parse_mailboxes
+from delivery.return_paths import ReturnPath
+from mail.addresses import check_address, envelope_address, fold, parse_mailbox, parse_mailboxes
 from mail.composing import Compiled, Recipient, Rendered, Style, compile_content
 from mail.footers import known_language
 from mail.merging import name_values
@@ -35,7 +36,7 @@ Signer = Callable[[bytes], bytes]
 SignerFor = Callable[[Mailing, SmtpServer], Signer | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # Not frozen: that would take four times as long to make.
 class Composed:
     """A message ready to be handed over."""
 
@@ -63,8 +64,14 @@ class Composer:
         self._sign = sign
         self._list = (list_id, list_name)
         self._mail_from = parse_mailbox(mailing.mail_from or server.mail_from)
+        self._header_from = str(self._mail_from)
+        self._return_path = ReturnPath(server, self._mail_from.address, mailing.stream)
+        check_address(self._return_path.address)  # Again: a line break in it would begin a command.
         has_copies = mailing.sends_copies and mailing.stream in HAS_COPIES
-        self._copies = copy_addresses(server) if has_copies else []
+        copies = copy_addresses(server) if has_copies else []
+        self._cc = tuple(copy for kind, copy in copies if kind == "cc")
+        self._make_unsubscribe_url, self._make_feedback_id = tokens.unsubscribe_urls(), tokens.opaque_ids()
+        self._site_language = settings.LANGUAGE_CODE
         self._compiled: dict[tuple[str, tuple[str, ...], bool], Compiled] = {}
 
     def compose(self, message: Outgoing, date: dt.datetime) -> Composed:
@@ -73,51 +80,46 @@ class Composer:
         :raises ValueError: if the content cannot be made into a message for this recipient.
         """
         original = message.copy_of or message
-        recipient = self._recipient(original, message)
-        compiled = self._compile(self._language(original.contact), recipient.address, bool(message.redirected_to))
-        sender = return_paths.envelope_sender(self._server, self._mail_from.address, message, self._mailing.stream)
-        rcpt = ascii_address(message.redirected_to or message.email)
-        for address in (sender, rcpt):
-            check_address(address)  # Again: a line break in one would begin a command.
+        redirected_to = message.redirected_to
+        address = redirected_to or original.email
+        compiled = self._compile(original.contact, address, is_redirected=bool(redirected_to))
+        recipient = Recipient(
+            address=address,
+            message_id=message.message_id,
+            values=self._values(original.contact, original.merge, original.email),
+            unsubscribe_url=self._unsubscribe_url(message, original.email),
+            feedback_id=self._make_feedback_id(message.pk),
+            intended=(message.email or "(missing)") if redirected_to else "",
+        )
         content = compiled.build(recipient, date)
         if self._sign is not None:
             content = self._sign(content) + content
-        return Composed(
-            content=content,
-            envelope_from=sender,
-            rcpt_to=rcpt,
-            header_from=str(self._mail_from),
-            # Bodies are 7-bit, so 8 bits are an address in a header: From, Reply-To, To or Cc (RFC 6532).
-            is_smtputf8=needs_smtputf8(sender) or needs_smtputf8(rcpt) or not content.isascii(),
-        )
+        rcpt_to = envelope_address(redirected_to or message.email)
+        envelope_from = self._return_path.of(message.pk, is_redirected=bool(redirected_to))
+        # Bodies are 7-bit, so 8 bits are an address in a header: From, Reply-To, To or Cc (RFC 6532).
+        is_7bit = rcpt_to.isascii() and envelope_from.isascii() and content.isascii()
+        return Composed(content, envelope_from, rcpt_to, self._header_from, not is_7bit)
 
     def render(self, contact: Person | None, unsubscribe_url: str) -> Rendered:
         """Return what a recipient reads, for the preview."""
         email = contact.email if contact else "ann@example.com"
         values = self._values(contact, None, email)
         recipient = Recipient(email, "<preview@localhost>", values, unsubscribe_url)
-        return self._compile(self._language(contact), email).render(recipient)
-
-    def _recipient(self, original: Outgoing, message: Outgoing) -> Recipient:
-        return Recipient(
-            address=message.redirected_to or original.email,
-            message_id=message.message_id,
-            values=self._values(original.contact, original.merge, original.email),
-            unsubscribe_url=self._unsubscribe_url(message, original.email),
-            feedback_id=tokens.opaque_id(message.pk),
-            intended=(message.email or "(missing)") if message.redirected_to else "",
-        )
+        return self._compile(contact, email).render(recipient)
 
     def _values(self, contact: Person | None, merge: Mapping[str, Any] | None, email: str) -> dict[str, Any]:
-        given = dict(merge or {})
-        first = str(given.get("first_name") or (contact.first_name if contact else ""))
-        last = str(given.get("last_name") or (contact.last_name if contact else ""))
-        names = name_values(first, last, self._server.unknown_first_name, self._server.unknown_last_name)
-        attributes = {str(name): str(value) for name, value in (contact.attributes if contact else {}).items()}
-        return {**attributes, **given, "email": email, **names}
+        server, first, last, values = self._server, "", "", {}
+        if contact is not None:
+            first, last = contact.first_name, contact.last_name
+            values = {str(name): str(value) for name, value in contact.attributes.items()}
+        if merge:
+            values |= merge
+            first, last = str(merge.get("first_name") or first), str(merge.get("last_name") or last)
+        values["email"] = email
+        return values | name_values(first, last, server.unknown_first_name, server.unknown_last_name)
 
     def _unsubscribe_url(self, message: Outgoing, email: str) -> str:
-        built_in = tokens.unsubscribe_url(tokens.NOBODY if message.redirected_to else message.pk)
+        built_in = self._make_unsubscribe_url(tokens.NOBODY if message.redirected_to else message.pk)
         template = self._server.unsubscribe_url
         if not template or message.copy_of_id:  # Elsewhere nobody knows that a copy's link must do nothing.
             return built_in
@@ -130,20 +132,19 @@ class Composer:
             list_id=str(list_id or ""),
         )
 
-    def _language(self, contact: Person | None) -> str:
+    def _compile(self, contact: Person | None, address: str, *, is_redirected: bool = False) -> Compiled:
+        mailing = self._mailing
         own = contact.language if contact else ""
-        return known_language(self._mailing.language, own, self._server.language, settings.LANGUAGE_CODE)
-
-    def _compile(self, language: str, address: str, is_redirected: bool = False) -> Compiled:
-        copies = () if is_redirected else self._copies
-        cc = tuple(copy for kind, copy in copies if kind == "cc" and fold(copy) != fold(address))
+        language = known_language(mailing.language, own, self._server.language, self._site_language)
+        cc = () if is_redirected else self._cc
+        if cc:
+            cc = tuple(copy for copy in cc if fold(copy) != fold(address))
         key = (language, cc, is_redirected)
-        if key not in self._compiled:
-            mailing = self._mailing
-            self._compiled[key] = compile_content(
-                mailing.subject, mailing.html, mailing.text, self._style(language, cc, is_redirected)
-            )
-        return self._compiled[key]
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            style = self._style(language, cc, is_redirected)
+            compiled = self._compiled[key] = compile_content(mailing.subject, mailing.html, mailing.text, style)
+        return compiled
 
     def _style(self, language: str, cc: tuple[str, ...], is_redirected: bool) -> Style:
         """Return what the class of the mailing lets each field of the server do."""

@@ -3,27 +3,35 @@
 from django.conf import settings
 
 from delivery.models import Mailing
-from delivery.outgoing import Outgoing
 from delivery.tokens import NOBODY
 from mail import verp
 from mail.addresses import ascii_address
 from smtpservers.models import SmtpServer
 
 
-def envelope_sender(server: SmtpServer, mail_from: str, message: Outgoing, stream: str) -> str:
-    """Return the address that the message's bounces go to, in the form for the envelope.
+class ReturnPath:
+    """Where the bounces of one mailing's messages through one server go."""
 
-    What goes to our own operators has the tag of nobody: its bounce is noted, and starts no further mail.
+    def __init__(self, server: SmtpServer, mail_from: str, stream: str) -> None:
+        """Prepare what is the same for all.
 
-    :param mail_from: the address of From, which stands in where there is no return path.
-    """
-    if not (server.use_return_path and server.return_path):
-        return ascii_address(mail_from)
-    return_path = ascii_address(server.return_path)
-    if not server.use_verp:
-        return return_path
-    is_ours = stream == Mailing.Stream.NOTICE or message.redirected_to
-    return verp.tagged(return_path, NOBODY if is_ours else message.pk, settings.TOKEN_KEYS)
+        :param mail_from: the address of From, which stands in where there is no return path.
+        """
+        has_own = server.use_return_path and server.return_path
+        self.address = ascii_address(server.return_path if has_own else mail_from)
+        self._tagged = verp.tagger(self.address, settings.TOKEN_KEYS) if has_own and server.use_verp else None
+        self._is_ours = stream == Mailing.Stream.NOTICE
+
+    def of(self, message_id: int, *, is_redirected: bool = False) -> str:
+        """Return the envelope sender of a message.
+
+        What goes to our own operators has the tag of nobody: its bounce is noted, and starts no further mail.
+
+        :param is_redirected: whether it goes to Mail To Unknown instead of its recipient.
+        """
+        if self._tagged is None:
+            return self.address
+        return self._tagged(NOBODY if self._is_ours or is_redirected else message_id)
 
 
 def message_of(address: str) -> int | None:

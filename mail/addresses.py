@@ -35,6 +35,8 @@ _PLAIN = re.compile(
     rf"(?=.{{1,{LOCAL_OCTETS}}}@.{{1,{DOMAIN_OCTETS}}}\Z)(?!.*@(?:.*\.)?[Xx][Nn]--)"
     rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+(?:[A-Za-z0-9](?:[A-Za-z0-9-]{{0,61}}))?[A-Za-z]\Z"
 )
+# Those of them that look the same in an envelope: lower case after the @.
+_SETTLED = re.compile(r"[A-Za-z0-9_+=-]++(?:\.[A-Za-z0-9_+=-]++)*@(?:[a-z0-9]++(?:-[a-z0-9]++)*\.)+[a-z]++").fullmatch
 _ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[BbQq]\?[^?\s]*\?=")
 _NUMERIC_LABEL = re.compile(r"(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
 
@@ -243,6 +245,16 @@ def ascii_address(address: str) -> str:
     """Return the form for the envelope: the domain as A-label (RFC 6531 section 3.7.1), the local part as it is."""
     local, at, domain = normalise(address).rpartition("@")
     return local + at + ascii_domain(domain)
+
+
+def envelope_address(text: str) -> str:
+    """Return what :func:`ascii_address` makes of an address that :func:`check_address` lets pass.
+
+    :raises AddressInvalid: with a sentence for the person who typed it.
+    """
+    if len(text) <= LOCAL_OCTETS and _SETTLED(text):  # So short that no part can be too long.
+        return text
+    return ascii_address(check_address(text))
 
 
 def needs_smtputf8(address: str) -> bool:

@@ -42,11 +42,23 @@ class Compiled:
         self._style = style
         self._words = footers.words_for(style.language)
         self._headers = Headers(style, subject)
-        templates = [subject, *(part.template for part in (html, text) if part is not None)]
+        parts = [part for part in (html, text) if part is not None]
+        templates = [subject, *(part.template for part in parts)]
         self.names = frozenset().union(*(template.names for template in templates)) - {"unsubscribe_url"}
+        fields = [field for part in parts for field in part.template.fields or ()]
+        is_small = len(fields) * serialising.LONGEST_WORD <= merging.MOST_OUTPUT
+        self._field_names = tuple(dict.fromkeys(field.name for field in fields)) if is_small else ()
         # "=_" never occurs in quoted-printable, so no content can hold the boundary (RFC 2045 section 6.7).
         sources = "\0".join(template.source for template in templates)
-        self._boundary = f"=_{hashlib.sha256(sources.encode('utf-8', 'replace')).hexdigest()[:24]}"
+        boundary = f"=_{hashlib.sha256(sources.encode('utf-8', 'replace')).hexdigest()[:24]}".encode()
+        self._before_text = _MIME_VERSION + _TEXT_PART
+        if html is not None:
+            self._before_text = (
+                _MIME_VERSION + b'Content-Type: multipart/alternative;\r\n boundary="' + boundary + b'"\r\n\r\n'
+                b"--" + boundary + CRLF + _TEXT_PART
+            )
+        self._before_html = b"\r\n--" + boundary + CRLF + _HTML_PART
+        self._after_html = b"\r\n--" + boundary + b"--\r\n"
 
     def render(self, recipient: Recipient) -> Rendered:
         """Return the words of one recipient's message.
@@ -66,6 +78,8 @@ class Compiled:
     def build(self, recipient: Recipient, date: dt.datetime) -> bytes:
         """Return one recipient's message as it goes after DATA: CRLF only, and no line starts with a dot.
 
+        Only addresses may hold more than 7 bits.
+
         :param date: for the Date header; aware.
         :raises MergeError: if a merge tag cannot be filled with the recipient's values.
         :raises ValueError: if a value would break a header; the sentence names the header.
@@ -76,18 +90,12 @@ class Compiled:
             text = [serialising.quoted_printable(rendered.text)]
             html = [serialising.quoted_printable(rendered.html)]
         else:
-            text = self._text.encode(values)
-            html = self._html.encode(values) if self._html else []
-        pieces = self._headers.lines(recipient, values, date)
-        if self._html is None:
-            return b"".join([*pieces, _MIME_VERSION, _TEXT_PART, *text])
-        delimiter = f"--{self._boundary}".encode()
-        pieces += (
-            *(_MIME_VERSION, b'Content-Type: multipart/alternative;\r\n boundary="', delimiter[2:], b'"\r\n\r\n'),
-            *(delimiter, CRLF, _TEXT_PART, *text),
-            *(CRLF, delimiter, CRLF, _HTML_PART, *html),
-            *(CRLF, delimiter, b"--\r\n"),
-        )
+            words = serialising.quoted_printable_words(values, self._field_names)
+            text = self._text.encode(values, words)
+            html = self._html.encode(values, words) if self._html else []
+        pieces = [self._headers.encode(recipient, values, date), self._before_text, *text]
+        if self._html is not None:
+            pieces += (self._before_html, *html, self._after_html)
         return b"".join(pieces)
 
 
@@ -125,22 +133,43 @@ def compile_content(subject: str, html: str, text: str, style: Style) -> Compile
 class _Part:
     """One part of a message: its template, and its constant text already encoded."""
 
-    __slots__ = ("_constants", "_escape", "template")
+    __slots__ = ("_escape", "_names", "_pieces", "template")
 
     def __init__(self, template: Template, escape: merging.Escape) -> None:
         self.template = template
         self._escape = escape
-        self._constants = serialising.quoted_printable_constants(template.constants)
+        self._names = [field.name for field in template.fields or ()]
+        constants = serialising.quoted_printable_constants(template.constants)
+        self._pieces = [b""] * (2 * len(constants) - 1)
+        self._pieces[::2] = constants
 
     def render(self, values: Mapping[str, Any]) -> str:
         return self.template.render(values, self._escape)
 
-    def encode(self, values: Mapping[str, Any]) -> list[bytes]:
-        pieces = [self._constants[0]]
-        filled = self.template.fill(values, self._escape)
-        for value, constant in zip(filled, self._constants[1:], strict=True):
-            pieces += (serialising.quoted_printable_value(value), constant)
+    def encode(self, values: Mapping[str, Any], words: Mapping[str, bytes]) -> list[bytes]:
+        """Return the part in pieces.
+
+        :param words: values that look the same everywhere, encoded.
+        """
+        pieces = self._pieces.copy()
+        pieces[1::2] = self._fill(values, words)
         return pieces
+
+    def _fill(self, values: Mapping[str, Any], words: Mapping[str, bytes]) -> list[bytes]:
+        if (fields := self.template.fields) is None:
+            return [serialising.quoted_printable_value(value) for value in self.template.fill(values, self._escape)]
+        try:
+            return [words[name] for name in self._names]
+        except KeyError:
+            is_html = self._escape == "html"
+            once = {
+                field: words.get(field.name) or serialising.quoted_printable_value(field.fill(values, is_html))
+                for field in set(fields)
+            }
+            filled = [once[field] for field in fields]
+        if sum(map(len, filled)) > merging.MOST_OUTPUT:
+            raise MergeError(merging.TOO_LARGE)
+        return filled
 
 
 class _LateText:
@@ -155,7 +184,7 @@ class _LateText:
     def render(self, values: Mapping[str, Any]) -> str:
         return _derive(self.template.render(values, "html")) + self._footer.render(values, "text")
 
-    def encode(self, values: Mapping[str, Any]) -> list[bytes]:
+    def encode(self, values: Mapping[str, Any], words: Mapping[str, bytes]) -> list[bytes]:
         return [serialising.quoted_printable(self.render(values))]
 
 

@@ -3,6 +3,7 @@
 The words only, and where they belong; whether a message needs them is decided elsewhere.
 """
 
+import functools
 import html as html_entities
 import re
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ WORDS = {
 }
 
 
+@functools.lru_cache(maxsize=1024)
 def known_language(*wishes: str) -> str:
     """Return the first of ``wishes`` there are words for, by its main part ("de-AT" is "de"); else English."""
     mains = (re.split("[-_]", wish.lower())[0] for wish in wishes)

@@ -26,72 +26,76 @@ class Headers:
         """
         self._style = style
         self._subject = subject
-        self._from = serialising.mailboxes("From", [style.mail_from])
+        sender = serialising.mailboxes("From", [style.mail_from])
         if style.reply_to:
-            self._from += serialising.mailboxes("Reply-To", _boxes("Reply-To", style.reply_to))
+            sender += serialising.mailboxes("Reply-To", _boxes("Reply-To", style.reply_to))
+        self._from = sender.decode()
         self._copies = [_box("Cc", copy) for copy in style.cc]
         self._copy_keys = frozenset(fold(copy.address) for copy in self._copies)
-        self._cc = serialising.mailboxes("Cc", self._copies) if self._copies else b""
+        self._cc = serialising.mailboxes("Cc", self._copies).decode() if self._copies else ""
         self._constant_subject = self._encode_subject(subject.source) if len(subject.constants) == 1 else None
-        self._list_id = serialising.identified("List-Id", style.list_id) if style.list_id else b""
+        self._list_id = serialising.identified("List-Id", style.list_id).decode() if style.list_id else ""
         self._machine_address = _bare_address("CFBL-Address", style.complaints_to) if style.complaints_to else ""
-        self._before_feedback = self._constants_before_feedback()
-        self._after_feedback = self._constants_after_feedback()
+        self._before_feedback = self._constants_before_feedback().decode()
+        self._after_feedback = self._constants_after_feedback().decode()
+        self._date = (dt.datetime.max.replace(tzinfo=dt.UTC), "")  # The second asked for last, and its header.
         for name, _ in style.extra_headers:
             _check_name(name, [other for other, _ in style.extra_headers])
 
-    def lines(self, recipient: Recipient, values: Mapping[str, Any], date: dt.datetime) -> list[bytes]:
+    def encode(self, recipient: Recipient, values: Mapping[str, Any], date: dt.datetime) -> bytes:
         """Return the headers of one message, without those that describe its parts.
 
         :raises ValueError: if a value would break a header; the sentence names it.
         """
-        if date.tzinfo is None:
-            raise ValueError(f"Date: {date} has no time zone.")
         if not _MESSAGE_ID(recipient.message_id):
             raise ValueError(f"Message-ID: {recipient.message_id!r} needs the form “<unique@example.com>”.")
-        if self._constant_subject is not None:
-            subject = self._constant_subject
-        else:
-            subject = self._encode_subject(self._subject.render(values, "header"))
-        lines = [
-            f"Date: {format_datetime(date)}\r\n".encode(),
-            self._from,
-            serialising.address_line("To", recipient.address),
-            self._cc and self._cc_for(recipient),
-            subject,
-            verbatim("Message-ID", recipient.message_id),
-            self._list_id,
-        ]
-        if self._style.has_unsubscribe:
-            lines.append(self._unsubscribe(recipient.unsubscribe_url))
-        lines.append(self._before_feedback)
-        if self._machine_address and recipient.feedback_id:
-            if not _FEEDBACK_ID(recipient.feedback_id):
-                raise ValueError(f"CFBL-Feedback-ID: {recipient.feedback_id!r} may hold letters, digits and : only.")
-            lines.append(verbatim("CFBL-Feedback-ID", recipient.feedback_id))
-        lines.append(self._after_feedback)
+        subject = self._constant_subject or self._encode_subject(self._subject.render(values, "header"))
+        unsubscribe = self._unsubscribe(recipient.unsubscribe_url) if self._style.has_unsubscribe else ""
+        feedback = self._feedback(recipient.feedback_id) if self._machine_address and recipient.feedback_id else ""
+        lines = (
+            f"{self._date_line(date)}{self._from}To: {serialising.address('To', recipient.address)}\r\n"
+            f"{self._cc and self._cc_for(recipient)}{subject}Message-ID: {recipient.message_id}\r\n{self._list_id}"
+            f"{unsubscribe}{self._before_feedback}{feedback}{self._after_feedback}"
+        ).encode()
         if recipient.intended:
-            lines.append(serialising.unstructured("X-Original-To", merging.one_line(recipient.intended)))
+            lines += serialising.unstructured("X-Original-To", merging.one_line(recipient.intended))
         return lines
 
-    def _encode_subject(self, subject: str) -> bytes:
-        return serialising.unstructured("Subject", merging.one_line(self._style.subject_prefix + subject))
+    def _date_line(self, date: dt.datetime) -> str:
+        second, line = self._date
+        if date.tzinfo is not second.tzinfo or not _ZERO <= date - second < _SECOND:
+            if date.tzinfo is None:
+                raise ValueError(f"Date: {date} has no time zone.")
+            line = f"Date: {format_datetime(date)}\r\n"
+            self._date = (date.replace(microsecond=0), line)
+        return line
 
-    def _cc_for(self, recipient: Recipient) -> bytes:
+    def _encode_subject(self, subject: str) -> str:
+        subject = merging.one_line(self._style.subject_prefix + subject)
+        return serialising.unstructured("Subject", subject).decode("ascii")
+
+    def _cc_for(self, recipient: Recipient) -> str:
         """Return the Cc header without the recipient, who would stand there twice."""
         key = fold(recipient.address)
         if key not in self._copy_keys:
             return self._cc
         others = [copy for copy in self._copies if fold(copy.address) != key]
-        return serialising.mailboxes("Cc", others) if others else b""
+        return serialising.mailboxes("Cc", others).decode() if others else ""
 
-    def _unsubscribe(self, url: str) -> bytes:
+    def _unsubscribe(self, url: str) -> str:
         if not _URI(url):
             raise ValueError(f"List-Unsubscribe: {url!r} is no address that a mail program can use; it must be ASCII.")
-        header = verbatim("List-Unsubscribe", f"<{url}>")
+        if len(url) > _LONGEST_URI:
+            raise ValueError(f"List-Unsubscribe: {len(url)} characters do not fit in a line; shorten it.")
+        header = f"List-Unsubscribe: <{url}>\r\n"
         if self._style.is_one_click and url[:4].lower() == "http":
-            header += b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+            header += "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
         return header
+
+    def _feedback(self, feedback_id: str) -> str:
+        if not _FEEDBACK_ID(feedback_id):
+            raise ValueError(f"CFBL-Feedback-ID: {feedback_id!r} may hold letters, digits and : only.")
+        return f"CFBL-Feedback-ID: {feedback_id}\r\n"
 
     def _constants_before_feedback(self) -> bytes:
         style, headers = self._style, b""
@@ -148,7 +152,9 @@ def _bare_address(name: str, text: str) -> str:
 
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,180}@[!-;=?A-~]{1,180}>").fullmatch
 _FEEDBACK_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~:.-]{1,200}").fullmatch
-_URI = re.compile(r"(?:https?://|mailto:)[!-;=?-~]+", re.IGNORECASE).fullmatch
+_URI = re.compile(r"(?:[Hh][Tt][Tt][Pp][Ss]?://|[Mm][Aa][Ii][Ll][Tt][Oo]:)[!-;=?-~]+").fullmatch
+_LONGEST_URI = 976  # The name, the brackets and the line end take the rest of the 998 octets of a line.
+_ZERO, _SECOND = dt.timedelta(0), dt.timedelta(seconds=1)
 _OWN_HEADERS = frozenset(
     {
         *("date", "from", "sender", "reply-to", "to", "cc", "bcc", "subject", "message-id", "return-path", "received"),

@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from liquid import BoundTemplate, Environment, RenderContext, Undefined
 from liquid.ast import Node
@@ -101,10 +101,11 @@ class Template:
     constants once.
     """
 
-    __slots__ = ("_bound", "_nodes", "_plain", "constants", "names", "source")
+    __slots__ = ("_bound", "_nodes", "constants", "fields", "names", "source")
 
     source: str
     constants: tuple[str, ...]
+    fields: "tuple[Field, ...] | None"  # What belongs in the places, where each is a mere field and needs no Liquid.
     names: frozenset[str]  # Of the values it asks for; the first part only of ``order.total``.
 
     def __init__(self, source: str, filters: Filters) -> None:
@@ -115,8 +116,8 @@ class Template:
         self._bound = {True: BoundTemplate(as_html, parsed.nodes), False: parsed}
         constants, self._nodes = _split(parsed.nodes)
         self.constants = tuple(constants)
-        plain = [_as_plain(node) for node in self._nodes]
-        self._plain = cast(list[_Plain], plain) if all(plain) else None
+        fields = [_as_field(node) for node in self._nodes]
+        self.fields = cast(tuple[Field, ...], tuple(fields)) if all(fields) else None
 
     def render(self, values: Mapping[str, Any], escape: Escape = "text") -> str:
         """Return the content for one recipient.
@@ -125,17 +126,21 @@ class Template:
         :param escape: ``html`` escapes the values; ``text`` leaves them; ``header`` makes one line of everything.
         :raises MergeError: if a limit is passed or the values do not fit the tags.
         """
-        rendered = interleave(self.constants, self.fill(values, escape))
+        pieces = [""] * (2 * len(self.constants) - 1)
+        pieces[::2] = self.constants
+        pieces[1::2] = self.fill(values, escape)
+        rendered = "".join(pieces)
         return one_line(rendered) if escape == "header" else rendered
 
     def fill(self, values: Mapping[str, Any], escape: Escape = "text") -> list[str]:
         """Return what belongs between the constants, in order."""
         is_html = escape == "html"
-        if self._plain is None:
+        if self.fields is None:
             return self._render_nodes(values, is_html)
-        filled = [plain.fill(values, is_html) for plain in self._plain]
+        once = {field: field.fill(values, is_html) for field in set(self.fields)}
+        filled = [once[field] for field in self.fields]
         if sum(map(len, filled)) > MOST_OUTPUT:
-            raise MergeError(_TOO_LARGE)
+            raise MergeError(TOO_LARGE)
         return filled
 
     def _render_nodes(self, values: Mapping[str, Any], is_html: bool) -> list[str]:
@@ -169,15 +174,6 @@ def parse(source: str, filters: Filters = _NO_FILTERS) -> Template:
     return Template(source.replace("\r\n", "\n").replace("\r", "\n"), filters)
 
 
-def interleave(constants: Iterable[str], filled: Iterable[str]) -> str:
-    """Return one text of the constants and what belongs between them."""
-    constant = iter(constants)
-    pieces = [next(constant)]
-    for value, following in zip(filled, constant, strict=True):
-        pieces += (value, following)
-    return "".join(pieces)
-
-
 def one_line(text: str) -> str:
     """Return ``text`` with each run of line breaks and control characters as one space, none at the ends."""
     return _CONTROLS.sub(" ", text).strip()
@@ -196,26 +192,24 @@ def name_values(first: str, last: str, unknown_first: str = "", unknown_last: st
     The full name is made of real parts as soon as there is one: Lee alone is "Lee", not "Friend Lee".
     """
     first, last = first.strip(), last.strip()
+    if first and last:
+        return {"first_name": first, "last_name": last, "full_name": f"{first} {last}"}
     stand_in_first, stand_in_last = unknown_first.strip(), unknown_last.strip()
-    real = " ".join(filter(None, [first, last]))
     return {
         "first_name": first or Unknown(stand_in_first),
         "last_name": last or Unknown(stand_in_last),
-        "full_name": real or Unknown(" ".join(filter(None, [stand_in_first, stand_in_last]))),
+        "full_name": first or last or Unknown(" ".join(filter(None, [stand_in_first, stand_in_last]))),
     }
 
 
 # -- how a template is taken apart ------------------------------------------------------------------------------
 
 
-class _Plain:
+class Field(NamedTuple):
     """``{{ name }}`` or ``{{ name | default: "text" }}``, which needs no Liquid to be filled."""
 
-    __slots__ = ("default", "name")
-
-    def __init__(self, name: str, default: str | None) -> None:
-        self.name = name
-        self.default = default
+    name: str
+    default: str | None
 
     def fill(self, values: Mapping[str, Any], is_html: bool) -> str:
         value = _admit(values.get(self.name))
@@ -304,7 +298,7 @@ def _split(nodes: list[Node]) -> tuple[list[str], list[Node]]:
     return constants, differing
 
 
-def _as_plain(node: Node) -> _Plain | None:
+def _as_field(node: Node) -> Field | None:
     if not isinstance(node, OutputNode) or not isinstance(node.expression, FilteredExpression):
         return None
     path, filters = node.expression.left, node.expression.filters or []
@@ -312,12 +306,12 @@ def _as_plain(node: Node) -> _Plain | None:
         return None
     name = path.path[0]
     if not filters:
-        return _Plain(name, None)
+        return Field(name, None)
     if len(filters) == 1 and filters[0].name == "default" and len(filters[0].args) == 1:
         argument = filters[0].args[0]
         literal = argument.value
         if isinstance(literal, StringLiteral) and not getattr(argument, "name", None):
-            return _Plain(name, str(literal.value))
+            return Field(name, str(literal.value))
     return None
 
 
@@ -399,7 +393,7 @@ def _explain(error: LiquidError, source: str) -> MergeError:
     if isinstance(error, BlockNestingError | ContextDepthError):
         return MergeError(_TOO_DEEP)
     if isinstance(error, ResourceLimitError):
-        return MergeError(_TOO_LARGE)
+        return MergeError(TOO_LARGE)
     reason = str(error.message or type(error).__name__).rstrip(".")
     where = error.token.start_index if error.token is not None else -1
     if where < 0 and (opened := _never_ended(source)) is not None:
@@ -509,7 +503,7 @@ class _Environment(Environment):
         self.filters |= {"default": _default, "date": _date, **filters}
 
 
-_TOO_LARGE = "The content grows too large when its merge tags are filled; use fewer loops or shorter values."
+TOO_LARGE = "The content grows too large when its merge tags are filled; use fewer loops or shorter values."
 _TOO_DEEP = "The merge tags are nested too deeply; use fewer conditions and loops inside each other."
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII).fullmatch
 _NUMBERS = (IntegerLiteral, FloatLiteral)

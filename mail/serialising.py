@@ -7,12 +7,14 @@ is not known here.
 
 import binascii
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from mail.addresses import AddressInvalid, Mailbox, ascii_address, check_address, needs_smtputf8
+from mail.addresses import AddressInvalid, Mailbox, envelope_address
 
 CRLF = b"\r\n"
 SOFT_BREAK = b"=\r\n"  # Ends a line of quoted-printable without ending the line of text.
+LONGEST_WORD = 78  # Octets of an encoded word; see quoted_printable_words.
 _WIDTH = 78  # Characters of a header line (RFC 5322 section 2.1.1).
 _LONGEST = 998  # Octets of any line; more is an error.
 
@@ -22,6 +24,8 @@ def unstructured(name: str, value: str) -> bytes:
 
     :raises ValueError: if ``value`` holds a line break or another control character.
     """
+    if len(name) + 2 + len(value) <= _WIDTH and _PRINTABLE(value) and "=?" not in value:
+        return f"{name}: {value}\r\n".encode("ascii")
     _refuse_controls(name, value)
     value = value.strip(" ")
     tokens = re.findall(r" *[^ ]+", value)
@@ -52,17 +56,28 @@ def mailboxes(name: str, boxes: Sequence[Mailbox]) -> bytes:
     """
     tokens: list[str] = []
     for box in boxes:
-        address = _address(name, box.address)
+        spelled = address(name, box.address)
         words = phrase(name, box.name)
-        tokens += [*words, f" <{address}>" if words else f" {address}"]
+        tokens += [*words, f" <{spelled}>" if words else f" {spelled}"]
         tokens[-1] += ","
     tokens[-1] = tokens[-1].removesuffix(",")
     return _fold(name, tokens)
 
 
-def address_line(name: str, address: str) -> bytes:
-    """Return a header of one bare address, such as ``To``."""
-    return _line(name, address if _SIMPLE_ADDRESS(address) else _address(name, address))
+def address_line(name: str, bare: str) -> bytes:
+    """Return a header of one bare address."""
+    return _line(name, address(name, bare))
+
+
+def address(name: str, bare: str) -> str:
+    """Return an address as the header ``name`` holds it.
+
+    :raises ValueError: if it is none; the sentence names the header.
+    """
+    try:
+        return envelope_address(bare)
+    except AddressInvalid as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def identified(name: str, value: str) -> bytes:
@@ -131,6 +146,25 @@ def quoted_printable_value(text: str) -> bytes:
     return end_softly(quoted_printable(text))
 
 
+def quoted_printable_words(values: Mapping[str, object], names: Sequence[str]) -> dict[str, bytes]:
+    """Return, by name, what :func:`quoted_printable_value` makes of those values that are plain words.
+
+    Plain words look the same in HTML and in text, so that a value is encoded once for all its places.
+    """
+    found: list[Any] = [values.get(name) for name in names]
+    if set(map(type, found)) == {str}:  # Not of a kind of text with a meaning of its own.
+        joined = "\0".join(found) + "\0"
+        if _PLAIN_WORDS(joined) and "From " not in joined and " \0" not in joined:
+            encoded = joined.encode("ascii").replace(b"\0", SOFT_BREAK + b"\0").split(b"\0")[:-1]
+            if len(encoded) == len(names):  # Else a value holds the separator.
+                return dict(zip(names, encoded, strict=True))
+    return {
+        name: value.encode("ascii") + SOFT_BREAK
+        for name, value in zip(names, found, strict=True)
+        if type(value) is str and _PLAIN_WORD(value)
+    }
+
+
 def quoted_printable_constants(constants: Sequence[str]) -> tuple[bytes, ...]:
     """Return constants encoded so that values of any length fit between them."""
     encoded = [quoted_printable(constant) for constant in constants]
@@ -170,20 +204,6 @@ def _line(name: str, value: str) -> bytes:
     if len(line) > _LONGEST:
         raise ValueError(f"{name}: {len(value)} characters do not fit in a line; shorten it.")
     return line
-
-
-def _address(name: str, address: str) -> str:
-    """Return an address as headers hold it.
-
-    :raises ValueError: if it is none; the sentence names the header.
-    """
-    try:
-        spelled = ascii_address(check_address(address))
-    except AddressInvalid as error:
-        raise ValueError(f"{name}: {error}") from error
-    if not needs_smtputf8(spelled) and not spelled.isascii():
-        raise ValueError(f"{name}: {address!r} has a domain that cannot be written in ASCII.")
-    return spelled
 
 
 def _refuse_controls(name: str, value: str) -> None:
@@ -226,9 +246,11 @@ def _utf8(text: str) -> bytes:
 _Q_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/ ")
 _CONTROLS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]").search
 _PRINTABLE = re.compile(r"[!-~]+( [!-~]+)*").fullmatch
-_SIMPLE_ADDRESS = re.compile(r"[A-Za-z0-9_+=-]+(\.[A-Za-z0-9_+=-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*").fullmatch
+# What quoted-printable leaves as it is; words are without the quotes and the ampersand of HTML.
 _PLAIN_VALUE = re.compile(
-    r"(?!From )[A-Za-z0-9,;:/?&#_+()'\"!@%-][A-Za-z0-9 .,;:/?&#_+()'\"!@%-]{0,70}(?<! )"
+    r"(?!From )[A-Za-z0-9,;:/?&#_+()'\"!@%-][A-Za-z0-9 .,;:/?&#_+()'\"!@%-]{0,74}(?<! )"
 ).fullmatch
+_PLAIN_WORD = re.compile(r"(?!From )[A-Za-z0-9,;:/?#_+()!@%-][A-Za-z0-9 .,;:/?#_+()!@%-]{0,74}(?<! )").fullmatch
+_PLAIN_WORDS = re.compile(r"(?:[A-Za-z0-9,;:/?#_+()!@%-][A-Za-z0-9 .,;:/?#_+()!@%-]{0,74}+\0)+").fullmatch
 _UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _AWKWARD = re.compile(rb"^(?:\.|From )[^\n]*|^[^\n]{77,}", re.MULTILINE)

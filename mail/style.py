@@ -36,7 +36,7 @@ class Style:
     extra_headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # Not frozen: that would take four times as long to make.
 class Recipient:
     """What differs from message to message."""
 

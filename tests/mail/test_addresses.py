@@ -483,3 +483,26 @@ def test_public_suffixes_are_known():
     assert is_public_suffix("com")
     assert is_public_suffix("com.au")
     assert not is_public_suffix("example.com")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("ann@example.com", "Ann.Lee+tag@sub.example-shop.com", "ann@EXAMPLE.com", "o'neil@example.com"),
+        *("jörg@example.com", "ann@bücher.example", '"ann lee"@example.com', " ann@example.com "),
+        *("a" * 64 + "@example.com", "ann@xn--bcher-kva.example", "ann@" + "x" * 63 + ".example.com"),
+    ],
+)
+def test_an_address_for_the_envelope_is_checked_and_spelled_as_dns_has_it(address: str) -> None:
+    assert addresses.envelope_address(address) == addresses.ascii_address(addresses.check_address(address))
+
+
+@given(st.text('aZ0.-_+@\r\n <>"xné', max_size=70))
+def test_no_address_for_the_envelope_escapes_the_check(address: str) -> None:
+    try:
+        expected = addresses.ascii_address(addresses.check_address(address))
+    except AddressInvalid:
+        with pytest.raises(AddressInvalid):
+            addresses.envelope_address(address)
+    else:
+        assert addresses.envelope_address(address) == expected

@@ -1,5 +1,6 @@
 """Tokens: genuine ones are read, also after the keys were changed; nothing else is."""
 
+import hmac
 import random
 import string
 
@@ -79,3 +80,17 @@ def test_a_number_that_does_not_fit_is_the_callers_mistake(number):
 def test_nothing_is_signed_without_a_key_and_a_purpose(purpose, keys):
     with pytest.raises(ValueError, match="key"):
         tokens.make(purpose, 7, keys)
+
+
+words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@given(st.binary(max_size=100), words, words)
+def test_a_proof_is_the_hmac_of_the_standard_library(text, purpose, key):
+    derived = hmac.digest(key.encode(), f"brilliance token 1 {purpose}".encode(), "sha256")
+
+    assert tokens.prover(purpose, key)(text) == hmac.digest(derived, text, "sha256")
+
+
+def test_tokens_sent_by_earlier_versions_are_read():
+    assert tokens.make("unsubscribe", 4711, [NEW]) == "AAAAAAAAEmfRrXDpF3sj5bGomlqXai3D"

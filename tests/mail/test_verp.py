@@ -57,3 +57,7 @@ def test_an_unsubscribe_token_is_worthless_here() -> None:
 @pytest.mark.parametrize("address", [f"{'ö' * 24}@shop.example", f"{'x' * 48}@shop.example", f"b@{'x.' * 118}example"])
 def test_an_address_without_room_for_a_tag_stays_as_it_is(address: str) -> None:
     assert verp.tagged(address, 7, KEYS) == address
+
+
+def test_a_tag_sent_by_an_earlier_version_is_read() -> None:
+    assert verp.tagged("b@shop.example", 4711, KEYS) == "b+aaaaaeth5cnlkukk@shop.example"

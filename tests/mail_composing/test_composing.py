@@ -8,12 +8,12 @@ from email.message import EmailMessage
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mail.addresses import Mailbox
 from mail.composing import Compiled, Recipient, Style, compile_content
-from mail.merging import MergeError
+from mail.merging import MergeError, Unknown
 
 NOW = dt.datetime(2026, 11, 23, 9, 15, 2, tzinfo=dt.UTC)
 PLAIN = Style(mail_from=Mailbox("Example Shop", "news@example.com"))
@@ -229,6 +229,62 @@ def test_prepared_bytes_and_rendered_words_say_the_same(
     check_same(compiled, to)
 
 
+# Between plain words, which are encoded once for all their places, and what only looks like them.
+wordlike = (
+    st.text("Aaz09 .,:/?#_()!@%-", max_size=80)
+    | st.text("A9 .'\"&<>=~\0\t\r\nFromé\u2028", max_size=12)
+    | st.sampled_from(
+        ["Ann", "From ", "From A", ".", ".a", " a", "a ", "a" * 74, "a" * 75, "a" * 76, "a\0b", "a\0", ""]
+    )
+    | st.integers()
+    | st.sampled_from([None, True, Unknown("Friend"), Unknown("")])
+)
+FIELDS = "{{ a }}, {{ b }}{{ a }}\n{{ c | default: 'none & <b>' }} .{{ b | default: 'x' }} {{ unsubscribe_url }}\n"
+
+
+@given(st.dictionaries(st.sampled_from("abc"), wordlike))
+@example({"a": "a\0b", "b": "c"})
+@example({"a": "Ann", "b": "Lee", "c": Unknown("Friend")})
+def test_mere_fields_are_filled_as_liquid_fills_them(values: dict[str, Any]) -> None:
+    to = recipient(values=values)
+    by_liquid = "{% if true %}{% endif %}"
+    quick = compile_content("{{ a }} {{ c }}", f"<p>{FIELDS}</p>", FIELDS, FULL)
+    slow = compile_content(
+        f"{by_liquid}{{{{ a }}}} {{{{ c }}}}", f"<p>{FIELDS}{by_liquid}</p>", f"{by_liquid}{FIELDS}", FULL
+    )
+
+    wire = quick.build(to, NOW)
+
+    check_wire(wire)
+    found, expected = read(wire), read(slow.build(to, NOW))
+    assert found.items()[:-1] == expected.items()[:-1]  # The last names the boundary, made of the content.
+    for kind in ("plain", "html"):
+        assert part(found, kind) == part(expected, kind)
+
+
+def test_one_odd_value_does_not_change_what_the_others_become() -> None:
+    compiled = compile_content("Hi", "<p>{{ a }}|{{ b }}|{{ a }}</p>", "{{ a }}|{{ b }}|{{ a }}", PLAIN)
+
+    message = read(compiled.build(recipient(values={"a": "Ann", "b": "Müller & Söhne"}), NOW))
+
+    assert part(message, "plain") == "Ann|Müller & Söhne|Ann\n"
+    assert part(message, "html") == "<p>Ann|Müller &amp; Söhne|Ann</p>\n"
+
+
+def test_values_that_grow_a_message_without_end_are_refused() -> None:
+    compiled = compile_content("Hi", "", "{{ a }}" * 1_000, PLAIN)
+
+    with pytest.raises(MergeError, match="grows too large"):
+        compiled.build(recipient(values={"a": "ä" * 10_000}), NOW)
+
+
+def test_words_in_too_many_places_are_refused_too() -> None:
+    compiled = compile_content("Hi", "", "{{a}}" * 100_000, PLAIN)
+
+    with pytest.raises(MergeError, match="grows too large"):
+        compiled.build(recipient(values={"a": "a" * 70}), NOW)
+
+
 names = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cf", "Zl", "Zp", "Zs"]), max_size=60)
 
 
@@ -307,6 +363,29 @@ def test_a_recipient_that_would_break_a_header_is_refused_by_name(changes: dict[
 
     with pytest.raises(ValueError, match=f"^{header}: "):
         compiled.build(recipient(**changes), NOW)
+
+
+def test_the_date_is_that_of_each_message() -> None:
+    compiled = compile_content("Hi", "", "x", PLAIN)
+    berlin = dt.timezone(dt.timedelta(hours=1))
+    dates = [
+        (NOW, "Mon, 23 Nov 2026 09:15:02 +0000"),
+        (NOW.replace(microsecond=999_999), "Mon, 23 Nov 2026 09:15:02 +0000"),
+        (NOW.astimezone(berlin), "Mon, 23 Nov 2026 10:15:02 +0100"),
+        (NOW + dt.timedelta(seconds=1), "Mon, 23 Nov 2026 09:15:03 +0000"),
+        (NOW - dt.timedelta(microseconds=1), "Mon, 23 Nov 2026 09:15:01 +0000"),
+    ]
+
+    assert [read(compiled.build(recipient(), date))["Date"] for date, _ in dates] == [text for _, text in dates]
+
+
+def test_an_address_to_unsubscribe_fills_a_line_and_no_more() -> None:
+    compiled = compile_content("Hi", "", "x", FULL)
+    url = "https://mail.example.com/" + "x" * 951
+
+    check_wire(compiled.build(recipient(unsubscribe_url=url), NOW))
+    with pytest.raises(ValueError, match=r"^List-Unsubscribe: 977 characters do not fit in a line; shorten it\.$"):
+        compiled.build(recipient(unsubscribe_url=url + "x"), NOW)
 
 
 def test_a_date_without_zone_is_refused() -> None:

@@ -326,7 +326,7 @@ pieces = st.lists(
 )
 def test_plain_templates_render_as_liquid_does(source: str, values: dict[str, Any], is_html: bool) -> None:
     template = parse(source)
-    assert template._plain is not None
+    assert template.fields is not None
     liquid = Environment(autoescape=is_html)
     # Blank text counts as nothing here, and line ends are one kind: both on purpose.
     given = {

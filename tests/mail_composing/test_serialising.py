@@ -9,9 +9,11 @@ from email.utils import getaddresses
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from markupsafe import escape
 
 from mail import serialising
 from mail.addresses import Mailbox
+from mail.merging import Unknown
 
 readable = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=200)
 bodies = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\n .=\tF"), max_size=400)
@@ -188,6 +190,27 @@ def test_values_of_any_length_fit_between_constants(constants: list[str], data: 
     check_body(together)
     plain = constants[0] + "".join(value + constant for value, constant in zip(values, constants[1:], strict=True))
     assert decode(together) == readable_part(plain)
+
+
+@given(st.lists(st.text("Aa09 .,:/?#_()!@%-'\"&<=\0\nFromé", max_size=80) | st.text("az ", max_size=80), max_size=5))
+def test_plain_words_are_encoded_as_any_value_is_and_are_the_same_in_html(texts: list[str]) -> None:
+    values = {str(number): text for number, text in enumerate(texts)}
+
+    for name, encoded in serialising.quoted_printable_words(values, list(values)).items():
+        assert encoded == serialising.end_softly(serialising.quoted_printable(values[name]))
+        assert escape(values[name]) == values[name]
+        assert len(encoded) <= serialising.LONGEST_WORD
+
+
+def test_what_is_no_plain_word_is_left_out_and_the_others_are_not() -> None:
+    values = {"a": "Ann", "b": "Müller", "c": Unknown("Friend"), "d": 7, "e": "", "f": "a\0b", "g": "Lee"}
+
+    words = serialising.quoted_printable_words(values, [*values, "missing"])
+
+    assert words == {"a": b"Ann=\r\n", "g": b"Lee=\r\n"}
+    assert serialising.quoted_printable_words(values, ["a", "g"]) == words
+    assert serialising.quoted_printable_words(values, ["f"]) == {}
+    assert serialising.quoted_printable_words(values, []) == {}
 
 
 @pytest.mark.parametrize("length", range(60, 90))

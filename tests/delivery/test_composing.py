@@ -1,0 +1,105 @@
+"""From a mailing, a server and a recipient to a message: what the composer decides without a database."""
+
+import datetime as dt
+import email.policy
+from typing import Any
+
+import pytest
+
+from delivery import return_paths
+from delivery.composing import Composed, Composer
+from delivery.models import Mailing
+from delivery.outgoing import Outgoing, Person
+from mail.addresses import AddressInvalid
+from smtpservers.models import SmtpServer
+
+NOW = dt.datetime(2026, 11, 23, 9, 15, 2, tzinfo=dt.UTC)
+
+
+def compose(message: Outgoing | None = None, *, sign: Any = None, stream: str = "campaign", **fields: Any) -> Composed:
+    server = SmtpServer(pk=1, host="smtp.shop.example", mail_from="Shop <news@shop.example>", **fields)
+    mailing = Mailing(pk=7, stream=stream, subject="Sale", text="Hello {{ first_name }}, of {{ city }}.")
+    composer = Composer(mailing, server, list_id=3, list_name="News", sign=sign)
+    return composer.compose(message or outgoing(), NOW)
+
+
+def outgoing(**changes: Any) -> Outgoing:
+    person = Person("ann@customer.example", "Ann", attributes={"city": "Berlin"})
+    values: dict[str, Any] = {
+        "pk": 4711,
+        "mailing_id": 7,
+        "email": person.email,
+        "email_key": person.email,
+        "contact": person,
+        "message_id": "<7.4711@shop.example>",
+    }
+    return Outgoing(**values | changes)
+
+
+def test_a_signature_goes_in_front_of_the_very_bytes_it_was_made_for() -> None:
+    signed: list[bytes] = []
+
+    def sign(content: bytes) -> bytes:
+        signed.append(content)
+        return b"DKIM-Signature: v=1; b=x\r\n"
+
+    composed = compose(sign=sign)
+
+    assert composed.content == b"DKIM-Signature: v=1; b=x\r\n" + signed[0]
+    assert signed[0] == compose().content
+
+
+def test_values_come_from_the_person_and_those_of_the_message_win() -> None:
+    text = email.message_from_bytes(
+        compose(outgoing(merge={"city": "Paris", "first_name": "Anna"})).content, policy=email.policy.default
+    ).get_content()
+
+    assert text.startswith("Hello Anna, of Paris.")
+
+
+@pytest.mark.parametrize(
+    ("fields", "stream", "changes", "sender"),
+    [
+        ({"use_return_path": False}, "campaign", {}, "news@shop.example"),
+        ({"use_verp": False}, "campaign", {}, "bounces@shop.example"),
+        ({}, "campaign", {}, 4711),
+        ({}, "notice", {}, 0),
+        ({}, "single", {"redirected_to": "ops@shop.example"}, 0),
+    ],
+)
+def test_the_return_path_names_the_message_or_nobody(
+    fields: dict[str, Any], stream: str, changes: dict[str, Any], sender: str | int
+) -> None:
+    fields = {"return_path": "bounces@shop.example", "use_return_path": True, "use_verp": True} | fields
+
+    found = compose(outgoing(**changes), stream=stream, **fields).envelope_from
+
+    assert found == sender or return_paths.message_of(found) == sender
+
+
+@pytest.mark.parametrize("address", ["bounces@shop.example\r\nRCPT TO:<eve@evil.example>", "bounces"])
+def test_a_return_path_that_would_break_the_envelope_is_refused(address: str) -> None:
+    with pytest.raises(AddressInvalid):
+        compose(return_path=address, use_return_path=True, use_verp=True)
+
+
+@pytest.mark.parametrize(
+    ("address", "rcpt_to", "is_smtputf8"),
+    [
+        ("Ann@Customer.EXAMPLE", "Ann@customer.example", False),
+        ("ann@b\u00fccher.example", "ann@xn--bcher-kva.example", False),
+        ("j\u00f6rg@customer.example", "j\u00f6rg@customer.example", True),
+    ],
+)
+def test_an_address_is_spelled_as_the_envelope_wants_it(address: str, rcpt_to: str, is_smtputf8: bool) -> None:
+    composed = compose(outgoing(email=address))
+
+    assert (composed.rcpt_to, composed.is_smtputf8) == (rcpt_to, is_smtputf8)
+    assert f"\r\nTo: {rcpt_to}\r\n".encode() in composed.content
+
+
+def test_an_international_from_needs_smtputf8_too() -> None:
+    server = SmtpServer(pk=1, host="smtp.shop.example", mail_from="j\u00f6rg@shop.example")
+    mailing = Mailing(pk=7, stream="campaign", subject="Sale", text="Hello.", reply_to="help@shop.example")
+
+    assert Composer(mailing, server, list_id=None, list_name="").compose(outgoing(), NOW).is_smtputf8
