@@ -6,6 +6,7 @@ The plan is made anew every moment; for each server that has work and a free lan
 import asyncio
 import datetime as dt
 import logging
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 from django.db import Error as DatabaseProblem
 from django.db import connections
 
-from delivery import lanes, planning
+from delivery import lanes, planning, presence
 from delivery.composing import SignerFor
 from delivery.planning import Share
 from delivery.sending import LaneWork
@@ -79,6 +80,8 @@ class _Drain:
         self._should_stop = should_stop
         self._end = asyncio.get_running_loop().time() + seconds
         self._lanes: dict[int, tuple[LaneWork, asyncio.Task[int]]] = {}
+        self._workers = 1  # That send, this one included.
+        self._shown_at = -1e9
 
     @property
     def is_stopping(self) -> bool:
@@ -122,15 +125,32 @@ class _Drain:
         try:
             plan = await self.in_database(planning.plan, self.clock())
             busy = await self.in_database(lanes.busy_servers)
+            if began >= self._shown_at + presence.SHOW_EVERY.total_seconds():
+                self._shown_at = began
+                self._workers = await self.in_database(self._show_life)
         except DatabaseProblem as error:
             log.error("the database does not answer; sending stops: %s", error)
             self._shares, self._end = {}, 0.0
             return PLAN_SECONDS
         self._shares = {work.server_id: work.shares for work in plan}
+        self._share_lanes(busy)
+        return max(PLAN_SECONDS, PLAN_SHARE * (loop.time() - began))
+
+    def _show_life(self) -> int:
+        now = self.clock()
+        presence.show(presence.SENDS, now)
+        return presence.senders(now - presence.BELIEVED)
+
+    def _share_lanes(self, busy: set[int]) -> None:
+        """Work the lanes of this process's fair share of the servers, and leave the others to other workers."""
+        most = math.ceil(len(self._shares) / max(1, self._workers))
         for server_id in self._shares:
             if server_id in self._lanes:
                 self._lanes[server_id][0].planned()
-            elif server_id not in busy:
+            elif server_id not in busy and len(self._lanes) < most:
                 work = LaneWork(self, server_id)
                 self._lanes[server_id] = (work, asyncio.create_task(work.run()))
-        return max(PLAN_SECONDS, PLAN_SHARE * (loop.time() - began))
+        if self._workers > 1:
+            working = [work for server_id, (work, _) in self._lanes.items() if server_id in self._shares]
+            for work in working[most:]:
+                work.leave()

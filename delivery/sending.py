@@ -138,6 +138,10 @@ class LaneWork:
             self._journal.close()  # Where it still exists, the sweep reads it.
         return self._sent
 
+    def leave(self) -> None:
+        """Give the lane up after the messages that are under way: another worker is to have it."""
+        self._halt()
+
     def planned(self) -> None:
         """Learn that there is a new plan."""
         self._is_hungry.set()
@@ -261,11 +265,13 @@ class LaneWork:
         if mailing_id in self._mailings:
             return
         mailing = self._mailings[mailing_id] = Mailing.objects.get(pk=mailing_id)
+        self._journal.compiling(mailing_id)
         try:
             sign = self._around.signer_for(mailing, self._server) if self._around.signer_for else None
             self._composers[mailing_id] = composer_for(mailing, self._server, sign=sign)
         except ValueError as error:  # A content that cannot be used fails each message.
             self._unusable[mailing_id] = str(error)
+        self._journal.compiling(0)
 
     def _admit(self, claims: list[Claim], pile: deque[Claim]) -> None:
         """Put claims on their pile, those whose domain must be asked for once the answer is there."""
@@ -475,6 +481,7 @@ class LaneWork:
         message = claim.message
         why = self._unusable.get(message.mailing_id)
         if why is None:
+            self._journal.composing(claim.attempt_id)
             try:
                 composed = self._composers[message.mailing_id].compose(message, now)
             except Exception as error:  # Nothing was sent: a content that breaks composing ends its own message alone.
@@ -483,6 +490,8 @@ class LaneWork:
             else:
                 envelope = (composed.envelope_from, composed.rcpt_to, composed.content, composed.is_smtputf8)
                 return _Item(*envelope, claim, provider)
+            finally:
+                self._journal.composing(0)
         self._note(claim, recording.ended("failed", f"The message could not be composed: {why}"))
         return None
 

@@ -10,9 +10,8 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.utils import timezone
 
-from delivery import lanes, noticing, planning, queueing, recording, sweeping
+from delivery import noticing, planning, presence, queueing, recording, sweeping
 from delivery.draining import drain
-from delivery.models import WorkerSeen
 
 # Made before the pool forks, so that a drain in a child learns of the shutdown its parent was told of.
 _is_stopping = multiprocessing.Event()
@@ -28,13 +27,12 @@ def _stop_draining(**kwargs: Any) -> None:
 def dispatch() -> None:
     """Settle what dead workers left, close what is done, ring for what is due, and tell the operators."""
     now = timezone.now()
-    _show_life("errands", now)
+    presence.show(presence.ERRANDS, now)
     sweeping.sweep(now)
     queueing.expire(now)
     recording.finish_mailings(now)
     is_due = planning.is_anything_due(now)
-    is_silent = not WorkerSeen.objects.filter(name__startswith="deliver", seen_at__gt=now - SHOW_LIFE).exists()
-    if is_due or is_silent:
+    if is_due or not presence.senders(now - SHOW_LIFE):
         deliver.apply_async(expires=10)
     noticing.notice(now)
 
@@ -42,13 +40,8 @@ def dispatch() -> None:
 @shared_task
 def deliver() -> int:
     """Send what is due for a bounded time and return how many messages were accepted."""
-    _show_life("deliver", timezone.now())
+    presence.show(presence.SENDS, timezone.now())
     sent = asyncio.run(drain(settings.DRAIN_SECONDS, clock=timezone.now, should_stop=_is_stopping.is_set))
-    _show_life("deliver", timezone.now())
+    presence.show(presence.SENDS, timezone.now())
     recording.finish_mailings(timezone.now())
     return sent
-
-
-def _show_life(queue: str, now: dt.datetime) -> None:
-    WorkerSeen.objects.update_or_create(name=f"{queue} {lanes.holder_name()}", defaults={"seen_at": now})
-    WorkerSeen.objects.filter(seen_at__lt=now - dt.timedelta(days=1)).delete()
