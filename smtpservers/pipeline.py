@@ -136,7 +136,7 @@ class Pipeline(Generic[E]):
                 self._go_on()
         else:  # The empty message of a transaction without a recipient.
             self._refused()
-        if self._expected:
+        if self._expected and not self._wire.lines_left:
             self._await(self._endpoint.final_timeout if self._expected[0] == "DOT" else self._endpoint.timeout)
 
     def drained(self) -> None:

@@ -51,7 +51,7 @@ class Wire(asyncio.Protocol):
         self._code = 0  # Of the reply whose lines are being collected.
         self._lines: list[bytes] = []
         self._size = 0
-        self._left = 0  # Lines that have arrived and are not looked at yet.
+        self.lines_left = 0  # Lines that have arrived and are not looked at yet.
         self._replies: deque[tuple[int, list[bytes]]] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._writable = asyncio.Event()
@@ -72,11 +72,11 @@ class Wire(asyncio.Protocol):
             lines[0] = bytes(self._buffer) + lines[0]
             self._buffer.clear()
         self._buffer += lines.pop()
-        self._left = len(lines)
+        self.lines_left = len(lines)
         for line in lines:
             if self.lost:
                 return
-            self._left -= 1
+            self.lines_left -= 1
             self._line_received(line.removesuffix(b"\r"))
         if len(self._buffer) > REPLY_BYTES:
             self._fail("the server sent an endless line")
@@ -109,7 +109,8 @@ class Wire(asyncio.Protocol):
         words = "\n".join([part.decode("utf-8", "replace") for part in lines])
         reply = Reply.parse(f"{code} {words}")
         # A challenge (334) is computed with, and shown to nobody.
-        return reply if code == 334 else replace(reply, text=self.mask(reply.text))
+        text = reply.text if code == 334 else self.mask(reply.text)
+        return reply if text == reply.text else replace(reply, text=text)
 
     def eof_received(self) -> bool:
         self._fail("the server closed the connection")
@@ -146,7 +147,7 @@ class Wire(asyncio.Protocol):
     @property
     def has_unread(self) -> bool:
         """Whether something arrived that nobody asked for."""
-        return bool(self._replies or self._left or self._buffer or self._lines)
+        return bool(self._replies or self.lines_left or self._buffer or self._lines)
 
     def write(self, data: bytes) -> None:
         """Hand ``data`` to the socket.
