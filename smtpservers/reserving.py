@@ -219,7 +219,10 @@ def _standing(buckets: Mapping[str, int], window: Window, cap: int | None, reser
 
 
 def write_ledger(server_id: int, instants: Iterable[dt.datetime]) -> None:
-    """Add one unit to the ledger for each instant, which is when the unit was reserved."""
+    """Add one unit to the ledger for each instant, which is when the unit was reserved.
+
+    In one transaction with :func:`settle`: a change of the period recounts the use from here.
+    """
     quarters: dict[dt.datetime, int] = {}
     for instant in instants:
         quarter = instant.replace(minute=instant.minute - instant.minute % 15, second=0, microsecond=0)

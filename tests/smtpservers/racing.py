@@ -53,6 +53,8 @@ def _now(step_seconds: float) -> dt.datetime:
 
 def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
     """Reserve until no server has room, or the clock is at its end; settle some, give some back."""
+    from django.db import transaction
+
     from smtpservers import reserving
     from smtpservers.models import SmtpServer
 
@@ -77,8 +79,9 @@ def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
             returned -= bool(back)
             used = reservation.units - back
             grants.append({"server": server.pk, "units": used, "accepted_at": _now(step).timestamp()})
-            reserving.settle(reservation.period_id, used=used, released=back, now=_now(step))
-            reserving.write_ledger(server.pk, [reserved_at] * used)
+            with transaction.atomic():  # As recording does: a recount between the two would miss the units.
+                reserving.settle(reservation.period_id, used=used, released=back, now=_now(step))
+                reserving.write_ledger(server.pk, [reserved_at] * used)
             if is_lowering:
                 is_lowering = False
                 _lower(server.pk, _now(step))
