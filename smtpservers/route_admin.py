@@ -39,7 +39,7 @@ class Asked:
 @admin.register(Route)
 class RouteAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
     form = RouteForm
-    list_display = ("name", "state", "decides_on", "strategy_words", "servers", "display_order")
+    list_display = ("name", "state", "decides_on", "strategy_words", "servers", "place")
     ordering = ("is_default", "display_order", "id")
     sortable_by = ()  # In the order they are asked.
     actions = None
@@ -65,10 +65,10 @@ class RouteAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
             return format_html("{}.", FITS_EVERYTHING)
         parts = [
             f"{word} {_some(domains)}"
-            for word, domains in (("From", route.from_domains.split()), ("to", route.recipient_domains.split()))
+            for word, domains in (("From", route.from_domains.split()), ("To", route.recipient_domains.split()))
             if domains
         ]
-        return format_html("{}", ", ".join(parts) or "Everything; no rule below is asked.")
+        return format_html("{}", "; ".join(parts) or "Everything; no rule below is asked.")
 
     @admin.display(description="Strategy")
     def strategy_words(self, route: Route) -> str:
@@ -77,6 +77,10 @@ class RouteAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
     @admin.display(description="Servers")
     def servers(self, route: Route) -> str:
         return selection.named_servers(route.server_ids) or "All"
+
+    @admin.display(description="Display order")
+    def place(self, route: Route) -> str:
+        return "Last" if route.is_default else str(route.display_order)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         context = {"title": "Routing rules", "try_form": TryForm(), **(extra_context or {})}

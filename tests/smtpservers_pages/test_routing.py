@@ -52,7 +52,7 @@ def test_an_admin_adds_a_rule_and_it_is_stored_as_dns_knows_it(admin: Client, be
     route = Route.objects.get(name="Gmail")
     assert (route.recipient_domains, route.server_ids) == ("gmail.com\ngooglemail.com", [beta.pk])
     page = text_of(admin.get(LIST))
-    assert "to gmail.com, googlemail.com" in page
+    assert "To gmail.com, googlemail.com" in page
     assert page.index(">Gmail<") < page.index("Everything that no rule above decides on.")
 
 
