@@ -1,11 +1,14 @@
 """What a worker must not forget when it is killed: which dots it wrote, and what was answered.
 
 One append-only file for each lane token, in a folder that outlives the worker. A line is handed to the kernel
-before the dot it speaks of; that survives SIGKILL without fsync. The sweep of the same machine reads it.
+before the dot it speaks of; that survives SIGKILL without fsync. The sweep of the same machine reads it. Beside it
+a page of memory on disk says what is being composed: who kills its worker each time is found out by that.
 """
 
 import json
+import mmap
 import os
+import struct
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +29,17 @@ class Entry:
     lost: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AtHand:
+    """What a worker was making when it ended; 0: nothing."""
+
+    attempt_id: int = 0  # Whose message was being composed.
+    mailing_id: int = 0  # Whose content was being compiled.
+
+
+_AT_HAND = struct.Struct("<qq")
+
+
 class Journal:
     """The journal of one lane token, open for appending."""
 
@@ -34,6 +48,11 @@ class Journal:
         self.path = folder / f"{token}.jsonl"
         # Unbuffered: a line that is written is with the kernel.
         self._file = self.path.open("ab", buffering=0)
+        self._at_hand_path = self.path.with_suffix(".now")
+        self._at_hand_path.write_bytes(bytes(_AT_HAND.size))
+        with self._at_hand_path.open("r+b") as file:
+            # Shared with the file: what is written into it is with the kernel, without a call.
+            self._at_hand = mmap.mmap(file.fileno(), _AT_HAND.size)
         self._size = 0
         self._open: dict[int, bytes] = {}  # The last line about each attempt that is not recorded yet.
 
@@ -51,6 +70,14 @@ class Journal:
         if reply is not None:
             line["reply"] = [reply.code, reply.enhanced, reply.text[:1000]]
         self._write(attempt_id, json.dumps(line).encode() + b"\n")
+
+    def composing(self, attempt_id: int) -> None:
+        """Note whose message is composed now; 0: it is done."""
+        struct.pack_into("<q", self._at_hand, 0, attempt_id)
+
+    def compiling(self, mailing_id: int) -> None:
+        """Note whose content is compiled now; 0: it is done."""
+        struct.pack_into("<q", self._at_hand, 8, mailing_id)
 
     def recorded(self, attempt_ids: Iterable[int]) -> None:
         """Forget attempts whose results are in the database."""
@@ -77,11 +104,22 @@ class Journal:
     def close(self) -> None:
         """Close the file and leave it in place."""
         self._file.close()
+        self._at_hand.close()
 
     def discard(self) -> None:
         """Close and remove it: everything it knows is recorded."""
-        self._file.close()
+        self.close()
         self.path.unlink(missing_ok=True)
+        self._at_hand_path.unlink(missing_ok=True)
+
+
+def at_hand(folder: Path, token: uuid.UUID) -> AtHand:
+    """Return what the holder of ``token`` was making when it ended."""
+    try:
+        content = (folder / f"{token}.now").read_bytes()
+    except FileNotFoundError:
+        return AtHand()
+    return AtHand(*_AT_HAND.unpack(content)) if len(content) == _AT_HAND.size else AtHand()
 
 
 def read(folder: Path, token: uuid.UUID) -> dict[int, Entry] | None:
@@ -118,3 +156,4 @@ def remove(folder: Path, token: uuid.UUID) -> None:
     """Remove a journal whose attempts are all settled."""
     (folder / f"{token}.jsonl").unlink(missing_ok=True)
     (folder / f"{token}.new").unlink(missing_ok=True)
+    (folder / f"{token}.now").unlink(missing_ok=True)

@@ -2,13 +2,14 @@
 
 import datetime as dt
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
 
 from delivery import journal, lanes, recording
-from delivery.judging import judge
+from delivery.judging import Judgement, judge
 from delivery.models import Attempt, Lane, Mailing
 from delivery.outgoing import Outgoing
 from delivery.recording import Result
@@ -18,6 +19,9 @@ from smtpservers.transport import Answer
 # How long the journal of another machine is waited for.
 JOURNAL_ELSEWHERE = dt.timedelta(minutes=10)
 SWEEP_ATTEMPTS = 500
+# A message that was being composed when its worker was ended, so many times, is what ends them; so is a content.
+POISON_KILLS = 3
+_COMPOSING, _COMPILING = "ended-composing", "ended-compiling"  # Rules of attempts.
 
 
 def journal_folder() -> Path:
@@ -43,6 +47,7 @@ def _settle_token(token: uuid.UUID, now: dt.datetime) -> int:
     if 0 <= now.timestamp() - journal.last_written(journal_folder(), token) < settings.LEASE_SECONDS:
         return 0
     known = journal.read(journal_folder(), token)
+    at_hand = journal.at_hand(journal_folder(), token)
     settled = 0
     while True:
         with transaction.atomic():
@@ -54,7 +59,8 @@ def _settle_token(token: uuid.UUID, now: dt.datetime) -> int:
             if known is None:
                 attempts = attempts.filter(started_at__lt=now - JOURNAL_ELSEWHERE)
             batch = list(attempts[:SWEEP_ATTEMPTS])
-            recording.settle([_result(attempt, known, now) for attempt in batch], now)
+            recording.settle([_result(attempt, known, at_hand, now) for attempt in batch], now)
+            _stop_poison(at_hand.mailing_id)
         settled += len(batch)
         if len(batch) < SWEEP_ATTEMPTS:
             break
@@ -63,7 +69,9 @@ def _settle_token(token: uuid.UUID, now: dt.datetime) -> int:
     return settled
 
 
-def _result(attempt: Attempt, known: dict[int, journal.Entry] | None, now: dt.datetime) -> Result:
+def _result(
+    attempt: Attempt, known: dict[int, journal.Entry] | None, at_hand: journal.AtHand, now: dt.datetime
+) -> Result:
     message = attempt.message
     stream = message.mailing.stream
     answer: Answer | None = None
@@ -76,7 +84,7 @@ def _result(attempt: Attempt, known: dict[int, journal.Entry] | None, now: dt.da
     if answer is None and stream == Mailing.Stream.TEST:
         judgement = recording.ended("failed", "The test was interrupted before the message was sent.")
     elif answer is None:
-        judgement = recording.given_back("The worker was ended before this message was sent.")
+        judgement = _unsent(attempt, at_hand)
     else:
         earlier = message.attempts.filter(outcome="unconfirmed").exists()
         judgement = judge(
@@ -94,3 +102,28 @@ def _result(attempt: Attempt, known: dict[int, journal.Entry] | None, now: dt.da
         stage=answer.stage.value if answer else "",
         reply=answer.reply if answer else None,
     )
+
+
+def _unsent(attempt: Attempt, at_hand: journal.AtHand) -> Judgement:
+    """Return the judgement of a message whose worker was ended before it was sent, and perhaps by it."""
+    given_back = recording.given_back("The worker was ended before this message was sent.")
+    if attempt.message.mailing_id == at_hand.mailing_id:
+        return replace(given_back, rule=_COMPILING)
+    if attempt.pk != at_hand.attempt_id:
+        return given_back
+    if attempt.message.attempts.filter(rule=_COMPOSING).count() + 1 < POISON_KILLS:
+        return replace(given_back, rule=_COMPOSING)
+    why = f"Poison: the worker was ended each of the {POISON_KILLS} times it composed this message."
+    return replace(recording.ended("failed", why), rule=_COMPOSING)
+
+
+def _stop_poison(mailing_id: int) -> None:
+    """Pause a mailing whose content ended its worker too often; 0: none was being compiled."""
+    if not mailing_id:
+        return
+    ended = Attempt.objects.filter(message__mailing=mailing_id, rule=_COMPILING)
+    if ended.values("lane_token").distinct().count() >= POISON_KILLS:
+        why = f"Poison: the worker was ended each of the {POISON_KILLS} times it compiled this content. Change it."
+        Mailing.objects.filter(pk=mailing_id, state=Mailing.State.OPEN).update(
+            state=Mailing.State.PAUSED, waiting_reason=why, waiting_until=None
+        )
