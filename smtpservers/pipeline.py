@@ -19,6 +19,8 @@ from smtpservers.wire import Wire, WireLost
 ONE_WRITE_BYTES = 64 * 1024
 _DRAIN_SECONDS = 0.005
 _DOT = b".\r\n"
+_ENVELOPE = (Stage.MAIL, Stage.RCPT, Stage.DATA)
+_RESET, _EMPTY = "RSET", "empty message"  # What else may be answered.
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class Pipeline(Generic[E]):
         self._takes_utf8 = "SMTPUTF8" in extensions
         self._is_stepwise = "PIPELINING" not in extensions or endpoint.pipelining is Pipelining.STEPS
         self._looks_ahead = not self._is_stepwise and endpoint.pipelining is Pipelining.LOOK_AHEAD
-        self._expected: deque[str] = deque()  # What the next replies answer.
+        self._expected: deque[Stage | str] = deque()  # What the next replies answer.
         self._steps: deque[bytes] = deque()  # Without pipelining: the lines that wait for the reply before them.
         self._current: E | None = None
         self._ahead: E | None = None  # Its envelope is sent behind the body of the current one.
@@ -123,13 +125,13 @@ class Pipeline(Generic[E]):
             self._wire.fail("the server answered what nobody asked")
             return
         step = self._expected.popleft()
-        if step == "MAIL" or step == "RCPT":
-            self._envelope_answered(Stage(step), code, lines)
-        elif step == "DATA":
+        if step is Stage.MAIL or step is Stage.RCPT:
+            self._envelope_answered(step, code, lines)
+        elif step is Stage.DATA:
             self._data_answered(code, lines)
-        elif step == "DOT":
+        elif step is Stage.DOT:
             self._dot_answered(code, lines)
-        elif step == "RSET":
+        elif step == _RESET:
             if code != 250:
                 self._wire.fail("the server refused RSET")
             elif not self._expected:
@@ -137,7 +139,7 @@ class Pipeline(Generic[E]):
         else:  # The empty message of a transaction without a recipient.
             self._refused()
         if self._expected and not self._wire.lines_left:
-            self._await(self._endpoint.final_timeout if self._expected[0] == "DOT" else self._endpoint.timeout)
+            self._await(self._endpoint.final_timeout if self._expected[0] is Stage.DOT else self._endpoint.timeout)
 
     def drained(self) -> None:
         if not self._is_dot_kept or self._current is None:
@@ -196,13 +198,13 @@ class Pipeline(Generic[E]):
         self._since = time.perf_counter()
         if self._is_stepwise:
             self._steps = deque(lines.splitlines(keepends=True))
-            self._expected.append("MAIL")
+            self._expected.append(Stage.MAIL)
             lines = self._steps.popleft()
         else:
-            self._expected += ("MAIL", "RCPT", "DATA")
+            self._expected += _ENVELOPE
         if self._needs_reset:
             self._needs_reset = False
-            self._expected.appendleft("RSET")
+            self._expected.appendleft(_RESET)
             lines = b"RSET\r\n" + lines
         self._await(self._endpoint.timeout)
         self._wire_write(lines)
@@ -219,7 +221,7 @@ class Pipeline(Generic[E]):
             if self._refusal is not None:
                 self._refused()
             else:
-                self._expected.append("RCPT" if stage is Stage.MAIL else "DATA")
+                self._expected.append(Stage.RCPT if stage is Stage.MAIL else Stage.DATA)
                 self._wire_write(self._steps.popleft())
 
     def _data_answered(self, code: int, lines: list[bytes]) -> None:
@@ -243,7 +245,7 @@ class Pipeline(Generic[E]):
                 self._write_body()
         elif is_ok:
             # The server wants a body though nobody is to get it (RFC 2920 section 3.1).
-            self._expected.append("empty")
+            self._expected.append(_EMPTY)
             self._wire_write(_DOT)
         else:
             self._refused()
@@ -257,7 +259,7 @@ class Pipeline(Generic[E]):
         self._go_on()
         if self._needs_reset and self.is_idle:
             self._needs_reset = False
-            self._expected.append("RSET")
+            self._expected.append(_RESET)
             self._await(self._endpoint.timeout)
             self._wire_write(b"RSET\r\n")
 
@@ -339,9 +341,9 @@ class Pipeline(Generic[E]):
     def _dot_written(self, rest: bytes) -> None:
         """The dot is with the kernel, ``rest`` is what follows it and is not yet."""
         self._is_dot_written = True
-        self._expected.append("DOT")
+        self._expected.append(Stage.DOT)
         if self._ahead is not None:
-            self._expected += ("MAIL", "RCPT", "DATA")
+            self._expected += _ENVELOPE
         self._await(self._endpoint.final_timeout)
         if rest:
             self._wire_write(rest)
@@ -374,8 +376,8 @@ class Pipeline(Generic[E]):
             self.source.answered(envelope, Answer(Stage.DOT, None, is_dot_written=True, lost=why))
             return
         stage = Stage.DATA
-        if self._expected and self._expected[0] in ("RSET", "MAIL", "RCPT"):
-            stage = Stage.RCPT if self._expected[0] == "RCPT" else Stage.MAIL
+        if self._expected and self._expected[0] in (_RESET, Stage.MAIL, Stage.RCPT):
+            stage = Stage.RCPT if self._expected[0] is Stage.RCPT else Stage.MAIL
         if self._refusal is not None:  # What arrived before the line was lost still counts.
             self._current = envelope
             self._settle_refusal()

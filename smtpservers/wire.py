@@ -5,7 +5,6 @@ It knows how far a command came and nothing about servers, messages or what an a
 
 import asyncio
 import os
-import re
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from mail.replies import Reply
 
 REPLY_BYTES = 64 * 1024  # A reply longer than this is an attack or a fault.
 REPLY_LINES = 256
-_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?\Z", re.DOTALL)
+_CODES = {b"%d" % code: code for code in range(200, 600)}  # RFC 5321 section 4.2.
 
 
 class WireLost(Exception):
@@ -82,15 +81,14 @@ class Wire(asyncio.Protocol):
             self._fail("the server sent an endless line")
 
     def _line_received(self, line: bytes) -> None:
-        match = _LINE.match(line)
-        if match is None:
+        code, mark = _CODES.get(line[:3]), line[3:4]
+        if code is None or mark not in (b" ", b"-", b""):
             words = self.mask(line.decode("utf-8", "replace"))  # Whole: a secret that is cut would not be known.
             return self._fail(f"the server sent something that is no SMTP reply: {words[:80]!r}")
-        code, mark, text = int(match[1]), match[2], match[3] or b""
         if self._lines and code != self._code:
             return self._fail("the server changed its code within one reply")
         self._code = code
-        self._lines.append(text)
+        self._lines.append(line[4:])
         self._size += len(line)
         if self._size > REPLY_BYTES or len(self._lines) > REPLY_LINES:
             return self._fail("the server sent an endless reply")
