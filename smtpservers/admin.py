@@ -82,19 +82,23 @@ FLEET_COLUMNS = ("name", "state_alone", "quota")
 
 
 class StateFilter(SimpleListFilter):
-    """Active, inactive, or paused by the system."""
+    """Active, inactive, paused by the system, or full by the server's own word."""
 
     title = "state"
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("active", "Active"), ("paused", "Paused"), ("inactive", "Inactive")]
+        return [("active", "Active"), ("paused", "Paused"), ("full", "Full"), ("inactive", "Inactive")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> QuerySet[SmtpServer]:
-        is_paused = listing.paused(timezone.now())
+        now = timezone.now()
+        is_paused = listing.paused(now)
+        # Written out: the negation of a comparison with nothing is nothing in SQL.
+        is_not_full = Q(full_until=None) | Q(full_until__lte=now)
         conditions = {
-            "active": Q(is_active=True) & ~is_paused,
+            "active": Q(is_active=True) & ~is_paused & is_not_full,
             "paused": Q(is_active=True) & is_paused,
+            "full": Q(is_active=True) & ~is_paused & Q(full_until__gt=now),
             "inactive": Q(is_active=False),
         }
         return queryset.filter(conditions.get(self.value() or "", Q()))
@@ -222,7 +226,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     @admin.display(description="Quota this period", ordering="units_used")
     def quota(self, server: SmtpServer) -> SafeString:
-        return listing.quota_bar(server)
+        return listing.quota_bar(server, timezone.now())
 
     @admin.display(description="Last success", ordering="last_success_at")
     def last_success(self, server: SmtpServer) -> str | SafeString:

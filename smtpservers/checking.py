@@ -6,6 +6,7 @@ Rules only: nothing here stores, sends or asks the network, and the clock is a p
 
 import datetime as dt
 import ipaddress
+import itertools
 import re
 import unicodedata
 import zoneinfo
@@ -89,6 +90,9 @@ class Settings(Protocol):
     utm_content: str
     always_utm_term: bool
     always_utm_content: bool
+    max_per_month: int | None
+    max_per_day: int | None
+    max_per_hour: int | None
 
 
 # Text
@@ -309,6 +313,7 @@ def hints(
     yield from _address_hints(server)
     yield from _switch_hints(server)
     yield from _utm_hints(server)
+    yield from _limit_hints(server)
     if any(secret in server.notes for secret in secrets if len(secret) >= 4):
         yield "The notes contain the password or the API key, which everyone with access to them can read; remove it."
 
@@ -380,6 +385,18 @@ def _switch_hints(server: Settings) -> Iterator[str]:
             yield f"{label} is stored and has no effect, because its switch is off."
     if not server.use_unsubscribe_link:
         yield "Campaigns through this server carry no unsubscribe link; laws and most mailbox providers demand one."
+
+
+def _limit_hints(server: Settings) -> Iterator[str]:
+    limits = (
+        ("Max (per hour)", server.max_per_hour),
+        ("Max (per day)", server.max_per_day),
+        ("Max (per month)", server.max_per_month),
+    )
+    stated = [(label, most) for label, most in limits if most]
+    for (short, less), (long, more) in itertools.pairwise(stated):
+        if less > more:
+            yield f"{short} is {less:,} and {long} only {more:,}, so {short} is never reached; check both."
 
 
 def _utm_hints(server: Settings) -> Iterator[str]:

@@ -1,15 +1,18 @@
-"""What a server's row in a list shows: its state, its address and security, and this period's quota as a bar."""
+"""What a server's row in a list shows: its state, its address and security, and its quota and caps in figures."""
 
 import datetime as dt
 from typing import Any
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
+from smtpservers import windows
 from smtpservers.endpoint import Security, security_of
-from smtpservers.models import QuotaPeriod, SmtpServer
+from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer
+from smtpservers.pace import factor_at
+from smtpservers.windows import DAY, HOUR
 
 NEARLY_FULL_PERCENT = 80
 FULL_PERCENT = 95
@@ -22,10 +25,13 @@ _SECURITY = {
 
 
 def with_current_period(servers: QuerySet[SmtpServer], now: dt.datetime) -> QuerySet[SmtpServer]:
-    """Give each server ``units_used`` and ``units_reserved`` of the period of ``now``; None before its first unit."""
+    """Give each server ``units_used`` and ``units_reserved`` of the period of ``now``; None before its first unit.
+
+    What its caps count comes along.
+    """
     current = QuotaPeriod.objects.filter(server=OuterRef("pk"), starts_at__lte=now, ends_at__gt=now)
     latest = current.order_by("-starts_at")
-    return servers.annotate(
+    return servers.select_related("recent_use").annotate(
         units_used=Subquery(latest.values("used")[:1]), units_reserved=Subquery(latest.values("reserved")[:1])
     )
 
@@ -46,22 +52,35 @@ def is_paused(server: SmtpServer, now: dt.datetime) -> bool:
 
 
 def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> SafeString:
-    """Return the state: the operator's switch first, then the system's pause with its reason.
+    """Return the state: the operator's switch first, then the system's pause or what the server said, with the reason.
 
     :param with_reason: the reason may quote the server's answer, which not everybody may read.
     """
     if not server.is_active:
         return _badge("grey", "Inactive", "Switched off by hand.")
-    if not is_paused(server, now):
-        return _badge("green", "Active", "May be chosen for sending.")
-    until = f"until {server.paused_until:%d %b %H:%M} UTC" if server.paused_until else "until resumed or edited"
-    why = server.paused_reason.rstrip(".") if with_reason else until
-    return format_html(
-        '{} <span class="server-reason" title="{}">{}</span>',
-        _badge("orange", "Paused", f"Paused by the system {until}."),
-        f"{why}. Paused {until}." if with_reason else f"Paused {until}.",
-        why,
-    )
+    if is_paused(server, now):
+        until = f"until {server.paused_until:%d %b %H:%M} UTC" if server.paused_until else "until resumed or edited"
+        return _held_back(
+            "Paused", f"Paused by the system {until}.", server.paused_reason if with_reason else "", until
+        )
+    if server.full_until is not None and server.full_until > now:
+        until = f"until {server.full_until:%d %b %H:%M} UTC"
+        says = f"It says that its own limit is reached; tried again {until.removeprefix('until ')}."
+        return _held_back("Full", says, server.full_reason if with_reason else "", until)
+    if (factor := factor_at(server.slow_factor, server.slowed_at, now)) < 1:
+        part = f"{100 * factor:.0f} %"
+        return _badge(
+            "orange", f"Slowed to {part}", f"It said that mail came too fast: {part} of its connections and rate."
+        )
+    return _badge("green", "Active", "May be chosen for sending.")
+
+
+def _held_back(state: str, explanation: str, why: str, until: str) -> SafeString:
+    """Return a badge with what the server answered, or else until when."""
+    shown = why.rstrip(".") or until
+    whole = f"{shown}. {state} {until}." if why else f"{state} {until}."
+    badge = _badge("orange", state, explanation)
+    return format_html('{} <span class="server-reason" title="{}">{}</span>', badge, whole, shown)
 
 
 def security_badge(server: SmtpServer) -> SafeString:
@@ -74,8 +93,26 @@ def address(server: SmtpServer) -> str:
     return f"[{server.host}]:{server.port}" if ":" in server.host else f"{server.host}:{server.port}"
 
 
-def quota_bar(server: SmtpServer) -> SafeString:
-    """Return this period's use as figures and, where there is a limit, a bar; see :func:`with_current_period`."""
+def quota_bar(server: SmtpServer, now: dt.datetime) -> SafeString:
+    """Return this period's use as figures and, where there is a limit, a bar; below, the last hour and day.
+
+    See :func:`with_current_period`.
+    """
+    return format_html("{}{}", _period_bar(server), _caps(server, now))
+
+
+def _caps(server: SmtpServer, now: dt.datetime) -> SafeString:
+    recent: RecentUse | None = getattr(server, "recent_use", None)
+    lines = []
+    for window, cap in ((HOUR, server.max_per_hour), (DAY, server.max_per_day)):
+        if cap:
+            buckets = (recent.by_minute if window is HOUR else recent.by_quarter) if recent else {}
+            used = sum(windows.current(buckets, window, now).values())
+            lines.append((f"{used:,} of {cap:,} this {window.name}",))
+    return format_html_join("", '<span class="server-cap">{}</span>', lines)
+
+
+def _period_bar(server: SmtpServer) -> SafeString:
     used: int = getattr(server, "units_used", None) or 0
     reserved: int = getattr(server, "units_reserved", None) or 0
     if not server.max_per_month:

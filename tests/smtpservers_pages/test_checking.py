@@ -217,6 +217,8 @@ def test_certificates_are_read_and_private_keys_sent_back() -> None:
         ({"preset": "m365"}, "Microsoft is ending sign-in with a password"),
         ({"preset": "mailtrap", "host": "live.smtp.mailtrap.io"}, "only over its stream for bulk mail"),
         ({"notes": "the password is hunter22, psst"}, "The notes contain the password"),
+        ({"max_per_hour": 500, "max_per_day": 200}, "so Max (per hour) is never reached"),
+        ({"max_per_hour": 5000, "max_per_month": 1000}, "Max (per hour) is 5,000 and Max (per month) only 1,000"),
     ],
 )
 def test_what_works_and_is_probably_not_meant_is_said(changes: dict[str, Any], hint: str) -> None:
@@ -236,6 +238,7 @@ def test_what_works_and_is_probably_not_meant_is_said(changes: dict[str, Any], h
         {"host": "localhost", "use_tls": False, "username": "u"},
         {"host": "10.0.0.5", "use_tls": False, "username": "u"},
         {"utm_source": "{{campaign.slug}}", "utm_medium": "email"},
+        {"max_per_hour": 200, "max_per_day": 200, "max_per_month": 6000},
         {"spam_address": "fbl@mail.brilliance.test", "use_spam_address": True},
         {"return_path": "b@bounces.brilliance.test", "use_return_path": True},
         {"preset": "sendgrid"},

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from smtpservers import listing
 from smtpservers.models import QuotaPeriod, SmtpServer
-from smtpservers.reserving import current_period, write_ledger
+from smtpservers.reserving import current_period, reserve, settle, write_ledger
 from tests.smtpservers_pages.conftest import LIST, change_page, filled
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +61,13 @@ def test_a_row_shows_address_security_quota_and_last_success(
         ({"paused_reason": "535 no"}, "535 no. Paused until resumed or edited."),
         ({"paused_reason": "x", "paused_until": NOW + dt.timedelta(hours=1)}, "Paused until 23 Nov 13:00 UTC."),
         ({"paused_reason": "x", "paused_until": NOW}, "Active"),
+        (
+            {"full_until": NOW + dt.timedelta(hours=1), "full_reason": "454 daily"},
+            "454 daily. Full until 23 Nov 13:00 UTC.",
+        ),
+        ({"full_until": NOW, "full_reason": "454 daily"}, "Active"),
+        ({"slow_factor": 0.25, "slowed_at": NOW - dt.timedelta(minutes=10)}, "Slowed to 35 %"),
+        ({"slow_factor": 0.25, "slowed_at": NOW - dt.timedelta(hours=2)}, "Active"),
     ],
 )
 def test_the_state_is_the_operators_switch_and_then_the_systems_pause(fields: dict[str, object], words: str) -> None:
@@ -68,9 +75,26 @@ def test_the_state_is_the_operators_switch_and_then_the_systems_pause(fields: di
 
 
 def test_the_reason_of_a_pause_is_not_for_everybody() -> None:
-    server = SmtpServer(paused_reason="550 to ann@x.test")
+    for fields in (
+        {"paused_reason": "550 to ann@x.test"},
+        {"full_reason": "454 to ann@x.test", "full_until": NOW + dt.timedelta(hours=1)},
+    ):
+        assert "ann@x.test" not in listing.state_badge(SmtpServer(**fields), NOW, with_reason=False)
 
-    assert "ann@x.test" not in listing.state_badge(server, NOW, with_reason=False)
+
+def test_a_row_tells_how_much_of_the_hour_and_the_day_is_used(
+    signed_in: Client, make_server: Callable[..., SmtpServer]
+) -> None:
+    server = make_server(max_per_hour=40, max_per_day=1500)
+    now = timezone.now()
+    reservation = reserve(server, 12, now)
+    assert reservation is not None
+    settle(reservation.period_id, used=12, released=0, now=now)
+
+    page = signed_in.get(LIST).content.decode()
+
+    assert "12 of 40 this hour" in page
+    assert "12 of 1,500 this day" in page
 
 
 @pytest.mark.parametrize(
@@ -89,7 +113,7 @@ def test_the_bar_tells_how_full_the_quota_is(used: int | None, most: int | None,
     server = SmtpServer(max_per_month=most)
     server.units_used = used  # type: ignore[attr-defined]
 
-    assert words in listing.quota_bar(server)
+    assert words in listing.quota_bar(server, NOW)
 
 
 def test_text_from_outside_is_shown_as_text(signed_in: Client, make_server: Callable[..., SmtpServer]) -> None:
@@ -113,11 +137,11 @@ def test_fifty_servers_ask_the_database_no_oftener_than_five(
         return len(asked)
 
     for number in range(5):
-        use(make_server(f"Server {number}", max_per_month=100), 1)
+        use(make_server(f"Server {number}", max_per_month=100, max_per_hour=50), 1)
     queries()  # Content types and the like are cached from here on.
     with_five = queries()
     for number in range(5, 50):
-        use(make_server(f"Server {number}", max_per_month=100), 1)
+        use(make_server(f"Server {number}", max_per_month=100, max_per_hour=50), 1)
 
     assert queries() == with_five
 
@@ -237,6 +261,34 @@ def test_paused_servers_are_resumed(signed_in: Client, make_server: Callable[...
     assert "Held is no longer held back. The next mail tries again." in page
     assert (held.paused_reason, held.failures, held.failed_at) == ("", 0, None)
     assert "None of the chosen servers was held back." in act(signed_in, "resume", held)
+
+
+def test_full_and_slowed_servers_are_resumed(signed_in: Client, make_server: Callable[..., SmtpServer]) -> None:
+    now = timezone.now()
+    full = make_server("Full", full_until=now + dt.timedelta(hours=5), full_reason="454 daily quota")
+    slowed = make_server("Slowed", slow_factor=0.25, slowed_at=now, learned_rate=5.0)
+    assert names(signed_in, "?state=full") == ["Full"]
+    assert names(signed_in, "?state=active") == ["Slowed"]
+
+    page = act(signed_in, "resume", full, slowed)
+
+    assert "2 servers are no longer held back." in page
+    full.refresh_from_db()
+    slowed.refresh_from_db()
+    assert (full.full_until, full.full_reason) == (None, "")
+    assert (slowed.slow_factor, slowed.slowed_at, slowed.learned_rate) == (1.0, None, None)
+
+
+def test_an_edit_gives_a_full_and_slowed_server_a_new_chance(
+    signed_in: Client, make_server: Callable[..., SmtpServer]
+) -> None:
+    now = timezone.now()
+    server = make_server(full_until=now + dt.timedelta(hours=5), full_reason="454", slow_factor=0.5, slowed_at=now)
+
+    assert signed_in.post(change_page(server), filled(notes="Rang them up.")).status_code == 302
+
+    server.refresh_from_db()
+    assert (server.full_until, server.full_reason, server.slow_factor, server.slowed_at) == (None, "", 1.0, None)
 
 
 @pytest.mark.parametrize("action", ["activate", "deactivate", "resume"])
