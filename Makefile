@@ -1,5 +1,6 @@
 # make run    start the demo: web pages, workers and the sandbox mailbox
 # make test   run the tests (ARGS="tests/mail -x" picks some)
+# make bench  measure the speed beside that of others (QUICK=1 is a short form)
 # make check  what a change must pass beside its tests
 # make pins   compile the pinned requirements anew (needs uv)
 #
@@ -10,7 +11,7 @@ PYTHON = $(VENV)/bin/python
 CANDIDATES = $(PYTHON3) python3 python3.14 python3.13 python3.12 python3.11
 INSTALL = $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
 
-.PHONY: run test check pins
+.PHONY: run test bench check pins
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.product
@@ -18,6 +19,9 @@ run: $(VENV)/.product
 
 test: $(VENV)/.dev
 	@exec $(PYTHON) -m pytest -n auto --dist loadfile $(ARGS)
+
+bench: $(VENV)/.product
+	@exec $(PYTHON) -u -m bench $(if $(QUICK),--quick) $(ARGS)
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check --quiet .

@@ -1,0 +1,1 @@
+"""What Brilliance is compared with, each in a program of its own that prints one line of JSON."""

@@ -1,0 +1,215 @@
+"""What the contestants need: folders, databases, sinks, keys, a Celery worker, and the peers themselves.
+
+Everything lies below ``DATA_DIR/bench``: the peers stay there, the rest is gone at the end. Databases are made beside
+the one that is named, and dropped.
+"""
+
+import contextlib
+import getpass
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import redis
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+
+from bench import installing, receiving
+from bench.installing import Program, Unavailable
+from bench.receiving import Sink
+from bench.running import ROOT, Failed, answer_of
+
+T = TypeVar("T")
+POSTGRESQL, SQLITE = "PostgreSQL", "SQLite"
+FAST, FAR = "fast sink", "50 ms away"
+SMTP_SINK = "smtp-sink"
+
+
+@dataclass
+class Stage:
+    """All that is there; what could not be had is in ``missing``, with the reason."""
+
+    folder: Path  # Of this run.
+    peers: Path  # Where they are installed.
+    is_quick: bool
+    is_smoke: bool = False
+    databases: dict[str, str] = field(default_factory=dict)  # Of Brilliance, by kind.
+    peer_databases: dict[str, str] = field(default_factory=dict)
+    sinks: dict[str, Sink] = field(default_factory=dict)
+    programs: dict[str, Program] = field(default_factory=dict)
+    keys: dict[str, Path] = field(default_factory=dict)
+    broker: str = ""  # Redis; empty: there is none.
+    peer_broker: str = ""
+    worker: int = 0  # Process id of the Celery worker; 0: there is none.
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def message_file(self) -> Path:
+        """The finished message that the peers send."""
+        return self.folder / "message.json"
+
+    def environment(self, database: str) -> dict[str, str]:
+        """Return the environment Brilliance runs in."""
+        return {
+            "DATA_DIR": str(self.folder),
+            "DATABASE_URL": self.databases[database],
+            "BROKER_URL": self.broker or "brilliance-fs://localhost",
+            "BASE_URL": "https://mail.example.com",
+            "LOG_LEVEL": "WARNING",
+            "DRAIN_SECONDS": "600",
+        }
+
+    def ours(self, what: str, **options: object) -> list[str]:
+        """Return the command that makes Brilliance do something; see :mod:`bench.ours`."""
+        command = [sys.executable, "-m", "bench.ours", what]
+        for name, value in options.items():
+            command += [f"--{name}"] if value is True else [f"--{name}", *str(value).split()]
+        return command
+
+    def have(self, make: Callable[[], T]) -> T | None:
+        """Return what ``make`` returns; None, and a line in ``missing``, if it cannot be had."""
+        try:
+            return make()
+        except (Unavailable, Failed) as error:
+            self.missing.append(str(error))
+            print(f"Goes on without {error}", flush=True)
+            return None
+
+
+@contextlib.contextmanager
+def stage(
+    folder: Path, *, is_quick: bool, is_smoke: bool, postgresql: str, broker: str, sizes: list[int]
+) -> Iterator[Stage]:
+    """Set everything up, and clear it away at the end; installed peers stay for the next time.
+
+    :param is_smoke: a handful of messages each.
+    :param postgresql: URL of a database that may be connected to in order to make others; empty: the usual place.
+    :param broker: URL of an empty Redis database; empty: the usual place.
+    :param sizes: of the lists of people.
+    """
+    with contextlib.ExitStack() as stack:
+        there = Stage(folder / "run", folder, is_quick, is_smoke)
+        shutil.rmtree(there.folder, ignore_errors=True)
+        there.folder.mkdir(parents=True)
+        stack.callback(shutil.rmtree, there.folder, ignore_errors=True)
+        _make_keys(there)
+        _install(there)
+        _make_sinks(there, stack)
+        _make_databases(there, stack, postgresql)
+        there.have(lambda: _find_redis(there, stack, broker))
+        for database in there.databases:
+            people = " ".join(str(size) for size in sizes)
+            answer_of(there.ours("prepare", people=people), there.environment(database))
+        told = answer_of(there.ours("message"), there.environment(SQLITE))
+        there.message_file.write_text(json.dumps(told))
+        if POSTGRESQL in there.databases and there.broker:
+            there.have(lambda: _start_worker(there, stack))
+        yield there
+
+
+def _make_keys(there: Stage) -> None:
+    for name, key in (("Ed25519", Ed25519PrivateKey.generate()), ("RSA-2048", generate_private_key(65537, 2048))):
+        there.keys[name] = there.folder / f"{name}.pem"
+        there.keys[name].touch(mode=0o600)
+        there.keys[name].write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+
+
+def _install(there: Stage) -> None:
+    print("Looking for the peers, and installing what is not there yet ...", flush=True)
+    if (found := there.have(lambda: installing.postfix(there.peers / "postfix"))) is not None:
+        there.programs["smtp-source"], there.programs[SMTP_SINK] = found
+    if (program := there.have(lambda: installing.post_office(there.peers / "post_office"))) is not None:
+        there.programs["django-post_office"] = program
+    if (program := there.have(lambda: installing.nodemailer(there.peers / "nodemailer"))) is not None:
+        there.programs["nodemailer"] = program
+
+
+def _make_sinks(there: Stage, stack: contextlib.ExitStack) -> None:
+    there.sinks[FAST] = stack.enter_context(receiving.fast_sink(FAST))
+    there.sinks[FAR] = stack.enter_context(receiving.fast_sink(FAR, 50))
+    if (program := there.programs.get(SMTP_SINK)) is not None:
+        sink = receiving.smtp_sink(Path(program.command[0]), program.environment)
+        if (running := there.have(lambda: stack.enter_context(sink))) is not None:
+            there.sinks[SMTP_SINK] = running
+
+
+def _make_databases(there: Stage, stack: contextlib.ExitStack, postgresql: str) -> None:
+    for kind, databases in (("brilliance", there.databases), ("peers", there.peer_databases)):
+        databases[SQLITE] = f"sqlite:///{there.folder / kind}.sqlite3"
+        name = f"brilliance_bench_{kind}_{os.getpid()}"
+        url = there.have(lambda name=name: _make_database(stack, postgresql, name))  # type: ignore[misc]
+        if url:
+            databases[POSTGRESQL] = url
+
+
+def _make_database(stack: contextlib.ExitStack, postgresql: str, name: str) -> str:
+    url = postgresql or f"postgres://{getpass.getuser()}@127.0.0.1:5432/postgres"
+
+    def execute(sql: str) -> None:
+        with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+            connection.execute(sql.encode())
+
+    try:
+        execute(f"CREATE DATABASE {name}")
+    except psycopg.Error as error:
+        raise Unavailable(f"PostgreSQL: {str(error).splitlines()[0]} (name one with DATABASE_URL)") from None
+    stack.callback(execute, f"DROP DATABASE {name} WITH (FORCE)")
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def _find_redis(there: Stage, stack: contextlib.ExitStack, broker: str) -> None:
+    url = broker or "redis://127.0.0.1:6379/13"
+    client = redis.Redis.from_url(url, socket_connect_timeout=5)
+    try:
+        if client.dbsize():
+            raise Unavailable(f"Redis: the database {url} is not empty (name an empty one with BROKER_URL)")
+    except redis.RedisError as error:
+        raise Unavailable(f"Redis: {error} (name one with BROKER_URL)") from None
+    stack.callback(client.flushdb)  # It was empty.
+    there.broker = url
+
+
+def _start_worker(there: Stage, stack: contextlib.ExitStack) -> None:
+    """Run one Celery worker of the product that sends, without beat: it works when it is given a hint."""
+    environment = there.environment(POSTGRESQL)
+    worker = stack.enter_context(worker_process(environment, there.folder / "worker.log"))
+    answer_of(there.ours("wake-worker"), environment, 60)
+    there.worker = worker.pid
+
+
+@contextlib.contextmanager
+def worker_process(environment: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run ``celery worker`` with one process that sends."""
+    command = [sys.executable, "-m", "celery", "-A", "brilliance", "worker", "-Q", "deliver", "-c", "1"]
+    with log.open("ab") as file:
+        worker = subprocess.Popen(
+            [*command, "-n", f"bench{os.getpid()}@%h", "-l", "WARNING"],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        yield worker
+    finally:
+        worker.terminate()
+        try:
+            worker.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait()

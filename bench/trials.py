@@ -1,0 +1,99 @@
+"""What is no race: large campaigns against small ones, a fleet in which some misbehave, and bookkeeping alone."""
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from bench.contestants import CONNECTIONS, send
+from bench.figures import Figure
+from bench.running import ROOT, Sample, answer_of
+from bench.stage import FAR, FAST, POSTGRESQL, SQLITE, Stage
+
+SMALL = 10_000
+REPEATS = 5
+
+
+def sizes(there: Stage) -> tuple[int, int]:
+    """Return how many people the small and the large campaign have."""
+    if there.is_smoke:
+        return 100, 1_000
+    return SMALL, 100_000 if there.is_quick else 1_000_000
+
+
+def grow(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
+    """Send small campaigns before and after a large one, on each database, and compare.
+
+    :raises Failed: if a run is not exact.
+    """
+    few, many = sizes(there)
+    figures, samples = [], {}
+    for database in there.databases:
+        answer_of(there.ours("prepare", people=f"{few} {many}"), there.environment(database))
+
+        def run(people: int, database: str = database) -> Sample:
+            return send(there, database, there.sinks[FAST], people, CONNECTIONS)
+
+        small = [run(few) for _ in range(REPEATS - REPEATS // 2)]
+        big = run(many)
+        small += [run(few) for _ in range(REPEATS // 2)]
+        samples[f"{database}, {few:,} people"], samples[f"{database}, {many:,} people"] = small, [big]
+        what = f"at {many:,} people against {few:,}, {database}"
+        figures += [
+            Figure(f"cost of a message {what}", 1.1, _each(big, small, "seconds"), at_most=True),
+            Figure(
+                f"memory of the worker {what}: more by",
+                20,
+                tuple(big.facts["peak_mb"] - one.facts["peak_mb"] for one in small),
+                at_most=True,
+                unit="MB",
+            ),
+        ]
+        print(f"  {database}: {big.rate:,.0f}/s with {many:,} people, CPU × {_each(big, small, 'cpu_seconds')[0]:.2f}")
+    return figures, samples
+
+
+def _each(big: Sample, small: list[Sample], what: str) -> tuple[float, ...]:
+    """Return what a message of the large campaign cost, in units of each small one's."""
+    cost = getattr(big, what) / big.messages
+    return tuple(cost / (getattr(one, what) / one.messages) for one in small)
+
+
+def misbehave(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
+    """Let 80 healthy servers send alone and beside 20 that misbehave, in turn, and compare.
+
+    :raises Failed: if the account of a healthy server is not exact.
+    """
+    messages, repeats = (5, 1) if there.is_smoke else (125, 3) if there.is_quick else (500, 5)
+    database = POSTGRESQL if POSTGRESQL in there.databases else SQLITE
+    answer_of(there.ours("prepare", people=messages), there.environment(database))
+    alone, beside = [], []
+    with _sick_servers() as ports:
+        command = [
+            sys.executable,
+            "-m",
+            "bench.fleet",
+            "--port",
+            str(there.sinks[FAR].port),
+            "--messages",
+            str(messages),
+        ]
+        for _ in range(repeats):
+            alone.append(Sample.told(answer_of(command, there.environment(database))))
+            with_sick = [*command, "--sick", *(str(port) for port in ports)]
+            beside.append(Sample.told(answer_of(with_sick, there.environment(database))))
+    kept = tuple(two.rate / one.rate for one, two in zip(alone, beside, strict=True))
+    figure = Figure(f"rate that 80 servers keep while 20 more misbehave, 20 connections each, {database}", 0.8, kept)
+    return [figure], {"80 servers alone": alone, "80 servers beside 20 that misbehave": beside}
+
+
+@contextlib.contextmanager
+def _sick_servers() -> Iterator[list[int]]:
+    command = [sys.executable, "-m", "bench.sick", "--servers", "20"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.kill()
