@@ -34,6 +34,7 @@ from mail.addresses import domain_of
 
 LONGEST_HOLD = dt.timedelta(hours=24)
 FORGOTTEN_AFTER = dt.timedelta(hours=24)  # Then the next hold is the first one again.
+SHOWN_AFTERWARDS = dt.timedelta(hours=1)  # How long a page tells of a hold that is over.
 NOTED_LASTS = dt.timedelta(seconds=5)  # How long a hold is believed that the database does not show yet.
 # Who waits for a hold comes back when it ended: the wait of a deferral varies by a fifth either way.
 AFTERWARDS = 1.25
@@ -76,9 +77,45 @@ def place(server_id: int, provider: str, why: str, hold: Hold, now: dt.datetime)
     return placed
 
 
-def lift(hold_id: int) -> bool:
-    """End a hold by hand; a running lane sees it within a second. False if there is none any more."""
-    return bool(ProviderHold.objects.filter(pk=hold_id).delete()[0])
+def lift(server_id: int, hold_id: int) -> str:
+    """End a hold by hand and return its provider; empty if there is none any more. A lane sees it within a second."""
+    hold = ProviderHold.objects.filter(pk=hold_id, server=server_id).first()
+    if hold is None:
+        return ""
+    hold.delete()
+    return hold.provider
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A hold as a page shows it."""
+
+    pk: int
+    provider: str
+    reason: str
+    until: dt.datetime
+    slow_until: dt.datetime | None
+    per_minute: int | None
+    is_held: bool  # Nothing goes out now.
+    is_slow: bool  # One message at a time goes out now.
+
+
+def of_server(server_id: int, now: dt.datetime) -> list[Shown]:
+    """Return the holds of a server that have an effect now, for its page."""
+    return [
+        Shown(
+            row.pk,
+            row.provider,
+            row.reason,
+            row.until,
+            row.slow_until,
+            row.per_minute,
+            is_held=row.until > now,
+            is_slow=row.until <= now and row.slow_until is not None and row.slow_until > now,
+        )
+        for row in ProviderHold.objects.filter(server=server_id)
+        if max(row.until, row.slow_until or row.until) > now - SHOWN_AFTERWARDS
+    ]
 
 
 @dataclass(slots=True)

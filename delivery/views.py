@@ -1,4 +1,4 @@
-"""Two pages: a test message through one server with the conversation it had, and a search over the outbox.
+"""Three pages: a test message through one server, what a server holds back, and a search over the outbox.
 
 Thin: they check the permission, call one use case with ids and the time, and show what came back.
 """
@@ -7,22 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from delivery import testing
+from delivery import holding, testing
 from delivery.composing import copy_addresses
 from delivery.forms import MessageSearch, TestForm
 from delivery.models import Message
 from mail.addresses import AddressInvalid, check_address, fold, parse_mailbox
+from smtpservers import senders
 from smtpservers.models import SmtpServer
 from smtpservers.transport import Step
 
@@ -151,6 +154,54 @@ def not_reached(conversation: testing.Conversation) -> list[str]:
     names = list(STEPS)
     reached = max(names.index(said.step.name) for said in conversation.steps)
     return [name for name in names[reached + 1 :] if name not in ("HELO", "TLS", "AUTH")]
+
+
+# --- what a server holds back
+
+
+@staff_member_required
+@permission_required("smtpservers.view_smtpserver", raise_exception=True)
+@never_cache
+@require_http_methods(["GET", "POST"])
+def held_back(request: HttpRequest, server_id: int) -> HttpResponse:
+    """Show the providers and senders that a server sends nothing for at present (GET), or end one of these (POST)."""
+    server = get_object_or_404(SmtpServer, pk=server_id)
+    may_end = request.user.has_perm("smtpservers.pause_smtpserver") or request.user.has_perm(
+        "smtpservers.change_smtpserver"
+    )
+    if request.method == "POST":
+        if not may_end:
+            raise PermissionDenied
+        _end_held_back(request, server)
+        return redirect("delivery:held_back", server.pk)
+    now = timezone.now()
+    context = {
+        **admin.site.each_context(request),
+        "title": f"What {server} holds back",
+        "opts": SmtpServer._meta,
+        "object": server,
+        "server": server,
+        "holds": holding.of_server(server.pk, now),
+        "senders": senders.of_server(server, now),
+        "limit": server.learned_messages_per_connection,
+        "may_end": may_end,
+    }
+    return TemplateResponse(request, "delivery/held_back.html", context)
+
+
+def _end_held_back(request: HttpRequest, server: SmtpServer) -> None:
+    sender, hold = request.POST.get("sender", ""), request.POST.get("hold", "")
+    done = ""
+    if hold.isdecimal() and (provider := holding.lift(server.pk, int(hold))):
+        done = f"Mail to {provider} goes out again."
+    elif sender and senders.forget(server.pk, sender):
+        done = f"The server is asked again to send as {sender}."
+    if done:
+        assert request.user.pk is not None
+        LogEntry.objects.log_actions(request.user.pk, [server], CHANGE, done, single_object=True)
+        messages.success(request, done)
+    else:
+        messages.info(request, "There was nothing to end any more.")
 
 
 # --- the outbox

@@ -373,8 +373,8 @@ def test_a_hold_can_be_lifted(peers: Any) -> None:
     holds.load(T)
     assert holds
 
-    assert holding.lift(hold.pk)
-    assert not holding.lift(hold.pk)
+    assert holding.lift(server.pk, hold.pk) == "google.com"
+    assert holding.lift(server.pk, hold.pk) == ""
 
     holds.load(T)
     assert not holds

@@ -1,0 +1,1 @@
+"""Words of delivery for the pages of rooms below it."""
