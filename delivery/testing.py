@@ -26,7 +26,7 @@ from mail.replies import Reply, Stage
 from smtpservers.diagnostics import explain
 from smtpservers.endpoint import Endpoint, endpoint_of
 from smtpservers.models import SmtpServer
-from smtpservers.reserving import current_period
+from smtpservers.reserving import why_not
 from smtpservers.secrets import SecretUnreadable
 from smtpservers.transport import Answer, ConnectionFailed, Step, connect
 
@@ -183,11 +183,7 @@ def _put_on_record(
         share = Share(mailing.pk, f"{server.name} was asked for by hand.", mailing.stream)
         claims = claiming.claim(lease.token, server, share, 1, now)
         if not claims:
-            period = current_period(server, now)
-            raise TestRefused(
-                f"{server.name} has used its {period.quota} messages for this period; it is available again on"
-                f" {period.ends_at:%d %B %Y}. Raise Max (per Month) to send a test before."
-            )
+            raise TestRefused(why_not(server, now))
         try:
             composed = composer_for(mailing, server).compose(claims[0].message, now)
         except ValueError as error:

@@ -8,7 +8,7 @@ Who takes several locks of one server takes them in this order: its :class:`Rece
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -175,13 +175,29 @@ def reopen(server_id: int) -> bool:
     return bool(full.update(full_until=None, full_reason=""))
 
 
-def standings(now: dt.datetime) -> dict[int, Standing]:
+def why_not(server: SmtpServer, now: dt.datetime) -> str:
+    """Return why nothing could be reserved, until when, and what a person can do, as sentences."""
+    found = current_period(server, now)
+    standing = standings(now, [server.pk]).get(server.pk)
+    if standing is None or standing.full_until is None or (found.room == 0 and found.ends_at > standing.full_until):
+        return (
+            f"{server.name} has used its {found.quota} messages for this period; it is available again on"
+            f" {found.ends_at:%d %B %Y}. Raise Max (per Month) to send a test before."
+        )
+    until = f"{standing.full_until:%d %B %Y %H:%M} UTC"
+    return f"{server.name} {standing.full_by} until {until}. Raise the limit, or resume the server, to send before."
+
+
+def standings(now: dt.datetime, server_ids: Collection[int] | None = None) -> dict[int, Standing]:
     """Return how the servers with caps, and those that call themselves full, stand now; the others have no entry.
 
     Two queries, whatever the size of the fleet and of the ledger.
+
+    :param server_ids: the servers that matter; None: all.
     """
+    limited = SmtpServer.objects.filter(Q(max_per_hour__gt=0) | Q(max_per_day__gt=0) | Q(full_until__gt=now))
     rows = list(
-        SmtpServer.objects.filter(Q(max_per_hour__gt=0) | Q(max_per_day__gt=0) | Q(full_until__gt=now)).values_list(
+        (limited if server_ids is None else limited.filter(pk__in=server_ids)).values_list(
             "pk",
             "max_per_hour",
             "max_per_day",
