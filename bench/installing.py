@@ -4,7 +4,6 @@ Nothing of the machine changes: Postfix's package is unpacked and neither config
 gets an environment of its own, nodemailer a folder. What cannot be had is said, and the bench goes on without it.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -35,8 +34,7 @@ def postfix(folder: Path) -> tuple[Program, Program]:
 
     :raises Unavailable: if there are neither.
     """
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
-    found = [shutil.which(name, path=path) for name in ("smtp-source", "smtp-sink")]
+    found = [shutil.which(name) or shutil.which(name, path="/usr/sbin") for name in ("smtp-source", "smtp-sink")]
     if found[0] and found[1]:
         return Program((found[0],), "of this machine"), Program((found[1],), "of this machine")
     programs, libraries = folder / "unpacked/usr/sbin", folder / "unpacked/usr/lib/postfix"

@@ -201,7 +201,9 @@ def send(options: argparse.Namespace) -> dict[str, Any]:
     """
     server = server_on(options.port, options.connections, options.number)
     [people] = options.people
+    watch = Stopwatch()
     mailing = queue(people, server)
+    queued_seconds = watch.read()["seconds"]
     account = Account(mailing, server, people)
     _wait_for_go(options)
     called_at, watch = timezone.now(), Stopwatch()
@@ -217,6 +219,7 @@ def send(options: argparse.Namespace) -> dict[str, Any]:
         "seconds": (recorded_at - called_at).total_seconds(),
         "cpu_seconds": took["cpu_seconds"],
         "whole_seconds": took["seconds"],
+        "queued_seconds": queued_seconds,
         "called_at": called_at.timestamp(),
         "recorded_at": recorded_at.timestamp(),
         "peak_mb": peak_megabytes(),
