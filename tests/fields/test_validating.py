@@ -16,6 +16,10 @@ MANY_ADDRESSES = {"A": [f"192.0.2.{number}" for number in range(100)]}
 ZONE = {
     "mx.shop": MX,
     "two.shop": {"MX": ["10 a.mx.shop.", "20 b.mx.shop."]},
+    "google.shop": {"MX": ["5 alt1.aspmx.l.google.com.", "1 ASPMX.l.Google.com."]},
+    "microsoft.shop": {"MX": ["0 microsoft-shop.mail.protection.outlook.com."]},
+    "new-microsoft.shop": {"MX": ["0 new-microsoft-shop.j-v1.mx.microsoft."]},
+    "own.shop": {"MX": ["10 mail.own.co.uk."]},
     "null.shop": {"MX": ["0 ."]},
     "web.shop": {"A": ["192.0.2.1"]},
     "new.shop": {"AAAA": ["2001:db8::1"]},
@@ -227,3 +231,68 @@ def test_a_drain_asks_for_all_domains_ahead_and_never_one_by_one(bench: Bench, m
 
     assert {mail.rcpt_to for mail in arrived} == {f"ann@{domain}" for domain in silent}
     assert time.monotonic() - began < 8  # One after the other they would take twelve seconds.
+
+
+@pytest.mark.parametrize(
+    ("domain", "provider"),
+    [
+        ("google.shop", "google.com"),
+        ("microsoft.shop", "outlook.com"),
+        ("new-microsoft.shop", "outlook.com"),
+        ("own.shop", "own.co.uk"),
+        ("web.shop", "web.shop"),
+        ("null.shop", "null.shop"),
+        ("missing.shop", "missing.shop"),
+        ("broken.shop", "broken.shop"),
+    ],
+)
+def test_a_provider_is_the_registrable_domain_of_the_first_mx(
+    nameserver: Nameserver, domain: str, provider: str
+) -> None:
+    cache = DomainCache()
+    assert validating.provider_of(domain, cache) == domain, "nothing is asked"
+
+    ask(nameserver, f"ann@{domain}", cache=cache)
+
+    assert validating.provider_of(domain, cache) == provider
+
+
+@pytest.mark.parametrize(
+    ("domain", "provider"),
+    [
+        ("gmail.com", "google.com"),
+        ("googlemail.com", "google.com"),
+        ("hotmail.co.uk", "outlook.com"),
+        ("live.nl", "outlook.com"),
+        ("yahoo.com.br", "yahoodns.net"),
+        ("yahoo.co.jp", "yahoodns.net"),
+        ("aol.com", "yahoodns.net"),
+        ("me.com", "icloud.com"),
+        ("live.example.com", "live.example.com"),
+        ("yahoo.shop", "yahoo.shop"),
+    ],
+)
+def test_the_providers_of_most_people_are_known_without_asking(domain: str, provider: str) -> None:
+    assert validating.provider_of(domain, DomainCache()) == provider
+
+
+def test_a_provider_is_remembered_longer_than_a_problem() -> None:
+    cache = DomainCache()
+    cache.put("google.shop", "", -1.0, "google.com")
+    cache.put("google.shop", "", -1.0)  # Asked again, without an answer.
+
+    assert cache.get("google.shop") is None
+    assert validating.provider_of("google.shop", cache) == "google.com"
+
+
+def test_a_domain_is_known_unreachable_only_where_dns_said_so(nameserver: Nameserver) -> None:
+    cache = DomainCache()
+
+    ask(nameserver, "ann@missing.shop", "ann@null.shop", "ann@mx.shop", "ann@broken.shop", cache=cache)
+
+    found = [domain for domain in ("missing", "null", "mx", "broken", "new") if _unreachable(f"{domain}.shop", cache)]
+    assert found == ["missing", "null"]
+
+
+def _unreachable(domain: str, cache: DomainCache) -> bool:
+    return validating.is_known_unreachable(domain, cache)
