@@ -159,6 +159,7 @@ WAYS: Mapping[str, Callable[[int], Script]] = {
     "never answers the dot": lambda seed: at("dot", SILENT, times=5, after=seed % 7),
     "closes after 250": lambda seed: sometimes(seed, 0.2, at("answered", DROP)),
     "answers in pieces": lambda seed: at("dot", in_pieces(b"250 2.0.0 queued\r\n", 10, 0.001)),
+    "takes its time": lambda seed: at("dot", late(0.2, b"250 2.0.0 queued")),
     "answers late": lambda seed: at("dot", late(0.05, b"250 2.0.0 queued")),
     "drips its banner": lambda seed: at("conn", in_pieces(b"220 slow.example ESMTP\r\n", 22, 0.5), times=3),
     "stops reading": lambda seed: at("body", STALL, times=3, after=seed % 11),

@@ -1,7 +1,7 @@
 """The judge of a run: it reads the peers' journals and the database, and nothing the product says of itself."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,12 +36,12 @@ class Account:
 
 
 def judge_account(
-    mailing_ids: Collection[int], people: int, events: Iterable[tuple[SmtpServer, Sequence[Event]]]
+    mailing_ids: Collection[int], people: int, journals: Iterable[tuple[SmtpServer, Iterable[Event]]]
 ) -> Account:
     """Compare the account of campaigns with what their servers really got.
 
     :param people: how many the campaigns wrote to, in all.
-    :param events: of each server, the events of its journal.
+    :param journals: of each server, the events of its journal; each is gone through once.
     """
     account = Account()
     rows = Message.objects.filter(mailing__in=mailing_ids).values_list("email", "message_id", "status")
@@ -52,25 +52,34 @@ def judge_account(
             by_id[message_id] = (address, status)
     if (missing := people - account.statuses.total()) != 0:
         account.lost.append(f"{missing} people have no place in the account")
-    account.lost += [
-        f"{number} are still {status}" for status, number in account.statuses.items() if status not in TERMINAL
-    ]
+    pending = {status: number for status, number in account.statuses.items() if status not in TERMINAL}
+    account.lost += [f"{number} are still {status}" for status, number in pending.items()]
 
     answered: Counter[str] = Counter()
     dots: Counter[str] = Counter()
-    for server, journal in events:
-        accepted_here = [event for event in journal if event["event"] == "answer" and event["code"] == 250]
-        answered.update(event["message_id"] for event in accepted_here)
-        # An answer that says no (RFC 5321 section 4.2.1) is no acceptance, and the message may be offered again.
-        refused = Counter(e["message_id"] for e in journal if e["event"] == "answer" and e["code"] >= 400)
-        dots.update(event["message_id"] for event in journal if event["event"] == "dot")
-        dots.subtract(refused)
-        for event in accepted_here:
-            address, _ = by_id.get(event["message_id"], ("nobody", ""))
-            if address != event["rcpt_to"]:
-                account.misdirected.append(f"{event['rcpt_to']} got the message of {address}")
-        _judge_quota(server, len(accepted_here), account)
+    for server, events in journals:
+        accepted_here = 0
+        for event in events:
+            if event["event"] == "dot":
+                dots[event["message_id"]] += 1
+            elif event["event"] == "answer":
+                message_id, code = event["message_id"], event["code"]
+                answered[message_id] += code == 250
+                accepted_here += code == 250
+                # An answer that says no (RFC 5321 section 4.2.1) is no acceptance, and it may be offered again.
+                dots[message_id] -= code >= 400
+                address, _ = by_id.get(message_id, ("nobody", ""))
+                if code == 250 and address != event["rcpt_to"]:
+                    account.misdirected.append(f"{event['rcpt_to']} got the message of {address}")
+        _judge_quota(server, accepted_here, account)
+    _judge_messages(by_id, answered, dots, account)
+    account.open = Attempt.objects.filter(message__mailing__in=mailing_ids, finished_at=None).count()
+    return account
 
+
+def _judge_messages(
+    by_id: Mapping[str, tuple[str, str]], answered: Counter[str], dots: Counter[str], account: Account
+) -> None:
     for message_id, (address, status) in by_id.items():
         if status == "accepted" and answered[message_id] != 1:
             account.false.append(address)
@@ -78,8 +87,6 @@ def judge_account(
             account.lost.append(f"{address} was accepted and is called {status}")
         if dots[message_id] > 1:
             account.doubled.append(address)
-    account.open = Attempt.objects.filter(message__mailing__in=mailing_ids, finished_at=None).count()
-    return account
 
 
 def _judge_quota(server: SmtpServer, accepted: int, account: Account) -> None:

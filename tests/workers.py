@@ -27,10 +27,16 @@ class Worker:
     """One ``celery worker`` with beat, in a process group of its own."""
 
     def __init__(
-        self, data_dir: Path, *, queues: str = "deliver,errands", beat: bool = True, **environment: str
+        self,
+        data_dir: Path,
+        *,
+        queues: str = "deliver,errands",
+        beat: bool = True,
+        name: str = "worker",
+        **environment: str,
     ) -> None:
         data_dir.mkdir(parents=True, exist_ok=True)
-        self.log = data_dir / "worker.log"
+        self.log = data_dir / f"{name}.log"
         command = [
             sys.executable,
             "-m",
@@ -38,6 +44,8 @@ class Worker:
             "-A",
             "brilliance",
             "worker",
+            "-n",
+            f"{name}@%h",
             "-Q",
             queues,
             "-c",
@@ -45,7 +53,7 @@ class Worker:
             "-l",
             "WARNING",
         ]
-        command += ["-B", "-s", str(data_dir / "beat")] if beat else []
+        command += ["-B", "-s", str(data_dir / f"beat-{name}")] if beat else []
         environment = {
             **os.environ,
             "DATA_DIR": str(data_dir),
@@ -64,6 +72,10 @@ class Worker:
     @property
     def is_running(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def kill(self) -> None:
         """SIGKILL the worker and its children at once."""

@@ -141,7 +141,7 @@ def says(words: str) -> Check:
 
 def server_says(words: str) -> Check:
     def check(outcome: Outcome) -> None:
-        assert words in outcome.server.paused_reason
+        assert words in outcome.server.paused_reason + outcome.server.full_reason
 
     return check
 
