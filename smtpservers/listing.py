@@ -98,7 +98,7 @@ def quota_bar(server: SmtpServer, now: dt.datetime) -> SafeString:
 
     See :func:`with_current_period`.
     """
-    return format_html("{}{}", _period_bar(server), _caps(server, now))
+    return format_html('<span class="server-figures">{}{}</span>', _period_bar(server), _caps(server, now))
 
 
 def _caps(server: SmtpServer, now: dt.datetime) -> SafeString:

@@ -59,7 +59,7 @@ def _miscellaneous(names: Collection[str]) -> list[Div | HTML]:
         _row(_cell("display_order", 4), _cell("weight", 4)),
         _heading("Limits"),
         _row(_cell("max_per_month", 4), _cell("month_start_day", 4), _cell("time_zone", 4)),
-        _row(_cell("max_per_day", 4), _cell("max_per_hour", 4), _cell("rate_limit", 2), _cell("rate_unit", 2)),
+        _row(_cell("max_per_day", 3), _cell("max_per_hour", 3), _cell("rate_limit", 3), _cell("rate_unit", 3)),
         _row(_cell("max_connections", 4), _cell("messages_per_connection", 4), _cell("pipelining", 4)),
         _heading("Headers and links"),
         _row(_cell("unsubscribe_url", 8), _switch("use_unsubscribe_link")),
