@@ -97,7 +97,8 @@ class Composer:
         rcpt_to = envelope_address(redirected_to or message.email)
         envelope_from = self._return_path.of(message.pk, is_redirected=bool(redirected_to))
         # Bodies are 7-bit, so 8 bits are an address in a header: From, Reply-To, To or Cc (RFC 6532).
-        is_7bit = rcpt_to.isascii() and envelope_from.isascii() and content.isascii()
+        headers = content[: content.index(b"\r\n\r\n")]
+        is_7bit = rcpt_to.isascii() and envelope_from.isascii() and headers.isascii()
         return Composed(content, envelope_from, rcpt_to, self._header_from, not is_7bit)
 
     def render(self, contact: Person | None, unsubscribe_url: str) -> Rendered:
@@ -108,7 +109,8 @@ class Composer:
         return self._compile(contact, email).render(recipient)
 
     def _values(self, contact: Person | None, merge: Mapping[str, Any] | None, email: str) -> dict[str, Any]:
-        server, first, last, values = self._server, "", "", {}
+        server, first, last = self._server, "", ""
+        values: dict[str, Any] = {}
         if contact is not None:
             first, last = contact.first_name, contact.last_name
             values = {str(name): str(value) for name, value in contact.attributes.items()}
@@ -116,7 +118,8 @@ class Composer:
             values |= merge
             first, last = str(merge.get("first_name") or first), str(merge.get("last_name") or last)
         values["email"] = email
-        return values | name_values(first, last, server.unknown_first_name, server.unknown_last_name)
+        values |= name_values(first, last, server.unknown_first_name, server.unknown_last_name)
+        return values
 
     def _unsubscribe_url(self, message: Outgoing, email: str) -> str:
         built_in = self._make_unsubscribe_url(tokens.NOBODY if message.redirected_to else message.pk)

@@ -138,7 +138,7 @@ class _Part:
     def __init__(self, template: Template, escape: merging.Escape) -> None:
         self.template = template
         self._escape = escape
-        self._names = [field.name for field in template.fields or ()]
+        self._names = [""] if template.fields is None else [field.name for field in template.fields]
         constants = serialising.quoted_printable_constants(template.constants)
         self._pieces = [b""] * (2 * len(constants) - 1)
         self._pieces[::2] = constants
@@ -152,21 +152,21 @@ class _Part:
         :param words: values that look the same everywhere, encoded.
         """
         pieces = self._pieces.copy()
-        pieces[1::2] = self._fill(values, words)
+        try:
+            pieces[1::2] = [words[name] for name in self._names]
+        except KeyError:
+            pieces[1::2] = self._fill(values, words)
         return pieces
 
     def _fill(self, values: Mapping[str, Any], words: Mapping[str, bytes]) -> list[bytes]:
         if (fields := self.template.fields) is None:
             return [serialising.quoted_printable_value(value) for value in self.template.fill(values, self._escape)]
-        try:
-            return [words[name] for name in self._names]
-        except KeyError:
-            is_html = self._escape == "html"
-            once = {
-                field: words.get(field.name) or serialising.quoted_printable_value(field.fill(values, is_html))
-                for field in set(fields)
-            }
-            filled = [once[field] for field in fields]
+        is_html = self._escape == "html"
+        once = {
+            field: words.get(field.name) or serialising.quoted_printable_value(field.fill(values, is_html))
+            for field in set(fields)
+        }
+        filled = [once[field] for field in fields]
         if sum(map(len, filled)) > merging.MOST_OUTPUT:
             raise MergeError(merging.TOO_LARGE)
         return filled

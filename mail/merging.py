@@ -101,7 +101,7 @@ class Template:
     constants once.
     """
 
-    __slots__ = ("_bound", "_nodes", "constants", "fields", "names", "source")
+    __slots__ = ("_bound", "_nodes", "_pieces", "constants", "fields", "names", "source")
 
     source: str
     constants: tuple[str, ...]
@@ -116,6 +116,8 @@ class Template:
         self._bound = {True: BoundTemplate(as_html, parsed.nodes), False: parsed}
         constants, self._nodes = _split(parsed.nodes)
         self.constants = tuple(constants)
+        self._pieces = [""] * (2 * len(constants) - 1)
+        self._pieces[::2] = constants
         fields = [_as_field(node) for node in self._nodes]
         self.fields = cast(tuple[Field, ...], tuple(fields)) if all(fields) else None
 
@@ -126,8 +128,7 @@ class Template:
         :param escape: ``html`` escapes the values; ``text`` leaves them; ``header`` makes one line of everything.
         :raises MergeError: if a limit is passed or the values do not fit the tags.
         """
-        pieces = [""] * (2 * len(self.constants) - 1)
-        pieces[::2] = self.constants
+        pieces = self._pieces.copy()
         pieces[1::2] = self.fill(values, escape)
         rendered = "".join(pieces)
         return one_line(rendered) if escape == "header" else rendered
@@ -137,8 +138,7 @@ class Template:
         is_html = escape == "html"
         if self.fields is None:
             return self._render_nodes(values, is_html)
-        once = {field: field.fill(values, is_html) for field in set(self.fields)}
-        filled = [once[field] for field in self.fields]
+        filled = [field.fill(values, is_html) for field in self.fields]
         if sum(map(len, filled)) > MOST_OUTPUT:
             raise MergeError(TOO_LARGE)
         return filled
@@ -176,7 +176,7 @@ def parse(source: str, filters: Filters = _NO_FILTERS) -> Template:
 
 def one_line(text: str) -> str:
     """Return ``text`` with each run of line breaks and control characters as one space, none at the ends."""
-    return _CONTROLS.sub(" ", text).strip()
+    return (text if text.isprintable() else _CONTROLS.sub(" ", text)).strip()
 
 
 def unknown_names(template: Template, known: Iterable[str]) -> list[tuple[str, str]]:
@@ -212,10 +212,14 @@ class Field(NamedTuple):
     default: str | None
 
     def fill(self, values: Mapping[str, Any], is_html: bool) -> str:
-        value = _admit(values.get(self.name))
-        if self.default is not None and _default(value, None) is None:
-            return self.default  # In HTML it is HTML, as Liquid has it: the author wrote it, not the recipient.
-        if type(value) is not str:
+        value = values.get(self.name)
+        if type(value) is str:  # As nearly always.
+            if self.default is not None and not value.strip():
+                return self.default
+        else:
+            value = _admit(value)
+            if self.default is not None and _default(value, None) is None:
+                return self.default  # In HTML it is HTML, as Liquid has it: the author wrote it, not the recipient.
             value = to_liquid_string(value, autoescape=False)
         if "\r" in value:
             value = value.replace("\r\n", "\n").replace("\r", "\n")

@@ -155,9 +155,9 @@ def quoted_printable_words(values: Mapping[str, object], names: Sequence[str]) -
     if set(map(type, found)) == {str}:  # Not of a kind of text with a meaning of its own.
         joined = "\0".join(found) + "\0"
         if _PLAIN_WORDS(joined) and "From " not in joined and " \0" not in joined:
-            encoded = joined.encode("ascii").replace(b"\0", SOFT_BREAK + b"\0").split(b"\0")[:-1]
-            if len(encoded) == len(names):  # Else a value holds the separator.
-                return dict(zip(names, encoded, strict=True))
+            encoded = joined.encode("ascii").replace(b"\0", _END_OF_WORD).split(b"\0")
+            if len(encoded) == len(names) + 1:  # Else a value holds the separator.
+                return dict(zip(names, encoded, strict=False))
     return {
         name: value.encode("ascii") + SOFT_BREAK
         for name, value in zip(names, found, strict=True)
@@ -252,5 +252,6 @@ _PLAIN_VALUE = re.compile(
 ).fullmatch
 _PLAIN_WORD = re.compile(r"(?!From )[A-Za-z0-9,;:/?#_+()!@%-][A-Za-z0-9 .,;:/?#_+()!@%-]{0,74}(?<! )").fullmatch
 _PLAIN_WORDS = re.compile(r"(?:[A-Za-z0-9,;:/?#_+()!@%-][A-Za-z0-9 .,;:/?#_+()!@%-]{0,74}+\0)+").fullmatch
+_END_OF_WORD = SOFT_BREAK + b"\0"
 _UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _AWKWARD = re.compile(rb"^(?:\.|From )[^\n]*|^[^\n]{77,}", re.MULTILINE)
