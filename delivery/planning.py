@@ -386,4 +386,5 @@ def _note_waiting(mailings: Iterable[Mailing], waiting: Mapping[int, tuple[str, 
         if (mailing.waiting_reason, mailing.waiting_until) != (reason[:500], until):
             changed[reason[:500], until].append(mailing.pk)
     for (reason, until), ids in changed.items():
-        Mailing.objects.filter(pk__in=ids).update(waiting_reason=reason, waiting_until=until)
+        # One that was paused since keeps the reason that it was paused for.
+        Mailing.objects.filter(pk__in=ids, state="open").update(waiting_reason=reason, waiting_until=until)
