@@ -161,6 +161,13 @@ if IS_SQLITE:
 else:
     DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # A worker that is stopped in the middle of a transaction must not hold up the others; it finds it rolled back.
+    patience = "-c idle_in_transaction_session_timeout=20s"
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 10,
+        "options": patience,
+        **DATABASES["default"].get("OPTIONS", {}),
+    }
 
 # --- the worker -----------------------------------------------------------------------------
 

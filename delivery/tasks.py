@@ -42,6 +42,9 @@ def deliver() -> int:
     """Send what is due for a bounded time and return how many messages were accepted."""
     presence.show(presence.SENDS, timezone.now())
     sent = asyncio.run(drain(settings.DRAIN_SECONDS, clock=timezone.now, should_stop=_is_stopping.is_set))
-    presence.show(presence.SENDS, timezone.now())
-    recording.finish_mailings(timezone.now())
+    now = timezone.now()
+    presence.show(presence.SENDS, now)
+    recording.finish_mailings(now)
+    if sent and not _is_stopping.is_set() and planning.is_anything_due(now):
+        deliver.apply_async(expires=10)  # At once, so that nobody waits for beat in the middle of a campaign.
     return sent

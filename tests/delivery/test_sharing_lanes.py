@@ -37,3 +37,10 @@ def test_a_worker_takes_its_fair_share_of_the_lanes_and_no_more(tmp_path: Path, 
         assert max(held) == most
         assert {mailing.messages.get(email__startswith="person0.").status for mailing in mailings} == {"accepted"}
         assert len(peer.accepted()) == 4 * 8
+
+
+@pytest.mark.postgres
+def test_a_process_that_is_stopped_in_a_transaction_does_not_hold_up_the_others() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("20s",)
