@@ -7,6 +7,7 @@ import asyncio
 import datetime as dt
 import logging
 import math
+import resource
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -27,6 +28,7 @@ T = TypeVar("T")
 PLAN_SECONDS = 0.5  # How often the plan is made anew …
 PLAN_SHARE = 10  # … and how many times as long as making it the pause between two is at least.
 IDLE_SECONDS = 3.0
+MOST_DESCRIPTORS = 65_536  # Open files, which connections are.
 
 Clock = Callable[[], dt.datetime]
 
@@ -45,6 +47,7 @@ async def drain(
     :param signer_for: says who signs the mail of a mailing and a server; None leaves it to the servers.
     :param clock: read for what is due and which quota period it is; leases have the database's clock.
     """
+    _allow_many_connections()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="database") as executor:
         loop = asyncio.get_running_loop()
 
@@ -57,6 +60,14 @@ async def drain(
         finally:
             # The connection belongs to the thread that opened it.
             await in_database(connections.close_all)
+
+
+def _allow_many_connections() -> None:
+    """Raise the limit of open files, 1,024 on most systems, as far as this process may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class _Drain:
