@@ -17,7 +17,7 @@ from contacts import consent
 from contacts.models import Suppression
 from delivery import holding
 from delivery.judging import CLOSED_OFTEN, CLOSED_WITHIN, Judgement
-from delivery.models import Attempt, Mailing, Message, StopTally
+from delivery.models import Attempt, Incident, Mailing, Message, StopTally
 from delivery.outgoing import Result, without_recipient
 from delivery.validating import is_known_unreachable
 from mail.addresses import domain_of
@@ -36,6 +36,7 @@ def act(results: Sequence[Result], now: dt.datetime) -> None:
     _act_on_providers(results, now)
     _act_on_senders(results, now)
     _act_on_mailings(results)
+    _note_incidents(results, now)
 
 
 # --- addresses
@@ -238,3 +239,14 @@ def _stop(mailing_id: int, why: str) -> None:
     Mailing.objects.filter(pk=mailing_id, state=Mailing.State.OPEN).update(
         state=Mailing.State.PAUSED, waiting_reason=why[:500], waiting_until=None
     )
+
+
+def _note_incidents(results: Iterable[Result], now: dt.datetime) -> None:
+    """Put on record what a person should look at, once a day for each server and kind."""
+    found = {(r.server_id, r.judgement.incident): r for r in results if r.judgement.incident and r.server_id}
+    for (server_id, kind), result in sorted(found.items()):
+        why = without_recipient(result.judgement.reason, result.message)
+        Incident.objects.get_or_create(
+            key=f"{server_id} {kind} {now:%Y-%m-%d}",
+            defaults={"server_id": server_id, "kind": kind, "reason": why[:500], "seen_at": now},
+        )

@@ -1,5 +1,6 @@
 """What is stored about mail on its way: mailings, messages, attempts, chunks and lanes."""
 
+import datetime as dt
 import uuid
 
 from django.conf import settings
@@ -288,6 +289,29 @@ class StopTally(models.Model):
         return f"{self.mailing} through {self.server}: {self.hard_bounces} of {self.sent} bounced"
 
 
+class Incident(models.Model):
+    """An answer a person should look at: a blocked server, a sender that fails authentication, a broken message."""
+
+    SHOWN_FOR = dt.timedelta(days=7)
+
+    key = models.CharField(max_length=100, unique=True)  # Server, kind and day: told once a day.
+    server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=40)  # As the rules of mail.replies count: "sender-auth", "ip-reputation" …
+    reason = models.CharField(max_length=500)  # What was answered, without the recipient's address.
+    seen_at = models.DateTimeField()
+    is_told = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        ordering = ["-seen_at"]
+        indexes = [
+            # Noticing: what the operators were not told yet.
+            models.Index(fields=["id"], condition=models.Q(is_told=False), name="incident_untold"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.server}: {self.reason}"
+
+
 class Notice(models.Model):
     """Something the operators were told; the key is unique, so that each event is told once."""
 
@@ -295,6 +319,7 @@ class Notice(models.Model):
         QUOTA = "quota", "quota"
         PAUSED = "paused", "paused"
         CERTIFICATE = "certificate", "certificate"
+        INCIDENT = "incident", "incident"  # An answer that somebody should look at.
         FAILURES = "failures", "failures"  # Of a campaign, or of one single message.
 
     key = models.CharField(max_length=200, unique=True)  # Names the event, such as "paused 7 2026-11-23T03:00:00".

@@ -20,6 +20,10 @@ class Words:
     paused: str
     paused_until: str
     paused_for_good: str
+    full_subject: str
+    full: str
+    incident_subject: str
+    incident: str
     certificate_subject: str
     certificate: str
     digest_subject: str
@@ -40,6 +44,10 @@ WORDS = {
         "{server} is paused: {reason}",
         "It is tried again by itself on {until}.",
         "It stays paused until somebody corrects its settings or resumes it.",
+        "{server} says that its limit is reached",
+        "{server} says that its own limit is reached: {reason}",
+        "{server}: an answer to look at",
+        "{server} got an answer that somebody should look at: {reason}",
         "The certificate of {server} ends on {ends}",
         "The certificate that {server} ({host}) shows is valid until {ends}. Ask whoever runs this server to renew it;"
         " afterwards nothing can be sent through it safely.",
@@ -59,6 +67,10 @@ WORDS = {
         "{server} ist angehalten: {reason}",
         "Am {until} wird er von selbst erneut versucht.",
         "Er bleibt angehalten, bis jemand seine Einstellungen berichtigt oder ihn fortsetzt.",
+        "{server} meldet, dass sein Limit erreicht ist",
+        "{server} meldet, dass sein eigenes Limit erreicht ist: {reason}",
+        "{server}: eine Antwort zum Nachsehen",
+        "{server} erhielt eine Antwort, die sich jemand ansehen sollte: {reason}",
         "Das Zertifikat von {server} endet am {ends}",
         "Das Zertifikat, das {server} ({host}) vorzeigt, gilt bis {ends}. Bitten Sie den Betreiber, es zu erneuern;"
         " danach kann über diesen Server nichts mehr sicher versendet werden.",
@@ -78,6 +90,10 @@ WORDS = {
         "{server} est suspendu : {reason}",
         "Un nouvel essai aura lieu de lui-même le {until}.",
         "Il reste suspendu jusqu’à ce que quelqu’un corrige ses réglages ou le relance.",
+        "{server} dit que sa limite est atteinte",
+        "{server} dit que sa propre limite est atteinte : {reason}",
+        "{server} : une réponse à examiner",
+        "{server} a reçu une réponse que quelqu’un devrait examiner : {reason}",
         "Le certificat de {server} expire le {ends}",
         "Le certificat présenté par {server} ({host}) est valable jusqu’au {ends}. Demandez à son exploitant de le"
         " renouveler ; ensuite, plus rien ne pourra être envoyé par ce serveur en sécurité.",
@@ -97,6 +113,10 @@ WORDS = {
         "{server} está en pausa: {reason}",
         "Se volverá a probar por sí solo el {until}.",
         "Seguirá en pausa hasta que alguien corrija su configuración o lo reanude.",
+        "{server} dice que ha alcanzado su límite",
+        "{server} dice que ha alcanzado su propio límite: {reason}",
+        "{server}: una respuesta que conviene revisar",
+        "{server} recibió una respuesta que alguien debería revisar: {reason}",
         "El certificado de {server} caduca el {ends}",
         "El certificado que presenta {server} ({host}) es válido hasta el {ends}. Pida a quien lo administra que lo"
         " renueve; después no se podrá enviar nada con seguridad a través de este servidor.",
@@ -116,6 +136,10 @@ WORDS = {
         "{server} está em pausa: {reason}",
         "Será tentado de novo automaticamente em {until}.",
         "Fica em pausa até que alguém corrija a sua configuração ou o retome.",
+        "{server} diz que atingiu o seu limite",
+        "{server} diz que atingiu o seu próprio limite: {reason}",
+        "{server}: uma resposta a verificar",
+        "{server} recebeu uma resposta que alguém deve verificar: {reason}",
         "O certificado de {server} expira em {ends}",
         "O certificado apresentado por {server} ({host}) é válido até {ends}. Peça a quem o administra que o renove;"
         " depois disso nada poderá ser enviado com segurança através deste servidor.",
@@ -135,6 +159,10 @@ WORDS = {
         "{server} is gepauzeerd: {reason}",
         "Op {until} wordt hij vanzelf opnieuw geprobeerd.",
         "Hij blijft gepauzeerd tot iemand zijn instellingen verbetert of hem hervat.",
+        "{server} meldt dat zijn limiet is bereikt",
+        "{server} meldt dat zijn eigen limiet is bereikt: {reason}",
+        "{server}: een antwoord om te bekijken",
+        "{server} kreeg een antwoord dat iemand moet bekijken: {reason}",
         "Het certificaat van {server} verloopt op {ends}",
         "Het certificaat dat {server} ({host}) toont, is geldig tot {ends}. Vraag de beheerder het te vernieuwen;"
         " daarna kan via deze server niets meer veilig worden verzonden.",
@@ -154,6 +182,10 @@ WORDS = {
         "{server} è in pausa: {reason}",
         "Sarà riprovato da solo il {until}.",
         "Resta in pausa finché qualcuno non ne corregge le impostazioni o lo riavvia.",
+        "{server} dice di aver raggiunto il suo limite",
+        "{server} dice di aver raggiunto il proprio limite: {reason}",
+        "{server}: una risposta da controllare",
+        "{server} ha ricevuto una risposta che qualcuno dovrebbe controllare: {reason}",
         "Il certificato di {server} scade il {ends}",
         "Il certificato presentato da {server} ({host}) è valido fino al {ends}. Chieda a chi lo gestisce di"
         " rinnovarlo; dopo non si potrà più inviare nulla in sicurezza tramite questo server.",
@@ -173,6 +205,10 @@ WORDS = {
         "{server} は一時停止中です：{reason}",
         "{until} に自動的に再試行されます。",
         "設定が修正されるか、再開されるまで停止したままです。",
+        "{server} は上限に達したと応答しました",
+        "{server} は自身の上限に達したと応答しました：{reason}",
+        "{server}：確認が必要な応答",
+        "{server} は確認が必要な応答を受け取りました：{reason}",
         "{server} の証明書は {ends} に期限が切れます",
         "{server}（{host}）の証明書の有効期限は {ends} です。サーバーの管理者に更新を依頼してください。"
         "期限が切れると、このサーバーから安全に送信できなくなります。",

@@ -1,4 +1,4 @@
-"""Telling the operators what they should know, each event once: quotas, pauses, certificates, failures.
+"""Telling the operators what they should know, each event once: quotas, pauses, incidents, certificates, failures.
 
 A notice is mail like all other, of a stream of its own. What becomes of a notice is in the account and starts no
 further one.
@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import formats, translation
 
 from delivery import queueing
-from delivery.models import Mailing, Message, Notice
+from delivery.models import Incident, Mailing, Message, Notice
 from delivery.notice_words import Words, words_for
 from mail.addresses import AddressInvalid, fold, parse_mailbox
 from smtpservers.breaker import FAILURES_TO_OPEN
@@ -26,6 +26,7 @@ from smtpservers.models import QuotaPeriod, SmtpServer
 QUOTA_LEVELS = (100, 95, 80)  # Percent; the highest one that is reached is told.
 # A provider that asks us to slow down for less than this is no outage.
 SHORT_PAUSE = dt.timedelta(minutes=10)
+INCIDENT_LASTS = dt.timedelta(days=1)  # How long somebody to tell is waited for.
 CERTIFICATE_WARNING = dt.timedelta(days=14)
 BETWEEN_DIGESTS = dt.timedelta(hours=1)  # Of one mailing and server.
 DIGEST_RECIPIENTS = 500
@@ -35,7 +36,8 @@ FAILURES = (Message.Status.BOUNCED, Message.Status.FAILED, Message.Status.EXPIRE
 
 def notice(now: dt.datetime) -> int:
     """Queue the notices of everything that happened and was not told yet, and return how many there were."""
-    return notice_quotas(now) + notice_outages(now) + notice_certificates(now) + report_failures(now)
+    told = notice_quotas(now) + notice_outages(now) + notice_full(now) + notice_incidents(now)
+    return told + notice_certificates(now) + report_failures(now)
 
 
 def notice_quotas(now: dt.datetime) -> int:
@@ -88,6 +90,38 @@ def notice_outages(now: dt.datetime) -> int:
         key = f"paused {server.pk} {server.outage_at:%Y-%m-%dT%H:%M:%S.%f}"
         subject = words.paused_subject.format(server=server.name)
         count += _tell(server, Notice.Kind.PAUSED, key, subject, lines, _watchers(server), now)
+    return count
+
+
+def notice_full(now: dt.datetime) -> int:
+    """Tell that a server says that its own limit is reached, once until it accepts mail again."""
+    count = 0
+    full = SmtpServer.objects.filter(full_until__gt=now + SHORT_PAUSE, is_active=True, outage_at__isnull=False)
+    for server in full:
+        assert server.full_until is not None
+        words = _words(server)
+        lines = [
+            words.full.format(server=server.name, reason=_one_line(server.full_reason)),
+            words.paused_until.format(until=_moment(server, server.full_until)),
+        ]
+        key = f"full {server.pk} {server.outage_at:%Y-%m-%dT%H:%M:%S.%f}"
+        subject = words.full_subject.format(server=server.name)
+        count += _tell(server, Notice.Kind.PAUSED, key, subject, lines, _watchers(server), now)
+    return count
+
+
+def notice_incidents(now: dt.datetime) -> int:
+    """Tell of answers that a person should look at; they are on record once a day for each server and kind."""
+    count = 0
+    for incident in Incident.objects.filter(is_told=False).select_related("server").order_by("pk")[:100]:
+        server, words = incident.server, _words(incident.server)
+        lines = [words.incident.format(server=server.name, reason=_one_line(incident.reason))]
+        key = f"incident {incident.key}"
+        subject = words.incident_subject.format(server=server.name)
+        told = _tell(server, Notice.Kind.INCIDENT, key, subject, lines, _watchers(server), now)
+        if told or incident.seen_at < now - INCIDENT_LASTS:  # Nobody is there to be told: it stands on the page.
+            Incident.objects.filter(pk=incident.pk).update(is_told=True)
+        count += told
     return count
 
 

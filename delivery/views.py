@@ -23,7 +23,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from delivery import holding, testing
 from delivery.composing import copy_addresses
 from delivery.forms import MessageSearch, TestForm
-from delivery.models import Message
+from delivery.models import Incident, Message
 from mail.addresses import AddressInvalid, check_address, fold, parse_mailbox
 from smtpservers import senders
 from smtpservers.models import SmtpServer
@@ -184,6 +184,7 @@ def held_back(request: HttpRequest, server_id: int) -> HttpResponse:
         "holds": holding.of_server(server.pk, now),
         "senders": senders.of_server(server, now),
         "limit": server.learned_messages_per_connection,
+        "incidents": Incident.objects.filter(server=server, seen_at__gt=now - Incident.SHOWN_FOR)[:20],
         "may_end": may_end,
     }
     return TemplateResponse(request, "delivery/held_back.html", context)

@@ -4,6 +4,7 @@ from django import template
 from django.utils import timezone
 
 from delivery import holding
+from delivery.models import Incident
 from smtpservers import senders
 from smtpservers.models import SmtpServer
 
@@ -19,4 +20,6 @@ def held_back(server: SmtpServer | None) -> dict[str, object]:
         "holds": holding.of_server(server.pk, now) if server else [],
         "senders": senders.of_server(server, now) if server else [],
         "limit": server.learned_messages_per_connection if server else None,
+        "has_incident": server is not None
+        and Incident.objects.filter(server=server, seen_at__gt=now - Incident.SHOWN_FOR).exists(),
     }

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from contacts.models import Suppression
 from delivery import noticing, queueing, recording
-from delivery.models import Mailing, Message, Notice
+from delivery.models import Incident, Mailing, Message, Notice
 from delivery.notice_words import WORDS, Words
 from delivery.testing import send_test
 from smtpservers import breaker, reserving
@@ -273,6 +273,46 @@ def test_neither_a_short_rest_nor_a_server_that_is_off_is_an_outage() -> None:
     breaker.pause(off.pk, "535 no", None, NOW)
 
     assert noticing.notice(NOW) == 0
+
+
+def test_a_server_that_says_it_is_full_is_told_once_until_it_accepts_again() -> None:
+    server = make_server(25, mail_to=OPS)
+    for hours in range(3):
+        now = NOW + dt.timedelta(hours=hours)
+        reserving.note_full(server.pk, "454 Daily message quota exceeded", now + dt.timedelta(minutes=30), now)
+        breaker.put_on_probation(server.pk, now)
+        noticing.notice(now)
+
+    assert subjects() == ["Alpha says that its limit is reached"]
+    assert "its own limit is reached: 454 Daily message quota exceeded" in Mailing.objects.get().text
+
+
+def test_an_answer_that_needs_a_person_is_told_once_a_day(tmp_path: Path) -> None:
+    def block(event: str, context: dict[str, object]) -> bytes | None:
+        return b"550 5.7.1 Blocked using Spamhaus" if event == "rcpt" else None
+
+    with running_peer(tmp_path, block) as peer:
+        make_server(peer.port, mail_to=OPS)
+        make_mailing(make_list(3))
+        run_drain()
+
+    noticing.notice(timezone.now())
+    noticing.notice(timezone.now())
+    assert subjects() == ["Alpha: an answer to look at"]
+    text = Mailing.objects.get(stream="notice").text
+    assert "Alpha got an answer that somebody should look at: 550 5.7.1 Blocked using Spamhaus" in text
+    assert Incident.objects.get().kind == "ip-reputation"
+
+
+def test_an_incident_that_nobody_can_be_told_of_is_not_told_a_day_late() -> None:
+    server = make_server(25)
+    Incident.objects.create(key="x", server=server, kind="malformed", reason="554 5.6.0", seen_at=NOW)
+    assert noticing.notice(NOW) == 0
+    noticing.notice(NOW + dt.timedelta(hours=25))
+
+    SmtpServer.objects.update(mail_to=OPS)
+
+    assert noticing.notice(NOW + dt.timedelta(hours=26)) == 0
 
 
 def test_a_paused_server_is_told_through_another_one(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from delivery.models import ProviderHold
+from delivery.models import Incident, ProviderHold
 from smtpservers.models import RefusedSender, SmtpServer
 from tests.delivery_pages.conftest import BACKEND
 
@@ -23,6 +23,7 @@ def server(make_server: Callable[..., SmtpServer]) -> SmtpServer:
     now = timezone.now()
     server = make_server(25)
     SmtpServer.objects.filter(pk=server.pk).update(learned_messages_per_connection=20)
+    Incident.objects.create(key="x", server=server, kind="malformed", reason="554 5.6.0 Broken", seen_at=now)
     ProviderHold.objects.create(
         server=server, provider="google.com", reason="421 4.7.28 <b>Unusual</b>", placed_at=now, until=now + HOUR
     )
@@ -47,6 +48,7 @@ def test_the_servers_page_says_what_it_holds_back(
 
     assert "Mail to google.com rests until " in page
     assert "It does not take mail from shop@example.org." in page
+    assert "It got an answer that somebody should look at." in page
     assert "It said that it takes 20 messages over one connection" in page
     assert f'href="/delivery/servers/{server.pk}/held-back/"' in page
 
@@ -70,6 +72,7 @@ def test_an_operator_ends_a_hold_and_has_a_sender_asked_for_again(
     address = f"/delivery/servers/{server.pk}/held-back/"
     page = client.get(address).content.decode()
     assert "421 4.7.28 &lt;b&gt;Unusual&lt;/b&gt;" in page
+    assert "554 5.6.0 Broken" in page
 
     said = client.post(address, {"hold": ProviderHold.objects.get().pk}, follow=True).content.decode()
     assert "Mail to google.com goes out again." in said
