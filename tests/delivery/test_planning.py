@@ -116,6 +116,24 @@ def test_the_least_used_quotas_come_to_the_same_part() -> None:
 
 
 @on_rows
+def test_the_mailings_of_one_plan_fill_the_quotas_together() -> None:
+    set_strategy("least_used")
+    small, large = make_server(25, "Small", max_per_month=100), make_server(25, "Large", max_per_month=1000)
+    QuotaPeriod.objects.filter(pk=current_period(large, NOW).pk).update(used=500)
+    audience = make_list(30)
+    first, second = make_mailing(audience, NOW), make_mailing(audience, NOW)
+
+    shares = by_server(plan(NOW))
+
+    given = {(share.mailing_id, server): share.at_most for server, found in shares.items() for share in found}
+    assert given[first.pk, small.pk] == 30
+    assert (first.pk, large.pk) not in given
+    # Both come to 560 of 1,100: 20.9 and 9.1 more.
+    assert given[second.pk, small.pk] in (20, 21)
+    assert given[second.pk, small.pk] + given[second.pk, large.pk] == 30
+
+
+@on_rows
 def test_one_who_is_full_leaves_its_part_to_the_others_and_is_named() -> None:
     set_strategy("weighted")
     three, one = make_server(25, "Three", weight=3), make_server(25, "One", weight=1)
@@ -185,9 +203,9 @@ def test_a_campaign_that_waits_stays_where_it_is() -> None:
 def test_what_one_server_refused_goes_to_the_next_and_nothing_else_does() -> None:
     alpha, beta = make_server(25, "Alpha"), make_server(25, "Beta")
     mailing = make_mailing(make_list(50), NOW)
-    refused = Message.objects.filter(mailing=mailing).first()
-    assert refused is not None
+    refused, later = Message.objects.filter(mailing=mailing).order_by("pk")[:2]
     Message.objects.filter(pk=refused.pk).update(status="deferred", due_at=NOW, avoid=[alpha.pk])
+    Message.objects.filter(pk=later.pk).update(status="deferred", due_at=NOW)
 
     shares = by_server(plan(NOW))
     got = claim_all([work for work in plan(NOW) if work.server_id == beta.pk])
