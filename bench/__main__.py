@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="a handful of messages each: shows no speed")
     parser.add_argument("--rounds", type=int, default=0, help="of the race; 0: 3 in the short form, else 5")
     parser.add_argument("--only", default="", help="contestants whose title holds this, and no trial")
+    parser.add_argument("--trials", action="store_true", help="the trials, and no contestant")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # So that everything is cleared away then, too.
     sizes = contestants.SMOKE if options.smoke else contestants.SHORT if options.quick else contestants.LONG
@@ -53,7 +54,7 @@ def main() -> None:
         broker=settings.BROKER_URL if settings.BROKER_URL.startswith("redis") else "",
         sizes=contestants.lists_needed(sizes),
     ) as there:
-        told = measure(there, sizes, rounds, options.only)
+        told = measure(there, sizes, rounds, options.only, options.trials)
     told = {
         "date": f"{started:%Y-%m-%d %H:%M} UTC",
         "minutes": (dt.datetime.now(dt.UTC) - started).total_seconds() / 60,
@@ -68,15 +69,15 @@ def main() -> None:
     print(f"Written to {path}.")
 
 
-def measure(there: Stage, sizes: Sizes, rounds: int, only: str) -> dict[str, Any]:
+def measure(there: Stage, sizes: Sizes, rounds: int, only: str, only_trials: bool) -> dict[str, Any]:
     """Run the race and the trials, print their tables, and return everything for ``bench.json``."""
     size, length = contestants.message_bytes(there, sizes)
-    racing = [one for one in contestants.contestants(there, sizes, length) if only in one.title]
+    racing = [one for one in contestants.contestants(there, sizes, length) if only in one.title and not only_trials]
     print(f"{len(racing)} contestants, {rounds} rounds, {size:,} bytes a message.", flush=True)
     race = run_race(there, racing, rounds)
     figures = [figure for figure in figures_of(race) if figure.values]
     trial_samples: dict[str, list[Sample]] = {}
-    for trial in () if only else (trials.grow, trials.misbehave):
+    for trial in () if only else (trials.bookkeep, trials.grow, trials.misbehave):
         print(f"{trial.__doc__.splitlines()[0]}" if trial.__doc__ else "", flush=True)
         if (found := there.have(lambda trial=trial: trial(there))) is not None:  # type: ignore[misc]
             figures += found[0]

@@ -48,8 +48,15 @@ def answer_of(command: Sequence[str | Path], environment: Mapping[str, str], sec
 
     :raises Failed: if it ends with an error or not in time; with its last words.
     """
-    process = start(command, environment)
-    return finished(process, seconds)
+    return finished(start(command, environment), seconds)
+
+
+def lines_of(command: Sequence[str | Path], environment: Mapping[str, str], seconds: float = 1800) -> list[Any]:
+    """Run a program that says JSON line by line, and return all of it.
+
+    :raises Failed: as :func:`answer_of`.
+    """
+    return [json.loads(line) for line in _words(start(command, environment), seconds)]
 
 
 def start(command: Sequence[str | Path], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
@@ -70,6 +77,10 @@ def finished(process: "subprocess.Popen[str]", seconds: float = 1800) -> Any:
 
     :raises Failed: as :func:`answer_of`.
     """
+    return json.loads(_words(process, seconds)[-1])
+
+
+def _words(process: "subprocess.Popen[str]", seconds: float) -> list[str]:
     try:
         out, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -79,7 +90,7 @@ def finished(process: "subprocess.Popen[str]", seconds: float = 1800) -> Any:
         process.wait()
     if process.returncode or not out.strip():
         raise Failed((errors.strip() or out.strip() or f"exit code {process.returncode}")[-1500:])
-    return json.loads(out.strip().splitlines()[-1])
+    return out.strip().splitlines()
 
 
 def timed(command: Sequence[str | Path], environment: Mapping[str, str], messages: int) -> Sample:

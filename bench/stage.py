@@ -81,8 +81,8 @@ class Stage:
         try:
             return make()
         except (Unavailable, Failed) as error:
-            self.missing.append(str(error))
-            print(f"Goes on without {error}", flush=True)
+            self.missing.append(str(error).strip().splitlines()[-1])
+            print(f"Goes on without: {error}", flush=True)
             return None
 
 

@@ -5,10 +5,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from bench.contestants import CONNECTIONS, send
 from bench.figures import Figure
-from bench.running import ROOT, Sample, answer_of
+from bench.running import ROOT, Failed, Sample, answer_of, lines_of
 from bench.stage import FAR, FAST, POSTGRESQL, SQLITE, Stage
 
 SMALL = 10_000
@@ -40,7 +41,8 @@ def grow(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
         small = [run(few) for _ in range(repeats - repeats // 2)]
         big = run(many)
         small += [run(few) for _ in range(repeats // 2)]
-        samples[f"{database}, {few:,} people"], samples[f"{database}, {many:,} people"] = small, [big]
+        samples[f"{database}, {few:,} people → {FAST}"] = small
+        samples[f"{database}, {many:,} people → {FAST}"] = [big]
         what = f"at {many:,} people against {few:,}, {database}"
         figures += [
             Figure(f"cost of a message {what}", 1.1, _each(big, small, "seconds"), at_most=True),
@@ -92,7 +94,36 @@ def misbehave(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
             beside.append(Sample.told(answer_of(with_sick, there.environment(database))))
     kept = tuple(two.rate / one.rate for one, two in zip(alone, beside, strict=True))
     figure = Figure(f"rate that 80 servers keep while 20 more misbehave, 20 connections each, {database}", 0.8, kept)
-    return [figure], {"80 servers alone": alone, "80 servers beside 20 that misbehave": beside}
+    return [figure], {f"80 servers alone → {FAR}": alone, f"80 servers beside 20 sick ones → {FAR}": beside}
+
+
+def bookkeep(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
+    """Claim and record without sending, small campaigns and large ones in turn, on PostgreSQL.
+
+    :raises Failed: if there is no PostgreSQL, or the account does not add up.
+    """
+    if POSTGRESQL not in there.databases:
+        raise Failed("claiming and recording on PostgreSQL, which is not there")
+    few, many, repeats = 10_000, 500_000, 5
+    if there.is_quick or there.is_smoke:
+        few, many, repeats = (500, 1_000, 1) if there.is_smoke else (10_000, 50_000, 3)
+    url = urlsplit(there.databases[POSTGRESQL])
+    command = [
+        *(sys.executable, "-m", "bench.bookkeeping", "--database", url._replace(path=f"{url.path}_account").geturl()),
+        *("--rows", *[str(rows) for _ in range(repeats) for rows in (few, many)]),
+    ]
+    told = lines_of(command, there.environment(POSTGRESQL))
+    samples: dict[int, list[Sample]] = {few: [], many: []}
+    for line in told:
+        rows = line["rows"]
+        samples[rows].append(Sample(rows, line["seconds"], line["client us"] * rows / 1e6))
+    rates = {rows: tuple(sample.rate for sample in samples[rows]) for rows in samples}
+    kept = tuple(large / small for small, large in zip(rates[few], rates[many], strict=True))
+    figures = [
+        Figure(f"claimed and recorded, {many:,} messages, one process, PostgreSQL", 50_000, rates[many], unit="/s"),
+        Figure(f"rate of claiming and recording at {many:,} messages to that at {few:,}", 0.9, kept),
+    ]
+    return figures, {f"claimed and recorded, {rows:,} messages → no sink": samples[rows] for rows in samples}
 
 
 @contextlib.contextmanager
