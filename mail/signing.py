@@ -128,13 +128,14 @@ class Signer:
 def _canonical_headers(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
     """Return the names for ``h=``, and what is signed of these headers (relaxed, RFC 6376 section 3.4.2)."""
     found: dict[bytes, list[bytes]] = {}
-    for line in _unfold(head).split(b"\r\n"):
+    unfolded = _unfold(head)
+    is_neat = b"  " not in unfolded and b"\t" not in unfolded  # As ours are.
+    for line in unfolded.split(b"\r\n"):
         name, _, value = line.partition(b":")
         name = name.rstrip(b" \t").lower()
         if name in _IS_SIGNED:
-            if b"  " in value or b"\t" in value:
-                value = _BLANKS(b" ", value)
-            found.setdefault(name, []).append(name + b":" + value.strip(b" ") + b"\r\n")
+            value = (value if is_neat else _BLANKS(b" ", value)).strip(b" ")
+            found.setdefault(name, []).append(b"%b:%b\r\n" % (name, value))
     if b"from" not in found:
         raise ValueError("A message without a From header cannot be signed.")
     names: list[bytes] = [b"from"]  # Once more than there is: a second one, added on the way, breaks the signature.

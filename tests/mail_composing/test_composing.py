@@ -514,6 +514,12 @@ def test_a_redirected_message_says_whom_it_was_meant_for() -> None:
     check_same(compiled, to)
 
 
+def test_a_comment_in_a_subject_is_for_its_author_alone() -> None:
+    compiled = compile_content("Sale{% comment %} of what? {% endcomment %}", "", "x", PLAIN)
+
+    assert read(compiled.build(recipient(), NOW))["Subject"] == "Sale"
+
+
 def test_a_test_says_so_in_its_subject() -> None:
     style = Style(mail_from=PLAIN.mail_from, subject_prefix="[TEST] ")
 
