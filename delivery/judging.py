@@ -245,19 +245,15 @@ def alone(judgement: Judgement) -> Judgement:
     )
 
 
-def judge_connection(stage: Stage, why: str, reply: Reply | None) -> Judgement:
-    """Judge a connection that could not be made: the server is at fault, the message only waits."""
+def judge_connection(stage: Stage, why: str, reply: Reply | None, *, needs_mending: bool = False) -> Judgement:
+    """Judge a connection that could not be made: the server is at fault, the message only waits.
+
+    :param needs_mending: whether it stays so until a person mends it, as with a wrong certificate.
+    """
+    if reply is None and needs_mending:
+        return Judgement("deferred", "deferred", why, "tls-cert", AT_ONCE, pauses_server=True)
     if reply is None:
-        failed = Judgement("deferred", "deferred", why, "no-connection", AT_ONCE)
-        needs_mending = (stage is Stage.TLS and "handshake failed" in why) or (
-            stage is Stage.AUTH and "no sign-in" in why
-        )
-        # A wrong certificate or a missing mechanism does not mend itself within minutes.
-        return (
-            replace(failed, pauses_server=True, rule="tls-cert")
-            if needs_mending
-            else replace(failed, server_failed=True)
-        )
+        return Judgement("deferred", "deferred", why, "no-connection", AT_ONCE, server_failed=True)
     verdict = classify(stage, reply)
     deferred = Judgement("deferred", "deferred", f"{why}: {reply}"[:600], verdict.rule, AT_ONCE)
     if verdict.action is Action.PAUSE_SERVER:

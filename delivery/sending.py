@@ -407,7 +407,7 @@ class LaneWork:
             SmtpServer.objects.filter(pk=self._server_id).update(certificate_expires_at=expires_at)
 
     async def _connection_failed(self, error: ConnectionFailed) -> None:
-        judgement = judge_connection(error.stage, str(error), error.reply)
+        judgement = judge_connection(error.stage, str(error), error.reply, needs_mending=error.needs_mending)
         log.warning("server %s: %s", self._server.name, judgement.reason)
         pile = self._urgent or self._bulk
         if pile:  # One of them is what the connection was for.

@@ -203,7 +203,8 @@ async def _talk(
     try:
         connection = await connect(endpoint, steps.append)
     except ConnectionFailed as error:
-        return None, judge_connection(error.stage, str(error), error.reply), error.stage, error.reply, None
+        judgement = judge_connection(error.stage, str(error), error.reply, needs_mending=error.needs_mending)
+        return None, judgement, error.stage, error.reply, None
     answer = await connection.send(
         composed.envelope_from,
         composed.rcpt_to,

@@ -34,12 +34,16 @@ ADDRESS_SECONDS = 5.0  # For one of several addresses, so that a broken IPv6 cos
 
 
 class ConnectionFailed(Exception):
-    """No connection that mail may go over; the server, not a message, is at fault."""
+    """No connection that mail may go over; the server, not a message, is at fault.
 
-    def __init__(self, stage: Stage, why: str, reply: Reply | None = None) -> None:
+    :param needs_mending: whether it stays so until a person mends it, as with a wrong certificate.
+    """
+
+    def __init__(self, stage: Stage, why: str, reply: Reply | None = None, *, needs_mending: bool = False) -> None:
         super().__init__(why)
         self.stage = stage
         self.reply = reply
+        self.needs_mending = needs_mending
 
 
 class Connection:
@@ -288,7 +292,10 @@ async def _secure(wire: Wire, endpoint: Endpoint, near: bool, observer: Observer
     except ssl.SSLError as error:
         problem = getattr(error, "verify_message", "") or error.reason or str(error)
         observer(lost_step("TLS", sent, f"the TLS handshake failed: {problem}", began))
-        raise ConnectionFailed(Stage.TLS, f"the TLS handshake failed: {problem}") from None
+        # A line that was cut while it was being secured says nothing about the certificate.
+        is_cut = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
+        why = f"the TLS handshake failed: {problem}"
+        raise ConnectionFailed(Stage.TLS, why, needs_mending=not is_cut) from None
     except WireLost as error:
         observer(lost_step("TLS", sent, str(error), began))
         raise ConnectionFailed(Stage.TLS, str(error)) from None
@@ -350,7 +357,7 @@ async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> No
         if broken:
             problem = f"no sign-in took place: {broken}"
             observer(Step("AUTH", shown, None, problem, since(began), False, details))
-            raise ConnectionFailed(Stage.AUTH, problem, reply if reply.code >= 400 else None)
+            raise ConnectionFailed(Stage.AUTH, problem, reply if reply.code >= 400 else None, needs_mending=True)
         observer(Step("AUTH", shown, reply.code, said(reply), since(began), reply.code == 235, details))
         if reply.code != 235:
             raise ConnectionFailed(Stage.AUTH, "the server refused the sign-in", reply)
@@ -361,7 +368,7 @@ async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> No
         offered = ", ".join(sorted(connection.extensions.mechanisms)) or "none"
         problem = f"the server offers no sign-in we know (offered: {offered})"
     observer(lost_step("AUTH", "", problem, began))
-    raise ConnectionFailed(Stage.AUTH, problem)
+    raise ConnectionFailed(Stage.AUTH, problem, needs_mending=True)
 
 
 async def _exchange(wire: Wire, endpoint: Endpoint, mechanism: str) -> tuple[Reply, str]:

@@ -181,13 +181,15 @@ def test_what_is_no_answer_is_the_servers_fault_and_after_the_dot_unconfirmed(te
         ("CONNECT", "connection refused", None, {"server_failed": True, "pauses_server": False}),
         ("TLS", "the TLS handshake failed: expired", None, {"pauses_server": True, "server_pause": None}),
         ("AUTH", "the server offers no sign-in we know", None, {"pauses_server": True, "server_pause": None}),
+        ("TLS", "the TLS handshake failed: cut", None, {"server_failed": True, "pauses_server": False}),
         ("AUTH", "the line was lost", None, {"server_failed": True, "pauses_server": False}),
     ],
 )
 def test_a_connection_that_fails_is_the_servers_matter(
     stage: str, why: str, reply: str | None, expected: dict[str, object]
 ) -> None:
-    found = judge_connection(Stage(stage), why, Reply.parse(reply) if reply else None)
+    needs_mending = "expired" in why or "no sign-in" in why
+    found = judge_connection(Stage(stage), why, Reply.parse(reply) if reply else None, needs_mending=needs_mending)
 
     assert (found.status, found.wait) == ("deferred", dt.timedelta(0))
     assert {name: getattr(found, name) for name in expected} == expected
