@@ -248,7 +248,7 @@ def fleet(now: dt.datetime) -> list[Candidate]:
     for pk, senders in refused(now).items():
         if pk in candidates:
             candidates[pk] = replace(candidates[pk], refused=senders, sender=sender_of(own_from[pk]))
-    for pk, standing in standings(now).items():
+    for pk, standing in standings(now, is_rough=True).items():
         if pk in candidates:
             candidates[pk] = _held_to(candidates[pk], standing)
     return list(candidates.values())

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from smtpservers.models import RecentUse
 from smtpservers.selection import Candidate, choose, fleet
 from tests.delivery.making import make_server
 
@@ -78,3 +79,19 @@ def test_a_thousand_servers_are_a_few_queries(django_assert_max_num_queries) -> 
 
 def test_without_any_server_the_reason_says_what_to_do() -> None:
     assert choose([], NOW).reason == "There is no SMTP server yet. Add one to start sending."
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("minutes_ago", "units", "room"),
+    [(1, 4, 6), (1, 10, 0), (90, 10, 10), (90, 4, 6)],  # The last one may be told too small, and is not full.
+)
+def test_the_plan_sees_no_server_as_full_for_what_left_its_hour(minutes_ago: int, units: int, room: int) -> None:
+    server = make_server(25, max_per_hour=10)
+    minute = int(NOW.timestamp()) // 60 - minutes_ago
+    RecentUse.objects.create(server=server, by_minute={str(minute): units})
+
+    [candidate] = fleet(NOW)
+
+    assert candidate.room == room
+    assert (candidate.obstacle(NOW) == "") is (room > 0)
