@@ -1,7 +1,8 @@
 """What an answer asks for beyond its own message: addresses suppressed, providers held, servers and mailings paused.
 
-Called by :mod:`delivery.recording` with a group of results, inside its transaction, and by nobody else. While all
-goes well it costs one query for each server and one for each mailing of the group, however many messages it has.
+Called by :mod:`delivery.recording` with a group of results, inside its transaction; a lane calls
+:func:`act_on_connection` where there is no message to record anything of. While all goes well it costs one query
+for each server and one for each mailing of the group, however many messages it has.
 """
 
 import datetime as dt
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Sum
 
 from contacts import consent
@@ -93,7 +94,8 @@ def _act_on_servers(results: Iterable[Result], now: dt.datetime) -> None:
         elif any(result.judgement.is_answer for result in group):
             breaker.note_answer(server_id)
         for result in _one_of_each(group):
-            _act_on_server(server_id, result, now)
+            why = without_recipient(result.judgement.reason, result.message)
+            _act_on_server(server_id, result.judgement, why, result.sent_before, now)
 
 
 def _one_of_each(group: Iterable[Result]) -> Iterable[Result]:
@@ -107,9 +109,13 @@ def _one_of_each(group: Iterable[Result]) -> Iterable[Result]:
     return found.values()
 
 
-def _act_on_server(server_id: int, result: Result, now: dt.datetime) -> None:
-    judgement = result.judgement
-    why = without_recipient(judgement.reason, result.message)
+def act_on_connection(server_id: int, judgement: Judgement, now: dt.datetime) -> None:
+    """Do what a connection asks for that failed while no message waited for it."""
+    with transaction.atomic():
+        _act_on_server(server_id, judgement, judgement.reason, 0, now)
+
+
+def _act_on_server(server_id: int, judgement: Judgement, why: str, sent_before: int, now: dt.datetime) -> None:
     if judgement.pauses_server:
         _pause(server_id, judgement, why, now)
     if judgement.server_failed:
@@ -125,8 +131,8 @@ def _act_on_server(server_id: int, result: Result, now: dt.datetime) -> None:
         closed = Attempt.objects.filter(server=server_id, code=421, finished_at__gt=now - CLOSED_WITHIN)
         if closed.count() >= CLOSED_OFTEN:
             slowing.slow_down(server_id, now)
-    if judgement.learns_limit and result.sent_before:
-        slowing.learn_messages_per_connection(server_id, result.sent_before)
+    if judgement.learns_limit and sent_before:
+        slowing.learn_messages_per_connection(server_id, sent_before)
 
 
 def _pause(server_id: int, judgement: Judgement, why: str, now: dt.datetime) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from django.conf import settings
 from django.db import Error as DatabaseProblem
 
-from delivery import claiming, lanes, recording, sweeping
+from delivery import acting, claiming, lanes, recording, sweeping
 from delivery.claiming import Claim
 from delivery.composing import Composer, SignerFor, composer_for
 from delivery.holding import Holds, provider_of
@@ -412,6 +412,8 @@ class LaneWork:
         pile = self._urgent or self._bulk
         if pile:  # One of them is what the connection was for.
             self._note(pile.popleft(), judgement, error.stage, error.reply)
+        else:  # All are on the line elsewhere; the server is told of nonetheless.
+            await self._database(acting.act_on_connection, self._server_id, judgement, self._around.clock())
         await self._flush()
         if await self._database(self._is_unchanged):
             await asyncio.sleep(0.5)

@@ -12,9 +12,11 @@ import pytest
 from django.utils import timezone
 
 from contacts.models import Contact, ContactList, Subscription, Suppression
-from delivery import accounting, holding, queueing
+from delivery import accounting, acting, holding, queueing
+from delivery.judging import judge_connection
 from delivery.models import Attempt, Message, ProviderHold, StopTally
 from mail.addresses import fold
+from mail.replies import Reply, Stage
 from smtpservers import pace
 from smtpservers.models import RefusedSender
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
@@ -630,3 +632,14 @@ def test_an_answer_that_is_none_loses_nothing(peers: Any, reply: bytes) -> None:
     assert server.failures >= 3
     assert accounting.counts(mailing.pk)["accepted"] == 5, accounting.reasons(mailing.pk)
     assert not Suppression.objects.exists()
+
+
+def test_a_connection_that_fails_while_no_message_waits_for_it_pauses_its_server(peers: Any) -> None:
+    server = make_server(9)
+    refused = judge_connection(Stage.AUTH, "the server refused the sign-in", Reply.parse("535 5.7.8 no"))
+
+    acting.act_on_connection(server.pk, refused, T)
+
+    server.refresh_from_db()
+    assert server.paused_reason == "the server refused the sign-in: 535 5.7.8 no"
+    assert server.paused_until is None
