@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -22,7 +22,7 @@ from campaigns.checking import audience, refusals
 from campaigns.forms import CampaignForm
 from campaigns.models import Campaign
 from campaigns.tasks import ring
-from delivery.models import Message
+from delivery.models import Message, StatusCount
 from smtpservers.selection import named_servers
 
 Status = Campaign.Status
@@ -68,8 +68,8 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     # --- the list ---------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
-        messages_ = Message.objects.filter(mailing=OuterRef("mailing"), copy_of=None).order_by().values("mailing")
-        number = messages_.annotate(number=Count("pk")).values("number")
+        counts = StatusCount.objects.filter(mailing=OuterRef("mailing"), is_copy=False).order_by().values("mailing")
+        number = counts.annotate(sum=Sum("number")).values("sum")
         queryset: QuerySet[Campaign] = super().get_queryset(request)
         return queryset.annotate(
             recipient_count=Coalesce(Subquery(number), 0),

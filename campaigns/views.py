@@ -26,7 +26,7 @@ from campaigns.models import Campaign
 from campaigns.reporting import EXPLANATIONS, report
 from campaigns.tasks import ring
 from contacts.models import Contact
-from delivery import testing
+from delivery import accounting, testing
 from delivery.composing import preview as compose_preview
 from delivery.models import Message
 from mail.composing import Rendered
@@ -325,7 +325,7 @@ def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
     if campaign.mailing_id is None:
         rows = rows.none()
     if status in Message.Status.values:
-        rows = rows.filter(status=status)
+        rows = accounting.of_status(rows, status)
     servers = SmtpServer.objects.order_by("display_order").values_list("pk", "name")
     if server.isdecimal():
         rows = rows.filter(server=int(server)) if server in {str(pk) for pk, _ in servers} else rows.none()
@@ -333,9 +333,16 @@ def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
         rows = rows.filter(email_key__contains=sought.lower())
     query = request.GET.copy()
     query.pop("page", None)
+    paginator = Paginator(rows, RECIPIENTS_PER_PAGE)
+    if campaign.mailing_id is not None and not server and not sought:
+        # Known already: counting a million rows takes a while.
+        counts = accounting.counts(campaign.mailing_id)
+        paginator.count = counts[status] if status in counts else sum(counts.values())
+    page = paginator.get_page(request.GET.get("page"))
+    accounting.show_claimed(page.object_list)
     context = {
         "campaign": campaign,
-        "rows": Paginator(rows, RECIPIENTS_PER_PAGE).get_page(request.GET.get("page")),
+        "rows": page,
         "statuses": Message.Status.choices,
         "servers": servers,
         "status": status,
@@ -350,11 +357,12 @@ def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @needs("delivery.view_message")
 def recipient(request: HttpRequest, message_id: int) -> HttpResponse:
     message = get_object_or_404(Message.objects.select_related("mailing", "contact", "server"), pk=message_id)
+    accounting.show_claimed([message])
     again = (Message.Status.UNCONFIRMED, Message.Status.FAILED, Message.Status.EXPIRED)
     context = {
         "message": message,
         "campaign": Campaign.objects.filter(mailing=message.mailing_id).first(),
-        "attempts": message.attempts.select_related("server").order_by("number"),
+        "attempts": accounting.attempts(message),
         "copies": message.copies.order_by("pk"),
         "explanation": EXPLANATIONS[Message.Status(message.status)],
         "can_resend": message.status in again

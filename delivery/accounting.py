@@ -1,32 +1,76 @@
 """The figures of what was sent: read-only, for pages. Copies (CC, BCC) are messages of their own and not counted."""
 
 import datetime as dt
+from collections.abc import Collection, Iterable
 
-from django.db.models import Count, Q, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Count, Min, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce, TruncDate
 
-from delivery.models import Attempt, Mailing, Message
+from delivery import counting
+from delivery.models import Attempt, Batch, Mailing, MailingOutcome, Message, ServerOutcome, StatusCount
 from smtpservers.models import QuotaPeriod
+
+ANSWERED = ("accepted", "bounced", "failed", "unconfirmed")
 
 
 def counts(mailing_id: int) -> dict[str, int]:
     """Return how many recipients of the mailing have each status; every status is there."""
-    found = dict(
-        Message.objects.filter(mailing=mailing_id, copy_of=None)
-        .values_list("status")
-        .annotate(number=Count("id"))
-        .order_by()
-    )
-    return {status.value: found.get(status.value, 0) for status in Message.Status}
+    found = counting.by_status(mailing_id)
+    # Claimed from a chunk they are still ``queued`` in their rows.
+    held = Batch.objects.filter(mailing=mailing_id, is_cut=True).aggregate(sum=Sum("open_count"))["sum"] or 0
+    held = min(held, found[Message.Status.QUEUED])  # The two were not counted in the same instant.
+    found[Message.Status.QUEUED] -= held
+    found[Message.Status.SENDING] += held
+    return found
+
+
+def of_status(messages: QuerySet[Message], status: str) -> QuerySet[Message]:
+    """Return those of the messages that have this status, as people see it."""
+    if status == Message.Status.SENDING:
+        return messages.filter(Q(status=status) | Q(status="queued", due_at=None, pk__in=_claimed()))
+    if status == Message.Status.QUEUED:
+        return messages.filter(status=status).exclude(due_at=None, pk__in=_claimed())
+    return messages.filter(status=status)
+
+
+def show_claimed(messages: Iterable[Message]) -> None:
+    """Let the messages that a worker holds show as ``sending``, though their rows are still ``queued``."""
+    queued = [message for message in messages if message.status == Message.Status.QUEUED and message.due_at is None]
+    claimed = _claimed({message.mailing_id for message in queued}) if queued else set()
+    for message in queued:
+        if message.pk in claimed:
+            message.status = Message.Status.SENDING
+
+
+def _claimed(mailings: Collection[int] | None = None) -> set[int]:
+    """Return the messages claimed from chunks, some of which may be recorded already."""
+    batches = Batch.objects.filter(is_cut=True)
+    if mailings is not None:
+        batches = batches.filter(mailing__in=mailings)
+    return {message_id for claims in batches.values_list("claims", flat=True) for message_id, _ in claims}
+
+
+def attempts(message: Message) -> list[Attempt]:
+    """Return the attempts of a message in order; the last one may be under way, and is not stored yet."""
+    written = list(message.attempts.select_related("server").order_by("number"))
+    number = len(written) + 1
+    for batch in Batch.objects.filter(mailing=message.mailing_id):
+        if [message.pk, number] in batch.claims:
+            return [*written, _under_way(batch, message, number)]
+    return written
+
+
+def _under_way(batch: Batch, message: Message, number: int) -> Attempt:
+    same = ("server_id", "server_name", "period_id", "lane_token", "choice", "started_at", "header_from")
+    return Attempt(message=message, number=number, **{name: getattr(batch, name) for name in same})
 
 
 def by_server(mailing_id: int) -> list[tuple[str, int, int]]:
     """Return (server's name, accepted, tried) for each server the mailing used, most used first."""
     rows = (
-        Attempt.objects.filter(message__mailing=mailing_id, message__copy_of=None)
-        .exclude(outcome="not_sent")
+        MailingOutcome.objects.filter(mailing=mailing_id)
         .values("server_name")
-        .annotate(accepted=Count("id", filter=Q(outcome="accepted")), tried=Count("id"))
+        .annotate(accepted=Coalesce(Sum("number", filter=Q(outcome="accepted")), 0), tried=Sum("number"))
         .order_by("-accepted", "server_name")
     )
     return [(row["server_name"], row["accepted"], row["tried"]) for row in rows]
@@ -36,6 +80,7 @@ def reasons(mailing_id: int, most: int = 10) -> list[tuple[str, str, int]]:
     """Return (status, reason, how many) for what was not accepted, most frequent first."""
     rows = (
         Message.objects.filter(mailing=mailing_id, copy_of=None)
+        .exclude(reason="")  # Through an index of these alone.
         .exclude(status__in=["accepted", "queued", "sending"])
         .values("status", "reason")
         .annotate(number=Count("id"))
@@ -44,22 +89,21 @@ def reasons(mailing_id: int, most: int = 10) -> list[tuple[str, str, int]]:
     return [(row["status"], row["reason"], row["number"]) for row in rows]
 
 
-def rate(mailing_id: int, now: dt.datetime, window: dt.timedelta = dt.timedelta(minutes=1)) -> float:
-    """Return the messages a second that were answered within the last ``window``."""
-    span = Message.objects.filter(mailing=mailing_id, changed_at__gt=now - window, copy_of=None).filter(
-        status__in=["accepted", "bounced", "failed", "unconfirmed"]
-    )
-    number = span.count()
-    if not number:
+def rate(mailing_id: int, now: dt.datetime) -> float:
+    """Return the messages a second that were answered within this minute and the one before."""
+    minute = now.replace(second=0, microsecond=0)
+    lately = MailingOutcome.objects.filter(mailing=mailing_id, minute_at__gte=minute - dt.timedelta(minutes=1))
+    answered = lately.filter(outcome__in=ANSWERED).aggregate(number=Sum("number"), first=Min("first_at"))
+    if not answered["number"]:
         return 0.0
-    first = span.order_by("changed_at").values_list("changed_at", flat=True)[0]
-    return number / max((now - first).total_seconds(), 1.0)
+    return float(answered["number"] / max((now - answered["first"]).total_seconds(), 1.0))
 
 
 def remaining(mailing_id: int, now: dt.datetime) -> dt.timedelta | None:
     """Return the time the rest takes at the present rate; None when nothing is being sent."""
     speed = rate(mailing_id, now)
-    pending = Message.objects.filter(mailing=mailing_id, status__in=["queued", "sending"], copy_of=None).count()
+    found = counting.by_status(mailing_id)
+    pending = found[Message.Status.QUEUED] + found[Message.Status.SENDING]
     return dt.timedelta(seconds=pending / speed) if speed and pending else None
 
 
@@ -68,12 +112,12 @@ def per_day(start: dt.date, end: dt.date, zone: dt.tzinfo) -> list[tuple[dt.date
     begin = dt.datetime.combine(start, dt.time.min, tzinfo=zone)
     finish = dt.datetime.combine(end + dt.timedelta(days=1), dt.time.min, tzinfo=zone)
     rows = (
-        Attempt.objects.filter(finished_at__gte=begin, finished_at__lt=finish)
-        .annotate(day=TruncDate("finished_at", tzinfo=zone))
+        ServerOutcome.objects.filter(quarter_at__gte=begin, quarter_at__lt=finish)
+        .annotate(day=TruncDate("quarter_at", tzinfo=zone))
         .values("day")
         .annotate(
-            accepted=Count("id", filter=Q(outcome="accepted")),
-            failed=Count("id", filter=Q(outcome__in=["bounced", "failed", "unconfirmed"])),
+            accepted=Coalesce(Sum("number", filter=Q(outcome="accepted")), 0),
+            failed=Coalesce(Sum("number", filter=Q(outcome__in=["bounced", "failed", "unconfirmed"])), 0),
         )
         .order_by("day")
     )
@@ -86,10 +130,11 @@ def today(now: dt.datetime, zone: dt.tzinfo) -> dict[str, int]:
     """Return ``accepted`` and ``failed`` since midnight in ``zone``, and ``queued`` now."""
     day = now.astimezone(zone).date()
     _, accepted, failed = per_day(day, day, zone)[0]
+    pending = StatusCount.objects.filter(mailing__finished_at=None, status__in=Message.PENDING)
     return {
         "accepted": accepted,
         "failed": failed,
-        "queued": Message.objects.filter(status__in=Message.PENDING, mailing__finished_at=None).count(),
+        "queued": pending.aggregate(sum=Sum("number"))["sum"] or 0,
     }
 
 

@@ -1,17 +1,20 @@
 """Taking work: messages, their quota and their attempts on record in one transaction, before a byte is sent."""
 
 import datetime as dt
+import functools
+import hashlib
+import json
+import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from contacts.models import Subscription, Suppression
-from delivery import lanes, planning
-from delivery.models import Attempt, Chunk, Mailing, Message
-from delivery.outgoing import Outgoing
+from delivery import lanes, planning, rowsets
+from delivery.models import Attempt, Batch, Mailing, Message
+from delivery.outgoing import Outgoing, Person
 from delivery.planning import Share
 from delivery.return_paths import ReturnPath
 from mail.addresses import parse_mailbox
@@ -25,14 +28,21 @@ SWITCHES = (
     *("use_unsubscribe_link", "use_precedence", "use_return_path", "use_verp"),
     *("use_spam_address", "use_abuse_address"),
 )
+_READ_JSON = json.JSONDecoder().raw_decode
+_SKIPPING = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+_BATCH_FIELDS = [field for field in Batch._meta.concrete_fields if not field.primary_key]
+_INSERT_BATCH = (
+    f"INSERT INTO delivery_batch ({', '.join(str(field.column) for field in _BATCH_FIELDS)})"  # noqa: S608
+    f" VALUES ({', '.join(['%s'] * len(_BATCH_FIELDS))}) RETURNING id"
+)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # Not frozen: that would take as long again to make as everything else about a claim.
 class Claim:
     """One message this worker may send now: its unit of quota is reserved and its attempt is on record."""
 
     message: Outgoing
-    attempt_id: int
+    attempt_id: int  # Names the attempt while it is under way, in the journal and in its result.
     number: int
     period_id: int
     period_ends_at: dt.datetime
@@ -48,100 +58,234 @@ def claim(token: uuid.UUID, server: SmtpServer, share: Share, wanted: int, now: 
     with transaction.atomic():
         if not lanes.holds(token):
             return None
-        mailing = Mailing.objects.filter(pk=share.mailing_id, state="open").first()
-        if mailing is None:
-            return []
-        wanted = planning.may_take(share, server.pk, min(wanted, CLAIM_MESSAGES))
+        mailing = _open_mailing(share.mailing_id)
+        wanted = planning.may_take(share, server.pk, min(wanted, CLAIM_MESSAGES)) if mailing else 0
         reservation = reserving.reserve(server, wanted, now, leave=share.leave) if wanted else None
-        if reservation is None:
+        if mailing is None or reservation is None:
             return []
-        messages = _take(share, server, reservation.units, now)
-        claims = _write_attempts(token, server, mailing, messages, reservation, share.reason, now)
-        reserving.settle(reservation.period_id, used=0, released=reservation.units - len(claims), now=now)
-        planning.note_taken(share, server.pk, len(claims))
-        return claims
+        # What came back goes first, then the front of the first chunk.
+        is_cut = False
+        messages = _take_due(share, server, reservation.units, now)
+        if not messages:
+            messages, is_cut = _cut(share, reservation.units), True
+        unused = reservation.units - len(messages)
+        reserving.settle(reservation.period_id, used=0, released=unused, now=now)
+        planning.note_taken(share, server.pk, len(messages))
+        if not messages:
+            return []
+        return _put_on_record(token, server, mailing, messages, is_cut, reservation, share.reason, now)
 
 
-def _take(share: Share, server: SmtpServer, wanted: int, now: dt.datetime) -> list[Message]:
-    """Return locked messages to send: what came back first, then the front of the first chunk."""
+# Where the statements are written out, Django's own would take several times as long to make as to run.
+
+
+def _open_mailing(mailing_id: int) -> Mailing | None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT stream, mail_from FROM delivery_mailing WHERE id = %s AND state = 'open'", [mailing_id])
+        row = cursor.fetchone()
+    return Mailing(pk=mailing_id, stream=row[0], mail_from=row[1]) if row else None
+
+
+# --- taking messages
+
+
+def _take_due(share: Share, server: SmtpServer, wanted: int, now: dt.datetime) -> list[Outgoing]:
+    """Return messages whose time has come and that this server did not refuse, taken out of the due ones."""
+    ids = _due(share, wanted, now)
+    if not ids:
+        return []
+    given, parameters = rowsets.rows(numbers={"id": ids})
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT m.id, m.email, m.email_key, m.merge, m.message_id, m.redirected_to, m.reason, m.copy_kind, m.avoid,
+                m.expires_at, m.attempt_count, c.email, c.first_name, c.last_name, c.language, c.attributes,
+                o.id, o.email, o.email_key, o.merge, oc.email, oc.first_name, oc.last_name, oc.language, oc.attributes
+            FROM {given} JOIN delivery_message m ON m.id = given.id
+                LEFT JOIN contacts_contact c ON c.id = m.contact_id
+                LEFT JOIN delivery_message o ON o.id = m.copy_of_id
+                LEFT JOIN contacts_contact oc ON oc.id = o.contact_id
+            """,  # noqa: S608  # Made of constants and placeholders.
+            parameters,
+        )
+        found = {row[0]: _outgoing(share.mailing_id, row) for row in cursor.fetchall()}
+        messages = [found[pk] for pk in ids if server.pk not in found[pk].avoid]
+        if messages:
+            given, parameters = rowsets.rows(numbers={"id": [message.pk for message in messages]})
+            cursor.execute(
+                "UPDATE delivery_message SET status = 'sending', due_at = NULL, changed_at = %s, server_id = %s"  # noqa: S608
+                f" FROM {given} WHERE delivery_message.id = given.id",
+                [connection.ops.adapt_datetimefield_value(now), server.pk, *parameters],
+            )
+    return messages
+
+
+def _due(share: Share, wanted: int, now: dt.datetime) -> list[int]:
+    if share.is_all:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id FROM delivery_message"  # noqa: S608
+                " WHERE mailing_id = %s AND status IN ('queued', 'deferred') AND due_at <= %s"
+                f" ORDER BY due_at, id LIMIT %s {_SKIPPING}",
+                [share.mailing_id, connection.ops.adapt_datetimefield_value(now), wanted],
+            )
+            return [row[0] for row in cursor.fetchall()]
     due = planning.due_of(share, now).select_for_update(skip_locked=True, of=("self",)).order_by("due_at", "pk")
-    found = [message for message in _with_people(due)[:wanted] if server.pk not in set(message.avoid)]
-    if len(found) < wanted:
-        found += _take_from_chunk(share, wanted - len(found))
-    return found
+    return list(due.values_list("pk", flat=True)[:wanted])
 
 
-def _take_from_chunk(share: Share, wanted: int) -> list[Message]:
-    chunk = planning.chunks_of(share).select_for_update(skip_locked=True, of=("self",)).order_by("pk").first()
+def _chunk(share: Share) -> tuple[int, int, int] | None:
+    """Return key, first and last message of the share's first chunk that nobody else is cutting from."""
+    if share.is_all:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id, next_id, last_id FROM delivery_chunk WHERE mailing_id = %s ORDER BY id LIMIT 1"  # noqa: S608
+                f" {_SKIPPING}",
+                [share.mailing_id],
+            )
+            return cast(tuple[int, int, int] | None, cursor.fetchone())
+    chunks = planning.chunks_of(share).select_for_update(skip_locked=True, of=("self",)).order_by("pk")
+    return chunks.values_list("pk", "next_id", "last_id").first()
+
+
+def _cut(share: Share, wanted: int) -> list[Outgoing]:
+    """Return the next messages of a chunk; none of them was ever tried or changed."""
+    chunk = _chunk(share)
     if chunk is None:
         return []
-    queued = Message.objects.filter(
-        mailing=share.mailing_id, pk__gte=chunk.next_id, pk__lte=chunk.last_id, status="queued", due_at=None
-    ).order_by("pk")
-    found = list(_with_people(queued)[:wanted])
-    if len(found) < wanted or found[-1].pk == chunk.last_id:
-        chunk.delete()
-    else:
-        Chunk.objects.filter(pk=chunk.pk).update(next_id=found[-1].pk + 1)
-    return found
+    chunk_id, first, last = chunk
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT m.id, m.email, m.email_key, CAST(m.expires_at AS text),
+                c.email, c.first_name, c.last_name, c.language, c.attributes
+            FROM delivery_message m LEFT JOIN contacts_contact c ON c.id = m.contact_id
+            WHERE m.id BETWEEN %s AND %s AND m.mailing_id = %s AND m.status = 'queued' AND m.due_at IS NULL
+            ORDER BY m.id LIMIT %s
+            """,
+            [first, last, share.mailing_id, wanted],
+        )
+        rows = cursor.fetchall()
+        if len(rows) < wanted or rows[-1][0] == last:
+            cursor.execute("DELETE FROM delivery_chunk WHERE id = %s", [chunk_id])
+        else:
+            cursor.execute("UPDATE delivery_chunk SET next_id = %s WHERE id = %s", [rows[-1][0] + 1, chunk_id])
+    mailing_id = share.mailing_id
+    return [
+        Outgoing(row[0], mailing_id, row[1], row[2], _person(*row[4:]), expires_at=_read_instant(row[3]))
+        for row in rows
+    ]
 
 
-def _with_people(messages: QuerySet[Message]) -> QuerySet[Message]:
-    return messages.select_related("contact", "copy_of", "copy_of__contact")
+def _outgoing(mailing_id: int, row: Sequence[Any]) -> Outgoing:
+    original = None
+    if row[16] is not None:
+        original = Outgoing(row[16], mailing_id, row[17], row[18], _person(*row[20:]), merge=_json(row[19]))
+    return Outgoing(
+        *(row[0], mailing_id, row[1], row[2], _person(*row[11:16])),
+        merge=_json(row[3]),
+        message_id=row[4],
+        redirected_to=row[5],
+        reason=row[6],
+        copy_of=original,
+        copy_kind=row[7],
+        avoid=tuple(_json(row[8])),
+        expires_at=_instant(row[9]),
+        attempt_count=row[10],
+    )
 
 
-def _write_attempts(
+def _person(email: str | None, first_name: str, last_name: str, language: str, attributes: Any) -> Person | None:
+    if email is None:  # The contact was deleted, or there was none.
+        return None
+    return Person(email, first_name, last_name, language, {} if attributes == "{}" else _json(attributes))
+
+
+def _json(value: str | None) -> Any:
+    # Cursors give JSON as text, and databases write it without blanks around it.
+    return None if value is None else _READ_JSON(value)[0]
+
+
+def _instant(value: dt.datetime | None) -> dt.datetime | None:
+    # SQLite stores no zone; it is UTC.
+    return value if value is None or value.tzinfo else value.replace(tzinfo=dt.UTC)
+
+
+@functools.lru_cache(maxsize=64)
+def _read_instant(text: str | None) -> dt.datetime | None:
+    """Return an instant that hundreds of rows have in common."""
+    return _instant(dt.datetime.fromisoformat(text)) if text else None
+
+
+# --- writing them down
+
+
+def _put_on_record(
     token: uuid.UUID,
     server: SmtpServer,
     mailing: Mailing,
-    messages: Sequence[Message],
+    messages: Sequence[Outgoing],
+    is_cut: bool,
     reservation: reserving.Reservation,
     reason: str,
     now: dt.datetime,
 ) -> list[Claim]:
-    if not messages:
-        return []
-    domain = domain_name_of(server)
     header_from = mailing.mail_from or server.mail_from
     return_path = ReturnPath(server, parse_mailbox(header_from).address, mailing.stream)
-    switches = {name: getattr(server, name) for name in SWITCHES}
-    attempts = Attempt.objects.bulk_create(
-        Attempt(
-            message=message,
-            number=message.attempt_count + 1,
-            server=server,
-            server_name=server.name,
-            period_id=reservation.period_id,
-            lane_token=token,
-            choice=reason,
-            started_at=now,
-            envelope_from=return_path.of(message.pk, is_redirected=bool(message.redirected_to)),
-            header_from=header_from,
-            settings_used=switches,
-        )
-        for message in messages
+    batch = Batch(
+        mailing=mailing,
+        server=server,
+        server_name=server.name,
+        period_id=reservation.period_id,
+        lane_token=token,
+        choice=reason,
+        started_at=now,
+        header_from=header_from,
+        settings_used={name: getattr(server, name) for name in SWITCHES},
+        return_path=return_path.address,
+        is_return_path_tagged=return_path.is_tagged,
+        domain_name=domain_name_of(server),
+        id_key=os.urandom(16).hex(),
+        claims=[(message.pk, message.attempt_count + 1) for message in messages],
+        open_count=len(messages),
+        is_cut=is_cut,
     )
-    _mark_sending([message.pk for message in messages], server, now)
+    _insert(batch)
     for message in messages:
-        message.message_id = message.message_id or f"<{mailing.pk}.{message.pk}.{uuid.uuid4().hex[:12]}@{domain}>"
-    _store_message_ids(messages)
-    unconfirmed = set(
-        Attempt.objects.filter(message__in=messages, outcome="unconfirmed").values_list("message__pk", flat=True)
-        if mailing.stream == Mailing.Stream.SINGLE
-        else ()
-    )
+        address(message, batch, return_path)
+    earlier = _unconfirmed(messages) if mailing.stream == Mailing.Stream.SINGLE else ()
+    first, period_id, ends_at = batch.pk * Batch.MOST, reservation.period_id, reservation.ends_at
     return [
-        Claim(
-            Outgoing.of(message),
-            attempt.pk,
-            attempt.number,
-            reservation.period_id,
-            reservation.ends_at,
-            now,
-            was_unconfirmed=message.pk in unconfirmed,
-        )
-        for message, attempt in zip(messages, attempts, strict=True)
+        Claim(message, first + place, message.attempt_count + 1, period_id, ends_at, now, message.pk in earlier)
+        for place, message in enumerate(messages)
     ]
+
+
+def _insert(batch: Batch) -> None:
+    values = [field.get_db_prep_save(getattr(batch, field.attname), connection) for field in _BATCH_FIELDS]
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT_BATCH, values)
+        batch.pk = cursor.fetchone()[0]
+
+
+def address(message: Outgoing, batch: Batch, return_path: ReturnPath) -> None:
+    """Give a message of the batch its Message-ID, unless it has one, and its envelope sender.
+
+    Both follow from the batch and the message alone, so that whoever settles a dead worker's account finds the same.
+    """
+    if not message.message_id:
+        unguessable = hashlib.blake2b(b"%d" % message.pk, digest_size=6, key=batch.id_key.encode()).hexdigest()
+        message.message_id = f"<{message.mailing_id}.{message.pk}.{unguessable}@{batch.domain_name}>"
+    message.envelope_from = return_path.of(message.pk, is_redirected=bool(message.redirected_to))
+
+
+def _unconfirmed(messages: Sequence[Outgoing]) -> set[int]:
+    ids = [message.pk for message in messages]
+    rows = Attempt.objects.filter(message__in=ids, outcome="unconfirmed").values_list("message_id", flat=True)
+    return set(rows)
+
+
+# --- the last look
 
 
 def redirect(claim: Claim, server: SmtpServer, mailing: Mailing, to: str, reason: str) -> bool:
@@ -149,26 +293,10 @@ def redirect(claim: Claim, server: SmtpServer, mailing: Mailing, to: str, reason
     message = claim.message
     message.redirected_to, message.reason = to, reason[:600]
     from_address = parse_mailbox(mailing.mail_from or server.mail_from).address
-    sender = ReturnPath(server, from_address, mailing.stream).of(message.pk, is_redirected=bool(to))
-    with transaction.atomic():
-        Message.objects.filter(pk=message.pk).update(redirected_to=to, reason=message.reason)
-        Attempt.objects.filter(pk=claim.attempt_id).update(envelope_from=sender)
+    return_path = ReturnPath(server, from_address, mailing.stream)
+    message.envelope_from = return_path.of(message.pk, is_redirected=bool(to))
+    Message.objects.filter(pk=message.pk).update(redirected_to=to, reason=message.reason)
     return True
-
-
-def _mark_sending(message_ids: list[int], server: SmtpServer, now: dt.datetime) -> None:
-    Message.objects.filter(pk__in=message_ids).update(
-        status=Message.Status.SENDING, changed_at=now, due_at=None, server=server
-    )
-
-
-def _store_message_ids(messages: Sequence[Message]) -> None:
-    """Fix each Message-ID at the first claim; fail-over keeps it."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "UPDATE delivery_message SET message_id = %s, attempt_count = attempt_count + 1 WHERE id = %s",
-            [(message.message_id, message.pk) for message in messages],
-        )
 
 
 def stopped(message_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
@@ -177,39 +305,39 @@ def stopped(message_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
     The last look before MAIL: the mailing's state, the suppression list and the person's consent, as they are now.
     ``give back`` keeps the message for later; the other values are final statuses.
     """
+    if not message_ids:
+        return {}
+    given, parameters = rowsets.rows(numbers={"id": message_ids})
+    of_this_mailing = (
+        "FROM contacts_subscription s JOIN delivery_mailing_lists l ON l.contactlist_id = s.list_id"
+        " WHERE s.contact_id = m.contact_id AND l.mailing_id = m.mailing_id"
+    )
+    # Asked only for those that must be stopped: mostly there are none, and hundreds are looked at each second.
+    sql = f"""
+        SELECT m.id, ml.state, p.id IS NOT NULL,
+            EXISTS (SELECT 1 {of_this_mailing} AND s.status = 'unsubscribed')
+        FROM {given} JOIN delivery_message m ON m.id = given.id JOIN delivery_mailing ml ON ml.id = m.mailing_id
+            LEFT JOIN delivery_message o ON o.id = m.copy_of_id
+            LEFT JOIN contacts_suppression p
+                ON p.email_key IN (m.email_key, o.email_key) AND ml.stream <> 'test'
+        WHERE ml.state <> 'open' OR p.id IS NOT NULL OR (
+            ml.stream = 'campaign' AND m.copy_of_id IS NULL
+            AND NOT EXISTS (SELECT 1 {of_this_mailing} AND s.status = 'subscribed')
+        )
+    """  # noqa: S608  # Made of constants and placeholders.
     found: dict[int, tuple[str, str]] = {}
-    subscriptions = Subscription.objects.filter(
-        Q(contact=OuterRef("contact")) | Q(contact=OuterRef("copy_of__contact")),
-        list__in=Mailing.lists.through._default_manager.filter(mailing=OuterRef(OuterRef("mailing"))).values(
-            "contactlist"
-        ),
-    )
-    rows = (
-        Message.objects.filter(pk__in=message_ids)
-        .annotate(
-            is_suppressed=Exists(Suppression.objects.filter(email_key=OuterRef("email_key"))),
-            original_is_suppressed=Exists(Suppression.objects.filter(email_key=OuterRef("copy_of__email_key"))),
-            has_consent=Exists(subscriptions.filter(status=Subscription.Status.SUBSCRIBED)),
-            has_withdrawn=Exists(subscriptions.filter(status=Subscription.Status.UNSUBSCRIBED)),
-        )
-        .values_list(
-            "pk",
-            "mailing__state",
-            "mailing__stream",
-            "is_suppressed",
-            "original_is_suppressed",
-            "has_consent",
-            "has_withdrawn",
-            "copy_of",
-        )
-    )
-    for pk, state, stream, is_suppressed, original_is_suppressed, has_consent, has_withdrawn, copy_of in rows:
-        if state == Mailing.State.CANCELLED:
-            found[pk] = ("cancelled", "The mailing was cancelled.")
-        elif state == Mailing.State.PAUSED:
-            found[pk] = ("give back", "The mailing is paused.")
-        elif (is_suppressed or original_is_suppressed) and stream != Mailing.Stream.TEST:
-            found[pk] = ("suppressed", "On the suppression list.")
-        elif stream == Mailing.Stream.CAMPAIGN and not has_consent and copy_of is None:
-            found[pk] = ("suppressed", "Unsubscribed." if has_withdrawn else "No longer on a list of this mailing.")
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        for pk, state, is_suppressed, has_withdrawn in cursor.fetchall():
+            if state == Mailing.State.CANCELLED:
+                found[pk] = ("cancelled", "The mailing was cancelled.")
+            elif state == Mailing.State.PAUSED:
+                found[pk] = ("give back", "The mailing is paused.")
+            elif is_suppressed:
+                found[pk] = ("suppressed", "On the suppression list.")
+            else:
+                found[pk] = (
+                    "suppressed",
+                    "Unsubscribed." if has_withdrawn else "No longer on a list of this mailing.",
+                )
     return found

@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import DateTimeField, ExpressionWrapper, Q
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
@@ -96,8 +96,19 @@ def release(lease: Lease) -> None:
 
 
 def holds(token: uuid.UUID) -> bool:
-    """Whether ``token`` still holds a lane; inside a transaction nobody can take it away before the end."""
-    return Lane.objects.select_for_update().filter(token=token, expires_at__gt=Now()).exists()
+    """Whether ``token`` still holds a lane; inside a transaction nobody can take it away before the end.
+
+    Nor can its server be deleted: who does that locks the server first, too.
+    """
+    if connection.vendor != "postgresql":
+        return Lane.objects.filter(token=token, expires_at__gt=Now()).exists()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM delivery_lane l JOIN smtpservers_smtpserver s ON s.id = l.server_id"
+            " WHERE l.token = %s AND l.expires_at > STATEMENT_TIMESTAMP() FOR KEY SHARE OF s FOR UPDATE OF l",
+            [token],
+        )
+        return cursor.fetchone() is not None
 
 
 def free_expired() -> int:

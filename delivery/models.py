@@ -94,14 +94,17 @@ class Message(models.Model):
         CC = "cc", "CC"
         BCC = "bcc", "BCC"
 
-    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="messages")
+    # Both indexes are below, or not needed: an index that a change of status must write to makes it several times
+    # as dear, and on PostgreSQL dearer the more messages there are. What is claimed and recorded touches none.
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="messages", db_index=False)
     contact = models.ForeignKey(Contact, null=True, on_delete=models.SET_NULL, related_name="messages")
     email = models.CharField("e-mail", max_length=320)
     email_key = models.CharField(max_length=320)
     redirected_to = models.CharField(max_length=320, blank=True, db_default="")  # Mail To Unknown got it instead.
-    copy_of = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="copies")
+    copy_of = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="copies", db_index=False)
     copy_kind = models.CharField(max_length=3, choices=CopyKind, default=CopyKind.NONE, db_default="", blank=True)
     merge = models.JSONField(null=True)  # Merge values where there is no contact: a test, a single message.
+    # Claimed from a chunk it stays ``queued`` in this column until its attempt is recorded; see Batch.
     status = models.CharField(max_length=12, choices=Status, default=Status.QUEUED)
     changed_at = models.DateTimeField(db_default=Now())
     due_at = models.DateTimeField(null=True)  # When it is tried (again), outside its chunk; None: in its chunk.
@@ -113,7 +116,9 @@ class Message(models.Model):
     avoid = models.JSONField(
         default=list, db_default=models.Value([], models.JSONField())
     )  # Servers that will not take this message.
-    server = models.ForeignKey(SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+")  # The last one.
+    server = models.ForeignKey(  # The last one. Not checked by the database: claims lock the server's row, once.
+        SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False
+    )
     reason = models.CharField(max_length=600, blank=True)  # The last answer, or why it was not sent.
 
     class Meta:
@@ -123,17 +128,21 @@ class Message(models.Model):
             models.UniqueConstraint(
                 fields=["mailing", "email_key"], condition=models.Q(copy_of=None), name="one_message_each"
             ),
-            models.UniqueConstraint(fields=["copy_of", "copy_kind", "email_key"], name="one_copy_each"),
+            models.UniqueConstraint(
+                fields=["copy_of", "copy_kind", "email_key"], condition=~models.Q(copy_of=None), name="one_copy_each"
+            ),
         ]
+        # None names ``status``, not even in a condition, and acceptance changes nothing that one names: then
+        # PostgreSQL stores the change beside the row and writes to no index (a heap-only update).
         indexes = [
-            models.Index(fields=["mailing", "status"], name="message_counts"),  # Progress; lists by status.
+            models.Index(fields=["mailing", "id"], name="message_order"),  # The recipients of a mailing, page by page.
+            models.Index(  # What was not simply sent: its reasons, and lists by status.
+                fields=["mailing", "id"], condition=~models.Q(reason=""), name="message_reasons"
+            ),
             models.Index(  # Claiming what was deferred, or given back by a worker.
-                fields=["mailing", "due_at"],
-                condition=models.Q(status__in=["queued", "deferred"], due_at__isnull=False),
-                name="message_due",
+                fields=["mailing", "due_at"], condition=models.Q(due_at__isnull=False), name="message_by_due"
             ),
             models.Index(fields=["email_key"], name="message_story"),  # All mail to one person.
-            models.Index(fields=["changed_at"], name="message_changed"),  # The dashboard's days.
         ]
         permissions = [
             ("resend_message", "Can resend unconfirmed and failed messages"),
@@ -149,7 +158,7 @@ class Chunk(models.Model):
     Claiming message rows one by one with SKIP LOCKED reads all rows claimed before, which is quadratic.
     """
 
-    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="chunks")
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="chunks", db_index=False)
     next_id = models.BigIntegerField()  # The first message not claimed yet.
     last_id = models.BigIntegerField()  # Inclusive; the row is deleted once ``next_id`` is beyond it.
     messages = models.PositiveIntegerField(null=True)  # When it was made; between them may lie what is not sent.
@@ -201,8 +210,110 @@ class Lane(models.Model):
         return f"{self.server} lane {self.number}"
 
 
+class Batch(models.Model):
+    """What one worker claimed at once: its attempts are on record here before the first byte of any of them.
+
+    A batch is written together with the reservation of its quota. Each attempt leaves it when it is recorded, as a row
+    of :class:`Attempt`; the batch goes with its last one. What a dead worker left is found by ``lane_token``.
+    """
+
+    MOST = 1000  # Messages; an attempt under way is known by ``id * MOST`` and its place in ``claims``.
+
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="batches")
+    server = models.ForeignKey(SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+")
+    server_name = models.CharField(max_length=100)  # These are copied into each attempt.
+    period = models.ForeignKey(QuotaPeriod, null=True, on_delete=models.SET_NULL, related_name="+")
+    lane_token = models.UUIDField()
+    choice = models.CharField(max_length=300, blank=True)
+    started_at = models.DateTimeField()
+    header_from = models.CharField(max_length=400, blank=True)
+    settings_used = models.JSONField(default=dict)
+    return_path = models.CharField(max_length=320, blank=True)  # Where bounces go …
+    is_return_path_tagged = models.BooleanField(default=False)  # … and whether each message has a tag of its own there.
+    domain_name = models.CharField(max_length=253)  # Of the Message-IDs that are made new in this batch …
+    id_key = models.CharField(max_length=32)  # … and what makes them unguessable.
+    claims = models.JSONField()  # [message, number of the attempt] of each, in the order of the claim.
+    open_count = models.PositiveSmallIntegerField()  # How many are not recorded yet.
+    is_cut = models.BooleanField()  # From a chunk: then its messages are ``queued`` until they are recorded.
+
+    class Meta:
+        indexes = [models.Index(fields=["lane_token"], name="batch_left")]  # The sweep.
+
+    def __str__(self) -> str:
+        return f"{self.open_count} messages of {self.mailing} through {self.server_name}"
+
+
+class StatusCount(models.Model):
+    """How many messages of a mailing have a status, kept by the database itself; see :mod:`delivery.counting`.
+
+    Rows of one mailing, status and kind are added up. On PostgreSQL each statement that changes messages leaves rows of
+    its own, so that nobody waits for another's count; now and then they are put together.
+    """
+
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="status_counts", db_index=False)
+    status = models.CharField(max_length=12)
+    is_copy = models.BooleanField()
+    number = models.IntegerField()  # May be negative where it is a change.
+    is_sum = models.BooleanField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["mailing", "status", "is_copy"], condition=models.Q(is_sum=True), name="one_status_sum_each"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["mailing"], name="status_count_mailing"),  # Progress; what is finished.
+            models.Index(fields=["mailing"], condition=models.Q(is_sum=False), name="status_count_loose"),  # Tidying.
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mailing}: {self.number} {self.status}"
+
+
+class MailingOutcome(models.Model):
+    """How many attempts of a campaign ended in which way, by server and minute: its share by server, and its rate."""
+
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="+", db_index=False)
+    server_name = models.CharField(max_length=100)
+    minute_at = models.DateTimeField()
+    outcome = models.CharField(max_length=12)
+    number = models.PositiveIntegerField()
+    first_at = models.DateTimeField()  # When the first of them was recorded.
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["mailing", "minute_at", "server_name", "outcome"], name="one_mailing_outcome_each"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mailing} through {self.server_name}: {self.number} {self.outcome}"
+
+
+class ServerOutcome(models.Model):
+    """How many attempts of any mailing ended in which way, by server and quarter of an hour: the dashboard's days."""
+
+    quarter_at = models.DateTimeField()
+    server_name = models.CharField(max_length=100)
+    outcome = models.CharField(max_length=12)
+    number = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["quarter_at", "server_name", "outcome"], name="one_server_outcome_each")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.server_name} {self.quarter_at:%Y-%m-%d %H:%M}: {self.number} {self.outcome}"
+
+
 class Attempt(models.Model):
-    """One SMTP transaction for one message through one server; written before its first byte, closed once."""
+    """One SMTP transaction for one message through one server, as it ended; written once, never changed.
+
+    Before its first byte, and until it is written here, it is on record in its :class:`Batch`.
+    """
 
     class Outcome(models.TextChoices):
         OPEN = "", "under way"
@@ -213,11 +324,18 @@ class Attempt(models.Model):
         UNCONFIRMED = "unconfirmed", "unconfirmed"
         NOT_SENT = "not_sent", "not sent"  # Given back before MAIL: a stop, a lost lane, a dead worker.
 
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attempts")
+    # The database checks none of these keys: it would look up and lock three rows for each attempt.
+    message = models.ForeignKey(
+        Message, on_delete=models.CASCADE, related_name="attempts", db_index=False, db_constraint=False
+    )
     number = models.PositiveSmallIntegerField()
-    server = models.ForeignKey(SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+")
+    server = models.ForeignKey(
+        SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False
+    )
     server_name = models.CharField(max_length=100)  # Kept when the server is deleted or renamed.
-    period = models.ForeignKey(QuotaPeriod, null=True, on_delete=models.SET_NULL, related_name="+")
+    period = models.ForeignKey(
+        QuotaPeriod, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False
+    )
     lane_token = models.UUIDField()
     choice = models.CharField(max_length=300, blank=True)  # Why this server: shown to people.
     started_at = models.DateTimeField()
@@ -235,9 +353,6 @@ class Attempt(models.Model):
         ordering = ["message_id", "number"]
         constraints = [models.UniqueConstraint(fields=["message", "number"], name="one_attempt_each")]
         indexes = [
-            # The sweep: what a dead worker left open.
-            models.Index(fields=["lane_token"], condition=models.Q(finished_at=None), name="attempt_open"),
-            models.Index(fields=["finished_at"], name="attempt_finished"),  # Sends per day, the rate.
             # How often a server closed the channel lately.
             models.Index(fields=["server", "finished_at"], condition=models.Q(code=421), name="attempt_closed"),
         ]

@@ -51,7 +51,8 @@ class Outgoing:
     copy_kind: str = ""
     avoid: tuple[int, ...] = ()  # Servers that will not take it.
     expires_at: dt.datetime | None = None
-    attempt_count: int = 0
+    attempt_count: int = 0  # Before the one under way.
+    envelope_from: str = ""  # Of the attempt under way.
 
     @property
     def copy_of_id(self) -> int | None:

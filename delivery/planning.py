@@ -57,6 +57,11 @@ class Share:
     only_refused: bool = False  # Only what other servers refused.
 
     @property
+    def is_all(self) -> bool:
+        """Whether it is of all messages of its mailing."""
+        return not self.sorted_by and not self.only_refused
+
+    @property
     def key(self) -> tuple[int, int, bool]:
         """What tells it from the other shares of the same server."""
         return self.mailing_id, self.class_id, self.only_refused

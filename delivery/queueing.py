@@ -5,7 +5,7 @@ crash in the middle come to the same rows.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +13,8 @@ from django.db import connection, transaction
 from django.db.models import Case, Max, Min, Q, Value, When
 from django.db.models.functions import Concat, Left
 
-from contacts.models import Contact, ContactList
+from contacts.models import ContactList, Subscription
+from delivery import counting, rowsets
 from delivery.models import Chunk, Mailing, Message, StopTally
 
 CHUNK_MESSAGES = 500
@@ -94,66 +95,57 @@ def snapshot(mailing_id: int, now: dt.datetime) -> int:
     """Turn the audience of the mailing's lists into messages and return how many there are.
 
     Suppressed and unsubscribed people become rows too, with their terminal status, so that the account is
-    complete. May be repeated after a crash: a rerun adds nothing twice.
+    complete. Each slice is a transaction: pages show how far it is, and nobody else waits long. May be repeated after
+    a crash: a rerun adds nothing twice.
     """
     mailing = Mailing.objects.get(pk=mailing_id)
     if not mailing.is_snapshotted:
         list_ids = list(mailing.lists.values_list("pk", flat=True))
-        bounds = Contact.objects.filter(subscriptions__list__in=list_ids).aggregate(first=Min("pk"), last=Max("pk"))
+        bounds = Subscription.objects.filter(list__in=list_ids).aggregate(first=Min("contact"), last=Max("contact"))
         if bounds["first"] is not None:
             for first in range(bounds["first"], bounds["last"] + 1, SLICE_CONTACTS):
-                _insert_slice(mailing, list_ids, first, min(first + SLICE_CONTACTS - 1, bounds["last"]), now)
-        _close_snapshot(mailing_id)
-    return Message.objects.filter(mailing=mailing_id, copy_of=None).count()
+                _snapshot_slice(mailing, list_ids, first, min(first + SLICE_CONTACTS - 1, bounds["last"]), now)
+        Mailing.objects.filter(pk=mailing_id, is_snapshotted=False).update(is_snapshotted=True)
+    return sum(counting.by_status(mailing_id).values())
 
 
-def _insert_slice(mailing: Mailing, list_ids: list[int], first: int, last: int, now: dt.datetime) -> None:
+def _snapshot_slice(mailing: Mailing, list_ids: list[int], first: int, last: int, now: dt.datetime) -> None:
+    """Add the messages to the people of these lists whose ids are within ``first`` and ``last``, and their chunks."""
     moment = connection.ops.adapt_datetimefield_value(now)
     expires = connection.ops.adapt_datetimefield_value(now + LIFE[Mailing.Stream(mailing.stream)])
     marks = ", ".join(["%s"] * len(list_ids))
-    subscribed = (
-        "EXISTS (SELECT 1 FROM contacts_subscription s WHERE s.contact_id = c.id"  # noqa: S608  # As below.
-        f" AND s.list_id IN ({marks}) AND s.status = 'subscribed')"
-    )
+    # Rows get their numbers in the order given here, and a chunk is a run of numbers.
     sql = f"""
         INSERT INTO delivery_message
             (mailing_id, contact_id, email, email_key, status, changed_at, expires_at, reason)
         SELECT %s, c.id, c.email, c.email_key,
-            CASE WHEN p.id IS NULL AND {subscribed} THEN 'queued' ELSE 'suppressed' END, {_typed(moment)},
-            {_typed(expires)},
+            CASE WHEN p.id IS NULL AND audience.is_subscribed = 1 THEN 'queued' ELSE 'suppressed' END,
+            {rowsets.INSTANT}, {rowsets.INSTANT},
             CASE WHEN p.id IS NOT NULL THEN 'On the suppression list: ' || REPLACE(p.reason, '_', ' ') || '.'
-                 WHEN {subscribed} THEN '' ELSE 'Unsubscribed.' END
-        FROM contacts_contact c LEFT JOIN contacts_suppression p ON p.email_key = c.email_key
-        WHERE c.id BETWEEN %s AND %s AND EXISTS
-            (SELECT 1 FROM contacts_subscription s WHERE s.contact_id = c.id AND s.list_id IN ({marks}))
+                 WHEN audience.is_subscribed = 1 THEN '' ELSE 'Unsubscribed.' END
+        FROM (
+            SELECT contact_id, MAX(CASE WHEN status = 'subscribed' THEN 1 ELSE 0 END) AS is_subscribed
+            FROM contacts_subscription WHERE contact_id BETWEEN %s AND %s AND list_id IN ({marks})
+            GROUP BY contact_id
+        ) AS audience
+        JOIN contacts_contact c ON c.id = audience.contact_id
+        LEFT JOIN contacts_suppression p ON p.email_key = c.email_key
         ORDER BY c.id
-        ON CONFLICT DO NOTHING
+        ON CONFLICT DO NOTHING RETURNING id, status
     """  # noqa: S608  # Made of constants and placeholders.
-    parameters = [mailing.pk, *list_ids, moment, expires, *list_ids, first, last, *list_ids]
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-
-
-def _typed(value: Any) -> str:
-    # PostgreSQL must be told what a bare parameter of a SELECT list is.
-    return "CAST(%s AS timestamptz)" if connection.vendor == "postgresql" else "%s"
-
-
-def _close_snapshot(mailing_id: int) -> None:
     with transaction.atomic():
-        if not Mailing.objects.filter(pk=mailing_id, is_snapshotted=False).update(is_snapshotted=True):
-            return
         with connection.cursor() as cursor:
-            cursor.execute(
-                """
-                INSERT INTO delivery_chunk (mailing_id, next_id, last_id)
-                SELECT %s, MIN(id), MAX(id) FROM (
-                    SELECT id, (ROW_NUMBER() OVER (ORDER BY id) - 1) / %s AS number
-                    FROM delivery_message WHERE mailing_id = %s AND status = 'queued' AND due_at IS NULL
-                ) AS numbered GROUP BY number ORDER BY 2
-                """,
-                [mailing_id, CHUNK_MESSAGES, mailing_id],
-            )
+            cursor.execute(sql, [mailing.pk, moment, expires, first, last, *list_ids])
+            # Of a slice that is there already, nothing comes back, and it has its chunks.
+            queued = sorted(pk for pk, status in cursor.fetchall() if status == Message.Status.QUEUED)
+        Chunk.objects.bulk_create(_chunks(mailing, queued))
+
+
+def _chunks(mailing: Mailing, message_ids: list[int]) -> Iterator[Chunk]:
+    """Cut a run of ascending message numbers into chunks."""
+    for start in range(0, len(message_ids), CHUNK_MESSAGES):
+        run = message_ids[start : start + CHUNK_MESSAGES]
+        yield Chunk(mailing=mailing, next_id=run[0], last_id=run[-1])
 
 
 def pause(mailing_id: int) -> bool:
@@ -178,15 +170,39 @@ def resume(mailing_id: int) -> bool:
 
 
 def cancel(mailing_id: int, now: dt.datetime) -> bool:
-    """Stop the mailing for good: what has not left never will. False if it was cancelled before."""
+    """Stop the mailing for good: what has not left never will. False if it was cancelled before.
+
+    What a worker holds is left to it: it is stopped before MAIL, or it is out already.
+    """
     with transaction.atomic():
         if not Mailing.objects.filter(pk=mailing_id).exclude(state="cancelled").update(state="cancelled"):
             return False
+        cancelled = {
+            "status": Message.Status.CANCELLED,
+            "changed_at": now,
+            "due_at": None,
+            "reason": "The mailing was cancelled.",
+        }
+        # A claim under way is waited for: then its chunk begins where that claim ended.
+        chunks = list(Chunk.objects.select_for_update().filter(mailing=mailing_id).order_by("pk"))
+        for first, last in _runs(chunks):
+            queued = Message.objects.filter(pk__gte=first, pk__lte=last, mailing=mailing_id, due_at=None)
+            queued.filter(status="queued").update(**cancelled)
         Chunk.objects.filter(mailing=mailing_id).delete()
-        Message.objects.filter(mailing=mailing_id, status__in=["queued", "deferred"]).update(
-            status=Message.Status.CANCELLED, changed_at=now, due_at=None, reason="The mailing was cancelled."
-        )
+        waiting = Message.objects.filter(mailing=mailing_id, due_at__isnull=False)
+        waiting.filter(status__in=["queued", "deferred"]).update(**cancelled)
     return True
+
+
+def _runs(chunks: Iterable[Chunk]) -> list[tuple[int, int]]:
+    """Return the numbers that chunks span, with those joined between which there is nothing."""
+    runs: list[tuple[int, int]] = []
+    for chunk in chunks:
+        if runs and chunk.next_id == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], chunk.last_id)
+        else:
+            runs.append((chunk.next_id, chunk.last_id))
+    return runs
 
 
 def retry_failed(mailing_id: int, now: dt.datetime) -> int:

@@ -1,5 +1,7 @@
 """Where bounces go: the envelope sender of each message, and which message one belongs to."""
 
+from typing import Self
+
 from django.conf import settings
 
 from delivery.models import Mailing
@@ -17,10 +19,21 @@ class ReturnPath:
 
         :param mail_from: the address of From, which stands in where there is no return path.
         """
-        has_own = server.use_return_path and server.return_path
-        self.address = ascii_address(server.return_path if has_own else mail_from)
-        self._tagged = verp.tagger(self.address, settings.TOKEN_KEYS) if has_own and server.use_verp else None
+        has_own = bool(server.use_return_path and server.return_path)
+        self._prepare(ascii_address(server.return_path if has_own else mail_from), has_own and server.use_verp, stream)
+
+    def _prepare(self, address: str, is_tagged: bool, stream: str) -> None:
+        self.address = address
+        self.is_tagged = is_tagged  # Whether each message has a tag of its own there.
+        self._tagged = verp.tagger(address, settings.TOKEN_KEYS) if is_tagged else None
         self._is_ours = stream == Mailing.Stream.NOTICE
+
+    @classmethod
+    def kept(cls, address: str, *, is_tagged: bool, stream: str) -> Self:
+        """Return one again that was written down, whatever became of its server."""
+        path = cls.__new__(cls)
+        path._prepare(address, is_tagged, stream)
+        return path
 
     def of(self, message_id: int, *, is_redirected: bool = False) -> str:
         """Return the envelope sender of a message.

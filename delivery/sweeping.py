@@ -8,20 +8,22 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from delivery import journal, lanes, recording
+from delivery import claiming, journal, lanes, recording
 from delivery.judging import Judgement, judge
-from delivery.models import Attempt, Lane, Mailing
+from delivery.models import Attempt, Batch, Lane, Mailing, Message
 from delivery.outgoing import Outgoing
 from delivery.recording import Result
+from delivery.return_paths import ReturnPath
 from mail.replies import Stage
 from smtpservers.transport import Answer
 
 # How long the journal of another machine is waited for.
 JOURNAL_ELSEWHERE = dt.timedelta(minutes=10)
-SWEEP_ATTEMPTS = 500
 # A message that was being composed when its worker was ended, so many times, is what ends them; so is a content.
 POISON_KILLS = 3
 _COMPOSING, _COMPILING = "ended-composing", "ended-compiling"  # Rules of attempts.
+
+Known = dict[int, journal.Entry] | None  # What the journal knows by attempt; None: it is not on this machine.
 
 
 def journal_folder() -> Path:
@@ -37,7 +39,7 @@ def sweep(now: dt.datetime) -> int:
     """
     lanes.free_expired()
     held = Lane.objects.exclude(holder="").values("token")
-    tokens = Attempt.objects.filter(finished_at=None).exclude(lane_token__in=held).values_list("lane_token", flat=True)
+    tokens = Batch.objects.exclude(lane_token__in=held).order_by().values_list("lane_token", flat=True)
     return sum(_settle_token(token, now) for token in set(tokens.distinct()))
 
 
@@ -48,70 +50,85 @@ def _settle_token(token: uuid.UUID, now: dt.datetime) -> int:
         return 0
     known = journal.read(journal_folder(), token)
     at_hand = journal.at_hand(journal_folder(), token)
-    settled = 0
-    while True:
-        with transaction.atomic():
-            attempts = (
-                Attempt.objects.filter(lane_token=token, finished_at=None)
-                .select_related("message__mailing", "message__contact", "message__copy_of__contact")
-                .order_by("pk")
-            )
-            if known is None:
-                attempts = attempts.filter(started_at__lt=now - JOURNAL_ELSEWHERE)
-            batch = list(attempts[:SWEEP_ATTEMPTS])
-            recording.settle([_result(attempt, known, at_hand, now) for attempt in batch], now)
-            _stop_poison(at_hand.mailing_id)
-        settled += len(batch)
-        if len(batch) < SWEEP_ATTEMPTS:
-            break
+    batches = Batch.objects.filter(lane_token=token)
+    if known is None:
+        batches = batches.filter(started_at__lt=now - JOURNAL_ELSEWHERE)
+    settled = sum(_settle_batch(batch_id, known, at_hand, now) for batch_id in batches.values_list("pk", flat=True))
     if known is not None:
         journal.remove(journal_folder(), token)
     return settled
 
 
+def _settle_batch(batch_id: int, known: Known, at_hand: journal.AtHand, now: dt.datetime) -> int:
+    with transaction.atomic():
+        # Two sweeps at once: the second one waits, and finds nothing left.
+        batch = Batch.objects.select_for_update(of=("self",)).select_related("mailing").filter(pk=batch_id).first()
+        if batch is None:
+            return 0
+        results = [_result(batch, place, message, known, at_hand, now) for place, message in _left(batch)]
+        recording.settle(results, now)
+        _stop_poison(at_hand.mailing_id)
+        Batch.objects.filter(pk=batch_id).delete()  # Also where messages of it were deleted.
+    return len(results)
+
+
+def _left(batch: Batch) -> list[tuple[int, Outgoing]]:
+    """Return the messages of the batch whose attempts are not recorded, each with its place in the batch."""
+    numbers = dict(batch.claims)
+    recorded = set(Attempt.objects.filter(message__in=numbers).values_list("message_id", "number"))
+    rows = Message.objects.select_related("contact", "copy_of__contact").in_bulk(list(numbers))
+    return_path = ReturnPath.kept(batch.return_path, is_tagged=batch.is_return_path_tagged, stream=batch.mailing.stream)
+    left = []
+    for place, (message_id, number) in enumerate(batch.claims):
+        if message_id in rows and (message_id, number) not in recorded:
+            message = Outgoing.of(rows[message_id])
+            claiming.address(message, batch, return_path)
+            left.append((place, message))
+    return left
+
+
 def _result(
-    attempt: Attempt, known: dict[int, journal.Entry] | None, at_hand: journal.AtHand, now: dt.datetime
+    batch: Batch, place: int, message: Outgoing, known: Known, at_hand: journal.AtHand, now: dt.datetime
 ) -> Result:
-    message = attempt.message
-    stream = message.mailing.stream
+    stream = batch.mailing.stream
+    attempt_id = batch.pk * Batch.MOST + place
     answer: Answer | None = None
     if known is None:
         answer = Answer(Stage.DOT, None, is_dot_written=True, lost="the worker is gone, and its journal with it")
-    elif (entry := known.get(attempt.pk)) is not None:
+    elif (entry := known.get(attempt_id)) is not None:
         is_dot = entry.stage in (None, Stage.DOT)
         lost = entry.lost or "the worker was ended while it waited"
         answer = Answer(entry.stage or Stage.DOT, entry.reply, is_dot_written=is_dot, lost=lost)
     if answer is None and stream == Mailing.Stream.TEST:
         judgement = recording.ended("failed", "The test was interrupted before the message was sent.")
     elif answer is None:
-        judgement = _unsent(attempt, at_hand)
+        judgement = _unsent(attempt_id, message, at_hand)
     else:
-        earlier = message.attempts.filter(outcome="unconfirmed").exists()
-        judgement = judge(
-            answer, stream=stream, attempts=attempt.number, resent_before=earlier, back_off=settings.RETRY_WAITS
-        )
+        earlier = Attempt.objects.filter(message=message.pk, outcome="unconfirmed").exists()
+        number = message.attempt_count + 1
+        judgement = judge(answer, stream=stream, attempts=number, resent_before=earlier, back_off=settings.RETRY_WAITS)
     return Result(
-        attempt_id=attempt.pk,
-        message=Outgoing.of(message),
+        attempt_id=attempt_id,
+        message=message,
         mailing_id=message.mailing_id,
         stream=stream,
-        server_id=attempt.server_id or 0,
-        period_id=attempt.period_id,
-        reserved_at=attempt.started_at,
+        server_id=batch.server_id or 0,
+        period_id=batch.period_id,
+        reserved_at=batch.started_at,
         judgement=judgement,
         stage=answer.stage.value if answer else "",
         reply=answer.reply if answer else None,
     )
 
 
-def _unsent(attempt: Attempt, at_hand: journal.AtHand) -> Judgement:
+def _unsent(attempt_id: int, message: Outgoing, at_hand: journal.AtHand) -> Judgement:
     """Return the judgement of a message whose worker was ended before it was sent, and perhaps by it."""
     given_back = recording.given_back("The worker was ended before this message was sent.")
-    if attempt.message.mailing_id == at_hand.mailing_id:
+    if message.mailing_id == at_hand.mailing_id:
         return replace(given_back, rule=_COMPILING)
-    if attempt.pk != at_hand.attempt_id:
+    if attempt_id != at_hand.attempt_id:
         return given_back
-    if attempt.message.attempts.filter(rule=_COMPOSING).count() + 1 < POISON_KILLS:
+    if Attempt.objects.filter(message=message.pk, rule=_COMPOSING).count() + 1 < POISON_KILLS:
         return replace(given_back, rule=_COMPOSING)
     why = f"Poison: the worker was ended each of the {POISON_KILLS} times it composed this message."
     return replace(recording.ended("failed", why), rule=_COMPOSING)

@@ -10,7 +10,7 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.utils import timezone
 
-from delivery import noticing, planning, presence, queueing, recording, sweeping
+from delivery import counting, noticing, planning, presence, queueing, recording, sweeping
 from delivery.draining import drain
 
 # Made before the pool forks, so that a drain in a child learns of the shutdown its parent was told of.
@@ -34,6 +34,7 @@ def dispatch() -> None:
     is_due = planning.is_anything_due(now)
     if is_due or not presence.senders(now - SHOW_LIFE):
         deliver.apply_async(expires=10)
+    counting.tidy()
     noticing.notice(now)
 
 

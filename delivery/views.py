@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from delivery import holding, testing
+from delivery import accounting, holding, testing
 from delivery.composing import copy_addresses
 from delivery.forms import MessageSearch, TestForm
 from delivery.models import Incident, Message
@@ -224,6 +224,7 @@ def search(request: HttpRequest) -> HttpResponse:
         messages = messages.filter(pk__lt=int(before))
     # One more than shown tells whether there are others: counting millions of rows takes seconds.
     found = list(messages[: MESSAGES_PER_PAGE + 1])
+    accounting.show_claimed(found)
     query = request.GET.copy()
     query.pop("before", None)
     is_filtered = any(query.values())
@@ -253,7 +254,7 @@ def filter_messages(
         except AddressInvalid:
             messages = messages.filter(email__icontains=address)
     if status:
-        messages = messages.filter(status=status)
+        messages = accounting.of_status(messages, status)
     if server is not None:
         messages = messages.filter(server=server)
     return messages

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from delivery.models import Attempt, Message
+from delivery import counting
+from delivery.models import Attempt, Batch, Message
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.peer import Peer
 
@@ -73,7 +74,8 @@ def judge_account(
                     account.misdirected.append(f"{event['rcpt_to']} got the message of {address}")
         _judge_quota(server, accepted_here, account)
     _judge_messages(by_id, answered, dots, account)
-    account.open = Attempt.objects.filter(message__mailing__in=mailing_ids, finished_at=None).count()
+    account.open = Batch.objects.filter(mailing__in=mailing_ids).count()
+    account.miscounted += [why for mailing_id in mailing_ids if (why := _miscounted(mailing_id))]
     return account
 
 
@@ -87,6 +89,13 @@ def _judge_messages(
             account.lost.append(f"{address} was accepted and is called {status}")
         if dots[message_id] > 1:
             account.doubled.append(address)
+
+
+def _miscounted(mailing_id: int) -> str:
+    """Return in what the counts that pages show differ from the messages; empty: in nothing."""
+    rows = Counter(Message.objects.filter(mailing=mailing_id, copy_of=None).values_list("status", flat=True))
+    counted = +Counter(counting.by_status(mailing_id))
+    return "" if counted == rows else f"{counted} are counted of {rows}"
 
 
 def _judge_quota(server: SmtpServer, accepted: int, account: Account) -> None:

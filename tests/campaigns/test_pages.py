@@ -14,7 +14,7 @@ from campaigns import queueing
 from campaigns.models import Campaign
 from campaigns.reporting import EXPLANATIONS, LATE_OUTCOMES, ORDER, without_addresses
 from contacts.models import Contact, ContactList
-from delivery.models import Attempt, Mailing, Message
+from delivery.models import Attempt, Mailing, MailingOutcome, Message
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
 
@@ -63,6 +63,9 @@ def sent(campaign: Campaign, people: dict[str, User], server: SmtpServer) -> Cam
             reply=reply if code == 550 else "2.0.0 queued",
             envelope_from="news@example.com",
             header_from="Shop <news@example.com>",
+        )
+        MailingOutcome.objects.create(
+            mailing=ann.mailing, server_name="Alpha", minute_at=NOW, outcome=outcome, number=1, first_at=NOW
         )
     return campaign
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from contacts.models import Contact, Subscription, Suppression
 from delivery import accounting, claiming, lanes, queueing, recording, sweeping
 from delivery.journal import Journal
-from delivery.models import Attempt, Lane, Mailing, Message
+from delivery.models import Attempt, Batch, Lane, Mailing, Message
 from delivery.planning import Share
 from mail.replies import Reply, Stage
 from smtpservers.models import QuotaPeriod, SmtpServer
@@ -290,7 +290,8 @@ def test_results_without_the_lane_are_refused(tmp_path: Path) -> None:
     assert recording.record(lease.token, [result], timezone.now()) is False
     assert recording.record(uuid.uuid4(), [result], timezone.now()) is False
 
-    assert Attempt.objects.get().finished_at is None
+    assert not Attempt.objects.exists()
+    assert Batch.objects.get().open_count == 1
     assert not lanes.renew(lease)
 
 

@@ -1,0 +1,342 @@
+"""The account of what was claimed and recorded: whole at every moment, whoever claims, cancels, dies or counts."""
+
+import datetime as dt
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
+
+from delivery import accounting, claiming, counting, lanes, planning, queueing, recording, sweeping
+from delivery.claiming import Claim
+from delivery.journal import Journal
+from delivery.judging import Judgement
+from delivery.models import Attempt, Batch, Chunk, Lane, Mailing, Message
+from delivery.planning import Share
+from mail.replies import Reply, Stage
+from smtpservers.models import QuotaPeriod, SmtpServer
+from tests.delivery.making import make_list, make_mailing, make_server
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ACCEPTED = Judgement("accepted", "accepted", "", is_accepted=True, holds_unit=True)
+BOUNCED = Judgement("bounced", "bounced", "550 5.1.1 No such user")
+LATER = Judgement("deferred", "deferred", "451 4.7.1 Greylisted", wait=dt.timedelta(minutes=15))
+
+
+def claim(server: SmtpServer, mailing: Mailing, number: int) -> tuple[uuid.UUID, list[Claim]]:
+    token = lanes.acquire_extra(server.pk, 600).token
+    claims = claiming.claim(token, server, Share(mailing.pk, "It is first."), number, timezone.now())
+    assert claims is not None
+    return token, claims
+
+
+def result(claim: Claim, server: SmtpServer, judgement: Judgement, reply: Reply | None = None) -> recording.Result:
+    return recording.Result(
+        attempt_id=claim.attempt_id,
+        message=claim.message,
+        mailing_id=claim.message.mailing_id,
+        stream="campaign",
+        server_id=server.pk,
+        period_id=claim.period_id,
+        reserved_at=claim.reserved_at,
+        judgement=judgement,
+        stage="DOT",
+        reply=reply,
+    )
+
+
+def statuses(mailing: Mailing) -> Counter[str]:
+    return +Counter(accounting.counts(mailing.pk))
+
+
+def at_once(number: int, act: Callable[[int], Any]) -> list[Any]:
+    def in_thread(index: int) -> Any:
+        try:
+            return act(index)
+        finally:
+            connection.close()  # This thread's own.
+
+    with ThreadPoolExecutor(number) as executor:
+        return list(executor.map(in_thread, range(number)))
+
+
+# --- claiming
+
+
+def test_an_attempt_is_on_record_when_its_claim_returns() -> None:
+    server = make_server(25, use_return_path=True, return_path="bounces@shop.example")
+    mailing = make_mailing(make_list(3))
+
+    token, claims = claim(server, mailing, 2)
+
+    batch = Batch.objects.get()
+    assert [message_id for message_id, _ in batch.claims] == [claim.message.pk for claim in claims]
+    assert (batch.lane_token, batch.open_count, batch.server) == (token, 2, server)
+    assert statuses(mailing) == {"sending": 2, "queued": 1}
+    assert planning.is_anything_due(timezone.now())
+    message = Message.objects.get(pk=claims[0].message.pk)
+    (under_way,) = accounting.attempts(message)
+    assert (under_way.outcome, under_way.server_name, under_way.finished_at) == ("", "Alpha", None)
+    accounting.show_claimed([message])
+    assert message.status == "sending"
+    sending, queued = (accounting.of_status(Message.objects.all(), status).count() for status in ("sending", "queued"))
+    assert (sending, queued) == (2, 1)
+
+
+def test_the_page_of_a_recipient_shows_the_attempt_under_way() -> None:
+    server = make_server(25)
+    mailing = make_mailing(make_list(1))
+    _, claims = claim(server, mailing, 1)
+    client = Client()
+    reader = User.objects.create_superuser("reader")
+    client.force_login(reader, "django.contrib.auth.backends.ModelBackend")
+
+    page = client.get(f"/campaigns/recipients/{claims[0].message.pk}/").content.decode()
+
+    assert "1. Alpha" in page
+    assert "under way" in page
+    assert 'data-status="sending"' in page
+
+
+def test_eight_workers_claim_every_message_once() -> None:
+    mailing = make_mailing(make_list(700))
+    servers = [make_server(25, f"Server {number}") for number in range(8)]
+
+    def work(index: int) -> list[int]:
+        token = lanes.acquire(servers[index].pk).token  # type: ignore[union-attr]
+        found: list[int] = []
+        share = Share(mailing.pk, "It is first.")
+        while claims := claiming.claim(token, servers[index], share, 40, timezone.now()):
+            found += [claim.message.pk for claim in claims]
+            # Some come back once and are claimed again, by whom ever.
+            back = [each.message.pk % 5 == 0 and each.number == 1 for each in claims]
+            outcomes = [recording.given_back("Later.") if is_back else ACCEPTED for is_back in back]
+            group = [result(each, servers[index], what) for each, what in zip(claims, outcomes, strict=True)]
+            assert recording.record(token, group, timezone.now())
+        return found
+
+    claimed = [pk for found in at_once(8, work) for pk in found]
+    while claims := claim(servers[0], mailing, 100)[1]:  # Skipped while another had them locked.
+        token = Lane.objects.order_by("-pk").values_list("token", flat=True)[0]
+        assert recording.record(token, [result(each, servers[0], ACCEPTED) for each in claims], timezone.now())
+        claimed += [each.message.pk for each in claims]
+
+    assert statuses(mailing) == {"accepted": 700}
+    accepted = Attempt.objects.filter(outcome="accepted").values_list("message", flat=True)
+    assert len(accepted) == len(set(accepted)) == 700
+    assert len(claimed) == Attempt.objects.count()
+    assert sum(period.used for period in QuotaPeriod.objects.all()) == 700
+    assert sum(period.reserved for period in QuotaPeriod.objects.all()) == 0
+    assert not Batch.objects.exists()
+
+
+def test_a_quota_is_granted_to_the_last_unit_and_never_beyond() -> None:
+    server = make_server(25, max_per_month=37)
+    mailing = make_mailing(make_list(200))
+
+    def work(index: int) -> int:
+        return sum(len(claim(server, mailing, 4)[1]) for _ in range(3))
+
+    granted = at_once(8, work)
+
+    assert sum(granted) == 37
+    period = QuotaPeriod.objects.get()
+    assert (period.used, period.reserved) == (0, 37)
+    assert statuses(mailing) == {"sending": 37, "queued": 163}
+
+
+# --- recording
+
+
+def test_results_are_recorded_once_however_often_they_come() -> None:
+    server = make_server(25)
+    mailing = make_mailing(make_list(3))
+    token, claims = claim(server, mailing, 3)
+    group = [result(each, server, what) for each, what in zip(claims, (ACCEPTED, BOUNCED, LATER), strict=True)]
+
+    for some in (group[:1], group[:2], group, group):
+        assert recording.record(token, some, timezone.now())
+
+    assert statuses(mailing) == {"accepted": 1, "bounced": 1, "deferred": 1}
+    assert Attempt.objects.count() == 3
+    period = QuotaPeriod.objects.get()
+    assert (period.used, period.reserved) == (1, 0)
+    assert accounting.by_server(mailing.pk) == [("Alpha", 1, 3)]
+    today = timezone.now().date()
+    assert accounting.per_day(today, today, dt.UTC) == [(today, 1, 1)]
+
+
+@pytest.mark.parametrize("text", ["", "Zoë said \x1f no\0pe \\ 'or' \"not\" {a,b} NULL %s", "NULL", "雪"])
+def test_an_answer_is_recorded_as_it_was_said_whatever_it_holds(text: str) -> None:
+    server = make_server(25)
+    mailing = make_mailing(make_list(1))
+    token, claims = claim(server, mailing, 1)
+
+    assert recording.record(token, [result(claims[0], server, BOUNCED, Reply(550, "", text))], timezone.now())
+
+    attempt = Attempt.objects.get()
+    assert attempt.reply.replace(" ", "") == str(Reply(550, "", text)).translate({0: None, 31: None}).replace(" ", "")
+    assert (attempt.code, attempt.outcome, attempt.settings_used["use_verp"]) == (550, "bounced", True)
+    assert attempt.message.message_id == claims[0].message.message_id
+
+
+def test_a_sweep_settles_what_was_left_of_a_batch_once(tmp_path: Any) -> None:
+    server = make_server(25)
+    mailing = make_mailing(make_list(4))
+    token, claims = claim(server, mailing, 4)
+    assert recording.record(token, [result(claims[0], server, ACCEPTED)], timezone.now())
+    journal = Journal(sweeping.journal_folder(), token)
+    journal.dot(claims[2].attempt_id)
+    journal.answer(claims[2].attempt_id, Stage.DOT, Reply.parse("250 2.0.0 ok"), "")
+    journal.dot(claims[3].attempt_id)
+    journal.close()
+    Lane.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+    later = timezone.now() + dt.timedelta(seconds=40)
+
+    settled = [sweeping.sweep(later), sweeping.sweep(later)]
+
+    assert settled == [3, 0]
+    assert [Message.objects.get(pk=each.message.pk).status for each in claims] == [
+        *("accepted", "queued", "accepted", "unconfirmed")
+    ]
+    # The same Message-ID as the dead worker's: a message that is sent again can be told.
+    assert [Message.objects.get(pk=each.message.pk).message_id for each in claims] == [
+        each.message.message_id for each in claims
+    ]
+    period = QuotaPeriod.objects.get()
+    assert (period.used, period.reserved) == (3, 0)
+
+
+# --- cancelling
+
+
+def test_a_cancelled_mailing_leaves_what_is_under_way_to_its_worker() -> None:
+    server = make_server(25)
+    mailing = make_mailing(make_list(1100))
+    token, claims = claim(server, mailing, 3)
+    assert recording.record(token, [result(claims[0], server, LATER)], timezone.now())
+
+    assert queueing.cancel(mailing.pk, timezone.now())
+
+    assert statuses(mailing) == {"cancelled": 1098, "sending": 2}
+    assert set(claiming.stopped([each.message.pk for each in claims[1:]]).values()) == {
+        ("cancelled", "The mailing was cancelled.")
+    }
+    assert recording.finish_mailings(timezone.now()) == 0
+    rest = [result(claims[1], server, ACCEPTED), result(claims[2], server, recording.given_back("Stopped."))]
+    assert recording.record(token, rest, timezone.now())
+    assert statuses(mailing) == {"cancelled": 1099, "accepted": 1}
+    assert recording.finish_mailings(timezone.now()) == 1
+    assert not Chunk.objects.exists()
+
+
+def test_what_is_deferred_in_the_moment_of_the_cancel_does_not_come_back() -> None:
+    make_server(25)
+    mailing = make_mailing(make_list(2))
+    queueing.cancel(mailing.pk, timezone.now())
+    Message.objects.filter(pk=mailing.messages.all()[0].pk).update(status="deferred", due_at=timezone.now())
+
+    assert recording.finish_mailings(timezone.now()) == 1
+
+    assert statuses(mailing) == {"cancelled": 2}
+
+
+# --- counting
+
+
+def test_counts_follow_every_change_however_it_is_made() -> None:
+    mailing = make_mailing(make_list(30))
+    rows = mailing.messages.order_by("pk")
+    first, second, third = rows[:3]
+
+    def is_right() -> bool:
+        found = Counter(mailing.messages.filter(copy_of=None).values_list("status", flat=True))
+        with_copies = Counter(mailing.messages.values_list("status", flat=True))
+        counted = counting.by_status(mailing.pk), counting.by_status(mailing.pk, with_copies=True)
+        return (+Counter(counted[0]), +Counter(counted[1])) == (found, with_copies)
+
+    first.status = "failed"
+    first.save()
+    assert is_right()
+    mailing.messages.filter(pk__gt=second.pk).update(status="bounced")
+    assert is_right()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE delivery_message SET status = 'expired' WHERE id = %s", [third.pk])
+    copy = {"mailing": mailing, "email": "cc@shop.example", "email_key": "cc@shop.example", "copy_of": first}
+    for _ in range(2):
+        Message.objects.bulk_create([Message(**copy, copy_kind="cc")], ignore_conflicts=True)
+    assert is_right()
+    with transaction.atomic():
+        mailing.messages.update(status="accepted")
+        transaction.set_rollback(True)
+    assert is_right()
+    counting.tidy()
+    assert is_right()
+    mailing.messages.filter(status="bounced").update(status="accepted")
+    counting.tidy()
+    assert is_right()
+    mailing.delete()
+    assert not Message.objects.exists()
+
+
+@pytest.mark.postgres
+def test_counts_are_tidied_while_they_change() -> None:
+    mailing = make_mailing(make_list(200))
+    ids = list(mailing.messages.order_by("pk").values_list("pk", flat=True))
+
+    def work(index: int) -> None:
+        for status in ("sending", "deferred", "accepted"):
+            mailing.messages.filter(pk__in=ids[index * 25 : index * 25 + 25]).update(status=status)
+            counting.tidy()
+
+    at_once(8, work)
+
+    assert +Counter(counting.by_status(mailing.pk)) == {"accepted": 200}
+    counting.tidy()
+    assert mailing.status_counts.filter(is_sum=False).count() == 0
+
+
+@pytest.mark.postgres
+def test_an_acceptance_writes_to_no_index_of_the_messages() -> None:
+    """Else each costs several times as much, and more so the more messages there are."""
+    server = make_server(25)
+    mailing = make_mailing(make_list(300))
+    token, claims = claim(server, mailing, 300)
+
+    with transaction.atomic():
+        assert recording.record(token, [result(each, server, ACCEPTED) for each in claims], timezone.now())
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_stat_get_xact_tuples_updated(o), pg_stat_get_xact_tuples_hot_updated(o)"
+                " FROM CAST(CAST('delivery_message' AS regclass) AS oid) AS o"
+            )
+            updated, heap_only = cursor.fetchone()
+
+    assert (updated, heap_only) == (300, 300)
+
+
+# --- the snapshot
+
+
+def test_a_snapshot_that_was_cut_off_goes_on_where_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queueing, "SLICE_CONTACTS", 40)
+    monkeypatch.setattr(queueing, "CHUNK_MESSAGES", 15)
+    mailing = make_mailing(make_list(100))
+    # As a worker leaves it that was killed after two slices: whole slices, with their chunks.
+    late = list(mailing.messages.order_by("pk")[80:])
+    Chunk.objects.filter(next_id__gte=late[0].pk).delete()
+    Message.objects.filter(pk__in=[message.pk for message in late]).delete()
+    Mailing.objects.filter(pk=mailing.pk).update(is_snapshotted=False)
+
+    queueing.snapshot(mailing.pk, timezone.now())
+
+    covered = [pk for chunk in Chunk.objects.order_by("pk") for pk in range(chunk.next_id, chunk.last_id + 1)]
+    assert covered == list(mailing.messages.order_by("pk").values_list("pk", flat=True))
+    assert len(covered) == 100
