@@ -107,7 +107,7 @@ def _caps(server: SmtpServer, now: dt.datetime) -> SafeString:
     for window, cap in ((HOUR, server.max_per_hour), (DAY, server.max_per_day)):
         if cap:
             buckets = (recent.by_minute if window is HOUR else recent.by_quarter) if recent else {}
-            used = sum(windows.current(buckets, window, now).values())
+            used = windows.total(buckets, window, now)
             lines.append((f"{used:,} of {cap:,} this {window.name}",))
     return format_html_join("", '<span class="server-cap">{}</span>', lines)
 

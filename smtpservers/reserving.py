@@ -235,7 +235,7 @@ def _standing(
     # What has left the window may still be in its buckets until the next unit is counted.
     if is_rough and (least := cap - sum(buckets.values()) - reserved) > 0:
         return Standing(least)
-    room = cap - sum(windows.current(buckets, window, now).values()) - reserved
+    room = cap - windows.total(buckets, window, now) - reserved
     if room > 0:
         return Standing(room)
     until = windows.free_at(buckets, window, now, cap, reserved)
@@ -347,14 +347,14 @@ def _rooms(
 ) -> Iterable[int]:
     for buckets, window, cap in ((recent.by_minute, HOUR, per_hour), (recent.by_quarter, DAY, per_day)):
         if cap is not None:
-            yield cap - sum(windows.current(buckets, window, now).values()) - reserved
+            yield cap - windows.total(buckets, window, now) - reserved
 
 
 def _forget_the_future(recent: RecentUse, now: dt.datetime) -> None:
     """Store what a clock that was set back left ahead of now, so that it leaves the windows in the end."""
-    by_minute, by_quarter = windows.current(recent.by_minute, HOUR, now), windows.current(recent.by_quarter, DAY, now)
-    if not (by_minute.keys() <= recent.by_minute.keys() and by_quarter.keys() <= recent.by_quarter.keys()):
-        recent.by_minute, recent.by_quarter = by_minute, by_quarter
+    if windows.is_ahead(recent.by_minute, HOUR, now) or windows.is_ahead(recent.by_quarter, DAY, now):
+        recent.by_minute = windows.current(recent.by_minute, HOUR, now)
+        recent.by_quarter = windows.current(recent.by_quarter, DAY, now)
         recent.save(update_fields=["by_minute", "by_quarter"])
 
 

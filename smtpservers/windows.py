@@ -27,26 +27,39 @@ DAY = Window("day", 86_400, 900)
 Buckets = Mapping[str, int]  # Units by the number of their grain since 1970; text, as JSON wants it.
 
 
+def total(buckets: Buckets, window: Window, now: dt.datetime) -> int:
+    """Return the units that are still within the window, those a clock ahead has written included."""
+    first = _first(window, now)
+    return sum(units for name, units in buckets.items() if int(name) >= first)
+
+
 def current(buckets: Buckets, window: Window, now: dt.datetime) -> dict[str, int]:
     """Return the buckets that are still within the window.
 
     One from further ahead than the window is long was written before the clock was set back. It counts as if it were
     of now and a window later, so that it ends.
     """
-    seconds = now.timestamp()
-    last = int(seconds + window.seconds) // window.grain
+    first, last = _first(window, now), _last(window, now)
     kept: dict[str, int] = {}
     for name, units in buckets.items():
         number = min(int(name), last)
-        if leaves_at(number, window) > seconds:
+        if number >= first:
             kept[str(number)] = kept.get(str(number), 0) + units
     return kept
 
 
+def is_ahead(buckets: Buckets, window: Window, now: dt.datetime) -> bool:
+    """Whether a bucket is from so far ahead that the clock must have been set back since."""
+    return any(int(name) > _last(window, now) for name in buckets)
+
+
 def add(buckets: Buckets, window: Window, now: dt.datetime, units: int) -> dict[str, int]:
-    """Return the window's buckets with ``units`` whose answers are recorded at ``now``."""
+    """Return the window's buckets with ``units`` whose answers are recorded at ``now``.
+
+    Where a clock behind records after one ahead, the later of the two counts: nothing leaves the window early.
+    """
     kept = current(buckets, window, now)
-    number = str(int(now.timestamp()) // window.grain)
+    number = str(max([int(now.timestamp()) // window.grain, *map(int, kept)]))
     kept[number] = kept.get(number, 0) + units
     return kept
 
@@ -60,6 +73,16 @@ def free_at(buckets: Buckets, window: Window, now: dt.datetime, cap: int, reserv
         if surplus < 0:
             return dt.datetime.fromtimestamp(leaves_at(int(name), window), dt.UTC)
     return dt.datetime.fromtimestamp(leaves_at(int(now.timestamp()) // window.grain, window), dt.UTC)
+
+
+def _first(window: Window, now: dt.datetime) -> int:
+    """Return the oldest bucket that has not left the window altogether."""
+    return int((now.timestamp() - window.seconds) // window.grain)
+
+
+def _last(window: Window, now: dt.datetime) -> int:
+    """Return the newest bucket that another machine's clock may have written."""
+    return int((now.timestamp() + window.seconds) // window.grain)
 
 
 def leaves_at(number: int, window: Window) -> int:

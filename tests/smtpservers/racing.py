@@ -16,6 +16,8 @@ from typing import Any
 from tests.workers import ROOT, database_url
 
 RACERS = 8
+# How far the clock runs ahead of who waits for a lock: no worker waits for hours, as a day goes by in a second here.
+LONGEST_WAIT = 20 * 60.0
 
 
 def race(**settings: Any) -> list[dict[str, Any]]:
@@ -34,21 +36,32 @@ def race(**settings: Any) -> list[dict[str, Any]]:
 
 def _run(settings: dict[str, Any]) -> list[dict[str, Any]]:
     context = multiprocessing.get_context("fork")
-    clock = context.Value("d", dt.datetime.fromisoformat(settings["starts_at"]).timestamp())
-    with context.Pool(RACERS, initializer=_share, initargs=(clock,)) as pool:
-        found = pool.starmap(_racer, [(number, settings) for number in range(RACERS)], chunksize=1)
+    start = dt.datetime.fromisoformat(settings["starts_at"]).timestamp()
+    shared = (context.Value("d", start), context.Array("d", [start] * RACERS))
+    with context.Pool(RACERS, initializer=_share, initargs=shared) as pool:
+        found = pool.starmap(_race, [(number, settings) for number in range(RACERS)], chunksize=1)
     return [grant for grants in found for grant in grants]
 
 
-def _share(clock: Any) -> None:
-    globals()["_clock"] = clock
+def _share(clock: Any, looks: Any) -> None:
+    globals().update(_clock=clock, _looks=looks)
 
 
-def _now(step_seconds: float) -> dt.datetime:
-    clock = globals()["_clock"]
+def _now(number: int, step_seconds: float) -> dt.datetime:
+    """Look at the clock, which goes on by it, but not far beyond the last look of another."""
+    clock, looks = globals()["_clock"], globals()["_looks"]
     with clock.get_lock():
-        clock.value += step_seconds
+        others = [look for other, look in enumerate(looks) if other != number]
+        clock.value = max(clock.value, min(clock.value + step_seconds, min(others) + LONGEST_WAIT))
+        looks[number] = clock.value
         return dt.datetime.fromtimestamp(clock.value, dt.UTC)
+
+
+def _race(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    try:
+        return _racer(number, settings)
+    finally:
+        globals()["_looks"][number] = float("inf")
 
 
 def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
@@ -67,7 +80,7 @@ def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
         chance.shuffle(servers)
         is_full = True
         for server in servers:
-            reserved_at = _now(step)
+            reserved_at = _now(number, step)
             if end is not None and reserved_at >= end:
                 return grants
             reservation = reserving.reserve(server, chance.randint(1, settings["wanted"]), reserved_at)
@@ -78,13 +91,13 @@ def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
             back = chance.randint(0, reservation.units - 1) if returned else 0
             returned -= bool(back)
             used = reservation.units - back
-            grants.append({"server": server.pk, "units": used, "accepted_at": _now(step).timestamp()})
+            grants.append({"server": server.pk, "units": used, "accepted_at": _now(number, step).timestamp()})
             with transaction.atomic():  # As recording does: a recount between the two would miss the units.
-                reserving.settle(reservation.period_id, used=used, released=back, now=_now(step))
+                reserving.settle(reservation.period_id, used=used, released=back, now=_now(number, step))
                 reserving.write_ledger(server.pk, [reserved_at] * used)
             if is_lowering:
                 is_lowering = False
-                _lower(server.pk, _now(step))
+                _lower(server.pk, _now(number, step))
         if is_full and end is None:
             return grants
 
