@@ -193,7 +193,7 @@ def note_taken(share: Share, server_id: int, messages: int) -> None:
         Taken.objects.create(**row, messages=messages)  # Nobody else makes it: the server's lane is ours.
 
 
-def rules_for(mail_from: str) -> tuple[Rule, ...]:
+def sorting_rules(mail_from: str) -> tuple[Rule, ...]:
     """Return the rules that part a mailing with this From by recipient domain; empty when none does."""
     found = routes.applying(routes.rules(), mail_from)
     return found if len(found) > 1 else ()

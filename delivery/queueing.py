@@ -5,7 +5,9 @@ crash in the middle come to the same rows.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from django.conf import settings
@@ -14,8 +16,9 @@ from django.db.models import Case, Max, Min, Q, Value, When
 from django.db.models.functions import Concat, Left
 
 from contacts.models import ContactList, Subscription
-from delivery import counting, rowsets
+from delivery import counting, planning, rowsets
 from delivery.models import Chunk, Mailing, Message, StopTally
+from smtpservers.routes import Rule, class_sql
 
 CHUNK_MESSAGES = 500
 SLICE_CONTACTS = 5_000  # So that nobody waits long for SQLite's one writer.
@@ -101,16 +104,25 @@ def snapshot(mailing_id: int, now: dt.datetime) -> int:
     mailing = Mailing.objects.get(pk=mailing_id)
     if not mailing.is_snapshotted:
         list_ids = list(mailing.lists.values_list("pk", flat=True))
+        rules = planning.sorting_rules(mailing.mail_from)
         bounds = Subscription.objects.filter(list__in=list_ids).aggregate(first=Min("contact"), last=Max("contact"))
         if bounds["first"] is not None:
             for first in range(bounds["first"], bounds["last"] + 1, SLICE_CONTACTS):
-                _snapshot_slice(mailing, list_ids, first, min(first + SLICE_CONTACTS - 1, bounds["last"]), now)
+                last = min(first + SLICE_CONTACTS - 1, bounds["last"])
+                _snapshot_slice(mailing, list_ids, rules, first, last, now)
         Mailing.objects.filter(pk=mailing_id, is_snapshotted=False).update(is_snapshotted=True)
     return sum(counting.by_status(mailing_id).values())
 
 
-def _snapshot_slice(mailing: Mailing, list_ids: list[int], first: int, last: int, now: dt.datetime) -> None:
-    """Add the messages to the people of these lists whose ids are within ``first`` and ``last``, and their chunks."""
+def _snapshot_slice(
+    mailing: Mailing, list_ids: list[int], rules: Sequence[Rule], first: int, last: int, now: dt.datetime
+) -> None:
+    """Add the messages to the people of these lists whose ids are within ``first`` and ``last``, and their chunks.
+
+    :param rules: those that part the mailing by recipient domain; a chunk holds people of one of them alone.
+    """
+    order, order_parameters = class_sql("c.email_key", rules)
+    route, route_parameters = class_sql("email_key", rules)
     moment = connection.ops.adapt_datetimefield_value(now)
     expires = connection.ops.adapt_datetimefield_value(now + LIFE[Mailing.Stream(mailing.stream)])
     marks = ", ".join(["%s"] * len(list_ids))
@@ -130,22 +142,25 @@ def _snapshot_slice(mailing: Mailing, list_ids: list[int], first: int, last: int
         ) AS audience
         JOIN contacts_contact c ON c.id = audience.contact_id
         LEFT JOIN contacts_suppression p ON p.email_key = c.email_key
-        ORDER BY c.id
-        ON CONFLICT DO NOTHING RETURNING id, status
+        ORDER BY {order + ", " if rules else ""}c.id
+        ON CONFLICT DO NOTHING RETURNING id, status, {route}
     """  # noqa: S608  # Made of constants and placeholders.
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(sql, [mailing.pk, moment, expires, first, last, *list_ids])
+            people = [mailing.pk, moment, expires, first, last, *list_ids]
+            cursor.execute(sql, [*people, *order_parameters, *route_parameters])
             # Of a slice that is there already, nothing comes back, and it has its chunks.
-            queued = sorted(pk for pk, status in cursor.fetchall() if status == Message.Status.QUEUED)
+            queued = sorted((pk, route) for pk, status, route in cursor.fetchall() if status == Message.Status.QUEUED)
         Chunk.objects.bulk_create(_chunks(mailing, queued))
 
 
-def _chunks(mailing: Mailing, message_ids: list[int]) -> Iterator[Chunk]:
-    """Cut a run of ascending message numbers into chunks."""
-    for start in range(0, len(message_ids), CHUNK_MESSAGES):
-        run = message_ids[start : start + CHUNK_MESSAGES]
-        yield Chunk(mailing=mailing, next_id=run[0], last_id=run[-1])
+def _chunks(mailing: Mailing, queued: list[tuple[int, int]]) -> Iterator[Chunk]:
+    """Cut ascending message numbers, each with its routing class, into chunks of one class each."""
+    for route_id, alike in itertools.groupby(queued, key=itemgetter(1)):
+        message_ids = [message_id for message_id, _ in alike]
+        for start in range(0, len(message_ids), CHUNK_MESSAGES):
+            run = message_ids[start : start + CHUNK_MESSAGES]
+            yield Chunk(mailing=mailing, next_id=run[0], last_id=run[-1], messages=len(run), route_id=route_id or None)
 
 
 def pause(mailing_id: int) -> bool:
