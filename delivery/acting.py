@@ -9,10 +9,11 @@ import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import Count, Min, Sum
 
 from contacts import consent
 from contacts.models import Suppression
@@ -28,6 +29,7 @@ from smtpservers import breaker, reserving, senders, slowing
 SOFT_IN_A_ROW, SOFT_SPREAD = 5, dt.timedelta(days=7)
 # … or so many of a refusal without a known reason within so long.
 UNKNOWN_REFUSALS, UNKNOWN_WITHIN = 3, dt.timedelta(days=30)
+RATE_OVER = dt.timedelta(seconds=10)  # What the rate of a server that complains of it is taken over.
 
 
 def act(results: Sequence[Result], now: dt.datetime) -> None:
@@ -126,13 +128,23 @@ def _act_on_server(server_id: int, judgement: Judgement, why: str, sent_before: 
         elif judgement.slowing.one_less:
             slowing.take_one_connection(server_id, now)
         else:
-            slowing.slow_down(server_id, now)
+            slowing.slow_down(server_id, now, sent_per_second=partial(_sent_per_second, server_id, now))
     if judgement.is_closing:
         closed = Attempt.objects.filter(server=server_id, code=421, finished_at__gt=now - CLOSED_WITHIN)
         if closed.count() >= CLOSED_OFTEN:
-            slowing.slow_down(server_id, now)
+            slowing.slow_down(server_id, now, sent_per_second=partial(_sent_per_second, server_id, now))
     if judgement.learns_limit and sent_before:
         slowing.learn_messages_per_connection(server_id, sent_before)
+
+
+def _sent_per_second(server_id: int, now: dt.datetime) -> float | None:
+    """Return how many messages a second the server answered lately; None: none."""
+    lately = Attempt.objects.filter(server=server_id, finished_at__gt=now - RATE_OVER, finished_at__lte=now)
+    found = lately.exclude(outcome=Attempt.Outcome.NOT_SENT).aggregate(count=Count("pk"), first=Min("finished_at"))
+    if found["first"] is None:
+        return None
+    first: dt.datetime = found["first"]
+    return int(found["count"]) / max(1.0, (now - first).total_seconds())
 
 
 def _pause(server_id: int, judgement: Judgement, why: str, now: dt.datetime) -> None:

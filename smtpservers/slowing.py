@@ -1,6 +1,7 @@
 """Slowing a server that says we send too fast; how it recovers is a rule of :mod:`smtpservers.pace`."""
 
 import datetime as dt
+from collections.abc import Callable
 
 from django.db.models import F, Q
 
@@ -12,14 +13,15 @@ LOWEST_FACTOR = 1 / 64
 SETTLING = dt.timedelta(seconds=30)
 
 
-def slow_down(server_id: int, now: dt.datetime, *, sent_per_second: float | None = None) -> bool:
+def slow_down(server_id: int, now: dt.datetime, *, sent_per_second: Callable[[], float | None] = lambda: None) -> bool:
     """Halve the connections and the rate of a server that complained; return whether this complaint did it.
 
     Complaints within :data:`SETTLING` of the last slowing change nothing, however many workers hear them: each
     slowing happens once. At least one connection stays. Nothing needs to be called for recovery.
 
-    :param sent_per_second: how fast it was sent to when it complained. Where it has no rate limit this becomes the
-        rate that the factor is taken of, until it has recovered; without it only its connections become fewer.
+    :param sent_per_second: returns how fast it was sent to when it complained; asked only if that matters. Where it
+        has no rate limit this becomes the rate that the factor is taken of, until it has recovered; else, and for
+        None, only its connections become fewer.
     """
     while True:
         found = SmtpServer.objects.filter(pk=server_id).values_list("slow_factor", "slowed_at", "learned_rate").first()
@@ -30,7 +32,7 @@ def slow_down(server_id: int, now: dt.datetime, *, sent_per_second: float | None
             return False
         factor = factor_at(slow_factor, slowed_at, now)
         if factor == 1 or learned_rate is None:
-            learned_rate = sent_per_second
+            learned_rate = sent_per_second()
         # Compared with what was read: of two workers that halve at once, one finds it done.
         if SmtpServer.objects.filter(pk=server_id, slow_factor=slow_factor, slowed_at=slowed_at).update(
             slow_factor=max(LOWEST_FACTOR, factor / 2), slowed_at=now, learned_rate=learned_rate

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from delivery.models import Mailing, Message
 from delivery.testing import TestRefused
-from smtpservers import reserving
+from smtpservers import pace, reserving
 from smtpservers.models import Route, UsageEntry
 from tests.fields.bench import Bench
 from tests.fields.test_quota import PEOPLE, write_usage
@@ -132,6 +132,23 @@ def test_messages_leave_no_faster_than_the_rate(bench: Bench, unit: str, rate: i
     assert len(began) == 5
     # Four intervals of a fifth of a second. How late a busy machine is says nothing against it.
     assert max(began) - min(began) > least_seconds
+
+
+def test_a_server_without_a_rate_learns_one_when_it_says_too_fast(bench: Bench) -> None:
+    def complain_of_the_last(event: str, context: dict[str, Any]) -> bytes | None:
+        is_last = event == "dot" and context["rcpt_to"].startswith("person4")
+        return b"454 4.7.0 Throttling failure: Maximum sending rate exceeded" if is_last else None
+
+    bench.peer = bench.start_peer(complain_of_the_last)
+    server = bench.save(max_connections="1")
+
+    bench.campaign(*PEOPLE)
+    server.refresh_from_db()
+    allowance = pace.effective(server, timezone.now())
+
+    assert server.learned_rate is not None
+    assert allowance == pace.Allowance(1, server.learned_rate / 2)
+    assert 0 < server.learned_rate <= 5  # Five were answered within a second, or within more.
 
 
 class Talker(threading.Thread):

@@ -170,8 +170,8 @@ def test_a_server_recovers_a_tenth_for_each_ten_clean_minutes() -> None:
 def test_each_slowing_halves_once_and_is_taken_of_what_has_recovered() -> None:
     server = make_server(25, max_connections=8)
 
-    at_once = [slowing.slow_down(server.pk, NOW, sent_per_second=200.0) for _ in range(3)]
-    later = slowing.slow_down(server.pk, NOW + slowing.SETTLING, sent_per_second=90.0)
+    at_once = [slowing.slow_down(server.pk, NOW, sent_per_second=lambda: 200.0) for _ in range(3)]
+    later = slowing.slow_down(server.pk, NOW + slowing.SETTLING, sent_per_second=lambda: 90.0)
 
     server.refresh_from_db()
     assert (at_once, later) == ([True, False, False], True)
@@ -184,7 +184,7 @@ def test_each_slowing_halves_once_and_is_taken_of_what_has_recovered() -> None:
 def test_a_server_is_never_slowed_to_nothing_and_a_person_may_end_it() -> None:
     server = make_server(25, max_connections=3)
     for number in range(20):
-        assert slowing.slow_down(server.pk, NOW + number * slowing.SETTLING, sent_per_second=64.0)
+        assert slowing.slow_down(server.pk, NOW + number * slowing.SETTLING, sent_per_second=lambda: 64.0)
 
     server.refresh_from_db()
     assert effective(server, NOW) == Allowance(1, 1.0)
