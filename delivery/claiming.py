@@ -100,7 +100,10 @@ def _take_due(share: Share, server: SmtpServer, wanted: int, now: dt.datetime) -
             f"""
             SELECT m.id, m.email, m.email_key, m.merge, m.message_id, m.redirected_to, m.reason, m.copy_kind, m.avoid,
                 m.expires_at, m.attempt_count, c.email, c.first_name, c.last_name, c.language, c.attributes,
-                o.id, o.email, o.email_key, o.merge, oc.email, oc.first_name, oc.last_name, oc.language, oc.attributes
+                o.id, o.email, o.email_key, o.merge, oc.email, oc.first_name, oc.last_name, oc.language, oc.attributes,
+                CASE WHEN m.attempt_count = 0 THEN 0 ELSE (
+                    SELECT COUNT(*) FROM delivery_attempt a WHERE a.message_id = m.id AND a.outcome <> 'not_sent'
+                ) END
             FROM {given} JOIN delivery_message m ON m.id = given.id
                 LEFT JOIN contacts_contact c ON c.id = m.contact_id
                 LEFT JOIN delivery_message o ON o.id = m.copy_of_id
@@ -180,7 +183,7 @@ def _cut(share: Share, wanted: int) -> list[Outgoing]:
 def _outgoing(mailing_id: int, row: Sequence[Any]) -> Outgoing:
     original = None
     if row[16] is not None:
-        original = Outgoing(row[16], mailing_id, row[17], row[18], _person(*row[20:]), merge=_json(row[19]))
+        original = Outgoing(row[16], mailing_id, row[17], row[18], _person(*row[20:25]), merge=_json(row[19]))
     return Outgoing(
         *(row[0], mailing_id, row[1], row[2], _person(*row[11:16])),
         merge=_json(row[3]),
@@ -192,6 +195,7 @@ def _outgoing(mailing_id: int, row: Sequence[Any]) -> Outgoing:
         avoid=tuple(_json(row[8])),
         expires_at=_instant(row[9]),
         attempt_count=row[10],
+        tries=row[25],
     )
 
 

@@ -52,6 +52,7 @@ class Outgoing:
     avoid: tuple[int, ...] = ()  # Servers that will not take it.
     expires_at: dt.datetime | None = None
     attempt_count: int = 0  # Before the one under way.
+    tries: int = 0  # Those among them in which it was on the line: waits grow with these.
     envelope_from: str = ""  # Of the attempt under way.
 
     @property

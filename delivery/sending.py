@@ -522,7 +522,7 @@ class LaneWork:
         judgement = judge(
             answer,
             stream=mailing.stream,
-            attempts=claim.number,
+            attempts=claim.message.tries + 1,
             resent_before=claim.was_unconfirmed,
             back_off=settings.RETRY_WAITS,
         )

@@ -107,6 +107,23 @@ def test_the_usual_waits_are_a_setting(peers: Any, settings: Any) -> None:
     assert 80 * MINUTE <= waited(one(mailing=mailing)) <= 120 * MINUTE
 
 
+def test_a_message_that_was_given_back_waits_no_longer_for_that(peers: Any) -> None:
+    peer = peers(saying("rcpt", b"451 4.7.1 Greylisted"))
+    server = make_server(peer.port)
+    make_mailing(people("ann@gmail.com"), T)
+    for _ in range(2):  # Held twice, and never on the line.
+        hold = ProviderHold.objects.create(server=server, provider="google.com", placed_at=T, until=T + HOUR)
+        drain_at(T)
+        hold.delete()
+        Message.objects.update(due_at=T)
+
+    drain_at(T)
+
+    message = one()
+    assert list(message.attempts.values_list("outcome", flat=True)) == ["not_sent", "not_sent", "deferred"]
+    assert waited(message) <= 6 * MINUTE
+
+
 def test_a_server_that_tells_how_much_it_takes_over_a_connection_is_kept_to_it(peers: Any) -> None:
     carried: Counter[int] = Counter()
 
