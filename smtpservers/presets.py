@@ -22,6 +22,9 @@ USUAL: Mapping[str, Any] = {
     "time_zone": "UTC",
     "max_connections": 5,
     "messages_per_connection": 100,
+    "max_per_day": "",
+    "rate_limit": "",
+    "rate_unit": "second",
     "use_precedence": True,
 }
 
@@ -226,6 +229,7 @@ _ALL = (
         signs_in_with=_FOR_APPS,
         bulk=Bulk.NO,
         warning="Google has refused the password of the account since May 2025; make an app password for this.",
+        fills={"max_per_day": 500},
         hints=("500 recipients a day; then 550 5.4.5.",),
         unverified=(
             "that another Mail From is rewritten to the account's",
@@ -244,6 +248,7 @@ _ALL = (
         signs_in_with=_FOR_APPS,
         bulk=Bulk.NO,
         warning="Google has refused the password of the account since May 2025; make an app password for this.",
+        fills={"max_per_day": 2000},
         hints=("2,000 messages a day; then 550 5.4.5.",),
         unverified=("500 a day for trial accounts", "25 MB"),
         sources=("developer.nylas.com, Gmail SMTP settings",),
@@ -257,6 +262,7 @@ _ALL = (
         signs_in_as="the address of a user, or nothing if the relay knows your IP address",
         signs_in_with=_FOR_APPS,
         bulk=Bulk.LIMITED,
+        fills={"max_per_day": 10_000},
         hints=(
             "Domain Name must be one of your Workspace domains: it is how we greet the relay.",
             "10,000 recipients a day for each user, 319,444 in ten minutes for the organisation.",
@@ -271,6 +277,7 @@ _ALL = (
         signs_in_as="the iCloud address",
         signs_in_with="an app-specific password",
         bulk=Bulk.NO,
+        fills={"max_per_day": 1000},
         hints=(
             "1,000 messages and 1,000 recipients a day, 500 recipients and 20 MB a message.",
             "Apple prohibits unsolicited bulk mail through iCloud.",
@@ -369,7 +376,7 @@ _ALL = (
             " 2026, not there for new ones, its removal announced for the second half of 2027. Brilliance does not"
             " sign in with OAuth yet, so plan for another provider."
         ),
-        fills={"max_connections": 3},
+        fills={"max_connections": 3, "rate_limit": 30, "rate_unit": "minute", "max_per_day": 10_000},
         hints=(
             "30 messages a minute, 10,000 recipients a day, 3 connections, 500 recipients a message.",
             "The whole tenant may write to 500 × licences^0.7 + 9,500 outside recipients a day, a trial to 5,000.",

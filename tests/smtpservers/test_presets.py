@@ -59,11 +59,13 @@ def test_the_port_and_the_switch_fit_each_other(preset: Preset) -> None:
 @every_preset
 def test_only_what_was_verified_is_filled_in(preset: Preset) -> None:
     """A figure that somebody only heard of stands in the words, and nowhere else."""
-    assert set(preset.fills) <= {"timeout_seconds", "max_connections", "messages_per_connection", "use_precedence"}
+    limits = {"max_per_day", "rate_limit", "rate_unit", "max_connections", "messages_per_connection"}
+    assert set(preset.fills) <= {*limits, "timeout_seconds", "use_precedence"}
     for name, value in preset.fills.items():
         if name != "use_precedence":
-            assert str(value) not in " ".join(preset.unverified)
-            assert re.search(rf"\b{value:,}\b", " ".join(preset.hints)), f"{name} is not explained"
+            words = value if isinstance(value, str) else f"{value:,}"
+            assert not re.search(rf"\b{words}\b", " ".join(preset.unverified))
+            assert re.search(rf"\b{words}\b", " ".join(preset.hints)), f"{name} is not explained"
 
 
 def test_what_providers_are_known_for_is_there() -> None:
