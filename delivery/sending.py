@@ -409,6 +409,10 @@ class LaneWork:
     async def _connection_failed(self, error: ConnectionFailed) -> None:
         judgement = judge_connection(error.stage, str(error), error.reply, needs_mending=error.needs_mending)
         log.warning("server %s: %s", self._server.name, judgement.reason)
+        if not await self._database(self._is_unchanged):
+            # A password may just have been changed: how the old one fared says nothing of the server as it is now.
+            self._halt()
+            return
         pile = self._urgent or self._bulk
         if pile:  # One of them is what the connection was for.
             self._note(pile.popleft(), judgement, error.stage, error.reply)
