@@ -155,7 +155,12 @@ async def connect(
         await _greet(connection, wire, near, observe)
     except WireLost as error:
         raise ConnectionFailed(Stage.EHLO, f"{error}") from None
-    except ConnectionFailed:
+    except ValueError as error:  # Of our own command: a damaged domain name or user name.
+        wire.close()
+        raise ConnectionFailed(
+            Stage.EHLO, f"the server's settings cannot be used: {error}", needs_mending=True
+        ) from None
+    except BaseException:
         wire.close()
         raise
     return connection

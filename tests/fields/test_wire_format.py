@@ -129,7 +129,6 @@ def test_no_single_message_is_queued_with_one(bench: Bench, name: str) -> None:
     [
         ("mail_cc", f"boss{EVE}@shop.example"),
         ("mail_bcc", f"boss{EVE}@shop.example"),
-        ("domain_name", f"shop.example{EVE}"),
         ("precedence", f"bulk{EVE}"),
         ("return_path", f"bounces{EVE}@shop.example"),
         ("return_path", f"bounces@shop.example>{EVE}"),
@@ -150,6 +149,18 @@ def test_a_server_that_holds_one_sends_nothing(bench: Bench, name: str, value: s
     message = Message.objects.get()
     assert message.status == "failed"
     assert message.reason.startswith("The message could not be composed: ")
+
+
+def test_a_server_whose_own_name_holds_one_waits_for_a_person(bench: Bench) -> None:
+    bench.save()
+    SmtpServer.objects.update(domain_name=f"shop.example{EVE}")
+
+    assert bench.campaign() == []
+
+    assert bench.said("mail") == []
+    assert Message.objects.get().status == "deferred"
+    server = SmtpServer.objects.get()
+    assert (server.paused_until, "holds no line break" in server.paused_reason) == (None, True)
 
 
 @pytest.mark.parametrize(
