@@ -2,10 +2,12 @@
 
 import datetime as dt
 import itertools
+import threading
 from dataclasses import dataclass
 from math import ceil
 
 import pytest
+from django.db import connections
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -178,6 +180,26 @@ def test_each_slowing_halves_once_and_is_taken_of_what_has_recovered() -> None:
     # The rate it first complained of stays what the factor is taken of.
     assert effective(server, NOW + slowing.SETTLING) == Allowance(2, 50.0)
     assert effective(server, NOW + dt.timedelta(days=1)) == Allowance(8, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_that_hear_the_same_complaint_slow_the_server_once() -> None:
+    server = make_server(25)
+    begin, slowed = threading.Barrier(8), []
+
+    def hear() -> None:
+        begin.wait(20)
+        slowed.append(slowing.slow_down(server.pk, NOW))
+        connections.close_all()
+
+    workers = [threading.Thread(target=hear) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(20)
+
+    server.refresh_from_db()
+    assert (sorted(slowed), server.slow_factor) == ([False] * 7 + [True], 0.5)
 
 
 @pytest.mark.django_db
