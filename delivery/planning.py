@@ -173,7 +173,7 @@ def chunks_of(share: Share) -> QuerySet[Chunk]:
         return chunks
     if share.class_id:
         return chunks.filter(route=share.class_id)
-    return chunks.filter(route=None)
+    return chunks.exclude(route__in=[rule.route_id for rule in share.sorted_by if rule.recipient_domains])
 
 
 def may_take(share: Share, server_id: int, wanted: int) -> int:
