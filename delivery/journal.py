@@ -66,10 +66,8 @@ class Journal:
 
     def answer(self, attempt_id: int, stage: Stage, reply: Reply | None, lost: str) -> None:
         """Note what was answered to this attempt."""
-        line: dict[str, object] = {"attempt": attempt_id, "stage": stage.value, "lost": lost}
-        if reply is not None:
-            line["reply"] = [reply.code, reply.enhanced, reply.text[:1000]]
-        self._write(attempt_id, json.dumps(line).encode() + b"\n")
+        said = () if reply is None else (reply.code, reply.enhanced, reply.text[:1000])
+        self._write(attempt_id, json.dumps((attempt_id, stage.value, lost, *said)).encode() + b"\n")
 
     def composing(self, attempt_id: int) -> None:
         """Note whose message is composed now; 0: it is done."""
@@ -134,13 +132,13 @@ def read(folder: Path, token: uuid.UUID) -> dict[int, Entry] | None:
     known: dict[int, Entry] = {}
     for line in lines:
         note = json.loads(line)
-        if "dot" in note:
+        if isinstance(note, list):
+            attempt_id, stage, lost, *said = note
+            known[attempt_id] = Entry(Stage(stage), Reply(*said) if said else None, lost)
+        elif "dot" in note:
             known[note["dot"]] = Entry()
-        elif "kept" in note:
-            known.pop(note["kept"], None)
         else:
-            reply = Reply(*note["reply"]) if "reply" in note else None
-            known[note["attempt"]] = Entry(Stage(note["stage"]), reply, note["lost"])
+            known.pop(note["kept"], None)
     return known
 
 

@@ -112,6 +112,7 @@ class LaneWork:
         self._holds = Holds(server_id)
         self._sent = 0
         self._pace = _Pace()
+        self._back_off = settings.RETRY_WAITS
         self._group: asyncio.TaskGroup
         self._server: SmtpServer
         self._endpoint: Endpoint
@@ -516,9 +517,8 @@ class LaneWork:
 
     def answered(self, item: _Item, answer: Answer) -> None:
         claim = item.claim
-        now = self._around.clock()
         if item.stopped is not None and not answer.is_dot_written:
-            self._ended(item, item.stopped, now)
+            self._ended(item, item.stopped)
             self._note(claim, item.stopped)
             return
         self._journal.answer(claim.attempt_id, answer.stage, answer.reply, answer.lost)
@@ -528,11 +528,11 @@ class LaneWork:
             stream=mailing.stream,
             attempts=claim.message.tries + 1,
             resent_before=claim.was_unconfirmed,
-            back_off=settings.RETRY_WAITS,
+            back_off=self._back_off,
         )
         if judgement.is_accepted:
             self._sent += 1
-        self._ended(item, judgement, now)
+        self._ended(item, judgement)
         self._note(claim, judgement, answer.stage, answer.reply, item.sent_before)
         if judgement.pauses_server or (self._is_probing and not judgement.is_answer):
             self._halt()
@@ -554,13 +554,13 @@ class LaneWork:
         (self._urgent if is_urgent else self._bulk).appendleft(item.claim)
         self._should_kick.set()
 
-    def _ended(self, item: _Item, judgement: Judgement, now: dt.datetime) -> None:
+    def _ended(self, item: _Item, judgement: Judgement) -> None:
         """Let the holds and the probe know that a message is off the line."""
         self._is_probe_out = False
         if item.provider:
-            self._holds.ended(item.provider, is_ok=judgement.is_accepted, now=now)
+            self._holds.ended(item.provider, is_ok=judgement.is_accepted, now=self._around.clock())
         if judgement.hold is not None or judgement.refusal is not None:
-            self._holds.note(judgement, item.claim.message, now)
+            self._holds.note(judgement, item.claim.message, self._around.clock())
         if self._aside:
             self._bulk.extendleft(reversed(self._aside))
             self._aside.clear()
