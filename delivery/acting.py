@@ -13,12 +13,12 @@ from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, Min, Sum
+from django.db.models import Sum
 
 from contacts import consent
 from contacts.models import Suppression
 from delivery import holding
-from delivery.judging import CLOSED_OFTEN, CLOSED_WITHIN, Judgement
+from delivery.judging import ACCEPTED, CLOSED_OFTEN, CLOSED_WITHIN, Judgement
 from delivery.models import Attempt, Incident, Mailing, Message, StopTally
 from delivery.outgoing import Result, without_recipient
 from delivery.validating import is_known_unreachable
@@ -29,17 +29,19 @@ from smtpservers import breaker, reserving, senders, slowing
 SOFT_IN_A_ROW, SOFT_SPREAD = 5, dt.timedelta(days=7)
 # … or so many of a refusal without a known reason within so long.
 UNKNOWN_REFUSALS, UNKNOWN_WITHIN = 3, dt.timedelta(days=30)
+RATE_ATTEMPTS = 5_000  # Of the whole fleet, the latest of which …
 RATE_OVER = dt.timedelta(seconds=10)  # What the rate of a server that complains of it is taken over.
 
 
 def act(results: Sequence[Result], now: dt.datetime) -> None:
     """Do what a group of results asks for about addresses, providers, servers and mailings."""
-    _act_on_addresses(results, now)
-    _act_on_servers(results, now)
-    _act_on_providers(results, now)
-    _act_on_senders(results, now)
+    notable = [result for result in results if result.judgement is not ACCEPTED]
+    _act_on_addresses(notable, now)
+    _act_on_servers(results, notable, now)
+    _act_on_providers(notable, now)
+    _act_on_senders(notable, now)
     _act_on_mailings(results)
-    _note_incidents(results, now)
+    _note_incidents(notable, now)
 
 
 # --- addresses
@@ -85,13 +87,16 @@ def _why_soft_bounces_suffice(result: Result, now: dt.datetime) -> str:
 # --- servers
 
 
-def _act_on_servers(results: Iterable[Result], now: dt.datetime) -> None:
+def _act_on_servers(results: Iterable[Result], notable: Iterable[Result], now: dt.datetime) -> None:
     by_server: dict[int, list[Result]] = defaultdict(list)
-    for result in results:
-        if result.server_id:
-            by_server[result.server_id].append(result)
-    for server_id, group in sorted(by_server.items()):
-        if any(result.judgement.is_accepted for result in group):
+    for result in notable:
+        by_server[result.server_id].append(result)
+    well = {result.server_id for result in results if result.judgement.is_accepted}
+    for server_id in sorted({*well, *by_server}):
+        if not server_id:  # It was deleted meanwhile.
+            continue
+        group = by_server.get(server_id, [])
+        if server_id in well:
             breaker.note_success(server_id, now)
         elif any(result.judgement.is_answer for result in group):
             breaker.note_answer(server_id)
@@ -139,12 +144,16 @@ def _act_on_server(server_id: int, judgement: Judgement, why: str, sent_before: 
 
 def _sent_per_second(server_id: int, now: dt.datetime) -> float | None:
     """Return how many messages a second the server answered lately; None: none."""
-    lately = Attempt.objects.filter(server=server_id, finished_at__gt=now - RATE_OVER, finished_at__lte=now)
-    found = lately.exclude(outcome=Attempt.Outcome.NOT_SENT).aggregate(count=Count("pk"), first=Min("finished_at"))
-    if found["first"] is None:
+    # The latest by key: no index has the time of an attempt, and one would cost every message something.
+    rows = Attempt.objects.order_by("-pk").values_list("server", "finished_at", "outcome")[:RATE_ATTEMPTS]
+    lately = [(server, at, outcome) for server, at, outcome in rows if at is not None and now - RATE_OVER < at <= now]
+    own = [at for server, at, outcome in lately if server == server_id and outcome != Attempt.Outcome.NOT_SENT]
+    if not own:
         return None
-    first: dt.datetime = found["first"]
-    return int(found["count"]) / max(1.0, (now - first).total_seconds())
+    # Where others send so much that the sample is shorter than the time, all of the sample is what it is taken over.
+    is_cut = len(lately) == RATE_ATTEMPTS
+    since, least = (min(at for _, at, _ in lately), 0.1) if is_cut else (min(own), 1.0)
+    return len(own) / max(least, (now - since).total_seconds())
 
 
 def _pause(server_id: int, judgement: Judgement, why: str, now: dt.datetime) -> None:
