@@ -24,6 +24,7 @@ from delivery.outgoing import Result, without_recipient
 from delivery.validating import is_known_unreachable
 from mail.addresses import domain_of
 from smtpservers import breaker, reserving, senders, slowing
+from smtpservers.models import SmtpServer
 
 # Soft bounces that suppress: so many in a row, over at least so long …
 SOFT_IN_A_ROW, SOFT_SPREAD = 5, dt.timedelta(days=7)
@@ -223,9 +224,10 @@ def _act_on_mailings(results: Iterable[Result]) -> None:
     stops: dict[int, str] = {}
     for result in results:
         judgement = result.judgement
-        if judgement.pauses_mailing:
+        if judgement.pauses_mailing and result.mailing_id not in stops:
             why = without_recipient(judgement.reason, result.message)
-            stops[result.mailing_id] = f"The sender was refused: {why} Mend it, then resume."
+            for mailing_id in _of_the_same_sender(result):
+                stops[mailing_id] = f"The sender was refused: {why} Mend it, then resume."
         if result.stream != Mailing.Stream.CAMPAIGN or not result.server_id:
             continue
         if judgement.wait is None and (judgement.is_answer or judgement.holds_unit):
@@ -240,6 +242,19 @@ def _act_on_mailings(results: Iterable[Result]) -> None:
     for mailing_id, why in stops.items():
         if why:
             _stop(mailing_id, why)
+
+
+def _of_the_same_sender(result: Result) -> list[int]:
+    """Return the campaigns under way that send from the domain of the one whose sender was refused, itself among them.
+
+    What a provider says of a domain it says of all its mail.
+    """
+    open_now = Mailing.objects.filter(stream=Mailing.Stream.CAMPAIGN, state=Mailing.State.OPEN, finished_at=None)
+    senders_of = dict(open_now.values_list("pk", "mail_from"))
+    own = SmtpServer.objects.values_list("mail_from", flat=True).filter(pk=result.server_id).first() or ""
+    domains = {pk: senders.sender_of(mail_from or own).rpartition("@")[2] for pk, mail_from in senders_of.items()}
+    refused = domains.get(result.mailing_id)
+    return [pk for pk, domain in domains.items() if domain == refused]
 
 
 def _count(mailing_id: int, server_id: int, tally: Counter[str]) -> None:

@@ -551,14 +551,17 @@ def test_a_sender_without_authentication_pauses_the_campaign_and_says_what_to_do
     peers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("delivery.sending.LOOK_SECONDS", 0.1)
-    peer = peers(saying("dot", b"550 5.7.26 Unauthenticated email from shop.example is not accepted"))
+    peer = peers(saying("dot", b"550 5.7.26 Unauthenticated email from shop.example is not accepted", to="person"))
     make_server(peer.port, max_connections=1, rate_limit=20)
     mailing = make_mailing(make_list(50), T)
+    same = make_mailing(people("same@customer.example"), T, mail_from="Shop <shop@shop.example>")
+    other = make_mailing(people("other@customer.example"), T, mail_from="Blog <blog@blog.shop.example>")
 
     drain_at(T)
 
-    mailing.refresh_from_db()
-    assert mailing.state == "paused"
+    for each, state in ((mailing, "paused"), (same, "paused"), (other, "open")):
+        each.refresh_from_db()
+        assert each.state == state, each.mail_from
     assert re.fullmatch(r"The sender was refused: 550 5\.7\.26 .* Mend it, then resume\.", mailing.waiting_reason)
     assert len(peer.journal.events("dot")) < 40
     assert not Suppression.objects.exists()
