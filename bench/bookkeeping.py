@@ -51,8 +51,7 @@ def _arguments() -> argparse.Namespace:
 @contextmanager
 def _database(address: str) -> Iterator[None]:
     """Make the database with all its tables, and drop it at the end."""
-    os.environ["DATABASE_URL"] = address
-    os.environ["DJANGO_SETTINGS_MODULE"] = "brilliance.settings"
+    os.environ.update(DATABASE_URL=address, DJANGO_SETTINGS_MODULE="brilliance.settings")
     parts = urlsplit(address)
     name = parts.path.lstrip("/")
     if parts.scheme == "sqlite":

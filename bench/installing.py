@@ -14,6 +14,7 @@ from pathlib import Path
 
 POST_OFFICE = ("django-post_office==3.12.0", "Django==5.2.19", "psycopg[binary]==3.3.9")
 NODEMAILER = "nodemailer@10.6.0"
+PY_SPY = ("py-spy==0.4.3",)
 
 
 class Unavailable(Exception):
@@ -62,12 +63,26 @@ def post_office(folder: Path) -> Program:
 
     :raises Unavailable: if it cannot be installed.
     """
-    python, stamp = folder / "bin/python", folder / "installed.txt"
-    if not stamp.exists() or stamp.read_text() != "\n".join(POST_OFFICE):
+    return Program((str(_environment(folder, POST_OFFICE) / "python"),), ", ".join(POST_OFFICE))
+
+
+def py_spy(folder: Path) -> Program:
+    """Return the profiler.
+
+    :raises Unavailable: if it cannot be installed.
+    """
+    return Program((str(_environment(folder, PY_SPY) / "py-spy"),), PY_SPY[0])
+
+
+def _environment(folder: Path, packages: Sequence[str]) -> Path:
+    """Return the ``bin`` of a Python environment that has these packages."""
+    programs, stamp = folder / "bin", folder / "installed.txt"
+    if not stamp.exists() or stamp.read_text() != "\n".join(packages):
         venv.create(folder, with_pip=True, clear=True)
-        _run([str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *POST_OFFICE], folder)
-        stamp.write_text("\n".join(POST_OFFICE))
-    return Program((str(python),), ", ".join(POST_OFFICE))
+        command = [str(programs / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        _run([*command, *packages], folder)
+        stamp.write_text("\n".join(packages))
+    return programs
 
 
 def nodemailer(folder: Path) -> Program:

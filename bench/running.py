@@ -73,11 +73,11 @@ def start(command: Sequence[str | Path], environment: Mapping[str, str]) -> "sub
 
 
 def finished(process: "subprocess.Popen[str]", seconds: float = 1800) -> Any:
-    """Wait for a program and return its last line, which is JSON.
+    """Wait for a program and return its last line of JSON; a profiler around it may say more.
 
     :raises Failed: as :func:`answer_of`.
     """
-    return json.loads(_words(process, seconds)[-1])
+    return json.loads([line for line in _words(process, seconds) if line.startswith("{")][-1])
 
 
 def _words(process: "subprocess.Popen[str]", seconds: float) -> list[str]:
