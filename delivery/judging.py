@@ -143,10 +143,11 @@ def _judge_verdict(
             return _slowing(deferred, verdict, is_about_recipient=answer.stage in _RECIPIENT_NAMED)
         case Action.PAUSE_DOMAIN:
             hold = Hold(verdict.delays[0])
-            goes_elsewhere = "other server" in verdict.wait
-            return replace(
-                deferred, hold=hold, avoids_server=goes_elsewhere, wait=AT_ONCE if goes_elsewhere else hold.wait
-            )
+            if "other server" not in verdict.wait:
+                return replace(deferred, hold=hold, wait=hold.wait)
+            # Not the words of a final refusal: where there is no other server it waits like the rest.
+            reason = f"The provider takes no more from this server: {text}"[:600]
+            return replace(deferred, hold=hold, reason=reason, avoids_server=True, wait=AT_ONCE)
         case Action.PAUSE_CAMPAIGN if stream == "campaign":
             return replace(deferred, pauses_mailing=True)
         case Action.RETRY_SAME if verdict.rule == "421":

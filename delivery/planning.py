@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from django.conf import settings
 from django.db.models import BigIntegerField, Count, Exists, F, Min, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Least
 
-from delivery.judging import BACK_OFF
 from delivery.models import Chunk, Mailing, Message, Taken
 from smtpservers import routes, selection
 from smtpservers.routes import Rule
@@ -335,7 +335,7 @@ def _end_refused(mailing_id: int, refused: Iterable[int], now: dt.datetime) -> N
     """No server is left for what was refused: a final refusal fails, a temporary one starts over later."""
     messages = due(mailing_id, now).filter(avoid=sorted(refused))
     messages.filter(reason__startswith="5").update(status="failed", changed_at=now, due_at=None)
-    messages.update(avoid=[], status="deferred", changed_at=now, due_at=now + BACK_OFF[0])
+    messages.update(avoid=[], status="deferred", changed_at=now, due_at=now + settings.RETRY_WAITS[0])
 
 
 # --- who can

@@ -412,6 +412,21 @@ def test_a_provider_that_wants_another_server_gets_one(peers: Any) -> None:
     assert ProviderHold.objects.get().until == T + 24 * HOUR
 
 
+def test_without_another_server_a_refused_provider_waits(peers: Any) -> None:
+    peer = peers(saying("rcpt", b"553 5.7.2 [TSS09] All messages from 192.0.2.1 will be permanently deferred", times=1))
+    make_server(peer.port)
+    mailing = make_mailing(people("ann@yahoo.com"), T)
+
+    drain_at(T)
+    drain_at(T + HOUR)
+    message = one(mailing=mailing)
+    assert message.status == "deferred", message.reason
+    assert message.reason.startswith("Mail to yahoodns.net rests until ")
+
+    drain_at(T + 60 * HOUR)
+    assert one(mailing=mailing).status == "accepted"
+
+
 # --- pause_server
 
 
