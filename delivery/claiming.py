@@ -29,6 +29,11 @@ SWITCHES = (
     *("use_spam_address", "use_abuse_address"),
 )
 _READ_JSON = json.JSONDecoder().raw_decode
+_WITH_CONTACT = (
+    "LEFT JOIN LATERAL (SELECT * FROM contacts_contact WHERE id = m.contact_id OFFSET 0) AS c ON TRUE"
+    if connection.vendor == "postgresql"
+    else "LEFT JOIN contacts_contact c ON c.id = m.contact_id"
+)
 _SKIPPING = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
 _BATCH_FIELDS = [field for field in Batch._meta.concrete_fields if not field.primary_key]
 _INSERT_BATCH = (
@@ -159,13 +164,13 @@ def _cut(share: Share, wanted: int) -> list[Outgoing]:
     chunk_id, first, last = chunk
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             SELECT m.id, m.email, m.email_key, CAST(m.expires_at AS text),
                 c.email, c.first_name, c.last_name, c.language, c.attributes
-            FROM delivery_message m LEFT JOIN contacts_contact c ON c.id = m.contact_id
+            FROM delivery_message m {_WITH_CONTACT}
             WHERE m.id BETWEEN %s AND %s AND m.mailing_id = %s AND m.status = 'queued' AND m.due_at IS NULL
             ORDER BY m.id LIMIT %s
-            """,
+            """,  # noqa: S608  # Made of constants and placeholders.
             [first, last, share.mailing_id, wanted],
         )
         rows = cursor.fetchall()
@@ -319,19 +324,19 @@ def stopped(message_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
     # Asked only for those that must be stopped: mostly there are none, and hundreds are looked at each second.
     sql = f"""
         SELECT m.id, ml.state, p.id IS NOT NULL,
-            EXISTS (SELECT 1 {of_this_mailing} AND s.status = 'unsubscribed')
+            EXISTS (SELECT 1 {of_this_mailing} AND s.status = 'unsubscribed' {rowsets.EACH})
         FROM {given} JOIN delivery_message m ON m.id = given.id JOIN delivery_mailing ml ON ml.id = m.mailing_id
             LEFT JOIN delivery_message o ON o.id = m.copy_of_id
             LEFT JOIN contacts_suppression p
                 ON p.email_key IN (m.email_key, o.email_key) AND ml.stream <> 'test'
-        WHERE ml.state <> 'open' OR p.id IS NOT NULL OR (
+        WHERE m.id BETWEEN %s AND %s AND (ml.state <> 'open' OR p.id IS NOT NULL OR (
             ml.stream = 'campaign' AND m.copy_of_id IS NULL
-            AND NOT EXISTS (SELECT 1 {of_this_mailing} AND s.status = 'subscribed')
-        )
+            AND NOT EXISTS (SELECT 1 {of_this_mailing} AND s.status = 'subscribed' {rowsets.EACH})
+        ))
     """  # noqa: S608  # Made of constants and placeholders.
     found: dict[int, tuple[str, str]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+        cursor.execute(sql, [*parameters, min(message_ids), max(message_ids)])
         for pk, state, is_suppressed, has_withdrawn in cursor.fetchall():
             if state == Mailing.State.CANCELLED:
                 found[pk] = ("cancelled", "The mailing was cancelled.")

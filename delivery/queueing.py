@@ -140,14 +140,14 @@ def _snapshot_slice(
             FROM contacts_subscription WHERE contact_id BETWEEN %s AND %s AND list_id IN ({marks})
             GROUP BY contact_id
         ) AS audience
-        JOIN contacts_contact c ON c.id = audience.contact_id
+        JOIN contacts_contact c ON c.id = audience.contact_id AND c.id BETWEEN %s AND %s
         LEFT JOIN contacts_suppression p ON p.email_key = c.email_key
         ORDER BY {order + ", " if rules else ""}c.id
         ON CONFLICT DO NOTHING RETURNING id, status, {route}
     """  # noqa: S608  # Made of constants and placeholders.
     with transaction.atomic():
         with connection.cursor() as cursor:
-            people = [mailing.pk, moment, expires, first, last, *list_ids]
+            people = [mailing.pk, moment, expires, first, last, *list_ids, first, last]
             cursor.execute(sql, [*people, *order_parameters, *route_parameters])
             # Of a slice that is there already, nothing comes back, and it has its chunks.
             queued = sorted((pk, route) for pk, status, route in cursor.fetchall() if status == Message.Status.QUEUED)

@@ -131,9 +131,10 @@ def _update_messages(results: Sequence[Result], now: dt.datetime) -> None:
         return
     is_cancelled = _cancelled(results)
     becoming = [_becoming(result, now, is_cancelled) for result in results]
+    ids = [r.message.pk for r in results]
     given, parameters = rowsets.rows(
         numbers={
-            "id": [r.message.pk for r in results],
+            "id": ids,
             "server": [r.server_id or None for r in results],  # Zero: it was deleted meanwhile.
             "number": [r.message.attempt_count + 1 for r in results],
         },
@@ -150,9 +151,9 @@ def _update_messages(results: Sequence[Result], now: dt.datetime) -> None:
             UPDATE delivery_message SET status = given.status, reason = given.reason, due_at = given.due_at,
                 changed_at = {rowsets.INSTANT}, server_id = given.server, attempt_count = given.number,
                 message_id = given.message_id
-            FROM {given} WHERE delivery_message.id = given.id
+            FROM {given} WHERE delivery_message.id = given.id AND delivery_message.id BETWEEN %s AND %s
             """,  # noqa: S608  # Made of constants and placeholders.
-            [connection.ops.adapt_datetimefield_value(now), *parameters],
+            [connection.ops.adapt_datetimefield_value(now), *parameters, min(ids), max(ids)],
         )
     for result in results:
         if result.judgement.avoids_server:

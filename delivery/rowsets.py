@@ -16,6 +16,10 @@ Rows = tuple[str, list[Any]]
 # Of one instant: in a SELECT list PostgreSQL must be told what a bare parameter is.
 INSTANT = "CAST(%s AS timestamptz)" if connection.vendor == "postgresql" else "%s"
 
+# Closes a subquery that is to be looked up row by row, through its index: for a few hundred rows PostgreSQL would
+# rather read tables of some ten thousand rows whole, at every statement.
+EACH = "OFFSET 0" if connection.vendor == "postgresql" else ""
+
 _BETWEEN = "\x1f"  # The unit separator; no address, reply or header needs it.
 
 

@@ -8,6 +8,7 @@ Who takes several locks of one server takes them in this order: its :class:`Rece
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
@@ -83,6 +84,8 @@ def reserve(server: SmtpServer, wanted: int, now: dt.datetime, *, leave: int = 0
 
     :param leave: how many units of the quota stay free for others.
     """
+    if (reservation := _reserve_at_once(server, wanted, now, leave)) is not None:
+        return reservation
     try:
         current: QuotaPeriod | None = current_period(server, now)
     except SmtpServer.DoesNotExist:
@@ -108,6 +111,30 @@ def reserve(server: SmtpServer, wanted: int, now: dt.datetime, *, leave: int = 0
             return None
         current = QuotaPeriod.objects.filter(pk=current.pk).first()  # Another was faster, or somebody edits.
     return None
+
+
+def _reserve_at_once(server: SmtpServer, wanted: int, now: dt.datetime, leave: int) -> Reservation | None:
+    """Reserve all that is wanted by one statement, as it goes nearly always; None where somebody must look closer."""
+    moment = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        # Compared on one row, as below.
+        cursor.execute(
+            """
+            UPDATE smtpservers_quotaperiod SET reserved = reserved + %s
+            WHERE server_id = %s AND starts_at <= %s AND ends_at > %s AND per_hour IS NULL AND per_day IS NULL
+                AND (quota IS NULL OR quota >= used + reserved + %s)
+                AND starts_at = (SELECT MAX(starts_at) FROM smtpservers_quotaperiod
+                    WHERE server_id = %s AND starts_at <= %s AND ends_at > %s)
+                AND NOT EXISTS (SELECT 1 FROM smtpservers_smtpserver WHERE id = %s AND full_until > %s)
+            RETURNING id, CAST(ends_at AS text)
+            """,
+            [wanted, server.pk, moment, moment, wanted + leave, *[server.pk, moment, moment], *[server.pk, moment]],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    ends_at = dt.datetime.fromisoformat(row[1])
+    return Reservation(row[0], wanted, ends_at if ends_at.tzinfo else ends_at.replace(tzinfo=dt.UTC))
 
 
 def _reserve_capped(
@@ -136,12 +163,12 @@ def settle(period_id: int, *, used: int, released: int, now: dt.datetime) -> Non
     """
     if not used and not released:
         return
+    if _settle_at_once(period_id, used, released):
+        return
     row = QuotaPeriod.objects.filter(pk=period_id)
     change = {"reserved": F("reserved") - (used + released), "used": F("used") + used}
     if not used:
         row.update(**change)
-        return
-    if row.filter(per_hour=None, per_day=None).update(**change):
         return
     with transaction.atomic():
         server_id = row.values_list("server", flat=True).first()
@@ -151,6 +178,17 @@ def settle(period_id: int, *, used: int, released: int, now: dt.datetime) -> Non
             recent.by_quarter = windows.add(recent.by_quarter, DAY, now, used)
             recent.save(update_fields=["by_minute", "by_quarter"])
             row.update(**change)
+
+
+def _settle_at_once(period_id: int, used: int, released: int) -> bool:
+    """Settle a period without caps by one statement; False if it has caps, or is gone."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE smtpservers_quotaperiod SET reserved = reserved - %s, used = used + %s"
+            " WHERE id = %s AND per_hour IS NULL AND per_day IS NULL",
+            [used + released, used, period_id],
+        )
+        return bool(cursor.rowcount)
 
 
 def note_full(server_id: int, why: str, until: dt.datetime, now: dt.datetime) -> bool:
@@ -248,9 +286,9 @@ def write_ledger(server_id: int, instants: Iterable[dt.datetime]) -> None:
     In one transaction with :func:`settle`: a change of the period recounts the use from here.
     """
     quarters: dict[dt.datetime, int] = {}
-    for instant in instants:
+    for instant, units in Counter(instants).items():  # What was claimed together has one instant.
         quarter = instant.replace(minute=instant.minute - instant.minute % 15, second=0, microsecond=0)
-        quarters[quarter] = quarters.get(quarter, 0) + 1
+        quarters[quarter] = quarters.get(quarter, 0) + units
     for quarter, units in sorted(quarters.items()):
         with connection.cursor() as cursor:
             cursor.execute(
