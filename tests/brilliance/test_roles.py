@@ -64,6 +64,7 @@ EXPECTED = {
     "campaigns/recipients/<int:message_id>/": PEOPLE,
     "campaigns/recipients/<int:message_id>/resend/": PEOPLE,
     "delivery/servers/<int:server_id>/test/": SERVERS,
+    "delivery/servers/<int:server_id>/held-back/": SERVERS,
     "delivery/messages/": PEOPLE,
     "u/<str:token>": EVERYBODY,
     "healthz": EVERYBODY,
