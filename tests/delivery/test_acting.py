@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from contacts.models import Contact, ContactList, Subscription, Suppression
-from delivery import accounting, acting, holding, queueing
+from delivery import accounting, acting, holding, planning, queueing
 from delivery.judging import judge_connection
 from delivery.models import Attempt, Message, ProviderHold, StopTally
 from mail.addresses import fold
@@ -679,3 +679,14 @@ def test_a_connection_that_fails_while_no_message_waits_for_it_pauses_its_server
     server.refresh_from_db()
     assert server.paused_reason == "the server refused the sign-in: 535 5.7.8 no"
     assert server.paused_until is None
+
+
+def test_a_plan_that_was_being_made_leaves_the_reason_of_a_stop_alone() -> None:
+    mailing = make_mailing(people("ann@customer.example"), T)
+    mailing.waiting_reason = "No server can send this just now."  # As the plan read it.
+    Mailing.objects.filter(pk=mailing.pk).update(state="paused", waiting_reason="Stopped: 9 of the last 200")
+
+    planning._note_waiting([mailing], {})
+
+    mailing.refresh_from_db()
+    assert mailing.waiting_reason == "Stopped: 9 of the last 200"
