@@ -14,7 +14,7 @@ from django.utils import timezone
 from contacts.models import Contact, ContactList, Subscription, Suppression
 from delivery import accounting, acting, holding, planning, queueing
 from delivery.judging import judge_connection
-from delivery.models import Attempt, Message, ProviderHold, StopTally
+from delivery.models import Attempt, Mailing, Message, ProviderHold, StopTally
 from mail.addresses import fold
 from mail.replies import Reply, Stage
 from smtpservers import pace
