@@ -5,6 +5,8 @@ The plan is made anew every moment; for each server that has work and a free lan
 
 import asyncio
 import datetime as dt
+import functools
+import gc
 import logging
 import math
 import resource
@@ -48,6 +50,7 @@ async def drain(
     :param clock: read for what is due and which quota period it is; leases have the database's clock.
     """
     _allow_many_connections()
+    _leave_code_alone()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="database") as executor:
         loop = asyncio.get_running_loop()
 
@@ -68,6 +71,13 @@ def _allow_many_connections() -> None:
     most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+@functools.cache
+def _leave_code_alone() -> None:
+    """Have the garbage collector pass over what was loaded so far: modules and models, which stay for good."""
+    gc.collect()
+    gc.freeze()
 
 
 class _Drain:
