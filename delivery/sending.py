@@ -40,8 +40,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LOOK_SECONDS = 1.0  # How old the last look before MAIL may be; a stop takes effect within it.
-FLUSH_SECONDS = 0.05  # How long a result waits for others to be recorded with it.
-FLUSH_RESULTS = 500
+# How long results wait for others to be recorded with them: shortly while they are few, else until they are many.
+FLUSH_SECONDS, BUSY_FLUSH_SECONDS = 0.05, 0.2
+FEW_RESULTS, MANY_RESULTS, MOST_RESULTS = 20, 500, 1000
 URGENT_MESSAGES = 50  # That a lane claims ahead: they leave at once.
 ASIDE_MESSAGES = 20  # That wait in the lane for a provider that is written to slowly.
 RESERVED_SHARE = 10  # One connection in so many is kept for what somebody waits for.
@@ -90,6 +91,7 @@ class LaneWork:
         self._should_kick = asyncio.Event()
         self._results: list[Result] = []
         self._has_results = asyncio.Event()
+        self._has_many_results = asyncio.Event()
         self._stops: dict[int, tuple[str, str]] = {}
         self._in_hand: set[int] = set()  # Messages claimed and not yet done with.
         self._composers: dict[int, Composer] = {}
@@ -605,11 +607,13 @@ class LaneWork:
             )
         )
         self._has_results.set()
+        if len(self._results) == MANY_RESULTS:
+            self._has_many_results.set()
 
     async def _flush(self) -> None:
         """Record what is known. When the lane was lost, the sweep records it from the journal instead."""
         while self._results and not self._is_lost:
-            group, self._results = self._results[:FLUSH_RESULTS], self._results[FLUSH_RESULTS:]
+            group, self._results = self._results[:MOST_RESULTS], self._results[MOST_RESULTS:]
             await self._database(self._record, group)
             if self._is_lost:
                 self._halt()
@@ -632,7 +636,10 @@ class LaneWork:
         while True:
             await self._has_results.wait()
             await asyncio.sleep(FLUSH_SECONDS)
+            if FEW_RESULTS < len(self._results) < MANY_RESULTS:
+                await _wait(self._has_many_results, BUSY_FLUSH_SECONDS - FLUSH_SECONDS)
             self._has_results.clear()
+            self._has_many_results.clear()
             await self._flush()
 
     async def _keep_lease(self) -> None:
