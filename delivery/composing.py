@@ -95,7 +95,7 @@ class Composer:
         if self._sign is not None:
             content = self._sign(content) + content
         rcpt_to = envelope_address(redirected_to or message.email)
-        envelope_from = self._return_path.of(message.pk, is_redirected=bool(redirected_to))
+        envelope_from = message.envelope_from or self._return_path.of(message.pk, is_redirected=bool(redirected_to))
         # Bodies are 7-bit, so 8 bits are an address in a header: From, Reply-To, To or Cc (RFC 6532).
         headers = content[: content.index(b"\r\n\r\n")]
         is_7bit = rcpt_to.isascii() and envelope_from.isascii() and headers.isascii()

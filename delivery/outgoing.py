@@ -81,7 +81,7 @@ class Outgoing:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # Not frozen: there are thousands a second, and that would take as long again.
 class Result:
     """What became of one attempt."""
 

@@ -466,6 +466,8 @@ class LaneWork:
 
     def _is_granted(self) -> bool:
         """Whether the server's rate lets a message go now; if not, connections are woken when it does."""
+        if self._per_second is None:
+            return True
         loop = asyncio.get_running_loop()
         if self._bucket.take(loop.time()):
             return True
@@ -498,7 +500,7 @@ class LaneWork:
                 why = str(error)
             else:
                 envelope = (composed.envelope_from, composed.rcpt_to, composed.content, composed.is_smtputf8)
-                return _Item(*envelope, claim, provider)
+                return _Item(*envelope, False, claim, provider)  # Composing leaves no line that begins with a dot.
             finally:
                 self._journal.composing(0)
         self._note(claim, recording.ended("failed", f"The message could not be composed: {why}"))

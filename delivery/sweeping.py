@@ -19,6 +19,7 @@ from smtpservers.transport import Answer
 
 # How long the journal of another machine is waited for.
 JOURNAL_ELSEWHERE = dt.timedelta(minutes=10)
+JOURNAL_KEPT = dt.timedelta(hours=1)  # Of a worker that ended and left nothing to settle.
 # A message that was being composed when its worker was ended, so many times, is what ends them; so is a content.
 POISON_KILLS = 3
 _COMPOSING, _COMPILING = "ended-composing", "ended-compiling"  # Rules of attempts.
@@ -40,7 +41,18 @@ def sweep(now: dt.datetime) -> int:
     lanes.free_expired()
     held = Lane.objects.exclude(holder="").values("token")
     tokens = Batch.objects.exclude(lane_token__in=held).order_by().values_list("lane_token", flat=True)
-    return sum(_settle_token(token, now) for token in set(tokens.distinct()))
+    settled = sum(_settle_token(token, now) for token in set(tokens.distinct()))
+    _clear_away(now)
+    return settled
+
+
+def _clear_away(now: dt.datetime) -> None:
+    """Remove the journals of workers that ended with nothing left to settle."""
+    old = journal.older_than(journal_folder(), (now - JOURNAL_KEPT).timestamp())
+    if old:
+        needed = {*Lane.objects.values_list("token", flat=True), *Batch.objects.values_list("lane_token", flat=True)}
+        for token in old - needed:
+            journal.remove(journal_folder(), token)
 
 
 def _settle_token(token: uuid.UUID, now: dt.datetime) -> int:

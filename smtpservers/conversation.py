@@ -23,7 +23,7 @@ class Step:
 Observer = Callable[[Step], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # Not frozen: that would cost as much again, for each message.
 class Answer:
     """What became of one message on the wire."""
 

@@ -29,8 +29,9 @@ class Envelope:
 
     mail_from: str
     rcpt_to: str
-    content: bytes  # As after DATA, CRLF line ends; dots are doubled here.
+    content: bytes  # As after DATA, CRLF line ends.
     is_smtputf8: bool
+    needs_stuffing: bool  # Whether a line may begin with a dot, which is doubled here (RFC 5321 section 4.5.2).
 
 
 E = TypeVar("E", bound=Envelope)
@@ -93,6 +94,11 @@ class Pipeline(Generic[E]):
         self._waits_for = ""
         self._timer: asyncio.TimerHandle | None = None
         wire.listener = self
+
+    @property
+    def hears_more(self) -> bool:
+        """Whether replies have come that are not looked at yet."""
+        return self._wire.lines_left > 0
 
     @property
     def is_idle(self) -> bool:
@@ -280,7 +286,9 @@ class Pipeline(Generic[E]):
     def _write_body(self) -> None:
         assert self._current is not None
         self._since = time.perf_counter()
-        body = _stuffed(self._current.content)
+        body = self._current.content
+        if self._current.needs_stuffing:
+            body = _stuffed(body)
         if len(body) > ONE_WRITE_BYTES or self._wire.is_encrypted or not self._wire.is_drained:
             self._keep_dot(body)
             return
@@ -288,7 +296,7 @@ class Pipeline(Generic[E]):
         if tail is None:
             return
         try:
-            taken = self._wire.write_now(body + tail)
+            taken = self._wire.write_now(body, tail)
         except WireLost:
             return
         if taken < len(body) + len(_DOT):
@@ -434,7 +442,7 @@ class Pipeline(Generic[E]):
 
 
 def _stuffed(content: bytes) -> bytes:
-    """Return a message with its dots doubled (RFC 5321 section 4.5.2) and a line break at its end."""
+    """Return a message with its dots doubled and a line break at its end."""
     if b"\n." in content:
         content = content.replace(b"\r\n.", b"\r\n..")
     if content.startswith(b"."):

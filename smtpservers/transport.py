@@ -84,7 +84,7 @@ class Connection:
             the connection is closed.
         :raises ValueError: if an address holds a line break.
         """
-        source = _One(Envelope(mail_from, rcpt_to, content, smtputf8), before_dot)
+        source = _One(Envelope(mail_from, rcpt_to, content, smtputf8, needs_stuffing=True), before_dot)
         self.pipeline(source).wake()
         return await source.answer
 

@@ -156,8 +156,8 @@ class Wire(asyncio.Protocol):
             raise WireLost(self.lost or "not connected")
         self.transport.write(data)
 
-    def write_now(self, data: bytes) -> int:
-        """Return how many bytes of ``data`` the kernel took at once; the rest is not kept.
+    def write_now(self, *parts: bytes) -> int:
+        """Return how many bytes of these ``parts`` the kernel took at once; the rest is not kept.
 
         Only without TLS, and while everything written before is with the kernel.
 
@@ -166,7 +166,7 @@ class Wire(asyncio.Protocol):
         if self.lost:
             raise WireLost(self.lost)
         try:
-            return os.write(self._descriptor, data)
+            return os.writev(self._descriptor, parts)
         except BlockingIOError:
             return 0
         except OSError as error:

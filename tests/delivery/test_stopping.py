@@ -328,3 +328,20 @@ def test_transactional_mail_is_sent_again_once_with_the_same_message_id(tmp_path
         assert len(peer.journal.events("dot")) == 2
         assert drops[0] == drops[1]
         assert Message.objects.get().status == "unconfirmed"
+
+
+def test_the_journal_of_a_worker_that_left_nothing_goes_after_an_hour(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR = str(tmp_path)
+    server = make_server(1)
+    lease = lanes.acquire(server.pk)
+    assert lease is not None
+    mine, gone = Journal(sweeping.journal_folder(), lease.token), Journal(sweeping.journal_folder(), uuid.uuid4())
+    for journal in (mine, gone):
+        journal.close()
+
+    sweeping.sweep(timezone.now())
+    assert gone.path.exists()
+    sweeping.sweep(timezone.now() + dt.timedelta(minutes=61))
+
+    assert (gone.path.exists(), mine.path.exists()) == (False, True)
+    assert len(list(sweeping.journal_folder().iterdir())) == 2  # The journal of the lane, and what it has at hand.
