@@ -1,9 +1,15 @@
 """How Django finds the room ``smtpservers``."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class SmtpServersConfig(AppConfig):
     name = "smtpservers"
     verbose_name = "Sending"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from smtpservers.routes import make_default
+
+        post_migrate.connect(make_default, sender=self)

@@ -6,6 +6,9 @@ rule's servers is free is :mod:`smtpservers.selection`'s.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from django.db import connections
 
 from mail.addresses import AddressInvalid, check_domain_name, domain_of, parse_mailbox
 from smtpservers.models import Route
@@ -36,6 +39,12 @@ class Rule:
 
 
 DEFAULT = Rule(0, "Default", is_default=True)
+
+
+def make_default(*, using: str, **kwargs: Any) -> None:
+    """Make the rule that fits everything, where it is missing: a receiver of ``post_migrate``, which flushing sends."""
+    if Route._meta.db_table in connections[using].introspection.table_names():
+        Route.objects.using(using).get_or_create(is_default=True, defaults={"name": "Default", "display_order": 9999})
 
 
 def rules() -> list[Rule]:

@@ -1,18 +1,17 @@
 """People without permission on contacts meet no address, not even in what a server answered."""
 
 import datetime as dt
-import uuid
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
 from campaigns.models import Campaign
-from delivery import recording
+from delivery import claiming, lanes, recording
 from delivery.judging import judge
-from delivery.models import Attempt, Message, ProviderHold
+from delivery.models import Mailing, ProviderHold
+from delivery.planning import Share
 from mail.replies import Reply, Stage
 from smtpservers.models import SmtpServer
 from smtpservers.transport import Answer
@@ -21,16 +20,23 @@ from tests.delivery.making import make_list, make_mailing, make_server
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def refuse(server: SmtpServer, message: Message, stage: Stage, said: str, now: dt.datetime) -> None:
-    """Record that the server answered so."""
-    reply = Reply.parse(said)
-    attempt = Attempt.objects.create(message=message, server=server, number=1, lane_token=uuid.uuid4(), started_at=now)
-    judgement = judge(Answer(stage, reply), stream="campaign", attempts=1)
-    result = recording.Result(
-        attempt.pk, message, message.mailing_id, "campaign", server.pk, None, now, judgement, stage.value, reply
-    )
-    with transaction.atomic():
-        recording.settle([result], now)
+def refuse_all(server: SmtpServer, mailing: Mailing, stage: Stage, said: str, now: dt.datetime) -> None:
+    """Record that the server answered so to each message."""
+    lease = lanes.acquire(server.pk)
+    assert lease is not None
+    claims = claiming.claim(lease.token, server, Share(mailing.pk, "It is first."), 100, now)
+    assert claims
+    for claim in claims:
+        email = claim.message.email
+        reply = Reply.parse(said.format(address=email, shouted=email.upper()))
+        judgement = judge(Answer(stage, reply), stream="campaign", attempts=1)
+        result = recording.Result(
+            *(claim.attempt_id, claim.message, mailing.pk, "campaign", server.pk, claim.period_id, now, judgement),
+            stage=stage.value,
+            reply=reply,
+        )
+        assert recording.record(lease.token, [result], now)
+    lanes.release(lease)
 
 
 def pages(role: str, *addresses: str) -> str:
@@ -54,9 +60,7 @@ def test_what_stops_a_server_or_a_campaign_names_nobody(stage: Stage, said: str)
     server = make_server(9, "Alpha")
     mailing = make_mailing(make_list(3))
     Campaign.objects.create(name="Winter", subject="Winter", mailing=mailing, status="sending")
-    for message in Message.objects.filter(mailing=mailing):
-        email = message.email
-        refuse(server, message, stage, said.format(address=email, shouted=email.upper()), timezone.now())
+    refuse_all(server, mailing, stage, said, timezone.now())
 
     campaign = Campaign.objects.get()
     for role in ("ops", "viewer"):

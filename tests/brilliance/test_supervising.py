@@ -143,7 +143,7 @@ def test_a_signal_ends_everything_in_good_order(
 
     supervisor.send_signal(number)
 
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(40) == 0
     assert all_gone(running)
 
 
@@ -157,7 +157,7 @@ def test_nohup_keeps_everything_running_when_the_terminal_closes(tmp_path: Path,
         supervisor.wait(1)
     assert all(map(is_alive, running))
     supervisor.terminate()
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(40) == 0
 
 
 def test_a_part_that_does_not_end_is_killed_with_its_children(tmp_path: Path, start: Start) -> None:
@@ -166,7 +166,7 @@ def test_a_part_that_does_not_end_is_killed_with_its_children(tmp_path: Path, st
 
     supervisor.terminate()
 
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(40) == 0
     assert all_gone(running)
 
 
@@ -183,7 +183,7 @@ def test_a_part_that_ends_stops_the_others_and_is_named(tmp_path: Path, start: S
     supervisor = start("one", "short")
     running = processes(tmp_path, "one", "short")
 
-    assert supervisor.wait(10) == 1
+    assert supervisor.wait(40) == 1
     assert supervisor.stdout is not None
     assert supervisor.stdout.read() == "Short ended unexpectedly, so everything was stopped.\n"
     assert all_gone(running)
@@ -192,7 +192,7 @@ def test_a_part_that_ends_stops_the_others_and_is_named(tmp_path: Path, start: S
 def test_the_end_of_the_parent_ends_everything(tmp_path: Path, start: Start) -> None:
     supervisor = start("one", parent=os.getppid())  # Not its parent, as if that had just died.
 
-    assert supervisor.wait(15) == 0
+    assert supervisor.wait(40) == 0
 
 
 # What make does: start the program in its own process group, and wait for it whatever happens to the terminal.
@@ -221,7 +221,7 @@ def terminal(tmp_path: Path) -> Iterator[int]:
     yield terminal
     with contextlib.suppress(OSError):
         os.close(terminal)
-    process.wait(10)
+    process.wait(40)
 
 
 def test_ctrl_c_is_an_orderly_end_also_for_make(tmp_path: Path, terminal: int) -> None:

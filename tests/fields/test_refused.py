@@ -149,6 +149,16 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ),
     ({"unsubscribe_url": "mailto:nobody"}, "After mailto: comes one address. nobody has no @ sign;"),
     ({"unsubscribe_url": f"https://x.test/{'x' * 500}"}, LONG.format(500, 515)),
+    # Limits
+    *(
+        ({name: number}, whole(0, "2,000,000,000"))
+        for name in ("max_per_hour", "max_per_day")
+        for number in ("-1", "2000000001", "many")
+    ),
+    *(({"rate_limit": number}, whole(0, "1,000,000")) for number in ("-1", "1000001", "0.5")),
+    ({"rate_unit": "week"}, "Select a valid choice. week is not one of the available choices."),
+    ({"pipelining": "warp"}, "Select a valid choice. warp is not one of the available choices."),
+    *(({"weight": weight}, whole(1, "1,000")) for weight in ("0", "1001", "", "heavy")),
     # 22, 23
     ({"precedence": "bulk mail"}, "Enter one word of letters, digits and hyphens, such as bulk or list."),
     ({"precedence": "x" * 41}, LONG.format(40, 41)),
