@@ -15,6 +15,7 @@ from delivery.outgoing import Outgoing
 from delivery.recording import Result
 from delivery.return_paths import ReturnPath
 from mail.replies import Stage
+from smtpservers import reserving
 from smtpservers.transport import Answer
 
 # How long the journal of another machine is waited for.
@@ -74,6 +75,9 @@ def _settle_token(token: uuid.UUID, now: dt.datetime) -> int:
 def _settle_batch(batch_id: int, known: Known, at_hand: journal.AtHand, now: dt.datetime) -> int:
     with transaction.atomic():
         # Two sweeps at once: the second one waits, and finds nothing left.
+        server_id = Batch.objects.filter(pk=batch_id).values_list("server", flat=True).first()
+        if server_id is not None:
+            reserving.keep(server_id)
         batch = Batch.objects.select_for_update(of=("self",)).select_related("mailing").filter(pk=batch_id).first()
         if batch is None:
             return 0

@@ -390,11 +390,11 @@ class SmtpServer(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Delete the server, also while mail goes out through it; its messages and attempts stay in the account."""
         with transaction.atomic():
-            # Its account comes first, as for who records: crosswise the two would wait for each other.
+            # Claims that are being written wait for this lock, so none can name a server that is gone. It comes first,
+            # as for all who write its account (reserving.keep): crosswise they would wait for each other.
+            list(SmtpServer.objects.select_for_update().filter(pk=self.pk).values_list("pk"))
             list(RecentUse.objects.select_for_update().filter(server=self.pk).values_list("pk"))
             list(QuotaPeriod.objects.select_for_update().filter(server=self.pk).order_by("pk").values_list("pk"))
-            # Claims that are being written wait for this lock, so none can name a server that is gone.
-            list(SmtpServer.objects.select_for_update().filter(pk=self.pk).values_list("pk"))
             return super().delete(*args, **kwargs)
 
     @property

@@ -298,12 +298,23 @@ def write_ledger(server_id: int, instants: Iterable[dt.datetime]) -> None:
             )
 
 
+def keep(server_id: int) -> None:
+    """Keep a server from being deleted for the rest of the caller's transaction; before its account is written to.
+
+    Everybody else may go on reading and changing it.
+    """
+    if connection.vendor == "postgresql":  # On SQLite one writes at a time.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM smtpservers_smtpserver WHERE id = %s FOR KEY SHARE", [server_id])
+
+
 def hold(server: SmtpServer) -> None:
     """Lock the account of a server whose own row is about to be changed, for the rest of the caller's transaction.
 
     Recording locks periods before servers; who did it the other way round would wait for it crosswise.
     """
     if server.pk is not None:
+        keep(server.pk)
         _lock(server.pk)
         list(QuotaPeriod.objects.select_for_update().filter(server=server).order_by("pk"))
 
@@ -316,6 +327,7 @@ def refit_period(server: SmtpServer, now: dt.datetime) -> QuotaPeriod:
     """
     starts_at, ends_at = period(now, server.month_start_day, ZoneInfo(server.time_zone))
     with transaction.atomic():
+        keep(server.pk)
         recent = _lock(server.pk)
         rows = list(QuotaPeriod.objects.select_for_update().filter(server=server).order_by("pk"))
         _refit_caps(server, recent, rows, now)

@@ -10,7 +10,7 @@ from delivery.counting import install
 def make_room(apps, schema_editor):
     """Leave room in each page for what is recorded, so that a row changes where it is (PostgreSQL)."""
     if schema_editor.connection.vendor == 'postgresql':
-        schema_editor.execute('ALTER TABLE delivery_message SET (fillfactor = 45)')
+        schema_editor.execute('ALTER TABLE delivery_message SET (fillfactor = 40)')
 
 
 def count_what_is_there(apps, schema_editor):
