@@ -1,6 +1,7 @@
 """The product as ``make run`` starts it: in a folder of its own, on free ports, with every process it begot."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -79,7 +80,15 @@ def _process_table() -> list[tuple[int, int, str]]:
 
 
 def free_ports(number: int) -> list[int]:
-    """Return ports of loopback that nobody listens on just now."""
+    """Return ports of loopback that nobody listens on just now.
+
+    They lie below those that systems hand out to clients: one of them may be taken before it is listened on.
+    """
+    found: list[int] = []
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
-        return [taken.getsockname()[1] for taken in sockets]
+        while len(found) < number:
+            port = random.randrange(12_000, 30_000)
+            with contextlib.suppress(OSError):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+    return found
