@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,7 +88,7 @@ def free_ports(number: int) -> list[int]:
     with ExitStack() as held:
         while len(found) < number:
             port = random.randrange(12_000, 30_000)
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 held.enter_context(socket.create_server(("127.0.0.1", port)))
                 found.append(port)
     return found
