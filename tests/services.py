@@ -1,10 +1,10 @@
 """A Redis and a PostgreSQL of the test's own, to be killed, stopped and emptied; not installed, they are skipped."""
 
+import abc
 import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,27 +18,25 @@ import redis
 from django.db import connections
 from django.db.utils import load_backend
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.demo import free_ports
 
 
-class _Service:
+class _Service(abc.ABC):
     """A process that is started again after it was killed."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abc.abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """Return what starts it."""
 
+    @abc.abstractmethod
     def answers(self) -> bool:
-        raise NotImplementedError
+        """Whether it can be worked with."""
 
     def start(self) -> None:
         log = (self.folder / "log").open("ab")
@@ -65,8 +63,11 @@ class _Service:
 
     def _signal(self, number: int) -> None:
         assert self._process is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
+        # PostgreSQL gives each backend a process group of its own: without its parent it would serve on for a while.
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for process in (self._process.pid, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
 
 
 class RedisServer(_Service):
