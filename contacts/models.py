@@ -1,10 +1,10 @@
-"""What is stored about people: contacts, lists, consent, and addresses never to be written to again."""
+"""What is stored about people: contacts, lists, consent and its history, and addresses never to be written to again."""
 
 from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Now, StrIndex, Substr
 
 from mail.addresses import fold, normalise
 
@@ -22,14 +22,25 @@ class Contact(models.Model):
         choices=settings.LANGUAGES,
         help_text="Language of the pages and footers this person sees. Empty: the server's language decides.",
     )
+    time_zone = models.CharField(
+        max_length=64, blank=True, help_text="For example Europe/Berlin. Empty: unknown; campaigns use their own."
+    )
     attributes = models.JSONField(
         default=dict, blank=True, help_text="Custom attributes by name; each is a merge field of that name."
+    )
+    # The person asked for a break on the preference page; campaigns leave them out until then.
+    paused_until = models.DateTimeField(null=True, blank=True)
+    domain = models.GeneratedField(
+        expression=Substr("email_key", StrIndex("email_key", models.Value("@")) + 1),
+        output_field=models.CharField(max_length=320),
+        db_persist=True,
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["email_key"]
+        indexes = [models.Index(fields=["domain"], name="contact_domain")]
         permissions = [("import_contact", "Can import contacts"), ("export_contact", "Can export contacts")]
 
     def __str__(self) -> str:
@@ -48,8 +59,23 @@ class Contact(models.Model):
 class ContactList(models.Model):
     """A named set of people, tied to it by their subscriptions."""
 
+    class OptIn(models.TextChoices):
+        SINGLE = "single", "single opt-in"  # The form alone is the consent.
+        DOUBLE = "double", "double opt-in"  # The person confirms by a link in a mail; until then nothing else is sent.
+
     name = models.CharField(max_length=150, unique=True)
     description = models.TextField(blank=True, max_length=2000)
+    opt_in = models.CharField("opt-in", max_length=8, choices=OptIn, default=OptIn.DOUBLE, db_default=OptIn.SINGLE)
+    is_public = models.BooleanField(
+        "public", default=False, db_default=False, help_text="People may subscribe by its form and see it as a choice."
+    )
+    consent_text = models.TextField(
+        "wording of the consent",
+        blank=True,
+        max_length=2000,
+        db_default="",
+        help_text="What people agree to on the form; kept with each consent. Empty: a standard sentence.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     contacts: "models.ManyToManyField[Contact, Subscription]" = models.ManyToManyField(
         Contact, through="Subscription", related_name="lists"
@@ -68,6 +94,7 @@ class Subscription(models.Model):
     """The consent that ties a contact to a list."""
 
     class Status(models.TextChoices):
+        PENDING = "pending", "not confirmed"  # Asked for by a form; the link that confirms it was not followed yet.
         SUBSCRIBED = "subscribed", "subscribed"  # May be written to.
         UNSUBSCRIBED = "unsubscribed", "unsubscribed"  # Withdrew; an import or an edit in bulk never undoes it.
 
@@ -88,8 +115,43 @@ class Subscription(models.Model):
         return f"{self.contact} – {self.list}: {self.status}"
 
 
+class ConsentEvent(models.Model):
+    """One step in the history of a consent: given, confirmed, withdrawn. Rows are only ever added.
+
+    Together they answer who agreed to what, when and how (GDPR article 7(1)).
+    """
+
+    class Method(models.TextChoices):
+        FORM = "form", "form"  # The person, on the public page or an embedded form.
+        CONFIRMATION = "confirmation", "confirmation link"  # The person, by the link of a double opt-in.
+        PREFERENCES = "preferences", "preference page"
+        UNSUBSCRIBE = "unsubscribe", "unsubscribe link"
+        ONE_CLICK = "one_click", "one-click in the mail program"  # RFC 8058
+        IMPORT = "import", "import"
+        API = "api", "API"
+        ADMIN = "admin", "admin"  # A user of this system, on the person's behalf.
+        OTHER = "other", "other"  # From before the history was kept.
+
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="consent_events")
+    list = models.ForeignKey(ContactList, null=True, on_delete=models.SET_NULL, related_name="+")
+    list_name = models.CharField(max_length=150)  # As it was called then.
+    status = models.CharField(max_length=16, choices=Subscription.Status)  # After this step.
+    method = models.CharField(max_length=16, choices=Method)
+    source = models.CharField(max_length=200, blank=True)  # Who or what: a user, a file, a campaign.
+    wording = models.TextField(blank=True)  # What the person agreed to, word for word.
+    network = models.CharField(max_length=45, blank=True)  # Address of origin, cut to its /24 or /48.
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+        indexes = [models.Index(fields=["list", "at"], name="consent_event_list")]
+
+    def __str__(self) -> str:
+        return f"{self.list_name}: {self.status} by {self.get_method_display()}"
+
+
 class Suppression(models.Model):
-    """An address never to be written to again."""
+    """An address never to be written to again, or a domain: then it is written as ``@example.com``."""
 
     class Reason(models.TextChoices):
         HARD_BOUNCE = "hard_bounce", "hard bounce"  # A server said that the mailbox does not exist.
@@ -101,10 +163,14 @@ class Suppression(models.Model):
     email_key = models.CharField(max_length=320, unique=True, editable=False)
     reason = models.CharField(max_length=16, choices=Reason, default=Reason.MANUAL)
     source = models.CharField(max_length=500, blank=True, help_text="What made us stop: a reply, a page, a person.")
+    expires_at = models.DateTimeField(
+        "until", null=True, blank=True, help_text="Afterwards mail is sent again. Empty: for good."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["-created_at"]
+        permissions = [("export_suppression", "Can export suppressions")]
 
     def __str__(self) -> str:
         return f"{self.email} ({self.get_reason_display()})"
@@ -113,6 +179,86 @@ class Suppression(models.Model):
         self.email = normalise(self.email)
         self.email_key = fold(self.email)
         super().save(*args, **kwargs)
+
+
+class SuppressionLift(models.Model):
+    """A suppression that was taken away, by whom and why. Rows are only ever added."""
+
+    email = models.CharField("e-mail", max_length=320)
+    reason = models.CharField(max_length=16, choices=Suppression.Reason)  # Of the suppression.
+    suppressed_at = models.DateTimeField()
+    why = models.CharField("reason for lifting", max_length=500)
+    lifted_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    lifted_by_name = models.CharField(max_length=150)
+    lifted_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-lifted_at"]
+        verbose_name = "lifted suppression"
+
+    def __str__(self) -> str:
+        return f"{self.email}: {self.why}"
+
+
+class ErasedAddress(models.Model):
+    """Somebody who had everything about them erased; only a salted hash of the address is left, to keep them away."""
+
+    digest = models.CharField(max_length=64, unique=True)  # HMAC-SHA256 of the folded address, in hex.
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name_plural = "erased addresses"
+
+    def __str__(self) -> str:
+        return self.digest[:12]
+
+
+class Attribute(models.Model):
+    """A custom attribute that administrators defined: a merge field, a filter and, if they like, a column.
+
+    The values are in ``Contact.attributes`` under its name: text and choice as a string, number as a JSON number, date
+    as ``2026-11-23``, yes/no as a JSON boolean. Names that nobody defined may stand there too; they are text.
+    """
+
+    class Kind(models.TextChoices):
+        TEXT = "text", "text"
+        NUMBER = "number", "number"
+        DATE = "date", "date"
+        BOOLEAN = "boolean", "yes/no"
+        CHOICE = "choice", "choice"
+
+    name = models.CharField(max_length=64, unique=True, help_text="As a merge field: {{ name }}.")
+    label = models.CharField(max_length=100, help_text="For people.")
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.TEXT)
+    choices = models.JSONField(default=list, blank=True, help_text="Of a choice: the values, in their order.")
+    is_column = models.BooleanField("show as a column", default=False)
+    position = models.PositiveIntegerField(default=0, help_text="Lower comes first.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["position", "name"]
+
+    def __str__(self) -> str:
+        return self.label or self.name
+
+
+class Segment(models.Model):
+    """Saved conditions; the people who meet them now are found by one query."""
+
+    name = models.CharField(max_length=150, unique=True)
+    description = models.TextField(blank=True, max_length=2000)
+    conditions = models.JSONField(default=dict)  # Nested any/all; see contacts.segments.
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class ContactImport(models.Model):
@@ -127,7 +273,18 @@ class ContactImport(models.Model):
     file_name = models.CharField(max_length=255)  # As the person called it; shown, never used as a path.
     stored_name = models.CharField(max_length=64, unique=True)  # Random; below DATA_DIR/imports.
     size_bytes = models.BigIntegerField(default=0)
+
+    class Policy(models.TextChoices):
+        """What the file may change about people who are known already; a withdrawal is never undone."""
+
+        SKIP = "skip", "leave them as they are"
+        FILL = "fill", "fill what is empty"
+        OVERWRITE = "overwrite", "overwrite"
+
     list = models.ForeignKey(ContactList, null=True, on_delete=models.SET_NULL, related_name="+")
+    policy = models.CharField(max_length=16, choices=Policy, default=Policy.FILL, db_default=Policy.FILL)
+    delimiter = models.CharField(max_length=4, blank=True, db_default="")  # Empty: found in the file.
+    encoding = models.CharField(max_length=16, blank=True, db_default="")  # Empty: found in the file.
     status = models.CharField(max_length=16, choices=Status, default=Status.WAITING)
     error = models.CharField(max_length=500, blank=True)
     read_bytes = models.BigIntegerField(default=0)  # Progress: how much of the file has been read.
