@@ -364,7 +364,7 @@ def test_recipients_are_filtered(sent: Campaign, marketer: Client, query: str, f
 
 
 def test_recipients_come_in_pages(sent: Campaign, marketer: Client, monkeypatch) -> None:
-    monkeypatch.setattr("campaigns.views.RECIPIENTS_PER_PAGE", 2)
+    monkeypatch.setattr("campaigns.views.recipients.RECIPIENTS_PER_PAGE", 2)
     url = reverse("campaigns:recipients", args=[sent.pk])
 
     first = marketer.get(f"{url}?q=example").content.decode()
@@ -491,7 +491,7 @@ def unused_tcp_port_of_this_machine() -> int:
 
 
 def test_the_times_are_shown_as_people_say_them() -> None:
-    from campaigns.views import _in_words
+    from campaigns.views.following import _in_words
 
     assert _in_words(None) == ""
     assert _in_words(dt.timedelta(seconds=59)) == "less than a minute"

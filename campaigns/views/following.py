@@ -1,0 +1,145 @@
+"""How far a campaign is, and the buttons that hold it, stop it or let it go on."""
+
+import datetime as dt
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from campaigns import queueing
+from campaigns.models import Campaign
+from campaigns.reporting import report
+from campaigns.tasks import ring
+from campaigns.views.pages import campaign_or_404, log, needs, page
+
+
+def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
+    may_see_recipients = request.user.has_perm("delivery.view_message")
+    figures = report(campaign, timezone.now(), with_replies=may_see_recipients)
+    status = Campaign.Status
+    return {
+        "campaign": campaign,
+        "report": figures,
+        "time_left": _in_words(figures.remaining),
+        "may_see_recipients": may_see_recipients,
+        "may_pause": request.user.has_perm("campaigns.pause_campaign"),
+        "may_queue": request.user.has_perm("campaigns.queue_campaign"),
+        "may_resend": request.user.has_perm("delivery.resend_message"),
+        "may_view": request.user.has_perm("campaigns.view_campaign"),
+        "may_add": request.user.has_perm("campaigns.add_campaign"),
+        "can_cancel": campaign.status in (status.SCHEDULED, status.SENDING, status.PAUSED),
+    }
+
+
+@require_GET
+@needs("campaigns.view_progress")
+def progress(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign = campaign_or_404(campaign_id)
+    return page(request, "campaigns/progress.html", campaign.name, _progress_context(request, campaign))
+
+
+@require_GET
+@needs("campaigns.view_progress")
+def progress_json(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    context = _progress_context(request, campaign_or_404(campaign_id))
+    return JsonResponse(
+        {
+            "summary": context["report"].summary,
+            "is_live": context["report"].is_live,
+            "figures": render_to_string("campaigns/figures.html", context, request),
+            "actions": render_to_string("campaigns/actions.html", context, request),
+        },
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _in_words(duration: dt.timedelta | None) -> str:
+    """Return a duration as people say it, no finer than it is known."""
+    if duration is None:
+        return ""
+    seconds = int(duration.total_seconds())
+    if seconds < 60:
+        return "less than a minute"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"about {hours} h {minutes} min" if hours else f"about {minutes} min"
+
+
+# --- buttons --------------------------------------------------------------------------------
+
+
+@require_POST
+@needs("campaigns.queue_campaign")
+def queue(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    if obstacles := queueing.queue_campaign(campaign_id, request.user, timezone.now()):
+        for obstacle in obstacles:
+            messages.error(request, obstacle)
+    else:
+        log(request, campaign_id, "Queued.")
+        transaction.on_commit(ring)
+        messages.success(request, "The campaign was queued. It starts within seconds.")
+    return redirect("campaigns:progress", campaign_id)
+
+
+@require_POST
+@needs("campaigns.pause_campaign")
+def pause(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    if queueing.pause(campaign_id):
+        log(request, campaign_id, "Paused.")
+        messages.success(request, "The campaign is paused. What is on the line still gets its answer.")
+    else:
+        messages.warning(request, "The campaign is not being sent, so there is nothing to pause.")
+    return redirect("campaigns:progress", campaign_id)
+
+
+@require_POST
+@needs("campaigns.pause_campaign")
+def resume(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    if queueing.resume(campaign_id):
+        log(request, campaign_id, "Resumed.")
+        transaction.on_commit(ring)
+        messages.success(request, "The campaign goes on.")
+    else:
+        messages.warning(request, "The campaign is not paused, so there is nothing to resume.")
+    return redirect("campaigns:progress", campaign_id)
+
+
+@require_POST
+@needs("campaigns.queue_campaign")
+def cancel(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    if queueing.cancel(campaign_id, timezone.now()):
+        log(request, campaign_id, "Cancelled.")
+        transaction.on_commit(ring)
+        messages.success(request, "The campaign was cancelled. What had not left never will.")
+    else:
+        messages.warning(request, "The campaign is not on its way, so there is nothing to cancel.")
+    return redirect("campaigns:progress", campaign_id)
+
+
+@require_POST
+@needs("delivery.resend_message")
+def retry(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    count = queueing.retry_failed(campaign_id, timezone.now())
+    if count:
+        log(request, campaign_id, f"Queued {count} failed messages again.")
+        messages.success(request, f"{count:,} messages were queued again.")
+    else:
+        messages.warning(request, "No message of this campaign has failed or expired.")
+    return redirect("campaigns:progress", campaign_id)
+
+
+@require_POST
+@needs("campaigns.add_campaign")
+def duplicate(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    draft = queueing.duplicate(campaign_or_404(campaign_id).pk)
+    messages.success(request, f"“{draft}” is a new draft with the same content and lists. Change what you like.")
+    return redirect("admin:campaigns_campaign_change", draft.pk)

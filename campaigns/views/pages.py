@@ -1,0 +1,41 @@
+"""What the pages of a campaign share: who may open them, their frame, and the campaign's history."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from campaigns.models import Campaign
+
+View = Callable[..., HttpResponse]
+
+
+def needs(permission: str) -> Callable[[View], View]:
+    """Send strangers to the sign-in page, and refuse people without the permission."""
+
+    def decorate(view: View) -> View:
+        return login_required(permission_required(permission, raise_exception=True)(view))
+
+    return decorate
+
+
+def page(request: HttpRequest, template: str, title: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    """Answer with a page in the frame of the admin."""
+    site = admin.site.each_context(request)
+    return render(request, template, {**site, "title": title, **context}, status=status)
+
+
+def campaign_or_404(campaign_id: int) -> Campaign:
+    return get_object_or_404(Campaign.objects.select_related("mailing", "queued_by"), pk=campaign_id)
+
+
+def log(request: HttpRequest, campaign_id: int, what: str) -> None:
+    """Keep in the campaign's history who did what."""
+    assert request.user.pk is not None
+    LogEntry.objects.log_actions(
+        request.user.pk, Campaign.objects.filter(pk=campaign_id), CHANGE, what, single_object=True
+    )
