@@ -1,7 +1,14 @@
-"""How custom attributes are named, so that each can be a merge field. Knows no database."""
+"""How custom attributes are named, so that each can be a merge field, and what their values may be.
 
+Knows no database.
+"""
+
+import datetime as dt
+import json
 import re
 import unicodedata
+from collections.abc import Sequence
+from decimal import Decimal
 
 # The headings under which an import finds what every contact has.
 _HEADINGS = {
@@ -52,3 +59,113 @@ def propose_name(heading: str) -> str:
     if name and name[0].isdigit():
         name = f"column_{name}"
     return name
+
+
+# --- values
+
+Value = str | int | float | bool
+
+_YES = frozenset(["yes", "y", "true", "t", "1", "on", "x", "ja", "oui", "si", "sí", "sim", "da"])
+_NO = frozenset(["no", "n", "false", "f", "0", "off", "nein", "non", "não", "nee", "nej"])
+_NUMBER = re.compile(r"[+-]?(\d{1,15}|\d{1,3}(?: \d{3}){1,4})([.,]\d{1,15})?", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
+_ISO_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+_DOTTED_DATE = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})", re.ASCII)
+_FIRST_YEAR = 1000  # Before it a year has fewer than four digits, and is a slip of the pen.
+
+
+def parse_value(kind: str, choices: Sequence[str], text: str) -> Value | None:
+    """Return what ``text`` means as a value of an attribute; None where there is none, only blanks.
+
+    Numbers become ``int`` or ``float``, dates a text such as ``2026-11-23``, yes/no a ``bool``, and a choice the
+    spelling of the attribute's own list: what JSON stores, so that filters can compare it.
+
+    :param kind: one of ``Attribute.Kind``.
+    :param choices: of a choice; other kinds leave them aside.
+    :raises ValueError: with a sentence for the person who typed it.
+    """
+    text = unicodedata.normalize("NFC", text).strip()
+    if not text:
+        return None
+    if len(text) > LONGEST_VALUE:
+        raise ValueError(f"A value must have at most {LONGEST_VALUE:,} characters, and this one has {len(text):,}.")
+    if "\0" in text:
+        raise ValueError("The value holds a NUL character, which cannot be stored; remove it.")
+    match kind:
+        case "number":
+            return _parse_number(text)
+        case "date":
+            return _parse_date(text)
+        case "boolean":
+            return _parse_boolean(text)
+        case "choice":
+            return _parse_choice(choices, text)
+        case _:
+            return text
+
+
+def value_text(value: object) -> str:
+    """Return a stored value as people read it: ``yes`` and ``no``, numbers without ``.0``, nothing for no value.
+
+    In messages, in files and on pages alike; :func:`parse_value` reads it back.
+    """
+    if type(value) is str:  # As nearly always.
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        plain = format(Decimal(repr(value)), "f")  # Without an exponent.
+        return plain.removesuffix(".0")
+    if isinstance(value, list | dict):  # Nothing here writes them; another program may have.
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _parse_number(text: str) -> int | float:
+    if _THOUSANDS.fullmatch(text):
+        raise ValueError(f"“{text}” can be read as two numbers; write thousands without a mark, decimals with a point.")
+    found = _NUMBER.fullmatch(text.replace("\u00a0", " ").replace("\u202f", " ").replace("−", "-"))
+    if not found:
+        raise ValueError(f"“{_shown(text)}” is not a number; write it like 38 or 38.5.")
+    number = float(found[0].replace(" ", "").replace(",", "."))
+    return int(number) if number.is_integer() else number
+
+
+def _parse_date(text: str) -> str:
+    if found := _ISO_DATE.fullmatch(text):
+        year, month, day = found.groups()
+    elif found := _DOTTED_DATE.fullmatch(text):
+        day, month, year = found.groups()
+    else:
+        raise ValueError(f"“{_shown(text)}” is not a date; write the year first, like 2026-11-23.")
+    try:
+        if int(year) < _FIRST_YEAR:
+            raise ValueError
+        return dt.date(int(year), int(month), int(day)).isoformat()
+    except ValueError:
+        raise ValueError(
+            f"There is no {_shown(text)} in the calendar; write the year first, like 2026-11-23."
+        ) from None
+
+
+def _parse_boolean(text: str) -> bool:
+    word = text.casefold()
+    if word in _YES or word in _NO:
+        return word in _YES
+    raise ValueError(f"“{_shown(text)}” is neither yes nor no; write one of the two.")
+
+
+def _parse_choice(choices: Sequence[str], text: str) -> str:
+    if text in choices:
+        return text
+    for choice in choices:
+        if choice.casefold() == text.casefold():
+            return choice
+    shown = ", ".join(choices[:10]) + (" …" if len(choices) > 10 else "")
+    raise ValueError(f"“{_shown(text)}” is none of the choices; they are: {shown or '(none yet)'}.")
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"

@@ -1,0 +1,83 @@
+"""Custom attributes that administrators defined: what their values may be, and how they are shown."""
+
+import pytest
+
+from contacts.attributes import parse_value, value_text
+
+READ = [
+    ("text", "  Bonn ", "Bonn"),
+    ("text", "0123", "0123"),
+    ("number", "38", 38),
+    ("number", "38.50", 38.5),
+    ("number", "38,5", 38.5),
+    ("number", "-2", -2),
+    ("number", "1 234 567", 1234567),
+    ("number", "1.0", 1),
+    ("number", "0.125", 0.125),
+    ("number", "1234567.1", 1234567.1),
+    ("number", "0.0000001", 1e-7),
+    ("date", "2026-11-23", "2026-11-23"),
+    ("date", "2026/1/5", "2026-01-05"),
+    ("date", "23.11.2026", "2026-11-23"),
+    ("date", "2026-11-23 00:00:00", "2026-11-23"),
+    ("date", "2028-02-29T12:30:00Z", "2028-02-29"),
+    ("boolean", "Yes", True),
+    ("boolean", "ja", True),
+    ("boolean", "0", False),
+    ("boolean", "FALSE", False),
+    ("choice", "gold", "Gold"),
+    ("choice", "Silver", "Silver"),
+    *((kind, " \u00a0", None) for kind in ("text", "number", "date", "boolean", "choice")),
+]
+
+REFUSED = [
+    ("text", "x" * 10_001, "at most 10,000 characters"),
+    ("text", "a\0b", "NUL"),
+    ("number", "1,234", "can be read as two numbers"),
+    ("number", "nan", "not a number"),
+    ("number", "1e9", "not a number"),
+    ("number", "٣", "not a number"),
+    ("number", "1" * 16, "not a number"),
+    ("date", "11/23/2026", "write the year first"),
+    ("date", "2026-02-29", "There is no 2026-02-29"),
+    ("date", "0026-02-01", "There is no 0026-02-01"),
+    ("boolean", "maybe", "neither yes nor no"),
+    ("choice", "Bronze", "they are: Gold, Silver"),
+]
+
+SHOWN = [
+    ("Bonn", "Bonn"),
+    (None, ""),
+    (True, "yes"),
+    (False, "no"),
+    (38, "38"),
+    (38.0, "38"),
+    (38.5, "38.5"),
+    (0.1, "0.1"),
+    (1e-7, "0.0000001"),
+    (["a", "ü"], '["a", "ü"]'),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "value"), READ)
+def test_a_value_is_read_as_its_kind(kind: str, text: str, value: object) -> None:
+    read = parse_value(kind, ["Gold", "Silver"], text)
+
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(("kind", "text", "reason"), REFUSED)
+def test_what_is_no_value_of_the_kind_is_refused_with_a_sentence(kind: str, text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_value(kind, ["Gold", "Silver"], text)
+
+
+@pytest.mark.parametrize(("value", "text"), SHOWN)
+def test_a_value_is_shown_as_people_write_it(value: object, text: str) -> None:
+    assert value_text(value) == text
+
+
+@pytest.mark.parametrize(("kind", "text", "value"), READ)
+def test_what_is_shown_is_read_back(kind: str, text: str, value: object) -> None:
+    assert parse_value(kind, ["Gold", "Silver"], value_text(value)) == value
