@@ -8,15 +8,18 @@ import datetime as dt
 from django.db import transaction
 
 from contacts import consent
-from contacts.models import Suppression
+from contacts.models import ConsentEvent
 from delivery.models import Mailing, Message
 from delivery.tokens import message_of
 from feedback.models import Feedback
-from mail.addresses import fold
 
 SOURCES = {
     Feedback.Channel.ONE_CLICK: "one-click in the mail program",
     Feedback.Channel.PAGE: "link in the mail",
+}
+METHODS = {
+    Feedback.Channel.ONE_CLICK: ConsentEvent.Method.ONE_CLICK,
+    Feedback.Channel.PAGE: ConsentEvent.Method.UNSUBSCRIBE,
 }
 
 
@@ -55,13 +58,13 @@ def unsubscribe(
     contact = message.contact
     with transaction.atomic():
         if contact is not None and lists:
-            consent.unsubscribe(contact.pk, lists, source, now)
+            consent.unsubscribe(contact.pk, lists, method=METHODS[channel], source=source, now=now)
         else:
             from_everything = True
         if from_everything:
-            consent.suppress(message.email, Suppression.Reason.UNSUBSCRIBED, source, now)
-            if contact is not None and fold(contact.email) != fold(message.email):  # They have moved since.
-                consent.suppress(contact.email, Suppression.Reason.UNSUBSCRIBED, source, now)
+            consent.unsubscribe_from_everything(
+                message.email, method=METHODS[channel], source=source, now=now, contact_id=message.contact_id
+            )
         Feedback.objects.bulk_create(
             [
                 Feedback(

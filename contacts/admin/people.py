@@ -206,14 +206,22 @@ class ContactAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unf
     def save_related(self, request: HttpRequest, form: Any, formsets: Iterable[Any], change: bool) -> None:
         super().save_related(request, form, formsets, change)
         for contact_list in form.cleaned_data.get("add_to_lists", []):
-            consent.subscribe(form.instance, contact_list, _by(request), timezone.now())
+            consent.subscribe(form.instance, contact_list, method="admin", source=_by(request), now=timezone.now())
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         for subscription in formset.save(commit=False):
             if subscription.status == SUBSCRIBED:
-                consent.subscribe(form.instance, subscription.list, _by(request), timezone.now())
+                consent.subscribe(
+                    form.instance, subscription.list, method="admin", source=_by(request), now=timezone.now()
+                )
             else:
-                consent.unsubscribe(form.instance.pk, [subscription.list_id], _by(request), timezone.now())
+                consent.unsubscribe(
+                    form.instance.pk,
+                    [subscription.list_id],
+                    method="admin",
+                    source=_by(request),
+                    now=timezone.now(),
+                )
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Any]) -> dict[str, int]:
         return {"subscriptions": Subscription.objects.filter(contact__in=objs).count()}

@@ -10,7 +10,7 @@ from contacts.models import Contact, ContactList, Subscription, Suppression
 
 
 def test_consent_is_recorded_with_its_source_and_time(ann: Contact, news: ContactList, now: dt.datetime) -> None:
-    assert consent.subscribe(ann, news, "admin: mia", now)
+    assert consent.subscribe(ann, news, method="form", source="admin: mia", now=now)
 
     subscription = Subscription.objects.get()
     assert (subscription.status, subscription.source) == ("subscribed", "admin: mia")
@@ -20,9 +20,9 @@ def test_consent_is_recorded_with_its_source_and_time(ann: Contact, news: Contac
 def test_consent_given_twice_keeps_the_first_record(
     ann: Contact, news: ContactList, now: dt.datetime, later: dt.datetime
 ) -> None:
-    consent.subscribe(ann, news, "web form", now)
+    consent.subscribe(ann, news, method="form", source="web form", now=now)
 
-    assert not consent.subscribe(ann, news, "admin: mia", later)
+    assert not consent.subscribe(ann, news, method="form", source="admin: mia", now=later)
 
     assert Subscription.objects.get().source == "web form"
     assert Subscription.objects.get().changed_at == now
@@ -31,24 +31,24 @@ def test_consent_given_twice_keeps_the_first_record(
 def test_a_withdrawal_holds_until_the_person_agrees_again(
     ann: Contact, news: ContactList, now: dt.datetime, later: dt.datetime
 ) -> None:
-    consent.subscribe(ann, news, "web form", now)
+    consent.subscribe(ann, news, method="form", source="web form", now=now)
 
-    assert consent.unsubscribe(ann.pk, [news.pk], "link in mail", later) == 1
+    assert consent.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="link in mail", now=later) == 1
 
     subscription = Subscription.objects.get()
     assert (subscription.status, subscription.source) == ("unsubscribed", "link in mail")
     assert (subscription.created_at, subscription.changed_at) == (now, later)
-    assert consent.subscribe(ann, news, "web form", later)
+    assert consent.subscribe(ann, news, method="form", source="web form", now=later)
     assert Subscription.objects.get().status == "subscribed"
 
 
 def test_a_withdrawal_told_twice_counts_once(
     ann: Contact, news: ContactList, now: dt.datetime, later: dt.datetime
 ) -> None:
-    consent.subscribe(ann, news, "web form", now)
-    consent.unsubscribe(ann.pk, [news.pk], "one-click", now)
+    consent.subscribe(ann, news, method="form", source="web form", now=now)
+    consent.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="one-click", now=now)
 
-    assert consent.unsubscribe(ann.pk, [news.pk], "link in mail", later) == 0
+    assert consent.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="link in mail", now=later) == 0
 
     assert Subscription.objects.get().source == "one-click"
     assert Subscription.objects.get().changed_at == now
@@ -57,9 +57,12 @@ def test_a_withdrawal_told_twice_counts_once(
 def test_a_withdrawal_from_a_list_one_is_not_on_is_kept_against_later_imports(
     ann: Contact, news: ContactList, events: ContactList, now: dt.datetime
 ) -> None:
-    consent.subscribe(ann, news, "web form", now)
+    consent.subscribe(ann, news, method="form", source="web form", now=now)
 
-    assert consent.unsubscribe(ann.pk, [news.pk, events.pk, 999_999], "link in mail", now) == 2
+    assert (
+        consent.unsubscribe(ann.pk, [news.pk, events.pk, 999_999], method="unsubscribe", source="link in mail", now=now)
+        == 2
+    )
 
     assert set(Subscription.objects.values_list("list__name", "status")) == {
         ("News", "unsubscribed"),
@@ -68,7 +71,7 @@ def test_a_withdrawal_from_a_list_one_is_not_on_is_kept_against_later_imports(
 
 
 def test_a_withdrawal_of_somebody_who_was_deleted_changes_nothing(news: ContactList, now: dt.datetime) -> None:
-    assert consent.unsubscribe(999_999, [news.pk], "link in mail", now) == 0
+    assert consent.unsubscribe(999_999, [news.pk], method="unsubscribe", source="link in mail", now=now) == 0
     assert not Subscription.objects.exists()
 
 
@@ -78,9 +81,9 @@ def test_other_lists_and_other_people_are_left_alone(
     bo = Contact.objects.create(email="bo@example.org")
     for person in (ann, bo):
         for contact_list in (news, events):
-            consent.subscribe(person, contact_list, "web form", now)
+            consent.subscribe(person, contact_list, method="form", source="web form", now=now)
 
-    consent.unsubscribe(ann.pk, [news.pk], "link in mail", now)
+    consent.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="link in mail", now=now)
 
     withdrawn = Subscription.objects.filter(status="unsubscribed")
     assert list(withdrawn.values_list("contact__email", "list__name")) == [("Ann@example.org", "News")]

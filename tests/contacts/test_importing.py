@@ -107,7 +107,7 @@ def test_somebody_twice_in_one_file_is_one_person(news: ContactList) -> None:
 
 
 def test_nobody_who_withdrew_is_brought_back(ann: Contact, news: ContactList, events: ContactList) -> None:
-    consent.unsubscribe(ann.pk, [news.pk], "link in mail", NOW)
+    consent.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="link in mail", now=NOW)
     consent.suppress("bo@example.org", Suppression.Reason.COMPLAINT, "feedback loop", NOW)
     rows = "email\nann@example.org\nbo@example.org\n"
 

@@ -124,8 +124,8 @@ def test_an_attribute_nobody_changed_keeps_its_type(marketers_client: Client, an
 def test_a_changed_subscription_is_recorded_with_who_and_when(
     marketers_client: Client, ann: Contact, news: ContactList, events: ContactList, now: dt.datetime
 ) -> None:
-    consent.subscribe(ann, events, "web form", now)
-    consent.subscribe(ann, news, "web form", now)
+    consent.subscribe(ann, events, method="form", source="web form", now=now)
+    consent.subscribe(ann, news, method="form", source="web form", now=now)
     events_row, news_row = Subscription.objects.order_by("list__name")
     sent = person(
         **{
@@ -154,7 +154,7 @@ def test_a_changed_subscription_is_recorded_with_who_and_when(
 def test_a_suppressed_person_is_marked_in_the_list_and_on_the_page(
     marketers_client: Client, ann: Contact, news: ContactList, now: dt.datetime
 ) -> None:
-    consent.subscribe(ann, news, "web form", now)
+    consent.subscribe(ann, news, method="form", source="web form", now=now)
     consent.suppress("ANN@example.org", Suppression.Reason.HARD_BOUNCE, "550 5.1.1 <b>No</b> such user", now)
 
     listed = text_of(marketers_client.get(CONTACTS))
@@ -197,9 +197,9 @@ def test_filters_and_search_find_the_people_they_name(
         for name, last_name in (("ann", ""), ("bo", "Bonnet"), ("cy", ""), ("di", ""))
     }
     for name in ("ann", "bo", "cy"):
-        consent.subscribe(people[name], news, "", now)
-    consent.subscribe(people["bo"], events, "", now)
-    consent.unsubscribe(people["bo"].pk, [news.pk], "", now)
+        consent.subscribe(people[name], news, method="form", source="", now=now)
+    consent.subscribe(people["bo"], events, method="form", source="", now=now)
+    consent.unsubscribe(people["bo"].pk, [news.pk], method="unsubscribe", source="", now=now)
     consent.suppress("cy@example.org", Suppression.Reason.COMPLAINT, "", now)
 
     response = marketers_client.get(CONTACTS + query.format(news=news.pk, events=events.pk))
@@ -215,7 +215,7 @@ def test_the_list_of_people_asks_the_database_equally_often_for_few_and_many(
 ) -> None:
     for number in range(40):
         contact = Contact.objects.create(email=f"p{number}@example.org")
-        consent.subscribe(contact, news, "", now)
+        consent.subscribe(contact, news, method="form", source="", now=now)
         consent.suppress(contact.email, Suppression.Reason.MANUAL, "", now)
     marketers_client.get(CONTACTS)
 
@@ -230,8 +230,8 @@ def test_lists_count_their_people(
 ) -> None:
     bo = Contact.objects.create(email="bo@example.org")
     for contact in (ann, bo):
-        consent.subscribe(contact, news, "", now)
-    consent.unsubscribe(bo.pk, [news.pk], "", now)
+        consent.subscribe(contact, news, method="form", source="", now=now)
+    consent.unsubscribe(bo.pk, [news.pk], method="unsubscribe", source="", now=now)
 
     response = marketers_client.get("/admin/contacts/contactlist/")
 
@@ -243,7 +243,9 @@ def test_deleting_a_list_counts_what_goes_along_without_naming_each(
     marketers_client: Client, news: ContactList, now: dt.datetime
 ) -> None:
     for number in range(30):
-        consent.subscribe(Contact.objects.create(email=f"p{number}@example.org"), news, "", now)
+        consent.subscribe(
+            Contact.objects.create(email=f"p{number}@example.org"), news, method="form", source="", now=now
+        )
     url = f"/admin/contacts/contactlist/{news.pk}/delete/"
 
     page = text_of(marketers_client.get(url))
@@ -352,8 +354,8 @@ def test_an_export_is_safe_in_a_spreadsheet_and_can_be_imported_again(
         email="+ann@example.org", first_name="=1+1", last_name="'-x", attributes={"phone": "+49 30", "n": -5}
     )
     contact = Contact.objects.get()
-    consent.subscribe(contact, news, "", now)
-    consent.unsubscribe(contact.pk, [events.pk], "", now)
+    consent.subscribe(contact, news, method="form", source="", now=now)
+    consent.unsubscribe(contact.pk, [events.pk], method="unsubscribe", source="", now=now)
     consent.suppress(contact.email, Suppression.Reason.COMPLAINT, "", now)
 
     rows = export(marketers_client)
@@ -382,9 +384,9 @@ def test_an_export_can_be_cut_to_a_list_and_to_who_may_be_written_to(
     marketers_client: Client, ann: Contact, news: ContactList, events: ContactList, now: dt.datetime
 ) -> None:
     bo = Contact.objects.create(email="bo@example.org")
-    consent.subscribe(ann, news, "", now)
-    consent.subscribe(bo, news, "", now)
-    consent.unsubscribe(bo.pk, [news.pk], "", now)
+    consent.subscribe(ann, news, method="form", source="", now=now)
+    consent.subscribe(bo, news, method="form", source="", now=now)
+    consent.unsubscribe(bo.pk, [news.pk], method="unsubscribe", source="", now=now)
     Contact.objects.create(email="cy@example.org")
 
     assert [row[0] for row in export(marketers_client, list=news.pk)[1:]] == ["Ann@example.org", "bo@example.org"]
