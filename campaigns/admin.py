@@ -28,7 +28,9 @@ from smtpservers.selection import named_servers
 Status = Campaign.Status
 MERGE_FIELDS = (
     "Merge fields: <code>{{ first_name }}</code>, <code>{{ last_name }}</code>, <code>{{ full_name }}</code>,"
-    " <code>{{ email }}</code>, <code>{{ unsubscribe_url }}</code> and every custom attribute of your contacts."
+    " <code>{{ email }}</code>, <code>{{ unsubscribe_url }}</code>,"
+    " <code>{{ preferences_url }}</code>, <code>{{ web_version_url }}</code> and every custom attribute of your"
+    " contacts."
     ' For an empty one: <code>{{ first_name | default: "friend" }}</code>. An unsubscribe link is added at the end'
     " unless you place one."
 )

@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from django.db.models import Exists, OuterRef, QuerySet
 
 from campaigns.models import Campaign
-from contacts.models import Contact, Subscription, Suppression
+from contacts.attributes import merge_values
+from contacts.models import Attribute, Contact, Subscription, Suppression
 from delivery.composing import copy_addresses
 from mail.addresses import AddressInvalid, Mailbox, domain_of, parse_mailbox, parse_mailboxes
 from mail.composing import Recipient, Style, compile_content
+from mail.linking import OWN_LINKS
 from mail.merging import MergeError, name_values, parse, unknown_names
 from smtpservers import routes
 from smtpservers.models import SmtpServer
 from smtpservers.selection import is_sender_served
 
-STANDARD_FIELDS = ("first_name", "last_name", "full_name", "email", "unsubscribe_url")
+STANDARD_FIELDS = ("first_name", "last_name", "full_name", "email", *OWN_LINKS)
 COPIES_WITHOUT_ASKING = 100
 SAMPLE_CONTACTS = 1_000  # Read for the names of custom attributes; a name not among them is looked up by itself.
 PARTS = {"subject": "The subject", "html": "The HTML", "text": "The text"}
@@ -121,7 +123,7 @@ def _merge_fields(campaign: Campaign) -> Iterator[str]:
         for name in template.names:
             used.setdefault(name, []).append(part)
 
-    known = set(STANDARD_FIELDS)
+    known = {*STANDARD_FIELDS, *Attribute.objects.values_list("name", flat=True)}
     custom = set(used) - known
     if not custom:
         return
@@ -140,8 +142,11 @@ def _composing(campaign: Campaign) -> list[str]:
     person = audience(campaign).order_by("pk").first()
     if person is None:
         return []
-    attributes = {str(name): str(value) for name, value in person.attributes.items()}
-    values = {**attributes, "email": person.email, **name_values(person.first_name, person.last_name)}
+    values = {
+        **merge_values(person.attributes),
+        "email": person.email,
+        **name_values(person.first_name, person.last_name),
+    }
     sender = Style(mail_from=Mailbox("", "news@example.com"), has_unsubscribe=True)
     recipient = Recipient(person.email, "<check@example.com>", values, "https://example.com/u/check")
     try:

@@ -7,8 +7,10 @@ import datetime as dt
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+
+from mail.merging import Flag
 
 # The headings under which an import finds what every contact has.
 _HEADINGS = {
@@ -24,7 +26,8 @@ CONSENT_COLUMNS = ("subscribed_to", "unsubscribed_from", "suppressed")
 
 # Names with a meaning of their own: in files, in messages, and in the merge language itself.
 _LIQUID_WORDS = ("true", "false", "nil", "null", "empty", "blank", "and", "or", "not", "contains", "in")
-RESERVED = frozenset([*COLUMN_OF, *CONSENT_COLUMNS, "full_name", "unsubscribe_url", *_LIQUID_WORDS])
+_LINKS = ("unsubscribe_url", "preferences_url", "web_version_url")
+RESERVED = frozenset([*COLUMN_OF, *CONSENT_COLUMNS, "full_name", *_LINKS, *_LIQUID_WORDS])
 
 LONGEST_NAME = 64
 LONGEST_VALUE = 10_000
@@ -121,6 +124,14 @@ def value_text(value: object) -> str:
     if isinstance(value, list | dict):  # Nothing here writes them; another program may have.
         return json.dumps(value, ensure_ascii=False)
     return str(value)
+
+
+def merge_values(attributes: Mapping[str, object]) -> dict[str, str]:
+    """Return a contact's attributes as values for merge fields: the text of each; yes and no also as conditions."""
+    return {
+        str(name): value if type(value) is str else Flag(value) if isinstance(value, bool) else value_text(value)
+        for name, value in attributes.items()
+    }
 
 
 def _parse_number(text: str) -> int | float:

@@ -14,21 +14,28 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.utils.text import slugify
 
+from contacts.attributes import merge_values
 from contacts.models import Contact
 from delivery import tokens
-from delivery.models import Mailing
+from delivery.models import Mailing, Message
 from delivery.outgoing import Outgoing, Person
 from delivery.return_paths import ReturnPath
 from mail.addresses import check_address, envelope_address, fold, parse_mailbox, parse_mailboxes
 from mail.composing import Compiled, Recipient, Rendered, Style, compile_content
 from mail.footers import known_language
-from mail.merging import name_values
+from mail.merging import Flag, name_values
 from smtpservers.checking import fill_unsubscribe_url
 from smtpservers.endpoint import domain_name_of
 from smtpservers.models import SmtpServer
 
 HAS_COPIES = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST, Mailing.Stream.SINGLE)
 IS_BULK = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST)
+
+# Merge fields with a link of the recipient's own, made only where the content asks for them.
+LINKS: Mapping[str, Callable[[int], str]] = {
+    "preferences_url": tokens.preferences_url,
+    "web_version_url": tokens.web_version_url,
+}
 
 # Given a message, returns the header lines that prove who sent it; see mail.signing.
 Signer = Callable[[bytes], bytes]
@@ -83,10 +90,14 @@ class Composer:
         redirected_to = message.redirected_to
         address = redirected_to or original.email
         compiled = self._compile(original.contact, address, is_redirected=bool(redirected_to))
+        values = self._values(original.contact, original.merge, original.email)
+        if not compiled.names.isdisjoint(LINKS):
+            of_whom = tokens.NOBODY if redirected_to else message.pk
+            values |= {name: make(of_whom) for name, make in LINKS.items() if name in compiled.names}
         recipient = Recipient(
             address=address,
             message_id=message.message_id,
-            values=self._values(original.contact, original.merge, original.email),
+            values=values,
             unsubscribe_url=self._unsubscribe_url(message, original.email),
             feedback_id=self._make_feedback_id(message.pk),
             intended=(message.email or "(missing)") if redirected_to else "",
@@ -101,10 +112,20 @@ class Composer:
         is_7bit = rcpt_to.isascii() and envelope_from.isascii() and headers.isascii()
         return Composed(content, envelope_from, rcpt_to, self._header_from, not is_7bit)
 
-    def render(self, contact: Person | None, unsubscribe_url: str) -> Rendered:
-        """Return what a recipient reads, for the preview."""
-        email = contact.email if contact else "ann@example.com"
-        values = self._values(contact, None, email)
+    def render(
+        self,
+        contact: Person | None,
+        unsubscribe_url: str,
+        *,
+        email: str = "ann@example.com",
+        merge: Mapping[str, Any] | None = None,
+    ) -> Rendered:
+        """Return what a recipient reads, in a browser; all links of their own are the one given.
+
+        :param email: the recipient's where there is no contact.
+        """
+        email = contact.email if contact else email
+        values = {**self._values(contact, merge, email), **dict.fromkeys(LINKS, unsubscribe_url)}
         recipient = Recipient(email, "<preview@localhost>", values, unsubscribe_url)
         return self._compile(contact, email).render(recipient)
 
@@ -113,9 +134,11 @@ class Composer:
         values: dict[str, Any] = {}
         if contact is not None:
             first, last = contact.first_name, contact.last_name
-            values = {str(name): str(value) for name, value in contact.attributes.items()}
+            values.update(merge_values(contact.attributes))
         if merge:
             values |= merge
+            if self._mailing.stream == Mailing.Stream.TEST:  # It carries somebody's attributes.
+                values |= {name: Flag(value) for name, value in merge.items() if isinstance(value, bool)}
             first, last = str(merge.get("first_name") or first), str(merge.get("last_name") or last)
         values["email"] = email
         values |= name_values(first, last, server.unknown_first_name, server.unknown_last_name)
@@ -174,7 +197,10 @@ class Composer:
             organisation=settings.ORGANISATION_NAME,
             postal_address=settings.POSTAL_ADDRESS if is_commercial else "",
             utm=self._utm() if is_commercial and mailing.is_tagged else {},
-            utm_skip=(f"{settings.BASE_URL}/u/", *_own_pages(server.unsubscribe_url)),
+            utm_skip=(
+                *(f"{settings.BASE_URL}/{page}/" for page in ("u", "p", "v")),
+                *_own_pages(server.unsubscribe_url),
+            ),
         )
 
     def _list_id(self) -> str:
@@ -254,6 +280,21 @@ def preview(
     return Composer(mailing, server, list_id=None, list_name="").render(
         Person.of(contact) if contact else None, f"{settings.BASE_URL}/u/preview"
     )
+
+
+def web_version(message: Message) -> Rendered:
+    """Return what the recipient of a stored message reads, made of its frozen mailing and their values of today.
+
+    The links of their own lead nowhere: whoever the page is shown to must not be able to unsubscribe them.
+
+    :raises ValueError: if the content cannot be filled for this recipient.
+    """
+    original, mailing = message.copy_of or message, message.mailing
+    # A server that was deleted is stood in for: what it decides is not seen in a browser, but for stand-ins of names.
+    server = message.server or mailing.server or SmtpServer(mail_from="anybody@example.com", host="localhost")
+    contact = Person.of(original.contact) if original.contact else None
+    composer = Composer(mailing, server, list_id=None, list_name="")
+    return composer.render(contact, tokens.unsubscribe_url(tokens.NOBODY), email=original.email, merge=original.merge)
 
 
 def copy_addresses(server: SmtpServer) -> list[tuple[str, str]]:

@@ -7,6 +7,8 @@ from django.conf import settings
 from mail import tokens
 
 UNSUBSCRIBE = "unsubscribe"
+PREFERENCES = "preferences"
+WEB_VERSION = "web version"
 NOBODY = 0  # In a token: it belongs to no recipient, and nothing follows from it.
 
 
@@ -21,9 +23,19 @@ def unsubscribe_urls() -> Callable[[int], str]:
     return lambda message_id: start + make(message_id)
 
 
-def message_of(token: str) -> int | None:
-    """Return the message that an unsubscribe token was made for, or None when the token is not one of ours."""
-    return tokens.read(UNSUBSCRIBE, token, settings.TOKEN_KEYS)
+def preferences_url(message_id: int) -> str:
+    """Return the link to the settings of that message's recipient; it never expires."""
+    return f"{settings.BASE_URL}/p/{tokens.make(PREFERENCES, message_id, settings.TOKEN_KEYS)}"
+
+
+def web_version_url(message_id: int) -> str:
+    """Return the link that shows the message in a browser."""
+    return f"{settings.BASE_URL}/v/{tokens.make(WEB_VERSION, message_id, settings.TOKEN_KEYS)}"
+
+
+def message_of(token: str, purpose: str = UNSUBSCRIBE) -> int | None:
+    """Return the message that a token was made for, or None when the token is not one of ours for that purpose."""
+    return tokens.read(purpose, token, settings.TOKEN_KEYS)
 
 
 def opaque_ids() -> Callable[[int], str]:

@@ -14,6 +14,8 @@ from mail import utm
 from mail.merging import Filters
 
 FILTER = "with_utm"
+# Links to pages of ours, one for each recipient: never tagged, so that they stay mere fields.
+OWN_LINKS = ("unsubscribe_url", "preferences_url", "web_version_url")
 
 
 def filters(codes: Mapping[str, str], policy: Literal["fill", "replace"], skip: tuple[str, ...]) -> Filters:
@@ -45,7 +47,7 @@ def mark_text(text: str, link_names: Iterable[str] = ()) -> str:
     def mark(match: re.Match[str]) -> str:
         name = match.group("name")
         is_link = name in known or name.lower().endswith(("url", "link", "href"))
-        return _with_filter(match.group()) if is_link and name != "unsubscribe_url" else match.group()
+        return _with_filter(match.group()) if is_link and name not in OWN_LINKS else match.group()
 
     return _STANDING_ALONE.sub(mark, text)
 
@@ -58,13 +60,13 @@ def names_of_links(source: str) -> frozenset[str]:
         only = address and _ONLY_OUTPUT.fullmatch(address.group("address"))
         if only and (name := re.match(r"[\w.-]+", only.group("expression"))):
             found.add(name.group())
-    return frozenset(found - {"unsubscribe_url"})
+    return frozenset(found.difference(OWN_LINKS))
 
 
 def _mark_anchor(match: re.Match[str]) -> str:
     anchor = match.group()
     address = _ADDRESS.search(anchor)
-    if address is None or "unsubscribe_url" in address.group("address") or _OPTED_OUT.search(anchor):
+    if address is None or _OWN_LINK.search(address.group("address")) or _OPTED_OUT.search(anchor):
         return anchor
     own = {
         match["name"].lower(): _UNQUOTABLE.sub("", html.unescape(match["value"]))
@@ -96,6 +98,7 @@ _ADDRESS = re.compile(
     (?P=quote)""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
+_OWN_LINK = re.compile("|".join(OWN_LINKS))
 _OPTED_OUT = re.compile(r"""\sdata-utm\s*=\s*["']?\s*off\b""", re.IGNORECASE)
 _OWN_CODES = re.compile(
     r"""\sdata-utm-(?P<name>term|content)\s*=\s*(?P<quote>["'])(?P<value>[^"'{}<>]*)(?P=quote)""", re.IGNORECASE

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from delivery import return_paths
+from delivery import return_paths, tokens
 from delivery.composing import Composed, Composer
 from delivery.models import Mailing
 from delivery.outgoing import Outgoing, Person
@@ -103,3 +103,44 @@ def test_an_international_from_needs_smtputf8_too() -> None:
     mailing = Mailing(pk=7, stream="campaign", subject="Sale", text="Hello.", reply_to="help@shop.example")
 
     assert Composer(mailing, server, list_id=None, list_name="").compose(outgoing(), NOW).is_smtputf8
+
+
+LINKED = "{{ preferences_url }} {{ web_version_url }}"
+
+
+def linked(message: Outgoing, **fields: Any) -> list[int | None]:
+    """Return whose settings and whose web version the links in a message lead to."""
+    server = SmtpServer(pk=1, host="smtp.shop.example", mail_from="Shop <news@shop.example>")
+    mailing = Mailing(pk=7, stream="campaign", subject="Sale", text=LINKED, html=f"<p>{LINKED}</p>")
+    content = Composer(mailing, server, list_id=3, list_name="News").compose(message, NOW).content
+    text = email.message_from_bytes(content, policy=email.policy.default).get_body(("plain",)).get_content()
+    settings_link, web_link = [word for word in text.split() if "/p/" in word or "/v/" in word]
+    return [
+        tokens.message_of(settings_link.rpartition("/p/")[2], tokens.PREFERENCES),
+        tokens.message_of(web_link.rpartition("/v/")[2], tokens.WEB_VERSION),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "whose"),
+    [
+        ({}, 4711),
+        ({"copy_of": outgoing(pk=4710)}, 4711),  # The copy's own, whose pages say that it is one.
+        ({"redirected_to": "ops@shop.example"}, tokens.NOBODY),
+    ],
+)
+def test_links_to_the_settings_and_the_web_version_are_the_messages_own(changes: dict[str, Any], whose: int) -> None:
+    assert linked(outgoing(**changes)) == [whose, whose]
+
+
+def test_values_of_the_person_do_not_stand_in_for_a_link() -> None:
+    assert linked(outgoing(merge={"preferences_url": "https://evil.example/"})) == [4711, 4711]
+
+
+def test_in_a_preview_no_link_belongs_to_anybody() -> None:
+    server = SmtpServer(pk=1, host="smtp.shop.example", mail_from="Shop <news@shop.example>")
+    mailing = Mailing(pk=7, stream="campaign", subject="Sale", text=LINKED)
+
+    text = Composer(mailing, server, list_id=3, list_name="News").render(None, "https://x.example/u/preview").text
+
+    assert text.startswith("https://x.example/u/preview https://x.example/u/preview")
