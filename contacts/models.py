@@ -265,10 +265,12 @@ class ContactImport(models.Model):
     """One CSV file on its way into the contacts; the worker reads it, this row tells how far it is."""
 
     class Status(models.TextChoices):
+        DRAFT = "draft", "not started"  # Uploaded; nobody said yet what its columns mean.
         WAITING = "waiting", "waiting for the worker"
         RUNNING = "running", "running"
         FINISHED = "finished", "finished"
         FAILED = "failed", "failed"  # The file itself could not be read; ``error`` says why.
+        CANCELLED = "cancelled", "cancelled"  # By a user; who was added until then stays.
 
     file_name = models.CharField(max_length=255)  # As the person called it; shown, never used as a path.
     stored_name = models.CharField(max_length=64, unique=True)  # Random; below DATA_DIR/imports.
@@ -281,6 +283,14 @@ class ContactImport(models.Model):
         FILL = "fill", "fill what is empty"
         OVERWRITE = "overwrite", "overwrite"
 
+    # Key and name of each list the people go to: a list that is gone stops the import, and is still named.
+    lists = models.JSONField(default=list)
+    # How the people agreed, in the importer's words; the wording of each ConsentEvent.
+    consent = models.CharField(max_length=300, blank=True, db_default="")
+    headings = models.JSONField(default=list)  # The first row, as the file has it.
+    # What becomes of each column: email, first_name, …, ``attributes.<name>``, or nothing.
+    mapping = models.JSONField(default=list)
+    # The one list of imports from before there could be several; nothing reads it any more.
     list = models.ForeignKey(ContactList, null=True, on_delete=models.SET_NULL, related_name="+")
     policy = models.CharField(max_length=16, choices=Policy, default=Policy.FILL, db_default=Policy.FILL)
     delimiter = models.CharField(max_length=4, blank=True, db_default="")  # Empty: found in the file.
@@ -292,6 +302,10 @@ class ContactImport(models.Model):
     rows_added = models.PositiveIntegerField(default=0)  # People who were new.
     rows_known = models.PositiveIntegerField(default=0)  # People who were there before.
     rows_refused = models.PositiveIntegerField(default=0)
+    subscribed = models.PositiveIntegerField(default=0, db_default=0)  # Subscriptions made, on all of the lists.
+    # Where the next row starts: what the reader calls its position, and how many lines lie before it.
+    position = models.CharField(max_length=100, blank=True, db_default="")
+    lines_read = models.PositiveIntegerField(default=0, db_default=0)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True)
@@ -314,8 +328,9 @@ class RefusedRow(models.Model):
 
     contact_import = models.ForeignKey(ContactImport, on_delete=models.CASCADE, related_name="refused_rows")
     line_number = models.PositiveIntegerField()
-    content = models.CharField(max_length=500)  # The row as it was read, cut to this length.
-    reason = models.CharField(max_length=300)
+    cells = models.JSONField(default=list)  # The row's own; very long ones are cut.
+    content = models.TextField(blank=True)  # Instead of cells, where the row could not be divided into them.
+    reason = models.TextField()  # All of them.
 
     class Meta:
         ordering = ["line_number"]
