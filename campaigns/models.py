@@ -4,6 +4,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from campaigns.tallies import DomainProvider as DomainProvider
+from campaigns.tallies import Tally as Tally
+from campaigns.tallies import TallyMark as TallyMark
 from contacts.models import ContactList
 from delivery.models import Mailing
 
@@ -13,15 +16,26 @@ class Campaign(models.Model):
 
     class Status(models.TextChoices):
         DRAFT = "draft", "draft"
-        SCHEDULED = "scheduled", "scheduled"  # Queued by a person; the worker freezes it when it is due.
+        SCHEDULED = (
+            "scheduled",
+            "scheduled",
+        )  # Queued by a person; the worker freezes it when it is due.
         SENDING = "sending", "sending"
         PAUSED = "paused", "paused"
         FINISHED = "finished", "finished"
         CANCELLED = "cancelled", "cancelled"
 
-    name = models.CharField(max_length=150, unique=True, help_text="For you; recipients never see it.")
+    class Start(models.TextChoices):
+        NOW = "now", "as soon as it is queued"
+        AT = "at", "at a time"
+        LOCAL = "local", "at each recipient’s local time"
+
+    name = models.CharField(
+        max_length=150, unique=True, help_text="For you; recipients never see it."
+    )
     subject = models.CharField(
-        max_length=300, help_text='Merge fields work here: {{ first_name | default: "friend" }}.'
+        max_length=300,
+        help_text='Merge fields work here: {{ first_name | default: "friend" }}.',
     )
     mail_from = models.CharField(
         "from",
@@ -29,14 +43,27 @@ class Campaign(models.Model):
         blank=True,
         help_text="Name and address, for example Example Shop <news@example.com>. Empty: each server's own.",
     )
-    reply_to = models.CharField("reply to", max_length=400, blank=True, help_text="Where answers go. Empty: to From.")
+    reply_to = models.CharField(
+        "reply to",
+        max_length=400,
+        blank=True,
+        help_text="Where answers go. Empty: to From.",
+    )
     html = models.TextField("HTML", blank=True)
     text = models.TextField(blank=True, help_text="Empty: made from the HTML.")
     lists: "models.ManyToManyField[ContactList, models.Model]" = models.ManyToManyField(
-        ContactList, blank=True, related_name="+", help_text="Everyone subscribed to one of them gets one message."
+        ContactList,
+        blank=True,
+        related_name="+",
+        help_text="Everyone subscribed to one of them gets one message.",
     )
     # A list and not a relation: deleting the last server named here must not turn "only this one" into "all".
-    server_ids = models.JSONField("servers", default=list, db_default=models.Value([], models.JSONField()), blank=True)
+    server_ids = models.JSONField(
+        "servers",
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+    )
     sends_copies = models.BooleanField(
         "send copies",
         default=True,
@@ -44,7 +71,9 @@ class Campaign(models.Model):
         " recipient and address.",
     )
     confirms_copies = models.BooleanField(
-        "copies are meant", default=False, help_text="Needed for copies of more than 100 messages."
+        "copies are meant",
+        default=False,
+        help_text="Needed for copies of more than 100 messages.",
     )
     is_tagged = models.BooleanField("tag links with UTM codes", default=True)
     utm_source = models.CharField("UTM source", max_length=150, blank=True)
@@ -52,11 +81,52 @@ class Campaign(models.Model):
     utm_campaign = models.CharField("UTM campaign", max_length=150, blank=True)
     utm_term = models.CharField("UTM term", max_length=150, blank=True)
     utm_content = models.CharField("UTM content", max_length=150, blank=True)
-    status = models.CharField(max_length=12, choices=Status, default=Status.DRAFT, editable=False)
-    starts_at = models.DateTimeField(null=True, editable=False)  # When the worker may begin.
-    mailing = models.OneToOneField(Mailing, null=True, editable=False, on_delete=models.PROTECT, related_name="+")
+    status = models.CharField(
+        max_length=12, choices=Status, default=Status.DRAFT, editable=False
+    )
+    # When, as a person said it on the review page; wall clocks are those of ``time_zone``.
+    start = models.CharField(
+        max_length=8,
+        choices=Start,
+        default=Start.NOW,
+        db_default=Start.NOW,
+        editable=False,
+    )
+    start_wall = models.CharField(
+        max_length=16, blank=True, db_default="", editable=False
+    )  # "2026-11-24T09:00".
+    time_zone = models.CharField(
+        max_length=64, blank=True, db_default="", editable=False
+    )  # Empty: the site's.
+    not_after = models.DateTimeField(
+        null=True, editable=False
+    )  # What is left then expires.
+    window_days = models.JSONField(  # 0 is Monday; empty: every day.
+        default=list, db_default=models.Value([], models.JSONField()), editable=False
+    )
+    window_opens = models.TimeField(
+        null=True, editable=False
+    )  # Both empty: the whole day.
+    window_closes = models.TimeField(
+        null=True, editable=False
+    )  # Not after the opening: on the next day.
+    starts_at = models.DateTimeField(
+        null=True, editable=False
+    )  # When the worker may begin.
+    # It was missed by so much that a person is asked whether it is still wanted; until then nothing starts.
+    is_overdue = models.BooleanField(default=False, db_default=False, editable=False)
+    is_closed = models.BooleanField(
+        default=False, db_default=False, editable=False
+    )  # ``not_after`` has come and gone.
+    mailing = models.OneToOneField(
+        Mailing, null=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
     queued_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
@@ -64,10 +134,125 @@ class Campaign(models.Model):
     class Meta:
         ordering = ["-created_at"]
         permissions = [
-            ("queue_campaign", "Can queue and cancel campaigns, and send tests of them"),
+            (
+                "queue_campaign",
+                "Can queue and cancel campaigns, and send tests of them",
+            ),
             ("pause_campaign", "Can pause and resume campaigns"),
             ("view_progress", "Can see the progress of campaigns, no personal data"),
+            ("approve_campaign", "Can approve or reject campaigns of others"),
+            (
+                "override_check",
+                "Can override a check that keeps a campaign from being queued",
+            ),
         ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApprovalRule(models.Model):
+    """From how many recipients on a campaign needs a second person; one row, which administrators change."""
+
+    needed_above = models.PositiveIntegerField(
+        "recipients without approval",
+        null=True,
+        blank=True,
+        help_text="A campaign to more people than this needs the approval of a second person. Empty: none ever does.",
+    )
+
+    class Meta:
+        verbose_name = "approval rule"
+        verbose_name_plural = "approval rule"
+
+    def __str__(self) -> str:
+        if self.needed_above is None:
+            return "No campaign needs approval."
+        return f"Campaigns to more than {self.needed_above:,} people need approval."
+
+
+class Approval(models.Model):
+    """One request that a second person looks at a campaign, and what that person said. Rows are only ever added to."""
+
+    class Decision(models.TextChoices):
+        OPEN = "", "asked for"
+        APPROVED = "approved", "approved"
+        REJECTED = "rejected", "rejected"
+
+    campaign = models.ForeignKey(
+        Campaign, on_delete=models.CASCADE, related_name="approvals"
+    )
+    version = models.CharField(
+        max_length=64
+    )  # Of everything the campaign says when it was asked for; see approving.
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    requested_by_name = models.CharField(max_length=150)
+    requested_at = models.DateTimeField()
+    request_note = models.CharField(max_length=1000, blank=True)
+    decision = models.CharField(
+        max_length=8, choices=Decision, default=Decision.OPEN, blank=True
+    )
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    decided_by_name = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True)
+    note = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["campaign"],
+                condition=models.Q(decision=""),
+                name="one_open_approval_each",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.campaign}: {self.get_decision_display()}"
+
+
+class CheckOverride(models.Model):
+    """A check that an administrator overrode, and why. It holds for what the campaign said then. Rows stay."""
+
+    campaign = models.ForeignKey(
+        Campaign, on_delete=models.CASCADE, related_name="overrides"
+    )
+    check_id = models.CharField(max_length=16)
+    version = models.CharField(max_length=64)  # As in :class:`Approval`.
+    sentence = models.CharField(max_length=1000)  # What the check said.
+    reason = models.CharField(max_length=1000)
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    by_name = models.CharField(max_length=150)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["campaign", "check_id", "version"], name="one_override_each"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.check_id} of {self.campaign}: {self.reason}"
+
+
+class SeedList(models.Model):
+    """Addresses of one's own that get a test of every campaign worth looking at, at the usual providers."""
+
+    name = models.CharField(max_length=150, unique=True)
+    addresses = models.TextField(max_length=8000, help_text="One a line, at most 20.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "seed list"
 
     def __str__(self) -> str:
         return self.name
