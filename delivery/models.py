@@ -40,6 +40,10 @@ class Mailing(models.Model):
     sends_copies = models.BooleanField(default=True)  # Whether the server's CC and BCC addresses get it too.
     utm = models.JSONField(default=dict, blank=True)  # Overrides by name: {"utm_source": "…"}.
     lists: "models.ManyToManyField[ContactList, models.Model]" = models.ManyToManyField(ContactList, related_name="+")
+    # Lists and conditions as they were at the start, see contacts.reaching.Audience; empty: everyone on ``lists``.
+    audience = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
+    snapshot_next = models.BigIntegerField(null=True)  # The next contact of the snapshot; None: it has not begun.
+    snapshot_last = models.BigIntegerField(null=True)  # Its last contact.
     language = models.CharField(max_length=16, blank=True)  # Of a notice; empty: the recipient's or the server's.
     server = models.ForeignKey(  # Only through this one; a test also where it is inactive.
         SmtpServer, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

@@ -15,7 +15,8 @@ from django.db import connection, transaction
 from django.db.models import Case, Max, Min, Q, Value, When
 from django.db.models.functions import Concat, Left
 
-from contacts.models import ContactList, Subscription
+from contacts.models import Contact, ContactList, Subscription
+from contacts.reaching import Audience, people_sql
 from delivery import counting, planning, rowsets
 from delivery.models import Chunk, Mailing, Message, StopTally
 from smtpservers.routes import Rule, class_sql
@@ -43,6 +44,7 @@ def open_mailing(
     sends_copies: bool = True,
     utm: Mapping[str, str] | None = None,
     lists: Iterable[ContactList] = (),
+    audience: Mapping[str, Any] | None = None,
     reference: str = "",
     slug: str = "",
     created_by: Any = None,
@@ -64,6 +66,7 @@ def open_mailing(
             is_tagged=is_tagged,
             sends_copies=sends_copies,
             utm=dict(utm or {}),
+            audience=dict(audience or {}),
             reference=reference,
             slug=slug,
             created_by=created_by,
@@ -95,61 +98,91 @@ def address(mailing: Mailing, *, email: str, email_key: str, now: dt.datetime, *
 
 
 def snapshot(mailing_id: int, now: dt.datetime) -> int:
-    """Turn the audience of the mailing's lists into messages and return how many there are.
+    """Turn the mailing's audience into messages and return how many there are.
 
-    Suppressed and unsubscribed people become rows too, with their terminal status, so that the account is
-    complete. Each slice is a transaction: pages show how far it is, and nobody else waits long. May be repeated after
-    a crash: a rerun adds nothing twice.
+    People who must not be written to become rows too, with their terminal status and the reason, so that the account
+    is complete. Each slice is a transaction: pages show how far it is, and nobody else waits long. May be repeated
+    after a crash, or by two workers at once: each slice is taken once, so that a rerun adds nobody, also where
+    somebody meets a segment's conditions meanwhile.
     """
     mailing = Mailing.objects.get(pk=mailing_id)
     if not mailing.is_snapshotted:
-        list_ids = list(mailing.lists.values_list("pk", flat=True))
+        audience, as_of = audience_of(mailing, now)
         rules = planning.sorting_rules(mailing.mail_from)
-        bounds = Subscription.objects.filter(list__in=list_ids).aggregate(first=Min("contact"), last=Max("contact"))
-        if bounds["first"] is not None:
-            for first in range(bounds["first"], bounds["last"] + 1, SLICE_CONTACTS):
-                last = min(first + SLICE_CONTACTS - 1, bounds["last"])
-                _snapshot_slice(mailing, list_ids, rules, first, last, now)
+        if mailing.snapshot_next is None:
+            _begin(mailing, audience)
+        while (bounds := _next_slice(mailing_id)) is not None:
+            _snapshot_slice(mailing, audience, as_of, rules, bounds, now)
         Mailing.objects.filter(pk=mailing_id, is_snapshotted=False).update(is_snapshotted=True)
     return sum(counting.by_status(mailing_id).values())
 
 
+def audience_of(mailing: Mailing, now: dt.datetime) -> tuple[Audience, dt.datetime]:
+    """Return whom the mailing is for, and the instant that "in the last 30 days" counts from."""
+    kept = mailing.audience
+    if not kept:
+        return Audience(lists=tuple(mailing.lists.values_list("pk", flat=True))), now
+    return Audience.from_json(kept), dt.datetime.fromisoformat(kept["as_of"])
+
+
+def _begin(mailing: Mailing, audience: Audience) -> None:
+    """Settle between which contacts the audience lies."""
+    bounds = Subscription.objects.filter(list__in=audience.all_lists).aggregate(
+        first=Min("contact"), last=Max("contact")
+    )
+    Mailing.objects.filter(pk=mailing.pk, snapshot_next=None).update(
+        snapshot_next=bounds["first"] or 1, snapshot_last=bounds["last"] or 0
+    )
+
+
+def _next_slice(mailing_id: int) -> tuple[int, int] | None:
+    """Return the first and last contact of the next slice; None when all were taken."""
+    first, last = Mailing.objects.values_list("snapshot_next", "snapshot_last").get(pk=mailing_id)
+    assert first is not None
+    assert last is not None
+    if first > last:
+        return None
+    # Counted in contacts and not in numbers: an import leaves gaps behind.
+    rest = Contact.objects.filter(pk__gte=first, pk__lte=last).order_by("pk").values_list("pk", flat=True)
+    end = rest[SLICE_CONTACTS - 1 : SLICE_CONTACTS]
+    return first, next(iter(end), last)
+
+
 def _snapshot_slice(
-    mailing: Mailing, list_ids: list[int], rules: Sequence[Rule], first: int, last: int, now: dt.datetime
+    mailing: Mailing,
+    audience: Audience,
+    as_of: dt.datetime,
+    rules: Sequence[Rule],
+    bounds: tuple[int, int],
+    now: dt.datetime,
 ) -> None:
-    """Add the messages to the people of these lists whose ids are within ``first`` and ``last``, and their chunks.
+    """Add the messages to the audience's people whose ids are within ``bounds``, and their chunks.
 
     :param rules: those that part the mailing by recipient domain; a chunk holds people of one of them alone.
     """
-    order, order_parameters = class_sql("c.email_key", rules)
+    order, order_parameters = class_sql("people.email_key", rules)
     route, route_parameters = class_sql("email_key", rules)
+    people, people_parameters = people_sql(audience, as_of, bounds)
     moment = connection.ops.adapt_datetimefield_value(now)
     expires = connection.ops.adapt_datetimefield_value(now + LIFE[Mailing.Stream(mailing.stream)])
-    marks = ", ".join(["%s"] * len(list_ids))
     # Rows get their numbers in the order given here, and a chunk is a run of numbers.
     sql = f"""
         INSERT INTO delivery_message
             (mailing_id, contact_id, email, email_key, status, changed_at, expires_at, reason)
-        SELECT %s, c.id, c.email, c.email_key,
-            CASE WHEN p.id IS NULL AND audience.is_subscribed = 1 THEN 'queued' ELSE 'suppressed' END,
-            {rowsets.INSTANT}, {rowsets.INSTANT},
-            CASE WHEN p.id IS NOT NULL THEN 'On the suppression list: ' || REPLACE(p.reason, '_', ' ') || '.'
-                 WHEN audience.is_subscribed = 1 THEN '' ELSE 'Unsubscribed.' END
-        FROM (
-            SELECT contact_id, MAX(CASE WHEN status = 'subscribed' THEN 1 ELSE 0 END) AS is_subscribed
-            FROM contacts_subscription WHERE contact_id BETWEEN %s AND %s AND list_id IN ({marks})
-            GROUP BY contact_id
-        ) AS audience
-        JOIN contacts_contact c ON c.id = audience.contact_id AND c.id BETWEEN %s AND %s
-        LEFT JOIN contacts_suppression p ON p.email_key = c.email_key
-        ORDER BY {order + ", " if rules else ""}c.id
+        SELECT %s, people.id, people.email, people.email_key,
+            CASE people.verdict WHEN 'reached' THEN 'queued' ELSE 'suppressed' END,
+            {rowsets.INSTANT}, {rowsets.INSTANT}, people.reason
+        FROM ({people}) AS people WHERE people.verdict <> 'excluded'
+        ORDER BY {order + ", " if rules else ""}people.id
         ON CONFLICT DO NOTHING RETURNING id, status, {route}
     """  # noqa: S608  # Made of constants and placeholders.
+    first, last = bounds
     with transaction.atomic():
+        mine = Mailing.objects.filter(pk=mailing.pk, snapshot_next=first, is_snapshotted=False)
+        if not mine.update(snapshot_next=last + 1):
+            return  # Another worker took this slice.
         with connection.cursor() as cursor:
-            people = [mailing.pk, moment, expires, first, last, *list_ids, first, last]
-            cursor.execute(sql, [*people, *order_parameters, *route_parameters])
-            # Of a slice that is there already, nothing comes back, and it has its chunks.
+            cursor.execute(sql, [mailing.pk, moment, expires, *people_parameters, *order_parameters, *route_parameters])
             queued = sorted((pk, route) for pk, status, route in cursor.fetchall() if status == Message.Status.QUEUED)
         Chunk.objects.bulk_create(_chunks(mailing, queued))
 

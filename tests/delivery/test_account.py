@@ -333,7 +333,7 @@ def test_a_snapshot_that_was_cut_off_goes_on_where_it_ended(monkeypatch: pytest.
     late = list(mailing.messages.order_by("pk")[80:])
     Chunk.objects.filter(next_id__gte=late[0].pk).delete()
     Message.objects.filter(pk__in=[message.pk for message in late]).delete()
-    Mailing.objects.filter(pk=mailing.pk).update(is_snapshotted=False)
+    Mailing.objects.filter(pk=mailing.pk).update(is_snapshotted=False, snapshot_next=late[0].contact_id)
 
     queueing.snapshot(mailing.pk, timezone.now())
 

@@ -1,0 +1,205 @@
+"""Who of an audience may be written to, and why each of the others is left out: one statement for all who ask.
+
+The snapshot of a mailing, the count in a form and the lists before a start take their people from here, so that they
+agree. Nothing here is stored or sent.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q, QuerySet, TextChoices, Value
+from django.db.models.functions import Concat
+
+from contacts.models import Contact, Subscription, Suppression
+
+Sql = tuple[str, list[Any]]
+
+# In a SELECT list PostgreSQL must be told what a bare parameter is.
+_INSTANT = "CAST(%s AS timestamptz)" if connection.vendor == "postgresql" else "%s"
+
+
+class Verdict(TextChoices):
+    """What becomes of a person of the audience; the first that fits."""
+
+    EXCLUDED = "excluded", "excluded by a list or segment"  # The campaign says so; not part of the mailing.
+    SUPPRESSED = "suppressed", "address suppressed"
+    DOMAIN = "domain", "domain suppressed"
+    UNSUBSCRIBED = "unsubscribed", "unsubscribed"
+    PENDING = "pending", "opt-in not confirmed"
+    STRANGER = "stranger", "no consent"  # In a segment, and never on a list whose consent counts; not part of it.
+    PAUSED = "paused", "asked for a break"
+    REACHED = "reached", "gets a message"
+
+
+# Who is not in the mailing's account: they were never meant, or never agreed.
+NOT_MEANT = (Verdict.EXCLUDED, Verdict.STRANGER)
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom a mailing is for: everyone on the lists, and those of the segments who agreed to one of the consent lists.
+
+    Who is subscribed to an excluded list, or in an excluded segment, is left out.
+    """
+
+    lists: tuple[int, ...] = ()
+    consent_lists: tuple[int, ...] = ()  # Whose consent counts for the segments.
+    segments: tuple[Mapping[str, Any], ...] = ()  # Their conditions.
+    excluded_lists: tuple[int, ...] = ()
+    excluded_segments: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def all_lists(self) -> tuple[int, ...]:
+        """Whose consent lets us write: what unsubscribing from the mailing withdraws."""
+        return tuple(dict.fromkeys((*self.lists, *(self.consent_lists if self.segments else ()))))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a mailing keeps."""
+        return {name: list(getattr(self, name)) for name in _NAMES if getattr(self, name)}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "Audience":
+        return cls(**{name: tuple(kept.get(name, ())) for name in _NAMES})
+
+
+_NAMES = ("lists", "consent_lists", "segments", "excluded_lists", "excluded_segments")
+
+
+# --- as statements --------------------------------------------------------------------------
+
+_STANDING = "MAX(CASE status WHEN 'subscribed' THEN 2 WHEN 'pending' THEN 1 ELSE 0 END)"
+_STRANGER = -1
+
+
+def people_sql(
+    audience: Audience, now: dt.datetime, between: tuple[int, int] | None = None, *, with_strangers: bool = False
+) -> Sql:
+    """Return a SELECT of the audience's people, and its parameters.
+
+    Its columns: ``id``, ``email``, ``email_key``, ``domain``, ``verdict``, ``reason`` (why a message to them is not
+    sent; empty where it is) and ``sources`` (how many of the lists and segments bring them).
+
+    :param between: only people whose ids are within, both included.
+    :param with_strangers: also those of the segments who agreed to none of the lists.
+    """
+    pool, parameters = _pool(audience, now, between, with_strangers)
+    moment = connection.ops.adapt_datetimefield_value(now)
+    excluded, excluding = _excluded(audience, now, between)
+    within, bounds = _within("c.id", between)
+    sql = f"""
+        SELECT c.id, c.email, c.email_key, c.domain, pool.sources,
+            CASE WHEN {excluded} THEN 'excluded'
+                 WHEN p.id IS NOT NULL THEN 'suppressed'
+                 WHEN d.id IS NOT NULL THEN 'domain'
+                 WHEN pool.standing = 0 THEN 'unsubscribed'
+                 WHEN pool.standing = 1 THEN 'pending'
+                 WHEN pool.standing = {_STRANGER} THEN 'stranger'
+                 WHEN c.paused_until > {_INSTANT} THEN 'paused'
+                 ELSE 'reached' END AS verdict,
+            CASE WHEN p.id IS NOT NULL THEN 'On the suppression list: ' || REPLACE(p.reason, '_', ' ') || '.'
+                 WHEN d.id IS NOT NULL THEN 'The domain is suppressed: ' || REPLACE(d.reason, '_', ' ') || '.'
+                 WHEN pool.standing = 0 THEN 'Unsubscribed.'
+                 WHEN pool.standing = 1 THEN 'The subscription is not confirmed.'
+                 WHEN c.paused_until > {_INSTANT} THEN 'Asked for a break.'
+                 ELSE '' END AS reason
+        FROM ({pool}) AS pool
+        JOIN contacts_contact c ON c.id = pool.contact_id{within}
+        LEFT JOIN contacts_suppression p ON p.email_key = c.email_key
+            AND (p.expires_at IS NULL OR p.expires_at > {_INSTANT})
+        LEFT JOIN contacts_suppression d ON d.email_key = '@' || c.domain
+            AND (d.expires_at IS NULL OR d.expires_at > {_INSTANT})
+    """  # noqa: S608  # Made of constants and placeholders.
+    return sql, [*excluding, moment, moment, *parameters, *bounds, moment, moment]
+
+
+def _pool(audience: Audience, now: dt.datetime, between: tuple[int, int] | None, with_strangers: bool) -> Sql:
+    """Return who comes from any list or segment: how they stand to it at best, and how many of them bring them."""
+    parts: list[Sql] = []
+    within, bounds = _within("contact_id", between)
+    if audience.lists:
+        parts.append(
+            (
+                f"SELECT contact_id, {_STANDING} AS standing,"  # noqa: S608
+                " SUM(CASE WHEN status = 'subscribed' THEN 1 ELSE 0 END) AS sources"
+                f" FROM contacts_subscription WHERE list_id IN ({_marks(audience.lists)}){within} GROUP BY contact_id",
+                [*audience.lists, *bounds],
+            )
+        )
+    if not parts:
+        parts.append(("SELECT 0 AS contact_id, 0 AS standing, 0 AS sources WHERE 1 = 0", []))
+    sql = " UNION ALL ".join(part for part, _ in parts)
+    whole = f"SELECT contact_id, MAX(standing) AS standing, SUM(sources) AS sources FROM ({sql}) AS part GROUP BY 1"  # noqa: S608
+    return whole, [value for _, values in parts for value in values]
+
+
+def _excluded(audience: Audience, now: dt.datetime, between: tuple[int, int] | None) -> Sql:
+    """Return a condition that holds for people ``c`` who are left out on purpose."""
+    parts: list[Sql] = []
+    if audience.excluded_lists:
+        within, bounds = _within("contact_id", between)
+        parts.append(
+            (
+                "c.id IN (SELECT contact_id FROM contacts_subscription WHERE status = 'subscribed'"  # noqa: S608
+                f" AND list_id IN ({_marks(audience.excluded_lists)}){within})",
+                [*audience.excluded_lists, *bounds],
+            )
+        )
+    if not parts:
+        return "1 = 0", []
+    return "(" + " OR ".join(part for part, _ in parts) + ")", [value for _, values in parts for value in values]
+
+
+def _within(column: str, between: tuple[int, int] | None) -> Sql:
+    return (f" AND {column} BETWEEN %s AND %s", list(between)) if between else ("", [])
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join(["%s"] * len(values))
+
+
+def count(audience: Audience, now: dt.datetime) -> tuple[dict[Verdict, int], int]:
+    """Return how many people have each verdict, and how many of those reached come from several lists or segments."""
+    sql, parameters = people_sql(audience, now, with_strangers=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT verdict, COUNT(*), SUM(CASE WHEN sources > 1 THEN 1 ELSE 0 END)"  # noqa: S608
+            f" FROM ({sql}) AS people GROUP BY verdict",
+            parameters,
+        )
+        rows = cursor.fetchall()
+    found = {Verdict(verdict): int(number) for verdict, number, _ in rows}
+    repeated = sum(int(several) for verdict, _, several in rows if verdict == Verdict.REACHED)
+    return {verdict: found.get(verdict, 0) for verdict in Verdict}, repeated
+
+
+# --- as a queryset --------------------------------------------------------------------------
+
+
+def suppressed(now: dt.datetime) -> Q:
+    """Hold for contacts whose address or domain must not be written to now."""
+    holds = Q(expires_at=None) | Q(expires_at__gt=now)
+    address = Suppression.objects.filter(holds, email_key=OuterRef("email_key"))
+    domain = Suppression.objects.filter(holds, email_key=Concat(Value("@"), OuterRef("domain")))
+    return Q(Exists(address)) | Q(Exists(domain))
+
+
+def subscribed(list_ids: Sequence[int]) -> Q:
+    """Hold for contacts who are subscribed to one of the lists."""
+    return Q(
+        Exists(
+            Subscription.objects.filter(
+                contact=OuterRef("pk"), list__in=list_ids, status=Subscription.Status.SUBSCRIBED
+            )
+        )
+    )
+
+
+def reached(audience: Audience, now: dt.datetime) -> QuerySet[Contact]:
+    """Return the people whose verdict is ``REACHED``, quick to take the first of."""
+    people = Contact.objects.filter(subscribed(audience.lists))
+    if audience.excluded_lists:
+        people = people.exclude(subscribed(audience.excluded_lists))
+    return people.exclude(suppressed(now)).exclude(paused_until__gt=now)
