@@ -4,14 +4,13 @@ import csv
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
 
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from contacts.attributes import CONSENT_COLUMNS
+from contacts.attributes import CONSENT_COLUMNS, value_text
 from contacts.csvfiles import neutralise
 from contacts.models import Contact, Subscription, Suppression
 
@@ -43,7 +42,7 @@ def write_csv(contacts: QuerySet[Contact]) -> Iterator[str]:
         for pk, *columns, attributes, suppression_reason in batch:
             cells = [
                 *columns,
-                *(_text(attributes.get(name)) for name in names),
+                *(value_text(attributes.get(name)) for name in names),
                 "; ".join(subscribed[pk]),
                 "; ".join(unsubscribed[pk]),
                 Suppression.Reason(suppression_reason).label if suppression_reason else "",
@@ -58,10 +57,6 @@ def _lists_of(contact_ids: list[int]) -> tuple[dict[int, list[str]], dict[int, l
     for contact_id, status, name in on_record.values_list("contact_id", "status", "list__name"):
         lists[status][contact_id].append(name)
     return lists[Subscription.Status.SUBSCRIBED], lists[Subscription.Status.UNSUBSCRIBED]
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
 
 
 def _attribute_names(contacts: QuerySet[Contact]) -> list[str]:

@@ -26,7 +26,7 @@ from liquid.builtin.expressions.logical import (
     LtExpression,
     NeExpression,
 )
-from liquid.builtin.expressions.primitive import FloatLiteral, IntegerLiteral
+from liquid.builtin.expressions.primitive import FalseLiteral, FloatLiteral, IntegerLiteral, TrueLiteral
 from liquid.builtin.output import OutputNode
 from liquid.builtin.tags.comment_tag import CommentNode
 from liquid.exceptions import (
@@ -74,6 +74,27 @@ class Unknown(str):
     """A stand-in for a name nobody knows ("Friend"): a default written in the tag wins over it."""
 
     __slots__ = ()
+
+
+class Flag(str):
+    """Yes or no: it renders as that word, and in conditions it is true or false and equals both."""
+
+    __slots__ = ("is_set",)
+
+    is_set: bool
+
+    def __new__(cls, is_set: bool) -> "Flag":
+        flag = super().__new__(cls, "yes" if is_set else "no")
+        flag.is_set = is_set
+        return flag
+
+    def __eq__(self, other: object) -> bool:
+        return other is self.is_set or str.__eq__(self, other) is True
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
 
 
 class Missing(str):
@@ -240,6 +261,8 @@ class _Claim(Expression):
 
     def evaluate(self, context: RenderContext) -> object:
         value = self.inner.evaluate(context)
+        if isinstance(value, Flag):
+            return value.is_set
         return None if isinstance(value, str) and not value.strip() else value
 
     def children(self) -> list[Expression]:
@@ -281,7 +304,7 @@ class _Values(Mapping[str, Any]):
 
 def _admit(value: object) -> Any:
     """Return a value of JSON's types; anything else becomes its text."""
-    if value is None or type(value) in (str, Unknown, int, float, bool):
+    if value is None or type(value) in (str, Unknown, Flag, int, float, bool):
         return value
     if isinstance(value, Mapping):
         return {str(key): _admit(inner) for key, inner in value.items()}
@@ -391,6 +414,8 @@ def _adapt_operands(expression: Expression) -> None:
             expression.left = _Number(expression.left)
         elif isinstance(expression.right, Path) and isinstance(expression.left, _NUMBERS):
             expression.right = _Number(expression.right)
+        elif isinstance(expression.left, Path) and isinstance(expression.right, _TRUTHS):
+            expression.left = _Claim(expression.left)
 
 
 def _explain(error: LiquidError, source: str) -> MergeError:
@@ -511,6 +536,7 @@ TOO_LARGE = "The content grows too large when its merge tags are filled; use few
 _TOO_DEEP = "The merge tags are nested too deeply; use fewer conditions and loops inside each other."
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII).fullmatch
 _NUMBERS = (IntegerLiteral, FloatLiteral)
+_TRUTHS = (TrueLiteral, FalseLiteral)
 _COMPARISONS = (EqExpression, NeExpression, LtExpression, LeExpression, GtExpression, GeExpression)
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)

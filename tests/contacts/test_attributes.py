@@ -2,7 +2,8 @@
 
 import pytest
 
-from contacts.attributes import parse_value, value_text
+from contacts.attributes import merge_values, parse_value, value_text
+from mail.merging import parse
 
 READ = [
     ("text", "  Bonn ", "Bonn"),
@@ -81,3 +82,10 @@ def test_a_value_is_shown_as_people_write_it(value: object, text: str) -> None:
 @pytest.mark.parametrize(("kind", "text", "value"), READ)
 def test_what_is_shown_is_read_back(kind: str, text: str, value: object) -> None:
     assert parse_value(kind, ["Gold", "Silver"], value_text(value)) == value
+
+
+def test_every_kind_of_value_is_a_merge_field() -> None:
+    attributes = {"city": "Bonn", "size": 38.0, "since": "2026-11-23", "vip": False}
+    template = parse("{{ city }} {{ size }} {{ since | date: '%d.%m.%Y' }} {{ vip }}{% if vip %}!{% endif %}")
+
+    assert template.render(merge_values(attributes)) == "Bonn 38 23.11.2026 no"

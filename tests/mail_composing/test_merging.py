@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from liquid import Environment
 from markupsafe import Markup
 
-from mail.merging import MergeError, Unknown, name_values, parse, unknown_names
+from mail.merging import Flag, MergeError, Unknown, name_values, parse, unknown_names
 
 NAMES = {"first_name": "Ann", "last_name": "Lee"}
 
@@ -43,6 +43,27 @@ NAMES = {"first_name": "Ann", "last_name": "Lee"}
 )
 def test_a_template_renders(source: str, values: dict[str, Any], expected: str) -> None:
     assert parse(source).render(values) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "with_yes", "with_no"),
+    [
+        ("{{ vip }}", "yes", "no"),
+        ('{{ vip | default: "?" }}', "yes", "no"),
+        ("{{ vip | upcase }}", "YES", "NO"),
+        ("{% if vip %}a{% else %}b{% endif %}", "a", "b"),
+        ("{% unless vip %}a{% endunless %}", "", "a"),
+        ("{% if vip and true %}a{% endif %}", "a", ""),
+        ("{% if vip == true %}a{% endif %}", "a", ""),
+        ("{% if vip == 'no' %}a{% endif %}", "", "a"),
+        ("{% if vip != 'yes' %}a{% endif %}", "", "a"),
+    ],
+)
+def test_yes_and_no_are_words_and_conditions(source: str, with_yes: str, with_no: str) -> None:
+    template = parse(source)
+
+    assert template.render({"vip": Flag(True)}) == with_yes
+    assert template.render({"vip": Flag(False)}) == with_no
 
 
 @pytest.mark.parametrize("value", ["", None])
