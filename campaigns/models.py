@@ -4,9 +4,6 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from campaigns.tallies import DomainProvider as DomainProvider
-from campaigns.tallies import Tally as Tally
-from campaigns.tallies import TallyMark as TallyMark
 from contacts.models import ContactList
 from delivery.models import Mailing
 
@@ -30,9 +27,7 @@ class Campaign(models.Model):
         AT = "at", "at a time"
         LOCAL = "local", "at each recipient’s local time"
 
-    name = models.CharField(
-        max_length=150, unique=True, help_text="For you; recipients never see it."
-    )
+    name = models.CharField(max_length=150, unique=True, help_text="For you; recipients never see it.")
     subject = models.CharField(
         max_length=300,
         help_text='Merge fields work here: {{ first_name | default: "friend" }}.',
@@ -81,9 +76,7 @@ class Campaign(models.Model):
     utm_campaign = models.CharField("UTM campaign", max_length=150, blank=True)
     utm_term = models.CharField("UTM term", max_length=150, blank=True)
     utm_content = models.CharField("UTM content", max_length=150, blank=True)
-    status = models.CharField(
-        max_length=12, choices=Status, default=Status.DRAFT, editable=False
-    )
+    status = models.CharField(max_length=12, choices=Status, default=Status.DRAFT, editable=False)
     # When, as a person said it on the review page; wall clocks are those of ``time_zone``.
     start = models.CharField(
         max_length=8,
@@ -92,35 +85,19 @@ class Campaign(models.Model):
         db_default=Start.NOW,
         editable=False,
     )
-    start_wall = models.CharField(
-        max_length=16, blank=True, db_default="", editable=False
-    )  # "2026-11-24T09:00".
-    time_zone = models.CharField(
-        max_length=64, blank=True, db_default="", editable=False
-    )  # Empty: the site's.
-    not_after = models.DateTimeField(
-        null=True, editable=False
-    )  # What is left then expires.
+    start_wall = models.CharField(max_length=16, blank=True, db_default="", editable=False)  # "2026-11-24T09:00".
+    time_zone = models.CharField(max_length=64, blank=True, db_default="", editable=False)  # Empty: the site's.
+    not_after = models.DateTimeField(null=True, editable=False)  # What is left then expires.
     window_days = models.JSONField(  # 0 is Monday; empty: every day.
         default=list, db_default=models.Value([], models.JSONField()), editable=False
     )
-    window_opens = models.TimeField(
-        null=True, editable=False
-    )  # Both empty: the whole day.
-    window_closes = models.TimeField(
-        null=True, editable=False
-    )  # Not after the opening: on the next day.
-    starts_at = models.DateTimeField(
-        null=True, editable=False
-    )  # When the worker may begin.
+    window_opens = models.TimeField(null=True, editable=False)  # Both empty: the whole day.
+    window_closes = models.TimeField(null=True, editable=False)  # Not after the opening: on the next day.
+    starts_at = models.DateTimeField(null=True, editable=False)  # When the worker may begin.
     # It was missed by so much that a person is asked whether it is still wanted; until then nothing starts.
     is_overdue = models.BooleanField(default=False, db_default=False, editable=False)
-    is_closed = models.BooleanField(
-        default=False, db_default=False, editable=False
-    )  # ``not_after`` has come and gone.
-    mailing = models.OneToOneField(
-        Mailing, null=True, editable=False, on_delete=models.PROTECT, related_name="+"
-    )
+    is_closed = models.BooleanField(default=False, db_default=False, editable=False)  # ``not_after`` has come and gone.
+    mailing = models.OneToOneField(Mailing, null=True, editable=False, on_delete=models.PROTECT, related_name="+")
     queued_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,
@@ -179,24 +156,14 @@ class Approval(models.Model):
         APPROVED = "approved", "approved"
         REJECTED = "rejected", "rejected"
 
-    campaign = models.ForeignKey(
-        Campaign, on_delete=models.CASCADE, related_name="approvals"
-    )
-    version = models.CharField(
-        max_length=64
-    )  # Of everything the campaign says when it was asked for; see approving.
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="approvals")
+    version = models.CharField(max_length=64)  # Of everything the campaign says when it was asked for; see approving.
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     requested_by_name = models.CharField(max_length=150)
     requested_at = models.DateTimeField()
     request_note = models.CharField(max_length=1000, blank=True)
-    decision = models.CharField(
-        max_length=8, choices=Decision, default=Decision.OPEN, blank=True
-    )
-    decided_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    decision = models.CharField(max_length=8, choices=Decision, default=Decision.OPEN, blank=True)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     decided_by_name = models.CharField(max_length=150, blank=True)
     decided_at = models.DateTimeField(null=True)
     note = models.CharField(max_length=1000, blank=True)
@@ -218,26 +185,18 @@ class Approval(models.Model):
 class CheckOverride(models.Model):
     """A check that an administrator overrode, and why. It holds for what the campaign said then. Rows stay."""
 
-    campaign = models.ForeignKey(
-        Campaign, on_delete=models.CASCADE, related_name="overrides"
-    )
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="overrides")
     check_id = models.CharField(max_length=16)
     version = models.CharField(max_length=64)  # As in :class:`Approval`.
     sentence = models.CharField(max_length=1000)  # What the check said.
     reason = models.CharField(max_length=1000)
-    by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     by_name = models.CharField(max_length=150)
     at = models.DateTimeField()
 
     class Meta:
         ordering = ["-pk"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["campaign", "check_id", "version"], name="one_override_each"
-            )
-        ]
+        constraints = [models.UniqueConstraint(fields=["campaign", "check_id", "version"], name="one_override_each")]
 
     def __str__(self) -> str:
         return f"{self.check_id} of {self.campaign}: {self.reason}"

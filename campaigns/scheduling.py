@@ -36,9 +36,7 @@ class Hours:
     zone: dt.tzinfo
     days: frozenset[int] = frozenset()  # 0 is Monday; empty: every day.
     opens: dt.time = MIDNIGHT
-    closes: dt.time = (
-        MIDNIGHT  # Not after ``opens``: on the next day. Both midnight: the whole day.
-    )
+    closes: dt.time = MIDNIGHT  # Not after ``opens``: on the next day. Both midnight: the whole day.
 
     @property
     def is_always(self) -> bool:
@@ -48,11 +46,7 @@ class Hours:
     def __str__(self) -> str:
         days = _days_in_words(self.days) if self.days else "every day"
         if self.opens == self.closes:
-            return (
-                f"{days}, {self.zone}"
-                if self.opens == MIDNIGHT
-                else f"{days} from {self.opens:%H:%M}, {self.zone}"
-            )
+            return f"{days}, {self.zone}" if self.opens == MIDNIGHT else f"{days} from {self.opens:%H:%M}, {self.zone}"
         return f"{days} {self.opens:%H:%M} to {self.closes:%H:%M}, {self.zone}"
 
     def window(self, now: dt.datetime) -> Window:
@@ -71,16 +65,10 @@ class Hours:
             window = self._on(today + dt.timedelta(days=number))
             if window is None or window.closes_at is None or window.closes_at <= now:
                 continue
-            if found is not None and window.opens_at > (
-                found.closes_at or window.opens_at
-            ):
+            if found is not None and window.opens_at > (found.closes_at or window.opens_at):
                 break
-            found = Window(
-                found.opens_at if found else window.opens_at, window.closes_at
-            )
-        assert (
-            found is not None
-        )  # A week has at least one day, and no clock swallows two weeks.
+            found = Window(found.opens_at if found else window.opens_at, window.closes_at)
+        assert found is not None  # A week has at least one day, and no clock swallows two weeks.
         return found
 
     def _on(self, day: dt.date) -> Window | None:
@@ -114,9 +102,7 @@ def instant(wall: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
     return high.replace(microsecond=0)
 
 
-def starts_by_zone(
-    wall: dt.datetime, zones: Iterable[str], fallback: dt.tzinfo
-) -> dict[str, dt.datetime]:
+def starts_by_zone(wall: dt.datetime, zones: Iterable[str], fallback: dt.tzinfo) -> dict[str, dt.datetime]:
     """Return when it is ``wall`` in each of the zones that contacts have; a name that is no zone has the fallback's."""
     return {name: instant(wall, zone_of(name) or fallback) for name in zones}
 
@@ -129,9 +115,7 @@ def zone_of(name: str) -> dt.tzinfo | None:
         return None
 
 
-def groups(
-    starts: Mapping[str, dt.datetime], now: dt.datetime
-) -> dict[str, dt.datetime]:
+def groups(starts: Mapping[str, dt.datetime], now: dt.datetime) -> dict[str, dt.datetime]:
     """Return the zones whose time has not come yet; everybody else's mail may leave at once."""
     return {name: at for name, at in starts.items() if at > now}
 

@@ -51,9 +51,7 @@ def utc(text: str) -> dt.datetime:
         ("2011-12-30T12:00", APIA, "2011-12-30T10:00"),  # A whole day is.
     ],
 )
-def test_a_wall_clock_names_one_instant(
-    wall: str, zone: ZoneInfo, expected: str
-) -> None:
+def test_a_wall_clock_names_one_instant(wall: str, zone: ZoneInfo, expected: str) -> None:
     assert instant(dt.datetime.fromisoformat(wall), zone) == utc(expected)
 
 
@@ -79,14 +77,10 @@ WEEKDAYS = frozenset(range(5))
         (Hours(BERLIN, frozenset([6]), dt.time(2, 10), dt.time(2, 50)), "2026-03-28T12:00", "2026-04-05T00:10", "2026-04-05T00:50"),
     ],
 )  # fmt: skip
-def test_a_window_opens_and_closes_by_the_clock_of_its_zone(
-    hours: Hours, now: str, opens: str, closes: str
-) -> None:
+def test_a_window_opens_and_closes_by_the_clock_of_its_zone(hours: Hours, now: str, opens: str, closes: str) -> None:
     window = hours.window(utc(now))
 
-    if hours == Hours(
-        BERLIN, WEEKDAYS
-    ):  # Its beginning lies in the past, where nobody asks for it to the day.
+    if hours == Hours(BERLIN, WEEKDAYS):  # Its beginning lies in the past, where nobody asks for it to the day.
         assert window.opens_at <= utc(now)
     else:
         assert window.opens_at == utc(opens)
