@@ -53,6 +53,9 @@ class Mailing(models.Model):
     server_ids = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     waiting_reason = models.CharField(max_length=500, blank=True)  # Why nothing is sent just now; empty: it flows.
     waiting_until = models.DateTimeField(null=True)
+    # Nothing is claimed before the one, nor from the other on. Empty: at any time.
+    opens_at = models.DateTimeField(null=True)
+    closes_at = models.DateTimeField(null=True)
     is_snapshotted = models.BooleanField(default=False)  # Whether every message row has been made.
     finished_at = models.DateTimeField(null=True)  # When the last message became terminal.
     is_reported = models.BooleanField(default=False)  # Whether its failures went to Mail To Unknown after it finished.
@@ -179,6 +182,20 @@ class Chunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mailing}: {self.next_id} to {self.last_id}"
+
+
+class LaterChunk(models.Model):
+    """A chunk whose time has not come: its people are in zones where it is still too early. Then it becomes a chunk."""
+
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="later_chunks")
+    opens_at = models.DateTimeField(db_index=True)  # Opening them.
+    next_id = models.BigIntegerField()
+    last_id = models.BigIntegerField()
+    messages = models.PositiveIntegerField()
+    route = models.ForeignKey(Route, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+
+    def __str__(self) -> str:
+        return f"{self.mailing}: {self.next_id} to {self.last_id} from {self.opens_at:%d %B %Y %H:%M}"
 
 
 class Taken(models.Model):

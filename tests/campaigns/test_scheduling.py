@@ -21,6 +21,7 @@ SANTIAGO, LORD_HOWE, APIA = (
     ZoneInfo("Pacific/Apia"),
 )
 NINE, FIVE = dt.time(9), dt.time(17)
+SATURDAY, SUNDAY = frozenset([5]), frozenset([6])
 
 
 def utc(text: str) -> dt.datetime:
@@ -66,15 +67,15 @@ WEEKDAYS = frozenset(range(5))
         (Hours(BERLIN, WEEKDAYS, NINE, FIVE), "2026-11-23T16:00", "2026-11-24T08:00", "2026-11-24T16:00"),
         (Hours(BERLIN, WEEKDAYS, NINE, FIVE), "2026-11-27T18:00", "2026-11-30T08:00", "2026-11-30T16:00"),
         # Over midnight: Saturday's window reaches into Sunday.
-        (Hours(BERLIN, frozenset([5]), dt.time(22), dt.time(2)), "2026-11-29T00:30", "2026-11-28T21:00", "2026-11-29T01:00"),
-        (Hours(BERLIN, frozenset([5]), dt.time(22), dt.time(2)), "2026-11-29T01:00", "2026-12-05T21:00", "2026-12-06T01:00"),
+        (Hours(BERLIN, SATURDAY, dt.time(22), dt.time(2)), "2026-11-29T00:30", "2026-11-28T21:00", "2026-11-29T01:00"),
+        (Hours(BERLIN, SATURDAY, dt.time(22), dt.time(2)), "2026-11-29T01:00", "2026-12-05T21:00", "2026-12-06T01:00"),
         # Whole days that touch are one window.
         (Hours(BERLIN, WEEKDAYS), "2026-11-25T12:00", "2026-11-23T23:00", "2026-11-27T23:00"),
         # The clock is put forward within it, and back.
-        (Hours(BERLIN, frozenset([6]), dt.time(1), dt.time(4)), "2026-03-29T00:30", "2026-03-29T00:00", "2026-03-29T02:00"),
-        (Hours(BERLIN, frozenset([6]), dt.time(1), dt.time(4)), "2026-10-25T00:30", "2026-10-24T23:00", "2026-10-25T03:00"),
+        (Hours(BERLIN, SUNDAY, dt.time(1), dt.time(4)), "2026-03-29T00:30", "2026-03-29T00:00", "2026-03-29T02:00"),
+        (Hours(BERLIN, SUNDAY, dt.time(1), dt.time(4)), "2026-10-25T00:30", "2026-10-24T23:00", "2026-10-25T03:00"),
         # It lies in what is skipped, and comes a week later.
-        (Hours(BERLIN, frozenset([6]), dt.time(2, 10), dt.time(2, 50)), "2026-03-28T12:00", "2026-04-05T00:10", "2026-04-05T00:50"),
+        (Hours(BERLIN, SUNDAY, dt.time(2, 10), dt.time(2, 50)), "2026-03-28T12:00", "2026-04-05T00:10", "2026-04-05T00:50"),
     ],
 )  # fmt: skip
 def test_a_window_opens_and_closes_by_the_clock_of_its_zone(hours: Hours, now: str, opens: str, closes: str) -> None:
@@ -95,7 +96,7 @@ def test_hours_that_close_nothing_have_no_end() -> None:
 
 def test_everybody_gets_it_when_their_own_clock_shows_the_time() -> None:
     starts = starts_by_zone(
-        dt.datetime(2026, 11, 24, 9),
+        dt.datetime.fromisoformat("2026-11-24T09:00"),
         ["Asia/Tokyo", "", "Mars/Olympus", "America/New_York"],
         BERLIN,
     )
