@@ -12,6 +12,14 @@ from typing import Any, cast
 
 from django.db import connection, transaction
 
+from contacts.audience import (
+    NOT_CONFIRMED,
+    UNSUBSCRIBED,
+    active_sql,
+    domain_key_sql,
+    paused_because_sql,
+    suppressed_because_sql,
+)
 from delivery import lanes, planning, rowsets
 from delivery.models import Attempt, Batch, Mailing, Message
 from delivery.outgoing import Outgoing, Person
@@ -28,6 +36,10 @@ SWITCHES = (
     *("use_unsubscribe_link", "use_precedence", "use_return_path", "use_verp"),
     *("use_spam_address", "use_abuse_address"),
 )
+# How far a person's consent to the lists of a mailing goes, at its best.
+SUBSCRIBED = 2
+CONSENT_LACKING = {1: NOT_CONFIRMED, 0: UNSUBSCRIBED}
+_CONSENT = "MAX(CASE s.status WHEN 'subscribed' THEN 2 WHEN 'pending' THEN 1 ELSE 0 END)"
 _READ_JSON = json.JSONDecoder().raw_decode
 _WITH_CONTACT = (
     "LEFT JOIN LATERAL (SELECT * FROM contacts_contact WHERE id = m.contact_id OFFSET 0) AS c ON TRUE"
@@ -308,45 +320,56 @@ def redirect(claim: Claim, server: SmtpServer, mailing: Mailing, to: str, reason
     return True
 
 
-def stopped(message_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+def stopped(message_ids: Sequence[int], now: dt.datetime) -> dict[int, tuple[str, str]]:
     """Return which of these claimed messages must not be sent any more: (what to do, why) by message.
 
     The last look before MAIL: the mailing's state, the suppression list and the person's consent, as they are now.
-    ``give back`` keeps the message for later; the other values are final statuses.
+    ``give back`` keeps the message for later; the other values are final statuses. A wish to get no more mail stops
+    campaigns and advertising, but no receipt and no password; every other suppression stops those as well, and so
+    does that of a domain. Tests go to whoever asked for them.
     """
     if not message_ids:
         return {}
     given, parameters = rowsets.rows(numbers={"id": message_ids})
+    moment = connection.ops.adapt_datetimefield_value(now)
     of_this_mailing = (
         "FROM contacts_subscription s JOIN delivery_mailing_lists l ON l.contactlist_id = s.list_id"
         " WHERE s.contact_id = m.contact_id AND l.mailing_id = m.mailing_id"
     )
     # Asked only for those that must be stopped: mostly there are none, and hundreds are looked at each second.
     sql = f"""
-        SELECT m.id, ml.state, p.id IS NOT NULL,
-            EXISTS (SELECT 1 {of_this_mailing} AND s.status = 'unsubscribed' {rowsets.EACH})
+        SELECT m.id, ml.state, ml.stream, {suppressed_because_sql("p")},
+            (SELECT {_CONSENT} {of_this_mailing}),
+            (SELECT {paused_because_sql("c")} FROM contacts_contact c WHERE c.id = m.contact_id)
         FROM {given} JOIN delivery_message m ON m.id = given.id JOIN delivery_mailing ml ON ml.id = m.mailing_id
             LEFT JOIN delivery_message o ON o.id = m.copy_of_id
-            LEFT JOIN contacts_suppression p
-                ON p.email_key IN (m.email_key, o.email_key) AND ml.stream <> 'test'
-        WHERE m.id BETWEEN %s AND %s AND (ml.state <> 'open' OR p.id IS NOT NULL OR (
-            ml.stream = 'campaign' AND m.copy_of_id IS NULL
-            AND NOT EXISTS (SELECT 1 {of_this_mailing} AND s.status = 'subscribed' {rowsets.EACH})
-        ))
+            LEFT JOIN contacts_suppression p ON p.email_key IN (
+                    m.email_key, {domain_key_sql("m.email_key")}, o.email_key, {domain_key_sql("o.email_key")}
+                ) AND {active_sql("p")} AND ml.stream <> 'test'
+                AND (p.reason <> 'unsubscribed' OR ml.stream = 'campaign' OR ml.is_commercial
+                    OR SUBSTR(p.email_key, 1, 1) = '@')
+        WHERE m.id BETWEEN %s AND %s AND (ml.state <> 'open' OR p.id IS NOT NULL OR (m.copy_of_id IS NULL AND (
+            (ml.stream = 'campaign' AND NOT EXISTS (
+                SELECT 1 {of_this_mailing} AND s.status = 'subscribed' {rowsets.EACH}
+            ))
+            OR ((ml.stream = 'campaign' OR ml.is_commercial) AND EXISTS (
+                SELECT 1 FROM contacts_contact c WHERE c.id = m.contact_id AND c.paused_until > %s {rowsets.EACH}
+            ))
+        )))
+        ORDER BY m.id, SUBSTR(p.email_key, 1, 1) <> '@'
     """  # noqa: S608  # Made of constants and placeholders.
     found: dict[int, tuple[str, str]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*parameters, min(message_ids), max(message_ids)])
-        for pk, state, is_suppressed, has_withdrawn in cursor.fetchall():
+        cursor.execute(sql, [*parameters, moment, min(message_ids), max(message_ids), moment])
+        for pk, state, stream, suppressed, consent, paused in cursor.fetchall():
             if state == Mailing.State.CANCELLED:
                 found[pk] = ("cancelled", "The mailing was cancelled.")
             elif state == Mailing.State.PAUSED:
                 found[pk] = ("give back", "The mailing is paused.")
-            elif is_suppressed:
-                found[pk] = ("suppressed", "On the suppression list.")
+            elif suppressed:
+                found.setdefault(pk, ("suppressed", suppressed))  # The address comes before its domain.
+            elif stream == Mailing.Stream.CAMPAIGN and consent != SUBSCRIBED:
+                found[pk] = ("suppressed", CONSENT_LACKING.get(consent, "No longer on a list of this mailing."))
             else:
-                found[pk] = (
-                    "suppressed",
-                    "Unsubscribed." if has_withdrawn else "No longer on a list of this mailing.",
-                )
+                found[pk] = ("suppressed", paused)
     return found

@@ -260,7 +260,7 @@ class LaneWork:
         if claims:
             for claim in claims:
                 self._stops.pop(claim.message.pk, None)  # Of an earlier claim.
-            self._stops.update(claiming.stopped([claim.message.pk for claim in claims]))
+            self._stops.update(claiming.stopped([claim.message.pk for claim in claims], self._around.clock()))
             self._prepare(share.mailing_id)
         return claims
 
@@ -666,7 +666,7 @@ class LaneWork:
             self._kick()
 
     def _look(self) -> bool:
-        self._stops.update(claiming.stopped(list(self._in_hand)))
+        self._stops.update(claiming.stopped(list(self._in_hand), self._around.clock()))
         server = SmtpServer.objects.filter(pk=self._server_id).first()
         if server is None or not self._is_same(server):
             return False

@@ -226,7 +226,7 @@ def test_a_cancelled_mailing_leaves_what_is_under_way_to_its_worker() -> None:
     assert queueing.cancel(mailing.pk, timezone.now())
 
     assert statuses(mailing) == {"cancelled": 1098, "sending": 2}
-    assert set(claiming.stopped([each.message.pk for each in claims[1:]]).values()) == {
+    assert set(claiming.stopped([each.message.pk for each in claims[1:]], timezone.now()).values()) == {
         ("cancelled", "The mailing was cancelled.")
     }
     assert recording.finish_mailings(timezone.now()) == 0

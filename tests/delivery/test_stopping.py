@@ -130,7 +130,7 @@ def test_the_reason_tells_who_withdrew_from_who_was_taken_off_the_list() -> None
     assert deleted.contact
     deleted.contact.delete()
 
-    stopped = claiming.stopped([message.pk for message in (kept, withdrew, removed, deleted)])
+    stopped = claiming.stopped([message.pk for message in (kept, withdrew, removed, deleted)], timezone.now())
 
     gone = ("suppressed", "No longer on a list of this mailing.")
     assert stopped == {withdrew.pk: ("suppressed", "Unsubscribed."), removed.pk: gone, deleted.pk: gone}
