@@ -4,6 +4,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from campaigns.tallies import DomainProvider as DomainProvider
+from campaigns.tallies import Tally as Tally
+from campaigns.tallies import TallyMark as TallyMark
 from contacts.models import ContactList
 from delivery.models import Mailing
 
@@ -52,6 +55,9 @@ class Campaign(models.Model):
         related_name="+",
         help_text="Everyone subscribed to one of them gets one message.",
     )
+    # Ids by "segments", "consent_lists", "excluded_lists" and "excluded_segments"; see campaigns.audience. Not
+    # relations: deleting an excluded segment must not turn "all but these" into "all".
+    audience = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
     # A list and not a relation: deleting the last server named here must not turn "only this one" into "all".
     server_ids = models.JSONField(
         "servers",
