@@ -4,9 +4,6 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from campaigns.tallies import DomainProvider as DomainProvider
-from campaigns.tallies import Tally as Tally
-from campaigns.tallies import TallyMark as TallyMark
 from contacts.models import ContactList
 from delivery.models import Mailing
 
