@@ -198,6 +198,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2.0,
         "options": {"expires": 10, "queue": "errands"},
     },
+    "tally": {
+        "task": "campaigns.tasks.tally",
+        "schedule": 3.0,
+        "options": {"expires": 10, "queue": "errands"},
+    },
     "sweep-imports": {
         "task": "contacts.tasks.sweep_imports",
         "schedule": 10.0,

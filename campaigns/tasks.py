@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from campaigns import queueing
+from campaigns import queueing, tallying
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +19,12 @@ def start_due_campaigns() -> None:
     queueing.settle_cancelled(now)
     queueing.follow_pauses()
     queueing.finish_campaigns()
+
+
+@shared_task(name="campaigns.tasks.tally")
+def tally() -> None:
+    """Count what was recorded since the last time."""
+    tallying.tally(timezone.now())
 
 
 def ring() -> None:

@@ -98,6 +98,12 @@ def _named(domain: str) -> str:
     return _NATIONAL.get(first, "") if is_national else ""
 
 
+def well_known(provider: str) -> tuple[list[str], list[str]]:
+    """Return the domains that everybody knows to be the provider's, and the first labels of its national ones."""
+    domains = [domain for domain, at in _PROVIDERS.items() if at == provider]
+    return domains, [label for label, at in _NATIONAL.items() if at == provider]
+
+
 class Validator:
     """Answers for addresses; one for each event loop."""
 

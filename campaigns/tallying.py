@@ -1,0 +1,160 @@
+"""Counts attempts into tallies, in slices, each of them exactly once whoever is killed when.
+
+Recording writes attempts and nothing of this: the count runs behind it by some seconds. Each slice and the mark that
+it was counted are one transaction, so a repetition counts nothing twice. Attempts are numbered in the order they
+are written, not in the order they are committed; see :func:`_ceiling` for how none is passed over.
+"""
+
+import datetime as dt
+import time
+from collections import Counter
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Case, CharField, Count, F, Max, Q, QuerySet, Value, When
+from django.db.models.functions import StrIndex, Substr, TruncDate
+from django.utils import timezone
+
+from campaigns.providers import Ask, providers_of
+from campaigns.tallies import Tally, TallyMark
+from delivery.models import Attempt, Mailing, Message
+
+SLICE_ATTEMPTS = 4_000
+BUDGET_SECONDS = 1.5  # Of one call, so that other errands get their turn.
+MOST_PROVIDERS = 300  # Of one mailing; later ones are counted together. Large ones are met among the first.
+_NOT_BEGUN = {  # What our own sentences say where nothing was begun, as a kind of mail.reply_words.
+    "no-domain": " does not exist.",
+    "no-mail": " takes no mail.",
+    "reserved": " is reserved and receives no mail.",
+    "composing": "could not be composed",
+}
+
+Key = tuple[dt.date, int, str, str, str, str]
+
+
+def tally(now: dt.datetime, ask: Ask | None = None, budget_seconds: float = BUDGET_SECONDS) -> int:
+    """Count what was recorded since the last call and return how many attempts that were.
+
+    :param ask: who says which provider a domain is at; None: DNS.
+    """
+    began, counted = time.monotonic(), 0
+    mark, _ = TallyMark.objects.get_or_create(pk=1)
+    while time.monotonic() - began < budget_seconds:
+        ceiling = _ceiling(mark)
+        if mark.attempt_id >= ceiling:
+            # Nothing has come, or nothing that is certain to be complete.
+            TallyMark.objects.filter(pk=1, attempt_id=mark.attempt_id).update(counted_at=now)
+            break
+        last = min(mark.attempt_id + SLICE_ATTEMPTS, ceiling)
+        # Before the transaction, which must not wait for the network.
+        providers = providers_of(_domains(mark.attempt_id, last), now, ask)
+        number = _count(mark.attempt_id, last, providers)
+        if number is None:  # Somebody else was faster, and goes on.
+            break
+        counted += number
+        mark.attempt_id = last
+    return counted
+
+
+def _ceiling(mark: TallyMark) -> int:
+    """Return up to which number no attempt can appear any more.
+
+    SQLite has one writer at a time. On PostgreSQL a transaction takes numbers and may commit them after higher ones
+    are seen; recording locks its batches before it writes attempts, so by then it has a transaction number. Once all
+    transactions have ended that had begun when the highest attempt was seen, everything below it is seen or never
+    will be. A transaction that lasts holds the count back and never makes it wrong.
+    """
+    if connection.vendor != "postgresql":
+        return Attempt.objects.aggregate(last=Max("pk"))["last"] or 0
+    with connection.cursor() as cursor:
+        if mark.ceiling_id <= mark.attempt_id:
+            cursor.execute(
+                "SELECT COALESCE(MAX(id), 0), CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
+                " FROM delivery_attempt"
+            )
+            mark.ceiling_id, mark.ceiling_transaction = cursor.fetchone()
+            TallyMark.objects.filter(pk=1).update(
+                ceiling_id=mark.ceiling_id, ceiling_transaction=mark.ceiling_transaction
+            )
+        cursor.execute("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
+        oldest_running = cursor.fetchone()[0]
+    return mark.ceiling_id if oldest_running >= mark.ceiling_transaction else mark.attempt_id
+
+
+def _slice(after: int, last: int) -> QuerySet[Any]:
+    to = Case(When(message__redirected_to="", then=F("message__email_key")), default=F("message__redirected_to"))
+    attempts = Attempt.objects.filter(pk__gt=after, pk__lte=last).order_by().annotate(to=to)
+    return attempts.annotate(domain=Substr("to", StrIndex("to", Value("@")) + 1, output_field=CharField()))
+
+
+def _domains(after: int, last: int) -> set[str]:
+    return {domain.lower() for domain in _slice(after, last).values_list("domain", flat=True).distinct()}
+
+
+def _count(after: int, last: int, providers: dict[str, str]) -> int | None:
+    """Add the attempts within these numbers to the tallies; None, and nothing, if that was done before."""
+    with transaction.atomic():
+        if not TallyMark.objects.filter(pk=1, attempt_id=after).update(attempt_id=last):
+            return None
+        counts = _groups(after, last, providers)
+        _fold(counts)
+        _add(counts)
+    return counts.total()
+
+
+def _groups(after: int, last: int, providers: dict[str, str]) -> Counter[Key]:
+    # What was claimed and given back was no attempt; what ended without one is told by its message.
+    ended = Q(message__attempt_count=F("number"), message__status__in=["failed", "suppressed"])
+    attempts = _slice(after, last).exclude(Q(outcome=Attempt.Outcome.NOT_SENT) & ~ended)
+    reasons = [When(reply__contains=text, then=Value(kind)) for kind, text in _NOT_BEGUN.items()]
+    is_campaigns = Q(message__mailing__stream=Mailing.Stream.CAMPAIGN, message__copy_of=None)
+    rows = (
+        attempts.annotate(
+            day=TruncDate("finished_at", tzinfo=timezone.get_default_timezone()),
+            mailing_id=Case(When(is_campaigns, then=F("message__mailing_id")), default=Value(0)),
+            became=Case(When(outcome=Attempt.Outcome.NOT_SENT, then=F("message__status")), default=F("outcome")),
+            why=Case(
+                When(~Q(outcome=Attempt.Outcome.NOT_SENT), then=F("rule")),
+                When(message__status=Message.Status.SUPPRESSED, then=Value("withdrawn")),
+                *reasons,
+                default=Value("other"),
+                output_field=CharField(),
+            ),
+        )
+        .values_list("day", "mailing_id", "server_name", "domain", "became", "why")
+        .annotate(number=Count("pk"))
+    )
+    counts: Counter[Key] = Counter()
+    for day, mailing_id, server_name, domain, outcome, rule, number in rows:
+        domain = domain.lower()
+        provider = providers.get(domain, domain)[:255]
+        counts[day, mailing_id, server_name, provider, outcome, rule] += number
+    return counts
+
+
+def _fold(counts: Counter[Key]) -> None:
+    """Put what goes to providers beyond the most that are told apart together, so that the tallies stay few."""
+    for mailing_id in {key[1] for key in counts}:
+        known = set(Tally.objects.filter(mailing_id=mailing_id).values_list("provider", flat=True).distinct())
+        by_provider: Counter[str] = Counter()
+        for key, number in counts.items():
+            if key[1] == mailing_id and key[3] not in known:
+                by_provider[key[3]] += number
+        room = max(0, MOST_PROVIDERS - len(known))
+        beyond = {provider for provider, _ in by_provider.most_common()[room:]}
+        for key in [key for key in counts if key[1] == mailing_id and key[3] in beyond]:
+            day, _, server_name, _, outcome, rule = key
+            counts[day, mailing_id, server_name, Tally.OTHER, outcome, rule] += counts.pop(key)
+
+
+def _add(counts: Counter[Key]) -> None:
+    adapt = connection.ops.adapt_datefield_value
+    rows: list[list[Any]] = [[adapt(key[0]), *key[1:], number] for key, number in sorted(counts.items())]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO campaigns_tally (day, mailing_id, server_name, provider, outcome, rule, number)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (mailing_id, day, server_name, provider, outcome, rule)"
+            " DO UPDATE SET number = campaigns_tally.number + excluded.number",
+            rows,
+        )
