@@ -10,10 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet, TextChoices, Value
-from django.db.models.functions import Concat
+from django.db.models import Exists, OuterRef, Q, QuerySet, TextChoices
 
-from contacts.models import Contact, Subscription, Suppression
+from contacts.audience import (
+    NOT_CONFIRMED,
+    UNSUBSCRIBED,
+    domain_key_sql,
+    paused_because_sql,
+    suppressed,
+    suppressed_because_sql,
+)
+from contacts.models import Contact, Subscription
 
 Sql = tuple[str, list[Any]]
 
@@ -99,17 +106,17 @@ def people_sql(
                  WHEN pool.standing = {_STRANGER} THEN 'stranger'
                  WHEN c.paused_until > {_INSTANT} THEN 'paused'
                  ELSE 'reached' END AS verdict,
-            CASE WHEN p.id IS NOT NULL THEN 'On the suppression list: ' || REPLACE(p.reason, '_', ' ') || '.'
-                 WHEN d.id IS NOT NULL THEN 'The domain is suppressed: ' || REPLACE(d.reason, '_', ' ') || '.'
-                 WHEN pool.standing = 0 THEN 'Unsubscribed.'
-                 WHEN pool.standing = 1 THEN 'The subscription is not confirmed.'
-                 WHEN c.paused_until > {_INSTANT} THEN 'Asked for a break.'
+            CASE WHEN p.id IS NOT NULL THEN {suppressed_because_sql("p")}
+                 WHEN d.id IS NOT NULL THEN {suppressed_because_sql("d")}
+                 WHEN pool.standing = 0 THEN '{UNSUBSCRIBED}'
+                 WHEN pool.standing = 1 THEN '{NOT_CONFIRMED}'
+                 WHEN c.paused_until > {_INSTANT} THEN {paused_because_sql("c")}
                  ELSE '' END AS reason
         FROM ({pool}) AS pool
         JOIN contacts_contact c ON c.id = pool.contact_id{within}
         LEFT JOIN contacts_suppression p ON p.email_key = c.email_key
             AND (p.expires_at IS NULL OR p.expires_at > {_INSTANT})
-        LEFT JOIN contacts_suppression d ON d.email_key = '@' || c.domain
+        LEFT JOIN contacts_suppression d ON d.email_key = {domain_key_sql("c.email_key")}
             AND (d.expires_at IS NULL OR d.expires_at > {_INSTANT})
     """  # noqa: S608  # Made of constants and placeholders.
     return sql, [*excluding, moment, moment, *parameters, *bounds, moment, moment]
@@ -176,14 +183,6 @@ def count(audience: Audience, now: dt.datetime) -> tuple[dict[Verdict, int], int
 
 
 # --- as a queryset --------------------------------------------------------------------------
-
-
-def suppressed(now: dt.datetime) -> Q:
-    """Hold for contacts whose address or domain must not be written to now."""
-    holds = Q(expires_at=None) | Q(expires_at__gt=now)
-    address = Suppression.objects.filter(holds, email_key=OuterRef("email_key"))
-    domain = Suppression.objects.filter(holds, email_key=Concat(Value("@"), OuterRef("domain")))
-    return Q(Exists(address)) | Q(Exists(domain))
 
 
 def subscribed(list_ids: Sequence[int]) -> Q:

@@ -356,7 +356,7 @@ def stopped(message_ids: Sequence[int], now: dt.datetime) -> dict[int, tuple[str
                 SELECT 1 FROM contacts_contact c WHERE c.id = m.contact_id AND c.paused_until > %s {rowsets.EACH}
             ))
         )))
-        ORDER BY m.id, SUBSTR(p.email_key, 1, 1) <> '@'
+        ORDER BY m.id, SUBSTR(p.email_key, 1, 1) = '@'
     """  # noqa: S608  # Made of constants and placeholders.
     found: dict[int, tuple[str, str]] = {}
     with connection.cursor() as cursor:
