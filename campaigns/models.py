@@ -4,6 +4,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from campaigns.layouts import Layout as Layout
+from campaigns.layouts import MediaFile as MediaFile
+from campaigns.layouts import Writing as Writing
 from contacts.models import ContactList
 from delivery.models import Mailing
 
@@ -27,6 +30,11 @@ class Campaign(models.Model):
         AT = "at", "at a time"
         LOCAL = "local", "at each recipient’s local time"
 
+    class Markup(models.TextChoices):
+        HTML = "html", "HTML"  # Written in ``html``.
+        MARKDOWN = "markdown", "Markdown"  # Written in ``source``, as is MJML.
+        MJML = "mjml", "MJML"
+
     name = models.CharField(max_length=150, unique=True, help_text="For you; recipients never see it.")
     subject = models.CharField(
         max_length=300,
@@ -44,7 +52,34 @@ class Campaign(models.Model):
         blank=True,
         help_text="Where answers go. Empty: to From.",
     )
+    preheader = models.CharField(
+        max_length=200,
+        blank=True,
+        db_default="",
+        help_text="Mail programs show it beside the subject. Empty: the first words of the content.",
+    )
+    markup = models.CharField("written in", max_length=8, choices=Markup, default=Markup.HTML, db_default=Markup.HTML)
     html = models.TextField("HTML", blank=True)
+    source = models.TextField("Markdown or MJML", blank=True, db_default="")
+    layout = models.ForeignKey(
+        Layout,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Header and footer around the content. Empty: none.",
+    )
+    embeds_images = models.BooleanField(
+        "pictures travel inside the message",
+        default=False,
+        db_default=False,
+        help_text="They show at once and make each message larger. Off: mail programs load them from this site.",
+    )
+    attachments: "models.ManyToManyField[MediaFile, models.Model]" = models.ManyToManyField(
+        MediaFile, blank=True, related_name="+", help_text="Sent with every message, from the media library."
+    )
+    # Counts the changes of what is written, so that nobody overwrites what they have not seen.
+    version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
     text = models.TextField(blank=True, help_text="Empty: made from the HTML.")
     lists: "models.ManyToManyField[ContactList, models.Model]" = models.ManyToManyField(
         ContactList,
