@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from django.conf import settings
-from django.db.models import BigIntegerField, Count, Exists, F, Min, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Least
 
@@ -206,6 +206,7 @@ def _open_mailings(now: dt.datetime) -> list[Mailing]:
     """Return the mailings that may be sent, the most urgent stream first."""
     found = (
         Mailing.objects.filter(finished_at=None, state="open", is_snapshotted=True)
+        .filter(Q(opens_at=None) | Q(opens_at__lte=now), Q(closes_at=None) | Q(closes_at__gt=now))
         .annotate(
             has_chunks=Exists(Chunk.objects.filter(mailing=OuterRef("pk"))),
             has_due=Exists(_all_due(now).filter(mailing=OuterRef("pk"))),

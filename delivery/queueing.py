@@ -7,21 +7,22 @@ crash in the middle come to the same rows.
 import datetime as dt
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, Max, Min, Q, Value, When
+from django.db.models import Case, Max, Min, Q, Sum, Value, When
 from django.db.models.functions import Concat, Left
 
 from contacts.models import Contact, ContactList, Subscription
 from contacts.reaching import Audience, people_sql
 from delivery import counting, planning, rowsets
-from delivery.models import Chunk, Mailing, Message, StopTally
+from delivery.models import Chunk, LaterChunk, Mailing, Message, StopTally
 from smtpservers.routes import Rule, class_sql
 
 CHUNK_MESSAGES = 500
+CHUNKS_AT_ONCE = 500
 SLICE_CONTACTS = 5_000  # So that nobody waits long for SQLite's one writer.
 LIFE = {
     Mailing.Stream.CAMPAIGN: dt.timedelta(hours=settings.RETRY_CAMPAIGN_HOURS),
@@ -97,13 +98,23 @@ def address(mailing: Mailing, *, email: str, email_key: str, now: dt.datetime, *
     return message
 
 
-def snapshot(mailing_id: int, now: dt.datetime) -> int:
+def snapshot(
+    mailing_id: int,
+    now: dt.datetime,
+    *,
+    starts: Mapping[str, dt.datetime] | None = None,
+    ends_at: dt.datetime | None = None,
+) -> int:
     """Turn the mailing's audience into messages and return how many there are.
 
     People who must not be written to become rows too, with their terminal status and the reason, so that the account
     is complete. Each slice is a transaction: pages show how far it is, and nobody else waits long. May be repeated
     after a crash, or by two workers at once: each slice is taken once, so that a rerun adds nobody, also where
     somebody meets a segment's conditions meanwhile.
+
+    :param starts: when the people of a time zone may get theirs, by the zone's name as their contacts hold it; a zone
+        that is not named starts at once.
+    :param ends_at: from when on nothing is sent or tried again.
     """
     mailing = Mailing.objects.get(pk=mailing_id)
     if not mailing.is_snapshotted:
@@ -112,7 +123,7 @@ def snapshot(mailing_id: int, now: dt.datetime) -> int:
         if mailing.snapshot_next is None:
             _begin(mailing, audience)
         while (bounds := _next_slice(mailing_id)) is not None:
-            _snapshot_slice(mailing, audience, as_of, rules, bounds, now)
+            _snapshot_slice(mailing, audience, as_of, rules, bounds, now, starts or {}, ends_at)
         Mailing.objects.filter(pk=mailing_id, is_snapshotted=False).update(is_snapshotted=True)
     return sum(counting.by_status(mailing_id).values())
 
@@ -155,6 +166,8 @@ def _snapshot_slice(
     rules: Sequence[Rule],
     bounds: tuple[int, int],
     now: dt.datetime,
+    starts: Mapping[str, dt.datetime],
+    ends_at: dt.datetime | None,
 ) -> None:
     """Add the messages to the audience's people whose ids are within ``bounds``, and their chunks.
 
@@ -164,7 +177,10 @@ def _snapshot_slice(
     route, route_parameters = class_sql("email_key", rules)
     people, people_parameters = people_sql(audience, as_of, bounds)
     moment = connection.ops.adapt_datetimefield_value(now)
-    expires = connection.ops.adapt_datetimefield_value(now + LIFE[Mailing.Stream(mailing.stream)])
+    life_ends_at = max([now, *starts.values()]) + LIFE[Mailing.Stream(mailing.stream)]
+    expires = connection.ops.adapt_datetimefield_value(min(life_ends_at, ends_at or life_ends_at))
+    # A chunk holds people of one zone alone where they do not start together.
+    zone = "(SELECT z.time_zone FROM contacts_contact z WHERE z.id = people.id), " if starts else ""
     # Rows get their numbers in the order given here, and a chunk is a run of numbers.
     sql = f"""
         INSERT INTO delivery_message
@@ -173,7 +189,7 @@ def _snapshot_slice(
             CASE people.verdict WHEN 'reached' THEN 'queued' ELSE 'suppressed' END,
             {rowsets.INSTANT}, {rowsets.INSTANT}, people.reason
         FROM ({people}) AS people WHERE people.verdict <> 'excluded'
-        ORDER BY {order + ", " if rules else ""}people.id
+        ORDER BY {order + ", " if rules else ""}{zone}people.id
         ON CONFLICT DO NOTHING RETURNING id, status, {route}
     """  # noqa: S608  # Made of constants and placeholders.
     first, last = bounds
@@ -184,16 +200,37 @@ def _snapshot_slice(
         with connection.cursor() as cursor:
             cursor.execute(sql, [mailing.pk, moment, expires, *people_parameters, *order_parameters, *route_parameters])
             queued = sorted((pk, route) for pk, status, route in cursor.fetchall() if status == Message.Status.QUEUED)
-        Chunk.objects.bulk_create(_chunks(mailing, queued))
+        _cut(mailing, queued, starts, now)
 
 
-def _chunks(mailing: Mailing, queued: list[tuple[int, int]]) -> Iterator[Chunk]:
-    """Cut ascending message numbers, each with its routing class, into chunks of one class each."""
-    for route_id, alike in itertools.groupby(queued, key=itemgetter(1)):
-        message_ids = [message_id for message_id, _ in alike]
-        for start in range(0, len(message_ids), CHUNK_MESSAGES):
-            run = message_ids[start : start + CHUNK_MESSAGES]
-            yield Chunk(mailing=mailing, next_id=run[0], last_id=run[-1], messages=len(run), route_id=route_id or None)
+def _cut(mailing: Mailing, queued: list[tuple[int, int]], starts: Mapping[str, dt.datetime], now: dt.datetime) -> None:
+    """Make the chunks of a slice's messages, those of zones where it is too early for later."""
+    zones = _zones(mailing, queued) if starts else {}
+    soon: list[Chunk] = []
+    later: list[LaterChunk] = []
+    keyed = ((pk, route_id, starts.get(zones.get(pk, ""), now)) for pk, route_id in queued)
+    for (route_id, starts_at), alike in itertools.groupby(keyed, key=itemgetter(1, 2)):
+        for run in _runs_of([pk for pk, _, _ in alike]):
+            fields = {"mailing": mailing, "next_id": run[0], "last_id": run[-1], "messages": len(run)}
+            if starts_at > now:
+                later.append(LaterChunk(**fields, route_id=route_id or None, opens_at=starts_at))
+            else:
+                soon.append(Chunk(**fields, route_id=route_id or None))
+    Chunk.objects.bulk_create(soon)
+    LaterChunk.objects.bulk_create(later)
+
+
+def _runs_of(message_ids: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(message_ids), CHUNK_MESSAGES):
+        yield message_ids[start : start + CHUNK_MESSAGES]
+
+
+def _zones(mailing: Mailing, queued: list[tuple[int, int]]) -> dict[int, str]:
+    """Return the time zone of each message's contact."""
+    if not queued:
+        return {}
+    rows = Message.objects.filter(mailing=mailing, pk__gte=queued[0][0], pk__lte=queued[-1][0])
+    return dict(rows.values_list("pk", "contact__time_zone"))
 
 
 def pause(mailing_id: int) -> bool:
@@ -225,24 +262,82 @@ def cancel(mailing_id: int, now: dt.datetime) -> bool:
     with transaction.atomic():
         if not Mailing.objects.filter(pk=mailing_id).exclude(state="cancelled").update(state="cancelled"):
             return False
-        cancelled = {
-            "status": Message.Status.CANCELLED,
-            "changed_at": now,
-            "due_at": None,
-            "reason": "The mailing was cancelled.",
-        }
-        # A claim under way is waited for: then its chunk begins where that claim ended.
-        chunks = list(Chunk.objects.select_for_update().filter(mailing=mailing_id).order_by("pk"))
-        for first, last in _runs(chunks):
-            queued = Message.objects.filter(pk__gte=first, pk__lte=last, mailing=mailing_id, due_at=None)
-            queued.filter(status="queued").update(**cancelled)
-        Chunk.objects.filter(mailing=mailing_id).delete()
-        waiting = Message.objects.filter(mailing=mailing_id, due_at__isnull=False)
-        waiting.filter(status__in=["queued", "deferred"]).update(**cancelled)
+        _end_waiting(mailing_id, Message.Status.CANCELLED, "The mailing was cancelled.", now)
     return True
 
 
-def _runs(chunks: Iterable[Chunk]) -> list[tuple[int, int]]:
+def expire_rest(mailing_id: int, reason: str, now: dt.datetime) -> int:
+    """Give up everything of the mailing that has not left, and return how many messages that are.
+
+    What a worker holds is left to it: it is sent, or comes back and is given up by the next call.
+    """
+    with transaction.atomic():
+        return _end_waiting(mailing_id, Message.Status.EXPIRED, reason, now)
+
+
+def _end_waiting(mailing_id: int, status: str, reason: str, now: dt.datetime) -> int:
+    """End what is not claimed, and return how many messages that are."""
+    ended = {"status": status, "changed_at": now, "due_at": None, "reason": reason[:600]}
+    # A claim under way is waited for: then its chunk begins where that claim ended.
+    # Later ones first: one that is being opened stands among the others by then.
+    later = list(LaterChunk.objects.select_for_update().filter(mailing=mailing_id).order_by("pk"))
+    chunks = list(Chunk.objects.select_for_update().filter(mailing=mailing_id).order_by("pk"))
+    count = 0
+    for first, last in _runs(sorted([*chunks, *later], key=attrgetter("next_id"))):
+        queued = Message.objects.filter(pk__gte=first, pk__lte=last, mailing=mailing_id, due_at=None)
+        count += queued.filter(status="queued").update(**ended)
+    Chunk.objects.filter(mailing=mailing_id).delete()
+    LaterChunk.objects.filter(mailing=mailing_id).delete()
+    waiting = Message.objects.filter(mailing=mailing_id, due_at__isnull=False)
+    return count + waiting.filter(status__in=["queued", "deferred"]).update(**ended)
+
+
+def open_for(
+    mailing_id: int, opens_at: dt.datetime | None, closes_at: dt.datetime | None, why: str, now: dt.datetime
+) -> bool:
+    """Let a mailing be sent from the one instant to the other alone. False where that is how it was.
+
+    From the end on nothing more is claimed, whoever plans; what is claimed already, a few seconds of it, still leaves.
+
+    :param why: said of it while it is closed, as a sentence.
+    """
+    changed = Mailing.objects.filter(pk=mailing_id).exclude(opens_at=opens_at, closes_at=closes_at)
+    is_closed = opens_at is not None and opens_at > now
+    waits = {"waiting_reason": why[:500], "waiting_until": opens_at} if is_closed else {}
+    return bool(changed.update(opens_at=opens_at, closes_at=closes_at, **waits))
+
+
+def open_chunks(now: dt.datetime) -> int:
+    """Let those chunks be claimed whose time has come, and return how many."""
+    count = 0
+    while due := list(LaterChunk.objects.filter(opens_at__lte=now).order_by("opens_at", "pk")[:CHUNKS_AT_ONCE]):
+        with transaction.atomic():
+            # Two workers may come at once: each chunk is opened by who locks it first.
+            mine = list(
+                LaterChunk.objects.select_for_update().filter(pk__in=[chunk.pk for chunk in due]).order_by("pk")
+            )
+            Chunk.objects.bulk_create(
+                Chunk(
+                    mailing_id=chunk.mailing_id,
+                    next_id=chunk.next_id,
+                    last_id=chunk.last_id,
+                    messages=chunk.messages,
+                    route_id=chunk.route_id,
+                )
+                for chunk in mine
+            )
+            LaterChunk.objects.filter(pk__in=[chunk.pk for chunk in mine]).delete()
+        count += len(mine)
+    return count
+
+
+def later_starts(mailing_id: int) -> list[tuple[dt.datetime, int]]:
+    """Return when more of a mailing's messages may leave, and how many then, the next first."""
+    rows = LaterChunk.objects.filter(mailing=mailing_id).order_by("opens_at").values_list("opens_at")
+    return list(rows.annotate(number=Sum("messages")))
+
+
+def _runs(chunks: Iterable[Chunk | LaterChunk]) -> list[tuple[int, int]]:
     """Return the numbers that chunks span, with those joined between which there is nothing."""
     runs: list[tuple[int, int]] = []
     for chunk in chunks:
