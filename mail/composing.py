@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import html as html_entities
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from mail import footers, linking, merging, plaintext, serialising, utm
 from mail.headers import Headers
 from mail.merging import Filters, MergeError, Template
+from mail.parts import Part, wrap
 from mail.serialising import CRLF
 from mail.style import Recipient as Recipient
 from mail.style import Style as Style
@@ -35,7 +36,14 @@ class Rendered:
 class Compiled:
     """One content in one style, ready to be filled for any number of recipients."""
 
-    def __init__(self, subject: Template, html: "_Part | None", text: "_Part | _LateText", style: Style) -> None:
+    def __init__(
+        self,
+        subject: Template,
+        html: "_Part | None",
+        text: "_Part | _LateText",
+        style: Style,
+        files: Sequence[Part] = (),
+    ) -> None:
         self._subject = subject
         self._html = html
         self._text = text
@@ -50,15 +58,8 @@ class Compiled:
         self._field_names = tuple(dict.fromkeys(field.name for field in fields)) if is_small else ()
         # "=_" never occurs in quoted-printable, so no content can hold the boundary (RFC 2045 section 6.7).
         sources = "\0".join(template.source for template in templates)
-        boundary = f"=_{hashlib.sha256(sources.encode('utf-8', 'replace')).hexdigest()[:24]}".encode()
-        self._before_text = _MIME_VERSION + _TEXT_PART
-        if html is not None:
-            self._before_text = (
-                _MIME_VERSION + b'Content-Type: multipart/alternative;\r\n boundary="' + boundary + b'"\r\n\r\n'
-                b"--" + boundary + CRLF + _TEXT_PART
-            )
-        self._before_html = b"\r\n--" + boundary + CRLF + _HTML_PART
-        self._after_html = b"\r\n--" + boundary + b"--\r\n"
+        mark = hashlib.sha256(sources.encode("utf-8", "replace")).hexdigest()[:24].encode()
+        self._before_text, self._before_html, self._end = _structure(mark, html is not None, files)
 
     def render(self, recipient: Recipient) -> Rendered:
         """Return the words of one recipient's message.
@@ -95,14 +96,17 @@ class Compiled:
             html = self._html.encode(values, words) if self._html else []
         pieces = [self._headers.encode(recipient, values, date), self._before_text, *text]
         if self._html is not None:
-            pieces += (self._before_html, *html, self._after_html)
+            pieces += (self._before_html, *html)
+        pieces.append(self._end)
         return b"".join(pieces)
 
 
-def compile_content(subject: str, html: str, text: str, style: Style) -> Compiled:
+def compile_content(subject: str, html: str, text: str, style: Style, files: Sequence[Part] = ()) -> Compiled:
     """Prepare a content for all its recipients.
 
     Without ``text`` the text part is made of ``html``; without ``html`` the message is text alone.
+
+    :param files: attachments, and pictures that the HTML shows; the same for everybody.
 
     :raises MergeError: if a merge tag cannot be understood; the sentence says in which part and line.
     :raises ValueError: if the style would break a header; the sentence names the header.
@@ -124,7 +128,28 @@ def compile_content(subject: str, html: str, text: str, style: Style) -> Compile
         text_part = _derived(html, style, filters)
     else:
         text_part = _text_part(text, style, filters)
-    return Compiled(templates[0], html_part, text_part, style)
+    return Compiled(templates[0], html_part, text_part, style, files)
+
+
+def _structure(mark: bytes, has_html: bool, files: Sequence[Part]) -> tuple[bytes, bytes, bytes]:
+    """Return what comes before the text, between text and HTML, and at the end: all that no recipient changes.
+
+    mixed (alternative (text, related (HTML, pictures)), attachments), each of them only where it is needed.
+    """
+    attached = [file for file in files if not file.content_id]
+    shown = [file for file in files if file.content_id]
+    before_text, before_html, end = _TEXT_PART, b"", b""
+    if has_html:
+        html_header = _HTML_PART
+        if shown:
+            html_header, end = wrap(b"=_r" + mark, "related", html_header, shown)
+        before_text, closing = wrap(b"=_" + mark, "alternative", before_text, [])
+        before_html = b"\r\n--=_" + mark + CRLF + html_header
+        end += closing
+    if attached:
+        before_text, closing = wrap(b"=_m" + mark, "mixed", before_text, attached)
+        end += closing
+    return _MIME_VERSION + before_text, before_html, end
 
 
 # -- parts ------------------------------------------------------------------------------------------------------
