@@ -16,7 +16,7 @@ from django.utils.text import slugify
 
 from contacts.attributes import merge_values
 from contacts.models import Contact
-from delivery import tokens
+from delivery import enclosing, tokens
 from delivery.models import Mailing, Message
 from delivery.outgoing import Outgoing, Person
 from delivery.return_paths import ReturnPath
@@ -79,6 +79,7 @@ class Composer:
         self._cc = tuple(copy for kind, copy in copies if kind == "cc")
         self._make_unsubscribe_url, self._make_feedback_id = tokens.unsubscribe_urls(), tokens.opaque_ids()
         self._site_language = settings.LANGUAGE_CODE
+        self._files = enclosing.parts(mailing.files)
         self._compiled: dict[tuple[str, tuple[str, ...], bool], Compiled] = {}
 
     def compose(self, message: Outgoing, date: dt.datetime) -> Composed:
@@ -169,7 +170,9 @@ class Composer:
         compiled = self._compiled.get(key)
         if compiled is None:
             style = self._style(language, cc, is_redirected)
-            compiled = self._compiled[key] = compile_content(mailing.subject, mailing.html, mailing.text, style)
+            compiled = self._compiled[key] = compile_content(
+                mailing.subject, mailing.html, mailing.text, style, self._files
+            )
         return compiled
 
     def _style(self, language: str, cc: tuple[str, ...], is_redirected: bool) -> Style:

@@ -37,6 +37,8 @@ class Mailing(models.Model):
     mail_from = models.CharField(max_length=400, blank=True)  # Overrides the server's.
     reply_to = models.CharField(max_length=400, blank=True)
     is_tagged = models.BooleanField(default=True)  # Whether links get UTM codes.
+    # Pictures and attachments, each with stored_name, name, content_type and, of pictures, content_id.
+    files = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
     sends_copies = models.BooleanField(default=True)  # Whether the server's CC and BCC addresses get it too.
     utm = models.JSONField(default=dict, blank=True)  # Overrides by name: {"utm_source": "…"}.
     lists: "models.ManyToManyField[ContactList, models.Model]" = models.ManyToManyField(ContactList, related_name="+")

@@ -47,6 +47,7 @@ class Content:
     subject: str
     html: str
     text: str
+    files: Iterable[Mapping[str, str]] = ()
     mail_from: str = ""
     reply_to: str = ""
     is_tagged: bool = True
@@ -165,6 +166,7 @@ def _put_on_record(
             subject=content.subject,
             html=content.html,
             text=content.text,
+            files=content.files,
             mail_from=content.mail_from,
             reply_to=content.reply_to,
             is_tagged=content.is_tagged,

@@ -1,0 +1,42 @@
+"""The files that a mailing carries: pictures its HTML shows, and attachments. They lie below ``DATA_DIR/media``.
+
+What is stored under a name never changes, so a file is read and encoded once in each process.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from django.conf import settings
+
+from mail.parts import Part, part
+
+
+def media_folder() -> Path:
+    return Path(settings.DATA_DIR) / "media"
+
+
+def parts(files: Iterable[Mapping[str, str]]) -> list[Part]:
+    """Return the parts of a mailing's messages.
+
+    :param files: as in ``Mailing.files``.
+    :raises ValueError: if a file is gone; the sentence names it.
+    """
+    return [
+        _part(file["stored_name"], file["name"], file["content_type"], file.get("content_id", "")) for file in files
+    ]
+
+
+@functools.lru_cache(maxsize=32)
+def _part(stored_name: str, name: str, content_type: str, content_id: str) -> Part:
+    if not STORED_NAME(stored_name):
+        raise ValueError(f"The file {name!r} cannot be read: its stored name is none of ours.")
+    try:
+        content = (media_folder() / stored_name).read_bytes()
+    except OSError as error:
+        raise ValueError(f"The file {name!r} cannot be read ({error.strerror}); upload it again.") from error
+    return part(name, content_type, content, content_id)
+
+
+STORED_NAME = re.compile(r"[A-Za-z0-9_-]{20,40}\.[a-z0-9]{2,5}").fullmatch
