@@ -7,6 +7,9 @@ from django.db.models.functions import Now
 from campaigns.layouts import Layout as Layout
 from campaigns.layouts import MediaFile as MediaFile
 from campaigns.layouts import Writing as Writing
+from campaigns.tallies import DomainProvider as DomainProvider
+from campaigns.tallies import Tally as Tally
+from campaigns.tallies import TallyMark as TallyMark
 from contacts.models import ContactList
 from delivery.models import Mailing
 

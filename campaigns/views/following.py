@@ -11,8 +11,9 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from campaigns import queueing
+from campaigns import drawing, pace, queueing, runs
 from campaigns.models import Campaign
+from campaigns.remembering import remembered
 from campaigns.reporting import report
 from campaigns.tasks import ring
 from campaigns.views.pages import campaign_or_404, log, needs, page
@@ -20,12 +21,12 @@ from campaigns.views.pages import campaign_or_404, log, needs, page
 
 def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
     may_see_recipients = request.user.has_perm("delivery.view_message")
-    figures = report(campaign, timezone.now(), with_replies=may_see_recipients)
+    now = timezone.now()
+    figures = report(campaign, now, with_replies=may_see_recipients)
     status = Campaign.Status
     return {
         "campaign": campaign,
         "report": figures,
-        "time_left": _in_words(figures.remaining),
         "may_see_recipients": may_see_recipients,
         "may_pause": request.user.has_perm("campaigns.pause_campaign"),
         "may_queue": request.user.has_perm("campaigns.queue_campaign"),
@@ -40,33 +41,43 @@ def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any
 @needs("campaigns.view_progress")
 def progress(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
-    return page(request, "campaigns/progress.html", campaign.name, _progress_context(request, campaign))
+    context = {**_progress_context(request, campaign), **pace_context(campaign, timezone.now())}
+    return page(request, "campaigns/progress.html", campaign.name, context)
 
 
 @require_GET
 @needs("campaigns.view_progress")
 def progress_json(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    context = _progress_context(request, campaign_or_404(campaign_id))
-    return JsonResponse(
-        {
-            "summary": context["report"].summary,
-            "is_live": context["report"].is_live,
-            "figures": render_to_string("campaigns/figures.html", context, request),
-            "actions": render_to_string("campaigns/actions.html", context, request),
-        },
-        headers={"Cache-Control": "no-store"},
-    )
+    campaign = campaign_or_404(campaign_id)
+    context = _progress_context(request, campaign)
+    answer = {
+        "summary": context["report"].summary,
+        "is_live": context["report"].is_live,
+        "figures": render_to_string("campaigns/figures.html", context, request),
+        "actions": render_to_string("campaigns/actions.html", context, request),
+    }
+    if "pace" in request.GET or not context["report"].is_live:
+        drawn = pace_context(campaign, timezone.now())
+        answer["pace"] = drawn["pace_drawn"]
+        answer["pace_table"] = render_to_string("campaigns/figures_pace.html", drawn, request)
+    return JsonResponse(answer, headers={"Cache-Control": "no-store"})
 
 
-def _in_words(duration: dt.timedelta | None) -> str:
-    """Return a duration as people say it, no finer than it is known."""
-    if duration is None:
-        return ""
-    seconds = int(duration.total_seconds())
-    if seconds < 60:
-        return "less than a minute"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"about {hours} h {minutes} min" if hours else f"about {minutes} min"
+def pace_context(campaign: Campaign, now: dt.datetime) -> dict[str, Any]:
+    """Return what the chart of a campaign and its table show."""
+    mailing_ids = runs.mailing_ids(campaign)
+    is_live = campaign.status == Campaign.Status.SENDING
+    key = f"pace-{is_live}-{'-'.join(map(str, mailing_ids))}"
+    found = remembered(key, lambda: pace.pace(mailing_ids, now, is_live=is_live))
+    return {
+        "pace": found,
+        "pace_drawn": drawing.pace_chart(found),
+        "pace_rows": [
+            (point, list(zip(found.servers, point.accepted, strict=True)))
+            for point in reversed(found.points)
+            if point.all_accepted or point.deferred
+        ],
+    }
 
 
 # --- buttons --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 "use strict";
 
 const SECONDS = 2;
+const TURNS_BETWEEN_CHARTS = 5;
 const SECONDS_BETWEEN_NEWS = 10; // A screen reader should tell the progress, not recite it.
 
 const root = document.getElementById("campaign-progress");
@@ -9,7 +10,10 @@ const figures = document.getElementById("campaign-figures");
 const actions = document.getElementById("campaign-actions");
 const news = document.getElementById("campaign-news");
 const lost = document.getElementById("campaign-lost");
+const pace = document.getElementById("campaign-pace");
+const paceTable = document.getElementById("campaign-pace-table");
 let toldAt = 0;
+let turn = 0;
 
 function status() {
   return actions.querySelector("[data-status]").dataset.status;
@@ -17,7 +21,16 @@ function status() {
 
 function show(progress) {
   lost.hidden = true;
+  const wereOpen = [...figures.querySelectorAll("details")].map((details) => details.open);
+  const focused = figures.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   figures.innerHTML = progress.figures;
+  figures.querySelectorAll("details").forEach((details, index) => { details.open = wereOpen[index] || false; });
+  if (focused) [...figures.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus();
+  if (progress.pace) {
+    pace.hidden = progress.pace.labels.length === 0;
+    window.campaignCharts.draw(pace.querySelector("canvas"), progress.pace);
+    paceTable.innerHTML = progress.pace_table;
+  }
   const before = status();
   const fresh = document.createElement("div");
   fresh.innerHTML = progress.actions;
@@ -35,7 +48,8 @@ function show(progress) {
 
 async function ask() {
   try {
-    const response = await fetch(root.dataset.url, { headers: { Accept: "application/json" } });
+    const url = turn++ % TURNS_BETWEEN_CHARTS ? root.dataset.url : `${root.dataset.url}?pace`;
+    const response = await fetch(url, { headers: { Accept: "application/json" } });
     if (response.redirected || response.status === 403) {
       lost.textContent = "You are signed out. Load the page again to sign in.";
       lost.hidden = false;

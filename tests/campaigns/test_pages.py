@@ -488,11 +488,3 @@ def unused_tcp_port_of_this_machine() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
-
-
-def test_the_times_are_shown_as_people_say_them() -> None:
-    from campaigns.views.following import _in_words
-
-    assert _in_words(None) == ""
-    assert _in_words(dt.timedelta(seconds=59)) == "less than a minute"
-    assert _in_words(dt.timedelta(minutes=61, seconds=40)) == "about 1 h 2 min"

@@ -1,0 +1,29 @@
+"""What takes long to find out is remembered for as long as it deserves, so that pages may ask every two seconds."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.core.cache import cache
+
+T = TypeVar("T")
+
+QUICK_SECONDS = 0.05  # What takes no longer is asked anew each time.
+SHARE = 20  # Finding out takes this part of one process's time at most.
+LONGEST_SECONDS = 120.0
+
+
+def remembered(key: str, find: Callable[[], T]) -> T:
+    """Return what ``find`` returns, or returned a while ago: twenty times as long as it took.
+
+    :param key: what is asked, in letters and digits.
+    """
+    known: tuple[T] | None = cache.get(f"remembered-{key}")
+    if known is not None:
+        return known[0]
+    began = time.monotonic()
+    found = find()
+    took = time.monotonic() - began
+    if took > QUICK_SECONDS:
+        cache.set(f"remembered-{key}", (found,), min(took * SHARE, LONGEST_SECONDS))
+    return found

@@ -1,0 +1,186 @@
+"""Following a campaign: its pace, the time that is left, providers and answers, and what it may be steered to."""
+
+import datetime as dt
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from campaigns import pace, queueing, remembering
+from campaigns.models import Campaign, Tally
+from delivery.models import Mailing, MailingOutcome
+from smtpservers.models import SmtpServer
+from tests.campaigns.conftest import client_of
+
+NOON = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
+MINUTE = dt.timedelta(minutes=1)
+
+
+# --- pace -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("span", "step"),
+    [
+        (dt.timedelta(0), 1),
+        (dt.timedelta(minutes=119), 1),
+        (dt.timedelta(minutes=120), 2),
+        (dt.timedelta(hours=24), 15),
+        (dt.timedelta(days=7), 120),
+        (dt.timedelta(days=365), 10_080),
+        (dt.timedelta(days=9999), 10_080),
+    ],
+)
+def test_no_chart_has_too_many_points(span: dt.timedelta, step: int) -> None:
+    assert pace.step_minutes(span) == step
+
+
+def test_points_have_no_gaps_and_say_how_many_a_minute() -> None:
+    rows = [
+        (NOON + 1 * MINUTE, "Alpha", "accepted", 30),
+        (NOON + 1 * MINUTE, "Alpha", "deferred", 4),
+        (NOON + 4 * MINUTE, "Beta", "accepted", 100),
+        (NOON + 5 * MINUTE, "Alpha", "accepted", 10),
+    ]
+
+    drawn = pace.drawn(rows, NOON + MINUTE, NOON + 7 * MINUTE, 2)
+
+    assert drawn.servers == ("Beta", "Alpha")  # The busier one first.
+    assert [(point.at, point.accepted, point.deferred) for point in drawn.points] == [
+        (NOON, (0, 15), 2),
+        (NOON + 2 * MINUTE, (0, 0), 0),
+        (NOON + 4 * MINUTE, (50, 5), 0),
+        (NOON + 6 * MINUTE, (0, 0), 0),
+    ]
+
+
+def test_many_servers_are_drawn_as_the_busiest_and_the_others() -> None:
+    rows = [(NOON, f"Server {number}", "accepted", number) for number in range(1, 10)]
+
+    drawn = pace.drawn(rows, NOON, NOON, 1)
+
+    assert drawn.servers == (*(f"Server {number}" for number in range(9, 3, -1)), "other servers")
+    assert drawn.points[0].accepted[-1] == 1 + 2 + 3
+    assert drawn.points[0].all_accepted == sum(range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"pending": 0}, ""),
+        ({"pending": 100, "rate": 10.0}, "less than a minute, until 12:00"),
+        ({"pending": 100_000, "rate": 10.0}, "about 2 h 47 min, until 14:46"),
+        ({"pending": 5_000_000, "rate": 10.0}, "about 6 days, until 6 December, 06:53"),
+        ({"pending": 30_000_000, "rate": 10.0}, "about 35 days, until 4 January 2027, 05:20"),
+        ({"pending": 100, "waiting_until": dt.datetime(2026, 12, 1, tzinfo=dt.UTC)}, "waits until 1 December, 00:00"),
+        ({"pending": 100, "rate": 10.0, "waiting_until": NOON}, "less than a minute, until 12:00"),
+        ({"pending": 100, "is_waiting": True}, "waits"),
+        ({"pending": 100, "rate": 10.0, "is_paused": True}, "paused"),
+        ({"pending": 100}, "unknown: nothing was answered in the last minutes"),
+        ({"pending": 0, "deferred": 1_200}, "all tried; 1,200 are tried again by themselves"),
+    ],
+)
+def test_the_time_left_says_no_more_than_is_known(facts: dict[str, object], words: str) -> None:
+    given = {"deferred": 0, "rate": 0.0, **facts}
+
+    assert pace.time_left(**given, now=NOON, zone=dt.UTC) == words
+
+
+@pytest.mark.django_db
+def test_the_rate_is_that_of_the_last_minutes_and_none_once_they_were_quiet() -> None:
+    mailing = Mailing.objects.create(stream="campaign", name="Winter sale", subject="Snow")
+    for minutes, outcome, number in (
+        (30, "accepted", 9_000),
+        (4, "accepted", 200),
+        (4, "deferred", 50),
+        (1, "bounced", 40),
+    ):
+        at = NOON - minutes * MINUTE
+        MailingOutcome.objects.create(
+            mailing=mailing, server_name="Alpha", minute_at=at, outcome=outcome, number=number, first_at=at
+        )
+
+    assert pace.recent([mailing.pk], NOON).rate == 240 / 240
+    assert pace.recent([mailing.pk], NOON + 2 * MINUTE).rate == 240 / 360
+    assert pace.recent([mailing.pk], NOON + 3 * MINUTE).rate == 0
+    assert pace.recent([], NOON).rate == 0
+
+
+@pytest.mark.django_db
+def test_the_chart_of_a_campaign_goes_on_until_now_while_it_is_sent() -> None:
+    mailing = Mailing.objects.create(stream="campaign", name="Winter sale", subject="Snow")
+    MailingOutcome.objects.create(
+        mailing=mailing, server_name="Alpha", minute_at=NOON, outcome="accepted", number=60, first_at=NOON
+    )
+    later = NOON + 3 * MINUTE
+
+    assert [point.all_accepted for point in pace.pace([mailing.pk], later, is_live=True).points] == [60, 0, 0, 0]
+    assert [point.all_accepted for point in pace.pace([mailing.pk], later, is_live=False).points] == [60]
+    assert pace.pace([mailing.pk + 1], later, is_live=True).points == ()
+
+
+def test_what_took_long_is_remembered_and_what_was_quick_is_not(monkeypatch) -> None:
+    clock = iter([0.0, 0.01, 10.0, 11.0])
+    monkeypatch.setattr(remembering.time, "monotonic", lambda: next(clock))
+    answers = iter(["quick", "slow", "asked again"])
+
+    seen = [remembering.remembered("following-test", lambda: next(answers)) for _ in range(3)]
+
+    assert seen == ["quick", "slow", "slow"]
+
+
+# --- the page -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sending(campaign: Campaign, people: dict[str, User], server: SmtpServer) -> Campaign:
+    assert queueing.queue_campaign(campaign.pk, people["marketer"], NOON) == []
+    queueing.start_due_campaigns(NOON)
+    campaign.refresh_from_db()
+    for provider, outcome, rule, number in (
+        ("google.com", "accepted", "", 2),
+        ("google.com", "deferred", "greylist", 7),
+        ("village.net", "bounced", "user-unknown", 1),
+    ):
+        Tally.objects.create(
+            day=NOON.date(),
+            mailing_id=campaign.mailing_id,
+            server_name="Alpha",
+            provider=provider,
+            outcome=outcome,
+            rule=rule,
+            number=number,
+        )
+    MailingOutcome.objects.create(
+        mailing_id=campaign.mailing_id, server_name="Alpha", minute_at=NOON, outcome="accepted", number=2, first_at=NOON
+    )
+    return campaign
+
+
+def test_providers_and_answers_are_told_in_plain_words(sending: Campaign, people: dict[str, User]) -> None:
+    url = reverse("campaigns:progress", args=[sending.pk])
+
+    marketers = client_of(people["marketer"]).get(url).content.decode()
+    viewers = client_of(people["viewer"]).get(url).content.decode()
+
+    for page in (marketers, viewers):
+        assert "Gmail" in page
+        assert "Mailbox does not exist" in page
+        assert "A temporary problem or greylisting. It is tried again by itself." in page
+    assert "?provider=google.com" in marketers
+    assert "?answer=user-unknown" in marketers
+    assert "village.net" in marketers
+    assert "village.net" not in viewers  # So few: it may be one person's own domain.
+    assert "other domains" in viewers
+
+
+def test_the_chart_is_asked_for_now_and_then(sending: Campaign, marketer: Client) -> None:
+    url = reverse("campaigns:progress_json", args=[sending.pk])
+
+    often, now_and_then = marketer.get(url).json(), marketer.get(f"{url}?pace").json()
+
+    assert "pace" not in often
+    assert now_and_then["pace"]["datasets"][0]["label"] == "Alpha"
+    assert max(now_and_then["pace"]["datasets"][0]["data"]) > 0
+    assert "Alpha" in now_and_then["pace_table"]
