@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet, TextChoices
 
+from contacts import segmenting
 from contacts.audience import (
     NOT_CONFIRMED,
     UNSUBSCRIBED,
@@ -21,6 +22,7 @@ from contacts.audience import (
     suppressed_because_sql,
 )
 from contacts.models import Contact, Subscription
+from contacts.segments import load
 
 Sql = tuple[str, list[Any]]
 
@@ -135,6 +137,20 @@ def _pool(audience: Audience, now: dt.datetime, between: tuple[int, int] | None,
                 [*audience.lists, *bounds],
             )
         )
+    for conditions in audience.segments:
+        members, values = segmenting.people_sql(conditions, now, between)
+        if audience.consent_lists:
+            parts.append(
+                (
+                    f"SELECT contact_id, {_STANDING} AS standing,"  # noqa: S608
+                    " MAX(CASE WHEN status = 'subscribed' THEN 1 ELSE 0 END) AS sources FROM contacts_subscription"
+                    f" WHERE list_id IN ({_marks(audience.consent_lists)}){within} AND contact_id IN ({members})"
+                    " GROUP BY contact_id",
+                    [*audience.consent_lists, *bounds, *values],
+                )
+            )
+        if with_strangers:
+            parts.append((f"SELECT id, {_STRANGER}, 0 FROM ({members}) AS member", values))  # noqa: S608
     if not parts:
         parts.append(("SELECT 0 AS contact_id, 0 AS standing, 0 AS sources WHERE 1 = 0", []))
     sql = " UNION ALL ".join(part for part, _ in parts)
@@ -154,6 +170,9 @@ def _excluded(audience: Audience, now: dt.datetime, between: tuple[int, int] | N
                 [*audience.excluded_lists, *bounds],
             )
         )
+    for conditions in audience.excluded_segments:
+        members, values = segmenting.people_sql(conditions, now, between)
+        parts.append((f"c.id IN ({members})", values))
     if not parts:
         return "1 = 0", []
     return "(" + " OR ".join(part for part, _ in parts) + ")", [value for _, values in parts for value in values]
@@ -198,7 +217,13 @@ def subscribed(list_ids: Sequence[int]) -> Q:
 
 def reached(audience: Audience, now: dt.datetime) -> QuerySet[Contact]:
     """Return the people whose verdict is ``REACHED``, quick to take the first of."""
-    people = Contact.objects.filter(subscribed(audience.lists))
+    moment = segmenting.moment(now)
+    meant = subscribed(audience.lists)
+    for conditions in audience.segments:
+        meant |= segmenting.meets(load(conditions), moment) & subscribed(audience.consent_lists)
+    people = Contact.objects.filter(meant)
     if audience.excluded_lists:
         people = people.exclude(subscribed(audience.excluded_lists))
+    for conditions in audience.excluded_segments:
+        people = people.filter(~segmenting.meets(load(conditions), moment))
     return people.exclude(suppressed(now)).exclude(paused_until__gt=now)
