@@ -43,6 +43,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "People",
         (
             Entry("Contacts", "person", "admin:contacts_contact_changelist", ("contacts.view_contact",)),
+            Entry("Attributes", "label", "admin:contacts_attribute_changelist", ("contacts.view_attribute",)),
             Entry("Lists", "group", "admin:contacts_contactlist_changelist", ("contacts.view_contactlist",)),
             Entry(
                 "Imports", "upload_file", "admin:contacts_contactimport_changelist", ("contacts.view_contactimport",)

@@ -6,8 +6,12 @@ from django.apps import apps as present_apps
 from django.apps.registry import Apps
 from django.contrib.auth.management import create_permissions
 
-# ``room.*`` means every permission on that room's models but these: who changes a rule moves everybody's mail.
-FOR_ADMINS_ALONE = ("add_route", "change_route", "delete_route")
+# ``room.*`` means every permission on that room's models but these: who changes a rule moves everybody's mail, and an
+# attribute's kind is what everybody's filters and merge fields rely on.
+FOR_ADMINS_ALONE = (
+    *("add_route", "change_route", "delete_route"),
+    *("add_attribute", "change_attribute", "delete_attribute"),
+)
 ROLES: dict[str, tuple[str, ...]] = {
     "admin": ("*",),
     "marketer": (

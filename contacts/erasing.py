@@ -40,3 +40,8 @@ def _digests(email: str) -> list[str]:
     """Return the hashes of an address, whatever its spelling; the first one is the one to store."""
     key = fold(email).encode()
     return [tokens.prover(PURPOSE, secret)(key).hex() for secret in settings.TOKEN_KEYS]
+
+
+def admit(email: str) -> bool:
+    """Forget that this address was erased: the person came back, or somebody decided so; return whether it was."""
+    return ErasedAddress.objects.filter(digest__in=_digests(email)).delete()[0] > 0

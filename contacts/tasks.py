@@ -5,7 +5,7 @@ import time
 from celery import shared_task
 from django.utils import timezone
 
-from contacts import importing
+from contacts import importing, retyping
 
 # How long one task reads before it gives the worker's slot back, so that short errands need not wait for long.
 SLICE_SECONDS = 5.0
@@ -25,6 +25,18 @@ def sweep_imports() -> None:
     for import_id in importing.find_neglected():
         ring(import_id)
     importing.remove_orphans(timezone.now())
+
+
+@shared_task
+def retype(attribute_id: int, after: int = 0) -> None:
+    """Give the values that are there the kind of their attribute, and ring again for the rest."""
+    ends = time.monotonic() + SLICE_SECONDS
+    following: int | None = after
+    while following is not None:
+        if time.monotonic() > ends:
+            retype.apply_async(args=[attribute_id, following], retry=False)
+            return
+        following = retyping.retype(attribute_id, following)
 
 
 def ring(import_id: int) -> None:

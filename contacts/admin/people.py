@@ -1,101 +1,47 @@
-"""The pages of contacts: the list with its marks, the form with attributes and lists, the export."""
+"""The pages of contacts: the list with its marks, the form with attributes and lists, a person's whole story."""
 
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet, Subquery
+from django.contrib.admin.models import ADDITION, LogEntry
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import action
 
-from contacts import consent
+from contacts import consent, erasing, story
 from contacts.admin.drawing import SummarisedDeletion, badge
+from contacts.admin.filters import (
+    DomainFilter,
+    LanguageFilter,
+    ListFilter,
+    StateFilter,
+    filter_of,
+    in_state,
+    on_a_list,
+)
+from contacts.admin.paging import LimitedPaginator, PeopleList
+from contacts.attributes import value_text
+from contacts.audience import suppressed
 from contacts.exporting import record_export, write_csv
-from contacts.forms import ContactForm, ExportForm
-from contacts.models import Contact, ContactList, Subscription, Suppression
+from contacts.forms import ExportForm
+from contacts.models import Attribute, Contact, ContactList, Subscription, Suppression
+from contacts.person_forms import PREFIX, contact_form
+from mail.addresses import AddressInvalid, check_address, fold
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 LISTS_SHOWN = 3
 SUBSCRIBED, UNSUBSCRIBED = Subscription.Status.SUBSCRIBED, Subscription.Status.UNSUBSCRIBED
-
-
-def suppressed() -> Exists:
-    return Exists(Suppression.objects.filter(email_key=OuterRef("email_key")))
-
-
-def on_a_list(list_id: int | None = None, **conditions: Any) -> Exists:
-    """Hold for contacts with a subscription that meets the conditions, to that list or to any."""
-    subscriptions = Subscription.objects.filter(contact=OuterRef("pk"), **conditions)
-    if list_id:
-        subscriptions = subscriptions.filter(list=list_id)
-    return Exists(subscriptions)
-
-
-def in_state(contacts: QuerySet[Contact], state: str | None, list_id: int | None = None) -> QuerySet[Contact]:
-    """Return those contacts a filter's choice means; unsubscribing from a list counts when that list is chosen."""
-    match state:
-        case "mailable":
-            return contacts.filter(on_a_list(list_id, status=SUBSCRIBED)).exclude(suppressed())
-        case "subscribed":
-            return contacts.filter(on_a_list(list_id, status=SUBSCRIBED))
-        case "unsubscribed":
-            return contacts.filter(on_a_list(list_id, status=UNSUBSCRIBED))
-        case "suppressed":
-            return contacts.filter(suppressed())
-        case "none":
-            return contacts.exclude(on_a_list())
-        case _:
-            return contacts
-
-
-class ListFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
-    title = "list"
-    parameter_name = "list"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(str(pk), name) for pk, name in ContactList.objects.values_list("pk", "name")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
-        value = self.value()
-        if not value:
-            return queryset
-        list_id = _key(value)
-        return queryset.none() if list_id is None else queryset.filter(on_a_list(list_id))
-
-
-class StateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
-    """Who may be written to. With a list chosen, it speaks of that list."""
-
-    title = "state"
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [
-            ("mailable", "may be written to"),
-            ("subscribed", "subscribed, suppressed or not"),
-            ("unsubscribed", "unsubscribed"),
-            ("suppressed", "suppressed"),
-            ("none", "on no list"),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
-        return in_state(queryset, self.value(), _key(request.GET.get(ListFilter.parameter_name, "")))
-
-
-def _key(text: str) -> int | None:
-    """Return a primary key out of an address; None for what cannot be one."""
-    return int(text) if text.isdecimal() and len(text) < 19 else None  # More digits fit into no column.
+PENDING = Subscription.Status.PENDING
 
 
 class SubscriptionInline(TabularInline):  # type: ignore[misc]  # unfold ships no types.
@@ -120,17 +66,16 @@ class SubscriptionInline(TabularInline):  # type: ignore[misc]  # unfold ships n
 
 @admin.register(Contact)
 class ContactAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
-    form = ContactForm
-    list_display = ["address", "name", "list_names", "state", "created_at"]
-    list_filter = [ListFilter, StateFilter]
+    list_filter = [ListFilter, StateFilter, LanguageFilter, DomainFilter]
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER  # They would count all people once for each choice.
+    show_full_result_count = False
+    paginator = LimitedPaginator
     search_fields = ["email", "first_name", "last_name"]
-    search_help_text = "Search by address or name."
+    search_help_text = "A whole address, @ and a domain, or a part of an address or name."
     list_per_page = 50
     actions = ["export_chosen"]
     actions_list = ["import_people", "export_people"]
-    readonly_fields = ["mail_state"]
 
     class Media:
         css = {"all": ["contacts/contacts.css"]}
@@ -138,26 +83,81 @@ class ContactAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unf
     def get_queryset(self, request: HttpRequest) -> QuerySet[Contact]:
         reason = Suppression.objects.filter(email_key=OuterRef("email_key")).values("reason")[:1]
         contacts: QuerySet[Contact] = super().get_queryset(request)
-        return contacts.annotate(suppression_reason=Subquery(reason)).prefetch_related(
+        return contacts.annotate(
+            suppression_reason=Subquery(reason), is_suppressed=suppressed(timezone.now())
+        ).prefetch_related(
             Prefetch("subscriptions", Subscription.objects.select_related("list").order_by("list__name"))
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: Contact | None = None) -> Any:
-        person = ["email", ("first_name", "last_name"), "language", "attributes", "add_to_lists"]
-        if not self.has_change_permission(request, obj):
-            person.remove("add_to_lists")
-        return [(None, {"fields": ["mail_state", *person] if obj else person})]
+        person = ["email", ("first_name", "last_name"), ("language", "time_zone")]
+        if obj:
+            person.append("paused_until")
+        if self._is_erased(request, obj):
+            person.insert(1, "why_again")
+        may_change = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        defined = [PREFIX + definition.name for definition in Attribute.objects.all()] if may_change else []
+        if may_change:
+            defined.append("attributes")
+            person.append("add_to_lists")
+        else:
+            defined.append("held_attributes")
+        return [(None, {"fields": person}), ("Attributes", {"fields": defined})]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Contact | None = None) -> list[str]:
+        return ["held_attributes"]
+
+    def get_form(self, request: HttpRequest, obj: Contact | None = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, form=contact_form(list(Attribute.objects.all())), **kwargs)
+
+    @admin.display(description="Attributes")
+    def held_attributes(self, contact: Contact) -> SafeString | str:
+        """All of them, for whoever may only look."""
+        labels = dict(Attribute.objects.values_list("name", "label"))
+        pairs = ((labels.get(name) or name, value_text(value)) for name, value in sorted(contact.attributes.items()))
+        return format_html_join("", "<div><b>{}</b>: {}</div>", pairs) or "–"
+
+    def _is_erased(self, request: HttpRequest, obj: Contact | None) -> bool:
+        """Whether the address that was just typed belongs to somebody who had everything erased."""
+        email = request.POST.get("email", "")
+        is_changed = bool(email) and (obj is None or fold(email) != obj.email_key)
+        return is_changed and bool(erasing.is_erased([email]))
 
     def get_inlines(self, request: HttpRequest, obj: Contact | None) -> list[type[SubscriptionInline]]:
         return [SubscriptionInline] if obj else []
 
     # --- the list ---------------------------------------------------------------------------
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        columns = [_column(definition) for definition in Attribute.objects.filter(is_column=True)]
+        return ["address", "name", "list_names", "state", *columns, "created_at"]
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        return [*self.list_filter, *map(filter_of, Attribute.objects.all())]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PeopleList]:
+        return PeopleList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Contact], search_term: str
+    ) -> tuple[QuerySet[Contact], bool]:
+        """Look up a whole address or domain by its index; only for parts of them every row is read."""
+        term = search_term.strip()
+        try:
+            if term.startswith("@"):
+                return queryset.filter(domain=fold(f"x{check_address(f'x{term}')}").rpartition("@")[2]), False
+            found = queryset.filter(email_key=fold(check_address(term)))
+            if found.exists():
+                return found, False
+        except AddressInvalid:
+            pass
+        return super().get_search_results(request, queryset, search_term)  # type: ignore[no-any-return]
+
     @admin.display(description="E-mail", ordering="email_key")
     def address(self, contact: Contact) -> str:
         return contact.email
 
-    @admin.display(description="Name", ordering="last_name")
+    @admin.display(description="Name")  # Not to be sorted by: a million names would be, at each page.
     def name(self, contact: Contact) -> str:
         return contact.full_name or "–"
 
@@ -170,12 +170,17 @@ class ContactAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unf
 
     @admin.display(description="State")
     def state(self, contact: Contact) -> SafeString:
-        reason: str | None = getattr(contact, "suppression_reason", None)
-        if reason:
-            return badge("suppressed", "danger", f"Never written to: {Suppression.Reason(reason).label}.")
+        if getattr(contact, "is_suppressed", False):
+            reason: str | None = getattr(contact, "suppression_reason", None)
+            why = Suppression.Reason(reason).label if reason else "the whole domain is suppressed"
+            return badge("suppressed", "danger", f"Never written to: {why}.")
+        if contact.paused_until and contact.paused_until > timezone.now():
+            return badge("on a break", "warning", f"Asked for a break until {contact.paused_until:%d %B %Y}.")
         statuses = [subscription.status for subscription in contact.subscriptions.all()]
         if not statuses:
             return badge("on no list")
+        if SUBSCRIBED not in statuses and PENDING in statuses:
+            return badge("not confirmed", "warning", "Has not followed the link that confirms the subscription.")
         if SUBSCRIBED not in statuses:
             return badge("unsubscribed", "warning", "Unsubscribed from every list.")
         if UNSUBSCRIBED in statuses:
@@ -184,24 +189,22 @@ class ContactAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unf
 
     # --- the form ---------------------------------------------------------------------------
 
-    @admin.display(description="Mail to this person")
-    def mail_state(self, contact: Contact) -> SafeString | str:
-        suppression = Suppression.objects.filter(email_key=contact.email_key).first()
-        if suppression is None:
-            statuses = {subscription.status for subscription in contact.subscriptions.all()}
-            if SUBSCRIBED in statuses:
-                return "May be written to, on the lists marked subscribed below."
-            return "Is not written to: subscribed to no list."
-        since = date_format(timezone.localtime(suppression.created_at), "DATE_FORMAT")
-        return format_html(
-            "{} Nothing is sent to this address since {}: {}.{}"
-            ' <a class="text-link" href="{}">See the suppression.</a>',
-            badge("suppressed", "danger"),
-            since,
-            suppression.get_reason_display(),
-            f" {suppression.source}." if suppression.source else "",
-            reverse("admin:contacts_suppression_change", args=[suppression.pk]),
-        )
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Tell the person's whole story around the form."""
+        contact: Contact | None = context.get("original")
+        if contact is not None:
+            now = timezone.now()
+            context["standing"] = story.standing(contact, now)
+            context["sections"] = story.sections(contact, request, now)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        why = form.cleaned_data.get("why_again", "").strip()
+        if why and erasing.admit(obj.email):
+            assert request.user.pk is not None
+            words = f"Added again after everything about them had been erased: {why}"
+            LogEntry.objects.log_actions(request.user.pk, [obj], ADDITION, words, single_object=True)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Iterable[Any], change: bool) -> None:
         super().save_related(request, form, formsets, change)
@@ -270,6 +273,17 @@ class ContactAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unf
         return TemplateResponse(request, "contacts/export.html", context)
 
 
+def _column(definition: Attribute) -> Any:
+    """Return what shows a defined attribute in the list."""
+
+    @admin.display(description=str(definition), empty_value="–")
+    def show(contact: Contact) -> str:
+        return Truncator(value_text(contact.attributes.get(definition.name))).chars(60) or "–"
+
+    show.__name__ = f"attribute_{definition.name}"
+    return show
+
+
 def _by(request: HttpRequest) -> str:
     return f"admin: {request.user.get_username()}"
 
@@ -278,6 +292,10 @@ def _list_name(subscription: Subscription) -> SafeString:
     if subscription.status == UNSUBSCRIBED:
         return format_html(
             '<del class="withdrawn" title="Unsubscribed from this list">{}</del>', subscription.list.name
+        )
+    if subscription.status == PENDING:
+        return format_html(
+            '<span class="awaited" title="Not confirmed">{} (not confirmed)</span>', subscription.list.name
         )
     return format_html("{}", subscription.list.name)
 

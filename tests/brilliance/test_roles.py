@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from brilliance.roles import ROLES, make_roles
 from campaigns.models import Campaign
-from contacts.models import Contact, ContactImport, ContactList, Subscription, Suppression
+from contacts.models import Attribute, Contact, ContactImport, ContactList, Subscription, Suppression
 from delivery import queueing, tokens
 from delivery.models import Message
 from feedback.models import Feedback
@@ -74,6 +74,7 @@ EXPECTED = {
 ADMIN_PAGES = {
     "auth/user": ("a", "a", "a", "a", "a"),
     "auth/group": ("a", "a", "a", "a", NOBODY),  # It is one of ours.
+    "contacts/attribute": ("am", "a", "am", "am", "a"),
     "contacts/contact": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
     "contacts/contactlist": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
     "contacts/contactimport": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, NOBODY),
@@ -116,6 +117,7 @@ def things(db: None) -> dict[str, Any]:
     return {
         "auth/user": User.objects.create_user("somebody"),
         "auth/group": Group.objects.get(name="viewer"),
+        "contacts/attribute": Attribute.objects.create(name="city", label="City"),
         "contacts/contact": contact,
         "contacts/contactlist": people,
         "contacts/contactimport": ContactImport.objects.create(file_name="a.csv", stored_name="a"),

@@ -1,0 +1,72 @@
+"""The pages of custom attributes: what contacts can be asked and filtered by, as administrators define it."""
+
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from unfold.admin import ModelAdmin
+
+from contacts import tasks
+from contacts.admin.drawing import SummarisedDeletion
+from contacts.attribute_forms import AttributeForm
+from contacts.models import Attribute, Contact
+from contacts.retyping import holders
+
+
+@admin.register(Attribute)
+class AttributeAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+    form = AttributeForm
+    list_display = ["label", "merge_field", "kind", "offered", "is_column"]
+    ordering = ["position", "name"]
+    ordering_field = "position"
+    hide_ordering_field = True
+    search_fields = ["label", "name"]
+    search_help_text = "Search by label or name."
+    list_per_page = 100
+
+    class Media:
+        css = {"all": ["contacts/contacts.css"]}
+        js = ["contacts/attribute.js"]
+
+    def get_fields(self, request: HttpRequest, obj: Attribute | None = None) -> list[str]:
+        fields = ["label", "name", "kind", "choices", "is_column", "position"]
+        if request.method == "POST" and obj and request.POST.get("kind", obj.kind) != obj.kind:
+            fields.insert(3, "is_sure")  # Only where it is asked.
+        return fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Attribute | None = None) -> list[str]:
+        return ["name"] if obj else []
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        last = Attribute.objects.order_by("-position").values_list("position", flat=True).first()
+        return {"position": 0 if last is None else last + 1}
+
+    @admin.display(description="Merge field")
+    def merge_field(self, definition: Attribute) -> SafeString:
+        return format_html("<code>{{{{ {} }}}}</code>", definition.name)
+
+    @admin.display(description="Choices")
+    def offered(self, definition: Attribute) -> str:
+        return Truncator(", ".join(definition.choices)).chars(80) or "–"
+
+    def save_model(self, request: HttpRequest, obj: Attribute, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not change or {"kind", "choices"} & set(form.changed_data):
+            count = holders(obj.name)
+            if count:
+                transaction.on_commit(partial(tasks.retype.delay, obj.pk), robust=True)
+                messages.info(request, f"The values of {count:,} contacts are being read as {obj.get_kind_display()}.")
+
+    def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Any]) -> dict[str, int]:
+        having = Q()
+        for definition in objs:
+            having |= Q(attributes__has_key=definition.name)
+        count = Contact.objects.filter(having).count() if having else 0
+        return {"contacts that hold a value (it stays with them, as an attribute that nobody defined)": count}

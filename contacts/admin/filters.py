@@ -1,0 +1,250 @@
+"""How the list of contacts is narrowed down: by list, state, language, domain and attributes."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import CharField, Exists, F, Func, OuterRef, QuerySet, Value
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Cast
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.contrib.filters.admin import DropdownFilter, TextFilter
+from unfold.widgets import INPUT_CLASSES
+
+from contacts.attributes import parse_value
+from contacts.audience import suppressed
+from contacts.models import Attribute, Contact, ContactList, Subscription
+from mail.addresses import fold
+
+SUBSCRIBED, UNSUBSCRIBED = Subscription.Status.SUBSCRIBED, Subscription.Status.UNSUBSCRIBED
+
+
+def on_a_list(list_id: int | None = None, **conditions: Any) -> Exists:
+    """Hold for contacts with a subscription that meets the conditions, to that list or to any."""
+    subscriptions = Subscription.objects.filter(contact=OuterRef("pk"), **conditions)
+    if list_id:
+        subscriptions = subscriptions.filter(list=list_id)
+    return Exists(subscriptions)
+
+
+def in_state(contacts: QuerySet[Contact], state: str | None, list_id: int | None = None) -> QuerySet[Contact]:
+    """Return those contacts a filter's choice means; unsubscribing from a list counts when that list is chosen."""
+    now = timezone.now()
+    match state:
+        case "mailable":
+            is_reached = contacts.filter(on_a_list(list_id, status=SUBSCRIBED)).exclude(suppressed(now))
+            return is_reached.exclude(paused_until__gt=now)
+        case "subscribed":
+            return contacts.filter(on_a_list(list_id, status=SUBSCRIBED))
+        case "unsubscribed":
+            return contacts.filter(on_a_list(list_id, status=UNSUBSCRIBED))
+        case "pending":
+            return contacts.filter(on_a_list(list_id, status=Subscription.Status.PENDING))
+        case "paused":
+            return contacts.filter(paused_until__gt=now)
+        case "suppressed":
+            return contacts.filter(suppressed(now))
+        case "none":
+            return contacts.exclude(on_a_list())
+        case _:
+            return contacts
+
+
+class ListFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
+    title = "list"
+    parameter_name = "list"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(pk), name) for pk, name in ContactList.objects.values_list("pk", "name")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
+        value = self.value()
+        if not value:
+            return queryset
+        list_id = _key(value)
+        return queryset.none() if list_id is None else queryset.filter(on_a_list(list_id))
+
+
+class StateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
+    """Who may be written to. With a list chosen, it speaks of that list."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("mailable", "may be written to"),
+            ("subscribed", "subscribed, suppressed or not"),
+            ("unsubscribed", "unsubscribed"),
+            ("pending", "not confirmed"),
+            ("paused", "asked for a break"),
+            ("suppressed", "suppressed"),
+            ("none", "on no list"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
+        return in_state(queryset, self.value(), _key(request.GET.get(ListFilter.parameter_name, "")))
+
+
+def _key(text: str) -> int | None:
+    """Return a primary key out of an address; None for what cannot be one."""
+    return int(text) if text.isdecimal() and len(text) < 19 else None  # More digits fit into no column.
+
+
+class DomainFilter(TextFilter):  # type: ignore[misc]  # unfold ships no types.
+    """People of one domain, with or without the @ in front."""
+
+    title = "domain"
+    parameter_name = "domain"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
+        value = (self.value() or "").strip().lstrip("@")
+        if not value:
+            return queryset
+        return queryset.filter(domain=fold(f"x@{value}").rpartition("@")[2])
+
+
+class LanguageFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
+    title = "language"
+    parameter_name = "language"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [*settings.LANGUAGES, ("none", "not known")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
+        value = self.value()
+        return queryset.filter(language="" if value == "none" else value) if value else queryset
+
+
+# --- attributes -----------------------------------------------------------------------------
+
+
+class ValueKind(Func):
+    """The JSON type of one key of the attributes: number, string, boolean; NULL where there is none."""
+
+    output_field = CharField()
+
+    def __init__(self, name: str) -> None:
+        super().__init__(F("attributes"), Value(name))
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "REPLACE(REPLACE(JSON_TYPE(%(expressions)s), 'integer', 'number'), 'real', 'number')"
+        return self.as_sql(compiler, connection, template=template, arg_joiner=", '$.' || ", **context)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="JSONB_TYPEOF(%(expressions)s)", arg_joiner=" -> ", **context)
+
+
+def with_value(contacts: QuerySet[Contact], name: str, value: str | float | bool) -> QuerySet[Contact]:
+    """Return those whose attribute has exactly this value."""
+    # Not attributes__name: a name such as "contains" would be taken for a lookup.
+    return contacts.alias(_held=KeyTransform(name, "attributes")).filter(_held=value)
+
+
+def without_value(contacts: QuerySet[Contact], name: str) -> QuerySet[Contact]:
+    return contacts.exclude(attributes__has_key=name)
+
+
+def between(contacts: QuerySet[Contact], kind: str, name: str, least: Any, most: Any) -> QuerySet[Contact]:
+    """Return those whose number or date lies between the two, both included; None: no bound there."""
+    if kind == Attribute.Kind.NUMBER:
+        contacts = contacts.alias(_kind=ValueKind(name), _held=KeyTransform(name, "attributes")).filter(_kind="number")
+    else:
+        # What begins with a digit: words that nobody could read as a date come after all of these.
+        held = Cast(KeyTextTransform(name, "attributes"), CharField())
+        contacts = contacts.alias(_held=held).filter(_held__gte="0", _held__lt=":")
+    if least is not None:
+        contacts = contacts.filter(_held__gte=least)
+    if most is not None:
+        contacts = contacts.filter(_held__lte=most)
+    return contacts
+
+
+class AttributeChoiceFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
+    definition: Attribute
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        is_boolean = self.definition.kind == Attribute.Kind.BOOLEAN
+        names = ["yes", "no"] if is_boolean else self.definition.choices
+        return [*((f"={name}", name) for name in names), ("none", "not known")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
+        value = self.value()
+        if value == "none":
+            return without_value(queryset, self.definition.name)
+        if not value:
+            return queryset
+        wanted: Any = value.removeprefix("=")
+        if self.definition.kind == Attribute.Kind.BOOLEAN:
+            wanted = wanted == "yes"
+        return with_value(queryset, self.definition.name, wanted)
+
+
+class AttributeTextFilter(TextFilter):  # type: ignore[misc]  # unfold ships no types.
+    definition: Attribute
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
+        value = (self.value() or "").strip()
+        if not value:
+            return queryset
+        return queryset.alias(_held=KeyTextTransform(self.definition.name, "attributes")).filter(_held__icontains=value)
+
+
+class AttributeRangeFilter(admin.ListFilter):
+    """From and to, of a number or a date. What cannot be read finds nobody."""
+
+    template = "contacts/range_filter.html"
+    definition: Attribute
+
+    def __init__(self, request: HttpRequest, params: dict[str, list[str]], model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.names = [f"{parameter(self.definition)}_{end}" for end in ("from", "to")]
+        for name in self.names:
+            if name in params:
+                self.used_parameters[name] = params.pop(name)[-1]
+
+    def has_output(self) -> bool:
+        return True
+
+    def expected_parameters(self) -> list[str | None]:
+        return list(self.names)
+
+    def choices(self, changelist: Any) -> Any:
+        is_date = self.definition.kind == Attribute.Kind.DATE
+        ends = [
+            {"name": name, "value": self.used_parameters.get(name, ""), "label": label}
+            for name, label in zip(self.names, ("From", "To"), strict=True)
+        ]
+        yield {"ends": ends, "type": "date" if is_date else "text", "classes": " ".join(INPUT_CLASSES)}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
+        definition = self.definition
+        try:
+            least, most = (
+                parse_value(definition.kind, [], str(self.used_parameters.get(name, ""))) for name in self.names
+            )
+        except ValueError:
+            return queryset.none()
+        if least is None and most is None:
+            return queryset
+        return between(queryset, definition.kind, definition.name, least, most)
+
+
+def parameter(definition: Attribute) -> str:
+    return f"attribute.{definition.name}"  # No name of a lookup has a point in it.
+
+
+def filter_of(definition: Attribute) -> type[admin.ListFilter]:
+    """Return the filter that fits the attribute's kind."""
+    by_kind: dict[str, type[admin.ListFilter]] = {
+        Attribute.Kind.TEXT: AttributeTextFilter,
+        Attribute.Kind.NUMBER: AttributeRangeFilter,
+        Attribute.Kind.DATE: AttributeRangeFilter,
+    }
+    base = by_kind.get(definition.kind, AttributeChoiceFilter)
+    return type(
+        "AttributeFilter",
+        (base,),
+        {"definition": definition, "title": str(definition), "parameter_name": parameter(definition)},
+    )
