@@ -46,6 +46,11 @@ def refusals(campaign: Campaign) -> list[str]:
     ]
 
 
+def server_refusals(campaign: Campaign) -> list[str]:
+    """Return why the servers that the campaign names could not send it; empty if they can."""
+    return [*_servers(campaign), *_sender(campaign)]
+
+
 def _content(campaign: Campaign) -> Iterator[str]:
     if not campaign.subject.strip():
         yield "The campaign has no subject. Write one."

@@ -17,7 +17,9 @@ urlpatterns = [
     path("<int:campaign_id>/preview/", previewing.preview, name="preview"),
     path("<int:campaign_id>/preview/html/", previewing.preview_html, name="preview_html"),
     path("<int:campaign_id>/test/", previewing.send_test, name="send_test"),
+    path("<int:campaign_id>/servers/", following.servers, name="servers"),
     path("<int:campaign_id>/recipients/", recipients.recipients, name="recipients"),
+    path("<int:campaign_id>/recipients/export/", recipients.export, name="export"),
     path("recipients/<int:message_id>/", recipients.recipient, name="recipient"),
     path("recipients/<int:message_id>/resend/", recipients.resend, name="resend"),
 ]

@@ -9,14 +9,15 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from campaigns import drawing, pace, queueing, runs
+from campaigns import drawing, pace, queueing, runs, steering
 from campaigns.models import Campaign
 from campaigns.remembering import remembered
 from campaigns.reporting import report
 from campaigns.tasks import ring
 from campaigns.views.pages import campaign_or_404, log, needs, page
+from smtpservers.selection import server_choices
 
 
 def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
@@ -33,6 +34,7 @@ def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any
         "may_resend": request.user.has_perm("delivery.resend_message"),
         "may_view": request.user.has_perm("campaigns.view_campaign"),
         "may_add": request.user.has_perm("campaigns.add_campaign"),
+        "can_steer": campaign.status in steering.STEERABLE,
         "can_cancel": campaign.status in (status.SCHEDULED, status.SENDING, status.PAUSED),
     }
 
@@ -133,6 +135,34 @@ def cancel(request: HttpRequest, campaign_id: int) -> HttpResponse:
     else:
         messages.warning(request, "The campaign is not on its way, so there is nothing to cancel.")
     return redirect("campaigns:progress", campaign_id)
+
+
+@require_http_methods(["GET", "POST"])
+@needs("campaigns.pause_campaign")
+def servers(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Choose which servers send what has not left yet."""
+    campaign = campaign_or_404(campaign_id)
+    choices = server_choices(campaign.server_ids)
+    ticked = campaign.server_ids
+    problems: list[str] = []
+    if request.method == "POST":
+        ticked = [pk for pk, _ in choices if str(pk) in request.POST.getlist("servers")]
+        problems = steering.change_servers(campaign_id, ticked)
+        if not problems:
+            names = ", ".join(name for pk, name in choices if pk in ticked) or "all that the routing rules allow"
+            log(request, campaign_id, f"Changed its servers to {names}.")
+            transaction.on_commit(ring)
+            messages.success(request, "The servers were changed. What is not on the line yet leaves through them.")
+            return redirect("campaigns:progress", campaign_id)
+    context = {
+        "campaign": campaign,
+        "choices": choices,
+        "ticked": ticked,
+        "problems": problems,
+        "can_steer": campaign.status in steering.STEERABLE,
+    }
+    status = 400 if problems else 200
+    return page(request, "campaigns/progress_servers.html", f"Servers of {campaign}", context, status=status)
 
 
 @require_POST

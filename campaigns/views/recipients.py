@@ -1,16 +1,18 @@
-"""The recipients of a campaign, one by one, and sending to one of them again."""
+"""The recipients of a campaign, one by one and as CSV, and sending to one of them again."""
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_POST
 
-from campaigns import queueing
-from campaigns.models import Campaign
+from campaigns import queueing, runs, selecting
 from campaigns.reporting import EXPLANATIONS
-from campaigns.views.pages import campaign_or_404, needs, page
+from campaigns.selecting import Filter
+from campaigns.views.pages import campaign_or_404, log, needs, page
 from delivery import accounting
 from delivery.models import Message
 from smtpservers.models import SmtpServer
@@ -18,41 +20,67 @@ from smtpservers.models import SmtpServer
 RECIPIENTS_PER_PAGE = 50
 
 
+def _filter(query: QueryDict, servers: list[tuple[int, str]]) -> Filter:
+    status, server, provider, answer, reply, sought = (
+        query.get(name, "").strip()[:320] for name in ("status", "server", "provider", "answer", "reply", "q")
+    )
+    if server.isdecimal() and server not in {str(pk) for pk, _ in servers}:
+        server = "none"  # It may not even fit into the column.
+    elif not server.isdecimal():
+        server = ""
+    return Filter(
+        status=status if status in Message.Status.values else "",
+        server=server,
+        provider=provider,
+        answer=answer,
+        reply=reply,
+        sought=sought,
+    )
+
+
 @require_GET
 @needs("delivery.view_message")
 def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
-    status, server, sought = (request.GET.get(name, "").strip() for name in ("status", "server", "q"))
-    rows = Message.objects.filter(mailing=campaign.mailing_id, copy_of=None).select_related("server").order_by("pk")
-    if campaign.mailing_id is None:
-        rows = rows.none()
-    if status in Message.Status.values:
-        rows = accounting.of_status(rows, status)
-    servers = SmtpServer.objects.order_by("display_order").values_list("pk", "name")
-    if server.isdecimal():
-        rows = rows.filter(server=int(server)) if server in {str(pk) for pk, _ in servers} else rows.none()
-    if sought:
-        rows = rows.filter(email_key__contains=sought.lower())
+    mailing_ids = runs.mailing_ids(campaign)
+    servers = list(SmtpServer.objects.order_by("display_order").values_list("pk", "name"))
+    given = _filter(request.GET, servers)
     query = request.GET.copy()
     query.pop("page", None)
-    paginator = Paginator(rows, RECIPIENTS_PER_PAGE)
-    if campaign.mailing_id is not None and not server and not sought:
-        # Known already: counting a million rows takes a while.
-        counts = accounting.counts(campaign.mailing_id)
-        paginator.count = counts[status] if status in counts else sum(counts.values())
-    shown = paginator.get_page(request.GET.get("page"))
-    accounting.show_claimed(shown.object_list)
+    paginator = Paginator(selecting.fitting(mailing_ids, given), RECIPIENTS_PER_PAGE)
+    paginator.count = selecting.count(mailing_ids, given)
+    rows = paginator.get_page(request.GET.get("page"))
+    accounting.show_claimed(rows.object_list)
     context = {
         "campaign": campaign,
-        "rows": shown,
+        "rows": rows,
+        "is_cut": paginator.count == selecting.MOST_COUNTED and not given.is_status_alone,
         "statuses": Message.Status.choices,
         "servers": servers,
-        "status": status,
-        "server": server,
-        "sought": sought,
+        "providers": selecting.providers_among(mailing_ids),
+        "answers": selecting.answers_among(mailing_ids),
+        "given": given,
         "query": query.urlencode(),
+        "may_export": request.user.has_perm("contacts.export_contact"),
     }
     return page(request, "campaigns/recipients.html", f"Recipients of {campaign}", context)
+
+
+@require_POST
+@needs("delivery.view_message")
+@needs("contacts.export_contact")
+def export(request: HttpRequest, campaign_id: int) -> HttpResponseBase:
+    """Hand out all that the filter of the address shows, on every page of it."""
+    campaign = campaign_or_404(campaign_id)
+    given = _filter(request.GET, list(SmtpServer.objects.values_list("pk", "name")))
+    log(request, campaign_id, f"Exported its recipients as CSV: {given}.")
+    lines = selecting.write_csv(runs.mailing_ids(campaign), given)
+    name = f"recipients-{slugify(campaign.name)[:60] or campaign_id}.csv"
+    return StreamingHttpResponse(
+        lines,
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+    )
 
 
 @require_GET
@@ -63,7 +91,7 @@ def recipient(request: HttpRequest, message_id: int) -> HttpResponse:
     again = (Message.Status.UNCONFIRMED, Message.Status.FAILED, Message.Status.EXPIRED)
     context = {
         "message": message,
-        "campaign": Campaign.objects.filter(mailing=message.mailing_id).first(),
+        "campaign": runs.campaign_of(message.mailing_id),
         "attempts": accounting.attempts(message),
         "copies": message.copies.order_by("pk"),
         "explanation": EXPLANATIONS[Message.Status(message.status)],

@@ -1,15 +1,20 @@
 """Following a campaign: its pace, the time that is left, providers and answers, and what it may be steered to."""
 
+import csv
 import datetime as dt
+import io
+import uuid
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from campaigns import pace, queueing, remembering
-from campaigns.models import Campaign, Tally
-from delivery.models import Mailing, MailingOutcome
+from campaigns import pace, queueing, remembering, selecting
+from campaigns.models import Campaign, DomainProvider, Tally
+from delivery import planning
+from delivery.models import Attempt, Mailing, MailingOutcome, Message
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
 
@@ -184,3 +189,128 @@ def test_the_chart_is_asked_for_now_and_then(sending: Campaign, marketer: Client
     assert now_and_then["pace"]["datasets"][0]["label"] == "Alpha"
     assert max(now_and_then["pace"]["datasets"][0]["data"]) > 0
     assert "Alpha" in now_and_then["pace_table"]
+
+
+# --- servers --------------------------------------------------------------------------------
+
+
+def test_servers_are_changed_while_it_runs_and_the_next_plan_obeys(
+    sending: Campaign, people: dict[str, User], server: SmtpServer
+) -> None:
+    beta = SmtpServer.objects.create(name="Beta", host="localhost", mail_from="Shop <news@example.com>")
+    url = reverse("campaigns:servers", args=[sending.pk])
+    ops = client_of(people["ops"])
+
+    before = planning.plan(NOON)
+    page = ops.get(url).content.decode()
+    response = ops.post(url, {"servers": [beta.pk]})
+    after = planning.plan(NOON)
+
+    assert [work.server_id for work in before] == [server.pk]
+    assert "Alpha" in page
+    assert response.status_code == 302
+    assert [work.server_id for work in after] == [beta.pk]
+    sending.refresh_from_db()
+    assert sending.server_ids == [beta.pk]  # A duplicate names them too.
+    assert LogEntry.objects.get(object_id=sending.pk).change_message == "Changed its servers to Beta."
+    assert client_of(people["viewer"]).get(url).status_code == 403
+
+
+def test_servers_that_could_not_send_it_are_refused_and_nothing_changes(
+    sending: Campaign, marketer: Client, server: SmtpServer
+) -> None:
+    off = SmtpServer.objects.create(name="Off", host="localhost", mail_from="a@example.com", is_active=False)
+    url = reverse("campaigns:servers", args=[sending.pk])
+
+    refused = marketer.post(url, {"servers": [off.pk]})
+    Campaign.objects.update(status="finished")
+    too_late = marketer.post(url, {"servers": [server.pk]})
+
+    assert refused.status_code == too_late.status_code == 400
+    assert "None of the chosen servers is active." in refused.content.decode()
+    assert "nothing left to steer" in too_late.content.decode()
+    assert Mailing.objects.get().server_ids == []
+
+
+# --- recipients -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def answered(sending: Campaign, server: SmtpServer) -> Campaign:
+    """Ann is at Gmail and was accepted; Bea is at a company that is at Gmail, Cleo at a village: refused."""
+    DomainProvider.objects.create(domain="company.net", provider="google.com", asked_at=NOON)
+    for name, domain, status, reason, rule in (
+        ("ann", "gmail.com", "accepted", "", ""),
+        ("bea", "company.net", "bounced", "550 5.1.1 User unknown", "user-unknown"),
+        ("cleo", "village.net", "deferred", "450 4.7.1 =Greylisted", "greylist"),
+    ):
+        message = Message.objects.get(email=f"{name}@example.com")
+        Message.objects.filter(pk=message.pk).update(
+            email=f"{name}@{domain}",
+            email_key=f"{name}@{domain}",
+            status=status,
+            reason=reason,
+            attempt_count=1,
+            server=server,
+            message_id="<1@example.com>",
+        )
+        Attempt.objects.create(
+            message=message, number=1, lane_token=uuid.UUID(int=0), started_at=NOON, rule=rule, outcome=status
+        )
+    return sending
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("provider=google.com", {"ann", "bea"}),
+        ("provider=village.net", {"cleo"}),
+        ("provider=outlook.com", set()),
+        ("provider=google.com&status=bounced", {"bea"}),
+        ("answer=user-unknown", {"bea"}),
+        ("answer=transient", {"cleo"}),
+        ("answer=nonsense", set()),
+        ("reply=greylisted", {"cleo"}),
+        ("reply=5.1.1&q=bea", {"bea"}),
+        ("server=999", set()),
+        ("status=nonsense", {"ann", "bea", "cleo"}),
+    ],
+)
+def test_recipients_are_found_by_provider_and_answer_and_exported_as_shown(
+    answered: Campaign, marketer: Client, query: str, found: set[str]
+) -> None:
+    page = marketer.get(reverse("campaigns:recipients", args=[answered.pk]) + f"?{query}").content.decode()
+    file = marketer.post(reverse("campaigns:export", args=[answered.pk]) + f"?{query}").getvalue().decode()
+
+    assert {name for name in ("ann", "bea", "cleo") if f">{name}@" in page} == found
+    assert {name for name in ("ann", "bea", "cleo") if f'"{name}@' in file} == found
+
+
+def test_an_export_is_logged_safe_in_a_spreadsheet_and_for_those_who_may(
+    answered: Campaign, people: dict[str, User]
+) -> None:
+    url = reverse("campaigns:export", args=[answered.pk])
+    Message.objects.filter(email="bea@company.net").update(reason="=cmd|' /C calc'!A0")
+
+    allowed = {role: client_of(user).post(url).status_code for role, user in people.items()}
+    file = client_of(people["marketer"]).post(f"{url}?status=bounced").getvalue().decode("utf-8-sig")
+
+    assert allowed == {"admin": 200, "marketer": 200, "ops": 403, "viewer": 403}
+    assert client_of(people["marketer"]).get(url).status_code == 405
+    heading, bea = csv.reader(io.StringIO(file))
+    assert heading[0] == "recipient"
+    assert bea[0] == "bea@company.net"
+    assert bea[5] == "'=cmd|' /C calc'!A0"
+    assert LogEntry.objects.latest("pk").change_message == "Exported its recipients as CSV: status “bounced”."
+
+
+def test_an_export_goes_slice_by_slice(answered: Campaign, marketer: Client, monkeypatch) -> None:
+    monkeypatch.setattr(selecting, "AT_ONCE", 1)
+
+    file = marketer.post(reverse("campaigns:export", args=[answered.pk])).getvalue().decode("utf-8-sig")
+
+    assert [row[0] for row in csv.reader(io.StringIO(file))][1:] == [
+        "ann@gmail.com",
+        "bea@company.net",
+        "cleo@village.net",
+    ]
