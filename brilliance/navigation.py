@@ -56,6 +56,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "System",
         (
             Entry("Received mail", "inbox", "admin:sandbox_sandboxmail_changelist", ("sandbox.view_sandboxmail",)),
+            Entry("Public pages", "public", "admin:feedback_appearance_changelist", ("feedback.view_appearance",)),
             Entry("Users", "manage_accounts", "admin:auth_user_changelist", ("auth.view_user",)),
             Entry("Roles", "shield_person", "admin:auth_group_changelist", ("auth.view_group",)),
         ),

@@ -208,6 +208,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 30, "queue": "errands"},
     },
+    "take-sign-ups": {
+        "task": "feedback.tasks.take_sign_ups",
+        "schedule": 10.0,
+        "options": {"expires": 30, "queue": "errands"},
+    },
+    "forget-sign-ups": {
+        "task": "feedback.tasks.forget",
+        "schedule": 600.0,
+        "options": {"expires": 600, "queue": "errands"},
+    },
 }
 
 # How long a drain task sends before it gives the worker's slot back, in seconds.
@@ -244,6 +254,16 @@ DNS_RESOLVERS = env.list("DNS_RESOLVERS", default=[])
 FORBID_PRIVATE_HOSTS = env.bool("FORBID_PRIVATE_HOSTS", default=False)
 # The least wait for the answer to a message's final dot, in seconds (RFC 5321 section 4.5.3.2.6).
 FINAL_ANSWER_SECONDS = env.int("FINAL_ANSWER_SECONDS", default=600)
+
+# --- the public pages -----------------------------------------------------------------------
+
+# How often an address may be entered in a form in a day, and how many forms one network may send in an hour.
+SUBSCRIBE_PER_ADDRESS = env.int("SUBSCRIBE_PER_ADDRESS", default=3)
+SUBSCRIBE_PER_NETWORK = env.int("SUBSCRIBE_PER_NETWORK", default=60)
+# How long the link that confirms a subscription is good for, in days.
+CONFIRM_DAYS = env.int("CONFIRM_DAYS", default=7)
+for _name in ("SUBSCRIBE_PER_ADDRESS", "SUBSCRIBE_PER_NETWORK", "CONFIRM_DAYS"):
+    _must_be("1 or more", _name, globals()[_name], globals()[_name] >= 1)
 
 # --- the demo's mailbox ---------------------------------------------------------------------
 
@@ -298,7 +318,8 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"  # For old browsers; others follow frame-ancestors, by which previews of mail may be framed.
-if env.bool("TRUST_PROXY", default=False):
+TRUST_PROXY = env.bool("TRUST_PROXY", default=False)
+if TRUST_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 # unfold's Alpine evaluates expressions, hence 'unsafe-eval'; its widgets style by attribute.

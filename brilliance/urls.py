@@ -11,7 +11,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("campaigns/", include("campaigns.urls")),
     path("delivery/", include("delivery.urls")),
-    path("u/", include("feedback.urls")),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("", include("feedback.urls")),
 ]

@@ -10,6 +10,7 @@ after the other would.
 """
 
 import datetime as dt
+import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -25,7 +26,6 @@ Method = ConsentEvent.Method
 Status = Subscription.Status
 
 SOURCE_CHARACTERS = 200
-IN_BULK = 2_000  # Bound parameters in one statement; SQLite may be built with a limit of 32,766.
 
 
 # --- asking and giving
@@ -143,40 +143,44 @@ def subscribe_in_bulk(
     goes on waiting. Who left everything is passed over. Call it inside the transaction that stores the contacts; the
     rows of the contacts should be locked by it. In SQL: model instances would take most of an import's time.
     """
-    added = 0
-    for start in range(0, len(contact_ids), IN_BULK):
-        added += _subscribe_some(contact_ids[start : start + IN_BULK], list_id, method, source, now, wording)
-    return added
-
-
-def _subscribe_some(
-    contact_ids: Sequence[int], list_id: int, method: str, source: str, now: dt.datetime, wording: str
-) -> int:
+    if not contact_ids:
+        return 0
     moment = connection.ops.adapt_datetimefield_value(now)
+    said: list[Any] = [method, source[:SOURCE_CHARACTERS], wording]
+    values: list[Any] = [list_id, Status.SUBSCRIBED, source[:SOURCE_CHARACTERS], moment, moment]
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO contacts_subscription (contact_id, list_id, status, source, created_at, changed_at)"  # noqa: S608  # Only marks.
-            f" SELECT c.id, %s, %s, %s, %s, %s FROM contacts_contact c WHERE c.id IN ({_marks(contact_ids)})"
-            " AND NOT EXISTS (SELECT 1 FROM contacts_suppression p"
-            "     WHERE p.email_key = c.email_key AND p.reason = 'unsubscribed')"
-            " ORDER BY c.id ON CONFLICT (contact_id, list_id) DO NOTHING RETURNING contact_id",
-            [list_id, Status.SUBSCRIBED, source[:SOURCE_CHARACTERS], moment, moment, *contact_ids],
-        )
+        if connection.vendor == "postgresql":
+            cursor.execute(_IN_ONE_STATEMENT, [*values, list(contact_ids), *said, moment])
+            return int(cursor.rowcount)
+        cursor.execute(_SUBSCRIBE.format(among=_AMONG), [*values, json.dumps(list(contact_ids))])
         new = [row[0] for row in cursor.fetchall()]
-        if new:
-            cursor.execute(
-                "INSERT INTO contacts_consentevent"  # noqa: S608  # Only marks.
-                " (contact_id, list_id, list_name, status, method, source, wording, network, at)"
-                " SELECT s.contact_id, s.list_id, l.name, s.status, %s, s.source, %s, '', s.changed_at"
-                " FROM contacts_subscription s JOIN contacts_contactlist l ON l.id = s.list_id"
-                f" WHERE s.list_id = %s AND s.contact_id IN ({_marks(new)}) ORDER BY s.contact_id",
-                [method, wording, list_id, *new],
-            )
+        cursor.execute(
+            f"{_RECORD} contacts_subscription s JOIN contacts_contactlist l ON l.id = s.list_id"
+            f" WHERE s.list_id = %s AND s.contact_id {_AMONG} ORDER BY s.contact_id",
+            [*said, moment, list_id, json.dumps(new)],
+        )
     return len(new)
 
 
-def _marks(values: Sequence[int]) -> str:
-    return ", ".join(["%s"] * len(values)) or "NULL"
+_AMONG = "IN (SELECT value FROM json_each(%s))"
+_SUBSCRIBE = """
+    INSERT INTO contacts_subscription (contact_id, list_id, status, source, created_at, changed_at)
+    SELECT c.id, %s, %s, %s, %s, %s FROM contacts_contact c WHERE c.id {among}
+    AND NOT EXISTS (
+        SELECT 1 FROM contacts_suppression p WHERE p.email_key = c.email_key AND p.reason = 'unsubscribed'
+    )
+    ORDER BY c.id ON CONFLICT (contact_id, list_id) DO NOTHING RETURNING contact_id, list_id
+"""
+_RECORD = """
+    INSERT INTO contacts_consentevent
+    (contact_id, list_id, list_name, status, method, source, wording, network, at)
+    SELECT s.contact_id, s.list_id, l.name, 'subscribed', %s, %s, %s, '', %s FROM
+"""
+# A million people are told in half the time of two statements, the second of which finds again what the first added.
+_IN_ONE_STATEMENT = (
+    f"WITH s AS ({_SUBSCRIBE.format(among='= ANY(%s)')})"
+    f" {_RECORD} s JOIN contacts_contactlist l ON l.id = s.list_id ORDER BY s.contact_id"
+)
 
 
 # --- withdrawing and pausing
@@ -279,10 +283,12 @@ def _gives_way(present: Suppression, reason: str, until: dt.datetime | None, now
     return (is_stronger and lasts_as_long) or (lasts_longer and not is_weaker)
 
 
-def lift(suppression: Suppression, why: str, actor: User, now: dt.datetime) -> SuppressionLift | None:
+def lift(suppression: Suppression, why: str, actor: User | None, now: dt.datetime) -> SuppressionLift | None:
     """Take a suppression away and keep who did it and why; None if it was gone already.
 
     No consent comes back by it: who withdrew from a list stays off the list.
+
+    :param actor: None: the person themselves, by a link in a mail to them.
     """
     with transaction.atomic():
         present = Suppression.objects.select_for_update().filter(pk=suppression.pk).first()

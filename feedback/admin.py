@@ -1,16 +1,25 @@
-"""The list of what came back. Read-only: feedback is only ever added, by those who send it."""
+"""The list of what came back, and how the public pages look.
+
+Feedback is read-only: it is only ever added, by those who send it. The appearance is one row.
+"""
+
+from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from unfold.admin import ModelAdmin
 
-from feedback.models import Feedback
+from feedback.forms import AppearanceForm
+from feedback.looks import THE_ONE
+from feedback.models import Appearance, Feedback
 
 
 @admin.register(Feedback)
 class FeedbackAdmin(ModelAdmin):  # type: ignore[misc]
-    list_display = ["received_at", "email", "kind", "channel", "is_global", "campaign", "reason"]
-    list_filter = ["channel", "is_global", "received_at"]
+    list_display = ["received_at", "email", "kind", "channel", "is_global", "campaign", "cause", "reason", "undone_at"]
+    list_filter = ["channel", "cause", "is_global", "received_at"]
     search_fields = ["email", "reason"]
     list_select_related = ["message__mailing"]
     ordering = ["-received_at"]
@@ -27,4 +36,29 @@ class FeedbackAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Feedback | None = None) -> bool:
+        return False
+
+
+@admin.register(Appearance)
+class AppearanceAdmin(ModelAdmin):  # type: ignore[misc]
+    form = AppearanceForm
+    fieldsets = [
+        (None, {"fields": ["name", "accent", "new_logo", "without_logo"]}),
+        ("At the foot of the pages", {"fields": ["postal_address", "imprint_url", "privacy_url"]}),
+    ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Go straight to the one there is; it is made when it is saved for the first time."""
+        if Appearance.objects.filter(pk=THE_ONE).exists() or not self.has_add_permission(request):
+            return redirect(reverse("admin:feedback_appearance_change", args=[THE_ONE]))
+        return redirect(reverse("admin:feedback_appearance_add"))
+
+    def save_model(self, request: HttpRequest, obj: Appearance, form: Any, change: bool) -> None:
+        obj.pk = THE_ONE
+        super().save_model(request, obj, form, change)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(super().has_add_permission(request)) and not Appearance.objects.filter(pk=THE_ONE).exists()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Appearance | None = None) -> bool:
         return False

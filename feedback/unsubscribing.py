@@ -1,34 +1,46 @@
-"""What a link in mail leads to, and what happens when a person unsubscribes through it.
+"""What a link in mail leads to, and what happens when a person unsubscribes through it, or takes that back.
 
 The consent itself is changed by contacts.consent; this adds whose link it was, and that it is counted once.
 """
 
 import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from contacts import consent
-from contacts.models import ConsentEvent
+from contacts.models import ConsentEvent, ContactList, Subscription, Suppression
+from delivery import tokens
 from delivery.models import Mailing, Message
-from delivery.tokens import message_of
 from feedback.models import Feedback
+from mail.addresses import fold
 
 SOURCES = {
     Feedback.Channel.ONE_CLICK: "one-click in the mail program",
     Feedback.Channel.PAGE: "link in the mail",
+    Feedback.Channel.PREFERENCES: "preference page",
 }
 METHODS = {
     Feedback.Channel.ONE_CLICK: ConsentEvent.Method.ONE_CLICK,
     Feedback.Channel.PAGE: ConsentEvent.Method.UNSUBSCRIBE,
+    Feedback.Channel.PREFERENCES: ConsentEvent.Method.PREFERENCES,
 }
+UNDO_WITHIN = dt.timedelta(days=1)  # Afterwards the page of their settings is the way back.
 
 
-def find_message(token: str) -> Message | None:
+def find_message(token: str, purpose: str = tokens.UNSUBSCRIBE) -> Message | None:
     """Return the message that ``token`` was made for; None if it is forged, cut short, or its message is gone."""
-    number = message_of(token)
+    number = tokens.message_of(token, purpose)
     if number is None:
         return None
     return Message.objects.select_related("mailing", "contact", "server", "copy_of__contact").filter(pk=number).first()
+
+
+def belongs_to_nobody(token: str, purpose: str = tokens.UNSUBSCRIBE) -> bool:
+    """Whether the token is one of ours that was made for no recipient."""
+    return tokens.message_of(token, purpose) == tokens.NOBODY
 
 
 def is_test(message: Message) -> bool:
@@ -40,8 +52,44 @@ def is_copy(message: Message) -> bool:
     return message.copy_of_id is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How somebody who opens the link stands to the lists of its mailing, and to all mail."""
+
+    staying: tuple[str, ...]  # Names of the lists they can still leave.
+    left: tuple[str, ...]  # And of those they left.
+    left_everything: bool
+    may_undo: bool
+
+
+def standing(message: Message, now: dt.datetime) -> Standing:
+    """Return what a page about unsubscribing has to say and to ask."""
+    names: dict[int, str] = {}
+    withdrawn: set[int] = set()
+    if message.contact_id is not None:
+        names = dict(message.mailing.lists.values_list("pk", "name"))
+        of_person = Subscription.objects.filter(contact=message.contact_id, list__in=names)
+        withdrawn = set(of_person.filter(status=Subscription.Status.UNSUBSCRIBED).values_list("list", flat=True))
+    left_everything = Suppression.objects.filter(
+        email_key__in=_keys(message), reason=Suppression.Reason.UNSUBSCRIBED
+    ).exists()
+    return Standing(
+        tuple(name for pk, name in names.items() if pk not in withdrawn),
+        tuple(name for pk, name in names.items() if pk in withdrawn),
+        left_everything,
+        (left_everything or bool(withdrawn)) and _undoable(message, now).exists(),
+    )
+
+
 def unsubscribe(
-    message: Message, *, from_everything: bool, channel: Feedback.Channel, reason: str, now: dt.datetime
+    message: Message,
+    *,
+    from_everything: bool,
+    channel: Feedback.Channel,
+    reason: str,
+    now: dt.datetime,
+    cause: str = "",
+    network: str = "",
 ) -> None:
     """Withdraw the person's consent, to the lists of that mailing or to all mail, and count it once.
 
@@ -50,6 +98,8 @@ def unsubscribe(
     Repeating it changes nothing.
 
     :param reason: the person's own words; cut to 500 characters.
+    :param cause: one of ``Feedback.Cause``.
+    :param network: the Internet address it came from; only its network is kept.
     """
     if is_test(message) or is_copy(message):
         return
@@ -58,30 +108,108 @@ def unsubscribe(
     contact = message.contact
     with transaction.atomic():
         if contact is not None and lists:
-            consent.unsubscribe(contact.pk, lists, method=METHODS[channel], source=source, now=now)
+            consent.unsubscribe(contact.pk, lists, method=METHODS[channel], source=source, now=now, network=network)
         else:
             from_everything = True
         if from_everything:
             consent.unsubscribe_from_everything(
-                message.email, method=METHODS[channel], source=source, now=now, contact_id=message.contact_id
+                message.email,
+                method=METHODS[channel],
+                source=source,
+                now=now,
+                contact_id=message.contact_id,
+                network=network,
             )
-        Feedback.objects.bulk_create(
-            [
-                Feedback(
-                    kind=Feedback.Kind.UNSUBSCRIBE,
-                    channel=channel,
-                    message=message,
-                    email=message.email,
-                    is_global=from_everything,
-                    reason=reason[:500],
-                    received_at=now,
-                )
-            ],
-            ignore_conflicts=True,  # Counted before: providers repeat their POST, and people press twice.
+        count(message, channel=channel, is_global=from_everything, reason=reason, cause=cause, now=now)
+
+
+def count(
+    message: Message,
+    *,
+    channel: Feedback.Channel,
+    is_global: bool,
+    now: dt.datetime,
+    reason: str = "",
+    cause: str = "",
+) -> None:
+    """Note that a message made its recipient leave; once, unless they took it back meanwhile."""
+    Feedback.objects.bulk_create(
+        [
+            Feedback(
+                kind=Feedback.Kind.UNSUBSCRIBE,
+                channel=channel,
+                message=message,
+                email=message.email,
+                is_global=is_global,
+                reason=reason[:500],
+                cause=cause,
+                received_at=now,
+            )
+        ],
+        ignore_conflicts=True,  # Counted before: providers repeat their POST, and people press twice.
+    )
+    taken_back = Feedback.objects.filter(message=message, is_global=is_global, undone_at__isnull=False)
+    taken_back.update(undone_at=None, received_at=now, channel=channel)
+
+
+def undo(message: Message, now: dt.datetime, network: str = "") -> bool:
+    """Take back what unsubscribing through this message changed, and nothing else; False where there is nothing.
+
+    Lists they were not on before, or that somebody took them off otherwise, stay as they are.
+    """
+    if is_test(message) or is_copy(message):
+        return False
+    with transaction.atomic():
+        moments = list(_undoable(message, now).values_list("received_at", flat=True))
+        if not moments or not _undoable(message, now).update(undone_at=now):
+            return False
+        left = Suppression.objects.filter(
+            email_key__in=_keys(message), reason=Suppression.Reason.UNSUBSCRIBED, created_at__in=moments
         )
+        for suppression in left:
+            consent.lift(suppression, "The person took back that they had unsubscribed.", None, now)
+        if message.contact is not None:
+            for contact_list in _left_by(message.contact.pk, moments):
+                consent.subscribe(
+                    message.contact,
+                    contact_list,
+                    method=ConsentEvent.Method.UNSUBSCRIBE,
+                    source=f"undone: {message.mailing.name}",
+                    now=now,
+                    network=network,
+                )
+    return True
+
+
+def _undoable(message: Message, now: dt.datetime) -> QuerySet[Feedback]:
+    return Feedback.objects.filter(
+        message=message, kind=Feedback.Kind.UNSUBSCRIBE, undone_at=None, received_at__gt=now - UNDO_WITHIN
+    )
+
+
+def _left_by(contact_id: int, moments: Collection[dt.datetime]) -> list[ContactList]:
+    """Return the lists that the person was on until they left at one of these moments."""
+    withdrawn = Subscription.objects.filter(
+        contact=contact_id, status=Subscription.Status.UNSUBSCRIBED, changed_at__in=moments
+    )
+    found = []
+    for subscription in withdrawn.select_related("list").order_by("pk"):
+        earlier = consent.history(contact_id).filter(list=subscription.list, at__lt=subscription.changed_at).first()
+        was_on = earlier.status == Subscription.Status.SUBSCRIBED if earlier else None
+        # Who came before the history was kept was subscribed, unless the row was made by the withdrawal.
+        if was_on or (was_on is None and subscription.created_at < subscription.changed_at):
+            found.append(subscription.list)
+    return found
+
+
+def _keys(message: Message) -> set[str]:
+    """Return the person's addresses: the one that was written to, and today's."""
+    return {fold(message.email), *({message.contact.email_key} if message.contact else ())}
 
 
 def count_unsubscribed(mailing_id: int) -> int:
-    """Return how many recipients of a mailing unsubscribed through it."""
-    rows = Feedback.objects.filter(message__mailing_id=mailing_id, kind=Feedback.Kind.UNSUBSCRIBE)
+    """Return how many recipients of a mailing unsubscribed through it, and did not take it back."""
+    rows = Feedback.objects.filter(
+        message__mailing_id=mailing_id, kind=Feedback.Kind.UNSUBSCRIBE, undone_at__isnull=True
+    )
     return rows.values("message").distinct().count()

@@ -1,8 +1,27 @@
-"""The public addresses; mounted at /u/. No trailing slash: a redirect would break one-click (RFC 8058 section 3.1)."""
+"""The public addresses, and one for users. No trailing slash: a redirect would break one-click (RFC 8058 3.1)."""
 
 from django.urls import path
 
-from feedback import views
+from feedback.views.embedding import form_of_list
+from feedback.views.looking import logo, style
+from feedback.views.preferences import preferences_page
+from feedback.views.subscribe import confirm_page, subscribe_json, subscribe_page
+from feedback.views.unsubscribe import unsubscribe_page
+from feedback.views.web_version import web_version
 
 app_name = "feedback"
-urlpatterns = [path("<str:token>", views.unsubscribe_page, name="unsubscribe")]
+urlpatterns = [
+    # In mail: short.
+    path("u/<str:token>", unsubscribe_page, name="unsubscribe"),
+    path("p/<str:settings_token>", preferences_page, name="preferences"),
+    path("v/<str:web_token>", web_version, name="web_version"),
+    path("c/<str:confirm_token>", confirm_page, name="confirm"),
+    # On sites.
+    path("subscribe", subscribe_page, name="subscribe"),
+    path("subscribe/<int:list_id>", subscribe_page, name="subscribe_to"),
+    path("subscribe.json", subscribe_json, name="subscribe_json"),
+    path("looks/<str:name>.css", style, name="style"),
+    path("looks/<str:name>", logo, name="logo"),
+    # For users.
+    path("lists/<int:list_id>/form", form_of_list, name="form_of_list"),
+]

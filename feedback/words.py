@@ -29,7 +29,23 @@ class Words:
     unknown_title: str
     unknown: str
     abuse: str
+    causes: tuple[str, str, str, str]  # In the order of CAUSES.
+    own_words: str
+    already: str
+    already_all: str
+    undo: str
+    undone_title: str
+    undone: str
+    undone_all: str
+    to_preferences: str
+    nobody_title: str  # Of a link that stands in a web version, a preview or a redirected message.
+    nobody: str
+    busy_title: str
+    busy: str
 
+
+# Why people leave, as they are stored; each language names them in this order.
+CAUSES = ("too_often", "not_interested", "never_asked", "other")
 
 LANGUAGES: dict[str, Words] = {
     "en": Words(
@@ -52,6 +68,20 @@ LANGUAGES: dict[str, Words] = {
         unknown="It may have been cut short, or what it led to is gone. Please copy the whole link from the"
         " message, or use the link of a newer message.",
         abuse="To report abuse, write to {address}.",
+        own_words="In your own words (optional)",
+        causes=("You write too often.", "It does not interest me.", "I never asked for it.", "Another reason"),
+        already="You have unsubscribed already from: {lists}.",
+        already_all="You have unsubscribed already from all mail of {organisation}.",
+        undo="That was a mistake: subscribe me again",
+        undone_title="You are subscribed again.",
+        undone="You get mail again for: {lists}.",
+        undone_all="You get mail from {organisation} again.",
+        to_preferences="Choose lists and other settings",
+        nobody_title="This link belongs to nobody.",
+        nobody="It stands in a page or a message that others may read too. Please use the link in the message that"
+        " was sent to you.",
+        busy_title="Not possible just now.",
+        busy="Nothing was changed. Please try again in a few minutes.",
     ),
     "de": Words(
         title="Abmelden",
@@ -74,6 +104,25 @@ LANGUAGES: dict[str, Words] = {
         unknown="Vielleicht wurde er abgeschnitten, oder das Ziel gibt es nicht mehr. Bitte kopieren Sie den ganzen"
         " Link aus der Nachricht oder nehmen Sie den Link einer neueren Nachricht.",
         abuse="Missbrauch melden Sie bitte an {address}.",
+        own_words="In Ihren eigenen Worten (freiwillig)",
+        causes=(
+            "Sie schreiben zu oft.",
+            "Es interessiert mich nicht.",
+            "Ich habe es nie bestellt.",
+            "Ein anderer Grund",
+        ),
+        already="Sie haben sich schon abgemeldet von: {lists}.",
+        already_all="Sie haben sich schon von allen Nachrichten von {organisation} abgemeldet.",
+        undo="Das war ein Versehen: wieder anmelden",
+        undone_title="Sie sind wieder angemeldet.",
+        undone="Sie bekommen wieder Nachrichten für: {lists}.",
+        undone_all="Sie bekommen wieder Nachrichten von {organisation}.",
+        to_preferences="Listen und andere Einstellungen wählen",
+        nobody_title="Dieser Link gehört niemandem.",
+        nobody="Er steht auf einer Seite oder in einer Nachricht, die auch andere lesen. Bitte nehmen Sie den Link"
+        " aus der Nachricht, die Sie selbst bekommen haben.",
+        busy_title="Das geht gerade nicht.",
+        busy="Es wurde nichts geändert. Bitte versuchen Sie es in einigen Minuten noch einmal.",
     ),
     "fr": Words(
         title="Se désabonner",
@@ -96,6 +145,25 @@ LANGUAGES: dict[str, Words] = {
         unknown="Il a peut-être été coupé, ou sa cible n’existe plus. Copiez le lien entier depuis le message, ou"
         " utilisez le lien d’un message plus récent.",
         abuse="Pour signaler un abus, écrivez à {address}.",
+        own_words="Avec vos propres mots (facultatif)",
+        causes=(
+            "Vous écrivez trop souvent.",
+            "Cela ne m’intéresse pas.",
+            "Je ne l’ai jamais demandé.",
+            "Une autre raison",
+        ),
+        already="Vous êtes déjà désabonné(e) de : {lists}.",
+        already_all="Vous êtes déjà désabonné(e) de tous les messages de {organisation}.",
+        undo="C’était une erreur : m’abonner à nouveau",
+        undone_title="Vous êtes de nouveau abonné(e).",
+        undone="Vous recevrez à nouveau les messages de : {lists}.",
+        undone_all="Vous recevrez à nouveau les messages de {organisation}.",
+        to_preferences="Choisir les listes et d’autres réglages",
+        nobody_title="Ce lien n’appartient à personne.",
+        nobody="Il se trouve dans une page ou un message que d’autres peuvent lire aussi. Utilisez le lien du"
+        " message qui vous a été envoyé.",
+        busy_title="C’est impossible pour le moment.",
+        busy="Rien n’a été modifié. Veuillez réessayer dans quelques minutes.",
     ),
     "es": Words(
         title="Darse de baja",
@@ -118,6 +186,20 @@ LANGUAGES: dict[str, Words] = {
         unknown="Quizá se cortó, o su destino ya no existe. Copie el enlace completo del mensaje o use el de un mensaje"
         " más reciente.",
         abuse="Para denunciar un abuso, escriba a {address}.",
+        own_words="Con sus propias palabras (opcional)",
+        causes=("Escriben con demasiada frecuencia.", "No me interesa.", "Nunca lo pedí.", "Otro motivo"),
+        already="Ya se había dado de baja de: {lists}.",
+        already_all="Ya se había dado de baja de todos los mensajes de {organisation}.",
+        undo="Fue un error: volver a suscribirme",
+        undone_title="Vuelve a estar suscrito.",
+        undone="Volverá a recibir mensajes de: {lists}.",
+        undone_all="Volverá a recibir mensajes de {organisation}.",
+        to_preferences="Elegir listas y otros ajustes",
+        nobody_title="Este enlace no pertenece a nadie.",
+        nobody="Está en una página o en un mensaje que también pueden leer otras personas. Use el enlace del mensaje"
+        " que se le envió a usted.",
+        busy_title="Ahora mismo no es posible.",
+        busy="No se ha cambiado nada. Inténtelo de nuevo dentro de unos minutos.",
     ),
     "pt": Words(
         title="Cancelar a subscrição",
@@ -139,6 +221,20 @@ LANGUAGES: dict[str, Words] = {
         unknown="Talvez tenha sido cortada, ou o destino já não existe. Copie a ligação completa da mensagem ou use a"
         " de uma mensagem mais recente.",
         abuse="Para denunciar um abuso, escreva para {address}.",
+        own_words="Pelas suas próprias palavras (opcional)",
+        causes=("Escrevem com demasiada frequência.", "Não me interessa.", "Nunca o pedi.", "Outro motivo"),
+        already="Já tinha cancelado a subscrição de: {lists}.",
+        already_all="Já tinha cancelado a subscrição de todas as mensagens de {organisation}.",
+        undo="Foi um engano: subscrever de novo",
+        undone_title="A subscrição foi retomada.",
+        undone="Voltará a receber mensagens de: {lists}.",
+        undone_all="Voltará a receber mensagens de {organisation}.",
+        to_preferences="Escolher listas e outras definições",
+        nobody_title="Esta ligação não pertence a ninguém.",
+        nobody="Está numa página ou mensagem que outras pessoas também podem ler. Use a ligação da mensagem que lhe"
+        " foi enviada.",
+        busy_title="De momento não é possível.",
+        busy="Nada foi alterado. Tente novamente dentro de alguns minutos.",
     ),
     "nl": Words(
         title="Afmelden",
@@ -160,6 +256,25 @@ LANGUAGES: dict[str, Words] = {
         unknown="Misschien is hij afgebroken, of bestaat het doel niet meer. Kopieer de hele link uit het bericht, of"
         " gebruik de link van een nieuwer bericht.",
         abuse="Misbruik meldt u bij {address}.",
+        own_words="In uw eigen woorden (niet verplicht)",
+        causes=(
+            "U schrijft te vaak.",
+            "Het interesseert mij niet.",
+            "Ik heb er nooit om gevraagd.",
+            "Een andere reden",
+        ),
+        already="U hebt zich al afgemeld voor: {lists}.",
+        already_all="U hebt zich al afgemeld voor alle berichten van {organisation}.",
+        undo="Dat was een vergissing: opnieuw aanmelden",
+        undone_title="U bent weer aangemeld.",
+        undone="U ontvangt weer berichten voor: {lists}.",
+        undone_all="U ontvangt weer berichten van {organisation}.",
+        to_preferences="Lijsten en andere instellingen kiezen",
+        nobody_title="Deze link is van niemand.",
+        nobody="Hij staat op een pagina of in een bericht dat ook anderen kunnen lezen. Gebruik de link uit het"
+        " bericht dat aan u is gestuurd.",
+        busy_title="Dat kan nu even niet.",
+        busy="Er is niets gewijzigd. Probeer het over enkele minuten opnieuw.",
     ),
     "it": Words(
         title="Annulla l’iscrizione",
@@ -182,6 +297,20 @@ LANGUAGES: dict[str, Words] = {
         unknown="Forse è stato tagliato, oppure la sua destinazione non esiste più. Copi il link intero dal messaggio o"
         " usi quello di un messaggio più recente.",
         abuse="Per segnalare un abuso, scriva a {address}.",
+        own_words="Con parole Sue (facoltativo)",
+        causes=("Scrivete troppo spesso.", "Non mi interessa.", "Non l’ho mai chiesto.", "Un altro motivo"),
+        already="Ha già annullato l’iscrizione a: {lists}.",
+        already_all="Ha già annullato l’iscrizione a tutti i messaggi di {organisation}.",
+        undo="È stato un errore: iscrivimi di nuovo",
+        undone_title="L’iscrizione è di nuovo attiva.",
+        undone="Riceverà di nuovo i messaggi per: {lists}.",
+        undone_all="Riceverà di nuovo i messaggi di {organisation}.",
+        to_preferences="Scegliere liste e altre impostazioni",
+        nobody_title="Questo link non appartiene a nessuno.",
+        nobody="Si trova in una pagina o in un messaggio che anche altri possono leggere. Usi il link del messaggio"
+        " inviato a Lei.",
+        busy_title="Al momento non è possibile.",
+        busy="Nulla è stato modificato. Riprovi fra qualche minuto.",
     ),
     "ja": Words(
         title="配信停止",
@@ -203,6 +332,19 @@ LANGUAGES: dict[str, Words] = {
         unknown="リンクが途中で切れているか、リンク先がなくなっています。メールからリンク全体をコピーするか、"
         "新しいメールのリンクをお使いください。",
         abuse="迷惑行為の報告先:{address}",
+        own_words="ご自身の言葉で(任意)",
+        causes=("メールの回数が多すぎる", "内容に興味がない", "申し込んだ覚えがない", "その他の理由"),
+        already="次のリストの配信はすでに停止されています:{lists}",
+        already_all="{organisation} からのすべての配信はすでに停止されています。",
+        undo="間違えました:もう一度登録する",
+        undone_title="配信を再開しました。",
+        undone="次のリストのメールが再び届きます:{lists}",
+        undone_all="{organisation} からのメールが再び届きます。",
+        to_preferences="リストやその他の設定を選ぶ",
+        nobody_title="このリンクは誰のものでもありません。",
+        nobody="ほかの方も読めるページまたはメールに載っているリンクです。ご自身宛てのメールにあるリンクをお使いください。",
+        busy_title="ただいまご利用いただけません。",
+        busy="何も変更されていません。数分後にもう一度お試しください。",
     ),
 }
 

@@ -17,7 +17,8 @@ from campaigns.models import Campaign
 from contacts.models import Attribute, Contact, ContactImport, ContactList, Subscription, Suppression
 from delivery import queueing, tokens
 from delivery.models import Message
-from feedback.models import Feedback
+from feedback import signing_up
+from feedback.models import Appearance, Feedback, SignUp
 from sandbox.models import SandboxMail
 from smtpservers.models import Route, SmtpServer
 
@@ -67,6 +68,15 @@ EXPECTED = {
     "delivery/servers/<int:server_id>/held-back/": SERVERS,
     "delivery/messages/": PEOPLE,
     "u/<str:token>": EVERYBODY,
+    "p/<str:settings_token>": EVERYBODY,
+    "v/<str:web_token>": EVERYBODY,
+    "c/<str:confirm_token>": EVERYBODY,
+    "subscribe": EVERYBODY,
+    "subscribe/<int:list_id>": EVERYBODY,
+    "subscribe.json": EVERYBODY,
+    "looks/<str:name>.css": EVERYBODY,
+    "looks/<str:name>": EVERYBODY,
+    "lists/<int:list_id>/form": PEOPLE,
     "healthz": EVERYBODY,
     "readyz": EVERYBODY,
 }
@@ -83,6 +93,7 @@ ADMIN_PAGES = {
     "smtpservers/route": ("amo", "a", "amo", "amo", NOBODY),  # It is the default one.
     "campaigns/campaign": (FLEET, PEOPLE, PEOPLE, PEOPLE, NOBODY),  # It is being sent.
     "feedback/feedback": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
+    "feedback/appearance": ("a", NOBODY, "a", "a", NOBODY),  # There is one.
     "sandbox/sandboxmail": (PEOPLE, NOBODY, PEOPLE, PEOPLE, "a"),
 }
 for _model, (_list, _add, _change, _history, _delete) in ADMIN_PAGES.items():
@@ -104,7 +115,7 @@ def things(db: None) -> dict[str, Any]:
         name="One", host="relay.example.com", mail_from="a@example.com", notes="secret notes"
     )
     contact = Contact.objects.create(email="ann@example.com")
-    people = ContactList.objects.create(name="People")
+    people = ContactList.objects.create(name="People", is_public=True)
     Subscription.objects.create(contact=contact, list=people)
     mailing = queueing.open_mailing(
         stream="campaign", name="News", subject="News", html="<p>News</p>", text="", lists=[people]
@@ -132,6 +143,11 @@ def things(db: None) -> dict[str, Any]:
         "message_id": message,
         "campaign_id": campaign,
         "server_id": server,
+        "list_id": people,
+        "feedback/appearance": Appearance.objects.create(pk=1, logo=b"picture", logo_type="image/png"),
+        "sign_up": SignUp.objects.create(
+            email=contact.email, language="en", channel="page", contact=contact, received_at=now
+        ),
     }
 
 
@@ -147,10 +163,17 @@ def addresses(patterns: Any, prefix: str = "") -> Iterator[str]:
 def filled(address: str, things: dict[str, Any]) -> str:
     """Return the address as a person would open it: with the keys of things that exist."""
     thing = things.get("/".join(address.split("/")[1:3]))
+    number = things["message_id"].pk
+    links = {
+        "token": tokens.unsubscribe_url(number),
+        "settings_token": tokens.preferences_url(number),
+        "web_token": tokens.web_version_url(number),
+        "confirm_token": signing_up.confirm_url(things["sign_up"].pk),
+    }
 
     def value(match: re.Match[str]) -> str:
-        if match["name"] == "token":
-            return tokens.unsubscribe_url(things["message_id"].pk).rpartition("/")[2]
+        if match["name"] in links:
+            return str(links[match["name"]]).rpartition("/")[2]
         found = things.get(match["name"], thing)
         return str(found.pk) if found is not None else "1"
 

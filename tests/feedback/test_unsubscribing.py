@@ -383,19 +383,6 @@ def test_the_page_speaks_the_recipients_language_then_the_servers(
     assert LANGUAGES[expected].question in page
 
 
-def test_the_languages_are_those_of_the_product_and_each_says_everything() -> None:
-    assert set(LANGUAGES) == {code for code, _ in settings.LANGUAGES}
-    for words in LANGUAGES.values():
-        for name in words.__slots__:
-            sentence = getattr(words, name)
-            filled = sentence.format(organisation="ORG", lists="LISTS", address="ADDRESS")
-            assert sentence.strip()
-            english = getattr(LANGUAGES["en"], name)
-            for mark in ("{organisation}", "{lists}", "{address}"):
-                assert (mark in sentence) == (mark in english), (name, sentence)
-            assert "{" not in filled
-
-
 def test_a_regional_language_is_served_by_its_main_one() -> None:
     assert best_language("", "de-AT") == "de"
     assert best_language("pt_BR") == "pt"

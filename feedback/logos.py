@@ -1,0 +1,34 @@
+"""Which pictures are taken as a logo: by what is in the file, and not by its name."""
+
+import io
+import warnings
+
+from PIL import Image
+
+MOST_BYTES = 256 * 1024
+MOST_PIXELS = 2000  # Along one side.
+FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}  # No SVG: it can carry scripts.
+
+
+class LogoInvalid(ValueError):
+    """The file cannot be used; the words say why, and what to do."""
+
+
+def check_logo(content: bytes) -> str:
+    """Return the media type of a picture.
+
+    :raises LogoInvalid: if it is too large, broken, or of another kind.
+    """
+    if len(content) > MOST_BYTES:
+        raise LogoInvalid(f"The file has {len(content) // 1024} KB; make it smaller than {MOST_BYTES // 1024} KB.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=list(FORMATS)) as picture:
+                kind, size = picture.format, picture.size
+                picture.verify()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise LogoInvalid("This is no picture that browsers show safely; choose a PNG, JPEG or WebP file.") from None
+    if max(size) > MOST_PIXELS:
+        raise LogoInvalid(f"The picture is {size[0]} × {size[1]} pixels; neither side may have over {MOST_PIXELS}.")
+    return FORMATS[kind or ""]

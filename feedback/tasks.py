@@ -1,0 +1,28 @@
+"""The worker's errands for the public pages: taking what was entered on forms, and forgetting what is over."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from feedback import signing_up, throttling
+from feedback.looks import looks
+
+
+@shared_task
+def take_sign_ups() -> None:
+    """Subscribe, or write to, those who filled in a form. Beat rings too, so a lost hint delays and loses nothing."""
+    organisation = looks().organisation
+    while signing_up.take_waiting(organisation, timezone.now()) == signing_up.AT_ONCE:
+        pass
+
+
+@shared_task
+def forget() -> None:
+    """Delete expired sign-ups and old counts."""
+    now = timezone.now()
+    signing_up.forget(now)
+    throttling.forget(now)
+
+
+def ring() -> None:
+    """Tell a worker that somebody filled in a form. Only a hint."""
+    take_sign_ups.apply_async(retry=False, expires=10)

@@ -1,0 +1,1 @@
+"""The public pages, parted by what they are about."""

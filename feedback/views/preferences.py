@@ -1,0 +1,124 @@
+"""The page of a person's own settings, behind the link in a mail to them."""
+
+import datetime as dt
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import formats, timezone, translation
+
+from contacts.models import Contact
+from delivery import tokens
+from delivery.models import Message
+from feedback import preferring, unsubscribing
+from feedback.looks import looks
+from feedback.preference_words import PREFERENCES
+from feedback.signing_up import NAME_CHARACTERS, wording
+from feedback.views.answering import dead_link, entered, masked, numbers, origin_of, public, say, show
+from feedback.views.unsubscribe import language_of_reader
+from feedback.words import LANGUAGES
+
+
+@public("GET", "POST")
+def preferences_page(request: HttpRequest, settings_token: str) -> HttpResponse:
+    message = unsubscribing.find_message(settings_token, tokens.PREFERENCES)
+    if message is None:
+        is_nobodys = unsubscribing.belongs_to_nobody(settings_token, tokens.PREFERENCES)
+        return dead_link(request, belongs_to_nobody=is_nobodys)
+    language = language_of_reader(message)
+    words = LANGUAGES[language]
+    if unsubscribing.is_copy(message):
+        return say(request, language, words.copy_title, words.copy)
+    if unsubscribing.is_test(message):
+        return say(request, language, words.test_title, words.test)
+    contact = preferring.person_of(message)
+    if contact is None:
+        return dead_link(request, belongs_to_nobody=False)
+    if request.method != "POST":
+        return _form(request, message, contact, language)
+    return _act(request, message, contact, language)
+
+
+def _act(request: HttpRequest, message: Message, contact: Contact, language: str) -> HttpResponse:
+    now, labels = timezone.now(), PREFERENCES[language]
+    match request.POST.get("do"):
+        case "save":
+            wishes = _wishes(request, language)
+            preferring.save(message, contact, wishes, looks().organisation, origin_of(request), now)
+            done = (labels.saved_title, labels.saved)
+        case "pause":
+            preferring.pause(contact, now)
+            done = (labels.saved_title, labels.paused.format(date=_day(contact, language)))
+        case "resume":
+            preferring.end_pause(contact)
+            done = (labels.saved_title, labels.resumed)
+        case "leave":
+            preferring.leave_everything(message, origin_of(request), now)
+            words = LANGUAGES[language]
+            done = (words.done, words.done_all.format(organisation=looks().organisation))
+        case _:
+            return _form(request, message, contact, language, status=400)
+    contact.refresh_from_db()
+    return _form(request, message, contact, language_of_reader(_again(message, contact)), done=done)
+
+
+def _again(message: Message, contact: Contact) -> Message:
+    message.contact = contact
+    return message
+
+
+def _wishes(request: HttpRequest, language: str) -> preferring.Wishes:
+    chosen = entered(request, "language")
+    return preferring.Wishes(
+        shown=numbers(request, "shown"),
+        chosen=numbers(request, "list"),
+        first_name=entered(request, "first_name"),
+        last_name=entered(request, "last_name"),
+        language=chosen if chosen in dict(settings.LANGUAGES) else "",
+        shown_in=language,
+    )
+
+
+def _form(
+    request: HttpRequest,
+    message: Message,
+    contact: Contact,
+    language: str,
+    *,
+    done: tuple[str, str] | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    labels, organisation, now = PREFERENCES[language], looks().organisation, timezone.now()
+    address = masked(contact.email)
+    is_paused = contact.paused_until is not None and contact.paused_until > now
+    context: dict[str, Any] = {
+        "heading": labels.title,
+        "done": done,
+        "page": labels,
+        "intro": LANGUAGES[language].intro.format(organisation=organisation, address=address),
+        "offers": [
+            {"offer": offer, "wording": "" if offer.is_on else wording(offer.list, language, organisation)}
+            for offer in preferring.offers(contact)
+        ],
+        "contact": contact,
+        "languages": settings.LANGUAGES,
+        "name_characters": NAME_CHARACTERS,
+        "paused": labels.paused.format(date=_day(contact, language)) if is_paused else "",
+        "is_blocked": preferring.is_blocked(contact, now),
+    }
+    return show(request, "preferences", language, context, status=status)
+
+
+def _day(contact: Contact, language: str) -> str:
+    """Return the last day of the person's break, in their zone and language."""
+    until = contact.paused_until or dt.datetime.max.replace(tzinfo=dt.UTC)
+    with translation.override(language):
+        return formats.date_format(until.astimezone(_zone(contact)), "DATE_FORMAT")
+
+
+def _zone(contact: Contact) -> ZoneInfo:
+    try:
+        return ZoneInfo(contact.time_zone or settings.TIME_ZONE)
+    except (ValueError, OSError):  # It came with an import, perhaps.
+        return ZoneInfo(settings.TIME_ZONE)
