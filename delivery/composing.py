@@ -20,7 +20,7 @@ from delivery import enclosing, tokens
 from delivery.models import Mailing, Message
 from delivery.outgoing import Outgoing, Person
 from delivery.return_paths import ReturnPath
-from mail.addresses import check_address, envelope_address, fold, parse_mailbox, parse_mailboxes
+from mail.addresses import check_address, envelope_address, fold, needs_smtputf8, parse_mailbox, parse_mailboxes
 from mail.composing import Compiled, Recipient, Rendered, Style, compile_content
 from mail.footers import known_language
 from mail.merging import Flag, name_values
@@ -108,9 +108,7 @@ class Composer:
             content = self._sign(content) + content
         rcpt_to = envelope_address(redirected_to or message.email)
         envelope_from = message.envelope_from or self._return_path.of(message.pk, is_redirected=bool(redirected_to))
-        # Bodies are 7-bit, so 8 bits are an address in a header: From, Reply-To, To or Cc (RFC 6532).
-        headers = content[: content.index(b"\r\n\r\n")]
-        is_7bit = rcpt_to.isascii() and envelope_from.isascii() and headers.isascii()
+        is_7bit = compiled.is_7bit and (rcpt_to + envelope_from).isascii() and not needs_smtputf8(address)
         return Composed(content, envelope_from, rcpt_to, self._header_from, not is_7bit)
 
     def render(

@@ -259,7 +259,7 @@ def envelope_address(text: str) -> str:
 
 def needs_smtputf8(address: str) -> bool:
     """Tell whether only a server with SMTPUTF8 can take this address (RFC 6531); a domain alone never needs it."""
-    return not address.rpartition("@")[0].isascii()
+    return not (address.isascii() or address.rpartition("@")[0].isascii())
 
 
 def is_reserved(domain: str) -> bool:

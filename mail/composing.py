@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from mail import footers, linking, merging, plaintext, serialising, utm
@@ -53,13 +54,16 @@ class Compiled:
         parts = [part for part in (html, text) if part is not None]
         templates = [subject, *(part.template for part in parts)]
         self.names = frozenset().union(*(template.names for template in templates)) - {"unsubscribe_url"}
-        fields = [field for part in parts for field in part.template.fields or ()]
-        is_small = len(fields) * serialising.LONGEST_WORD <= merging.MOST_OUTPUT
-        self._field_names = tuple(dict.fromkeys(field.name for field in fields)) if is_small else ()
         # "=_" never occurs in quoted-printable, so no content can hold the boundary (RFC 2045 section 6.7).
         sources = "\0".join(template.source for template in templates)
         mark = hashlib.sha256(sources.encode("utf-8", "replace")).hexdigest()[:24].encode()
         self._before_text, self._before_html, self._end = _structure(mark, html is not None, files)
+        self._skeleton = self._make_skeleton()
+
+    @property
+    def is_7bit(self) -> bool:
+        """Whether no address that all messages share needs more than 7 bits."""
+        return self._headers.is_7bit
 
     def render(self, recipient: Recipient) -> Rendered:
         """Return the words of one recipient's message.
@@ -86,19 +90,32 @@ class Compiled:
         :raises ValueError: if a value would break a header; the sentence names the header.
         """
         values = {**recipient.values, "unsubscribe_url": recipient.unsubscribe_url}
+        headers = self._headers.encode(recipient, values, date)
         if recipient.intended:
             rendered = self.render(recipient)
             text = [serialising.quoted_printable(rendered.text)]
             html = [serialising.quoted_printable(rendered.html)]
+        elif self._skeleton is not None and (pieces := self._skeleton.fill(values)) is not None:
+            pieces[0] = headers
+            return b"".join(pieces)
         else:
-            words = serialising.quoted_printable_words(values, self._field_names)
-            text = self._text.encode(values, words)
-            html = self._html.encode(values, words) if self._html else []
-        pieces = [self._headers.encode(recipient, values, date), self._before_text, *text]
+            text = self._text.encode(values)
+            html = self._html.encode(values) if self._html else []
+        pieces = [headers, self._before_text, *text]
         if self._html is not None:
             pieces += (self._before_html, *html)
         pieces.append(self._end)
         return b"".join(pieces)
+
+    def _make_skeleton(self) -> "_Skeleton | None":
+        """Return both parts as one, where every place in them is a mere field and there are some."""
+        parts = [part for part in (self._text, self._html) if isinstance(part, _Part)]
+        fields = [part.template.fields for part in parts]
+        places = sum(len(part or ()) for part in fields)
+        has_all = self._text in parts and None not in fields
+        if not has_all or places < 2 or places * serialising.LONGEST_WORD > merging.MOST_OUTPUT:
+            return None
+        return _Skeleton(parts, [self._before_text, self._before_html][: len(parts)], self._end)
 
 
 def compile_content(subject: str, html: str, text: str, style: Style, files: Sequence[Part] = ()) -> Compiled:
@@ -158,43 +175,69 @@ def _structure(mark: bytes, has_html: bool, files: Sequence[Part]) -> tuple[byte
 class _Part:
     """One part of a message: its template, and its constant text already encoded."""
 
-    __slots__ = ("_escape", "_names", "_pieces", "template")
+    __slots__ = ("escape", "pieces", "template")
 
     def __init__(self, template: Template, escape: merging.Escape) -> None:
         self.template = template
-        self._escape = escape
-        self._names = [""] if template.fields is None else [field.name for field in template.fields]
+        self.escape = escape
         constants = serialising.quoted_printable_constants(template.constants)
-        self._pieces = [b""] * (2 * len(constants) - 1)
-        self._pieces[::2] = constants
+        self.pieces = [b""] * (2 * len(constants) - 1)
+        self.pieces[::2] = constants
 
     def render(self, values: Mapping[str, Any]) -> str:
-        return self.template.render(values, self._escape)
+        return self.template.render(values, self.escape)
 
-    def encode(self, values: Mapping[str, Any], words: Mapping[str, bytes]) -> list[bytes]:
-        """Return the part in pieces.
-
-        :param words: values that look the same everywhere, encoded.
-        """
-        pieces = self._pieces.copy()
-        try:
-            pieces[1::2] = [words[name] for name in self._names]
-        except KeyError:
-            pieces[1::2] = self._fill(values, words)
+    def encode(self, values: Mapping[str, Any]) -> list[bytes]:
+        """Return the part in pieces."""
+        pieces = self.pieces.copy()
+        pieces[1::2] = self._fill(values)
         return pieces
 
-    def _fill(self, values: Mapping[str, Any], words: Mapping[str, bytes]) -> list[bytes]:
+    def _fill(self, values: Mapping[str, Any]) -> list[bytes]:
         if (fields := self.template.fields) is None:
-            return [serialising.quoted_printable_value(value) for value in self.template.fill(values, self._escape)]
-        is_html = self._escape == "html"
-        once = {
-            field: words.get(field.name) or serialising.quoted_printable_value(field.fill(values, is_html))
-            for field in set(fields)
-        }
+            return [serialising.quoted_printable_value(value) for value in self.template.fill(values, self.escape)]
+        is_html = self.escape == "html"
+        once = {field: serialising.quoted_printable_value(field.fill(values, is_html)) for field in set(fields)}
         filled = [once[field] for field in fields]
         if sum(map(len, filled)) > merging.MOST_OUTPUT:
             raise MergeError(merging.TOO_LARGE)
         return filled
+
+
+class _Skeleton:
+    """A whole message whose places are mere fields, for values as nearly everybody has them."""
+
+    __slots__ = ("_pick", "_pieces", "_take")
+
+    def __init__(self, parts: Sequence[_Part], before: Sequence[bytes], end: bytes) -> None:
+        """Put the parts together.
+
+        :param parts: at least two fields in all of them together.
+        :param before: what comes before each part.
+        """
+        fields = [(field.name, part.escape == "html") for part in parts for field in part.template.fields or ()]
+        names = list(dict.fromkeys(name for name, _ in fields))
+        self._take = (lambda values: [values[names[0]]]) if len(names) == 1 else itemgetter(*names)
+        # Of the values in texts, followed by those in HTML.
+        self._pick = itemgetter(*(names.index(name) + len(names) * is_html for name, is_html in fields))
+        self._pieces, constant = [b""], b""  # The first place is for the headers.
+        for start, part in zip(before, parts, strict=True):
+            self._pieces += [constant + start + part.pieces[0], *part.pieces[1:]]
+            constant = self._pieces.pop()
+        self._pieces.append(constant + end)
+
+    def fill(self, values: Mapping[str, Any]) -> list[bytes] | None:
+        """Return the message in pieces, the first for its headers; None where a value needs more care."""
+        try:
+            words = serialising.quoted_printable_words(self._take(values))
+        except KeyError:
+            return None
+        if words is None:
+            return None
+        texts, htmls = words
+        pieces = self._pieces.copy()
+        pieces[2::2] = self._pick(texts + htmls)
+        return pieces
 
 
 class _LateText:
@@ -209,7 +252,7 @@ class _LateText:
     def render(self, values: Mapping[str, Any]) -> str:
         return _derive(self.template.render(values, "html")) + self._footer.render(values, "text")
 
-    def encode(self, values: Mapping[str, Any], words: Mapping[str, bytes]) -> list[bytes]:
+    def encode(self, values: Mapping[str, Any]) -> list[bytes]:
         return [serialising.quoted_printable(self.render(values))]
 
 

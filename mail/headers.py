@@ -38,6 +38,8 @@ class Headers:
         self._machine_address = _bare_address("CFBL-Address", style.complaints_to) if style.complaints_to else ""
         self._before_feedback = self._constants_before_feedback().decode()
         self._after_feedback = self._constants_after_feedback().decode()
+        # Addresses may need more, everything else is encoded (RFC 6532).
+        self.is_7bit = (self._from + self._cc).isascii()
         self._date = (dt.datetime.max.replace(tzinfo=dt.UTC), "")  # The second asked for last, and its header.
         for name, _ in style.extra_headers:
             _check_name(name, [other for other, _ in style.extra_headers])

@@ -192,25 +192,33 @@ def test_values_of_any_length_fit_between_constants(constants: list[str], data: 
     assert decode(together) == readable_part(plain)
 
 
-@given(st.lists(st.text("Aa09 .,:/?#_()!@%-'\"&<=\0\nFromé", max_size=80) | st.text("az ", max_size=80), max_size=5))
-def test_plain_words_are_encoded_as_any_value_is_and_are_the_same_in_html(texts: list[str]) -> None:
-    values = {str(number): text for number, text in enumerate(texts)}
+@given(st.lists(st.text("Aa09 .,:/?#_()!@%-'\"&<>=\0\nFromé\t", max_size=80) | st.text("az ", max_size=80), max_size=5))
+@example([".", "a"])
+@example(["a", "From me"])
+@example(["x" * 75, "é" * 25])
+def test_values_encoded_together_are_as_if_encoded_one_by_one(values: list[str]) -> None:
+    words = serialising.quoted_printable_words(values)
 
-    for name, encoded in serialising.quoted_printable_words(values, list(values)).items():
-        assert encoded == serialising.end_softly(serialising.quoted_printable(values[name]))
-        assert escape(values[name]) == values[name]
-        assert len(encoded) <= serialising.LONGEST_WORD
+    if words is not None:
+        texts, htmls = words
+        assert texts == [serialising.end_softly(serialising.quoted_printable(value)) for value in values]
+        assert htmls == [serialising.end_softly(serialising.quoted_printable(str(escape(value)))) for value in values]
+        assert all(len(word) <= serialising.LONGEST_WORD for word in texts + htmls)
 
 
-def test_what_is_no_plain_word_is_left_out_and_the_others_are_not() -> None:
-    values = {"a": "Ann", "b": "Müller", "c": Unknown("Friend"), "d": 7, "e": "", "f": "a\0b", "g": "Lee"}
+def test_ordinary_values_are_encoded_together() -> None:
+    assert serialising.quoted_printable_words(["Müller & Söhne", "O'Neil"]) == (
+        [b"M=C3=BCller & S=C3=B6hne=\r\n", b"O'Neil=\r\n"],
+        [b"M=C3=BCller &amp; S=C3=B6hne=\r\n", b"O&#39;Neil=\r\n"],
+    )
 
-    words = serialising.quoted_printable_words(values, [*values, "missing"])
 
-    assert words == {"a": b"Ann=\r\n", "g": b"Lee=\r\n"}
-    assert serialising.quoted_printable_words(values, ["a", "g"]) == words
-    assert serialising.quoted_printable_words(values, ["f"]) == {}
-    assert serialising.quoted_printable_words(values, []) == {}
+@pytest.mark.parametrize(
+    "odd", ["", " ", "two\nlines", "a\0b", "\N{ZERO WIDTH SPACE}", "x" * 76, "&" * 16, ".", 7, None]
+)
+def test_what_needs_care_is_not_encoded_together(odd: object) -> None:
+    assert serialising.quoted_printable_words(["Ann", odd]) is None
+    assert serialising.quoted_printable_words([Unknown("Friend"), "Ann"]) is None
 
 
 @pytest.mark.parametrize("length", range(60, 90))
