@@ -1,8 +1,9 @@
 """What a worker must not forget when it is killed: which dots it wrote, and what was answered.
 
-One append-only file for each lane token, in a folder that outlives the worker. A line is handed to the kernel
-before the dot it speaks of; that survives SIGKILL without fsync. The sweep of the same machine reads it. Beside it
-a page of memory on disk says what is being composed: who kills its worker each time is found out by that.
+One append-only file for each lane token, in a folder that outlives the worker. It is written as memory that the file
+shares: a line is the kernel's the moment it is there, before the dot it speaks of, without a call and without fsync,
+and survives SIGKILL. The sweep of the same machine reads it. Beside it a page of the same kind says what is being
+composed: who kills its worker each time is found out by that.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import json
 import mmap
 import os
 import struct
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,8 +19,10 @@ from pathlib import Path
 
 from mail.replies import Reply, Stage
 
-# A longer file is written anew, without what is recorded in the database already.
-COMPACT_BYTES = 8 * 1024 * 1024
+# Of a new file. A full one is written anew, without what is recorded in the database already.
+FIRST_BYTES = 256 * 1024
+# How often the file's time is set: it says that the worker lives.
+TOUCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class AtHand:
 
 
 _AT_HAND = struct.Struct("<qq")
+_quoted = json.encoder.encode_basestring_ascii  # What json.dumps does with a text.
 
 
 class Journal:
@@ -47,15 +52,12 @@ class Journal:
     def __init__(self, folder: Path, token: uuid.UUID) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{token}.jsonl"
-        # Unbuffered: a line that is written is with the kernel.
-        self._file = self.path.open("ab", buffering=0)
         self._at_hand_path = self.path.with_suffix(".now")
-        self._at_hand_path.write_bytes(bytes(_AT_HAND.size))
-        with self._at_hand_path.open("r+b") as file:
-            # Shared with the file: what is written into it is with the kernel, without a call.
-            self._at_hand = mmap.mmap(file.fileno(), _AT_HAND.size)
-        self._size = 0
+        self._at_hand = _shared(self._at_hand_path, bytes(_AT_HAND.size))
         self._open: dict[int, bytes] = {}  # The last line about each attempt that is not recorded yet.
+        self._touched_at = 0.0
+        self._size = 0
+        self._pages = _shared(self.path, bytes(FIRST_BYTES))
 
     def dot(self, attempt_id: int) -> None:
         """Note that the dot of this attempt is written next."""
@@ -68,9 +70,9 @@ class Journal:
     def answer(self, attempt_id: int, stage: Stage, reply: Reply | None, lost: str) -> None:
         """Note what was answered to this attempt."""
         # Written by hand: to have the whole list encoded takes several times as long.
-        line = f'[{attempt_id}, "{stage.value}", {json.dumps(lost)}'
+        line = f'[{attempt_id}, "{stage.value}", {_quoted(lost)}'
         if reply is not None:
-            line += f', {reply.code}, "{reply.enhanced}", {json.dumps(reply.text[:1000])}'
+            line += f', {reply.code}, "{reply.enhanced}", {_quoted(reply.text[:1000])}'
         self._write(attempt_id, line.encode() + b"]\n")
 
     def composing(self, attempt_id: int) -> None:
@@ -85,27 +87,31 @@ class Journal:
         """Forget attempts whose results are in the database."""
         for attempt_id in attempt_ids:
             self._open.pop(attempt_id, None)
-        if self._size > COMPACT_BYTES:
-            self._compact()
 
     def _write(self, attempt_id: int, line: bytes) -> None:
-        self._file.write(line)
-        self._size += len(line)
+        end = self._size + len(line)
+        if end > len(self._pages):
+            self._compact(len(line))
+            end = self._size + len(line)
+        self._pages[self._size : end] = line
+        self._size = end
         self._open[attempt_id] = line
+        if (now := time.monotonic()) > self._touched_at + TOUCH_SECONDS:
+            self._touched_at = now
+            os.utime(self.path)  # What is written into shared memory need not change it.
 
-    def _compact(self) -> None:
-        shorter = self.path.with_suffix(".new")
+    def _compact(self, room: int) -> None:
         content = b"".join(self._open.values())
-        shorter.write_bytes(content)
-        self._file.close()
+        size = max(FIRST_BYTES, 4 * (len(content) + room))
+        pages = _shared(self.path.with_suffix(".new"), content.ljust(size, b"\0"))
         # At every instant there is one whole file under this name.
-        os.replace(shorter, self.path)
-        self._file = self.path.open("ab", buffering=0)
-        self._size = len(content)
+        os.replace(self.path.with_suffix(".new"), self.path)
+        self._pages.close()
+        self._pages, self._size = pages, len(content)
 
     def close(self) -> None:
         """Close the file and leave it in place."""
-        self._file.close()
+        self._pages.close()
         self._at_hand.close()
 
     def discard(self) -> None:
@@ -113,6 +119,13 @@ class Journal:
         self.close()
         self.path.unlink(missing_ok=True)
         self._at_hand_path.unlink(missing_ok=True)
+
+
+def _shared(path: Path, content: bytes) -> mmap.mmap:
+    """Return the memory of a new file that holds ``content``; all of it is on the disk, so that none is short later."""
+    path.write_bytes(content)
+    with path.open("r+b") as file:
+        return mmap.mmap(file.fileno(), len(content))
 
 
 def at_hand(folder: Path, token: uuid.UUID) -> AtHand:
@@ -130,9 +143,11 @@ def read(folder: Path, token: uuid.UUID) -> dict[int, Entry] | None:
     A last line that was cut short by a crash is left out.
     """
     try:
-        lines = (folder / f"{token}.jsonl").read_bytes().split(b"\n")[:-1]
+        lines = (folder / f"{token}.jsonl").read_bytes().rstrip(b"\0").split(b"\n")[:-1]
     except FileNotFoundError:
         return None
+    if lines and b"\0" in lines[-1]:  # Memory is not written from left to right.
+        del lines[-1]
     known: dict[int, Entry] = {}
     for line in lines:
         note = json.loads(line)

@@ -6,6 +6,7 @@ Connections take from the piles by themselves; nothing here waits for a single m
 
 import asyncio
 import datetime as dt
+import itertools
 import logging
 import math
 from collections import deque
@@ -42,10 +43,12 @@ T = TypeVar("T")
 LOOK_SECONDS = 1.0  # How old the last look before MAIL may be; a stop takes effect within it.
 # How long results wait for others to be recorded with them: shortly while they are few, else until they are many.
 FLUSH_SECONDS, BUSY_FLUSH_SECONDS = 0.05, 0.2
-FEW_RESULTS, MANY_RESULTS, MOST_RESULTS = 20, 500, 1000
+FEW_RESULTS, MANY_RESULTS, MOST_RESULTS = 20, 1000, 2000
 URGENT_MESSAGES = 50  # That a lane claims ahead: they leave at once.
 ASIDE_MESSAGES = 20  # That wait in the lane for a provider that is written to slowly.
 RESERVED_SHARE = 10  # One connection in so many is kept for what somebody waits for.
+# Messages composed in one go, unless they are large: between two calls of the kernel each takes twice as long.
+COMPOSED_AT_ONCE, SMALL_BYTES = 16, 256 * 1024
 
 
 class Surroundings(Protocol):
@@ -71,7 +74,7 @@ class _Item(Envelope):
     """A composed message with the claim it comes from."""
 
     claim: Claim
-    provider: str  # Who receives for its recipient; empty while no provider is held.
+    provider: str = ""  # Who receives for its recipient; empty while no provider is held.
     stopped: Judgement | None = None  # Why its dot was not written.
     sent_before: int = 0  # Messages its connection had carried before it.
 
@@ -95,6 +98,7 @@ class LaneWork:
         self._stops: dict[int, tuple[str, str]] = {}
         self._in_hand: set[int] = set()  # Messages claimed and not yet done with.
         self._composers: dict[int, Composer] = {}
+        self._composed: dict[int, _Item | str] = {}  # By attempt, ahead of its turn; or why it could not be.
         self._unusable: dict[int, str] = {}  # Mailings whose content cannot be composed, and why.
         self._mailings: dict[int, Mailing] = {}
         self._sources: set[_Source] = set()
@@ -201,6 +205,7 @@ class LaneWork:
             self._note(claim, recording.given_back("Given back before it was begun."))
         for pile in (self._urgent, self._bulk, self._aside):
             pile.clear()
+        self._composed.clear()
         for caller in self._callers:
             if not caller.done():
                 caller.set_result(None)
@@ -447,13 +452,16 @@ class LaneWork:
             if not self._is_granted():
                 pile.appendleft(claim)
                 return None
-            item = self._compose(claim, now, provider)
-            if item is not None:
-                item.sent_before = sent_before
-                self._is_probe_out = True
-                if provider:
-                    self._holds.begun(provider, now)
-                return item
+            item = self._item_of(claim, now, pile)
+            if isinstance(item, str):
+                self._note(claim, recording.ended("failed", f"The message could not be composed: {item}"))
+                continue
+            item.sent_before = sent_before
+            self._is_probe_out = True
+            if provider:
+                item.provider = provider
+                self._holds.begun(provider, now)
+            return item
         return None
 
     def _put_aside(self, claim: Claim, provider: str, now: dt.datetime) -> None:
@@ -488,23 +496,33 @@ class LaneWork:
             return recording.given_back("The time to send this message was over; it is claimed anew.")
         return self._holds.look(claim.message, now) if self._holds else None
 
-    def _compose(self, claim: Claim, now: dt.datetime, provider: str) -> _Item | None:
+    def _item_of(self, claim: Claim, now: dt.datetime, pile: deque[Claim]) -> _Item | str:
+        """Return the composed message, or why it cannot be; others of its pile are composed along with it."""
+        made = self._composed.pop(claim.attempt_id, None)
+        if made is not None:
+            return made
+        item = self._compose(claim, now)
+        is_flowing = pile is self._bulk and self._per_second is None and not (self._holds or self._is_probing)
+        if is_flowing and isinstance(item, _Item) and len(item.content) <= SMALL_BYTES:
+            for other in itertools.islice(pile, min(COMPOSED_AT_ONCE, self._connections) - 1):
+                if other.attempt_id not in self._composed:
+                    self._composed[other.attempt_id] = self._compose(other, now)
+        return item
+
+    def _compose(self, claim: Claim, now: dt.datetime) -> _Item | str:
         message = claim.message
-        why = self._unusable.get(message.mailing_id)
-        if why is None:
-            self._journal.composing(claim.attempt_id)
-            try:
-                composed = self._composers[message.mailing_id].compose(message, now)
-            except Exception as error:  # Nothing was sent: a content that breaks composing ends its own message alone.
-                log.exception("mailing %s: a message could not be composed", message.mailing_id)
-                why = str(error)
-            else:
-                envelope = (composed.envelope_from, composed.rcpt_to, composed.content, composed.is_smtputf8)
-                return _Item(*envelope, False, claim, provider)  # Composing leaves no line that begins with a dot.
-            finally:
-                self._journal.composing(0)
-        self._note(claim, recording.ended("failed", f"The message could not be composed: {why}"))
-        return None
+        if (why := self._unusable.get(message.mailing_id)) is not None:
+            return why
+        self._journal.composing(claim.attempt_id)
+        try:
+            composed = self._composers[message.mailing_id].compose(message, now)
+        except Exception as error:  # Nothing was sent: a content that breaks composing ends its own message alone.
+            log.exception("mailing %s: a message could not be composed", message.mailing_id)
+            return str(error)
+        finally:
+            self._journal.composing(0)
+        envelope = (composed.envelope_from, composed.rcpt_to, composed.content, composed.is_smtputf8)
+        return _Item(*envelope, False, claim)  # Composing leaves no line that begins with a dot.
 
     def may_finish(self, item: _Item) -> bool:
         """The last moment before a message is the server's."""
@@ -592,6 +610,7 @@ class LaneWork:
         message = claim.message
         self._in_hand.discard(message.pk)
         self._stops.pop(message.pk, None)
+        self._composed.pop(claim.attempt_id, None)
         self._pace.count()
         self._results.append(
             Result(
@@ -733,7 +752,7 @@ class _Pace:
     def wanted(self, now: float, connections: int, per_second: float | None) -> int:
         if not self._since:
             self._since = now
-        elif now - self._since >= 0.5:
+        elif now - self._since >= (0.5 if self._rate else 0.05):  # Soon at first: small claims cost as much as large.
             self._rate = self._sent / (now - self._since)
             self._sent, self._since = 0, now
         self.last_wanted = min(claiming.CLAIM_MESSAGES, max(4 * connections, int(3 * self._rate)))
