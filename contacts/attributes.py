@@ -19,6 +19,7 @@ _HEADINGS = {
     "first_name": "first_name firstname first given_name givenname forename vorname prenom",
     "last_name": "last_name lastname last surname family_name familyname nachname nom_de_famille",
     "language": "language lang locale sprache langue",
+    "time_zone": "time_zone timezone tz zeitzone fuseau_horaire zona_horaria",
 }
 COLUMN_OF = {heading: column for column, headings in _HEADINGS.items() for heading in headings.split()}
 # What the export adds for people to read. Consent is never taken from a column of a file.

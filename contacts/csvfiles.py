@@ -1,41 +1,67 @@
-"""Reading and writing people as CSV: encodings, delimiters, headings, and which rows can be taken.
+"""Reading and writing tables as CSV: encodings, delimiters, headings, rows, and cells that are safe in a spreadsheet.
 
-Knows files and text, and nothing about what is stored. Nothing here holds more than one row in memory.
+Knows files and text, and nothing about people or what is stored. Nothing here holds more than one row in memory.
 """
 
 import codecs
+import contextlib
 import csv
 import io
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import BinaryIO, TextIO
-
-from contacts.attributes import COLUMN_OF, CONSENT_COLUMNS, NameInvalid, check_name, propose_name
-from mail.addresses import check_address
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple
 
 MOST_BYTES = 200 * 1024 * 1024
 MOST_COLUMNS = 500
 LONGEST_CELL = 10_000
-LONGEST_LINE = 1_000_000  # Bytes without a line end; more is no table of people.
+LONGEST_LINE = 1_000_000  # Characters without a line end; more is no table of people.
 LONGEST_ROW = 5_000_000  # Characters of one row, which may span lines: as many cells of the longest as columns.
-LONGEST_PERSON_NAME = 150
-LONGEST_CONTENT = 500  # What is kept of a refused row.
-LONGEST_REASON = 300
+LONGEST_HEADING = 200
+LONGEST_CONTENT = 2_000  # What is kept of a row that cannot be divided into cells.
+SAMPLED_ROWS = 20
 
-DELIMITERS = ",;\t|"
+# What can be chosen where it is not found rightly. Windows-1252 is Latin-1 and the characters Excel adds to it.
+ENCODINGS = {
+    "utf-8-sig": "UTF-8",
+    "utf-16": "UTF-16",
+    "utf-16-le": "UTF-16 LE without mark",
+    "utf-16-be": "UTF-16 BE without mark",
+    "cp1252": "Windows-1252 / Latin-1 (Western Europe)",
+    "cp1250": "Windows-1250 (Central Europe)",
+    "cp1251": "Windows-1251 (Cyrillic)",
+    "mac-roman": "Mac OS Roman",
+    "shift_jis": "Shift JIS (Japanese)",
+}
+DELIMITERS = {
+    ",": "comma ,",
+    ";": "semicolon ;",
+    "\t": "tab",
+    "|": "vertical bar |",
+    ":": "colon :",
+    "^": "caret ^",
+    "~": "tilde ~",
+    "#": "hash #",
+    "\x1f": "unit separator (0x1F)",
+}
 _NOT_TEXT = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
+    b"PK\x05\x06": "an empty zip archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"\x1f\x8b": "a compressed file",
+    b"\x1f\x8b": "a compressed file (gzip)",
+    b"BZh": "a compressed file (bzip2)",
+    b"\xfd7zXZ": "a compressed file (xz)",
+    b"7z\xbc\xaf": "a compressed file (7-Zip)",
+    b"Rar!": "a compressed file (RAR)",
+    b"\x28\xb5\x2f\xfd": "a compressed file (zstd)",
     b"%PDF": "a PDF document",
 }
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_EXCEL_HINT = re.compile(r'"?sep=.?"?', re.IGNORECASE)  # Tells Excel the delimiter; the headings show it as well.
-_WHITE_SPACE = re.compile(r"\s+")
+_EXCEL_HINT = re.compile(r'"?sep=(.?)"?', re.IGNORECASE)  # Tells Excel the delimiter.
+_ADDRESS = re.compile(r"[^@\s,;|:]+@[^@\s,;|:]+\.[^@\s,;|:]+")
 # Control characters, and the bidirectional ones that make a text look like another one.
-_REFUSED_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+REFUSED_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 
 
 class FileRefused(ValueError):
@@ -43,68 +69,69 @@ class FileRefused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """One row that can be taken."""
+class Layout:
+    """How a file is written."""
 
-    email: str
-    first_name: str = ""
-    last_name: str = ""
-    language: str = ""
-    attributes: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """One row that cannot be taken, and why."""
-
-    line_number: int
-    content: str
-    reason: str
+    encoding: str
+    delimiter: str
+    headings: tuple[str, ...]
+    has_headings: bool = True  # False: the first row is a person, and ``headings`` are made up.
 
 
-@dataclass(frozen=True, slots=True)
-class Headings:
-    """What each column of the file is: a field of :class:`Person`, ``attributes.<name>``, or nothing."""
+class Row(NamedTuple):
+    """One row as it stands in the file."""
 
-    columns: tuple[str, ...]
-
-    @classmethod
-    def read(cls, cells: Sequence[str]) -> "Headings":
-        if len(cells) > MOST_COLUMNS:
-            raise FileRefused(f"The file has {len(cells):,} columns; at most {MOST_COLUMNS} can be imported.")
-        columns = tuple(_column_for(cell.strip()) for cell in cells)
-        for column in columns:
-            if column and columns.count(column) > 1:
-                name = column.removeprefix("attributes.")
-                raise FileRefused(f"Two columns mean “{name}”; remove or rename one of them.")
-        if "email" not in columns:
-            shown = ", ".join(cell.strip()[:40] for cell in cells[:8])
-            raise FileRefused(
-                "The first row must name the columns, and one of them must be “email”;"
-                f" it reads: {_printable(shown) or '(nothing)'}."
-            )
-        return cls(columns)
+    line_number: int  # Of its first line, from 1.
+    cells: list[str]
+    problem: str = ""  # Why it could not be divided into cells; then the only cell is its text.
 
 
-def _column_for(heading: str) -> str:
-    if len(heading) > LONGEST_CELL or _REFUSED_CHARACTERS.search(heading):
-        raise FileRefused("The first row holds characters that no heading can have; is this a CSV file?")
-    name = propose_name(heading)
-    if name in COLUMN_OF:
-        return COLUMN_OF[name]
-    if name in CONSENT_COLUMNS or not heading:
-        return ""
+# --- what kind of file it is
+
+
+def look(file: BinaryIO, encoding: str = "", delimiter: str = "") -> Layout:
+    """Return how the file is written, as found in it or as chosen; leaves it at its start.
+
+    :raises FileRefused: if it is too large, not a text, or has no row to read.
+    """
+    found = inspect(file)
+    text = io.TextIOWrapper(file, encoding or found, errors="replace", newline="")
     try:
-        return f"attributes.{check_name(name)}"
-    except NameInvalid as error:
-        raise FileRefused(f"The column “{heading[:60]}” cannot be imported: {error}") from None
+        lines, hint = _sample(text)
+    finally:
+        text.detach()
+        file.seek(0)
+    if not delimiter:
+        delimiter = hint if hint in DELIMITERS else sniff_delimiter(lines)
+    try:
+        first = next(_reader(iter(lines), delimiter))
+    except csv.Error as error:
+        raise FileRefused(f"The first row cannot be read. {_in_words(error)}") from None
+    return _layout(encoding or found, delimiter, first)
+
+
+def _layout(encoding: str, delimiter: str, first: Sequence[str]) -> Layout:
+    cells = [cell.strip() for cell in first]
+    if len(cells) > MOST_COLUMNS:
+        raise FileRefused(f"The file has {len(cells):,} columns; at most {MOST_COLUMNS} can be imported.")
+    if any(REFUSED_CHARACTERS.search(cell) for cell in cells):
+        raise FileRefused(
+            "The first row holds characters that no heading can have; is this a CSV file, in the encoding chosen?"
+        )
+    if _is_of_a_person(cells):
+        return Layout(encoding, delimiter, tuple(f"Column {n}" for n in range(1, len(cells) + 1)), has_headings=False)
+    return Layout(encoding, delimiter, tuple(" ".join(restore(cell).split())[:LONGEST_HEADING] for cell in cells))
+
+
+def _is_of_a_person(cells: Sequence[str]) -> bool:
+    return any(_ADDRESS.fullmatch(restore(cell.strip())) for cell in cells)
 
 
 def inspect(file: BinaryIO) -> str:
     """Return the encoding of the file, after one look at every byte of it; leaves it at its start.
 
-    UTF-16 is told by its byte order mark, UTF-8 by being valid; everything else is taken for Windows-1252, which
-    is Latin-1 and the characters Excel adds to it.
+    UTF-16 is told by its byte order mark or by its zeros, UTF-8 by being valid; everything else is taken for
+    Windows-1252.
 
     :raises FileRefused: if it is too large, not a text, or has a line no table of people would have.
     """
@@ -122,25 +149,11 @@ def inspect(file: BinaryIO) -> str:
     file.seek(0)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    if len(head) >= 4 and head[1::2].count(0) * 3 > len(head):
+        return "utf-16-le"
+    if len(head) >= 4 and head[0::2].count(0) * 3 > len(head):
+        return "utf-16-be"
     return "utf-8-sig" if is_utf8 else "cp1252"
-
-
-def check(file: BinaryIO) -> None:
-    """Raise :class:`FileRefused` if the file, or its first row, cannot be read; leaves it open, at its start."""
-    text = open_text(file)
-    try:
-        PeopleFile(text)
-    finally:
-        text.detach()
-        file.seek(0)
-
-
-def open_text(file: BinaryIO) -> io.TextIOWrapper:
-    """Return the file as text, from its start.
-
-    A byte that Windows-1252 does not know, or half a UTF-16 character, becomes a replacement character.
-    """
-    return io.TextIOWrapper(file, inspect(file), errors="replace", newline="")
 
 
 def _look_through(file: BinaryIO) -> bool:
@@ -168,106 +181,142 @@ def _look_through(file: BinaryIO) -> bool:
     return is_utf8
 
 
-class PeopleFile:
-    """The rows of one open CSV file, one after the other: a :class:`Person`, or a :class:`Refusal`.
+def _sample(text: io.TextIOWrapper) -> tuple[list[str], str]:
+    """Return the first lines that hold something, and the delimiter that a line for Excel names."""
+    lines: list[str] = []
+    hint = ""
+    while len(lines) <= SAMPLED_ROWS and (line := _read_line(text)):
+        if not lines and (told := _EXCEL_HINT.fullmatch(line.strip("\r\n "))):
+            hint = told[1]
+        elif line.strip():
+            lines.append(line)
+    if not lines:
+        raise FileRefused("The file is empty.")
+    return lines, hint
 
-    :raises FileRefused: when it is made, if the first row does not name the columns.
+
+def sniff_delimiter(lines: Sequence[str]) -> str:
+    """Return the delimiter under which the first lines look most like a table of people; a comma if none does."""
+    return max(DELIMITERS, key=lambda delimiter: _likeness(lines, delimiter))
+
+
+def _likeness(lines: Sequence[str], delimiter: str) -> tuple[bool, bool, int, int]:
+    """Return a measure: more than one column, a cell that is an address, rows as wide as the first, how wide."""
+    rows: list[list[str]] = []
+    # The last row of the sample may be cut; an error before it counts against this delimiter.
+    with contextlib.suppress(csv.Error):
+        rows.extend(_reader(iter(lines), delimiter))
+    if not rows or len(rows[0]) < 2:
+        return False, False, 0, 0
+    width = len(rows[0])
+    has_address = any(_ADDRESS.fullmatch(cell.strip()) for row in rows for cell in row)
+    return True, has_address, sum(len(row) == width for row in rows), width
+
+
+# --- rows
+
+
+class Rows:
+    """The rows below the headings, one after the other, and where the next one starts.
+
+    :param position: of an earlier object's, to go on there.
+    :param line: how many lines lie before that position.
     """
 
-    def __init__(self, text: TextIO) -> None:
-        # The csv module keeps this limit for the whole process; nothing else here reads CSV.
-        csv.field_size_limit(LONGEST_CELL)
-        self._blank_lines = 0
+    def __init__(self, file: BinaryIO, layout: Layout, position: str = "", line: int = 0) -> None:
+        self.line = line
+        self.characters = 0  # Read so far, through this object.
+        self._text = io.TextIOWrapper(file, layout.encoding, errors="replace", newline="")
+        self._lines_of_row: list[str] = []
         self._row_length = 0
-        self._row_start = ""
-        heading = self._first_line(text)
-        self._delimiter = sniff_delimiter(heading)
-        self._reader = csv.reader(
-            self._lines(heading, text), delimiter=self._delimiter, skipinitialspace=True, strict=True
-        )
-        try:
-            cells = next(self._reader)
-        except csv.Error as error:
-            raise FileRefused(f"The first row cannot be read: {_in_words(error)}") from None
-        self.headings = Headings.read(cells)
-        self._positions = tuple((index, column) for index, column in enumerate(self.headings.columns) if column)
-        self._email_at = self.headings.columns.index("email")
+        self._reader = _reader(self._lines(), layout.delimiter)
+        if position:
+            self._text.seek(int(position))
+        else:
+            self._pass_over_headings(layout.delimiter)
 
-    def _first_line(self, text: TextIO) -> str:
-        while line := text.readline():
-            if line.strip() and not _EXCEL_HINT.fullmatch(line.strip()):
-                return line
-            self._blank_lines += 1
-        raise FileRefused("The file is empty.")
+    @property
+    def position(self) -> str:
+        """Where the next row starts, in the reader's own terms: a byte, and what the decoder must know there."""
+        return str(self._text.tell())
 
-    def _lines(self, heading: str, text: TextIO) -> Iterator[str]:
-        """Hand lines to the reader, and remember how the current row started and how long it is."""
-        for line in itertools.chain([heading], text):
-            self._row_length += len(line)
-            if self._row_length > LONGEST_ROW:
-                raise FileRefused(f"A row is longer than {LONGEST_ROW:,} characters; is this a CSV file?")
-            if len(self._row_start) < LONGEST_CONTENT:
-                self._row_start += line
+    @property
+    def read_bytes(self) -> int:
+        return self._text.tell() & 0xFFFF_FFFF_FFFF_FFFF
+
+    def close(self) -> None:
+        """Let go of the file, which stays open."""
+        self._text.detach()
+
+    def _pass_over_headings(self, delimiter: str) -> None:
+        while True:
+            start, line = self._text.tell(), self.line
+            first = _read_line(self._text)
+            self.line += 1
+            if not first or (first.strip() and not _EXCEL_HINT.fullmatch(first.strip("\r\n "))):
+                break
+        self._text.seek(start)
+        self.line = line
+        if _is_of_a_person(next(self._reader, [])):
+            self._text.seek(start)
+            self._reader = _reader(self._lines(), delimiter)
+            self.line = line
+        self._lines_of_row.clear()
+
+    def _lines(self) -> Iterator[str]:
+        """Hand lines to the reader, and remember those of the current row."""
+        kept = self._lines_of_row
+        # By readline and not by iterating: that would disable the position.
+        while line := _read_line(self._text):
+            if kept:
+                self._row_length += len(line)
+                if self._row_length > LONGEST_ROW:
+                    raise FileRefused(f"A row is longer than {LONGEST_ROW:,} characters; is this a CSV file?")
+            else:
+                self._row_length = len(line)
+            self.characters += len(line)
+            self.line += 1
+            kept.append(line)
             yield line
 
-    def __iter__(self) -> Iterator[Person | Refusal]:
+    def __iter__(self) -> Iterator[Row]:
         while True:
-            self._row_length = 0
-            self._row_start = ""
-            line_number = self._blank_lines + self._reader.line_num + 1
+            line_number = self.line + 1
             try:
                 cells = next(self._reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                last = self._blank_lines + self._reader.line_num
-                lines = f" It spans the lines {line_number} to {last}." if last > line_number else ""
-                yield Refusal(line_number, _printable(self._row_start), _in_words(error) + lines)
-                continue
-            if any(cells):
-                yield self._judge(cells, line_number)
-
-    def _judge(self, cells: list[str], line_number: int) -> Person | Refusal:
-        try:
-            return self._person(cells)
-        except ValueError as error:
-            return Refusal(line_number, _printable(self._row_start), str(error)[:LONGEST_REASON])
-
-    def _person(self, cells: list[str]) -> Person:
-        columns = len(self.headings.columns)
-        if len(cells) > columns and any(cells[columns:]):
-            raise ValueError(
-                f"The row has {len(cells)} cells and the first row only {columns};"
-                " put quotation marks around cells that hold the delimiter."
-            )
-        email = restore(cells[self._email_at].strip()) if self._email_at < len(cells) else ""
-        if not email:
-            raise ValueError("The row has no e-mail address.")
-        values: dict[str, str] = {}
-        attributes: dict[str, str] = {}
-        for index, column in self._positions:
-            cell = cells[index].strip() if index < len(cells) else ""
-            if not cell or index == self._email_at:
-                continue
-            if not cell.isprintable():
-                cell = _clean(cell, column)
-            if column.startswith("attributes."):
-                attributes[column[11:]] = restore(cell)
+                lines = f" It spans the lines {line_number} to {self.line}." if self.line > line_number else ""
+                start = "".join(self._lines_of_row)[:LONGEST_CONTENT].strip()
+                yield Row(line_number, [start], _in_words(error) + lines)
             else:
-                values[column] = restore(cell)
-        for column in ("first_name", "last_name"):
-            if len(values.get(column, "")) > LONGEST_PERSON_NAME:
-                raise ValueError(f"The {column.replace('_', ' ')} is longer than {LONGEST_PERSON_NAME} characters.")
-        return Person(check_address(email), attributes=attributes, **values)
+                if any(cells):
+                    yield Row(line_number, cells)
+            self._lines_of_row.clear()
 
 
-def _clean(cell: str, column: str) -> str:
-    name = column.removeprefix("attributes.").replace("_", " ")
-    if found := _REFUSED_CHARACTERS.search(cell):
-        raise ValueError(f"The {name} holds a character that cannot be stored (U+{ord(found[0]):04X}).")
-    if not column.startswith("attributes.") and ("\n" in cell or "\r" in cell):
-        raise ValueError(f"The {name} holds a line break; is a quotation mark missing?")
-    return _WHITE_SPACE.sub(" ", cell)
+def first_rows(file: BinaryIO, layout: Layout, most: int) -> list[Row]:
+    """Return the first rows below the headings; leaves the file at its start."""
+    rows = Rows(file, layout)
+    try:
+        return list(itertools.islice(rows, most))
+    finally:
+        rows.close()
+        file.seek(0)
+
+
+def _read_line(text: io.TextIOWrapper) -> str:
+    line = text.readline(LONGEST_LINE)
+    if len(line) == LONGEST_LINE and not line.endswith(("\n", "\r")):
+        raise FileRefused(f"A line of the file is longer than {LONGEST_LINE:,} characters; is this a CSV file?")
+    return line
+
+
+def _reader(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    # The csv module keeps this limit for the whole process; nothing else here reads CSV.
+    csv.field_size_limit(LONGEST_CELL)
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
 
 
 def _in_words(error: csv.Error) -> str:
@@ -276,15 +325,12 @@ def _in_words(error: csv.Error) -> str:
     return "The quotation marks of this row do not match; each cell opens and closes with one, or has none."
 
 
-def _printable(text: str) -> str:
-    shown = text.strip()[:LONGEST_CONTENT]
-    return shown if shown.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in shown)
+# --- cells
 
 
-def sniff_delimiter(heading: str) -> str:
-    """Return the delimiter that occurs most often in the heading outside quotation marks; a comma if none does."""
-    outside = re.sub(r'"[^"]*"', "", heading)
-    return max(DELIMITERS, key=outside.count)
+def printable(text: str) -> str:
+    """Return ``text`` with a replacement character for each that cannot be shown."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def neutralise(cell: str) -> str:

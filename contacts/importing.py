@@ -1,70 +1,62 @@
 """Taking people in from an uploaded CSV file, a batch at a time, so that every interruption is harmless.
 
 A batch of people, its refused rows and the progress are one transaction: a worker that dies leaves whole batches
-behind, and the next one goes on at the row after them. People who are there already keep what is known about
-them, and nobody who withdrew is brought back.
+behind, and the next one goes on at the row after them, without reading the file from its start. What the file may
+change about people who are there already is the import's policy; nobody who withdrew is brought back.
 """
 
 import datetime as dt
-import itertools
-import os
-import secrets
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.contrib.auth.models import User
-from django.core.files import File
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from contacts import consent
-from contacts.csvfiles import FileRefused, PeopleFile, Person, Refusal, open_text
-from contacts.models import Contact, ContactImport, ContactList, RefusedRow
-from mail.addresses import fold, normalise
+from contacts import consent, storing
+from contacts.csvfiles import FileRefused, Layout, Rows
+from contacts.erasing import is_erased
+from contacts.models import Attribute, ContactImport
+from contacts.rows import Judge, Person, Refusal, merge
+from contacts.uploads import discard_file, stored_path
 
+# On SQLite everybody else waits for a batch; on PostgreSQL a larger one costs less for each row.
 BATCH_ROWS = 2_000
+POSTGRES_BATCH_ROWS = 5_000
+BATCH_CHARACTERS = 8_000_000
 # A worker that gave no sign of life for this long is taken for dead.
 SILENCE = dt.timedelta(seconds=60)
-# How long a stored file that belongs to no import may lie there: an upload may be under way.
-ORPHAN_AGE = dt.timedelta(days=1)
 
 BROKEN = (
     "The import stopped at an error of the program, which is in its log. The people read so far were kept;"
     " upload the file again to go on."
 )
-LIST_GONE = "The list was deleted while the file was read; upload it again into another list."
+LIST_GONE = "The list “{name}” was deleted while the file was read; upload it again into another list."
+UNMAPPED = "The file was uploaded before the program was updated; upload it again and say what its columns are."
+ERASED = "This person had everything about them erased, and asked to be kept out."
 
 LANGUAGES = frozenset(code for code, _ in settings.LANGUAGES)
+Status = ContactImport.Status
 
 
 class ImportTakenOver(Exception):
-    """Another worker has taken the import up meanwhile; this one must not write any more."""
+    """Another worker has taken the import up meanwhile, or it was cancelled; this one must not write any more."""
 
 
-def folder() -> Path:
-    path = Path(settings.DATA_DIR) / "imports"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
+@dataclass
+class Batch:
+    """Some rows of the file, read and judged, and where the next ones start."""
 
-
-def store(upload: "File[bytes]", contact_list: ContactList, actor: User | None) -> ContactImport:
-    """Keep the uploaded file under a random name and return the import, not yet saved, that waits for a worker."""
-    stored_name = f"{secrets.token_hex(16)}.csv"
-    # Readable by nobody else: these are people's addresses.
-    descriptor = os.open(folder() / stored_name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600)
-    with open(descriptor, "wb") as file:
-        for chunk in upload.chunks():
-            file.write(chunk)
-    name = "".join(c for c in Path(upload.name or "").name if c.isprintable())
-    return ContactImport(
-        file_name=name[:255] or "people.csv",
-        stored_name=stored_name,
-        size_bytes=upload.size or 0,
-        list=contact_list,
-        created_by=actor,
-    )
+    rows: int = 0
+    people: dict[str, Person] = field(default_factory=dict)  # By folded address.
+    lines: dict[str, int] = field(default_factory=dict)  # Of each person's first row.
+    more_lines: dict[str, list[int]] = field(default_factory=dict)  # Of further rows about the same people.
+    refusals: list[Refusal] = field(default_factory=list)
+    position: str = ""
+    lines_read: int = 0
+    read_bytes: int = 0
 
 
 def import_people(import_id: int, now: dt.datetime, should_pause: Callable[[], bool] = lambda: False) -> bool:
@@ -75,21 +67,21 @@ def import_people(import_id: int, now: dt.datetime, should_pause: Callable[[], b
     """
     if not _take_up(import_id, now):
         return False
-    contact_import = ContactImport.objects.select_related("list").get(pk=import_id)
+    contact_import = ContactImport.objects.select_related("created_by").get(pk=import_id)
     try:
         is_done = _read(contact_import, now, should_pause)
     except ImportTakenOver:
         return False
     except FileRefused as error:
-        _end(contact_import, ContactImport.Status.FAILED, str(error)[:500])
+        _end(contact_import, Status.FAILED, str(error)[:500])
         return False
     except OperationalError:
         raise  # The database is away or busy; the import stays as it is and is found neglected later.
     except Exception:
-        _end(contact_import, ContactImport.Status.FAILED, BROKEN)
+        _end(contact_import, Status.FAILED, BROKEN)
         raise
     if is_done:
-        _end(contact_import, ContactImport.Status.FINISHED)
+        _end(contact_import, Status.FINISHED)
     else:
         ContactImport.objects.filter(pk=import_id, run=contact_import.run).update(seen_at=None)
     return not is_done
@@ -100,31 +92,25 @@ def find_neglected() -> list[int]:
     return list(ContactImport.objects.filter(_is_free()).order_by("created_at").values_list("pk", flat=True))
 
 
-def remove_orphans(now: dt.datetime) -> int:
-    """Delete stored files that belong to no import still to be read; return how many."""
-    wanted = set(
-        ContactImport.objects.filter(
-            status__in=[ContactImport.Status.WAITING, ContactImport.Status.RUNNING]
-        ).values_list("stored_name", flat=True)
-    )
-    removed = 0
-    for path in folder().glob("*.csv"):
-        age = now - dt.datetime.fromtimestamp(path.stat().st_mtime, tz=dt.UTC)
-        if path.name not in wanted and age > ORPHAN_AGE:
-            path.unlink(missing_ok=True)
-            removed += 1
-    return removed
+def cancel(import_id: int, now: dt.datetime) -> bool:
+    """Stop an import that is not over, and forget its file; return whether there was anything to stop.
+
+    Who was added so far stays. The worker stops at its next batch, which it does not store.
+    """
+    to_stop = ContactImport.objects.filter(pk=import_id, status__in=[Status.DRAFT, Status.WAITING, Status.RUNNING])
+    if not to_stop.update(status=Status.CANCELLED, seen_at=None, finished_at=now):
+        return False
+    discard_file(ContactImport.objects.get(pk=import_id))
+    return True
 
 
 def _is_free() -> Q:
-    return Q(status=ContactImport.Status.WAITING) | (
-        Q(status=ContactImport.Status.RUNNING) & (Q(seen_at=None) | Q(seen_at__lt=Now() - SILENCE))
-    )
+    return Q(status=Status.WAITING) | (Q(status=Status.RUNNING) & (Q(seen_at=None) | Q(seen_at__lt=Now() - SILENCE)))
 
 
 def _take_up(import_id: int, now: dt.datetime) -> bool:
     taken = ContactImport.objects.filter(_is_free(), pk=import_id).update(
-        status=ContactImport.Status.RUNNING, run=F("run") + 1, seen_at=Now()
+        status=Status.RUNNING, run=F("run") + 1, seen_at=Now()
     )
     ContactImport.objects.filter(pk=import_id, started_at=None).update(started_at=now)
     return taken == 1
@@ -132,130 +118,142 @@ def _take_up(import_id: int, now: dt.datetime) -> bool:
 
 def _end(contact_import: ContactImport, status: ContactImport.Status, error: str = "") -> None:
     """Close the import and delete its file: the people in it are stored, or will be uploaded again."""
-    ContactImport.objects.filter(pk=contact_import.pk, run=contact_import.run).update(
+    ended = ContactImport.objects.filter(pk=contact_import.pk, run=contact_import.run, status=Status.RUNNING).update(
         status=status, error=error, seen_at=None, finished_at=Now()
     )
-    (folder() / contact_import.stored_name).unlink(missing_ok=True)
+    if ended:
+        discard_file(contact_import)
+
+
+# --- reading
 
 
 def _read(contact_import: ContactImport, now: dt.datetime, should_pause: Callable[[], bool]) -> bool:
     """Take in the rows that were not read yet; return whether the end of the file was reached."""
-    list_id = contact_import.list_id
-    if list_id is None:
-        raise FileRefused(LIST_GONE)
-    path = folder() / contact_import.stored_name
+    if not contact_import.mapping:
+        raise FileRefused(UNMAPPED)
+    path = stored_path(contact_import)
     if not path.exists():
         raise FileRefused("The uploaded file is no longer there; upload it again.")
-    with path.open("rb") as binary, open_text(binary) as text:
-        rows = itertools.islice(PeopleFile(text), contact_import.rows_read, None)
-        while batch := list(itertools.islice(rows, BATCH_ROWS)):
-            _take_in(contact_import, list_id, batch, read_bytes=binary.tell(), now=now)
+    kinds = {name: (kind, choices) for name, kind, choices in Attribute.objects.values_list("name", "kind", "choices")}
+    judge = Judge(contact_import.mapping, kinds, LANGUAGES)
+    layout = Layout(contact_import.encoding, contact_import.delimiter, tuple(contact_import.headings))
+    with path.open("rb") as file:
+        rows = Rows(file, layout, contact_import.position, contact_import.lines_read)
+        for batch in _batches(rows, judge, contact_import.policy):
+            _take_in(contact_import, batch, now)
             if should_pause():
                 return False
     return True
 
 
-def _take_in(
-    contact_import: ContactImport, list_id: int, batch: list[Person | Refusal], read_bytes: int, now: dt.datetime
-) -> None:
-    people = [(fold(row.email), row) for row in batch if isinstance(row, Person)]
-    refusals = [row for row in batch if isinstance(row, Refusal)]
+def _batches(rows: Rows, judge: Judge, policy: str) -> Iterator[Batch]:
+    """Yield the file in batches. While PostgreSQL stores one, the next is read: it is another machine's work."""
+    if connection.vendor != storing.POSTGRES:
+        # Not ahead: others write to SQLite while the next batch is read.
+        while (batch := _read_batch(rows, judge, policy, BATCH_ROWS)).rows:
+            yield batch
+        return
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        ahead = reader.submit(_read_batch, rows, judge, policy, POSTGRES_BATCH_ROWS)
+        while (batch := ahead.result()).rows:
+            ahead = reader.submit(_read_batch, rows, judge, policy, POSTGRES_BATCH_ROWS)
+            yield batch
+
+
+def _read_batch(rows: Rows, judge: Judge, policy: str, most: int) -> Batch:
+    batch = Batch()
+    people, lines = batch.people, batch.lines
+    last_character = rows.characters + BATCH_CHARACTERS
+    for row in rows:
+        batch.rows += 1
+        judged = judge(row)
+        if isinstance(judged, Refusal):
+            batch.refusals.append(judged)
+        elif (present := people.get(judged.key)) is None:
+            people[judged.key] = judged
+            lines[judged.key] = row.line_number
+        else:
+            batch.more_lines.setdefault(judged.key, []).append(row.line_number)
+            people[judged.key] = merge(present, judged, policy)
+        if batch.rows >= most or rows.characters >= last_character:
+            break
+    batch.position, batch.lines_read, batch.read_bytes = rows.position, rows.line, rows.read_bytes
+    return batch
+
+
+# --- storing
+
+
+def _take_in(contact_import: ContactImport, batch: Batch, now: dt.datetime) -> None:
+    _refuse_erased(batch)
     with transaction.atomic():
-        ids, added = _save_people(people, now)
-        source = f"import: {contact_import.file_name}"
-        consent.subscribe_in_bulk(sorted(ids), list_id, method="import", source=source, now=now)
-        RefusedRow.objects.bulk_create(
-            RefusedRow(
-                contact_import=contact_import,
-                line_number=refusal.line_number,
-                content=refusal.content,
-                reason=refusal.reason,
+        storing.hurry()
+        lists = _hold_lists(contact_import)
+        ids, added = _save_people(batch.people, contact_import.policy, now)
+        subscribed = sum(
+            consent.subscribe_in_bulk(
+                ids, list_id, method="import", source=_source(contact_import), now=now, wording=contact_import.consent
             )
-            for refusal in refusals
+            for list_id in lists
         )
-        _record_progress(contact_import, list_id, len(batch), added, len(people) - added, len(refusals), read_bytes)
+        storing.keep_refused(contact_import.pk, batch.refusals)
+        _record_progress(contact_import, batch, added, subscribed)
 
 
-def _record_progress(
-    contact_import: ContactImport, list_id: int, read: int, added: int, known: int, refused: int, read_bytes: int
-) -> None:
+def _refuse_erased(batch: Batch) -> None:
+    for key in is_erased(batch.people):
+        del batch.people[key]
+        for line_number in (batch.lines[key], *batch.more_lines.get(key, ())):
+            # Without the cells: nothing about them is to be kept.
+            batch.refusals.append(Refusal(line_number, [], "(not kept)", ERASED))
+
+
+def _hold_lists(contact_import: ContactImport) -> list[int]:
+    """Keep the lists from being deleted until the transaction ends, and return their keys.
+
+    :raises FileRefused: if one of them is gone.
+    """
+    wanted = dict(contact_import.lists)
+    held = storing.hold_lists(list(wanted))
+    for pk, name in wanted.items():
+        if pk not in held:
+            raise FileRefused(LIST_GONE.format(name=name))
+    return held
+
+
+def _save_people(people: dict[str, Person], policy: str, now: dt.datetime) -> tuple[list[int], int]:
+    """Add or complete the people; return the ids of all of them in their order, and how many are new."""
+    present = storing.lock_known(list(people))
+    changed = []
+    for key, known in present.items():
+        merged = merge(known.person, people[key], policy)
+        if merged is not known.person:
+            changed.append(storing.Known(known.contact_id, merged))
+    new = [person for key, person in people.items() if key not in present]
+    added = storing.add(new, now)
+    storing.change(changed, now)
+    return sorted([known.contact_id for known in present.values()] + added), len(added)
+
+
+def _source(contact_import: ContactImport) -> str:
+    by = f", by {contact_import.created_by.get_username()}" if contact_import.created_by else ""
+    # Who did it is worth more than the end of a long file name.
+    return f"import: {contact_import.file_name[: 190 - len(by)]}{by}"
+
+
+def _record_progress(contact_import: ContactImport, batch: Batch, added: int, subscribed: int) -> None:
     """Count the batch, as the last act of its transaction: what raises here undoes the whole batch."""
-    import_row = ContactImport.objects.filter(pk=contact_import.pk, run=contact_import.run)
-    counted = import_row.filter(list_id=list_id).update(
-        rows_read=F("rows_read") + read,
+    counted = ContactImport.objects.filter(pk=contact_import.pk, run=contact_import.run, status=Status.RUNNING).update(
+        rows_read=F("rows_read") + batch.rows,
         rows_added=F("rows_added") + added,
-        rows_known=F("rows_known") + known,
-        rows_refused=F("rows_refused") + refused,
-        read_bytes=read_bytes,
+        rows_known=F("rows_known") + batch.rows - added - len(batch.refusals),
+        rows_refused=F("rows_refused") + len(batch.refusals),
+        subscribed=F("subscribed") + subscribed,
+        position=batch.position,
+        lines_read=batch.lines_read,
+        read_bytes=batch.read_bytes,
         seen_at=Now(),
     )
     if not counted:
-        if import_row.exists():
-            raise FileRefused(LIST_GONE)
         raise ImportTakenOver
-
-
-def _save_people(people: Iterable[tuple[str, Person]], now: dt.datetime) -> tuple[set[int], int]:
-    """Add or complete the people; return the ids of all of them, and how many are new.
-
-    Rows are locked and inserted in the order of their keys, so that two imports cannot wait for each other.
-    """
-    people = list(people)
-    keys = {key for key, _ in people}
-    known = {
-        contact.email_key: contact
-        for contact in Contact.objects.select_for_update().filter(email_key__in=keys).order_by("email_key")
-    }
-    new: dict[str, Contact] = {}
-    changed: dict[str, Contact] = {}
-    for key, person in people:
-        contact = known.get(key) or new.get(key)
-        if contact is None:
-            new[key] = _make_contact(key, person, now)
-        elif _complete(contact, person) and key in known:
-            changed[key] = contact
-    # The conflict can only be somebody else's insert of the same moment: that row is kept, and its id returned.
-    Contact.objects.bulk_create(
-        [new[key] for key in sorted(new)],
-        update_conflicts=True,
-        unique_fields=["email_key"],
-        update_fields=["updated_at"],
-    )
-    # An upsert of rows known to exist: bulk_update builds a CASE for each value and takes ten times as long.
-    Contact.objects.bulk_create(
-        [changed[key] for key in sorted(changed)],
-        update_conflicts=True,
-        unique_fields=["id"],
-        update_fields=["first_name", "last_name", "language", "attributes", "updated_at"],
-    )
-    return {contact.pk for contact in (*known.values(), *new.values())}, len(new)
-
-
-def _make_contact(key: str, person: Person, now: dt.datetime) -> Contact:
-    contact = Contact(email=normalise(person.email), email_key=key, created_at=now)
-    _complete(contact, person)
-    return contact
-
-
-def _complete(contact: Contact, person: Person) -> bool:
-    """Fill what is empty, let the file's attributes replace those of their name; return whether that changed it."""
-    changed = False
-    for name, value in (
-        ("first_name", person.first_name),
-        ("last_name", person.last_name),
-        ("language", _language_code(person.language)),
-    ):
-        if value and not getattr(contact, name):
-            setattr(contact, name, value)
-            changed = True
-    merged = contact.attributes | person.attributes
-    if merged != contact.attributes:
-        contact.attributes = merged
-        changed = True
-    return changed
-
-
-def _language_code(text: str) -> str:
-    """Return the code of a language we have words for, or nothing: ``de-AT`` is ``de``, ``xx`` is left out."""
-    code = text.lower().replace("_", "-").partition("-")[0]
-    return code if code in LANGUAGES else ""

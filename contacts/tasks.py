@@ -5,7 +5,7 @@ import time
 from celery import shared_task
 from django.utils import timezone
 
-from contacts import importing, retyping
+from contacts import importing, retyping, uploads
 
 # How long one task reads before it gives the worker's slot back, so that short errands need not wait for long.
 SLICE_SECONDS = 5.0
@@ -21,10 +21,10 @@ def import_people(import_id: int) -> None:
 
 @shared_task
 def sweep_imports() -> None:
-    """Ring for imports that nobody has in hand, and delete files that belong to none."""
+    """Ring for imports that nobody has in hand, and clear away what nobody needs any more."""
     for import_id in importing.find_neglected():
         ring(import_id)
-    importing.remove_orphans(timezone.now())
+    uploads.clear_away(timezone.now())
 
 
 @shared_task

@@ -1,48 +1,59 @@
-"""The pages of imports: upload a file, watch it being read, look at the rows that were refused."""
+"""The pages of imports: upload a file, say what its columns become, watch it being read, look at what was refused."""
 
-import csv
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from contacts import importing, tasks
+from contacts import importing, tasks, uploads
 from contacts.admin.drawing import badge
-from contacts.csvfiles import neutralise
-from contacts.exporting import Echo
-from contacts.forms import ImportForm
+from contacts.csvfiles import DELIMITERS, ENCODINGS, FileRefused
+from contacts.exporting import csv_response, table
+from contacts.import_forms import MappingForm, ReadingForm, UploadForm
+from contacts.mapping import REPORT_HEADINGS, describe
 from contacts.models import ContactImport, ContactList, RefusedRow
 
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
 REFUSED_ROWS_SHOWN = 100
+Status = ContactImport.Status
 KINDS = {
-    ContactImport.Status.WAITING: "info",
-    ContactImport.Status.RUNNING: "info",
-    ContactImport.Status.FINISHED: "success",
-    ContactImport.Status.FAILED: "danger",
+    Status.DRAFT: "",
+    Status.WAITING: "info",
+    Status.RUNNING: "info",
+    Status.FINISHED: "success",
+    Status.FAILED: "danger",
+    Status.CANCELLED: "warning",
+}
+POLICIES = {
+    ContactImport.Policy.SKIP: "People known before were left as they are.",
+    ContactImport.Policy.FILL: "Of people known before, what was empty is filled.",
+    ContactImport.Policy.OVERWRITE: "Of people known before, what the file says replaces what was known.",
 }
 
 
 @admin.register(ContactImport)
 class ContactImportAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
-    form = ImportForm
-    add_form_template = "contacts/import_form.html"
-    fields = ["file", "list", "new_list"]
-    list_display = ["file_name", "state", "list", "figures", "created_by", "created_at"]
-    list_select_related = ["list", "created_by"]
+    list_display = ["file_name", "state", "list_names", "figures", "created_by", "created_at"]
+    list_select_related = ["created_by"]
     list_per_page = 50
     actions = None
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         return [
+            path("<int:import_id>/columns/", view(self.columns_view), name="contacts_contactimport_columns"),
+            path("<int:import_id>/cancel/", view(self.cancel_view), name="contacts_contactimport_cancel"),
             path("<int:import_id>/progress.json", view(self.progress_view), name="contacts_contactimport_progress"),
             path("<int:import_id>/refused.csv", view(self.refused_view), name="contacts_contactimport_refused"),
             *super().get_urls(),
@@ -68,7 +79,11 @@ class ContactImportAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
 
     @admin.display(description="State", ordering="status")
     def state(self, contact_import: ContactImport) -> SafeString:
-        return badge(contact_import.get_status_display(), KINDS[ContactImport.Status(contact_import.status)])
+        return badge(contact_import.get_status_display(), KINDS[Status(contact_import.status)])
+
+    @admin.display(description="Lists")
+    def list_names(self, contact_import: ContactImport) -> str:
+        return ", ".join(name for _, name in contact_import.lists) or "–"
 
     @admin.display(description="Rows")
     def figures(self, contact_import: ContactImport) -> str:
@@ -80,28 +95,73 @@ class ContactImportAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
     # --- upload -----------------------------------------------------------------------------
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        response: HttpResponse = super().add_view(
-            request, form_url, {"title": "Import contacts", **(extra_context or {})}
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = UploadForm(request.POST or None, request.FILES or None, label_suffix="")
+        if request.method == "POST" and form.is_valid():
+            draft = uploads.store(form.cleaned_data["file"], form.layout, _actor(request))
+            return redirect("admin:contacts_contactimport_columns", draft.pk)
+        context = {**self._context(request), "title": "Import contacts", "form": form}
+        return TemplateResponse(request, "contacts/import_upload.html", context)
+
+    def columns_view(self, request: HttpRequest, import_id: int) -> HttpResponse:
+        """Show what the file holds and ask what its columns become; the answer starts the import."""
+        draft = self._find(request, import_id)
+        if draft.status != Status.DRAFT:
+            return redirect("admin:contacts_contactimport_change", draft.pk)
+        chosen = request.POST if request.method == "POST" else request.GET
+        reading = ReadingForm(chosen if "delimiter" in chosen else None, initial=_reading_of(draft), label_suffix="")
+        delimiter, encoding = "", ""
+        if reading.is_bound and reading.is_valid():
+            delimiter, encoding = reading.cleaned_data["delimiter"], reading.cleaned_data["encoding"]
+        context = {**self._context(request), "title": draft.file_name, "contact_import": draft, "reading": reading}
+        try:
+            layout, rows = uploads.preview(draft, encoding, delimiter)
+        except FileRefused as error:
+            return TemplateResponse(request, "contacts/import_columns.html", {**context, "refusal": str(error)})
+        remembered = uploads.remembered_mapping(layout.headings)
+        form = MappingForm(
+            request.POST if request.method == "POST" else None,
+            layout=layout,
+            rows=rows,
+            remembered=remembered,
+            label_suffix="",
         )
-        return response
+        if request.method == "POST" and form.is_valid():
+            self._start(request, draft, form)
+            return redirect("admin:contacts_contactimport_change", draft.pk)
+        context |= {"form": form, "layout": layout, "remembered": remembered, "row_count": len(rows)}
+        return TemplateResponse(request, "contacts/import_columns.html", context)
 
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> ContactImport:
-        contact_list = form.cleaned_data["list"]
-        if contact_list is None:
-            contact_list = ContactList.objects.create(name=form.cleaned_data["new_list"])
-        return importing.store(form.cleaned_data["file"], contact_list, request.user)  # type: ignore[arg-type]
+    def _start(self, request: HttpRequest, draft: ContactImport, form: MappingForm) -> None:
+        chosen = form.cleaned_data
+        with transaction.atomic():
+            lists = list(chosen["lists"])
+            if chosen["new_list"]:
+                lists.append(ContactList.objects.create(name=chosen["new_list"]))
+            started = uploads.start(
+                draft,
+                form.layout,
+                chosen["mapping"],
+                lists=lists,
+                policy=chosen["policy"],
+                consent=chosen["consent"],
+                may_define=request.user.has_perm("contacts.add_attribute"),
+            )
+            # Robust: without a broker the import still stands, and the sweep rings when there is one again.
+            transaction.on_commit(lambda: tasks.ring(draft.pk), robust=True)
+        if started:
+            messages.info(request, "The people in the file are added now; you can leave this page.")
 
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Nothing hangs on an import but what the worker adds."""
-
-    def save_model(self, request: HttpRequest, obj: ContactImport, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        # Robust: without a broker the upload still stands, and the sweep rings when there is one again.
-        transaction.on_commit(lambda: tasks.ring(obj.pk), robust=True)
-
-    def response_add(self, request: HttpRequest, obj: ContactImport, post_url_continue: Any = None) -> HttpResponse:
-        messages.info(request, "The file was taken. The people in it are added now; you can leave this page.")
-        return redirect("admin:contacts_contactimport_change", obj.pk)
+    def cancel_view(self, request: HttpRequest, import_id: int) -> HttpResponse:
+        contact_import = self._find(request, import_id)
+        if request.method != "POST":
+            return redirect("admin:contacts_contactimport_change", contact_import.pk)
+        if importing.cancel(contact_import.pk, timezone.now()):
+            messages.info(request, "The import was cancelled and its file deleted. Who was added so far stays.")
+        else:
+            messages.warning(request, "The import is over already; there was nothing to cancel.")
+        return redirect("admin:contacts_contactimport_change", contact_import.pk)
 
     # --- progress ---------------------------------------------------------------------------
 
@@ -109,15 +169,27 @@ class ContactImportAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         contact_import = self._find(request, object_id)
+        if contact_import.status == Status.DRAFT:
+            return redirect("admin:contacts_contactimport_columns", contact_import.pk)
         context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
+            **self._context(request),
             "title": contact_import.file_name,
             "contact_import": contact_import,
             "progress": progress(contact_import),
-            "refused_rows": contact_import.refused_rows.all()[:REFUSED_ROWS_SHOWN],
+            "refused_rows": [_shown(row) for row in contact_import.refused_rows.all()[:REFUSED_ROWS_SHOWN]],
             "refused_rows_shown": REFUSED_ROWS_SHOWN,
+            "refused_rows_kept_days": uploads.REFUSED_ROWS_KEPT.days,
             "people_url": _people_url(contact_import),
+            "policy": POLICIES[ContactImport.Policy(contact_import.policy)],
+            "written": " · ".join(
+                filter(None, [ENCODINGS.get(contact_import.encoding), DELIMITERS.get(contact_import.delimiter)])
+            ),
+            "columns": [
+                (heading or f"Column {number}", describe(target))
+                for number, (heading, target) in enumerate(
+                    zip(contact_import.headings, contact_import.mapping, strict=False), start=1
+                )
+            ],
         }
         return TemplateResponse(request, "contacts/import_progress.html", context)
 
@@ -125,23 +197,17 @@ class ContactImportAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
         return JsonResponse(progress(self._find(request, import_id)), headers={"Cache-Control": "no-store"})
 
     def refused_view(self, request: HttpRequest, import_id: int) -> HttpResponseBase:
-        contact_import = self._find(request, import_id)
-        return StreamingHttpResponse(
-            _write_refused(contact_import),
-            content_type="text/csv; charset=utf-8",
-            headers={
-                "Content-Disposition": 'attachment; filename="refused-rows.csv"',
-                "Cache-Control": "no-store",
-                "X-Content-Type-Options": "nosniff",
-            },
-        )
+        return csv_response(_write_refused(self._find(request, import_id)), "refused-rows.csv")
+
+    def _context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**self.admin_site.each_context(request), "opts": self.opts}
 
     def _find(self, request: HttpRequest, import_id: str | int) -> ContactImport:
         if not self.has_view_permission(request):
             raise PermissionDenied
         if not str(import_id).isdigit():
             raise Http404
-        contact_import = ContactImport.objects.select_related("list", "created_by").filter(pk=import_id).first()
+        contact_import = ContactImport.objects.select_related("created_by").filter(pk=import_id).first()
         if contact_import is None:
             raise Http404
         return contact_import
@@ -149,43 +215,63 @@ class ContactImportAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
 
 def progress(contact_import: ContactImport) -> dict[str, Any]:
     """Return what the page shows and its script asks for again and again."""
-    is_over = contact_import.status in (ContactImport.Status.FINISHED, ContactImport.Status.FAILED)
     share = contact_import.read_bytes / contact_import.size_bytes if contact_import.size_bytes else 0.0
-    percent = 100 if contact_import.status == ContactImport.Status.FINISHED else min(99, int(share * 100))
+    percent = 100 if contact_import.status == Status.FINISHED else min(99, int(share * 100))
     return {
         "status": contact_import.status,
-        "is_over": is_over,
+        "is_over": contact_import.status in (Status.FINISHED, Status.FAILED, Status.CANCELLED),
         "percent": percent,
         "sentence": _sentence(contact_import, percent),
         "rows_read": f"{contact_import.rows_read:,}",
         "rows_added": f"{contact_import.rows_added:,}",
         "rows_known": f"{contact_import.rows_known:,}",
         "rows_refused": f"{contact_import.rows_refused:,}",
+        "subscribed": f"{contact_import.subscribed:,}",
     }
 
 
 def _sentence(contact_import: ContactImport, percent: int) -> str:
     match contact_import.status:
-        case ContactImport.Status.WAITING:
+        case Status.WAITING:
             return "The file waits for the worker; it starts within a few seconds."
-        case ContactImport.Status.RUNNING:
+        case Status.RUNNING:
             return f"The file is being read: {percent} % so far."
-        case ContactImport.Status.FAILED:
+        case Status.FAILED:
             return contact_import.error
+        case Status.CANCELLED:
+            return "The import was cancelled. Who was added until then stays."
     if not contact_import.rows_read:
         return "The file holds no rows below its headings; nobody was added."
     return "The file was read to its end."
 
 
+def _actor(request: HttpRequest) -> "User":
+    actor: User = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
+    return actor
+
+
+def _reading_of(contact_import: ContactImport) -> dict[str, str]:
+    return {"delimiter": contact_import.delimiter, "encoding": contact_import.encoding}
+
+
 def _people_url(contact_import: ContactImport) -> str:
     url = reverse("admin:contacts_contact_changelist")
-    return f"{url}?list={contact_import.list_id}" if contact_import.list_id else url
+    return f"{url}?list={contact_import.lists[0][0]}" if len(contact_import.lists) == 1 else url
+
+
+def _shown(row: RefusedRow) -> dict[str, Any]:
+    return {
+        "line_number": row.line_number,
+        "reason": row.reason,
+        "text": row.content or " · ".join(row.cells),
+    }
 
 
 def _write_refused(contact_import: ContactImport) -> Iterator[str]:
-    writer = csv.writer(Echo(), quoting=csv.QUOTE_ALL)
-    yield "\ufeff"
-    yield writer.writerow(["line", "reason", "row"])
+    """Yield each refused row with its line, its own cells and the reasons: correct it, and import the file again."""
+    headings = [heading or f"Column {number}" for number, heading in enumerate(contact_import.headings, start=1)]
     rows = RefusedRow.objects.filter(contact_import=contact_import).order_by("line_number", "pk")
-    for row in rows.iterator():
-        yield writer.writerow([row.line_number, neutralise(row.reason), neutralise(row.content)])
+    return table(
+        [*REPORT_HEADINGS, *headings],
+        ([str(row.line_number), row.reason, *(row.cells or [row.content])] for row in rows.iterator()),
+    )

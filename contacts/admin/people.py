@@ -30,7 +30,7 @@ from contacts.admin.filters import (
 from contacts.admin.paging import LimitedPaginator, PeopleList
 from contacts.attributes import value_text
 from contacts.audience import suppressed
-from contacts.exporting import record_export, write_csv
+from contacts.exporting import export_people
 from contacts.forms import ExportForm
 from contacts.models import Attribute, Contact, ContactList, Subscription, Suppression
 from contacts.person_forms import PREFIX, contact_form
@@ -302,14 +302,4 @@ def _list_name(subscription: Subscription) -> SafeString:
 
 def _download(request: HttpRequest, contacts: QuerySet[Contact], whom: str) -> StreamingHttpResponse:
     actor: User = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
-    record_export(actor, contacts.count(), whom)
-    name = f"contacts-{timezone.localtime():%Y-%m-%d}.csv"
-    return StreamingHttpResponse(
-        write_csv(contacts),
-        content_type="text/csv; charset=utf-8",
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
+    return export_people(contacts, actor, whom, timezone.localtime())

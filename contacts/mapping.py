@@ -1,0 +1,91 @@
+"""What becomes of the columns of a file: proposed from their headings, checked when somebody chose.
+
+A column becomes ``email``, ``first_name``, ``last_name``, ``language``, ``time_zone``, ``attributes.<name>``, or
+nothing (empty). Knows no database.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from contacts.attributes import COLUMN_OF, CONSENT_COLUMNS, LONGEST_NAME, NameInvalid, check_name, propose_name
+
+FIELDS = {
+    "email": "E-mail",
+    "first_name": "First name",
+    "last_name": "Last name",
+    "language": "Language",
+    "time_zone": "Time zone",
+}
+ATTRIBUTE = "attributes."
+# What the list of refused rows has in front of their own cells: corrected and uploaded again, it says nothing.
+REPORT_HEADINGS = ("Line in the file", "Why it was refused")
+_NO_ATTRIBUTE = frozenset([*CONSENT_COLUMNS, *map(propose_name, REPORT_HEADINGS)])
+
+
+class MappingInvalid(ValueError):
+    """The columns cannot be taken so; the words of the error say why and what to do."""
+
+
+def propose(headings: Sequence[str], labels: Mapping[str, str]) -> list[str]:
+    """Return what each column most likely is; no two columns become the same.
+
+    A heading that means nothing known becomes an attribute of its name. Consent is never read from a column.
+
+    :param labels: of the defined attributes, by name.
+    """
+    by_label = {propose_name(label): name for name, label in labels.items()}
+    taken: set[str] = set()
+    mapping = []
+    for position, heading in enumerate(headings):
+        target = _likely(heading, position, labels, by_label)
+        mapping.append("" if target in taken else target)
+        taken.add(target)
+    return mapping
+
+
+def _likely(heading: str, position: int, labels: Mapping[str, str], by_label: Mapping[str, str]) -> str:
+    name = propose_name(heading)
+    if name in COLUMN_OF:
+        return COLUMN_OF[name]
+    if not heading.strip() or name in _NO_ATTRIBUTE:
+        return ""
+    if name in labels:
+        return ATTRIBUTE + name
+    if name in by_label:
+        return ATTRIBUTE + by_label[name]
+    return ATTRIBUTE + new_name(heading, position)
+
+
+def new_name(heading: str, position: int) -> str:
+    """Return the name of a new attribute for a column; one that its heading cannot give is made from its position."""
+    name = propose_name(heading)[:LONGEST_NAME].strip("_")
+    for candidate in (name, f"my_{name}"[:LONGEST_NAME]):
+        try:
+            return check_name(candidate)
+        except NameInvalid:
+            continue
+    return f"column_{position + 1}"
+
+
+def check_mapping(mapping: Sequence[str], columns: int) -> None:
+    """Raise :class:`MappingInvalid` unless each column has a meaning of its own, and one of them is the address."""
+    if len(mapping) != columns:
+        raise MappingInvalid(f"The file has {columns} columns, and {len(mapping)} were chosen; upload it again.")
+    chosen = [target for target in mapping if target]
+    for target in chosen:
+        if target not in FIELDS:
+            if not target.startswith(ATTRIBUTE):
+                raise MappingInvalid("A column was given a meaning that does not exist; choose it again.")
+            try:
+                check_name(target.removeprefix(ATTRIBUTE))
+            except NameInvalid as error:
+                raise MappingInvalid(str(error)) from None
+    for target in chosen:
+        if chosen.count(target) > 1:
+            raise MappingInvalid(f"Two columns become “{describe(target)}”; choose something else for one of them.")
+    if "email" not in chosen:
+        raise MappingInvalid("No column becomes the e-mail address; choose the one that holds it.")
+
+
+def describe(target: str) -> str:
+    """Return what a column becomes, in words for people."""
+    return FIELDS.get(target) or target.removeprefix(ATTRIBUTE) or "nothing"
