@@ -166,7 +166,8 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
         context = {"show_save_and_continue": False, "show_save_and_add_another": False, **(extra_context or {})}
         campaign = self.get_object(request, object_id) if object_id else None
         if campaign and request.method == "GET" and campaign.status == Status.DRAFT:
-            context |= {"obstacles": refusals(campaign), "audience_count": audience(campaign).count()}
+            now = timezone.now()
+            context |= {"obstacles": refusals(campaign, now), "audience_count": audience(campaign, now).count()}
         return super().changeform_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: Any, change: bool) -> None:

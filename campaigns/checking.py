@@ -3,13 +3,16 @@
 Reads the database and changes nothing. Room on the servers is no condition: a campaign without room waits.
 """
 
+import datetime as dt
 from collections.abc import Iterator
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 
+from campaigns.audience import audience_of, gone
 from campaigns.models import Campaign
 from contacts.attributes import merge_values
-from contacts.models import Attribute, Contact, Subscription, Suppression
+from contacts.models import Attribute, Contact
+from contacts.reaching import Audience, reached
 from delivery.composing import copy_addresses
 from mail.addresses import AddressInvalid, Mailbox, domain_of, parse_mailbox, parse_mailboxes
 from mail.composing import Recipient, Style, compile_content
@@ -25,24 +28,21 @@ SAMPLE_CONTACTS = 1_000  # Read for the names of custom attributes; a name not a
 PARTS = {"subject": "The subject", "html": "The HTML", "text": "The text"}
 
 
-def audience(campaign: Campaign) -> QuerySet[Contact]:
-    """Return the people who would get the campaign now: subscribed to one of its lists, and not suppressed."""
-    subscribed = Subscription.objects.filter(
-        contact=OuterRef("pk"), list__in=campaign.lists.all(), status=Subscription.Status.SUBSCRIBED
-    )
-    suppressed = Suppression.objects.filter(email_key=OuterRef("email_key"))
-    return Contact.objects.filter(Exists(subscribed)).exclude(Exists(suppressed))
+def audience(campaign: Campaign, now: dt.datetime) -> QuerySet[Contact]:
+    """Return the people who would get the campaign now; campaigns.preflight says who would not, and why."""
+    return reached(audience_of(campaign), now)
 
 
-def refusals(campaign: Campaign) -> list[str]:
+def refusals(campaign: Campaign, now: dt.datetime) -> list[str]:
     """Return why the campaign cannot be queued, most important first; empty if it can."""
+    chosen = audience_of(campaign)
     return [
         *_content(campaign),
         *_servers(campaign),
         *_sender(campaign),
-        *_people(campaign),
-        *(list(_merge_fields(campaign)) or _composing(campaign)),
-        *_copies(campaign),
+        *_people(campaign, chosen, now),
+        *(list(_merge_fields(campaign, chosen)) or _composing(campaign, chosen, now)),
+        *_copies(campaign, chosen, now),
     ]
 
 
@@ -93,20 +93,35 @@ def _sender(campaign: Campaign) -> Iterator[str]:
         yield f"The Reply-To address cannot be used: {error}"
 
 
-def _people(campaign: Campaign) -> Iterator[str]:
-    if not campaign.lists.exists():
+def _people(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[str]:
+    if missing := gone(campaign):
+        yield from missing
+    elif chosen.segments and not chosen.consent_lists:
+        yield (
+            "The segments reach nobody without a consent. Choose the lists whose consent counts for them, or take the"
+            " segments out."
+        )
+    elif not chosen.lists and not chosen.segments:
         yield "The campaign has no list. Choose at least one."
-    elif not audience(campaign).exists():
-        yield "Nobody is subscribed to the chosen lists. Add people to them, or choose other lists."
+    elif not reached(chosen, now).exists():
+        yield _nobody(chosen)
 
 
-def _copies(campaign: Campaign) -> Iterator[str]:
+def _nobody(chosen: Audience) -> str:
+    if chosen.segments or chosen.excluded_lists or chosen.excluded_segments:
+        return (
+            "Nobody is left of the chosen audience: see who is left out and why, then choose other lists or segments."
+        )
+    return "Nobody is subscribed to the chosen lists. Add people to them, or choose other lists."
+
+
+def _copies(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[str]:
     """Ask whether copies are meant where they would be many: each is a message and a unit of quota."""
     if not campaign.sends_copies or campaign.confirms_copies:
         return
     with_copies = SmtpServer.objects.filter(is_active=True).exclude(mail_cc="", mail_bcc="")
     most = max((len(copy_addresses(server)) for server in with_copies), default=0)
-    people = audience(campaign).count() if most else 0
+    people = reached(chosen, now).count() if most else 0
     if people * most > COPIES_WITHOUT_ASKING:
         names = ", ".join(server.name for server in with_copies[:3])
         yield (
@@ -115,7 +130,7 @@ def _copies(campaign: Campaign) -> Iterator[str]:
         )
 
 
-def _merge_fields(campaign: Campaign) -> Iterator[str]:
+def _merge_fields(campaign: Campaign, chosen: Audience) -> Iterator[str]:
     used: dict[str, list[str]] = {}
     templates = []
     for field, part in PARTS.items():
@@ -132,7 +147,7 @@ def _merge_fields(campaign: Campaign) -> Iterator[str]:
     custom = set(used) - known
     if not custom:
         return
-    people = Contact.objects.filter(subscriptions__list__in=campaign.lists.all())
+    people = Contact.objects.filter(subscriptions__list__in=chosen.all_lists)
     for attributes in people.order_by("-pk").values_list("attributes", flat=True)[:SAMPLE_CONTACTS]:
         known.update(attributes)
     known.update(name for name in custom - known if people.filter(attributes__has_key=name).exists())
@@ -142,9 +157,9 @@ def _merge_fields(campaign: Campaign) -> Iterator[str]:
             yield f"{part} uses {{{{ {name} }}}}, which nobody on the chosen lists has. {advice}"
 
 
-def _composing(campaign: Campaign) -> list[str]:
+def _composing(campaign: Campaign, chosen: Audience, now: dt.datetime) -> list[str]:
     """Compose the mail of one person: what cannot be composed for the first would mostly fail for all."""
-    person = audience(campaign).order_by("pk").first()
+    person = reached(chosen, now).order_by("pk").first()
     if person is None:
         return []
     values = {

@@ -11,8 +11,10 @@ from typing import Any
 from django.db import transaction
 from django.utils.text import slugify
 
+from campaigns.audience import audience_of, gone
 from campaigns.checking import refusals
 from campaigns.models import Campaign
+from contacts.models import ContactList
 from delivery import queueing as outbox
 from delivery.models import Mailing
 
@@ -28,7 +30,7 @@ def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
     campaign = Campaign.objects.get(pk=campaign_id)
     if campaign.status != Status.DRAFT:
         return [_not_a_draft(campaign)]
-    if reasons := refusals(campaign):
+    if reasons := refusals(campaign, now):
         return reasons
     # Nobody may have changed what was just checked.
     unchanged = Campaign.objects.filter(pk=campaign_id, status=Status.DRAFT, updated_at=campaign.updated_at)
@@ -51,7 +53,7 @@ def start_due_campaigns(now: dt.datetime) -> int:
 
 
 def _start(campaign: Campaign, now: dt.datetime) -> bool:
-    mailing_id = campaign.mailing_id or _freeze(campaign)
+    mailing_id = campaign.mailing_id or _freeze(campaign, now)
     if mailing_id is None:  # Cancelled, or another worker was first.
         return False
     outbox.snapshot(mailing_id, now)
@@ -62,14 +64,21 @@ def _start(campaign: Campaign, now: dt.datetime) -> bool:
     return bool(is_started)
 
 
-def _freeze(campaign: Campaign) -> int | None:
-    """Attach a mailing with the campaign's content; None if the campaign is no longer waiting for one.
+def _freeze(campaign: Campaign, now: dt.datetime) -> int | None:
+    """Attach a mailing with the campaign's content and audience; None if the campaign no longer waits for one.
 
-    The mailing stays paused until all its messages are made, so that a cancel before that stops everything.
+    A campaign that lost a part of its audience is a draft again: it might reach people who were to be left out. The
+    mailing stays paused until all its messages are made, so that a cancel before that stops everything.
     """
+    if gone(campaign):
+        Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED, mailing=None).update(
+            status=Status.DRAFT, starts_at=None
+        )
+        return None
     with transaction.atomic():
         mailing = outbox.open_mailing(
             stream=Mailing.Stream.CAMPAIGN,
+            audience={**audience_of(campaign).as_json(), "as_of": now.isoformat()},
             created_by=campaign.queued_by,
             server_ids=campaign.server_ids,
             **frozen_content(campaign),
@@ -94,7 +103,7 @@ def frozen_content(campaign: Campaign) -> dict[str, Any]:
         "is_tagged": campaign.is_tagged,
         "sends_copies": campaign.sends_copies,
         "utm": {name: value for name in UTM_FIELDS if (value := getattr(campaign, name))},
-        "lists": list(campaign.lists.all()),
+        "lists": list(ContactList.objects.filter(pk__in=audience_of(campaign).all_lists)),
         "reference": f"c{campaign.pk}",
         "slug": slugify(campaign.name)[:100],
     }

@@ -150,7 +150,8 @@ def _pool(audience: Audience, now: dt.datetime, between: tuple[int, int] | None,
                 )
             )
         if with_strangers:
-            parts.append((f"SELECT id, {_STRANGER}, 0 FROM ({members}) AS member", values))  # noqa: S608
+            strangers = f"SELECT id AS contact_id, {_STRANGER} AS standing, 0 AS sources FROM ({members}) AS member"  # noqa: S608
+            parts.append((strangers, values))
     if not parts:
         parts.append(("SELECT 0 AS contact_id, 0 AS standing, 0 AS sources WHERE 1 = 0", []))
     sql = " UNION ALL ".join(part for part, _ in parts)

@@ -101,7 +101,7 @@ def people_sql(
     if between:
         found = found.filter(pk__range=between)
     try:
-        sql, parameters = found.values("pk").query.sql_with_params()
+        sql, parameters = found.values("id").query.sql_with_params()
     except EmptyResultSet:
         return "SELECT id FROM contacts_contact WHERE 1 = 0", []
     return sql, list(parameters)

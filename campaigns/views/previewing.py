@@ -49,7 +49,7 @@ def _preview_contact(request: HttpRequest, campaign: Campaign) -> Contact | None
     chosen = request.POST.get("contact", "") or request.GET.get("contact", "")
     if chosen.isdecimal():
         return Contact.objects.filter(pk=int(chosen)).first()
-    return audience(campaign).order_by("pk").first()
+    return audience(campaign, timezone.now()).order_by("pk").first()
 
 
 def _rendered(campaign: Campaign, contact: Contact | None, server: SmtpServer) -> Rendered:

@@ -28,17 +28,17 @@ def add_people(campaign: Campaign, number: int) -> None:
 
 def test_many_copies_must_be_meant(campaign: Campaign, server: SmtpServer) -> None:
     SmtpServer.objects.update(mail_cc="boss@shop.example", mail_bcc="archive@shop.example")
-    assert refusals(campaign) == []
+    assert refusals(campaign, NOW) == []
     add_people(campaign, 60)
 
-    (refusal,) = refusals(campaign)
+    (refusal,) = refusals(campaign, NOW)
 
     assert refusal.startswith("Copies to the CC and BCC addresses of ")
     assert "more messages, each a unit of quota" in refusal
     campaign.confirms_copies = True
-    assert refusals(campaign) == []
+    assert refusals(campaign, NOW) == []
     campaign.confirms_copies, campaign.sends_copies = False, False
-    assert refusals(campaign) == []
+    assert refusals(campaign, NOW) == []
 
 
 def test_unticked_copies_are_frozen_into_the_mailing(

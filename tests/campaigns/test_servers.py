@@ -69,7 +69,7 @@ def test_a_deleted_server_never_turns_into_all_of_them(
         "Every server that the campaign names has been deleted. Duplicate the campaign and choose others."
     )
     assert draft.server_ids == [gone]
-    assert refusals(draft)[0].startswith("None of the chosen servers is active.")
+    assert refusals(draft, NOW)[0].startswith("None of the chosen servers is active.")
     page = marketer.get(f"/admin/campaigns/campaign/{draft.pk}/change/").content.decode()
     assert "A server that has been deleted" in page
 
@@ -77,7 +77,7 @@ def test_a_deleted_server_never_turns_into_all_of_them(
 def test_a_sender_that_only_another_server_may_use_is_refused(campaign: Campaign, beta: SmtpServer) -> None:
     campaign.mail_from, campaign.server_ids = "Shop <news@example.com>", [beta.pk]
 
-    assert refusals(campaign) == [
+    assert refusals(campaign, NOW) == [
         "None of the chosen servers sends for example.com. Leave the From address empty, so that each server uses its"
         " own, or ask an administrator for a server that sends for example.com."
     ]
@@ -89,11 +89,11 @@ def test_a_rule_that_allows_none_of_the_chosen_servers_is_named(
     Route.objects.create(name="Gmail", recipient_domains="gmail.com", server_ids=[server.pk])
     campaign.server_ids = [beta.pk]
 
-    [why] = refusals(campaign)
+    [why] = refusals(campaign, NOW)
 
     assert why.startswith("The routing rule “Gmail” allows none of the chosen servers for some of the mail.")
     campaign.server_ids = [beta.pk, server.pk]
-    assert refusals(campaign) == []
+    assert refusals(campaign, NOW) == []
 
 
 def test_a_server_that_is_none_cannot_be_ticked(marketer: Client, news: ContactList, server: SmtpServer) -> None:
