@@ -52,6 +52,7 @@ class Batch:
     rows: int = 0
     people: dict[str, Person] = field(default_factory=dict)  # By folded address.
     lines: dict[str, int] = field(default_factory=dict)  # Of each person's first row.
+    stored_as: dict[str, storing.Line] = field(default_factory=dict)  # Each person, as the database is told.
     more_lines: dict[str, list[int]] = field(default_factory=dict)  # Of further rows about the same people.
     refusals: list[Refusal] = field(default_factory=list)
     position: str = ""
@@ -178,6 +179,7 @@ def _read_batch(rows: Rows, judge: Judge, policy: str, most: int) -> Batch:
             people[judged.key] = merge(present, judged, policy)
         if batch.rows >= most or rows.characters >= last_character:
             break
+    batch.stored_as = {key: storing.line_of(person) for key, person in people.items()}
     batch.position, batch.lines_read, batch.read_bytes = rows.position, rows.line, rows.read_bytes
     return batch
 
@@ -190,7 +192,7 @@ def _take_in(contact_import: ContactImport, batch: Batch, now: dt.datetime) -> N
     with transaction.atomic():
         storing.hurry()
         lists = _hold_lists(contact_import)
-        ids, added = _save_people(batch.people, contact_import.policy, now)
+        ids, added = _save_people(batch, contact_import.policy, now)
         subscribed = sum(
             consent.subscribe_in_bulk(
                 ids, list_id, method="import", source=_source(contact_import), now=now, wording=contact_import.consent
@@ -222,16 +224,15 @@ def _hold_lists(contact_import: ContactImport) -> list[int]:
     return held
 
 
-def _save_people(people: dict[str, Person], policy: str, now: dt.datetime) -> tuple[list[int], int]:
+def _save_people(batch: Batch, policy: str, now: dt.datetime) -> tuple[list[int], int]:
     """Add or complete the people; return the ids of all of them in their order, and how many are new."""
-    present = storing.lock_known(list(people))
+    present = storing.lock_known(list(batch.people))
     changed = []
     for key, known in present.items():
-        merged = merge(known.person, people[key], policy)
+        merged = merge(known.person, batch.people[key], policy)
         if merged is not known.person:
             changed.append(storing.Known(known.contact_id, merged))
-    new = [person for key, person in people.items() if key not in present]
-    added = storing.add(new, now)
+    added = storing.add([batch.stored_as[key] for key in batch.people if key not in present], now)
     storing.change(changed, now)
     return sorted([known.contact_id for known in present.values()] + added), len(added)
 

@@ -98,8 +98,9 @@ class Subscription(models.Model):
         SUBSCRIBED = "subscribed", "subscribed"  # May be written to.
         UNSUBSCRIBED = "unsubscribed", "unsubscribed"  # Withdrew; an import or an edit in bulk never undoes it.
 
-    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="subscriptions")
-    list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="subscriptions")
+    # Found by the constraint and the index below; an index of its own for each would only slow imports down.
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="subscriptions", db_index=False)
+    list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="subscriptions", db_index=False)
     status = models.CharField(max_length=16, choices=Status, default=Status.SUBSCRIBED)
     source = models.CharField(max_length=200, blank=True, help_text="How the consent was given or withdrawn.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -133,7 +134,8 @@ class ConsentEvent(models.Model):
         OTHER = "other", "other"  # From before the history was kept.
 
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="consent_events")
-    list = models.ForeignKey(ContactList, null=True, on_delete=models.SET_NULL, related_name="+")
+    # Found by the index below.
+    list = models.ForeignKey(ContactList, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     list_name = models.CharField(max_length=150)  # As it was called then.
     status = models.CharField(max_length=16, choices=Subscription.Status)  # After this step.
     method = models.CharField(max_length=16, choices=Method)

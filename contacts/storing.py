@@ -22,10 +22,13 @@ class Known(NamedTuple):
     person: Person
 
 
+Line = tuple[str, ...]  # A person as the database is told.
+
+
 _SAID = "email, email_key, first_name, last_name, language, time_zone, attributes"
 _SELECT_KNOWN = f"SELECT id, {_SAID} FROM contacts_contact WHERE email_key"  # noqa: S608  # Only names.
 _AMONG = " IN (SELECT value FROM json_each(%s))"  # For SQLite: one parameter, however many values.
-_SELECT_IDS = "SELECT id FROM contacts_contact WHERE email_key" + _AMONG
+_SELECT_IDS = "SELECT id FROM contacts_contact WHERE email_key" + _AMONG  # noqa: S608  # Only constants.
 POSTGRES = "postgresql"
 
 
@@ -60,18 +63,22 @@ def lock_known(keys: Sequence[str]) -> dict[str, Known]:
         return {row[2]: Known(row[0], _person(row[1:])) for row in cursor.fetchall()}
 
 
-def add(people: Iterable[Person], now: dt.datetime) -> list[int]:
+def line_of(person: Person) -> Line:
+    """Return what :func:`add` stores of a person; made beforehand, while the database is at work."""
+    return (*person[:6], json.dumps(person.attributes) if person.attributes else "{}")
+
+
+def add(lines: Sequence[Line], now: dt.datetime) -> list[int]:
     """Store people who were not there, and return their keys.
 
     Somebody whom another transaction stored meanwhile stays as they are there, and their key is returned too.
     """
-    rows = [_row(person) for person in sorted(people, key=_by_key)]
-    if not rows:
+    if not lines:
         return []
     moment = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
         if connection.vendor == POSTGRES:
-            _copy_aside(cursor, "contacts_added", _SAID, rows)
+            _copy_aside(cursor, "contacts_added", _SAID, lines)
             cursor.execute(
                 f"INSERT INTO contacts_contact ({_SAID}, created_at, updated_at)"  # noqa: S608  # Only names.
                 f" SELECT {_SAID}, %s, %s FROM contacts_added ORDER BY email_key"
@@ -83,18 +90,18 @@ def add(people: Iterable[Person], now: dt.datetime) -> list[int]:
         cursor.executemany(
             f"INSERT INTO contacts_contact ({_SAID}, created_at, updated_at)"  # noqa: S608  # Only names.
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (email_key) DO NOTHING",
-            [(*row, moment, moment) for row in rows],
+            [(*line, moment, moment) for line in lines],
         )
         cursor.execute(
             _SELECT_IDS,
-            [json.dumps([row[1] for row in rows])],
+            [json.dumps([line[1] for line in lines])],
         )
         return [row[0] for row in cursor.fetchall()]
 
 
 def change(people: Iterable[Known], now: dt.datetime) -> None:
     """Write what is known now of people whose rows are locked."""
-    rows: list[tuple[Any, ...]] = [(*_row(known.person), known.contact_id) for known in people]
+    rows: list[tuple[Any, ...]] = [(*line_of(known.person), known.contact_id) for known in people]
     if not rows:
         return
     moment = connection.ops.adapt_datetimefield_value(now)
@@ -146,15 +153,6 @@ def _storable(text: str) -> str:
 def _person(row: tuple[Any, ...]) -> Person:
     *said, attributes = row
     return Person._make([*said, {} if attributes == "{}" else json.loads(attributes)])
-
-
-def _by_key(person: Person) -> str:
-    return person.key
-
-
-def _row(person: Person) -> tuple[str, ...]:
-    attributes = json.dumps(person.attributes) if person.attributes else "{}"
-    return (*person[:6], attributes)
 
 
 def _copy_aside(cursor: Any, table: str, columns: str, rows: Iterable[Sequence[object]]) -> None:
