@@ -632,14 +632,18 @@ class LaneWork:
             self._has_many_results.set()
 
     async def _flush(self) -> None:
-        """Record what is known. When the lane was lost, the sweep records it from the journal instead."""
+        """Record everything that is known."""
         while self._results and not self._is_lost:
-            group, self._results = self._results[:MOST_RESULTS], self._results[MOST_RESULTS:]
-            await self._database(self._record, group)
-            if self._is_lost:
-                self._halt()
-            else:
-                self._journal.recorded([result.attempt_id for result in group])
+            await self._flush_some()
+
+    async def _flush_some(self) -> None:
+        """Record a group of results. When the lane was lost, the sweep records them from the journal instead."""
+        group, self._results = self._results[:MOST_RESULTS], self._results[MOST_RESULTS:]
+        await self._database(self._record, group)
+        if self._is_lost:
+            self._halt()
+        else:
+            self._journal.recorded([result.attempt_id for result in group])
 
     def _record(self, group: list[Result]) -> None:
         if not recording.record(self._lease.token, group, self._around.clock()):
@@ -659,9 +663,13 @@ class LaneWork:
             await asyncio.sleep(FLUSH_SECONDS)
             if FEW_RESULTS < len(self._results) < MANY_RESULTS:
                 await _wait(self._has_many_results, BUSY_FLUSH_SECONDS - FLUSH_SECONDS)
-            self._has_results.clear()
             self._has_many_results.clear()
-            await self._flush()
+            if self._results and not self._is_lost:
+                # No more than these: what comes meanwhile waits for its like again. A task of its own, which is waited
+                # for when this one is cancelled: nobody would learn that the database refused the group.
+                await asyncio.shield(self._group.create_task(self._flush_some()))
+            if not self._results:
+                self._has_results.clear()
 
     async def _keep_lease(self) -> None:
         while True:

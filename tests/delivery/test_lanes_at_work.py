@@ -17,12 +17,13 @@ import dkim
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from django.db import connection
+from django.conf import settings
+from django.db import OperationalError, connection
 from django.utils import timezone
 
-from delivery import accounting, queueing
+from delivery import accounting, queueing, recording, sweeping
 from delivery.draining import drain
-from delivery.models import Attempt, Mailing, Message
+from delivery.models import Attempt, Lane, Mailing, Message
 from delivery.singles import send_single
 from mail.signing import Key, Signer
 from smtpservers.models import QuotaPeriod, SmtpServer
@@ -269,3 +270,28 @@ def raw_server(extensions: tuple[str, ...]) -> Iterator[tuple[int, list[bytes]]]
             yield server.server_address[1], behind_dots
         finally:
             server.shutdown()
+
+
+def test_a_group_that_could_not_be_recorded_as_the_lane_ended_is_settled_from_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, asked = recording.record, []
+
+    def fail_late(*args: Any) -> bool:
+        asked.append(args)
+        if len(asked) == 1:
+            time.sleep(0.5)  # Meanwhile nothing is left to do, and the lane ends.
+            raise OperationalError("the database went away")
+        return record(*args)
+
+    monkeypatch.setattr(recording, "record", fail_late)
+    with running_peer(tmp_path) as peer:
+        make_server(peer.port)
+        mailing = make_mailing(make_list(5))
+        run_drain(seconds=10)
+
+    assert asked
+    assert accounting.counts(mailing.pk)["accepted"] == 0
+    Lane.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+    sweeping.sweep(timezone.now() + dt.timedelta(seconds=settings.LEASE_SECONDS + 1))
+    assert accounting.counts(mailing.pk)["accepted"] == 5
