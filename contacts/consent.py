@@ -12,6 +12,7 @@ after the other would.
 import datetime as dt
 import json
 from collections.abc import Collection, Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -64,8 +65,7 @@ def subscribe(
         before = _status(contact.pk, contact_list.pk) if _hold(contact.pk) else Status.SUBSCRIBED
         if before == Status.SUBSCRIBED:
             return False
-        _set(contact.pk, [contact_list.pk], Status.SUBSCRIBED, source, now)
-        _record(contact.pk, [contact_list], Status.SUBSCRIBED, method, source, now, wording, network)
+        _set(contact.pk, [contact_list], Status.SUBSCRIBED, method, source, now, wording, network)
     return True
 
 
@@ -95,8 +95,7 @@ def request_subscription(
             return Status.SUBSCRIBED
         is_free = contact_list.opt_in == ContactList.OptIn.SINGLE and before is None
         after = Status.SUBSCRIBED if is_free and not _left_everything(contact.email_key) else Status.PENDING
-        _set(contact.pk, [contact_list.pk], after, source, now)
-        _record(contact.pk, [contact_list], after, method, source, now, wording, network)
+        _set(contact.pk, [contact_list], after, method, source, now, wording, network)
     return after
 
 
@@ -126,8 +125,7 @@ def confirm(
             return before
         asked = history(contact.pk).filter(list=contact_list.pk, status=Status.PENDING).first()
         agreed_to = wording or (asked.wording if asked else "")
-        _set(contact.pk, [contact_list.pk], Status.SUBSCRIBED, source, now)
-        _record(contact.pk, [contact_list], Status.SUBSCRIBED, method, source, now, agreed_to, network)
+        _set(contact.pk, [contact_list], Status.SUBSCRIBED, method, source, now, agreed_to, network)
         left = Suppression.objects.filter(email_key=contact.email_key, reason=Suppression.Reason.UNSUBSCRIBED).first()
         if left is not None:
             _lift(left, f"The person subscribed to {contact_list.name} again and confirmed it.", None, now)
@@ -203,8 +201,7 @@ def unsubscribe(
             return 0
         withdrawn = Subscription.objects.filter(contact_id=contact_id, status=Status.UNSUBSCRIBED).values("list_id")
         lists = list(ContactList.objects.filter(pk__in=list_ids).exclude(pk__in=withdrawn))
-        _set(contact_id, [each.pk for each in lists], Status.UNSUBSCRIBED, source, now)
-        _record(contact_id, lists, Status.UNSUBSCRIBED, method, source, now, "", network)
+        _set(contact_id, lists, Status.UNSUBSCRIBED, method, source, now, network=network)
     return len(lists)
 
 
@@ -223,14 +220,32 @@ def unsubscribe_from_everything(
         is suppressed under both.
     """
     with transaction.atomic():
-        of_person = {"pk": contact_id} if contact_id else {"email_key": fold(email)}
-        contact = Contact.objects.filter(**of_person).first()
-        if contact is not None:
-            lists = list(contact.subscriptions.values_list("list_id", flat=True))
-            unsubscribe(contact.pk, lists, method=method, source=source, now=now, network=network)
+        contact = Contact.objects.filter(pk=contact_id).first() if contact_id else None
         addresses = {fold(each): each for each in (email, contact.email if contact else email)}
+        withdraw_everywhere(addresses, method=method, source=source, now=now, network=network)
         for key in sorted(addresses):
             suppress(addresses[key], Suppression.Reason.UNSUBSCRIBED, source, now)
+
+
+def withdraw_everywhere(
+    email_keys: Iterable[str], *, method: str, source: str, now: dt.datetime, network: str = ""
+) -> None:
+    """Record that the people with these folded addresses withdrew from every list they are on, or asked to be on.
+
+    Part of a wish to get no more mail at all: else lifting that suppression would bring all of them back.
+    """
+    with transaction.atomic():
+        people = Contact.objects.select_for_update(no_key=True).filter(email_key__in=list(email_keys)).order_by("pk")
+        ids = list(people.values_list("pk", flat=True))
+        kept = list(
+            Subscription.objects.filter(contact__in=ids).exclude(status=Status.UNSUBSCRIBED).select_related("list")
+        )
+        Subscription.objects.filter(pk__in=[each.pk for each in kept]).update(
+            status=Status.UNSUBSCRIBED, source=source[:SOURCE_CHARACTERS], changed_at=now
+        )
+        for each in kept:
+            each.status = Status.UNSUBSCRIBED
+        _record(kept, method, source, now, "", network)
 
 
 def pause(contact: Contact, until: dt.datetime | None) -> None:
@@ -246,6 +261,7 @@ def suppress(email: str, reason: str, source: str, now: dt.datetime, *, until: d
     """Write no more to ``email``, or to a whole domain given as ``@example.com``; return whether that is news.
 
     The first reason stays: it is what made us stop. One that is over, ends earlier, or lets more through gives way.
+    For the wish to get no more mail, :func:`unsubscribe_from_everything` says more.
 
     :param reason: one of ``Suppression.Reason``.
     :param source: what made us stop, in words for people; cut to 500 characters.
@@ -262,7 +278,7 @@ def suppress(email: str, reason: str, source: str, now: dt.datetime, *, until: d
         present, is_new = Suppression.objects.select_for_update().get_or_create(email_key=fold(email), defaults=values)
         if is_new:
             return True
-        if not _gives_way(present, reason, until, now):
+        if not gives_way(present, reason, until, now):
             return False
         was_over = present.expires_at is not None and present.expires_at <= now
         for name, value in values.items():
@@ -271,8 +287,8 @@ def suppress(email: str, reason: str, source: str, now: dt.datetime, *, until: d
     return was_over
 
 
-def _gives_way(present: Suppression, reason: str, until: dt.datetime | None, now: dt.datetime) -> bool:
-    """Tell whether a suppression is to be replaced by one with this reason and end."""
+def gives_way(present: Suppression, reason: str, until: dt.datetime | None, now: dt.datetime) -> bool:
+    """Tell whether :func:`suppress` would replace a suppression by one with this reason and end."""
     if present.expires_at is not None and present.expires_at <= now:
         return True
     lasts_longer = present.expires_at is not None and (until is None or until > present.expires_at)
@@ -332,47 +348,52 @@ def _status(contact_id: int, list_id: int) -> Subscription.Status | None:
     return None if status is None else Status(status)
 
 
-def _set(contact_id: int, list_ids: Sequence[int], status: str, source: str, now: dt.datetime) -> None:
-    """Give the person's subscriptions to the lists this status, whether they are there or not."""
-    Subscription.objects.bulk_create(
-        (
-            Subscription(
-                contact_id=contact_id,
-                list_id=list_id,
-                status=status,
-                source=source[:SOURCE_CHARACTERS],
-                created_at=now,
-                changed_at=now,
-            )
-            for list_id in sorted(list_ids)
-        ),
-        update_conflicts=True,
-        unique_fields=["contact", "list"],
-        update_fields=["status", "source", "changed_at"],
-    )
-
-
-def _record(
+def _set(
     contact_id: int,
     lists: Iterable[ContactList],
     status: str,
     method: str,
     source: str,
     now: dt.datetime,
-    wording: str,
-    network: str,
+    wording: str = "",
+    network: str = "",
 ) -> None:
-    ConsentEvent.objects.bulk_create(
-        ConsentEvent(
+    """Give the person's subscriptions to the lists this status, whether they are there or not, and record it."""
+    subscriptions = [
+        Subscription(
             contact_id=contact_id,
             list=each,
-            list_name=each.name,
             status=status,
+            source=source[:SOURCE_CHARACTERS],
+            created_at=now,
+            changed_at=now,
+        )
+        for each in sorted(lists, key=attrgetter("pk"))
+    ]
+    Subscription.objects.bulk_create(
+        subscriptions,
+        update_conflicts=True,
+        unique_fields=["contact", "list"],
+        update_fields=["status", "source", "changed_at"],
+    )
+    _record(subscriptions, method, source, now, wording, network)
+
+
+def _record(
+    subscriptions: Iterable[Subscription], method: str, source: str, now: dt.datetime, wording: str, network: str
+) -> None:
+    """Add to the history that these subscriptions have their status from now on."""
+    ConsentEvent.objects.bulk_create(
+        ConsentEvent(
+            contact_id=each.contact_id,
+            list=each.list,
+            list_name=each.list.name,
+            status=each.status,
             method=method,
             source=source[:SOURCE_CHARACTERS],
             wording=wording,
             network=network_of(network),
             at=now,
         )
-        for each in lists
+        for each in subscriptions
     )

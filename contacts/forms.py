@@ -1,35 +1,9 @@
-"""What people type about people: suppressions and exports. A contact's own form is contacts.person_forms."""
-
-from typing import TYPE_CHECKING
+"""What people choose of an export. Other forms about people: contacts.person_forms, import_forms, suppression_forms."""
 
 from django import forms
-from unfold.widgets import (
-    UnfoldAdminSelectWidget,
-)
+from unfold.widgets import UnfoldAdminSelectWidget
 
-from contacts.models import ContactList, Suppression
-from contacts.person_forms import checked_address
-from mail.addresses import fold
-
-if TYPE_CHECKING:
-    SuppressionModelForm = forms.ModelForm[Suppression]
-else:
-    SuppressionModelForm = forms.ModelForm
-
-
-class SuppressionForm(SuppressionModelForm):
-    class Meta:
-        model = Suppression
-        fields = ["email", "reason", "source"]
-
-    def clean_email(self) -> str:
-        email = checked_address(self.cleaned_data["email"])
-        known = Suppression.objects.filter(email_key=fold(email)).first()
-        if known:
-            raise forms.ValidationError(
-                f"{email} has been suppressed since {known.created_at:%d %B %Y}; nothing is sent to it."
-            )
-        return email
+from contacts.models import ContactList
 
 
 class ExportForm(forms.Form):

@@ -1,11 +1,12 @@
-"""Small pieces of the pages about people: badges, links with figures, what a deletion takes along."""
+"""Small pieces of the pages about people: badges, links with figures, what a deletion takes along, files."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -42,3 +43,17 @@ class SummarisedDeletion:
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Model]) -> dict[str, int]:
         return {}
+
+
+def download(lines: Iterator[str], what: str) -> StreamingHttpResponse:
+    """Return the lines as a CSV file that is named for what it holds and for today."""
+    name = f"{what}-{timezone.localtime():%Y-%m-%d}.csv"
+    return StreamingHttpResponse(
+        lines,
+        content_type="text/csv; charset=utf-8",
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )

@@ -1,19 +1,26 @@
-"""The pages of lists."""
+"""The pages of lists: how people come onto them, how many there are, and the proof of their consent."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import action
 
-from contacts.admin.drawing import SummarisedDeletion, figure
-from contacts.models import ContactList, Subscription
+from contacts import consent, proving
+from contacts.admin.drawing import SummarisedDeletion, badge, download, figure
+from contacts.models import ConsentEvent, ContactList, Subscription
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 
 def _count(status: Subscription.Status) -> Coalesce:
@@ -22,41 +29,111 @@ def _count(status: Subscription.Status) -> Coalesce:
     return Coalesce(Subquery(of_list.annotate(people=Count("pk")).values("people")), 0, output_field=IntegerField())
 
 
+COUNTS = ["subscribed", "not_confirmed", "unsubscribed"]
+
+
 @admin.register(ContactList)
 class ContactListAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
-    list_display = ["name", "purpose", "subscribed", "unsubscribed", "created_at"]
+    list_display = ["name", "purpose", "entry", "visibility", *COUNTS, "created_at"]
+    list_filter = [("opt_in", ChoicesDropdownFilter), "is_public"]
+    list_filter_submit = True
+    show_facets = admin.ShowFacets.NEVER
     search_fields = ["name", "description"]
     list_per_page = 50
-    fields = ["name", "description"]
+    actions_detail = ["export_consents"]
+
+    class Media:
+        css = {"all": ["contacts/contacts.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactList]:
         lists: QuerySet[ContactList] = super().get_queryset(request)
         return lists.annotate(
             subscribed_count=_count(Subscription.Status.SUBSCRIBED),
+            not_confirmed_count=_count(Subscription.Status.PENDING),
             unsubscribed_count=_count(Subscription.Status.UNSUBSCRIBED),
         )
 
-    def get_fields(self, request: HttpRequest, obj: ContactList | None = None) -> list[str]:
-        return [*self.fields, "subscribed", "unsubscribed"] if obj else self.fields
+    def get_fieldsets(self, request: HttpRequest, obj: ContactList | None = None) -> Any:
+        consent_help = (
+            "Double opt-in is the safe choice: who signs up gets a mail with a link, and counts once they follow it."
+            " With single opt-in anybody can sign up anybody. Imports and users of this system add people directly"
+            " either way."
+        )
+        return [
+            (None, {"fields": ["name", "description", *(COUNTS if obj else [])]}),
+            (
+                "Signing up",
+                {
+                    "fields": ["is_public", "opt_in", "consent_text", *(["agreed_to"] if obj else [])],
+                    "description": consent_help,
+                },
+            ),
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ContactList | None = None) -> list[str]:
-        return ["subscribed", "unsubscribed"]
+        return [*COUNTS, "agreed_to"]
 
     @admin.display(description="Description")
     def purpose(self, contact_list: ContactList) -> str:
         return Truncator(contact_list.description).chars(80) or "–"
 
+    @admin.display(description="Opt-in", ordering="opt_in")
+    def entry(self, contact_list: ContactList) -> str:
+        return contact_list.get_opt_in_display().removesuffix(" opt-in")
+
+    @admin.display(description="Visibility", ordering="is_public")
+    def visibility(self, contact_list: ContactList) -> SafeString:
+        if contact_list.is_public:
+            return badge("public", "info", "People may sign up by its form, and see it on their preference page.")
+        return badge("private", "", "Only imports and users of this system add people.")
+
+    @admin.display(description="People agree to")
+    def agreed_to(self, contact_list: ContactList) -> str:
+        return f"“{consent.wording_of(contact_list)}”"
+
     @admin.display(description="Subscribed", ordering="subscribed_count")
     def subscribed(self, contact_list: ContactList) -> SafeString:
-        return self._people(contact_list, "subscribed")
+        return self._people(contact_list, "subscribed", "subscribed")
+
+    @admin.display(description="Not confirmed", ordering="not_confirmed_count")
+    def not_confirmed(self, contact_list: ContactList) -> SafeString:
+        return self._people(contact_list, "not_confirmed", "pending")
 
     @admin.display(description="Unsubscribed", ordering="unsubscribed_count")
     def unsubscribed(self, contact_list: ContactList) -> SafeString:
-        return self._people(contact_list, "unsubscribed")
+        return self._people(contact_list, "unsubscribed", "unsubscribed")
 
-    def _people(self, contact_list: ContactList, state: str) -> SafeString:
+    def _people(self, contact_list: ContactList, name: str, state: str) -> SafeString:
         url = f"{reverse('admin:contacts_contact_changelist')}?list={contact_list.pk}&state={state}"
-        return figure(getattr(contact_list, f"{state}_count"), url, f"people {state}")
+        return figure(getattr(contact_list, f"{name}_count"), url, f"people {name.replace('_', ' ')}")
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Any]) -> dict[str, int]:
         return {"subscriptions": Subscription.objects.filter(list__in=objs).count()}
+
+    # --- the proof
+
+    def has_export_permission(self, request: HttpRequest, object_id: object = None) -> bool:
+        may = request.user.has_perm
+        return may("contacts.export_contact") and may("contacts.view_consentevent")
+
+    @action(description="Export consents", icon="download", url_path="consents", permissions=["export"])  # type: ignore[untyped-decorator]
+    def export_consents(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Say what the file holds, and hand it out at the press of the button."""
+        contact_list = ContactList.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
+        if contact_list is None:
+            raise Http404
+        count = ConsentEvent.objects.filter(list=contact_list).count()
+        if request.method == "POST":
+            actor: User = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
+            self.log_change(
+                request, contact_list, f"{actor.get_username()} exported {count:,} steps of consents as CSV."
+            )
+            return download(proving.write_csv(contact_list), "consents")
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Export the consents to {contact_list.name}",
+            "contact_list": contact_list,
+            "count": count,
+        }
+        return TemplateResponse(request, "contacts/consent_export.html", context)

@@ -1,46 +1,291 @@
-"""The pages of suppressions: add, search, remove. What made us stop is never edited."""
+"""The pages of suppressions: add, search, import, export, lift. What made us stop is never edited, and nothing is
+taken away without a reason."""
 
-from typing import Any
+import datetime as dt
+from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+from unfold.decorators import action
 
-from contacts.admin.drawing import SummarisedDeletion, badge
-from contacts.forms import SuppressionForm
-from contacts.models import Suppression
+from contacts import consent, stopping
+from contacts.admin.drawing import badge, download
+from contacts.audience import active
+from contacts.csvfiles import FileRefused
+from contacts.models import ConsentEvent, Contact, Suppression, SuppressionLift
+from contacts.suppression_forms import LiftForm, SuppressionExportForm, SuppressionFileForm, SuppressionForm
+from mail.addresses import fold
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 KINDS = {
     Suppression.Reason.HARD_BOUNCE: "danger",
     Suppression.Reason.COMPLAINT: "danger",
     Suppression.Reason.UNSUBSCRIBED: "warning",
 }
+NAMED_AT_MOST = 20
+LIFTED_AT_MOST = 5_000  # More is no decision about people; and each is a row of the history.
+
+
+class KindFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("address", "one address"), ("domain", "a whole domain")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> QuerySet[Suppression]:
+        match self.value():
+            case "address":
+                return queryset.exclude(email_key__startswith="@")
+            case "domain":
+                return queryset.filter(email_key__startswith="@")
+        return queryset
+
+
+class StateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("holds", "holds now"), ("ends", "holds for a time"), ("over", "is over")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> QuerySet[Suppression]:
+        now = timezone.now()
+        match self.value():
+            case "holds":
+                return queryset.filter(active(now))
+            case "ends":
+                return queryset.filter(expires_at__gt=now)
+            case "over":
+                return queryset.filter(expires_at__lte=now)
+        return queryset
 
 
 @admin.register(Suppression)
-class SuppressionAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class SuppressionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
     form = SuppressionForm
-    list_display = ["email", "why", "source", "created_at"]
-    list_filter = [("reason", ChoicesDropdownFilter)]
+    list_display = ["email", "why", "source", "created_at", "until"]
+    list_filter = [("reason", ChoicesDropdownFilter), KindFilter, StateFilter]
     list_filter_submit = True
+    show_facets = admin.ShowFacets.NEVER
     search_fields = ["email", "source"]
-    search_help_text = "Search by address or source."
+    search_help_text = "Search by address, domain or source."
     list_per_page = 50
-    fields = ["email", "reason", "source"]
+    fields = ["email", "reason", "source", "expires_at"]
+    actions = ["lift_chosen"]
+    actions_list = ["import_file", "export_file", "see_lifted"]
+    actions_detail = ["lift_one"]
+
+    class Media:
+        css = {"all": ["contacts/contacts.css"]}
+
+    # --- who may do what
 
     def has_change_permission(self, request: HttpRequest, obj: Suppression | None = None) -> bool:
         return False
 
-    def get_fields(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
-        return [*self.fields, "created_at"] if obj else self.fields
+    def has_delete_permission(self, request: HttpRequest, obj: Suppression | None = None) -> bool:
+        return False  # They are lifted, with a reason.
 
-    def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
-        by = f"admin: {request.user.get_username()}"
-        obj.source = f"{by} – {obj.source}"[:500] if obj.source else by
-        super().save_model(request, obj, form, change)
+    def has_lift_permission(self, request: HttpRequest, object_id: object = None) -> bool:
+        return bool(request.user.has_perm("contacts.delete_suppression"))
+
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        return bool(self.has_add_permission(request))
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("contacts.export_suppression"))
+
+    def has_lifted_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("contacts.view_suppressionlift"))
+
+    # --- the list
 
     @admin.display(description="Reason", ordering="reason")
     def why(self, suppression: Suppression) -> SafeString:
         return badge(suppression.get_reason_display(), KINDS.get(Suppression.Reason(suppression.reason), ""))
+
+    @admin.display(description="Until", ordering="expires_at")
+    def until(self, suppression: Suppression) -> SafeString | str:
+        if suppression.expires_at is None:
+            return "for good"
+        day = date_format(timezone.localtime(suppression.expires_at), "DATE_FORMAT")
+        return badge("over", "", f"Ended on {day}; mail is sent again.") if _is_over(suppression) else day
+
+    # --- one by hand
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> type[SuppressionForm]:
+        form: type[SuppressionForm] = super().get_form(request, *args, **kwargs)
+        form.now = timezone.now()  # The class is made for this request.
+        return form
+
+    def get_fields(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
+        return [*self.fields[:-1], "created_at", "until"] if obj else self.fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
+        return ["created_at", "until"] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
+        by, now = f"admin: {request.user.get_username()}", timezone.now()
+        source = f"{by} – {obj.source}" if obj.source else by
+        if obj.reason == Suppression.Reason.UNSUBSCRIBED:
+            consent.withdraw_everywhere([fold(obj.email)], method=ConsentEvent.Method.ADMIN, source=by, now=now)
+        consent.suppress(obj.email, obj.reason, source, now, until=obj.expires_at)
+        obj.pk = Suppression.objects.get(email_key=fold(obj.email)).pk
+        if obj.email.startswith("@"):
+            people = Contact.objects.filter(domain=fold(obj.email)[1:]).count()
+            messages.warning(request, f"Nothing is sent to {obj.email} any more; {_contacts(people)} there.")
+
+    # --- lifting
+
+    @admin.action(description="Lift the selected suppressions", permissions=["lift"])
+    def lift_chosen(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> HttpResponse | None:
+        """Ask for a reason, and lift at the press of the button."""
+        count = queryset.count()
+        if count > LIFTED_AT_MOST:
+            messages.error(
+                request, f"{count:,} were selected, and at most {LIFTED_AT_MOST:,} are lifted at once. Select fewer."
+            )
+            return None
+        form = LiftForm(request.POST if "lift" in request.POST else None, label_suffix="")
+        if form.is_bound and form.is_valid():
+            self._lift(request, list(queryset), form.cleaned_data["why"])
+            return None
+        return self._ask_why(request, form, list(queryset[:NAMED_AT_MOST]), count, request.POST)
+
+    @action(description="Lift", icon="undo", url_path="lift", permissions=["lift"])  # type: ignore[untyped-decorator]
+    def lift_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        suppression = Suppression.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
+        if suppression is None:
+            raise Http404
+        form = LiftForm(request.POST if request.method == "POST" else None, label_suffix="")
+        if form.is_bound and form.is_valid():
+            self._lift(request, [suppression], form.cleaned_data["why"])
+            return redirect("admin:contacts_suppression_changelist")
+        return self._ask_why(request, form, [suppression], 1, {})
+
+    def _lift(self, request: HttpRequest, suppressions: list[Suppression], why: str) -> None:
+        actor: User = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
+        now = timezone.now()
+        lifted = [each for each in suppressions if consent.lift(each, why, actor, now)]
+        self.log_deletions(request, lifted)
+        if len(lifted) == 1:
+            messages.success(
+                request, f"{lifted[0].email} is no longer suppressed. Who withdrew from a list stays off that list."
+            )
+        else:
+            messages.success(
+                request,
+                f"{len(lifted):,} suppressions were lifted. Who withdrew from a list stays off that list.",
+            )
+
+    def _ask_why(
+        self, request: HttpRequest, form: LiftForm, named: list[Suppression], count: int, posted: Any
+    ) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Lift a suppression" if count == 1 else f"Lift {count:,} suppressions",
+            "form": form,
+            "named": named,
+            "more": count - len(named),
+            "strict": any(each.reason in ("hard_bounce", "complaint") for each in named),
+            "select_across": posted.get("select_across", ""),
+            "selected": posted.getlist("_selected_action") if posted else [],
+        }
+        return TemplateResponse(request, "contacts/suppression_lift.html", context)
+
+    @action(description="Lifted", icon="history", url_path="lifted", permissions=["lifted"])  # type: ignore[untyped-decorator]
+    def see_lifted(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:contacts_suppressionlift_changelist")
+
+    # --- import and export
+
+    @action(description="Import", icon="upload", url_path="import", permissions=["import"])  # type: ignore[untyped-decorator]
+    def import_file(self, request: HttpRequest) -> HttpResponse:
+        form = SuppressionFileForm(request.POST or None, request.FILES or None, label_suffix="")
+        taken = None
+        if request.method == "POST" and form.is_valid():
+            upload = form.cleaned_data["file"]
+            name = "".join(c for c in upload.name if c.isprintable())[:100]
+            try:
+                taken = stopping.take_in(
+                    upload.file,
+                    reason=form.cleaned_data["reason"],
+                    source=f"import: {name}",
+                    now=timezone.now(),
+                    zone=timezone.get_current_timezone(),
+                )
+            except FileRefused as error:
+                form.add_error("file", str(error))
+        if taken is not None:
+            actor: User = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
+            sentence = f"Imported {name}: {taken.added:,} suppressed, {taken.refused_count:,} rows refused."
+            stopping.record_in_history(actor, Suppression, "Import of suppressions", sentence)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Import suppressions",
+            "form": form,
+            "taken": taken,
+        }
+        return TemplateResponse(request, "contacts/suppression_import.html", context)
+
+    @action(description="Export", icon="download", url_path="export", permissions=["export"])  # type: ignore[untyped-decorator]
+    def export_file(self, request: HttpRequest) -> HttpResponseBase:
+        form = SuppressionExportForm(request.POST if request.method == "POST" else None, label_suffix="")
+        if form.is_bound and form.is_valid():
+            chosen = form.chosen(timezone.now())
+            actor: User = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
+            sentence = f"Exported {chosen.count():,} suppressions as CSV."
+            stopping.record_in_history(actor, Suppression, "Export of suppressions", sentence)
+            return download(stopping.write_csv(chosen), "suppressions")
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Export suppressions",
+            "form": form,
+        }
+        return TemplateResponse(request, "contacts/suppression_export.html", context)
+
+
+@admin.register(SuppressionLift)
+class SuppressionLiftAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+    """What was taken away, by whom and why. Nothing here is added, changed or deleted by hand."""
+
+    list_display = ["email", "reason", "suppressed_at", "why", "lifted_by_name", "lifted_at"]
+    list_filter = [("reason", ChoicesDropdownFilter)]
+    list_filter_submit = True
+    show_facets = admin.ShowFacets.NEVER
+    search_fields = ["email", "why", "lifted_by_name"]
+    search_help_text = "Search by address, reason or who lifted it."
+    list_per_page = 50
+    actions = None
+    fields = ["email", "reason", "suppressed_at", "why", "lifted_by_name", "lifted_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: SuppressionLift | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: SuppressionLift | None = None) -> bool:
+        return False
+
+
+def _is_over(suppression: Suppression, now: dt.datetime | None = None) -> bool:
+    return suppression.expires_at is not None and suppression.expires_at <= (now or timezone.now())
+
+
+def _contacts(count: int) -> str:
+    return {0: "no contact is", 1: "one contact is"}.get(count, f"{count:,} contacts are")

@@ -258,22 +258,6 @@ def test_deleting_a_list_counts_what_goes_along_without_naming_each(
     assert LogEntry.objects.get().object_repr == "News"
 
 
-def test_a_suppression_is_added_and_removed_and_both_are_logged(marketers_client: Client) -> None:
-    sent = {"email": "Ann@example.org", "reason": "manual", "source": "asked by phone"}
-
-    assert marketers_client.post("/admin/contacts/suppression/add/", sent).status_code == 302
-    again = marketers_client.post("/admin/contacts/suppression/add/", sent | {"email": "ann@EXAMPLE.org"})
-
-    suppression = Suppression.objects.get()
-    assert suppression.source == "admin: mia – asked by phone"
-    assert "has been suppressed since" in errors_of(again)
-    edited = marketers_client.post(f"/admin/contacts/suppression/{suppression.pk}/change/", sent)
-    assert edited.status_code == 403
-    marketers_client.post(f"/admin/contacts/suppression/{suppression.pk}/delete/", {"post": "yes"})
-    assert not Suppression.objects.exists()
-    assert [entry.get_action_flag_display() for entry in LogEntry.objects.order_by("pk")] == ["Addition", "Deletion"]
-
-
 # --- import -------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,8 @@ from django.http import QueryDict
 from campaigns.forms import CampaignForm
 from campaigns.forms import TestForm as CampaignTestForm
 from contacts.csvfiles import PeopleFile, Person
-from contacts.forms import ContactForm, SuppressionForm
+from contacts.forms import ContactForm
+from contacts.suppression_forms import SuppressionForm
 from delivery.forms import TestForm as ServerTestForm
 from delivery.models import Mailing, Message
 from delivery.singles import SingleRefused

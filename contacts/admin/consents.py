@@ -1,0 +1,68 @@
+"""The pages of consents: every step, to be looked up and never to be changed."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
+
+from contacts.admin.drawing import badge
+from contacts.models import ConsentEvent, Subscription
+
+KINDS = {
+    Subscription.Status.SUBSCRIBED: "success",
+    Subscription.Status.PENDING: "info",
+    Subscription.Status.UNSUBSCRIBED: "warning",
+}
+
+
+@admin.register(ConsentEvent)
+class ConsentEventAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+    list_display = ["at", "person", "list_name", "step", "method", "source", "network"]
+    list_select_related = ["contact"]
+    list_filter = [
+        ("list", RelatedDropdownFilter),
+        ("status", ChoicesDropdownFilter),
+        ("method", ChoicesDropdownFilter),
+    ]
+    list_filter_submit = True
+    show_facets = admin.ShowFacets.NEVER
+    show_full_result_count = False
+    search_fields = ["contact__email_key__startswith"]
+    search_help_text = "Search by how the address begins."
+    ordering = ["-pk"]  # As they came; there may be millions, and no index by time alone.
+    list_per_page = 50
+    actions = None
+    fields = ["at", "person", "list_name", "step", "method", "source", "wording", "network"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: ConsentEvent | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: ConsentEvent | None = None) -> bool:
+        return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[ConsentEvent], search_term: str
+    ) -> tuple[QuerySet[ConsentEvent], bool]:
+        found: tuple[QuerySet[ConsentEvent], bool] = super().get_search_results(request, queryset, search_term.lower())
+        return found
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return self.fields
+
+    @admin.display(description="Person", ordering="contact__email_key")
+    def person(self, event: ConsentEvent) -> SafeString:
+        url = reverse("admin:contacts_contact_change", args=[event.contact_id])
+        return format_html('<a class="text-link" href="{}">{}</a>', url, event.contact.email)
+
+    @admin.display(description="Status", ordering="status")
+    def step(self, event: ConsentEvent) -> SafeString:
+        return badge(event.get_status_display(), KINDS.get(Subscription.Status(event.status), ""))
