@@ -7,3 +7,9 @@ class CampaignsConfig(AppConfig):
     name = "campaigns"
     verbose_name = "Sending"  # Its group in the sidebar.
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from campaigns.conditions import CAMPAIGN
+        from contacts.segmenting import register
+
+        register("campaign", CAMPAIGN)

@@ -10,6 +10,9 @@ class FeedbackConfig(AppConfig):
 
     def ready(self) -> None:
         from campaigns.reporting import LATE_OUTCOMES
+        from contacts.segmenting import register
+        from feedback.conditions import FEEDBACK
         from feedback.unsubscribing import count_unsubscribed
 
+        register("feedback", FEEDBACK)
         LATE_OUTCOMES["Unsubscribed"] = count_unsubscribed

@@ -1,0 +1,39 @@
+"""What segments may ask about campaigns."""
+
+from collections.abc import Iterator
+
+from django.db.models import Exists, Q
+
+from campaigns.models import Campaign
+from contacts.comparing import Moment
+from contacts.segmenting import Kind
+from contacts.segments import Condition, Field, Operator, Parameter
+from delivery.conditions import HEADING, OUTCOME, WRITTEN_TO, messages_of
+
+
+def started_campaigns() -> tuple[tuple[int, str], ...]:
+    """Return the campaigns that have recipients, the newest first."""
+    return tuple(Campaign.objects.exclude(mailing=None).order_by("-starts_at", "-pk").values_list("pk", "name"))
+
+
+def _fields() -> Iterator[Field]:
+    some = Parameter("campaigns", "choices", "the campaigns", started_campaigns())
+    yield Field(
+        "campaign",
+        "Campaign",
+        HEADING,
+        (
+            Operator("had", "was sent one of", (some, OUTCOME)),
+            Operator("had_not", "was sent none of", (some,)),
+        ),
+    )
+
+
+def _compile(condition: Condition, moment: Moment) -> Q:
+    statuses = condition.values["outcomes"] if condition.operator == "had" else WRITTEN_TO
+    mailings = Campaign.objects.filter(pk__in=condition.values["campaigns"]).values("mailing")
+    found = Q(Exists(messages_of(statuses).filter(mailing__in=mailings)))
+    return found if condition.operator == "had" else ~found
+
+
+CAMPAIGN = Kind(_fields, _compile)
