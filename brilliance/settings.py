@@ -328,6 +328,9 @@ CONTENT_SECURITY_POLICY = (
     " img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+MEDIA_MAX_BYTES = env.int("MEDIA_MAX_MEGABYTES", default=5) * 1_000_000
+MEDIA_MAX_PIXELS = env.int("MEDIA_MAX_MEGAPIXELS", default=25) * 1_000_000
+ATTACHMENTS_MAX_BYTES = env.int("ATTACHMENTS_MAX_MEGABYTES", default=10) * 1_000_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
 

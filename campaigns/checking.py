@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from django.db.models import QuerySet
 
 from campaigns.audience import audience_of, gone
+from campaigns.content import PARTS, ContentInvalid, body_of, build, written_fields
 from campaigns.models import Campaign
 from contacts.attributes import merge_values
 from contacts.models import Attribute, Contact
@@ -25,7 +26,6 @@ from smtpservers.selection import is_sender_served
 STANDARD_FIELDS = ("first_name", "last_name", "full_name", "email", *OWN_LINKS)
 COPIES_WITHOUT_ASKING = 100
 SAMPLE_CONTACTS = 1_000  # Read for the names of custom attributes; a name not among them is looked up by itself.
-PARTS = {"subject": "The subject", "html": "The HTML", "text": "The text"}
 
 
 def audience(campaign: Campaign, now: dt.datetime) -> QuerySet[Contact]:
@@ -54,7 +54,7 @@ def server_refusals(campaign: Campaign) -> list[str]:
 def _content(campaign: Campaign) -> Iterator[str]:
     if not campaign.subject.strip():
         yield "The campaign has no subject. Write one."
-    if not campaign.html.strip() and not campaign.text.strip():
+    if not body_of(campaign).strip() and not campaign.text.strip():
         yield "The campaign has no content. Write the HTML, the text, or both."
 
 
@@ -133,9 +133,12 @@ def _copies(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[
 def _merge_fields(campaign: Campaign, chosen: Audience) -> Iterator[str]:
     used: dict[str, list[str]] = {}
     templates = []
-    for field, part in PARTS.items():
+    sources = [(PARTS[field], getattr(campaign, field)) for field in written_fields(campaign)]
+    if campaign.layout is not None:
+        sources.append(("The layout", f"{campaign.layout.header}\n{campaign.layout.footer}"))
+    for part, source in sources:
         try:
-            template = parse(getattr(campaign, field))
+            template = parse(source)
         except MergeError as error:
             yield f"{part} has a mistake in its merge fields. {error}"
             continue
@@ -159,9 +162,7 @@ def _merge_fields(campaign: Campaign, chosen: Audience) -> Iterator[str]:
 
 def _composing(campaign: Campaign, chosen: Audience, now: dt.datetime) -> list[str]:
     """Compose the mail of one person: what cannot be composed for the first would mostly fail for all."""
-    person = reached(chosen, now).order_by("pk").first()
-    if person is None:
-        return []
+    person = reached(chosen, now).order_by("pk").first() or Contact(email="ann@example.com")
     values = {
         **merge_values(person.attributes),
         "email": person.email,
@@ -170,7 +171,10 @@ def _composing(campaign: Campaign, chosen: Audience, now: dt.datetime) -> list[s
     sender = Style(mail_from=Mailbox("", "news@example.com"), has_unsubscribe=True)
     recipient = Recipient(person.email, "<check@example.com>", values, "https://example.com/u/check")
     try:
-        compile_content(campaign.subject, campaign.html, campaign.text, sender).render(recipient)
+        built = build(campaign)
+        compile_content(built.subject, built.html, built.text, sender).render(recipient)
+    except ContentInvalid as error:
+        return [str(error)]
     except MergeError as error:
         return [f"The content cannot be made into a mail. {error}"]
     return []

@@ -6,6 +6,7 @@ library minds, and put back afterwards. Layout and preheader are not known here.
 
 import html as html_entities
 import re
+from collections.abc import Iterator
 
 import css_inline
 from markdown_it import MarkdownIt
@@ -26,21 +27,17 @@ class Masked:
         while self.stem in source.lower():  # Somebody wrote the word itself.
             self.stem += "zj"
         self.tags: list[str] = []
-        self.source = _TAG.sub(self._mask, source)
+        self.source = "".join(self._word_for(piece) if is_tag else piece for is_tag, piece in _pieces(source))
         self.word = re.compile(rf"{self.stem}([0-9]+)[ob]q")
         self.block_word = re.compile(rf"{self.stem}[0-9]+bq")  # Of a tag that says nothing itself: {% if %}.
 
-    def _mask(self, found: re.Match[str]) -> str:
-        self.tags.append(found[0])
-        return self._word(len(self.tags) - 1)
-
-    def _word(self, number: int) -> str:
-        return f"{self.stem}{number}{'b' if self.tags[number].startswith('{%') else 'o'}q"
+    def _word_for(self, tag: str) -> str:
+        self.tags.append(tag)
+        return f"{self.stem}{len(self.tags) - 1}{'b' if tag.startswith('{%') else 'o'}q"
 
     def hide(self, text: str) -> str:
         """Return a word that stands for ``text``, which may hold such words itself."""
-        self.tags.append(text)
-        return self._word(len(self.tags) - 1)
+        return self._word_for(text)
 
     def restore(self, text: str) -> str:
         # As a comment, as an attribute of its own, or anywhere else. What was hidden holds words again.
@@ -50,6 +47,22 @@ class Masked:
             if not count:
                 break
         return text
+
+
+def _pieces(source: str) -> Iterator[tuple[bool, str]]:
+    """Yield what lies between the merge tags, and the tags; what is never closed is none."""
+    position, start = 0, source.find("{")
+    while start >= 0:
+        closing = {"{{": "}}", "{%": "%}"}.get(source[start : start + 2])
+        end = source.find(closing, start + 2) if closing else -2
+        if end == -1:
+            break
+        if end >= 0:
+            yield False, source[position:start]
+            yield True, source[start : end + 2]
+            position = end + 2
+        start = source.find("{", max(position, start + 1))
+    yield False, source[position:]
 
 
 def is_document(html: str) -> bool:
@@ -178,7 +191,8 @@ def _respelled(tag: re.Match[str]) -> str:
 def _check_nesting(source: str) -> None:
     opened: list[tuple[str, int]] = []
     # What is no MJML keeps its length, so that the lines stay true.
-    bare = _COMMENT_OR_TAG.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), source)
+    bare = "".join(_BLANKED.sub(" ", piece) if is_tag else piece for is_tag, piece in _pieces(source))
+    bare = _COMMENT.sub(lambda found: _BLANKED.sub(" ", found[0]), bare)
     for tag in _MJ.finditer(bare):
         name, line = tag["name"], bare.count("\n", 0, tag.start()) + 1
         if name not in _ELEMENTS:
@@ -206,7 +220,6 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethr
 _INLINER = css_inline.CSSInliner(
     keep_style_tags=True, remove_inlined_selectors=True, load_remote_stylesheets=False, keep_link_tags=True
 )
-_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _ATTRIBUTES = r"""(?:"[^"]*+"|'[^']*+'|[^<>"'])*+"""
 # Comments, elements whose content is no markup, and tags.
 _MARKUP = re.compile(
@@ -231,10 +244,11 @@ _ELEMENTS = frozenset(
     }
 )
 _MJ = re.compile(rf"<(?P<close>/?)(?P<name>mjml|mj-[\w-]+){_ATTRIBUTES}>")
-_COMMENT_OR_TAG = re.compile(r"<!--.*?-->|\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_BLANKED = re.compile(r"[^\n]")
 _PREVIEW = re.compile(r"<mj-preview\b[^<>]*>(.*?)</mj-preview\s*>", re.DOTALL)
 _WRITTEN_HTML = re.compile(rf"(<({_HTML_ELEMENTS})\b{_ATTRIBUTES}(?<!/)>)(.*?)(</\2\s*>)", re.DOTALL)
-_ANY_TAG = re.compile(rf"(<!--.*?-->|<[A-Za-z/!?]{_ATTRIBUTES}>)", re.DOTALL)
+_ANY_TAG = re.compile(rf"(<!--.*?(?:-->|\Z)|<[A-Za-z/!?]{_ATTRIBUTES}>)", re.DOTALL)
 _MJML_TAG = re.compile(r"<(mjml|mj-[\w-]+)\b((?:\"[^\"]*+\"|'[^']*+'|[^<>\"'/]|/(?!>))*+)(/?>)")
 _MJML_ATTRIBUTE = re.compile(r"""\s([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>/=]+))""")
 _CONDITIONAL = re.compile(r"(<!--\[if[^\]]*\]>(?!<!))((?:(?!<!\[endif\]).)*)(<!\[endif\]-->)", re.DOTALL)

@@ -58,12 +58,13 @@ class Campaign(models.Model):
     preheader = models.CharField(
         max_length=200,
         blank=True,
+        default="",
         db_default="",
         help_text="Mail programs show it beside the subject. Empty: the first words of the content.",
     )
     markup = models.CharField("written in", max_length=8, choices=Markup, default=Markup.HTML, db_default=Markup.HTML)
     html = models.TextField("HTML", blank=True)
-    source = models.TextField("Markdown or MJML", blank=True, db_default="")
+    source = models.TextField("Markdown or MJML", blank=True, default="", db_default="")
     layout = models.ForeignKey(
         Layout,
         null=True,

@@ -5,6 +5,7 @@ run, and a worker killed anywhere leaves rows from which the next one goes on. S
 """
 
 import datetime as dt
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +14,13 @@ from django.utils.text import slugify
 
 from campaigns.audience import audience_of, gone
 from campaigns.checking import refusals
+from campaigns.content import ContentInvalid, build
 from campaigns.models import Campaign
 from contacts.models import ContactList
 from delivery import queueing as outbox
 from delivery.models import Mailing
 
+logger = logging.getLogger(__name__)
 Status = Campaign.Status
 UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 
@@ -53,7 +56,13 @@ def start_due_campaigns(now: dt.datetime) -> int:
 
 
 def _start(campaign: Campaign, now: dt.datetime) -> bool:
-    mailing_id = campaign.mailing_id or _freeze(campaign, now)
+    try:
+        mailing_id = campaign.mailing_id or _freeze(campaign, now)
+    except ContentInvalid as error:
+        # It was sound when it was queued; a layout or a setting has changed. The draft's page says what is wrong.
+        logger.error("The campaign %s is a draft again: %s", campaign.pk, error)
+        Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED).update(status=Status.DRAFT, starts_at=None)
+        return False
     if mailing_id is None:  # Cancelled, or another worker was first.
         return False
     outbox.snapshot(mailing_id, now)
@@ -92,12 +101,17 @@ def _freeze(campaign: Campaign, now: dt.datetime) -> int | None:
 
 
 def frozen_content(campaign: Campaign) -> dict[str, Any]:
-    """Return what a mailing of this campaign says; a test says exactly the same."""
+    """Return what a mailing of this campaign says; a test says exactly the same.
+
+    :raises ContentInvalid: if no mail can be made of what is written.
+    """
+    built = build(campaign)
     return {
         "name": campaign.name,
-        "subject": campaign.subject,
-        "html": campaign.html,
-        "text": campaign.text,
+        "subject": built.subject,
+        "html": built.html,
+        "text": built.text,
+        "files": list(built.files),
         "mail_from": campaign.mail_from,
         "reply_to": campaign.reply_to,
         "is_tagged": campaign.is_tagged,
@@ -200,6 +214,7 @@ def duplicate(campaign_id: int) -> Campaign:
         draft.name = _free_name(original.name)
         draft.save()
         draft.lists.set(original.lists.all())
+        draft.attachments.set(original.attachments.all())
     return draft
 
 

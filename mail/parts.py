@@ -25,7 +25,7 @@ class Part:
 def part(name: str, content_type: str, content: bytes, content_id: str = "") -> Part:
     """Return a file as a part of messages.
 
-    :param content_type: as ``image/png``; never text, so that it needs no charset.
+    :param content_type: as ``image/png``; text is UTF-8, and never HTML.
     :param content_id: the address in the HTML, ``cid:`` and this; empty: attached.
     :raises ValueError: if a value would break a header.
     """
@@ -33,7 +33,8 @@ def part(name: str, content_type: str, content: bytes, content_id: str = "") -> 
         raise ValueError(f"Content-Type: {content_type!r} is none for a file.")
     if content_id and not _CONTENT_ID(content_id):
         raise ValueError(f"Content-ID: {content_id!r} needs the form “unique@example.com”.")
-    lines = [f"Content-Type: {content_type}", "Content-Transfer-Encoding: base64"]
+    charset = "; charset=utf-8" if content_type.startswith("text/") else ""
+    lines = [f"Content-Type: {content_type}{charset}", "Content-Transfer-Encoding: base64"]
     if content_id:
         lines.append(f"Content-ID: <{content_id}>")
     lines.append(f"Content-Disposition: {'inline' if content_id else 'attachment'};\r\n {_filename(name)}")
@@ -68,5 +69,5 @@ def _filename(name: str) -> str:
     return f"filename*=utf-8''{quote(name, safe='', errors='replace')}"
 
 
-_CONTENT_TYPE = re.compile(r"(?!text/|multipart/|message/)[a-z]{1,20}/[a-z0-9][a-z0-9.+-]{0,90}").fullmatch
+_CONTENT_TYPE = re.compile(r"(?!text/html|multipart/|message/)[a-z]{1,20}/[a-z0-9][a-z0-9.+-]{0,90}").fullmatch
 _CONTENT_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}@[A-Za-z0-9.-]{1,200}").fullmatch

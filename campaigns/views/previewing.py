@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from campaigns import queueing
 from campaigns.checking import audience
+from campaigns.content import ContentInvalid
 from campaigns.forms import TestForm
 from campaigns.models import Campaign
 from campaigns.views.pages import campaign_or_404, needs, page
@@ -55,7 +56,7 @@ def _preview_contact(request: HttpRequest, campaign: Campaign) -> Contact | None
 def _rendered(campaign: Campaign, contact: Contact | None, server: SmtpServer) -> Rendered:
     """:raises ValueError: naming what is wrong with the content."""
     content = queueing.frozen_content(campaign)
-    for name in ("name", "lists", "reply_to", "sends_copies"):  # What a reader does not see.
+    for name in ("name", "lists", "reply_to", "sends_copies", "files"):  # What a reader does not see.
         del content[name]
     return compose_preview(**content, contact=contact, server=server, now=timezone.now())
 
@@ -125,7 +126,7 @@ def send_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
             content=testing.Content(**queueing.frozen_content(campaign)),
             contact=_preview_contact(request, campaign),
         )
-    except testing.TestRefused as refusal:
+    except (testing.TestRefused, ContentInvalid) as refusal:
         messages.error(request, str(refusal))
         return redirect("campaigns:preview", campaign_id)
     context = {

@@ -1,0 +1,204 @@
+"""The media library: what is taken and what is not, how it is served, and what keeps a file from being deleted."""
+
+import io
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from PIL import Image
+
+from campaigns import media
+from campaigns.filekinds import DOCUMENTS, FileRefused, recognise, safe_name
+from campaigns.models import Campaign, Layout, MediaFile
+
+PIXELS = 25_000_000
+
+
+def picture(form: str = "PNG", size: tuple[int, int] = (4, 3), **options) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", size, "red").save(stream, form, **options)
+    return stream.getvalue()
+
+
+def archive(*names: str, first: tuple[str, str] | None = None) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as file:
+        if first:
+            file.writestr(*first)
+        for name in names:
+            file.writestr(name, "x")
+    return stream.getvalue()
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    """A few bytes that say they are a huge picture."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+
+
+WORD = archive("[Content_Types].xml", "word/document.xml")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "content_type", "ending"),
+    [
+        (picture("PNG"), "a.png", "image/png", "png"),
+        (picture("JPEG"), "a.jpg", "image/jpeg", "jpg"),
+        (picture("GIF"), "a.gif", "image/gif", "gif"),
+        (picture("WEBP"), "a.webp", "image/webp", "webp"),
+        (picture("JPEG"), "a.png", "image/jpeg", "jpg"),  # The content decides.
+        (picture("PNG"), "a.html", "image/png", "png"),
+        (picture("PNG") + b"<script>alert(1)</script>", "a.svg", "image/png", "png"),  # Never anything but a PNG.
+        (b"%PDF-1.7\n<script>", "a.pdf", "application/pdf", "pdf"),
+        (b"%PDF-1.7", "a.exe", "application/pdf", "pdf"),
+        (WORD, "a.docx", DOCUMENTS["docx"], "docx"),
+        (archive(first=("mimetype", DOCUMENTS["odt"])), "a.odt", DOCUMENTS["odt"], "odt"),
+        (b"BEGIN:VCALENDAR\r\nEND:VCALENDAR", "a.ics", "text/calendar", "ics"),
+        ("ä;b\n1;2".encode(), "a.csv", "text/csv", "csv"),
+    ],
+)
+def test_a_file_is_what_its_content_is(content: bytes, name: str, content_type: str, ending: str) -> None:
+    found = recognise(content, name, PIXELS)
+
+    assert (found.content_type, found.ending) == (content_type, ending)
+    assert found.is_image == content_type.startswith("image/")
+    assert (found.width, found.height) == ((4, 3) if found.is_image else (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "sentence"),
+    [
+        (b"", "a.png", "The file is empty."),
+        (b"<html><script>alert(1)</script>", "a.html", "This kind of file is not taken."),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>", "a.svg", "This kind of file"),
+        (b"<svg onload=alert(1)>", "a.txt", "its content is something else"),
+        (b"\xef\xbb\xbf <!doctype html>", "a.csv", "its content is something else"),
+        (b"<html>", "a.png", "This kind of file is not taken."),
+        (b"GIF89a/*<script>*/=1;alert(1)", "a.gif", "The picture is damaged"),
+        (b"\xff\xd8\xff\xe0<script>", "a.jpg", "The picture is damaged"),
+        (picture("PNG", (64, 64))[:-40], "a.png", "The picture is damaged"),
+        (picture("BMP"), "a.bmp", "This kind of file is not taken."),
+        (picture("TIFF"), "a.png", "This kind of file is not taken."),
+        (png_claiming(60_000, 60_000), "bomb.png", "more than the 25 million"),
+        (png_claiming(10_000, 10_000), "bomb.png", "more than the 25 million"),
+        (b"MZ\x90\0", "a.pdf", "its content is something else"),
+        (b"MZ\x90\0", "setup.exe", "This kind of file is not taken."),
+        (archive("evil.exe"), "a.docx", "its content is something else"),
+        (archive("[Content_Types].xml", "word/vbaProject.bin"), "a.docx", "holds macros"),
+        (archive("a"), "a.zip", "This kind of file is not taken."),
+        (b"PK\x03\x04" + b"\0" * 100, "a.xlsx", "its content is something else"),
+        (b"a\0b", "a.txt", "its content is something else"),
+    ],
+)
+def test_what_is_dangerous_or_broken_is_refused_with_the_reason(content: bytes, name: str, sentence: str) -> None:
+    with pytest.raises(FileRefused) as refusal:
+        recognise(content, name, PIXELS)
+
+    assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("../../etc/passwd", "passwd.png"),
+        ("C:\\Users\\Ann\\Logo.JPG", "Logo.png"),
+        ('a"<b>\r\nX: y.png', "abX y.png"),
+        ("\u202egnp.exe", "gnp.png"),
+        ("", "file.png"),
+        ("x" * 300 + ".png", "x" * 100 + ".png"),
+    ],
+)
+def test_a_name_is_one_line_without_a_path_and_with_its_true_ending(name: str, expected: str) -> None:
+    assert safe_name(name, "png") == expected
+
+
+@pytest.fixture
+def folder(settings, tmp_path: Path) -> Path:
+    settings.DATA_DIR = tmp_path
+    return tmp_path / "media"
+
+
+@pytest.fixture
+def logo(db: None, folder: Path) -> MediaFile:
+    return media.store(picture(), "Logo.png", "Our logo", None)
+
+
+def test_a_picture_is_shown_to_everybody_for_long_and_as_nothing_else(logo: MediaFile) -> None:
+    answer = Client().get(f"/media/{logo.stored_name}")
+
+    assert answer.getvalue() == picture()
+    assert answer["Content-Type"] == "image/png"
+    assert answer["Content-Disposition"] == 'inline; filename="Logo.png"'
+    assert answer["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert "Set-Cookie" not in answer
+
+
+def test_a_document_is_saved_and_never_shown(db: None, folder: Path) -> None:
+    stored = media.store(b"%PDF-1.7<script>alert(1)</script>", "Prices.pdf", "", None)
+
+    answer = Client().get(f"/media/{stored.stored_name}")
+
+    assert answer.getvalue().startswith(b"%PDF")
+    assert answer["Content-Disposition"] == 'attachment; filename="Prices.pdf"'
+    assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["x.png", "../secret_key", "..%2Fkeys%2Fsecret_key", "%00.png"])
+def test_only_what_the_library_holds_is_served(logo: MediaFile, folder: Path, path: str) -> None:
+    (folder / "x.png").write_bytes(picture())
+
+    assert Client().get(f"/media/{path}").status_code == 404
+
+
+def test_names_are_random_and_private_to_the_group(logo: MediaFile, folder: Path) -> None:
+    other = media.store(picture(), "Logo.png", "", None)
+
+    assert other.stored_name != logo.stored_name
+    assert len(logo.stored_name.partition(".")[0]) == 24  # 144 bits.
+    assert (folder / logo.stored_name).stat().st_mode & 0o007 == 0
+
+
+def test_a_file_too_large_is_refused_with_its_size(db: None, folder: Path, settings) -> None:
+    settings.MEDIA_MAX_BYTES = 100
+
+    with pytest.raises(FileRefused, match=r"0\.0 MB|more than"):
+        media.store(picture(size=(200, 200)), "a.png", "", None)
+
+    assert not MediaFile.objects.exists()
+    assert not folder.exists()
+
+
+def test_a_file_in_use_stays_and_says_where(logo: MediaFile, folder: Path, django_capture_on_commit_callbacks) -> None:
+    url = media.url_of(logo)
+    Campaign.objects.create(name="Winter", subject="s", html=f"<img src='{url}'>")
+    Campaign.objects.create(name="Spring", subject="s", status="finished", source=f"![]({url})")
+    Campaign.objects.create(name="Summer", subject="s").attachments.add(logo)
+    Layout.objects.create(name="House", logo=logo)
+
+    refusals = media.delete([logo.pk])
+
+    assert refusals == [
+        "“Logo.png” is used by the campaign “Spring”, the campaign “Summer”, the campaign “Winter”, the layout “House”."
+        " Take it out there first."
+    ]
+    Layout.objects.all().delete()
+    Campaign.objects.all().delete()
+    with django_capture_on_commit_callbacks(execute=True):
+        assert media.delete([logo.pk]) == []
+    assert not (folder / logo.stored_name).exists()
+    assert not MediaFile.objects.exists()
+
+
+def test_only_addresses_of_this_site_name_files(logo: MediaFile, settings) -> None:
+    url = media.url_of(logo)
+
+    assert media.names_in(f"<img src='{url}'> ({url})") == {logo.stored_name}
+    assert media.names_in(url.replace(settings.BASE_URL, "https://elsewhere.example")) == set()

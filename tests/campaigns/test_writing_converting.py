@@ -1,0 +1,219 @@
+"""What is written becomes HTML, and merge fields come through every conversion unharmed."""
+
+import re
+import time
+from contextlib import suppress
+
+import pytest
+
+from campaigns.converting import ContentInvalid, from_markdown, from_mjml, inlined
+from mail.merging import parse
+from mail.plaintext import from_html
+
+VALUES = {
+    "first_name": "Ann",
+    "code": "a&b=1",
+    "url": "https://example.com/p?x=1&y=2",
+    "vip": "yes",
+    "items": ["one", "two"],
+    "colour": "#ff0000",
+    "width": "120",
+}
+PAGE = "<html><head><style>p{{color:red}} .{{}}</style></head><body>{}</body></html>"
+MJML = "<mjml><mj-body><mj-section><mj-column>{}</mj-column></mj-section></mj-body></mjml>"
+
+
+def mjml(inner: str) -> str:
+    return from_mjml(MJML.replace("{}", inner))[0]
+
+
+def page(inner: str) -> str:
+    return inlined(f"<html><head><style>.x{{color:red}}</style></head><body>{inner}</body></html>")
+
+
+# The source, and what has to stand in the result, before the fields are filled.
+ODD_PLACES = [
+    (
+        page,
+        '<p class="x">Hi {{ first_name | default: "you & <me>" }}!</p>',
+        '{{ first_name | default: "you & <me>" }}!',
+    ),
+    (
+        page,
+        '<a class="x" href="https://e.com/?c={{ code | url_encode }}&d=1">x</a>',
+        "?c={{ code | url_encode }}&amp;d=1",
+    ),
+    (page, '<a class="x" href="{{ url }}">x</a>', 'href="{{ url }}"'),
+    (page, "<a class=x href='{{ url | append: \"#top\" }}'>x</a>", '{{ url | append: "#top" }}'),
+    (page, '<img alt="{{ first_name | append: \'>\' }}" src="{{ url }}">', "{{ first_name | append: '>' }}"),
+    (page, "<p {% if vip %}class='x'{% endif %}>a</p>", '<p {% if vip %}class="x"'),
+    (page, '<table><tr><td style="width:{{ width }}px">a</td></tr></table>', "{{ width }}px"),
+    (page, "<table>{% for i in items %}<tr><td>{{ i }}</td></tr>{% endfor %}</table>", "{% for i in items %}<tr>"),
+    (page, "<table><tr>{% if vip %}<td>{{ url }}</td>{% endif %}</tr></table>", "<tr>{% if vip %}<td>"),
+    (page, "<!--[if mso]><v:rect href='{{ url }}'></v:rect><![endif]-->", "<v:rect href='{{ url }}'></v:rect>"),
+    (page, "<ul>{% for i in items %}<li>{{ i }}{% endfor %}</ul>", "{% for i in items %}<li>{{ i }}{% endfor %}"),
+    (page, "{% comment %}<b>unclosed{% endcomment %}<p>x</p>", "{% comment %}"),
+    (page, "<p>{% raw %}{{ not_a_field }}{% endraw %}</p>", "{% raw %}{{ not_a_field }}{% endraw %}"),
+    (page, "<p>{{ first_name\n | upcase }}</p>", "{{ first_name\n | upcase }}"),
+    (from_markdown, "# {{ first_name | default: '*x*' }}", "<h1>{{ first_name | default: '*x*' }}</h1>"),
+    (from_markdown, "**{{ first_name }}**", "<strong>{{ first_name }}</strong>"),
+    (from_markdown, "{{ first_name }}_x_{{ code }}", "{{ first_name }}_x_{{ code }}"),
+    (from_markdown, "[a]({{ url }})", '<a href="{{ url }}">a</a>'),
+    (from_markdown, "[a](https://e.com/?c={{ code | url_encode }}&d=1)", "?c={{ code | url_encode }}&amp;d=1"),
+    (from_markdown, "![{{ first_name }}]({{ url }})", '<img src="{{ url }}" alt="{{ first_name }}" />'),
+    (from_markdown, "`{{ code }}`", "<code>{{ code }}</code>"),
+    (from_markdown, "{% if vip %}\nHello **VIP**\n{% endif %}\n", "{% if vip %}\n<p>Hello <strong>VIP</strong></p>"),
+    (from_markdown, "{% for i in items %}\n- {{ i }}\n{% endfor %}", "<li>{{ i }}</li>\n</ul>\n{% endfor %}"),
+    (
+        from_markdown,
+        "| a |\n|---|\n| {{ first_name | default: 'a|b' }} |",
+        "<td>{{ first_name | default: 'a|b' }}</td>",
+    ),
+    (from_markdown, '[Buy](https://e.com/ "button")', '<a href="https://e.com/" class="button">Buy</a>'),
+    (
+        mjml,
+        '<mj-text>{{ first_name | default: "<b>" }}<br>&nbsp;é</mj-text>',
+        '{{ first_name | default: "<b>" }}<br>&nbsp;é',
+    ),
+    (mjml, '<mj-button href="https://e.com/?a={{ code }}&b=2">x</mj-button>', 'href="https://e.com/?a={{ code }}&b=2"'),
+    (
+        mjml,
+        '<mj-image src="{{ url }}" alt=\'"{{ first_name }}" é \\ 👩‍👧\' />',
+        'alt="&#34;{{ first_name }}&#34; &#233;',
+    ),
+    (mjml, "{% if vip %}<mj-text>x</mj-text>{% endif %}", "<tbody>{% if vip %}<tr>"),
+    (mjml, "<mj-raw>{% if vip %}<tr><td>{{ code }}</td></tr>{% endif %}</mj-raw>", "{% if vip %}<tr><td>{{ code }}"),
+    (mjml, '<mj-text color="{{ colour }}">x</mj-text>', "color:{{ colour }}"),
+    (
+        mjml,
+        "<mj-table>{% for i in items %}<tr><td>{{ i }}</td></tr>{% endfor %}</mj-table>",
+        "{% for i in items %}<tr>",
+    ),
+]
+
+
+@pytest.mark.parametrize(("convert", "source", "expected"), ODD_PLACES)
+def test_a_merge_tag_in_an_odd_place_comes_through(convert, source: str, expected: str) -> None:
+    html = convert(source)
+
+    assert expected in html
+    tags = r"\{\{.*?\}\}|\{%.*?%\}"
+    assert sorted(re.findall(tags, html, re.S)) == sorted(re.findall(tags, source, re.S))  # None doubled or lost.
+    filled = parse(html).render(VALUES, "html")
+    assert "{{" not in filled.replace("{{ not_a_field }}", "")
+    assert not re.search(r"xq\w*\d+[ob]q", html)
+
+
+def test_whole_sections_of_mjml_depend_on_a_field_in_every_mail_program() -> None:
+    source = (
+        "<mjml><mj-body>{% if vip %}<mj-wrapper>{% if code %}<mj-section><mj-column><mj-text>Secret</mj-text>"
+        "</mj-column></mj-section>{% endif %}</mj-wrapper>{% endif %}<mj-section></mj-section></mj-body></mjml>"
+    )
+    html = inlined(from_mjml(source)[0])
+
+    with_it, without = (parse(html).render({"vip": vip, "code": "x"}, "html") for vip in ("yes", ""))
+
+    assert "Secret" in with_it
+    assert "Secret" not in without
+    for filled in (with_it, without):
+        # Outlook reads the comments, the others do not: both need as many ends as beginnings.
+        for tag in ("table", "tr", "td", "div"):
+            assert len(re.findall(rf"<{tag}\b", filled)) == len(re.findall(rf"</{tag}>", filled)), tag
+        plain = re.sub(r"<!--.*?-->", "", filled, flags=re.S)
+        assert len(re.findall(r"<table\b", plain)) == len(re.findall(r"</table>", plain))
+
+
+def test_mjml_brings_no_foreign_font_and_its_preview_text_is_ours() -> None:
+    html, preheader = from_mjml(
+        "<mjml><mj-head><mj-preview>Snow &amp; ice for {{ first_name }}</mj-preview></mj-head>"
+        "<mj-body></mj-body></mjml>"
+    )
+
+    assert preheader == "Snow & ice for {{ first_name }}"
+    assert "Snow" not in html
+    assert "fonts.googleapis" not in html
+
+
+def test_styles_are_inlined_and_what_cannot_be_stays() -> None:
+    html = inlined(
+        "<html><head><style>p{color:red} a:hover{color:blue}"
+        "@media (prefers-color-scheme:dark){p{color:#fff!important}}</style>"
+        '<link rel="stylesheet" href="https://example.com/a.css"></head><body><p>x</p></body></html>'
+    )
+
+    assert '<p style="color: red;">x</p>' in html
+    assert "prefers-color-scheme" in html
+    assert "hover" in html
+    assert "p{color:red}" not in html.replace(" ", "")
+
+
+def test_html_without_styles_is_left_as_it_was() -> None:
+    source = "<html><body><P>Broken <b>markup & <a href='x?a=1&b=2'>x</html>"
+
+    assert inlined(source) == source
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (
+            "<mjml><mj-body>\n<mj-section>\n</mj-body></mjml>",
+            "Line 3: </mj-body> closes nothing; <mj-section> of line 2",
+        ),
+        ("<mjml><mj-body>\n<mj-colum></mj-colum></mj-body></mjml>", "Line 2: MJML has no <mj-colum>."),
+        ("<mjml><mj-body>", "<mj-body> is never closed."),
+        ("<mjml><mj-body>\n\n<mj-include path='/etc/passwd' /></mj-body></mjml>", "Line 3: <mj-include> reads files"),
+        ("<mjml><mj-body>" + "x" * 1_000_001, "at most 1,000,000"),
+    ],
+)
+def test_a_mistake_in_mjml_is_told_with_its_line(source: str, sentence: str) -> None:
+    with pytest.raises(ContentInvalid, match=re.escape(sentence)):
+        from_mjml(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{" * 20_000,
+        "<" * 50_000,
+        "<p " * 20_000,
+        "[" * 20_000,
+        "<table>" * 500 + "{% if a %}" * 100,
+        "<!--" * 20_000,
+        '<a href="' * 10_000,
+        "<mj-text>" * 5_000,
+        "*a " * 20_000,
+        "<style>" + "{" * 20_000,
+    ],
+)
+@pytest.mark.parametrize("convert", [from_markdown, lambda text: from_mjml(text)[0], inlined])
+def test_monstrous_sources_are_converted_or_refused_in_time(convert, source: str) -> None:
+    began = time.monotonic()
+
+    with suppress(ContentInvalid):
+        convert(source)
+
+    assert time.monotonic() - began < 5
+
+
+def test_the_words_that_stand_for_tags_may_stand_in_the_content_themselves() -> None:
+    source = "xq0oq {{ a }} xqzj1bq {% if b %}c{% endif %}"
+
+    assert from_markdown(source) == f"<p>{source}</p>\n"
+
+
+def test_the_text_made_of_markdown_reads_well() -> None:
+    html = from_markdown("# Hi {{ first_name }}\n\n- one\n- two\n\n[Shop](https://example.com/)")
+
+    assert from_html(html).split() == [
+        "Hi",
+        "{{",
+        "first_name",
+        "}}",
+        "*",
+        "one",
+        "*",
+        "two",
+        "Shop",
+        "<https://example.com/>",
+    ]
