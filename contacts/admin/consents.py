@@ -12,6 +12,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
 from contacts.admin.drawing import badge
+from contacts.admin.paging import LimitedPaginator, PeopleList
 from contacts.models import ConsentEvent, Subscription
 
 KINDS = {
@@ -33,12 +34,16 @@ class ConsentEventAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no ty
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
+    paginator = LimitedPaginator
     search_fields = ["contact__email_key__startswith"]
     search_help_text = "Search by how the address begins."
     ordering = ["-pk"]  # As they came; there may be millions, and no index by time alone.
     list_per_page = 50
     actions = None
     fields = ["at", "person", "list_name", "step", "method", "source", "wording", "network"]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PeopleList]:
+        return PeopleList
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

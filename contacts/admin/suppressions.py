@@ -74,7 +74,7 @@ class StateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no type
 @admin.register(Suppression)
 class SuppressionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
     form = SuppressionForm
-    list_display = ["email", "why", "source", "created_at", "until"]
+    list_display = ["what", "why", "source", "since", "until"]
     list_filter = [("reason", ChoicesDropdownFilter), KindFilter, StateFilter]
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER
@@ -111,6 +111,14 @@ class SuppressionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no typ
 
     # --- the list
 
+    @admin.display(description="Address or domain", ordering="email_key")
+    def what(self, suppression: Suppression) -> str:
+        return suppression.email
+
+    @admin.display(description="Since", ordering="created_at")
+    def since(self, suppression: Suppression) -> str:
+        return date_format(timezone.localtime(suppression.created_at), "DATETIME_FORMAT")
+
     @admin.display(description="Reason", ordering="reason")
     def why(self, suppression: Suppression) -> SafeString:
         return badge(suppression.get_reason_display(), KINDS.get(Suppression.Reason(suppression.reason), ""))
@@ -130,10 +138,10 @@ class SuppressionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no typ
         return form
 
     def get_fields(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
-        return [*self.fields[:-1], "created_at", "until"] if obj else self.fields
+        return [*self.fields[:-1], "since", "until"] if obj else self.fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
-        return ["created_at", "until"] if obj else []
+        return ["since", "until"] if obj else []
 
     def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
         by, now = f"admin: {request.user.get_username()}", timezone.now()
@@ -263,7 +271,7 @@ class SuppressionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no typ
 class SuppressionLiftAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
     """What was taken away, by whom and why. Nothing here is added, changed or deleted by hand."""
 
-    list_display = ["email", "reason", "suppressed_at", "why", "lifted_by_name", "lifted_at"]
+    list_display = ["email", "reason", "suppressed_at", "why", "who", "lifted_at"]
     list_filter = [("reason", ChoicesDropdownFilter)]
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER
@@ -271,7 +279,14 @@ class SuppressionLiftAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no
     search_help_text = "Search by address, reason or who lifted it."
     list_per_page = 50
     actions = None
-    fields = ["email", "reason", "suppressed_at", "why", "lifted_by_name", "lifted_at"]
+    fields = ["email", "reason", "suppressed_at", "why", "who", "lifted_at"]
+
+    @admin.display(description="Lifted by", ordering="lifted_by_name")
+    def who(self, lift: SuppressionLift) -> str:
+        return lift.lifted_by_name
+
+    def get_readonly_fields(self, request: HttpRequest, obj: SuppressionLift | None = None) -> list[str]:
+        return self.fields
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
