@@ -239,6 +239,9 @@ _must_be(
 # How long it is tried at all, in hours.
 RETRY_CAMPAIGN_HOURS = env.int("RETRY_CAMPAIGN_HOURS", default=72)
 RETRY_SINGLE_HOURS = env.int("RETRY_SINGLE_HOURS", default=24)
+# A campaign that should have begun this many minutes ago, because nothing ran, asks before it starts.
+LATE_START_MINUTES = env.int("LATE_START_MINUTES", default=30)
+_must_be("1 or more", "LATE_START_MINUTES", LATE_START_MINUTES, LATE_START_MINUTES >= 1)
 # When a campaign stops by itself: from so many answered messages on, with that many percent of hard bounces, or of
 # messages whose content was refused; 0: never.
 STOP_AFTER_MESSAGES = env.int("STOP_AFTER_MESSAGES", default=200)

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.expressions import RawSQL
 
 from campaigns.audience import audience_of
 from campaigns.forecasting import ASSUMED, LIMIT, RECORD, Forecast, Part, ServerState, Work, forecast
 from campaigns.models import Campaign
-from campaigns.scheduling import Hours, instant, starts_by_zone, zone_of
+from campaigns.timing import begins_at, hours_of, starts_of
 from contacts.models import Contact
 from contacts.reaching import reached
 from delivery import counting
@@ -40,57 +39,6 @@ def foresee(campaign: Campaign, now: dt.datetime) -> Forecast:
     every = routes.rules()
     parts = [*_others(campaign, candidates, every, starts_at), *_parts(campaign, ours, named, candidates, every)]
     return forecast(_fleet(now, campaign.mail_from, campaign.sends_copies), Work(tuple(parts)), starts_at)
-
-
-# --- when
-
-
-def hours_of(campaign: Campaign) -> Hours | None:
-    """Return in which hours the campaign sends; None: in all."""
-    if not campaign.window_days and campaign.window_opens is None and campaign.window_closes is None:
-        return None
-    hours = Hours(
-        zone_for(campaign),
-        frozenset(campaign.window_days),
-        campaign.window_opens or dt.time(),
-        campaign.window_closes or dt.time(),
-    )
-    return None if hours.is_always else hours
-
-
-def zone_for(campaign: Campaign) -> dt.tzinfo:
-    """Return the zone whose clocks the campaign goes by."""
-    return zone_of(campaign.time_zone) or ZoneInfo(settings.TIME_ZONE)
-
-
-def wall_of(campaign: Campaign) -> dt.datetime | None:
-    """Return the date and time that a person chose, of no zone."""
-    return dt.datetime.fromisoformat(campaign.start_wall) if campaign.start_wall else None
-
-
-def starts_of(campaign: Campaign, now: dt.datetime) -> dict[str, dt.datetime]:
-    """Return when the people of each time zone get it, where that is by their own clocks; else nothing."""
-    wall = wall_of(campaign)
-    if campaign.start != Campaign.Start.LOCAL or wall is None:
-        return {}
-    zones = reached(audience_of(campaign), now).order_by().values_list("time_zone", flat=True).distinct()
-    return starts_by_zone(wall, [*zones, ""], zone_for(campaign))
-
-
-def begins_at(campaign: Campaign, now: dt.datetime) -> dt.datetime:
-    """Return when the first message may leave if the campaign is queued now, or of the rest of one on its way."""
-    begins = now
-    if campaign.mailing_id is None:
-        wall = wall_of(campaign)
-        if campaign.status == Status.SCHEDULED and campaign.starts_at is not None:
-            begins = campaign.starts_at
-        elif campaign.start == Campaign.Start.AT and wall is not None:
-            begins = instant(wall, zone_for(campaign))
-        elif campaign.start == Campaign.Start.LOCAL:
-            begins = min(starts_of(campaign, now).values(), default=now)
-        begins = max(now, begins)
-    hours = hours_of(campaign)
-    return max(begins, hours.window(begins).opens_at) if hours else begins
 
 
 # --- the fleet

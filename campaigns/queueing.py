@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.text import slugify
 
+from campaigns import timing
 from campaigns.audience import audience_of, gone
 from campaigns.checking import refusals
 from campaigns.content import ContentInvalid, build
@@ -26,18 +27,21 @@ UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_conte
 
 
 def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
-    """Hand a draft to the worker, which starts it at once; return why not, or an empty list.
+    """Hand a draft to the worker, which starts it when its time has come; return why not, or an empty list.
 
     :param actor: the user who asks, kept with the campaign.
     """
     campaign = Campaign.objects.get(pk=campaign_id)
     if campaign.status != Status.DRAFT:
         return [_not_a_draft(campaign)]
-    if reasons := refusals(campaign, now):
+    if reasons := [*refusals(campaign, now), *timing.timing_refusals(campaign, now)]:
         return reasons
     # Nobody may have changed what was just checked.
     unchanged = Campaign.objects.filter(pk=campaign_id, status=Status.DRAFT, updated_at=campaign.updated_at)
-    if unchanged.update(status=Status.SCHEDULED, starts_at=now, queued_by=actor):
+    starts_at = timing.begins_at(campaign, now)
+    if unchanged.update(
+        status=Status.SCHEDULED, starts_at=starts_at, queued_by=actor, is_overdue=False, is_closed=False
+    ):
         return []
     campaign.refresh_from_db()
     if campaign.status == Status.DRAFT:
@@ -50,9 +54,18 @@ def _not_a_draft(campaign: Campaign) -> str:
 
 
 def start_due_campaigns(now: dt.datetime) -> int:
-    """Freeze every campaign that is due and make its messages; return how many were started."""
-    due = Campaign.objects.filter(status=Status.SCHEDULED, starts_at__lte=now).order_by("starts_at", "pk")
-    return sum(_start(campaign, now) for campaign in due)
+    """Freeze every campaign that is due and make its messages; return how many were started.
+
+    One that missed its time by much asks first: see campaigns.timing.
+    """
+    due = Campaign.objects.filter(status=Status.SCHEDULED, starts_at__lte=now, is_overdue=False)
+    started = 0
+    for campaign in due.order_by("starts_at", "pk"):
+        if timing.is_missed(campaign, now):
+            timing.ask(campaign)
+        else:
+            started += _start(campaign, now)
+    return started
 
 
 def _start(campaign: Campaign, now: dt.datetime) -> bool:
@@ -65,7 +78,8 @@ def _start(campaign: Campaign, now: dt.datetime) -> bool:
         return False
     if mailing_id is None:  # Cancelled, or another worker was first.
         return False
-    outbox.snapshot(mailing_id, now)
+    outbox.snapshot(mailing_id, now, starts=timing.starts_of(campaign, now), ends_at=campaign.not_after)
+    timing.open_mailing(campaign, mailing_id, now)
     with transaction.atomic():
         is_started = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED).update(status=Status.SENDING)
         if is_started:
@@ -188,7 +202,7 @@ def retry_failed(campaign_id: int, now: dt.datetime) -> int:
     with transaction.atomic():
         count = outbox.retry_failed(mailing_id, now)
         if count:
-            _reopen(mailing_id)
+            _reopen(mailing_id, now)
     return count
 
 
@@ -197,11 +211,13 @@ def resend(message_id: int, mailing_id: int, now: dt.datetime) -> bool:
     with transaction.atomic():
         is_queued = outbox.resend(message_id, now)
         if is_queued:
-            _reopen(mailing_id)
+            _reopen(mailing_id, now)
     return is_queued
 
 
-def _reopen(mailing_id: int) -> None:
+def _reopen(mailing_id: int, now: dt.datetime) -> None:
+    for campaign in Campaign.objects.filter(mailing=mailing_id):
+        timing.end_no_more(campaign, now)
     Campaign.objects.filter(mailing=mailing_id, status=Status.FINISHED).update(status=Status.SENDING)
 
 

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from campaigns import queueing, tallying
+from campaigns import queueing, tallying, timing
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +16,7 @@ def start_due_campaigns() -> None:
     """Start what is due, and close the books of what is done."""
     now = timezone.now()
     queueing.start_due_campaigns(now)
+    timing.keep_hours(now)
     queueing.settle_cancelled(now)
     queueing.follow_pauses()
     queueing.finish_campaigns()

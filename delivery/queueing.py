@@ -115,7 +115,7 @@ def snapshot(
     somebody meets a segment's conditions meanwhile.
 
     :param starts: when the people of a time zone may get theirs, by the zone's name as their contacts hold it; a zone
-        that is not named starts at once.
+        that is not named starts as the one without a name does, or else at once.
     :param ends_at: from when on nothing is sent or tried again.
     """
     mailing = Mailing.objects.get(pk=mailing_id)
@@ -210,7 +210,8 @@ def _cut(mailing: Mailing, queued: list[tuple[int, int]], starts: Mapping[str, d
     zones = _zones(mailing, queued) if starts else {}
     soon: list[Chunk] = []
     later: list[LaterChunk] = []
-    keyed = ((pk, route_id, starts.get(zones.get(pk, ""), now)) for pk, route_id in queued)
+    others = starts.get("", now)
+    keyed = ((pk, route_id, starts.get(zones.get(pk, ""), others)) for pk, route_id in queued)
     for (route_id, starts_at), alike in itertools.groupby(keyed, key=itemgetter(1, 2)):
         for run in _runs_of([pk for pk, _, _ in alike]):
             fields = {"mailing": mailing, "next_id": run[0], "last_id": run[-1], "messages": len(run)}
@@ -304,9 +305,12 @@ def open_for(
     :param why: said of it while it is closed, as a sentence.
     """
     changed = Mailing.objects.filter(pk=mailing_id).exclude(opens_at=opens_at, closes_at=closes_at)
-    is_closed = opens_at is not None and opens_at > now
-    waits = {"waiting_reason": why[:500], "waiting_until": opens_at} if is_closed else {}
-    return bool(changed.update(opens_at=opens_at, closes_at=closes_at, **waits))
+    is_changed = bool(changed.update(opens_at=opens_at, closes_at=closes_at))
+    if opens_at is not None and opens_at > now:
+        waits = {"waiting_reason": why[:500], "waiting_until": opens_at}
+        # One that is paused keeps the reason that it was paused for.
+        Mailing.objects.filter(pk=mailing_id, state="open").exclude(**waits).update(**waits)
+    return is_changed
 
 
 def open_chunks(now: dt.datetime) -> int:

@@ -342,9 +342,9 @@ def test_a_campaign_cancelled_while_its_messages_are_made_gives_everybody_a_row(
     queueing.queue_campaign(campaign.pk, actor, NOW)
     real = outbox.snapshot
 
-    def cancelled_meanwhile(mailing_id: int, now: dt.datetime) -> int:
+    def cancelled_meanwhile(mailing_id: int, now: dt.datetime, **more: object) -> int:
         assert queueing.cancel(campaign.pk, now)
-        return real(mailing_id, now)
+        return real(mailing_id, now, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(outbox, "snapshot", cancelled_meanwhile)

@@ -138,6 +138,7 @@ def test_zones_and_routing_rules_part_the_chunks_together() -> None:
     mailing = open_mailing(in_zones(TOKYO, BERLIN, TOKYO))
 
     queueing.snapshot(mailing.pk, NOW, starts={BERLIN: NOW + HOUR})
+    assert queueing.later_starts(mailing.pk) == [(NOW + HOUR, 1)]
     queueing.open_chunks(NOW + HOUR)
 
     assert sorted(Chunk.objects.values_list("messages", "route")) == [(1, rule.pk), (2, rule.pk)]
