@@ -29,6 +29,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 ("campaigns.view_campaign", "campaigns.view_progress"),
                 room="campaigns",
             ),
+            Entry("Figures", "monitoring", "campaigns:figures", ("campaigns.view_progress",)),
             Entry("Outbox", "outbox", "delivery:messages", ("delivery.view_message",)),
             Entry(
                 "SMTP servers",

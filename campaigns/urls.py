@@ -2,10 +2,12 @@
 
 from django.urls import path
 
-from campaigns.views import following, previewing, recipients
+from campaigns.views import figures, following, previewing, recipients
 
 app_name = "campaigns"
 urlpatterns = [
+    path("figures/", figures.period, name="figures"),
+    path("figures/<slug:table>.csv", figures.period_csv, name="figures_csv"),
     path("<int:campaign_id>/", following.progress, name="progress"),
     path("<int:campaign_id>/progress.json", following.progress_json, name="progress_json"),
     path("<int:campaign_id>/queue/", following.queue, name="queue"),
@@ -18,6 +20,8 @@ urlpatterns = [
     path("<int:campaign_id>/preview/html/", previewing.preview_html, name="preview_html"),
     path("<int:campaign_id>/test/", previewing.send_test, name="send_test"),
     path("<int:campaign_id>/servers/", following.servers, name="servers"),
+    path("<int:campaign_id>/report/", figures.campaign_report, name="report"),
+    path("<int:campaign_id>/report/<slug:table>.csv", figures.campaign_csv, name="report_csv"),
     path("<int:campaign_id>/recipients/", recipients.recipients, name="recipients"),
     path("<int:campaign_id>/recipients/export/", recipients.export, name="export"),
     path("recipients/<int:message_id>/", recipients.recipient, name="recipient"),

@@ -9,10 +9,13 @@ class FeedbackConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from campaigns.figures import UNSUBSCRIBED
         from campaigns.reporting import LATE_OUTCOMES
         from contacts.segmenting import register
         from feedback.conditions import FEEDBACK
+        from feedback.unsubscribed import unsubscribed
         from feedback.unsubscribing import count_unsubscribed
 
         register("feedback", FEEDBACK)
+        UNSUBSCRIBED.append(unsubscribed)
         LATE_OUTCOMES["Unsubscribed"] = count_unsubscribed

@@ -55,6 +55,7 @@ def progress_json(request: HttpRequest, campaign_id: int) -> HttpResponse:
     answer = {
         "summary": context["report"].summary,
         "is_live": context["report"].is_live,
+        "now": render_to_string("campaigns/progress_now.html", context, request),
         "figures": render_to_string("campaigns/figures.html", context, request),
         "actions": render_to_string("campaigns/actions.html", context, request),
     }

@@ -6,6 +6,7 @@ const TURNS_BETWEEN_CHARTS = 5;
 const SECONDS_BETWEEN_NEWS = 10; // A screen reader should tell the progress, not recite it.
 
 const root = document.getElementById("campaign-progress");
+const now = document.getElementById("campaign-now");
 const figures = document.getElementById("campaign-figures");
 const actions = document.getElementById("campaign-actions");
 const news = document.getElementById("campaign-news");
@@ -23,6 +24,7 @@ function show(progress) {
   lost.hidden = true;
   const wereOpen = [...figures.querySelectorAll("details")].map((details) => details.open);
   const focused = figures.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  now.innerHTML = progress.now;
   figures.innerHTML = progress.figures;
   figures.querySelectorAll("details").forEach((details, index) => { details.open = wereOpen[index] || false; });
   if (focused) [...figures.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus();

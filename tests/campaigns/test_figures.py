@@ -1,20 +1,30 @@
 """The figures are every attempt counted once, by day, server, provider and what the answer meant."""
 
+import csv
 import datetime as dt
+import io
+import json
 import threading
 from collections import Counter
 from collections.abc import Collection
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import Sum
+from django.test import Client
+from django.urls import reverse
 
 from campaigns import providers, tallying
-from campaigns.tallies import DomainProvider, Tally, TallyMark
-from delivery.models import Attempt, Mailing, Message
+from campaigns.figures import Asked, figures
+from campaigns.models import Approval, Campaign, CheckOverride, DomainProvider, Tally, TallyMark
+from delivery.models import Attempt, Incident, Mailing, MailingOutcome, Message
+from feedback.models import Feedback
 from mail.reply_rules import RULES
 from mail.reply_words import MEANINGS, meaning_of, rules_of
 from smtpservers.models import SmtpServer
+from tests.campaigns.conftest import client_of
 
 NOW = dt.datetime(2026, 11, 30, 23, 30, tzinfo=dt.UTC)
 
@@ -217,3 +227,176 @@ def test_every_rule_has_a_meaning_and_every_meaning_its_rules() -> None:
     ]
     assert set(rules_of("inactive")) == {"inactive", "gmail-overquota-perm", "disabled"}
     assert rules_of("nonsense") == []
+
+
+# --- pages ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def counted(campaign: Campaign, mailing: Mailing) -> Campaign:
+    """A campaign of two days through two servers, and a test."""
+    mailing.lists.set(campaign.lists.all())
+    Campaign.objects.filter(pk=campaign.pk).update(mailing=mailing, status="finished")
+    for day, mailing_id, server, provider, outcome, rule, number in (
+        (29, mailing.pk, "Alpha", "google.com", "accepted", "", 100),
+        (29, mailing.pk, "Alpha", "google.com", "deferred", "greylist", 30),
+        (30, mailing.pk, "Beta", "village.net", "accepted", "", 5),
+        (30, mailing.pk, "Beta", "village.net", "bounced", "user-unknown", 1),
+        (30, 0, "Alpha", "google.com", "accepted", "", 7),
+    ):
+        Tally.objects.create(
+            day=dt.date(2026, 11, day),
+            mailing_id=mailing_id,
+            server_name=server,
+            provider=provider,
+            outcome=outcome,
+            rule=rule,
+            number=number,
+        )
+    message = Message.objects.create(
+        mailing=mailing,
+        email="ann@village.net",
+        email_key="ann@village.net",
+        server=SmtpServer.objects.get(name="Alpha"),
+        status="accepted",
+    )
+    for is_global in (False, True):  # From the list, then from everything: one person.
+        Feedback.objects.create(
+            kind="unsubscribe",
+            channel="page",
+            message=message,
+            email=message.email,
+            is_global=is_global,
+            received_at=dt.datetime(2026, 11, 30, 9, tzinfo=dt.UTC),
+        )
+    return campaign
+
+
+PERIOD = "?from=2026-11-29&to=2026-11-30"
+
+
+@pytest.mark.django_db
+def test_the_figures_of_a_period_add_up_in_every_table(counted: Campaign) -> None:
+    found = figures(Asked(dt.date(2026, 11, 29), dt.date(2026, 11, 30)), NOW)
+
+    assert [(line.label, line.accepted, line.unsubscribed) for line in found.days] == [
+        ("2026-11-29", 100, 0),
+        ("2026-11-30", 12, 1),
+    ]
+    assert [(line.label, line.cells) for line in found.servers] == [
+        ("Alpha", [107, 30, 0, 0, 0, 0, 1]),
+        ("Beta", [5, 0, 1, 0, 0, 0, 0]),
+    ]
+    assert [(line.label, line.tried, line.unsubscribed) for line in found.providers] == [
+        ("Gmail", 137, 0),
+        ("village.net", 6, 1),
+    ]
+    assert [(line.label, line.accepted, line.unsubscribed) for line in found.lists] == [("News", 105, 1)]
+    assert [(answer.outcome, answer.meaning.key, answer.number) for answer in found.answers] == [
+        ("deferred", "transient", 30),
+        ("bounced", "user-unknown", 1),
+    ]
+    for table in (found.days, found.servers, found.providers):
+        assert [sum(column) for column in zip(*(line.cells for line in table), strict=True)] == found.total.cells
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("asked", "accepted"),
+    [
+        (Asked(dt.date(2026, 11, 30), None), 12),
+        (Asked(None, dt.date(2026, 11, 29)), 100),
+        (Asked(server_name="Beta"), 5),
+        (Asked(mailing_ids=[0]), 7),
+        (Asked(mailing_ids=[]), 0),
+    ],
+)
+def test_figures_are_of_what_was_asked(counted: Campaign, asked: Asked, accepted: int) -> None:
+    assert figures(asked, NOW).total.accepted == accepted
+
+
+@pytest.mark.django_db
+def test_small_domains_are_named_only_to_those_who_may_see_recipients(
+    counted: Campaign, people: dict[str, User]
+) -> None:
+    urls = [
+        reverse("campaigns:figures") + PERIOD,
+        reverse("campaigns:figures_csv", args=["providers"]) + PERIOD,
+        reverse("campaigns:report", args=[counted.pk]),
+        reverse("campaigns:report_csv", args=[counted.pk, "providers"]),
+    ]
+    for url in urls:
+        for role, user in people.items():
+            response = client_of(user).get(url)
+            assert response.status_code == 200, (url, role)
+            assert (b"village.net" in response.getvalue()) == (role in ("admin", "marketer")), (url, role)
+        assert Client().get(url).status_code == 302
+
+
+@pytest.mark.django_db
+def test_a_table_is_handed_out_as_a_file_that_is_safe_in_a_spreadsheet(counted: Campaign, marketer: Client) -> None:
+    Tally.objects.filter(server_name="Beta").update(server_name="=Beta")
+
+    file = marketer.get(reverse("campaigns:figures_csv", args=["servers"]) + PERIOD).getvalue().decode("utf-8-sig")
+
+    assert list(csv.reader(io.StringIO(file))) == [
+        ["server", "accepted", "deferred", "bounced", "failed", "unconfirmed", "suppressed", "unsubscribed"],
+        ["Alpha", "107", "30", "0", "0", "0", "0", "1"],
+        ["'=Beta", "5", "0", "1", "0", "0", "0", "0"],
+    ]
+    assert marketer.get(reverse("campaigns:figures_csv", args=["people"])).status_code == 404
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("?from=2026-01-01&to=2026-01-31", "Nothing was sent from 1 January 2026 to 31 January 2026."),
+        ("?from=2026-01-31&to=2026-01-01", "Nothing was sent from 1 January 2026 to 31 January 2026."),
+        ("?from=31.1.2026", "A day is written like 2026-11-23."),
+        ("?from=2026-01-01&to=2026-01-31&server=<b>", "through &lt;b&gt;"),
+    ],
+)
+def test_a_period_without_mail_says_so(counted: Campaign, marketer: Client, query: str, words: str) -> None:
+    assert words in marketer.get(reverse("campaigns:figures") + query).content.decode()
+
+
+@pytest.mark.django_db
+def test_the_report_tells_decisions_overrides_and_incidents(
+    counted: Campaign, marketer: Client, people: dict[str, User], mailing: Mailing, server: SmtpServer
+) -> None:
+    log = LogEntry.objects.log_actions
+    log(people["marketer"].pk, Campaign.objects.all(), CHANGE, "Paused.", single_object=True)
+    log(
+        people["marketer"].pk,
+        Campaign.objects.all(),
+        CHANGE,
+        json.dumps([{"changed": {"fields": ["Subject"]}}]),
+        single_object=True,
+    )
+    Approval.objects.create(
+        campaign=counted,
+        requested_by_name="marketer",
+        requested_at=NOW,
+        decision="approved",
+        decided_by_name="admin",
+        decided_at=NOW,
+        note="Fine with me",
+    )
+    CheckOverride.objects.create(
+        campaign=counted, check_id="x", sentence="Links are dead.", reason="They come tonight", by_name="admin", at=NOW
+    )
+    MailingOutcome.objects.create(
+        mailing=mailing, server_name="Alpha", minute_at=NOW, outcome="accepted", number=1, first_at=NOW
+    )
+    for key, minutes in (("during", 0), ("long after", 90)):
+        seen_at = NOW + dt.timedelta(minutes=minutes)
+        Incident.objects.create(key=key, server=server, kind="sender-auth", reason=f"DMARC {key}", seen_at=seen_at)
+
+    page = marketer.get(reverse("campaigns:report", args=[counted.pk])).content.decode()
+
+    for words in ("Paused.", "Changed Subject.", "Approved: Fine with me", "Links are dead.", "They come tonight"):
+        assert words in page
+    assert "DMARC during" in page
+    assert "DMARC long after" not in page
+    assert "Mailbox does not exist" in page

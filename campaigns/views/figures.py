@@ -1,0 +1,140 @@
+"""Figures of a period or a server, on a page and as CSV, and the report of one campaign for printing."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from campaigns import chronicle, drawing, runs
+from campaigns.figures import Asked, Figures, figures, write_csv
+from campaigns.remembering import remembered
+from campaigns.reporting import report
+from campaigns.views.following import pace_context
+from campaigns.views.pages import campaign_or_404, needs, page
+from smtpservers.models import SmtpServer
+
+USUAL_DAYS = 30
+TABLES = {"days": "day", "servers": "server", "providers": "provider", "lists": "list"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    start: dt.date
+    end: dt.date
+    server: str
+    problem: str = ""
+
+
+def _query(request: HttpRequest, now: dt.datetime) -> _Query:
+    today = timezone.localtime(now, timezone.get_default_timezone()).date()
+    usual = today - dt.timedelta(days=USUAL_DAYS - 1)
+    server = request.GET.get("server", "")[:100]
+    try:
+        start = _day(request.GET.get("from", ""), usual)
+        end = _day(request.GET.get("to", ""), today)
+    except ValueError:
+        return _Query(usual, today, server, "A day is written like 2026-11-23. The last 30 days are shown.")
+    if start > end:
+        return _Query(end, start, server)  # The other way round it is a period.
+    return _Query(start, end, server)
+
+
+def _day(text: str, usual: dt.date) -> dt.date:
+    return dt.date.fromisoformat(text.strip()) if text.strip() else usual
+
+
+def _figures(request: HttpRequest, asked: _Query, now: dt.datetime) -> Figures:
+    sees_all = request.user.has_perm("delivery.view_message")
+    wanted = Asked(asked.start, asked.end, server_name=asked.server, names_all_domains=sees_all)
+    key = f"period-{asked.start}-{asked.end}-{sees_all}-{asked.server.encode().hex()[:120]}"
+    return remembered(key, lambda: figures(wanted, now))
+
+
+@require_GET
+@needs("campaigns.view_progress")
+def period(request: HttpRequest) -> HttpResponse:
+    now = timezone.now()
+    asked = _query(request, now)
+    found = _figures(request, asked, now)
+    named = set(SmtpServer.objects.values_list("name", flat=True))
+    deleted = {line.key for line in found.servers} | ({asked.server} if asked.server else set())
+    context = {
+        "asked": asked,
+        "figures": found,
+        "servers": sorted(named | deleted, key=str.lower),
+        "query": request.GET.urlencode(),
+        **_charts(found),
+    }
+    title = f"Figures of {asked.server}" if asked.server else "Figures"
+    return page(request, "campaigns/figures_page.html", title, context)
+
+
+def _charts(found: Figures) -> dict[str, Any]:
+    return {
+        "days_drawn": drawing.line_chart(found.days),
+        "servers_drawn": drawing.line_chart(found.servers[:15]),
+        "providers_drawn": drawing.line_chart(found.providers[:15]),
+    }
+
+
+@require_GET
+@needs("campaigns.view_progress")
+def period_csv(request: HttpRequest, table: str) -> HttpResponseBase:
+    """One table of the page as a file; no person is in it."""
+    now = timezone.now()
+    asked = _query(request, now)
+    if table not in TABLES:
+        raise Http404("There is no such table.")
+    lines = getattr(_figures(request, asked, now), table)
+    return _file(write_csv(lines, TABLES[table]), f"figures-{table}-{asked.start}-{asked.end}")
+
+
+@require_GET
+@needs("campaigns.view_progress")
+def campaign_csv(request: HttpRequest, campaign_id: int, table: str) -> HttpResponseBase:
+    campaign = campaign_or_404(campaign_id)
+    if table not in TABLES:
+        raise Http404("There is no such table.")
+    sees_all = request.user.has_perm("delivery.view_message")
+    asked = Asked(mailing_ids=runs.mailing_ids(campaign), names_all_domains=sees_all)
+    return _file(
+        write_csv(getattr(figures(asked, timezone.now()), table), TABLES[table]), f"campaign-{campaign.pk}-{table}"
+    )
+
+
+def _file(lines: Any, name: str) -> HttpResponseBase:
+    return StreamingHttpResponse(
+        lines,
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"},
+    )
+
+
+@require_GET
+@needs("campaigns.view_progress")
+def campaign_report(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Everything about a campaign on sheets of paper."""
+    campaign = campaign_or_404(campaign_id)
+    now = timezone.now()
+    may_see_recipients = request.user.has_perm("delivery.view_message")
+    mailing_ids = runs.mailing_ids(campaign)
+    asked = Asked(mailing_ids=mailing_ids, names_all_domains=may_see_recipients)
+    found = remembered(f"figures-{mailing_ids}-{may_see_recipients}", lambda: figures(asked, now))
+    context = {
+        "campaign": campaign,
+        "report": report(campaign, now, with_replies=may_see_recipients),
+        "figures": found,
+        "printed_at": now,
+        "lists": ", ".join(campaign.lists.values_list("name", flat=True)),
+        "steps": chronicle.steps(campaign),
+        "overrides": chronicle.overrides(campaign),
+        "incidents": chronicle.incidents(campaign),
+        "may_see_recipients": may_see_recipients,
+        **_charts(found),
+        **pace_context(campaign, now),
+    }
+    return page(request, "campaigns/report.html", f"Report of {campaign}", context)
