@@ -41,31 +41,35 @@ def preferences_page(request: HttpRequest, settings_token: str) -> HttpResponse:
 
 
 def _act(request: HttpRequest, message: Message, contact: Contact, language: str) -> HttpResponse:
-    now, labels = timezone.now(), PREFERENCES[language]
-    match request.POST.get("do"):
+    now, what = timezone.now(), request.POST.get("do", "")
+    match what:
         case "save":
             wishes = _wishes(request, language)
             preferring.save(message, contact, wishes, looks().organisation, origin_of(request), now)
-            done = (labels.saved_title, labels.saved)
         case "pause":
             preferring.pause(contact, now)
-            done = (labels.saved_title, labels.paused.format(date=_day(contact, language)))
         case "resume":
             preferring.end_pause(contact)
-            done = (labels.saved_title, labels.resumed)
         case "leave":
             preferring.leave_everything(message, origin_of(request), now)
-            words = LANGUAGES[language]
-            done = (words.done, words.done_all.format(organisation=looks().organisation))
         case _:
             return _form(request, message, contact, language, status=400)
     contact.refresh_from_db()
-    return _form(request, message, contact, language_of_reader(_again(message, contact)), done=done)
+    language = language_of_reader(message)  # It may just have been chosen.
+    return _form(request, message, contact, language, done=_done(what, contact, language))
 
 
-def _again(message: Message, contact: Contact) -> Message:
-    message.contact = contact
-    return message
+def _done(what: str, contact: Contact, language: str) -> tuple[str, str]:
+    """Return what is said about what the person just did: a headline and a sentence."""
+    labels, words = PREFERENCES[language], LANGUAGES[language]
+    match what:
+        case "pause":
+            return labels.saved_title, labels.paused.format(date=_day(contact, language))
+        case "resume":
+            return labels.saved_title, labels.resumed
+        case "leave":
+            return words.done, words.done_all.format(organisation=looks().organisation)
+    return labels.saved_title, labels.saved
 
 
 def _wishes(request: HttpRequest, language: str) -> preferring.Wishes:
