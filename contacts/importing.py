@@ -52,7 +52,7 @@ class Batch:
     rows: int = 0
     people: dict[str, Person] = field(default_factory=dict)  # By folded address.
     lines: dict[str, int] = field(default_factory=dict)  # Of each person's first row.
-    stored_as: dict[str, storing.Line] = field(default_factory=dict)  # Each person, as the database is told.
+    prepared: storing.Prepared = storing.NOBODY
     more_lines: dict[str, list[int]] = field(default_factory=dict)  # Of further rows about the same people.
     refusals: list[Refusal] = field(default_factory=list)
     position: str = ""
@@ -179,7 +179,7 @@ def _read_batch(rows: Rows, judge: Judge, policy: str, most: int) -> Batch:
             people[judged.key] = merge(present, judged, policy)
         if batch.rows >= most or rows.characters >= last_character:
             break
-    batch.stored_as = {key: storing.line_of(person) for key, person in people.items()}
+    batch.prepared = storing.prepare(people.values())
     batch.position, batch.lines_read, batch.read_bytes = rows.position, rows.line, rows.read_bytes
     return batch
 
@@ -204,11 +204,14 @@ def _take_in(contact_import: ContactImport, batch: Batch, now: dt.datetime) -> N
 
 
 def _refuse_erased(batch: Batch) -> None:
-    for key in is_erased(batch.people):
+    erased = is_erased(batch.people)
+    for key in erased:
         del batch.people[key]
         for line_number in (batch.lines[key], *batch.more_lines.get(key, ())):
             # Without the cells: nothing about them is to be kept.
             batch.refusals.append(Refusal(line_number, [], "(not kept)", ERASED))
+    if erased:
+        batch.prepared = storing.prepare(batch.people.values())
 
 
 def _hold_lists(contact_import: ContactImport) -> list[int]:
@@ -226,13 +229,13 @@ def _hold_lists(contact_import: ContactImport) -> list[int]:
 
 def _save_people(batch: Batch, policy: str, now: dt.datetime) -> tuple[list[int], int]:
     """Add or complete the people; return the ids of all of them in their order, and how many are new."""
-    present = storing.lock_known(list(batch.people))
+    present = storing.lock_known(batch.prepared)
     changed = []
     for key, known in present.items():
         merged = merge(known.person, batch.people[key], policy)
         if merged is not known.person:
             changed.append(storing.Known(known.contact_id, merged))
-    added = storing.add([batch.stored_as[key] for key in batch.people if key not in present], now)
+    added = storing.add(batch.prepared, present, now)
     storing.change(changed, now)
     return sorted([known.contact_id for known in present.values()] + added), len(added)
 

@@ -58,7 +58,7 @@ def _likely(heading: str, position: int, labels: Mapping[str, str], by_label: Ma
 def new_name(heading: str, position: int) -> str:
     """Return the name of a new attribute for a column; one that its heading cannot give is made from its position."""
     name = propose_name(heading)[:LONGEST_NAME].strip("_")
-    for candidate in (name, f"my_{name}"[:LONGEST_NAME]):
+    for candidate in (name, f"my_{name}"[:LONGEST_NAME]) if name else ():
         try:
             return check_name(candidate)
         except NameInvalid:

@@ -8,7 +8,7 @@ import csv
 import datetime as dt
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -16,20 +16,38 @@ from django.db import connection
 from contacts.models import ContactList
 from contacts.rows import Person, Refusal
 
+Line = tuple[str, ...]  # A person as the database is told.
+
 
 class Known(NamedTuple):
     contact_id: int
     person: Person
 
 
-Line = tuple[str, ...]  # A person as the database is told.
+class Prepared(NamedTuple):
+    """A batch of people in the form that is stored; made beforehand, while the database is at work."""
+
+    lines: dict[str, Line]  # By folded address; empty for PostgreSQL.
+    block: str  # For PostgreSQL: the same, as CSV.
 
 
+NOBODY = Prepared({}, "")
 _SAID = "email, email_key, first_name, last_name, language, time_zone, attributes"
 _SELECT_KNOWN = f"SELECT id, {_SAID} FROM contacts_contact WHERE email_key"  # noqa: S608  # Only names.
 _AMONG = " IN (SELECT value FROM json_each(%s))"  # For SQLite: one parameter, however many values.
 _SELECT_IDS = "SELECT id FROM contacts_contact WHERE email_key" + _AMONG  # noqa: S608  # Only constants.
+_STAGED = "contacts_staged"
+# Not FOR UPDATE: who inserts a row that points at the contact need not wait.
+_LOCK_KNOWN = f"{_SELECT_KNOWN} IN (SELECT email_key FROM {_STAGED}) ORDER BY email_key FOR NO KEY UPDATE"  # noqa: S608
 POSTGRES = "postgresql"
+
+
+def prepare(people: Iterable[Person]) -> Prepared:
+    """Return the people as they are stored. Asks no database."""
+    lines = [_line(person) for person in people]
+    if connection.vendor == POSTGRES:
+        return Prepared({}, _csv(lines))
+    return Prepared({line[1]: line for line in lines}, "")
 
 
 def hurry() -> None:
@@ -52,62 +70,55 @@ def hold_lists(list_ids: Sequence[int]) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def lock_known(keys: Sequence[str]) -> dict[str, Known]:
-    """Return who is there already, by folded address, and keep others from changing them until the transaction ends."""
+def lock_known(prepared: Prepared) -> dict[str, Known]:
+    """Return who is there already, by folded address, and keep others from changing them until the transaction ends.
+
+    The first of the steps: on PostgreSQL it also brings the people to the database.
+    """
     with connection.cursor() as cursor:
         if connection.vendor == POSTGRES:
-            # Not FOR UPDATE: who inserts a row that points at the contact need not wait.
-            cursor.execute(_SELECT_KNOWN + " = ANY(%s) ORDER BY email_key FOR NO KEY UPDATE", [list(keys)])
+            _copy_aside(cursor, _STAGED, _SAID, prepared.block)
+            cursor.execute(_LOCK_KNOWN)
         else:
-            cursor.execute(_SELECT_KNOWN + _AMONG, [json.dumps(keys)])
+            cursor.execute(_SELECT_KNOWN + _AMONG, [json.dumps(list(prepared.lines))])
         return {row[2]: Known(row[0], _person(row[1:])) for row in cursor.fetchall()}
 
 
-def line_of(person: Person) -> Line:
-    """Return what :func:`add` stores of a person; made beforehand, while the database is at work."""
-    return (*person[:6], json.dumps(person.attributes) if person.attributes else "{}")
-
-
-def add(lines: Sequence[Line], now: dt.datetime) -> list[int]:
-    """Store people who were not there, and return their keys.
+def add(prepared: Prepared, known: Collection[str], now: dt.datetime) -> list[int]:
+    """Store those of the people who were not known, and return their keys.
 
     Somebody whom another transaction stored meanwhile stays as they are there, and their key is returned too.
     """
-    if not lines:
-        return []
     moment = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
         if connection.vendor == POSTGRES:
-            _copy_aside(cursor, "contacts_added", _SAID, lines)
             cursor.execute(
                 f"INSERT INTO contacts_contact ({_SAID}, created_at, updated_at)"  # noqa: S608  # Only names.
-                f" SELECT {_SAID}, %s, %s FROM contacts_added ORDER BY email_key"
+                f" SELECT {_SAID}, %s, %s FROM {_STAGED} WHERE NOT email_key = ANY(%s) ORDER BY email_key"
                 # It changes nothing, but it locks the row and returns it.
                 " ON CONFLICT (email_key) DO UPDATE SET email_key = excluded.email_key RETURNING id",
-                [moment, moment],
+                [moment, moment, list(known)],
             )
             return [row[0] for row in cursor.fetchall()]
+        new = {key: line for key, line in prepared.lines.items() if key not in known}
         cursor.executemany(
             f"INSERT INTO contacts_contact ({_SAID}, created_at, updated_at)"  # noqa: S608  # Only names.
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (email_key) DO NOTHING",
-            [(*line, moment, moment) for line in lines],
+            [(*line, moment, moment) for line in new.values()],
         )
-        cursor.execute(
-            _SELECT_IDS,
-            [json.dumps([line[1] for line in lines])],
-        )
+        cursor.execute(_SELECT_IDS, [json.dumps(list(new))])
         return [row[0] for row in cursor.fetchall()]
 
 
 def change(people: Iterable[Known], now: dt.datetime) -> None:
     """Write what is known now of people whose rows are locked."""
-    rows: list[tuple[Any, ...]] = [(*line_of(known.person), known.contact_id) for known in people]
+    rows: list[tuple[Any, ...]] = [(*_line(known.person), known.contact_id) for known in people]
     if not rows:
         return
     moment = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
         if connection.vendor == POSTGRES:
-            _copy_aside(cursor, "contacts_changed", f"{_SAID}, id", rows)
+            _copy_aside(cursor, "contacts_changed", f"{_SAID}, id", _csv(rows))
             cursor.execute(
                 "UPDATE contacts_contact c SET first_name = n.first_name, last_name = n.last_name,"
                 " language = n.language, time_zone = n.time_zone, attributes = n.attributes, updated_at = %s"
@@ -138,7 +149,7 @@ def keep_refused(import_id: int, refusals: Iterable[Refusal]) -> None:
     columns = "contact_import_id, line_number, cells, content, reason"
     with connection.cursor() as cursor:
         if connection.vendor == POSTGRES:
-            _copy(cursor, "contacts_refusedrow", columns, rows)
+            _copy(cursor, "contacts_refusedrow", columns, _csv(rows))
         else:
             cursor.executemany(
                 f"INSERT INTO contacts_refusedrow ({columns}) VALUES (%s, %s, %s, %s, %s)",  # noqa: S608  # Only names.
@@ -155,17 +166,26 @@ def _person(row: tuple[Any, ...]) -> Person:
     return Person._make([*said, {} if attributes == "{}" else json.loads(attributes)])
 
 
-def _copy_aside(cursor: Any, table: str, columns: str, rows: Iterable[Sequence[object]]) -> None:
+def _line(person: Person) -> Line:
+    return (*person[:6], json.dumps(person.attributes) if person.attributes else "{}")
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as one block of CSV: the csv module writes it faster than anything that goes row by row."""
+    block = io.StringIO()
+    csv.writer(block, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
+    return block.getvalue()
+
+
+def _copy_aside(cursor: Any, table: str, columns: str, block: str) -> None:
     """Copy rows into a table of this transaction's own, with columns like the contacts'."""
+    cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")  # A transaction around several batches still has it.
     cursor.execute(
         f"CREATE TEMPORARY TABLE {table} ON COMMIT DROP AS SELECT {columns} FROM contacts_contact WITH NO DATA"  # noqa: S608
     )
-    _copy(cursor, table, columns, rows)
+    _copy(cursor, table, columns, block)
 
 
-def _copy(cursor: Any, table: str, columns: str, rows: Iterable[Sequence[object]]) -> None:
-    """Hand rows to PostgreSQL as one block of CSV: the csv module writes it faster than anything row by row."""
-    block = io.StringIO()
-    csv.writer(block, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
+def _copy(cursor: Any, table: str, columns: str, block: str) -> None:
     with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)") as copy:
-        copy.write(block.getvalue())
+        copy.write(block)

@@ -8,12 +8,12 @@ import time
 
 import pytest
 from django.conf import settings
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.db.models.functions import Now
 
 from contacts import importing
-from contacts.models import Contact, ContactImport, ContactList, Subscription
+from contacts.models import ConsentEvent, Contact, ContactImport, ContactList, Subscription
+from tests.contacts.files import started
 
 ROWS = 40_000
 PROGRAM = """
@@ -36,9 +36,7 @@ def database_url() -> str:
 def test_after_a_kill_the_import_ends_with_everybody_once() -> None:
     people = ContactList.objects.create(name="People")
     rows = "".join(f"p{number}@example.org,P{number}\n" for number in range(ROWS))
-    upload = SimpleUploadedFile("people.csv", f"email,first_name\n{rows}nobody,X\n".encode())
-    contact_import = importing.store(upload, people, None)
-    contact_import.save()
+    contact_import = started(f"email,first_name\n{rows}nobody,X\n", [people])
 
     worker = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(contact_import.pk)],
@@ -57,6 +55,7 @@ def test_after_a_kill_the_import_ends_with_everybody_once() -> None:
     assert 0 < contact_import.rows_read < ROWS
     assert contact_import.status == "running"
     assert Contact.objects.count() == contact_import.rows_added == contact_import.rows_read
+    assert ConsentEvent.objects.count() == contact_import.subscribed == contact_import.rows_read
     assert importing.find_neglected() == []  # Nobody knows yet that the worker is dead.
     ContactImport.objects.update(seen_at=Now() - importing.SILENCE - dt.timedelta(seconds=1))
     assert importing.find_neglected() == [contact_import.pk]
@@ -66,4 +65,6 @@ def test_after_a_kill_the_import_ends_with_everybody_once() -> None:
     assert contact_import.status == "finished"
     assert (contact_import.rows_added, contact_import.rows_known, contact_import.rows_refused) == (ROWS, 0, 1)
     assert contact_import.refused_rows.count() == 1
-    assert Contact.objects.count() == Subscription.objects.count() == ROWS
+    assert contact_import.subscribed == ROWS
+    assert contact_import.refused_rows.get().line_number == ROWS + 2
+    assert Contact.objects.count() == Subscription.objects.count() == ConsentEvent.objects.count() == ROWS

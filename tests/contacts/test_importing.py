@@ -1,48 +1,37 @@
 """What an import adds, what it leaves alone, and what happens when it is interrupted."""
 
 import datetime as dt
-import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import OperationalError
+from django.contrib.auth.models import User
+from django.db import OperationalError, connection, connections
 from django.db.models.functions import Now
 
-from contacts import consent, importing
-from contacts.importing import BATCH_ROWS, find_neglected, import_people, remove_orphans
-from contacts.models import Contact, ContactImport, ContactList, Subscription, Suppression
+from contacts import consent, importing, storing, uploads
+from contacts.importing import BATCH_ROWS, cancel, find_neglected, import_people
+from contacts.models import (
+    Attribute,
+    ConsentEvent,
+    Contact,
+    ContactImport,
+    ContactList,
+    Subscription,
+    Suppression,
+)
+from tests.contacts.files import figures, people, started, stored
 
 NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
 
 
-def upload(content: str, contact_list: ContactList, name: str = "people.csv") -> ContactImport:
-    contact_import = importing.store(SimpleUploadedFile(name, content.encode()), contact_list, None)
-    contact_import.save()
-    return contact_import
-
-
-def run(content: str, contact_list: ContactList) -> ContactImport:
-    contact_import = upload(content, contact_list)
+def run(content: str, *lists: ContactList, **decided: object) -> ContactImport:
+    contact_import = started(content, lists, **decided)
     assert import_people(contact_import.pk, NOW) is False
     contact_import.refresh_from_db()
     return contact_import
-
-
-def figures(contact_import: ContactImport) -> tuple[int, int, int, int]:
-    contact_import.refresh_from_db()
-    return (
-        contact_import.rows_read,
-        contact_import.rows_added,
-        contact_import.rows_known,
-        contact_import.rows_refused,
-    )
-
-
-def people(count: int) -> str:
-    return "email,first_name\n" + "".join(f"p{number}@example.org,P{number}\n" for number in range(count))
 
 
 def after(batches: int) -> Callable[[], bool]:
@@ -54,92 +43,191 @@ def after(batches: int) -> Callable[[], bool]:
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    monkeypatch.setattr(importing, "POSTGRES_BATCH_ROWS", BATCH_ROWS)
 
 
 def test_people_are_added_with_names_attributes_and_consent(news: ContactList) -> None:
     done = run(
-        "E-mail;First name;Last name;Language;Shoe size\nZoë@Bücher.example;Zoë;Lee;de-AT;38\nbo@example.org;;;xx;\n",
+        "E-mail;First name;Last name;Language;Zeitzone;Shoe size\n"
+        "Zoë@Bücher.example;Zoë;Lee;de-AT;europe/vienna;38\nbo@example.org;;;xx;;\n",
         news,
+        consent="Signed at the fair.",
     )
 
     assert done.status == "finished"
     assert figures(done) == (2, 2, 0, 0)
+    assert done.subscribed == 2
     assert done.finished_at is not None
     assert done.read_bytes == done.size_bytes
     zoe = Contact.objects.get(email_key="zoë@xn--bcher-kva.example")
     assert (zoe.email, zoe.first_name, zoe.last_name, zoe.language) == ("Zoë@Bücher.example", "Zoë", "Lee", "de")
-    assert zoe.attributes == {"shoe_size": "38"}
+    assert (zoe.time_zone, zoe.attributes, zoe.domain) == (
+        "Europe/Vienna",
+        {"shoe_size": "38"},
+        "xn--bcher-kva.example",
+    )
+    assert (zoe.created_at, zoe.updated_at) == (NOW, NOW)
     bo = Contact.objects.get(email="bo@example.org")
-    assert (bo.first_name, bo.language, bo.attributes) == ("", "", {})
+    assert (bo.first_name, bo.language, bo.time_zone, bo.attributes) == ("", "", "", {})
     subscription = Subscription.objects.get(contact=zoe)
     assert (subscription.list, subscription.status, subscription.source) == (news, "subscribed", "import: people.csv")
     assert subscription.changed_at == NOW
+    event = ConsentEvent.objects.get(contact=zoe)
+    assert (event.list, event.list_name, event.status, event.method) == (news, "News", "subscribed", "import")
+    assert (event.wording, event.source, event.at) == ("Signed at the fair.", "import: people.csv", NOW)
+
+
+def test_people_go_to_several_lists_or_none(news: ContactList, events: ContactList) -> None:
+    run("email\nann@example.org\n", news, events)
+    run("email\nbo@example.org\n")
+
+    assert set(Subscription.objects.values_list("contact__email", "list__name")) == {
+        ("ann@example.org", "News"),
+        ("ann@example.org", "Events"),
+    }
+    assert ConsentEvent.objects.count() == 2
+    assert Contact.objects.count() == 2
+
+
+def test_who_imported_is_kept_with_each_consent(news: ContactList, marketer: User) -> None:
+    contact_import = started("email\nann@example.org\n", [news], actor=marketer, name="n" * 250 + ".csv")
+
+    import_people(contact_import.pk, NOW)
+
+    source = Subscription.objects.get().source
+    assert source.startswith("import: nnn")
+    assert source.endswith(", by mia")
+    assert len(source) <= 200
+
+
+def test_an_import_sends_nothing_and_subscribes_at_once_where_a_form_would_ask(news: ContactList) -> None:
+    assert news.opt_in == ContactList.OptIn.DOUBLE
+
+    run("email\nann@example.org\n", news)
+
+    assert Subscription.objects.get().status == "subscribed"
 
 
 def test_the_same_file_again_adds_nothing(news: ContactList) -> None:
     run(people(3), news)
-    before = list(Subscription.objects.values())
+    before = list(Subscription.objects.values()), list(ConsentEvent.objects.values()), list(Contact.objects.values())
 
     again = run(people(3), news)
 
     assert figures(again) == (3, 0, 3, 0)
-    assert Contact.objects.count() == 3
-    assert list(Subscription.objects.values()) == before
+    assert again.subscribed == 0
+    after = list(Subscription.objects.values()), list(ConsentEvent.objects.values()), list(Contact.objects.values())
+    assert after == before
 
 
-def test_known_people_are_completed_and_not_overwritten(ann: Contact, news: ContactList) -> None:
-    Contact.objects.filter(pk=ann.pk).update(last_name="", attributes={"city": "Bonn", "plan": "free", "age": 7})
+@pytest.mark.parametrize(
+    ("policy", "name", "attributes"),
+    [
+        ("skip", "Ann ", {"city": "Bonn", "age": 7}),
+        ("fill", "Ann Lee", {"city": "Bonn", "age": 7, "plan": "paid"}),
+        ("overwrite", "Anna Lee", {"city": "Rome", "age": 7, "plan": "paid"}),
+    ],
+)
+def test_people_who_are_known_change_by_the_policy(
+    ann: Contact, news: ContactList, policy: str, name: str, attributes: dict[str, object]
+) -> None:
+    Contact.objects.filter(pk=ann.pk).update(last_name="", attributes={"city": "Bonn", "age": 7})
 
-    done = run("email,first_name,last_name,plan,city\nann@EXAMPLE.org,Anna,Lee,paid,\n", news)
+    done = run("email,first_name,last_name,plan,city\nann@EXAMPLE.org,Anna,Lee,paid,Rome\n", news, policy=policy)
 
     assert figures(done) == (1, 0, 1, 0)
     ann.refresh_from_db()
-    assert (ann.email, ann.first_name, ann.last_name) == ("Ann@example.org", "Ann", "Lee")
-    assert ann.attributes == {"city": "Bonn", "plan": "paid", "age": 7}
+    assert (ann.email, f"{ann.first_name} {ann.last_name}") == ("Ann@example.org", name)
+    assert ann.attributes == attributes
+    assert (ann.updated_at == NOW) == (policy != "skip")
+    assert Subscription.objects.get().contact == ann
 
 
-def test_somebody_twice_in_one_file_is_one_person(news: ContactList) -> None:
-    done = run("email,first_name,city\nann@example.org,Ann,\nANN@example.org,Anna,Bonn\nann@example.org,,\n", news)
+@pytest.mark.parametrize(
+    ("policy", "name", "attributes"),
+    [("skip", "Ann", {}), ("fill", "Ann", {"city": "Bonn"}), ("overwrite", "Anna", {"city": "Bonn"})],
+)
+def test_somebody_twice_in_one_file_is_one_person(
+    news: ContactList, policy: str, name: str, attributes: dict[str, str]
+) -> None:
+    rows = "email,first_name,city\nann@example.org,Ann,\nANN@example.org,Anna,Bonn\nann@example.org,,\n"
+
+    done = run(rows, news, policy=policy)
 
     assert figures(done) == (3, 1, 2, 0)
     contact = Contact.objects.get()
-    assert (contact.first_name, contact.attributes) == ("Ann", {"city": "Bonn"})
+    assert (contact.first_name, contact.attributes) == (name, attributes)
 
 
-def test_nobody_who_withdrew_is_brought_back(ann: Contact, news: ContactList, events: ContactList) -> None:
+@pytest.mark.parametrize("policy", ["skip", "fill", "overwrite"])
+def test_nobody_who_withdrew_is_brought_back(ann: Contact, news: ContactList, events: ContactList, policy: str) -> None:
     consent.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="link in mail", now=NOW)
     consent.suppress("bo@example.org", Suppression.Reason.COMPLAINT, "feedback loop", NOW)
-    rows = "email\nann@example.org\nbo@example.org\n"
+    consent.suppress("cy@example.org", Suppression.Reason.UNSUBSCRIBED, "link in mail", NOW)
+    before = list(ConsentEvent.objects.filter(list=news).values())
 
-    run(rows, news)
-    run(rows, events)
+    run("email\nann@example.org\nbo@example.org\ncy@example.org\n", news, events, policy=policy)
 
     withdrawn = Subscription.objects.get(contact=ann, list=news)
     assert (withdrawn.status, withdrawn.source) == ("unsubscribed", "link in mail")
+    assert list(ConsentEvent.objects.filter(list=news, contact=ann).values()) == before
     assert Subscription.objects.get(contact=ann, list=events).status == "subscribed"
-    assert Suppression.objects.get().reason == "complaint"
+    assert not Subscription.objects.filter(contact__email="cy@example.org").exists()
+    assert set(Suppression.objects.values_list("reason", flat=True)) == {"complaint", "unsubscribed"}
 
 
-def test_refused_rows_are_kept_with_line_and_reason(news: ContactList) -> None:
-    done = run("email,city\nann@@example.org,Bonn\nbo@example.org,Rome\n,Paris\n", news)
+def test_who_had_everything_erased_is_refused_and_not_even_noted(
+    news: ContactList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "is_erased", lambda emails: {"ann@example.org"} & set(emails))
+
+    done = run("email,city\nann@example.org,Bonn\nbo@example.org,Rome\nAnn@example.org,Bonn\n", news)
 
     assert figures(done) == (3, 1, 0, 2)
-    refused = list(done.refused_rows.values_list("line_number", "content"))
-    assert refused == [(2, "ann@@example.org,Bonn"), (4, ",Paris")]
+    assert list(Contact.objects.values_list("email", flat=True)) == ["bo@example.org"]
+    refused = list(done.refused_rows.values_list("line_number", "cells", "reason"))
+    assert refused == [(2, [], importing.ERASED), (4, [], importing.ERASED)]
+
+
+def test_values_of_defined_attributes_are_stored_by_their_kind(news: ContactList) -> None:
+    Attribute.objects.create(name="age", label="Age", kind="number")
+    Attribute.objects.create(name="member", label="Member", kind="boolean")
+
+    done = run("email,Age,Member\nann@example.org,38,yes\nbo@example.org,old,no\n", news)
+
+    assert Contact.objects.get().attributes == {"age": 38, "member": True}
+    assert "age: “old” is not a number" in done.refused_rows.get().reason
+
+
+def test_refused_rows_are_kept_with_line_cells_and_reason(news: ContactList) -> None:
+    done = run('email,city\nann@@example.org,Bo\x00nn\nbo@example.org,Rome\n,Paris\ncy@example.org,"x"y\n', news)
+
+    assert figures(done) == (4, 1, 0, 3)
+    refused = list(done.refused_rows.values_list("line_number", "cells", "content"))
+    assert refused == [
+        (2, ["ann@@example.org", "Bo\ufffdnn"], ""),
+        (4, ["", "Paris"], ""),
+        (5, [], 'cy@example.org,"x"y'),
+    ]
     assert "two @ signs" in done.refused_rows.all()[0].reason
+    assert "cannot be stored (U+0000)" in done.refused_rows.all()[0].reason
 
 
 def test_a_file_that_cannot_be_read_fails_in_words_and_is_deleted(news: ContactList) -> None:
-    failed = run("name\nAnn\n", news)
+    contact_import = started("email,a\nann@example.org,x\n", [news])
+    uploads.stored_path(contact_import).write_text("email,a\n" + '"x\n",' * 1_100_000)
 
-    assert failed.status == "failed"
-    assert "must name the columns" in failed.error
-    assert not list(importing.folder().iterdir())
+    import_people(contact_import.pk, NOW)
+
+    contact_import.refresh_from_db()
+    assert contact_import.status == "failed"
+    assert "A row is longer than 5,000,000 characters" in contact_import.error
+    assert not list(uploads.folder().iterdir())
 
 
 def test_a_missing_file_fails_in_words(news: ContactList) -> None:
-    contact_import = upload(people(1), news)
-    (importing.folder() / contact_import.stored_name).unlink()
+    contact_import = started(people(1), [news])
+    uploads.stored_path(contact_import).unlink()
 
     import_people(contact_import.pk, NOW)
 
@@ -147,20 +235,19 @@ def test_a_missing_file_fails_in_words(news: ContactList) -> None:
     assert contact_import.error == "The uploaded file is no longer there; upload it again."
 
 
-def test_the_stored_file_is_private_and_gone_after_the_import(news: ContactList) -> None:
-    contact_import = upload(people(1), news, name="../../etc/passwd\x00.csv")
-    stored = importing.folder() / contact_import.stored_name
+def test_an_import_from_before_columns_were_mapped_says_what_to_do(news: ContactList) -> None:
+    contact_import = started(people(1), [news])
+    ContactImport.objects.update(mapping=[])
 
-    assert contact_import.file_name == "passwd.csv"
-    assert stored.parent == Path(settings.DATA_DIR) / "imports"
-    assert stored.stat().st_mode & 0o777 == 0o600
     import_people(contact_import.pk, NOW)
-    assert not stored.exists()
+
+    contact_import.refresh_from_db()
+    assert contact_import.error == importing.UNMAPPED
 
 
 def test_an_import_that_paused_goes_on_at_the_next_row(news: ContactList) -> None:
     rows = 2 * BATCH_ROWS + 10
-    contact_import = upload(people(rows), news)
+    contact_import = started(people(rows), [news])
 
     assert import_people(contact_import.pk, NOW, should_pause=after(1)) is True
 
@@ -175,7 +262,7 @@ def test_an_import_that_paused_goes_on_at_the_next_row(news: ContactList) -> Non
 
 
 def test_a_second_worker_leaves_an_import_alone_that_is_in_hand(news: ContactList) -> None:
-    contact_import = upload(people(3), news)
+    contact_import = started(people(3), [news])
     answers: list[bool] = []
 
     def meanwhile() -> bool:
@@ -191,7 +278,7 @@ def test_a_second_worker_leaves_an_import_alone_that_is_in_hand(news: ContactLis
 def test_a_silent_worker_is_replaced_and_can_write_no_more(news: ContactList) -> None:
     """The first worker sleeps after its first batch; another one finishes; the first wakes up and must stop."""
     rows = 3 * BATCH_ROWS
-    contact_import = upload(people(rows), news)
+    contact_import = started(people(rows), [news])
     calls = 0
 
     def fall_asleep_once() -> bool:
@@ -213,7 +300,7 @@ def test_a_silent_worker_is_replaced_and_can_write_no_more(news: ContactList) ->
 
 
 def test_a_batch_that_breaks_leaves_nothing_of_itself(news: ContactList, monkeypatch: pytest.MonkeyPatch) -> None:
-    contact_import = upload(people(3), news)
+    contact_import = started(people(3), [news])
 
     def go_away(*args: object) -> None:
         raise OperationalError("server closed the connection")
@@ -232,7 +319,7 @@ def test_a_batch_that_breaks_leaves_nothing_of_itself(news: ContactList, monkeyp
 
 
 def test_an_error_of_the_program_ends_the_import_in_words(news: ContactList, monkeypatch: pytest.MonkeyPatch) -> None:
-    contact_import = upload(people(3), news)
+    contact_import = started(people(3), [news])
 
     def stumble(*args: object) -> None:
         raise ZeroDivisionError
@@ -248,7 +335,7 @@ def test_an_error_of_the_program_ends_the_import_in_words(news: ContactList, mon
 
 
 def test_an_import_into_a_list_that_was_deleted_fails_in_words(news: ContactList) -> None:
-    contact_import = upload(people(BATCH_ROWS + 1), news)
+    contact_import = started(people(BATCH_ROWS + 1), [news])
 
     def delete_the_list() -> bool:
         news.delete()
@@ -258,30 +345,79 @@ def test_an_import_into_a_list_that_was_deleted_fails_in_words(news: ContactList
 
     contact_import.refresh_from_db()
     assert contact_import.status == "failed"
-    assert contact_import.error.startswith("The list was deleted")
+    assert contact_import.error.startswith("The list “News” was deleted")
     assert Contact.objects.count() == BATCH_ROWS
 
 
 def test_waiting_imports_are_found_and_finished_ones_are_not(news: ContactList) -> None:
-    waiting = upload(people(1), news)
+    waiting = started(people(1), [news])
     run(people(1), news)
-    in_hand = upload(people(1), news)
+    in_hand = started(people(1), [news])
     ContactImport.objects.filter(pk=in_hand.pk).update(status="running", seen_at=Now())
 
     assert find_neglected() == [waiting.pk]
 
 
-def test_files_that_belong_to_no_import_are_removed_after_a_day(news: ContactList) -> None:
-    wanted = upload(people(1), news)
-    orphan = importing.folder() / "orphan.csv"
-    orphan.write_text("x")
-    fresh = importing.folder() / "fresh.csv"
-    fresh.write_text("x")
-    now = dt.datetime.now(tz=dt.UTC)
-    two_days_ago = (now - dt.timedelta(days=2)).timestamp()
-    for path in (orphan, importing.folder() / wanted.stored_name):
-        os.utime(path, (two_days_ago, two_days_ago))
+def test_a_draft_waits_for_somebody_and_not_for_a_worker(news: ContactList) -> None:
+    draft = stored(people(1))
 
-    assert remove_orphans(now) == 1
+    assert find_neglected() == []
+    assert import_people(draft.pk, NOW) is False
+    assert figures(draft) == (0, 0, 0, 0)
 
-    assert sorted(path.name for path in importing.folder().iterdir()) == sorted(["fresh.csv", wanted.stored_name])
+
+def test_a_cancelled_import_stops_at_its_next_batch_and_keeps_who_was_added(news: ContactList) -> None:
+    contact_import = started(people(3 * BATCH_ROWS), [news])
+
+    def cancel_it() -> bool:
+        assert cancel(contact_import.pk, NOW) is True
+        return False
+
+    assert import_people(contact_import.pk, NOW, should_pause=cancel_it) is False
+
+    assert figures(contact_import) == (BATCH_ROWS, BATCH_ROWS, 0, 0)
+    assert (contact_import.status, contact_import.finished_at) == ("cancelled", NOW)
+    assert Contact.objects.count() == BATCH_ROWS
+    assert not list(uploads.folder().iterdir())
+    assert cancel(contact_import.pk, NOW) is False
+    assert find_neglected() == []
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_two_imports_of_the_same_people_end_with_each_of_them_once(tmp_path: Path) -> None:
+    news = ContactList.objects.create(name="News")
+    content = people(4_000)
+    backwards = "email,first_name\n" + "".join(reversed(content.splitlines(keepends=True)[1:]))
+    imports = [started(each, [news], policy="overwrite") for each in (content, backwards)]
+    failures: list[BaseException] = []
+
+    def work(import_id: int) -> None:
+        try:
+            import_people(import_id, NOW)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=work, args=[each.pk]) for each in imports]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert Contact.objects.count() == Subscription.objects.count() == ConsentEvent.objects.count() == 4_000
+    assert [figures(each)[0] for each in imports] == [4_000, 4_000]
+
+
+def test_people_are_locked_and_added_in_the_order_of_their_keys(
+    news: ContactList, django_assert_max_num_queries: Callable[[int], object]
+) -> None:
+    with django_assert_max_num_queries(40):  # type: ignore[attr-defined]
+        run(people(BATCH_ROWS), news)
+
+    keys = list(Contact.objects.order_by("pk").values_list("email_key", flat=True))
+    assert len(keys) == BATCH_ROWS
+    if connection.vendor == storing.POSTGRES:
+        assert keys == sorted(keys)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.core.files.uploadedfile import SimpleUploadedFile
 
 from contacts import importing, tasks
 from contacts.importing import BATCH_ROWS
-from contacts.models import Contact, ContactImport, ContactList
+from contacts.models import Contact, ContactList
+from tests.contacts.files import people, started
 
 
 @pytest.fixture
@@ -16,20 +16,14 @@ def rung(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     imports: list[int] = []
     monkeypatch.setattr(tasks, "ring", imports.append)
     monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    monkeypatch.setattr(importing, "POSTGRES_BATCH_ROWS", BATCH_ROWS)
     return imports
-
-
-def upload(rows: int, contact_list: ContactList) -> ContactImport:
-    content = "email\n" + "".join(f"p{number}@example.org\n" for number in range(rows))
-    contact_import = importing.store(SimpleUploadedFile("people.csv", content.encode()), contact_list, None)
-    contact_import.save()
-    return contact_import
 
 
 def test_a_long_import_gives_the_slot_back_and_rings_for_the_rest(
     news: ContactList, rung: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    contact_import = upload(BATCH_ROWS + 1, news)
+    contact_import = started(people(BATCH_ROWS + 1), [news])
     monkeypatch.setattr(tasks, "SLICE_SECONDS", -1.0)
 
     tasks.import_people(contact_import.pk)
@@ -44,7 +38,7 @@ def test_a_long_import_gives_the_slot_back_and_rings_for_the_rest(
 
 
 def test_the_sweep_rings_for_an_import_whose_hint_was_lost(news: ContactList, rung: list[int]) -> None:
-    contact_import = upload(1, news)
+    contact_import = started(people(1), [news])
 
     tasks.sweep_imports()
 

@@ -14,8 +14,9 @@ from django.http import QueryDict
 
 from campaigns.forms import CampaignForm
 from campaigns.forms import TestForm as CampaignTestForm
-from contacts.csvfiles import PeopleFile, Person
-from contacts.forms import ContactForm
+from contacts.csvfiles import Rows, look
+from contacts.person_forms import ContactForm
+from contacts.rows import Judge, Refusal
 from contacts.suppression_forms import SuppressionForm
 from delivery.forms import TestForm as ServerTestForm
 from delivery.models import Mailing, Message
@@ -109,9 +110,11 @@ def test_no_other_form_takes_one(form: Any, name: str, value: str) -> None:
 
 @pytest.mark.parametrize("cell", [f"ann{EVE}@customer.example", f"ann@customer.example{EVE}", "a\0@customer.example"])
 def test_no_imported_address_holds_one(cell: str) -> None:
-    (row,) = PeopleFile(io.StringIO(f'email\n"{cell}"\n', newline=""))
+    file = io.BytesIO(f'email\n"{cell}"\n'.encode())
 
-    assert not isinstance(row, Person)
+    (row,) = Rows(file, look(file))
+
+    assert isinstance(Judge(["email"], {}, ())(row), Refusal)
 
 
 @pytest.mark.parametrize("name", ["mail_from", "reply_to"])

@@ -1,0 +1,215 @@
+"""What columns become, what a row says about a person, and what it changes about somebody known."""
+
+import pytest
+
+from contacts.csvfiles import Row
+from contacts.mapping import MappingInvalid, check_mapping, propose
+from contacts.rows import LONGEST_KEPT, Judge, Person, Refusal, merge
+
+LANGUAGES = ("en", "de")
+KINDS = {
+    "age": ("number", []),
+    "since": ("date", []),
+    "member": ("boolean", []),
+    "plan": ("choice", ["Gold", "Basic"]),
+    "city": ("text", []),
+}
+ALL = ["email", "first_name", "last_name", "language", "time_zone", "", "attributes.city"]
+
+
+def person(email: str = "ann@example.org", **changes: object) -> Person:
+    given = {"first_name": "", "last_name": "", "language": "", "time_zone": "", "attributes": {}} | changes
+    return Person(email=email, key=email.lower(), **given)  # type: ignore[arg-type]
+
+
+def judge(mapping: list[str], *cells: str) -> Person | Refusal:
+    return Judge(mapping, KINDS, LANGUAGES)(Row(7, list(cells)))
+
+
+def reason(mapping: list[str], *cells: str) -> str:
+    judged = judge(mapping, *cells)
+    assert isinstance(judged, Refusal), judged
+    assert judged.line_number == 7
+    return judged.reason
+
+
+# --- columns
+
+
+@pytest.mark.parametrize(
+    ("headings", "mapping"),
+    [
+        (
+            ["E-Mail", "Vorname", "LAST NAME", "Sprache", "Timezone"],
+            ["email", "first_name", "last_name", "language", "time_zone"],
+        ),
+        (["email", "Shoe  size", ""], ["email", "attributes.shoe_size", ""]),
+        (["email", "E-mail"], ["email", ""]),
+        (["email", "Wohnort"], ["email", "attributes.city"]),  # The label of a defined attribute.
+        (["email", "姓", "full name"], ["email", "attributes.column_2", "attributes.my_full_name"]),
+        (["email", "subscribed_to", "suppressed"], ["email", "", ""]),
+        (["Line in the file", "Why it was refused", "email"], ["", "", "email"]),
+        (["email", "x" * 100], ["email", "attributes." + "x" * 64]),
+    ],
+)
+def test_columns_are_proposed_from_their_headings(headings: list[str], mapping: list[str]) -> None:
+    assert propose(headings, {"city": "Wohnort"}) == mapping
+    check_mapping(mapping, len(headings))
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        (["", "first_name"], "No column becomes the e-mail address"),
+        (["email", "email"], "Two columns become “E-mail”"),
+        (["email", "attributes.a", "attributes.a"], "Two columns become “a”"),
+        (["email", "id"], "a meaning that does not exist"),
+        (["email", "attributes.A b"], "cannot be the name of an attribute"),
+        (["email", "attributes.first_name"], "has a meaning of its own"),
+    ],
+)
+def test_a_mapping_that_cannot_be_is_refused_in_words(mapping: list[str], words: str) -> None:
+    with pytest.raises(MappingInvalid, match=words):
+        check_mapping(mapping, len(mapping))
+
+
+def test_a_mapping_of_another_number_of_columns_is_refused() -> None:
+    with pytest.raises(MappingInvalid, match="The file has 3 columns, and 1 were chosen"):
+        check_mapping(["email"], 3)
+
+
+# --- rows
+
+
+def test_a_row_becomes_a_person() -> None:
+    judged = judge(ALL, " Zoë@Bücher.example ", "Zoe\u0308", "Lee ", "de-AT", "europe/berlin", "left out", "'=1+1")
+
+    assert judged == Person(
+        "Zoë@Bücher.example",
+        "zoë@xn--bcher-kva.example",
+        "Zoë",
+        "Lee",
+        "de",
+        "Europe/Berlin",
+        {"city": "=1+1"},
+    )
+
+
+def test_short_rows_and_empty_cells_say_nothing() -> None:
+    assert judge(ALL, "ann@example.org") == person()
+    assert judge(ALL, "ann@example.org", *[""] * 6, "", "") == person()
+
+
+def test_values_are_read_by_the_kind_of_their_attribute() -> None:
+    mapping = ["email", *(f"attributes.{name}" for name in KINDS), "attributes.other"]
+
+    judged = judge(mapping, "ann@example.org", "38,5", "23.11.2026", "Ja", "gold", "Bonn", "7")
+
+    assert judged == person(
+        attributes={
+            "age": 38.5,
+            "since": "2026-11-23",
+            "member": True,
+            "plan": "Gold",
+            "city": "Bonn",
+            "other": "7",
+        }
+    )
+
+
+def test_lines_of_an_attribute_are_joined() -> None:
+    assert judge(["email", "attributes.city"], "ann@example.org", "1 High Street\r\n Oxford") == person(
+        attributes={"city": "1 High Street Oxford"}
+    )
+
+
+def test_a_language_without_words_is_left_out() -> None:
+    assert judge(["email", "language"], "ann@example.org", "fi") == person()
+
+
+@pytest.mark.parametrize(
+    ("mapping", "cells", "words"),
+    [
+        (["email"], ["ann@@example.org"], "two @ signs"),
+        (["email"], ["ann@example.org\nbcc: x@example.net"], "ann@example.org"),
+        (["email", "first_name"], ["", "Ann"], "has no e-mail address"),
+        (["email"], ["ann@example.org", "Lee"], "has 2 cells and the first row only 1"),
+        (["email", "first_name"], ["a@example.org", "A\x00nn"], "first name holds a character that cannot be stored"),
+        (["email", "attributes.city"], ["a@example.org", "\u202eAnn"], "cannot be stored (U+202E)"),
+        (["email", "last_name"], ["a@example.org", "Ann\nbcc: x"], "last name holds a line break"),
+        (["email", "first_name"], ["a@example.org", "A" * 151], "first name is longer than 150"),
+        (["email", "time_zone"], ["a@example.org", "Berlin time"], "“Berlin time” is not a time zone"),
+        (["email", "attributes.age"], ["a@example.org", "old"], "age: “old” is not a number"),
+        (["email", "attributes.plan"], ["a@example.org", "Silver"], "they are: Gold, Basic"),
+        (["email", "attributes.member"], ["a@example.org", "maybe"], "neither yes nor no"),
+    ],
+)
+def test_a_row_is_refused_with_its_line_and_reason(mapping: list[str], cells: list[str], words: str) -> None:
+    assert words in reason(mapping, *cells)
+
+
+def test_every_reason_is_told() -> None:
+    told = reason(["email", "attributes.age", "time_zone"], "ann", "old", "Mars")
+
+    assert "no @ sign" in told
+    assert "not a number" in told
+    assert "not a time zone" in told
+
+
+def test_a_refused_row_keeps_its_cells_and_cuts_very_long_ones() -> None:
+    judged = judge(["email", "attributes.city", "attributes.other"], "ann", "x" * LONGEST_KEPT, "y" * 50)
+
+    assert isinstance(judged, Refusal)
+    assert judged.cells[0] == "ann"
+    assert sum(map(len, judged.cells)) <= LONGEST_KEPT + 2
+
+
+def test_a_row_that_was_not_divided_is_refused_as_it_stands() -> None:
+    judged = Judge(["email"], {}, ())(Row(9, ['"a\x00"b'], "The quotation marks do not match."))
+
+    assert judged == Refusal(9, [], '"a\ufffd"b', "The quotation marks do not match.")
+
+
+# --- policies
+
+KNOWN = person(first_name="Ann", language="en", attributes={"city": "Bonn", "age": 7, "plan": "", "old": None})
+TOLD = person(
+    "ANN@example.org",
+    first_name="Anna",
+    last_name="Lee",
+    time_zone="Europe/Berlin",
+    attributes={"city": "Rome", "plan": "Gold", "shoe": "38", "old": "x"},
+)._replace(key="ann@example.org")
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("skip", KNOWN),
+        (
+            "fill",
+            KNOWN._replace(
+                last_name="Lee",
+                time_zone="Europe/Berlin",
+                attributes={"city": "Bonn", "age": 7, "plan": "Gold", "shoe": "38", "old": "x"},
+            ),
+        ),
+        (
+            "overwrite",
+            KNOWN._replace(
+                first_name="Anna",
+                last_name="Lee",
+                time_zone="Europe/Berlin",
+                attributes={"city": "Rome", "age": 7, "plan": "Gold", "shoe": "38", "old": "x"},
+            ),
+        ),
+    ],
+)
+def test_a_policy_says_what_the_file_may_change(policy: str, expected: Person) -> None:
+    assert merge(KNOWN, TOLD, policy) == expected
+
+
+@pytest.mark.parametrize("policy", ["skip", "fill", "overwrite"])
+def test_what_tells_nothing_new_changes_nothing(policy: str) -> None:
+    assert merge(KNOWN, person(), policy) is KNOWN
+    assert merge(KNOWN, KNOWN, policy) is KNOWN
