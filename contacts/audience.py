@@ -6,6 +6,7 @@ In the ORM for pages, and as SQL for the statements of delivery; choosing and st
 import datetime as dt
 from collections.abc import Iterable
 
+from django.db import connection
 from django.db.models import Case, Exists, F, Func, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Length, Replace, Substr
 
@@ -65,6 +66,8 @@ def domain_key(email_key: str) -> str:
 
 def domain_key_sql(column: str) -> str:
     """Return what :func:`domain_key` does, in SQL: from the last @ on. A quoted local part may hold another one."""
+    if connection.vendor == "postgresql":
+        return f"'@' || SPLIT_PART({column}, '@', -1)"
     return f"SUBSTR({column}, LENGTH(RTRIM({column}, REPLACE({column}, '@', ''))))"
 
 
