@@ -14,6 +14,7 @@ from contacts import consent
 from contacts.models import ConsentEvent, ContactList, Subscription, Suppression
 from delivery import tokens
 from delivery.models import Mailing, Message
+from delivery.personal import is_anonymous
 from feedback.models import Feedback
 from mail.addresses import fold
 
@@ -103,9 +104,12 @@ def unsubscribe(
     """
     if is_test(message) or is_copy(message):
         return
+    contact = message.contact
+    if contact is None and is_anonymous(message):  # Nobody is left to be written to.
+        return
+    email = contact.email if contact is not None and is_anonymous(message) else message.email
     source = f"{SOURCES[channel]}: {message.mailing.name}"
     lists = list(message.mailing.lists.values_list("pk", flat=True))
-    contact = message.contact
     with transaction.atomic():
         if contact is not None and lists:
             consent.unsubscribe(contact.pk, lists, method=METHODS[channel], source=source, now=now, network=network)
@@ -113,7 +117,7 @@ def unsubscribe(
             from_everything = True
         if from_everything:
             consent.unsubscribe_from_everything(
-                message.email,
+                email,
                 method=METHODS[channel],
                 source=source,
                 now=now,
@@ -204,7 +208,8 @@ def _left_by(contact_id: int, moments: Collection[dt.datetime]) -> list[ContactL
 
 def _keys(message: Message) -> set[str]:
     """Return the person's addresses: the one that was written to, and today's."""
-    return {fold(message.email), *({message.contact.email_key} if message.contact else ())}
+    written_to = set() if is_anonymous(message) else {fold(message.email)}
+    return {*written_to, *({message.contact.email_key} if message.contact else ())}
 
 
 def count_unsubscribed(mailing_id: int) -> int:

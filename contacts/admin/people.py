@@ -28,6 +28,7 @@ from contacts.admin.filters import (
     on_a_list,
 )
 from contacts.admin.paging import LimitedPaginator, PeopleList
+from contacts.admin.rights import RightsPages
 from contacts.attributes import value_text
 from contacts.audience import suppressed
 from contacts.exporting import export_people
@@ -65,7 +66,7 @@ class SubscriptionInline(TabularInline):  # type: ignore[misc]  # unfold ships n
 
 
 @admin.register(Contact)
-class ContactAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class ContactAdmin(RightsPages, SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
     list_filter = [ListFilter, StateFilter, LanguageFilter, DomainFilter]
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER  # They would count all people once for each choice.
@@ -76,6 +77,7 @@ class ContactAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unf
     list_per_page = 50
     actions = ["export_chosen"]
     actions_list = ["import_people", "export_people"]
+    actions_detail = ["personal_data", "erase_person"]
 
     class Media:
         css = {"all": ["contacts/contacts.css"]}
@@ -234,7 +236,7 @@ class ContactAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unf
     def has_import_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("contacts.import_contact")
 
-    def has_export_permission(self, request: HttpRequest) -> bool:
+    def has_export_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("contacts.export_contact")
 
     @action(description="Import", icon="upload", url_path="import", permissions=["import"])  # type: ignore[untyped-decorator]

@@ -43,6 +43,8 @@ EXPECTED = {
     "admin/contacts/contactimport/<int:import_id>/refused.csv": PEOPLE,
     "admin/contacts/contact/import/": PEOPLE,
     "admin/contacts/contact/export/": PEOPLE,
+    "admin/contacts/contact/<path:object_id>/personal-data/": PEOPLE,
+    "admin/contacts/contact/<path:object_id>/erase/": PEOPLE,
     "admin/smtpservers/smtpserver/^([^/]+)/history/([^/]+)/$": NOBODY,
     "admin/smtpservers/smtpserver/<path:object_id>/send_test_page/": SERVERS,
     "admin/smtpservers/route/try/": "amo",

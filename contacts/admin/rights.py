@@ -1,0 +1,119 @@
+"""The pages of a person's rights: everything we hold about them, and its erasure."""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from unfold.decorators import action
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from contacts import erasing
+from contacts.models import Contact
+from mail.addresses import fold
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+class EraseForm(forms.Form):
+    """Whoever erases a person types the address, so that it is this one that is meant."""
+
+    email = forms.CharField(
+        max_length=320,
+        label="Type the address to erase the person",
+        widget=UnfoldAdminTextInputWidget(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+
+    def __init__(self, contact: Contact, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._contact = contact
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"]
+        if fold(email) != self._contact.email_key:
+            raise forms.ValidationError(f"This is not the address of this person; type {self._contact.email}.")
+        return email
+
+
+class RightsPages:
+    """A mix-in of the admin of contacts."""
+
+    def has_erase_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("contacts.delete_contact")
+
+    @action(  # type: ignore[untyped-decorator]
+        description="Everything we hold", icon="folder_shared", url_path="personal-data", permissions=["export"]
+    )
+    def personal_data(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Show everything held about a person (GET), or hand it out as a file and write that down (POST)."""
+        contact = _contact(object_id)
+        held = erasing.export(contact)
+        if request.method == "POST":
+            erasing.record_export(_actor(request), contact)
+            return HttpResponse(
+                erasing.as_json(held),
+                content_type="application/json",
+                headers={
+                    "Content-Disposition": f'attachment; filename="person-{contact.pk}.json"',
+                    "Cache-Control": "no-store",
+                    "X-Content-Type-Options": "nosniff",
+                },
+            )
+        context = self._context(request, contact, f"Everything we hold about {contact.email}")
+        context["held"] = [(heading, _as_rows(value)) for heading, value in held.items()]
+        return TemplateResponse(request, "contacts/personal_data.html", context, headers={"Cache-Control": "no-store"})
+
+    @action(  # type: ignore[untyped-decorator]
+        description="Erase", icon="person_remove", url_path="erase", permissions=["erase"]
+    )
+    def erase_person(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Say what erasing a person means (GET), and do it when their address was typed (POST)."""
+        if not self.has_erase_permission(request):
+            raise PermissionDenied
+        contact = _contact(object_id)
+        form = EraseForm(contact, request.POST if request.method == "POST" else None, label_suffix="")
+        if request.method == "POST" and form.is_valid():
+            outcome = erasing.erase(contact.pk, _actor(request), timezone.now())
+            if outcome.is_done:
+                messages.success(request, outcome.sentence)
+                return redirect("admin:contacts_contact_changelist")
+            messages.warning(request, outcome.sentence)
+        context = self._context(request, contact, f"Erase {contact.email}")
+        context["form"] = form
+        return TemplateResponse(request, "contacts/erase.html", context)
+
+    def _context(self, request: HttpRequest, contact: Contact, title: str) -> dict[str, Any]:
+        site, opts = self.admin_site, self.opts  # type: ignore[attr-defined]  # A mix-in of ModelAdmin.
+        return {**site.each_context(request), "opts": opts, "original": contact, "title": title}
+
+
+def _contact(object_id: Any) -> Contact:
+    return get_object_or_404(Contact, pk=object_id)
+
+
+def _actor(request: HttpRequest) -> "User":
+    actor: User = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
+    return actor
+
+
+def _as_rows(value: Any) -> list[list[tuple[str, Any]]]:
+    """Return a part of the export as rows of name and value, for people to read."""
+    rows = value if isinstance(value, list) else [value]
+    return [[(name, _readable(each)) for name, each in row.items()] for row in rows]
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_readable(each)}" for name, each in value.items()) or "–"
+    if isinstance(value, list):
+        return " · ".join(str(_readable(each)) for each in value) or "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value in (None, "") else value

@@ -1,0 +1,78 @@
+"""What came back from a person: their copy of it, and its erasure in place, so that every count stays."""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from django.apps import apps
+from django.db.models import Q, QuerySet
+
+from contacts.erasing import Part, Subject
+from contacts.scrubbing import ERASED, scrub, text_columns
+from delivery import personal
+from feedback.models import Feedback, SignUp
+
+
+def of_person(subject: Subject) -> QuerySet[Feedback]:
+    """Return what came back about the person's messages, or under one of their addresses."""
+    return Feedback.objects.filter(
+        Q(message__in=personal.of_person(subject).values("pk")) | Q(email__in=[*subject.emails, *subject.keys])
+    )
+
+
+def sign_ups_of(subject: Subject) -> QuerySet[SignUp]:
+    same = Q(contact=subject.contact_id)
+    for key in subject.keys:
+        same |= Q(email__iexact=key)
+    return SignUp.objects.filter(same)
+
+
+def emails(contact_id: int) -> Iterable[str]:
+    return ()
+
+
+def stop(subject: Subject, now: dt.datetime) -> bool:
+    """Take back what no worker has answered yet."""
+    sign_ups_of(subject).filter(taken_at=None).delete()
+    return False
+
+
+def export(subject: Subject) -> dict[str, Any]:
+    return {
+        "feedback": [
+            {
+                "at": row.received_at,
+                "kind": row.kind,
+                "by": row.channel,
+                "from all mail": row.is_global,
+                "reason": row.reason,
+            }
+            for row in of_person(subject).order_by("received_at", "pk")
+        ],
+        "sign-ups": [
+            {
+                "at": row.received_at,
+                "e-mail": row.email,
+                "first name": row.first_name,
+                "last name": row.last_name,
+                "choices": row.choices,
+                "network": row.network,
+                "confirmed at": row.confirmed_at,
+            }
+            for row in sign_ups_of(subject).order_by("received_at")
+        ],
+    }
+
+
+def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
+    """Take the person out of what came back; before their messages lose the address by which it is found."""
+    ids = list(of_person(subject).values_list("pk", flat=True))
+    Feedback.objects.filter(pk__in=ids).update(email=ERASED, reason="")
+    signed_up, _ = sign_ups_of(subject).delete()
+    pattern = subject.pattern
+    for model in apps.get_app_config("feedback").get_models():  # Raw reports and the like.
+        scrub(model._default_manager.all(), pattern, *text_columns(model))
+    return {"feedback": len(ids), "sign-ups": signed_up}
+
+
+PART = Part(emails=emails, stop=stop, export=export, erase=erase)

@@ -1,0 +1,96 @@
+"""The pages of a person's rights, and what happens when somebody who was erased is to come back."""
+
+import datetime as dt
+import json
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from contacts import consent, erasing
+from contacts.models import Contact, ContactList, ErasedAddress, Suppression
+from tests.contacts.test_pages import CONTACTS, errors_of, person, text_of
+
+
+def test_everything_held_is_shown_and_handed_out_as_a_file(
+    marketers_client: Client, ann: Contact, news: ContactList, now: dt.datetime
+) -> None:
+    consent.subscribe(ann, news, method="form", source="<b>web</b>", now=now)
+    url = f"{CONTACTS}{ann.pk}/personal-data/"
+
+    page = text_of(marketers_client.get(url))
+    assert "&lt;b&gt;web&lt;/b&gt;" in page
+    assert not LogEntry.objects.exists()
+    response = marketers_client.post(url)
+
+    assert json.loads(response.content)["lists"][0]["list"] == "News"
+    assert response.headers["Content-Disposition"].startswith("attachment")
+    assert LogEntry.objects.get().get_change_message() == "Exported everything held about them."
+
+
+def test_a_person_is_erased_when_their_address_was_typed(marketers_client: Client, ann: Contact) -> None:
+    url = f"{CONTACTS}{ann.pk}/erase/"
+
+    assert "This cannot be taken back" in text_of(marketers_client.get(url))
+    wrong = marketers_client.post(url, {"email": "bo@example.org"})
+    assert "type Ann@example.org" in text_of(wrong)
+    assert Contact.objects.exists()
+    done = marketers_client.post(url, {"email": "ann@EXAMPLE.org"}, follow=True)
+
+    assert "Everything about this person was erased." in text_of(done)
+    assert not Contact.objects.exists()
+    assert erasing.is_erased(["ann@example.org"])
+
+
+def test_who_was_erased_comes_back_only_with_a_reason(marketers_client: Client, ann: Contact, marketer: User) -> None:
+    erasing.erase(ann.pk, marketer, ann.created_at)
+
+    asked = marketers_client.post(f"{CONTACTS}add/", person(email="Ann@example.org"))
+    assert "had everything about them erased" in errors_of(asked)
+    assert "Reason to add them again" in text_of(asked)
+    again = person(email="Ann@example.org", why_again="Asked for it by phone.")
+    assert marketers_client.post(f"{CONTACTS}add/", again).status_code == 302
+
+    assert Contact.objects.get().email == "Ann@example.org"
+    assert not ErasedAddress.objects.exists()
+    assert LogEntry.objects.filter(change_message__contains="Asked for it by phone.").exists()
+
+
+@pytest.mark.parametrize("page", ["personal-data", "erase"])
+def test_who_may_only_look_neither_exports_nor_erases(client: Client, nobody: User, ann: Contact, page: str) -> None:
+    nobody.user_permissions.set(Permission.objects.filter(codename__in=["view_contact", "change_contact"]))
+    client.force_login(nobody)
+
+    assert client.get(f"{CONTACTS}{ann.pk}/{page}/").status_code == 403
+    assert client.post(f"{CONTACTS}{ann.pk}/{page}/", {"email": ann.email}).status_code == 403
+    assert Contact.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        ("subscribed", "May be written to"),
+        ("unsubscribed", "They unsubscribed from every list they were on."),
+        ("pending", "They have not confirmed their subscription yet."),
+        ("none", "They are on no list."),
+        ("paused", "They asked for a break until"),
+        ("suppressed", "Nothing is sent to this address since"),
+        ("domain", "Nothing is sent to anybody at example.org since"),
+    ],
+)
+def test_a_contacts_page_says_why_somebody_cannot_be_written_to(
+    marketers_client: Client, ann: Contact, news: ContactList, make: str, words: str
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    if make != "none":
+        ann.subscriptions.create(list=news, status=make if make in ("unsubscribed", "pending") else "subscribed")
+    if make == "paused":
+        Contact.objects.update(paused_until=now + dt.timedelta(days=9))
+    if make in ("suppressed", "domain"):
+        Suppression.objects.create(email=ann.email if make == "suppressed" else "@example.org")
+
+    page = text_of(marketers_client.get(f"{CONTACTS}{ann.pk}/change/"))
+
+    assert words in page
+    assert ("Cannot be written to" in page) == (make != "subscribed")
