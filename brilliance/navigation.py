@@ -46,6 +46,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("Contacts", "person", "admin:contacts_contact_changelist", ("contacts.view_contact",)),
             Entry("Attributes", "label", "admin:contacts_attribute_changelist", ("contacts.view_attribute",)),
             Entry("Lists", "group", "admin:contacts_contactlist_changelist", ("contacts.view_contactlist",)),
+            Entry("Segments", "filter_alt", "admin:contacts_segment_changelist", ("contacts.view_segment",)),
             Entry(
                 "Imports", "upload_file", "admin:contacts_contactimport_changelist", ("contacts.view_contactimport",)
             ),

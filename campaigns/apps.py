@@ -9,7 +9,9 @@ class CampaignsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from campaigns.audience import users_of
         from campaigns.conditions import CAMPAIGN
-        from contacts.segmenting import register
+        from contacts.segmenting import USES, register
 
         register("campaign", CAMPAIGN)
+        USES.append(users_of)

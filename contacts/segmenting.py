@@ -5,7 +5,7 @@ that "none of these" is the exact opposite of "any of these".
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -77,6 +77,8 @@ def meets(group: Group, at: Moment) -> Q:
         meets(member, at) if isinstance(member, Group) else KINDS[member.kind].compile(member, at)
         for member in group.members
     ]
+    if not parts:
+        return Q(pk__in=[])
     found = parts[0]
     for part in parts[1:]:
         found = found & part if group.match == "all" else found | part
@@ -107,20 +109,30 @@ def people_sql(
     return sql, list(parameters)
 
 
-def segments_naming(*, lists: Iterable[int] = (), attributes: Iterable[str] = ()) -> list[Segment]:
-    """Return the segments whose conditions name one of these lists or attributes."""
+# --- who uses what --------------------------------------------------------------------------
+
+# Of rooms above: asked for the names of what still needs one of these segments or lists.
+USES: list[Callable[[Collection[int], Collection[int]], list[str]]] = []
+
+
+def users_of(
+    *, segments: Collection[int] = (), lists: Collection[int] = (), attributes: Collection[str] = ()
+) -> list[str]:
+    """Return the names of what would say something else if these were deleted: segments, and campaigns to come."""
     names, ids = {f"attribute:{name}" for name in attributes}, set(lists)
 
     def is_named(condition: Condition) -> bool:
-        value = condition.values.get("lists", [condition.values.get("list")])
-        return condition.field in names or (condition.kind in ("list", *_DATED) and not ids.isdisjoint(value))
+        named = condition.values.get("lists") or [condition.values.get("list")]
+        return condition.field in names or (condition.kind in ("list", *_DATED) and not ids.isdisjoint(named))
 
-    return [segment for segment in Segment.objects.all() if any(map(is_named, _conditions_of(segment)))]
-
-
-def _conditions_of(segment: Segment) -> Iterator[Condition]:
-    if segment.conditions:
-        yield from load(segment.conditions).conditions()
+    found = [
+        f"the segment “{segment}”"
+        for segment in Segment.objects.all()
+        if any(map(is_named, load(segment.conditions).conditions()))
+    ]
+    for use in USES:
+        found += use(segments, lists)
+    return found
 
 
 # --- what every contact has -----------------------------------------------------------------

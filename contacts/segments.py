@@ -133,15 +133,18 @@ def parse(written: Any, vocabulary: Vocabulary) -> Group:
 
 
 def load(written: Mapping[str, Any]) -> Group:
-    """Return conditions that were checked when they were saved; what they name may have been deleted since."""
+    """Return conditions that were checked when they were saved; what they name may have been deleted since.
+
+    Nothing at all is a group without members, whom nobody meets.
+    """
     members: list[Condition | Group] = []
-    for member in written["conditions"]:
+    for member in written.get("conditions", ()):
         if "match" in member:
             members.append(load(member))
         else:
             values = {name: value for name, value in member.items() if name not in ("field", "operator")}
             members.append(Condition(member["field"], member["operator"], values))
-    return Group(written["match"], tuple(members))
+    return Group(written.get("match", ROOT_MATCH), tuple(members))
 
 
 class _Reader:
@@ -277,3 +280,41 @@ def anniversary_range(today: dt.date, days: int) -> tuple[str, str] | None:
     if last == "02-28" and (end + dt.timedelta(days=1)).month == 3:
         last = "02-29"
     return f"{today:%m-%d}", last
+
+
+# --- in words -------------------------------------------------------------------------------
+
+_JOINED = {"all": " and ", "any": " or ", "none": " or "}
+
+
+def describe(group: Group, vocabulary: Vocabulary, *, is_within: bool = False) -> str:
+    """Return the conditions as people read them: ``Language is one of German and (City is Bonn or …)``."""
+    parts = [
+        describe(member, vocabulary, is_within=True) if isinstance(member, Group) else _in_words(member, vocabulary)
+        for member in group.members
+    ]
+    words = _JOINED[group.match].join(parts)
+    if group.match == "none":
+        return f"not ({words})"
+    return f"({words})" if is_within and len(parts) > 1 else words
+
+
+def _in_words(condition: Condition, vocabulary: Vocabulary) -> str:
+    known = vocabulary.get(condition.field)
+    operator = known.operator(condition.operator) if known else None
+    if known is None or operator is None:
+        return f"{condition.name or condition.field} (no longer there)"
+    values = [
+        _value_in_words(condition.values[each.name], each)
+        for each in operator.parameters
+        if each.name in condition.values
+    ]
+    return " ".join([known.label, operator.label, *filter(None, [" – ".join(values)])])
+
+
+def _value_in_words(value: Any, parameter: Parameter) -> str:
+    if parameter.kind not in ("choice", "choices"):
+        return f"{value:,}" if isinstance(value, int | float) else str(value)
+    labels = dict(parameter.options)
+    chosen = value if isinstance(value, list) else [value]
+    return ", ".join(labels.get(each, "no longer there") for each in chosen)

@@ -18,6 +18,7 @@ from contacts.admin.drawing import SummarisedDeletion
 from contacts.attribute_forms import AttributeForm
 from contacts.models import Attribute, Contact
 from contacts.retyping import holders
+from contacts.segmenting import users_of
 
 
 @admin.register(Attribute)
@@ -63,6 +64,9 @@ class AttributeAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # u
             if count:
                 transaction.on_commit(partial(tasks.retype.delay, obj.pk), robust=True)
                 messages.info(request, f"The values of {count:,} contacts are being read as {obj.get_kind_display()}.")
+
+    def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
+        return users_of(attributes=[definition.name for definition in objs])
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Any]) -> dict[str, int]:
         having = Q()

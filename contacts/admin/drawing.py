@@ -39,7 +39,12 @@ class SummarisedDeletion:
             named.append(f"and {count - NAMED_AT_MOST:,} more")
         is_allowed = self.has_delete_permission(request)  # type: ignore[attr-defined]
         lacking = set() if is_allowed else {str(opts.verbose_name)}
-        return named, {str(opts.verbose_name_plural): count} | self.count_what_goes_along(objs), lacking, []
+        counts = {str(opts.verbose_name_plural): count} | self.count_what_goes_along(objs)
+        return named, counts, lacking, self.what_keeps(objs)
+
+    def what_keeps(self, objs: QuerySet[Any] | Collection[Model]) -> list[str]:
+        """Return the names of what still needs them, and so forbids their deletion."""
+        return []
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Model]) -> dict[str, int]:
         return {}

@@ -18,6 +18,7 @@ from unfold.decorators import action
 from contacts import consent, proving
 from contacts.admin.drawing import SummarisedDeletion, badge, download, figure
 from contacts.models import ConsentEvent, ContactList, Subscription
+from contacts.segmenting import users_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -106,6 +107,9 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  #
     def _people(self, contact_list: ContactList, name: str, state: str) -> SafeString:
         url = f"{reverse('admin:contacts_contact_changelist')}?list={contact_list.pk}&state={state}"
         return figure(getattr(contact_list, f"{name}_count"), url, f"people {name.replace('_', ' ')}")
+
+    def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
+        return users_of(lists=[contact_list.pk for contact_list in objs])
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Any]) -> dict[str, int]:
         return {"subscriptions": Subscription.objects.filter(list__in=objs).count()}

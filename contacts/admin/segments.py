@@ -1,0 +1,130 @@
+"""The pages of segments: the list, the form with its builder, and who meets the conditions while they are built."""
+
+from collections.abc import Collection
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError, connection, transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from unfold.admin import ModelAdmin
+
+from contacts import segmenting
+from contacts.admin.drawing import SummarisedDeletion
+from contacts.models import Contact, Segment
+from contacts.segment_forms import SegmentForm, read
+from contacts.segments import ConditionsInvalid, Group, describe, load
+
+SAMPLE_PEOPLE = 10
+LONGEST_COUNT_SECONDS = 20
+
+
+@admin.register(Segment)
+class SegmentAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+    form = SegmentForm
+    list_display = ["name", "asked", "created_by", "updated_at"]
+    list_select_related = ["created_by"]
+    search_fields = ["name", "description"]
+    list_per_page = 50
+    fields = ["name", "description", "conditions"]
+
+    def get_urls(self) -> list[URLPattern]:
+        preview = self.admin_site.admin_view(self.preview_view)
+        return [path("preview.json", preview, name="contacts_segment_preview"), *super().get_urls()]
+
+    # --- the list ---------------------------------------------------------------------------
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        self.vocabulary = segmenting.vocabulary()  # Once for all rows.
+        response: HttpResponse = super().changelist_view(request, extra_context)
+        return response
+
+    @admin.display(description="People")
+    def asked(self, segment: Segment) -> str:
+        return Truncator(describe(load(segment.conditions), self.vocabulary)).chars(160) if segment.conditions else "–"
+
+    # --- the form ---------------------------------------------------------------------------
+
+    def get_fields(self, request: HttpRequest, obj: Segment | None = None) -> list[str]:
+        if self.has_change_permission(request, obj):
+            return self.fields
+        return ["name", "description", "conditions_to_read"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Segment | None = None) -> list[str]:
+        return [] if self.has_change_permission(request, obj) else ["conditions_to_read"]
+
+    @admin.display(description="Conditions")
+    def conditions_to_read(self, segment: Segment) -> SafeString:
+        return format_html("{}", describe(load(segment.conditions), segmenting.vocabulary()))
+
+    def save_model(self, request: HttpRequest, obj: Segment, form: Any, change: bool) -> None:
+        if not change:
+            obj.created_by = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
+        super().save_model(request, obj, form, change)
+
+    # --- who meets them ---------------------------------------------------------------------
+
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer conditions that are being built with how many people meet them, and some of these."""
+        if not (request.user.has_perm("contacts.view_segment") and request.user.has_perm("contacts.view_contact")):
+            raise PermissionDenied
+        if request.method != "POST":  # Conditions may be longer than an address.
+            return HttpResponseNotAllowed(["POST"])
+        try:
+            group = segmenting.check(read(request.POST.get("conditions", "")))
+        except ConditionsInvalid as error:
+            problems = [
+                {"path": problem.path, "parameter": problem.parameter, "text": problem.text}
+                for problem in error.problems
+            ]
+            return _answer("Complete the conditions to see who meets them.", problems=problems)
+        try:
+            number, people = _count(group)
+        except OperationalError:
+            return _answer("Counting these people takes too long. The segment can be saved and used all the same.")
+        total = Contact.objects.count()
+        words = "person meets" if number == 1 else "people meet"
+        return _answer(f"{number:,} {words} the conditions, of {total:,}.", number, people)
+
+    # --- deleting ---------------------------------------------------------------------------
+
+    def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
+        return segmenting.users_of(segments=[segment.pk for segment in objs])
+
+
+def _count(group: Group) -> tuple[int, list[dict[str, str]]]:
+    """Return how many people meet the conditions, and some of them.
+
+    :raises OperationalError: if PostgreSQL takes too long for it.
+    """
+    found = segmenting.people(group, timezone.now())
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL statement_timeout = '{LONGEST_COUNT_SECONDS}s'")
+        number = found.count()
+        people = list(found.order_by("pk")[:SAMPLE_PEOPLE]) if number else []
+    return number, [
+        {
+            "email": person.email,
+            "name": person.full_name,
+            "url": reverse("admin:contacts_contact_change", args=[person.pk]),
+        }
+        for person in people
+    ]
+
+
+def _answer(
+    sentence: str,
+    count: int | None = None,
+    sample: list[dict[str, str]] | None = None,
+    problems: list[dict[str, Any]] | None = None,
+) -> JsonResponse:
+    found = {"sentence": sentence, "count": count, "sample": sample or [], "problems": problems or []}
+    return JsonResponse(found, headers={"Cache-Control": "no-store"})
