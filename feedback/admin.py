@@ -48,17 +48,16 @@ class AppearanceAdmin(ModelAdmin):  # type: ignore[misc]
     ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Go straight to the one there is; it is made when it is saved for the first time."""
-        if Appearance.objects.filter(pk=THE_ONE).exists() or not self.has_add_permission(request):
-            return redirect(reverse("admin:feedback_appearance_change", args=[THE_ONE]))
-        return redirect(reverse("admin:feedback_appearance_add"))
+        """Go straight to the one there is."""
+        return redirect(reverse("admin:feedback_appearance_change", args=[THE_ONE]))
 
-    def save_model(self, request: HttpRequest, obj: Appearance, form: Any, change: bool) -> None:
-        obj.pk = THE_ONE
-        super().save_model(request, obj, form, change)
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Appearance | None:
+        """Return the row; before it is saved for the first time, what stands for it."""
+        found: Appearance | None = super().get_object(request, object_id, from_field)
+        return Appearance(pk=THE_ONE) if found is None and object_id == str(THE_ONE) else found
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(super().has_add_permission(request)) and not Appearance.objects.filter(pk=THE_ONE).exists()
+        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Appearance | None = None) -> bool:
         return False

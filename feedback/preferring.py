@@ -78,7 +78,7 @@ def is_blocked(contact: Contact, now: dt.datetime) -> bool:
     return suppressed.exclude(reason=Suppression.Reason.UNSUBSCRIBED).exists()
 
 
-def save(message: Message, contact: Contact, wishes: Wishes, organisation: str, network: str, now: dt.datetime) -> None:
+def save(message: Message, contact: Contact, wishes: Wishes, network: str, now: dt.datetime) -> None:
     """Do what the person chose; a list they did not see, or may not choose, stays as it is."""
     offered = {offer.list.pk: offer for offer in offers(contact) if offer.list.pk in wishes.shown}
     wanted = [offer for pk, offer in offered.items() if pk in wishes.chosen and not offer.is_on]
@@ -100,7 +100,7 @@ def save(message: Message, contact: Contact, wishes: Wishes, organisation: str, 
                 method=ConsentEvent.Method.PREFERENCES,
                 source=SOURCE,
                 now=now,
-                wording=wording(offer.list, wishes.shown_in, organisation),
+                wording=wording(offer.list, wishes.shown_in),
                 network=network,
             )
         if unwanted:

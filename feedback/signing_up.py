@@ -59,10 +59,10 @@ def public_lists() -> QuerySet[ContactList]:
     return ContactList.objects.filter(is_public=True).order_by("name")
 
 
-def wording(contact_list: ContactList, language: str, organisation: str) -> str:
+def wording(contact_list: ContactList, language: str) -> str:
     """Return what people agree to on the form, word for word."""
     own = contact_list.consent_text.strip()
-    return own or SIGN_UP[language].agreement.format(list=contact_list.name, organisation=organisation)
+    return own or SIGN_UP[language].agreement.format(list=contact_list.name)
 
 
 def problems(entry: Entry) -> dict[str, str]:
@@ -85,7 +85,7 @@ def chosen_lists(entry: Entry) -> list[ContactList]:
     return list(public_lists().filter(pk__in=list(entry.list_ids)[:MOST_LISTS]))
 
 
-def receive(entry: Entry, origin: str, organisation: str, now: dt.datetime) -> bool:
+def receive(entry: Entry, origin: str, now: dt.datetime) -> bool:
     """Store an entry without problems; False where its network has sent too many.
 
     Too many about one address are passed over in silence: whoever enters it may not be its owner.
@@ -101,10 +101,7 @@ def receive(entry: Entry, origin: str, organisation: str, now: dt.datetime) -> b
             first_name=entry.first_name,
             last_name=entry.last_name,
             language=entry.language,
-            choices=[
-                {"list": each.pk, "wording": wording(each, entry.shown_in, organisation)}
-                for each in chosen_lists(entry)
-            ],
+            choices=[{"list": each.pk, "wording": wording(each, entry.shown_in)} for each in chosen_lists(entry)],
             channel=entry.channel,
             network=network,
             received_at=now,

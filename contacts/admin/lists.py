@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from unfold.admin import ModelAdmin
@@ -65,14 +66,14 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  #
             (
                 "Signing up",
                 {
-                    "fields": ["is_public", "opt_in", "consent_text", *(["agreed_to"] if obj else [])],
+                    "fields": ["is_public", "opt_in", "consent_text", *(["agreed_to", "public_form"] if obj else [])],
                     "description": consent_help,
                 },
             ),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ContactList | None = None) -> list[str]:
-        return [*COUNTS, "agreed_to"]
+        return [*COUNTS, "agreed_to", "public_form"]
 
     @admin.display(description="Description")
     def purpose(self, contact_list: ContactList) -> str:
@@ -91,6 +92,13 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  #
     @admin.display(description="People agree to")
     def agreed_to(self, contact_list: ContactList) -> str:
         return f"“{consent.wording_of(contact_list)}”"
+
+    @admin.display(description="Form")
+    def public_form(self, contact_list: ContactList) -> SafeString:
+        url = reverse("feedback:form_of_list", args=[contact_list.pk])
+        return format_html(
+            '<a href="{}" class="text-link">Its page, HTML for your own site, and an address for scripts</a>', url
+        )
 
     @admin.display(description="Subscribed", ordering="subscribed_count")
     def subscribed(self, contact_list: ContactList) -> SafeString:

@@ -14,7 +14,6 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from contacts.models import ContactList
-from feedback.looks import looks
 from feedback.sign_up_words import SIGN_UP
 from feedback.signing_up import wording
 from feedback.words import best_language
@@ -44,13 +43,12 @@ def form_of_list(request: HttpRequest, list_id: int) -> HttpResponse:
 
 def snippet(contact_list: ContactList, language: str) -> str:
     """Return the form as HTML for another site: no script, no style, and nothing loaded from us."""
-    organisation = looks().organisation
     context = {
         "contact_list": contact_list,
         "url": _url("feedback:subscribe_to", contact_list.pk),
         "labels": SIGN_UP[language],
         "language": language,
-        "wording": wording(contact_list, language, organisation),
+        "wording": wording(contact_list, language),
     }
     return str(render_to_string("feedback/snippet.html", context)).strip()
 

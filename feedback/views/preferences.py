@@ -45,7 +45,7 @@ def _act(request: HttpRequest, message: Message, contact: Contact, language: str
     match what:
         case "save":
             wishes = _wishes(request, language)
-            preferring.save(message, contact, wishes, looks().organisation, origin_of(request), now)
+            preferring.save(message, contact, wishes, origin_of(request), now)
         case "pause":
             preferring.pause(contact, now)
         case "resume":
@@ -102,7 +102,7 @@ def _form(
         "page": labels,
         "intro": LANGUAGES[language].intro.format(organisation=organisation, address=address),
         "offers": [
-            {"offer": offer, "wording": "" if offer.is_on else wording(offer.list, language, organisation)}
+            {"offer": offer, "wording": "" if offer.is_on else wording(offer.list, language)}
             for offer in preferring.offers(contact)
         ],
         "contact": contact,

@@ -72,7 +72,7 @@ def _was_filled_by_hand(request: HttpRequest, now: dt.datetime) -> bool:
 
 
 def _receive(entry: Entry, request: HttpRequest, now: dt.datetime) -> bool:
-    is_taken = signing_up.receive(entry, origin_of(request), looks().organisation, now)
+    is_taken = signing_up.receive(entry, origin_of(request), now)
     if is_taken:
         tasks.ring()  # Also where nothing was stored: the time it takes is the same for every address.
     return is_taken
@@ -93,13 +93,13 @@ def _form(
     *,
     status: int = 200,
 ) -> HttpResponse:
-    labels, organisation = SIGN_UP[language], looks().organisation
+    labels = SIGN_UP[language]
     context: dict[str, Any] = {
         "heading": labels.title,
         "lists": [
             {
                 "list": each,
-                "wording": signing_up.wording(each, language, organisation),
+                "wording": signing_up.wording(each, language),
                 "is_chosen": entry is not None and each.pk in entry.list_ids,
             }
             for each in lists

@@ -82,7 +82,7 @@ def test_saving_gives_and_withdraws_consent_and_keeps_names_and_language(
     assert (ann.first_name, ann.last_name, ann.language) == ("Anna", "Lee", "de")
     assert PREFERENCES["de"].saved_title in page  # In the language that was just chosen.
     assert (event.method, event.network) == ("preferences", "203.0.113.0/24")
-    assert event.wording == "I would like to receive “Club” from Brilliance by e-mail. I can unsubscribe at any time."
+    assert event.wording == "I would like to receive “Club” by e-mail. I can unsubscribe at any time."
     assert count_unsubscribed(message.mailing_id) == 1
     assert Feedback.objects.get().channel == "preferences"
 
@@ -229,9 +229,18 @@ def test_whoever_leaves_again_after_an_undo_counts_again_and_may_undo_again(mess
         assert lists_of(ann) == {"Shop", "Board"}
 
 
-def test_an_undo_leaves_alone_what_was_left_otherwise_and_is_offered_for_a_day(message: Message, ann: Contact) -> None:
+@pytest.mark.parametrize("reason", ["complaint", "unsubscribed"])
+def test_an_undo_lifts_no_suppression_that_came_otherwise(message: Message, ann: Contact, reason: str) -> None:
     leave(message, scope="list")
-    consent.suppress(ann.email, Suppression.Reason.COMPLAINT, "a report", dt.datetime.now(dt.UTC))
+    consent.suppress(ann.email, reason, "a report, or a link in another mail", dt.datetime.now(dt.UTC))
+
+    leave(message, scope="undo")
+
+    assert Suppression.objects.get().reason == reason
+
+
+def test_an_undo_is_offered_for_a_day(message: Message, ann: Contact) -> None:
+    leave(message, scope="list")
     Feedback.objects.update(received_at=dt.datetime.now(dt.UTC) - dt.timedelta(days=1, seconds=1))
 
     page = Client().get(path_of(unsubscribe_url(message.pk))).content.decode()
@@ -241,4 +250,3 @@ def test_an_undo_leaves_alone_what_was_left_otherwise_and_is_offered_for_a_day(m
     assert 'value="undo"' not in page
     assert 'value="list"' not in page
     assert lists_of(ann) == {"Board"}
-    assert Suppression.objects.exists()

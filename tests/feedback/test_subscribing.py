@@ -75,7 +75,7 @@ def test_the_form_of_a_list_shows_what_people_agree_to_and_has_no_script(club: C
     assert "Yes, tell me of your offers." in page
     assert "<script" not in page
     assert '<html lang="de"' in both
-    assert "Ich möchte „Club“ von Brilliance per E-Mail bekommen." in both
+    assert "Ich möchte „Club“ per E-Mail bekommen." in both
     assert "checked" not in both  # Nobody agrees by leaving things as they are.
 
 
