@@ -45,7 +45,9 @@ def export(subject: Subject) -> dict[str, Any]:
                 "kind": row.kind,
                 "by": row.channel,
                 "from all mail": row.is_global,
+                "cause": row.cause,
                 "reason": row.reason,
+                "taken back at": row.undone_at,
             }
             for row in of_person(subject).order_by("received_at", "pk")
         ],

@@ -51,7 +51,7 @@ def person_of(message: Message) -> Contact | None:
     """
     if unsubscribing.is_test(message) or unsubscribing.is_copy(message) or message.contact is None:
         return None
-    return message.contact if message.contact.email_key == fold(message.email) else None
+    return message.contact if message.contact.email_key == fold(unsubscribing.address_of(message)) else None
 
 
 def offers(contact: Contact) -> list[Offer]:

@@ -19,7 +19,8 @@ def unsubscribed(start: dt.date | None, end: dt.date | None) -> Iterator[Late]:
     :param end: the last day, included; None: until now.
     """
     day = TruncDate("received_at", tzinfo=timezone.get_default_timezone())
-    rows = Feedback.objects.filter(kind=Feedback.Kind.UNSUBSCRIBE, message__isnull=False).order_by().annotate(day=day)
+    rows = Feedback.objects.filter(kind=Feedback.Kind.UNSUBSCRIBE, undone_at=None, message__isnull=False)
+    rows = rows.order_by().annotate(day=day)
     if start is not None:
         rows = rows.filter(day__gte=start)
     if end is not None:

@@ -32,11 +32,20 @@ UNDO_WITHIN = dt.timedelta(days=1)  # Afterwards the page of their settings is t
 
 
 def find_message(token: str, purpose: str = tokens.UNSUBSCRIBE) -> Message | None:
-    """Return the message that ``token`` was made for; None if it is forged, cut short, or its message is gone."""
+    """Return the message that ``token`` was made for; None if it is forged or cut short, or if nobody is behind it."""
     number = tokens.message_of(token, purpose)
     if number is None:
         return None
-    return Message.objects.select_related("mailing", "contact", "server", "copy_of__contact").filter(pk=number).first()
+    related = Message.objects.select_related("mailing__server", "contact", "server", "copy_of__contact")
+    message = related.filter(pk=number).first()
+    if message is not None and message.contact is None and is_anonymous(message):
+        return None
+    return message
+
+
+def address_of(message: Message) -> str:
+    """Return which address a page speaks of: the one that was written to, or its person's where that was forgotten."""
+    return message.contact.email if message.contact is not None and is_anonymous(message) else message.email
 
 
 def belongs_to_nobody(token: str, purpose: str = tokens.UNSUBSCRIBE) -> bool:
@@ -107,7 +116,6 @@ def unsubscribe(
     contact = message.contact
     if contact is None and is_anonymous(message):  # Nobody is left to be written to.
         return
-    email = contact.email if contact is not None and is_anonymous(message) else message.email
     source = f"{SOURCES[channel]}: {message.mailing.name}"
     lists = list(message.mailing.lists.values_list("pk", flat=True))
     with transaction.atomic():
@@ -117,7 +125,7 @@ def unsubscribe(
             from_everything = True
         if from_everything:
             consent.unsubscribe_from_everything(
-                email,
+                address_of(message),
                 method=METHODS[channel],
                 source=source,
                 now=now,

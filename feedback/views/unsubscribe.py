@@ -84,7 +84,7 @@ def _context(message: Message, words: Words, done: str) -> dict[str, Any]:
     if unsubscribing.is_test(message):
         return {"heading": words.test_title, "sentences": [words.test]}
     now = unsubscribing.standing(message, timezone.now())
-    filled = {"organisation": looks().organisation, "address": masked(message.email)}
+    filled = {"organisation": looks().organisation, "address": masked(unsubscribing.address_of(message))}
     staying, left = ", ".join(now.staying), ", ".join(now.left)
     context: dict[str, Any] = {"may_undo": now.may_undo}
     if person_of(message) is not None:

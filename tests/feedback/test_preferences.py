@@ -250,3 +250,17 @@ def test_an_undo_is_offered_for_a_day(message: Message, ann: Contact) -> None:
     assert 'value="undo"' not in page
     assert 'value="list"' not in page
     assert lists_of(ann) == {"Board"}
+
+
+# --- messages whose recipient was forgotten
+
+
+def test_links_of_a_message_without_its_address_work_while_its_person_is_known(message: Message, ann: Contact) -> None:
+    Message.objects.update(email="(erased)", email_key=f"erased:{message.pk}")
+
+    pages = [Client().get(path_of(url(message.pk))).content.decode() for url in (preferences_url, unsubscribe_url)]
+    ann.delete()
+    answers = [Client().get(path_of(url(message.pk))) for url in (preferences_url, unsubscribe_url)]
+
+    assert all("a***@example.com" in page for page in pages)
+    assert [answer.status_code for answer in answers] == [404, 404]
