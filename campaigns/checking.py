@@ -4,6 +4,7 @@ Reads the database and changes nothing. Room on the servers is no condition: a c
 """
 
 import datetime as dt
+import itertools
 from collections.abc import Iterator
 
 from django.db.models import QuerySet
@@ -11,6 +12,7 @@ from django.db.models import QuerySet
 from campaigns.audience import audience_of, gone
 from campaigns.content import PARTS, ContentInvalid, body_of, build, written_fields
 from campaigns.models import Campaign
+from campaigns.varying import as_campaign, experiment_of, is_saying_the_same
 from contacts.attributes import merge_values
 from contacts.models import Attribute, Contact
 from contacts.reaching import Audience, reached
@@ -43,7 +45,29 @@ def refusals(campaign: Campaign, now: dt.datetime) -> list[str]:
         *_people(campaign, chosen, now),
         *(list(_merge_fields(campaign, chosen)) or _composing(campaign, chosen, now)),
         *_copies(campaign, chosen, now),
+        *_variants(campaign, chosen, now),
     ]
+
+
+def _variants(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[str]:
+    """Ask of each variant of an A/B test what is asked of the campaign itself."""
+    experiment = experiment_of(campaign)
+    if experiment is None:
+        return
+    variants = list(experiment.variants.all())
+    if len(variants) < 2:
+        yield "The A/B test has fewer than two variants. Write another one, or remove the test."
+    for one, other in itertools.combinations(variants, 2):
+        if is_saying_the_same(campaign, one, other):
+            yield f"The variants {one} and {other} say the same. Change one of them, or take it out."
+    people = reached(chosen, now).count()
+    if variants and people * experiment.sample_percent < 100 * len(variants):
+        yield "The sample of the A/B test is too small: some variants would reach nobody. Make it larger."
+    for variant in variants:
+        varied = as_campaign(campaign, variant)
+        found = [*_content(varied), *_sender(varied)]
+        found += list(_merge_fields(varied, chosen)) or _composing(varied, chosen, now)
+        yield from (f"Variant {variant}: {reason}" for reason in found)
 
 
 def server_refusals(campaign: Campaign) -> list[str]:

@@ -10,13 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils.text import slugify
 
-from campaigns import timing
+from campaigns import experimenting, runs, timing
 from campaigns.audience import audience_of, gone
 from campaigns.checking import refusals
 from campaigns.content import ContentInvalid, build
-from campaigns.models import Campaign
+from campaigns.models import Campaign, Experiment, Variant
+from campaigns.varying import VARIED, experiment_of
 from contacts.models import ContactList
 from delivery import queueing as outbox
 from delivery.models import Mailing
@@ -70,6 +72,8 @@ def start_due_campaigns(now: dt.datetime) -> int:
 
 def _start(campaign: Campaign, now: dt.datetime) -> bool:
     try:
+        if Experiment.objects.filter(campaign=campaign).exists():
+            return experimenting.start(campaign, now, frozen_content)
         mailing_id = campaign.mailing_id or _freeze(campaign, now)
     except ContentInvalid as error:
         # It was sound when it was queued; a layout or a setting has changed. The draft's page says what is wrong.
@@ -148,14 +152,20 @@ def resume(campaign_id: int) -> bool:
 
 
 def _together(campaign_id: int, old: Status, new: Status, act: Callable[[int], bool]) -> bool:
-    """Change the status of a campaign and of its mailing, or neither."""
+    """Change the status of a campaign and of its mailings, or neither."""
     with transaction.atomic():
         if not Campaign.objects.filter(pk=campaign_id, status=old).update(status=new):
             return False
-        mailing_id = Campaign.objects.values_list("mailing_id", flat=True).get(pk=campaign_id)
-        assert mailing_id is not None
-        act(mailing_id)
+        for mailing_id in _begun(Campaign.objects.get(pk=campaign_id)):
+            act(mailing_id)
     return True
+
+
+def _begun(campaign: Campaign) -> list[int]:
+    """Return the mailings that may be sent: the rest after an A/B test stays paused until it is opened."""
+    if Experiment.objects.filter(campaign=campaign, is_rest_open=False).exists():
+        campaign.mailing_id = None
+    return runs.mailing_ids(campaign)
 
 
 def cancel(campaign_id: int, now: dt.datetime) -> bool:
@@ -166,43 +176,55 @@ def cancel(campaign_id: int, now: dt.datetime) -> bool:
         if not Campaign.objects.filter(pk=campaign_id, status__in=on_its_way).update(status=Status.CANCELLED):
             return False
         # While the messages are still being made their mailing is paused; settle_cancelled does the rest.
-        if campaign.status != Status.SCHEDULED and campaign.mailing_id is not None:
-            outbox.cancel(campaign.mailing_id, now)
+        if campaign.status != Status.SCHEDULED:
+            for mailing_id in _begun(campaign):
+                outbox.cancel(mailing_id, now)
     return True
 
 
 def settle_cancelled(now: dt.datetime) -> None:
     """Give everybody a row in the account of a campaign that was cancelled while its messages were made."""
-    halfway = Campaign.objects.filter(status=Status.CANCELLED, mailing__isnull=False)
-    for campaign in halfway.exclude(mailing__state=Mailing.State.CANCELLED):
-        assert campaign.mailing_id is not None
-        outbox.snapshot(campaign.mailing_id, now)
-        outbox.cancel(campaign.mailing_id, now)
+    cancelled = Campaign.objects.filter(status=Status.CANCELLED)
+    of_tests = Variant.objects.filter(experiment__campaign__in=cancelled.values("pk"))
+    halfway = Mailing.objects.filter(
+        Q(pk__in=cancelled.values("mailing")) | Q(pk__in=of_tests.values("mailing"))
+    ).exclude(state=Mailing.State.CANCELLED)
+    for mailing_id in halfway.order_by("pk").values_list("pk", flat=True):
+        outbox.snapshot(mailing_id, now)
+        outbox.cancel(mailing_id, now)
 
 
 def follow_pauses() -> int:
     """Call the campaigns paused whose mailing the sending itself has paused; return how many."""
-    return Campaign.objects.filter(status=Status.SENDING, mailing__state=Mailing.State.PAUSED).update(
-        status=Status.PAUSED
-    )
+    sending = Campaign.objects.filter(status=Status.SENDING)
+    held = sending.filter(mailing__state=Mailing.State.PAUSED).exclude(experiment__is_rest_open=False)
+    count = held.update(status=Status.PAUSED)
+    of_tests = Variant.objects.filter(experiment__campaign__in=sending.values("pk"), mailing__state="paused")
+    # What stops one variant stops the others as well: a person is to look at it.
+    for campaign_id in set(of_tests.values_list("experiment__campaign", flat=True)):
+        count += pause(campaign_id)
+    return count
 
 
 def finish_campaigns() -> int:
     """Mark the campaigns whose last message has come to rest; return how many."""
-    return Campaign.objects.filter(
-        status__in=[Status.SENDING, Status.PAUSED], mailing__finished_at__isnull=False
-    ).update(status=Status.FINISHED)
+    on_their_way = Campaign.objects.filter(status__in=[Status.SENDING, Status.PAUSED])
+    unfinished = Variant.objects.filter(experiment__campaign=OuterRef("pk"), mailing__finished_at=None)
+    is_sample_done = Q(experiment__begun_at__isnull=False) & ~Exists(unfinished)
+    is_rest_done = Q(experiment__is_rest_open=True, mailing__finished_at__isnull=False)
+    plain = on_their_way.filter(experiment=None, mailing__finished_at__isnull=False)
+    tests = on_their_way.filter(is_sample_done).filter(is_rest_done | Q(experiment__sample_percent__gte=100))
+    return sum(some.update(status=Status.FINISHED) for some in (plain, tests))
 
 
 def retry_failed(campaign_id: int, now: dt.datetime) -> int:
     """Queue the failed and expired messages once more, and return how many they are."""
-    mailing_id = Campaign.objects.values_list("mailing_id", flat=True).get(pk=campaign_id)
-    if mailing_id is None:
-        return 0
+    count = 0
     with transaction.atomic():
-        count = outbox.retry_failed(mailing_id, now)
-        if count:
-            _reopen(mailing_id, now)
+        for mailing_id in runs.mailing_ids(Campaign.objects.get(pk=campaign_id)):
+            if number := outbox.retry_failed(mailing_id, now):
+                _reopen(mailing_id, now)
+                count += number
     return count
 
 
@@ -216,9 +238,10 @@ def resend(message_id: int, mailing_id: int, now: dt.datetime) -> bool:
 
 
 def _reopen(mailing_id: int, now: dt.datetime) -> None:
-    for campaign in Campaign.objects.filter(mailing=mailing_id):
+    campaigns = Campaign.objects.filter(runs.of_mailing(mailing_id))
+    for campaign in campaigns:
         timing.end_no_more(campaign, now)
-    Campaign.objects.filter(mailing=mailing_id, status=Status.FINISHED).update(status=Status.SENDING)
+    campaigns.filter(status=Status.FINISHED).update(status=Status.SENDING)
 
 
 def duplicate(campaign_id: int) -> Campaign:
@@ -231,6 +254,13 @@ def duplicate(campaign_id: int) -> Campaign:
         draft.save()
         draft.lists.set(original.lists.all())
         draft.attachments.set(original.attachments.all())
+        if (experiment := experiment_of(original)) is not None:
+            copied = Experiment.objects.create(
+                campaign=draft, sample_percent=experiment.sample_percent, wait_hours=experiment.wait_hours
+            )
+            for variant in experiment.variants.all():
+                said = {name: getattr(variant, name) for name in (*VARIED, "body", "position")}
+                Variant.objects.create(experiment=copied, **said)
     return draft
 
 

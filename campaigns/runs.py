@@ -1,13 +1,26 @@
-"""Which mailings a campaign has sent, and which campaign a mailing is of."""
+"""Which mailings a campaign has sent, and which campaign a mailing is of.
 
-from campaigns.models import Campaign
+A campaign without an A/B test has one mailing. One with a test has a mailing for each variant, to the sample, and
+``Campaign.mailing`` is the one to the rest, once the winner is chosen.
+"""
+
+from django.db.models import Q
+
+from campaigns.models import Campaign, Variant
 
 
 def mailing_ids(campaign: Campaign) -> list[int]:
     """Return the campaign's mailings in the order they were begun; none before it is frozen."""
-    return [campaign.mailing_id] if campaign.mailing_id is not None else []
+    samples = Variant.objects.filter(experiment__campaign=campaign.pk, mailing__isnull=False)
+    found = list(samples.order_by("position").values_list("mailing_id", flat=True))
+    return [*found, campaign.mailing_id] if campaign.mailing_id is not None else found
+
+
+def of_mailing(mailing_id: int) -> Q:
+    """Return the condition that a campaign has this mailing among its own."""
+    return Q(mailing=mailing_id) | Q(pk__in=Variant.objects.filter(mailing=mailing_id).values("experiment__campaign"))
 
 
 def campaign_of(mailing_id: int) -> Campaign | None:
     """Return the campaign that a mailing is of; None for a test, a single message, or a campaign that is gone."""
-    return Campaign.objects.filter(mailing=mailing_id).first()
+    return Campaign.objects.filter(of_mailing(mailing_id)).first()

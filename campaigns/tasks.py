@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from campaigns import queueing, tallying, timing
+from campaigns import experimenting, queueing, tallying, timing
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +17,7 @@ def start_due_campaigns() -> None:
     now = timezone.now()
     queueing.start_due_campaigns(now)
     timing.keep_hours(now)
+    experimenting.carry_on(now)
     queueing.settle_cancelled(now)
     queueing.follow_pauses()
     queueing.finish_campaigns()

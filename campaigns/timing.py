@@ -158,7 +158,7 @@ def _too_late(campaign: Campaign) -> str:
 
 def is_missed(campaign: Campaign, now: dt.datetime) -> bool:
     """Whether a campaign that is due must not start without somebody being asked; one half begun goes on."""
-    if campaign.mailing_id is not None or campaign.starts_at is None:
+    if runs.mailing_ids(campaign) or campaign.starts_at is None:
         return False
     is_over = campaign.not_after is not None and campaign.not_after <= now
     return is_over or is_late(campaign.starts_at, now, dt.timedelta(minutes=settings.LATE_START_MINUTES))
@@ -185,4 +185,5 @@ def start_anyway(campaign_id: int, now: dt.datetime) -> list[str]:
 def take_back(campaign_id: int) -> bool:
     """Make a campaign that has not begun a draft again. False if it has, or is none that waits."""
     waiting = Campaign.objects.filter(pk=campaign_id, status=Status.SCHEDULED, mailing=None)
+    waiting = waiting.exclude(experiment__variants__mailing__isnull=False)  # Its sample has begun.
     return bool(waiting.update(status=Status.DRAFT, starts_at=None, is_overdue=False))

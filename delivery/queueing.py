@@ -183,6 +183,7 @@ def _snapshot_slice(
     expires = connection.ops.adapt_datetimefield_value(min(life_ends_at, ends_at or life_ends_at))
     # A chunk holds people of one zone alone where they do not start together.
     zone = "(SELECT z.time_zone FROM contacts_contact z WHERE z.id = people.id), " if starts else ""
+    part, part_parameters = _part_sql(mailing)
     # Rows get their numbers in the order given here, and a chunk is a run of numbers.
     sql = f"""
         INSERT INTO delivery_message
@@ -190,7 +191,7 @@ def _snapshot_slice(
         SELECT %s, people.id, people.email, people.email_key,
             CASE people.verdict WHEN 'reached' THEN 'queued' ELSE 'suppressed' END,
             {rowsets.INSTANT}, {rowsets.INSTANT}, people.reason
-        FROM ({people}) AS people WHERE people.verdict <> 'excluded'
+        FROM ({people}) AS people WHERE people.verdict <> 'excluded'{part}
         ORDER BY {order + ", " if rules else ""}{zone}people.id
         ON CONFLICT DO NOTHING RETURNING id, status, {route}
     """  # noqa: S608  # Made of constants and placeholders.
@@ -200,9 +201,34 @@ def _snapshot_slice(
         if not mine.update(snapshot_next=last + 1):
             return  # Another worker took this slice.
         with connection.cursor() as cursor:
-            cursor.execute(sql, [mailing.pk, moment, expires, *people_parameters, *order_parameters, *route_parameters])
+            before = [mailing.pk, moment, expires, *people_parameters, *part_parameters]
+            cursor.execute(sql, [*before, *order_parameters, *route_parameters])
             queued = sorted((pk, route) for pk, status, route in cursor.fetchall() if status == Message.Status.QUEUED)
         _cut(mailing, queued, starts, now)
+
+
+def _part_sql(mailing: Mailing) -> tuple[str, list[Any]]:
+    """Return the condition that somebody belongs to the mailing's part of its audience, where it has but one.
+
+    ``audience["part"]`` is kept with the mailing: ``{"seed": …, "from": …, "below": …}`` are bounds of a hash of the
+    address, and ``{"without": [mailings]}`` leaves out whoever those mailings have, by address and by contact.
+    """
+    part = mailing.audience.get("part") or {}
+    sql, parameters = "", []
+    if "seed" in part:
+        collated = ' COLLATE "C"' if connection.vendor == "postgresql" else ""
+        bucket = f"SUBSTR(MD5(CAST(%s AS text) || people.email_key), 1, 8){collated}"
+        sql += f" AND {bucket} >= %s AND {bucket} < %s"
+        parameters += [part["seed"], part["from"], part["seed"], part["below"]]
+    for column, of_person in (("email_key", "people.email_key"), ("contact_id", "people.id")):
+        if without := part.get("without"):
+            marks = ", ".join(["%s"] * len(without))
+            sql += (
+                f" AND NOT EXISTS (SELECT 1 FROM delivery_message m WHERE m.{column} = {of_person}"  # noqa: S608
+                f" AND m.mailing_id IN ({marks}) AND m.copy_of_id IS NULL)"
+            )
+            parameters += without
+    return sql, parameters
 
 
 def _cut(mailing: Mailing, queued: list[tuple[int, int]], starts: Mapping[str, dt.datetime], now: dt.datetime) -> None:

@@ -1,0 +1,174 @@
+"""How an A/B test goes: the sample is sent, a person chooses, the rest gets the winner. Nobody gets two variants.
+
+Each variant has a mailing of its own to its part of the sample, and the rest has one more, made when the winner is
+known: so delivery knows nothing of tests. That everybody gets one message at most is kept by what each mailing is
+frozen with, whoever is killed when and however often a snapshot is repeated:
+
+- The parts of the variants are bounds of one hash of the address. They do not touch, and they are frozen in one
+  transaction.
+- A variant leaves out the contacts of the variants before it, and the rest leaves out everybody whom a variant has,
+  by address and by contact. The rest begins once the snapshots of all variants are complete, and these never grow.
+
+So somebody in the sample never gets the rest, also with a new address; who joins the audience later gets the rest.
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+
+from campaigns import parting, runs, timing
+from campaigns.audience import audience_of, gone
+from campaigns.models import Campaign, Experiment, Variant
+from campaigns.varying import as_campaign
+from contacts.reaching import reached
+from delivery import queueing as outbox
+from delivery.models import Mailing
+
+logger = logging.getLogger(__name__)
+Status = Campaign.Status
+# What a mailing of a campaign says, as keywords of delivery's open_mailing.
+Content = Callable[[Campaign], dict[str, Any]]
+
+# What the mailing to the rest has of the winner's.
+REPEATED = (
+    "name",
+    "subject",
+    "html",
+    "text",
+    "files",
+    "mail_from",
+    "reply_to",
+    "is_tagged",
+    "sends_copies",
+    "utm",
+    "reference",
+    "slug",
+    "created_by",
+    "server_ids",
+)
+ON_ITS_WAY = (Status.SENDING, Status.PAUSED)
+
+
+def start(campaign: Campaign, now: dt.datetime, content: Content) -> bool:
+    """Send the variants to the sample; False if the campaign no longer waits for it."""
+    mailing_ids = _freeze(campaign, now, content)
+    if not mailing_ids:
+        return False
+    starts = timing.starts_of(campaign, now)
+    for mailing_id in mailing_ids:
+        outbox.snapshot(mailing_id, now, starts=starts, ends_at=campaign.not_after)
+        timing.open_mailing(campaign, mailing_id, now)
+    expected = reached(audience_of(campaign), now).count()
+    with transaction.atomic():
+        is_started = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED).update(status=Status.SENDING)
+        if is_started:
+            Experiment.objects.filter(campaign=campaign.pk).update(begun_at=now, expected=expected)
+            for mailing_id in mailing_ids:
+                outbox.resume(mailing_id)
+    return bool(is_started)
+
+
+def _freeze(campaign: Campaign, now: dt.datetime, content: Content) -> list[int]:
+    """Make the mailings of all variants or none, paused, and return them; empty if the campaign does not wait."""
+    with transaction.atomic():
+        locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
+        if locked.status != Status.SCHEDULED:
+            return []
+        experiment = Experiment.objects.get(campaign=locked)
+        variants = list(experiment.variants.all())
+        frozen = [variant.mailing_id for variant in variants if variant.mailing_id is not None]
+        if frozen:
+            return frozen
+        if gone(locked):
+            Campaign.objects.filter(pk=locked.pk).update(status=Status.DRAFT, starts_at=None)
+            return []
+        bounds = parting.bounds(experiment.sample_percent, len(variants))
+        for variant, (first, below) in zip(variants, bounds, strict=True):
+            part = {"seed": experiment.seed, "from": first, "below": below, "without": list(frozen)}
+            mailing = outbox.open_mailing(
+                stream=Mailing.Stream.CAMPAIGN,
+                audience={**audience_of(locked).as_json(), "as_of": now.isoformat(), "part": part},
+                created_by=locked.queued_by,
+                server_ids=locked.server_ids,
+                **content(as_campaign(locked, variant)),
+            )
+            outbox.pause(mailing.pk)
+            Variant.objects.filter(pk=variant.pk).update(mailing=mailing)
+            frozen.append(mailing.pk)
+    return frozen
+
+
+def choose(campaign_id: int, variant_id: int, actor: Any, now: dt.datetime) -> str:
+    """Name the winner, whom the rest gets; return why not, or an empty text. It cannot be taken back.
+
+    :param actor: the user who chooses, kept with the test.
+    """
+    with transaction.atomic():
+        campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
+        experiment = Experiment.objects.filter(campaign=campaign).select_related("winner").first()
+        if experiment is None or not experiment.has_rest:
+            return "This campaign has no rest that a winner could be sent to."
+        if experiment.winner is not None:
+            return f"Variant {experiment.winner} was chosen already."
+        if campaign.status not in ON_ITS_WAY or experiment.begun_at is None:
+            return "The sample is not on its way, so there is nothing to choose from."
+        if missing := gone(campaign):
+            return missing[0]
+        variant = experiment.variants.filter(pk=variant_id).first()
+        if variant is None:
+            return "There is no such variant."
+        experiment.winner, experiment.chosen_by, experiment.chosen_at = variant, actor, now
+        experiment.save(update_fields=["winner", "chosen_by", "chosen_at"])
+    return ""
+
+
+def carry_on(now: dt.datetime) -> int:
+    """Send the winners that were chosen to the rest; return how many campaigns went on. May be killed and repeated."""
+    chosen = Experiment.objects.filter(winner__isnull=False, is_rest_open=False, campaign__status__in=ON_ITS_WAY)
+    return sum(_open_rest(experiment, now) for experiment in chosen.select_related("campaign", "winner__mailing"))
+
+
+def _open_rest(experiment: Experiment, now: dt.datetime) -> bool:
+    campaign = experiment.campaign
+    mailing_id = campaign.mailing_id or _freeze_rest(experiment, now)
+    if mailing_id is None:
+        return False
+    outbox.snapshot(mailing_id, now, ends_at=campaign.not_after)
+    timing.open_mailing(campaign, mailing_id, now)
+    with transaction.atomic():
+        status = Campaign.objects.select_for_update().get(pk=campaign.pk).status
+        if status not in ON_ITS_WAY or not Experiment.objects.filter(pk=experiment.pk, is_rest_open=False).update(
+            is_rest_open=True
+        ):
+            return False
+        if status == Status.SENDING:
+            outbox.resume(mailing_id)
+    return True
+
+
+def _freeze_rest(experiment: Experiment, now: dt.datetime) -> int | None:
+    """Make the mailing to the rest, paused; it says word for word what the winner's mailing said."""
+    assert experiment.winner is not None
+    won = experiment.winner.mailing
+    assert won is not None
+    with transaction.atomic():
+        campaign = Campaign.objects.select_for_update().get(pk=experiment.campaign_id)
+        if campaign.mailing_id is not None or campaign.status not in ON_ITS_WAY:
+            return campaign.mailing_id
+        if reasons := gone(campaign):
+            # It might reach people who were to be left out.
+            logger.error("The rest of campaign %s waits: %s", campaign.pk, reasons[0])
+            return None
+        part = {"without": runs.mailing_ids(campaign)}
+        mailing = outbox.open_mailing(
+            stream=Mailing.Stream.CAMPAIGN,
+            audience={**won.audience, "as_of": now.isoformat(), "part": part},
+            lists=won.lists.all(),
+            **{name: getattr(won, name) for name in REPEATED},
+        )
+        outbox.pause(mailing.pk)
+        Campaign.objects.filter(pk=campaign.pk).update(mailing=mailing)
+    return mailing.pk

@@ -1,0 +1,72 @@
+"""What is stored of an A/B test: its variants, whom the sample is drawn from, and who won."""
+
+import secrets
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from delivery.models import Mailing
+
+LETTERS = "ABCDE"
+
+
+def _seed() -> str:
+    return secrets.token_hex(8)
+
+
+class Experiment(models.Model):
+    """A campaign that tries variants on a sample first; a person chooses which of them the rest gets."""
+
+    campaign = models.OneToOneField("campaigns.Campaign", on_delete=models.CASCADE, related_name="experiment")
+    sample_percent = models.PositiveSmallIntegerField(
+        "size of the sample",
+        default=20,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="Percent of all recipients, shared evenly by the variants. 100: everybody, and there is no rest.",
+    )
+    wait_hours = models.PositiveSmallIntegerField(
+        "hours to wait",
+        default=4,
+        validators=[MaxValueValidator(24 * 14)],
+        help_text="So long after the sample has begun the winner is to be chosen; earlier asks whether it is meant.",
+    )
+    seed = models.CharField(max_length=16, default=_seed, editable=False)  # Makes the sample another one each time.
+    expected = models.PositiveIntegerField(null=True, editable=False)  # People in the audience when it began.
+    begun_at = models.DateTimeField(null=True, editable=False)
+    winner = models.ForeignKey(
+        "campaigns.Variant", null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    chosen_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    chosen_at = models.DateTimeField(null=True, editable=False)
+    is_rest_open = models.BooleanField(default=False, editable=False)  # Its messages are made, and may leave.
+
+    def __str__(self) -> str:
+        return f"A/B test of {self.campaign}"
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether anybody is left for the winner."""
+        return self.sample_percent < 100
+
+
+class Variant(models.Model):
+    """One way to say it; what is empty is as the campaign has it."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="variants")
+    position = models.PositiveSmallIntegerField()
+    subject = models.CharField(max_length=300, blank=True)
+    preheader = models.CharField(max_length=200, blank=True)
+    mail_from = models.CharField("from", max_length=400, blank=True)
+    body = models.TextField("content", blank=True, help_text="In the campaign's own format.")
+    text = models.TextField(blank=True)
+    mailing = models.OneToOneField(Mailing, null=True, editable=False, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["experiment", "position"], name="one_variant_each")]
+
+    def __str__(self) -> str:
+        return LETTERS[self.position]

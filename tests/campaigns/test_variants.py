@@ -1,0 +1,277 @@
+"""An A/B test: each person gets one variant or the winner, and nobody gets two, whatever happens in between."""
+
+import datetime as dt
+from collections import Counter
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from campaigns import experimenting, parting, queueing, runs
+from campaigns.checking import refusals
+from campaigns.models import Campaign, Experiment, Variant
+from contacts.models import Contact, ContactList, Subscription
+from delivery import queueing as outbox
+from delivery import recording
+from delivery.models import Mailing, Message
+from smtpservers.models import SmtpServer
+
+NOW = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
+LATER = NOW + dt.timedelta(hours=5)
+PEOPLE = 300
+
+
+@pytest.fixture
+def crowd(news: ContactList) -> ContactList:
+    people = [
+        Contact(email=f"reader{number}@example.com", email_key=f"reader{number}@example.com")
+        for number in range(PEOPLE - 3)  # And the three that are there.
+    ]
+    Contact.objects.bulk_create(people)
+    Subscription.objects.bulk_create([Subscription(contact=person, list=news) for person in people])
+    return news
+
+
+@pytest.fixture
+def tested(campaign: Campaign, crowd: ContactList, server: SmtpServer) -> Campaign:
+    experiment = Experiment.objects.create(campaign=campaign, sample_percent=20, seed="0123456789abcdef")
+    Variant.objects.create(experiment=experiment, position=0)
+    Variant.objects.create(experiment=experiment, position=1, subject="Snow at last", body="<p>Snow!</p>")
+    return campaign
+
+
+def start(campaign: Campaign, actor: User) -> None:
+    assert queueing.queue_campaign(campaign.pk, actor, NOW) == []
+    assert queueing.start_due_campaigns(NOW) == 1
+
+
+def tick(now: dt.datetime = LATER) -> None:
+    """As the worker does every two seconds."""
+    queueing.start_due_campaigns(now)
+    experimenting.carry_on(now)
+    queueing.settle_cancelled(now)
+    recording.finish_mailings(now)
+    queueing.follow_pauses()
+    queueing.finish_campaigns()
+
+
+def answer_all() -> None:
+    Message.objects.filter(status="queued").update(status="accepted")
+
+
+def per_person(campaign: Campaign) -> Counter[str]:
+    campaign.refresh_from_db()
+    return Counter(Message.objects.filter(mailing__in=runs.mailing_ids(campaign)).values_list("email_key", flat=True))
+
+
+@pytest.mark.parametrize(("percent", "variants"), [(1, 2), (20, 2), (33, 3), (100, 2), (100, 5)])
+def test_the_parts_of_the_variants_touch_and_do_not_overlap(percent: int, variants: int) -> None:
+    found = parting.bounds(percent, variants)
+
+    assert len(found) == variants
+    assert found[0][0] == "00000000"
+    assert [below for _, below in found[:-1]] == [first for first, _ in found[1:]]
+    assert all(first < below for first, below in found)
+    assert found[-1][1] == "g" if percent == 100 else f"{2**32 * percent // 100:08x}"
+
+
+@pytest.mark.django_db
+def test_the_sample_is_parted_and_the_rest_gets_the_winner(tested: Campaign, people: dict[str, User]) -> None:
+    start(tested, people["marketer"])
+    sample = per_person(tested)
+    experiment = Experiment.objects.get()
+    winner = experiment.variants.get(position=1)
+    sizes = [variant.mailing.messages.count() for variant in experiment.variants.all()]
+    subjects = [variant.mailing.subject for variant in experiment.variants.all()]
+
+    tick()
+    before = per_person(tested)
+    said = experimenting.choose(tested.pk, winner.pk, people["marketer"], LATER)
+    tick()
+    tested.refresh_from_db()
+
+    assert subjects == ["Hello {{ first_name }}", "Snow at last"]
+    assert min(sizes) > 10
+    assert sum(sizes) == sample.total() == before.total()
+    assert 30 < sample.total() < 90  # About a fifth of them.
+    assert said == ""
+    assert per_person(tested) == Counter(dict.fromkeys(Contact.objects.values_list("email_key", flat=True), 1))
+    assert (tested.status, tested.mailing.subject, tested.mailing.state) == ("sending", "Snow at last", "open")
+    assert tested.mailing.html == winner.mailing.html
+    answer_all()
+    tick()
+    tested.refresh_from_db()
+    assert tested.status == "finished"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("breaks_at", range(1, 6))
+def test_killed_between_any_two_snapshots_everybody_still_gets_one(
+    tested: Campaign, people: dict[str, User], monkeypatch, breaks_at: int
+) -> None:
+    monkeypatch.setattr(outbox, "SLICE_CONTACTS", 100)
+    real, calls = outbox._snapshot_slice, Counter[str]()
+
+    def killed(*args: Any) -> None:
+        calls["slices"] += 1
+        if calls["slices"] == breaks_at:
+            raise KeyboardInterrupt
+        real(*args)
+
+    monkeypatch.setattr(outbox, "_snapshot_slice", killed)
+    assert queueing.queue_campaign(tested.pk, people["marketer"], NOW) == []
+    with pytest.raises(KeyboardInterrupt):
+        queueing.start_due_campaigns(NOW)
+    tick(NOW)
+    variant = Variant.objects.order_by("position").first()
+    assert experimenting.choose(tested.pk, variant.pk, people["marketer"], LATER) == ""
+    calls["slices"] = 0
+    if breaks_at <= 3:
+        with pytest.raises(KeyboardInterrupt):
+            experimenting.carry_on(LATER)
+        tested.refresh_from_db()
+        assert tested.mailing.state == "paused"
+        queueing.follow_pauses()
+        assert Campaign.objects.get().status == "sending"  # Nobody takes it for a pause.
+    tick()
+    tick()
+
+    assert per_person(tested) == Counter(dict.fromkeys(Contact.objects.values_list("email_key", flat=True), 1))
+    assert Campaign.objects.get().mailing.state == "open"
+    assert Mailing.objects.count() == 3
+
+
+@pytest.mark.django_db
+def test_who_was_in_the_sample_never_gets_the_rest_and_who_came_later_does(
+    tested: Campaign, people: dict[str, User], crowd: ContactList
+) -> None:
+    start(tested, people["marketer"])
+    sampled = Contact.objects.filter(email_key__in=per_person(tested)).order_by("pk")
+    renamed, deleted, gone = sampled[0], sampled[1], sampled[2]
+    others = Contact.objects.exclude(email_key__in=per_person(tested)).order_by("pk")
+    withdrew = others[0]
+    Contact.objects.filter(pk=renamed.pk).update(email="new@example.com", email_key="new@example.com")
+    key = deleted.email_key
+    deleted.delete()
+    for email in (key, "late@example.com"):  # Imported again, and somebody new.
+        person = Contact.objects.create(email=email)
+        Subscription.objects.create(contact=person, list=crowd)
+    Subscription.objects.filter(contact=gone).update(status="unsubscribed")
+    Subscription.objects.filter(contact=withdrew).update(status="unsubscribed")
+
+    variant = Variant.objects.order_by("position").first()
+    experimenting.choose(tested.pk, variant.pk, people["marketer"], LATER)
+    tick()
+
+    counts = per_person(tested)
+    assert set(counts.values()) == {1}
+    assert "new@example.com" not in counts
+    assert counts["late@example.com"] == 1
+    assert Message.objects.get(email_key=withdrew.email_key).status == "suppressed"
+    assert Message.objects.exclude(contact=None).values("contact").distinct().count() == (
+        Message.objects.exclude(contact=None).count()
+    )
+
+
+@pytest.mark.django_db
+def test_with_everybody_in_the_sample_there_is_no_rest(tested: Campaign, people: dict[str, User]) -> None:
+    Experiment.objects.update(sample_percent=100)
+
+    start(tested, people["marketer"])
+    variant = Variant.objects.order_by("position").first()
+    refused = experimenting.choose(tested.pk, variant.pk, people["marketer"], LATER)
+    answer_all()
+    tick()
+
+    assert refused == "This campaign has no rest that a winner could be sent to."
+    assert per_person(tested).total() == PEOPLE
+    assert Campaign.objects.get().status == "finished"
+
+
+@pytest.mark.django_db
+def test_pause_resume_and_cancel_hold_all_variants(tested: Campaign, people: dict[str, User]) -> None:
+    start(tested, people["marketer"])
+
+    def states() -> set[str]:
+        return set(Mailing.objects.values_list("state", flat=True))
+
+    assert queueing.pause(tested.pk)
+    assert states() == {"paused"}
+    assert queueing.resume(tested.pk)
+    assert states() == {"open"}
+    first = Variant.objects.order_by("position").first()
+    outbox.pause(first.mailing_id)  # As the sending does where too much bounces.
+    tick()
+    assert Campaign.objects.get().status == "paused"
+    assert states() == {"paused"}
+    assert experimenting.choose(tested.pk, first.pk, people["marketer"], LATER) == ""
+    tick()  # Its rest is made, and waits with the others.
+    assert states() == {"paused"}
+    assert queueing.resume(tested.pk)
+    assert states() == {"open"}
+    assert queueing.cancel(tested.pk, LATER)
+    tick()
+    assert states() == {"cancelled"}
+    assert per_person(tested).total() == PEOPLE
+    assert set(Message.objects.values_list("status", flat=True)) == {"cancelled"}
+
+
+@pytest.mark.django_db
+def test_cancelled_before_the_winner_is_known_the_rest_never_leaves(tested: Campaign, people: dict[str, User]) -> None:
+    start(tested, people["marketer"])
+    sample = per_person(tested).total()
+
+    assert queueing.cancel(tested.pk, LATER)
+    variant = Variant.objects.order_by("position").first()
+    refused = experimenting.choose(tested.pk, variant.pk, people["marketer"], LATER)
+    tick()
+
+    assert refused == "The sample is not on its way, so there is nothing to choose from."
+    assert per_person(tested).total() == sample
+    assert Campaign.objects.get().status == "cancelled"
+
+
+@pytest.mark.django_db
+def test_a_winner_is_chosen_once_and_only_among_its_own_variants(tested: Campaign, people: dict[str, User]) -> None:
+    start(tested, people["marketer"])
+    first, second = Variant.objects.order_by("position")
+
+    answers = [
+        experimenting.choose(tested.pk, pk, people["marketer"], LATER) for pk in (second.pk + 7, first.pk, second.pk)
+    ]
+
+    assert answers == ["There is no such variant.", "", "Variant A was chosen already."]
+    assert Experiment.objects.get().winner == first
+    assert Experiment.objects.get().chosen_by == people["marketer"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"body": "", "subject": ""}, "The variants A and B say the same."),
+        ({"subject": "{{ first_nam }}"}, "Variant B: The subject uses {{ first_nam }}"),
+        ({"mail_from": "Shop <a@elsewhere.net>"}, "Variant B: No server sends for elsewhere.net."),
+    ],
+)
+def test_variants_are_checked_before_they_are_queued(tested: Campaign, change: dict[str, str], words: str) -> None:
+    Variant.objects.filter(position=1).update(**change)
+
+    assert any(reason.startswith(words) for reason in refusals(tested, NOW))
+
+
+@pytest.mark.django_db
+def test_a_sample_that_reaches_nobody_is_refused(tested: Campaign) -> None:
+    Contact.objects.filter(email__startswith="reader").delete()
+
+    assert any(reason.startswith("The sample of the A/B test is too small") for reason in refusals(tested, NOW))
+
+
+@pytest.mark.django_db
+def test_a_duplicate_has_the_same_variants_and_another_sample(tested: Campaign) -> None:
+    draft = queueing.duplicate(tested.pk)
+
+    copied = draft.experiment
+    assert [variant.subject for variant in copied.variants.all()] == ["", "Snow at last"]
+    assert copied.seed != tested.experiment.seed
+    assert copied.begun_at is None
