@@ -39,6 +39,8 @@ EXPECTED = {
     "admin/^(?P<app_label>auth|contacts|smtpservers|campaigns|feedback|sandbox)/$": "a",
     "admin/(?P<url>.*)$": NOBODY,
     "admin/auth/user/<id>/password/": "a",
+    "admin/contacts/contactimport/<int:import_id>/columns/": PEOPLE,
+    "admin/contacts/contactimport/<int:import_id>/cancel/": PEOPLE,
     "admin/contacts/contactimport/<int:import_id>/progress.json": PEOPLE,
     "admin/contacts/contactimport/<int:import_id>/refused.csv": PEOPLE,
     "admin/contacts/contact/import/": PEOPLE,

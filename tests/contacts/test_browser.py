@@ -9,7 +9,6 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from contacts.importing import BATCH_ROWS, import_people
 from contacts.models import Contact, ContactImport, ContactList, Subscription
 from tests.browser import sideways_scroll, sign_in
 
@@ -22,37 +21,6 @@ NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
     monkeypatch.setattr("contacts.tasks.ring", lambda import_id: None)  # The tests are the worker.
-
-
-def test_an_import_shows_how_far_it_is_and_what_was_refused(
-    live_server: LiveServer, page: Page, marketer: User, tmp_path: Path
-) -> None:
-    rows = "".join(f"p{number}@example.org,P{number}\n" for number in range(BATCH_ROWS))
-    file = tmp_path / "people.csv"
-    file.write_text(f"email,first name\n{rows}ann@@example.org,<script>alert(1)</script>\n")
-    sign_in(page, marketer)
-
-    page.goto("/admin/contacts/contact/")
-    page.locator("a[href$='/contact/import/']").click()
-    page.locator("input[type=file]").set_input_files(file)
-    page.get_by_label("Or to a new list named").fill("Fair")
-    page.get_by_role("button", name="Import").click()
-
-    bar = page.get_by_role("progressbar")
-    expect(bar).to_have_attribute("aria-valuenow", "0")
-    contact_import = ContactImport.objects.get()
-    assert import_people(contact_import.pk, NOW, should_pause=lambda: True)
-    expect(page.get_by_text("The file is being read")).to_be_visible()
-    expect(page.locator("[data-figure=rows_added]")).to_have_text(f"{BATCH_ROWS:,}")
-    assert not import_people(contact_import.pk, NOW)
-    expect(page.get_by_text("The file was read to its end.")).to_be_visible()
-    expect(bar).to_have_attribute("aria-valuenow", "100")
-    expect(page.get_by_text("ann@@example.org,<script>alert(1)</script>")).to_be_visible()
-    with page.expect_download() as download:
-        page.get_by_role("link", name="All as CSV").click()
-    assert "two @ signs" in Path(download.value.path()).read_text()
-    page.get_by_role("link", name="See the people").click()
-    expect(page.get_by_text("p0@example.org")).to_be_visible()
 
 
 def test_attributes_and_lists_are_edited_without_writing_any_code(

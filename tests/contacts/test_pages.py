@@ -1,8 +1,6 @@
 """The pages about people: what they show, what they change, and who may see them."""
 
-import csv
 import datetime as dt
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,15 +8,11 @@ import pytest
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import reverse
 
-from contacts import consent, importing
-from contacts.attributes import CONSENT_COLUMNS
-from contacts.importing import import_people
-from contacts.models import Contact, ContactImport, ContactList, RefusedRow, Subscription, Suppression
+from contacts import consent
+from contacts.models import Contact, ContactImport, ContactList, Subscription, Suppression
 
 CONTACTS = "/admin/contacts/contact/"
 NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
@@ -27,14 +21,6 @@ NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
-
-
-@pytest.fixture
-def rung(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The imports a worker was told about, in place of a broker."""
-    imports: list[int] = []
-    monkeypatch.setattr("contacts.tasks.ring", imports.append)
-    return imports
 
 
 def text_of(response: HttpResponse) -> str:
@@ -258,139 +244,6 @@ def test_deleting_a_list_counts_what_goes_along_without_naming_each(
     assert LogEntry.objects.get().object_repr == "News"
 
 
-# --- import -------------------------------------------------------------------------------------
-
-
-def upload(client: Client, content: bytes = b"email\nann@example.org\n", **form: object) -> HttpResponse:
-    file = SimpleUploadedFile("people.csv", content, content_type="text/csv")
-    return client.post("/admin/contacts/contactimport/add/", {"file": file, **form})
-
-
-@pytest.mark.django_db(transaction=True)
-def test_an_upload_rings_the_worker_and_shows_its_progress(marketers_client: Client, rung: list[int]) -> None:
-    response = upload(marketers_client, b"email\nann@example.org\nnobody\n", new_list="Fair")
-
-    contact_import = ContactImport.objects.get()
-    assert rung == [contact_import.pk]
-    assert contact_import.created_by is not None
-    page = reverse("admin:contacts_contactimport_change", args=[contact_import.pk])
-    assert (response.status_code, response.headers["Location"]) == (302, page)
-    assert "waits for the worker" in text_of(marketers_client.get(page))
-    progress = reverse("admin:contacts_contactimport_progress", args=[contact_import.pk])
-    assert marketers_client.get(progress).json()["percent"] == 0
-    import_people(contact_import.pk, NOW)
-    told = marketers_client.get(progress).json()
-    assert told["is_over"] is True
-    assert (told["percent"], told["rows_added"], told["rows_refused"]) == (100, "1", "1")
-    assert "nobody has no @ sign" in text_of(marketers_client.get(page))
-    assert Subscription.objects.get().list.name == "Fair"
-
-
-@pytest.mark.parametrize(
-    ("content", "form", "words"),
-    [
-        (b"name\nAnn\n", {"new_list": "Fair"}, "The first row must name the columns"),
-        (b"PK\x03\x04....", {"new_list": "Fair"}, "Excel workbook"),
-        (b"email\n", {}, "one of the two"),
-        (b"email\n", {"new_list": "News"}, "already; select it above"),
-        (b"email\n", {"new_list": "Fair", "list": "{news}"}, "one of the two"),
-    ],
-)
-def test_a_wrong_upload_is_refused_at_once_in_words(
-    marketers_client: Client, news: ContactList, content: bytes, form: dict[str, str], words: str
-) -> None:
-    response = upload(marketers_client, content, **{key: value.format(news=news.pk) for key, value in form.items()})
-
-    assert words in errors_of(response)
-    assert not ContactImport.objects.exists()
-    assert ContactList.objects.count() == 1
-    assert not list(importing.folder().iterdir())
-
-
-def test_refused_rows_come_as_a_file_safe_for_spreadsheets(marketers_client: Client, news: ContactList) -> None:
-    contact_import = ContactImport.objects.create(file_name="a.csv", stored_name="a", list=news)
-    RefusedRow.objects.create(
-        contact_import=contact_import, line_number=2, content="=cmd|' /C calc'!A0,x", reason="It has no @ sign."
-    )
-
-    response = marketers_client.get(reverse("admin:contacts_contactimport_refused", args=[contact_import.pk]))
-
-    text = b"".join(response.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
-    assert list(csv.reader(io.StringIO(text)))[1] == ["2", "It has no @ sign.", "'=cmd|' /C calc'!A0,x"]
-    assert response.headers["Content-Disposition"].startswith("attachment")
-
-
-# --- export -------------------------------------------------------------------------------------
-
-
-def export(client: Client, **form: object) -> list[list[str]]:
-    response = client.post(f"{CONTACTS}export/", form)
-    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
-    content = b"".join(response.streaming_content).decode()  # type: ignore[attr-defined]
-    assert content.startswith("\ufeff")
-    return list(csv.reader(io.StringIO(content[1:])))
-
-
-def test_an_export_is_safe_in_a_spreadsheet_and_can_be_imported_again(
-    marketers_client: Client, news: ContactList, events: ContactList, now: dt.datetime
-) -> None:
-    Contact.objects.create(
-        email="+ann@example.org", first_name="=1+1", last_name="'-x", attributes={"phone": "+49 30", "n": -5}
-    )
-    contact = Contact.objects.get()
-    consent.subscribe(contact, news, method="form", source="", now=now)
-    consent.unsubscribe(contact.pk, [events.pk], method="unsubscribe", source="", now=now)
-    consent.suppress(contact.email, Suppression.Reason.COMPLAINT, "", now)
-
-    rows = export(marketers_client)
-
-    assert rows == [
-        ["email", "first_name", "last_name", "language", "n", "phone", *CONSENT_COLUMNS],
-        ["'+ann@example.org", "'=1+1", "''-x", "", "'-5", "'+49 30", "News", "Events", "complaint"],
-    ]
-    log = LogEntry.objects.get()
-    assert log.change_message == "Exported 1 contacts as CSV: everyone."
-    assert log.user.get_username() == "mia"
-
-    contact.delete()
-    file = io.StringIO()
-    csv.writer(file).writerows(rows)
-    again = importing.store(SimpleUploadedFile("x.csv", file.getvalue().encode()), news, None)
-    again.save()
-    import_people(again.pk, NOW)
-
-    contact = Contact.objects.get()
-    assert (contact.email, contact.first_name, contact.last_name) == ("+ann@example.org", "=1+1", "'-x")
-    assert contact.attributes == {"phone": "+49 30", "n": "-5"}
-
-
-def test_an_export_can_be_cut_to_a_list_and_to_who_may_be_written_to(
-    marketers_client: Client, ann: Contact, news: ContactList, events: ContactList, now: dt.datetime
-) -> None:
-    bo = Contact.objects.create(email="bo@example.org")
-    consent.subscribe(ann, news, method="form", source="", now=now)
-    consent.subscribe(bo, news, method="form", source="", now=now)
-    consent.unsubscribe(bo.pk, [news.pk], method="unsubscribe", source="", now=now)
-    Contact.objects.create(email="cy@example.org")
-
-    assert [row[0] for row in export(marketers_client, list=news.pk)[1:]] == ["Ann@example.org", "bo@example.org"]
-    mailable = export(marketers_client, list=news.pk, only_mailable="on")
-    assert [row[0] for row in mailable[1:]] == ["Ann@example.org"]
-    nobody = marketers_client.post(f"{CONTACTS}export/", {"list": events.pk}, follow=True)
-    assert "Nobody matches this choice." in text_of(nobody)
-
-
-def test_chosen_people_are_exported_from_the_list(marketers_client: Client, ann: Contact) -> None:
-    Contact.objects.create(email="bo@example.org")
-
-    response = marketers_client.post(CONTACTS, {"action": "export_chosen", "_selected_action": [ann.pk]})
-
-    content = b"".join(response.streaming_content).decode()  # type: ignore[attr-defined]
-    assert "Ann@example.org" in content
-    assert "bo@example.org" not in content
-    assert LogEntry.objects.filter(change_message__contains="Exported 1 contacts").exists()
-
-
 # --- permissions --------------------------------------------------------------------------------
 
 
@@ -433,13 +286,3 @@ def test_who_may_only_look_can_neither_export_nor_import_nor_change(client: Clie
     assert client.get("/admin/contacts/contactimport/add/").status_code == 403
     client.post(CONTACTS, {"action": "export_chosen", "_selected_action": [ann.pk]})
     assert not LogEntry.objects.exists()
-
-
-def test_imports_are_neither_edited_nor_deleted(marketers_client: Client, news: ContactList) -> None:
-    contact_import = ContactImport.objects.create(file_name="a.csv", stored_name="a", list=news)
-
-    response = marketers_client.post(f"/admin/contacts/contactimport/{contact_import.pk}/delete/", {"post": "yes"})
-
-    assert response.status_code == 403
-    assert marketers_client.get("/admin/contacts/contactimport/999999/change/").status_code == 404
-    assert marketers_client.get("/admin/contacts/contactimport/abc/change/").status_code == 404

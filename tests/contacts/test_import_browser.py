@@ -1,0 +1,96 @@
+"""An import in a real browser: upload, columns, progress, result; and that a small screen is enough."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from contacts import importing
+from contacts.importing import BATCH_ROWS, import_people
+from contacts.models import Contact, ContactImport, ContactList
+from tests.browser import sideways_scroll, sign_in
+from tests.contacts.files import started, stored
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    monkeypatch.setattr("contacts.tasks.ring", lambda import_id: None)  # The tests are the worker.
+    monkeypatch.setattr(importing, "POSTGRES_BATCH_ROWS", BATCH_ROWS)
+
+
+def test_an_import_asks_for_its_columns_and_shows_how_far_it_is(
+    live_server: LiveServer, page: Page, marketer: User, tmp_path: Path
+) -> None:
+    ContactList.objects.create(name="News")
+    rows = "".join(f"p{number}@example.org;P{number};{number}\n" for number in range(BATCH_ROWS))
+    file = tmp_path / "people.csv"
+    file.write_text(f"email;first name;Shoe size\n{rows}ann@@example.org;<script>alert(1)</script>;\n")
+    sign_in(page, marketer)
+
+    page.goto("/admin/contacts/contact/")
+    page.locator("a[href$='/contact/import/']").click()
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_role("button", name="Upload and go on").click()
+    expect(page.get_by_label("Shoe size")).to_have_value("attributes.shoe_size")
+    page.get_by_label("Shoe size").select_option("")
+    page.locator(".select2-search__field").click()
+    page.get_by_role("option", name="News").click()
+    page.locator("#columns-form button[type=submit]").click()
+    expect(page.get_by_text("Say how these people agreed")).to_be_visible()
+    expect(page.get_by_label("Shoe size")).to_have_value("")  # What was chosen is still there.
+    page.get_by_label("How did these people agree").fill("Signed at the fair.")
+    page.locator("#columns-form button[type=submit]").click()
+
+    bar = page.get_by_role("progressbar")
+    expect(bar).to_have_attribute("aria-valuenow", "0")
+    contact_import = ContactImport.objects.get()
+    assert import_people(contact_import.pk, NOW, should_pause=lambda: True)
+    expect(page.get_by_text("The file is being read")).to_be_visible()
+    expect(page.locator("[data-figure=rows_added]")).to_have_text(f"{BATCH_ROWS:,}")
+    assert not import_people(contact_import.pk, NOW)
+    expect(page.get_by_text("The file was read to its end.")).to_be_visible()
+    expect(bar).to_have_attribute("aria-valuenow", "100")
+    expect(page.get_by_text("Signed at the fair.")).to_be_visible()
+    expect(page.get_by_text("<script>alert(1)</script>")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="All as CSV").click()
+    assert "two @ signs" in Path(download.value.path()).read_text()
+    page.get_by_role("link", name="See the people").click()
+    expect(page.get_by_text("p0@example.org")).to_be_visible()
+    assert Contact.objects.get(email="p7@example.org").attributes == {}
+
+
+def test_an_import_is_cancelled_from_its_page(live_server: LiveServer, page: Page, marketer: User) -> None:
+    contact_import = started("email\nann@example.org\n")
+    sign_in(page, marketer)
+
+    page.goto(f"/admin/contacts/contactimport/{contact_import.pk}/change/")
+    page.get_by_role("button", name="Cancel the import").click()
+
+    expect(page.get_by_text("The import was cancelled. Who was added until then stays.")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_page_of_imports_needs_sideways_scrolling(
+    live_server: LiveServer, page: Page, marketer: User, width: int
+) -> None:
+    heading = "a heading that somebody made rather long " * 4
+    content = f"email,{heading},{'x' * 150}\nann@example.org,{'y' * 300},{'a b ' * 90}\nnobody,{'z' * 300},\n"
+    draft = stored(content, name="x" * 120 + ".csv")
+    done = started(content, [ContactList.objects.create(name="A list with a rather long name, as people like to give")])
+    import_people(done.pk, NOW)
+    sign_in(page, marketer)
+    page.set_viewport_size({"width": width, "height": 844})
+
+    for path in ("", "add/", f"{draft.pk}/columns/", f"{done.pk}/change/"):
+        page.goto(f"/admin/contacts/contactimport/{path}")
+        assert sideways_scroll(page) == 0, path

@@ -1,0 +1,280 @@
+"""The pages of imports: upload, columns, progress, refused rows; what they refuse, and who may see them."""
+
+import csv
+import datetime as dt
+import io
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+from contacts import importing, uploads
+from contacts.importing import import_people
+from contacts.models import Attribute, ConsentEvent, Contact, ContactImport, ContactList, RefusedRow, Subscription
+from tests.contacts.files import people, started, stored
+
+NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
+FILE = b"E-mail;First name;Shoe size\nann@example.org;Ann;38\nbo@example.org;Bo;44\n"
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def rung(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The imports a worker was told about, in place of a broker."""
+    imports: list[int] = []
+    monkeypatch.setattr("contacts.tasks.ring", imports.append)
+    return imports
+
+
+def text_of(response: HttpResponse) -> str:
+    return " ".join(response.content.decode().split())
+
+
+def page(name: str, contact_import: ContactImport) -> str:
+    return reverse(f"admin:contacts_contactimport_{name}", args=[contact_import.pk])
+
+
+def upload(client: Client, content: bytes = FILE, **form: object) -> HttpResponse:
+    file = SimpleUploadedFile("people.csv", content, content_type="text/csv")
+    return client.post("/admin/contacts/contactimport/add/", {"file": file, **form})
+
+
+def decided(*mapping: str, **changes: object) -> dict[str, object]:
+    """Return what the browser sends from the page of columns."""
+    columns = {f"column_{position}": target for position, target in enumerate(mapping)}
+    return (
+        {"delimiter": ";", "encoding": "utf-8-sig", "new_list": "", "consent": "", "policy": "fill"} | columns | changes
+    )
+
+
+MAPPING = ("email", "first_name", "attributes.shoe_size")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_goes_from_upload_over_its_columns_to_its_end(marketers_client: Client, rung: list[int]) -> None:
+    response = upload(marketers_client, FILE + b"nobody;X;\n")
+
+    draft = ContactImport.objects.get()
+    assert (response.status_code, response.headers["Location"]) == (302, page("columns", draft))
+    assert (draft.status, draft.created_by.get_username(), rung) == ("draft", "mia", [])  # type: ignore[union-attr]
+    shown = text_of(marketers_client.get(page("columns", draft)))
+    assert "Shoe size" in shown
+    assert "<span>44</span>" in shown
+    assert marketers_client.get(page("change", draft)).headers["Location"] == page("columns", draft)
+
+    response = marketers_client.post(
+        page("columns", draft), decided(*MAPPING, new_list="Fair", consent="Signed\nat the fair.", policy="overwrite")
+    )
+
+    assert response.headers["Location"] == page("change", draft)
+    assert rung == [draft.pk]
+    draft.refresh_from_db()
+    assert (draft.status, draft.policy, draft.consent) == ("waiting", "overwrite", "Signed at the fair.")
+    assert "waits for the worker" in text_of(marketers_client.get(page("change", draft)))
+    assert marketers_client.get(page("progress", draft)).json()["percent"] == 0
+    import_people(draft.pk, NOW)
+    told = marketers_client.get(page("progress", draft)).json()
+    assert told["is_over"] is True
+    assert (told["percent"], told["rows_added"], told["rows_refused"], told["subscribed"]) == (100, "2", "1", "2")
+    shown = text_of(marketers_client.get(page("change", draft)))
+    assert "nobody has no @ sign" in shown
+    assert "Shoe size → shoe_size" in shown
+    assert "replaces what was known" in shown
+    assert Subscription.objects.filter(list__name="Fair").count() == 2
+    assert {event.wording for event in ConsentEvent.objects.all()} == {"Signed at the fair."}
+    attribute = Attribute.objects.get()
+    assert (attribute.name, attribute.label, attribute.kind) == ("shoe_size", "Shoe size", "text")
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "words"),
+    [
+        (b"", {}, "empty"),
+        (b"PK\x03\x04....", {}, "Excel workbook"),
+        (b'email,"name\n', {}, "The first row cannot be read"),
+        (b"email\n", {"delimiter": "§"}, "valid choice"),
+    ],
+)
+def test_a_wrong_upload_is_refused_at_once_in_words(
+    marketers_client: Client, content: bytes, form: dict[str, str], words: str
+) -> None:
+    response = upload(marketers_client, content, **form)
+
+    assert response.status_code == 200
+    assert words in text_of(response)
+    assert not ContactImport.objects.exists()
+    assert not list(uploads.folder().iterdir())
+
+
+@pytest.mark.parametrize(
+    ("mapping", "changes", "words"),
+    [
+        (("", "first_name", ""), {}, "No column becomes the e-mail address"),
+        (("email", "email", ""), {}, "Two columns become “E-mail”"),
+        (("", "email", ""), {}, "The first rows hold no address here"),
+        (("email", "", "id"), {}, "valid choice"),
+        (("email", "", ""), {"lists": "{news}"}, "Say how these people agreed"),
+        (("email", "", ""), {"new_list": "Fair"}, "Say how these people agreed"),
+        (("email", "", ""), {"new_list": "News", "consent": "x"}, "There is a list named “News” already"),
+        (("email", "", ""), {"consent": "x" * 301}, "at most 300 characters"),
+        (("email", "", ""), {"policy": "delete"}, "valid choice"),
+    ],
+)
+def test_a_wrong_decision_is_told_in_words_and_starts_nothing(
+    marketers_client: Client,
+    news: ContactList,
+    rung: list[int],
+    mapping: tuple[str, ...],
+    changes: dict[str, str],
+    words: str,
+) -> None:
+    draft = stored(FILE)
+    changes = {name: value.format(news=news.pk) for name, value in changes.items()}
+
+    response = marketers_client.post(page("columns", draft), decided(*mapping, **changes))
+
+    assert response.status_code == 200
+    assert words in text_of(response)
+    draft.refresh_from_db()
+    assert (draft.status, rung) == ("draft", [])
+    assert ContactList.objects.count() == 1
+
+
+def test_columns_are_chosen_as_for_the_last_file_with_these_headings(
+    marketers_client: Client, news: ContactList
+) -> None:
+    before = stored(FILE)
+    layout, _ = uploads.preview(before)
+    uploads.start(before, layout, ["email", "last_name", ""])
+    again, other = stored(FILE), stored(FILE.replace(b"Shoe", b"Hat"))
+
+    response = marketers_client.get(page("columns", again))
+
+    chosen = [field.initial for name, field in response.context["form"].fields.items() if name.startswith("column_")]
+    assert chosen == ["email", "last_name", ""]
+    assert "Chosen as for the last file" in text_of(response)
+    assert "Chosen as for the last file" not in text_of(marketers_client.get(page("columns", other)))
+
+
+def test_the_file_can_be_read_with_another_delimiter_and_looking_changes_nothing(marketers_client: Client) -> None:
+    draft = stored(FILE)
+    before = ContactImport.objects.values().get()
+
+    response = marketers_client.get(page("columns", draft), {"delimiter": ",", "encoding": "cp1252"})
+
+    assert response.context["layout"].headings == ("E-mail;First name;Shoe size",)
+    assert ContactImport.objects.values().get() == before
+    marketers_client.post(page("columns", draft), decided("email", *MAPPING[1:], encoding="cp1252"))
+    assert ContactImport.objects.get().encoding == "cp1252"
+
+
+def test_a_file_that_is_gone_is_told_on_the_page_of_its_columns(marketers_client: Client) -> None:
+    draft = stored(FILE)
+    uploads.stored_path(draft).unlink()
+
+    assert "is no longer there; upload it again" in text_of(marketers_client.get(page("columns", draft)))
+
+
+def test_cells_of_the_file_are_text_on_the_page(marketers_client: Client) -> None:
+    draft = stored(b"email,<b>x</b>\nann@example.org,<script>alert(1)</script>\n")
+
+    shown = marketers_client.get(page("columns", draft)).content.decode()
+
+    assert "&lt;script&gt;alert(1)" in shown
+    assert "<script>alert" not in shown
+    assert "<b>x" not in shown
+
+
+def test_who_may_not_define_attributes_defines_none_by_an_import(client: Client, nobody: User) -> None:
+    nobody.user_permissions.set(Permission.objects.filter(codename="import_contact"))
+    client.force_login(nobody)
+    draft = stored(FILE)
+
+    client.post(page("columns", draft), decided(*MAPPING))
+    import_people(draft.pk, NOW)
+
+    assert not Attribute.objects.exists()
+    assert Contact.objects.get(email="bo@example.org").attributes == {"shoe_size": "44"}
+
+
+def test_an_import_is_started_once(marketers_client: Client, rung: list[int]) -> None:
+    draft = stored(FILE)
+
+    marketers_client.post(page("columns", draft), decided(*MAPPING))
+    again = marketers_client.post(page("columns", draft), decided("email", "", "", policy="skip"))
+
+    assert again.headers["Location"] == page("change", draft)
+    draft.refresh_from_db()
+    assert (draft.mapping, draft.policy) == (list(MAPPING), "fill")
+
+
+def test_a_running_import_is_cancelled_by_post_alone(marketers_client: Client, news: ContactList) -> None:
+    contact_import = started(people(importing.BATCH_ROWS + 1), [news])
+
+    marketers_client.get(page("cancel", contact_import))
+    contact_import.refresh_from_db()
+    assert contact_import.status == "waiting"
+    response = marketers_client.post(page("cancel", contact_import), follow=True)
+
+    assert "Who was added so far stays" in text_of(response)
+    contact_import.refresh_from_db()
+    assert contact_import.status == "cancelled"
+    assert not list(uploads.folder().iterdir())
+    assert "is over already" in text_of(marketers_client.post(page("cancel", contact_import), follow=True))
+
+
+def test_refused_rows_come_as_a_file_safe_for_spreadsheets_that_can_be_imported(
+    marketers_client: Client, news: ContactList
+) -> None:
+    contact_import = started("email,note\nann@@example.org,=cmd|' /C calc'!A0\nbo@example.org,x\"y\"\n,z\n", [news])
+    import_people(contact_import.pk, NOW)
+    RefusedRow.objects.create(contact_import=contact_import, line_number=9, content="=x", reason="From before.")
+
+    response = marketers_client.get(page("refused", contact_import))
+
+    content = b"".join(response.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
+    rows = list(csv.reader(io.StringIO(content)))
+    assert rows[0] == ["Line in the file", "Why it was refused", "email", "note"]
+    assert rows[1][0] == "2"
+    assert "two @ signs" in rows[1][1]
+    assert rows[1][2:] == ["ann@@example.org", "'=cmd|' /C calc'!A0"]
+    assert rows[2] == ["4", "The row has no e-mail address.", "", "z"]
+    assert rows[3] == ["9", "From before.", "'=x"]
+    assert response.headers["Content-Disposition"] == 'attachment; filename="refused-rows.csv"'
+    again = started(content.replace("ann@@", "ann@"), [news])
+    import_people(again.pk, NOW)
+    assert Contact.objects.get(email="ann@example.org").attributes == {"note": "=cmd|' /C calc'!A0"}
+
+
+@pytest.mark.parametrize("address", ["columns/", "cancel/", "progress.json", "refused.csv", "change/"])
+def test_who_has_no_permission_sees_no_import(client: Client, nobody: User, news: ContactList, address: str) -> None:
+    contact_import = stored(FILE)
+    url = f"/admin/contacts/contactimport/{contact_import.pk}/{address}"
+
+    assert client.get(url).status_code == 302
+    client.force_login(nobody)
+    assert client.get(url).status_code == 403
+    assert client.post(url, decided(*MAPPING)).status_code == 403
+    contact_import.refresh_from_db()
+    assert contact_import.status == "draft"
+
+
+def test_imports_are_neither_edited_nor_deleted(marketers_client: Client, news: ContactList) -> None:
+    contact_import = started(FILE, [news])
+
+    response = marketers_client.post(f"/admin/contacts/contactimport/{contact_import.pk}/delete/", {"post": "yes"})
+
+    assert response.status_code == 403
+    assert marketers_client.get("/admin/contacts/contactimport/999999/change/").status_code == 404
+    assert marketers_client.get("/admin/contacts/contactimport/999999/columns/").status_code == 404
+    assert marketers_client.get("/admin/contacts/contactimport/abc/change/").status_code == 404
+    assert "News" in text_of(marketers_client.get("/admin/contacts/contactimport/"))
