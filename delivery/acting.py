@@ -41,7 +41,7 @@ def act(results: Sequence[Result], now: dt.datetime) -> None:
     _act_on_servers(results, notable, now)
     _act_on_providers(notable, now)
     _act_on_senders(notable, now)
-    _act_on_mailings(results)
+    _act_on_mailings(results, notable)
     _note_incidents(notable, now)
 
 
@@ -219,10 +219,17 @@ class _Figures:
         return ""
 
 
-def _act_on_mailings(results: Iterable[Result]) -> None:
+def _act_on_mailings(results: Iterable[Result], notable: Iterable[Result]) -> None:
     tallies: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
     stops: dict[int, str] = {}
-    for result in results:
+    accepted = Counter(
+        (result.mailing_id, result.server_id)
+        for result in results
+        if result.judgement is ACCEPTED and result.stream == Mailing.Stream.CAMPAIGN and result.server_id
+    )
+    for key, number in accepted.items():
+        tallies[key]["sent"] = number
+    for result in notable:
         judgement = result.judgement
         if judgement.pauses_mailing and result.mailing_id not in stops:
             why = without_recipient(judgement.reason, result.message)

@@ -45,23 +45,21 @@ _POSTGRESQL = (
 )
 
 
-def _sqlite_step(row: str, step: str) -> str:
-    is_it = f"mailing_id = {row}.mailing_id AND status = {row}.status AND is_copy = ({row}.copy_of_id IS NOT NULL)"
+def _sqlite_step(row: str, step: int) -> str:
     return f"""
         INSERT INTO delivery_statuscount (mailing_id, status, is_copy, number, is_sum)
-        SELECT {row}.mailing_id, {row}.status, {row}.copy_of_id IS NOT NULL, 0, 1
-        WHERE NOT EXISTS (SELECT 1 FROM delivery_statuscount WHERE {is_it} AND is_sum);
-        UPDATE delivery_statuscount SET number = number {step} WHERE {is_it} AND is_sum;
+        VALUES ({row}.mailing_id, {row}.status, {row}.copy_of_id IS NOT NULL, {step}, 1)
+        ON CONFLICT (mailing_id, status, is_copy) WHERE is_sum DO UPDATE SET number = number + excluded.number;
     """  # noqa: S608  # Made of constants.
 
 
 _SQLITE = (
     "DROP TRIGGER IF EXISTS delivery_message_added",
     "DROP TRIGGER IF EXISTS delivery_message_changed",
-    f"CREATE TRIGGER delivery_message_added AFTER INSERT ON delivery_message BEGIN {_sqlite_step('NEW', '+ 1')} END",
+    f"CREATE TRIGGER delivery_message_added AFTER INSERT ON delivery_message BEGIN {_sqlite_step('NEW', 1)} END",
     f"""
     CREATE TRIGGER delivery_message_changed AFTER UPDATE OF status ON delivery_message WHEN OLD.status <> NEW.status
-    BEGIN {_sqlite_step("OLD", "- 1")} {_sqlite_step("NEW", "+ 1")} END
+    BEGIN {_sqlite_step("OLD", -1)} {_sqlite_step("NEW", 1)} END
     """,
 )
 

@@ -55,8 +55,9 @@ def settle(results: Sequence[Result], now: dt.datetime) -> None:
     results = _write_attempts(results, batches, now)
     _update_messages(results, now)
     _leave_batches(results, batches)
-    _settle_quota(results, now)
-    _count_outcomes(results, batches, now)
+    alike = _alike(results)
+    _settle_quota(alike, now)
+    _count_outcomes(alike, batches, now)
     if any(batch.has_copies for batch in batches.values()):
         _make_copies(results, now)
     acting.act(results, now)
@@ -194,32 +195,43 @@ def _leave_batches(results: Iterable[Result], batches: Mapping[int, _Locked]) ->
                 )
 
 
-def _settle_quota(results: Iterable[Result], now: dt.datetime) -> None:
+def _alike(results: Iterable[Result]) -> list[tuple[Result, int]]:
+    """Return one result of each kind that is counted as the others of its kind are, and how many they are.
+
+    A batch is of one mailing, one server and one period.
+    """
+    kinds: dict[tuple[int, int, bool], list[Result]] = defaultdict(list)
+    for result in results:
+        kinds[result.attempt_id // Batch.MOST, id(result.judgement), result.message.copy_of is None].append(result)
+    return [(kind[0], len(kind)) for kind in kinds.values()]
+
+
+def _settle_quota(alike: Iterable[tuple[Result, int]], now: dt.datetime) -> None:
     used: dict[int, int] = defaultdict(int)
     released: dict[int, int] = defaultdict(int)
     ledger: dict[int, list[dt.datetime]] = defaultdict(list)
-    for result in results:
+    for result, number in alike:
         if result.judgement.holds_unit and result.server_id:  # Zero: the server was deleted meanwhile.
-            ledger[result.server_id].append(result.reserved_at)
+            ledger[result.server_id] += [result.reserved_at] * number
         if result.period_id is not None:
-            (used if result.judgement.holds_unit else released)[result.period_id] += 1
+            (used if result.judgement.holds_unit else released)[result.period_id] += number
     for period_id in sorted({*used, *released}):
         reserving.settle(period_id, used=used[period_id], released=released[period_id], now=now)
     for server_id in sorted(ledger):
         reserving.write_ledger(server_id, ledger[server_id])
 
 
-def _count_outcomes(results: Iterable[Result], batches: Mapping[int, _Locked], now: dt.datetime) -> None:
+def _count_outcomes(alike: Iterable[tuple[Result, int]], batches: Mapping[int, _Locked], now: dt.datetime) -> None:
     """Add to the counts of attempts that pages read: by campaign, and by server for all mail."""
     of_mailings: Counter[tuple[int, str, str]] = Counter()
     of_servers: Counter[tuple[str, str]] = Counter()
-    for result in results:
+    for result, number in alike:
         if (outcome := result.judgement.outcome) == GIVEN_BACK:
             continue
         server = batches[result.attempt_id // Batch.MOST].server_name
-        of_servers[server, outcome] += 1
+        of_servers[server, outcome] += number
         if result.stream == Mailing.Stream.CAMPAIGN and result.message.copy_of is None:
-            of_mailings[result.mailing_id, server, outcome] += 1
+            of_mailings[result.mailing_id, server, outcome] += number
     minute = now.replace(second=0, microsecond=0)
     quarter = minute.replace(minute=minute.minute - minute.minute % 15)
     adapt = connection.ops.adapt_datetimefield_value

@@ -94,7 +94,7 @@ class LaneWork:
         self._should_kick = asyncio.Event()
         self._results: list[Result] = []
         self._has_results = asyncio.Event()
-        self._has_many_results = asyncio.Event()
+        self._is_flush_due = asyncio.Event()
         self._stops: dict[int, tuple[str, str]] = {}
         self._in_hand: set[int] = set()  # Messages claimed and not yet done with.
         self._composers: dict[int, Composer] = {}
@@ -628,8 +628,8 @@ class LaneWork:
             )
         )
         self._has_results.set()
-        if len(self._results) == MANY_RESULTS:
-            self._has_many_results.set()
+        if len(self._results) == MANY_RESULTS or not self._in_hand:  # Many, or no others come soon.
+            self._is_flush_due.set()
 
     async def _flush(self) -> None:
         """Record everything that is known."""
@@ -660,10 +660,10 @@ class LaneWork:
     async def _keep_flushing(self) -> None:
         while True:
             await self._has_results.wait()
-            await asyncio.sleep(FLUSH_SECONDS)
-            if FEW_RESULTS < len(self._results) < MANY_RESULTS:
-                await _wait(self._has_many_results, BUSY_FLUSH_SECONDS - FLUSH_SECONDS)
-            self._has_many_results.clear()
+            await _wait(self._is_flush_due, FLUSH_SECONDS)
+            if len(self._results) > FEW_RESULTS:
+                await _wait(self._is_flush_due, BUSY_FLUSH_SECONDS - FLUSH_SECONDS)
+            self._is_flush_due.clear()
             if self._results and not self._is_lost:
                 # No more than these: what comes meanwhile waits for its like again. A task of its own, which is waited
                 # for when this one is cancelled: nobody would learn that the database refused the group.

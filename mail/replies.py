@@ -40,7 +40,18 @@ class Reply:
         """
         text = text[:_TEXT_CHARACTERS]
         found = _CODE.match(text)
-        code, rest = (int(found[1]), text[found.end() :]) if found else (0, text)
+        return cls._of(int(found[1]), text[found.end() :]) if found else cls._of(0, text)
+
+    @classmethod
+    def of(cls, code: int, text: str) -> "Reply":
+        """Read a reply whose lines were taken apart already.
+
+        :param text: what stands behind the code; several lines are separated by "\\n".
+        """
+        return cls._of(code, text[:_TEXT_CHARACTERS])
+
+    @classmethod
+    def _of(cls, code: int, rest: str) -> "Reply":
         enhanced = ""
         if leading := _LEADING_ENHANCED.match(rest):
             enhanced, rest = leading[1], rest[leading.end() :]

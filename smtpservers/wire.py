@@ -104,8 +104,7 @@ class Wire(asyncio.Protocol):
 
     def read(self, code: int, lines: list[bytes]) -> Reply:
         """Return what was said as a value, without what nobody may read."""
-        words = "\n".join([part.decode("utf-8", "replace") for part in lines])
-        reply = Reply.parse(f"{code} {words}")
+        reply = Reply.of(code, b"\n".join(lines).decode("utf-8", "replace"))
         # A challenge (334) is computed with, and shown to nobody.
         text = reply.text if code == 334 else self.mask(reply.text)
         return reply if text == reply.text else replace(reply, text=text)
