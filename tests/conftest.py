@@ -6,24 +6,47 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.conf import settings
-from django.db.models.signals import post_migrate
+from django.contrib.auth.models import Group
+from django.core.management.color import no_style
+from django.db import connection
+from django.test import TransactionTestCase
 
 from brilliance.roles import make_roles
+from smtpservers.routes import make_default
 
 pytest_plugins = ["tests.browser"]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def lasting_roles() -> Iterator[None]:
-    """Make the roles again after each test that emptied every table: the migration that makes them runs once."""
+# What the migrations fill and hardly any test changes: to write it anew takes longer than most tests.
+LASTING_TABLES = frozenset(
+    {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
+)
 
-    def again(using: str, **kwargs: Any) -> None:
-        make_roles(apps, using)
 
-    sender = apps.get_app_config("auth")  # Any app with models: the signal passes over the others.
-    post_migrate.connect(again, sender=sender)
-    yield
-    post_migrate.disconnect(again, sender=sender)
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Empty the tables after tests with transactions of their own, but for those that last; roles come back."""
+    with django_db_blocker.unblock():
+        made = roles()
+
+    def empty(case: TransactionTestCase) -> None:
+        tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+        tables = [table for table in tables if table not in LASTING_TABLES]
+        statements = connection.ops.sql_flush(no_style(), tables, reset_sequences=False, allow_cascade=False)
+        connection.ops.execute_sql_flush(statements)
+        make_default(using=connection.alias)
+        if roles() != made:
+            Group.objects.all().delete()
+            make_roles(apps, connection.alias)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty)
+        yield
+
+
+def roles() -> set[tuple[str, int | None]]:
+    """Return every group's name with each of its permissions."""
+    return set(Group.objects.values_list("name", "permissions"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
