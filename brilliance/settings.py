@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
@@ -213,12 +214,27 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 30, "queue": "errands"},
     },
+    "let-go": {
+        "task": "contacts.tasks.let_go",
+        "schedule": crontab(minute=23, hour="*/6"),
+        "options": {"expires": 3600, "queue": "errands"},
+    },
     "forget-sign-ups": {
         "task": "feedback.tasks.forget",
         "schedule": 600.0,
         "options": {"expires": 600, "queue": "errands"},
     },
 }
+
+# How long personal details are kept; 0: for good. Counts, statuses and dates stay. See contacts.retention.
+RETAIN_MESSAGES_MONTHS = env.int("RETAIN_MESSAGES_MONTHS", default=0)
+RETAIN_FEEDBACK_MONTHS = env.int("RETAIN_FEEDBACK_MONTHS", default=13)
+RETAIN_RAW_DAYS = env.int("RETAIN_RAW_DAYS", default=30)
+RETAIN_REFUSED_ROWS_DAYS = env.int("RETAIN_REFUSED_ROWS_DAYS", default=30)
+RETAIN_PENDING_DAYS = env.int("RETAIN_PENDING_DAYS", default=30)
+RETAIN_LOG_MONTHS = env.int("RETAIN_LOG_MONTHS", default=0)
+for _name in [name for name in globals() if name.startswith("RETAIN_")]:
+    _must_be("0 or more, and no more than 1200", _name, globals()[_name], 0 <= globals()[_name] <= 1200)
 
 # How long a drain task sends before it gives the worker's slot back, in seconds.
 DRAIN_SECONDS = env.int("DRAIN_SECONDS", default=30)

@@ -5,7 +5,7 @@ import time
 from celery import shared_task
 from django.utils import timezone
 
-from contacts import importing, retyping, uploads
+from contacts import importing, retention, retyping, uploads
 
 # How long one task reads before it gives the worker's slot back, so that short errands need not wait for long.
 SLICE_SECONDS = 5.0
@@ -37,6 +37,15 @@ def retype(attribute_id: int, after: int = 0) -> None:
             retype.apply_async(args=[attribute_id, following], retry=False)
             return
         following = retyping.retype(attribute_id, following)
+
+
+@shared_task
+def let_go() -> None:
+    """Let go of what was kept long enough, for a while, and ring again for the rest."""
+    ends = time.monotonic() + SLICE_SECONDS
+    _, is_done = retention.run(timezone.now(), should_pause=lambda: time.monotonic() > ends)
+    if not is_done:
+        let_go.apply_async(retry=False, countdown=1)
 
 
 def ring(import_id: int) -> None:

@@ -9,9 +9,9 @@ class DeliveryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from contacts import erasing, story
+        from contacts import erasing, retention, story
         from contacts.segmenting import register
-        from delivery import personal
+        from delivery import personal, retaining
         from delivery.conditions import MAIL
         from delivery.counting import install_after_migrating
         from delivery.story import messages_of
@@ -19,4 +19,5 @@ class DeliveryConfig(AppConfig):
         register("mail", MAIL)
         story.TELLERS.append(messages_of)
         erasing.PARTS.append(personal.PART)
+        retention.RULES.extend(retaining.RULES)
         post_migrate.connect(install_after_migrating, sender=self)

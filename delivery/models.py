@@ -61,6 +61,7 @@ class Mailing(models.Model):
     is_snapshotted = models.BooleanField(default=False)  # Whether every message row has been made.
     finished_at = models.DateTimeField(null=True)  # When the last message became terminal.
     is_reported = models.BooleanField(default=False)  # Whether its failures went to Mail To Unknown after it finished.
+    is_anonymous = models.BooleanField(default=False, db_default=False)  # Kept long enough: it names nobody any more.
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

@@ -11,9 +11,9 @@ class FeedbackConfig(AppConfig):
     def ready(self) -> None:
         from campaigns.figures import UNSUBSCRIBED
         from campaigns.reporting import LATE_OUTCOMES
-        from contacts import erasing, story
+        from contacts import erasing, retention, story
         from contacts.segmenting import register
-        from feedback import personal
+        from feedback import personal, retaining
         from feedback.conditions import FEEDBACK
         from feedback.story import feedback_of
         from feedback.unsubscribed import unsubscribed
@@ -24,3 +24,4 @@ class FeedbackConfig(AppConfig):
         LATE_OUTCOMES["Unsubscribed"] = count_unsubscribed
         story.TELLERS.append(feedback_of)
         erasing.PARTS.append(personal.PART)
+        retention.RULES.extend(retaining.RULES)

@@ -28,6 +28,7 @@ from contacts.admin.filters import (
     on_a_list,
 )
 from contacts.admin.paging import LimitedPaginator, PeopleList
+from contacts.admin.retention import RetentionPage
 from contacts.admin.rights import RightsPages
 from contacts.attributes import value_text
 from contacts.audience import suppressed
@@ -66,7 +67,7 @@ class SubscriptionInline(TabularInline):  # type: ignore[misc]  # unfold ships n
 
 
 @admin.register(Contact)
-class ContactAdmin(RightsPages, SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
     list_filter = [ListFilter, StateFilter, LanguageFilter, DomainFilter]
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER  # They would count all people once for each choice.

@@ -45,6 +45,7 @@ EXPECTED = {
     "admin/contacts/contactimport/<int:import_id>/refused.csv": PEOPLE,
     "admin/contacts/contact/import/": PEOPLE,
     "admin/contacts/contact/export/": PEOPLE,
+    "admin/contacts/contact/retention/": "a",
     "admin/contacts/contact/<path:object_id>/personal-data/": PEOPLE,
     "admin/contacts/contact/<path:object_id>/erase/": PEOPLE,
     "admin/smtpservers/smtpserver/^([^/]+)/history/([^/]+)/$": NOBODY,

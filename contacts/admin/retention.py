@@ -1,0 +1,43 @@
+"""The page that tells administrators how long personal details are kept, and what goes next."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from contacts import retention
+
+
+class RetentionPage:
+    """A mix-in of the admin of contacts."""
+
+    def get_urls(self) -> list[URLPattern]:
+        site = self.admin_site  # type: ignore[attr-defined]  # A mix-in of ModelAdmin.
+        page = path("retention/", site.admin_view(require_safe(self.retention)), name="contacts_contact_retention")
+        urls: list[URLPattern] = super().get_urls()  # type: ignore[misc]
+        return [page, *urls]
+
+    def retention(self, request: HttpRequest) -> HttpResponse:
+        """Show what would go now. Counting reads whole tables, so it is for those who may do something about it."""
+        if not request.user.has_perm("admin.view_logentry"):
+            raise PermissionDenied
+        rows = [
+            {
+                "title": rule.title,
+                "setting": rule.setting,
+                "kept": rule.kept,
+                "unit": "months" if rule.setting.endswith("_MONTHS") else "days",
+                "number": number,
+            }
+            for rule, number in retention.report(timezone.now())
+        ]
+        context: dict[str, Any] = {
+            **self.admin_site.each_context(request),  # type: ignore[attr-defined]
+            "title": "How long personal details are kept",
+            "rows": rows,
+        }
+        return TemplateResponse(request, "contacts/retention.html", context)
