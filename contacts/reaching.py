@@ -154,6 +154,8 @@ def _pool(audience: Audience, now: dt.datetime, between: tuple[int, int] | None,
             parts.append((strangers, values))
     if not parts:
         parts.append(("SELECT 0 AS contact_id, 0 AS standing, 0 AS sources WHERE 1 = 0", []))
+    if audience.lists and len(parts) == 1:
+        return parts[0]  # Each person once already.
     sql = " UNION ALL ".join(part for part, _ in parts)
     whole = f"SELECT contact_id, MAX(standing) AS standing, SUM(sources) AS sources FROM ({sql}) AS part GROUP BY 1"  # noqa: S608
     return whole, [value for _, values in parts for value in values]
