@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from django.utils import timezone
 
 from campaigns import pace, runs
+from campaigns.comparing import Comparison, compare, summary
 from campaigns.figures import COLUMNS, Answer, Asked, Line, figures
 from campaigns.models import Campaign, TallyMark
 from campaigns.providers import OTHERS
@@ -85,6 +86,7 @@ class Report:
     is_live: bool = False  # Whether the figures may still change by themselves.
     retriable: int = 0
     summary: str = ""
+    test: Comparison | None = None  # Of variants on a sample.
 
 
 LIVE = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING, Campaign.Status.PAUSED)
@@ -102,7 +104,8 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool) -> Repor
     """
     mailing_ids = runs.mailing_ids(campaign)
     if not mailing_ids:
-        return Report(is_live=campaign.status in LIVE, summary=_summary(campaign, 0, 0))
+        test = compare(campaign, now, late_outcomes)
+        return Report(is_live=campaign.status in LIVE, summary=_summary(campaign, 0, 0), test=test)
     mailings = list(Mailing.objects.filter(pk__in=mailing_ids).order_by("pk"))
     counts = sum_counts(mailing_ids)
     total = sum(counts.values())
@@ -115,6 +118,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool) -> Repor
     key = "-".join(map(str, mailing_ids))
     asked = Asked(mailing_ids=mailing_ids, names_all_domains=with_replies)
     found = remembered(f"figures-{key}-{with_replies}", lambda: figures(asked, now))
+    test = compare(campaign, now, late_outcomes)
     return Report(
         total=total,
         settled=settled,
@@ -152,7 +156,10 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool) -> Repor
         retriable=(counts[Status.FAILED] + counts[Status.EXPIRED])
         if campaign.status != Campaign.Status.CANCELLED
         else 0,
-        summary=_summary(campaign, settled, total),
+        summary=summary(test, settled, total)
+        if test is not None and is_sending
+        else _summary(campaign, settled, total),
+        test=test,
     )
 
 

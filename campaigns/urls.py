@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from campaigns.views import figures, following, previewing, recipients
+from campaigns.views import figures, following, previewing, recipients, variants
 
 app_name = "campaigns"
 urlpatterns = [
@@ -20,6 +20,9 @@ urlpatterns = [
     path("<int:campaign_id>/preview/html/", previewing.preview_html, name="preview_html"),
     path("<int:campaign_id>/test/", previewing.send_test, name="send_test"),
     path("<int:campaign_id>/servers/", following.servers, name="servers"),
+    path("<int:campaign_id>/variants/", variants.variants, name="variants"),
+    path("<int:campaign_id>/variants/remove/", variants.remove_test, name="remove_test"),
+    path("<int:campaign_id>/variants/choose/", variants.choose, name="choose"),
     path("<int:campaign_id>/report/", figures.campaign_report, name="report"),
     path("<int:campaign_id>/report/<slug:table>.csv", figures.campaign_csv, name="report_csv"),
     path("<int:campaign_id>/recipients/", recipients.recipients, name="recipients"),

@@ -33,6 +33,7 @@ def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any
         "may_queue": request.user.has_perm("campaigns.queue_campaign"),
         "may_resend": request.user.has_perm("delivery.resend_message"),
         "may_view": request.user.has_perm("campaigns.view_campaign"),
+        "may_change": request.user.has_perm("campaigns.change_campaign"),
         "may_add": request.user.has_perm("campaigns.add_campaign"),
         "can_steer": campaign.status in steering.STEERABLE,
         "can_cancel": campaign.status in (status.SCHEDULED, status.SENDING, status.PAUSED),
@@ -59,6 +60,9 @@ def progress_json(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "figures": render_to_string("campaigns/figures.html", context, request),
         "actions": render_to_string("campaigns/actions.html", context, request),
     }
+    if context["report"].test is not None:
+        test = {**context, "test": context["report"].test}
+        answer["test"] = render_to_string("campaigns/variants_compared.html", test, request)
     if "pace" in request.GET or not context["report"].is_live:
         drawn = pace_context(campaign, timezone.now())
         answer["pace"] = drawn["pace_drawn"]

@@ -11,6 +11,7 @@ const figures = document.getElementById("campaign-figures");
 const actions = document.getElementById("campaign-actions");
 const news = document.getElementById("campaign-news");
 const lost = document.getElementById("campaign-lost");
+const test = document.getElementById("campaign-test");
 const pace = document.getElementById("campaign-pace");
 const paceTable = document.getElementById("campaign-pace-table");
 let toldAt = 0;
@@ -28,6 +29,10 @@ function show(progress) {
   figures.innerHTML = progress.figures;
   figures.querySelectorAll("details").forEach((details, index) => { details.open = wereOpen[index] || false; });
   if (focused) [...figures.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus();
+  // Nobody's choice is pulled from under their fingers.
+  if (progress.test && !test.contains(document.activeElement) && !test.querySelector("details[open]")) {
+    test.innerHTML = progress.test;
+  }
   if (progress.pace) {
     pace.hidden = progress.pace.labels.length === 0;
     window.campaignCharts.draw(pace.querySelector("canvas"), progress.pace);

@@ -5,7 +5,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
 
 from campaigns import experimenting, parting, queueing, runs
 from campaigns.checking import refusals
@@ -15,6 +18,7 @@ from delivery import queueing as outbox
 from delivery import recording
 from delivery.models import Mailing, Message
 from smtpservers.models import SmtpServer
+from tests.campaigns.conftest import client_of
 
 NOW = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(hours=5)
@@ -275,3 +279,97 @@ def test_a_duplicate_has_the_same_variants_and_another_sample(tested: Campaign) 
     assert [variant.subject for variant in copied.variants.all()] == ["", "Snow at last"]
     assert copied.seed != tested.experiment.seed
     assert copied.begun_at is None
+
+
+# --- pages ----------------------------------------------------------------------------------
+
+
+def form(**changes: object) -> dict[str, object]:
+    return {"sample_percent": 100, "wait_hours": 2, "v1-subject": "Snow at last", **changes}
+
+
+@pytest.mark.django_db
+def test_a_test_is_written_changed_and_removed(campaign: Campaign, marketer: Client) -> None:
+    url = reverse("campaigns:variants", args=[campaign.pk])
+
+    page = marketer.get(url).content.decode()
+    marketer.post(url, form())
+    marketer.post(url, form(**{"sample_percent": 50, "v2-body": "<p>Sun</p>", "v4-subject": "Last"}))
+    shown = marketer.get(reverse("campaigns:progress", args=[campaign.pk])).content.decode()
+
+    assert "Variant E" in page
+    experiment = Experiment.objects.get()
+    assert (experiment.sample_percent, experiment.wait_hours) == (50, 2)
+    assert [(str(v), v.subject, v.body) for v in experiment.variants.all()] == [
+        ("A", "", ""),
+        ("B", "Snow at last", ""),
+        ("C", "", "<p>Sun</p>"),
+        ("D", "Last", ""),
+    ]
+    assert "50 % of the recipients are the sample, shared by 4 variants." in shown
+    marketer.post(reverse("campaigns:remove_test", args=[campaign.pk]))
+    assert not Experiment.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"v1-subject": ""}, "Write at least one variant beside A"),
+        ({"v1-subject": "{{ first_name"}, "campaign-wrong"),
+        ({"v1-mail_from": "nobody"}, "campaign-wrong"),
+        ({"sample_percent": 0}, "campaign-wrong"),
+        ({"sample_percent": 101}, "campaign-wrong"),
+    ],
+)
+def test_a_wrong_test_is_told_and_nothing_is_stored_or_lost(
+    campaign: Campaign, marketer: Client, changes: dict[str, object], words: str
+) -> None:
+    given = form(**{"v3-subject": "" if "v1-subject" in changes else "Kept", **changes})
+
+    page = marketer.post(reverse("campaigns:variants", args=[campaign.pk]), given)
+
+    assert page.status_code == 400
+    assert words in page.content.decode()
+    assert str(given["v3-subject"]) in page.content.decode()
+    assert not Experiment.objects.exists()
+
+
+@pytest.mark.django_db
+def test_the_winner_is_chosen_on_the_progress_page(tested: Campaign, people: dict[str, User]) -> None:
+    start(tested, people["marketer"])
+    second = Variant.objects.get(position=1)
+    progress = reverse("campaigns:progress_json", args=[tested.pk])
+    choose = reverse("campaigns:choose", args=[tested.pk])
+    marketer = client_of(people["marketer"])
+
+    before = marketer.get(progress).json()
+    statuses = {
+        role: client_of(people[role]).post(choose, {"variant": second.pk}).status_code for role in ("ops", "viewer")
+    }
+    wrong = marketer.post(choose, {"variant": "x"})
+    marketer.post(choose, {"variant": second.pk})
+    after = marketer.get(progress).json()
+
+    sampled = sum(per_person(tested).values())
+    assert f"About {PEOPLE - sampled:,} people wait for the winner." in before["summary"]
+    assert "Choose B…" in before["test"]
+    assert "Choose B…" not in client_of(people["viewer"]).get(progress).json()["test"]
+    assert statuses == {"ops": 403, "viewer": 403}
+    assert wrong.status_code == 302
+    assert after["summary"] == "Variant B won. The messages to the rest are being made."
+    assert LogEntry.objects.filter(change_message="Chose variant B for the rest.").count() == 1
+    assert client_of(people["marketer"]).get(reverse("campaigns:variants", args=[tested.pk])).status_code == 302
+
+
+@pytest.mark.django_db
+def test_a_recipient_of_a_sample_belongs_to_its_campaign(tested: Campaign, people: dict[str, User]) -> None:
+    start(tested, people["marketer"])
+    message = Message.objects.order_by("pk").first()
+    marketer = client_of(people["marketer"])
+
+    page = marketer.get(reverse("campaigns:recipient", args=[message.pk])).content.decode()
+    listed = marketer.get(reverse("campaigns:recipients", args=[tested.pk])).content.decode()
+
+    assert reverse("campaigns:progress", args=[tested.pk]) in page
+    assert f"{Message.objects.count()} recipients" in listed
