@@ -1,6 +1,10 @@
 """How Django finds the project itself, which owns the migration that makes the roles."""
 
+from typing import Any
+
 from django.apps import AppConfig, apps
+from django.db import connections
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class BrillianceConfig(AppConfig):
@@ -10,4 +14,22 @@ class BrillianceConfig(AppConfig):
     def ready(self) -> None:
         from brilliance import checks  # noqa: F401  # registers them
 
+        self._known: dict[str, set[int]] = {}
+        auth = apps.get_app_config("auth")  # One with models: the signals pass over this one.
+        pre_migrate.connect(self._remember_permissions, sender=auth)
+        post_migrate.connect(self._give_new_permissions, sender=auth)
         apps.get_app_config("auth").verbose_name = "System"  # Its group in the sidebar.
+
+    def _remember_permissions(self, using: str, **kwargs: Any) -> None:
+        with connections[using].cursor() as cursor:
+            is_there = "auth_permission" in connections[using].introspection.table_names(cursor)
+        permissions = apps.get_model("auth", "Permission").objects.using(using)
+        self._known[using] = set(permissions.values_list("pk", flat=True)) if is_there else set()
+
+    def _give_new_permissions(self, using: str, **kwargs: Any) -> None:
+        """Give the roles what a release brought; what administrators took from them stays taken."""
+        from brilliance.roles import make_roles
+
+        known = self._known.pop(using, None)
+        if known is not None:  # A flush comes without the signal before it.
+            make_roles(apps, using, known)

@@ -1,5 +1,6 @@
 """Who may do what: the four roles and their permissions. Whatever is not named here is denied."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.apps import apps as present_apps
@@ -32,10 +33,11 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 
 
-def make_roles(apps: Apps, using: str) -> None:
+def make_roles(apps: Apps, using: str, known: Collection[int] = ()) -> None:
     """Make the groups and give each what the table names; may be repeated, and takes nothing away.
 
     :param apps: the registry to work with: a migration's, or the live one.
+    :param known: keys of permissions that were there before: who has them is what administrators made of it.
     :raises LookupError: if the table names a permission that no model has.
     """
     for app_config in apps.get_app_configs():
@@ -48,7 +50,8 @@ def make_roles(apps: Apps, using: str) -> None:
     for name, patterns in ROLES.items():
         group, _ = group_model.objects.using(using).get_or_create(name=name)
         for pattern in patterns:
-            group.permissions.add(*_matching(apps, using, pattern))
+            found = _matching(apps, using, pattern)
+            group.permissions.add(*(permission for permission in found if permission.pk not in known))
 
 
 def _matching(apps: Apps, using: str, pattern: str) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group, Permission, User
+from django.core.management import call_command
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -323,3 +324,17 @@ def test_the_roles_can_be_neither_deleted_nor_renamed_and_admin_loses_nothing(db
 def test_the_roles_are_there(turn: str) -> None:
     assert set(Group.objects.values_list("name", flat=True)) == set(ROLES)
     assert Group.objects.get(name="viewer").permissions.count() == 2
+
+
+@pytest.mark.django_db
+def test_a_release_gives_its_new_permissions_and_returns_none_that_was_taken() -> None:
+    marketer = Group.objects.get(name="marketer")
+    taken = marketer.permissions.get(codename="delete_contact")
+    marketer.permissions.remove(taken)
+    Permission.objects.filter(codename="view_attribute").delete()  # As before the release that brought attributes.
+
+    call_command("migrate", verbosity=0)
+
+    assert marketer.permissions.filter(codename="view_attribute").exists()
+    assert not marketer.permissions.filter(codename="add_attribute").exists()
+    assert taken not in marketer.permissions.all()
