@@ -215,8 +215,15 @@ def export(contact: Contact) -> dict[str, Any]:
             {"of": row.email, "reason": row.reason, "lifted at": row.lifted_at, "why": row.why} for row in lifts
         ],
         "refused rows of imports": [
-            {"file": row.contact_import.file_name, "line": row.line_number, "row": row.content, "reason": row.reason}
-            for row in RefusedRow.objects.filter(subject.pattern.holds("content")).select_related("contact_import")
+            {
+                "file": row.contact_import.file_name,
+                "line": row.line_number,
+                "row": row.content or ", ".join(row.cells),
+                "reason": row.reason,
+            }
+            for row in RefusedRow.objects.filter(subject.pattern.holds("content", "cells")).select_related(
+                "contact_import"
+            )
         ],
         "changes by users": [
             {"at": entry.action_time, "by": entry.user.get_username(), "change": entry.get_change_message()}

@@ -33,7 +33,7 @@ class UploadForm(forms.Form):
     delimiter = forms.ChoiceField(
         choices=[("", FOUND), *DELIMITERS.items()],
         required=False,
-        label="Between the cells",
+        label="Delimiter",
         widget=UnfoldAdminSelectWidget,
     )
     encoding = forms.ChoiceField(
@@ -56,7 +56,7 @@ class ReadingForm(forms.Form):
     """How to read a file that is there already."""
 
     delimiter = forms.ChoiceField(
-        choices=list(DELIMITERS.items()), label="Between the cells", widget=UnfoldAdminSelectWidget
+        choices=list(DELIMITERS.items()), label="Delimiter", widget=UnfoldAdminSelectWidget
     )
     encoding = forms.ChoiceField(choices=list(ENCODINGS.items()), label="Encoding", widget=UnfoldAdminSelectWidget)
 

@@ -16,13 +16,10 @@ from django.db import transaction
 
 from contacts.csvfiles import FileRefused, Layout, Row, first_rows, look
 from contacts.mapping import ATTRIBUTE
-from contacts.models import Attribute, ContactImport, ContactList, RefusedRow
+from contacts.models import Attribute, ContactImport, ContactList
 
 # How long a draft, or a stored file that belongs to no import, may lie there: somebody may be at work on it.
 PATIENCE = dt.timedelta(days=1)
-# How long the rows that were refused can be downloaded: they are people's data as well.
-REFUSED_ROWS_KEPT = dt.timedelta(days=90)
-DELETED_AT_ONCE = 2_000
 PREVIEWED_ROWS = 5
 
 Status = ContactImport.Status
@@ -133,7 +130,7 @@ def discard_file(contact_import: ContactImport) -> None:
 
 
 def clear_away(now: dt.datetime) -> int:
-    """Remove drafts nobody came back to, files that belong to no import, and old refused rows; return how many."""
+    """Remove drafts nobody came back to, and files that belong to no import; return how many."""
     removed, _ = ContactImport.objects.filter(status=Status.DRAFT, created_at__lt=now - PATIENCE).delete()
     wanted = set(
         ContactImport.objects.filter(status__in=[Status.DRAFT, Status.WAITING, Status.RUNNING]).values_list(
@@ -145,12 +142,4 @@ def clear_away(now: dt.datetime) -> int:
         if path.name not in wanted and age > PATIENCE:
             path.unlink(missing_ok=True)
             removed += 1
-    return removed + _forget_refused_rows(now)
-
-
-def _forget_refused_rows(now: dt.datetime) -> int:
-    """Delete some of the refused rows that are too old; the sweep comes again for more."""
-    old = RefusedRow.objects.filter(contact_import__created_at__lt=now - REFUSED_ROWS_KEPT).order_by()
-    some = list(old.values_list("pk", flat=True)[:DELETED_AT_ONCE])
-    removed, _ = RefusedRow.objects.filter(pk__in=some).delete()
     return removed

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -178,7 +179,7 @@ class ContactImportAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
             "progress": progress(contact_import),
             "refused_rows": [_shown(row) for row in contact_import.refused_rows.all()[:REFUSED_ROWS_SHOWN]],
             "refused_rows_shown": REFUSED_ROWS_SHOWN,
-            "refused_rows_kept_days": uploads.REFUSED_ROWS_KEPT.days,
+            "refused_rows_kept_days": settings.RETAIN_REFUSED_ROWS_DAYS,
             "people_url": _people_url(contact_import),
             "policy": POLICIES[ContactImport.Policy(contact_import.policy)],
             "written": " · ".join(

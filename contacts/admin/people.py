@@ -16,7 +16,7 @@ from django.utils.text import Truncator
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 
-from contacts import consent, erasing, story
+from contacts import consent, erasing, segmenting, story
 from contacts.admin.drawing import SummarisedDeletion, badge
 from contacts.admin.filters import (
     DomainFilter,
@@ -34,8 +34,9 @@ from contacts.attributes import value_text
 from contacts.audience import suppressed
 from contacts.exporting import export_people
 from contacts.forms import ExportForm
-from contacts.models import Attribute, Contact, ContactList, Subscription, Suppression
+from contacts.models import Attribute, Contact, ContactList, Segment, Subscription, Suppression
 from contacts.person_forms import PREFIX, contact_form
+from contacts.segments import load
 from mail.addresses import AddressInvalid, check_address, fold
 
 if TYPE_CHECKING:
@@ -254,17 +255,10 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin): 
         """Ask whom to export, and hand the file out at the press of the button."""
         form = ExportForm(request.POST if request.method == "POST" else None, label_suffix="")
         if request.method == "POST" and form.is_valid():
-            contact_list: ContactList | None = form.cleaned_data["list"]
-            contacts = Contact.objects.all()
-            if contact_list:
-                contacts = contacts.filter(on_a_list(contact_list.pk))
-            if form.cleaned_data["only_mailable"]:
-                contacts = in_state(contacts, "mailable", contact_list.pk if contact_list else None)
+            contacts, whom = _chosen(form)
             if not contacts.exists():
                 messages.warning(request, "Nobody matches this choice. Choose another list, or everyone.")
                 return redirect("admin:contacts_contact_export_people")
-            whom = f"the list “{contact_list}”" if contact_list else "everyone"
-            whom += ", without who unsubscribed or is suppressed" if form.cleaned_data["only_mailable"] else ""
             return _download(request, contacts, whom)
         context = {
             **self.admin_site.each_context(request),
@@ -301,6 +295,23 @@ def _list_name(subscription: Subscription) -> SafeString:
             '<span class="awaited" title="Not confirmed">{} (not confirmed)</span>', subscription.list.name
         )
     return format_html("{}", subscription.list.name)
+
+
+def _chosen(form: ExportForm) -> tuple[QuerySet[Contact], str]:
+    """Return the people an export is asked for, and what to call them in the history."""
+    contact_list: ContactList | None = form.cleaned_data["list"]
+    segment: Segment | None = form.cleaned_data["segment"]
+    contacts, whom = Contact.objects.all(), []
+    if contact_list:
+        contacts = contacts.filter(on_a_list(contact_list.pk))
+        whom.append(f"the list “{contact_list}”")
+    if segment:
+        contacts = contacts.filter(pk__in=segmenting.people(load(segment.conditions), timezone.now()).values("pk"))
+        whom.append(f"the segment “{segment}”")
+    if form.cleaned_data["only_mailable"]:
+        contacts = in_state(contacts, "mailable", contact_list.pk if contact_list else None)
+    left_out = ", without who unsubscribed or is suppressed" if form.cleaned_data["only_mailable"] else ""
+    return contacts, (" and ".join(whom) or "everyone") + left_out
 
 
 def _download(request: HttpRequest, contacts: QuerySet[Contact], whom: str) -> StreamingHttpResponse:

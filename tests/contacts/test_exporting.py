@@ -16,7 +16,7 @@ from contacts import consent, exporting
 from contacts.attributes import CONSENT_COLUMNS
 from contacts.exporting import COLUMNS, attribute_names, record_export, table, write_csv
 from contacts.importing import import_people
-from contacts.models import Attribute, Contact, ContactList, Suppression
+from contacts.models import Attribute, Contact, ContactList, Segment, Suppression
 from tests.contacts.files import figures, started
 
 NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
@@ -129,6 +129,24 @@ def test_an_export_can_be_cut_to_a_list_and_to_who_may_be_written_to(
     assert [row[0] for row in mailable[1:]] == ["Ann@example.org"]
     nobody = marketers_client.post(f"{CONTACTS}export/", {"list": events.pk}, follow=True)
     assert "Nobody matches this choice." in nobody.content.decode()
+
+
+def test_an_export_can_be_cut_to_a_segment_and_to_a_list_within_it(
+    marketers_client: Client, ann: Contact, news: ContactList
+) -> None:
+    bo = Contact.objects.create(email="bo@example.org", language="de")
+    Contact.objects.create(email="cy@example.org", language="de")
+    consent.subscribe(bo, news, method="form", source="", now=NOW)
+    consent.subscribe(ann, news, method="form", source="", now=NOW)
+    conditions = {"match": "all", "conditions": [{"field": "language", "operator": "in", "values": ["de"]}]}
+    segment = Segment.objects.create(name="Germans", conditions=conditions)
+
+    rows = export(marketers_client, segment=segment.pk)
+    assert [row[0] for row in rows[1:]] == ["bo@example.org", "cy@example.org"]
+    rows = export(marketers_client, segment=segment.pk, list=news.pk)
+    assert [row[0] for row in rows[1:]] == ["bo@example.org"]
+    messages = set(LogEntry.objects.values_list("change_message", flat=True))
+    assert "Exported 1 contacts as CSV: the list “News” and the segment “Germans”." in messages
 
 
 @pytest.mark.parametrize("across", ["0", "1"])

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from contacts import uploads
 from contacts.importing import import_people
-from contacts.models import ContactImport, ContactList, RefusedRow
+from contacts.models import ContactImport, ContactList
 from contacts.uploads import clear_away
 from tests.contacts.files import people, started, stored
 
@@ -58,17 +58,3 @@ def test_a_draft_nobody_came_back_to_goes_with_its_file_and_no_sooner() -> None:
 
     assert not ContactImport.objects.exists()
     assert not list(uploads.folder().iterdir())
-
-
-def test_refused_rows_are_forgotten_after_ninety_days_and_their_number_stays(news: ContactList) -> None:
-    done = started("email\nnobody\n", [news])
-    now = dt.datetime.now(tz=dt.UTC)
-    import_people(done.pk, now)
-
-    clear_away(now + dt.timedelta(days=89))
-    assert RefusedRow.objects.count() == 1
-    clear_away(now + dt.timedelta(days=91))
-
-    assert not RefusedRow.objects.exists()
-    done.refresh_from_db()
-    assert done.rows_refused == 1
