@@ -159,7 +159,9 @@ def make_readers(now: dt.datetime) -> tuple[ContactList, ContactList, ContactLis
     patient = [_special(name) for name in PATIENT_READERS]
     Contact.objects.bulk_create(people + patient)
 
-    every = ContactList.objects.create(name="Newsletter readers", description="Everyone who reads the newsletter.")
+    every = ContactList.objects.create(
+        name="Newsletter readers", description="Everyone who reads the newsletter.", is_public=True
+    )
     first = ContactList.objects.create(name="First readers", description="The readers of the first hour.")
     slow = ContactList.objects.create(
         name="Mailboxes that take their time",

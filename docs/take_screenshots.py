@@ -68,18 +68,33 @@ def take_pictures(page: Page) -> None:
     page.locator("#headers").scroll_into_view_if_needed()
     take(page, "mail", height=1300)
 
+    take_public_pages(page)
+
     open_from_sidebar(page, "Dashboard")
     expect(page.locator("canvas")).to_be_visible()
     take(page, "dashboard")
+
+
+def take_public_pages(page: Page) -> None:
+    """Show what readers see: the form, and from a link in the mail that is open the reader's settings."""
+    mail = page.url
+    link = re.search(r"https?://[^\s\"<]+/u/[\w-]{32}", page.content())
+    assert link, "the mail shows no link to unsubscribe"
+    page.goto(link.group().rpartition("/u/")[0] + "/subscribe")
+    take(page, "subscribe", width=640, height=680)
+    page.goto(link.group())
+    page.get_by_role("link", name="Choose lists and other settings").click()
+    take(page, "preferences", width=640, height=1110)
+    page.goto(mail)
 
 
 def open_from_sidebar(page: Page, name: str) -> None:
     page.locator("#nav-sidebar").get_by_role("link", name=name).click()
 
 
-def take(page: Page, name: str, height: int = 900) -> None:
-    """Save what the window shows, 1440 pixels wide."""
-    page.set_viewport_size({"width": 1440, "height": height})
+def take(page: Page, name: str, height: int = 900, width: int = 1440) -> None:
+    """Save what the window shows."""
+    page.set_viewport_size({"width": width, "height": height})
     page.mouse.move(0, 0)
     page.wait_for_load_state("networkidle")
     page.evaluate("document.fonts.ready")
