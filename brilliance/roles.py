@@ -12,6 +12,7 @@ from django.contrib.auth.management import create_permissions
 FOR_ADMINS_ALONE = (
     *("add_route", "change_route", "delete_route"),
     *("add_attribute", "change_attribute", "delete_attribute"),
+    *("add_approvalrule", "change_approvalrule", "delete_approvalrule", "override_check"),
 )
 ROLES: dict[str, tuple[str, ...]] = {
     "admin": ("*",),

@@ -11,21 +11,20 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
-from django.utils.text import slugify
 
-from campaigns import experimenting, runs, timing
+from campaigns import approving, experimenting, runs, timing
 from campaigns.audience import audience_of, gone
-from campaigns.checking import refusals
-from campaigns.content import ContentInvalid, build
+from campaigns.content import ContentInvalid
+from campaigns.freezing import UTM_FIELDS as UTM_FIELDS
+from campaigns.freezing import frozen_content as frozen_content
 from campaigns.models import Campaign, Experiment, Variant
+from campaigns.reviewing import review
 from campaigns.varying import VARIED, experiment_of
-from contacts.models import ContactList
 from delivery import queueing as outbox
 from delivery.models import Mailing
 
 logger = logging.getLogger(__name__)
 Status = Campaign.Status
-UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 
 
 def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
@@ -36,7 +35,7 @@ def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
     campaign = Campaign.objects.get(pk=campaign_id)
     if campaign.status != Status.DRAFT:
         return [_not_a_draft(campaign)]
-    if reasons := [*refusals(campaign, now), *timing.timing_refusals(campaign, now)]:
+    if reasons := why_not(campaign, now):
         return reasons
     # Nobody may have changed what was just checked.
     unchanged = Campaign.objects.filter(pk=campaign_id, status=Status.DRAFT, updated_at=campaign.updated_at)
@@ -49,6 +48,20 @@ def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
     if campaign.status == Status.DRAFT:
         return ["The campaign was changed in the meantime. Look at it again, then queue it."]
     return [_not_a_draft(campaign)]
+
+
+def why_not(campaign: Campaign, now: dt.datetime) -> list[str]:
+    """Return what keeps a draft from being queued: checks that nobody overrode, and a second person who is missing."""
+    found = review(campaign, now)
+    if open_now := approving.unanswered(campaign, found):
+        return [f"{finding.sentence} {finding.mend}".strip() for finding in open_now]
+    standing = approving.standing(campaign, found.people.reached)
+    if not standing.is_met:
+        return [
+            f"A campaign to more than {standing.needed_above:,} people needs the approval of a second person. Ask for"
+            " it on the review page."
+        ]
+    return []
 
 
 def _not_a_draft(campaign: Campaign) -> str:
@@ -116,29 +129,6 @@ def _freeze(campaign: Campaign, now: dt.datetime) -> int | None:
             return mailing.pk
         transaction.set_rollback(True)
     return None
-
-
-def frozen_content(campaign: Campaign) -> dict[str, Any]:
-    """Return what a mailing of this campaign says; a test says exactly the same.
-
-    :raises ContentInvalid: if no mail can be made of what is written.
-    """
-    built = build(campaign)
-    return {
-        "name": campaign.name,
-        "subject": built.subject,
-        "html": built.html,
-        "text": built.text,
-        "files": list(built.files),
-        "mail_from": campaign.mail_from,
-        "reply_to": campaign.reply_to,
-        "is_tagged": campaign.is_tagged,
-        "sends_copies": campaign.sends_copies,
-        "utm": {name: value for name in UTM_FIELDS if (value := getattr(campaign, name))},
-        "lists": list(ContactList.objects.filter(pk__in=audience_of(campaign).all_lists)),
-        "reference": f"c{campaign.pk}",
-        "slug": slugify(campaign.name)[:100],
-    }
 
 
 def pause(campaign_id: int) -> bool:

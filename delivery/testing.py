@@ -116,11 +116,11 @@ def send_test(
         claim, mailing, composed = _put_on_record(server, lease, recipient, actor, now, content, contact)
         steps: list[Step] = []
         before_dot = partial(_before_dot, journal, claim)
-        answer, judgement, stage, reply, expires_at = asyncio.run(
+        answer, judgement, stage, reply, learned = asyncio.run(
             _talk(endpoint, composed, steps, before_dot, mailing.stream)
         )
         if answer is not None:
-            SmtpServer.objects.filter(pk=server.pk).update(certificate_expires_at=expires_at)
+            SmtpServer.objects.filter(pk=server.pk).update(**learned)
             journal.answer(claim.attempt_id, answer.stage, answer.reply, answer.lost)
         result = Result(
             claim.attempt_id,
@@ -200,13 +200,13 @@ def _before_dot(journal: Journal, claim: Claim) -> bool:
 
 async def _talk(
     endpoint: Endpoint, composed: Composed, steps: list[Step], before_dot: Any, stream: str
-) -> tuple[Answer | None, Judgement, Stage, Reply | None, dt.datetime | None]:
-    """Return the answer, what it means, and when the server's certificate ends."""
+) -> tuple[Answer | None, Judgement, Stage, Reply | None, dict[str, Any]]:
+    """Return the answer, what it means, and what was learned of the server, by the field it belongs to."""
     try:
         connection = await connect(endpoint, steps.append)
     except ConnectionFailed as error:
         judgement = judge_connection(error.stage, str(error), error.reply, needs_mending=error.needs_mending)
-        return None, judgement, error.stage, error.reply, None
+        return None, judgement, error.stage, error.reply, {}
     answer = await connection.send(
         composed.envelope_from,
         composed.rcpt_to,
@@ -214,9 +214,12 @@ async def _talk(
         before_dot=before_dot,
         smtputf8=composed.is_smtputf8,
     )
-    expires_at = connection.certificate_expires_at
+    learned = {
+        "certificate_expires_at": connection.certificate_expires_at,
+        "max_message_bytes": connection.extensions.size,
+    }
     await connection.quit()
-    return answer, judge(answer, stream=stream, attempts=1), answer.stage, answer.reply, expires_at
+    return answer, judge(answer, stream=stream, attempts=1), answer.stage, answer.reply, learned
 
 
 def _final(judgement: Judgement) -> Judgement:

@@ -18,6 +18,7 @@ STATE = (
     *("last_success_at", "certificate_expires_at", "version"),
     *("unsubscribe_probed_at", "unsubscribe_problem"),
     *("full_until", "full_reason", "slow_factor", "slowed_at", "learned_rate", "learned_messages_per_connection"),
+    "max_message_bytes",
 )
 
 
@@ -360,6 +361,8 @@ class SmtpServer(models.Model):
     learned_rate = models.FloatField(null=True, editable=False)
     # After how many messages the server closed the connection and said so; None: it never did since the last edit.
     learned_messages_per_connection = models.PositiveIntegerField(null=True, editable=False)
+    # The largest message that it said it takes, in bytes (SIZE in EHLO, RFC 1870); None: it never said so.
+    max_message_bytes = models.PositiveBigIntegerField(null=True, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)  # Grows with every edit.
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

@@ -10,6 +10,7 @@ from django.db import connection, connections
 from campaigns import queueing
 from campaigns.checking import audience, refusals
 from campaigns.models import Campaign
+from campaigns.reviewing import Review
 from contacts.models import Contact, ContactList, Subscription, Suppression
 from delivery import queueing as outbox
 from delivery.models import Mailing, Message
@@ -121,11 +122,13 @@ def test_a_second_click_is_refused_in_words(news: ContactList, actor: User) -> N
 def test_a_change_between_check_and_queue_is_noticed(news: ContactList, actor: User, monkeypatch) -> None:
     campaign = make_campaign(news)
 
-    def edited_meanwhile(checked: Campaign, now: dt.datetime) -> list[str]:
-        Campaign.objects.get(pk=checked.pk).save()
-        return refusals(checked, now)
+    real = queueing.review
 
-    monkeypatch.setattr(queueing, "refusals", edited_meanwhile)
+    def edited_meanwhile(checked: Campaign, now: dt.datetime) -> Review:
+        Campaign.objects.get(pk=checked.pk).save()
+        return real(checked, now)
+
+    monkeypatch.setattr(queueing, "review", edited_meanwhile)
 
     assert queueing.queue_campaign(campaign.pk, actor, NOW) == [
         "The campaign was changed in the meantime. Look at it again, then queue it."

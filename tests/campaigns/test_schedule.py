@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections import Counter
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -43,7 +44,8 @@ def people() -> ContactList:
 
 
 @pytest.fixture
-def campaign(people: ContactList) -> Campaign:
+def campaign(people: ContactList, settings: Any) -> Campaign:
+    settings.POSTAL_ADDRESS = "1 Main Street, Springfield"  # One of them lives in the United States.
     SmtpServer.objects.create(name="Alpha", host="localhost", mail_from="Shop <news@example.com>")
     return make_campaign(people)
 

@@ -1,0 +1,124 @@
+"""A campaign's message as real recipients would get it, through the servers that may send it: composed, never sent."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from campaigns.audience import audience_of
+from campaigns.freezing import frozen_content
+from campaigns.models import Campaign
+from campaigns.reading import Place, Read, read
+from contacts.models import Contact
+from contacts.reaching import reached
+from delivery import tokens
+from delivery.composing import Composer
+from delivery.models import Mailing
+from delivery.outgoing import Outgoing, Person
+from mail.addresses import fold
+from smtpservers import routes, selection
+from smtpservers.endpoint import domain_name_of
+from smtpservers.models import SmtpServer
+
+MOST_SHAPES = 5  # Servers whose settings shape the message each in another way.
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+# Who has no name, and whose name tries the headers and the HTML.
+NAMELESS = Person("nobody@recipient.example")
+UNUSUAL = Person("zoe.lukasz@recipient.example", "Zoë “Z” <b>Łukasz</b>", "O'Hara & Söhne, 东京", "", {})
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The message of one person and of two edge cases through one server."""
+
+    place: Place
+    named: Read  # Of a real recipient, where there is one.
+    nameless: Read
+    unusual: Read
+
+
+def eligible(campaign: Campaign, now: dt.datetime) -> list[SmtpServer]:
+    """Return the active servers that may send at least a part of the campaign, in display order."""
+    named = frozenset(campaign.server_ids)
+    deciding = routes.applying(routes.rules(), campaign.mail_from)
+    ids = [
+        candidate.server_id
+        for candidate in selection.fleet(now)
+        if candidate.is_active
+        and (not named or candidate.server_id in named)
+        and candidate.may_send_from(campaign.mail_from)
+        and any(not rule.server_ids or candidate.server_id in rule.server_ids for rule in deciding)
+    ]
+    return list(SmtpServer.objects.filter(pk__in=ids).order_by("display_order", "pk"))
+
+
+def samples(campaign: Campaign, servers: list[SmtpServer], now: dt.datetime) -> list[Sample]:
+    """Return a sample through each server that shapes the message in its own way, at most five.
+
+    :raises ValueError: if no message can be made of what is written.
+    """
+    content = frozen_content(campaign)
+    lists = sorted(content.pop("lists"), key=lambda each: each.pk)
+    mailing = Mailing(stream=Mailing.Stream.CAMPAIGN, created_at=now, **content)
+    person = reached(audience_of(campaign), now).order_by("pk").first()
+    list_id, list_name = (lists[0].pk, lists[0].name) if lists else (None, "")
+    shapes: dict[tuple[object, ...], SmtpServer] = {}
+    for server in servers:
+        shapes.setdefault(_shape(server), server)
+    return [
+        _sample(mailing, server, servers, person, list_id, list_name, now)
+        for server in list(shapes.values())[:MOST_SHAPES]
+    ]
+
+
+def _shape(server: SmtpServer) -> tuple[object, ...]:
+    return (
+        server.use_unsubscribe_link,
+        server.unsubscribe_url,
+        server.takes_one_click,
+        server.mail_from,
+        domain_name_of(server),
+        server.host in LOCAL_HOSTS,
+    )
+
+
+def _sample(
+    mailing: Mailing,
+    server: SmtpServer,
+    servers: list[SmtpServer],
+    person: Contact | None,
+    list_id: int | None,
+    list_name: str,
+    now: dt.datetime,
+) -> Sample:
+    composer = Composer(mailing, server, list_id=list_id, list_name=list_name)
+    named = _read(composer, Person.of(person) if person else UNUSUAL, server, now)
+    place = Place(
+        server=server.name,
+        host=server.host,
+        domain=domain_name_of(server),
+        unsubscribe_url=_unsubscribe_url(named),
+        is_local=settings.IS_LOOPBACK and server.host in LOCAL_HOSTS,
+        own=(settings.BASE_URL,),
+        largest=tuple((each.name, each.max_message_bytes) for each in servers if each.max_message_bytes),
+    )
+    return Sample(place, named, _read(composer, NAMELESS, server, now), _read(composer, UNUSUAL, server, now))
+
+
+def _read(composer: Composer, person: Person, server: SmtpServer, now: dt.datetime) -> Read:
+    message = Outgoing(
+        tokens.NOBODY,
+        0,
+        person.email,
+        fold(person.email),
+        person,
+        message_id=f"<check.1.sample@{domain_name_of(server)}>",
+    )
+    return read(composer.compose(message, now).content)
+
+
+def _unsubscribe_url(seen: Read) -> str:
+    """Return where this message's reader unsubscribes: what the header says, or the built-in page."""
+    header = str(seen.message["List-Unsubscribe"] or "")
+    web = [part.strip(" <>") for part in header.split(",") if part.strip(" <>").startswith("http")]
+    return web[0] if web else tokens.unsubscribe_url(tokens.NOBODY)

@@ -1,0 +1,257 @@
+"""The checks of a message as recipients would get it, and of its servers and people."""
+
+import datetime as dt
+from dataclasses import replace
+from email.message import EmailMessage
+
+import pytest
+
+from campaigns import reading
+from campaigns.findings import Finding, Severity
+from campaigns.models import Campaign
+from campaigns.reading import Place, Read
+from campaigns.reviewing import review
+from campaigns.visibility import links_of
+from contacts.models import Contact, Subscription
+from smtpservers.models import SmtpServer
+
+NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
+URL = "https://shop.example/u/abc"
+PLACE = Place("Alpha", "smtp.example.net", "shop.example", URL, own=("https://site.example",))
+LEAVE = f'<p><a href="{URL}">Unsubscribe</a></p>'
+
+
+def message(html: str = LEAVE, text: str = f"Hello. {URL}", **headers: str) -> Read:
+    """Return a sound message with other headers; an empty one is left out."""
+    usual = {
+        "From": "Shop <news@shop.example>",
+        "To": "ann@customer.example",
+        "Subject": "Snow",
+        "Date": "Mon, 23 Nov 2026 12:00:00 +0000",
+        "Message-ID": "<1.2.3@shop.example>",
+        "List-Unsubscribe": f"<{URL}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+    made = EmailMessage()
+    for name, value in (usual | {name.replace("_", "-"): value for name, value in headers.items()}).items():
+        if value:
+            made[name] = value
+    made.set_content(text)
+    if html:
+        made.add_alternative(html, subtype="html")
+    return reading.read(made.as_bytes().replace(b"\n", b"\r\n"))
+
+
+def told(seen: Read, place: Place = PLACE) -> dict[str, Severity]:
+    return {finding.check_id: finding.severity for finding in reading.findings(seen, place)}
+
+
+def test_a_sound_message_has_no_findings() -> None:
+    assert list(reading.findings(message(), PLACE)) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "check", "severity"),
+    [
+        ({"Date": ""}, "M1", Severity.FATAL),
+        ({"Message_ID": "<1@elsewhere.example>"}, "M3", Severity.FATAL),
+        ({"From": "Shop <shop@gmail.com>"}, "M2", Severity.BLOCK),
+        ({"From": '"shop@gmail.com" <news@shop.example>'}, "M2", Severity.WARN),
+        ({"List_Unsubscribe": ""}, "M4", Severity.BLOCK),
+        ({"List_Unsubscribe": "<http://shop.example/u/abc>"}, "M4", Severity.BLOCK),
+        ({"List_Unsubscribe_Post": "List-Unsubscribe=Yes"}, "M4", Severity.BLOCK),
+        ({"Subject": "Re: your order"}, "M12", Severity.WARN),
+        ({"Subject": "BUY NOW OR NEVER"}, "M12", Severity.WARN),
+        ({"Subject": "Dear {{ firstname }}"}, "M10", Severity.BLOCK),
+    ],
+)
+def test_headers(headers: dict[str, str], check: str, severity: Severity) -> None:
+    assert told(message(**headers)) == {check: severity}
+
+
+def test_the_form_of_the_bytes() -> None:
+    sound = message()
+    long_line = replace(sound, content=sound.content + b"x" * 999 + b"\r\n")
+    bare = replace(sound, content=sound.content.replace(b"Hello.", b"Hello.\n"))
+
+    assert told(long_line) == {"M1": Severity.FATAL}
+    assert told(bare) == {"M1": Severity.FATAL}
+
+
+def test_ones_own_provider_may_send_for_a_free_mailbox() -> None:
+    place = replace(PLACE, host="smtp.gmail.com")
+
+    assert told(message(From="Shop <shop@gmail.com>"), place) == {}
+
+
+@pytest.mark.parametrize(
+    ("html", "hidden"),
+    [
+        (LEAVE, ""),
+        (f'<div style="display:none">{LEAVE}</div>', "it is not displayed"),
+        (f'<a href="{URL}" style="font-size:1px">Unsubscribe</a>', "its letters have 1 pixels"),
+        (
+            f'<div style="font-size: 10px"><a href="{URL}" style="font-size:0.1em">x</a></div>',
+            "its letters have 1 pixels",
+        ),
+        (f'<a href="{URL}" style="color:#FFF">Unsubscribe</a>', "its colour is that of the background"),
+        (
+            f'<td bgcolor="#101010"><a href="{URL}"><span style="color: rgb(20,20,20)">Leave</span></a></td>',
+            "its colour is that of the background",
+        ),
+        (f'<td style="background:#222"><a href="{URL}" style="color:#fff">Leave</a></td>', ""),
+        (f'<a href="{URL}" style="visibility: hidden !important">x</a>', "it is made invisible"),
+        (f'<p style="opacity:0"><a href="{URL}">Leave</a></p>', "it is transparent"),
+        (f'<div style="max-height:0;overflow:hidden"><a href="{URL}">Leave</a></div>', "its box has no room"),
+        (f'<a href="{URL}"> </a>', "it has no words"),
+        (f'<a href="{URL}"><img src="x.png" alt=""></a>', ""),
+        (f'<a href="{URL}">Leave<span style="display:none">!</span></a>', ""),
+        (f'<p style="font-size:0"><br><a href="{URL}" style="font-size:12px">Leave</a>', ""),
+    ],
+)
+def test_a_link_that_people_do_not_see_is_told_from_one_they_do(html: str, hidden: str) -> None:
+    [link], _ = links_of(html)
+
+    assert link.hidden == hidden
+    assert ("M6" in told(message(html))) == bool(hidden)
+
+
+def test_one_visible_link_is_enough_and_both_parts_need_one() -> None:
+    assert told(message(f'<div style="display:none">{LEAVE}</div>{LEAVE}')) == {}
+    assert told(message("<p>Hello</p>")) == {"M6": Severity.BLOCK}
+    assert told(message(text="Hello.")) == {"M6": Severity.BLOCK}
+
+
+@pytest.mark.parametrize(
+    ("url", "severity"),
+    [
+        ("https://shop.example/sale?a=1&b=2", None),
+        ("mailto:ann@shop.example", None),
+        ("#top", None),
+        ("https://site.example/media/1.png", None),
+        ("http://shop.example/", Severity.WARN),
+        ("/sale", Severity.WARN),
+        ("sale.html", Severity.WARN),
+        ("https://bit.ly/abc", Severity.WARN),
+        ("https://93.184.216.34/", Severity.WARN),
+        ("https://10.0.0.7/", Severity.BLOCK),
+        ("http://localhost:8000/sale", Severity.BLOCK),
+        ("http://[::1]/", Severity.BLOCK),
+        ("javascript:alert(1)", Severity.WARN),
+        ("http://[broken", Severity.WARN),
+    ],
+)
+def test_links(url: str, severity: Severity | None) -> None:
+    assert told(message(f'{LEAVE}<a href="{url}">Sale</a>')) == ({"M11": severity} if severity else {})
+
+
+def test_parts_and_size() -> None:
+    assert told(message(text=" ")) == {"M6": Severity.BLOCK, "M9": Severity.WARN}
+    assert told(message(f"{LEAVE}<form><input></form>")) == {"M9": Severity.WARN}
+    assert told(message(LEAVE + "<p>word</p>" * 10_000)) == {"M9": Severity.WARN}
+    assert told(message(), replace(PLACE, largest=(("Alpha", 100),))) == {"M13": Severity.BLOCK}
+    assert [finding.check_id for finding in reading.size(26_000_000, ())] == ["M13"]
+
+
+def test_who_has_no_name_is_not_greeted_as_nobody() -> None:
+    empty = list(reading.empty_greeting(message(text="Dear Zoë,\nsnow"), message(text="Dear ,\nsnow")))
+    filled = list(reading.empty_greeting(message(text="Dear Zoë,\nsnow"), message(text="Dear friend,\nsnow")))
+    french = list(reading.empty_greeting(message(text="Bonjour !"), message(text="Bonjour !")))
+
+    assert [finding.sentence for finding in empty] == ["Who has no name is greeted “Dear ,”."]
+    assert (filled, french) == ([], [])
+
+
+def test_the_postal_address() -> None:
+    seen = message(LEAVE + "<p>Shop, 1 Main Street,<br>Springfield</p>")
+
+    assert list(reading.postal_address(seen, ["1 Main Street\nSpringfield"], 5)) == []
+    [warning] = reading.postal_address(seen, ["2 Side Street"], 0)
+    [block] = reading.postal_address(seen, [], 5)
+    assert (warning.severity, block.severity) == (Severity.WARN, Severity.BLOCK)
+
+
+# --- of a whole campaign
+
+
+def by_id(campaign: Campaign) -> dict[str, Finding]:
+    return {finding.check_id: finding for finding in review(campaign, NOW).findings}
+
+
+@pytest.fixture
+def sound(campaign: Campaign, server: SmtpServer) -> Campaign:
+    campaign.html = '<p>Snow, {{ first_name | default: "friend" }}! <a href="https://example.com/sale">Sale</a></p>'
+    campaign.subject = "Winter sale"
+    campaign.save()
+    return campaign
+
+
+@pytest.mark.django_db
+def test_a_sound_campaign_has_only_the_warning_of_its_address(sound: Campaign) -> None:
+    found = review(sound, NOW)
+
+    assert {finding.check_id: finding.severity for finding in found.findings} == {"M8": Severity.WARN}
+    assert found.servers == ("Alpha",)
+    assert found.message_bytes
+    assert "Links" in found.passed
+    assert "Postal address" not in found.passed
+
+
+@pytest.mark.django_db
+def test_what_is_composed_is_what_is_checked(sound: Campaign, server: SmtpServer) -> None:
+    sound.html = '<p>Dear {{ first_name }},</p><a href="http://localhost/sale">Sale</a>'
+    sound.save()
+    SmtpServer.objects.filter(pk=server.pk).update(use_unsubscribe_link=False, max_message_bytes=500)
+
+    found = by_id(sound)
+
+    assert {"M4", "M6", "M10", "M11", "M13"} <= set(found)
+    assert found["M10"].sentence == "Who has no name is greeted “Dear ,”."
+    assert "Alpha" in found["M4"].sentence
+
+
+@pytest.mark.django_db
+def test_each_server_that_shapes_the_mail_differently_is_looked_at(sound: Campaign, server: SmtpServer) -> None:
+    SmtpServer.objects.create(
+        name="Beta", host="localhost", mail_from="Shop <news@example.com>", use_unsubscribe_link=False
+    )
+
+    assert "Beta" in by_id(sound)["M4"].sentence
+
+
+@pytest.mark.django_db
+def test_a_site_that_recipients_cannot_reach_blocks(sound: Campaign, server: SmtpServer) -> None:
+    """The links of a demo lead to this very computer; through a real provider they would lead nowhere."""
+    SmtpServer.objects.filter(pk=server.pk).update(host="smtp.provider.example")
+
+    assert by_id(sound)["M4"].severity == Severity.BLOCK
+
+
+@pytest.mark.django_db
+def test_servers_people_and_room(sound: Campaign, server: SmtpServer) -> None:
+    SmtpServer.objects.filter(pk=server.pk).update(
+        preset="gmail", mail_bcc="archive@example.com", max_per_month=3, unsubscribe_url="https://shop.example/leave"
+    )
+    Contact.objects.filter(email_key="ann@example.com").update(email="info@x.example", email_key="info@x.example")
+    bea = Contact.objects.get(email_key="bea@example.com")
+    Subscription.objects.filter(contact=bea).update(status="unsubscribed")
+
+    found = by_id(sound)
+
+    assert found["C1"].sentence == "1 messages wait for the next quota period of their server."
+    assert found["C2"].severity == Severity.WARN
+    assert found["C3"].sentence == "1 people of the audience get nothing: 1 unsubscribed."
+    assert found["C4"].severity == Severity.WARN
+    assert found["M14"].sentence == "Each message through Alpha makes 1 more, and as many units of quota."
+    assert found["M5"].severity == Severity.WARN
+
+    SmtpServer.objects.update(is_active=False)
+    assert by_id(sound)["C1"].sentence == "2 of 2 messages are never sent: Alpha is switched off."
+
+
+@pytest.mark.django_db
+def test_people_in_the_united_states_make_the_address_a_must(sound: Campaign) -> None:
+    Contact.objects.filter(email_key="ann@example.com").update(time_zone="America/Chicago")
+
+    assert by_id(sound)["M8"].severity == Severity.BLOCK
+    assert "1 recipient lives" in by_id(sound)["M8"].sentence
