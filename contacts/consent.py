@@ -132,6 +132,25 @@ def confirm(
     return Status.SUBSCRIBED
 
 
+def forget_request(subscription: Subscription) -> None:
+    """Undo what a form asked for and nobody confirmed, and take it out of the history.
+
+    Who had withdrawn before counts as withdrawn again: else an import could bring them back.
+    """
+    with transaction.atomic():
+        if not _hold(subscription.contact_id):
+            return
+        asked = Subscription.objects.filter(pk=subscription.pk, status=Status.PENDING)
+        steps = history(subscription.contact_id).filter(list=subscription.list_id)
+        before = steps.exclude(status=Status.PENDING).first()
+        if before is None:
+            undone, _ = asked.delete()
+        else:
+            undone = asked.update(status=before.status, source=before.source, changed_at=before.at)
+        if undone:
+            steps.filter(status=Status.PENDING).order_by().delete()
+
+
 def subscribe_in_bulk(
     contact_ids: Sequence[int], list_id: int, *, method: str, source: str, now: dt.datetime, wording: str = ""
 ) -> int:

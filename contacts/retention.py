@@ -14,7 +14,8 @@ from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.db.models import QuerySet
 
-from contacts.models import ConsentEvent, RefusedRow, Subscription
+from contacts import consent
+from contacts.models import RefusedRow, Subscription
 
 SLICE_ROWS = 2_000
 
@@ -109,14 +110,10 @@ def _pending(cutoff: dt.datetime) -> QuerySet[Subscription]:
 
 
 def _forget_pending(cutoff: dt.datetime, after: Any) -> Slice:
-    """Delete requests that nobody confirmed, with the step of the history that tells of them."""
+    """Undo requests that nobody confirmed, with the step of the history that tells of them."""
     some = list(_pending(cutoff).order_by("pk")[:SLICE_ROWS])
     for subscription in some:
-        asked = ConsentEvent.objects.filter(contact=subscription.contact_id, list=subscription.list_id)
-        asked.filter(status=Subscription.Status.PENDING).delete()
-    Subscription.objects.filter(
-        pk__in=[subscription.pk for subscription in some], status=Subscription.Status.PENDING
-    ).delete()
+        consent.forget_request(subscription)
     return Slice(len(some), some[-1].pk if len(some) == SLICE_ROWS else None)
 
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -105,6 +106,47 @@ def test_an_old_confirmation_link_brings_nobody_back(ann: Contact, club: Contact
 
     assert consent.confirm(ann, club, source="link", now=now) == "unsubscribed"
     assert status(ann, club) == "unsubscribed"
+
+
+def test_a_request_nobody_confirmed_is_forgotten_and_a_withdrawal_before_it_is_not(
+    ann: Contact, news: ContactList, club: ContactList, now: dt.datetime, later: dt.datetime
+) -> None:
+    consent.unsubscribe(ann.pk, [club.pk], method="one_click", source="mail", now=now)
+    for each in (club, news):
+        assert consent.request_subscription(ann, each, source="form", now=later) == "pending"
+
+    for subscription in Subscription.objects.all():
+        consent.forget_request(subscription)
+
+    kept = Subscription.objects.get()
+    assert (kept.list, kept.status, kept.source, kept.changed_at) == (club, "unsubscribed", "mail", now)
+    assert steps(ann) == [("unsubscribed", "one_click")]
+    assert consent.subscribe_in_bulk([ann.pk], club.pk, method="import", source="", now=later) == 0
+    consent.forget_request(kept)
+    assert Subscription.objects.get().status == "unsubscribed"
+
+
+def test_who_left_everything_before_the_history_was_kept_is_off_every_list_since(
+    ann: Contact, news: ContactList, events: ContactList, now: dt.datetime
+) -> None:
+    bo = Contact.objects.create(email="bo@example.org")
+    for person in (ann, bo):
+        for each in (news, events):
+            Subscription.objects.create(contact=person, list=each)
+    Subscription.objects.filter(contact=ann, list=events).update(status="unsubscribed")
+    Suppression.objects.create(email=ann.email, reason=UNSUBSCRIBED, source="link in the mail", created_at=now)
+    Suppression.objects.create(email=bo.email, reason="complaint")
+    migration = import_module("contacts.migrations.0006_left_every_list")
+
+    with connection.cursor() as cursor:
+        cursor.execute(migration.RECORD)
+        cursor.execute(migration.WITHDRAW)
+
+    event = ConsentEvent.objects.get()
+    assert (event.contact, event.list, event.status, event.at) == (ann, news, "unsubscribed", now)
+    left = Subscription.objects.get(contact=ann, list=news)
+    assert (left.status, left.source, left.changed_at) == ("unsubscribed", "link in the mail", now)
+    assert set(Subscription.objects.filter(contact=bo).values_list("status", flat=True)) == {"subscribed"}
 
 
 def test_there_is_nothing_to_confirm_for_who_never_asked(ann: Contact, club: ContactList, now: dt.datetime) -> None:
