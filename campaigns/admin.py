@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -20,7 +20,7 @@ from unfold.decorators import display
 from campaigns import queueing
 from campaigns.checking import audience, refusals
 from campaigns.forms import CampaignForm
-from campaigns.models import Campaign
+from campaigns.models import Campaign, Variant
 from campaigns.tasks import ring
 from delivery.models import Message, StatusCount
 from smtpservers.selection import named_servers
@@ -70,8 +70,10 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     # --- the list ---------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
-        counts = StatusCount.objects.filter(mailing=OuterRef("mailing"), is_copy=False).order_by().values("mailing")
-        number = counts.annotate(sum=Sum("number")).values("sum")
+        samples = Variant.objects.filter(experiment__campaign=OuterRef(OuterRef("pk")), mailing__isnull=False)
+        is_its = Q(mailing=OuterRef("mailing")) | Q(mailing__in=samples.values("mailing"))
+        counts = StatusCount.objects.filter(is_its, is_copy=False).order_by()
+        number = counts.annotate(all=Value(1)).values("all").annotate(sum=Sum("number")).values("sum")
         queryset: QuerySet[Campaign] = super().get_queryset(request)
         return queryset.annotate(
             recipient_count=Coalesce(Subquery(number), 0),
@@ -101,11 +103,11 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
 
     @admin.display(description="Recipients")
     def recipients(self, campaign: Any) -> str:
-        return f"{campaign.recipient_count:,}" if campaign.mailing_id else "–"
+        return f"{campaign.recipient_count:,}" if campaign.recipient_count else "–"
 
     @admin.display(description="Accepted")
     def accepted(self, campaign: Any) -> str:
-        return f"{campaign.accepted_count:,}" if campaign.mailing_id else "–"
+        return f"{campaign.accepted_count:,}" if campaign.recipient_count else "–"
 
     @admin.display(description="Queued", ordering="starts_at")
     def queued(self, campaign: Campaign) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from django.db.models import Exists, Q
 
+from campaigns import runs
 from campaigns.models import Campaign
 from contacts.comparing import Moment
 from contacts.segmenting import Kind
@@ -13,7 +14,11 @@ from delivery.conditions import HEADING, OUTCOME, WRITTEN_TO, messages_of
 
 def started_campaigns() -> tuple[tuple[int, str], ...]:
     """Return the campaigns that have recipients, the newest first."""
-    return tuple(Campaign.objects.exclude(mailing=None).order_by("-starts_at", "-pk").values_list("pk", "name"))
+    return tuple(
+        Campaign.objects.exclude(status__in=["draft", "scheduled"])
+        .order_by("-starts_at", "-pk")
+        .values_list("pk", "name")
+    )
 
 
 def _fields() -> Iterator[Field]:
@@ -31,7 +36,7 @@ def _fields() -> Iterator[Field]:
 
 def _compile(condition: Condition, moment: Moment) -> Q:
     statuses = condition.values["outcomes"] if condition.operator == "had" else WRITTEN_TO
-    mailings = Campaign.objects.filter(pk__in=condition.values["campaigns"]).values("mailing")
+    mailings = runs.mailings_of(condition.values["campaigns"])
     found = Q(Exists(messages_of(statuses).filter(mailing__in=mailings)))
     return found if condition.operator == "had" else ~found
 

@@ -4,9 +4,12 @@ A campaign without an A/B test has one mailing. One with a test has a mailing fo
 ``Campaign.mailing`` is the one to the rest, once the winner is chosen.
 """
 
-from django.db.models import Q
+from collections.abc import Iterable
+
+from django.db.models import Q, QuerySet
 
 from campaigns.models import Campaign, Variant
+from delivery.models import Mailing
 
 
 def mailing_ids(campaign: Campaign) -> list[int]:
@@ -19,6 +22,14 @@ def mailing_ids(campaign: Campaign) -> list[int]:
 def of_mailing(mailing_id: int) -> Q:
     """Return the condition that a campaign has this mailing among its own."""
     return Q(mailing=mailing_id) | Q(pk__in=Variant.objects.filter(mailing=mailing_id).values("experiment__campaign"))
+
+
+def mailings_of(campaign_ids: Iterable[int]) -> QuerySet[Mailing]:
+    """Return the mailings of these campaigns, for use within a query."""
+    wanted = list(campaign_ids)
+    samples = Variant.objects.filter(experiment__campaign__in=wanted, mailing__isnull=False)
+    mains = Campaign.objects.filter(pk__in=wanted, mailing__isnull=False)
+    return Mailing.objects.filter(Q(pk__in=mains.values("mailing")) | Q(pk__in=samples.values("mailing")))
 
 
 def campaign_of(mailing_id: int) -> Campaign | None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from django.db.models import Exists, OuterRef, Q
 
+from campaigns import runs
 from campaigns.conditions import started_campaigns
-from campaigns.models import Campaign
 from contacts.comparing import Moment
 from contacts.segmenting import Kind
 from contacts.segments import Condition, Field, Operator, Parameter
@@ -34,8 +34,7 @@ def _compile(condition: Condition, moment: Moment) -> Q:
     values = condition.values
     given = Feedback.objects.filter(message__contact=OuterRef("pk"), kind__in=values["kinds"])
     if "campaign" in values:
-        mailing = Campaign.objects.filter(pk=values["campaign"]).values("mailing")
-        given = given.filter(message__mailing__in=mailing)
+        given = given.filter(message__mailing__in=runs.mailings_of([values["campaign"]]))
     if "days" in values:
         given = given.filter(received_at__gte=moment.now - dt.timedelta(days=values["days"]))
     found = Q(Exists(given))

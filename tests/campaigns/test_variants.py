@@ -373,3 +373,12 @@ def test_a_recipient_of_a_sample_belongs_to_its_campaign(tested: Campaign, peopl
 
     assert reverse("campaigns:progress", args=[tested.pk]) in page
     assert f"{Message.objects.count()} recipients" in listed
+
+
+@pytest.mark.django_db
+def test_the_list_of_campaigns_counts_the_sample_too(tested: Campaign, people: dict[str, User]) -> None:
+    start(tested, people["marketer"])
+
+    page = client_of(people["marketer"]).get("/admin/campaigns/campaign/").content.decode()
+
+    assert f">{Message.objects.count()}<" in page.replace(" ", "").replace("\n", "")
