@@ -77,7 +77,7 @@ def measure(there: Stage, sizes: Sizes, rounds: int, only: str, only_trials: boo
     race = run_race(there, racing, rounds)
     figures = [figure for figure in figures_of(race) if figure.values]
     trial_samples: dict[str, list[Sample]] = {}
-    for trial in () if only else (trials.bookkeep, trials.grow, trials.misbehave):
+    for trial in () if only else (trials.bookkeep, trials.grow, trials.hurry, trials.misbehave):
         print(f"{trial.__doc__.splitlines()[0]}" if trial.__doc__ else "", flush=True)
         if (found := there.have(lambda trial=trial: trial(there))) is not None:  # type: ignore[misc]
             figures += found[0]

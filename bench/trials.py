@@ -135,6 +135,25 @@ def bookkeep(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
     return figures, {titles[key]: samples[key] for key in samples}
 
 
+def hurry(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
+    """Submit single messages while a large campaign is on its way through the same server.
+
+    :raises Failed: if one of them is not accepted, or the campaign is over too soon.
+    """
+    people = 20_000 if there.is_smoke else 40_000 if there.is_quick else 100_000
+    database = POSTGRESQL if POSTGRESQL in there.databases else SQLITE
+    answer_of(there.ours("prepare", people=people), there.environment(database))
+    port = str(there.sinks[FAST].port)
+    command = [sys.executable, "-m", "bench.urgent", "--port", port, "--people", str(people)]
+    sample = Sample.told(answer_of(command, there.environment(database)))
+    waits = sample.facts["waits"]
+    late = (waits[int(0.95 * (len(waits) - 1))],)
+    what = f"a single message behind {people:,} others, 95th percentile, {database}"
+    return [Figure(what, 2, late, True, "s")], {
+        f"{people:,} people, and {len(waits)} single messages → {FAST}": [sample]
+    }
+
+
 @contextlib.contextmanager
 def _sick_servers() -> Iterator[list[int]]:
     command = [sys.executable, "-m", "bench.sick", "--servers", "20"]

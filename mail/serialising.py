@@ -165,7 +165,10 @@ def quoted_printable_words(values: Sequence[Any]) -> tuple[list[bytes], list[byt
 
 
 def _lines_as_words(joined: str, count: int) -> list[bytes]:
-    encoded = binascii.b2a_qp(joined.encode("utf-8", "replace"), istext=True)
+    if joined.isascii() and "=" not in joined and " \n" not in joined:
+        encoded = joined.encode()
+    else:
+        encoded = binascii.b2a_qp(joined.encode("utf-8", "replace"), istext=True)
     words = encoded.replace(b"\n", _END_OF_WORD).split(b"\0")[1:-1]
     return words if len(words) == count and len(max(words, key=len)) <= LONGEST_WORD else []
 
