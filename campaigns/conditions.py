@@ -14,11 +14,8 @@ from delivery.conditions import HEADING, OUTCOME, WRITTEN_TO, messages_of
 
 def started_campaigns() -> tuple[tuple[int, str], ...]:
     """Return the campaigns that have recipients, the newest first."""
-    return tuple(
-        Campaign.objects.exclude(status__in=["draft", "scheduled"])
-        .order_by("-starts_at", "-pk")
-        .values_list("pk", "name")
-    )
+    begun = Campaign.objects.filter(Q(mailing__isnull=False) | Q(experiment__begun_at__isnull=False))
+    return tuple(begun.order_by("-starts_at", "-pk").values_list("pk", "name"))
 
 
 def _fields() -> Iterator[Field]:
