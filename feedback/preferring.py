@@ -16,7 +16,7 @@ from delivery.models import Message
 from feedback import unsubscribing
 from feedback.models import Feedback
 from feedback.signing_up import NAME_CHARACTERS, wording
-from mail.addresses import domain_of, fold
+from mail.addresses import fold
 
 PAUSE = dt.timedelta(days=30)
 SOURCE = "preference page"
@@ -68,14 +68,6 @@ def offers(contact: Contact) -> list[Offer]:
         )
         for each in lists
     ]
-
-
-def is_blocked(contact: Contact, now: dt.datetime) -> bool:
-    """Whether nothing is sent to the person, whatever they choose: it came back, was a complaint, or we stopped it."""
-    keys = (contact.email_key, f"@{domain_of(contact.email_key)}")
-    lasting = Q(expires_at=None) | Q(expires_at__gt=now)
-    suppressed = Suppression.objects.filter(lasting, email_key__in=keys)
-    return suppressed.exclude(reason=Suppression.Reason.UNSUBSCRIBED).exists()
 
 
 def save(message: Message, contact: Contact, wishes: Wishes, network: str, now: dt.datetime) -> None:

@@ -113,9 +113,22 @@ def receive(entry: Entry, origin: str, now: dt.datetime) -> bool:
 
 
 def take_waiting(organisation: str, now: dt.datetime) -> int:
-    """Subscribe, or write to, those who entered something since the last time, and return how many they are."""
+    """Subscribe, or write to, those who entered something since the last time, and return how many they are.
+
+    An entry that cannot be taken waits, and holds up no other.
+
+    :raises Exception: what kept the first of those from being taken, after all others were.
+    """
     waiting = SignUp.objects.filter(taken_at=None).order_by("pk").values_list("pk", flat=True)[:AT_ONCE]
-    return sum(_take(sign_up_id, organisation, now) for sign_up_id in list(waiting))
+    taken, problems = 0, []
+    for sign_up_id in list(waiting):
+        try:
+            taken += _take(sign_up_id, organisation, now)
+        except Exception as problem:
+            problems.append(problem)
+    if problems:
+        raise problems[0]
+    return taken
 
 
 def _take(sign_up_id: int, organisation: str, now: dt.datetime) -> bool:
@@ -123,7 +136,7 @@ def _take(sign_up_id: int, organisation: str, now: dt.datetime) -> bool:
         if not SignUp.objects.filter(pk=sign_up_id, taken_at=None).update(taken_at=now):
             return False  # Another worker has it.
         sign_up = SignUp.objects.get(pk=sign_up_id)
-        if _is_left_alone(sign_up.email, now):
+        if is_stopped(sign_up.email, now) or is_erased([sign_up.email]):
             return True
         contact, is_new = Contact.objects.get_or_create(
             email_key=fold(sign_up.email),
@@ -153,12 +166,14 @@ def _take(sign_up_id: int, organisation: str, now: dt.datetime) -> bool:
     return True
 
 
-def _is_left_alone(email: str, now: dt.datetime) -> bool:
-    """Whether nothing may be sent to the address, whoever enters it; who merely unsubscribed may come back."""
-    keys = (fold(email), f"@{domain_of(fold(email))}")
+def is_stopped(email: str, now: dt.datetime) -> bool:
+    """Whether nothing is sent to the address, whatever its owner enters or chooses: it came back, was a complaint, or
+    somebody of us stopped it or its domain. Who merely unsubscribed may come back.
+    """
+    keys = (fold(email), f"@{domain_of(email)}")
     lasting = Q(expires_at=None) | Q(expires_at__gt=now)
     suppressed = Suppression.objects.filter(lasting, email_key__in=keys)
-    return suppressed.exclude(reason=Suppression.Reason.UNSUBSCRIBED).exists() or bool(is_erased([email]))
+    return suppressed.exclude(reason=Suppression.Reason.UNSUBSCRIBED).exists()
 
 
 def _choices(sign_up: SignUp, *, only_public: bool) -> list[tuple[ContactList, str]]:

@@ -14,7 +14,7 @@ from delivery.models import Message
 from feedback import preferring, unsubscribing
 from feedback.looks import looks
 from feedback.preference_words import PREFERENCES
-from feedback.signing_up import NAME_CHARACTERS, wording
+from feedback.signing_up import NAME_CHARACTERS, is_stopped, wording
 from feedback.views.answering import dead_link, entered, masked, numbers, origin_of, public, say, show
 from feedback.views.unsubscribe import language_of_reader
 from feedback.words import LANGUAGES
@@ -109,7 +109,7 @@ def _form(
         "languages": settings.LANGUAGES,
         "name_characters": NAME_CHARACTERS,
         "paused": labels.paused.format(date=_day(contact, language)) if is_paused else "",
-        "is_blocked": preferring.is_blocked(contact, now),
+        "is_blocked": is_stopped(contact.email, now),
     }
     return show(request, "preferences", language, context, status=status)
 

@@ -140,7 +140,9 @@ def subscribe_json(request: HttpRequest) -> HttpResponse:
 def _entry_of(given: dict[str, Any]) -> Entry:
     def text(name: str) -> str:
         value = given.get(name)
-        return " ".join(value.replace("\0", " ").split()) if isinstance(value, str) else ""
+        # JSON can hold halves of characters, which no database takes.
+        whole = value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+        return " ".join(whole.replace("\0", " ").split())
 
     lists = given.get("lists")
     language = best_language(text("language"), settings.LANGUAGE_CODE)

@@ -286,6 +286,24 @@ def test_a_list_that_was_closed_meanwhile_takes_nobody(shop: ContactList) -> Non
     assert status(shop) == ""
 
 
+def test_an_entry_that_cannot_be_taken_holds_up_no_other(shop: ContactList) -> None:
+    SignUp.objects.create(
+        email="bob@example.com",
+        language="xx",
+        channel="fax",
+        choices=[{"list": shop.pk, "wording": ""}],
+        received_at=NOW,
+    )
+    enter(shop)
+
+    with pytest.raises(ValueError, match="fax"):
+        take()
+
+    assert status(shop) == "subscribed"
+    assert SignUp.objects.get(taken_at=None).email == "bob@example.com"
+    assert not Contact.objects.filter(email="bob@example.com").exists()
+
+
 # --- the link
 
 
@@ -388,6 +406,15 @@ def test_wrong_json_says_what_is_wrong(club: ContactList, body: str, errors: set
 
     assert answer.status_code == 400
     assert set(answer.json()["errors"]) == errors
+
+
+def test_halves_of_characters_are_replaced(club: ContactList) -> None:
+    body = json.dumps({"email": ANN, "lists": [club.pk], "first_name": "A\ud800\0n"})
+
+    answer = Client().post("/subscribe.json", body, "application/json")
+
+    assert answer.status_code == 202
+    assert SignUp.objects.get().first_name == "A? n"
 
 
 # --- limits
