@@ -18,6 +18,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from campaigns import queueing
+from campaigns.audience import chosen_names
+from campaigns.audience_forms import AUDIENCE_FIELDS
 from campaigns.checking import audience, refusals
 from campaigns.forms import CampaignForm
 from campaigns.models import Campaign, Variant
@@ -49,7 +51,7 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     change_form_outer_before_template = "campaigns/change_form_before.html"
     fieldsets = [
         (None, {"fields": ["name", "subject"]}),
-        ("Audience", {"fields": ["lists"]}),
+        ("Audience", {"fields": [*AUDIENCE_FIELDS]}),
         ("Content", {"fields": ["html", "text"], "description": MERGE_FIELDS}),
         ("Sender", {"fields": ["mail_from", "reply_to"]}),
         ("Servers", {"fields": ["servers"], "classes": ["collapse"]}),
@@ -143,6 +145,22 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
             (heading, {**options, "fields": [shown_as.get(name, name) for name in options["fields"]]})
             for heading, options in fieldsets
         ]
+
+    @admin.display(description="Segments")
+    def segments(self, campaign: Campaign) -> str:
+        return chosen_names(campaign, "segments")
+
+    @admin.display(description="Consent lists")
+    def consent_lists(self, campaign: Campaign) -> str:
+        return chosen_names(campaign, "consent_lists")
+
+    @admin.display(description="Excluded lists")
+    def excluded_lists(self, campaign: Campaign) -> str:
+        return chosen_names(campaign, "excluded_lists")
+
+    @admin.display(description="Excluded segments")
+    def excluded_segments(self, campaign: Campaign) -> str:
+        return chosen_names(campaign, "excluded_segments")
 
     @admin.display(description="HTML")
     def html_source(self, campaign: Campaign) -> SafeString:

@@ -1,25 +1,62 @@
 """Whom a campaign is for: the lists and segments chosen in it, as they are now. Who of them is reached is contacts'."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from campaigns.models import Campaign
 from contacts import segmenting
 from contacts.models import ContactList, Segment
 from contacts.reaching import Audience
-from contacts.segments import ConditionsInvalid
+from contacts.segments import ConditionsInvalid, Vocabulary, parse
 
 LISTS = ("consent_lists", "excluded_lists")
 SEGMENTS = ("segments", "excluded_segments")
+NOBODY: Mapping[str, Any] = {}
 
 
 def audience_of(campaign: Campaign) -> Audience:
     """Return the audience with the segments' conditions as they are now; what was deleted is not in it."""
-    kept = campaign.audience
+    return of_choices(campaign.lists.values_list("pk", flat=True), campaign.audience)
+
+
+def of_choices(lists: Iterable[int], kept: Mapping[str, Sequence[int]]) -> Audience:
+    """Return the audience of chosen lists and segments, saved or not; a segment that must be looked at has nobody.
+
+    :param kept: ids by the names of ``LISTS`` and ``SEGMENTS``.
+    """
     wanted = {pk for name in SEGMENTS for pk in kept.get(name, ())}
-    conditions = dict(Segment.objects.filter(pk__in=wanted).values_list("pk", "conditions")) if wanted else {}
-    segments = {name: tuple(conditions[pk] for pk in kept.get(name, ()) if pk in conditions) for name in SEGMENTS}
-    lists = {name: tuple(kept.get(name, ())) for name in LISTS}
-    return Audience(lists=tuple(campaign.lists.values_list("pk", flat=True)), **lists, **segments)
+    found = dict(Segment.objects.filter(pk__in=wanted).values_list("pk", "conditions")) if wanted else {}
+    vocabulary = segmenting.vocabulary() if found else {}
+    conditions = {pk: written if _is_valid(written, vocabulary) else NOBODY for pk, written in found.items()}
+
+    def ids(name: str) -> tuple[int, ...]:
+        return tuple(kept.get(name, ()))
+
+    def segments(name: str) -> tuple[Mapping[str, Any], ...]:
+        return tuple(conditions[pk] for pk in ids(name) if pk in conditions)
+
+    return Audience(
+        lists=tuple(lists),
+        consent_lists=ids("consent_lists"),
+        segments=segments("segments"),
+        excluded_lists=ids("excluded_lists"),
+        excluded_segments=segments("excluded_segments"),
+    )
+
+
+def _is_valid(written: Any, vocabulary: Vocabulary) -> bool:
+    try:
+        parse(written, vocabulary)
+    except ConditionsInvalid:
+        return False
+    return True
+
+
+def chosen_names(campaign: Campaign, choice: str) -> str:
+    """Return the names of what was chosen, for people."""
+    model = ContactList if choice in LISTS else Segment
+    names = model._default_manager.filter(pk__in=campaign.audience.get(choice, ())).order_by("name")
+    return ", ".join(names.values_list("name", flat=True)) or "–"
 
 
 def gone(campaign: Campaign) -> list[str]:

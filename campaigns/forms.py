@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Count, Q
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.widgets import (
@@ -13,8 +12,8 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from campaigns.audience_forms import AudienceForm
 from campaigns.models import Campaign
-from contacts.models import ContactList, Subscription
 from mail.addresses import AddressInvalid, check_address, parse_mailbox, parse_mailboxes
 from mail.merging import MergeError, parse
 from smtpservers.checking import FieldInvalid, check_utm
@@ -23,14 +22,6 @@ from smtpservers.selection import server_choices
 
 MOST_REPLY_TO = 10
 UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
-
-
-class ListChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
-    """The lists, each with the number of people who would get mail."""
-
-    def label_from_instance(self, contact_list: Any) -> str:
-        people = contact_list.subscribed
-        return f"{contact_list.name} – {people:,} {'person' if people == 1 else 'people'}"
 
 
 class SuggestingInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]
@@ -47,14 +38,7 @@ class SuggestingInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]
         return format_html('{}<datalist id="{}-suggestions">{}</datalist>', field, name, options)
 
 
-class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
-    lists = ListChoice(
-        queryset=ContactList.objects.none(),
-        required=False,
-        widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text=Campaign._meta.get_field("lists").help_text,
-    )
-
+class CampaignForm(AudienceForm):
     servers = forms.TypedMultipleChoiceField(
         coerce=int,
         required=False,
@@ -93,10 +77,6 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "lists" in self.fields:
-            subscribed = Count("subscriptions", filter=Q(subscriptions__status=Subscription.Status.SUBSCRIBED))
-            choice: Any = self.fields["lists"]
-            choice.queryset = ContactList.objects.annotate(subscribed=subscribed).order_by("name")
         if "servers" in self.fields:
             named = list(self.instance.server_ids)
             servers: Any = self.fields["servers"]

@@ -4,11 +4,29 @@ Reads the database and changes nothing.
 """
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from django.db.models import Max, Min, QuerySet
 
 from campaigns.audience import audience_of
 from campaigns.models import Campaign
-from contacts.reaching import Verdict, count
+from contacts.models import Contact, Subscription
+from contacts.reaching import Audience, Verdict, count, listed, reached
+from delivery.validating import known_unreachable, syntax_problem
+
+# Of those reached, by what they are listed: a reason that is no verdict.
+REPEATED, INVALID, UNREACHABLE = "repeated", "invalid", "unreachable"
+TITLES = {
+    **{verdict.value: str(verdict.label) for verdict in Verdict},
+    REPEATED: "on several of the lists and segments",
+    INVALID: "address that cannot exist",
+    UNREACHABLE: "domain that takes no mail",
+}
+# Addresses like this have no mistake; only the others are looked at one by one.
+PLAIN = r"^[a-z0-9]([a-z0-9._+-]{0,60}[a-z0-9])?@([a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?\.){1,4}[a-z]{2,20}$"
+MOST_LOOKED_AT = 20_000  # Addresses that are not plain, and domains known to be unreachable.
+SLICE_CONTACTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +44,92 @@ class PeopleReport:
 
     reached: int  # Who gets a message.
     left_out: tuple[LeftOut, ...]  # Who gets none.
-    doubtful: tuple[LeftOut, ...]  # Of those reached: what is known already to fail.
+    doubtful: tuple[LeftOut, ...]  # Of those reached: what is known already to fail at servers that check addresses.
     repeated: int  # Of those reached: on several of the lists and segments; each gets one message.
 
     @property
     def total(self) -> int:
         return self.reached + sum(each.number for each in self.left_out)
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Return how many people each reason of ``TITLES`` lists."""
+        found = {each.reason: each.number for each in (*self.left_out, *self.doubtful)}
+        return dict.fromkeys(TITLES, 0) | found | {Verdict.REACHED.value: self.reached, REPEATED: self.repeated}
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    contact_id: int
+    email: str
+    why: str  # No message is sent, or will arrive; empty for who simply gets one.
+
 
 def people(campaign: Campaign, now: dt.datetime) -> PeopleReport:
     """Count the people of the campaign's audience by what becomes of them; for a million it takes a few seconds."""
-    numbers, repeated = count(audience_of(campaign), now)
+    audience = audience_of(campaign)
+    numbers, repeated = count(audience, now)
     left_out = tuple(
-        LeftOut(verdict.value, str(verdict.label), number)
+        LeftOut(verdict.value, TITLES[verdict.value], number)
         for verdict, number in numbers.items()
         if number and verdict != Verdict.REACHED
     )
-    return PeopleReport(numbers[Verdict.REACHED], left_out, (), repeated)
+    failing = {INVALID: len(_invalid(audience, now)), UNREACHABLE: _unreachable(audience, now).count()}
+    doubtful = tuple(LeftOut(reason, TITLES[reason], number) for reason, number in failing.items() if number)
+    return PeopleReport(numbers[Verdict.REACHED], left_out, doubtful, repeated)
+
+
+def some(campaign: Campaign, reason: str, now: dt.datetime, *, start: int, number: int) -> list[Person]:
+    """Return a page of the people with that reason, a key of ``TITLES``."""
+    audience = audience_of(campaign)
+    if reason == INVALID:
+        return _invalid(audience, now)[start : start + number]
+    if reason == UNREACHABLE:
+        return _in_words(_unreachable(audience, now)[start : start + number])
+    verdict = Verdict.REACHED if reason == REPEATED else Verdict(reason)
+    rows = listed(audience, now, verdict, is_repeated=reason == REPEATED, start=start, number=number)
+    return [Person(*row) for row in rows]
+
+
+def everybody(campaign: Campaign, reason: str, now: dt.datetime) -> Iterator[Person]:
+    """Yield all people with that reason, a slice of the contacts after the other."""
+    audience = audience_of(campaign)
+    if reason == INVALID:
+        yield from _invalid(audience, now)
+    elif reason == UNREACHABLE:
+        yield from _in_words(_unreachable(audience, now))
+    else:
+        verdict = Verdict.REACHED if reason == REPEATED else Verdict(reason)
+        for between in _slices(audience):
+            for row in listed(audience, now, verdict, is_repeated=reason == REPEATED, between=between):
+                yield Person(*row)
+
+
+def _slices(audience: Audience) -> Iterator[tuple[int, int]]:
+    # Of a segment's people some may be on no list.
+    whom = Contact.objects if audience.segments else Subscription.objects.filter(list__in=audience.lists)
+    column = "pk" if audience.segments else "contact"
+    bounds = whom.aggregate(first=Min(column), last=Max(column))
+    for first in range(bounds["first"] or 1, (bounds["last"] or 0) + 1, SLICE_CONTACTS):
+        yield first, first + SLICE_CONTACTS - 1
+
+
+def _invalid(audience: Audience, now: dt.datetime) -> list[Person]:
+    odd = reached(audience, now).exclude(email_key__regex=PLAIN).order_by("pk")
+    found = []
+    for pk, email in odd.values_list("pk", "email")[:MOST_LOOKED_AT]:
+        if problem := syntax_problem(email):
+            found.append(Person(pk, email, problem))
+    return found
+
+
+def _unreachable(audience: Audience, now: dt.datetime) -> QuerySet[Contact]:
+    domains = known_unreachable()[:MOST_LOOKED_AT]
+    return reached(audience, now).filter(domain__in=domains).order_by("pk")
+
+
+def _in_words(contacts: QuerySet[Contact]) -> list[Person]:
+    return [
+        Person(contact.pk, contact.email, f"The domain {contact.domain} does not exist, or takes no mail.")
+        for contact in contacts
+    ]

@@ -2,12 +2,19 @@
 
 from django.urls import path
 
+<<<<<<< ours
 from campaigns.views import figures, following, previewing, recipients, variants
+=======
+from campaigns.views import audiences, figures, following, previewing, recipients
+>>>>>>> theirs
 
 app_name = "campaigns"
 urlpatterns = [
     path("figures/", figures.period, name="figures"),
     path("figures/<slug:table>.csv", figures.period_csv, name="figures_csv"),
+    path("audience.json", audiences.audience, name="audience"),
+    path("<int:campaign_id>/people/", audiences.people, name="people"),
+    path("<int:campaign_id>/people/export/", audiences.export, name="people_export"),
     path("<int:campaign_id>/", following.progress, name="progress"),
     path("<int:campaign_id>/progress.json", following.progress_json, name="progress_json"),
     path("<int:campaign_id>/queue/", following.queue, name="queue"),

@@ -43,8 +43,8 @@ class Verdict(TextChoices):
     REACHED = "reached", "gets a message"
 
 
-# Who is not in the mailing's account: they were never meant, or never agreed.
-NOT_MEANT = (Verdict.EXCLUDED, Verdict.STRANGER)
+EXCLUDED = "Excluded by a list or segment of the campaign."
+NO_CONSENT = "In a segment, and never on a list whose consent counts."
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +202,34 @@ def count(audience: Audience, now: dt.datetime) -> tuple[dict[Verdict, int], int
     found = {Verdict(verdict): int(number) for verdict, number, _ in rows}
     repeated = sum(int(several) for verdict, _, several in rows if verdict == Verdict.REACHED)
     return {verdict: found.get(verdict, 0) for verdict in Verdict}, repeated
+
+
+def listed(
+    audience: Audience,
+    now: dt.datetime,
+    verdict: Verdict,
+    *,
+    is_repeated: bool = False,
+    between: tuple[int, int] | None = None,
+    number: int | None = None,
+    start: int = 0,
+) -> list[tuple[int, str, str]]:
+    """Return (id, address, why no message is sent) of people with that verdict, in the order of their ids.
+
+    :param is_repeated: only those who come from several of the lists and segments.
+    :param number: at most so many, from the one after the first ``start`` on.
+    """
+    people, parameters = people_sql(audience, now, between, with_strangers=True)
+    sql = f"SELECT id, email, reason FROM ({people}) AS people WHERE verdict = %s"  # noqa: S608
+    sql += " AND sources > 1" if is_repeated else ""
+    sql += " ORDER BY id"
+    if number is not None:
+        sql += f" LIMIT {int(number)} OFFSET {int(start)}"
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*parameters, verdict])
+        rows = cursor.fetchall()
+    own = {Verdict.EXCLUDED: EXCLUDED, Verdict.STRANGER: NO_CONSENT}.get(verdict)
+    return [(pk, email, own or reason) for pk, email, reason in rows]
 
 
 # --- as a queryset --------------------------------------------------------------------------

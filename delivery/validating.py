@@ -60,6 +60,11 @@ class DomainCache:
         """Return the provider found for a domain, also an hour later: they hardly ever move; empty where unknown."""
         return self._known.get(domain, (0.0, "", ""))[2]
 
+    def with_problem(self) -> list[str]:
+        """Return the domains of which a problem is known."""
+        moment = time.monotonic()
+        return [domain for domain, (until, problem, _) in list(self._known.items()) if problem and until > moment]
+
     def put(self, domain: str, problem: str, seconds: float, provider: str = "") -> None:
         """Keep what was found out; without a provider an earlier one stays."""
         provider = provider or self.provider(domain)
@@ -87,6 +92,11 @@ def provider_of(domain: str, cache: DomainCache = _OF_THIS_PROCESS) -> str:
 def is_known_unreachable(domain: str, cache: DomainCache = _OF_THIS_PROCESS) -> bool:
     """Whether this process lately found that the domain does not exist, or takes no mail."""
     return bool(cache.get(domain))
+
+
+def known_unreachable(cache: DomainCache = _OF_THIS_PROCESS) -> list[str]:
+    """Return the domains that this process lately found not to exist, or to take no mail."""
+    return cache.with_problem()
 
 
 def _named(domain: str) -> str:

@@ -1,0 +1,114 @@
+"""Whom a campaign reaches: the count in its form while it is chosen, and who is left out, person by person."""
+
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.text import slugify
+from django.views.decorators.http import require_GET, require_POST
+
+from campaigns import preflight
+from campaigns.audience import LISTS, SEGMENTS, of_choices
+from campaigns.views.pages import campaign_or_404, needs, page
+from contacts import segmenting
+from contacts.exporting import csv_response, record_export, table
+from contacts.models import Contact, Segment
+from contacts.reaching import Verdict, count, subscribed
+from contacts.segments import ConditionsInvalid, load
+
+PEOPLE_PER_PAGE = 50
+MOST_CHOSEN = 200
+
+
+@require_POST
+@needs("campaigns.view_campaign")
+def audience(request: HttpRequest) -> HttpResponse:
+    """Count the people of what is ticked in a form: together, and those that each ticked segment brings."""
+    lists = _numbers(request.POST, "lists")
+    kept = {name: _numbers(request.POST, name) for name in (*LISTS, *SEGMENTS)}
+    now = timezone.now()
+    numbers, repeated = count(of_choices(lists, kept), now)
+    left_out = [
+        f"{number:,} {preflight.TITLES[verdict]}"
+        for verdict, number in numbers.items()
+        if number and verdict != "reached"
+    ]
+    reached = numbers[Verdict.REACHED]
+    sentence = f"{reached:,} {'person gets' if reached == 1 else 'people get'} the campaign now."
+    if repeated:
+        sentence += f" {repeated:,} of them are on several of the lists and segments; each gets one message."
+    if left_out:
+        sentence += f" Left out: {', '.join(left_out)}."
+    if not lists and not kept["segments"]:
+        sentence = "Tick a list or a segment."
+    elif kept["segments"] and not kept["consent_lists"]:
+        sentence = "Tick the lists whose consent counts for the segments."
+    return JsonResponse(
+        {"sentence": sentence, "reached": reached, "segments": _of_segments(kept)},
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _numbers(data: QueryDict, name: str) -> list[int]:
+    return [int(text) for text in data.getlist(name)[:MOST_CHOSEN] if text.isdecimal() and len(text) < 19]
+
+
+def _of_segments(kept: dict[str, list[int]]) -> dict[int, str]:
+    """Return in words how many people each ticked segment brings, or takes out."""
+    at = segmenting.moment(timezone.now())
+    found = {}
+    for segment in Segment.objects.filter(pk__in={*kept["segments"], *kept["excluded_segments"]}):
+        try:
+            segmenting.check(segment.conditions)
+        except ConditionsInvalid as error:
+            found[segment.pk] = f"must be looked at again: {error}"
+            continue
+        meeting = Contact.objects.filter(segmenting.meets(load(segment.conditions), at))
+        words = f"{meeting.count():,} people"
+        if segment.pk in kept["segments"] and kept["consent_lists"]:
+            words += f", {meeting.filter(Q(subscribed(kept['consent_lists']))).count():,} of them with consent"
+        found[segment.pk] = words
+    return found
+
+
+@require_GET
+@needs("campaigns.view_campaign")
+@needs("contacts.view_contact")
+def people(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Show who is left out and why, in figures, and those of one reason in pages."""
+    campaign = campaign_or_404(campaign_id)
+    now = timezone.now()
+    report = preflight.people(campaign, now)
+    reason = request.GET.get("reason", "")
+    number = report.numbers.get(reason, 0)
+    context: dict[str, object] = {
+        "campaign": campaign,
+        "report": report,
+        "may_export": request.user.has_perm("contacts.export_contact"),
+    }
+    if number:
+        paginator = Paginator(range(number), PEOPLE_PER_PAGE)
+        numbers = paginator.get_page(request.GET.get("page"))
+        rows = preflight.some(campaign, reason, now, start=numbers.start_index() - 1, number=PEOPLE_PER_PAGE)
+        context |= {"reason": reason, "title_of_reason": preflight.TITLES[reason], "numbers": numbers, "rows": rows}
+    return page(request, "campaigns/people.html", f"People of {campaign}", context)
+
+
+@require_POST
+@needs("campaigns.view_campaign")
+@needs("contacts.export_contact")
+def export(request: HttpRequest, campaign_id: int) -> HttpResponseBase:
+    """Hand out everybody with one reason as CSV."""
+    campaign = campaign_or_404(campaign_id)
+    reason = request.POST.get("reason", "")
+    if reason not in preflight.TITLES:
+        return redirect("campaigns:people", campaign_id)
+    now = timezone.now()
+    number = preflight.people(campaign, now).numbers[reason]
+    whom = f"of the campaign “{campaign}”, {preflight.TITLES[reason]}"
+    record_export(request.user, number, whom)  # type: ignore[arg-type]  # ``needs`` lets nobody else in.
+    found = preflight.everybody(campaign, reason, now)
+    lines = table(["email", "reason"], ([person.email, person.why] for person in found))
+    return csv_response(lines, f"people-{reason}-{slugify(campaign.name)[:60] or campaign_id}.csv")
