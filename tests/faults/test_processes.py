@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from celery import current_app
@@ -14,12 +15,16 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from campaigns import queueing as campaign_queueing
 from campaigns.models import Campaign
+from contacts.models import ConsentEvent, Subscription, Suppression
 from delivery.models import Mailing, Message
 from delivery.tasks import deliver
+from delivery.tokens import unsubscribe_url
+from feedback.models import Feedback
 from smtpservers.secrets import Secret
 from tests.conversation import Script, late
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
@@ -211,7 +216,7 @@ def test_a_campaign_that_is_killed_at_any_statement_of_its_start_starts_once() -
         connection.close()
         child = os.fork()
         if child == 0:
-            _start_and_die(campaign.pk, actor, number)
+            _die_at(number, lambda campaign_id=campaign.pk: _start(campaign_id, actor))
         _, how = os.waitpid(child, 0)
         campaign.refresh_from_db()
         assert (campaign.queued_by is None) == (campaign.status == "draft"), "the click is done, or it is not"
@@ -234,8 +239,49 @@ def test_a_campaign_that_is_killed_at_any_statement_of_its_start_starts_once() -
     assert not os.WIFSIGNALED(how), "the last one came through"
 
 
-def _start_and_die(campaign_id: int, actor: User, number: int) -> None:
-    """In a child: queue and start, and be killed before the statement of that number."""
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("scope", ["list", "all"])
+def test_an_unsubscription_that_is_killed_at_any_statement_is_done_or_not_begun(scope: str) -> None:
+    make_server(25)
+    audience = make_list(1)
+    message = make_mailing(audience).messages.get()
+    address = urlsplit(unsubscribe_url(message.pk)).path
+    were_killed = 0
+    for number in range(1, 100):
+        connection.close()
+        child = os.fork()
+        if child == 0:
+            _die_at(number, lambda: Client().post(address, {"scope": scope}))
+        _, how = os.waitpid(child, 0)
+        is_out = Subscription.objects.get().status == "unsubscribed"
+        is_counted = Feedback.objects.filter(message=message).exists()
+        is_told = ConsentEvent.objects.filter(status="unsubscribed").exists()
+        is_suppressed = Suppression.objects.exists()
+        assert is_out == is_counted == is_told
+        assert is_suppressed == (is_counted and scope == "all")
+
+        assert Client().post(address, {"scope": scope}).status_code == 200
+        assert Subscription.objects.get().status == "unsubscribed"
+        assert Feedback.objects.filter(message=message).count() == 1
+        if not os.WIFSIGNALED(how):
+            break
+        were_killed += 1
+        Feedback.objects.all().delete()
+        Suppression.objects.all().delete()
+        ConsentEvent.objects.all().delete()
+        Subscription.objects.update(status="subscribed")
+
+    assert were_killed > 5
+    assert not os.WIFSIGNALED(how), "the last one came through"
+
+
+def _start(campaign_id: int, actor: User) -> None:
+    campaign_queueing.queue_campaign(campaign_id, actor, timezone.now())
+    campaign_queueing.start_due_campaigns(timezone.now())
+
+
+def _die_at(number: int, act: Callable[[], object]) -> None:
+    """In a child: act, and be killed before the statement of that number."""
     statements = 0
 
     def kill(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -247,7 +293,6 @@ def _start_and_die(campaign_id: int, actor: User, number: int) -> None:
 
     try:
         with connection.execute_wrapper(kill):
-            campaign_queueing.queue_campaign(campaign_id, actor, timezone.now())
-            campaign_queueing.start_due_campaigns(timezone.now())
+            act()
     finally:
         os._exit(0)
