@@ -2,11 +2,7 @@
 
 from django.urls import path
 
-<<<<<<< ours
-from campaigns.views import figures, following, previewing, recipients, variants
-=======
-from campaigns.views import audiences, figures, following, previewing, recipients
->>>>>>> theirs
+from campaigns.views import audiences, figures, following, previewing, recipients, variants
 
 app_name = "campaigns"
 urlpatterns = [
