@@ -32,9 +32,9 @@ HAS_COPIES = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST, Mailing.Stream.SINGL
 IS_BULK = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST)
 
 # Merge fields with a link of the recipient's own, made only where the content asks for them.
-LINKS: Mapping[str, Callable[[int], str]] = {
-    "preferences_url": tokens.preferences_url,
-    "web_version_url": tokens.web_version_url,
+LINKS: Mapping[str, Callable[[], Callable[[int], str]]] = {
+    "preferences_url": tokens.preferences_urls,
+    "web_version_url": tokens.web_version_urls,
 }
 
 # Given a message, returns the header lines that prove who sent it; see mail.signing.
@@ -78,6 +78,7 @@ class Composer:
         copies = copy_addresses(server) if has_copies else []
         self._cc = tuple(copy for kind, copy in copies if kind == "cc")
         self._make_unsubscribe_url, self._make_feedback_id = tokens.unsubscribe_urls(), tokens.opaque_ids()
+        self._make_links = {name: urls() for name, urls in LINKS.items()}
         self._site_language = settings.LANGUAGE_CODE
         self._files = enclosing.parts(mailing.files)
         self._compiled: dict[tuple[str, tuple[str, ...], bool], Compiled] = {}
@@ -94,7 +95,7 @@ class Composer:
         values = self._values(original.contact, original.merge, original.email)
         if not compiled.names.isdisjoint(LINKS):
             of_whom = tokens.NOBODY if redirected_to else message.pk
-            values |= {name: make(of_whom) for name, make in LINKS.items() if name in compiled.names}
+            values |= {name: make(of_whom) for name, make in self._make_links.items() if name in compiled.names}
         recipient = Recipient(
             address=address,
             message_id=message.message_id,

@@ -19,18 +19,32 @@ def unsubscribe_url(message_id: int) -> str:
 
 def unsubscribe_urls() -> Callable[[int], str]:
     """Return what :func:`unsubscribe_url` does, for who makes a million of them."""
-    start, make = f"{settings.BASE_URL}/u/", tokens.maker(UNSUBSCRIBE, settings.TOKEN_KEYS)
-    return lambda message_id: start + make(message_id)
+    return _urls("u", UNSUBSCRIBE)
 
 
 def preferences_url(message_id: int) -> str:
     """Return the link to the settings of that message's recipient; it never expires."""
-    return f"{settings.BASE_URL}/p/{tokens.make(PREFERENCES, message_id, settings.TOKEN_KEYS)}"
+    return preferences_urls()(message_id)
+
+
+def preferences_urls() -> Callable[[int], str]:
+    """Return what :func:`preferences_url` does, for who makes a million of them."""
+    return _urls("p", PREFERENCES)
 
 
 def web_version_url(message_id: int) -> str:
     """Return the link that shows the message in a browser."""
-    return f"{settings.BASE_URL}/v/{tokens.make(WEB_VERSION, message_id, settings.TOKEN_KEYS)}"
+    return web_version_urls()(message_id)
+
+
+def web_version_urls() -> Callable[[int], str]:
+    """Return what :func:`web_version_url` does, for who makes a million of them."""
+    return _urls("v", WEB_VERSION)
+
+
+def _urls(page: str, purpose: str) -> Callable[[int], str]:
+    start, make = f"{settings.BASE_URL}/{page}/", tokens.maker(purpose, settings.TOKEN_KEYS)
+    return lambda message_id: start + make(message_id)
 
 
 def message_of(token: str, purpose: str = UNSUBSCRIBE) -> int | None:
