@@ -163,7 +163,7 @@ def test_without_such_a_rule_nothing_is_sorted(audience: ContactList, beta: Smtp
         make_mailing(audience, NOW)
         plan(NOW)
 
-    assert not any("REPLACE(c.email_key" in query["sql"] or "RTRIM" in query["sql"] for query in queries)
+    assert not any("email_key, RTRIM(" in query["sql"] for query in queries)
     [chunk] = Chunk.objects.all()
     assert (chunk.route_id, chunk.messages) == (None, 12)
 
