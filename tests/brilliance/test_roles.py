@@ -15,7 +15,16 @@ from django.utils import timezone
 
 from brilliance.roles import ROLES, make_roles
 from campaigns.models import Campaign
-from contacts.models import Attribute, Contact, ContactImport, ContactList, Subscription, Suppression
+from contacts.models import (
+    Attribute,
+    ConsentEvent,
+    Contact,
+    ContactImport,
+    ContactList,
+    Subscription,
+    Suppression,
+    SuppressionLift,
+)
 from delivery import queueing, tokens
 from delivery.models import Message
 from feedback import signing_up
@@ -46,6 +55,11 @@ EXPECTED = {
     "admin/contacts/contactimport/<int:import_id>/refused.csv": PEOPLE,
     "admin/contacts/contact/import/": PEOPLE,
     "admin/contacts/contact/export/": PEOPLE,
+    "admin/contacts/contactlist/<path:object_id>/consents/": PEOPLE,
+    "admin/contacts/suppression/import/": PEOPLE,
+    "admin/contacts/suppression/export/": PEOPLE,
+    "admin/contacts/suppression/lifted/": PEOPLE,
+    "admin/contacts/suppression/<path:object_id>/lift/": PEOPLE,
     "admin/contacts/contact/retention/": "a",
     "admin/contacts/contact/<path:object_id>/personal-data/": PEOPLE,
     "admin/contacts/contact/<path:object_id>/erase/": PEOPLE,
@@ -94,7 +108,9 @@ ADMIN_PAGES = {
     "contacts/contact": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
     "contacts/contactlist": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
     "contacts/contactimport": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, NOBODY),
-    "contacts/suppression": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
+    "contacts/suppression": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, NOBODY),  # It is lifted, with a reason.
+    "contacts/suppressionlift": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
+    "contacts/consentevent": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
     "smtpservers/smtpserver": (FLEET, SERVERS, SERVERS, SERVERS, SERVERS),
     "smtpservers/route": ("amo", "a", "amo", "amo", NOBODY),  # It is the default one.
     "campaigns/campaign": (FLEET, PEOPLE, PEOPLE, PEOPLE, NOBODY),  # It is being sent.
@@ -139,6 +155,8 @@ def things(db: None) -> dict[str, Any]:
         "contacts/contactlist": people,
         "contacts/contactimport": ContactImport.objects.create(file_name="a.csv", stored_name="a"),
         "contacts/suppression": Suppression.objects.create(email="bob@example.com"),
+        "contacts/suppressionlift": SuppressionLift.objects.create(email="bob@example.com", suppressed_at=now),
+        "contacts/consentevent": ConsentEvent.objects.create(contact=contact, list=people, list_name="People", at=now),
         "smtpservers/smtpserver": server,
         "smtpservers/route": Route.objects.get_or_create(is_default=True, defaults={"name": "Default"})[0],
         "campaigns/campaign": campaign,
