@@ -44,4 +44,6 @@ def session_lifetime(get_response: Handler) -> Handler:
 
 def _is_activity(request: HttpRequest) -> bool:
     # A page that keeps itself up to date asks by script, also when nobody sits in front of it.
+    if request.headers.get("X-Sign-Of-Life"):
+        return False
     return request.method == "POST" or request.headers.get("Sec-Fetch-Dest") != "empty"

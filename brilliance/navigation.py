@@ -30,6 +30,8 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 room="campaigns",
             ),
             Entry("Figures", "monitoring", "campaigns:figures", ("campaigns.view_progress",)),
+            Entry("Pictures", "perm_media", "admin:campaigns_mediafile_changelist", ("campaigns.view_mediafile",)),
+            Entry("Layouts", "web_asset", "admin:campaigns_layout_changelist", ("campaigns.view_layout",)),
             Entry("Outbox", "outbox", "delivery:messages", ("delivery.view_message",)),
             Entry(
                 "SMTP servers",

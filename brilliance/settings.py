@@ -92,6 +92,7 @@ INSTALLED_APPS = [
     "unfold.contrib.forms",
     "unfold.contrib.simple_history",
     "crispy_forms",
+    "django_ace",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

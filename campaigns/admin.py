@@ -14,7 +14,6 @@ from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from campaigns import queueing
@@ -24,6 +23,9 @@ from campaigns.checking import audience, refusals
 from campaigns.forms import CampaignForm
 from campaigns.models import Campaign, Variant
 from campaigns.tasks import ring
+from campaigns.writing_admin import LayoutAdmin as LayoutAdmin
+from campaigns.writing_admin import MediaFileAdmin as MediaFileAdmin
+from campaigns.writing_admin import WritingAdmin
 from delivery.models import Message, StatusCount
 from smtpservers.selection import named_servers
 
@@ -39,7 +41,7 @@ MERGE_FIELDS = (
 
 
 @admin.register(Campaign)
-class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
+class CampaignAdmin(WritingAdmin):
     form = CampaignForm
     list_display = ["title", "state", "recipients", "accepted", "queued", "changed"]
     list_display_links = None
@@ -49,10 +51,13 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     search_help_text = "Name or subject"
     actions = None  # Deleting is decided one by one.
     change_form_outer_before_template = "campaigns/change_form_before.html"
+    change_form_before_template = "campaigns/writing.html"
+    change_form_outer_after_template = "campaigns/beside.html"
     fieldsets = [
-        (None, {"fields": ["name", "subject"]}),
+        (None, {"fields": ["name", "subject", "preheader"]}),
         ("Audience", {"fields": [*AUDIENCE_FIELDS]}),
-        ("Content", {"fields": ["html", "text"], "description": MERGE_FIELDS}),
+        ("Content", {"fields": ["markup", "html", "source", "layout", "text"], "description": MERGE_FIELDS}),
+        ("Files", {"fields": ["embeds_images", "attachments"], "classes": ["collapse"]}),
         ("Sender", {"fields": ["mail_from", "reply_to"]}),
         ("Servers", {"fields": ["servers"], "classes": ["collapse"]}),
         ("Copies", {"fields": ["sends_copies", "confirms_copies"], "classes": ["collapse"]}),
@@ -67,7 +72,8 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     ]
 
     class Media:
-        css = {"all": ["campaigns/campaigns.css"]}
+        css = {"all": ["campaigns/campaigns.css", "campaigns/writing.css"]}
+        js = ["campaigns/writing.js", "campaigns/beside.js"]
 
     # --- the list ---------------------------------------------------------------------------
 
@@ -140,7 +146,7 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
         fieldsets = super().get_fieldsets(request, obj)
         if self.has_change_permission(request, obj):
             return fieldsets
-        shown_as = {"html": "html_source", "text": "text_source"}
+        shown_as = {"html": "html_source", "text": "text_source", "source": "written_source"}
         return [
             (heading, {**options, "fields": [shown_as.get(name, name) for name in options["fields"]]})
             for heading, options in fieldsets
@@ -165,6 +171,10 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     @admin.display(description="HTML")
     def html_source(self, campaign: Campaign) -> SafeString:
         return _source(campaign.html)
+
+    @admin.display(description="Markdown or MJML")
+    def written_source(self, campaign: Campaign) -> SafeString:
+        return _source(campaign.source)
 
     @admin.display(description="Servers")
     def servers(self, campaign: Campaign) -> str:
@@ -195,6 +205,8 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
         current = Campaign.objects.select_for_update().filter(pk=obj.pk)
         if change and current.values_list("status", flat=True).get() != Status.DRAFT:
             raise PermissionDenied
+        if change and form.changed_data:
+            obj.version += 1
         obj.save()
 
     def delete_model(self, request: HttpRequest, obj: Campaign) -> None:

@@ -70,6 +70,11 @@ def _variants(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterato
         yield from (f"Variant {variant}: {reason}" for reason in found)
 
 
+def doubts(campaign: Campaign) -> list[str]:
+    """Return what is wrong with the merge fields: broken ones, and names that nobody has, with a likely one."""
+    return list(_merge_fields(campaign, audience_of(campaign)))
+
+
 def server_refusals(campaign: Campaign) -> list[str]:
     """Return why the servers that the campaign names could not send it; empty if they can."""
     return [*_servers(campaign), *_sender(campaign)]

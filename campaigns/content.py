@@ -71,14 +71,6 @@ def content_id(file: MediaFile) -> str:
     return f"{file.stored_name.partition('.')[0]}@{urlsplit(settings.BASE_URL).hostname or 'localhost'}"
 
 
-def shown_by_address(html: str, files: tuple[dict[str, str], ...]) -> str:
-    """Return HTML for a browser: pictures inside the message have an address in it."""
-    for file in files:
-        if file["content_id"]:
-            html = html.replace(f"cid:{file['content_id']}", media.url_of(MediaFile(stored_name=file["stored_name"])))
-    return html
-
-
 def _html(campaign: Campaign, frame: Frame | None) -> str:
     source, preheader = body_of(campaign), campaign.preheader
     if not source.strip():

@@ -8,14 +8,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
-    UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
 
 from campaigns.audience_forms import AudienceForm
-from campaigns.models import Campaign
+from campaigns.editor import WritingForm
 from mail.addresses import AddressInvalid, check_address, parse_mailbox, parse_mailboxes
-from mail.merging import MergeError, parse
 from smtpservers.checking import FieldInvalid, check_utm
 from smtpservers.models import SmtpServer
 from smtpservers.selection import server_choices
@@ -38,7 +36,7 @@ class SuggestingInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]
         return format_html('{}<datalist id="{}-suggestions">{}</datalist>', field, name, options)
 
 
-class CampaignForm(AudienceForm):
+class CampaignForm(AudienceForm, WritingForm):
     servers = forms.TypedMultipleChoiceField(
         coerce=int,
         required=False,
@@ -46,16 +44,13 @@ class CampaignForm(AudienceForm):
         help_text="Only these send it, as far as the routing rules allow them. None ticked: all that the rules allow.",
     )
 
-    class Meta:
-        model = Campaign
+    class Meta(WritingForm.Meta):
         fields = [
+            *WritingForm.Meta.fields,
             "name",
-            "subject",
             "mail_from",
             "reply_to",
             "lists",
-            "html",
-            "text",
             "sends_copies",
             "confirms_copies",
             "is_tagged",
@@ -69,8 +64,7 @@ class CampaignForm(AudienceForm):
             "mail_from": "For example Example Shop &lt;news@example.com&gt;. Empty: each server’s own.",
         }
         widgets = {
-            "html": UnfoldAdminTextareaWidget(attrs={"rows": 20, "spellcheck": "false", "class": "campaign-source"}),
-            "text": UnfoldAdminTextareaWidget(attrs={"rows": 10, "class": "campaign-source"}),
+            **WritingForm.Meta.widgets,
             "utm_term": SuggestingInput(),
             "utm_content": SuggestingInput(),
         }
@@ -98,7 +92,11 @@ class CampaignForm(AudienceForm):
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         for name, value in list((cleaned or {}).items()):
-            if name not in ("html", "text") and isinstance(value, str) and any(ord(sign) < 32 for sign in value):
+            if (
+                name not in ("html", "source", "text")
+                and isinstance(value, str)
+                and any(ord(sign) < 32 for sign in value)
+            ):
                 self.add_error(name, "This must be one line without control characters. Type it anew.")
             elif name in UTM_FIELDS:
                 try:
@@ -129,23 +127,6 @@ class CampaignForm(AudienceForm):
             raise ValidationError(str(error)) from error
         return text
 
-    def clean_subject(self) -> str:
-        return self._template("subject")
-
-    def clean_html(self) -> str:
-        return self._template("html")
-
-    def clean_text(self) -> str:
-        return self._template("text")
-
-    def _template(self, name: str) -> str:
-        source = str(self.cleaned_data[name])
-        try:
-            parse(source)
-        except MergeError as error:
-            raise ValidationError(str(error)) from error
-        return source
-
 
 class TestForm(forms.Form):
     """Where a test goes."""
@@ -157,3 +138,9 @@ class TestForm(forms.Form):
             return check_address(self.cleaned_data["recipient"])
         except AddressInvalid as error:
             raise ValidationError(str(error)) from error
+
+
+class DraftForm(CampaignForm):
+    """The form as it is saved while somebody types."""
+
+    is_draft = True

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from campaigns.views import audiences, figures, following, previewing, recipients, variants
+from campaigns.views import audiences, figures, following, previewing, recipients, variants, writing
 
 app_name = "campaigns"
 urlpatterns = [
@@ -20,6 +20,13 @@ urlpatterns = [
     path("<int:campaign_id>/retry/", following.retry, name="retry"),
     path("<int:campaign_id>/duplicate/", following.duplicate, name="duplicate"),
     path("<int:campaign_id>/preview/", previewing.preview, name="preview"),
+    path("begin/", writing.begin, name="begin"),
+    path("pictures.json", writing.pictures, name="pictures"),
+    path("pictures/upload/", writing.upload, name="upload"),
+    path("<int:campaign_id>/draft.json", writing.draft, name="draft"),
+    path("<int:campaign_id>/text.json", writing.text, name="text"),
+    path("<int:campaign_id>/preview/beside/", previewing.preview_beside, name="preview_beside"),
+    path("<int:campaign_id>/preview/contacts.json", previewing.find_contact, name="find_contact"),
     path("<int:campaign_id>/preview/html/", previewing.preview_html, name="preview_html"),
     path("<int:campaign_id>/test/", previewing.send_test, name="send_test"),
     path("<int:campaign_id>/servers/", following.servers, name="servers"),

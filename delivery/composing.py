@@ -7,7 +7,7 @@ server's settings and footer language; only the recipient's values are filled in
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -296,7 +296,10 @@ def web_version(message: Message) -> Rendered:
     server = message.server or mailing.server or SmtpServer(mail_from="anybody@example.com", host="localhost")
     contact = Person.of(original.contact) if original.contact else None
     composer = Composer(mailing, server, list_id=None, list_name="")
-    return composer.render(contact, tokens.unsubscribe_url(tokens.NOBODY), email=original.email, merge=original.merge)
+    rendered = composer.render(
+        contact, tokens.unsubscribe_url(tokens.NOBODY), email=original.email, merge=original.merge
+    )
+    return replace(rendered, html=enclosing.shown_by_address(rendered.html, mailing.files))
 
 
 def copy_addresses(server: SmtpServer) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from django.conf import settings
+from django.urls import reverse
 
 from mail.parts import Part, part
 
@@ -26,6 +27,15 @@ def parts(files: Iterable[Mapping[str, str]]) -> list[Part]:
     return [
         _part(file["stored_name"], file["name"], file["content_type"], file.get("content_id", "")) for file in files
     ]
+
+
+def shown_by_address(html: str, files: Iterable[Mapping[str, str]]) -> str:
+    """Return HTML for a browser: pictures that travel inside the message get the address they have in the library."""
+    for file in files:
+        if content_id := file.get("content_id"):
+            address = f"{settings.BASE_URL}{reverse('media:file', args=[file['stored_name']])}"
+            html = html.replace(f"cid:{content_id}", address)
+    return html
 
 
 @functools.lru_cache(maxsize=32)

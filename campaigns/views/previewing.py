@@ -1,11 +1,12 @@
 """How a campaign looks to one person, and a test of it."""
 
-from contextlib import suppress
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
@@ -14,94 +15,111 @@ from campaigns.checking import audience
 from campaigns.content import ContentInvalid
 from campaigns.forms import TestForm
 from campaigns.models import Campaign
+from campaigns.previewing import GMAIL_CLIPS_AT, in_the_dark, look, server_for
 from campaigns.views.pages import campaign_or_404, needs, page
 from contacts.models import Contact
 from delivery import testing
-from delivery.composing import preview as compose_preview
-from mail.composing import Rendered
-from smtpservers import routes
 from smtpservers.models import SmtpServer
-from smtpservers.selection import choose, fleet
 
+NOBODY = "nobody"  # In place of a contact: a reader without a name.
 FOUND_CONTACTS = 8
 MESSAGE_STEPS = ("MAIL", "RCPT", "DATA", "message")  # Of a test's conversation: what concerns the message itself.
 NO_SERVER = "There is no SMTP server yet, and its settings shape the mail. Ask an administrator to add one."
 # Mail content runs nothing and reaches nothing of ours; it may show its pictures.
 FRAME_POLICY = (
-    "sandbox; default-src 'none'; img-src https: data:; style-src 'unsafe-inline'; font-src https: data:;"
+    "sandbox; default-src 'none'; img-src 'self' https: data:; style-src 'unsafe-inline'; font-src https: data:;"
     " frame-ancestors 'self'"
 )
+# Beside the editor the page keeps its place when it is loaded anew, so it is of our origin; without scripts it can do
+# nothing with that.
+BESIDE_POLICY = FRAME_POLICY.replace("sandbox", "sandbox allow-same-origin", 1)
 
 
-def _server_for(campaign: Campaign) -> SmtpServer | None:
-    """Return the server that would be asked first now, or any; only none at all gives None."""
-    now = timezone.now()
-    rule = routes.applying(routes.rules(), campaign.mail_from)[-1]  # That of recipients no rule names.
-    choice = choose(fleet(now), now, rule=rule, mail_from=campaign.mail_from, named=campaign.server_ids).server
-    if choice is not None:
-        return SmtpServer.objects.get(pk=choice.server_id)
-    return SmtpServer.objects.order_by("-is_active", "display_order").first()
-
-
-def _preview_contact(request: HttpRequest, campaign: Campaign) -> Contact | None:
+def _contact(request: HttpRequest, campaign: Campaign) -> Contact | None:
     """Return the chosen contact, or the first of the audience; none for people who may not see contacts."""
-    if not request.user.has_perm("contacts.view_contact"):
-        return None
     chosen = request.POST.get("contact", "") or request.GET.get("contact", "")
+    if chosen == NOBODY or not request.user.has_perm("contacts.view_contact"):
+        return None
     if chosen.isdecimal():
         return Contact.objects.filter(pk=int(chosen)).first()
     return audience(campaign, timezone.now()).order_by("pk").first()
 
 
-def _rendered(campaign: Campaign, contact: Contact | None, server: SmtpServer) -> Rendered:
-    """:raises ValueError: naming what is wrong with the content."""
-    content = queueing.frozen_content(campaign)
-    for name in ("name", "lists", "reply_to", "sends_copies", "files"):  # What a reader does not see.
-        del content[name]
-    return compose_preview(**content, contact=contact, server=server, now=timezone.now())
+def _looking(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
+    """Return what a template needs to show how the campaign looks: ``look``, or ``problem``."""
+    now = timezone.now()
+    contact = _contact(request, campaign)
+    server = server_for(campaign, request.POST.get("server", "") or request.GET.get("server", ""), now)
+    chosen = {"contact": contact.pk if contact else NOBODY, "server": server.pk if server else ""}
+    context: dict[str, Any] = {
+        "campaign": campaign,
+        "contact": contact,
+        "server": server,
+        "servers": SmtpServer.objects.order_by("display_order", "name").values_list("pk", "name"),
+        "chosen": urlencode(chosen),
+        "clips_at": GMAIL_CLIPS_AT,
+        "may_choose": request.user.has_perm("contacts.view_contact"),
+    }
+    if server is None:
+        return {**context, "problem": NO_SERVER}
+    try:
+        seen = look(campaign, contact, server, now)
+    except ValueError as error:
+        return {**context, "problem": str(error)}
+    share = min(seen.bytes * 100 // GMAIL_CLIPS_AT, 100)
+    return {**context, "look": seen, "share": share, "is_clipped": seen.bytes > GMAIL_CLIPS_AT}
+
+
+def _found(request: HttpRequest, sought: str) -> Any:
+    if not sought or not request.user.has_perm("contacts.view_contact"):
+        return []
+    words = Q(email_key__contains=sought.lower()) | Q(first_name__icontains=sought) | Q(last_name__icontains=sought)
+    return Contact.objects.filter(words)[:FOUND_CONTACTS]
 
 
 @require_GET
 @needs("campaigns.view_campaign")
 def preview(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
-    contact = _preview_contact(request, campaign)
-    server = _server_for(campaign)
     sought = request.GET.get("q", "").strip()[:320]
-    may_choose = request.user.has_perm("contacts.view_contact")
-    context: dict[str, Any] = {
-        "campaign": campaign,
-        "contact": contact,
-        "server": server,
+    context = {
+        **_looking(request, campaign),
         "sought": sought,
-        "found": Contact.objects.filter(email_key__contains=sought.lower())[:FOUND_CONTACTS]
-        if sought and may_choose
-        else [],
-        "may_choose": may_choose,
+        "found": _found(request, sought),
         "may_test": request.user.has_perm("campaigns.queue_campaign"),
         "recipient": getattr(request.user, "email", ""),
     }
-    if server is None:
-        context["problem"] = NO_SERVER
-    else:
-        try:
-            context["rendered"] = _rendered(campaign, contact, server)
-        except ValueError as error:
-            context["problem"] = str(error)
     return page(request, "campaigns/preview.html", f"Preview of {campaign}", context)
+
+
+@require_GET
+@needs("campaigns.view_campaign")
+def preview_beside(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """What stands below the frame beside the editor: subject, problems, weight, links, text and source."""
+    context = {**_looking(request, campaign_or_404(campaign_id)), "is_beside": True}
+    answer = render(request, "campaigns/look.html", context)
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+@require_GET
+@needs("campaigns.view_campaign")
+def find_contact(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """People to look through the eyes of, for the search field beside the editor."""
+    found = _found(request, request.GET.get("q", "").strip()[:320])
+    return JsonResponse({"found": [{"id": str(one.pk), "email": one.email, "name": one.full_name} for one in found]})
 
 
 @require_GET
 @needs("campaigns.view_campaign")
 def preview_html(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """The HTML as the recipient's mail program gets it; only for the frame in the preview."""
-    campaign = campaign_or_404(campaign_id)
-    server = _server_for(campaign)
+    context = _looking(request, campaign_or_404(campaign_id))
     html = ""
-    if server is not None:
-        with suppress(ValueError):  # The page around the frame names it.
-            html = _rendered(campaign, _preview_contact(request, campaign), server).html
-    return HttpResponse(html, headers={"Content-Security-Policy": FRAME_POLICY, "Cache-Control": "no-store"})
+    if seen := context.get("look"):  # Else the page around the frame names the problem.
+        html = in_the_dark(seen) if "dark" in request.GET else seen.html
+    policy = BESIDE_POLICY if "beside" in request.GET else FRAME_POLICY
+    return HttpResponse(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
 
 
 @require_POST
@@ -110,7 +128,8 @@ def send_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Send the campaign's content to one address at once, with the merge values of the previewed contact."""
     campaign = campaign_or_404(campaign_id)
     form = TestForm(request.POST)
-    server = _server_for(campaign)
+    now = timezone.now()
+    server = server_for(campaign, request.POST.get("server", ""), now)
     if not form.is_valid():
         messages.error(request, str(form.errors["recipient"][0]))
         return redirect("campaigns:preview", campaign_id)
@@ -124,7 +143,7 @@ def send_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
             actor=request.user,
             now=timezone.now(),
             content=testing.Content(**queueing.frozen_content(campaign)),
-            contact=_preview_contact(request, campaign),
+            contact=_contact(request, campaign),
         )
     except (testing.TestRefused, ContentInvalid) as refusal:
         messages.error(request, str(refusal))

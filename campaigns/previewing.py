@@ -1,0 +1,166 @@
+"""How a campaign looks to one person: through a server's settings, with each link's last address and its weight."""
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from campaigns import queueing
+from campaigns.checking import doubts
+from campaigns.models import Campaign
+from contacts.models import Contact
+from delivery.composing import preview as compose_preview
+from delivery.enclosing import shown_by_address
+from mail.composing import Rendered
+from mail.utm import NAMES, tag_url
+from smtpservers import routes
+from smtpservers.models import SmtpServer
+from smtpservers.selection import choose, fleet
+
+GMAIL_CLIPS_AT = 102 * 1024  # Bytes of HTML; what is beyond, Gmail shows behind a link.
+_DARK = re.compile(r"\(\s*prefers-color-scheme\s*:\s*dark\s*\)", re.IGNORECASE)
+_LIGHT = re.compile(r"\(\s*prefers-color-scheme\s*:\s*light\s*\)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One link of a mail."""
+
+    label: str
+    url: str  # As it is sent, with its UTM codes.
+    note: str = ""  # What is unusual about it; a sentence.
+    is_clash: bool = False  # Whether its own codes win over ours.
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one person gets to see."""
+
+    rendered: Rendered
+    html: str  # As a browser shows it: pictures inside the message have an address.
+    links: list[Link]
+    bytes: int  # Of the HTML.
+    problems: list[str]  # What a person should mend, a sentence each.
+
+    @property
+    def has_dark_side(self) -> bool:
+        return _DARK.search(self.html) is not None
+
+
+def server_for(campaign: Campaign, wish: str, now: dt.datetime) -> SmtpServer | None:
+    """Return the wished server, or the one that would be asked first now, or any; only none at all gives None."""
+    if wish.isdecimal() and (wished := SmtpServer.objects.filter(pk=int(wish)).first()):
+        return wished
+    rule = routes.applying(routes.rules(), campaign.mail_from)[-1]  # That of recipients no rule names.
+    choice = choose(fleet(now), now, rule=rule, mail_from=campaign.mail_from, named=campaign.server_ids).server
+    if choice is not None:
+        return SmtpServer.objects.get(pk=choice.server_id)
+    return SmtpServer.objects.order_by("-is_active", "display_order").first()
+
+
+def look(campaign: Campaign, contact: Contact | None, server: SmtpServer, now: dt.datetime) -> Look:
+    """Return what the contact would see; None is a reader without a name.
+
+    :raises ValueError: naming what is wrong with the content.
+    """
+    content = queueing.frozen_content(campaign)
+    files = content["files"]
+    for name in ("name", "lists", "reply_to", "sends_copies", "files"):  # What a reader does not see.
+        del content[name]
+
+    def compose(**changes: Any) -> Rendered:
+        return compose_preview(**{**content, **changes}, contact=contact, server=server, now=now)
+
+    rendered = compose()
+    untagged = compose(is_tagged=False) if campaign.is_tagged else rendered
+    probe = compose(html=f'<a href="{_PROBE}">x</a>', text="x") if campaign.is_tagged else rendered
+    codes = next((dict(parse_qsl(urlsplit(url).query)) for _, url in links_in(probe.html) if _PROBE in url), {})
+    links = [
+        _link(label, url, before, codes)
+        for (label, url), (_, before) in zip(links_in(rendered.html), links_in(untagged.html), strict=False)
+    ]
+    html = shown_by_address(rendered.html, files)
+    return Look(rendered, html, links, len(rendered.html.encode()), [*doubts(campaign), *_problems(links)])
+
+
+def in_the_dark(look: Look) -> str:
+    """Return the HTML as a mail program in dark colours shows it.
+
+    With a dark side of its own the mail shows that. Without one some programs leave it light and some turn its
+    colours round; that is what this does.
+    """
+    if look.has_dark_side:
+        return _LIGHT.sub("(max-width:0)", _DARK.sub("(min-width:0)", look.html))
+    style = (
+        "<style>html{background:#121212;filter:invert(1) hue-rotate(180deg)}"
+        "img,video,[background]{filter:invert(1) hue-rotate(180deg)}</style>"
+    )
+    return re.sub(r"</head\s*>", f"{style}</head>", look.html, count=1) if "</head" in look.html else style + look.html
+
+
+def links_in(html: str) -> list[tuple[str, str]]:
+    """Return label and address of each link that a reader can follow."""
+    reader = _Links()
+    reader.feed(html)
+    reader.close()
+    return reader.found
+
+
+def _link(label: str, url: str, before: str, codes: dict[str, str]) -> Link:
+    if not url or url in ("#", "http://", "https://"):
+        return Link(label, url, "It leads nowhere. Write its address.", True)
+    if not url.lower().startswith(("http://", "https://")):
+        return Link(label, url)
+    own = {name: value for name, value in parse_qsl(urlsplit(before).query) if name in NAMES}
+    clashes = [
+        f"{name}={value} wins over {codes[name]}" for name, value in own.items() if codes.get(name, value) != value
+    ]
+    if clashes:
+        return Link(label, url, f"Its own {', '.join(clashes)}.", True)
+    if codes and url == before and "/u/preview" not in url and tag_url(before, codes) != before:
+        return Link(label, url, "It gets no UTM codes.")
+    return Link(label, url)
+
+
+def _problems(links: list[Link]) -> list[str]:
+    return [f"The link “{link.label or 'without words'}” leads nowhere." for link in links if link.url in ("", "#")]
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[tuple[str, str]] = []
+        self._url: str | None = None
+        self._words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        if tag == "a" and "href" in attributes:
+            self._end()
+            self._url = (attributes["href"] or "").strip()
+        elif tag == "area" and "href" in attributes:
+            self.found.append((attributes.get("alt") or "", (attributes["href"] or "").strip()))
+        elif tag == "img" and self._url is not None:
+            self._words.append(f"[{attributes.get('alt') or 'picture'}]")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "a":
+            self._end()
+
+    def handle_data(self, data: str) -> None:
+        if self._url is not None:
+            self._words.append(data)
+
+    def close(self) -> None:
+        super().close()
+        self._end()
+
+    def _end(self) -> None:
+        if self._url is not None:
+            self.found.append((" ".join("".join(self._words).split())[:120], self._url))
+        self._url, self._words = None, []
+
+
+_PROBE = "https://probe.invalid/"

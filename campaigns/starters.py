@@ -1,0 +1,86 @@
+"""Starter templates: what a new campaign can begin with. Their words lie beside this module, one file each."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / "starter_content"
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """One template."""
+
+    key: str  # Also the name of its picture.
+    name: str
+    description: str
+    markup: str
+    content: str
+    subject: str
+    preheader: str
+
+
+_ABOUT = (
+    (
+        "letter.md",
+        "Letter",
+        "A plain letter, as one person writes to another. Markdown.",
+        "A few words from us, {{ first_name | default: 'friend' }}",
+        "It takes a minute to read.",
+    ),
+    (
+        "newsletter.mjml",
+        "Newsletter",
+        "A leading story, two shorter ones side by side, and a button. MJML.",
+        "What is new this month",
+        "Our story of the month, and two more.",
+    ),
+    (
+        "announcement.md",
+        "Announcement",
+        "One piece of news, why it matters, and what to do. Markdown.",
+        "Something new for you",
+        "What changes, and what you can do now.",
+    ),
+    (
+        "event.mjml",
+        "Event",
+        "An invitation with date, place and programme. MJML.",
+        "You are invited",
+        "Date, place and programme, and how to come.",
+    ),
+    (
+        "offer.mjml",
+        "Offer",
+        "A product with its picture, three reasons, a price and a code. MJML.",
+        "{{ first_name | default: 'Hello' }}, this is for you",
+        "Until the end of the month.",
+    ),
+    (
+        "digest.md",
+        "Digest",
+        "A short list of links with a sentence each. Markdown.",
+        "This week in five links",
+        "Worth your coffee break.",
+    ),
+)
+_MARKUP = {"md": "markdown", "mjml": "mjml"}
+
+
+@functools.cache
+def starters() -> tuple[Starter, ...]:
+    """Return the templates in the order they are offered; the last one is empty."""
+    found = [
+        Starter(
+            key=file.partition(".")[0],
+            name=name,
+            description=description,
+            markup=_MARKUP[file.rpartition(".")[2]],
+            content=(_FOLDER / file).read_text(encoding="utf-8"),
+            subject=subject,
+            preheader=preheader,
+        )
+        for file, name, description, subject, preheader in _ABOUT
+    ]
+    empty = Starter("empty", "Empty", "Begin with HTML of your own.", "html", "", "", "")
+    return (*found, empty)

@@ -1,0 +1,113 @@
+// Turns the text areas of code into editors that complete merge fields; what is typed lands in the text area.
+"use strict";
+
+const MODES = { html: "html", markdown: "markdown", mjml: "html" };
+const editors = new Map(); // By text area.
+
+function isDark() {
+  return document.documentElement.classList.contains("dark");
+}
+
+function mergeFields(area) {
+  const names = JSON.parse(area.dataset.fields || "[]");
+  return {
+    identifierRegexps: [/[\w{]/],
+    getCompletions(editor, session, position, prefix, answer) {
+      const before = session.getLine(position.row).slice(0, position.column);
+      const opened = /\{\{\s*\w*$/.exec(before);
+      if (!opened) return answer(null, []);
+      const after = session.getLine(position.row).slice(position.column);
+      const closing = /^\s*[|}]/.test(after) ? "" : " }}";
+      const opening = /\{\{$/.test(before) ? " " : "";
+      answer(null, names.map((name) => ({ caption: name, value: opening + name + closing, meta: "merge field", score: 1000 })));
+    },
+  };
+}
+
+function upgrade(area) {
+  const box = document.createElement("div");
+  box.className = "writing-code";
+  area.before(box);
+  const editor = ace.edit(box);
+  editor.setOptions({
+    enableBasicAutocompletion: [mergeFields(area)],
+    enableLiveAutocompletion: [mergeFields(area)],
+    enableKeyboardAccessibility: true, // Tab leaves it; Enter goes in and Escape out.
+    fontSize: 13,
+    highlightActiveLine: false,
+    maxLines: 38,
+    minLines: 16,
+    scrollPastEnd: 0,
+    showPrintMargin: false,
+    tabSize: 2,
+    textInputAriaLabel: document.querySelector(`label[for="${area.id}"]`)?.innerText || area.name,
+    useWorker: false, // It would load a script from a blob.
+    wrap: true,
+  });
+  editor.session.setValue(area.value);
+  editor.session.on("change", () => {
+    area.value = editor.getValue();
+    area.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  editor.commands.on("afterExec", (event) => {
+    // Completion opens by itself with the second brace.
+    if (event.command.name !== "insertstring" || event.args !== "{") return;
+    const at = editor.getCursorPosition();
+    if (/\{\{$/.test(editor.session.getLine(at.row).slice(0, at.column))) editor.execCommand("startAutocomplete");
+  });
+  area.classList.add("writing-behind");
+  area.tabIndex = -1;
+  area.setAttribute("aria-hidden", "true");
+  editors.set(area, editor);
+  paint();
+}
+
+function paint() {
+  for (const editor of editors.values()) editor.setTheme(isDark() ? "ace/theme/github_dark" : "ace/theme/github");
+}
+
+function chosenMarkup(form) {
+  return form.querySelector('[name="markup"]:checked')?.value || "html";
+}
+
+// Shows the field that is written in, and hides the other one.
+function follow(form) {
+  const markup = chosenMarkup(form);
+  for (const area of document.querySelectorAll("textarea[data-code]")) {
+    const isUsed = (markup === "html") === (area.name === "html");
+    const row = area.closest(".field-html, .field-source, .form-row") || area.parentElement;
+    row.hidden = !isUsed;
+    row.classList.toggle("writing-unused", !isUsed);
+    const editor = editors.get(area);
+    editor?.session.setMode(`ace/mode/${MODES[markup]}`);
+    if (isUsed) editor?.resize(true);
+  }
+}
+
+// For the other scripts of the page.
+window.campaignEditor = {
+  set(area, value) {
+    const editor = editors.get(area);
+    if (!editor) { area.value = value; return; }
+    const at = editor.getCursorPosition();
+    editor.session.setValue(value);
+    editor.moveCursorToPosition(at);
+  },
+  insert(area, text) {
+    const editor = editors.get(area);
+    if (editor) { editor.insert(text); editor.focus(); return; }
+    area.setRangeText(text, area.selectionStart, area.selectionEnd, "end");
+    area.dispatchEvent(new Event("input", { bubbles: true }));
+    area.focus();
+  },
+};
+
+addEventListener("DOMContentLoaded", () => {
+  const form = document.getElementById("campaign_form");
+  if (!form || !window.ace) return;
+  ace.require("ace/ext/language_tools");
+  for (const area of form.querySelectorAll("textarea[data-code]")) upgrade(area);
+  follow(form);
+  form.addEventListener("change", (event) => event.target.name === "markup" && follow(form));
+  new MutationObserver(paint).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
+});

@@ -1,0 +1,383 @@
+// Saves a draft while somebody types, tells who else has it open, and asks where two people changed the same words.
+// Without it the button saves.
+"use strict";
+
+const PAUSE = 900; // Milliseconds without a keystroke before it is saved …
+const LONGEST = 4000; // … and while somebody types on.
+const HEARTBEAT = 15000;
+
+class Draft {
+  constructor(form, bar) {
+    this.form = form;
+    this.bar = bar;
+    this.state = document.getElementById("writing-state");
+    this.others = document.getElementById("writing-others");
+    this.dialog = document.getElementById("writing-conflict");
+    this.window = sessionStorage.getItem("writing-window") || crypto.randomUUID?.() || String(Math.random()).slice(2);
+    // A tab that was doubled has the same name; a page takes it for itself alone while it lives.
+    sessionStorage.removeItem("writing-window");
+    this.version = Number(form.elements.version.value);
+    this.known = this.values();
+    this.conflicts = new Map();
+    this.isSaving = false;
+    this.isOver = false;
+    this.firstChangeAt = 0;
+    // A reload or the browser's "back" may have put older words into the fields than the page came with.
+    form.addEventListener("input", () => this.changed());
+    form.addEventListener("change", () => this.changed());
+    form.addEventListener("submit", (event) => this.submit(event));
+    addEventListener("pagehide", () => this.leave());
+    addEventListener("pageshow", (event) => event.persisted && this.save());
+    document.addEventListener("visibilitychange", () => document.hidden ? this.save() : this.save());
+    this.dialog.addEventListener("click", (event) => this.choose(event));
+    this.dialog.addEventListener("cancel", (event) => event.preventDefault()); // Words must be chosen.
+    setInterval(() => !document.hidden && this.save(), HEARTBEAT);
+    this.say("Saved as you type.");
+    this.save();
+  }
+
+  values() {
+    const found = {};
+    for (const field of this.form.elements) {
+      const name = field.name;
+      if (!name || name === "csrfmiddlewaretoken" || name === "version" || name.startsWith("_")) continue;
+      if (field.type === "submit" || field.type === "button" || field.type === "file") continue;
+      found[name] ??= [];
+      if (field.type === "checkbox" || field.type === "radio") { if (field.checked) found[name].push(field.value); }
+      else if (field.type === "select-multiple") found[name].push(...[...field.selectedOptions].map((one) => one.value));
+      else found[name].push(field.value);
+    }
+    return found;
+  }
+
+  changes() {
+    const now = this.values();
+    const found = {};
+    for (const [name, value] of Object.entries(now)) {
+      if (this.conflicts.has(name)) continue;
+      const was = this.known[name] ?? [];
+      if (JSON.stringify(was) !== JSON.stringify(value)) found[name] = { was, now: value };
+    }
+    return found;
+  }
+
+  changed() {
+    if (this.isOver) return;
+    this.firstChangeAt ||= Date.now();
+    clearTimeout(this.timer);
+    const left = LONGEST - (Date.now() - this.firstChangeAt);
+    this.say("Not saved yet …");
+    this.timer = setTimeout(() => this.save(), Math.max(0, Math.min(PAUSE, left)));
+  }
+
+  async save() {
+    if (this.isOver) return false;
+    if (this.isSaving) return this.isSaving.then(() => this.save());
+    clearTimeout(this.timer);
+    const changes = this.changes();
+    this.firstChangeAt = 0;
+    this.isSaving = this.send(changes);
+    const isSaved = await this.isSaving;
+    this.isSaving = false;
+    return isSaved;
+  }
+
+  async send(changes) {
+    const count = Object.keys(changes).length;
+    let answer;
+    try {
+      const response = await this.post({ changes }, count === 0);
+      if (response.redirected || response.status === 403) {
+        this.say("You are signed out. Sign in in another window, then go on here: nothing is lost.", true);
+        return false;
+      }
+      answer = await response.json();
+      if (!response.ok) throw new Error(answer.error);
+    } catch {
+      this.say(count ? "Could not be saved. Trying again." : "There is no connection.", true);
+      this.timer = setTimeout(() => this.save(), 5000);
+      return false;
+    }
+    if (answer.obstacle) {
+      this.isOver = true;
+      this.say(answer.obstacle, true);
+      return false;
+    }
+    for (const name of answer.saved) this.known[name] = changes[name].now;
+    this.version = answer.version;
+    this.form.elements.version.value = answer.version;
+    this.take(answer.fresh, answer.conflicts);
+    this.tell(answer.others);
+    for (const [name, theirs] of Object.entries(answer.conflicts)) this.conflicts.set(name, theirs);
+    this.ask();
+    const wrong = Object.entries(answer.errors);
+    if (wrong.length) {
+      this.say(wrong.map(([name, error]) => `${this.label(name)} is not saved yet: ${error}`).join(" "), true);
+    } else if (answer.saved.length || (count && !this.conflicts.size)) {
+      this.say(`Saved at ${answer.saved_at}`);
+    }
+    if (answer.saved.length || Object.keys(answer.fresh).length) {
+      this.form.dispatchEvent(new CustomEvent("draft-saved"));
+    }
+    return !wrong.length && !this.conflicts.size;
+  }
+
+  post(more, isSignOfLife, options = {}) {
+    return fetch(this.bar.dataset.draft, {
+      method: "POST",
+      headers: {
+        "Content-Type": "application/json",
+        "X-CSRFToken": this.form.elements.csrfmiddlewaretoken.value,
+        ...(isSignOfLife ? { "X-Sign-Of-Life": "1" } : {}),
+      },
+      body: JSON.stringify({ window: this.window, version: this.version, changes: {}, ...more }),
+      ...options,
+    });
+  }
+
+  // Fields that others changed and nobody changes here get their new words.
+  take(fresh, conflicts) {
+    const names = [];
+    const now = this.values();
+    for (const [name, value] of Object.entries(fresh)) {
+      const isUntouched = JSON.stringify(now[name] ?? []) === JSON.stringify(this.known[name] ?? []);
+      if (name in conflicts || !(name in now) || !isUntouched) continue;
+      if (bare(now[name]) !== bare(value)) {
+        this.put(name, value);
+        names.push(this.label(name));
+      }
+      this.known[name] = this.values()[name] ?? [];
+    }
+    if (names.length) this.say(`Somebody else changed ${names.join(", ")}. You see the new words.`);
+  }
+
+  put(name, value) {
+    const fields = [...this.form.elements].filter((field) => field.name === name);
+    for (const field of fields) {
+      if (field.type === "checkbox" || field.type === "radio") field.checked = value.includes(field.value);
+      else if (field.type === "select-multiple") for (const one of field.options) one.selected = value.includes(one.value);
+      else if (field.dataset.code && window.campaignEditor) window.campaignEditor.set(field, value[0] ?? "");
+      else field.value = value[0] ?? "";
+    }
+    if (name === "markup") fields[0]?.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  ask() {
+    if (!this.conflicts.size || this.dialog.open) return;
+    const [name, theirs] = this.conflicts.entries().next().value;
+    this.dialog.dataset.field = name;
+    this.dialog.querySelector("[data-what]").textContent = this.label(name);
+    this.dialog.querySelector("[data-mine]").textContent = this.words(name, this.values()[name] ?? []);
+    this.dialog.querySelector("[data-theirs]").textContent = this.words(name, theirs);
+    this.dialog.showModal();
+  }
+
+  choose(event) {
+    const whose = event.target.value;
+    if (whose !== "mine" && whose !== "theirs") return;
+    const name = this.dialog.dataset.field;
+    const theirs = this.conflicts.get(name);
+    this.conflicts.delete(name);
+    this.dialog.close();
+    this.known[name] = theirs;
+    if (whose === "theirs") {
+      this.put(name, theirs);
+      this.known[name] = this.values()[name] ?? [];
+    }
+    this.save();
+  }
+
+  words(name, values) {
+    const words = values.map((value) => {
+      const field = [...this.form.elements].find((one) => one.name === name && one.value === value && /radio|checkbox/.test(one.type));
+      return field ? field.labels?.[0]?.innerText.trim() || value : value;
+    });
+    return words.join(", ") || "–";
+  }
+
+  label(name) {
+    const field = this.form.elements[name];
+    const first = field instanceof RadioNodeList ? field[0] : field;
+    const own = document.querySelector(`label[for="id_${name}"]`)?.innerText;
+    return (own || first?.closest("[class*=field-]")?.querySelector("label")?.innerText || name).replace(/\s*\*?\s*$/, "");
+  }
+
+  async submit(event) {
+    if (this.isOver || this.isReady) return;
+    // What was typed last is saved first, so that the button cannot meet an older version.
+    event.preventDefault();
+    const button = event.submitter;
+    await this.save();
+    if (this.conflicts.size) return;
+    this.isReady = true;
+    this.form.requestSubmit(button);
+    this.isReady = false;
+  }
+
+  leave() {
+    if (this.isOver) return;
+    const changes = this.changes();
+    this.post({ changes, leaving: true }, false, { keepalive: true }).catch(() => {});
+  }
+
+  say(sentence, isBad = false) {
+    if (this.state.textContent !== sentence) this.state.textContent = sentence;
+    this.state.classList.toggle("writing-bad", isBad);
+  }
+
+  tell(others) {
+    const sentence = others.length ? `Also open: ${others.join(", ")}.` : "";
+    if (this.others.textContent !== sentence) this.others.textContent = sentence;
+    this.others.hidden = !sentence;
+  }
+}
+
+function bare(values) {
+  return JSON.stringify(values.map((value) => value.replace(/\r\n?/g, "\n").trim()).filter(Boolean).sort());
+}
+
+class Pictures {
+  constructor(form, bar) {
+    this.form = form;
+    this.bar = bar;
+    this.dialog = document.getElementById("writing-pictures");
+    this.list = this.dialog.querySelector("ul");
+    this.problem = this.dialog.querySelector("[data-problem]");
+    const upload = this.dialog.querySelector(".writing-upload");
+    upload.hidden = !bar.dataset.upload;
+    this.dialog.querySelector("[data-close]").addEventListener("click", () => this.dialog.close());
+    this.dialog.querySelector("[data-upload]").addEventListener("click", () => this.upload(upload));
+    this.dialog.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && event.target.type === "text") event.preventDefault();
+    });
+    for (const name of ["html", "source"]) this.button(name);
+  }
+
+  button(name) {
+    const area = this.form.elements[name];
+    if (!area) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "writing-button writing-put-in";
+    button.textContent = "Picture …";
+    button.addEventListener("click", () => this.open(area));
+    (area.previousElementSibling?.classList.contains("writing-code") ? area.previousElementSibling : area).before(button);
+  }
+
+  async open(area) {
+    this.area = area;
+    this.problem.textContent = "";
+    this.list.replaceChildren();
+    this.dialog.showModal();
+    const response = await fetch(this.bar.dataset.pictures);
+    const { pictures } = await response.json();
+    if (!pictures.length) this.problem.textContent = "The library has no pictures yet.";
+    for (const picture of pictures) this.list.append(this.entry(picture));
+  }
+
+  entry(picture) {
+    const item = document.createElement("li");
+    const button = document.createElement("button");
+    button.type = "button";
+    const image = document.createElement("img");
+    image.src = new URL(picture.url).pathname;
+    image.alt = "";
+    const name = document.createElement("span");
+    name.textContent = picture.alt || picture.name;
+    button.append(image, name);
+    button.addEventListener("click", () => this.put(picture));
+    item.append(button);
+    return item;
+  }
+
+  put(picture) {
+    const markup = this.form.querySelector('[name="markup"]:checked')?.value || "html";
+    const alt = picture.alt.replace(/&/g, "&amp;").replace(/"/g, "&quot;").replace(/</g, "&lt;");
+    const width = Math.min(picture.width || 600, 600);
+    const code = {
+      html: `<img src="${picture.url}" alt="${alt}" width="${width}" style="max-width:100%;height:auto">`,
+      markdown: `![${picture.alt.replace(/[[\]\\]/g, "\\$&")}](${picture.url})`,
+      mjml: `<mj-image src="${picture.url}" alt="${alt}" width="${width}px" />`,
+    }[markup];
+    this.dialog.close();
+    if (window.campaignEditor) window.campaignEditor.insert(this.area, code);
+  }
+
+  async upload(box) {
+    const [file, alt] = box.querySelectorAll("input");
+    if (!file.files.length) { this.problem.textContent = "Choose a file first."; return; }
+    const body = new FormData();
+    body.append("file", file.files[0]);
+    body.append("alt", alt.value);
+    this.problem.textContent = "Uploading …";
+    try {
+      const headers = { "X-CSRFToken": this.form.elements.csrfmiddlewaretoken.value };
+      const response = await fetch(this.bar.dataset.upload, { method: "POST", headers, body });
+      const answer = await response.json();
+      if (answer.error) { this.problem.textContent = answer.error; return; }
+      file.value = alt.value = "";
+      this.put(answer.picture);
+    } catch {
+      this.problem.textContent = "The file could not be uploaded. Try again.";
+    }
+  }
+}
+
+// The text part: made from the HTML until somebody edits it.
+class TextPart {
+  constructor(form, bar) {
+    this.area = form.elements.text;
+    this.url = bar.dataset.text;
+    this.note = document.createElement("p");
+    this.note.className = "writing-note";
+    this.edit = this.button("Edit by hand", () => this.begin());
+    this.reset = this.button("Make it from the HTML again", () => this.end());
+    this.area.before(this.note, this.edit, this.reset);
+    this.area.addEventListener("input", () => this.show());
+    form.addEventListener("draft-saved", () => this.show());
+    this.show();
+  }
+
+  button(text, act) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "writing-button";
+    button.textContent = text;
+    button.addEventListener("click", act);
+    return button;
+  }
+
+  show() {
+    const isOwn = this.area.value.trim() !== "" || this.isEditing;
+    this.note.textContent = isOwn ? "Edited by hand: it no longer follows the HTML." : "Made from the HTML.";
+    this.edit.hidden = isOwn;
+    this.reset.hidden = !isOwn;
+    this.area.hidden = !isOwn;
+  }
+
+  async begin() {
+    const answer = await (await fetch(this.url)).json();
+    this.isEditing = true;
+    this.show();
+    this.area.value = answer.text ?? "";
+    if (answer.error) this.note.textContent = answer.error;
+    this.area.dispatchEvent(new Event("input", { bubbles: true }));
+    this.area.focus();
+  }
+
+  end() {
+    this.isEditing = false;
+    this.area.value = "";
+    this.area.dispatchEvent(new Event("input", { bubbles: true }));
+    this.edit.focus();
+  }
+}
+
+addEventListener("load", () => {
+  const form = document.getElementById("campaign_form");
+  const bar = document.getElementById("writing");
+  if (!form || !bar) return;
+  new Draft(form, bar);
+  new TextPart(form, bar);
+  if (bar.dataset.pictures) new Pictures(form, bar);
+});
