@@ -58,7 +58,7 @@ def check_name(name: str) -> str:
 
 def propose_name(heading: str) -> str:
     """Return a name made from a column's heading: ``Date of Birth`` gives ``date_of_birth``. May be empty."""
-    plain = unicodedata.normalize("NFKD", heading).encode("ascii", "ignore").decode().lower()
+    plain = unicodedata.normalize("NFKD", heading.replace("ß", "ss")).encode("ascii", "ignore").decode().lower()
     name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     if name and name[0].isdigit():
         name = f"column_{name}"

@@ -106,7 +106,10 @@ def _actor(request: HttpRequest) -> "User":
 def _as_rows(value: Any) -> list[list[tuple[str, Any]]]:
     """Return a part of the export as rows of name and value, for people to read."""
     rows = value if isinstance(value, list) else [value]
-    return [[(name, _readable(each)) for name, each in row.items()] for row in rows]
+    return [
+        [(name, _readable(each)) for name, each in row.items() if each not in (None, "", [], {}) or row is value]
+        for row in rows
+    ]
 
 
 def _readable(value: Any) -> Any:

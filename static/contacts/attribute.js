@@ -15,7 +15,7 @@ document.addEventListener("DOMContentLoaded", () => {
   name.addEventListener("input", () => { isOwn = name.value !== ""; });
   label.addEventListener("input", () => {
     if (isOwn) return;
-    const plain = label.value.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
+    const plain = label.value.replace(/ß/g, "ss").normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
     name.value = plain.replace(/[^a-z0-9]+/g, "_").replace(/^[_0-9]+|_+$/g, "").slice(0, 64);
   });
 });

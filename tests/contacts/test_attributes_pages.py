@@ -42,7 +42,7 @@ def test_an_attribute_is_defined_and_named_after_its_label(marketers_client: Cli
     ("changes", "words"),
     [
         ({"name": "first_name"}, "has a meaning of its own"),
-        ({"name": "Größe"}, "write for example groe"),
+        ({"name": "Größe"}, "write for example grosse"),
         ({"label": "A text"}, "There is an attribute a_text already"),
         ({"kind": "choice"}, "needs at least one value"),
         ({"kind": "choice", "choices": "Gold\ngold"}, "stands there twice"),
