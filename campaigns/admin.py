@@ -22,7 +22,10 @@ from campaigns.audience_forms import AUDIENCE_FIELDS
 from campaigns.checking import audience, refusals
 from campaigns.forms import CampaignForm
 from campaigns.models import Campaign, Variant
+from campaigns.review_admin import ApprovalRuleAdmin as ApprovalRuleAdmin
+from campaigns.review_admin import SeedListAdmin as SeedListAdmin
 from campaigns.tasks import ring
+from campaigns.views.pages import starts_in_words
 from campaigns.writing_admin import LayoutAdmin as LayoutAdmin
 from campaigns.writing_admin import MediaFileAdmin as MediaFileAdmin
 from campaigns.writing_admin import WritingAdmin
@@ -222,6 +225,8 @@ class CampaignAdmin(WritingAdmin):
     def response_change(self, request: HttpRequest, obj: Campaign) -> HttpResponse:
         if "_preview" in request.POST:
             return redirect("campaigns:preview", obj.pk)
+        if "_review" in request.POST:
+            return redirect("campaigns:review", obj.pk)
         if "_queue" in request.POST:
             return self._queue(request, obj)
         messages.success(request, "The draft was saved.")
@@ -233,10 +238,11 @@ class CampaignAdmin(WritingAdmin):
         if obstacles := queueing.queue_campaign(campaign.pk, request.user, timezone.now()):
             for obstacle in obstacles:
                 messages.error(request, obstacle)
-            return redirect("admin:campaigns_campaign_change", campaign.pk)
+            return redirect("campaigns:review", campaign.pk)
         self.log_change(request, campaign, "Queued.")
         transaction.on_commit(ring)
-        messages.success(request, "The campaign was queued. It starts within seconds.")
+        campaign.refresh_from_db()
+        messages.success(request, f"The campaign was queued. {starts_in_words(campaign)}")
         return redirect("campaigns:progress", campaign.pk)
 
 

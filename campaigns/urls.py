@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from campaigns.views import audiences, figures, following, previewing, recipients, variants, writing
+from campaigns.views import audiences, figures, following, previewing, recipients, reviewing, trying, variants, writing
 
 app_name = "campaigns"
 urlpatterns = [
@@ -19,6 +19,14 @@ urlpatterns = [
     path("<int:campaign_id>/cancel/", following.cancel, name="cancel"),
     path("<int:campaign_id>/retry/", following.retry, name="retry"),
     path("<int:campaign_id>/duplicate/", following.duplicate, name="duplicate"),
+    path("<int:campaign_id>/review/", reviewing.review, name="review"),
+    path("<int:campaign_id>/schedule/", reviewing.schedule, name="schedule"),
+    path("<int:campaign_id>/override/", reviewing.override, name="override"),
+    path("<int:campaign_id>/approval/", reviewing.ask_approval, name="ask_approval"),
+    path("approvals/<int:approval_id>/", reviewing.decide, name="decide"),
+    path("<int:campaign_id>/start/", reviewing.start_anyway, name="start_anyway"),
+    path("<int:campaign_id>/take-back/", reviewing.take_back, name="take_back"),
+    path("<int:campaign_id>/tests/", trying.send_tests, name="send_tests"),
     path("<int:campaign_id>/preview/", previewing.preview, name="preview"),
     path("begin/", writing.begin, name="begin"),
     path("pictures.json", writing.pictures, name="pictures"),

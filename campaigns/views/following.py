@@ -16,7 +16,7 @@ from campaigns.models import Campaign
 from campaigns.remembering import remembered
 from campaigns.reporting import report
 from campaigns.tasks import ring
-from campaigns.views.pages import campaign_or_404, log, needs, page
+from campaigns.views.pages import campaign_or_404, log, needs, page, starts_in_words
 from smtpservers.selection import server_choices
 
 
@@ -97,10 +97,12 @@ def queue(request: HttpRequest, campaign_id: int) -> HttpResponse:
     if obstacles := queueing.queue_campaign(campaign_id, request.user, timezone.now()):
         for obstacle in obstacles:
             messages.error(request, obstacle)
+        if request.user.has_perm("campaigns.view_campaign"):
+            return redirect("campaigns:review", campaign_id)
     else:
         log(request, campaign_id, "Queued.")
         transaction.on_commit(ring)
-        messages.success(request, "The campaign was queued. It starts within seconds.")
+        messages.success(request, f"The campaign was queued. {starts_in_words(campaign_or_404(campaign_id))}")
     return redirect("campaigns:progress", campaign_id)
 
 

@@ -9,8 +9,11 @@ from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 
+from campaigns.forecast_words import moment
 from campaigns.models import Campaign
+from campaigns.timing import zone_for
 
 View = Callable[..., HttpResponseBase]
 
@@ -32,6 +35,14 @@ def page(request: HttpRequest, template: str, title: str, context: dict[str, Any
 
 def campaign_or_404(campaign_id: int) -> Campaign:
     return get_object_or_404(Campaign.objects.select_related("mailing", "queued_by"), pk=campaign_id)
+
+
+def starts_in_words(campaign: Campaign) -> str:
+    """Return when a campaign that was just queued begins, as a sentence."""
+    if campaign.starts_at is None or campaign.starts_at <= timezone.now():
+        return "It starts within seconds."
+    zone = zone_for(campaign)
+    return f"It starts on {moment(campaign.starts_at, zone)} ({zone})."
 
 
 def log(request: HttpRequest, campaign_id: int, what: str) -> None:

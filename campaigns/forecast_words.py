@@ -1,0 +1,107 @@
+"""A forecast as people read it: sentences, and rows for a table. Instants are told by the clock of the campaign."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from campaigns.forecasting import ASSUMED, LIMIT, Forecast, Line
+
+SPEEDS = {LIMIT: "its limit", ASSUMED: "assumed: it has no rate, and sent nothing lately"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One server."""
+
+    name: str
+    messages: int
+    percent: float
+    speed: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A forecast in words."""
+
+    headline: str
+    notes: tuple[str, ...]
+    rows: tuple[Row, ...]
+    is_bad: bool  # It does not finish, or not in time.
+
+
+def words(expected: Forecast, zone: dt.tzinfo) -> Words:
+    """Return the forecast in words."""
+    return Words(
+        _headline(expected, zone),
+        tuple(_notes(expected, zone)),
+        tuple(_row(line, zone) for line in expected.lines),
+        is_bad=expected.total > 0 and not expected.is_complete,
+    )
+
+
+def moment(instant: dt.datetime, zone: dt.tzinfo) -> str:
+    """Return an instant as the clock of a zone shows it."""
+    return f"{instant.astimezone(zone):%-d %B %Y, %H:%M}"
+
+
+def lasting(duration: dt.timedelta) -> str:
+    """Return a duration no finer than it is known."""
+    minutes = round(duration.total_seconds() / 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 60:
+        return f"about {minutes} min"
+    if minutes < 48 * 60:
+        return f"about {minutes // 60} h {minutes % 60} min"
+    return f"about {round(minutes / 1440)} days"
+
+
+def _headline(expected: Forecast, zone: dt.tzinfo) -> str:
+    if not expected.total:
+        return "Nobody gets it, so there is nothing to foresee."
+    if expected.finishes_at is not None and expected.first_at is not None:
+        took = lasting(expected.finishes_at - expected.first_at)
+        return (
+            f"The {_messages(expected.total)} {'leaves' if expected.total == 1 else 'leave'} from"
+            f" {moment(expected.first_at, zone)} on, and the last one on {moment(expected.finishes_at, zone)}: {took}."
+        )
+    if expected.expires_at is not None:
+        sent = expected.total - expected.left
+        return f"Only {sent:,} of {expected.total:,} messages are sent by {moment(expected.expires_at, zone)}."
+    if expected.left == expected.total:
+        return f"As things stand, none of the {_messages(expected.total)} is ever sent."
+    return f"As things stand, {expected.left:,} of {expected.total:,} messages are not sent within a year."
+
+
+def _notes(expected: Forecast, zone: dt.tzinfo) -> Iterator[str]:
+    if expected.expires_at is not None and expected.left:
+        yield f"{expected.left:,} are left then, and expire."
+    if expected.next_period:
+        yield f"{_messages(expected.next_period).capitalize()} wait for the next quota period of their server."
+    if expected.ahead:
+        yield f"{_messages(expected.ahead).capitalize()} of other campaigns go first where they use the same servers."
+    for label, number in expected.blocked:
+        yield f"No server may send {_messages(number)}{f' ({label})' if label else ''}."
+    for name, why in expected.idle[:5]:
+        yield f"{name} sends nothing: it {why}." if why else f"{name} sends nothing: its quota is 0."
+
+
+def _row(line: Line, zone: dt.tzinfo) -> Row:
+    notes = []
+    if line.dry_at is not None and line.again_at is not None:
+        notes.append(
+            f"Its quota is used up on {moment(line.dry_at, zone)}; the next period begins on"
+            f" {moment(line.again_at, zone)}."
+        )
+    if line.capped:
+        notes.append(f"Its limit of the {line.capped} holds it back.")
+    if line.units != line.messages:
+        notes.append(f"With copies, {line.units:,} units of its quota.")
+    rate = f"{line.per_second:.1f}" if line.per_second < 10 else f"{line.per_second:,.0f}"
+    speed = f"{rate} a second, {SPEEDS.get(line.speed_from, 'as it did lately')}"
+    return Row(line.name, line.messages, line.percent, speed, tuple(notes))
+
+
+def _messages(number: int) -> str:
+    return f"{number:,} message" if number == 1 else f"{number:,} messages"

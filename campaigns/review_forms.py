@@ -1,0 +1,153 @@
+"""What people type on the review page: when a campaign is sent, notes and reasons, and addresses of tests."""
+
+import datetime as dt
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.conf import settings
+
+from campaigns.models import Campaign, SeedList
+from campaigns.scheduling import DAYS
+from campaigns.timing import Schedule, wall_of, zone_for
+from mail.addresses import AddressInvalid, check_address, fold
+
+MOST_TESTS = 20
+
+
+class WallInput(forms.DateTimeInput):
+    """A date and a time, as browsers ask for them."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+def zone_choices() -> list[tuple[str, str]]:
+    """Return every time zone that people live in; the site's comes first."""
+    names = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix/")))
+    return [("", f"{settings.TIME_ZONE} (this site)"), ("UTC", "UTC"), *((name, name) for name in names)]
+
+
+class ScheduleForm(forms.Form):
+    start = forms.ChoiceField(choices=Campaign.Start.choices, widget=forms.RadioSelect)
+    wall = forms.DateTimeField(
+        label="Date and time", required=False, widget=WallInput(), input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+    )
+    time_zone = forms.ChoiceField(label="Time zone", required=False, choices=zone_choices)
+    not_after = forms.DateTimeField(
+        label="Not after", required=False, widget=WallInput(), input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+    )
+    days = forms.TypedMultipleChoiceField(
+        label="On these days alone",
+        required=False,
+        coerce=int,
+        choices=list(enumerate(DAYS)),
+        widget=forms.CheckboxSelectMultiple,
+    )
+    opens = forms.TimeField(label="From", required=False, widget=forms.TimeInput({"type": "time"}, format="%H:%M"))
+    closes = forms.TimeField(label="To", required=False, widget=forms.TimeInput({"type": "time"}, format="%H:%M"))
+
+    @classmethod
+    def of(cls, campaign: Campaign) -> "ScheduleForm":
+        """Return the form as the campaign is set now."""
+        last = campaign.not_after
+        return cls(
+            initial={
+                "start": campaign.start,
+                "wall": wall_of(campaign),
+                "time_zone": campaign.time_zone,
+                "not_after": last.astimezone(zone_for(campaign)).replace(tzinfo=None) if last else None,
+                "days": campaign.window_days,
+                "opens": campaign.window_opens,
+                "closes": campaign.window_closes,
+            }
+        )
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or {}
+        is_timed = cleaned.get("start") in (Campaign.Start.AT, Campaign.Start.LOCAL)
+        if is_timed and not cleaned.get("wall") and "wall" not in self.errors:
+            self.add_error("wall", "Choose the date and time to start at.")
+        if (cleaned.get("opens") is None) != (cleaned.get("closes") is None):
+            self.add_error("closes", "Fill in both hours, or neither.")
+        elif cleaned.get("opens") is not None and cleaned.get("opens") == cleaned.get("closes"):
+            self.add_error("closes", "Between the two there is no time. Leave both empty for the whole day.")
+        return cleaned
+
+    def schedule(self) -> Schedule:
+        """Return what was chosen."""
+        chosen = self.cleaned_data
+        is_now = chosen["start"] == Campaign.Start.NOW
+        return Schedule(
+            chosen["start"],
+            None if is_now else _bare(chosen["wall"]),
+            chosen["time_zone"],
+            _bare(chosen["not_after"]),
+            tuple(chosen["days"]),
+            chosen["opens"],
+            chosen["closes"],
+        )
+
+
+def _bare(wall: dt.datetime | None) -> dt.datetime | None:
+    """Return what was typed: Django gives it the zone of the site."""
+    return wall.replace(tzinfo=None) if wall else None
+
+
+class TestsForm(forms.Form):
+    """Addresses for tests: typed, from seed lists, or both."""
+
+    __test__ = False  # Not a test case of pytest.
+    recipients = forms.CharField(
+        label="Addresses", required=False, max_length=8000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+    seed_lists = forms.ModelMultipleChoiceField(
+        SeedList.objects.all(), label="Seed lists", required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    def clean_recipients(self) -> list[str]:
+        return addresses_of(self.cleaned_data["recipients"])
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or {}
+        found = {fold(address): address for address in cleaned.get("recipients", ())}
+        for seeds in cleaned.get("seed_lists", ()):
+            found |= {fold(address): address for address in addresses_of(seeds.addresses)}
+        if not found and not self.errors:
+            raise forms.ValidationError("Write at least one address, or choose a seed list.")
+        if len(found) > MOST_TESTS:
+            raise forms.ValidationError(f"These are {len(found)} addresses; send at most {MOST_TESTS} tests at once.")
+        cleaned["addresses"] = list(found.values())
+        return cleaned
+
+
+def addresses_of(text: str) -> list[str]:
+    """Return the addresses in a text, one a line or separated by commas.
+
+    :raises ValidationError: naming the first that cannot be used.
+    """
+    found = []
+    for word in text.replace(",", "\n").replace(";", "\n").splitlines():
+        if not word.strip():
+            continue
+        try:
+            found.append(check_address(word.strip()))
+        except AddressInvalid as error:
+            raise forms.ValidationError(f"{word.strip()[:80]}: {error}") from error
+    return found
+
+
+class SeedListForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = SeedList
+        fields = ["name", "addresses"]
+
+    def clean_addresses(self) -> str:
+        found = list(dict.fromkeys(addresses_of(self.cleaned_data["addresses"])))
+        if not found:
+            raise forms.ValidationError("Write at least one address.")
+        if len(found) > MOST_TESTS:
+            raise forms.ValidationError(f"These are {len(found)} addresses; a seed list has at most {MOST_TESTS}.")
+        return "\n".join(found)

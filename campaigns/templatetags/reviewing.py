@@ -1,0 +1,57 @@
+"""What other pages show of a campaign's review: what the fleet will do with the rest, and who agreed to what."""
+
+from typing import Any
+
+from django import template
+from django.utils import timezone
+
+from campaigns.forecast_words import words
+from campaigns.foreseeing import foresee
+from campaigns.models import Approval, Campaign, CheckOverride
+from campaigns.remembering import remembered
+from campaigns.timing import hours_of, zone_for
+from delivery import queueing as outbox
+
+register = template.Library()
+ON_ITS_WAY = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING)
+
+
+@register.inclusion_tag("campaigns/forecast_card.html")
+def forecast_of(campaign: Campaign) -> dict[str, Any]:
+    """Show what the fleet will do with the rest of a campaign that is on its way; nothing for others."""
+    if campaign.status not in ON_ITS_WAY:
+        return {}
+    now = timezone.now()
+    zone = zone_for(campaign)
+    key = f"forecast-{campaign.pk}-{campaign.status}-{campaign.mailing_id}"
+    later = outbox.later_starts(campaign.mailing_id) if campaign.mailing_id else []
+    return {
+        "forecast": words(remembered(key, lambda: foresee(campaign, now)), zone),
+        "zone": zone,
+        "at": now,
+        "hours": hours_of(campaign),
+        "later": [(at.astimezone(zone), number) for at, number in later[:6]],
+        "not_after": campaign.not_after.astimezone(zone) if campaign.not_after and not campaign.is_closed else None,
+    }
+
+
+@register.inclusion_tag("campaigns/agreements.html")
+def agreements(campaign: Campaign) -> dict[str, Any]:
+    """Show which checks were overridden, by whom and why, and who approved the campaign."""
+    return {
+        "overrides": CheckOverride.objects.filter(campaign=campaign),
+        "approvals": Approval.objects.filter(campaign=campaign).exclude(decision=""),
+    }
+
+
+@register.inclusion_tag("campaigns/overdue_all.html", takes_context=True)
+def overdue_campaigns(context: dict[str, Any]) -> dict[str, Any]:
+    """Ask about every campaign that missed its start, for those who may answer."""
+    request = context["request"]
+    may_see = request.user.has_perm("campaigns.view_progress")
+    waiting = Campaign.objects.filter(status=Campaign.Status.SCHEDULED, is_overdue=True) if may_see else ()
+    return {
+        "campaigns": waiting,
+        "may_queue": request.user.has_perm("campaigns.queue_campaign"),
+        "csrf_token": context.get("csrf_token"),
+    }

@@ -1,0 +1,159 @@
+"""The page before a campaign is queued, and its buttons; and what is asked when a start was missed."""
+
+import datetime as dt
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from campaigns import approving, timing
+from campaigns.forecast_words import moment, words
+from campaigns.models import Approval, Campaign
+from campaigns.review_forms import ScheduleForm, TestsForm
+from campaigns.reviewing import review as look
+from campaigns.tasks import ring
+from campaigns.views.pages import campaign_or_404, log, needs, page
+
+Status = Campaign.Status
+
+
+@require_GET
+@needs("campaigns.view_campaign")
+def review(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign = campaign_or_404(campaign_id)
+    if campaign.status != Status.DRAFT:
+        return redirect("campaigns:progress", campaign_id)
+    return page(request, "campaigns/review.html", f"Review of {campaign}", _context(request, campaign))
+
+
+def _context(request: HttpRequest, campaign: Campaign, form: ScheduleForm | None = None) -> dict[str, Any]:
+    now = timezone.now()
+    found = look(campaign, now)
+    standing = approving.standing(campaign, found.people.reached)
+    unanswered = approving.unanswered(campaign, found)
+    zone = timing.zone_for(campaign)
+    return {
+        "campaign": campaign,
+        "review": found,
+        "forecast": words(found.forecast, zone),
+        "zone": zone,
+        "starts": _starts(campaign, now),
+        "hours": timing.hours_of(campaign),
+        "schedule_form": form or ScheduleForm.of(campaign),
+        "tests_form": TestsForm(initial={"recipients": getattr(request.user, "email", "")}),
+        "overrides": approving.overrides(campaign),
+        "standing": standing,
+        "unanswered": unanswered,
+        "is_ready": not unanswered and standing.is_met,
+        "may_queue": request.user.has_perm("campaigns.queue_campaign"),
+        "may_change": request.user.has_perm("campaigns.change_campaign"),
+        "may_override": request.user.has_perm("campaigns.override_check"),
+        "may_approve": request.user.has_perm("campaigns.approve_campaign"),
+        "is_requester": standing.latest is not None and standing.latest.requested_by_id == request.user.pk,
+        "may_see_people": request.user.has_perm("contacts.view_contact"),
+    }
+
+
+def _starts(campaign: Campaign, now: dt.datetime) -> str:
+    """Return when it starts, as a sentence."""
+    begins = timing.begins_at(campaign, now)
+    zone = timing.zone_for(campaign)
+    wall = timing.wall_of(campaign)
+    if campaign.start == Campaign.Start.LOCAL and wall is not None:
+        return (
+            f"Everybody gets it when their own clock shows {wall:%-d %B %Y, %H:%M}; who has no time zone, by that of"
+            f" {zone}. The first leave on {moment(begins, zone)} ({zone})."
+        )
+    if begins <= now:
+        return "It starts within seconds of being queued."
+    return f"It starts on {moment(begins, zone)} ({zone})."
+
+
+@require_POST
+@needs("campaigns.change_campaign")
+def schedule(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign = campaign_or_404(campaign_id)
+    form = ScheduleForm(request.POST)
+    if not form.is_valid():
+        return page(request, "campaigns/review.html", f"Review of {campaign}", _context(request, campaign, form), 422)
+    if problems := timing.set_schedule(campaign_id, form.schedule(), timezone.now()):
+        for problem in problems:
+            messages.error(request, problem)
+    else:
+        log(request, campaign_id, "Changed when it is sent.")
+        messages.success(request, "When the campaign is sent was saved.")
+    return redirect("campaigns:review", campaign_id)
+
+
+@require_POST
+@needs("campaigns.override_check")
+def override(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    check_id, reason = request.POST.get("check", "")[:16], request.POST.get("reason", "")
+    problem = approving.override(campaign_id, check_id, reason, request.user, timezone.now())
+    if problem:
+        messages.error(request, problem)
+    else:
+        log(request, campaign_id, f"Overrode check {check_id}: {reason.strip()[:500]}")
+        messages.success(request, "The check was overridden. It counts again after any edit.")
+    return redirect("campaigns:review", campaign_id)
+
+
+@require_POST
+@needs("campaigns.queue_campaign")
+def ask_approval(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    note = request.POST.get("note", "")
+    if problem := approving.ask_for(campaign_id, note, request.user, timezone.now()):
+        messages.error(request, problem)
+    else:
+        log(request, campaign_id, f"Asked for approval. {note.strip()[:500]}".strip())
+        messages.success(request, "Approval was asked for. Tell a colleague to look at this page.")
+    return redirect("campaigns:review", campaign_id)
+
+
+@require_POST
+@needs("campaigns.approve_campaign")
+def decide(request: HttpRequest, approval_id: int) -> HttpResponse:
+    approval = get_object_or_404(Approval, pk=approval_id)
+    is_approved, note = request.POST.get("decision") == "approve", request.POST.get("note", "")
+    if problem := approving.decide(approval_id, is_approved, note, request.user, timezone.now()):
+        messages.error(request, problem)
+    else:
+        said = "Approved." if is_approved else "Rejected."
+        log(request, approval.campaign_id, f"{said} {note.strip()[:500]}".strip())
+        messages.success(request, "The campaign was approved." if is_approved else "The campaign was rejected.")
+    return redirect("campaigns:review", approval.campaign_id)
+
+
+# --- a start that was missed
+
+
+@require_POST
+@needs("campaigns.queue_campaign")
+def start_anyway(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    if problems := timing.start_anyway(campaign_id, timezone.now()):
+        for problem in problems:
+            messages.error(request, problem)
+    else:
+        log(request, campaign_id, "Started although it was late.")
+        transaction.on_commit(ring)
+        messages.success(request, "The campaign starts within seconds.")
+    return redirect("campaigns:progress", campaign_id)
+
+
+@require_POST
+@needs("campaigns.queue_campaign")
+def take_back(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    if timing.take_back(campaign_id):
+        log(request, campaign_id, "Made a draft again.")
+        messages.success(request, "The campaign is a draft again. Nothing has been sent.")
+        return redirect("campaigns:review", campaign_id)
+    messages.warning(request, "The campaign has begun already, so it cannot become a draft again.")
+    return redirect("campaigns:progress", campaign_id)
