@@ -12,6 +12,7 @@ from delivery.models import Message
 from delivery.tokens import preferences_url, unsubscribe_url
 from feedback.models import Feedback
 from feedback.preference_words import PREFERENCES
+from feedback.unsubscribed import unsubscribed
 from feedback.unsubscribing import count_unsubscribed
 from tests.feedback.conftest import path_of
 
@@ -237,6 +238,23 @@ def test_an_undo_lifts_no_suppression_that_came_otherwise(message: Message, ann:
     leave(message, scope="undo")
 
     assert Suppression.objects.get().reason == reason
+
+
+def test_figures_leave_out_who_took_it_back(message: Message) -> None:
+    leave(message, scope="list")
+    before = sum(late.number for late in unsubscribed(None, None))
+    leave(message, scope="undo")
+
+    assert (before, list(unsubscribed(None, None))) == (1, [])
+
+
+def test_who_left_everything_is_told_so_and_asked_nothing(message: Message) -> None:
+    leave(message, scope="all")
+
+    page = Client().get(path_of(unsubscribe_url(message.pk))).content.decode()
+
+    assert "You have unsubscribed already from all mail of Brilliance." in page
+    assert 'name="reason"' not in page
 
 
 def test_an_undo_is_offered_for_a_day(message: Message, ann: Contact) -> None:

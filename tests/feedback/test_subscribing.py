@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from kombu.exceptions import OperationalError
 
 from contacts import consent
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression, SuppressionLift
@@ -369,6 +370,22 @@ def test_a_link_outlives_the_rotation_of_its_key(club: ContactList, settings) ->
     Client().post(link)
 
     assert status(club) == "subscribed"
+
+
+# --- the hint
+
+
+def test_without_a_broker_an_entry_is_taken_all_the_same(shop: ContactList, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**options: Any) -> None:
+        raise OperationalError("no broker")
+
+    monkeypatch.undo()
+    monkeypatch.setattr(tasks.take_sign_ups, "apply_async", fail)
+
+    assert enter(shop).status_code == 200
+    tasks.take_sign_ups()
+
+    assert status(shop) == "subscribed"
 
 
 # --- JSON
