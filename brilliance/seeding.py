@@ -17,7 +17,8 @@ from django.db import transaction
 from brilliance.roles import ROLES
 from campaigns.models import Campaign
 from campaigns.queueing import queue_campaign
-from contacts.models import Contact, ContactList, Subscription
+from contacts import consent
+from contacts.models import Contact, ContactList
 from mail.addresses import fold
 from sandbox import certificates, credentials
 from smtpservers.models import SmtpServer
@@ -168,9 +169,13 @@ def make_readers(now: dt.datetime) -> tuple[ContactList, ContactList, ContactLis
         description="Full mailboxes and greylisting: their mail is deferred and tried again later.",
     )
     for contact_list, members in ((every, people), (first, people[:FIRST_READERS]), (slow, patient)):
-        Subscription.objects.bulk_create(
-            Subscription(contact=person, list=contact_list, source="demo", created_at=now, changed_at=now)
-            for person in members
+        consent.subscribe_in_bulk(
+            [person.pk for person in members],
+            contact_list.pk,
+            method="form",
+            source="demo",
+            now=now,
+            wording=consent.wording_of(contact_list),
         )
     return every, first, slow
 

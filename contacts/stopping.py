@@ -26,7 +26,7 @@ from mail.addresses import fold
 BATCH_ROWS = 1_000
 REFUSED_KEPT = 1_000
 ROWS_AT_ONCE = 2_000
-MOST_BYTES = 20 * 1024 * 1024
+MOST_BYTES = 5 * 1024 * 1024
 
 COLUMNS = ("email", "domain", "reason", "source", "expires", "suppressed_at")
 

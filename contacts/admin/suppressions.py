@@ -33,7 +33,7 @@ KINDS = {
     Suppression.Reason.UNSUBSCRIBED: "warning",
 }
 NAMED_AT_MOST = 20
-LIFTED_AT_MOST = 5_000  # More is no decision about people; and each is a row of the history.
+LIFTED_AT_MOST = 1_000  # More is no decision about people, and each is a row of the history.
 
 
 class KindFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
