@@ -17,9 +17,9 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from campaigns import queueing
-from campaigns.audience import chosen_names
+from campaigns.audience import audience_of, chosen_names
 from campaigns.audience_forms import AUDIENCE_FIELDS
-from campaigns.checking import audience, refusals
+from campaigns.checking import refusals
 from campaigns.forms import CampaignForm
 from campaigns.models import Campaign, Variant
 from campaigns.review_admin import ApprovalRuleAdmin as ApprovalRuleAdmin
@@ -29,6 +29,7 @@ from campaigns.views.pages import starts_in_words
 from campaigns.writing_admin import LayoutAdmin as LayoutAdmin
 from campaigns.writing_admin import MediaFileAdmin as MediaFileAdmin
 from campaigns.writing_admin import WritingAdmin
+from contacts.reaching import count
 from delivery.models import Message, StatusCount
 from smtpservers.selection import named_servers
 
@@ -200,7 +201,10 @@ class CampaignAdmin(WritingAdmin):
         campaign = self.get_object(request, object_id) if object_id else None
         if campaign and request.method == "GET" and campaign.status == Status.DRAFT:
             now = timezone.now()
-            context |= {"obstacles": refusals(campaign, now), "audience_count": audience(campaign, now).count()}
+            context |= {
+                "obstacles": refusals(campaign, now),
+                "audience_count": count(audience_of(campaign), now).reached,
+            }
         return super().changeform_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: Any, change: bool) -> None:

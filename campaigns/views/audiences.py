@@ -29,16 +29,16 @@ def audience(request: HttpRequest) -> HttpResponse:
     lists = _numbers(request.POST, "lists")
     kept = {name: _numbers(request.POST, name) for name in (*LISTS, *SEGMENTS)}
     now = timezone.now()
-    numbers, repeated = count(of_choices(lists, kept), now)
+    found = count(of_choices(lists, kept), now)
     left_out = [
         f"{number:,} {preflight.TITLES[verdict]}"
-        for verdict, number in numbers.items()
-        if number and verdict != "reached"
+        for verdict, number in found.numbers.items()
+        if number and verdict != Verdict.REACHED
     ]
-    reached = numbers[Verdict.REACHED]
+    reached = found.reached
     sentence = f"{reached:,} {'person gets' if reached == 1 else 'people get'} the campaign now."
-    if repeated:
-        sentence += f" {repeated:,} of them are on several of the lists and segments; each gets one message."
+    if found.repeated:
+        sentence += f" {found.repeated:,} of them are on several of the lists and segments; each gets one message."
     if left_out:
         sentence += f" Left out: {', '.join(left_out)}."
     if not lists and not kept["segments"]:

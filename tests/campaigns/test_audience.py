@@ -13,7 +13,7 @@ from campaigns.checking import audience, refusals
 from campaigns.models import Campaign
 from contacts import segmenting
 from contacts.models import Attribute, Contact, ContactList, Segment, Subscription, Suppression
-from contacts.reaching import Audience, Verdict, count, people_sql, reached
+from contacts.reaching import Audience, count, people_sql, reached
 from delivery import queueing as outbox
 from delivery.models import Mailing, Message
 from tests.contacts import asking
@@ -240,8 +240,7 @@ def test_count_snapshot_and_queryset_agree_on_any_audience(db: None, seed: int) 
         )
         expected = {person.pk for person in people if _is_reached(person, chosen, {each.pk: each for each in people})}
         assert set(reached(chosen, NOW).values_list("pk", flat=True)) == expected, chosen
-        numbers, _ = count(chosen, NOW)
-        assert numbers[Verdict.REACHED] == len(expected)
+        assert count(chosen, NOW).reached == len(expected)
         sql, parameters = people_sql(chosen, NOW, (people[10].pk, people[40].pk))
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT id FROM ({sql}) AS p WHERE verdict = 'reached'", parameters)
