@@ -55,9 +55,7 @@ class UploadForm(forms.Form):
 class ReadingForm(forms.Form):
     """How to read a file that is there already."""
 
-    delimiter = forms.ChoiceField(
-        choices=list(DELIMITERS.items()), label="Delimiter", widget=UnfoldAdminSelectWidget
-    )
+    delimiter = forms.ChoiceField(choices=list(DELIMITERS.items()), label="Delimiter", widget=UnfoldAdminSelectWidget)
     encoding = forms.ChoiceField(choices=list(ENCODINGS.items()), label="Encoding", widget=UnfoldAdminSelectWidget)
 
 
