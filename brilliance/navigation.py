@@ -32,6 +32,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("Figures", "monitoring", "campaigns:figures", ("campaigns.view_progress",)),
             Entry("Pictures", "perm_media", "admin:campaigns_mediafile_changelist", ("campaigns.view_mediafile",)),
             Entry("Layouts", "web_asset", "admin:campaigns_layout_changelist", ("campaigns.view_layout",)),
+            Entry("Archive", "inventory_2", "campaigns:archive_settings", ("campaigns.view_archivesettings",)),
             Entry("Outbox", "outbox", "delivery:messages", ("delivery.view_message",)),
             Entry(
                 "SMTP servers",

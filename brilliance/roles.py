@@ -13,6 +13,7 @@ FOR_ADMINS_ALONE = (
     *("add_route", "change_route", "delete_route"),
     *("add_attribute", "change_attribute", "delete_attribute"),
     *("add_approvalrule", "change_approvalrule", "delete_approvalrule", "override_check"),
+    *("add_archivesettings", "change_archivesettings", "delete_archivesettings"),
 )
 ROLES: dict[str, tuple[str, ...]] = {
     "admin": ("*",),

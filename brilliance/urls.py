@@ -10,6 +10,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("campaigns/", include("campaigns.urls")),
+    path("archive/", include("campaigns.archive_urls")),
     path("media/", include("campaigns.media_urls")),
     path("delivery/", include("delivery.urls")),
     path("healthz", healthz),

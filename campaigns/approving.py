@@ -16,6 +16,7 @@ from campaigns.content import build
 from campaigns.findings import Finding, Severity
 from campaigns.models import Approval, ApprovalRule, Campaign, CheckOverride
 from campaigns.reviewing import Review, review
+from campaigns.varying import VARIED, experiment_of
 
 Decision = Approval.Decision
 # When it is sent, which people set elsewhere than in the form.
@@ -42,6 +43,8 @@ def version_of(campaign: Campaign) -> str:
     fields = [field for field in Campaign._meta.concrete_fields if field.editable or field.name in TIMES]
     said: dict[str, Any] = {field.name: field.value_to_string(campaign) for field in fields}
     said["audience"] = audience_of(campaign).as_json()
+    if (experiment := experiment_of(campaign)) is not None:
+        said["test"] = [experiment.sample_percent, *experiment.variants.values_list("position", *VARIED, "body")]
     said["attachments"] = sorted(campaign.attachments.values_list("pk", flat=True))
     try:
         built = build(campaign)  # With its layout, which may be edited by itself.

@@ -4,6 +4,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from campaigns.archives import ArchivedCampaign as ArchivedCampaign
+from campaigns.archives import ArchiveSettings as ArchiveSettings
 from campaigns.experiments import Experiment as Experiment
 from campaigns.experiments import Variant as Variant
 from campaigns.layouts import Layout as Layout

@@ -2,10 +2,24 @@
 
 from django.urls import path
 
-from campaigns.views import audiences, figures, following, previewing, recipients, reviewing, trying, variants, writing
+from campaigns.views import (
+    archive,
+    audiences,
+    figures,
+    following,
+    previewing,
+    recipients,
+    reviewing,
+    trying,
+    variants,
+    writing,
+)
 
 app_name = "campaigns"
 urlpatterns = [
+    path("archive/", archive.archive_settings, name="archive_settings"),
+    path("<int:campaign_id>/publish/", archive.publish, name="publish"),
+    path("<int:campaign_id>/withdraw/", archive.withdraw, name="withdraw"),
     path("figures/", figures.period, name="figures"),
     path("figures/<slug:table>.csv", figures.period_csv, name="figures_csv"),
     path("audience.json", audiences.audience, name="audience"),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from brilliance.roles import ROLES, make_roles
-from campaigns.models import Campaign
+from campaigns.models import ArchivedCampaign, ArchiveSettings, Campaign
 from contacts.models import (
     Attribute,
     ConsentEvent,
@@ -81,7 +82,23 @@ EXPECTED = {
     "campaigns/<int:campaign_id>/preview/": PEOPLE,
     "campaigns/<int:campaign_id>/preview/html/": PEOPLE,
     "campaigns/<int:campaign_id>/test/": PEOPLE,
+    "campaigns/figures/": FLEET,
+    "campaigns/figures/<slug:table>.csv": FLEET,
+    "campaigns/<int:campaign_id>/report/": FLEET,
+    "campaigns/<int:campaign_id>/report/<slug:table>.csv": FLEET,
+    "campaigns/<int:campaign_id>/servers/": "amo",
+    "campaigns/<int:campaign_id>/variants/": PEOPLE,
+    "campaigns/<int:campaign_id>/variants/remove/": PEOPLE,
+    "campaigns/<int:campaign_id>/variants/choose/": PEOPLE,
+    "campaigns/archive/": PEOPLE,
+    "campaigns/<int:campaign_id>/publish/": PEOPLE,
+    "campaigns/<int:campaign_id>/withdraw/": PEOPLE,
+    "archive/": EVERYBODY,
+    "archive/feed.xml": EVERYBODY,
+    "archive/<int:entry_id>/mail": EVERYBODY,
+    "archive/<int:entry_id>/<slug:slug>": EVERYBODY,
     "campaigns/<int:campaign_id>/recipients/": PEOPLE,
+    "campaigns/<int:campaign_id>/recipients/export/": PEOPLE,
     "campaigns/recipients/<int:message_id>/": PEOPLE,
     "campaigns/recipients/<int:message_id>/resend/": PEOPLE,
     "delivery/servers/<int:server_id>/test/": SERVERS,
@@ -147,7 +164,13 @@ def things(db: None) -> dict[str, Any]:
     campaign = Campaign.objects.create(
         name="News", subject="News", html="<p>News</p>", mailing=mailing, status=Campaign.Status.SENDING
     )
+    ArchiveSettings.objects.create(pk=1, is_on=True)
+    archived = ArchivedCampaign.objects.create(
+        campaign=campaign, slug="news", subject="News", sent_at=now, published_at=now
+    )
     return {
+        "entry_id": archived,
+        "table": SimpleNamespace(pk="days"),
         "auth/user": User.objects.create_user("somebody"),
         "auth/group": Group.objects.get(name="viewer"),
         "contacts/attribute": Attribute.objects.create(name="city", label="City"),

@@ -1,0 +1,184 @@
+"""The public archive: a list, a page for each campaign, a feed; and for users the switch and the settings."""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Max
+from django.forms import ModelForm
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.feedgenerator import Rss201rev2Feed
+from django.utils.html import strip_tags
+from django.utils.text import Truncator
+from django.views.decorators.http import condition, require_http_methods, require_POST, require_safe
+
+from campaigns import archiving
+from campaigns.models import ArchivedCampaign, ArchiveSettings
+from campaigns.views.pages import View, campaign_or_404, log, needs, page
+
+PER_PAGE = 50
+IN_FEED = 20
+KEPT_SECONDS = 300
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
+)
+MAIL_POLICY = (
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src https: http: data:;"
+    " style-src 'unsafe-inline'; font-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+
+
+# --- for everybody
+
+
+def _state(request: HttpRequest, **kwargs: Any) -> str | None:
+    """Return what changes with anything that a page of the archive shows."""
+    archive = archiving.settings_now()
+    if not archive.is_on:
+        return None
+    last = ArchivedCampaign.objects.aggregate(last=Max("published_at"))["last"]
+    shown = repr((archive.title, archive.description, last, ArchivedCampaign.objects.count(), request.get_full_path()))
+    return f'"{hashlib.sha256(shown.encode()).hexdigest()[:32]}"'
+
+
+def _public(view: Callable[..., HttpResponse]) -> View:
+    """Make a view a page of the archive: not found while that is off, kept by browsers for some minutes."""
+
+    @require_safe
+    @condition(etag_func=_state)
+    @functools.wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not archiving.settings_now().is_on:
+            raise Http404("There is no public archive.")
+        response = view(request, *args, **kwargs)
+        response.headers["Cache-Control"] = f"public, max-age={KEPT_SECONDS}"
+        response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+        return response
+
+    return answer
+
+
+def _context() -> dict[str, Any]:
+    archive = archiving.settings_now()
+    return {
+        "title": archiving.title_of(archive),
+        "description": archive.description,
+        "organisation": settings.ORGANISATION_NAME,
+        "language": settings.LANGUAGE_CODE,
+    }
+
+
+@_public
+def index(request: HttpRequest) -> HttpResponse:
+    entries = Paginator(ArchivedCampaign.objects.defer("html", "text"), PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "campaigns/archive_index.html", {**_context(), "entries": entries})
+
+
+@_public
+def entry(request: HttpRequest, entry_id: int, slug: str) -> HttpResponse:
+    found = get_object_or_404(ArchivedCampaign, pk=entry_id)
+    if slug != found.slug:
+        return redirect("archive:entry", found.pk, found.slug, permanent=True)
+    return render(request, "campaigns/archive_entry.html", {**_context(), "entry": found})
+
+
+@_public
+def mail(request: HttpRequest, entry_id: int) -> HttpResponse:
+    """The mail itself, for the frame in its page: it runs nothing, and belongs to no site."""
+    found = get_object_or_404(ArchivedCampaign, pk=entry_id)
+    return HttpResponse(found.html, headers={"Content-Security-Policy": MAIL_POLICY})
+
+
+@_public
+def feed(request: HttpRequest) -> HttpResponse:
+    shown = _context()
+    home = settings.BASE_URL + reverse("archive:index")
+    rss = Rss201rev2Feed(
+        title=shown["title"],
+        link=home,
+        description=shown["description"] or shown["title"],
+        language=settings.LANGUAGE_CODE,
+        feed_url=settings.BASE_URL + reverse("archive:feed"),
+    )
+    for found in ArchivedCampaign.objects.all()[:IN_FEED]:
+        link = settings.BASE_URL + reverse("archive:entry", args=[found.pk, found.slug])
+        words = " ".join((found.text or strip_tags(found.html)).split())
+        rss.add_item(
+            title=found.subject,
+            link=link,
+            unique_id=link,
+            description=Truncator(words).chars(400),
+            pubdate=found.sent_at,
+        )
+    response = HttpResponse(content_type=rss.content_type)
+    rss.write(response, "utf-8")
+    return response
+
+
+# --- for users
+
+
+class ArchiveForm(ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = ArchiveSettings
+        fields = ["is_on", "title", "description"]
+
+
+@require_http_methods(["GET", "POST"])
+@needs("campaigns.view_archivesettings")
+def archive_settings(request: HttpRequest) -> HttpResponse:
+    may_change = request.user.has_perm("campaigns.change_archivesettings")
+    form = ArchiveForm(request.POST or None, instance=archiving.settings_now())
+    if request.method == "POST":
+        if not may_change:
+            return HttpResponse("Only administrators change the archive.", status=403)
+        if form.is_valid():
+            form.save()
+            messages.success(request, str(form.instance))
+            return redirect("campaigns:archive_settings")
+    context = {
+        "form": form,
+        "may_change": may_change,
+        "archive": archiving.settings_now(),
+        "entries": ArchivedCampaign.objects.defer("html", "text").select_related("campaign")[:PER_PAGE],
+        "address": settings.BASE_URL + reverse("archive:index"),
+        "may_publish": request.user.has_perm("campaigns.queue_campaign"),
+    }
+    return page(request, "campaigns/archive_settings.html", "Public archive", context)
+
+
+def _button(act: Callable[[HttpRequest, int], tuple[str, str]]) -> View:
+    @require_POST
+    @needs("campaigns.queue_campaign")
+    @functools.wraps(act)
+    def press(request: HttpRequest, campaign_id: int) -> HttpResponse:
+        campaign_or_404(campaign_id)
+        problem, done = act(request, campaign_id)
+        if problem:
+            messages.warning(request, problem)
+        else:
+            log(request, campaign_id, done)
+            messages.success(request, done)
+        return redirect("campaigns:progress", campaign_id)
+
+    return press
+
+
+@_button
+def publish(request: HttpRequest, campaign_id: int) -> tuple[str, str]:
+    off = "" if archiving.settings_now().is_on else " It is shown once an administrator switches the archive on."
+    return archiving.publish(campaign_id, request.user, timezone.now()), f"Put into the public archive.{off}"
+
+
+@_button
+def withdraw(request: HttpRequest, campaign_id: int) -> tuple[str, str]:
+    problem = "" if archiving.withdraw(campaign_id) else "The campaign is not in the archive."
+    return problem, "Taken out of the public archive."
