@@ -97,6 +97,7 @@ class Part:
 
 
 PARTS: list[Part] = []
+NO_CONTACT = 0  # The key of no row.
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +112,29 @@ class Outcome:
 def subject_of(contact: Contact) -> Subject:
     """Return everything by which the rooms find what they hold about the person."""
     emails = {contact.email, contact.email_key, *(email for part in PARTS for email in part.emails(contact.pk))}
+    # An address they had once may be somebody else's today.
+    others = Contact.objects.exclude(pk=contact.pk).filter(email_key__in=set(map(fold, emails)))
+    taken = set(others.values_list("email_key", flat=True))
+    emails = {email for email in emails if fold(email) not in taken}
     names = (contact.first_name, contact.last_name)
     return Subject(contact.pk, frozenset(emails), frozenset(map(fold, emails)), names)
 
 
-def erase(contact_id: int, actor: User, now: dt.datetime) -> Outcome:
+def subject_at(email: str) -> Subject:
+    """Return the same for an address, whether it is a contact's or somebody's who only ever got single messages."""
+    contact = Contact.objects.filter(email_key=fold(email)).first()
+    return subject_of(contact) if contact else Subject(NO_CONTACT, frozenset({email}), frozenset({fold(email)}))
+
+
+def erase(subject: Subject, actor: User, now: dt.datetime) -> Outcome:
     """Erase everything about a person, but a salted hash of the address that keeps them away.
 
     Mail on its way is stopped first. What a worker holds at this moment cannot be called back: then everything else
     waits too, nothing more is sent, and erasing again finishes it.
     """
-    contact = Contact.objects.filter(pk=contact_id).first()
-    if contact is None:
-        return Outcome(False, "This person was erased or deleted meanwhile.")
-    subject = subject_of(contact)
     with transaction.atomic():
-        consent.suppress(contact.email, Suppression.Reason.MANUAL, "being erased", now)
+        for email in sorted(subject.emails):
+            consent.suppress(email, Suppression.Reason.MANUAL, "being erased", now)
         under_way = [part.stop(subject, now) for part in PARTS]
     if any(under_way):
         return Outcome(
@@ -167,11 +175,17 @@ def _others() -> list[Any]:
     return [*own, *history]
 
 
-def export(contact: Contact) -> dict[str, Any]:
+def export(subject: Subject) -> dict[str, Any]:
     """Return everything we hold about a person, by heading, of JSON's types."""
-    subject = subject_of(contact)
-    suppressions = Suppression.objects.filter(email_key__in=[*subject.keys, f"@{contact.domain}"])
-    lifts = SuppressionLift.objects.filter(email__in=subject.emails)
+    contact = Contact.objects.filter(pk=subject.contact_id).first()
+    held = _export_contact(contact) if contact else {"person": {"e-mail": ", ".join(sorted(subject.emails))}}
+    held |= _export_own(subject)
+    for part in PARTS:
+        held |= part.export(subject)
+    return held
+
+
+def _export_contact(contact: Contact) -> dict[str, Any]:
     person = {
         "e-mail": contact.email,
         "first name": contact.first_name,
@@ -183,7 +197,7 @@ def export(contact: Contact) -> dict[str, Any]:
         "known since": contact.created_at,
         "last changed": contact.updated_at,
     }
-    held: dict[str, Any] = {
+    return {
         "person": person,
         "lists": [
             {"list": row.list.name, "status": row.status, "since": row.changed_at, "source": row.source}
@@ -201,6 +215,15 @@ def export(contact: Contact) -> dict[str, Any]:
             }
             for event in ConsentEvent.objects.filter(contact=contact).order_by("at", "pk")
         ],
+    }
+
+
+def _export_own(subject: Subject) -> dict[str, Any]:
+    """Return what this room holds under the addresses and not under the contact."""
+    domains = {f"@{key.rpartition('@')[2]}" for key in subject.keys}
+    suppressions = Suppression.objects.filter(email_key__in=[*subject.keys, *domains])
+    lifts = SuppressionLift.objects.filter(email__in=subject.emails)
+    return {
         "suppressions": [
             {
                 "of": row.email,
@@ -228,20 +251,21 @@ def export(contact: Contact) -> dict[str, Any]:
         "changes by users": [
             {"at": entry.action_time, "by": entry.user.get_username(), "change": entry.get_change_message()}
             for entry in LogEntry.objects.filter(
-                content_type=ContentType.objects.get_for_model(Contact), object_id=str(contact.pk)
+                content_type=ContentType.objects.get_for_model(Contact), object_id=str(subject.contact_id)
             ).select_related("user")
         ],
     }
-    for part in PARTS:
-        held |= part.export(subject)
-    return held
 
 
-def record_export(actor: User, contact: Contact) -> None:
+def record_export(actor: User, subject: Subject) -> None:
     """Leave a trace of who took a person's data out of the house."""
-    assert actor.pk is not None
-    LogEntry.objects.log_actions(
-        actor.pk, [contact], CHANGE, "Exported everything held about them.", single_object=True
+    LogEntry.objects.create(
+        user=actor,
+        content_type=ContentType.objects.get_for_model(Contact),
+        object_id=str(subject.contact_id) if subject.contact_id else None,
+        object_repr=min(subject.emails)[:200],
+        action_flag=CHANGE,
+        change_message="Exported everything held about them.",
     )
 
 

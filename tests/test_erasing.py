@@ -29,7 +29,7 @@ from delivery import personal, queueing
 from delivery.models import Attempt, Batch, Chunk, Mailing, Message
 from feedback import unsubscribing
 from feedback.models import Feedback
-from mail.addresses import ascii_address
+from mail.addresses import ascii_address, fold
 from smtpservers.models import SmtpServer
 
 NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
@@ -67,7 +67,7 @@ def mailing(stream: str = "campaign", **fields: Any) -> Mailing:
 
 def sent(contact: Contact | None, of: Mailing, email: str = CANARY, **fields: Any) -> Message:
     message = Message.objects.create(
-        mailing=of, contact=contact, email=email, email_key=email.lower(), status="bounced", **fields
+        mailing=of, contact=contact, email=email, email_key=fold(email), status="bounced", **fields
     )
     Attempt.objects.create(
         message=message,
@@ -129,7 +129,7 @@ def test_an_erased_address_is_in_no_table(canary: Contact, actor: User) -> None:
     everything_about(canary, actor)
     assert len(places(CANARY)) > 20, "the canary does not sing"
 
-    outcome = erasing.erase(canary.pk, actor, NOW)
+    outcome = erasing.erase(erasing.subject_of(canary), actor, NOW)
 
     assert outcome.is_done, outcome.sentence
     assert places(CANARY) == []
@@ -142,7 +142,7 @@ def test_an_erased_address_is_in_no_table(canary: Contact, actor: User) -> None:
 def test_an_erasure_keeps_every_count_and_status(canary: Contact, actor: User) -> None:
     message = everything_about(canary, actor)
 
-    erasing.erase(canary.pk, actor, NOW)
+    erasing.erase(erasing.subject_of(canary), actor, NOW)
 
     message.refresh_from_db()
     assert (message.status, message.email, message.contact, message.merge) == ("bounced", "(erased)", None, None)
@@ -165,7 +165,7 @@ def test_the_names_are_erased_as_well(canary: Contact, actor: User) -> None:
     canary.refresh_from_db()
     sent(None, mailing("test"), "ada@example.net", merge={"first_name": "Zwitschernde", "last_name": "Bird"})
 
-    erasing.erase(canary.pk, actor, NOW)
+    erasing.erase(erasing.subject_of(canary), actor, NOW)
 
     assert places("Zwitschernde") == []
 
@@ -179,7 +179,7 @@ def test_mail_that_waits_is_stopped_before_anything_is_erased(canary: Contact, a
     )
     Chunk.objects.create(mailing=of, next_id=waiting.pk, last_id=waiting.pk, messages=1)
 
-    assert erasing.erase(canary.pk, actor, NOW).is_done
+    assert erasing.erase(erasing.subject_of(canary), actor, NOW).is_done
 
     for message in (waiting, copy):
         message.refresh_from_db()
@@ -203,7 +203,7 @@ def test_an_erasure_waits_for_what_a_worker_holds_and_sends_no_more(canary: Cont
         is_cut=True,
     )
 
-    outcome = erasing.erase(canary.pk, actor, NOW)
+    outcome = erasing.erase(erasing.subject_of(canary), actor, NOW)
 
     assert not outcome.is_done
     assert "try again in a minute" in outcome.sentence
@@ -212,7 +212,7 @@ def test_an_erasure_waits_for_what_a_worker_holds_and_sends_no_more(canary: Cont
     assert not ErasedAddress.objects.exists()
     batch.delete()
     Message.objects.update(status="suppressed")
-    assert erasing.erase(canary.pk, actor, NOW).is_done
+    assert erasing.erase(erasing.subject_of(canary), actor, NOW).is_done
     assert places(CANARY) == []
 
 
@@ -220,7 +220,7 @@ def test_somebody_whose_address_contains_the_erased_one_stays(canary: Contact, a
     other = Contact.objects.create(email=f"x.{CANARY}")
     LogEntry.objects.log_actions(actor.pk, [other], CHANGE, f"Changed {other.email}.", single_object=True)
 
-    erasing.erase(canary.pk, actor, NOW)
+    erasing.erase(erasing.subject_of(canary), actor, NOW)
 
     assert other.email in LogEntry.objects.get(object_id=str(other.pk)).change_message
     assert erasing.is_erased([other.email]) == set()
@@ -229,7 +229,7 @@ def test_somebody_whose_address_contains_the_erased_one_stays(canary: Contact, a
 def test_an_export_holds_everything_and_is_json(canary: Contact, actor: User) -> None:
     everything_about(canary, actor)
 
-    held = erasing.export(canary)
+    held = erasing.export(erasing.subject_of(canary))
 
     text = erasing.as_json(held)
     assert json.loads(text)["person"]["e-mail"] == CANARY
@@ -260,10 +260,35 @@ def test_the_link_of_an_erased_person_changes_nothing(canary: Contact, actor: Us
     of = mailing()
     Mailing.objects.update(is_snapshotted=True)
     message = sent(canary, of)
-    erasing.erase(canary.pk, actor, NOW)
+    erasing.erase(erasing.subject_of(canary), actor, NOW)
     message.refresh_from_db()
 
     unsubscribing.unsubscribe(message, from_everything=True, channel=Feedback.Channel.PAGE, reason="", now=NOW)
 
     assert not Suppression.objects.exists()
     assert not Feedback.objects.exists()
+
+
+def test_somebody_who_is_no_contact_is_erased_by_their_address(actor: User) -> None:
+    sent(None, mailing("single"))
+    other = sent(None, mailing("single"), "bob@example.net")
+    Mailing.objects.update(is_snapshotted=True)
+
+    held = erasing.export(erasing.subject_at(ASCII))
+    assert [row["to"] for row in held["messages"]] == [CANARY]
+    assert erasing.erase(erasing.subject_at(CANARY), actor, NOW).is_done
+
+    assert places(CANARY) == []
+    other.refresh_from_db()
+    assert other.email == "bob@example.net"
+
+
+def test_an_address_that_is_somebody_elses_today_is_left_to_them(canary: Contact, actor: User) -> None:
+    sent(canary, mailing(), "bob@example.net")
+    Mailing.objects.update(is_snapshotted=True)
+    Contact.objects.create(email="bob@example.net")
+
+    erasing.erase(erasing.subject_of(canary), actor, NOW)
+
+    assert Contact.objects.get().email == "bob@example.net"
+    assert erasing.is_erased(["bob@example.net"]) == set()

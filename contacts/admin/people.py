@@ -78,7 +78,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin): 
     search_help_text = "A whole address, @ and a domain, or a part of an address or name."
     list_per_page = 50
     actions = ["export_chosen"]
-    actions_list = ["import_people", "export_people"]
+    actions_list = ["import_people", "export_people", "by_address"]
     actions_detail = ["personal_data", "erase_person"]
 
     class Media:

@@ -14,6 +14,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from contacts import erasing
 from contacts.models import Contact
+from contacts.person_forms import checked_address
 from mail.addresses import fold
 
 if TYPE_CHECKING:
@@ -42,6 +43,30 @@ class EraseForm(forms.Form):
         return email
 
 
+class AddressForm(forms.Form):
+    """An address, and once more for who erases."""
+
+    email = forms.CharField(
+        max_length=320, label="Address", widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"})
+    )
+    again = forms.CharField(
+        max_length=320,
+        required=False,
+        label="The address again, to erase the person",
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    )
+
+    def clean_email(self) -> str:
+        return checked_address(self.cleaned_data["email"])
+
+    def is_repeated(self) -> bool:
+        """Whether the address was typed twice; if not, the form says so."""
+        if fold(self.cleaned_data["again"]) == fold(self.cleaned_data["email"]):
+            return True
+        self.add_error("again", "Type the same address here as above.")
+        return False
+
+
 class RightsPages:
     """A mix-in of the admin of contacts."""
 
@@ -54,18 +79,10 @@ class RightsPages:
     def personal_data(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Show everything held about a person (GET), or hand it out as a file and write that down (POST)."""
         contact = _contact(object_id)
-        held = erasing.export(contact)
+        subject = erasing.subject_of(contact)
         if request.method == "POST":
-            erasing.record_export(_actor(request), contact)
-            return HttpResponse(
-                erasing.as_json(held),
-                content_type="application/json",
-                headers={
-                    "Content-Disposition": f'attachment; filename="person-{contact.pk}.json"',
-                    "Cache-Control": "no-store",
-                    "X-Content-Type-Options": "nosniff",
-                },
-            )
+            return _file(request, subject)
+        held = erasing.export(subject)
         context = self._context(request, contact, f"Everything we hold about {contact.email}")
         context["held"] = [(heading, _as_rows(value)) for heading, value in held.items()]
         return TemplateResponse(request, "contacts/personal_data.html", context, headers={"Cache-Control": "no-store"})
@@ -80,7 +97,7 @@ class RightsPages:
         contact = _contact(object_id)
         form = EraseForm(contact, request.POST if request.method == "POST" else None, label_suffix="")
         if request.method == "POST" and form.is_valid():
-            outcome = erasing.erase(contact.pk, _actor(request), timezone.now())
+            outcome = erasing.erase(erasing.subject_of(contact), _actor(request), timezone.now())
             if outcome.is_done:
                 messages.success(request, outcome.sentence)
                 return redirect("admin:contacts_contact_changelist")
@@ -89,9 +106,46 @@ class RightsPages:
         context["form"] = form
         return TemplateResponse(request, "contacts/erase.html", context)
 
+    @action(  # type: ignore[untyped-decorator]
+        description="By address", icon="person_search", url_path="by-address", permissions=["export"]
+    )
+    def by_address(self, request: HttpRequest) -> HttpResponse:
+        """Hand out or erase what is held under an address, also where there is no contact of that address."""
+        form = AddressForm(request.POST if request.method == "POST" else None, label_suffix="")
+        if request.method == "POST" and form.is_valid():
+            subject = erasing.subject_at(form.cleaned_data["email"])
+            if "erase" not in request.POST:
+                return _file(request, subject)
+            if not self.has_erase_permission(request):
+                raise PermissionDenied
+            if form.is_repeated():
+                outcome = erasing.erase(subject, _actor(request), timezone.now())
+                messages.add_message(
+                    request, messages.SUCCESS if outcome.is_done else messages.WARNING, outcome.sentence
+                )
+                if outcome.is_done:
+                    return redirect("admin:contacts_contact_changelist")
+        site, opts = self.admin_site, self.opts  # type: ignore[attr-defined]  # A mix-in of ModelAdmin.
+        context = {**site.each_context(request), "opts": opts, "title": "What is held under an address", "form": form}
+        context["may_erase"] = self.has_erase_permission(request)
+        return TemplateResponse(request, "contacts/by_address.html", context)
+
     def _context(self, request: HttpRequest, contact: Contact, title: str) -> dict[str, Any]:
         site, opts = self.admin_site, self.opts  # type: ignore[attr-defined]  # A mix-in of ModelAdmin.
         return {**site.each_context(request), "opts": opts, "original": contact, "title": title}
+
+
+def _file(request: HttpRequest, subject: erasing.Subject) -> HttpResponse:
+    erasing.record_export(_actor(request), subject)
+    return HttpResponse(
+        erasing.as_json(erasing.export(subject)),
+        content_type="application/json",
+        headers={
+            "Content-Disposition": 'attachment; filename="person.json"',
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
 
 
 def _contact(object_id: Any) -> Contact:

@@ -61,6 +61,7 @@ EXPECTED = {
     "admin/contacts/suppression/export/": PEOPLE,
     "admin/contacts/suppression/lifted/": PEOPLE,
     "admin/contacts/suppression/<path:object_id>/lift/": PEOPLE,
+    "admin/contacts/contact/by-address/": PEOPLE,
     "admin/contacts/contact/retention/": "a",
     "admin/contacts/contact/<path:object_id>/personal-data/": PEOPLE,
     "admin/contacts/contact/<path:object_id>/erase/": PEOPLE,

@@ -44,7 +44,7 @@ def test_a_person_is_erased_when_their_address_was_typed(marketers_client: Clien
 
 
 def test_who_was_erased_comes_back_only_with_a_reason(marketers_client: Client, ann: Contact, marketer: User) -> None:
-    erasing.erase(ann.pk, marketer, ann.created_at)
+    erasing.erase(erasing.subject_of(ann), marketer, ann.created_at)
 
     asked = marketers_client.post(f"{CONTACTS}add/", person(email="Ann@example.org"))
     assert "had everything about them erased" in errors_of(asked)
@@ -94,3 +94,19 @@ def test_a_contacts_page_says_why_somebody_cannot_be_written_to(
 
     assert words in page
     assert ("Cannot be written to" in page) == (make != "subscribed")
+
+
+def test_an_address_without_a_contact_has_rights_as_well(marketers_client: Client) -> None:
+    Suppression.objects.create(email="gone@example.org")
+    url = f"{CONTACTS}by-address/"
+
+    held = marketers_client.post(url, {"email": "GONE@example.org"})
+    assert json.loads(held.content)["suppressions"][0]["of"] == "gone@example.org"
+    once = marketers_client.post(url, {"email": "gone@example.org", "erase": "yes"})
+    assert "Type the same address here as above." in text_of(once)
+    assert Suppression.objects.exists()
+    marketers_client.post(url, {"email": "gone@example.org", "again": "gone@example.org", "erase": "yes"})
+
+    assert not Suppression.objects.exists()
+    assert erasing.is_erased(["gone@example.org"])
+    assert not LogEntry.objects.filter(object_repr__contains="gone").exists()
