@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from contacts import audience, consent
@@ -169,3 +171,30 @@ def test_a_test_goes_to_whoever_asked_for_it() -> None:
     stop(message.email, COMPLAINT)
 
     assert claiming.stopped([message.pk], NOW) == {}
+
+
+@pytest.mark.postgres
+def test_the_last_look_reads_no_table_of_people_whole() -> None:
+    news, _ = make_people()
+    with connection.cursor() as cursor:
+        for statement in (
+            "INSERT INTO contacts_contact (email, email_key, first_name, last_name, language, time_zone, attributes,"
+            " updated_at) SELECT e, e, '', '', '', '', '{}', now()"
+            " FROM (SELECT 'p' || n || '@d' || n % 500 || '.example' AS e FROM generate_series(1, 20000) AS s (n)) a",
+            "INSERT INTO contacts_suppression (email, email_key, reason, source) SELECT e, e, 'manual', ''"
+            " FROM (SELECT 'q' || n || '@d.example' AS e FROM generate_series(1, 20000) AS s (n)) a",
+            "INSERT INTO contacts_subscription (contact_id, list_id, status, source)"
+            f" SELECT id, {news.pk}, 'subscribed', '' FROM contacts_contact ON CONFLICT DO NOTHING",
+        ):
+            cursor.execute(statement)
+        mailing = make_mailing(news, NOW)
+        cursor.execute("ANALYZE")
+        some = list(mailing.messages.order_by("pk").values_list("pk", flat=True)[:500])
+        with CaptureQueriesContext(connection) as captured:
+            claiming.stopped(some, NOW)
+        cursor.execute(f"EXPLAIN {captured.captured_queries[0]['sql']}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+
+    assert "contacts_suppression" in plan
+    for table in ("contacts_suppression", "contacts_contact", "contacts_subscription", "delivery_message"):
+        assert f"Seq Scan on {table}" not in plan, plan
