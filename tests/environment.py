@@ -1,13 +1,15 @@
 """The environment the tests run in: a folder of their own, and no key or database of the developer's.
 
 Loaded by ``-p`` before Django reads its settings. ``DATABASE_URL`` and ``BROKER_URL`` pass through, so that
-the same tests run on PostgreSQL and Redis.
+the same tests run on PostgreSQL and Redis. It also says how many processes ``-n auto`` is.
 """
 
 import atexit
 import os
 import shutil
 import tempfile
+
+import pytest
 
 _folder = tempfile.mkdtemp(prefix="brilliance-tests-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
@@ -22,5 +24,11 @@ for name in ("BASE_URL", "SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "TOKEN_KEYS", "A
 _process = os.environ.get("PYTEST_XDIST_WORKER", "")
 if _process and os.environ.get("BROKER_URL", "").startswith("redis:"):
     os.environ["BROKER_URL"] = (
-        f"{os.environ['BROKER_URL'].rpartition('/')[0]}/{15 - int(_process.removeprefix('gw')) % 2}"
+        f"{os.environ['BROKER_URL'].rpartition('/')[0]}/{15 - int(_process.removeprefix('gw')) % 8}"
     )
+
+
+@pytest.hookimpl(tryfirst=True)  # Before xdist's own.
+def pytest_xdist_auto_num_workers(config: object) -> int:
+    """Return how many processes share the tests: one more than there are processors, because many tests wait."""
+    return (os.cpu_count() or 1) + 1
