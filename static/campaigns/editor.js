@@ -11,7 +11,7 @@ function isDark() {
 function mergeFields(area) {
   const names = JSON.parse(area.dataset.fields || "[]");
   return {
-    identifierRegexps: [/[\w{]/],
+    identifierRegexps: [/\w/],
     getCompletions(editor, session, position, prefix, answer) {
       const before = session.getLine(position.row).slice(0, position.column);
       const opened = /\{\{\s*\w*$/.exec(before);
@@ -30,6 +30,7 @@ function upgrade(area) {
   area.before(box);
   const editor = ace.edit(box);
   editor.setOptions({
+    behavioursEnabled: false, // What is typed is what stands there.
     enableBasicAutocompletion: [mergeFields(area)],
     enableLiveAutocompletion: [mergeFields(area)],
     enableKeyboardAccessibility: true, // Tab leaves it; Enter goes in and Escape out.

@@ -1,0 +1,180 @@
+"""What the preview tells: each link as it is sent, clashes of UTM codes, the weight, the dark, and misspelt fields."""
+
+import datetime as dt
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from campaigns.content import build
+from campaigns.models import Campaign, Layout
+from campaigns.previewing import GMAIL_CLIPS_AT, in_the_dark, links_in, look
+from campaigns.starters import starters
+from contacts.models import Attribute, Contact, ContactList
+from mail.merging import parse
+from mail.plaintext import from_html
+from smtpservers.models import SmtpServer
+
+pytestmark = pytest.mark.django_db
+NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
+
+
+def seen(campaign: Campaign, server: SmtpServer, **changes: str):
+    for name, value in changes.items():
+        setattr(campaign, name, value)
+    campaign.save()
+    return look(campaign, Contact.objects.filter(email="ann@example.com").first(), server, NOW)
+
+
+def test_each_link_is_shown_as_it_is_sent_with_what_is_unusual(campaign: Campaign, server: SmtpServer) -> None:
+    html = """
+        <a href="https://example.com/a?x=1&amp;y=2">Plain <b>words</b></a>
+        <a href="https://example.com/b?utm_source=partner">Own</a>
+        <a href="https://example.com/c" data-utm="off">Off</a>
+        <a href="https://example.com/d?utm_source=news">Same</a>
+        <a href="mailto:shop@example.com"><img src="x.png" alt="Mail"></a>
+        <a href="">Nowhere</a> <a href="{{ first_name | prepend: 'https://example.com/' }}">Merged</a>
+        <a href="{{ unsubscribe_url }}">Out</a>
+    """
+
+    links = {link.label: link for link in seen(campaign, server, html=html, utm_campaign="x").links}
+
+    assert links["Plain words"].url == "https://example.com/a?x=1&y=2&utm_source=news&utm_campaign=x"
+    assert links["Plain words"].note == ""
+    assert links["Own"].is_clash
+    assert links["Own"].note == "Its own utm_source=partner wins over news."
+    assert links["Own"].url == "https://example.com/b?utm_source=partner&utm_campaign=x"
+    assert (links["Off"].url, links["Off"].note) == ("https://example.com/c", "It gets no UTM codes.")
+    assert not links["Same"].is_clash
+    assert links["[Mail]"].url == "mailto:shop@example.com"
+    assert (links["Nowhere"].url, links["Nowhere"].is_clash) == ("", True)
+    assert links["Merged"].url == "https://example.com/Ann?utm_source=news&utm_campaign=x"
+    assert (links["Out"].note, links["Out"].is_clash) == ("", False)
+
+
+def test_without_tagging_no_link_is_called_unusual(campaign: Campaign, server: SmtpServer) -> None:
+    campaign.is_tagged = False
+
+    link, *_ = seen(campaign, server, html='<a href="https://example.com/?utm_source=partner">x</a>').links
+
+    assert (link.url, link.note, link.is_clash) == ("https://example.com/?utm_source=partner", "", False)
+
+
+def test_misspelt_fields_are_named_with_a_suggestion_and_defined_ones_are_known(
+    campaign: Campaign, server: SmtpServer
+) -> None:
+    Attribute.objects.create(name="favourite_colour", label="Colour")
+    html = "{{ first_nam }} {{ favourite_colour }} {{ favorite_colour }}"
+
+    problems = seen(campaign, server, html=html).problems
+
+    assert [sentence.partition(", which")[0] for sentence in problems] == [
+        "The HTML uses {{ favorite_colour }}",
+        "The HTML uses {{ first_nam }}",
+    ]
+    assert "Did you mean {{ favourite_colour }}?" in problems[0]
+    assert "Did you mean {{ first_name }}?" in problems[1]
+
+
+def test_the_weight_is_that_of_the_html_beside_what_gmail_shows(
+    campaign: Campaign, marketer: Client, server: SmtpServer
+) -> None:
+    url = reverse("campaigns:preview_beside", args=[campaign.pk])
+
+    light = marketer.get(url).content.decode()
+    heavy = seen(campaign, server, html="<p>é</p>" * (GMAIL_CLIPS_AT // 8))
+    cut = marketer.get(url).content.decode()
+
+    assert "of the 102 kB that Gmail shows" in light
+    assert heavy.bytes > GMAIL_CLIPS_AT
+    assert "Gmail cuts it off after 102 kB" in cut
+
+
+def test_dark_shows_the_mails_own_colours_or_turns_them_round(campaign: Campaign, server: SmtpServer) -> None:
+    own = seen(
+        campaign,
+        server,
+        html="<html><head><style>@media ( PREFERS-color-scheme:dark ){p{color:red}}"
+        "@media (prefers-color-scheme: light){p{color:blue}}</style></head><body><p>x</p></body></html>",
+    )
+    none = seen(campaign, server, html="<html><head></head><body><p>x</p></body></html>")
+
+    assert own.has_dark_side
+    assert "@media (min-width:0)" in in_the_dark(own)
+    assert "@media (max-width:0)" in in_the_dark(own)
+    assert "invert" not in in_the_dark(own)
+    assert not none.has_dark_side
+    assert "filter:invert(1)" in in_the_dark(none)
+
+
+def test_the_preview_looks_through_any_eyes_and_any_server(
+    campaign: Campaign, marketer: Client, server: SmtpServer
+) -> None:
+    other = SmtpServer.objects.create(
+        name="Beta", host="b.example.com", mail_from="b@example.com", unknown_first_name="Friend", display_order=9
+    )
+    Campaign.objects.update(subject="Hello {{ first_name }}")
+    url = reverse("campaigns:preview_beside", args=[campaign.pk])
+    bea = Contact.objects.get(email="bea@example.com")
+
+    pages = {
+        who: marketer.get(url, {"contact": who, "server": other.pk}).content.decode()
+        for who in (str(bea.pk), "nobody", "999999")
+    }
+
+    assert "Hello Bea" in pages[str(bea.pk)]
+    assert "Hello Friend" in pages["nobody"]
+    assert "a reader without a name" in pages["nobody"]
+    found = marketer.get(reverse("campaigns:find_contact", args=[campaign.pk]), {"q": "BEA"}).json()["found"]
+    assert found == [{"id": str(bea.pk), "email": "bea@example.com", "name": "Bea"}]
+
+
+def test_the_frame_runs_nothing_and_the_source_is_only_text(
+    campaign: Campaign, marketer: Client, server: SmtpServer
+) -> None:
+    Campaign.objects.update(html="<p>x</p><script>alert(1)</script>")
+
+    frame = marketer.get(reverse("campaigns:preview_html", args=[campaign.pk]), {"beside": "1", "dark": "1"})
+    facts = marketer.get(reverse("campaigns:preview_beside", args=[campaign.pk])).content.decode()
+
+    policy = frame["Content-Security-Policy"]
+    assert policy.startswith("sandbox allow-same-origin; default-src 'none';")
+    assert "script-src" not in policy
+    assert "allow-scripts" not in policy
+    assert "<script>" not in facts
+    assert "&lt;script&gt;alert(1)" in facts
+
+
+@pytest.mark.parametrize("starter", [one for one in starters() if one.content], ids=lambda one: one.key)
+def test_a_starter_template_is_complete_light_and_free_of_foreign_pictures(
+    starter, news: ContactList, server: SmtpServer
+) -> None:
+    layout = Layout.objects.create(name="House", organisation="Shop", postal_address="1 High Street")
+    campaign = Campaign.objects.create(
+        name="s", subject=starter.subject, preheader=starter.preheader, markup=starter.markup, source=starter.content,
+        layout=layout,
+    )  # fmt: skip
+    campaign.lists.add(news)
+
+    view = look(campaign, None, server, NOW)
+
+    assert view.problems == []
+    assert view.has_dark_side
+    assert view.bytes < GMAIL_CLIPS_AT // 3
+    assert "<img" not in view.html
+    assert "fonts.g" not in view.html
+    assert 'name="viewport"' in view.html
+    assert all(not link.is_clash for link in view.links)
+    assert "{{" not in view.rendered.subject + view.rendered.text
+    html = build(campaign).html
+    assert len(from_html(html)) > 200
+    assert parse(html).names <= {"first_name"}
+
+
+def test_links_are_read_from_broken_markup_too() -> None:
+    assert links_in("<a href=x>one<a href='y'>two</a><area href=z alt=three><a name=q>none</a><a href=w>last") == [
+        ("one", "x"),
+        ("two", "y"),
+        ("three", "z"),
+        ("last", "w"),
+    ]

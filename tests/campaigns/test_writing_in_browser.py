@@ -1,0 +1,118 @@
+"""Writing in a real browser: the draft saves itself, the preview follows, and two people lose nothing."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+
+from campaigns.models import Campaign
+from smtpservers.models import SmtpServer
+from tests.browser import sideways_scroll, sign_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+SAVED = re.compile(r"^Saved at \d\d:\d\d$")
+
+
+@pytest.fixture
+def visitor(live_server, people: dict[str, User], server: SmtpServer, page: Page) -> Page:
+    sign_in(page, people["marketer"])
+    return page
+
+
+def test_a_draft_saves_itself_and_the_preview_follows(visitor: Page, campaign: Campaign) -> None:
+    Campaign.objects.update(html="<p>Snow, {{ first_name }}!</p>")
+    url = f"/admin/campaigns/campaign/{campaign.pk}/change/"
+    visitor.goto(url)
+    state, panel = visitor.locator("#writing-state"), visitor.locator("#writing-beside")
+    frame = visitor.frame_locator("#writing-beside iframe")
+    expect(frame.get_by_text("Snow, Ann!")).to_be_visible()
+
+    visitor.get_by_label("Subject").fill("Ice for {{ first_name }}")
+    expect(state).to_have_text(SAVED)
+    expect(panel.get_by_text("Ice for Ann")).to_be_visible()
+    assert Campaign.objects.get().subject == "Ice for {{ first_name }}"
+
+    # In the editor a second brace proposes the merge fields.
+    editor = visitor.get_by_role("textbox", name="HTML").first
+    editor.focus()
+    visitor.keyboard.press("Enter")
+    visitor.keyboard.press("Control+End")
+    visitor.keyboard.type("<p>To {{")
+    expect(visitor.locator(".ace_autocomplete")).to_contain_text("full_name")
+    visitor.keyboard.type("ema")
+    expect(visitor.locator(".ace_autocomplete .ace_line.ace_selected")).to_contain_text("email")
+    expect(visitor.locator(".ace_autocomplete .ace_line")).to_have_count(1)
+    visitor.keyboard.press("Enter")
+    visitor.keyboard.type("</p>")
+    expect(frame.get_by_text("To ann@example.com")).to_be_visible()
+    assert Campaign.objects.get().html == "<p>Snow, {{ first_name }}!</p><p>To {{ email }}</p>"
+
+    # Through other eyes, as text, and when the button is pressed.
+    visitor.get_by_placeholder("the first of the audience").fill("bea")
+    visitor.get_by_role("option", name="bea@example.com").click()
+    expect(frame.get_by_text("Snow, Bea!")).to_be_visible()
+    panel.get_by_role("button", name="Text").click()
+    expect(panel.locator('[data-part="text"]')).to_contain_text("To bea@example.com")
+    visitor.get_by_role("button", name="Save", exact=True).click()
+    expect(visitor.get_by_text("The draft was saved.")).to_be_visible()
+
+    # Back, and what was typed is still there.
+    visitor.get_by_label("Subject").fill("Frost")
+    visitor.goto("/admin/")
+    visitor.go_back()
+    expect(visitor.get_by_label("Subject")).to_have_value("Frost")
+    assert Campaign.objects.get().subject == "Frost"
+
+    visitor.set_viewport_size({"width": 390, "height": 844})
+    assert sideways_scroll(visitor) == 0
+    expect(panel).to_be_hidden()
+    visitor.get_by_role("button", name="Preview", exact=True).click()
+    expect(panel).to_be_visible()
+    assert sideways_scroll(visitor) == 0
+
+
+def test_two_people_on_one_campaign_are_told_and_lose_nothing(
+    visitor: Page, campaign: Campaign, people: dict[str, User], browser, live_server
+) -> None:
+    url = f"/admin/campaigns/campaign/{campaign.pk}/change/"
+    context = browser.new_context(base_url=live_server.url, locale="en-GB")
+    other = context.new_page()
+    sign_in(other, people["admin"])
+    other.goto(url)
+    expect(other.locator("#writing-state")).not_to_have_text("Save with the button below.")
+    visitor.goto(url)
+
+    expect(visitor.locator("#writing-others")).to_have_text("Also open: admin.")
+
+    # In different fields: both are kept, and each sees the other's words.
+    other.get_by_label("Preheader").fill("From the other")
+    expect(other.locator("#writing-state")).to_have_text(SAVED)
+    expect(other.locator("#writing-others")).to_have_text("Also open: marketer.")
+    visitor.get_by_label("Subject").fill("From me")
+    expect(visitor.get_by_label("Preheader")).to_have_value("From the other")
+
+    # In the same field: one is asked, by a dialog that shows both.
+    other.get_by_label("Preheader").fill("From the other, again")
+    expect(other.locator("#writing-state")).to_have_text(SAVED)
+    wait_for(lambda: Campaign.objects.get().preheader == "From the other, again")
+    visitor.get_by_label("Preheader").fill("From me, too")
+    dialog = visitor.get_by_role("dialog")
+    expect(dialog).to_contain_text("From the other, again")
+    expect(dialog).to_contain_text("From me, too")
+    assert Campaign.objects.get().preheader == "From the other, again"
+    dialog.get_by_role("button", name="Keep mine").click()
+    expect(visitor.locator("#writing-state")).to_have_text(SAVED)
+    wait_for(lambda: Campaign.objects.get().preheader == "From me, too")
+    assert Campaign.objects.get().subject == "From me"
+
+    context.close()
+
+
+def wait_for(condition) -> None:
+    import time
+
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
