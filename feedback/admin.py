@@ -9,10 +9,12 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
 from feedback.forms import AppearanceForm
-from feedback.looks import THE_ONE
+from feedback.looks import THE_ONE, looks
 from feedback.models import Appearance, Feedback
 
 
@@ -42,10 +44,27 @@ class FeedbackAdmin(ModelAdmin):  # type: ignore[misc]
 @admin.register(Appearance)
 class AppearanceAdmin(ModelAdmin):  # type: ignore[misc]
     form = AppearanceForm
-    fieldsets = [
-        (None, {"fields": ["name", "accent", "new_logo", "without_logo"]}),
-        ("At the foot of the pages", {"fields": ["postal_address", "imprint_url", "privacy_url"]}),
-    ]
+    readonly_fields = ["present_logo", "pages"]
+
+    class Media:
+        css = {"all": ["contacts/contacts.css"]}  # The look of links.
+
+    def get_fieldsets(self, request: HttpRequest, obj: Appearance | None = None) -> Any:
+        logo = ["present_logo", "new_logo", "without_logo"] if obj and obj.logo_type else ["new_logo"]
+        return [
+            (None, {"fields": ["name", "accent", *logo, "pages"]}),
+            ("At the foot of the pages", {"fields": ["postal_address", "imprint_url", "privacy_url"]}),
+        ]
+
+    @admin.display(description="present logo")
+    def present_logo(self, appearance: Appearance) -> SafeString:
+        url = reverse("feedback:logo", args=[looks().logo_name])
+        return format_html('<img src="{}" alt="The logo as people see it" height="64">', url)
+
+    @admin.display(description="See it")
+    def pages(self, appearance: Appearance) -> SafeString:
+        url = reverse("feedback:subscribe")
+        return format_html('<a class="text-link" href="{}" target="_blank">The form to subscribe by</a>', url)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Go straight to the one there is."""

@@ -173,6 +173,7 @@ def test_administrators_give_the_pages_name_colour_logo_and_links(admin: Client,
     assert logo_answer["Content-Type"] == "image/webp"
     assert logo_answer["X-Content-Type-Options"] == "nosniff"
     assert logo_answer["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert f'src="/looks/{names[0]}"' in admin.get("/admin/feedback/appearance/1/change/").content.decode()
     choose(admin, without_logo="on", **fields)
     assert Client().get(f"/looks/{names[0]}").status_code == 404
 
