@@ -105,7 +105,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool) -> Repor
     mailing_ids = runs.mailing_ids(campaign)
     if not mailing_ids:
         test = compare(campaign, now, late_outcomes)
-        return Report(is_live=campaign.status in LIVE, summary=_summary(campaign, 0, 0), test=test)
+        return Report(is_live=campaign.status in LIVE, summary=_before_start(campaign, now), test=test)
     mailings = list(Mailing.objects.filter(pk__in=mailing_ids).order_by("pk"))
     counts = sum_counts(mailing_ids)
     total = sum(counts.values())
@@ -186,6 +186,14 @@ def _most(lines: list[Line]) -> list[Line]:
     for line in rest:
         others = others.plus(Counter(dict(zip(COLUMNS, line.cells, strict=True))))
     return [*shown, others]
+
+
+def _before_start(campaign: Campaign, now: dt.datetime) -> str:
+    if campaign.status == Campaign.Status.SCHEDULED and campaign.is_overdue:
+        return "It missed its start, and waits for an answer."
+    if campaign.status == Campaign.Status.SCHEDULED and campaign.starts_at and campaign.starts_at > now:
+        return "It waits for its start."
+    return _summary(campaign, 0, 0)
 
 
 def _summary(campaign: Campaign, settled: int, total: int) -> str:

@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from brilliance.roles import ROLES, make_roles
-from campaigns.models import ArchivedCampaign, ArchiveSettings, Campaign
+from campaigns.models import Approval, ApprovalRule, ArchivedCampaign, ArchiveSettings, Campaign, SeedList
 from contacts.models import (
     Attribute,
     ConsentEvent,
@@ -80,6 +80,14 @@ EXPECTED = {
     "campaigns/<int:campaign_id>/cancel/": PEOPLE,
     "campaigns/<int:campaign_id>/retry/": PEOPLE,
     "campaigns/<int:campaign_id>/duplicate/": PEOPLE,
+    "campaigns/<int:campaign_id>/review/": PEOPLE,
+    "campaigns/<int:campaign_id>/schedule/": PEOPLE,
+    "campaigns/<int:campaign_id>/override/": "a",
+    "campaigns/<int:campaign_id>/approval/": PEOPLE,
+    "campaigns/approvals/<int:approval_id>/": PEOPLE,
+    "campaigns/<int:campaign_id>/start/": PEOPLE,
+    "campaigns/<int:campaign_id>/take-back/": PEOPLE,
+    "campaigns/<int:campaign_id>/tests/": PEOPLE,
     "campaigns/<int:campaign_id>/preview/": PEOPLE,
     "campaigns/<int:campaign_id>/preview/html/": PEOPLE,
     "campaigns/<int:campaign_id>/test/": PEOPLE,
@@ -132,6 +140,8 @@ ADMIN_PAGES = {
     "smtpservers/smtpserver": (FLEET, SERVERS, SERVERS, SERVERS, SERVERS),
     "smtpservers/route": ("amo", "a", "amo", "amo", NOBODY),  # It is the default one.
     "campaigns/campaign": (FLEET, PEOPLE, PEOPLE, PEOPLE, NOBODY),  # It is being sent.
+    "campaigns/seedlist": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
+    "campaigns/approvalrule": ("am", NOBODY, "am", "am", NOBODY),  # There is one.
     "feedback/feedback": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
     "feedback/appearance": ("a", NOBODY, "a", "a", NOBODY),  # There is one.
     "sandbox/sandboxmail": (PEOPLE, NOBODY, PEOPLE, PEOPLE, "a"),
@@ -184,6 +194,9 @@ def things(db: None) -> dict[str, Any]:
         "smtpservers/smtpserver": server,
         "smtpservers/route": Route.objects.get_or_create(is_default=True, defaults={"name": "Default"})[0],
         "campaigns/campaign": campaign,
+        "campaigns/seedlist": SeedList.objects.create(name="Ours", addresses="ann@example.com"),
+        "campaigns/approvalrule": ApprovalRule.objects.create(),
+        "approval_id": Approval.objects.create(campaign=campaign, version="1", requested_at=now),
         "feedback/feedback": Feedback.objects.create(
             kind="unsubscribe", channel="page", message=message, email="ann@example.com"
         ),
