@@ -25,7 +25,7 @@ from contacts.uploads import discard_file, stored_path
 # On SQLite everybody else waits for a batch; on PostgreSQL a larger one costs less for each row.
 BATCH_ROWS = 2_000
 POSTGRES_BATCH_ROWS = 5_000
-BATCH_CHARACTERS = 8_000_000
+BATCH_CHARACTERS = 2_000_000  # Long before that many rows, where the rows are very long.
 # A worker that gave no sign of life for this long is taken for dead.
 SILENCE = dt.timedelta(seconds=60)
 

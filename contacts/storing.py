@@ -40,6 +40,8 @@ _STAGED = "contacts_staged"
 # Not FOR UPDATE: who inserts a row that points at the contact need not wait.
 _LOCK_KNOWN = f"{_SELECT_KNOWN} IN (SELECT email_key FROM {_STAGED}) ORDER BY email_key FOR NO KEY UPDATE"  # noqa: S608
 POSTGRES = "postgresql"
+# For PostgreSQL as short as it can be; for SQLite as Django writes it, which compares the texts.
+_written = json.JSONEncoder(ensure_ascii=connection.vendor != POSTGRES).encode
 
 
 def prepare(people: Iterable[Person]) -> Prepared:
@@ -167,7 +169,7 @@ def _person(row: tuple[Any, ...]) -> Person:
 
 
 def _line(person: Person) -> Line:
-    return (*person[:6], json.dumps(person.attributes) if person.attributes else "{}")
+    return (*person[:6], _written(person.attributes) if person.attributes else "{}")
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:

@@ -213,6 +213,16 @@ def test_refused_rows_are_kept_with_line_cells_and_reason(news: ContactList) -> 
     assert "cannot be stored (U+0000)" in done.refused_rows.all()[0].reason
 
 
+def test_very_long_rows_come_in_smaller_batches(news: ContactList, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "BATCH_CHARACTERS", 1_000)
+    contact_import = started("email,city\n" + "".join(f"p{n}@example.org,{'ü' * 300}\n" for n in range(10)), [news])
+
+    assert import_people(contact_import.pk, NOW, should_pause=after(1)) is True
+
+    assert figures(contact_import) == (4, 4, 0, 0)
+    assert Contact.objects.filter(attributes={"city": "ü" * 300}).count() == 4
+
+
 def test_a_file_that_cannot_be_read_fails_in_words_and_is_deleted(news: ContactList) -> None:
     contact_import = started("email,a\nann@example.org,x\n", [news])
     uploads.stored_path(contact_import).write_text("email,a\n" + '"x\n",' * 1_100_000)
