@@ -100,7 +100,8 @@ def _people(number: int) -> int:
             INSERT INTO contacts_contact
                 (email, email_key, first_name, last_name, language, time_zone, attributes, created_at, updated_at)
             SELECT 'person' || n || '.{audience.pk}@example.com', 'person' || n || '.{audience.pk}@example.com',
-                'Ann' || n, 'Example', '', '', '{{"city": "Bern", "plan": "gold"}}', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP
+                'Ann' || n, 'Example', '', '', '{{"city": "Bern", "plan": "gold"}}',
+                CURRENT_TIMESTAMP, CURRENT_TIMESTAMP
             FROM {series}
             """,  # noqa: S608  # Made of constants.
             [number],

@@ -65,7 +65,10 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("Public pages", "public", "admin:feedback_appearance_changelist", ("feedback.view_appearance",)),
             Entry("Retention", "auto_delete", "admin:contacts_contact_retention", ("admin.view_logentry",)),
             Entry(
-                "Approval", "verified_user", "admin:campaigns_approvalrule_changelist", ("campaigns.change_approvalrule",)
+                "Approval",
+                "verified_user",
+                "admin:campaigns_approvalrule_changelist",
+                ("campaigns.change_approvalrule",),
             ),
             Entry("Users", "manage_accounts", "admin:auth_user_changelist", ("auth.view_user",)),
             Entry("Roles", "shield_person", "admin:auth_group_changelist", ("auth.view_group",)),
