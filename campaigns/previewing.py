@@ -7,17 +7,16 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from campaigns import queueing
+from campaigns import trying
 from campaigns.checking import doubts
+from campaigns.freezing import frozen_content
 from campaigns.models import Campaign
 from contacts.models import Contact
 from delivery.composing import preview as compose_preview
 from delivery.enclosing import shown_by_address
 from mail.composing import Rendered
 from mail.utm import NAMES, tag_url
-from smtpservers import routes
 from smtpservers.models import SmtpServer
-from smtpservers.selection import choose, fleet
 
 GMAIL_CLIPS_AT = 102 * 1024  # Bytes of HTML; what is beyond, Gmail shows behind a link.
 _DARK = re.compile(r"\(\s*prefers-color-scheme\s*:\s*dark\s*\)", re.IGNORECASE)
@@ -53,11 +52,7 @@ def server_for(campaign: Campaign, wish: str, now: dt.datetime) -> SmtpServer | 
     """Return the wished server, or the one that would be asked first now, or any; only none at all gives None."""
     if wish.isdecimal() and (wished := SmtpServer.objects.filter(pk=int(wish)).first()):
         return wished
-    rule = routes.applying(routes.rules(), campaign.mail_from)[-1]  # That of recipients no rule names.
-    choice = choose(fleet(now), now, rule=rule, mail_from=campaign.mail_from, named=campaign.server_ids).server
-    if choice is not None:
-        return SmtpServer.objects.get(pk=choice.server_id)
-    return SmtpServer.objects.order_by("-is_active", "display_order").first()
+    return trying.server_for(campaign, now)
 
 
 def look(campaign: Campaign, contact: Contact | None, server: SmtpServer, now: dt.datetime) -> Look:
@@ -65,7 +60,7 @@ def look(campaign: Campaign, contact: Contact | None, server: SmtpServer, now: d
 
     :raises ValueError: naming what is wrong with the content.
     """
-    content = queueing.frozen_content(campaign)
+    content = frozen_content(campaign)
     files = content["files"]
     for name in ("name", "lists", "reply_to", "sends_copies", "files"):  # What a reader does not see.
         del content[name]

@@ -15,7 +15,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidget, UnfoldAdminURLInputWidget
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldAdminURLInputWidget,
+)
 
 from campaigns import media
 from campaigns.editor import WritingForm, posted, values_of
@@ -113,7 +118,7 @@ def _shown(form: WritingForm, name: str, values: list[str]) -> str:
 
 class LayoutForm(forms.ModelForm):  # type: ignore[type-arg]
     home_url = forms.URLField(
-        label="home page",
+        label="Home page",
         required=False,
         max_length=300,
         assume_scheme="https",
@@ -127,7 +132,12 @@ class LayoutForm(forms.ModelForm):  # type: ignore[type-arg]
             *("name", "is_default", "organisation", "accent", "logo", "logo_width", "home_url", "header", "footer"),
             *("postal_address", "links"),
         ]
-        widgets = {"accent": UnfoldAdminTextInputWidget(attrs={"type": "color"})}
+        widgets = {
+            "accent": UnfoldAdminTextInputWidget(attrs={"type": "color", "class": "writing-colour"}),
+            "footer": UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+            "postal_address": UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+            "links": UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        }
 
     def clean_footer(self) -> str:
         return self._template("footer")
@@ -168,6 +178,9 @@ class LayoutAdmin(ModelAdmin):  # type: ignore[misc]
         ("Header", {"fields": ["logo", "logo_width", "home_url", "header"]}),
         ("Footer", {"fields": ["footer", "postal_address", "links"]}),
     ]
+
+    class Media:
+        css = {"all": ["campaigns/campaigns.css", "campaigns/writing.css"]}
 
     def save_model(self, request: HttpRequest, obj: Layout, form: Any, change: bool) -> None:
         if obj.is_default:
