@@ -92,6 +92,12 @@ def _items(request: HttpRequest, entries: tuple[Entry, ...]) -> list[dict[str, A
             continue
         item: dict[str, Any] = {"title": entry.title, "icon": entry.icon, "link": reverse(entry.url_name)}
         if entry.room and request.resolver_match and request.resolver_match.namespace == entry.room:
-            item["active"] = True  # Otherwise unfold compares the addresses.
+            item["active"] = not _has_its_own(request)  # Otherwise unfold compares the addresses.
         items.append(item)
     return items
+
+
+def _has_its_own(request: HttpRequest) -> bool:
+    """Whether the page that is open has an entry itself, beside that of its room."""
+    names = {entry.url_name for _, entries in GROUPS for entry in entries}
+    return request.resolver_match is not None and request.resolver_match.view_name in names

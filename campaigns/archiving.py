@@ -1,7 +1,7 @@
 """Puts a finished campaign into the public archive, as somebody reads it of whom nothing is known, and takes it out.
 
-What is kept has no name, no address, no token and no link of a person's own: it is composed for nobody, and the
-links that each recipient has of their own are cut out.
+What is kept has no name, no address, no token and no link of a person's own: it is composed for nobody, and of
+the links that each recipient has of their own only the words are left.
 """
 
 import datetime as dt
@@ -24,7 +24,7 @@ from smtpservers.models import SmtpServer
 # below ``invalid`` belong to nobody.
 OWN_LINK = "https://nobody.archive.invalid/link-of-their-own"
 ADDRESS = "nobody@archive.invalid"
-_OWN_ANCHOR = re.compile(rf"<a\b[^>]*{re.escape(OWN_LINK)}[^>]*>.*?</a\s*>", re.IGNORECASE | re.DOTALL)
+_OWN_ANCHOR = re.compile(rf"<a\b[^>]*{re.escape(OWN_LINK)}[^>]*>(.*?)</a\s*>", re.IGNORECASE | re.DOTALL)
 _OWN_LINE = re.compile(rf"^.*{re.escape(OWN_LINK)}.*\n?", re.MULTILINE)
 
 
@@ -80,7 +80,7 @@ def as_nobody(mailing: Mailing) -> tuple[str, str, str]:
     mailing.is_tagged = False  # Its codes would count readers of the archive as readers of the mail. Never saved.
     server = SmtpServer(mail_from="anybody@example.com", host="localhost")
     rendered = Composer(mailing, server, list_id=None, list_name="").render(None, OWN_LINK, email=ADDRESS)
-    html = _without_address(_OWN_ANCHOR.sub("", rendered.html).replace(OWN_LINK, ""))
+    html = _without_address(_OWN_ANCHOR.sub(r"\1", rendered.html).replace(OWN_LINK, ""))
     text = _without_address(_OWN_LINE.sub("", rendered.text))
     return _without_address(rendered.subject), shown_by_address(html, tuple(mailing.files)), text
 

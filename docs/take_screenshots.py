@@ -32,6 +32,7 @@ def main() -> None:
             page.get_by_role("button", name="Log in").click()
             expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()
             take_pictures(page)
+            take_marketers_day(page, demo.url)
             browser.close()
         finally:
             demo.stop()
@@ -73,6 +74,56 @@ def take_pictures(page: Page) -> None:
     open_from_sidebar(page, "Dashboard")
     expect(page.locator("canvas")).to_be_visible()
     take(page, "dashboard")
+
+
+def take_marketers_day(page: Page, url: str) -> None:
+    """Show docs/marketers-day.md: from a file of people to the report of a tested campaign and the archive."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "book-fair.csv"
+        rows = (f"visitor{number}@example.net,Visitor,Nr {number}" for number in range(1, 201))
+        file.write_text("e-mail,first name,last name\n" + "\n".join(rows) + "\n")
+        page.goto(f"{url}/admin/contacts/contact/import/")
+        page.locator("input[type=file]").set_input_files(file)
+        page.get_by_role("button", name=re.compile("Continue|Upload|Import")).first.click()
+        page.wait_for_load_state("networkidle")
+        take(page, "day-import")
+    open_from_sidebar(page, "Campaigns")
+    page.get_by_role("link", name="November newsletter").click()
+    page.get_by_role("button", name="Duplicate").click()
+    draft = re.search(r"/campaign/(\d+)/change", page.url)
+    assert draft, page.url
+    page.get_by_label("Name").fill("December newsletter")
+    take(page, "day-writing", height=1100)
+    page.get_by_role("button", name="Save and continue editing").click()
+    campaign = f"{url}/campaigns/{draft[1]}/"
+    page.goto(f"{campaign}variants/")
+    page.locator("#id_sample_percent").fill("40")
+    page.locator("#id_v1-subject").fill("Ten books for the longest evenings")
+    take(page, "day-variants", height=1100)
+    page.get_by_role("button", name="Save the test").click()
+    page.goto(f"{campaign}review/")
+    take(page, "day-review", height=1100)
+    page.goto(campaign)
+    page.get_by_role("button", name="Queue now").click()
+    expect(page.locator(".campaign-summary")).to_contain_text("The sample is done.", timeout=120_000)
+    page.goto(campaign)
+    page.get_by_text("Choose B…").click()
+    take(page, "day-choosing", height=760)
+    page.get_by_role("button", name="Send B to the rest").click()
+    expect(page.locator(".campaign-summary")).to_contain_text("Finished.", timeout=120_000)
+    expect(page.get_by_text("By provider")).to_be_visible()
+    page.goto(f"{campaign}report/")
+    take(page, "day-report", height=1300)
+    page.goto(f"{url}/campaigns/figures/")
+    take(page, "day-figures", height=1100)
+    page.goto(campaign)
+    page.get_by_role("button", name="Put into the archive").click()
+    page.goto(f"{url}/campaigns/archive/")
+    page.get_by_label("Public archive").check()
+    page.get_by_role("button", name="Save").click()
+    page.goto(f"{url}/archive/")
+    page.get_by_role("main").get_by_role("link").first.click()
+    take(page, "day-archive", height=900)
 
 
 def take_public_pages(page: Page) -> None:

@@ -1,15 +1,18 @@
 """The campaign's pages in a real browser: they keep themselves true, fit a phone, and run nothing of a mail."""
 
+import datetime as dt
+
 import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from campaigns.models import Campaign
+from campaigns.models import Campaign, Tally
 from contacts.models import Contact
-from delivery.models import Mailing, Message
+from delivery.models import Mailing, MailingOutcome, Message
 from smtpservers.models import SmtpServer
 from tests.browser import sideways_scroll, sign_in
 
+NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
@@ -104,9 +107,25 @@ def test_no_page_scrolls_sideways_on_a_phone(visitor: Page, campaign: Campaign, 
     )
     visitor.set_viewport_size({"width": 390, "height": 844})
 
-    pages = ("", "preview/", "recipients/")
+    for server_name in ("Alpha", "n" * 100):
+        MailingOutcome.objects.create(
+            mailing=mailing, server_name=server_name, minute_at=NOW, outcome="accepted", number=5, first_at=NOW
+        )
+        Tally.objects.create(
+            day=NOW.date(),
+            mailing_id=mailing.pk,
+            server_name=server_name,
+            provider="p" * 80 + ".example",
+            outcome="bounced",
+            rule="user-unknown",
+            number=7,
+        )
+    pages = ("", "preview/", "recipients/", "report/", "servers/")
     for path in (*(f"/campaigns/{campaign.pk}/{name}" for name in pages), f"/campaigns/recipients/{message.pk}/"):
         visitor.goto(path)
         assert sideways_scroll(visitor) == 0, path
     visitor.goto("/admin/campaigns/campaign/add/")
+    assert sideways_scroll(visitor) == 0
+    visitor.goto(f"/campaigns/figures/?from={NOW:%Y-%m-%d}&to={NOW:%Y-%m-%d}")
+    expect(visitor.locator("canvas")).to_have_count(3)
     assert sideways_scroll(visitor) == 0
