@@ -139,6 +139,10 @@ class LayoutForm(forms.ModelForm):  # type: ignore[type-arg]
             "links": UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         }
 
+    def _get_validation_exclusions(self) -> set[str]:
+        # There is one default only, and the other one gives way when this is saved.
+        return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
+
     def clean_footer(self) -> str:
         return self._template("footer")
 

@@ -5,12 +5,14 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from campaigns.models import MediaFile
-from delivery.enclosing import media_folder
+from delivery.enclosing import STORED_NAME, media_folder
 
 
 @require_safe
 def file(request: HttpRequest, stored_name: str) -> HttpResponseBase:
     """Answer with one file. Nobody can guess its name, and it never changes."""
+    if not STORED_NAME(stored_name):
+        raise Http404
     stored = get_object_or_404(MediaFile, stored_name=stored_name)
     is_image = stored.kind == MediaFile.Kind.IMAGE
     try:

@@ -27,6 +27,11 @@ class Draft {
     form.addEventListener("change", () => this.changed());
     form.addEventListener("submit", (event) => this.submit(event));
     addEventListener("pagehide", () => this.leave());
+    addEventListener("beforeunload", (event) => {
+      // A last request may carry 64 kB; what is larger, and what nobody chose yet, is asked for.
+      const isLarge = JSON.stringify(this.changes()).length > 30000;
+      if (!this.isReady && !this.isOver && (isLarge || this.conflicts.size)) event.preventDefault();
+    });
     addEventListener("pageshow", (event) => event.persisted && this.save());
     document.addEventListener("visibilitychange", () => document.hidden ? this.save() : this.save());
     this.dialog.addEventListener("click", (event) => this.choose(event));
