@@ -5,7 +5,7 @@ Reads the database and changes nothing.
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.db.models import Count, Q
@@ -115,14 +115,16 @@ def _refusals(campaign: Campaign, now: dt.datetime) -> Iterator[Finding]:
 
 
 def _of_messages(campaign: Campaign, taken: list[Sample], now: dt.datetime) -> Iterator[Finding]:
+    everybody = reached(audience_of(campaign), now)
+    has_nameless = bool(taken) and everybody.filter(first_name="").exists()
     for sample in taken:
         yield from findings(sample.named, sample.place)
         for edge in (sample.nameless, sample.unusual):
             yield from form(edge)
-        yield from empty_greeting(sample.unusual, sample.nameless)
+        for finding in empty_greeting(sample.unusual, sample.nameless):
+            yield finding if has_nameless else replace(finding, severity=WARN)
     if taken:
         addresses = [settings.POSTAL_ADDRESS, campaign.layout.postal_address if campaign.layout else ""]
-        everybody = reached(audience_of(campaign), now)
         americans = everybody.filter(time_zone__in=NORTH_AMERICAN_ZONES).count()
         yield from postal_address(taken[0].named, [each for each in addresses if each], americans)
 

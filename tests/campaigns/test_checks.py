@@ -207,6 +207,9 @@ def test_what_is_composed_is_what_is_checked(sound: Campaign, server: SmtpServer
 
     assert {"M4", "M6", "M10", "M11", "M13"} <= set(found)
     assert found["M10"].sentence == "Who has no name is greeted “Dear ,”."
+    assert found["M10"].severity == Severity.WARN  # Everybody has one.
+    Contact.objects.filter(email_key="bea@example.com").update(first_name="")
+    assert by_id(sound)["M10"].severity == Severity.BLOCK
     assert "Alpha" in found["M4"].sentence
 
 
