@@ -94,7 +94,8 @@ def take_marketers_day(page: Page, url: str) -> None:
     assert draft, page.url
     page.get_by_label("Name").fill("December newsletter")
     take(page, "day-writing", height=1100)
-    page.get_by_role("button", name="Save and continue editing").click()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("December newsletter").first).to_be_visible()
     campaign = f"{url}/campaigns/{draft[1]}/"
     page.goto(f"{campaign}variants/")
     page.locator("#id_sample_percent").fill("40")
@@ -108,7 +109,7 @@ def take_marketers_day(page: Page, url: str) -> None:
     expect(page.locator(".campaign-summary")).to_contain_text("The sample is done.", timeout=120_000)
     page.goto(campaign)
     page.get_by_text("Choose B…").click()
-    take(page, "day-choosing", height=760)
+    take(page, "day-choosing", height=860)
     page.get_by_role("button", name="Send B to the rest").click()
     expect(page.locator(".campaign-summary")).to_contain_text("Finished.", timeout=120_000)
     expect(page.get_by_text("By provider")).to_be_visible()
