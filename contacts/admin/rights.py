@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -149,7 +149,10 @@ def _file(request: HttpRequest, subject: erasing.Subject) -> HttpResponse:
 
 
 def _contact(object_id: Any) -> Contact:
-    return get_object_or_404(Contact, pk=object_id)
+    try:
+        return get_object_or_404(Contact, pk=object_id)
+    except (TypeError, ValueError, OverflowError) as error:  # A path that is no key.
+        raise Http404 from error
 
 
 def _actor(request: HttpRequest) -> "User":

@@ -110,3 +110,9 @@ def test_an_address_without_a_contact_has_rights_as_well(marketers_client: Clien
     assert not Suppression.objects.exists()
     assert erasing.is_erased(["gone@example.org"])
     assert not LogEntry.objects.filter(object_repr__contains="gone").exists()
+
+
+@pytest.mark.parametrize("page", ["personal-data", "erase"])
+@pytest.mark.parametrize("key", ["x", "1_", "%00", "99999999999999999999"])
+def test_an_address_without_a_key_leads_to_nobody(marketers_client: Client, key: str, page: str) -> None:
+    assert marketers_client.get(f"{CONTACTS}{key}/{page}/").status_code == 404
