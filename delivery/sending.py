@@ -406,13 +406,16 @@ class LaneWork:
             return None
         if not self._is_signed_in:
             self._is_signed_in = True
-            await self._database(self._note_certificate, connection.certificate_expires_at)
+            await self._database(self._note_what_it_told, connection.certificate_expires_at, connection.extensions.size)
         return connection
 
-    def _note_certificate(self, expires_at: dt.datetime | None) -> None:
-        if expires_at != self._server.certificate_expires_at:
-            self._server.certificate_expires_at = expires_at
-            SmtpServer.objects.filter(pk=self._server_id).update(certificate_expires_at=expires_at)
+    def _note_what_it_told(self, certificate_expires_at: dt.datetime | None, max_message_bytes: int | None) -> None:
+        server = self._server
+        if (certificate_expires_at, max_message_bytes) != (server.certificate_expires_at, server.max_message_bytes):
+            server.certificate_expires_at, server.max_message_bytes = certificate_expires_at, max_message_bytes
+            SmtpServer.objects.filter(pk=self._server_id).update(
+                certificate_expires_at=certificate_expires_at, max_message_bytes=max_message_bytes
+            )
 
     async def _connection_failed(self, error: ConnectionFailed) -> None:
         judgement = judge_connection(error.stage, str(error), error.reply, needs_mending=error.needs_mending)

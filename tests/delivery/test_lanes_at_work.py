@@ -295,3 +295,13 @@ def test_a_group_that_could_not_be_recorded_as_the_lane_ended_is_settled_from_th
     Lane.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
     sweeping.sweep(timezone.now() + dt.timedelta(seconds=settings.LEASE_SECONDS + 1))
     assert accounting.counts(mailing.pk)["accepted"] == 5
+
+
+def test_what_a_server_says_it_takes_is_remembered(tmp_path: Path) -> None:
+    with running_peer(tmp_path) as peer:
+        server = make_server(peer.port)
+        make_mailing(make_list(1))
+        run_drain(seconds=10)
+
+    server.refresh_from_db()
+    assert server.max_message_bytes == 10_000_000
