@@ -15,7 +15,7 @@ from contacts.admin.drawing import badge
 from contacts.admin.paging import LimitedPaginator, PeopleList
 from contacts.models import ConsentEvent, Subscription
 
-KINDS = {
+KINDS: dict[str, str] = {
     Subscription.Status.SUBSCRIBED: "success",
     Subscription.Status.PENDING: "info",
     Subscription.Status.UNSUBSCRIBED: "warning",
@@ -70,4 +70,4 @@ class ConsentEventAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no ty
 
     @admin.display(description="Status", ordering="status")
     def step(self, event: ConsentEvent) -> SafeString:
-        return badge(event.get_status_display(), KINDS.get(Subscription.Status(event.status), ""))
+        return badge(event.get_status_display(), KINDS.get(event.status, ""))
