@@ -3,14 +3,12 @@
 import datetime as dt
 from collections.abc import Collection, Iterable
 
-from django.db.models import Count, Min, Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce, TruncDate
 
 from delivery import counting
 from delivery.models import Attempt, Batch, Mailing, MailingOutcome, Message, ServerOutcome, StatusCount
 from smtpservers.models import QuotaPeriod
-
-ANSWERED = ("accepted", "bounced", "failed", "unconfirmed")
 
 
 def counts(mailing_id: int) -> dict[str, int]:
@@ -87,24 +85,6 @@ def reasons(mailing_id: int, most: int = 10) -> list[tuple[str, str, int]]:
         .order_by("-number", "status", "reason")[:most]
     )
     return [(row["status"], row["reason"], row["number"]) for row in rows]
-
-
-def rate(mailing_id: int, now: dt.datetime) -> float:
-    """Return the messages a second that were answered within this minute and the one before."""
-    minute = now.replace(second=0, microsecond=0)
-    lately = MailingOutcome.objects.filter(mailing=mailing_id, minute_at__gte=minute - dt.timedelta(minutes=1))
-    answered = lately.filter(outcome__in=ANSWERED).aggregate(number=Sum("number"), first=Min("first_at"))
-    if not answered["number"]:
-        return 0.0
-    return float(answered["number"] / max((now - answered["first"]).total_seconds(), 1.0))
-
-
-def remaining(mailing_id: int, now: dt.datetime) -> dt.timedelta | None:
-    """Return the time the rest takes at the present rate; None when nothing is being sent."""
-    speed = rate(mailing_id, now)
-    found = counting.by_status(mailing_id)
-    pending = found[Message.Status.QUEUED] + found[Message.Status.SENDING]
-    return dt.timedelta(seconds=pending / speed) if speed and pending else None
 
 
 def per_day(start: dt.date, end: dt.date, zone: dt.tzinfo) -> list[tuple[dt.date, int, int]]:

@@ -93,7 +93,10 @@ def test_the_drawing_names_the_rooms_in_the_order_of_the_contract() -> None:
 
 
 def test_every_picture_is_there_and_small_and_used() -> None:
-    shown = set(re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README))
+    picture = re.compile(r"!\[[^\]]+\]\(([^)]+)\)")
+    shown = set(picture.findall(README))
+    for page in (ROOT / "docs").glob("*.md"):
+        shown |= {f"docs/{name}" for name in picture.findall(page.read_text())}
     kept = {str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "pictures").iterdir()}
 
     assert shown == kept
