@@ -15,7 +15,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from brilliance.roles import ROLES, make_roles
-from campaigns.models import Approval, ApprovalRule, ArchivedCampaign, ArchiveSettings, Campaign, SeedList
+from campaigns import media
+from campaigns.models import Approval, ApprovalRule, ArchivedCampaign, ArchiveSettings, Campaign, Layout, SeedList
 from contacts.models import (
     Attribute,
     ConsentEvent,
@@ -91,6 +92,14 @@ EXPECTED = {
     "campaigns/<int:campaign_id>/preview/": PEOPLE,
     "campaigns/<int:campaign_id>/preview/html/": PEOPLE,
     "campaigns/<int:campaign_id>/test/": PEOPLE,
+    "campaigns/begin/": PEOPLE,
+    "campaigns/pictures.json": PEOPLE,
+    "campaigns/pictures/upload/": PEOPLE,
+    "campaigns/<int:campaign_id>/draft.json": PEOPLE,
+    "campaigns/<int:campaign_id>/text.json": PEOPLE,
+    "campaigns/<int:campaign_id>/preview/beside/": PEOPLE,
+    "campaigns/<int:campaign_id>/preview/contacts.json": PEOPLE,
+    "media/<str:stored_name>": EVERYBODY,
     "campaigns/figures/": FLEET,
     "campaigns/figures/<slug:table>.csv": FLEET,
     "campaigns/<int:campaign_id>/report/": FLEET,
@@ -140,6 +149,8 @@ ADMIN_PAGES = {
     "smtpservers/smtpserver": (FLEET, SERVERS, SERVERS, SERVERS, SERVERS),
     "smtpservers/route": ("amo", "a", "amo", "amo", NOBODY),  # It is the default one.
     "campaigns/campaign": (FLEET, PEOPLE, PEOPLE, PEOPLE, NOBODY),  # It is being sent.
+    "campaigns/layout": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
+    "campaigns/mediafile": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
     "campaigns/seedlist": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
     "campaigns/approvalrule": ("am", NOBODY, "am", "am", NOBODY),  # There is one.
     "feedback/feedback": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
@@ -175,6 +186,7 @@ def things(db: None) -> dict[str, Any]:
     campaign = Campaign.objects.create(
         name="News", subject="News", html="<p>News</p>", mailing=mailing, status=Campaign.Status.SENDING
     )
+    uploaded = media.store(b"%PDF-1.7", "prices.pdf", "", None)
     ArchiveSettings.objects.create(pk=1, is_on=True)
     archived = ArchivedCampaign.objects.create(
         campaign=campaign, slug="news", subject="News", sent_at=now, published_at=now
@@ -194,6 +206,9 @@ def things(db: None) -> dict[str, Any]:
         "smtpservers/smtpserver": server,
         "smtpservers/route": Route.objects.get_or_create(is_default=True, defaults={"name": "Default"})[0],
         "campaigns/campaign": campaign,
+        "campaigns/layout": Layout.objects.create(name="House"),
+        "campaigns/mediafile": uploaded,
+        "stored_name": SimpleNamespace(pk=uploaded.stored_name),
         "campaigns/seedlist": SeedList.objects.create(name="Ours", addresses="ann@example.com"),
         "campaigns/approvalrule": ApprovalRule.objects.create(),
         "approval_id": Approval.objects.create(campaign=campaign, version="1", requested_at=now),

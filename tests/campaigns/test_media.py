@@ -132,7 +132,7 @@ def logo(db: None, folder: Path) -> MediaFile:
 def test_a_picture_is_shown_to_everybody_for_long_and_as_nothing_else(logo: MediaFile) -> None:
     answer = Client().get(f"/media/{logo.stored_name}")
 
-    assert answer.getvalue() == picture()
+    assert answer.content == picture()
     assert answer["Content-Type"] == "image/png"
     assert answer["Content-Disposition"] == 'inline; filename="Logo.png"'
     assert answer["Cache-Control"] == "public, max-age=31536000, immutable"
@@ -146,7 +146,7 @@ def test_a_document_is_saved_and_never_shown(db: None, folder: Path) -> None:
 
     answer = Client().get(f"/media/{stored.stored_name}")
 
-    assert answer.getvalue().startswith(b"%PDF")
+    assert answer.content.startswith(b"%PDF")
     assert answer["Content-Disposition"] == 'attachment; filename="Prices.pdf"'
     assert answer["X-Content-Type-Options"] == "nosniff"
 
