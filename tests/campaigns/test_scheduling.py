@@ -75,9 +75,14 @@ WEEKDAYS = frozenset(range(5))
         (Hours(BERLIN, SUNDAY, dt.time(1), dt.time(4)), "2026-03-29T00:30", "2026-03-29T00:00", "2026-03-29T02:00"),
         (Hours(BERLIN, SUNDAY, dt.time(1), dt.time(4)), "2026-10-25T00:30", "2026-10-24T23:00", "2026-10-25T03:00"),
         # It lies in what is skipped, and comes a week later.
-        (Hours(BERLIN, SUNDAY, dt.time(2, 10), dt.time(2, 50)), "2026-03-28T12:00", "2026-04-05T00:10", "2026-04-05T00:50"),
+        (
+            Hours(BERLIN, SUNDAY, dt.time(2, 10), dt.time(2, 50)),
+            "2026-03-28T12:00",
+            "2026-04-05T00:10",
+            "2026-04-05T00:50",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_window_opens_and_closes_by_the_clock_of_its_zone(hours: Hours, now: str, opens: str, closes: str) -> None:
     window = hours.window(utc(now))
 
