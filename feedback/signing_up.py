@@ -30,6 +30,7 @@ CONFIRM = "confirm"  # The purpose of the token.
 NAME_CHARACTERS = 150
 MOST_LISTS = 50  # On one form.
 AT_ONCE = 200  # Entries that one task takes.
+TWICE = dt.timedelta(seconds=30)  # What comes again so soon is a button that was pressed twice.
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 SOURCES = {
     SignUp.Channel.PAGE: "public form",
@@ -161,9 +162,22 @@ def _take(sign_up_id: int, organisation: str, now: dt.datetime) -> bool:
             )
             == Subscription.Status.PENDING
         ]
-        if unconfirmed:
+        if unconfirmed and not _was_just_asked(sign_up, contact):
             _ask_to_confirm(sign_up, contact, unconfirmed, organisation, now)
     return True
+
+
+def _was_just_asked(sign_up: SignUp, contact: Contact) -> bool:
+    """Whether the same was entered a moment before, as by a button that is pressed twice: one mail is enough."""
+    before = SignUp.objects.filter(
+        contact=contact,
+        pk__lt=sign_up.pk,
+        taken_at__isnull=False,
+        confirmed_at=None,
+        received_at__gt=sign_up.received_at - TWICE,
+    )
+    asked = {choice["list"] for choice in sign_up.choices}
+    return any(asked == {choice["list"] for choice in entry.choices} for entry in before)
 
 
 def is_stopped(email: str, now: dt.datetime) -> bool:

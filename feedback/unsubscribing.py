@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
 from contacts import consent
 from contacts.models import ConsentEvent, ContactList, Subscription, Suppression
@@ -160,8 +160,21 @@ def count(
         ],
         ignore_conflicts=True,  # Counted before: providers repeat their POST, and people press twice.
     )
-    taken_back = Feedback.objects.filter(message=message, is_global=is_global, undone_at__isnull=False)
-    taken_back.update(undone_at=None, received_at=now, channel=channel)
+    again = Feedback.objects.filter(message=message, is_global=is_global)
+    if not _changed_something(message, now):
+        again = again.filter(undone_at__isnull=False)
+    # The moment is what an undo goes by: a repetition keeps the first one, and who came back and left again has a new.
+    again.update(undone_at=None, received_at=now, channel=channel)
+
+
+def _changed_something(message: Message, now: dt.datetime) -> bool:
+    """Whether the person left a list, or everything, just now."""
+    return (
+        Subscription.objects.filter(
+            contact=message.contact_id, status=Subscription.Status.UNSUBSCRIBED, changed_at=now
+        ).exists()
+        or Suppression.objects.filter(email_key__in=_keys(message), created_at=now).exists()
+    )
 
 
 def undo(message: Message, now: dt.datetime, network: str = "") -> bool:
@@ -194,9 +207,17 @@ def undo(message: Message, now: dt.datetime, network: str = "") -> bool:
 
 
 def _undoable(message: Message, now: dt.datetime) -> QuerySet[Feedback]:
-    return Feedback.objects.filter(
+    """Return what can still be taken back: not what the person left before they chose lists by themselves."""
+    left = Feedback.objects.filter(
         message=message, kind=Feedback.Kind.UNSUBSCRIBE, undone_at=None, received_at__gt=now - UNDO_WITHIN
     )
+    chosen = ConsentEvent.objects.filter(
+        contact=message.contact_id,
+        method=ConsentEvent.Method.PREFERENCES,
+        status=Subscription.Status.SUBSCRIBED,
+        at__gt=now - UNDO_WITHIN,
+    ).aggregate(last=Max("at"))["last"]
+    return left.filter(received_at__gte=chosen) if chosen else left
 
 
 def _left_by(contact_id: int, moments: Collection[dt.datetime]) -> list[ContactList]:

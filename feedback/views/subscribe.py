@@ -147,7 +147,7 @@ def _entry_of(given: dict[str, Any]) -> Entry:
     lists = given.get("lists")
     language = best_language(text("language"), settings.LANGUAGE_CODE)
     return Entry(
-        email=text("email"),
+        email=text("email") if _is_whole(given.get("email")) else "",  # What is mended is another address.
         first_name=text("first_name"),
         last_name=text("last_name"),
         language=language,
@@ -155,6 +155,10 @@ def _entry_of(given: dict[str, Any]) -> Entry:
         list_ids=[each for each in lists if type(each) is int and 0 < each < 2**62] if isinstance(lists, list) else [],
         channel=SignUp.Channel.JSON,
     )
+
+
+def _is_whole(value: object) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in str(value))
 
 
 def _json(status: int, answer: dict[str, Any]) -> HttpResponse:

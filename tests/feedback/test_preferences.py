@@ -230,6 +230,20 @@ def test_whoever_leaves_again_after_an_undo_counts_again_and_may_undo_again(mess
         assert lists_of(ann) == {"Shop", "Board"}
 
 
+def test_an_undo_takes_back_what_was_left_last_and_no_earlier_choice(
+    message: Message, ann: Contact, shop: ContactList, board: ContactList
+) -> None:
+    leave(message, scope="list")
+    leave(message, scope="all")
+    save(message, [shop, board], [shop])  # Comes back, and not to the board.
+    leave(message, scope="list")
+    assert lists_of(ann) == set()
+
+    leave(message, scope="undo")
+
+    assert lists_of(ann) == {"Shop"}
+
+
 @pytest.mark.parametrize("reason", ["complaint", "unsubscribed"])
 def test_an_undo_lifts_no_suppression_that_came_otherwise(message: Message, ann: Contact, reason: str) -> None:
     leave(message, scope="list")

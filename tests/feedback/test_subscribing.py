@@ -434,6 +434,25 @@ def test_halves_of_characters_are_replaced(club: ContactList) -> None:
     assert SignUp.objects.get().first_name == "A? n"
 
 
+def test_an_address_with_half_a_character_is_refused(club: ContactList) -> None:
+    body = json.dumps({"email": "\ud800nn@example.com", "lists": [club.pk]})
+
+    assert Client().post("/subscribe.json", body, "application/json").status_code == 400
+    assert not SignUp.objects.exists()
+
+
+def test_a_button_that_is_pressed_twice_sends_one_mail(club: ContactList, shop: ContactList) -> None:
+    for _ in range(2):
+        enter(club)
+        take(dt.datetime.now(dt.UTC))
+    assert Message.objects.count() == 1
+
+    SignUp.objects.update(received_at=dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1))
+    enter(club)
+    take(dt.datetime.now(dt.UTC))
+    assert Message.objects.count() == 2
+
+
 # --- limits
 
 
