@@ -62,11 +62,13 @@ def read_domain(text: str) -> str:
 
 
 def read_what(text: str) -> str:
-    """Return what a person typed: an address, or a domain when nothing stands before the @, or there is no @.
+    """Return what a person typed: an address, or a domain when nothing or a star stands before the @, or there is no @.
 
     :raises AddressInvalid: with a sentence for the person who typed it.
     """
     typed = normalise(text)
+    if typed.startswith("*@"):  # Everybody there is meant, and never a mailbox of that name.
+        typed = typed[1:]
     if typed.startswith("@") or ("@" not in typed and "." in typed):
         return read_domain(typed)
     return check_address(typed)
@@ -113,7 +115,7 @@ class StopReader:
         }
         # Beside an address, its domain is a detail of it.
         if email := values.get("email"):
-            what = read_domain(email) if email.startswith("@") else check_address(email)
+            what = read_domain(email.removeprefix("*")) if email.startswith(("@", "*@")) else check_address(email)
         elif domain := values.get("domain"):
             what = read_domain(domain)
         else:

@@ -26,6 +26,7 @@ def take(content: str | bytes, now: dt.datetime, reason: str = "manual") -> Take
     [
         ("ann@example.com", "ann@example.com"),
         ("Ann@Example.com ", "Ann@Example.com"),
+        ("*@example.com", "@example.com"),
         ("@Example.COM", "@example.com"),
         ("example.com", "@example.com"),
         ("bücher.example.", "@bücher.example"),
