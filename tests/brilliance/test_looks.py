@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from playwright.sync_api import Page, expect
 
-from contacts.models import Contact
+from contacts.models import Contact, ContactList
 from tests.browser import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -31,6 +31,15 @@ def test_the_button_that_adds_says_what_it_adds_also_where_only_its_sign_is_seen
     admin.set_viewport_size({"width": 390, "height": 844})
     expect(admin.get_by_role("link", name="Add contact")).to_be_in_viewport()
     assert admin.get_by_role("link", name="Add contact").bounding_box()["width"] < 60
+
+
+def test_a_cell_of_a_list_grows_with_its_text_on_a_small_screen(admin: Page) -> None:
+    ContactList.objects.create(name="News", description="What is new in the house and around it. " * 4)
+    admin.set_viewport_size({"width": 390, "height": 844})
+    admin.goto("/admin/contacts/contactlist/")
+
+    cells = "[...document.querySelectorAll('#result_list td')]"
+    assert admin.evaluate(f"{cells}.filter(cell => cell.scrollHeight > cell.clientHeight + 1).length") == 0
 
 
 def test_an_empty_list_differs_from_a_search_that_found_nothing(admin: Page) -> None:
