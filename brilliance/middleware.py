@@ -1,11 +1,11 @@
-"""Two small middlewares: the browser's content policy, and how long a session may stay idle."""
+"""Small middlewares: the browser's content policy, how long a session may stay idle, and numbers no row can have."""
 
 from collections.abc import Callable
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -40,6 +40,21 @@ def session_lifetime(get_response: Handler) -> Handler:
         return get_response(request)
 
     return handle
+
+
+class NumbersNoRowHas:
+    """Answer 404 where somebody names a row by a number of more than 64 bits, which SQLite refuses to look for."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> None:
+        """Take the place of the error, if it is this one."""
+        if isinstance(error, OverflowError) and "SQLite INTEGER" in str(error):
+            raise Http404("There is nothing with this number.") from error
 
 
 def _is_activity(request: HttpRequest) -> bool:

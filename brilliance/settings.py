@@ -124,6 +124,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",
+    "brilliance.middleware.NumbersNoRowHas",
 ]
 
 ROOT_URLCONF = "brilliance.urls"
