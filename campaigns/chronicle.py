@@ -28,9 +28,10 @@ def steps(campaign: Campaign) -> list[Step]:
         content_type=ContentType.objects.get_for_model(Campaign), object_id=str(campaign.pk)
     ).select_related("user")
     found = [Step(entry.action_time, _said(entry), entry.user.get_username()) for entry in entries]
-    for mailing in Mailing.objects.filter(pk__in=runs.mailing_ids(campaign), finished_at__isnull=False):
-        assert mailing.finished_at is not None
-        found.append(Step(mailing.finished_at, "The last message came to rest."))
+    # An A/B test has a mailing for each part of its sample and one for the rest: the last to finish ends the campaign.
+    last = Mailing.objects.filter(pk__in=runs.mailing_ids(campaign)).aggregate(at=Max("finished_at"))["at"]
+    if last is not None and campaign.status in (Campaign.Status.FINISHED, Campaign.Status.CANCELLED):
+        found.append(Step(last, "The last message came to rest."))
     for approval in Approval.objects.filter(campaign=campaign):
         found.append(
             Step(approval.requested_at, _with("Asked for approval", approval.request_note), approval.requested_by_name)

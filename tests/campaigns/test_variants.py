@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from campaigns import experimenting, parting, queueing, runs
+from campaigns import chronicle, experimenting, parting, queueing, runs
 from campaigns.checking import refusals
 from campaigns.models import Campaign, Experiment, Variant
 from contacts.models import Contact, ContactList, Subscription
@@ -193,6 +193,25 @@ def test_with_everybody_in_the_sample_there_is_no_rest(tested: Campaign, people:
 
 
 @pytest.mark.django_db
+def test_the_report_says_once_that_all_came_to_rest_however_many_parts_there_were(
+    tested: Campaign, people: dict[str, User]
+) -> None:
+    def told() -> int:
+        tested.refresh_from_db()
+        return [step.what for step in chronicle.steps(tested)].count("The last message came to rest.")
+
+    start(tested, people["marketer"])
+    answer_all()
+    tick()
+    assert told() == 0  # Only the sample has; most wait for the winner.
+
+    experimenting.choose(tested.pk, Experiment.objects.get().variants.get(position=1).pk, people["marketer"], LATER)
+    tick()
+    answer_all()
+    tick()
+    assert told() == 1
+
+
 def test_pause_resume_and_cancel_hold_all_variants(tested: Campaign, people: dict[str, User]) -> None:
     start(tested, people["marketer"])
 
