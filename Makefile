@@ -19,7 +19,7 @@ run: $(VENV)/.product
 	@exec $(PYTHON) manage.py demo --with-parent
 
 test: $(VENV)/.dev
-	@exec $(PYTHON) -m pytest -n auto --dist loadfile $(ARGS)
+	@exec $(PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(VENV)/.product
 	@exec $(PYTHON) -u -m bench $(if $(QUICK),--quick) $(ARGS)
