@@ -7,6 +7,8 @@ from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from campaigns.audience import LISTS, SEGMENTS
@@ -14,6 +16,14 @@ from campaigns.models import Campaign
 from contacts.models import ContactList, Segment, Subscription
 
 AUDIENCE_FIELDS = ("lists", "segments", "consent_lists", "excluded_lists", "excluded_segments")
+
+
+class Boxes(UnfoldAdminCheckboxSelectMultipleWidget):  # type: ignore[misc]  # unfold ships no types.
+    """Boxes to tick that are told as one group by its name: several groups hold the same lists."""
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        boxes = super().render(name, value, attrs, renderer)
+        return format_html('<div role="group" aria-label="{}">{}</div>', capfirst(name.replace("_", " ")), boxes)
 
 
 class ListChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
@@ -28,9 +38,7 @@ class SeveralOf(forms.TypedMultipleChoiceField):
     """Some of these by number; what was deleted meanwhile can be unticked, and is refused otherwise."""
 
     def __init__(self, help_text: str) -> None:
-        super().__init__(
-            coerce=int, required=False, widget=UnfoldAdminCheckboxSelectMultipleWidget, help_text=help_text
-        )
+        super().__init__(coerce=int, required=False, widget=Boxes, help_text=help_text)
 
 
 class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -39,7 +47,7 @@ class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]
     lists = ListChoice(
         queryset=ContactList.objects.none(),
         required=False,
-        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        widget=Boxes,
         help_text=Campaign._meta.get_field("lists").help_text,
     )
     segments = SeveralOf("And the people of these segments who agreed to one of the lists you name next.")

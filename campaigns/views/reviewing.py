@@ -150,7 +150,9 @@ def start_anyway(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @require_POST
 @needs("campaigns.queue_campaign")
 def take_back(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    campaign_or_404(campaign_id)
+    if campaign_or_404(campaign_id).status == Campaign.Status.DRAFT:
+        messages.info(request, "The campaign is a draft already.")
+        return redirect("campaigns:review", campaign_id)
     if timing.take_back(campaign_id):
         log(request, campaign_id, "Made a draft again.")
         messages.success(request, "The campaign is a draft again. Nothing has been sent.")

@@ -178,3 +178,13 @@ def test_an_export_takes_slice_after_slice(news: ContactList, german: Segment, m
     assert person.contact_id == stranger.pk
     assert person.why == "In a segment, and never on a list whose consent counts."
     assert preflight.people(campaign, now + dt.timedelta(1)).numbers["stranger"] == 1
+
+
+def test_boxes_of_the_same_lists_are_told_apart_by_their_group(admin_client: Client) -> None:
+    ContactList.objects.create(name="News")
+    draft = Campaign.objects.create(name="Winter", subject="Snow", text="Snow.")
+
+    page = admin_client.get(f"/admin/campaigns/campaign/{draft.pk}/change/").content.decode()
+
+    for group in ("Lists", "Consent lists", "Excluded lists"):
+        assert f'role="group" aria-label="{group}"' in page
