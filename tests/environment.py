@@ -30,5 +30,5 @@ if _process and os.environ.get("BROKER_URL", "").startswith("redis:"):
 
 @pytest.hookimpl(tryfirst=True)  # Before xdist's own.
 def pytest_xdist_auto_num_workers(config: object) -> int:
-    """Return how many processes share the tests: one more than there are processors, because many tests wait."""
-    return (os.cpu_count() or 1) + 1
+    """Return how many processes share the tests: two more than there are processors, because many tests wait."""
+    return (os.cpu_count() or 1) + 2
