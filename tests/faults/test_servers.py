@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 import trustme
-from django.core.management import call_command
 from django.test import override_settings
 from django.utils import timezone
 
@@ -26,6 +25,7 @@ from delivery import sweeping
 from delivery.models import Mailing, Message
 from smtpservers.models import SmtpServer
 from smtpservers.secrets import Secret
+from tests import emptying
 from tests.conversation import DROP, RESET, SILENT, STALL, Script, in_pieces, late
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.misbehaving import (
@@ -524,12 +524,13 @@ def outcomes(
         override_settings(FINAL_ANSWER_SECONDS=1, DATA_DIR=folder / "data"),
         ExitStack() as stack,
     ):
+        made = emptying.roles()
         try:
             run = _Run(wanted, folder, stack)
             run.until_done()
             found = {row.name: run.outcome(row.name) for row in wanted}
         finally:
-            call_command("flush", verbosity=0, interactive=False)
+            emptying.empty_tables(made)
             while _BOUND:
                 _BOUND.pop().close()
     return found

@@ -37,14 +37,14 @@ def race(**settings: Any) -> list[dict[str, Any]]:
 def _run(settings: dict[str, Any]) -> list[dict[str, Any]]:
     context = multiprocessing.get_context("fork")
     start = dt.datetime.fromisoformat(settings["starts_at"]).timestamp()
-    shared = (context.Value("d", start), context.Array("d", [start] * RACERS))
+    shared = (context.Value("d", start), context.Array("d", [start] * RACERS), context.Barrier(RACERS))
     with context.Pool(RACERS, initializer=_share, initargs=shared) as pool:
         found = pool.starmap(_race, [(number, settings) for number in range(RACERS)], chunksize=1)
     return [grant for grants in found for grant in grants]
 
 
-def _share(clock: Any, looks: Any) -> None:
-    globals().update(_clock=clock, _looks=looks)
+def _share(clock: Any, looks: Any, line: Any) -> None:
+    globals().update(_clock=clock, _looks=looks, _line=line)
 
 
 def _now(number: int, step_seconds: float) -> dt.datetime:
@@ -76,6 +76,7 @@ def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
     end = dt.datetime.fromisoformat(settings["ends_at"]) if settings.get("ends_at") else None
     step, returned, grants = settings.get("step_seconds", 0.0), settings.get("returned", 0), []
     is_lowering = number == 0 and settings.get("lowered_by_one", False)
+    globals()["_line"].wait(60)  # Else the first may be done before the last has begun.
     while True:
         chance.shuffle(servers)
         is_full = True
