@@ -5,6 +5,7 @@ import datetime as dt
 import io
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Collection
 
@@ -12,7 +13,7 @@ import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import Max, Sum
 from django.test import Client
 from django.urls import reverse
 
@@ -38,6 +39,13 @@ def knows(domains: Collection[str]) -> dict[str, str]:
 def mailing(server: SmtpServer) -> Mailing:
     TallyMark.objects.all().delete()  # Numbers of attempts begin anew here.
     return Mailing.objects.create(stream="campaign", name="Winter sale", subject="Snow")
+
+
+@pytest.fixture(autouse=True)
+def nobody_else(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count as if no other transaction ran: in PostgreSQL those of every database hold the count back."""
+    if request.node.get_closest_marker("postgres") is None:
+        monkeypatch.setattr(tallying, "_ceiling", lambda mark: Attempt.objects.aggregate(last=Max("pk"))["last"] or 0)
 
 
 def attempt(mailing: Mailing, email: str, outcome: str = "accepted", rule: str = "", **fields: object) -> Attempt:
@@ -213,7 +221,10 @@ def test_an_attempt_that_is_committed_after_a_later_one_is_counted(mailing: Mail
     writer.join()
 
     assert meanwhile == 0  # The later one is seen, and not counted before the earlier one.
-    assert tallying.tally(NOW, ask=knows) == 2
+    counted, deadline = 0, time.monotonic() + 60
+    while counted < 2 and time.monotonic() < deadline:  # Transactions of other databases hold it back, too.
+        counted += tallying.tally(NOW, ask=knows)
+    assert counted == 2
 
 
 def test_every_rule_has_a_meaning_and_every_meaning_its_rules() -> None:
