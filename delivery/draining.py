@@ -10,6 +10,7 @@ import gc
 import logging
 import math
 import resource
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -145,11 +146,9 @@ class _Drain:
         if self.is_over:
             self._shares = {}
             return PLAN_SECONDS
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = asyncio.get_running_loop().time()
         try:
-            plan = await self.in_database(planning.plan, self.clock())
-            busy = await self.in_database(lanes.busy_servers)
+            plan, busy, took = await self.in_database(self._plan)
             if began >= self._shown_at + presence.SHOW_EVERY.total_seconds():
                 self._shown_at = began
                 self._workers = await self.in_database(self._show_life)
@@ -159,7 +158,14 @@ class _Drain:
             return PLAN_SECONDS
         self._shares = {work.server_id: work.shares for work in plan}
         self._share_lanes(busy)
-        return max(PLAN_SECONDS, PLAN_SHARE * (loop.time() - began))
+        pause: float = max(PLAN_SECONDS, PLAN_SHARE * took)
+        return pause
+
+    def _plan(self) -> tuple[Sequence[planning.Work], set[int], float]:
+        """Return the plan, the servers whose lanes are taken, and for how many seconds this kept the database."""
+        began = time.monotonic()
+        plan = planning.plan(self.clock())
+        return plan, lanes.busy_servers(), time.monotonic() - began
 
     def _show_life(self) -> int:
         now = self.clock()
