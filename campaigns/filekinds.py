@@ -137,7 +137,7 @@ def _is_archive_of(content: bytes, ending: str) -> bool:
             if first is None or first.filename != "mimetype" or first.file_size > 100 or first.compress_type:
                 return False
             return archive.read(first).decode("ascii", "replace").strip() == DOCUMENTS[ending]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, FileRefused):
-            raise
+    except FileRefused:
+        raise
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
         return False

@@ -1,7 +1,6 @@
 """Which recipients of a campaign fit a filter: one page of them, how many there are, and all of them as CSV."""
 
-import csv
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from django.db.models import CharField, Exists, OuterRef, QuerySet, Value
@@ -9,8 +8,7 @@ from django.db.models.functions import StrIndex, Substr
 
 from campaigns.models import Tally
 from campaigns.providers import is_at, name_of
-from contacts.csvfiles import neutralise
-from contacts.exporting import Echo
+from contacts.exporting import table
 from delivery import accounting
 from delivery.models import Attempt, Message
 from mail.reply_words import MEANINGS, meaning_of, rules_of
@@ -100,9 +98,10 @@ def write_csv(mailing_ids: Collection[int], given: Filter) -> Iterator[str]:
 
     Read in slices by number: no query lasts, and nothing is kept in memory.
     """
-    writer = csv.writer(Echo(), quoting=csv.QUOTE_ALL)
-    yield "\ufeff"  # Without it Excel takes UTF-8 for Windows-1252.
-    yield writer.writerow(HEADINGS)
+    return table(HEADINGS, _cells(mailing_ids, given))
+
+
+def _cells(mailing_ids: Collection[int], given: Filter) -> Iterator[Iterable[str]]:
     after = 0
     while rows := list(fitting(mailing_ids, given).filter(pk__gt=after)[:AT_ONCE]):
         accounting.show_claimed(rows)
@@ -116,5 +115,5 @@ def write_csv(mailing_ids: Collection[int], given: Filter) -> Iterator[str]:
                 row.reason,
                 row.message_id,
             )
-            yield writer.writerow(map(neutralise, cells))
+            yield cells
         after = rows[-1].pk

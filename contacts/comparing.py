@@ -150,11 +150,7 @@ class AttributeDate(_OfAttribute):
     """A date as 2026-11-30, in the order of its text; NULL where there is none, or something else."""
 
     output_field = CharField()
-    postgresql = (
-        ("(CASE WHEN {column} ->> %s ~ '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$' THEN {column} ->> %s END) COLLATE \"C\"")
-        .replace("{{", "{")
-        .replace("}}", "}")
-    )
+    postgresql = "(CASE WHEN {column} ->> %s ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN {column} ->> %s END) COLLATE \"C\""
     sqlite = (
         "CASE WHEN JSON_EXTRACT({column}, %s) GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'"
         " THEN JSON_EXTRACT({column}, %s) END"

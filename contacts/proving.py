@@ -1,12 +1,10 @@
 """Handing out the consents to a list: who agreed to what, when and how (GDPR article 7(1))."""
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.db.models import OuterRef, Subquery
 
-from contacts.csvfiles import neutralise
-from contacts.exporting import Echo
+from contacts.exporting import table
 from contacts.models import ConsentEvent, ContactList, Subscription
 
 ROWS_AT_ONCE = 2_000
@@ -18,9 +16,10 @@ def write_csv(contact_list: ContactList) -> Iterator[str]:
 
     The last column is how the person stands to the list today.
     """
-    writer = csv.writer(Echo(), quoting=csv.QUOTE_ALL)
-    yield "\ufeff"  # Without it Excel takes UTF-8 for Windows-1252.
-    yield writer.writerow(COLUMNS)
+    return table(COLUMNS, _cells(contact_list))
+
+
+def _cells(contact_list: ContactList) -> Iterator[Iterable[str]]:
     today = Subscription.objects.filter(contact=OuterRef("contact"), list=OuterRef("list")).values("status")[:1]
     rows = (
         ConsentEvent.objects.filter(list=contact_list)
@@ -36,4 +35,4 @@ def write_csv(contact_list: ContactList) -> Iterator[str]:
             *(email, at.isoformat(timespec="seconds"), str(status.get(then, then)), str(method.get(how, how))),
             *(source, wording, network, name, str(status.get(now, "not on the list"))),
         )
-        yield writer.writerow(map(neutralise, cells))
+        yield cells

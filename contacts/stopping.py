@@ -3,10 +3,9 @@
 A batch is a transaction: a file that breaks off leaves whole batches behind, and taking it in again changes nothing.
 """
 
-import csv
 import datetime as dt
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -17,8 +16,8 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 
 from contacts import consent
-from contacts.csvfiles import Rows, look, neutralise
-from contacts.exporting import Echo
+from contacts.csvfiles import Rows, look
+from contacts.exporting import table
 from contacts.models import ConsentEvent, Suppression
 from contacts.stoplist import RefusedStop, Stop, StopReader
 from mail.addresses import fold
@@ -112,9 +111,10 @@ def _suppress(stops: dict[str, Stop], source: str, now: dt.datetime) -> int:
 
 def write_csv(suppressions: QuerySet[Suppression]) -> Iterator[str]:
     """Yield the lines of the file; :func:`take_in` reads it again."""
-    writer = csv.writer(Echo(), quoting=csv.QUOTE_ALL)
-    yield "\ufeff"  # Without it Excel takes UTF-8 for Windows-1252.
-    yield writer.writerow(COLUMNS)
+    return table(COLUMNS, _cells(suppressions))
+
+
+def _cells(suppressions: QuerySet[Suppression]) -> Iterator[Iterable[str]]:
     rows = suppressions.order_by("pk").values_list("email", "reason", "source", "expires_at", "created_at")
     for email, reason, source, expires_at, created_at in rows.iterator(chunk_size=ROWS_AT_ONCE):
         is_domain = email.startswith("@")
@@ -126,7 +126,7 @@ def write_csv(suppressions: QuerySet[Suppression]) -> Iterator[str]:
             expires_at.isoformat() if expires_at else "",
             created_at.isoformat(timespec="seconds"),
         )
-        yield writer.writerow(map(neutralise, cells))
+        yield cells
 
 
 def record_in_history(actor: User, model: type[Model], what: str, sentence: str) -> None:
