@@ -31,6 +31,7 @@ T = TypeVar("T")
 PLAN_SECONDS = 0.5  # How often the plan is made anew …
 PLAN_SHARE = 10  # … and how many times as long as making it the pause between two is at least.
 IDLE_SECONDS = 3.0
+LATE_SECONDS = 3.0  # A lane that takes so long for its last answers holds up the other servers no more.
 MOST_DESCRIPTORS = 65_536  # Open files, which connections are.
 
 Clock = Callable[[], dt.datetime]
@@ -46,6 +47,9 @@ async def drain(
 ) -> int:
     """Send what is due until nothing is left, ``seconds`` are over, or ``should_stop``; return how many were sent.
 
+    Where one server is long in answering it takes longer, and the other servers go on meanwhile.
+
+    :param seconds: after which it ends as soon as what is claimed is sent.
     :param idle_seconds: how long a lane without work is kept, its connections open.
     :param signer_for: says who signs the mail of a mailing and a server; None leaves it to the servers.
     :param clock: read for what is due and which quota period it is; leases have the database's clock.
@@ -104,8 +108,11 @@ class _Drain:
         self.validator = Validator()
         self._shares: dict[int, Sequence[Share]] = {}
         self._should_stop = should_stop
+        self._seconds = seconds
         self._end = asyncio.get_running_loop().time() + seconds
+        self._is_broken = False  # The database or a lane failed: the drain ends, and the next one begins anew.
         self._lanes: dict[int, tuple[LaneWork, asyncio.Task[int]]] = {}
+        self._since: dict[int, float] = {}  # When the server of a lane had nothing more to send.
         self._workers = 1  # That send, this one included.
         self._shown_at = -1e9
 
@@ -117,7 +124,7 @@ class _Drain:
     @property
     def is_over(self) -> bool:
         """Whether nothing more is claimed; what is claimed is still sent."""
-        return self._should_stop() or asyncio.get_running_loop().time() >= self._end
+        return self._is_broken or self._should_stop() or asyncio.get_running_loop().time() >= self._end
 
     def shares(self, server_id: int) -> Sequence[Share]:
         """Return what the server is to send by the present plan, the most urgent first."""
@@ -137,12 +144,13 @@ class _Drain:
                 del self._lanes[server_id]
                 if (error := task.exception()) is not None:
                     log.error("a lane broke off; the sweep settles it", exc_info=error)
-                    self._end = 0.0
+                    self._is_broken = True
                 else:
                     sent += task.result()
 
     async def _make_plan(self) -> float:
         """Set a lane to work for every server that has work and whose lane is free; return for how long it holds."""
+        self._go_on_if_late()
         if self.is_over:
             self._shares = {}
             return PLAN_SECONDS
@@ -154,12 +162,18 @@ class _Drain:
                 self._workers = await self.in_database(self._show_life)
         except DatabaseProblem as error:
             log.error("the database does not answer; sending stops: %s", error)
-            self._shares, self._end = {}, 0.0
+            self._shares, self._is_broken = {}, True
             return PLAN_SECONDS
         self._shares = {work.server_id: work.shares for work in plan}
         self._share_lanes(busy)
         pause: float = max(PLAN_SECONDS, PLAN_SHARE * took)
         return pause
+
+    def _go_on_if_late(self) -> None:
+        """Begin another turn when a lane holds the slot anyway: one server's delay must not become that of all mail."""
+        now = asyncio.get_running_loop().time()
+        if self._lanes and now >= self._end + LATE_SECONDS and not (self._is_broken or self._should_stop()):
+            self._end = now + self._seconds
 
     def _plan(self) -> tuple[Sequence[planning.Work], set[int], float]:
         """Return the plan, the servers whose lanes are taken, and for how many seconds this kept the database."""
@@ -175,10 +189,14 @@ class _Drain:
     def _share_lanes(self, busy: set[int]) -> None:
         """Work the lanes of this process's fair share of the servers, and leave the others to other workers."""
         most = math.ceil(len(self._shares) / max(1, self._workers))
+        now = asyncio.get_running_loop().time()
+        self._since = {pk: self._since.get(pk, now) for pk in self._lanes if pk not in self._shares}
+        taken = sum(now < self._since.get(server_id, now) + LATE_SECONDS for server_id in self._lanes)
         for server_id in self._shares:
             if server_id in self._lanes:
                 self._lanes[server_id][0].planned()
-            elif server_id not in busy and len(self._lanes) < most:
+            elif server_id not in busy and taken < most:
+                taken += 1
                 work = LaneWork(self, server_id)
                 self._lanes[server_id] = (work, asyncio.create_task(work.run()))
         if self._workers > 1:

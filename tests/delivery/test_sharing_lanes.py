@@ -1,13 +1,14 @@
 """How worker processes share the lanes of a fleet."""
 
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from delivery import lanes
+from delivery import draining, lanes
 from delivery.models import WorkerSeen
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import running_peer
@@ -37,6 +38,37 @@ def test_a_worker_takes_its_fair_share_of_the_lanes_and_no_more(tmp_path: Path, 
         assert max(held) == most
         assert {mailing.messages.get(email__startswith="person0.").status for mailing in mailings} == {"accepted"}
         assert len(peer.accepted()) == 4 * 8
+
+
+@pytest.mark.parametrize("seconds", [30, 0.5])
+def test_a_server_that_is_long_in_answering_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Neither in the middle of a drain nor when its time is over."""
+    monkeypatch.setattr(draining, "LATE_SECONDS", 0.1)
+    is_other_sent, was_other_sent = Event(), Event()
+
+    def tell(event: str, context: dict[str, Any]) -> None:
+        if event == "answered":
+            is_other_sent.set()
+
+    def answer_late(event: str, context: dict[str, Any]) -> None:
+        if event != "dot":
+            return
+        if seconds < 1:
+            Event().wait(2 * seconds)  # Until no more is claimed.
+        make_mailing(make_list(1, name="Other"), server=make_server(other.port, "Other"))
+        connection.close()  # This thread's own.
+        if is_other_sent.wait(20):
+            was_other_sent.set()
+
+    with running_peer(tmp_path / "slow", answer_late) as slow, running_peer(tmp_path / "other", tell) as other:
+        mailing = make_mailing(make_list(1), server=make_server(slow.port, "Slow", timeout_seconds=60))
+
+        run_drain(seconds)
+
+        assert was_other_sent.is_set()
+        assert [message.status for message in mailing.messages.all()] == ["accepted"]
 
 
 @pytest.mark.postgres
