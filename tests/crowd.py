@@ -249,7 +249,7 @@ class _Crowd:
 
     def _signal(self, point: str, context: dict[str, Any]) -> None:
         try:
-            process = sender_of(context["peer"])
+            process = sender_of(context)
             os.kill(process, self.kill_with)
         except (LookupError, ProcessLookupError):
             self.kill_at = "answered" if point == "later" else point  # It had hung up: the next one is killed.

@@ -85,7 +85,8 @@ class _Handler(socketserver.StreamRequestHandler):
     server: "_Server"
 
     def handle(self) -> None:
-        context = {"peer": self.client_address[1], "session": next(self.server.sessions)}
+        ports = {"port": self.server.server_address[1], "peer": self.client_address[1]}
+        context = {**ports, "session": next(self.server.sessions)}
         talk = converse(self.server.role, context, self.server.journal.write, self.server.keep)
         try:
             step = next(talk)
@@ -234,13 +235,18 @@ def running_peer(
         journal.close()
 
 
-def sender_of(port: int) -> int:
-    """Return the id of the process whose local TCP port is ``port``, from /proc (Linux)."""
+def sender_of(context: Mapping[str, Any]) -> int:
+    """Return the id of the process at the other end of this session, from /proc (Linux).
+
+    Both ends tell it: connections to different servers may have the same local port, also those of a process that has
+    nothing to do with us.
+    """
+    ends = (context["peer"], context["port"])
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if int(fields[1].split(":")[1], 16) == port and fields[9] != "0":
+        if tuple(int(end.split(":")[1], 16) for end in fields[1:3]) == ends and fields[9] != "0":
             return _process_with_inode(fields[9])
-    raise LookupError(f"no process owns port {port}")
+    raise LookupError(f"no process has a connection from port {ends[0]} to port {ends[1]}")
 
 
 def _process_with_inode(inode: str) -> int:
@@ -255,7 +261,7 @@ def _process_with_inode(inode: str) -> int:
 
 def kill_sender(context: dict[str, Any], how: int = signal.SIGKILL) -> None:
     """Kill the process at the other end of this session."""
-    os.kill(sender_of(context["peer"]), how)
+    os.kill(sender_of(context), how)
 
 
 def main() -> None:

@@ -167,7 +167,7 @@ def test_a_worker_stopped_past_its_lease_sends_and_records_nothing_more(tmp_path
 
     def stop(event: str, context: dict[str, Any]) -> bytes | None:
         if event == "mail" and not stopped and len(peer.journal.events("answer")) > 60:
-            process = sender_of(context["peer"])
+            process = sender_of(context)
             os.kill(process, signal.SIGSTOP)
             if is_unlocked():
                 stopped.append(process)
