@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-import multiprocessing
+from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
 from celery import shared_task
@@ -13,14 +13,20 @@ from django.utils import timezone
 from delivery import counting, noticing, planning, presence, queueing, recording, sweeping
 from delivery.draining import drain
 
-# Made before the pool forks, so that a drain in a child learns of the shutdown its parent was told of.
-_is_stopping = multiprocessing.Event()
+# Made before the pool forks, so that a drain in a child learns of the shutdown its parent was told of. It has no lock:
+# a child that was killed while it held one would leave its successors waiting for good.
+_is_stopping = RawValue("b", 0)
 SHOW_LIFE = dt.timedelta(seconds=20)
 
 
 @worker_shutting_down.connect
 def _stop_draining(**kwargs: Any) -> None:
-    _is_stopping.set()
+    _is_stopping.value = 1
+
+
+def should_stop() -> bool:
+    """Whether the worker was told to end."""
+    return bool(_is_stopping.value)
 
 
 @shared_task
@@ -42,10 +48,10 @@ def dispatch() -> None:
 def deliver() -> int:
     """Send what is due for a bounded time and return how many messages were accepted."""
     presence.show(presence.SENDS, timezone.now())
-    sent = asyncio.run(drain(settings.DRAIN_SECONDS, clock=timezone.now, should_stop=_is_stopping.is_set))
+    sent = asyncio.run(drain(settings.DRAIN_SECONDS, clock=timezone.now, should_stop=should_stop))
     now = timezone.now()
     presence.show(presence.SENDS, now)
     recording.finish_mailings(now)
-    if sent and not _is_stopping.is_set() and planning.is_anything_due(now):
+    if sent and not should_stop() and planning.is_anything_due(now):
         deliver.apply_async(expires=10)  # At once, so that nobody waits for beat in the middle of a campaign.
     return sent
