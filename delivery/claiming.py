@@ -46,6 +46,17 @@ _WITH_CONTACT = (
     if connection.vendor == "postgresql"
     else "LEFT JOIN contacts_contact c ON c.id = m.contact_id"
 )
+# Whether anything may stop a message ``m`` to a contact ``c``: asked with the message itself, it costs a fraction of
+# asking :func:`stopped` for all. Its parameters are the instant, adapted, and the mailing.
+_IS_DOUBTFUL = f"""(
+    c.paused_until > %s
+    OR EXISTS (SELECT 1 FROM contacts_suppression p WHERE p.email_key = m.email_key {rowsets.EACH})
+    OR EXISTS (SELECT 1 FROM contacts_suppression p WHERE p.email_key = {domain_key_sql("m.email_key")} {rowsets.EACH})
+    OR NOT EXISTS (
+        SELECT 1 FROM contacts_subscription s WHERE s.contact_id = m.contact_id AND s.status = 'subscribed'
+            AND s.list_id IN (SELECT contactlist_id FROM delivery_mailing_lists WHERE mailing_id = %s) {rowsets.EACH}
+    )
+)"""  # noqa: S608  # Made of constants.
 _SKIPPING = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
 _BATCH_FIELDS = [field for field in Batch._meta.concrete_fields if not field.primary_key]
 _INSERT_BATCH = (
@@ -65,6 +76,7 @@ class Claim:
     period_ends_at: dt.datetime
     reserved_at: dt.datetime
     was_unconfirmed: bool = False  # It was sent in full before, and the answer was lost.
+    is_doubtful: bool = True  # Whether it is not known yet that nothing stops it; see :func:`stopped`.
 
 
 def claim(token: uuid.UUID, server: SmtpServer, share: Share, wanted: int, now: dt.datetime) -> list[Claim] | None:
@@ -81,16 +93,21 @@ def claim(token: uuid.UUID, server: SmtpServer, share: Share, wanted: int, now: 
         if mailing is None or reservation is None:
             return []
         # What came back goes first, then the front of the first chunk.
-        is_cut = False
+        is_cut, doubtful = False, None
         messages = _take_due(share, server, reservation.units, now)
         if not messages:
-            messages, is_cut = _cut(share, reservation.units), True
+            messages, doubtful = _cut(share, reservation.units, now)
+            is_cut = True
         unused = reservation.units - len(messages)
         reserving.settle(reservation.period_id, used=0, released=unused, now=now)
         planning.note_taken(share, server.pk, len(messages))
         if not messages:
             return []
-        return _put_on_record(token, server, mailing, messages, is_cut, reservation, share.reason, now)
+        claims = _put_on_record(token, server, mailing, messages, is_cut, reservation, share.reason, now)
+    if doubtful is not None:
+        for claim in claims:
+            claim.is_doubtful = claim.message.pk in doubtful
+    return claims
 
 
 # Where the statements are written out, Django's own would take several times as long to make as to run.
@@ -168,22 +185,23 @@ def _chunk(share: Share) -> tuple[int, int, int] | None:
     return chunks.values_list("pk", "next_id", "last_id").first()
 
 
-def _cut(share: Share, wanted: int) -> list[Outgoing]:
-    """Return the next messages of a chunk; none of them was ever tried or changed."""
+def _cut(share: Share, wanted: int, now: dt.datetime) -> tuple[list[Outgoing], set[int]]:
+    """Return the next messages of a chunk, none of which was ever tried or changed, and which of them are doubtful."""
     chunk = _chunk(share)
     if chunk is None:
-        return []
+        return [], set()
     chunk_id, first, last = chunk
+    moment = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT m.id, m.email, m.email_key, CAST(m.expires_at AS text),
-                c.email, c.first_name, c.last_name, c.language, c.attributes
+                c.email, c.first_name, c.last_name, c.language, c.attributes, {_IS_DOUBTFUL}
             FROM delivery_message m {_WITH_CONTACT}
             WHERE m.id BETWEEN %s AND %s AND m.mailing_id = %s AND m.status = 'queued' AND m.due_at IS NULL
             ORDER BY m.id LIMIT %s
             """,  # noqa: S608  # Made of constants and placeholders.
-            [first, last, share.mailing_id, wanted],
+            [moment, share.mailing_id, first, last, share.mailing_id, wanted],
         )
         rows = cursor.fetchall()
         if len(rows) < wanted or rows[-1][0] == last:
@@ -191,10 +209,11 @@ def _cut(share: Share, wanted: int) -> list[Outgoing]:
         else:
             cursor.execute("UPDATE delivery_chunk SET next_id = %s WHERE id = %s", [rows[-1][0] + 1, chunk_id])
     mailing_id = share.mailing_id
-    return [
-        Outgoing(row[0], mailing_id, row[1], row[2], _person(*row[4:]), expires_at=_read_instant(row[3]))
+    messages = [
+        Outgoing(row[0], mailing_id, row[1], row[2], _person(*row[4:9]), expires_at=_read_instant(row[3]))
         for row in rows
     ]
+    return messages, {row[0] for row in rows if row[9]}
 
 
 def _outgoing(mailing_id: int, row: Sequence[Any]) -> Outgoing:

@@ -140,7 +140,7 @@ class Feed:
         if claims:
             for claim in claims:
                 self._account.stops.pop(claim.message.pk, None)  # Of an earlier claim.
-            self._account.look([claim.message.pk for claim in claims])
+            self._account.look(claim.message.pk for claim in claims if claim.is_doubtful)
             self._contents.compile(share.mailing_id)
         return claims
 
