@@ -19,6 +19,13 @@ from delivery.models import Lane
 
 # A clock that goes on while the process is stopped or the machine sleeps.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+# Asked with every claim and every group of results.
+_HOLDS = (
+    "SELECT 1 FROM delivery_lane l JOIN smtpservers_smtpserver s ON s.id = l.server_id"
+    " WHERE l.token = %s AND l.expires_at > STATEMENT_TIMESTAMP() FOR KEY SHARE OF s FOR UPDATE OF l"
+    if connection.vendor == "postgresql"
+    else "SELECT 1 FROM delivery_lane WHERE token = %s AND expires_at > STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')"
+)
 
 
 def holder_name() -> str:
@@ -100,14 +107,8 @@ def holds(token: uuid.UUID) -> bool:
 
     Nor can its server be deleted: who does that locks the server first, too.
     """
-    if connection.vendor != "postgresql":
-        return Lane.objects.filter(token=token, expires_at__gt=Now()).exists()
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT 1 FROM delivery_lane l JOIN smtpservers_smtpserver s ON s.id = l.server_id"
-            " WHERE l.token = %s AND l.expires_at > STATEMENT_TIMESTAMP() FOR KEY SHARE OF s FOR UPDATE OF l",
-            [token],
-        )
+        cursor.execute(_HOLDS, [Lane._meta.get_field("token").get_db_prep_value(token, connection)])
         return cursor.fetchone() is not None
 
 

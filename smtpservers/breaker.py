@@ -7,6 +7,7 @@ a server says about itself may set other times; a refused password waits until a
 
 import datetime as dt
 
+from django.db import connection
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, Greatest
 
@@ -82,14 +83,15 @@ def _resting(now: dt.datetime) -> Q:
 
 def note_success(server_id: int, now: dt.datetime) -> None:
     """The server accepted mail: it is well again."""
-    SmtpServer.objects.filter(
-        Q(failures__gt=0)
-        | Q(outage_at__isnull=False)
-        | Q(last_success_at=None)
-        | Q(last_success_at__lt=now - SEEN_EVERY)
-        | Q(last_success_at__gt=now),
-        pk=server_id,
-    ).update(last_success_at=now, failures=0, failed_at=None, outage_at=None)
+    moment, seen_before = map(connection.ops.adapt_datetimefield_value, (now, now - SEEN_EVERY))
+    # Written out, because it goes with every group of results: Django's own takes ten times as long to make as to run.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE smtpservers_smtpserver SET last_success_at = %s, failures = 0, failed_at = NULL, outage_at = NULL"
+            " WHERE id = %s AND (failures > 0 OR outage_at IS NOT NULL OR last_success_at IS NULL"
+            " OR last_success_at < %s OR last_success_at > %s)",
+            [moment, server_id, seen_before, moment],
+        )
 
 
 def note_answer(server_id: int) -> None:
