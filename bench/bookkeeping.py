@@ -43,7 +43,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--database", required=True, help="an address as in DATABASE_URL, of a database to be made")
     parser.add_argument("--rows", type=int, nargs="*", default=[], help="messages to claim and record")
     parser.add_argument("--processes", type=int, nargs="*", default=[1], help="how many do it at once")
-    parser.add_argument("--group", type=int, default=500, help="results that are recorded together")
+    parser.add_argument("--group", type=int, default=1000, help="results that are recorded together")
     parser.add_argument("--snapshot", type=int, default=0, help="contacts to queue a campaign to")
     return parser.parse_args()
 

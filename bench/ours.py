@@ -205,6 +205,7 @@ def send(options: argparse.Namespace) -> dict[str, Any]:
     mailing = queue(people, server)
     queued_seconds = watch.read()["seconds"]
     account = Account(mailing, server, people)
+    asyncio.run(drain(LONGEST, clock=timezone.now, idle_seconds=0.0))  # As a worker has that looked for work before.
     _wait_for_go(options)
     called_at, watch = timezone.now(), Stopwatch()
     queueing.resume(mailing.pk)
