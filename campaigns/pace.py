@@ -148,7 +148,8 @@ def time_left(
     if not pending and not deferred:
         return ""
     if not pending:
-        return f"all tried; {deferred:,} are tried again by themselves"
+        again = "1 is tried again by itself" if deferred == 1 else f"{deferred:,} are tried again by themselves"
+        return f"all tried; {again}"
     if waiting_until is not None and waiting_until > now:
         return f"waits until {when(waiting_until, now, zone)}"
     if is_waiting:

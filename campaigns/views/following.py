@@ -179,7 +179,8 @@ def retry(request: HttpRequest, campaign_id: int) -> HttpResponse:
     count = queueing.retry_failed(campaign_id, timezone.now())
     if count:
         log(request, campaign_id, f"Queued {count} failed messages again.")
-        messages.success(request, f"{count:,} messages were queued again.")
+        was = "One message was" if count == 1 else f"{count:,} messages were"
+        messages.success(request, f"{was} queued again.")
     else:
         messages.warning(request, "No message of this campaign has failed or expired.")
     return redirect("campaigns:progress", campaign_id)

@@ -83,6 +83,7 @@ def test_many_servers_are_drawn_as_the_busiest_and_the_others() -> None:
         ({"pending": 100, "is_waiting": True}, "waits"),
         ({"pending": 100, "rate": 10.0, "is_paused": True}, "paused"),
         ({"pending": 100}, "unknown: nothing was answered in the last minutes"),
+        ({"pending": 0, "deferred": 1}, "all tried; 1 is tried again by itself"),
         ({"pending": 0, "deferred": 1_200}, "all tried; 1,200 are tried again by themselves"),
     ],
 )

@@ -388,6 +388,19 @@ def test_a_recipients_page_tells_each_attempt(sent: Campaign, marketer: Client) 
     assert "Send it again" not in page
 
 
+@pytest.mark.parametrize(
+    ("failed", "words"), [(1, "One message was queued again."), (2, "2 messages were queued again.")]
+)
+def test_retrying_the_failed_tells_how_many_they_are(sent: Campaign, marketer: Client, failed: int, words: str) -> None:
+    keys = list(Message.objects.values_list("pk", flat=True)[:failed])
+    Message.objects.update(status="accepted")
+    Message.objects.filter(pk__in=keys).update(status="failed")
+
+    answer = marketer.post(reverse("campaigns:retry", args=[sent.pk]), follow=True)
+
+    assert words in answer.content.decode()
+
+
 def test_an_unconfirmed_message_warns_before_it_is_sent_again(sent: Campaign, marketer: Client) -> None:
     Message.objects.filter(email="ann@example.com").update(status="unconfirmed")
     message = Message.objects.get(email="ann@example.com")
