@@ -99,6 +99,8 @@ def check_domains(text: str) -> str:
     found: dict[str, None] = {}
     for word in text.replace(",", " ").replace(";", " ").split():
         prefix, domain = (BELOW, word[len(BELOW) :]) if word.startswith(BELOW) else ("", word.removeprefix("@"))
+        if not domain:
+            raise AddressInvalid(f"{word} names no domain; write it as {prefix}example.com.")
         found[prefix + check_domain_name(domain)] = None
     if len(found) > MOST_DOMAINS:
         raise AddressInvalid(
