@@ -21,7 +21,7 @@ class Compared:
     subject: str
     sender: str  # Empty: each server's own.
     has_own_content: bool
-    recipients: int
+    messages: int  # To people who may be written to.
     accepted: int
     refused: int  # Bounced, failed or expired.
     late: tuple[tuple[str, int], ...]  # What came back later, by name.
@@ -57,8 +57,8 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
         counts = accounting.counts(variant.mailing_id) if variant.mailing_id is not None else {}
         refused = sum(counts.get(status, 0) for status in (Message.Status.BOUNCED, Message.Status.FAILED, "expired"))
         says = as_campaign(campaign, variant)
-        recipients = sum(counts.values())
-        sampled += recipients
+        messages = sum(counts.values()) - counts.get(Message.Status.SUPPRESSED, 0)
+        sampled += messages
         compared.append(
             Compared(
                 variant.pk,
@@ -66,7 +66,7 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
                 says.subject,
                 says.mail_from,
                 bool(variant.body or variant.text),
-                recipients,
+                messages,
                 counts.get(Message.Status.ACCEPTED, 0),
                 refused,
                 tuple(late([variant.mailing_id] if variant.mailing_id is not None else [])),

@@ -5,7 +5,7 @@ known: so delivery knows nothing of tests. That everybody gets one message at mo
 frozen with, whoever is killed when and however often a snapshot is repeated:
 
 - The parts of the variants are bounds of one hash of the address. They do not touch, and they are frozen in one
-  transaction.
+  transaction. They are of one size, give or take one person, as long as nobody comes or goes meanwhile.
 - A variant leaves out the contacts of the variants before it, and the rest leaves out everybody whom a variant has,
   by address and by contact. The rest begins once the snapshots of all variants are complete, and these never grow.
 
@@ -23,7 +23,7 @@ from campaigns import parting, runs, timing
 from campaigns.audience import audience_of, gone
 from campaigns.models import Campaign, Experiment, Variant
 from campaigns.varying import as_campaign
-from contacts.reaching import reached
+from contacts.reaching import at_places, reached
 from delivery import queueing as outbox
 from delivery.models import Mailing
 
@@ -61,11 +61,10 @@ def start(campaign: Campaign, now: dt.datetime, content: Content) -> bool:
     for mailing_id in mailing_ids:
         outbox.snapshot(mailing_id, now, starts=starts, ends_at=campaign.not_after)
         timing.open_mailing(campaign, mailing_id, now)
-    expected = reached(audience_of(campaign), now).count()
     with transaction.atomic():
         is_started = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED).update(status=Status.SENDING)
         if is_started:
-            Experiment.objects.filter(campaign=campaign.pk).update(begun_at=now, expected=expected)
+            Experiment.objects.filter(campaign=campaign.pk).update(begun_at=now)
             for mailing_id in mailing_ids:
                 outbox.resume(mailing_id)
     return bool(is_started)
@@ -73,6 +72,7 @@ def start(campaign: Campaign, now: dt.datetime, content: Content) -> bool:
 
 def _freeze(campaign: Campaign, now: dt.datetime, content: Content) -> list[int]:
     """Make the mailings of all variants or none, paused, and return them; empty if the campaign does not wait."""
+    people, bounds = _share(campaign, now)  # Before the transaction: a million people take seconds.
     with transaction.atomic():
         locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
         if locked.status != Status.SCHEDULED:
@@ -85,7 +85,7 @@ def _freeze(campaign: Campaign, now: dt.datetime, content: Content) -> list[int]
         if gone(locked):
             Campaign.objects.filter(pk=locked.pk).update(status=Status.DRAFT, starts_at=None)
             return []
-        bounds = parting.bounds(experiment.sample_percent, len(variants))
+        Experiment.objects.filter(pk=experiment.pk).update(expected=people)
         for variant, (first, below) in zip(variants, bounds, strict=True):
             part = {"seed": experiment.seed, "from": first, "below": below, "without": list(frozen)}
             mailing = outbox.open_mailing(
@@ -99,6 +99,15 @@ def _freeze(campaign: Campaign, now: dt.datetime, content: Content) -> list[int]
             Variant.objects.filter(pk=variant.pk).update(mailing=mailing)
             frozen.append(mailing.pk)
     return frozen
+
+
+def _share(campaign: Campaign, now: dt.datetime) -> tuple[int, list[tuple[str, str]]]:
+    """Return how many people there are, and the bounds of each variant's part of them."""
+    experiment = Experiment.objects.get(campaign=campaign)
+    audience = audience_of(campaign)
+    people = reached(audience, now).count()
+    edges = parting.edges(people, experiment.sample_percent, experiment.variants.count())
+    return people, parting.bounds(edges, at_places(audience, now, outbox.bucket_sql(experiment.seed), edges))
 
 
 def choose(campaign_id: int, variant_id: int, actor: Any, now: dt.datetime) -> str:

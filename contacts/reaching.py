@@ -5,7 +5,7 @@ agree. Nothing here is stored or sent.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,7 +200,7 @@ def _within(column: str, between: tuple[int, int] | None) -> Sql:
     return (f" AND {column} BETWEEN %s AND %s", list(between)) if between else ("", [])
 
 
-def _marks(values: Sequence[Any]) -> str:
+def _marks(values: Collection[Any]) -> str:
     return ", ".join(["%s"] * len(values))
 
 
@@ -260,18 +260,39 @@ def listed(
     return [(pk, email, own or reason) for pk, email, reason in rows]
 
 
+def at_places(audience: Audience, now: dt.datetime, key: Sql, places: Collection[int]) -> dict[int, str]:
+    """Return the keys of those who come at these places when the people reached are put in the order of their keys.
+
+    :param key: a text of each of ``people`` that nobody else has.
+    :param places: counted from 0; what is beyond the last is left out.
+    """
+    people, parameters = people_sql(audience, now)
+    return dict(
+        _ask_for_all(
+            "SELECT place, key FROM (SELECT key, ROW_NUMBER() OVER (ORDER BY key) - 1 AS place"  # noqa: S608
+            f" FROM (SELECT {key[0]} AS key FROM ({people}) AS people WHERE verdict = 'reached') AS keyed) AS placed"
+            f" WHERE place IN ({_marks(places)})",
+            [*key[1], *parameters, *places],
+        )
+    )
+
+
 def _ask_for_all(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
     """Run a statement that reads much of the contacts."""
+    rows: list[tuple[Any, ...]]
+    if connection.vendor == "sqlite":  # Where a transaction would keep everybody else from writing.
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            rows = cursor.fetchall()
+        return rows
     with transaction.atomic(), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            # It takes groups for a few hundred people, and would look up each of a million by itself.
-            cursor.execute("SET LOCAL enable_nestloop = off")
-            cursor.execute("SET LOCAL work_mem = '64MB'")
+        # It takes groups for a few hundred people, and would look up each of a million by itself.
+        cursor.execute("SET LOCAL enable_nestloop = off")
+        cursor.execute("SET LOCAL work_mem = '64MB'")
         cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_nestloop = DEFAULT")
-            cursor.execute("SET LOCAL work_mem = DEFAULT")
+        rows = cursor.fetchall()
+        cursor.execute("SET LOCAL enable_nestloop = DEFAULT")
+        cursor.execute("SET LOCAL work_mem = DEFAULT")
     return rows
 
 

@@ -234,16 +234,16 @@ def _place_sql(
 def _part_sql(mailing: Mailing) -> tuple[str, list[Any]]:
     """Return the condition that somebody belongs to the mailing's part of its audience, where it has but one.
 
-    ``audience["part"]`` is kept with the mailing: ``{"seed": …, "from": …, "below": …}`` are bounds of a hash of the
-    address, and ``{"without": [mailings]}`` leaves out whoever those mailings have, by address and by contact.
+    ``audience["part"]`` is kept with the mailing: ``{"seed": …, "from": …, "below": …}`` are bounds of
+    :func:`bucket_sql`, and ``{"without": [mailings]}`` leaves out whoever those mailings have, by address and by
+    contact.
     """
     part = mailing.audience.get("part") or {}
     sql, parameters = "", []
     if "seed" in part:
-        collated = ' COLLATE "C"' if connection.vendor == "postgresql" else ""
-        bucket = f"SUBSTR(MD5(CAST(%s AS text) || people.email_key), 1, 8){collated}"
+        bucket, seeded = bucket_sql(part["seed"])
         sql += f" AND {bucket} >= %s AND {bucket} < %s"
-        parameters += [part["seed"], part["from"], part["seed"], part["below"]]
+        parameters += [*seeded, part["from"], *seeded, part["below"]]
     for column, of_person in (("email_key", "people.email_key"), ("contact_id", "people.id")):
         if without := part.get("without"):
             marks = ", ".join(["%s"] * len(without))
@@ -253,6 +253,15 @@ def _part_sql(mailing: Mailing) -> tuple[str, list[Any]]:
             )
             parameters += without
     return sql, parameters
+
+
+def bucket_sql(seed: str) -> tuple[str, list[Any]]:
+    """Return a hash of the address of ``people``, by which an audience is parted, and its parameters.
+
+    It is 32 hexadecimal digits; a bound may be given by its first ones alone.
+    """
+    collated = ' COLLATE "C"' if connection.vendor == "postgresql" else ""
+    return f"MD5(CAST(%s AS text) || people.email_key){collated}", [seed]
 
 
 def _add_chunks(mailing: Mailing, runs: Iterable[tuple[int, int, int, int, dt.datetime]], now: dt.datetime) -> None:

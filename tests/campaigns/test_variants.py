@@ -1,6 +1,7 @@
 """An A/B test: each person gets one variant or the winner, and nobody gets two, whatever happens in between."""
 
 import datetime as dt
+import hashlib
 from collections import Counter
 from typing import Any
 
@@ -12,8 +13,9 @@ from django.urls import reverse
 
 from campaigns import chronicle, experimenting, parting, queueing, runs
 from campaigns.checking import refusals
+from campaigns.comparing import compare
 from campaigns.models import Campaign, Experiment, Variant
-from contacts.models import Contact, ContactList, Subscription
+from contacts.models import Contact, ContactList, Subscription, Suppression
 from delivery import queueing as outbox
 from delivery import recording
 from delivery.models import Mailing, Message
@@ -68,15 +70,77 @@ def per_person(campaign: Campaign) -> Counter[str]:
     return Counter(Message.objects.filter(mailing__in=runs.mailing_ids(campaign)).values_list("email_key", flat=True))
 
 
-@pytest.mark.parametrize(("percent", "variants"), [(1, 2), (20, 2), (33, 3), (100, 2), (100, 5)])
-def test_the_parts_of_the_variants_touch_and_do_not_overlap(percent: int, variants: int) -> None:
-    found = parting.bounds(percent, variants)
+@pytest.mark.parametrize(
+    ("people", "percent", "variants", "edges"),
+    [
+        (55, 100, 2, [0, 27, 55]),
+        (55, 50, 2, [0, 14, 28]),
+        (300, 20, 3, [0, 20, 40, 60]),
+        (1_000_003, 33, 5, [0, 66_000, 132_000, 198_000, 264_000, 330_001]),
+        (1, 100, 2, [0, 0, 1]),
+        (0, 100, 2, [0, 0, 0]),
+    ],
+)
+def test_the_parts_differ_by_one_person_at_most(people: int, percent: int, variants: int, edges: list[int]) -> None:
+    assert parting.edges(people, percent, variants) == edges
 
-    assert len(found) == variants
-    assert found[0][0] == "00000000"
-    assert [below for _, below in found[:-1]] == [first for first, _ in found[1:]]
-    assert all(first < below for first, below in found)
-    assert found[-1][1] == "g" if percent == 100 else f"{2**32 * percent // 100:08x}"
+
+def test_the_parts_touch_and_do_not_overlap_and_all_that_is_beyond_the_last_is_the_last_ones() -> None:
+    hashes = {27: "80ff", 55: "c0aa"}
+
+    assert parting.bounds([0, 27, 55], hashes) == [("0", "80ff"), ("80ff", "c0aa")]
+    assert parting.bounds([0, 27, 55], {27: "80ff"}) == [("0", "80ff"), ("80ff", "g")]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("percent", "number", "sizes"), [(100, 2, [128, 129]), (50, 2, [64, 65]), (33, 5, [17, 17, 17, 17, 17])]
+)
+def test_the_sample_is_shared_evenly_by_those_who_may_be_written_to(
+    tested: Campaign, people: dict[str, User], percent: int, number: int, sizes: list[int]
+) -> None:
+    Experiment.objects.update(sample_percent=percent)
+    for position in range(2, number):
+        Variant.objects.create(experiment=tested.experiment, position=position, subject=f"Snow {position}")
+    stopped = Contact.objects.order_by("pk")[10:53]  # 43 of 300; who they are hangs together with no hash.
+    Suppression.objects.bulk_create(Suppression(email=each.email, email_key=each.email_key) for each in stopped)
+
+    start(tested, people["marketer"])
+
+    parts = [variant.mailing.messages.filter(status="queued").count() for variant in Variant.objects.all()]
+    compared = compare(tested, NOW, lambda _: [])
+    assert compared is not None
+    assert parts == sizes
+    assert [variant.messages for variant in compared.variants] == sizes
+    assert Experiment.objects.get().expected == 257
+    assert max(per_person(tested).values()) == 1
+
+
+@pytest.mark.django_db
+def test_a_sample_that_was_frozen_with_bounds_of_eight_digits_keeps_its_people(
+    tested: Campaign, people: dict[str, User]
+) -> None:
+    def has_lower_fifth(email_key: str) -> bool:
+        digest = hashlib.md5(f"0123456789abcdef{email_key}".encode(), usedforsecurity=False).hexdigest()
+        return "33333333" <= digest[:8] < "66666666"
+
+    mailing = outbox.open_mailing(
+        stream="campaign",
+        name="Old",
+        subject="Old",
+        html="",
+        text="Old.",
+        audience={
+            "lists": list(tested.lists.values_list("pk", flat=True)),
+            "as_of": NOW.isoformat(),
+            "part": {"seed": "0123456789abcdef", "from": "33333333", "below": "66666666", "without": []},
+        },
+    )
+
+    outbox.snapshot(mailing.pk, NOW)
+
+    everybody = Contact.objects.values_list("email_key", flat=True)
+    assert set(mailing.messages.values_list("email_key", flat=True)) == set(filter(has_lower_fifth, everybody))
 
 
 @pytest.mark.django_db
@@ -95,9 +159,8 @@ def test_the_sample_is_parted_and_the_rest_gets_the_winner(tested: Campaign, peo
     tested.refresh_from_db()
 
     assert subjects == ["Hello {{ first_name }}", "Snow at last"]
-    assert min(sizes) > 10
+    assert sizes == [30, 30]
     assert sum(sizes) == sample.total() == before.total()
-    assert 30 < sample.total() < 90  # About a fifth of them.
     assert said == ""
     assert per_person(tested) == Counter(dict.fromkeys(Contact.objects.values_list("email_key", flat=True), 1))
     assert (tested.status, tested.mailing.subject, tested.mailing.state) == ("sending", "Snow at last", "open")
