@@ -75,6 +75,8 @@ def _headline(expected: Forecast, zone: dt.tzinfo) -> str:
 
 
 def _notes(expected: Forecast, zone: dt.tzinfo) -> Iterator[str]:
+    if expected.waiting and expected.waiting_until is not None:
+        yield from _waiting(expected, moment(expected.waiting_until, zone))
     if expected.expires_at is not None and expected.left:
         yield f"{expected.left:,} are left then, and expire."
     if expected.next_period:
@@ -85,6 +87,18 @@ def _notes(expected: Forecast, zone: dt.tzinfo) -> Iterator[str]:
         yield f"No server may send {_messages(number)}{f' ({label})' if label else ''}."
     for name, why in expected.idle[:5]:
         yield f"{name} sends nothing: it {why}." if why else f"{name} sends nothing: its quota is 0."
+
+
+def _waiting(expected: Forecast, until: str) -> Iterator[str]:
+    """Say what is assumed of an A/B test."""
+    if sample := expected.total - expected.waiting:
+        yield f"The sample goes first: {_messages(sample)}."
+    yield (
+        f"The rest, {_messages(expected.waiting)}, waits until you choose the winner. This forecast assumes that you"
+        f" choose on {until}, as soon as the hours to wait are over."
+    )
+    if not expected.is_sampled_in_time:
+        yield "The sample is not sent in full by then, so its figures will say less. Wait longer before you choose."
 
 
 def _row(line: Line, zone: dt.tzinfo) -> Row:

@@ -70,6 +70,14 @@ class Forecast:
     next_period: int  # Messages that wait for a later quota period of their server.
     ahead: int  # Messages of other mailings that go first.
     progress: tuple[tuple[dt.datetime, int], ...]  # How many of ours are sent by when.
+    waiting: int = 0  # Of our messages: those to the rest after an A/B test, whose winner …
+    waiting_until: dt.datetime | None = None  # … is taken to be chosen then.
+
+    @property
+    def is_sampled_in_time(self) -> bool:
+        """Whether the sample of an A/B test is sent before the rest begins."""
+        before = [sent for at, sent in self.progress if self.waiting_until is None or at <= self.waiting_until]
+        return max(before, default=0) >= self.total - self.waiting
 
     @property
     def is_complete(self) -> bool:
@@ -223,7 +231,7 @@ class _Run:
                 for tank in self._ours()
                 if tank.state.obstacle or (not tank.sent and tank.state.quota == 0)
             ),
-            blocked=tuple((mail.part.label, mail.part.count) for mail in ours if not mail.tanks),
+            blocked=tuple(_blocked(ours)),
             next_period=round(sum(tank.later for tank in self.used)),
             ahead=sum(mail.part.count for mail in self.mails if not mail.part.is_ours),
             progress=tuple((_sure(at), round(sent)) for at, sent in self.progress),
@@ -250,6 +258,14 @@ class _Run:
                     _instant(tank.again_at) if tank.dry_at else None,
                     tank.capped,
                 )
+
+
+def _blocked(mails: Sequence[Mail]) -> Iterator[tuple[str, int]]:
+    stuck: dict[str, int] = {}
+    for mail in mails:
+        if not mail.tanks:
+            stuck[mail.part.label] = stuck.get(mail.part.label, 0) + mail.part.count
+    yield from stuck.items()
 
 
 def _whole(numbers: Sequence[float]) -> list[int]:

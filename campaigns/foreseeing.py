@@ -2,22 +2,20 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
-from django.db.models.expressions import RawSQL
+from django.db.models import F, OuterRef, Subquery
 
-from campaigns.audience import audience_of
+from campaigns import runs
 from campaigns.forecasting import ASSUMED, LIMIT, RECORD, Forecast, Part, ServerState, Work, forecast
 from campaigns.models import Campaign
-from campaigns.timing import begins_at, hours_of, starts_of
-from contacts.models import Contact
-from contacts.reaching import reached
-from delivery import counting
+from campaigns.outstanding import Lot, begun, lots
+from campaigns.timing import begins_at, hours_of
 from delivery.composing import copy_addresses
-from delivery.models import Attempt, Chunk, LaterChunk, Mailing, Message, Taken
+from delivery.models import Attempt, Mailing, Taken
 from smtpservers import pace, routes, selection
 from smtpservers.models import QuotaPeriod, SmtpServer
 from smtpservers.routes import Rule
@@ -33,12 +31,22 @@ Status = Campaign.Status
 def foresee(campaign: Campaign, now: dt.datetime) -> Forecast:
     """Return what is to be expected of a campaign that is queued now, or of the rest of one that is on its way."""
     starts_at = begins_at(campaign, now)
-    ours = _rest(campaign) if campaign.mailing_id else _whole(campaign, starts_at)
-    named = frozenset(campaign.server_ids)
-    candidates = selection.fleet(now)
-    every = routes.rules()
-    parts = [*_others(campaign, candidates, every, starts_at), *_parts(campaign, ours, named, candidates, every)]
-    return forecast(_fleet(now, campaign.mail_from, campaign.sends_copies), Work(tuple(parts)), starts_at)
+    candidates, every = selection.fleet(now), routes.rules()
+    parts: list[Part] = []
+    ahead: list[Lot] = []
+    ours = [lot for lot in lots(campaign, starts_at) if lot.messages]
+    for lot in ours:
+        found = _ahead(lot, ahead, starts_at)
+        ahead += found
+        parts += [part for other in found for part in _parts(other, candidates, every, is_ours=False)]
+        parts += _parts(lot, candidates, every)
+    expected = forecast(_fleet(now, campaign.mail_from, campaign.sends_copies), Work(tuple(parts)), starts_at)
+    waiting = [lot for lot in ours if lot.not_before is not None]
+    return replace(
+        expected,
+        waiting=sum(lot.messages for lot in waiting),
+        waiting_until=min((lot.not_before for lot in waiting if lot.not_before), default=None),
+    )
 
 
 # --- the fleet
@@ -120,69 +128,17 @@ def speed_of(instants: Iterable[dt.datetime]) -> float | None:
 # --- the mail
 
 
-# How many messages of each routing class, and of these how many only later; the class is a rule's key, or 0.
-_Counts = Mapping[int, tuple[int, tuple[tuple[dt.datetime, int], ...]]]
-
-
-def _whole(campaign: Campaign, now: dt.datetime) -> _Counts:
-    """Return the people whom a campaign reaches that has not begun."""
-    starts = starts_of(campaign, now)
-    people = _by_class(reached(audience_of(campaign), now), campaign.mail_from)
-    counts: dict[int, int] = defaultdict(int)
-    later: dict[int, list[tuple[dt.datetime, int]]] = defaultdict(list)
-    by_zone = ("class_id", "time_zone") if starts else ("class_id",)
-    for class_id, *zone, number in people.values_list(*by_zone).annotate(number=Count("pk")):
-        counts[class_id] += number
-        if zone and starts.get(zone[0], now) > now:
-            later[class_id].append((starts[zone[0]], number))
-    return {class_id: (number, tuple(later[class_id])) for class_id, number in counts.items()}
-
-
-def _by_class(people: QuerySet[Contact], mail_from: str) -> QuerySet[Contact]:
-    deciding = routes.applying(routes.rules(), mail_from)
-    sql, parameters = routes.class_sql('"contacts_contact"."email_key"', deciding if len(deciding) > 1 else ())
-    return people.order_by().annotate(class_id=RawSQL(sql, parameters))  # noqa: S611  # Constants and placeholders.
-
-
-def _rest(campaign: Campaign) -> _Counts:
-    assert campaign.mailing_id is not None
-    return _rest_of(campaign.mailing_id)
-
-
-def _rest_of(mailing_id: int) -> _Counts:
-    """Return what is left of a mailing on its way; what was deferred counts to the class without a rule."""
-    found = counting.by_status(mailing_id)
-    pending = sum(found[status] for status in Message.PENDING)
-    counts: dict[int, int] = defaultdict(int)
-    later: dict[int, list[tuple[dt.datetime, int]]] = defaultdict(list)
-    waiting = LaterChunk.objects.filter(mailing=mailing_id).order_by("opens_at")
-    for route_id, opens_at, number in waiting.values_list("route", "opens_at").annotate(number=Sum("messages")):
-        counts[route_id or 0] += number
-        later[route_id or 0].append((opens_at, number))
-    size = F("last_id") - F("next_id") + 1
-    chunks = Chunk.objects.filter(mailing=mailing_id).order_by()
-    for route_id, number in chunks.values_list("route").annotate(number=Sum(size)):
-        counts[route_id or 0] += number
-    counts[0] += max(0, pending - sum(counts.values()))
-    return {class_id: (number, tuple(later[class_id])) for class_id, number in counts.items() if number}
-
-
 def _parts(
-    campaign: Campaign,
-    counts: _Counts,
-    named: frozenset[int],
-    candidates: Sequence[selection.Candidate],
-    every: Sequence[Rule],
-    *,
-    is_ours: bool = True,
-    not_before: dt.datetime | None = None,
+    lot: Lot, candidates: Sequence[selection.Candidate], every: Sequence[Rule], *, is_ours: bool = True
 ) -> list[Part]:
+    campaign = lot.campaign
     deciding = routes.applying(every, campaign.mail_from)
-    sent = _taken(campaign.mailing_id) if campaign.mailing_id else {}
+    named = frozenset(campaign.server_ids)
+    sent = _taken(lot.mailing_id) if lot.mailing_id else {}
     found: list[Part] = []
     for rule in deciding:
         class_id = rule.route_id if rule.recipient_domains else 0
-        number, later = counts.get(class_id, (0, ()))
+        number, later = lot.counts.get(class_id, (0, ()))
         if not number:
             continue
         found.append(
@@ -193,7 +149,7 @@ def _parts(
                 is_ours,
                 "" if rule.is_default else f"recipients of the routing rule “{rule.name}”",
                 sent.get(rule.route_id, {}),
-                later or (((not_before, number),) if not_before else ()),
+                later or (((lot.not_before, number),) if lot.not_before else ()),
                 hours_of(campaign),
                 campaign.not_after,
             )
@@ -222,22 +178,19 @@ def _taken(mailing_id: int) -> dict[int, dict[int, int]]:
     return found
 
 
-def _others(
-    campaign: Campaign, candidates: Sequence[selection.Candidate], every: Sequence[Rule], starts_at: dt.datetime
-) -> list[Part]:
-    """Return the parts of the other campaigns that go first: on their way already, or due before this one."""
-    on_their_way = Q(status=Status.SENDING, mailing__state=Mailing.State.OPEN, mailing__finished_at=None)
-    if campaign.mailing_id:
-        on_their_way &= Q(mailing__lt=campaign.mailing_id)
-    ahead = on_their_way if campaign.mailing_id else on_their_way | Q(status=Status.SCHEDULED, starts_at__lt=starts_at)
-    found: list[Part] = []
-    first_made = F("mailing").asc(nulls_last=True)
-    for other in Campaign.objects.filter(ahead, is_overdue=False).exclude(pk=campaign.pk).order_by(first_made, "pk"):
-        waits = None
-        if other.mailing_id:
-            counts = _rest_of(other.mailing_id)
-        else:
-            counts, waits = _whole(other, starts_at), other.starts_at
-        named = frozenset(other.server_ids)
-        found += _parts(other, counts, named, candidates, every, is_ours=False, not_before=waits)
+def _ahead(lot: Lot, known: Collection[Lot], starts_at: dt.datetime) -> list[Lot]:
+    """Return what goes first of other campaigns: on its way already, or due before this is; without what is known."""
+    others = Campaign.objects.filter(is_overdue=False).exclude(pk=lot.campaign.pk)
+    sending = list(others.filter(status=Status.SENDING))
+    older = runs.mailings_of(other.pk for other in sending).filter(state=Mailing.State.OPEN, finished_at=None)
+    if lot.mailing_id is not None:
+        older = older.filter(pk__lt=lot.mailing_id)
+    ids = set(older.values_list("pk", flat=True)) - {each.mailing_id for each in known}
+    found = sorted((each for other in sending for each in begun(other, ids)), key=lambda each: each.mailing_id or 0)
+    if lot.mailing_id is None:
+        due = others.filter(status=Status.SCHEDULED, starts_at__lt=lot.not_before or starts_at)
+        for other in due.exclude(pk__in=[each.campaign.pk for each in known]).order_by("pk"):
+            # Of a test the sample alone: the mailing to its rest will be made when its winner is chosen.
+            fresh = [each for each in lots(other, starts_at) if each.not_before is None]
+            found += [replace(each, not_before=other.starts_at) for each in fresh]
     return found

@@ -1,15 +1,19 @@
 """What other pages show of a campaign's review: what the fleet will do with the rest, and who agreed to what."""
 
+import datetime as dt
+from collections import Counter
 from typing import Any
 
 from django import template
 from django.utils import timezone
 
+from campaigns import runs
 from campaigns.forecast_words import words
 from campaigns.foreseeing import foresee
 from campaigns.models import Approval, Campaign, CheckOverride
 from campaigns.remembering import remembered
 from campaigns.timing import hours_of, zone_for
+from campaigns.varying import experiment_of
 from delivery import queueing as outbox
 
 register = template.Library()
@@ -23,14 +27,17 @@ def forecast_of(campaign: Campaign) -> dict[str, Any]:
         return {}
     now = timezone.now()
     zone = zone_for(campaign)
-    key = f"forecast-{campaign.pk}-{campaign.status}-{campaign.mailing_id}"
-    later = outbox.later_starts(campaign.mailing_id) if campaign.mailing_id else []
+    experiment = experiment_of(campaign)
+    key = f"forecast-{campaign.pk}-{campaign.status}-{campaign.mailing_id}-{experiment and experiment.winner_id}"
+    later: Counter[dt.datetime] = Counter()
+    for mailing_id in runs.mailing_ids(campaign):
+        later.update(dict(outbox.later_starts(mailing_id)))
     return {
         "forecast": words(remembered(key, lambda: foresee(campaign, now)), zone),
         "zone": zone,
         "at": now,
         "hours": hours_of(campaign),
-        "later": [(at.astimezone(zone), number) for at, number in later[:6]],
+        "later": [(at.astimezone(zone), number) for at, number in sorted(later.items())[:6]],
         "not_after": campaign.not_after.astimezone(zone) if campaign.not_after and not campaign.is_closed else None,
     }
 

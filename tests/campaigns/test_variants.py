@@ -14,11 +14,13 @@ from django.urls import reverse
 from campaigns import chronicle, experimenting, parting, queueing, runs
 from campaigns.checking import refusals
 from campaigns.comparing import compare
+from campaigns.forecast_words import words
+from campaigns.foreseeing import foresee
 from campaigns.models import Campaign, Experiment, Variant
 from contacts.models import Contact, ContactList, Subscription, Suppression
 from delivery import queueing as outbox
 from delivery import recording
-from delivery.models import Mailing, Message
+from delivery.models import Chunk, Mailing, Message
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
 
@@ -363,6 +365,112 @@ def test_a_duplicate_has_the_same_variants_and_another_sample(tested: Campaign) 
     assert copied.begun_at is None
 
 
+# --- what the fleet will make of it -------------------------------------------------------------
+
+
+@pytest.fixture
+def slow(server: SmtpServer) -> SmtpServer:
+    """A server that sends one message a second."""
+    SmtpServer.objects.update(rate_limit=1, rate_unit="second")
+    server.refresh_from_db()
+    return server
+
+
+def seconds_after(instant: dt.datetime, found: dt.datetime | None) -> float:
+    assert found is not None
+    return (found - instant).total_seconds()
+
+
+@pytest.mark.django_db
+def test_a_forecast_sends_the_sample_first_and_the_rest_after_the_hours_to_wait(
+    tested: Campaign, slow: SmtpServer
+) -> None:
+    expected = foresee(tested, NOW)
+
+    ripe_at = NOW + dt.timedelta(hours=4)
+    assert (expected.total, expected.waiting, expected.waiting_until) == (300, 240, ripe_at)
+    assert expected.first_at == NOW
+    assert seconds_after(ripe_at, expected.finishes_at) == pytest.approx(240, rel=0.05)
+    assert max(sent for at, sent in expected.progress if at < ripe_at) == 60
+    assert words(expected, dt.UTC).notes[:2] == (
+        "The sample goes first: 60 messages.",
+        "The rest, 240 messages, waits until you choose the winner. This forecast assumes that you choose on"
+        " 30 November 2026, 16:00, as soon as the hours to wait are over.",
+    )
+
+
+@pytest.mark.django_db
+def test_a_forecast_follows_a_test_on_its_way(tested: Campaign, people: dict[str, User], slow: SmtpServer) -> None:
+    def foreseen() -> tuple[int, int, dt.datetime | None]:
+        expected = foresee(Campaign.objects.get(), LATER)
+        return expected.total, expected.waiting, expected.waiting_until
+
+    start(tested, people["marketer"])
+    on_its_way = foresee(Campaign.objects.get(), NOW + dt.timedelta(minutes=1))
+    answer_all()
+    Chunk.objects.all().delete()
+    sampled = foreseen()
+    experimenting.choose(tested.pk, Experiment.objects.get().variants.get(position=1).pk, people["marketer"], LATER)
+    chosen = foreseen()
+    tick()
+
+    assert (on_its_way.total, on_its_way.waiting) == (300, 240)
+    assert on_its_way.waiting_until == NOW + dt.timedelta(hours=4)
+    assert sampled == (240, 240, LATER)  # Later than planned already.
+    assert chosen == (240, 0, None)
+    assert foreseen() == (240, 0, None)
+    assert Campaign.objects.get().mailing is not None
+
+
+@pytest.mark.django_db
+def test_a_forecast_of_a_sample_of_everybody_has_no_rest(tested: Campaign, slow: SmtpServer) -> None:
+    Experiment.objects.update(sample_percent=100)
+
+    expected = foresee(tested, NOW)
+
+    assert (expected.total, expected.waiting, expected.waiting_until) == (300, 0, None)
+    assert seconds_after(NOW, expected.finishes_at) == pytest.approx(300, rel=0.05)
+
+
+@pytest.mark.django_db
+def test_a_forecast_says_that_the_hours_to_wait_are_too_few(tested: Campaign, slow: SmtpServer) -> None:
+    Experiment.objects.update(wait_hours=0)
+
+    expected = foresee(tested, NOW)
+
+    assert words(expected, dt.UTC).notes[2].startswith("The sample is not sent in full by then")
+
+
+@pytest.mark.django_db
+def test_campaigns_that_begin_while_the_sample_is_judged_go_before_the_rest_alone(
+    tested: Campaign, slow: SmtpServer, crowd: ContactList
+) -> None:
+    SmtpServer.objects.update(max_per_month=400)
+    other = Campaign.objects.create(
+        name="Spring", subject="Spring", text="Sun.", status="scheduled", starts_at=NOW + dt.timedelta(hours=1)
+    )
+    other.lists.set([crowd])
+
+    expected = foresee(tested, NOW)
+    Campaign.objects.filter(pk=tested.pk).update(status="scheduled", starts_at=NOW - dt.timedelta(minutes=1))
+    behind = foresee(other, NOW)
+
+    assert (expected.ahead, expected.next_period) == (300, 200)  # 60 of the sample, 300 of the other, 40 of the rest.
+    assert behind.ahead == 60
+
+
+@pytest.mark.django_db
+def test_a_variant_is_foreseen_through_the_servers_of_its_own_sender(tested: Campaign, slow: SmtpServer) -> None:
+    SmtpServer.objects.create(name="Beta", host="localhost", mail_from="Snow <snow@beta.example>", display_order=9)
+    Variant.objects.filter(position=1).update(mail_from="Snow <snow@beta.example>")
+    Campaign.objects.update(mail_from="Shop <news@example.com>")
+    tested.refresh_from_db()
+
+    expected = foresee(tested, NOW)
+
+    assert {line.name: line.messages for line in expected.lines} == {"Alpha": 270, "Beta": 30}
+
+
 # --- pages ----------------------------------------------------------------------------------
 
 
@@ -422,10 +530,12 @@ def test_the_winner_is_chosen_on_the_progress_page(tested: Campaign, people: dic
     start(tested, people["marketer"])
     second = Variant.objects.get(position=1)
     progress = reverse("campaigns:progress_json", args=[tested.pk])
+    shown = reverse("campaigns:progress", args=[tested.pk])
     choose = reverse("campaigns:choose", args=[tested.pk])
     marketer = client_of(people["marketer"])
 
     before = marketer.get(progress).json()
+    foreseen = marketer.get(shown).content.decode()
     statuses = {
         role: client_of(people[role]).post(choose, {"variant": second.pk}).status_code for role in ("ops", "viewer")
     }
@@ -434,6 +544,7 @@ def test_the_winner_is_chosen_on_the_progress_page(tested: Campaign, people: dic
     after = marketer.get(progress).json()
 
     sampled = sum(per_person(tested).values())
+    assert "The sample goes first: 60 messages." in foreseen
     assert f"About {PEOPLE - sampled:,} people wait for the winner." in before["summary"]
     assert "Choose B…" in before["test"]
     assert "Choose B…" not in client_of(people["viewer"]).get(progress).json()["test"]
