@@ -20,6 +20,7 @@ from campaigns.preflight import PeopleReport, people
 from campaigns.reading import empty_greeting, findings, form, postal_address
 from campaigns.sampling import Sample, eligible, samples
 from campaigns.timing import timing_refusals
+from campaigns.varying import contents_of
 from contacts.reaching import reached
 from delivery.composing import copy_addresses
 from smtpservers.models import SmtpServer
@@ -72,27 +73,30 @@ class Review:
 
 def review(campaign: Campaign, now: dt.datetime) -> Review:
     """Return everything at once; for a large audience it takes a few seconds."""
-    servers = eligible(campaign, now)
+    contents = [(letter, content, eligible(content, now)) for letter, content in contents_of(campaign)]
+    of_all = {server.pk: server for _, _, some in contents for server in some}
+    servers = sorted(of_all.values(), key=lambda server: (server.display_order, server.pk))
     report = people(campaign, now)
     expected = foresee(campaign, now)
     found_here = list(_refusals(campaign, now))
-    taken: list[Sample] = []
+    taken: list[tuple[str, list[Sample]]] = []
     if not any(finding.severity == FATAL for finding in found_here):
         try:
-            taken = samples(campaign, servers, now)
+            taken = [(letter, samples(content, some, now)) for letter, content, some in contents]
         except ValueError as error:
             found_here.append(found("B1", FATAL, f"The content cannot be made into a mail. {error}", "Correct it."))
     found_here += _of_messages(campaign, taken, now)
     found_here += _of_setting(campaign, servers, report, expected, now)
     ordered = in_order(found_here)
     loud = {finding.check_id for finding in ordered}
-    checked = ["M1", "M2", "M3", "M4", "M6", "M8", "M9", "M10", "M11", "M12", "M13"] if taken else []
+    every = ["M1", "M2", "M3", "M4", "M6", "M8", "M9", "M10", "M11", "M12", "M13"]
+    checked = every if any(some for _, some in taken) else []
     return Review(
         tuple(ordered),
         report,
         expected,
         tuple(server.name for server in servers),
-        max((len(sample.named.content) for sample in taken), default=None),
+        max((len(sample.named.content) for _, some in taken for sample in some), default=None),
         tuple(_title(check_id) for check_id in [*checked, "M14", "C1", "C2"] if check_id not in loud),
     )
 
@@ -114,19 +118,38 @@ def _refusals(campaign: Campaign, now: dt.datetime) -> Iterator[Finding]:
 # --- of the messages themselves
 
 
-def _of_messages(campaign: Campaign, taken: list[Sample], now: dt.datetime) -> Iterator[Finding]:
+def _of_messages(campaign: Campaign, taken: list[tuple[str, list[Sample]]], now: dt.datetime) -> Iterator[Finding]:
+    """Return what is wrong with the messages of each content; what not all variants have, with their letters."""
+    if not taken:
+        return
     everybody = reached(audience_of(campaign), now)
-    has_nameless = bool(taken) and everybody.filter(first_name="").exists()
+    has_nameless = everybody.filter(first_name="").exists()
+    americans = everybody.filter(time_zone__in=NORTH_AMERICAN_ZONES).count()
+    addresses = [settings.POSTAL_ADDRESS, campaign.layout.postal_address if campaign.layout else ""]
+    letters: dict[Finding, list[str]] = {}
+    for letter, some in taken:
+        findings_here = [*_of_samples(some, has_nameless=has_nameless)]
+        if some:
+            findings_here += postal_address(some[0].named, [each for each in addresses if each], americans)
+        for finding in dict.fromkeys(findings_here):
+            letters.setdefault(finding, []).append(letter)
+    every = [letter for letter, _ in taken]
+    for finding, its in letters.items():
+        yield finding if its == every else replace(finding, sentence=f"{_named(its)}: {finding.sentence}")
+
+
+def _named(letters: list[str]) -> str:
+    *first, last = letters
+    return f"Variants {', '.join(first)} and {last}" if first else f"Variant {last}"
+
+
+def _of_samples(taken: Iterable[Sample], *, has_nameless: bool) -> Iterator[Finding]:
     for sample in taken:
         yield from findings(sample.named, sample.place)
         for edge in (sample.nameless, sample.unusual):
             yield from form(edge)
         for finding in empty_greeting(sample.unusual, sample.nameless):
             yield finding if has_nameless else replace(finding, severity=WARN)
-    if taken:
-        addresses = [settings.POSTAL_ADDRESS, campaign.layout.postal_address if campaign.layout else ""]
-        americans = everybody.filter(time_zone__in=NORTH_AMERICAN_ZONES).count()
-        yield from postal_address(taken[0].named, [each for each in addresses if each], americans)
 
 
 # --- of servers, people and time

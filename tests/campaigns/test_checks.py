@@ -8,7 +8,7 @@ import pytest
 
 from campaigns import reading
 from campaigns.findings import Finding, Severity
-from campaigns.models import Campaign
+from campaigns.models import Campaign, Experiment, Variant
 from campaigns.reading import Place, Read
 from campaigns.reviewing import review
 from campaigns.visibility import links_of
@@ -258,3 +258,55 @@ def test_people_in_the_united_states_make_the_address_a_must(sound: Campaign) ->
 
     assert by_id(sound)["M8"].severity == Severity.BLOCK
     assert "1 recipient lives" in by_id(sound)["M8"].sentence
+
+
+# --- of an A/B test
+
+
+def make_test(campaign: Campaign, *variants: dict[str, str]) -> None:
+    experiment = Experiment.objects.create(campaign=campaign, sample_percent=100)
+    for position, said in enumerate(variants):
+        Variant.objects.create(experiment=experiment, position=position, **said)
+
+
+@pytest.mark.django_db
+def test_every_variant_is_looked_at_and_named(sound: Campaign) -> None:
+    make_test(
+        sound,
+        {},
+        {"body": '<p>Dear {{ first_name }},</p><a href="http://localhost/sale">Sale</a>'},
+        {"subject": "BUY NOW OR NEVER", "body": '<a href="http://localhost/sale">Sale</a>'},
+    )
+
+    found = by_id(sound)
+
+    assert found["M11"].sentence.startswith("Variants B and C: A link leads to a computer that recipients cannot reach")
+    assert found["M11"].severity == Severity.BLOCK
+    assert found["M10"].sentence == "Variant B: Who has no name is greeted “Dear ,”."
+    assert found["M12"].sentence == "Variant C: The subject is all in capitals, as spam is."
+    assert found["M8"].sentence.startswith("The message does not name")  # None of them does.
+    assert "Links" not in review(sound, NOW).passed
+
+
+@pytest.mark.django_db
+def test_what_no_variant_says_any_more_is_not_looked_at(sound: Campaign) -> None:
+    sound.subject = "BUY NOW OR NEVER"
+    sound.save()
+    make_test(sound, {"subject": "Snow"}, {"subject": "Sun"})
+
+    assert "M12" not in by_id(sound)
+
+
+@pytest.mark.django_db
+def test_a_variant_is_looked_at_through_the_servers_of_its_own_sender(sound: Campaign, server: SmtpServer) -> None:
+    SmtpServer.objects.create(
+        name="Beta", host="localhost", mail_from="Snow <snow@beta.example>", use_unsubscribe_link=False
+    )
+    sound.mail_from = "Shop <news@example.com>"
+    sound.save()
+    assert "M4" not in by_id(sound)
+
+    make_test(sound, {}, {"mail_from": "Snow <snow@beta.example>"})
+
+    assert by_id(sound)["M4"].sentence.startswith("Variant B: Mail through Beta cannot be unsubscribed from")
+    assert review(sound, NOW).servers == ("Alpha", "Beta")
