@@ -54,7 +54,9 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "Imports", "upload_file", "admin:contacts_contactimport_changelist", ("contacts.view_contactimport",)
             ),
             Entry("Suppressions", "block", "admin:contacts_suppression_changelist", ("contacts.view_suppression",)),
-            Entry("Consents", "verified", "admin:contacts_consentevent_changelist", ("contacts.view_consentevent",)),
+            Entry(
+                "Consent events", "verified", "admin:contacts_consentevent_changelist", ("contacts.view_consentevent",)
+            ),
             Entry("Feedback", "feedback", "admin:feedback_feedback_changelist", ("feedback.view_feedback",)),
         ),
     ),

@@ -12,7 +12,6 @@ from django.utils.text import capfirst
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from campaigns.audience import LISTS, SEGMENTS
-from campaigns.models import Campaign
 from contacts.models import ContactList, Segment, Subscription
 
 AUDIENCE_FIELDS = ("lists", "segments", "consent_lists", "excluded_lists", "excluded_segments")
@@ -27,11 +26,10 @@ class Boxes(UnfoldAdminCheckboxSelectMultipleWidget):  # type: ignore[misc]  # u
 
 
 class ListChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
-    """The lists, each with the number of people who would get mail."""
+    """The lists, each with the number of its subscribers; who of all that is ticked gets mail is counted below."""
 
     def label_from_instance(self, contact_list: Any) -> str:
-        people = contact_list.subscribed
-        return f"{contact_list.name} – {people:,} {'person' if people == 1 else 'people'}"
+        return f"{contact_list.name} – {contact_list.subscribed:,} subscribed"
 
 
 class SeveralOf(forms.TypedMultipleChoiceField):
@@ -48,7 +46,8 @@ class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]
         queryset=ContactList.objects.none(),
         required=False,
         widget=Boxes,
-        help_text=Campaign._meta.get_field("lists").help_text,
+        help_text="Everyone subscribed to one of them gets one message. Who is suppressed, or asked for a break, is"
+        " among the subscribers and gets none; how many get the campaign is counted below.",
     )
     segments = SeveralOf("And the people of these segments who agreed to one of the lists you name next.")
     consent_lists = SeveralOf(

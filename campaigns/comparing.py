@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from campaigns.models import Campaign
+from campaigns.numbers import counted
 from campaigns.varying import as_campaign, experiment_of
 from delivery import accounting
 from delivery.models import Message
@@ -92,9 +93,14 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
 def summary(comparison: Comparison, settled: int, total: int) -> str:
     """Say how far a campaign with a test is, while it is on its way."""
     if comparison.can_choose:
-        waiting = f"About {comparison.waiting:,} people wait for the winner."
-        done = "is done" if settled == total else f"is on its way, {settled:,} of {total:,} are done"
-        return f"The sample {done}. {waiting}"
+        waiting = f"About {counted(comparison.waiting, 'person waits', 'people wait')} for the winner."
+        state = "is done" if settled == total else f"is on its way, {done(settled, total)}"
+        return f"The sample {state}. {waiting}"
     if comparison.winner and not comparison.is_rest_open:
         return f"Variant {comparison.winner} won. The messages to the rest are being made."
-    return f"{settled:,} of {total:,} are done."
+    return f"{done(settled, total)}."
+
+
+def done(settled: int, total: int) -> str:
+    """Return how many recipients have their last status, without a full stop."""
+    return f"{settled:,} of {total:,} {'is' if settled == 1 else 'are'} done"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from campaigns.forecasting import ASSUMED, LIMIT, Forecast, Line
+from campaigns.numbers import counted, none_of, some_of
 
 SPEEDS = {LIMIT: "its limit", ASSUMED: "assumed: it has no rate, and sent nothing lately"}
 
@@ -57,32 +58,42 @@ def lasting(duration: dt.timedelta) -> str:
     return f"about {round(minutes / 1440)} days"
 
 
+def waiting_for_quota(messages: int) -> str:
+    """Return a sentence about messages that find no room in the present quota period."""
+    wait, their = ("waits", "its") if messages == 1 else ("wait", "their")
+    return f"{_messages(messages)} {wait} for the next quota period of {their} server."
+
+
 def _headline(expected: Forecast, zone: dt.tzinfo) -> str:
     if not expected.total:
         return "Nobody gets it, so there is nothing to foresee."
+    if expected.finishes_at is not None and expected.first_at is not None and expected.total == 1:
+        return f"The message leaves on {moment(expected.first_at, zone)}."
     if expected.finishes_at is not None and expected.first_at is not None:
         took = lasting(expected.finishes_at - expected.first_at)
         return (
-            f"The {_messages(expected.total)} {'leaves' if expected.total == 1 else 'leave'} from"
-            f" {moment(expected.first_at, zone)} on, and the last one on {moment(expected.finishes_at, zone)}: {took}."
+            f"The {_messages(expected.total)} leave from {moment(expected.first_at, zone)} on, and the last one on"
+            f" {moment(expected.finishes_at, zone)}: {took}."
         )
     if expected.expires_at is not None:
-        sent = expected.total - expected.left
-        return f"Only {sent:,} of {expected.total:,} messages are sent by {moment(expected.expires_at, zone)}."
+        sent, end = expected.total - expected.left, moment(expected.expires_at, zone)
+        if not sent:
+            return f"By {end}, {none_of(expected.total, 'message')} sent."
+        return f"Only {some_of(sent, expected.total, 'message')} sent by {end}."
     if expected.left == expected.total:
-        return f"As things stand, none of the {_messages(expected.total)} is ever sent."
-    return f"As things stand, {expected.left:,} of {expected.total:,} messages are not sent within a year."
+        return f"As things stand, {none_of(expected.total, 'message')} sent at all."
+    return f"As things stand, {some_of(expected.left, expected.total, 'message')} not sent within a year."
 
 
 def _notes(expected: Forecast, zone: dt.tzinfo) -> Iterator[str]:
     if expected.waiting and expected.waiting_until is not None:
         yield from _waiting(expected, moment(expected.waiting_until, zone))
     if expected.expires_at is not None and expected.left:
-        yield f"{expected.left:,} are left then, and expire."
+        yield f"{expected.left:,} {'is left then, and expires' if expected.left == 1 else 'are left then, and expire'}."
     if expected.next_period:
-        yield f"{_messages(expected.next_period).capitalize()} wait for the next quota period of their server."
+        yield waiting_for_quota(expected.next_period)
     if expected.ahead:
-        yield f"{_messages(expected.ahead).capitalize()} of other campaigns go first where they use the same servers."
+        yield f"Other campaigns go first with {_messages(expected.ahead)} where they use the same servers."
     for label, number in expected.blocked:
         yield f"No server may send {_messages(number)}{f' ({label})' if label else ''}."
     for name, why in expected.idle[:5]:
@@ -118,4 +129,4 @@ def _row(line: Line, zone: dt.tzinfo) -> Row:
 
 
 def _messages(number: int) -> str:
-    return f"{number:,} message" if number == 1 else f"{number:,} messages"
+    return counted(number, "message")

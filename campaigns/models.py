@@ -11,6 +11,7 @@ from campaigns.experiments import Variant as Variant
 from campaigns.layouts import Layout as Layout
 from campaigns.layouts import MediaFile as MediaFile
 from campaigns.layouts import Writing as Writing
+from campaigns.numbers import counted
 from campaigns.tallies import DomainProvider as DomainProvider
 from campaigns.tallies import Tally as Tally
 from campaigns.tallies import TallyMark as TallyMark
@@ -191,7 +192,7 @@ class ApprovalRule(models.Model):
     def __str__(self) -> str:
         if self.needed_above is None:
             return "No campaign needs approval."
-        return f"Campaigns to more than {self.needed_above:,} people need approval."
+        return f"Campaigns to more than {counted(self.needed_above, 'person', 'people')} need approval."
 
 
 class Approval(models.Model):

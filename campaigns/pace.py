@@ -9,6 +9,7 @@ from django.db.models import Max, Min, Sum
 from django.db.models.functions import TruncHour, TruncMinute
 from django.utils import timezone
 
+from campaigns.numbers import counted
 from delivery.models import MailingOutcome
 
 ANSWERED = ("accepted", "bounced", "failed", "unconfirmed")
@@ -148,8 +149,7 @@ def time_left(
     if not pending and not deferred:
         return ""
     if not pending:
-        again = "1 is tried again by itself" if deferred == 1 else f"{deferred:,} are tried again by themselves"
-        return f"all tried; {again}"
+        return f"all tried; {counted(deferred, 'is tried again by itself', 'are tried again by themselves')}"
     if waiting_until is not None and waiting_until > now:
         return f"waits until {when(waiting_until, now, zone)}"
     if is_waiting:

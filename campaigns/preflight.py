@@ -20,8 +20,8 @@ REPEATED, INVALID, UNREACHABLE = "repeated", "invalid", "unreachable"
 TITLES = {
     **{verdict.value: str(verdict.label) for verdict in Verdict},
     REPEATED: "on several of the lists and segments",
-    INVALID: "address that cannot exist",
-    UNREACHABLE: "domain that takes no mail",
+    INVALID: "with an address that cannot exist",
+    UNREACHABLE: "at a domain that takes no mail",
 }
 MOST_LOOKED_AT = 20_000  # Addresses that may have a mistake, and domains known to be unreachable.
 SLICE_CONTACTS = 20_000
@@ -32,7 +32,7 @@ class LeftOut:
     """Some people and what keeps mail from them."""
 
     reason: str  # Short and stable, such as "unsubscribed": what a list of these people is asked for by.
-    title: str  # For people, such as "asked for a break".
+    title: str  # For people, after any number, such as "asked for a break".
     number: int
 
 

@@ -18,6 +18,7 @@ from campaigns.content import ContentInvalid
 from campaigns.freezing import UTM_FIELDS as UTM_FIELDS
 from campaigns.freezing import frozen_content as frozen_content
 from campaigns.models import Campaign, Experiment, Variant
+from campaigns.numbers import counted
 from campaigns.reviewing import review
 from campaigns.varying import VARIED, experiment_of
 from delivery import queueing as outbox
@@ -58,8 +59,8 @@ def why_not(campaign: Campaign, now: dt.datetime) -> list[str]:
     standing = approving.standing(campaign, found.people.reached)
     if not standing.is_met:
         return [
-            f"A campaign to more than {standing.needed_above:,} people needs the approval of a second person. Ask for"
-            " it on the review page."
+            f"A campaign to more than {counted(standing.needed_above or 0, 'person', 'people')} needs the approval of a"
+            " second person. Ask for it on the review page."
         ]
     return []
 

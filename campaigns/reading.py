@@ -13,6 +13,7 @@ from email.message import EmailMessage
 from urllib.parse import urlsplit
 
 from campaigns.findings import Finding, Severity, found
+from campaigns.numbers import counted
 from campaigns.visibility import Link, links_of
 from mail.addresses import AddressInvalid, domain_of, parse_mailbox
 from mail.suffixes import organisational_domain
@@ -207,7 +208,7 @@ def postal_address(seen: Read, addresses: Sequence[str], north_americans: int) -
     if not north_americans:
         yield found("M8", WARN, f"{sentence}, which the law of several countries asks for.", mend)
         return
-    people = f"{north_americans:,} {'recipient lives' if north_americans == 1 else 'recipients live'}"
+    people = counted(north_americans, "recipient lives", "recipients live")
     yield found(
         "M8", BLOCK, f"{sentence}, and {people} in the United States or Canada, where the law asks for it.", mend
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from django.utils import timezone
 
 from campaigns import pace, runs
-from campaigns.comparing import Comparison, compare, summary
+from campaigns.comparing import Comparison, compare, done, summary
 from campaigns.figures import COLUMNS, Answer, Asked, Line, figures
 from campaigns.models import Campaign, TallyMark
 from campaigns.providers import OTHERS
@@ -203,13 +203,19 @@ def _summary(campaign: Campaign, settled: int, total: int) -> str:
         case Campaign.Status.SCHEDULED:
             return f"The recipients are being prepared, {total:,} so far." if total else "The worker is about to start."
         case Campaign.Status.SENDING:
-            return f"{settled:,} of {total:,} are done."
+            return f"{done(settled, total)}."
         case Campaign.Status.PAUSED:
-            return f"Paused. {settled:,} of {total:,} are done."
+            return f"Paused. {done(settled, total)}."
         case Campaign.Status.CANCELLED:
             return "Cancelled. What had not left never will."
         case _:
-            return f"Finished. All {total:,} are accounted for."
+            return f"Finished. {_accounted_for(total)}"
+
+
+def _accounted_for(total: int) -> str:
+    if total > 1:
+        return f"All {total:,} are accounted for."
+    return "The one recipient is accounted for." if total else "There was nobody to write to."
 
 
 def _percent(count: int, total: int) -> float:

@@ -13,9 +13,11 @@ from django.db.models import Count, Q
 from campaigns.audience import audience_of
 from campaigns.checking import refusals
 from campaigns.findings import Finding, Severity, found, in_order
+from campaigns.forecast_words import waiting_for_quota
 from campaigns.forecasting import Forecast
 from campaigns.foreseeing import foresee
 from campaigns.models import Campaign
+from campaigns.numbers import counted, none_of, some_of
 from campaigns.preflight import PeopleReport, people
 from campaigns.reading import empty_greeting, findings, form, postal_address
 from campaigns.sampling import Sample, eligible, samples
@@ -207,15 +209,19 @@ def _room(expected: Forecast) -> Iterator[Finding]:
                     "Ask an administrator for a server, or change the routing rules.")  # fmt: skip
     left = expected.left - sum(number for _, number in expected.blocked)
     if left > 0 and expected.expires_at is not None:
-        yield found("C1", WARN, f"{left:,} of {expected.total:,} messages are not sent before the end you chose.",
+        yield found("C1", WARN, f"Before the end you chose, {_not(left, expected.total)} sent.",
                     "Begin earlier, end later, or use more servers.")  # fmt: skip
     elif left > 0:
         why = "; ".join(f"{name} {obstacle}" for name, obstacle in expected.idle[:3])
-        yield found("C1", BLOCK, f"{left:,} of {expected.total:,} messages are never sent{f': {why}' if why else ''}.",
+        yield found("C1", BLOCK, f"As things stand, {_not(left, expected.total)} sent{f': {why}' if why else ''}.",
                     "Ask an administrator to switch servers on, or to raise their quotas.")  # fmt: skip
     elif expected.next_period:
-        yield found("C1", WARN, f"{expected.next_period:,} messages wait for the next quota period of their server.",
+        yield found("C1", WARN, waiting_for_quota(expected.next_period),
                     "Use more servers, or write to fewer people.")  # fmt: skip
+
+
+def _not(left: int, total: int) -> str:
+    return none_of(total, "message") if left == total else f"{some_of(left, total, 'message')} not"
 
 
 def _bulk(servers: Iterable[SmtpServer], number: int) -> Iterator[Finding]:
@@ -236,7 +242,8 @@ def _consent(report: PeopleReport) -> Iterator[Finding]:
     left_out = sum(each.number for each in report.left_out)
     if left_out:
         why = ", ".join(f"{each.number:,} {each.title}" for each in report.left_out[:4])
-        yield found("C3", INFORM, f"{left_out:,} people of the audience get nothing: {why}.")
+        whom = counted(left_out, "person of the audience gets", "people of the audience get")
+        yield found("C3", INFORM, f"{whom} nothing: {why}.")
 
 
 def _addresses(campaign: Campaign, number: int, now: dt.datetime) -> Iterator[Finding]:
@@ -246,20 +253,21 @@ def _addresses(campaign: Campaign, number: int, now: dt.datetime) -> Iterator[Fi
     is_role = Q()
     for role in ROLES:
         is_role |= Q(email_key__startswith=f"{role}@")
-    counted = everybody.aggregate(
+    numbers = everybody.aggregate(
         roles=Count("pk", filter=is_role),
         **{name: Count("pk", filter=Q(domain__in=domains)) for name, domains in LARGE_PROVIDERS.items()},
     )
-    if counted["roles"]:
-        yield found("C4", WARN if counted["roles"] * 20 > number else INFORM,
-                    f"{counted['roles']:,} addresses belong to an office and not to a person (info@, sales@, …).",
+    if roles := numbers["roles"]:
+        yield found("C4", WARN if roles * 20 > number else INFORM,
+                    f"{counted(roles, 'address belongs', 'addresses belong')} to an office and not to a person (info@,"
+                    " sales@, …).",
                     "Look whether they agreed; such addresses complain more often.")  # fmt: skip
     for name in LARGE_PROVIDERS:
-        if counted[name] > BULK_OF_PROVIDERS:
+        if numbers[name] > BULK_OF_PROVIDERS:
             yield found(
                 "C5",
                 WARN,
-                f"{counted[name]:,} recipients are at {name}, which applies its rules for bulk senders from 5,000 a day"
+                f"{numbers[name]:,} recipients are at {name}, which applies its rules for bulk senders from 5,000 a day"
                 " on.",
                 "See that SPF, DKIM and DMARC pass, and grow slowly.",
             )

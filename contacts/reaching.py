@@ -31,14 +31,14 @@ _INSTANT = "CAST(%s AS timestamptz)" if connection.vendor == "postgresql" else "
 
 
 class Verdict(TextChoices):
-    """What becomes of a person of the audience; the first that fits."""
+    """What becomes of a person of the audience; the first that fits. The words follow "left out" and any number."""
 
     EXCLUDED = "excluded", "excluded by a list or segment"  # The campaign says so; not part of the mailing.
-    SUPPRESSED = "suppressed", "address suppressed"
-    DOMAIN = "domain", "domain suppressed"
+    SUPPRESSED = "suppressed", "on the suppression list"
+    DOMAIN = "domain", "at a suppressed domain"
     UNSUBSCRIBED = "unsubscribed", "unsubscribed"
-    PENDING = "pending", "opt-in not confirmed"
-    STRANGER = "stranger", "no consent"  # In a segment, and never on a list whose consent counts; not part of it.
+    PENDING = "pending", "not confirmed yet"
+    STRANGER = "stranger", "without consent"  # In a segment, and never on a list whose consent counts; not part of it.
     PAUSED = "paused", "asked for a break"
     REACHED = "reached", "gets a message"
 

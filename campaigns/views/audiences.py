@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from campaigns import preflight
 from campaigns.audience import LISTS, SEGMENTS, of_choices
+from campaigns.numbers import counted
 from campaigns.views.pages import campaign_or_404, needs, page
 from contacts import segmenting
 from contacts.exporting import csv_response, record_export, table
@@ -36,9 +37,10 @@ def audience(request: HttpRequest) -> HttpResponse:
         if number and verdict != Verdict.REACHED
     ]
     reached = found.reached
-    sentence = f"{reached:,} {'person gets' if reached == 1 else 'people get'} the campaign now."
+    sentence = f"{counted(reached, 'person gets', 'people get')} the campaign now."
     if found.repeated:
-        sentence += f" {found.repeated:,} of them are on several of the lists and segments; each gets one message."
+        are = "is" if found.repeated == 1 else "are"
+        sentence += f" {found.repeated:,} of them {are} on several of the lists and segments; each gets one message."
     if left_out:
         sentence += f" Left out: {', '.join(left_out)}."
     if not lists and not kept["segments"]:
@@ -66,7 +68,7 @@ def _of_segments(kept: dict[str, list[int]]) -> dict[int, str]:
             found[segment.pk] = f"must be looked at again: {error}"
             continue
         meeting = Contact.objects.filter(segmenting.meets(load(segment.conditions), at))
-        words = f"{meeting.count():,} people"
+        words = counted(meeting.count(), "person", "people")
         if segment.pk in kept["segments"] and kept["consent_lists"]:
             words += f", {meeting.filter(Q(subscribed(kept['consent_lists']))).count():,} of them with consent"
         found[segment.pk] = words

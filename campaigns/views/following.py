@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from campaigns import drawing, pace, queueing, runs, steering
 from campaigns.models import Campaign
+from campaigns.numbers import counted
 from campaigns.remembering import remembered
 from campaigns.reporting import report
 from campaigns.tasks import ring
@@ -178,7 +179,7 @@ def retry(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign_or_404(campaign_id)
     count = queueing.retry_failed(campaign_id, timezone.now())
     if count:
-        log(request, campaign_id, f"Queued {count} failed messages again.")
+        log(request, campaign_id, f"Queued {counted(count, 'failed message')} again.")
         was = "One message was" if count == 1 else f"{count:,} messages were"
         messages.success(request, f"{was} queued again.")
     else:

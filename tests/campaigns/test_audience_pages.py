@@ -75,7 +75,7 @@ def test_what_is_ticked_is_counted_together_and_by_segment(
     assert found["segments"] == {str(german.pk): "3 people, 2 of them with consent"}
     assert found["sentence"] == (
         "3 people get the campaign now. 2 of them are on several of the lists and segments; each gets one message."
-        " Left out: 1 no consent."
+        " Left out: 1 without consent."
     )
     nothing = marketer.post("/campaigns/audience.json", {"excluded_lists": ["x", "9" * 30, news.pk]}).json()
     assert nothing["sentence"] == "Tick a list or a segment."

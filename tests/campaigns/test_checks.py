@@ -241,15 +241,15 @@ def test_servers_people_and_room(sound: Campaign, server: SmtpServer) -> None:
 
     found = by_id(sound)
 
-    assert found["C1"].sentence == "1 messages wait for the next quota period of their server."
+    assert found["C1"].sentence == "1 message waits for the next quota period of its server."
     assert found["C2"].severity == Severity.WARN
-    assert found["C3"].sentence == "1 people of the audience get nothing: 1 unsubscribed."
+    assert found["C3"].sentence == "1 person of the audience gets nothing: 1 unsubscribed."
     assert found["C4"].severity == Severity.WARN
     assert found["M14"].sentence == "Each message through Alpha makes 1 more, and as many units of quota."
     assert found["M5"].severity == Severity.WARN
 
     SmtpServer.objects.update(is_active=False)
-    assert by_id(sound)["C1"].sentence == "2 of 2 messages are never sent: Alpha is switched off."
+    assert by_id(sound)["C1"].sentence == "As things stand, none of the 2 messages is sent: Alpha is switched off."
 
 
 @pytest.mark.django_db

@@ -39,11 +39,11 @@ def test_a_campaign_is_queued_followed_paused_and_finished_without_reloading(vis
     begin(campaign)
     expect(visitor.get_by_text("0 of 3 are done.").first).to_be_visible()
     Message.objects.filter(email="ann@example.com").update(status="accepted")
-    expect(visitor.locator(".campaign-summary")).to_have_text("1 of 3 are done.")
+    expect(visitor.locator(".campaign-summary")).to_have_text("1 of 3 is done.")
     expect(visitor.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "33")
 
     visitor.get_by_role("button", name="Pause").click()
-    expect(visitor.locator(".campaign-summary")).to_have_text("Paused. 1 of 3 are done.")
+    expect(visitor.locator(".campaign-summary")).to_have_text("Paused. 1 of 3 is done.")
     visitor.get_by_role("button", name="Resume").click()
     expect(visitor.get_by_role("button", name="Pause")).to_be_visible()
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from campaigns.forecast_words import lasting, words
 from campaigns.forecasting import Part, ServerState, Work, forecast
 from campaigns.models import Approval, ApprovalRule, Campaign, CheckOverride, SeedList
-from contacts.models import ContactList
+from contacts.models import ContactList, Suppression
 from delivery.models import Message
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
@@ -248,7 +248,14 @@ def test_a_forecast_is_told_in_sentences() -> None:
 @pytest.mark.parametrize(
     ("part", "headline"),
     [
-        (Part(10, ()), "As things stand, none of the 10 messages is ever sent."),
+        (Part(10, ()), "As things stand, none of the 10 messages is sent at all."),
+        (Part(1, ()), "As things stand, the message is not sent at all."),
+        (Part(1, (1,)), "The message leaves on 23 November 2026, 12:00."),
+        (Part(495, (1,), not_after=START), "By 23 November 2026, 12:00, none of the 495 messages is sent."),
+        (
+            Part(495, (1,), not_after=START + dt.timedelta(milliseconds=100)),
+            "Only 1 of 495 messages is sent by 23 November 2026, 12:00.",
+        ),
         (
             Part(1000, (1,), not_after=START + dt.timedelta(seconds=10)),
             "Only 100 of 1,000 messages are sent by 23 November 2026, 12:00.",
@@ -260,6 +267,33 @@ def test_what_does_not_finish_is_said_plainly(part: Part, headline: str) -> None
     told = words(forecast([ServerState(1, "Alpha", 10.0)], Work((part,)), START), dt.UTC)
 
     assert told.headline == headline
+
+
+@pytest.mark.parametrize(
+    ("number", "notes"),
+    [
+        (1, ["1 message waits for the next quota period of its server.", "Other campaigns go first with 1 message"]),
+        (2, ["2 messages wait for the next quota period of their server.", "Other campaigns go first with 2 messages"]),
+    ],
+)
+def test_one_and_many_are_told_apart(number: int, notes: list[str]) -> None:
+    fleet = [ServerState(1, "Alpha", 10.0, quota=10 + number)]
+
+    told = words(forecast(fleet, Work((Part(number, (1,), is_ours=False), Part(10 + number, (1,)))), START), dt.UTC)
+
+    assert told.notes == (notes[0], f"{notes[1]} where they use the same servers.")
+
+
+def test_who_is_left_out_is_told_in_whole_phrases(marketer: Client, sound: Campaign) -> None:
+    Suppression.objects.create(email="ann@example.com", email_key="ann@example.com")
+
+    html = page(marketer, sound)
+    form = marketer.get(f"/admin/campaigns/campaign/{sound.pk}/change/").content.decode()
+
+    assert "1 person of the audience gets nothing: 1 on the suppression list." in html
+    assert "<dd>1 on the suppression list</dd>" in html
+    assert "News – 3 subscribed" in form
+    assert "Who is suppressed, or asked for a break, is among the subscribers and gets none" in form
 
 
 def test_durations_are_told_as_finely_as_they_are_known() -> None:
