@@ -7,7 +7,7 @@ import datetime as dt
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
 from mail.merging import Flag
@@ -25,10 +25,16 @@ COLUMN_OF = {heading: column for column, headings in _HEADINGS.items() for headi
 # What the export adds for people to read. Consent is never taken from a column of a file.
 CONSENT_COLUMNS = ("subscribed_to", "unsubscribed_from", "suppressed")
 
-# Names with a meaning of their own: in files, in messages, and in the merge language itself.
-_LIQUID_WORDS = ("true", "false", "nil", "null", "empty", "blank", "and", "or", "not", "contains", "in")
+# Words of the merge language: a field of such a name is a mistake, or something else than the contact's value.
+MERGE_WORDS = frozenset(
+    [
+        *("true", "false", "nil", "null", "empty", "blank", "and", "or", "not", "contains", "in", "if", "else", "for"),
+        *("as", "with", "limit", "offset", "reversed", "cols", "continue", "required", "forloop", "tablerowloop"),
+    ]
+)
+# Names with a meaning of their own, in files and in messages.
 _LINKS = ("unsubscribe_url", "preferences_url", "web_version_url")
-RESERVED = frozenset([*COLUMN_OF, *CONSENT_COLUMNS, "full_name", *_LINKS, *_LIQUID_WORDS])
+RESERVED = frozenset([*COLUMN_OF, *CONSENT_COLUMNS, "full_name", *_LINKS])
 
 LONGEST_NAME = 64
 LONGEST_VALUE = 10_000
@@ -40,8 +46,11 @@ class NameInvalid(ValueError):
     """The name cannot be a merge field; the words of the error say what to write instead."""
 
 
-def check_name(name: str) -> str:
-    """Return ``name``, or raise :class:`NameInvalid` with a sentence that says what to do."""
+def check_name(name: str, known: Collection[str] = ()) -> str:
+    """Return ``name``, or raise :class:`NameInvalid` with a sentence that says what to do.
+
+    :param known: names that are in use already, from a time when more were taken.
+    """
     if not _NAME.fullmatch(name):
         proposal = propose_name(name)
         hint = f"; write for example {proposal}" if proposal and proposal != name else ""
@@ -51,6 +60,13 @@ def check_name(name: str) -> str:
         )
     if len(name) > LONGEST_NAME:
         raise NameInvalid(f"The name “{name[:30]}…” is longer than {LONGEST_NAME} characters; shorten it.")
+    if name in known:
+        return name
+    if name in MERGE_WORDS:
+        raise NameInvalid(
+            f"“{name}” is a word of the merge language, so {{{{ {name} }}}} could not show it; choose another name, for"
+            f" example my_{name}."
+        )
     if name in RESERVED:
         raise NameInvalid(f"“{name}” has a meaning of its own; choose another name, for example my_{name}.")
     return name

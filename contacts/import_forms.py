@@ -100,6 +100,8 @@ class MappingForm(forms.Form):
         labels = dict(Attribute.objects.values_list("name", "label"))
         proposed = remembered if remembered and len(remembered) == len(layout.headings) else None
         proposed = proposed or propose(layout.headings, labels)
+        before = (target for target in remembered or () if target.startswith(ATTRIBUTE))
+        self.known = {*labels, *(target.removeprefix(ATTRIBUTE) for target in before)}
         for position, (heading, target) in enumerate(zip(layout.headings, proposed, strict=True)):
             self.fields[f"column_{position}"] = forms.ChoiceField(
                 choices=_choices(labels, heading, position, target),
@@ -133,7 +135,7 @@ class MappingForm(forms.Form):
         cleaned = super().clean() or {}
         mapping = [cleaned.get(f"column_{position}", "") for position in range(len(self.layout.headings))]
         try:
-            check_mapping(mapping, len(self.layout.headings))
+            check_mapping(mapping, len(self.layout.headings), self.known)
         except MappingInvalid as error:
             raise forms.ValidationError(str(error)) from None
         email_at = mapping.index("email")

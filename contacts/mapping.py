@@ -4,7 +4,7 @@ A column becomes ``email``, ``first_name``, ``last_name``, ``language``, ``time_
 nothing (empty). Knows no database.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from contacts.attributes import COLUMN_OF, CONSENT_COLUMNS, LONGEST_NAME, NameInvalid, check_name, propose_name
 
@@ -66,8 +66,11 @@ def new_name(heading: str, position: int) -> str:
     return f"column_{position + 1}"
 
 
-def check_mapping(mapping: Sequence[str], columns: int) -> None:
-    """Raise :class:`MappingInvalid` unless each column has a meaning of its own, and one of them is the address."""
+def check_mapping(mapping: Sequence[str], columns: int, known: Collection[str] = ()) -> None:
+    """Raise :class:`MappingInvalid` unless each column has a meaning of its own, and one of them is the address.
+
+    :param known: names of attributes that are in use already; a new one may not be called everything.
+    """
     if len(mapping) != columns:
         raise MappingInvalid(f"The file has {columns} columns, and {len(mapping)} were chosen; upload it again.")
     chosen = [target for target in mapping if target]
@@ -76,7 +79,7 @@ def check_mapping(mapping: Sequence[str], columns: int) -> None:
             if not target.startswith(ATTRIBUTE):
                 raise MappingInvalid("A column was given a meaning that does not exist; choose it again.")
             try:
-                check_name(target.removeprefix(ATTRIBUTE))
+                check_name(target.removeprefix(ATTRIBUTE), known)
             except NameInvalid as error:
                 raise MappingInvalid(str(error)) from None
     for target in chosen:

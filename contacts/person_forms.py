@@ -1,7 +1,7 @@
 """What people type about one contact: the address, the names, and a fitting widget for each custom attribute."""
 
 import zoneinfo
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -69,6 +69,7 @@ class AttributesField(forms.Field):
     """Custom attributes that nobody defined, as a dictionary. A value nobody changed keeps its type."""
 
     widget = AttributesWidget
+    known: Collection[str] = ()  # Names that the contact has values of already.
 
     def clean(self, value: Pairs | None) -> dict[str, str]:
         attributes: dict[str, str] = {}
@@ -79,7 +80,7 @@ class AttributesField(forms.Field):
                 errors.append(f"The value “{text[:40]}” has no name; name it, or empty the row.")
                 continue
             try:
-                check_name(name)
+                check_name(name, self.known)
             except NameInvalid as error:
                 errors.append(str(error))
                 continue
@@ -198,6 +199,9 @@ class ContactForm(ContactModelForm):
             if isinstance(field, AttributeField):
                 field.show(held.get(definition.name))
         defined = {definition.name for definition in self.definitions}
+        others = self.fields.get("attributes")
+        if isinstance(others, AttributesField):
+            others.known = held.keys()
         self.initial["attributes"] = {name: value for name, value in held.items() if name not in defined}
         zone, field = self.instance.time_zone, self.fields.get("time_zone")
         if isinstance(field, forms.ChoiceField) and zone and zone not in dict(_zones()):

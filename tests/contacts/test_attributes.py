@@ -1,9 +1,10 @@
 """Custom attributes that administrators defined: what their values may be, and how they are shown."""
 
 import pytest
+from liquid.builtin.expressions import _tokenize
 
-from contacts.attributes import merge_values, parse_value, value_text
-from mail.merging import parse
+from contacts.attributes import MERGE_WORDS, NameInvalid, check_name, merge_values, parse_value, value_text
+from mail.merging import MergeError, parse
 
 READ = [
     ("text", "  Bonn ", "Bonn"),
@@ -82,6 +83,34 @@ def test_a_value_is_shown_as_people_write_it(value: object, text: str) -> None:
 @pytest.mark.parametrize(("kind", "text", "value"), READ)
 def test_what_is_shown_is_read_back(kind: str, text: str, value: object) -> None:
     assert parse_value(kind, ["Gold", "Silver"], value_text(value)) == value
+
+
+def is_usable(name: str) -> bool:
+    """Whether a merge field of that name shows a contact's value, wherever it stands."""
+    templates = (
+        f"{{{{ {name} }}}}",
+        f'{{% if {name} == "Bonn" %}}Bonn{{% endif %}}',
+        f"{{% for each in all %}}{{{{ {name} }}}}{{% endfor %}}",
+        f"{{% tablerow each in all %}}{{{{ {name} }}}}{{% endtablerow %}}",
+    )
+    try:
+        return all("Bonn" in parse(source).render({name: "Bonn", "all": ["1"]}) for source in templates)
+    except MergeError:
+        return False
+
+
+@pytest.mark.parametrize("name", sorted({*MERGE_WORDS, *_tokenize._keywords}))
+def test_a_name_that_no_merge_field_could_show_is_refused(name: str) -> None:
+    assert not is_usable(name)
+    with pytest.raises(NameInvalid, match=rf"“{name}” is a word of the merge language, .* for example my_{name}\."):
+        check_name(name)
+    assert check_name(name, known=[name]) == name
+
+
+@pytest.mark.parametrize("name", ["list", "city", "date", "size", "endif", "assign", "case", "product"])
+def test_other_words_are_names_like_any(name: str) -> None:
+    assert is_usable(name)
+    assert check_name(name) == name
 
 
 def test_every_kind_of_value_is_a_merge_field() -> None:

@@ -42,6 +42,8 @@ def test_an_attribute_is_defined_and_named_after_its_label(marketers_client: Cli
     ("changes", "words"),
     [
         ({"name": "first_name"}, "has a meaning of its own"),
+        ({"name": "for"}, "{{ for }} could not show it; choose another name, for example my_for."),
+        ({"name": "", "label": "Limit"}, "for example my_limit"),
         ({"name": "Größe"}, "write for example grosse"),
         ({"label": "A text"}, "There is an attribute a_text already"),
         ({"kind": "choice"}, "needs at least one value"),

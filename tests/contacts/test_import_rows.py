@@ -47,6 +47,7 @@ def reason(mapping: list[str], *cells: str) -> str:
         (["email", "E-mail"], ["email", ""]),
         (["email", "Wohnort"], ["email", "attributes.city"]),  # The label of a defined attribute.
         (["email", "姓", "full name"], ["email", "attributes.column_2", "attributes.my_full_name"]),
+        (["email", "For", "limit"], ["email", "attributes.my_for", "attributes.my_limit"]),
         (["email", "subscribed_to", "suppressed"], ["email", "", ""]),
         (["Line in the file", "Why it was refused", "email"], ["", "", "email"]),
         (["email", "x" * 100], ["email", "attributes." + "x" * 64]),
@@ -66,11 +67,17 @@ def test_columns_are_proposed_from_their_headings(headings: list[str], mapping: 
         (["email", "id"], "a meaning that does not exist"),
         (["email", "attributes.A b"], "cannot be the name of an attribute"),
         (["email", "attributes.first_name"], "has a meaning of its own"),
+        (["email", "attributes.for"], "is a word of the merge language"),
     ],
 )
 def test_a_mapping_that_cannot_be_is_refused_in_words(mapping: list[str], words: str) -> None:
     with pytest.raises(MappingInvalid, match=words):
         check_mapping(mapping, len(mapping))
+
+
+def test_an_attribute_that_has_a_word_of_the_merge_language_as_its_name_is_still_filled() -> None:
+    assert propose(["email", "for"], {"for": "For whom"}) == ["email", "attributes.for"]
+    check_mapping(["email", "attributes.for"], 2, known={"for"})
 
 
 def test_a_mapping_of_another_number_of_columns_is_refused() -> None:

@@ -76,7 +76,7 @@ def test_a_person_is_added_with_attributes_and_lists(
         ({"email": "BO@example.org"}, "is among the contacts already"),
         ({"attributes-name": ["City"], "attributes-value": ["x"]}, "write for example city"),
         ({"attributes-name": ["first_name"], "attributes-value": ["x"]}, "has a meaning of its own"),
-        ({"attributes-name": ["true"], "attributes-value": ["x"]}, "has a meaning of its own"),
+        ({"attributes-name": ["true"], "attributes-value": ["x"]}, "is a word of the merge language"),
         ({"attributes-name": [""], "attributes-value": ["Bonn"]}, "The value “Bonn” has no name"),
         ({"attributes-name": ["a", "a"], "attributes-value": ["1", "2"]}, "stands in two rows"),
         ({"attributes-name": ["a"], "attributes-value": ["x" * 10_001]}, "at most 10,000 characters"),
@@ -105,6 +105,19 @@ def test_an_attribute_nobody_changed_keeps_its_type(marketers_client: Client, an
     ann.refresh_from_db()
     assert ann.last_name == "Leigh"
     assert ann.attributes == {"age": 7, "is_member": "no"}
+
+
+def test_an_attribute_of_a_name_that_is_no_longer_taken_can_still_be_changed(
+    marketers_client: Client, ann: Contact
+) -> None:
+    Contact.objects.filter(pk=ann.pk).update(attributes={"limit": "5"})
+
+    marketers_client.post(
+        f"{CONTACTS}{ann.pk}/change/", person(**{"attributes-name": ["limit"], "attributes-value": ["6"]})
+    )
+
+    ann.refresh_from_db()
+    assert ann.attributes == {"limit": "6"}
 
 
 def test_a_changed_subscription_is_recorded_with_who_and_when(
