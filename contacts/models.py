@@ -298,8 +298,6 @@ class ContactImport(models.Model):
     headings = models.JSONField(default=list)  # The first row, as the file has it.
     # What becomes of each column: email, first_name, …, ``attributes.<name>``, or nothing.
     mapping = models.JSONField(default=list)
-    # The one list of imports from before there could be several; nothing reads it any more.
-    list = models.ForeignKey(ContactList, null=True, on_delete=models.SET_NULL, related_name="+")
     policy = models.CharField(max_length=16, choices=Policy, default=Policy.FILL, db_default=Policy.FILL)
     delimiter = models.CharField(max_length=4, blank=True, db_default="")  # Empty: found in the file.
     encoding = models.CharField(max_length=16, blank=True, db_default="")  # Empty: found in the file.

@@ -277,7 +277,7 @@ def test_deleting_a_list_counts_what_goes_along_without_naming_each(
     ],
 )
 def test_who_has_no_permission_sees_nobody(client: Client, nobody: User, news: ContactList, url: str) -> None:
-    contact_import = ContactImport.objects.create(file_name="a.csv", stored_name="a", list=news)
+    contact_import = ContactImport.objects.create(file_name="a.csv", stored_name="a")
     url = url.format(pk=contact_import.pk)
 
     assert client.get(url).status_code == 302
