@@ -49,15 +49,19 @@ class Feed:
         loop = asyncio.get_running_loop()
         lane, in_hand = self._lane, self._account.in_hand
         idle_since = loop.time()
-        while not lane.is_halted and not lane.around.is_over:
+        while not lane.is_halted:
+            if lane.around.is_over:
+                if lane.around.is_stopping or len(in_hand) <= len(self.aside):
+                    break
+                # What is claimed is still sent. If one answer takes long, the drain goes on, and so does this.
+                await asyncio.sleep(0.05)
+                continue
             self.is_hungry.clear()
             if await self._claim_some(loop.time()) or in_hand:
                 idle_since = loop.time()
             elif loop.time() - idle_since > lane.around.idle_seconds:
                 break
             await wait(self.is_hungry, 0.25 if in_hand else 0.1)
-        while (self.urgent or self.bulk) and not lane.is_halted and not lane.around.is_stopping:
-            await asyncio.sleep(0.05)
         lane.halt()
 
     # --- the piles

@@ -71,6 +71,37 @@ def test_a_server_that_is_long_in_answering_holds_up_no_other(
         assert [message.status for message in mailing.messages.all()] == ["accepted"]
 
 
+def test_one_late_answer_holds_up_no_other_message_of_its_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the time of the drain is over: it goes on, and so does the lane."""
+    monkeypatch.setattr(draining, "LATE_SECONDS", 0.1)
+    seen: list[str] = []
+    is_late, is_all_sent, was_all_sent = Event(), Event(), Event()
+
+    def script(event: str, context: dict[str, Any]) -> None:
+        if event == "dot" and not is_late.is_set():
+            is_late.set()
+            Event().wait(1)  # Until no more is claimed.
+            make_mailing(make_list(20, name="More"))
+            connection.close()  # This thread's own.
+            if is_all_sent.wait(20):
+                was_all_sent.set()
+        elif event == "answered":
+            seen.append(event)
+            if len(seen) == 20 + 5 - 2:  # One is late, and one rides behind it.
+                is_all_sent.set()
+
+    with running_peer(tmp_path, script) as peer:
+        make_server(peer.port, timeout_seconds=60, max_connections=3)
+        make_mailing(make_list(5))
+
+        run_drain(0.5)
+
+        assert was_all_sent.is_set()
+        assert len(peer.accepted()) == 25
+
+
 @pytest.mark.postgres
 def test_a_process_that_is_stopped_in_a_transaction_does_not_hold_up_the_others() -> None:
     with connection.cursor() as cursor:
