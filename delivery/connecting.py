@@ -36,7 +36,7 @@ class Connections:
     async def serve(self, number: int) -> None:
         """Keep one connection busy: open it when there is work, again when it was used up or lost."""
         while await self._called(number):
-            connection = await self._open()
+            connection = await self._open(number)
             if connection is None:
                 continue
             source = _Source(self._handover, self, number)
@@ -97,11 +97,13 @@ class Connections:
                 del self._callers[caller]
         return False
 
-    async def _open(self) -> Connection | None:
+    async def _open(self, number: int) -> Connection | None:
         if self._is_signed_in:
             return await self._connect()
         async with self._signing_in:
-            return None if self._lane.is_halted else await self._connect()
+            # While it waited, the lane may have been halted, or the one message that a probe is was taken.
+            is_needed = not self._lane.is_halted and self._feed.has_work_for(number)
+            return await self._connect() if is_needed else None
 
     async def _connect(self) -> Connection | None:
         try:

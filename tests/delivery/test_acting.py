@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -456,7 +457,17 @@ def test_a_spent_daily_quota_moves_the_mail_on_and_blames_nobody(peers: Any) -> 
 
 def test_a_server_that_failed_is_probed_with_one_message_before_the_flood(peers: Any) -> None:
     is_well: list[bool] = []
-    peer = peers(lambda event, context: DROP if event == "conn" and not is_well else None)
+    opened: list[int] = []
+
+    def script(event: str, context: dict[str, Any]) -> bytes | None:
+        if event == "conn" and is_well:
+            time.sleep(1.5)  # Looks go on meanwhile, and wake others.
+        if event == "dot" and not opened:
+            time.sleep(0.3)  # Time enough for those to come.
+            opened.append(len(peer.journal.events("conn")) - tried)
+        return DROP if event == "conn" and not is_well else None
+
+    peer = peers(script)
     server = make_server(peer.port, max_connections=5)
     mailing = make_mailing(make_list(40), T)
     drain_at(T)
@@ -479,6 +490,7 @@ def test_a_server_that_failed_is_probed_with_one_message_before_the_flood(peers:
     assert (server.failures, server.paused_reason, server.outage_at) == (0, "", None)
     lines = [(event["event"], event["peer"]) for event in peer.journal.events("conn", "dot")][tried:]
     assert [name for name, _ in lines[:2]] == ["conn", "dot"], "the probe went alone"
+    assert opened == [1]
 
 
 def test_a_temporary_refusal_of_the_sign_in_waits_longer_each_time(peers: Any) -> None:
