@@ -106,7 +106,7 @@ def bookkeep(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
         raise Failed("claiming and recording on PostgreSQL, which is not there")
     few, many, repeats = 10_000, 500_000, 5
     if there.is_quick or there.is_smoke:
-        few, many, repeats = (500, 1_000, 1) if there.is_smoke else (10_000, 50_000, 3)
+        few, many, repeats = (500, 1_000, 1) if there.is_smoke else (10_000, 30_000, 2)
     url = urlsplit(there.databases[POSTGRESQL])
     command = [
         *(sys.executable, "-m", "bench.bookkeeping", "--database", url._replace(path=f"{url.path}_account").geturl()),
