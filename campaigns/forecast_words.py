@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from campaigns.forecasting import ASSUMED, LIMIT, Forecast, Line
 from campaigns.numbers import counted, none_of, some_of
 
-SPEEDS = {LIMIT: "its limit", ASSUMED: "assumed: it has no rate, and sent nothing lately"}
+SPEEDS = {LIMIT: "its limit", ASSUMED: "assumed: it has no rate, and sent too little lately to tell"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ def waiting_for_quota(messages: int) -> str:
 def _headline(expected: Forecast, zone: dt.tzinfo) -> str:
     if not expected.total:
         return "Nobody gets it, so there is nothing to foresee."
+    if expected.retried == expected.total and expected.finishes_at is not None and expected.first_at is not None:
+        return _all_tried(expected.total, moment(expected.first_at, zone), moment(expected.finishes_at, zone))
     if expected.finishes_at is not None and expected.first_at is not None and expected.total == 1:
         return f"The message leaves on {moment(expected.first_at, zone)}."
     if expected.finishes_at is not None and expected.first_at is not None:
@@ -85,7 +87,21 @@ def _headline(expected: Forecast, zone: dt.tzinfo) -> str:
     return f"As things stand, {some_of(expected.left, expected.total, 'message')} not sent within a year."
 
 
+def _all_tried(deferred: int, first: str, last: str) -> str:
+    """Say when the rest, which was deferred, is tried again; whether it is taken then is up to the servers."""
+    if deferred == 1:
+        return f"All were tried. The message that was deferred is tried again on {first}."
+    until = f", and the last one on {last}" if last != first else ""
+    return f"All were tried. The {_messages(deferred)} that were deferred are tried again from {first} on{until}."
+
+
 def _notes(expected: Forecast, zone: dt.tzinfo) -> Iterator[str]:
+    if expected.retried_at is not None and expected.retried < expected.total:
+        was, tried = ("was", "is") if expected.retried == 1 else ("were", "are")
+        yield (
+            f"{_messages(expected.retried)} {was} deferred, and {tried} tried again from"
+            f" {moment(expected.retried_at, zone)} on."
+        )
     if expected.waiting and expected.waiting_until is not None:
         yield from _waiting(expected, moment(expected.waiting_until, zone))
     if expected.expires_at is not None and expected.left:

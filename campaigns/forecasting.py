@@ -72,6 +72,8 @@ class Forecast:
     progress: tuple[tuple[dt.datetime, int], ...]  # How many of ours are sent by when.
     waiting: int = 0  # Of our messages: those to the rest after an A/B test, whose winner …
     waiting_until: dt.datetime | None = None  # … is taken to be chosen then.
+    retried: int = 0  # Of our messages: those that were deferred and are tried again later, …
+    retried_at: dt.datetime | None = None  # … the first of them then.
 
     @property
     def is_sampled_in_time(self) -> bool:

@@ -21,7 +21,7 @@ from smtpservers.models import QuotaPeriod, SmtpServer
 from smtpservers.routes import Rule
 from smtpservers.senders import refused, sender_of
 
-ASSUMED_PER_SECOND = 10.0  # Of a server without a rate that has sent nothing lately.
+ASSUMED_PER_SECOND = 10.0  # Of a server without a rate that has sent too little lately.
 RECORD_ATTEMPTS = 10_000  # The latest, which a server's own speed is read from.
 LEAST_RECORD = 50  # Messages; fewer say nothing.
 PAUSE = dt.timedelta(seconds=5)  # Longer without an answer, and the server was not sending.
@@ -42,10 +42,13 @@ def foresee(campaign: Campaign, now: dt.datetime) -> Forecast:
         parts += _parts(lot, candidates, every)
     expected = forecast(_fleet(now, campaign.mail_from, campaign.sends_copies), Work(tuple(parts)), starts_at)
     waiting = [lot for lot in ours if lot.not_before is not None]
+    retries = [(at, number) for lot in ours for at, number in lot.retries if at > starts_at]
     return replace(
         expected,
         waiting=sum(lot.messages for lot in waiting),
         waiting_until=min((lot.not_before for lot in waiting if lot.not_before), default=None),
+        retried=sum(number for _, number in retries),
+        retried_at=min((at for at, _ in retries), default=None),
     )
 
 

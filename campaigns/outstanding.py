@@ -10,8 +10,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, F, Min, QuerySet, Sum
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import TruncMinute
 
 from campaigns import parting, runs
 from campaigns.audience import audience_of
@@ -24,8 +25,9 @@ from delivery import counting
 from delivery.models import Chunk, LaterChunk, Message
 from smtpservers import routes
 
+Later = tuple[tuple[dt.datetime, int], ...]  # When messages become free, and how many then.
 # How many messages of each routing class, and of these how many only later; the class is a rule's key, or 0.
-Counts = Mapping[int, tuple[int, tuple[tuple[dt.datetime, int], ...]]]
+Counts = Mapping[int, tuple[int, Later]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Lot:
     counts: Counts
     mailing_id: int | None = None
     not_before: dt.datetime | None = None  # None: now, or when ``counts`` say.
+    retries: Later = ()  # Of those in ``counts``: what was deferred, and when it is tried again.
 
     @property
     def messages(self) -> int:
@@ -62,7 +65,14 @@ def begun(campaign: Campaign, mailing_ids: Collection[int]) -> list[Lot]:
         experiment = experiment_of(campaign)
         won = experiment.winner if experiment else None
         found.append((as_campaign(campaign, won) if won else campaign, campaign.mailing_id))
-    return [Lot(varied, left_of(pk), pk) for varied, pk in found if pk is not None]
+    return [_on_its_way(varied, pk) for varied, pk in found if pk is not None]
+
+
+def _on_its_way(varied: Campaign, mailing_id: int) -> Lot:
+    pending = counting.by_status(mailing_id)
+    retries = retries_of(mailing_id) if pending[Message.Status.DEFERRED] else ()
+    number = sum(pending[status] for status in Message.PENDING)
+    return Lot(varied, _left(mailing_id, number, retries), mailing_id, retries=retries)
 
 
 def _of_test(campaign: Campaign, experiment: Experiment, starts_at: dt.datetime) -> list[Lot]:
@@ -108,7 +118,7 @@ def _written_to(mailing_id: int) -> int:
 
 def _share(people: Counts, number: int) -> Counts:
     """Return so many of the people, of each class and each start as large a part as of all."""
-    found: dict[int, tuple[int, tuple[tuple[dt.datetime, int], ...]]] = {}
+    found: dict[int, tuple[int, Later]] = {}
     shares = _scaled([each for each, _ in people.values()], number, _number(people))
     for (class_id, (each, later)), share in zip(people.items(), shares, strict=True):
         if share:
@@ -143,12 +153,17 @@ def _by_class(people: QuerySet[Contact], mail_from: str) -> QuerySet[Contact]:
     return people.order_by().annotate(class_id=RawSQL(sql, parameters))  # noqa: S611  # Constants and placeholders.
 
 
-def left_of(mailing_id: int) -> Counts:
+def retries_of(mailing_id: int) -> Later:
+    """Return when a mailing's deferred messages are tried again, to the minute, and how many then."""
+    deferred = Message.objects.filter(mailing=mailing_id, status="deferred", due_at__isnull=False, copy_of=None)
+    by_minute = deferred.order_by().annotate(minute=TruncMinute("due_at", tzinfo=dt.UTC)).values("minute")
+    return tuple(by_minute.annotate(at=Min("due_at"), number=Count("pk")).order_by("at").values_list("at", "number"))
+
+
+def _left(mailing_id: int, pending: int, retries: Later) -> Counts:
     """Return what is left of a mailing on its way; what was deferred counts to the class without a rule."""
-    found = counting.by_status(mailing_id)
-    pending = sum(found[status] for status in Message.PENDING)
-    counts: dict[int, int] = defaultdict(int)
-    later: dict[int, list[tuple[dt.datetime, int]]] = defaultdict(list)
+    counts: dict[int, int] = defaultdict(int, {0: sum(number for _, number in retries)})
+    later: dict[int, list[tuple[dt.datetime, int]]] = defaultdict(list, {0: list(retries)})
     waiting = LaterChunk.objects.filter(mailing=mailing_id).order_by("opens_at")
     for route_id, opens_at, number in waiting.values_list("route", "opens_at").annotate(number=Sum("messages")):
         counts[route_id or 0] += number

@@ -11,10 +11,12 @@ from django.test import Client
 from django.urls import reverse
 
 from campaigns import queueing
+from campaigns.forecast_words import Words, words
+from campaigns.foreseeing import foresee
 from campaigns.models import Campaign
 from campaigns.reporting import EXPLANATIONS, LATE_OUTCOMES, ORDER, without_addresses
 from contacts.models import Contact, ContactList
-from delivery.models import Attempt, Mailing, MailingOutcome, Message
+from delivery.models import Attempt, Chunk, Mailing, MailingOutcome, Message
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
 
@@ -268,6 +270,47 @@ def test_the_progress_counts_everybody_and_names_servers_and_reasons(sent: Campa
     assert "bea@example.com" in figures
     assert "<script>" not in progress["now"] + progress["figures"]
     assert "Pause" in progress["actions"]
+
+
+def foreseen_with_deferred(campaign: Campaign, *due_in_minutes: int) -> Words:
+    """Have the last messages of a campaign wait so long for their next try, and return its forecast."""
+    Chunk.objects.all().delete()
+    for message, minutes in zip(Message.objects.order_by("-pk"), due_in_minutes, strict=False):
+        due_at = NOW + dt.timedelta(minutes=minutes, seconds=31)
+        Message.objects.filter(pk=message.pk).update(status="deferred", due_at=due_at, attempt_count=1)
+    return words(foresee(campaign, NOW), dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("due_in_minutes", "headline"),
+    [
+        ((25,), "All were tried. The message that was deferred is tried again on 30 November 2026, 12:25."),
+        (
+            (25, 40),
+            "All were tried. The 2 messages that were deferred are tried again from 30 November 2026, 12:25 on, and the"
+            " last one on 30 November 2026, 12:40.",
+        ),
+    ],
+)
+def test_what_was_deferred_is_foreseen_when_it_is_tried_again(
+    sent: Campaign, due_in_minutes: tuple[int, ...], headline: str
+) -> None:
+    assert foreseen_with_deferred(sent, *due_in_minutes).headline == headline
+
+
+def test_beside_what_leaves_now_is_told_how_many_were_deferred_and_until_when(sent: Campaign) -> None:
+    Message.objects.filter(status="accepted").update(status="queued")
+
+    told = foreseen_with_deferred(sent, 25)
+
+    assert told.headline.startswith("The 2 messages leave from 30 November 2026, 12:00 on, and the last one on")
+    assert told.notes == ("1 message was deferred, and is tried again from 30 November 2026, 12:25 on.",)
+
+
+def test_a_server_of_which_too_little_is_known_is_not_said_to_have_sent_nothing(sent: Campaign) -> None:
+    told = foreseen_with_deferred(sent, 25)
+
+    assert told.rows[0].speed == "10 a second, assumed: it has no rate, and sent too little lately to tell"
 
 
 @pytest.mark.parametrize("role", ["ops", "viewer"])
