@@ -22,6 +22,7 @@ from smtpservers import routes, selection
 from smtpservers.models import Route
 from smtpservers.route_forms import RouteForm, TryForm
 from smtpservers.routes import Rule
+from smtpservers.selection import Portion
 
 SHOWN_DOMAINS = 3
 FITS_EVERYTHING = "Everything that no rule above decides on"
@@ -34,6 +35,15 @@ class Asked:
     name: str
     why: str
     decides: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one of several servers would send of the example."""
+
+    server: str
+    messages: int
+    why: str
 
 
 @admin.register(Route)
@@ -124,17 +134,24 @@ def _decision(sender: str, recipient: str) -> dict[str, Any]:
     rule = next(rule for rule in every if rule.fits_sender(sender) and rule.fits_recipient(domain))
     able = selection.able(selection.fleet(now), now, rule=rule, mail_from=sender)
     choice = able.choice()
+    parts = [_part(*each) for each in able.spread(selection.EXAMPLE_MESSAGES)] if able.is_shared else []
     return {
         "asked": [
             Asked(each.name, _why(each, sender, domain), decides=each is rule)
             for each in every[: every.index(rule) + 1]
         ],
         "choice": choice,
-        "portions": able.portions(selection.EXAMPLE_MESSAGES, {}, {}) if able.is_shared else [],
+        "parts": parts,
+        "without_room": selection.EXAMPLE_MESSAGES - sum(part.messages for part in parts),
         "example_messages": selection.EXAMPLE_MESSAGES,
         "next_up": [server.name for server in able.servers[1:4]] if not able.is_shared else [],
         "until": choice.until,
     }
+
+
+def _part(portion: Portion, messages: int) -> Part:
+    room = f" It has room for {messages:,}." if messages == portion.server.room else ""
+    return Part(portion.server.name, messages, portion.reason + room)
 
 
 def _why(rule: Rule, sender: str, domain: str) -> str:

@@ -8,6 +8,7 @@ the same part of their quota; a server without a quota has no such part and come
 import datetime as dt
 import functools
 import heapq
+from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -155,6 +156,32 @@ class Able:
             )
             for server, most in due
         ]
+
+    def spread(self, count: int) -> list[tuple[Portion, int]]:
+        """Return who will have sent how many of ``count`` messages in the end, each up to its room, and why.
+
+        One plan follows the other, as while mail leaves: what finds no room with one server is shared by the rest.
+        The sum is less than ``count`` where no server has room for more.
+        """
+        first: dict[int, Portion] = {}
+        taken: dict[int, int] = defaultdict(int)
+        left, still_able = count, self
+        while left and still_able.servers:
+            before = left
+            for portion in still_able.portions(left, taken, taken):
+                server = portion.server
+                most = left if portion.at_most is None else min(left, portion.at_most)
+                number = most if server.room is None else min(most, server.room - taken[server.server_id])
+                first.setdefault(server.server_id, portion)
+                taken[server.server_id] += number
+                left -= number
+            if left == before:
+                break
+            full = [s for s in still_able.servers if s.room is not None and taken[s.server_id] >= s.room]
+            obstacles = (*still_able.obstacles, *((s, "has no more room") for s in full))
+            servers = tuple(s for s in still_able.servers if s not in full)
+            still_able = replace(still_able, servers=servers, obstacles=obstacles, before_first=len(obstacles))
+        return [(first[s.server_id], taken[s.server_id]) for s in self.servers if taken[s.server_id]]
 
     def others(self, than: Candidate) -> Iterator[Portion]:
         """Return the servers that stand by where one does not take an urgent message at once."""

@@ -78,6 +78,43 @@ def test_the_least_used_tells_the_reservation_where_to_stop() -> None:
     assert [(part.at_most, part.leave) for part in portions] == [(100, 800), (100, 800)]
 
 
+@pytest.mark.parametrize(
+    ("rule", "servers", "expected"),
+    [
+        (DEFAULT, [limited(1, "Small", 921, 1000), BETA], {"Small": 79, "Beta": 921}),
+        (WEIGHTED, [ALPHA, BETA], {"Alpha": 750, "Beta": 250}),
+        # What finds no room with one is shared by the others as they share all.
+        (
+            WEIGHTED,
+            [replace(BETA, server_id=3, name="Small", room=79), ALPHA, BETA],
+            {"Small": 79, "Alpha": 690, "Beta": 231},
+        ),
+        (WEIGHTED, [replace(ALPHA, room=79), replace(BETA, room=200)], {"Alpha": 79, "Beta": 200}),
+        # A cap of the hour ends a server's part before its quota does.
+        (
+            LEAST_USED,
+            [replace(limited(1, "Capped", 0, 4000), room=100), limited(2, "Wide", 0, 1000)],
+            {"Capped": 100, "Wide": 900},
+        ),
+        (LEAST_USED, [replace(limited(1, "Capped", 0, 4000), room=100), BETA], {"Capped": 100, "Beta": 900}),
+    ],
+)
+def test_in_the_end_nobody_has_sent_more_than_it_has_room_for(
+    rule: Rule, servers: list[Candidate], expected: dict[str, int]
+) -> None:
+    spread = able(servers, NOW, rule=rule).spread(1000)
+
+    assert {portion.server.name: number for portion, number in spread} == expected
+
+
+def test_who_takes_over_in_the_end_says_who_had_no_more_room() -> None:
+    capped = replace(limited(1, "Capped", 0, 4000), room=100)
+
+    spread = able([capped, BETA], NOW, rule=LEAST_USED).spread(1000)
+
+    assert spread[1][0].reason == "Beta, because Capped has no more room."
+
+
 def test_a_server_without_a_quota_comes_when_the_others_have_no_room() -> None:
     small = limited(1, "Small", 990, 1000)
 

@@ -134,6 +134,21 @@ def test_trying_a_shared_rule_shows_who_would_get_how_much(admin: Client, beta: 
     assert "<td>250</td>" in page
 
 
+def test_trying_a_shared_rule_gives_no_server_more_than_it_has_room_for(admin: Client, beta: SmtpServer) -> None:
+    Route.objects.filter(is_default=True).update(strategy="weighted")
+    SmtpServer.objects.filter(name="Alpha").update(max_per_month=79)
+
+    shared = text_of(admin.get(f"{LIST}try/", {"recipient": "ann@customer.example"}))
+    SmtpServer.objects.filter(name="Beta").update(max_per_hour=200)
+    short = text_of(admin.get(f"{LIST}try/", {"recipient": "ann@customer.example"}))
+
+    assert "<td>79</td><td>Alpha takes 75 % by its weight. It has room for 79.</td>" in shared
+    assert "<td>921</td><td>Beta takes 25 % by its weight.</td>" in shared
+    assert "would wait" not in shared
+    assert "<td>200</td><td>Beta takes 25 % by its weight. It has room for 200.</td>" in short
+    assert "721 would wait: no server has room for them just now." in short
+
+
 def test_trying_without_a_server_that_can_says_what_it_waits_for(admin: Client, alpha: SmtpServer) -> None:
     SmtpServer.objects.update(is_active=False)
 
