@@ -57,7 +57,7 @@ def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> S
     :param with_reason: the reason may quote the server's answer, which not everybody may read.
     """
     if not server.is_active:
-        return _badge("grey", "Inactive", "Switched off by hand.")
+        return badge("grey", "Inactive", "Switched off by hand.")
     if is_paused(server, now):
         until = f"until {server.paused_until:%d %b %H:%M} UTC" if server.paused_until else "until resumed or edited"
         return _held_back(
@@ -69,23 +69,23 @@ def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> S
         return _held_back("Full", says, server.full_reason if with_reason else "", until)
     if (factor := factor_at(server.slow_factor, server.slowed_at, now)) < 1:
         part = f"{100 * factor:.0f} %"
-        return _badge(
+        return badge(
             "orange", f"Slowed to {part}", f"It said that mail came too fast: {part} of its connections and rate."
         )
-    return _badge("green", "Active", "May be chosen for sending.")
+    return badge("green", "Active", "May be chosen for sending.")
 
 
 def _held_back(state: str, explanation: str, why: str, until: str) -> SafeString:
     """Return a badge with what the server answered, or else until when."""
     shown = why.rstrip(".") or until
     whole = f"{shown}. {state} {until}." if why else f"{state} {until}."
-    badge = _badge("orange", state, explanation)
-    return format_html('{} <span class="server-reason" title="{}">{}</span>', badge, whole, shown)
+    shown_state = badge("orange", state, explanation)
+    return format_html('{} <span class="server-reason" title="{}">{}</span>', shown_state, whole, shown)
 
 
 def security_badge(server: SmtpServer) -> SafeString:
     """Return how connections to the server are encrypted."""
-    return _badge(*_SECURITY[security_of(server.port, server.use_tls)])
+    return badge(*_SECURITY[security_of(server.port, server.use_tls)])
 
 
 def address(server: SmtpServer) -> str:
@@ -138,5 +138,6 @@ def last_success(server: SmtpServer, now: dt.datetime) -> str | SafeString:
     return format_html('<span title="{}">{}</span>', f"{server.last_success_at:%d %B %Y %H:%M} UTC", when)
 
 
-def _badge(colour: str, text: str, explanation: str) -> SafeString:
+def badge(colour: str, text: str, explanation: str) -> SafeString:
+    """Return a short word on a colour: green, blue, orange or grey."""
     return format_html('<span class="server-badge server-badge-{}" title="{}">{}</span>', colour, explanation, text)

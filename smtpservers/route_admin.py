@@ -15,10 +15,10 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
 
 from mail.addresses import domain_of
 from smtpservers import routes, selection
+from smtpservers.listing import badge
 from smtpservers.models import Route
 from smtpservers.route_forms import RouteForm, TryForm
 from smtpservers.routes import Rule
@@ -65,9 +65,11 @@ class RouteAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
 
     # --- the list
 
-    @display(description="State", label={"Active": "success"})  # type: ignore[untyped-decorator]
-    def state(self, route: Route) -> str:
-        return "Active" if route.is_active else "Inactive"
+    @admin.display(description="State")
+    def state(self, route: Route) -> SafeString:
+        if route.is_active:
+            return badge("green", "Active", "Asked in its place.")
+        return badge("grey", "Inactive", "Passed over.")
 
     @admin.display(description="Decides on")
     def decides_on(self, route: Route) -> SafeString:

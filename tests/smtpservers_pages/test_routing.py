@@ -1,5 +1,6 @@
 """The pages of the routing rules: who may do what, what is refused, and what trying tells."""
 
+import re
 from typing import Any
 
 import pytest
@@ -54,6 +55,16 @@ def test_an_admin_adds_a_rule_and_it_is_stored_as_dns_knows_it(admin: Client, be
     page = text_of(admin.get(LIST))
     assert "To gmail.com, googlemail.com" in page
     assert page.index(">Gmail<") < page.index("Everything that no rule above decides on.")
+
+
+def test_states_of_rules_look_like_those_of_servers(admin: Client, alpha: SmtpServer) -> None:
+    Route.objects.create(name="Gmail", is_active=False)
+
+    rules, servers = text_of(admin.get(LIST)), text_of(admin.get("/admin/smtpservers/smtpserver/"))
+
+    for page in (rules, servers):
+        assert re.search(r'class="server-badge server-badge-green" title="[^"]+">Active</span>', page)
+    assert re.search(r'class="server-badge server-badge-grey" title="[^"]+">Inactive</span>', rules)
 
 
 def test_what_is_no_domain_is_marked(admin: Client) -> None:
