@@ -1,4 +1,5 @@
-// Tabs that a keyboard can reach: arrows, Home and End move, and the open tab is open again after saving.
+// Tabs that a keyboard can reach: arrows, Home and End move, and the open tab is open again after saving. A form for
+// a new server begins with the first one.
 // After an error the server has opened the first tab with one, and that stands.
 "use strict";
 
@@ -41,7 +42,7 @@ function setUpTabs(holder) {
     links[next].focus();
   });
 
-  if (!holder.querySelector(".errorlist")) {
+  if (!location.pathname.endsWith("/add/") && !holder.querySelector(".errorlist")) {
     const remembered = document.getElementById(sessionStorage.getItem(memory));
     if (links.includes(remembered)) open(remembered);
   }

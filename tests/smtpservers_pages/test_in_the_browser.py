@@ -111,6 +111,16 @@ def test_the_open_tab_is_open_again_after_saving(signed_in: Page, make_server: C
     assert page.locator("#id_notes").input_value() == "Ticket 4711"
 
 
+def test_a_form_for_a_new_server_begins_with_the_first_tab(signed_in: Page) -> None:
+    page = signed_in
+    page.goto(f"{LIST}add/")
+    page.get_by_role("tab", name="UTM").click()
+
+    page.goto(f"{LIST}add/")
+
+    assert open_tab(page) == "SMTP"
+
+
 def test_a_port_for_tls_offers_to_turn_tls_on(signed_in: Page, make_server: Callable[..., SmtpServer]) -> None:
     page, server = signed_in, make_server()
     page.goto(change_page(server))
