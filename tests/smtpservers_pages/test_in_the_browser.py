@@ -198,6 +198,19 @@ def test_the_list_and_the_history_fit_a_phone(signed_in: Page, make_server: Call
         assert sideways_scroll(page) == 0
 
 
+def test_the_list_has_no_row_without_words_on_a_phone(signed_in: Page, make_server: Callable[..., SmtpServer]) -> None:
+    page = signed_in
+    for name in ("Alpha", "Beta"):
+        make_server(name)
+    page.set_viewport_size(PHONE)
+
+    page.goto(LIST)
+
+    expect(page.get_by_label("Display order of Beta")).to_be_visible()
+    for handle in page.locator("[x-sort\\:handle]").all():
+        expect(handle).to_be_hidden()
+
+
 # The list
 
 
