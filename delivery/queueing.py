@@ -5,8 +5,9 @@ crash in the middle come to the same rows.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from django.conf import settings
@@ -175,13 +176,13 @@ def _snapshot_slice(
     :param rules: those that part the mailing by recipient domain; a chunk holds people of one of them alone.
     """
     order, order_parameters = class_sql("people.email_key", rules)
-    route, route_parameters = class_sql("m.email_key", rules)
+    route, route_parameters = class_sql("email_key", rules)
     people, people_parameters = people_sql(audience, as_of, bounds)
     moment = connection.ops.adapt_datetimefield_value(now)
     life_ends_at = max([now, *starts.values()]) + LIFE[Mailing.Stream(mailing.stream)]
     expires = connection.ops.adapt_datetimefield_value(min(life_ends_at, ends_at or life_ends_at))
-    instants = sorted({now, *starts.values()})
-    place, zones, zone_parameters = _place_sql(instants, starts, now) if starts else ("0", "", [])
+    # A chunk holds people of one zone alone where they do not start together.
+    zone = "(SELECT z.time_zone FROM contacts_contact z WHERE z.id = people.id), " if starts else ""
     part, part_parameters = _part_sql(mailing)
     # Rows get their numbers in the order given here, and a chunk is a run of numbers.
     sql = f"""
@@ -190,45 +191,20 @@ def _snapshot_slice(
         SELECT %s, people.id, people.email, people.email_key,
             CASE people.verdict WHEN 'reached' THEN 'queued' ELSE 'suppressed' END,
             {rowsets.INSTANT}, {rowsets.INSTANT}, people.reason
-        FROM ({people}) AS people {zones.format("people.id")} WHERE people.verdict <> 'excluded'{part}
-        ORDER BY {order + ", " if rules else ""}{place + ", " if starts else ""}people.id
-        ON CONFLICT DO NOTHING
+        FROM ({people}) AS people WHERE people.verdict <> 'excluded'{part}
+        ORDER BY {order + ", " if rules else ""}{zone}people.id
+        ON CONFLICT DO NOTHING RETURNING id, status, {route}
     """  # noqa: S608  # Made of constants and placeholders.
-    # A chunk holds people whom one rule is for and who start together.
-    runs = f"""
-        SELECT MIN(id), MAX(id), COUNT(*), route, place FROM (
-            SELECT id, route, place, (ROW_NUMBER() OVER (PARTITION BY route, place ORDER BY id) - 1) / %s AS run FROM (
-                SELECT m.id, {route} AS route, {place} AS place FROM delivery_message m {zones.format("m.contact_id")}
-                WHERE m.mailing_id = %s AND m.id > %s AND m.copy_of_id IS NULL AND m.status = 'queued'
-            ) AS added
-        ) AS added GROUP BY route, place, run ORDER BY 1
-    """  # noqa: S608
     first, last = bounds
     with transaction.atomic():
         mine = Mailing.objects.filter(pk=mailing.pk, snapshot_next=first, is_snapshotted=False)
         if not mine.update(snapshot_next=last + 1):
             return  # Another worker took this slice.
         with connection.cursor() as cursor:
-            # The mailing is locked: nobody else adds anybody to it.
-            cursor.execute("SELECT COALESCE(MAX(id), 0) FROM delivery_message WHERE mailing_id = %s", [mailing.pk])
-            [before] = cursor.fetchone()
-            who = [*people_parameters, *zone_parameters, *part_parameters, *order_parameters]
-            cursor.execute(sql, [mailing.pk, moment, expires, *who])
-            cursor.execute(runs, [CHUNK_MESSAGES, *route_parameters, *zone_parameters, mailing.pk, before])
-            _add_chunks(mailing, [(*row[:4], instants[row[4]]) for row in cursor.fetchall()], now)
-
-
-def _place_sql(
-    instants: Sequence[dt.datetime], starts: Mapping[str, dt.datetime], now: dt.datetime
-) -> tuple[str, str, list[Any]]:
-    """Return an SQL expression for the place among ``instants`` of a person's start, its joins, and their parameters.
-
-    The joins want the column that holds the contact, by ``format``.
-    """
-    places = [instants.index(instant) for instant in starts.values()]
-    given, parameters = rowsets.rows(numbers={"place": places}, texts={"zone": list(starts)})
-    joins = f"LEFT JOIN contacts_contact z ON z.id = {{}} LEFT JOIN {given} ON given.zone = z.time_zone"
-    return f"COALESCE(given.place, {instants.index(starts.get('', now))})", joins, parameters
+            before = [mailing.pk, moment, expires, *people_parameters, *part_parameters]
+            cursor.execute(sql, [*before, *order_parameters, *route_parameters])
+            queued = sorted((pk, route) for pk, status, route in cursor.fetchall() if status == Message.Status.QUEUED)
+        _cut(mailing, queued, starts, now)
 
 
 def _part_sql(mailing: Mailing) -> tuple[str, list[Any]]:
@@ -264,18 +240,35 @@ def bucket_sql(seed: str) -> tuple[str, list[Any]]:
     return f"MD5(CAST(%s AS text) || people.email_key){collated}", [seed]
 
 
-def _add_chunks(mailing: Mailing, runs: Iterable[tuple[int, int, int, int, dt.datetime]], now: dt.datetime) -> None:
-    """Make a chunk of each run of messages (first, last, how many, rule, start); a later one where it is too early."""
+def _cut(mailing: Mailing, queued: list[tuple[int, int]], starts: Mapping[str, dt.datetime], now: dt.datetime) -> None:
+    """Make the chunks of a slice's messages, those of zones where it is too early for later."""
+    zones = _zones(mailing, queued) if starts else {}
     soon: list[Chunk] = []
     later: list[LaterChunk] = []
-    for first, last, messages, route_id, starts_at in runs:
-        fields = {"mailing": mailing, "next_id": first, "last_id": last, "messages": messages}
-        if starts_at > now:
-            later.append(LaterChunk(**fields, route_id=route_id or None, opens_at=starts_at))
-        else:
-            soon.append(Chunk(**fields, route_id=route_id or None))
+    others = starts.get("", now)
+    keyed = ((pk, route_id, starts.get(zones.get(pk, ""), others)) for pk, route_id in queued)
+    for (route_id, starts_at), alike in itertools.groupby(keyed, key=itemgetter(1, 2)):
+        for run in _runs_of([pk for pk, _, _ in alike]):
+            fields = {"mailing": mailing, "next_id": run[0], "last_id": run[-1], "messages": len(run)}
+            if starts_at > now:
+                later.append(LaterChunk(**fields, route_id=route_id or None, opens_at=starts_at))
+            else:
+                soon.append(Chunk(**fields, route_id=route_id or None))
     Chunk.objects.bulk_create(soon)
     LaterChunk.objects.bulk_create(later)
+
+
+def _runs_of(message_ids: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(message_ids), CHUNK_MESSAGES):
+        yield message_ids[start : start + CHUNK_MESSAGES]
+
+
+def _zones(mailing: Mailing, queued: list[tuple[int, int]]) -> dict[int, str]:
+    """Return the time zone of each message's contact."""
+    if not queued:
+        return {}
+    rows = Message.objects.filter(mailing=mailing, pk__gte=queued[0][0], pk__lte=queued[-1][0])
+    return dict(rows.values_list("pk", "contact__time_zone"))
 
 
 def pause(mailing_id: int) -> bool:
