@@ -36,7 +36,7 @@ RACE_SECONDS = 140.0  # Of the short form: no round is begun that would end late
 def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="the short form, within five minutes")
+    parser.add_argument("--quick", action="store_true", help="the short form, five to six minutes")
     parser.add_argument("--smoke", action="store_true", help="a handful of messages each: shows no speed")
     parser.add_argument("--rounds", type=int, default=0, help="of the race; 0: 3 in the short form, else 5")
     parser.add_argument("--only", default="", help="contestants whose title holds this, and no trial")
