@@ -5,6 +5,7 @@ the worker. Here a message appears by rename, whole or not at all; it is taken b
 cannot be read is set aside. Losing every message loses nothing: the database is the queue, and beat rings again.
 """
 
+import contextlib
 import os
 import time
 import uuid
@@ -15,8 +16,6 @@ from urllib.parse import quote
 
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.utils.json import dumps, loads
-
-MOST_WAIT_SECONDS = 0.5
 
 
 class Channel(virtual.Channel):  # type: ignore[misc]  # kombu has no types
@@ -92,9 +91,14 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 class Transport(virtual.Transport):  # type: ignore[misc]
-    """What ``brilliance-fs://localhost`` stands for; the host says nothing."""
+    """What ``brilliance-fs://localhost`` stands for; the host says nothing.
+
+    It works from Celery's event loop: else all children of a worker wait for tasks at one pipe, and a child that is
+    killed there takes the lock of that pipe with it, so that its successors get none any more.
+    """
 
     Channel = Channel
+    implements = virtual.Transport.implements.extend(asynchronous=True)
     global_state = virtual.BrokerState()
     driver_type = driver_name = "filesystem"
 
@@ -102,9 +106,14 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         super().__init__(client, **kwargs)
         self.state = self.global_state
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
-        # A worker looks whether it shall stop only between two waits, and would wait for 2 s.
-        super().drain_events(connection, timeout=min(timeout or MOST_WAIT_SECONDS, MOST_WAIT_SECONDS))
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        loop.call_repeatedly(self.polling_interval, self._take)
+
+    def _take(self) -> None:
+        """Deliver what has come, as far as the consumers want more."""
+        with contextlib.suppress(Empty):
+            while True:
+                self.cycle.get(self._deliver)
 
     def driver_version(self) -> str:
         return "1"
