@@ -1,11 +1,36 @@
 """Celery's hands: queues, beat and the embedded broker. The database holds the work; a task is only a hint."""
 
+import logging
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, bootsteps
+from celery.worker.components import Beat, Timer
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
+
+log = logging.getLogger(__name__)
+LOOK_SECONDS = 5.0
+
+
+class BeatKeeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+    """Starts the beat inside a worker anew when it was killed: nobody else would, and without it no hint is given."""
+
+    requires = (Beat, Timer)
+
+    def start(self, worker: Any) -> None:
+        if worker.beat is not None:
+            worker.timer.call_repeatedly(LOOK_SECONDS, self._look, (worker,))
+
+    def _look(self, worker: Any) -> None:
+        if not worker.beat.is_alive():
+            log.error("beat ended unexpectedly; it is started anew")
+            step = worker.blueprint[Beat.name]
+            step.obj = step.create(worker)
+            step.start(worker)
+
 
 app = Celery("brilliance")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add(BeatKeeper)

@@ -180,6 +180,12 @@ class _Workers:
         self.errands.kill()
         self.errands = self._errands()
 
+    def kill_child(self) -> None:
+        """Kill one process of a pool, or beat: whoever started it has to see to it."""
+        worker = random.choice([*self.senders, self.errands])
+        with contextlib.suppress(OSError, IndexError):  # It ended just now, or has no children yet.
+            os.kill(random.choice(worker.children()), signal.SIGKILL)
+
     def kill_all(self) -> None:
         """As when the machine loses power."""
         every = [*self.senders, self.errands]
@@ -235,6 +241,7 @@ def _kills(folder: Path, seconds: float, workers: int, seed: int) -> Part:
         moments = {
             "a worker": (team.kill_sender, 6),
             "errands and clock": (team.kill_errands, 2),
+            "a child": (team.kill_child, 3),
             "everything": (team.kill_all, 1),
             "frozen": (team.freeze_sender, 1),
             "deploy": (team.deploy, 1),

@@ -77,6 +77,10 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
+    def children(self) -> list[int]:
+        """Return the process ids of its children: those of its pool, and beat."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
     def kill(self) -> None:
         """SIGKILL the worker and its children at once."""
         os.killpg(self._process.pid, signal.SIGKILL)
