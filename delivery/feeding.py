@@ -93,7 +93,8 @@ class Feed:
 
     def bring_back(self) -> None:
         """Have what was put aside go next, and connections that wait look at the piles again."""
-        self.bulk.extendleft(reversed(self.aside))
+        for claim in reversed(self.aside):
+            self.put_back(claim)
         self.aside.clear()
         self.has_food.set()
 

@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from delivery import accounting, queueing, recording, sweeping
 from delivery.draining import drain
-from delivery.models import Attempt, Lane, Mailing, Message
+from delivery.models import Attempt, Lane, Mailing, Message, ProviderHold
 from delivery.singles import send_single
 from mail.signing import Key, Signer
 from smtpservers.models import QuotaPeriod, SmtpServer
@@ -94,6 +94,35 @@ def test_a_connection_is_kept_for_what_somebody_waits_for(tmp_path: Path) -> Non
 
         assert all(in_time), "the newsletter held every connection"
         assert len(peer.accepted()) == 21
+
+
+def test_what_somebody_waits_for_stays_urgent_while_its_provider_is_slow(tmp_path: Path) -> None:
+    receipts = ["ann@gmail.com", "bob@gmail.com"]
+    have_come = threading.Event()
+    in_time: list[bool] = []
+
+    def answer_slowly(event: str, context: dict[str, Any]) -> bytes | None:
+        if event == "dot":
+            if context["rcpt_to"] == receipts[-1]:
+                have_come.set()
+            elif context["rcpt_to"] not in receipts:
+                in_time.append(have_come.wait(20))
+        return None
+
+    now = timezone.now()
+    with running_peer(tmp_path, answer_slowly) as peer:
+        server = make_server(peer.port, max_connections=2)
+        ProviderHold.objects.create(  # One message at a time.
+            server=server, provider="google.com", placed_at=now, until=now, slow_until=now + dt.timedelta(hours=1)
+        )
+        make_mailing(make_list(5))
+        for address in receipts:
+            send_single(to=address, subject="Receipt", html="<p>Here.</p>", now=now)
+
+        run_drain()
+
+        assert all(in_time), "the receipt waited for a connection that the newsletter held"
+        assert len(peer.accepted()) == 7
 
 
 def test_every_message_waits_for_the_servers_rate(tmp_path: Path) -> None:
