@@ -93,21 +93,15 @@ def claim(token: uuid.UUID, server: SmtpServer, share: Share, wanted: int, now: 
         if mailing is None or reservation is None:
             return []
         # What came back goes first, then the front of the first chunk.
-        is_cut, doubtful = False, None
-        messages = _take_due(share, server, reservation.units, now)
+        messages, doubtful = _take_due(share, server, reservation.units, now), None
         if not messages:
             messages, doubtful = _cut(share, reservation.units, now)
-            is_cut = True
         unused = reservation.units - len(messages)
         reserving.settle(reservation.period_id, used=0, released=unused, now=now)
         planning.note_taken(share, server.pk, len(messages))
         if not messages:
             return []
-        claims = _put_on_record(token, server, mailing, messages, is_cut, reservation, share.reason, now)
-    if doubtful is not None:
-        for claim in claims:
-            claim.is_doubtful = claim.message.pk in doubtful
-    return claims
+        return _put_on_record(token, server, mailing, messages, doubtful, reservation, share.reason, now)
 
 
 # Where the statements are written out, Django's own would take several times as long to make as to run.
@@ -265,11 +259,15 @@ def _put_on_record(
     server: SmtpServer,
     mailing: Mailing,
     messages: Sequence[Outgoing],
-    is_cut: bool,
+    doubtful: set[int] | None,
     reservation: reserving.Reservation,
     reason: str,
     now: dt.datetime,
 ) -> list[Claim]:
+    """Write the batch down and return its claims.
+
+    :param doubtful: which of the messages must be looked at again; None: all, for they come from no chunk.
+    """
     header_from = mailing.mail_from or server.mail_from
     return_path = ReturnPath(server, parse_mailbox(header_from).address, mailing.stream)
     batch = Batch(
@@ -288,7 +286,7 @@ def _put_on_record(
         id_key=os.urandom(16).hex(),
         claims=[(message.pk, message.attempt_count + 1) for message in messages],
         open_count=len(messages),
-        is_cut=is_cut,
+        is_cut=doubtful is not None,
     )
     _insert(batch)
     for message in messages:
@@ -296,7 +294,10 @@ def _put_on_record(
     earlier = _unconfirmed(messages) if mailing.stream == Mailing.Stream.SINGLE else ()
     first, period_id, ends_at = batch.pk * Batch.MOST, reservation.period_id, reservation.ends_at
     return [
-        Claim(message, first + place, message.attempt_count + 1, period_id, ends_at, now, message.pk in earlier)
+        Claim(
+            *(message, first + place, message.attempt_count + 1, period_id, ends_at, now, message.pk in earlier),
+            is_doubtful=doubtful is None or message.pk in doubtful,
+        )
         for place, message in enumerate(messages)
     ]
 
