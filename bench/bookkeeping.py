@@ -244,7 +244,7 @@ def _work(server_id: int, mailing_id: int, group: int, ready: Any, done: Any) ->
         ]
         before = _processor_time()
         if time.monotonic() - renewed > RENEW_SECONDS:
-            assert lanes.renew(lease)
+            assert not lanes.renew([lease])
             renewed = time.monotonic()
         for start in range(0, len(results), group):
             assert recording.record(lease.token, results[start : start + group], dt.datetime.now(dt.UTC))

@@ -1,4 +1,4 @@
-"""Sending what is due: one event loop and one database thread, for a bounded time.
+"""Sending what is due: one event loop and one database thread, beside one for leases, for a bounded time.
 
 The plan is made anew every moment; for each server that has work and a free lane, the lane is set to work.
 """
@@ -11,8 +11,9 @@ import logging
 import math
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from django.db import connections
 
 from delivery import lanes, planning, presence
 from delivery.composing import SignerFor
+from delivery.overseeing import Oversight
 from delivery.planning import Share
 from delivery.sending import LaneWork
 from delivery.validating import Validator
@@ -56,15 +58,23 @@ async def drain(
     """
     _allow_many_connections()
     _leave_code_alone()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="database") as executor:
-        loop = asyncio.get_running_loop()
+    async with _database_thread("database") as in_database, _database_thread("leases") as for_leases:
+        drain = _Drain(in_database, for_leases, clock, should_stop, seconds, idle_seconds, signer_for)
+        return await drain.run()
+
+
+@asynccontextmanager
+async def _database_thread(name: str) -> AsyncIterator[Any]:
+    """Give what runs a function in a thread that has a connection to the database of its own, one after the other."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix=name) as executor:
 
         async def in_database(function: Callable[..., T], *args: Any) -> T:
             # Shielded: what was handed to the database is done, also when who waits for it is cancelled.
             return await asyncio.shield(loop.run_in_executor(executor, partial(function, *args)))
 
         try:
-            return await _Drain(in_database, clock, should_stop, seconds, idle_seconds, signer_for).run()
+            yield in_database
         finally:
             # The connection belongs to the thread that opened it.
             await in_database(connections.close_all)
@@ -95,6 +105,7 @@ class _Drain:
     def __init__(
         self,
         in_database: Any,
+        for_leases: Any,
         clock: Clock,
         should_stop: Callable[[], bool],
         seconds: float,
@@ -103,6 +114,7 @@ class _Drain:
     ) -> None:
         self.signer_for = signer_for
         self.in_database = in_database
+        self.for_leases = for_leases  # The same, for what must not wait behind other work.
         self.idle_seconds = idle_seconds
         self.clock = clock
         self.validator = Validator()
@@ -130,7 +142,20 @@ class _Drain:
         """Return what the server is to send by the present plan, the most urgent first."""
         return self._shares.get(server_id, ())
 
+    def at_work(self) -> list[LaneWork]:
+        """Return the work on all lanes that were set to work."""
+        return [work for work, task in self._lanes.values() if not task.done()]
+
     async def run(self) -> int:
+        oversight = Oversight(self)
+        watching = [asyncio.create_task(step()) for step in (oversight.keep_leases, oversight.keep_looking)]
+        try:
+            return await self._send()
+        finally:
+            for task in watching:
+                task.cancel()
+
+    async def _send(self) -> int:
         sent = 0
         while True:
             pause = await self._make_plan()

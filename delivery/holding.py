@@ -2,12 +2,12 @@
 
 A provider that says "too much from you" (Google, Microsoft, Yahoo …) is left alone by the server it said it to;
 mail to everybody else goes on. The hold is a row (:class:`delivery.models.ProviderHold`), so that it outlives the
-worker; :class:`Holds` is a lane's copy of the rows of its server, and only its ``load`` touches the database.
+worker; :class:`Holds` is a lane's copy of the rows of its server, and only loading touches the database.
 
 How a lane uses it::
 
     holds = Holds(server.pk, connections=server.max_connections)
-    holds.load(now)                                    # Database thread; at the start, and each second.
+    holds.load(now)                                    # Database thread; at the start, later ``load_all``.
     ...
     if holds and (judgement := holds.look(message, now)) is not None:
         note(claim, judgement)                         # Held, or a From that was refused: it goes back at once.
@@ -24,6 +24,8 @@ is true the lane should let the validator look ahead also where the server valid
 """
 
 import datetime as dt
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from delivery import validating
@@ -149,11 +151,14 @@ class Holds:
 
     def load(self, now: dt.datetime) -> None:
         """Read the rows of the server, and delete those that have served."""
-        done = {row for state in self._providers.values() if state.has_recovered for row in state.rows}
-        if done:
-            ProviderHold.objects.filter(pk__in=done, until__lte=now).delete()
+        load_all([self], now)
+
+    def _served(self) -> set[int]:
+        return {row for state in self._providers.values() if state.has_recovered for row in state.rows}
+
+    def _take(self, rows: Sequence[ProviderHold], now: dt.datetime) -> None:
         found: dict[str, _State] = {}
-        for row in ProviderHold.objects.filter(server=self._server_id):
+        for row in rows:
             slow_until = row.slow_until or row.until
             if max(row.until, slow_until) < now - FORGOTTEN_AFTER:
                 row.delete()
@@ -257,3 +262,14 @@ class Holds:
             if times >= judgement.refusal.times:
                 lasts = judgement.refusal.lasts
                 self._refused[message.mailing_id] = None if lasts is None else now + lasts
+
+
+def load_all(every: Sequence[Holds], now: dt.datetime) -> None:
+    """Read the rows of several servers at once, and delete those that have served."""
+    if served := {row for holds in every for row in holds._served()}:
+        ProviderHold.objects.filter(pk__in=served, until__lte=now).delete()
+    rows: dict[int, list[ProviderHold]] = defaultdict(list)
+    for row in ProviderHold.objects.filter(server__in=[holds._server_id for holds in every]):
+        rows[row.server_id].append(row)
+    for holds in every:
+        holds._take(rows[holds._server_id], now)

@@ -89,8 +89,7 @@ class Lane:
             return result
         except DatabaseProblem as error:
             log.error("server %s: the database does not answer; the lane stops: %s", self.server.name, error)
-            self.is_lost = True
-            self.halt()
+            self.lose()
             return None
 
     def halt(self) -> None:
@@ -99,13 +98,10 @@ class Lane:
         for end in self.when_halted:
             end()
 
-    async def keep_lease(self) -> None:
-        """Renew the lease again and again; the lane is lost when that fails."""
-        while True:
-            await asyncio.sleep(settings.LEASE_SECONDS / 4)
-            if not await self.database(lanes.renew, self.lease):
-                self.is_lost = True
-                self.halt()
+    def lose(self) -> None:
+        """Learn that the lane is another's now, or that nobody can tell."""
+        self.is_lost = True
+        self.halt()
 
     # --- the server; in the database thread
 
@@ -122,6 +118,7 @@ class Lane:
         self.is_probing = breaker.is_on_probation(server)
         self.holds = Holds(server.pk, connections=server.max_connections)
         self._allow(server)
+        self.holds.load(self.around.clock())
         try:
             self.endpoint = endpoint_of(server, final_timeout=settings.FINAL_ANSWER_SECONDS)
         except SecretUnreadable as error:
@@ -129,9 +126,8 @@ class Lane:
             return False
         return True
 
-    def look(self) -> bool:
-        """Read anew what the server allows; False: it was edited, paused or switched off."""
-        server = SmtpServer.objects.filter(pk=self.server_id).first()
+    def look(self, server: SmtpServer | None) -> bool:
+        """See what the server, as it was just read, allows; False: it was edited, paused, switched off or deleted."""
         if server is None or not self._is_same(server):
             return False
         self._allow(server)
@@ -145,7 +141,6 @@ class Lane:
     def _allow(self, server: SmtpServer) -> None:
         allowance = pace.effective(server, self.around.clock())
         self.connections, self.per_second = allowance.connections, allowance.per_second
-        self.holds.load(self.around.clock())
 
     def _is_same(self, server: SmtpServer) -> bool:
         is_edited = server.version != self.server.version or server.is_active != self.server.is_active

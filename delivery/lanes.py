@@ -7,6 +7,7 @@ import random
 import socket
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -85,15 +86,18 @@ def acquire_extra(server_id: int, seconds: float) -> Lease:
             return Lease(lane.pk, lane.token, end)
 
 
-def renew(lease: Lease) -> bool:
-    """Prolong a lease that is still ours and not over; False when it is lost."""
+def renew(leases: Sequence[Lease]) -> list[Lease]:
+    """Prolong the leases that are still ours and not over, and return those that are lost."""
     end = _local_end()
-    kept = Lane.objects.filter(pk=lease.lane_id, token=lease.token, expires_at__gt=Now()).update(
-        expires_at=_expiry(settings.LEASE_SECONDS)
-    )
-    if kept:
-        lease.valid_until = end
-    return bool(kept)
+    ours = Lane.objects.filter(token__in=[lease.token for lease in leases], expires_at__gt=Now())
+    lost: list[Lease] = []
+    if ours.update(expires_at=_expiry(settings.LEASE_SECONDS)) < len(leases):
+        tokens = set(ours.values_list("token", flat=True))
+        lost = [lease for lease in leases if lease.token not in tokens]
+    for lease in leases:
+        if lease not in lost:
+            lease.valid_until = end
+    return lost
 
 
 def release(lease: Lease) -> None:

@@ -78,6 +78,10 @@ class Account:
         """Find out, in the database thread, which of these must not be sent any more."""
         self.stops.update(claiming.stopped(list(message_ids), self._lane.around.clock()))
 
+    def stop(self, stopped: Mapping[int, tuple[str, str]]) -> None:
+        """Learn which messages must not be sent any more, among them perhaps some of these."""
+        self.stops.update({pk: stopped[pk] for pk in self.in_hand & stopped.keys()})
+
     async def flush(self) -> None:
         """Record everything that is known."""
         while self._results and not self._lane.is_lost:

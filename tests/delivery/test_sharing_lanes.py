@@ -1,5 +1,6 @@
 """How worker processes share the lanes of a fleet."""
 
+import time
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from delivery import draining, lanes
+from delivery import accounting, claiming, draining, lanes
 from delivery.models import WorkerSeen
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import running_peer
@@ -107,3 +108,22 @@ def test_a_process_that_is_stopped_in_a_transaction_does_not_hold_up_the_others(
     with connection.cursor() as cursor:
         cursor.execute("SHOW idle_in_transaction_session_timeout")
         assert cursor.fetchone() == ("20s",)
+
+
+def test_a_lease_does_not_run_out_while_the_database_is_busy_with_other_lanes(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def claim_late(*given: Any) -> Any:
+        time.sleep(3)
+        return claim(*given)
+
+    settings.LEASE_SECONDS = 2
+    claim = claiming.claim
+    monkeypatch.setattr(claiming, "claim", claim_late)
+    with running_peer(tmp_path) as peer:
+        make_server(peer.port)
+        mailing = make_mailing(make_list(5))
+
+        run_drain()
+
+        assert accounting.counts(mailing.pk)["accepted"] == 5

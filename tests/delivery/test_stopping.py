@@ -292,7 +292,7 @@ def test_results_without_the_lane_are_refused(tmp_path: Path) -> None:
 
     assert not Attempt.objects.exists()
     assert Batch.objects.get().open_count == 1
-    assert not lanes.renew(lease)
+    assert lanes.renew([lease]) == [lease]
 
 
 def test_a_lane_has_one_holder(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_a_new_column_in_the_middle_of_a_campaign_disturbs_nobody(tmp_path: Path
     changed: list[str] = []
 
     def change(event: str, context: dict[str, Any]) -> None:
-        if event == "dot" and not changed and len(peer.accepted()) >= 30:
+        if event == "dot" and len(peer.accepted()) >= 30 and not changed:  # In this order: reading takes a while.
             changed.append("yes")
             try:
                 with connection.cursor() as cursor:

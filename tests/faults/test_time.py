@@ -103,7 +103,7 @@ def test_a_worker_whose_clock_is_wrong_takes_nobodys_lane(tmp_path: Path, minute
         assert sweeping.sweep(clock()) == 0
 
         assert Lane.objects.get().token == lease.token
-        assert lanes.renew(lease)
+        assert lanes.renew([lease]) == []
         assert peer.journal.events() == []
         lanes.release(lease)
         assert run_drain(clock=clock) == 3
