@@ -20,7 +20,13 @@ class BeatKeeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
 
     def start(self, worker: Any) -> None:
         if worker.beat is not None:
-            worker.timer.call_repeatedly(LOOK_SECONDS, self._look, (worker,))
+            self._looks = worker.timer.call_repeatedly(LOOK_SECONDS, self._look, (worker,))
+
+    def stop(self, worker: Any) -> None:
+        if worker.beat is not None:  # Timers go on while the pool ends, and beat was ended before.
+            self._looks.cancel()
+
+    terminate = stop
 
     def _look(self, worker: Any) -> None:
         if not worker.beat.is_alive():

@@ -1,9 +1,11 @@
 """Real Celery workers of the product, started on the test's own database, to be killed."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +93,14 @@ class Worker:
         if self.is_running:
             self._process.send_signal(signal.SIGTERM)
         try:
-            return self._process.wait(seconds)
+            code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
             raise
+        with contextlib.suppress(ProcessLookupError):
+            for _ in range(20):
+                os.killpg(self.pid, 0)
+                time.sleep(0.1)
+            os.killpg(self.pid, signal.SIGKILL)
+            raise AssertionError("the worker ended and left a process behind")
+        return code
