@@ -64,6 +64,7 @@ def main() -> int:
     )
     parser.add_argument("--servers", type=int, default=100, help="servers that misbehave")
     parser.add_argument("--workers", type=int, default=3, help="Celery workers that send")
+    parser.add_argument("--only", choices=["kills", "servers"], help="one part, for all of the minutes")
     parser.add_argument("--seed", type=int, default=None, help="of everything random; each run prints its own")
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(10**6)
@@ -74,17 +75,13 @@ def main() -> int:
         where = stack.enter_context(_database(folder))
         say(f"On {where}, seed {seed}, in {folder}")
         random.seed(seed)
-        parts = [
-            _kills(folder / "kills", arguments.minutes * 60 * KILL_SHARE, arguments.workers, seed),
-            _fleet(
-                folder / "fleet",
-                arguments.minutes * 60 * (1 - KILL_SHARE),
-                arguments.workers,
-                people,
-                arguments.servers,
-                seed,
-            ),
-        ]
+        share = {"kills": 1.0, "servers": 0.0}.get(arguments.only, KILL_SHARE)
+        kills, fleet = arguments.minutes * 60 * share, arguments.minutes * 60 * (1 - share)
+        parts = []
+        if kills:
+            parts.append(_kills(folder / "kills", kills, arguments.workers, seed))
+        if fleet:
+            parts.append(_fleet(folder / "fleet", fleet, arguments.workers, people, arguments.servers, seed))
         _close_connections()
     print(table(parts))
     return 0 if all(part.is_good for part in parts) else 1
