@@ -80,7 +80,7 @@ class Account:
 
     def stop(self, stopped: Mapping[int, tuple[str, str]]) -> None:
         """Learn which messages must not be sent any more, among them perhaps some of these."""
-        self.stops.update({pk: stopped[pk] for pk in self.in_hand & stopped.keys()})
+        self.stops.update({pk: what for pk, what in stopped.items() if pk in self.in_hand})
 
     async def flush(self) -> None:
         """Record everything that is known."""
