@@ -192,18 +192,14 @@ class _Run:
         able = [tank for tank in mail.tanks if tank.room > 0]
         if not able:
             return 0.0, 0.0
-        targets = (by_weight if mail.part.strategy == WEIGHTED else by_use)(mail, able)
-        most = [tank.most(seconds) for tank in able]
-        numbers = most
-        for _ in range(ROUNDS):
-            due = targets(min(mail.free, sum(numbers) + AHEAD))
-            fresh = [number if number < target else max(0.0, target) for number, target in zip(most, due, strict=True)]
-            is_settled = abs(sum(fresh) - sum(numbers)) < SETTLED
-            numbers = fresh
-            if is_settled:
-                break
-        if (whole := sum(numbers)) > mail.free:
-            numbers = [number * mail.free / whole for number in numbers]
+        numbers = _settled(mail, able, seconds, mail.free)
+        slow = [at for at, tank in enumerate(able) if tank.state.is_slowed and numbers[at] >= tank.most(seconds)]
+        if slow and len(slow) < len(able):
+            held = sum(numbers[at] for at in slow)
+            others = [at for at in range(len(able)) if at not in slow]
+            shares = _settled(mail, [able[at] for at in others], seconds, max(0.0, mail.free - held))
+            for at, number in zip(others, shares, strict=True):
+                numbers[at] = number
         lasts = 0.0
         for tank, number in zip(able, numbers, strict=True):
             if number <= 0:
@@ -260,6 +256,22 @@ class _Run:
                     _instant(tank.again_at) if tank.dry_at else None,
                     tank.capped,
                 )
+
+
+def _settled(mail: Mail, able: Sequence[Tank], seconds: float, free: float) -> list[float]:
+    """Return how many of ``free`` messages each sends, where the fast ones go no further ahead of the slow."""
+    targets = (by_weight if mail.part.strategy == WEIGHTED else by_use)(mail, able)
+    most = [tank.most(seconds) for tank in able]
+    numbers = most
+    for _ in range(ROUNDS):
+        due = targets(min(free, sum(numbers) + AHEAD))
+        fresh = [number if number < target else max(0.0, target) for number, target in zip(most, due, strict=True)]
+        is_settled = abs(sum(fresh) - sum(numbers)) < SETTLED
+        numbers = fresh
+        if is_settled:
+            break
+    whole = sum(numbers)
+    return [number * free / whole for number in numbers] if whole > free else numbers
 
 
 def _blocked(mails: Sequence[Mail]) -> Iterator[tuple[str, int]]:

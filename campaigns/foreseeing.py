@@ -97,6 +97,7 @@ def _state(
         weight=server.weight,
         copies=len(copy_addresses(server)) if sends_copies else 0,
         obstacle=obstacle,
+        is_slowed=selection.at_once(server, now) is not None,
         rests_until=max((until for until in rests if until is not None and until > now), default=None),
         quota=server.max_per_month or None,
         taken=getattr(server, "taken", None) or 0,

@@ -30,6 +30,7 @@ class ServerState:
     copies: int = 0  # Further messages, and units, for each message.
     obstacle: str = ""  # Why it sends nothing until somebody acts, as the end of "Alpha …"; empty: it can.
     rests_until: dt.datetime | None = None
+    is_slowed: bool = False  # The others do not wait for it.
     quota: int | None = None  # Units of each period; None: no limit.
     taken: int = 0  # Of the present period.
     month_start_day: int = 1

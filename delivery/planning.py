@@ -26,7 +26,7 @@ URGENT = frozenset(STREAM_ORDER) - {Mailing.Stream.CAMPAIGN}
 PATIENCE = dt.timedelta(seconds=2)
 MOST_STANDING_BY = 3
 # How many messages of a mailing are shared out at once: the fastest of its servers runs ahead of the slowest by no
-# more than its part of them.
+# more than its part of them, but for those that are held back (selection.at_once).
 WINDOW_CHUNKS = 20
 WINDOW_MESSAGES = 10_000
 # How many shares a plan has where many mailings are shared by many servers, and at how many each goes on at least.

@@ -35,6 +35,11 @@ def is_on_probation(server: SmtpServer) -> bool:
     return server.failures >= FAILURES_TO_OPEN or server.outage_at is not None
 
 
+def on_probation() -> Q:
+    """Return the condition on servers for which :func:`is_on_probation` holds."""
+    return Q(failures__gte=FAILURES_TO_OPEN) | Q(outage_at__isnull=False)
+
+
 def note_failure(server_id: int, why: str, now: dt.datetime) -> bool:
     """Count a failure of the server itself and return whether it is paused by it.
 

@@ -2,12 +2,14 @@
 
 Three strategies. *Display order*: the first server that may and can send wins, the rest are fail-over. *Weighted
 share*: each gets messages in proportion to its weight. *Least used share of quota*: each gets what brings them all to
-the same part of their quota; a server without a quota has no such part and comes when the others have no room.
+the same part of their quota; a server without a quota has no such part and comes when the others have no room. One
+that was slowed or is tried after failures gets what it can take in a moment; the others do not wait for it.
 """
 
 import datetime as dt
 import functools
 import heapq
+import math
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +18,7 @@ from operator import itemgetter
 from django.db.models import FilteredRelation, Q
 
 from mail.addresses import AddressInvalid, domain_of, parse_mailbox
+from smtpservers import breaker, pace
 from smtpservers.models import Route, SmtpServer
 from smtpservers.reserving import Standing, standings
 from smtpservers.routes import DEFAULT, Rule
@@ -23,6 +26,11 @@ from smtpservers.senders import refused, sender_of
 
 Strategy = Route.Strategy
 EXAMPLE_MESSAGES = 1_000  # That a page shares out to show how it would be.
+HELD_SECONDS = 10.0  # For how long a slowed server gets mail that others could send.
+_AT_ONCE_FIELDS = (
+    *("failures", "outage_at", "slow_factor", "slowed_at", "learned_rate"),
+    *("rate_limit", "rate_unit", "max_connections"),
+)
 SHOWN_OBSTACLES = 2  # In the reason of a choice; three where nothing can be sent.
 
 
@@ -42,6 +50,7 @@ class Candidate:
     quota: int | None = None  # Of the current period; None: no limit.
     taken: int = 0  # Units of it that are used or reserved.
     full_by: str = "has used its quota"  # Why there is no room, as what follows the name.
+    at_once: int | None = None  # See :func:`at_once`.
     sender: str = ""  # The address of its own From.
     # Senders that it refused, and until when.
     refused: Mapping[str, dt.datetime | None] = field(default_factory=dict, hash=False)
@@ -140,10 +149,7 @@ class Able:
         if not self.is_shared:
             return [Portion(server, self._why_first(server)) for server in self.servers[:1]]
         is_weighted = self.rule.strategy == Strategy.WEIGHTED
-        shares = (
-            _by_weight(self.servers, count, sent, spot) if is_weighted else _by_use(self.servers, count, promised, spot)
-        )
-        due = [share for share in shares if share[1] > 0]
+        due = [share for share in self._shares(count, sent, promised, spot) if share[1] > 0]
         if most_servers is not None and len(due) > most_servers:
             due = heapq.nlargest(most_servers, due, key=itemgetter(1))
         return [
@@ -156,6 +162,27 @@ class Able:
             )
             for server, most in due
         ]
+
+    def _shares(
+        self, count: int, sent: Mapping[int, int], promised: Mapping[int, int], spot: float
+    ) -> list[tuple[Candidate, int]]:
+        """Return how much is due to each; what is more than one may have at once is shared by the others."""
+        most = {s.server_id: max(0, s.at_once - promised.get(s.server_id, 0)) for s in self.servers if s.at_once}
+        servers = self.servers
+        held: list[tuple[Candidate, int]] = []
+        while True:
+            shares = list(
+                _by_weight(servers, count, sent, spot)
+                if self.rule.strategy == Strategy.WEIGHTED
+                else _by_use(servers, count, promised, spot)
+            )
+            too_much = [(s, most[s.server_id]) for s, due in shares if due > most.get(s.server_id, due)]
+            if not too_much or len(too_much) == len(servers):
+                return held + shares
+            held += too_much
+            count -= sum(number for _, number in too_much)
+            slow = {server for server, _ in too_much}
+            servers = tuple(server for server in servers if server not in slow)
 
     def spread(self, count: int) -> list[tuple[Portion, int]]:
         """Return who will have sent how many of ``count`` messages in the end, each up to its room, and why.
@@ -272,6 +299,9 @@ def fleet(now: dt.datetime) -> list[Candidate]:
         candidates.setdefault(
             pk, Candidate(pk, name, is_active, reason, until, room, ends_at, own, weight, quota, used + reserved)
         )
+    for server in SmtpServer.objects.filter(breaker.on_probation() | Q(slow_factor__lt=1)).only(*_AT_ONCE_FIELDS):
+        if server.pk in candidates:
+            candidates[server.pk] = replace(candidates[server.pk], at_once=at_once(server, now))
     for pk, senders in refused(now).items():
         if pk in candidates:
             candidates[pk] = replace(candidates[pk], refused=senders, sender=sender_of(own_from[pk]))
@@ -279,6 +309,20 @@ def fleet(now: dt.datetime) -> list[Candidate]:
         if pk in candidates:
             candidates[pk] = _held_to(candidates[pk], standing)
     return list(candidates.values())
+
+
+def at_once(server: SmtpServer, now: dt.datetime) -> int | None:
+    """Return how many messages a server may be given at once where others could send them; None: its whole share.
+
+    It is a number while the server is tried after failures, or was slowed by its provider and has not recovered.
+    """
+    if breaker.is_on_probation(server):
+        return 1
+    if pace.factor_at(server.slow_factor, server.slowed_at, now) == 1:
+        return None
+    allowance = pace.effective(server, now)
+    # What is known of a server that was never timed is how many connections it is down to.
+    return math.ceil(HELD_SECONDS * (allowance.per_second or allowance.connections))
 
 
 def _held_to(candidate: Candidate, standing: Standing) -> Candidate:

@@ -72,6 +72,8 @@ def test_what_finds_no_room_waits_for_the_next_period_of_the_servers_own_zone() 
         (WEIGHTED, [alpha(weight=3), beta(weight=1)], 4000, {"Alpha": 3000, "Beta": 1000}, 300),
         # The fast one waits for the slow one beyond its part of what is shared out at once.
         (WEIGHTED, [alpha(weight=3), beta(weight=1, per_second=1)], 40_000, {"Alpha": 30_000, "Beta": 10_000}, 10_000),
+        # For one that its provider slows down nobody waits.
+        (WEIGHTED, [alpha(), beta(per_second=1, is_slowed=True)], 11_000, {"Alpha": 10_000, "Beta": 1_000}, 1_000),
         # One runs dry, and the other takes its part.
         (WEIGHTED, [alpha(quota=600), beta()], 2000, {"Alpha": 600, "Beta": 1400}, 280),
         (LEAST_USED, [alpha(quota=1000, taken=400), beta(quota=5000)], 3000, {"Alpha": 167, "Beta": 2833}, 567),

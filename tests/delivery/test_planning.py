@@ -149,6 +149,47 @@ def test_one_who_is_full_leaves_its_part_to_the_others_and_is_named() -> None:
     )
 
 
+@on_rows
+@pytest.mark.parametrize("strategy", ["weighted", "least_used"])
+@pytest.mark.parametrize(
+    ("trouble", "at_once"),
+    [
+        ({"slow_factor": 1 / 8, "slowed_at": NOW, "learned_rate": 16.0}, 20),  # 2 a second.
+        ({"slow_factor": 1 / 4, "slowed_at": NOW, "max_connections": 4}, 10),  # One connection.
+        ({"failures": 3}, 1),
+        ({"outage_at": NOW}, 1),
+    ],
+)
+def test_the_last_messages_do_not_wait_for_a_server_that_is_held_back(
+    strategy: str, trouble: dict[str, Any], at_once: int
+) -> None:
+    set_strategy(strategy)
+    well, sick = make_server(25, "Well", max_per_month=1000), make_server(25, "Sick", max_per_month=1000)
+    SmtpServer.objects.filter(pk=sick.pk).update(**trouble)
+    make_mailing(make_list(400), NOW)
+
+    got = claim_all([work for work in plan(NOW) if work.server_id == well.pk])
+
+    assert got == {well.pk: 400 - at_once}
+    assert claim_all(plan(NOW)) == {sick.pk: at_once}
+
+
+@on_rows
+def test_who_was_slowed_catches_up_when_it_has_recovered() -> None:
+    set_strategy("weighted")
+    well, sick = make_server(25, "Well"), make_server(25, "Sick")
+    SmtpServer.objects.filter(pk=sick.pk).update(slow_factor=0.5, slowed_at=NOW, learned_rate=2.0)
+    make_mailing(make_list(400), NOW)
+    [share] = by_server(plan(NOW))[well.pk]
+    lease = lanes.acquire(well.pk)
+    assert lease is not None
+    assert len(claiming.claim(lease.token, well, share, 300, NOW) or ()) == 300
+
+    recovered = by_server(plan(NOW + dt.timedelta(hours=1)))
+
+    assert {server: share.at_most for server, [share] in recovered.items()} == {sick.pk: 200}
+
+
 # --- who comes first
 
 

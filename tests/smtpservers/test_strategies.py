@@ -40,6 +40,23 @@ def test_by_weight_who_is_behind_catches_up() -> None:
     assert amounts(WEIGHTED, [ALPHA, BETA], 100, sent={1: 900}) == {"Beta": 250}
 
 
+def test_what_is_too_much_for_one_at_once_is_shared_by_the_others() -> None:
+    slow, gamma = replace(ALPHA, at_once=100), replace(BETA, server_id=4, name="Gamma")
+
+    assert amounts(WEIGHTED, [slow, BETA, gamma], 1000) == {"Alpha": 100, "Beta": 450, "Gamma": 450}
+    assert amounts(WEIGHTED, [slow, BETA, gamma], 1000, promised={1: 40}) == {"Alpha": 60, "Beta": 470, "Gamma": 470}
+    # With that much for the others it becomes too much for Beta, too.
+    assert amounts(WEIGHTED, [slow, replace(BETA, at_once=210), gamma], 1000) == {
+        "Alpha": 100,
+        "Beta": 210,
+        "Gamma": 690,
+    }
+    # Nobody else is there to take it.
+    assert amounts(WEIGHTED, [slow, replace(BETA, at_once=1)], 1000) == {"Alpha": 750, "Beta": 250}
+    small, large = limited(1, "Small", 0, 1000), limited(2, "Large", 2000, 4000)
+    assert amounts(LEAST_USED, [replace(small, at_once=30), large], 100) == {"Small": 30, "Large": 70}
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 10])
 def test_by_weight_nothing_is_left_over_and_nothing_given_twice(count: int) -> None:
     for mailing in range(50):
