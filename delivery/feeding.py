@@ -19,6 +19,7 @@ from delivery.planning import Share
 from delivery.preparing import Contents
 from delivery.validating import syntax_problem
 from mail.addresses import parse_mailbox
+from smtpservers.selection import HELD_SECONDS
 
 URGENT_MESSAGES = 50  # That a lane claims ahead: they leave at once.
 ASIDE_MESSAGES = 20  # That wait in the lane for a provider that is written to slowly.
@@ -97,6 +98,12 @@ class Feed:
             self.put_back(claim)
         self.aside.clear()
         self.has_food.set()
+
+    def give_back_surplus(self) -> None:
+        """Give back what would wait for long, because the server was slowed after it was claimed."""
+        per_second = self._lane.per_second
+        most = len(self.bulk) if per_second is None else math.ceil(HELD_SECONDS * per_second)
+        self._account.give_back([self.bulk.pop() for _ in range(len(self.bulk) - most)])
 
     def _halted(self) -> None:
         self.is_hungry.set()

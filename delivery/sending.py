@@ -53,6 +53,7 @@ class LaneWork:
         """Learn that the lane was looked at and may go on, perhaps at another rate."""
         self._handover.set_rate()
         self._feed.bring_back()
+        self._feed.give_back_surplus()
 
     def planned(self) -> None:
         """Learn that there is a new plan."""

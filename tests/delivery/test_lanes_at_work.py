@@ -26,7 +26,7 @@ from delivery.draining import drain
 from delivery.models import Attempt, Lane, Mailing, Message, ProviderHold
 from delivery.singles import send_single
 from mail.signing import Key, Signer
-from smtpservers.models import QuotaPeriod, SmtpServer
+from smtpservers.models import QuotaPeriod, Route, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import DROP, EXTENSIONS, running_peer
 
@@ -149,6 +149,25 @@ def test_a_slowed_server_has_half_of_its_connections(tmp_path: Path) -> None:
 
         assert len({event["peer"] for event in peer.journal.events("mail")}) <= 3
         assert len(peer.accepted()) == 120
+
+
+def test_a_slowed_server_gives_back_what_would_wait_for_long(tmp_path: Path) -> None:
+    def slow_down() -> None:
+        SmtpServer.objects.filter(name="Slow").update(slow_factor=0.5, slowed_at=timezone.now(), learned_rate=4.0)
+
+    Route.objects.update_or_create(is_default=True, defaults={"name": "Default", "strategy": "weighted"})
+    with running_peer(tmp_path / "slow", once(20, slow_down)) as slow, running_peer(tmp_path / "well") as well:
+        make_server(slow.port, "Slow")
+        make_server(well.port, "Well")
+        mailing = make_mailing(make_list(400))
+
+        run_drain()
+
+        # It had more in hand than the twenty that are ten seconds' work now.
+        assert Attempt.objects.filter(server__name="Slow", outcome="not_sent").exists()
+        assert len(slow.accepted()) < 200  # Its share by weight.
+        assert len(slow.accepted()) + len(well.accepted()) == 400
+        assert accounting.counts(mailing.pk)["accepted"] == 400
 
 
 def test_a_server_that_was_paused_is_tried_with_a_single_message(tmp_path: Path) -> None:
