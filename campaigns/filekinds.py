@@ -123,21 +123,20 @@ def _is_document(content: bytes, ending: str) -> bool:
 def _is_archive_of(content: bytes, ending: str) -> bool:
     if not content.startswith(b"PK\x03\x04"):
         return False
+    declared = ""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
-            names = [entry.filename for entry in entries]
-            if len(names) > _MOST_ENTRIES:
-                return False
-            if any(name.lower().endswith("vbaproject.bin") for name in names):
-                raise FileRefused("The document holds macros, which mail servers refuse. Save it without them.")
-            if ending in _OFFICE:
-                return "[Content_Types].xml" in names and any(name.startswith(_OFFICE[ending]) for name in names)
             first = entries[0] if entries else None
-            if first is None or first.filename != "mimetype" or first.file_size > 100 or first.compress_type:
-                return False
-            return archive.read(first).decode("ascii", "replace").strip() == DOCUMENTS[ending]
-    except FileRefused:
-        raise
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
+            if first and first.filename == "mimetype" and first.file_size <= 100 and not first.compress_type:
+                declared = archive.read(first).decode("ascii", "replace").strip()
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError):
         return False
+    names = [entry.filename for entry in entries]
+    if len(names) > _MOST_ENTRIES:
+        return False
+    if any(name.lower().endswith("vbaproject.bin") for name in names):
+        raise FileRefused("The document holds macros, which mail servers refuse. Save it without them.")
+    if ending in _OFFICE:
+        return "[Content_Types].xml" in names and any(name.startswith(_OFFICE[ending]) for name in names)
+    return declared == DOCUMENTS[ending]

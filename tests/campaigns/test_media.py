@@ -33,6 +33,19 @@ def archive(*names: str, first: tuple[str, str] | None = None) -> bytes:
     return stream.getvalue()
 
 
+def ending_early() -> bytes:
+    """Return an archive whose first file claims more bytes than follow."""
+    content = bytearray(archive(first=("mimetype", DOCUMENTS["odt"])))
+    listed = content.find(b"PK\x01\x02")
+    for size_at in (18, 22, listed + 20, listed + 24):
+        struct.pack_into("<I", content, size_at, 100)
+    # Without its content; the end says where the list of files begins now.
+    begins = listed - len(DOCUMENTS["odt"])
+    del content[begins:listed]
+    struct.pack_into("<I", content, len(content) - 6, begins)
+    return bytes(content)
+
+
 def png_claiming(width: int, height: int) -> bytes:
     """A few bytes that say they are a huge picture."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
@@ -93,6 +106,7 @@ def test_a_file_is_what_its_content_is(content: bytes, name: str, content_type: 
         (archive("[Content_Types].xml", "word/vbaProject.bin"), "a.docx", "holds macros"),
         (archive("a"), "a.zip", "This kind of file is not taken."),
         (b"PK\x03\x04" + b"\0" * 100, "a.xlsx", "its content is something else"),
+        (ending_early(), "a.odt", "its content is something else"),
         (b"a\0b", "a.txt", "its content is something else"),
     ],
 )
