@@ -43,7 +43,8 @@ class Part:
     runs: int = 0  # Campaigns.
     people: int = 0
     kills: Counter[str] = field(default_factory=Counter)
-    recoveries: list[float] = field(default_factory=list)  # Seconds from a kill to the next acceptance.
+    recoveries: list[float] = field(default_factory=list)  # Seconds from a kill to the same server's next acceptance.
+    silence: float | None = None  # The longest time in seconds in which nobody accepted anything.
     problems: dict[str, Any] = field(default_factory=dict)
     lost: int = 0
     doubled: int = 0
@@ -270,6 +271,7 @@ def _kills(folder: Path, seconds: float, workers: int, seed: int) -> Part:
             say("WRONG: nothing went on for a minute after the last kill.")
         team.stop()
         part.recoveries = _recoveries(crowd.journal)
+        part.silence = _silence(crowd.journal)
         _judge(part, mailings, size * len(mailings), servers, crowd.journal)
     part.seconds = time.monotonic() - began
     return part
@@ -388,6 +390,12 @@ def _recoveries(journal: Path) -> list[float]:
     return found
 
 
+def _silence(journal: Path) -> float:
+    """Return the longest time between two acceptances, whichever servers they are of."""
+    moments = [event["at"] for event in _read(journal) if event["event"] == "answer" and event["code"] == 250]
+    return max((later - earlier for earlier, later in itertools.pairwise(moments)), default=0.0)
+
+
 def _judge(part: Part, mailings: list[int], people: int, servers: dict[int, Any], journal: Path) -> None:
     from tests.verifying import judge_account
 
@@ -426,6 +434,7 @@ def table(parts: Sequence[Part]) -> str:
         "over quota",
         "recovery",
         "worst",
+        "silence",
         "minutes",
     )
     rows = [head]
@@ -444,6 +453,7 @@ def table(parts: Sequence[Part]) -> str:
                 str(part.overrun),
                 median,
                 worst,
+                "-" if part.silence is None else f"{part.silence:.1f} s",
                 f"{part.seconds / 60:.1f}",
             )
         )
