@@ -39,6 +39,7 @@ env = _Environment()
 # --- where things are -----------------------------------------------------------------------
 
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+FILES_DIR = env.str("FILES_DIR", default="")  # Empty: DATA_DIR.
 HOST = env.str("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()

@@ -22,7 +22,7 @@ class MediaFile(models.Model):
         blank=True,
         help_text="What the picture says, for people who do not see it. Empty: it is mere decoration.",
     )
-    stored_name = models.CharField(max_length=64, unique=True, editable=False)  # Random; below DATA_DIR/media.
+    stored_name = models.CharField(max_length=64, unique=True, editable=False)  # Random; in the media folder.
     kind = models.CharField(max_length=8, choices=Kind, editable=False)
     content_type = models.CharField(max_length=100, editable=False)  # Found in the content, never taken from outside.
     size_bytes = models.PositiveIntegerField(editable=False)

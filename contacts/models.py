@@ -281,7 +281,7 @@ class ContactImport(models.Model):
         CANCELLED = "cancelled", "cancelled"  # By a user; who was added until then stays.
 
     file_name = models.CharField(max_length=255)  # As the person called it; shown, never used as a path.
-    stored_name = models.CharField(max_length=64, unique=True)  # Random; below DATA_DIR/imports.
+    stored_name = models.CharField(max_length=64, unique=True)  # Random; in the folder of imports.
     size_bytes = models.BigIntegerField(default=0)
 
     class Policy(models.TextChoices):

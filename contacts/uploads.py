@@ -26,7 +26,7 @@ Status = ContactImport.Status
 
 
 def folder() -> Path:
-    path = Path(settings.DATA_DIR) / "imports"
+    path = Path(settings.FILES_DIR or settings.DATA_DIR) / "imports"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 

@@ -248,7 +248,7 @@ def _act_on_mailings(results: Iterable[Result], notable: Iterable[Result]) -> No
             stops[mailing_id] = _figures(mailing_id).why_stop()
     for mailing_id, why in stops.items():
         if why:
-            _stop(mailing_id, why)
+            stop(mailing_id, why)
 
 
 def _of_the_same_sender(result: Result) -> list[int]:
@@ -284,7 +284,8 @@ def _figures(mailing_id: int) -> _Figures:
     return _Figures(sums["sent"], sums["hard"], sums["content"])
 
 
-def _stop(mailing_id: int, why: str) -> None:
+def stop(mailing_id: int, why: str) -> None:
+    """Pause a mailing until a person resumes it, who is told why."""
     Mailing.objects.filter(pk=mailing_id, state=Mailing.State.OPEN).update(
         state=Mailing.State.PAUSED, waiting_reason=why[:500], waiting_until=None
     )

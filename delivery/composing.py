@@ -24,6 +24,7 @@ from mail.addresses import check_address, envelope_address, fold, needs_smtputf8
 from mail.composing import Compiled, Recipient, Rendered, Style, compile_content
 from mail.footers import known_language
 from mail.merging import Flag, name_values
+from mail.signing import Signer
 from smtpservers.checking import fill_unsubscribe_url
 from smtpservers.endpoint import domain_name_of
 from smtpservers.models import SmtpServer
@@ -37,8 +38,6 @@ LINKS: Mapping[str, Callable[[], Callable[[int], str]]] = {
     "web_version_url": tokens.web_version_urls,
 }
 
-# Given a message, returns the header lines that prove who sent it; see mail.signing.
-Signer = Callable[[bytes], bytes]
 # Who signs the mail of a mailing on its way through a server; None leaves that to the server.
 SignerFor = Callable[[Mailing, SmtpServer], Signer | None]
 
@@ -64,11 +63,9 @@ class Composer:
         *,
         list_id: int | None,
         list_name: str,
-        sign: Signer | None = None,
     ) -> None:
         self._mailing = mailing
         self._server = server
-        self._sign = sign
         self._list = (list_id, list_name)
         self._mail_from = parse_mailbox(mailing.mail_from or server.mail_from)
         self._header_from = str(self._mail_from)
@@ -105,8 +102,6 @@ class Composer:
             intended=(message.email or "(missing)") if redirected_to else "",
         )
         content = compiled.build(recipient, date)
-        if self._sign is not None:
-            content = self._sign(content) + content
         rcpt_to = envelope_address(redirected_to or message.email)
         envelope_from = message.envelope_from or self._return_path.of(message.pk, is_redirected=bool(redirected_to))
         is_7bit = compiled.is_7bit and (rcpt_to + envelope_from).isascii() and not needs_smtputf8(address)
@@ -236,15 +231,14 @@ class Composer:
         return re.sub(r"\{\{\s*([\w.]+)\s*\}\}", lambda tag: tags.get(tag[1], tag[0]), value)
 
 
-def composer_for(mailing: Mailing, server: SmtpServer, *, sign: Signer | None = None) -> Composer:
+def composer_for(mailing: Mailing, server: SmtpServer) -> Composer:
     """Return the composer of a stored mailing; its first list names it in List-Id.
 
-    :param sign: signs each message; without it that is left to the server.
     :raises ValueError: if the content or the From of the mailing cannot be used.
     """
     first = mailing.lists.order_by("pk").values_list("pk", "name").first()
     list_id, list_name = first or (None, "")
-    return Composer(mailing, server, list_id=list_id, list_name=list_name, sign=sign)
+    return Composer(mailing, server, list_id=list_id, list_name=list_name)
 
 
 def preview(

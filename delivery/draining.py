@@ -9,10 +9,11 @@ import functools
 import gc
 import logging
 import math
+import os
 import resource
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -59,8 +60,9 @@ async def drain(
     _allow_many_connections()
     _leave_code_alone()
     async with _database_thread("database") as in_database, _database_thread("leases") as for_leases:
-        drain = _Drain(in_database, for_leases, clock, should_stop, seconds, idle_seconds, signer_for)
-        return await drain.run()
+        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="signing") as signing:
+            drain = _Drain(in_database, for_leases, clock, should_stop, seconds, idle_seconds, signer_for, signing)
+            return await drain.run()
 
 
 @asynccontextmanager
@@ -111,8 +113,10 @@ class _Drain:
         seconds: float,
         idle_seconds: float,
         signer_for: SignerFor | None,
+        signing: Executor,
     ) -> None:
         self.signer_for = signer_for
+        self.signing = signing
         self.in_database = in_database
         self.for_leases = for_leases  # The same, for what must not wait behind other work.
         self.idle_seconds = idle_seconds

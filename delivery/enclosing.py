@@ -1,10 +1,11 @@
-"""The files that a mailing carries: pictures its HTML shows, and attachments. They lie below ``DATA_DIR/media``.
+"""The files that a mailing carries: pictures its HTML shows, and attachments. All machines see them in one folder.
 
 What is stored under a name never changes, so a file is read and encoded once in each process.
 """
 
 import functools
 import re
+import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,15 +15,20 @@ from django.urls import reverse
 from mail.parts import Part, part
 
 
+class FileGone(ValueError):
+    """A file of a mailing cannot be read on this machine; the sentence names both."""
+
+
 def media_folder() -> Path:
-    return Path(settings.DATA_DIR) / "media"
+    return Path(settings.FILES_DIR or settings.DATA_DIR) / "media"
 
 
 def parts(files: Iterable[Mapping[str, str]]) -> list[Part]:
     """Return the parts of a mailing's messages.
 
     :param files: as in ``Mailing.files``.
-    :raises ValueError: if a file is gone; the sentence names it.
+    :raises FileGone: if one cannot be read.
+    :raises ValueError: if it is none of ours; the sentence names it.
     """
     return [
         _part(file["stored_name"], file["name"], file["content_type"], file.get("content_id", "")) for file in files
@@ -45,7 +51,10 @@ def _part(stored_name: str, name: str, content_type: str, content_id: str) -> Pa
     try:
         content = (media_folder() / stored_name).read_bytes()
     except OSError as error:
-        raise ValueError(f"The file {name!r} cannot be read ({error.strerror}); upload it again.") from error
+        raise FileGone(
+            f"The file {name!r} cannot be read on {socket.gethostname()} ({error.strerror}): let every machine that"
+            " sends see the same folder (FILES_DIR), or upload it again."
+        ) from error
     return part(name, content_type, content, content_id)
 
 

@@ -63,8 +63,8 @@ class Handover:
                 pile.appendleft(claim)
                 return None
             item = self._contents.item(claim, now, pile if pile is feed.bulk else ())
-            if isinstance(item, str):
-                self._account.note(claim, recording.ended("failed", f"The message could not be composed: {item}"))
+            if not isinstance(item, Item):
+                self._account.note(claim, item)
                 continue
             item.sent_before = sent_before
             lane.is_probe_out = True

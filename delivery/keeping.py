@@ -7,6 +7,7 @@ import asyncio
 import datetime as dt
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
@@ -35,6 +36,7 @@ class Surroundings(Protocol):
     idle_seconds: float
     validator: Validator
     signer_for: SignerFor | None
+    signing: Executor  # Has a thread for each processor.
 
     @property
     def is_stopping(self) -> bool: ...

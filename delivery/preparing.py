@@ -1,25 +1,32 @@
 """Messages made ready in a lane: the content of each mailing is compiled once, some messages are composed ahead.
 
-How a message is composed is :mod:`delivery.composing`'s.
+How a message is composed is :mod:`delivery.composing`'s, how it is signed :mod:`mail.signing`'s.
 """
 
 import datetime as dt
 import itertools
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.conf import settings
+
+from delivery import acting, recording
 from delivery.claiming import Claim
 from delivery.composing import Composer, composer_for
+from delivery.enclosing import FileGone
 from delivery.judging import Judgement
 from delivery.keeping import Lane
 from delivery.models import Mailing
+from mail.signing import Signer
 from smtpservers.pipeline import Envelope
 
 log = logging.getLogger(__name__)
 
 # Messages composed in one go, unless they are large: between two calls of the kernel each takes twice as long.
 COMPOSED_AT_ONCE, SMALL_BYTES = 16, 256 * 1024
+PROCESSORS = os.cpu_count() or 1
 
 
 @dataclass(slots=True)
@@ -39,51 +46,85 @@ class Contents:
         self.mailings: dict[int, Mailing] = {}  # Of which something was claimed.
         self._lane = lane
         self._composers: dict[int, Composer] = {}
-        self._unusable: dict[int, str] = {}  # Mailings whose content cannot be composed, and why.
-        self._composed: dict[int, Item | str] = {}  # By attempt, ahead of its turn; or why it could not be.
+        self._signers: dict[int, Signer] = {}  # Of those mailings that we sign.
+        self._unusable: dict[int, Judgement] = {}  # What becomes of mailings whose content cannot be composed …
+        self._not_here: dict[int, Judgement] = {}  # … or not at present, by this machine.
+        self._composed: dict[int, Item | Judgement] = {}  # By attempt, ahead of its turn; or what becomes of it.
         lane.when_halted.append(self._forget)
 
     def compile(self, mailing_id: int) -> None:
         """Read a mailing and compile its content, in the database thread, unless that was done."""
-        if mailing_id in self.mailings:
+        if mailing_id in self._composers or mailing_id in self._unusable:
             return
         lane = self._lane
         mailing = self.mailings[mailing_id] = Mailing.objects.get(pk=mailing_id)
         lane.journal.compiling(mailing_id)
         try:
-            sign = lane.around.signer_for(mailing, lane.server) if lane.around.signer_for else None
-            self._composers[mailing_id] = composer_for(mailing, lane.server, sign=sign)
+            if lane.around.signer_for and (sign := lane.around.signer_for(mailing, lane.server)):
+                self._signers[mailing_id] = sign  # First: nothing leaves unsigned.
+            self._composers[mailing_id] = composer_for(mailing, lane.server)
+        except FileGone as error:
+            self._not_here[mailing_id] = _hold(mailing, str(error))
         except ValueError as error:  # A content that cannot be used fails each message.
-            self._unusable[mailing_id] = str(error)
+            self._unusable[mailing_id] = _failed(str(error))
         lane.journal.compiling(0)
 
-    def item(self, claim: Claim, now: dt.datetime, following: Iterable[Claim] = ()) -> Item | str:
-        """Return the composed message, or why it cannot be.
+    def item(self, claim: Claim, now: dt.datetime, following: Iterable[Claim] = ()) -> Item | Judgement:
+        """Return the composed message; or what becomes of it, where it cannot be composed.
 
         :param following: whose turn it is next: while messages flow freely, the first are composed along with it.
         """
         made = self._composed.pop(claim.attempt_id, None)
         if made is not None:
             return made
-        item = self._compose(claim, now)
+        item = self._make([claim], now)[claim.attempt_id]
         lane = self._lane
         is_flowing = lane.per_second is None and not (lane.holds or lane.is_probing)
         if following and is_flowing and isinstance(item, Item) and len(item.content) <= SMALL_BYTES:
-            known, self._composed = self._composed, {}  # What is not asked for any more is forgotten.
-            for other in itertools.islice(following, min(COMPOSED_AT_ONCE, lane.connections) - 1):
-                self._composed[other.attempt_id] = known.get(other.attempt_id) or self._compose(other, now)
+            others = list(itertools.islice(following, min(COMPOSED_AT_ONCE, lane.connections) - 1))
+            known = self._composed
+            known |= self._make([other for other in others if other.attempt_id not in known], now)
+            # What is not asked for any more is forgotten.
+            self._composed = {other.attempt_id: known[other.attempt_id] for other in others}
         return item
 
-    def _compose(self, claim: Claim, now: dt.datetime) -> Item | str:
+    def _make(self, claims: Iterable[Claim], now: dt.datetime) -> dict[int, Item | Judgement]:
+        """Return messages by attempt, or what becomes of them: composed one after the other, then signed."""
+        made = {claim.attempt_id: self._compose(claim, now) for claim in claims}
+        if self._signers:
+            items = [item for item in made.values() if isinstance(item, Item)]
+            # A slow signature is made without the interpreter: every processor takes its share of them.
+            is_slow = any(signer.is_slow for signer in self._signers.values())
+            ways = PROCESSORS if is_slow else 1
+            own, *others = [items[first::ways] for first in range(ways)]
+            beside = [self._lane.around.signing.submit(self._sign, share) for share in others if share]
+            for problems in (self._sign(own), *(signing.result() for signing in beside)):
+                made |= problems
+        return made
+
+    def _sign(self, items: Iterable[Item]) -> dict[int, Judgement]:
+        """Sign some messages, and return by attempt what becomes of those that cannot be signed."""
+        problems = {}
+        for item in items:
+            mailing_id = item.claim.message.mailing_id
+            try:
+                if sign := self._signers.get(mailing_id):
+                    item.content = sign(item.content) + item.content
+            except Exception as error:
+                log.exception("mailing %s: a message could not be signed", mailing_id)
+                problems[item.claim.attempt_id] = _failed(f"it could not be signed ({error})")
+        return problems
+
+    def _compose(self, claim: Claim, now: dt.datetime) -> Item | Judgement:
         message = claim.message
-        if (why := self._unusable.get(message.mailing_id)) is not None:
-            return why
+        if (composer := self._composers.get(message.mailing_id)) is None:
+            return self._unusable.get(message.mailing_id) or self._not_here[message.mailing_id]
         self._lane.journal.composing(claim.attempt_id)
         try:
-            composed = self._composers[message.mailing_id].compose(message, now)
+            composed = composer.compose(message, now)
         except Exception as error:  # Nothing was sent: a content that breaks composing ends its own message alone.
             log.exception("mailing %s: a message could not be composed", message.mailing_id)
-            return str(error)
+            return _failed(str(error))
         finally:
             self._lane.journal.composing(0)
         envelope = (composed.envelope_from, composed.rcpt_to, composed.content, composed.is_smtputf8)
@@ -91,3 +132,17 @@ class Contents:
 
     def _forget(self) -> None:
         self._composed = {}
+
+
+def _failed(why: str) -> Judgement:
+    return recording.ended("failed", f"The message could not be composed: {why}")
+
+
+def _hold(mailing: Mailing, why: str) -> Judgement:
+    """Return what becomes of messages that may be composed later or elsewhere; a campaign waits for a person."""
+    if mailing.stream == Mailing.Stream.TEST:  # Somebody waits for it to tell.
+        return _failed(why)
+    if mailing.stream == Mailing.Stream.CAMPAIGN:
+        acting.stop(mailing.pk, f"Stopped: {why} Then resume.")
+        return recording.given_back(why)
+    return recording.given_back(why, settings.RETRY_WAITS[0])

@@ -89,6 +89,7 @@ class Signer:
             raise ValueError(f"There is no key to sign the mail of {domain} with.")
         self._domain = ascii_domain(domain)
         self._keys = tuple(keys)
+        self.is_slow = any(isinstance(key.private, RSAPrivateKey) for key in keys)  # RSA takes about 0.3 ms.
         self._start = functools.lru_cache(maxsize=64)(self._header_start)  # Messages differ little in their headers.
 
     def __call__(self, message: bytes) -> bytes:

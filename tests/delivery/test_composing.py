@@ -16,10 +16,10 @@ from smtpservers.models import SmtpServer
 NOW = dt.datetime(2026, 11, 23, 9, 15, 2, tzinfo=dt.UTC)
 
 
-def compose(message: Outgoing | None = None, *, sign: Any = None, stream: str = "campaign", **fields: Any) -> Composed:
+def compose(message: Outgoing | None = None, *, stream: str = "campaign", **fields: Any) -> Composed:
     server = SmtpServer(pk=1, host="smtp.shop.example", mail_from="Shop <news@shop.example>", **fields)
     mailing = Mailing(pk=7, stream=stream, subject="Sale", text="Hello {{ first_name }}, of {{ city }}.")
-    composer = Composer(mailing, server, list_id=3, list_name="News", sign=sign)
+    composer = Composer(mailing, server, list_id=3, list_name="News")
     return composer.compose(message or outgoing(), NOW)
 
 
@@ -34,19 +34,6 @@ def outgoing(**changes: Any) -> Outgoing:
         "message_id": "<7.4711@shop.example>",
     }
     return Outgoing(**values | changes)
-
-
-def test_a_signature_goes_in_front_of_the_very_bytes_it_was_made_for() -> None:
-    signed: list[bytes] = []
-
-    def sign(content: bytes) -> bytes:
-        signed.append(content)
-        return b"DKIM-Signature: v=1; b=x\r\n"
-
-    composed = compose(sign=sign)
-
-    assert composed.content == b"DKIM-Signature: v=1; b=x\r\n" + signed[0]
-    assert signed[0] == compose().content
 
 
 def test_values_come_from_the_person_and_those_of_the_message_win() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import dkim
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from django.db import OperationalError, connection
@@ -239,25 +240,47 @@ def test_a_message_that_rides_ahead_is_not_sent_once_it_must_stop(tmp_path: Path
         assert QuotaPeriod.objects.get().reserved == 0
 
 
-def test_a_signer_that_is_passed_in_signs_every_message(tmp_path: Path) -> None:
-    key = Ed25519PrivateKey.generate()
-    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+@pytest.mark.parametrize("kind", ["rsa", "ed25519"])
+def test_a_signer_that_is_passed_in_signs_every_message(tmp_path: Path, kind: str) -> None:
+    private = generate_private_key(65537, 2048) if kind == "rsa" else Ed25519PrivateKey.generate()
+    encoding = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo) if kind == "rsa" else (Encoding.Raw, PublicFormat.Raw)
+    record = f"v=DKIM1; k={kind}; p=".encode() + base64.b64encode(private.public_key().public_bytes(*encoding))
     asked: list[tuple[str, str]] = []
 
     def signer_for(mailing: Mailing, server: SmtpServer) -> Signer:
         asked.append((mailing.name, server.name))
-        return Signer("shop.example", [Key("s1", key)])
+        return Signer("shop.example", [Key("s1", private)])
 
     with running_peer(tmp_path) as peer:
-        make_server(peer.port)
-        make_mailing(make_list(3))
+        make_server(peer.port, max_connections=5)
+        make_mailing(make_list(40))
 
         asyncio.run(drain(20, clock=timezone.now, idle_seconds=0.2, signer_for=signer_for))
 
         assert asked == [("Winter", "Alpha")]
-        assert len(peer.bodies) == 3
-        record = b"v=DKIM1; k=ed25519; p=" + base64.b64encode(public)
+        assert len(peer.bodies) == 40
         assert all(dkim.verify(content, dnsfunc=lambda *_, **__: record) for _, content in peer.bodies)
+
+
+def test_what_cannot_be_signed_ends_by_itself_and_unsigned_mail_never_leaves(tmp_path: Path) -> None:
+    class Fails(Signer):
+        def __call__(self, message: bytes) -> bytes:
+            if b"To: person3." in message:
+                raise ValueError("no ink")
+            return super().__call__(message)
+
+    signer = Fails("shop.example", [Key("s1", generate_private_key(65537, 2048))])
+
+    with running_peer(tmp_path) as peer:
+        make_server(peer.port, max_connections=5)
+        mailing = make_mailing(make_list(9))
+
+        asyncio.run(drain(20, clock=timezone.now, idle_seconds=0.2, signer_for=lambda *_: signer))
+
+        assert accounting.counts(mailing.pk) | {"accepted": 8, "failed": 1} == accounting.counts(mailing.pk)
+        assert "it could not be signed (no ink)" in Message.objects.get(status="failed").reason
+        assert all(content.startswith(b"DKIM-Signature:") for _, content in peer.bodies)
+        assert len(peer.bodies) == 8
 
 
 @pytest.mark.parametrize(
