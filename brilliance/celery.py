@@ -4,6 +4,7 @@ import logging
 import os
 from typing import Any
 
+import billiard.pool
 from celery import Celery, bootsteps
 from celery.worker.components import Beat, Timer
 
@@ -11,6 +12,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
+
+# A child that was given a task just before the end waits for a receipt that its parent forgot about (30 s, in steps of
+# 0.1 s). No task of ours has a result that could be lost.
+billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 20
 
 
 class BeatKeeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types

@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -80,6 +81,19 @@ def test_a_worker_goes_on_and_ends_when_asked_though_a_waiting_child_was_killed(
         _wait_until_at_work(timezone.now() + dt.timedelta(seconds=5), worker)
     finally:
         code = worker.stop()
+    assert code == 0
+
+
+def test_a_worker_ends_when_asked_though_its_child_was_just_given_a_task(tmp_path: Path) -> None:
+    worker = Worker(tmp_path / "data")
+    try:
+        _wait_until_at_work(timezone.now(), worker)
+        child = _last_at_work()
+        os.kill(child, signal.SIGSTOP)
+        time.sleep(3)  # Beat rings every second, so a task waits in the child's pipe.
+        threading.Timer(2, os.kill, (child, signal.SIGCONT)).start()
+    finally:
+        code = worker.stop(12)
     assert code == 0
 
 
