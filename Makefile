@@ -1,6 +1,7 @@
 # make run    start the demo: web pages, workers and the sandbox mailbox
 # make test   run the tests (ARGS="tests/mail -x" picks some)
 # make bench  measure the speed beside that of others (QUICK=1 is a short form)
+# make faults run the slow tests: clocks that are wrong, full disks, restored dumps (45 minutes at most)
 # make soak   kill workers and misbehave as servers for an hour (MINUTES=5 for less), and count what was lost
 # make check  what a change must pass beside its tests
 # make pins   compile the pinned requirements anew (needs uv)
@@ -12,7 +13,7 @@ PYTHON = $(VENV)/bin/python
 CANDIDATES = $(PYTHON3) python3 python3.14 python3.13 python3.12 python3.11
 INSTALL = $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
 
-.PHONY: run test bench soak check pins
+.PHONY: run test faults bench soak check pins
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.product
@@ -20,6 +21,9 @@ run: $(VENV)/.product
 
 test: $(VENV)/.dev
 	@exec $(PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+
+faults: $(VENV)/.dev
+	@exec $(PYTHON) -m pytest -m faults -n 2 --dist loadgroup $(ARGS)
 
 bench: $(VENV)/.product
 	@exec $(PYTHON) -u -m bench $(if $(QUICK),--quick) $(ARGS)

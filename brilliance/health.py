@@ -1,4 +1,7 @@
-"""Two answers for whoever watches over the installation: is the process alive, and can it do its work."""
+"""Two answers for whoever watches over the installation: is the process alive, and can it do its work.
+
+What must be true of sending is asked in :mod:`delivery.readiness`; here stand the checks that belong to no room.
+"""
 
 import datetime as dt
 
@@ -11,10 +14,7 @@ from django.views.decorators.http import require_safe
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from delivery.models import WorkerSeen
-
-# A worker shows life before and after it sends for a while.
-WORKER_SILENCE = dt.timedelta(seconds=60 + settings.DRAIN_SECONDS)
+from delivery import readiness
 
 
 @require_safe
@@ -28,27 +28,30 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
     """Say whether mail can be queued and sent just now; 503 names what is missing, without details."""
-    database = _database_problem()
-    problems = {
-        "database": database,
-        "broker": _broker_problem(),
-        "worker": _worker_problem(timezone.now()) if not database else "Unknown without the database.",
-    }
+    problems = ask(timezone.now())
     is_ready = not any(problems.values())
     checks = {name: problem or "ok" for name, problem in problems.items()}
     return JsonResponse({"ready": is_ready, **checks}, status=200 if is_ready else 503)
 
 
-def _database_problem() -> str:
+def ask(now: dt.datetime) -> dict[str, str | None]:
+    """Return what each check says, by its name: None, or a sentence about what is wrong."""
+    problems = {name: check(now) for name, check in CHECKS.items()}
+    if problems["database"]:
+        return {**problems, **dict.fromkeys(readiness.CHECKS, "Unknown without the database.")}
+    return {**problems, **readiness.ask(now)}
+
+
+def _database(now: dt.datetime) -> str | None:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError:
         return "The database does not answer."
-    return ""
+    return None
 
 
-def _broker_problem() -> str:
+def _broker(now: dt.datetime) -> str | None:
     options = {**settings.CELERY_BROKER_TRANSPORT_OPTIONS, "max_retries": 0}
     try:
         with Connection(settings.BROKER_URL, connect_timeout=2, transport_options=options) as broker:
@@ -57,12 +60,8 @@ def _broker_problem() -> str:
             broker.default_channel.close()
     except (OSError, OperationalError, *Connection(settings.BROKER_URL).connection_errors):
         return "The broker does not answer."
-    return ""
+    return None
 
 
-def _worker_problem(now: dt.datetime) -> str:
-    try:
-        is_seen = WorkerSeen.objects.filter(name__startswith="deliver", seen_at__gt=now - WORKER_SILENCE).exists()
-    except DatabaseError:
-        return "The database is not migrated."
-    return "" if is_seen else "No worker has been seen lately."
+# Asked without the help of a migrated database, in this order.
+CHECKS: dict[str, readiness.Check] = {"database": _database, "broker": _broker}

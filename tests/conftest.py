@@ -26,8 +26,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 LONGEST = ("tests/brilliance/test_roles.py", "tests/faults/", "tests/delivery/", "tests/fields/")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a service the environment does not name, and say how to name it."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the slow tests unless ``-m`` names them; skip what needs a service the environment does not name."""
+    if "faults" not in config.option.markexpr:
+        slow = [item for item in items if item.get_closest_marker("faults")]
+        items[:] = [item for item in items if item not in slow]
+        config.hook.pytest_deselected(items=slow)
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     for item in items:
         if item.get_closest_marker("postgres") and settings.IS_SQLITE:
