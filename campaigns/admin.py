@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import formats, timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
@@ -34,13 +34,21 @@ from delivery.models import Message, StatusCount
 from smtpservers.selection import named_servers
 
 Status = Campaign.Status
-MERGE_FIELDS = (
-    "Merge fields: <code>{{ first_name }}</code>, <code>{{ last_name }}</code>, <code>{{ full_name }}</code>,"
-    " <code>{{ email }}</code>, <code>{{ unsubscribe_url }}</code>,"
-    " <code>{{ preferences_url }}</code>, <code>{{ web_version_url }}</code> and every custom attribute of your"
-    " contacts."
-    ' For an empty one: <code>{{ first_name | default: "friend" }}</code>. An unsubscribe link is added at the end'
-    " unless you place one."
+MERGE_FIELDS = format_html(
+    "Merge fields: {} and every custom attribute of your contacts. For an empty one: <code>{}</code>. An unsubscribe"
+    " link is added at the end unless you place one.",
+    format_html_join(
+        ", ",
+        "<code>{{{{ {} }}}}</code>",
+        (
+            (name,)
+            for name in (
+                *("first_name", "last_name", "full_name", "email"),
+                *("unsubscribe_url", "preferences_url", "web_version_url"),
+            )
+        ),
+    ),
+    '{{ first_name | default: "friend" }}',
 )
 
 

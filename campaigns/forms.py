@@ -60,9 +60,6 @@ class CampaignForm(AudienceForm, WritingForm):
             "utm_term",
             "utm_content",
         ]
-        help_texts = {  # HTML, unlike the model's.
-            "mail_from": "For example Example Shop &lt;news@example.com&gt;. Empty: each server’s own.",
-        }
         widgets = {
             **WritingForm.Meta.widgets,
             "utm_term": SuggestingInput(),

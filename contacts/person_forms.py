@@ -8,6 +8,7 @@ from django import forms
 from django.template.loader import render_to_string
 from django.utils.datastructures import MultiValueDict
 from django.utils.functional import lazy
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.widgets import (
     UnfoldAdminSelect2MultipleWidget,
@@ -126,7 +127,8 @@ class AttributeField(forms.CharField):
         self.initial = text = value_text(value)
         if not text or self._fits(text):
             return
-        self.help_text = f"The stored value “{text[:60]}” is not of the kind {self.definition.get_kind_display()}."
+        kind = self.definition.get_kind_display()
+        self.help_text = format_html("The stored value “{}” is not of the kind {}.", text[:60], kind)
         if isinstance(self.widget, UnfoldAdminSelectWidget):
             self.widget.choices = [*self.widget.choices, (text, text)]
         elif "type" in self.widget.attrs:

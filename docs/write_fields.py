@@ -3,7 +3,6 @@
 Labels, help texts, defaults and limits are the form's own; only where an effect is seen is told here.
 """
 
-import html
 import os
 from pathlib import Path
 from typing import Any
@@ -165,8 +164,8 @@ def _default(name: str, field: Any, empty: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return HTML as Markdown that shows the same letters."""
-    return html.unescape(text).replace("<", "\\<").strip()
+    """Return a text as Markdown that shows the same letters."""
+    return text.replace("<", "\\<").strip()
 
 
 def main() -> None:

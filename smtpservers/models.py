@@ -80,7 +80,7 @@ class SmtpServer(models.Model):
     mail_from = models.CharField(
         "SMTP mail from",
         max_length=400,
-        help_text="The sender people see, such as News &lt;news@example.com&gt;. A campaign may name another.",
+        help_text="The sender people see, such as News <news@example.com>. A campaign may name another.",
     )
     mail_to = models.CharField(
         "SMTP mail to",
