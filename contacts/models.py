@@ -211,7 +211,7 @@ class SuppressionLift(models.Model):
 class ErasedAddress(models.Model):
     """Somebody who had everything about them erased; only a salted hash of the address is left, to keep them away."""
 
-    digest = models.CharField(max_length=64, unique=True)  # HMAC-SHA256 of the folded address, in hex.
+    digest = models.CharField(max_length=64, unique=True)  # A keyed hash of the folded address, in hex.
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

@@ -317,7 +317,7 @@ def address(message: Outgoing, batch: Batch, return_path: ReturnPath) -> None:
     if not message.message_id:
         unguessable = hashlib.blake2b(b"%d" % message.pk, digest_size=6, key=batch.id_key.encode()).hexdigest()
         message.message_id = f"<{message.mailing_id}.{message.pk}.{unguessable}@{batch.domain_name}>"
-    message.envelope_from = return_path.of(message.pk, is_redirected=bool(message.redirected_to))
+    message.envelope_from = return_path.of(message)
 
 
 def _unconfirmed(messages: Sequence[Outgoing]) -> set[int]:
@@ -335,7 +335,7 @@ def redirect(claim: Claim, server: SmtpServer, mailing: Mailing, to: str, reason
     message.redirected_to, message.reason = to, reason[:600]
     from_address = parse_mailbox(mailing.mail_from or server.mail_from).address
     return_path = ReturnPath(server, from_address, mailing.stream)
-    message.envelope_from = return_path.of(message.pk, is_redirected=bool(to))
+    message.envelope_from = return_path.of(message)
     Message.objects.filter(pk=message.pk).update(redirected_to=to, reason=message.reason)
     return True
 

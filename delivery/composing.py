@@ -74,7 +74,7 @@ class Composer:
         has_copies = mailing.sends_copies and mailing.stream in HAS_COPIES
         copies = copy_addresses(server) if has_copies else []
         self._cc = tuple(copy for kind, copy in copies if kind == "cc")
-        self._make_unsubscribe_url, self._make_feedback_id = tokens.unsubscribe_urls(), tokens.opaque_ids()
+        self._make_tokens = tokens.of_every_mail()
         self._make_links = {name: urls() for name, urls in LINKS.items()}
         self._site_language = settings.LANGUAGE_CODE
         self._files = enclosing.parts(mailing.files)
@@ -93,17 +93,20 @@ class Composer:
         if not compiled.names.isdisjoint(LINKS):
             of_whom = tokens.NOBODY if redirected_to else message.pk
             values |= {name: make(of_whom) for name, make in self._make_links.items() if name in compiled.names}
+        unsubscribe_url, feedback_id = self._make_tokens(message.pk)
+        if redirected_to:
+            unsubscribe_url, _ = self._make_tokens(tokens.NOBODY)
         recipient = Recipient(
             address=address,
             message_id=message.message_id,
             values=values,
-            unsubscribe_url=self._unsubscribe_url(message, original.email),
-            feedback_id=self._make_feedback_id(message.pk),
+            unsubscribe_url=self._unsubscribe_url(unsubscribe_url, message, original.email),
+            feedback_id=feedback_id,
             intended=(message.email or "(missing)") if redirected_to else "",
         )
         content = compiled.build(recipient, date)
         rcpt_to = envelope_address(redirected_to or message.email)
-        envelope_from = message.envelope_from or self._return_path.of(message.pk, is_redirected=bool(redirected_to))
+        envelope_from = message.envelope_from or self._return_path.of(message)
         is_7bit = compiled.is_7bit and (rcpt_to + envelope_from).isascii() and not needs_smtputf8(address)
         return Composed(content, envelope_from, rcpt_to, self._header_from, not is_7bit)
 
@@ -139,8 +142,7 @@ class Composer:
         values |= name_values(first, last, server.unknown_first_name, server.unknown_last_name)
         return values
 
-    def _unsubscribe_url(self, message: Outgoing, email: str) -> str:
-        built_in = self._make_unsubscribe_url(tokens.NOBODY if message.redirected_to else message.pk)
+    def _unsubscribe_url(self, built_in: str, message: Outgoing, email: str) -> str:
         template = self._server.unsubscribe_url
         if not template or message.copy_of_id:  # Elsewhere nobody knows that a copy's link must do nothing.
             return built_in

@@ -5,6 +5,7 @@ from typing import Self
 from django.conf import settings
 
 from delivery.models import Mailing
+from delivery.outgoing import Outgoing
 from delivery.tokens import NOBODY
 from mail import verp
 from mail.addresses import ascii_address
@@ -35,18 +36,19 @@ class ReturnPath:
         path._prepare(address, is_tagged, stream)
         return path
 
-    def of(self, message_id: int, *, is_redirected: bool = False) -> str:
-        """Return the envelope sender of a message.
+    def of(self, message: Outgoing) -> str:
+        """Return the envelope sender of the attempt that is under way for a message.
 
-        What goes to our own operators has the tag of nobody: its bounce is noted, and starts no further mail.
-
-        :param is_redirected: whether it goes to Mail To Unknown instead of its recipient.
+        What goes to our own operators, as a notice or instead of its recipient, has the tag of nobody: its bounce is
+        noted, and starts no further mail.
         """
         if self._tagged is None:
             return self.address
-        return self._tagged(NOBODY if self._is_ours or is_redirected else message_id)
+        if self._is_ours or message.redirected_to:
+            return self._tagged(NOBODY, 0)
+        return self._tagged(message.pk, message.attempt_count + 1)
 
 
-def message_of(address: str) -> int | None:
-    """Return the message whose bounces go to ``address``; ``NOBODY`` for notices, None when the tag is not ours."""
-    return verp.number_of(address, settings.TOKEN_KEYS)
+def tag_of(address: str) -> verp.Tag | None:
+    """Return whose bounces go to ``address``; the message ``NOBODY`` for notices, None when the tag is not ours."""
+    return verp.tag_of(address, settings.TOKEN_KEYS)

@@ -14,12 +14,7 @@ NOBODY = 0  # In a token: it belongs to no recipient, and nothing follows from i
 
 def unsubscribe_url(message_id: int) -> str:
     """Return the link that lets the recipient of that message unsubscribe; it never expires."""
-    return unsubscribe_urls()(message_id)
-
-
-def unsubscribe_urls() -> Callable[[int], str]:
-    """Return what :func:`unsubscribe_url` does, for who makes a million of them."""
-    return _urls("u", UNSUBSCRIBE)
+    return _urls("u", UNSUBSCRIBE)(message_id)
 
 
 def preferences_url(message_id: int) -> str:
@@ -43,8 +38,12 @@ def web_version_urls() -> Callable[[int], str]:
 
 
 def _urls(page: str, purpose: str) -> Callable[[int], str]:
-    start, make = f"{settings.BASE_URL}/{page}/", tokens.maker(purpose, settings.TOKEN_KEYS)
+    start, make = _start(page), tokens.maker(purpose, settings.TOKEN_KEYS)
     return lambda message_id: start + make(message_id)
+
+
+def _start(page: str) -> str:
+    return f"{settings.BASE_URL}/{page}/"
 
 
 def message_of(token: str, purpose: str = UNSUBSCRIBE) -> int | None:
@@ -52,6 +51,15 @@ def message_of(token: str, purpose: str = UNSUBSCRIBE) -> int | None:
     return tokens.read(purpose, token, settings.TOKEN_KEYS)
 
 
-def opaque_ids() -> Callable[[int], str]:
-    """Return what makes a message's CFBL-Feedback-ID, which nobody can guess or forge (RFC 9477 section 3.2)."""
-    return tokens.maker("feedback", settings.TOKEN_KEYS)
+def of_every_mail() -> Callable[[int], tuple[str, str]]:
+    """Return what gives a message's unsubscribe link and its CFBL-Feedback-ID.
+
+    The ID is one that nobody can guess or forge (RFC 9477 section 3.2).
+    """
+    start, make = _start("u"), tokens.maker_of_several([UNSUBSCRIBE, "feedback"], settings.TOKEN_KEYS)
+
+    def both(message_id: int) -> tuple[str, str]:
+        token, feedback_id = make(message_id)
+        return start + token, feedback_id
+
+    return both

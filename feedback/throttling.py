@@ -21,7 +21,7 @@ def take(purpose: str, about: str, limit: int, window: dt.timedelta, now: dt.dat
     :param purpose: what is counted, such as ``address``.
     :param about: whose requests they are; only a keyed hash of it is kept.
     """
-    key = prover(f"requests {purpose}", settings.TOKEN_KEYS[0])(about.encode()).hex()
+    key = prover(f"requests {purpose}", settings.TOKEN_KEYS[0])(about.encode())[:32].hex()
     begins_at = now - (now - _EPOCH) % window
     of_window = RequestCount.objects.filter(key=key, begins_at=begins_at)
     if _count_one(of_window, limit):

@@ -7,7 +7,9 @@ address.
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.utils import timezone
 
 from delivery import tokens
@@ -25,19 +27,9 @@ def unsubscribe_page(request: HttpRequest, token: str) -> HttpResponse:
     message = unsubscribing.find_message(token)
     if request.method != "POST":
         return _page(request, token, message)
-    if request.POST.get("List-Unsubscribe", "").strip().lower() == "one-click":
-        if message is not None:
-            unsubscribing.unsubscribe(
-                message,
-                from_everything=False,
-                channel=Feedback.Channel.ONE_CLICK,
-                reason="",
-                now=timezone.now(),  # Without its network: it is the provider's.
-            )
-        # The same words for every token, also a forged one: this tells nobody which addresses exist.
-        return HttpResponse("The request was taken.", PLAIN)
-
-    scope = request.POST.get("scope", "")
+    scope = _scope(request)
+    if scope is None:
+        return _take_one_click(token, message)
     if message is None or scope not in ("list", "all", "undo"):
         return _page(request, token, message, status=400)
     if scope == "undo":
@@ -54,6 +46,35 @@ def unsubscribe_page(request: HttpRequest, token: str) -> HttpResponse:
         network=origin_of(request),
     )
     return _page(request, token, message, done=scope)
+
+
+def _scope(request: HttpRequest) -> str | None:
+    """Return what was chosen on our own page; None for one click, which some providers send in other ways than told.
+
+    Without a choice of ours a POST to this address can mean nothing else, whatever its type and its body.
+    """
+    try:
+        given = request.POST
+    except (BadRequest, MultiPartParserError, SuspiciousOperation):  # A type or a body that Django cannot read.
+        return None
+    is_one_click = given.get("List-Unsubscribe", "").strip().lower() == "one-click"
+    return None if is_one_click else given.get("scope")
+
+
+def _take_one_click(token: str, message: Message | None) -> HttpResponse:
+    if tokens.message_of(token) is None:
+        # Never "taken" when it was not: a link that was cut short would go on getting mail.
+        return HttpResponse("This link is incomplete or was changed. Nothing was done.", PLAIN, 404)
+    if message is not None:
+        unsubscribing.unsubscribe(
+            message,
+            from_everything=False,
+            channel=Feedback.Channel.ONE_CLICK,
+            reason="",
+            now=timezone.now(),  # Without its network: it is the provider's.
+        )
+    # The same words where the message is gone, or was anonymous: there is nobody left to be written to.
+    return HttpResponse("The request was taken.", PLAIN)
 
 
 def _page(

@@ -212,7 +212,7 @@ def test_an_unusable_recipient_is_redirected(peer: Peer, to: str, validates_here
     assert problem in message.reason
     ((context, body),) = peer.bodies  # No copies.
     assert context["rcpt_to"] == LOST
-    assert return_paths.message_of(context["mail_from"]) == NOBODY
+    assert return_paths.tag_of(context["mail_from"]) == (NOBODY, 0)
     assert Attempt.objects.get().envelope_from == context["mail_from"]
     redirected = parsed(body)
     intended = " ".join(to.replace("\0", " ").split()) or "(missing)"
@@ -338,7 +338,7 @@ def test_each_message_has_a_return_path_of_its_own(peer: Peer) -> None:
     for sender, recipient in found.items():
         assert sender.startswith("bounces+")
         assert sender.endswith("@shop.example")
-        message = Message.objects.get(pk=return_paths.message_of(sender))
+        message = Message.objects.get(pk=return_paths.tag_of(sender).message)
         assert message.email == recipient
         assert message.attempts.get().envelope_from == sender
     assert all(b"Return-Path" not in body for _, body in peer.bodies)
