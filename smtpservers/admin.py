@@ -34,7 +34,6 @@ from smtpservers.forms import OrderForm, ServerForm, secret_state, unreadable
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.reserving import hold, refit_period, reopen
 from smtpservers.route_admin import RouteAdmin as RouteAdmin  # Registers itself.
-from smtpservers.secrets import SecretUnreadable
 
 
 def _in_pairs(*names: str) -> list[tuple[str, ...]]:
@@ -309,11 +308,11 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     @admin.display(description="SMTP password")
     def password_state(self, server: SmtpServer) -> str:
-        return secret_state(server.password)
+        return secret_state(server, "password")
 
     @admin.display(description="API key")
     def api_key_state(self, server: SmtpServer) -> str:
-        return secret_state(server.api_key)
+        return secret_state(server, "api_key")
 
     @admin.display(description="Notes")
     def notes_text(self, server: SmtpServer) -> SafeString:
@@ -322,8 +321,8 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Say at once when a key is missing: sending will fail until somebody puts it back."""
         server = context.get("original")
-        if server is not None:
-            troubles = {unreadable(getattr(server, name)) for name in SECRETS} - {""}
+        if server is not None and request.method == "GET":  # A refused form has its own errors, of what was typed.
+            troubles = {unreadable(server, name) for name in SECRETS} - {""}
             context["secret_troubles"] = sorted(troubles)
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -358,10 +357,8 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         self._give_hints(request, obj, form)
 
     def _give_hints(self, request: HttpRequest, server: SmtpServer, form: "ModelForm[SmtpServer]") -> None:
-        try:
-            secrets = tuple(getattr(server, name).reveal() for name in SECRETS)
-        except SecretUnreadable:
-            secrets = ()
+        # Only what was typed just now: compared with what is stored, the notes would tell whether a guess is right.
+        secrets = tuple(form.cleaned_data.get(name) or "" for name in SECRETS)
         has_password, has_api_key = bool(server.password), bool(server.api_key)
         now = timezone.now()
         for hint in hints(server, secrets=secrets, has_password=has_password, has_api_key=has_api_key, now=now):

@@ -28,7 +28,7 @@ from mail.addresses import (
     parse_mailboxes,
 )
 from mail.suffixes import organisational_domain
-from smtpservers.endpoint import IMPLICIT_TLS_PORTS
+from smtpservers.destinations import IMPLICIT_TLS_PORTS
 from smtpservers.presets import PRESETS, sign_in
 
 # Providers that publish who may send in their name: a From of theirs through anybody else is quarantined.
@@ -304,7 +304,8 @@ def hints(
     """Yield a sentence for each setting that works but is probably not what is wanted.
 
     :param server: settings that passed the checks above.
-    :param secrets: the password and the API key in clear, to find them in the notes; they are never in a sentence.
+    :param secrets: the password and the API key that were typed with them, to find them in the notes; they are never
+        in a sentence.
     """
     if chosen := PRESETS.get(server.preset):
         yield from chosen.warnings(server.host)

@@ -1,25 +1,15 @@
 """How a server is reached: a frozen value made from its row, whose repr shows no secret."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from django.conf import settings
 
 from mail.addresses import domain_of, parse_mailbox
-from smtpservers.models import SmtpServer
+from smtpservers.destinations import Security as Security
+from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.presets import sign_in
 
 Pipelining = SmtpServer.Pipelining
-
-IMPLICIT_TLS_PORTS = frozenset({465, 2465, 8465, 443})
-
-
-class Security(StrEnum):
-    """When the connection is encrypted (RFC 8314 section 3)."""
-
-    IMPLICIT = "implicit TLS"  # From the first byte.
-    STARTTLS = "STARTTLS"  # Required: without it nothing is sent.
-    OPPORTUNISTIC = "STARTTLS if offered"  # Else clear text, and then no credentials to a public host.
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +32,21 @@ class Endpoint:
     forbids_private: bool = False  # Whether this machine and private networks are out of reach.
 
 
-def security_of(port: int, use_tls: bool) -> Security:
-    """Return the security that the port and the switch stand for."""
-    if not use_tls:
-        return Security.OPPORTUNISTIC
-    return Security.IMPLICIT if port in IMPLICIT_TLS_PORTS else Security.STARTTLS
-
-
 def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:
     """Return the endpoint of a server, its secret opened.
 
     :param final_timeout: the least wait for the answer to the final dot, in seconds; a longer SMTP Timeout wins.
-    :raises SecretUnreadable: if the stored password cannot be decrypted.
+    :raises SecretUnreadable: if a stored secret cannot be decrypted, or was entered for another destination.
     """
-    username, password = sign_in(server.preset, server.username, server.password.reveal(), server.api_key.reveal())
+    destination = server.destination
+    secrets = (getattr(server, name).reveal(destination) for name in SECRETS)
+    username, password = sign_in(server.preset, server.username, *secrets)
     return Endpoint(
         server_id=server.pk,
         name=server.name,
         host=server.host,
         port=server.port,
-        security=security_of(server.port, server.use_tls),
+        security=destination.security,
         ehlo_name=domain_name_of(server),
         timeout=float(server.timeout_seconds),
         final_timeout=max(float(server.timeout_seconds), final_timeout),

@@ -22,7 +22,7 @@ from mail.addresses import AddressInvalid, check_address, check_domain_name, che
 from smtpservers import checking, presets
 from smtpservers.checking import FieldInvalid
 from smtpservers.models import SECRETS, SmtpServer
-from smtpservers.secrets import Secret, SecretUnreadable
+from smtpservers.secrets import Secret, SecretElsewhere, SecretUnreadable
 from smtpservers.tabs import server_form_helper
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ LABELS = {
     "max_per_hour": "Max (per hour)",
     "max_connections": "Connections",
 }
+SECRET_WORDS = {"password": "password", "api_key": "API key"}
 NO_LIMIT_AT_ZERO = ("max_per_month", "max_per_day", "max_per_hour", "rate_limit")
 
 
@@ -114,6 +115,7 @@ class ServerForm(_ServerModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._destination_before = self.instance.destination
         for name, field in self.fields.items():
             _say_range(name, field)
         for name in SECRETS:
@@ -164,13 +166,15 @@ class ServerForm(_ServerModelForm):
     def _describe_secret(self, name: str) -> None:
         """Say whether the secret is set, and hide the box that removes it where there is nothing to remove."""
         field = self.fields[name]
-        field.help_text = f"{secret_state(getattr(self.instance, name))} {field_help(name)}"
+        field.help_text = f"{secret_state(self.instance, name)} {field_help(name)}"
         # Browsers otherwise fill in the password of the person who is signed in.
         field.widget.attrs["autocomplete"] = "new-password"
         if not getattr(self.instance, name):
             del self.fields[f"remove_{name}"]
         else:
-            field.help_text += " Empty: unchanged."
+            field.help_text += (
+                " Empty: unchanged. A new server, port, encryption, trusted certificate or user name asks for it again."
+            )
 
     def _dress(self) -> None:
         for name, field in self.fields.items():
@@ -279,11 +283,30 @@ class ServerForm(_ServerModelForm):
                 article = "an" if label[0] in "AEIO" else "a"
                 self.add_error(name, f"Enter {article} {title_of(label)}, or turn the switch off.")
 
+    def _post_clean(self) -> None:
+        """Ask for each kept secret again if the server, as it was just filled in, is not what it was entered for."""
+        super()._post_clean()  # type: ignore[misc]  # Django's own step after clean(), which the stubs leave out.
+        if self.errors:
+            return
+        for name in SECRETS:
+            is_kept = not self.cleaned_data.get(name) and not self.cleaned_data.get(f"remove_{name}")
+            if is_kept and self._is_elsewhere(name):
+                self.add_error(name, f"The server changed: enter the {SECRET_WORDS[name]} again.")
+
+    def _is_elsewhere(self, name: str) -> bool:
+        try:
+            getattr(self.instance, name).reveal(self.instance.destination)
+        except SecretElsewhere:
+            return True
+        except SecretUnreadable:  # What it was entered for cannot be read either.
+            return self.instance.destination != self._destination_before
+        return False
+
     def save(self, commit: bool = True) -> SmtpServer:
         """Store the server; a typed secret replaces the stored one, a ticked box removes it."""
         for name in () if self.errors else SECRETS:
             if self.cleaned_data.get(name):
-                setattr(self.instance, name, Secret.seal(self.cleaned_data[name]))
+                setattr(self.instance, name, Secret.seal(self.cleaned_data[name], self.instance.destination))
             elif self.cleaned_data.get(f"remove_{name}"):
                 setattr(self.instance, name, Secret(""))
         return super().save(commit)
@@ -322,11 +345,17 @@ class _ErrorsAt:
         return False
 
 
-def secret_state(secret: Secret) -> str:
-    """Return a sentence on whether a secret is set and can be read; never anything of the secret itself."""
-    if not secret:
+def secret_state(server: SmtpServer, name: str) -> str:
+    """Return a sentence on whether a secret is set and can be used; never anything of the secret itself."""
+    if not getattr(server, name):
         return "Not set."
-    return "Set." if not unreadable(secret) else "Set, but it cannot be read with the present keys."
+    try:
+        getattr(server, name).reveal(server.destination)
+    except SecretElsewhere:
+        return "Set, but for another destination than this one."
+    except (SecretUnreadable, ImproperlyConfigured):
+        return "Set, but it cannot be read with the present keys."
+    return "Set."
 
 
 def one_click_state(server: SmtpServer) -> str:
@@ -341,10 +370,10 @@ def one_click_state(server: SmtpServer) -> str:
     return f" It takes one click, as asked on {asked}."
 
 
-def unreadable(secret: Secret) -> str:
-    """Return why a stored secret cannot be decrypted, as a sentence for the person who can help; or nothing."""
+def unreadable(server: SmtpServer, name: str) -> str:
+    """Return why a stored secret cannot be used, as a sentence for the person who can help; or nothing."""
     try:
-        secret.reveal()
+        getattr(server, name).reveal(server.destination)
     except (SecretUnreadable, ImproperlyConfigured) as error:
         return str(error)
     return ""

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from smtpservers import windows
-from smtpservers.endpoint import Security, security_of
+from smtpservers.destinations import Security, security_of
 from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer
 from smtpservers.pace import factor_at
 from smtpservers.windows import DAY, HOUR

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from simple_history.models import HistoricalRecords
 
 from smtpservers import presets
+from smtpservers.destinations import Destination, security_of
 from smtpservers.secrets import SecretField
 
 SECRETS = ("password", "api_key")
@@ -399,6 +400,17 @@ class SmtpServer(models.Model):
             list(RecentUse.objects.select_for_update().filter(server=self.pk).values_list("pk"))
             list(QuotaPeriod.objects.select_for_update().filter(server=self.pk).order_by("pk").values_list("pk"))
             return super().delete(*args, **kwargs)
+
+    @property
+    def destination(self) -> Destination:
+        """Where this row, as it stands, would have its secrets sent."""
+        return Destination(
+            host=self.host,
+            port=int(self.port),
+            security=security_of(int(self.port), self.use_tls),
+            trusted_certificate=self.trusted_certificate,
+            username=presets.said_username(self.preset, self.username),
+        )
 
     @property
     def has_unsubscribe_page(self) -> bool:

@@ -577,3 +577,9 @@ def sign_in(preset: str, username: str, password: str, api_key: str) -> tuple[st
     if not username and api_key and not password and (chosen := PRESETS.get(preset)):
         username = api_key if chosen.is_key_username else chosen.constant_username
     return (username, password or api_key) if username else ("", "")
+
+
+def said_username(preset: str, username: str) -> str:
+    """Return the user name that a secret goes out with, where it is not the secret itself: typed, or the provider's."""
+    chosen = PRESETS.get(preset)
+    return username or (chosen.constant_username if chosen else "")

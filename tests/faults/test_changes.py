@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from delivery.models import Attempt, Mailing
 from smtpservers.models import SmtpServer
-from smtpservers.secrets import Secret
 from tests.conversation import DROP, Reply, Script, late
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain, run_until_finished
 from tests.peer import running_peer
@@ -68,12 +67,12 @@ def test_a_new_password_is_used_and_the_old_one_is_not_tried_again(tmp_path: Pat
     def rotate() -> None:
         accounts["ann"] = "brush"
         server = SmtpServer.objects.get()
-        server.password = Secret.seal("brush")
+        server.password = "brush"
         server.save()
 
     with running_peer(tmp_path, at_dot(20, rotate), accounts=accounts) as peer:
         server = make_server(
-            peer.port, username="ann", password=Secret.seal("pencil"), max_connections=2, messages_per_connection=10
+            peer.port, username="ann", password="pencil", max_connections=2, messages_per_connection=10
         )
         mailing = make_mailing(make_list(150))
 

@@ -24,7 +24,6 @@ from contacts.models import Suppression
 from delivery import sweeping
 from delivery.models import Mailing, Message
 from smtpservers.models import SmtpServer
-from smtpservers.secrets import Secret
 from tests import emptying
 from tests.conversation import DROP, RESET, SILENT, STALL, Script, in_pieces, late
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
@@ -451,8 +450,6 @@ class _Run:
             (trustme.CA() if row.is_tls_bad else self._ca).issue_cert("127.0.0.1").configure_cert(context)
             options["starttls"] = context
             fields |= {"use_tls": True, "trusted_certificate": self._ca.cert_pem.bytes().decode()}
-        if "password" in fields:
-            fields["password"] = Secret.seal(fields["password"])
         peer = self._stack.enter_context(running_peer(self._folder / str(number), row.script(), **options))
         port = _deaf_port() if row.is_deaf else peer.port
         bad = make_server(port, f"Bad {number}", display_order=2 * number, **fields)

@@ -235,7 +235,7 @@ def test_a_refused_change_leaves_the_server_as_it_was(bench: Bench) -> None:
 
     again = SmtpServer.objects.get()
     assert (again.name, again.port, again.version) == (server.name, server.port, server.version)
-    assert again.password.reveal() == "secret"
+    assert again.password.reveal(again.destination) == "secret"
 
 
 def test_every_field_that_can_be_wrong_has_a_refused_value() -> None:

@@ -7,8 +7,9 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from mail.addresses import check_host
+from smtpservers.destinations import IMPLICIT_TLS_PORTS, Security
 from smtpservers.diagnostics import explain
-from smtpservers.endpoint import IMPLICIT_TLS_PORTS, Security, endpoint_of
+from smtpservers.endpoint import endpoint_of
 from smtpservers.models import SmtpServer
 from smtpservers.presets import CHOICES, PRESETS, USUAL, Bulk, Preset, sign_in
 from smtpservers.secrets import Secret
@@ -136,9 +137,9 @@ def test_the_key_stands_in_for_what_is_missing(
         mail_from="news@shop.example",
         preset=preset,
         username=username,
-        password=Secret.seal(password),
-        api_key=Secret.seal(api_key),
     )
+    server.password = Secret.seal(password, server.destination)
+    server.api_key = Secret.seal(api_key, server.destination)
 
     endpoint = endpoint_of(server, final_timeout=600)
 
@@ -148,7 +149,8 @@ def test_the_key_stands_in_for_what_is_missing(
 
 
 def test_a_key_that_is_the_user_name_is_in_no_explanation() -> None:
-    server = SmtpServer(pk=1, mail_from="a@shop.example", preset="postmark", api_key=Secret.seal("CANARY-1"))
+    server = SmtpServer(pk=1, mail_from="a@shop.example", preset="postmark")
+    server.api_key = Secret.seal("CANARY-1", server.destination)
     endpoint = endpoint_of(server, final_timeout=600)
     step = Step("AUTH", "AUTH PLAIN ***", 535, "5.7.8 no", 1.0, False)
 

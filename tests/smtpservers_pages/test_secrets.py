@@ -36,6 +36,11 @@ def stored(server: SmtpServer) -> tuple[str, str]:
         return cursor.fetchone()
 
 
+def opened(server: SmtpServer) -> tuple[str, str]:
+    """Password and API key in clear, for where the row points."""
+    return server.password.reveal(server.destination), server.api_key.reveal(server.destination)
+
+
 # At rest
 
 
@@ -45,12 +50,12 @@ def test_the_table_holds_ciphertext(server: SmtpServer) -> None:
         assert text.startswith("gAAAA")
 
     server.refresh_from_db()
-    assert (server.password.reveal(), server.api_key.reveal()) == (PASSWORD, API_KEY)
+    assert opened(server) == (PASSWORD, API_KEY)
 
 
 def test_a_plain_text_is_a_secret_as_soon_as_it_is_saved(server: SmtpServer) -> None:
     assert isinstance(server.password, Secret)
-    assert server.password.reveal() == PASSWORD
+    assert server.password.reveal(server.destination) == PASSWORD
     assert isinstance(SmtpServer().password, Secret)
 
 
@@ -60,7 +65,7 @@ def test_no_secret_is_empty_in_the_table_and_false(make_server: Callable[..., Sm
     server.refresh_from_db()
     assert stored(server) == ("", "")
     assert not server.password
-    assert server.password.reveal() == ""
+    assert server.password.reveal(server.destination) == ""
 
 
 def test_nothing_that_shows_a_server_shows_its_secrets(server: SmtpServer) -> None:
@@ -74,7 +79,7 @@ def test_another_key_gives_an_error_and_never_ciphertext(server: SmtpServer, set
     settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
 
     with pytest.raises(SecretUnreadable, match="Put the key back that encrypted it, or enter the secret again") as e:
-        SmtpServer.objects.get().password.reveal()
+        server.password.reveal(server.destination)
 
     assert server.password.ciphertext not in str(e.value)
 
@@ -83,7 +88,7 @@ def test_a_damaged_key_is_one_sentence(settings: LazySettings) -> None:
     settings.FIELD_ENCRYPTION_KEYS = ["not a key"]
 
     with pytest.raises(ImproperlyConfigured, match="FIELD_ENCRYPTION_KEYS must hold url-safe base64 keys"):
-        Secret.seal("x")
+        Secret.seal("x", SmtpServer().destination)
 
 
 # In the pages
@@ -95,7 +100,7 @@ def test_an_empty_secret_leaves_the_stored_one(client: Client, boss: User, serve
     client.post(change_page(server), filled(username="u", password="", api_key="", notes="changed"))
 
     server.refresh_from_db()
-    assert (server.notes, server.password.reveal(), server.api_key.reveal()) == ("changed", PASSWORD, API_KEY)
+    assert (server.notes, *opened(server)) == ("changed", PASSWORD, API_KEY)
 
 
 def test_a_typed_secret_replaces_the_stored_one(client: Client, boss: User, server: SmtpServer) -> None:
@@ -104,7 +109,7 @@ def test_a_typed_secret_replaces_the_stored_one(client: Client, boss: User, serv
     client.post(change_page(server), filled(username="u", password=" new pässword "))
 
     server.refresh_from_db()
-    assert (server.password.reveal(), server.api_key.reveal()) == (" new pässword ", API_KEY)
+    assert opened(server) == (" new pässword ", API_KEY)
 
 
 def test_a_secret_is_removed_by_its_box_only(client: Client, boss: User, server: SmtpServer) -> None:
@@ -113,7 +118,7 @@ def test_a_secret_is_removed_by_its_box_only(client: Client, boss: User, server:
     client.post(change_page(server), filled(username="u", remove_password="on"))
 
     server.refresh_from_db()
-    assert (bool(server.password), server.api_key.reveal()) == (False, API_KEY)
+    assert (bool(server.password), server.api_key.reveal(server.destination)) == (False, API_KEY)
 
 
 def test_the_last_secret_of_a_username_cannot_be_removed(client: Client, boss: User, server: SmtpServer) -> None:
@@ -214,9 +219,23 @@ def test_error_reports_leave_the_secrets_of_a_request_out(boss: User, server: Sm
 def test_notes_that_hold_the_password_are_pointed_out(client: Client, boss: User, server: SmtpServer) -> None:
     client.force_login(boss)
 
-    page = client.post(change_page(server), filled(username="u", notes=f"It is {PASSWORD}."), follow=True)
+    page = client.post(
+        change_page(server), filled(username="u", password="n3w-one", notes="It is n3w-one."), follow=True
+    )
 
     assert "The notes contain the password or the API key" in page.content.decode()
+
+
+def test_notes_do_not_tell_whether_a_guess_is_the_stored_password(
+    client: Client, boss: User, server: SmtpServer
+) -> None:
+    client.force_login(boss)
+
+    page = client.post(change_page(server), filled(username="u", notes=f"{PASSWORD} {API_KEY}"), follow=True)
+
+    assert "The notes contain" not in page.content.decode()
+    server.refresh_from_db()
+    assert PASSWORD in server.notes
 
 
 # Rotation
@@ -233,7 +252,7 @@ def test_rotation_moves_every_secret_to_the_first_key(server: SmtpServer, settin
     settings.FIELD_ENCRYPTION_KEYS = [new]
     server.refresh_from_db()
     assert said.getvalue() == "2 secrets encrypted under the first key.\n"
-    assert (server.password.reveal(), server.api_key.reveal()) == (PASSWORD, API_KEY)
+    assert opened(server) == (PASSWORD, API_KEY)
     assert (server.version, server.history.count()) == (version, 1)
 
 
