@@ -16,6 +16,7 @@ from campaigns.findings import Finding, Severity, found
 from campaigns.numbers import counted
 from campaigns.visibility import Link, links_of
 from mail.addresses import AddressInvalid, domain_of, parse_mailbox
+from mail.reachability import is_public
 from mail.suffixes import organisational_domain
 
 FATAL, BLOCK, WARN, INFORM = Severity
@@ -285,11 +286,11 @@ def _link_problem(url: str) -> tuple[Severity, str, str]:
     if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
         return BLOCK, "A link leads to a computer that recipients cannot reach", "Link to the public address."
     try:
-        address = ipaddress.ip_address(host)
+        ipaddress.ip_address(host)
     except ValueError:
         pass
     else:
-        if not address.is_global:
+        if not is_public(host):
             return BLOCK, "A link leads to a computer that recipients cannot reach", "Link to the public address."
         return WARN, "A link names a bare IP address, which filters take for fraud", "Link to a name."
     if host.removeprefix("www.") in SHORTENERS:

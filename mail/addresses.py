@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import idna
 from email_validator import EmailNotValidError, validate_email
 
+from mail.reachability import is_forbidden, is_link_local
 from mail.suffixes import is_public_suffix
 
 LOCAL_OCTETS = 64  # RFC 5321 section 4.5.3.1.1.
@@ -42,7 +43,6 @@ _NUMERIC_LABEL = re.compile(r"(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
 
 # RFC 6761 and RFC 2606: promised never to exist, so no mail can reach them.
 _RESERVED = ("test", "invalid", "example", "localhost", "example.com", "example.net", "example.org")
-_LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
 
 
 class AddressInvalid(ValueError):
@@ -310,7 +310,7 @@ def check_host(text: str) -> tuple[str, int | None]:
 
     Accepts domain names, single labels, IPv4 and IPv6 with or without brackets. Link-local addresses are
     refused, because cloud machines hand out their credentials there. A name may still resolve to one: the
-    transport asks :func:`is_link_local` again.
+    transport judges each address again.
 
     :raises AddressInvalid: with a sentence for the person who typed it.
     """
@@ -349,13 +349,6 @@ def check_domain_name(text: str) -> str:
     return encoded
 
 
-def is_link_local(ip: str) -> bool:
-    """Tell whether an IP address lies where cloud machines keep their metadata, also when written as IPv6."""
-    address = ipaddress.ip_address(ip)
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return any(mapped in network for network in _LINK_LOCAL)
-
-
 def _refuse_url(text: str) -> str:
     host = _trim(text)
     _refuse_invisible(host)
@@ -389,7 +382,7 @@ def _check_ip(text: str) -> str:
         raise AddressInvalid(f"{_show(text)} is not an IP address; check its numbers.") from error
     if is_link_local(text):
         raise AddressInvalid(f"{text} is a link-local address, which is never a mail server; enter another.")
-    if "%" in text or address.is_unspecified or address.is_multicast:
+    if "%" in text or is_forbidden(text):
         raise AddressInvalid(f"{text} is not the address of one server; enter another.")
     return address.compressed
 

@@ -5,7 +5,6 @@ Rules only: nothing here stores, sends or asks the network, and the clock is a p
 """
 
 import datetime as dt
-import ipaddress
 import itertools
 import re
 import unicodedata
@@ -27,6 +26,7 @@ from mail.addresses import (
     parse_mailbox,
     parse_mailboxes,
 )
+from mail.reachability import is_private_host
 from mail.suffixes import organisational_domain
 from smtpservers.destinations import IMPLICIT_TLS_PORTS
 from smtpservers.presets import PRESETS, sign_in
@@ -334,7 +334,7 @@ def _sign_in_hints(server: Settings, has_password: bool, has_api_key: bool) -> I
 def _connection_hints(server: Settings, signs_in: bool, now: dt.datetime) -> Iterator[str]:
     if "." not in server.host and ":" not in server.host and server.host != "localhost":
         yield f"{server.host} has no dot; it is only found if your own network knows that name."
-    if not server.use_tls and signs_in and not is_private(server.host):
+    if not server.use_tls and signs_in and not is_private_host(server.host):
         yield (
             "Encryption is not required. If this server offers none, it is not signed in to and mail fails; turn"
             " Use SSL/TLS Connection on if the provider supports it."
@@ -344,14 +344,6 @@ def _connection_hints(server: Settings, signs_in: bool, now: dt.datetime) -> Ite
         expired = [certificate for certificate in certificates if certificate.not_valid_after_utc <= now]
         if expired:
             yield f"The trusted certificate expired on {expired[0].not_valid_after_utc:%d %B %Y}; paste the new one."
-
-
-def is_private(host: str) -> bool:
-    """Tell whether a host is this machine, in a private network, or a name only such a network knows."""
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
 
 
 def _address_hints(server: Settings) -> Iterator[str]:

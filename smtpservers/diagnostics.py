@@ -16,7 +16,10 @@ def _explain_dns(step: Step, endpoint: Endpoint) -> str:
     if "private addresses" in step.reply:
         return "FORBID_PRIVATE_HOSTS keeps servers in private networks out of reach. Enter a public host name."
     if "link-local" in step.reply:
-        return "Link-local addresses belong to cloud metadata services. Enter the provider's host name."
+        return (
+            "The name leads to an address that is no mail server's; link-local ones belong to cloud metadata services."
+            " Enter the provider's host name."
+        )
     return (
         f"No such host: {endpoint.host} could not be found. Check SMTP Server for a typing mistake, and the name"
         " servers of this machine."
@@ -48,7 +51,13 @@ def _explain_banner(step: Step, endpoint: Endpoint) -> str:
 
 def _explain_tls(step: Step, endpoint: Endpoint) -> str:
     text = step.reply.lower()
-    if "wrong_version" in text or "wrong version" in text or "clear text arrived" in text or "record layer" in text:
+    if "clear text arrived" in text:
+        return (
+            "Clear text came along with the answer to STARTTLS, before the encryption began: a STARTTLS injection."
+            " Somebody between here and the server may be tampering, or the server is faulty. Nothing was sent. Leave"
+            " SSL/TLS switched on, try again from another network, and tell the provider."
+        )
+    if "wrong_version" in text or "wrong version" in text or "record layer" in text:
         return (
             f"Wrong port for the TLS mode: port {endpoint.port} does not speak TLS from the first byte. Use port 587,"
             " where STARTTLS is used, or the provider's port for implicit TLS (465)."

@@ -6,29 +6,25 @@ must be one of the open Internet, and exactly the address that was judged is spo
 
 import asyncio
 import datetime as dt
-import ipaddress
 import re
-import socket
 import ssl
-from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 from django.db.models import F
 
 from mail.addresses import AddressInvalid, ascii_domain
+from mail.reachability import is_loopback, is_public
 from smtpservers.checking import fill_unsubscribe_url
 from smtpservers.models import SmtpServer
+from smtpservers.transport import Resolve, look_up
 
 SECONDS = 5.0  # For everything together.
 HEAD_BYTES = 32 * 1024
 BODY_BYTES = 64 * 1024
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])\b")
 _PASSWORD_FIELD = re.compile(rb"<input\b[^>]*\btype\s*=\s*[\"']?password\b", re.IGNORECASE)
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _BODY = b"List-Unsubscribe=One-Click"
-
-Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
 class NoOneClick(Exception):
@@ -69,7 +65,7 @@ def probe(
     """
     url = fill_unsubscribe_url(template, token="probe", email="probe@example.com", campaign="probe", list_id="0")  # noqa: S106 - it belongs to nobody.
     try:
-        asyncio.run(_ask(url, allows_loopback, context or ssl.create_default_context(), resolve or _resolve, seconds))
+        asyncio.run(_ask(url, allows_loopback, context or ssl.create_default_context(), resolve or look_up, seconds))
     except NoOneClick as error:
         return str(error)
     return ""
@@ -110,23 +106,9 @@ async def _judged(host: str, port: int, allows_loopback: bool, resolve: Resolve)
     return addresses
 
 
-async def _resolve(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
 def may_be_asked(address: str, *, allows_loopback: bool) -> bool:
-    """Tell whether an IP address belongs to the open Internet; what wraps another address is judged by that one."""
-    ip = ipaddress.ip_address(address.split("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1])
-        if ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner:
-            return may_be_asked(str(inner), allows_loopback=False)
-    if ip.is_loopback:
-        return allows_loopback
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+    """Tell whether an IP address belongs to the open Internet or, where that may be, to this machine."""
+    return is_public(address) or (allows_loopback and is_loopback(address))
 
 
 async def _open(

@@ -8,18 +8,17 @@ import asyncio
 import base64
 import contextlib
 import datetime as dt
-import ipaddress
 import os
 import re
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from cryptography import x509
 
-from mail.addresses import is_link_local
+from mail.reachability import is_forbidden, is_near, is_private_host, is_public
 from mail.replies import Reply, Stage
 from smtpservers.conversation import Answer as Answer
 from smtpservers.conversation import Extensions, Observer, lost_step, said, since
@@ -31,6 +30,8 @@ from smtpservers.wire import Wire, WireLost
 
 MECHANISM_REFUSED = (504, 534)  # The mechanism and not the password (RFC 4954 section 6): another one may do.
 ADDRESS_SECONDS = 5.0  # For one of several addresses, so that a broken IPv6 costs little.
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
 class ConnectionFailed(Exception):
@@ -139,16 +140,23 @@ class _One:
 
 
 async def connect(
-    endpoint: Endpoint, observer: Observer | None = None, *, is_near: Callable[[str], bool] | None = None
+    endpoint: Endpoint,
+    observer: Observer | None = None,
+    *,
+    is_near: Callable[[str], bool] = is_near,
+    resolve: Resolve | None = None,
 ) -> Connection:
     """Open, secure and sign in.
 
-    :param is_near: tells whether an IP address is so near that credentials may reach it unprotected;
-        :func:`is_private` where none is given.
+    :param is_near: tells whether an IP address is so near that credentials may reach it unprotected, where the host
+        as it was typed is so near as well.
+    :param resolve: finds the addresses of a host; the system's resolver where none is given.
     :raises ConnectionFailed: naming the stage and the cause, after the step that failed was observed.
     """
     observe = observer or _nobody
-    wire, near = await _open(endpoint, observe, is_near or is_private)
+    # What a name server answers makes a public name no neighbour.
+    may_be_near = is_private_host(endpoint.host)
+    wire, near = await _open(endpoint, observe, lambda address: may_be_near and is_near(address), resolve or look_up)
     wire.mask = masking(endpoint)
     connection = Connection(endpoint, wire, observer)
     try:
@@ -170,9 +178,17 @@ def _nobody(step: Step) -> None:
     """Nobody watches."""
 
 
-async def _open(endpoint: Endpoint, observer: Observer, is_near: Callable[[str], bool]) -> tuple[Wire, bool]:
+async def look_up(host: str, port: int) -> list[str]:
+    """Return the IP addresses of a host by the system's resolver, each once."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+async def _open(
+    endpoint: Endpoint, observer: Observer, is_near: Callable[[str], bool], resolve: Resolve
+) -> tuple[Wire, bool]:
     """Return an open connection, and whether its other end is near."""
-    addresses = await _resolve(endpoint, observer)
+    addresses = await _resolve(endpoint, observer, resolve)
     loop = asyncio.get_running_loop()
     is_implicit = endpoint.security is Security.IMPLICIT
     began = time.perf_counter()
@@ -199,29 +215,27 @@ async def _open(endpoint: Endpoint, observer: Observer, is_near: Callable[[str],
     raise ConnectionFailed(Stage.CONNECT, problem)
 
 
-async def _resolve(endpoint: Endpoint, observer: Observer) -> list[str]:
+async def _resolve(endpoint: Endpoint, observer: Observer, resolve: Resolve) -> list[str]:
     """Return the addresses of the host, without cloud metadata services and, where the site says so, private ones.
 
     What is checked here is what is connected to: the name is not looked up again.
     """
     began = time.perf_counter()
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(min(endpoint.timeout, 10.0)):
-            found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+            addresses = await resolve(endpoint.host, endpoint.port)
     except TimeoutError:
         problem = f"the name servers did not answer for {endpoint.host}"
     except (OSError, UnicodeError) as error:
         problem = f"there is no address for {endpoint.host} ({getattr(error, 'strerror', None) or error})"
     else:
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        allowed = [address for address in addresses if not is_link_local(address.split("%")[0])]
+        allowed = [address for address in addresses if not is_forbidden(address)]
         if endpoint.forbids_private:
-            allowed = [address for address in allowed if not is_private(address)]
+            allowed = [address for address in allowed if is_public(address)]
         if allowed:
             observer(Step("DNS", endpoint.host, None, ", ".join(allowed), since(began), True))
             return allowed
-        kind = "link-local or private" if endpoint.forbids_private else "link-local"
+        kind = "link-local or private" if endpoint.forbids_private else "link-local, unspecified or multicast"
         problem = f"{endpoint.host} has only {kind} addresses, which are refused"
     observer(lost_step("DNS", endpoint.host, problem, began))
     raise ConnectionFailed(Stage.CONNECT, problem)
@@ -426,17 +440,3 @@ def masking(endpoint: Endpoint) -> Callable[[str], str]:
 
 
 _ENCODED = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")  # Long enough to be no chance.
-
-
-# Python's own ``is_private`` is wider: whoever answers at an address reserved for documentation is no neighbour.
-_NEAR = tuple(
-    ipaddress.ip_network(network)
-    for network in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
-)
-
-
-def is_private(address: str) -> bool:
-    """Whether the connected address is this machine or a private network (RFC 1918, RFC 4193)."""
-    ip = ipaddress.ip_address(address.split("%")[0])
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    return any(ip in network for network in _NEAR)

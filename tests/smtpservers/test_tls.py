@@ -16,10 +16,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from mail import reachability
 from mail.replies import Stage
 from smtpservers.diagnostics import explain
 from smtpservers.endpoint import Endpoint, Security
-from smtpservers.transport import ConnectionFailed, Step, connect, is_private
+from smtpservers.transport import ConnectionFailed, Step, connect
 from tests.peer import Peer, running_peer
 
 NOW = dt.datetime.now(dt.UTC)
@@ -65,7 +66,8 @@ class Meeting:
     def __init__(self, folder: Path, security: Security, context: ssl.SSLContext | None, **fields: Any) -> None:
         self.steps: list[Step] = []
         self.verbs: list[str] = []
-        is_near = fields.pop("is_near", is_private)
+        is_near = fields.pop("is_near", reachability.is_near)
+        resolve = fields.pop("resolve", None)
         answers: Mapping[str, bytes] = fields.pop("answers", {})
 
         def script(event: str, facts: Mapping[str, Any]) -> bytes | None:
@@ -77,7 +79,7 @@ class Meeting:
         accounts = ACCOUNTS if fields.get("username", "ann") else None
         with running_peer(folder, script, ("AUTH PLAIN",), accounts=accounts, **mode) as peer:
             self.endpoint = self._endpoint(peer, security, fields)
-            self.failed = asyncio.run(self._run(is_near))
+            self.failed = asyncio.run(self._run(is_near, resolve))
         if self.failed is not None:
             assert not {"auth", "mail", "mechanism"} & set(self.verbs), "nothing was said that should not be"
             assert not self.steps[-1].is_ok
@@ -100,9 +102,9 @@ class Meeting:
         }
         return Endpoint(**(usual | fields))
 
-    async def _run(self, is_near: Any) -> ConnectionFailed | None:
+    async def _run(self, is_near: Any, resolve: Any) -> ConnectionFailed | None:
         try:
-            connection = await connect(self.endpoint, self.steps.append, is_near=is_near)
+            connection = await connect(self.endpoint, self.steps.append, is_near=is_near, resolve=resolve)
         except ConnectionFailed as error:
             return error
         answer = await connection.send("a@shop.example", "b@x.example", b"Subject: x\r\n\r\n", before_dot=lambda: True)
@@ -331,7 +333,7 @@ def test_with_the_switch_off_credentials_go_to_a_far_host_over_proven_encryption
 
 
 @pytest.mark.parametrize(
-    ("address", "is_near"),
+    ("address", "expected"),
     [
         ("127.0.0.1", True),
         ("::1", True),
@@ -351,8 +353,8 @@ def test_with_the_switch_off_credentials_go_to_a_far_host_over_proven_encryption
         ("2002:a00:1::1", False),  # 6to4: through strangers' relays.
     ],
 )
-def test_near_is_this_machine_and_private_networks(address: str, is_near: bool) -> None:
-    assert is_private(address) is is_near
+def test_near_is_this_machine_and_private_networks(address: str, expected: bool) -> None:
+    assert reachability.is_near(address) is expected
 
 
 def test_implicit_tls_at_a_port_that_speaks_first_is_named(tmp_path: Path) -> None:
@@ -368,3 +370,35 @@ def test_implicit_tls_at_a_port_that_speaks_first_is_named(tmp_path: Path) -> No
         asyncio.run(run())
 
     assert "Wrong port for the TLS mode" in explain(steps[-1], endpoint)
+
+
+async def here(host: str, port: int) -> list[str]:
+    return ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("host", ["mail.shop.example", "mx.wiretest.net", "smtp.example.co.uk", "a.test.example.com"])
+def test_a_public_name_is_no_neighbour_whatever_a_name_server_answers(tmp_path: Path, host: str) -> None:
+    meeting = Meeting(tmp_path, Security.OPPORTUNISTIC, None, host=host, resolve=here)
+
+    assert meeting.failed is not None
+    assert "credentials were not sent" in str(meeting.failed)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "mailhost", "relay.internal", "mx.office.lan", "a.home.arpa"]
+)
+def test_a_name_of_ones_own_network_may_be_near(tmp_path: Path, host: str) -> None:
+    assert Meeting(tmp_path, Security.OPPORTUNISTIC, None, host=host, resolve=here).failed is None
+
+
+def test_a_starttls_injection_is_called_by_its_name(tmp_path: Path) -> None:
+    meeting = Meeting(
+        tmp_path,
+        Security.STARTTLS,
+        issued("127.0.0.1"),
+        answers={"starttls": b"220 go ahead\r\n250-mail.attacker.example\r\n250 AUTH PLAIN"},
+    )
+
+    assert meeting.failed is not None
+    assert "a STARTTLS injection" in meeting.advice
+    assert "Wrong port" not in meeting.advice
