@@ -9,9 +9,9 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from adminpages.pages import ModelAdmin
 from brilliance.roles import ROLES
 
 LAST_ADMIN = "This is the last active person who can manage people. Make somebody else an admin first."

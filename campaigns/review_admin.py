@@ -5,15 +5,15 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from unfold.admin import ModelAdmin
 
+from adminpages.pages import ModelAdmin
 from campaigns import approving
 from campaigns.models import ApprovalRule, SeedList
 from campaigns.review_forms import SeedListForm
 
 
 @admin.register(SeedList)
-class SeedListAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class SeedListAdmin(ModelAdmin):
     form = SeedListForm
     list_display = ["name", "number"]
     search_fields = ["name", "addresses"]
@@ -24,7 +24,7 @@ class SeedListAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
 
 
 @admin.register(ApprovalRule)
-class ApprovalRuleAdmin(ModelAdmin):  # type: ignore[misc]
+class ApprovalRuleAdmin(ModelAdmin):
     """One row: the list leads to it."""
 
     fields = ["needed_above"]

@@ -13,7 +13,6 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
@@ -22,6 +21,7 @@ from unfold.widgets import (
     UnfoldAdminURLInputWidget,
 )
 
+from adminpages.pages import ModelAdmin
 from campaigns import media
 from campaigns.editor import WritingForm, posted, values_of
 from campaigns.filekinds import ACCEPTED, safe_name
@@ -32,7 +32,7 @@ from mail.merging import MergeError, parse
 KEEP = "keep-"  # Before a field's name, on the page of a conflict: whose words stay.
 
 
-class WritingAdmin(ModelAdmin):  # type: ignore[misc]
+class WritingAdmin(ModelAdmin):
     """How a draft's form begins, and what happens where two people wrote at the same time."""
 
     def add_view(
@@ -172,7 +172,7 @@ class LayoutForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Layout)
-class LayoutAdmin(ModelAdmin):  # type: ignore[misc]
+class LayoutAdmin(ModelAdmin):
     form = LayoutForm
     list_display = ["name", "organisation", "is_default"]
     search_fields = ["name", "organisation"]
@@ -233,7 +233,7 @@ class UploadForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(MediaFile)
-class MediaFileAdmin(ModelAdmin):  # type: ignore[misc]
+class MediaFileAdmin(ModelAdmin):
     form = UploadForm
     list_display = ["shown", "name", "described", "size", "used", "created_at"]
     list_display_links = ["name"]

@@ -11,15 +11,15 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 
+from adminpages.pages import ModelAdmin
 from feedback.forms import AppearanceForm
 from feedback.looks import THE_ONE, looks
 from feedback.models import Appearance, Feedback
 
 
 @admin.register(Feedback)
-class FeedbackAdmin(ModelAdmin):  # type: ignore[misc]
+class FeedbackAdmin(ModelAdmin):
     list_display = ["received_at", "email", "kind", "channel", "is_global", "campaign", "cause", "reason", "undone_at"]
     list_filter = ["channel", "cause", "is_global", "received_at"]
     search_fields = ["email", "reason"]
@@ -42,7 +42,7 @@ class FeedbackAdmin(ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(Appearance)
-class AppearanceAdmin(ModelAdmin):  # type: ignore[misc]
+class AppearanceAdmin(ModelAdmin):
     form = AppearanceForm
     readonly_fields = ["present_logo", "pages"]
 

@@ -13,10 +13,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.utils.text import slugify
 from django.utils.timezone import localtime
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from adminpages.pages import ModelAdmin
 from sandbox.models import SandboxMail
 from sandbox.reading import read
 from sandbox.receiving import AUTH, PLAIN, STARTTLS
@@ -38,7 +38,7 @@ FATES = {
 
 
 @admin.register(SandboxMail)
-class SandboxMailAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class SandboxMailAdmin(ModelAdmin):
     list_display = ("subject_or_none", "recipient", "listener_label", "received")
     list_filter = ("listener",)
     search_fields = ("rcpt_to", "subject")

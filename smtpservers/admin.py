@@ -25,9 +25,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 from simple_history.admin import SimpleHistoryAdmin
 from simple_history.template_utils import HistoricalRecordContextHelper
 from simple_history.utils import bulk_update_with_history
-from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from adminpages.pages import ModelAdmin
 from smtpservers import breaker, listing, slowing, tasks
 from smtpservers.checking import hints
 from smtpservers.forms import OrderForm, ServerForm, secret_state, unreadable
@@ -199,12 +199,6 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         if not self._sees_settings(request):
             return ("name",)
         return ("name", "host", "username", "mail_from", "domain_name", "notes")
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Only the page's own filters: Django would allow ``?username__startswith=`` to everybody who sees the list."""
-        if lookup in (StateFilter.parameter_name, QuotaFilter.parameter_name):
-            return True
-        return lookup == "use_tls__exact" and request is not None and self._sees_settings(request)
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> type["ModelForm[SmtpServer]"]:
         form: type[ModelForm[SmtpServer]] = super().get_changelist_form(request, form=OrderForm, **kwargs)

@@ -14,8 +14,8 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 
+from adminpages.pages import ModelAdmin
 from mail.addresses import domain_of
 from smtpservers import routes, selection
 from smtpservers.listing import badge
@@ -47,7 +47,7 @@ class Part:
 
 
 @admin.register(Route)
-class RouteAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class RouteAdmin(ModelAdmin):
     form = RouteForm
     list_display = ("name", "state", "decides_on", "strategy_words", "servers", "place")
     ordering = ("is_default", "display_order", "id")

@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
-from unfold.admin import ModelAdmin
 
+from adminpages.pages import ModelAdmin
 from contacts import tasks
 from contacts.admin.drawing import SummarisedDeletion
 from contacts.attribute_forms import AttributeForm
@@ -22,7 +22,7 @@ from contacts.segmenting import users_of
 
 
 @admin.register(Attribute)
-class AttributeAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class AttributeAdmin(SummarisedDeletion, ModelAdmin):
     form = AttributeForm
     list_display = ["label", "merge_field", "kind", "offered", "is_column"]
     ordering = ["position", "name"]

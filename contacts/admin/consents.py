@@ -8,9 +8,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
+from adminpages.pages import ModelAdmin
 from contacts.admin.drawing import badge
 from contacts.admin.paging import LimitedPaginator, PeopleList
 from contacts.models import ConsentEvent, Subscription
@@ -23,7 +23,7 @@ KINDS: dict[str, str] = {
 
 
 @admin.register(ConsentEvent)
-class ConsentEventAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class ConsentEventAdmin(ModelAdmin):
     list_display = ["at", "person", "list_name", "step", "method", "source", "network"]
     list_select_related = ["contact"]
     list_filter = [

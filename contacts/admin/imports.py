@@ -13,8 +13,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 
+from adminpages.pages import ModelAdmin
 from contacts import importing, tasks, uploads
 from contacts.admin.drawing import badge
 from contacts.csvfiles import DELIMITERS, ENCODINGS, FileRefused
@@ -44,7 +44,7 @@ POLICIES = {
 
 
 @admin.register(ContactImport)
-class ContactImportAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class ContactImportAdmin(ModelAdmin):
     list_display = ["file_name", "state", "list_names", "figures", "created_by", "created_at"]
     list_select_related = ["created_by"]
     list_per_page = 50

@@ -12,10 +12,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action
 
+from adminpages.pages import ModelAdmin
 from contacts import consent, proving
 from contacts.admin.drawing import SummarisedDeletion, badge, download, figure
 from contacts.models import ConsentEvent, ContactList, Subscription
@@ -35,7 +35,7 @@ COUNTS = ["subscribed", "not_confirmed", "unsubscribed"]
 
 
 @admin.register(ContactList)
-class ContactListAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class ContactListAdmin(SummarisedDeletion, ModelAdmin):
     list_display = ["name", "purpose", "entry", "visibility", *COUNTS, "created_at"]
     list_filter = [("opt_in", ChoicesDropdownFilter), "is_public"]
     list_filter_submit = True

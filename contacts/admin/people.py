@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
-from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 
+from adminpages.pages import ModelAdmin, TabularInline
 from contacts import consent, erasing, segmenting, story
 from contacts.admin.drawing import SummarisedDeletion, badge
 from contacts.admin.filters import (
@@ -47,7 +47,7 @@ SUBSCRIBED, UNSUBSCRIBED = Subscription.Status.SUBSCRIBED, Subscription.Status.U
 PENDING = Subscription.Status.PENDING
 
 
-class SubscriptionInline(TabularInline):  # type: ignore[misc]  # unfold ships no types.
+class SubscriptionInline(TabularInline):
     """The lists a person is or was on. Nothing is deleted here: a withdrawal must stay on record."""
 
     model = Subscription
@@ -68,7 +68,7 @@ class SubscriptionInline(TabularInline):  # type: ignore[misc]  # unfold ships n
 
 
 @admin.register(Contact)
-class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     list_filter = [ListFilter, StateFilter, LanguageFilter, DomainFilter]
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER  # They would count all people once for each choice.
@@ -155,7 +155,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin): 
                 return found, False
         except AddressInvalid:
             pass
-        return super().get_search_results(request, queryset, search_term)  # type: ignore[no-any-return]
+        return super().get_search_results(request, queryset, search_term)
 
     @admin.display(description="E-mail", ordering="email_key")
     def address(self, contact: Contact) -> str:

@@ -13,8 +13,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
-from unfold.admin import ModelAdmin
 
+from adminpages.pages import ModelAdmin
 from contacts import segmenting
 from contacts.admin.drawing import SummarisedDeletion
 from contacts.models import Contact, Segment
@@ -26,7 +26,7 @@ LONGEST_COUNT_SECONDS = 20
 
 
 @admin.register(Segment)
-class SegmentAdmin(SummarisedDeletion, ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class SegmentAdmin(SummarisedDeletion, ModelAdmin):
     form = SegmentForm
     list_display = ["name", "asked", "created_by", "updated_at"]
     list_select_related = ["created_by"]

@@ -12,10 +12,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action
 
+from adminpages.pages import ModelAdmin
 from contacts import consent, stopping
 from contacts.admin.drawing import badge, download
 from contacts.audience import active
@@ -72,7 +72,7 @@ class StateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no type
 
 
 @admin.register(Suppression)
-class SuppressionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class SuppressionAdmin(ModelAdmin):
     form = SuppressionForm
     list_display = ["what", "why", "source", "since", "until"]
     list_filter = [("reason", ChoicesDropdownFilter), KindFilter, StateFilter]
@@ -268,7 +268,7 @@ class SuppressionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no typ
 
 
 @admin.register(SuppressionLift)
-class SuppressionLiftAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+class SuppressionLiftAdmin(ModelAdmin):
     """What was taken away, by whom and why. Nothing here is added, changed or deleted by hand."""
 
     list_display = ["email", "reason", "suppressed_at", "why", "who", "lifted_at"]

@@ -1,0 +1,69 @@
+"""The base class of every admin page. What a page does not allow by itself is refused.
+
+A list answers the parameters of its own filters and no others: Django would look up every column of the model with
+every comparison, so that whoever sees a list could read hidden columns letter by letter, or keep the process busy with
+a regular expression.
+"""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.options import ShowFacets
+from django.contrib.admin.utils import get_fields_from_path
+from django.contrib.admin.views.main import ERROR_FLAG
+from django.db.models import Field, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from unfold import admin as unfold_admin
+
+from adminpages import queries
+
+
+class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
+    """The base class of every registered page; ``tests/adminpages`` walks through them all."""
+
+    show_facets = ShowFacets.NEVER  # They count every row once for each choice of each filter.
+
+    # --- what a list may be asked
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the parameters of the page's own filters, and the row's key."""
+        assert self.model._meta.pk is not None
+        if lookup == f"{self.model._meta.pk.name}__exact":
+            return True
+        return request is not None and lookup in self._own_parameters(request)
+
+    def _own_parameters(self, request: HttpRequest) -> set[str | None]:
+        return {name for each in self.get_list_filter(request) for name in self._filter(each, request)}
+
+    def _filter(self, each: Any, request: HttpRequest) -> list[str | None]:
+        """Return the parameters that a filter reads; it is made as Django's list makes it."""
+        if isinstance(each, type):
+            made = each(request, {}, self.model, self)
+        else:
+            path, kind = each if isinstance(each, tuple | list) else (each, admin.FieldListFilter.create)
+            field = path if isinstance(path, Field) else get_fields_from_path(self.model, path)[-1]
+            made = kind(field, request, {}, self.model, self, field_path=path)
+        parameters: list[str | None] = made.expected_parameters()
+        return parameters
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if why := queries.refusal(dict(request.GET.lists())):
+            messages.error(request, why)
+            return redirect(request.path)
+        if ERROR_FLAG in request.GET:  # Django leads here from what it could not look up.
+            messages.warning(request, queries.UNKNOWN)
+        response: HttpResponse = super().changelist_view(request, extra_context)
+        return response
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if queries.search_refusal(search_term):
+            return queryset.none(), False
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
+        return found
+
+
+class TabularInline(unfold_admin.TabularInline):  # type: ignore[misc]  # unfold ships no types.
+    """The base class of the rows of another model within a page."""
