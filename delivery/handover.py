@@ -133,6 +133,7 @@ class Handover:
             answer,
             stream=mailing.stream,
             attempts=claim.message.tries + 1,
+            recipient=claim.message.written_to,
             resent_before=claim.was_unconfirmed,
             back_off=self._back_off,
         )

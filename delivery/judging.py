@@ -93,11 +93,13 @@ def judge(
     *,
     stream: str,
     attempts: int,
+    recipient: str = "",
     resent_before: bool = False,
     back_off: Sequence[dt.timedelta] = BACK_OFF,
 ) -> Judgement:
     """Judge what became of one message.
 
+    :param recipient: whom it was for: a reply that names them means something else than one that names the sender.
     :param attempts: how many attempts were made, this one included.
     :param resent_before: whether a transactional message was already sent again after a lost answer.
     :param back_off: the waits between tries; the last one repeats.
@@ -107,7 +109,7 @@ def judge(
         return _judge_silence(answer, stream, resent_before)
     if answer.stage is Stage.DOT and 200 <= reply.code < 300:
         return ACCEPTED
-    verdict = classify(answer.stage, reply)
+    verdict = classify(answer.stage, reply, recipient)
     text = str(reply)[:600]
     if verdict.action is Action.UNKNOWN:
         unreadable = Answer(answer.stage, None, True, f"it cannot be read ({text})")

@@ -56,6 +56,11 @@ class Outgoing:
     envelope_from: str = ""  # Of the attempt under way.
 
     @property
+    def written_to(self) -> str:
+        """The address in the envelope."""
+        return self.redirected_to or self.email
+
+    @property
     def copy_of_id(self) -> int | None:
         """The key of the original; None where this is no copy."""
         return self.copy_of.pk if self.copy_of else None

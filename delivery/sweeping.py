@@ -120,9 +120,16 @@ def _result(
     elif answer is None:
         judgement = _unsent(attempt_id, message, at_hand)
     else:
-        earlier = Attempt.objects.filter(message=message.pk, outcome="unconfirmed").exists()
-        number = message.attempt_count + 1
-        judgement = judge(answer, stream=stream, attempts=number, resent_before=earlier, back_off=settings.RETRY_WAITS)
+        tries = Attempt.objects.filter(message=message.pk).exclude(outcome=Attempt.Outcome.NOT_SENT)
+        earlier = tries.filter(outcome=Attempt.Outcome.UNCONFIRMED).exists()
+        judgement = judge(
+            answer,
+            stream=stream,
+            attempts=tries.count() + 1,
+            recipient=message.written_to,
+            resent_before=earlier,
+            back_off=settings.RETRY_WAITS,
+        )
     return Result(
         attempt_id=attempt_id,
         message=message,

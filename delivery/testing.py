@@ -219,7 +219,13 @@ async def _talk(
         "max_message_bytes": connection.extensions.size,
     }
     await connection.quit()
-    return answer, judge(answer, stream=stream, attempts=1), answer.stage, answer.reply, learned
+    return (
+        answer,
+        judge(answer, stream=stream, attempts=1, recipient=composed.rcpt_to),
+        answer.stage,
+        answer.reply,
+        learned,
+    )
 
 
 def _final(judgement: Judgement) -> Judgement:

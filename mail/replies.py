@@ -19,6 +19,7 @@ _CODE = re.compile(r"(?:(?:smtp|x-[a-z0-9-]+)[ \t]*;[ \t]*)?([2-5][0-9][0-9])(?:
 _ENHANCED = re.compile(r"(?<![\w.])[245]\.[0-9]{1,3}\.[0-9]{1,3}(?!\w|\.[0-9])")
 _LEADING_ENHANCED = re.compile(r"#?([245]\.[0-9]{1,3}\.[0-9]{1,3})(?::?[ \t]+|(?=\r?\n|\Z))")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+_ADDRESS = re.compile(r"[^\s<>()\[\]{}\"',;:]+@[^\s<>()\[\]{}\"',;:]*[^\s<>()\[\]{}\"',;:.]")
 _DURATION = re.compile(r"\b([0-9]+)([smhd])\b")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -85,10 +86,13 @@ class Verdict:
     wait: str  # How long, and what else to do about it, in the words of the table.
     delays: tuple[dt.timedelta, ...] = ()  # Before the next tries; the last one repeats. Empty: time changes nothing.
     kind: str = ""  # A word to count by: "user-unknown", "mailbox-full", "quota".
+    gives_no_reason: bool = False  # It may be about anything: who else gets the same answer tells more.
 
 
-def classify(stage: Stage, reply: Reply) -> Verdict:
+def classify(stage: Stage, reply: Reply, recipient: str = "") -> Verdict:
     """Return what ``reply``, given at ``stage``, means for the message and the server.
+
+    :param recipient: the address that the message was for; empty where it does not matter.
 
     What is no SMTP reply, or no possible one at this stage, is judged so that nothing is lost and nobody gets a
     message twice: after the final dot it is unknown whether the message was taken; before it, another server may
@@ -98,7 +102,7 @@ def classify(stage: Stage, reply: Reply) -> Verdict:
         return Verdict("ok", Action.ACCEPT, Scope.MESSAGE, "-")
     if not reply.is_positive:
         for compiled in _COMPILED:
-            if compiled.fits(stage, reply):
+            if compiled.fits(stage, reply, recipient):
                 return compiled.verdict(reply)
     return _judge_unreadable(stage)
 
@@ -134,18 +138,22 @@ class _Compiled:
         self.code = re.compile(rule.code) if rule.code else None
         self.enhanced = re.compile(rule.enhanced) if rule.enhanced else None
         self.text = re.compile(rule.text, re.IGNORECASE) if rule.text else None
+        self.unless = re.compile(rule.unless, re.IGNORECASE) if rule.unless else None
 
-    def fits(self, stage: Stage, reply: Reply) -> bool:
+    def fits(self, stage: Stage, reply: Reply, recipient: str) -> bool:
         return (
             stage in self.stages
             and (self.code is None or self.code.fullmatch(str(reply.code)) is not None)
             and (self.enhanced is None or self.enhanced.fullmatch(reply.enhanced) is not None)
             and (self.text is None or self.text.search(str(reply)) is not None)
+            and (not self.rule.names_recipient or names_only(reply, recipient))
         )
 
     def verdict(self, reply: Reply) -> Verdict:
         rule = self.rule
-        return Verdict(rule.name, rule.action, rule.scope, rule.wait, _delays(rule.wait, reply.code), rule.kind)
+        gives_no_reason = rule.gives_no_reason and (self.unless is None or not self.unless.search(str(reply)))
+        delays = _delays(rule.wait, reply.code)
+        return Verdict(rule.name, rule.action, rule.scope, rule.wait, delays, rule.kind, gives_no_reason)
 
 
 def _delays(wait: str, code: int) -> tuple[dt.timedelta, ...]:
@@ -159,6 +167,12 @@ def _delays(wait: str, code: int) -> tuple[dt.timedelta, ...]:
     if delays and "doubling" in told:
         delays += (delays[-1] * 2, delays[-1] * 4)
     return delays
+
+
+def names_only(reply: Reply, address: str) -> bool:
+    """Whether the reply names this address, and no other one."""
+    named = {found.lower() for found in _ADDRESS.findall(str(reply))}
+    return bool(address) and named == {address.lower()}
 
 
 _COMPILED = tuple(_Compiled(rule) for rule in RULES)

@@ -65,11 +65,25 @@ class Rule:
     text: str = ""  # Found anywhere in the reply, upper or lower case.
     wait: str = "-"  # How long, and what else to do about it.
     kind: str = ""  # A word to count by.
+    names_recipient: bool = False  # Fits only where the reply names the recipient's address, and no other.
+    gives_no_reason: bool = False  # Whether such a reply may be about anything, our own account included …
+    unless: str = ""  # … but where it has these words.
     source: str = ""  # Where the code or the text is documented or collected.
 
 
 ANY = frozenset(Stage)
 TRANSACTION = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
+SESSION = TRANSACTION | {Stage.CONNECT, Stage.EHLO}  # The server we hand mail to speaks, of itself or of our account.
+
+# Words for a limit of the sender's account. What a mailbox may receive or hold is limited in much the same words.
+_NO_MAILBOX = "^(?!.*(receiv|mailbox|inbox|storage|incoming|inbound|disk)).*?"
+_PER = r"\b(hour|hourly|day|daily|week|weekly|month|monthly|minute|[0-9]+ ?-?h(ours?)?)\b"
+_SENDING = (
+    r"\b(sending|send|outgoing|outbound|relay|transmission|submission|smtp|sender'?s?|plan|package|subscription)\b"
+)
+_LIMIT = r"\b(limits?|limitation|quotas?|threshold|cap|maximum|credits?)\b"
+_OVER = r"\b(exceed\w*|reached|used up|exhausted|hit|over|depleted|spent|(ran|run|running) out|no more)\b"
+_LIMITED = f"({_PER}|{_SENDING}).{{0,30}}{_LIMIT}"
 
 RULES: tuple[Rule, ...] = (
     # The connection and the sign-in: the server's own matter.
@@ -244,8 +258,10 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_DOMAIN,
         code=r"4\d\d|550",
         text=(
-            "too many (concurrent )?(smtp )?connections|maximum number of connections|"
-            "max concurrent connections|trop de connexions"
+            "too many (concurrent |simultaneous |open )?(smtp )?(connections|sessions)|"
+            "(concurrent|simultaneous) (smtp )?(connections|sessions)|"
+            "max(imum|\\.)? (number of )?(smtp )?(connections|sessions)|"
+            "connection (count|rate)? ?limit|trop de connexions"
         ),
         wait="1h, 1 connection",
         kind="rate",
@@ -273,7 +289,19 @@ RULES: tuple[Rule, ...] = (
         kind="rcpt-limit",
         source="RFC 5321 s4.5.3.1.10",
     ),
-    # Who may send what through this server.
+    # Who may send what through this server, and to whom.
+    Rule(
+        "sandbox-recipient",
+        SESSION,
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code=r"5\d\d",
+        text="(e-?mail address|identit(y|ies)).{0,60}(not (been )?verified|failed the check)",
+        wait="until edited",
+        kind="account",
+        names_recipient=True,
+        source="AWS SES 554: in its sandbox it refuses recipients that are not verified in the words of a From",
+    ),
     Rule(
         "send-as",
         ANY,
@@ -521,6 +549,58 @@ RULES: tuple[Rule, ...] = (
         kind="rate",
         source="Sisimai apple; KumoMTA community shaping",
     ),
+    # The sender's account at the provider, in the words of whoever runs the server.
+    Rule(
+        "account-locked",
+        SESSION,
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code=r"[45]\d\d",
+        text=(
+            r"sandbox (sub)?domains?|sandbox (mode|account)|in (the |a |your )?sandbox\b|for test(ing)? purposes only|"
+            "activate (your|the|this) .{0,20}account|"
+            r"your .{0,30}account.{0,40}\b(suspended|disabled|blocked|locked|restricted|deactivated|closed|frozen|"
+            "terminated|under review|on hold|not (yet |been )*(activated|active|verified|confirmed|approved|enabled))|"
+            "not (allowed|permitted|authori[sz]ed) to send(?! ?(e?-?mails?|messages?|anything)? ?(to|as|from|on)\\b)|"
+            r"to unblock|unblock (your|me\b)|(suspended|blocked|barred|restricted|disabled) from sending|"
+            "sending (has been|is|was|privileges).{0,20} (disabled|suspended|blocked|paused|restricted|revoked)|"
+            "(outgoing|outbound) (e?-?mail|messages|smtp).{0,30} (disabled|suspended|blocked|paused|restricted)|"
+            "(unpaid|overdue) invoice|payment (is )?(required|overdue)|billing (problem|issue)"
+        ),
+        wait="until edited",
+        kind="account",
+        source="Mailgun 421 Sandbox subdomains are for test purposes only; Zoho 550 5.4.6 To unblock; RFC 5321 s4.2.1",
+    ),
+    Rule(
+        "account-quota",
+        SESSION,
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code=r"[45]\d\d",
+        text=(
+            f"{_NO_MAILBOX}({_LIMITED}.{{0,40}}{_OVER}|{_OVER}.{{0,30}}{_LIMITED}|"
+            f"{_OVER}.{{0,20}}{_LIMIT} (per|an?|for (the|this|your)) {_PER})"
+        ),
+        wait="recheck 1h, max 24h",
+        kind="quota",
+        source="550 User has exceeded its 24-hour sending limit; 550 send spam mail rejected: exceeded hour limit",
+    ),
+    Rule(
+        "account-rate",
+        SESSION,
+        Action.PAUSE_SERVER,
+        Scope.SERVER,
+        code=r"[45]\d\d",
+        text=(
+            f"{_NO_MAILBOX}("
+            r"rate.?limit|rate overlimit|(transmit|sending|message|submission) rate\b|throttl|"
+            r"too many (e-?mails|mails)\b|too many messages.{0,15}\b(sent|from|per|within|today)\b|"
+            r"(sending|sent|submitting) too (fast|many|much|quickly)|\bslow down\b|unusual (sending|outgoing) activity)"
+        ),
+        wait="recheck 10m, max 24h",
+        kind="quota",
+        source="rspamd, Postfix and Exim rate limits: 451 4.7.1 Ratelimit exceeded; 550 sorry, too many emails",
+    ),
     # The recipient.
     Rule(
         "user-unknown",
@@ -633,6 +713,8 @@ RULES: tuple[Rule, ...] = (
         text="gr[ae]y ?list|try again later|temporar",
         wait="5m,15m,30m,1h..",
         kind="transient",
+        gives_no_reason=True,
+        unless="gr[ae]y ?list",
         source="RFC 6647",
     ),
     Rule(
@@ -673,6 +755,7 @@ RULES: tuple[Rule, ...] = (
         ),
         wait="counts to campaign stop rate",
         kind="content",
+        gives_no_reason=True,
         source="KumoMTA SpamContent; Google 5.7.1/5.7.0; Yahoo PH*; Apple CS01",
     ),
     Rule(
@@ -742,6 +825,7 @@ RULES: tuple[Rule, ...] = (
         code=r"5\d\d",
         enhanced=r"5\.4\.(6|14)",
         kind="loop",
+        gives_no_reason=True,
         source="RFC 3463 X.4.6",
     ),
     Rule(
@@ -764,6 +848,7 @@ RULES: tuple[Rule, ...] = (
         code="421",
         wait="2m,5m,15m; 3 in 10m -> slow",
         kind="transient",
+        gives_no_reason=True,
         source="RFC 5321 s3.8, s4.2.1",
     ),
     Rule(
@@ -774,6 +859,7 @@ RULES: tuple[Rule, ...] = (
         code=r"4\d\d",
         wait="5m",
         kind="transient",
+        gives_no_reason=True,
         source="RFC 5321 s4.2.1",
     ),
     Rule(
@@ -784,6 +870,7 @@ RULES: tuple[Rule, ...] = (
         code=r"4\d\d",
         wait="15m,30m,1h,2h,4h.. 72h",
         kind="transient",
+        gives_no_reason=True,
         source="RFC 5321 s4.5.4.1",
     ),
     Rule(
@@ -803,6 +890,7 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_FROM,
         code=r"5\d\d",
         kind="sender",
+        gives_no_reason=True,
         source="RFC 5321 s4.2.1; 5xx to MAIL must not be cached (s4.5.4.1)",
     ),
     Rule(
@@ -813,6 +901,7 @@ RULES: tuple[Rule, ...] = (
         code=r"5\d\d",
         wait="end; 3 in 30 days -> suppress",
         kind="hard-unknown",
+        gives_no_reason=True,
         source="RFC 5321 s4.2.1",
     ),
     Rule(
@@ -823,6 +912,7 @@ RULES: tuple[Rule, ...] = (
         code=r"5\d\d",
         wait="counts to campaign stop rate",
         kind="policy",
+        gives_no_reason=True,
         source="RFC 5321 s4.2.1",
     ),
 )

@@ -40,6 +40,10 @@ _WORDS = {
     "sender": ("Sender refused", "The server does not send with this From address."),
     "transient": ("Not now", "A temporary problem or greylisting. It is tried again by itself."),
     "quota": ("Server’s own quota is used up", "The provider of the server sends no more for now."),
+    "account": (
+        "Account at the provider is limited",
+        "The provider of the server limits or blocks our account there. Its page says what was answered.",
+    ),
     "auth": ("Sign-in refused", "The server’s user name or password is not accepted."),
     "auth-temp": ("Sign-in not possible now", "The server could not check the sign-in just then."),
     "config": ("Server’s settings", "The server wants other settings, such as a sign-in or another name."),

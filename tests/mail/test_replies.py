@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mail.replies import Action, Reply, Scope, Stage, classify
 from mail.reply_rules import RULES
 
+ACCOUNT_REPLIES = json.loads((Path(__file__).parent / "account_replies.json").read_text())
 SAMPLES = json.loads((Path(__file__).parent / "replies.json").read_text())
 BEFORE_RCPT = [Stage.CONNECT, Stage.TLS, Stage.EHLO, Stage.AUTH, Stage.MAIL]
 
@@ -28,7 +29,56 @@ def test_a_known_answer_gets_its_rule(stage, text, rule, action, scope):
 
 
 def test_every_rule_is_shown_by_a_sample():
-    assert {rule.name for rule in RULES} == {sample[2] for sample in SAMPLES}
+    shown_below = {"sandbox-recipient"}  # Its address decides.
+    assert {rule.name for rule in RULES} == {sample[2] for sample in SAMPLES} | shown_below
+
+
+@pytest.mark.parametrize(("stage", "text", "rule"), ACCOUNT_REPLIES)
+def test_a_limit_of_the_account_is_known_by_its_words_or_names_no_reason(stage, text, rule):
+    verdict = classify(Stage(stage), Reply.parse(text.format(recipient="ann@customer.example")))
+
+    if rule:
+        assert (verdict.rule, verdict.action) == (rule, Action.PAUSE_SERVER)
+    else:
+        assert verdict.gives_no_reason, f"{verdict.rule} says why, and nobody looks who else is told so"
+
+
+@pytest.mark.parametrize(
+    ("stage", "text", "gives_no_reason"),
+    [
+        ("RCPT", "450 4.7.1 Greylisted, please try again later", False),
+        ("RCPT", "451 Temporary local problem, try again later", True),
+        ("RCPT", "550 5.1.1 No such user", False),
+        ("RCPT", "552 Mailbox full", False),
+        ("DOT", "554 5.6.0 Malformed MIME structure", False),
+        ("DOT", "554 5.7.1 The message looks like spam", True),
+        ("DOT", "554 5.4.6 Too many hops", True),
+        ("RCPT", "550 5.7.1 Blocked using Spamhaus", False),
+    ],
+)
+def test_a_reply_that_says_why_is_not_asked_about_further(stage, text, gives_no_reason):
+    assert classify(Stage(stage), Reply.parse(text)).gives_no_reason is gives_no_reason
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        (
+            "554 Message rejected: Email address is not verified. These identities failed: {recipient}",
+            "sandbox-recipient",
+        ),
+        ('554 Email address not verified: "Ann" <{recipient}>.', "sandbox-recipient"),
+        ("554 Message rejected: Email address is not verified. Failed: news@shop.example", "send-as"),
+        ("554 Email address is not verified: news@shop.example, {recipient}", "send-as"),
+        ("550 5.1.1 <{recipient}>: Recipient address rejected: unverified address", "user-unknown"),
+    ],
+)
+def test_the_address_that_is_not_verified_tells_whether_the_from_or_the_account_is_meant(text, rule):
+    reply = Reply.parse(text.format(recipient="Reader@Example.org"))
+
+    verdict = classify(Stage.DOT, reply, "reader@example.org")
+
+    assert verdict.rule == rule
 
 
 def test_every_rule_has_a_source_and_a_name_of_its_own():
