@@ -46,7 +46,7 @@ def test_every_answer_carries_the_policy_and_its_companions(client: Client, addr
 
     policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
     assert policy["default-src"] == "'self'"
-    assert policy["script-src"] == "'self' 'unsafe-eval'"
+    assert policy["script-src"] == "'self'"
     assert policy["object-src"] == policy["base-uri"] == "'none'"
     assert policy["frame-ancestors"] == policy["form-action"] == "'self'"
     assert headers["X-Content-Type-Options"] == "nosniff"
