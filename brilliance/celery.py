@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from typing import Any
 
 import billiard.pool
@@ -12,6 +13,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
+STOP_SECONDS = 3.0  # For the watchman's last look.
+HOLD_SECONDS = 3.0  # How long a fork waits for a look to end.
 
 # A child that was given a task just before the end waits for a receipt that its parent forgot about (30 s, in steps of
 # 0.1 s). No task of ours has a result that could be lost.
@@ -41,7 +44,55 @@ class BeatKeeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
             step.start(worker)
 
 
+class Watchman(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Has the worker say every few seconds that it lives, and settle what dead workers left on its machine.
+
+    In a thread of the worker itself: its children may be at work for long. A child is never forked in the middle of a
+    look, whose locks it would inherit.
+    """
+
+    requires = (Timer,)
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        self._is_over = threading.Event()
+        self._looking = threading.Lock()
+        self._is_held = False
+        os.register_at_fork(before=self._hold, after_in_parent=self._let_go, after_in_child=self._let_go)
+
+    def start(self, worker: Any) -> None:
+        queues = [str(name) for name in worker.app.amqp.queues.consume_from]
+        self._is_over.clear()
+        self._thread = threading.Thread(target=self._run, args=(queues,), name="watchman", daemon=True)
+        self._thread.start()
+
+    def stop(self, worker: Any) -> None:
+        self._is_over.set()
+        self._thread.join(STOP_SECONDS)
+
+    terminate = stop
+
+    def _run(self, queues: list[str]) -> None:
+        from delivery.watch import Watch  # Django is set up by now.
+
+        watch = Watch(queues)
+        while not self._is_over.is_set():
+            with self._looking:
+                watch.look()
+            self._is_over.wait(LOOK_SECONDS)
+        with self._looking:
+            watch.leave()
+
+    def _hold(self) -> None:
+        self._is_held = self._looking.acquire(timeout=HOLD_SECONDS)
+
+    def _let_go(self) -> None:
+        if self._is_held:
+            self._looking.release()
+
+
 app = Celery("brilliance")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(BeatKeeper)
+app.steps["worker"].add(Watchman)

@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
-from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
@@ -191,43 +190,15 @@ if BROKER_URL.startswith("brilliance-fs:"):
 
     CELERY_BROKER_TRANSPORT_OPTIONS = {"folder": str(DATA_DIR / "broker"), "polling_interval": 0.2}
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # It would need to speak to all workers at once.
-CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # Keeps no file: what is due stands in the database.
-CELERY_BEAT_SCHEDULE = {
-    "dispatch": {
-        "task": "delivery.tasks.dispatch",
-        "schedule": 2.0,
-        "options": {"expires": 10, "queue": "errands"},
-    },
-    "start-due-campaigns": {
-        "task": "campaigns.tasks.start_due_campaigns",
-        "schedule": 2.0,
-        "options": {"expires": 10, "queue": "errands"},
-    },
-    "tally": {
-        "task": "campaigns.tasks.tally",
-        "schedule": 3.0,
-        "options": {"expires": 10, "queue": "errands"},
-    },
-    "sweep-imports": {
-        "task": "contacts.tasks.sweep_imports",
-        "schedule": 10.0,
-        "options": {"expires": 30, "queue": "errands"},
-    },
-    "take-sign-ups": {
-        "task": "feedback.tasks.take_sign_ups",
-        "schedule": 10.0,
-        "options": {"expires": 30, "queue": "errands"},
-    },
-    "let-go": {
-        "task": "contacts.tasks.let_go",
-        "schedule": crontab(minute=23, hour="*/6"),
-        "options": {"expires": 3600, "queue": "errands"},
-    },
-    "forget-sign-ups": {
-        "task": "feedback.tasks.forget",
-        "schedule": 600.0,
-        "options": {"expires": 600, "queue": "errands"},
-    },
+CELERY_BEAT_SCHEDULER = "brilliance.metronome:Metronome"  # Keeps no file: what is due stands in the database.
+CELERY_BEAT_SCHEDULE = {  # In seconds.
+    "dispatch": {"task": "delivery.tasks.dispatch", "schedule": 2.0},
+    "start-due-campaigns": {"task": "campaigns.tasks.start_due_campaigns", "schedule": 2.0},
+    "tally": {"task": "campaigns.tasks.tally", "schedule": 3.0},
+    "sweep-imports": {"task": "contacts.tasks.sweep_imports", "schedule": 10.0},
+    "take-sign-ups": {"task": "feedback.tasks.take_sign_ups", "schedule": 10.0},
+    "let-go": {"task": "contacts.tasks.let_go", "schedule": 6 * 3600.0},
+    "forget-sign-ups": {"task": "feedback.tasks.forget", "schedule": 600.0},
 }
 
 # How long personal details are kept; 0: for good. Counts, statuses and dates stay. See contacts.retention.

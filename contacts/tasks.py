@@ -45,7 +45,7 @@ def let_go() -> None:
     ends = time.monotonic() + SLICE_SECONDS
     _, is_done = retention.run(timezone.now(), should_pause=lambda: time.monotonic() > ends)
     if not is_done:
-        let_go.apply_async(retry=False, countdown=1)
+        let_go.apply_async(retry=False)  # No countdown: the clock of the worker that counts may be another.
 
 
 def ring(import_id: int) -> None:

@@ -44,6 +44,7 @@ async def drain(
     seconds: float,
     *,
     clock: Clock,
+    read_clock: Callable[[], object] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
     idle_seconds: float = IDLE_SECONDS,
     signer_for: SignerFor | None = None,
@@ -55,13 +56,16 @@ async def drain(
     :param seconds: after which it ends as soon as what is claimed is sent.
     :param idle_seconds: how long a lane without work is kept, its connections open.
     :param signer_for: says who signs the mail of a mailing and a server; None leaves it to the servers.
-    :param clock: read for what is due and which quota period it is; leases have the database's clock.
+    :param clock: read for what is due and which quota period it is, often and by the event loop: it must not wait.
+    :param read_clock: called in the thread of the database before each plan, where the clock has to be set by it.
     """
     _allow_many_connections()
     _leave_code_alone()
     async with _database_thread("database") as in_database, _database_thread("leases") as for_leases:
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="signing") as signing:
-            drain = _Drain(in_database, for_leases, clock, should_stop, seconds, idle_seconds, signer_for, signing)
+            drain = _Drain(
+                in_database, for_leases, clock, read_clock, should_stop, seconds, idle_seconds, signer_for, signing
+            )
             return await drain.run()
 
 
@@ -109,6 +113,7 @@ class _Drain:
         in_database: Any,
         for_leases: Any,
         clock: Clock,
+        read_clock: Callable[[], object],
         should_stop: Callable[[], bool],
         seconds: float,
         idle_seconds: float,
@@ -121,6 +126,7 @@ class _Drain:
         self.for_leases = for_leases  # The same, for what must not wait behind other work.
         self.idle_seconds = idle_seconds
         self.clock = clock
+        self._read_clock = read_clock
         self.validator = Validator()
         self._shares: dict[int, Sequence[Share]] = {}
         self._should_stop = should_stop
@@ -207,13 +213,14 @@ class _Drain:
     def _plan(self) -> tuple[Sequence[planning.Work], set[int], float]:
         """Return the plan, the servers whose lanes are taken, and for how many seconds this kept the database."""
         began = time.monotonic()
+        self._read_clock()
         plan = planning.plan(self.clock())
         return plan, lanes.busy_servers(), time.monotonic() - began
 
     def _show_life(self) -> int:
         now = self.clock()
         presence.show(presence.SENDS, now)
-        return presence.senders(now - presence.BELIEVED)
+        return presence.senders(now, presence.BELIEVED)
 
     def _share_lanes(self, busy: set[int]) -> None:
         """Work the lanes of this process's fair share of the servers, and leave the others to other workers."""

@@ -13,7 +13,7 @@ import os
 import struct
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,14 +169,26 @@ def last_written(folder: Path, token: uuid.UUID) -> float:
         return 0.0
 
 
+def tokens(folder: Path) -> set[uuid.UUID]:
+    """Return the tokens that have a journal in ``folder``, or left a part of one."""
+    return {token for token, _ in _files(folder)}
+
+
 def older_than(folder: Path, instant: float) -> set[uuid.UUID]:
-    """Return the tokens whose journals were last written to before ``instant``, in seconds of the epoch."""
-    found = set()
-    for path in folder.glob("*.jsonl"):
-        with contextlib.suppress(FileNotFoundError, ValueError):  # It went just now, or is none of ours.
-            if path.stat().st_mtime < instant:
-                found.add(uuid.UUID(path.stem))
-    return found
+    """Return the tokens all of whose files were last written to before ``instant``, in seconds of the epoch."""
+    found: set[uuid.UUID] = set()
+    written: set[uuid.UUID] = set()
+    for token, path in _files(folder):
+        with contextlib.suppress(FileNotFoundError):  # It went just now.
+            (found if path.stat().st_mtime < instant else written).add(token)
+    return found - written
+
+
+def _files(folder: Path) -> Iterator[tuple[uuid.UUID, Path]]:
+    for path in folder.glob("*"):
+        if path.suffix in (".jsonl", ".now", ".new"):
+            with contextlib.suppress(ValueError):  # None of ours.
+                yield uuid.UUID(path.stem), path
 
 
 def remove(folder: Path, token: uuid.UUID) -> None:

@@ -5,7 +5,6 @@ import datetime as dt
 import os
 import random
 import socket
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +15,9 @@ from django.db.models import DateTimeField, ExpressionWrapper, Q
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
+from delivery import clock
 from delivery.models import Lane
 
-# A clock that goes on while the process is stopped or the machine sleeps.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 # Asked with every claim and every group of results.
 _HOLDS = (
     "SELECT 1 FROM delivery_lane l JOIN smtpservers_smtpserver s ON s.id = l.server_id"
@@ -34,14 +32,9 @@ def holder_name() -> str:
     return f"{socket.gethostname()} process {os.getpid()}"
 
 
-def lease_clock() -> float:
-    """Return seconds of a clock that also runs while this process is stopped."""
-    return time.clock_gettime(_CLOCK)
-
-
 @dataclass(slots=True)
 class Lease:
-    """A lane held by this process until ``valid_until`` of :func:`lease_clock`, a margin already taken off."""
+    """A lane held by this process until ``valid_until`` of :mod:`delivery.clock`'s steady clock, less a margin."""
 
     lane_id: int
     token: uuid.UUID
@@ -49,7 +42,7 @@ class Lease:
 
     @property
     def is_valid(self) -> bool:
-        return lease_clock() < self.valid_until
+        return clock.steady() < self.valid_until
 
 
 def _expiry(seconds: float) -> Combinable:
@@ -58,7 +51,7 @@ def _expiry(seconds: float) -> Combinable:
 
 def _local_end() -> float:
     # Taken before the database is asked, and less a margin: ours must end first.
-    return lease_clock() + float(settings.LEASE_SECONDS) * 0.8
+    return clock.steady() + float(settings.LEASE_SECONDS) * 0.8
 
 
 def acquire(server_id: int) -> Lease | None:
@@ -76,7 +69,7 @@ def acquire(server_id: int) -> Lease | None:
 
 def acquire_extra(server_id: int, seconds: float) -> Lease:
     """Take a lane of its own beside the server's first, for one message that a person waits for."""
-    end = lease_clock() + seconds
+    end = clock.steady() + seconds
     expiry = _expiry(seconds * 1.25)
     while True:
         with contextlib.suppress(IntegrityError), transaction.atomic():
@@ -117,7 +110,15 @@ def holds(token: uuid.UUID) -> bool:
 
 
 def free_expired() -> int:
-    """Free every lane whose lease ran out, and return how many: its old token no longer records anything."""
+    """Free every lane whose lease ran out, and return how many: its old token no longer records anything.
+
+    A lease that ends later than one can have been given was given before the clock was set back. It begins anew: a
+    holder that lives renews it, and one that is dead must not keep it for as long as that.
+    """
+    longest = dt.timedelta(seconds=2 * settings.LEASE_SECONDS)
+    Lane.objects.filter(~Q(holder=""), number=0, expires_at__gt=Now() + longest).update(
+        expires_at=_expiry(settings.LEASE_SECONDS)
+    )
     freed = 0
     for lane in Lane.objects.filter(~Q(holder=""), expires_at__lte=Now()):
         expired = Lane.objects.filter(pk=lane.pk, token=lane.token, expires_at__lte=Now())

@@ -488,3 +488,27 @@ class WorkerSeen(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class WorkerReport(models.Model):
+    """What a worker process said of itself last; see :mod:`delivery.vitals`."""
+
+    name = models.CharField(max_length=200, unique=True)  # Host and process.
+    host = models.CharField(max_length=200)
+    queues = models.CharField(max_length=200)  # Separated by spaces.
+    seen_at = models.DateTimeField()  # By the database's clock.
+    drift = models.DurationField()  # How far its own clock is ahead of the database's.
+    step = models.DurationField()  # By how much its clock was set a moment ago.
+    folder_problem = models.CharField(max_length=200, blank=True)  # Why nothing can be written in its DATA_DIR.
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ClockMark(models.Model):
+    """How far time had come by the database's clock, in one row; see :mod:`delivery.clock_steps`."""
+
+    reached_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.reached_at:%d %B %Y %H:%M:%S}"

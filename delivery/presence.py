@@ -1,6 +1,8 @@
-"""Which worker processes are alive, by the marks they leave in the database."""
+"""Which worker processes are at work, by the marks they leave in the database. Instants are of the database's clock."""
 
 import datetime as dt
+
+from django.db import models
 
 from delivery import lanes
 from delivery.models import WorkerSeen
@@ -9,6 +11,8 @@ SENDS, ERRANDS = "deliver", "errands"
 SHOW_EVERY = dt.timedelta(seconds=3)
 BELIEVED = dt.timedelta(seconds=10)  # How long a sign of life from a process that sends is good for.
 FORGOTTEN_AFTER = dt.timedelta(days=1)
+# A mark further in the future than this was left before the clock was set back, and says nothing of now.
+FUTURE = dt.timedelta(seconds=5)
 
 
 def show(queue: str, now: dt.datetime) -> None:
@@ -17,6 +21,15 @@ def show(queue: str, now: dt.datetime) -> None:
     WorkerSeen.objects.filter(seen_at__lt=now - FORGOTTEN_AFTER).delete()
 
 
-def senders(since: dt.datetime) -> int:
-    """Return how many processes that send showed life since then."""
-    return WorkerSeen.objects.filter(name__startswith=f"{SENDS} ", seen_at__gt=since).count()
+def senders(now: dt.datetime, within: dt.timedelta) -> int:
+    """Return how many processes that send showed life within that time."""
+    return _seen(SENDS, now).filter(seen_at__gt=now - within).count()
+
+
+def last_shown(queue: str, now: dt.datetime) -> dt.datetime | None:
+    """Return when a process of ``queue`` was at work last."""
+    return _seen(queue, now).order_by("seen_at").values_list("seen_at", flat=True).last()
+
+
+def _seen(queue: str, now: dt.datetime) -> models.QuerySet[WorkerSeen]:
+    return WorkerSeen.objects.filter(name__startswith=f"{queue} ", seen_at__lte=now + FUTURE)

@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from delivery import claiming, journal, lanes, recording
+from delivery import claiming, clock, journal, lanes, recording
 from delivery.judging import Judgement, judge
 from delivery.models import Attempt, Batch, Lane, Mailing, Message
 from delivery.outgoing import Outgoing
@@ -47,9 +47,20 @@ def sweep(now: dt.datetime) -> int:
     return settled
 
 
+def sweep_here(now: dt.datetime) -> int:
+    """Settle what dead workers of this machine left, where nobody else can read their journals; return how many.
+
+    A worker that sends does so by itself, so that a machine needs none for errands.
+    """
+    lanes.free_expired()
+    written = journal.tokens(journal_folder()) - set(Lane.objects.exclude(holder="").values_list("token", flat=True))
+    left = Batch.objects.filter(lane_token__in=written).order_by().values_list("lane_token", flat=True)
+    return sum(_settle_token(token, now) for token in set(left.distinct()))
+
+
 def _clear_away(now: dt.datetime) -> None:
     """Remove the journals of workers that ended with nothing left to settle."""
-    old = journal.older_than(journal_folder(), (now - JOURNAL_KEPT).timestamp())
+    old = journal.older_than(journal_folder(), (now + clock.drift() - JOURNAL_KEPT).timestamp())
     if old:
         needed = {*Lane.objects.values_list("token", flat=True), *Batch.objects.values_list("lane_token", flat=True)}
         for token in old - needed:
@@ -59,7 +70,8 @@ def _clear_away(now: dt.datetime) -> None:
 def _settle_token(token: uuid.UUID, now: dt.datetime) -> int:
     # A worker that just lost its lane, as when its server is deleted, still notes the answers under way.
     # One from the future speaks of a clock that was set back, and of nobody's life.
-    if 0 <= now.timestamp() - journal.last_written(journal_folder(), token) < settings.LEASE_SECONDS:
+    here = (now + clock.drift()).timestamp()  # Files have this machine's clock.
+    if 0 <= here - journal.last_written(journal_folder(), token) < settings.LEASE_SECONDS:
         return 0
     known = journal.read(journal_folder(), token)
     at_hand = journal.at_hand(journal_folder(), token)

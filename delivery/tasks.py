@@ -8,9 +8,8 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
-from django.utils import timezone
 
-from delivery import counting, noticing, planning, presence, queueing, recording, sweeping
+from delivery import clock, clock_steps, counting, hints, noticing, planning, presence, queueing, recording, sweeping
 from delivery.draining import drain
 
 # Made before the pool forks, so that a drain in a child learns of the shutdown its parent was told of. It has no lock:
@@ -32,14 +31,15 @@ def should_stop() -> bool:
 @shared_task
 def dispatch() -> None:
     """Settle what dead workers left, close what is done, ring for what is due, and tell the operators."""
-    now = timezone.now()
+    now = clock.now()
+    clock_steps.follow(now)
     presence.show(presence.ERRANDS, now)
     sweeping.sweep(now)
     queueing.expire(now)
     recording.finish_mailings(now)
     is_due = planning.is_anything_due(now)
-    if is_due or not presence.senders(now - SHOW_LIFE):
-        deliver.apply_async(expires=10)
+    if is_due or not presence.senders(now, SHOW_LIFE):
+        hints.ring(deliver)
     counting.tidy()
     noticing.notice(now)
 
@@ -47,11 +47,14 @@ def dispatch() -> None:
 @shared_task
 def deliver() -> int:
     """Send what is due for a bounded time and return how many messages were accepted."""
-    presence.show(presence.SENDS, timezone.now())
-    sent = asyncio.run(drain(settings.DRAIN_SECONDS, clock=timezone.now, should_stop=should_stop))
-    now = timezone.now()
+    time = clock.DatabaseClock()
+    now = time.read()
+    presence.show(presence.SENDS, now)
+    sweeping.sweep_here(now)
+    sent = asyncio.run(drain(settings.DRAIN_SECONDS, clock=time, read_clock=time.read, should_stop=should_stop))
+    now = time.read()
     presence.show(presence.SENDS, now)
     recording.finish_mailings(now)
     if sent and not should_stop() and planning.is_anything_due(now):
-        deliver.apply_async(expires=10)  # At once, so that nobody waits for beat in the middle of a campaign.
+        hints.ring(deliver)  # At once, so that nobody waits for beat in the middle of a campaign.
     return sent

@@ -1,11 +1,8 @@
 """The worker's errands for the public pages: taking what was entered on forms, and forgetting what is over."""
 
-import contextlib
-
 from celery import shared_task
-from django.utils import timezone
-from kombu.exceptions import OperationalError
 
+from delivery import clock, hints
 from feedback import signing_up, throttling
 from feedback.looks import looks
 
@@ -14,19 +11,18 @@ from feedback.looks import looks
 def take_sign_ups() -> None:
     """Subscribe, or write to, those who filled in a form. Beat rings too, so a lost hint delays and loses nothing."""
     organisation = looks().organisation
-    while signing_up.take_waiting(organisation, timezone.now()) == signing_up.AT_ONCE:
+    while signing_up.take_waiting(organisation, clock.now()) == signing_up.AT_ONCE:
         pass
 
 
 @shared_task
 def forget() -> None:
     """Delete expired sign-ups and old counts."""
-    now = timezone.now()
+    now = clock.now()
     signing_up.forget(now)
     throttling.forget(now)
 
 
 def ring() -> None:
     """Tell a worker that somebody filled in a form. Only a hint: without a broker, beat's ring comes later."""
-    with contextlib.suppress(OperationalError):
-        take_sign_ups.apply_async(retry=False, expires=10)
+    hints.ring(take_sign_ups)

@@ -1,0 +1,45 @@
+"""What a worker process looks after beside its work: that it is known to live, and that its machine's dead are settled.
+
+The process that embeds it calls :meth:`Watch.look` again and again, from a thread of its own.
+"""
+
+import logging
+from collections.abc import Collection
+
+from django.db import Error as DatabaseProblem
+from django.db import connections
+
+from delivery import clock, presence, sweeping
+from delivery.vitals import Vitals
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """The watch of one worker over itself and its machine."""
+
+    def __init__(self, queues: Collection[str]) -> None:
+        self._vitals = Vitals(queues)
+        self._sends = presence.SENDS in queues
+
+    def look(self) -> None:
+        """Report, and settle what dead workers of this machine left. Whatever goes wrong, the next look comes."""
+        try:
+            self._vitals.look()
+            if self._sends:
+                sweeping.sweep_here(clock.now())
+        except DatabaseProblem as error:
+            log.error("the database does not answer; this worker is not seen: %s", error)
+        except Exception:
+            log.exception("a look of the watch failed")
+        finally:
+            connections.close_all()  # Nothing is open when a child is forked.
+
+    def leave(self) -> None:
+        """Take the worker's report away, because it ends as it should."""
+        try:
+            self._vitals.leave()
+        except DatabaseProblem as error:
+            log.warning("the worker ends, and its last report stays: %s", error)
+        finally:
+            connections.close_all()

@@ -1,0 +1,241 @@
+"""What goes by which clock: hints never grow old, beat cannot be set back, and waits keep their length."""
+
+import datetime as dt
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import current_app
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from kombu import Connection
+
+from brilliance.metronome import Metronome
+from delivery import clock, clock_steps, hints, journal, lanes, presence, sweeping, vitals
+from delivery.journal import Journal
+from delivery.models import ClockMark, Lane, Message, WorkerReport, WorkerSeen
+from delivery.tasks import deliver
+from tests.delivery.making import make_list, make_mailing, make_server
+
+pytestmark = pytest.mark.django_db
+
+HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
+
+
+@pytest.fixture
+def broker() -> Iterator[Any]:
+    """Return a channel to the broker, in whose queues nothing waits."""
+    options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    with Connection(settings.BROKER_URL, transport_options=options) as connection:
+        channel = connection.default_channel
+        for name in ("deliver", "errands"):
+            current_app.amqp.queues[name](channel).declare()
+            channel.queue_purge(name)
+        yield channel
+        for name in ("deliver", "errands"):
+            channel.queue_purge(name)
+
+
+# --- hints, and who gives them
+
+
+def test_a_day_without_senders_leaves_twenty_hints_and_none_of_them_grows_old(broker: Any) -> None:
+    rung = [hints.ring(deliver) for _ in range(50)]
+
+    assert rung == [True] * hints.MOST_WAITING + [False] * (50 - hints.MOST_WAITING)
+    assert hints.waiting("deliver") == hints.MOST_WAITING
+    assert current_app.amqp.queues["deliver"](broker).get(no_ack=True).headers["expires"] is None
+
+
+def test_no_task_of_the_house_is_given_an_age() -> None:
+    root = Path(__file__).resolve().parents[2]
+    rooms = ("brilliance", "contacts", "smtpservers", "delivery", "campaigns", "feedback", "sandbox")
+    aged = [
+        path
+        for room in rooms
+        for path in (root / room).rglob("*.py")
+        if "apply_async(" in (text := path.read_text()) and ("expires=" in text or "countdown=" in text)
+    ]
+
+    assert aged == []
+    assert all("options" not in entry for entry in settings.CELERY_BEAT_SCHEDULE.values())
+
+
+@pytest.mark.parametrize("jump", [-HOUR, -DAY, DAY])
+def test_beat_rings_on_whatever_is_done_to_the_clock(
+    broker: Any, monkeypatch: pytest.MonkeyPatch, jump: dt.timedelta
+) -> None:
+    steady = 1000.0
+    monkeypatch.setattr(clock, "steady", lambda: steady)
+    metronome = Metronome(current_app)
+    metronome.tick()
+    steady += 2
+    metronome.tick()
+    before = hints.waiting("errands")
+
+    real = dt.datetime.now
+    monkeypatch.setattr("celery.utils.time.datetime", type("Set", (dt.datetime,), {"now": lambda *a: real(*a) + jump}))
+    steady += 2
+    pause = metronome.tick()
+
+    assert before == 2  # What is due every two seconds.
+    assert hints.waiting("errands") >= before + 2
+    assert 0 <= pause <= 2
+
+
+# --- the clock is set
+
+
+@pytest.fixture
+def marked() -> dt.datetime:
+    """Return now, after everybody has seen it."""
+    now = timezone.now()
+    clock_steps._last = None
+    assert clock_steps.follow(now) == dt.timedelta()
+    return now
+
+
+def waiting_message(due_at: dt.datetime, **fields: Any) -> Message:
+    mailing = make_mailing(make_list(1))
+    mailing.chunks.all().delete()
+    mailing.messages.update(status="deferred", due_at=due_at, **fields)
+    return mailing.messages.get()
+
+
+@pytest.mark.parametrize("back", [HOUR, DAY])
+def test_what_was_due_before_the_clock_was_set_back_stays_due(marked: dt.datetime, back: dt.timedelta) -> None:
+    due = waiting_message(marked - dt.timedelta(seconds=1))
+    server = make_server(25, paused_reason="It failed.", paused_until=marked + dt.timedelta(minutes=5))
+    now = marked - back
+
+    assert clock_steps.follow(now) == now - marked
+    assert clock_steps.follow(now + dt.timedelta(seconds=2)) == dt.timedelta()
+
+    due.refresh_from_db()
+    server.refresh_from_db()
+    assert due.due_at is not None
+    assert due.due_at <= now
+    assert server.paused_until == now + dt.timedelta(minutes=5)
+
+
+def test_what_waits_for_an_hour_goes_on_waiting_for_an_hour(marked: dt.datetime) -> None:
+    deferred = waiting_message(marked + HOUR)
+
+    clock_steps.follow(marked - DAY)
+
+    deferred.refresh_from_db()
+    assert deferred.due_at == marked - DAY + HOUR
+
+
+def test_nothing_expires_because_the_clock_was_set_ahead(marked: dt.datetime) -> None:
+    message = waiting_message(marked, expires_at=marked + HOUR)
+
+    step = clock_steps.follow(marked + DAY)
+
+    message.refresh_from_db()
+    assert abs(step - DAY) < dt.timedelta(seconds=1)
+    assert message.expires_at == marked + HOUR + step
+    clock_steps._last = None  # Another process, which comes later.
+    assert clock_steps.follow(marked + DAY + dt.timedelta(seconds=2)) == dt.timedelta()
+
+
+def test_of_two_who_notice_a_step_one_follows_it(marked: dt.datetime) -> None:
+    seen = clock_steps._last
+
+    first = clock_steps.follow(marked + DAY)
+    clock_steps._last = seen
+    second = clock_steps.follow(marked + DAY + dt.timedelta(seconds=1))
+
+    assert first > HOUR
+    assert second == dt.timedelta()
+
+
+def test_a_pause_of_all_processes_is_no_step(marked: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = clock.steady() + 7200
+    monkeypatch.setattr(clock, "steady", lambda: later)
+
+    assert clock_steps.follow(marked + dt.timedelta(hours=2)) == dt.timedelta()
+    assert ClockMark.objects.get().reached_at == marked + dt.timedelta(hours=2)
+
+
+def test_a_lease_from_the_future_begins_anew_and_ends() -> None:
+    server = make_server(25)
+    lease = lanes.acquire(server.pk)
+    assert lease is not None
+    Lane.objects.update(expires_at=timezone.now() + DAY)
+
+    assert lanes.free_expired() == 0
+
+    lane = Lane.objects.get()
+    assert lane.token == lease.token  # Its holder may live, and renews it.
+    assert lane.expires_at is not None
+    assert lane.expires_at <= timezone.now() + dt.timedelta(seconds=settings.LEASE_SECONDS + 1)
+
+
+def test_marks_from_the_future_are_nobodys_life() -> None:
+    now = timezone.now()
+    WorkerSeen.objects.create(name="deliver here process 1", seen_at=now + HOUR)
+
+    assert presence.senders(now, presence.BELIEVED) == 0
+    assert presence.last_shown(presence.SENDS, now) is None
+
+
+# --- what a worker says of itself
+
+
+def test_a_worker_reports_its_clock_and_its_folder(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = vitals.Vitals(["deliver"])
+    said.look()
+    now = timezone.now()
+    real = clock.own
+    assert (vitals.clock_problems(now), vitals.folder_problems(now)) == ([], [])
+
+    monkeypatch.setattr(clock, "own", lambda: real() - HOUR)
+    settings.DATA_DIR = "/proc"
+    said.look()
+
+    host = socket.gethostname()
+    now = real()
+    WorkerReport.objects.update(seen_at=now)  # On SQLite the database's clock is the worker's.
+    [told] = vitals.clock_problems(now)
+    assert told in (
+        f"The clock of {host} was set back by 1 hour.",
+        f"The clock of {host} is 1 hour behind the database’s.",
+    )
+    [told] = vitals.folder_problems(now)
+    assert told.startswith(f"The folder DATA_DIR of {host} cannot be written: ")
+
+
+def test_the_time_is_counted_on_between_two_looks_at_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no clock of its own")
+    time = clock.DatabaseClock()
+    before = time.read()
+    monkeypatch.setattr(clock, "own", lambda: timezone.now() + DAY)
+
+    assert dt.timedelta() <= time() - before < dt.timedelta(minutes=1)
+    assert time.read() - before < dt.timedelta(minutes=1)
+    assert time.drift > dt.timedelta(hours=23)
+
+
+# --- what journals leave behind
+
+
+def test_a_page_without_its_journal_is_cleared_away_too(tmp_path: Path, settings: Any) -> None:
+    settings.DATA_DIR = tmp_path
+    notes = Journal(sweeping.journal_folder(), uuid.uuid4())
+    notes.close()
+    notes.path.unlink()  # The worker was killed between the two.
+    young = Journal(sweeping.journal_folder(), uuid.uuid4())
+    os.utime(notes.path.with_suffix(".now"), (1, 1))
+    os.utime(young.path.with_suffix(".now"), (1, 1))  # The journal beside it is written to.
+
+    sweeping.sweep(timezone.now())
+
+    assert journal.tokens(sweeping.journal_folder()) == {uuid.UUID(young.path.stem)}
+    young.discard()
