@@ -1,8 +1,9 @@
 """The connections of a lane: when one is opened, woken, kept and closed, and what a failure to open one means."""
 
 import asyncio
-import datetime as dt
 import logging
+from dataclasses import replace
+from typing import Any
 
 from delivery import acting
 from delivery.feeding import Feed
@@ -113,17 +114,17 @@ class Connections:
             return None
         if not self._is_signed_in:
             self._is_signed_in = True
-            told = (connection.certificate_expires_at, connection.extensions.size)
-            await self._lane.database(self._note_what_it_told, *told)
+            await self._lane.database(self._note_what_it_told, connection.learned)
+            # Or each further connection would first be refused again.
+            self._lane.endpoint = replace(self._lane.endpoint, learned_mechanism=connection.learned_mechanism)
         return connection
 
-    def _note_what_it_told(self, certificate_expires_at: dt.datetime | None, max_message_bytes: int | None) -> None:
+    def _note_what_it_told(self, learned: dict[str, Any]) -> None:
         server = self._lane.server
-        if (certificate_expires_at, max_message_bytes) != (server.certificate_expires_at, server.max_message_bytes):
-            server.certificate_expires_at, server.max_message_bytes = certificate_expires_at, max_message_bytes
-            SmtpServer.objects.filter(pk=server.pk).update(
-                certificate_expires_at=certificate_expires_at, max_message_bytes=max_message_bytes
-            )
+        if any(getattr(server, name) != value for name, value in learned.items()):
+            for name, value in learned.items():
+                setattr(server, name, value)
+            SmtpServer.objects.filter(pk=server.pk, version=server.version).update(**learned)
 
     async def _failed(self, error: ConnectionFailed) -> None:
         lane = self._lane

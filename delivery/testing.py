@@ -214,10 +214,7 @@ async def _talk(
         before_dot=before_dot,
         smtputf8=composed.is_smtputf8,
     )
-    learned = {
-        "certificate_expires_at": connection.certificate_expires_at,
-        "max_message_bytes": connection.extensions.size,
-    }
+    learned = connection.learned
     await connection.quit()
     return (
         answer,

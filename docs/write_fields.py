@@ -44,6 +44,9 @@ EFFECTS = {
     "is_active": "Choice of the server. Transactions that have begun are finished.",
     "use_tls": "Connection: on, TLS 1.2 or newer with a verified certificate, or nothing is sent. Off, the password is"
     " still never sent unencrypted, but to this machine or a private network.",
+    "never_tls": "Connection: STARTTLS is not asked for. A password then goes only to this machine or a private"
+    " network.",
+    "mechanism": "Connection: the mechanism of AUTH; where the server does not offer it, nothing is sent.",
     "handles_email_validation": "On, only the form of an address is looked at. Off, DNS is asked for its domain (MX,"
     " else A or AAAA), and addresses that cannot work are not handed over.",
     "trusted_certificate": "Connection: vouches for the server's certificate beside the public authorities; the"

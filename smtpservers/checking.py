@@ -71,6 +71,7 @@ class Settings(Protocol):
     mail_cc: str
     mail_bcc: str
     use_tls: bool
+    never_tls: bool
     notes: str
     use_unsubscribe_link: bool
     unsubscribe_url: str
@@ -334,7 +335,12 @@ def _sign_in_hints(server: Settings, has_password: bool, has_api_key: bool) -> I
 def _connection_hints(server: Settings, signs_in: bool, now: dt.datetime) -> Iterator[str]:
     if "." not in server.host and ":" not in server.host and server.host != "localhost":
         yield f"{server.host} has no dot; it is only found if your own network knows that name."
-    if not server.use_tls and signs_in and not is_private_host(server.host):
+    if server.never_tls and signs_in and not is_private_host(server.host):
+        yield (
+            "Nothing is encrypted, and a password is never sent in clear text to a host outside your own network: this"
+            " server cannot be signed in to. Turn Never Encrypt off."
+        )
+    elif not server.use_tls and signs_in and not is_private_host(server.host):
         yield (
             "Encryption is not required. If this server offers none, it is not signed in to and mail fails; turn"
             " Use SSL/TLS Connection on if the provider supports it."

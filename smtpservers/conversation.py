@@ -1,5 +1,6 @@
 """What is known of a conversation with a server: its steps, what it offered, and what became of a message."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ class Step:
     is_ok: bool
     details: dict[str, str] = field(default_factory=dict)
 
+
+_KEYWORD = re.compile(r"([^\s=]+)[\s=]*(.*)")
+_SIZE = re.compile(r"[0-9]{1,18}")  # RFC 1870 allows 20 digits; nobody takes an exabyte.
 
 Observer = Callable[[Step], None]
 
@@ -42,8 +46,16 @@ class Extensions:
 
     @classmethod
     def parse(cls, reply: Reply) -> "Extensions":
-        words = (line.strip().partition(" ") for line in reply.text.split("\n")[1:])
-        return cls({name.upper(): value for name, _, value in words if name})
+        """Read the lines after the first: a keyword, and its values behind a space or, from old servers, an "=".
+
+        What a keyword says on a second line is added to the first.
+        """
+        keywords: dict[str, str] = {}
+        for line in reply.text.split("\n")[1:]:
+            if found := _KEYWORD.match(line.strip()):
+                name, value = found.groups()
+                keywords[name.upper()] = f"{keywords.get(name.upper(), '')} {value}".strip()
+        return cls(keywords)
 
     def __contains__(self, name: str) -> bool:
         return name in self.keywords
@@ -51,7 +63,7 @@ class Extensions:
     @property
     def size(self) -> int | None:
         value = self.keywords.get("SIZE", "")
-        return int(value) if value.isdigit() and int(value) > 0 else None
+        return (int(value) or None) if _SIZE.fullmatch(value) else None
 
     @property
     def mechanisms(self) -> frozenset[str]:

@@ -15,12 +15,13 @@ class Security(StrEnum):
     IMPLICIT = "implicit TLS"  # From the first byte.
     STARTTLS = "STARTTLS"  # Required: without it nothing is sent.
     OPPORTUNISTIC = "STARTTLS if offered"  # Else clear text, and then no credentials to a public host.
+    NEVER = "clear text"  # Also where STARTTLS is offered, because it does not work there.
 
 
-def security_of(port: int, use_tls: bool) -> Security:
-    """Return the security that the port and the switch stand for."""
+def security_of(port: int, use_tls: bool, never_tls: bool = False) -> Security:
+    """Return the security that the port and the two switches stand for."""
     if not use_tls:
-        return Security.OPPORTUNISTIC
+        return Security.NEVER if never_tls else Security.OPPORTUNISTIC
     return Security.IMPLICIT if port in IMPLICIT_TLS_PORTS else Security.STARTTLS
 
 

@@ -1,7 +1,7 @@
 """What a failed step of a conversation most likely means, and what to do about it, in words for people."""
 
 from smtpservers.endpoint import Endpoint, Security
-from smtpservers.transport import Step
+from smtpservers.transport import SHOW_PASSWORD, Step
 
 
 def explain(step: Step, endpoint: Endpoint) -> str:
@@ -57,7 +57,18 @@ def _explain_tls(step: Step, endpoint: Endpoint) -> str:
             " Somebody between here and the server may be tampering, or the server is faulty. Nothing was sent. Leave"
             " SSL/TLS switched on, try again from another network, and tell the provider."
         )
-    if "wrong_version" in text or "wrong version" in text or "record layer" in text:
+    if step.code:
+        return (
+            f"The server on port {endpoint.port} offers STARTTLS and refuses it, so nothing was sent. Try again in some"
+            f" minutes. {_without_tls(endpoint)}"
+        )
+    is_no_tls = any(words in text for words in ("wrong_version", "wrong version", "record layer", "unexpected_message"))
+    if step.sent and (is_no_tls or "broke off" in text):
+        return (
+            f"The server on port {endpoint.port} agreed to STARTTLS and then spoke no TLS, so nothing was sent."
+            f" {_without_tls(endpoint)}"
+        )
+    if is_no_tls:
         return (
             f"Wrong port for the TLS mode: port {endpoint.port} does not speak TLS from the first byte. Use port 587,"
             " where STARTTLS is used, or the provider's port for implicit TLS (465)."
@@ -86,7 +97,15 @@ def _explain_tls(step: Step, endpoint: Endpoint) -> str:
             f"The server offers no encryption on port {endpoint.port}. Use the provider's port for TLS (465 or 587);"
             " switch SSL/TLS off only for a relay in your own network."
         )
+    if endpoint.security is Security.OPPORTUNISTIC:
+        return f"The server offers encryption that could not be set up, so nothing was sent. {_without_tls(endpoint)}"
     return "TLS could not be set up, so nothing was sent. Check port and SSL/TLS switch against the provider's page."
+
+
+def _without_tls(endpoint: Endpoint) -> str:
+    if endpoint.security is Security.OPPORTUNISTIC:
+        return "Have it mended, or switch Never Encrypt on if it is a relay in your own network."
+    return "The provider must mend it; its port for TLS from the first byte (465) may work."
 
 
 def _account(endpoint: Endpoint) -> str:
@@ -94,9 +113,31 @@ def _account(endpoint: Endpoint) -> str:
     return "the API key" if endpoint.username == endpoint.password else endpoint.username
 
 
+def _by_which(step: Step) -> str:
+    """Name the mechanism, and those that were refused before it."""
+    used = step.details.get("mechanism", "")
+    before = [one.partition(":")[0] for one in step.details.get("passed over", "").split("; ") if one]
+    return f" by {' and by '.join([*before, used])}" if used else ""
+
+
+def _other_mechanism(step: Step) -> str:
+    if step.details.get("mechanism", "PLAIN") in SHOW_PASSWORD:
+        return ""
+    return (
+        f" If you are sure of it, the server may offer {step.details['mechanism']} without being able to do it: choose"
+        " PLAIN or LOGIN as Sign-in Method."
+    )
+
+
 def _explain_auth(step: Step, endpoint: Endpoint) -> str:
     if "no encryption" in step.reply:
+        if endpoint.security is Security.NEVER:
+            return (
+                "Credentials are never sent in clear text to a host outside your own network: turn Never Encrypt off."
+            )
         return "Credentials are never sent in clear text. Switch SSL/TLS on, or use the provider's port for TLS."
+    if "which was chosen" in step.reply:
+        return "Set Sign-in Method to Automatic, or to one of those that the server offers."
     if "no sign-in we know" in step.reply:
         if "offered: none" in step.reply:
             return (
@@ -119,9 +160,9 @@ def _explain_auth(step: Step, endpoint: Endpoint) -> str:
         )
     if step.code == 535:
         return (
-            f"The user name or password was refused for {_account(endpoint)}. Enter the password again; some providers"
-            " want an app password or an API key here, and a user name that is not the address. Many tries in a row"
-            " may lock the account."
+            f"The user name or password was refused for {_account(endpoint)}{_by_which(step)}. Enter the password"
+            " again; some providers want an app password or an API key here, and a user name that is not the address."
+            f" Many tries in a row may lock the account.{_other_mechanism(step)}"
         )
     if step.code == 538:
         return "The server wants encryption before it is signed in to. Switch SSL/TLS on, or use the port for TLS."

@@ -26,6 +26,8 @@ class Endpoint:
     final_timeout: float = 600.0
     username: str = field(default="", repr=False)  # With some providers it is the secret, too.
     password: str = field(default="", repr=False)
+    mechanism: str = ""  # Of signing in; empty: the best that both sides know.
+    learned_mechanism: str = ""  # Asked first where nothing else was chosen: a safer one was refused before.
     trusted_certificate: str = field(default="", repr=False)
     messages_per_connection: int = 100
     pipelining: Pipelining = Pipelining.LOOK_AHEAD  # Where EHLO offers it.
@@ -52,6 +54,8 @@ def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:
         final_timeout=max(float(server.timeout_seconds), final_timeout),
         username=username,
         password=password,
+        mechanism=server.mechanism,
+        learned_mechanism=server.learned_mechanism,
         trusted_certificate=server.trusted_certificate,
         messages_per_connection=min(
             server.messages_per_connection, server.learned_messages_per_connection or server.messages_per_connection

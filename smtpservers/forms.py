@@ -23,6 +23,7 @@ from smtpservers import checking, presets
 from smtpservers.checking import FieldInvalid
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.secrets import Secret, SecretElsewhere, SecretUnreadable
+from smtpservers.signing_in import PREFERRED
 from smtpservers.tabs import server_form_helper
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class ServerForm(_ServerModelForm):
         exclude = SECRETS  # The form's own fields of these names take the plain text.
         widgets: ClassVar = {
             name: UnfoldAdminTextareaWidget({"rows": rows}) for name, rows in SHORT_TEXTAREAS.items()
-        } | dict.fromkeys(("language", "preset"), UnfoldAdminSelectWidget)
+        } | dict.fromkeys(("language", "preset", "mechanism"), UnfoldAdminSelectWidget)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -196,6 +197,8 @@ class ServerForm(_ServerModelForm):
             names = dict(settings.LANGUAGES)
             site = names.get(settings.LANGUAGE_CODE, settings.LANGUAGE_CODE)
             self.fields["language"].choices = [("", f"The site's ({site})"), *settings.LANGUAGES]  # type: ignore[attr-defined]
+        if "mechanism" in self.fields:
+            self.fields["mechanism"].choices = [("", "Automatic"), *((name, name) for name in PREFERRED)]  # type: ignore[attr-defined]
         if "preset" in self.fields:
             self.fields["preset"].choices = [("", "Another one, or my own"), *presets.CHOICES]  # type: ignore[attr-defined]
         if self.instance.pk is None and "time_zone" in self.fields:
@@ -249,6 +252,8 @@ class ServerForm(_ServerModelForm):
             except FieldInvalid as error:
                 fix = '{} <button type="button" class="server-fix" data-turn-on="id_use_tls">Turn it on</button>'
                 self.add_error("use_tls", forms.ValidationError(format_html(fix, str(error))))
+        if cleaned.get("use_tls") and cleaned.get("never_tls"):
+            self.add_error("never_tls", "This and Use SSL/TLS Connection exclude each other: turn one of them off.")
 
     def _take_pasted_port(self, cleaned: dict[str, Any], port: int) -> None:
         if "port" in self.changed_data and cleaned.get("port") not in (None, port):

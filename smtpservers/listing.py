@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from smtpservers import windows
-from smtpservers.destinations import Security, security_of
+from smtpservers.destinations import Security
 from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer
 from smtpservers.pace import factor_at
 from smtpservers.windows import DAY, HOUR
@@ -21,6 +21,7 @@ _SECURITY = {
     Security.IMPLICIT: ("blue", "TLS", "Encrypted from the first byte."),
     Security.STARTTLS: ("green", "STARTTLS", "Encryption is required."),
     Security.OPPORTUNISTIC: ("orange", "If offered", "Encryption is used if the server offers it, else clear text."),
+    Security.NEVER: ("orange", "Clear text", "Nothing is encrypted, even if the server offers it."),
 }
 
 
@@ -85,7 +86,7 @@ def _held_back(state: str, explanation: str, why: str, until: str) -> SafeString
 
 def security_badge(server: SmtpServer) -> SafeString:
     """Return how connections to the server are encrypted."""
-    return badge(*_SECURITY[security_of(server.port, server.use_tls)])
+    return badge(*_SECURITY[server.destination.security])
 
 
 def address(server: SmtpServer) -> str:

@@ -11,6 +11,7 @@ from simple_history.models import HistoricalRecords
 from smtpservers import presets
 from smtpservers.destinations import Destination, security_of
 from smtpservers.secrets import SecretField
+from smtpservers.signing_in import PREFERRED
 
 SECRETS = ("password", "api_key")
 # What the system writes while mail goes out; such a change is not an edit and belongs in no history.
@@ -19,7 +20,7 @@ STATE = (
     *("last_success_at", "certificate_expires_at", "version"),
     *("unsubscribe_probed_at", "unsubscribe_problem"),
     *("full_until", "full_reason", "slow_factor", "slowed_at", "learned_rate", "learned_messages_per_connection"),
-    "max_message_bytes",
+    *("max_message_bytes", "learned_mechanism"),
 )
 
 
@@ -118,6 +119,12 @@ class SmtpServer(models.Model):
         default=True,
         help_text="On: nothing is sent without encryption and a valid certificate. Off: encryption is used if offered.",
     )
+    never_tls = models.BooleanField(
+        "never encrypt",
+        default=False,
+        db_default=False,
+        help_text="Advanced. Only for a relay in your own network that offers encryption and cannot do it.",
+    )
     handles_email_validation = models.BooleanField(
         "handles email validation",
         default=False,
@@ -130,6 +137,17 @@ class SmtpServer(models.Model):
         blank=True,
         help_text="Advanced. The certificate, in PEM form, of a server or authority that the public ones do not"
         " vouch for. Empty: the usual authorities decide.",
+    )
+
+    mechanism = models.CharField(
+        "sign-in method",
+        max_length=16,
+        blank=True,
+        default="",
+        db_default="",
+        choices=[(name, name) for name in PREFERRED],
+        help_text="Advanced. How the password is proved. Automatic takes the safest that the server offers; where that"
+        " one is refused, PLAIN or LOGIN is tried once over TLS.",
     )
 
     # --- tab Notes
@@ -362,6 +380,8 @@ class SmtpServer(models.Model):
     learned_rate = models.FloatField(null=True, editable=False)
     # After how many messages the server closed the connection and said so; None: it never did since the last edit.
     learned_messages_per_connection = models.PositiveIntegerField(null=True, editable=False)
+    # Which way of signing in worked after a safer one was refused; empty: never happened since the last edit.
+    learned_mechanism = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)
     # The largest message that it said it takes, in bytes (SIZE in EHLO, RFC 1870); None: it never said so.
     max_message_bytes = models.PositiveBigIntegerField(null=True, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)  # Grows with every edit.
@@ -389,6 +409,7 @@ class SmtpServer(models.Model):
         if self.pk and kwargs.get("update_fields") is None:
             self.version += 1
             self.learned_messages_per_connection = None
+            self.learned_mechanism = ""
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
@@ -407,7 +428,7 @@ class SmtpServer(models.Model):
         return Destination(
             host=self.host,
             port=int(self.port),
-            security=security_of(int(self.port), self.use_tls),
+            security=security_of(int(self.port), self.use_tls, self.never_tls),
             trusted_certificate=self.trusted_certificate,
             username=presets.said_username(self.preset, self.username),
         )

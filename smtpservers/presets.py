@@ -17,6 +17,8 @@ USUAL: Mapping[str, Any] = {
     "host": "",
     "port": 587,
     "use_tls": True,
+    "never_tls": False,
+    "mechanism": "",
     "username": "",
     "timeout_seconds": 30,
     "time_zone": "UTC",

@@ -29,6 +29,7 @@ from smtpservers.signing_in import Exchange, SignInBroken, exchange, proves_serv
 from smtpservers.wire import Wire, WireLost
 
 MECHANISM_REFUSED = (504, 534)  # The mechanism and not the password (RFC 4954 section 6): another one may do.
+SHOW_PASSWORD = ("PLAIN", "LOGIN")  # They ask nothing of the server but to compare, and nothing of us but TLS.
 ADDRESS_SECONDS = 5.0  # For one of several addresses, so that a broken IPv6 costs little.
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -53,6 +54,7 @@ class Connection:
     def __init__(self, endpoint: Endpoint, wire: Wire, observer: Observer | None) -> None:
         self.endpoint = endpoint
         self.extensions = Extensions()
+        self.learned_mechanism = endpoint.learned_mechanism
         self.wire = wire
         self._observe = observer
         self._pipeline: Pipeline[Any] | None = None
@@ -74,6 +76,15 @@ class Connection:
             return x509.load_der_x509_certificate(certificate).not_valid_after_utc
         except ValueError:  # OpenSSL could read it, and cryptography is stricter.
             return None
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What it told of itself, by the field of the server that keeps it."""
+        return {
+            "certificate_expires_at": self.certificate_expires_at,
+            "max_message_bytes": self.extensions.size,
+            "learned_mechanism": self.learned_mechanism,
+        }
 
     async def send(
         self, mail_from: str, rcpt_to: str, content: bytes, *, before_dot: Callable[[], bool], smtputf8: bool = False
@@ -253,13 +264,12 @@ async def _greet(connection: Connection, wire: Wire, near: bool, observer: Obser
     if banner.code != 220:
         raise ConnectionFailed(Stage.CONNECT, "the server refused the connection", banner)
     await _ehlo(connection, wire, observer)
-    is_encrypted = endpoint.security is Security.IMPLICIT
-    if not is_encrypted and ("STARTTLS" in connection.extensions or endpoint.security is Security.STARTTLS):
+    offers_tls = "STARTTLS" in connection.extensions and endpoint.security is not Security.NEVER
+    if endpoint.security is Security.STARTTLS or (offers_tls and endpoint.security is not Security.IMPLICIT):
         await _start_tls(connection, wire, near, observer)
-        is_encrypted = True
     if endpoint.username:
-        if not is_encrypted and not near:
-            problem = "this server offers no encryption; credentials were not sent"
+        if not wire.is_encrypted and not near:
+            problem = "there is no encryption; credentials were not sent"
             observer(lost_step("AUTH", "", problem, time.perf_counter()))
             raise ConnectionFailed(Stage.TLS, problem)
         await _sign_in(connection, wire, observer)
@@ -278,13 +288,16 @@ async def _ehlo(connection: Connection, wire: Wire, observer: Observer) -> None:
         is_ok = reply.code == 250
         extensions = Extensions.parse(reply) if verb == "EHLO" and is_ok else Extensions()
         offered = ", ".join(f"{name} {value}".strip() for name, value in extensions.keywords.items())
+        needs_ehlo = endpoint.username or endpoint.security is Security.STARTTLS
+        may_be_old = verb == "EHLO" and not needs_ehlo and 500 <= reply.code < 600
         details = {"extensions": offered} if offered else {}
-        observer(Step("EHLO", line, reply.code, said(reply), since(began), is_ok, details))
+        if may_be_old:
+            details = {"older server": "it may know only HELO, which is enough where nobody signs in"}
+        observer(Step("EHLO", line, reply.code, said(reply), since(began), is_ok or may_be_old, details))
         if is_ok:
             connection.extensions = extensions
             return
-        needs_ehlo = endpoint.username or endpoint.security is Security.STARTTLS
-        if needs_ehlo or not 500 <= reply.code < 600 or verb == "HELO":
+        if not may_be_old:
             raise ConnectionFailed(Stage.EHLO, "the server refused our greeting", reply)
 
 
@@ -353,41 +366,77 @@ def _tls_details(wire: Wire) -> dict[str, str]:
 
 
 async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> None:
-    """Sign in with the best mechanism; a refused mechanism gives way to the next, a refused password never does."""
+    """Sign in with the best mechanism.
+
+    A refused mechanism gives way to the next, a refused password does not. But servers may offer a mechanism that
+    they cannot do, and then call the password wrong: over TLS one more is tried, which needs nothing but the password.
+    """
     endpoint = connection.endpoint
     began = time.perf_counter()
-    mechanisms = usable_mechanisms(connection.extensions.mechanisms)
+    left = _mechanisms(connection, wire)
     passed_over: list[str] = []
-    for position, mechanism in enumerate(mechanisms):
+    refusal: tuple[Step, Reply] | None = None  # The last one that was passed over.
+    while left:
+        mechanism, *left = left
         shown = f"AUTH {mechanism} ***"
         try:
             reply, broken = await _exchange(wire, endpoint, mechanism)
         except WireLost as error:
+            if refusal is not None:  # With it the server had ended the conversation.
+                observer(refusal[0])
+                raise ConnectionFailed(Stage.AUTH, "the server refused the sign-in", refusal[1]) from None
             observer(lost_step("AUTH", shown, str(error), began))
             raise ConnectionFailed(Stage.AUTH, str(error)) from None
         except SignInBroken as error:  # Before anything was sent.
             passed_over.append(f"{mechanism}: {error}")
-            continue
-        is_last = position == len(mechanisms) - 1
-        if reply.code in MECHANISM_REFUSED and not broken and not is_last:
-            passed_over.append(f"{mechanism}: {reply}")
             continue
         details = {"mechanism": mechanism} | ({"passed over": "; ".join(passed_over)} if passed_over else {})
         if broken:
             problem = f"no sign-in took place: {broken}"
             observer(Step("AUTH", shown, None, problem, since(began), False, details))
             raise ConnectionFailed(Stage.AUTH, problem, reply if reply.code >= 400 else None, needs_mending=True)
-        observer(Step("AUTH", shown, reply.code, said(reply), since(began), reply.code == 235, details))
+        step = Step("AUTH", shown, reply.code, said(reply), since(began), reply.code == 235, details)
+        if following := _after_refusal(mechanism, reply, left, is_encrypted=wire.is_encrypted):
+            passed_over.append(f"{mechanism}: {reply}")
+            left, refusal = following, (step, reply)
+            continue
+        observer(step)
         if reply.code != 235:
             raise ConnectionFailed(Stage.AUTH, "the server refused the sign-in", reply)
+        if refusal is not None:
+            connection.learned_mechanism = mechanism
         return
-    if passed_over:
-        problem = f"no sign-in took place: {'; '.join(passed_over)}"
-    else:
-        offered = ", ".join(sorted(connection.extensions.mechanisms)) or "none"
-        problem = f"the server offers no sign-in we know (offered: {offered})"
+    problem = _no_mechanism(connection, passed_over)
     observer(lost_step("AUTH", "", problem, began))
     raise ConnectionFailed(Stage.AUTH, problem, needs_mending=True)
+
+
+def _mechanisms(connection: Connection, wire: Wire) -> list[str]:
+    """Return the mechanisms to try, in this order."""
+    endpoint = connection.endpoint
+    usable = usable_mechanisms(connection.extensions.mechanisms)
+    if endpoint.mechanism:
+        return [name for name in usable if name == endpoint.mechanism]
+    learned = endpoint.learned_mechanism if wire.is_encrypted else ""
+    return sorted(usable, key=lambda name: name != learned)
+
+
+def _after_refusal(mechanism: str, reply: Reply, left: list[str], *, is_encrypted: bool) -> list[str]:
+    """Return the mechanisms to try after an answer; none where it was a yes, or where the password was refused."""
+    if reply.code in MECHANISM_REFUSED:
+        return left
+    if mechanism not in SHOW_PASSWORD and is_encrypted and 500 <= reply.code < 600:
+        return [name for name in left if name in SHOW_PASSWORD][:1]
+    return []
+
+
+def _no_mechanism(connection: Connection, passed_over: list[str]) -> str:
+    if passed_over:
+        return f"no sign-in took place: {'; '.join(passed_over)}"
+    offered = ", ".join(sorted(connection.extensions.mechanisms)) or "none"
+    if chosen := connection.endpoint.mechanism:
+        return f"the server does not offer {chosen}, which was chosen (offered: {offered})"
+    return f"the server offers no sign-in we know (offered: {offered})"
 
 
 async def _exchange(wire: Wire, endpoint: Endpoint, mechanism: str) -> tuple[Reply, str]:

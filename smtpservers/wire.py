@@ -233,7 +233,7 @@ class Wire(asyncio.Protocol):
                 self.transport, self, context, server_hostname=host, ssl_handshake_timeout=seconds
             )
         except (ConnectionError, TimeoutError) as error:
-            self._fail(f"the TLS handshake broke off ({error or 'no answer'})")
+            self._fail(f"the TLS handshake broke off ({str(error) or 'no answer'})")
             raise WireLost(self.lost) from None
         assert transport is not None
         self.transport = transport

@@ -157,6 +157,11 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ),
     *(({"rate_limit": number}, whole(0, "1,000,000")) for number in ("-1", "1000001", "0.5")),
     ({"rate_unit": "week"}, "Select a valid choice. week is not one of the available choices."),
+    ({"mechanism": "XOAUTH2"}, "Select a valid choice. XOAUTH2 is not one of the available choices."),
+    (
+        {"never_tls": "on", "use_tls": "on", "port": "587"},
+        "This and Use SSL/TLS Connection exclude each other: turn one of them off.",
+    ),
     ({"pipelining": "warp"}, "Select a valid choice. warp is not one of the available choices."),
     *(({"weight": weight}, whole(1, "1,000")) for weight in ("0", "1001", "", "heavy")),
     # 22, 23

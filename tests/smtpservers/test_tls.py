@@ -285,7 +285,7 @@ def test_with_the_switch_off_no_credentials_go_to_a_far_host_in_clear(tmp_path: 
     meeting = Meeting(tmp_path, Security.OPPORTUNISTIC, None, is_near=far)
 
     assert meeting.failed is not None
-    assert str(meeting.failed) == "this server offers no encryption; credentials were not sent"
+    assert str(meeting.failed) == "there is no encryption; credentials were not sent"
     assert "never sent in clear text" in meeting.advice
     assert meeting.verbs == ["conn", "ehlo"]
 
