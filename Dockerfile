@@ -1,5 +1,5 @@
 # One image for every part; docker-compose.yml says which part a container plays.
-FROM python:3.13-slim
+FROM python:3.13.14-slim
 
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 DATA_DIR=/data HOST=0.0.0.0
 WORKDIR /app
