@@ -11,18 +11,22 @@ from django.contrib import admin, messages
 from django.contrib.admin.options import ShowFacets
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ERROR_FLAG
+from django.db import transaction
 from django.db.models import Field, QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from unfold import admin as unfold_admin
 
 from adminpages import queries
+from adminpages.changes import NoticesChanges, RowNoticesChanges
 
 
 class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
     """The base class of every registered page; ``tests/adminpages`` walks through them all."""
 
     show_facets = ShowFacets.NEVER  # They count every row once for each choice of each filter.
+    change_form_before_template = "adminpages/seen.html"  # What the page was opened with.
 
     # --- what a list may be asked
 
@@ -64,6 +68,36 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
         found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
         return found
 
+    # --- a page that is older than what is stored
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return _with(NoticesChanges, super().get_form(request, obj, change=change, **kwargs))
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return _with(RowNoticesChanges, super().get_changelist_form(request, **kwargs))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the row; while something is being saved, as it is once nobody else can change it."""
+        found = super().get_object(request, object_id, from_field)
+        if found is None or request.method != "POST" or not transaction.get_connection().in_atomic_block:
+            return found
+        self.hold(found)
+        return super().get_object(request, object_id, from_field)
+
+    def hold(self, row: Any) -> None:
+        """Let others who change the row wait for the end of the transaction."""
+        held = self.model._base_manager.select_for_update(no_key=True).filter(pk=row.pk).order_by()
+        list(held.values_list("pk"))
+
 
 class TabularInline(unfold_admin.TabularInline):  # type: ignore[misc]  # unfold ships no types.
     """The base class of the rows of another model within a page."""
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        formset = super().get_formset(request, obj, **kwargs)
+        formset.form = _with(RowNoticesChanges, formset.form)
+        return formset
+
+
+def _with(mixin: type[Any], form: "type[ModelForm[Any]]") -> "type[ModelForm[Any]]":
+    return type(form.__name__, (mixin, form), {})

@@ -6,7 +6,6 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -48,13 +47,6 @@ class WritingAdmin(ModelAdmin):
             return TemplateResponse(request, "campaigns/begin.html", context)
         answer: HttpResponse = super().add_view(request, form_url, extra_context)
         return answer
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Campaign | None:
-        if request.method == "POST" and str(object_id).isdecimal() and transaction.get_connection().in_atomic_block:
-            # Nobody saves between the look at the version and our own save.
-            Campaign.objects.select_for_update().filter(pk=object_id).first()
-        found: Campaign | None = super().get_object(request, object_id, from_field)
-        return found
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)

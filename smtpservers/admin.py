@@ -284,6 +284,9 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     # --- one server
 
+    def hold(self, row: SmtpServer) -> None:
+        hold(row)  # In the order of all who change its account.
+
     @method_decorator(sensitive_post_parameters(*SECRETS))
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().changeform_view(request, *args, **kwargs)

@@ -208,7 +208,6 @@ class ServerForm(_ServerModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        self._check_version()
         for name, check in CHECKS.items():
             if cleaned.get(name):
                 with self._errors_at(name):
@@ -224,16 +223,6 @@ class ServerForm(_ServerModelForm):
             with self._errors_at("mail_from"):
                 checking.check_own_sender(cleaned["mail_from"], cleaned["host"])
         return cleaned
-
-    def _check_version(self) -> None:
-        """Refuse once what was typed over an older state: each field of it would be put back unseen."""
-        seen = self.data.get("seen_version", "")
-        if self.instance.pk and seen and seen != str(self.instance.version):
-            self.add_error(
-                None,
-                "Somebody changed this server while you had it open, so nothing was saved. History shows what changed."
-                " Save again to replace it by what stands here, or open the page anew to see it.",
-            )
 
     def _errors_at(self, name: str) -> "_ErrorsAt":
         return _ErrorsAt(self, name)

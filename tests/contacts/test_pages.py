@@ -133,9 +133,11 @@ def test_a_changed_subscription_is_recorded_with_who_and_when(
             "subscriptions-0-id": events_row.pk,
             "subscriptions-0-contact": ann.pk,
             "subscriptions-0-status": "subscribed",
+            "initial-subscriptions-0-status": "subscribed",
             "subscriptions-1-id": news_row.pk,
             "subscriptions-1-contact": ann.pk,
             "subscriptions-1-status": "unsubscribed",
+            "initial-subscriptions-1-status": "subscribed",
         }
     )
 

@@ -1,6 +1,5 @@
 """The form of a server: what it makes of what it accepts. What it refuses is told in tests/fields."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from django.test import Client
 from smtpservers.forms import ServerForm
 from smtpservers.models import SmtpServer
 from smtpservers.secrets import Secret
+from tests.browsing import opened
 from tests.smtpservers_pages.conftest import LIST, change_page, filled
 
 pytestmark = pytest.mark.django_db
@@ -108,21 +108,19 @@ def test_what_somebody_else_saved_meanwhile_is_not_put_back_unseen(
 ) -> None:
     client.force_login(boss)
     server = make_server()
-    seen = re.compile(r'name="seen_version" value="(\d+)"')
-    both_saw = seen.search(client.get(change_page(server)).content.decode())[1]  # type: ignore[index]
-    client.post(change_page(server), filled(timeout_seconds="61", seen_version=both_saw))
+    both_saw = opened(client.get(change_page(server)).content, "smtpserver_form")
+    client.post(change_page(server), both_saw | {"timeout_seconds": "61"})
 
-    refused = client.post(change_page(server), filled(notes="mine", seen_version=both_saw)).content.decode()
+    refused = client.post(change_page(server), both_saw | {"notes": "mine"}).content.decode()
 
-    assert refused.count("Somebody changed this server while you had it open, so nothing was saved.") == 1
+    assert refused.count("Somebody changed this SMTP server while you had it open, so nothing was saved.") == 1
     server.refresh_from_db()
     assert (server.timeout_seconds, server.notes) == (61, "")
 
-    now_seen = seen.search(refused)[1]  # type: ignore[index]
-    client.post(change_page(server), filled(notes="mine", seen_version=now_seen))
+    client.post(change_page(server), opened(refused, "smtpserver_form"))
 
     server.refresh_from_db()
-    assert (server.timeout_seconds, server.notes) == (30, "mine")
+    assert (server.timeout_seconds, server.notes) == (61, "mine")
 
 
 def test_a_server_switched_off_in_the_list_is_not_switched_on_by_an_older_form(
@@ -130,11 +128,11 @@ def test_a_server_switched_off_in_the_list_is_not_switched_on_by_an_older_form(
 ) -> None:
     client.force_login(boss)
     server = make_server()
-    version = server.version
+    older = opened(client.get(change_page(server)).content, "smtpserver_form")
     client.post(LIST, {"action": "deactivate", "_selected_action": server.pk})
 
-    page = client.post(change_page(server), filled(seen_version=str(version)))
+    page = client.post(change_page(server), older)
 
-    assert "Somebody changed this server" in page.content.decode()
+    assert "Somebody changed this SMTP server" in page.content.decode()
     server.refresh_from_db()
     assert not server.is_active

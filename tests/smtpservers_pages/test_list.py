@@ -194,7 +194,11 @@ def test_the_filters(signed_in: Client, make_server: Callable[..., SmtpServer]) 
 def posted_order(*servers: SmtpServer) -> dict[str, str]:
     form = {"form-TOTAL_FORMS": str(len(servers)), "form-INITIAL_FORMS": str(len(servers)), "_save": "Save"}
     for at, server in enumerate(servers):
-        form |= {f"form-{at}-id": str(server.pk), f"form-{at}-display_order": str(10 * at)}
+        place = {
+            f"form-{at}-display_order": str(10 * at),
+            f"initial-form-{at}-display_order": str(server.display_order),
+        }
+        form |= {f"form-{at}-id": str(server.pk), **place}
     return form
 
 

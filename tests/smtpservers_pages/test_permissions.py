@@ -72,7 +72,9 @@ def test_whoever_sees_the_fleet_reorders_nothing(
     client.force_login(person("view_fleet"))
     form = {"form-TOTAL_FORMS": "1", "form-INITIAL_FORMS": "1", "_save": "Save"}
 
-    client.post(LIST, form | {"form-0-id": str(server.pk), "form-0-display_order": "77"})
+    client.post(
+        LIST, form | {"form-0-id": str(server.pk), "form-0-display_order": "77", "initial-form-0-display_order": "10"}
+    )
 
     server.refresh_from_db()
     assert server.display_order == 10

@@ -1,0 +1,141 @@
+"""What a page showed when it was opened, and whether somebody else has changed that since.
+
+A form carries a digest of each stored value it was opened with; a row among others carries the values themselves, as
+Django's hidden initial values. Nothing here says who changed what: that is the history's.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.db.models import Model, QuerySet
+
+SEEN = "seen"  # The name of the hidden input.
+LONGEST_SHOWN = 120  # Characters of a stored value in a sentence.
+
+
+class NoticesChanges:
+    """A mixin of model forms: nothing is saved that was typed over an older state, until somebody has seen the new one.
+
+    After the refusal the page shows what is stored now, but for fields that both changed: there the sentence says what
+    is stored, and saving again replaces it.
+    """
+
+    fields: dict[str, forms.Field]
+    data: Mapping[str, Any]
+    cleaned_data: dict[str, Any]
+    instance: Model
+
+    @property
+    def seen(self) -> str:
+        """A digest of each value as it is stored, for the page to send back; empty for what is not stored yet."""
+        return json.dumps(self._stored()) if self.instance.pk is not None and self.fields else ""
+
+    def full_clean(self) -> None:
+        super().full_clean()  # type: ignore[misc]  # A mixin of ModelForm.
+        seen = _read(self.data.get(SEEN, ""))
+        if seen and self.instance.pk is not None:
+            self._refuse_what_is_older(seen)
+
+    def _stored(self) -> dict[str, str]:
+        return {
+            name: _digest(self.get_initial_for_field(field, name))  # type: ignore[attr-defined]
+            for name, field in self.fields.items()
+            if not field.disabled
+        }
+
+    def _refuse_what_is_older(self, seen: Mapping[str, str]) -> None:
+        typed = {name: _digest(value) for name, value in self.cleaned_data.items()}
+        news = {
+            name: digest
+            for name, digest in self._stored().items()
+            if seen.get(name, digest) != digest and typed.get(name) != digest  # Both may have done the same.
+        }
+        if not news:
+            return
+        labels = ", ".join(f"“{self[name].label}”" for name in news)  # type: ignore[index]
+        self.add_error(  # type: ignore[attr-defined]
+            None,
+            f"Somebody changed this {self.instance._meta.verbose_name} while you had it open, so nothing was saved."
+            f" Changed: {labels}. Check the page and save again.",
+        )
+        for name in news:
+            if typed.get(name) == seen[name]:
+                _show_stored(self.fields[name])
+            else:
+                self.add_error(name, _sentence(self[name]))  # type: ignore[attr-defined, index]
+
+
+class RowNoticesChanges:
+    """A mixin of the model forms in a list, or on the page of another model, where many rows are saved together.
+
+    A row that nobody touched is not saved, whatever it shows. One that was touched is saved only if the stored value is
+    still the one that the page showed.
+    """
+
+    fields: dict[str, forms.Field]
+    instance: Model
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.show_hidden_initial = self.instance.pk is not None
+
+    def clean(self) -> Any:
+        cleaned = super().clean()  # type: ignore[misc]  # A mixin of ModelForm.
+        for name in self.changed_data:  # type: ignore[attr-defined]
+            bound = self[name]  # type: ignore[index]
+            if not bound.field.show_hidden_initial:
+                continue
+            shown = self._widget_data_value(bound.field.hidden_widget(), bound.html_initial_name)  # type: ignore[attr-defined]
+            if _digest(shown) != _digest(bound.initial):
+                _show_stored(bound.field)
+                self.add_error(  # type: ignore[attr-defined]
+                    name, "Somebody changed this while you had the page open. Open the page again to change it."
+                )
+        return cleaned
+
+
+def _show_stored(field: forms.Field) -> None:
+    """Let the field show what is stored, and not what was sent."""
+    field.bound_data = lambda data, initial: initial  # type: ignore[method-assign]
+
+
+def _sentence(bound: forms.BoundField) -> str:
+    stored = bound.initial
+    if isinstance(stored, str) and 0 < len(stored) <= LONGEST_SHOWN and not hasattr(bound.field, "choices"):
+        return f"Somebody set this to “{stored}” meanwhile. Save again to replace it with what stands here."
+    return "Somebody changed this meanwhile. Save again to replace it with what stands here."
+
+
+def _read(sent: str) -> dict[str, str]:
+    """Return the digests that a page sent back; none for what is no such text."""
+    try:
+        read = json.loads(sent)
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(_plain(value)).encode(), digest_size=6).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Return a value so that what is stored and what a form made of it are written alike."""
+    match value:
+        case None | False | "":
+            return ""
+        case Model():
+            return str(value.pk)
+        case Mapping():
+            return {str(key): _plain(each) for key, each in sorted(value.items(), key=lambda pair: str(pair[0]))}
+        case QuerySet():
+            return sorted(str(row.pk) for row in value)
+        case list() | tuple() | set():
+            written = [_plain(each) for each in value]
+            return sorted(written) if any(isinstance(each, Model) for each in value) else written
+        case _:
+            return str(value).replace("\r\n", "\n").strip()
