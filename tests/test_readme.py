@@ -15,7 +15,8 @@ ROOT = Path(settings.BASE_DIR)
 README = (ROOT / "README.md").read_text()
 # What the expressions of defaults are made of, as a newcomer has it.
 NEWCOMER = {"BASE_DIR": Path(), "DATA_DIR": Path("var"), "PORT": 8000, "IS_LOOPBACK": True, "str": str}
-COMPOSE_ONLY = {"POSTGRES_PASSWORD", "REDIS_PASSWORD"}  # For the containers beside ours.
+# For the containers beside ours.
+COMPOSE_ONLY = {"POSTGRES_PASSWORD", "MIGRATION_PASSWORD", "DATABASE_PASSWORD", "REDIS_PASSWORD"}
 
 
 def read_settings() -> dict[str, str]:
