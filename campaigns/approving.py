@@ -1,22 +1,26 @@
 """Who must agree before a campaign starts: overridden checks, and the second person of a large one.
 
-What was agreed to holds for what the campaign said then: any edit makes it void.
+What was agreed to holds for what the campaign said then: any edit makes it void. An approval holds for a number of
+people as well, and for a few more: see campaigns.allowances.
 """
 
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from campaigns import allowances
 from campaigns.audience import audience_of
-from campaigns.content import build
 from campaigns.findings import Finding, Severity
-from campaigns.models import Approval, ApprovalRule, Campaign, CheckOverride
+from campaigns.freezing import written_contents
+from campaigns.models import Approval, Campaign, CheckOverride, FrozenContent
 from campaigns.reviewing import Review, review
 from campaigns.varying import VARIED, experiment_of
+from contacts.reaching import reached
 
 Decision = Approval.Decision
 # When it is sent, which people set elsewhere than in the form.
@@ -32,14 +36,19 @@ class Standing:
     needed_above: int | None
     latest: Approval | None  # Of what the campaign says now.
     is_void: bool = False  # There was one, and an edit has made it void.
+    is_outgrown: bool = False  # There is one, for fewer people than the campaign reaches now.
 
     @property
     def is_met(self) -> bool:
-        return not self.is_needed or (self.latest is not None and self.latest.decision == Decision.APPROVED)
+        is_approved = self.latest is not None and self.latest.decision == Decision.APPROVED
+        return not self.is_needed or (is_approved and not self.is_outgrown)
 
 
-def version_of(campaign: Campaign) -> str:
-    """Return what stands for everything the campaign says, to whom and when; any edit changes it."""
+def version_of(campaign: Campaign, contents: Mapping[str, Any] | None = None) -> str:
+    """Return what stands for everything the campaign says, to whom and when; any edit changes it.
+
+    :param contents: its written contents, where the caller has them already.
+    """
     fields = [field for field in Campaign._meta.concrete_fields if field.editable or field.name in TIMES]
     said: dict[str, Any] = {field.name: field.value_to_string(campaign) for field in fields}
     said["audience"] = audience_of(campaign).as_json()
@@ -47,10 +56,10 @@ def version_of(campaign: Campaign) -> str:
         said["test"] = [experiment.sample_percent, *experiment.variants.values_list("position", *VARIED, "body")]
     said["attachments"] = sorted(campaign.attachments.values_list("pk", flat=True))
     try:
-        built = build(campaign)  # With its layout, which may be edited by itself.
-        said["built"] = [built.subject, built.html, built.text]
+        # With its layout and its files, which may be edited by themselves.
+        said["contents"] = written_contents(campaign) if contents is None else contents
     except ValueError as error:
-        said["built"] = str(error)
+        said["contents"] = str(error)
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -106,21 +115,31 @@ def override(campaign_id: int, check_id: str, reason: str, actor: Any, now: dt.d
 # --- the second person
 
 
-def rule() -> ApprovalRule:
-    """Return the one row that says when a second person is needed; made at the first look."""
-    return ApprovalRule.objects.order_by("pk").first() or ApprovalRule.objects.create()
-
-
 def standing(campaign: Campaign, people: int) -> Standing:
     """Return how a campaign to so many people stands."""
-    needed_above = ApprovalRule.objects.order_by("pk").values_list("needed_above", flat=True).first()
+    needed_above = allowances.rule().needed_above
     if needed_above is None or people <= needed_above:
         return Standing(False, needed_above, None)
     latest = Approval.objects.filter(campaign=campaign).select_related("requested_by").first()
     if latest is None:
         return Standing(True, needed_above, None)
-    is_current = latest.version == version_of(campaign)
-    return Standing(True, needed_above, latest if is_current else None, is_void=not is_current)
+    if latest.version != version_of(campaign):
+        return Standing(True, needed_above, None, is_void=True)
+    is_outgrown = latest.decision == Decision.APPROVED and people > allowances.allowed(latest)
+    return Standing(True, needed_above, latest, is_outgrown=is_outgrown)
+
+
+def is_audience_changed(campaign: Campaign) -> bool:
+    """Whether lists or conditions are others than when the campaign was queued, if a second person approved them."""
+    frozen = FrozenContent.objects.filter(campaign=campaign.pk).first()
+    if frozen is None or frozen.audience == audience_json(campaign):
+        return False
+    return Approval.objects.filter(campaign=campaign.pk, decision=Decision.APPROVED, version=frozen.version).exists()
+
+
+def audience_json(campaign: Campaign) -> Any:
+    """Return whom a campaign is for, as it is stored."""
+    return json.loads(json.dumps(audience_of(campaign).as_json()))
 
 
 def ask_for(campaign_id: int, note: str, actor: Any, now: dt.datetime) -> str:
@@ -150,8 +169,13 @@ def ask_for(campaign_id: int, note: str, actor: Any, now: dt.datetime) -> str:
     return ""
 
 
-def decide(approval_id: int, is_approved: bool, note: str, actor: Any, now: dt.datetime) -> str:
-    """Approve or reject; return why that cannot be, or an empty string. Who asked cannot decide."""
+def decide(
+    approval_id: int, is_approved: bool, note: str, actor: Any, now: dt.datetime, people: int | None = None
+) -> str:
+    """Approve or reject; return why that cannot be, or an empty string. Who asked cannot decide.
+
+    :param people: how many the actor was shown; None: as many as there are now.
+    """
     approval = Approval.objects.select_related("campaign").get(pk=approval_id)
     if approval.requested_by_id == actor.pk:
         return "Who asks for approval cannot give it. Ask somebody else to look at the campaign."
@@ -161,7 +185,10 @@ def decide(approval_id: int, is_approved: bool, note: str, actor: Any, now: dt.d
         return CHANGED
     if not is_approved and not note.strip():
         return "Write what is to be changed, so that the campaign can be mended."
+    if people is None:
+        people = reached(audience_of(approval.campaign), now).count()
     decided = Approval.objects.filter(pk=approval_id, decision=Decision.OPEN).update(
+        people=people,
         decision=Decision.APPROVED if is_approved else Decision.REJECTED,
         decided_by=actor,
         decided_by_name=str(actor)[:150],

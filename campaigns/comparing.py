@@ -42,6 +42,7 @@ class Comparison:
     can_choose: bool
     winner: str
     is_rest_open: bool
+    unapproved: int | None  # How many the rest would have made it, where a second person must choose.
 
 
 def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | None:
@@ -87,6 +88,7 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
         can_choose,
         str(experiment.winner) if experiment.winner else "",
         experiment.is_rest_open,
+        experiment.unapproved if can_choose else None,
     )
 
 

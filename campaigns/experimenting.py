@@ -17,13 +17,17 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
+from django.urls import reverse
 
-from campaigns import parting, runs, timing
+from campaigns import allowances, parting, runs, timing
 from campaigns.audience import audience_of, gone
-from campaigns.models import Campaign, Experiment, Variant
+from campaigns.models import Approval, Campaign, Experiment, FrozenContent, Variant
+from campaigns.numbers import counted
 from campaigns.varying import as_campaign
 from contacts.reaching import at_places, reached
+from delivery import noticing
 from delivery import queueing as outbox
 from delivery.models import Mailing
 
@@ -52,25 +56,7 @@ REPEATED = (
 ON_ITS_WAY = (Status.SENDING, Status.PAUSED)
 
 
-def start(campaign: Campaign, now: dt.datetime, content: Content) -> bool:
-    """Send the variants to the sample; False if the campaign no longer waits for it."""
-    mailing_ids = _freeze(campaign, now, content)
-    if not mailing_ids:
-        return False
-    starts = timing.starts_of(campaign, now)
-    for mailing_id in mailing_ids:
-        outbox.snapshot(mailing_id, now, starts=starts, ends_at=campaign.not_after)
-        timing.open_mailing(campaign, mailing_id, now)
-    with transaction.atomic():
-        is_started = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED).update(status=Status.SENDING)
-        if is_started:
-            Experiment.objects.filter(campaign=campaign.pk).update(begun_at=now)
-            for mailing_id in mailing_ids:
-                outbox.resume(mailing_id)
-    return bool(is_started)
-
-
-def _freeze(campaign: Campaign, now: dt.datetime, content: Content) -> list[int]:
+def freeze(campaign: Campaign, now: dt.datetime, content: Content) -> list[int]:
     """Make the mailings of all variants or none, paused, and return them; empty if the campaign does not wait."""
     people, bounds = _share(campaign, now)  # Before the transaction: a million people take seconds.
     with transaction.atomic():
@@ -82,9 +68,6 @@ def _freeze(campaign: Campaign, now: dt.datetime, content: Content) -> list[int]
         frozen = [variant.mailing_id for variant in variants if variant.mailing_id is not None]
         if frozen:
             return frozen
-        if gone(locked):
-            Campaign.objects.filter(pk=locked.pk).update(status=Status.DRAFT, starts_at=None)
-            return []
         Experiment.objects.filter(pk=experiment.pk).update(expected=people)
         for variant, (first, below) in zip(variants, bounds, strict=True):
             part = {"seed": experiment.seed, "from": first, "below": below, "without": list(frozen)}
@@ -129,15 +112,42 @@ def choose(campaign_id: int, variant_id: int, actor: Any, now: dt.datetime) -> s
         variant = experiment.variants.filter(pk=variant_id).first()
         if variant is None:
             return "There is no such variant."
+        if experiment.unapproved is not None and not _approve_rest(experiment, campaign, actor, now):
+            return (
+                f"With the rest this campaign reaches {counted(experiment.unapproved, 'person', 'people')}, more than"
+                " were approved. Ask somebody who may approve campaigns, and who did not queue this one, to choose."
+            )
         experiment.winner, experiment.chosen_by, experiment.chosen_at = variant, actor, now
         experiment.save(update_fields=["winner", "chosen_by", "chosen_at"])
     return ""
 
 
+def _approve_rest(experiment: Experiment, campaign: Campaign, actor: Any, now: dt.datetime) -> bool:
+    """Keep that a second person agrees to the people who came since the sample; False if the actor is none."""
+    frozen = FrozenContent.objects.filter(campaign=campaign).first()
+    if frozen is None or actor.pk == campaign.queued_by_id or not actor.has_perm("campaigns.approve_campaign"):
+        return False
+    Approval.objects.create(
+        campaign=campaign,
+        version=frozen.version,
+        requested_by=campaign.queued_by,
+        requested_by_name=str(campaign.queued_by or "–")[:150],
+        requested_at=now,
+        decision=Approval.Decision.APPROVED,
+        decided_by=actor,
+        decided_by_name=str(actor)[:150],
+        decided_at=now,
+        people=experiment.unapproved,
+        note="With the choice of the winner.",
+    )
+    return True
+
+
 def carry_on(now: dt.datetime) -> int:
     """Send the winners that were chosen to the rest; return how many campaigns went on. May be killed and repeated."""
     chosen = Experiment.objects.filter(winner__isnull=False, is_rest_open=False, campaign__status__in=ON_ITS_WAY)
-    return sum(_open_rest(experiment, now) for experiment in chosen.select_related("campaign", "winner__mailing"))
+    rests = chosen.select_related("campaign__queued_by", "chosen_by", "winner__mailing")
+    return sum(_open_rest(experiment, now) for experiment in rests)
 
 
 def _open_rest(experiment: Experiment, now: dt.datetime) -> bool:
@@ -147,6 +157,11 @@ def _open_rest(experiment: Experiment, now: dt.datetime) -> bool:
         return False
     outbox.snapshot(mailing_id, now, ends_at=campaign.not_after)
     timing.open_mailing(campaign, mailing_id, now)
+    campaign.mailing_id = mailing_id
+    people = runs.people_in(runs.mailing_ids(campaign))
+    if allowances.unapproved(campaign, people):
+        _hold_rest(experiment, people, now)
+        return False
     with transaction.atomic():
         status = Campaign.objects.select_for_update().get(pk=campaign.pk).status
         if status not in ON_ITS_WAY or not Experiment.objects.filter(pk=experiment.pk, is_rest_open=False).update(
@@ -156,6 +171,26 @@ def _open_rest(experiment: Experiment, now: dt.datetime) -> bool:
         if status == Status.SENDING:
             outbox.resume(mailing_id)
     return True
+
+
+def _hold_rest(experiment: Experiment, people: int, now: dt.datetime) -> None:
+    """Take back a choice whose rest would reach more people than a second person agreed to; nothing of it has left."""
+    campaign = experiment.campaign
+    reason = (
+        f"With the rest the campaign would have reached {counted(people, 'person', 'people')}, more than were approved."
+        " Ask somebody who may approve campaigns, and who did not queue this one, to choose the winner."
+    )
+    with transaction.atomic():
+        mine = Experiment.objects.filter(pk=experiment.pk, is_rest_open=False, winner__isnull=False)
+        if not mine.update(winner=None, chosen_by=None, chosen_at=None, unapproved=people):
+            return
+        Campaign.objects.filter(pk=campaign.pk).update(mailing=None)
+        assert campaign.mailing_id is not None
+        outbox.abandon(campaign.mailing_id, now)
+        page = settings.BASE_URL + reverse("campaigns:progress", args=[campaign.pk])
+        people_to_tell = {person.email for person in (experiment.chosen_by, campaign.queued_by) if person is not None}
+        for email in sorted(people_to_tell):
+            noticing.tell_rest_waits(email, campaign.name, reason, page, now)
 
 
 def _freeze_rest(experiment: Experiment, now: dt.datetime) -> int | None:

@@ -41,6 +41,8 @@ class Experiment(models.Model):
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
     )
     chosen_at = models.DateTimeField(null=True, editable=False)
+    # How many the rest would have made it, where nobody has approved so many: then a second person chooses.
+    unapproved = models.PositiveIntegerField(null=True, editable=False)
     is_rest_open = models.BooleanField(default=False, editable=False)  # Its messages are made, and may leave.
 
     def __str__(self) -> str:

@@ -9,13 +9,15 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
 from django.urls import reverse
 
 from campaigns.filekinds import FileRefused as FileRefused
 from campaigns.filekinds import recognise, safe_name
-from campaigns.models import Campaign, Layout, MediaFile
+from campaigns.models import Campaign, FrozenContent, Layout, MediaFile, Variant
 from delivery.enclosing import media_folder
+from delivery.models import Mailing
 
 _STORED = r"[A-Za-z0-9_-]{20,40}\.[a-z0-9]{2,5}"
 
@@ -75,12 +77,23 @@ def names_in(source: str) -> set[str]:
 def used_by(file: MediaFile) -> list[str]:
     """Return what needs the file, in words: people may still open mails of campaigns that were sent long ago."""
     stored = file.stored_name
+    # What was queued or sent names it by address or carries it, whatever the layout or the draft says today.
+    holding = Q(html__contains=stored) | Q(text__contains=stored) | Q(kept__contains=stored)
+    sent = Mailing.objects.annotate(kept=Cast("files", TextField())).filter(holding, stream="campaign")
+    variants = Variant.objects.filter(Q(body__contains=stored) | Q(text__contains=stored))
+    frozen = FrozenContent.objects.annotate(kept=Cast("contents", TextField())).filter(kept__contains=stored)
     campaigns = Campaign.objects.filter(
-        Q(html__contains=stored) | Q(source__contains=stored) | Q(text__contains=stored) | Q(attachments=file)
+        Q(html__contains=stored)
+        | Q(source__contains=stored)
+        | Q(text__contains=stored)
+        | Q(attachments=file)
+        | Q(pk__in=variants.values("experiment__campaign"))
+        | Q(pk__in=frozen.values("campaign"))
     ).distinct()
+    names = set(campaigns.values_list("name", flat=True)) | set(sent.values_list("name", flat=True))
     layouts = Layout.objects.filter(Q(logo=file) | Q(footer__contains=stored))
     return [
-        *(f"the campaign “{name}”" for name in campaigns.order_by("name").values_list("name", flat=True)),
+        *(f"the campaign “{name}”" for name in sorted(names)),
         *(f"the layout “{name}”" for name in layouts.values_list("name", flat=True)),
     ]
 

@@ -1,6 +1,7 @@
 """What a marketer writes and schedules."""
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
@@ -24,10 +25,7 @@ class Campaign(models.Model):
 
     class Status(models.TextChoices):
         DRAFT = "draft", "draft"
-        SCHEDULED = (
-            "scheduled",
-            "scheduled",
-        )  # Queued by a person; the worker freezes it when it is due.
+        SCHEDULED = "scheduled", "scheduled"  # Queued by a person, its content frozen; the worker starts it when due.
         SENDING = "sending", "sending"
         PAUSED = "paused", "paused"
         FINISHED = "finished", "finished"
@@ -144,6 +142,12 @@ class Campaign(models.Model):
     # It was missed by so much that a person is asked whether it is still wanted; until then nothing starts.
     is_overdue = models.BooleanField(default=False, db_default=False, editable=False)
     is_closed = models.BooleanField(default=False, db_default=False, editable=False)  # ``not_after`` has come and gone.
+    # Why it is a draft again although somebody queued it; until it is queued once more.
+    returned_reason = models.CharField(max_length=600, blank=True, db_default="", editable=False)
+    # Starts in a row that came no further than ``start_reached``, and until when the present one is left alone.
+    start_attempts = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    start_reached = models.BigIntegerField(default=0, db_default=0, editable=False)
+    start_leased_until = models.DateTimeField(null=True, editable=False)
     mailing = models.OneToOneField(Mailing, null=True, editable=False, on_delete=models.PROTECT, related_name="+")
     queued_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -171,8 +175,24 @@ class Campaign(models.Model):
             ),
         ]
 
+    # Which variant of its A/B test this is a view of; see campaigns.varying.
+    letter = ""
+
     def __str__(self) -> str:
         return self.name
+
+
+class FrozenContent(models.Model):
+    """What a campaign said when it was queued: the mailings are made of this, whatever is edited afterwards."""
+
+    campaign = models.OneToOneField(Campaign, on_delete=models.CASCADE, related_name="frozen")
+    version = models.CharField(max_length=64)  # As in :class:`Approval`: an approval of it is one of this content.
+    audience = models.JSONField()  # Whom it was for then, by its conditions; who they are is found out at the start.
+    contents = models.JSONField()  # By the letter of the variant, "" without a test; see campaigns.freezing.
+    frozen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.campaign}, as queued on {self.frozen_at:%d %B %Y %H:%M}"
 
 
 class ApprovalRule(models.Model):
@@ -183,6 +203,20 @@ class ApprovalRule(models.Model):
         null=True,
         blank=True,
         help_text="A campaign to more people than this needs the approval of a second person. Empty: none ever does.",
+    )
+    tolerance_percent = models.PositiveSmallIntegerField(
+        "growth without a new approval",
+        default=5,
+        db_default=5,
+        validators=[MaxValueValidator(100)],
+        help_text="In percent. An approved campaign still starts if its audience has grown by no more than this. Leave"
+        " empty for 5.",
+    )
+    tolerance_people = models.PositiveIntegerField(
+        "but at most",
+        default=100,
+        db_default=100,
+        help_text="In people. The smaller of the two counts, and 0 allows no growth. Leave empty for 100.",
     )
 
     class Meta:
@@ -209,6 +243,7 @@ class Approval(models.Model):
     requested_by_name = models.CharField(max_length=150)
     requested_at = models.DateTimeField()
     request_note = models.CharField(max_length=1000, blank=True)
+    people = models.PositiveIntegerField(null=True)  # How many the person who decided was shown.
     decision = models.CharField(max_length=8, choices=Decision, default=Decision.OPEN, blank=True)
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     decided_by_name = models.CharField(max_length=150, blank=True)

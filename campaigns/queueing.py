@@ -9,23 +9,31 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Exists, OuterRef, Q
 
-from campaigns import approving, experimenting, runs, timing
+from campaigns import allowances, approving, experimenting, returns, runs, timing
 from campaigns.audience import audience_of, gone
 from campaigns.content import ContentInvalid
 from campaigns.freezing import UTM_FIELDS as UTM_FIELDS
 from campaigns.freezing import frozen_content as frozen_content
-from campaigns.models import Campaign, Experiment, Variant
+from campaigns.freezing import written_contents
+from campaigns.models import Campaign, Experiment, FrozenContent, Variant
 from campaigns.numbers import counted
 from campaigns.reviewing import review
 from campaigns.varying import VARIED, experiment_of
+from contacts.reaching import reached
 from delivery import queueing as outbox
 from delivery.models import Mailing
 
 logger = logging.getLogger(__name__)
 Status = Campaign.Status
+MOST_STARTS = 3  # That came no further, before a campaign is a draft again.
+START_LEASE = dt.timedelta(seconds=30)
+FAILED_TO_START = (
+    f"Its start failed {MOST_STARTS} times in a row, or ended the worker. Look at its content and its audience, and ask"
+    " an administrator for the worker's log, before you queue it again."
+)
 
 
 def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
@@ -36,19 +44,42 @@ def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
     campaign = Campaign.objects.get(pk=campaign_id)
     if campaign.status != Status.DRAFT:
         return [_not_a_draft(campaign)]
+    version = approving.version_of(campaign)
     if reasons := why_not(campaign, now):
         return reasons
-    # Nobody may have changed what was just checked.
-    unchanged = Campaign.objects.filter(pk=campaign_id, status=Status.DRAFT, updated_at=campaign.updated_at)
     starts_at = timing.begins_at(campaign, now)
-    if unchanged.update(
-        status=Status.SCHEDULED, starts_at=starts_at, queued_by=actor, is_overdue=False, is_closed=False
-    ):
-        return []
-    campaign.refresh_from_db()
-    if campaign.status == Status.DRAFT:
-        return ["The campaign was changed in the meantime. Look at it again, then queue it."]
-    return [_not_a_draft(campaign)]
+    with transaction.atomic():
+        # Nobody may have changed what was just checked: the campaign, its test, its layout, its files.
+        locked = Campaign.objects.select_for_update().get(pk=campaign_id)
+        if locked.status != Status.DRAFT:
+            return [_not_a_draft(locked)]
+        if locked.updated_at != campaign.updated_at or not _freeze_content(locked, version, now):
+            return ["The campaign was changed in the meantime. Look at it again, then queue it."]
+        Campaign.objects.filter(pk=campaign_id).update(
+            status=Status.SCHEDULED,
+            starts_at=starts_at,
+            queued_by=actor,
+            is_overdue=False,
+            is_closed=False,
+            returned_reason="",
+            start_attempts=0,
+            start_reached=0,
+            start_leased_until=None,
+        )
+    return []
+
+
+def _freeze_content(campaign: Campaign, version: str, now: dt.datetime) -> bool:
+    """Keep what the campaign says; False if that is not what has this version any more."""
+    try:
+        contents = written_contents(campaign)
+    except ContentInvalid:
+        return False
+    if approving.version_of(campaign, contents) != version:
+        return False
+    kept = {"version": version, "audience": approving.audience_json(campaign), "contents": contents, "frozen_at": now}
+    FrozenContent.objects.update_or_create(campaign=campaign, defaults=kept)
+    return True
 
 
 def why_not(campaign: Campaign, now: dt.datetime) -> list[str]:
@@ -57,6 +88,11 @@ def why_not(campaign: Campaign, now: dt.datetime) -> list[str]:
     if open_now := approving.unanswered(campaign, found):
         return [f"{finding.sentence} {finding.mend}".strip() for finding in open_now]
     standing = approving.standing(campaign, found.people.reached)
+    if standing.is_outgrown and standing.latest is not None:
+        return [
+            f"The approval was for {counted(standing.latest.people or 0, 'person', 'people')}, and the campaign would"
+            f" reach {found.people.reached:,}. Ask for approval again on the review page."
+        ]
     if not standing.is_met:
         return [
             f"A campaign to more than {counted(standing.needed_above or 0, 'person', 'people')} needs the approval of a"
@@ -70,52 +106,108 @@ def _not_a_draft(campaign: Campaign) -> str:
 
 
 def start_due_campaigns(now: dt.datetime) -> int:
-    """Freeze every campaign that is due and make its messages; return how many were started.
+    """Make the messages of every campaign that is due; return how many were started.
 
-    One that missed its time by much asks first: see campaigns.timing.
+    One that missed its time by much asks first: see campaigns.timing. One that ended its worker comes after the
+    others, so that it holds up none of them.
     """
     due = Campaign.objects.filter(status=Status.SCHEDULED, starts_at__lte=now, is_overdue=False)
     started = 0
-    for campaign in due.order_by("starts_at", "pk"):
+    for campaign in due.order_by("start_attempts", "starts_at", "pk"):
         if timing.is_missed(campaign, now):
             timing.ask(campaign)
         else:
-            started += _start(campaign, now)
+            started += _attempt(campaign, now)
     return started
 
 
+def _attempt(campaign: Campaign, now: dt.datetime) -> bool:
+    """Start a campaign, unless that has failed too often; the attempt is on record before it begins."""
+    came_to = _progress(campaign)
+    attempts = campaign.start_attempts if campaign.start_reached == came_to else 0
+    # A lease from the future is that of a wrong clock.
+    is_free = Q(start_leased_until=None) | Q(start_leased_until__lte=now) | Q(start_leased_until__gt=now + START_LEASE)
+    mine = Campaign.objects.filter(is_free, pk=campaign.pk, status=Status.SCHEDULED)
+    if not mine.update(start_attempts=attempts + 1, start_reached=came_to, start_leased_until=now + START_LEASE):
+        return False  # Another worker is at it.
+    if attempts >= MOST_STARTS:
+        return returns.send_back(campaign.pk, FAILED_TO_START, now) and False
+    try:
+        return _start(campaign, now)
+    except OperationalError:
+        # The database is not the campaign's fault.
+        connection.close()
+        Campaign.objects.filter(pk=campaign.pk).update(start_attempts=attempts)
+        raise
+    except Exception:
+        logger.exception("The campaign %s could not be started", campaign.pk)
+        return False
+    finally:
+        Campaign.objects.filter(pk=campaign.pk).update(start_leased_until=None)
+
+
+def _progress(campaign: Campaign) -> int:
+    """Return a number that grows as a campaign's start comes further."""
+    mailings = Mailing.objects.filter(pk__in=runs.mailing_ids(campaign))
+    return sum(1 + (mailing.snapshot_next or 0) for mailing in mailings.only("snapshot_next"))
+
+
 def _start(campaign: Campaign, now: dt.datetime) -> bool:
+    if not runs.mailing_ids(campaign) and (reason := _why_not_now(campaign, now)):
+        returns.send_back(campaign.pk, reason, now)
+        return False
     try:
         if Experiment.objects.filter(campaign=campaign).exists():
-            return experimenting.start(campaign, now, frozen_content)
-        mailing_id = campaign.mailing_id or _freeze(campaign, now)
+            mailing_ids = experimenting.freeze(campaign, now, frozen_content)
+        else:
+            mailing_ids = [campaign.mailing_id or _freeze(campaign, now) or 0]
     except ContentInvalid as error:
-        # It was sound when it was queued; a layout or a setting has changed. The draft's page says what is wrong.
-        logger.error("The campaign %s is a draft again: %s", campaign.pk, error)
-        Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED).update(status=Status.DRAFT, starts_at=None)
+        returns.send_back(campaign.pk, str(error), now)
         return False
-    if mailing_id is None:  # Cancelled, or another worker was first.
+    if not mailing_ids or not all(mailing_ids):  # Cancelled, or another worker was first.
         return False
-    outbox.snapshot(mailing_id, now, starts=timing.starts_of(campaign, now), ends_at=campaign.not_after)
-    timing.open_mailing(campaign, mailing_id, now)
+    starts = timing.starts_of(campaign, now)
+    for mailing_id in mailing_ids:
+        outbox.snapshot(mailing_id, now, starts=starts, ends_at=campaign.not_after)
+        timing.open_mailing(campaign, mailing_id, now)
+    # People may have come while they were counted; none of the messages has left yet.
+    if reason := allowances.unapproved(campaign, runs.people_in(mailing_ids)):
+        returns.send_back(campaign.pk, reason, now)
+        return False
+    return _open(campaign, mailing_ids, now)
+
+
+def _open(campaign: Campaign, mailing_ids: list[int], now: dt.datetime) -> bool:
+    """Let the messages leave that were made; False if the campaign no longer waits for that."""
     with transaction.atomic():
-        is_started = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED).update(status=Status.SENDING)
-        if is_started:
+        waiting = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED)
+        if not waiting.update(status=Status.SENDING, start_attempts=0, start_reached=0):
+            return False
+        Experiment.objects.filter(campaign=campaign.pk).update(begun_at=now)
+        for mailing_id in mailing_ids:
             outbox.resume(mailing_id)
-    return bool(is_started)
+    return True
+
+
+def _why_not_now(campaign: Campaign, now: dt.datetime) -> str:
+    """Return what keeps a campaign that is due from starting; empty if nothing does.
+
+    One that lost a part of its audience might reach people who were to be left out.
+    """
+    if missing := gone(campaign):
+        return missing[0]
+    if not allowances.is_counted():
+        return ""
+    if approving.is_audience_changed(campaign):
+        return "Its audience is not the one that was approved. Ask for approval again, then queue the campaign."
+    return allowances.unapproved(campaign, reached(audience_of(campaign), now).count())
 
 
 def _freeze(campaign: Campaign, now: dt.datetime) -> int | None:
     """Attach a mailing with the campaign's content and audience; None if the campaign no longer waits for one.
 
-    A campaign that lost a part of its audience is a draft again: it might reach people who were to be left out. The
-    mailing stays paused until all its messages are made, so that a cancel before that stops everything.
+    The mailing stays paused until all its messages are made, so that a cancel before that stops everything.
     """
-    if gone(campaign):
-        Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED, mailing=None).update(
-            status=Status.DRAFT, starts_at=None
-        )
-        return None
     with transaction.atomic():
         mailing = outbox.open_mailing(
             stream=Mailing.Stream.CAMPAIGN,

@@ -7,9 +7,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from adminpages.pages import ModelAdmin
-from campaigns import approving
+from campaigns import allowances
 from campaigns.models import ApprovalRule, SeedList
-from campaigns.review_forms import SeedListForm
+from campaigns.review_forms import ApprovalRuleForm, SeedListForm
 
 
 @admin.register(SeedList)
@@ -27,7 +27,7 @@ class SeedListAdmin(ModelAdmin):
 class ApprovalRuleAdmin(ModelAdmin):
     """One row: the list leads to it."""
 
-    fields = ["needed_above"]
+    form = ApprovalRuleForm
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -39,4 +39,4 @@ class ApprovalRuleAdmin(ModelAdmin):
         if not self.has_view_permission(request):
             answer: HttpResponse = super().changelist_view(request, extra_context)
             return answer
-        return redirect("admin:campaigns_approvalrule_change", approving.rule().pk)
+        return redirect("admin:campaigns_approvalrule_change", allowances.rule().pk)

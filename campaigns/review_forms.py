@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 from django import forms
 from django.conf import settings
 
-from campaigns.models import Campaign, SeedList
+from campaigns.models import ApprovalRule, Campaign, SeedList
 from campaigns.scheduling import DAYS
 from campaigns.timing import Schedule, wall_of, zone_for
 from mail.addresses import AddressInvalid, check_address, fold
@@ -151,3 +151,22 @@ class SeedListForm(forms.ModelForm):  # type: ignore[type-arg]
         if len(found) > MOST_TESTS:
             raise forms.ValidationError(f"These are {len(found)} addresses; a seed list has at most {MOST_TESTS}.")
         return "\n".join(found)
+
+
+class ApprovalRuleForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = ApprovalRule
+        fields = ["needed_above", "tolerance_percent", "tolerance_people"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in self.fields:  # Readers get none.
+            self.fields[name].required = False
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or {}
+        usual = ApprovalRule()
+        for name in ("tolerance_percent", "tolerance_people"):
+            if cleaned.get(name) is None and name not in self.errors:
+                cleaned[name] = getattr(usual, name)
+        return cleaned

@@ -6,10 +6,10 @@ A campaign without an A/B test has one mailing. One with a test has a mailing fo
 
 from collections.abc import Iterable
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
 
 from campaigns.models import Campaign, Variant
-from delivery.models import Mailing
+from delivery.models import Mailing, Message, StatusCount
 
 
 def mailing_ids(campaign: Campaign) -> list[int]:
@@ -17,6 +17,12 @@ def mailing_ids(campaign: Campaign) -> list[int]:
     samples = Variant.objects.filter(experiment__campaign=campaign.pk, mailing__isnull=False)
     found = list(samples.order_by("position").values_list("mailing_id", flat=True))
     return [*found, campaign.mailing_id] if campaign.mailing_id is not None else found
+
+
+def people_in(mailing_ids: Iterable[int]) -> int:
+    """Return to how many people these mailings go, who must not be written to left out."""
+    rows = StatusCount.objects.filter(mailing__in=list(mailing_ids), is_copy=False)
+    return rows.exclude(status=Message.Status.SUPPRESSED).aggregate(sum=Sum("number"))["sum"] or 0
 
 
 def of_mailing(mailing_id: int) -> Q:

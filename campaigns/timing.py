@@ -186,4 +186,4 @@ def take_back(campaign_id: int) -> bool:
     """Make a campaign that has not begun a draft again. False if it has, or is none that waits."""
     waiting = Campaign.objects.filter(pk=campaign_id, status=Status.SCHEDULED, mailing=None)
     waiting = waiting.exclude(experiment__variants__mailing__isnull=False)  # Its sample has begun.
-    return bool(waiting.update(status=Status.DRAFT, starts_at=None, is_overdue=False))
+    return bool(waiting.update(status=Status.DRAFT, starts_at=None, is_overdue=False, start_attempts=0))

@@ -89,5 +89,10 @@ class VariantForms:
 
 def remove(campaign_id: int) -> bool:
     """Take the test off a draft. False if it is none, or has none."""
-    drafts = Campaign.objects.filter(pk=campaign_id, status=Campaign.Status.DRAFT)
-    return bool(Experiment.objects.filter(campaign__in=drafts).delete()[0])
+    with transaction.atomic():
+        campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
+        if campaign.status != Campaign.Status.DRAFT:
+            return False
+        is_removed = bool(Experiment.objects.filter(campaign=campaign).delete()[0])
+        campaign.save(update_fields=["updated_at"])  # Whoever checked it before has not seen this.
+    return is_removed

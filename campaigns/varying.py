@@ -10,6 +10,7 @@ VARIED = ("subject", "preheader", "mail_from", "text")
 def as_campaign(campaign: Campaign, variant: Variant) -> Campaign:
     """Return the campaign as the variant has it, to be checked, previewed and frozen; never to be saved."""
     varied = copy.copy(campaign)
+    varied.letter = str(variant)
     for name in VARIED:
         if value := getattr(variant, name):
             setattr(varied, name, value)

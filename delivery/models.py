@@ -465,6 +465,7 @@ class Notice(models.Model):
         CERTIFICATE = "certificate", "certificate"
         INCIDENT = "incident", "incident"  # An answer that somebody should look at.
         FAILURES = "failures", "failures"  # Of a campaign, or of one single message.
+        CAMPAIGN = "campaign", "campaign"  # One that a person must look at again.
 
     key = models.CharField(max_length=200, unique=True)  # Names the event, such as "paused 7 2026-11-23T03:00:00".
     kind = models.CharField(max_length=16, choices=Kind)

@@ -33,6 +33,11 @@ class Words:
     single: str
     page: str
     abuse: str
+    returned_subject: str
+    returned: str
+    rest_subject: str
+    rest: str
+    campaign_page: str
 
 
 WORDS = {
@@ -58,6 +63,11 @@ WORDS = {
         "The message “{mailing}” to {recipient} was given up. {server} says: {reason}",
         "The server’s page: {url}",
         "Report misuse to {address}.",
+        "{mailing} is a draft again",
+        "{mailing} was not sent and is a draft again. {reason}",
+        "The rest of {mailing} waits",
+        "The winner of {mailing} was not sent to the rest. {reason}",
+        "The campaign’s page: {url}",
     ),
     "de": Words(
         "{server}: {percent} % des Kontingents sind verbraucht",
@@ -81,6 +91,11 @@ WORDS = {
         "Die Nachricht „{mailing}“ an {recipient} wurde aufgegeben. {server} meldet: {reason}",
         "Die Seite des Servers: {url}",
         "Missbrauch melden Sie bitte an {address}.",
+        "{mailing} ist wieder ein Entwurf",
+        "{mailing} wurde nicht versendet und ist wieder ein Entwurf. {reason}",
+        "Der Rest von {mailing} wartet",
+        "Die Gewinnervariante von {mailing} ging nicht an die übrigen Empfänger. {reason}",
+        "Die Seite der Kampagne: {url}",
     ),
     "fr": Words(
         "{server} : {percent} % du quota sont utilisés",
@@ -104,6 +119,11 @@ WORDS = {
         "Le message « {mailing} » à {recipient} a été abandonné. {server} répond : {reason}",
         "La page du serveur : {url}",
         "Signalez les abus à {address}.",
+        "{mailing} est redevenue un brouillon",
+        "{mailing} n’a pas été envoyée et est redevenue un brouillon. {reason}",
+        "Le reste de {mailing} attend",
+        "La variante gagnante de {mailing} n’a pas été envoyée aux autres destinataires. {reason}",
+        "La page de la campagne : {url}",
     ),
     "es": Words(
         "{server}: se ha usado el {percent} % de la cuota",
@@ -127,6 +147,11 @@ WORDS = {
         "Se ha desistido de enviar el mensaje «{mailing}» a {recipient}. {server} dice: {reason}",
         "La página del servidor: {url}",
         "Comunique los abusos a {address}.",
+        "{mailing} vuelve a ser un borrador",
+        "{mailing} no se envió y vuelve a ser un borrador. {reason}",
+        "El resto de {mailing} espera",
+        "La variante ganadora de {mailing} no se envió a los demás destinatarios. {reason}",
+        "La página de la campaña: {url}",
     ),
     "pt": Words(
         "{server}: {percent} % da quota utilizada",
@@ -150,6 +175,11 @@ WORDS = {
         "Desistiu-se de enviar a mensagem “{mailing}” para {recipient}. {server} responde: {reason}",
         "A página do servidor: {url}",
         "Comunique abusos a {address}.",
+        "{mailing} voltou a ser um rascunho",
+        "{mailing} não foi enviada e voltou a ser um rascunho. {reason}",
+        "O resto de {mailing} está à espera",
+        "A variante vencedora de {mailing} não foi enviada aos restantes destinatários. {reason}",
+        "A página da campanha: {url}",
     ),
     "nl": Words(
         "{server}: {percent} % van het quotum is gebruikt",
@@ -173,6 +203,11 @@ WORDS = {
         "Het bericht “{mailing}” aan {recipient} is opgegeven. {server} meldt: {reason}",
         "De pagina van de server: {url}",
         "Meld misbruik aan {address}.",
+        "{mailing} is weer een concept",
+        "{mailing} is niet verzonden en is weer een concept. {reason}",
+        "De rest van {mailing} wacht",
+        "De winnende variant van {mailing} is niet naar de overige ontvangers verzonden. {reason}",
+        "De pagina van de campagne: {url}",
     ),
     "it": Words(
         "{server}: usato il {percent} % della quota",
@@ -196,6 +231,11 @@ WORDS = {
         "L’invio del messaggio «{mailing}» a {recipient} è stato abbandonato. {server} risponde: {reason}",
         "La pagina del server: {url}",
         "Segnali gli abusi a {address}.",
+        "{mailing} è di nuovo una bozza",
+        "{mailing} non è stata inviata ed è di nuovo una bozza. {reason}",
+        "Il resto di {mailing} è in attesa",
+        "La variante vincente di {mailing} non è stata inviata agli altri destinatari. {reason}",
+        "La pagina della campagna: {url}",
     ),
     "ja": Words(
         "{server}：割り当ての{percent}%を使用しました",
@@ -219,6 +259,11 @@ WORDS = {
         "{recipient} 宛てのメッセージ「{mailing}」の配信を断念しました。{server} の応答：{reason}",
         "サーバーのページ：{url}",
         "不正利用の報告先：{address}",
+        "{mailing} は下書きに戻りました",
+        "{mailing} は送信されず、下書きに戻りました。{reason}",
+        "{mailing} の残りの送信は保留中です",
+        "{mailing} の採用案は残りの宛先に送信されませんでした。{reason}",
+        "キャンペーンのページ：{url}",
     ),
 }
 

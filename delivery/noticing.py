@@ -7,6 +7,7 @@ further one.
 import datetime as dt
 import re
 from collections.abc import Iterable
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -216,6 +217,13 @@ def _tell(
     if server.use_abuse_address and server.abuse_address:
         closing.append(words.abuse.format(address=server.abuse_address))
     text = "\n\n".join([*lines, "\n".join(closing)])
+    return _open(key, kind, subject, text, map(_bare, to), _language(server), now, server=server, about=about)
+
+
+def _open(
+    key: str, kind: str, subject: str, text: str, to: Iterable[str], language: str, now: dt.datetime, **about: Any
+) -> int:
+    """Queue a notice; return 0 if another worker has told the same."""
     try:
         with transaction.atomic():
             mailing = queueing.open_mailing(
@@ -225,14 +233,39 @@ def _tell(
                 html="",
                 text=_inert(text),
                 is_tagged=False,
-                language=_language(server),
+                language=language,
             )
-            for email in {fold(address): address for address in map(_bare, to)}.values():
+            for email in {fold(address): address for address in to}.values():
                 queueing.address(mailing, email=email, email_key=fold(email), now=now)
-            Notice.objects.create(key=key, kind=kind, server=server, about=about, mailing=mailing, created_at=now)
+            Notice.objects.create(key=key, kind=kind, mailing=mailing, created_at=now, **about)
     except IntegrityError:  # Another worker told it in this instant.
         return 0
     return 1
+
+
+def tell_returned(to: str, campaign: str, reason: str, page: str, now: dt.datetime) -> int:
+    """Tell whoever queued a campaign that it is a draft again."""
+    words = words_for(settings.LANGUAGE_CODE)
+    subject, line = words.returned_subject, words.returned
+    return _tell_of_campaign(to, campaign, subject, line, reason, page, now)
+
+
+def tell_rest_waits(to: str, campaign: str, reason: str, page: str, now: dt.datetime) -> int:
+    """Tell whoever chose the winner of an A/B test that the rest has not got it."""
+    words = words_for(settings.LANGUAGE_CODE)
+    return _tell_of_campaign(to, campaign, words.rest_subject, words.rest, reason, page, now)
+
+
+def _tell_of_campaign(to: str, campaign: str, subject: str, line: str, reason: str, page: str, now: dt.datetime) -> int:
+    try:
+        recipient = _bare(to)
+    except AddressInvalid:  # Also nobody: then it stands on the page alone.
+        return 0
+    facts = {"mailing": campaign, "reason": reason}
+    closing = words_for(settings.LANGUAGE_CODE).campaign_page.format(url=page)
+    key = f"campaign {now:%Y-%m-%dT%H:%M:%S.%f} {recipient} {page}"[:200]
+    text = f"{line.format(**facts)}\n\n{closing}"
+    return _open(key, Notice.Kind.CAMPAIGN, subject.format(**facts), text, [recipient], settings.LANGUAGE_CODE, now)
 
 
 def _watchers(server: SmtpServer) -> list[str]:

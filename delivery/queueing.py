@@ -304,6 +304,12 @@ def cancel(mailing_id: int, now: dt.datetime) -> bool:
     return True
 
 
+def abandon(mailing_id: int, now: dt.datetime) -> None:
+    """Cancel a mailing that nothing was sent of and that is nobody's any more; it gets no more messages."""
+    Mailing.objects.filter(pk=mailing_id).update(is_snapshotted=True)
+    cancel(mailing_id, now)
+
+
 def expire_rest(mailing_id: int, reason: str, now: dt.datetime) -> int:
     """Give up everything of the mailing that has not left, and return how many messages that are.
 

@@ -53,12 +53,14 @@ def agreements(campaign: Campaign) -> dict[str, Any]:
 
 @register.inclusion_tag("campaigns/overdue_all.html", takes_context=True)
 def overdue_campaigns(context: dict[str, Any]) -> dict[str, Any]:
-    """Ask about every campaign that missed its start, for those who may answer."""
+    """Ask about every campaign that missed its start, for those who may answer, and show which came back as drafts."""
     request = context["request"]
     may_see = request.user.has_perm("campaigns.view_progress")
     waiting = Campaign.objects.filter(status=Campaign.Status.SCHEDULED, is_overdue=True) if may_see else ()
+    returned = Campaign.objects.filter(status=Campaign.Status.DRAFT).exclude(returned_reason="") if may_see else ()
     return {
         "campaigns": waiting,
+        "returned": returned[:5],
         "may_queue": request.user.has_perm("campaigns.queue_campaign"),
         "csrf_token": context.get("csrf_token"),
     }

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from campaigns import approving, timing
+from campaigns import allowances, approving, timing
 from campaigns.forecast_words import moment, words
 from campaigns.models import Approval, Campaign
 from campaigns.review_forms import ScheduleForm, TestsForm
@@ -47,6 +47,7 @@ def _context(request: HttpRequest, campaign: Campaign, form: ScheduleForm | None
         "tests_form": TestsForm(initial={"recipients": getattr(request.user, "email", "")}),
         "overrides": approving.overrides(campaign),
         "standing": standing,
+        "tolerance": allowances.rule(),
         "unanswered": unanswered,
         "is_ready": not unanswered and standing.is_met,
         "may_queue": request.user.has_perm("campaigns.queue_campaign"),
@@ -121,7 +122,9 @@ def ask_approval(request: HttpRequest, campaign_id: int) -> HttpResponse:
 def decide(request: HttpRequest, approval_id: int) -> HttpResponse:
     approval = get_object_or_404(Approval, pk=approval_id)
     is_approved, note = request.POST.get("decision") == "approve", request.POST.get("note", "")
-    if problem := approving.decide(approval_id, is_approved, note, request.user, timezone.now()):
+    seen = request.POST.get("people", "")
+    people = int(seen) if seen.isdecimal() and len(seen) < 10 else None
+    if problem := approving.decide(approval_id, is_approved, note, request.user, timezone.now(), people):
         messages.error(request, problem)
     else:
         said = "Approved." if is_approved else "Rejected."

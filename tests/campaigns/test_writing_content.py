@@ -194,19 +194,31 @@ def test_what_is_not_used_of_two_contents_does_not_matter() -> None:
     assert "x" in build(written(markup="markdown", source="x", html="{{ broken")).html
 
 
-def test_a_campaign_whose_layout_broke_after_it_was_queued_is_a_draft_again(
-    news: ContactList, people, server: SmtpServer, caplog
+def test_a_campaign_whose_layout_broke_after_it_was_queued_is_sent_as_it_was(
+    news: ContactList, people, server: SmtpServer
 ) -> None:
     layout = Layout.objects.create(name="House")
     campaign = Campaign.objects.create(name="Winter", subject="Hi", html="<p>x</p>", layout=layout)
     campaign.lists.add(news)
     assert queueing.queue_campaign(campaign.pk, people["marketer"], NOW) == []
-    Campaign.objects.update(html="<style>p{}</style>{{ x")
+    Layout.objects.update(footer="{{ x")
+
+    assert queueing.start_due_campaigns(NOW) == 1
+
+
+def test_content_that_was_never_frozen_and_is_broken_makes_a_draft(
+    news: ContactList, people, server: SmtpServer, caplog
+) -> None:
+    """One that an older version queued has nothing frozen: it is sent as it is written now, if that can be sent."""
+    campaign = Campaign.objects.create(name="Winter", subject="Hi", html="<style>p{}</style>{{ x")
+    campaign.lists.add(news)
+    Campaign.objects.update(status="scheduled", starts_at=NOW)
 
     assert queueing.start_due_campaigns(NOW) == 0
 
     campaign.refresh_from_db()
     assert (campaign.status, campaign.mailing) == ("draft", None)
+    assert "mistake in its merge fields" in campaign.returned_reason
     assert "is a draft again" in caplog.text
     assert any("mistake in its merge fields" in sentence for sentence in refusals(campaign, NOW))
 
