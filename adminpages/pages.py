@@ -5,6 +5,7 @@ every comparison, so that whoever sees a list could read hidden columns letter b
 a regular expression.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib import admin, messages
@@ -67,6 +68,17 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
             return queryset.none(), False
         found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
         return found
+
+    # --- what something else still needs
+
+    def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
+        """Return the names of what still needs one of the rows, and so forbids that they are deleted."""
+        return []
+
+    def get_deleted_objects(self, objs: QuerySet[Any] | Collection[Any], request: HttpRequest) -> Any:
+        """Say what goes along, and what forbids it: on the page of one row, and where many were chosen in the list."""
+        named, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        return named, counts, lacking, [*protected, *self.what_keeps(objs)]
 
     # --- a page that is older than what is stored
 

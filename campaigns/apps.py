@@ -11,7 +11,10 @@ class CampaignsConfig(AppConfig):
     def ready(self) -> None:
         from campaigns.audience import users_of
         from campaigns.conditions import CAMPAIGN
+        from campaigns.steering import users_of_servers
         from contacts.segmenting import USES, register
+        from smtpservers import routes
 
         register("campaign", CAMPAIGN)
         USES.append(users_of)
+        routes.USES.append(users_of_servers)

@@ -91,12 +91,17 @@ def _invalid(campaign: Campaign) -> Iterator[str]:
 
 
 def users_of(segments: Collection[int], lists: Collection[int]) -> list[str]:
-    """Return the campaigns to come whose audience would be another if these were deleted; their names, for people."""
-    to_come = Campaign.objects.filter(status__in=[Campaign.Status.DRAFT, Campaign.Status.SCHEDULED])
+    """Return the campaigns that are not over and would reach others if these were deleted; their names, for people.
+
+    One that is being sent counts as well: whom it still reaches, each look at a consent before a mail decides anew.
+    """
+    unfinished = Campaign.objects.filter(status__in=Campaign.UNFINISHED)
+    sent_to = set(unfinished.filter(lists__in=list(lists)).values_list("pk", flat=True))
     found = []
-    for campaign in to_come.exclude(audience={}):
+    for campaign in unfinished.only("name", "audience").order_by("name"):
         kept = {name: set(campaign.audience.get(name, ())) for name in (*LISTS, *SEGMENTS)}
         uses_segment = any(not kept[name].isdisjoint(segments) for name in SEGMENTS)
-        if uses_segment or any(not kept[name].isdisjoint(lists) for name in LISTS):
+        uses_list = campaign.pk in sent_to or any(not kept[name].isdisjoint(lists) for name in LISTS)
+        if uses_segment or uses_list:
             found.append(f"the campaign “{campaign}”")
     return found

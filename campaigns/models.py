@@ -31,6 +31,8 @@ class Campaign(models.Model):
         FINISHED = "finished", "finished"
         CANCELLED = "cancelled", "cancelled"
 
+    UNFINISHED = (Status.DRAFT, Status.SCHEDULED, Status.SENDING, Status.PAUSED)  # Mail may still leave.
+
     class Start(models.TextChoices):
         NOW = "now", "as soon as it is queued"
         AT = "at", "at a time"

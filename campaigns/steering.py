@@ -1,6 +1,6 @@
 """Which servers send a campaign that is on its way already; the plan follows within a second."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django.db import transaction
 
@@ -29,3 +29,9 @@ def change_servers(campaign_id: int, server_ids: Sequence[int]) -> list[str]:
         # A reason to wait was about the old ones; the next plan finds out anew.
         Mailing.objects.filter(pk__in=runs.mailing_ids(campaign)).update(server_ids=campaign.server_ids)
     return []
+
+
+def users_of_servers(server_ids: Collection[int]) -> list[str]:
+    """Return the campaigns that are not over and name one of these servers; their names, for people."""
+    unfinished = Campaign.objects.filter(status__in=Campaign.UNFINISHED).only("name", "server_ids").order_by("name")
+    return [f"the campaign “{campaign}”" for campaign in unfinished if set(server_ids) & set(campaign.server_ids)]

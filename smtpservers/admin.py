@@ -4,6 +4,7 @@ Three kinds of people come here. Who may change or view servers sees everything 
 ``view_fleet`` sees names, states and quotas; ``pause_smtpserver`` adds the actions of the list.
 """
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +35,7 @@ from smtpservers.forms import OrderForm, ServerForm, secret_state, unreadable
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.reserving import hold, refit_period, reopen
 from smtpservers.route_admin import RouteAdmin as RouteAdmin  # Registers itself.
+from smtpservers.routes import users_of
 
 
 def _in_pairs(*names: str) -> list[tuple[str, ...]]:
@@ -232,6 +234,9 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             reverse("delivery:send_test", args=[server.pk]),
             server.name,
         )
+
+    def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
+        return users_of([server.pk for server in objs])
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> None:
         """Delete one by one: each waits for what is just being claimed for it."""

@@ -4,7 +4,7 @@ The first active rule whose conditions fit decides; the default rule fits everyt
 rule's servers is free is :mod:`smtpservers.selection`'s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,8 @@ class Rule:
 
 
 DEFAULT = Rule(0, "Default", is_default=True)
+# Of rooms above: asked for the names of what still needs one of these servers.
+USES: list[Callable[[Collection[int]], list[str]]] = []
 
 
 def make_default(*, using: str, **kwargs: Any) -> None:
@@ -52,6 +54,13 @@ def rules() -> list[Rule]:
     found = Route.objects.filter(is_active=True).order_by("is_default", "display_order", "pk")
     read = [as_rule(route) for route in found]
     return read if read and read[-1].is_default else [*read, DEFAULT]
+
+
+def users_of(server_ids: Collection[int]) -> list[str]:
+    """Return the names of what names one of these servers, and would wait for good without it."""
+    rules = Route.objects.order_by("is_default", "display_order", "pk")
+    found = [f"the routing rule “{rule}”" for rule in rules if set(server_ids) & set(rule.server_ids)]
+    return found + [name for use in USES for name in use(server_ids)]
 
 
 def as_rule(route: Route) -> Rule:

@@ -40,11 +40,7 @@ class SummarisedDeletion:
         is_allowed = self.has_delete_permission(request)  # type: ignore[attr-defined]
         lacking = set() if is_allowed else {str(opts.verbose_name)}
         counts = {str(opts.verbose_name_plural): count} | self.count_what_goes_along(objs)
-        return named, counts, lacking, self.what_keeps(objs)
-
-    def what_keeps(self, objs: QuerySet[Any] | Collection[Model]) -> list[str]:
-        """Return the names of what still needs them, and so forbids their deletion."""
-        return []
+        return named, counts, lacking, self.what_keeps(objs)  # type: ignore[attr-defined]
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Model]) -> dict[str, int]:
         return {}
