@@ -6,8 +6,9 @@ import threading
 from typing import Any
 
 import billiard.pool
-from celery import Celery, bootsteps
+from celery import Celery, Task, bootsteps
 from celery.worker.components import Beat, Timer
+from django.utils import timezone
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
 
@@ -91,7 +92,20 @@ class Watchman(bootsteps.StartStopStep):  # type: ignore[misc]
             self._looking.release()
 
 
-app = Celery("brilliance")
+class Errand(Task):  # type: ignore[misc]  # celery has no types
+    """A task of ours. In a copy that waits for a person it does nothing, unless it says that it may."""
+
+    runs_while_held = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from delivery import installation  # Its models are there once Django is.
+
+        if not self.runs_while_held and installation.why_held(timezone.now()):
+            return None
+        return super().__call__(*args, **kwargs)
+
+
+app = Celery("brilliance", task_cls=Errand)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(BeatKeeper)

@@ -15,7 +15,7 @@ from django.utils import formats, timezone
 
 from campaigns.models import Campaign
 from contacts.models import Contact
-from delivery import accounting
+from delivery import accounting, restoration
 from smtpservers import listing
 from smtpservers.models import QuotaPeriod, SmtpServer
 
@@ -149,6 +149,9 @@ def paused(now: dt.datetime) -> list[SmtpServer]:
 def next_steps(user: Person) -> list[dict[str, str]]:
     """Return what is missing before mail can go out, as far as this person can do something about it."""
     steps = []
+    if user.has_perm("delivery.release_copy") and restoration.held() is not None:
+        text = "This is a restored or copied database: nothing is sent until you say go on."
+        steps.append({"text": text, "label": "See what was under way", "link": reverse("delivery:restored")})
     if user.has_perm("smtpservers.add_smtpserver") and not SmtpServer.objects.exists():
         steps.append(
             _step("Add the first SMTP server: it carries your mail.", "Add a server", "smtpservers_smtpserver")

@@ -211,6 +211,8 @@ RETAIN_LOG_MONTHS = env.int("RETAIN_LOG_MONTHS", default=0)
 for _name in [name for name in globals() if name.startswith("RETAIN_")]:
     _must_be("0 or more, and no more than 1200", _name, globals()[_name], 0 <= globals()[_name] <= 1200)
 
+# Whether all mail is held from the start until a person says go on: for the clone of a whole machine.
+START_HELD = env.bool("START_HELD", default=False)
 # How long a drain task sends before it gives the worker's slot back, in seconds.
 DRAIN_SECONDS = env.int("DRAIN_SECONDS", default=30)
 # A worker that is silent for this long has lost its lanes, in seconds.

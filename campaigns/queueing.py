@@ -117,11 +117,11 @@ def start_due_campaigns(now: dt.datetime) -> int:
         if timing.is_missed(campaign, now):
             timing.ask(campaign)
         else:
-            started += _attempt(campaign, now)
+            started += start(campaign, now)
     return started
 
 
-def _attempt(campaign: Campaign, now: dt.datetime) -> bool:
+def start(campaign: Campaign, now: dt.datetime) -> bool:
     """Start a campaign, unless that has failed too often; the attempt is on record before it begins."""
     came_to = _progress(campaign)
     attempts = campaign.start_attempts if campaign.start_reached == came_to else 0

@@ -20,7 +20,7 @@ from contacts.audience import (
     paused_because_sql,
     suppressed_because_sql,
 )
-from delivery import lanes, planning, rowsets
+from delivery import installation, lanes, planning, rowsets
 from delivery.models import Attempt, Batch, Mailing, Message
 from delivery.outgoing import Outgoing, Person
 from delivery.planning import Share
@@ -82,11 +82,15 @@ class Claim:
 def claim(token: uuid.UUID, server: SmtpServer, share: Share, wanted: int, now: dt.datetime) -> list[Claim] | None:
     """Claim up to ``wanted`` messages of a share for its server; an empty list when there is nothing.
 
+    Nothing is claimed in a copy that waits for a person.
+
     :return: None when ``token`` holds the server's lane no more.
     """
     with transaction.atomic():
         if not lanes.holds(token):
             return None
+        if installation.why_held(now):
+            return []
         mailing = _open_mailing(share.mailing_id)
         wanted = planning.may_take(share, server.pk, min(wanted, CLAIM_MESSAGES)) if mailing else 0
         reservation = reserving.reserve(server, wanted, now, leave=share.leave) if wanted else None

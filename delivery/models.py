@@ -513,3 +513,27 @@ class ClockMark(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reached_at:%d %B %Y %H:%M:%S}"
+
+
+class Installation(models.Model):
+    """The one row that tells whose database this is, and whether it may send; see :mod:`delivery.installation`."""
+
+    class Answer(models.TextChoices):
+        NONE = "", "nobody has answered yet"
+        MAY_HAVE_SENT = "sent", "the original may have gone on sending"  # What was due is called unconfirmed.
+        STOOD_STILL = "still", "the original has sent nothing since"  # Everything goes on where it was.
+
+    key = models.UUIDField(default=uuid.uuid4)  # Names the notes about it in DATA_DIR.
+    identity = models.CharField(max_length=200)  # What a copy of the database would have otherwise.
+    generation = models.BigIntegerField(default=0)  # Raised every few seconds; a lower one was restored.
+    raised_at = models.DateTimeField()  # In a dump: when it was made.
+    held_since = models.DateTimeField(null=True)
+    held_because = models.CharField(max_length=300, blank=True)  # Empty: it may send.
+    answer = models.CharField(max_length=8, choices=Answer, default=Answer.NONE, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        permissions = [("release_copy", "Can let a restored copy send mail")]
+
+    def __str__(self) -> str:
+        return self.identity

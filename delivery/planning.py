@@ -13,6 +13,7 @@ from django.db.models import BigIntegerField, Count, Exists, F, Min, OuterRef, Q
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Least
 
+from delivery import installation
 from delivery.models import Chunk, Mailing, Message, Taken
 from smtpservers import routes, selection
 from smtpservers.routes import Rule
@@ -105,7 +106,12 @@ class _Part:
 
 
 def plan(now: dt.datetime) -> list[Work]:
-    """Return which server sends which mailing now, and write down why a mailing waits."""
+    """Return which server sends which mailing now, and write down why a mailing waits.
+
+    In a copy that waits for a person nobody sends anything, and what is written of each mailing stays as it was.
+    """
+    if installation.why_held(now):
+        return []
     mailings = _open_mailings(now)
     flowing: set[int] = set()
     waiting: dict[int, tuple[str, dt.datetime | None]] = {}

@@ -336,6 +336,26 @@ def _end_waiting(mailing_id: int, status: str, reason: str, now: dt.datetime) ->
     return count + waiting.filter(status__in=["queued", "deferred"]).update(**ended)
 
 
+def call_unconfirmed(mailing_id: int, reason: str, until: dt.datetime, now: dt.datetime) -> bool:
+    """Call unconfirmed a slice of what was due of the mailing and has not left; False where nothing is left to do.
+
+    :param until: what was queued again from then on stays as it is.
+    """
+    ended = {"status": Message.Status.UNCONFIRMED, "changed_at": now, "due_at": None, "reason": reason[:600]}
+    with transaction.atomic():
+        chunks = Chunk.objects.select_for_update().filter(mailing=mailing_id)
+        later = LaterChunk.objects.select_for_update().filter(mailing=mailing_id, opens_at__lte=now)
+        chunk = chunks.order_by("pk").first() or later.order_by("pk").first()
+        if chunk is not None:
+            queued = Message.objects.filter(pk__gte=chunk.next_id, pk__lte=chunk.last_id, mailing=mailing_id)
+            queued.filter(status="queued", due_at=None).update(**ended)
+            chunk.delete()
+            return True
+        due = planning.due(mailing_id, now).filter(changed_at__lt=until).order_by("pk")
+        ids = list(due.values_list("pk", flat=True)[:CHUNK_MESSAGES])
+        return bool(Message.objects.filter(pk__in=ids).update(**ended))
+
+
 def open_for(
     mailing_id: int, opens_at: dt.datetime | None, closes_at: dt.datetime | None, why: str, now: dt.datetime
 ) -> bool:

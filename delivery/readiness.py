@@ -9,6 +9,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import DatabaseError
 
+from delivery import installation
 from delivery.models import WorkerSeen
 
 # Returns None, or a whole sentence without anything that a stranger must not know: `/readyz` answers everybody.
@@ -35,4 +36,10 @@ def _worker(now: dt.datetime) -> str | None:
     return None if is_seen else "No worker has been seen lately."
 
 
-CHECKS: dict[str, Check] = {"worker": _worker}
+def _copy(now: dt.datetime) -> str | None:
+    if not installation.why_held(now):
+        return None
+    return "This is a restored or copied database: nothing is sent until an administrator says go on."
+
+
+CHECKS: dict[str, Check] = {"worker": _worker, "copy": _copy}

@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from delivery import claiming, clock, journal, lanes, recording
+from delivery import claiming, clock, installation, journal, lanes, recording
 from delivery.judging import Judgement, judge
 from delivery.models import Attempt, Batch, Lane, Mailing, Message
 from delivery.outgoing import Outgoing
@@ -37,8 +37,10 @@ def sweep(now: dt.datetime) -> int:
     """Free lanes whose lease ran out and settle every attempt whose worker is gone; return how many.
 
     Not begun: queued again, its quota given back. Answered: recorded as answered. Dot written and no answer:
-    unconfirmed, and a campaign's message is not sent again by itself.
+    unconfirmed, and a campaign's message is not sent again by itself. In a copy that waits nothing is judged yet.
     """
+    if installation.why_held(now):
+        return 0
     lanes.free_expired()
     held = Lane.objects.exclude(holder="").values("token")
     tokens = Batch.objects.exclude(lane_token__in=held).order_by().values_list("lane_token", flat=True)
@@ -52,10 +54,28 @@ def sweep_here(now: dt.datetime) -> int:
 
     A worker that sends does so by itself, so that a machine needs none for errands.
     """
+    if installation.why_held(now):
+        return 0
     lanes.free_expired()
     written = journal.tokens(journal_folder()) - set(Lane.objects.exclude(holder="").values_list("token", flat=True))
     left = Batch.objects.filter(lane_token__in=written).order_by().values_list("lane_token", flat=True)
     return sum(_settle_token(token, now) for token in set(left.distinct()))
+
+
+def settle_copied(now: dt.datetime) -> bool:
+    """Settle what was under way when this copy was made; False while a lease of the original has not run out.
+
+    The original may have finished it. What no journal here tells of is unconfirmed.
+    """
+    lanes.free_expired()
+    if Lane.objects.exclude(holder="").filter(token__in=Batch.objects.values("lane_token")).exists():
+        return False
+    folder = journal_folder()
+    for batch in Batch.objects.all():
+        attempts = range(batch.pk * Batch.MOST, batch.pk * Batch.MOST + len(batch.claims))
+        unsure = dict.fromkeys(attempts, journal.Entry(lost="this is a copy, and the original may have sent it"))
+        _settle_batch(batch.pk, unsure | (journal.read(folder, batch.lane_token) or {}), journal.AtHand(), now)
+    return True
 
 
 def _clear_away(now: dt.datetime) -> None:

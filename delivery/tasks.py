@@ -9,7 +9,20 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
-from delivery import clock, clock_steps, counting, hints, noticing, planning, presence, queueing, recording, sweeping
+from delivery import (
+    clock,
+    clock_steps,
+    counting,
+    hints,
+    installation,
+    noticing,
+    planning,
+    presence,
+    queueing,
+    recording,
+    restoration,
+    sweeping,
+)
 from delivery.draining import drain
 
 # Made before the pool forks, so that a drain in a child learns of the shutdown its parent was told of. It has no lock:
@@ -28,12 +41,20 @@ def should_stop() -> bool:
     return bool(_is_stopping.value)
 
 
-@shared_task
+@shared_task(runs_while_held=True)
 def dispatch() -> None:
-    """Settle what dead workers left, close what is done, ring for what is due, and tell the operators."""
+    """Settle what dead workers left, close what is done, ring for what is due, and tell the operators.
+
+    In a copy that waits, do what a person said, and nothing else but to show life.
+    """
     now = clock.now()
     clock_steps.follow(now)
+    is_released = restoration.carry_on(now)
     presence.show(presence.ERRANDS, now)
+    if not is_released:
+        if not presence.senders(now, SHOW_LIFE):
+            hints.ring(deliver)
+        return
     sweeping.sweep(now)
     queueing.expire(now)
     recording.finish_mailings(now)
@@ -44,12 +65,15 @@ def dispatch() -> None:
     noticing.notice(now)
 
 
-@shared_task
+@shared_task(runs_while_held=True)
 def deliver() -> int:
     """Send what is due for a bounded time and return how many messages were accepted."""
     time = clock.DatabaseClock()
     now = time.read()
+    is_held = bool(installation.why_held(now))  # First: a copy still tells when it was made.
     presence.show(presence.SENDS, now)
+    if is_held:
+        return 0
     sweeping.sweep_here(now)
     sent = asyncio.run(drain(settings.DRAIN_SECONDS, clock=time, read_clock=time.read, should_stop=should_stop))
     now = time.read()

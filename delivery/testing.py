@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from contacts.models import Contact, ContactList
-from delivery import claiming, lanes, queueing, recording, sweeping
+from delivery import claiming, installation, lanes, queueing, recording, sweeping
 from delivery.claiming import Claim
 from delivery.composing import Composed, composer_for
 from delivery.journal import Journal
@@ -100,9 +100,12 @@ def send_test(
     :param content: a campaign's content; None sends a few words in the server's language.
     :param contact: whose values fill the merge fields; None: a reader without names.
     :param with_copies: whether the server's CC and BCC addresses get the test too.
-    :raises TestRefused: when there is no quota left, or the recipient or the content cannot be used.
+    :raises TestRefused: in a copy that waits, when there is no quota left, or the recipient or the content cannot be
+        used.
     """
     server = SmtpServer.objects.get(pk=server_id)
+    if because := installation.why_held(now):
+        raise TestRefused(f"{because} Nothing is sent before an administrator lets it go on.")
     try:
         recipient = check_address(recipient)
         endpoint = endpoint_of(server, final_timeout=settings.FINAL_ANSWER_SECONDS)

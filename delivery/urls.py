@@ -9,4 +9,5 @@ urlpatterns = [
     path("servers/<int:server_id>/test/", views.send_test, name="send_test"),
     path("servers/<int:server_id>/held-back/", views.held_back, name="held_back"),
     path("messages/", views.search, name="messages"),
+    path("restored/", views.restored, name="restored"),
 ]

@@ -1,4 +1,4 @@
-"""Three pages: a test message through one server, what a server holds back, and a search over the outbox.
+"""A test message through one server, what a server holds back, a restored copy that waits, a search over the outbox.
 
 Thin: they check the permission, call one use case with ids and the time, and show what came back.
 """
@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from delivery import accounting, holding, testing
+from delivery import accounting, holding, restoration, testing
 from delivery.composing import copy_addresses
 from delivery.forms import MessageSearch, TestForm
 from delivery.models import Incident, Message
@@ -203,6 +203,38 @@ def _end_held_back(request: HttpRequest, server: SmtpServer) -> None:
         messages.success(request, done)
     else:
         messages.info(request, "There was nothing to end any more.")
+
+
+# --- a restored copy
+
+
+@staff_member_required
+@permission_required("delivery.release_copy", raise_exception=True)
+@never_cache
+@require_http_methods(["GET", "POST"])
+def restored(request: HttpRequest) -> HttpResponse:
+    """Show what was under way when this copy was made (GET), or keep what a person says about the original (POST)."""
+    if request.method == "POST":
+        if problem := restoration.answer(request.POST.get("answer", "")):
+            messages.error(request, problem)
+        else:
+            log_answer(request.user.pk, request.POST["answer"])
+        return redirect("delivery:restored")
+    context = {
+        **admin.site.each_context(request),
+        "title": "A restored copy",
+        "copy": restoration.held(),
+        "under_way": restoration.under_way(timezone.now()),
+        "answers": restoration.Answer,
+    }
+    return TemplateResponse(request, "delivery/restored.html", context)
+
+
+def log_answer(user_id: int | None, given: str) -> None:
+    """Write into the log who let a copy send, and on which word."""
+    if user_id is not None and (copy := restoration.held()) is not None:
+        said = f"Said of a restored copy: {restoration.Answer(given).label}."
+        LogEntry.objects.log_actions(user_id, [copy], CHANGE, said, single_object=True)
 
 
 # --- the outbox

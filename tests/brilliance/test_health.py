@@ -28,7 +28,7 @@ def test_alive_needs_nothing_but_the_process(django_assert_num_queries: Any, db:
 
 
 def test_ready_when_database_broker_and_worker_are_there(worker: WorkerSeen) -> None:
-    assert readyz() == (200, {"ready": True, "database": "ok", "broker": "ok", "worker": "ok"})
+    assert readyz() == (200, {"ready": True, "database": "ok", "broker": "ok", "worker": "ok", "copy": "ok"})
 
 
 def test_not_ready_without_a_worker_that_sends(worker: WorkerSeen) -> None:

@@ -127,6 +127,7 @@ EXPECTED = {
     "delivery/servers/<int:server_id>/test/": SERVERS,
     "delivery/servers/<int:server_id>/held-back/": SERVERS,
     "delivery/messages/": PEOPLE,
+    "delivery/restored/": "a",
     "u/<str:token>": EVERYBODY,
     "p/<str:settings_token>": EVERYBODY,
     "v/<str:web_token>": EVERYBODY,

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import http.client
+import json
 import os
 import socket
 import sys
@@ -104,6 +105,9 @@ class _Greeting:
         if answer == "":
             self.is_done = True
             self.command.say(_welcome())
+        elif _is_held(answer):
+            self.is_done = True
+            self.command.say(_welcome_to_copy())
         elif time.monotonic() - self.started > PATIENCE_SECONDS:
             self.is_done = True
             self.command.say(f"Brilliance is at {settings.BASE_URL}, but not ready: {answer}")
@@ -122,6 +126,25 @@ def _readiness() -> str:
     finally:
         connection.close()
     return "" if response.status == 200 else body
+
+
+def _is_held(answer: str) -> bool:
+    """Whether a copy that waits for a person is all that keeps it from being ready."""
+    try:
+        checks = json.loads(answer)
+    except ValueError:
+        return False
+    return {name for name, said in checks.items() if said != "ok"} == {"ready", "copy"}
+
+
+def _welcome_to_copy() -> str:
+    lines = [
+        "",
+        f"This is a restored or copied database, so that nothing is sent. The pages are open: {settings.BASE_URL}",
+        f"See what was under way, and say how to go on: {settings.BASE_URL}/delivery/restored/",
+        f"Or stop this and run {sys.executable} manage.py restored",
+    ]
+    return "\n".join([*lines, "", "Ctrl-C stops everything."])
 
 
 def _welcome() -> str:

@@ -1,0 +1,48 @@
+"""What a restored copy holds of campaigns that were about to begin, and how they are brought to the outbox.
+
+What is in the outbox already is :mod:`delivery.restoration`'s.
+"""
+
+import datetime as dt
+
+from django.db.models import Q
+
+from campaigns import experimenting, queueing, runs, timing
+from campaigns.models import Campaign, Experiment
+from delivery.restoration import UnderWay
+
+Status = Campaign.Status
+MOST_SHOWN = 50
+
+
+def tell(now: dt.datetime) -> list[UnderWay]:
+    """Return the campaigns that were to start, and those that were paused."""
+    found = []
+    for campaign in Campaign.objects.filter(status=Status.SCHEDULED).order_by("starts_at", "pk")[:MOST_SHOWN]:
+        starts = f"{campaign.starts_at:%d %B %Y %H:%M} UTC" if campaign.starts_at else "the time you choose"
+        if campaign.starts_at and campaign.starts_at <= now:
+            found.append(UnderWay(campaign.name, f"It was to start on {starts}.", "It asks before it starts."))
+        else:
+            found.append(UnderWay(campaign.name, f"It will start on {starts}.", "It starts then, here too."))
+    paused = Campaign.objects.filter(status=Status.PAUSED).order_by("pk")[:MOST_SHOWN]
+    resumed = "It stays paused until somebody resumes it."
+    return [*found, *(UnderWay(campaign.name, "It is paused.", resumed) for campaign in paused)]
+
+
+def prepare(now: dt.datetime) -> bool:
+    """Have what the original began after the copy was made ask first, or stand in the outbox in full.
+
+    Nothing of it is sent here: the outbox is held, and what was due in it is called unconfirmed next. False while a
+    campaign cannot be started yet, because a worker of the original was at it.
+    """
+    due = Campaign.objects.filter(status=Status.SCHEDULED, starts_at__lte=now)
+    for campaign in due:
+        if runs.mailing_ids(campaign):  # Its recipients were being prepared.
+            queueing.start(campaign, now)
+        else:
+            timing.ask(campaign)
+    # A winner that was chosen just before the copy was made: the rest may have got it.
+    half_way = Q(winner__isnull=False, is_rest_open=False)
+    Experiment.objects.filter(half_way, campaign__mailing=None).update(winner=None, chosen_by=None, chosen_at=None)
+    experimenting.carry_on(now)
+    return not any(runs.mailing_ids(campaign) for campaign in due.all())

@@ -1,0 +1,163 @@
+"""Whether this database is the one that mail was sent from all along, or a copy that must wait for a person.
+
+A copy knows of nothing that the original sent after it was made, and would send it once more. It is noticed by what a
+copy changes (on PostgreSQL the cluster and the database's number, on SQLite the machine and the file), and where a
+dump was restored in place by the generation: a number that every process raises in the database and then writes down
+in ``DATA_DIR``, so that a database which knows a lower one was set back. A machine without a note proves nothing: it
+may be new. What was under way, and how it goes on, is :mod:`delivery.restoration`'s.
+"""
+
+import contextlib
+import datetime as dt
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from delivery.models import Installation
+
+log = logging.getLogger(__name__)
+LOOK_SECONDS = 20.0  # What is sent for so long after a dump, and no longer, a restore in place may hide.
+MACHINE_ID = Path("/etc/machine-id")
+COPIED = "This database was restored from a dump, or copied: mail was sent from another one before."
+SET_BACK = "This database was set back: it knows less than this machine remembers of it."
+BY_SETTING = "START_HELD is set, so that nothing is sent before a person has said so."
+
+
+@dataclass(slots=True)
+class _Process:
+    """What this process remembers."""
+
+    looked_at: float | None = None  # By the monotonic clock.
+    key: UUID | None = None
+    generation: int = 0
+
+
+_process = _Process()
+
+
+def why_held(now: dt.datetime) -> str:
+    """Return why nothing is sent until a person has said so; empty where all is well.
+
+    Whatever sends, or leads to it, asks here first: each claim, each plan and each task.
+    """
+    if _process.looked_at is None or time.monotonic() - _process.looked_at >= LOOK_SECONDS:
+        look(now)
+    row = _row()
+    if row is None or (row[0] == _process.key and row[1] < _process.generation):
+        look(now)
+        row = _row()
+    return row[2] if row else ""
+
+
+def _row() -> tuple[UUID, int, str] | None:
+    return Installation.objects.filter(pk=1).values_list("key", "generation", "held_because").first()
+
+
+def look(now: dt.datetime) -> None:
+    """Compare the database with what is known of it: hold it if it is a copy, else raise its generation."""
+    is_alone = not connection.in_atomic_block  # What a caller may take back must not be written down elsewhere.
+    if is_alone or _process.looked_at is None:
+        _process.looked_at = time.monotonic()
+    identity = identify()
+    with _durable(), transaction.atomic():
+        Installation.objects.get_or_create(pk=1, defaults={"identity": identity, "raised_at": now})
+        row = Installation.objects.select_for_update().get(pk=1)
+        if row.held_because:
+            return
+        if because := _suspicion(row, identity):
+            log.warning("nothing is sent until a person says so: %s", because)
+            Installation.objects.filter(pk=1).update(held_since=now, held_because=because)
+        elif is_alone:
+            generation = row.generation + 1
+            Installation.objects.filter(pk=1).update(generation=generation, raised_at=now)
+            transaction.on_commit(lambda: _remember(row.key, generation))
+
+
+def _suspicion(row: Installation, identity: str) -> str:
+    if settings.START_HELD:
+        return BY_SETTING
+    if row.identity != identity:
+        return COPIED
+    remembered = _process.generation if row.key == _process.key else 0
+    return SET_BACK if row.generation < max(remembered, _noted(row.key)) else ""
+
+
+def identify() -> str:
+    """Return what a copy of this database would have otherwise."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT (SELECT system_identifier FROM pg_control_system()), oid FROM pg_database"
+                " WHERE datname = current_database()"
+            )
+            cluster, database = cursor.fetchone()
+        return f"postgresql {cluster} {database}"
+    connection.ensure_connection()  # It makes the file.
+    # Where there is no such file, as in many containers and on macOS, the number alone must do.
+    machine = MACHINE_ID.read_text().strip() if MACHINE_ID.exists() else ""
+    return f"sqlite {machine} {os.stat(connection.settings_dict['NAME']).st_ino}"
+
+
+def release(now: dt.datetime) -> bool:
+    """Let a held database send from now on, as an installation of its own; False if it was not held."""
+    held = Installation.objects.filter(pk=1).exclude(held_because="")
+    return bool(
+        held.update(
+            # Under a new key, notes of what it was a copy of say nothing about it.
+            key=uuid4(),
+            identity=identify(),
+            raised_at=now,
+            held_since=None,
+            held_because="",
+            answer="",
+        )
+    )
+
+
+# --- the notes in DATA_DIR
+
+
+def _note(key: UUID) -> Path:
+    return Path(settings.DATA_DIR) / "generations" / key.hex
+
+
+def _noted(key: UUID) -> int:
+    try:
+        return int(_note(key).read_text())
+    except (OSError, ValueError):  # None, or one that a full disk cut short: both prove nothing.
+        return 0
+
+
+def _remember(key: UUID, generation: int) -> None:
+    _process.generation = max(generation, _process.generation) if key == _process.key else generation
+    _process.key = key
+    note = _note(key)
+    written = note.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        written.write_text(str(generation))
+        written.replace(note)
+    except OSError as error:
+        log.warning("a restore in place would not be noticed on this machine: %s", error)
+
+
+@contextlib.contextmanager
+def _durable() -> Iterator[None]:
+    """Have SQLite write through to the disk: a power cut must not set the database back behind its note."""
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA synchronous=FULL")
+        try:
+            yield
+        finally:
+            cursor.execute("PRAGMA synchronous=NORMAL")
