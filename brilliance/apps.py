@@ -1,10 +1,24 @@
 """How Django finds the project itself, which owns the migration that makes the roles."""
 
+import re
 from typing import Any
 
+from django import forms
 from django.apps import AppConfig, apps
 from django.db import connections
 from django.db.models.signals import post_migrate, pre_migrate
+
+_NOTHING = re.compile(r"(?!)")
+
+
+def take_whole_numbers_literally() -> None:
+    """Have every form refuse 1.000 as it refuses 1,000: Django takes it for 1, half the world means a thousand.
+
+    Set on Django's own field, so that no form has to remember it; a test walks through all forms.
+    """
+    forms.IntegerField.re_decimal = _NOTHING
+    sentence = "Enter a whole number without dots or commas, such as 1000."
+    forms.IntegerField.default_error_messages = {"invalid": sentence}
 
 
 class BrillianceConfig(AppConfig):
@@ -14,6 +28,7 @@ class BrillianceConfig(AppConfig):
     def ready(self) -> None:
         from brilliance import checks  # noqa: F401  # registers them
 
+        take_whole_numbers_literally()
         self._known: dict[str, set[int]] = {}
         auth = apps.get_app_config("auth")  # One with models: the signals pass over this one.
         pre_migrate.connect(self._remember_permissions, sender=auth)

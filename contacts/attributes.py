@@ -88,7 +88,8 @@ Value = str | int | float | bool
 _YES = frozenset(["yes", "y", "true", "t", "1", "on", "x", "ja", "oui", "si", "sí", "sim", "da"])
 _NO = frozenset(["no", "n", "false", "f", "0", "off", "nein", "non", "não", "nee", "nej"])
 _NUMBER = re.compile(r"[+-]?(\d{1,15}|\d{1,3}(?: \d{3}){1,4})([.,]\d{1,15})?", re.ASCII)
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
+# 1,000 and 1,234 may be either. 1.234 is what an export writes, which never ends in a zero: 1.000 may be either, too.
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3}|\.\d{2}0)", re.ASCII)
 _ISO_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _DOTTED_DATE = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})", re.ASCII)
 _FIRST_YEAR = 1000  # Before it a year has fewer than four digits, and is a slip of the pen.

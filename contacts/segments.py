@@ -229,7 +229,7 @@ def _problem(value: Any, parameter: Parameter) -> str:
             return _text_problem(value)
         case "number":
             is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            return "" if is_number and abs(value) <= LARGEST_NUMBER else "write a number."
+            return "" if is_number and abs(value) <= LARGEST_NUMBER else "write a number, like 1000 or 38.5."
         case "date":
             return "" if _is_date(value) else "write a date, such as 2026-11-30."
         case "days":

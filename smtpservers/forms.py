@@ -389,7 +389,8 @@ def _say_range(name: str, field: forms.Field) -> None:
         if isinstance(validator, MaxValueValidator):
             high = int(validator.limit_value)
     sentence = f"Enter a whole number from {low} to {high:,}."
-    field.error_messages |= dict.fromkeys(("invalid", "min_value", "max_value", "required"), sentence)
+    field.error_messages |= dict.fromkeys(("min_value", "max_value", "required"), sentence)
+    field.error_messages["invalid"] = f"{sentence[:-1]}, without dots or commas."
     field.widget.attrs |= {"min": low, "max": high}
 
 

@@ -16,6 +16,9 @@ const make = (tag, attributes = {}, ...children) => {
   return element;
 };
 
+// 1.000 is a thousand to half the world and 1 to the other: it is handed on as it stands, and refused by name.
+const readNumber = (text) => (/^-?\d*(\.\d*[1-9])?$/.test(text) ? Number(text) : text);
+
 const icon = (name) => make("span", { class: "material-symbols-outlined", "aria-hidden": "true" }, name);
 
 class SegmentBuilder {
@@ -263,7 +266,7 @@ class SegmentBuilder {
       return chosen.length ? chosen : null;
     }
     if (input.matches("select")) return input.value === "" ? null : input.options_[input.value][0];
-    if (input.type === "number") return input.value === "" ? null : Number(input.value);
+    if (input.type === "number") return input.value === "" ? null : readNumber(input.value);
     return input.value;
   }
 

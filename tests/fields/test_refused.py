@@ -19,7 +19,7 @@ ELEVEN = ", ".join(f"c{number}@x.test" for number in range(11))
 
 
 def whole(low: int, high: str) -> str:
-    return f"Enter a whole number from {low} to {high}."
+    return f"Enter a whole number from {low} to {high}"  # What follows names the marks that are too many, if any.
 
 
 # Typed, and what is then said; the first name is the field that says it.
@@ -51,7 +51,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
         "This names port 587, and SMTP Port says 2525; remove the one that is wrong.",
     ),
     # 2, 3
-    *(({"port": port}, whole(1, "65,535")) for port in ("", "0", "65536", "smtp", "5.5")),
+    *(({"port": port}, whole(1, "65,535")) for port in ("", "0", "65536", "smtp", "5.5", "1.000")),
     *(({"timeout_seconds": seconds}, whole(5, "600")) for seconds in ("", "4", "601", "1e2")),
     # 4, 5
     ({"username": "ann\r\nx", "password": "secret"}, BREAK),
@@ -113,7 +113,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ({"api_key": "key\n1"}, BREAK),
     ({"api_key": "x" * 1_001}, LONG.format(1000, 1001)),
     ({"language": "xx"}, "Select a valid choice. xx is not one of the available choices."),
-    *(({"max_per_month": most}, whole(0, "2,000,000,000")) for most in ("-1", "2000000001", "many")),
+    *(({"max_per_month": most}, whole(0, "2,000,000,000")) for most in ("-1", "2000000001", "many", "1.000", "10.000")),
     *(({"month_start_day": day}, whole(1, "31")) for day in ("", "0", "32", "1.5")),
     ({"time_zone": ""}, "Enter the Time Zone."),
     (
@@ -153,9 +153,9 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     *(
         ({name: number}, whole(0, "2,000,000,000"))
         for name in ("max_per_hour", "max_per_day")
-        for number in ("-1", "2000000001", "many")
+        for number in ("-1", "2000000001", "many", "1.000", "10.000")
     ),
-    *(({"rate_limit": number}, whole(0, "1,000,000")) for number in ("-1", "1000001", "0.5")),
+    *(({"rate_limit": number}, whole(0, "1,000,000")) for number in ("-1", "1000001", "0.5", "2.0")),
     ({"rate_unit": "week"}, "Select a valid choice. week is not one of the available choices."),
     ({"mechanism": "XOAUTH2"}, "Select a valid choice. XOAUTH2 is not one of the available choices."),
     (
