@@ -6,7 +6,6 @@ here and not by a reader's mail program. Documents are recognised; nothing of th
 
 import io
 import re
-import warnings
 import zipfile
 from dataclasses import dataclass
 
@@ -89,14 +88,12 @@ def _picture(content: bytes, most_pixels: int) -> Found:
         " rarely show more than 1,200 pixels in width."
     )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Pillow's own warning of bombs, and of damage.
-            with Image.open(io.BytesIO(content), formats=tuple(PICTURES)) as image:
-                width, height = image.size
-                if width * height > most_pixels:
-                    raise too_large
-                image.load()
-                content_type, ending = PICTURES[str(image.format)]
+        with Image.open(io.BytesIO(content), formats=tuple(PICTURES)) as image:
+            width, height = image.size
+            if width * height > most_pixels:
+                raise too_large
+            image.load()
+            content_type, ending = PICTURES[str(image.format)]
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise too_large from error
     except FileRefused:

@@ -24,7 +24,7 @@ class FeedbackAdmin(ModelAdmin):
     list_filter = ["channel", "cause", "is_global", "received_at"]
     search_fields = ["email", "reason"]
     list_select_related = ["message__mailing"]
-    ordering = ["-received_at"]
+    ordering = ["-pk"]  # As it came; there may be millions, and no index by time.
     show_full_result_count = False
 
     @admin.display(description="mailing")

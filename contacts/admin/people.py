@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -134,7 +135,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         columns = [_column(definition) for definition in Attribute.objects.filter(is_column=True)]
-        return ["address", "name", "list_names", "state", *columns, "created_at"]
+        return ["address", "name", "list_names", "state", *columns, "created"]
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
         return [*self.list_filter, *map(filter_of, Attribute.objects.all())]
@@ -164,6 +165,10 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     @admin.display(description="Name")  # Not to be sorted by: a million names would be, at each page.
     def name(self, contact: Contact) -> str:
         return contact.full_name or "–"
+
+    @admin.display(description="Created at", ordering="pk")  # Nearly the same order, and the one that has an index.
+    def created(self, contact: Contact) -> str:
+        return date_format(timezone.localtime(contact.created_at), "DATETIME_FORMAT")
 
     @admin.display(description="Lists")
     def list_names(self, contact: Contact) -> SafeString | str:

@@ -81,6 +81,7 @@ class SuppressionAdmin(ModelAdmin):
     search_fields = ["email", "source"]
     search_help_text = "Search by address, domain or source."
     list_per_page = 50
+    ordering = ["-pk"]  # As they came; there may be a million, and no index by time.
     fields = ["email", "reason", "source", "expires_at"]
     actions = ["lift_chosen"]
     actions_list = ["import_file", "export_file", "see_lifted"]
@@ -115,7 +116,7 @@ class SuppressionAdmin(ModelAdmin):
     def what(self, suppression: Suppression) -> str:
         return suppression.email
 
-    @admin.display(description="Since", ordering="created_at")
+    @admin.display(description="Since", ordering="pk")
     def since(self, suppression: Suppression) -> str:
         return date_format(timezone.localtime(suppression.created_at), "DATETIME_FORMAT")
 

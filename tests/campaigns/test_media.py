@@ -1,9 +1,13 @@
 """The media library: what is taken and what is not, how it is served, and what keeps a file from being deleted."""
 
+import contextlib
 import io
 import struct
+import sys
+import warnings
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from PIL import Image
 from campaigns import media
 from campaigns.filekinds import DOCUMENTS, FileRefused, recognise, safe_name
 from campaigns.models import Campaign, Layout, MediaFile
+from feedback.logos import LogoInvalid, check_logo
 
 PIXELS = 25_000_000
 
@@ -216,3 +221,24 @@ def test_only_addresses_of_this_site_name_files(logo: MediaFile, settings) -> No
 
     assert media.names_in(f"<img src='{url}'> ({url})") == {logo.stored_name}
     assert media.names_in(url.replace(settings.BASE_URL, "https://elsewhere.example")) == set()
+
+
+def test_files_looked_at_at_the_same_time_leave_the_process_as_it_was() -> None:
+    before = list(warnings.filters)
+    files = [picture("PNG"), picture("JPEG"), b"no picture", png_claiming(90_000, 90_000)] * 40
+
+    def look(content: bytes) -> None:
+        with contextlib.suppress(FileRefused):
+            recognise(content, "a.png", PIXELS)
+        with contextlib.suppress(LogoInvalid):
+            check_logo(content)
+
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(max_workers=8) as threads:
+            list(threads.map(look, files))
+    finally:
+        sys.setswitchinterval(switching)
+
+    assert list(warnings.filters) == before
