@@ -1,13 +1,17 @@
 """Signing in, staying signed in, and the end of it."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
+from axes.models import AccessAttempt, AccessFailureLog
 from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
+
+from brilliance.lockout import FAILURES_PER_NETWORK
 
 PASSWORD = "correct horse battery"
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -113,6 +117,75 @@ def test_guessing_is_stopped_for_that_name_from_that_address_alone(admin: User) 
     assert answers == [200] * (settings.AXES_FAILURE_LIMIT - 1) + [429]
     assert sign_in(PASSWORD) == 429  # Also the right one, or the answer would tell.
     assert sign_in(PASSWORD, "198.51.100.7") == 302  # The person it belongs to is not locked out.
+
+
+@pytest.fixture
+def quick_hashes(settings: Any) -> None:
+    """Passwords of unknown names are hashed as well; slowly, by the product's own hasher."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
+
+
+def attempt(name: str, address: str, password: str = "guess", **headers: str) -> int:
+    form = {"username": name, "password": password, "next": "/admin/"}
+    return Client().post("/admin/login/", form, REMOTE_ADDR=address, **headers).status_code
+
+
+def test_behind_a_proxy_nobody_locks_a_person_out_from_elsewhere(admin: User, settings: Any) -> None:
+    settings.TRUST_PROXY = True
+
+    guesses = [attempt("ann", "10.0.0.1", HTTP_X_FORWARDED_FOR=f"192.0.2.9, 198.51.100.{n}") for n in range(8)]
+
+    assert guesses == [200] * 4 + [429] * 4  # The proxy wrote the last one; the network is one and the same.
+    assert attempt("ann", "10.0.0.1", PASSWORD, HTTP_X_FORWARDED_FOR="192.0.2.9") == 302
+
+
+def test_without_a_trusted_proxy_nobody_chooses_their_own_address(admin: User) -> None:
+    guesses = [attempt("ann", "203.0.113.5", HTTP_X_FORWARDED_FOR=f"192.0.{n}.1") for n in range(6)]
+
+    assert guesses[-1] == 429
+
+
+@pytest.mark.usefixtures("quick_hashes")
+@pytest.mark.parametrize(
+    ("guesser", "neighbour", "stranger"),
+    [
+        ("203.0.113.{}", "203.0.113.250", "203.0.114.1"),
+        ("2001:db8:1:{}::5", "2001:db8:1:ffff::1", "2001:db8:2::1"),
+        ("::ffff:203.0.113.{}", "203.0.113.250", "::ffff:203.0.114.1"),
+    ],
+)
+def test_guessing_many_names_is_stopped_for_the_network_alone(
+    admin: User, guesser: str, neighbour: str, stranger: str
+) -> None:
+    answers = [attempt(f"person{number}", guesser.format(number)) for number in range(30)]
+
+    assert answers[0] == 200
+    assert answers[-1] == 429
+    assert attempt("ann", neighbour, PASSWORD) == 429
+    assert attempt("ann", stranger, PASSWORD) == 302
+
+
+@pytest.mark.usefixtures("quick_hashes")
+def test_a_success_of_ones_own_wins_no_more_guesses(admin: User) -> None:
+    for number in range(30):
+        if number % 3 == 0:
+            attempt("ann", "203.0.113.5", PASSWORD)
+        last = attempt(f"person{number}", "203.0.113.5")
+
+    assert last == 429
+
+
+@pytest.mark.usefixtures("quick_hashes")
+def test_a_locked_network_is_free_after_the_cool_off_though_somebody_went_on_guessing(admin: User) -> None:
+    for number in range(30):
+        attempt(f"person{number}", "203.0.113.5")
+    earlier = timezone.now() - dt.timedelta(hours=settings.AXES_COOLOFF_TIME, minutes=1)
+
+    assert AccessFailureLog.objects.count() == FAILURES_PER_NETWORK  # What is refused does not count.
+    AccessFailureLog.objects.update(attempt_time=earlier)
+    AccessAttempt.objects.update(attempt_time=earlier)
+
+    assert attempt("ann", "203.0.113.5", PASSWORD) == 302
 
 
 def test_the_lock_out_page_says_what_to_do(admin: User) -> None:
