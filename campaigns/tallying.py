@@ -12,12 +12,12 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Case, CharField, Count, F, Max, Q, QuerySet, Value, When
-from django.db.models.functions import StrIndex, Substr, TruncDate
+from django.db.models.functions import Coalesce, StrIndex, Substr, TruncDate
 from django.utils import timezone
 
 from campaigns.providers import Ask, providers_of
 from campaigns.tallies import Tally, TallyMark
-from delivery.models import Attempt, Mailing, Message
+from delivery.models import Attempt, Correction, Mailing, Message
 
 SLICE_ATTEMPTS = 4_000
 BUDGET_SECONDS = 1.5  # Of one call, so that other errands get their turn.
@@ -28,6 +28,9 @@ _NOT_BEGUN = {  # What our own sentences say where nothing was begun, as a kind 
     "reserved": " is reserved and receives no mail.",
     "composing": "could not be composed",
 }
+
+_IS_CAMPAIGNS = Q(message__mailing__stream=Mailing.Stream.CAMPAIGN, message__copy_of=None)
+_MAILING = Case(When(_IS_CAMPAIGNS, then=F("message__mailing_id")), default=Value(0))
 
 Key = tuple[dt.date, int, str, str, str, str]
 
@@ -53,6 +56,8 @@ def tally(now: dt.datetime, ask: Ask | None = None, budget_seconds: float = BUDG
             break
         counted += number
         mark.attempt_id = last
+    while time.monotonic() - began < budget_seconds and _correct(now, ask):
+        pass
     return counted
 
 
@@ -82,8 +87,12 @@ def _ceiling(mark: TallyMark) -> int:
 
 
 def _slice(after: int, last: int) -> QuerySet[Any]:
+    return _with_domain(Attempt.objects.filter(pk__gt=after, pk__lte=last).order_by())
+
+
+def _with_domain(attempts: QuerySet[Attempt]) -> QuerySet[Any]:
     to = Case(When(message__redirected_to="", then=F("message__email_key")), default=F("message__redirected_to"))
-    attempts = Attempt.objects.filter(pk__gt=after, pk__lte=last).order_by().annotate(to=to)
+    attempts = attempts.annotate(to=to)
     return attempts.annotate(domain=Substr("to", StrIndex("to", Value("@")) + 1, output_field=CharField()))
 
 
@@ -107,14 +116,17 @@ def _groups(after: int, last: int, providers: dict[str, str]) -> Counter[Key]:
     ended = Q(message__attempt_count=F("number"), message__status__in=["failed", "suppressed"])
     attempts = _slice(after, last).exclude(Q(outcome=Attempt.Outcome.NOT_SENT) & ~ended)
     reasons = [When(reply__contains=text, then=Value(kind)) for kind, text in _NOT_BEGUN.items()]
-    is_campaigns = Q(message__mailing__stream=Mailing.Stream.CAMPAIGN, message__copy_of=None)
     rows = (
         attempts.annotate(
             day=TruncDate("finished_at", tzinfo=timezone.get_default_timezone()),
-            mailing_id=Case(When(is_campaigns, then=F("message__mailing_id")), default=Value(0)),
-            became=Case(When(outcome=Attempt.Outcome.NOT_SENT, then=F("message__status")), default=F("outcome")),
+            mailing_id=_MAILING,
+            # What was corrected since is counted as it was: its correction follows.
+            became=Case(
+                When(outcome=Attempt.Outcome.NOT_SENT, then=F("message__status")),
+                default=Coalesce("correction__was_outcome", "outcome"),
+            ),
             why=Case(
-                When(~Q(outcome=Attempt.Outcome.NOT_SENT), then=F("rule")),
+                When(~Q(outcome=Attempt.Outcome.NOT_SENT), then=Coalesce("correction__was_rule", "rule")),
                 When(message__status=Message.Status.SUPPRESSED, then=Value("withdrawn")),
                 *reasons,
                 default=Value("other"),
@@ -130,6 +142,47 @@ def _groups(after: int, last: int, providers: dict[str, str]) -> Counter[Key]:
         provider = providers.get(domain, domain)[:255]
         counts[day, mailing_id, server_name, provider, outcome, rule] += number
     return counts
+
+
+def _correct(now: dt.datetime, ask: Ask | None) -> bool:
+    """Count some attempts as what they turned out to be; False when no correction of a counted one is left."""
+    counted = Correction.objects.filter(attempt__lte=TallyMark.objects.filter(pk=1).values("attempt_id"))
+    if not (ids := list(counted.order_by("pk").values_list("pk", flat=True)[:SLICE_ATTEMPTS])):
+        return False
+    attempts = _with_domain(Attempt.objects.filter(correction__in=ids))
+    domains = {domain.lower() for domain in attempts.values_list("domain", flat=True).distinct()}
+    # Before the transaction, which must not wait for the network.
+    providers = providers_of(domains, now, ask)
+    with transaction.atomic():
+        # Two at once: the second one waits, and finds nothing left.
+        mine = Correction.objects.filter(pk__in=ids).order_by("pk").select_for_update(of=("self",))
+        rows = _with_domain(Attempt.objects.filter(correction__in=[each.pk for each in mine])).annotate(
+            day=TruncDate("finished_at", tzinfo=timezone.get_default_timezone()), mailing_id=_MAILING
+        )
+        counts: Counter[Key] = Counter()
+        for day, mailing_id, server, domain, *was, outcome, rule in rows.values_list(
+            *("day", "mailing_id", "server_name", "domain", "correction__was_outcome", "correction__was_rule"),
+            *("outcome", "rule"),
+        ):
+            provider = providers.get(domain.lower(), domain.lower())[:255]
+            provider = _take_one(day, mailing_id, server, provider, *was)
+            counts[day, mailing_id, server, provider, outcome, rule] += 1
+        _add(counts)
+        Correction.objects.filter(pk__in=ids).delete()
+    return True
+
+
+def _take_one(day: dt.date, mailing_id: int, server_name: str, provider: str, outcome: str, rule: str) -> str:
+    """Take an attempt off the tally that has it, and return that one's provider: it may have been folded since."""
+    alike = Tally.objects.filter(
+        day=day, mailing_id=mailing_id, server_name=server_name, outcome=outcome, rule=rule, number__gt=0
+    )
+    found = sorted(alike, key=lambda row: (row.provider != provider, row.provider != Tally.OTHER))
+    if not found:
+        return provider
+    Tally.objects.filter(pk=found[0].pk).update(number=F("number") - 1)
+    Tally.objects.filter(pk=found[0].pk, number=0).delete()
+    return found[0].provider
 
 
 def _fold(counts: Counter[Key]) -> None:

@@ -27,6 +27,7 @@ Method = ConsentEvent.Method
 Status = Subscription.Status
 
 SOURCE_CHARACTERS = 200
+THE_PERSON = "the person"
 
 
 # --- asking and giving
@@ -318,19 +319,24 @@ def gives_way(present: Suppression, reason: str, until: dt.datetime | None, now:
     return (is_stronger and lasts_as_long) or (lasts_longer and not is_weaker)
 
 
-def lift(suppression: Suppression, why: str, actor: User | None, now: dt.datetime) -> SuppressionLift | None:
+def lift(
+    suppression: Suppression, why: str, actor: User | None, now: dt.datetime, *, by: str = THE_PERSON
+) -> SuppressionLift | None:
     """Take a suppression away and keep who did it and why; None if it was gone already.
 
     No consent comes back by it: who withdrew from a list stays off the list.
 
-    :param actor: None: the person themselves, by a link in a mail to them.
+    :param actor: None: ``by`` says who it was.
+    :param by: who lifted it, where no user did; the person themselves does by a link in a mail to them.
     """
     with transaction.atomic():
         present = Suppression.objects.select_for_update().filter(pk=suppression.pk).first()
-        return None if present is None else _lift(present, why, actor, now)
+        return None if present is None else _lift(present, why, actor, now, by)
 
 
-def _lift(suppression: Suppression, why: str, actor: User | None, now: dt.datetime) -> SuppressionLift:
+def _lift(
+    suppression: Suppression, why: str, actor: User | None, now: dt.datetime, by: str = THE_PERSON
+) -> SuppressionLift:
     suppression.delete()
     return SuppressionLift.objects.create(
         email=suppression.email,
@@ -338,7 +344,7 @@ def _lift(suppression: Suppression, why: str, actor: User | None, now: dt.dateti
         suppressed_at=suppression.created_at,
         why=why[:500],
         lifted_by=actor,
-        lifted_by_name=actor.get_username() if actor else "the person",
+        lifted_by_name=actor.get_username() if actor else by,
         lifted_at=now,
     )
 

@@ -17,7 +17,7 @@ from django.db.models import Sum
 
 from contacts import consent
 from contacts.models import Suppression
-from delivery import holding
+from delivery import account_limits, holding
 from delivery.judging import ACCEPTED, CLOSED_OFTEN, CLOSED_WITHIN, Judgement
 from delivery.models import Attempt, Incident, Mailing, Message, StopTally
 from delivery.outgoing import Result, without_recipient
@@ -213,9 +213,8 @@ class _Figures:
             if limit and count * 100 >= limit * self.sent:
                 subject = "addresses" if what == "do not exist" else "servers"
                 percent = f"{count * 100 / self.sent:.1f} %"
-                return (
-                    f"Stopped: {count:,} of the last {self.sent:,} {subject} {what} ({percent}). {remedy}, then resume."
-                )
+                told = f"{count:,} of the last {self.sent:,} {subject} {what} ({percent}). {remedy}, then resume."
+                return f"{account_limits.STOPPED} {told}"
         return ""
 
 

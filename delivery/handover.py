@@ -141,7 +141,9 @@ class Handover:
             self.accepted += 1
         self._ended(item, judgement)
         self._account.note(claim, judgement, answer.stage, answer.reply, item.sent_before)
-        if judgement.pauses_server or (lane.is_probing and not judgement.is_answer):
+        # What gives no reason may be about our account: then more of it is not asked for.
+        is_well = judgement.is_answer and not judgement.gives_no_reason
+        if judgement.pauses_server or (lane.is_probing and not is_well):
             lane.halt()
         elif lane.is_probing:
             lane.is_probing = False

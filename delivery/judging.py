@@ -74,6 +74,7 @@ class Judgement:
     is_full: bool = False  # The pause is the provider's own quota, and no failure.
     slowing: Slowing | None = None
     is_closing: bool = False  # A 421: three within ten minutes slow the server.
+    gives_no_reason: bool = False  # It may be about our account: who else is told so tells more.
     learns_limit: bool = False  # The server told how many messages it takes over one connection.
     hold: Hold | None = None  # Of the recipient's provider.
     refusal: Refusal | None = None  # Of the From.
@@ -126,7 +127,14 @@ def _judge_verdict(
 ) -> Judgement:
     is_about_message = answer.stage not in (Stage.MAIL, Stage.AUTH) and not answer.is_local
     deferred = Judgement(
-        "deferred", "deferred", text, verdict.rule, later, is_answer=is_about_message, incident=_incident(verdict)
+        "deferred",
+        "deferred",
+        text,
+        verdict.rule,
+        later,
+        is_answer=is_about_message,
+        gives_no_reason=verdict.gives_no_reason and not answer.is_local,
+        incident=_incident(verdict),
     )
     match verdict.action:
         case Action.SUPPRESS | Action.SOFT | Action.FAIL:
@@ -153,7 +161,7 @@ def _judge_verdict(
         case Action.PAUSE_CAMPAIGN if stream == "campaign":
             return replace(deferred, pauses_mailing=True)
         case Action.RETRY_SAME if verdict.rule == "421":
-            return replace(deferred, is_closing=True)
+            return replace(deferred, is_closing=True, is_answer=False)
         case Action.RETRY_SAME if verdict.scope is Scope.CONNECTION:
             return replace(deferred, learns_limit=True)
         case _:  # retry_same and split: this message later, and everybody is well.

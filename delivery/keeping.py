@@ -129,14 +129,14 @@ class Lane:
         return True
 
     def look(self, server: SmtpServer | None) -> bool:
-        """See what the server, as it was just read, allows; False: it was edited, paused, switched off or deleted."""
+        """See what the server, as it was just read, allows; False: it was edited or deleted, is off, paused or full."""
         if server is None or not self._is_same(server):
             return False
         self._allow(server)
         return True
 
     def is_unchanged(self) -> bool:
-        """Whether the server is as it was when the lane was taken, and not paused."""
+        """Whether the server is as it was when the lane was taken, and neither paused nor full."""
         server = SmtpServer.objects.filter(pk=self.server_id).first()
         return server is not None and self._is_same(server)
 
@@ -146,7 +146,8 @@ class Lane:
 
     def _is_same(self, server: SmtpServer) -> bool:
         is_edited = server.version != self.server.version or server.is_active != self.server.is_active
-        return not is_edited and not server.paused_reason
+        is_full = server.full_until is not None and server.full_until > self.around.clock()
+        return not is_edited and not server.paused_reason and not is_full
 
 
 async def wait(event: asyncio.Event, seconds: float) -> None:

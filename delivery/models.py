@@ -339,8 +339,10 @@ class ServerOutcome(models.Model):
 
 
 class Attempt(models.Model):
-    """One SMTP transaction for one message through one server, as it ended; written once, never changed.
+    """One SMTP transaction for one message through one server, as it ended.
 
+    Written once; what was said stays. Only what it meant is put right, where it turns out to be about the account of
+    the server (:mod:`delivery.account_limits`).
     Before its first byte, and until it is written here, it is on record in its :class:`Batch`.
     """
 
@@ -431,6 +433,44 @@ class StopTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mailing} through {self.server}: {self.hard_bounces} of {self.sent} bounced"
+
+
+class Refusal(models.Model):
+    """An answer that gave no reason, kept to see who else gets the same; see :mod:`delivery.account_limits`."""
+
+    server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+", db_index=False)
+    message = models.ForeignKey(
+        Message, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    number = models.PositiveSmallIntegerField()  # Of the attempt.
+    alike = models.CharField(max_length=32)  # The same for answers that differ in numbers and addresses alone.
+    refused_at = models.DateTimeField()
+    is_closing = models.BooleanField(default=False)  # A 421.
+    is_content = models.BooleanField(default=False)  # Counted towards stopping the mailing for its content.
+    is_in_row = models.BooleanField(default=True)  # The server has accepted nothing since.
+    is_taken_back = models.BooleanField(default=False)  # It was about the account: nothing follows from it.
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["message", "number"], name="one_refusal_an_attempt")]
+        indexes = [
+            # Ending a row with an acceptance; what is to be looked at.
+            models.Index(fields=["server"], condition=models.Q(is_in_row=True), name="refusal_in_row"),
+            models.Index(fields=["server", "alike"], name="refusal_alike"),  # Who else got the same.
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} at {self.message}"
+
+
+class Correction(models.Model):
+    """An attempt that was recorded as something else before; figures that counted it as that are still to be mended."""
+
+    attempt = models.OneToOneField(Attempt, on_delete=models.CASCADE, related_name="correction", db_constraint=False)
+    was_outcome = models.CharField(max_length=12)
+    was_rule = models.CharField(max_length=40, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.attempt}, formerly {self.was_outcome}"
 
 
 class Incident(models.Model):

@@ -106,11 +106,13 @@ class Account:
         """Record a group of results. When the lane was lost, the sweep records them from the journal instead."""
         group, self._results = self._results[:MOST_RESULTS], self._results[MOST_RESULTS:]
         await self._lane.database(self._record, group)
-        if self._lane.is_lost:
+        if self._lane.is_halted:
             self._lane.halt()
-        else:
+        if not self._lane.is_lost:
             self._lane.journal.recorded([result.attempt_id for result in group])
 
     def _record(self, group: list[Result]) -> None:
         if not recording.record(self._lane.lease.token, group, self._lane.around.clock()):
             self._lane.is_lost = self._lane.is_halted = True
+        elif any(result.judgement.gives_no_reason for result in group) and not self._lane.is_unchanged():
+            self._lane.is_halted = True  # The answers were about our account: no more of them is asked for.

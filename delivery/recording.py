@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 
-from delivery import acting, lanes, rowsets
+from delivery import account_limits, acting, lanes, rowsets
 from delivery.composing import HAS_COPIES, copy_addresses
 from delivery.judging import Judgement
 from delivery.models import Batch, Mailing, Message, StatusCount
@@ -44,6 +44,7 @@ def record(token: uuid.UUID, results: Sequence[Result], now: dt.datetime) -> boo
         if not lanes.holds(token):
             return False
         settle(results, now)
+    account_limits.review_answers(results, now)
     return True
 
 
@@ -54,6 +55,7 @@ def settle(results: Sequence[Result], now: dt.datetime) -> None:
     batches = _lock_batches(results)
     results = _write_attempts(results, batches, now)
     _update_messages(results, now)
+    account_limits.note(results, now)
     _leave_batches(results, batches)
     alike = _alike(results)
     _settle_quota(alike, now)

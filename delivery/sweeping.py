@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from delivery import claiming, clock, installation, journal, lanes, recording
+from delivery import account_limits, claiming, clock, installation, journal, lanes, recording
 from delivery.judging import Judgement, judge
 from delivery.models import Attempt, Batch, Lane, Mailing, Message
 from delivery.outgoing import Outgoing
@@ -45,6 +45,7 @@ def sweep(now: dt.datetime) -> int:
     held = Lane.objects.exclude(holder="").values("token")
     tokens = Batch.objects.exclude(lane_token__in=held).order_by().values_list("lane_token", flat=True)
     settled = sum(_settle_token(token, now) for token in set(tokens.distinct()))
+    account_limits.review(now)  # Also what a worker recorded and did not live to look at.
     _clear_away(now)
     return settled
 
