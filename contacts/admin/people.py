@@ -86,7 +86,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
         css = {"all": ["contacts/contacts.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Contact]:
-        reason = Suppression.objects.filter(email_key=OuterRef("email_key")).values("reason")[:1]
+        reason = Suppression.objects.filter(email_key=OuterRef("email_key")).order_by().values("reason")[:1]
         contacts: QuerySet[Contact] = super().get_queryset(request)
         return contacts.annotate(
             suppression_reason=Subquery(reason), is_suppressed=suppressed(timezone.now())
