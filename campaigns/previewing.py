@@ -3,7 +3,6 @@
 import datetime as dt
 import re
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,6 +14,7 @@ from contacts.models import Contact
 from delivery.composing import preview as compose_preview
 from delivery.enclosing import shown_by_address
 from mail.composing import Rendered
+from mail.markup import Reader
 from mail.utm import NAMES, tag_url
 from smtpservers.models import SmtpServer
 
@@ -98,8 +98,8 @@ def in_the_dark(look: Look) -> str:
 def links_in(html: str) -> list[tuple[str, str]]:
     """Return label and address of each link that a reader can follow."""
     reader = _Links()
-    reader.feed(html)
-    reader.close()
+    reader.read(html)
+    reader.end_link()
     return reader.found
 
 
@@ -123,36 +123,31 @@ def _problems(links: list[Link]) -> list[str]:
     return [f"The link “{link.label or 'without words'}” leads nowhere." for link in links if link.url in ("", "#")]
 
 
-class _Links(HTMLParser):
+class _Links(Reader):
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self.found: list[tuple[str, str]] = []
         self._url: str | None = None
         self._words: list[str] = []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "a" and "href" in attributes:
-            self._end()
-            self._url = (attributes["href"] or "").strip()
+            self.end_link()
+            self._url = attributes["href"].strip()
         elif tag == "area" and "href" in attributes:
-            self.found.append((attributes.get("alt") or "", (attributes["href"] or "").strip()))
+            self.found.append((attributes.get("alt", ""), attributes["href"].strip()))
         elif tag == "img" and self._url is not None:
             self._words.append(f"[{attributes.get('alt') or 'picture'}]")
 
-    def handle_endtag(self, tag: str) -> None:
+    def end(self, tag: str) -> None:
         if tag == "a":
-            self._end()
+            self.end_link()
 
-    def handle_data(self, data: str) -> None:
+    def words(self, words: str) -> None:
         if self._url is not None:
-            self._words.append(data)
+            self._words.append(words)
 
-    def close(self) -> None:
-        super().close()
-        self._end()
-
-    def _end(self) -> None:
+    def end_link(self) -> None:
+        """Note the link that is still open."""
         if self._url is not None:
             self.found.append((" ".join("".join(self._words).split())[:120], self._url))
         self._url, self._words = None, []

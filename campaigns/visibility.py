@@ -6,14 +6,14 @@ Nothing here stores, sends, or looks at the clock.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
+
+from mail.markup import MOST_DEPTH, VOID, Reader
 
 TINY_PIXELS = 6
 _LENGTH = re.compile(r"^\s*([\d.]+)\s*(px|pt|em|rem|%)?", re.IGNORECASE)
 _HEX = re.compile(r"^#([0-9a-f]{3}|[0-9a-f]{6})$", re.IGNORECASE)
 _RGB = re.compile(r"^rgba?\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)", re.IGNORECASE)
 _NAMED = {"white": (255, 255, 255), "black": (0, 0, 0), "transparent": None, "gray": (128, 128, 128)}
-_VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Link:
 def links_of(html: str) -> tuple[tuple[Link, ...], frozenset[str]]:
     """Return the links of HTML in their order, and the names of all its elements."""
     walk = _Walk()
-    walk.feed(html)
-    walk.close()
+    walk.read(html)
+    walk.end_link()
     return tuple(walk.links), frozenset(walk.tags)
 
 
@@ -44,49 +44,43 @@ class _Seen:
     paper: tuple[int, int, int] = (255, 255, 255)
 
 
-class _Walk(HTMLParser):
+class _Walk(Reader):
     """Finds the links of HTML with inline styles, and whether they are seen."""
 
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self.links: list[Link] = []
         self.tags: set[str] = set()
         self._stack = [_Seen("")]
         self._open: tuple[str, _Seen, list[str]] | None = None
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
+    def start(self, tag: str, given: dict[str, str]) -> None:
         self.tags.add(tag)
         seen = _styled(tag, given, self._stack[-1])
         if tag == "a" and "href" in given:
-            self._end_link()
+            self.end_link()
             self._open = (given["href"].strip(), seen, [])
         elif tag == "area" and "href" in given:
             self.links.append(Link(given["href"].strip(), given.get("alt", ""), seen.hidden))
         if tag == "img" and self._open is not None:
             self._open[2].append(given.get("alt", "") or "picture")
-        if tag not in _VOID:
+        if tag not in VOID:
             self._stack.append(seen)
             if self._open is not None and tag != "a" and not seen.hidden:
                 self._open = (self._open[0], seen, self._open[2])
 
-    def handle_endtag(self, tag: str) -> None:
+    def end(self, tag: str) -> None:
         if tag == "a":
-            self._end_link()
-        for at in range(len(self._stack) - 1, 0, -1):
+            self.end_link()
+        for at in range(len(self._stack) - 1, max(len(self._stack) - MOST_DEPTH, 0), -1):
             if self._stack[at].tag == tag:
                 del self._stack[at:]
                 break
 
-    def handle_data(self, data: str) -> None:
+    def words(self, words: str) -> None:
         if self._open is not None:
-            self._open[2].append(data)
+            self._open[2].append(words)
 
-    def close(self) -> None:
-        super().close()
-        self._end_link()
-
-    def _end_link(self) -> None:
+    def end_link(self) -> None:
         if self._open is None:
             return
         url, seen, words = self._open

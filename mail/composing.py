@@ -17,6 +17,7 @@ from operator import itemgetter
 from typing import Any
 
 from mail import footers, linking, merging, plaintext, serialising, utm
+from mail.budget import Budget
 from mail.headers import Headers
 from mail.merging import Filters, MergeError, Template
 from mail.parts import Part, wrap
@@ -71,13 +72,15 @@ class Compiled:
         :raises MergeError: if a merge tag cannot be filled with the recipient's values.
         """
         values = {**recipient.values, "unsubscribe_url": recipient.unsubscribe_url}
-        html = self._html.render(values) if self._html else ""
-        text = self._text.render(values)
+        html = self._html.render(values, recipient.budget) if self._html else ""
+        text = self._text.render(values, recipient.budget)
         if recipient.intended:
             notice = f"{self._words.intended}: {merging.one_line(recipient.intended)}"
             text = f"{notice}\n\n{text}"
             html = html and footers.after_body_start(html, f"<p>{html_entities.escape(notice)}</p>\n")
-        subject = merging.one_line(self._style.subject_prefix + self._subject.render(values, "header"))
+        subject = merging.one_line(
+            self._style.subject_prefix + self._subject.render(values, "header", recipient.budget)
+        )
         return Rendered(subject, html, text)
 
     def build(self, recipient: Recipient, date: dt.datetime) -> bytes:
@@ -99,8 +102,8 @@ class Compiled:
             pieces[0] = headers
             return b"".join(pieces)
         else:
-            text = self._text.encode(values)
-            html = self._html.encode(values) if self._html else []
+            text = self._text.encode(values, recipient.budget)
+            html = self._html.encode(values, recipient.budget) if self._html else []
         pieces = [headers, self._before_text, *text]
         if self._html is not None:
             pieces += (self._before_html, *html)
@@ -184,18 +187,19 @@ class _Part:
         self.pieces = [b""] * (2 * len(constants) - 1)
         self.pieces[::2] = constants
 
-    def render(self, values: Mapping[str, Any]) -> str:
-        return self.template.render(values, self.escape)
+    def render(self, values: Mapping[str, Any], budget: Budget) -> str:
+        return self.template.render(values, self.escape, budget)
 
-    def encode(self, values: Mapping[str, Any]) -> list[bytes]:
+    def encode(self, values: Mapping[str, Any], budget: Budget) -> list[bytes]:
         """Return the part in pieces."""
         pieces = self.pieces.copy()
-        pieces[1::2] = self._fill(values)
+        pieces[1::2] = self._fill(values, budget)
         return pieces
 
-    def _fill(self, values: Mapping[str, Any]) -> list[bytes]:
+    def _fill(self, values: Mapping[str, Any], budget: Budget) -> list[bytes]:
         if (fields := self.template.fields) is None:
-            return [serialising.quoted_printable_value(value) for value in self.template.fill(values, self.escape)]
+            words = self.template.fill(values, self.escape, budget)
+            return [serialising.quoted_printable_value(word) for word in words]
         is_html = self.escape == "html"
         once = {field: serialising.quoted_printable_value(field.fill(values, is_html)) for field in set(fields)}
         filled = [once[field] for field in fields]
@@ -249,11 +253,11 @@ class _LateText:
         self.template = template  # The HTML without its footer.
         self._footer = footer
 
-    def render(self, values: Mapping[str, Any]) -> str:
-        return _derive(self.template.render(values, "html")) + self._footer.render(values, "text")
+    def render(self, values: Mapping[str, Any], budget: Budget) -> str:
+        return _derive(self.template.render(values, "html", budget)) + self._footer.render(values, "text", budget)
 
-    def encode(self, values: Mapping[str, Any]) -> list[bytes]:
-        return [serialising.quoted_printable(self.render(values))]
+    def encode(self, values: Mapping[str, Any], budget: Budget) -> list[bytes]:
+        return [serialising.quoted_printable(self.render(values, budget))]
 
 
 def _parse(part: str, source: str, filters: Filters | None = None) -> Template:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mail import merging, serialising
 from mail.addresses import AddressInvalid, Mailbox, ascii_address, fold, parse_mailbox, parse_mailboxes
+from mail.budget import Budget
 from mail.merging import Template
 from mail.serialising import verbatim
 from mail.style import Recipient, Style
@@ -33,7 +34,7 @@ class Headers:
         self._copies = [_box("Cc", copy) for copy in style.cc]
         self._copy_keys = frozenset(fold(copy.address) for copy in self._copies)
         self._cc = serialising.mailboxes("Cc", self._copies).decode() if self._copies else ""
-        self._constant_subject = self._subject_line({}) if len(subject.constants) == 1 else None
+        self._constant_subject = self._subject_line({}, Budget()) if len(subject.constants) == 1 else None
         self._list_id = serialising.identified("List-Id", style.list_id).decode() if style.list_id else ""
         self._machine_address = _bare_address("CFBL-Address", style.complaints_to) if style.complaints_to else ""
         self._before_feedback = self._constants_before_feedback().decode()
@@ -51,7 +52,7 @@ class Headers:
         """
         if not _MESSAGE_ID(recipient.message_id):
             raise ValueError(f"Message-ID: {recipient.message_id!r} needs the form “<unique@example.com>”.")
-        subject = self._constant_subject or self._subject_line(values)
+        subject = self._constant_subject or self._subject_line(values, recipient.budget)
         unsubscribe = self._unsubscribe(recipient.unsubscribe_url) if self._style.has_unsubscribe else ""
         feedback = self._feedback(recipient.feedback_id) if self._machine_address and recipient.feedback_id else ""
         lines = (
@@ -72,8 +73,8 @@ class Headers:
             self._date = (date.replace(microsecond=0), line)
         return line
 
-    def _subject_line(self, values: Mapping[str, Any]) -> str:
-        subject = self._subject.render(values, "header")
+    def _subject_line(self, values: Mapping[str, Any], budget: Budget) -> str:
+        subject = self._subject.render(values, "header", budget)
         if self._style.subject_prefix:
             subject = merging.one_line(self._style.subject_prefix + subject)
         return serialising.unstructured("Subject", subject).decode("ascii")

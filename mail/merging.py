@@ -8,6 +8,7 @@ import datetime as dt
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast
 
@@ -38,14 +39,19 @@ from liquid.exceptions import (
     StopRender,
 )
 from liquid.expression import Expression
-from liquid.output import LimitedStringIO
 from liquid.stringify import to_liquid_string
+from markupsafe import Markup
 from markupsafe import escape as escape_html
+
+from mail import markup
+from mail.budget import Budget, Late, OverBudget, PaidOutput, PayingContext
 
 Escape = Literal["html", "text", "header"]
 
 MOST_SOURCE = 2_000_000  # Characters of one content; Gmail shows 102 KB of a message.
 MOST_TAG = 2_000  # Characters between {{ and }}: beyond it the lexer's time grows with the square.
+MOST_TAGS = 5_000  # In one content …
+MOST_IN_TAGS = 200_000  # … and their characters together; they are parsed several times before a mail leaves.
 MOST_OUTPUT = 5_000_000  # Bytes that one rendering may produce.
 MOST_ITERATIONS = 5_000  # Rounds of a loop, nested ones multiplied.
 MOST_ASSIGNED = 500_000  # Bytes that assign and capture may hold.
@@ -68,6 +74,10 @@ _NO_FILTERS: Filters = MappingProxyType({})
 
 class MergeError(ValueError):
     """A merge field that cannot be understood or rendered; ``str(error)`` says where, and what to do."""
+
+
+class TooMuchWork(MergeError):
+    """Merge fields that would keep the machine busy for too long; they may do so for one recipient alone."""
 
 
 class Unknown(str):
@@ -122,7 +132,7 @@ class Template:
     constants once.
     """
 
-    __slots__ = ("_bound", "_nodes", "_pieces", "constants", "fields", "names", "source")
+    __slots__ = ("_bound", "_longest_tag", "_nodes", "_pieces", "constants", "fields", "names", "source")
 
     source: str
     constants: tuple[str, ...]
@@ -134,6 +144,7 @@ class Template:
         as_text = _Environment(autoescape=False, filters=filters) if filters else _TEXT
         as_html = _Environment(autoescape=True, filters=filters) if filters else _HTML
         parsed, self.names = _parse(source, as_text)
+        self._longest_tag = max((match.end() - match.start() for match in _TAG.finditer(source)), default=0)
         self._bound = {True: BoundTemplate(as_html, parsed.nodes), False: parsed}
         constants, self._nodes = _split(parsed.nodes)
         self.constants = tuple(constants)
@@ -142,31 +153,33 @@ class Template:
         fields = [_as_field(node) for node in self._nodes]
         self.fields = cast(tuple[Field, ...], tuple(fields)) if all(fields) else None
 
-    def render(self, values: Mapping[str, Any], escape: Escape = "text") -> str:
+    def render(self, values: Mapping[str, Any], escape: Escape = "text", budget: Budget | None = None) -> str:
         """Return the content for one recipient.
 
         :param values: text by name; lists and mappings (of JSON's types) where the content loops over them.
         :param escape: ``html`` escapes the values; ``text`` leaves them; ``header`` makes one line of everything.
-        :raises MergeError: if a limit is passed or the values do not fit the tags.
+        :param budget: of the message, where the content is a part of one; else it has one of its own.
+        :raises TooMuchWork: if that is not enough.
+        :raises MergeError: if another limit is passed or the values do not fit the tags.
         """
         pieces = self._pieces.copy()
-        pieces[1::2] = self.fill(values, escape)
+        pieces[1::2] = self.fill(values, escape, budget)
         rendered = "".join(pieces)
         return one_line(rendered) if escape == "header" else rendered
 
-    def fill(self, values: Mapping[str, Any], escape: Escape = "text") -> list[str]:
+    def fill(self, values: Mapping[str, Any], escape: Escape = "text", budget: Budget | None = None) -> list[str]:
         """Return what belongs between the constants, in order."""
         is_html = escape == "html"
         if self.fields is None:
-            return self._render_nodes(values, is_html)
+            return self._render_nodes(values, is_html, budget or Budget())
         filled = [field.fill(values, is_html) for field in self.fields]
         if sum(map(len, filled)) > MOST_OUTPUT:
             raise MergeError(TOO_LARGE)
         return filled
 
-    def _render_nodes(self, values: Mapping[str, Any], is_html: bool) -> list[str]:
-        context = RenderContext(self._bound[is_html], globals=_Values(values))
-        output = LimitedStringIO(MOST_OUTPUT)
+    def _render_nodes(self, values: Mapping[str, Any], is_html: bool, budget: Budget) -> list[str]:
+        context = PayingContext(self._bound[is_html], _Values(values), budget, self._longest_tag)
+        output = PaidOutput(budget)
         ends = []
         try:
             with context.extend({}):
@@ -284,16 +297,30 @@ class _Number(_Claim):
 class _Values(Mapping[str, Any]):
     """The values of one recipient as Liquid sees them: JSON's types only, nothing that brings its own HTML."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_admitted", "_values")
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
+        self._admitted: dict[str, Any] = {}  # Lists and mappings, which it takes time to look through.
 
     def __getitem__(self, name: str) -> Any:
-        value = _admit(self._values[name])
-        if value is None:
+        value = self._values[name]
+        if type(value) is str:
+            return value
+        if name not in self._admitted:
+            self._admitted[name] = _admit(value)
+        if (value := self._admitted[name]) is None:
             raise KeyError(name)
         return value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        value = self._values.get(name)
+        if type(value) is str:  # As nearly always.
+            return value
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -378,11 +405,18 @@ def _check_size(source: str) -> None:
         if start > end:
             what = source[start : start + 20].partition("\n")[0]
             raise MergeError(f"{_line(source, start)}: “{what}” is never closed; {advice}, or remove it.")
-    for match in _TAG.finditer(source):
+    letters = 0
+    for number, match in enumerate(_TAG.finditer(source), start=1):
+        letters += match.end() - match.start()
         if match.end() - match.start() > MOST_TAG:
             raise MergeError(f"{_line(source, match.start())}: a merge tag is too long; shorten it.")
         if _GAP.search(match.group()):
             raise MergeError(f"{_line(source, match.start())}: a merge tag is empty or full of spaces; remove them.")
+        if number > MOST_TAGS or letters > MOST_IN_TAGS:
+            raise MergeError(
+                f"{_line(source, match.start())}: up to here the content has more merge tags than the {MOST_TAGS:,}"
+                f" that are taken, or more than {MOST_IN_TAGS:,} characters in them; use a loop, or fewer tags."
+            )
 
 
 def _last(wanted: str | re.Pattern[str], source: str) -> int:
@@ -421,6 +455,8 @@ def _adapt_operands(expression: Expression) -> None:
 def _explain(error: LiquidError, source: str) -> MergeError:
     if isinstance(error, BlockNestingError | ContextDepthError):
         return MergeError(_TOO_DEEP)
+    if isinstance(error, OverBudget | Late):
+        return TooMuchWork(_TOO_LATE if isinstance(error, Late) else _TOO_MUCH_WORK)
     if isinstance(error, ResourceLimitError):
         return MergeError(TOO_LARGE)
     reason = str(error.message or type(error).__name__).rstrip(".")
@@ -500,21 +536,22 @@ def _date(value: object, pattern: object = "%Y-%m-%d") -> str:
         return text
 
 
+def _strip_html(value: object) -> str:
+    """Return what stands outside of tags; the library's own way takes minutes where a tag is never closed."""
+    text = "" if value is None else str(value)
+    stripped = markup.without_tags(text)
+    return Markup(stripped) if isinstance(value, Markup) else stripped  # noqa: S704  # It was HTML before.
+
+
 def _bounded(original: Callable[..., Any]) -> Callable[..., Any]:
     """Refuse a filter's work where its result could multiply its input's size, before memory is taken."""
 
     def bounded(value: Any, *arguments: Any, **options: Any) -> Any:
-        if isinstance(value, range) and len(value) > MOST_ITERATIONS:
-            raise ResourceLimitError("a range is too long", token=None)
-        if any(isinstance(argument, range) and len(argument) > MOST_ITERATIONS for argument in arguments):
-            raise ResourceLimitError("a range is too long", token=None)
-        if original.__name__ in ("replace", "join"):
-            length = len(value) if isinstance(value, list | tuple | str) else len(str(value))
-            if length * max((len(str(argument)) for argument in arguments), default=0) > MOST_OUTPUT:
-                raise ResourceLimitError("a filter's result is too large", token=None)
+        length = len(value) if isinstance(value, list | tuple | str) else len(str(value))
+        if length * max((len(str(argument)) for argument in arguments), default=0) > MOST_OUTPUT:
+            raise ResourceLimitError("a filter's result is too large", token=None)
         return original(value, *arguments, **options)
 
-    bounded.__dict__.update(original.__dict__)  # "with_environment" and its like.
     return bounded
 
 
@@ -528,11 +565,22 @@ class _Environment(Environment):
         super().__init__(autoescape=autoescape, undefined=cast(type[Undefined], Missing))
         for tag in FORBIDDEN_TAGS:
             del self.tags[tag]
-        self.filters = {name: _bounded(function) for name, function in self.filters.items() if name in FILTERS}
-        self.filters |= {"default": _default, "date": _date, **filters}
+        self.filters = {name: self._ready(name) for name in FILTERS}
+        self.filters |= {"default": _default, "date": _date, "strip_html": _strip_html, **filters}
+
+    def _ready(self, name: str) -> Callable[..., Any]:
+        """Return one of the library's filters as it is called: with its value and its arguments."""
+        function = self.filters[name]
+        if getattr(function, "with_environment", False):
+            function = partial(function, environment=self)
+        return _bounded(function) if name in ("replace", "join") else function
 
 
 TOO_LARGE = "The content grows too large when its merge tags are filled; use fewer loops or shorter values."
+_TOO_MUCH_WORK = (
+    "Filling the merge tags takes too much work; use fewer loops inside each other, shorter texts, or fewer filters."
+)
+_TOO_LATE = "Filling the merge tags takes too long; use fewer loops inside each other, shorter texts, or fewer filters."
 _TOO_DEEP = "The merge tags are nested too deeply; use fewer conditions and loops inside each other."
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII).fullmatch
 _NUMBERS = (IntegerLiteral, FloatLiteral)

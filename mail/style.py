@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from mail.addresses import Mailbox
+from mail.budget import Budget
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -46,3 +47,4 @@ class Recipient:
     unsubscribe_url: str = ""  # Also the merge value of that name.
     feedback_id: str = ""  # For CFBL-Feedback-ID: opaque, and hard to forge.
     intended: str = ""  # Whom a redirected message was meant for; shown above the content.
+    budget: Budget = field(default_factory=Budget)  # What filling the message may cost.

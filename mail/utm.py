@@ -6,13 +6,14 @@ markup, drop the comments and change the quoting that mail programs depend on.
 """
 
 import functools
-import html
-import html.entities
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Literal
 from urllib.parse import quote, unquote_plus
+
+from mail import markup
+from mail.markup import BLANKS, LIQUID, decoded, unquoted
 
 Policy = Literal["fill", "replace"]
 
@@ -34,9 +35,8 @@ _SIGNATURES = tuple(
 )
 
 # Possessive throughout (*+): on hostile input each character is looked at a bounded number of times.
-_LIQUID = r"\{\{[^{}]*+\}\}|\{%[^%{]*+(?:%(?!\})[^%{]*+)*+%\}"
-_MERGE_TAG = re.compile(rf"{_LIQUID}|\*\|[^|*]*+\|\*|%%[\w .:-]++%%|\$\{{[^{{}}]*+\}}")
-_LIQUID_TAG = re.compile(f"({_LIQUID})")
+_MERGE_TAG = re.compile(rf"{LIQUID}|\*\|[^|*]*+\|\*|%%[\w .:-]++%%|\$\{{[^{{}}]*+\}}")
+_LIQUID_TAG = re.compile(f"({LIQUID})")
 _BLOCK_WORD = re.compile(r"\{%-?\s*(end)?(if|unless|case|for|tablerow|capture|comment|raw|ifchanged)\b")
 _MASK = re.compile("\ufdd0([0-9]+)\ufdd0")  # A noncharacter: no text that is exchanged should contain it.
 _MASKED = re.compile(f"\ufdd0|{_MERGE_TAG.pattern}")  # One that was there is masked itself, and so no mask of ours.
@@ -209,63 +209,29 @@ def _unmask(text: str, tags: list[str], change: Callable[[str], str] = str) -> s
 
 # HTML
 
-_BLANKS = " \t\n\r\f"
-_BLANK = r"[ \t\n\r\f]"
-_IN_NAME = rf"(?>{_LIQUID}|[^ \t\n\r\f/>=])"
-_VALUE = (
-    rf'"(?>{_LIQUID}|[^"])*+(?:"|\Z)'
-    rf"|'(?>{_LIQUID}|[^'])*+(?:'|\Z)"
-    rf"|(?>{_LIQUID}|[^ \t\n\r\f>\"'])(?>{_LIQUID}|[^ \t\n\r\f>])*+"
-)
-# Reads everything up to the ">" that ends a tag in the way of a browser (WHATWG HTML, "tag name state" and on).
-_ATTRIBUTE = (
-    rf"(?>{_LIQUID}|{_BLANK}++|/"
-    rf"|(?P<attribute>={_IN_NAME}*+|{_IN_NAME}++)(?>{_BLANK}*+={_BLANK}*+(?P<value>{_VALUE})?+)?+)"
-)
-_ATTRIBUTES = re.compile(_ATTRIBUTE)
-_HTML_TOKEN = re.compile(
-    rf"{_LIQUID}"
-    r"|<!--\[if\b[^\]>]*+\]>"  # The opening of a conditional comment: what it holds is looked at.
-    r"|<!--(?:-?>|.*?(?:--!?>|\Z))"  # Any other comment, to its end.
-    r"|<[!?/][^>]*+(?:>|\Z)"  # Doctype, <![endif]-->, end tags.
-    rf"|<(?P<element>[A-Za-z][^ \t\n\r\f/>{{]*+)(?P<attributes>(?:{_ATTRIBUTE})*+)(?P<end>>|\Z)",
-    re.DOTALL,
-)
 _LINKS = frozenset({"a", "area", "v:roundrect", "v:rect"})
-_RAW_TEXT = frozenset({"script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"})
 _OWN_VALUES = {"data-utm-term": "utm_term", "data-utm-content": "utm_content"}
-_CHARACTER_REFERENCE = re.compile(r"&(?:#(?:[0-9]+|[xX][0-9A-Fa-f]+);?|[A-Za-z][A-Za-z0-9]*+(?:;|(?!=)))")
 
 
 def _links(source: str) -> Iterator[tuple[int, int, str]]:
     """Yield where the attributes of each link begin and end, and the attributes."""
-    position = 0
-    while token := _HTML_TOKEN.search(source, position):
-        position = token.end()
-        if token["element"] is None:
-            continue
-        if not token["end"]:
-            break  # The tag never ends, so that no browser shows it or what it swallowed.
-        element = token["element"].lower()
-        if element in _LINKS:
-            yield *token.span("attributes"), token["attributes"]
-        elif element in _RAW_TEXT:
-            closing = re.compile(rf"</{element}(?=[ \t\n\r\f/>])", re.IGNORECASE).search(source, position)
-            position = closing.start() if closing else len(source)
+    for tag in markup.tags(source):
+        if tag["element"] is not None and tag["element"].lower() in _LINKS:
+            yield *tag.span("attributes"), tag["attributes"]
 
 
 def _tag_link(attributes: str, tagger: _Tagger) -> str:
     """Return the attributes of a link with its ``href`` tagged and our own marks taken out."""
-    found = list(_ATTRIBUTES.finditer(attributes))
+    found = list(markup.ATTRIBUTES.finditer(attributes))
     own: dict[str, str] = {}
     marks: list[int] = []
     is_off = False
     for number, attribute in enumerate(found):
-        name, value = (attribute["attribute"] or "").lower(), _unquote(attribute["value"] or "")
+        name, value = (attribute["attribute"] or "").lower(), unquoted(attribute["value"] or "")
         if name in _OWN_VALUES:
             marks.append(number)
             if value.strip():
-                own[_OWN_VALUES[name]] = _decode(value)
+                own[_OWN_VALUES[name]] = decoded(value)
         elif name == "data-utm" and value.strip().lower() == "off":
             marks.append(number)
             is_off = True
@@ -280,8 +246,8 @@ def _tag_link(attributes: str, tagger: _Tagger) -> str:
     for number in marks:
         parts[number] = ""
         # The blank before goes too, unless it is all that keeps the neighbours apart.
-        is_apart = number + 1 == len(parts) or parts[number + 1][:1] in ("", "/", *_BLANKS)
-        if is_apart and number and not parts[number - 1].strip(_BLANKS):
+        is_apart = number + 1 == len(parts) or parts[number + 1][:1] in ("", "/", *BLANKS)
+        if is_apart and number and not parts[number - 1].strip(BLANKS):
             parts[number - 1] = ""
     return "".join(parts)
 
@@ -292,15 +258,15 @@ def _is_target(attribute: re.Match[str]) -> bool:
 
 def _is_waiting(value: str) -> bool:
     """Tell whether only rendering will show where the URL in an attribute's value has its query."""
-    masked, tags = _mask(_unquote(value))
+    masked, tags = _mask(unquoted(value))
     url = masked.strip(_CONTROL_AND_SPACE)
     return url.startswith("\ufdd0") or _query_is_conditional(url, tags)
 
 
 def _tag_value(value: str, tagger: _Tagger) -> str:
     """Return an attribute's value, quotes included, with the URL in it tagged."""
-    masked, tags = _mask(_unquote(value))
-    url = _decode(masked)
+    masked, tags = _mask(unquoted(value))
+    url = decoded(masked)
     # "<" is in no URL: a quotation mark is missing somewhere. Braces that were written as references would come
     # out as a merge tag.
     if "<" in url or "{{" in url or "{%" in url:
@@ -311,29 +277,13 @@ def _tag_value(value: str, tagger: _Tagger) -> str:
     return f'"{_unmask(tagged, tags, _encode)}"'
 
 
-def _unquote(value: str) -> str:
-    return value[1:-1] if value[:1] in ('"', "'") else value
-
-
-def _decode(value: str) -> str:
-    """Resolve character references by the rules for attributes, where ``&copy=2`` is not the copyright sign."""
-    return _CHARACTER_REFERENCE.sub(_resolve, value)
-
-
-def _resolve(found: re.Match[str]) -> str:
-    reference = found[0]
-    if reference[1] == "#" or reference[1:] in html.entities.html5:
-        return html.unescape(reference)
-    return reference
-
-
 def _encode(text: str) -> str:
     return text.replace("&", "&amp;").replace('"', "&quot;")
 
 
 # Text
 
-_TEXT_TOKEN = re.compile(rf"{_LIQUID}|(?<![A-Za-z0-9])https?://(?>{_LIQUID}|[^\s<>\"\x00-\x20\x7f])++", re.IGNORECASE)
+_TEXT_TOKEN = re.compile(rf"{LIQUID}|(?<![A-Za-z0-9])https?://(?>{LIQUID}|[^\s<>\"\x00-\x20\x7f])++", re.IGNORECASE)
 _TRAILING = frozenset(".,;:!?'*_…’”»。、，！？")  # At the end they belong to the sentence.
 _BRACKETS = {")": "(", "]": "[", "}": "{", "）": "（", "」": "「"}
 

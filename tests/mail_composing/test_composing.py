@@ -279,10 +279,10 @@ def test_values_that_grow_a_message_without_end_are_refused() -> None:
 
 
 def test_words_in_too_many_places_are_refused_too() -> None:
-    compiled = compile_content("Hi", "", "{{a}}" * 100_000, PLAIN)
+    compiled = compile_content("Hi", "", "{{a}}" * 5_000, PLAIN)
 
     with pytest.raises(MergeError, match="grows too large"):
-        compiled.build(recipient(values={"a": "a" * 70}), NOW)
+        compiled.build(recipient(values={"a": "a" * 1_100}), NOW)
 
 
 names = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cf", "Zl", "Zp", "Zs"]), max_size=60)

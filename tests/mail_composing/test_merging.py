@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from liquid import Environment
 from markupsafe import Markup
 
+from mail.budget import Budget
 from mail.merging import Flag, MergeError, Unknown, name_values, parse, unknown_names
 
 NAMES = {"first_name": "Ann", "last_name": "Lee"}
@@ -357,7 +358,7 @@ def test_plain_templates_render_as_liquid_does(source: str, values: dict[str, An
     }
 
     assert template.render(values, "html" if is_html else "text") == liquid.from_string(source).render(**given)
-    assert template._render_nodes(values, is_html) == template.fill(values, "html" if is_html else "text")
+    assert template._render_nodes(values, is_html, Budget()) == template.fill(values, "html" if is_html else "text")
 
 
 @given(st.text(alphabet="{}%|:-'\" \nabfor if(1..9)", max_size=60))

@@ -1,0 +1,261 @@
+"""HTML taken apart in one pass, as a browser reads it: tags, attributes, words, and how deep it is; merge tags pass.
+
+Time grows with the length, whatever is written. Nothing is repaired, and no library sees what is nested too deeply for
+it.
+"""
+
+import html
+import html.entities
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+MOST_DEPTH = 256  # Elements inside each other; libraries that go down one by one end the process at some thousands.
+
+# Possessive throughout (*+): on hostile input each character is looked at a bounded number of times.
+LIQUID = r"\{\{[^{}]*+\}\}|\{%[^%{]*+(?:%(?!\})[^%{]*+)*+%\}"
+BLANKS = " \t\n\r\f"
+_BLANK = r"[ \t\n\r\f]"
+_IN_NAME = rf"(?>{LIQUID}|[^ \t\n\r\f/>=])"
+_VALUE = (
+    rf'"(?>{LIQUID}|[^"])*+(?:"|\Z)'
+    rf"|'(?>{LIQUID}|[^'])*+(?:'|\Z)"
+    rf"|(?>{LIQUID}|[^ \t\n\r\f>\"'])(?>{LIQUID}|[^ \t\n\r\f>])*+"
+)
+# Reads everything up to the ">" that ends a tag in the way of a browser (WHATWG HTML, "tag name state" and on).
+_ATTRIBUTE = (
+    rf"(?>{LIQUID}|{_BLANK}++|/"
+    rf"|(?P<attribute>={_IN_NAME}*+|{_IN_NAME}++)(?>{_BLANK}*+={_BLANK}*+(?P<value>{_VALUE})?+)?+)"
+)
+ATTRIBUTES = re.compile(_ATTRIBUTE)
+TOKEN = re.compile(
+    rf"{LIQUID}"
+    r"|<!--\[if\b[^\]>]*+\]>"  # The opening of a conditional comment: what it holds is looked at.
+    r"|<!--(?:-?>|.*?(?:--!?>|\Z))"  # Any other comment, to its end.
+    r"|</(?P<closed>[A-Za-z][^ \t\n\r\f/>]*+)[^>]*+(?:>|\Z)"
+    r"|<[!?/][^>]*+(?:>|\Z)"  # Doctype, <![endif]-->.
+    rf"|<(?P<element>[A-Za-z][^ \t\n\r\f/>{{]*+)(?P<attributes>(?:{_ATTRIBUTE})*+)(?P<end>>|\Z)",
+    re.DOTALL,
+)
+RAW_TEXT = frozenset({"script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"})
+VOID = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
+)
+_CLOSING = {name: re.compile(rf"</{name}(?=[ \t\n\r\f/>])", re.IGNORECASE) for name in RAW_TEXT}
+_CHARACTER_REFERENCE = re.compile(r"&(?:#(?:[0-9]+|[xX][0-9A-Fa-f]+);?|[A-Za-z][A-Za-z0-9]*+(?:;|(?!=)))")
+
+
+class TooDeep(ValueError):
+    """Markup with too many elements inside each other; ``str(error)`` names the line."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(
+            f"Line {line}: more than {MOST_DEPTH} elements are open inside each other here; close some of them, or"
+            " take them out."
+        )
+
+
+def decoded(value: str) -> str:
+    """Resolve the character references of an attribute, where ``&copy=2`` is no copyright sign (HTML 13.2.5.73)."""
+    return _CHARACTER_REFERENCE.sub(_resolve, value) if "&" in value else value
+
+
+def _resolve(found: re.Match[str]) -> str:
+    reference = found[0]
+    if reference[1] == "#" or reference[1:] in html.entities.html5:
+        return html.unescape(reference)
+    return reference
+
+
+def unquoted(value: str) -> str:
+    """Return an attribute's value without its quotation marks."""
+    if value[:1] not in ('"', "'"):
+        return value
+    return value[1:-1] if len(value) > 1 and value[-1] == value[0] else value[1:]
+
+
+def tags(source: str) -> Iterator[re.Match[str]]:
+    """Yield start and end tags, as matches of ``TOKEN``; what raw text such as a style sheet holds is passed over.
+
+    A tag that never ends is left out: no browser shows it, or what it swallowed.
+    """
+    position = 0
+    while token := TOKEN.search(source, position):
+        position = token.end()
+        if token["closed"] is not None:
+            yield token
+        elif token["element"] is not None:
+            if not token["end"]:
+                break
+            yield token
+            closing = _CLOSING.get(token["element"].lower())
+            if closing is not None:
+                end = closing.search(source, position)
+                position = end.start() if end else len(source)
+
+
+class Reader:
+    """Told of tags and words in their order; to be derived from."""
+
+    def read(self, source: str) -> None:
+        """Read a whole document, or a piece of one."""
+        position = 0
+        is_raw = False
+        for tag in tags(source):
+            if tag.start() > position and not is_raw:
+                self.words(html.unescape(_NOT_SHOWN.sub("", source[position : tag.start()])))
+            position = tag.end()
+            if tag["closed"] is not None:
+                is_raw = False
+                self.end(tag["closed"].lower())
+                continue
+            name = tag["element"].lower()
+            is_raw = name in RAW_TEXT
+            self.start(name, attributes_of(tag["attributes"]))
+        if not is_raw:
+            self.words(html.unescape(_NOT_SHOWN.sub("", source[position:])))
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Learn of a start tag; names are in lower case, an attribute without a value has an empty one."""
+
+    def end(self, tag: str) -> None:
+        """Learn of an end tag."""
+
+    def words(self, words: str) -> None:
+        """Learn of the words between two tags."""
+
+
+def attributes_of(written: str) -> dict[str, str]:
+    """Return the attributes of a tag; of two with the same name the first counts."""
+    found: dict[str, str] = {}
+    for attribute in ATTRIBUTES.finditer(written):
+        if attribute["attribute"]:
+            found.setdefault(attribute["attribute"].lower(), decoded(unquoted(attribute["value"] or "")))
+    return found
+
+
+def without_tags(source: str) -> str:
+    """Return what stands outside of tags, comments, scripts and styles, as it is written."""
+    return _TAG_OR_HIDDEN.sub("", source)
+
+
+# -- how deep ---------------------------------------------------------------------------------------------------
+
+
+class _Open(NamedTuple):
+    name: str
+    written: str  # With its attributes, where two that are alike count as one.
+
+
+def check_depth(source: str) -> None:
+    """Refuse markup that a parser would make too deep a tree of; HTML, and MJML.
+
+    End tags close what a browser lets them close, so that none hides how deep it gets.
+
+    :raises TooDeep: naming the line.
+    """
+    opened: list[_Open] = []
+    for tag in tags(source):
+        if tag["closed"] is not None:
+            _close(opened, tag["closed"].lower())
+            continue
+        name = tag["element"].lower()
+        # "/>" closes nothing in HTML; it does in MJML, and in drawings.
+        is_closed = tag["attributes"].endswith("/") and (
+            name.startswith("mj") or _innermost(opened, _FOREIGN, _NONE) is not None
+        )
+        if name in _NEVER_NESTED or is_closed:
+            continue
+        _close_implied(opened, name)
+        opened.append(_Open(name, tag["attributes"] if name in _FORMATTING else ""))
+        if len(opened) > MOST_DEPTH:
+            raise TooDeep(source.count("\n", 0, tag.start()) + 1)
+
+
+def _close(opened: list[_Open], name: str) -> None:
+    """Close the innermost element of that name, and all inside it, unless something stands in between."""
+    if name in _FORMATTING:
+        if (at := _innermost(opened, {name}, _MARKERS)) is not None:
+            del opened[at]  # What was opened inside it stays open.
+        return
+    if name.startswith("mj"):
+        barriers: frozenset[str] = frozenset()
+    elif name in _OF_TABLES:
+        barriers = frozenset({"table", "template"})
+    elif name in _SPECIAL:
+        barriers = _SCOPE
+    else:
+        barriers = _SPECIAL
+    if (at := _innermost(opened, {name}, barriers)) is not None:
+        _cut(opened, at)
+
+
+def _close_implied(opened: list[_Open], name: str) -> None:
+    """Close what the start of an element ends without saying so, such as the list item before the next one."""
+    if name in _CLOSE_PARAGRAPH and (at := _innermost(opened, {"p"}, _SCOPE | {"button"})) is not None:
+        _cut(opened, at)
+    if name in _SIBLINGS:
+        barriers = _SPECIAL - {"address", "div", "p"} if name in ("li", "dd", "dt") else frozenset({"table"})
+        if (at := _innermost(opened, _SIBLINGS[name], barriers)) is not None:
+            _cut(opened, at)
+    elif name == "a":
+        _close(opened, name)
+
+
+def _innermost(opened: list[_Open], names: set[str] | frozenset[str], barriers: frozenset[str]) -> int | None:
+    for at in range(len(opened) - 1, -1, -1):
+        if opened[at].name in names:
+            return at
+        if opened[at].name in barriers:
+            return None
+    return None
+
+
+def _cut(opened: list[_Open], at: int) -> None:
+    """Close an element and what is inside it; bold type and its like go on behind it, three of a kind at most."""
+    kept: list[_Open] = []
+    if opened[at].name not in _MARKERS:
+        for inner in opened[at + 1 :]:
+            if inner.name in _FORMATTING and kept.count(inner) + opened[:at].count(inner) < 3:
+                kept.append(inner)
+            elif inner.name in _MARKERS:
+                kept.clear()
+    opened[at:] = kept
+
+
+_FORMATTING = frozenset(
+    {"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"}
+)
+_MARKERS = frozenset({"td", "th", "caption", "object", "applet", "marquee", "template"})
+_SCOPE = _MARKERS | {"table", "html"}
+_OF_TABLES = frozenset({"table", "tbody", "thead", "tfoot", "tr", "td", "th", "caption", "colgroup"})
+_FOREIGN, _NONE = frozenset({"svg", "math"}), frozenset[str]()
+_NEVER_NESTED = VOID | {"html", "head", "body"}
+_CLOSE_PARAGRAPH = frozenset(
+    {
+        *("address", "article", "aside", "blockquote", "center", "details", "dialog", "dir", "div", "dl", "fieldset"),
+        *("figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr"),
+        *("main", "menu", "nav", "ol", "p", "pre", "section", "summary", "table", "ul"),
+    }
+)
+_SPECIAL = _CLOSE_PARAGRAPH | _SCOPE | _OF_TABLES | {"li", "dd", "dt", "button", "select", "frameset"}
+_CELLS, _ROWS = frozenset({"td", "th"}), frozenset({"tr", "td", "th"})
+_BODIES = _ROWS | {"tbody", "thead", "tfoot", "caption", "colgroup"}
+_SIBLINGS: dict[str, frozenset[str]] = {
+    "li": frozenset({"li"}),
+    "dd": frozenset({"dd", "dt"}),
+    "dt": frozenset({"dd", "dt"}),
+    "td": _CELLS,
+    "th": _CELLS,
+    "tr": frozenset({"tr"}),
+    "tbody": frozenset({"tbody", "thead", "tfoot"}),
+    "thead": frozenset({"tbody", "thead", "tfoot"}),
+    "tfoot": frozenset({"tbody", "thead", "tfoot"}),
+    "option": frozenset({"option"}),
+}
+_NOT_SHOWN = re.compile(r"<!--(?:-?>|.*?(?:--!?>|\Z))|<[!?/][^>]*+(?:>|\Z)", re.DOTALL)
+_TAG_OR_HIDDEN = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(script|style)\b[^>]*+(?:\Z|>.*?(?:</\1\b[^>]*+(?:>|\Z)|\Z))"
+    r"""|<[A-Za-z/!?](?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^>"'])*+(?:>|\Z)""",
+    re.DOTALL | re.IGNORECASE,
+)
