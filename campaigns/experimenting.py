@@ -71,12 +71,14 @@ def freeze(campaign: Campaign, now: dt.datetime, content: Content) -> list[int]:
         Experiment.objects.filter(pk=experiment.pk).update(expected=people)
         for variant, (first, below) in zip(variants, bounds, strict=True):
             part = {"seed": experiment.seed, "from": first, "below": below, "without": list(frozen)}
+            says = as_campaign(locked, variant)
             mailing = outbox.open_mailing(
                 stream=Mailing.Stream.CAMPAIGN,
                 audience={**audience_of(locked).as_json(), "as_of": now.isoformat(), "part": part},
                 created_by=locked.queued_by,
                 server_ids=locked.server_ids,
-                **content(as_campaign(locked, variant)),
+                identity=runs.identity_of(says),
+                **content(says),
             )
             outbox.pause(mailing.pk)
             Variant.objects.filter(pk=variant.pk).update(mailing=mailing)
@@ -211,6 +213,7 @@ def _freeze_rest(experiment: Experiment, now: dt.datetime) -> int | None:
             stream=Mailing.Stream.CAMPAIGN,
             audience={**won.audience, "as_of": now.isoformat(), "part": part},
             lists=won.lists.all(),
+            identity=won.identity,  # Nobody is in both.
             **{name: getattr(won, name) for name in REPEATED},
         )
         outbox.pause(mailing.pk)

@@ -214,6 +214,7 @@ def _freeze(campaign: Campaign, now: dt.datetime) -> int | None:
             audience={**audience_of(campaign).as_json(), "as_of": now.isoformat()},
             created_by=campaign.queued_by,
             server_ids=campaign.server_ids,
+            identity=runs.identity_of(campaign),
             **frozen_content(campaign),
         )
         outbox.pause(mailing.pk)

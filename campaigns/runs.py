@@ -4,11 +4,12 @@ A campaign without an A/B test has one mailing. One with a test has a mailing fo
 ``Campaign.mailing`` is the one to the rest, once the winner is chosen.
 """
 
+import hashlib
 from collections.abc import Iterable
 
 from django.db.models import Q, QuerySet, Sum
 
-from campaigns.models import Campaign, Variant
+from campaigns.models import Campaign, FrozenContent, Variant
 from delivery.models import Mailing, Message, StatusCount
 
 
@@ -23,6 +24,19 @@ def people_in(mailing_ids: Iterable[int]) -> int:
     """Return to how many people these mailings go, who must not be written to left out."""
     rows = StatusCount.objects.filter(mailing__in=list(mailing_ids), is_copy=False)
     return rows.exclude(status=Message.Status.SUPPRESSED).aggregate(sum=Sum("number"))["sum"] or 0
+
+
+def identity_of(campaign: Campaign) -> str:
+    """Return what the Message-IDs of a queued campaign follow from; empty for a draft.
+
+    The same wherever what was queued is begun again, as in a database restored from a dump of before the start: so
+    receivers know a second copy.
+    """
+    frozen = FrozenContent.objects.filter(campaign=campaign.pk).first()
+    if frozen is None:
+        return ""
+    queued = f"{campaign.pk} {campaign.letter} {frozen.version} {frozen.frozen_at.isoformat()}"
+    return hashlib.blake2b(queued.encode(), digest_size=16).hexdigest()
 
 
 def of_mailing(mailing_id: int) -> Q:

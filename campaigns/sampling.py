@@ -11,7 +11,7 @@ from campaigns.models import Campaign
 from campaigns.reading import Place, Read, read
 from contacts.models import Contact
 from contacts.reaching import reached
-from delivery import tokens
+from delivery import message_ids, tokens
 from delivery.composing import Composer
 from delivery.models import Mailing
 from delivery.outgoing import Outgoing, Person
@@ -92,27 +92,28 @@ def _sample(
     now: dt.datetime,
 ) -> Sample:
     composer = Composer(mailing, server, list_id=list_id, list_name=list_name)
-    named = _read(composer, Person.of(person) if person else UNUSUAL, server, now)
+    message_id = f"<check.1.sample@{message_ids.right_side(mailing.mail_from, server)}>"
+    named = _read(composer, Person.of(person) if person else UNUSUAL, message_id, now)
     place = Place(
         server=server.name,
         host=server.host,
-        domain=domain_name_of(server),
+        domain=message_ids.right_side(mailing.mail_from, server),
         unsubscribe_url=_unsubscribe_url(named),
         is_local=settings.IS_LOOPBACK and server.host in LOCAL_HOSTS,
         own=(settings.BASE_URL,),
         largest=tuple((each.name, each.max_message_bytes) for each in servers if each.max_message_bytes),
     )
-    return Sample(place, named, _read(composer, NAMELESS, server, now), _read(composer, UNUSUAL, server, now))
+    return Sample(place, named, _read(composer, NAMELESS, message_id, now), _read(composer, UNUSUAL, message_id, now))
 
 
-def _read(composer: Composer, person: Person, server: SmtpServer, now: dt.datetime) -> Read:
+def _read(composer: Composer, person: Person, message_id: str, now: dt.datetime) -> Read:
     message = Outgoing(
         tokens.NOBODY,
         0,
         person.email,
         fold(person.email),
         person,
-        message_id=f"<check.1.sample@{domain_name_of(server)}>",
+        message_id=message_id,
     )
     return read(composer.compose(message, now).content)
 

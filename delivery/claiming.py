@@ -2,9 +2,7 @@
 
 import datetime as dt
 import functools
-import hashlib
 import json
-import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +18,13 @@ from contacts.audience import (
     paused_because_sql,
     suppressed_because_sql,
 )
-from delivery import installation, lanes, planning, rowsets
+from delivery import installation, lanes, message_ids, planning, rowsets
 from delivery.models import Attempt, Batch, Mailing, Message
 from delivery.outgoing import Outgoing, Person
 from delivery.planning import Share
 from delivery.return_paths import ReturnPath
 from mail.addresses import parse_mailbox
 from smtpservers import reserving
-from smtpservers.endpoint import domain_name_of
 from smtpservers.models import SmtpServer
 
 CLAIM_MESSAGES = 500
@@ -96,6 +93,7 @@ def claim(token: uuid.UUID, server: SmtpServer, share: Share, wanted: int, now: 
         reservation = reserving.reserve(server, wanted, now, leave=share.leave) if wanted else None
         if mailing is None or reservation is None:
             return []
+        message_ids.fix_right_side(mailing, server)
         # What came back goes first, then the front of the first chunk.
         messages, doubtful = _take_due(share, server, reservation.units, now), None
         if not messages:
@@ -113,9 +111,23 @@ def claim(token: uuid.UUID, server: SmtpServer, share: Share, wanted: int, now: 
 
 def _open_mailing(mailing_id: int) -> Mailing | None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT stream, mail_from FROM delivery_mailing WHERE id = %s AND state = 'open'", [mailing_id])
+        cursor.execute(
+            "SELECT stream, mail_from, reference, identity, id_domain"
+            " FROM delivery_mailing WHERE id = %s AND state = 'open'",
+            [mailing_id],
+        )
         row = cursor.fetchone()
-    return Mailing(pk=mailing_id, stream=row[0], mail_from=row[1]) if row else None
+    if row is None:
+        return None
+    stream, mail_from, reference, identity, id_domain = row
+    return Mailing(
+        pk=mailing_id,
+        stream=stream,
+        mail_from=mail_from,
+        reference=reference,
+        identity=identity,
+        id_domain=id_domain,
+    )
 
 
 # --- taking messages
@@ -286,15 +298,12 @@ def _put_on_record(
         settings_used={name: getattr(server, name) for name in SWITCHES},
         return_path=return_path.address,
         is_return_path_tagged=return_path.is_tagged,
-        domain_name=domain_name_of(server),
-        id_key=os.urandom(16).hex(),
         claims=[(message.pk, message.attempt_count + 1) for message in messages],
         open_count=len(messages),
         is_cut=doubtful is not None,
     )
     _insert(batch)
-    for message in messages:
-        address(message, batch, return_path)
+    address(messages, mailing, return_path)
     earlier = _unconfirmed(messages) if mailing.stream == Mailing.Stream.SINGLE else ()
     first, period_id, ends_at = batch.pk * Batch.MOST, reservation.period_id, reservation.ends_at
     return [
@@ -313,15 +322,16 @@ def _insert(batch: Batch) -> None:
         batch.pk = cursor.fetchone()[0]
 
 
-def address(message: Outgoing, batch: Batch, return_path: ReturnPath) -> None:
-    """Give a message of the batch its Message-ID, unless it has one, and its envelope sender.
+def address(messages: Sequence[Outgoing], mailing: Mailing, return_path: ReturnPath) -> None:
+    """Give messages their Message-IDs, unless they have them, and their envelope senders.
 
-    Both follow from the batch and the message alone, so that whoever settles a dead worker's account finds the same.
+    Both follow from the mailing, the batch and the message, so that whoever settles a dead worker's account finds the
+    same.
     """
-    if not message.message_id:
-        unguessable = hashlib.blake2b(b"%d" % message.pk, digest_size=6, key=batch.id_key.encode()).hexdigest()
-        message.message_id = f"<{message.mailing_id}.{message.pk}.{unguessable}@{batch.domain_name}>"
-    message.envelope_from = return_path.of(message)
+    make = message_ids.maker(mailing)
+    for message in messages:
+        message.message_id = message.message_id or make(message)
+        message.envelope_from = return_path.of(message)
 
 
 def _unconfirmed(messages: Sequence[Outgoing]) -> set[int]:

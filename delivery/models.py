@@ -11,6 +11,11 @@ from contacts.models import Contact, ContactList
 from smtpservers.models import QuotaPeriod, Route, SmtpServer
 
 
+def new_identity() -> str:
+    """Return an identity that no other mailing has."""
+    return uuid.uuid4().hex
+
+
 class Mailing(models.Model):
     """One frozen content on its way to many recipients: a campaign's run, a test, a single message, a notice."""
 
@@ -31,6 +36,9 @@ class Mailing(models.Model):
     name = models.CharField(max_length=200)
     slug = models.SlugField(max_length=100, blank=True)  # For merge tags in UTM values.
     reference = models.CharField(max_length=40, blank=True)  # For Feedback-ID: "c12" for a campaign.
+    # What its Message-IDs are made of, see delivery.message_ids: the same wherever the same is frozen again …
+    identity = models.CharField(max_length=32, default=new_identity, db_default="", blank=True)
+    id_domain = models.CharField(max_length=253, db_default="", blank=True)  # … and their right side, once it began.
     subject = models.CharField(max_length=500)
     html = models.TextField(blank=True)
     text = models.TextField(blank=True)
@@ -259,8 +267,6 @@ class Batch(models.Model):
     settings_used = models.JSONField(default=dict)
     return_path = models.CharField(max_length=320, blank=True)  # Where bounces go …
     is_return_path_tagged = models.BooleanField(default=False)  # … and whether each message has a tag of its own there.
-    domain_name = models.CharField(max_length=253)  # Of the Message-IDs that are made new in this batch …
-    id_key = models.CharField(max_length=32)  # … and what makes them unguessable.
     claims = models.JSONField()  # [message, number of the attempt] of each, in the order of the claim.
     open_count = models.PositiveSmallIntegerField()  # How many are not recorded yet.
     is_cut = models.BooleanField()  # From a chunk: then its messages are ``queued`` until they are recorded.

@@ -18,7 +18,7 @@ from django.db.models.functions import Concat, Left
 from contacts.models import Contact, ContactList, Subscription
 from contacts.reaching import Audience, people_sql
 from delivery import counting, planning, rowsets
-from delivery.models import Chunk, LaterChunk, Mailing, Message, StopTally
+from delivery.models import Chunk, LaterChunk, Mailing, Message, StopTally, new_identity
 from smtpservers.routes import Rule, class_sql
 
 CHUNK_MESSAGES = 500
@@ -48,6 +48,7 @@ def open_mailing(
     lists: Iterable[ContactList] = (),
     audience: Mapping[str, Any] | None = None,
     reference: str = "",
+    identity: str = "",
     slug: str = "",
     created_by: Any = None,
     server: Any = None,
@@ -55,7 +56,10 @@ def open_mailing(
     is_commercial: bool = False,
     language: str = "",
 ) -> Mailing:
-    """Freeze a content; nothing is sent before it has messages."""
+    """Freeze a content; nothing is sent before it has messages.
+
+    :param identity: up to 32 characters that its Message-IDs follow from; empty: one of its own.
+    """
     with transaction.atomic():
         mailing = Mailing.objects.create(
             stream=stream,
@@ -71,6 +75,7 @@ def open_mailing(
             utm=dict(utm or {}),
             audience=dict(audience or {}),
             reference=reference,
+            identity=identity or new_identity(),
             slug=slug,
             created_by=created_by,
             server=server,

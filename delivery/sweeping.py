@@ -130,9 +130,8 @@ def _left(batch: Batch) -> list[tuple[int, Outgoing]]:
     left = []
     for place, (message_id, number) in enumerate(batch.claims):
         if message_id in rows and (message_id, number) not in recorded:
-            message = Outgoing.of(rows[message_id])
-            claiming.address(message, batch, return_path)
-            left.append((place, message))
+            left.append((place, Outgoing.of(rows[message_id])))
+    claiming.address([message for _, message in left], batch.mailing, return_path)
     return left
 
 

@@ -52,7 +52,8 @@ EFFECTS = {
     "trusted_certificate": "Connection: vouches for the server's certificate beside the public authorities; the"
     " name is still verified.",
     "notes": "Pages: found by the search of the list; each version is in the history.",
-    "domain_name": "Connection: the name in EHLO. Headers: the right side of `Message-ID`, the domain of `List-Id`.",
+    "domain_name": "Connection: the name in EHLO. Headers: the domain of `List-Id`; the right side of `Message-ID` in"
+    " mailings that have no From of their own and begin at this server.",
     "api_key": "Connection: the secret of AUTH where there is no password.",
     "language": "Footer, unsubscribe page, tests and notices; notices also have the header `Content-Language`. What"
     " you write yourself is not translated.",

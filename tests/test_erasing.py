@@ -196,8 +196,6 @@ def test_an_erasure_waits_for_what_a_worker_holds_and_sends_no_more(canary: Cont
         server_name="One",
         lane_token="00000000-0000-0000-0000-000000000000",
         started_at=NOW,
-        domain_name="example.com",
-        id_key="0",
         claims=[[held.pk, 1]],
         open_count=1,
         is_cut=True,

@@ -242,7 +242,7 @@ def check_mail(page: Page, headers: dict[str, str], unsubscribe_url: str) -> Non
     assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert headers["List-Id"].endswith(".mail.nordlicht.example.com>")
     assert headers["Precedence"] == "bulk"
-    assert headers["Message-ID"].endswith("@mail.nordlicht.example.com>")
+    assert headers["Message-ID"].endswith("@nordlicht.example.com>")  # Of the server that the campaign began at.
     assert headers["Feedback-ID"].endswith(":brilliance")
     assert "abuse@nordlicht.example.com" in headers["X-Report-Abuse"]
     assert "CFBL-Address" not in headers  # That switch is off.
