@@ -266,8 +266,11 @@ def cancel(campaign_id: int, now: dt.datetime) -> bool:
     return True
 
 
-def settle_cancelled(now: dt.datetime) -> None:
-    """Give everybody a row in the account of a campaign that was cancelled while its messages were made."""
+def settle_cancelled(now: dt.datetime) -> int:
+    """Go on with the account of what was cancelled, and return how many messages got their last status.
+
+    Everybody gets a row in it, also where a campaign was cancelled while its messages were made.
+    """
     cancelled = Campaign.objects.filter(status=Status.CANCELLED)
     of_tests = Variant.objects.filter(experiment__campaign__in=cancelled.values("pk"))
     halfway = Mailing.objects.filter(
@@ -276,6 +279,7 @@ def settle_cancelled(now: dt.datetime) -> None:
     for mailing_id in halfway.order_by("pk").values_list("pk", flat=True):
         outbox.snapshot(mailing_id, now)
         outbox.cancel(mailing_id, now)
+    return outbox.settle_cancelled(now)
 
 
 def follow_pauses() -> int:

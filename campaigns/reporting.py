@@ -151,8 +151,8 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool) -> Repor
         waiting_reason=_waiting_reason(waiting, with_replies) if waiting and (is_sending or is_paused) else "",
         is_paused=is_paused,
         waiting_until=waiting_until,
-        # A cancelled campaign lives on until what was on the line has its answer.
-        is_live=campaign.status in LIVE or bool(counts[Status.SENDING]),
+        # A cancelled campaign lives on until what was on the line has its answer, and all others their last status.
+        is_live=campaign.status in LIVE or settled < total,
         retriable=(counts[Status.FAILED] + counts[Status.EXPIRED])
         if campaign.status != Campaign.Status.CANCELLED
         else 0,
@@ -206,6 +206,8 @@ def _summary(campaign: Campaign, settled: int, total: int) -> str:
             return f"{done(settled, total)}."
         case Campaign.Status.PAUSED:
             return f"Paused. {done(settled, total)}."
+        case Campaign.Status.CANCELLED if settled < total:
+            return f"Cancelled. Nothing more is sent. {total - settled:,} of {total:,} messages are still being marked."
         case Campaign.Status.CANCELLED:
             return "Cancelled. What had not left never will."
         case _:

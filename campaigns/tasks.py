@@ -13,9 +13,11 @@ def start_due_campaigns() -> None:
     queueing.start_due_campaigns(now)
     timing.keep_hours(now)
     experimenting.carry_on(now)
-    queueing.settle_cancelled(now)
+    settled = queueing.settle_cancelled(now)
     queueing.follow_pauses()
     queueing.finish_campaigns()
+    if settled:
+        ring()  # There is more, most likely.
 
 
 @shared_task(name="campaigns.tasks.tally")

@@ -19,10 +19,13 @@ from contacts.models import Contact, ContactList, Subscription
 from contacts.reaching import Audience, people_sql
 from delivery import counting, planning, rowsets
 from delivery.models import Chunk, LaterChunk, Mailing, Message, StopTally, new_identity
+from delivery.recording import CANCELLED_REASON
 from smtpservers.routes import Rule, class_sql
 
 CHUNK_MESSAGES = 500
 CHUNKS_AT_ONCE = 500
+CHUNKS_ENDED_AT_ONCE = 10  # By one transaction, so that nobody waits long for the rows.
+ENDED_AT_ONCE = 100_000  # Messages, by one errand; then others have a turn.
 SLICE_CONTACTS = 5_000  # So that nobody waits long for SQLite's one writer.
 LIFE = {
     Mailing.Stream.CAMPAIGN: dt.timedelta(hours=settings.RETRY_CAMPAIGN_HOURS),
@@ -300,13 +303,32 @@ def resume(mailing_id: int) -> bool:
 def cancel(mailing_id: int, now: dt.datetime) -> bool:
     """Stop the mailing for good: what has not left never will. False if it was cancelled before.
 
-    What a worker holds is left to it: it is stopped before MAIL, or it is out already.
+    It holds at once: nothing more is claimed, and what is claimed stops before MAIL. The account of a large mailing
+    follows a slice at a time, see :func:`settle_cancelled`. What a worker holds is left to it.
     """
-    with transaction.atomic():
-        if not Mailing.objects.filter(pk=mailing_id).exclude(state="cancelled").update(state="cancelled"):
-            return False
-        _end_waiting(mailing_id, Message.Status.CANCELLED, "The mailing was cancelled.", now)
+    if not Mailing.objects.filter(pk=mailing_id).exclude(state="cancelled").update(state="cancelled"):
+        return False
+    count = 0
+    for number in _slices(mailing_id, Message.Status.CANCELLED, CANCELLED_REASON, now):
+        count += number
+        if count >= CHUNKS_ENDED_AT_ONCE * CHUNK_MESSAGES:  # Somebody waits for the answer.
+            break
     return True
+
+
+def settle_cancelled(now: dt.datetime) -> int:
+    """Give the messages of cancelled mailings their last status, so many at a time; return how many got it.
+
+    May be killed and repeated: each slice is a transaction.
+    """
+    count = 0
+    cancelled = Mailing.objects.filter(state="cancelled", finished_at=None).order_by("pk")
+    for mailing_id in cancelled.values_list("pk", flat=True):
+        for number in _slices(mailing_id, Message.Status.CANCELLED, CANCELLED_REASON, now):
+            count += number
+            if count >= ENDED_AT_ONCE:
+                return count
+    return count
 
 
 def abandon(mailing_id: int, now: dt.datetime) -> None:
@@ -320,25 +342,34 @@ def expire_rest(mailing_id: int, reason: str, now: dt.datetime) -> int:
 
     What a worker holds is left to it: it is sent, or comes back and is given up by the next call.
     """
-    with transaction.atomic():
-        return _end_waiting(mailing_id, Message.Status.EXPIRED, reason, now)
+    return sum(_slices(mailing_id, Message.Status.EXPIRED, reason, now))
 
 
-def _end_waiting(mailing_id: int, status: str, reason: str, now: dt.datetime) -> int:
-    """End what is not claimed, and return how many messages that are."""
+def _slices(mailing_id: int, status: str, reason: str, now: dt.datetime) -> Iterator[int]:
+    while (number := _end_slice(mailing_id, status, reason, now)) is not None:
+        yield number
+
+
+def _end_slice(mailing_id: int, status: str, reason: str, now: dt.datetime) -> int | None:
+    """End some of what is not claimed, and return how many messages that are; None where nothing is left."""
     ended = {"status": status, "changed_at": now, "due_at": None, "reason": reason[:600]}
-    # A claim under way is waited for: then its chunk begins where that claim ended.
-    # Later ones first: one that is being opened stands among the others by then.
-    later = list(LaterChunk.objects.select_for_update().filter(mailing=mailing_id).order_by("pk"))
-    chunks = list(Chunk.objects.select_for_update().filter(mailing=mailing_id).order_by("pk"))
-    count = 0
-    for first, last in _runs(sorted([*chunks, *later], key=attrgetter("next_id"))):
-        queued = Message.objects.filter(pk__gte=first, pk__lte=last, mailing=mailing_id, due_at=None)
-        count += queued.filter(status="queued").update(**ended)
-    Chunk.objects.filter(mailing=mailing_id).delete()
-    LaterChunk.objects.filter(mailing=mailing_id).delete()
-    waiting = Message.objects.filter(mailing=mailing_id, due_at__isnull=False)
-    return count + waiting.filter(status__in=["queued", "deferred"]).update(**ended)
+    with transaction.atomic():
+        # Later ones first: one that is being opened stands among the others by then. A claim under way is waited for:
+        # then its chunk begins where that claim ended.
+        later = LaterChunk.objects.select_for_update().filter(mailing=mailing_id).order_by("pk")
+        chunks = Chunk.objects.select_for_update().filter(mailing=mailing_id).order_by("pk")
+        some: list[Chunk | LaterChunk] = [*later[:CHUNKS_ENDED_AT_ONCE]] or [*chunks[:CHUNKS_ENDED_AT_ONCE]]
+        if some:
+            count = 0
+            for first, last in _runs(sorted(some, key=attrgetter("next_id"))):
+                queued = Message.objects.filter(pk__gte=first, pk__lte=last, mailing=mailing_id, due_at=None)
+                count += queued.filter(status="queued").update(**ended)
+            for chunk in some:
+                chunk.delete()
+            return count
+        waiting = Message.objects.filter(mailing=mailing_id, due_at__isnull=False, status__in=["queued", "deferred"])
+        ids = list(waiting.order_by("due_at")[: CHUNKS_ENDED_AT_ONCE * CHUNK_MESSAGES].values_list("pk", flat=True))
+        return waiting.filter(pk__in=ids).update(**ended) if ids else None
 
 
 def call_unconfirmed(mailing_id: int, reason: str, until: dt.datetime, now: dt.datetime) -> bool:

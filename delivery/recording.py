@@ -26,6 +26,7 @@ from smtpservers.models import SmtpServer
 
 GIVEN_BACK = "not_sent"
 CANCELLED_REASON = "The mailing was cancelled."
+LATE_AT_ONCE = 5_000  # Messages that were deferred while their mailing was cancelled; the others follow.
 
 
 def given_back(reason: str, wait: dt.timedelta = dt.timedelta(0)) -> Judgement:
@@ -304,7 +305,10 @@ def finish_mailings(now: dt.datetime) -> int:
     unfinished = Mailing.objects.filter(finished_at=None, is_snapshotted=True)
     # What was deferred in the very moment its mailing was cancelled.
     late = Message.objects.filter(mailing__in=unfinished.filter(state="cancelled").values("pk"), due_at__isnull=False)
-    late.update(status=Message.Status.CANCELLED, changed_at=now, due_at=None, reason=CANCELLED_REASON)
+    some = list(late.order_by("due_at").values_list("pk", flat=True)[:LATE_AT_ONCE])
+    late.filter(pk__in=some).update(
+        status=Message.Status.CANCELLED, changed_at=now, due_at=None, reason=CANCELLED_REASON
+    )
     counts = StatusCount.objects.filter(mailing=OuterRef("pk"), status__in=Message.PENDING).order_by()
     pending = counts.values("mailing").annotate(sum=Sum("number")).values("sum")
     finished = unfinished.annotate(pending=Coalesce(Subquery(pending), 0)).filter(pending=0)

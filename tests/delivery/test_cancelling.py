@@ -1,0 +1,127 @@
+"""A cancel holds at once, and the account of a large mailing follows a slice at a time, whoever is killed meanwhile."""
+
+import datetime as dt
+from collections import Counter
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from campaigns import queueing as campaigns
+from campaigns.models import Campaign
+from campaigns.reporting import report
+from delivery import claiming, lanes, queueing, recording
+from delivery.models import Chunk, LaterChunk, Mailing, Message
+from delivery.planning import Share
+from tests.delivery.making import make_list, make_mailing, make_server
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of five messages, and slices of two chunks."""
+    monkeypatch.setattr(queueing, "CHUNK_MESSAGES", 5)
+    monkeypatch.setattr(queueing, "CHUNKS_ENDED_AT_ONCE", 2)
+    monkeypatch.setattr(queueing, "ENDED_AT_ONCE", 20)
+
+
+def statuses(mailing: Mailing) -> Counter[str]:
+    return Counter(mailing.messages.values_list("status", flat=True))
+
+
+def test_a_cancel_answers_after_one_slice_and_errands_do_the_others() -> None:
+    mailing = make_mailing(make_list(58))
+
+    assert queueing.cancel(mailing.pk, timezone.now())
+
+    assert statuses(mailing) == {"cancelled": 10, "queued": 48}
+    assert recording.finish_mailings(timezone.now()) == 0
+    assert [queueing.settle_cancelled(timezone.now()) for _ in range(4)] == [20, 20, 8, 0]
+    assert statuses(mailing) == {"cancelled": 58}
+    assert not Chunk.objects.exists()
+    assert recording.finish_mailings(timezone.now()) == 1
+    assert not queueing.cancel(mailing.pk, timezone.now())
+
+
+def test_nothing_more_is_claimed_of_a_cancelled_mailing_that_is_not_settled_yet() -> None:
+    server = make_server(100)
+    mailing = make_mailing(make_list(40))
+    token = lanes.acquire_extra(server.pk, 600).token
+    claims = claiming.claim(token, server, Share(mailing.pk, "It is first."), 3, timezone.now()) or []
+
+    queueing.cancel(mailing.pk, timezone.now())
+
+    stopped = claiming.stopped([each.message.pk for each in claims], timezone.now())
+    assert {status for status, _ in stopped.values()} == {"cancelled"}
+    assert Chunk.objects.exists()
+    assert queueing.settle_cancelled(timezone.now())
+    assert not queueing.resume(mailing.pk)
+
+
+def test_deferred_and_later_messages_are_settled_as_well() -> None:
+    mailing = make_mailing(make_list(60))
+    now = timezone.now()
+    first = list(mailing.messages.order_by("pk").values_list("pk", flat=True)[:25])
+    Chunk.objects.filter(last_id__lte=first[-1]).delete()
+    Message.objects.filter(pk__in=first).update(status="deferred", due_at=now)
+    for chunk in Chunk.objects.order_by("-pk")[:3]:
+        LaterChunk.objects.create(
+            mailing=mailing, opens_at=now + dt.timedelta(hours=3), next_id=chunk.next_id, last_id=chunk.last_id,
+            messages=chunk.messages or 0,
+        )  # fmt: skip
+        chunk.delete()
+
+    queueing.cancel(mailing.pk, now)
+    while queueing.settle_cancelled(now):
+        pass
+
+    assert statuses(mailing) == {"cancelled": 60}
+    assert not LaterChunk.objects.exists()
+
+
+def test_killed_between_two_slices_the_next_worker_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    mailing = make_mailing(make_list(58))
+    queueing.cancel(mailing.pk, timezone.now())
+    end, slices = queueing._end_slice, []
+
+    def killed(*args: object) -> int | None:
+        if len(slices) == 1:
+            raise KeyboardInterrupt
+        slices.append(args)
+        return end(*args)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queueing, "_end_slice", killed)
+        with pytest.raises(KeyboardInterrupt):
+            queueing.settle_cancelled(timezone.now())
+    while queueing.settle_cancelled(timezone.now()):
+        pass
+
+    assert statuses(mailing) == {"cancelled": 58}
+
+
+def test_the_page_of_a_cancelled_campaign_counts_what_is_still_to_be_marked() -> None:
+    mailing = make_mailing(make_list(58))
+    campaign = Campaign.objects.create(name="C", subject="S", text="T", status="sending", mailing=mailing)
+    User.objects.create_user("ann")
+    now = timezone.now()
+
+    assert campaigns.cancel(campaign.pk, now)
+
+    campaign.refresh_from_db()
+    shown = report(campaign, now, with_replies=False)
+    assert shown.summary == "Cancelled. Nothing more is sent. 48 of 58 messages are still being marked."
+    assert shown.is_live
+    while campaigns.settle_cancelled(now):
+        pass
+    shown = report(campaign, now, with_replies=False)
+    assert shown.summary == "Cancelled. What had not left never will."
+    assert not shown.is_live
+
+
+def test_what_is_left_at_the_end_of_a_campaign_expires_in_slices() -> None:
+    mailing = make_mailing(make_list(58))
+
+    assert queueing.expire_rest(mailing.pk, "It was not to be sent after noon.", timezone.now()) == 58
+    assert statuses(mailing) == {"expired": 58}
