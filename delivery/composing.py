@@ -20,7 +20,15 @@ from delivery import enclosing, tokens
 from delivery.models import Mailing, Message
 from delivery.outgoing import Outgoing, Person
 from delivery.return_paths import ReturnPath
-from mail.addresses import check_address, envelope_address, fold, needs_smtputf8, parse_mailbox, parse_mailboxes
+from mail.addresses import (
+    Mailbox,
+    check_address,
+    envelope_address,
+    fold,
+    needs_smtputf8,
+    parse_mailbox,
+    parse_mailboxes,
+)
 from mail.composing import Compiled, Recipient, Rendered, Style, compile_content
 from mail.footers import known_language
 from mail.merging import Flag, name_values
@@ -72,8 +80,8 @@ class Composer:
         self._return_path = ReturnPath(server, self._mail_from.address, mailing.stream)
         check_address(self._return_path.address)  # Again: a line break in it would begin a command.
         has_copies = mailing.sends_copies and mailing.stream in HAS_COPIES
-        copies = copy_addresses(server) if has_copies else []
-        self._cc = tuple(copy for kind, copy in copies if kind == "cc")
+        copies = copy_mailboxes(server) if has_copies else []
+        self._cc = {fold(box.address): str(box) for kind, box in copies if kind == "cc"}
         self._make_tokens = tokens.of_every_mail()
         self._make_links = {name: urls() for name, urls in LINKS.items()}
         self._site_language = settings.LANGUAGE_CODE
@@ -159,9 +167,10 @@ class Composer:
         mailing = self._mailing
         own = contact.language if contact else ""
         language = known_language(mailing.language, own, self._server.language, self._site_language)
-        cc = () if is_redirected else self._cc
-        if cc:
-            cc = tuple(copy for copy in cc if fold(copy) != fold(address))
+        cc: tuple[str, ...] = ()
+        if self._cc and not is_redirected:
+            own_key = fold(address)
+            cc = tuple(box for key, box in self._cc.items() if key != own_key)
         key = (language, cc, is_redirected)
         compiled = self._compiled.get(key)
         if compiled is None:
@@ -298,13 +307,18 @@ def web_version(message: Message) -> Rendered:
     return replace(rendered, html=enclosing.shown_by_address(rendered.html, mailing.files))
 
 
-def copy_addresses(server: SmtpServer) -> list[tuple[str, str]]:
-    """Return the server's copies as (kind, address); an address in both fields gets the open copy alone."""
-    found: dict[str, tuple[str, str]] = {}
+def copy_mailboxes(server: SmtpServer) -> list[tuple[str, Mailbox]]:
+    """Return the server's copies as (kind, mailbox); an address in both fields gets the open copy alone."""
+    found: dict[str, tuple[str, Mailbox]] = {}
     for kind, text in (("cc", server.mail_cc), ("bcc", server.mail_bcc)):
         for box in parse_mailboxes(text) if text else ():
-            found.setdefault(fold(box.address), (kind, box.address))
+            found.setdefault(fold(box.address), (kind, box))
     return list(found.values())
+
+
+def copy_addresses(server: SmtpServer) -> list[tuple[str, str]]:
+    """Return the same as (kind, address), without names."""
+    return [(kind, box.address) for kind, box in copy_mailboxes(server)]
 
 
 def _own_pages(template: str) -> list[str]:

@@ -23,7 +23,7 @@ from delivery.test_words import TEST_WORDS
 from mail.addresses import check_address, fold
 from mail.footers import known_language
 from mail.replies import Reply, Stage
-from smtpservers.diagnostics import explain
+from smtpservers.diagnostics import explain, offers_sign_in
 from smtpservers.endpoint import Endpoint, endpoint_of
 from smtpservers.models import SmtpServer
 from smtpservers.reserving import why_not
@@ -143,7 +143,8 @@ def send_test(
         journal.close()
         lanes.release(lease)
     message = Message.objects.get(pk=claim.message.pk)
-    shown = tuple(ShownStep(step, explain(step, endpoint)) for step in steps)
+    offered = offers_sign_in(steps)
+    shown = tuple(ShownStep(step, explain(step, endpoint, offers_sign_in=offered)) for step in steps)
     return Conversation(shown, message.status, message.reason, message.message_id, message.pk, server.name, recipient)
 
 

@@ -67,7 +67,17 @@ _SECOND_LEVELS = {
     "zm": "ac co com edu gov info net org",
     "zw": "ac co gov mil org",
 }
-_SUFFIXES = frozenset(f"{name}.{country}" for country, names in _SECOND_LEVELS.items() for name in names.split())
+# Hosts below which their customers have names (the private part of publicsuffix.org, the best known).
+_HOSTERS = (
+    "amplifyapp.com appspot.com azurewebsites.net blogspot.com cloudfront.net duckdns.org dyndns.org"
+    " elasticbeanstalk.com firebaseapp.com fly.dev github.io gitlab.io glitch.me herokuapp.com hopto.org"
+    " myfritz.net myshopify.com netlify.app ngrok.io ngrok.app no-ip.org onrender.com pages.dev railway.app"
+    " readthedocs.io surge.sh trycloudflare.com vercel.app web.app webflow.io wixsite.com wordpress.com"
+    " workers.dev"
+)
+_SUFFIXES = frozenset(_HOSTERS.split()) | frozenset(
+    f"{name}.{country}" for country, names in _SECOND_LEVELS.items() for name in names.split()
+)
 
 
 def is_public_suffix(domain: str) -> bool:

@@ -1,15 +1,48 @@
 """What a failed step of a conversation most likely means, and what to do about it, in words for people."""
 
+import re
+from collections.abc import Iterable
+
 from smtpservers.endpoint import Endpoint, Security
 from smtpservers.transport import SHOW_PASSWORD, Step
 
 
-def explain(step: Step, endpoint: Endpoint) -> str:
-    """Return the likely cause of a failed step and what to do; empty for a step that went well."""
+def explain(step: Step, endpoint: Endpoint, *, offers_sign_in: bool = False) -> str:
+    """Return the likely cause of a failed step and what to do; empty for a step that went well.
+
+    :param offers_sign_in: whether the server offered AUTH.
+    """
     if step.is_ok:
         return ""
+    if not endpoint.username and _wants_sign_in(step, offers_sign_in):
+        return (
+            "The server takes mail only from those who sign in, and SMTP Username is empty. Enter the user name and"
+            " password that the provider gave you."
+        )
     explainer = _EXPLAINERS.get(step.name, _explain_answer)
-    return explainer(step, endpoint)
+    words = explainer(step, endpoint)
+    is_temporary = step.code is not None and 400 <= step.code < 500
+    return f"{words} The answer {step.code} is for now: a campaign tries again by itself." if is_temporary else words
+
+
+def offers_sign_in(steps: Iterable[Step]) -> bool:
+    """Tell whether the server offered AUTH in its last greeting."""
+    greetings = [step.details.get("extensions", "") for step in steps if step.name == "EHLO"]
+    return bool(greetings) and re.search(r"(^|, )AUTH\b", greetings[-1]) is not None
+
+
+def _wants_sign_in(step: Step, offers_sign_in: bool) -> bool:
+    if step.code is None or step.name not in ("MAIL", "RCPT", "DATA", "message"):
+        return False
+    if step.code == 530 or _SIGN_IN_FIRST.search(step.reply):
+        return True
+    return offers_sign_in and step.code >= 500 and _NO_RELAY.search(step.reply) is not None
+
+
+_SIGN_IN_FIRST = re.compile(
+    r"authenticat|\bauth\b|sign(ed)?[ -]?in\b|log(ged)?[ -]?[io]n\b|not logged|credentials", re.IGNORECASE
+)
+_NO_RELAY = re.compile(r"relay|5\.7\.[01]\b|not permitted|not allowed|access denied|gateway", re.IGNORECASE)
 
 
 def _explain_dns(step: Step, endpoint: Endpoint) -> str:
@@ -39,14 +72,46 @@ def _explain_connect(step: Step, endpoint: Endpoint) -> str:
 
 
 def _explain_banner(step: Step, endpoint: Endpoint) -> str:
-    if "silent" in step.reply and endpoint.security is not Security.IMPLICIT:
+    if "no SMTP reply" in step.reply:
         return (
-            f"The server accepted the connection and said nothing: port {endpoint.port} probably expects TLS from the"
-            " first byte. Use port 465 with SSL/TLS switched on, or port 587 for STARTTLS."
+            f"Something else than a mail server answers on port {endpoint.port}{_service(step.reply)}. Check SMTP"
+            " Server and SMTP Port; 587 and 465 are usual."
         )
+    if "silent" in step.reply:
+        late = (
+            f"Some servers greet only after 10 to 30 seconds, to keep robots away: raise SMTP Timeout, which is"
+            f" {endpoint.timeout:g} seconds now."
+        )
+        if endpoint.security is Security.IMPLICIT:
+            return f"The server took the connection and did not greet in time. {late}"
+        return (
+            f"The server took the connection and did not greet in time. {late} Or port {endpoint.port} expects TLS from"
+            " the first byte: then use port 465 with SSL/TLS switched on, or port 587 for STARTTLS."
+        )
+    if step.code and step.code < 500:
+        return "The server turned the connection away for now. Its words above say why."
     if step.code:
         return "The server turned the connection away. Its words above say why; the provider can lift it."
     return "The server ended the connection before its greeting. It may block this machine's address."
+
+
+def _service(reply: str) -> str:
+    """Name the service whose first words these are."""
+    for mark, name in _OTHER_SERVICES.items():
+        if mark in reply:
+            return f", by its words {name}"
+    return ""
+
+
+_OTHER_SERVICES = {
+    "HTTP/": "a web server",
+    "<html": "a web server",
+    "SSH-": "SSH",
+    "* OK": "IMAP",
+    "* BYE": "IMAP",
+    "+OK": "POP3",
+    "RFB ": "a remote screen",
+}
 
 
 def _explain_tls(step: Step, endpoint: Endpoint) -> str:
@@ -172,6 +237,8 @@ def _explain_auth(step: Step, endpoint: Endpoint) -> str:
 
 
 def _explain_answer(step: Step, endpoint: Endpoint) -> str:
+    if "not sent" in step.details:
+        return "The server was not asked: when it greeted, it said that it takes no such message."
     if step.code is None:
         return f"The line was lost here ({step.reply}). The message was not accepted; try again in a minute."
     if step.name == "EHLO":
@@ -185,7 +252,7 @@ def _explain_answer(step: Step, endpoint: Endpoint) -> str:
         )
     if step.name == "RCPT":
         return "The recipient was refused. Check the address; a relay may also refuse addresses it does not know."
-    return "The message was refused. The server's words above say why; 5xx is final, 4xx may work later."
+    return "The message was refused. The server's words above say why."
 
 
 def _explain_message(step: Step, endpoint: Endpoint) -> str:

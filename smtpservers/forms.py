@@ -18,7 +18,15 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from mail.addresses import AddressInvalid, check_address, check_domain_name, check_host, parse_mailbox, parse_mailboxes
+from mail.addresses import (
+    AddressInvalid,
+    check_address,
+    check_domain_name,
+    check_host,
+    parse_mailbox,
+    parse_mailboxes,
+    readable_domain,
+)
 from smtpservers import checking, presets
 from smtpservers.checking import FieldInvalid
 from smtpservers.models import SECRETS, SmtpServer
@@ -117,6 +125,8 @@ class ServerForm(_ServerModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._destination_before = self.instance.destination
+        for name in ("host", "domain_name"):  # Stored as DNS knows them, shown as people write them.
+            self.initial[name] = readable_domain(getattr(self.instance, name))
         for name, field in self.fields.items():
             _say_range(name, field)
         for name in SECRETS:

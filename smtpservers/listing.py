@@ -8,6 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
+from mail.addresses import readable_domain
 from smtpservers import windows
 from smtpservers.destinations import Security
 from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer
@@ -90,8 +91,9 @@ def security_badge(server: SmtpServer) -> SafeString:
 
 
 def address(server: SmtpServer) -> str:
-    """Return ``host:port``, an IPv6 address in brackets."""
-    return f"[{server.host}]:{server.port}" if ":" in server.host else f"{server.host}:{server.port}"
+    """Return ``host:port``, an IPv6 address in brackets, a domain in the letters it was typed in."""
+    host = readable_domain(server.host)
+    return f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"
 
 
 def quota_bar(server: SmtpServer, now: dt.datetime) -> SafeString:

@@ -185,7 +185,10 @@ class Pipeline(Generic[E]):
             else:
                 self.begun += 1
                 return envelope
-            self.source.answered(envelope, Answer(Stage.MAIL, Reply.parse(text), is_local=True))
+            reply = Reply.parse(text)
+            if self._observe is not None:
+                self._observe(Step("MAIL", "", reply.code, said(reply), 0.0, False, {"not sent": "EHLO said so"}))
+            self.source.answered(envelope, Answer(Stage.MAIL, reply, is_local=True))
         return None
 
     def _lines(self, envelope: E) -> bytes:

@@ -203,6 +203,7 @@ _ALL = (
         constant_username="emailit",
         signs_in_with="the API key; it starts with secret_",
         bulk=Bulk.YES,
+        fills={"rate_limit": 2, "rate_unit": "second", "max_per_day": 5_000},
         hints=(
             "2 messages a second and 5,000 a day to begin with; the day starts at midnight UTC.",
             "452 4.5.3 means that the day's messages are used up, 452 4.4.5 that it was too fast.",

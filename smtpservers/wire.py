@@ -5,6 +5,7 @@ It knows how far a command came and nothing about servers, messages or what an a
 
 import asyncio
 import os
+import re
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -83,8 +84,7 @@ class Wire(asyncio.Protocol):
     def _line_received(self, line: bytes) -> None:
         code, mark = _CODES.get(line[:3]), line[3:4]
         if code is None or mark not in (b" ", b"-", b""):
-            words = self.mask(line.decode("utf-8", "replace"))  # Whole: a secret that is cut would not be known.
-            return self._fail(f"the server sent something that is no SMTP reply: {words[:80]!r}")
+            return self._fail(self._no_reply(line))
         if self._lines and code != self._code:
             return self._fail("the server changed its code within one reply")
         self._code = code
@@ -110,8 +110,19 @@ class Wire(asyncio.Protocol):
         return reply if text == reply.text else replace(reply, text=text)
 
     def eof_received(self) -> bool:
-        self._fail("the server closed the connection")
+        self._fail(self._unreadable() or "the server closed the connection")
         return False
+
+    def _unreadable(self) -> str:
+        """Return what a line that never ended says of a service that speaks no SMTP; empty where it may yet be."""
+        begun = bytes(self._buffer)
+        if not begun or re.fullmatch(rb"[2-5][0-9]{0,2}|[2-5][0-9]{2}[ -].*", begun, re.DOTALL):
+            return ""
+        return self._no_reply(begun)
+
+    def _no_reply(self, line: bytes) -> str:
+        words = self.mask(line.decode("utf-8", "replace"))  # Whole: a secret that is cut would not be known.
+        return f"the server sent something that is no SMTP reply: {words[:80]!r}"
 
     def connection_lost(self, error: Exception | None) -> None:
         if error is not None and not isinstance(error, OSError):  # asyncio hands on what a listener raised.
@@ -203,7 +214,7 @@ class Wire(asyncio.Protocol):
                     await self._waiter
             except TimeoutError:
                 if not self._replies:
-                    self._fail(f"the server was silent for {seconds:g} s")
+                    self._fail(self._unreadable() or f"the server was silent for {seconds:g} s")
             finally:
                 self._waiter = None
         return self.read(*self._replies.popleft())

@@ -124,6 +124,8 @@ function setUpPresets(choice, panel, { usual, initial, presets }) {
 
   choice.addEventListener("change", () => {
     const preset = presets[choice.value];
+    // Another one, or my own: what the last provider had filled in goes again, what was typed stays.
+    if (!preset) fill({ values: usual });
     draw(preset, preset && fill(preset));
   });
   draw(presets[choice.value]);

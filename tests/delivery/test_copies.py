@@ -53,6 +53,19 @@ def test_the_token_of_a_copy_unsubscribes_nobody(peer: Peer, client: Client) -> 
     assert not Suppression.objects.exists()
 
 
+def test_the_name_of_an_open_copy_is_shown(peer: Peer) -> None:
+    make_server(peer.port, mail_cc=f'"Boss, The" <{BOSS}>, Jörg <jorg@shop.example>, plain@shop.example')
+    make_mailing(make_list(1))
+    run_drain()
+
+    shown = {
+        str(email.message_from_bytes(body, policy=email.policy.default)["Cc"])
+        for context, body in peer.bodies
+        if context["rcpt_to"].startswith("person")
+    }
+    assert shown == {f'"Boss, The" <{BOSS}>, Jörg <jorg@shop.example>, plain@shop.example'}
+
+
 def test_no_copy_holds_the_recipients_own_token(peer: Peer) -> None:
     make_server(peer.port, mail_cc=BOSS, mail_bcc=ARCHIVE)
     make_mailing(make_list(1))

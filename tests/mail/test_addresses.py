@@ -452,6 +452,8 @@ def test_a_domain_name_is_read(typed, domain):
     [
         ("example", "example has no dot; enter the whole domain, such as mail.example.com."),
         ("co.uk", "Everybody can register names below co.uk; enter your own domain there."),
+        ("github.io", "Everybody can register names below github.io; enter your own domain there."),
+        ("Pages.dev", "Everybody can register names below Pages.dev; enter your own domain there."),
         ("https://example.com", "https://example.com starts with https://; enter only the name, such as example.com."),
         ("192.0.2.1", "192.0.2.1 is not a domain name; enter one such as example.com."),
         ("192.0.2.１", "192.0.2.１ is not a domain name; enter one such as example.com."),
@@ -473,7 +475,8 @@ def test_a_label_can_be_read_by_people():
 
 @pytest.mark.parametrize(
     ("domain", "organisation"),
-    [("mail.shop.co.uk", "shop.co.uk"), ("a.b.example.com", "example.com"), ("example.com", "example.com")],
+    [("mail.shop.co.uk", "shop.co.uk"), ("a.shop.github.io", "shop.github.io"),
+     ("a.b.example.com", "example.com"), ("example.com", "example.com")],
 )  # fmt: skip
 def test_an_organisation_is_what_was_registered(domain, organisation):
     assert organisational_domain(domain) == organisation

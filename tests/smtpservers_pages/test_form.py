@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from smtpservers import listing
 from smtpservers.forms import ServerForm
 from smtpservers.models import SmtpServer
 from smtpservers.secrets import Secret
@@ -136,3 +137,12 @@ def test_a_server_switched_off_in_the_list_is_not_switched_on_by_an_older_form(
     assert "Somebody changed this SMTP server" in page.content.decode()
     server.refresh_from_db()
     assert not server.is_active
+
+
+def test_domains_beyond_ascii_are_shown_as_they_were_typed() -> None:
+    server = SmtpServer(host="smtp.xn--bcher-kva.example", domain_name="xn--bcher-kva.example")
+
+    form = ServerForm(instance=server)
+
+    assert (form["host"].value(), form["domain_name"].value()) == ("smtp.bücher.example", "bücher.example")
+    assert listing.address(server) == "smtp.bücher.example:587"

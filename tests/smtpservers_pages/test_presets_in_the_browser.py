@@ -105,7 +105,18 @@ def test_warnings_stand_by_the_choice_and_go_with_the_stream_for_bulk_mail(form:
 
     choose(form, "Another one, or my own")
     expect(form.locator("#preset-panel")).to_be_hidden()
-    assert value(form, "host") == "smtp-broadcasts.postmarkapp.com", "nothing is taken away"
+    assert value(form, "host") == "", "what came with the provider goes with it"
+
+
+def test_what_was_typed_stays_when_the_provider_goes(form: Page) -> None:
+    choose(form, "Twilio SendGrid")
+    form.locator("#id_port").fill("2525")
+    form.locator("#id_name").fill("Mine")
+
+    choose(form, "Another one, or my own")
+
+    assert values(form, "host", "username", "port") == ("", "", "2525")
+    assert value(form, "name") == "Mine"
 
 
 def test_a_key_and_a_provider_make_a_server(form: Page) -> None:
