@@ -7,6 +7,7 @@ from typing import Any
 
 import billiard.pool
 from celery import Celery, Task, bootsteps
+from celery.signals import worker_init
 from celery.worker.components import Beat, Timer
 from django.utils import timezone
 
@@ -14,12 +15,19 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
-STOP_SECONDS = 3.0  # For the watchman's last look.
+STOP_SECONDS = 3.0  # For the look under way.
 HOLD_SECONDS = 3.0  # How long a fork waits for a look to end.
 
 # A child that was given a task just before the end waits for a receipt that its parent forgot about (30 s, in steps of
 # 0.1 s). No task of ours has a result that could be lost.
 billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 20
+
+
+@worker_init.connect
+def _refuse_newer_database(**kwargs: Any) -> None:
+    from brilliance.schema import refuse_newer  # Django is set up by now.
+
+    refuse_newer()
 
 
 class BeatKeeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
@@ -81,8 +89,6 @@ class Watchman(bootsteps.StartStopStep):  # type: ignore[misc]
             with self._looking:
                 watch.look()
             self._is_over.wait(LOOK_SECONDS)
-        with self._looking:
-            watch.leave()
 
     def _hold(self) -> None:
         self._is_held = self._looking.acquire(timeout=HOLD_SECONDS)

@@ -13,9 +13,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import formats, timezone
 
+from brilliance import health
 from campaigns.models import Campaign
 from contacts.models import Contact
-from delivery import accounting, restoration
+from delivery import accounting, clock, readiness, restoration
 from smtpservers import listing
 from smtpservers.models import QuotaPeriod, SmtpServer
 
@@ -45,9 +46,15 @@ Person = User | AnonymousUser
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the panels of the first page to unfold's ``context``."""
-    now = timezone.now()
+    now = clock.now()
     context["title"] = "Dashboard"
     context["steps"] = next_steps(request.user)
+    if request.user.has_perm("campaigns.view_progress") or request.user.has_perm("smtpservers.view_fleet"):
+        with_names = request.user.has_perm("smtpservers.view_smtpserver")
+        problems = dict(health.answer())
+        if request.user.has_perm("delivery.release_copy"):
+            problems.pop("copy", None)  # It is a step of theirs.
+        context["obstacles"] = readiness.in_words(problems, now, with_names=with_names)
     if request.user.has_perm("campaigns.view_progress"):
         context["figures"] = figures(now)
         context["chart"] = chart(now)

@@ -4,6 +4,8 @@ What must be true of sending is asked in :mod:`delivery.readiness`; here stand t
 """
 
 import datetime as dt
+import threading
+import time
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -14,7 +16,12 @@ from django.views.decorators.http import require_safe
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from delivery import readiness
+from brilliance import schema
+from delivery import clock, readiness
+
+REMEMBERED_SECONDS = 1.0
+_asking = threading.Lock()
+_answer: tuple[float, dict[str, str | None]] | None = None
 
 
 @require_safe
@@ -28,16 +35,34 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
     """Say whether mail can be queued and sent just now; 503 names what is missing, without details."""
-    problems = ask(timezone.now())
+    problems = answer()
     is_ready = not any(problems.values())
     checks = {name: problem or "ok" for name, problem in problems.items()}
     return JsonResponse({"ready": is_ready, **checks}, status=200 if is_ready else 503)
+
+
+def answer() -> dict[str, str | None]:
+    """Return what each check says, by its name; they are asked once a second at most, however many strangers call."""
+    global _answer
+    with _asking:
+        if _answer is None or time.monotonic() - _answer[0] >= REMEMBERED_SECONDS:
+            problems = _ask_all()
+            _answer = time.monotonic(), problems  # From the end on: those who waited meanwhile need not ask again.
+        return _answer[1]
+
+
+def _ask_all() -> dict[str, str | None]:
+    try:
+        return ask(clock.now())
+    except DatabaseError:
+        return ask(timezone.now())
 
 
 def ask(now: dt.datetime) -> dict[str, str | None]:
     """Return what each check says, by its name: None, or a sentence about what is wrong."""
     problems = {name: check(now) for name, check in CHECKS.items()}
     if problems["database"]:
+        problems["migrations"] = "Unknown without the database."
         return {**problems, **dict.fromkeys(readiness.CHECKS, "Unknown without the database.")}
     return {**problems, **readiness.ask(now)}
 
@@ -63,5 +88,12 @@ def _broker(now: dt.datetime) -> str | None:
     return None
 
 
+def _migrations(now: dt.datetime) -> str | None:
+    try:
+        return schema.NOT_MIGRATED if schema.is_missing() else None
+    except DatabaseError:
+        return schema.NOT_MIGRATED
+
+
 # Asked without the help of a migrated database, in this order.
-CHECKS: dict[str, readiness.Check] = {"database": _database, "broker": _broker}
+CHECKS: dict[str, readiness.Check] = {"database": _database, "migrations": _migrations, "broker": _broker}

@@ -30,6 +30,7 @@ from campaigns.writing_admin import LayoutAdmin as LayoutAdmin
 from campaigns.writing_admin import MediaFileAdmin as MediaFileAdmin
 from campaigns.writing_admin import WritingAdmin
 from contacts.reaching import count
+from delivery import clock
 from delivery.models import Message, StatusCount
 from smtpservers.selection import named_servers
 
@@ -208,7 +209,7 @@ class CampaignAdmin(WritingAdmin):
         context = {"show_save_and_continue": False, "show_save_and_add_another": False, **(extra_context or {})}
         campaign = self.get_object(request, object_id) if object_id else None
         if campaign and request.method == "GET" and campaign.status == Status.DRAFT:
-            now = timezone.now()
+            now = clock.now()
             context |= {
                 "obstacles": refusals(campaign, now),
                 "audience_count": count(audience_of(campaign), now).reached,
@@ -247,7 +248,7 @@ class CampaignAdmin(WritingAdmin):
     def _queue(self, request: HttpRequest, campaign: Campaign) -> HttpResponse:
         if not request.user.has_perm("campaigns.queue_campaign"):
             raise PermissionDenied
-        if obstacles := queueing.queue_campaign(campaign.pk, request.user, timezone.now()):
+        if obstacles := queueing.queue_campaign(campaign.pk, request.user, clock.now()):
             for obstacle in obstacles:
                 messages.error(request, obstacle)
             return redirect("campaigns:review", campaign.pk)

@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from django.utils import timezone
@@ -14,7 +14,7 @@ from campaigns.figures import COLUMNS, Answer, Asked, Line, figures
 from campaigns.models import Campaign, TallyMark
 from campaigns.providers import OTHERS
 from campaigns.remembering import remembered
-from delivery import accounting
+from delivery import accounting, readiness
 from delivery.models import Mailing, Message
 from smtpservers.selection import named_servers
 
@@ -82,6 +82,7 @@ class Report:
     time_left: str = ""  # In words.
     waiting_reason: str = ""
     is_paused: bool = False
+    obstacles: list[str] = field(default_factory=list)  # What holds up all mail, in sentences.
     waiting_until: dt.datetime | None = None
     is_live: bool = False  # Whether the figures may still change by themselves.
     retriable: int = 0
@@ -93,7 +94,7 @@ LIVE = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING, Campaign.Status.PAUS
 MOST_PROVIDERS = 20
 
 
-def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool) -> Report:
+def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_names: bool = False) -> Report:
     """Return the report of a campaign.
 
     What a page asks for every two seconds costs the same for a million recipients as for ten: it reads counts that are
@@ -101,11 +102,17 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool) -> Repor
 
     :param with_replies: whether to quote what servers answered. They quote the address or the person's name,
         so whoever may not see recipients gets the codes alone.
+    :param with_names: whether machines and servers are named where they hold up all mail.
     """
     mailing_ids = runs.mailing_ids(campaign)
+    is_on_its_way = campaign.status in (Campaign.Status.SCHEDULED, Campaign.Status.SENDING)
+    problems = readiness.ask(now) if is_on_its_way else {}
+    obstacles = readiness.in_words(problems, now, with_names=with_names)
     if not mailing_ids:
         test = compare(campaign, now, late_outcomes)
-        return Report(is_live=campaign.status in LIVE, summary=_before_start(campaign, now), test=test)
+        return Report(
+            is_live=campaign.status in LIVE, summary=_before_start(campaign, now), test=test, obstacles=obstacles
+        )
     mailings = list(Mailing.objects.filter(pk__in=mailing_ids).order_by("pk"))
     counts = sum_counts(mailing_ids)
     total = sum(counts.values())
@@ -113,7 +120,8 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool) -> Repor
     is_sending = campaign.status == Campaign.Status.SENDING
     is_paused = campaign.status == Campaign.Status.PAUSED
     waiting = next((mailing for mailing in mailings if mailing.waiting_reason), None)
-    recent = pace.recent(mailing_ids, now) if is_sending else pace.Recent()
+    is_manned = not problems.get("worker")
+    recent = pace.recent(mailing_ids, now) if is_sending and is_manned else pace.Recent()
     waiting_until = waiting.waiting_until if waiting and is_sending else None
     key = "-".join(map(str, mailing_ids))
     asked = Asked(mailing_ids=mailing_ids, names_all_domains=with_replies)
@@ -143,13 +151,18 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool) -> Repor
             now=now,
             zone=timezone.get_default_timezone(),
             waiting_until=waiting_until,
-            is_waiting=waiting is not None and not recent.rate,
+            is_waiting=not is_manned or (waiting is not None and not recent.rate),
             is_paused=is_paused,
         )
         if is_sending or is_paused
         else "",
-        waiting_reason=_waiting_reason(waiting, with_replies) if waiting and (is_sending or is_paused) else "",
+        waiting_reason=_waiting_reason(waiting, with_replies)
+        if waiting and (is_sending or is_paused)
+        else _standstill(counts, mailings[0].created_at, now)
+        if is_sending and not recent.rate and not obstacles
+        else "",
         is_paused=is_paused,
+        obstacles=obstacles,
         waiting_until=waiting_until,
         # A cancelled campaign lives on until what was on the line has its answer, and all others their last status.
         is_live=campaign.status in LIVE or settled < total,
@@ -244,6 +257,17 @@ def _reasons(mailing_ids: Collection[int], with_replies: bool) -> list[tuple[str
             shown = reason if with_replies else without_addresses(reason)
             rows[Status(status).label, shown] += count
     return [(label, reason, count) for (label, reason), count in rows.most_common()]
+
+
+def _standstill(counts: Mapping[str, int], since: dt.datetime, now: dt.datetime) -> str:
+    """Return why nothing was answered lately where nobody has given a reason; empty while it has hardly begun."""
+    if now - since < pace.QUIET:
+        return ""
+    if counts[Status.SENDING]:
+        return "Its servers have answered nothing in the last minutes. What they were given waits for their answer."
+    if counts[Status.QUEUED]:
+        return "No worker has taken it up in the last minutes. It goes on by itself as soon as one does."
+    return ""
 
 
 def _waiting_reason(mailing: Mailing, with_replies: bool) -> str:

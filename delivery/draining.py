@@ -4,6 +4,7 @@ The plan is made anew every moment; for each server that has work and a free lan
 """
 
 import asyncio
+import contextlib
 import datetime as dt
 import functools
 import gc
@@ -180,8 +181,13 @@ class _Drain:
                 if (error := task.exception()) is not None:
                     log.error("a lane broke off; the sweep settles it", exc_info=error)
                     self._is_broken = True
+                    await self._keep_cause(server_id, error)
                 else:
                     sent += task.result()
+
+    async def _keep_cause(self, server_id: int, error: BaseException) -> None:
+        with contextlib.suppress(DatabaseProblem):  # Then that is what people are told.
+            await self.in_database(lanes.broke_off, server_id, error, self.clock())
 
     async def _make_plan(self) -> float:
         """Set a lane to work for every server that has work and whose lane is free; return for how long it holds."""

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from delivery import clock
 from delivery.models import Lane
 
+BROKEN_TOLD = dt.timedelta(minutes=2)  # For how long it is told that a lane broke off; each new try tells it anew.
 # Asked with every claim and every group of results.
 _HOLDS = (
     "SELECT 1 FROM delivery_lane l JOIN smtpservers_smtpserver s ON s.id = l.server_id"
@@ -96,7 +97,23 @@ def renew(leases: Sequence[Lease]) -> list[Lease]:
 def release(lease: Lease) -> None:
     """Free the lane for the next worker; an extra one goes altogether."""
     Lane.objects.filter(pk=lease.lane_id, token=lease.token, number__gt=0).delete()
-    Lane.objects.filter(pk=lease.lane_id, token=lease.token).update(holder="", expires_at=None, token=uuid.uuid4())
+    Lane.objects.filter(pk=lease.lane_id, token=lease.token).update(
+        holder="", expires_at=None, token=uuid.uuid4(), problem="", broke_at=None
+    )
+
+
+def broke_off(server_id: int, cause: BaseException, now: dt.datetime) -> None:
+    """Keep why the work on a server's lane broke off, for people."""
+    where = f" ({cause.filename})" if isinstance(cause, OSError) and cause.filename else ""
+    why = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
+    problem = f"on {socket.gethostname()}: {why}{where}"
+    Lane.objects.filter(server=server_id, number=0).update(problem=problem[:300], broke_at=now)
+
+
+def broken(now: dt.datetime) -> list[Lane]:
+    """Return the lanes whose work broke off lately, and has not ended well since."""
+    lately = Lane.objects.filter(number=0, broke_at__gt=now - BROKEN_TOLD, broke_at__lte=now + BROKEN_TOLD)
+    return list(lately.exclude(problem="").select_related("server").order_by("server__name"))
 
 
 def holds(token: uuid.UUID) -> bool:

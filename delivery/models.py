@@ -239,6 +239,8 @@ class Lane(models.Model):
     token = models.UUIDField(default=uuid.uuid4)
     holder = models.CharField(max_length=200, blank=True)  # Host and process; empty: free.
     expires_at = models.DateTimeField(null=True)  # By the database's clock.
+    problem = models.CharField(max_length=300, blank=True, db_default="")  # Why it broke off last, and where.
+    broke_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["server", "number"], name="one_lane_each")]

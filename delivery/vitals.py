@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 SILENT_AFTER = dt.timedelta(seconds=20)  # Then a worker is missed …
 BELIEVED = dt.timedelta(minutes=1)  # … and what it said last counts for so long.
-FORGOTTEN_AFTER = dt.timedelta(days=1)
+FORGOTTEN_AFTER = dt.timedelta(days=30)
 DRIFT = dt.timedelta(seconds=5)  # From here on a clock is wrong.
 STEP_TOLD = dt.timedelta(minutes=10)  # For how long it is told that a clock was set.
 PROBE_BYTES = 256 * 1024  # What a journal takes.
@@ -57,10 +57,6 @@ class Vitals:
         drift = self._clock.drift
         self._tell("drift", f"the clock is {in_words(drift)} the database's" if abs(drift) >= DRIFT else "")
         self._tell("folder", f"{settings.DATA_DIR} cannot be written: {folder_problem}" if folder_problem else "")
-
-    def leave(self) -> None:
-        """Say that the process ends as it should, so that nobody misses it for long."""
-        WorkerReport.objects.filter(name=self.name).delete()
 
     def _note_step(self) -> None:
         """Notice that the clock was set: it went on by another time than the one that nobody can set."""

@@ -34,12 +34,3 @@ class Watch:
             log.exception("a look of the watch failed")
         finally:
             connections.close_all()  # Nothing is open when a child is forked.
-
-    def leave(self) -> None:
-        """Take the worker's report away, because it ends as it should."""
-        try:
-            self._vitals.leave()
-        except DatabaseProblem as error:
-            log.warning("the worker ends, and its last report stays: %s", error)
-        finally:
-            connections.close_all()

@@ -22,6 +22,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
         yield
 
 
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test get the answer of readiness that another one got a moment before."""
+    monkeypatch.setattr("brilliance.health._answer", None)
+
+
 # What takes longest goes first: else one process is at it while the others have nothing left.
 LONGEST = ("tests/brilliance/test_roles.py", "tests/faults/", "tests/delivery/", "tests/fields/")
 

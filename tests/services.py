@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+from django.core.management import call_command
 from django.db import connections
 from django.db.utils import load_backend
 
@@ -27,6 +28,7 @@ class _Service(abc.ABC):
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.environment: dict[str, str] = {}  # Beside the test's own.
         (self.port,) = free_ports(1)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -41,7 +43,9 @@ class _Service(abc.ABC):
     def start(self) -> None:
         log = (self.folder / "log").open("ab")
         with log:
-            self._process = subprocess.Popen(self.command(), stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, start_new_session=True, env={**os.environ, **self.environment}
+            )
         deadline = time.monotonic() + 30
         while not self.answers():
             assert time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]
@@ -148,7 +152,7 @@ def running_redis(folder: Path) -> Iterator[RedisServer]:
 
 
 @contextlib.contextmanager
-def running_postgres() -> Iterator[PostgresCluster]:
+def running_postgres(**environment: str) -> Iterator[PostgresCluster]:
     """Run a new PostgreSQL cluster on a free port, in a folder of its own: pytest's are closed to other users."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
     if not found:
@@ -157,11 +161,22 @@ def running_postgres() -> Iterator[PostgresCluster]:
         pytest.skip("needs setpriv, because PostgreSQL refuses to run as root")
     with tempfile.TemporaryDirectory(prefix="brilliance-postgres-") as folder:
         service = PostgresCluster(Path(folder), found[-1].parent)
+        service.environment = environment
         service.start()
         try:
             yield service
         finally:
             service.kill()
+
+
+@contextlib.contextmanager
+def own_postgres(**environment: str) -> Iterator[PostgresCluster]:
+    """Run a new cluster, and let it be this thread's default database, with the product's tables."""
+    with running_postgres(**environment) as cluster:
+        own = {"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "USER": "brilliance", "PASSWORD": ""}
+        with default_database({**own, "HOST": "127.0.0.1", "PORT": str(cluster.port)}):
+            call_command("migrate", verbosity=0)
+            yield cluster
 
 
 @contextlib.contextmanager

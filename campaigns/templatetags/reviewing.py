@@ -5,7 +5,6 @@ from collections import Counter
 from typing import Any
 
 from django import template
-from django.utils import timezone
 
 from campaigns import runs
 from campaigns.forecast_words import words
@@ -14,6 +13,7 @@ from campaigns.models import Approval, Campaign, CheckOverride
 from campaigns.remembering import remembered
 from campaigns.timing import hours_of, zone_for
 from campaigns.varying import experiment_of
+from delivery import clock
 from delivery import queueing as outbox
 
 register = template.Library()
@@ -25,7 +25,7 @@ def forecast_of(campaign: Campaign) -> dict[str, Any]:
     """Show what the fleet will do with the rest of a campaign that is on its way; nothing for others."""
     if campaign.status not in ON_ITS_WAY:
         return {}
-    now = timezone.now()
+    now = clock.now()
     zone = zone_for(campaign)
     experiment = experiment_of(campaign)
     key = f"forecast-{campaign.pk}-{campaign.status}-{campaign.mailing_id}-{experiment and experiment.winner_id}"

@@ -8,7 +8,6 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from campaigns import drawing, pace, queueing, runs, steering
@@ -18,13 +17,15 @@ from campaigns.remembering import remembered
 from campaigns.reporting import report
 from campaigns.tasks import ring
 from campaigns.views.pages import campaign_or_404, log, needs, page, starts_in_words
+from delivery import clock
 from smtpservers.selection import server_choices
 
 
 def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
     may_see_recipients = request.user.has_perm("delivery.view_message")
-    now = timezone.now()
-    figures = report(campaign, now, with_replies=may_see_recipients)
+    now = clock.now()
+    with_names = request.user.has_perm("smtpservers.view_smtpserver")
+    figures = report(campaign, now, with_replies=may_see_recipients, with_names=with_names)
     status = Campaign.Status
     return {
         "campaign": campaign,
@@ -45,7 +46,7 @@ def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any
 @needs("campaigns.view_progress")
 def progress(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
-    context = {**_progress_context(request, campaign), **pace_context(campaign, timezone.now())}
+    context = {**_progress_context(request, campaign), **pace_context(campaign, clock.now())}
     return page(request, "campaigns/progress.html", campaign.name, context)
 
 
@@ -65,7 +66,7 @@ def progress_json(request: HttpRequest, campaign_id: int) -> HttpResponse:
         test = {**context, "test": context["report"].test}
         answer["test"] = render_to_string("campaigns/variants_compared.html", test, request)
     if "pace" in request.GET or not context["report"].is_live:
-        drawn = pace_context(campaign, timezone.now())
+        drawn = pace_context(campaign, clock.now())
         answer["pace"] = drawn["pace_drawn"]
         answer["pace_table"] = render_to_string("campaigns/figures_pace.html", drawn, request)
     return JsonResponse(answer, headers={"Cache-Control": "no-store"})
@@ -95,7 +96,7 @@ def pace_context(campaign: Campaign, now: dt.datetime) -> dict[str, Any]:
 @needs("campaigns.queue_campaign")
 def queue(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign_or_404(campaign_id)
-    if obstacles := queueing.queue_campaign(campaign_id, request.user, timezone.now()):
+    if obstacles := queueing.queue_campaign(campaign_id, request.user, clock.now()):
         for obstacle in obstacles:
             messages.error(request, obstacle)
         if request.user.has_perm("campaigns.view_campaign"):
@@ -136,7 +137,7 @@ def resume(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @needs("campaigns.queue_campaign")
 def cancel(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign_or_404(campaign_id)
-    if queueing.cancel(campaign_id, timezone.now()):
+    if queueing.cancel(campaign_id, clock.now()):
         log(request, campaign_id, "Cancelled.")
         transaction.on_commit(ring)
         messages.success(request, "The campaign was cancelled. What had not left never will.")
@@ -177,7 +178,7 @@ def servers(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @needs("delivery.resend_message")
 def retry(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign_or_404(campaign_id)
-    count = queueing.retry_failed(campaign_id, timezone.now())
+    count = queueing.retry_failed(campaign_id, clock.now())
     if count:
         log(request, campaign_id, f"Queued {counted(count, 'failed message')} again.")
         was = "One message was" if count == 1 else f"{count:,} messages were"

@@ -9,11 +9,11 @@ from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
-from django.utils import timezone
 
 from campaigns.forecast_words import moment
 from campaigns.models import Campaign
 from campaigns.timing import zone_for
+from delivery import clock
 
 View = Callable[..., HttpResponseBase]
 
@@ -39,7 +39,7 @@ def campaign_or_404(campaign_id: int) -> Campaign:
 
 def starts_in_words(campaign: Campaign) -> str:
     """Return when a campaign that was just queued begins, as a sentence."""
-    if campaign.starts_at is None or campaign.starts_at <= timezone.now():
+    if campaign.starts_at is None or campaign.starts_at <= clock.now():
         return "It starts within seconds."
     zone = zone_for(campaign)
     return f"It starts on {moment(campaign.starts_at, zone)} ({zone})."

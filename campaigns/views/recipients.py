@@ -5,7 +5,6 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
-from django.utils import timezone
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_POST
 
@@ -13,7 +12,7 @@ from campaigns import queueing, runs, selecting
 from campaigns.reporting import EXPLANATIONS
 from campaigns.selecting import Filter
 from campaigns.views.pages import campaign_or_404, log, needs, page
-from delivery import accounting
+from delivery import accounting, clock
 from delivery.models import Message
 from smtpservers.models import SmtpServer
 
@@ -106,7 +105,7 @@ def recipient(request: HttpRequest, message_id: int) -> HttpResponse:
 @needs("delivery.resend_message")
 def resend(request: HttpRequest, message_id: int) -> HttpResponse:
     message = get_object_or_404(Message, pk=message_id)
-    if queueing.resend(message_id, message.mailing_id, timezone.now()):
+    if queueing.resend(message_id, message.mailing_id, clock.now()):
         messages.success(request, "The message was queued again.")
     else:
         messages.warning(request, "The message cannot be sent again: it did not fail, or its mailing was cancelled.")

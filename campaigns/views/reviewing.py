@@ -7,7 +7,6 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from campaigns import allowances, approving, timing
@@ -17,6 +16,7 @@ from campaigns.review_forms import ScheduleForm, TestsForm
 from campaigns.reviewing import review as look
 from campaigns.tasks import ring
 from campaigns.views.pages import campaign_or_404, log, needs, page
+from delivery import clock
 
 Status = Campaign.Status
 
@@ -31,7 +31,7 @@ def review(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 
 def _context(request: HttpRequest, campaign: Campaign, form: ScheduleForm | None = None) -> dict[str, Any]:
-    now = timezone.now()
+    now = clock.now()
     found = look(campaign, now)
     standing = approving.standing(campaign, found.people.reached)
     unanswered = approving.unanswered(campaign, found)
@@ -81,7 +81,7 @@ def schedule(request: HttpRequest, campaign_id: int) -> HttpResponse:
     form = ScheduleForm(request.POST)
     if not form.is_valid():
         return page(request, "campaigns/review.html", f"Review of {campaign}", _context(request, campaign, form), 422)
-    if problems := timing.set_schedule(campaign_id, form.schedule(), timezone.now()):
+    if problems := timing.set_schedule(campaign_id, form.schedule(), clock.now()):
         for problem in problems:
             messages.error(request, problem)
     else:
@@ -95,7 +95,7 @@ def schedule(request: HttpRequest, campaign_id: int) -> HttpResponse:
 def override(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign_or_404(campaign_id)
     check_id, reason = request.POST.get("check", "")[:16], request.POST.get("reason", "")
-    problem = approving.override(campaign_id, check_id, reason, request.user, timezone.now())
+    problem = approving.override(campaign_id, check_id, reason, request.user, clock.now())
     if problem:
         messages.error(request, problem)
     else:
@@ -109,7 +109,7 @@ def override(request: HttpRequest, campaign_id: int) -> HttpResponse:
 def ask_approval(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign_or_404(campaign_id)
     note = request.POST.get("note", "")
-    if problem := approving.ask_for(campaign_id, note, request.user, timezone.now()):
+    if problem := approving.ask_for(campaign_id, note, request.user, clock.now()):
         messages.error(request, problem)
     else:
         log(request, campaign_id, f"Asked for approval. {note.strip()[:500]}".strip())
@@ -124,7 +124,7 @@ def decide(request: HttpRequest, approval_id: int) -> HttpResponse:
     is_approved, note = request.POST.get("decision") == "approve", request.POST.get("note", "")
     seen = request.POST.get("people", "")
     people = int(seen) if seen.isdecimal() and len(seen) < 10 else None
-    if problem := approving.decide(approval_id, is_approved, note, request.user, timezone.now(), people):
+    if problem := approving.decide(approval_id, is_approved, note, request.user, clock.now(), people):
         messages.error(request, problem)
     else:
         said = "Approved." if is_approved else "Rejected."
@@ -140,7 +140,7 @@ def decide(request: HttpRequest, approval_id: int) -> HttpResponse:
 @needs("campaigns.queue_campaign")
 def start_anyway(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign_or_404(campaign_id)
-    if problems := timing.start_anyway(campaign_id, timezone.now()):
+    if problems := timing.start_anyway(campaign_id, clock.now()):
         for problem in problems:
             messages.error(request, problem)
     else:

@@ -5,7 +5,6 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from campaigns import experimenting
@@ -13,6 +12,7 @@ from campaigns.models import Campaign, Experiment
 from campaigns.tasks import ring
 from campaigns.variant_forms import VariantForms, remove
 from campaigns.views.pages import campaign_or_404, log, needs, page
+from delivery import clock
 
 
 @require_http_methods(["GET", "POST"])
@@ -59,7 +59,7 @@ def choose(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign_or_404(campaign_id)
     chosen = request.POST.get("variant", "")
     if why_not := experimenting.choose(
-        campaign_id, int(chosen) if chosen.isdecimal() and len(chosen) < 18 else 0, request.user, timezone.now()
+        campaign_id, int(chosen) if chosen.isdecimal() and len(chosen) < 18 else 0, request.user, clock.now()
     ):
         messages.error(request, why_not)
     else:

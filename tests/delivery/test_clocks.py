@@ -73,6 +73,7 @@ def test_beat_rings_on_whatever_is_done_to_the_clock(
     steady = 1000.0
     monkeypatch.setattr(clock, "steady", lambda: steady)
     metronome = Metronome(current_app)
+    monkeypatch.setattr(metronome._never, "wait", lambda seconds: None)
     metronome.tick()
     steady += 2
     metronome.tick()
@@ -81,11 +82,10 @@ def test_beat_rings_on_whatever_is_done_to_the_clock(
     real = dt.datetime.now
     monkeypatch.setattr("celery.utils.time.datetime", type("Set", (dt.datetime,), {"now": lambda *a: real(*a) + jump}))
     steady += 2
-    pause = metronome.tick()
+    metronome.tick()
 
     assert before == 2  # What is due every two seconds.
     assert hints.waiting("errands") >= before + 2
-    assert 0 <= pause <= 2
 
 
 # --- the clock is set

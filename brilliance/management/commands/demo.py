@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError
 from django.utils import timezone
 
-from brilliance import seeding
+from brilliance import schema, seeding
 from brilliance.supervising import SANDBOX, Part, Stop, foreground, supervise, web, worker
 
 PATIENCE_SECONDS = 60.0  # For the parts to come up, before we say what is missing.
@@ -57,6 +57,8 @@ class Command(BaseCommand):
                 call_command("migrate", verbosity=0, interactive=False)
             except OperationalError as error:
                 return self.give_up(f"The database of DATABASE_URL cannot be used: {error}".rstrip())
+            if names := schema.newer():
+                return self.give_up(schema.NEWER.format(names=", ".join(names)))
             if seeding.is_needed():
                 self.say("Making the demo: servers, readers, campaigns …")
                 seeding.seed(settings.DATA_DIR / "sign-ins.txt", timezone.now())

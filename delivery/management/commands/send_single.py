@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
+from delivery import clock
 from delivery.models import Message
 from delivery.singles import SingleRefused, send_single
 from smtpservers.models import SmtpServer
@@ -58,7 +58,7 @@ class Command(BaseCommand):
                 values=dict(map(_name_and_value, options["set"])),
                 server=_server(options["server"]) if options["server"] else None,
                 is_commercial=options["commercial"],
-                now=timezone.now(),
+                now=clock.now(),
             )
         except SingleRefused as error:
             raise CommandError(str(error)) from error

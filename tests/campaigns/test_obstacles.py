@@ -1,0 +1,100 @@
+"""What holds up all mail is said on Home and on a campaign's page, in the words of readiness."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from campaigns.models import Campaign
+from delivery import lanes
+from delivery.models import Mailing, WorkerReport, WorkerSeen
+from tests.campaigns.conftest import client_of
+from tests.delivery.making import make_list, make_mailing, make_server
+
+pytestmark = pytest.mark.django_db
+
+
+def seen(ago: float = 0, **fields: Any) -> dt.datetime:
+    """Let a worker for everything have been seen and at work so many seconds ago."""
+    at = timezone.now() - dt.timedelta(seconds=ago)
+    for queue in ("deliver", "errands"):
+        WorkerSeen.objects.update_or_create(name=f"{queue} here process 2", defaults={"seen_at": at})
+    said = {"host": "mail-1", "queues": "deliver errands", "drift": dt.timedelta(), "step": dt.timedelta()}
+    WorkerReport.objects.update_or_create(name="here", defaults={"seen_at": at, **said, **fields})
+    return at
+
+
+@pytest.fixture
+def campaign() -> Campaign:
+    """Return a campaign that is being sent for an hour."""
+    mailing = make_mailing(make_list(3))
+    Mailing.objects.update(created_at=timezone.now() - dt.timedelta(hours=1))
+    return Campaign.objects.create(name="Winter", subject="Winter", text="x", status="sending", mailing=mailing)
+
+
+def home(client: Client) -> str:
+    return client.get("/admin/").content.decode()
+
+
+def progress(client: Client, campaign: Campaign) -> str:
+    return client.get(f"/campaigns/{campaign.pk}/").content.decode()
+
+
+def test_the_only_worker_was_stopped_and_both_pages_say_since_when(campaign: Campaign, people: dict[str, User]) -> None:
+    at = timezone.localtime(seen(ago=3 * 60))
+    marketer = client_of(people["marketer"])
+
+    said = f"No sending worker has been seen since {at:%H:%M}."
+    assert said in home(marketer)
+    page = progress(marketer, campaign)
+    assert said in page
+    assert "waits" in page
+    assert "until" not in page.partition("Time left")[2].partition("</dd>")[0]
+
+
+def test_nothing_is_said_when_nothing_is_wrong(campaign: Campaign, people: dict[str, User]) -> None:
+    seen()
+    marketer = client_of(people["marketer"])
+
+    assert "dash-obstacle" not in home(marketer)
+    assert "has been seen" not in progress(marketer, campaign)
+
+
+def test_a_broken_lane_is_told_by_server_and_folder_to_those_who_see_servers(
+    campaign: Campaign, people: dict[str, User]
+) -> None:
+    seen()
+    server = make_server(25, "Alpha")
+    assert lanes.acquire(server.pk)
+    lanes.broke_off(server.pk, OSError(28, "No space left on device", "/srv/data/journal"), timezone.now())
+
+    for page in (home(client_of(people["admin"])), progress(client_of(people["admin"]), campaign)):
+        assert "The work for Alpha broke off on " in page
+        assert "No space left on device (/srv/data/journal)" in page
+    page = progress(client_of(people["marketer"]), campaign)
+    assert "The work for a server broke off." in page
+    assert "/srv/data" not in page
+
+
+def test_a_campaign_that_stands_still_always_says_why(campaign: Campaign, people: dict[str, User]) -> None:
+    seen()
+
+    page = progress(client_of(people["viewer"]), campaign)
+
+    assert "No worker has taken it up in the last minutes. It goes on by itself as soon as one does." in page
+
+
+def test_a_campaign_that_has_just_begun_is_given_a_moment(campaign: Campaign, people: dict[str, User]) -> None:
+    seen()
+    Mailing.objects.update(created_at=timezone.now())
+
+    assert "No worker has taken it up" not in progress(client_of(people["viewer"]), campaign)
+
+
+def test_a_finished_campaign_names_no_obstacle(campaign: Campaign, people: dict[str, User]) -> None:
+    Campaign.objects.update(status="finished")
+
+    assert "sending worker" not in progress(client_of(people["viewer"]), campaign)
