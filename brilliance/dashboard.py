@@ -51,10 +51,11 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     context["steps"] = next_steps(request.user)
     if request.user.has_perm("campaigns.view_progress") or request.user.has_perm("smtpservers.view_fleet"):
         with_names = request.user.has_perm("smtpservers.view_smtpserver")
-        problems = dict(health.answer())
+        look = readiness.Look(now)
+        problems = {"broker": health.CHECKS["broker"](now), **readiness.ask(look)}
         if request.user.has_perm("delivery.release_copy"):
             problems.pop("copy", None)  # It is a step of theirs.
-        context["obstacles"] = readiness.in_words(problems, now, with_names=with_names)
+        context["obstacles"] = readiness.in_words(problems, look, with_names=with_names)
     if request.user.has_perm("campaigns.view_progress"):
         context["figures"] = figures(now)
         context["chart"] = chart(now)

@@ -3,9 +3,11 @@
 What must be true of sending is asked in :mod:`delivery.readiness`; here stand the checks that belong to no room.
 """
 
+import contextlib
 import datetime as dt
 import threading
 import time
+from collections.abc import Callable
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -17,7 +19,7 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from brilliance import schema
-from delivery import clock, readiness
+from delivery import clock, installation, readiness
 
 REMEMBERED_SECONDS = 1.0
 _asking = threading.Lock()
@@ -64,7 +66,9 @@ def ask(now: dt.datetime) -> dict[str, str | None]:
     if problems["database"]:
         problems["migrations"] = "Unknown without the database."
         return {**problems, **dict.fromkeys(readiness.CHECKS, "Unknown without the database.")}
-    return {**problems, **readiness.ask(now)}
+    with contextlib.suppress(DatabaseError):  # Then the checks say so.
+        installation.why_held(now)  # Where no worker runs, a copy is noticed here.
+    return {**problems, **readiness.ask(readiness.Look(now))}
 
 
 def _database(now: dt.datetime) -> str | None:
@@ -96,4 +100,8 @@ def _migrations(now: dt.datetime) -> str | None:
 
 
 # Asked without the help of a migrated database, in this order.
-CHECKS: dict[str, readiness.Check] = {"database": _database, "migrations": _migrations, "broker": _broker}
+CHECKS: dict[str, Callable[[dt.datetime], str | None]] = {
+    "database": _database,
+    "migrations": _migrations,
+    "broker": _broker,
+}

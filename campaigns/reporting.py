@@ -106,8 +106,9 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
     """
     mailing_ids = runs.mailing_ids(campaign)
     is_on_its_way = campaign.status in (Campaign.Status.SCHEDULED, Campaign.Status.SENDING)
-    problems = readiness.ask(now) if is_on_its_way else {}
-    obstacles = readiness.in_words(problems, now, with_names=with_names)
+    look = readiness.Look(now)
+    problems = readiness.ask(look) if is_on_its_way else {}
+    obstacles = readiness.in_words(problems, look, with_names=with_names)
     if not mailing_ids:
         test = compare(campaign, now, late_outcomes)
         return Report(

@@ -1,6 +1,7 @@
 """Which worker processes are at work, by the marks they leave in the database. Instants are of the database's clock."""
 
 import datetime as dt
+from collections.abc import Collection
 
 from django.db import models
 
@@ -23,13 +24,14 @@ def show(queue: str, now: dt.datetime) -> None:
 
 def senders(now: dt.datetime, within: dt.timedelta) -> int:
     """Return how many processes that send showed life within that time."""
-    return _seen(SENDS, now).filter(seen_at__gt=now - within).count()
+    return WorkerSeen.objects.filter(
+        name__startswith=f"{SENDS} ", seen_at__gt=now - within, seen_at__lte=now + FUTURE
+    ).count()
 
 
-def last_shown(queue: str, now: dt.datetime) -> dt.datetime | None:
-    """Return when a process of ``queue`` was at work last."""
-    return _seen(queue, now).order_by("seen_at").values_list("seen_at", flat=True).last()
-
-
-def _seen(queue: str, now: dt.datetime) -> models.QuerySet[WorkerSeen]:
-    return WorkerSeen.objects.filter(name__startswith=f"{queue} ", seen_at__lte=now + FUTURE)
+def last_shown(queues: Collection[str], now: dt.datetime) -> dict[str, dt.datetime | None]:
+    """Return when a process of each of the queues was at work last; None: never."""
+    seen = WorkerSeen.objects.filter(seen_at__lte=now + FUTURE)
+    return seen.aggregate(
+        **{queue: models.Max("seen_at", filter=models.Q(name__startswith=f"{queue} ")) for queue in queues}
+    )

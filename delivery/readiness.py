@@ -5,27 +5,61 @@ A room that can hold mail up adds a check to :data:`CHECKS`. Readiness, Home and
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from delivery import clock, installation, lanes, presence, vitals
-
-# Returns None, or a whole sentence without anything that a stranger must not know: `/readyz` answers everybody.
-Check = Callable[[dt.datetime], str | None]
+from delivery import clock, lanes, presence, vitals
+from delivery.models import Installation, Lane, WorkerReport
 
 # A process that sends shows it every few seconds, and one without work each time it is rung for.
 IDLE_SILENCE = dt.timedelta(seconds=60 + settings.DRAIN_SECONDS)
 
 
-def ask(now: dt.datetime) -> dict[str, str | None]:
+class Look:
+    """One look at the workers, shared by the checks: what they ask for is read once."""
+
+    def __init__(self, now: dt.datetime) -> None:
+        self.now = now
+
+    @cached_property
+    def reports(self) -> list[WorkerReport]:
+        """What workers said of themselves within the last minute."""
+        return vitals.lately(self.now)
+
+    @cached_property
+    def last_seen(self) -> dict[str, dt.datetime | None]:
+        """When a worker of each queue was seen last."""
+        return vitals.last_seen((presence.SENDS, presence.ERRANDS), self.now)
+
+    @cached_property
+    def last_at_work(self) -> dict[str, dt.datetime | None]:
+        """When a process of each queue was at work last."""
+        return presence.last_shown((presence.SENDS, presence.ERRANDS), self.now)
+
+    @cached_property
+    def broken_lanes(self) -> list[Lane]:
+        return lanes.broken(self.now)
+
+    @cached_property
+    def is_held(self) -> bool:
+        """Whether this is known to be a copy that waits for a person."""
+        return Installation.objects.filter(pk=1).exclude(held_because="").exists()
+
+
+# Returns None, or a whole sentence without anything that a stranger must not know: `/readyz` answers everybody.
+Check = Callable[[Look], str | None]
+
+
+def ask(look: Look) -> dict[str, str | None]:
     """Return what each check says, by its name."""
-    return {name: _ask(check, now) for name, check in CHECKS.items()}
+    return {name: _ask(check, look) for name, check in CHECKS.items()}
 
 
-def in_words(problems: Mapping[str, str | None], now: dt.datetime, *, with_names: bool) -> list[str]:
+def in_words(problems: Mapping[str, str | None], look: Look, *, with_names: bool) -> list[str]:
     """Return what is wrong as people read it.
 
     :param with_names: whether machines, servers and folders are named, as to those who may know of them.
@@ -33,70 +67,71 @@ def in_words(problems: Mapping[str, str | None], now: dt.datetime, *, with_names
     told: list[str] = []
     for name, sentence in problems.items():
         if sentence:
-            details = DETAILS[name](now) if with_names and name in DETAILS else []
+            details = DETAILS[name](look) if with_names and name in DETAILS else []
             told += details or [sentence]
     return told
 
 
-def _ask(check: Check, now: dt.datetime) -> str | None:
+def _ask(check: Check, look: Look) -> str | None:
     try:
-        return check(now)
+        return check(look)
     except DatabaseError:
         return "The database does not answer, or is not migrated."
 
 
-def _worker(now: dt.datetime) -> str | None:
-    if missed := _missed(presence.SENDS, "sending worker", now):
+def _worker(look: Look) -> str | None:
+    if missed := _missed(presence.SENDS, "sending worker", look):
         return missed
-    at_work = presence.last_shown(presence.SENDS, now)
-    if _missed(presence.ERRANDS, "", now) is None and (at_work is None or at_work < now - IDLE_SILENCE):
-        return f"The sending workers are there, and none of them {_since('has been at work', at_work, now)}."
-    return None
+    # Without errands nobody rings for them.
+    return None if _missed(presence.ERRANDS, "", look) else _idle(presence.SENDS, "sending workers", look)
 
 
-def _copy(now: dt.datetime) -> str | None:
-    if not installation.why_held(now):
+def _errands(look: Look) -> str | None:
+    return _missed(presence.ERRANDS, "worker for errands", look) or _idle(presence.ERRANDS, "workers for errands", look)
+
+
+def _missed(queue: str, who: str, look: Look) -> str | None:
+    last = look.last_seen[queue]
+    if last is not None and last > look.now - vitals.SILENT_AFTER:
         return None
-    return "This is a restored or copied database: nothing is sent until an administrator says go on."
+    return f"No {who} {_since('has been seen', last, look.now)}."
 
 
-def _errands(now: dt.datetime) -> str | None:
-    if missed := _missed(presence.ERRANDS, "worker for errands", now):
-        return missed
-    at_work = presence.last_shown(presence.ERRANDS, now)
-    if at_work is None or at_work < now - IDLE_SILENCE:
-        return f"The workers for errands are there, and none of them {_since('has been at work', at_work, now)}."
-    return None
-
-
-def _missed(queue: str, who: str, now: dt.datetime) -> str | None:
-    last, is_there = vitals.last_seen(queue, now)
-    return None if is_there else f"No {who} {_since('has been seen', last, now)}."
+def _idle(queue: str, who: str, look: Look) -> str | None:
+    last = look.last_at_work[queue]
+    if last is not None and last > look.now - IDLE_SILENCE:
+        return None
+    return f"The {who} are there, and none of them {_since('has been at work', last, look.now)}."
 
 
 def _since(what: str, last: dt.datetime | None, now: dt.datetime) -> str:
     if last is None:
         return f"{what} yet"
     local = timezone.localtime(last)
-    return (
-        f"{what} since {local:%H:%M}" if now - last < dt.timedelta(hours=20) else f"{what} since {local:%d %B, %H:%M}"
-    )
+    moment = f"{local:%H:%M}" if now - last < dt.timedelta(hours=20) else f"{local:%d %B, %H:%M}"
+    return f"{what} since {moment}"
 
 
-def _clock(now: dt.datetime) -> str | None:
+def _clock(look: Look) -> str | None:
     if abs(clock.drift()) >= vitals.DRIFT:
         return f"The clock of the web process is {vitals.in_words(clock.drift())} the database’s."
-    return "The clock of a machine with workers is wrong, or was set." if vitals.clock_problems(now) else None
+    return "The clock of a machine with workers is wrong, or was set." if vitals.clock_problems(look.reports) else None
 
 
-def _folder(now: dt.datetime) -> str | None:
+def _folder(look: Look) -> str | None:
     if problem := vitals.problem_of(Path(settings.DATA_DIR)):
         return f"The web process cannot write in its DATA_DIR: {problem}."
-    return "A worker cannot write in its DATA_DIR." if vitals.folder_problems(now) else None
+    return "A worker cannot write in its DATA_DIR." if vitals.folder_problems(look.reports) else None
 
 
-def _lanes(now: dt.datetime) -> str | None:
-    return "The work for a server broke off." if lanes.broken(now) else None
+def _lanes(look: Look) -> str | None:
+    return "The work for a server broke off." if look.broken_lanes else None
+
+
+def _copy(look: Look) -> str | None:
+    if not look.is_held:
+        return None
+    return "This is a restored or copied database: nothing is sent until an administrator says go on."
 
 
 CHECKS: dict[str, Check] = {
@@ -108,8 +143,8 @@ CHECKS: dict[str, Check] = {
     "copy": _copy,
 }
 # The same at length, by the name of the check.
-DETAILS: dict[str, Callable[[dt.datetime], list[str]]] = {
-    "clock": vitals.clock_problems,
-    "folder": vitals.folder_problems,
-    "lanes": lambda now: [f"The work for {lane.server} broke off {lane.problem}." for lane in lanes.broken(now)],
+DETAILS: dict[str, Callable[[Look], list[str]]] = {
+    "clock": lambda look: vitals.clock_problems(look.reports),
+    "folder": lambda look: vitals.folder_problems(look.reports),
+    "lanes": lambda look: [f"The work for {lane.server} broke off {lane.problem}." for lane in look.broken_lanes],
 }

@@ -8,11 +8,11 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from delivery import clock
 from delivery.models import WorkerReport
@@ -89,17 +89,21 @@ def problem_of(folder: Path) -> str:
     return ""
 
 
-def last_seen(queue: str, now: dt.datetime) -> tuple[dt.datetime | None, bool]:
-    """Return when a worker of ``queue`` was seen last, and whether one lives. A mark from the future is none."""
-    seen = WorkerReport.objects.filter(queues__contains=queue, seen_at__lte=now + DRIFT)
-    last = seen.aggregate(last=Max("seen_at"))["last"]
-    return last, last is not None and last > now - SILENT_AFTER
+def lately(now: dt.datetime) -> list[WorkerReport]:
+    """Return what workers said of themselves lately. A mark from the future is none."""
+    return list(WorkerReport.objects.filter(seen_at__gt=now - BELIEVED, seen_at__lte=now + DRIFT).order_by("name"))
 
 
-def clock_problems(now: dt.datetime) -> list[str]:
+def last_seen(queues: Collection[str], now: dt.datetime) -> dict[str, dt.datetime | None]:
+    """Return when a worker of each of the queues was seen last; None: never."""
+    seen = WorkerReport.objects.filter(seen_at__lte=now + DRIFT)
+    return seen.aggregate(**{queue: Max("seen_at", filter=Q(queues__contains=queue)) for queue in queues})
+
+
+def clock_problems(reports: Iterable[WorkerReport]) -> list[str]:
     """Return a sentence for each machine whose clock is wrong, or was set a moment ago."""
     problems = {}
-    for report in _lately(now):
+    for report in reports:
         if abs(report.drift) >= DRIFT:
             problems[report.host] = f"The clock of {report.host} is {in_words(report.drift)} the database’s."
         elif report.step:
@@ -107,18 +111,14 @@ def clock_problems(now: dt.datetime) -> list[str]:
     return list(problems.values())
 
 
-def folder_problems(now: dt.datetime) -> list[str]:
+def folder_problems(reports: Iterable[WorkerReport]) -> list[str]:
     """Return a sentence for each machine whose workers cannot write their journals."""
     problems = {
         report.host: f"The folder DATA_DIR of {report.host} cannot be written: {report.folder_problem}."
-        for report in _lately(now)
+        for report in reports
         if report.folder_problem
     }
     return list(problems.values())
-
-
-def _lately(now: dt.datetime) -> list[WorkerReport]:
-    return list(WorkerReport.objects.filter(seen_at__gt=now - BELIEVED, seen_at__lte=now + DRIFT).order_by("name"))
 
 
 def in_words(drift: dt.timedelta) -> str:

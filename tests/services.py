@@ -28,7 +28,6 @@ class _Service(abc.ABC):
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.environment: dict[str, str] = {}  # Beside the test's own.
         (self.port,) = free_ports(1)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -43,9 +42,7 @@ class _Service(abc.ABC):
     def start(self) -> None:
         log = (self.folder / "log").open("ab")
         with log:
-            self._process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, start_new_session=True, env={**os.environ, **self.environment}
-            )
+            self._process = subprocess.Popen(self.command(), stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + 30
         while not self.answers():
             assert time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]
@@ -104,6 +101,7 @@ class PostgresCluster(_Service):
     def __init__(self, folder: Path, binaries: Path) -> None:
         super().__init__(folder)
         self._binaries = binaries
+        self.environment: dict[str, str] = {}  # Beside the test's own, and from the first process of its user on.
         # It refuses to run as root.
         self._as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if _is_root() else []
         if _is_root():
@@ -124,7 +122,8 @@ class PostgresCluster(_Service):
             "restart_after_crash": "off",
         }
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        return [*self._as_user, str(self._binaries / "postgres"), "-D", str(self.folder / "data"), *words]
+        environment = ["env", *(f"{name}={value}" for name, value in self.environment.items())]
+        return [*self._as_user, *environment, str(self._binaries / "postgres"), "-D", str(self.folder / "data"), *words]
 
     def answers(self) -> bool:
         try:

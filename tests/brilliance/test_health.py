@@ -67,8 +67,8 @@ def test_ready_when_everything_is_there(workers: None) -> None:
 
 def at_length() -> list[str]:
     """Return what people read who may know machines and servers by name."""
-    now = timezone.now()
-    return readiness.in_words(readiness.ask(now), now, with_names=True)
+    look = readiness.Look(timezone.now())
+    return readiness.in_words(readiness.ask(look), look, with_names=True)
 
 
 # --- workers
@@ -238,7 +238,7 @@ def test_strangers_who_call_often_cost_one_look_a_second(
 
 
 def test_a_room_that_adds_a_check_is_asked_and_shown(workers: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(readiness.CHECKS, "moon", lambda now: "The moon is full.")
+    monkeypatch.setitem(readiness.CHECKS, "moon", lambda look: "The moon is full.")
 
     assert reasons() == {"moon": "The moon is full."}
     assert at_length() == ["The moon is full."]

@@ -130,8 +130,8 @@ def test_one_wrong_clock_holds_nothing_up_and_lets_nothing_go_early(
         for change in CHANGES:
             wrong.set(change)
             sends(peer, sender, f"after {change}")
-            wait_for(lambda: readiness.ask(timezone.now())["clock"] is not None, sender, 30)
-            assert vitals.clock_problems(timezone.now()) != []
+            wait_for(lambda: readiness.ask(readiness.Look(timezone.now()))["clock"] is not None, sender, 30)
+            assert vitals.clock_problems(vitals.lately(timezone.now())) != []
             wrong.set(0)
             sends(peer, sender, f"back from {change}")
 
