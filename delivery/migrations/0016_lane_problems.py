@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('delivery', '0014_account_limits'),
+        ('delivery', '0015_mailing_identity'),
     ]
 
     operations = [
