@@ -7,25 +7,26 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from adminpages.pages import ModelAdmin
 from brilliance.roles import ROLES
+from delivery.noticing import ADMINISTRATORS, administrators
 
 LAST_ADMIN = "This is the last active person who can manage people. Make somebody else an admin first."
 
 
 def admins() -> QuerySet[User]:
     """Return the active people who can manage people."""
-    return User.objects.filter(Q(is_superuser=True) | Q(groups__name="admin"), is_active=True, is_staff=True).distinct()
+    return administrators().filter(is_staff=True)
 
 
 class PersonForm(UserChangeForm):  # type: ignore[misc]  # unfold has no types
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
-        is_admin = self.instance.is_superuser or any(group.name == "admin" for group in values.get("groups", ()))
+        is_admin = self.instance.is_superuser or any(group.name == ADMINISTRATORS for group in values.get("groups", ()))
         if not (is_admin and values.get("is_active")) and is_last_admin(self.instance):
             raise forms.ValidationError(LAST_ADMIN)
         return values

@@ -21,9 +21,8 @@ from mail.addresses import AddressInvalid, Mailbox, domain_of, parse_mailbox, pa
 from mail.composing import Recipient, Style, compile_content
 from mail.linking import OWN_LINKS
 from mail.merging import MergeError, name_values, parse, unknown_names
-from smtpservers import routes
+from smtpservers import routes, selection
 from smtpservers.models import SmtpServer
-from smtpservers.selection import is_sender_served
 
 STANDARD_FIELDS = ("first_name", "last_name", "full_name", "email", *OWN_LINKS)
 COPIES_WITHOUT_ASKING = 100
@@ -107,7 +106,7 @@ def _sender(campaign: Campaign) -> Iterator[str]:
     try:
         if campaign.mail_from:
             domain = domain_of(parse_mailbox(campaign.mail_from).address)
-            if not is_sender_served(campaign.mail_from, campaign.server_ids):
+            if not selection.is_sender_served(campaign.mail_from, campaign.server_ids):
                 which = "None of the chosen servers" if campaign.server_ids else "No server"
                 yield (
                     f"{which} sends for {domain}. Leave the From address empty, so that each server uses its own,"
@@ -148,7 +147,10 @@ def _copies(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[
     """Ask whether copies are meant where they would be many: each is a message and a unit of quota."""
     if not campaign.sends_copies or campaign.confirms_copies:
         return
-    with_copies = SmtpServer.objects.filter(is_active=True).exclude(mail_cc="", mail_bcc="")
+    with_copies = list(SmtpServer.objects.filter(is_active=True).exclude(mail_cc="", mail_bcc=""))
+    if with_copies:
+        carriers = selection.carriers(campaign.mail_from, campaign.server_ids, now)
+        with_copies = [server for server in with_copies if server.pk in carriers]
     most = max((len(copy_addresses(server)) for server in with_copies), default=0)
     people = count(chosen, now).reached if most else 0
     if people * most > COPIES_WITHOUT_ASKING:

@@ -16,7 +16,7 @@ from delivery.composing import Composer
 from delivery.models import Mailing
 from delivery.outgoing import Outgoing, Person
 from mail.addresses import fold
-from smtpservers import routes, selection
+from smtpservers import selection
 from smtpservers.endpoint import domain_name_of
 from smtpservers.models import SmtpServer
 
@@ -39,16 +39,7 @@ class Sample:
 
 def eligible(campaign: Campaign, now: dt.datetime) -> list[SmtpServer]:
     """Return the active servers that may send at least a part of the campaign, in display order."""
-    named = frozenset(campaign.server_ids)
-    deciding = routes.applying(routes.rules(), campaign.mail_from)
-    ids = [
-        candidate.server_id
-        for candidate in selection.fleet(now)
-        if candidate.is_active
-        and (not named or candidate.server_id in named)
-        and candidate.may_send_from(campaign.mail_from)
-        and any(not rule.server_ids or candidate.server_id in rule.server_ids for rule in deciding)
-    ]
+    ids = selection.carriers(campaign.mail_from, campaign.server_ids, now)
     return list(SmtpServer.objects.filter(pk__in=ids).order_by("display_order", "pk"))
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.urls import reverse
 from django.utils import formats, translation
 
@@ -32,6 +32,7 @@ CERTIFICATE_WARNING = dt.timedelta(days=14)
 BETWEEN_DIGESTS = dt.timedelta(hours=1)  # Of one mailing and server.
 DIGEST_RECIPIENTS = 500
 REPORTED_STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.SINGLE)
+ADMINISTRATORS = "admin"  # The role that may do everything.
 FAILURES = (Message.Status.BOUNCED, Message.Status.FAILED, Message.Status.EXPIRED)
 
 
@@ -268,13 +269,18 @@ def _tell_of_campaign(to: str, campaign: str, subject: str, line: str, reason: s
     return _open(key, Notice.Kind.CAMPAIGN, subject.format(**facts), text, [recipient], settings.LANGUAGE_CODE, now)
 
 
+def administrators() -> QuerySet[User]:
+    """Return the active people who may do everything: superusers, and who has the role."""
+    is_one = Q(is_superuser=True) | Q(pk__in=User.objects.filter(groups__name=ADMINISTRATORS).values("pk"))
+    return User.objects.filter(is_one, is_active=True)
+
+
 def _watchers(server: SmtpServer) -> list[str]:
     """Return who hears about the server: its Mail To, or else the administrators."""
     if server.mail_to:
         return [server.mail_to]
-    administrators = get_user_model().objects.filter(is_active=True, is_superuser=True)
     found = []
-    for email in administrators.order_by("pk").values_list("email", flat=True):
+    for email in administrators().order_by("pk").values_list("email", flat=True):
         try:
             found.append(_bare(email))
         except AddressInvalid:

@@ -15,6 +15,7 @@ from delivery import queueing
 from delivery.models import Mailing, Message
 from mail.addresses import AddressInvalid, Mailbox, fold, parse_mailbox
 from mail.composing import Style, compile_content
+from smtpservers import selection
 from smtpservers.models import SmtpServer
 
 EMAIL_CHARACTERS = 320
@@ -47,6 +48,7 @@ def send_single(
     :raises SingleRefused: when the content or a sender cannot be used.
     """
     _check(subject, html, text, mail_from, reply_to)
+    _check_sender(mail_from, server)
     email = _address(to)
     key = fold(email)[:EMAIL_CHARACTERS]
     with transaction.atomic():
@@ -81,6 +83,16 @@ def _check(subject: str, html: str, text: str, mail_from: str, reply_to: str) ->
         compile_content(subject, html, text, Style(mail_from=sender, reply_to=reply_to))
     except ValueError as error:
         raise SingleRefused(str(error)) from error
+
+
+def _check_sender(mail_from: str, server: SmtpServer | None) -> None:
+    named = [server.pk] if server else []
+    if mail_from and not selection.is_sender_served(mail_from, named):
+        who = f"{server.name} does not send" if server else "No server sends"
+        raise SingleRefused(
+            f"{who} with the From {mail_from}. Leave it out, so that the server uses its own, or ask an administrator"
+            " for a server that sends for its domain."
+        )
 
 
 def _address(to: str) -> str:

@@ -17,8 +17,9 @@ from operator import itemgetter
 
 from django.db.models import FilteredRelation, Q
 
-from mail.addresses import AddressInvalid, domain_of, parse_mailbox
-from smtpservers import breaker, pace
+from mail.addresses import domain_of
+from mail.suffixes import organisational_domain
+from smtpservers import breaker, pace, routes
 from smtpservers.models import Route, SmtpServer
 from smtpservers.reserving import Standing, standings
 from smtpservers.routes import DEFAULT, Rule
@@ -45,7 +46,7 @@ class Candidate:
     paused_until: dt.datetime | None
     room: int | None  # Units that may still be sent, by the quota and every cap; None: no limit.
     full_until: dt.datetime | None
-    domain: str  # From addresses of this domain, and below or above it, may be sent.
+    domain: str  # Its Domain Name; see :func:`_serves`.
     weight: int = 1
     quota: int | None = None  # Of the current period; None: no limit.
     taken: int = 0  # Units of it that are used or reserved.
@@ -80,7 +81,7 @@ class Candidate:
 
     def may_send_from(self, mail_from: str) -> bool:
         """Whether the server may send with this From: its own, or one of its domain."""
-        return not mail_from or _is_near(_domain_of(mail_from), self.domain)
+        return not mail_from or _serves(mail_from, self.domain, self.sender)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,9 @@ class Able:
         return f", and {self._in_words(self.obstacles)}" if self.obstacles else ""
 
     def _why_none(self) -> str:
-        return f"No server can send this just now: {self._in_words(self.obstacles, 3)}."
+        # What is switched off was put aside by somebody: whoever waits asks about the others.
+        of_use_first = sorted(self.obstacles, key=lambda obstacle: not obstacle[0].is_active)
+        return f"No server can send this just now: {self._in_words(of_use_first, 3)}."
 
     def _in_words(self, obstacles: Sequence[tuple[Candidate, str]], most: int = SHOWN_OBSTACLES) -> str:
         shown = "; ".join(f"{candidate.name} {why}" for candidate, why in obstacles[:most])
@@ -288,23 +291,22 @@ def fleet(now: dt.datetime) -> list[Candidate]:
         )
     )
     candidates: dict[int, Candidate] = {}
-    own_from: dict[int, str] = {}
     for pk, name, is_active, reason, until, domain, mail_from, weight, maximum, *period in rows:
         current, quota, used, reserved, ends_at = period
         if current is None:  # Made at the first claim.
             quota, used, reserved = maximum or None, 0, 0
         room = None if quota is None else max(0, quota - used - reserved)
-        own = _own_domain(domain, mail_from)
-        own_from[pk] = mail_from
+        taken, own = used + reserved, _address_of(mail_from)
         candidates.setdefault(
-            pk, Candidate(pk, name, is_active, reason, until, room, ends_at, own, weight, quota, used + reserved)
+            pk,
+            Candidate(*(pk, name, is_active, reason, until, room, ends_at, domain, weight, quota, taken), sender=own),
         )
     for server in SmtpServer.objects.filter(breaker.on_probation() | Q(slow_factor__lt=1)).only(*_AT_ONCE_FIELDS):
         if server.pk in candidates:
             candidates[server.pk] = replace(candidates[server.pk], at_once=at_once(server, now))
     for pk, senders in refused(now).items():
         if pk in candidates:
-            candidates[pk] = replace(candidates[pk], refused=senders, sender=sender_of(own_from[pk]))
+            candidates[pk] = replace(candidates[pk], refused=senders)
     for pk, standing in standings(now, is_rough=True).items():
         if pk in candidates:
             candidates[pk] = _held_to(candidates[pk], standing)
@@ -342,8 +344,24 @@ def is_sender_served(mail_from: str, named: Collection[int] = ()) -> bool:
     """
     found = SmtpServer.objects.filter(pk__in=named) if named else SmtpServer.objects.all()
     servers = found.values_list("domain_name", "mail_from")
-    sender = _domain_of(mail_from)
-    return not servers or any(_is_near(sender, _own_domain(*names)) for names in servers)
+    return not servers or any(_serves(mail_from, domain, _address_of(own)) for domain, own in servers)
+
+
+def carriers(mail_from: str, named: Collection[int], now: dt.datetime) -> list[int]:
+    """Return the active servers that may send at least a part of such mail, in display order.
+
+    :param mail_from: a From that overrides the server's own; empty: none does.
+    :param named: the servers that a campaign names; empty: all that the routing rules allow.
+    """
+    deciding = routes.applying(routes.rules(), mail_from)
+    return [
+        candidate.server_id
+        for candidate in fleet(now)
+        if candidate.is_active
+        and (not named or candidate.server_id in named)
+        and candidate.may_send_from(mail_from)
+        and any(not rule.server_ids or candidate.server_id in rule.server_ids for rule in deciding)
+    ]
 
 
 def named_servers(server_ids: Collection[int]) -> str:
@@ -361,23 +379,22 @@ def server_choices(named: Iterable[int]) -> list[tuple[int, str]]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _own_domain(domain_name: str, mail_from: str) -> str:
-    # One damaged row, which no form stores, must not stop the others.
-    return domain_name or _domain_of(mail_from)
+def _address_of(mail_from: str) -> str:
+    # One damaged row, which no form stores, must not stop the others: it has no address.
+    return sender_of(mail_from)
 
 
 @functools.lru_cache(maxsize=4096)
-def _domain_of(mail_from: str) -> str:
-    """Return the domain of a From; empty where it has none."""
-    try:
-        return domain_of(parse_mailbox(mail_from).address)
-    except AddressInvalid:
-        return ""
+def _serves(mail_from: str, domain_name: str, own: str) -> bool:
+    """Whether a server may send with this From: its own, or one of the organisations that it names.
 
-
-def _is_near(domain: str, own: str) -> bool:
-    """Whether ``domain`` is ``own``, or one of the two lies in the other."""
-    return bool(domain) and (domain == own or domain.endswith("." + own) or own.endswith("." + domain))
+    :param own: the address of its Mail From; empty where it has none.
+    """
+    sender = _address_of(mail_from)
+    if not sender:
+        return False
+    names = filter(None, (domain_name.lower(), own.rpartition("@")[2]))
+    return sender == own or organisational_domain(domain_of(sender)) in map(organisational_domain, names)
 
 
 def able(
@@ -401,7 +418,6 @@ def able(
     :param even_inactive: whether a server that is switched off or paused will do: somebody tests it.
     """
     considered = _considered(candidates, rule, named, only)
-    sender = _domain_of(mail_from) if mail_from else ""
     servers: list[Candidate] = []
     obstacles: list[tuple[Candidate, str]] = []
     free_at: list[dt.datetime] = []
@@ -409,7 +425,7 @@ def able(
     for candidate in considered:
         if candidate.server_id in avoid:
             obstacle = "did not take this message"
-        elif mail_from and not _is_near(sender, candidate.domain):
+        elif not candidate.may_send_from(mail_from):
             obstacle = f"does not send for {mail_from}"
         elif (
             candidate.refused

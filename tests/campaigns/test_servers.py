@@ -9,7 +9,7 @@ from django.test import Client
 from campaigns import queueing
 from campaigns.checking import refusals
 from campaigns.models import Campaign
-from contacts.models import ContactList
+from contacts.models import Contact, ContactList, Subscription
 from delivery import planning
 from delivery.models import Mailing
 from smtpservers.models import Route, SmtpServer
@@ -81,6 +81,41 @@ def test_a_sender_that_only_another_server_may_use_is_refused(campaign: Campaign
         "None of the chosen servers sends for example.com. Leave the From address empty, so that each server uses its"
         " own, or ask an administrator for a server that sends for example.com."
     ]
+
+
+def test_a_server_sends_for_its_own_from_also_where_its_domain_name_is_another(
+    campaign: Campaign, server: SmtpServer
+) -> None:
+    SmtpServer.objects.update(mail_from="News <news@shop.wiretest.example>", domain_name="mx.wiretest.example")
+    campaign.mail_from = "News <news@shop.wiretest.example>"
+
+    assert refusals(campaign, NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_asked"),
+    [
+        ({"server_ids": ["alpha"]}, False),
+        ({"server_ids": ["beta"]}, True),
+        ({}, True),
+        ({"mail_from": "Shop <sale@example.com>"}, False),  # Beta does not send for it.
+    ],
+)
+def test_only_copies_of_the_servers_that_may_send_it_are_asked_about(
+    campaign: Campaign, server: SmtpServer, beta: SmtpServer, changes: dict[str, object], is_asked: bool
+) -> None:
+    SmtpServer.objects.filter(pk=beta.pk).update(mail_bcc=",".join(f"copy{n}@other.example" for n in range(10)))
+    for number in range(11):
+        contact = Contact.objects.create(email=f"more{number}@example.com")
+        Subscription.objects.create(contact=contact, list=campaign.lists.get(), status="subscribed")
+    for name, value in changes.items():
+        known = {"alpha": server.pk, "beta": beta.pk}
+        setattr(campaign, name, [known[each] for each in value] if isinstance(value, list) else value)
+
+    why = refusals(campaign, NOW)
+
+    assert len(why) == is_asked, why
+    assert not is_asked or "Copies to the CC and BCC addresses of Beta" in why[0]
 
 
 def test_a_rule_that_allows_none_of_the_chosen_servers_is_named(

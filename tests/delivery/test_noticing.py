@@ -12,6 +12,7 @@ from string import Formatter
 import pytest
 import trustme
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.db import connections
 from django.utils import timezone
 
@@ -210,12 +211,37 @@ def test_without_mail_to_the_administrators_hear_of_it() -> None:
     users.create_user("odd", "no address", is_superuser=True)
     users.create_user("mute", "", is_superuser=True)
     users.create_user("gone", "gone@shop.example", is_superuser=True, is_active=False)
-    users.create_user("ops", "staff@shop.example", is_staff=True)
+    users.create_user("ops", "staff@shop.example", is_staff=True).groups.add(Group.objects.get(name="ops"))
+    users.create_user("ada", "ada@shop.example").groups.add(*Group.objects.filter(name__in=["admin", "marketer"]))
+    users.create_user("old", "old@shop.example", is_active=False).groups.add(Group.objects.get(name="admin"))
     use(make_server(25, max_per_month=5), 5)
 
     noticing.notice(NOW)
 
-    assert [message.email_key for message in Message.objects.all()] == ["root@shop.example"]
+    assert [message.email_key for message in Message.objects.all()] == ["root@shop.example", "ada@shop.example"]
+
+
+@pytest.mark.parametrize("event", ["quota", "pause", "full", "incident", "certificate"])
+def test_every_notice_of_a_server_without_mail_to_reaches_who_has_the_role(event: str) -> None:
+    ada = get_user_model().objects.create_user("ada", "ada@shop.example")
+    ada.groups.add(Group.objects.get(name="admin"))
+    server = make_server(25, max_per_month=5)
+    match event:
+        case "quota":
+            use(server, 5)
+        case "pause":
+            breaker.pause(server.pk, "535 wrong", None, NOW)
+        case "full":
+            reserving.note_full(server.pk, "550 enough", NOW + dt.timedelta(hours=1), NOW)
+            breaker.put_on_probation(server.pk, NOW)
+        case "incident":
+            Incident.objects.create(key="x", server=server, kind="sender-auth", reason="550 SPF", seen_at=NOW)
+        case "certificate":
+            SmtpServer.objects.update(certificate_expires_at=NOW + dt.timedelta(days=2))
+
+    assert noticing.notice(NOW) == 1
+
+    assert [message.email_key for message in Message.objects.all()] == ["ada@shop.example"]
 
 
 def test_a_notice_waits_for_somebody_to_read_it() -> None:

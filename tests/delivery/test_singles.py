@@ -446,3 +446,38 @@ def test_the_command_explains_what_it_cannot_use(arguments: tuple[str, ...], pro
 
     assert not Mailing.objects.exists()
     assert SmtpServer.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("mail_from", "names_server", "problem"),
+    [
+        (
+            "Boss <boss@elsewhere.example>",
+            False,
+            "No server sends with the From Boss <boss@elsewhere.example>. Leave it",
+        ),
+        ("boss@elsewhere.example", True, "Alpha does not send with the From boss@elsewhere.example."),
+        ("Shop <other@SHOP.example>", True, ""),
+        ("", False, ""),
+    ],
+)
+def test_a_from_that_no_server_may_use_is_refused_at_once(mail_from: str, names_server: bool, problem: str) -> None:
+    server = make_server(25)
+
+    def send() -> None:
+        send_single(
+            to="ann@customer.example",
+            subject="Receipt",
+            text="Thanks",
+            mail_from=mail_from,
+            server=server if names_server else None,
+            now=timezone.now(),
+        )
+
+    if not problem:
+        send()
+        return
+    with pytest.raises(SingleRefused) as refused:
+        send()
+    assert str(refused.value).startswith(problem)
+    assert not Message.objects.exists()

@@ -50,6 +50,42 @@ def test_the_next_takes_over_and_the_reason_names_no_host(
     assert alone.reason == f"No server can send this just now: {why}."
 
 
+@pytest.mark.parametrize(
+    ("mail_from", "domain_name", "own", "is_served"),
+    [
+        ("News <news@shop.wire.example>", "mx.wire.example", "news@shop.wire.example", True),  # Its own.
+        ("News <NEWS@Shop.Wire.Example>", "mx.other.example", "news@shop.wire.example", True),
+        ("News <a@wire.example>", "mx.wire.example", "news@shop.wire.example", True),  # Above.
+        ("News <a@deep.shop.wire.example>", "", "news@shop.wire.example", True),  # Below.
+        ("News <a@shop.example.co.uk>", "mail.example.co.uk", "news@other.example", True),
+        ("News <a@other.example>", "mail.example.co.uk", "news@other.example", True),  # Of its Mail From alone.
+        ("News <a@else.co.uk>", "mail.example.co.uk", "news@other.example", False),
+        ("News <a@wire.example.net>", "mx.wire.example", "news@wire.example", False),
+        ("nobody", "mx.wire.example", "news@wire.example", False),
+        ("News <a@shop.example>", "", "", False),
+    ],
+)
+def test_a_server_sends_for_its_own_from_and_for_the_organisations_it_names(
+    mail_from: str, domain_name: str, own: str, is_served: bool
+) -> None:
+    alpha = replace(ALPHA, domain=domain_name, sender=own)
+
+    assert alpha.may_send_from(mail_from) is is_served
+    assert bool(choose([alpha], NOW, mail_from=mail_from).server) is is_served
+
+
+def test_what_is_switched_off_is_named_after_what_is_full() -> None:
+    off = [replace(ALPHA, server_id=number, name=f"Off {number}", is_active=False) for number in range(10, 13)]
+    full = replace(ALPHA, room=0, full_until=LATER)
+
+    choice = choose([*off, full], NOW)
+
+    assert choice.reason == (
+        "No server can send this just now: Alpha has used its quota until 23 November 2026 12:05 UTC; Off 10 is"
+        " switched off; Off 11 is switched off, and 1 more cannot send either."
+    )
+
+
 def test_a_pause_that_is_over_is_no_obstacle() -> None:
     assert choose([replace(ALPHA, paused_reason="x", paused_until=NOW)], NOW).server is not None
 
