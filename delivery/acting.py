@@ -207,13 +207,22 @@ class _Figures:
         if self.sent < settings.STOP_AFTER_MESSAGES:
             return ""
         for count, limit, what, remedy in (
-            (self.hard_bounces, settings.STOP_BOUNCE_PERCENT, "do not exist", "Check where the list comes from"),
-            (self.content_failures, settings.STOP_REFUSAL_PERCENT, "refused the content", "Change the content"),
+            (
+                self.hard_bounces,
+                settings.STOP_BOUNCE_PERCENT,
+                "addresses do not exist",
+                "Check where the list comes from",
+            ),
+            (
+                self.content_failures,
+                settings.STOP_REFUSAL_PERCENT,
+                "messages were refused for their content",
+                "Change the content",
+            ),
         ):
             if limit and count * 100 >= limit * self.sent:
-                subject = "addresses" if what == "do not exist" else "servers"
                 percent = f"{count * 100 / self.sent:.1f} %"
-                told = f"{count:,} of the last {self.sent:,} {subject} {what} ({percent}). {remedy}, then resume."
+                told = f"{count:,} of the last {self.sent:,} {what} ({percent}). {remedy}, then resume."
                 return f"{account_limits.STOPPED} {told}"
         return ""
 

@@ -611,7 +611,7 @@ def test_a_single_message_is_never_paused(peers: Any) -> None:
     ("event", "reply", "why"),
     [
         ("rcpt", b"550 5.1.1 No such user", "addresses do not exist"),
-        ("dot", b"554 5.7.1 Message rejected as spam", "servers refused the content"),
+        ("dot", b"554 5.7.1 Message rejected as spam", "messages were refused for their content"),
     ],
 )
 def test_a_bad_share_stops_the_campaign_which_goes_on_from_there(
