@@ -1,5 +1,6 @@
 """What takes long to find out is remembered for as long as it deserves, so that pages may ask every two seconds."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,14 +17,15 @@ LONGEST_SECONDS = 120.0
 def remembered(key: str, find: Callable[[], T]) -> T:
     """Return what ``find`` returns, or returned a while ago: twenty times as long as it took.
 
-    :param key: what is asked, in letters and digits.
+    :param key: what is asked, in full: two questions never share an answer.
     """
-    known: tuple[T] | None = cache.get(f"remembered-{key}")
+    name = f"remembered-{hashlib.sha256(key.encode()).hexdigest()}"
+    known: tuple[T] | None = cache.get(name)
     if known is not None:
         return known[0]
     began = time.monotonic()
     found = find()
     took = time.monotonic() - began
     if took > QUICK_SECONDS:
-        cache.set(f"remembered-{key}", (found,), min(took * SHARE, LONGEST_SECONDS))
+        cache.set(name, (found,), min(took * SHARE, LONGEST_SECONDS))
     return found

@@ -50,7 +50,7 @@ def _day(text: str, usual: dt.date) -> dt.date:
 def _figures(request: HttpRequest, asked: _Query, now: dt.datetime) -> Figures:
     sees_all = request.user.has_perm("delivery.view_message")
     wanted = Asked(asked.start, asked.end, server_name=asked.server, names_all_domains=sees_all)
-    key = f"period-{asked.start}-{asked.end}-{sees_all}-{asked.server.encode().hex()[:120]}"
+    key = f"period-{asked.start}-{asked.end}-{sees_all}-{asked.server}"
     return remembered(key, lambda: figures(wanted, now))
 
 

@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Max, Sum
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from campaigns import providers, tallying
 from campaigns.figures import Asked, figures
@@ -413,3 +414,18 @@ def test_the_report_tells_decisions_overrides_and_incidents(
     assert "DMARC during" in page
     assert "DMARC long after" not in page
     assert "Mailbox does not exist" in page
+
+
+def test_two_servers_whose_names_begin_alike_have_figures_of_their_own(
+    people: dict[str, User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("campaigns.remembering.QUICK_SECONDS", -1)  # Everything is remembered.
+    one, other = ("Relay of the first data centre in Frankfurt, rack twelve, number " + each for each in ("one", "two"))
+    today = timezone.localtime().date()
+    Tally.objects.create(day=today, server_name=one, provider="a.example", outcome="accepted", rule="", number=41)
+    client = client_of(people["viewer"])
+
+    pages = [client.get("/campaigns/figures/days.csv", {"server": name}) for name in (one, other, one)]
+
+    shown = [b"".join(page.streaming_content).decode() for page in pages]
+    assert ["41" in text for text in shown] == [True, False, True]
