@@ -1,5 +1,6 @@
 """The people who sign in, and their roles. Somebody who can manage people always remains."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
@@ -7,8 +8,9 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.core.paginator import InvalidPage
+from django.db.models import Count, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from adminpages.pages import ModelAdmin
@@ -36,6 +38,19 @@ def is_last_admin(person: User | None) -> bool:
     return person is not None and list(admins()[:2]) == [person]
 
 
+_search = admin.site.search  # type: ignore[attr-defined]  # unfold's.
+
+
+def search(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    """Search the names of pages; a page of results that is none does not exist."""
+    try:
+        found: HttpResponse = _search(request, extra_context)
+    except (InvalidPage, ValueError):
+        raise Http404("There is no such page of results.") from None
+    return found
+
+
+admin.site.search = search  # type: ignore[attr-defined]
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
@@ -69,6 +84,15 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return bool(super().has_delete_permission(request, obj)) and not is_last_admin(obj)
+
+    def what_keeps(self, objs: QuerySet[User] | Collection[User]) -> list[str]:
+        """Keep whoever did something: their part of the log would go with them."""
+        people = User.objects.filter(pk__in=[person.pk for person in objs]).annotate(entries=Count("logentry"))
+        return [
+            f"what the log says of {person}, {person.entries:,} entries. Switch “Active” off instead: then nobody can"
+            " sign in with this name"
+            for person in people.filter(entries__gt=0).order_by("username")
+        ]
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         if admins().exclude(pk__in=queryset).exists():

@@ -11,7 +11,7 @@ from campaigns.providers import is_at, name_of
 from contacts.exporting import table
 from delivery import accounting
 from delivery.models import Attempt, Message
-from mail.reply_words import MEANINGS, meaning_of, rules_of
+from mail.reply_words import meaning_of, rules_of
 
 MOST_COUNTED = 10_000  # A filter over a million messages: nobody reads further pages than these.
 AT_ONCE = 2_000
@@ -38,16 +38,19 @@ class Filter:
         """Whether the kept counts know how many there are."""
         return self == Filter(status=self.status)
 
-    def __str__(self) -> str:
-        named = (
-            ("status", self.status),
-            ("server", self.server),
-            ("provider", name_of(self.provider) if self.provider else ""),
-            ("answer", MEANINGS[self.answer].label if self.answer in MEANINGS else self.answer),
-            ("reply", self.reply),
-            ("address", self.sought),
-        )
-        return ", ".join(f"{name} “{value}”" for name, value in named if value) or "all"
+    @property
+    def in_the_log(self) -> str:
+        """What narrows the recipients down, without the values: one may be the address of a person."""
+        named = {
+            "status": self.status,
+            "server": self.server,
+            "provider": self.provider,
+            "answer": self.answer,
+            "reply": self.reply,
+            "address": self.sought,
+        }
+        chosen = [name for name, value in named.items() if value]
+        return f"those filtered by {', '.join(chosen)}" if chosen else "all"
 
 
 def fitting(mailing_ids: Collection[int], given: Filter) -> QuerySet[Message]:
