@@ -12,6 +12,8 @@ from typing import Any
 from django import forms
 from django.db.models import Model, QuerySet
 
+from adminpages.texts import read_json
+
 SEEN = "seen"  # The name of the hidden input.
 LONGEST_SHOWN = 120  # Characters of a stored value in a sentence.
 
@@ -112,10 +114,7 @@ def _sentence(bound: forms.BoundField) -> str:
 
 def _read(sent: str) -> dict[str, str]:
     """Return the digests that a page sent back; none for what is no such text."""
-    try:
-        read = json.loads(sent)
-    except (ValueError, RecursionError):
-        return {}
+    read = read_json(sent)
     return read if isinstance(read, dict) else {}
 
 

@@ -21,6 +21,7 @@ from unfold import admin as unfold_admin
 
 from adminpages import queries
 from adminpages.changes import NoticesChanges, RowNoticesChanges
+from adminpages.texts import RefusesControls
 
 
 class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
@@ -83,10 +84,10 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
     # --- a page that is older than what is stored
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        return _with(NoticesChanges, super().get_form(request, obj, change=change, **kwargs))
+        return _with(super().get_form(request, obj, change=change, **kwargs), NoticesChanges, RefusesControls)
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
-        return _with(RowNoticesChanges, super().get_changelist_form(request, **kwargs))
+        return _with(super().get_changelist_form(request, **kwargs), RowNoticesChanges, RefusesControls)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Return the row; while something is being saved, as it is once nobody else can change it."""
@@ -107,9 +108,10 @@ class TabularInline(unfold_admin.TabularInline):  # type: ignore[misc]  # unfold
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         formset = super().get_formset(request, obj, **kwargs)
-        formset.form = _with(RowNoticesChanges, formset.form)
+        formset.form = _with(formset.form, RowNoticesChanges, RefusesControls)
         return formset
 
 
-def _with(mixin: type[Any], form: "type[ModelForm[Any]]") -> "type[ModelForm[Any]]":
-    return type(form.__name__, (mixin, form), {})
+def _with(form: "type[ModelForm[Any]]", *mixins: type[Any]) -> "type[ModelForm[Any]]":
+    lacking = [mixin for mixin in mixins if not issubclass(form, mixin)]
+    return type(form.__name__, (*lacking, form), {})

@@ -1,12 +1,17 @@
-"""Small middlewares: the browser's content policy, how long a session may stay idle, and numbers no row can have."""
+"""Small middlewares: what browsers may run and keep, how long a session may stay idle, and what no row can have."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
-from django.http import Http404, HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
+from django.views.defaults import bad_request
+
+from adminpages.texts import UNSTORABLE
 
 Handler = Callable[[HttpRequest], HttpResponse]
 SEEN_EVERY_SECONDS = 60  # So that not every click writes to the database.
@@ -18,6 +23,18 @@ def content_security_policy(get_response: Handler) -> Handler:
     def handle(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
+        return response
+
+    return handle
+
+
+def private_answers(get_response: Handler) -> Handler:
+    """Let nobody keep what was answered to a person who has a session, unless the view says otherwise."""
+
+    def handle(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if settings.SESSION_COOKIE_NAME in request.COOKIES:
+            response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     return handle
@@ -40,6 +57,28 @@ def session_lifetime(get_response: Handler) -> Handler:
         return get_response(request)
 
     return handle
+
+
+class TextNoRowHas:
+    """Answer 400 where the path, the query or a form has a NUL or half of a character, which no database stores."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if UNSTORABLE.search(request.path_info) or _has_unstorable(request.GET):
+            return bad_request(request, BadRequest())
+        return self._get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, *args: Any) -> HttpResponse | None:
+        # Public pages answer for themselves: a one-click unsubscribe counts whatever comes along with it.
+        if request.method == "POST" and not getattr(view, "csrf_exempt", False) and _has_unstorable(request.POST):
+            return bad_request(request, BadRequest())
+        return None
+
+
+def _has_unstorable(given: QueryDict) -> bool:
+    return any(UNSTORABLE.search(text) for name, texts in given.lists() for text in (name, *texts))
 
 
 class NumbersNoRowHas:

@@ -5,6 +5,7 @@ The defaults are the embedded set-up: SQLite, a broker made of files, everything
 """
 
 import datetime as dt
+import os
 import zoneinfo
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -37,6 +38,7 @@ env = _Environment()
 
 # --- where things are -----------------------------------------------------------------------
 
+os.umask(0o077)  # Whatever a process of ours writes, nobody else on the machine reads: it holds people's addresses.
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 FILES_DIR = env.str("FILES_DIR", default="")  # Empty: DATA_DIR.
 HOST = env.str("HOST", default="127.0.0.1")
@@ -115,6 +117,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "brilliance.middleware.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "brilliance.middleware.TextNoRowHas",
+    "brilliance.middleware.private_answers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

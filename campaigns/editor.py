@@ -18,6 +18,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from adminpages.texts import RefusesControls
 from campaigns.checking import STANDARD_FIELDS
 from campaigns.models import Campaign, Layout, MediaFile
 from contacts.models import Attribute
@@ -99,7 +100,7 @@ class FileChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
         return f"{file.name} – {size}"
 
 
-class WritingForm(forms.ModelForm):  # type: ignore[type-arg]
+class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     """Content, layout, files. Drafts are checked less: see :attr:`is_draft`."""
 
     conflicts: Mapping[str, tuple[list[str], list[str]]] = MappingProxyType({})  # By field: typed, and stored.

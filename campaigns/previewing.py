@@ -50,7 +50,7 @@ class Look:
 
 def server_for(campaign: Campaign, wish: str, now: dt.datetime) -> SmtpServer | None:
     """Return the wished server, or the one that would be asked first now, or any; only none at all gives None."""
-    if wish.isdecimal() and (wished := SmtpServer.objects.filter(pk=int(wish)).first()):
+    if wish.isdecimal() and len(wish) < 19 and (wished := SmtpServer.objects.filter(pk=int(wish)).first()):
         return wished
     return trying.server_for(campaign, now)
 

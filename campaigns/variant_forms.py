@@ -6,6 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from adminpages.texts import RefusesControls
 from campaigns.experiments import LETTERS
 from campaigns.models import Campaign, Experiment, Variant
 from mail.addresses import AddressInvalid, parse_mailbox
@@ -21,7 +22,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ["sample_percent", "wait_hours"]
 
 
-class VariantForm(forms.ModelForm):  # type: ignore[type-arg]
+class VariantForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Variant
         fields = [*SAID]

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from adminpages.texts import read_json
 from contacts import segmenting
 from contacts.models import Segment
 from contacts.segments import MATCHES, MOST_DEPTH, ROOT_MATCH, ConditionsInvalid
@@ -79,12 +80,7 @@ def asked() -> dict[str, Any]:
 
 def read(written: str) -> Any:
     """Return what is written as JSON; None for what is none, is too long, or is nested without end."""
-    if len(written) > MOST_WRITTEN:
-        return None
-    try:
-        return json.loads(written)
-    except (ValueError, RecursionError):
-        return None
+    return read_json(written, MOST_WRITTEN)
 
 
 class ConditionsField(forms.CharField):

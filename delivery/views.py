@@ -10,7 +10,6 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.views.decorators import staff_member_required
-from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -20,6 +19,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
+from adminpages.access import needs
 from delivery import accounting, holding, restoration, testing
 from delivery.composing import copy_addresses
 from delivery.forms import MessageSearch, TestForm
@@ -70,7 +70,7 @@ class Line:
 
 
 @staff_member_required
-@permission_required("smtpservers.send_test", raise_exception=True)
+@needs("smtpservers.send_test")
 @never_cache
 @require_http_methods(["GET", "POST"])
 def send_test(request: HttpRequest, server_id: int) -> HttpResponse:
@@ -160,7 +160,7 @@ def not_reached(conversation: testing.Conversation) -> list[str]:
 
 
 @staff_member_required
-@permission_required("smtpservers.view_smtpserver", raise_exception=True)
+@needs("smtpservers.view_smtpserver")
 @never_cache
 @require_http_methods(["GET", "POST"])
 def held_back(request: HttpRequest, server_id: int) -> HttpResponse:
@@ -193,7 +193,7 @@ def held_back(request: HttpRequest, server_id: int) -> HttpResponse:
 def _end_held_back(request: HttpRequest, server: SmtpServer) -> None:
     sender, hold = request.POST.get("sender", ""), request.POST.get("hold", "")
     done = ""
-    if hold.isdecimal() and (provider := holding.lift(server.pk, int(hold))):
+    if hold.isdecimal() and len(hold) < 19 and (provider := holding.lift(server.pk, int(hold))):
         done = f"Mail to {provider} goes out again."
     elif sender and senders.forget(server.pk, sender):
         done = f"The server is asked again to send as {sender}."
@@ -209,7 +209,7 @@ def _end_held_back(request: HttpRequest, server: SmtpServer) -> None:
 
 
 @staff_member_required
-@permission_required("delivery.release_copy", raise_exception=True)
+@needs("delivery.release_copy")
 @never_cache
 @require_http_methods(["GET", "POST"])
 def restored(request: HttpRequest) -> HttpResponse:
@@ -241,7 +241,7 @@ def log_answer(user_id: int | None, given: str) -> None:
 
 
 @staff_member_required
-@permission_required("delivery.view_message", raise_exception=True)
+@needs("delivery.view_message")
 @require_GET
 def search(request: HttpRequest) -> HttpResponse:
     """Show messages of all mailings by address, status and server, newest first, with their attempts."""

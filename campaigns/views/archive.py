@@ -19,9 +19,11 @@ from django.utils.html import strip_tags
 from django.utils.text import Truncator
 from django.views.decorators.http import condition, require_http_methods, require_POST, require_safe
 
+from adminpages.access import View
+from adminpages.texts import RefusesControls, without_controls
 from campaigns import archiving
 from campaigns.models import ArchivedCampaign, ArchiveSettings
-from campaigns.views.pages import View, campaign_or_404, log, needs, page
+from campaigns.views.pages import campaign_or_404, log, needs, page
 
 PER_PAGE = 50
 IN_FEED = 20
@@ -102,17 +104,17 @@ def feed(request: HttpRequest) -> HttpResponse:
     shown = _context()
     home = settings.BASE_URL + reverse("archive:index")
     rss = Rss201rev2Feed(
-        title=shown["title"],
+        title=without_controls(shown["title"]),
         link=home,
-        description=shown["description"] or shown["title"],
+        description=without_controls(shown["description"] or shown["title"]),
         language=settings.LANGUAGE_CODE,
         feed_url=settings.BASE_URL + reverse("archive:feed"),
     )
     for found in ArchivedCampaign.objects.all()[:IN_FEED]:
         link = settings.BASE_URL + reverse("archive:entry", args=[found.pk, found.slug])
-        words = " ".join((found.text or strip_tags(found.html)).split())
+        words = without_controls(" ".join((found.text or strip_tags(found.html)).split()))
         rss.add_item(
-            title=found.subject,
+            title=without_controls(found.subject),
             link=link,
             unique_id=link,
             description=Truncator(words).chars(400),
@@ -126,7 +128,7 @@ def feed(request: HttpRequest) -> HttpResponse:
 # --- for users
 
 
-class ArchiveForm(ModelForm):  # type: ignore[type-arg]
+class ArchiveForm(RefusesControls, ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = ArchiveSettings
         fields = ["is_on", "title", "description"]

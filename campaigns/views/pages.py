@@ -1,30 +1,17 @@
 """What the pages of a campaign share: who may open them, their frame, and the campaign's history."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 
+from adminpages.access import needs as needs
 from campaigns.forecast_words import moment
 from campaigns.models import Campaign
 from campaigns.timing import zone_for
 from delivery import clock
-
-View = Callable[..., HttpResponseBase]
-
-
-def needs(permission: str) -> Callable[[View], View]:
-    """Send strangers to the sign-in page, and refuse people without the permission."""
-
-    def decorate(view: View) -> View:
-        return login_required(permission_required(permission, raise_exception=True)(view))
-
-    return decorate
 
 
 def page(request: HttpRequest, template: str, title: str, context: dict[str, Any], status: int = 200) -> HttpResponse:

@@ -42,7 +42,7 @@ def _contact(request: HttpRequest, campaign: Campaign) -> Contact | None:
     chosen = request.POST.get("contact", "") or request.GET.get("contact", "")
     if chosen == NOBODY or not request.user.has_perm("contacts.view_contact"):
         return None
-    if chosen.isdecimal():
+    if chosen.isdecimal() and len(chosen) < 19:
         return Contact.objects.filter(pk=int(chosen)).first()
     return audience(campaign, timezone.now()).order_by("pk").first()
 

@@ -1,6 +1,5 @@
 """What the page of a draft asks for while somebody writes: to begin, to be saved, who else is here, and pictures."""
 
-import json
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +9,7 @@ from django.shortcuts import redirect
 from django.utils import formats, timezone
 from django.views.decorators.http import require_GET, require_POST
 
+from adminpages.texts import read_json
 from campaigns import drafting, media
 from campaigns.content import ContentInvalid, build
 from campaigns.drafting import Change
@@ -41,13 +41,13 @@ def begin(request: HttpRequest) -> HttpResponse:
 def draft(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Save what a window changed, note that it is open, and answer with what it should know."""
     try:
-        asked = json.loads(request.body)
+        asked = read_json(request.body, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         window, version = str(asked["window"])[:36], int(asked["version"])
         changes = {
             str(name): Change(_texts(change["was"]), _texts(change["now"]))
             for name, change in list(asked.get("changes", {}).items())[:MOST_CHANGES]
         }
-    except (ValueError, TypeError, KeyError, AttributeError, UnicodeDecodeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return JsonResponse({"error": "The page sent something that cannot be read. Load it again."}, status=400)
     now = timezone.now()
     saved = drafting.save(campaign_id, changes, version, DraftForm)

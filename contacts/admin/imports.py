@@ -206,7 +206,7 @@ class ContactImportAdmin(ModelAdmin):
     def _find(self, request: HttpRequest, import_id: str | int) -> ContactImport:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        if not str(import_id).isdigit():
+        if not str(import_id).isdecimal():
             raise Http404
         contact_import = ContactImport.objects.select_related("created_by").filter(pk=import_id).first()
         if contact_import is None:

@@ -5,7 +5,6 @@ import json
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.views.decorators import staff_member_required
-from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
@@ -13,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
+from adminpages.access import needs
 from contacts.models import ContactList
 from feedback.sign_up_words import SIGN_UP
 from feedback.signing_up import wording
@@ -21,7 +21,7 @@ from feedback.words import best_language
 
 @require_GET
 @staff_member_required
-@permission_required("contacts.view_contactlist", raise_exception=True)
+@needs("contacts.view_contactlist")
 def form_of_list(request: HttpRequest, list_id: int) -> HttpResponse:
     contact_list = get_object_or_404(ContactList, pk=list_id)
     language = best_language(request.GET.get("language", ""), settings.LANGUAGE_CODE)

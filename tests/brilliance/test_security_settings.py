@@ -75,3 +75,15 @@ def test_nobody_else_on_the_machine_may_look_into_the_data_folder(tmp_path: Path
 
     assert stat.S_IMODE((tmp_path / "deep" / "var").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "deep" / "var" / "keys" / "secret_key").stat().st_mode) == 0o600
+
+
+def test_what_is_written_into_a_folder_that_is_open_to_others_is_not(tmp_path: Path) -> None:
+    os.umask(0o022)
+    folder = tmp_path / "var"
+    folder.mkdir(mode=0o755)
+
+    assert manage(folder, "showmigrations", "sandbox").returncode == 0  # It makes the database.
+
+    written = list(folder.rglob("*"))
+    assert folder / "brilliance.sqlite3" in written
+    assert [path for path in written if path.stat().st_mode & 0o077] == []

@@ -1,0 +1,62 @@
+"""Texts that people type or programs send: without characters that nobody sees and no file may carry."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # All but tab and line ends.
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # NUL, and halves of a character: no database takes them.
+MOST_NESTED = 64  # Levels of JSON; ours have a tenth of it.
+
+
+def without_controls(text: str) -> str:
+    """Return the text without control characters; XML, and so a feed, takes none of them."""
+    return _CONTROL.sub("", text)
+
+
+class RefusesControls:
+    """A mixin of forms: no text is taken that has control characters other than tabs and line ends."""
+
+    data: Mapping[str, Any]
+    cleaned_data: dict[str, Any]
+
+    def full_clean(self) -> None:
+        super().full_clean()  # type: ignore[misc]  # A mixin of forms.
+        for name, value in list(getattr(self, "cleaned_data", {}).items()):
+            if isinstance(value, str) and (why := _refusal(value)):
+                self.add_error(name, why)  # type: ignore[attr-defined]
+
+
+def _refusal(text: str) -> str:
+    if (found := _CONTROL.search(text)) is None:
+        return ""
+    line = text.count("\n", 0, found.start()) + 1
+    return f"Line {line} has an invisible control character (U+{ord(found[0]):04X}). Delete it and save again."
+
+
+def read_json(sent: str | bytes, most: int = 2_000_000) -> Any:
+    """Return what a browser or program sent as JSON; None for what is none, or is longer or deeper than any of ours.
+
+    A text in it that no database stores, with a NUL or half of a character, counts as none.
+    """
+    try:
+        if len(sent) > most:
+            return None
+        read = json.loads(sent)
+        return read if _is_storable(read, MOST_NESTED) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_storable(value: Any, levels: int) -> bool:
+    match value:
+        case str():
+            return not UNSTORABLE.search(value)
+        case list():
+            return levels > 0 and all(_is_storable(each, levels - 1) for each in value)
+        case dict():
+            return levels > 0 and all(
+                _is_storable(key, 0) and _is_storable(each, levels - 1) for key, each in value.items()
+            )
+    return True

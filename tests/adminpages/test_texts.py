@@ -1,0 +1,107 @@
+"""Characters that nobody sees: refused where people type, left out where programs read."""
+
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from django import forms
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from adminpages.texts import MOST_NESTED, RefusesControls, read_json, without_controls
+from campaigns.models import ArchivedCampaign, ArchiveSettings, Campaign, Layout
+from contacts.models import ContactList
+from smtpservers.models import SmtpServer
+from tests.adminpages.conftest import SignIn
+from tests.browsing import opened
+
+CONTROLS = ["\x00", "\x01", "\x08", "\x0b", "\x0c", "\x1b", "\x7f", "\x85", "\x9f", "\ud800"]
+
+
+class Note(RefusesControls, forms.Form):
+    text = forms.CharField(strip=False)
+
+
+@pytest.mark.parametrize("sign", CONTROLS, ids=lambda sign: f"{ord(sign):04X}")
+def test_a_control_character_is_refused_with_its_line(sign: str) -> None:
+    form = Note({"text": f"one\ntwo\r\nth{sign}ree"})
+
+    assert not form.is_valid()
+    if sign != "\x00":  # Django itself refuses that one.
+        assert form.errors["text"] == [
+            f"Line 3 has an invisible control character (U+{ord(sign):04X}). Delete it and save again."
+        ]
+
+
+@pytest.mark.parametrize("text", ["a\tb\r\nc\n", "Grüße 👩‍👩‍👧 \u200c\u200d", "a\u00a0b", "\u2028"])
+def test_what_people_write_is_taken(text: str) -> None:
+    assert Note({"text": text}).is_valid()
+    assert without_controls(text) == text
+
+
+@pytest.mark.parametrize(
+    ("page", "form", "field"),
+    [
+        ("campaigns_campaign_change", "campaign_form", "html"),
+        ("campaigns_campaign_change", "campaign_form", "text"),
+        ("campaigns_layout_change", "layout_form", "footer"),
+        ("contacts_contactlist_change", "contactlist_form", "consent_text"),
+        ("smtpservers_smtpserver_change", "smtpserver_form", "notes"),
+    ],
+)
+def test_forms_of_the_admin_refuse_them(page: str, form: str, field: str, signed_in: SignIn) -> None:
+    rows: dict[str, Any] = {
+        "campaign_form": Campaign.objects.create(name="News", subject="News"),
+        "layout_form": Layout.objects.create(name="House"),
+        "contactlist_form": ContactList.objects.create(name="News"),
+        "smtpserver_form": SmtpServer.objects.create(name="One", host="relay.example.com"),
+    }
+    client, address = signed_in("admin"), reverse(f"admin:{page}", args=[rows[form].pk])
+
+    answer = client.post(address, opened(client.get(address).content, form) | {field: "one\ntw\x0bo"})
+
+    assert "Line 2 has an invisible control character (U+000B)." in answer.content.decode()
+
+
+def test_the_feed_of_the_archive_survives_what_was_stored_before(db: None) -> None:
+    now = timezone.now()
+    ArchiveSettings.objects.create(pk=1, is_on=True, title="Our\x0bnews", description="All\x01 of it")
+    campaign = Campaign.objects.create(name="News", subject="News")
+    ArchivedCampaign.objects.create(
+        campaign=campaign, slug="news", subject="Win\x07ter", text="Snow\x1b[0m", sent_at=now, published_at=now
+    )
+
+    answer = Client().get("/archive/feed.xml")
+
+    assert answer.status_code == 200
+    channel = ElementTree.fromstring(answer.content)[0]  # noqa: S314 - our own.
+    assert channel.findtext("title") == "Ournews"
+    assert channel.findtext("description") == "All of it"
+    assert channel.findtext("item/title") == "Winter"
+    assert channel.findtext("item/description") == "Snow[0m"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "",
+        "{",
+        b"\xff",
+        "[" * 100_000,
+        "[" * 100_000 + "]" * 100_000,
+        "[" * (MOST_NESTED + 2) + "]" * (MOST_NESTED + 2),
+        '"\\ud800"',
+        '{"a": ["\\u0000"]}',
+        '{"\\udfff": 1}',
+        "1" * 5_000,
+    ],
+    ids=range(10),
+)
+def test_what_is_no_json_of_ours_is_nothing(sent: str | bytes) -> None:
+    assert read_json(sent) is None
+
+
+def test_json_that_is_meant_is_read() -> None:
+    assert read_json('{"a": [1, 2.5, true, null, "\\ud83d\\ude00"]}') == {"a": [1, 2.5, True, None, "😀"]}
+    assert read_json("[1]", most=2) is None
