@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -11,6 +12,7 @@ from campaigns.checking import doubts
 from campaigns.freezing import frozen_content
 from campaigns.models import Campaign
 from contacts.models import Contact
+from delivery.composing import COMPOSE_SECONDS
 from delivery.composing import preview as compose_preview
 from delivery.enclosing import shown_by_address
 from mail.composing import Rendered
@@ -65,8 +67,10 @@ def look(campaign: Campaign, contact: Contact | None, server: SmtpServer, now: d
     for name in ("name", "lists", "reply_to", "sends_copies", "files"):  # What a reader does not see.
         del content[name]
 
+    late_at = monotonic() + COMPOSE_SECONDS  # For all three together: somebody waits.
+
     def compose(**changes: Any) -> Rendered:
-        return compose_preview(**{**content, **changes}, contact=contact, server=server, now=now)
+        return compose_preview(**{**content, **changes}, contact=contact, server=server, now=now, late_at=late_at)
 
     rendered = compose()
     untagged = compose(is_tagged=False) if campaign.is_tagged else rendered

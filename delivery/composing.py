@@ -8,6 +8,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ from mail.addresses import (
     parse_mailbox,
     parse_mailboxes,
 )
+from mail.budget import Budget
 from mail.composing import Compiled, Recipient, Rendered, Style, compile_content
 from mail.footers import known_language
 from mail.merging import Flag, name_values
@@ -45,6 +47,8 @@ LINKS: Mapping[str, Callable[[], Callable[[int], str]]] = {
     "preferences_url": tokens.preferences_urls,
     "web_version_url": tokens.web_version_urls,
 }
+
+COMPOSE_SECONDS = 2.0  # That one message may take.
 
 # Who signs the mail of a mailing on its way through a server; None leaves that to the server.
 SignerFor = Callable[[Mailing, SmtpServer], Signer | None]
@@ -91,6 +95,7 @@ class Composer:
     def compose(self, message: Outgoing, date: dt.datetime) -> Composed:
         """Return the message as bytes with its envelope.
 
+        :raises TooMuchWork: if that takes too much work, or too long.
         :raises ValueError: if the content cannot be made into a message for this recipient.
         """
         original = message.copy_of or message
@@ -104,6 +109,7 @@ class Composer:
         unsubscribe_url, feedback_id = self._make_tokens(message.pk)
         if redirected_to:
             unsubscribe_url, _ = self._make_tokens(tokens.NOBODY)
+        late_at = monotonic() + COMPOSE_SECONDS
         recipient = Recipient(
             address=address,
             message_id=message.message_id,
@@ -111,6 +117,7 @@ class Composer:
             unsubscribe_url=self._unsubscribe_url(unsubscribe_url, message, original.email),
             feedback_id=feedback_id,
             intended=(message.email or "(missing)") if redirected_to else "",
+            budget=Budget(lambda: monotonic() > late_at),
         )
         content = compiled.build(recipient, date)
         rcpt_to = envelope_address(redirected_to or message.email)
@@ -125,14 +132,18 @@ class Composer:
         *,
         email: str = "ann@example.com",
         merge: Mapping[str, Any] | None = None,
+        late_at: float | None = None,
     ) -> Rendered:
         """Return what a recipient reads, in a browser; all links of their own are the one given.
 
         :param email: the recipient's where there is no contact.
+        :param late_at: when it must be ready, on the monotonic clock; None: after ``COMPOSE_SECONDS``.
         """
+        until = late_at or monotonic() + COMPOSE_SECONDS
         email = contact.email if contact else email
         values = {**self._values(contact, merge, email), **dict.fromkeys(LINKS, unsubscribe_url)}
-        recipient = Recipient(email, "<preview@localhost>", values, unsubscribe_url)
+        budget = Budget(lambda: monotonic() > until)
+        recipient = Recipient(email, "<preview@localhost>", values, unsubscribe_url, budget=budget)
         return self._compile(contact, email).render(recipient)
 
     def _values(self, contact: Person | None, merge: Mapping[str, Any] | None, email: str) -> dict[str, Any]:
@@ -265,10 +276,12 @@ def preview(
     slug: str = "",
     reference: str = "",
     now: dt.datetime,
+    late_at: float | None = None,
 ) -> Rendered:
     """Return a campaign's content as that contact would read it through that server; the unsubscribe link is inert.
 
     :param now: stands in for the moment the campaign is frozen, which links may name.
+    :param late_at: when it must be ready, on the monotonic clock; None: after ``COMPOSE_SECONDS``.
     :raises ValueError: naming what is wrong with the content, as :func:`mail.composing.compile_content` does.
     """
     mailing = Mailing(
@@ -285,7 +298,7 @@ def preview(
         created_at=now,
     )
     return Composer(mailing, server, list_id=None, list_name="").render(
-        Person.of(contact) if contact else None, f"{settings.BASE_URL}/u/preview"
+        Person.of(contact) if contact else None, f"{settings.BASE_URL}/u/preview", late_at=late_at
     )
 
 

@@ -63,10 +63,12 @@ async def drain(
     _allow_many_connections()
     _leave_code_alone()
     async with _database_thread("database") as in_database, _database_thread("leases") as for_leases:
-        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="signing") as signing:
-            drain = _Drain(
-                in_database, for_leases, clock, read_clock, should_stop, seconds, idle_seconds, signer_for, signing
-            )
+        with (
+            ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="signing") as signing,
+            ThreadPoolExecutor(1, thread_name_prefix="composing") as composing,
+        ):
+            drain = _Drain(in_database, for_leases, clock, read_clock, should_stop, seconds, idle_seconds, signer_for)
+            drain.signing, drain.composing = signing, composing
             return await drain.run()
 
 
@@ -109,6 +111,9 @@ def _leave_code_alone() -> None:
 class _Drain:
     """The plan, and the lanes this process works."""
 
+    signing: Executor
+    composing: Executor
+
     def __init__(
         self,
         in_database: Any,
@@ -119,10 +124,8 @@ class _Drain:
         seconds: float,
         idle_seconds: float,
         signer_for: SignerFor | None,
-        signing: Executor,
     ) -> None:
         self.signer_for = signer_for
-        self.signing = signing
         self.in_database = in_database
         self.for_leases = for_leases  # The same, for what must not wait behind other work.
         self.idle_seconds = idle_seconds

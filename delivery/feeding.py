@@ -22,6 +22,7 @@ from mail.addresses import parse_mailbox
 from smtpservers.selection import HELD_SECONDS
 
 URGENT_MESSAGES = 50  # That a lane claims ahead: they leave at once.
+SLOW_MESSAGES = 4  # That are claimed of contents that take long to compose.
 ASIDE_MESSAGES = 20  # That wait in the lane for a provider that is written to slowly.
 RESERVED_SHARE = 10  # One connection in so many is kept for what somebody waits for.
 
@@ -130,6 +131,8 @@ class Feed:
             number = most
             if share.at_most is not None:
                 number = min(number, share.at_most - self._taken.get(share.key, 0))
+            if self._contents.has_slow(share.mailing_id):  # They must not fill the pile, nor be claimed for nothing.
+                number = min(number, SLOW_MESSAGES - len(self._contents.waiting))
             if number <= 0 or len(pile) >= most or share.key in self._exhausted or lane.is_halted:
                 continue
             claims = await lane.database(self._claim, share, number)

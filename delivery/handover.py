@@ -18,6 +18,7 @@ from delivery.keeping import Lane
 from delivery.models import Mailing
 from delivery.noting import NOT_BEGUN, Account
 from delivery.preparing import Contents, Item
+from delivery.slow_content import SlowContent
 from smtpservers import pace, slowing
 from smtpservers.conversation import Answer
 
@@ -25,12 +26,13 @@ from smtpservers.conversation import Answer
 class Handover:
     """The messages of a lane between its piles and its account."""
 
-    def __init__(self, lane: Lane, account: Account, contents: Contents, feed: Feed) -> None:
+    def __init__(self, lane: Lane, account: Account, contents: Contents, feed: Feed, slow: SlowContent) -> None:
         self.accepted = 0  # Messages, by the server.
         self._lane = lane
         self._account = account
         self._contents = contents
         self._feed = feed
+        self._slow = slow
         self._bucket = pace.Bucket(None, 0.0)
         self._later: asyncio.TimerHandle | None = None  # When the rate lets the next message go.
         self._back_off = settings.RETRY_WAITS
@@ -58,6 +60,8 @@ class Handover:
                     wait = holds.patience(provider, now)
                     why = f"Mail to {provider} goes out slowly just now."
                     self._account.note(claim, recording.given_back(why, wait))
+                continue
+            if self._slow.takes(claim):
                 continue
             if not self._is_granted():
                 pile.appendleft(claim)

@@ -40,9 +40,10 @@ class AtHand:
 
     attempt_id: int = 0  # Whose message was being composed.
     mailing_id: int = 0  # Whose content was being compiled.
+    beside_id: int = 0  # Attempt whose message was being composed beside the others, because it takes long.
 
 
-_AT_HAND = struct.Struct("<qq")
+_AT_HAND = struct.Struct("<qqq")
 _quoted = json.encoder.encode_basestring_ascii  # What json.dumps does with a text.
 
 
@@ -75,9 +76,9 @@ class Journal:
             line += f', {reply.code}, "{reply.enhanced}", {_quoted(reply.text[:1000])}'
         self._write(attempt_id, line.encode() + b"]\n")
 
-    def composing(self, attempt_id: int) -> None:
+    def composing(self, attempt_id: int, *, is_beside: bool = False) -> None:
         """Note whose message is composed now; 0: it is done."""
-        struct.pack_into("<q", self._at_hand, 0, attempt_id)
+        struct.pack_into("<q", self._at_hand, 16 if is_beside else 0, attempt_id)
 
     def compiling(self, mailing_id: int) -> None:
         """Note whose content is compiled now; 0: it is done."""

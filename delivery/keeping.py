@@ -37,6 +37,7 @@ class Surroundings(Protocol):
     validator: Validator
     signer_for: SignerFor | None
     signing: Executor  # Has a thread for each processor.
+    composing: Executor  # Has one thread, for what takes long.
 
     @property
     def is_stopping(self) -> bool: ...

@@ -7,6 +7,8 @@ import datetime as dt
 import itertools
 import logging
 import os
+import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -19,6 +21,7 @@ from delivery.enclosing import FileGone
 from delivery.judging import Judgement
 from delivery.keeping import Lane
 from delivery.models import Mailing
+from mail.merging import TooMuchWork
 from mail.signing import Signer
 from smtpservers.pipeline import Envelope
 
@@ -27,6 +30,9 @@ log = logging.getLogger(__name__)
 # Messages composed in one go, unless they are large: between two calls of the kernel each takes twice as long.
 COMPOSED_AT_ONCE, SMALL_BYTES = 16, 256 * 1024
 PROCESSORS = os.cpu_count() or 1
+# A message that takes so long holds up all lanes of the process; others of its content are composed beside the loop.
+SLOW_SECONDS = 0.05
+POISON = "poison"  # The rule of attempts whose message takes too much to compose.
 
 
 @dataclass(slots=True)
@@ -50,6 +56,9 @@ class Contents:
         self._unusable: dict[int, Judgement] = {}  # What becomes of mailings whose content cannot be composed …
         self._not_here: dict[int, Judgement] = {}  # … or not at present, by this machine.
         self._composed: dict[int, Item | Judgement] = {}  # By attempt, ahead of its turn; or what becomes of it.
+        self.waiting: deque[Claim] = deque()  # To be composed beside, because their content takes long.
+        self._slow: set[int] = set()  # Mailings of which a message took long.
+        self._made_beside: dict[int, Item] = {}  # By attempt.
         lane.when_halted.append(self._forget)
 
     def compile(self, mailing_id: int) -> None:
@@ -74,7 +83,7 @@ class Contents:
 
         :param following: whose turn it is next: while messages flow freely, the first are composed along with it.
         """
-        made = self._composed.pop(claim.attempt_id, None)
+        made = self._made_beside.pop(claim.attempt_id, None) or self._composed.pop(claim.attempt_id, None)
         if made is not None:
             return made
         item = self._make([claim], now)[claim.attempt_id]
@@ -83,14 +92,43 @@ class Contents:
         if following and is_flowing and isinstance(item, Item) and len(item.content) <= SMALL_BYTES:
             others = list(itertools.islice(following, min(COMPOSED_AT_ONCE, lane.connections) - 1))
             known = self._composed
-            known |= self._make([other for other in others if other.attempt_id not in known], now)
+            known |= self._make([other for other in others if other.attempt_id not in known], now, is_ahead=True)
             # What is not asked for any more is forgotten.
-            self._composed = {other.attempt_id: known[other.attempt_id] for other in others}
+            self._composed = {each.attempt_id: known[each.attempt_id] for each in others if each.attempt_id in known}
         return item
 
-    def _make(self, claims: Iterable[Claim], now: dt.datetime) -> dict[int, Item | Judgement]:
-        """Return messages by attempt, or what becomes of them: composed one after the other, then signed."""
-        made = {claim.attempt_id: self._compose(claim, now) for claim in claims}
+    # --- contents that take long
+
+    def has_slow(self, mailing_id: int) -> bool:
+        """Whether messages of a mailing take long to compose."""
+        return mailing_id in self._slow
+
+    def is_slow(self, claim: Claim) -> bool:
+        """Whether a message is likely to take long, and is still to be composed."""
+        is_made = claim.attempt_id in self._made_beside or claim.attempt_id in self._composed
+        return claim.message.mailing_id in self._slow and not is_made
+
+    def make_beside(self, claim: Claim, now: dt.datetime) -> Item | Judgement:
+        """Return the composed message, or what becomes of it; in another thread than the loop's."""
+        return self._make([claim], now, is_beside=True)[claim.attempt_id]
+
+    def keep(self, claim: Claim, item: Item) -> None:
+        """Keep a message that was composed beside until its turn comes again."""
+        self._made_beside[claim.attempt_id] = item
+
+    # --- one message
+
+    def _make(
+        self, claims: Iterable[Claim], now: dt.datetime, *, is_beside: bool = False, is_ahead: bool = False
+    ) -> dict[int, Item | Judgement]:
+        """Return messages by attempt, or what becomes of them: composed one after the other, then signed.
+
+        :param is_ahead: whether those that are likely to take long are left out.
+        """
+        made: dict[int, Item | Judgement] = {}
+        for claim in claims:
+            if not is_ahead or claim.message.mailing_id not in self._slow:
+                made[claim.attempt_id] = self._compose(claim, now, is_beside=is_beside)
         if self._signers:
             items = [item for item in made.values() if isinstance(item, Item)]
             # A slow signature is made without the interpreter: every processor takes its share of them.
@@ -115,23 +153,28 @@ class Contents:
                 problems[item.claim.attempt_id] = _failed(f"it could not be signed ({error})")
         return problems
 
-    def _compose(self, claim: Claim, now: dt.datetime) -> Item | Judgement:
+    def _compose(self, claim: Claim, now: dt.datetime, *, is_beside: bool) -> Item | Judgement:
         message = claim.message
         if (composer := self._composers.get(message.mailing_id)) is None:
             return self._unusable.get(message.mailing_id) or self._not_here[message.mailing_id]
-        self._lane.journal.composing(claim.attempt_id)
+        journal, began = self._lane.journal, time.monotonic()
+        journal.composing(claim.attempt_id, is_beside=is_beside)
         try:
             composed = composer.compose(message, now)
+        except TooMuchWork as error:
+            return recording.ended("failed", f"Poison: the message could not be composed. {error}", rule=POISON)
         except Exception as error:  # Nothing was sent: a content that breaks composing ends its own message alone.
             log.exception("mailing %s: a message could not be composed", message.mailing_id)
             return _failed(str(error))
         finally:
-            self._lane.journal.composing(0)
+            journal.composing(0, is_beside=is_beside)
+            if time.monotonic() - began > SLOW_SECONDS:
+                self._slow.add(message.mailing_id)
         envelope = (composed.envelope_from, composed.rcpt_to, composed.content, composed.is_smtputf8)
         return Item(*envelope, False, claim)  # Composing leaves no line that begins with a dot.
 
     def _forget(self) -> None:
-        self._composed = {}
+        self._composed, self._made_beside = {}, {}
 
 
 def _failed(why: str) -> Judgement:

@@ -34,9 +34,9 @@ def given_back(reason: str, wait: dt.timedelta = dt.timedelta(0)) -> Judgement:
     return Judgement(GIVEN_BACK, "queued", reason, wait=wait)
 
 
-def ended(status: str, reason: str) -> Judgement:
+def ended(status: str, reason: str, rule: str = "") -> Judgement:
     """Return the judgement of a message that ends without being sent: suppressed, cancelled, failed."""
-    return Judgement(GIVEN_BACK, status, reason)
+    return Judgement(GIVEN_BACK, status, reason, rule)
 
 
 def record(token: uuid.UUID, results: Sequence[Result], now: dt.datetime) -> bool:

@@ -13,6 +13,7 @@ from delivery.handover import Handover
 from delivery.keeping import Lane, Surroundings
 from delivery.noting import Account
 from delivery.preparing import Contents
+from delivery.slow_content import SlowContent
 
 
 class LaneWork:
@@ -25,7 +26,8 @@ class LaneWork:
         contents = Contents(self.lane)
         self.account = Account(self.lane, contents.mailings)
         self._feed = Feed(self.lane, self.account, contents)
-        self._handover = Handover(self.lane, self.account, contents, self._feed)
+        slow = SlowContent(self.lane, self.account, contents, self._feed)
+        self._handover = Handover(self.lane, self.account, contents, self._feed, slow)
         self._connections = Connections(self.lane, self.account, self._feed, self._handover)
 
     async def run(self) -> int:

@@ -181,7 +181,7 @@ def _unsent(attempt_id: int, message: Outgoing, at_hand: journal.AtHand) -> Judg
     given_back = recording.given_back("The worker was ended before this message was sent.")
     if message.mailing_id == at_hand.mailing_id:
         return replace(given_back, rule=_COMPILING)
-    if attempt_id != at_hand.attempt_id:
+    if attempt_id not in (at_hand.attempt_id, at_hand.beside_id):
         return given_back
     if Attempt.objects.filter(message=message.pk, rule=_COMPOSING).count() + 1 < POISON_KILLS:
         return replace(given_back, rule=_COMPOSING)

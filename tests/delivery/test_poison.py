@@ -47,8 +47,10 @@ def own_folder(settings: Any, tmp_path: Path) -> None:
     settings.LEASE_SECONDS = 1
 
 
-def end_worker(server: SmtpServer, mailing: Mailing, *, composing: str = "", is_compiling: bool = False) -> None:
-    """Claim what there is as a worker does, and be gone in the middle of it."""
+def end_worker(
+    server: SmtpServer, mailing: Mailing, *, composing: str = "", is_compiling: bool = False, is_beside: bool = False
+) -> None:
+    """Claim what there is as a worker does, and be gone, or have lost the lane, in the middle of it."""
     now = timezone.now()
     lease = lanes.acquire(server.pk)
     assert lease is not None
@@ -59,22 +61,24 @@ def end_worker(server: SmtpServer, mailing: Mailing, *, composing: str = "", is_
         notes.compiling(mailing.pk)
     for claim in claims:
         if composing and claim.message.email.startswith(composing):
-            notes.composing(claim.attempt_id)
+            notes.composing(claim.attempt_id, is_beside=is_beside)
+            notes.composing(0, is_beside=not is_beside)  # Others are composed meanwhile.
     notes.close()  # Which leaves everything in place, as the kernel does.
     os.utime(notes.path, (0, 0))
     Lane.objects.filter(token=lease.token).update(expires_at=now - dt.timedelta(minutes=1))
     assert sweeping.sweep(now) == len(claims)
 
 
-def test_the_third_worker_that_a_message_ends_is_the_last(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_beside", [False, True])
+def test_the_third_worker_that_a_message_ends_is_the_last(tmp_path: Path, is_beside: bool) -> None:
     with running_peer(tmp_path) as peer:
         server = make_server(peer.port)
         mailing = make_mailing(make_list(8))
 
         for _ in range(2):
-            end_worker(server, mailing, composing="person3.")
+            end_worker(server, mailing, composing="person3.", is_beside=is_beside)
         assert set(Message.objects.values_list("status", flat=True)) == {"queued"}
-        end_worker(server, mailing, composing="person3.")
+        end_worker(server, mailing, composing="person3.", is_beside=is_beside)
 
         poison = Message.objects.get(email__startswith="person3.")
         assert poison.status == "failed"
