@@ -13,7 +13,7 @@ from unfold.widgets import (
 
 from campaigns.audience_forms import AudienceForm
 from campaigns.editor import WritingForm
-from mail.addresses import AddressInvalid, check_address, parse_mailbox, parse_mailboxes
+from mail.addresses import AddressInvalid, parse_mailbox, parse_mailboxes, read_address
 from smtpservers.checking import FieldInvalid, check_utm
 from smtpservers.models import SmtpServer
 from smtpservers.selection import server_choices
@@ -132,7 +132,7 @@ class TestForm(forms.Form):
 
     def clean_recipient(self) -> str:
         try:
-            return check_address(self.cleaned_data["recipient"])
+            return read_address(self.cleaned_data["recipient"])
         except AddressInvalid as error:
             raise ValidationError(str(error)) from error
 

@@ -91,11 +91,16 @@ _NUMBER = re.compile(r"[+-]?(\d{1,15}|\d{1,3}(?: \d{3}){1,4})([.,]\d{1,15})?", r
 # 1,000 and 1,234 may be either. 1.234 is what an export writes, which never ends in a zero: 1.000 may be either, too.
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3}|\.\d{2}0)", re.ASCII)
 _ISO_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+_TWO_WAYS_DATE = re.compile(r"(\d{1,2})[-/](\d{1,2})[-/](\d{4})", re.ASCII)
 _DOTTED_DATE = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})", re.ASCII)
 _FIRST_YEAR = 1000  # Before it a year has fewer than four digits, and is a slip of the pen.
 
 
-def parse_value(kind: str, choices: Sequence[str], text: str) -> Value | None:
+# How 03/04/2026 is read.
+DAY_FIRST, MONTH_FIRST = "day", "month"
+
+
+def parse_value(kind: str, choices: Sequence[str], text: str, date_order: str = "") -> Value | None:
     """Return what ``text`` means as a value of an attribute; None where there is none, only blanks.
 
     Numbers become ``int`` or ``float``, dates a text such as ``2026-11-23``, yes/no a ``bool``, and a choice the
@@ -103,6 +108,7 @@ def parse_value(kind: str, choices: Sequence[str], text: str) -> Value | None:
 
     :param kind: one of ``Attribute.Kind``.
     :param choices: of a choice; other kinds leave them aside.
+    :param date_order: of dates such as 03/04/2026, ``DAY_FIRST`` or ``MONTH_FIRST``; empty: they are not taken.
     :raises ValueError: with a sentence for the person who typed it.
     """
     text = unicodedata.normalize("NFC", text).strip()
@@ -116,7 +122,7 @@ def parse_value(kind: str, choices: Sequence[str], text: str) -> Value | None:
         case "number":
             return _parse_number(text)
         case "date":
-            return _parse_date(text)
+            return _parse_date(text, date_order)
         case "boolean":
             return _parse_boolean(text)
         case "choice":
@@ -162,11 +168,19 @@ def _parse_number(text: str) -> int | float:
     return int(number) if number.is_integer() else number
 
 
-def _parse_date(text: str) -> str:
+def _parse_date(text: str, order: str) -> str:
     if found := _ISO_DATE.fullmatch(text):
         year, month, day = found.groups()
     elif found := _DOTTED_DATE.fullmatch(text):
         day, month, year = found.groups()
+    elif (found := _TWO_WAYS_DATE.fullmatch(text)) and order:
+        day, month, year = found.groups()
+        if order == MONTH_FIRST:
+            day, month = month, day
+    elif found:
+        raise ValueError(
+            f"“{text}” can be read with the day or the month first; write the year first, like 2026-11-23."
+        )
     else:
         raise ValueError(f"“{_shown(text)}” is not a date; write the year first, like 2026-11-23.")
     try:

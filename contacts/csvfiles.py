@@ -10,7 +10,7 @@ import io
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, NamedTuple
 
 MOST_BYTES = 200 * 1024 * 1024
@@ -22,9 +22,10 @@ LONGEST_HEADING = 200
 LONGEST_CONTENT = 2_000  # What is kept of a row that cannot be divided into cells.
 SAMPLED_ROWS = 20
 
+UTF8 = "utf-8-sig"
 # What can be chosen where it is not found rightly. Windows-1252 is Latin-1 and the characters Excel adds to it.
 ENCODINGS = {
-    "utf-8-sig": "UTF-8",
+    UTF8: "UTF-8",
     "utf-16": "UTF-16",
     "utf-16-le": "UTF-16 LE without mark",
     "utf-16-be": "UTF-16 BE without mark",
@@ -57,6 +58,7 @@ _NOT_TEXT = {
     b"\x28\xb5\x2f\xfd": "a compressed file (zstd)",
     b"%PDF": "a PDF document",
 }
+_BEYOND_ASCII = re.compile("[^\x00-\x7f]")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _EXCEL_HINT = re.compile(r'"?sep=(.?)"?', re.IGNORECASE)  # Tells Excel the delimiter.
 _ADDRESS = re.compile(r"[^@\s,;|:]+@[^@\s,;|:]+\.[^@\s,;|:]+")
@@ -76,6 +78,7 @@ class Layout:
     delimiter: str
     headings: tuple[str, ...]
     has_headings: bool = True  # False: the first row is a person, and ``headings`` are made up.
+    unreadable: int = 0  # How many times the file holds what is nothing in its encoding.
 
 
 class Row(NamedTuple):
@@ -94,8 +97,9 @@ def look(file: BinaryIO, encoding: str = "", delimiter: str = "") -> Layout:
 
     :raises FileRefused: if it is too large, not a text, or has no row to read.
     """
-    found = inspect(file)
-    text = io.TextIOWrapper(file, encoding or found, errors="replace", newline="")
+    found, not_utf8 = inspect(file)
+    encoding = encoding or found
+    text = io.TextIOWrapper(file, encoding, errors="replace", newline="")
     try:
         lines, hint = _sample(text)
     finally:
@@ -107,7 +111,7 @@ def look(file: BinaryIO, encoding: str = "", delimiter: str = "") -> Layout:
         first = next(_reader(iter(lines), delimiter))
     except csv.Error as error:
         raise FileRefused(f"The first row cannot be read. {_in_words(error)}") from None
-    return _layout(encoding or found, delimiter, first)
+    return replace(_layout(encoding, delimiter, first), unreadable=not_utf8 if encoding == UTF8 else 0)
 
 
 def _layout(encoding: str, delimiter: str, first: Sequence[str]) -> Layout:
@@ -127,11 +131,14 @@ def _is_of_a_person(cells: Sequence[str]) -> bool:
     return any(_ADDRESS.fullmatch(restore(cell.strip())) for cell in cells)
 
 
-def inspect(file: BinaryIO) -> str:
-    """Return the encoding of the file, after one look at every byte of it; leaves it at its start.
+def inspect(file: BinaryIO) -> tuple[str, int]:
+    """Return the encoding of the file, after one look at every byte of it, and what of it is not UTF-8.
 
-    UTF-16 is told by its byte order mark or by its zeros, UTF-8 by being valid; everything else is taken for
-    Windows-1252.
+    UTF-16 is told by its byte order mark or by its zeros. UTF-8 is told by its mark, or by having at least as many
+    characters of several bytes as places that are no UTF-8: a stray byte makes a file no Windows-1252, which has
+    hardly ever two letters that together look like UTF-8. Everything else is taken for Windows-1252.
+
+    Leaves the file at its start.
 
     :raises FileRefused: if it is too large, not a text, or has a line no table of people would have.
     """
@@ -145,21 +152,24 @@ def inspect(file: BinaryIO) -> str:
             raise FileRefused(f"This is {what}; save the table as CSV and upload that.")
     if not head.strip():
         raise FileRefused("The file is empty.")
-    is_utf8 = _look_through(file)
+    good, bad = _look_through(file)
     file.seek(0)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
+        return "utf-16", bad
     if len(head) >= 4 and head[1::2].count(0) * 3 > len(head):
-        return "utf-16-le"
+        return "utf-16-le", bad
     if len(head) >= 4 and head[0::2].count(0) * 3 > len(head):
-        return "utf-16-be"
-    return "utf-8-sig" if is_utf8 else "cp1252"
+        return "utf-16-be", bad
+    return (UTF8 if good >= bad or head.startswith(codecs.BOM_UTF8) else "cp1252"), bad
 
 
-def _look_through(file: BinaryIO) -> bool:
-    """Return whether the bytes are valid UTF-8; refuse a line that would fill the memory."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    is_utf8 = True
+def _look_through(file: BinaryIO) -> tuple[int, int]:
+    """Return how many characters of several bytes the file has as UTF-8, and how many places that are none.
+
+    :raises FileRefused: for a line that would fill the memory.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    good = bad = 0
     since_line_end = 0
     while chunk := file.read(256 * 1024):
         # A line within one chunk is short enough already; only one that crosses chunks can be too long.
@@ -168,17 +178,12 @@ def _look_through(file: BinaryIO) -> bool:
         if longest > LONGEST_LINE:
             raise FileRefused(f"A line of the file is longer than {LONGEST_LINE:,} characters; is this a CSV file?")
         since_line_end = len(chunk) - max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) - 1 if ends else longest
-        if is_utf8:
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError:
-                is_utf8 = False
-    if is_utf8:
-        try:
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            is_utf8 = False
-    return is_utf8
+        text = decoder.decode(chunk)
+        if not text.isascii():
+            found = text.count("\ufffd")
+            bad += found
+            good += len(_BEYOND_ASCII.findall(text)) - found
+    return good, bad + decoder.decode(b"", final=True).count("\ufffd")
 
 
 def _sample(text: io.TextIOWrapper) -> tuple[list[str], str]:

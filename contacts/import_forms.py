@@ -91,6 +91,18 @@ class MappingForm(forms.Form):
         help_text="Whatever you choose, nobody who unsubscribed or is suppressed gets mail again.",
     )
 
+    date_order = forms.ChoiceField(
+        choices=[
+            ("", "Leave them out, and list them"),
+            (ContactImport.DateOrder.DAY_FIRST, "3 April: the day first"),
+            (ContactImport.DateOrder.MONTH_FIRST, "4 March: the month first"),
+        ],
+        required=False,
+        label="Dates such as 03/04/2026",
+        widget=UnfoldAdminSelectWidget,
+        help_text="Only in columns that become an attribute of dates. 2026-04-03 and 3.4.2026 are always understood.",
+    )
+
     def __init__(
         self, *args: Any, layout: Layout, rows: Sequence[Row], remembered: Sequence[str] | None = None, **kwargs: Any
     ) -> None:
@@ -99,7 +111,7 @@ class MappingForm(forms.Form):
         self.rows = rows
         labels = dict(Attribute.objects.values_list("name", "label"))
         proposed = remembered if remembered and len(remembered) == len(layout.headings) else None
-        proposed = proposed or propose(layout.headings, labels)
+        proposed = proposed or propose(layout.headings, labels, [row.cells for row in rows if not row.problem])
         before = (target for target in remembered or () if target.startswith(ATTRIBUTE))
         self.known = {*labels, *(target.removeprefix(ATTRIBUTE) for target in before)}
         for position, (heading, target) in enumerate(zip(layout.headings, proposed, strict=True)):
@@ -140,7 +152,7 @@ class MappingForm(forms.Form):
             raise forms.ValidationError(str(error)) from None
         email_at = mapping.index("email")
         cells = [row.cells[email_at] for row in self.rows if email_at < len(row.cells)]
-        if cells and not any("@" in cell for cell in cells):
+        if cells and not any("@" in cell or "＠" in cell for cell in cells):
             self.add_error(f"column_{email_at}", "The first rows hold no address here; choose another column.")
         if (cleaned.get("lists") or cleaned.get("new_list")) and not cleaned.get("consent"):
             self.add_error("consent", "Say how these people agreed; without their consent they must not be on a list.")

@@ -137,7 +137,7 @@ def _read(contact_import: ContactImport, now: dt.datetime, should_pause: Callabl
     if not path.exists():
         raise FileRefused("The uploaded file is no longer there; upload it again.")
     kinds = {name: (kind, choices) for name, kind, choices in Attribute.objects.values_list("name", "kind", "choices")}
-    judge = Judge(contact_import.mapping, kinds, LANGUAGES)
+    judge = Judge(contact_import.mapping, kinds, LANGUAGES, contact_import.date_order)
     layout = Layout(contact_import.encoding, contact_import.delimiter, tuple(contact_import.headings))
     with path.open("rb") as file:
         rows = Rows(file, layout, contact_import.position, contact_import.lines_read)
@@ -168,15 +168,17 @@ def _read_batch(rows: Rows, judge: Judge, policy: str, most: int) -> Batch:
     last_character = rows.characters + BATCH_CHARACTERS
     for row in rows:
         batch.rows += 1
-        judged = judge(row)
-        if isinstance(judged, Refusal):
-            batch.refusals.append(judged)
-        elif (present := people.get(judged.key)) is None:
-            people[judged.key] = judged
-            lines[judged.key] = row.line_number
+        person, refusal = judge(row)
+        if refusal is not None:
+            batch.refusals.append(refusal)
+        if person is None:
+            pass
+        elif (present := people.get(person.key)) is None:
+            people[person.key] = person
+            lines[person.key] = row.line_number
         else:
-            batch.more_lines.setdefault(judged.key, []).append(row.line_number)
-            people[judged.key] = merge(present, judged, policy)
+            batch.more_lines.setdefault(person.key, []).append(row.line_number)
+            people[person.key] = merge(present, person, policy)
         if batch.rows >= most or rows.characters >= last_character:
             break
     batch.prepared = storing.prepare(people.values())
@@ -205,12 +207,13 @@ def _take_in(contact_import: ContactImport, batch: Batch, now: dt.datetime) -> N
 
 def _refuse_erased(batch: Batch) -> None:
     erased = is_erased(batch.people)
+    lines = {line for key in erased for line in (batch.lines[key], *batch.more_lines.get(key, ()))}
     for key in erased:
         del batch.people[key]
-        for line_number in (batch.lines[key], *batch.more_lines.get(key, ())):
-            # Without the cells: nothing about them is to be kept.
-            batch.refusals.append(Refusal(line_number, [], "(not kept)", ERASED))
     if erased:
+        # Without the cells: nothing about them is to be kept.
+        batch.refusals = [refusal for refusal in batch.refusals if refusal.line_number not in lines]
+        batch.refusals += [Refusal(line, [], "(not kept)", ERASED) for line in sorted(lines)]
         batch.prepared = storing.prepare(batch.people.values())
 
 
@@ -248,11 +251,13 @@ def _source(contact_import: ContactImport) -> str:
 
 def _record_progress(contact_import: ContactImport, batch: Batch, added: int, subscribed: int) -> None:
     """Count the batch, as the last act of its transaction: what raises here undoes the whole batch."""
+    refused = sum(not refusal.left_out for refusal in batch.refusals)
     counted = ContactImport.objects.filter(pk=contact_import.pk, run=contact_import.run, status=Status.RUNNING).update(
         rows_read=F("rows_read") + batch.rows,
         rows_added=F("rows_added") + added,
-        rows_known=F("rows_known") + batch.rows - added - len(batch.refusals),
-        rows_refused=F("rows_refused") + len(batch.refusals),
+        rows_known=F("rows_known") + batch.rows - added - refused,
+        rows_refused=F("rows_refused") + refused,
+        cells_left_out=F("cells_left_out") + sum(refusal.left_out for refusal in batch.refusals),
         subscribed=F("subscribed") + subscribed,
         position=batch.position,
         lines_read=batch.lines_read,

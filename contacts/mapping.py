@@ -7,6 +7,7 @@ nothing (empty). Knows no database.
 from collections.abc import Collection, Mapping, Sequence
 
 from contacts.attributes import COLUMN_OF, CONSENT_COLUMNS, LONGEST_NAME, NameInvalid, check_name, propose_name
+from mail.addresses import AddressInvalid, read_address
 
 FIELDS = {
     "email": "E-mail",
@@ -16,6 +17,7 @@ FIELDS = {
     "time_zone": "Time zone",
 }
 ATTRIBUTE = "attributes."
+MOST_ARE_ADDRESSES = 0.5
 # What the list of refused rows has in front of their own cells: corrected and uploaded again, it says nothing.
 REPORT_HEADINGS = ("Line in the file", "Why it was refused")
 _NO_ATTRIBUTE = frozenset([*CONSENT_COLUMNS, *map(propose_name, REPORT_HEADINGS)])
@@ -25,21 +27,50 @@ class MappingInvalid(ValueError):
     """The columns cannot be taken so; the words of the error say why and what to do."""
 
 
-def propose(headings: Sequence[str], labels: Mapping[str, str]) -> list[str]:
+def propose(headings: Sequence[str], labels: Mapping[str, str], rows: Sequence[Sequence[str]] = ()) -> list[str]:
     """Return what each column most likely is; no two columns become the same.
 
-    A heading that means nothing known becomes an attribute of its name. Consent is never read from a column.
+    The column of addresses is told by its cells where they are known, since it has many names in many languages. A
+    heading that means nothing known becomes an attribute of its name. Consent is never read from a column.
 
     :param labels: of the defined attributes, by name.
+    :param rows: the cells of the first rows.
     """
     by_label = {propose_name(label): name for name, label in labels.items()}
+    likely = [_likely(heading, position, labels, by_label) for position, heading in enumerate(headings)]
+    if (position := _addresses_at(likely, rows)) is not None:
+        for other, target in enumerate(likely):
+            if target == "email":
+                likely[other] = ATTRIBUTE + new_name(headings[other], other)
+        likely[position] = "email"
     taken: set[str] = set()
     mapping = []
-    for position, heading in enumerate(headings):
-        target = _likely(heading, position, labels, by_label)
+    for target in likely:
         mapping.append("" if target in taken else target)
         taken.add(target)
     return mapping
+
+
+def _addresses_at(likely: Sequence[str], rows: Sequence[Sequence[str]]) -> int | None:
+    """Return which column holds addresses, where its heading does not say so: most of its cells are some."""
+
+    def share(position: int) -> float:
+        cells = [row[position] for row in rows if position < len(row) and row[position].strip()]
+        return sum(is_address(cell) for cell in cells) / len(cells) if cells else 0.0
+
+    shares = [share(position) for position in range(len(likely))]
+    best = max(shares, default=0.0)
+    named = likely.index("email") if "email" in likely else None
+    if best < MOST_ARE_ADDRESSES or (named is not None and (shares[named] > 0 or not rows)):
+        return None
+    return shares.index(best)
+
+
+def is_address(cell: str) -> bool:
+    try:
+        return bool(read_address(cell))
+    except AddressInvalid:
+        return False
 
 
 def _likely(heading: str, position: int, labels: Mapping[str, str], by_label: Mapping[str, str]) -> str:

@@ -291,6 +291,12 @@ class ContactImport(models.Model):
         FILL = "fill", "fill what is empty"
         OVERWRITE = "overwrite", "overwrite"
 
+    class DateOrder(models.TextChoices):
+        """How a date such as 03/04/2026 is read."""
+
+        DAY_FIRST = "day", "the day first"
+        MONTH_FIRST = "month", "the month first"
+
     # Key and name of each list the people go to: a list that is gone stops the import, and is still named.
     lists = models.JSONField(default=list)
     # How the people agreed, in the importer's words; the wording of each ConsentEvent.
@@ -301,6 +307,7 @@ class ContactImport(models.Model):
     policy = models.CharField(max_length=16, choices=Policy, default=Policy.FILL, db_default=Policy.FILL)
     delimiter = models.CharField(max_length=4, blank=True, db_default="")  # Empty: found in the file.
     encoding = models.CharField(max_length=16, blank=True, db_default="")  # Empty: found in the file.
+    date_order = models.CharField(max_length=5, choices=DateOrder, blank=True, db_default="")  # Empty: refused.
     status = models.CharField(max_length=16, choices=Status, default=Status.WAITING)
     error = models.CharField(max_length=500, blank=True)
     read_bytes = models.BigIntegerField(default=0)  # Progress: how much of the file has been read.
@@ -308,6 +315,7 @@ class ContactImport(models.Model):
     rows_added = models.PositiveIntegerField(default=0)  # People who were new.
     rows_known = models.PositiveIntegerField(default=0)  # People who were there before.
     rows_refused = models.PositiveIntegerField(default=0)
+    cells_left_out = models.PositiveIntegerField(default=0, db_default=0)  # Of people who were taken.
     subscribed = models.PositiveIntegerField(default=0, db_default=0)  # Subscriptions made, on all of the lists.
     # Where the next row starts: what the reader calls its position, and how many lines lie before it.
     position = models.CharField(max_length=100, blank=True, db_default="")
@@ -330,7 +338,7 @@ class ContactImport(models.Model):
 
 
 class RefusedRow(models.Model):
-    """A row of an import that was not taken, and why."""
+    """A row of an import that was not taken, or not whole, and why."""
 
     contact_import = models.ForeignKey(ContactImport, on_delete=models.CASCADE, related_name="refused_rows")
     line_number = models.PositiveIntegerField()

@@ -20,7 +20,7 @@ from unfold.widgets import (
 from contacts import erasing
 from contacts.attributes import LONGEST_VALUE, NameInvalid, Value, check_name, parse_value, value_text
 from contacts.models import Attribute, Contact, ContactList, Subscription
-from mail.addresses import AddressInvalid, check_address, fold
+from mail.addresses import AddressInvalid, fold, read_address
 
 if TYPE_CHECKING:
     ContactModelForm = forms.ModelForm[Contact]
@@ -278,7 +278,7 @@ def contact_form(definitions: Sequence[Attribute]) -> type[ContactForm]:
 def checked_address(email: str) -> str:
     """Return the address, or raise the form's error with a sentence that says what to do."""
     try:
-        return check_address(email)
+        return read_address(email)
     except AddressInvalid as error:
         raise forms.ValidationError(str(error)) from None
 

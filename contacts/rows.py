@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from contacts.attributes import Value, parse_value
 from contacts.csvfiles import REFUSED_CHARACTERS, Row, printable, restore
-from contacts.mapping import ATTRIBUTE
-from mail.addresses import AddressInvalid, check_address, fold
+from contacts.mapping import ATTRIBUTE, FIELDS
+from mail.addresses import AddressInvalid, fold, read_address
 
 LONGEST_PERSON_NAME = 150
 LONGEST_KEPT = 20_000  # Characters kept of the cells of a refused row, all together.
@@ -32,24 +32,30 @@ class Person(NamedTuple):
     attributes: dict[str, Value]
 
 
+UNREADABLE = "\ufffd"  # In the place of bytes that mean nothing in the file's encoding.
+
+
 class Refusal(NamedTuple):
-    """A row that cannot be taken, and every reason for it."""
+    """A row that cannot be taken, or not all of its cells, and every reason for it."""
 
     line_number: int
     cells: list[str]
     content: str  # Instead of cells, where the row could not be divided into them.
     reason: str
+    left_out: int = 0  # How many cells are missing of a person who was taken; 0: nobody was.
 
 
 class Judge:
     """Turns rows into people.
 
-    A value that does not fit the kind of its attribute, or is no time zone, refuses the row: what it would lose
-    comes back with the reason. A language nobody has words for is left out: it is a wish, and the person is taken.
+    A row without an address that can be used, or that is not divided as the first one, is refused. A cell that cannot
+    be read, such as a word in a column of numbers, is left out and comes back with the reason; the person is taken. A
+    language nobody has words for is left out without a word: it is a wish.
 
     :param mapping: what each column becomes; see contacts.mapping.
     :param kinds: kind and choices of the defined attributes, by name; others are text.
     :param languages: the codes of the languages there are words for.
+    :param date_order: how 03/04/2026 is read; see contacts.attributes.
     """
 
     def __init__(
@@ -57,6 +63,7 @@ class Judge:
         mapping: Sequence[str],
         kinds: Mapping[str, tuple[str, Sequence[str]]],
         languages: Collection[str],
+        date_order: str = "",
     ) -> None:
         self._mapping = mapping
         self._width = len(mapping)
@@ -65,21 +72,23 @@ class Judge:
         self._first_name_at, self._last_name_at = at.get("first_name"), at.get("last_name")
         self._language_at, self._time_zone_at = at.get("language"), at.get("time_zone")
         self._attributes = [
-            (position, target.removeprefix(ATTRIBUTE), _reader_of(*kinds.get(target.removeprefix(ATTRIBUTE), ("", ()))))
+            (position, name, _reader_of(*kinds.get(name, ("", ())), date_order))
             for target, position in at.items()
-            if target.startswith(ATTRIBUTE)
+            if target.startswith(ATTRIBUTE) and (name := target.removeprefix(ATTRIBUTE))
         ]
         self._language = functools.lru_cache(maxsize=1000)(lambda text: _language_code(text, languages))
 
-    def __call__(self, row: Row) -> Person | Refusal:
+    def __call__(self, row: Row) -> tuple[Person | None, Refusal | None]:
+        """Return the person, if the row tells of one, and what of the row could not be taken, if anything."""
         if row.problem:
-            return Refusal(row.line_number, [], printable(row.cells[0]), row.problem)
-        reasons: list[str] = []
-        cells = self._cleaned(row.cells, reasons)
+            return None, Refusal(row.line_number, [], printable(row.cells[0]), row.problem)
+        reasons: list[str] = []  # Why nobody is taken.
+        left_out: list[str] = []  # Which cells are not, and why.
+        cells = self._cleaned(row.cells, reasons, left_out)
         email = cells[self._email_at]
         if email:
             try:
-                email = check_address(email)
+                email = read_address(email)
             except AddressInvalid as error:
                 reasons.append(str(error))
         else:
@@ -87,15 +96,20 @@ class Judge:
         person = Person(
             email,
             fold(email),
-            self._name(cells, self._first_name_at, "first name", reasons),
-            self._name(cells, self._last_name_at, "last name", reasons),
+            self._name(cells, self._first_name_at, "first name", left_out),
+            self._name(cells, self._last_name_at, "last name", left_out),
             "" if self._language_at is None else self._language(cells[self._language_at]),
-            "" if self._time_zone_at is None else _time_zone(cells[self._time_zone_at], reasons),
-            self._values(cells, reasons),
+            "" if self._time_zone_at is None else _time_zone(cells[self._time_zone_at], left_out),
+            self._values(cells, left_out),
         )
-        return refusal(row, " ".join(reasons)) if reasons else person
+        if reasons:
+            return None, refusal(row, " ".join([*reasons, *left_out]))
+        if left_out:
+            taken = f"Taken, but not everything. {' '.join(left_out)}"
+            return person, refusal(row, taken)._replace(left_out=len(left_out))
+        return person, None
 
-    def _cleaned(self, given: list[str], reasons: list[str]) -> list[str]:
+    def _cleaned(self, given: list[str], reasons: list[str], left_out: list[str]) -> list[str]:
         """Return as many cells as there are columns: trimmed, in NFC, without the marks of a safe export."""
         cells = [cell.strip() for cell in given]
         if len(cells) != self._width:
@@ -106,35 +120,43 @@ class Judge:
                 )
             cells = [*cells[: self._width], *[""] * (self._width - len(cells))]
         together = "".join(cells)
-        if not together.isprintable():
-            cells = [self._clean(cell, position, reasons) for position, cell in enumerate(cells)]
+        if not together.isprintable() or UNREADABLE in together:
+            cells = [self._clean(cell, position, reasons, left_out) for position, cell in enumerate(cells)]
         if "'" in together:
             cells = [restore(cell) for cell in cells]
         if not together.isascii():
             cells = [unicodedata.normalize("NFC", cell) for cell in cells]
         return cells
 
-    def _clean(self, cell: str, position: int, reasons: list[str]) -> str:
+    def _clean(self, cell: str, position: int, reasons: list[str], left_out: list[str]) -> str:
         target = self._mapping[position]
-        if not target or position == self._email_at or cell.isprintable():
+        name = FIELDS.get(target, "").lower() or target.removeprefix(ATTRIBUTE).replace("_", " ")
+        is_address = position == self._email_at
+        if target and UNREADABLE in cell:
+            (reasons if is_address else left_out).append(
+                f"The {name} holds a character that the file's encoding does not have: {printable(cell)[:60]}."
+            )
+            return cell if is_address else ""
+        if not target or is_address or cell.isprintable():
             return cell  # The address is judged by its own rules.
-        name = target.removeprefix(ATTRIBUTE).replace("_", " ")
         if found := REFUSED_CHARACTERS.search(cell):
-            reasons.append(f"The {name} holds a character that cannot be stored (U+{ord(found[0]):04X}).")
-        elif not target.startswith(ATTRIBUTE) and ("\n" in cell or "\r" in cell):
+            left_out.append(f"The {name} holds a character that cannot be stored (U+{ord(found[0]):04X}).")
+            return ""
+        if not target.startswith(ATTRIBUTE) and ("\n" in cell or "\r" in cell):
             reasons.append(f"The {name} holds a line break; is a quotation mark missing?")
         return " ".join(cell.split())
 
     @staticmethod
-    def _name(cells: list[str], position: int | None, words: str, reasons: list[str]) -> str:
+    def _name(cells: list[str], position: int | None, words: str, left_out: list[str]) -> str:
         if position is None:
             return ""
         name = cells[position]
         if len(name) > LONGEST_PERSON_NAME:
-            reasons.append(f"The {words} is longer than {LONGEST_PERSON_NAME} characters.")
+            left_out.append(f"The {words} is longer than {LONGEST_PERSON_NAME} characters.")
+            return ""
         return name
 
-    def _values(self, cells: list[str], reasons: list[str]) -> dict[str, Value]:
+    def _values(self, cells: list[str], left_out: list[str]) -> dict[str, Value]:
         values: dict[str, Value] = {}
         for position, name, read in self._attributes:
             text = cells[position]
@@ -146,7 +168,7 @@ class Judge:
             try:
                 value = read(text)
             except ValueError as error:
-                reasons.append(f"{name}: {error}")
+                left_out.append(f"{name}: {error}")
                 continue
             if value is not None:
                 values[name] = value
@@ -191,11 +213,11 @@ def merge(known: Person, told: Person, policy: str) -> Person:
     return known if merged == known else merged
 
 
-def _reader_of(kind: str, choices: Sequence[str]) -> Callable[[str], Value | None] | None:
+def _reader_of(kind: str, choices: Sequence[str], date_order: str) -> Callable[[str], Value | None] | None:
     """Return what reads a value of this kind; None for text, which the row's cleaning has made ready."""
     if kind in ("", "text"):
         return None
-    return functools.lru_cache(maxsize=10_000)(functools.partial(parse_value, kind, choices))
+    return functools.lru_cache(maxsize=10_000)(functools.partial(parse_value, kind, choices, date_order=date_order))
 
 
 def _language_code(text: str, languages: Collection[str]) -> str:
@@ -209,10 +231,10 @@ def _zones() -> dict[str, str]:
     return {name.lower(): name for name in zoneinfo.available_timezones()}
 
 
-def _time_zone(text: str, reasons: list[str]) -> str:
+def _time_zone(text: str, left_out: list[str]) -> str:
     if not text:
         return ""
     zone = _zones().get(text.lower().replace(" ", "_"))
     if zone is None:
-        reasons.append(f"“{text[:60]}” is not a time zone; write it like Europe/Berlin.")
+        left_out.append(f"“{text[:60]}” is not a time zone; write it like Europe/Berlin.")
     return zone or ""

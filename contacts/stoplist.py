@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from contacts.attributes import COLUMN_OF, propose_name
 from contacts.csvfiles import REFUSED_CHARACTERS, FileRefused, Layout, Row, printable, restore
-from mail.addresses import AddressInvalid, ascii_domain, check_address, normalise
+from mail.addresses import AddressInvalid, ascii_domain, normalise, read_address
 
 LONGEST_SHOWN = 200  # Characters of a refused row.
 LONGEST_SOURCE = 500
@@ -71,7 +71,7 @@ def read_what(text: str) -> str:
         typed = typed[1:]
     if typed.startswith("@") or ("@" not in typed and "." in typed):
         return read_domain(typed)
-    return check_address(typed)
+    return read_address(typed)
 
 
 class StopReader:
@@ -115,7 +115,7 @@ class StopReader:
         }
         # Beside an address, its domain is a detail of it.
         if email := values.get("email"):
-            what = read_domain(email.removeprefix("*")) if email.startswith(("@", "*@")) else check_address(email)
+            what = read_domain(email.removeprefix("*")) if email.startswith(("@", "*@")) else read_address(email)
         elif domain := values.get("domain"):
             what = read_domain(domain)
         else:

@@ -85,6 +85,7 @@ def start(
     lists: Sequence[ContactList] = (),
     policy: str = ContactImport.Policy.FILL,
     consent: str = "",
+    date_order: str = "",
     may_define: bool = True,
 ) -> bool:
     """Hand a draft to the worker with what was decided; return whether it was still a draft.
@@ -102,6 +103,7 @@ def start(
             lists=[[each.pk, each.name] for each in lists],
             policy=policy,
             consent=consent,
+            date_order=date_order,
         )
         if started and may_define:
             _define_attributes(layout.headings, mapping)

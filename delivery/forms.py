@@ -7,7 +7,7 @@ from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from delivery.models import Message
-from mail.addresses import AddressInvalid, check_address
+from mail.addresses import AddressInvalid, read_address
 from smtpservers.models import SmtpServer
 
 
@@ -36,7 +36,7 @@ class TestForm(forms.Form):
 
     def clean_recipient(self) -> str:
         try:
-            return check_address(self.cleaned_data["recipient"])
+            return read_address(self.cleaned_data["recipient"])
         except AddressInvalid as error:
             raise forms.ValidationError(str(error)) from None
 

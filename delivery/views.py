@@ -24,7 +24,7 @@ from delivery import accounting, holding, restoration, testing
 from delivery.composing import copy_addresses
 from delivery.forms import MessageSearch, TestForm
 from delivery.models import Incident, Message
-from mail.addresses import AddressInvalid, check_address, fold, parse_mailbox
+from mail.addresses import AddressInvalid, fold, parse_mailbox, read_address
 from smtpservers import senders
 from smtpservers.models import SmtpServer
 from smtpservers.transport import Step
@@ -282,7 +282,7 @@ def filter_messages(
 ) -> QuerySet[Message]:
     if address:
         try:
-            messages = messages.filter(email_key=fold(check_address(address)))  # By index.
+            messages = messages.filter(email_key=fold(read_address(address)))  # By index.
         except AddressInvalid:
             messages = messages.filter(email__icontains=address)
     if status:

@@ -23,7 +23,12 @@ ADDRESS_OCTETS = 254  # A path is 256 octets with its angle brackets (section 4.
 DOMAIN_OCTETS = 253  # What DNS can carry of the 255 of section 4.5.3.1.2.
 NAME_CHARACTERS = 150
 
-_BLANKS = " \t\u00a0\u3000"  # Trimmed. Line ends are not: an address that spans lines is refused.
+# Trimmed at both ends: blanks, and what nobody sees and programs leave there. Line ends are not: an address that spans
+# lines is refused.
+_BLANKS = (
+    " \t\u00a0\u3000\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
+    "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufeff"
+)
 _JOINERS = str.maketrans("", "", "\u200c\u200d")  # Invisible, but Persian, Hindi and emoji need them in names.
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -145,6 +150,35 @@ def check_address(text: str) -> str:
     if _PLAIN.match(text) and len(text) <= ADDRESS_OCTETS:
         return text
     return _check_any_address(text)
+
+
+def read_address(text: str) -> str:
+    """Return the address that a person or a program wrote, which may have wrapped it: see :func:`unwrap`.
+
+    :raises AddressInvalid: with a sentence for the person who typed it.
+    """
+    try:
+        return check_address(text)
+    except AddressInvalid:
+        bare = unwrap(text)
+        if "@" not in bare:  # Then the sentence about the whole text says more.
+            raise
+        return check_address(bare)
+
+
+def unwrap(text: str) -> str:
+    """Return what stands inside ``Ann <ann@example.com>``, ``mailto:ann@example.com`` or ``(ann@example.com).``.
+
+    What is not wrapped comes back trimmed. Nothing is judged.
+    """
+    address = _trim(text).rstrip(".,;")
+    if bracketed := re.fullmatch(r"[^<>@]*<([^<>]*)>", address):
+        address = _trim(bracketed[1])
+    if len(address) > 2 and address[0] + address[-1] in ('""', "''", "()", "[]", "“”", "«»"):
+        address = _trim(address[1:-1])
+    if address[:7].lower() == "mailto:":
+        address = address[7:].partition("?")[0]
+    return _trim(address).rstrip(".,;")
 
 
 def _check_any_address(text: str) -> str:

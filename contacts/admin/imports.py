@@ -147,6 +147,7 @@ class ContactImportAdmin(ModelAdmin):
                 lists=lists,
                 policy=chosen["policy"],
                 consent=chosen["consent"],
+                date_order=chosen["date_order"],
                 may_define=request.user.has_perm("contacts.add_attribute"),
             )
             # Robust: without a broker the import still stands, and the sweep rings when there is one again.
@@ -172,13 +173,15 @@ class ContactImportAdmin(ModelAdmin):
         contact_import = self._find(request, object_id)
         if contact_import.status == Status.DRAFT:
             return redirect("admin:contacts_contactimport_columns", contact_import.pk)
+        refused = list(contact_import.refused_rows.all()[: REFUSED_ROWS_SHOWN + 1])
         context = {
             **self._context(request),
             "title": contact_import.file_name,
             "contact_import": contact_import,
             "progress": progress(contact_import),
-            "refused_rows": [_shown(row) for row in contact_import.refused_rows.all()[:REFUSED_ROWS_SHOWN]],
+            "refused_rows": [_shown(row) for row in refused[:REFUSED_ROWS_SHOWN]],
             "refused_rows_shown": REFUSED_ROWS_SHOWN,
+            "has_more_refused_rows": len(refused) > REFUSED_ROWS_SHOWN,
             "refused_rows_kept_days": settings.RETAIN_REFUSED_ROWS_DAYS,
             "people_url": _people_url(contact_import),
             "policy": POLICIES[ContactImport.Policy(contact_import.policy)],
@@ -227,6 +230,7 @@ def progress(contact_import: ContactImport) -> dict[str, Any]:
         "rows_added": f"{contact_import.rows_added:,}",
         "rows_known": f"{contact_import.rows_known:,}",
         "rows_refused": f"{contact_import.rows_refused:,}",
+        "cells_left_out": f"{contact_import.cells_left_out:,}",
         "subscribed": f"{contact_import.subscribed:,}",
     }
 

@@ -38,7 +38,7 @@ from contacts.forms import ExportForm
 from contacts.models import Attribute, Contact, ContactList, Segment, Subscription, Suppression
 from contacts.person_forms import PREFIX, contact_form
 from contacts.segments import load
-from mail.addresses import AddressInvalid, check_address, fold
+from mail.addresses import AddressInvalid, check_address, fold, read_address
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -151,7 +151,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
         try:
             if term.startswith("@"):
                 return queryset.filter(domain=fold(f"x{check_address(f'x{term}')}").rpartition("@")[2]), False
-            found = queryset.filter(email_key=fold(check_address(term)))
+            found = queryset.filter(email_key=fold(read_address(term)))
             if found.exists():
                 return found, False
         except AddressInvalid:

@@ -17,6 +17,7 @@ from feedback.signing_up import Entry
 from feedback.views.answering import dead_link, entered, language_of, masked, numbers, origin_of, public, say, show
 from feedback.words import best_language
 from mail import tokens
+from mail.addresses import unwrap
 
 OPENED = "form opened"  # The purpose of the token that says when a form was opened.
 LEAST_FILLING = dt.timedelta(seconds=2)  # Programs fill in faster.
@@ -43,7 +44,7 @@ def _take_form(request: HttpRequest, language: str, lists: list[ContactList]) ->
     is_embedded = entered(request, "form") == "embedded"
     language = best_language(entered(request, "shown_in"), language)
     entry = Entry(
-        email=entered(request, "email"),
+        email=unwrap(entered(request, "email")),
         first_name=entered(request, "first_name"),
         last_name=entered(request, "last_name"),
         language=best_language(entered(request, "language"), language),

@@ -36,7 +36,7 @@ def layout_of(content: bytes | str) -> Layout:
 
 def encoding_of(path: Path) -> str:
     with path.open("rb") as file:
-        return inspect(file)
+        return inspect(file)[0]
 
 
 # --- delimiters, encodings, headings
@@ -99,7 +99,29 @@ def test_a_character_cut_by_the_reading_window_is_still_utf8(tmp_path: Path) -> 
 
     assert encoding_of(path) == "utf-8-sig"
     path.write_bytes(rows + b"x@example.org,\xc3")
-    assert encoding_of(path) == "cp1252"
+    assert encoding_of(path) == "utf-8-sig"
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "unreadable"),
+    [
+        (b"email,name\na@example.org,Zo\xc3\xab\nb@example.org,M\xfcller\n", "utf-8-sig", 1),
+        (b"\xef\xbb\xbfemail,name\nb@example.org,M\xfcller\nc@example.org,Ren\xe9\n", "utf-8-sig", 2),
+        (b"email,name\nb@example.org,M\xfcller\nc@example.org,Zo\xeb\n", "cp1252", 0),
+        (b"email,name\n" + "a@example.org,Žižek Łukasz\n".encode() * 50 + b"b@example.org,\x80\n", "utf-8-sig", 1),
+        (b"email,name\n" + "a@example.org,Привет\n".encode("cp1251") * 50, "cp1252", 0),
+    ],
+)
+def test_a_stray_byte_makes_no_windows_file_of_a_utf8_one(content: bytes, encoding: str, unreadable: int) -> None:
+    layout = layout_of(content)
+
+    assert (layout.encoding, layout.unreadable) == (encoding, unreadable)
+
+
+def test_a_character_at_the_edge_of_what_is_read_at_once_is_no_stray_byte(tmp_path: Path) -> None:
+    for shift in range(3):
+        content = b"email,name\n" + b"x" * shift + "a@example.org,€€€€€€€€\n".encode() * 12_000
+        assert inspect(io.BytesIO(content)) == ("utf-8-sig", 0)
 
 
 def test_a_file_without_headings_begins_with_its_first_person() -> None:

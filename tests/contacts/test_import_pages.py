@@ -255,6 +255,29 @@ def test_refused_rows_come_as_a_file_safe_for_spreadsheets_that_can_be_imported(
     assert Contact.objects.get(email="ann@example.org").attributes == {"note": "=cmd|' /C calc'!A0"}
 
 
+def test_the_page_of_columns_finds_the_addresses_counts_stray_bytes_and_asks_for_the_order_of_dates(
+    marketers_client: Client,
+) -> None:
+    Attribute.objects.create(name="since", label="Since", kind="date")
+    content = "Почта;Since\n" + "ann@example.org;03/04/2026\n" + "zoë@example.org;2026-01-02\n"
+    upload(marketers_client, content.encode() + b"bo@example.org;M\xfc\n")
+    draft = ContactImport.objects.get()
+
+    shown = marketers_client.get(page("columns", draft))
+
+    assert shown.context["form"].fields["column_0"].initial == "email"
+    assert "In 1 place the file is not UTF-8." in text_of(shown)
+    assert "Dates such as 03/04/2026" in text_of(shown)
+    marketers_client.post(page("columns", draft), decided("email", "attributes.since", date_order="day"))
+    import_people(draft.pk, NOW)
+    draft.refresh_from_db()
+    assert (draft.rows_added, draft.rows_refused, draft.cells_left_out) == (3, 0, 1)
+    assert Contact.objects.get(email="ann@example.org").attributes == {"since": "2026-04-03"}
+    over = text_of(marketers_client.get(page("change", draft)))
+    assert "Taken, but not everything." in over
+    assert '<dt>Cells left out</dt><dd data-figure="cells_left_out">1</dd>' in over
+
+
 @pytest.mark.parametrize("address", ["columns/", "cancel/", "progress.json", "refused.csv", "change/"])
 def test_who_has_no_permission_sees_no_import(client: Client, nobody: User, news: ContactList, address: str) -> None:
     contact_import = stored(FILE)

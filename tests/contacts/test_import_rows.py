@@ -22,8 +22,18 @@ def person(email: str = "ann@example.org", **changes: object) -> Person:
     return Person(email=email, key=email.lower(), **given)  # type: ignore[arg-type]
 
 
-def judge(mapping: list[str], *cells: str) -> Person | Refusal:
-    return Judge(mapping, KINDS, LANGUAGES)(Row(7, list(cells)))
+def judge(mapping: list[str], *cells: str, date_order: str = "") -> Person | Refusal | None:
+    """Return the person whose row can be taken whole, or what is wrong with it."""
+    person, refusal = Judge(mapping, KINDS, LANGUAGES, date_order)(Row(7, list(cells)))
+    return refusal or person
+
+
+def taken(mapping: list[str], *cells: str) -> tuple[Person, Refusal]:
+    """Return a person who is taken without some cells, and which those are."""
+    person, refusal = Judge(mapping, KINDS, LANGUAGES)(Row(7, list(cells)))
+    assert person is not None
+    assert refusal is not None
+    return person, refusal
 
 
 def reason(mapping: list[str], *cells: str) -> str:
@@ -155,6 +165,117 @@ def test_a_row_is_refused_with_its_line_and_reason(mapping: list[str], cells: li
     assert words in reason(mapping, *cells)
 
 
+@pytest.mark.parametrize(
+    ("target", "cell", "words"),
+    [
+        ("attributes.age", "thirty", "“thirty” is not a number"),
+        ("attributes.since", "31.02.2020", "There is no 31.02.2020"),
+        ("attributes.since", "03/04/2026", "the day or the month first"),
+        ("attributes.member", "perhaps", "neither yes nor no"),
+        ("attributes.plan", "Silver", "none of the choices"),
+        (
+            "attributes.city",
+            "Bo\ufffdn",
+            "The city holds a character that the file's encoding does not have: Bo\ufffdn",
+        ),
+        ("attributes.city", "a\x07b", "cannot be stored (U+0007)"),
+        ("last_name", "M\ufffdller", "The last name holds a character that the file's encoding does not have"),
+        ("last_name", "x" * 151, "The last name is longer than 150 characters"),
+        ("time_zone", "Middle Earth", "“Middle Earth” is not a time zone"),
+    ],
+)
+def test_a_cell_that_cannot_be_read_is_left_out_and_the_person_taken(target: str, cell: str, words: str) -> None:
+    judged, refusal = taken(["email", "first_name", target], "ann@example.org", "Ann", cell)
+
+    assert judged == person(first_name="Ann")
+    assert refusal.reason.startswith("Taken, but not everything. ")
+    assert words in refusal.reason
+    assert refusal.left_out == 1
+    assert refusal.cells == ["ann@example.org", "Ann", cell]
+
+
+def test_each_cell_that_is_left_out_is_counted() -> None:
+    judged, refusal = taken(
+        ["email", "attributes.age", "attributes.since", "attributes.city"], "a@example.org", "x", "y", "Bonn"
+    )
+
+    assert judged == person("a@example.org", attributes={"city": "Bonn"})
+    assert refusal.left_out == 2
+
+
+def test_an_address_with_a_byte_that_cannot_be_read_refuses_the_row() -> None:
+    person, refusal = Judge(["email"], KINDS, LANGUAGES)(Row(7, ["z\ufffd@example.org"]))
+
+    assert person is None
+    assert refusal is not None
+    assert "The e-mail holds a character" in refusal.reason
+    assert refusal.left_out == 0
+
+
+@pytest.mark.parametrize(
+    ("order", "cell", "day"),
+    [
+        ("day", "03/04/2026", "2026-04-03"),
+        ("month", "03/04/2026", "2026-03-04"),
+        ("day", "31-12-1999", "1999-12-31"),
+        ("month", "12/31/1999", "1999-12-31"),
+        ("month", "23.11.2026", "2026-11-23"),  # With full stops the day is first everywhere.
+        ("month", "2026/11/23", "2026-11-23"),
+    ],
+)
+def test_the_order_of_dates_is_the_one_chosen(order: str, cell: str, day: str) -> None:
+    judged = judge(["email", "attributes.since"], "ann@example.org", cell, date_order=order)
+
+    assert judged == person(attributes={"since": day})
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "\ufeffann@example.org",
+        "ann@example.org\u200b",
+        "\u200eann@example.org\u2060",
+        "\u00adann@example.org\u00a0\u200d",
+        "Ann <ann@example.org>",
+        '"Lee, Ann" <ann@example.org>;',
+        "<ann@example.org>",
+        "mailto:ann@example.org",
+        "MAILTO:ann@example.org?subject=Hello",
+        "Ann <mailto:ann@example.org>",
+        "ann@example.org.",
+        "ann@example.org,",
+        "(ann@example.org)",
+        "'ann@example.org'",
+        "“ann@example.org”",
+    ],
+)
+def test_what_programs_write_around_an_address_is_taken_off(cell: str) -> None:
+    assert judge(["email"], cell) == person()
+
+
+@pytest.mark.parametrize(
+    "cell", ["ann@exam\u200bple.org", "Ann <ann@example.org> or bo@example.org", "ann@example.org <Ann>", "mailto:"]
+)
+def test_what_stands_inside_an_address_or_beside_two_is_refused(cell: str) -> None:
+    assert isinstance(judge(["email"], cell), Refusal)
+
+
+@pytest.mark.parametrize(
+    "heading", ["Primary Email", "Courriel", "Почта", "メールアドレス", "Kontakt", "E-Mail privat", ""]
+)
+def test_the_column_of_addresses_is_told_by_its_cells(heading: str) -> None:
+    rows = [["Ann", "ann@example.org"], ["Bo", ""], ["Cy", "Cy Lee <cy@example.org>"]]
+
+    assert propose(["first name", heading], {}, rows) == ["first_name", "email"]
+
+
+def test_a_heading_that_says_address_is_believed_unless_another_column_holds_them() -> None:
+    assert propose(["email", "other"], {}, [["ann@example.org", "bo@example.org"]])[0] == "email"
+    assert propose(["email", "other"], {}, []) == ["email", "attributes.other"]
+    assert propose(["Mail", "Contact"], {}, [["yes", "ann@example.org"]]) == ["attributes.my_mail", "email"]
+    assert propose(["name", "note"], {}, [["Ann", "see a@b"], ["Bo", "none"]]) == ["attributes.name", "attributes.note"]
+
+
 def test_every_reason_is_told() -> None:
     told = reason(["email", "attributes.age", "time_zone"], "ann", "old", "Mars")
 
@@ -172,7 +293,7 @@ def test_a_refused_row_keeps_its_cells_and_cuts_very_long_ones() -> None:
 
 
 def test_a_row_that_was_not_divided_is_refused_as_it_stands() -> None:
-    judged = Judge(["email"], {}, ())(Row(9, ['"a\x00"b'], "The quotation marks do not match."))
+    _, judged = Judge(["email"], {}, ())(Row(9, ['"a\x00"b'], "The quotation marks do not match."))
 
     assert judged == Refusal(9, [], '"a\ufffd"b', "The quotation marks do not match.")
 

@@ -27,7 +27,7 @@ from tests.contacts.files import figures, people, started, stored
 NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
 
 
-def run(content: str, *lists: ContactList, **decided: object) -> ContactImport:
+def run(content: str | bytes, *lists: ContactList, **decided: object) -> ContactImport:
     contact_import = started(content, lists, **decided)
     assert import_people(contact_import.pk, NOW) is False
     contact_import.refresh_from_db()
@@ -195,8 +195,54 @@ def test_values_of_defined_attributes_are_stored_by_their_kind(news: ContactList
 
     done = run("email,Age,Member\nann@example.org,38,yes\nbo@example.org,old,no\n", news)
 
-    assert Contact.objects.get().attributes == {"age": 38, "member": True}
-    assert "age: “old” is not a number" in done.refused_rows.get().reason
+    assert Contact.objects.get(email="ann@example.org").attributes == {"age": 38, "member": True}
+    assert Contact.objects.get(email="bo@example.org").attributes == {"member": False}
+    assert figures(done) == (2, 2, 0, 0)
+    assert done.cells_left_out == 1
+    told = done.refused_rows.get()
+    assert (told.line_number, told.cells) == (3, ["bo@example.org", "old", "no"])
+    assert "age: “old” is not a number" in told.reason
+
+
+def test_a_file_in_utf8_with_stray_bytes_keeps_its_letters_and_lists_what_could_not_be_read(news: ContactList) -> None:
+    content = "email,first_name\n" + "".join(f"p{n}@example.org,Zoë\n" for n in range(5))
+
+    done = run(content.encode() + b"r@example.org,Ren\xe9\n" + "j@example.org,José\n".encode(), news)
+
+    assert figures(done) == (7, 7, 0, 0)
+    assert set(Contact.objects.values_list("first_name", flat=True)) == {"Zoë", "José", ""}
+    assert done.cells_left_out == 1
+    assert done.refused_rows.get().line_number == 7
+
+
+def test_an_unreadable_cell_erases_nothing_of_somebody_known(news: ContactList) -> None:
+    Attribute.objects.create(name="since", label="Since", kind="date")
+    Contact.objects.create(email="ann@example.org", attributes={"since": "2020-01-01"})
+
+    done = run("email,since\nann@example.org,03/04/2026\nbo@example.org,03/04/2026\n", news, policy="overwrite")
+
+    assert Contact.objects.get(email="ann@example.org").attributes == {"since": "2020-01-01"}
+    assert done.cells_left_out == 2
+
+
+def test_dates_are_read_in_the_order_that_was_chosen(news: ContactList) -> None:
+    Attribute.objects.create(name="since", label="Since", kind="date")
+
+    done = run("email,since\nann@example.org,03/04/2026\n", news, date_order="month")
+
+    assert Contact.objects.get().attributes == {"since": "2026-03-04"}
+    assert done.cells_left_out == 0
+
+
+def test_of_who_had_everything_erased_no_cell_is_listed(news: ContactList, monkeypatch: pytest.MonkeyPatch) -> None:
+    Attribute.objects.create(name="age", label="Age", kind="number")
+    monkeypatch.setattr(importing, "is_erased", lambda emails: {"ann@example.org"} & set(emails))
+
+    done = run("email,age\nann@example.org,secret words\n", news)
+
+    assert figures(done) == (1, 0, 0, 1)
+    assert done.cells_left_out == 0
+    assert list(done.refused_rows.values_list("cells", "content", "reason")) == [([], "(not kept)", importing.ERASED)]
 
 
 def test_refused_rows_are_kept_with_line_cells_and_reason(news: ContactList) -> None:
