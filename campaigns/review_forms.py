@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
+from django.utils import timezone
 
 from campaigns.models import ApprovalRule, Campaign, SeedList
 from campaigns.scheduling import DAYS
@@ -24,6 +25,20 @@ class WallInput(forms.DateTimeInput):
         super().__init__(format="%Y-%m-%dT%H:%M")
 
 
+class WallField(forms.DateTimeField):
+    """A date and a time of no zone: another field says whose clock is meant, and the schedule settles what it skips."""
+
+    widget = WallInput
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"], **kwargs)
+
+    def to_python(self, value: Any) -> dt.datetime | None:
+        with timezone.override(dt.UTC):  # Django asks the site's own clock, and refuses what that skips.
+            read = super().to_python(value)
+        return read.replace(tzinfo=None) if read else None
+
+
 def zone_choices() -> list[tuple[str, str]]:
     """Return every time zone that people live in; the site's comes first."""
     names = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix/")))
@@ -32,13 +47,9 @@ def zone_choices() -> list[tuple[str, str]]:
 
 class ScheduleForm(forms.Form):
     start = forms.ChoiceField(choices=Campaign.Start.choices, widget=forms.RadioSelect)
-    wall = forms.DateTimeField(
-        label="Date and time", required=False, widget=WallInput(), input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
-    )
+    wall = WallField(label="Date and time", required=False)
     time_zone = forms.ChoiceField(label="Time zone", required=False, choices=zone_choices)
-    not_after = forms.DateTimeField(
-        label="Not after", required=False, widget=WallInput(), input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
-    )
+    not_after = WallField(label="Not after", required=False)
     days = forms.TypedMultipleChoiceField(
         label="On these days alone",
         required=False,
@@ -82,18 +93,13 @@ class ScheduleForm(forms.Form):
         is_now = chosen["start"] == Campaign.Start.NOW
         return Schedule(
             chosen["start"],
-            None if is_now else _bare(chosen["wall"]),
+            None if is_now else chosen["wall"],
             chosen["time_zone"],
-            _bare(chosen["not_after"]),
+            chosen["not_after"],
             tuple(chosen["days"]),
             chosen["opens"],
             chosen["closes"],
         )
-
-
-def _bare(wall: dt.datetime | None) -> dt.datetime | None:
-    """Return what was typed: Django gives it the zone of the site."""
-    return wall.replace(tzinfo=None) if wall else None
 
 
 class TestsForm(forms.Form):

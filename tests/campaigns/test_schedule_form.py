@@ -1,0 +1,54 @@
+"""What is typed into the form of a schedule is a clock on the wall, and the chosen zone says on which."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from campaigns import timing
+from campaigns.models import Campaign
+
+NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("site", "zone", "typed", "starts_at"),
+    [
+        # The site's clocks skip or repeat the time; another zone was chosen, whose clocks show it once.
+        ("Europe/Berlin", "UTC", "2027-03-28T02:30", "2027-03-28T02:30"),
+        ("Europe/Berlin", "America/New_York", "2027-03-28T02:30", "2027-03-28T06:30"),
+        ("Europe/Berlin", "UTC", "2027-10-31T02:30", "2027-10-31T02:30"),
+        ("America/New_York", "Europe/Berlin", "2027-03-14T02:30", "2027-03-14T01:30"),
+        ("Australia/Lord_Howe", "Europe/Berlin", "2027-10-03T02:15", "2027-10-03T00:15"),
+        # The chosen zone's own: the instant of the jump, and the first of the two.
+        ("UTC", "Europe/Berlin", "2027-03-28T02:30", "2027-03-28T01:00"),
+        ("Europe/Berlin", "", "2027-03-28T02:30", "2027-03-28T01:00"),
+        ("Europe/Berlin", "Europe/Berlin", "2027-10-31T02:30", "2027-10-31T00:30"),
+    ],
+)
+def test_the_form_asks_the_chosen_clock_and_not_the_sites(
+    campaign: Campaign, marketer: Client, settings: Any, site: str, zone: str, typed: str, starts_at: str
+) -> None:
+    settings.TIME_ZONE = site
+    form = {"start": "at", "wall": typed, "time_zone": zone, "not_after": typed.replace("T02", "T05")}
+
+    answer = marketer.post(f"/campaigns/{campaign.pk}/schedule/", form)
+
+    assert answer.status_code == 302
+    campaign.refresh_from_db()
+    assert campaign.start_wall == typed
+    assert timing.begins_at(campaign, NOW) == dt.datetime.fromisoformat(f"{starts_at}Z")
+    assert campaign.not_after is not None
+    page = marketer.get(f"/campaigns/{campaign.pk}/review/").content.decode()
+    assert f'value="{typed}"' in page
+    assert f'value="{form["not_after"]}"' in page
+
+
+@pytest.mark.parametrize("typed", ["", "tomorrow", "2027-02-30T10:00", "2027-03-28T25:00"])
+def test_a_time_that_no_clock_shows_is_refused(campaign: Campaign, marketer: Client, typed: str) -> None:
+    answer = marketer.post(f"/campaigns/{campaign.pk}/schedule/", {"start": "at", "wall": typed, "time_zone": "UTC"})
+
+    assert answer.status_code == 422
+    campaign.refresh_from_db()
+    assert campaign.start_wall == ""
