@@ -109,6 +109,17 @@ def check_line(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def check_username(text: str) -> str:
+    """Return the name to sign in with if every sign of it can be seen: one that came along by copying is no part of it.
+
+    :raises FieldInvalid: if it holds a line end, or a character that takes no room.
+    """
+    line = check_line(text)
+    if invisible := next((sign for sign in line if unicodedata.category(sign) == "Cf"), ""):
+        raise FieldInvalid(f"This contains an invisible character (U+{ord(invisible):04X}); type it again without.")
+    return line
+
+
 def check_placeholder_name(text: str) -> str:
     """Return a stand-in for an unknown name, which may hold no merge tags.
 
@@ -316,8 +327,18 @@ def hints(
     yield from _switch_hints(server)
     yield from _utm_hints(server)
     yield from _limit_hints(server)
+    yield from _typing_hints(secrets)
     if any(secret in server.notes for secret in secrets if len(secret) >= 4):
         yield "The notes contain the password or the API key, which everyone with access to them can read; remove it."
+
+
+def _typing_hints(secrets: tuple[str, ...]) -> Iterator[str]:
+    for name, secret in zip(("password", "API key"), secrets, strict=False):
+        if secret.strip() != secret or any(unicodedata.category(sign) == "Cf" for sign in secret):
+            yield (
+                f"The {name} begins or ends with a blank, or contains an invisible character, as happens when it is"
+                " copied. It is stored as you entered it; enter it again if that isn't part of it."
+            )
 
 
 def _sign_in_hints(server: Settings, has_password: bool, has_api_key: bool) -> Iterator[str]:

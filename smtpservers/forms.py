@@ -74,7 +74,7 @@ def _mailboxes(text: str) -> str:
 # How a filled field is judged; empty ones are left to ``blank``.
 CHECKS: dict[str, Callable[[str], str]] = {
     "name": checking.check_line,
-    "username": checking.check_line,
+    "username": checking.check_username,
     "mail_from": _mailbox,
     "mail_to": _mailbox,
     "mail_to_unknown": _mailbox,

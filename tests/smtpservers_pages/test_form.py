@@ -146,3 +146,40 @@ def test_domains_beyond_ascii_are_shown_as_they_were_typed() -> None:
 
     assert (form["host"].value(), form["domain_name"].value()) == ("smtp.bücher.example", "bücher.example")
     assert listing.address(server) == "smtp.bücher.example:587"
+
+
+@pytest.mark.parametrize(
+    "sign", ["\u200b", "\ufeff", "\u2060", "\u200e", "\u00ad"], ids=lambda sign: f"{ord(sign):04X}"
+)
+@pytest.mark.parametrize("name", ["us{}er", "user{}", "{}user"])
+def test_a_user_name_with_a_sign_that_nobody_sees_is_refused(sign: str, name: str) -> None:
+    form = ServerForm(filled(username=name.format(sign), password="secret"))
+
+    assert form.errors["username"] == [
+        f"This contains an invisible character (U+{ord(sign):04X}); type it again without."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("password", "is_hinted"),
+    [
+        ("secret ", True),
+        (" secret", True),
+        ("secret\u00a0", True),
+        ("secret\u3000", True),
+        ("sec\u200bret", True),
+        ("secret\ufeff", True),
+        ("sec ret", False),
+        ("s€crét", False),
+    ],
+)
+def test_a_blank_at_the_end_of_a_password_is_kept_with_a_hint(
+    client: Client, boss: User, password: str, is_hinted: bool
+) -> None:
+    client.force_login(boss)
+
+    page = client.post(f"{LIST}add/", filled(username="user", password=password), follow=True).content.decode()
+
+    server = SmtpServer.objects.get()
+    assert server.password.reveal(server.destination) == password
+    assert ("The password begins or ends with a blank" in page) == is_hinted
