@@ -481,6 +481,32 @@ class Correction(models.Model):
         return f"{self.attempt}, formerly {self.was_outcome}"
 
 
+class Trial(models.Model):
+    """A test through one server: asked for on a page, made by a worker, and followed by the page until it has ended."""
+
+    KEPT_FOR = dt.timedelta(days=1)  # Afterwards only the message and its attempt tell of it.
+
+    server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    recipient = models.CharField(max_length=320)
+    recipient_key = models.CharField(max_length=320)  # As Message.email_key: by it the person is found.
+    with_copies = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    # When the worker that makes it was last heard of; None: no worker has taken it yet.
+    seen_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    steps = models.JSONField(default=list)  # As delivery.trials writes and reads them.
+    is_sent = models.BooleanField(default=False)  # Whether the whole message is out; the answer may be missing.
+    refusal = models.TextField(default="")  # Why it could not even be tried.
+    message = models.ForeignKey(Message, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"Test through {self.server}"
+
+
 class Incident(models.Model):
     """An answer a person should look at: a blocked server, a sender that fails authentication, a broken message."""
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Cast, Concat
 
 from contacts.erasing import Part, Subject
 from contacts.scrubbing import ERASED, scrub
-from delivery.models import Attempt, Batch, Chunk, Incident, Mailing, Message
+from delivery.models import Attempt, Batch, Chunk, Incident, Mailing, Message, Trial
 
 STOPPED = "The person asked for everything about them to be erased."
 KEY = "erased:"  # Before the number of the message: the key of no address, and unique.
@@ -109,6 +109,7 @@ def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
     texts = Mailing.objects.filter(stream__in=OWN_CONTENT)
     scrub(texts, pattern, "name", "subject", "html", "text")
     scrub(Incident.objects.all(), pattern, "reason")
+    Trial.objects.filter(recipient_key__in=subject.keys).delete()
     return {"messages": len(ids)}
 
 

@@ -22,6 +22,7 @@ from delivery import (
     recording,
     restoration,
     sweeping,
+    trials,
 )
 from delivery.draining import drain
 
@@ -63,6 +64,16 @@ def dispatch() -> None:
         hints.ring(deliver)
     counting.tidy()
     noticing.notice(now)
+    trials.forget_old(now)
+    if trials.is_any_waiting():
+        hints.ring(make_trials)
+
+
+@shared_task(runs_while_held=True)  # Each test says itself that the copy waits.
+def make_trials() -> None:
+    """Make the tests that pages asked for, one after the other."""
+    while not should_stop() and trials.make_next(clock.now):
+        pass
 
 
 @shared_task(runs_while_held=True)

@@ -2,10 +2,11 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import transaction
@@ -30,6 +31,8 @@ from smtpservers.reserving import why_not
 from smtpservers.secrets import SecretUnreadable
 from smtpservers.transport import Answer, ConnectionFailed, Step, connect
 
+WATCH_SECONDS = 0.5
+T = TypeVar("T")
 LEASE_SECONDS = 1800.0  # The longest SMTP Timeout for each step, and the final answer.
 
 
@@ -67,6 +70,18 @@ class ShownStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a test has come."""
+
+    message_pk: int
+    steps: Sequence[Step]
+    is_sent: bool  # Whether the final dot is written, or is just about to be.
+
+
+Watch = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """What happened: the steps, and the account's words on the message."""
 
@@ -92,14 +107,17 @@ def send_test(
     content: Content | None = None,
     contact: Contact | None = None,
     with_copies: bool = True,
+    watch: Watch | None = None,
 ) -> Conversation:
     """Send one test message through one server at once, an inactive one too, and return the conversation.
 
-    It counts in the quota and stands in the account. Its unsubscribe token is inert.
+    It counts in the quota and stands in the account. Its unsubscribe token is inert. Somebody waits for it: for the
+    answer to the whole message it waits no longer than SMTP Timeout, while other mail waits for minutes.
 
     :param content: a campaign's content; None sends a few words in the server's language.
     :param contact: whose values fill the merge fields; None: a reader without names.
     :param with_copies: whether the server's CC and BCC addresses get the test too.
+    :param watch: told now and then how far it has come, in this thread.
     :raises TestRefused: in a copy that waits, when there is no quota left, or the recipient or the content cannot be
         used.
     """
@@ -108,7 +126,7 @@ def send_test(
         raise TestRefused(f"{because} Nothing is sent before an administrator lets it go on.")
     try:
         recipient = check_address(recipient)
-        endpoint = endpoint_of(server, final_timeout=settings.FINAL_ANSWER_SECONDS)
+        endpoint = endpoint_of(server, final_timeout=0)
     except (ValueError, SecretUnreadable) as error:
         raise TestRefused(str(error)) from error
     content = content or _words(server)
@@ -118,10 +136,11 @@ def send_test(
     try:
         claim, mailing, composed = _put_on_record(server, lease, recipient, actor, now, content, contact)
         steps: list[Step] = []
-        before_dot = partial(_before_dot, journal, claim)
-        answer, judgement, stage, reply, learned = asyncio.run(
-            _talk(endpoint, composed, steps, before_dot, mailing.stream)
-        )
+        dots: list[int] = []
+        before_dot = partial(_before_dot, journal, claim, dots)
+        talk = _talk(endpoint, composed, steps, before_dot, mailing.stream)
+        progress = partial(_progress, claim.message.pk, steps, dots)
+        answer, judgement, stage, reply, learned = _watched(talk, progress, watch) if watch else asyncio.run(talk)
         if answer is not None:
             SmtpServer.objects.filter(pk=server.pk).update(**learned)
             journal.answer(claim.attempt_id, answer.stage, answer.reply, answer.lost)
@@ -197,9 +216,23 @@ def _put_on_record(
     return claims[0], mailing, composed
 
 
-def _before_dot(journal: Journal, claim: Claim) -> bool:
+def _before_dot(journal: Journal, claim: Claim, dots: list[int]) -> bool:
     journal.dot(claim.attempt_id)
+    dots.append(claim.attempt_id)
     return True
+
+
+def _progress(message_pk: int, steps: list[Step], dots: list[int]) -> Progress:
+    return Progress(message_pk, tuple(steps), bool(dots))
+
+
+def _watched(talk: Coroutine[Any, Any, T], progress: Callable[[], Progress], watch: Watch) -> T:
+    """Run ``talk`` in a thread and tell how far it has come: the watcher may write to the database, a loop may not."""
+    with ThreadPoolExecutor(1) as pool:
+        conversation = pool.submit(asyncio.run, talk)
+        while not wait([conversation], WATCH_SECONDS).done:
+            watch(progress())
+        return conversation.result()
 
 
 async def _talk(

@@ -7,6 +7,7 @@ from delivery import views
 app_name = "delivery"
 urlpatterns = [
     path("servers/<int:server_id>/test/", views.send_test, name="send_test"),
+    path("servers/<int:server_id>/test/<int:trial_id>/", views.follow_test, name="follow_test"),
     path("servers/<int:server_id>/held-back/", views.held_back, name="held_back"),
     path("messages/", views.search, name="messages"),
     path("restored/", views.restored, name="restored"),

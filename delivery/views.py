@@ -3,7 +3,9 @@
 Thin: they check the permission, call one use case with ids and the time, and show what came back.
 """
 
+import datetime as dt
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -11,19 +13,21 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.views.decorators import staff_member_required
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from adminpages.access import needs
-from delivery import accounting, holding, restoration, testing
+from delivery import accounting, clock, hints, holding, restoration, tasks, testing, trials
 from delivery.composing import copy_addresses
 from delivery.forms import MessageSearch, TestForm
-from delivery.models import Incident, Message
+from delivery.models import Incident, Message, Trial
 from mail.addresses import AddressInvalid, fold, parse_mailbox, read_address
 from smtpservers import senders
 from smtpservers.models import SmtpServer
@@ -45,6 +49,7 @@ STEPS = {
 }
 ARRIVED = (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED)
 MESSAGES_PER_PAGE = 50
+TAKEN_WITHIN = dt.timedelta(seconds=10)  # A test that no worker took by then waits for others, or for a worker.
 
 
 # --- a test through one server
@@ -54,7 +59,7 @@ MESSAGES_PER_PAGE = 50
 class Outcome:
     """The result of a test in words."""
 
-    kind: str  # fine, failed or unsure: its colour.
+    kind: str  # fine, failed, unsure or waiting: its colour.
     icon: str
     headline: str
     advice: str
@@ -74,30 +79,37 @@ class Line:
 @never_cache
 @require_http_methods(["GET", "POST"])
 def send_test(request: HttpRequest, server_id: int) -> HttpResponse:
-    """Ask for a recipient (GET), or send the test at once and show what was said (POST)."""
+    """Ask for a recipient (GET), or have a worker make the test and go where it is followed (POST)."""
     server = get_object_or_404(SmtpServer, pk=server_id)
-    copies = [address for _, address in copy_addresses(server)]
-    form = TestForm(request.POST or None, copies=copies, initial={"recipient": default_recipient(server)})
-    shown: dict[str, Any] = {}
+    form = _test_form(server, request.POST or None)
     if request.method == "POST" and form.is_valid():
-        recipient = form.cleaned_data["recipient"]
-        try:
-            conversation = testing.send_test(
-                server_id=server.pk,
-                recipient=recipient,
-                actor=request.user,
-                now=timezone.now(),
-                with_copies=bool(form.cleaned_data.get("with_copies")),
-            )
-        except testing.TestRefused as refusal:
-            shown = {"outcome": Outcome("failed", "block", "The test was not sent.", str(refusal))}
-        else:
-            shown = {
-                "outcome": outcome_of(conversation),
-                "steps": [line_of(said.step) for said in conversation.steps],
-                "not_reached": not_reached(conversation),
-                "mailbox_query": recipient if conversation.status in ARRIVED and is_in_sandbox(server) else "",
-            }
+        recipient, with_copies = form.cleaned_data["recipient"], bool(form.cleaned_data.get("with_copies"))
+        trial = trials.ask(server, recipient, request.user, with_copies=with_copies, now=clock.now())
+        transaction.on_commit(partial(hints.ring, tasks.make_trials))
+        return redirect("delivery:follow_test", server.pk, trial.pk)
+    return _test_page(request, server, form, {})
+
+
+@staff_member_required
+@needs("smtpservers.send_test")
+@never_cache
+@require_GET
+def follow_test(request: HttpRequest, server_id: int, trial_id: int) -> HttpResponse:
+    """Show how far a test has come; its script asks for the part that changes alone."""
+    trial = get_object_or_404(Trial.objects.select_related("server", "message"), pk=trial_id, server=server_id)
+    shown = _test_so_far(trial)
+    if "part" in request.GET:
+        return TemplateResponse(request, "delivery/test_result.html", {"server": trial.server, **shown})
+    form = _test_form(trial.server, None, recipient=trial.recipient)
+    return _test_page(request, trial.server, form, shown)
+
+
+def _test_form(server: SmtpServer, posted: Any, recipient: str = "") -> TestForm:
+    copies = [address for _, address in copy_addresses(server)]
+    return TestForm(posted, copies=copies, initial={"recipient": recipient or default_recipient(server)})
+
+
+def _test_page(request: HttpRequest, server: SmtpServer, form: TestForm, shown: dict[str, Any]) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "title": f"Send a test through {server}",
@@ -105,9 +117,45 @@ def send_test(request: HttpRequest, server_id: int) -> HttpResponse:
         "object": server,
         "server": server,
         "form": form,
+        "action": reverse("delivery:send_test", args=[server.pk]),
         **shown,
     }
     return TemplateResponse(request, "delivery/send_test.html", context)
+
+
+def _test_so_far(trial: Trial) -> dict[str, Any]:
+    now = clock.now()
+    conversation = trials.conversation_of(trial)
+    if trial.refusal:
+        return {"outcome": Outcome("failed", "block", "The test was not sent.", trial.refusal)}
+    if trial.ended_at is None:
+        steps = [line_of(said.step) for said in conversation.steps] if conversation else []
+        return {"outcome": _under_way(trial, now), "steps": steps, "is_under_way": not trials.is_lost(trial, now)}
+    if conversation is None:  # The message was deleted meanwhile.
+        return {"outcome": Outcome("unsure", "help", "This test is no longer on record.", "Send another one.")}
+    return {
+        "outcome": outcome_of(conversation),
+        "steps": [line_of(said.step) for said in conversation.steps],
+        "not_reached": not_reached(conversation),
+        "mailbox_query": trial.recipient if conversation.status in ARRIVED and is_in_sandbox(trial.server) else "",
+    }
+
+
+def _under_way(trial: Trial, now: dt.datetime) -> Outcome:
+    name, seconds = trial.server.name, trial.server.timeout_seconds
+    if trials.is_lost(trial, now):
+        advice = "It may have been sent: look into the mailbox. Then send another one."
+        return Outcome("unsure", "help", "The worker that made this test ended in the middle.", advice)
+    if trial.seen_at is None and now - trial.created_at > TAKEN_WITHIN:
+        advice = "Workers make one test after the other. If this goes on, look whether a worker for errands runs."
+        return Outcome("waiting", "hourglass_empty", "No worker has taken this test yet.", advice)
+    if trial.seen_at is None:
+        return Outcome("waiting", "hourglass_empty", "The test is about to begin.", "This page follows it.")
+    if trial.is_sent:
+        advice = f"{name} may take up to {seconds} seconds to answer. This page follows it."
+        return Outcome("waiting", "hourglass_empty", "Sent in full, no answer yet.", advice)
+    advice = f"Each answer may take up to {seconds} seconds. This page follows it."
+    return Outcome("waiting", "hourglass_empty", f"Talking to {name}.", advice)
 
 
 def default_recipient(server: SmtpServer) -> str:
@@ -136,7 +184,9 @@ def outcome_of(conversation: testing.Conversation) -> Outcome:
     failed = next((said for said in conversation.steps if not said.step.is_ok), None)
     advice = failed.explanation if failed else conversation.reason
     if conversation.status == Message.Status.UNCONFIRMED:
-        return Outcome("unsure", "help", "The message was sent, and the answer was lost.", advice)
+        is_silent = failed is not None and "silent" in failed.step.reply
+        headline = "Sent in full, no answer yet." if is_silent else "The message was sent, and the answer was lost."
+        return Outcome("unsure", "help", headline, advice)
     headline = f"The test failed at {failed.step.name}: {STEPS[failed.step.name]}." if failed else "It was not sent."
     return Outcome("failed", "cancel", headline, advice)
 

@@ -1,7 +1,26 @@
-// Moves the focus to the result of a test, and says that one is under way.
+// Follows a test until it has ended, moves the focus to its result, and says that one is under way.
+const SECONDS_BETWEEN_LOOKS = 1;
+
+async function follow(result) {
+  if (!result.querySelector("[data-under-way]")) return;
+  while (result.querySelector("[data-under-way]")) {
+    await new Promise((resolve) => setTimeout(resolve, SECONDS_BETWEEN_LOOKS * 1000));
+    try {
+      const answer = await fetch("?part", { credentials: "same-origin" });
+      // Signed out, say, or the test is gone: the page itself says so.
+      if (!answer.ok || answer.redirected) return window.location.reload();
+      result.innerHTML = await answer.text();
+    } catch {
+      // The line is gone for now; the next look may find it again.
+    }
+  }
+  result.querySelector("[data-focus]")?.focus();
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   const target = document.querySelector("[data-focus]") || document.querySelector("[aria-invalid=true]");
   if (target) target.focus();
+  follow(document.getElementById("test-result"));
 
   const form = document.querySelector(".test-form");
   const button = form.querySelector("button[type=submit]");

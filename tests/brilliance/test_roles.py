@@ -29,7 +29,7 @@ from contacts.models import (
     SuppressionLift,
 )
 from delivery import queueing, tokens
-from delivery.models import Message
+from delivery.models import Message, Trial
 from feedback import signing_up
 from feedback.models import Appearance, Feedback, SignUp
 from sandbox.models import SandboxMail
@@ -125,6 +125,7 @@ EXPECTED = {
     "campaigns/recipients/<int:message_id>/": PEOPLE,
     "campaigns/recipients/<int:message_id>/resend/": PEOPLE,
     "delivery/servers/<int:server_id>/test/": SERVERS,
+    "delivery/servers/<int:server_id>/test/<int:trial_id>/": SERVERS,
     "delivery/servers/<int:server_id>/held-back/": SERVERS,
     "delivery/messages/": PEOPLE,
     "delivery/restored/": "a",
@@ -229,6 +230,7 @@ def things(db: None) -> dict[str, Any]:
         "message_id": message,
         "campaign_id": campaign,
         "server_id": server,
+        "trial_id": Trial.objects.create(server=server, recipient="ann@example.com", created_at=now),
         "list_id": people,
         "feedback/appearance": Appearance.objects.create(pk=1, logo=b"picture", logo_type="image/png"),
         "sign_up": SignUp.objects.create(

@@ -29,6 +29,7 @@ from delivery.models import Mailing
 from smtpservers.models import SmtpServer
 from tests.delivery.making import make_list, make_mailing
 from tests.peer import Script, running_peer
+from tests.trying import tried
 from tests.workers import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -172,7 +173,7 @@ def use_the_secrets(admin: Client, folder: Path, worker_folder: Path) -> tuple[b
         met.append(("notes", admin.post(change, posted("Rude", rude.port, notes="x", password=PASSWORD)).content))
         for server in (*[rude_server] * 4, *[by_key] * 4, polite_server):  # Each way the peer has.
             test = f"/delivery/servers/{server.pk}/test/"
-            met.append((test, admin.post(test, {"recipient": "captain@customer.example"}).content))
+            met.append((test, tried(admin, test, {"recipient": "captain@customer.example"}).content))
 
         broken = Campaign.objects.create(name="Broken", subject="{{ first_name", html="<p>x</p>")
         met.append(("broken", admin.get(f"/campaigns/{broken.pk}/preview/").content))
@@ -241,7 +242,7 @@ def test_with_a_wrong_key_there_is_a_sentence_and_neither_secret_nor_ciphertext(
     server = SmtpServer.objects.get()
     settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
 
-    tested = admin.post(f"/delivery/servers/{server.pk}/test/", {"recipient": "captain@customer.example"})
+    tested = tried(admin, f"/delivery/servers/{server.pk}/test/", {"recipient": "captain@customer.example"})
 
     page = tested.content.decode()
     assert "A stored secret cannot be decrypted with the keys in FIELD_ENCRYPTION_KEYS." in page

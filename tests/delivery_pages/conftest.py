@@ -1,11 +1,14 @@
 """A person who may do what a test says, and servers that really listen."""
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
 
+from delivery import clock, trials
 from smtpservers.models import SmtpServer
 from tests.sandbox.conftest import Running
 from tests.sandbox.conftest import sandbox as sandbox  # a fixture
@@ -42,3 +45,20 @@ def make_server(db: None) -> Callable[..., SmtpServer]:
 @pytest.fixture
 def plain_server(sandbox: Running, make_server: Callable[..., SmtpServer]) -> SmtpServer:
     return make_server(sandbox.plain, mail_to="Ops <ops@example.org>")
+
+
+@pytest.fixture
+def errands(transactional_db: None) -> Iterator[None]:
+    """A worker beside the test, as a thread."""
+    is_over = threading.Event()
+
+    def work() -> None:
+        while not is_over.wait(0.05):
+            trials.make_next(clock.now)
+        connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    yield
+    is_over.set()
+    worker.join(30)
