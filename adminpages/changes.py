@@ -11,6 +11,8 @@ from typing import Any
 
 from django import forms
 from django.db.models import Model, QuerySet
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from adminpages.texts import read_json
 
@@ -19,26 +21,28 @@ LONGEST_SHOWN = 120  # Characters of a stored value in a sentence.
 
 
 class NoticesChanges:
-    """A mixin of model forms: nothing is saved that was typed over an older state, until somebody has seen the new one.
+    """A mixin of forms: nothing is saved that was typed over an older state, until somebody has seen the new one.
 
-    After the refusal the page shows what is stored now, but for fields that both changed: there the sentence says what
-    is stored, and saving again replaces it.
+    The page holds ``seen_input``, and the form is made with what is stored now as its initial values. After the refusal
+    the page shows what is stored now, but for fields that both changed: there the sentence says what is stored, and
+    saving again replaces it.
     """
 
     fields: dict[str, forms.Field]
     data: Mapping[str, Any]
     cleaned_data: dict[str, Any]
-    instance: Model
+    called = "page"  # Of a model's form: what the model is called.
 
     @property
-    def seen(self) -> str:
-        """A digest of each value as it is stored, for the page to send back; empty for what is not stored yet."""
-        return json.dumps(self._stored()) if self.instance.pk is not None and self.fields else ""
+    def seen_input(self) -> SafeString:
+        """A hidden input with a digest of each value as it is stored, for the page to send back."""
+        name = self.add_prefix(SEEN)  # type: ignore[attr-defined]  # A mixin of forms.
+        return format_html('<input type="hidden" name="{}" value="{}">', name, json.dumps(self._stored()))
 
     def full_clean(self) -> None:
-        super().full_clean()  # type: ignore[misc]  # A mixin of ModelForm.
-        seen = _read(self.data.get(SEEN, ""))
-        if seen and self.instance.pk is not None:
+        super().full_clean()  # type: ignore[misc]
+        seen = _read(self.data.get(self.add_prefix(SEEN), ""))  # type: ignore[attr-defined]
+        if seen:
             self._refuse_what_is_older(seen)
 
     def _stored(self) -> dict[str, str]:
@@ -57,10 +61,12 @@ class NoticesChanges:
         }
         if not news:
             return
+        instance = getattr(self, "instance", None)
+        called = instance._meta.verbose_name if instance is not None else self.called
         labels = ", ".join(f"“{self[name].label}”" for name in news)  # type: ignore[index]
         self.add_error(  # type: ignore[attr-defined]
             None,
-            f"Somebody changed this {self.instance._meta.verbose_name} while you had it open, so nothing was saved."
+            f"Somebody changed this {called} while you had it open, so nothing was saved."
             f" Changed: {labels}. Check the page and save again.",
         )
         for name in news:

@@ -8,6 +8,7 @@ from django import forms
 from django.conf import settings
 from django.utils import timezone
 
+from adminpages.changes import NoticesChanges
 from campaigns.models import ApprovalRule, Campaign, SeedList
 from campaigns.scheduling import DAYS
 from campaigns.timing import Schedule, wall_of, zone_for
@@ -45,7 +46,9 @@ def zone_choices() -> list[tuple[str, str]]:
     return [("", f"{settings.TIME_ZONE} (this site)"), ("UTC", "UTC"), *((name, name) for name in names)]
 
 
-class ScheduleForm(forms.Form):
+class ScheduleForm(NoticesChanges, forms.Form):
+    called = "schedule"
+
     start = forms.ChoiceField(choices=Campaign.Start.choices, widget=forms.RadioSelect)
     wall = WallField(label="Date and time", required=False)
     time_zone = forms.ChoiceField(label="Time zone", required=False, choices=zone_choices)
@@ -61,10 +64,11 @@ class ScheduleForm(forms.Form):
     closes = forms.TimeField(label="To", required=False, widget=forms.TimeInput({"type": "time"}, format="%H:%M"))
 
     @classmethod
-    def of(cls, campaign: Campaign) -> "ScheduleForm":
-        """Return the form as the campaign is set now."""
+    def of(cls, campaign: Campaign, given: Any = None) -> "ScheduleForm":
+        """Return the form as the campaign is set now, and with what was sent."""
         last = campaign.not_after
         return cls(
+            given,
             initial={
                 "start": campaign.start,
                 "wall": wall_of(campaign),
@@ -73,7 +77,7 @@ class ScheduleForm(forms.Form):
                 "days": campaign.window_days,
                 "opens": campaign.window_opens,
                 "closes": campaign.window_closes,
-            }
+            },
         )
 
     def clean(self) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from adminpages.changes import NoticesChanges
 from adminpages.texts import RefusesControls
 from campaigns.experiments import LETTERS
 from campaigns.models import Campaign, Experiment, Variant
@@ -16,13 +17,13 @@ LEAST = 2
 SAID = ("subject", "preheader", "mail_from", "body", "text")
 
 
-class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
+class ExperimentForm(NoticesChanges, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Experiment
         fields = ["sample_percent", "wait_hours"]
 
 
-class VariantForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
+class VariantForm(NoticesChanges, RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Variant
         fields = [*SAID]

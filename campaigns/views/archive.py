@@ -20,6 +20,7 @@ from django.utils.text import Truncator
 from django.views.decorators.http import condition, require_http_methods, require_POST, require_safe
 
 from adminpages.access import View
+from adminpages.changes import NoticesChanges
 from adminpages.texts import RefusesControls, without_controls
 from campaigns import archiving
 from campaigns.models import ArchivedCampaign, ArchiveSettings
@@ -128,7 +129,7 @@ def feed(request: HttpRequest) -> HttpResponse:
 # --- for users
 
 
-class ArchiveForm(RefusesControls, ModelForm):  # type: ignore[type-arg]
+class ArchiveForm(NoticesChanges, RefusesControls, ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = ArchiveSettings
         fields = ["is_on", "title", "description"]

@@ -20,6 +20,10 @@ from campaigns.views.pages import campaign_or_404, log, needs, page, starts_in_w
 from delivery import clock
 from smtpservers.selection import server_choices
 
+SERVERS_CHANGED = (
+    "Somebody changed the servers while you had this page open, so nothing was saved. Check and save again."
+)
+
 
 def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
     may_see_recipients = request.user.has_perm("delivery.view_message")
@@ -156,7 +160,11 @@ def servers(request: HttpRequest, campaign_id: int) -> HttpResponse:
     problems: list[str] = []
     if request.method == "POST":
         ticked = [pk for pk, _ in choices if str(pk) in request.POST.getlist("servers")]
-        problems = steering.change_servers(campaign_id, ticked)
+        seen = request.POST.get("seen")
+        if seen is not None and seen != ",".join(map(str, campaign.server_ids)):
+            ticked, problems = campaign.server_ids, [SERVERS_CHANGED]
+        else:
+            problems = steering.change_servers(campaign_id, ticked)
         if not problems:
             names = ", ".join(name for pk, name in choices if pk in ticked) or "all that the routing rules allow"
             log(request, campaign_id, f"Changed its servers to {names}.")

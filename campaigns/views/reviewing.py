@@ -78,7 +78,7 @@ def _starts(campaign: Campaign, now: dt.datetime) -> str:
 @needs("campaigns.change_campaign")
 def schedule(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
-    form = ScheduleForm(request.POST)
+    form = ScheduleForm.of(campaign, request.POST)
     if not form.is_valid():
         return page(request, "campaigns/review.html", f"Review of {campaign}", _context(request, campaign, form), 422)
     if problems := timing.set_schedule(campaign_id, form.schedule(), clock.now()):
