@@ -21,6 +21,18 @@ def take_whole_numbers_literally() -> None:
     forms.IntegerField.default_error_messages = {"invalid": sentence}
 
 
+def say_what_to_do() -> None:
+    """Have every form say what to do about a text that is too long and a choice that there is not."""
+    forms.CharField.default_error_messages = {
+        "max_length": "Shorten this to %(limit_value)d characters; it has %(show_value)d.",
+        "null_characters_not_allowed": "This holds a character that cannot be stored (NUL). Take it out.",
+    }
+    sentence = "Choose something from the list; this is not in it, or not any more."
+    choices = (forms.ChoiceField, forms.MultipleChoiceField, forms.ModelChoiceField, forms.ModelMultipleChoiceField)
+    for field in choices:
+        field.default_error_messages = {**field.default_error_messages, "invalid_choice": sentence}
+
+
 class BrillianceConfig(AppConfig):
     name = "brilliance"
     default_auto_field = "django.db.models.BigAutoField"
@@ -29,6 +41,7 @@ class BrillianceConfig(AppConfig):
         from brilliance import checks  # noqa: F401  # registers them
 
         take_whole_numbers_literally()
+        say_what_to_do()
         self._known: dict[str, set[int]] = {}
         auth = apps.get_app_config("auth")  # One with models: the signals pass over this one.
         pre_migrate.connect(self._remember_permissions, sender=auth)

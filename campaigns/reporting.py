@@ -121,6 +121,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
     is_sending = campaign.status == Campaign.Status.SENDING
     is_paused = campaign.status == Campaign.Status.PAUSED
     waiting = next((mailing for mailing in mailings if mailing.waiting_reason), None)
+    is_all_waiting = all(mailing.waiting_reason for mailing in mailings if mailing.finished_at is None)
     is_manned = not problems.get("worker")
     recent = pace.recent(mailing_ids, now) if is_sending and is_manned else pace.Recent()
     waiting_until = waiting.waiting_until if waiting and is_sending else None
@@ -152,7 +153,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
             now=now,
             zone=timezone.get_default_timezone(),
             waiting_until=waiting_until,
-            is_waiting=not is_manned or (waiting is not None and not recent.rate),
+            is_waiting=not is_manned or (waiting is not None and (is_all_waiting or not recent.rate)),
             is_paused=is_paused,
         )
         if is_sending or is_paused

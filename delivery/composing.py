@@ -212,6 +212,7 @@ class Composer:
             has_unsubscribe=has_unsubscribe,
             is_one_click=has_unsubscribe and _is_one_click_possible(server),
             language=language,
+            is_server_test=mailing.stream == Mailing.Stream.TEST and not mailing.reference,
             says_language=is_notice,
             organisation=settings.ORGANISATION_NAME,
             postal_address=settings.POSTAL_ADDRESS if is_commercial else "",

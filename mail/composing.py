@@ -11,7 +11,7 @@ import hashlib
 import html as html_entities
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -298,6 +298,7 @@ def _footer(content: str, style: Style, write: Callable[[footers.Words | None, l
     words = None
     if style.has_unsubscribe and not _UNSUBSCRIBE_TAG.search(read):
         words = footers.words_for(style.language)
+        words = replace(words, reason=words.tested) if style.is_server_test else words
     is_stated = _squeeze(style.postal_address) in _squeeze(_MARKUP.sub(" ", read))
     lines = [] if is_stated else [style.organisation, *style.postal_address.splitlines()]
     if words is not None and is_stated:

@@ -16,29 +16,58 @@ class Words:
     reason: str
     unsubscribe: str
     intended: str  # Before the address that a redirected message was meant for.
+    tested: str  # In place of the reason, where somebody tests a server.
 
 
 WORDS = {
-    "en": Words("You receive this e-mail because you are on our mailing list.", "Unsubscribe", "Intended recipient"),
+    "en": Words(
+        "You receive this e-mail because you are on our mailing list.",
+        "Unsubscribe",
+        "Intended recipient",
+        "You receive this e-mail because somebody tests a mail server with it; the link does nothing.",
+    ),
     "de": Words(
-        "Sie erhalten diese E-Mail, weil Sie in unserem Verteiler stehen.", "Abmelden", "Vorgesehener Empfänger"
+        "Sie erhalten diese E-Mail, weil Sie in unserem Verteiler stehen.",
+        "Abmelden",
+        "Vorgesehener Empfänger",
+        "Sie erhalten diese E-Mail, weil damit ein Mailserver getestet wird; der Link bewirkt nichts.",
     ),
     "fr": Words(
         "Vous recevez cet e-mail parce que vous figurez sur notre liste de diffusion.",
         "Se désabonner",
         "Destinataire prévu",
+        "Vous recevez cet e-mail parce qu'il sert à tester un serveur de messagerie ; le lien est sans effet.",
     ),
-    "es": Words("Recibe este correo porque está en nuestra lista de envío.", "Darse de baja", "Destinatario previsto"),
+    "es": Words(
+        "Recibe este correo porque está en nuestra lista de envío.",
+        "Darse de baja",
+        "Destinatario previsto",
+        "Recibe este correo porque con él se prueba un servidor de correo; el enlace no tiene efecto.",
+    ),
     "pt": Words(
-        "Recebe este e-mail porque consta da nossa lista de envio.", "Cancelar a subscrição", "Destinatário previsto"
+        "Recebe este e-mail porque consta da nossa lista de envio.",
+        "Cancelar a subscrição",
+        "Destinatário previsto",
+        "Recebe este e-mail porque serve para testar um servidor de correio; a ligação não tem efeito.",
     ),
     "it": Words(
         "Riceve questa e-mail perché è iscritto alla nostra lista di invio.",
         "Annulla l'iscrizione",
         "Destinatario previsto",
+        "Riceve questa e-mail perché serve a provare un server di posta; il link non ha effetto.",
     ),
-    "nl": Words("U ontvangt deze e-mail omdat u op onze verzendlijst staat.", "Afmelden", "Bedoelde ontvanger"),
-    "ja": Words("このメールは、配信リストに登録されている方にお送りしています。", "配信停止", "本来の宛先"),
+    "nl": Words(
+        "U ontvangt deze e-mail omdat u op onze verzendlijst staat.",
+        "Afmelden",
+        "Bedoelde ontvanger",
+        "U ontvangt deze e-mail omdat er een mailserver mee wordt getest; de link doet niets.",
+    ),
+    "ja": Words(
+        "このメールは、配信リストに登録されている方にお送りしています。",
+        "配信停止",
+        "本来の宛先",
+        "このメールは、メールサーバーのテストとしてお送りしています。リンクは機能しません。",
+    ),
 }
 
 

@@ -28,6 +28,7 @@ class Style:
     has_unsubscribe: bool = False  # The visible link and the headers.
     is_one_click: bool = True  # Whether a POST to the address unsubscribes (RFC 8058).
     language: str = "en"  # Of the footer's words, as BCP 47 tag.
+    is_server_test: bool = False  # Then the footer says so, and not that somebody is on a list.
     says_language: bool = False  # Whether Content-Language is sent.
     organisation: str = ""
     postal_address: str = ""  # Shown in the footer unless the content holds it.

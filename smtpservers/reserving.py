@@ -218,8 +218,9 @@ def why_not(server: SmtpServer, now: dt.datetime) -> str:
     found = current_period(server, now)
     standing = standings(now, [server.pk]).get(server.pk)
     if standing is None or standing.full_until is None or (found.room == 0 and found.ends_at > standing.full_until):
+        messages = "1 message" if found.quota == 1 else f"{found.quota or 0:,} messages"
         return (
-            f"{server.name} has used its {found.quota} messages for this period; it is available again on"
+            f"{server.name} has used its {messages} for this period; it is available again on"
             f" {found.ends_at:%d %B %Y}. Raise Max (per Month) to send a test before."
         )
     until = f"{standing.full_until:%d %B %Y %H:%M} UTC"

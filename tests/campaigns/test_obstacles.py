@@ -8,9 +8,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from campaigns import reporting
 from campaigns.models import Campaign
 from delivery import lanes
-from delivery.models import Mailing, WorkerReport, WorkerSeen
+from delivery.models import Mailing, MailingOutcome, WorkerReport, WorkerSeen
 from tests.campaigns.conftest import client_of
 from tests.delivery.making import make_list, make_mailing, make_server
 
@@ -98,3 +99,28 @@ def test_a_finished_campaign_names_no_obstacle(campaign: Campaign, people: dict[
     Campaign.objects.update(status="finished")
 
     assert "sending worker" not in progress(client_of(people["viewer"]), campaign)
+
+
+@pytest.mark.parametrize(
+    ("waiting_reason", "words"),
+    [
+        ("", "less than a minute"),
+        ("No server can send this just now: Alpha is paused until an administrator looks.", "waits"),
+    ],
+)
+def test_what_waits_for_an_administrator_is_not_about_to_be_done(
+    campaign: Campaign, waiting_reason: str, words: str
+) -> None:
+    """However many were accepted a moment ago."""
+    now = seen()
+    minute = now.replace(second=0, microsecond=0)
+    assert campaign.mailing is not None
+    MailingOutcome.objects.create(
+        mailing=campaign.mailing, server_name="Alpha", minute_at=minute, outcome="accepted", number=500, first_at=minute
+    )
+    Mailing.objects.update(waiting_reason=waiting_reason)
+
+    report = reporting.report(campaign, now, with_replies=True)
+
+    assert report.rate > 0
+    assert report.time_left.partition(",")[0] == words

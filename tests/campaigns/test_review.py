@@ -109,7 +109,7 @@ def test_when_it_is_sent_is_chosen_there(marketer: Client, sound: Campaign) -> N
         ({"start": "at"}, "Choose the date and time to start at."),
         ({"start": "now", "opens": "09:00"}, "Fill in both hours, or neither."),
         ({"start": "now", "opens": "09:00", "closes": "09:00"}, "Between the two there is no time."),
-        ({"start": "now", "time_zone": "Mars/Olympus"}, "Select a valid choice."),
+        ({"start": "now", "time_zone": "Mars/Olympus"}, "Choose something from the list"),
         ({"start": "now", "not_after": "soon"}, "Enter a valid date/time."),
     ],
 )

@@ -1,5 +1,7 @@
 """The test of one server while somebody watches."""
 
+import email
+import email.policy
 import ssl
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import trustme
 from django.utils import timezone
 
 from delivery.models import Attempt, Lane, Message
-from delivery.testing import Conversation, TestRefused, send_test
+from delivery.testing import Content, Conversation, TestRefused, send_test
+from mail.footers import WORDS
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.delivery.making import make_server
 from tests.peer import DROP, running_peer
@@ -51,9 +54,7 @@ def test_it_counts_in_the_quota_and_stands_in_the_account(tmp_path: Path) -> Non
         assert (period.used, period.reserved) == (1, 0)
         assert Attempt.objects.get().outcome == "accepted"
         assert not Lane.objects.exists()
-        with pytest.raises(
-            TestRefused, match="Alpha has used its 1 messages for this period; it is available again on"
-        ):
+        with pytest.raises(TestRefused, match="Alpha has used its 1 message for this period; it is available again on"):
             talk(server)
 
 
@@ -166,3 +167,25 @@ def test_a_bad_recipient_is_refused_before_anything_is_sent() -> None:
         talk(server, "not an address")
 
     assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize("language", sorted(WORDS))
+def test_nobody_who_tests_a_server_is_told_that_they_are_on_a_list(tmp_path: Path, language: str) -> None:
+    with running_peer(tmp_path) as peer:
+        talk(make_server(peer.port, language=language))
+
+        [(_, content)] = peer.bodies
+    text = email.message_from_bytes(content, policy=email.policy.default).get_body(("plain",)).get_content()
+    assert WORDS[language].tested in text
+    assert WORDS[language].reason not in text
+
+
+def test_the_test_of_a_campaign_looks_as_its_readers_will_see_it(tmp_path: Path) -> None:
+    content = Content("Winter", "Winter sale", "<p>Snow</p>", "", reference="c7")
+    with running_peer(tmp_path) as peer:
+        server = make_server(peer.port)
+        send_test(
+            server_id=server.pk, recipient="ops@customer.example", actor=None, now=timezone.now(), content=content
+        )
+
+        assert "because you are on our mailing list" in peer.bodies[0][1].decode()

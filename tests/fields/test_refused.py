@@ -11,7 +11,8 @@ from smtpservers.models import SmtpServer
 from tests.fields.bench import LIST_PAGE, Bench, FormRefused
 from tests.smtpservers_pages.conftest import filled
 
-LONG = "Ensure this value has at most {} characters (it has {})."
+LONG = "Shorten this to {} characters; it has {}."
+NOT_LISTED = "Choose something from the list; this is not in it, or not any more."
 BREAK = "This contains a line break or another control character; type it again without."
 ALLOWED = "{{campaign.slug}}, {{campaign.id}}, {{server.domain}}, {{date}}"
 LOGIN = {"username": "ann", "password": "secret"}
@@ -27,7 +28,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ({"name": ""}, "Enter the Name."),
     ({"name": "a\x07b"}, BREAK),
     ({"name": "x" * 101}, LONG.format(100, 101)),
-    ({"preset": "nobody"}, "Select a valid choice. nobody is not one of the available choices."),
+    ({"preset": "nobody"}, NOT_LISTED),
     # 1
     ({"host": ""}, "Enter the SMTP Server."),
     (
@@ -112,7 +113,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     # 16 to 19
     ({"api_key": "key\n1"}, BREAK),
     ({"api_key": "x" * 1_001}, LONG.format(1000, 1001)),
-    ({"language": "xx"}, "Select a valid choice. xx is not one of the available choices."),
+    ({"language": "xx"}, NOT_LISTED),
     *(({"max_per_month": most}, whole(0, "2,000,000,000")) for most in ("-1", "2000000001", "many", "1.000", "10.000")),
     *(({"month_start_day": day}, whole(1, "31")) for day in ("", "0", "32", "1.5")),
     ({"time_zone": ""}, "Enter the Time Zone."),
@@ -156,13 +157,13 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
         for number in ("-1", "2000000001", "many", "1.000", "10.000")
     ),
     *(({"rate_limit": number}, whole(0, "1,000,000")) for number in ("-1", "1000001", "0.5", "2.0")),
-    ({"rate_unit": "week"}, "Select a valid choice. week is not one of the available choices."),
-    ({"mechanism": "XOAUTH2"}, "Select a valid choice. XOAUTH2 is not one of the available choices."),
+    ({"rate_unit": "week"}, NOT_LISTED),
+    ({"mechanism": "XOAUTH2"}, NOT_LISTED),
     (
         {"never_tls": "on", "use_tls": "on", "port": "587"},
         "This and Use SSL/TLS Connection exclude each other: turn one of them off.",
     ),
-    ({"pipelining": "warp"}, "Select a valid choice. warp is not one of the available choices."),
+    ({"pipelining": "warp"}, NOT_LISTED),
     *(({"weight": weight}, whole(1, "1,000")) for weight in ("0", "1001", "", "heavy")),
     # 22, 23
     ({"precedence": "bulk mail"}, "Enter one word of letters, digits and hyphens, such as bulk or list."),
