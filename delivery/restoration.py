@@ -45,17 +45,15 @@ def under_way(now: dt.datetime) -> list[UnderWay]:
         return []
     mailings = _under_way(copy, now)
     campaigns = mailings.filter(stream=Mailing.Stream.CAMPAIGN).order_by("pk")
-    found = [
-        UnderWay(mailing.name, f"{_waiting(mailing.pk):,} messages were not sent yet.", "What was due is unconfirmed.")
-        for mailing in campaigns[:MOST_SHOWN]
-    ]
-    if (more := campaigns.count() - len(found)) > 0:
-        found.append(UnderWay(f"{more:,} more campaigns", "Not sent in full yet.", "What was due is unconfirmed."))
+    left = [(mailing.name, _waiting(mailing.pk)) for mailing in campaigns[:MOST_SHOWN]]
+    then = "what was due is called unconfirmed."
+    found = [UnderWay(name, _not_sent(number), then) for name, number in left if number]
+    if (more := campaigns.count() - len(left)) > 0:
+        found.append(UnderWay(f"{more:,} more campaigns", "Perhaps not sent in full yet.", then))
     others = mailings.exclude(stream=Mailing.Stream.CAMPAIGN).filter(is_snapshotted=True)
     waiting = Message.objects.filter(mailing__in=others.values("pk"), status__in=Message.PENDING).count()
     if waiting:
-        words = "1 message was" if waiting == 1 else f"{waiting:,} messages were"
-        found.append(UnderWay("Single messages, tests and notices", f"{words} not sent yet.", "They are unconfirmed."))
+        found.append(UnderWay("Single messages, tests and notices", _not_sent(waiting), then))
     return [*found, *(told for teller in TELLERS for told in teller(now))]
 
 
@@ -63,6 +61,10 @@ def _under_way(copy: Installation, now: dt.datetime) -> QuerySet[Mailing]:
     """Return the mailings that the original may have gone on with."""
     open_ones = Mailing.objects.filter(finished_at=None, state=Mailing.State.OPEN, created_at__lt=copy.held_since)
     return open_ones.filter(Q(opens_at=None) | Q(opens_at__lte=now))
+
+
+def _not_sent(number: int) -> str:
+    return f"{'1 message was' if number == 1 else f'{number:,} messages were'} not sent yet."
 
 
 def _waiting(mailing_id: int) -> int:

@@ -111,6 +111,18 @@ def test_it_starts_tells_ends_and_starts_again(environment: dict[str, str], star
     wait_for(lambda: not alive(parts), 20)
 
 
+def test_a_held_copy_opens_its_pages_and_says_where_to_go_on(
+    environment: dict[str, str], start: Callable[[], Demo]
+) -> None:
+    environment["START_HELD"] = "on"
+
+    words = start().wait_until_ready()
+
+    assert "nothing is sent" in words
+    assert f"http://localhost:{environment['PORT']}/delivery/restored/" in words
+    assert "manage.py restored" in words
+
+
 def test_two_on_one_folder_is_one_too_many(environment: dict[str, str], start: Callable[[], Demo]) -> None:
     folder = Path(environment["DATA_DIR"])
     folder.mkdir()

@@ -275,7 +275,7 @@ def test_campaigns_that_were_due_ask_first_and_later_ones_do_not(monkeypatch: py
     restoration.answer(Answer.MAY_HAVE_SENT)
     restoration.carry_on(timezone.now())
 
-    assert told == {"Due": "It asks before it starts.", "Later": "It starts then, here too."}
+    assert told == {"Due": "it asks before it starts.", "Later": "it starts then, here too."}
     due.refresh_from_db()
     later.refresh_from_db()
     assert (due.is_overdue, later.is_overdue) == (True, False)
