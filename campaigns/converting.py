@@ -6,12 +6,14 @@ library minds, and put back afterwards. Layout and preheader are not known here.
 
 import html as html_entities
 import re
-from collections.abc import Iterator
 
 import css_inline
 from markdown_it import MarkdownIt
 from mjml import mjml2html
 
+from mail import markup
+
+MOST_MARKDOWN = 200_000  # Characters; a list of short items takes seconds beyond that.
 MOST_SOURCE = 1_000_000  # Characters; Gmail shows 102 KB of a message, and the libraries take their time.
 
 
@@ -23,11 +25,11 @@ class Masked:
     """A source in which each merge tag is a word; :meth:`restore` puts the tags back."""
 
     def __init__(self, source: str) -> None:
-        self.stem = "xq"
-        while self.stem in source.lower():  # Somebody wrote the word itself.
-            self.stem += "zj"
+        # Longer than any that somebody wrote.
+        written = [len(found[1]) // 2 for found in re.finditer("xq((?:zj)*+)", source.lower())]
+        self.stem = "xq" + "zj" * (max(written, default=-1) + 1)
         self.tags: list[str] = []
-        self.source = "".join(self._word_for(piece) if is_tag else piece for is_tag, piece in _pieces(source))
+        self.source = "".join(self._word_for(piece) if is_tag else piece for is_tag, piece in markup.pieces(source))
         self.word = re.compile(rf"{self.stem}([0-9]+)[ob]q")
         self.block_word = re.compile(rf"{self.stem}[0-9]+bq")  # Of a tag that says nothing itself: {% if %}.
 
@@ -49,22 +51,6 @@ class Masked:
         return text
 
 
-def _pieces(source: str) -> Iterator[tuple[bool, str]]:
-    """Yield what lies between the merge tags, and the tags; what is never closed is none."""
-    position, start = 0, source.find("{")
-    while start >= 0:
-        closing = {"{{": "}}", "{%": "%}"}.get(source[start : start + 2])
-        end = source.find(closing, start + 2) if closing else -2
-        if end == -1:
-            break
-        if end >= 0:
-            yield False, source[position:start]
-            yield True, source[start : end + 2]
-            position = end + 2
-        start = source.find("{", max(position, start + 1))
-    yield False, source[position:]
-
-
 def is_document(html: str) -> bool:
     """Tell whether HTML is a whole page and not a piece of one."""
     return re.search(r"<(?:html|body)\b", html, re.IGNORECASE) is not None
@@ -76,37 +62,82 @@ def is_document(html: str) -> bool:
 def inlined(html: str) -> str:
     """Return a document with its rules written into the elements they fit; what cannot be inlined stays in the head.
 
-    Nothing is loaded. What has no style element comes back as it was.
+    Nothing is loaded, and nothing but style attributes and style elements is changed: the library reads a copy in
+    which each element has a number, and what it wrote into the element of a number is put into the author's own.
+
+    :raises ContentInvalid: if the styles cannot be understood, or elements are nested too deeply.
     """
+    _check_depth(html)
     if not re.search(r"<style\b", html, re.IGNORECASE):
         return html
     masked = Masked(html)
-    source = _with_comments(masked)
-    has_bodies = re.search(r"<tbody\b", source, re.IGNORECASE) is not None
+    source = masked.source
+    starts = [tag for tag in markup.tags(source) if tag["element"]]
+    marked: list[str] = []
+    position = 0
+    for number, tag in enumerate(starts):
+        marked += (source[position : tag.start("attributes")], f' {_MARK}="{number}"')
+        position = tag.start("attributes")
     try:
-        result = _INLINER.inline(source)
+        result = _INLINER.inline("".join((*marked, source[position:])))
     except (css_inline.InlineError, ValueError) as error:
         raise ContentInvalid(f"The styles cannot be understood: {error}. Correct the CSS, or remove it.") from error
-    if not has_bodies:  # The parser puts one around the rows, and behind the tags before them.
-        comment = rf"<!--{masked.block_word.pattern}-->"
-        result = re.sub(rf"((?:\s*{comment})+)(\s*<tbody>)", r"\2\1", result)
-    return masked.restore(_EMPTY_STYLE.sub("", result))
+    return masked.restore(_with_styles(source, starts, _Inlined(result)))
 
 
-def _with_comments(masked: Masked) -> str:
-    """Put the words of block tags between elements into comments: the text of a table's rows would be moved away."""
+class _Inlined:
+    """What the library made of each element, by the element's number in what was written."""
+
+    def __init__(self, html: str) -> None:
+        self.styles: dict[int, str] = {}  # Attributes.
+        self.sheets: dict[int, str] = {}  # What is left in style elements.
+        for tag in markup.tags(html):
+            given = markup.attributes_of(tag["attributes"] or "")
+            if not (number := given.get(_MARK, "")).isdecimal():
+                continue
+            self.styles.setdefault(int(number), given.get("style", ""))
+            if tag["element"].lower() == "style":
+                self.sheets[int(number)] = html[tag.end() : _end_of_sheet(html, tag.end())[0]]
+
+
+def _with_styles(source: str, starts: list[re.Match[str]], made: _Inlined) -> str:
+    """Return what was written, byte for byte, but for the styles that were inlined."""
     parts: list[str] = []
     position = 0
-    for token in _MARKUP.finditer(masked.source):
-        parts += (_commented(masked.source[position : token.start()], masked, parts), token[0])
-        position = token.end()
-    return "".join((*parts, _commented(masked.source[position:], masked, parts)))
+    for number, tag in enumerate(starts):
+        if tag["element"].lower() == "style":
+            end, closed_at = _end_of_sheet(source, tag.end())
+            left = made.sheets.get(number, "")
+            is_kept = left.strip() or not source[tag.end() : end].strip()
+            parts.append(source[position : tag.end() if is_kept else tag.start()])
+            if is_kept:
+                parts.append(left if left.strip() else source[tag.end() : end])
+            position = end if is_kept else closed_at
+            continue
+        style = made.styles.get(number, "")
+        given = markup.attributes_of(tag["attributes"])
+        if not style or style == given.get("style", "").strip():
+            continue
+        written = html_entities.escape(style, quote=False).replace('"', "&quot;")
+        found = next((a for a in markup.ATTRIBUTES.finditer(tag["attributes"]) if _is_style(a)), None)
+        start = tag.start("attributes")
+        if found is not None:
+            parts += (source[position : start + found.start()], f'style="{written}"')
+            position = start + found.end()
+        else:
+            parts += (source[position:start], f' style="{written}"')
+            position = start
+    return "".join((*parts, source[position:]))
 
 
-def _commented(text: str, masked: Masked, before: list[str]) -> str:
-    is_in_table = bool(before) and _BETWEEN_CELLS.match(before[-1]) is not None
-    words = masked.word if is_in_table else masked.block_word
-    return words.sub(lambda found: f"<!--{found[0]}-->", text)
+def _is_style(attribute: re.Match[str]) -> bool:
+    return (attribute["attribute"] or "").lower() == "style"
+
+
+def _end_of_sheet(html: str, start: int) -> tuple[int, int]:
+    """Return where a style element's content ends, and the element."""
+    end = _STYLE_END.search(html, start)
+    return end.span() if end else (len(html), len(html))
 
 
 # -- Markdown ---------------------------------------------------------------------------------------------------
@@ -117,13 +148,31 @@ def from_markdown(source: str) -> str:
 
     A link titled "button" becomes one. A line of block tags alone, such as ``{% if vip %}``, parts paragraphs.
     """
-    _check_size(source)
+    _check_size(source, MOST_MARKDOWN)
+    _check_depth(source)
+    _check_markdown_depth(source)
     masked = Masked(source)
     alone = re.compile(rf"^[ ]{{0,3}}({masked.block_word.pattern}(?:[ \t]*{masked.block_word.pattern})*)[ \t]*$", re.M)
     text = alone.sub(lambda found: masked.block_word.sub(r"<!--\g<0>-->", found[1]), masked.source)
     html = _MARKDOWN.render(text)
     html = _BUTTON.sub(lambda found: found[0].replace('title="button"', 'class="button"'), html)
     return masked.restore(str(html))
+
+
+def _check_markdown_depth(source: str) -> None:
+    """Refuse quotations, lists and brackets inside each other that nobody writes, before they are read."""
+    brackets = 0
+    for number, line in enumerate(source.split("\n"), start=1):
+        start = _MARKDOWN_START.match(line)
+        assert start is not None
+        marks = start[0]
+        depth = marks.count(">") + len(_MARKDOWN_ITEM.findall(marks)) + (len(marks) - len(marks.lstrip(" "))) // 2
+        brackets = brackets + line.count("[") - line.count("]") if line.strip() else 0
+        if max(depth, brackets) > markup.MOST_DEPTH:
+            raise ContentInvalid(
+                f"Line {number}: more than {markup.MOST_DEPTH} quotations, lists or brackets are inside each other;"
+                " take some of them out."
+            )
 
 
 # -- MJML -------------------------------------------------------------------------------------------------------
@@ -140,6 +189,7 @@ def from_mjml(source: str) -> tuple[str, str]:
     _check_size(source)
     if not re.search(r"<mjml\b", source):
         source = f"<mjml><mj-body>{source}</mj-body></mjml>"
+    _check_depth(source)
     _check_nesting(source)
     masked = Masked(source)
     preheader = ""
@@ -191,7 +241,7 @@ def _respelled(tag: re.Match[str]) -> str:
 def _check_nesting(source: str) -> None:
     opened: list[tuple[str, int]] = []
     # What is no MJML keeps its length, so that the lines stay true.
-    bare = "".join(_BLANKED.sub(" ", piece) if is_tag else piece for is_tag, piece in _pieces(source))
+    bare = "".join(_BLANKED.sub(" ", piece) if is_tag else piece for is_tag, piece in markup.pieces(source))
     bare = _COMMENT.sub(lambda found: _BLANKED.sub(" ", found[0]), bare)
     for tag in _MJ.finditer(bare):
         name, line = tag["name"], bare.count("\n", 0, tag.start()) + 1
@@ -211,9 +261,16 @@ def _check_nesting(source: str) -> None:
         raise ContentInvalid(f"Line {line}: <{name}> is never closed. Write </{name}> where it ends.")
 
 
-def _check_size(source: str) -> None:
-    if len(source) > MOST_SOURCE:
-        raise ContentInvalid(f"The content has {len(source):,} characters, and at most {MOST_SOURCE:,} are taken.")
+def _check_depth(source: str) -> None:
+    try:
+        markup.check_depth(source)
+    except markup.TooDeep as error:
+        raise ContentInvalid(str(error)) from error
+
+
+def _check_size(source: str, most: int = MOST_SOURCE) -> None:
+    if len(source) > most:
+        raise ContentInvalid(f"The content has {len(source):,} characters, and at most {most:,} are taken.")
 
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -221,13 +278,10 @@ _INLINER = css_inline.CSSInliner(
     keep_style_tags=True, remove_inlined_selectors=True, load_remote_stylesheets=False, keep_link_tags=True
 )
 _ATTRIBUTES = r"""(?:"[^"]*+"|'[^']*+'|[^<>"'])*+"""
-# Comments, elements whose content is no markup, and tags.
-_MARKUP = re.compile(
-    rf"<!--.*?(?:-->|\Z)|<(style|title|script|textarea)\b{_ATTRIBUTES}>.*?(?:</\1\s*>|\Z)|<[A-Za-z/!?]{_ATTRIBUTES}>",
-    re.DOTALL | re.IGNORECASE,
-)
-_BETWEEN_CELLS = re.compile(r"</(?:tr|td|th|thead|tbody|tfoot|caption)\b|<(?:table|thead|tbody|tfoot|tr)\b", re.I)
-_EMPTY_STYLE = re.compile(r"<style\b[^<>]*>\s*</style>", re.IGNORECASE)
+_STYLE_END = re.compile(r"</style\b[^>]*+>?", re.IGNORECASE)
+_MARK = "data-xq"
+_MARKDOWN_START = re.compile(r"(?:[ \t]|>|[-*+](?=[ \t>]|$)|[0-9]{1,9}[.)](?=[ \t>]|$))*+")
+_MARKDOWN_ITEM = re.compile(r"[-*+]|[0-9]+[.)]")
 _BUTTON = re.compile(r'<a href="[^"]*" title="button">')
 
 _HTML_ELEMENTS = (
@@ -251,4 +305,4 @@ _WRITTEN_HTML = re.compile(rf"(<({_HTML_ELEMENTS})\b{_ATTRIBUTES}(?<!/)>)(.*?)(<
 _ANY_TAG = re.compile(rf"(<!--.*?(?:-->|\Z)|<[A-Za-z/!?]{_ATTRIBUTES}>)", re.DOTALL)
 _MJML_TAG = re.compile(r"<(mjml|mj-[\w-]+)\b((?:\"[^\"]*+\"|'[^']*+'|[^<>\"'/]|/(?!>))*+)(/?>)")
 _MJML_ATTRIBUTE = re.compile(r"""\s([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>/=]+))""")
-_CONDITIONAL = re.compile(r"(<!--\[if[^\]]*\]>(?!<!))((?:(?!<!\[endif\]).)*)(<!\[endif\]-->)", re.DOTALL)
+_CONDITIONAL = re.compile(r"(<!--\[if[^\]]*\]>(?!<!))((?:(?!<!\[endif\]|<!--\[if).)*+)(<!\[endif\]-->)", re.DOTALL)

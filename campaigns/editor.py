@@ -22,6 +22,7 @@ from adminpages.texts import RefusesControls
 from campaigns.checking import STANDARD_FIELDS
 from campaigns.models import Campaign, Layout, MediaFile
 from contacts.models import Attribute
+from mail.markup import TooDeep, check_depth
 from mail.merging import MergeError, parse
 
 ACE = "django_ace/ace/"
@@ -180,7 +181,8 @@ class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
             return source
         try:
             parse(source)
-        except MergeError as error:
+            check_depth(source)
+        except (MergeError, TooDeep) as error:
             raise ValidationError(str(error)) from error
         return source
 

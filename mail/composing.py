@@ -254,7 +254,9 @@ class _LateText:
         self._footer = footer
 
     def render(self, values: Mapping[str, Any], budget: Budget) -> str:
-        return _derive(self.template.render(values, "html", budget)) + self._footer.render(values, "text", budget)
+        html = self.template.render(values, "html", budget)
+        merging.pay(budget, len(html) + _TAG_WORK * html.count("<"))
+        return _derive(html) + self._footer.render(values, "text", budget)
 
     def encode(self, values: Mapping[str, Any], budget: Budget) -> list[bytes]:
         return [serialising.quoted_printable(self.render(values, budget))]
@@ -316,6 +318,7 @@ def _line_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+_TAG_WORK = 50  # Of making text of one tag of HTML.
 _MIME_VERSION = b"MIME-Version: 1.0\r\n"
 _TEXT_PART = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
 _HTML_PART = _TEXT_PART.replace(b"plain", b"html")

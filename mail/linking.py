@@ -3,7 +3,6 @@
 Links with a written address are tagged ahead, by ``mail.utm``.
 """
 
-import html
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from markupsafe import Markup, escape
 
 from mail import utm
+from mail.markup import LIQUID, decoded
 from mail.merging import Filters
 
 FILTER = "with_utm"
@@ -68,10 +68,7 @@ def _mark_anchor(match: re.Match[str]) -> str:
     address = _ADDRESS.search(anchor)
     if address is None or _OWN_LINK.search(address.group("address")) or _OPTED_OUT.search(anchor):
         return anchor
-    own = {
-        match["name"].lower(): _UNQUOTABLE.sub("", html.unescape(match["value"]))
-        for match in _OWN_CODES.finditer(anchor)
-    }
+    own = {match["name"].lower(): _UNQUOTABLE.sub("", decoded(match["value"])) for match in _OWN_CODES.finditer(anchor)}
     arguments = f": '{own.get('term', '')}', '{own.get('content', '')}'" if own else ""
     written = address.group("address")
     if _ONLY_OUTPUT.fullmatch(written):
@@ -87,14 +84,14 @@ def _with_filter(output: str, arguments: str = "") -> str:
 
 # Possessive, and closed by the end of the text where nothing else closes it: broken markup costs no second look.
 _ANCHOR = re.compile(
-    r"""<(?:a|area|v:roundrect|v:rect)\s
-    (?:\{\{.*?\}\}|\{%.*?%\}|"(?:\{\{.*?\}\}|[^"])*+(?:"|\Z)|'(?:\{\{.*?\}\}|[^'])*+(?:'|\Z)|[^>"'])*+
+    rf"""<(?:a|area|v:roundrect|v:rect)\s
+    (?:{LIQUID}|"(?:{LIQUID}|[^"])*+(?:"|\Z)|'(?:{LIQUID}|[^'])*+(?:'|\Z)|[^>"'])*+
     (?:>|\Z)""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 _ADDRESS = re.compile(
-    r"""\shref\s*=\s*(?P<quote>["'])\s*
-    (?P<address>(?:\{\{.*?\}\}|\{%.*?%\})(?:\{\{.*?\}\}|\{%.*?%\}|(?!(?P=quote)).)*+)
+    rf"""\shref\s*=\s*(?P<quote>["'])\s*
+    (?P<address>(?:{LIQUID})(?:{LIQUID}|(?!(?P=quote)).)*+)
     (?P=quote)""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
@@ -105,4 +102,6 @@ _OWN_CODES = re.compile(
 )
 _UNQUOTABLE = re.compile("[\n'{}%]")
 _ONLY_OUTPUT = re.compile(r"\{\{-?\s*(?P<expression>(?:(?!\}\}).)*?)\s*-?\}\}\s*", re.DOTALL)
-_STANDING_ALONE = re.compile(r"(?<![^\s<(\[])\{\{-?\s*(?P<name>\w+)\b(?:(?!\}\}).)*\}\}(?=[\s>)\].,;!?]|$)", re.DOTALL)
+_STANDING_ALONE = re.compile(
+    r"(?<![^\s<(\[])\{\{-?\s*(?P<name>\w+)\b(?:(?!\}\}|\{\{).)*\}\}(?=[\s>)\].,;!?]|$)", re.DOTALL
+)

@@ -134,6 +134,44 @@ def attributes_of(written: str) -> dict[str, str]:
     return found
 
 
+def pieces(source: str) -> Iterator[tuple[bool, str]]:
+    """Yield what lies between the merge tags, and the tags, each with whether it is one; what never ends is none."""
+    position, start = 0, source.find("{")
+    endless: set[str] = set()  # Openings after which there is no end any more.
+    while start >= 0:
+        opening = source[start : start + 2]
+        closing = _TAG_ENDS.get(opening)
+        end = -1 if closing is None or opening in endless else source.find(closing, start + 2)
+        if end >= 0:
+            yield False, source[position:start]
+            yield True, source[start : end + 2]
+            position = end + 2
+        elif closing is not None:
+            endless.add(opening)
+        start = source.find("{", max(position, start + 1))
+    yield False, source[position:]
+
+
+def with_plain_references(source: str) -> str:
+    """Return HTML whose attributes hold only references that no parser can take for others: ``&amp;region=2``."""
+    if "&" not in source:
+        return source
+    parts: list[str] = []
+    position = 0
+    for tag in tags(source):
+        if tag["attributes"] and "&" in tag["attributes"]:
+            parts += (source[position : tag.start("attributes")], ATTRIBUTES.sub(_plain, tag["attributes"]))
+            position = tag.end("attributes")
+    return "".join((*parts, source[position:]))
+
+
+def _plain(attribute: re.Match[str]) -> str:
+    value = attribute["value"]
+    if not value or "&" not in value:
+        return attribute[0]
+    return f'{attribute[0].removesuffix(value)}"{html.escape(decoded(unquoted(value)))}"'
+
+
 def without_tags(source: str) -> str:
     """Return what stands outside of tags, comments, scripts and styles, as it is written."""
     return _TAG_OR_HIDDEN.sub("", source)
@@ -253,6 +291,7 @@ _SIBLINGS: dict[str, frozenset[str]] = {
     "tfoot": frozenset({"tbody", "thead", "tfoot"}),
     "option": frozenset({"option"}),
 }
+_TAG_ENDS = {"{{": "}}", "{%": "%}"}
 _NOT_SHOWN = re.compile(r"<!--(?:-?>|.*?(?:--!?>|\Z))|<[!?/][^>]*+(?:>|\Z)", re.DOTALL)
 _TAG_OR_HIDDEN = re.compile(
     r"<!--.*?(?:-->|\Z)|<(script|style)\b[^>]*+(?:\Z|>.*?(?:</\1\b[^>]*+(?:>|\Z)|\Z))"

@@ -199,6 +199,17 @@ class Template:
         return [rendered[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
+def pay(budget: Budget, work: int) -> None:
+    """Pay for other work on a message than filling it.
+
+    :raises TooMuchWork: if there is not so much left.
+    """
+    try:
+        budget.spend(work)
+    except (OverBudget, Late) as error:
+        raise _explain(error, "") from error
+
+
 def parse(source: str, filters: Filters = _NO_FILTERS) -> Template:
     """Return ``source`` as a template.
 

@@ -3,7 +3,6 @@
 How a mail program shows HTML is only imitated; who cares about the text part writes it.
 """
 
-import html as html_entities
 import re
 
 from inscriptis import ParserError, get_text
@@ -11,6 +10,8 @@ from inscriptis.css_profiles import CSS_PROFILES
 from inscriptis.model.config import ParserConfig
 from inscriptis.model.html_document_state import HtmlDocumentState
 from inscriptis.model.tag import CustomHtmlTagHandlerMapping
+
+from mail import markup
 
 MOST_MARKUP = 30_000  # Tags; the library's time grows with the square of them where they stand in one paragraph.
 
@@ -26,14 +27,21 @@ def from_html(html: str) -> str:
     """
     if html.count("<") > MOST_MARKUP:
         raise TextError("The HTML is too large to make a text of it; write the text part yourself.")
+    try:
+        markup.check_depth(html)
+    except markup.TooDeep as error:
+        raise TextError(str(error)) from error
     tags: list[str] = []
 
-    def protect(match: re.Match[str]) -> str:
-        tags.append(html_entities.unescape(match.group()))
+    def protect(tag: str) -> str:
+        tags.append(markup.decoded(tag))
         return f"{_TAG_START}{len(tags) - 1}{_TAG_END}"
 
     # Characters of the private use area stand in for what the parser must not touch.
-    protected = _MERGE_TAG.sub(protect, _MARKERS.sub("", html))
+    pieces = markup.pieces(_MARKERS.sub("", html))
+    protected = "".join(protect(piece) if is_tag else piece for is_tag, piece in pieces)
+    # The parser has rules of its own for "&region=", and reads the references in its result once more.
+    protected = markup.with_plain_references(protected).replace("&amp;", _AMPERSAND)
     protected = _STYLE.sub(lambda style: _SPACING.sub("", style.group()), protected)  # It would become indentation.
     protected = _without_layout_tables(protected)
     try:
@@ -42,6 +50,7 @@ def from_html(html: str) -> str:
         raise TextError("The HTML is nested too deeply to make a text of it; write the text part yourself.") from error
     text = _LINK.sub(_show_link, text)
     text = re.sub(f"{_TAG_START}([0-9]+){_TAG_END}", lambda match: tags[int(match[1])], _STRAY_LINK.sub("", text))
+    text = text.replace(_AMPERSAND, "&")
     text = "\n".join(line.rstrip() for line in text.split("\n"))
     # A line that holds conditions and loops only would be an empty one when they are filled.
     text = _LINE_OF_TAGS.sub(r"\g<tags>", text)
@@ -86,15 +95,15 @@ def _close_link(state: HtmlDocumentState) -> None:
 
 
 _TAG_START, _TAG_END, _LINK_START, _LINK_TARGET, _LINK_END = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004"
-_MARKERS = re.compile(f"[{_TAG_START}-{_LINK_END}]")
+_AMPERSAND = "\ue005"
+_MARKERS = re.compile(f"[{_TAG_START}-{_AMPERSAND}]")
 _STRAY_LINK = re.compile(f"{_LINK_START}|{_LINK_TARGET}[^{_LINK_END}]*{_LINK_END}")
 _LINK = re.compile(
     f"{_LINK_START}(?P<label>[^{_LINK_START}-{_LINK_END}]*){_LINK_TARGET}(?P<target>[^{_LINK_END}]*){_LINK_END}"
 )
-_MERGE_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _LINE_OF_TAGS = re.compile(r"^[ \t]*(?P<tags>(?:\{%[^\n%]*%\})+)(?:\n|\Z)", re.MULTILINE)
 _STYLE = re.compile(r"""\sstyle\s*=\s*(?:"[^"]*+"|'[^']*+')""", re.IGNORECASE)
-_SPACING = re.compile(r"\b(?:padding|margin)[\w-]*\s*:[^;\"']*+;?", re.IGNORECASE)
+_SPACING = re.compile(r"(?<![\w-])(?:padding|margin)[\w-]*+\s*+:[^;\"']*+;?", re.IGNORECASE)
 _TABLE_TAG = re.compile(
     r"<(?P<slash>/?)(?P<name>table|thead|tbody|tfoot|tr|td|th)\b(?P<attributes>[^<>]*)>", re.IGNORECASE
 )

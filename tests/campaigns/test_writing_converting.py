@@ -1,8 +1,11 @@
 """What is written becomes HTML, and merge fields come through every conversion unharmed."""
 
 import re
+import subprocess
+import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -41,12 +44,12 @@ ODD_PLACES = [
     (
         page,
         '<a class="x" href="https://e.com/?c={{ code | url_encode }}&d=1">x</a>',
-        "?c={{ code | url_encode }}&amp;d=1",
+        "?c={{ code | url_encode }}&d=1",
     ),
     (page, '<a class="x" href="{{ url }}">x</a>', 'href="{{ url }}"'),
     (page, "<a class=x href='{{ url | append: \"#top\" }}'>x</a>", '{{ url | append: "#top" }}'),
     (page, '<img alt="{{ first_name | append: \'>\' }}" src="{{ url }}">', "{{ first_name | append: '>' }}"),
-    (page, "<p {% if vip %}class='x'{% endif %}>a</p>", '<p {% if vip %}class="x"'),
+    (page, "<p {% if vip %}class='x'{% endif %}>a</p>", "<p {% if vip %}class='x'"),
     (page, '<table><tr><td style="width:{{ width }}px">a</td></tr></table>', "{{ width }}px"),
     (page, "<table>{% for i in items %}<tr><td>{{ i }}</td></tr>{% endfor %}</table>", "{% for i in items %}<tr>"),
     (page, "<table><tr>{% if vip %}<td>{{ url }}</td>{% endif %}</tr></table>", "<tr>{% if vip %}<td>"),
@@ -217,3 +220,91 @@ def test_the_text_made_of_markdown_reads_well() -> None:
         "Shop",
         "<https://example.com/>",
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (
+            "<p CLASS=x>&copy; Ann\u00a0Lee&nbsp;<br>\n</p>",
+            '<p style="color: red;" CLASS=x>&copy; Ann\u00a0Lee&nbsp;<br>\n</p>',
+        ),
+        ("<td class='x'>alone", "<td class='x'>alone"),
+        ("<P Class='x' style='margin:0'>a</P>", "<P Class='x' style=\"color: red;margin: 0\">a</P>"),
+        ("<table><tr><td class=x>a</table>", '<table><tr><td style="color: red;" class=x>a</table>'),
+        ("<!--[if mso]><p class=x>a</p><![endif]-->", "<!--[if mso]><p class=x>a</p><![endif]-->"),
+        (
+            "<p style=\"font-family:'A &amp; B'\" title='a>b'>c</p><br/>",
+            "<p style=\"font-family:'A &amp; B'\" title='a>b'>c</p><br/>",
+        ),
+    ],
+)
+def test_styles_are_written_into_the_bytes_of_the_author(written: str, expected: str) -> None:
+    head = "<!DOCTYPE html>\n<html><head><style>{}</style></head><body>\n"
+
+    assert inlined(head.format(".x{color:red}") + written) in (
+        head.format("").replace("<style></style>", "") + expected,
+        head.format(".x { color: red; }") + expected,  # What fits no element stays in the head.
+        head.format(".x{color:red}") + expected,
+    )
+
+
+def test_a_style_sheet_that_fits_nothing_changes_no_byte_of_the_body() -> None:
+    body = "<P>a &amp; b&eacute; 'c' \"d\" <br><td>e</BODY>\n"
+
+    result = inlined(f"<style>@media print{{p{{color:red}}}}</style>{body}")
+
+    assert result.endswith(f"</style>{body}")
+    assert inlined(body) == body
+
+
+DEEP = {
+    "HTML": ("inlined", "\n<style>a b{color:red}</style>" + "<div>" * 20_000),
+    "HTML that is closed wrongly": (
+        "inlined",
+        "\n<style>a b{color:red}</style>" + "<div><table><tr><td></div>" * 20_000,
+    ),
+    "HTML without styles": ("inlined", "\n" + "<span>" * 20_000),
+    "MJML": ("from_mjml", "<mjml><mj-body>\n" + "<mj-section><mj-column>" * 20_000),
+    "HTML in MJML": (
+        "from_mjml",
+        "<mjml><mj-body><mj-section><mj-column><mj-text>\n"
+        + "<div>" * 20_000
+        + "</mj-text></mj-column></mj-section></mj-body></mjml>",
+    ),
+    "HTML in Markdown": ("from_markdown", "\n" + "<b><i>" * 20_000),
+    "quotations": ("from_markdown", "\n" + "> " * 20_000 + "a"),
+    "lists": ("from_markdown", "\n" + "- " * 20_000 + "a"),
+    "numbers": ("from_markdown", "\n" + "1. " * 20_000 + "a"),
+    "indented": ("from_markdown", "\n" + " " * 20_000 + "- a"),
+    "brackets": ("from_markdown", "\n" + "[" * 20_000 + "a"),
+    "pictures": ("from_markdown", "\n" + "![" * 20_000 + "a"),
+    "the text of HTML": ("from_html", "\n" + "<div>" * 20_000),
+    "the text of bold HTML": ("from_html", "\n" + "".join(f"<div><b id={n}></div>" for n in range(9_000)) + "x"),
+}
+TRY = """
+import pathlib, sys
+from campaigns.converting import *
+from mail.plaintext import from_html
+try:
+    globals()[sys.argv[1]](pathlib.Path(sys.argv[2]).read_text())
+except ValueError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_what_is_nested_thousands_deep_is_refused_and_ends_no_process(name: str, tmp_path: Path) -> None:
+    function, source = DEEP[name]
+    (tmp_path / "source").write_text(source)
+
+    tried = subprocess.run(
+        [sys.executable, "-c", TRY, function, str(tmp_path / "source")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert tried.returncode == 0, tried.stderr[-500:]
+    assert re.match(r"Line 2: more than 256 (elements|quotations, lists or brackets) are", tried.stdout)
