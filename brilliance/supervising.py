@@ -4,6 +4,7 @@ It knows processes and signals, nothing of Django. Each part runs on a leash (``
 nothing is left behind even if this process is killed.
 """
 
+import logging
 import os
 import select
 import signal
@@ -15,8 +16,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+log = logging.getLogger(__name__)
+
 GRACE_SECONDS = 8.0  # For the parts to end by themselves; what is left then is killed, within 10 s in all.
 TURN_SECONDS = 0.2
+# What ends by itself more often than this within that many seconds is not merely unlucky.
+MOST_RESUMED, RESUMED_WITHIN = 3, 60.0
 LEASH = Path(__file__).with_name("leash.py")
 
 
@@ -26,6 +31,7 @@ class Part:
 
     name: str
     arguments: tuple[str, ...]
+    is_resumed: bool = False  # Whether it is started again when it ends by itself: nothing is lost with it.
 
 
 def web(host: str, port: int) -> Part:
@@ -64,6 +70,8 @@ def worker(name: str, queue: str, *, slots: int = 1, with_beat: bool = False) ->
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
             *(("-B",) if with_beat else ()),
         ),
+        # Celery's ends for good when its child is killed while it comes up, as where memory is short.
+        is_resumed=True,
     )
 
 
@@ -100,21 +108,32 @@ class Stop:
 
 
 def supervise(parts: Sequence[Part], folder: Path, stop: Stop, each_turn: Callable[[], None]) -> int:
-    """Run ``parts`` in ``folder`` until ``stop`` says so or one of them ends; return the exit code.
+    """Run ``parts`` in ``folder`` until ``stop`` says so or one of them ends for good; return the exit code.
 
     :param each_turn: called a few times a second while all parts run.
     """
     read_end, write_end = os.pipe()
-    running = [(part, _start(part, folder, read_end)) for part in parts]
-    os.close(read_end)
+    running = {part: _start(part, folder, read_end) for part in parts}
+    ended: list[tuple[Part, float]] = []  # What was started again, and when.
     while not stop.is_asked and not any(is_over() for is_over in stop.is_over):
-        ended = next((part.name for part, process in running if process.poll() is not None), None)
-        if ended is not None:
-            stop.reason = f"{ended[0].upper()}{ended[1:]} ended unexpectedly, so everything was stopped."
+        for part, process in running.items():
+            if process.poll() is None:
+                continue
+            lately = [when for other, when in ended if other == part and time.monotonic() - when < RESUMED_WITHIN]
+            what = f"{part.name[0].upper()}{part.name[1:]} ended unexpectedly"
+            if not part.is_resumed or len(lately) >= MOST_RESUMED:
+                stop.reason = f"{what}, so everything was stopped."
+                break
+            log.warning("%s, and is started again.", what)
+            _end([process])  # What it left behind.
+            running[part] = _start(part, folder, read_end)
+            ended.append((part, time.monotonic()))
+        if stop.reason:
             break
         each_turn()
         select.select([], [], [], TURN_SECONDS)  # Not time.sleep: it fails under Debian's faketime.
-    _end([process for _, process in running])
+    _end(list(running.values()))
+    os.close(read_end)
     os.close(write_end)
     return 1 if stop.reason else 0
 

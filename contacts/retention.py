@@ -63,25 +63,28 @@ def months_before(now: dt.datetime, months: int) -> dt.datetime:
 
 def report(now: dt.datetime) -> list[tuple[Rule, int | None]]:
     """Return how much would go by each rule; None where it is kept for good. Changes nothing."""
-    found = []
-    for rule in RULES:
-        cutoff = rule.cutoff(now)
-        found.append((rule, rule.count(cutoff) if cutoff else None))
-    return found
+    return [(rule, count(rule, now)) for rule in RULES]
+
+
+def count(rule: Rule, now: dt.datetime) -> int | None:
+    """Return how much would go by the rule; None where it is kept for good. Changes nothing."""
+    cutoff = rule.cutoff(now)
+    return rule.count(cutoff) if cutoff else None
 
 
 def run(now: dt.datetime, should_pause: Callable[[], bool] = lambda: False) -> tuple[dict[str, int], bool]:
     """Let go what is over; return how many rows by title, and whether it was all before ``should_pause``."""
     gone: dict[str, int] = {}
     for rule in RULES:
-        for number in _slices(rule, now):
+        for number in slices(rule, now):
             gone[rule.title] = gone.get(rule.title, 0) + number
             if should_pause():
                 return gone, False
     return gone, True
 
 
-def _slices(rule: Rule, now: dt.datetime) -> Iterator[int]:
+def slices(rule: Rule, now: dt.datetime) -> Iterator[int]:
+    """Let go by one rule what is over, slice by slice; yield how many rows each was."""
     cutoff, after = rule.cutoff(now), None
     while cutoff:
         step = rule.purge(cutoff, after)

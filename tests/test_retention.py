@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -197,3 +198,32 @@ def test_months_are_those_of_the_calendar(day: dt.date, months: int, expected: d
     instant = dt.datetime.combine(day, dt.time(12), tzinfo=dt.UTC)
 
     assert retention.months_before(instant, months).date() == expected
+
+
+def test_the_command_tells_each_rule_when_it_is_done(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(cutoff: dt.datetime, after: Any) -> retention.Slice:
+        raise RuntimeError("the power went")
+
+    last = retention.Rule("The last of them", "RETAIN_PENDING_DAYS", lambda cutoff: 0, fail)
+    monkeypatch.setattr(retention, "RULES", [*retention.RULES, last])
+    told = io.StringIO()
+
+    with pytest.raises(RuntimeError, match="the power went"):
+        call_command("retention", stdout=told)
+
+    assert "Refused rows of imports" in told.getvalue()
+    assert "The last of them" not in told.getvalue()
+
+
+def test_the_command_tells_how_far_a_long_rule_is(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = iter([retention.Slice(2000, 1), retention.Slice(2000, 2), retention.Slice(7)])
+    rule = retention.Rule("A long one", "RETAIN_PENDING_DAYS", lambda cutoff: 0, lambda cutoff, after: next(steps))
+    monkeypatch.setattr(retention, "RULES", [rule])
+    monkeypatch.setattr("contacts.management.commands.retention.TELL_SECONDS", 0.0)
+    told = io.StringIO()
+
+    call_command("retention", stdout=told)
+
+    assert "A long one: 2,000 so far …" in told.getvalue()
+    assert "A long one: 4,000 so far …" in told.getvalue()
+    assert told.getvalue().rstrip().endswith("4,007")

@@ -26,10 +26,13 @@ if "stubborn" in sys.argv[1]:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 else:
     signal.signal(signal.SIGTERM, end)
+was_here = os.path.exists(sys.argv[2])
 aside = sys.argv[2] + ".part"
 open(aside, "w").write(f"{os.getpid()} {child.pid}")
 os.rename(aside, sys.argv[2])
-if sys.argv[1] == "short":
+with open(sys.argv[2] + ".starts", "a") as starts:
+    starts.write("x")
+if "short" in sys.argv[1] or ("once" in sys.argv[1] and not was_here):
     sys.exit(3)
 time.sleep(600)
 """
@@ -39,7 +42,10 @@ from pathlib import Path
 from brilliance import supervising
 supervising.GRACE_SECONDS = float(sys.argv[3])
 folder = Path(sys.argv[1])
-parts = [supervising.Part(name, ("-c", sys.argv[2], name, str(folder / name))) for name in sys.argv[5:]]
+parts = [
+    supervising.Part(name, ("-c", sys.argv[2], name, str(folder / name)), is_resumed=name.startswith("worker"))
+    for name in sys.argv[5:]
+]
 stop = supervising.Stop()
 stop.on_signals()
 if int(sys.argv[4]):
@@ -187,6 +193,32 @@ def test_a_part_that_ends_stops_the_others_and_is_named(tmp_path: Path, start: S
     assert supervisor.stdout is not None
     assert supervisor.stdout.read() == "Short ended unexpectedly, so everything was stopped.\n"
     assert all_gone(running)
+
+
+def test_a_worker_that_ends_is_started_again_and_leaves_nothing_behind(tmp_path: Path, start: Start) -> None:
+    supervisor = start("one", "worker-once")
+    others = processes(tmp_path, "one")
+    wait_for(lambda: (tmp_path / "worker-once.starts").exists())
+    first = processes(tmp_path, "worker-once")
+    wait_for(lambda: (tmp_path / "worker-once.starts").read_text() == "xx")
+    wait_for(lambda: all_gone(first))
+
+    assert all(map(is_alive, [*others, *processes(tmp_path, "worker-once")]))
+    running = [*others, *processes(tmp_path, "worker-once")]
+    supervisor.terminate()
+    assert supervisor.wait(40) == 0
+    assert all_gone(running)
+
+
+def test_a_worker_that_ends_again_and_again_stops_everything(tmp_path: Path, start: Start) -> None:
+    supervisor = start("one", "worker-short")
+    others = processes(tmp_path, "one")
+
+    assert supervisor.wait(60) == 1
+    assert supervisor.stdout is not None
+    assert supervisor.stdout.read() == "Worker-short ended unexpectedly, so everything was stopped.\n"
+    assert (tmp_path / "worker-short.starts").read_text() == "xxxx"
+    assert all_gone(others)
 
 
 def test_the_end_of_the_parent_ends_everything(tmp_path: Path, start: Start) -> None:

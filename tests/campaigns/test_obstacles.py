@@ -53,6 +53,7 @@ def test_the_only_worker_was_stopped_and_both_pages_say_since_when(campaign: Cam
     page = progress(marketer, campaign)
     assert said in page
     assert "waits" in page
+    assert "What the fleet will do" not in page
     assert "until" not in page.partition("Time left")[2].partition("</dd>")[0]
 
 

@@ -1,11 +1,15 @@
 """Lets go of what is kept long enough, or tells what would go."""
 
+import datetime as dt
+import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
 from contacts import retention
+
+TELL_SECONDS = 5.0  # How often it is told how far a rule is.
 
 
 class Command(BaseCommand):
@@ -16,17 +20,25 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
-        if not options["dry_run"]:
-            gone, _ = retention.run(now)
-            self._table([(rule.title, _kept(rule), gone.get(rule.title, 0)) for rule in retention.RULES], "gone")
-            return
-        found = [(rule.title, _kept(rule), number) for rule, number in retention.report(now)]
-        self._table(found, "would go")
+        is_dry = options["dry_run"]
+        self._line("what", "kept for", "would go" if is_dry else "gone")
+        for rule in retention.RULES:  # Each is told as soon as it is done: a large one takes its time.
+            number = retention.count(rule, now) if is_dry else self._let_go(rule, now)
+            self._line(rule.title, _kept(rule), "–" if number is None else f"{number:,}")
 
-    def _table(self, rows: list[tuple[str, str, int | None]], last: str) -> None:
-        self.stdout.write(f"{'what':<46} {'kept for':>12} {last:>12}")
-        for title, kept, number in rows:
-            self.stdout.write(f"{title:<46} {kept:>12} {'–' if number is None else f'{number:,}':>12}")
+    def _let_go(self, rule: retention.Rule, now: dt.datetime) -> int:
+        gone, told_at = 0, time.monotonic()
+        for number in retention.slices(rule, now):
+            gone += number
+            if time.monotonic() - told_at >= TELL_SECONDS:
+                told_at = time.monotonic()
+                self.stdout.write(f"{rule.title}: {gone:,} so far …")
+                self.stdout.flush()
+        return gone
+
+    def _line(self, what: str, kept: str, number: str) -> None:
+        self.stdout.write(f"{what:<46} {kept:>12} {number:>12}")
+        self.stdout.flush()
 
 
 def _kept(rule: retention.Rule) -> str:
