@@ -217,6 +217,8 @@ class Composer:
             organisation=settings.ORGANISATION_NAME,
             postal_address=settings.POSTAL_ADDRESS if is_commercial else "",
             utm=self._utm() if is_commercial and mailing.is_tagged else {},
+            utm_policy="replace" if server.replaces_utm else "fill",
+            utm_in_text=server.tags_text_links,
             utm_skip=(
                 *(f"{settings.BASE_URL}/{page}/" for page in ("u", "p", "v")),
                 *_own_pages(server.unsubscribe_url),

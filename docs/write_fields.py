@@ -91,12 +91,15 @@ EFFECTS = {
     "unknown_first_name": "Value of `{{ first_name }}`. Never in `To`, never stored. A default in the tag wins.",
     "unknown_last_name": "Value of `{{ last_name }}`. A `{{ full_name }}` with one real part has no stand-in.",
     "utm_source": "`utm_source` on the links of campaigns, tests, and single messages marked as commercial; never on"
-    " links to unsubscribe. A link's own value stays.",
+    " links to unsubscribe. A link's own value stays, unless Replace UTM Codes is on.",
     "utm_medium": "`utm_medium` on the same links.",
     "utm_campaign": "`utm_campaign` on the same links.",
     "utm_term": "`utm_term`, where its switch is on.",
     "utm_content": "`utm_content`, where its switch is on.",
     "always_utm_term": "Whether the server's term is on links, or only a campaign's or a link's own.",
+    "replaces_utm": "On, the five codes of a link are removed and set anew; off, what the link has stays and only what"
+    " is missing is added.",
+    "tags_text_links": "Whether the links of the text part get the codes too.",
     "always_utm_content": "Whether the server's content is on links, or only a campaign's or a link's own.",
 }
 # What is accepted, where neither the range nor the choices of the form say it.

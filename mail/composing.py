@@ -135,8 +135,11 @@ def compile_content(subject: str, html: str, text: str, style: Style, files: Seq
     templates = [_parse(part, source) for part, source in (("subject", subject), ("HTML", html), ("text", text))]
     filters = linking.filters(style.utm, style.utm_policy, style.utm_skip)
     link_names = linking.names_of_links(html)
+    for_text = html
     if style.utm:
         html = utm.tag_html(linking.mark_html(html), style.utm, policy=style.utm_policy, skip=style.utm_skip)
+    if style.utm and style.utm_in_text:
+        for_text = html
         text = linking.mark_text(text, link_names)
         text = utm.tag_text(text, style.utm, policy=style.utm_policy, skip=style.utm_skip)
     html_part = None
@@ -145,7 +148,7 @@ def compile_content(subject: str, html: str, text: str, style: Style, files: Seq
         with_footer = footers.before_body_end(html, _footer(html, style, write))
         html_part = _Part(_parse("HTML", with_footer.rstrip() + "\n", filters), "html")
     if html.strip() and not text.strip():
-        text_part = _derived(html, style, filters)
+        text_part = _derived(for_text, style, filters)
     else:
         text_part = _text_part(text, style, filters)
     return Compiled(templates[0], html_part, text_part, style, files)

@@ -29,7 +29,7 @@ from simple_history.utils import bulk_update_with_history
 from unfold.decorators import action
 
 from adminpages.pages import ModelAdmin
-from smtpservers import breaker, listing, slowing, tasks
+from smtpservers import breaker, inventory, listing, slowing, tasks
 from smtpservers.checking import hints
 from smtpservers.forms import OrderForm, ServerForm, secret_state, unreadable
 from smtpservers.models import SECRETS, SmtpServer
@@ -75,6 +75,7 @@ READ_ONLY_FIELDSETS = (
             "fields": (
                 *_in_pairs("unknown_first_name", "unknown_last_name", "utm_source", "utm_medium"),
                 *_in_pairs("utm_campaign", "utm_term", "always_utm_term", "utm_content", "always_utm_content"),
+                *_in_pairs("replaces_utm", "tags_text_links"),
             )
         },
     ),
@@ -150,7 +151,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
     list_per_page = 100
     ordering_field = "display_order"
     ordering = ("display_order", "id")
-    actions = ("activate", "deactivate", "resume")
+    actions = ("activate", "deactivate", "resume", "export")
     actions_detail = ("send_test_page",)
     warn_unsaved_form = True
     object_history_template = "admin/smtpservers/smtpserver/history.html"
@@ -174,6 +175,9 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     def has_send_test_permission(self, request: HttpRequest, object_id: object = None) -> bool:
         return bool(request.user.has_perm("smtpservers.send_test"))
+
+    def has_settings_permission(self, request: HttpRequest) -> bool:
+        return self._sees_settings(request)
 
     def _sees_settings(self, request: HttpRequest) -> bool:
         """Tell whether the person may see more of a server than its name, state and quota."""
@@ -217,7 +221,14 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     @admin.display(description="Address", ordering="host")
     def address(self, server: SmtpServer) -> SafeString:
-        return format_html("{}<br>{}", listing.address(server), listing.security_badge(server))
+        note = inventory.first_line(server.notes)
+        return format_html(
+            '{}<br>{}<span class="server-note" title="{}">{}</span>',
+            listing.address(server),
+            listing.security_badge(server),
+            note[:300],
+            note,
+        )
 
     @admin.display(description="Quota this period", ordering="units_used")
     def quota(self, server: SmtpServer) -> SafeString:
@@ -282,6 +293,17 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             self.message_user(request, f"{_servers(resumed)} no longer held back. The next mail tries again.")
         else:
             self.message_user(request, "None of the chosen servers was held back.")
+
+    @admin.action(description="Export as CSV", permissions=["settings"])
+    def export(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> HttpResponse:
+        chosen = list(servers)
+        for server in chosen:
+            self.log_change(request, server, "Exported, without secrets.")
+        return HttpResponse(
+            inventory.settings_file(chosen),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="servers.csv"', "Cache-Control": "no-store"},
+        )
 
     def _warn_without_active(self, request: HttpRequest) -> None:
         if not SmtpServer.objects.filter(is_active=True).exists():

@@ -357,6 +357,19 @@ class SmtpServer(models.Model):
         "always use UTM content", default=False, help_text="Adds it to every link that has no content of its own."
     )
 
+    replaces_utm = models.BooleanField(
+        "replace UTM codes",
+        default=False,
+        db_default=False,
+        help_text="On: codes that a link has already are taken away and set anew. Off: they stay.",
+    )
+    tags_text_links = models.BooleanField(
+        "tag text links",
+        default=True,
+        db_default=True,
+        help_text="Off: the links of the text part, where the whole address is seen, get no codes.",
+    )
+
     # --- the system's state; the operator's switch is ``is_active``
     paused_reason = models.CharField(max_length=500, blank=True, editable=False)  # Empty: not paused.
     paused_until = models.DateTimeField(null=True, editable=False)  # None while paused: until edited or resumed.

@@ -77,6 +77,7 @@ def _utm() -> list[Div | HTML]:
         _row(_cell("utm_source", 4), _cell("utm_medium", 4), _cell("utm_campaign", 4)),
         _row(_cell("utm_term", 8), _switch("always_utm_term")),
         _row(_cell("utm_content", 8), _switch("always_utm_content")),
+        _row(_cell("replaces_utm", 6), _cell("tags_text_links", 6)),
     ]
 
 

@@ -122,3 +122,29 @@ def test_a_single_message_is_tagged_only_when_it_is_commercial(bench: Bench) -> 
 
     assert receipt.link("https://shop.example/sale") == ""
     assert offer.link("https://shop.example/sale") == "utm_source=news"
+
+
+@pytest.mark.parametrize("replaces", [True, False])
+def test_codes_of_a_link_stay_or_are_set_anew(bench: Bench, replaces: bool) -> None:
+    bench.save(utm_source="news", utm_medium="email", replaces_utm="on" if replaces else None)
+    html = '<a href="https://shop.example/sale?utm_source=partner&amp;x=1&amp;utm_term=shoes">Sale</a>'
+
+    mail = bench.first(html=html, text="See https://shop.example/sale?utm_source=partner&x=1&utm_term=shoes now")
+
+    expected = (
+        "x=1&utm_source=news&utm_medium=email" if replaces else "utm_source=partner&x=1&utm_term=shoes&utm_medium=email"
+    )
+    found = [link.partition("?")[2] for link in mail.links if link.startswith("https://shop.example/sale")]
+    assert found == [expected, expected]
+
+
+@pytest.mark.parametrize("text", ["", "See https://shop.example/sale?x=1 now"])
+@pytest.mark.parametrize("is_on", [True, False])
+def test_links_of_the_text_may_go_without_codes(bench: Bench, text: str, is_on: bool) -> None:
+    bench.save(utm_source="news", tags_text_links="on" if is_on else None)
+
+    mail = bench.first(html='<p><a href="https://shop.example/sale?x=1">Sale</a></p>', text=text)
+
+    in_html, in_text = (link.partition("?")[2] for link in mail.links if link.startswith("https://shop.example/sale"))
+    assert in_html == "x=1&utm_source=news"
+    assert in_text.rstrip(">") == ("x=1&utm_source=news" if is_on else "x=1")

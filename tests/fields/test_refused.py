@@ -215,7 +215,14 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ({"utm_content": "", "always_utm_content": "on"}, "Enter a UTM Content, or turn the switch off."),
 ]
 # Whatever stands in these can be meant: a switch without a value beside it.
-NEVER_WRONG = {"is_active", "handles_email_validation", "use_unsubscribe_link", "use_verp"}
+NEVER_WRONG = {
+    "replaces_utm",
+    "tags_text_links",
+    "is_active",
+    "handles_email_validation",
+    "use_unsubscribe_link",
+    "use_verp",
+}
 
 
 @pytest.mark.parametrize(("typed", "sentence"), REFUSED, ids=lambda value: str(value)[:40])

@@ -39,6 +39,7 @@ def filled(**changes: Any) -> dict[str, Any]:
         "use_unsubscribe_link": "on",
         "precedence": "bulk",
         "use_precedence": "on",
+        "tags_text_links": "on",
     } | changes
     return {name: value for name, value in posted.items() if value is not None}
 
