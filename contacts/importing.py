@@ -106,7 +106,9 @@ def cancel(import_id: int, now: dt.datetime) -> bool:
 
 
 def _is_free() -> Q:
-    return Q(status=Status.WAITING) | (Q(status=Status.RUNNING) & (Q(seen_at=None) | Q(seen_at__lt=Now() - SILENCE)))
+    # A mark from the future was left before the clock was set back, and says nothing of now.
+    is_silent = Q(seen_at=None) | Q(seen_at__lt=Now() - SILENCE) | Q(seen_at__gt=Now() + SILENCE)
+    return Q(status=Status.WAITING) | (Q(status=Status.RUNNING) & is_silent)
 
 
 def _take_up(import_id: int, now: dt.datetime) -> bool:

@@ -374,6 +374,16 @@ def test_a_batch_that_breaks_leaves_nothing_of_itself(news: ContactList, monkeyp
     assert figures(contact_import) == (3, 3, 0, 0)
 
 
+def test_an_import_that_was_last_seen_in_the_future_is_nobodys(news: ContactList) -> None:
+    contact_import = started(people(3), [news])
+    ContactImport.objects.update(status="running", seen_at=Now() + dt.timedelta(days=1))  # The clock was set back.
+
+    assert find_neglected() == [contact_import.pk]
+    import_people(contact_import.pk, NOW)
+
+    assert figures(contact_import) == (3, 3, 0, 0)
+
+
 def test_an_error_of_the_program_ends_the_import_in_words(news: ContactList, monkeypatch: pytest.MonkeyPatch) -> None:
     contact_import = started(people(3), [news])
 
