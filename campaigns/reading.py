@@ -22,6 +22,7 @@ from mail.suffixes import organisational_domain
 FATAL, BLOCK, WARN, INFORM = Severity
 LONGEST_LINE = 998  # RFC 5322 section 2.1.1
 LARGEST_MESSAGE = 25_000_000  # Bytes that the usual mailboxes take.
+MOST_LISTED = 20  # Faults of one kind that are named.
 LARGEST_HTML = 102_000  # Bytes; Gmail cuts what is longer.
 ONCE = ("From", "Date", "Message-ID", "Subject", "To", "MIME-Version")
 SHORTENERS = frozenset(
@@ -47,7 +48,17 @@ HOSTS_OF = {
     "microsoft.com": ("office365.com", "outlook.com"),
     "icloud.com": ("me.com", "icloud.com"),
 }
-_LEFTOVER = re.compile(r"\{\{.{0,60}?\}\}|\{%.{0,60}?%\}|\[\[.{0,40}?\]\]|\*\|[A-Z_:]{2,30}\|\*|%%[A-Z_]{2,30}%%")
+# Names that the merge fields of other programs have: [FNAME], {first_name}, %FIRSTNAME%.
+_FIELD_NAME = (
+    r"(?:(?:f|l|first|last|full|sur|given|family|user|contact|company|subscriber)[_. -]?name|name|vorname|nachname"
+    r"|anrede|pr[eé]nom|nom|nombre|apellidos?|cognome|salutation|e-?mail(?:[_. -]?address)?"
+    r"|unsubscribe(?:[_. -]?(?:url|link))?)"
+)
+_LEFTOVER = re.compile(
+    r"\{\{.{0,60}?\}\}|\{%.{0,60}?%\}|\[\[.{0,40}?\]\]|\*\|[A-Za-z_:]{2,30}\|\*|%%[A-Za-z_]{2,30}%%"
+    rf"|\[{_FIELD_NAME}\]|\$?\{{{_FIELD_NAME}\}}|(?<![%\w]){'%'}{_FIELD_NAME}%|(?<!\w)-{_FIELD_NAME}-(?!\w)",
+    re.IGNORECASE,
+)
 _EMPTY_GREETING = re.compile(r"(?:^|>|\n)[^\S\n]*(\w{2,20}[ \xa0]+[,!])(?=\s|<|$)")
 _BARE_URL = re.compile(r"\bhttps?://[^\s<>\"')]+", re.IGNORECASE)
 _FALSE_REPLY = re.compile(r"^\s*(re|fwd?|aw|wg)\s*:", re.IGNORECASE)
@@ -232,9 +243,11 @@ def parts(seen: Read) -> Iterator[Finding]:
 def leftovers(seen: Read) -> Iterator[Finding]:
     """M10: what looks like a merge field that nobody filled."""
     words = f"{seen.message['Subject']}\n{seen.text}\n{seen.html}"
-    if tag := _LEFTOVER.search(words):
-        yield found("M10", BLOCK, f"A merge field is left in the message: {tag[0]}.",
-                    "Correct its name, or take it out.")  # fmt: skip
+    left = list(dict.fromkeys(_LEFTOVER.findall(words)))
+    if left:
+        which = "A merge field is" if len(left) == 1 else f"{len(left)} merge fields are"
+        yield found("M10", BLOCK, f"{which} left in the message: {_listed(left)}.",
+                    "Write it as {{ first_name }}, or take it out.")  # fmt: skip
 
 
 def empty_greeting(named: Read, nameless: Read) -> Iterator[Finding]:
@@ -257,8 +270,12 @@ def empty_greeting(named: Read, nameless: Read) -> Iterator[Finding]:
 
 def links(seen: Read, place: Place) -> Iterator[Finding]:
     """M11: links that work for a reader, and that filters trust."""
+    nowhere = [link for link in seen.links if link.url.strip() in ("", "#")]
+    if nowhere:
+        words = _listed([f"“{link.words[:60] or 'without words'}”" for link in nowhere])
+        yield found("M11", WARN, f"A link leads nowhere: {words}.", "Write its address, or take the link away.")
     urls = dict.fromkeys([*(link.url for link in seen.links), *_BARE_URL.findall(seen.text)])
-    said: set[str] = set()
+    at_fault: dict[tuple[Severity, str, str], list[str]] = {}
     for url in urls:
         if (
             not url.strip()
@@ -266,10 +283,17 @@ def links(seen: Read, place: Place) -> Iterator[Finding]:
             or _same(url, place.unsubscribe_url)
         ):
             continue
-        severity, problem, mend = _link_problem(url)
-        if problem and problem not in said:
-            said.add(problem)
-            yield found("M11", severity, f"{problem}: {url[:100]}.", mend)
+        fault = _link_problem(url)
+        if fault[1]:
+            at_fault.setdefault(fault, []).append(url[:100])
+    for (severity, problem, mend), which in at_fault.items():
+        yield found("M11", severity, f"{problem}: {_listed(which)}.", mend)
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Return all of them, but for the rest of very many."""
+    more = len(words) - MOST_LISTED
+    return ", ".join(words[:MOST_LISTED]) + (f", and {more:,} more" if more > 0 else "")
 
 
 def _link_problem(url: str) -> tuple[Severity, str, str]:

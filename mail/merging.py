@@ -216,7 +216,15 @@ def parse(source: str, filters: Filters = _NO_FILTERS) -> Template:
     :param filters: more functions for its tags; in HTML they may be given ``Markup``.
     :raises MergeError: if a tag cannot be understood; the sentence names the line.
     """
-    return Template(source.replace("\r\n", "\n").replace("\r", "\n"), filters)
+    source = source.replace("\r\n", "\n").replace("\r", "\n")
+    if _TYPED_BY_EDITORS.search(source) and len(source) <= MOST_SOURCE:
+        source = "".join(_mended(piece) if is_tag else piece for is_tag, piece in markup.pieces(source))
+    return Template(source, filters)
+
+
+def _mended(tag: str) -> str:
+    """Return a tag with what editors put in place of spaces and quotation marks; texts in straight ones stay."""
+    return _IN_TAG.sub(lambda found: found[0] if found["text"] else _TYPED[found[0].lower()], tag)
 
 
 def one_line(text: str) -> str:
@@ -587,6 +595,15 @@ class _Environment(Environment):
         return _bounded(function) if name in ("replace", "join") else function
 
 
+_TYPED = {
+    **dict.fromkeys(("&nbsp;", "&#160;", "&#xa0;", "\u00a0", "\u202f", "\u2007"), " "),
+    **dict.fromkeys(("\u200b", "\ufeff", "\u00ad", "&shy;", "&zwnj;"), ""),
+    **dict.fromkeys(("&quot;", "&#34;", "&ldquo;", "&rdquo;", "“", "”", "„", "‟", "«", "»"), '"'),
+    **dict.fromkeys(("&#39;", "&apos;", "&lsquo;", "&rsquo;", "‘", "’", "‚", "‛"), "'"),
+    **{"&lt;": "<", "&gt;": ">", "&amp;": "&"},
+}
+_TYPED_BY_EDITORS = re.compile("|".join(map(re.escape, _TYPED)), re.IGNORECASE)
+_IN_TAG = re.compile(f"(?P<text>\"[^\"]*\"|'[^']*')|{_TYPED_BY_EDITORS.pattern}", re.IGNORECASE)
 TOO_LARGE = "The content grows too large when its merge tags are filled; use fewer loops or shorter values."
 _TOO_MUCH_WORK = (
     "Filling the merge tags takes too much work; use fewer loops inside each other, shorter texts, or fewer filters."

@@ -6,6 +6,7 @@ They are the same for all recipients, so each is encoded once.
 import binascii
 import re
 from dataclasses import dataclass
+from email.header import Header
 from urllib.parse import quote
 
 from mail.serialising import CRLF
@@ -34,7 +35,11 @@ def part(name: str, content_type: str, content: bytes, content_id: str = "") -> 
     if content_id and not _CONTENT_ID(content_id):
         raise ValueError(f"Content-ID: {content_id!r} needs the form “unique@example.com”.")
     charset = "; charset=utf-8" if content_type.startswith("text/") else ""
-    lines = [f"Content-Type: {content_type}{charset}", "Content-Transfer-Encoding: base64"]
+    name = _clean(name)
+    lines = [
+        f"Content-Type: {content_type}{charset}{_old_name(name)}",
+        "Content-Transfer-Encoding: base64",
+    ]
     if content_id:
         lines.append(f"Content-ID: <{content_id}>")
     lines.append(f"Content-Disposition: {'inline' if content_id else 'attachment'};\r\n {_filename(name)}")
@@ -57,17 +62,31 @@ def _base64(content: bytes) -> bytes:
     return b"\r\n".join(binascii.b2a_base64(content[start : start + _LINE_OCTETS], newline=False) for start in starts)
 
 
-def _filename(name: str) -> str:
-    """Return the parameter, percent-encoded where ASCII does not do (RFC 2231 section 4)."""
+def _clean(name: str) -> str:
+    """Return a name without what breaks a header or a path, and not too long."""
     name = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069/\\]", "_", name) or "file"
     stem, dot, ending = name.rpartition(".")
     while len(name.encode("utf-8", "replace")) > _LONGEST_NAME and stem:
         stem = stem[:-1]
         name = stem + dot + ending
-    if re.fullmatch(r"[ !#-\[\]-~]+", name):
+    return name
+
+
+def _filename(name: str) -> str:
+    """Return the parameter, percent-encoded where ASCII does not do (RFC 2231 section 4)."""
+    if _PLAIN_NAME(name):
         return f'filename="{name}"'
     return f"filename*=utf-8''{quote(name, safe='', errors='replace')}"
 
 
+def _old_name(name: str) -> str:
+    """Return the name where programs look that do not know RFC 2231, encoded as they know it (RFC 2047)."""
+    if _PLAIN_NAME(name):
+        return ""
+    words = Header(name.encode("utf-8", "replace").decode("utf-8"), "utf-8", maxlinelen=70).encode(linesep="\r\n")
+    return f';\r\n name="{words}"'
+
+
+_PLAIN_NAME = re.compile(r"[ !#-\[\]-~]+").fullmatch
 _CONTENT_TYPE = re.compile(r"(?!text/html|multipart/|message/)[a-z]{1,20}/[a-z0-9][a-z0-9.+-]{0,90}").fullmatch
 _CONTENT_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}@[A-Za-z0-9.-]{1,200}").fullmatch

@@ -43,7 +43,7 @@ def from_html(html: str) -> str:
     # The parser has rules of its own for "&region=", and reads the references in its result once more.
     protected = markup.with_plain_references(protected).replace("&amp;", _AMPERSAND)
     protected = _STYLE.sub(lambda style: _SPACING.sub("", style.group()), protected)  # It would become indentation.
-    protected = _without_layout_tables(protected)
+    protected = _without_layout_tables(_with_flat_links(protected))
     try:
         text = get_text(protected, _CONFIG)
     except (RecursionError, ParserError) as error:
@@ -55,6 +55,26 @@ def from_html(html: str) -> str:
     # A line that holds conditions and loops only would be an empty one when they are filled.
     text = _LINE_OF_TAGS.sub(r"\g<tags>", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
+
+
+def _with_flat_links(html: str) -> str:
+    """Make one run of words of each link: blocks and tables inside it would part its words from its address."""
+    parts: list[str] = []
+    position = 0
+    is_in_link = has_words = False
+    for tag in markup.tags(html):
+        name = (tag["closed"] or tag["element"]).lower()
+        has_words = has_words or (not html[position : tag.start()].isspace() and position < tag.start())
+        if name == "a":
+            is_in_link, has_words = tag["closed"] is None, False
+        elif is_in_link and name in _BLOCKS:
+            is_line = has_words and tag["closed"] is None and name not in ("td", "th")
+            parts += (html[position : tag.start()], "<br>" if is_line else " ")
+            position, has_words = tag.end(), has_words and not is_line
+            continue
+        parts.append(html[position : tag.end()])
+        position = tag.end()
+    return "".join((*parts, html[position:]))
 
 
 def _without_layout_tables(html: str) -> str:
@@ -74,7 +94,7 @@ def _without_layout_tables(html: str) -> str:
 
 
 def _show_link(match: re.Match[str]) -> str:
-    label, target = match.group("label").strip(), match.group("target").strip()
+    label, target = re.sub(r"[ \t]*\n\s*", "\n", match.group("label").strip()), match.group("target").strip()
     if not target or target.startswith("#") or target.lower().startswith("javascript:"):
         return match.group("label")
     bare = re.sub(r"^(https?://|mailto:)", "", target, flags=re.IGNORECASE).rstrip("/")
@@ -106,6 +126,27 @@ _STYLE = re.compile(r"""\sstyle\s*=\s*(?:"[^"]*+"|'[^']*+')""", re.IGNORECASE)
 _SPACING = re.compile(r"(?<![\w-])(?:padding|margin)[\w-]*+\s*+:[^;\"']*+;?", re.IGNORECASE)
 _TABLE_TAG = re.compile(
     r"<(?P<slash>/?)(?P<name>table|thead|tbody|tfoot|tr|td|th)\b(?P<attributes>[^<>]*)>", re.IGNORECASE
+)
+_BLOCKS = frozenset(
+    {
+        *("table", "thead", "tbody", "tfoot", "tr", "td", "th", "caption", "div", "p", "center", "section", "article"),
+        *(
+            "h1",
+            "h2",
+            "h3",
+            "h4",
+            "h5",
+            "h6",
+            "ul",
+            "ol",
+            "li",
+            "blockquote",
+            "figure",
+            "figcaption",
+            "header",
+            "footer",
+        ),
+    }
 )
 _FOR_LAYOUT = re.compile(r"""\brole\s*=\s*["']?(?:presentation|none)\b""", re.IGNORECASE)
 _CONFIG = ParserConfig(

@@ -46,6 +46,10 @@ def told(seen: Read, place: Place = PLACE) -> dict[str, Severity]:
     return {finding.check_id: finding.severity for finding in reading.findings(seen, place)}
 
 
+def sentences(seen: Read, check_id: str) -> list[str]:
+    return [finding.sentence for finding in reading.findings(seen, PLACE) if finding.check_id == check_id]
+
+
 def test_a_sound_message_has_no_findings() -> None:
     assert list(reading.findings(message(), PLACE)) == []
 
@@ -143,6 +147,36 @@ def test_one_visible_link_is_enough_and_both_parts_need_one() -> None:
 )
 def test_links(url: str, severity: Severity | None) -> None:
     assert told(message(f'{LEAVE}<a href="{url}">Sale</a>')) == ({"M11": severity} if severity else {})
+
+
+def test_every_link_at_fault_is_named() -> None:
+    links = [
+        '<a href="http://one.example/">One</a> <a href="http://two.example/x">Two</a>',
+        '<a href="#">Menu</a> <a href=" ">Shop</a> <a href="">Call us</a> <a href="/sale">Sale</a>',
+    ]
+
+    said = sentences(message(LEAVE + "".join(links)), "M11")
+
+    assert sorted(said) == [
+        "A link has no host, so it leads nowhere in a mail: /sale.",
+        "A link is not encrypted: http://one.example/, http://two.example/x.",
+        "A link leads nowhere: “Menu”, “Shop”, “Call us”.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "left",
+    ["[FNAME]", "[First Name]", "{first_name}", "{{ firstname }}", "%FIRSTNAME%", "*|FNAME|*", "*|Email|*", "${name}"],
+)
+def test_merge_fields_of_other_programs_are_named(left: str) -> None:
+    said = sentences(message(f"{LEAVE}<p>Dear {left}, [LNAME]</p>"), "M10")
+
+    assert said == [f"2 merge fields are left in the message: {left}, [LNAME]."]
+
+
+@pytest.mark.parametrize("meant", ["[Coat]", "{margin:0}", "100% name%", "a-name-b", "[1]", "{}", "5 %email"])
+def test_brackets_that_are_no_merge_fields_are_left_alone(meant: str) -> None:
+    assert told(message(f"{LEAVE}<p>{meant}</p>")) == {}
 
 
 def test_parts_and_size() -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import email
 import email.policy
+from email.header import decode_header, make_header
 
 import pytest
 from fast_mail_parser import parse_email
@@ -121,6 +122,20 @@ def test_a_name_cannot_break_a_header_and_keeps_its_ending(name: str) -> None:
     assert "\n" not in shown
     if name in ("Preise für Größe.pdf", "冬のセール.pdf", "🎿.pdf"):
         assert shown == name
+        # Programs that do not know RFC 2231 look for a name that is encoded like a subject.
+        old = str(file["Content-Type"].params["name"])
+        assert str(make_header(decode_header(old))) == name
+
+
+def test_a_name_in_plain_letters_is_written_once() -> None:
+    assert part("prices.pdf", "application/pdf", b"x").encoded.count(b"prices.pdf") == 1
+
+
+def test_a_long_name_beyond_ascii_breaks_no_line() -> None:
+    encoded = part("冬のセール価格表" * 9 + ".pdf", "application/pdf", b"x").encoded
+
+    assert max(map(len, encoded.split(b"\r\n"))) <= 998
+    assert b'name="=?utf-8?b?' in encoded
 
 
 @pytest.mark.parametrize(

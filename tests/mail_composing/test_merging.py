@@ -376,3 +376,21 @@ def test_an_instant_is_shown_in_its_own_zone() -> None:
     instant = dt.datetime(2026, 11, 23, 23, 30, tzinfo=dt.UTC).isoformat()
 
     assert parse("{{ at | date: '%d %H:%M' }}").render({"at": instant}) == "23 23:30"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("{{&nbsp;first_name&nbsp;}}", "Ann"),
+        ("{{\u00a0first_name\u200b }}", "Ann"),
+        ("{{&#160;nobody | default: &quot;friend&quot; }}", "friend"),
+        ("{{ nobody | default: “dear friend” }}", "dear friend"),
+        ("{{ nobody | default: „Freund“ }}", "Freund"),
+        ("{% if first_name == ‘Ann’ %}hello{% endif %}", "hello"),
+        ("{% if 3 &gt; 2 %}more{% endif %}", "more"),
+        ("{{ nobody | default: '“it’s” & me' }}", "“it’s” & me"),
+        ("“{{ first_name }}”&nbsp;", "“Ann”&nbsp;"),
+    ],
+)
+def test_what_an_editor_typed_into_a_tag_is_mended(written: str, meant: str) -> None:
+    assert parse(written).render(NAMES) == meant

@@ -50,3 +50,23 @@ def test_html_becomes_text(html: str, text: str) -> None:
 def test_html_that_would_take_too_long_is_refused() -> None:
     with pytest.raises(TextError, match=r"^The HTML is too large .*; write the text part yourself\.$"):
         from_html('<a href="https://example.com/">x</a>' * 20_000)
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ('<a href="https://e.com/b"><table><tr><td>Buy now</td></tr></table></a>', "Buy now <https://e.com/b>"),
+        (
+            '<table><tr><td><a href="https://e.com/b"><p>Buy</p></a></td><td><a href="https://e.com/c"><div>Call</div>'
+            "</a></td></tr></table>",
+            "Buy <https://e.com/b>  Call <https://e.com/c>",
+        ),
+        (
+            '<a href="https://e.com/b"><table><tr><td><img alt="Coat" src="x"></td><td>Coat</td></tr></table></a>',
+            "[Coat] Coat <https://e.com/b>",
+        ),
+        ('<a href="https://e.com/b"><h3>Coats</h3><p>Warm ones</p></a>', "Coats\nWarm ones <https://e.com/b>"),
+    ],
+)
+def test_a_button_keeps_its_words_before_its_address(html: str, text: str) -> None:
+    assert from_html(html) == text
