@@ -144,6 +144,7 @@ def test_every_task_of_ours_rests_in_a_copy_but_those_that_say_otherwise() -> No
     assert all(isinstance(task, Errand) for task in ours.values())
     assert {name for name, task in ours.items() if task.runs_while_held} == {
         "delivery.tasks.dispatch",
+        "delivery.tasks.make_trials",  # Each of which says itself that the copy waits.
         "delivery.tasks.deliver",
     }
 
@@ -208,6 +209,8 @@ def test_what_may_have_been_sent_is_unconfirmed_and_nothing_else(
         LaterChunk.objects.create(
             mailing=in_parts, opens_at=now + HOUR, next_id=chunk.next_id, last_id=chunk.last_id, messages=2
         )
+        failed = make_mailing(make_list(1, "Failed"), now)
+        Chunk.objects.filter(mailing=failed).delete()
         token = lanes.acquire_extra(server.pk, 60).token
         claims = claiming.claim(token, server, Share(under_way.pk, "It is first."), 2, now)
         assert claims is not None
@@ -217,6 +220,8 @@ def test_what_may_have_been_sent_is_unconfirmed_and_nothing_else(
         singles.send_single(to="a@shop.example", subject="Receipt", text="Thank you.", now=now)
         copied(monkeypatch)
         new = singles.send_single(to="b@shop.example", subject="New", text="Of the copy.", now=timezone.now())
+        Message.objects.filter(mailing=failed).update(status="failed", changed_at=now - HOUR)
+        assert queueing.retry_failed(failed.pk, timezone.now()) == 1  # By hand, in the copy.
 
         assert restoration.answer(Answer.MAY_HAVE_SENT) == ""
         lanes.Lane.objects.update(expires_at=now - HOUR)  # Of the original, whose time ran out.
@@ -230,10 +235,11 @@ def test_what_may_have_been_sent_is_unconfirmed_and_nothing_else(
         assert by_mailing == {"Receipt": {"unconfirmed": 1}, "New": {"queued": 1}}
         of_campaign = Counter(Message.objects.filter(mailing=under_way).values_list("status", flat=True))
         assert of_campaign == {"unconfirmed": 4, "deferred": 1}
-        for untouched in (paused, closed, in_parts):
+        for untouched in (paused, closed, in_parts, failed):
             assert set(Message.objects.filter(mailing=untouched).values_list("status", flat=True)) == {"queued"}
         run_drain()
-        assert [event["rcpt_to"] for event in peer.accepted()] == [new.email]
+        again = Message.objects.get(mailing=failed).email
+        assert {event["rcpt_to"] for event in peer.accepted()} == {new.email, again}
 
 
 def test_where_the_original_stood_still_everything_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
