@@ -214,6 +214,30 @@ def test_a_sweep_settles_what_was_left_of_a_batch_once(tmp_path: Any) -> None:
     assert (period.used, period.reserved) == (3, 0)
 
 
+def test_what_was_given_back_is_no_try_for_the_sweep_either() -> None:
+    """Its waits grow with what servers answered: two minutes after the first 421, not an hour."""
+    server = make_server(25)
+    mailing = make_mailing(make_list(1))
+    for _ in range(4):
+        token, claims = claim(server, mailing, 1)
+        assert recording.record(token, [result(claims[0], server, recording.given_back("Given back."))], timezone.now())
+        Lane.objects.update(holder="", expires_at=None)
+    token, claims = claim(server, mailing, 1)
+    journal = Journal(sweeping.journal_folder(), token)
+    journal.answer(claims[0].attempt_id, Stage.RCPT, Reply.parse("421 4.3.0 Closing"), "")
+    journal.close()
+    Lane.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+    later = timezone.now() + dt.timedelta(seconds=40)
+
+    assert sweeping.sweep(later) == 1
+
+    message = Message.objects.get()
+    assert message.status == "deferred"
+    assert message.attempt_count == 5
+    assert message.due_at is not None
+    assert dt.timedelta(minutes=1) < message.due_at - later < dt.timedelta(minutes=3)
+
+
 # --- cancelling
 
 
