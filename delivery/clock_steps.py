@@ -7,10 +7,11 @@ person chose by the calendar, a campaign's start or its hours, follows the new c
 import datetime as dt
 import logging
 
-from django.db.models import F
+from django.conf import settings
+from django.db.models import F, Q
 
 from delivery import clock
-from delivery.models import ClockMark, Mailing, Message, ProviderHold
+from delivery.models import ClockMark, Lane, Mailing, Message, ProviderHold
 from smtpservers.models import SmtpServer
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,11 @@ def _step(now: dt.datetime) -> dt.timedelta:
 
 
 def _move_waits(step: dt.timedelta, now: dt.datetime) -> None:
+    # A holder that lives keeps its lane, and one that is dead does not keep it for longer; what was given or renewed
+    # since the step is right already.
+    longest = dt.timedelta(seconds=2 * settings.LEASE_SECONDS)
+    is_of_before = Q(expires_at__lte=now) if step > dt.timedelta() else Q(expires_at__gt=now + longest)
+    Lane.objects.filter(is_of_before, number=0).update(expires_at=F("expires_at") + step)
     unfinished = Mailing.objects.filter(finished_at=None).values("pk")
     pending = Message.objects.filter(mailing__in=unfinished, status__in=Message.PENDING)
     pending.filter(expires_at__isnull=False).update(expires_at=F("expires_at") + step)

@@ -127,15 +127,7 @@ def holds(token: uuid.UUID) -> bool:
 
 
 def free_expired() -> int:
-    """Free every lane whose lease ran out, and return how many: its old token no longer records anything.
-
-    A lease that ends later than one can have been given was given before the clock was set back. It begins anew: a
-    holder that lives renews it, and one that is dead must not keep it for as long as that.
-    """
-    longest = dt.timedelta(seconds=2 * settings.LEASE_SECONDS)
-    Lane.objects.filter(~Q(holder=""), number=0, expires_at__gt=Now() + longest).update(
-        expires_at=_expiry(settings.LEASE_SECONDS)
-    )
+    """Free every lane whose lease ran out, and return how many: its old token no longer records anything."""
     freed = 0
     for lane in Lane.objects.filter(~Q(holder=""), expires_at__lte=Now()):
         expired = Lane.objects.filter(pk=lane.pk, token=lane.token, expires_at__lte=Now())

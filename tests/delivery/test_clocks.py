@@ -163,18 +163,20 @@ def test_a_pause_of_all_processes_is_no_step(marked: dt.datetime, monkeypatch: p
     assert ClockMark.objects.get().reached_at == marked + dt.timedelta(hours=2)
 
 
-def test_a_lease_from_the_future_begins_anew_and_ends() -> None:
-    server = make_server(25)
-    lease = lanes.acquire(server.pk)
+@pytest.mark.parametrize("step", [-HOUR, -DAY, DAY])
+def test_a_lease_goes_on_as_long_as_it_would_have_whatever_is_done_to_the_clock(
+    marked: dt.datetime, step: dt.timedelta
+) -> None:
+    lease = lanes.acquire(make_server(25).pk)
     assert lease is not None
-    Lane.objects.update(expires_at=timezone.now() + DAY)
 
-    assert lanes.free_expired() == 0
+    clock_steps.follow(marked + step)
 
     lane = Lane.objects.get()
-    assert lane.token == lease.token  # Its holder may live, and renews it.
+    assert lane.token == lease.token
     assert lane.expires_at is not None
-    assert lane.expires_at <= timezone.now() + dt.timedelta(seconds=settings.LEASE_SECONDS + 1)
+    left = lane.expires_at - (marked + step)
+    assert dt.timedelta() < left <= dt.timedelta(seconds=settings.LEASE_SECONDS + 5)
 
 
 def test_marks_from_the_future_are_nobodys_life() -> None:
