@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -21,9 +22,11 @@ from delivery.models import Mailing, Message
 from delivery.planning import Share
 from delivery.recording import Result
 from delivery.test_words import TEST_WORDS
-from mail.addresses import check_address, fold
+from delivery.validating import Validator
+from mail.addresses import check_address, domain_of, fold, is_reserved
 from mail.footers import known_language
 from mail.replies import Reply, Stage
+from smtpservers.conversation import lost_step
 from smtpservers.diagnostics import explain, offers_sign_in
 from smtpservers.endpoint import Endpoint, endpoint_of
 from smtpservers.models import SmtpServer
@@ -162,9 +165,21 @@ def send_test(
         journal.close()
         lanes.release(lease)
     message = Message.objects.get(pk=claim.message.pk)
+    if message.status == Message.Status.ACCEPTED:
+        steps += _lost_bounces(server)
     offered = offers_sign_in(steps)
     shown = tuple(ShownStep(step, explain(step, endpoint, offers_sign_in=offered)) for step in steps)
     return Conversation(shown, message.status, message.reason, message.message_id, message.pk, server.name, recipient)
+
+
+def _lost_bounces(server: SmtpServer) -> list[Step]:
+    """Return a failed step if the domain that bounces go to takes no mail, by what its name servers say."""
+    if not (server.use_return_path and server.return_path) or is_reserved(domain_of(server.return_path)):
+        return []
+    began = time.perf_counter()
+    problem = asyncio.run(Validator().problem(server.return_path))
+    words = f"{problem} Bounces would be lost: correct Email Return Path, or give its domain an MX record."
+    return [lost_step("bounces", server.return_path, words, began)] if problem else []
 
 
 def _words(server: SmtpServer) -> Content:

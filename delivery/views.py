@@ -46,6 +46,7 @@ STEPS = {
     "RCPT": "the recipient",
     "DATA": "announcing the message",
     "message": "the message, and the final answer",
+    "bounces": "the address that bounces go to",
 }
 ARRIVED = (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED)
 MESSAGES_PER_PAGE = 50
@@ -203,7 +204,7 @@ def not_reached(conversation: testing.Conversation) -> list[str]:
         return []
     names = list(STEPS)
     reached = max(names.index(said.step.name) for said in conversation.steps)
-    return [name for name in names[reached + 1 :] if name not in ("HELO", "TLS", "AUTH")]
+    return [name for name in names[reached + 1 :] if name not in ("HELO", "TLS", "AUTH", "bounces")]
 
 
 # --- what a server holds back

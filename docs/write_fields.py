@@ -29,7 +29,8 @@ EFFECTS = {
     "host": "Connection: every address of that name is tried, and it is the name that the certificate must have.",
     "port": "Connection: 465, 2465, 8465 and 443 are encrypted from the first byte, all others by STARTTLS.",
     "timeout_seconds": "Connection: a server that is silent for longer has failed, and the message is tried again or"
-    " by another server. After the final dot it is never tried again, because it may have arrived.",
+    " by another server. After the final dot it is never tried again, because it may have arrived. A test waits for no"
+    " answer longer than that.",
     "username": "Connection: AUTH, by the best mechanism that the server offers. Filled, and no AUTH offered: nothing"
     " is sent.",
     "password": "Connection: the secret of AUTH. In no page, history, log or transcript.",
@@ -80,7 +81,8 @@ EFFECTS = {
     " part. Campaigns, tests, and single messages marked as commercial.",
     "precedence": "Header `Precedence`, and with it `X-Auto-Response-Suppress` for Exchange.",
     "use_precedence": "Adds or leaves out both headers. Campaigns and tests.",
-    "return_path": "Envelope sender. Never a header: the last server writes `Return-Path` itself.",
+    "return_path": "Envelope sender. Never a header: the last server writes `Return-Path` itself. Send test says"
+    " when its domain takes no mail.",
     "use_return_path": "Whether the envelope sender is the return path or the address of From.",
     "use_verp": "Envelope sender: its local part gets a signed tag.",
     "spam_address": "Headers `CFBL-Address`, `CFBL-Feedback-ID` and `X-Complaints-To`. Not for notices.",

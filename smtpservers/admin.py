@@ -223,7 +223,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
     def address(self, server: SmtpServer) -> SafeString:
         note = inventory.first_line(server.notes)
         return format_html(
-            '{}<br>{}<span class="server-note" title="{}">{}</span>',
+            '<div>{}<br>{}<span class="server-note" title="{}">{}</span></div>',
             listing.address(server),
             listing.security_badge(server),
             note[:300],

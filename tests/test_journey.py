@@ -64,7 +64,7 @@ def send_a_test(page: Page) -> None:
     expect(page.get_by_label("Send the test to")).to_have_value("captain@harbour.example.com")
     page.get_by_role("button", name="Send test").click()
 
-    expect(page.get_by_role("heading", name="The server took the message.")).to_be_visible()
+    expect(page.get_by_role("heading", name="The server took the message.")).to_be_visible(timeout=60_000)
     steps = page.locator(".test-steps li")
     expect(steps).to_have_count(8)
     names = [name.split()[0] for name in steps.locator("h3").all_inner_texts()]

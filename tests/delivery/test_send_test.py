@@ -4,9 +4,11 @@ import email
 import email.policy
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
+from django.conf import LazySettings
 from django.utils import timezone
 
 from delivery.models import Attempt, Lane, Message
@@ -14,6 +16,7 @@ from delivery.testing import Content, Conversation, TestRefused, send_test
 from mail.footers import WORDS
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.delivery.making import make_server
+from tests.nameserver import MX, running_nameserver
 from tests.peer import DROP, running_peer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -189,3 +192,28 @@ def test_the_test_of_a_campaign_looks_as_its_readers_will_see_it(tmp_path: Path)
         )
 
         assert "because you are on our mailing list" in peer.bodies[0][1].decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"return_path": "b@gone.wiretest.net", "use_return_path": True}, "Bounces would be lost"),
+        ({"return_path": "b@null.wiretest.net", "use_return_path": True}, "Bounces would be lost"),
+        ({"return_path": "b@here.wiretest.net", "use_return_path": True}, ""),
+        ({"return_path": "b@gone.wiretest.net", "use_return_path": False}, ""),
+        ({"return_path": "b@mail.example.com", "use_return_path": True}, ""),
+    ],
+)
+def test_a_return_path_that_takes_no_mail_is_said(
+    tmp_path: Path, settings: LazySettings, fields: dict[str, Any], words: str
+) -> None:
+    zone = {"here.wiretest.net": MX, "null.wiretest.net": {"MX": ["0 ."]}}
+    with running_nameserver(zone) as nameserver, running_peer(tmp_path) as peer:
+        settings.DNS_RESOLVERS = [nameserver.address]
+
+        conversation = talk(make_server(peer.port, **fields))
+
+    assert conversation.is_accepted
+    last = conversation.steps[-1].step
+    assert (last.name, last.is_ok) == (("bounces", False) if words else ("message", True))
+    assert words in last.reply
