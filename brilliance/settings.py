@@ -129,6 +129,7 @@ MIDDLEWARE = [
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",
     "brilliance.middleware.NumbersNoRowHas",
+    "adminpages.deadlines.Deadlines",
 ]
 
 ROOT_URLCONF = "brilliance.urls"

@@ -16,20 +16,21 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
+from adminpages import deadlines
 from campaigns import queueing
 from campaigns.audience import audience_of, chosen_names
 from campaigns.audience_forms import AUDIENCE_FIELDS
 from campaigns.checking import refusals
 from campaigns.forms import CampaignForm
+from campaigns.headcounts import headcount
 from campaigns.models import Campaign, Variant
 from campaigns.review_admin import ApprovalRuleAdmin as ApprovalRuleAdmin
 from campaigns.review_admin import SeedListAdmin as SeedListAdmin
 from campaigns.tasks import ring
-from campaigns.views.pages import starts_in_words
+from campaigns.views.pages import COUNTING_SECONDS, starts_in_words
 from campaigns.writing_admin import LayoutAdmin as LayoutAdmin
 from campaigns.writing_admin import MediaFileAdmin as MediaFileAdmin
 from campaigns.writing_admin import WritingAdmin
-from contacts.reaching import count
 from delivery import clock
 from delivery.models import Message, StatusCount
 from smtpservers.selection import named_servers
@@ -210,9 +211,10 @@ class CampaignAdmin(WritingAdmin):
         campaign = self.get_object(request, object_id) if object_id else None
         if campaign and request.method == "GET" and campaign.status == Status.DRAFT:
             now = clock.now()
+            deadlines.extend(COUNTING_SECONDS)
             context |= {
                 "obstacles": refusals(campaign, now),
-                "audience_count": count(audience_of(campaign), now).reached,
+                "audience_count": headcount(audience_of(campaign), now).reached,
             }
         return super().changeform_view(request, object_id, form_url, context)
 

@@ -11,11 +11,12 @@ from django.db.models import QuerySet
 
 from campaigns.audience import audience_of, gone
 from campaigns.content import PARTS, ContentInvalid, body_of, build, written_fields
+from campaigns.headcounts import headcount
 from campaigns.models import Campaign
 from campaigns.varying import as_campaign, experiment_of, is_saying_the_same
 from contacts.attributes import merge_values
 from contacts.models import Attribute, Contact
-from contacts.reaching import Audience, count, reached
+from contacts.reaching import Audience, reached
 from delivery.composing import copy_addresses
 from mail.addresses import AddressInvalid, Mailbox, domain_of, parse_mailbox, parse_mailboxes
 from mail.composing import Recipient, Style, compile_content
@@ -59,7 +60,7 @@ def _variants(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterato
     for one, other in itertools.combinations(variants, 2):
         if is_saying_the_same(campaign, one, other):
             yield f"The variants {one} and {other} say the same. Change one of them, or take it out."
-    people = count(chosen, now).reached
+    people = headcount(chosen, now).reached
     if variants and people * experiment.sample_percent < 100 * len(variants):
         yield "The sample of the A/B test is too small: some variants would reach nobody. Make it larger."
     for variant in variants:
@@ -152,7 +153,7 @@ def _copies(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[
         carriers = selection.carriers(campaign.mail_from, campaign.server_ids, now)
         with_copies = [server for server in with_copies if server.pk in carriers]
     most = max((len(copy_addresses(server)) for server in with_copies), default=0)
-    people = count(chosen, now).reached if most else 0
+    people = headcount(chosen, now).reached if most else 0
     if people * most > COPIES_WITHOUT_ASKING:
         names = ", ".join(server.name for server in with_copies[:3])
         yield (

@@ -16,6 +16,7 @@ from django.db.models.functions import TruncMinute
 
 from campaigns import parting, runs
 from campaigns.audience import audience_of
+from campaigns.headcounts import counted_once
 from campaigns.models import Campaign, Experiment, Variant
 from campaigns.timing import starts_of
 from campaigns.varying import as_campaign, experiment_of
@@ -140,7 +141,13 @@ def everybody(campaign: Campaign, now: dt.datetime) -> Counts:
     counts: dict[int, int] = defaultdict(int)
     later: dict[int, list[tuple[dt.datetime, int]]] = defaultdict(list)
     by_zone = ("class_id", "time_zone") if starts else ("class_id",)
-    for class_id, *zone, number in people.values_list(*by_zone).annotate(number=Count("pk")):
+    numbers = counted_once(
+        "classes",
+        audience_of(campaign),
+        lambda: list(people.values_list(*by_zone).annotate(number=Count("pk"))),
+        also=(campaign.mail_from, routes.rules(), by_zone),
+    )
+    for class_id, *zone, number in numbers:
         counts[class_id] += number
         if zone and starts.get(zone[0], now) > now:
             later[class_id].append((starts[zone[0]], number))

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from django.db.models import Max, Min, QuerySet
 
 from campaigns.audience import audience_of
+from campaigns.headcounts import counted_once, headcount
 from campaigns.models import Campaign
 from contacts.models import Contact, Subscription
-from contacts.reaching import Audience, Verdict, count, listed, reached
+from contacts.reaching import Audience, Verdict, listed, reached
 from delivery.validating import known_unreachable, syntax_problem
 
 # Of those reached, by what they are listed: a reason that is no verdict.
@@ -66,15 +67,17 @@ class Person:
 def people(campaign: Campaign, now: dt.datetime) -> PeopleReport:
     """Count the people of the campaign's audience by what becomes of them; for a million it takes a few seconds."""
     audience = audience_of(campaign)
-    found = count(audience, now)
+    found = headcount(audience, now)
     left_out = tuple(
         LeftOut(verdict.value, TITLES[verdict.value], number)
         for verdict, number in found.numbers.items()
         if number and verdict != Verdict.REACHED
     )
     failing = {
-        INVALID: len(_invalid(audience, now)) if found.odd else 0,
-        UNREACHABLE: _unreachable(audience, now).count() if known_unreachable() else 0,
+        INVALID: counted_once("invalid", audience, lambda: len(_invalid(audience, now))) if found.odd else 0,
+        UNREACHABLE: counted_once("unreachable", audience, lambda: _unreachable(audience, now).count())
+        if known_unreachable()
+        else 0,
     }
     doubtful = tuple(LeftOut(reason, TITLES[reason], number) for reason, number in failing.items() if number)
     return PeopleReport(found.reached, left_out, doubtful, found.repeated)

@@ -92,6 +92,7 @@ class Report:
 
 LIVE = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING, Campaign.Status.PAUSED)
 MOST_PROVIDERS = 20
+SETTLING = "Cancelled. Nothing more is sent. {left:,} of {total:,} messages are still being marked."
 
 
 def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_names: bool = False) -> Report:
@@ -118,6 +119,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
     counts = sum_counts(mailing_ids)
     total = sum(counts.values())
     settled = total - sum(counts[status] for status in Message.PENDING)
+    is_settling = settled < total and any(mailing.state == Mailing.State.CANCELLED for mailing in mailings)
     is_sending = campaign.status == Campaign.Status.SENDING
     is_paused = campaign.status == Campaign.Status.PAUSED
     waiting = next((mailing for mailing in mailings if mailing.waiting_reason), None)
@@ -167,12 +169,14 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
         obstacles=obstacles,
         waiting_until=waiting_until,
         # A cancelled campaign lives on until what was on the line has its answer, and all others their last status.
-        is_live=campaign.status in LIVE or settled < total,
+        is_live=campaign.status in LIVE or bool(counts[Status.SENDING]) or is_settling,
         retriable=(counts[Status.FAILED] + counts[Status.EXPIRED])
         if campaign.status != Campaign.Status.CANCELLED
         else 0,
         summary=summary(test, settled, total)
         if test is not None and is_sending
+        else SETTLING.format(left=total - settled, total=total)
+        if is_settling
         else _summary(campaign, settled, total),
         test=test,
     )
@@ -221,8 +225,6 @@ def _summary(campaign: Campaign, settled: int, total: int) -> str:
             return f"{done(settled, total)}."
         case Campaign.Status.PAUSED:
             return f"Paused. {done(settled, total)}."
-        case Campaign.Status.CANCELLED if settled < total:
-            return f"Cancelled. Nothing more is sent. {total - settled:,} of {total:,} messages are still being marked."
         case Campaign.Status.CANCELLED:
             return "Cancelled. What had not left never will."
         case _:

@@ -16,6 +16,7 @@ from campaigns.findings import Finding, Severity, found, in_order
 from campaigns.forecast_words import waiting_for_quota
 from campaigns.forecasting import Forecast
 from campaigns.foreseeing import foresee
+from campaigns.headcounts import counted_once
 from campaigns.models import Campaign
 from campaigns.numbers import counted, none_of, some_of
 from campaigns.preflight import PeopleReport, people
@@ -124,9 +125,12 @@ def _of_messages(campaign: Campaign, taken: list[tuple[str, list[Sample]]], now:
     """Return what is wrong with the messages of each content; what not all variants have, with their letters."""
     if not taken:
         return
-    everybody = reached(audience_of(campaign), now)
-    has_nameless = everybody.filter(first_name="").exists()
-    americans = everybody.filter(time_zone__in=NORTH_AMERICAN_ZONES).count()
+    audience = audience_of(campaign)
+    everybody = reached(audience, now)
+    has_nameless = counted_once("nameless", audience, lambda: everybody.filter(first_name="").exists())
+    americans = counted_once(
+        "americans", audience, lambda: everybody.filter(time_zone__in=NORTH_AMERICAN_ZONES).count()
+    )
     addresses = [settings.POSTAL_ADDRESS, campaign.layout.postal_address if campaign.layout else ""]
     letters: dict[Finding, list[str]] = {}
     for letter, some in taken:
@@ -249,13 +253,14 @@ def _consent(report: PeopleReport) -> Iterator[Finding]:
 def _addresses(campaign: Campaign, number: int, now: dt.datetime) -> Iterator[Finding]:
     if not number:
         return
-    everybody = reached(audience_of(campaign), now).order_by()
+    audience = audience_of(campaign)
+    everybody = reached(audience, now).order_by()
     is_role = Q()
     for role in ROLES:
         is_role |= Q(email_key__startswith=f"{role}@")
-    numbers = everybody.aggregate(
-        roles=Count("pk", filter=is_role),
-        **{name: Count("pk", filter=Q(domain__in=domains)) for name, domains in LARGE_PROVIDERS.items()},
+    kinds = {name: Count("pk", filter=Q(domain__in=domains)) for name, domains in LARGE_PROVIDERS.items()}
+    numbers = counted_once(
+        "addresses", audience, lambda: everybody.aggregate(roles=Count("pk", filter=is_role), **kinds)
     )
     if roles := numbers["roles"]:
         yield found("C4", WARN if roles * 20 > number else INFORM,

@@ -9,7 +9,7 @@ from django.db.models.functions import StrIndex, Substr
 from campaigns.models import Tally
 from campaigns.providers import is_at, name_of
 from contacts.exporting import table
-from delivery import accounting
+from delivery import accounting, outbox
 from delivery.models import Attempt, Message
 from mail.reply_words import meaning_of, rules_of
 
@@ -55,7 +55,11 @@ class Filter:
 
 def fitting(mailing_ids: Collection[int], given: Filter) -> QuerySet[Message]:
     """Return the recipients that fit, in the order of their numbers; copies are nobody's recipients."""
-    rows = Message.objects.filter(mailing__in=list(mailing_ids), copy_of=None).select_related("server").order_by("pk")
+    between = outbox.span(mailing_ids)
+    if between is None:
+        return Message.objects.none()
+    rows = Message.objects.filter(pk__range=between, mailing__in=list(mailing_ids), copy_of=None)
+    rows = rows.select_related("server").order_by("pk")
     if given.status in Message.Status.values:
         rows = accounting.of_status(rows, given.status)
     if given.server:

@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from campaigns import runs
 from campaigns.audience import audience_of
+from campaigns.headcounts import counted_once
 from campaigns.models import Campaign
 from campaigns.scheduling import Hours, groups, instant, is_late, starts_by_zone, zone_of
 from contacts.reaching import reached
@@ -79,7 +80,9 @@ def starts_of(campaign: Campaign, now: dt.datetime) -> dict[str, dt.datetime]:
     wall = wall_of(campaign)
     if campaign.start != Campaign.Start.LOCAL or wall is None:
         return {}
-    zones = reached(audience_of(campaign), now).order_by().values_list("time_zone", flat=True).distinct()
+    audience = audience_of(campaign)
+    people = reached(audience, now).order_by()
+    zones = counted_once("zones", audience, lambda: list(people.values_list("time_zone", flat=True).distinct()))
     return starts_by_zone(wall, [*zones, ""], zone_for(campaign))
 
 

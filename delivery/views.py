@@ -14,8 +14,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.views.decorators import staff_member_required
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -24,11 +23,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from adminpages.access import needs
-from delivery import accounting, clock, hints, holding, restoration, tasks, testing, trials
+from delivery import accounting, clock, hints, holding, outbox, restoration, tasks, testing, trials
 from delivery.composing import copy_addresses
 from delivery.forms import MessageSearch, TestForm
 from delivery.models import Incident, Message, Trial
-from mail.addresses import AddressInvalid, fold, parse_mailbox, read_address
+from mail.addresses import AddressInvalid, parse_mailbox
 from smtpservers import senders
 from smtpservers.models import SmtpServer
 from smtpservers.transport import Step
@@ -48,8 +47,8 @@ STEPS = {
     "message": "the message, and the final answer",
     "bounces": "the address that bounces go to",
 }
+MESSAGES_PER_PAGE = outbox.PAGE
 ARRIVED = (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED)
-MESSAGES_PER_PAGE = 50
 TAKEN_WITHIN = dt.timedelta(seconds=10)  # A test that no worker took by then waits for others, or for a worker.
 
 
@@ -297,47 +296,38 @@ def log_answer(user_id: int | None, given: str) -> None:
 def search(request: HttpRequest) -> HttpResponse:
     """Show messages of all mailings by address, status and server, newest first, with their attempts."""
     form = MessageSearch(request.GET)
-    messages = Message.objects.select_related("mailing", "server").order_by("-id")
-    if form.is_valid():
-        messages = filter_messages(messages, **form.cleaned_data)
+    messages = Message.objects.select_related("mailing", "server")
     if request.user.has_perm("delivery.view_attempt"):
         messages = messages.prefetch_related("attempts")
-    before = request.GET.get("before", "")
-    if before.isdecimal() and len(before) < 19:
-        messages = messages.filter(pk__lt=int(before))
-    # One more than shown tells whether there are others: counting millions of rows takes seconds.
-    found = list(messages[: MESSAGES_PER_PAGE + 1])
-    accounting.show_claimed(found)
+    given = request.GET.get("before", "")
+    before = int(given) if given.isdecimal() and len(given) < 19 else None
+    wanted = form.cleaned_data if form.is_valid() else {}
+    server = wanted.get("server")
+    found = outbox.search(
+        messages, wanted.get("address", ""), wanted.get("status", ""), server.pk if server else None, before
+    )
+    accounting.show_claimed(found.messages)
     query = request.GET.copy()
     query.pop("before", None)
     is_filtered = any(query.values())
-    if len(found) > MESSAGES_PER_PAGE:
-        query["before"] = str(found[MESSAGES_PER_PAGE - 1].pk)
-        next_page = query.urlencode()
-    else:
-        next_page = ""
     context = {
         **admin.site.each_context(request),
         "title": "Outbox",
         "form": form,
-        "messages_found": found[:MESSAGES_PER_PAGE],
-        "next_page": next_page,
-        "is_first_page": not before,
+        "messages_found": found.messages,
+        "next_page": _before(query, found.older),
+        "further_back": _before(query, found.unsearched),
+        "window": outbox.WINDOW,
+        "is_first_page": before is None,
         "is_filtered": is_filtered,
     }
     return TemplateResponse(request, "delivery/messages.html", context)
 
 
-def filter_messages(
-    messages: QuerySet[Message], address: str, status: str, server: SmtpServer | None
-) -> QuerySet[Message]:
-    if address:
-        try:
-            messages = messages.filter(email_key=fold(read_address(address)))  # By index.
-        except AddressInvalid:
-            messages = messages.filter(email__icontains=address)
-    if status:
-        messages = accounting.of_status(messages, status)
-    if server is not None:
-        messages = messages.filter(server=server)
-    return messages
+def _before(query: QueryDict, number: int | None) -> str:
+    """Return the query of the page before a message's number; empty where there is none."""
+    if number is None:
+        return ""
+    further = query.copy()
+    further["before"] = str(number)
+    return further.urlencode()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.test import TransactionTestCase
 
 from tests import emptying
@@ -26,6 +27,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test get the answer of readiness that another one got a moment before."""
     monkeypatch.setattr("brilliance.health._answer", None)
+    cache.clear()  # Nor the numbers that it counted, of rows with the same keys.
 
 
 # What takes longest goes first: else one process is at it while the others have nothing left.

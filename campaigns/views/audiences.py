@@ -9,14 +9,16 @@ from django.utils import timezone
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_POST
 
+from adminpages import deadlines
 from campaigns import preflight
 from campaigns.audience import LISTS, SEGMENTS, of_choices
+from campaigns.headcounts import headcount
 from campaigns.numbers import counted
-from campaigns.views.pages import campaign_or_404, needs, page
+from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, needs, page
 from contacts import segmenting
 from contacts.exporting import csv_response, record_export, table
 from contacts.models import Contact, Segment
-from contacts.reaching import Verdict, count, subscribed
+from contacts.reaching import Verdict, subscribed
 from contacts.segments import ConditionsInvalid, load
 
 PEOPLE_PER_PAGE = 50
@@ -30,7 +32,8 @@ def audience(request: HttpRequest) -> HttpResponse:
     lists = _numbers(request.POST, "lists")
     kept = {name: _numbers(request.POST, name) for name in (*LISTS, *SEGMENTS)}
     now = timezone.now()
-    found = count(of_choices(lists, kept), now)
+    deadlines.extend(COUNTING_SECONDS)
+    found = headcount(of_choices(lists, kept), now)
     left_out = [
         f"{number:,} {preflight.TITLES[verdict]}"
         for verdict, number in found.numbers.items()
@@ -82,6 +85,7 @@ def people(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Show who is left out and why, in figures, and those of one reason in pages."""
     campaign = campaign_or_404(campaign_id)
     now = timezone.now()
+    deadlines.extend(COUNTING_SECONDS)
     report = preflight.people(campaign, now)
     reason = request.GET.get("reason", "")
     number = report.numbers.get(reason, 0)

@@ -13,6 +13,8 @@ from campaigns.models import Campaign
 from campaigns.timing import zone_for
 from delivery import clock
 
+COUNTING_SECONDS = 60.0  # That a page may take which counts a large audience.
+
 
 def page(request: HttpRequest, template: str, title: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """Answer with a page in the frame of the admin."""

@@ -9,13 +9,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_POST
 
+from adminpages import deadlines
 from campaigns import allowances, approving, timing
 from campaigns.forecast_words import moment, words
 from campaigns.models import Approval, Campaign
 from campaigns.review_forms import ScheduleForm, TestsForm
 from campaigns.reviewing import review as look
 from campaigns.tasks import ring
-from campaigns.views.pages import campaign_or_404, log, needs, page
+from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, log, needs, page
 from delivery import clock
 
 Status = Campaign.Status
@@ -32,6 +33,7 @@ def review(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 def _context(request: HttpRequest, campaign: Campaign, form: ScheduleForm | None = None) -> dict[str, Any]:
     now = clock.now()
+    deadlines.extend(COUNTING_SECONDS)
     found = look(campaign, now)
     standing = approving.standing(campaign, found.people.reached)
     unanswered = approving.unanswered(campaign, found)
