@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, RawPostDataException
 from django.shortcuts import redirect
 from django.utils import formats, timezone
 from django.views.decorators.http import require_GET, require_POST
@@ -47,7 +47,7 @@ def draft(request: HttpRequest, campaign_id: int) -> HttpResponse:
             str(name): Change(_texts(change["was"]), _texts(change["now"]))
             for name, change in list(asked.get("changes", {}).items())[:MOST_CHANGES]
         }
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RawPostDataException):  # The last: it was a form.
         return JsonResponse({"error": "The page sent something that cannot be read. Load it again."}, status=400)
     now = timezone.now()
     saved = drafting.save(campaign_id, changes, version, DraftForm)

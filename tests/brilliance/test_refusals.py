@@ -103,6 +103,12 @@ def test_a_draft_takes_no_json_that_is_none(sent: str, admin: Client) -> None:
     assert "cannot be read" in answer.json()["error"]
 
 
+def test_a_draft_takes_no_form(admin: Client) -> None:
+    draft = Campaign.objects.create(name="News", subject="News")
+
+    assert admin.post(f"/campaigns/{draft.pk}/draft.json", {"window": "1"}).status_code == 400
+
+
 @pytest.mark.parametrize("sent", ['"\\ud800"', '{"match": "all", "conditions": ["\\ud800"]}', "[" * 9_999])
 def test_the_preview_of_a_segment_takes_no_json_that_is_none(sent: str, admin: Client) -> None:
     answer = admin.post("/admin/contacts/segment/preview.json", {"conditions": sent})
