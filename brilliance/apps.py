@@ -8,6 +8,8 @@ from django.apps import AppConfig, apps
 from django.db import connections
 from django.db.models.signals import post_migrate, pre_migrate
 
+from brilliance.spelling import find_in_any_spelling
+
 _NOTHING = re.compile(r"(?!)")
 
 
@@ -42,6 +44,7 @@ class BrillianceConfig(AppConfig):
 
         take_whole_numbers_literally()
         say_what_to_do()
+        find_in_any_spelling()
         self._known: dict[str, set[int]] = {}
         auth = apps.get_app_config("auth")  # One with models: the signals pass over this one.
         pre_migrate.connect(self._remember_permissions, sender=auth)

@@ -11,6 +11,7 @@ from campaigns.providers import is_at, name_of
 from contacts.exporting import table
 from delivery import accounting, outbox
 from delivery.models import Attempt, Message
+from mail.addresses import normalise
 from mail.reply_words import meaning_of, rules_of
 
 MOST_COUNTED = 10_000  # A filter over a million messages: nobody reads further pages than these.
@@ -74,7 +75,7 @@ def fitting(mailing_ids: Collection[int], given: Filter) -> QuerySet[Message]:
     if given.reply:
         rows = rows.exclude(reason="").filter(reason__icontains=given.reply)
     if given.sought:
-        rows = rows.filter(email_key__contains=given.sought.lower())
+        rows = rows.filter(email_key__contains=normalise(given.sought).lower())
     return rows
 
 

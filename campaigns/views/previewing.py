@@ -20,6 +20,7 @@ from campaigns.previewing import GMAIL_CLIPS_AT, in_the_dark, look, server_for
 from campaigns.views.pages import campaign_or_404, needs, page
 from contacts.models import Contact
 from delivery import testing
+from mail.addresses import normalise
 from smtpservers.models import SmtpServer
 
 NOBODY = "nobody"  # In place of a contact: a reader without a name.
@@ -75,7 +76,11 @@ def _looking(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
 def _found(request: HttpRequest, sought: str) -> Any:
     if not sought or not request.user.has_perm("contacts.view_contact"):
         return []
-    words = Q(email_key__contains=sought.lower()) | Q(first_name__icontains=sought) | Q(last_name__icontains=sought)
+    words = (
+        Q(email_key__contains=normalise(sought).lower())
+        | Q(first_name__icontains=sought)
+        | Q(last_name__icontains=sought)
+    )
     return Contact.objects.filter(words)[:FOUND_CONTACTS]
 
 

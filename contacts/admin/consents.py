@@ -14,6 +14,7 @@ from adminpages.pages import ModelAdmin
 from contacts.admin.drawing import badge
 from contacts.admin.paging import LimitedPaginator, PeopleList
 from contacts.models import ConsentEvent, Subscription
+from mail.addresses import normalise
 
 KINDS: dict[str, str] = {
     Subscription.Status.SUBSCRIBED: "success",
@@ -57,7 +58,9 @@ class ConsentEventAdmin(ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[ConsentEvent], search_term: str
     ) -> tuple[QuerySet[ConsentEvent], bool]:
-        found: tuple[QuerySet[ConsentEvent], bool] = super().get_search_results(request, queryset, search_term.lower())
+        found: tuple[QuerySet[ConsentEvent], bool] = super().get_search_results(
+            request, queryset, normalise(search_term).lower()
+        )
         return found
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
