@@ -116,6 +116,7 @@ class Compiled:
         fields = [part.template.fields for part in parts]
         places = sum(len(part or ()) for part in fields)
         has_all = self._text in parts and None not in fields
+        has_all = has_all and not any(field.is_in_link for part in fields for field in part or ())
         if not has_all or places < 2 or places * serialising.LONGEST_WORD > merging.MOST_OUTPUT:
             return None
         return _Skeleton(parts, [self._before_text, self._before_html][: len(parts)], self._end)
@@ -134,6 +135,7 @@ def compile_content(subject: str, html: str, text: str, style: Style, files: Seq
     html, text = _line_ends(html), _line_ends(text)
     templates = [_parse(part, source) for part, source in (("subject", subject), ("HTML", html), ("text", text))]
     filters = linking.filters(style.utm, style.utm_policy, style.utm_skip)
+    html, text = linking.encode_html(html), linking.encode_text(text)
     link_names = linking.names_of_links(html)
     for_text = html
     if style.utm:

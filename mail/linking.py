@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from markupsafe import Markup, escape
 
-from mail import utm
+from mail import markup, utm
 from mail.markup import LIQUID, decoded
-from mail.merging import Filters
+from mail.merging import IN_LINK, Filters
 
 FILTER = "with_utm"
 # Links to pages of ours, one for each recipient: never tagged, so that they stay mere fields.
@@ -26,10 +26,46 @@ def filters(codes: Mapping[str, str], policy: Literal["fill", "replace"], skip: 
     def with_utm(value: Any, term: str = "", content: str = "") -> str:
         own = {"utm_term": term or codes.get("utm_term", ""), "utm_content": content or codes.get("utm_content", "")}
         if isinstance(value, Markup):  # What a capture collected of HTML is escaped already.
-            return escape(utm.tag_url(value.unescape(), {**codes, **own}, policy=policy, skip=skip))
+            return escape(utm.tag_url(decoded(str(value)), {**codes, **own}, policy=policy, skip=skip))
         return utm.tag_url("" if value is None else str(value), {**codes, **own}, policy=policy, skip=skip)
 
     return {FILTER: with_utm}
+
+
+def encode_html(source: str) -> str:
+    """Return HTML whose links percent-encode what merge tags put into their addresses, behind the host."""
+    parts: list[str] = []
+    position = 0
+    for tag in markup.tags(source):
+        if tag["element"] is None or tag["element"].lower() not in _LINK_ELEMENTS or "{{" not in tag["attributes"]:
+            continue
+        parts += (source[position : tag.start("attributes")], markup.ATTRIBUTES.sub(_encode_href, tag["attributes"]))
+        position = tag.end("attributes")
+    return "".join((*parts, source[position:]))
+
+
+def encode_text(text: str) -> str:
+    """Return a text whose addresses percent-encode what merge tags put into them, behind the host."""
+    return _TEXT_URL.sub(lambda found: _encode_outputs(found[0]), text) if "{{" in text else text
+
+
+def _encode_href(attribute: re.Match[str]) -> str:
+    value = attribute["value"] or ""
+    if (attribute["attribute"] or "").lower() != "href" or "{{" not in value:
+        return attribute[0]
+    return attribute[0].removesuffix(value) + _encode_outputs(value)
+
+
+def _encode_outputs(address: str) -> str:
+    start = _TO_PATH.match(address)
+    if start is None:  # It begins with a merge tag, or its host holds one: that is the address itself.
+        return address
+    return start[0] + _OUTPUT.sub(_encode_output, address[start.end() :])
+
+
+def _encode_output(output: re.Match[str]) -> str:
+    is_encoded = "url_encode" in output[0] or IN_LINK in output[0]
+    return output[0] if is_encoded else f"{{{{ {output['expression']} | {IN_LINK} }}}}"
 
 
 def mark_html(source: str) -> str:
@@ -89,6 +125,10 @@ _ANCHOR = re.compile(
     (?:>|\Z)""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
+_LINK_ELEMENTS = frozenset({"a", "area", "v:roundrect", "v:rect"})
+_TO_PATH = re.compile(r"""["']?\s*https?://[^/?#{\s"'<>]+[/?#]""", re.IGNORECASE)
+_OUTPUT = re.compile(r"\{\{-?\s*+(?P<expression>[^{}]*?)\s*-?\}\}")
+_TEXT_URL = re.compile(rf"https?://(?>{LIQUID}|[^\s<>\"])++", re.IGNORECASE)
 _ADDRESS = re.compile(
     rf"""\shref\s*=\s*(?P<quote>["'])\s*
     (?P<address>(?:{LIQUID})(?:{LIQUID}|(?!(?P=quote)).)*+)

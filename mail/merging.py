@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast
+from urllib.parse import quote
 
 from liquid import BoundTemplate, Environment, RenderContext, Undefined
 from liquid.ast import Node
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import FilteredExpression, Path, StringLiteral
+from liquid.builtin.expressions.filtered import Filter
 from liquid.builtin.expressions.logical import (
     BooleanExpression,
     EqExpression,
@@ -67,6 +69,7 @@ FILTERS = frozenset(
         *("date", "default"),
     }
 )
+IN_LINK = "in_link"  # Put into the tags that stand inside of a link's address.
 FORBIDDEN_TAGS = ("include", "render", "liquid")  # The first two load files; the third defeats MOST_TAG.
 Filters = Mapping[str, Callable[..., Any]]
 _NO_FILTERS: Filters = MappingProxyType({})
@@ -259,12 +262,15 @@ def name_values(first: str, last: str, unknown_first: str = "", unknown_last: st
 
 
 class Field(NamedTuple):
-    """``{{ name }}`` or ``{{ name | default: "text" }}``, which needs no Liquid to be filled."""
+    """``{{ name }}`` or ``{{ name | default: "text" }}``, in a link or not, which needs no Liquid to be filled."""
 
     name: str
     default: str | None
+    is_in_link: bool = False
 
     def fill(self, values: Mapping[str, Any], is_html: bool) -> str:
+        if self.is_in_link:
+            return _in_link(self._replace(is_in_link=False).fill(values, False))
         value = values.get(self.name)
         if type(value) is str:  # As nearly always.
             if self.default is not None and not value.strip():
@@ -378,6 +384,13 @@ def _as_field(node: Node) -> Field | None:
     if not isinstance(path, Path) or len(path.path) != 1 or not isinstance(path.path[0], str):
         return None
     name = path.path[0]
+    if filters and filters[-1].name == IN_LINK and not filters[-1].args:
+        field = _with_filters(name, filters[:-1])
+        return field and field._replace(is_in_link=True)
+    return _with_filters(name, filters)
+
+
+def _with_filters(name: str, filters: list[Filter]) -> Field | None:
     if not filters:
         return Field(name, None)
     if len(filters) == 1 and filters[0].name == "default" and len(filters[0].args) == 1:
@@ -555,6 +568,14 @@ def _date(value: object, pattern: object = "%Y-%m-%d") -> str:
         return text
 
 
+def _in_link(value: object) -> str:
+    """Return a value as a part of an address, behind the host: nothing in it can end its place or begin another."""
+    text = to_liquid_string(value, autoescape=False)
+    if isinstance(value, Markup):  # What is written in a tag of HTML is a part of an attribute.
+        text = markup.decoded(text)
+    return quote(text, safe="/", errors="replace")
+
+
 def _strip_html(value: object) -> str:
     """Return what stands outside of tags; the library's own way takes minutes where a tag is never closed."""
     text = "" if value is None else str(value)
@@ -585,7 +606,7 @@ class _Environment(Environment):
         for tag in FORBIDDEN_TAGS:
             del self.tags[tag]
         self.filters = {name: self._ready(name) for name in FILTERS}
-        self.filters |= {"default": _default, "date": _date, "strip_html": _strip_html, **filters}
+        self.filters |= {"default": _default, "date": _date, "strip_html": _strip_html, IN_LINK: _in_link, **filters}
 
     def _ready(self, name: str) -> Callable[..., Any]:
         """Return one of the library's filters as it is called: with its value and its arguments."""

@@ -1,8 +1,13 @@
 """Links whose address is a merge tag, tagged when it is filled."""
 
+import html
+import re
+
 import pytest
 
 from mail import linking, merging
+from mail.addresses import Mailbox
+from mail.composing import Recipient, Style, compile_content
 
 CODES = {"utm_source": "news", "utm_term": "t"}
 
@@ -90,3 +95,36 @@ def test_the_names_used_as_addresses() -> None:
     )
 
     assert linking.names_of_links(html) == {"shop", "b.c"}
+
+
+PLACES = [
+    ("https://e.com/?q={{ city }}&x=1", "https://e.com/?q=K%C3%B6ln%20%26%20S%C3%BCd&x=1"),
+    ("https://e.com/{{ path }}/{{city}}#{{ path }}", "https://e.com/a/b/K%C3%B6ln%20%26%20S%C3%BCd#a/b"),
+    ("https://e.com/?q={{ nobody | default: 'a b' }}", "https://e.com/?q=a%20b"),
+    ("https://e.com/?q={{ city | downcase }}", "https://e.com/?q=k%C3%B6ln%20%26%20s%C3%BCd"),
+    ("https://e.com/?q={{ city | url_encode }}", "https://e.com/?q=K%C3%B6ln+%26+S%C3%BCd"),
+    ("https://e.com/?{% if city %}q={{ city }}{% endif %}", "https://e.com/?q=K%C3%B6ln%20%26%20S%C3%BCd"),
+    ("{{ url }}", "https://e.com/?a=1&b=2"),
+    ("{{ url }}&c=3", "https://e.com/?a=1&b=2&c=3"),
+    ("https://{{ host }}/x", "https://shop.e.com:8080/x"),
+]
+VALUES = {"city": "Köln & Süd", "path": "a/b", "url": "https://e.com/?a=1&b=2", "host": "shop.e.com:8080"}
+
+
+@pytest.mark.parametrize(("written", "expected"), PLACES)
+@pytest.mark.parametrize("utm", [{}, {"utm_source": "s"}])
+def test_values_in_a_link_are_encoded_by_their_place(written: str, expected: str, utm: dict[str, str]) -> None:
+    style = Style(mail_from=Mailbox("", "news@example.com"), utm=utm)
+    compiled = compile_content("Hi", f'<p>See <a href="{written}">it</a></p>', f"See {written} now", style)
+
+    rendered = compiled.render(Recipient("a@example.com", "<1@example.com>", VALUES))
+
+    def bare(address: str) -> str:
+        return address.replace("&utm_source=s", "").replace("?utm_source=s", "")
+
+    address = re.search('href="([^"]*)"', rendered.html)
+    assert address
+    assert bare(html.unescape(address[1])) == expected
+    assert f"See {expected} now" in bare(rendered.text)
+    derived = compile_content("Hi", f'<p>See <a href="{written}">it</a></p>', "", style)
+    assert f"it <{expected}>" in bare(derived.render(Recipient("a@example.com", "<1@example.com>", VALUES)).text)

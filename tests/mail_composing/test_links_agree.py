@@ -63,6 +63,19 @@ def test_the_links_of_a_message_agree(query: str, utm: dict[str, str]) -> None:
     assert ("utm_source=winter" in expected) is bool(utm)
 
 
+def test_an_address_that_begins_with_a_field_agrees_as_well() -> None:
+    style = Style(mail_from=Mailbox("", "news@example.com"), utm={"utm_source": "winter"})
+    source = '<html><body><p>Hello</p><p><a href="{{ url }}&region=eu&copy=1">Offer</a></p></body></html>'
+
+    rendered = compile_content("Hi", source, "", style).render(
+        Recipient("ann@example.com", "<1.2@example.com>", {"url": "https://shop.example/?a=1"})
+    )
+
+    (expected,) = by_a_browser(rendered.html)
+    assert expected == "https://shop.example/?a=1&region=eu&copy=1&utm_source=winter"
+    assert f"Offer <{expected}>" in rendered.text
+
+
 def test_each_recipients_own_text_agrees_as_well() -> None:
     style = Style(mail_from=Mailbox("", "news@example.com"))
     source = (
