@@ -238,7 +238,7 @@ def test_content_that_every_relay_refuses_stops_its_campaign_and_no_server(peers
 
     mailing.refresh_from_db()
     assert mailing.state == "paused"
-    assert "refused the content" in mailing.waiting_reason
+    assert "refused for their content" in mailing.waiting_reason
     assert not SmtpServer.objects.exclude(full_until=None).exists()
     assert not SmtpServer.objects.exclude(paused_reason="").exists()
 
