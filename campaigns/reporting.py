@@ -14,6 +14,7 @@ from campaigns.figures import COLUMNS, Answer, Asked, Line, figures
 from campaigns.models import Campaign, TallyMark
 from campaigns.providers import OTHERS
 from campaigns.remembering import remembered
+from campaigns.tallying import held_since
 from delivery import accounting, readiness
 from delivery.models import Mailing, Message
 from smtpservers.selection import named_servers
@@ -76,6 +77,7 @@ class Report:
     providers: list[Line] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     counted_at: dt.datetime | None = None  # When providers and answers were complete last.
+    held_since: dt.datetime | None = None  # Since when they lack what came after.
     reasons: list[tuple[str, str, int]] = field(default_factory=list)  # Status in words, reason, how many.
     late: list[tuple[str, int]] = field(default_factory=list)
     rate: float = 0.0  # Messages a second.
@@ -145,6 +147,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
         providers=_most(found.providers),
         answers=[answer for answer in found.answers if answer.number],
         counted_at=TallyMark.objects.values_list("counted_at", flat=True).first(),
+        held_since=held_since(now),
         reasons=remembered(f"reasons-{key}-{with_replies}", lambda: _reasons(mailing_ids, with_replies)),
         late=remembered(f"late-{key}", lambda: late_outcomes(mailing_ids)),
         rate=recent.rate,

@@ -41,6 +41,7 @@ class TallyMark(models.Model):
     ceiling_id = models.BigIntegerField(default=0)
     ceiling_transaction = models.BigIntegerField(default=0)
     counted_at = models.DateTimeField(null=True)  # When nothing was left to count.
+    held_since = models.DateTimeField(null=True)  # Since when an open transaction keeps newer ones from being counted.
 
     def __str__(self) -> str:
         return f"counted up to {self.attempt_id}"

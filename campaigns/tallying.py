@@ -21,6 +21,7 @@ from delivery.models import Attempt, Correction, Mailing, Message
 
 SLICE_ATTEMPTS = 4_000
 BUDGET_SECONDS = 1.5  # Of one call, so that other errands get their turn.
+HELD_FOR = dt.timedelta(seconds=30)  # What is held back for less is no news.
 MOST_PROVIDERS = 300  # Of one mailing; later ones are counted together. Large ones are met among the first.
 _NOT_BEGUN = {  # What our own sentences say where nothing was begun, as a kind of mail.reply_words.
     "no-domain": " does not exist.",
@@ -45,8 +46,7 @@ def tally(now: dt.datetime, ask: Ask | None = None, budget_seconds: float = BUDG
     while time.monotonic() - began < budget_seconds:
         ceiling = _ceiling(mark)
         if mark.attempt_id >= ceiling:
-            # Nothing has come, or nothing that is certain to be complete.
-            TallyMark.objects.filter(pk=1, attempt_id=mark.attempt_id).update(counted_at=now)
+            _note_end(mark, now)
             break
         last = min(mark.attempt_id + SLICE_ATTEMPTS, ceiling)
         # Before the transaction, which must not wait for the network.
@@ -67,7 +67,7 @@ def _ceiling(mark: TallyMark) -> int:
     SQLite has one writer at a time. On PostgreSQL a transaction takes numbers and may commit them after higher ones
     are seen; recording locks its batches before it writes attempts, so by then it has a transaction number. Once all
     transactions have ended that had begun when the highest attempt was seen, everything below it is seen or never
-    will be. A transaction that lasts holds the count back and never makes it wrong.
+    will be. A transaction of this database that lasts holds the count back and never makes it wrong.
     """
     if connection.vendor != "postgresql":
         return Attempt.objects.aggregate(last=Max("pk"))["last"] or 0
@@ -82,8 +82,46 @@ def _ceiling(mark: TallyMark) -> int:
                 ceiling_id=mark.ceiling_id, ceiling_transaction=mark.ceiling_transaction
             )
         cursor.execute("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
-        oldest_running = cursor.fetchone()[0]
-    return mark.ceiling_id if oldest_running >= mark.ceiling_transaction else mark.attempt_id
+        # The oldest of all databases, which costs nothing to ask for; then that of ours alone.
+        if cursor.fetchone()[0] >= mark.ceiling_transaction or _oldest_of_ours(cursor) >= mark.ceiling_transaction:
+            return mark.ceiling_id
+    return mark.attempt_id
+
+
+def _oldest_of_ours(cursor: Any) -> int:
+    """Return the number of the oldest transaction that writes in this database, or that of the next one.
+
+    Each transaction with a number holds a lock on it to its end, which everybody may see. The numbers in the locks are
+    the last 32 bits.
+    """
+    cursor.execute(
+        """
+        SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint), ARRAY(
+            SELECT CAST(CAST(held.transactionid AS text) AS bigint) FROM pg_locks held
+            JOIN pg_stat_activity running ON running.pid = held.pid AND running.datname = current_database()
+            WHERE held.locktype = 'transactionid' AND held.mode = 'ExclusiveLock'
+            UNION ALL SELECT CAST(CAST(transaction AS text) AS bigint) FROM pg_prepared_xacts
+            WHERE database = current_database()
+        )
+        """
+    )
+    following, short = cursor.fetchone()
+    return int(min((following - (following - number) % 2**32 for number in short), default=following))
+
+
+def _note_end(mark: TallyMark, now: dt.datetime) -> None:
+    """Keep that everything is counted, or since when something is held back."""
+    mine = TallyMark.objects.filter(pk=1, attempt_id=mark.attempt_id)
+    if Attempt.objects.filter(pk__gt=mark.attempt_id).exists():
+        mine.filter(held_since=None).update(held_since=now)
+    else:
+        mine.update(counted_at=now, held_since=None)
+
+
+def held_since(now: dt.datetime) -> dt.datetime | None:
+    """Return since when newer attempts are not counted; None while the count follows."""
+    since = TallyMark.objects.filter(pk=1).values_list("held_since", flat=True).first()
+    return since if since is not None and now - since > HELD_FOR else None
 
 
 def _slice(after: int, last: int) -> QuerySet[Any]:
@@ -103,7 +141,7 @@ def _domains(after: int, last: int) -> set[str]:
 def _count(after: int, last: int, providers: dict[str, str]) -> int | None:
     """Add the attempts within these numbers to the tallies; None, and nothing, if that was done before."""
     with transaction.atomic():
-        if not TallyMark.objects.filter(pk=1, attempt_id=after).update(attempt_id=last):
+        if not TallyMark.objects.filter(pk=1, attempt_id=after).update(attempt_id=last, held_since=None):
             return None
         counts = _groups(after, last, providers)
         _fold(counts)

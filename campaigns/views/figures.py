@@ -13,6 +13,7 @@ from campaigns import chronicle, drawing, runs
 from campaigns.figures import Asked, Figures, figures, write_csv
 from campaigns.remembering import remembered
 from campaigns.reporting import report
+from campaigns.tallying import held_since
 from campaigns.views.following import pace_context
 from campaigns.views.pages import campaign_or_404, needs, page
 from smtpservers.models import SmtpServer
@@ -65,6 +66,7 @@ def period(request: HttpRequest) -> HttpResponse:
     context = {
         "asked": asked,
         "figures": found,
+        "held_since": held_since(now),
         "servers": sorted(named | deleted, key=str.lower),
         "query": request.GET.urlencode(),
         **_charts(found),

@@ -7,8 +7,10 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
@@ -224,9 +226,66 @@ def test_an_attempt_that_is_committed_after_a_later_one_is_counted(mailing: Mail
 
     assert meanwhile == 0  # The later one is seen, and not counted before the earlier one.
     counted, deadline = 0, time.monotonic() + 60
-    while counted < 2 and time.monotonic() < deadline:  # Transactions of other databases hold it back, too.
+    while counted < 2 and time.monotonic() < deadline:
         counted += tallying.tally(NOW, ask=knows)
     assert counted == 2
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Callable[[str], psycopg.Connection[Any]]]:
+    """Open a transaction that writes in another database of the cluster, or in ours, and leave it open."""
+    made = []
+
+    def begin(database: str) -> psycopg.Connection[Any]:
+        given = {key: value for key, value in connection.get_connection_params().items() if key in CONNECTION}
+        made.append(psycopg.connect(**{**given, "dbname": database or given["dbname"]}))
+        made[-1].execute("SELECT pg_current_xact_id()")
+        return made[-1]
+
+    yield begin
+    for each in made:
+        each.close()
+
+
+CONNECTION = ("dbname", "user", "password", "host", "port")
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_of_another_database_holds_nothing_back(
+    mailing: Mailing, elsewhere: Callable[[str], psycopg.Connection[Any]]
+) -> None:
+    elsewhere("postgres")
+    attempt(mailing, "ann@gmail.com")
+
+    assert tallying.tally(NOW, ask=knows) == 1
+    mark = TallyMark.objects.get()
+    assert (mark.counted_at, mark.held_since) == (NOW, None)
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_what_a_transaction_of_ours_holds_back_is_not_called_complete(
+    mailing: Mailing, elsewhere: Callable[[str], psycopg.Connection[Any]], marketer: Client
+) -> None:
+    tallying.tally(NOW, ask=knows)
+    open_now = elsewhere("")
+    attempt(mailing, "ann@gmail.com")
+    later = NOW + dt.timedelta(minutes=1)
+
+    assert tallying.tally(later, ask=knows) == 0
+    mark = TallyMark.objects.get()
+    assert (mark.counted_at, mark.held_since) == (NOW, later)
+    assert tallying.tally(later + dt.timedelta(minutes=1), ask=knows) == 0
+    assert TallyMark.objects.get().held_since == later
+    assert tallying.held_since(later + dt.timedelta(seconds=1)) is None  # A moment is no news.
+    TallyMark.objects.update(held_since=timezone.now() - dt.timedelta(minutes=5))
+    assert "These figures are not complete." in marketer.get("/campaigns/figures/").content.decode()
+
+    open_now.commit()
+    assert tallying.tally(later, ask=knows) == 1
+    assert tallying.held_since(later) is None
+    assert "not complete" not in marketer.get("/campaigns/figures/").content.decode()
 
 
 def test_every_rule_has_a_meaning_and_every_meaning_its_rules() -> None:
