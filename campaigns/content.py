@@ -76,16 +76,15 @@ def _html(campaign: Campaign, frame: Frame | None) -> str:
     if not source.strip():
         return ""
     title = (frame.organisation if frame else "") or settings.ORGANISATION_NAME
-    language = settings.LANGUAGE_CODE
     if campaign.markup == Campaign.Markup.MJML:
         html, own_preheader = from_mjml(source)
         preheader = preheader or own_preheader
     elif campaign.markup == Campaign.Markup.MARKDOWN or (frame and not is_document(source)):
         body = from_markdown(source) if campaign.markup == Campaign.Markup.MARKDOWN else source
         accent = {"accent": frame.accent} if frame else {}
-        html = page(body, title=title, language=language, **accent)
+        html = page(body, title=title, **accent)
     else:
-        html = source if is_document(source) else bare_page(source, title=title, language=language)
+        html = source if is_document(source) else bare_page(source, title=title)
     if frame is not None:
         html = framed(html, frame)
     return inlined(with_preheader(html, preheader))

@@ -31,9 +31,9 @@ class Frame:
     accent: str = DEFAULT_ACCENT  # Of links and buttons, as #rrggbb.
 
 
-def page(body: str, *, title: str, language: str, accent: str = DEFAULT_ACCENT) -> str:
+def page(body: str, *, title: str, accent: str = DEFAULT_ACCENT) -> str:
     """Return the responsive page of a piece of HTML: 600 pixels wide, less on a phone, light and dark."""
-    return _head(title, language, _page_style(accent)) + (
+    return _head(title, _page_style(accent)) + (
         '<body class="b-ground" style="margin:0;padding:0">\n'
         '<div role="article" aria-roledescription="email" class="b-ground">\n'
         '<table role="presentation" class="b-outer" width="100%" cellpadding="0" cellspacing="0" border="0"><tr>'
@@ -45,9 +45,9 @@ def page(body: str, *, title: str, language: str, accent: str = DEFAULT_ACCENT) 
     )
 
 
-def bare_page(body: str, *, title: str, language: str) -> str:
+def bare_page(body: str, *, title: str) -> str:
     """Return a page that only tells a mail program how to read a piece of HTML, and styles nothing."""
-    return f"{_head(title, language, '')}<body>\n{body.strip()}\n</body></html>\n"
+    return f"{_head(title, '')}<body>\n{body.strip()}\n</body></html>\n"
 
 
 def framed(html: str, frame: Frame) -> str:
@@ -140,13 +140,13 @@ def _block(content: str, padding: str) -> str:
     )
 
 
-def _head(title: str, language: str, style: str) -> str:
+def _head(title: str, style: str) -> str:
     rules = f"<style>{style}</style>\n" if style else ""
     schemes = (
         '<meta name="color-scheme" content="light dark">\n<meta name="supported-color-schemes" content="light dark">\n'
     )
     return (
-        f'<!doctype html>\n<html lang="{html_entities.escape(language)}"><head>\n<meta charset="utf-8">\n'
+        f'<!doctype html>\n<html {footers.UNDETERMINED}><head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="x-apple-disable-message-reformatting">\n'
         f"{schemes if style else ''}<title>{html_entities.escape(title)}</title>\n{rules}</head>\n"

@@ -135,7 +135,8 @@ def compile_content(subject: str, html: str, text: str, style: Style, files: Seq
     html, text = _line_ends(html), _line_ends(text)
     templates = [_parse(part, source) for part, source in (("subject", subject), ("HTML", html), ("text", text))]
     filters = linking.filters(style.utm, style.utm_policy, style.utm_skip)
-    html, text = linking.encode_html(html), linking.encode_text(text)
+    html = footers.in_language(linking.encode_html(html), style.language)
+    text = linking.encode_text(text)
     link_names = linking.names_of_links(html)
     for_text = html
     if style.utm:

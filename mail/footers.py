@@ -71,6 +71,15 @@ WORDS = {
 }
 
 
+# In the page that is put around a piece of HTML. Which language it is in, the server and the recipient decide.
+UNDETERMINED = 'lang="und" dir="auto"'
+
+
+def in_language(html: str, language: str) -> str:
+    """Return a page with its language said, where it is ours to say; all that we have words for run left to right."""
+    return html.replace(UNDETERMINED, f'lang="{known_language(language)}" dir="ltr"', 1)
+
+
 @functools.lru_cache(maxsize=1024)
 def known_language(*wishes: str) -> str:
     """Return the first of ``wishes`` there are words for, by its main part ("de-AT" is "de"); else English."""

@@ -10,8 +10,8 @@ from campaigns import media, queueing
 from campaigns.checking import refusals
 from campaigns.content import Built, ContentInvalid, build
 from campaigns.models import Campaign, Layout, MediaFile
-from contacts.models import ContactList
-from delivery.composing import composer_for
+from contacts.models import Contact, ContactList
+from delivery.composing import composer_for, preview
 from delivery.outgoing import Outgoing
 from mail.plaintext import from_html
 from smtpservers.models import SmtpServer
@@ -242,3 +242,25 @@ def test_a_copy_keeps_how_it_is_written(logo: MediaFile) -> None:
         1,
     )
     assert list(copy.attachments.all()) == [logo]
+
+
+@pytest.mark.parametrize("site", ["en", "ja"])
+@pytest.mark.parametrize(
+    ("servers", "contacts", "expected"), [("de", "", "de"), ("de", "fr", "fr"), ("", "it", "it"), ("", "", None)]
+)
+@pytest.mark.parametrize("source", ["<p>Hello</p>", "<style>html{color:red}</style><p>Hello</p>"])
+def test_a_page_of_ours_says_the_language_that_its_footer_is_in(
+    settings, servers: str, contacts: str, expected: str | None, source: str, site: str
+) -> None:
+    settings.LANGUAGE_CODE = site
+    built = build(Campaign(name="Winter", subject="Winter", html=source))
+    server = SmtpServer(mail_from="news@example.com", host="localhost", language=servers, use_unsubscribe_link=True)
+    contact = Contact(email="ann@example.com", language=contacts)
+
+    html = preview(subject="Winter", html=built.html, text="", contact=contact, server=server, now=NOW).html
+
+    language = expected or site
+    assert re.search(rf'<html [^>]*lang="{language}" dir="ltr"', html)
+    assert f'<div lang="{language}" dir="ltr"' in html  # The footer.
+    own = "<html lang=pt><body>Olá</body></html>"
+    assert build(Campaign(name="Winter", subject="Winter", html=own)).html == own
