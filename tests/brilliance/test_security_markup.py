@@ -22,7 +22,7 @@ from tests.brilliance.test_roles import addresses, filled, things  # noqa: F401 
 
 HOSTILE = '"><b hostile x-data></b>'
 # What must be of a certain form for its page to open at all, or is no text for people.
-OF_A_FORM = {"time_zone", "stored_name", "conditions", "password", "content_type", "slug", "key"}
+OF_A_FORM = {"time_zone", "stored_name", "conditions", "password", "api_key", "content_type", "slug", "key"}
 
 # In a template, what may be put in without escaping, and why.
 RENDERED = {"fields", "fields_output"}  # By crispy-forms, from templates of its own.
