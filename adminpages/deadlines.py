@@ -33,14 +33,15 @@ class _Limit:
         self.seconds = seconds
         self.left = seconds
         self._told: float | None = None  # What the database was told last.
-        self._began = 0.0  # The present statement.
+        self._began = 0.0  # The present statement …
+        self._allowed = seconds  # … and how long it may take.
 
     def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         if self.left <= 0:
             raise TookTooLong(f"the request has had its {self.seconds:g} s")
         if self._told is None or abs(self._told - self.left) > STEP_SECONDS:
             self._tell(context["connection"])
-        self._began = time.monotonic()
+        self._began, self._allowed = time.monotonic(), self.left
         try:
             return execute(sql, params, many, context)
         finally:
@@ -62,7 +63,7 @@ class _Limit:
 
     def _ends(self) -> bool:
         """Whether SQLite is to stop."""
-        if time.monotonic() - self._began > self.seconds:
+        if time.monotonic() - self._began > self._allowed:
             self.left = 0.0
         return self.left <= 0
 
