@@ -25,8 +25,9 @@ document.addEventListener("alpine:init", () => {
     activeTab: firstTab,
     sidebarMobileOpen: false,
     sidebarDesktopOpen: localStorage.getItem("sidebarDesktopOpen") !== "0",
-    moveRecords,
-    sortRecords,
+    // Wrapped: the build hands out no function of the window, and a page may have put its own there.
+    moveRecords: (event) => window.moveRecords(event),
+    sortRecords: (event) => window.sortRecords(event),
     init() {
       this.activeTab = (firstTab && getCurrentTab()) || firstTab;
       this.$watch("sidebarDesktopOpen", (isOpen) => localStorage.setItem("sidebarDesktopOpen", isOpen ? "1" : "0"));
