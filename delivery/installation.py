@@ -78,6 +78,8 @@ def look(now: dt.datetime) -> None:
         Installation.objects.get_or_create(pk=1, defaults={"identity": identity, "raised_at": now})
         row = Installation.objects.select_for_update().get(pk=1)
         if row.held_because:
+            if row.identity != identity:  # A copy of a copy: what was said of that one says nothing about this one.
+                Installation.objects.filter(pk=1).update(answer="")
             return
         if because := _suspicion(row, identity):
             log.warning("nothing is sent until a person says so: %s", because)

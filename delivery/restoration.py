@@ -79,7 +79,7 @@ def answer(what: str) -> str:
     if settings.START_HELD:
         return "START_HELD is set. Take it out of the environment, restart every process, then come back."
     held_unanswered = Installation.objects.filter(pk=1, answer=Answer.NONE).exclude(held_because="")
-    if not held_unanswered.update(answer=what):
+    if not held_unanswered.update(answer=what, identity=installation.identify()):
         return "This database does not wait for an answer any more."
     return ""
 
@@ -89,9 +89,11 @@ def carry_on(now: dt.datetime) -> bool:
 
     May be killed and repeated, and be run by two workers at once: nothing is sent before the last step.
     """
+    if not installation.why_held(now):
+        return True
     copy = held()
-    if copy is None:
-        return not installation.why_held(now)
+    if copy is None:  # Another worker has just let it go.
+        return True
     if copy.answer == Answer.NONE or copy.held_since is None:
         return False
     if copy.answer == Answer.MAY_HAVE_SENT:

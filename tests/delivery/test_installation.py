@@ -258,6 +258,19 @@ def test_where_the_original_stood_still_everything_goes_on(monkeypatch: pytest.M
     assert Mailing.objects.get(pk=mailing.pk).finished_at is not None
 
 
+def test_an_answer_that_was_given_of_another_copy_lets_nothing_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied(monkeypatch)
+    restoration.answer(Answer.STOOD_STILL)
+
+    Installation.objects.update(identity="the copy that this one was made of")
+    start_anew(monkeypatch)
+
+    assert not restoration.carry_on(timezone.now())
+    assert why_held() == installation.COPIED
+    assert restoration.answer(Answer.STOOD_STILL) == ""
+    assert restoration.carry_on(timezone.now())
+
+
 def test_while_the_lease_of_the_original_lasts_it_waits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with running_peer(tmp_path / "peer") as peer:
         server = make_server(peer.port)
