@@ -19,7 +19,6 @@ from delivery.models import WorkerReport
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 5.0
 SILENT_AFTER = dt.timedelta(seconds=20)  # Then a worker is missed …
 BELIEVED = dt.timedelta(minutes=1)  # … and what it said last counts for so long.
 FORGOTTEN_AFTER = dt.timedelta(days=30)
