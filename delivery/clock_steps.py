@@ -54,7 +54,8 @@ def _move_waits(step: dt.timedelta, now: dt.datetime) -> None:
     # A holder that lives keeps its lane, and one that is dead does not keep it for longer; what was given or renewed
     # since the step is right already.
     longest = dt.timedelta(seconds=2 * settings.LEASE_SECONDS)
-    is_of_before = Q(expires_at__lte=now) if step > dt.timedelta() else Q(expires_at__gt=now + longest)
+    is_ahead = step > dt.timedelta()
+    is_of_before = Q(expires_at__lte=now - step + longest) if is_ahead else Q(expires_at__gt=now + longest)
     Lane.objects.filter(is_of_before, number=0).update(expires_at=F("expires_at") + step)
     unfinished = Mailing.objects.filter(finished_at=None).values("pk")
     pending = Message.objects.filter(mailing__in=unfinished, status__in=Message.PENDING)

@@ -179,6 +179,16 @@ def test_a_lease_goes_on_as_long_as_it_would_have_whatever_is_done_to_the_clock(
     assert dt.timedelta() < left <= dt.timedelta(seconds=settings.LEASE_SECONDS + 5)
 
 
+def test_a_lease_that_ran_out_since_the_step_stays_over(marked: dt.datetime) -> None:
+    lanes.acquire(make_server(25).pk)
+    over = marked + DAY - dt.timedelta(seconds=1)  # Taken after the clock was set, by one that has died since.
+    Lane.objects.update(expires_at=over)
+
+    clock_steps.follow(marked + DAY)
+
+    assert Lane.objects.get().expires_at == over
+
+
 def test_marks_from_the_future_are_nobodys_life() -> None:
     now = timezone.now()
     WorkerSeen.objects.create(name="deliver here process 1", seen_at=now + HOUR)
