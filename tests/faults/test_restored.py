@@ -15,7 +15,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -260,17 +259,20 @@ def test_workers_of_a_restored_copy_wait_and_then_send_nobody_anything_twice(
     people = 1000
     make_server(peer.port, max_connections=2)
     mailing = make_mailing(make_list(people))
-    original = Worker(tmp_path / "original")
-    second = Worker(tmp_path / "second machine", beat=False, queues="deliver", name="second")
-    wait_for(lambda: len(peer.accepted()) > people // 5)
-    dump(database_url(), tmp_path / "dump")
-    wait_for(lambda: len(peer.accepted()) == people)
-    wait_for(lambda: Message.objects.filter(mailing=mailing, status="accepted").count() == people)
-    assert original.stop() == second.stop() == 0
+    with contextlib.ExitStack() as ending:
+        for worker in (
+            Worker(tmp_path / "original"),
+            Worker(tmp_path / "second machine", beat=False, queues="deliver", name="second"),
+        ):
+            ending.callback(worker.kill)
+        wait_for(lambda: len(peer.accepted()) > people // 5)
+        dump(database_url(), tmp_path / "dump")
+        wait_for(lambda: len(peer.accepted()) == people)
+        wait_for(lambda: Message.objects.filter(mailing=mailing, status="accepted").count() == people)
 
     copy = restored(tmp_path / "dump")
     broker = {} if settings.BROKER_URL.startswith("redis") else {"BROKER_URL": "brilliance-fs://localhost"}
-    worker: Any = Worker(copy.folder, name="copy", **copy.environment, **broker)
+    worker = Worker(copy.folder, name="copy", **(copy.environment | broker))
     try:
         wait_for(lambda: "errands" in copy.manage("shell", "--no-imports", "-c", SEEN))
         began = time.monotonic()
