@@ -199,6 +199,7 @@ CELERY_BEAT_SCHEDULER = "brilliance.metronome:Metronome"  # Keeps no file: what 
 CELERY_BEAT_SCHEDULE = {  # In seconds.
     "dispatch": {"task": "delivery.tasks.dispatch", "schedule": 2.0},
     "start-due-campaigns": {"task": "campaigns.tasks.start_due_campaigns", "schedule": 2.0},
+    "count-people": {"task": "campaigns.tasks.count_people", "schedule": 2.0},
     "tally": {"task": "campaigns.tasks.tally", "schedule": 3.0},
     "sweep-imports": {"task": "contacts.tasks.sweep_imports", "schedule": 10.0},
     "take-sign-ups": {"task": "feedback.tasks.take_sign_ups", "schedule": 10.0},

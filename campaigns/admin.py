@@ -20,13 +20,13 @@ from adminpages import deadlines
 from campaigns import queueing
 from campaigns.audience import audience_of, chosen_names
 from campaigns.audience_forms import AUDIENCE_FIELDS
-from campaigns.checking import refusals
+from campaigns.checking import refusals_known
 from campaigns.forms import CampaignForm
-from campaigns.headcounts import headcount
+from campaigns.headcounts import NotCounted, headcount
 from campaigns.models import Campaign, Variant
 from campaigns.review_admin import ApprovalRuleAdmin as ApprovalRuleAdmin
 from campaigns.review_admin import SeedListAdmin as SeedListAdmin
-from campaigns.tasks import ring
+from campaigns.tasks import have_counted, ring
 from campaigns.views.pages import COUNTING_SECONDS, starts_in_words
 from campaigns.writing_admin import LayoutAdmin as LayoutAdmin
 from campaigns.writing_admin import MediaFileAdmin as MediaFileAdmin
@@ -212,10 +212,12 @@ class CampaignAdmin(WritingAdmin):
         if campaign and request.method == "GET" and campaign.status == Status.DRAFT:
             now = clock.now()
             deadlines.extend(COUNTING_SECONDS)
-            context |= {
-                "obstacles": refusals(campaign, now),
-                "audience_count": headcount(audience_of(campaign), now).reached,
-            }
+            context["obstacles"] = refusals_known(campaign, now)
+            try:
+                context["audience_count"] = headcount(audience_of(campaign), now).reached
+            except NotCounted:
+                context["is_counting"] = True
+                have_counted(campaign.pk, now)
         return super().changeform_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: Any, change: bool) -> None:

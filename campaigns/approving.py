@@ -17,10 +17,10 @@ from campaigns import allowances
 from campaigns.audience import audience_of
 from campaigns.findings import Finding, Severity
 from campaigns.freezing import written_contents
+from campaigns.headcounts import headcount
 from campaigns.models import Approval, Campaign, CheckOverride, FrozenContent
 from campaigns.reviewing import Review, review
 from campaigns.varying import VARIED, experiment_of
-from contacts.reaching import reached
 
 Decision = Approval.Decision
 # When it is sent, which people set elsewhere than in the form.
@@ -186,7 +186,7 @@ def decide(
     if not is_approved and not note.strip():
         return "Write what is to be changed, so that the campaign can be mended."
     if people is None:
-        people = reached(audience_of(approval.campaign), now).count()
+        people = headcount(audience_of(approval.campaign), now).reached
     decided = Approval.objects.filter(pk=approval_id, decision=Decision.OPEN).update(
         people=people,
         decision=Decision.APPROVED if is_approved else Decision.REJECTED,

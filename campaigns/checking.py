@@ -3,6 +3,7 @@
 Reads the database and changes nothing. Room on the servers is no condition: a campaign without room waits.
 """
 
+import contextlib
 import datetime as dt
 import itertools
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from django.db.models import QuerySet
 
 from campaigns.audience import audience_of, gone
 from campaigns.content import PARTS, ContentInvalid, body_of, build, written_fields
-from campaigns.headcounts import headcount
+from campaigns.headcounts import NotCounted, counted_once, headcount
 from campaigns.models import Campaign
 from campaigns.varying import as_campaign, experiment_of, is_saying_the_same
 from contacts.attributes import merge_values
@@ -37,16 +38,28 @@ def audience(campaign: Campaign, now: dt.datetime) -> QuerySet[Contact]:
 
 def refusals(campaign: Campaign, now: dt.datetime) -> list[str]:
     """Return why the campaign cannot be queued, most important first; empty if it can."""
+    return list(_refusals(campaign, now))
+
+
+def refusals_known(campaign: Campaign, now: dt.datetime) -> list[str]:
+    """Return those of the refusals for which nobody must count a large audience first."""
+    return list(_until_counting(_refusals(campaign, now)))
+
+
+def _until_counting(sentences: Iterator[str]) -> Iterator[str]:
+    with contextlib.suppress(NotCounted):
+        yield from sentences
+
+
+def _refusals(campaign: Campaign, now: dt.datetime) -> Iterator[str]:
     chosen = audience_of(campaign)
-    return [
-        *_content(campaign),
-        *_servers(campaign),
-        *_sender(campaign),
-        *_people(campaign, chosen, now),
-        *(list(_merge_fields(campaign, chosen)) or _composing(campaign, chosen, now)),
-        *_copies(campaign, chosen, now),
-        *_variants(campaign, chosen, now),
-    ]
+    yield from _content(campaign)
+    yield from _servers(campaign)
+    yield from _sender(campaign)
+    yield from _people(campaign, chosen, now)
+    yield from list(_merge_fields(campaign, chosen)) or _composing(campaign, chosen, now)
+    yield from _copies(campaign, chosen, now)
+    yield from _variants(campaign, chosen, now)
 
 
 def _variants(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[str]:
@@ -72,7 +85,7 @@ def _variants(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterato
 
 def doubts(campaign: Campaign) -> list[str]:
     """Return what is wrong with the merge fields: broken ones, and names that nobody has, with a likely one."""
-    return list(_merge_fields(campaign, audience_of(campaign)))
+    return list(_until_counting(_merge_fields(campaign, audience_of(campaign))))
 
 
 def server_refusals(campaign: Campaign) -> list[str]:
@@ -185,7 +198,9 @@ def _merge_fields(campaign: Campaign, chosen: Audience) -> Iterator[str]:
     people = Contact.objects.filter(subscriptions__list__in=chosen.all_lists)
     for attributes in people.order_by("-pk").values_list("attributes", flat=True)[:SAMPLE_CONTACTS]:
         known.update(attributes)
-    known.update(name for name in custom - known if people.filter(attributes__has_key=name).exists())
+    for name in custom - known:
+        if counted_once("attribute", chosen, people.filter(attributes__has_key=name).exists, also=name):
+            known.add(name)
     for part, template in templates:
         for name, suggestion in unknown_names(template, known):
             advice = f"Did you mean {{{{ {suggestion} }}}}?" if suggestion else "Correct the name or take it out."

@@ -144,6 +144,8 @@ class Campaign(models.Model):
     # It was missed by so much that a person is asked whether it is still wanted; until then nothing starts.
     is_overdue = models.BooleanField(default=False, db_default=False, editable=False)
     is_closed = models.BooleanField(default=False, db_default=False, editable=False)  # ``not_after`` has come and gone.
+    # It was queued before the people of its large audience were counted; until its checks are made nothing leaves.
+    is_unreviewed = models.BooleanField(default=False, db_default=False, editable=False)
     # Why it is a draft again although somebody queued it; until it is queued once more.
     returned_reason = models.CharField(max_length=600, blank=True, db_default="", editable=False)
     # Starts in a row that came no further than ``start_reached``, and until when the present one is left alone.
@@ -299,3 +301,28 @@ class SeedList(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Headcount(models.Model):
+    """A number of a large audience, or several, that a worker has counted; kept for a while."""
+
+    key = models.CharField(max_length=64, unique=True)  # What was counted, and of whom, as a hash.
+    found = models.JSONField()
+    counted_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"Counted on {self.counted_at:%d %B %Y %H:%M}"
+
+
+class HeadcountRequest(models.Model):
+    """A page waits until a large audience is counted: that of a campaign, or the one that is ticked in a form."""
+
+    key = models.CharField(max_length=80, unique=True)  # One request for one audience, however many pages wait.
+    campaign = models.ForeignKey(Campaign, null=True, on_delete=models.CASCADE, related_name="+")
+    audience = models.JSONField(default=dict)  # Where there is no campaign.
+    asked_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    leased_until = models.DateTimeField(null=True)  # A worker counts, and is left alone until then.
+
+    def __str__(self) -> str:
+        return f"Count {self.campaign or 'an audience'}"

@@ -144,7 +144,7 @@ def everybody(campaign: Campaign, now: dt.datetime) -> Counts:
     numbers = counted_once(
         "classes",
         audience_of(campaign),
-        lambda: list(people.values_list(*by_zone).annotate(number=Count("pk"))),
+        lambda: [list(row) for row in people.values_list(*by_zone).annotate(number=Count("pk"))],
         also=(campaign.mail_from, routes.rules(), by_zone),
     )
     for class_id, *zone, number in numbers:

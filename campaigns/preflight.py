@@ -4,16 +4,19 @@ Reads the database and changes nothing.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Max, Min, QuerySet
 
 from campaigns.audience import audience_of
 from campaigns.headcounts import counted_once, headcount
 from campaigns.models import Campaign
+from contacts import segmenting
 from contacts.models import Contact, Subscription
-from contacts.reaching import Audience, Verdict, listed, reached
+from contacts.reaching import Audience, Verdict, listed, reached, subscribed
+from contacts.segments import load
 from delivery.validating import known_unreachable, syntax_problem
 
 # Of those reached, by what they are listed: a reason that is no verdict.
@@ -81,6 +84,18 @@ def people(campaign: Campaign, now: dt.datetime) -> PeopleReport:
     }
     doubtful = tuple(LeftOut(reason, TITLES[reason], number) for reason, number in failing.items() if number)
     return PeopleReport(found.reached, left_out, doubtful, found.repeated)
+
+
+def brought(conditions: Mapping[str, Any], consent_lists: tuple[int, ...], now: dt.datetime) -> tuple[int, int]:
+    """Return how many people meet the conditions of a segment, and how many of them agreed to one of the lists.
+
+    :raises NotCounted: as does campaigns.headcounts.
+    """
+    meeting = Contact.objects.filter(segmenting.meets(load(conditions), segmenting.moment(now)))
+    agreed = meeting.filter(subscribed(consent_lists))
+    alone = Audience(segments=(conditions,), consent_lists=consent_lists)
+    number, with_consent = counted_once("segment", alone, lambda: [meeting.count(), agreed.count()])
+    return number, with_consent
 
 
 def some(campaign: Campaign, reason: str, now: dt.datetime, *, start: int, number: int) -> list[Person]:

@@ -4,6 +4,7 @@ Every change of status is a conditional UPDATE whose count is looked at, so two 
 run, and a worker killed anywhere leaves rows from which the next one goes on. Sending is delivery's.
 """
 
+import contextlib
 import datetime as dt
 import logging
 from collections.abc import Callable
@@ -14,10 +15,12 @@ from django.db.models import Exists, OuterRef, Q
 
 from campaigns import allowances, approving, experimenting, returns, runs, timing
 from campaigns.audience import audience_of, gone
+from campaigns.checking import audience, refusals_known
 from campaigns.content import ContentInvalid
 from campaigns.freezing import UTM_FIELDS as UTM_FIELDS
 from campaigns.freezing import frozen_content as frozen_content
 from campaigns.freezing import written_contents
+from campaigns.headcounts import LARGE, NotCounted, patiently
 from campaigns.models import Campaign, Experiment, FrozenContent, Variant
 from campaigns.numbers import counted
 from campaigns.reviewing import review
@@ -34,10 +37,14 @@ FAILED_TO_START = (
     f"Its start failed {MOST_STARTS} times in a row, or ended the worker. Look at its content and its audience, and ask"
     " an administrator for the worker's log, before you queue it again."
 )
+CHANGED_SINCE = "It was changed while its people were counted. Look at it again, then queue it."
 
 
 def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
     """Hand a draft to the worker, which starts it when its time has come; return why not, or an empty list.
+
+    Where the people of a large audience are not counted, the worker counts them and makes the checks. A campaign that
+    they keep from being sent is a draft again.
 
     :param actor: the user who asks, kept with the campaign.
     """
@@ -45,9 +52,14 @@ def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
     if campaign.status != Status.DRAFT:
         return [_not_a_draft(campaign)]
     version = approving.version_of(campaign)
-    if reasons := why_not(campaign, now):
+    starts_at, is_unreviewed = now, False
+    try:
+        reasons = why_not(campaign, now)
+        starts_at = timing.begins_at(campaign, now)
+    except NotCounted:
+        reasons, is_unreviewed = _why_not_at_once(campaign, now), True
+    if reasons:
         return reasons
-    starts_at = timing.begins_at(campaign, now)
     with transaction.atomic():
         # Nobody may have changed what was just checked: the campaign, its test, its layout, its files.
         locked = Campaign.objects.select_for_update().get(pk=campaign_id)
@@ -59,6 +71,7 @@ def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
             status=Status.SCHEDULED,
             starts_at=starts_at,
             queued_by=actor,
+            is_unreviewed=is_unreviewed,
             is_overdue=False,
             is_closed=False,
             returned_reason="",
@@ -87,11 +100,30 @@ def why_not(campaign: Campaign, now: dt.datetime) -> list[str]:
     found = review(campaign, now)
     if open_now := approving.unanswered(campaign, found):
         return [f"{finding.sentence} {finding.mend}".strip() for finding in open_now]
-    standing = approving.standing(campaign, found.people.reached)
+    return _unapproved(campaign, found.people.reached)
+
+
+def _why_not_at_once(campaign: Campaign, now: dt.datetime) -> list[str]:
+    """Return what keeps a draft from being queued for which nobody must count its large audience."""
+    reasons = refusals_known(campaign, now)
+    with contextlib.suppress(NotCounted):  # Each person's own clock is another one.
+        reasons += timing.timing_refusals(campaign, now)
+    if reasons:
+        return reasons
+    needed_above = allowances.rule().needed_above
+    if needed_above is None or needed_above >= LARGE:
+        return []
+    some = audience(campaign, now).order_by().values("pk")[: needed_above + 1]
+    return _unapproved(campaign, some.count())
+
+
+def _unapproved(campaign: Campaign, people: int) -> list[str]:
+    """Return why a draft must not go to so many people without a second person."""
+    standing = approving.standing(campaign, people)
     if standing.is_outgrown and standing.latest is not None:
         return [
             f"The approval was for {counted(standing.latest.people or 0, 'person', 'people')}, and the campaign would"
-            f" reach {found.people.reached:,}. Ask for approval again on the review page."
+            f" reach {people:,}. Ask for approval again on the review page."
         ]
     if not standing.is_met:
         return [
@@ -108,10 +140,11 @@ def _not_a_draft(campaign: Campaign) -> str:
 def start_due_campaigns(now: dt.datetime) -> int:
     """Make the messages of every campaign that is due; return how many were started.
 
-    One that missed its time by much asks first: see campaigns.timing. One that ended its worker comes after the
-    others, so that it holds up none of them.
+    One that was queued without its checks gets them now, also long before it is due. One that missed its time by much
+    asks first: see campaigns.timing. One that ended its worker comes after the others and holds up none of them.
     """
-    due = Campaign.objects.filter(status=Status.SCHEDULED, starts_at__lte=now, is_overdue=False)
+    is_due = Q(starts_at__lte=now) | Q(is_unreviewed=True)
+    due = Campaign.objects.filter(is_due, status=Status.SCHEDULED, is_overdue=False)
     started = 0
     for campaign in due.order_by("start_attempts", "starts_at", "pk"):
         if timing.is_missed(campaign, now):
@@ -153,6 +186,10 @@ def _progress(campaign: Campaign) -> int:
 
 
 def _start(campaign: Campaign, now: dt.datetime) -> bool:
+    if campaign.is_unreviewed:
+        # Its time to start may be another one now, so it waits for the next look.
+        _review(campaign, now)
+        return False
     if not runs.mailing_ids(campaign) and (reason := _why_not_now(campaign, now)):
         returns.send_back(campaign.pk, reason, now)
         return False
@@ -166,7 +203,7 @@ def _start(campaign: Campaign, now: dt.datetime) -> bool:
         return False
     if not mailing_ids or not all(mailing_ids):  # Cancelled, or another worker was first.
         return False
-    starts = timing.starts_of(campaign, now)
+    starts = timing.starts_of(campaign, now, is_exact=True)
     for mailing_id in mailing_ids:
         outbox.snapshot(mailing_id, now, starts=starts, ends_at=campaign.not_after)
         timing.open_mailing(campaign, mailing_id, now)
@@ -177,10 +214,35 @@ def _start(campaign: Campaign, now: dt.datetime) -> bool:
     return _open(campaign, mailing_ids, now)
 
 
+def _review(campaign: Campaign, now: dt.datetime) -> None:
+    """Make the checks of a campaign that was queued without them, as they would have been made at the click."""
+    frozen = FrozenContent.objects.get(campaign=campaign.pk)
+    draft = Campaign.objects.get(pk=campaign.pk)
+    draft.status, draft.starts_at = Status.DRAFT, None
+    with patiently():
+        # The checks read what is written now, which must be what was frozen.
+        if approving.version_of(draft) != frozen.version:
+            reasons = [CHANGED_SINCE]
+        else:
+            reasons = why_not(draft, frozen.frozen_at)
+        begins_at = timing.begins_at(draft, frozen.frozen_at)
+    with transaction.atomic():
+        locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
+        as_queued = FrozenContent.objects.filter(campaign=locked, frozen_at=frozen.frozen_at)
+        if locked.status != Status.SCHEDULED or not as_queued.exists():
+            return  # It was taken back, and may have been queued anew, with other content.
+        if reasons:
+            returns.send_back(campaign.pk, " ".join(reasons), now)
+            return
+        Campaign.objects.filter(pk=campaign.pk).update(
+            is_unreviewed=False, starts_at=begins_at, start_attempts=0, start_reached=0
+        )
+
+
 def _open(campaign: Campaign, mailing_ids: list[int], now: dt.datetime) -> bool:
     """Let the messages leave that were made; False if the campaign no longer waits for that."""
     with transaction.atomic():
-        waiting = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED)
+        waiting = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED, is_unreviewed=False)
         if not waiting.update(status=Status.SENDING, start_attempts=0, start_reached=0):
             return False
         Experiment.objects.filter(campaign=campaign.pk).update(begun_at=now)
@@ -218,7 +280,7 @@ def _freeze(campaign: Campaign, now: dt.datetime) -> int | None:
             **frozen_content(campaign),
         )
         outbox.pause(mailing.pk)
-        waiting = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED, mailing=None)
+        waiting = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED, is_unreviewed=False, mailing=None)
         if waiting.update(mailing=mailing):
             return mailing.pk
         transaction.set_rollback(True)

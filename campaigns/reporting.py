@@ -213,6 +213,8 @@ def _most(lines: list[Line]) -> list[Line]:
 def _before_start(campaign: Campaign, now: dt.datetime) -> str:
     if campaign.status == Campaign.Status.SCHEDULED and campaign.is_overdue:
         return "It missed its start, and waits for an answer."
+    if campaign.status == Campaign.Status.SCHEDULED and campaign.is_unreviewed:
+        return "Its people are being counted and its checks made. Nothing leaves before that."
     if campaign.status == Campaign.Status.SCHEDULED and campaign.starts_at and campaign.starts_at > now:
         return "It waits for its start."
     return _summary(campaign, 0, 0)

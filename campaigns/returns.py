@@ -35,6 +35,7 @@ def send_back(campaign_id: int, reason: str, now: dt.datetime) -> bool:
             mailing=None,
             starts_at=None,
             is_overdue=False,
+            is_unreviewed=False,
             returned_reason=reason[:600],
             start_attempts=0,
             start_reached=0,

@@ -1,8 +1,11 @@
 """What the worker does for campaigns. A task is only a hint: beat repeats it, and the database holds the work."""
 
+import datetime as dt
+
 from celery import shared_task
 
-from campaigns import experimenting, queueing, tallying, timing
+from campaigns import census, experimenting, queueing, tallying, timing
+from contacts.reaching import Audience
 from delivery import clock, hints
 
 
@@ -20,10 +23,24 @@ def start_due_campaigns() -> None:
         ring()  # There is more, most likely.
 
 
+@shared_task(name="campaigns.tasks.count_people")
+def count_people() -> None:
+    """Count the people of large audiences for the pages that wait."""
+    census.take(clock.now())
+
+
 @shared_task(name="campaigns.tasks.tally")
 def tally() -> None:
     """Count what was recorded since the last time."""
     tallying.tally(clock.now())
+
+
+def have_counted(whom: int | Audience, now: dt.datetime) -> dt.datetime:
+    """Ask the worker for the numbers of a large audience, by its campaign's id or itself; return since when."""
+    asked_at, is_new = census.ask(whom, now)
+    if is_new:
+        hints.ring(count_people)
+    return asked_at
 
 
 def ring() -> None:

@@ -75,14 +75,18 @@ def wall_of(campaign: Campaign) -> dt.datetime | None:
     return dt.datetime.fromisoformat(campaign.start_wall) if campaign.start_wall else None
 
 
-def starts_of(campaign: Campaign, now: dt.datetime) -> dict[str, dt.datetime]:
-    """Return when the people of each time zone get it, where that is by their own clocks; else nothing."""
+def starts_of(campaign: Campaign, now: dt.datetime, *, is_exact: bool = False) -> dict[str, dt.datetime]:
+    """Return when the people of each time zone get it, where that is by their own clocks; else nothing.
+
+    :param is_exact: look anew which zones there are, however many people that takes.
+    :raises NotCounted: as does campaigns.headcounts.
+    """
     wall = wall_of(campaign)
     if campaign.start != Campaign.Start.LOCAL or wall is None:
         return {}
     audience = audience_of(campaign)
-    people = reached(audience, now).order_by()
-    zones = counted_once("zones", audience, lambda: list(people.values_list("time_zone", flat=True).distinct()))
+    zones_of = reached(audience, now).order_by().values_list("time_zone", flat=True).distinct()
+    zones = list(zones_of) if is_exact else counted_once("zones", audience, lambda: list(zones_of))
     return starts_by_zone(wall, [*zones, ""], zone_for(campaign))
 
 

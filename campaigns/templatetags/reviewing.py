@@ -9,8 +9,10 @@ from django import template
 from campaigns import runs
 from campaigns.forecast_words import words
 from campaigns.foreseeing import foresee
+from campaigns.headcounts import NotCounted
 from campaigns.models import Approval, Campaign, CheckOverride
 from campaigns.remembering import remembered
+from campaigns.tasks import have_counted
 from campaigns.timing import hours_of, zone_for
 from campaigns.varying import experiment_of
 from delivery import clock
@@ -32,8 +34,13 @@ def forecast_of(campaign: Campaign) -> dict[str, Any]:
     later: Counter[dt.datetime] = Counter()
     for mailing_id in runs.mailing_ids(campaign):
         later.update(dict(outbox.later_starts(mailing_id)))
+    try:
+        forecast = words(remembered(key, lambda: foresee(campaign, now)), zone)
+    except NotCounted:
+        have_counted(campaign.pk, now)
+        return {"is_counting": True}
     return {
-        "forecast": words(remembered(key, lambda: foresee(campaign, now)), zone),
+        "forecast": forecast,
         "zone": zone,
         "at": now,
         "hours": hours_of(campaign),

@@ -1,7 +1,6 @@
 """Whom a campaign reaches: the count in its form while it is chosen, and who is left out, person by person."""
 
 from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -12,14 +11,16 @@ from django.views.decorators.http import require_GET, require_POST
 from adminpages import deadlines
 from campaigns import preflight
 from campaigns.audience import LISTS, SEGMENTS, of_choices
-from campaigns.headcounts import headcount
+from campaigns.headcounts import NotCounted, headcount
 from campaigns.numbers import counted
+from campaigns.tasks import have_counted
 from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, needs, page
+from campaigns.views.waiting import waits_for_numbers
 from contacts import segmenting
 from contacts.exporting import csv_response, record_export, table
-from contacts.models import Contact, Segment
-from contacts.reaching import Verdict, subscribed
-from contacts.segments import ConditionsInvalid, load
+from contacts.models import Segment
+from contacts.reaching import Verdict
+from contacts.segments import ConditionsInvalid
 
 PEOPLE_PER_PAGE = 50
 MOST_CHOSEN = 200
@@ -32,8 +33,12 @@ def audience(request: HttpRequest) -> HttpResponse:
     lists = _numbers(request.POST, "lists")
     kept = {name: _numbers(request.POST, name) for name in (*LISTS, *SEGMENTS)}
     now = timezone.now()
-    deadlines.extend(COUNTING_SECONDS)
-    found = headcount(of_choices(lists, kept), now)
+    chosen = of_choices(lists, kept)
+    try:
+        found, brought = headcount(chosen, now), _of_segments(kept)
+    except NotCounted:
+        have_counted(chosen, now)
+        return _uncached({"sentence": "Counting the people…", "is_counting": True, "segments": {}})
     left_out = [
         f"{number:,} {preflight.TITLES[verdict]}"
         for verdict, number in found.numbers.items()
@@ -50,10 +55,11 @@ def audience(request: HttpRequest) -> HttpResponse:
         sentence = "Tick a list or a segment."
     elif kept["segments"] and not kept["consent_lists"]:
         sentence = "Tick the lists whose consent counts for the segments."
-    return JsonResponse(
-        {"sentence": sentence, "reached": reached, "segments": _of_segments(kept)},
-        headers={"Cache-Control": "no-store"},
-    )
+    return _uncached({"sentence": sentence, "is_counting": False, "reached": reached, "segments": brought})
+
+
+def _uncached(answer: dict[str, object]) -> JsonResponse:
+    return JsonResponse(answer, headers={"Cache-Control": "no-store"})
 
 
 def _numbers(data: QueryDict, name: str) -> list[int]:
@@ -62,7 +68,8 @@ def _numbers(data: QueryDict, name: str) -> list[int]:
 
 def _of_segments(kept: dict[str, list[int]]) -> dict[int, str]:
     """Return in words how many people each ticked segment brings, or takes out."""
-    at = segmenting.moment(timezone.now())
+    now = timezone.now()
+    consenting = tuple(kept["consent_lists"])
     found = {}
     for segment in Segment.objects.filter(pk__in={*kept["segments"], *kept["excluded_segments"]}):
         try:
@@ -70,10 +77,10 @@ def _of_segments(kept: dict[str, list[int]]) -> dict[int, str]:
         except ConditionsInvalid as error:
             found[segment.pk] = f"must be looked at again: {error}"
             continue
-        meeting = Contact.objects.filter(segmenting.meets(load(segment.conditions), at))
-        words = counted(meeting.count(), "person", "people")
-        if segment.pk in kept["segments"] and kept["consent_lists"]:
-            words += f", {meeting.filter(Q(subscribed(kept['consent_lists']))).count():,} of them with consent"
+        number, with_consent = preflight.brought(segment.conditions, consenting, now)
+        words = counted(number, "person", "people")
+        if segment.pk in kept["segments"] and consenting:
+            words += f", {with_consent:,} of them with consent"
         found[segment.pk] = words
     return found
 
@@ -81,6 +88,7 @@ def _of_segments(kept: dict[str, list[int]]) -> dict[int, str]:
 @require_GET
 @needs("campaigns.view_campaign")
 @needs("contacts.view_contact")
+@waits_for_numbers
 def people(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Show who is left out and why, in figures, and those of one reason in pages."""
     campaign = campaign_or_404(campaign_id)
@@ -105,6 +113,7 @@ def people(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @require_POST
 @needs("campaigns.view_campaign")
 @needs("contacts.export_contact")
+@waits_for_numbers
 def export(request: HttpRequest, campaign_id: int) -> HttpResponseBase:
     """Hand out everybody with one reason as CSV."""
     campaign = campaign_or_404(campaign_id)

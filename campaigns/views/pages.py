@@ -13,7 +13,7 @@ from campaigns.models import Campaign
 from campaigns.timing import zone_for
 from delivery import clock
 
-COUNTING_SECONDS = 60.0  # That a page may take which counts a large audience.
+COUNTING_SECONDS = 60.0  # That a page may take which counts people; more than a few thousand a worker counts.
 
 
 def page(request: HttpRequest, template: str, title: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
@@ -28,6 +28,11 @@ def campaign_or_404(campaign_id: int) -> Campaign:
 
 def starts_in_words(campaign: Campaign) -> str:
     """Return when a campaign that was just queued begins, as a sentence."""
+    if campaign.is_unreviewed:
+        return (
+            "Its people are counted and its checks made first. If a check blocks it, it becomes a draft again and you"
+            " get a notice."
+        )
     if campaign.starts_at is None or campaign.starts_at <= clock.now():
         return "It starts within seconds."
     zone = zone_for(campaign)

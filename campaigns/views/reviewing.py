@@ -11,12 +11,15 @@ from django.views.decorators.http import require_GET, require_POST
 
 from adminpages import deadlines
 from campaigns import allowances, approving, timing
+from campaigns.audience import audience_of
 from campaigns.forecast_words import moment, words
+from campaigns.headcounts import NotCounted, counted_at
 from campaigns.models import Approval, Campaign
 from campaigns.review_forms import ScheduleForm, TestsForm
 from campaigns.reviewing import review as look
 from campaigns.tasks import ring
 from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, log, needs, page
+from campaigns.views.waiting import waits_for_numbers
 from delivery import clock
 
 Status = Campaign.Status
@@ -24,6 +27,7 @@ Status = Campaign.Status
 
 @require_GET
 @needs("campaigns.view_campaign")
+@waits_for_numbers
 def review(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
     if campaign.status != Status.DRAFT:
@@ -42,6 +46,7 @@ def _context(request: HttpRequest, campaign: Campaign, form: ScheduleForm | None
         "campaign": campaign,
         "review": found,
         "forecast": words(found.forecast, zone),
+        "counted_at": counted_at(audience_of(campaign)),
         "zone": zone,
         "starts": _starts(campaign, now),
         "hours": timing.hours_of(campaign),
@@ -78,6 +83,7 @@ def _starts(campaign: Campaign, now: dt.datetime) -> str:
 
 @require_POST
 @needs("campaigns.change_campaign")
+@waits_for_numbers
 def schedule(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
     form = ScheduleForm.of(campaign, request.POST)
@@ -94,6 +100,7 @@ def schedule(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 @require_POST
 @needs("campaigns.override_check")
+@waits_for_numbers
 def override(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign_or_404(campaign_id)
     check_id, reason = request.POST.get("check", "")[:16], request.POST.get("reason", "")
@@ -126,7 +133,11 @@ def decide(request: HttpRequest, approval_id: int) -> HttpResponse:
     is_approved, note = request.POST.get("decision") == "approve", request.POST.get("note", "")
     seen = request.POST.get("people", "")
     people = int(seen) if seen.isdecimal() and len(seen) < 10 else None
-    if problem := approving.decide(approval_id, is_approved, note, request.user, clock.now(), people):
+    try:
+        problem = approving.decide(approval_id, is_approved, note, request.user, clock.now(), people)
+    except NotCounted:
+        problem = "Nobody has counted the people yet. Look at the numbers on this page, then decide."
+    if problem:
         messages.error(request, problem)
     else:
         said = "Approved." if is_approved else "Rejected."

@@ -36,7 +36,14 @@ document.addEventListener("DOMContentLoaded", () => {
         signal: asking.signal,
       });
       if (response.redirected || !response.ok) throw new Error(response.statusText);
-      show(await response.json());
+      const found = await response.json();
+      show(found);
+      if (found.is_counting) {
+        // A worker counts; this looks again until it has.
+        clearTimeout(timer);
+        timer = setTimeout(ask, 2000);
+        return;
+      }
     } catch (error) {
       if (error.name === "AbortError") return;
       total.textContent = "The server did not count these people. Change a tick to try again.";

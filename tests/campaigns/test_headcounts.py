@@ -1,42 +1,91 @@
-"""What takes long to count is kept for a while, for the same audience alone."""
+"""What takes long to count is counted by a worker alone, and kept for a while for the same audience."""
 
 import datetime as dt
-import time
 
 import pytest
 
 from campaigns import headcounts
-from contacts import reaching
-from contacts.models import ContactList
+from campaigns.headcounts import NotCounted, headcount, patiently
+from campaigns.models import Headcount
+from contacts.models import ContactList, Segment
 from contacts.reaching import Audience
+from delivery import clock
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
+EVERYBODY = {"match": "all", "conditions": []}
 
 
-def test_a_long_count_is_kept_for_the_same_audience_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Audience] = []
-
-    def long(audience: Audience, now: dt.datetime) -> int:
-        asked.append(audience)
-        clock[0] += 5.0
-        return len(asked)
-
-    clock = [0.0]
-    monkeypatch.setattr(headcounts, "count", long)
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    one, other = Audience(lists=(1,)), Audience(lists=(1,), excluded_lists=(2,))
-
-    found = [headcounts.headcount(each, NOW) for each in (one, one, other, one, other)]
-
-    assert found == [1, 1, 2, 1, 2]
-    assert headcounts.counted_once("people", one, lambda: "routed", also="rules") == "routed"
+@pytest.fixture
+def audience(news: ContactList, monkeypatch: pytest.MonkeyPatch) -> Audience:
+    """Three people, who are many here."""
+    monkeypatch.setattr(headcounts, "LARGE", 2)
+    return Audience(lists=(news.pk,))
 
 
-def test_a_short_count_is_always_fresh(news: ContactList) -> None:
+def test_a_large_audience_is_counted_by_a_worker_alone(audience: Audience) -> None:
+    with pytest.raises(NotCounted, match="people of a large audience"):
+        headcount(audience, NOW)
+
+    with patiently():
+        counted = headcount(audience, NOW)
+
+    assert counted.reached == 3
+    assert headcount(audience, NOW) == counted
+
+
+def test_a_number_is_kept_for_the_same_question_alone(
+    audience: Audience, news: ContactList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Audience(lists=(news.pk,), excluded_lists=(news.pk,))
+    with patiently():
+        headcount(audience, NOW)
+    news.subscriptions.all().delete()
+    monkeypatch.setattr(headcounts, "LARGE", -1)  # Also an empty list is large.
+
+    assert headcount(audience, NOW).reached == 3
+    for what, whom, also in (("people", other, ""), ("zones", audience, ""), ("people", audience, "rules")):
+        with pytest.raises(NotCounted):
+            headcounts.counted_once(what, whom, lambda: 0, also=also)
+
+
+@pytest.mark.parametrize("off", [-dt.timedelta(minutes=10, seconds=1), dt.timedelta(minutes=11), dt.timedelta(days=1)])
+def test_a_number_that_is_old_or_of_a_wrong_clock_counts_for_nothing(audience: Audience, off: dt.timedelta) -> None:
+    with patiently():
+        headcount(audience, NOW)
+    Headcount.objects.update(counted_at=clock.now() + off)
+
+    with pytest.raises(NotCounted):
+        headcount(audience, NOW)
+
+
+def test_a_small_audience_is_always_fresh(news: ContactList) -> None:
     audience = Audience(lists=(news.pk,))
-    before = headcounts.headcount(audience, NOW).reached
+    before = headcount(audience, NOW).reached
 
     news.subscriptions.all().delete()
 
-    assert (before, headcounts.headcount(audience, NOW).reached) == (3, 0)
-    assert reaching.count(audience, NOW).reached == 0
+    assert (before, headcount(audience, NOW).reached) == (3, 0)
+    assert not Headcount.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("parts", "most", "is_large"),
+    [
+        (("lists",), 3, False),
+        (("lists",), 2, True),
+        (("excluded_lists",), 2, True),
+        (("lists", "excluded_lists"), 2, True),
+        (("segments",), 5, False),  # Every contact is looked at, on a list or not.
+        (("segments",), 2, True),
+        (("excluded_segments",), 2, True),
+        ((), 0, False),
+    ],
+)
+def test_an_audience_is_as_large_as_what_must_be_looked_through(
+    news: ContactList, monkeypatch: pytest.MonkeyPatch, parts: tuple[str, ...], most: int, is_large: bool
+) -> None:
+    monkeypatch.setattr(headcounts, "LARGE", most)
+    segment = Segment.objects.create(name="All", conditions=EVERYBODY)
+    chosen = {part: (news.pk,) if part.endswith("lists") else (segment.conditions,) for part in parts}
+
+    assert headcounts.is_large(Audience(**chosen)) == is_large

@@ -425,6 +425,6 @@ def test_a_duplicate_is_a_draft_with_the_same_content_and_a_free_name(news: Cont
 def test_the_check_takes_few_queries_for_a_large_list(news: ContactList, django_assert_max_num_queries) -> None:
     campaign = make_campaign(news, text="{{ city }} {{ first_name }}")
 
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         refusals(campaign, NOW)
     assert connection.vendor in ("sqlite", "postgresql")
