@@ -6,8 +6,10 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
+from campaigns import census, headcounts
 from campaigns.models import Campaign, Tally
 from contacts.models import Contact
+from delivery import clock
 from delivery.models import Mailing, MailingOutcome, Message
 from smtpservers.models import SmtpServer
 from tests.browser import sideways_scroll, sign_in
@@ -129,3 +131,31 @@ def test_no_page_scrolls_sideways_on_a_phone(visitor: Page, campaign: Campaign, 
     visitor.goto(f"/campaigns/figures/?from={NOW:%Y-%m-%d}&to={NOW:%Y-%m-%d}")
     expect(visitor.locator("canvas")).to_have_count(3)
     assert sideways_scroll(visitor) == 0
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_page_that_waits_for_numbers_goes_on_by_itself(
+    visitor: Page, campaign: Campaign, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setattr(headcounts, "LARGE", 2)
+    visitor.set_viewport_size({"width": width, "height": 844})
+    visitor.goto(f"/campaigns/{campaign.pk}/review/")
+    expect(visitor.get_by_role("status")).to_have_text("Counting the people of this campaign…")
+    assert sideways_scroll(visitor) == 0
+
+    census.take(clock.now())
+
+    expect(visitor.get_by_role("heading", name="Checks")).to_be_visible()
+    expect(visitor.get_by_text("ten minutes later anew")).to_be_visible()
+
+
+def test_a_form_shows_how_many_are_ticked_as_soon_as_they_are_counted(
+    visitor: Page, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(headcounts, "LARGE", 2)
+    visitor.goto(f"/admin/campaigns/campaign/{campaign.pk}/change/")
+    expect(visitor.locator(".campaign-audience")).to_have_text("Counting the people…")
+
+    census.take(clock.now())
+
+    expect(visitor.locator(".campaign-audience")).to_contain_text("3 people get the campaign now.")
