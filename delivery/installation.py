@@ -3,12 +3,15 @@
 A copy knows of nothing that the original sent after it was made, and would send it once more. It is noticed by what a
 copy changes (on PostgreSQL the cluster and the database's number, on SQLite the machine and the file), and where a
 dump was restored in place by the generation: a number that every process raises in the database and then writes down
-in ``DATA_DIR``, so that a database which knows a lower one was set back. A machine without a note proves nothing: it
-may be new. What was under way, and how it goes on, is :mod:`delivery.restoration`'s.
+in ``DATA_DIR``, so that a database which knows a lower one was set back. SQLite's file lies beside that note, and a
+backup of the folder holds both: there the database also remembers when the note was last changed (its ctime, which no
+copying sets back), so that a note which was put there since shows a restored folder. A machine without a note proves
+nothing: it may be new. What was under way, and how it goes on, is :mod:`delivery.restoration`'s.
 """
 
 import contextlib
 import datetime as dt
+import fcntl
 import logging
 import os
 import threading
@@ -25,9 +28,11 @@ from delivery.models import Installation
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 20.0  # What is sent for so long after a dump, and no longer, a restore in place may hide.
+COARSE_NS = 2_000_000_000  # File systems that keep times in seconds round them; nobody restores a backup so fast.
 MACHINE_ID = Path("/etc/machine-id")
 COPIED = "This database was restored from a dump, or copied: mail was sent from another one before."
 SET_BACK = "This database was set back: it knows less than this machine remembers of it."
+PUT_BACK = "The folder of this database was restored from a backup, or the owner or mode of all its files was changed."
 BY_SETTING = "START_HELD is set, so that nothing is sent before a person has said so."
 
 
@@ -74,7 +79,7 @@ def look(now: dt.datetime) -> None:
     if is_alone or _process.looked_at is None:
         _process.looked_at = time.monotonic()
     identity = identify()
-    with _durable(), transaction.atomic():
+    with _one_at_a_time() if is_alone else contextlib.nullcontext(), _durable(), transaction.atomic():
         Installation.objects.get_or_create(pk=1, defaults={"identity": identity, "raised_at": now})
         row = Installation.objects.select_for_update().get(pk=1)
         if row.held_because:
@@ -86,7 +91,8 @@ def look(now: dt.datetime) -> None:
             Installation.objects.filter(pk=1).update(held_since=now, held_because=because)
         elif is_alone:
             generation = row.generation + 1
-            Installation.objects.filter(pk=1).update(generation=generation, raised_at=now)
+            # Whoever is killed before the new note is remembered leaves none to compare with.
+            Installation.objects.filter(pk=1).update(generation=generation, raised_at=now, note_ctime_ns=None)
             transaction.on_commit(lambda: _remember(row.key, generation))
 
 
@@ -96,7 +102,11 @@ def _suspicion(row: Installation, identity: str) -> str:
     if row.identity != identity:
         return COPIED
     remembered = _process.generation if row.key == _process.key else 0
-    return SET_BACK if row.generation < max(remembered, _noted(row.key)) else ""
+    if row.generation < max(remembered, _noted(row.key)):
+        return SET_BACK
+    changed = _noted_at_ns(row.key)
+    was_put_there = row.note_ctime_ns and changed and abs(changed - row.note_ctime_ns) > COARSE_NS
+    return PUT_BACK if was_put_there else ""
 
 
 def identify() -> str:
@@ -124,6 +134,7 @@ def release(now: dt.datetime) -> bool:
             key=uuid4(),
             identity=identify(),
             raised_at=now,
+            note_ctime_ns=None,
             held_since=None,
             held_because="",
             answer="",
@@ -145,6 +156,14 @@ def _noted(key: UUID) -> int:
         return 0
 
 
+def _noted_at_ns(key: UUID) -> int:
+    """Return when the note was changed, by a clock that nothing but the system sets; 0 if there is none."""
+    try:
+        return _note(key).stat().st_ctime_ns
+    except OSError:
+        return 0
+
+
 def _remember(key: UUID, generation: int) -> None:
     _process.generation = max(generation, _process.generation) if key == _process.key else generation
     _process.key = key
@@ -156,6 +175,24 @@ def _remember(key: UUID, generation: int) -> None:
         written.replace(note)
     except OSError as error:
         log.warning("a restore in place would not be noticed on this machine: %s", error)
+        return
+    if connection.vendor == "sqlite":  # Elsewhere each machine has a note of its own, and the database none of them.
+        Installation.objects.filter(pk=1, generation=generation).update(note_ctime_ns=_noted_at_ns(key))
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keep the processes of this machine apart while one writes a note and the database remembers it."""
+    lock = Path(settings.DATA_DIR) / "generations.lock"
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("w")
+    except OSError:  # Nothing can be written here, and so no note either.
+        yield
+        return
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

@@ -600,6 +600,7 @@ class Installation(models.Model):
     key = models.UUIDField(default=uuid.uuid4)  # Names the notes about it in DATA_DIR.
     identity = models.CharField(max_length=200)  # What a copy of the database would have otherwise.
     generation = models.BigIntegerField(default=0)  # Raised every few seconds; a lower one was restored.
+    note_ctime_ns = models.BigIntegerField(null=True)  # When the note of it in DATA_DIR was changed; SQLite alone.
     raised_at = models.DateTimeField()  # In a dump: when it was made.
     held_since = models.DateTimeField(null=True)
     held_because = models.CharField(max_length=300, blank=True)  # Empty: it may send.

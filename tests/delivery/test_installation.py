@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
@@ -89,6 +91,44 @@ def test_a_database_that_was_restored_in_place_is_held_after_a_start_and_while_r
 
     assert while_running == installation.SET_BACK
     assert why_held() == installation.SET_BACK
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="A dump of PostgreSQL does not hold DATA_DIR.")
+@pytest.mark.parametrize("way", ["copied over it", "unpacked over it", "moved", "not touched"])
+def test_a_folder_that_was_put_back_with_its_note_is_held(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path, way: str
+) -> None:
+    folder = settings.DATA_DIR = tmp_path / "data"
+    for _ in range(2):
+        installation.look(timezone.now())
+    note = folder / "generations" / Installation.objects.get().key.hex
+    assert Installation.objects.get().note_ctime_ns == note.stat().st_ctime_ns
+    start_anew(monkeypatch)
+
+    match way:
+        case "copied over it":
+            shutil.copytree(folder, tmp_path / "backup")
+            shutil.copytree(tmp_path / "backup", folder, dirs_exist_ok=True)
+        case "unpacked over it":
+            text = note.read_text()
+            note.unlink()
+            note.write_text(text)
+        case "moved":
+            settings.DATA_DIR = folder.rename(tmp_path / "moved")
+    if way in ("copied over it", "unpacked over it"):  # A minute later than it was remembered.
+        Installation.objects.update(note_ctime_ns=F("note_ctime_ns") - 60_000_000_000)
+
+    assert why_held() == ("" if way in ("moved", "not touched") else installation.PUT_BACK)
+
+
+def test_one_that_was_killed_while_it_wrote_its_note_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert why_held() == ""
+    with pytest.MonkeyPatch.context() as killed:
+        killed.setattr(installation, "_remember", lambda key, generation: None)
+        installation.look(timezone.now())
+    start_anew(monkeypatch)
+
+    assert why_held() == ""
 
 
 @pytest.mark.parametrize("what", ["a new machine", "a second machine", "a note cut short", "a folder that is a file"])
