@@ -7,3 +7,6 @@ class ContactsConfig(AppConfig):
     name = "contacts"
     verbose_name = "People"  # Its group in the sidebar.
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from contacts import consent  # noqa: F401  # Its receiver follows people to new addresses.

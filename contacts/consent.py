@@ -3,7 +3,7 @@
 The only place that changes a subscription's status or adds and lifts a suppression. Every change leaves one
 ConsentEvent in the same transaction; what changes nothing leaves none. A withdrawal is undone by the person's own
 act, confirmed by the link in a mail, or by a user on the person's behalf, never by what comes in bulk. Nothing here
-sends or looks at the clock.
+sends, and only :func:`follow` looks at the clock.
 
 Changes of one person's consent wait for each other on the row of the contact, so that two clicks at once end as one
 after the other would.
@@ -18,7 +18,10 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import QuerySet
-
+from django.db.models.signals import pre_save
+from django.dispatch import receiver
+from django.utils import timezone
+from contacts.audience import active
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression, SuppressionLift
 from contacts.networks import network_of
 from mail.addresses import fold
@@ -28,6 +31,8 @@ Status = Subscription.Status
 
 SOURCE_CHARACTERS = 200
 THE_PERSON = "the person"
+# A person's own will, which goes with the person; a mailbox that does not exist is no matter of the next one.
+OWN_WILL = (Suppression.Reason.UNSUBSCRIBED, Suppression.Reason.COMPLAINT)
 
 
 # --- asking and giving
@@ -240,7 +245,9 @@ def unsubscribe_from_everything(
         is suppressed under both.
     """
     with transaction.atomic():
-        contact = Contact.objects.filter(pk=contact_id).first() if contact_id else None
+        # Held before the address is read: it may be changing.
+        held = Contact.objects.select_for_update(no_key=True).filter(pk=contact_id)
+        contact = held.first() if contact_id else None
         addresses = {fold(each): each for each in (email, contact.email if contact else email)}
         withdraw_everywhere(addresses, method=method, source=source, now=now, network=network)
         for key in sorted(addresses):
@@ -305,6 +312,26 @@ def suppress(email: str, reason: str, source: str, now: dt.datetime, *, until: d
             setattr(present, name, value)
         present.save(update_fields=[*values])
     return was_over
+
+
+@receiver(pre_save, sender=Contact)
+def follow(instance: Contact, update_fields: Collection[str] | None = None, **_: Any) -> None:
+    """Let what a person wished for the address they had hold for a new one too, whoever changes the address.
+
+    The old address stays suppressed: mail to it was unwanted, and its owner may be somebody else by now.
+    """
+    if instance.pk is None or (update_fields is not None and "email_key" not in update_fields):
+        return
+    # Held, so that a withdrawal of the same moment sees the new address, or is seen here.
+    held = Contact.objects.select_for_update(no_key=True).filter(pk=instance.pk).order_by()
+    before = held.values_list("email_key", flat=True).first()
+    if before is None or before == instance.email_key:
+        return
+    now = timezone.now()
+    wish = Suppression.objects.filter(active(now), email_key=before, reason__in=OWN_WILL).first()
+    if wish is not None:
+        source = f"Followed the person to a new address. {wish.source}".strip()
+        suppress(instance.email, wish.reason, source, now, until=wish.expires_at)
 
 
 def gives_way(present: Suppression, reason: str, until: dt.datetime | None, now: dt.datetime) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Now, StrIndex, Substr
 
 from mail.addresses import fold, normalise
@@ -55,7 +55,8 @@ class Contact(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.email = normalise(self.email)
         self.email_key = fold(self.email)
-        super().save(*args, **kwargs)
+        with transaction.atomic():  # With the suppression that follows to a new address: consent.follow.
+            super().save(*args, **kwargs)
 
     @property
     def full_name(self) -> str:

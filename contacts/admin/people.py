@@ -32,7 +32,7 @@ from contacts.admin.paging import LimitedPaginator, PeopleList
 from contacts.admin.retention import RetentionPage
 from contacts.admin.rights import RightsPages
 from contacts.attributes import value_text
-from contacts.audience import suppressed
+from contacts.audience import suppressed, suppression_of
 from contacts.exporting import export_people
 from contacts.forms import ExportForm
 from contacts.models import Attribute, Contact, ContactList, Segment, Subscription, Suppression
@@ -209,11 +209,21 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
+        if change and "email" in form.changed_data:
+            self._tell_what_followed(request, obj)
         why = form.cleaned_data.get("why_again", "").strip()
         if why and erasing.admit(obj.email):
             assert request.user.pk is not None
             words = f"Added again after everything about them had been erased: {why}"
             LogEntry.objects.log_actions(request.user.pk, [obj], ADDITION, words, single_object=True)
+
+    def _tell_what_followed(self, request: HttpRequest, contact: Contact) -> None:
+        """Say that the person wants no mail at the new address either; the page may be older than that wish."""
+        wish = suppression_of(contact.email_key, timezone.now())
+        if wish is not None and wish.reason in consent.OWN_WILL:
+            messages.warning(
+                request, f"Nothing is sent to {contact.email} either: {wish.get_reason_display()}. {wish.source}"
+            )
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Iterable[Any], change: bool) -> None:
         super().save_related(request, form, formsets, change)

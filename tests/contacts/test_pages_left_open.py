@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from contacts import consent
-from contacts.models import ConsentEvent, Contact, ContactList, Subscription
+from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression
 from delivery import queueing, tokens
 from delivery.models import Message
 from tests.browsing import opened
@@ -135,3 +135,54 @@ def test_what_others_filled_in_meanwhile_is_not_emptied(marketer: Client, ann: C
     assert marketer.post(page_of(ann), again).status_code == 302
     ann.refresh_from_db()
     assert (ann.first_name, ann.last_name, ann.language, ann.paused_until is not None) == ("Ann", "Smith", "de", True)
+
+
+@pytest.mark.parametrize("reason", [Suppression.Reason.UNSUBSCRIBED, Suppression.Reason.COMPLAINT])
+def test_the_wish_to_get_no_mail_follows_a_person_to_a_new_address(
+    marketer: Client, ann: Contact, reason: Suppression.Reason
+) -> None:
+    page = left_open(marketer, ann)
+    end = timezone.now() + dt.timedelta(days=90)
+    consent.suppress(ann.email, reason, "All mail from us", timezone.now(), until=end)
+
+    response = marketer.post(page_of(ann), page | {"email": "Ann.Lee@example.net"}, follow=True)
+
+    wish = Suppression.objects.get(email_key="ann.lee@example.net")
+    assert (wish.reason, wish.expires_at) == (reason, end)
+    assert wish.source == "Followed the person to a new address. All mail from us"
+    assert Suppression.objects.filter(email_key="ann@example.org", reason=reason).exists()
+    assert f"Nothing is sent to Ann.Lee@example.net either: {reason.label}." in response.content.decode()
+
+
+def test_an_import_does_not_bring_back_who_left_under_another_address(ann: Contact) -> None:
+    now = timezone.now()
+    consent.unsubscribe_from_everything(ann.email, method="unsubscribe", source="link", now=now, contact_id=ann.pk)
+    ann.email = "lee@example.net"
+    ann.save()
+    events = ContactList.objects.create(name="Events")
+
+    added = consent.subscribe_in_bulk([ann.pk], events.pk, method="import", source="people.csv", now=now)
+
+    assert added == 0
+
+
+@pytest.mark.parametrize("reason", [Suppression.Reason.HARD_BOUNCE, Suppression.Reason.MANUAL])
+def test_what_concerns_the_mailbox_stays_with_the_mailbox(marketer: Client, ann: Contact, reason: str) -> None:
+    consent.suppress(ann.email, reason, "550 5.1.1", timezone.now())
+
+    marketer.post(page_of(ann), left_open(marketer, ann) | {"email": "ann@example.net"})
+
+    assert [each.email_key for each in Suppression.objects.all()] == ["ann@example.org"]
+    ann.refresh_from_db()
+    assert ann.email == "ann@example.net"
+
+
+def test_a_wish_that_is_over_or_only_another_spelling_adds_nothing(ann: Contact) -> None:
+    past = timezone.now() - dt.timedelta(days=2)
+    consent.suppress(ann.email, "unsubscribed", "", past, until=past + dt.timedelta(days=1))
+
+    for email in ("ANN@example.org", "ann@example.net"):
+        ann.email = email
+        ann.save()
+
+    assert Suppression.objects.count() == 1
