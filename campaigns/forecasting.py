@@ -28,6 +28,7 @@ STEP_OF_LEAST = 0.005  # Of the least time that the whole could take.
 SHORTEST_STEP = 0.05  # Seconds.
 ROUNDS = 12  # In which shares of one step settle, to …
 SETTLED = 0.5  # … so many messages.
+ROUNDING = 1e-6  # Of a message: what sums of fractions may be short of a whole one.
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ class _Run:
                 self.first_at = self.first_at or self.now
                 self.last_at = max(self.last_at, self.now + lasts)
         if has_moved:
-            ours = sum(mail.part.count - mail.left - mail.expired for mail in self.mails if mail.part.is_ours)
+            ours = sum(mail.sent for mail in self.mails if mail.part.is_ours)
             self.progress.append((until if any(mail.left >= PIECE for mail in self.mails) else self.last_at, ours))
         return has_moved
 
@@ -232,7 +233,7 @@ class _Run:
             blocked=tuple(_blocked(ours)),
             next_period=round(sum(tank.later for tank in self.used)),
             ahead=sum(mail.part.count for mail in self.mails if not mail.part.is_ours),
-            progress=tuple((_sure(at), round(sent)) for at, sent in self.progress),
+            progress=tuple((_sure(at), math.floor(sent + ROUNDING)) for at, sent in self.progress),
         )
 
     def _ours(self) -> list[Tank]:
@@ -284,7 +285,7 @@ def _blocked(mails: Sequence[Mail]) -> Iterator[tuple[str, int]]:
 
 def _whole(numbers: Sequence[float]) -> list[int]:
     """Round so that the sum stays what it is."""
-    floors = [math.floor(number + 1e-6) for number in numbers]
+    floors = [math.floor(number + ROUNDING) for number in numbers]
     short = round(sum(numbers)) - sum(floors)
     by_rest = sorted(range(len(numbers)), key=lambda at: floors[at] - numbers[at])
     for at in by_rest[: max(0, short)]:

@@ -211,6 +211,12 @@ class Mail:
     def left(self) -> float:
         return self.free + sum(count for _, count in self.later)
 
+    @property
+    def sent(self) -> float:
+        """Whole where it is done: less than a piece is none, and must not make one of 50 messages look unsent."""
+        unsent = self.left + self.expired
+        return self.part.count - (unsent if unsent >= PIECE else 0.0)
+
     def begin_step(self, now: float) -> None:
         while self.later and self.later[0][0] <= now:
             self.free += self.later.popleft()[1]

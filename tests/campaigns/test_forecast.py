@@ -2,6 +2,7 @@
 
 import datetime as dt
 import time
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -202,3 +203,32 @@ def test_a_naive_instant_is_refused() -> None:
     with pytest.raises(ValueError, match="has no time zone"):
         forecast([], Work(()), dt.datetime.fromisoformat("2026-11-23T12:00"))
     assert alpha().speed_from == ASSUMED
+
+
+@pytest.mark.parametrize("speed", [0.7, 2.0, 3.0, 7.0, 10.0, 13.7])
+@pytest.mark.parametrize("people", [9, 50, 51, 97, 1000])
+@pytest.mark.parametrize("percent", [10, 30, 48, 50, 52, 70])
+@pytest.mark.parametrize("variants", [2, 3])
+def test_a_sample_that_is_sent_long_before_the_choice_is_sent_in_time(
+    speed: float, people: int, percent: int, variants: int
+) -> None:
+    sizes = [people * percent // 100 // variants or 1] * variants
+    rest = people - sum(sizes)
+    choice = START + dt.timedelta(hours=1)
+
+    found = run(
+        [alpha(per_second=speed)],
+        *(Part(size, (1,)) for size in sizes),
+        Part(rest, (1,), starts=((choice, rest),)),
+    )
+
+    assert replace(found, waiting=rest, waiting_until=choice).is_sampled_in_time
+    assert found.progress[-1][1] == people
+
+
+def test_a_sample_that_lacks_one_message_is_not_sent_in_time() -> None:
+    choice = START + dt.timedelta(seconds=48)
+
+    found = run([alpha(per_second=0.5)], Part(25, (1,)), Part(25, (1,), starts=((choice, 25),)))
+
+    assert not replace(found, waiting=25, waiting_until=choice).is_sampled_in_time
