@@ -35,12 +35,14 @@ def forecast_of(campaign: Campaign) -> dict[str, Any]:
     for mailing_id in runs.mailing_ids(campaign):
         later.update(dict(outbox.later_starts(mailing_id)))
     try:
-        forecast = words(remembered(key, lambda: foresee(campaign, now)), zone)
+        expected = remembered(key, lambda: foresee(campaign, now))
     except NotCounted:
         have_counted(campaign.pk, now)
         return {"is_counting": True}
+    if not expected.total and campaign.status == Campaign.Status.SENDING:
+        return {}  # All were tried, or their messages are being made; the summary above says which.
     return {
-        "forecast": forecast,
+        "forecast": words(expected, zone),
         "zone": zone,
         "at": now,
         "hours": hours_of(campaign),

@@ -181,6 +181,14 @@ def test_providers_and_answers_are_told_in_plain_words(sending: Campaign, people
     assert "other domains" in viewers
 
 
+def test_nothing_is_foreseen_once_nothing_is_left(campaign: Campaign, server: SmtpServer) -> None:
+    mailing = Mailing.objects.create(stream="campaign", name="Snow", subject="Snow", html="<p>Snow</p>")
+    campaign.status, campaign.mailing = Campaign.Status.SENDING, mailing
+    campaign.save()
+
+    assert forecast_of(campaign) == {}
+
+
 def test_the_chart_is_asked_for_now_and_then(sending: Campaign, marketer: Client) -> None:
     url = reverse("campaigns:progress_json", args=[sending.pk])
 
