@@ -2,19 +2,21 @@
 
 import datetime as dt
 from typing import Any
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from django import forms
 from django.conf import settings
 from django.utils import timezone
 
 from adminpages.changes import NoticesChanges
+from campaigns.forecast_words import moment
 from campaigns.models import ApprovalRule, Campaign, SeedList
-from campaigns.scheduling import DAYS
-from campaigns.timing import Schedule, wall_of, zone_for
+from campaigns.scheduling import DAYS, zone_of
+from campaigns.timing import PAST, Schedule, wall_of, zone_for
 from mail.addresses import AddressInvalid, check_address, fold
 
 MOST_TESTS = 20
+LAST_CLOCKS = dt.timezone(dt.timedelta(hours=-12))  # No clock of the world shows a time later.
 
 
 class WallInput(forms.DateTimeInput):
@@ -63,12 +65,17 @@ class ScheduleForm(NoticesChanges, forms.Form):
     opens = forms.TimeField(label="From", required=False, widget=forms.TimeInput({"type": "time"}, format="%H:%M"))
     closes = forms.TimeField(label="To", required=False, widget=forms.TimeInput({"type": "time"}, format="%H:%M"))
 
+    def __init__(self, *args: Any, now: dt.datetime, **kwargs: Any) -> None:
+        self._now = now
+        super().__init__(*args, **kwargs)
+
     @classmethod
-    def of(cls, campaign: Campaign, given: Any = None) -> "ScheduleForm":
+    def of(cls, campaign: Campaign, now: dt.datetime, given: Any = None) -> "ScheduleForm":
         """Return the form as the campaign is set now, and with what was sent."""
         last = campaign.not_after
         return cls(
             given,
+            now=now,
             initial={
                 "start": campaign.start,
                 "wall": wall_of(campaign),
@@ -85,11 +92,22 @@ class ScheduleForm(NoticesChanges, forms.Form):
         is_timed = cleaned.get("start") in (Campaign.Start.AT, Campaign.Start.LOCAL)
         if is_timed and not cleaned.get("wall") and "wall" not in self.errors:
             self.add_error("wall", "Choose the date and time to start at.")
+        elif is_timed and "wall" not in self.errors and "time_zone" not in self.errors:
+            self._refuse_the_past(cleaned)
         if (cleaned.get("opens") is None) != (cleaned.get("closes") is None):
             self.add_error("closes", "Fill in both hours, or neither.")
         elif cleaned.get("opens") is not None and cleaned.get("opens") == cleaned.get("closes"):
             self.add_error("closes", "Between the two there is no time. Leave both empty for the whole day.")
         return cleaned
+
+    def _refuse_the_past(self, cleaned: dict[str, Any]) -> None:
+        zone = zone_of(cleaned["time_zone"]) or ZoneInfo(settings.TIME_ZONE)
+        is_local = cleaned["start"] == Campaign.Start.LOCAL
+        shown = self._now.astimezone(LAST_CLOCKS if is_local else zone)
+        if cleaned["wall"] >= shown.replace(tzinfo=None) - PAST:
+            return
+        clocks = "it is later by everybody’s clock" if is_local else f"it is {moment(self._now, zone)} in {zone} now"
+        self.add_error("wall", f"This lies in the past: {clocks}. Choose a later date and time.")
 
     def schedule(self) -> Schedule:
         """Return what was chosen."""

@@ -20,7 +20,7 @@ from contacts.reaching import reached
 from delivery import queueing as outbox
 
 Status, Start = Campaign.Status, Campaign.Start
-PAST = dt.timedelta(minutes=1)  # A start this long ago was chosen in good faith.
+PAST = dt.timedelta(minutes=5)  # A start this long ago was chosen in good faith.
 
 
 @dataclass(frozen=True, slots=True)

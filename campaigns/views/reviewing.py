@@ -50,7 +50,7 @@ def _context(request: HttpRequest, campaign: Campaign, form: ScheduleForm | None
         "zone": zone,
         "starts": _starts(campaign, now),
         "hours": timing.hours_of(campaign),
-        "schedule_form": form or ScheduleForm.of(campaign),
+        "schedule_form": form or ScheduleForm.of(campaign, now),
         "tests_form": TestsForm(initial={"recipients": getattr(request.user, "email", "")}),
         "overrides": approving.overrides(campaign),
         "standing": standing,
@@ -86,7 +86,7 @@ def _starts(campaign: Campaign, now: dt.datetime) -> str:
 @waits_for_numbers
 def schedule(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
-    form = ScheduleForm.of(campaign, request.POST)
+    form = ScheduleForm.of(campaign, clock.now(), request.POST)
     if not form.is_valid():
         return page(request, "campaigns/review.html", f"Review of {campaign}", _context(request, campaign, form), 422)
     if problems := timing.set_schedule(campaign_id, form.schedule(), clock.now()):

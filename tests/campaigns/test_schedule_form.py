@@ -2,9 +2,11 @@
 
 import datetime as dt
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from campaigns import timing
 from campaigns.models import Campaign
@@ -52,3 +54,46 @@ def test_a_time_that_no_clock_shows_is_refused(campaign: Campaign, marketer: Cli
     assert answer.status_code == 422
     campaign.refresh_from_db()
     assert campaign.start_wall == ""
+
+
+def typed_ago(zone: str, ago: dt.timedelta) -> str:
+    """What the clocks of the zone showed so long ago."""
+    return f"{timezone.now().astimezone(ZoneInfo(zone)) - ago:%Y-%m-%dT%H:%M}"
+
+
+@pytest.mark.parametrize("start", ["at", "local"])
+@pytest.mark.parametrize("typed", ["0001-01-01T00:00", "2020-02-29T10:00", "2025-11-30T10:00"])
+def test_a_start_in_the_past_is_refused_beside_its_field(
+    campaign: Campaign, marketer: Client, start: str, typed: str
+) -> None:
+    form = {"start": start, "wall": typed, "time_zone": "Asia/Tokyo"}
+
+    answer = marketer.post(f"/campaigns/{campaign.pk}/schedule/", form)
+
+    assert answer.status_code == 422
+    assert "This lies in the past: it is " in answer.content.decode()
+    assert "Choose a later date and time." in answer.content.decode()
+    campaign.refresh_from_db()
+    assert (campaign.start, campaign.start_wall) == ("now", "")
+
+
+@pytest.mark.parametrize(
+    ("zone", "minutes", "status"),
+    [("Asia/Tokyo", 3, 302), ("America/New_York", 3, 302), ("Asia/Tokyo", 8, 422), ("America/New_York", 8, 422)],
+)
+def test_a_few_minutes_are_forgiven_by_the_clock_of_the_chosen_zone(
+    campaign: Campaign, marketer: Client, settings: Any, zone: str, minutes: int, status: int
+) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    form = {"start": "at", "wall": typed_ago(zone, dt.timedelta(minutes=minutes)), "time_zone": zone}
+
+    answer = marketer.post(f"/campaigns/{campaign.pk}/schedule/", form)
+
+    assert answer.status_code == status
+
+
+def test_a_local_start_may_be_over_somewhere_but_not_everywhere(campaign: Campaign, marketer: Client) -> None:
+    wall = typed_ago("UTC", dt.timedelta(hours=1))
+    form = {"start": "local", "wall": wall, "time_zone": "UTC"}
+
+    assert marketer.post(f"/campaigns/{campaign.pk}/schedule/", form).status_code == 302
