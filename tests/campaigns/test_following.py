@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from campaigns import pace, queueing, remembering, selecting
 from campaigns.models import Campaign, DomainProvider, Tally
+from campaigns.templatetags.reviewing import forecast_of
 from delivery import planning
 from delivery.models import Attempt, Mailing, MailingOutcome, Message
 from smtpservers.models import SmtpServer
