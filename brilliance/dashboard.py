@@ -5,6 +5,7 @@ Every panel belongs to a permission and is left out, not emptied, for those who 
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
@@ -14,6 +15,7 @@ from django.urls import reverse
 from django.utils import formats, timezone
 
 from brilliance import health
+from campaigns import approving
 from campaigns.models import Campaign
 from contacts.models import Contact
 from delivery import accounting, clock, readiness, restoration
@@ -23,6 +25,7 @@ from smtpservers.models import QuotaPeriod, SmtpServer
 CHART_DAYS = 30
 FLEET_ROWS = 10
 NEARLY_FULL_PERCENT = 80
+DRAFTS_LOOKED_AT = 20
 # unfold's own draw neither stacked bars nor a legend.
 CHART_OPTIONS = {
     "responsive": True,
@@ -168,18 +171,30 @@ def next_steps(user: Person) -> list[dict[str, str]]:
         steps.append(_step("Add people to write to, one by one or from a file.", "Add a contact", "contacts_contact"))
     if user.has_perm("campaigns.add_campaign") and not Campaign.objects.exists():
         steps.append(_step("Write the first campaign.", "Write a campaign", "campaigns_campaign"))
-    if not steps and user.has_perm("campaigns.queue_campaign"):
-        draft = Campaign.objects.filter(status=Campaign.Status.DRAFT).first()
-        if draft is not None:
-            link = reverse("admin:campaigns_campaign_change", args=[draft.pk])
-            steps.append(
-                {
-                    "text": f"The campaign “{draft}” is a draft. Look at it, then queue it.",
-                    "label": "Open it",
-                    "link": link,
+    return steps or list(_of_a_draft(user))
+
+
+def _of_a_draft(user: Person) -> Iterator[dict[str, str]]:
+    """Yield what comes next for a draft: the decision of this person as the second one, or queueing it."""
+    waiting = approving.waiting(DRAFTS_LOOKED_AT)
+    if user.has_perm("campaigns.approve_campaign"):
+        for request in waiting:
+            if request.requested_by_id != user.pk:
+                name = request.campaign.name
+                yield {
+                    "text": f"The campaign “{name}” waits for approval. Look at it, then approve or reject it.",
+                    "label": "Review it",
+                    "link": reverse("campaigns:review", args=[request.campaign_id]),
                 }
-            )
-    return steps
+                return
+    drafts = Campaign.objects.filter(status=Campaign.Status.DRAFT)
+    draft = drafts.exclude(pk__in=[request.campaign_id for request in waiting]).first()
+    if draft is not None and user.has_perm("campaigns.queue_campaign"):
+        yield {
+            "text": f"The campaign “{draft}” is a draft. Look at it, then queue it.",
+            "label": "Open it",
+            "link": reverse("admin:campaigns_campaign_change", args=[draft.pk]),
+        }
 
 
 def _step(text: str, label: str, model: str) -> dict[str, str]:

@@ -35,7 +35,7 @@ class Standing:
     is_needed: bool
     needed_above: int | None
     latest: Approval | None  # Of what the campaign says now.
-    is_void: bool = False  # There was one, and an edit has made it void.
+    void: Approval | None = None  # The last one, where the campaign says something else by now.
     is_outgrown: bool = False  # There is one, for fewer people than the campaign reaches now.
 
     @property
@@ -124,9 +124,18 @@ def standing(campaign: Campaign, people: int) -> Standing:
     if latest is None:
         return Standing(True, needed_above, None)
     if latest.version != version_of(campaign):
-        return Standing(True, needed_above, None, is_void=True)
+        return Standing(True, needed_above, None, void=latest)
     is_outgrown = latest.decision == Decision.APPROVED and people > allowances.allowed(latest)
     return Standing(True, needed_above, latest, is_outgrown=is_outgrown)
+
+
+def waiting(most: int) -> list[Approval]:
+    """Return the first requests that a second person can decide on, the oldest first; looks at so many at most."""
+    if allowances.rule().needed_above is None:
+        return []
+    open_now = Approval.objects.filter(decision=Decision.OPEN, campaign__status=Campaign.Status.DRAFT)
+    requests = open_now.select_related("campaign").order_by("pk")[:most]
+    return [request for request in requests if request.version == version_of(request.campaign)]
 
 
 def is_audience_changed(campaign: Campaign) -> bool:

@@ -10,7 +10,8 @@ from django.utils import timezone
 from playwright.sync_api import Page
 
 from brilliance.roles import ROLES
-from campaigns.models import Campaign
+from campaigns import approving
+from campaigns.models import ApprovalRule, Campaign
 from contacts.models import Contact
 from delivery.models import Mailing
 from smtpservers.models import QuotaPeriod, SmtpServer
@@ -73,6 +74,26 @@ def test_a_draft_is_the_next_step_once_everything_is_there(db: None) -> None:
     Campaign.objects.create(name="Spring", subject="Spring")
 
     assert "The campaign “Spring” is a draft. Look at it, then queue it." in dashboard("marketer")
+
+
+def test_who_may_approve_is_asked_to_decide_and_who_asked_is_not_told_to_queue(db: None) -> None:
+    server("Small")
+    Contact.objects.create(email="ann@example.com")
+    ApprovalRule.objects.create(needed_above=0)
+    spring = Campaign.objects.create(name="Spring", subject="Spring")
+    mia = person("marketer")
+    assert approving.ask_for(spring.pk, "", mia, timezone.now()) == ""
+
+    approver = dashboard("admin")
+    requester = Client()
+    requester.force_login(mia, "django.contrib.auth.backends.ModelBackend")
+
+    assert "The campaign “Spring” waits for approval. Look at it, then approve or reject it." in approver
+    assert f'href="/campaigns/{spring.pk}/review/"' in approver
+    assert "is a draft" not in approver
+    assert "is a draft" not in requester.get("/admin/").content.decode()
+    Campaign.objects.update(subject="Summer")
+    assert "The campaign “Spring” is a draft." in requester.get("/admin/").content.decode()
 
 
 def test_paused_servers_and_waiting_mailings_are_named_with_their_reasons(db: None) -> None:

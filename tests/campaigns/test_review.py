@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from campaigns.forecast_words import lasting, words
 from campaigns.forecasting import Part, ServerState, Work, forecast
-from campaigns.models import Approval, ApprovalRule, Campaign, CheckOverride, SeedList
+from campaigns.models import Approval, ApprovalRule, Campaign, CheckOverride, Layout, SeedList
 from contacts.models import ContactList, Suppression
 from delivery.models import Message
 from smtpservers.models import SmtpServer
@@ -124,9 +124,12 @@ def test_a_time_that_makes_no_sense_is_told_beside_its_field(
 
 def test_a_second_person_approves_on_the_page(marketer: Client, people: dict[str, User], sound: Campaign) -> None:
     ApprovalRule.objects.create(needed_above=2)
-    assert "Waiting for a second person" in page(marketer, sound)
+    unasked = page(marketer, sound)
+    assert "A second person must approve it" in unasked
+    assert "Waiting for a second person" not in unasked
     post(marketer, f"/campaigns/{sound.pk}/approval/", note="The new prices.")
     approval = Approval.objects.get()
+    assert "Waiting for a second person" in page(marketer, sound)
     assert "Somebody else must decide." in page(marketer, sound)
     [said] = post(marketer, f"/campaigns/approvals/{approval.pk}/", decision="approve")
     assert said.startswith("Who asks for approval cannot give it.")
@@ -138,6 +141,33 @@ def test_a_second_person_approves_on_the_page(marketer: Client, people: dict[str
     assert {"Approved. Good.", "Asked for approval. The new prices."} <= set(
         LogEntry.objects.values_list("change_message", flat=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("decision", "sentence"),
+    [
+        ("", "was changed after approval was asked for, so nobody can decide on that request. Ask again."),
+        ("approve", "admin approved the campaign. It, or something that it uses, was changed since, so the approval"),
+        ("reject", "admin rejected the campaign: Too loud. It was changed since. Ask again."),
+    ],
+)
+def test_what_a_change_of_the_layout_makes_void_is_told_as_it_was(
+    marketer: Client, people: dict[str, User], sound: Campaign, decision: str, sentence: str
+) -> None:
+    ApprovalRule.objects.create(needed_above=2)
+    sound.layout = Layout.objects.create(name="House", header="Ours")
+    sound.save()
+    post(marketer, f"/campaigns/{sound.pk}/approval/", note="")
+    if decision:
+        address = f"/campaigns/approvals/{Approval.objects.get().pk}/"
+        post(client_of(people["admin"]), address, decision=decision, note="Too loud.")
+
+    Layout.objects.update(header="Theirs")
+
+    html = page(marketer, sound)
+    assert sentence in html
+    assert "A second person must approve it" in html
+    assert "Waiting for a second person" not in html
 
 
 def test_only_who_may_gets_there(people: dict[str, User], sound: Campaign) -> None:
