@@ -354,6 +354,33 @@ def test_a_confirmation_and_a_withdrawal_at_once_end_as_one_after_the_other(now:
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
+def test_a_new_address_and_a_withdrawal_at_once_leave_both_addresses_suppressed(now: dt.datetime) -> None:
+    for number in range(10):
+        old, new = f"ann{number}@example.org", f"ann{number}@example.net"
+        ann = Contact.objects.create(email=old)
+        moved = Contact.objects.get(pk=ann.pk)
+        moved.email = new
+
+        at_once(
+            moved.save,
+            partial(
+                consent.unsubscribe_from_everything,
+                old,
+                method="unsubscribe",
+                source="link",
+                now=now,
+                contact_id=ann.pk,
+            ),
+        )
+
+        assert set(Suppression.objects.filter(email_key__in=[old, new]).values_list("email_key", flat=True)) == {
+            old,
+            new,
+        }
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
 def test_an_import_and_a_withdrawal_at_once_leave_the_withdrawal(now: dt.datetime) -> None:
     club = ContactList.objects.create(name="Club")
     for number in range(5):
