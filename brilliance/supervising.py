@@ -19,6 +19,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 8.0  # For the parts to end by themselves; what is left then is killed, within 10 s in all.
+LAST_GRACE_SECONDS = 1.5  # At least, for those that others need to end well.
 TURN_SECONDS = 0.2
 # What ends by itself more often than this within that many seconds is not merely unlucky.
 MOST_RESUMED, RESUMED_WITHIN = 3, 60.0
@@ -32,6 +33,8 @@ class Part:
     name: str
     arguments: tuple[str, ...]
     is_resumed: bool = False  # Whether it is started again when it ends by itself: nothing is lost with it.
+    # Whether the others stay until it has ended: a worker still hands over what it has begun, and gets its answers.
+    ends_first: bool = False
 
 
 def web(host: str, port: int) -> Part:
@@ -72,6 +75,7 @@ def worker(name: str, queue: str, *, slots: int = 1, with_beat: bool = False) ->
         ),
         # Celery's ends for good when its child is killed while it comes up, as where memory is short.
         is_resumed=True,
+        ends_first=True,
     )
 
 
@@ -125,14 +129,17 @@ def supervise(parts: Sequence[Part], folder: Path, stop: Stop, each_turn: Callab
                 stop.reason = f"{what}, so everything was stopped."
                 break
             log.warning("%s, and is started again.", what)
-            _end([process])  # What it left behind.
+            _end([process], time.monotonic())  # What it left behind.
             running[part] = _start(part, folder, read_end)
             ended.append((part, time.monotonic()))
         if stop.reason:
             break
         each_turn()
         select.select([], [], [], TURN_SECONDS)  # Not time.sleep: it fails under Debian's faketime.
-    _end(list(running.values()))
+    deadline = time.monotonic() + GRACE_SECONDS
+    _end([process for part, process in running.items() if part.ends_first], deadline)
+    others = [process for part, process in running.items() if not part.ends_first]
+    _end(others, max(deadline, time.monotonic() + LAST_GRACE_SECONDS))
     os.close(read_end)
     os.close(write_end)
     return 1 if stop.reason else 0
@@ -180,10 +187,9 @@ def _start(part: Part, folder: Path, pipe: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=folder, pass_fds=[pipe], start_new_session=True, stdin=subprocess.DEVNULL)  # noqa: S603
 
 
-def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+def _end(processes: Sequence[subprocess.Popen[bytes]], deadline: float) -> None:
     for process in processes:
         process.terminate()
-    deadline = time.monotonic() + GRACE_SECONDS
     for process in processes:
         with suppress(subprocess.TimeoutExpired):
             process.wait(max(0.0, deadline - time.monotonic()))

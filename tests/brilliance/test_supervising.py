@@ -15,11 +15,17 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from brilliance.management.commands.demo import parts as demo_parts
+
 # Two parts, each with a child of its own, as Celery and gunicorn have them. Each writes its process ids.
 PART = """
 import os, signal, subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 def end(*_):
+    if "draining" in sys.argv[1]:
+        time.sleep(1)  # As long as the last answers take.
+    with open(os.path.join(os.path.dirname(sys.argv[2]), "ends"), "a") as ends:
+        ends.write(sys.argv[1] + "\\n")
     child.kill()
     sys.exit(0)
 if "stubborn" in sys.argv[1]:
@@ -43,7 +49,12 @@ from brilliance import supervising
 supervising.GRACE_SECONDS = float(sys.argv[3])
 folder = Path(sys.argv[1])
 parts = [
-    supervising.Part(name, ("-c", sys.argv[2], name, str(folder / name)), is_resumed=name.startswith("worker"))
+    supervising.Part(
+        name,
+        ("-c", sys.argv[2], name, str(folder / name)),
+        is_resumed=name.startswith("worker"),
+        ends_first=name.startswith("worker"),
+    )
     for name in sys.argv[5:]
 ]
 stop = supervising.Stop()
@@ -174,6 +185,36 @@ def test_a_part_that_does_not_end_is_killed_with_its_children(tmp_path: Path, st
 
     assert supervisor.wait(40) == 0
     assert all_gone(running)
+
+
+def test_workers_end_before_what_they_send_to(tmp_path: Path, start: Start) -> None:
+    supervisor = start("sandbox", "web", "worker-draining", "worker", grace=30)
+    running = processes(tmp_path, "sandbox", "web", "worker-draining", "worker")
+
+    supervisor.send_signal(signal.SIGINT)
+
+    assert supervisor.wait(40) == 0
+    ended = (tmp_path / "ends").read_text().split()
+    assert ended[:2] == ["worker", "worker-draining"]
+    assert sorted(ended[2:]) == ["sandbox", "web"]
+    assert all_gone(running)
+
+
+def test_a_worker_that_does_not_end_leaves_the_others_time_to(tmp_path: Path, start: Start) -> None:
+    supervisor = start("web", "worker-stubborn", grace=0.5)
+    running = processes(tmp_path, "web", "worker-stubborn")
+
+    supervisor.terminate()
+
+    assert supervisor.wait(40) == 0
+    assert (tmp_path / "ends").read_text().split() == ["web"]
+    assert all_gone(running)
+
+
+def test_the_demo_ends_its_workers_before_web_and_sandbox() -> None:
+    first = {part.name for part in demo_parts() if part.ends_first}
+
+    assert first == {"the worker for deliver", "the worker for errands"}
 
 
 def test_killing_the_supervisor_leaves_nothing_behind(tmp_path: Path, start: Start) -> None:

@@ -5,6 +5,7 @@ import fcntl
 import http.client
 import json
 import os
+import shlex
 import socket
 import sys
 import tempfile
@@ -66,7 +67,7 @@ class Command(BaseCommand):
                 return 0
             self.say("Starting …")
             greeting = _Greeting(self)
-            code = supervise(_parts(), settings.BASE_DIR, stop, greeting.each_turn)
+            code = supervise(parts(), settings.BASE_DIR, stop, greeting.each_turn)
         if stop.reason:
             return self.give_up(stop.reason)
         self.say("Brilliance has stopped.")
@@ -83,13 +84,13 @@ class Command(BaseCommand):
         return 1
 
 
-def _parts() -> list[Part]:
-    parts = [
+def parts() -> list[Part]:
+    always = [
         web(settings.HOST, settings.PORT),
         worker("deliver", "deliver"),
         worker("errands", "errands", slots=2, with_beat=True),
     ]
-    return [*parts, SANDBOX] if settings.SANDBOX_ENABLED else parts
+    return [*always, SANDBOX] if settings.SANDBOX_ENABLED else always
 
 
 class _Greeting:
@@ -144,18 +145,29 @@ def _welcome_to_copy() -> str:
         "",
         f"This is a restored or copied database, so that nothing is sent. The pages are open: {settings.BASE_URL}",
         f"See what was under way, and say how to go on: {settings.BASE_URL}/delivery/restored/",
-        f"Or stop this and run {sys.executable} manage.py restored",
+        f"Or stop this and run {_same_data()}{sys.executable} manage.py restored",
+        "",
     ]
-    return "\n".join([*lines, "", "Ctrl-C stops everything."])
+    return "\n".join([*lines, *_sign_ins(), "Ctrl-C stops everything."])
+
+
+def _same_data() -> str:
+    """Return what a command needs before it to be about the same installation."""
+    folder = settings.DATA_DIR
+    return "" if folder == settings.BASE_DIR / "var" else f"DATA_DIR={shlex.quote(str(folder))} "
 
 
 def _welcome() -> str:
-    path = settings.DATA_DIR / "sign-ins.txt"
     lines = ["", f"Brilliance is ready: {settings.BASE_URL}", ""]
-    if path.exists():
-        lines += ["Sign in as", *(f"  {line}" for line in path.read_text().splitlines())]
-        lines += [f"(made on the first run and kept in {path})", ""]
-    return "\n".join([*lines, "Ctrl-C stops everything."])
+    return "\n".join([*lines, *_sign_ins(), "Ctrl-C stops everything."])
+
+
+def _sign_ins() -> list[str]:
+    path = settings.DATA_DIR / "sign-ins.txt"
+    if not path.exists():
+        return []
+    lines = ["Sign in as", *(f"  {line}" for line in path.read_text().splitlines())]
+    return [*lines, f"(made on the first run and kept in {path})", ""]
 
 
 def _unwritable_folder() -> str:
