@@ -169,7 +169,7 @@ def message_id(seen: Read, place: Place) -> Iterator[Finding]:
     value = str(seen.message["Message-ID"] or "").strip()
     if not re.fullmatch(r"<[^<>@\s]+@[^<>@\s]+>", value) or value[1:-1].rpartition("@")[2] != place.domain:
         yield found("M3", FATAL, f"The Message-ID {value or '(none)'} is not one of {place.domain}.",
-                    "Correct the campaign's From, or the server's Domain Name.")  # fmt: skip
+                    "Correct the campaign's From, or the server's Domain name.")  # fmt: skip
 
 
 def one_click(seen: Read, place: Place) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ class TestForm(forms.Form):
     recipient = forms.CharField(
         label="Send the test to",
         max_length=320,
-        help_text="One address that you can look into. SMTP Mail To of the server is filled in.",
+        help_text="One address that you can look into.",
         error_messages={"required": "Enter the address that the test message should go to."},
         widget=UnfoldAdminTextInputWidget({"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}),
     )
@@ -24,9 +24,14 @@ class TestForm(forms.Form):
         label="Send the copies too", required=False, initial=True, widget=UnfoldBooleanWidget()
     )
 
-    def __init__(self, *args: Any, copies: Sequence[str] = (), **kwargs: Any) -> None:
-        """Ask about copies where the server makes any, to the addresses ``copies``."""
+    def __init__(self, *args: Any, copies: Sequence[str] = (), proposed: str = "", **kwargs: Any) -> None:
+        """Ask about copies where the server makes any, to the addresses ``copies``.
+
+        :param proposed: the address of the server that is filled in; empty where it has none.
+        """
         super().__init__(*args, **kwargs)
+        if proposed:
+            self.fields["recipient"].help_text += " SMTP mail to of the server is filled in."
         if copies:
             self.fields["with_copies"].help_text = f"To {', '.join(copies)}; each counts in the quota."
         else:

@@ -36,7 +36,7 @@ from smtpservers.transport import Answer, ConnectionFailed, Step, connect
 
 WATCH_SECONDS = 0.5
 T = TypeVar("T")
-LEASE_SECONDS = 1800.0  # The longest SMTP Timeout for each step, and the final answer.
+LEASE_SECONDS = 1800.0  # The longest SMTP timeout for each step, and the final answer.
 
 
 class TestRefused(Exception):
@@ -115,7 +115,7 @@ def send_test(
     """Send one test message through one server at once, an inactive one too, and return the conversation.
 
     It counts in the quota and stands in the account. Its unsubscribe token is inert. Somebody waits for it: for the
-    answer to the whole message it waits no longer than SMTP Timeout, while other mail waits for minutes.
+    answer to the whole message it waits no longer than SMTP timeout, while other mail waits for minutes.
 
     :param content: a campaign's content; None sends a few words in the server's language.
     :param contact: whose values fill the merge fields; None: a reader without names.
@@ -178,7 +178,7 @@ def _lost_bounces(server: SmtpServer) -> list[Step]:
         return []
     began = time.perf_counter()
     problem = asyncio.run(Validator().problem(server.return_path))
-    words = f"{problem} Bounces would be lost: correct Email Return Path, or give its domain an MX record."
+    words = f"{problem} Bounces would be lost: correct Email return path, or give its domain an MX record."
     return [lost_step("bounces", server.return_path, words, began)] if problem else []
 
 

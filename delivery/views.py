@@ -106,7 +106,8 @@ def follow_test(request: HttpRequest, server_id: int, trial_id: int) -> HttpResp
 
 def _test_form(server: SmtpServer, posted: Any, recipient: str = "") -> TestForm:
     copies = [address for _, address in copy_addresses(server)]
-    return TestForm(posted, copies=copies, initial={"recipient": recipient or default_recipient(server)})
+    proposed = default_recipient(server)
+    return TestForm(posted, copies=copies, proposed=proposed, initial={"recipient": recipient or proposed})
 
 
 def _test_page(request: HttpRequest, server: SmtpServer, form: TestForm, shown: dict[str, Any]) -> HttpResponse:
@@ -159,7 +160,7 @@ def _under_way(trial: Trial, now: dt.datetime) -> Outcome:
 
 
 def default_recipient(server: SmtpServer) -> str:
-    """Return the bare address of SMTP Mail To; empty where there is none."""
+    """Return the bare address of the server's SMTP mail to; empty where there is none."""
     try:
         return parse_mailbox(server.mail_to).address
     except AddressInvalid:

@@ -93,7 +93,7 @@ EFFECTS = {
     "unknown_first_name": "Value of `{{ first_name }}`. Never in `To`, never stored. A default in the tag wins.",
     "unknown_last_name": "Value of `{{ last_name }}`. A `{{ full_name }}` with one real part has no stand-in.",
     "utm_source": "`utm_source` on the links of campaigns, tests, and single messages marked as commercial; never on"
-    " links to unsubscribe. A link's own value stays, unless Replace UTM Codes is on.",
+    " links to unsubscribe. A link's own value stays, unless Replace UTM codes is on.",
     "utm_medium": "`utm_medium` on the same links.",
     "utm_campaign": "`utm_campaign` on the same links.",
     "utm_term": "`utm_term`, where its switch is on.",
@@ -131,7 +131,7 @@ DEFAULTS = {"time_zone": "the site's", "display_order": "after all others"}  # F
 
 def page() -> str:
     """Return the page, made of the form."""
-    from smtpservers.forms import ServerForm, field_help, title_of
+    from smtpservers.forms import ServerForm, field_help
     from smtpservers.models import SECRETS
 
     form = ServerForm()
@@ -143,7 +143,7 @@ def page() -> str:
             field = form.fields[name]
             help_text = field_help(name) if name in SECRETS else str(field.help_text)
             lines += [
-                f"### {title_of(str(field.label))}\n",
+                f"### {field.label}\n",
                 f"{_plain(help_text)}\n",
                 f"- Accepts: {_plain(_accepts(name, field))}. Default: {_default(name, field, form.instance)}.",
                 f"- Effect: {EFFECTS[name]}\n",

@@ -151,7 +151,7 @@ def check_credentials(username: str, has_password: bool, has_api_key: bool, pres
     if username and not (has_password or has_api_key):
         chosen = PRESETS.get(preset)
         here = f" {chosen.name} wants {chosen.signs_in_with}." if chosen else ""
-        raise FieldInvalid(f"Enter the password for this username, or an API Key, or empty SMTP Username.{here}")
+        raise FieldInvalid(f"Enter the password for this username, or an API key, or empty SMTP username.{here}")
 
 
 def check_own_sender(mail_from: str, host: str) -> None:
@@ -345,10 +345,10 @@ def _sign_in_hints(server: Settings, has_password: bool, has_api_key: bool) -> I
     if server.username:
         return
     if has_password:
-        yield "A password is stored, but without an SMTP Username it is not used: this server is used without sign-in."
+        yield "A password is stored, but without an SMTP username it is not used: this server is used without sign-in."
     elif has_api_key and not sign_in(server.preset, "", "", "key")[0]:
         yield (
-            "An API key is stored, but not used: SMTP Username is empty, and no fixed one is known for this provider."
+            "An API key is stored, but not used: SMTP username is empty, and no fixed one is known for this provider."
             " Enter the user name to sign in with it."
         )
 
@@ -359,12 +359,12 @@ def _connection_hints(server: Settings, signs_in: bool, now: dt.datetime) -> Ite
     if server.never_tls and signs_in and not is_private_host(server.host):
         yield (
             "Nothing is encrypted, and a password is never sent in clear text to a host outside your own network: this"
-            " server cannot be signed in to. Turn Never Encrypt off."
+            " server cannot be signed in to. Turn Never encrypt off."
         )
     elif not server.use_tls and signs_in and not is_private_host(server.host):
         yield (
             "Encryption is not required. If this server offers none, it is not signed in to and mail fails; turn"
-            " Use SSL/TLS Connection on if the provider supports it."
+            " Use SSL/TLS connection on if the provider supports it."
         )
     if server.trusted_certificate:
         certificates = x509.load_pem_x509_certificates(server.trusted_certificate.encode())
@@ -378,27 +378,30 @@ def _address_hints(server: Settings) -> Iterator[str]:
     if server.return_path and server.use_return_path:
         domain = domain_of(server.return_path)
         if organisational_domain(domain) != organisational_domain(sender):
-            yield f"Email Return Path is at {domain}, Mail From at {sender}; with different domains SPF cannot align."
+            yield (
+                f"Email return path is at {domain}, SMTP mail from at {sender}; with different domains SPF cannot"
+                " align."
+            )
         if server.mail_to_unknown and fold(parse_mailbox(server.mail_to_unknown).address) == fold(server.return_path):
-            yield "SMTP Mail To Unknown is the Email Return Path too, and bounces could go round; use two mailboxes."
+            yield "SMTP mail to unknown is the Email return path too, and bounces could go round; use two mailboxes."
     if server.spam_address and server.use_spam_address:
         domain = domain_of(server.spam_address)
         if domain != sender and not domain.endswith("." + sender):
-            yield f"Complaints are only reported to an Email Spam address at {sender} or below; {domain} is another."
+            yield f"Complaints are only reported to an Email spam address at {sender} or below; {domain} is another."
     open_copies = len(parse_mailboxes(server.mail_cc))
     copies = open_copies + len(parse_mailboxes(server.mail_bcc))
     if open_copies:
-        yield "Every recipient sees the addresses in SMTP Mail CC; make sure those people agree."
+        yield "Every recipient sees the addresses in SMTP mail CC; make sure those people agree."
     if copies:
         yield f"CC and BCC: every message is sent {copies + 1} times and uses {copies + 1} units of the quota."
 
 
 def _switch_hints(server: Settings) -> Iterator[str]:
     pairs = (
-        ("Email Return Path", server.return_path, server.use_return_path),
-        ("Email Spam", server.spam_address, server.use_spam_address),
-        ("Email Abuse", server.abuse_address, server.use_abuse_address),
-        ("Email Unsubscribe URL", server.unsubscribe_url, server.use_unsubscribe_link),
+        ("Email return path", server.return_path, server.use_return_path),
+        ("Email spam", server.spam_address, server.use_spam_address),
+        ("Email abuse", server.abuse_address, server.use_abuse_address),
+        ("Email unsubscribe URL", server.unsubscribe_url, server.use_unsubscribe_link),
     )
     for label, value, is_used in pairs:
         if value and not is_used:
@@ -421,17 +424,17 @@ def _limit_hints(server: Settings) -> Iterator[str]:
 
 def _utm_hints(server: Settings) -> Iterator[str]:
     values = {
-        "UTM Source": server.utm_source,
-        "UTM Medium": server.utm_medium,
-        "UTM Campaign": server.utm_campaign,
-        "UTM Term": server.utm_term,
-        "UTM Content": server.utm_content,
+        "UTM source": server.utm_source,
+        "UTM medium": server.utm_medium,
+        "UTM campaign": server.utm_campaign,
+        "UTM term": server.utm_term,
+        "UTM content": server.utm_content,
     }
     used = [*list(values.values())[:3], server.always_utm_term, server.always_utm_content]
     if any(used) and not server.utm_source:
-        yield "UTM Source is empty while other UTM values are set; most analytics ignore visits without a source."
+        yield "UTM source is empty while other UTM values are set; most analytics ignore visits without a source."
     if server.utm_medium and server.utm_medium.lower() not in ("email", "e-mail", "e_mail", "e mail"):
-        yield f"UTM Medium is {server.utm_medium}; Google Analytics files visits under Email only with email there."
+        yield f"UTM medium is {server.utm_medium}; Google Analytics files visits under Email only with email there."
     for label, value in values.items():
         plain = re.sub(r"\{\{.*?\}\}", "", value)
         if plain != plain.lower() or " " in plain:

@@ -16,7 +16,7 @@ def explain(step: Step, endpoint: Endpoint, *, offers_sign_in: bool = False) -> 
         return ""
     if not endpoint.username and _wants_sign_in(step, offers_sign_in):
         return (
-            "The server takes mail only from those who sign in, and SMTP Username is empty. Enter the user name and"
+            "The server takes mail only from those who sign in, and SMTP username is empty. Enter the user name and"
             " password that the provider gave you."
         )
     explainer = _EXPLAINERS.get(step.name, _explain_answer)
@@ -54,7 +54,7 @@ def _explain_dns(step: Step, endpoint: Endpoint) -> str:
             " Enter the provider's host name."
         )
     return (
-        f"No such host: {endpoint.host} could not be found. Check SMTP Server for a typing mistake, and the name"
+        f"No such host: {endpoint.host} could not be found. Check SMTP server for a typing mistake, and the name"
         " servers of this machine."
     )
 
@@ -63,7 +63,7 @@ def _explain_connect(step: Step, endpoint: Endpoint) -> str:
     if "refused" in step.reply.lower():
         return (
             f"The connection was refused: nothing listens at {endpoint.host} on port {endpoint.port}, or a firewall"
-            " turns it away. Check SMTP Port; 587 and 465 are usual."
+            " turns it away. Check SMTP port; 587 and 465 are usual."
         )
     return (
         f"There was silence: {endpoint.host} port {endpoint.port} did not answer. A firewall may block this port;"
@@ -75,11 +75,11 @@ def _explain_banner(step: Step, endpoint: Endpoint) -> str:
     if "no SMTP reply" in step.reply:
         return (
             f"Something else than a mail server answers on port {endpoint.port}{_service(step.reply)}. Check SMTP"
-            " Server and SMTP Port; 587 and 465 are usual."
+            " server and SMTP port; 587 and 465 are usual."
         )
     if "silent" in step.reply:
         late = (
-            f"Some servers greet only after 10 to 30 seconds, to keep robots away: raise SMTP Timeout, which is"
+            f"Some servers greet only after 10 to 30 seconds, to keep robots away: raise SMTP timeout, which is"
             f" {endpoint.timeout:g} seconds now."
         )
         if endpoint.security is Security.IMPLICIT:
@@ -141,7 +141,7 @@ def _explain_tls(step: Step, endpoint: Endpoint) -> str:
     if "hostname mismatch" in text or "not valid for" in text or "ip address mismatch" in text:
         return (
             f"The certificate belongs to another host, not to {endpoint.host}. Enter the name the certificate was"
-            " made for as SMTP Server."
+            " made for as SMTP server."
         )
     if "not yet valid" in text:
         return "The server's certificate is not valid yet. Check the clock of this machine, then ask the provider."
@@ -169,7 +169,7 @@ def _explain_tls(step: Step, endpoint: Endpoint) -> str:
 
 def _without_tls(endpoint: Endpoint) -> str:
     if endpoint.security is Security.OPPORTUNISTIC:
-        return "Have it mended, or switch Never Encrypt on if it is a relay in your own network."
+        return "Have it mended, or switch Never encrypt on if it is a relay in your own network."
     return "The provider must mend it; its port for TLS from the first byte (465) may work."
 
 
@@ -190,7 +190,7 @@ def _other_mechanism(step: Step) -> str:
         return ""
     return (
         f" If you are sure of it, the server may offer {step.details['mechanism']} without being able to do it: choose"
-        " PLAIN or LOGIN as Sign-in Method."
+        " PLAIN or LOGIN as Sign-in method."
     )
 
 
@@ -198,16 +198,16 @@ def _explain_auth(step: Step, endpoint: Endpoint) -> str:
     if "no encryption" in step.reply:
         if endpoint.security is Security.NEVER:
             return (
-                "Credentials are never sent in clear text to a host outside your own network: turn Never Encrypt off."
+                "Credentials are never sent in clear text to a host outside your own network: turn Never encrypt off."
             )
         return "Credentials are never sent in clear text. Switch SSL/TLS on, or use the provider's port for TLS."
     if "which was chosen" in step.reply:
-        return "Set Sign-in Method to Automatic, or to one of those that the server offers."
+        return "Set Sign-in method to Automatic, or to one of those that the server offers."
     if "no sign-in we know" in step.reply:
         if "offered: none" in step.reply:
             return (
-                "The server offers no way to sign in on this port. Most offer it only after TLS: check SMTP Port and"
-                " the SSL/TLS switch, or clear SMTP Username if none is needed."
+                "The server offers no way to sign in on this port. Most offer it only after TLS: check SMTP port and"
+                " the SSL/TLS switch, or clear SMTP username if none is needed."
             )
         return (
             "The server offers no way to sign in that Brilliance knows (those are SCRAM, CRAM-MD5, PLAIN and LOGIN)."
@@ -216,12 +216,12 @@ def _explain_auth(step: Step, endpoint: Endpoint) -> str:
     if "no sign-in took place" in step.reply:
         return (
             "The password was not refused: the conversation about it broke off, for the reason above. Check that SMTP"
-            " Server is really your provider, and enter the password again."
+            " server is really your provider, and enter the password again."
         )
     if step.code == 534:
         return (
             f"The provider wants another way to sign in for {_account(endpoint)}. Usually that is an app password, made"
-            " in the settings of the account; enter it as SMTP Password."
+            " in the settings of the account; enter it as SMTP password."
         )
     if step.code == 535:
         return (
@@ -244,11 +244,11 @@ def _explain_answer(step: Step, endpoint: Endpoint) -> str:
     if step.name == "EHLO":
         return (
             f"The server did not like our greeting as {endpoint.ehlo_name}. Enter one of your own domains as"
-            " Domain Name."
+            " Domain name."
         )
     if step.name == "MAIL":
         return (
-            "The sender was refused. Check SMTP Mail From and Email Return Path: most relays allow only your domains."
+            "The sender was refused. Check SMTP mail from and Email return path: most relays allow only your domains."
         )
     if step.name == "RCPT":
         return "The recipient was refused. Check the address; a relay may also refuse addresses it does not know."

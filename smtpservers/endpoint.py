@@ -37,7 +37,7 @@ class Endpoint:
 def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:
     """Return the endpoint of a server, its secret opened.
 
-    :param final_timeout: the least wait for the answer to the final dot, in seconds; a longer SMTP Timeout wins.
+    :param final_timeout: the least wait for the answer to the final dot, in seconds; a longer SMTP timeout wins.
     :raises SecretUnreadable: if a stored secret cannot be decrypted, or was entered for another destination.
     """
     destination = server.destination
@@ -66,5 +66,5 @@ def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:
 
 
 def domain_name_of(server: SmtpServer) -> str:
-    """Return the server's Domain Name, or else the domain of its Mail From."""
+    """Return the server's Domain name, or else the domain of its Mail From."""
     return server.domain_name or domain_of(parse_mailbox(server.mail_from).address)

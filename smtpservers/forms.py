@@ -191,7 +191,7 @@ class ServerForm(_ServerModelForm):
         for name, field in self.fields.items():
             field.label = LABELS.get(name, field.label)
             if not isinstance(field, forms.IntegerField):
-                field.error_messages["required"] = f"Enter the {title_of(str(field.label))}."
+                field.error_messages["required"] = f"Enter the {within_sentence(str(field.label))}."
         attributes = {
             "time_zone": {"list": "time-zones"},
             "precedence": {"list": "precedences"},
@@ -252,12 +252,12 @@ class ServerForm(_ServerModelForm):
                 fix = '{} <button type="button" class="server-fix" data-turn-on="id_use_tls">Turn it on</button>'
                 self.add_error("use_tls", forms.ValidationError(format_html(fix, str(error))))
         if cleaned.get("use_tls") and cleaned.get("never_tls"):
-            self.add_error("never_tls", "This and Use SSL/TLS Connection exclude each other: turn one of them off.")
+            self.add_error("never_tls", "This and Use SSL/TLS connection exclude each other: turn one of them off.")
 
     def _take_pasted_port(self, cleaned: dict[str, Any], port: int) -> None:
         if "port" in self.changed_data and cleaned.get("port") not in (None, port):
             raise FieldInvalid(
-                f"This names port {port}, and SMTP Port says {cleaned['port']}; remove the one that is wrong."
+                f"This names port {port}, and SMTP port says {cleaned['port']}; remove the one that is wrong."
             )
         self.errors.pop("port", None)
         cleaned["port"] = port
@@ -285,7 +285,7 @@ class ServerForm(_ServerModelForm):
             if cleaned.get(switch) and not cleaned.get(name) and name not in self.errors:
                 label = str(self.fields[name].label)
                 article = "an" if label[0] in "AEIO" else "a"
-                self.add_error(name, f"Enter {article} {title_of(label)}, or turn the switch off.")
+                self.add_error(name, f"Enter {article} {within_sentence(label)}, or turn the switch off.")
 
     def _post_clean(self) -> None:
         """Ask for each kept secret again if the server, as it was just filled in, is not what it was entered for."""
@@ -404,6 +404,6 @@ def _say_range(name: str, field: forms.Field) -> None:
     field.widget.attrs |= {"min": low, "max": high}
 
 
-def title_of(label: str) -> str:
-    """Write a label as the pages name the field: ``email return path`` is the Email Return Path."""
-    return " ".join(word if word.isupper() else word.capitalize() for word in label.split())
+def within_sentence(label: str) -> str:
+    """Write a label as it stands within a sentence, in the words of the label: Domain name is the domain name."""
+    return label if label.split()[0].isupper() else label[0].lower() + label[1:]

@@ -163,13 +163,13 @@ class SmtpServer(models.Model):
         "domain name",
         max_length=253,
         blank=True,
-        help_text="Your domain, used in EHLO, Message-ID and List-Id. Empty: the domain of Mail From.",
+        help_text="Your domain, used in EHLO, Message-ID and List-Id. Empty: the domain of SMTP mail from.",
     )
     api_key = SecretField(
         "API key",
         blank=True,
         help_text="Stored encrypted and never shown again. Used only for SMTP sign-in: as the password when SMTP"
-        " Password is empty, and with the provider's own user name when SMTP Username is empty too.",
+        " password is empty, and with the provider's own user name when SMTP username is empty too.",
     )
     language = models.CharField(
         max_length=16,
@@ -280,10 +280,10 @@ class SmtpServer(models.Model):
         "email return path",
         max_length=320,
         blank=True,
-        help_text="The address that bounces go back to, best one of your Mail From's domain.",
+        help_text="The address that bounces go back to, best one of the domain of SMTP mail from.",
     )
     use_return_path = models.BooleanField(
-        "use email return path", default=False, help_text="Off: bounces go to the address of Mail From."
+        "use email return path", default=False, help_text="Off: bounces go to the address of SMTP mail from."
     )
     use_verp = models.BooleanField(
         "tag each return path",
@@ -458,7 +458,7 @@ class SmtpServer(models.Model):
 
 
 class QuotaPeriod(models.Model):
-    """One server's allowance and use from one Month Start Day to the next; the unit is a recipient."""
+    """One server's allowance and use from one month start day to the next; the unit is a recipient."""
 
     server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="periods")
     starts_at = models.DateTimeField()

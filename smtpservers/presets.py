@@ -47,8 +47,8 @@ class Preset:
     key: str  # Stored with the server: never changed.
     name: str
     host: str
-    signs_in_as: str  # What goes into SMTP Username.
-    signs_in_with: str  # What goes into SMTP Password or API Key.
+    signs_in_as: str  # What goes into SMTP username.
+    signs_in_with: str  # What goes into SMTP password or API key.
     bulk: Bulk
     sources: tuple[str, ...]
     port: int = 587
@@ -90,8 +90,8 @@ class Preset:
             if numbers
         )
         known = (
-            f"SMTP Username is {self.signs_in_as}.",
-            f"SMTP Password is {self.signs_in_with}.",
+            f"SMTP username is {self.signs_in_as}.",
+            f"SMTP password is {self.signs_in_with}.",
             f"Ports: {'; '.join(ports)}." if self.use_tls else "",
             *self.hints,
             f"Not verified: {'; '.join(self.unverified)}." if self.unverified else "",
@@ -219,7 +219,7 @@ _ALL = (
         signs_in_as=_FULL_ADDRESS,
         signs_in_with=_FOR_APPS,
         bulk=Bulk.NO,
-        hints=("Mail From must be an address of the account.", "Fastmail prefers port 465."),
+        hints=("SMTP mail from must be an address of the account.", "Fastmail prefers port 465."),
         unverified=("how many messages a day",),
         sources=("xenocept.com on Fastmail", _TAUGHT_BY_NODEMAILER),
     ),
@@ -235,7 +235,7 @@ _ALL = (
         fills={"max_per_day": 500},
         hints=("500 recipients a day; then 550 5.4.5.",),
         unverified=(
-            "that another Mail From is rewritten to the account's",
+            "that another SMTP mail from is rewritten to the account's",
             "100 recipients a message",
             "25 MB",
             "that bounces go to an address of its own",
@@ -267,7 +267,7 @@ _ALL = (
         bulk=Bulk.LIMITED,
         fills={"max_per_day": 10_000},
         hints=(
-            "Domain Name must be one of your Workspace domains: it is how we greet the relay.",
+            "Domain name must be one of your Workspace domains: it is how we greet the relay.",
             "10,000 recipients a day for each user, 319,444 in ten minutes for the organisation.",
             "450 4.2.1 means too fast, 550 5.7.1 that the day's limit is reached, 550 5.4.5 the user's.",
         ),
@@ -332,7 +332,7 @@ _ALL = (
         signs_in_with="the secret key",
         bulk=Bulk.YES,
         hints=(
-            "The API key is the user name here, and the secret key the password: leave the field API Key empty.",
+            "The API key is the user name here, and the secret key the password: leave the field API key empty.",
             "The free plan allows 6,000 messages a month.",
         ),
         unverified=("200 a day on the free plan", "50 recipients and 15 MB a message", "port 588"),
@@ -414,7 +414,7 @@ _ALL = (
         bulk=Bulk.YES,
         hints=(
             "Enter the host of your own Postal.",
-            "Mail From must be of a domain of that server or organisation; otherwise 530.",
+            "SMTP mail from must be of a domain of that server or organisation; otherwise 530.",
         ),
         unverified=("the ports, which its configuration sets",),
         sources=("docs.postalserver.io/features/smtp-authentication",),
@@ -431,7 +431,7 @@ _ALL = (
         bulk=Bulk.STREAM,
         fills={"max_connections": 10},
         hints=(
-            "Put the token into API Key and leave SMTP Username and Password empty: it is used as both.",
+            "Put the token into API key and leave SMTP username and SMTP password empty: it is used as both.",
             "Postmark asks for at most 10 connections; 50 recipients and 10 MB a message; 100 a month are free.",
         ),
         unverified=("the host of the broadcast stream", "that bounces go to an address of its own"),
@@ -491,7 +491,7 @@ _ALL = (
         bulk=Bulk.YES,
         fills={"timeout_seconds": 60, "messages_per_connection": 100},
         hints=(
-            "SparkPost asks for at least 60 seconds of patience, which SMTP Timeout is set to.",
+            "SparkPost asks for at least 60 seconds of patience, which SMTP timeout is set to.",
             "At most 100 messages over one connection.",
         ),
         unverified=("20 MB a message",),
@@ -546,7 +546,7 @@ _ALL = (
         bulk=Bulk.NO,
         hints=(
             "50 to 500 messages an hour, by reputation; 150 recipients a message, 100 on the free plan.",
-            "Mail From must be the account's address; otherwise 553 Relaying disallowed.",
+            "SMTP mail from must be the account's address; otherwise 553 Relaying disallowed.",
         ),
         unverified=("the host for organisations",),
         sources=("zoho.com, rates and limits, through api-evangelist",),

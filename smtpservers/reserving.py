@@ -221,7 +221,7 @@ def why_not(server: SmtpServer, now: dt.datetime) -> str:
         messages = "1 message" if found.quota == 1 else f"{found.quota or 0:,} messages"
         return (
             f"{server.name} has used its {messages} for this period; it is available again on"
-            f" {found.ends_at:%d %B %Y}. Raise Max (per Month) to send a test before."
+            f" {found.ends_at:%d %B %Y}. Raise Max (per month) to send a test before."
         )
     until = f"{standing.full_until:%d %B %Y %H:%M} UTC"
     return f"{server.name} {standing.full_by} until {until}. Raise the limit, or resume the server, to send before."

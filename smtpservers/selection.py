@@ -46,7 +46,7 @@ class Candidate:
     paused_until: dt.datetime | None
     room: int | None  # Units that may still be sent, by the quota and every cap; None: no limit.
     full_until: dt.datetime | None
-    domain: str  # Its Domain Name; see :func:`_serves`.
+    domain: str  # Its Domain name; see :func:`_serves`.
     weight: int = 1
     quota: int | None = None  # Of the current period; None: no limit.
     taken: int = 0  # Units of it that are used or reserved.

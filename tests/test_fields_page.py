@@ -1,5 +1,8 @@
 """The reference of a server's fields says what the form says."""
 
+import re
+import subprocess
+
 from django.conf import settings
 
 from docs.write_fields import ACCEPTS, EFFECTS, PAGE, page
@@ -19,6 +22,24 @@ def test_every_field_is_told_once_and_no_other() -> None:
     assert set(ACCEPTS) <= fields
     assert page().count("\n### ") == len(fields)
     assert all(text.endswith(".") for text in EFFECTS.values())
+
+
+def test_texts_name_the_fields_as_their_labels_do() -> None:
+    labels = {str(field.label) for field in ServerForm().fields.values()}
+    # As people are tempted to write them: SMTP Mail To, Never Encrypt.
+    otherwise = {" ".join(word[0].upper() + word[1:] for word in label.split()) for label in labels} - labels
+    names = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, sorted(otherwise)))})(?!\w)")
+    listed = subprocess.run(
+        ["git", "ls-files", "--", "*.py", "*.html", "*.js", ":!tests", ":!*/migrations/*"],
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    texts = {path: (settings.BASE_DIR / path).read_text() for path in listed.stdout.split()}
+
+    assert otherwise
+    assert {path: found for path, text in texts.items() if (found := names.findall(text))} == {}
 
 
 def test_the_readme_leads_to_it() -> None:

@@ -62,7 +62,17 @@ def test_the_form_proposes_the_address_of_smtp_mail_to(tester: Client, make_serv
     page = tester.get(url(server)).content.decode()
 
     assert 'value="ops@example.org"' in page
+    assert "SMTP mail to of the server is filled in." in page
     assert "switched off" not in page
+
+
+def test_the_form_proposes_nothing_and_says_nothing_of_it_where_the_server_names_nobody(
+    tester: Client, make_server: MakeServer
+):
+    page = tester.get(url(make_server(25, mail_to=""))).content.decode()
+
+    assert "One address that you can look into." in page
+    assert "is filled in" not in page
 
 
 def test_the_form_says_that_a_server_is_switched_off_or_paused(tester: Client, make_server: MakeServer):

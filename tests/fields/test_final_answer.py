@@ -1,4 +1,4 @@
-"""How long the answer to a whole message is awaited: 600 seconds, whatever SMTP Timeout says (RFC 5321 4.5.3.2.6)."""
+"""How long the answer to a whole message is awaited: 600 seconds, whatever SMTP timeout says (RFC 5321 4.5.3.2.6)."""
 
 import threading
 from typing import Any

@@ -25,12 +25,12 @@ def whole(low: int, high: str) -> str:
 
 # Typed, and what is then said; the first name is the field that says it.
 REFUSED: list[tuple[dict[str, str | None], str]] = [
-    ({"name": ""}, "Enter the Name."),
+    ({"name": ""}, "Enter the name."),
     ({"name": "a\x07b"}, BREAK),
     ({"name": "x" * 101}, LONG.format(100, 101)),
     ({"preset": "nobody"}, NOT_LISTED),
     # 1
-    ({"host": ""}, "Enter the SMTP Server."),
+    ({"host": ""}, "Enter the SMTP server."),
     (
         {"host": "https://smtp.example.com"},
         "https://smtp.example.com starts with https://; enter only the name, such as example.com.",
@@ -49,7 +49,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ({"host": "smtp.example.com:0"}, "“0” is not a port; enter a number from 1 to 65535, usually 587."),
     (
         {"host": "smtp.example.com:587", "port": "2525"},
-        "This names port 587, and SMTP Port says 2525; remove the one that is wrong.",
+        "This names port 587, and SMTP port says 2525; remove the one that is wrong.",
     ),
     # 2, 3
     *(({"port": port}, whole(1, "65,535")) for port in ("", "0", "65536", "smtp", "5.5", "1.000")),
@@ -59,12 +59,12 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ({"username": "x" * 256, "password": "secret"}, LONG.format(255, 256)),
     (
         {"password": "", "username": "ann"},
-        "Enter the password for this username, or an API Key, or empty SMTP Username.",
+        "Enter the password for this username, or an API key, or empty SMTP username.",
     ),
     ({"password": "secret\n1"}, BREAK),
     ({"password": "x" * 1_001}, LONG.format(1000, 1001)),
     # 6
-    ({"mail_from": ""}, "Enter the SMTP Mail From."),
+    ({"mail_from": ""}, "Enter the SMTP mail from."),
     ({"mail_from": "nobody"}, "nobody has no @ sign; write it as name@example.com."),
     ({"mail_from": "a@x.test, b@x.test"}, "a@x.test, b@x.test holds several addresses; enter exactly one."),
     ({"mail_from": "A <a@x.test"}, "A <a@x.test has a bracket without its partner; write it as Name <name@"),
@@ -116,7 +116,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ({"language": "xx"}, NOT_LISTED),
     *(({"max_per_month": most}, whole(0, "2,000,000,000")) for most in ("-1", "2000000001", "many", "1.000", "10.000")),
     *(({"month_start_day": day}, whole(1, "31")) for day in ("", "0", "32", "1.5")),
-    ({"time_zone": ""}, "Enter the Time Zone."),
+    ({"time_zone": ""}, "Enter the time zone."),
     (
         {"time_zone": "Mars/Base"},
         "There is no time zone Mars/Base; choose one of the list, such as Europe/Berlin.",
@@ -161,30 +161,30 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ({"mechanism": "XOAUTH2"}, NOT_LISTED),
     (
         {"never_tls": "on", "use_tls": "on", "port": "587"},
-        "This and Use SSL/TLS Connection exclude each other: turn one of them off.",
+        "This and Use SSL/TLS connection exclude each other: turn one of them off.",
     ),
     ({"pipelining": "warp"}, NOT_LISTED),
     *(({"weight": weight}, whole(1, "1,000")) for weight in ("0", "1001", "", "heavy")),
     # 22, 23
     ({"precedence": "bulk mail"}, "Enter one word of letters, digits and hyphens, such as bulk or list."),
     ({"precedence": "x" * 41}, LONG.format(40, 41)),
-    ({"precedence": "", "use_precedence": "on"}, "Enter an Email Precedence, or turn the switch off."),
+    ({"precedence": "", "use_precedence": "on"}, "Enter an email precedence, or turn the switch off."),
     # 24 to 29
     ({"return_path": "A <a@x.test>"}, "A <a@x.test> contains a space; remove it."),
     ({"return_path": "<>"}, "<> has no @ sign; write it as name@example.com."),
-    ({"return_path": "", "use_return_path": "on"}, "Enter an Email Return Path, or turn the switch off."),
+    ({"return_path": "", "use_return_path": "on"}, "Enter an email return path, or turn the switch off."),
     ({"spam_address": "a@@x.test"}, "a@@x.test has two @ signs; write it as name@example.com."),
     (
         {"spam_address": "jörg@x.test"},
         "Programs read this address: enter one with nothing but plain letters before the @.",
     ),
-    ({"spam_address": "", "use_spam_address": "on"}, "Enter an Email Spam, or turn the switch off."),
+    ({"spam_address": "", "use_spam_address": "on"}, "Enter an email spam, or turn the switch off."),
     ({"abuse_address": "a@localhost"}, "a@localhost has no dot after the @; write the whole domain, as in name@"),
     (
         {"abuse_address": "jörg@x.test"},
         "Programs read this address: enter one with nothing but plain letters before the @.",
     ),
-    ({"abuse_address": "", "use_abuse_address": "on"}, "Enter an Email Abuse, or turn the switch off."),
+    ({"abuse_address": "", "use_abuse_address": "on"}, "Enter an email abuse, or turn the switch off."),
     # 30
     *(({"display_order": place}, whole(0, "9,999")) for place in ("-1", "10000", "first")),
     # 31, 32
@@ -211,8 +211,8 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
         )
     ),
     # 38, 39
-    ({"utm_term": "", "always_utm_term": "on"}, "Enter a UTM Term, or turn the switch off."),
-    ({"utm_content": "", "always_utm_content": "on"}, "Enter a UTM Content, or turn the switch off."),
+    ({"utm_term": "", "always_utm_term": "on"}, "Enter a UTM term, or turn the switch off."),
+    ({"utm_content": "", "always_utm_content": "on"}, "Enter a UTM content, or turn the switch off."),
 ]
 # Whatever stands in these can be meant: a switch without a value beside it.
 NEVER_WRONG = {

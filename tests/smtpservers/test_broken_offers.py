@@ -120,7 +120,7 @@ def test_where_no_plain_one_is_offered_the_mechanism_is_named_and_may_be_at_faul
         _, _, advice = talk(peer, password="wrong")
 
     assert "refused for ann by CRAM-MD5." in advice
-    assert "may offer CRAM-MD5 without being able to do it: choose PLAIN or LOGIN as Sign-in Method." in advice
+    assert "may offer CRAM-MD5 without being able to do it: choose PLAIN or LOGIN as Sign-in method." in advice
 
 
 def test_nothing_is_said_in_clear_that_a_safer_way_was_refused_for(peers: Any) -> None:
@@ -164,7 +164,7 @@ def test_a_chosen_mechanism_that_is_not_offered_is_said(peers: Any) -> None:
         outcome, _, advice = talk(peer, mechanism="SCRAM-SHA-256")
 
     assert str(outcome) == "the server does not offer SCRAM-SHA-256, which was chosen (offered: LOGIN)"
-    assert advice == "Set Sign-in Method to Automatic, or to one of those that the server offers."
+    assert advice == "Set Sign-in method to Automatic, or to one of those that the server offers."
 
 
 @pytest.mark.django_db(transaction=True)
@@ -285,7 +285,7 @@ def test_where_it_is_not_required_the_advice_names_the_switch_that_helps(peers: 
         outcome, _, advice = talk(peer, security=Security.OPPORTUNISTIC)
 
     assert isinstance(outcome, ConnectionFailed)
-    assert "switch Never Encrypt on" in advice
+    assert "switch Never encrypt on" in advice
     assert "SSL/TLS switch" not in advice
 
 

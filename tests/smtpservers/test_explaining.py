@@ -46,7 +46,7 @@ def saying(event: str, reply: Any) -> Any:
 
 # Nobody signed in
 
-WANTS = "The server takes mail only from those who sign in, and SMTP Username is empty."
+WANTS = "The server takes mail only from those who sign in, and SMTP username is empty."
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_server_that_wants_a_sign_in_is_understood(tmp_path: Path, event: str,
 @pytest.mark.parametrize(
     ("event", "reply", "words"),
     [
-        ("mail", b"550 5.1.8 Sender domain does not exist", "Check SMTP Mail From"),
+        ("mail", b"550 5.1.8 Sender domain does not exist", "Check SMTP mail from"),
         ("rcpt", b"550 5.1.1 No such user here", "Check the address"),
         ("rcpt", b"552 5.2.2 Mailbox full", "Check the address"),
         ("dot", b"554 5.6.0 Content refused", "The message was refused"),
@@ -128,7 +128,7 @@ def test_a_late_greeting_may_need_a_longer_timeout(tmp_path: Path, greeting: Any
         step, advice = talk(peer, timeout=0.3)
 
     assert step.name == "banner"
-    assert "raise SMTP Timeout, which is 0.3 seconds now" in advice
+    assert "raise SMTP timeout, which is 0.3 seconds now" in advice
     assert "expects TLS from the first byte" in advice
 
 

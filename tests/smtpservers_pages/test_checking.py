@@ -77,7 +77,7 @@ def test_a_username_needs_something_to_sign_in_with(
     username: str, has_password: bool, has_api_key: bool, is_refused: bool
 ) -> None:
     if is_refused:
-        with pytest.raises(FieldInvalid, match="Enter the password for this username, or an API Key"):
+        with pytest.raises(FieldInvalid, match="Enter the password for this username, or an API key"):
             checking.check_credentials(username, has_password, has_api_key)
     else:
         checking.check_credentials(username, has_password, has_api_key)
@@ -204,15 +204,15 @@ def test_certificates_are_read_and_private_keys_sent_back() -> None:
             {"return_path": "b@brilliance.test", "use_return_path": True, "mail_to_unknown": "B <b@brilliance.test>"},
             "bounces could go round",
         ),
-        ({"return_path": "b@brilliance.test"}, "Email Return Path is stored and has no effect"),
-        ({"abuse_address": "b@brilliance.test"}, "Email Abuse is stored and has no effect"),
+        ({"return_path": "b@brilliance.test"}, "Email return path is stored and has no effect"),
+        ({"abuse_address": "b@brilliance.test"}, "Email abuse is stored and has no effect"),
         ({"spam_address": "b@other.example", "use_spam_address": True}, "Complaints are only reported"),
-        ({"mail_cc": "a@x.test\nb@x.test"}, "Every recipient sees the addresses in SMTP Mail CC"),
+        ({"mail_cc": "a@x.test\nb@x.test"}, "Every recipient sees the addresses in SMTP mail CC"),
         ({"mail_cc": "a@x.test", "mail_bcc": "b@x.test"}, "sent 3 times and uses 3 units"),
         ({"use_unsubscribe_link": False}, "carry no unsubscribe link"),
-        ({"utm_medium": "email"}, "UTM Source is empty"),
-        ({"utm_source": "news", "utm_medium": "mail"}, "UTM Medium is mail"),
-        ({"utm_source": "News Letter"}, "UTM Source has capitals or spaces"),
+        ({"utm_medium": "email"}, "UTM source is empty"),
+        ({"utm_source": "news", "utm_medium": "mail"}, "UTM medium is mail"),
+        ({"utm_source": "News Letter"}, "UTM source has capitals or spaces"),
         ({"preset": "icloud"}, "iCloud Mail does not allow bulk mail"),
         ({"preset": "m365"}, "Microsoft is ending sign-in with a password"),
         ({"preset": "mailtrap", "host": "live.smtp.mailtrap.io"}, "only over its stream for bulk mail"),
@@ -261,7 +261,7 @@ def test_an_expired_certificate_and_an_unused_password_are_said() -> None:
     said = list(checking.hints(server, secrets=(), has_password=True, has_api_key=False, now=NOW))
 
     assert "The trusted certificate expired on 22 November 2026; paste the new one." in said
-    assert any("A password is stored, but without an SMTP Username" in sentence for sentence in said)
+    assert any("A password is stored, but without an SMTP username" in sentence for sentence in said)
 
 
 @pytest.mark.parametrize(

@@ -374,4 +374,4 @@ def test_a_new_server_is_added_at_the_end(signed_in: Client, make_server: Callab
     page = signed_in.post(f"{LIST}add/", filled(name="Second", utm_source="News Letter"), follow=True)
 
     assert SmtpServer.objects.get(name="Second").display_order == 80
-    assert "UTM Source has capitals or spaces" in page.content.decode()
+    assert "UTM source has capitals or spaces" in page.content.decode()

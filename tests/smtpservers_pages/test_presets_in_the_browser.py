@@ -132,7 +132,7 @@ def test_a_key_and_a_provider_make_a_server(form: Page) -> None:
     assert (server.preset, server.username, server.api_key.reveal(server.destination)) == ("postmark", "", "token-1")
     expect(form.get_by_label("Provider")).to_have_value("postmark")
     expect(form.get_by_text("About Postmark")).to_be_visible()
-    expect(form.get_by_text("Put the token into API Key")).to_be_hidden()
+    expect(form.get_by_text("Put the token into API key")).to_be_hidden()
 
 
 def test_a_server_that_has_a_provider_is_left_as_it_is(form: Page, make_server: Callable[..., SmtpServer]) -> None:

@@ -126,7 +126,7 @@ def test_the_last_secret_of_a_username_cannot_be_removed(client: Client, boss: U
 
     page = client.post(change_page(server), filled(username="u", remove_password="on", remove_api_key="on"))
 
-    assert "Enter the password for this username, or an API Key" in page.content.decode()
+    assert "Enter the password for this username, or an API key" in page.content.decode()
     server.refresh_from_db()
     assert server.password
 

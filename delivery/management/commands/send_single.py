@@ -27,7 +27,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--text", default="", help="the text part itself; @FILE or - reads it from a file or stdin")
         parser.add_argument(
-            "--from", default="", dest="mail_from", help="the sender, instead of the server's Mail From"
+            "--from", default="", dest="mail_from", help="the sender, instead of SMTP mail from of the server"
         )
         parser.add_argument("--reply-to", default="", help="where answers go")
         parser.add_argument(
