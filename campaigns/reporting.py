@@ -15,7 +15,7 @@ from campaigns.models import Campaign, TallyMark
 from campaigns.providers import OTHERS
 from campaigns.remembering import remembered
 from campaigns.tallying import held_since
-from delivery import accounting, readiness
+from delivery import accounting, readiness, restoration
 from delivery.models import Mailing, Message
 from smtpservers.selection import named_servers
 
@@ -36,6 +36,11 @@ EXPLANATIONS = {
     Status.CANCELLED: "The campaign was cancelled before it was sent.",
     Status.UNCONFIRMED: "Sent in full, but the answer was lost: it may have arrived. Nothing is sent twice by itself.",
 }
+SENT_ELSEWHERE = "It may have been sent before this database was restored or copied. Nothing is sent twice by itself."
+SENT_SOMEWHERE = (
+    "It may have been sent: the answer was lost, or this database was restored or copied since. Nothing is sent twice"
+    " by itself."
+)
 # As people read it: what is good, what waits, what went wrong.
 ORDER = (
     Status.ACCEPTED,
@@ -79,6 +84,7 @@ class Report:
     counted_at: dt.datetime | None = None  # When providers and answers were complete last.
     held_since: dt.datetime | None = None  # Since when they lack what came after.
     reasons: list[tuple[str, str, int]] = field(default_factory=list)  # Status in words, reason, how many.
+    sent_elsewhere: int = 0  # What the original of a restored copy may have sent; nothing was tried here.
     late: list[tuple[str, int]] = field(default_factory=list)
     rate: float = 0.0  # Messages a second.
     time_left: str = ""  # In words.
@@ -126,19 +132,27 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
     is_paused = campaign.status == Campaign.Status.PAUSED
     waiting = next((mailing for mailing in mailings if mailing.waiting_reason), None)
     is_all_waiting = all(mailing.waiting_reason for mailing in mailings if mailing.finished_at is None)
-    is_manned = not problems.get("worker")
-    recent = pace.recent(mailing_ids, now) if is_sending and is_manned else pace.Recent()
+    can_leave = not (problems.get("worker") or problems.get("copy"))
+    recent = pace.recent(mailing_ids, now) if is_sending and can_leave else pace.Recent()
     waiting_until = waiting.waiting_until if waiting and is_sending else None
     key = "-".join(map(str, mailing_ids))
     asked = Asked(mailing_ids=mailing_ids, names_all_domains=with_replies)
     found = remembered(f"figures-{key}-{with_replies}", lambda: figures(asked, now))
     test = compare(campaign, now, late_outcomes)
+    reasons = remembered(f"reasons-{key}-{with_replies}", lambda: _reasons(mailing_ids, with_replies))
+    sent_elsewhere = sum(number for _, reason, number in reasons if reason == restoration.REASON)
     return Report(
         total=total,
         settled=settled,
         percent=settled * 100 // total if total else 0,
         statuses=[
-            Share(status.value, status.label, EXPLANATIONS[status], counts[status], _percent(counts[status], total))
+            Share(
+                status.value,
+                status.label,
+                _explanation(status, counts[status], sent_elsewhere),
+                counts[status],
+                _percent(counts[status], total),
+            )
             for status in ORDER
             if counts[status] or status == Status.ACCEPTED
         ],
@@ -148,7 +162,8 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
         answers=[answer for answer in found.answers if answer.number],
         counted_at=TallyMark.objects.values_list("counted_at", flat=True).first(),
         held_since=held_since(now),
-        reasons=remembered(f"reasons-{key}-{with_replies}", lambda: _reasons(mailing_ids, with_replies)),
+        reasons=reasons,
+        sent_elsewhere=sent_elsewhere,
         late=remembered(f"late-{key}", lambda: late_outcomes(mailing_ids)),
         rate=recent.rate,
         time_left=pace.time_left(
@@ -158,7 +173,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
             now=now,
             zone=timezone.get_default_timezone(),
             waiting_until=waiting_until,
-            is_waiting=not is_manned or (waiting is not None and (is_all_waiting or not recent.rate)),
+            is_waiting=not can_leave or (waiting is not None and (is_all_waiting or not recent.rate)),
             is_paused=is_paused,
         )
         if is_sending or is_paused
@@ -240,6 +255,18 @@ def _accounted_for(total: int) -> str:
     if total > 1:
         return f"All {total:,} are accounted for."
     return "The one recipient is accounted for." if total else "There was nobody to write to."
+
+
+def explain(message: Message) -> str:
+    """Return what the status of one message means."""
+    status = Message.Status(message.status)
+    return _explanation(status, 1, int(message.reason == restoration.REASON))
+
+
+def _explanation(status: Status, count: int, sent_elsewhere: int) -> str:
+    if status != Status.UNCONFIRMED or not sent_elsewhere:
+        return EXPLANATIONS[status]
+    return SENT_ELSEWHERE if sent_elsewhere >= count else SENT_SOMEWHERE
 
 
 def _percent(count: int, total: int) -> float:

@@ -81,7 +81,7 @@ def _ask(check: Check, look: Look) -> str | None:
 
 def _worker(look: Look) -> str | None:
     if missed := _missed(presence.SENDS, "sending worker", look):
-        return missed
+        return f"{missed} Mail waits, and goes on by itself as soon as one runs."
     # Without errands nobody rings for them.
     return None if _missed(presence.ERRANDS, "", look) else _idle(presence.SENDS, "sending workers", look)
 

@@ -10,7 +10,7 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_POST
 
 from campaigns import queueing, runs, selecting
-from campaigns.reporting import EXPLANATIONS
+from campaigns.reporting import explain
 from campaigns.selecting import Filter
 from campaigns.views.pages import campaign_or_404, log, needs, page
 from delivery import accounting, clock
@@ -117,7 +117,7 @@ def recipient(request: HttpRequest, message_id: int) -> HttpResponse:
         "campaign": runs.campaign_of(message.mailing_id),
         "attempts": accounting.attempts(message),
         "copies": message.copies.order_by("pk"),
-        "explanation": EXPLANATIONS[Message.Status(message.status)],
+        "explanation": explain(message),
         "can_resend": message.status in again
         and message.mailing.state != "cancelled"
         and request.user.has_perm("delivery.resend_message"),

@@ -20,6 +20,7 @@ from tests.delivery.making import make_server
 from tests.workers import database_url
 
 ROOT = Path(__file__).resolve().parents[2]
+GOES_ON = "Mail waits, and goes on by itself as soon as one runs."
 
 
 def seen(queues: str, ago: float = 0, **fields: Any) -> WorkerReport:
@@ -78,12 +79,12 @@ def test_a_sending_worker_that_is_gone_is_missed_with_the_time_it_was_seen(worke
     gone = seen("deliver", ago=25)
 
     at = timezone.localtime(gone.seen_at)
-    assert reasons() == {"worker": f"No sending worker has been seen since {at:%H:%M}."}
+    assert reasons() == {"worker": f"No sending worker has been seen since {at:%H:%M}. {GOES_ON}"}
 
 
 def test_a_worker_that_was_never_there_is_missed_too(db: None) -> None:
     assert reasons() == {
-        "worker": "No sending worker has been seen yet.",
+        "worker": f"No sending worker has been seen yet. {GOES_ON}",
         "errands": "No worker for errands has been seen yet.",
     }
 
@@ -110,7 +111,7 @@ def test_a_worker_whose_child_hangs_is_told(workers: None) -> None:
 def test_a_worker_seen_in_the_future_is_no_worker(workers: None) -> None:
     seen("deliver", ago=-3600)
 
-    assert reasons() == {"worker": "No sending worker has been seen yet."}
+    assert reasons() == {"worker": f"No sending worker has been seen yet. {GOES_ON}"}
 
 
 # --- machines

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
 from campaigns import reporting
 from campaigns.models import Campaign
-from delivery import lanes
-from delivery.models import Mailing, MailingOutcome, WorkerReport, WorkerSeen
+from delivery import lanes, restoration
+from delivery.models import Installation, Mailing, MailingOutcome, Message, WorkerReport, WorkerSeen
 from tests.campaigns.conftest import client_of
 from tests.delivery.making import make_list, make_mailing, make_server
 
@@ -48,7 +49,7 @@ def test_the_only_worker_was_stopped_and_both_pages_say_since_when(campaign: Cam
     at = timezone.localtime(seen(ago=3 * 60))
     marketer = client_of(people["marketer"])
 
-    said = f"No sending worker has been seen since {at:%H:%M}."
+    said = f"No sending worker has been seen since {at:%H:%M}. Mail waits, and goes on by itself as soon as one runs."
     assert said in home(marketer)
     page = progress(marketer, campaign)
     assert said in page
@@ -94,6 +95,49 @@ def test_a_campaign_that_has_just_begun_is_given_a_moment(campaign: Campaign, pe
     Mailing.objects.update(created_at=timezone.now())
 
     assert "No worker has taken it up" not in progress(client_of(people["viewer"]), campaign)
+
+
+def test_a_held_copy_shows_no_pace_of_what_its_original_sent(campaign: Campaign) -> None:
+    now = timezone.now()
+    seen()
+    for minutes in range(1, 10):
+        at = (now - dt.timedelta(minutes=minutes)).replace(second=0, microsecond=0)
+        MailingOutcome.objects.create(
+            mailing=campaign.mailing,
+            server_name="A",
+            minute_at=at,
+            first_at=at,
+            outcome="accepted",
+            number=18,
+        )
+    before = reporting.report(campaign, now, with_replies=False)
+    Installation.objects.update_or_create(
+        pk=1, defaults={"identity": "x", "raised_at": now, "held_because": "copied", "held_since": now}
+    )
+
+    held = reporting.report(campaign, now, with_replies=False)
+
+    assert before.rate > 0
+    assert (held.rate, held.time_left) == (0, "waits")
+
+
+def test_what_was_never_begun_here_is_not_said_to_be_sent_in_full(campaign: Campaign, people: dict[str, User]) -> None:
+    seen()
+    Message.objects.update(status="unconfirmed", reason=restoration.REASON)
+    admin = client_of(people["admin"])
+    message = Message.objects.first()
+    assert message is not None
+
+    for page in (progress(admin, campaign), admin.get(f"/campaigns/recipients/{message.pk}/").content.decode()):
+        assert "It may have been sent before this database was restored or copied." in page
+        assert "the answer was lost" not in page
+
+    Message.objects.filter(pk=message.pk).update(reason="Sent in full, the answer was lost: timeout.")
+    cache.clear()
+
+    assert "the answer was lost, or this database was restored or copied since" in progress(admin, campaign)
+    page = admin.get(f"/campaigns/recipients/{message.pk}/").content.decode()
+    assert "Sent in full, but the answer was lost" in page
 
 
 def test_a_finished_campaign_names_no_obstacle(campaign: Campaign, people: dict[str, User]) -> None:

@@ -362,6 +362,11 @@ def test_administrators_see_what_was_under_way_and_say_how_to_go_on(
     assert "/delivery/restored/" in home
     assert "&lt;b&gt;Winter&lt;/b&gt;" in page
     assert "3 messages were not sent yet." in page
+    assert page.count('<button type="submit" name="answer"') == 2
+    at_once = page[: page.index("<details", page.index('id="go-on"'))]
+    assert 'value="sent"' in at_once  # The safe answer takes one click, the other one is asked about.
+    assert 'value="still"' not in at_once
+    assert "would reach people a second time" in page
     assert "Choose whether the original may have gone on sending." in refused
     assert "The original may have gone on sending, you said." in under_way
     assert "Nothing is held" in done
