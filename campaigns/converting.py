@@ -14,6 +14,8 @@ from mjml import mjml2html
 from mail import markup
 
 MOST_MARKDOWN = 200_000  # Characters; a list of short items takes seconds beyond that.
+MOST_BRACKETS = 2_000  # That open in one paragraph of Markdown; each is looked for to its end.
+MOST_CELLS = 20_000  # Of all tables of a Markdown source.
 MOST_SOURCE = 1_000_000  # Characters; Gmail shows 102 KB of a message, and the libraries take their time.
 
 
@@ -67,7 +69,7 @@ def inlined(html: str) -> str:
 
     :raises ContentInvalid: if the styles cannot be understood, or elements are nested too deeply.
     """
-    _check_depth(html)
+    _check_bounds(html)
     if not re.search(r"<style\b", html, re.IGNORECASE):
         return html
     masked = Masked(html)
@@ -149,9 +151,9 @@ def from_markdown(source: str) -> str:
     A link titled "button" becomes one. A line of block tags alone, such as ``{% if vip %}``, parts paragraphs.
     """
     _check_size(source, MOST_MARKDOWN)
-    _check_depth(source)
-    _check_markdown_depth(source)
-    masked = Masked(source)
+    _check_bounds(source)
+    masked = Masked(source.replace("\r\n", "\n").replace("\r", "\n"))
+    _check_markdown(masked)
     alone = re.compile(rf"^[ ]{{0,3}}({masked.block_word.pattern}(?:[ \t]*{masked.block_word.pattern})*)[ \t]*$", re.M)
     text = alone.sub(lambda found: masked.block_word.sub(r"<!--\g<0>-->", found[1]), masked.source)
     html = _MARKDOWN.render(text)
@@ -159,20 +161,38 @@ def from_markdown(source: str) -> str:
     return masked.restore(str(html))
 
 
-def _check_markdown_depth(source: str) -> None:
-    """Refuse quotations, lists and brackets inside each other that nobody writes, before they are read."""
-    brackets = 0
-    for number, line in enumerate(source.split("\n"), start=1):
+def _check_markdown(masked: Masked) -> None:
+    """Refuse what nobody writes and what would take long to read, before it is read.
+
+    That is: quotations, lists and brackets inside each other, brackets of one paragraph, and cells of tables. Rows are
+    filled up to the columns of their table, so that a short source may have many cells.
+    """
+    brackets = opened = columns = cells = 0
+    lines = masked.source.split("\n")
+    for number, line in enumerate(lines):
         start = _MARKDOWN_START.match(line)
         assert start is not None
         marks = start[0]
         depth = marks.count(">") + len(_MARKDOWN_ITEM.findall(marks)) + (len(marks) - len(marks.lstrip(" "))) // 2
-        brackets = brackets + line.count("[") - line.count("]") if line.strip() else 0
-        if max(depth, brackets) > markup.MOST_DEPTH:
-            raise ContentInvalid(
-                f"Line {number}: more than {markup.MOST_DEPTH} quotations, lists or brackets are inside each other;"
-                " take some of them out."
-            )
+        problem = ""
+        if not line.strip(" \t>"):
+            brackets = opened = columns = 0
+        for bracket in _BRACKET.findall(line):
+            brackets = max(brackets + _BRACKETS.get(bracket, 0), 0)
+            opened += bracket == "["
+            depth = max(depth, brackets)
+        if "|" in line and "-" in line and not line.strip("-:|> \t"):  # The rule below a table's header.
+            columns = line.count("|") + 1
+        cells += columns
+        if depth > markup.MOST_DEPTH:
+            problem = f"{markup.MOST_DEPTH} quotations, lists or brackets are inside each other"
+        elif opened > MOST_BRACKETS:
+            problem = f"{MOST_BRACKETS:,} brackets are in one paragraph"
+        elif cells > MOST_CELLS:
+            problem = f"{MOST_CELLS:,} cells are in the tables up to here"
+        if problem:
+            at = masked.restore("\n".join(lines[:number])).count("\n") + 1 + (number > 0)
+            raise ContentInvalid(f"Line {at}: more than {problem}; take some of them out.")
 
 
 # -- MJML -------------------------------------------------------------------------------------------------------
@@ -189,7 +209,7 @@ def from_mjml(source: str) -> tuple[str, str]:
     _check_size(source)
     if not re.search(r"<mjml\b", source):
         source = f"<mjml><mj-body>{source}</mj-body></mjml>"
-    _check_depth(source)
+    _check_bounds(source)
     _check_nesting(source)
     masked = Masked(source)
     preheader = ""
@@ -261,10 +281,10 @@ def _check_nesting(source: str) -> None:
         raise ContentInvalid(f"Line {line}: <{name}> is never closed. Write </{name}> where it ends.")
 
 
-def _check_depth(source: str) -> None:
+def _check_bounds(source: str) -> None:
     try:
-        markup.check_depth(source)
-    except markup.TooDeep as error:
+        markup.check_bounds(source)
+    except markup.TooMuch as error:
         raise ContentInvalid(str(error)) from error
 
 
@@ -282,6 +302,8 @@ _STYLE_END = re.compile(r"</style\b[^>]*+>?", re.IGNORECASE)
 _MARK = "data-xq"
 _MARKDOWN_START = re.compile(r"(?:[ \t]|>|[-*+](?=[ \t>]|$)|[0-9]{1,9}[.)](?=[ \t>]|$))*+")
 _MARKDOWN_ITEM = re.compile(r"[-*+]|[0-9]+[.)]")
+_BRACKET = re.compile(r"\\.|[\[\]]")
+_BRACKETS = {"[": 1, "]": -1}
 _BUTTON = re.compile(r'<a href="[^"]*" title="button">')
 
 _HTML_ELEMENTS = (

@@ -22,7 +22,7 @@ from adminpages.texts import RefusesControls
 from campaigns.checking import STANDARD_FIELDS
 from campaigns.models import Campaign, Layout, MediaFile
 from contacts.models import Attribute
-from mail.markup import TooDeep, check_depth
+from mail.markup import TooMuch, check_bounds
 from mail.merging import MergeError, parse
 
 ACE = "django_ace/ace/"
@@ -181,8 +181,8 @@ class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
             return source
         try:
             parse(source)
-            check_depth(source)
-        except (MergeError, TooDeep) as error:
+            check_bounds(source)
+        except (MergeError, TooMuch) as error:
             raise ValidationError(str(error)) from error
         return source
 

@@ -11,7 +11,7 @@ from adminpages.texts import RefusesControls
 from campaigns.experiments import LETTERS
 from campaigns.models import Campaign, Experiment, Variant
 from mail.addresses import AddressInvalid, parse_mailbox
-from mail.markup import TooDeep, check_depth
+from mail.markup import TooMuch, check_bounds
 from mail.merging import MergeError, parse
 
 LEAST = 2
@@ -35,8 +35,8 @@ class VariantForm(NoticesChanges, RefusesControls, forms.ModelForm):  # type: ig
         for name in ("subject", "preheader", "body", "text"):
             try:
                 parse(cleaned.get(name) or "")
-                check_depth(cleaned.get(name) or "")
-            except (MergeError, TooDeep) as error:
+                check_bounds(cleaned.get(name) or "")
+            except (MergeError, TooMuch) as error:
                 self.add_error(name, str(error))
         try:
             if cleaned.get("mail_from"):

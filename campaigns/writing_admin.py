@@ -26,7 +26,7 @@ from campaigns.editor import WritingForm, posted, values_of
 from campaigns.filekinds import ACCEPTED, safe_name
 from campaigns.models import Campaign, Layout, MediaFile
 from campaigns.starters import starters
-from mail.markup import TooDeep, check_depth
+from mail.markup import TooMuch, check_bounds
 from mail.merging import MergeError, parse
 
 KEEP = "keep-"  # Before a field's name, on the page of a conflict: whose words stay.
@@ -146,8 +146,8 @@ class LayoutForm(forms.ModelForm):  # type: ignore[type-arg]
         source = str(self.cleaned_data[name])
         try:
             parse(source)
-            check_depth(source)
-        except (MergeError, TooDeep) as error:
+            check_bounds(source)
+        except (MergeError, TooMuch) as error:
             raise ValidationError(str(error)) from error
         return source
 

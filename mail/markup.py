@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 MOST_DEPTH = 256  # Elements inside each other; libraries that go down one by one end the process at some thousands.
+MOST_ATTRIBUTES = 256  # Of one element; libraries look through all of them for each.
+MOST_TAGS = 20_000  # Start tags of a document; a newsletter of Gmail's 102 KB has some thousand.
 
 # Possessive throughout (*+): on hostile input each character is looked at a bounded number of times.
 LIQUID = r"\{\{[^{}]*+\}\}|\{%[^%{]*+(?:%(?!\})[^%{]*+)*+%\}"
@@ -45,14 +47,11 @@ _CLOSING = {name: re.compile(rf"</{name}(?=[ \t\n\r\f/>])", re.IGNORECASE) for n
 _CHARACTER_REFERENCE = re.compile(r"&(?:#(?:[0-9]+|[xX][0-9A-Fa-f]+);?|[A-Za-z][A-Za-z0-9]*+(?:;|(?!=)))")
 
 
-class TooDeep(ValueError):
-    """Markup with too many elements inside each other; ``str(error)`` names the line."""
+class TooMuch(ValueError):
+    """Markup that would keep a library busy for long, or end the process; ``str(error)`` names the line."""
 
-    def __init__(self, line: int) -> None:
-        super().__init__(
-            f"Line {line}: more than {MOST_DEPTH} elements are open inside each other here; close some of them, or"
-            " take them out."
-        )
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(f"Line {line}: {what}")
 
 
 def decoded(value: str) -> str:
@@ -177,7 +176,7 @@ def without_tags(source: str) -> str:
     return _TAG_OR_HIDDEN.sub("", source)
 
 
-# -- how deep ---------------------------------------------------------------------------------------------------
+# -- how much ---------------------------------------------------------------------------------------------------
 
 
 class _Open(NamedTuple):
@@ -185,18 +184,29 @@ class _Open(NamedTuple):
     written: str  # With its attributes, where two that are alike count as one.
 
 
-def check_depth(source: str) -> None:
-    """Refuse markup that a parser would make too deep a tree of; HTML, and MJML.
+def check_bounds(source: str) -> None:
+    """Refuse markup that a parser would make too deep or too large a tree of; HTML, and MJML.
 
     End tags close what a browser lets them close, so that none hides how deep it gets.
 
-    :raises TooDeep: naming the line.
+    :raises TooMuch: naming the line.
     """
     opened: list[_Open] = []
+    started = 0
     for tag in tags(source):
         if tag["closed"] is not None:
             _close(opened, tag["closed"].lower())
             continue
+        started += 1
+        if started > MOST_TAGS:
+            raise TooMuch(
+                _line(source, tag), f"more than {MOST_TAGS:,} tags stand before this one; shorten the content."
+            )
+        written = tag["attributes"]
+        if len(written) > MOST_ATTRIBUTES and _number_of(written) > MOST_ATTRIBUTES:
+            raise TooMuch(
+                _line(source, tag), f"a tag has more than {MOST_ATTRIBUTES} attributes; take some of them out."
+            )
         name = tag["element"].lower()
         # "/>" closes nothing in HTML; it does in MJML, and in drawings.
         is_closed = tag["attributes"].endswith("/") and (
@@ -207,7 +217,19 @@ def check_depth(source: str) -> None:
         _close_implied(opened, name)
         opened.append(_Open(name, tag["attributes"] if name in _FORMATTING else ""))
         if len(opened) > MOST_DEPTH:
-            raise TooDeep(source.count("\n", 0, tag.start()) + 1)
+            raise TooMuch(
+                _line(source, tag),
+                f"more than {MOST_DEPTH} elements are open inside each other here; close some of them, or take them"
+                " out.",
+            )
+
+
+def _line(source: str, tag: re.Match[str]) -> int:
+    return source.count("\n", 0, tag.start()) + 1
+
+
+def _number_of(written: str) -> int:
+    return sum(1 for attribute in ATTRIBUTES.finditer(written) if attribute["attribute"])
 
 
 def _close(opened: list[_Open], name: str) -> None:

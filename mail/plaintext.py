@@ -28,8 +28,8 @@ def from_html(html: str) -> str:
     if html.count("<") > MOST_MARKUP:
         raise TextError("The HTML is too large to make a text of it; write the text part yourself.")
     try:
-        markup.check_depth(html)
-    except markup.TooDeep as error:
+        markup.check_bounds(html)
+    except markup.TooMuch as error:
         raise TextError(str(error)) from error
     tags: list[str] = []
 

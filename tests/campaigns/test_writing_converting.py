@@ -308,3 +308,43 @@ def test_what_is_nested_thousands_deep_is_refused_and_ends_no_process(name: str,
 
     assert tried.returncode == 0, tried.stderr[-500:]
     assert re.match(r"Line 2: more than 256 (elements|quotations, lists or brackets) are", tried.stdout)
+
+
+# --- Markdown that would grow or take long
+
+
+EXCESSIVE = {
+    "a table of many columns": ("\n|" + "a|" * 500 + "\n|" + "-|" * 500 + "\n" + "a\n" * 500, 42, "20,000 cells"),
+    "a table that merge tags part": (
+        "|" + "a|" * 99 + "\n|" + "-|" * 99 + "\n" + "a{{ x\n\n}}\n" * 500,
+        594,
+        "20,000 cells",
+    ),
+    "a table in a quotation": (
+        "> |" + "a|" * 99 + "\n> |" + "-|" * 99 + "\n" + "> a\n" * 500,
+        200,
+        "20,000 cells",
+    ),
+    "many tables": ("|a|b|c|\n|-|-|-|\n" + "a\n" * 2 + "\n" + "|a|b|c|\n|-|-|-|\na\n\n" * 3000, 0, "20,000 cells"),
+    "old line ends": ("|" + "a|" * 500 + "\r|" + "-|" * 500 + "\r" + "a\r" * 500, 0, "20,000 cells"),
+    "pictures": ("x\n\n" + "![" * 5000 + "](x)" * 5000, 3, "256 quotations, lists or brackets"),
+    "escaped brackets": ("[\\]" * 5000, 1, "256 quotations, lists or brackets"),
+    "closed before they open": ("]" * 5000 + "[" * 5000, 1, "256 quotations, lists or brackets"),
+    "brackets in code": ("[`]`" * 5000, 1, "2,000 brackets"),
+    "targets": ("x\n\n" + "".join(f"[a{number}]: x\n" for number in range(5000)), 2003, "2,000 brackets"),
+}
+
+
+@pytest.mark.parametrize("name", EXCESSIVE)
+def test_markdown_that_would_take_long_is_refused_with_its_line(name: str) -> None:
+    source, line, what = EXCESSIVE[name]
+
+    with pytest.raises(ContentInvalid, match=rf"^Line {line or '[0-9]+'}: more than {what}"):
+        from_markdown(source)
+
+
+def test_large_tables_and_many_links_are_no_mistake() -> None:
+    rows = "|" + "[a](https://e.com)|" * 10 + "\n|" + "-|" * 10 + "\n" + ("|" + "b|" * 10 + "\n") * 1000
+
+    assert from_markdown(rows).count("<tr>") == 1001
+    assert from_markdown("- [a](https://e.com)\n\n" * 1500).count("<a ") == 1500

@@ -5,9 +5,10 @@ import html.entities
 
 import pytest
 
-from mail.markup import TooDeep, attributes_of, check_depth, decoded, tags
+from mail.markup import TooMuch, attributes_of, check_bounds, decoded, tags
 
 N = 20_000
+MANY = 2_000
 DEEP = {
     "divisions": "<div>" * N + "</div>" * N,
     "spans": "<span>" * N,
@@ -24,37 +25,62 @@ DEEP = {
     "MJML": "<mj-section>" * N,
 }
 FLAT = {
-    "items": "<ul>" + "<li>a" * N + "</ul>",
-    "paragraphs": "<p>a" * N,
-    "cells": "<table>" + "<tr><td>a<td>b" * N,
-    "fonts left open in cells": "<table>" + "<tr><td><font color=red>x</td></tr>" * N,
-    "paragraphs left open": "<div><p>a</div>" * N,
-    "spans left open": "<div><span>a</div>" * N,
-    "bold left open": "<p><b>x</p>" * N,
-    "tables": "<table><tr><td><table><tr><td>x</td></tr></table></td></tr></table>" * N,
-    "definitions": "<dl>" + "<dt>a<dd>b" * N,
-    "choices": "<select>" + "<option>a" * N,
-    "style sheets": "<style>a<div></style>" * N,
-    "comments": "<!-- <div> -->" * N,
-    "MJML pictures": '<mj-image src="x" />' * N,
-    "drawn lines": '<svg><path d="x"/></svg>' * N,
-    "Outlook": "<!--[if mso]><table><tr><td><![endif]-->x<!--[if mso]></td></tr></table><![endif]-->" * N,
+    "items": "<ul>" + "<li>a" * MANY + "</ul>",
+    "paragraphs": "<p>a" * MANY,
+    "cells": "<table>" + "<tr><td>a<td>b" * MANY,
+    "fonts left open in cells": "<table>" + "<tr><td><font color=red>x</td></tr>" * MANY,
+    "paragraphs left open": "<div><p>a</div>" * MANY,
+    "spans left open": "<div><span>a</div>" * MANY,
+    "bold left open": "<p><b>x</p>" * MANY,
+    "tables": "<table><tr><td><table><tr><td>x</td></tr></table></td></tr></table>" * MANY,
+    "definitions": "<dl>" + "<dt>a<dd>b" * MANY,
+    "choices": "<select>" + "<option>a" * MANY,
+    "style sheets": "<style>a<div></style>" * MANY,
+    "comments": "<!-- <div> -->" * MANY,
+    "MJML pictures": '<mj-image src="x" />' * MANY,
+    "drawn lines": '<svg><path d="x"/></svg>' * MANY,
+    "Outlook": "<!--[if mso]><table><tr><td><![endif]-->x<!--[if mso]></td></tr></table><![endif]-->" * MANY,
 }
 
 
 @pytest.mark.parametrize("name", DEEP)
 def test_what_is_too_deep_is_refused_with_its_line(name: str) -> None:
-    with pytest.raises(TooDeep, match=r"^Line 4: more than 256 elements are open inside each other"):
-        check_depth("\n\n\n" + DEEP[name])
+    with pytest.raises(TooMuch, match=r"^Line 4: more than 256 elements are open inside each other"):
+        check_bounds("\n\n\n" + DEEP[name])
 
 
 @pytest.mark.parametrize("name", FLAT)
 def test_what_is_long_but_not_deep_is_taken(name: str) -> None:
-    check_depth(FLAT[name])
+    check_bounds(FLAT[name])
+
+
+ATTRIBUTES = {
+    "numbered": " ".join(f"a{number}=1" for number in range(257)),
+    "alike": "a " * 257,
+    "merge tags": "".join(f" {{% if b %}}a{number}='{{{{ c }}}}'{{% endif %}}" for number in range(257)),
+    "slashes": "/a" * 257,
+}
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+@pytest.mark.parametrize("tag", ["p", "br", "mj-text", "x-y"])
+def test_a_tag_of_too_many_attributes_is_refused_with_its_line(name: str, tag: str) -> None:
+    with pytest.raises(TooMuch, match=r"^Line 3: a tag has more than 256 attributes; take some of them out\.$"):
+        check_bounds(f"<p>\n\n<{tag} {ATTRIBUTES[name]}>x")
+
+
+def test_two_hundred_attributes_and_long_ones_are_no_mistake() -> None:
+    check_bounds("<p " + " ".join(f"a{number}=1" for number in range(200)) + f" style='{'color: red; ' * 1000}'>x</p>")
+
+
+def test_too_many_tags_are_refused_with_the_line() -> None:
+    with pytest.raises(TooMuch, match=r"^Line 20001: more than 20,000 tags stand before this one"):
+        check_bounds("<br>\n" * 20_001)
+    check_bounds("<p>a</p>" * 20_000)
 
 
 def test_two_hundred_levels_are_no_mistake() -> None:
-    check_depth("<table><tr><td>" * 80 + "x" + "</td></tr></table>" * 80)
+    check_bounds("<table><tr><td>" * 80 + "x" + "</td></tr></table>" * 80)
 
 
 @pytest.mark.parametrize("after", ["=1", "x", "7", "", "&b=1", "/", "#", ";", " "])
