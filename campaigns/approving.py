@@ -183,7 +183,7 @@ def decide(
 ) -> str:
     """Approve or reject; return why that cannot be, or an empty string. Who asked cannot decide.
 
-    :param people: how many the actor was shown; None: as many as there are now.
+    :param people: how many the actor says to have been shown; None: as many as there are now.
     """
     approval = Approval.objects.select_related("campaign").get(pk=approval_id)
     if approval.requested_by_id == actor.pk:
@@ -194,10 +194,11 @@ def decide(
         return CHANGED
     if not is_approved and not note.strip():
         return "Write what is to be changed, so that the campaign can be mended."
-    if people is None:
-        people = headcount(audience_of(approval.campaign), now).reached
+    if is_approved:  # What the form says may be made up, so it can only lower what is counted here.
+        reached = headcount(audience_of(approval.campaign), now).reached
+        people = reached if people is None else min(people, reached)
     decided = Approval.objects.filter(pk=approval_id, decision=Decision.OPEN).update(
-        people=people,
+        people=people if is_approved else None,
         decision=Decision.APPROVED if is_approved else Decision.REJECTED,
         decided_by=actor,
         decided_by_name=str(actor)[:150],

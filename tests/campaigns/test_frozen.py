@@ -304,6 +304,24 @@ def test_the_number_that_counts_is_the_one_that_was_shown(framed: Campaign, peop
     assert len(queueing.queue_campaign(framed.pk, people["marketer"], NOW)) == 1
 
 
+@pytest.mark.parametrize("said", ["9999999", "4", "", "-1", "3.0"])
+@pytest.mark.django_db
+def test_an_approval_is_for_no_more_people_than_are_counted(
+    framed: Campaign, people: dict[str, User], said: str
+) -> None:
+    ApprovalRule.objects.create(needed_above=2)
+    approving.ask_for(framed.pk, "", people["marketer"], NOW)
+
+    client_of(people["admin"]).post(
+        f"/campaigns/approvals/{Approval.objects.get().pk}/", {"decision": "approve", "people": said}
+    )
+
+    approval = Approval.objects.get()
+    assert (approval.decision, approval.people) == ("approved", 3)
+    join(framed.lists.get(), 50)
+    assert len(queueing.queue_campaign(framed.pk, people["marketer"], NOW)) == 1
+
+
 @pytest.mark.django_db
 def test_another_segment_than_the_approved_one_is_not_sent_to(framed: Campaign, people: dict[str, User]) -> None:
     """The number is the same, the people are others."""
