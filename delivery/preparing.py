@@ -6,8 +6,10 @@ How a message is composed is :mod:`delivery.composing`'s, how it is signed :mod:
 import datetime as dt
 import itertools
 import logging
+import math
 import os
 import time
+import traceback
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ COMPOSED_AT_ONCE, SMALL_BYTES = 16, 256 * 1024
 PROCESSORS = os.cpu_count() or 1
 # A message that takes so long holds up all lanes of the process; others of its content are composed beside the loop.
 SLOW_SECONDS = 0.05
+TELL_SECONDS = 60.0  # Between two lines of the log about messages of one mailing that cannot be made.
 POISON = "poison"  # The rule of attempts whose message takes too much to compose.
 
 
@@ -57,6 +60,7 @@ class Contents:
         self._not_here: dict[int, Judgement] = {}  # … or not at present, by this machine.
         self._composed: dict[int, Item | Judgement] = {}  # By attempt, ahead of its turn; or what becomes of it.
         self.waiting: deque[Claim] = deque()  # To be composed beside, because their content takes long.
+        self._told: dict[tuple[int, str], float] = {}  # When it was logged that a mailing's messages fail.
         self._slow: set[int] = set()  # Mailings of which a message took long.
         self._made_beside: dict[int, Item] = {}  # By attempt.
         lane.when_halted.append(self._forget)
@@ -149,7 +153,7 @@ class Contents:
                 if sign := self._signers.get(mailing_id):
                     item.content = sign(item.content) + item.content
             except Exception as error:
-                log.exception("mailing %s: a message could not be signed", mailing_id)
+                self._tell(mailing_id, "signed", error)
                 problems[item.claim.attempt_id] = _failed(f"it could not be signed ({error})")
         return problems
 
@@ -162,9 +166,10 @@ class Contents:
         try:
             composed = composer.compose(message, now)
         except TooMuchWork as error:
+            self._tell(message.mailing_id, "composed", error)
             return recording.ended("failed", f"Poison: the message could not be composed. {error}", rule=POISON)
         except Exception as error:  # Nothing was sent: a content that breaks composing ends its own message alone.
-            log.exception("mailing %s: a message could not be composed", message.mailing_id)
+            self._tell(message.mailing_id, "composed", error)
             return _failed(str(error))
         finally:
             journal.composing(0, is_beside=is_beside)
@@ -172,6 +177,16 @@ class Contents:
                 self._slow.add(message.mailing_id)
         envelope = (composed.envelope_from, composed.rcpt_to, composed.content, composed.is_smtputf8)
         return Item(*envelope, False, claim)  # Composing leaves no line that begins with a dot.
+
+    def _tell(self, mailing_id: int, what: str, error: Exception) -> None:
+        """Log that messages of a mailing could not be made, once a minute, and nothing of what stands in them."""
+        now = time.monotonic()
+        if now - self._told.get((mailing_id, what), -math.inf) < TELL_SECONDS:
+            return
+        self._told[mailing_id, what] = now
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.basename(at.filename)}:{at.lineno}"
+        log.error("mailing %s: a message could not be %s (%s, %s)", mailing_id, what, type(error).__name__, where)
 
     def _forget(self) -> None:
         self._composed, self._made_beside = {}, {}

@@ -98,3 +98,29 @@ def test_what_is_composed_when_the_lane_is_given_up_goes_back(tmp_path: Path, mo
     assert 3 <= sent < 60
     assert Message.objects.filter(status="accepted").count() == sent
     assert Message.objects.filter(status="queued").count() == 60 - sent
+
+
+ANSWERS = {
+    "too much work": ENDLESS["filters"],
+    "too large": "{% for i in (1..4000) %}canary canary canary canary canary{{ canary }}" + "w" * 900 + "{% endfor %}",
+    "a value that does not fit": "{{ canary | divided_by: 0 }}{{ email | times: 'canary' }}",
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_messages_that_cannot_be_filled_are_logged_once_and_without_their_words(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    with running_peer(tmp_path) as peer:
+        make_server(peer.port)
+        make_mailing(make_list(9), html=HTML, text=f"canary {ANSWERS[name]}")
+
+        run_drain()
+
+    assert Message.objects.filter(status="failed").count() == 9
+    told = [record for record in caplog.records if "could not be composed" in record.getMessage()]
+    assert len(told) == 1
+    assert told[0].exc_info is None
+    assert "canary" not in caplog.text
+    assert "@" not in caplog.text
+    assert "Traceback" not in caplog.text
