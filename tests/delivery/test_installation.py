@@ -176,6 +176,23 @@ def test_the_setting_holds_and_nobody_lets_it_go_while_it_is_set(settings: Any) 
     assert why_held() == ""
 
 
+def test_a_single_message_of_a_copy_is_queued_and_the_command_says_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_server(1)
+    copied(monkeypatch)
+    message = ("send_single", "--to", "ann@customer.example", "--subject", "Receipt", "--text", "Paid.")
+    held = f"The message was queued. Nothing is sent before an administrator says to go on. {installation.COPIED}"
+
+    call_command(*message)
+    with pytest.raises(CommandError) as waited:
+        call_command(*message, "--wait", "60")
+
+    assert capsys.readouterr().out == f"{held}\n"
+    assert str(waited.value) == held
+    assert statuses() == {"queued": 2}
+
+
 # --- closed by default
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from delivery import clock
+from delivery import clock, installation
 from delivery.models import Message
 from delivery.singles import SingleRefused, send_single
 from smtpservers.models import SmtpServer
@@ -62,7 +62,12 @@ class Command(BaseCommand):
             )
         except SingleRefused as error:
             raise CommandError(str(error)) from error
-        if options["wait"] is None:
+        if because := installation.why_held(clock.now()):
+            said = f"The message was queued. Nothing is sent before an administrator says to go on. {because}"
+            if options["wait"] is not None:
+                raise CommandError(said)
+            self.stdout.write(said)
+        elif options["wait"] is None:
             self.stdout.write("The message was queued. The worker sends it within seconds.")
         else:
             self._wait(message, options["wait"])
