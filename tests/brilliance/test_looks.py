@@ -74,5 +74,5 @@ def test_times_are_written_in_one_notation(admin: Page) -> None:
     make_contact()
     admin.goto(CONTACTS)
 
-    assert admin.locator("td.field-created_at").inner_text().count(":") == 1
-    expect(admin.locator("td.field-created_at")).not_to_contain_text(".m.")
+    assert admin.locator("td.field-created").inner_text().count(":") == 1
+    expect(admin.locator("td.field-created")).not_to_contain_text(".m.")

@@ -17,7 +17,8 @@ LARGE = "9" * 30
     ],
 )
 def test_an_address_with_a_number_too_large_finds_nothing(admin_client: Client, address: str) -> None:
-    assert admin_client.get(address.format(LARGE)).status_code in (200, 302, 404)
+    # 400: the list has no such filter.
+    assert admin_client.get(address.format(LARGE)).status_code in (200, 302, 400, 404)
 
 
 def test_a_form_with_a_number_too_large_is_no_error_of_ours(admin_client: Client) -> None:

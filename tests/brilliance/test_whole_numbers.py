@@ -23,7 +23,7 @@ def every_form() -> Iterator[type[forms.BaseForm]]:
     """All form classes of ours, and those that the admin makes by itself."""
     for room in map(importlib.import_module, OURS):
         for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
-            if not {"migrations", "management", "urls"} & set(module.name.split(".")):
+            if not {"migrations", "management", "urls", "wsgi"} & set(module.name.split(".")):
                 importlib.import_module(module.name)
     request = RequestFactory().get("/")
     request.user = User(is_superuser=True, is_staff=True)

@@ -1,12 +1,17 @@
 """People, a list, a server and campaigns for the pages' tests."""
 
+import datetime as dt
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from django.utils import timezone
 
 from brilliance.roles import make_roles
 from campaigns.models import Campaign
 from contacts.models import Contact, ContactList, Subscription
+from delivery.models import WorkerReport, WorkerSeen
 from smtpservers.models import SmtpServer
 
 
@@ -66,3 +71,13 @@ def campaign(news: ContactList) -> Campaign:
     )
     campaign.lists.set([news])
     return campaign
+
+
+def seen(ago: float = 0, **fields: Any) -> dt.datetime:
+    """Let a worker for everything have been seen and at work so many seconds ago."""
+    at = timezone.now() - dt.timedelta(seconds=ago)
+    for queue in ("deliver", "errands"):
+        WorkerSeen.objects.update_or_create(name=f"{queue} here process 2", defaults={"seen_at": at})
+    said = {"host": "mail-1", "queues": "deliver errands", "drift": dt.timedelta(), "step": dt.timedelta()}
+    WorkerReport.objects.update_or_create(name="here", defaults={"seen_at": at, **said, **fields})
+    return at

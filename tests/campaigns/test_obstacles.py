@@ -1,7 +1,6 @@
 """What holds up all mail is said on Home and on a campaign's page, in the words of readiness."""
 
 import datetime as dt
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,21 +11,11 @@ from django.utils import timezone
 from campaigns import reporting
 from campaigns.models import Campaign
 from delivery import lanes, restoration
-from delivery.models import Installation, Mailing, MailingOutcome, Message, WorkerReport, WorkerSeen
-from tests.campaigns.conftest import client_of
+from delivery.models import Installation, Mailing, MailingOutcome, Message
+from tests.campaigns.conftest import client_of, seen
 from tests.delivery.making import make_list, make_mailing, make_server
 
 pytestmark = pytest.mark.django_db
-
-
-def seen(ago: float = 0, **fields: Any) -> dt.datetime:
-    """Let a worker for everything have been seen and at work so many seconds ago."""
-    at = timezone.now() - dt.timedelta(seconds=ago)
-    for queue in ("deliver", "errands"):
-        WorkerSeen.objects.update_or_create(name=f"{queue} here process 2", defaults={"seen_at": at})
-    said = {"host": "mail-1", "queues": "deliver errands", "drift": dt.timedelta(), "step": dt.timedelta()}
-    WorkerReport.objects.update_or_create(name="here", defaults={"seen_at": at, **said, **fields})
-    return at
 
 
 @pytest.fixture

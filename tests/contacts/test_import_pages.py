@@ -101,7 +101,7 @@ def test_a_file_goes_from_upload_over_its_columns_to_its_end(marketers_client: C
         (b"", {}, "empty"),
         (b"PK\x03\x04....", {}, "Excel workbook"),
         (b'email,"name\n', {}, "The first row cannot be read"),
-        (b"email\n", {"delimiter": "§"}, "valid choice"),
+        (b"email\n", {"delimiter": "§"}, "Choose something from the list"),
     ],
 )
 def test_a_wrong_upload_is_refused_at_once_in_words(
@@ -121,12 +121,12 @@ def test_a_wrong_upload_is_refused_at_once_in_words(
         (("", "first_name", ""), {}, "No column becomes the e-mail address"),
         (("email", "email", ""), {}, "Two columns become “E-mail”"),
         (("", "email", ""), {}, "The first rows hold no address here"),
-        (("email", "", "id"), {}, "valid choice"),
+        (("email", "", "id"), {}, "Choose something from the list"),
         (("email", "", ""), {"lists": "{news}"}, "Say how these people agreed"),
         (("email", "", ""), {"new_list": "Fair"}, "Say how these people agreed"),
         (("email", "", ""), {"new_list": "News", "consent": "x"}, "There is a list named “News” already"),
-        (("email", "", ""), {"consent": "x" * 301}, "at most 300 characters"),
-        (("email", "", ""), {"policy": "delete"}, "valid choice"),
+        (("email", "", ""), {"consent": "x" * 301}, "Shorten this to 300 characters"),
+        (("email", "", ""), {"policy": "delete"}, "Choose something from the list"),
     ],
 )
 def test_a_wrong_decision_is_told_in_words_and_starts_nothing(

@@ -113,6 +113,6 @@ def test_an_address_without_a_contact_has_rights_as_well(marketers_client: Clien
 
 
 @pytest.mark.parametrize("page", ["personal-data", "erase"])
-@pytest.mark.parametrize("key", ["x", "1_", "%00", "99999999999999999999"])
+@pytest.mark.parametrize("key", ["x", "1_", "%01", "99999999999999999999"])
 def test_an_address_without_a_key_leads_to_nobody(marketers_client: Client, key: str, page: str) -> None:
     assert marketers_client.get(f"{CONTACTS}{key}/{page}/").status_code == 404

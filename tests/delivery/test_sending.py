@@ -226,7 +226,7 @@ def test_large_messages_go_over_tls_without_waiting(tmp_path: Path, mode: str, m
     ca.issue_cert("127.0.0.1").configure_cert(context)
     with running_peer(tmp_path, **{mode: context}) as peer:
         if mode == "tls":
-            monkeypatch.setattr("smtpservers.endpoint.IMPLICIT_TLS_PORTS", frozenset({peer.port}))
+            monkeypatch.setattr("smtpservers.destinations.IMPLICIT_TLS_PORTS", frozenset({peer.port}))
         certificate = ca.cert_pem.bytes().decode()
         make_server(peer.port, use_tls=True, trusted_certificate=certificate, timeout_seconds=60, max_connections=2)
         mailing = make_mailing(make_list(12), html=f"<p>{'long ' * 60_000}</p>")
