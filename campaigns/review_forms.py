@@ -16,6 +16,7 @@ from campaigns.timing import PAST, Schedule, wall_of, zone_for
 from mail.addresses import AddressInvalid, check_address, fold
 
 MOST_TESTS = 20
+YEARS = range(1900, 3000)  # At the ends of the calendar, other zones' clocks have no date to show.
 LAST_CLOCKS = dt.timezone(dt.timedelta(hours=-12))  # No clock of the world shows a time later.
 
 
@@ -39,6 +40,8 @@ class WallField(forms.DateTimeField):
     def to_python(self, value: Any) -> dt.datetime | None:
         with timezone.override(dt.UTC):  # Django asks the site's own clock, and refuses what that skips.
             read = super().to_python(value)
+        if read and read.year not in YEARS:
+            raise forms.ValidationError(f"Choose a year from {YEARS[0]} to {YEARS[-1]}.")
         return read.replace(tzinfo=None) if read else None
 
 

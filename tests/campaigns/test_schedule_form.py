@@ -62,7 +62,7 @@ def typed_ago(zone: str, ago: dt.timedelta) -> str:
 
 
 @pytest.mark.parametrize("start", ["at", "local"])
-@pytest.mark.parametrize("typed", ["0001-01-01T00:00", "2020-02-29T10:00", "2025-11-30T10:00"])
+@pytest.mark.parametrize("typed", ["1900-01-01T00:00", "2020-02-29T10:00", "2025-11-30T10:00"])
 def test_a_start_in_the_past_is_refused_beside_its_field(
     campaign: Campaign, marketer: Client, start: str, typed: str
 ) -> None:
@@ -97,3 +97,24 @@ def test_a_local_start_may_be_over_somewhere_but_not_everywhere(campaign: Campai
     form = {"start": "local", "wall": wall, "time_zone": "UTC"}
 
     assert marketer.post(f"/campaigns/{campaign.pk}/schedule/", form).status_code == 302
+
+
+@pytest.mark.parametrize("field", ["wall", "not_after"])
+@pytest.mark.parametrize("typed", ["0001-01-01T00:00", "9999-12-31T23:59", "3000-01-01T00:00"])
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_the_ends_of_the_calendar_are_refused_and_break_no_page(
+    campaign: Campaign, marketer: Client, field: str, typed: str, zone: str
+) -> None:
+    form = {"start": "at", "wall": "2999-12-31T23:59", "time_zone": zone} | {field: typed}
+
+    answer = marketer.post(f"/campaigns/{campaign.pk}/schedule/", form)
+
+    assert answer.status_code == 422
+    assert "Choose a year from 1900 to 2999." in answer.content.decode()
+
+
+@pytest.mark.parametrize("start", ["at", "local"])
+def test_the_last_start_that_can_be_chosen_is_shown(campaign: Campaign, marketer: Client, start: str) -> None:
+    form = {"start": start, "wall": "2999-12-31T23:59", "time_zone": "America/New_York"}
+
+    assert marketer.post(f"/campaigns/{campaign.pk}/schedule/", form, follow=True).status_code == 200
