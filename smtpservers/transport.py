@@ -473,19 +473,19 @@ def masking(endpoint: Endpoint) -> Callable[[str], str]:
         return str
     plain = (f"\0{endpoint.username}\0{password}", password)
     encoded = [base64.b64encode(secret.encode()).decode("ascii") for secret in plain]
-    secrets = (*encoded, password)
+    # A short one is found in many words: what it is a part of says nothing of it.
+    alone = re.escape(password) if len(password) >= SHORT_SECRET else rf"(?<!\w){re.escape(password)}(?!\w)"
+    secrets = re.compile("|".join([*map(re.escape, encoded), alone]))
 
     def masked(found: re.Match[str]) -> str:
         word = found[0]
         return "***" if any(word in secret or secret in word for secret in encoded) else word
 
     def mask(text: str) -> str:
-        text = _ENCODED.sub(masked, text)
-        for secret in secrets:
-            text = text.replace(secret, "***")
-        return text
+        return secrets.sub("***", _ENCODED.sub(masked, text))
 
     return mask
 
 
+SHORT_SECRET = 4  # Letters; a shorter one is masked only where it stands alone.
 _ENCODED = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")  # Long enough to be no chance.

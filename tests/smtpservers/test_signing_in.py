@@ -12,7 +12,7 @@ from mail.replies import Stage
 from smtpservers.diagnostics import explain
 from smtpservers.endpoint import Endpoint, Security
 from smtpservers.signing_in import SignInBroken, exchange, saslprep
-from smtpservers.transport import ConnectionFailed, Step, connect
+from smtpservers.transport import ConnectionFailed, Step, connect, masking
 from tests.authenticating import CHECKS, scram
 from tests.peer import Peer, running_peer
 
@@ -352,6 +352,20 @@ def test_the_password_is_masked_where_the_server_repeats_it(make_peer: Any) -> N
         assert failed is not None
         assert str(failed.reply) == "535 5.7.8 no: ***, which is *** or ***"
         assert encoded not in str(steps)
+
+
+@pytest.mark.parametrize("password", ["x", "no!"])
+def test_a_short_password_is_masked_where_it_stands_alone_and_leaves_other_words_readable(password: str) -> None:
+    endpoint = Endpoint(
+        *(1, "Peer", "127.0.0.1", 25, Security.OPPORTUNISTIC, "mail.shop.example", 5.0),
+        username="ann",
+        password=password,
+    )
+    encoded = base64.b64encode(f"\0ann\0{password}".encode()).decode()
+
+    shown = masking(endpoint)(f"sandbox.example.net takes no {password}, nor '{password}' or {encoded}, anno!")
+
+    assert shown == "sandbox.example.net takes no ***, nor '***' or ***, anno!"
 
 
 @pytest.mark.parametrize(
