@@ -17,6 +17,7 @@ from django.db.models import Field, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.safestring import SafeString, mark_safe
 from unfold import admin as unfold_admin
 
 from adminpages import queries
@@ -29,6 +30,18 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
 
     show_facets = ShowFacets.NEVER  # They count every row once for each choice of each filter.
     change_form_before_template = "adminpages/seen.html"  # What the page was opened with.
+
+    # --- what a page says
+
+    def message_user(self, request: HttpRequest, message: str, *args: Any, **kwargs: Any) -> None:
+        """Django's own sentences say "successfully", which adds nothing."""
+        plain = message.replace(" successfully", "")
+        super().message_user(
+            request,
+            mark_safe(plain) if isinstance(message, SafeString) else plain,  # noqa: S308 - escaped as it was before.
+            *args,
+            **kwargs,
+        )
 
     # --- what a list may be asked
 

@@ -21,7 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.views.decorators.debug import sensitive_post_parameters
 from simple_history.admin import SimpleHistoryAdmin
 from simple_history.template_utils import HistoricalRecordContextHelper
@@ -389,16 +389,6 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             messages.warning(request, hint)
         if "is_active" in form.changed_data and not server.is_active:
             self._warn_without_active(request)
-
-    def message_user(self, request: HttpRequest, message: str, *args: Any, **kwargs: Any) -> None:
-        """Django's own sentences say "successfully", which adds nothing."""
-        plain = message.replace(" successfully", "")
-        super().message_user(
-            request,
-            mark_safe(plain) if isinstance(message, SafeString) else plain,  # noqa: S308 - escaped as it was before.
-            *args,
-            **kwargs,
-        )
 
     # --- history: to be read. Going back to an old version would bring back an old password's user name, say
 

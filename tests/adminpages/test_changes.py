@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
+from django.contrib.messages import get_messages
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -94,6 +95,8 @@ def test_no_page_puts_back_what_somebody_else_changed(editable: dict[type[Model]
         agreed = client.post(page, opened(refused.content, form))
 
         assert agreed.status_code == 302, (model, errors_of(agreed))
+        said = [str(message) for message in get_messages(agreed.wsgi_request)]
+        assert not any("successfully" in sentence for sentence in said), (model, said)
         assert stored(model, editable[model], field) == after_theirs, model
         assert stored(model, editable[model], other) == mine, model
 
