@@ -3,14 +3,15 @@
 Only answers that give no reason are looked at; an answer about the recipient stands. They are noted with their
 results (:func:`note`) and looked at once these are committed (:func:`review`), so that two workers see each other's.
 What was recorded on their word is taken back then: nobody has bounced, nobody is suppressed, the mail is due again.
-A row of 421 is a failed server, in whatever words and whoever it was for.
+Answers are the same that differ in numbers, in addresses, or in one word at the same place: the key of a log entry.
+A row of 421 is a failed server, in whatever words and whoever it was for; so is one of lost answers.
 """
 
 import datetime as dt
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -28,7 +29,12 @@ from smtpservers.models import SmtpServer
 
 LEAST_RECIPIENTS, LEAST_DOMAINS, LEAST_MAILINGS = 5, 3, 2
 LEAST_CLOSINGS = 3  # So many 421 without an acceptance between are a failed server.
+LEAST_LOST = 5  # … and so many answers that were lost once the whole message was there.
+LOST = "lost"  # In place of a likeness.
 LOOKED_THROUGH = 1_000  # The latest of a row; who is not in them is not needed to tell.
+COMPARED = 200  # Different answers, word by word, and of each so many words one by one.
+COMPARED_WORDS = 60
+LEAST_SAME_WORDS = 2  # Of answers that differ in one.
 REST = dt.timedelta(minutes=15)  # Until a single message is tried again.
 KEPT = dt.timedelta(days=3)  # As long as a campaign's message lives.
 CROSSED = dt.timedelta(minutes=10)  # Answers that came shortly before an acceptance may have crossed with it.
@@ -39,14 +45,18 @@ STOPPED_WRONGLY = (
     "Stopped for its content, but the server gives other mail the same answer: that is about the account of the server."
     " What failed is queued again; resume the campaign."
 )
-# The content is known from DATA on: then one mailing alone may be what is refused.
-_CONTENT_KNOWN = frozenset({Stage.DATA.value, Stage.DOT.value})
 _ADDRESS = re.compile(r"\S*@\S*")
 _NUMBERED = re.compile(r"\S*[0-9]\S*")  # Numbers, and the keys, hosts and addresses that hold some.
 
 
 def likeness(stage: str, reply: Reply, message: Outgoing) -> str:
-    """Return what is equal for answers that differ in numbers and addresses alone.
+    """Return what is equal for answers that differ in numbers and addresses alone."""
+    told = " ".join([stage, str(reply.code), reply.enhanced, *_words(reply, message)])
+    return hashlib.blake2b(told.encode(errors="replace"), digest_size=16).hexdigest()
+
+
+def _words(reply: Reply, message: Outgoing) -> list[str]:
+    """Return the words of an answer with "#" and "@" for numbers and addresses.
 
     Who is written to is blanked also where only a part of the address is named.
     """
@@ -55,9 +65,7 @@ def likeness(stage: str, reply: Reply, message: Outgoing) -> str:
     for part in (domain, local_part):
         if part:
             text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "@", text)
-    words = " ".join(_NUMBERED.sub("#", text).split())
-    told = f"{stage} {reply.code} {reply.enhanced} {words}"
-    return hashlib.blake2b(told.encode(errors="replace"), digest_size=16).hexdigest()
+    return _NUMBERED.sub("#", text).split()
 
 
 # --- noting, with the results
@@ -81,7 +89,9 @@ def note(results: Sequence[Result], now: dt.datetime) -> None:
                 server_id=result.server_id,
                 message_id=result.message.pk,
                 number=result.message.attempt_count + 1,
-                alike=likeness(result.stage, result.reply or Reply(0, "", ""), result.message),
+                alike=LOST
+                if result.judgement.is_answer_lost
+                else likeness(result.stage, result.reply or Reply(0, "", ""), result.message),
                 refused_at=now,
                 is_closing=result.judgement.is_closing,
                 is_content=result.judgement.is_content,
@@ -95,7 +105,8 @@ def note(results: Sequence[Result], now: dt.datetime) -> None:
 
 def _is_looked_at(result: Result) -> bool:
     # Of a test, somebody reads the answer.
-    return result.judgement.gives_no_reason and bool(result.server_id) and result.stream != Mailing.Stream.TEST
+    is_kept = result.judgement.gives_no_reason or result.judgement.is_answer_lost
+    return is_kept and bool(result.server_id) and result.stream != Mailing.Stream.TEST
 
 
 def _end_rows(server_ids: Iterable[int]) -> None:
@@ -126,11 +137,17 @@ def review(now: dt.datetime, server_ids: Collection[int] | None = None) -> None:
     rows = Refusal.objects.filter(is_in_row=True, is_taken_back=False)
     if server_ids is not None:
         rows = rows.filter(server__in=server_ids)
+    found: dict[int, set[str]] = defaultdict(set)
     for server_id, alike, is_closing in rows.order_by().values_list("server", "alike", "is_closing").distinct():
         if is_closing:
             _review_closings(server_id, now)
+        elif alike == LOST:
+            _review_lost(server_id, now)
         else:
-            _review_alike(server_id, alike, now)
+            found[server_id].add(alike)
+    for server_id, alikes in found.items():
+        for group in _groups(server_id, alikes):
+            _review_alike(server_id, group, now)
 
 
 def _review_closings(server_id: int, now: dt.datetime) -> None:
@@ -148,8 +165,52 @@ def _review_closings(server_id: int, now: dt.datetime) -> None:
         undoing.reopen()
 
 
-def _review_alike(server_id: int, alike: str, now: dt.datetime) -> None:
-    every = Refusal.objects.filter(server=server_id, alike=alike)
+def _review_lost(server_id: int, now: dt.datetime) -> None:
+    row = Refusal.objects.filter(server=server_id, alike=LOST, is_in_row=True)
+    if row.count() < LEAST_LOST:
+        return
+    _, reply = _last_answer(row)
+    with transaction.atomic():
+        # The messages stay as they are: each may have arrived.
+        if _Undoing.of(row).refusals:
+            why = f"It answers nothing that can be read once it has the message, and accepts nothing: {reply}"
+            breaker.trip(server_id, why, breaker.FIRST_PAUSE, breaker.LONGEST_PAUSE, now)
+
+
+def _groups(server_id: int, alikes: Collection[str]) -> list[frozenset[str]]:
+    """Return what is the same answer: these ones, each with those that differ from it in one word at one place."""
+    row = Refusal.objects.filter(server=server_id, is_in_row=True, is_closing=False).exclude(alike=LOST)
+    latest = dict(row.order_by("-pk").values_list("alike", "pk")[:LOOKED_THROUGH])
+    samples = Refusal.objects.filter(pk__in=list(latest.values())[:COMPARED]).select_related("message")
+    attempts = {
+        (attempt.message_id, attempt.number): attempt
+        for attempt in Attempt.objects.filter(message__in={each.message_id for each in samples})
+    }
+    groups: dict[Hashable, set[str]] = defaultdict(set)
+    for alike in alikes:
+        groups[alike] = {alike}
+    for refusal in samples:
+        attempt = attempts.get((refusal.message_id, refusal.number))
+        if attempt is None:
+            continue
+        reply = Reply.parse(attempt.reply)
+        words = _words(reply, _addressed(refusal.message))
+        if sum(word not in ("#", "@") for word in words) <= LEAST_SAME_WORDS:
+            continue
+        for place in range(min(len(words), COMPARED_WORDS)):
+            others = (attempt.stage, reply.code, reply.enhanced, place, *words[:place], *words[place + 1 :])
+            groups[others].add(refusal.alike)
+    largest: list[frozenset[str]] = []
+    seen: set[str] = set()
+    for group in sorted(map(frozenset, groups.values()), key=len, reverse=True):
+        if not group.isdisjoint(alikes) and not group <= seen:
+            largest.append(group)
+            seen |= group
+    return largest
+
+
+def _review_alike(server_id: int, alikes: Collection[str], now: dt.datetime) -> None:
+    every = Refusal.objects.filter(server=server_id, alike__in=alikes)
     row = every.filter(is_in_row=True)
     latest = row.order_by("-pk").values_list("message__redirected_to", "message__email_key", "message__mailing")
     recipients, mailings = set(), set()
@@ -188,12 +249,14 @@ def _in_row_or_crossed(now: dt.datetime) -> Q:
 def _last_answer(row: QuerySet[Refusal]) -> tuple[str, str]:
     """Return stage and words of the latest answer of a row, without its recipient."""
     last = row.select_related("message").latest("pk")
-    message = Outgoing(
-        *(last.message.pk, last.message.mailing_id, last.message.email, last.message.email_key),
-        redirected_to=last.message.redirected_to,
-    )
     attempt = Attempt.objects.get(message=last.message, number=last.number)
-    return attempt.stage, without_recipient(attempt.reply, message)
+    return attempt.stage, without_recipient(attempt.reply, _addressed(last.message))
+
+
+def _addressed(message: Message) -> Outgoing:
+    return Outgoing(
+        *(message.pk, message.mailing_id, message.email, message.email_key), redirected_to=message.redirected_to
+    )
 
 
 def _is_sender_kept_away(server_id: int, mailings: Collection[int], now: dt.datetime) -> bool:
@@ -206,7 +269,7 @@ def _is_sender_kept_away(server_id: int, mailings: Collection[int], now: dt.date
 
 def _is_account(server_id: int, stage: str, mailings: Collection[int]) -> bool:
     """Whether an answer that everybody gets is about the account, and not about the content of one mailing."""
-    if stage not in _CONTENT_KNOWN or len(mailings) >= LEAST_MAILINGS:
+    if stage != Stage.DOT or len(mailings) >= LEAST_MAILINGS:  # The content is known from the dot on.
         return True
     server_name = SmtpServer.objects.filter(pk=server_id).values("name")
     earlier = MailingOutcome.objects.filter(mailing__in=mailings, server_name__in=server_name)

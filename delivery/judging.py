@@ -75,6 +75,7 @@ class Judgement:
     slowing: Slowing | None = None
     is_closing: bool = False  # A 421: three within ten minutes slow the server.
     gives_no_reason: bool = False  # It may be about our account: who else is told so tells more.
+    is_answer_lost: bool = False  # The server has the whole message, and no answer came of it that can be read.
     learns_limit: bool = False  # The server told how many messages it takes over one connection.
     hold: Hold | None = None  # Of the recipient's provider.
     refusal: Refusal | None = None  # Of the From.
@@ -236,10 +237,11 @@ def _judge_silence(answer: Answer, stream: str, resent_before: bool) -> Judgemen
         reason = f"The line was lost before the message was handed over: {answer.lost}."
         return Judgement("deferred", "deferred", reason, "lost-line", wait=LOST_LINE, server_failed=True)
     reason = f"Sent in full, the answer was lost: {answer.lost}. It may arrive or not."
+    unconfirmed = Judgement("unconfirmed", "unconfirmed", reason, "lost-answer", holds_unit=True, is_answer_lost=True)
     if stream == "single" and not resent_before:
         # Once more with the same Message-ID, so that receivers can tell.
-        return Judgement("unconfirmed", "deferred", reason, "lost-answer", wait=LOST_LINE, holds_unit=True)
-    return Judgement("unconfirmed", "unconfirmed", reason, "lost-answer", holds_unit=True)
+        return replace(unconfirmed, status="deferred", wait=LOST_LINE)
+    return unconfirmed
 
 
 def alone(judgement: Judgement) -> Judgement:

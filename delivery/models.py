@@ -451,7 +451,9 @@ class Refusal(models.Model):
         Message, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
     )
     number = models.PositiveSmallIntegerField()  # Of the attempt.
-    alike = models.CharField(max_length=32)  # The same for answers that differ in numbers and addresses alone.
+    alike = models.CharField(
+        max_length=32
+    )  # The same for answers that differ in numbers and addresses alone, and for lost ones.
     refused_at = models.DateTimeField()
     is_closing = models.BooleanField(default=False)  # A 421.
     is_content = models.BooleanField(default=False)  # Counted towards stopping the mailing for its content.

@@ -141,6 +141,7 @@ def _result(
     stream = batch.mailing.stream
     attempt_id = batch.pk * Batch.MOST + place
     answer: Answer | None = None
+    entry = None
     if known is None:
         answer = Answer(Stage.DOT, None, is_dot_written=True, lost="the worker is gone, and its journal with it")
     elif (entry := known.get(attempt_id)) is not None:
@@ -162,6 +163,8 @@ def _result(
             resent_before=earlier,
             back_off=settings.RETRY_WAITS,
         )
+        if entry is None or not entry.lost:  # No fault of the server.
+            judgement = replace(judgement, is_answer_lost=False)
     return Result(
         attempt_id=attempt_id,
         message=message,

@@ -127,7 +127,8 @@ class Pipeline(Generic[E]):
         if not self._expected:
             if self._current is not None:  # An answer before the end of the message.
                 envelope, self._current = self._current, None
-                self.source.answered(envelope, Answer(Stage.DATA, self._wire.read(code, lines)))
+                stage = Stage.DOT if code >= 400 else Stage.DATA  # A refusal is about what it has seen so far.
+                self.source.answered(envelope, Answer(stage, self._wire.read(code, lines)))
             self._wire.fail("the server answered what nobody asked")
             return
         step = self._expected.popleft()

@@ -30,7 +30,7 @@ from mail.replies import Reply, Stage
 from smtpservers.conversation import Answer
 from smtpservers.models import RefusedSender, SmtpServer
 from tests.delivery.making import make_mailing, make_server, run_drain
-from tests.peer import Peer, running_peer
+from tests.peer import DROP, RESET, Peer, running_peer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -97,8 +97,19 @@ class Limiting:
                 self.left -= 1
                 return None
             self.refused += 1
+            key = self.refused
         recipient = context.get("rcpt_to", "nobody@nowhere.example")
-        return self.reply.format(recipient=recipient).replace("(node 12)", f"(node {self.refused})").encode()
+        reply = self.reply.format(recipient=recipient, letters=in_letters(key), key=in_digits_or_letters(key))
+        return reply.replace("(node 12)", f"(node {key})").encode()
+
+
+def in_letters(number: int) -> str:
+    """Return a key of a log entry that holds no digit, another one for each number."""
+    return "".join(chr(ord("bdfghjkmpq"[int(digit)]) - 32 * (place % 2)) for place, digit in enumerate(f"{number:06}"))
+
+
+def in_digits_or_letters(number: int) -> str:
+    return in_letters(number) if number % 4 == 0 else f"x{number}"
 
 
 def assert_nobody_was_burnt() -> None:
@@ -140,6 +151,56 @@ def test_a_server_that_limits_the_account_burns_nobody_and_the_next_one_takes_th
     server = SmtpServer.objects.get(name="Limited")
     kept_away = RefusedSender.objects.filter(server=server, times__gte=3).exists()
     assert server.full_until or server.paused_reason or kept_away
+
+
+@pytest.mark.parametrize("reply", ["554 Subscription lapsed", "550 5.7.1 budget spent", "451 4.3.0 not before May"])
+def test_a_refusal_of_data_itself_is_not_about_the_content(peers: Any, reply: str) -> None:
+    limited, other = peers(Limiting("DATA", reply)), peers()
+    make_server(limited.port, "Limited", display_order=1)
+    make_server(other.port, "Other", display_order=2)
+    mailing = make_mailing(people(40), T)
+
+    drain_at(T)
+
+    assert accounting.counts(mailing.pk)["accepted"] == 40, accounting.reasons(mailing.pk)
+    assert len(other.accepted()) == 40
+    assert_nobody_was_burnt()
+    assert_outcomes_are_counted()
+    assert SmtpServer.objects.get(name="Limited").full_until
+
+
+def test_a_refusal_in_the_middle_of_the_content_is_about_the_content(peers: Any) -> None:
+    peer = peers(lambda event, context: (b"554 Not this one\r\n",) if event == "body" else None)
+    server = make_server(peer.port)
+    mailing = make_mailing(people(20), T, html="<p>word</p>" * 200_000)
+
+    drain_at(T)
+
+    server.refresh_from_db()
+    assert server.full_until is None
+    assert accounting.counts(mailing.pk)["failed"] == 20
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [(b"250-taken\r\n550 nothing of it\r\n",), (b"250-taken\r\n", DROP), (RESET,), (b"what was that\r\n",)],
+)
+def test_a_server_that_answers_nothing_after_the_dot_has_failed_and_the_next_one_takes_the_rest(
+    peers: Any, lost: Any
+) -> None:
+    silent, other = peers(lambda event, context: lost if event == "dot" else None), peers()
+    make_server(silent.port, "Silent", display_order=1, max_connections=2)
+    make_server(other.port, "Other", display_order=2)
+    mailing = make_mailing(people(120), T)
+
+    drain_at(T)
+
+    counts = accounting.counts(mailing.pk)
+    received = [context["rcpt_to"] for peer in (silent, other) for context, _ in peer.bodies]
+    assert counts["accepted"] + counts["unconfirmed"] == 120
+    assert counts["unconfirmed"] < 60
+    assert len(received) == len(set(received)) == 120, "nobody gets it twice"
+    assert SmtpServer.objects.get(name="Silent").paused_reason
 
 
 def test_with_one_server_the_mail_waits_and_says_why_until_the_account_is_free_again(peers: Any) -> None:
@@ -306,6 +367,31 @@ def answered(claim: Any, server: SmtpServer, stage: Stage, reply: str, now: dt.d
 NO = "550 5.7.1 Refused"
 
 
+def lose(claim: Any, server: SmtpServer) -> Result:
+    judgement = judge(Answer(Stage.DOT, None, True, "the connection was closed"), stream="campaign", attempts=1)
+    return Result(
+        *(claim.attempt_id, claim.message, claim.message.mailing_id, "campaign", server.pk, claim.period_id, T),
+        *(judgement, Stage.DOT.value),
+    )
+
+
+def test_lost_answers_with_an_acceptance_between_are_no_failure() -> None:
+    server = make_server(25)
+    mailing = make_mailing(people(10), T)
+    token, claims = claimed(server, mailing, 10)
+
+    recording.record(token, [lose(each, server) for each in claims[:4]], T)
+    recording.record(token, [answered(claims[4], server, Stage.DOT, "250 ok")], T)
+    recording.record(token, [lose(each, server) for each in claims[5:9]], T)
+    server.refresh_from_db()
+    assert server.paused_reason == ""
+
+    recording.record(token, [lose(claims[9], server)], T)
+    server.refresh_from_db()
+    assert "answers nothing that can be read" in server.paused_reason
+    assert accounting.counts(mailing.pk)["unconfirmed"] == 9
+
+
 def tally_all() -> None:
     """Count every attempt; on PostgreSQL any transaction of the cluster may hold the count back."""
     deadline = time.monotonic() + 60
@@ -469,6 +555,25 @@ def test_answers_are_alike_that_differ_in_numbers_and_addresses(one: str, other:
     }
 
     assert len(likenesses) == (1 if is_alike else 2)
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        ["550 5.7.1 Not in the mood", "550 5.7.1 Closed for you, friend", "550 5.7.1 Ask somebody else about it"] * 2,
+        ["550 Refused", "550 Rejected", "550 Denied", "550 Never", "550 Nothing", "550 Nobody"],
+        [f"550 {word} says {other} to this" for word, other in zip("abcdef", "ghijkl", strict=True)],
+    ],
+)
+def test_answers_that_have_too_little_in_common_are_not_the_same(replies: list[str]) -> None:
+    server = make_server(25)
+    mailing = make_mailing(people(6), T)
+    token, claims = claimed(server, mailing, 6)
+
+    for claim, reply in zip(claims, replies, strict=True):
+        recording.record(token, [answered(claim, server, Stage.RCPT, reply)], T)
+
+    assert accounting.counts(mailing.pk)["bounced"] == 6
 
 
 def test_the_sandbox_of_a_provider_is_not_taken_for_the_from(peers: Any) -> None:

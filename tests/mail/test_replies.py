@@ -35,7 +35,9 @@ def test_every_rule_is_shown_by_a_sample():
 
 @pytest.mark.parametrize(("stage", "text", "rule"), ACCOUNT_REPLIES)
 def test_a_limit_of_the_account_is_known_by_its_words_or_names_no_reason(stage, text, rule):
-    verdict = classify(Stage(stage), Reply.parse(text.format(recipient="ann@customer.example")))
+    verdict = classify(
+        Stage(stage), Reply.parse(text.format(recipient="ann@customer.example", letters="kdBfGh", key="x7"))
+    )
 
     if rule:
         assert (verdict.rule, verdict.action) == (rule, Action.PAUSE_SERVER)

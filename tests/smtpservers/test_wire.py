@@ -211,7 +211,7 @@ def test_an_answer_before_the_dot_stops_the_dot() -> None:
     answer = with_server(talk, send)
 
     assert isinstance(answer, Answer)
-    assert (answer.stage, answer.is_dot_written) == (Stage.DATA, False)
+    assert (answer.stage, answer.is_dot_written) == (Stage.DOT, False)
 
 
 def test_an_unasked_reply_is_never_taken_for_the_next_messages_answer() -> None:
