@@ -44,10 +44,11 @@ FROM_ANY_SITE = {
 }
 
 
-def public(*methods: str, from_any_site: bool = False) -> Callable[[View], View]:
+def public(*methods: str, from_any_site: bool = False, takes_large_bodies: bool = False) -> Callable[[View], View]:
     """Make a view a public page that answers to these methods, and to HEAD where GET is one, and OPTIONS.
 
     :param from_any_site: whether scripts of other sites may read the answer.
+    :param takes_large_bodies: whether the view itself looks how long a body is, and reads no more than it needs.
     """
     headers = HEADERS | (FROM_ANY_SITE if from_any_site else {})
     allowed = [*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"]
@@ -56,7 +57,10 @@ def public(*methods: str, from_any_site: bool = False) -> Callable[[View], View]
         @csrf_exempt
         @functools.wraps(view)
         def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            response = _answer(view, allowed, request, *args, **kwargs)
+            if request.method == "POST" and is_large(request) and not takes_large_bodies:
+                response = HttpResponse("The request is too large.", PLAIN, 413)
+            else:
+                response = _answer(view, allowed, request, *args, **kwargs)
             for name, value in headers.items():
                 response.headers.setdefault(name, value)
             return response
@@ -71,8 +75,6 @@ def _answer(view: View, allowed: list[str], request: HttpRequest, *args: Any, **
         return HttpResponse(status=204, headers={"Allow": ", ".join(allowed)})
     if request.method not in allowed:
         return HttpResponseNotAllowed(allowed)
-    if request.method == "POST" and body_bytes(request) > MOST_BODY_BYTES:
-        return HttpResponse("The request is too large.", PLAIN, 413)
     try:
         return view(request, *args, **kwargs)
     except DatabaseError:  # Never "done" when it was not: providers and people try again.
@@ -80,10 +82,10 @@ def _answer(view: View, allowed: list[str], request: HttpRequest, *args: Any, **
         return HttpResponse(f"{words.busy_title} {words.busy}", PLAIN, 503, headers={"Retry-After": "600"})
 
 
-def body_bytes(request: HttpRequest) -> int:
-    """Return how long the body says it is; Django reads no more than that."""
+def is_large(request: HttpRequest) -> bool:
+    """Whether the body is longer than any form of ours, by what it says itself; Django reads no more than that."""
     length = request.META.get("CONTENT_LENGTH") or "0"
-    return int(length) if str(length).isdecimal() else 0
+    return str(length).isdecimal() and int(length) > MOST_BODY_BYTES
 
 
 def origin_of(request: HttpRequest) -> str:

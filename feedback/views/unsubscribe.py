@@ -18,11 +18,11 @@ from feedback import unsubscribing
 from feedback.looks import looks
 from feedback.models import Feedback
 from feedback.preferring import person_of
-from feedback.views.answering import PLAIN, dead_link, entered, masked, origin_of, public, show
+from feedback.views.answering import PLAIN, dead_link, entered, is_large, masked, origin_of, public, show
 from feedback.words import CAUSES, LANGUAGES, Words, best_language
 
 
-@public("GET", "POST")
+@public("GET", "POST", takes_large_bodies=True)  # No unsubscribing is refused for what comes along with it.
 def unsubscribe_page(request: HttpRequest, token: str) -> HttpResponse:
     message = unsubscribing.find_message(token)
     if request.method != "POST":
@@ -51,8 +51,11 @@ def unsubscribe_page(request: HttpRequest, token: str) -> HttpResponse:
 def _scope(request: HttpRequest) -> str | None:
     """Return what was chosen on our own page; None for one click, which some providers send in other ways than told.
 
-    Without a choice of ours a POST to this address can mean nothing else, whatever its type and its body.
+    Without a choice of ours a POST to this address can mean nothing else, whatever its type and its body. A body that
+    is larger than our page's ever is stays unread.
     """
+    if is_large(request):
+        return None
     try:
         given = request.POST
     except (BadRequest, MultiPartParserError, SuspiciousOperation):  # A type or a body that Django cannot read.
