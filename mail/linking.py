@@ -33,7 +33,10 @@ def filters(codes: Mapping[str, str], policy: Literal["fill", "replace"], skip: 
 
 
 def encode_html(source: str) -> str:
-    """Return HTML whose links percent-encode what merge tags put into their addresses, behind the host."""
+    """Return HTML whose links percent-encode what merge tags put into their addresses, behind the host.
+
+    So is what such a link has there beyond ASCII, which readers would encode by the page that shows them the mail.
+    """
     parts: list[str] = []
     position = 0
     for tag in markup.tags(source):
@@ -53,7 +56,17 @@ def _encode_href(attribute: re.Match[str]) -> str:
     value = attribute["value"] or ""
     if (attribute["attribute"] or "").lower() != "href" or "{{" not in value:
         return attribute[0]
-    return attribute[0].removesuffix(value) + _encode_outputs(value)
+    return attribute[0].removesuffix(value) + _encode_outputs(_encode_constants(value))
+
+
+def _encode_constants(address: str) -> str:
+    start = _TO_PATH.match(address)
+    return start[0] + _BEYOND_ASCII.sub(_encode_constant, address[start.end() :]) if start else address
+
+
+def _encode_constant(found: re.Match[str]) -> str:
+    written = found["written"] and decoded(found["written"])
+    return found[0] if not written or written.isascii() else utm.encode(written)
 
 
 def _encode_outputs(address: str) -> str:
@@ -128,6 +141,7 @@ _ANCHOR = re.compile(
 _LINK_ELEMENTS = frozenset({"a", "area", "v:roundrect", "v:rect"})
 _TO_PATH = re.compile(r"""["']?\s*https?://[^/?#{\s"'<>]+[/?#]""", re.IGNORECASE)
 _OUTPUT = re.compile(r"\{\{-?\s*+(?P<expression>[^{}]*?)\s*-?\}\}")
+_BEYOND_ASCII = re.compile(rf"{LIQUID}|(?P<written>&#?[0-9A-Za-z]++;|[^\x00-\x7f]++)")
 _TEXT_URL = re.compile(rf"https?://(?>{LIQUID}|[^\s<>\"])++", re.IGNORECASE)
 _ADDRESS = re.compile(
     rf"""\shref\s*=\s*(?P<quote>["'])\s*

@@ -1,4 +1,4 @@
-"""Adds UTM parameters to links, and leaves every other byte as it was written.
+"""Adds UTM parameters to links, and leaves all else as it was written, but for a query that is not ASCII.
 
 Works on rendered content and on templates: merge tags are opaque, and a link that begins with one is left as it is,
 to be tagged when it is known. Nothing is parsed and written anew: an HTML library would repair the broken
@@ -40,7 +40,7 @@ _LIQUID_TAG = re.compile(f"({LIQUID})")
 _BLOCK_WORD = re.compile(r"\{%-?\s*(end)?(if|unless|case|for|tablerow|capture|comment|raw|ifchanged)\b")
 _MASK = re.compile("\ufdd0([0-9]+)\ufdd0")  # A noncharacter: no text that is exchanged should contain it.
 _MASKED = re.compile(f"\ufdd0|{_MERGE_TAG.pattern}")  # One that was there is masked itself, and so no mask of ours.
-
+_BEYOND_ASCII = re.compile("[^\x00-\x7f\ufdd0]+")  # Masks stay.
 _WEB_URL = re.compile(r"https?://[^/\\?#]", re.IGNORECASE)
 _CONTROL_AND_SPACE = "".join(map(chr, range(0x21)))  # What browsers trim from both ends.
 
@@ -123,7 +123,11 @@ class _Tagger:
         return f"{base}?{self._query(query)}{mark}{fragment}"
 
     def _query(self, query: str) -> str:
-        """Return the query with our parameters at its end and everything else as it was written."""
+        """Return the query with our parameters at its end, and everything else as it was written.
+
+        Only what is not ASCII is percent-encoded: a query is read in the encoding of the page that shows the mail,
+        while host, path and fragment mean the same everywhere (WHATWG URL 4.4).
+        """
         pieces = query.split("&")
         names = [unquote_plus(piece.partition("=")[0]) for piece in pieces]
         if self.policy == "replace":
@@ -140,6 +144,7 @@ class _Tagger:
         if not added:
             return query
         joint = "&" if kept and not kept.endswith("&") else ""
+        kept = _BEYOND_ASCII.sub(lambda found: encode(found[0]), kept)
         return kept + joint + "&".join(f"{name}={value}" for name, value in added.items())
 
 
@@ -149,14 +154,19 @@ def _tagger(utm: tuple[tuple[str, str], ...], policy: Policy, skip: tuple[str, .
     return _Tagger(dict(utm), policy, skip)
 
 
+def encode(text: str) -> str:
+    """Percent-encode what cannot stand in a URL."""
+    return quote(text, safe="", errors="replace")
+
+
 def _encode_value(value: str) -> str:
-    return quote(unicodedata.normalize("NFC", value.strip()), safe="", errors="replace")
+    return encode(unicodedata.normalize("NFC", value.strip()))
 
 
 def _encode_template(value: str) -> str:
     """Encode a value that stands in a template, where Liquid tags are still to be rendered."""
     parts = _LIQUID_TAG.split(value.strip())
-    return "".join(part if number % 2 else quote(part, safe="", errors="replace") for number, part in enumerate(parts))
+    return "".join(part if number % 2 else encode(part) for number, part in enumerate(parts))
 
 
 def _lower_host(url: str) -> str:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from mail import linking, merging
+from mail import linking, markup, merging
 from mail.addresses import Mailbox
 from mail.composing import Recipient, Style, compile_content
 
@@ -51,6 +51,11 @@ def render(html: str, **values: str) -> str:
         ('<a href="{{ preferences_url }}">', '<a href="https://other.example.com/settings">'),
         ('<a href="{{ ours }}">', '<a href="https://mail.example.com/u/1">'),
         ('<a href="{{ mail }}">', '<a href="mailto:ann@example.com">'),
+        (
+            '<a href="{{ site }}/ä?q={{ x }}&sect=ü#ö">',
+            '<a href="https://example.com/ä?q=https://example.com/?a=1&amp;b=2&amp;sect=%C3%BC'
+            '&amp;utm_source=news&amp;utm_term=t#ö">',
+        ),
         ('<a href="{{ evil }}">', '<a href="https://example.com/&#34;&gt;&lt;b&gt;?utm_source=news&amp;utm_term=t">'),
         ('<img src="{{ site }}">', '<img src="https://example.com">'),
         ('<a href="https://example.com/">', '<a href="https://example.com/">'),
@@ -128,3 +133,18 @@ def test_values_in_a_link_are_encoded_by_their_place(written: str, expected: str
     assert f"See {expected} now" in bare(rendered.text)
     derived = compile_content("Hi", f'<p>See <a href="{written}">it</a></p>', "", style)
     assert f"it <{expected}>" in bare(derived.render(Recipient("a@example.com", "<1@example.com>", VALUES)).text)
+
+
+@pytest.mark.parametrize("utm", [{}, {"utm_source": "s"}])
+def test_what_is_written_beside_a_merge_tag_is_encoded_too_but_for_the_host(utm: dict[str, str]) -> None:
+    written = "https://bücher.example/ä?n={{ nobody | default: 'é' }}&sect=ü&amp;o=&ouml;&#228;&lt;#ß"
+    style = Style(mail_from=Mailbox("", "news@example.com"), utm=utm)
+    compiled = compile_content("Hi", f'<p title="ü"><a title="ü" href="{written}">Ü</a></p>', "", style)
+
+    rendered = compiled.render(Recipient("a@example.com", "<1@example.com>", VALUES)).html
+
+    found = re.search('<p title="ü"><a title="ü" href="([^"]*)">Ü</a></p>', rendered)
+    assert found
+    assert markup.decoded(found[1]).replace("&utm_source=s", "") == (
+        "https://bücher.example/%C3%A4?n=%C3%A9&sect=%C3%BC&o=%C3%B6%C3%A4<#%C3%9F"
+    )
