@@ -177,6 +177,10 @@ def test_only_what_the_library_holds_is_served(logo: MediaFile, folder: Path, pa
     assert Client().get(f"/media/{path}").status_code == 404
 
 
+def test_a_nul_in_the_address_of_a_file_is_answered_with_400(db: None, folder: Path) -> None:
+    assert Client().get("/media/%00.png").status_code == 400
+
+
 def test_names_are_random_and_private_to_the_group(logo: MediaFile, folder: Path) -> None:
     other = media.store(picture(), "Logo.png", "", None)
 

@@ -116,3 +116,8 @@ def test_an_address_without_a_contact_has_rights_as_well(marketers_client: Clien
 @pytest.mark.parametrize("key", ["x", "1_", "%01", "99999999999999999999"])
 def test_an_address_without_a_key_leads_to_nobody(marketers_client: Client, key: str, page: str) -> None:
     assert marketers_client.get(f"{CONTACTS}{key}/{page}/").status_code == 404
+
+
+@pytest.mark.parametrize("page", ["personal-data", "erase"])
+def test_a_nul_in_place_of_a_key_is_answered_with_400(marketers_client: Client, page: str) -> None:
+    assert marketers_client.get(f"{CONTACTS}%00/{page}/").status_code == 400

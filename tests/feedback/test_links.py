@@ -55,6 +55,11 @@ def test_forged_tokens_all_get_the_same_answer(page: str) -> None:
     assert len({answer.content for answer in answers}) == 1
 
 
+@pytest.mark.parametrize("page", PAGES.values())
+def test_a_nul_in_place_of_a_token_is_answered_with_400(page: str) -> None:
+    assert Client().get(f"{page}%00").status_code == 400
+
+
 @pytest.mark.parametrize("page", ["/u/", "/p/", "/v/"])
 def test_a_link_of_nobody_says_so(page: str) -> None:
     purpose = next(name for name, path in PAGES.items() if path == page)
