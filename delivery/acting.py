@@ -18,7 +18,7 @@ from django.db.models import Sum
 from contacts import consent
 from contacts.models import Suppression
 from delivery import account_limits, holding
-from delivery.judging import ACCEPTED, CLOSED_OFTEN, CLOSED_WITHIN, Judgement
+from delivery.judging import ACCEPTED, Judgement
 from delivery.models import Attempt, Incident, Mailing, Message, StopTally
 from delivery.outgoing import Result, without_recipient
 from delivery.validating import is_known_unreachable
@@ -26,10 +26,8 @@ from mail.addresses import domain_of
 from smtpservers import breaker, reserving, senders, slowing
 from smtpservers.models import SmtpServer
 
-# Soft bounces that suppress: so many in a row, over at least so long …
+# Soft bounces that suppress: so many in a row, over at least so long. A rule may name its own number.
 SOFT_IN_A_ROW, SOFT_SPREAD = 5, dt.timedelta(days=7)
-# … or so many of a refusal without a known reason within so long.
-UNKNOWN_REFUSALS, UNKNOWN_WITHIN = 3, dt.timedelta(days=30)
 RATE_ATTEMPTS = 5_000  # Of the whole fleet, the latest of which …
 RATE_OVER = dt.timedelta(seconds=10)  # What the rate of a server that complains of it is taken over.
 
@@ -76,12 +74,12 @@ def _why_soft_bounces_suffice(result: Result, now: dt.datetime) -> str:
     is_a_row = len(rows) == SOFT_IN_A_ROW and all(status == "bounced" for status, _ in rows)
     if is_a_row and rows[0][1] - rows[-1][1] >= SOFT_SPREAD:
         return f"{SOFT_IN_A_ROW} messages in a row bounced. {last_answer}"
-    if result.judgement.rule == "5xx-rcpt":
+    if (limit := result.judgement.suppresses_after) is not None:
         refusals = Attempt.objects.filter(
-            message__in=own.values("pk"), rule="5xx-rcpt", finished_at__gt=now - UNKNOWN_WITHIN
+            message__in=own.values("pk"), rule=result.judgement.rule, finished_at__gt=now - limit.within
         )
-        if refusals.values("message").distinct().count() >= UNKNOWN_REFUSALS:
-            return f"{UNKNOWN_REFUSALS} messages were refused within {UNKNOWN_WITHIN.days} days. {last_answer}"
+        if refusals.values("message").distinct().count() >= limit.times:
+            return f"{limit.times} messages were refused within {limit.within.days} days. {last_answer}"
     return ""
 
 
@@ -135,9 +133,9 @@ def _act_on_server(server_id: int, judgement: Judgement, why: str, sent_before: 
             slowing.take_one_connection(server_id, now)
         else:
             slowing.slow_down(server_id, now, sent_per_second=partial(_sent_per_second, server_id, now))
-    if judgement.is_closing:
-        closed = Attempt.objects.filter(server=server_id, code=421, finished_at__gt=now - CLOSED_WITHIN)
-        if closed.count() >= CLOSED_OFTEN:
+    if (limit := judgement.slows_after) is not None:
+        closed = Attempt.objects.filter(server=server_id, code=421, finished_at__gt=now - limit.within)
+        if closed.count() >= limit.times:
             slowing.slow_down(server_id, now, sent_per_second=partial(_sent_per_second, server_id, now))
     if judgement.learns_limit and sent_before:
         slowing.learn_messages_per_connection(server_id, sent_before)

@@ -179,7 +179,7 @@ class Handover:
 
     def _learn(self, answer: Answer, sent_before: int) -> None:
         """Take a server's word for how many messages it takes over one connection."""
-        judgement = judge(answer, stream=Mailing.Stream.CAMPAIGN, attempts=1)
+        judgement = judge(answer, stream=Mailing.Stream.CAMPAIGN, attempts=1, back_off=self._back_off)
         if judgement.learns_limit and sent_before:
             lane = self._lane
             most = min(lane.endpoint.messages_per_connection, sent_before)

@@ -7,26 +7,18 @@ programs), and nobody is suppressed on its word.
 """
 
 import datetime as dt
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mail.replies import Action, Reply, Scope, Stage, Verdict, classify
+from mail.reply_rules import Connections, Repeats
 from smtpservers.transport import Answer
 
-# After a deferral that names no wait of its own; the last one repeats until the message expires. RFC 5321 section
-# 4.5.4.1 asks for longer ones of a relay, which we are not: the server we hand mail to does the long retrying.
-BACK_OFF = tuple(dt.timedelta(minutes=minutes) for minutes in (15, 30, 60, 120, 240))
 LOST_LINE = dt.timedelta(seconds=2)
 AT_ONCE = dt.timedelta(0)
 AT_ONCE_TRIES = 4  # A wait of nothing is kept for so many attempts, lest a server and we go round in circles.
-SOFT_WAIT = dt.timedelta(hours=4)
-SLOWED_WAIT = dt.timedelta(minutes=1)  # Of a message whose server takes the next ones slowly.
 # A From that was refused without a known reason so many times in an hour stays away from the server for an hour.
 SENDER_REFUSED, SENDER_REFUSED_TIMES = dt.timedelta(hours=1), 3
-LONGEST_PAUSE = dt.timedelta(hours=1)
-CLOSED_OFTEN = 3  # So many 421 of a server …
-CLOSED_WITHIN = dt.timedelta(minutes=10)  # … within this time slow it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +65,7 @@ class Judgement:
     longest_pause: dt.timedelta | None = None  # A pause that follows another doubles up to this.
     is_full: bool = False  # The pause is the provider's own quota, and no failure.
     slowing: Slowing | None = None
-    is_closing: bool = False  # A 421: three within ten minutes slow the server.
+    slows_after: Repeats | None = None  # The server closes the connection; so often it is slowed.
     gives_no_reason: bool = False  # It may be about our account: who else is told so tells more.
     is_answer_lost: bool = False  # The server has the whole message, and no answer came of it that can be read.
     learns_limit: bool = False  # The server told how many messages it takes over one connection.
@@ -81,10 +73,16 @@ class Judgement:
     refusal: Refusal | None = None  # Of the From.
     suppresses: bool = False  # The address is never written to again.
     must_confirm: bool = False  # … but only where DNS says so, too.
-    is_soft: bool = False  # A bounce that suppresses the address when it has company.
+    is_soft: bool = False  # A bounce that suppresses the address when it has company …
+    suppresses_after: Repeats | None = None  # … such as so many others under the same rule.
     is_content: bool = False  # Counts towards stopping the mailing for its content.
     pauses_mailing: bool = False
     incident: str = ""  # A person should look at this: the rule's own word for it.
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the server closes the connection, which says nothing of the message."""
+        return self.slows_after is not None
 
 
 ACCEPTED = Judgement("accepted", "accepted", "", is_accepted=True, holds_unit=True, is_answer=True)
@@ -96,15 +94,15 @@ def judge(
     stream: str,
     attempts: int,
     recipient: str = "",
+    back_off: Sequence[dt.timedelta],
     resent_before: bool = False,
-    back_off: Sequence[dt.timedelta] = BACK_OFF,
 ) -> Judgement:
     """Judge what became of one message.
 
     :param recipient: whom it was for: a reply that names them means something else than one that names the sender.
     :param attempts: how many attempts were made, this one included.
+    :param back_off: the waits between tries where the answer names none of its own; the last one repeats.
     :param resent_before: whether a transactional message was already sent again after a lost answer.
-    :param back_off: the waits between tries; the last one repeats.
     """
     reply = answer.reply
     if reply is None:
@@ -135,7 +133,7 @@ def _judge_verdict(
         later,
         is_answer=is_about_message,
         gives_no_reason=verdict.gives_no_reason and not answer.is_local,
-        incident=_incident(verdict),
+        incident=verdict.kind if verdict.policy.is_incident else "",
     )
     match verdict.action:
         case Action.SUPPRESS | Action.SOFT | Action.FAIL:
@@ -143,7 +141,7 @@ def _judge_verdict(
         case Action.RETRY_OTHER if verdict.scope is Scope.SERVER_FROM:
             # Not held against this one message: the From stays away from the server, and so does the message. What
             # gives no reason may be about this message's own return path, so it is kept away by itself as well.
-            is_known = "until edited" in verdict.wait
+            is_known = verdict.policy.until_edited
             refusal = Refusal(None) if is_known else Refusal(SENDER_REFUSED, SENDER_REFUSED_TIMES)
             return replace(deferred, wait=AT_ONCE, avoids_server=not is_known, refusal=refusal)
         case Action.RETRY_OTHER:
@@ -154,15 +152,15 @@ def _judge_verdict(
             return _slowing(deferred, verdict, is_about_recipient=answer.stage in _RECIPIENT_NAMED)
         case Action.PAUSE_DOMAIN:
             hold = Hold(verdict.delays[0])
-            if "other server" not in verdict.wait:
+            if not verdict.policy.other_server:
                 return replace(deferred, hold=hold, wait=hold.wait)
             # Not the words of a final refusal: where there is no other server it waits like the rest.
             reason = f"The provider takes no more from this server: {text}"[:600]
             return replace(deferred, hold=hold, reason=reason, avoids_server=True, wait=AT_ONCE)
         case Action.PAUSE_CAMPAIGN if stream == "campaign":
             return replace(deferred, pauses_mailing=True)
-        case Action.RETRY_SAME if verdict.rule == "421":
-            return replace(deferred, is_closing=True, is_answer=False)
+        case Action.RETRY_SAME if verdict.policy.slows_after is not None:
+            return replace(deferred, slows_after=verdict.policy.slows_after, is_answer=False)
         case Action.RETRY_SAME if verdict.scope is Scope.CONNECTION:
             return replace(deferred, learns_limit=True)
         case _:  # retry_same and split: this message later, and everybody is well.
@@ -172,15 +170,14 @@ def _judge_verdict(
 def _ending(deferred: Judgement, reply: Reply, verdict: Verdict) -> Judgement:
     """Return the judgement of an answer after which this message is not tried again, unless it is temporary."""
     if verdict.action is Action.FAIL:
-        is_content = "stop rate" in verdict.wait
+        is_content = verdict.policy.stops_campaign
         return replace(deferred, outcome="failed", status="failed", wait=None, is_content=is_content)
     if 400 <= reply.code < 500:
-        assert deferred.wait is not None
-        return replace(deferred, wait=max(SOFT_WAIT, deferred.wait))
+        return deferred
     bounced = replace(deferred, outcome="bounced", status="bounced", wait=None)
     if verdict.action is Action.SOFT or is_contradictory(reply):
-        return replace(bounced, is_soft=True)
-    return replace(bounced, suppresses=True, must_confirm=verdict.rule == "bad-domain")
+        return replace(bounced, is_soft=True, suppresses_after=verdict.policy.suppresses_after)
+    return replace(bounced, suppresses=True, must_confirm=verdict.policy.must_confirm)
 
 
 _RECIPIENT_NAMED = frozenset({Stage.RCPT, Stage.DATA, Stage.DOT})
@@ -196,40 +193,28 @@ def wait_of(verdict: Verdict, attempts: int, back_off: Sequence[dt.timedelta]) -
 
     :param attempts: how many attempts were made so far, at least 1.
     """
-    own = () if verdict.rule == "4xx" else verdict.delays  # The rule's words are the usual waits; those are a setting.
+    own = verdict.delays
     if own == (AT_ONCE,):
         return AT_ONCE if attempts < AT_ONCE_TRIES else back_off[min(attempts - AT_ONCE_TRIES, len(back_off) - 1)]
-    if "1 connection" in verdict.wait and verdict.action is Action.SLOW:
-        own = (SLOWED_WAIT,)  # The words say how long it is slow.
     waits = (*own, *(wait for wait in back_off if not own or wait > own[-1]))
     return waits[min(attempts, len(waits)) - 1]
 
 
 def _pausing(judgement: Judgement, verdict: Verdict) -> Judgement:
     """Return the judgement with the server's pause: until edited, until a quota begins anew, or doubling."""
-    is_full = verdict.kind == "quota" and "recheck" in verdict.wait
-    pause = verdict.delays[0] if verdict.delays else None
-    longest = pause
-    if pause is not None and "doubling" in verdict.wait:
-        longest = max(pause, LONGEST_PAUSE)
-    return replace(judgement, pauses_server=True, server_pause=pause, longest_pause=longest, is_full=is_full)
+    first, longest = (verdict.delays[0], verdict.delays[-1]) if verdict.delays else (None, None)
+    is_full = verdict.policy.is_quota
+    return replace(judgement, pauses_server=True, server_pause=first, longest_pause=longest, is_full=is_full)
 
 
 def _slowing(judgement: Judgement, verdict: Verdict, *, is_about_recipient: bool) -> Judgement:
     """Return the judgement with what is slowed: mail to one provider where one is named, else the server."""
-    lasts = verdict.delays[0] if verdict.delays else SLOWED_WAIT
+    policy = verdict.policy
     if is_about_recipient and verdict.scope in (Scope.SERVER_DOMAIN, Scope.FROM_DOMAIN):
-        rate = re.search(r"at ([0-9]+)/min", verdict.wait)
-        return replace(judgement, hold=Hold(AT_ONCE, lasts, int(rate[1]) if rate else None))
-    if "1 connection" in verdict.wait:
-        return replace(judgement, slowing=Slowing(one_for=lasts))
-    return replace(judgement, slowing=Slowing(one_less="connections-1" in verdict.wait))
-
-
-def _incident(verdict: Verdict) -> str:
-    """Return the word for what a person should look at; empty where nothing is out of the ordinary."""
-    is_one = "incident" in verdict.wait or "bug alert" in verdict.wait
-    return verdict.kind if is_one or verdict.action is Action.PAUSE_CAMPAIGN else ""
+        return replace(judgement, hold=Hold(AT_ONCE, policy.slow_for, policy.per_minute))
+    if policy.connections is Connections.ONE:
+        return replace(judgement, slowing=Slowing(one_for=policy.slow_for))
+    return replace(judgement, slowing=Slowing(one_less=policy.connections is Connections.ONE_LESS))
 
 
 def _judge_silence(answer: Answer, stream: str, resent_before: bool) -> Judgement:
@@ -269,11 +254,9 @@ def judge_connection(stage: Stage, why: str, reply: Reply | None, *, needs_mendi
         return Judgement("deferred", "deferred", why, "no-connection", AT_ONCE, server_failed=True)
     verdict = classify(stage, reply)
     deferred = Judgement("deferred", "deferred", f"{why}: {reply}"[:600], verdict.rule, AT_ONCE)
-    if verdict.action is Action.PAUSE_SERVER:
+    # After a sign-in that was only put off, too: trying on would look like guessing the password.
+    if verdict.action is Action.PAUSE_SERVER or (stage is Stage.AUTH and verdict.delays):
         return _pausing(deferred, verdict)
-    if verdict.rule == "auth-temp":
-        # Trying on would look like guessing the password.
-        return replace(deferred, pauses_server=True, server_pause=verdict.delays[0], longest_pause=verdict.delays[-1])
     if verdict.action is Action.SLOW:
         return replace(_slowing(deferred, verdict, is_about_recipient=False), server_failed=True)
-    return replace(deferred, server_failed=True, is_closing=verdict.rule == "421")
+    return replace(deferred, server_failed=True, slows_after=verdict.policy.slows_after)

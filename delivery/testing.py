@@ -270,7 +270,7 @@ async def _talk(
     await connection.quit()
     return (
         answer,
-        judge(answer, stream=stream, attempts=1, recipient=composed.rcpt_to),
+        judge(answer, stream=stream, attempts=1, recipient=composed.rcpt_to, back_off=settings.RETRY_WAITS),
         answer.stage,
         answer.reply,
         learned,

@@ -9,9 +9,9 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 
-from mail.reply_rules import RULES, Action, Rule, Scope, Stage
+from mail.reply_rules import ANY, RULES, Action, Rule, Scope, Stage
 
-__all__ = ["Action", "Reply", "Scope", "Stage", "Verdict", "classify"]
+__all__ = ["Action", "Reply", "Rule", "Scope", "Stage", "Verdict", "classify"]
 
 _TEXT_CHARACTERS = 8_000  # Enough for every EHLO; a hostile server may send more.
 
@@ -20,8 +20,6 @@ _ENHANCED = re.compile(r"(?<![\w.])[245]\.[0-9]{1,3}\.[0-9]{1,3}(?!\w|\.[0-9])")
 _LEADING_ENHANCED = re.compile(r"#?([245]\.[0-9]{1,3}\.[0-9]{1,3})(?::?[ \t]+|(?=\r?\n|\Z))")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _ADDRESS = re.compile(r"[^\s<>()\[\]{}\"',;:]+@[^\s<>()\[\]{}\"',;:]*[^\s<>()\[\]{}\"',;:.]")
-_DURATION = re.compile(r"\b([0-9]+)([smhd])\b")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +76,31 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a reply means: the rule that said so, what to do, and about whom."""
+    """What a reply means: the rule that fits it, and what the reply itself adds."""
 
-    rule: str
-    action: Action
-    scope: Scope
-    wait: str  # How long, and what else to do about it, in the words of the table.
-    delays: tuple[dt.timedelta, ...] = ()  # Before the next tries; the last one repeats. Empty: time changes nothing.
-    kind: str = ""  # A word to count by: "user-unknown", "mailbox-full", "quota".
+    policy: Rule
+    delays: tuple[dt.timedelta, ...] = ()  # Before the next tries; the last one repeats. Empty: none of its own.
     gives_no_reason: bool = False  # It may be about anything: who else gets the same answer tells more.
+
+    @property
+    def rule(self) -> str:
+        """The rule's name."""
+        return self.policy.name
+
+    @property
+    def action(self) -> Action:
+        """What to do."""
+        return self.policy.action
+
+    @property
+    def scope(self) -> Scope:
+        """Whom it is about."""
+        return self.policy.scope
+
+    @property
+    def kind(self) -> str:
+        """A word to count by: "user-unknown", "mailbox-full", "quota"."""
+        return self.policy.kind
 
 
 def classify(stage: Stage, reply: Reply, recipient: str = "") -> Verdict:
@@ -99,12 +113,12 @@ def classify(stage: Stage, reply: Reply, recipient: str = "") -> Verdict:
     try. A failure without any reply, such as a refused certificate, is a ``Reply`` with code 0.
     """
     if _is_agreement(stage, reply):
-        return Verdict("ok", Action.ACCEPT, Scope.MESSAGE, "-")
+        return _AGREED
     if not reply.is_positive:
         for compiled in _COMPILED:
             if compiled.fits(stage, reply, recipient):
                 return compiled.verdict(reply)
-    return _judge_unreadable(stage)
+    return _UNREADABLE_AT.get(stage, _UNREADABLE)
 
 
 def _is_agreement(stage: Stage, reply: Reply) -> bool:
@@ -115,12 +129,12 @@ def _is_agreement(stage: Stage, reply: Reply) -> bool:
     return 200 <= reply.code < 300
 
 
-def _judge_unreadable(stage: Stage) -> Verdict:
-    if stage is Stage.DOT:
-        return Verdict("unreadable", Action.UNKNOWN, Scope.MESSAGE, "-", kind="unreadable")
-    if stage is Stage.DSN:
-        return Verdict("unreadable", Action.SOFT, Scope.RECIPIENT, "end", kind="unreadable")
-    return Verdict("unreadable", Action.RETRY_OTHER, Scope.SERVER, "5m", (dt.timedelta(minutes=5),), "unreadable")
+_AGREED = Verdict(Rule("ok", ANY, Action.ACCEPT, Scope.MESSAGE))
+_UNREADABLE = Verdict(Rule("unreadable", ANY, Action.RETRY_OTHER, Scope.SERVER, kind="unreadable"))
+_UNREADABLE_AT = {
+    Stage.DOT: Verdict(Rule("unreadable", {Stage.DOT}, Action.UNKNOWN, Scope.MESSAGE, kind="unreadable")),
+    Stage.DSN: Verdict(Rule("unreadable", {Stage.DSN}, Action.SOFT, Scope.RECIPIENT, kind="unreadable")),
+}
 
 
 # Before RCPT the server has heard of no recipient and of no message: what it says then is about itself or the
@@ -152,21 +166,8 @@ class _Compiled:
     def verdict(self, reply: Reply) -> Verdict:
         rule = self.rule
         gives_no_reason = rule.gives_no_reason and (self.unless is None or not self.unless.search(str(reply)))
-        delays = _delays(rule.wait, reply.code)
-        return Verdict(rule.name, rule.action, rule.scope, rule.wait, delays, rule.kind, gives_no_reason)
-
-
-def _delays(wait: str, code: int) -> tuple[dt.timedelta, ...]:
-    """Read the durations out of the table's words: ``15m,30m,1h.. 72h`` is tried after 15, 30 and 60 minutes."""
-    if by_class := re.search(rf"{code // 100}xx: ([^;]*)", wait):
-        wait = by_class[1]
-    told = re.split(r";|\.\. |, max|, then", wait)[0]
-    if told == "0" or told.startswith("0,"):
-        return (dt.timedelta(0),)
-    delays = tuple(dt.timedelta(**{_UNITS[unit]: int(count)}) for count, unit in _DURATION.findall(told))
-    if delays and "doubling" in told:
-        delays += (delays[-1] * 2, delays[-1] * 4)
-    return delays
+        is_end = rule.action is Action.SOFT and not 400 <= reply.code < 500
+        return Verdict(rule, () if is_end else rule.delays, gives_no_reason)
 
 
 def names_only(reply: Reply, address: str) -> bool:

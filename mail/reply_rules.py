@@ -3,9 +3,11 @@
 Only data lives here; :mod:`mail.replies` reads it. The order matters: the first rule that fits decides.
 """
 
+import datetime as dt
 from collections.abc import Set
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Stage(StrEnum):
@@ -52,6 +54,21 @@ class Scope(StrEnum):
     MESSAGE = "message"
 
 
+class Connections(StrEnum):
+    """How many connections a server keeps that is slowed as a whole."""
+
+    HALF = "half"
+    ONE_LESS = "one less"
+    ONE = "one"
+
+
+class Repeats(NamedTuple):
+    """So many times within so long."""
+
+    times: int
+    within: dt.timedelta
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One row: which replies it fits, and what they mean. An empty pattern fits everything."""
@@ -63,7 +80,20 @@ class Rule:
     code: str = ""  # Matches the whole code.
     enhanced: str = ""  # Matches the whole enhanced status code (RFC 3463).
     text: str = ""  # Found anywhere in the reply, upper or lower case.
-    wait: str = "-"  # How long, and what else to do about it.
+    # Before each next try of what the action holds up: the message, the server, or the server's mail to the provider.
+    # Empty: the usual waits, or none. A soft bounce waits only where it is temporary.
+    delays: tuple[dt.timedelta, ...] = ()
+    until_edited: bool = False  # Until somebody changes the server or the From; time alone changes nothing.
+    is_quota: bool = False  # A pause because the provider's own quota is used up, which is no failure of the server.
+    connections: Connections = Connections.HALF  # What SLOW leaves to a server as a whole …
+    slow_for: dt.timedelta | None = None  # … or, with a single connection or to one provider, for how long …
+    per_minute: int | None = None  # … and how many messages a minute one provider is sent then.
+    slows_after: Repeats | None = None  # So many such answers slow the server.
+    other_server: bool = False  # Another server may write to the provider meanwhile.
+    must_confirm: bool = False  # It suppresses only where DNS, too, says that the domain takes no mail.
+    suppresses_after: Repeats | None = None  # So many messages refused like this suppress the address.
+    stops_campaign: bool = False  # Counts towards stopping the campaign for its content.
+    is_incident: bool = False  # A person should look at it.
     kind: str = ""  # A word to count by.
     names_recipient: bool = False  # Fits only where the reply names the recipient's address, and no other.
     gives_no_reason: bool = False  # Whether such a reply may be about anything, our own account included …
@@ -74,6 +104,18 @@ class Rule:
 ANY = frozenset(Stage)
 TRANSACTION = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
 SESSION = TRANSACTION | {Stage.CONNECT, Stage.EHLO}  # The server we hand mail to speaks, of itself or of our account.
+
+
+def _minutes(*counts: int) -> tuple[dt.timedelta, ...]:
+    return tuple(dt.timedelta(minutes=count) for count in counts)
+
+
+def _hours(count: int) -> tuple[dt.timedelta, ...]:
+    return (dt.timedelta(hours=count),)
+
+
+_AT_ONCE = (dt.timedelta(0),)
+_SECOND, _MINUTE, _HOUR = dt.timedelta(seconds=1), dt.timedelta(minutes=1), dt.timedelta(hours=1)
 
 # Words for a limit of the sender's account. What a mailbox may receive or hold is limited in much the same words.
 _NO_MAILBOX = "^(?!.*(receiv|mailbox|inbox|storage|incoming|inbound|disk)).*?"
@@ -92,7 +134,7 @@ RULES: tuple[Rule, ...] = (
         {Stage.TLS},
         Action.PAUSE_SERVER,
         Scope.SERVER,
-        wait="until edited",
+        until_edited=True,
         kind="tls",
         source="RFC 8314 s5.3, RFC 7817",
     ),
@@ -102,7 +144,7 @@ RULES: tuple[Rule, ...] = (
         Action.RETRY_OTHER,
         Scope.SERVER,
         code=r"4\d\d",
-        wait="5m,10m,20m",
+        delays=_minutes(5, 10, 20),
         kind="auth-temp",
         source="RFC 4954 s6 (454 4.7.0, 432 4.7.12); Google 454 4.7.0",
     ),
@@ -112,7 +154,7 @@ RULES: tuple[Rule, ...] = (
         Action.PAUSE_SERVER,
         Scope.SERVER,
         code=r"5\d\d",
-        wait="until edited",
+        until_edited=True,
         kind="auth",
         source="RFC 4954 s6 (535 5.7.8, 534 5.7.9, 538); Google 5.7.8/5.7.80, 5.7.9/5.7.90, 5.7.14",
     ),
@@ -124,7 +166,7 @@ RULES: tuple[Rule, ...] = (
         code=r"5[35]\d",
         enhanced=r"5\.7\.(30|139)",
         text="basic authentication|SmtpClientAuthentication|authentication unsuccessful",
-        wait="until edited",
+        until_edited=True,
         kind="auth",
         source="Microsoft MC786329 (550 5.7.30 Basic authentication is not supported)",
     ),
@@ -138,7 +180,7 @@ RULES: tuple[Rule, ...] = (
             "authentication (is )?required|must issue a STARTTLS|client was not authenticated|"
             "smtp auth(entication)? (in|required)"
         ),
-        wait="until edited",
+        until_edited=True,
         kind="config",
         source="RFC 4954 s6 (530 5.7.0), RFC 3207 s4; M365 5.7.57",
     ),
@@ -150,7 +192,7 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER,
         code="454",
         text="maximum sending rate exceeded",
-        wait="1s..60s",
+        delays=(_SECOND, _MINUTE),
         kind="rate",
         source="AWS SES manage-sending-quotas-errors",
     ),
@@ -161,7 +203,8 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER,
         code="454",
         text="daily message quota exceeded",
-        wait="recheck 30m, max 24h",
+        delays=_minutes(30),
+        is_quota=True,
         kind="quota",
         source="AWS SES manage-sending-quotas-errors",
     ),
@@ -173,7 +216,8 @@ RULES: tuple[Rule, ...] = (
         code="550",
         enhanced=r"5\.(4\.5|7\.1)",
         text="daily (user |sending |smtp relay )*(sending )?(limit|quota) exceeded|daily smtp relay",
-        wait="recheck 1h, max 24h",
+        delays=_hours(1),
+        is_quota=True,
         kind="quota",
         source="Google 550 5.4.5 / 550 5.7.1 daily relay limit",
     ),
@@ -185,7 +229,7 @@ RULES: tuple[Rule, ...] = (
         code="450",
         enhanced=r"4\.2\.1",
         text="peak smtp relay limit",
-        wait="10m",
+        delays=_minutes(10),
         kind="rate",
         source="Google 450 4.2.1",
     ),
@@ -197,7 +241,8 @@ RULES: tuple[Rule, ...] = (
         code=r"4\d\d",
         enhanced=r"4\.3\.2",
         text="concurrent connections? limit|thread limit",
-        wait="1m, connections-1",
+        delays=_minutes(1),
+        connections=Connections.ONE_LESS,
         kind="rate",
         source="Microsoft smtp-submission-improvements (432 4.3.2, three connections)",
     ),
@@ -212,7 +257,8 @@ RULES: tuple[Rule, ...] = (
             "daily limit|submission ?quota|exceeded (the )?(threshold|permitted|daily)|tenant has exceeded|"
             "submissionquotaexceeded"
         ),
-        wait="recheck 1h, max 24h",
+        delays=_hours(1),
+        is_quota=True,
         kind="quota",
         source="Microsoft 5.1.90, 5.2.2 submission quota, 5.7.700-749 (Sisimai)",
     ),
@@ -224,7 +270,7 @@ RULES: tuple[Rule, ...] = (
         code="550",
         enhanced=r"5\.2\.25\d",
         text="sender throttled due to continuous",
-        wait="1h",
+        delays=_hours(1),
         kind="quota",
         source="Microsoft continuous error throttling 5.2.251-255",
     ),
@@ -235,7 +281,8 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER,
         code=r"[45]\d\d",
         text="exceeded your (daily )?sending limit",
-        wait="recheck 1h, max 24h",
+        delays=_hours(1),
+        is_quota=True,
         kind="quota",
         source="Apple HT4863/102198",
     ),
@@ -247,7 +294,7 @@ RULES: tuple[Rule, ...] = (
         Scope.CONNECTION,
         code=r"4\d\d",
         text=("(max(imum)?|too many).{0,20}(messages?|deliveries) per (connection|session)|max message per connection"),
-        wait="0, new connection",
+        delays=_AT_ONCE,
         kind="rate",
         source="Yahoo best practices; KumoMTA community shaping",
     ),
@@ -263,7 +310,9 @@ RULES: tuple[Rule, ...] = (
             "max(imum|\\.)? (number of )?(smtp )?(connections|sessions)|"
             "connection (count|rate)? ?limit|trop de connexions"
         ),
-        wait="1h, 1 connection",
+        delays=_minutes(1),
+        connections=Connections.ONE,
+        slow_for=_HOUR,
         kind="rate",
         source="KumoMTA community shaping; Sisimai 4.7.652",
     ),
@@ -274,7 +323,7 @@ RULES: tuple[Rule, ...] = (
         Scope.MESSAGE,
         code="452|55[02]",
         text="too many recipients",
-        wait="0",
+        delays=_AT_ONCE,
         kind="rcpt-limit",
         source="RFC 5321 s4.5.3.1.10; RFC 3463 X.5.3; KumoMTA TooManyRecipients",
     ),
@@ -285,7 +334,7 @@ RULES: tuple[Rule, ...] = (
         Scope.MESSAGE,
         code="452",
         enhanced=r"4\.5\.3",
-        wait="0",
+        delays=_AT_ONCE,
         kind="rcpt-limit",
         source="RFC 5321 s4.5.3.1.10",
     ),
@@ -297,7 +346,7 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER,
         code=r"5\d\d",
         text="(e-?mail address|identit(y|ies)).{0,60}(not (been )?verified|failed the check)",
-        wait="until edited",
+        until_edited=True,
         kind="account",
         names_recipient=True,
         source="AWS SES 554: in its sandbox it refuses recipients that are not verified in the words of a From",
@@ -313,7 +362,7 @@ RULES: tuple[Rule, ...] = (
             "from/sender name is not valid|sender address rejected: not owned|email address is not verified|"
             "unregistered domains|sender.{0,25}not (verified|allowed)|domain.{0,20}not verified"
         ),
-        wait="until edited",
+        until_edited=True,
         kind="sender",
         source="Zoho 553; Postal 530; SES 554; M365 5.7.750; Postfix smtpd_sender_login_maps",
     ),
@@ -324,7 +373,6 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_MESSAGE,
         code="55[24]|523",
         enhanced=r"5\.(3\.4|2\.3)",
-        wait="larger SIZE only, else fail",
         kind="size",
         source="RFC 1870 s6; RFC 3463 X.3.4",
     ),
@@ -335,7 +383,6 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_MESSAGE,
         code=r"55\d|523",
         text="message (size )?(exceeds|too (big|large))|size limit",
-        wait="larger SIZE only, else fail",
         kind="size",
         source="RFC 1870 s6; Sisimai mesgtoobig",
     ),
@@ -356,7 +403,6 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_MESSAGE,
         code="55[03]",
         enhanced=r"5\.6\.(7|8|9)",
-        wait="SMTPUTF8 servers only, else fail",
         kind="smtputf8",
         source="RFC 6531 s3.6, RFC 5248",
     ),
@@ -371,7 +417,7 @@ RULES: tuple[Rule, ...] = (
             "isn'?t allowed to relay|not in my list of allowed rcpthosts|mail relay denied|"
             "email relay denied|invalid credentials for relay|not authorized to send e?mail directly"
         ),
-        wait="until edited",
+        until_edited=True,
         kind="config",
         source="KumoMTA RelayDenied; Sisimai norelaying; M365 5.7.64",
     ),
@@ -383,7 +429,7 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_DOMAIN,
         code="421|450",
         enhanced=r"4\.7\.28",
-        wait="10m, then 1 connection",
+        delays=_minutes(10),
         kind="rate",
         source="Google 81126: 4.7.28 stop 10 minutes, one connection, add one at a time",
     ),
@@ -395,7 +441,7 @@ RULES: tuple[Rule, ...] = (
         code="[45]50",
         enhanced=r"[45]\.2\.1",
         text="receiving (e?mail|messages) (too quickly|at a rate)",
-        wait="1h",
+        delays=_hours(1),
         kind="rcpt-rate",
         source="Google 450/550 5.2.1; KumoMTA ReceivingRatePerm = transient",
     ),
@@ -407,7 +453,7 @@ RULES: tuple[Rule, ...] = (
         code=r"5\d\d",
         enhanced=r"5\.2\.(1|121|122)|5\.7\.508",
         text="receive limit|exceeded (their|permitted)|at a rate|rate that prevents",
-        wait="1h",
+        delays=_hours(1),
         kind="rcpt-rate",
         source="Microsoft 5.2.121/5.2.122/5.7.508, Google 5.2.1: transient in spite of 5xx (KumoMTA)",
     ),
@@ -418,7 +464,7 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_DOMAIN,
         code=r"5\d\d",
         text="unusual rate|has been rate limited",
-        wait="1h",
+        delays=_hours(1),
         kind="rate",
         source="Google 550 5.7.28, 550 5.7.1",
     ),
@@ -430,7 +476,9 @@ RULES: tuple[Rule, ...] = (
         Scope.FROM_DOMAIN,
         code=r"4\d\d",
         enhanced=r"4\.7\.(2[3-79]|3[0-2]|40)",
-        wait="1h + compliance incident",
+        delays=_hours(1),
+        slow_for=_HOUR,
+        is_incident=True,
         kind="sender-auth",
         source="Google FAQ 14229414: 4.7.23/27/29/30/31/32; codes page 4.7.40",
     ),
@@ -441,7 +489,7 @@ RULES: tuple[Rule, ...] = (
         Scope.FROM_DOMAIN,
         code=r"[45]\d\d",
         enhanced=r"5\.7\.(2[0-79]|3[0-2]|40|509|515)",
-        wait="until re-checked",
+        is_incident=True,
         kind="sender-auth",
         source="Google 5.7.24-5.7.32, 5.7.40; Microsoft 5.7.515, 5.7.509; IANA X.7.20-26",
     ),
@@ -452,7 +500,8 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER,
         code=r"4\d\d",
         text="ptr record|reverse dns",
-        wait="1h + incident",
+        delays=_hours(1),
+        is_incident=True,
         kind="sender-auth",
         source="Google 421 4.7.0 PTR",
     ),
@@ -466,7 +515,7 @@ RULES: tuple[Rule, ...] = (
             "dmarc|fails? to pass (spf|authentication)|unauthenticated (e?mail|sender)|"
             "sender is unauthenticated|ptr record|reverse dns"
         ),
-        wait="until re-checked",
+        is_incident=True,
         kind="sender-auth",
         source="KumoMTA AuthenticationFailed; Yahoo 5.7.9; Apple 5.7.1",
     ),
@@ -479,7 +528,8 @@ RULES: tuple[Rule, ...] = (
         code="553",
         enhanced=r"5\.7\.2",
         text="permanently deferred|TSS(09|11)",
-        wait="24h, other server (other IP)",
+        delays=_hours(24),
+        other_server=True,
         kind="reputation",
         source="Yahoo error codes; Sisimai yahooinc",
     ),
@@ -490,7 +540,7 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_DOMAIN,
         code="421",
         text=r"\[(TSS|IPTS)05\]",
-        wait="4h",
+        delays=_hours(4),
         kind="reputation",
         source="KumoMTA community shaping",
     ),
@@ -501,7 +551,7 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_DOMAIN,
         code="4[25]1",
         text=r"\[(TS|IPTS|TSS)\d\d\]|temporarily deferred due to (unexpected volume|user complaints)",
-        wait="2h",
+        delays=_hours(2),
         kind="reputation",
         source="KumoMTA shaping.toml (provided by Yahoo)",
     ),
@@ -512,7 +562,10 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_DOMAIN,
         code="4[25]1|450",
         enhanced=r"4\.7\.(65\d|500)",
-        wait="90m at 1/min, 1 connection",
+        delays=_minutes(1),
+        connections=Connections.ONE,
+        slow_for=dt.timedelta(minutes=90),
+        per_minute=1,
         kind="reputation",
         source="KumoMTA default automation; Sisimai 4.7.650/652",
     ),
@@ -523,7 +576,10 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_DOMAIN,
         code="421",
         text="RP-00[123]",
-        wait="90m at 1/min, 1 connection",
+        delays=_minutes(1),
+        connections=Connections.ONE,
+        slow_for=dt.timedelta(minutes=90),
+        per_minute=1,
         kind="reputation",
         source="Outlook.com Troubleshooting: 421 RP-001/002/003",
     ),
@@ -534,7 +590,7 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_DOMAIN,
         code=r"4\d\d",
         enhanced=r"4\.7\.(5\d\d|6\d\d|8[5-9]\d)",
-        wait="1h",
+        delays=_hours(1),
         kind="reputation",
         source="Sisimai blocked 4.7.500-699, 4.7.850-899",
     ),
@@ -545,7 +601,7 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_DOMAIN,
         code="4[25]1",
         text=r"deferred due to excessive volume|\[HCM1\]|\[BS02\]",
-        wait="15m",
+        delays=_minutes(15),
         kind="rate",
         source="Sisimai apple; KumoMTA community shaping",
     ),
@@ -567,7 +623,7 @@ RULES: tuple[Rule, ...] = (
             "(outgoing|outbound) (e?-?mail|messages|smtp).{0,30} (disabled|suspended|blocked|paused|restricted)|"
             "(unpaid|overdue) invoice|payment (is )?(required|overdue)|billing (problem|issue)"
         ),
-        wait="until edited",
+        until_edited=True,
         kind="account",
         source="Mailgun 421 Sandbox subdomains are for test purposes only; Zoho 550 5.4.6 To unblock; RFC 5321 s4.2.1",
     ),
@@ -581,7 +637,8 @@ RULES: tuple[Rule, ...] = (
             f"{_NO_MAILBOX}({_LIMITED}.{{0,40}}{_OVER}|{_OVER}.{{0,30}}{_LIMITED}|"
             f"{_OVER}.{{0,20}}{_LIMIT} (per|an?|for (the|this|your)) {_PER})"
         ),
-        wait="recheck 1h, max 24h",
+        delays=_hours(1),
+        is_quota=True,
         kind="quota",
         source="550 User has exceeded its 24-hour sending limit; 550 send spam mail rejected: exceeded hour limit",
     ),
@@ -597,7 +654,8 @@ RULES: tuple[Rule, ...] = (
             r"too many (e-?mails|mails)\b|too many messages.{0,15}\b(sent|from|per|within|today)\b|"
             r"(sending|sent|submitting) too (fast|many|much|quickly)|\bslow down\b|unusual (sending|outgoing) activity)"
         ),
-        wait="recheck 10m, max 24h",
+        delays=_minutes(10),
+        is_quota=True,
         kind="quota",
         source="rspamd, Postfix and Exim rate limits: 451 4.7.1 Ratelimit exceeded; 550 sorry, too many emails",
     ),
@@ -619,7 +677,7 @@ RULES: tuple[Rule, ...] = (
         Scope.RECIPIENT,
         code=r"5\d\d",
         enhanced=r"5\.(1\.2|4\.310)|5\.7\.18",
-        wait="confirm NXDOMAIN / null MX",
+        must_confirm=True,
         kind="host-unknown",
         source="RFC 3463 X.1.2; RFC 7293 X.7.18",
     ),
@@ -662,7 +720,7 @@ RULES: tuple[Rule, ...] = (
         Scope.RECIPIENT,
         code=r"[45]\d\d",
         enhanced=r"[45]\.2\.2",
-        wait="4xx: retry 4h; 5xx: end",
+        delays=_hours(4),
         kind="mailbox-full",
         source="RFC 3463 X.2.2 (persistent transient)",
     ),
@@ -673,7 +731,7 @@ RULES: tuple[Rule, ...] = (
         Scope.RECIPIENT,
         code=r"[45]\d\d",
         text=r"mailbox (is )?full|over ?quota|out of storage space|quota exceeded \(mailbox|exceeded storage",
-        wait="4xx: retry 4h; 5xx: end",
+        delays=_hours(4),
         kind="mailbox-full",
         source="KumoMTA QuotaIssues; Sisimai mailboxfull",
     ),
@@ -711,7 +769,7 @@ RULES: tuple[Rule, ...] = (
         Scope.RECIPIENT,
         code="4[25][01]",
         text="gr[ae]y ?list|try again later|temporar",
-        wait="5m,15m,30m,1h..",
+        delays=_minutes(5, 15, 30, 60),
         kind="transient",
         gives_no_reason=True,
         unless="gr[ae]y ?list",
@@ -727,7 +785,7 @@ RULES: tuple[Rule, ...] = (
             r"spamhaus|block ?list|blacklist|blocklisted|dnsbl|\bRBL\b|\[BL2\d\]|S3150|banned sending ip|"
             "SC-00[1-4]|DY-00[12]|OU-00[12]"
         ),
-        wait="IP reputation incident",
+        is_incident=True,
         kind="ip-reputation",
         source="Outlook.com SC-/DY-/OU- codes; Yahoo [BL2x]; KumoMTA SpamBlock",
     ),
@@ -738,7 +796,9 @@ RULES: tuple[Rule, ...] = (
         Scope.FROM_DOMAIN,
         code=r"[45]\d\d",
         text="very low reputation|poor reputation|suspicious due to",
-        wait="1h + incident",
+        delays=_hours(1),
+        slow_for=_HOUR,
+        is_incident=True,
         kind="reputation",
         source="Google 421 4.7.0 / 550 5.7.1",
     ),
@@ -753,7 +813,7 @@ RULES: tuple[Rule, ...] = (
             "illegal attachment|policy (reasons|violation)|has a policy that|delivery not authorized|"
             r"content filter|\[PH\d\d\]|local policy"
         ),
-        wait="counts to campaign stop rate",
+        stops_campaign=True,
         kind="content",
         gives_no_reason=True,
         source="KumoMTA SpamContent; Google 5.7.1/5.7.0; Yahoo PH*; Apple CS01",
@@ -765,7 +825,7 @@ RULES: tuple[Rule, ...] = (
         Scope.MESSAGE,
         code=r"5\d\d",
         enhanced=r"5\.(6\.\d+|5\.\d)",
-        wait="bug alert",
+        is_incident=True,
         kind="malformed",
         source="RFC 3463 X.6.*; Google 554 5.6.0",
     ),
@@ -779,7 +839,7 @@ RULES: tuple[Rule, ...] = (
             "rfc ?5322|encoded-word|unicode character|header is too long|address in the from|"
             "duplicate headers|message-id|malformed|multiple (from|addresses)|bare (lf|line feed)"
         ),
-        wait="bug alert",
+        is_incident=True,
         kind="malformed",
         source="Google 550 5.7.1 RFC 5322 family",
     ),
@@ -791,7 +851,6 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER_FROM,
         code=r"[45]\d\d",
         enhanced=r"[45]\.1\.[78]",
-        wait="DNS of From/Return-Path checked",
         kind="sender",
         source="RFC 3463 X.1.7, X.1.8; Yahoo unresolvable domain (SOA)",
     ),
@@ -802,7 +861,7 @@ RULES: tuple[Rule, ...] = (
         Scope.SERVER,
         code=r"5\d\d",
         text="helo|ehlo",
-        wait="until edited",
+        until_edited=True,
         kind="config",
         source="Google 501 5.5.4; M365 5.7.506",
     ),
@@ -813,7 +872,7 @@ RULES: tuple[Rule, ...] = (
         Scope.RECIPIENT,
         code=r"[45]\d\d",
         enhanced=r"[45]\.4\.(7|300|316)",
-        wait="end",
+        delays=_hours(4),
         kind="expired",
         source="RFC 3463 X.4.7",
     ),
@@ -835,7 +894,6 @@ RULES: tuple[Rule, ...] = (
         Scope.RECIPIENT,
         code=r"5\d\d",
         enhanced=r"5\.4\.4",
-        wait="check MX; suppress if NXDOMAIN/null MX",
         kind="host-unknown",
         source="RFC 3463 X.4.4",
     ),
@@ -846,7 +904,8 @@ RULES: tuple[Rule, ...] = (
         Action.RETRY_SAME,
         Scope.SERVER,
         code="421",
-        wait="2m,5m,15m; 3 in 10m -> slow",
+        delays=_minutes(2, 5, 15),
+        slows_after=Repeats(3, dt.timedelta(minutes=10)),
         kind="transient",
         gives_no_reason=True,
         source="RFC 5321 s3.8, s4.2.1",
@@ -857,7 +916,6 @@ RULES: tuple[Rule, ...] = (
         Action.RETRY_OTHER,
         Scope.SERVER,
         code=r"4\d\d",
-        wait="5m",
         kind="transient",
         gives_no_reason=True,
         source="RFC 5321 s4.2.1",
@@ -868,7 +926,6 @@ RULES: tuple[Rule, ...] = (
         Action.RETRY_SAME,
         Scope.RECIPIENT,
         code=r"4\d\d",
-        wait="15m,30m,1h,2h,4h.. 72h",
         kind="transient",
         gives_no_reason=True,
         source="RFC 5321 s4.5.4.1",
@@ -879,7 +936,7 @@ RULES: tuple[Rule, ...] = (
         Action.PAUSE_SERVER,
         Scope.SERVER,
         code=r"5\d\d",
-        wait="15m, doubling",
+        delays=_minutes(15, 30, 60),
         kind="server",
         source="RFC 5321 s3.1 (554)",
     ),
@@ -899,7 +956,7 @@ RULES: tuple[Rule, ...] = (
         Action.SOFT,
         Scope.RECIPIENT,
         code=r"5\d\d",
-        wait="end; 3 in 30 days -> suppress",
+        suppresses_after=Repeats(3, dt.timedelta(days=30)),
         kind="hard-unknown",
         gives_no_reason=True,
         source="RFC 5321 s4.2.1",
@@ -910,7 +967,7 @@ RULES: tuple[Rule, ...] = (
         Action.FAIL,
         Scope.MESSAGE,
         code=r"5\d\d",
-        wait="counts to campaign stop rate",
+        stops_campaign=True,
         kind="policy",
         gives_no_reason=True,
         source="RFC 5321 s4.2.1",

@@ -3,6 +3,7 @@
 import datetime as dt
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
@@ -29,7 +30,7 @@ def refuse_all(server: SmtpServer, mailing: Mailing, stage: Stage, said: str, no
     for claim in claims:
         email = claim.message.email
         reply = Reply.parse(said.format(address=email, shouted=email.upper()))
-        judgement = judge(Answer(stage, reply), stream="campaign", attempts=1)
+        judgement = judge(Answer(stage, reply), stream="campaign", attempts=1, back_off=settings.RETRY_WAITS)
         result = recording.Result(
             *(claim.attempt_id, claim.message, mailing.pk, "campaign", server.pk, claim.period_id, now, judgement),
             stage=stage.value,

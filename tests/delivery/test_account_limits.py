@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -20,7 +21,7 @@ from campaigns.models import Tally
 from campaigns.tallies import TallyMark
 from contacts.models import Contact, ContactList, Subscription, Suppression, SuppressionLift
 from delivery import account_limits, accounting, claiming, lanes, recording, sweeping
-from delivery.judging import judge
+from delivery.judging import Judgement, judge
 from delivery.models import Attempt, Mailing, MailingOutcome, Message, Refusal, ServerOutcome, StopTally
 from delivery.outgoing import Outgoing
 from delivery.planning import Share
@@ -355,9 +356,13 @@ def claimed(server: SmtpServer, mailing: Mailing, wanted: int, now: dt.datetime 
     return lease.token, claims
 
 
+def judged(answer: Answer) -> Judgement:
+    return judge(answer, stream="campaign", attempts=1, back_off=settings.RETRY_WAITS)
+
+
 def answered(claim: Any, server: SmtpServer, stage: Stage, reply: str, now: dt.datetime = T) -> Result:
     parsed = Reply.parse(reply)
-    judgement = judge(Answer(stage, parsed, is_dot_written=stage is Stage.DOT), stream="campaign", attempts=1)
+    judgement = judged(Answer(stage, parsed, is_dot_written=stage is Stage.DOT))
     return Result(
         *(claim.attempt_id, claim.message, claim.message.mailing_id, "campaign", server.pk, claim.period_id, now),
         *(judgement, stage.value, parsed),
@@ -368,7 +373,7 @@ NO = "550 5.7.1 Refused"
 
 
 def lose(claim: Any, server: SmtpServer) -> Result:
-    judgement = judge(Answer(Stage.DOT, None, True, "the connection was closed"), stream="campaign", attempts=1)
+    judgement = judged(Answer(Stage.DOT, None, True, "the connection was closed"))
     return Result(
         *(claim.attempt_id, claim.message, claim.message.mailing_id, "campaign", server.pk, claim.period_id, T),
         *(judgement, Stage.DOT.value),

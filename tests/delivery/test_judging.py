@@ -7,19 +7,21 @@ from typing import Any
 
 import pytest
 
-from delivery.judging import BACK_OFF, Hold, Judgement, Refusal, Slowing, alone, judge, judge_connection
-from mail.replies import Action, Reply, Stage, classify
+from delivery.judging import Hold, Judgement, Refusal, Slowing, alone, judge, judge_connection
+from mail.replies import Action, Reply, Stage
+from mail.reply_rules import Repeats
 from smtpservers.conversation import Answer
 
 SAMPLES = json.loads((Path(__file__).parent.parent / "mail" / "replies.json").read_text())
 SENDING = {"MAIL", "RCPT", "DATA", "DOT"}
 MINUTE = dt.timedelta(minutes=1)
+BACK_OFF = tuple(minutes * MINUTE for minutes in (15, 30, 60, 120, 240))
 HOUR = dt.timedelta(hours=1)
 
 
 def judged(stage: str, text: str, **options: Any) -> Judgement:
     answer = Answer(Stage(stage), Reply.parse(text), is_dot_written=stage == "DOT")
-    return judge(answer, **{"stream": "campaign", "attempts": 1, **options})
+    return judge(answer, **{"stream": "campaign", "attempts": 1, "back_off": BACK_OFF, **options})
 
 
 @pytest.mark.parametrize(
@@ -209,6 +211,30 @@ def test_a_try_by_hand_is_about_its_own_message_only() -> None:
         assert not any((only.suppresses, only.is_soft, only.pauses_mailing, only.incident))
 
 
-def test_the_table_of_waits_ends_at_four_hours() -> None:
-    assert BACK_OFF[-1] == 4 * HOUR
-    assert classify(Stage.RCPT, Reply.parse("450 4.3.0 x")).delays == BACK_OFF
+@pytest.mark.parametrize(
+    ("stage", "text", "slows_after", "suppresses_after"),
+    [
+        ("DOT", "421 4.3.0 Closing", Repeats(3, 10 * MINUTE), None),
+        ("RCPT", "550 No", None, Repeats(3, dt.timedelta(days=30))),
+        ("RCPT", "552 5.2.2 Mailbox full", None, None),
+    ],
+)
+def test_what_counts_only_when_it_repeats_says_how_often(
+    stage: str, text: str, slows_after: Repeats | None, suppresses_after: Repeats | None
+) -> None:
+    found = judged(stage, text)
+
+    assert (found.slows_after, found.suppresses_after) == (slows_after, suppresses_after)
+
+
+@pytest.mark.parametrize(
+    ("text", "incident"),
+    [
+        ("554 5.7.1 Blocked using Spamhaus", "ip-reputation"),
+        ("550 5.7.26 Unauthenticated email", "sender-auth"),
+        ("554 5.6.0 Malformed MIME structure", "malformed"),
+        ("550 5.1.1 No such user", ""),
+    ],
+)
+def test_a_person_is_told_of_what_only_a_person_can_mend(text: str, incident: str) -> None:
+    assert judged("DOT", text).incident == incident

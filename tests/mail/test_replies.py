@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mail.replies import Action, Reply, Scope, Stage, classify
-from mail.reply_rules import RULES
+from mail.reply_rules import RULES, Connections
 
 ACCOUNT_REPLIES = json.loads((Path(__file__).parent / "account_replies.json").read_text())
 SAMPLES = json.loads((Path(__file__).parent / "replies.json").read_text())
@@ -86,6 +86,26 @@ def test_the_address_that_is_not_verified_tells_whether_the_from_or_the_account_
 def test_every_rule_has_a_source_and_a_name_of_its_own():
     assert all(rule.source and rule.kind for rule in RULES)
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_every_pause_and_every_slowing_says_how_long():
+    for rule in RULES:
+        match rule.action:
+            case Action.PAUSE_SERVER:
+                assert bool(rule.delays) != rule.until_edited, rule.name
+            case Action.PAUSE_DOMAIN:
+                assert rule.delays, rule.name
+            case Action.SLOW:
+                is_to_a_provider = rule.scope in (Scope.SERVER_DOMAIN, Scope.FROM_DOMAIN)
+                is_alone = rule.connections is Connections.ONE
+                assert rule.delays, rule.name
+                assert (rule.slow_for is not None) == (is_to_a_provider or is_alone), rule.name
+
+
+def test_a_soft_bounce_that_is_temporary_waits_long():
+    for rule in RULES:
+        if rule.action is Action.SOFT and re.match(rule.code, "450"):
+            assert rule.delays == (dt.timedelta(hours=4),), rule.name
 
 
 def test_every_pattern_compiles():
@@ -241,7 +261,7 @@ def minutes(*counts: float) -> tuple[dt.timedelta, ...]:
 @pytest.mark.parametrize(
     ("stage", "text", "delays"),
     [
-        ("RCPT", "450 busy", minutes(15, 30, 60, 120, 240)),
+        ("RCPT", "450 busy", ()),
         ("RCPT", "450 greylisted", minutes(5, 15, 30, 60)),
         ("RCPT", "452 4.2.2 full", minutes(240)),
         ("RCPT", "552 5.2.2 full", ()),
@@ -254,9 +274,11 @@ def minutes(*counts: float) -> tuple[dt.timedelta, ...]:
         ("DOT", "454 Maximum sending rate exceeded", minutes(1 / 60, 1)),
         ("DOT", "454 Daily message quota exceeded", minutes(30)),
         ("RCPT", "452 4.5.3 too many recipients", minutes(0)),
-        ("RCPT", "421 RP-001", minutes(90)),
+        ("RCPT", "421 RP-001", minutes(1)),
+        ("RCPT", "452 4.4.7 expired", minutes(240)),
+        ("DSN", "552 4.2.2 full", ()),
         ("RCPT", "550 no", ()),
     ],
 )
-def test_the_words_of_the_table_are_also_durations(stage, text, delays):
+def test_an_answer_has_waits_of_its_own_or_none(stage, text, delays):
     assert classify(Stage(stage), Reply.parse(text)).delays == delays
