@@ -14,6 +14,8 @@ from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from db.dialect import is_postgresql
+
 READING_SECONDS = 2.0
 CHANGING_SECONDS = 60.0
 STEP_SECONDS = 0.2  # The database hears of a limit that is shorter by this.
@@ -55,7 +57,7 @@ class _Limit:
 
     def _tell(self, database: Any) -> None:
         self._told = self.left
-        if database.vendor == "postgresql":
+        if is_postgresql(database):
             database.connection.execute(f"SET statement_timeout = {max(1, int(self.left * 1000))}")
         else:
             # Here a statement goes on while its rows are read.
@@ -71,7 +73,7 @@ class _Limit:
         """Let whoever uses the connection next take as long as it likes."""
         if self._told is None or database.connection is None:
             return
-        if database.vendor != "postgresql":
+        if not is_postgresql(database):
             database.connection.set_progress_handler(None, 0)
         elif not database.needs_rollback and not database.connection.closed:
             database.connection.execute("RESET statement_timeout")

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from campaigns.providers import Ask, providers_of
 from campaigns.tallies import Tally, TallyMark
+from db.dialect import is_postgresql
 from delivery.models import Attempt, Correction, Mailing, Message
 
 SLICE_ATTEMPTS = 4_000
@@ -69,7 +70,7 @@ def _ceiling(mark: TallyMark) -> int:
     transactions have ended that had begun when the highest attempt was seen, everything below it is seen or never
     will be. A transaction of this database that lasts holds the count back and never makes it wrong.
     """
-    if connection.vendor != "postgresql":
+    if not is_postgresql():
         return Attempt.objects.aggregate(last=Max("pk"))["last"] or 0
     with connection.cursor() as cursor:
         if mark.ceiling_id <= mark.attempt_id:

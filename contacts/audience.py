@@ -6,11 +6,11 @@ In the ORM for pages, and as SQL for the statements of delivery; choosing and st
 import datetime as dt
 from collections.abc import Iterable
 
-from django.db import connection
 from django.db.models import Case, Exists, F, Func, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Length, Replace, Substr
 
 from contacts.models import Suppression
+from db.dialect import after_last
 
 # Kept with a message that nobody gets for want of consent.
 UNSUBSCRIBED = "Unsubscribed."
@@ -66,9 +66,7 @@ def domain_key(email_key: str) -> str:
 
 def domain_key_sql(column: str) -> str:
     """Return what :func:`domain_key` does, in SQL: from the last @ on. A quoted local part may hold another one."""
-    if connection.vendor == "postgresql":
-        return f"'@' || SPLIT_PART({column}, '@', -1)"
-    return f"SUBSTR({column}, LENGTH(RTRIM({column}, REPLACE({column}, '@', ''))))"
+    return f"'@' || {after_last(column, '@')}"
 
 
 def active_sql(table: str) -> str:

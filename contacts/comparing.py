@@ -120,13 +120,14 @@ class _OfAttribute(Func):
         super().__init__(F("attributes"))
         self.name = name
 
-    def as_sql(  # type: ignore[override]  # Nobody gives it another template.
-        self, compiler: Any, connection: Any
-    ) -> tuple[str, list[Any]]:
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        return self._filled(self.postgresql, self.name, compiler)
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        return self._filled(self.sqlite, f'$."{self.name}"', compiler)
+
+    def _filled(self, sql: str, name: str, compiler: Any) -> tuple[str, list[Any]]:
         column, _ = compiler.compile(self.get_source_expressions()[0])
-        is_postgresql = connection.vendor == "postgresql"
-        sql = self.postgresql if is_postgresql else self.sqlite
-        name = self.name if is_postgresql else f'$."{self.name}"'
         return sql.replace("{column}", column), [name] * sql.count("%s")
 
 

@@ -22,6 +22,7 @@ from contacts.attributes import CONSENT_COLUMNS, value_text
 from contacts.audience import suppressions
 from contacts.csvfiles import neutralise
 from contacts.models import Attribute, Contact, Subscription, Suppression
+from db.dialect import keys_of
 
 PEOPLE_AT_ONCE = 2_000
 COLUMNS = ("email", "first_name", "last_name", "language", "time_zone")
@@ -120,17 +121,12 @@ def _lists_of(contact_ids: list[int]) -> dict[str, dict[int, list[str]]]:
 
 def attribute_names(contacts: QuerySet[Contact]) -> list[str]:
     """Return the attributes that any of these contacts has: the defined ones in their order, then the others."""
-    every = {"postgresql": "jsonb_object_keys(c.attributes) AS n(name)", "sqlite": "json_each(c.attributes) AS n"}
-    name = {"postgresql": "n.name", "sqlite": "n.key"}
     try:
         sql, parameters = contacts.order_by().values("attributes").query.sql_with_params()
     except EmptyResultSet:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT DISTINCT {name[connection.vendor]} FROM ({sql}) AS c, {every[connection.vendor]}",  # noqa: S608
-            parameters,
-        )
+        cursor.execute(f"SELECT DISTINCT keys.key FROM ({sql}) AS c, {keys_of('c.attributes')}", parameters)  # noqa: S608
         found = {row[0] for row in cursor.fetchall()}
     defined = [each for each in Attribute.objects.values_list("name", flat=True) if each in found]
     return defined + sorted(found.difference(defined))

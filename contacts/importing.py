@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
@@ -21,6 +21,9 @@ from contacts.erasing import is_erased
 from contacts.models import Attribute, ContactImport
 from contacts.rows import Judge, Person, Refusal, merge
 from contacts.uploads import discard_file, stored_path
+from db.costs import hurry
+from db.dialect import is_postgresql
+from db.locks import keep
 
 # On SQLite everybody else waits for a batch; on PostgreSQL a larger one costs less for each row.
 BATCH_ROWS = 2_000
@@ -152,7 +155,7 @@ def _read(contact_import: ContactImport, now: dt.datetime, should_pause: Callabl
 
 def _batches(rows: Rows, judge: Judge, policy: str) -> Iterator[Batch]:
     """Yield the file in batches. While PostgreSQL stores one, the next is read: it is another machine's work."""
-    if connection.vendor != storing.POSTGRES:
+    if not is_postgresql():
         # Not ahead: others write to SQLite while the next batch is read.
         while (batch := _read_batch(rows, judge, policy, BATCH_ROWS)).rows:
             yield batch
@@ -194,7 +197,7 @@ def _read_batch(rows: Rows, judge: Judge, policy: str, most: int) -> Batch:
 def _take_in(contact_import: ContactImport, batch: Batch, now: dt.datetime) -> None:
     _refuse_erased(batch)
     with transaction.atomic():
-        storing.hurry()
+        hurry()
         lists = _hold_lists(contact_import)
         ids, added = _save_people(batch, contact_import.policy, now)
         subscribed = sum(
@@ -225,7 +228,7 @@ def _hold_lists(contact_import: ContactImport) -> list[int]:
     :raises FileRefused: if one of them is gone.
     """
     wanted = dict(contact_import.lists)
-    held = storing.hold_lists(list(wanted))
+    held = keep("contacts_contactlist", list(wanted))
     for pk, name in wanted.items():
         if pk not in held:
             raise FileRefused(LIST_GONE.format(name=name))

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet, TextChoices
 
 from contacts import segmenting
@@ -23,11 +23,10 @@ from contacts.audience import (
 )
 from contacts.models import Contact, Subscription
 from contacts.segments import load
+from db.costs import read_most
+from db.dialect import instant, matches
 
 Sql = tuple[str, list[Any]]
-
-# In a SELECT list PostgreSQL must be told what a bare parameter is.
-_INSTANT = "CAST(%s AS timestamptz)" if connection.vendor == "postgresql" else "%s"
 
 
 class Verdict(TextChoices):
@@ -80,13 +79,16 @@ _NAMES = ("lists", "consent_lists", "segments", "excluded_lists", "excluded_segm
 # --- as statements --------------------------------------------------------------------------
 
 _STRANGER = -1
-# Holds for addresses that may have a mistake; all others have none. Bounded repetition would make the pattern slow.
+# Bounded repetition would make the pattern slow.
 _PLAIN = r"^[a-z0-9][a-z0-9._+-]*@[a-z0-9][a-z0-9.-]*\.[a-z]{2,}$"
-_MATCHES = "~" if connection.vendor == "postgresql" else "REGEXP"
-_ODD = (
-    f"(NOT email_key {_MATCHES} '{_PLAIN}' OR LENGTH(email_key) > 60"
-    " OR REPLACE(REPLACE(REPLACE(email_key, '@', '.'), '-.', '..'), '.-', '..') LIKE '%%..%%')"
-)
+
+
+def _odd() -> str:
+    """Return the condition that an address may have a mistake; all others have none."""
+    return (
+        f"(NOT email_key {matches()} '{_PLAIN}' OR LENGTH(email_key) > 60"
+        " OR REPLACE(REPLACE(REPLACE(email_key, '@', '.'), '-.', '..'), '.-', '..') LIKE '%%..%%')"
+    )
 
 
 def people_sql(
@@ -101,7 +103,7 @@ def people_sql(
     :param with_strangers: also those of the segments who agreed to none of the lists.
     """
     pool, parameters = _pool(audience, now, between, with_strangers)
-    moment = connection.ops.adapt_datetimefield_value(now)
+    moment, mark = connection.ops.adapt_datetimefield_value(now), instant()
     excluded, excluding = _excluded(audience, now, between)
     within, bounds = _within("c.id", between)
     sql = f"""
@@ -112,20 +114,20 @@ def people_sql(
                  WHEN pool.standing = 0 THEN 'unsubscribed'
                  WHEN pool.standing = 1 THEN 'pending'
                  WHEN pool.standing = {_STRANGER} THEN 'stranger'
-                 WHEN c.paused_until > {_INSTANT} THEN 'paused'
+                 WHEN c.paused_until > {mark} THEN 'paused'
                  ELSE 'reached' END AS verdict,
             CASE WHEN p.id IS NOT NULL THEN {suppressed_because_sql("p")}
                  WHEN d.id IS NOT NULL THEN {suppressed_because_sql("d")}
                  WHEN pool.standing = 0 THEN '{UNSUBSCRIBED}'
                  WHEN pool.standing = 1 THEN '{NOT_CONFIRMED}'
-                 WHEN c.paused_until > {_INSTANT} THEN {paused_because_sql("c")}
+                 WHEN c.paused_until > {mark} THEN {paused_because_sql("c")}
                  ELSE '' END AS reason
         FROM ({pool}) AS pool
         JOIN contacts_contact c ON c.id = pool.contact_id{within}
         LEFT JOIN contacts_suppression p ON p.email_key = c.email_key
-            AND (p.expires_at IS NULL OR p.expires_at > {_INSTANT})
+            AND (p.expires_at IS NULL OR p.expires_at > {mark})
         LEFT JOIN contacts_suppression d ON d.email_key = {domain_key_sql("c.email_key")}
-            AND (d.expires_at IS NULL OR d.expires_at > {_INSTANT})
+            AND (d.expires_at IS NULL OR d.expires_at > {mark})
     """  # noqa: S608  # Made of constants and placeholders.
     return sql, [*excluding, moment, moment, *parameters, *bounds, moment, moment]
 
@@ -220,9 +222,9 @@ class Count:
 def count(audience: Audience, now: dt.datetime) -> Count:
     """Count the people of an audience; a million in a few seconds."""
     sql, parameters = people_sql(audience, now, with_strangers=True)
-    rows = _ask_for_all(
+    rows = read_most(
         "SELECT verdict, COUNT(*), SUM(CASE WHEN sources > 1 THEN 1 ELSE 0 END),"  # noqa: S608
-        f" SUM(CASE WHEN verdict = 'reached' AND {_ODD} THEN 1 ELSE 0 END) FROM ({sql}) AS people GROUP BY verdict",
+        f" SUM(CASE WHEN verdict = 'reached' AND {_odd()} THEN 1 ELSE 0 END) FROM ({sql}) AS people GROUP BY verdict",
         parameters,
     )
     found = {Verdict(verdict): (int(number), int(several), int(odd)) for verdict, number, several, odd in rows}
@@ -251,12 +253,12 @@ def listed(
     people, parameters = people_sql(audience, now, between, with_strangers=True)
     sql = f"SELECT id, email, reason FROM ({people}) AS people WHERE verdict = %s"  # noqa: S608
     sql += " AND sources > 1" if is_repeated else ""
-    sql += f" AND {_ODD}" if is_odd else ""
+    sql += f" AND {_odd()}" if is_odd else ""
     sql += " ORDER BY id"
     if number is not None:
         sql += f" LIMIT {int(number)} OFFSET {int(start)}"
     own = {Verdict.EXCLUDED: EXCLUDED, Verdict.STRANGER: NO_CONSENT}.get(verdict)
-    rows = _ask_for_all(sql, [*parameters, verdict])
+    rows = read_most(sql, [*parameters, verdict])
     return [(pk, email, own or reason) for pk, email, reason in rows]
 
 
@@ -268,32 +270,13 @@ def at_places(audience: Audience, now: dt.datetime, key: Sql, places: Collection
     """
     people, parameters = people_sql(audience, now)
     return dict(
-        _ask_for_all(
+        read_most(
             "SELECT place, key FROM (SELECT key, ROW_NUMBER() OVER (ORDER BY key) - 1 AS place"  # noqa: S608
             f" FROM (SELECT {key[0]} AS key FROM ({people}) AS people WHERE verdict = 'reached') AS keyed) AS placed"
             f" WHERE place IN ({_marks(places)})",
             [*key[1], *parameters, *places],
         )
     )
-
-
-def _ask_for_all(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
-    """Run a statement that reads much of the contacts."""
-    rows: list[tuple[Any, ...]]
-    if connection.vendor == "sqlite":  # Where a transaction would keep everybody else from writing.
-        with connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            rows = cursor.fetchall()
-        return rows
-    with transaction.atomic(), connection.cursor() as cursor:
-        # It takes groups for a few hundred people, and would look up each of a million by itself.
-        cursor.execute("SET LOCAL enable_nestloop = off")
-        cursor.execute("SET LOCAL work_mem = '64MB'")
-        cursor.execute(sql, parameters)
-        rows = cursor.fetchall()
-        cursor.execute("SET LOCAL enable_nestloop = DEFAULT")
-        cursor.execute("SET LOCAL work_mem = DEFAULT")
-    return rows
 
 
 # --- as a queryset --------------------------------------------------------------------------

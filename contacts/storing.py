@@ -8,13 +8,13 @@ import csv
 import datetime as dt
 import io
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from django.db import connection
 
-from contacts.models import ContactList
 from contacts.rows import Person, Refusal
+from db.dialect import among, is_postgresql
 
 Line = tuple[str, ...]  # A person as the database is told.
 
@@ -34,42 +34,20 @@ class Prepared(NamedTuple):
 NOBODY = Prepared({}, "")
 _SAID = "email, email_key, first_name, last_name, language, time_zone, attributes"
 _SELECT_KNOWN = f"SELECT id, {_SAID} FROM contacts_contact WHERE email_key"  # noqa: S608  # Only names.
-_AMONG = " IN (SELECT value FROM json_each(%s))"  # For SQLite: one parameter, however many values.
-_SELECT_IDS = "SELECT id FROM contacts_contact WHERE email_key" + _AMONG  # noqa: S608  # Only constants.
 _STAGED = "contacts_staged"
 # Not FOR UPDATE: who inserts a row that points at the contact need not wait.
 _LOCK_KNOWN = f"{_SELECT_KNOWN} IN (SELECT email_key FROM {_STAGED}) ORDER BY email_key FOR NO KEY UPDATE"  # noqa: S608
-POSTGRES = "postgresql"
 # For PostgreSQL as short as it can be; for SQLite as Django writes it, which compares the texts.
-_written = json.JSONEncoder(ensure_ascii=connection.vendor != POSTGRES).encode
+_SHORT, _AS_DJANGO = json.JSONEncoder(ensure_ascii=False).encode, json.JSONEncoder().encode
 
 
 def prepare(people: Iterable[Person]) -> Prepared:
     """Return the people as they are stored. Asks no database."""
-    lines = [_line(person) for person in people]
-    if connection.vendor == POSTGRES:
+    written = _SHORT if is_postgresql() else _AS_DJANGO
+    lines = [_line(person, written) for person in people]
+    if is_postgresql():
         return Prepared({}, _csv(lines))
     return Prepared({line[1]: line for line in lines}, "")
-
-
-def hurry() -> None:
-    """Let this transaction not wait for the disk: should the machine fail, its rows and its progress go together."""
-    if connection.vendor == POSTGRES:
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit = off")
-
-
-def hold_lists(list_ids: Sequence[int]) -> list[int]:
-    """Return those of the lists that are there, and keep them from being deleted until the transaction ends."""
-    lists = ContactList.objects.filter(pk__in=list_ids).order_by("pk").values_list("pk", flat=True)
-    if connection.vendor != POSTGRES or not list_ids:
-        return list(lists)
-    with connection.cursor() as cursor:
-        # Shared, so that two imports into one list need not wait for each other.
-        cursor.execute(
-            "SELECT id FROM contacts_contactlist WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE", [list(list_ids)]
-        )
-        return [row[0] for row in cursor.fetchall()]
 
 
 def lock_known(prepared: Prepared) -> dict[str, Known]:
@@ -78,11 +56,12 @@ def lock_known(prepared: Prepared) -> dict[str, Known]:
     The first of the steps: on PostgreSQL it also brings the people to the database.
     """
     with connection.cursor() as cursor:
-        if connection.vendor == POSTGRES:
+        if is_postgresql():
             _copy_aside(cursor, _STAGED, _SAID, prepared.block)
             cursor.execute(_LOCK_KNOWN)
         else:
-            cursor.execute(_SELECT_KNOWN + _AMONG, [json.dumps(list(prepared.lines))])
+            condition, keys = among(prepared.lines)
+            cursor.execute(f"{_SELECT_KNOWN} {condition}", keys)
         return {row[2]: Known(row[0], _person(row[1:])) for row in cursor.fetchall()}
 
 
@@ -93,7 +72,7 @@ def add(prepared: Prepared, known: Collection[str], now: dt.datetime) -> list[in
     """
     moment = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
-        if connection.vendor == POSTGRES:
+        if is_postgresql():
             cursor.execute(
                 f"INSERT INTO contacts_contact ({_SAID}, created_at, updated_at)"  # noqa: S608  # Only names.
                 f" SELECT {_SAID}, %s, %s FROM {_STAGED} WHERE NOT email_key = ANY(%s) ORDER BY email_key"
@@ -108,18 +87,20 @@ def add(prepared: Prepared, known: Collection[str], now: dt.datetime) -> list[in
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (email_key) DO NOTHING",
             [(*line, moment, moment) for line in new.values()],
         )
-        cursor.execute(_SELECT_IDS, [json.dumps(list(new))])
+        condition, keys = among(new)
+        cursor.execute(f"SELECT id FROM contacts_contact WHERE email_key {condition}", keys)  # noqa: S608
         return [row[0] for row in cursor.fetchall()]
 
 
 def change(people: Iterable[Known], now: dt.datetime) -> None:
     """Write what is known now of people whose rows are locked."""
-    rows: list[tuple[Any, ...]] = [(*_line(known.person), known.contact_id) for known in people]
+    written = _SHORT if is_postgresql() else _AS_DJANGO
+    rows: list[tuple[Any, ...]] = [(*_line(known.person, written), known.contact_id) for known in people]
     if not rows:
         return
     moment = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
-        if connection.vendor == POSTGRES:
+        if is_postgresql():
             _copy_aside(cursor, "contacts_changed", f"{_SAID}, id", _csv(rows))
             cursor.execute(
                 "UPDATE contacts_contact c SET first_name = n.first_name, last_name = n.last_name,"
@@ -150,7 +131,7 @@ def keep_refused(import_id: int, refusals: Iterable[Refusal]) -> None:
         return
     columns = "contact_import_id, line_number, cells, content, reason"
     with connection.cursor() as cursor:
-        if connection.vendor == POSTGRES:
+        if is_postgresql():
             _copy(cursor, "contacts_refusedrow", columns, _csv(rows))
         else:
             cursor.executemany(
@@ -168,8 +149,8 @@ def _person(row: tuple[Any, ...]) -> Person:
     return Person._make([*said, {} if attributes == "{}" else json.loads(attributes)])
 
 
-def _line(person: Person) -> Line:
-    return (*person[:6], _written(person.attributes) if person.attributes else "{}")
+def _line(person: Person, written: Callable[[object], str]) -> Line:
+    return (*person[:6], written(person.attributes) if person.attributes else "{}")
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:

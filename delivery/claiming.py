@@ -18,7 +18,9 @@ from contacts.audience import (
     paused_because_sql,
     suppressed_because_sql,
 )
-from delivery import installation, lanes, message_ids, planning, rowsets
+from db.dialect import each, joined_by_key, locking
+from db.rows import rows
+from delivery import installation, lanes, message_ids, planning
 from delivery.models import Attempt, Batch, Mailing, Message
 from delivery.outgoing import Outgoing, Person
 from delivery.planning import Share
@@ -38,23 +40,7 @@ SUBSCRIBED = 2
 CONSENT_LACKING = {1: NOT_CONFIRMED, 0: UNSUBSCRIBED}
 _CONSENT = "MAX(CASE s.status WHEN 'subscribed' THEN 2 WHEN 'pending' THEN 1 ELSE 0 END)"
 _READ_JSON = json.JSONDecoder().raw_decode
-_WITH_CONTACT = (
-    "LEFT JOIN LATERAL (SELECT * FROM contacts_contact WHERE id = m.contact_id OFFSET 0) AS c ON TRUE"
-    if connection.vendor == "postgresql"
-    else "LEFT JOIN contacts_contact c ON c.id = m.contact_id"
-)
-# Whether anything may stop a message ``m`` to a contact ``c``: asked with the message itself, it costs a fraction of
-# asking :func:`stopped` for all. Its parameters are the instant, adapted, and the mailing.
-_IS_DOUBTFUL = f"""(
-    c.paused_until > %s
-    OR EXISTS (SELECT 1 FROM contacts_suppression p WHERE p.email_key = m.email_key {rowsets.EACH})
-    OR EXISTS (SELECT 1 FROM contacts_suppression p WHERE p.email_key = {domain_key_sql("m.email_key")} {rowsets.EACH})
-    OR NOT EXISTS (
-        SELECT 1 FROM contacts_subscription s WHERE s.contact_id = m.contact_id AND s.status = 'subscribed'
-            AND s.list_id IN (SELECT contactlist_id FROM delivery_mailing_lists WHERE mailing_id = %s) {rowsets.EACH}
-    )
-)"""  # noqa: S608  # Made of constants.
-_SKIPPING = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+_SKIPPING = "FOR UPDATE SKIP LOCKED"
 _BATCH_FIELDS = [field for field in Batch._meta.concrete_fields if not field.primary_key]
 _INSERT_BATCH = (
     f"INSERT INTO delivery_batch ({', '.join(str(field.column) for field in _BATCH_FIELDS)})"  # noqa: S608
@@ -138,7 +124,7 @@ def _take_due(share: Share, server: SmtpServer, wanted: int, now: dt.datetime) -
     ids = _due(share, wanted, now)
     if not ids:
         return []
-    given, parameters = rowsets.rows(numbers={"id": ids})
+    given, parameters = rows(numbers={"id": ids})
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -158,7 +144,7 @@ def _take_due(share: Share, server: SmtpServer, wanted: int, now: dt.datetime) -
         found = {row[0]: _outgoing(share.mailing_id, row) for row in cursor.fetchall()}
         messages = [found[pk] for pk in ids if server.pk not in found[pk].avoid]
         if messages:
-            given, parameters = rowsets.rows(numbers={"id": [message.pk for message in messages]})
+            given, parameters = rows(numbers={"id": [message.pk for message in messages]})
             cursor.execute(
                 "UPDATE delivery_message SET status = 'sending', due_at = NULL, changed_at = %s, server_id = %s"  # noqa: S608
                 f" FROM {given} WHERE delivery_message.id = given.id",
@@ -173,7 +159,7 @@ def _due(share: Share, wanted: int, now: dt.datetime) -> list[int]:
             cursor.execute(
                 "SELECT id FROM delivery_message"  # noqa: S608
                 " WHERE mailing_id = %s AND status IN ('queued', 'deferred') AND due_at <= %s"
-                f" ORDER BY due_at, id LIMIT %s {_SKIPPING}",
+                f" ORDER BY due_at, id LIMIT %s {locking(_SKIPPING)}",
                 [share.mailing_id, connection.ops.adapt_datetimefield_value(now), wanted],
             )
             return [row[0] for row in cursor.fetchall()]
@@ -187,12 +173,30 @@ def _chunk(share: Share) -> tuple[int, int, int] | None:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT id, next_id, last_id FROM delivery_chunk WHERE mailing_id = %s ORDER BY id LIMIT 1"  # noqa: S608
-                f" {_SKIPPING}",
+                f" {locking(_SKIPPING)}",
                 [share.mailing_id],
             )
             return cast(tuple[int, int, int] | None, cursor.fetchone())
     chunks = planning.chunks_of(share).select_for_update(skip_locked=True, of=("self",)).order_by("pk")
     return chunks.values_list("pk", "next_id", "last_id").first()
+
+
+@functools.cache
+def _is_doubtful_sql() -> str:
+    """Return whether anything may stop a message ``m`` to a contact ``c``.
+
+    Asked with the message itself, it costs a fraction of asking :func:`stopped` for all. Its parameters are the
+    instant, adapted, and the mailing.
+    """
+    return f"""(
+        c.paused_until > %s
+        OR EXISTS (SELECT 1 FROM contacts_suppression p WHERE p.email_key = m.email_key {each()})
+        OR EXISTS (SELECT 1 FROM contacts_suppression p WHERE p.email_key = {domain_key_sql("m.email_key")} {each()})
+        OR NOT EXISTS (
+            SELECT 1 FROM contacts_subscription s WHERE s.contact_id = m.contact_id AND s.status = 'subscribed'
+                AND s.list_id IN (SELECT contactlist_id FROM delivery_mailing_lists WHERE mailing_id = %s) {each()}
+        )
+    )"""  # noqa: S608  # Made of constants.
 
 
 def _cut(share: Share, wanted: int, now: dt.datetime) -> tuple[list[Outgoing], set[int]]:
@@ -206,8 +210,8 @@ def _cut(share: Share, wanted: int, now: dt.datetime) -> tuple[list[Outgoing], s
         cursor.execute(
             f"""
             SELECT m.id, m.email, m.email_key, CAST(m.expires_at AS text),
-                c.email, c.first_name, c.last_name, c.language, c.attributes, {_IS_DOUBTFUL}
-            FROM delivery_message m {_WITH_CONTACT}
+                c.email, c.first_name, c.last_name, c.language, c.attributes, {_is_doubtful_sql()}
+            FROM delivery_message m {joined_by_key("contacts_contact", "c", "m.contact_id")}
             WHERE m.id BETWEEN %s AND %s AND m.mailing_id = %s AND m.status = 'queued' AND m.due_at IS NULL
             ORDER BY m.id LIMIT %s
             """,  # noqa: S608  # Made of constants and placeholders.
@@ -364,7 +368,7 @@ def stopped(message_ids: Sequence[int], now: dt.datetime) -> dict[int, tuple[str
     """
     if not message_ids:
         return {}
-    given, parameters = rowsets.rows(numbers={"id": message_ids})
+    given, parameters = rows(numbers={"id": message_ids})
     moment = connection.ops.adapt_datetimefield_value(now)
     of_this_mailing = (
         "FROM contacts_subscription s JOIN delivery_mailing_lists l ON l.contactlist_id = s.list_id"
@@ -384,10 +388,10 @@ def stopped(message_ids: Sequence[int], now: dt.datetime) -> dict[int, tuple[str
                     OR SUBSTR(p.email_key, 1, 1) = '@')
         WHERE m.id BETWEEN %s AND %s AND (ml.state <> 'open' OR p.id IS NOT NULL OR (m.copy_of_id IS NULL AND (
             (ml.stream = 'campaign' AND NOT EXISTS (
-                SELECT 1 {of_this_mailing} AND s.status = 'subscribed' {rowsets.EACH}
+                SELECT 1 {of_this_mailing} AND s.status = 'subscribed' {each()}
             ))
             OR ((ml.stream = 'campaign' OR ml.is_commercial) AND EXISTS (
-                SELECT 1 FROM contacts_contact c WHERE c.id = m.contact_id AND c.paused_until > %s {rowsets.EACH}
+                SELECT 1 FROM contacts_contact c WHERE c.id = m.contact_id AND c.paused_until > %s {each()}
             ))
         )))
         ORDER BY m.id, SUBSTR(p.email_key, 1, 1) = '@'

@@ -8,6 +8,8 @@ import time
 
 from django.db import connection
 
+from db.dialect import is_postgresql
+
 FRESH_SECONDS = 5.0  # For how long an answer of the database is good; from then to then the time is counted on.
 # A clock that goes on while the process is stopped or the machine sleeps, and that nobody can set.
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -32,7 +34,7 @@ class DatabaseClock:
 
     def read(self) -> dt.datetime:
         """Ask the database for the time."""
-        if connection.vendor != "postgresql":
+        if not is_postgresql():
             return own()
         began = steady()
         with connection.cursor() as cursor:
@@ -47,7 +49,7 @@ class DatabaseClock:
 
     def __call__(self) -> dt.datetime:
         if self._read is None:
-            return own() if connection.vendor != "postgresql" else self.read()
+            return own() if not is_postgresql() else self.read()
         instant, at = self._read
         return instant + dt.timedelta(seconds=steady() - at)
 

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Sum
 
+from db.dialect import is_postgresql
 from delivery.models import Message, StatusCount
 
 TIDIED_MAILINGS = 200
@@ -67,7 +68,7 @@ _SQLITE = (
 def install(database: Any) -> None:
     """Make the triggers, or make them anew: SQLite loses them where a migration writes the table anew."""
     with database.cursor() as cursor:
-        for statement in _POSTGRESQL if database.vendor == "postgresql" else _SQLITE:
+        for statement in _POSTGRESQL if is_postgresql(database) else _SQLITE:
             cursor.execute(statement)
 
 
@@ -90,7 +91,7 @@ def by_status(mailing_id: int, *, with_copies: bool = False) -> dict[str, int]:
 
 def tidy() -> int:
     """Put loose rows together, and return of how many mailings; nothing is lost where two do it at once."""
-    if connection.vendor != "postgresql":
+    if not is_postgresql():
         return 0
     loose = StatusCount.objects.filter(is_sum=False).order_by().values_list("mailing_id", flat=True).distinct()
     mailings = sorted(loose[:TIDIED_MAILINGS])

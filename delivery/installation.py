@@ -24,6 +24,8 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import connection, transaction
 
+from db.costs import durable
+from db.dialect import is_postgresql
 from delivery.models import Installation
 
 log = logging.getLogger(__name__)
@@ -79,7 +81,7 @@ def look(now: dt.datetime) -> None:
     if is_alone or _process.looked_at is None:
         _process.looked_at = time.monotonic()
     identity = identify()
-    with _one_at_a_time() if is_alone else contextlib.nullcontext(), _durable(), transaction.atomic():
+    with _one_at_a_time() if is_alone else contextlib.nullcontext(), durable(), transaction.atomic():
         Installation.objects.get_or_create(pk=1, defaults={"identity": identity, "raised_at": now})
         row = Installation.objects.select_for_update().get(pk=1)
         if row.held_because:
@@ -111,7 +113,7 @@ def _suspicion(row: Installation, identity: str) -> str:
 
 def identify() -> str:
     """Return what a copy of this database would have otherwise."""
-    if connection.vendor == "postgresql":
+    if is_postgresql():
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT (SELECT system_identifier FROM pg_control_system()), oid FROM pg_database"
@@ -176,7 +178,7 @@ def _remember(key: UUID, generation: int) -> None:
     except OSError as error:
         log.warning("a restore in place would not be noticed on this machine: %s", error)
         return
-    if connection.vendor == "sqlite":  # Elsewhere each machine has a note of its own, and the database none of them.
+    if not is_postgresql():  # Elsewhere each machine has a note of its own, and the database none of them.
         Installation.objects.filter(pk=1, generation=generation).update(note_ctime_ns=_noted_at_ns(key))
 
 
@@ -193,17 +195,3 @@ def _one_at_a_time() -> Iterator[None]:
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-@contextlib.contextmanager
-def _durable() -> Iterator[None]:
-    """Have SQLite write through to the disk: a power cut must not set the database back behind its note."""
-    if connection.vendor != "sqlite" or connection.in_atomic_block:
-        yield
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA synchronous=FULL")
-        try:
-            yield
-        finally:
-            cursor.execute("PRAGMA synchronous=NORMAL")

@@ -15,17 +15,12 @@ from django.db.models import DateTimeField, ExpressionWrapper, Q
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
+from db import dialect
+from db.dialect import locking
 from delivery import clock
 from delivery.models import Lane
 
 BROKEN_TOLD = dt.timedelta(minutes=2)  # For how long it is told that a lane broke off; each new try tells it anew.
-# Asked with every claim and every group of results.
-_HOLDS = (
-    "SELECT 1 FROM delivery_lane l JOIN smtpservers_smtpserver s ON s.id = l.server_id"
-    " WHERE l.token = %s AND l.expires_at > STATEMENT_TIMESTAMP() FOR KEY SHARE OF s FOR UPDATE OF l"
-    if connection.vendor == "postgresql"
-    else "SELECT 1 FROM delivery_lane WHERE token = %s AND expires_at > STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')"
-)
 
 
 def holder_name() -> str:
@@ -122,7 +117,12 @@ def holds(token: uuid.UUID) -> bool:
     Nor can its server be deleted: who does that locks the server first, too.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_HOLDS, [Lane._meta.get_field("token").get_db_prep_value(token, connection)])
+        # Asked with every claim and every group of results.
+        cursor.execute(
+            "SELECT 1 FROM delivery_lane l JOIN smtpservers_smtpserver s ON s.id = l.server_id"  # noqa: S608
+            f" WHERE l.token = %s AND l.expires_at > {dialect.clock()} {locking('FOR KEY SHARE OF s FOR UPDATE OF l')}",
+            [Lane._meta.get_field("token").get_db_prep_value(token, connection)],
+        )
         return cursor.fetchone() is not None
 
 

@@ -17,7 +17,8 @@ from django.db.models.functions import Concat, Left
 
 from contacts.models import Contact, ContactList, Subscription
 from contacts.reaching import Audience, people_sql
-from delivery import counting, planning, rowsets
+from db.dialect import byte_order, instant
+from delivery import counting, planning
 from delivery.models import Chunk, LaterChunk, Mailing, Message, StopTally, new_identity
 from delivery.recording import CANCELLED_REASON
 from smtpservers.routes import Rule, class_sql
@@ -198,7 +199,7 @@ def _snapshot_slice(
             (mailing_id, contact_id, email, email_key, status, changed_at, expires_at, reason)
         SELECT %s, people.id, people.email, people.email_key,
             CASE people.verdict WHEN 'reached' THEN 'queued' ELSE 'suppressed' END,
-            {rowsets.INSTANT}, {rowsets.INSTANT}, people.reason
+            {instant()}, {instant()}, people.reason
         FROM ({people}) AS people WHERE people.verdict <> 'excluded'{part}
         ORDER BY {order + ", " if rules else ""}{zone}people.id
         ON CONFLICT DO NOTHING RETURNING id, status, {route}
@@ -244,8 +245,7 @@ def bucket_sql(seed: str) -> tuple[str, list[Any]]:
 
     It is 32 hexadecimal digits; a bound may be given by its first ones alone.
     """
-    collated = ' COLLATE "C"' if connection.vendor == "postgresql" else ""
-    return f"MD5(CAST(%s AS text) || people.email_key){collated}", [seed]
+    return f"MD5(CAST(%s AS text) || people.email_key){byte_order()}", [seed]
 
 
 def _cut(mailing: Mailing, queued: list[tuple[int, int]], starts: Mapping[str, dt.datetime], now: dt.datetime) -> None:

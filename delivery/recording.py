@@ -15,7 +15,9 @@ from django.db import connection, transaction
 from django.db.models import OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 
-from delivery import account_limits, acting, lanes, rowsets
+from db.dialect import instant, locking
+from db.rows import rows
+from delivery import account_limits, acting, lanes
 from delivery.composing import HAS_COPIES, copy_addresses
 from delivery.judging import Judgement
 from delivery.models import Batch, Mailing, Message, StatusCount
@@ -77,12 +79,11 @@ class _Locked(NamedTuple):
 def _lock_batches(results: Iterable[Result]) -> dict[int, _Locked]:
     """Lock the batches that the attempts are under way in, in order, and return them."""
     ids = sorted({result.attempt_id // Batch.MOST for result in results})
-    lock = "FOR UPDATE OF b" if connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT b.id, b.open_count, b.server_name, COALESCE(s.mail_cc <> '' OR s.mail_bcc <> '', FALSE)"  # noqa: S608
             " FROM delivery_batch b LEFT JOIN smtpservers_smtpserver s ON s.id = b.server_id"
-            f" WHERE b.id IN ({', '.join(['%s'] * len(ids))}) ORDER BY b.id {lock}",
+            f" WHERE b.id IN ({', '.join(['%s'] * len(ids))}) ORDER BY b.id {locking('FOR UPDATE OF b')}",
             ids,
         )
         return {row[0]: _Locked(*row[1:]) for row in cursor.fetchall()}
@@ -94,7 +95,7 @@ def _write_attempts(results: Iterable[Result], batches: Container[int], now: dt.
     if not known:
         return []
     replies = [str(r.reply) if r.reply else r.judgement.reason for r in known]
-    given, parameters = rowsets.rows(
+    given, parameters = rows(
         numbers={
             "batch": [r.attempt_id // Batch.MOST for r in known],
             "message": [r.message.pk for r in known],
@@ -116,7 +117,7 @@ def _write_attempts(results: Iterable[Result], batches: Container[int], now: dt.
                 (message_id, number, server_id, server_name, period_id, lane_token, choice, started_at, finished_at,
                 outcome, stage, code, reply, rule, envelope_from, header_from, settings_used)
             SELECT given.message, given.number, b.server_id, b.server_name, b.period_id, b.lane_token, b.choice,
-                b.started_at, {rowsets.INSTANT}, given.outcome, given.stage, given.code, given.reply, given.rule,
+                b.started_at, {instant()}, given.outcome, given.stage, given.code, given.reply, given.rule,
                 given.envelope_from, b.header_from, b.settings_used
             FROM {given} JOIN delivery_batch b ON b.id = given.batch
             WHERE TRUE
@@ -136,7 +137,7 @@ def _update_messages(results: Sequence[Result], now: dt.datetime) -> None:
     is_cancelled = _cancelled(results)
     becoming = [_becoming(result, now, is_cancelled) for result in results]
     ids = [r.message.pk for r in results]
-    given, parameters = rowsets.rows(
+    given, parameters = rows(
         numbers={
             "id": ids,
             "server": [r.server_id or None for r in results],  # Zero: it was deleted meanwhile.
@@ -153,7 +154,7 @@ def _update_messages(results: Sequence[Result], now: dt.datetime) -> None:
         cursor.execute(
             f"""
             UPDATE delivery_message SET status = given.status, reason = given.reason, due_at = given.due_at,
-                changed_at = {rowsets.INSTANT}, server_id = given.server, attempt_count = given.number,
+                changed_at = {instant()}, server_id = given.server, attempt_count = given.number,
                 message_id = given.message_id
             FROM {given} WHERE delivery_message.id = given.id AND delivery_message.id BETWEEN %s AND %s
             """,  # noqa: S608  # Made of constants and placeholders.

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, F, Q, QuerySet, Sum
 
+from db import locks
 from smtpservers import windows
 from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer, UsageEntry
 from smtpservers.quota import period
@@ -304,9 +305,7 @@ def keep(server_id: int) -> None:
 
     Everybody else may go on reading and changing it.
     """
-    if connection.vendor == "postgresql":  # On SQLite one writes at a time.
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM smtpservers_smtpserver WHERE id = %s FOR KEY SHARE", [server_id])
+    locks.keep("smtpservers_smtpserver", [server_id])
 
 
 def hold(server: SmtpServer) -> None:

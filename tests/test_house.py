@@ -29,3 +29,41 @@ def test_no_code_changes_the_process_wide_filters_of_warnings() -> None:
     found = [path for room in rooms for path in (ROOT / room).rglob("*.py") if changing.search(path.read_text())]
 
     assert found == []
+
+
+def test_the_room_of_the_database_alone_asks_which_one_it_is() -> None:
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    # The bench prints which database it measured.
+    rooms = set(tool["root_packages"]) - {"db", "bench"}
+
+    found = [
+        str(path.relative_to(ROOT))
+        for room in rooms
+        for path in (ROOT / room).rglob("*.py")
+        # A migration stays as it was, whatever becomes of the room.
+        if "migrations" not in path.parts and re.search(r"\.vendor\b", path.read_text())
+    ]
+
+    assert found == []
+
+
+def test_no_module_asks_which_database_it_is_while_it_is_imported() -> None:
+    # It would open the settings of whoever imports it for something else.
+    rooms = sorted({path.parent.name for path in ROOT.glob("*/__init__.py")} - {"bench", "tests"})
+    script = f"""
+import importlib, pathlib, os
+os.environ["DJANGO_SETTINGS_MODULE"] = "brilliance.settings"
+import django
+django.setup()
+from db import dialect
+def refuse(database=None):
+    raise AssertionError("asked while it was imported")
+dialect.is_postgresql.__code__ = refuse.__code__
+for room in {rooms}:
+    for path in sorted(pathlib.Path(room).rglob("*.py")):
+        if not {{"migrations", "commands"}} & set(path.parts) and path.name not in ("wsgi.py", "__init__.py"):
+            importlib.import_module(".".join(path.with_suffix("").parts))
+"""
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+    assert result.returncode == 0, result.stderr[-2000:]

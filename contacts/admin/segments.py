@@ -20,6 +20,7 @@ from contacts.admin.drawing import SummarisedDeletion
 from contacts.models import Contact, Segment
 from contacts.segment_forms import SegmentForm, read
 from contacts.segments import ConditionsInvalid, Group, describe, load
+from db.dialect import is_postgresql
 
 SAMPLE_PEOPLE = 10
 LONGEST_COUNT_SECONDS = 20
@@ -105,7 +106,7 @@ def _count(group: Group) -> tuple[int, list[dict[str, str]]]:
     """
     found = segmenting.people(group, timezone.now())
     with transaction.atomic():
-        if connection.vendor == "postgresql":
+        if is_postgresql():
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL statement_timeout = '{LONGEST_COUNT_SECONDS}s'")
         number = found.count()

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connections
 from django.db.models.functions import Now
 
-from contacts import consent, importing, storing, uploads
+from contacts import consent, importing, uploads
 from contacts.importing import BATCH_ROWS, cancel, find_neglected, import_people
 from contacts.models import (
     Attribute,
@@ -22,6 +22,7 @@ from contacts.models import (
     Subscription,
     Suppression,
 )
+from db.dialect import is_postgresql
 from tests.contacts.files import figures, people, started, stored
 
 NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
@@ -485,5 +486,5 @@ def test_people_are_locked_and_added_in_the_order_of_their_keys(
 
     keys = list(Contact.objects.order_by("pk").values_list("email_key", flat=True))
     assert len(keys) == BATCH_ROWS
-    if connection.vendor == storing.POSTGRES:
+    if is_postgresql():
         assert keys == sorted(keys)

@@ -11,14 +11,9 @@ from typing import Any
 
 from django.db import connection
 
+from db.dialect import is_postgresql
+
 Rows = tuple[str, list[Any]]
-
-# Of one instant: in a SELECT list PostgreSQL must be told what a bare parameter is.
-INSTANT = "CAST(%s AS timestamptz)" if connection.vendor == "postgresql" else "%s"
-
-# Closes a subquery that is to be looked up row by row, through its index: for a few hundred rows PostgreSQL would
-# rather read tables of some ten thousand rows whole, at every statement.
-EACH = "OFFSET 0" if connection.vendor == "postgresql" else ""
 
 _BETWEEN = "\x1f"  # The unit separator; no address, reply or header needs it.
 
@@ -35,7 +30,7 @@ def rows(
     of texts.
     """
     numbers, texts, instants = numbers or {}, texts or {}, instants or {}
-    if connection.vendor == "postgresql":
+    if is_postgresql():
         return _arrays(numbers, texts, instants)
     return _json(numbers, texts, instants)
 

@@ -1,0 +1,1 @@
+"""What PostgreSQL and SQLite spell differently. Nothing here knows a table of the house."""
