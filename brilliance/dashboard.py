@@ -21,6 +21,7 @@ from contacts.models import Contact
 from delivery import accounting, clock, readiness, restoration
 from smtpservers import listing
 from smtpservers.models import QuotaPeriod, SmtpServer
+from smtpservers.quota import kept_from_campaigns
 
 CHART_DAYS = 30
 FLEET_ROWS = 10
@@ -139,13 +140,14 @@ def _row(server: Any, user: Person, now: dt.datetime) -> dict[str, Any]:
     used = server.current[0].used if server.current else 0
     quota = server.max_per_month or None  # 0 means no limit, like empty.
     percent = min(100, round(100 * used / quota)) if quota else None
+    is_full = quota is not None and used >= quota - kept_from_campaigns(quota)
     return {
         "name": server.name,
         "state": "inactive" if not server.is_active else "paused" if listing.is_paused(server, now) else "active",
         "used": used,
         "quota": quota,
         "percent": percent,
-        "level": "" if percent is None or percent < NEARLY_FULL_PERCENT else "full" if percent == 100 else "nearly",
+        "level": "" if percent is None or percent < NEARLY_FULL_PERCENT else "full" if is_full else "nearly",
         "link": reverse("admin:smtpservers_smtpserver_change", args=[server.pk])
         if user.has_perm("smtpservers.view_smtpserver")
         else "",

@@ -18,6 +18,7 @@ from delivery.composing import copy_addresses
 from delivery.models import Attempt, Mailing, Taken
 from smtpservers import pace, routes, selection
 from smtpservers.models import QuotaPeriod, SmtpServer
+from smtpservers.quota import kept_from_campaigns
 from smtpservers.routes import Rule
 from smtpservers.senders import refused, sender_of
 
@@ -99,7 +100,7 @@ def _state(
         obstacle=obstacle,
         is_slowed=selection.at_once(server, now) is not None,
         rests_until=max((until for until in rests if until is not None and until > now), default=None),
-        quota=server.max_per_month or None,
+        quota=(server.max_per_month or 0) - kept_from_campaigns(server.max_per_month) or None,
         taken=getattr(server, "taken", None) or 0,
         month_start_day=server.month_start_day,
         zone=ZoneInfo(server.time_zone),

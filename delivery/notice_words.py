@@ -16,6 +16,7 @@ class Words:
     quota_subject: str
     quota: str
     quota_full: str  # Follows ``quota`` at 100 %.
+    quota_kept: str  # The same, where some is kept from campaigns.
     paused_subject: str
     paused: str
     paused_until: str
@@ -45,6 +46,8 @@ WORDS = {
         "{server}: {percent} % of the quota is used",
         "{server} has sent {used} of the {quota} messages of its period, which ends on {ends}.",
         "Until then it sends nothing more; other servers take over where they can.",
+        "Until then it sends no more campaign messages; other servers take over where they can. What is left is"
+        " for notices, tests and single messages.",
         "{server} is paused",
         "{server} is paused: {reason}",
         "It is tried again by itself on {until}.",
@@ -73,6 +76,8 @@ WORDS = {
         "{server}: {percent} % des Kontingents sind verbraucht",
         "{server} hat {used} der {quota} Nachrichten des laufenden Zeitraums versendet, der am {ends} endet.",
         "Bis dahin versendet er nichts mehr; andere Server übernehmen, soweit sie können.",
+        "Bis dahin versendet er keine Kampagnen mehr; andere Server übernehmen, soweit sie können. Der Rest ist"
+        " für Hinweise, Tests und einzelne Nachrichten.",
         "{server} ist angehalten",
         "{server} ist angehalten: {reason}",
         "Am {until} wird er von selbst erneut versucht.",
@@ -101,6 +106,8 @@ WORDS = {
         "{server} : {percent} % du quota sont utilisés",
         "{server} a envoyé {used} des {quota} messages de sa période, qui se termine le {ends}.",
         "D’ici là, il n’envoie plus rien ; d’autres serveurs prennent le relais s’ils le peuvent.",
+        "D’ici là, il n’envoie plus de campagnes ; d’autres serveurs prennent le relais s’ils le peuvent. Le reste"
+        " est pour les avis, les essais et les messages individuels.",
         "{server} est suspendu",
         "{server} est suspendu : {reason}",
         "Un nouvel essai aura lieu de lui-même le {until}.",
@@ -129,6 +136,8 @@ WORDS = {
         "{server}: se ha usado el {percent} % de la cuota",
         "{server} ha enviado {used} de los {quota} mensajes de su periodo, que termina el {ends}.",
         "Hasta entonces no envía nada más; otros servidores lo sustituyen si pueden.",
+        "Hasta entonces no envía más campañas; otros servidores lo sustituyen si pueden. El resto queda para"
+        " avisos, pruebas y mensajes individuales.",
         "{server} está en pausa",
         "{server} está en pausa: {reason}",
         "Se volverá a probar por sí solo el {until}.",
@@ -157,6 +166,8 @@ WORDS = {
         "{server}: {percent} % da quota utilizada",
         "{server} enviou {used} das {quota} mensagens do seu período, que termina em {ends}.",
         "Até lá não envia mais nada; outros servidores substituem-no se puderem.",
+        "Até lá não envia mais campanhas; outros servidores substituem-no se puderem. O resto fica para avisos,"
+        " testes e mensagens individuais.",
         "{server} está em pausa",
         "{server} está em pausa: {reason}",
         "Será tentado de novo automaticamente em {until}.",
@@ -185,6 +196,8 @@ WORDS = {
         "{server}: {percent} % van het quotum is gebruikt",
         "{server} heeft {used} van de {quota} berichten van zijn periode verzonden, die eindigt op {ends}.",
         "Tot dan verzendt hij niets meer; andere servers nemen het over waar dat kan.",
+        "Tot dan verzendt hij geen campagnes meer; andere servers nemen het over waar dat kan. De rest is voor"
+        " meldingen, tests en losse berichten.",
         "{server} is gepauzeerd",
         "{server} is gepauzeerd: {reason}",
         "Op {until} wordt hij vanzelf opnieuw geprobeerd.",
@@ -213,6 +226,8 @@ WORDS = {
         "{server}: usato il {percent} % della quota",
         "{server} ha inviato {used} dei {quota} messaggi del suo periodo, che termina il {ends}.",
         "Fino ad allora non invia altro; altri server subentrano se possono.",
+        "Fino ad allora non invia altre campagne; altri server subentrano se possono. Il resto è per avvisi, prove"
+        " e messaggi singoli.",
         "{server} è in pausa",
         "{server} è in pausa: {reason}",
         "Sarà riprovato da solo il {until}.",
@@ -241,6 +256,7 @@ WORDS = {
         "{server}：割り当ての{percent}%を使用しました",
         "{server} は、{ends} に終わる期間の {quota} 通のうち {used} 通を送信しました。",
         "それまでこのサーバーからは送信されません。可能であれば他のサーバーが引き継ぎます。",
+        "それまでこのサーバーからキャンペーンは送信されません。可能であれば他のサーバーが引き継ぎます。残りは通知、テスト、個別のメッセージに使われます。",
         "{server} は一時停止中です",
         "{server} は一時停止中です：{reason}",
         "{until} に自動的に再試行されます。",

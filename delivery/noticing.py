@@ -23,6 +23,7 @@ from delivery.notice_words import Words, words_for
 from mail.addresses import AddressInvalid, fold, parse_mailbox
 from smtpservers.breaker import FAILURES_TO_OPEN
 from smtpservers.models import QuotaPeriod, SmtpServer
+from smtpservers.quota import kept_from_campaigns
 
 QUOTA_LEVELS = (100, 95, 80)  # Percent; the highest one that is reached is told.
 # A provider that asks us to slow down for less than this is no outage.
@@ -43,7 +44,10 @@ def notice(now: dt.datetime) -> int:
 
 
 def notice_quotas(now: dt.datetime) -> int:
-    """Tell that 80, 95 or 100 % of a period's quota are used; a changed quota starts over."""
+    """Tell that 80, 95 or 100 % of a period's quota are used; a changed quota starts over.
+
+    All is used when campaigns have used theirs: what they leave is for this notice, among others.
+    """
     nearly_full = QuotaPeriod.objects.filter(
         # 80 % and more, without a product that a large quota would overflow.
         used__gte=F("quota") - F("quota") / 5,
@@ -55,7 +59,10 @@ def notice_quotas(now: dt.datetime) -> int:
     for period in nearly_full.select_related("server"):
         assert period.quota is not None
         server, percent = period.server, period.used * 100 // period.quota
+        kept = kept_from_campaigns(period.quota)
         level = next(level for level in (*QUOTA_LEVELS, 0) if percent >= level)
+        if period.used >= period.quota - kept:
+            level = 100
         keys = {
             level: f"quota {server.pk} {period.starts_at:%Y-%m-%d} {period.quota} {level}" for level in QUOTA_LEVELS
         }
@@ -65,12 +72,14 @@ def notice_quotas(now: dt.datetime) -> int:
         words = _words(server)
         facts = {
             "server": server.name,
-            "percent": str(level),
+            "percent": str(percent if level == 100 else level),
             "used": _number(server, period.used),
             "quota": _number(server, period.quota),
             "ends": _moment(server, period.ends_at),
         }
-        lines = [words.quota.format(**facts), *([words.quota_full] if level == 100 else [])]
+        lines = [words.quota.format(**facts)]
+        if level == 100:
+            lines.append(words.quota_kept if period.used < period.quota else words.quota_full)
         count += _tell(
             server, Notice.Kind.QUOTA, keys[level], words.quota_subject.format(**facts), lines, _watchers(server), now
         )

@@ -6,7 +6,7 @@ A constant number of queries whatever the number of mailings and servers: every 
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db.models import BigIntegerField, Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
@@ -16,10 +16,10 @@ from django.db.models.functions import Coalesce, Least
 from delivery import installation
 from delivery.models import Chunk, Mailing, Message, Taken
 from smtpservers import routes, selection
+from smtpservers.quota import kept_from_campaigns
 from smtpservers.routes import Rule
 from smtpservers.selection import Able, Candidate, Portion
 
-LEFT_BY_NOTICES = 1  # Units of a quota that are for other mail.
 # Who comes first: nobody waits for a password behind a newsletter.
 STREAM_ORDER = (Mailing.Stream.TEST, Mailing.Stream.SINGLE, Mailing.Stream.NOTICE, Mailing.Stream.CAMPAIGN)
 URGENT = frozenset(STREAM_ORDER) - {Mailing.Stream.CAMPAIGN}
@@ -97,8 +97,7 @@ class _Part:
             None if only_refused else portion.at_most,
             self.rule.route_id,
             None if only_refused else portion.up_to,
-            # A notice that a server is nearly full must not be what fills it.
-            max(portion.leave, LEFT_BY_NOTICES if self.mailing.stream == Mailing.Stream.NOTICE else 0),
+            max(portion.leave, _left(portion.server.quota, self.mailing.stream)),
             self.sorted_by,
             self.class_id,
             only_refused,
@@ -354,7 +353,7 @@ class _Fleet:
 
     now: dt.datetime
     candidates: list[Candidate] = field(init=False)
-    _for_notices: list[Candidate] | None = field(init=False, default=None)
+    _of_streams: dict[str, list[Candidate]] = field(init=False, default_factory=dict)
     _known: dict[tuple[object, ...], Able] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -363,13 +362,12 @@ class _Fleet:
     def able(self, part: _Part, avoid: frozenset[int] = frozenset()) -> Able:
         """Return which servers may and can take a part's messages."""
         mailing = part.mailing
-        is_notice = mailing.stream == Mailing.Stream.NOTICE
         is_test = mailing.stream == Mailing.Stream.TEST
         named = tuple(mailing.server_ids)
-        key = (part.rule.route_id, mailing.mail_from, named, mailing.server_id, is_notice, is_test, avoid)
+        key = (part.rule.route_id, mailing.mail_from, named, mailing.server_id, mailing.stream, avoid)
         if key not in self._known:
             self._known[key] = selection.able(
-                self._of_notices() if is_notice else self.candidates,
+                self._of_stream(mailing.stream),
                 self.now,
                 rule=part.rule,
                 mail_from=mailing.mail_from,
@@ -380,14 +378,20 @@ class _Fleet:
             )
         return self._known[key]
 
-    def _of_notices(self) -> list[Candidate]:
-        """A notice that a server is nearly full must not be what fills it."""
-        if self._for_notices is None:
-            self._for_notices = [
-                replace(server, room=server.room - LEFT_BY_NOTICES) if server.room else server
-                for server in self.candidates
-            ]
-        return self._for_notices
+    def _of_stream(self, stream: str) -> list[Candidate]:
+        """Return the servers with the room that mail of this stream has."""
+        if stream not in self._of_streams:
+            self._of_streams[stream] = [server.leaving(_left(server.quota, stream)) for server in self.candidates]
+        return self._of_streams[stream]
+
+
+def _left(quota: int | None, stream: str) -> int:
+    """Return how many units of a quota mail of this stream leaves to other mail."""
+    kept = kept_from_campaigns(quota)
+    if stream == Mailing.Stream.CAMPAIGN:
+        return kept
+    # A notice that a server is nearly full must not be what fills it, but for what is kept for it.
+    return 1 if stream == Mailing.Stream.NOTICE and quota and not kept else 0
 
 
 def _note_waiting(mailings: Iterable[Mailing], waiting: Mapping[int, tuple[str, dt.datetime | None]]) -> None:

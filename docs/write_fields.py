@@ -58,8 +58,8 @@ EFFECTS = {
     "api_key": "Connection: the secret of AUTH where there is no password.",
     "language": "Footer, unsubscribe page, tests and notices; notices also have the header `Content-Language`. What"
     " you write yourself is not translated.",
-    "max_per_month": "Choice of the server: at the limit it gets nothing more until the period ends. Notices at 80, 95"
-    " and 100 %.",
+    "max_per_month": "Choice of the server: at the limit it gets nothing more until the period ends. Notices at 80 and"
+    " 95 %, and when campaigns have used theirs. No mail of any kind goes beyond it.",
     "month_start_day": "The first day of each period, from midnight. A changed day recounts the present period from"
     " what was sent; it does not begin at zero.",
     "time_zone": "Whose midnight the period begins and ends at.",

@@ -13,6 +13,7 @@ from smtpservers import windows
 from smtpservers.destinations import Security
 from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer
 from smtpservers.pace import factor_at
+from smtpservers.quota import kept_from_campaigns
 from smtpservers.windows import DAY, HOUR
 
 NEARLY_FULL_PERCENT = 80
@@ -121,11 +122,13 @@ def _period_bar(server: SmtpServer) -> SafeString:
     if not server.max_per_month:
         return format_html('<span class="server-quota">{}, no limit</span>', f"{used:,}")
     percent = min(100, 100 * used // server.max_per_month)
+    kept = kept_from_campaigns(server.max_per_month)
+    left = f", {max(0, server.max_per_month - kept - used - reserved):,} left for campaigns"
     colour = "red" if percent >= FULL_PERCENT else "orange" if percent >= NEARLY_FULL_PERCENT else "green"
     return format_html(
         '<span class="server-quota" title="{}"><span class="server-bar" aria-hidden="true">'
         '<span class="server-bar-fill server-bar-{}" style="width: {}%"></span></span>{}</span>',
-        f"{percent} % used" + (f", {reserved:,} more being sent" if reserved else ""),
+        f"{percent} % used" + (f", {reserved:,} more being sent" if reserved else "") + left,
         colour,
         percent,
         f"{used:,} of {server.max_per_month:,}",

@@ -182,8 +182,8 @@ class SmtpServer(models.Model):
         null=True,
         blank=True,
         validators=[MaxValueValidator(2_000_000_000)],
-        help_text="Recipients in one period, copies and tests included; then the next server takes over."
-        " Empty or 0: no limit.",
+        help_text="Recipients in one period, copies and tests included; then the next server takes over. From 100"
+        " on, campaigns leave one in a hundred, 10 at most, to notices and other mail. Empty or 0: no limit.",
     )
     month_start_day = models.PositiveSmallIntegerField(
         "month start day",

@@ -1,7 +1,21 @@
-"""When a quota period begins and ends. Nothing here stores, or looks at the clock."""
+"""When a quota period begins and ends, and what of a quota is for which mail.
+
+Nothing here stores, or looks at the clock.
+"""
 
 import calendar
 import datetime as dt
+
+MOST_KEPT = 10
+
+
+def kept_from_campaigns(quota: int | None) -> int:
+    """Return how many units of a quota campaigns leave to other mail: one in a hundred, no more than ten.
+
+    So the notice that a quota is used up can still be sent where there is only one server. A quota of less than a
+    hundred keeps none: who sets it to three expects three messages of a campaign.
+    """
+    return min((quota or 0) // 100, MOST_KEPT)
 
 
 def period(instant: dt.datetime, anchor_day: int, zone: dt.tzinfo) -> tuple[dt.datetime, dt.datetime]:

@@ -20,6 +20,7 @@ from mail.addresses import domain_of
 from smtpservers import routes, selection
 from smtpservers.listing import badge
 from smtpservers.models import Route
+from smtpservers.quota import kept_from_campaigns
 from smtpservers.route_forms import RouteForm, TryForm
 from smtpservers.routes import Rule
 from smtpservers.selection import Portion
@@ -134,7 +135,8 @@ def _decision(sender: str, recipient: str) -> dict[str, Any]:
     now = timezone.now()
     every, domain = routes.rules(), domain_of(recipient)
     rule = next(rule for rule in every if rule.fits_sender(sender) and rule.fits_recipient(domain))
-    able = selection.able(selection.fleet(now), now, rule=rule, mail_from=sender)
+    candidates = [server.leaving(kept_from_campaigns(server.quota)) for server in selection.fleet(now)]
+    able = selection.able(candidates, now, rule=rule, mail_from=sender)
     choice = able.choice()
     parts = [_part(*each) for each in able.spread(selection.EXAMPLE_MESSAGES)] if able.is_shared else []
     return {

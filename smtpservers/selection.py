@@ -79,6 +79,13 @@ class Candidate:
             return self.paused_until
         return self.full_until if self.room == 0 else now
 
+    def leaving(self, units: int) -> "Candidate":
+        """Return the server with the room of mail that leaves so many units of the quota to other mail."""
+        if not self.room or self.quota is None or not units:
+            return self
+        room = min(self.room, max(0, self.quota - self.taken - units))
+        return replace(self, room=room, full_by=f"has used its quota ({units} kept for other mail)")
+
     def may_send_from(self, mail_from: str) -> bool:
         """Whether the server may send with this From: its own, or one of its domain."""
         return not mail_from or _serves(mail_from, self.domain, self.sender)

@@ -195,7 +195,7 @@ def test_a_newcomer_sends_two_campaigns_and_a_reader_leaves_in_between(demo: Dem
     queue_the_draft(page)
 
     # The first two servers ran dry one after the other: 40 and 1 of their messages had gone before, and notices
-    # that their quota is nearly used may take a few.
+    # that their quota is nearly used may take a few; campaigns leave the last one to them.
     shares = rows(page, "Share by server")
     assert set(shares) == {"Starter plan", "Harbour relay", "Business plan"}
     assert 75 <= shares["Starter plan"] <= 80
@@ -203,8 +203,8 @@ def test_a_newcomer_sends_two_campaigns_and_a_reader_leaves_in_between(demo: Dem
     assert sum(shares.values()) == 494
     assert rows(page, "What became of them") == {"Accepted": 494, "Bounced": 5, "Unconfirmed": 1}
     open_from_sidebar(page, "SMTP servers")
-    expect(page.get_by_role("row", name=re.compile("Starter plan"))).to_contain_text("120 of 120")
-    expect(page.get_by_role("row", name=re.compile("Harbour relay"))).to_contain_text("100 of 100")
+    expect(page.get_by_role("row", name=re.compile("Starter plan"))).to_contain_text(re.compile("(119|120) of 120"))
+    expect(page.get_by_role("row", name=re.compile("Harbour relay"))).to_contain_text(re.compile("(99|100) of 100"))
 
     open_mail(page, READER)
     headers = headers_of_mail(page)

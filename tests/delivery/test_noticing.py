@@ -165,6 +165,42 @@ def test_a_notice_leaves_the_last_unit_of_a_server_to_other_mail(tmp_path: Path)
         assert len(peer.accepted()) == 1
 
 
+def test_the_only_server_tells_that_its_quota_is_used_up_by_what_campaigns_leave(tmp_path: Path) -> None:
+    with running_peer(tmp_path) as peer:
+        server = make_server(peer.port, max_per_month=100, mail_to=OPS)
+        use(server, 97, timezone.now())
+        mailing = make_mailing(make_list(5))
+        run_drain(seconds=3)
+        assert len(peer.accepted()) == 2
+        mailing.refresh_from_db()
+        assert "Alpha has used its quota (1 kept for other mail) until" in mailing.waiting_reason
+
+        noticing.notice(timezone.now())
+        run_drain(seconds=3)
+        noticing.notice(timezone.now())
+        run_drain(seconds=3)
+
+        (notice,) = received(peer)
+        assert notice["Subject"] == "Alpha: 99 % of the quota is used"
+        assert "What is left is for notices" in notice.get_content()
+        assert len(peer.accepted()) == 3
+        assert QuotaPeriod.objects.get().room == 0
+
+
+@pytest.mark.parametrize(("quota", "sent"), [(99, 99), (100, 99), (250, 248), (2000, 1990)])
+def test_campaigns_leave_one_in_a_hundred_and_a_small_quota_keeps_nothing_back(
+    tmp_path: Path, quota: int, sent: int
+) -> None:
+    with running_peer(tmp_path) as peer:
+        use(make_server(peer.port, max_per_month=quota, mail_to=OPS), sent - 3, timezone.now())
+        make_mailing(make_list(20))
+
+        run_drain(seconds=3)
+
+        assert len(peer.accepted()) == 3
+        assert QuotaPeriod.objects.get().room == quota - sent
+
+
 def test_a_notice_that_finds_no_server_in_time_is_given_up(tmp_path: Path) -> None:
     server = make_server(25, max_per_month=5, mail_to=OPS)
     use(server, 5)
