@@ -104,11 +104,15 @@ def _suspicion(row: Installation, identity: str) -> str:
     if row.identity != identity:
         return COPIED
     remembered = _process.generation if row.key == _process.key else 0
-    if row.generation < max(remembered, _noted(row.key)):
+    noted, changed = _noted(row.key), _noted_at_ns(row.key)
+    if row.generation < max(remembered, noted):
         return SET_BACK
-    changed = _noted_at_ns(row.key)
-    was_put_there = row.note_ctime_ns and changed and abs(changed - row.note_ctime_ns) > COARSE_NS
-    return PUT_BACK if was_put_there else ""
+    if not row.note_ctime_ns or not changed:
+        return ""
+    # Another DATA_DIR may hold a note too, and the database remembers that of the last look alone: ours then says less
+    # and is older. One that was put there since is newer.
+    is_overtaken = noted < row.generation and changed < row.note_ctime_ns
+    return PUT_BACK if not is_overtaken and abs(changed - row.note_ctime_ns) > COARSE_NS else ""
 
 
 def identify() -> str:

@@ -94,7 +94,7 @@ def test_a_database_that_was_restored_in_place_is_held_after_a_start_and_while_r
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="A dump of PostgreSQL does not hold DATA_DIR.")
-@pytest.mark.parametrize("way", ["copied over it", "unpacked over it", "moved", "not touched"])
+@pytest.mark.parametrize("way", ["copied over it", "unpacked over it", "an older note", "moved", "not touched"])
 def test_a_folder_that_was_put_back_with_its_note_is_held(
     monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path, way: str
 ) -> None:
@@ -113,12 +113,25 @@ def test_a_folder_that_was_put_back_with_its_note_is_held(
             text = note.read_text()
             note.unlink()
             note.write_text(text)
+        case "an older note":  # The backup was made while a worker looked.
+            note.write_text(str(int(note.read_text()) - 1))
         case "moved":
             settings.DATA_DIR = folder.rename(tmp_path / "moved")
-    if way in ("copied over it", "unpacked over it"):  # A minute later than it was remembered.
+    if way in ("copied over it", "unpacked over it", "an older note"):  # A minute later than it was remembered.
         Installation.objects.update(note_ctime_ns=F("note_ctime_ns") - 60_000_000_000)
 
     assert why_held() == ("" if way in ("moved", "not touched") else installation.PUT_BACK)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL remembers no note.")
+def test_two_folders_that_look_in_turn_hold_nothing(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path
+) -> None:
+    for folder in ("first", "second", "first", "second"):
+        settings.DATA_DIR = tmp_path / folder
+        start_anew(monkeypatch)
+        assert why_held() == ""
+        Installation.objects.update(note_ctime_ns=F("note_ctime_ns") + 60_000_000_000)  # The other is a minute older.
 
 
 def test_one_that_was_killed_while_it_wrote_its_note_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
