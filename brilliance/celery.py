@@ -82,9 +82,10 @@ class Watchman(bootsteps.StartStopStep):  # type: ignore[misc]
     terminate = stop
 
     def _run(self, queues: list[str]) -> None:
-        from delivery.watch import Watch  # Django is set up by now.
+        with self._looking:  # A child that is forked in the middle of an import could never do it itself.
+            from delivery.watch import Watch  # Django is set up by now.
 
-        watch = Watch(queues)
+            watch = Watch(queues)
         while not self._is_over.is_set():
             with self._looking:
                 watch.look()
