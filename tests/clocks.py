@@ -7,6 +7,28 @@ import pytest
 
 LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfaketimeMT.so.1")
 
+# Two faults of Debian's faketime 0.9.10 are passed round. Python's own sleep fails under it, and Celery's processes
+# sleep. And a child that is forked while another thread asks for the time waits for faketime's lock for good, deaf to
+# SIGTERM: a fork waits until all other threads sleep.
+SITE = """
+import os, select, threading, time
+
+def sleep(seconds):
+    select.select([], [], [], seconds)
+
+def is_asleep(thread):
+    with open(f"/proc/self/task/{thread}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "S"
+
+def settle():
+    sleep(0.02)
+    while not all(is_asleep(each) for each in os.listdir("/proc/self/task") if int(each) != threading.get_native_id()):
+        sleep(0.02)
+
+time.sleep = sleep
+os.register_at_fork(before=settle)  # The first that is registered is the last to run.
+"""
+
 
 class WrongClock:
     """The clock of those processes that were started with its :attr:`environment`."""
@@ -24,10 +46,7 @@ class WrongClock:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "PYTHONPATH": str(folder),
         }
-        # Python's own sleep fails under Debian's faketime 0.9.10, and Celery's processes sleep.
-        (folder / "sitecustomize.py").write_text(
-            "import select, time\ntime.sleep = lambda s: select.select([], [], [], s)\n"
-        )
+        (folder / "sitecustomize.py").write_text(SITE)
         self.set(0)
 
     def set(self, seconds: int) -> None:
