@@ -1,6 +1,7 @@
 """Texts that people type or programs send: without characters that nobody sees and no file may carry."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -38,7 +39,7 @@ def _refusal(text: str) -> str:
 def read_json(sent: str | bytes, most: int = 2_000_000) -> Any:
     """Return what a browser or program sent as JSON; None for what is none, or is longer or deeper than any of ours.
 
-    A text in it that no database stores, with a NUL or half of a character, counts as none.
+    What no database stores counts as none: a text with a NUL or half of a character, an endless number.
     """
     try:
         if len(sent) > most:
@@ -53,6 +54,8 @@ def _is_storable(value: Any, levels: int) -> bool:
     match value:
         case str():
             return not UNSTORABLE.search(value)
+        case float():
+            return math.isfinite(value)
         case list():
             return levels > 0 and all(_is_storable(each, levels - 1) for each in value)
         case dict():

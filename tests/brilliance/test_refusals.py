@@ -93,7 +93,12 @@ def test_a_number_that_is_none_is_no_fault_of_ours(address: str, status: int, ad
     assert admin.get(address).status_code == status
 
 
-@pytest.mark.parametrize("sent", ["[" * 100_000, '{"a":' * 50_000, '{"window": "\\ud800", "version": 1}', "null", "7"])
+INFINITE = [f'{{"window": "w", "version": {number}}}' for number in ("Infinity", "-Infinity", "NaN", "1e999")]
+
+
+@pytest.mark.parametrize(
+    "sent", ["[" * 100_000, '{"a":' * 50_000, '{"window": "\\ud800", "version": 1}', "null", "7", *INFINITE]
+)
 def test_a_draft_takes_no_json_that_is_none(sent: str, admin: Client) -> None:
     draft = Campaign.objects.create(name="News", subject="News")
 
