@@ -6,7 +6,7 @@ change about people who are there already is the import's policy; nobody who wit
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -106,6 +106,16 @@ def cancel(import_id: int, now: dt.datetime) -> bool:
         return False
     discard_file(ContactImport.objects.get(pk=import_id))
     return True
+
+
+def fillers(lists: Collection[int]) -> list[str]:
+    """Return the imports that still take people into one of the lists; their names, for people."""
+    under_way = ContactImport.objects.filter(status__in=[Status.WAITING, Status.RUNNING]).order_by("created_at")
+    return [
+        f"the import of “{each.file_name}”: wait for its end, or cancel it"
+        for each in under_way.only("file_name", "lists")
+        if any(key in lists for key, _ in each.lists)
+    ]
 
 
 def _is_free() -> Q:

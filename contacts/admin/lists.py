@@ -16,7 +16,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action
 
 from adminpages.pages import ModelAdmin
-from contacts import consent, proving
+from contacts import consent, importing, proving
 from contacts.admin.drawing import SummarisedDeletion, badge, download, figure
 from contacts.models import ConsentEvent, ContactList, Subscription
 from contacts.segmenting import users_of
@@ -117,7 +117,8 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
         return figure(getattr(contact_list, f"{name}_count"), url, f"people {name.replace('_', ' ')}")
 
     def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
-        return users_of(lists=[contact_list.pk for contact_list in objs])
+        keys = [contact_list.pk for contact_list in objs]
+        return [*users_of(lists=keys), *importing.fillers(keys)]
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Any]) -> dict[str, int]:
         return {"subscriptions": Subscription.objects.filter(list__in=objs).count()}

@@ -232,6 +232,20 @@ def test_a_running_import_is_cancelled_by_post_alone(marketers_client: Client, n
     assert "is over already" in text_of(marketers_client.post(page("cancel", contact_import), follow=True))
 
 
+@pytest.mark.parametrize("status", ContactImport.Status)
+def test_a_list_that_an_import_fills_is_not_deleted(marketers_client: Client, news: ContactList, status: str) -> None:
+    other = ContactList.objects.create(name="Other")
+    contact_import = started(people(2), [news, other])
+    ContactImport.objects.filter(pk=contact_import.pk).update(status=status)
+
+    answer = marketers_client.post(reverse("admin:contacts_contactlist_delete", args=[news.pk]), {"post": "yes"})
+
+    is_under_way = status in ("waiting", "running")
+    assert ContactList.objects.filter(pk=news.pk).exists() is is_under_way
+    said = f"the import of “{contact_import.file_name}”: wait for its end, or cancel it"
+    assert (said in answer.content.decode()) is is_under_way
+
+
 def test_refused_rows_come_as_a_file_safe_for_spreadsheets_that_can_be_imported(
     marketers_client: Client, news: ContactList
 ) -> None:
