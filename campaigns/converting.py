@@ -7,10 +7,10 @@ library minds, and put back afterwards. Layout and preheader are not known here.
 import html as html_entities
 import re
 
-import css_inline
 from markdown_it import MarkdownIt
 from mjml import mjml2html
 
+from campaigns import inliner
 from mail import markup
 
 MOST_MARKDOWN = 200_000  # Characters; a list of short items takes seconds beyond that.
@@ -81,8 +81,10 @@ def inlined(html: str) -> str:
         marked += (source[position : tag.start("attributes")], f' {_MARK}="{number}"')
         position = tag.start("attributes")
     try:
-        result = _INLINER.inline("".join((*marked, source[position:])))
-    except (css_inline.InlineError, ValueError) as error:
+        result = inliner.inline("".join((*marked, source[position:])))
+    except inliner.Overwhelmed as error:
+        raise ContentInvalid(str(error)) from error
+    except ValueError as error:
         raise ContentInvalid(f"The styles cannot be understood: {error}. Correct the CSS, or remove it.") from error
     return masked.restore(_with_styles(source, starts, _Inlined(result)))
 
@@ -294,9 +296,6 @@ def _check_size(source: str, most: int = MOST_SOURCE) -> None:
 
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-_INLINER = css_inline.CSSInliner(
-    keep_style_tags=True, remove_inlined_selectors=True, load_remote_stylesheets=False, keep_link_tags=True
-)
 _ATTRIBUTES = r"""(?:"[^"]*+"|'[^']*+'|[^<>"'])*+"""
 _STYLE_END = re.compile(r"</style\b[^>]*+>?", re.IGNORECASE)
 _MARK = "data-xq"

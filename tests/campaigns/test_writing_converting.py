@@ -348,3 +348,22 @@ def test_large_tables_and_many_links_are_no_mistake() -> None:
 
     assert from_markdown(rows).count("<tr>") == 1001
     assert from_markdown("- [a](https://e.com)\n\n" * 1500).count("<a ") == 1500
+
+
+_SHEET = "<style>p { color: red }</style>"
+OVERWHELMING = {
+    "cells in a drawing": _SHEET + "<svg>" + "<tr>" * 15_000,
+    "a style sheet in a drawing": _SHEET + "<svg><style>" + "<g>" * 19_000,
+    "bold that each paragraph opens again": _SHEET + "<b><p>" * 5_000,
+    "much bold that each paragraph opens again": (
+        _SHEET + "<p>" + "".join(f"<b id={number}>" for number in range(200)) + "<p>x" * 15_000
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OVERWHELMING)
+def test_what_overwhelms_the_inliner_ends_only_its_own_process(name: str) -> None:
+    with pytest.raises(ContentInvalid, match="Close what is left open, shorten the style sheet, or remove <style>"):
+        inlined(OVERWHELMING[name])
+
+    assert 'style="color: red' in inlined(_SHEET + "<p>x</p>")  # The next one is inlined.
