@@ -14,7 +14,7 @@ import dns.resolver
 from django.conf import settings
 
 from mail.addresses import AddressInvalid, check_address, domain_of, is_reserved
-from mail.suffixes import organisational_domain
+from mail.suffixes import registered_domain
 
 LOOK_UP_SECONDS = 3.0  # For all questions about one domain together.
 LOOK_UPS_AT_ONCE = 50
@@ -213,7 +213,7 @@ async def _ask(resolver: dns.asyncresolver.Resolver, domain: str) -> tuple[str, 
         host = str(first.exchange).rstrip(".").lower()
         if len(answer) == 1 and not host:
             return f"The domain {domain} says that it takes no mail.", ""
-        provider = organisational_domain(host)
+        provider = registered_domain(host)
         return "", _PROVIDERS.get(provider, provider)
     for kind in ("A", "AAAA"):
         try:

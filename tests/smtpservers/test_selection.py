@@ -59,6 +59,9 @@ def test_the_next_takes_over_and_the_reason_names_no_host(
         ("News <a@deep.shop.wire.example>", "", "news@shop.wire.example", True),  # Below.
         ("News <a@shop.example.co.uk>", "mail.example.co.uk", "news@other.example", True),
         ("News <a@other.example>", "mail.example.co.uk", "news@other.example", True),  # Of its Mail From alone.
+        ("News <a@shop.example.com.lb>", "mail.example.com.lb", "news@other.example", True),
+        ("News <a@else.com.lb>", "mail.example.com.lb", "news@other.example", False),
+        ("News <a@else.github.io>", "example.github.io", "news@other.example", False),
         ("News <a@else.co.uk>", "mail.example.co.uk", "news@other.example", False),
         ("News <a@wire.example.net>", "mx.wire.example", "news@wire.example", False),
         ("nobody", "mx.wire.example", "news@wire.example", False),
