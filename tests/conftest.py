@@ -1,16 +1,35 @@
 """What every test may ask for."""
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from django.template import Template
 from django.test import TransactionTestCase
+from whitenoise.middleware import WhiteNoiseMiddleware
 
-from tests import emptying
+from tests import emptying, migrated, pages
 
 pytest_plugins = ["tests.browser"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_client(django_test_environment: None) -> Iterator[None]:
+    """Have pages drawn without what tests do not ask for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", pages.add_files_found_once)
+        patch.setattr(Template, "_render", pages.render_telling_of_outermost)
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator[None]:
+    """Have the migrations run once for all processes."""
+    with migrated.created_once():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +40,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: emptying.empty_tables(made))
         yield
+    with django_db_blocker.unblock():
+        migrated.let_go()
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +49,12 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test get the answer of readiness that another one got a moment before."""
     monkeypatch.setattr("brilliance.health._answer", None)
     cache.clear()  # Nor the numbers that it counted, of rows with the same keys.
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Spare the collector of garbage the search through all modules and tests: they stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 # What takes longest goes first: else one process is at it while the others have nothing left.

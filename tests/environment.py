@@ -16,6 +16,7 @@ atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.mkdir(os.path.join(_folder, "static"))  # WhiteNoise warns where collectstatic has not run.
 
 os.environ["DATA_DIR"] = _folder
+os.environ.setdefault("TESTS_SHARED_DIR", _folder)  # The processes that share the tests inherit it.
 os.environ["LOG_LEVEL"] = "WARNING"
 for name in ("BASE_URL", "SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "TOKEN_KEYS", "ALLOWED_HOSTS", "DEBUG"):
     os.environ.pop(name, None)

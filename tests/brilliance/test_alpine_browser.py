@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.template import Template
 from django.test import Client
+from django.test.utils import instrumented_test_render
 from django.urls import get_resolver
 from playwright.sync_api import Page, expect
 
@@ -92,7 +94,9 @@ def test_no_page_has_anything_to_complain_about(
     boss: Page,
     page_problems: list[str],
     width: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(Template, "_render", instrumented_test_render)  # Those that are included count as well.
     boss.set_viewport_size({"width": width, "height": 900})
     boss.on("dialog", lambda dialog: dialog.accept())  # A page with changes asks before it is left.
     walked = 0
