@@ -8,29 +8,23 @@ import argparse
 import datetime as dt
 import json
 import os
-import platform
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
 
 from django.conf import settings  # The folder and the addresses are the product's settings.
 
-from bench import contestants, trials
-from bench.contestants import Contestant, Sizes
-from bench.figures import Figure, best, ratios, summary, table_of_contestants, table_of_figures
-from bench.installing import python_version
-from bench.running import ROOT, Failed, Sample
-from bench.stage import FAR, FAST, POSTGRESQL, SMTP_SINK, Stage, stage
-
-Rounds = dict[str, list[Sample | None]]
-RACE_SECONDS = 140.0  # Of the short form: no round is begun that would end later.
+from bench.figures import summary, table_of_contestants, table_of_figures
+from bench.machine import facts
+from bench.processes import Sample
+from bench.race import contestants
+from bench.race.contestants import Sizes
+from bench.race.race import figures_of, run_race
+from bench.stage.stage import Stage, stage
+from bench.trials import trials
 
 
 def main() -> None:
@@ -93,101 +87,6 @@ def measure(there: Stage, sizes: Sizes, rounds: int, only: str, only_trials: boo
         "contestants": {title: summary(samples) for title, samples in everything.items()},
         "missing": there.missing,
     }
-
-
-def run_race(there: Stage, racing: Sequence[Contestant], rounds: int) -> Rounds:
-    """Let everybody run once a round; who fails twice is out."""
-    race: Rounds = {one.title: [] for one in racing}
-    started = time.monotonic()
-    for number in range(rounds):
-        elapsed = time.monotonic() - started
-        if there.is_quick and elapsed * (number + 1) > RACE_SECONDS * number > 0:
-            there.missing.append(f"rounds {number + 1} to {rounds}: the short form ran out of time")
-            break
-        for one in racing if number % 2 == 0 else reversed(racing):
-            samples = race[one.title]
-            if samples.count(None) >= 2:
-                continue
-            try:
-                samples.append(one.run())
-            except Failed as error:
-                samples.append(None)
-                there.missing.append(f"{one.title}, round {number + 1}: {str(error).strip().splitlines()[-1]}")
-                print(f"  {one.title}: {error}", flush=True)
-                continue
-            sample = samples[-1]
-            assert sample is not None
-            print(
-                f"  {number + 1}/{rounds}  {one.title:66}{sample.rate:10,.0f}/s{sample.cpu_microseconds:9,.0f} µs",
-                flush=True,
-            )
-    return race
-
-
-def figures_of(race: Rounds) -> list[Figure]:
-    """Return the figures of the race that have a target."""
-    found = []
-    source, fast_source = (f"{contestants.SOURCE} → {sink}" for sink in (SMTP_SINK, FAST))
-    nodemailer = f"{contestants.NODEMAILER} → {SMTP_SINK}"
-    nodemailer_rsa = f"{contestants.NODEMAILER}{contestants.SIGNED}{contestants.RSA} → {SMTP_SINK}"
-    post_office = best(race, contestants.POST_OFFICE, SMTP_SINK)
-    far_source = f"{contestants.SOURCE}{contestants.ONE_CONNECTION} → {FAR}"
-    for database in ("PostgreSQL", "SQLite"):
-        ours = contestants.ours(database)
-        rsa = contestants.ours(database, contestants.SIGNED + contestants.RSA)
-        far = contestants.ours(database, contestants.ONE_CONNECTION)
-        found += [
-            Figure(f"{ours}, to smtp-source", 1.0, ratios(race, f"{ours} → {SMTP_SINK}", source)),
-            Figure(f"{ours}, to smtp-source, fast sink", 0.6, ratios(race, f"{ours} → {FAST}", fast_source)),
-            Figure(
-                f"{ours}, to django-post_office at its best",
-                12,
-                ratios(race, f"{ours} → {SMTP_SINK}", post_office),
-                note=post_office.partition(" → ")[0].removeprefix(f"{contestants.POST_OFFICE}, "),
-            ),
-            Figure(f"{ours}, to nodemailer's pool", 8, ratios(race, f"{ours} → {SMTP_SINK}", nodemailer)),
-            Figure(f"{rsa}, to nodemailer signing", 6, ratios(race, f"{rsa} → {SMTP_SINK}", nodemailer_rsa)),
-            Figure(f"{far} at 50 ms, to smtp-source", 3, ratios(race, f"{far} → {FAR}", far_source)),
-        ]
-    for sink in (SMTP_SINK, FAST):
-        direct, celery = contestants.ours(POSTGRESQL), contestants.ours(POSTGRESQL, contestants.IN_CELERY)
-        found.append(
-            Figure(
-                f"{celery}, to the same called directly, {sink}",
-                0.85,
-                ratios(race, f"{celery} → {sink}", f"{direct} → {sink}"),
-            )
-        )
-    return found
-
-
-def facts(there: Stage) -> dict[str, Any]:
-    """Return what was measured on what."""
-    models = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    memory = [int(line.split()[1]) // 1024**2 for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
-    commit = _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain") else "")
-    packages = ("Django", "celery", "psycopg", "cryptography")
-    return {
-        "machine": f"{os.cpu_count()} × {(models or ['unknown'])[0]}, {(memory or [0])[0]} GiB, {platform.platform()}",
-        "commit": commit or "unknown",
-        "versions": {
-            "Python": python_version(),
-            **{name: version(name) for name in packages},
-            **{name: program.version for name, program in there.programs.items()},
-        },
-    }
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:  # Not on Linux.
-        return []
-
-
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

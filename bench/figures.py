@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.running import Sample
+from bench.processes import Sample
 
 Rounds = Mapping[str, Sequence[Sample | None]]  # By contestant, one for each round; None: that run does not count.
 

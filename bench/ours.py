@@ -32,7 +32,7 @@ from django.db.models import Count, Max, Sum  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from bench import content  # noqa: E402
-from bench.running import Failed, Stopwatch, peak_megabytes  # noqa: E402
+from bench.processes import Failed, Stopwatch, peak_megabytes  # noqa: E402
 from contacts.models import Contact, ContactList  # noqa: E402
 from delivery import lanes, queueing, recording  # noqa: E402
 from delivery.composing import Composer  # noqa: E402

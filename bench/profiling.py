@@ -16,11 +16,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
 
 from django.conf import settings  # The folder and the addresses are the product's settings.
 
-from bench import installing
-from bench.contestants import RSA
 from bench.figures import table
-from bench.running import Sample, answer_of
-from bench.stage import FAST, SQLITE, stage
+from bench.processes import Sample, answer_of
+from bench.race.contestants import RSA
+from bench.stage import programs
+from bench.stage.stage import FAST, SQLITE, stage
 
 WAITING = re.compile(r"\((?:selectors|threading|queue|concurrent/futures/thread)\.py:\d+\)$")
 OURS = re.compile(r"\(((?:delivery|smtpservers|mail|contacts|brilliance|bench)/[\w/]+\.py)")
@@ -35,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     postgresql = settings.DATABASE_URL if settings.DATABASE_URL.startswith("postgres") else ""
     folder = settings.DATA_DIR / "bench"
-    profiler = installing.py_spy(folder / "py_spy")
+    profiler = programs.py_spy(folder / "py_spy")
     with stage(
         folder, is_quick=True, is_smoke=False, postgresql=postgresql, broker="", sizes=[options.people]
     ) as there:

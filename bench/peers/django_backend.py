@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 
 from bench.peers.finished_message import FROM, Finished, recipient
-from bench.running import Stopwatch
+from bench.processes import Stopwatch
 
 BATCH = 500
 

@@ -22,7 +22,7 @@ from django.template import Context, Template
 from bench import content
 from bench.peers.finished_message import FROM, Finished
 from bench.peers.post_office_queue import database
-from bench.running import Failed, Stopwatch
+from bench.processes import Failed, Stopwatch
 
 PROCESSES = 2
 VARIABLES = ("BENCH_PEER_MESSAGE", "BENCH_PEER_DATABASE", "BENCH_PEER_BROKER", "BENCH_PEER_PORT")

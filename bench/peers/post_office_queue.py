@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from bench.peers.finished_message import FROM, Finished, recipient
-from bench.running import Failed, Stopwatch
+from bench.processes import Failed, Stopwatch
 
 TUNED = {"BATCH_SIZE": 1000, "LOG_LEVEL": 0}
 CONNECTIONS = 10

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.figures import Figure, best, ratios, table_of_figures
-from bench.running import Sample
+from bench.processes import Sample
 
 
 def sample(rate: float) -> Sample:

@@ -7,8 +7,8 @@ import pytest
 from django.utils import timezone
 
 from bench import ours
-from bench.receiving import Sink, fast_sink
-from bench.running import Failed
+from bench.processes import Failed
+from bench.sinks.servers import Sink, fast_sink
 from contacts import consent
 from contacts.models import Contact, Suppression
 from delivery.models import Attempt

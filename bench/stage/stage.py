@@ -24,10 +24,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from bench import installing, receiving
-from bench.installing import Program, Unavailable
-from bench.receiving import Sink
-from bench.running import ROOT, Failed, answer_of
+from bench.processes import ROOT, Failed, answer_of
+from bench.sinks import servers
+from bench.sinks.servers import Sink
+from bench.stage import programs
+from bench.stage.programs import Program, Unavailable
 
 T = TypeVar("T")
 POSTGRESQL, SQLITE = "PostgreSQL", "SQLite"
@@ -130,19 +131,19 @@ def _make_keys(there: Stage) -> None:
 
 def _install(there: Stage) -> None:
     print("Looking for the peers, and installing what is not there yet ...", flush=True)
-    if (found := there.have(lambda: installing.postfix(there.peers / "postfix"))) is not None:
+    if (found := there.have(lambda: programs.postfix(there.peers / "postfix"))) is not None:
         there.programs["smtp-source"], there.programs[SMTP_SINK] = found
-    if (program := there.have(lambda: installing.post_office(there.peers / "post_office"))) is not None:
+    if (program := there.have(lambda: programs.post_office(there.peers / "post_office"))) is not None:
         there.programs["django-post_office"] = program
-    if (program := there.have(lambda: installing.nodemailer(there.peers / "nodemailer"))) is not None:
+    if (program := there.have(lambda: programs.nodemailer(there.peers / "nodemailer"))) is not None:
         there.programs["nodemailer"] = program
 
 
 def _make_sinks(there: Stage, stack: contextlib.ExitStack) -> None:
-    there.sinks[FAST] = stack.enter_context(receiving.fast_sink(FAST))
-    there.sinks[FAR] = stack.enter_context(receiving.fast_sink(FAR, 50))
+    there.sinks[FAST] = stack.enter_context(servers.fast_sink(FAST))
+    there.sinks[FAR] = stack.enter_context(servers.fast_sink(FAR, 50))
     if (program := there.programs.get(SMTP_SINK)) is not None:
-        sink = receiving.smtp_sink(Path(program.command[0]), program.environment)
+        sink = servers.smtp_sink(Path(program.command[0]), program.environment)
         if (running := there.have(lambda: stack.enter_context(sink))) is not None:
             there.sinks[SMTP_SINK] = running
 

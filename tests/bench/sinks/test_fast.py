@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.receiving import Sink, fast_sink
+from bench.sinks.servers import Sink, fast_sink
 
 ENVELOPE = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n"
 

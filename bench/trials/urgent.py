@@ -1,6 +1,6 @@
 """How long one message waits that somebody waits for, while a large campaign is on its way through the same server.
 
-    python -m bench.urgent --port 2600 --people 100000
+    python -m bench.trials.urgent --port 2600 --people 100000
 
 One process sends both. The time is from the call that submits a message to its result on record, which is after its
 MAIL; every quarter of a second one is submitted.
@@ -17,7 +17,7 @@ from django.db import connections
 from django.utils import timezone
 
 from bench import ours  # Sets up Django, and comes first.
-from bench.running import Failed, Stopwatch
+from bench.processes import Failed, Stopwatch
 from delivery import queueing
 from delivery.draining import drain
 from delivery.models import Attempt

@@ -1,6 +1,6 @@
 """SMTP servers that misbehave, each in a way of its own, for as long as one likes to talk to them.
 
-    python -m bench.sick --servers 20
+    python -m bench.sinks.sick --servers 20
 
 The ports are printed as one line of JSON. Ways that hold the connection open answer nothing more, or a byte a second.
 """

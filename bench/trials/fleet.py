@@ -1,6 +1,6 @@
 """A fleet of 100 servers with 20 connections each, of which 20 misbehave: what do the healthy ones keep of their rate?
 
-    python -m bench.fleet --port 2600 --messages 250 --sick 2601 2602 ...
+    python -m bench.trials.fleet --port 2600 --messages 250 --sick 2601 2602 ...
 
 Each server has a campaign of its own; one process drains them all. Without ``--sick`` the healthy ones are alone, which
 is what the other run is compared with.
@@ -18,7 +18,7 @@ from django.db import connections
 from django.utils import timezone
 
 from bench import ours  # Sets up Django, and comes first.
-from bench.running import Stopwatch
+from bench.processes import Stopwatch
 from delivery import queueing
 from delivery.draining import drain
 from delivery.models import Message

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.receiving import Sink
-from bench.running import ROOT, Failed, Sample, answer_of, finished, start, timed
-from bench.stage import FAR, FAST, POSTGRESQL, SMTP_SINK, SQLITE, Stage
+from bench.processes import ROOT, Failed, Sample, answer_of, finished, start, timed
+from bench.sinks.servers import Sink
+from bench.stage.stage import FAR, FAST, POSTGRESQL, SMTP_SINK, SQLITE, Stage
 
 CONNECTIONS = 10
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from bench.contestants import CONNECTIONS, send
 from bench.figures import Figure, median_rate
-from bench.running import ROOT, Failed, Sample, answer_of, lines_of
-from bench.stage import FAR, FAST, POSTGRESQL, SQLITE, Stage
+from bench.processes import ROOT, Failed, Sample, answer_of, lines_of
+from bench.race.contestants import CONNECTIONS, send
+from bench.stage.stage import FAR, FAST, POSTGRESQL, SQLITE, Stage
 
 SMALL = 10_000
 REPEATS = 5
@@ -82,7 +82,7 @@ def misbehave(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
         command = [
             sys.executable,
             "-m",
-            "bench.fleet",
+            "bench.trials.fleet",
             "--port",
             str(there.sinks[FAR].port),
             "--messages",
@@ -144,7 +144,7 @@ def hurry(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
     database = POSTGRESQL if POSTGRESQL in there.databases else SQLITE
     answer_of(there.ours("prepare", people=people), there.environment(database))
     port = str(there.sinks[FAST].port)
-    command = [sys.executable, "-m", "bench.urgent", "--port", port, "--people", str(people)]
+    command = [sys.executable, "-m", "bench.trials.urgent", "--port", port, "--people", str(people)]
     sample = Sample.told(answer_of(command, there.environment(database)))
     waits = sample.facts["waits"]
     late = (waits[int(0.95 * (len(waits) - 1))],)
@@ -156,7 +156,7 @@ def hurry(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
 
 @contextlib.contextmanager
 def _sick_servers() -> Iterator[list[int]]:
-    command = [sys.executable, "-m", "bench.sick", "--servers", "20"]
+    command = [sys.executable, "-m", "bench.sinks.sick", "--servers", "20"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.running import ROOT, Failed
+from bench.processes import ROOT, Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Sink:
 
 @contextlib.contextmanager
 def fast_sink(name: str, delay_milliseconds: int = 0) -> Iterator[Sink]:
-    """Run our own sink; see :mod:`bench.sink`."""
-    command = [sys.executable, "-m", "bench.sink", "--delay", str(delay_milliseconds)]
+    """Run our own sink; see :mod:`bench.sinks.fast`."""
+    command = [sys.executable, "-m", "bench.sinks.fast", "--delay", str(delay_milliseconds)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -1,6 +1,6 @@
 """An SMTP server that takes messages as fast as it can, counts them and keeps nothing.
 
-    python -m bench.sink --port 2600 [--delay 50]
+    python -m bench.sinks.fast --port 2600 [--delay 50]
 
 It offers PIPELINING. ``--delay`` stands for the round trip of a far server: what a chunk of input asks for is answered
 so many milliseconds later. ``XSTAT`` tells how many messages and bytes of content came so far.

@@ -1,0 +1,1 @@
+"""Contestants that send the same message in turn."""

@@ -1,0 +1,1 @@
+"""Measurements that are no race between contestants."""
