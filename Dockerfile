@@ -1,4 +1,4 @@
-# One image for every part; docker-compose.yml says which part a container plays.
+# One image for every part; docker-compose.yml says which part a container plays, .dockerignore what comes into it.
 FROM python:3.13.14-slim
 
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 DATA_DIR=/data HOST=0.0.0.0

@@ -7,6 +7,7 @@ The defaults are the embedded set-up: SQLite, a broker made of files, everything
 import datetime as dt
 import os
 import zoneinfo
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -270,6 +271,11 @@ for _name in ("SUBSCRIBE_PER_ADDRESS", "SUBSCRIBE_PER_NETWORK", "CONFIRM_DAYS"):
 # --- the demo's mailbox ---------------------------------------------------------------------
 
 SANDBOX_ENABLED = env.bool("SANDBOX_ENABLED", default=IS_LOOPBACK)
+if SANDBOX_ENABLED and find_spec("aiosmtpd") is None:
+    raise ImproperlyConfigured(
+        "The sandbox mailbox is on, and the package aiosmtpd that receives its mail is missing:"
+        " install it with pip install aiosmtpd, or set SANDBOX_ENABLED=off."
+    )
 SANDBOX_PLAIN_PORT = env.int("SANDBOX_PLAIN_PORT", default=2525)
 SANDBOX_STARTTLS_PORT = env.int("SANDBOX_STARTTLS_PORT", default=2587)
 SANDBOX_AUTH_PORT = env.int("SANDBOX_AUTH_PORT", default=2526)

@@ -17,9 +17,8 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from adminpages.pages import ModelAdmin
-from sandbox.models import SandboxMail
+from sandbox.models import AUTH, PLAIN, STARTTLS, SandboxMail
 from sandbox.reading import read
-from sandbox.receiving import AUTH, PLAIN, STARTTLS
 from sandbox.specials import SLOW_SECONDS, Special, special
 from sandbox.storing import KEPT
 

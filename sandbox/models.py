@@ -3,11 +3,13 @@
 from django.db import models
 from django.db.models.functions import Now
 
+PLAIN, STARTTLS, AUTH = "plain", "starttls", "auth"  # The three listeners.
+
 
 class SandboxMail(models.Model):
     """One message as it came over the wire."""
 
-    listener = models.CharField(max_length=20)  # plain, starttls or auth
+    listener = models.CharField(max_length=20)  # One of the three.
     mail_from = models.CharField(max_length=320, blank=True)
     rcpt_to = models.CharField(max_length=320)
     subject = models.CharField(max_length=500, blank=True)  # Decoded, for the list.

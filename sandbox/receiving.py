@@ -15,7 +15,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session, TLSSetupException
 
 from sandbox import certificates, credentials
-from sandbox.models import SandboxMail
+from sandbox.models import AUTH, PLAIN, STARTTLS, SandboxMail
 from sandbox.reading import clean, summary
 from sandbox.specials import SLOW_SECONDS, Special, special
 from sandbox.storing import Store
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 MAX_BYTES = 10 * 1024 * 1024
 MAX_RECIPIENTS = 100
-PLAIN, STARTTLS, AUTH = "plain", "starttls", "auth"
 
 
 class PortTaken(Exception):

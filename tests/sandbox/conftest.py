@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sandbox import certificates, credentials
-from sandbox.receiving import AUTH, PLAIN, STARTTLS, receiving
+from sandbox.models import AUTH, PLAIN, STARTTLS
+from sandbox.receiving import receiving
 from sandbox.storing import Store
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from sandbox.receiving import AUTH, HOST, PLAIN, STARTTLS, PortTaken, receiving
+from sandbox.models import AUTH, PLAIN, STARTTLS
+from sandbox.receiving import HOST, PortTaken, receiving
 from sandbox.storing import Store
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
