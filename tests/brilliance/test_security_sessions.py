@@ -119,12 +119,6 @@ def test_guessing_is_stopped_for_that_name_from_that_address_alone(admin: User) 
     assert sign_in(PASSWORD, "198.51.100.7") == 302  # The person it belongs to is not locked out.
 
 
-@pytest.fixture
-def quick_hashes(settings: Any) -> None:
-    """Passwords of unknown names are hashed as well; slowly, by the product's own hasher."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
-
-
 def attempt(name: str, address: str, password: str = "guess", **headers: str) -> int:
     form = {"username": name, "password": password, "next": "/admin/"}
     return Client().post("/admin/login/", form, REMOTE_ADDR=address, **headers).status_code
@@ -145,7 +139,6 @@ def test_without_a_trusted_proxy_nobody_chooses_their_own_address(admin: User) -
     assert guesses[-1] == 429
 
 
-@pytest.mark.usefixtures("quick_hashes")
 @pytest.mark.parametrize(
     ("guesser", "neighbour", "stranger"),
     [
@@ -165,7 +158,6 @@ def test_guessing_many_names_is_stopped_for_the_network_alone(
     assert attempt("ann", stranger, PASSWORD) == 302
 
 
-@pytest.mark.usefixtures("quick_hashes")
 def test_a_success_of_ones_own_wins_no_more_guesses(admin: User) -> None:
     for number in range(30):
         if number % 3 == 0:
@@ -175,7 +167,6 @@ def test_a_success_of_ones_own_wins_no_more_guesses(admin: User) -> None:
     assert last == 429
 
 
-@pytest.mark.usefixtures("quick_hashes")
 def test_a_locked_network_is_free_after_the_cool_off_though_somebody_went_on_guessing(admin: User) -> None:
     for number in range(30):
         attempt(f"person{number}", "203.0.113.5")
