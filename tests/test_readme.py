@@ -104,6 +104,26 @@ def test_every_picture_is_there_and_small_and_used() -> None:
     assert all((ROOT / name).stat().st_size <= 300_000 for name in kept)
 
 
+def test_every_link_between_the_pages_leads_to_a_heading_of_a_file() -> None:
+    link = re.compile(r"(?<!!)\[[^\]]+\]\(([^):#]*)(?:#([^)]+))?\)")
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    broken = []
+    for page in pages:
+        for name, heading in link.findall(page.read_text()):
+            target = page.parent / name if name else page
+            if not target.exists() or (heading and heading not in anchors(target.read_text())):
+                broken.append(f"{page.relative_to(ROOT)}: {name}#{heading}")
+
+    assert broken == []
+    assert "SECURITY.md" in [page.name for page in pages]
+
+
+def anchors(page: str) -> set[str]:
+    """Return what the headings of a Markdown page are called in links."""
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def import_contract(as_layers: bool = False) -> list[str]:
     """Return the rooms, or the layers of the house, as import-linter keeps them."""
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
