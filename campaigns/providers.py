@@ -9,8 +9,8 @@ from django.db.models import Q
 from campaigns.tallies import DomainProvider, Tally
 from delivery import validating
 from mail.addresses import is_reserved
+from mail.mailbox_providers import receiving_at
 
-NAMES = {"google.com": "Gmail", "outlook.com": "Outlook", "yahoodns.net": "Yahoo", "icloud.com": "iCloud"}
 OTHERS = "other domains"
 BELIEVED_FOR = dt.timedelta(days=30)  # Domains hardly ever move.
 ASK_SECONDS = 1.0  # For all domains together: whoever counts must not wait for slow name servers.
@@ -21,7 +21,10 @@ Ask = Callable[[Collection[str]], dict[str, str]]
 
 def name_of(provider: str) -> str:
     """Return what people call a provider."""
-    return OTHERS if provider == Tally.OTHER else NAMES.get(provider, provider)
+    if provider == Tally.OTHER:
+        return OTHERS
+    known = receiving_at(provider)
+    return known.name if known is not None else provider
 
 
 def providers_of(domains: Iterable[str], now: dt.datetime, ask: Ask | None = None) -> dict[str, str]:
@@ -82,9 +85,7 @@ async def _ask(domains: Collection[str]) -> None:
 
 def is_at(provider: str, domain: str) -> Q:
     """Return the condition that ``domain``, the name of a column, is at the provider as far as that is known."""
-    domains, national = validating.well_known(provider)
+    known = receiving_at(provider)
+    domains = (provider, *known.domains, *known.mx) if known is not None else (provider,)
     stored = DomainProvider.objects.filter(provider=provider).values("domain")
-    condition = Q(**{f"{domain}__in": [provider, *domains]}) | Q(**{f"{domain}__in": stored})
-    for label in national:
-        condition |= Q(**{f"{domain}__startswith": f"{label}."})
-    return condition
+    return Q(**{f"{domain}__in": domains}) | Q(**{f"{domain}__in": stored})

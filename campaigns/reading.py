@@ -16,8 +16,8 @@ from campaigns.findings import Finding, Severity, found
 from campaigns.numbers import counted
 from campaigns.visibility import Link, links_of
 from mail.addresses import AddressInvalid, domain_of, parse_mailbox
+from mail.mailbox_providers import is_named_in, with_mailboxes_at
 from mail.reachability import is_public
-from mail.suffixes import organisational_domain
 
 FATAL, BLOCK, WARN, INFORM = Severity
 LONGEST_LINE = 998  # RFC 5322 section 2.1.1
@@ -31,23 +31,6 @@ SHORTENERS = frozenset(
         *("shorturl.at", "t.ly", "tiny.cc", "rb.gy", "lnkd.in", "s.id", "v.gd"),
     ]
 )
-# Domains of free mailboxes, and the hosts of the providers that may send for them.
-FREE_MAIL = {
-    "google.com": ("gmail.com", "googlemail.com"),
-    "microsoft.com": ("outlook.com", "hotmail.com", "live.com", "msn.com"),
-    "yahoo.com": ("yahoo.com", "ymail.com", "aol.com", "yahoo.co.uk", "yahoo.de", "yahoo.fr"),
-    "icloud.com": ("icloud.com", "me.com", "mac.com"),
-    "gmx.net": ("gmx.de", "gmx.net", "gmx.com", "gmx.at", "gmx.ch"),
-    "web.de": ("web.de",),
-    "proton.me": ("proton.me", "protonmail.com"),
-    "yandex.ru": ("yandex.ru", "yandex.com"),
-    "mail.ru": ("mail.ru",),
-}
-HOSTS_OF = {
-    "google.com": ("gmail.com", "google.com"),
-    "microsoft.com": ("office365.com", "outlook.com"),
-    "icloud.com": ("me.com", "icloud.com"),
-}
 # Names that the merge fields of other programs have: [FNAME], {first_name}, %FIRSTNAME%.
 _FIELD_NAME = (
     r"(?:(?:f|l|first|last|full|sur|given|family|user|contact|company|subscriber)[_. -]?name|name|vorname|nachname"
@@ -141,21 +124,16 @@ def sender(seen: Read, place: Place) -> Iterator[Finding]:
         yield found("M2", FATAL, f"The From address cannot be used: {error}", "Write one address.")
         return
     domain = domain_of(mailbox.address).lower()
-    host = organisational_domain(place.host.lower())
-    for provider, domains in FREE_MAIL.items():
-        if domain in domains and host not in (*HOSTS_OF.get(provider, ()), *domains):
-            yield found(
-                "M2",
-                BLOCK,
-                f"Mail from {domain} through {place.server} is refused or called spam: only {provider} may send it.",
-                "Write with an address of your own domain.",
-            )
+    provider = with_mailboxes_at(domain)
+    if provider is not None and not provider.may_send(place.host.lower()):
+        yield found(
+            "M2",
+            BLOCK,
+            f"Mail from {domain} through {place.server} is refused or called spam: only {provider.name} may send it.",
+            "Write with an address of your own domain.",
+        )
     name = mailbox.name
-    if (
-        "@" in name
-        or any(ord(sign) > 0x1F000 for sign in name)
-        or any(free[0] in name.lower() for free in FREE_MAIL.values())
-    ):
+    if "@" in name or any(ord(sign) > 0x1F000 for sign in name) or is_named_in(name):
         yield found(
             "M2",
             WARN,

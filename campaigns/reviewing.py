@@ -26,12 +26,12 @@ from campaigns.timing import timing_refusals
 from campaigns.varying import contents_of
 from contacts.reaching import reached
 from delivery.composing import copy_addresses
+from mail.mailbox_providers import PROVIDERS
 from smtpservers.models import SmtpServer
 from smtpservers.presets import PRESETS, Bulk
 
 FATAL, BLOCK, WARN, INFORM = Severity
 BULK_WITHOUT_ASKING = 500
-BULK_OF_PROVIDERS = 5_000  # A day; from there on Gmail, Yahoo and Microsoft call somebody a bulk sender.
 ROLES = (
     "abuse",
     "admin",
@@ -45,11 +45,6 @@ ROLES = (
     "support",
     "webmaster",
 )
-LARGE_PROVIDERS = {
-    "Gmail": ("gmail.com", "googlemail.com"),
-    "Yahoo": ("yahoo.com", "ymail.com", "aol.com", "yahoo.co.uk", "yahoo.de", "yahoo.fr"),
-    "Microsoft": ("outlook.com", "hotmail.com", "live.com", "msn.com"),
-}
 # Zones whose people live in the United States or in Canada.
 _CITIES = (
     "New_York Detroit Kentucky/Louisville Kentucky/Monticello Indiana/Indianapolis Indiana/Vincennes Indiana/Winamac"
@@ -258,21 +253,21 @@ def _addresses(campaign: Campaign, number: int, now: dt.datetime) -> Iterator[Fi
     is_role = Q()
     for role in ROLES:
         is_role |= Q(email_key__startswith=f"{role}@")
-    kinds = {name: Count("pk", filter=Q(domain__in=domains)) for name, domains in LARGE_PROVIDERS.items()}
+    kinds = {one.name: Count("pk", filter=Q(domain__in=one.domains)) for one in PROVIDERS if one.bulk_per_day}
     numbers = counted_once(
-        "addresses", audience, lambda: everybody.aggregate(roles=Count("pk", filter=is_role), **kinds)
+        "addresses by provider", audience, lambda: everybody.aggregate(roles=Count("pk", filter=is_role), **kinds)
     )
     if roles := numbers["roles"]:
         yield found("C4", WARN if roles * 20 > number else INFORM,
                     f"{counted(roles, 'address belongs', 'addresses belong')} to an office and not to a person (info@,"
                     " sales@, …).",
                     "Look whether they agreed; such addresses complain more often.")  # fmt: skip
-    for name in LARGE_PROVIDERS:
-        if numbers[name] > BULK_OF_PROVIDERS:
+    for name, most in ((one.name, one.bulk_per_day) for one in PROVIDERS):
+        if most and numbers[name] > most:
             yield found(
                 "C5",
                 WARN,
-                f"{numbers[name]:,} recipients are at {name}, which applies its rules for bulk senders from 5,000 a day"
-                " on.",
+                f"{numbers[name]:,} recipients are at {name}, which applies its rules for bulk senders from {most:,} a"
+                " day on.",
                 "See that SPF, DKIM and DMARC pass, and grow slowly.",
             )

@@ -14,6 +14,7 @@ import dns.resolver
 from django.conf import settings
 
 from mail.addresses import AddressInvalid, check_address, domain_of, is_reserved
+from mail.mailbox_providers import receiving_at
 from mail.suffixes import registered_domain
 
 LOOK_UP_SECONDS = 3.0  # For all questions about one domain together.
@@ -24,15 +25,6 @@ UNKNOWN_SECONDS = 60.0
 # thousand domains must not wait three seconds for each of them.
 SILENT_LOOK_UPS = 20
 SILENCE_SECONDS = 30.0
-# Who receives for the domains that most people have, as the registrable domain of their MX: known without asking.
-_GOOGLE, _MICROSOFT, _YAHOO, _APPLE = "google.com", "outlook.com", "yahoodns.net", "icloud.com"
-_PROVIDERS = {
-    **dict.fromkeys(("gmail.com", "googlemail.com", "google.com"), _GOOGLE),
-    **dict.fromkeys(("outlook.com", "hotmail.com", "live.com", "msn.com", "mx.microsoft"), _MICROSOFT),
-    **dict.fromkeys(("yahoo.com", "ymail.com", "rocketmail.com", "aol.com", "yahoodns.net"), _YAHOO),
-    **dict.fromkeys(("icloud.com", "me.com", "mac.com"), _APPLE),
-}
-_NATIONAL = {"hotmail": _MICROSOFT, "live": _MICROSOFT, "outlook": _MICROSOFT, "yahoo": _YAHOO}  # yahoo.co.uk
 
 
 def syntax_problem(address: str) -> str:
@@ -101,17 +93,8 @@ def known_unreachable(cache: DomainCache = _OF_THIS_PROCESS) -> list[str]:
 
 def _named(domain: str) -> str:
     """Return the provider of a domain that everybody knows; empty for others."""
-    if domain in _PROVIDERS:
-        return _PROVIDERS[domain]
-    first, _, country = domain.partition(".")
-    is_national = len(country.removeprefix("co.").removeprefix("com.")) == 2
-    return _NATIONAL.get(first, "") if is_national else ""
-
-
-def well_known(provider: str) -> tuple[list[str], list[str]]:
-    """Return the domains that everybody knows to be the provider's, and the first labels of its national ones."""
-    domains = [domain for domain, at in _PROVIDERS.items() if at == provider]
-    return domains, [label for label, at in _NATIONAL.items() if at == provider]
+    provider = receiving_at(domain)
+    return provider.key if provider is not None else ""
 
 
 class Validator:
@@ -214,7 +197,7 @@ async def _ask(resolver: dns.asyncresolver.Resolver, domain: str) -> tuple[str, 
         if len(answer) == 1 and not host:
             return f"The domain {domain} says that it takes no mail.", ""
         provider = registered_domain(host)
-        return "", _PROVIDERS.get(provider, provider)
+        return "", _named(provider) or provider
     for kind in ("A", "AAAA"):
         try:
             await resolver.resolve(domain, kind)

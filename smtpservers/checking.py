@@ -26,30 +26,12 @@ from mail.addresses import (
     parse_mailbox,
     parse_mailboxes,
 )
+from mail.mailbox_providers import with_mailboxes_at
 from mail.reachability import is_private_host
 from mail.suffixes import organisational_domain
 from smtpservers.destinations import IMPLICIT_TLS_PORTS
 from smtpservers.presets import PRESETS, sign_in
 
-# Providers that publish who may send in their name: a From of theirs through anybody else is quarantined.
-# Domain of the address: the hosts that may send it.
-OWN_SENDERS = {
-    "gmail.com": ("gmail.com", "google.com"),
-    "googlemail.com": ("gmail.com", "google.com"),
-    "yahoo.com": ("yahoo.com",),
-    "ymail.com": ("yahoo.com",),
-    "aol.com": ("aol.com", "yahoo.com"),
-    "outlook.com": ("outlook.com", "office365.com"),
-    "hotmail.com": ("outlook.com", "office365.com"),
-    "live.com": ("outlook.com", "office365.com"),
-    "msn.com": ("outlook.com", "office365.com"),
-    "icloud.com": ("me.com", "icloud.com"),
-    "me.com": ("me.com", "icloud.com"),
-    "mac.com": ("me.com", "icloud.com"),
-    "gmx.de": ("gmx.net", "gmx.com"),
-    "gmx.net": ("gmx.net", "gmx.com"),
-    "gmx.com": ("gmx.net", "gmx.com"),
-}
 UNSUBSCRIBE_TOKENS = ("token", "email", "campaign", "list")
 UTM_TAGS = ("campaign.slug", "campaign.id", "server.domain", "date")
 PRECEDENCES = ("bulk", "list", "junk", "first-class")
@@ -161,8 +143,8 @@ def check_own_sender(mail_from: str, host: str) -> None:
     :raises FieldInvalid: with what to do instead.
     """
     domain = domain_of(parse_mailbox(mail_from).address)
-    senders = OWN_SENDERS.get(domain)
-    if senders and not any(host == sender or host.endswith("." + sender) for sender in senders):
+    provider = with_mailboxes_at(domain)
+    if provider is not None and not provider.may_send(host):
         raise FieldInvalid(
             f"Mail from {domain} is quarantined unless {domain} sends it itself. Use an address of your own domain,"
             f" or the SMTP server of {domain}."

@@ -90,9 +90,10 @@ def test_attempts_are_counted_by_day_server_provider_and_rule(mailing: Mailing) 
         (day, mailing.pk, "Alpha", "outlook.com", "bounced", "user-unknown"): 1,
         (next_day, mailing.pk, "Alpha", "village.net", "accepted", ""): 1,
     }
-    assert [providers.name_of(name) for name in ("google.com", "outlook.com", "village.net", "")] == [
+    assert [providers.name_of(name) for name in ("google.com", "outlook.com", "gmx.net", "village.net", "")] == [
         "Gmail",
         "Outlook",
+        "GMX",
         "village.net",
         "other domains",
     ]

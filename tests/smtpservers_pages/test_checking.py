@@ -92,6 +92,12 @@ def test_a_username_needs_something_to_sign_in_with(
         ("me@gmail.com", "notgmail.com", True),
         ("me@yahoo.com", "smtp.example.com", True),
         ("me@icloud.com", "smtp.mail.me.com", False),
+        ("me@hotmail.com", "smtp.live.com", False),
+        ("me@outlook.de", "smtp.office365.com", False),
+        ("me@proton.me", "smtp.protonmail.ch", False),
+        ("me@hotmail.fr", "smtp.example.com", True),
+        ("me@gmx.ch", "smtp.web.de", True),
+        ("me@live.tv", "smtp.example.com", False),
         ("me@brilliance.example", "smtp.gmail.com", False),
     ],
 )
