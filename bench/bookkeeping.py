@@ -127,9 +127,9 @@ def _analyse() -> None:
 
 def _mailing(list_id: int) -> Any:
     from contacts.models import ContactList
-    from delivery import queueing
+    from delivery.outbox import mailings
 
-    return queueing.open_mailing(
+    return mailings.open_mailing(
         stream="campaign",
         name="Bench",
         subject="Bench",
@@ -141,13 +141,13 @@ def _mailing(list_id: int) -> Any:
 
 def measure_snapshot(contacts: int) -> dict[str, Any]:
     """Queue a campaign to that many contacts; return how long it took until all their rows were there."""
-    from delivery import counting, queueing
+    from delivery.outbox import mailings, status_counts
 
     mailing = _mailing(_people(contacts))
     begun = time.perf_counter()
-    count = queueing.snapshot(mailing.pk, dt.datetime.now(dt.UTC))
+    count = mailings.snapshot(mailing.pk, dt.datetime.now(dt.UTC))
     seconds = time.perf_counter() - begun
-    assert count == contacts == counting.by_status(mailing.pk)["queued"], count
+    assert count == contacts == status_counts.by_status(mailing.pk)["queued"], count
     return {"measured": "snapshot", "rows": contacts, "seconds": round(seconds, 2), "rows/s": round(contacts / seconds)}
 
 
@@ -155,12 +155,12 @@ def measure_claims(rows: int, processes: int, group: int) -> dict[str, Any]:
     """Claim and record that many messages by so many processes, each with a server of its own."""
     from django.db import connections
 
-    from delivery import counting, queueing
     from delivery.models import Attempt, Batch
+    from delivery.outbox import mailings, status_counts
     from smtpservers.models import QuotaPeriod, SmtpServer
 
     mailing = _mailing(_people(rows))
-    queueing.snapshot(mailing.pk, dt.datetime.now(dt.UTC))
+    mailings.snapshot(mailing.pk, dt.datetime.now(dt.UTC))
     prefix = f"Bench {time.time_ns()}"
     servers = [
         SmtpServer.objects.create(name=f"{prefix} {number}", host="127.0.0.1", mail_from="Shop <news@example.com>").pk
@@ -184,7 +184,7 @@ def measure_claims(rows: int, processes: int, group: int) -> dict[str, Any]:
 
     # The account adds up, or the figure is worth nothing.
     messages = sum(share["messages"] for share in shares)
-    assert messages == rows == counting.by_status(mailing.pk)["accepted"], messages
+    assert messages == rows == status_counts.by_status(mailing.pk)["accepted"], messages
     assert Attempt.objects.filter(message__mailing=mailing.pk, outcome="accepted").count() == rows
     assert not Batch.objects.filter(mailing=mailing.pk).exists()
     periods = QuotaPeriod.objects.filter(server__in=servers)
@@ -206,23 +206,25 @@ def _work(server_id: int, mailing_id: int, group: int, ready: Any, done: Any) ->
     import django
 
     django.setup()
-    from delivery import claiming, lanes, recording
-    from delivery.judging import Judgement
-    from delivery.planning import Share
-    from delivery.recording import Result
-    from mail.replies import Reply
+    from delivery.outbox import claims as outbox_claims
+    from delivery.outbox import leases
+    from delivery.outbox.plan import LaneShare
+    from delivery.outcomes import results as outcomes_results
+    from delivery.outcomes.result import Result
+    from delivery.outcomes.verdicts import Judgement
+    from mail.replies.reply import Reply
     from smtpservers.models import SmtpServer
 
     server = SmtpServer.objects.get(pk=server_id)
-    lease = lanes.acquire(server_id)
+    lease = leases.acquire(server_id)
     assert lease is not None
-    share = Share(mailing_id, f"{server.name} is first in the display order.")
+    share = LaneShare(mailing_id, f"{server.name} is first in the display order.")
     accepted = Judgement("accepted", "accepted", "", is_accepted=True, holds_unit=True)
     messages, renewed, spent = 0, time.monotonic(), {"claim": 0.0, "record": 0.0}
     ready.wait(READY_SECONDS)
     while True:
         before = _processor_time()
-        claims = claiming.claim(lease.token, server, share, claiming.CLAIM_MESSAGES, dt.datetime.now(dt.UTC))
+        claims = outbox_claims.claim(lease.token, server, share, outbox_claims.CLAIM_MESSAGES, dt.datetime.now(dt.UTC))
         spent["claim"] += _processor_time() - before
         if not claims:
             break
@@ -244,10 +246,10 @@ def _work(server_id: int, mailing_id: int, group: int, ready: Any, done: Any) ->
         ]
         before = _processor_time()
         if time.monotonic() - renewed > RENEW_SECONDS:
-            assert not lanes.renew([lease])
+            assert not leases.renew([lease])
             renewed = time.monotonic()
         for start in range(0, len(results), group):
-            assert recording.record(lease.token, results[start : start + group], dt.datetime.now(dt.UTC))
+            assert outcomes_results.record(lease.token, results[start : start + group], dt.datetime.now(dt.UTC))
         spent["record"] += _processor_time() - before
     done.put({"messages": messages, "cpu": spent["claim"] + spent["record"], **spent})
 

@@ -26,10 +26,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
 os.environ.setdefault("BASE_URL", "https://mail.example.com")
 django.setup()
 
-from delivery.composing import Composer  # noqa: E402  # Django first.
+from delivery.content.composer import Composer  # noqa: E402  # Django first.
+from delivery.content.message import Outgoing, Person  # noqa: E402
 from delivery.models import Mailing  # noqa: E402
-from delivery.outgoing import Outgoing, Person  # noqa: E402
-from mail.signing import Key, Signer  # noqa: E402
+from mail.message.dkim import Key, Signer  # noqa: E402
 from smtpservers.models import SmtpServer  # noqa: E402
 
 ROUNDS = 40

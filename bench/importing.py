@@ -22,11 +22,11 @@ django.setup()  # What follows asks for the product's settings.
 from django.core.files import File  # noqa: E402
 from django.db import connection  # noqa: E402
 
-from contacts import uploads  # noqa: E402
-from contacts.csvfiles import look  # noqa: E402
-from contacts.importing import import_people  # noqa: E402
-from contacts.mapping import propose  # noqa: E402
 from contacts.models import ContactImport, ContactList  # noqa: E402
+from contacts.transfer import uploads  # noqa: E402
+from contacts.transfer.columns import propose  # noqa: E402
+from contacts.transfer.csv_file import look  # noqa: E402
+from contacts.transfer.import_contacts import import_people  # noqa: E402
 
 SLICE_SECONDS = 5.0  # As the worker's.
 CITIES = ("Berlin", "Bonn", "Dakar", "Galway", "Kyoto", "Lima", "Porto", "Zürich")

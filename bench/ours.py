@@ -4,8 +4,8 @@
     python -m bench.ours send --people 10000 --port 2600
 
 A program of its own, started by the bench with a database and a data folder of its own. It uses the doors everybody
-has: a mailing is opened and its messages are made by :mod:`delivery.queueing`, and sent by :func:`drain` with every
-attempt, reply and unit of quota on record. A run whose account is not exact is refused.
+has: a mailing is opened and its messages are made by :mod:`delivery.outbox.mailings`, and sent by :func:`drain` with
+every attempt, reply and unit of quota on record. A run whose account is not exact is refused.
 """
 
 import argparse
@@ -34,13 +34,14 @@ from django.utils import timezone  # noqa: E402
 from bench import content  # noqa: E402
 from bench.processes import Failed, Stopwatch, peak_megabytes  # noqa: E402
 from contacts.models import Contact, ContactList  # noqa: E402
-from delivery import lanes, queueing, recording  # noqa: E402
-from delivery.composing import Composer  # noqa: E402
-from delivery.draining import drain  # noqa: E402
+from delivery.content.composer import Composer  # noqa: E402
+from delivery.content.message import Outgoing, Person  # noqa: E402
 from delivery.models import Attempt, Mailing, Message, WorkerSeen  # noqa: E402
-from delivery.outgoing import Outgoing, Person  # noqa: E402
+from delivery.outbox import leases, mailings  # noqa: E402
+from delivery.outcomes import results  # noqa: E402
 from delivery.tasks import deliver  # noqa: E402
-from mail.signing import Key, Signer  # noqa: E402
+from delivery.worker.drain import drain  # noqa: E402
+from mail.message.dkim import Key, Signer  # noqa: E402
 from smtpservers.models import QuotaPeriod, SmtpServer  # noqa: E402
 
 BATCH = 10_000
@@ -125,14 +126,14 @@ def server_on(port: int, connections: int, number: int = 0) -> SmtpServer:
 
 def queue(people: int, server: SmtpServer) -> Mailing:
     """Queue the campaign to the list of that many people, held until it is let go."""
-    mailing = queueing.open_mailing(
+    mailing = mailings.open_mailing(
         stream=Mailing.Stream.CAMPAIGN,
         **CAMPAIGN,
         lists=[ContactList.objects.get(name=f"{people} people")],
         server=server,
     )
-    queueing.pause(mailing.pk)
-    if (made := queueing.snapshot(mailing.pk, timezone.now())) != people:
+    mailings.pause(mailing.pk)
+    if (made := mailings.snapshot(mailing.pk, timezone.now())) != people:
         raise Failed(f"{made} messages were made of {people} people")
     return mailing
 
@@ -208,10 +209,10 @@ def send(options: argparse.Namespace) -> dict[str, Any]:
     asyncio.run(drain(LONGEST, clock=timezone.now, idle_seconds=0.0))  # As a worker has that looked for work before.
     _wait_for_go(options)
     called_at, watch = timezone.now(), Stopwatch()
-    queueing.resume(mailing.pk)
+    mailings.resume(mailing.pk)
     sent = asyncio.run(drain(LONGEST, clock=timezone.now, idle_seconds=0.0, **_signing(options.key)))
     took = watch.read()
-    recording.finish_mailings(timezone.now())
+    results.finish_mailings(timezone.now())
     if sent != people:
         raise Failed(f"this process sent {sent} of {people} messages")
     recorded_at = account.recorded_at()
@@ -248,14 +249,14 @@ def send_by_worker(options: argparse.Namespace) -> dict[str, Any]:
     mailing = queue(people, server)
     account = Account(mailing, server, people)
     called_at, cpu = timezone.now(), _cpu_of_family(options.worker)
-    queueing.resume(mailing.pk)
+    mailings.resume(mailing.pk)
     deliver.apply_async(expires=60)
     _wait_until(lambda: account.is_done, "the worker sends")
     recorded_at = account.recorded_at()
     cpu = _cpu_of_family(options.worker) - cpu
     # Its drain goes on a while for what may come; what comes next is somebody else's.
     busy_at = recorded_at
-    while lanes.busy_servers():
+    while leases.busy_servers():
         busy_at = timezone.now()
         time.sleep(0.05)
     seen = WorkerSeen.objects.filter(name__startswith="deliver", seen_at__gt=busy_at)

@@ -15,7 +15,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from adminpages.pages import ModelAdmin
 from brilliance.roles import ROLES
-from delivery.noticing import ADMINISTRATORS, administrators
+from delivery.operators.notices import ADMINISTRATORS, administrators
 
 LAST_ADMIN = "This is the last active person who can manage people. Make somebody else an admin first."
 

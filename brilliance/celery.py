@@ -24,10 +24,10 @@ billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 20
 
 
 @worker_init.connect
-def _refuse_newer_database(**kwargs: Any) -> None:
-    from brilliance.schema import refuse_newer  # Django is set up by now.
+def _refuse_another_database(**kwargs: Any) -> None:
+    from brilliance.schema import refuse  # Django is set up by now.
 
-    refuse_newer()
+    refuse()
 
 
 class BeatKeeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
@@ -83,7 +83,7 @@ class Watchman(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def _run(self, queues: list[str]) -> None:
         with self._looking:  # A child that is forked in the middle of an import could never do it itself.
-            from delivery.watch import Watch  # Django is set up by now.
+            from delivery.worker.watch import Watch  # Django is set up by now.
 
             watch = Watch(queues)
         while not self._is_over.is_set():
@@ -105,9 +105,9 @@ class Errand(Task):  # type: ignore[misc]  # celery has no types
     runs_while_held = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        from delivery import installation  # Its models are there once Django is.
+        from delivery import identity  # Its models are there once Django is.
 
-        if not self.runs_while_held and installation.why_held(timezone.now()):
+        if not self.runs_while_held and identity.why_held(timezone.now()):
             return None
         return super().__call__(*args, **kwargs)
 

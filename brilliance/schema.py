@@ -3,6 +3,7 @@
 import sys
 from functools import cache
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
@@ -11,10 +12,18 @@ NEWER = (
     "This version of Brilliance is older than its database, which a newer one has migrated ({names})."
     " Start the newer version, or restore the database of this one."
 )
+BEFORE_RELEASE = (
+    "This database was made by a Brilliance from before the first release, and 0.1.0 cannot take it over."
+    " Name a new one in DATABASE_URL; for the demo, move the folder {folder} away."
+)
 NOT_MIGRATED = "The database is not migrated. Run: python manage.py migrate"
 
 
-OURS = frozenset({"brilliance", "contacts", "smtpservers", "delivery", "campaigns", "feedback", "sandbox"})
+OURS = frozenset(
+    {"brilliance", "contacts", "smtpservers", "delivery", "campaigns", "feedback", "publicpages", "sandbox"}
+)
+# The first migrations of development, which the first release wrote anew under another name.
+BEFORE = frozenset((app, "0001_roles" if app == "brilliance" else "0001_initial") for app in OURS)
 
 
 @cache
@@ -33,20 +42,26 @@ def is_missing() -> bool:
     return not _of_code() <= MigrationRecorder(connection).applied_migrations().keys()
 
 
-def newer() -> list[str]:
-    """Return what a newer version has migrated in the rooms of the house."""
-    applied = MigrationRecorder(connection).applied_migrations()
-    return sorted(f"{app}.{name}" for app, name in applied.keys() - _of_code() if app in OURS)
+def refusal() -> str:
+    """Return why this code must leave the database alone: a newer version made it, or one that was never released.
+
+    :raises DatabaseError: if the database does not answer.
+    """
+    applied = MigrationRecorder(connection).applied_migrations().keys()
+    if applied & BEFORE:
+        return BEFORE_RELEASE.format(folder=settings.DATA_DIR)
+    names = sorted(f"{app}.{name}" for app, name in applied - _of_code() if app in OURS)
+    return NEWER.format(names=", ".join(names)) if names else ""
 
 
-def refuse_newer(code: int = 1) -> None:
-    """End this process with a sentence if the database is newer than its code; a database that is away is no reason."""
+def refuse(code: int = 1) -> None:
+    """End this process with a sentence if the database is not for this code; a database that is away is no reason."""
     try:
-        names = newer()
+        problem = refusal()
     except DatabaseError:
         return
     finally:
         connection.close()  # Whoever forks from here must not inherit it.
-    if names:
-        print(NEWER.format(names=", ".join(names)), file=sys.stderr, flush=True)
+    if problem:
+        print(problem, file=sys.stderr, flush=True)
         raise SystemExit(code)

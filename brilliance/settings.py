@@ -111,25 +111,26 @@ INSTALLED_APPS = [
     "delivery",
     "campaigns",
     "feedback",
+    "publicpages",
     "sandbox",
 ]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "brilliance.middleware.content_security_policy",
+    "brilliance.web.middleware.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "brilliance.middleware.TextNoRowHas",
-    "brilliance.middleware.private_answers",
+    "brilliance.web.middleware.TextNoRowHas",
+    "brilliance.web.middleware.private_answers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "brilliance.middleware.session_lifetime",
+    "brilliance.web.middleware.session_lifetime",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",
-    "brilliance.middleware.NumbersNoRowHas",
+    "brilliance.web.middleware.NumbersNoRowHas",
     "adminpages.deadlines.Deadlines",
 ]
 
@@ -192,23 +193,23 @@ CELERY_TASK_DEFAULT_QUEUE = "errands"
 CELERY_TASK_ROUTES = {"delivery.tasks.deliver": {"queue": "deliver"}}
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}
 if BROKER_URL.startswith("brilliance-fs:"):
-    import brilliance.fsbroker  # noqa: F401  # registers the transport's name
+    import brilliance.broker.fsbroker  # noqa: F401  # registers the transport's name
 
     CELERY_BROKER_TRANSPORT_OPTIONS = {"folder": str(DATA_DIR / "broker"), "polling_interval": 0.2}
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # It would need to speak to all workers at once.
-CELERY_BEAT_SCHEDULER = "brilliance.metronome:Metronome"  # Keeps no file: what is due stands in the database.
+CELERY_BEAT_SCHEDULER = "brilliance.broker.metronome:Metronome"  # Keeps no file: what is due stands in the database.
 CELERY_BEAT_SCHEDULE = {  # In seconds.
     "dispatch": {"task": "delivery.tasks.dispatch", "schedule": 2.0},
     "start-due-campaigns": {"task": "campaigns.tasks.start_due_campaigns", "schedule": 2.0},
     "count-people": {"task": "campaigns.tasks.count_people", "schedule": 2.0},
     "tally": {"task": "campaigns.tasks.tally", "schedule": 3.0},
     "sweep-imports": {"task": "contacts.tasks.sweep_imports", "schedule": 10.0},
-    "take-sign-ups": {"task": "feedback.tasks.take_sign_ups", "schedule": 10.0},
+    "take-sign-ups": {"task": "publicpages.tasks.take_sign_ups", "schedule": 10.0},
     "let-go": {"task": "contacts.tasks.let_go", "schedule": 6 * 3600.0},
-    "forget-sign-ups": {"task": "feedback.tasks.forget", "schedule": 600.0},
+    "forget-sign-ups": {"task": "publicpages.tasks.forget", "schedule": 600.0},
 }
 
-# How long personal details are kept; 0: for good. Counts, statuses and dates stay. See contacts.retention.
+# How long personal details are kept; 0: for good. Counts, statuses and dates stay. See contacts.privacy.retention.
 RETAIN_MESSAGES_MONTHS = env.int("RETAIN_MESSAGES_MONTHS", default=0)
 RETAIN_FEEDBACK_MONTHS = env.int("RETAIN_FEEDBACK_MONTHS", default=13)
 RETAIN_RAW_DAYS = env.int("RETAIN_RAW_DAYS", default=30)
@@ -300,8 +301,8 @@ LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # Hours. Long enough against guessing, short enough for whoever mistyped.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # Nobody can lock another person out from elsewhere.
-AXES_CLIENT_IP_CALLABLE = "brilliance.lockout.network_address"
-AXES_HANDLER = "brilliance.lockout.LockoutHandler"  # Counts a network's failures at all names, too.
+AXES_CLIENT_IP_CALLABLE = "brilliance.web.lockout.network_address"
+AXES_HANDLER = "brilliance.web.lockout.LockoutHandler"  # Counts a network's failures at all names, too.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Else whoever goes on guessing keeps others of the network out.
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ACCESS_FAILURE_LOG = True
@@ -399,11 +400,11 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SITE_URL": None,
-    "DASHBOARD_CALLBACK": "brilliance.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "brilliance.web.dashboard.dashboard",
     "STYLES": [lambda request: static("brilliance/brilliance.css")],
     "SCRIPTS": [lambda request: static("brilliance/brilliance.js")],
     "SIDEBAR": {
         "show_all_applications": False,
-        "navigation": "brilliance.navigation.navigation",
+        "navigation": "brilliance.web.navigation.navigation",
     },
 }

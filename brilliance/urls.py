@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from brilliance.health import healthz, readyz
+from brilliance.health.probes import healthz, readyz
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -15,5 +15,5 @@ urlpatterns = [
     path("delivery/", include("delivery.urls")),
     path("healthz", healthz),
     path("readyz", readyz),
-    path("", include("feedback.urls")),
+    path("", include("publicpages.urls")),
 ]

@@ -8,6 +8,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
 application = get_wsgi_application()
 
 # After Django is set up. Gunicorn ends altogether at this code, instead of trying again for ever.
-from brilliance.schema import refuse_newer  # noqa: E402
+from brilliance.schema import refuse  # noqa: E402
 
-refuse_newer(code=3)
+refuse(code=3)

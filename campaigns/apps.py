@@ -9,16 +9,16 @@ class CampaignsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from campaigns import restoration
-        from campaigns.audience import users_of
-        from campaigns.conditions import CAMPAIGN
-        from campaigns.steering import users_of_servers
-        from contacts.segmenting import USES, register
-        from delivery.restoration import PREPARATIONS, TELLERS
-        from smtpservers import routes
+        from campaigns.audience.audience import users_of
+        from campaigns.lifecycle import restored_copy
+        from campaigns.lifecycle.servers import users_of_servers
+        from campaigns.reports.segment_fields import CAMPAIGN
+        from contacts.segments.query import USES, register
+        from delivery.operators.restored_copy import PREPARATIONS, TELLERS
+        from smtpservers.routing import rules
 
         register("campaign", CAMPAIGN)
         USES.append(users_of)
-        routes.USES.append(users_of_servers)
-        TELLERS.append(restoration.tell)
-        PREPARATIONS.append(restoration.prepare)
+        rules.USES.append(users_of_servers)
+        TELLERS.append(restored_copy.tell)
+        PREPARATIONS.append(restored_copy.prepare)

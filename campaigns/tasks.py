@@ -4,8 +4,12 @@ import datetime as dt
 
 from celery import shared_task
 
-from campaigns import census, experimenting, queueing, tallying, timing
-from contacts.reaching import Audience
+from campaigns.ab_test import run
+from campaigns.lifecycle import states
+from campaigns.preflight import census
+from campaigns.reports import tally as reports_tally
+from campaigns.schedule import schedule
+from contacts.segments.audience import Audience
 from delivery import clock, hints
 
 
@@ -13,12 +17,12 @@ from delivery import clock, hints
 def start_due_campaigns() -> None:
     """Start what is due, and close the books of what is done."""
     now = clock.now()
-    queueing.start_due_campaigns(now)
-    timing.keep_hours(now)
-    experimenting.carry_on(now)
-    settled = queueing.settle_cancelled(now)
-    queueing.follow_pauses()
-    queueing.finish_campaigns()
+    states.start_due_campaigns(now)
+    schedule.keep_hours(now)
+    run.carry_on(now)
+    settled = states.settle_cancelled(now)
+    states.follow_pauses()
+    states.finish_campaigns()
     if settled:
         ring()  # There is more, most likely.
 
@@ -32,7 +36,7 @@ def count_people() -> None:
 @shared_task(name="campaigns.tasks.tally")
 def tally() -> None:
     """Count what was recorded since the last time."""
-    tallying.tally(clock.now())
+    reports_tally.tally(clock.now())
 
 
 def have_counted(whom: int | Audience, now: dt.datetime) -> dt.datetime:

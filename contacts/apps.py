@@ -9,4 +9,4 @@ class ContactsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from contacts import consent  # noqa: F401  # Its receiver follows people to new addresses.
+        from contacts.consent import changes  # noqa: F401  # Its receiver follows people to new addresses.

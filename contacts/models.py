@@ -256,7 +256,7 @@ class Segment(models.Model):
 
     name = models.CharField(max_length=150, unique=True)
     description = models.TextField(blank=True, max_length=2000)
-    conditions = models.JSONField(default=dict)  # Nested any/all; see contacts.segments.
+    conditions = models.JSONField(default=dict)  # Nested any/all; see contacts.segments.conditions.
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
     )

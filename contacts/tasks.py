@@ -5,7 +5,9 @@ import time
 from celery import shared_task
 from django.utils import timezone
 
-from contacts import importing, retention, retyping, uploads
+from contacts.attributes import retype as attributes_retype
+from contacts.privacy import retention
+from contacts.transfer import import_contacts, uploads
 
 # How long one task reads before it gives the worker's slot back, so that short errands need not wait for long.
 SLICE_SECONDS = 5.0
@@ -15,14 +17,14 @@ SLICE_SECONDS = 5.0
 def import_people(import_id: int) -> None:
     """Read a part of the file, and ring again for the rest."""
     ends = time.monotonic() + SLICE_SECONDS
-    if importing.import_people(import_id, timezone.now(), should_pause=lambda: time.monotonic() > ends):
+    if import_contacts.import_people(import_id, timezone.now(), should_pause=lambda: time.monotonic() > ends):
         ring(import_id)
 
 
 @shared_task
 def sweep_imports() -> None:
     """Ring for imports that nobody has in hand, and clear away what nobody needs any more."""
-    for import_id in importing.find_neglected():
+    for import_id in import_contacts.find_neglected():
         ring(import_id)
     uploads.clear_away(timezone.now())
 
@@ -36,7 +38,7 @@ def retype(attribute_id: int, after: int = 0) -> None:
         if time.monotonic() > ends:
             retype.apply_async(args=[attribute_id, following], retry=False)
             return
-        following = retyping.retype(attribute_id, following)
+        following = attributes_retype.retype(attribute_id, following)
 
 
 @shared_task

@@ -9,15 +9,17 @@ class DeliveryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from contacts import erasing, retention, story
-        from contacts.segmenting import register
-        from delivery import personal, retaining
-        from delivery.conditions import MAIL
-        from delivery.counting import install_after_migrating
-        from delivery.story import messages_of
+        from contacts.privacy.contact_page import TELLERS
+        from contacts.privacy.erasure import PARTS
+        from contacts.privacy.retention import RULES
+        from contacts.segments.query import register
+        from delivery.outbox.status_counts import install_after_migrating
+        from delivery.records import erasure, retention
+        from delivery.records.contact_page import messages_of
+        from delivery.records.segment_fields import MAIL
 
         register("mail", MAIL)
-        story.TELLERS.append(messages_of)
-        erasing.PARTS.append(personal.PART)
-        retention.RULES.extend(retaining.RULES)
+        TELLERS.append(messages_of)
+        PARTS.append(erasure.PART)
+        RULES.extend(retention.RULES)
         post_migrate.connect(install_after_migrating, sender=self)

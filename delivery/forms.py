@@ -11,7 +11,7 @@ from mail.addresses import AddressInvalid, read_address
 from smtpservers.models import SmtpServer
 
 
-class TestForm(forms.Form):
+class SendTestForm(forms.Form):
     recipient = forms.CharField(
         label="Send the test to",
         max_length=320,

@@ -9,22 +9,12 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
-from delivery import (
-    clock,
-    clock_steps,
-    counting,
-    hints,
-    installation,
-    noticing,
-    planning,
-    presence,
-    queueing,
-    recording,
-    restoration,
-    sweeping,
-    trials,
-)
-from delivery.draining import drain
+from delivery import clock, clock_steps, hints, identity
+from delivery.health import heartbeats
+from delivery.operators import notices, restored_copy, trials
+from delivery.outbox import mailings, plan, status_counts
+from delivery.outcomes import recovery, results
+from delivery.worker.drain import drain
 
 # Made before the pool forks, so that a drain in a child learns of the shutdown its parent was told of. It has no lock:
 # a child that was killed while it held one would leave its successors waiting for good.
@@ -50,20 +40,20 @@ def dispatch() -> None:
     """
     now = clock.now()
     clock_steps.follow(now)
-    is_released = restoration.carry_on(now)
-    presence.show(presence.ERRANDS, now)
+    is_released = restored_copy.carry_on(now)
+    heartbeats.show(heartbeats.ERRANDS, now)
     if not is_released:
-        if not presence.senders(now, SHOW_LIFE):
+        if not heartbeats.senders(now, SHOW_LIFE):
             hints.ring(deliver)
         return
-    sweeping.sweep(now)
-    queueing.expire(now)
-    recording.finish_mailings(now)
-    is_due = planning.is_anything_due(now)
-    if is_due or not presence.senders(now, SHOW_LIFE):
+    recovery.sweep(now)
+    mailings.expire(now)
+    results.finish_mailings(now)
+    is_due = plan.is_anything_due(now)
+    if is_due or not heartbeats.senders(now, SHOW_LIFE):
         hints.ring(deliver)
-    counting.tidy()
-    noticing.notice(now)
+    status_counts.tidy()
+    notices.notice(now)
     trials.forget_old(now)
     if trials.is_any_waiting():
         hints.ring(make_trials)
@@ -81,15 +71,15 @@ def deliver() -> int:
     """Send what is due for a bounded time and return how many messages were accepted."""
     time = clock.DatabaseClock()
     now = time.read()
-    is_held = bool(installation.why_held(now))  # First: a copy still tells when it was made.
-    presence.show(presence.SENDS, now)
+    is_held = bool(identity.why_held(now))  # First: a copy still tells when it was made.
+    heartbeats.show(heartbeats.SENDS, now)
     if is_held:
         return 0
-    sweeping.sweep_here(now)
+    recovery.sweep_here(now)
     sent = asyncio.run(drain(settings.DRAIN_SECONDS, clock=time, read_clock=time.read, should_stop=should_stop))
     now = time.read()
-    presence.show(presence.SENDS, now)
-    recording.finish_mailings(now)
-    if sent and not should_stop() and planning.is_anything_due(now):
+    heartbeats.show(heartbeats.SENDS, now)
+    results.finish_mailings(now)
+    if sent and not should_stop() and plan.is_anything_due(now):
         hints.ring(deliver)  # At once, so that nobody waits for beat in the middle of a campaign.
     return sent

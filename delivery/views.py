@@ -23,14 +23,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from adminpages.access import needs
-from delivery import accounting, clock, hints, holding, outbox, restoration, tasks, testing, trials
-from delivery.composing import copy_addresses
-from delivery.forms import MessageSearch, TestForm
+from delivery import clock, hints, tasks
+from delivery.content.copies import copy_addresses
+from delivery.forms import MessageSearch, SendTestForm
 from delivery.models import Incident, Message, Trial
+from delivery.operators import restored_copy, trials
+from delivery.operators import send_test as operators_send_test
+from delivery.outcomes import provider_holds
+from delivery.records import figures
+from delivery.records import search as outbox_search
 from mail.addresses import AddressInvalid, parse_mailbox
-from smtpservers import senders
+from smtpservers.limits import refused_senders
 from smtpservers.models import SmtpServer
-from smtpservers.transport import Step
+from smtpservers.smtp.conversation import Step
 
 # In the order of a conversation; EHLO comes twice where TLS is begun with STARTTLS.
 STEPS = {
@@ -47,7 +52,7 @@ STEPS = {
     "message": "the message, and the final answer",
     "bounces": "the address that bounces go to",
 }
-MESSAGES_PER_PAGE = outbox.PAGE
+MESSAGES_PER_PAGE = outbox_search.PAGE
 ARRIVED = (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED)
 TAKEN_WITHIN = dt.timedelta(seconds=10)  # A test that no worker took by then waits for others, or for a worker.
 
@@ -56,7 +61,7 @@ TAKEN_WITHIN = dt.timedelta(seconds=10)  # A test that no worker took by then wa
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ResultWords:
     """The result of a test in words."""
 
     kind: str  # fine, failed, unsure or waiting: its colour.
@@ -66,7 +71,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StepLine:
     """One step as it is shown."""
 
     step: Step
@@ -104,13 +109,13 @@ def follow_test(request: HttpRequest, server_id: int, trial_id: int) -> HttpResp
     return _test_page(request, trial.server, form, shown)
 
 
-def _test_form(server: SmtpServer, posted: Any, recipient: str = "") -> TestForm:
+def _test_form(server: SmtpServer, posted: Any, recipient: str = "") -> SendTestForm:
     copies = [address for _, address in copy_addresses(server)]
     proposed = default_recipient(server)
-    return TestForm(posted, copies=copies, proposed=proposed, initial={"recipient": recipient or proposed})
+    return SendTestForm(posted, copies=copies, proposed=proposed, initial={"recipient": recipient or proposed})
 
 
-def _test_page(request: HttpRequest, server: SmtpServer, form: TestForm, shown: dict[str, Any]) -> HttpResponse:
+def _test_page(request: HttpRequest, server: SmtpServer, form: SendTestForm, shown: dict[str, Any]) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "title": f"Send a test through {server}",
@@ -128,12 +133,12 @@ def _test_so_far(trial: Trial) -> dict[str, Any]:
     now = clock.now()
     conversation = trials.conversation_of(trial)
     if trial.refusal:
-        return {"outcome": Outcome("failed", "block", "The test was not sent.", trial.refusal)}
+        return {"outcome": ResultWords("failed", "block", "The test was not sent.", trial.refusal)}
     if trial.ended_at is None:
         steps = [line_of(said.step) for said in conversation.steps] if conversation else []
         return {"outcome": _under_way(trial, now), "steps": steps, "is_under_way": not trials.is_lost(trial, now)}
     if conversation is None:  # The message was deleted meanwhile.
-        return {"outcome": Outcome("unsure", "help", "This test is no longer on record.", "Send another one.")}
+        return {"outcome": ResultWords("unsure", "help", "This test is no longer on record.", "Send another one.")}
     return {
         "outcome": outcome_of(conversation),
         "steps": [line_of(said.step) for said in conversation.steps],
@@ -142,21 +147,21 @@ def _test_so_far(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _under_way(trial: Trial, now: dt.datetime) -> Outcome:
+def _under_way(trial: Trial, now: dt.datetime) -> ResultWords:
     name, seconds = trial.server.name, trial.server.timeout_seconds
     if trials.is_lost(trial, now):
         advice = "It may have been sent: look into the mailbox. Then send another one."
-        return Outcome("unsure", "help", "The worker that made this test ended in the middle.", advice)
+        return ResultWords("unsure", "help", "The worker that made this test ended in the middle.", advice)
     if trial.seen_at is None and now - trial.created_at > TAKEN_WITHIN:
         advice = "Workers make one test after the other. If this goes on, look whether a worker for errands runs."
-        return Outcome("waiting", "hourglass_empty", "No worker has taken this test yet.", advice)
+        return ResultWords("waiting", "hourglass_empty", "No worker has taken this test yet.", advice)
     if trial.seen_at is None:
-        return Outcome("waiting", "hourglass_empty", "The test is about to begin.", "This page follows it.")
+        return ResultWords("waiting", "hourglass_empty", "The test is about to begin.", "This page follows it.")
     if trial.is_sent:
         advice = f"{name} may take up to {seconds} seconds to answer. This page follows it."
-        return Outcome("waiting", "hourglass_empty", "Sent in full, no answer yet.", advice)
+        return ResultWords("waiting", "hourglass_empty", "Sent in full, no answer yet.", advice)
     advice = f"Each answer may take up to {seconds} seconds. This page follows it."
-    return Outcome("waiting", "hourglass_empty", f"Talking to {name}.", advice)
+    return ResultWords("waiting", "hourglass_empty", f"Talking to {name}.", advice)
 
 
 def default_recipient(server: SmtpServer) -> str:
@@ -173,9 +178,9 @@ def is_in_sandbox(server: SmtpServer) -> bool:
     return settings.SANDBOX_ENABLED and server.host in ("localhost", "127.0.0.1") and server.port in ports
 
 
-def outcome_of(conversation: testing.Conversation) -> Outcome:
+def outcome_of(conversation: operators_send_test.Conversation) -> ResultWords:
     if conversation.is_accepted:
-        return Outcome(
+        return ResultWords(
             "fine",
             "check_circle",
             "The server took the message.",
@@ -187,18 +192,18 @@ def outcome_of(conversation: testing.Conversation) -> Outcome:
     if conversation.status == Message.Status.UNCONFIRMED:
         is_silent = failed is not None and "silent" in failed.step.reply
         headline = "Sent in full, no answer yet." if is_silent else "The message was sent, and the answer was lost."
-        return Outcome("unsure", "help", headline, advice)
+        return ResultWords("unsure", "help", headline, advice)
     headline = f"The test failed at {failed.step.name}: {STEPS[failed.step.name]}." if failed else "It was not sent."
-    return Outcome("failed", "cancel", headline, advice)
+    return ResultWords("failed", "cancel", headline, advice)
 
 
-def line_of(step: Step) -> Line:
+def line_of(step: Step) -> StepLine:
     """Return how a step is shown. What a greeting offers is shown as one list and not a second time as lines."""
     reply = step.reply.partition("\n")[0] if "extensions" in step.details else step.reply
-    return Line(step, STEPS[step.name], reply)
+    return StepLine(step, STEPS[step.name], reply)
 
 
-def not_reached(conversation: testing.Conversation) -> list[str]:
+def not_reached(conversation: operators_send_test.Conversation) -> list[str]:
     """Return the steps that a failed conversation did not come to. Some are not always meant to be."""
     if not conversation.steps or conversation.steps[-1].step.is_ok:
         return []
@@ -232,8 +237,8 @@ def held_back(request: HttpRequest, server_id: int) -> HttpResponse:
         "opts": SmtpServer._meta,
         "object": server,
         "server": server,
-        "holds": holding.of_server(server.pk, now),
-        "senders": senders.of_server(server, now),
+        "holds": provider_holds.of_server(server.pk, now),
+        "senders": refused_senders.of_server(server, now),
         "limit": server.learned_messages_per_connection,
         "incidents": Incident.objects.filter(server=server, seen_at__gt=now - Incident.SHOWN_FOR)[:20],
         "may_end": may_end,
@@ -244,9 +249,9 @@ def held_back(request: HttpRequest, server_id: int) -> HttpResponse:
 def _end_held_back(request: HttpRequest, server: SmtpServer) -> None:
     sender, hold = request.POST.get("sender", ""), request.POST.get("hold", "")
     done = ""
-    if hold.isdecimal() and len(hold) < 19 and (provider := holding.lift(server.pk, int(hold))):
+    if hold.isdecimal() and len(hold) < 19 and (provider := provider_holds.lift(server.pk, int(hold))):
         done = f"Mail to {provider} goes out again."
-    elif sender and senders.forget(server.pk, sender):
+    elif sender and refused_senders.forget(server.pk, sender):
         done = f"The server is asked again to send as {sender}."
     if done:
         assert request.user.pk is not None
@@ -266,7 +271,7 @@ def _end_held_back(request: HttpRequest, server: SmtpServer) -> None:
 def restored(request: HttpRequest) -> HttpResponse:
     """Show what was under way when this copy was made (GET), or keep what a person says about the original (POST)."""
     if request.method == "POST":
-        if problem := restoration.answer(request.POST.get("answer", "")):
+        if problem := restored_copy.answer(request.POST.get("answer", "")):
             messages.error(request, problem)
         else:
             log_answer(request.user.pk, request.POST["answer"])
@@ -274,17 +279,17 @@ def restored(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "title": "A restored copy",
-        "copy": restoration.held(),
-        "under_way": restoration.under_way(timezone.now()),
-        "answers": restoration.Answer,
+        "copy": restored_copy.held(),
+        "under_way": restored_copy.under_way(timezone.now()),
+        "answers": restored_copy.Answer,
     }
     return TemplateResponse(request, "delivery/restored.html", context)
 
 
 def log_answer(user_id: int | None, given: str) -> None:
     """Write into the log who let a copy send, and on which word."""
-    if user_id is not None and (copy := restoration.held()) is not None:
-        said = f"Said of a restored copy: {restoration.Answer(given).label}."
+    if user_id is not None and (copy := restored_copy.held()) is not None:
+        said = f"Said of a restored copy: {restored_copy.Answer(given).label}."
         LogEntry.objects.log_actions(user_id, [copy], CHANGE, said, single_object=True)
 
 
@@ -304,10 +309,10 @@ def search(request: HttpRequest) -> HttpResponse:
     before = int(given) if given.isdecimal() and len(given) < 19 else None
     wanted = form.cleaned_data if form.is_valid() else {}
     server = wanted.get("server")
-    found = outbox.search(
+    found = outbox_search.search(
         messages, wanted.get("address", ""), wanted.get("status", ""), server.pk if server else None, before
     )
-    accounting.show_claimed(found.messages)
+    figures.show_claimed(found.messages)
     query = request.GET.copy()
     query.pop("before", None)
     is_filtered = any(query.values())
@@ -318,7 +323,7 @@ def search(request: HttpRequest) -> HttpResponse:
         "messages_found": found.messages,
         "next_page": _before(query, found.older),
         "further_back": _before(query, found.unsearched),
-        "window": outbox.WINDOW,
+        "window": outbox_search.WINDOW,
         "is_first_page": before is None,
         "is_filtered": is_filtered,
     }

@@ -131,7 +131,7 @@ DEFAULTS = {"time_zone": "the site's", "display_order": "after all others"}  # F
 
 def page() -> str:
     """Return the page, made of the form."""
-    from smtpservers.forms import ServerForm, field_help
+    from smtpservers.forms.server import ServerForm, field_help
     from smtpservers.models import SECRETS
 
     form = ServerForm()

@@ -1,21 +1,10 @@
-"""The list of what came back, and how the public pages look.
-
-Feedback is read-only: it is only ever added, by those who send it. The appearance is one row.
-"""
-
-from typing import Any
+"""The list of what came back. Feedback is read-only: it is only ever added, by those who send it."""
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.http import HttpRequest
 
 from adminpages.pages import ModelAdmin
-from feedback.forms import AppearanceForm
-from feedback.looks import THE_ONE, looks
-from feedback.models import Appearance, Feedback
+from feedback.models import Feedback
 
 
 @admin.register(Feedback)
@@ -38,45 +27,4 @@ class FeedbackAdmin(ModelAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Feedback | None = None) -> bool:
-        return False
-
-
-@admin.register(Appearance)
-class AppearanceAdmin(ModelAdmin):
-    form = AppearanceForm
-    readonly_fields = ["present_logo", "pages"]
-
-    class Media:
-        css = {"all": ["contacts/contacts.css"]}  # The look of links.
-
-    def get_fieldsets(self, request: HttpRequest, obj: Appearance | None = None) -> Any:
-        logo = ["present_logo", "new_logo", "without_logo"] if obj and obj.logo_type else ["new_logo"]
-        return [
-            (None, {"fields": ["name", "accent", *logo, "pages"]}),
-            ("At the foot of the pages", {"fields": ["postal_address", "imprint_url", "privacy_url"]}),
-        ]
-
-    @admin.display(description="present logo")
-    def present_logo(self, appearance: Appearance) -> SafeString:
-        url = reverse("feedback:logo", args=[looks().logo_name])
-        return format_html('<img src="{}" alt="The logo as people see it" height="64">', url)
-
-    @admin.display(description="See it")
-    def pages(self, appearance: Appearance) -> SafeString:
-        url = reverse("feedback:subscribe")
-        return format_html('<a class="text-link" href="{}" target="_blank">The form to subscribe by</a>', url)
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Go straight to the one there is."""
-        return redirect(reverse("admin:feedback_appearance_change", args=[THE_ONE]))
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Appearance | None:
-        """Return the row; before it is saved for the first time, what stands for it."""
-        found: Appearance | None = super().get_object(request, object_id, from_field)
-        return Appearance(pk=THE_ONE) if found is None and object_id == str(THE_ONE) else found
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Appearance | None = None) -> bool:
         return False

@@ -9,19 +9,21 @@ class FeedbackConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from campaigns.figures import UNSUBSCRIBED
-        from campaigns.reporting import LATE_OUTCOMES
-        from contacts import erasing, retention, story
-        from contacts.segmenting import register
-        from feedback import personal, retaining
-        from feedback.conditions import FEEDBACK
-        from feedback.story import feedback_of
-        from feedback.unsubscribed import unsubscribed
-        from feedback.unsubscribing import count_unsubscribed
+        from campaigns.reports.figures import UNSUBSCRIBED
+        from campaigns.reports.report import LATE_OUTCOMES
+        from contacts.privacy.contact_page import TELLERS
+        from contacts.privacy.erasure import PARTS
+        from contacts.privacy.retention import RULES
+        from contacts.segments.query import register
+        from feedback.records import erasure, retention
+        from feedback.records.contact_page import feedback_of
+        from feedback.records.segment_fields import FEEDBACK
+        from feedback.records.unsubscribe_figures import unsubscribed
+        from feedback.unsubscribe import count_unsubscribed
 
         register("feedback", FEEDBACK)
         UNSUBSCRIBED.append(unsubscribed)
         LATE_OUTCOMES["Unsubscribed"] = count_unsubscribed
-        story.TELLERS.append(feedback_of)
-        erasing.PARTS.append(personal.PART)
-        retention.RULES.extend(retaining.RULES)
+        TELLERS.append(feedback_of)
+        PARTS.append(erasure.PART)
+        RULES.extend(retention.RULES)

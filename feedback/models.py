@@ -1,14 +1,9 @@
-"""What is stored about the public pages: what came back about a message, sign-ups, counts of requests, the looks."""
+"""What came back about a message after it was accepted."""
 
-from django.conf import settings
-from django.core.validators import URLValidator
 from django.db import models
 from django.db.models.functions import Now
 
-from contacts.models import Contact
 from delivery.models import Message
-
-_WEB_ADDRESS = URLValidator(["https", "http"], message="Write the whole address, such as https://example.com/privacy.")
 
 
 class Feedback(models.Model):
@@ -23,7 +18,7 @@ class Feedback(models.Model):
         PREFERENCES = "preferences", "preference page"
 
     class Cause(models.TextChoices):
-        """Why somebody left, as the page offers it; see :data:`feedback.words.CAUSES`."""
+        """Why somebody left, as the page offers it; see :data:`publicpages.words.unsubscribe.CAUSES`."""
 
         NONE = "", "–"
         TOO_OFTEN = "too_often", "too often"
@@ -51,84 +46,3 @@ class Feedback(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of {self.email}"
-
-
-class SignUp(models.Model):
-    """What somebody, perhaps not the person, entered on a public form; a worker takes it from here.
-
-    The page that stores it does the same for every address, known or not, so neither its answer nor its time tells
-    whether we know somebody. The number of the row is in the token of the confirmation.
-    """
-
-    class Channel(models.TextChoices):
-        PAGE = "page", "our page"
-        EMBEDDED = "embedded", "embedded form"
-        JSON = "json", "JSON"
-
-    email = models.CharField("e-mail", max_length=320)
-    first_name = models.CharField(max_length=150, blank=True)
-    last_name = models.CharField(max_length=150, blank=True)
-    language = models.CharField(max_length=16, choices=settings.LANGUAGES)  # Of the form, and of what we answer.
-    choices = models.JSONField(default=list)  # [{"list": 7, "wording": "I agree …"}, …]
-    channel = models.CharField(max_length=16, choices=Channel)
-    network = models.CharField(max_length=45, blank=True)  # Cut to its /24 or /48.
-    contact = models.ForeignKey(Contact, null=True, on_delete=models.SET_NULL, related_name="+")
-    made_contact = models.BooleanField(default=False)  # Whether the person was unknown: they go with it, unconfirmed.
-    received_at = models.DateTimeField()
-    taken_at = models.DateTimeField(null=True)  # When a worker had subscribed them, or written to them.
-    confirmed_at = models.DateTimeField(null=True)
-
-    class Meta:
-        ordering = ["-received_at"]
-        indexes = [
-            # What no worker has taken yet.
-            models.Index(fields=["id"], condition=models.Q(taken_at=None), name="sign_up_waiting"),
-            models.Index(fields=["received_at"], name="sign_up_by_age"),  # What has expired.
-        ]
-
-    def __str__(self) -> str:
-        return f"sign-up of {self.email}"
-
-
-class RequestCount(models.Model):
-    """How many requests of one origin, or about one address, came within one window of time."""
-
-    key = models.CharField(max_length=64)  # A keyed hash: neither networks nor addresses are kept for this.
-    begins_at = models.DateTimeField()
-    number = models.PositiveIntegerField(default=0)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["key", "begins_at"], name="one_request_count_each")]
-        indexes = [models.Index(fields=["begins_at"], name="request_count_by_age")]  # What is over.
-
-    def __str__(self) -> str:
-        return f"{self.number} since {self.begins_at:%Y-%m-%d %H:%M}"
-
-
-class Appearance(models.Model):
-    """How the public pages look and who they say we are; one row, which administrators edit."""
-
-    name = models.CharField(
-        "organisation", max_length=150, blank=True, help_text="Empty: the name from the settings of the installation."
-    )
-    accent = models.CharField(
-        "accent colour",
-        max_length=7,
-        default="#7e22ce",
-        help_text="Of buttons and links, such as #7e22ce. It must stand out on white.",
-    )
-    logo = models.BinaryField(null=True, editable=False)
-    logo_type = models.CharField(max_length=16, blank=True, editable=False)  # image/png, image/jpeg or image/webp
-    postal_address = models.TextField(
-        max_length=500, blank=True, help_text="Empty: the address from the settings of the installation."
-    )
-    imprint_url = models.CharField("imprint", blank=True, max_length=500, validators=[_WEB_ADDRESS])
-    privacy_url = models.CharField("privacy policy", blank=True, max_length=500, validators=[_WEB_ADDRESS])
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        verbose_name = verbose_name_plural = "appearance of the public pages"
-        constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_appearance")]
-
-    def __str__(self) -> str:
-        return "Appearance of the public pages"

@@ -32,7 +32,7 @@ class OverBudget(ResourceLimitError):
     """Filling the message takes too much work."""
 
 
-class Late(ResourceLimitError):
+class FillingTookTooLong(ResourceLimitError):
     """Filling the message takes too much time."""
 
 
@@ -65,7 +65,7 @@ class Budget:
         if self.left < 0:
             raise OverBudget("too much work", token=None)
         if self._is_late():
-            raise Late("too late", token=None)
+            raise FillingTookTooLong("too late", token=None)
         self.next_look = max(self.left - LOOK_WORK, 0)
 
 

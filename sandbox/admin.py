@@ -17,10 +17,10 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from adminpages.pages import ModelAdmin
+from sandbox.mail_view import read
 from sandbox.models import AUTH, PLAIN, STARTTLS, SandboxMail
-from sandbox.reading import read
 from sandbox.specials import SLOW_SECONDS, Special, special
-from sandbox.storing import KEPT
+from sandbox.store import KEPT
 
 # Mail is strangers' content: no script, no form, nothing of our own origin. Pictures are part of what it shows.
 FRAME_POLICY = "sandbox; default-src 'none'; img-src data: https:; style-src 'unsafe-inline'; frame-ancestors 'self'"

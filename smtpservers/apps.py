@@ -10,6 +10,6 @@ class SmtpServersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from smtpservers.routes import make_default
+        from smtpservers.routing.rules import make_default
 
         post_migrate.connect(make_default, sender=self)

@@ -3,10 +3,10 @@
 from celery import shared_task
 from django.utils import timezone
 
-from smtpservers import probing
+from smtpservers import one_click_probe
 
 
 @shared_task
 def probe_unsubscribe(server_id: int) -> None:
     """Ask a server's unsubscribe address whether it takes one click."""
-    probing.probe_server(server_id, timezone.now())
+    one_click_probe.probe_server(server_id, timezone.now())

@@ -57,7 +57,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test get the answer of readiness that another one got a moment before."""
-    monkeypatch.setattr("brilliance.health._answer", None)
+    monkeypatch.setattr("brilliance.health.probes._answer", None)
     cache.clear()  # Nor the numbers that it counted, of rows with the same keys.
 
 

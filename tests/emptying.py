@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
 from brilliance.roles import make_roles
-from smtpservers.routes import make_default
+from smtpservers.routing.rules import make_default
 
 # What the migrations fill and hardly any test changes: to write it anew takes longer than most tests.
 LASTING_TABLES = frozenset(

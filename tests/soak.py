@@ -313,12 +313,12 @@ def _let_time_pass(mailing_id: int, crowd: Any) -> None:
     """End what waits for a pause or a back-off to be over, on a clock that is set ahead."""
     from django.utils import timezone
 
-    from delivery import sweeping
     from delivery.models import Batch, Mailing
+    from delivery.outcomes import recovery
     from tests.delivery.making import run_drain
 
     def is_settled() -> bool:
-        sweeping.sweep(timezone.now())
+        recovery.sweep(timezone.now())
         return not Batch.objects.exists()
 
     ahead = dt.timedelta(0)

@@ -12,7 +12,7 @@ from django.db import connection, models
 from django.db.models import TextField
 from django.db.models.functions import Cast, Lower
 
-from contacts import consent, erasing
+from contacts.consent import changes
 from contacts.models import (
     ConsentEvent,
     Contact,
@@ -25,9 +25,11 @@ from contacts.models import (
     Suppression,
     SuppressionLift,
 )
-from delivery import personal, queueing
+from contacts.privacy import erasure
 from delivery.models import Attempt, Batch, Chunk, Mailing, Message
-from feedback import unsubscribing
+from delivery.outbox import mailings
+from delivery.records.erasure import ANONYMOUS
+from feedback import unsubscribe
 from feedback.models import Feedback
 from mail.addresses import ascii_address, fold
 from smtpservers.models import SmtpServer
@@ -49,12 +51,12 @@ def canary(db: None) -> Contact:
         email=CANARY, first_name="Canary", last_name="Bird", attributes={"other_mail": CANARY}
     )
     news = ContactList.objects.create(name="News")
-    consent.subscribe(contact, news, method="form", source=f"form by {CANARY}", now=NOW, wording="I agree.")
+    changes.subscribe(contact, news, method="form", source=f"form by {CANARY}", now=NOW, wording="I agree.")
     return contact
 
 
 def mailing(stream: str = "campaign", **fields: Any) -> Mailing:
-    return queueing.open_mailing(
+    return mailings.open_mailing(
         stream=stream,
         name="News",
         subject="News",
@@ -94,7 +96,7 @@ def everything_about(contact: Contact, actor: User) -> Message:
     Mailing.objects.filter(pk=digest.pk).update(text=f"Not reached:\n{CANARY}: no such user")
     Mailing.objects.filter(stream__in=["campaign", "single", "test"]).update(is_snapshotted=True)
     Feedback.objects.create(kind="unsubscribe", channel="page", message=message, email=CANARY, reason=f"I am {CANARY}")
-    consent.suppress(CANARY, Suppression.Reason.HARD_BOUNCE, f"550 {CANARY}", NOW)
+    changes.suppress(CANARY, Suppression.Reason.HARD_BOUNCE, f"550 {CANARY}", NOW)
     SuppressionLift.objects.create(
         email=CANARY, reason="manual", suppressed_at=NOW, why=f"{CANARY} asked", lifted_by=actor, lifted_by_name="ada"
     )
@@ -129,11 +131,11 @@ def test_an_erased_address_is_in_no_table(canary: Contact, actor: User) -> None:
     everything_about(canary, actor)
     assert len(places(CANARY)) > 20, "the canary does not sing"
 
-    outcome = erasing.erase(erasing.subject_of(canary), actor, NOW)
+    outcome = erasure.erase(erasure.subject_of(canary), actor, NOW)
 
     assert outcome.is_done, outcome.sentence
     assert places(CANARY) == []
-    assert erasing.is_erased([CANARY, ASCII, "bob@example.net"]) == {CANARY, ASCII}
+    assert erasure.is_erased([CANARY, ASCII, "bob@example.net"]) == {CANARY, ASCII}
     assert not Contact.objects.exists()
     assert not Subscription.objects.exists()
     assert not ConsentEvent.objects.exists()
@@ -142,7 +144,7 @@ def test_an_erased_address_is_in_no_table(canary: Contact, actor: User) -> None:
 def test_an_erasure_keeps_every_count_and_status(canary: Contact, actor: User) -> None:
     message = everything_about(canary, actor)
 
-    erasing.erase(erasing.subject_of(canary), actor, NOW)
+    erasure.erase(erasure.subject_of(canary), actor, NOW)
 
     message.refresh_from_db()
     assert (message.status, message.email, message.contact, message.merge) == ("bounced", "(erased)", None, None)
@@ -165,7 +167,7 @@ def test_the_names_are_erased_as_well(canary: Contact, actor: User) -> None:
     canary.refresh_from_db()
     sent(None, mailing("test"), "ada@example.net", merge={"first_name": "Zwitschernde", "last_name": "Bird"})
 
-    erasing.erase(erasing.subject_of(canary), actor, NOW)
+    erasure.erase(erasure.subject_of(canary), actor, NOW)
 
     assert places("Zwitschernde") == []
 
@@ -179,7 +181,7 @@ def test_mail_that_waits_is_stopped_before_anything_is_erased(canary: Contact, a
     )
     Chunk.objects.create(mailing=of, next_id=waiting.pk, last_id=waiting.pk, messages=1)
 
-    assert erasing.erase(erasing.subject_of(canary), actor, NOW).is_done
+    assert erasure.erase(erasure.subject_of(canary), actor, NOW).is_done
 
     for message in (waiting, copy):
         message.refresh_from_db()
@@ -201,7 +203,7 @@ def test_an_erasure_waits_for_what_a_worker_holds_and_sends_no_more(canary: Cont
         is_cut=True,
     )
 
-    outcome = erasing.erase(erasing.subject_of(canary), actor, NOW)
+    outcome = erasure.erase(erasure.subject_of(canary), actor, NOW)
 
     assert not outcome.is_done
     assert "try again in a minute" in outcome.sentence
@@ -210,7 +212,7 @@ def test_an_erasure_waits_for_what_a_worker_holds_and_sends_no_more(canary: Cont
     assert not ErasedAddress.objects.exists()
     batch.delete()
     Message.objects.update(status="suppressed")
-    assert erasing.erase(erasing.subject_of(canary), actor, NOW).is_done
+    assert erasure.erase(erasure.subject_of(canary), actor, NOW).is_done
     assert places(CANARY) == []
 
 
@@ -218,18 +220,18 @@ def test_somebody_whose_address_contains_the_erased_one_stays(canary: Contact, a
     other = Contact.objects.create(email=f"x.{CANARY}")
     LogEntry.objects.log_actions(actor.pk, [other], CHANGE, f"Changed {other.email}.", single_object=True)
 
-    erasing.erase(erasing.subject_of(canary), actor, NOW)
+    erasure.erase(erasure.subject_of(canary), actor, NOW)
 
     assert other.email in LogEntry.objects.get(object_id=str(other.pk)).change_message
-    assert erasing.is_erased([other.email]) == set()
+    assert erasure.is_erased([other.email]) == set()
 
 
 def test_an_export_holds_everything_and_is_json(canary: Contact, actor: User) -> None:
     everything_about(canary, actor)
 
-    held = erasing.export(erasing.subject_of(canary))
+    held = erasure.export(erasure.subject_of(canary))
 
-    text = erasing.as_json(held)
+    text = erasure.as_json(held)
     assert json.loads(text)["person"]["e-mail"] == CANARY
     assert [row["list"] for row in held["lists"]] == ["News"]
     assert held["history of consent"][0]["agreed to"] == "I agree."
@@ -245,10 +247,10 @@ def test_an_export_holds_everything_and_is_json(canary: Contact, actor: User) ->
 def test_the_link_of_an_old_mail_works_as_long_as_its_contact_is_known(canary: Contact, actor: User) -> None:
     of = mailing()
     message = sent(canary, of)
-    Message.objects.filter(pk=message.pk).update(**personal.ANONYMOUS)
-    message = unsubscribing.Message.objects.select_related("mailing", "contact").get(pk=message.pk)
+    Message.objects.filter(pk=message.pk).update(**ANONYMOUS)
+    message = unsubscribe.Message.objects.select_related("mailing", "contact").get(pk=message.pk)
 
-    unsubscribing.unsubscribe(message, from_everything=True, channel=Feedback.Channel.PAGE, reason="", now=NOW)
+    unsubscribe.unsubscribe(message, from_everything=True, channel=Feedback.Channel.PAGE, reason="", now=NOW)
 
     assert Suppression.objects.get().email == CANARY
     assert Subscription.objects.get().status == "unsubscribed"
@@ -258,10 +260,10 @@ def test_the_link_of_an_erased_person_changes_nothing(canary: Contact, actor: Us
     of = mailing()
     Mailing.objects.update(is_snapshotted=True)
     message = sent(canary, of)
-    erasing.erase(erasing.subject_of(canary), actor, NOW)
+    erasure.erase(erasure.subject_of(canary), actor, NOW)
     message.refresh_from_db()
 
-    unsubscribing.unsubscribe(message, from_everything=True, channel=Feedback.Channel.PAGE, reason="", now=NOW)
+    unsubscribe.unsubscribe(message, from_everything=True, channel=Feedback.Channel.PAGE, reason="", now=NOW)
 
     assert not Suppression.objects.exists()
     assert not Feedback.objects.exists()
@@ -272,9 +274,9 @@ def test_somebody_who_is_no_contact_is_erased_by_their_address(actor: User) -> N
     other = sent(None, mailing("single"), "bob@example.net")
     Mailing.objects.update(is_snapshotted=True)
 
-    held = erasing.export(erasing.subject_at(ASCII))
+    held = erasure.export(erasure.subject_at(ASCII))
     assert [row["to"] for row in held["messages"]] == [CANARY]
-    assert erasing.erase(erasing.subject_at(CANARY), actor, NOW).is_done
+    assert erasure.erase(erasure.subject_at(CANARY), actor, NOW).is_done
 
     assert places(CANARY) == []
     other.refresh_from_db()
@@ -286,7 +288,7 @@ def test_an_address_that_is_somebody_elses_today_is_left_to_them(canary: Contact
     Mailing.objects.update(is_snapshotted=True)
     Contact.objects.create(email="bob@example.net")
 
-    erasing.erase(erasing.subject_of(canary), actor, NOW)
+    erasure.erase(erasure.subject_of(canary), actor, NOW)
 
     assert Contact.objects.get().email == "bob@example.net"
-    assert erasing.is_erased(["bob@example.net"]) == set()
+    assert erasure.is_erased(["bob@example.net"]) == set()

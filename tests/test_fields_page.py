@@ -6,7 +6,7 @@ import subprocess
 from django.conf import settings
 
 from docs.write_fields import ACCEPTS, EFFECTS, PAGE, page
-from smtpservers.forms import ServerForm
+from smtpservers.forms.server import ServerForm
 
 REMOVES = {"remove_password", "remove_api_key"}
 

@@ -11,11 +11,14 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.test import Client
 
-from contacts import consent, retention, tasks
+from contacts import tasks
+from contacts.consent import changes
 from contacts.models import ConsentEvent, Contact, ContactImport, ContactList, RefusedRow, Subscription
-from delivery import queueing, retaining
-from delivery.counting import by_status
+from contacts.privacy import retention
 from delivery.models import Attempt, Mailing, Message
+from delivery.outbox import mailings
+from delivery.outbox.status_counts import by_status
+from delivery.records import retention as records_retention
 from feedback.models import Feedback
 
 NOW = dt.datetime(2026, 3, 31, 12, 0, tzinfo=dt.UTC)
@@ -27,7 +30,7 @@ NEW = NOW - dt.timedelta(days=5)
 def _kept(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.RETAIN_MESSAGES_MONTHS = 12
     settings.RETAIN_LOG_MONTHS = 24
-    for module in (retention, retaining):
+    for module in (retention, records_retention):
         monkeypatch.setattr(module, "SLICE_ROWS", 2)
 
 
@@ -37,7 +40,7 @@ def ann(db: None) -> Contact:
 
 
 def mailing(finished_at: dt.datetime, stream: str = "campaign", people: int = 0) -> Mailing:
-    made = queueing.open_mailing(stream=stream, name="News", subject="News", html="", text="Hi")
+    made = mailings.open_mailing(stream=stream, name="News", subject="News", html="", text="Hi")
     for number in range(people):
         email = f"P{number}@example.net"
         message = Message.objects.create(
@@ -101,12 +104,12 @@ def make_old_things(ann: Contact) -> None:
         of_import = ContactImport.objects.create(file_name="a.csv", stored_name=str(at))
         ContactImport.objects.filter(pk=of_import.pk).update(created_at=at)
         RefusedRow.objects.create(contact_import=of_import, line_number=2, content="x", reason="y")
-        test = queueing.open_mailing(stream="test", name="T", subject="T", html="", text="T")
+        test = mailings.open_mailing(stream="test", name="T", subject="T", html="", text="T")
         Message.objects.create(
             mailing=test, email="a@example.net", email_key="a@example.net", merge={"a": 1}, changed_at=at
         )
         contact_list = ContactList.objects.create(name=str(at))
-        consent.request_subscription(
+        changes.request_subscription(
             ann, contact_list, method="form", source="form", now=at, wording="I agree.", network=""
         )
     user = User.objects.create_user("ada")
@@ -204,7 +207,7 @@ def test_the_command_tells_each_rule_when_it_is_done(db: None, monkeypatch: pyte
     def fail(cutoff: dt.datetime, after: Any) -> retention.Slice:
         raise RuntimeError("the power went")
 
-    last = retention.Rule("The last of them", "RETAIN_PENDING_DAYS", lambda cutoff: 0, fail)
+    last = retention.RetentionRule("The last of them", "RETAIN_PENDING_DAYS", lambda cutoff: 0, fail)
     monkeypatch.setattr(retention, "RULES", [*retention.RULES, last])
     told = io.StringIO()
 
@@ -217,7 +220,9 @@ def test_the_command_tells_each_rule_when_it_is_done(db: None, monkeypatch: pyte
 
 def test_the_command_tells_how_far_a_long_rule_is(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = iter([retention.Slice(2000, 1), retention.Slice(2000, 2), retention.Slice(7)])
-    rule = retention.Rule("A long one", "RETAIN_PENDING_DAYS", lambda cutoff: 0, lambda cutoff, after: next(steps))
+    rule = retention.RetentionRule(
+        "A long one", "RETAIN_PENDING_DAYS", lambda cutoff: 0, lambda cutoff, after: next(steps)
+    )
     monkeypatch.setattr(retention, "RULES", [rule])
     monkeypatch.setattr("contacts.management.commands.retention.TELL_SECONDS", 0.0)
     told = io.StringIO()

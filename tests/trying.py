@@ -5,7 +5,8 @@ from typing import Any
 from django.http import HttpResponse
 from django.test import Client
 
-from delivery import clock, trials
+from delivery import clock
+from delivery.operators import trials
 
 
 def tried(client: Client, address: str, posted: dict[str, Any]) -> HttpResponse:

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from delivery import counting
 from delivery.models import Attempt, Batch, Message
+from delivery.outbox import status_counts
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.peer import Peer
 
@@ -94,7 +94,7 @@ def _judge_messages(
 def _miscounted(mailing_id: int) -> str:
     """Return in what the counts that pages show differ from the messages; empty: in nothing."""
     rows = Counter(Message.objects.filter(mailing=mailing_id, copy_of=None).values_list("status", flat=True))
-    counted = +Counter(counting.by_status(mailing_id))
+    counted = +Counter(status_counts.by_status(mailing_id))
     return "" if counted == rows else f"{counted} are counted of {rows}"
 
 

@@ -19,9 +19,9 @@ from django.utils import timezone
 
 from bench import ours  # Sets up Django, and comes first.
 from bench.processes import Stopwatch
-from delivery import queueing
-from delivery.draining import drain
 from delivery.models import Message
+from delivery.outbox import mailings
+from delivery.worker.drain import drain
 from smtpservers.models import SmtpServer
 
 HEALTHY = 80
@@ -46,14 +46,14 @@ def measure(port: int, sick: list[int], messages: int) -> dict[str, Any]:
     watcher = threading.Thread(target=_watch, args=([mailing.pk for mailing, _ in well], is_done))
     called_at, watch = timezone.now(), Stopwatch()
     for mailing in [*(mailing for mailing, _ in well), *ill]:
-        queueing.resume(mailing.pk)
+        mailings.resume(mailing.pk)
     watcher.start()
     asyncio.run(drain(LONGEST, clock=timezone.now, should_stop=is_done.is_set, idle_seconds=0.0))
     took = watch.read()
     is_done.set()
     watcher.join()
     for mailing in ill:
-        queueing.cancel(mailing.pk, timezone.now())
+        mailings.cancel(mailing.pk, timezone.now())
     recorded_at = max(account.recorded_at() for _, account in well)
     return {
         "messages": HEALTHY * messages,

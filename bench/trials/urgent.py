@@ -18,10 +18,10 @@ from django.utils import timezone
 
 from bench import ours  # Sets up Django, and comes first.
 from bench.processes import Failed, Stopwatch
-from delivery import queueing
-from delivery.draining import drain
 from delivery.models import Attempt
-from delivery.singles import send_single
+from delivery.outbox import mailings
+from delivery.outbox.transactional import send_single
+from delivery.worker.drain import drain
 
 EVERY = 0.25
 MOST = 100  # Single messages; the campaign may end before.
@@ -37,7 +37,7 @@ def measure(port: int, people: int) -> dict[str, Any]:
     mailing = ours.queue(people, server)
     submitted: dict[int, Any] = {}
     is_over = threading.Event()
-    queueing.resume(mailing.pk)
+    mailings.resume(mailing.pk)
     watch = Stopwatch()
     submitting = threading.Thread(target=_submit, args=(submitted, is_over))
     submitting.start()

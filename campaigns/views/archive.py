@@ -19,12 +19,12 @@ from django.utils.html import strip_tags
 from django.utils.text import Truncator
 from django.views.decorators.http import condition, require_http_methods, require_POST, require_safe
 
-from adminpages.access import View
+from adminpages.access import View, needs
 from adminpages.changes import NoticesChanges
 from adminpages.texts import RefusesControls, without_controls
-from campaigns import archiving
+from campaigns.lifecycle import archive as lifecycle_archive
 from campaigns.models import ArchivedCampaign, ArchiveSettings
-from campaigns.views.pages import campaign_or_404, log, needs, page
+from campaigns.views.pages import campaign_or_404, log, page
 
 PER_PAGE = 50
 IN_FEED = 20
@@ -44,7 +44,7 @@ MAIL_POLICY = (
 
 def _state(request: HttpRequest, **kwargs: Any) -> str | None:
     """Return what changes with anything that a page of the archive shows."""
-    archive = archiving.settings_now()
+    archive = lifecycle_archive.settings_now()
     if not archive.is_on:
         return None
     last = ArchivedCampaign.objects.aggregate(last=Max("published_at"))["last"]
@@ -59,7 +59,7 @@ def _public(view: Callable[..., HttpResponse]) -> View:
     @condition(etag_func=_state)
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not archiving.settings_now().is_on:
+        if not lifecycle_archive.settings_now().is_on:
             raise Http404("There is no public archive.")
         response = view(request, *args, **kwargs)
         response.headers["Cache-Control"] = f"public, max-age={KEPT_SECONDS}"
@@ -70,9 +70,9 @@ def _public(view: Callable[..., HttpResponse]) -> View:
 
 
 def _context() -> dict[str, Any]:
-    archive = archiving.settings_now()
+    archive = lifecycle_archive.settings_now()
     return {
-        "title": archiving.title_of(archive),
+        "title": lifecycle_archive.title_of(archive),
         "description": archive.description,
         "organisation": settings.ORGANISATION_NAME,
         "language": settings.LANGUAGE_CODE,
@@ -139,7 +139,7 @@ class ArchiveForm(NoticesChanges, RefusesControls, ModelForm):  # type: ignore[t
 @needs("campaigns.view_archivesettings")
 def archive_settings(request: HttpRequest) -> HttpResponse:
     may_change = request.user.has_perm("campaigns.change_archivesettings")
-    form = ArchiveForm(request.POST or None, instance=archiving.settings_now())
+    form = ArchiveForm(request.POST or None, instance=lifecycle_archive.settings_now())
     if request.method == "POST":
         if not may_change:
             return HttpResponse("Only administrators change the archive.", status=403)
@@ -150,7 +150,7 @@ def archive_settings(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "may_change": may_change,
-        "archive": archiving.settings_now(),
+        "archive": lifecycle_archive.settings_now(),
         "entries": ArchivedCampaign.objects.defer("html", "text").select_related("campaign")[:PER_PAGE],
         "address": settings.BASE_URL + reverse("archive:index"),
         "may_publish": request.user.has_perm("campaigns.queue_campaign"),
@@ -177,11 +177,13 @@ def _button(act: Callable[[HttpRequest, int], tuple[str, str]]) -> View:
 
 @_button
 def publish(request: HttpRequest, campaign_id: int) -> tuple[str, str]:
-    off = "" if archiving.settings_now().is_on else " It is shown once an administrator switches the archive on."
-    return archiving.publish(campaign_id, request.user, timezone.now()), f"Put into the public archive.{off}"
+    off = (
+        "" if lifecycle_archive.settings_now().is_on else " It is shown once an administrator switches the archive on."
+    )
+    return lifecycle_archive.publish(campaign_id, request.user, timezone.now()), f"Put into the public archive.{off}"
 
 
 @_button
 def withdraw(request: HttpRequest, campaign_id: int) -> tuple[str, str]:
-    problem = "" if archiving.withdraw(campaign_id) else "The campaign is not in the archive."
+    problem = "" if lifecycle_archive.withdraw(campaign_id) else "The campaign is not in the archive."
     return problem, "Taken out of the public archive."

@@ -9,13 +9,15 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from campaigns import chronicle, drawing, runs
-from campaigns.figures import Asked, Figures, figures, write_csv
-from campaigns.remembering import remembered
-from campaigns.reporting import report
-from campaigns.tallying import held_since
-from campaigns.views.following import pace_context
-from campaigns.views.pages import campaign_or_404, needs, page
+from adminpages.access import needs
+from campaigns.reports import charts, timeline
+from campaigns.reports.cache import remembered
+from campaigns.reports.figures import Figures, FiguresQuery, figures, write_csv
+from campaigns.reports.report import report
+from campaigns.reports.tally import held_since
+from campaigns.schedule import mailings
+from campaigns.views.pages import campaign_or_404, page
+from campaigns.views.report import pace_context
 from smtpservers.models import SmtpServer
 
 USUAL_DAYS = 30
@@ -50,7 +52,7 @@ def _day(text: str, usual: dt.date) -> dt.date:
 
 def _figures(request: HttpRequest, asked: _Query, now: dt.datetime) -> Figures:
     sees_all = request.user.has_perm("delivery.view_message")
-    wanted = Asked(asked.start, asked.end, server_name=asked.server, names_all_domains=sees_all)
+    wanted = FiguresQuery(asked.start, asked.end, server_name=asked.server, names_all_domains=sees_all)
     key = f"period-{asked.start}-{asked.end}-{sees_all}-{asked.server}"
     return remembered(key, lambda: figures(wanted, now))
 
@@ -77,9 +79,9 @@ def period(request: HttpRequest) -> HttpResponse:
 
 def _charts(found: Figures) -> dict[str, Any]:
     return {
-        "days_drawn": drawing.line_chart(found.days),
-        "servers_drawn": drawing.line_chart(found.servers[:15]),
-        "providers_drawn": drawing.line_chart(found.providers[:15]),
+        "days_drawn": charts.line_chart(found.days),
+        "servers_drawn": charts.line_chart(found.servers[:15]),
+        "providers_drawn": charts.line_chart(found.providers[:15]),
     }
 
 
@@ -102,7 +104,7 @@ def campaign_csv(request: HttpRequest, campaign_id: int, table: str) -> HttpResp
     if table not in TABLES:
         raise Http404("There is no such table.")
     sees_all = request.user.has_perm("delivery.view_message")
-    asked = Asked(mailing_ids=runs.mailing_ids(campaign), names_all_domains=sees_all)
+    asked = FiguresQuery(mailing_ids=mailings.mailing_ids(campaign), names_all_domains=sees_all)
     return _file(
         write_csv(getattr(figures(asked, timezone.now()), table), TABLES[table]), f"campaign-{campaign.pk}-{table}"
     )
@@ -123,8 +125,8 @@ def campaign_report(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
     now = timezone.now()
     may_see_recipients = request.user.has_perm("delivery.view_message")
-    mailing_ids = runs.mailing_ids(campaign)
-    asked = Asked(mailing_ids=mailing_ids, names_all_domains=may_see_recipients)
+    mailing_ids = mailings.mailing_ids(campaign)
+    asked = FiguresQuery(mailing_ids=mailing_ids, names_all_domains=may_see_recipients)
     found = remembered(f"figures-{mailing_ids}-{may_see_recipients}", lambda: figures(asked, now))
     context = {
         "campaign": campaign,
@@ -132,9 +134,9 @@ def campaign_report(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "figures": found,
         "printed_at": now,
         "lists": ", ".join(campaign.lists.values_list("name", flat=True)),
-        "steps": chronicle.steps(campaign),
-        "overrides": chronicle.overrides(campaign),
-        "incidents": chronicle.incidents(campaign),
+        "steps": timeline.steps(campaign),
+        "overrides": timeline.overrides(campaign),
+        "incidents": timeline.incidents(campaign),
         "may_see_recipients": may_see_recipients,
         **_charts(found),
         **pace_context(campaign, now),

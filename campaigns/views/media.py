@@ -6,7 +6,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from campaigns.models import MediaFile
-from delivery.enclosing import STORED_NAME, media_folder
+from delivery.content.attachments import STORED_NAME, media_folder
 
 
 @require_safe

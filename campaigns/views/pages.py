@@ -7,10 +7,9 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
-from adminpages.access import needs as needs
-from campaigns.forecast_words import moment
+from campaigns.forecast.words import moment
 from campaigns.models import Campaign
-from campaigns.timing import zone_for
+from campaigns.schedule.schedule import zone_for
 from delivery import clock
 
 COUNTING_SECONDS = 60.0  # That a page may take which counts people; more than a few thousand a worker counts.

@@ -9,12 +9,16 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_POST
 
-from campaigns import queueing, runs, selecting
-from campaigns.reporting import explain
-from campaigns.selecting import Filter
-from campaigns.views.pages import campaign_or_404, log, needs, page
-from delivery import accounting, clock
+from adminpages.access import needs
+from campaigns.lifecycle import states
+from campaigns.reports import recipients as reports_recipients
+from campaigns.reports.recipients import Filter
+from campaigns.reports.report import explain
+from campaigns.schedule import mailings
+from campaigns.views.pages import campaign_or_404, log, page
+from delivery import clock
 from delivery.models import Message
+from delivery.records import figures
 from smtpservers.models import SmtpServer
 
 RECIPIENTS_PER_PAGE = 50
@@ -51,14 +55,14 @@ class _Pages(Paginator):  # type: ignore[type-arg]  # Not generic when it runs.
 
 
 def _pages(mailing_ids: list[int], given: Filter) -> "Paginator[Message]":
-    rows = selecting.fitting(mailing_ids, given)
+    rows = reports_recipients.fitting(mailing_ids, given)
     if not given.is_status_alone:
         # What a filter finds little of is looked for once, and not counted first.
         few = list(rows[: RECIPIENTS_PER_PAGE + 1])
         if len(few) <= RECIPIENTS_PER_PAGE:
             return Paginator(few, RECIPIENTS_PER_PAGE)
     pages = _Pages(rows, RECIPIENTS_PER_PAGE)
-    pages.count = selecting.count(mailing_ids, given)
+    pages.count = reports_recipients.count(mailing_ids, given)
     return pages
 
 
@@ -66,22 +70,22 @@ def _pages(mailing_ids: list[int], given: Filter) -> "Paginator[Message]":
 @needs("delivery.view_message")
 def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
-    mailing_ids = runs.mailing_ids(campaign)
+    mailing_ids = mailings.mailing_ids(campaign)
     servers = list(SmtpServer.objects.order_by("display_order").values_list("pk", "name"))
     given = _filter(request.GET, servers)
     query = request.GET.copy()
     query.pop("page", None)
     paginator = _pages(mailing_ids, given)
     rows = paginator.get_page(request.GET.get("page"))
-    accounting.show_claimed(rows.object_list)
+    figures.show_claimed(rows.object_list)
     context = {
         "campaign": campaign,
         "rows": rows,
-        "is_cut": paginator.count == selecting.MOST_COUNTED and not given.is_status_alone,
+        "is_cut": paginator.count == reports_recipients.MOST_COUNTED and not given.is_status_alone,
         "statuses": Message.Status.choices,
         "servers": servers,
-        "providers": selecting.providers_among(mailing_ids),
-        "answers": selecting.answers_among(mailing_ids),
+        "providers": reports_recipients.providers_among(mailing_ids),
+        "answers": reports_recipients.answers_among(mailing_ids),
         "given": given,
         "query": query.urlencode(),
         "may_export": request.user.has_perm("contacts.export_contact"),
@@ -97,7 +101,7 @@ def export(request: HttpRequest, campaign_id: int) -> HttpResponseBase:
     campaign = campaign_or_404(campaign_id)
     given = _filter(request.GET, list(SmtpServer.objects.values_list("pk", "name")))
     log(request, campaign_id, f"Exported its recipients as CSV: {given.in_the_log}.")
-    lines = selecting.write_csv(runs.mailing_ids(campaign), given)
+    lines = reports_recipients.write_csv(mailings.mailing_ids(campaign), given)
     name = f"recipients-{slugify(campaign.name)[:60] or campaign_id}.csv"
     return StreamingHttpResponse(
         lines,
@@ -110,12 +114,12 @@ def export(request: HttpRequest, campaign_id: int) -> HttpResponseBase:
 @needs("delivery.view_message")
 def recipient(request: HttpRequest, message_id: int) -> HttpResponse:
     message = get_object_or_404(Message.objects.select_related("mailing", "contact", "server"), pk=message_id)
-    accounting.show_claimed([message])
+    figures.show_claimed([message])
     again = (Message.Status.UNCONFIRMED, Message.Status.FAILED, Message.Status.EXPIRED)
     context = {
         "message": message,
-        "campaign": runs.campaign_of(message.mailing_id),
-        "attempts": accounting.attempts(message),
+        "campaign": mailings.campaign_of(message.mailing_id),
+        "attempts": figures.attempts(message),
         "copies": message.copies.order_by("pk"),
         "explanation": explain(message),
         "can_resend": message.status in again
@@ -129,7 +133,7 @@ def recipient(request: HttpRequest, message_id: int) -> HttpResponse:
 @needs("delivery.resend_message")
 def resend(request: HttpRequest, message_id: int) -> HttpResponse:
     message = get_object_or_404(Message, pk=message_id)
-    if queueing.resend(message_id, message.mailing_id, clock.now()):
+    if states.resend(message_id, message.mailing_id, clock.now()):
         messages.success(request, "The message was queued again.")
     else:
         messages.warning(request, "The message cannot be sent again: it did not fail, or its mailing was cancelled.")

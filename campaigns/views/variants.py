@@ -7,11 +7,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
-from campaigns import experimenting
+from adminpages.access import needs
+from campaigns.ab_test import run
+from campaigns.forms.variants import VariantForms, remove
 from campaigns.models import Campaign, Experiment
 from campaigns.tasks import ring
-from campaigns.variant_forms import VariantForms, remove
-from campaigns.views.pages import campaign_or_404, log, needs, page
+from campaigns.views.pages import campaign_or_404, log, page
 from delivery import clock
 
 
@@ -58,7 +59,7 @@ def remove_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
 def choose(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign_or_404(campaign_id)
     chosen = request.POST.get("variant", "")
-    if why_not := experimenting.choose(
+    if why_not := run.choose(
         campaign_id, int(chosen) if chosen.isdecimal() and len(chosen) < 18 else 0, request.user, clock.now()
     ):
         messages.error(request, why_not)

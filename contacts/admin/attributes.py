@@ -14,11 +14,11 @@ from django.utils.text import Truncator
 
 from adminpages.pages import ModelAdmin
 from contacts import tasks
-from contacts.admin.drawing import SummarisedDeletion
-from contacts.attribute_forms import AttributeForm
+from contacts.admin.cells import SummarisedDeletion
+from contacts.attributes.retype import holders
+from contacts.forms.attribute import AttributeForm
 from contacts.models import Attribute, Contact
-from contacts.retyping import holders
-from contacts.segmenting import users_of
+from contacts.segments.query import users_of
 
 
 @admin.register(Attribute)

@@ -11,8 +11,8 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
 from adminpages.pages import ModelAdmin
-from contacts.admin.drawing import badge
-from contacts.admin.paging import LimitedPaginator, PeopleList
+from contacts.admin.cells import badge
+from contacts.admin.pagination import LimitedPaginator, PeopleList
 from contacts.models import ConsentEvent, Subscription
 from mail.addresses import normalise
 

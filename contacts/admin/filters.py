@@ -13,8 +13,8 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 from unfold.widgets import INPUT_CLASSES
 
-from contacts.attributes import parse_value
-from contacts.audience import active, suppressed
+from contacts.attributes.rules import parse_value
+from contacts.consent.suppressed import active, suppressed
 from contacts.models import Attribute, Contact, ContactList, Subscription, Suppression
 from mail.addresses import fold
 
@@ -74,7 +74,7 @@ class ListFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types
         return queryset.none() if list_id is None else queryset.filter(on_a_list(list_id))
 
 
-class StateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
+class ContactStateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
     """Who may be written to. With a list chosen, it speaks of that list."""
 
     title = "state"

@@ -15,13 +15,14 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from adminpages.pages import ModelAdmin
-from contacts import importing, tasks, uploads
-from contacts.admin.drawing import badge
-from contacts.csvfiles import DELIMITERS, ENCODINGS, FileRefused
-from contacts.exporting import csv_response, table
-from contacts.import_forms import MappingForm, ReadingForm, UploadForm
-from contacts.mapping import REPORT_HEADINGS, describe
+from contacts import tasks
+from contacts.admin.cells import badge
+from contacts.forms.imports import ImportUploadForm, MappingForm, ReadingForm
 from contacts.models import ContactImport, ContactList, RefusedRow
+from contacts.transfer import import_contacts, uploads
+from contacts.transfer.columns import REPORT_HEADINGS, describe
+from contacts.transfer.csv_file import DELIMITERS, ENCODINGS, CsvRefused
+from contacts.transfer.export_contacts import csv_response, table
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -98,7 +99,7 @@ class ContactImportAdmin(ModelAdmin):
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = UploadForm(request.POST or None, request.FILES or None, label_suffix="")
+        form = ImportUploadForm(request.POST or None, request.FILES or None, label_suffix="")
         if request.method == "POST" and form.is_valid():
             draft = uploads.store(form.cleaned_data["file"], form.layout, _actor(request))
             return redirect("admin:contacts_contactimport_columns", draft.pk)
@@ -118,7 +119,7 @@ class ContactImportAdmin(ModelAdmin):
         context = {**self._context(request), "title": draft.file_name, "contact_import": draft, "reading": reading}
         try:
             layout, rows = uploads.preview(draft, encoding, delimiter)
-        except FileRefused as error:
+        except CsvRefused as error:
             return TemplateResponse(request, "contacts/import_columns.html", {**context, "refusal": str(error)})
         remembered = uploads.remembered_mapping(layout.headings)
         form = MappingForm(
@@ -159,7 +160,7 @@ class ContactImportAdmin(ModelAdmin):
         contact_import = self._find(request, import_id)
         if request.method != "POST":
             return redirect("admin:contacts_contactimport_change", contact_import.pk)
-        if importing.cancel(contact_import.pk, timezone.now()):
+        if import_contacts.cancel(contact_import.pk, timezone.now()):
             messages.info(request, "The import was cancelled and its file deleted. Who was added so far stays.")
         else:
             messages.warning(request, "The import is over already; there was nothing to cancel.")

@@ -16,10 +16,12 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action
 
 from adminpages.pages import ModelAdmin
-from contacts import consent, importing, proving
-from contacts.admin.drawing import SummarisedDeletion, badge, download, figure
+from contacts.admin.cells import SummarisedDeletion, badge, download, figure
+from contacts.consent import changes
 from contacts.models import ConsentEvent, ContactList, Subscription
-from contacts.segmenting import users_of
+from contacts.segments.query import users_of
+from contacts.transfer import export_consents as transfer_export_consents
+from contacts.transfer import import_contacts
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -91,11 +93,11 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
 
     @admin.display(description="People agree to")
     def agreed_to(self, contact_list: ContactList) -> str:
-        return f"“{consent.wording_of(contact_list)}”"
+        return f"“{changes.wording_of(contact_list)}”"
 
     @admin.display(description="Form")
     def public_form(self, contact_list: ContactList) -> SafeString:
-        url = reverse("feedback:form_of_list", args=[contact_list.pk])
+        url = reverse("publicpages:form_of_list", args=[contact_list.pk])
         return format_html(
             '<a href="{}" class="text-link">Its page, HTML for your own site, and an address for scripts</a>', url
         )
@@ -118,7 +120,7 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
 
     def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
         keys = [contact_list.pk for contact_list in objs]
-        return [*users_of(lists=keys), *importing.fillers(keys)]
+        return [*users_of(lists=keys), *import_contacts.fillers(keys)]
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Any]) -> dict[str, int]:
         return {"subscriptions": Subscription.objects.filter(list__in=objs).count()}
@@ -141,7 +143,7 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
             self.log_change(
                 request, contact_list, f"{actor.get_username()} exported {count:,} steps of consents as CSV."
             )
-            return download(proving.write_csv(contact_list), "consents")
+            return download(transfer_export_consents.write_csv(contact_list), "consents")
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

@@ -17,27 +17,29 @@ from django.utils.text import Truncator
 from unfold.decorators import action
 
 from adminpages.pages import ModelAdmin, TabularInline
-from contacts import consent, erasing, segmenting, story
-from contacts.admin.drawing import SummarisedDeletion, badge
+from contacts.admin.cells import SummarisedDeletion, badge
 from contacts.admin.filters import (
+    ContactStateFilter,
     DomainFilter,
     LanguageFilter,
     ListFilter,
-    StateFilter,
     filter_of,
     in_state,
     on_a_list,
 )
-from contacts.admin.paging import LimitedPaginator, PeopleList
+from contacts.admin.pagination import LimitedPaginator, PeopleList
 from contacts.admin.retention import RetentionPage
 from contacts.admin.rights import RightsPages
-from contacts.attributes import value_text
-from contacts.audience import suppressed, suppression_of
-from contacts.exporting import export_people
-from contacts.forms import ExportForm
+from contacts.attributes.rules import value_text
+from contacts.consent import changes
+from contacts.consent.suppressed import suppressed, suppression_of
+from contacts.forms.contact import PREFIX, contact_form
+from contacts.forms.export import ExportForm
 from contacts.models import Attribute, Contact, ContactList, Segment, Subscription, Suppression
-from contacts.person_forms import PREFIX, contact_form
-from contacts.segments import load
+from contacts.privacy import contact_page, erasure
+from contacts.segments import query
+from contacts.segments.conditions import load
+from contacts.transfer.export_contacts import export_people
 from mail.addresses import AddressInvalid, check_address, fold, read_address
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ class SubscriptionInline(TabularInline):
 
 @admin.register(Contact)
 class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
-    list_filter = [ListFilter, StateFilter, LanguageFilter, DomainFilter]
+    list_filter = [ListFilter, ContactStateFilter, LanguageFilter, DomainFilter]
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER  # They would count all people once for each choice.
     show_full_result_count = False
@@ -126,7 +128,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
         """Whether the address that was just typed belongs to somebody who had everything erased."""
         email = request.POST.get("email", "")
         is_changed = bool(email) and (obj is None or fold(email) != obj.email_key)
-        return is_changed and bool(erasing.is_erased([email]))
+        return is_changed and bool(erasure.is_erased([email]))
 
     def get_inlines(self, request: HttpRequest, obj: Contact | None) -> list[type[SubscriptionInline]]:
         return [SubscriptionInline] if obj else []
@@ -203,8 +205,8 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
         contact: Contact | None = context.get("original")
         if contact is not None:
             now = timezone.now()
-            context["standing"] = story.standing(contact, now)
-            context["sections"] = story.sections(contact, request, now)
+            context["standing"] = contact_page.standing(contact, now)
+            context["sections"] = contact_page.sections(contact, request, now)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: bool) -> None:
@@ -212,7 +214,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
         if change and "email" in form.changed_data:
             self._tell_what_followed(request, obj)
         why = form.cleaned_data.get("why_again", "").strip()
-        if why and erasing.admit(obj.email):
+        if why and erasure.admit(obj.email):
             assert request.user.pk is not None
             words = f"Added again after everything about them had been erased: {why}"
             LogEntry.objects.log_actions(request.user.pk, [obj], ADDITION, words, single_object=True)
@@ -220,7 +222,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     def _tell_what_followed(self, request: HttpRequest, contact: Contact) -> None:
         """Say that the person wants no mail at the new address either; the page may be older than that wish."""
         wish = suppression_of(contact.email_key, timezone.now())
-        if wish is not None and wish.reason in consent.OWN_WILL:
+        if wish is not None and wish.reason in changes.OWN_WILL:
             messages.warning(
                 request, f"Nothing is sent to {contact.email} either: {wish.get_reason_display()}. {wish.source}"
             )
@@ -228,16 +230,16 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Iterable[Any], change: bool) -> None:
         super().save_related(request, form, formsets, change)
         for contact_list in form.cleaned_data.get("add_to_lists", []):
-            consent.subscribe(form.instance, contact_list, method="admin", source=_by(request), now=timezone.now())
+            changes.subscribe(form.instance, contact_list, method="admin", source=_by(request), now=timezone.now())
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         for subscription in formset.save(commit=False):
             if subscription.status == SUBSCRIBED:
-                consent.subscribe(
+                changes.subscribe(
                     form.instance, subscription.list, method="admin", source=_by(request), now=timezone.now()
                 )
             else:
-                consent.unsubscribe(
+                changes.unsubscribe(
                     form.instance.pk,
                     [subscription.list_id],
                     method="admin",
@@ -321,7 +323,7 @@ def _chosen(form: ExportForm) -> tuple[QuerySet[Contact], str]:
         contacts = contacts.filter(on_a_list(contact_list.pk))
         whom.append(f"the list “{contact_list}”")
     if segment:
-        contacts = contacts.filter(pk__in=segmenting.people(load(segment.conditions), timezone.now()).values("pk"))
+        contacts = contacts.filter(pk__in=query.people(load(segment.conditions), timezone.now()).values("pk"))
         whom.append(f"the segment “{segment}”")
     if form.cleaned_data["only_mailable"]:
         contacts = in_state(contacts, "mailable", contact_list.pk if contact_list else None)

@@ -9,7 +9,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from contacts import retention
+from contacts.privacy import retention
 
 
 class RetentionPage:

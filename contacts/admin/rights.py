@@ -12,9 +12,9 @@ from django.utils import timezone
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from contacts import erasing
+from contacts.forms.contact import checked_address
 from contacts.models import Contact
-from contacts.person_forms import checked_address
+from contacts.privacy import erasure
 from mail.addresses import fold
 
 if TYPE_CHECKING:
@@ -79,10 +79,10 @@ class RightsPages:
     def personal_data(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Show everything held about a person (GET), or hand it out as a file and write that down (POST)."""
         contact = _contact(object_id)
-        subject = erasing.subject_of(contact)
+        subject = erasure.subject_of(contact)
         if request.method == "POST":
             return _file(request, subject)
-        held = erasing.export(subject)
+        held = erasure.export(subject)
         context = self._context(request, contact, f"Everything we hold about {contact.email}")
         context["held"] = [(heading, _as_rows(value)) for heading, value in held.items()]
         return TemplateResponse(request, "contacts/personal_data.html", context, headers={"Cache-Control": "no-store"})
@@ -97,7 +97,7 @@ class RightsPages:
         contact = _contact(object_id)
         form = EraseForm(contact, request.POST if request.method == "POST" else None, label_suffix="")
         if request.method == "POST" and form.is_valid():
-            outcome = erasing.erase(erasing.subject_of(contact), _actor(request), timezone.now())
+            outcome = erasure.erase(erasure.subject_of(contact), _actor(request), timezone.now())
             if outcome.is_done:
                 messages.success(request, outcome.sentence)
                 return redirect("admin:contacts_contact_changelist")
@@ -113,13 +113,13 @@ class RightsPages:
         """Hand out or erase what is held under an address, also where there is no contact of that address."""
         form = AddressForm(request.POST if request.method == "POST" else None, label_suffix="")
         if request.method == "POST" and form.is_valid():
-            subject = erasing.subject_at(form.cleaned_data["email"])
+            subject = erasure.subject_at(form.cleaned_data["email"])
             if "erase" not in request.POST:
                 return _file(request, subject)
             if not self.has_erase_permission(request):
                 raise PermissionDenied
             if form.is_repeated():
-                outcome = erasing.erase(subject, _actor(request), timezone.now())
+                outcome = erasure.erase(subject, _actor(request), timezone.now())
                 messages.add_message(
                     request, messages.SUCCESS if outcome.is_done else messages.WARNING, outcome.sentence
                 )
@@ -135,10 +135,10 @@ class RightsPages:
         return {**site.each_context(request), "opts": opts, "original": contact, "title": title}
 
 
-def _file(request: HttpRequest, subject: erasing.Subject) -> HttpResponse:
-    erasing.record_export(_actor(request), subject)
+def _file(request: HttpRequest, subject: erasure.Subject) -> HttpResponse:
+    erasure.record_export(_actor(request), subject)
     return HttpResponse(
-        erasing.as_json(erasing.export(subject)),
+        erasure.as_json(erasure.export(subject)),
         content_type="application/json",
         headers={
             "Content-Disposition": 'attachment; filename="person.json"',

@@ -15,11 +15,11 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from adminpages.pages import ModelAdmin
-from contacts import segmenting
-from contacts.admin.drawing import SummarisedDeletion
+from contacts.admin.cells import SummarisedDeletion
+from contacts.forms.segment import SegmentForm, read
 from contacts.models import Contact, Segment
-from contacts.segment_forms import SegmentForm, read
-from contacts.segments import ConditionsInvalid, Group, describe, load
+from contacts.segments import query
+from contacts.segments.conditions import ConditionsInvalid, Group, describe, load
 from db.dialect import is_postgresql
 
 SAMPLE_PEOPLE = 10
@@ -42,7 +42,7 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
     # --- the list ---------------------------------------------------------------------------
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        self.vocabulary = segmenting.vocabulary()  # Once for all rows.
+        self.vocabulary = query.vocabulary()  # Once for all rows.
         response: HttpResponse = super().changelist_view(request, extra_context)
         return response
 
@@ -62,7 +62,7 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
 
     @admin.display(description="Conditions")
     def conditions_to_read(self, segment: Segment) -> SafeString:
-        return format_html("{}", describe(load(segment.conditions), segmenting.vocabulary()))
+        return format_html("{}", describe(load(segment.conditions), query.vocabulary()))
 
     def save_model(self, request: HttpRequest, obj: Segment, form: Any, change: bool) -> None:
         if not change:
@@ -78,7 +78,7 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
         if request.method != "POST":  # Conditions may be longer than an address.
             return HttpResponseNotAllowed(["POST"])
         try:
-            group = segmenting.check(read(request.POST.get("conditions", "")))
+            group = query.check(read(request.POST.get("conditions", "")))
         except ConditionsInvalid as error:
             problems = [
                 {"path": problem.path, "parameter": problem.parameter, "text": problem.text}
@@ -96,7 +96,7 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
     # --- deleting ---------------------------------------------------------------------------
 
     def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
-        return segmenting.users_of(segments=[segment.pk for segment in objs])
+        return query.users_of(segments=[segment.pk for segment in objs])
 
 
 def _count(group: Group) -> tuple[int, list[dict[str, str]]]:
@@ -104,7 +104,7 @@ def _count(group: Group) -> tuple[int, list[dict[str, str]]]:
 
     :raises OperationalError: if PostgreSQL takes too long for it.
     """
-    found = segmenting.people(group, timezone.now())
+    found = query.people(group, timezone.now())
     with transaction.atomic():
         if is_postgresql():
             with connection.cursor() as cursor:

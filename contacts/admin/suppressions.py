@@ -16,12 +16,13 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action
 
 from adminpages.pages import ModelAdmin
-from contacts import consent, stopping
-from contacts.admin.drawing import badge, download
-from contacts.audience import active
-from contacts.csvfiles import FileRefused
+from contacts.admin.cells import badge, download
+from contacts.consent import changes
+from contacts.consent.suppressed import active
+from contacts.forms.suppression import LiftForm, SuppressionExportForm, SuppressionFileForm, SuppressionForm
 from contacts.models import ConsentEvent, Contact, Suppression, SuppressionLift
-from contacts.suppression_forms import LiftForm, SuppressionExportForm, SuppressionFileForm, SuppressionForm
+from contacts.transfer import import_suppressions
+from contacts.transfer.csv_file import CsvRefused
 from mail.addresses import fold
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class KindFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types
         return queryset
 
 
-class StateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
+class SuppressionStateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
     title = "state"
     parameter_name = "state"
 
@@ -75,7 +76,7 @@ class StateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no type
 class SuppressionAdmin(ModelAdmin):
     form = SuppressionForm
     list_display = ["what", "why", "source", "since", "until"]
-    list_filter = [("reason", ChoicesDropdownFilter), KindFilter, StateFilter]
+    list_filter = [("reason", ChoicesDropdownFilter), KindFilter, SuppressionStateFilter]
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER
     search_fields = ["email", "source"]
@@ -148,8 +149,8 @@ class SuppressionAdmin(ModelAdmin):
         by, now = f"admin: {request.user.get_username()}", timezone.now()
         source = f"{by} – {obj.source}" if obj.source else by
         if obj.reason == Suppression.Reason.UNSUBSCRIBED:
-            consent.withdraw_everywhere([fold(obj.email)], method=ConsentEvent.Method.ADMIN, source=by, now=now)
-        consent.suppress(obj.email, obj.reason, source, now, until=obj.expires_at)
+            changes.withdraw_everywhere([fold(obj.email)], method=ConsentEvent.Method.ADMIN, source=by, now=now)
+        changes.suppress(obj.email, obj.reason, source, now, until=obj.expires_at)
         obj.pk = Suppression.objects.get(email_key=fold(obj.email)).pk
         if obj.email.startswith("@"):
             people = Contact.objects.filter(domain=fold(obj.email)[1:]).count()
@@ -186,7 +187,7 @@ class SuppressionAdmin(ModelAdmin):
     def _lift(self, request: HttpRequest, suppressions: list[Suppression], why: str) -> None:
         actor: User = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
         now = timezone.now()
-        lifted = [each for each in suppressions if consent.lift(each, why, actor, now)]
+        lifted = [each for each in suppressions if changes.lift(each, why, actor, now)]
         self.log_deletions(request, lifted)
         if len(lifted) == 1:
             messages.success(
@@ -228,19 +229,19 @@ class SuppressionAdmin(ModelAdmin):
             upload = form.cleaned_data["file"]
             name = "".join(c for c in upload.name if c.isprintable())[:100]
             try:
-                taken = stopping.take_in(
+                taken = import_suppressions.take_in(
                     upload.file,
                     reason=form.cleaned_data["reason"],
                     source=f"import: {name}",
                     now=timezone.now(),
                     zone=timezone.get_current_timezone(),
                 )
-            except FileRefused as error:
+            except CsvRefused as error:
                 form.add_error("file", str(error))
         if taken is not None:
             actor: User = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
             sentence = f"Imported {name}: {taken.added:,} suppressed, {taken.refused_count:,} rows refused."
-            stopping.record_in_history(actor, Suppression, "Import of suppressions", sentence)
+            import_suppressions.record_in_history(actor, Suppression, "Import of suppressions", sentence)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -257,8 +258,8 @@ class SuppressionAdmin(ModelAdmin):
             chosen = form.chosen(timezone.now())
             actor: User = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
             sentence = f"Exported {chosen.count():,} suppressions as CSV."
-            stopping.record_in_history(actor, Suppression, "Export of suppressions", sentence)
-            return download(stopping.write_csv(chosen), "suppressions")
+            import_suppressions.record_in_history(actor, Suppression, "Export of suppressions", sentence)
+            return download(import_suppressions.write_csv(chosen), "suppressions")
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

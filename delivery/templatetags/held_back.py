@@ -3,9 +3,9 @@
 from django import template
 from django.utils import timezone
 
-from delivery import holding
 from delivery.models import Incident
-from smtpservers import senders
+from delivery.outcomes import provider_holds
+from smtpservers.limits import refused_senders
 from smtpservers.models import SmtpServer
 
 register = template.Library()
@@ -17,8 +17,8 @@ def held_back(server: SmtpServer | None) -> dict[str, object]:
     now = timezone.now()
     return {
         "server": server,
-        "holds": holding.of_server(server.pk, now) if server else [],
-        "senders": senders.of_server(server, now) if server else [],
+        "holds": provider_holds.of_server(server.pk, now) if server else [],
+        "senders": refused_senders.of_server(server, now) if server else [],
         "limit": server.learned_messages_per_connection if server else None,
         "has_incident": server is not None
         and Incident.objects.filter(server=server, seen_at__gt=now - Incident.SHOWN_FOR).exists(),

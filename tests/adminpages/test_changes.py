@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from campaigns.models import ApprovalRule, Campaign, Layout, MediaFile, SeedList
 from contacts.models import Attribute, Contact, ContactList, Segment
-from feedback.models import Appearance
+from publicpages.models import Appearance
 from smtpservers.models import Route, SmtpServer
 from tests.adminpages.conftest import SignIn
 from tests.brilliance.test_roles import things as things

@@ -9,7 +9,7 @@ from django.utils import timezone
 from bench import ours
 from bench.processes import Failed
 from bench.sinks.servers import Sink, fast_sink
-from contacts import consent
+from contacts.consent import changes
 from contacts.models import Contact, Suppression
 from delivery.models import Attempt
 
@@ -40,7 +40,7 @@ def test_a_campaign_is_sent_to_everybody_and_told_with_its_cost(sink: Sink) -> N
 def test_a_run_in_which_somebody_got_nothing_is_refused(sink: Sink) -> None:
     ours.prepare([30])
     email = Contact.objects.latest("pk").email
-    consent.suppress(email, Suppression.Reason.COMPLAINT, "a test", timezone.now())
+    changes.suppress(email, Suppression.Reason.COMPLAINT, "a test", timezone.now())
 
     with pytest.raises(Failed, match="29 of 30"):
         ours.send(options(sink))

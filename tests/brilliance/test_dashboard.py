@@ -10,7 +10,7 @@ from django.utils import timezone
 from playwright.sync_api import Page
 
 from brilliance.roles import ROLES
-from campaigns import approving
+from campaigns.lifecycle import approvals
 from campaigns.models import ApprovalRule, Campaign
 from contacts.models import Contact
 from delivery.models import Mailing
@@ -82,7 +82,7 @@ def test_who_may_approve_is_asked_to_decide_and_who_asked_is_not_told_to_queue(d
     ApprovalRule.objects.create(needed_above=0)
     spring = Campaign.objects.create(name="Spring", subject="Spring")
     mia = person("marketer")
-    assert approving.ask_for(spring.pk, "", mia, timezone.now()) == ""
+    assert approvals.ask_for(spring.pk, "", mia, timezone.now()) == ""
 
     approver = dashboard("admin")
     requester = Client()

@@ -12,14 +12,14 @@ import pytest
 from django.conf import settings
 from kombu import Connection
 
-import brilliance.fsbroker
+import brilliance.broker.fsbroker
 
-assert brilliance.fsbroker  # Importing it registers the address.
+assert brilliance.broker.fsbroker  # Importing it registers the address.
 
 WRITE = """
 import sys
 from kombu import Connection
-import brilliance.fsbroker
+import brilliance.broker.fsbroker
 folder, name, number, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 with Connection("brilliance-fs://localhost", transport_options={"folder": folder}) as connection:
     for count in range(number):
@@ -30,7 +30,7 @@ READ = """
 import sys
 from queue import Empty
 from kombu import Connection
-import brilliance.fsbroker
+import brilliance.broker.fsbroker
 with Connection("brilliance-fs://localhost", transport_options={"folder": sys.argv[1]}) as connection:
     while True:
         try:

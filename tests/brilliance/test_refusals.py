@@ -14,9 +14,9 @@ from django.utils import timezone
 from brilliance.logs import OneLineFormatter
 from campaigns.models import ArchiveSettings, Campaign
 from contacts.models import Contact, ContactList
-from delivery import queueing
 from delivery.models import Message
-from feedback.models import SignUp
+from delivery.outbox import mailings
+from publicpages.models import SignUp
 from smtpservers.models import SmtpServer
 from tests.browsing import opened
 from tests.feedback.test_subscribing import embedded
@@ -134,8 +134,8 @@ def test_no_browser_keeps_a_page_of_somebody_who_is_signed_in(admin: Client) -> 
     campaign = Campaign.objects.create(name="News", subject="News")
     contact = Contact.objects.create(email="ann@example.com")
     server = SmtpServer.objects.create(name="One", host="relay.example.com")
-    mailing = queueing.open_mailing(stream="single", name="x", subject="x", html="", text="x")
-    queueing.address(mailing, email="ann@example.com", email_key="ann@example.com", contact=contact, now=timezone.now())
+    mailing = mailings.open_mailing(stream="single", name="x", subject="x", html="", text="x")
+    mailings.address(mailing, email="ann@example.com", email_key="ann@example.com", contact=contact, now=timezone.now())
     message = Message.objects.get()
 
     for page in (

@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from brilliance.roles import ROLES, make_roles
-from campaigns import media
+from campaigns.content import media_library
 from campaigns.models import Approval, ApprovalRule, ArchivedCampaign, ArchiveSettings, Campaign, Layout, SeedList
 from contacts.models import (
     Attribute,
@@ -28,10 +28,12 @@ from contacts.models import (
     Suppression,
     SuppressionLift,
 )
-from delivery import queueing, tokens
+from delivery.content import tokens
 from delivery.models import Message, Trial
-from feedback import signing_up
-from feedback.models import Appearance, Feedback, SignUp
+from delivery.outbox import mailings
+from feedback.models import Feedback
+from publicpages.models import Appearance, SignUp
+from publicpages.subscriptions import subscribe
 from sandbox.models import SandboxMail
 from smtpservers.models import Route, SmtpServer
 
@@ -49,7 +51,7 @@ EXPECTED = {
     "admin/autocomplete/": NOBODY,  # Without the field it is asked for.
     "admin/jsi18n/": SIGNED_IN,
     "admin/r/<path:content_type_id>/<path:object_id>/": NOBODY,
-    "admin/^(?P<app_label>auth|contacts|smtpservers|campaigns|feedback|sandbox)/$": "a",
+    "admin/^(?P<app_label>auth|contacts|smtpservers|campaigns|feedback|publicpages|sandbox)/$": "a",
     "admin/(?P<url>.*)$": NOBODY,
     "admin/auth/user/<id>/password/": "a",
     "admin/contacts/contactimport/<int:import_id>/columns/": PEOPLE,
@@ -132,7 +134,7 @@ EXPECTED = {
     "u/<str:token>": EVERYBODY,
     "p/<str:settings_token>": EVERYBODY,
     "v/<str:web_token>": EVERYBODY,
-    "c/<str:confirm_token>": EVERYBODY,
+    "confirm/<str:confirm_token>": EVERYBODY,
     "subscribe": EVERYBODY,
     "subscribe/<int:list_id>": EVERYBODY,
     "subscribe.json": EVERYBODY,
@@ -162,7 +164,7 @@ ADMIN_PAGES = {
     "campaigns/seedlist": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
     "campaigns/approvalrule": ("am", NOBODY, "am", "am", NOBODY),  # There is one.
     "feedback/feedback": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
-    "feedback/appearance": ("a", NOBODY, "a", "a", NOBODY),  # There is one.
+    "publicpages/appearance": ("a", NOBODY, "a", "a", NOBODY),  # There is one.
     "sandbox/sandboxmail": (PEOPLE, NOBODY, PEOPLE, PEOPLE, "a"),
 }
 for _model, (_list, _add, _change, _history, _delete) in ADMIN_PAGES.items():
@@ -186,15 +188,15 @@ def things(db: None) -> dict[str, Any]:
     contact = Contact.objects.create(email="ann@example.com")
     people = ContactList.objects.create(name="People", is_public=True)
     Subscription.objects.create(contact=contact, list=people)
-    mailing = queueing.open_mailing(
+    mailing = mailings.open_mailing(
         stream="campaign", name="News", subject="News", html="<p>News</p>", text="", lists=[people]
     )
-    queueing.snapshot(mailing.pk, now)
+    mailings.snapshot(mailing.pk, now)
     message = Message.objects.get(mailing=mailing)
     campaign = Campaign.objects.create(
         name="News", subject="News", html="<p>News</p>", mailing=mailing, status=Campaign.Status.SENDING
     )
-    uploaded = media.store(b"%PDF-1.7", "prices.pdf", "", None)
+    uploaded = media_library.store(b"%PDF-1.7", "prices.pdf", "", None)
     ArchiveSettings.objects.create(pk=1, is_on=True)
     archived = ArchivedCampaign.objects.create(
         campaign=campaign, slug="news", subject="News", sent_at=now, published_at=now
@@ -232,7 +234,7 @@ def things(db: None) -> dict[str, Any]:
         "server_id": server,
         "trial_id": Trial.objects.create(server=server, recipient="ann@example.com", created_at=now),
         "list_id": people,
-        "feedback/appearance": Appearance.objects.create(pk=1, logo=b"picture", logo_type="image/png"),
+        "publicpages/appearance": Appearance.objects.create(pk=1, logo=b"picture", logo_type="image/png"),
         "sign_up": SignUp.objects.create(
             email=contact.email, language="en", channel="page", contact=contact, received_at=now
         ),
@@ -256,7 +258,7 @@ def filled(address: str, things: dict[str, Any]) -> str:
         "token": tokens.unsubscribe_url(number),
         "settings_token": tokens.preferences_url(number),
         "web_token": tokens.web_version_url(number),
-        "confirm_token": signing_up.confirm_url(things["sign_up"].pk),
+        "confirm_token": subscribe.confirm_url(things["sign_up"].pk),
     }
 
     def value(match: re.Match[str]) -> str:

@@ -9,13 +9,16 @@ from django.test import Client
 from django.utils import timezone
 
 from campaigns.models import Campaign
-from delivery import claiming, lanes, recording
-from delivery.judging import judge
 from delivery.models import Mailing, ProviderHold
-from delivery.planning import Share
-from mail.replies import Reply, Stage
+from delivery.outbox import claims as outbox_claims
+from delivery.outbox import leases
+from delivery.outbox.plan import LaneShare
+from delivery.outcomes import results
+from delivery.outcomes.verdicts import judge
+from mail.replies.reply import Reply
+from mail.replies.rules import Stage
 from smtpservers.models import SmtpServer
-from smtpservers.transport import Answer
+from smtpservers.smtp.answer import Answer
 from tests.delivery.making import make_list, make_mailing, make_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,21 +26,21 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def refuse_all(server: SmtpServer, mailing: Mailing, stage: Stage, said: str, now: dt.datetime) -> None:
     """Record that the server answered so to each message."""
-    lease = lanes.acquire(server.pk)
+    lease = leases.acquire(server.pk)
     assert lease is not None
-    claims = claiming.claim(lease.token, server, Share(mailing.pk, "It is first."), 100, now)
+    claims = outbox_claims.claim(lease.token, server, LaneShare(mailing.pk, "It is first."), 100, now)
     assert claims
     for claim in claims:
         email = claim.message.email
         reply = Reply.parse(said.format(address=email, shouted=email.upper()))
         judgement = judge(Answer(stage, reply), stream="campaign", attempts=1, back_off=settings.RETRY_WAITS)
-        result = recording.Result(
+        result = results.Result(
             *(claim.attempt_id, claim.message, mailing.pk, "campaign", server.pk, claim.period_id, now, judgement),
             stage=stage.value,
             reply=reply,
         )
-        assert recording.record(lease.token, [result], now)
-    lanes.release(lease)
+        assert results.record(lease.token, [result], now)
+    leases.release(lease)
 
 
 def pages(role: str, *addresses: str) -> str:

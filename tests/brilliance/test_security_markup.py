@@ -26,7 +26,7 @@ OF_A_FORM = {"time_zone", "stored_name", "conditions", "password", "api_key", "c
 
 # In a template, what may be put in without escaping, and why.
 RENDERED = {"fields", "fields_output"}  # By crispy-forms, from templates of its own.
-CONSTANT = {("unfold/helpers/app_list.html", "item.title")}  # The sidebar's titles, from brilliance.navigation.
+CONSTANT = {("unfold/helpers/app_list.html", "item.title")}  # The sidebar's titles, from brilliance.web.navigation.
 MAIL = {"registration/password_reset_email.html"}  # Plain text; no HTML is made of it.
 
 

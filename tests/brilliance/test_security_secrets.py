@@ -27,8 +27,9 @@ from brilliance.urls import urlpatterns as real_urls
 from campaigns.models import Campaign
 from delivery.models import Mailing
 from smtpservers.models import SmtpServer
+from tests.conversation import Script
 from tests.delivery.making import make_list, make_mailing
-from tests.peer import Script, running_peer
+from tests.peer import running_peer
 from tests.trying import tried
 from tests.workers import Worker
 

@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from brilliance.lockout import FAILURES_PER_NETWORK
+from brilliance.web.lockout import FAILURES_PER_NETWORK
 
 PASSWORD = "correct horse battery"
 BACKEND = "django.contrib.auth.backends.ModelBackend"

@@ -126,7 +126,7 @@ def all_gone(numbers: list[int]) -> bool:
 # A second signal comes at every line that the handling of the first one goes through.
 INTERRUPTED = """
 import signal, sys
-from brilliance.supervising import Stop
+from brilliance.demo.supervisor import Stop
 stop, left = Stop(), 50
 stop.on_signals()
 def trace(frame, event, argument):

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.test import Client, RequestFactory
 
-from contacts.attributes import parse_value, value_text
+from contacts.attributes.rules import parse_value, value_text
 from tests.smtpservers_pages.conftest import filled
 
 OURS = ("brilliance", "contacts", "smtpservers", "delivery", "campaigns", "feedback", "sandbox", "adminpages")
@@ -63,7 +63,7 @@ def test_no_form_takes_a_thousand_for_one() -> None:
     taken = [(where, text) for where, field in fields.items() for text in DOUBTFUL if not is_refused(field, text)]
     assert taken == []
     assert len(fields) > 20
-    assert "smtpservers.forms.ServerForm.max_per_month" in fields
+    assert "smtpservers.forms.server.ServerForm.max_per_month" in fields
 
 
 @pytest.mark.django_db

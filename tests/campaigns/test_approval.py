@@ -5,9 +5,10 @@ import datetime as dt
 import pytest
 from django.contrib.auth.models import User
 
-from campaigns import approving, queueing, timing
+from campaigns.lifecycle import approvals, states
 from campaigns.models import Approval, ApprovalRule, Campaign, CheckOverride
-from campaigns.timing import Schedule
+from campaigns.schedule import schedule
+from campaigns.schedule.schedule import Schedule
 from contacts.models import Contact
 from smtpservers.models import SmtpServer
 
@@ -32,7 +33,7 @@ def large(campaign: Campaign, server: SmtpServer) -> Campaign:
 
 
 def queue(campaign: Campaign, actor: User) -> list[str]:
-    return queueing.queue_campaign(campaign.pk, actor, NOW)
+    return states.queue_campaign(campaign.pk, actor, NOW)
 
 
 # --- overrides
@@ -43,8 +44,8 @@ def test_a_check_that_blocks_is_overridden_with_a_reason(blocked: Campaign, peop
     [refusal] = queue(blocked, admin)
     assert refusal.startswith("A link leads to a computer that recipients cannot reach: http://localhost/sale")
 
-    assert approving.override(blocked.pk, "M11", "  ", admin, NOW).startswith("Write why")
-    assert approving.override(blocked.pk, "M11", "It is a test in our own office.", admin, NOW) == ""
+    assert approvals.override(blocked.pk, "M11", "  ", admin, NOW).startswith("Write why")
+    assert approvals.override(blocked.pk, "M11", "It is a test in our own office.", admin, NOW) == ""
 
     row = CheckOverride.objects.get()
     assert (row.check_id, row.by_name, row.at) == ("M11", "admin", NOW)
@@ -53,7 +54,7 @@ def test_a_check_that_blocks_is_overridden_with_a_reason(blocked: Campaign, peop
 
 
 def test_an_override_holds_for_what_the_campaign_said_then(blocked: Campaign, people: dict[str, User]) -> None:
-    approving.override(blocked.pk, "M11", "Our own office.", people["admin"], NOW)
+    approvals.override(blocked.pk, "M11", "Our own office.", people["admin"], NOW)
 
     blocked.html += "<p>More.</p>"
     blocked.save()
@@ -64,11 +65,11 @@ def test_an_override_holds_for_what_the_campaign_said_then(blocked: Campaign, pe
 def test_what_cannot_be_sent_at_all_is_not_overridden(blocked: Campaign, people: dict[str, User]) -> None:
     Campaign.objects.filter(pk=blocked.pk).update(subject=" ")
 
-    refusal = approving.override(blocked.pk, "B1", "I want it.", people["admin"], NOW)
+    refusal = approvals.override(blocked.pk, "B1", "I want it.", people["admin"], NOW)
 
     assert refusal == "This check cannot be overridden: the campaign could not be sent at all."
     assert (
-        approving.override(blocked.pk, "M2", "I want it.", people["admin"], NOW)
+        approvals.override(blocked.pk, "M2", "I want it.", people["admin"], NOW)
         == "This check blocks nothing any more."
     )
     assert not CheckOverride.objects.exists()
@@ -82,64 +83,64 @@ def test_a_large_campaign_waits_for_a_second_person(large: Campaign, people: dic
     [refusal] = queue(large, ann)
     assert refusal.startswith("A campaign to more than 2 people needs the approval of a second person.")
 
-    assert approving.ask_for(large.pk, "Please look.", ann, NOW) == ""
-    assert approving.ask_for(large.pk, "", ann, NOW) == "Approval was asked for already."
+    assert approvals.ask_for(large.pk, "Please look.", ann, NOW) == ""
+    assert approvals.ask_for(large.pk, "", ann, NOW) == "Approval was asked for already."
     request = Approval.objects.get()
-    assert approving.decide(request.pk, True, "", ann, NOW).startswith("Who asks for approval cannot give it.")
+    assert approvals.decide(request.pk, True, "", ann, NOW).startswith("Who asks for approval cannot give it.")
     assert len(queue(large, ann)) == 1
 
-    assert approving.decide(request.pk, True, "Fine.", bea, NOW) == ""
-    assert approving.decide(request.pk, False, "No.", bea, NOW) == "Somebody else has decided already."
+    assert approvals.decide(request.pk, True, "Fine.", bea, NOW) == ""
+    assert approvals.decide(request.pk, False, "No.", bea, NOW) == "Somebody else has decided already."
     assert queue(large, ann) == []
 
 
 def test_a_rejection_needs_words_and_keeps_it_a_draft(large: Campaign, people: dict[str, User]) -> None:
-    approving.ask_for(large.pk, "", people["marketer"], NOW)
+    approvals.ask_for(large.pk, "", people["marketer"], NOW)
     request = Approval.objects.get()
 
-    assert approving.decide(request.pk, False, " ", people["admin"], NOW).startswith("Write what is to be changed")
-    assert approving.decide(request.pk, False, "The price is wrong.", people["admin"], NOW) == ""
+    assert approvals.decide(request.pk, False, " ", people["admin"], NOW).startswith("Write what is to be changed")
+    assert approvals.decide(request.pk, False, "The price is wrong.", people["admin"], NOW) == ""
 
     assert len(queue(large, people["marketer"])) == 1
-    assert approving.ask_for(large.pk, "Mended.", people["marketer"], NOW) == ""
+    assert approvals.ask_for(large.pk, "Mended.", people["marketer"], NOW) == ""
 
 
 @pytest.mark.parametrize("edit", ["content", "time", "audience"])
 def test_any_edit_makes_the_approval_void(large: Campaign, people: dict[str, User], edit: str) -> None:
-    approving.ask_for(large.pk, "", people["marketer"], NOW)
-    approving.decide(Approval.objects.get().pk, True, "", people["admin"], NOW)
+    approvals.ask_for(large.pk, "", people["marketer"], NOW)
+    approvals.decide(Approval.objects.get().pk, True, "", people["admin"], NOW)
 
     if edit == "content":
         large.subject = "Sun"
         large.save()
     elif edit == "time":
-        timing.set_schedule(large.pk, Schedule(opens=dt.time(9), closes=dt.time(20), time_zone="UTC"), NOW)
+        schedule.set_schedule(large.pk, Schedule(opens=dt.time(9), closes=dt.time(20), time_zone="UTC"), NOW)
     else:
         other = large.lists.create(name="Others")
         large.lists.add(other)
     large.refresh_from_db()
 
-    standing = approving.standing(large, 3)
+    standing = approvals.standing(large, 3)
     assert (standing.is_met, standing.void, standing.latest) == (False, Approval.objects.get(), None)
     assert len(queue(large, people["marketer"])) == 1
 
 
 def test_what_was_edited_meanwhile_is_not_decided(large: Campaign, people: dict[str, User]) -> None:
-    approving.ask_for(large.pk, "", people["marketer"], NOW)
+    approvals.ask_for(large.pk, "", people["marketer"], NOW)
     large.subject = "Sun"
     large.save()
 
-    assert approving.decide(Approval.objects.get().pk, True, "", people["admin"], NOW) == approving.CHANGED
+    assert approvals.decide(Approval.objects.get().pk, True, "", people["admin"], NOW) == approvals.CHANGED
     # And it is asked for anew.
-    assert approving.ask_for(large.pk, "", people["marketer"], NOW) == ""
+    assert approvals.ask_for(large.pk, "", people["marketer"], NOW) == ""
 
 
 def test_small_campaigns_and_no_rule_need_nobody(large: Campaign, people: dict[str, User]) -> None:
-    assert approving.standing(large, 2).is_met
-    assert not approving.standing(large, 3).is_met
+    assert approvals.standing(large, 2).is_met
+    assert not approvals.standing(large, 3).is_met
 
     ApprovalRule.objects.update(needed_above=None)
 
-    assert approving.standing(large, 3_000_000).is_met
+    assert approvals.standing(large, 3_000_000).is_met
     assert Contact.objects.count() == 3
     assert queue(large, people["marketer"]) == []

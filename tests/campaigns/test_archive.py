@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from campaigns import archiving, queueing
+from campaigns.lifecycle import archive, states
 from campaigns.models import ArchivedCampaign, ArchiveSettings, Campaign
 from campaigns.views.archive import PER_PAGE
 from contacts.models import Contact
@@ -28,8 +28,8 @@ we write to {{ email }} at {{ company }}.</p>
 def finished(campaign: Campaign, people: dict[str, User], server) -> Campaign:
     Contact.objects.update(attributes={"company": "Acme"})
     Campaign.objects.update(html=CONTENT, subject="Snow, {{ first_name | default: 'reader' }} & more")
-    assert queueing.queue_campaign(campaign.pk, people["marketer"], NOW) == []
-    assert queueing.start_due_campaigns(NOW) == 1
+    assert states.queue_campaign(campaign.pk, people["marketer"], NOW) == []
+    assert states.start_due_campaigns(NOW) == 1
     Campaign.objects.update(status="finished")
     return campaign
 
@@ -37,7 +37,7 @@ def finished(campaign: Campaign, people: dict[str, User], server) -> Campaign:
 @pytest.fixture
 def published(finished: Campaign, people: dict[str, User]) -> ArchivedCampaign:
     ArchiveSettings.objects.create(pk=1, is_on=True, title="Shop news", description="What we wrote.")
-    assert archiving.publish(finished.pk, people["marketer"], NOW) == ""
+    assert archive.publish(finished.pk, people["marketer"], NOW) == ""
     return ArchivedCampaign.objects.get()
 
 
@@ -50,7 +50,7 @@ def test_nobody_is_in_it(published: ArchivedCampaign) -> None:
     assert page.context["entry"].subject == "Snow, reader & more"
     assert "Hello reader" in " ".join(mail.split())
     assert "https://example.com/sale" in mail
-    for secret in ("Ann", "Acme", "ann@", archiving.ADDRESS, archiving.OWN_LINK, "/u/", "/p/", "/v/", "utm_"):
+    for secret in ("Ann", "Acme", "ann@", archive.ADDRESS, archive.OWN_LINK, "/u/", "/p/", "/v/", "utm_"):
         assert secret not in mail + published.text, secret
     assert "In the browser" in mail  # The words alone, so that the sentence around them is still one.
     assert "<b>Settings</b>" in mail
@@ -160,6 +160,6 @@ def test_administrators_alone_switch_it_on(people: dict[str, User]) -> None:
 def test_a_content_that_needs_a_recipient_is_refused_in_words(finished: Campaign, people: dict[str, User]) -> None:
     Mailing.objects.update(html="{{ first_name | append: }}")
 
-    assert archiving.publish(finished.pk, people["marketer"], NOW).startswith(
+    assert archive.publish(finished.pk, people["marketer"], NOW).startswith(
         "The content cannot be shown without a recipient: "
     )

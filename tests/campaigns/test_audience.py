@@ -7,15 +7,16 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from campaigns import preflight, queueing
-from campaigns.audience import audience_of
-from campaigns.checking import audience, refusals
+from campaigns.audience.audience import audience_of
+from campaigns.lifecycle import states
 from campaigns.models import Campaign
-from contacts import segmenting
+from campaigns.preflight import people as preflight_people
+from campaigns.preflight.refusals import audience, refusals
 from contacts.models import Attribute, Contact, ContactList, Segment, Subscription, Suppression
-from contacts.reaching import Audience, count, people_sql, reached
-from delivery import queueing as outbox
+from contacts.segments import query
+from contacts.segments.audience import Audience, count, people_sql, reached
 from delivery.models import Mailing, Message
+from delivery.outbox import mailings as outbox
 from tests.contacts import asking
 
 NOW = dt.datetime(2026, 11, 30, 23, 59, 30, tzinfo=dt.UTC)
@@ -39,8 +40,8 @@ def make_campaign(*lists: ContactList, **chosen: list[int]) -> Campaign:
 
 
 def start(campaign: Campaign) -> dict[str, tuple[str, str]]:
-    assert queueing.queue_campaign(campaign.pk, User.objects.create_user("ann"), NOW) == []
-    assert queueing.start_due_campaigns(LATER) == 1
+    assert states.queue_campaign(campaign.pk, User.objects.create_user("ann"), NOW) == []
+    assert states.start_due_campaigns(LATER) == 1
     campaign.refresh_from_db()
     rows = Message.objects.filter(mailing=campaign.mailing_id).values_list("email", "status", "reason")
     return {email.partition("@")[0]: (status, reason) for email, status, reason in rows}
@@ -67,7 +68,7 @@ def test_a_segment_reaches_only_people_who_agreed_to_a_list_that_counts(german: 
     let_speak_german("ann", "cleo", "dora", "eve", "fay")
     campaign = make_campaign(segments=[german.pk], consent_lists=[news.pk])
 
-    report = preflight.people(campaign, NOW)
+    report = preflight_people.people(campaign, NOW)
     rows = start(campaign)
 
     assert rows == {
@@ -89,7 +90,7 @@ def test_a_person_on_several_gets_one_message_and_excluded_people_none(german: S
     let_speak_german("ann")
     campaign = make_campaign(news, offers, excluded_lists=[staff.pk], excluded_segments=[german.pk])
 
-    report = preflight.people(campaign, NOW)
+    report = preflight_people.people(campaign, NOW)
     rows = start(campaign)
 
     assert rows == {"bea": QUEUED, "dora": QUEUED}
@@ -110,7 +111,7 @@ def test_every_reason_to_leave_somebody_out_is_counted_and_kept_with_the_message
     Suppression.objects.create(email="@blocked.example")
     campaign = make_campaign(news)
 
-    report = preflight.people(campaign, NOW)
+    report = preflight_people.people(campaign, NOW)
     rows = start(campaign)
 
     assert {name for name, row in rows.items() if row == QUEUED} == {"ann", "cleo", "eve"}
@@ -135,7 +136,7 @@ def test_a_started_campaign_keeps_its_audience_whatever_becomes_of_the_segment(
     news = make_list("News", "ann", "bea", "cleo", "dora", "eve", "fay")
     let_speak_german("ann", "bea", "eve")
     campaign = make_campaign(segments=[german.pk], consent_lists=[news.pk])
-    queueing.queue_campaign(campaign.pk, User.objects.create_user("ann"), NOW)
+    states.queue_campaign(campaign.pk, User.objects.create_user("ann"), NOW)
     taken = []
 
     def dies_after_two(*args: object) -> None:
@@ -147,14 +148,14 @@ def test_a_started_campaign_keeps_its_audience_whatever_becomes_of_the_segment(
     slice_of = outbox._snapshot_slice
     monkeypatch.setattr(outbox, "_snapshot_slice", dies_after_two)
     with pytest.raises(KeyboardInterrupt):
-        queueing.start_due_campaigns(LATER)
+        states.start_due_campaigns(LATER)
     monkeypatch.setattr(outbox, "_snapshot_slice", slice_of)
     let_speak_german("cleo")  # In a slice that is done …
     let_speak_german("fay")  # … and in one that is not.
     Segment.objects.update(conditions={"match": "all", "conditions": [{"field": "email", "operator": "empty"}]})
     german.delete()
 
-    assert queueing.start_due_campaigns(LATER) == 1
+    assert states.start_due_campaigns(LATER) == 1
 
     emails = set(Message.objects.values_list("email", flat=True))
     assert emails == {f"{person}@example.com" for person in ("ann", "bea", "eve", "fay")}
@@ -204,10 +205,10 @@ def test_an_audience_that_cannot_be_meant_is_refused(german: Segment, chosen: di
 
 def test_a_queued_campaign_that_loses_whom_to_exclude_is_a_draft_again(german: Segment) -> None:
     campaign = make_campaign(make_list("News", "ann"), excluded_segments=[german.pk])
-    assert queueing.queue_campaign(campaign.pk, User.objects.create_user("ann"), NOW) == []
+    assert states.queue_campaign(campaign.pk, User.objects.create_user("ann"), NOW) == []
     german.delete()
 
-    assert queueing.start_due_campaigns(LATER) == 0
+    assert states.start_due_campaigns(LATER) == 0
 
     campaign.refresh_from_db()
     assert (campaign.status, campaign.mailing) == ("draft", None)
@@ -226,7 +227,7 @@ def test_count_snapshot_and_queryset_agree_on_any_audience(db: None, seed: int) 
     for person in chance.sample(people, 8):
         expires_at = chance.choice([None, NOW + dt.timedelta(1), NOW - dt.timedelta(1)])
         Suppression.objects.create(email=person.email, expires_at=expires_at)
-    fields = [field for field in segmenting.vocabulary().values() if field.name.partition(":")[0] in asking.KINDS]
+    fields = [field for field in query.vocabulary().values() if field.name.partition(":")[0] in asking.KINDS]
     ids = [each.pk for each in lists]
     reached_at_all = 0
 

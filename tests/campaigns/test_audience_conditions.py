@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from campaigns.models import Campaign
-from contacts import segmenting
 from contacts.models import Contact
-from contacts.segments import ConditionsInvalid
+from contacts.segments import query
+from contacts.segments.conditions import ConditionsInvalid
 from delivery.models import Mailing, Message
 from feedback.models import Feedback
 
@@ -51,8 +51,8 @@ def campaigns(db: None) -> dict[str, Campaign]:
 
 
 def found(conditions: Any) -> set[str]:
-    group = segmenting.check({"match": "all", "conditions": [conditions]})
-    return {email.partition("@")[0] for email in segmenting.people(group, NOW).values_list("email", flat=True)}
+    group = query.check({"match": "all", "conditions": [conditions]})
+    return {email.partition("@")[0] for email in query.people(group, NOW).values_list("email", flat=True)}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_campaign_that_never_started_cannot_be_asked_about(campaigns: dict[str
 
 
 def test_every_field_belongs_to_the_kind_that_compiles_it(db: None) -> None:
-    vocabulary = segmenting.vocabulary()
+    vocabulary = query.vocabulary()
 
     assert {"mail", "campaign", "feedback", "list", "email"} <= vocabulary.keys()
-    assert all(name.partition(":")[0] in segmenting.KINDS for name in vocabulary)
+    assert all(name.partition(":")[0] in query.KINDS for name in vocabulary)

@@ -10,10 +10,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from campaigns import preflight
 from campaigns.models import Campaign
+from campaigns.preflight import people as preflight_people
 from contacts.models import Contact, ContactList, Segment, Subscription, Suppression
-from delivery import validating
+from delivery.content import recipient_domains
 from tests.campaigns.conftest import client_of
 from tests.campaigns.test_audience import GERMAN, let_speak_german, make_list
 
@@ -117,7 +117,7 @@ def test_everybody_left_out_is_listed_by_reason_and_exported(marketer: Client, l
 
 
 def test_the_lists_come_in_pages(marketer: Client, campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("campaigns.views.audiences.PEOPLE_PER_PAGE", 2)
+    monkeypatch.setattr("campaigns.views.audience.PEOPLE_PER_PAGE", 2)
 
     page = marketer.get(f"/campaigns/{campaign.pk}/people/", {"reason": "reached", "page": 2}).content.decode()
 
@@ -139,10 +139,10 @@ def test_people_are_for_those_who_may_see_them(people: dict[str, User], left_out
 def test_what_will_fail_is_named_before_the_start(
     news: ContactList, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = validating.DomainCache()
+    cache = recipient_domains.DomainCache()
     cache.put("gone.example", "The domain gone.example does not exist.", 60)
     cache.put("there.example", "", 60)
-    monkeypatch.setattr(preflight, "known_unreachable", lambda: validating.known_unreachable(cache))
+    monkeypatch.setattr(preflight_people, "known_unreachable", lambda: recipient_domains.known_unreachable(cache))
     for email in ("eve@gone.example", "fay@there.example", "o'neil@example.com", "jürgen@bücher.example"):
         Subscription.objects.create(contact=Contact.objects.create(email=email), list=news)
     broken = Contact.objects.create(email="x@y.example")
@@ -150,34 +150,34 @@ def test_what_will_fail_is_named_before_the_start(
     Subscription.objects.create(contact=broken, list=news)
     now = timezone.now()
 
-    report = preflight.people(campaign, now)
+    report = preflight_people.people(campaign, now)
 
     assert [(each.reason, each.number) for each in report.doubtful] == [("invalid", 1), ("unreachable", 1)]
     assert report.reached == 8
-    [unreachable] = preflight.some(campaign, "unreachable", now, start=0, number=50)
+    [unreachable] = preflight_people.some(campaign, "unreachable", now, start=0, number=50)
     assert (unreachable.email, unreachable.why) == (
         "eve@gone.example",
         "The domain gone.example does not exist, or takes no mail.",
     )
-    [invalid] = preflight.everybody(campaign, "invalid", now)
+    [invalid] = preflight_people.everybody(campaign, "invalid", now)
     assert invalid.email == "x..y@@example"
     assert invalid.why
 
 
 def test_an_export_takes_slice_after_slice(news: ContactList, german: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "SLICE_CONTACTS", 2)
+    monkeypatch.setattr(preflight_people, "SLICE_CONTACTS", 2)
     let_speak_german("ann", "cleo")
     stranger = Contact.objects.create(email="zoe@example.com", language="de")
     campaign = Campaign.objects.create(name="W", audience={"segments": [german.pk], "consent_lists": [news.pk]})
     now = timezone.now()
 
-    reached = [person.email for person in preflight.everybody(campaign, "reached", now)]
+    reached = [person.email for person in preflight_people.everybody(campaign, "reached", now)]
 
     assert reached == ["ann@example.com", "cleo@example.com"]
-    [person] = preflight.everybody(campaign, "stranger", now)
+    [person] = preflight_people.everybody(campaign, "stranger", now)
     assert person.contact_id == stranger.pk
     assert person.why == "In a segment, and never on a list whose consent counts."
-    assert preflight.people(campaign, now + dt.timedelta(1)).numbers["stranger"] == 1
+    assert preflight_people.people(campaign, now + dt.timedelta(1)).numbers["stranger"] == 1
 
 
 def test_boxes_of_the_same_lists_are_told_apart_by_their_group(admin_client: Client) -> None:

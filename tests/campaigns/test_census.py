@@ -12,7 +12,8 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import connection
 
-from campaigns import approving, census, headcounts, queueing, timing
+from campaigns.audience import headcounts
+from campaigns.lifecycle import approvals, states
 from campaigns.models import (
     Approval,
     ApprovalRule,
@@ -22,6 +23,8 @@ from campaigns.models import (
     HeadcountRequest,
     Layout,
 )
+from campaigns.preflight import census
+from campaigns.schedule import schedule
 from contacts.models import Contact
 from delivery.models import Mailing, Message
 from smtpservers.models import SmtpServer
@@ -101,7 +104,7 @@ def test_what_is_ticked_in_a_form_is_counted_by_a_worker(large: Campaign, people
 def test_a_button_that_needs_the_numbers_does_nothing_without_them(large: Campaign, people: dict[str, User]) -> None:
     client = client_of(people["admin"])
     ApprovalRule.objects.create(needed_above=2)
-    approving.ask_for(large.pk, "", people["marketer"], NOW)
+    approvals.ask_for(large.pk, "", people["marketer"], NOW)
     approval = Approval.objects.get()
 
     overriding = client.post(f"/campaigns/{large.pk}/override/", {"check": "C1", "reason": "So"})
@@ -116,7 +119,7 @@ def test_a_button_that_needs_the_numbers_does_nothing_without_them(large: Campai
 def test_one_that_cannot_be_counted_keeps_nobody_waiting(
     large: Campaign, people: dict[str, User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = queueing.duplicate(large.pk)
+    other = states.duplicate(large.pk)
     look = census.review
 
     def broken(campaign: Campaign, now: dt.datetime) -> object:
@@ -170,10 +173,10 @@ def test_a_click_is_taken_at_once_and_the_worker_checks_before_anything_leaves(
     assert not Headcount.objects.exists()
 
     now = large.starts_at + dt.timedelta(seconds=2)
-    assert queueing.start_due_campaigns(now) == 0
+    assert states.start_due_campaigns(now) == 0
     large.refresh_from_db()
     assert (large.status, large.is_unreviewed) == ("scheduled", False)
-    assert queueing.start_due_campaigns(now) == 1
+    assert states.start_due_campaigns(now) == 1
     assert Message.objects.filter(mailing__stream="campaign", status="queued").count() == 3
 
 
@@ -183,7 +186,7 @@ def test_with_known_numbers_the_click_refuses_by_itself(large: Campaign, people:
     census.ask(large.pk, NOW)
     census.take(NOW)
 
-    [refusal] = queueing.queue_campaign(large.pk, people["marketer"], NOW)
+    [refusal] = states.queue_campaign(large.pk, people["marketer"], NOW)
 
     assert "none of the 3 messages is sent" in refusal
 
@@ -191,9 +194,9 @@ def test_with_known_numbers_the_click_refuses_by_itself(large: Campaign, people:
 @pytest.mark.django_db
 def test_what_the_worker_finds_makes_it_a_draft_again_with_a_notice(large: Campaign, people: dict[str, User]) -> None:
     SmtpServer.objects.update(is_active=False)
-    assert queueing.queue_campaign(large.pk, people["marketer"], NOW) == []
+    assert states.queue_campaign(large.pk, people["marketer"], NOW) == []
 
-    assert queueing.start_due_campaigns(SOON) == 0
+    assert states.start_due_campaigns(SOON) == 0
 
     large.refresh_from_db()
     assert (large.status, large.is_unreviewed, large.starts_at) == ("draft", False, None)
@@ -217,7 +220,7 @@ def test_what_needs_no_number_is_refused_at_the_click(
 ) -> None:
     Campaign.objects.update(**change)
 
-    refusals = queueing.queue_campaign(large.pk, people["marketer"], NOW)
+    refusals = states.queue_campaign(large.pk, people["marketer"], NOW)
 
     assert words in refusals[0]
     assert not FrozenContent.objects.exists()
@@ -229,7 +232,7 @@ def test_a_missing_second_person_is_noticed_at_the_click_without_a_count(
 ) -> None:
     ApprovalRule.objects.create(needed_above=1)
 
-    [refusal] = queueing.queue_campaign(large.pk, people["marketer"], NOW)
+    [refusal] = states.queue_campaign(large.pk, people["marketer"], NOW)
 
     assert refusal.startswith("A campaign to more than 1 person needs the approval")
     assert not Headcount.objects.exists()
@@ -241,16 +244,16 @@ def test_nothing_leaves_that_nobody_approved(
     large: Campaign, people: dict[str, User], monkeypatch: pytest.MonkeyPatch, approved: int | None
 ) -> None:
     """Where even the threshold is too large to ask about at the click."""
-    monkeypatch.setattr(queueing, "LARGE", 1)
+    monkeypatch.setattr(states, "LARGE", 1)
     ApprovalRule.objects.create(needed_above=2, tolerance_percent=0)
     if approved is not None:
-        approving.ask_for(large.pk, "", people["marketer"], NOW)
+        approvals.ask_for(large.pk, "", people["marketer"], NOW)
         with headcounts.patiently():  # The page that was shown had been counted.
-            assert approving.decide(Approval.objects.get().pk, True, "", people["admin"], NOW, approved) == ""
+            assert approvals.decide(Approval.objects.get().pk, True, "", people["admin"], NOW, approved) == ""
         Headcount.objects.all().delete()
-    assert queueing.queue_campaign(large.pk, people["marketer"], NOW) == []
+    assert states.queue_campaign(large.pk, people["marketer"], NOW) == []
 
-    started = [queueing.start_due_campaigns(SOON) for _ in range(2)]
+    started = [states.start_due_campaigns(SOON) for _ in range(2)]
 
     large.refresh_from_db()
     assert (started[1], large.status) == ((1, "sending") if approved == 3 else (0, "draft"))
@@ -259,34 +262,34 @@ def test_nothing_leaves_that_nobody_approved(
 
 @pytest.mark.django_db
 def test_a_layout_that_changes_before_the_worker_checks_is_noticed(large: Campaign, people: dict[str, User]) -> None:
-    queueing.queue_campaign(large.pk, people["marketer"], NOW)
+    states.queue_campaign(large.pk, people["marketer"], NOW)
     Layout.objects.update(footer="New footer")
 
-    queueing.start_due_campaigns(SOON)
+    states.start_due_campaigns(SOON)
 
     large.refresh_from_db()
-    assert (large.status, large.returned_reason) == ("draft", queueing.CHANGED_SINCE)
+    assert (large.status, large.returned_reason) == ("draft", states.CHANGED_SINCE)
 
 
 @pytest.mark.django_db
 def test_checks_of_what_was_taken_back_do_not_hold_for_what_was_queued_since(
     large: Campaign, people: dict[str, User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queueing.queue_campaign(large.pk, people["marketer"], NOW)
-    look = queueing.why_not
+    states.queue_campaign(large.pk, people["marketer"], NOW)
+    look = states.why_not
 
     def meanwhile(campaign: Campaign, now: dt.datetime) -> list[str]:
         found = look(campaign, now)
-        monkeypatch.setattr(queueing, "why_not", look)
+        monkeypatch.setattr(states, "why_not", look)
         Headcount.objects.all().delete()
-        timing.take_back(large.pk)
+        schedule.take_back(large.pk)
         Campaign.objects.update(html="<p>Something else</p>")
         click = contextvars.Context()  # The web's, where nobody counts.
-        assert click.run(queueing.queue_campaign, large.pk, people["marketer"], SOON) == []
+        assert click.run(states.queue_campaign, large.pk, people["marketer"], SOON) == []
         return found
 
-    monkeypatch.setattr(queueing, "why_not", meanwhile)
-    queueing.start_due_campaigns(SOON)
+    monkeypatch.setattr(states, "why_not", meanwhile)
+    states.start_due_campaigns(SOON)
 
     large.refresh_from_db()
     assert (large.status, large.is_unreviewed) == ("scheduled", True)
@@ -295,9 +298,9 @@ def test_checks_of_what_was_taken_back_do_not_hold_for_what_was_queued_since(
 @pytest.mark.django_db
 def test_it_is_checked_long_before_it_is_due(large: Campaign, people: dict[str, User]) -> None:
     Campaign.objects.update(start="at", start_wall="2026-12-24T09:00", time_zone="Europe/Berlin")
-    queueing.queue_campaign(large.pk, people["marketer"], NOW)
+    states.queue_campaign(large.pk, people["marketer"], NOW)
 
-    started = [queueing.start_due_campaigns(SOON) for _ in range(2)]
+    started = [states.start_due_campaigns(SOON) for _ in range(2)]
 
     large.refresh_from_db()
     assert started == [0, 0]
@@ -308,9 +311,9 @@ def test_it_is_checked_long_before_it_is_due(large: Campaign, people: dict[str, 
 def test_a_start_by_each_persons_clock_is_found_by_the_worker(large: Campaign, people: dict[str, User]) -> None:
     Contact.objects.update(time_zone="Asia/Tokyo")
     Campaign.objects.update(start="local", start_wall="2026-12-24T09:00", time_zone="Europe/Berlin")
-    queueing.queue_campaign(large.pk, people["marketer"], NOW)
+    states.queue_campaign(large.pk, people["marketer"], NOW)
 
-    queueing.start_due_campaigns(SOON)
+    states.start_due_campaigns(SOON)
 
     large.refresh_from_db()
     assert (large.status, large.starts_at) == ("scheduled", dt.datetime(2026, 12, 24, 0, 0, tzinfo=dt.UTC))
@@ -320,8 +323,8 @@ def test_a_start_by_each_persons_clock_is_found_by_the_worker(large: Campaign, p
 def test_a_late_worker_judges_the_start_as_of_the_click(large: Campaign, people: dict[str, User]) -> None:
     """It was queued for a time that has passed when the people are counted."""
     Campaign.objects.update(start="at", start_wall="2026-11-23T12:01", time_zone="UTC")
-    queueing.queue_campaign(large.pk, people["marketer"], NOW)
+    states.queue_campaign(large.pk, people["marketer"], NOW)
 
-    started = [queueing.start_due_campaigns(NOW + dt.timedelta(minutes=4)) for _ in range(2)]
+    started = [states.start_due_campaigns(NOW + dt.timedelta(minutes=4)) for _ in range(2)]
 
     assert started == [0, 1]

@@ -6,12 +6,12 @@ from email.message import EmailMessage
 
 import pytest
 
-from campaigns import reading
-from campaigns.findings import Finding, Severity
+from campaigns.markup.visible_links import links_of
 from campaigns.models import Campaign, Experiment, Variant
-from campaigns.reading import Place, Read
-from campaigns.reviewing import review
-from campaigns.visibility import links_of
+from campaigns.preflight import message_checks
+from campaigns.preflight.finding import Finding, Severity
+from campaigns.preflight.message_checks import Place, Read
+from campaigns.preflight.review import review
 from contacts.models import Contact, Subscription
 from smtpservers.models import SmtpServer
 
@@ -39,19 +39,19 @@ def message(html: str = LEAVE, text: str = f"Hello. {URL}", **headers: str) -> R
     made.set_content(text)
     if html:
         made.add_alternative(html, subtype="html")
-    return reading.read(made.as_bytes().replace(b"\n", b"\r\n"))
+    return message_checks.read(made.as_bytes().replace(b"\n", b"\r\n"))
 
 
 def told(seen: Read, place: Place = PLACE) -> dict[str, Severity]:
-    return {finding.check_id: finding.severity for finding in reading.findings(seen, place)}
+    return {finding.check_id: finding.severity for finding in message_checks.findings(seen, place)}
 
 
 def sentences(seen: Read, check_id: str) -> list[str]:
-    return [finding.sentence for finding in reading.findings(seen, PLACE) if finding.check_id == check_id]
+    return [finding.sentence for finding in message_checks.findings(seen, PLACE) if finding.check_id == check_id]
 
 
 def test_a_sound_message_has_no_findings() -> None:
-    assert list(reading.findings(message(), PLACE)) == []
+    assert list(message_checks.findings(message(), PLACE)) == []
 
 
 @pytest.mark.parametrize(
@@ -191,13 +191,13 @@ def test_parts_and_size() -> None:
     assert told(message(f"{LEAVE}<form><input></form>")) == {"M9": Severity.WARN}
     assert told(message(LEAVE + "<p>word</p>" * 10_000)) == {"M9": Severity.WARN}
     assert told(message(), replace(PLACE, largest=(("Alpha", 100),))) == {"M13": Severity.BLOCK}
-    assert [finding.check_id for finding in reading.size(26_000_000, ())] == ["M13"]
+    assert [finding.check_id for finding in message_checks.size(26_000_000, ())] == ["M13"]
 
 
 def test_who_has_no_name_is_not_greeted_as_nobody() -> None:
-    empty = list(reading.empty_greeting(message(text="Dear Zoë,\nsnow"), message(text="Dear ,\nsnow")))
-    filled = list(reading.empty_greeting(message(text="Dear Zoë,\nsnow"), message(text="Dear friend,\nsnow")))
-    french = list(reading.empty_greeting(message(text="Bonjour !"), message(text="Bonjour !")))
+    empty = list(message_checks.empty_greeting(message(text="Dear Zoë,\nsnow"), message(text="Dear ,\nsnow")))
+    filled = list(message_checks.empty_greeting(message(text="Dear Zoë,\nsnow"), message(text="Dear friend,\nsnow")))
+    french = list(message_checks.empty_greeting(message(text="Bonjour !"), message(text="Bonjour !")))
 
     assert [finding.sentence for finding in empty] == ["Who has no name is greeted “Dear ,”."]
     assert (filled, french) == ([], [])
@@ -206,9 +206,9 @@ def test_who_has_no_name_is_not_greeted_as_nobody() -> None:
 def test_the_postal_address() -> None:
     seen = message(LEAVE + "<p>Shop, 1 Main Street,<br>Springfield</p>")
 
-    assert list(reading.postal_address(seen, ["1 Main Street\nSpringfield"], 5)) == []
-    [warning] = reading.postal_address(seen, ["2 Side Street"], 0)
-    [block] = reading.postal_address(seen, [], 5)
+    assert list(message_checks.postal_address(seen, ["1 Main Street\nSpringfield"], 5)) == []
+    [warning] = message_checks.postal_address(seen, ["2 Side Street"], 0)
+    [block] = message_checks.postal_address(seen, [], 5)
     assert (warning.severity, block.severity) == (Severity.WARN, Severity.BLOCK)
 
 

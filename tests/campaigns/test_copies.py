@@ -5,9 +5,9 @@ import datetime as dt
 import pytest
 from django.contrib.auth.models import User
 
-from campaigns import queueing
-from campaigns.checking import refusals
+from campaigns.lifecycle import states
 from campaigns.models import Campaign
+from campaigns.preflight.refusals import refusals
 from contacts.models import Contact, Subscription
 from delivery.models import Mailing
 from mail.addresses import fold
@@ -46,7 +46,7 @@ def test_unticked_copies_are_frozen_into_the_mailing(
 ) -> None:
     Campaign.objects.update(sends_copies=False)
 
-    assert queueing.queue_campaign(campaign.pk, people["marketer"], NOW) == []
-    queueing.start_due_campaigns(NOW)
+    assert states.queue_campaign(campaign.pk, people["marketer"], NOW) == []
+    states.start_due_campaigns(NOW)
 
     assert Mailing.objects.get().sends_copies is False

@@ -8,7 +8,7 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from campaigns import media
+from campaigns.content import media_library
 from campaigns.models import Campaign, Layout, MediaFile
 from contacts.models import ContactList, Segment
 from smtpservers.models import Route, SmtpServer
@@ -100,7 +100,7 @@ def test_a_server_that_a_campaign_or_a_rule_names_stays(
 
 def test_a_layout_and_a_file_that_a_campaign_has_stay(admin: Client, campaign: Campaign) -> None:
     layout = Layout.objects.create(name="House")
-    file = media.store(b"%PDF-1.7", "prices.pdf", "", None)
+    file = media_library.store(b"%PDF-1.7", "prices.pdf", "", None)
     campaign.attachments.add(file)
     Campaign.objects.filter(pk=campaign.pk).update(layout=layout)
 

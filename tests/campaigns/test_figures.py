@@ -20,13 +20,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from campaigns import providers, tallying
-from campaigns.figures import Asked, figures
 from campaigns.models import Approval, Campaign, CheckOverride, DomainProvider, Tally, TallyMark
+from campaigns.reports import providers, tally
+from campaigns.reports.figures import FiguresQuery, figures
 from delivery.models import Attempt, Incident, Mailing, MailingOutcome, Message
 from feedback.models import Feedback
-from mail.reply_rules import RULES
-from mail.reply_words import MEANINGS, meaning_of, rules_of
+from mail.replies.rules import RULES
+from mail.replies.words import MEANINGS, meaning_of, rules_of
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
 
@@ -48,7 +48,7 @@ def mailing(server: SmtpServer) -> Mailing:
 def nobody_else(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Count as if no other transaction ran: in PostgreSQL those of every database hold the count back."""
     if request.node.get_closest_marker("postgres") is None:
-        monkeypatch.setattr(tallying, "_ceiling", lambda mark: Attempt.objects.aggregate(last=Max("pk"))["last"] or 0)
+        monkeypatch.setattr(tally, "_ceiling", lambda mark: Attempt.objects.aggregate(last=Max("pk"))["last"] or 0)
 
 
 def attempt(mailing: Mailing, email: str, outcome: str = "accepted", rule: str = "", **fields: object) -> Attempt:
@@ -80,7 +80,7 @@ def test_attempts_are_counted_by_day_server_provider_and_rule(mailing: Mailing) 
     attempt(mailing, "cleo@hotmail.co.uk", "bounced", "user-unknown")
     attempt(mailing, "dora@village.net", finished_at=NOW + dt.timedelta(hours=1))
 
-    assert tallying.tally(NOW, ask=knows) == 5
+    assert tally.tally(NOW, ask=knows) == 5
 
     day, next_day = dt.date(2026, 11, 30), dt.date(2026, 12, 1)
     assert tallied("day", "mailing_id", "server_name", "provider", "outcome", "rule") == {
@@ -107,7 +107,7 @@ def test_what_is_no_campaigns_is_counted_together(mailing: Mailing) -> None:
     attempt(test, "me@gmail.com")
     attempt(mailing, "bea@nowhere.example", redirected_to="postbox@icloud.com")
 
-    tallying.tally(NOW, ask=knows)
+    tally.tally(NOW, ask=knows)
 
     assert tallied("mailing_id", "provider") == {
         (mailing.pk, "google.com"): 1,
@@ -133,7 +133,7 @@ def test_what_ended_without_an_attempt_has_a_reason_and_what_was_given_back_is_n
 ) -> None:
     attempt(mailing, "ann@nowhere.net", "not_sent", status=status, reply=reply)
 
-    tallying.tally(NOW, ask=knows)
+    tally.tally(NOW, ask=knows)
 
     assert tallied("outcome", "rule") == ({counted: 1} if counted else {})
 
@@ -149,7 +149,7 @@ def test_a_domain_is_asked_for_once_a_month(mailing: Mailing) -> None:
     for days in (0, 1, 31):
         attempt(mailing, f"{days}@company.net")
         attempt(mailing, f"{days}@gmail.com")
-        tallying.tally(NOW + dt.timedelta(days=days), ask=ask)
+        tally.tally(NOW + dt.timedelta(days=days), ask=ask)
 
     assert asked == [{"company.net"}, {"company.net"}]
     assert DomainProvider.objects.get().provider == "google.com"
@@ -157,26 +157,26 @@ def test_a_domain_is_asked_for_once_a_month(mailing: Mailing) -> None:
 
 @pytest.mark.django_db
 def test_providers_beyond_the_most_are_counted_together(mailing: Mailing, monkeypatch) -> None:
-    monkeypatch.setattr(tallying, "MOST_PROVIDERS", 2)
+    monkeypatch.setattr(tally, "MOST_PROVIDERS", 2)
     for email in ("a@one.example", "b@two.example", "c@two.example", "d@three.example", "e@three.example"):
         attempt(mailing, email)
-    tallying.tally(NOW, ask=knows)
+    tally.tally(NOW, ask=knows)
     attempt(mailing, "f@one.example")
     attempt(mailing, "g@two.example")
-    tallying.tally(NOW, ask=knows)
+    tally.tally(NOW, ask=knows)
 
     assert tallied("provider") == {("two.example",): 3, ("three.example",): 2, ("",): 2}
 
 
 @pytest.mark.django_db
 def test_slices_count_each_attempt_once_and_so_does_a_repetition(mailing: Mailing, monkeypatch) -> None:
-    monkeypatch.setattr(tallying, "SLICE_ATTEMPTS", 2)
+    monkeypatch.setattr(tally, "SLICE_ATTEMPTS", 2)
     first, *_, last = [attempt(mailing, f"{number}@gmail.com") for number in range(5)]
     TallyMark.objects.create(pk=1, attempt_id=first.pk - 1)  # Numbers go on from test to test, and slices are small.
 
-    counted = tallying.tally(NOW, ask=knows)
-    again = tallying.tally(NOW, ask=knows)
-    stale = tallying._count(0, last.pk, {})
+    counted = tally.tally(NOW, ask=knows)
+    again = tally.tally(NOW, ask=knows)
+    stale = tally._count(0, last.pk, {})
 
     assert (counted, again, stale) == (5, 0, None)
     assert tallied("mailing_id") == {(mailing.pk,): 5}
@@ -186,18 +186,18 @@ def test_slices_count_each_attempt_once_and_so_does_a_repetition(mailing: Mailin
 @pytest.mark.django_db(transaction=True)
 def test_a_count_that_breaks_off_is_begun_anew(mailing: Mailing, monkeypatch) -> None:
     attempt(mailing, "ann@gmail.com")
-    write = tallying._add
+    write = tally._add
 
-    def break_off(counts: Counter[tallying.Key]) -> None:
+    def break_off(counts: Counter[tally.Key]) -> None:
         write(counts)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tallying, "_add", break_off)
+    monkeypatch.setattr(tally, "_add", break_off)
     with pytest.raises(KeyboardInterrupt):
-        tallying.tally(NOW, ask=knows)
-    monkeypatch.setattr(tallying, "_add", write)
+        tally.tally(NOW, ask=knows)
+    monkeypatch.setattr(tally, "_add", write)
 
-    assert tallying.tally(NOW, ask=knows) == 1
+    assert tally.tally(NOW, ask=knows) == 1
     assert tallied("mailing_id") == {(mailing.pk,): 1}
 
 
@@ -221,14 +221,14 @@ def test_an_attempt_that_is_committed_after_a_later_one_is_counted(mailing: Mail
     assert is_written.wait(20)
     attempt(Mailing.objects.create(stream="campaign", name="Other", subject="Snow"), "late@gmail.com")
 
-    meanwhile = tallying.tally(NOW, ask=knows)
+    meanwhile = tally.tally(NOW, ask=knows)
     may_commit.set()
     writer.join()
 
     assert meanwhile == 0  # The later one is seen, and not counted before the earlier one.
     counted, deadline = 0, time.monotonic() + 60
     while counted < 2 and time.monotonic() < deadline:
-        counted += tallying.tally(NOW, ask=knows)
+        counted += tally.tally(NOW, ask=knows)
     assert counted == 2
 
 
@@ -259,7 +259,7 @@ def test_a_transaction_of_another_database_holds_nothing_back(
     elsewhere("postgres")
     attempt(mailing, "ann@gmail.com")
 
-    assert tallying.tally(NOW, ask=knows) == 1
+    assert tally.tally(NOW, ask=knows) == 1
     mark = TallyMark.objects.get()
     assert (mark.counted_at, mark.held_since) == (NOW, None)
 
@@ -269,23 +269,23 @@ def test_a_transaction_of_another_database_holds_nothing_back(
 def test_what_a_transaction_of_ours_holds_back_is_not_called_complete(
     mailing: Mailing, elsewhere: Callable[[str], psycopg.Connection[Any]], marketer: Client
 ) -> None:
-    tallying.tally(NOW, ask=knows)
+    tally.tally(NOW, ask=knows)
     open_now = elsewhere("")
     attempt(mailing, "ann@gmail.com")
     later = NOW + dt.timedelta(minutes=1)
 
-    assert tallying.tally(later, ask=knows) == 0
+    assert tally.tally(later, ask=knows) == 0
     mark = TallyMark.objects.get()
     assert (mark.counted_at, mark.held_since) == (NOW, later)
-    assert tallying.tally(later + dt.timedelta(minutes=1), ask=knows) == 0
+    assert tally.tally(later + dt.timedelta(minutes=1), ask=knows) == 0
     assert TallyMark.objects.get().held_since == later
-    assert tallying.held_since(later + dt.timedelta(seconds=1)) is None  # A moment is no news.
+    assert tally.held_since(later + dt.timedelta(seconds=1)) is None  # A moment is no news.
     TallyMark.objects.update(held_since=timezone.now() - dt.timedelta(minutes=5))
     assert "These figures are not complete." in marketer.get("/campaigns/figures/").content.decode()
 
     open_now.commit()
-    assert tallying.tally(later, ask=knows) == 1
-    assert tallying.held_since(later) is None
+    assert tally.tally(later, ask=knows) == 1
+    assert tally.held_since(later) is None
     assert "not complete" not in marketer.get("/campaigns/figures/").content.decode()
 
 
@@ -351,7 +351,7 @@ PERIOD = "?from=2026-11-29&to=2026-11-30"
 
 @pytest.mark.django_db
 def test_the_figures_of_a_period_add_up_in_every_table(counted: Campaign) -> None:
-    found = figures(Asked(dt.date(2026, 11, 29), dt.date(2026, 11, 30)), NOW)
+    found = figures(FiguresQuery(dt.date(2026, 11, 29), dt.date(2026, 11, 30)), NOW)
 
     assert [(line.label, line.accepted, line.unsubscribed) for line in found.days] == [
         ("2026-11-29", 100, 0),
@@ -378,14 +378,14 @@ def test_the_figures_of_a_period_add_up_in_every_table(counted: Campaign) -> Non
 @pytest.mark.parametrize(
     ("asked", "accepted"),
     [
-        (Asked(dt.date(2026, 11, 30), None), 12),
-        (Asked(None, dt.date(2026, 11, 29)), 100),
-        (Asked(server_name="Beta"), 5),
-        (Asked(mailing_ids=[0]), 7),
-        (Asked(mailing_ids=[]), 0),
+        (FiguresQuery(dt.date(2026, 11, 30), None), 12),
+        (FiguresQuery(None, dt.date(2026, 11, 29)), 100),
+        (FiguresQuery(server_name="Beta"), 5),
+        (FiguresQuery(mailing_ids=[0]), 7),
+        (FiguresQuery(mailing_ids=[]), 0),
     ],
 )
-def test_figures_are_of_what_was_asked(counted: Campaign, asked: Asked, accepted: int) -> None:
+def test_figures_are_of_what_was_asked(counted: Campaign, asked: FiguresQuery, accepted: int) -> None:
     assert figures(asked, NOW).total.accepted == accepted
 
 
@@ -479,7 +479,7 @@ def test_the_report_tells_decisions_overrides_and_incidents(
 def test_two_servers_whose_names_begin_alike_have_figures_of_their_own(
     people: dict[str, User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("campaigns.remembering.QUICK_SECONDS", -1)  # Everything is remembered.
+    monkeypatch.setattr("campaigns.reports.cache.QUICK_SECONDS", -1)  # Everything is remembered.
     one, other = ("Relay of the first data centre in Frankfurt, rack twelve, number " + each for each in ("one", "two"))
     today = timezone.localtime().date()
     Tally.objects.create(day=today, server_name=one, provider="a.example", outcome="accepted", rule="", number=41)

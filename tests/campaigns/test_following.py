@@ -11,11 +11,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from campaigns import pace, queueing, remembering, selecting
+from campaigns.lifecycle import states
 from campaigns.models import Campaign, DomainProvider, Tally
-from campaigns.templatetags.reviewing import forecast_of
-from delivery import planning
+from campaigns.reports import cache, pace, recipients
+from campaigns.templatetags.preflight import forecast_of
 from delivery.models import Attempt, Mailing, MailingOutcome, Message
+from delivery.outbox import plan
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
 
@@ -129,10 +130,10 @@ def test_the_chart_of_a_campaign_goes_on_until_now_while_it_is_sent() -> None:
 
 def test_what_took_long_is_remembered_and_what_was_quick_is_not(monkeypatch) -> None:
     clock = iter([0.0, 0.01, 10.0, 11.0])
-    monkeypatch.setattr(remembering.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(cache.time, "monotonic", lambda: next(clock))
     answers = iter(["quick", "slow", "asked again"])
 
-    seen = [remembering.remembered("following-test", lambda: next(answers)) for _ in range(3)]
+    seen = [cache.remembered("following-test", lambda: next(answers)) for _ in range(3)]
 
     assert seen == ["quick", "slow", "slow"]
 
@@ -142,8 +143,8 @@ def test_what_took_long_is_remembered_and_what_was_quick_is_not(monkeypatch) -> 
 
 @pytest.fixture
 def sending(campaign: Campaign, people: dict[str, User], server: SmtpServer) -> Campaign:
-    assert queueing.queue_campaign(campaign.pk, people["marketer"], NOON) == []
-    queueing.start_due_campaigns(NOON)
+    assert states.queue_campaign(campaign.pk, people["marketer"], NOON) == []
+    states.start_due_campaigns(NOON)
     campaign.refresh_from_db()
     for provider, outcome, rule, number in (
         ("google.com", "accepted", "", 2),
@@ -211,10 +212,10 @@ def test_servers_are_changed_while_it_runs_and_the_next_plan_obeys(
     url = reverse("campaigns:servers", args=[sending.pk])
     ops = client_of(people["ops"])
 
-    before = planning.plan(NOON)
+    before = plan.plan(NOON)
     page = ops.get(url).content.decode()
     response = ops.post(url, {"servers": [beta.pk]})
-    after = planning.plan(NOON)
+    after = plan.plan(NOON)
 
     assert [work.server_id for work in before] == [server.pk]
     assert "Alpha" in page
@@ -315,7 +316,7 @@ def test_an_export_is_logged_safe_in_a_spreadsheet_and_for_those_who_may(
 
 
 def test_an_export_goes_slice_by_slice(answered: Campaign, marketer: Client, monkeypatch) -> None:
-    monkeypatch.setattr(selecting, "AT_ONCE", 1)
+    monkeypatch.setattr(recipients, "AT_ONCE", 1)
 
     file = marketer.post(reverse("campaigns:export", args=[answered.pk])).getvalue().decode("utf-8-sig")
 

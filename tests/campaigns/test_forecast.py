@@ -7,19 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from campaigns.forecasting import (
-    ASSUMED,
-    LEAST_USED,
-    ORDER,
-    WEIGHTED,
-    Forecast,
-    Part,
-    ServerState,
-    Work,
-    forecast,
-)
-from campaigns.foreseeing import speed_of
-from campaigns.scheduling import Hours
+from campaigns.forecast.forecast import Forecast, ForecastWork, forecast
+from campaigns.forecast.inputs import speed_of
+from campaigns.forecast.simulation import ASSUMED, LEAST_USED, ORDER, WEIGHTED, MailingPart, ServerState
+from campaigns.schedule.rules import Hours
 
 START = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -34,8 +25,8 @@ def beta(**fields: object) -> ServerState:
     return ServerState(2, "Beta", **({"per_second": 5.0} | fields))  # type: ignore[arg-type]
 
 
-def run(fleet: list[ServerState], *parts: Part) -> Forecast:
-    return forecast(fleet, Work(parts), START)
+def run(fleet: list[ServerState], *parts: MailingPart) -> Forecast:
+    return forecast(fleet, ForecastWork(parts), START)
 
 
 def carried(found: Forecast) -> dict[str, int]:
@@ -48,7 +39,7 @@ def seconds(found: Forecast) -> float:
 
 
 def test_the_next_server_takes_over_where_a_quota_ends() -> None:
-    found = run([alpha(quota=1000, taken=400), beta()], Part(2000, (1, 2)))
+    found = run([alpha(quota=1000, taken=400), beta()], MailingPart(2000, (1, 2)))
 
     assert carried(found) == {"Alpha": 600, "Beta": 1400}
     assert seconds(found) == pytest.approx(60 + 280, rel=0.01)
@@ -61,7 +52,7 @@ def test_the_next_server_takes_over_where_a_quota_ends() -> None:
 
 def test_what_finds_no_room_waits_for_the_next_period_of_the_servers_own_zone() -> None:
     santiago = ZoneInfo("America/Santiago")
-    found = run([alpha(quota=1000, taken=400, month_start_day=28, zone=santiago)], Part(1500, (1,)))
+    found = run([alpha(quota=1000, taken=400, month_start_day=28, zone=santiago)], MailingPart(1500, (1,)))
 
     assert found.next_period == 900
     assert found.finishes_at == dt.datetime(2026, 11, 28, 3, 1, 30, tzinfo=dt.UTC)  # And 90 seconds.
@@ -86,7 +77,7 @@ def test_what_finds_no_room_waits_for_the_next_period_of_the_servers_own_zone() 
 def test_the_strategies_share_as_they_promise(
     strategy: str, fleet: list[ServerState], count: int, expected: dict[str, int], lasts: float
 ) -> None:
-    found = run(fleet, Part(count, (1, 2), strategy))
+    found = run(fleet, MailingPart(count, (1, 2), strategy))
 
     assert carried(found) == pytest.approx(expected, rel=0.01)
     assert sum(carried(found).values()) == count
@@ -94,8 +85,8 @@ def test_the_strategies_share_as_they_promise(
 
 
 def test_a_cap_of_the_hour_spreads_the_mail_and_the_next_server_fills_the_gaps() -> None:
-    alone = run([alpha(per_hour=500)], Part(5000, (1,)))
-    together = run([alpha(per_hour=500), beta()], Part(25_000, (1, 2)))
+    alone = run([alpha(per_hour=500)], MailingPart(5000, (1,)))
+    together = run([alpha(per_hour=500), beta()], MailingPart(25_000, (1, 2)))
 
     assert seconds(alone) == pytest.approx(9 * 3660 + 50, rel=0.01)  # A unit comes back after 61 minutes.
     assert alone.lines[0].capped == "hour"
@@ -104,13 +95,13 @@ def test_a_cap_of_the_hour_spreads_the_mail_and_the_next_server_fills_the_gaps()
 
 def test_what_was_sent_within_the_hour_counts() -> None:
     minute = int((START - dt.timedelta(minutes=20)).timestamp()) // 60
-    found = run([alpha(per_hour=500, by_minute={str(minute): 500})], Part(100, (1,)))
+    found = run([alpha(per_hour=500, by_minute={str(minute): 500})], MailingPart(100, (1,)))
 
     assert found.first_at == START + dt.timedelta(minutes=41)
 
 
 def test_each_copy_is_a_message_and_a_unit() -> None:
-    found = run([alpha(copies=1, quota=1000), beta()], Part(600, (1, 2)))
+    found = run([alpha(copies=1, quota=1000), beta()], MailingPart(600, (1, 2)))
 
     assert carried(found) == {"Alpha": 500, "Beta": 100}
     assert found.lines[0].units == 1000
@@ -118,7 +109,7 @@ def test_each_copy_is_a_message_and_a_unit() -> None:
 
 
 def test_what_was_queued_before_goes_first() -> None:
-    found = run([beta()], Part(1000, (2,), is_ours=False), Part(500, (2,)))
+    found = run([beta()], MailingPart(1000, (2,), is_ours=False), MailingPart(500, (2,)))
 
     assert seconds(found) == pytest.approx(300, rel=0.02)
     assert found.first_at == pytest.approx(START + dt.timedelta(seconds=200), abs=dt.timedelta(seconds=3))
@@ -126,13 +117,13 @@ def test_what_was_queued_before_goes_first() -> None:
 
 
 def test_two_campaigns_on_different_servers_do_not_wait_for_each_other() -> None:
-    found = run([alpha(), beta()], Part(1000, (1,), is_ours=False), Part(500, (2,)))
+    found = run([alpha(), beta()], MailingPart(1000, (1,), is_ours=False), MailingPart(500, (2,)))
 
     assert seconds(found) == pytest.approx(100, rel=0.02)
 
 
 def test_nothing_leaves_outside_the_hours() -> None:
-    found = run([beta()], Part(200_000, (2,), hours=OFFICE_HOURS))  # 144,000 in the eight hours of a day.
+    found = run([beta()], MailingPart(200_000, (2,), hours=OFFICE_HOURS))  # 144,000 in the eight hours of a day.
 
     # From 13:00 in Berlin, four hours on Monday, and the rest of 128,000 on Tuesday from 09:00 on.
     assert found.finishes_at == pytest.approx(
@@ -142,7 +133,7 @@ def test_nothing_leaves_outside_the_hours() -> None:
 
 def test_what_is_left_at_the_last_moment_is_told() -> None:
     last = START + dt.timedelta(minutes=10)
-    found = run([beta()], Part(10_000, (2,), not_after=last))
+    found = run([beta()], MailingPart(10_000, (2,), not_after=last))
 
     assert (found.left, found.finishes_at, found.expires_at) == (7000, None, last)
     assert carried(found) == {"Beta": 3000}
@@ -150,13 +141,15 @@ def test_what_is_left_at_the_last_moment_is_told() -> None:
 
 def test_who_is_in_a_later_zone_gets_it_later() -> None:
     later = START + dt.timedelta(hours=3)
-    found = run([beta()], Part(1000, (2,), starts=((later, 500),)))
+    found = run([beta()], MailingPart(1000, (2,), starts=((later, 500),)))
 
     assert found.finishes_at == pytest.approx(later + dt.timedelta(seconds=100), abs=dt.timedelta(seconds=1))
 
 
 def test_servers_that_never_can_are_named_and_what_nobody_may_carry_is_counted() -> None:
-    found = run([alpha(obstacle="is switched off")], Part(100, (1,)), Part(50, (), label="recipients of “Gmail”"))
+    found = run(
+        [alpha(obstacle="is switched off")], MailingPart(100, (1,)), MailingPart(50, (), label="recipients of “Gmail”")
+    )
 
     assert (found.left, found.finishes_at, found.lines) == (150, None, ())
     assert found.idle == (("Alpha", "is switched off"),)
@@ -165,7 +158,7 @@ def test_servers_that_never_can_are_named_and_what_nobody_may_carry_is_counted()
 
 def test_a_rest_is_waited_for() -> None:
     rests_until = START + dt.timedelta(minutes=5)
-    found = run([alpha(rests_until=rests_until)], Part(600, (1,)))
+    found = run([alpha(rests_until=rests_until)], MailingPart(600, (1,)))
 
     assert (found.first_at, found.finishes_at) == (rests_until, rests_until + dt.timedelta(seconds=60))
 
@@ -184,7 +177,7 @@ def test_a_thousand_servers_are_foreseen_at_once(strategy: str) -> None:
     ]
     began = time.process_time()
 
-    found = run(fleet, Part(3_000_000, tuple(range(1000)), strategy))
+    found = run(fleet, MailingPart(3_000_000, tuple(range(1000)), strategy))
 
     assert sum(carried(found).values()) == 3_000_000
     assert time.process_time() - began < 8  # Mostly it is one.
@@ -201,7 +194,7 @@ def test_a_speed_is_read_from_what_was_accepted_while_it_sent() -> None:
 
 def test_a_naive_instant_is_refused() -> None:
     with pytest.raises(ValueError, match="has no time zone"):
-        forecast([], Work(()), dt.datetime.fromisoformat("2026-11-23T12:00"))
+        forecast([], ForecastWork(()), dt.datetime.fromisoformat("2026-11-23T12:00"))
     assert alpha().speed_from == ASSUMED
 
 
@@ -218,8 +211,8 @@ def test_a_sample_that_is_sent_long_before_the_choice_is_sent_in_time(
 
     found = run(
         [alpha(per_second=speed)],
-        *(Part(size, (1,)) for size in sizes),
-        Part(rest, (1,), starts=((choice, rest),)),
+        *(MailingPart(size, (1,)) for size in sizes),
+        MailingPart(rest, (1,), starts=((choice, rest),)),
     )
 
     assert replace(found, waiting=rest, waiting_until=choice).is_sampled_in_time
@@ -229,6 +222,6 @@ def test_a_sample_that_is_sent_long_before_the_choice_is_sent_in_time(
 def test_a_sample_that_lacks_one_message_is_not_sent_in_time() -> None:
     choice = START + dt.timedelta(seconds=48)
 
-    found = run([alpha(per_second=0.5)], Part(25, (1,)), Part(25, (1,), starts=((choice, 25),)))
+    found = run([alpha(per_second=0.5)], MailingPart(25, (1,)), MailingPart(25, (1,), starts=((choice, 25),)))
 
     assert not replace(found, waiting=25, waiting_until=choice).is_sampled_in_time

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from campaigns.foreseeing import foresee
+from campaigns.forecast.inputs import foresee
 from campaigns.models import Campaign
 from contacts.models import Contact, ContactList, Subscription
-from delivery import claiming, lanes, planning, queueing, recording
-from delivery.judging import Judgement
 from delivery.models import Attempt, Mailing, Message
-from smtpservers import pace
+from delivery.outbox import claims as outbox_claims
+from delivery.outbox import leases, mailings, plan
+from delivery.outcomes import results as outcomes_results
+from delivery.outcomes.verdicts import Judgement
+from smtpservers.limits import rate_limiter
+from smtpservers.limits.reservations import reserve, settle
 from smtpservers.models import Route, SmtpServer
-from smtpservers.reserving import reserve, settle
 from tests.delivery.making import make_list
 
 START = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
@@ -99,9 +101,9 @@ def send(mailing: Mailing, step: float) -> tuple[Counter[str], dt.datetime]:
         before = now
         now = _next_moment(mailing, now, step)
         moved = 0
-        for work in planning.plan(now):
+        for work in plan.plan(now):
             server = SmtpServer.objects.get(pk=work.server_id)
-            rate = pace.effective(server, now).per_second
+            rate = rate_limiter.effective(server, now).per_second
             assert rate is not None
             # What could not be used in time is lost.
             credit[server.pk] = min(credit[server.pk], 1) + rate * min(step, (now - before).total_seconds())  # type: ignore[assignment]
@@ -121,16 +123,16 @@ def _next_moment(mailing: Mailing, now: dt.datetime, step: float) -> dt.datetime
 
 
 def _carry(server: SmtpServer, shares: Any, credit: Counter[int], now: dt.datetime) -> int:
-    lease = lanes.acquire(server.pk)
+    lease = leases.acquire(server.pk)
     assert lease is not None
     count = 0
     for share in shares:
         most = math.floor(credit[server.pk])
         wanted = most if share.at_most is None else min(most, share.at_most)
         at_once = math.ceil(3 * (server.rate_limit or 1))  # As lanes do: copies come before further originals.
-        while wanted > 0 and (claims := claiming.claim(lease.token, server, share, min(wanted, at_once), now)):
+        while wanted > 0 and (claims := outbox_claims.claim(lease.token, server, share, min(wanted, at_once), now)):
             results = [
-                recording.Result(
+                outcomes_results.Result(
                     claim.attempt_id,
                     claim.message,
                     share.mailing_id,
@@ -142,11 +144,11 @@ def _carry(server: SmtpServer, shares: Any, credit: Counter[int], now: dt.dateti
                 )
                 for claim in claims
             ]
-            assert recording.record(lease.token, results, now)
+            assert outcomes_results.record(lease.token, results, now)
             credit[server.pk] -= len(claims)
             wanted -= len(claims)
             count += len(claims)
-    lanes.release(lease)
+    leases.release(lease)
     return count
 
 
@@ -161,10 +163,10 @@ def test_the_forecast_is_within_five_percent_of_what_happens(make_fleet: Callabl
 
     expected = foresee(campaign, START)
     assert expected.duration is not None
-    mailing = queueing.open_mailing(
+    mailing = mailings.open_mailing(
         stream="campaign", name="Winter", subject="Winter", html="", text="Snow.", lists=ContactList.objects.all()
     )
-    queueing.snapshot(mailing.pk, START)
+    mailings.snapshot(mailing.pk, START)
     carried, finished_at = send(mailing, step=max(0.5, min(20.0, expected.duration.total_seconds() / 120)))
 
     assert expected.left == 0

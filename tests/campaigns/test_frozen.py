@@ -11,7 +11,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, connections
 
-from campaigns import allowances, approving, experimenting, media, queueing, variant_forms
+from campaigns.ab_test import run
+from campaigns.audience import allowances
+from campaigns.content import media_library
+from campaigns.forms import variants
+from campaigns.lifecycle import approvals, states
 from campaigns.models import (
     Approval,
     ApprovalRule,
@@ -56,13 +60,13 @@ def tested(framed: Campaign) -> Campaign:
 
 
 def approve(campaign: Campaign, people: dict[str, User], seen: int | None = None) -> None:
-    assert approving.ask_for(campaign.pk, "", people["marketer"], NOW) == ""
+    assert approvals.ask_for(campaign.pk, "", people["marketer"], NOW) == ""
     request = Approval.objects.filter(campaign=campaign, decision="").get()
-    assert approving.decide(request.pk, True, "", people["admin"], NOW, seen) == ""
+    assert approvals.decide(request.pk, True, "", people["admin"], NOW, seen) == ""
 
 
 def queue(campaign: Campaign, people: dict[str, User]) -> None:
-    assert queueing.queue_campaign(campaign.pk, people["marketer"], NOW) == []
+    assert states.queue_campaign(campaign.pk, people["marketer"], NOW) == []
 
 
 def texts_of_notices() -> list[str]:
@@ -78,7 +82,7 @@ def test_what_is_edited_while_a_campaign_waits_changes_nothing(framed: Campaign,
 
     Layout.objects.update(footer="New footer", organisation="Somebody else")
     Campaign.objects.filter(pk=framed.pk).update(html="<p>Rain!</p>", subject="Rain", utm_source="other")
-    queueing.start_due_campaigns(SOON)
+    states.start_due_campaigns(SOON)
 
     mailing = Mailing.objects.get(stream="campaign")
     assert "Snow!" in mailing.html
@@ -92,7 +96,7 @@ def test_people_who_join_while_it_waits_get_it(framed: Campaign, people: dict[st
     queue(framed, people)
     join(framed.lists.get(), 4)
 
-    queueing.start_due_campaigns(SOON)
+    states.start_due_campaigns(SOON)
 
     assert Message.objects.filter(mailing__stream="campaign").count() == 7
     assert Mailing.objects.get(stream="campaign").audience["as_of"] == SOON.isoformat()
@@ -118,7 +122,7 @@ def test_each_variant_is_frozen(tested: Campaign, people: dict[str, User]) -> No
     Layout.objects.update(footer="New footer")
     Variant.objects.update(subject="Rain?")
 
-    queueing.start_due_campaigns(SOON)
+    states.start_due_campaigns(SOON)
 
     assert set(Mailing.objects.filter(stream="campaign").values_list("subject", flat=True)) == {"Snow", "Snow?"}
     assert not any("New footer" in html for html in Mailing.objects.values_list("html", flat=True))
@@ -129,7 +133,7 @@ def test_another_test_than_the_queued_one_is_not_sent(tested: Campaign, people: 
     queue(tested, people)
     Variant.objects.create(experiment=tested.experiment, position=2, subject="Hail?")
 
-    queueing.start_due_campaigns(SOON)
+    states.start_due_campaigns(SOON)
 
     tested.refresh_from_db()
     assert (tested.status, tested.mailing_id) == ("draft", None)
@@ -141,7 +145,7 @@ def test_another_test_than_the_queued_one_is_not_sent(tested: Campaign, people: 
 def test_a_test_cannot_be_removed_once_the_campaign_is_queued(tested: Campaign, people: dict[str, User]) -> None:
     queue(tested, people)
 
-    assert not variant_forms.remove(tested.pk)
+    assert not variants.remove(tested.pk)
     assert Experiment.objects.exists()
 
 
@@ -153,7 +157,7 @@ def test_a_picture_stays_as_long_as_queued_or_sent_mail_shows_it(
     file = MediaFile.objects.create(
         name="a.png", stored_name=f"{'x' * 24}.png", kind="image", content_type="image/png", size_bytes=3
     )
-    shown = f'<p><img src="{media.url_of(file)}" alt=""></p>'
+    shown = f'<p><img src="{media_library.url_of(file)}" alt=""></p>'
     if place == "variant":
         Variant.objects.filter(position=1).update(body=shown)
     else:
@@ -161,26 +165,26 @@ def test_a_picture_stays_as_long_as_queued_or_sent_mail_shows_it(
         tested.save()
         queue(tested, people)
         if place == "sent":
-            queueing.start_due_campaigns(SOON)
+            states.start_due_campaigns(SOON)
             FrozenContent.objects.all().delete()
         Campaign.objects.filter(pk=tested.pk).update(html="<p>Nothing.</p>")
 
-    assert media.used_by(file) == [f"the campaign “{tested}”"]
+    assert media_library.used_by(file) == [f"the campaign “{tested}”"]
 
 
 @pytest.mark.django_db
 def test_a_layout_that_changes_during_the_checks_is_noticed(
     framed: Campaign, people: dict[str, User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = queueing.why_not
+    look = states.why_not
 
     def edited_meanwhile(campaign: Campaign, now: dt.datetime) -> list[str]:
         Layout.objects.update(footer="New footer")
         return look(campaign, now)
 
-    monkeypatch.setattr(queueing, "why_not", edited_meanwhile)
+    monkeypatch.setattr(states, "why_not", edited_meanwhile)
 
-    [refusal] = queueing.queue_campaign(framed.pk, people["marketer"], NOW)
+    [refusal] = states.queue_campaign(framed.pk, people["marketer"], NOW)
 
     assert refusal == "The campaign was changed in the meantime. Look at it again, then queue it."
     assert not FrozenContent.objects.exists()
@@ -196,7 +200,7 @@ def test_of_two_who_queue_and_one_who_edits_one_wins(framed: Campaign, people: d
         connections.close_all()
 
     def click() -> None:
-        queueing.queue_campaign(framed.pk, people["marketer"], NOW)
+        states.queue_campaign(framed.pk, people["marketer"], NOW)
         connections.close_all()
 
     threads = [threading.Thread(target=each) for each in (edit, click, click)]
@@ -204,12 +208,12 @@ def test_of_two_who_queue_and_one_who_edits_one_wins(framed: Campaign, people: d
         thread.start()
     for thread in threads:
         thread.join(60)
-    queueing.queue_campaign(framed.pk, people["marketer"], NOW)
+    states.queue_campaign(framed.pk, people["marketer"], NOW)
 
     frozen = FrozenContent.objects.get()
     framed.refresh_from_db()
     assert framed.status == "scheduled"
-    assert approving.version_of(framed, frozen.contents) == frozen.version
+    assert approvals.version_of(framed, frozen.contents) == frozen.version
 
 
 # --- the second person
@@ -221,7 +225,7 @@ def test_a_small_campaign_that_grew_large_goes_back_instead_of_out(framed: Campa
     queue(framed, people)
     join(framed.lists.get(), 12)
 
-    assert queueing.start_due_campaigns(SOON) == 0
+    assert states.start_due_campaigns(SOON) == 0
 
     framed.refresh_from_db()
     assert (framed.status, framed.starts_at, framed.mailing_id) == ("draft", None, None)
@@ -258,7 +262,7 @@ def test_an_approval_is_for_a_number_and_a_few_more(
     queue(framed, people)
     join(framed.lists.get(), growth, "late")
 
-    queueing.start_due_campaigns(SOON)
+    states.start_due_campaigns(SOON)
 
     framed.refresh_from_db()
     assert framed.status == ("sending" if goes else "draft")
@@ -282,7 +286,7 @@ def test_a_draft_that_outgrew_its_approval_asks_again(framed: Campaign, people: 
     approve(framed, people)
     join(framed.lists.get(), 3)
 
-    [refusal] = queueing.queue_campaign(framed.pk, people["marketer"], NOW)
+    [refusal] = states.queue_campaign(framed.pk, people["marketer"], NOW)
     approve(framed, people)
 
     assert refusal.startswith("The approval was for 3 people, and the campaign would reach 6.")
@@ -292,7 +296,7 @@ def test_a_draft_that_outgrew_its_approval_asks_again(framed: Campaign, people: 
 @pytest.mark.django_db
 def test_the_number_that_counts_is_the_one_that_was_shown(framed: Campaign, people: dict[str, User]) -> None:
     ApprovalRule.objects.create(needed_above=2)
-    approving.ask_for(framed.pk, "", people["marketer"], NOW)
+    approvals.ask_for(framed.pk, "", people["marketer"], NOW)
     client = client_of(people["admin"])
     page = client.get(f"/campaigns/{framed.pk}/review/").content.decode()
     assert '<input type="hidden" name="people" value="3">' in page
@@ -301,7 +305,7 @@ def test_the_number_that_counts_is_the_one_that_was_shown(framed: Campaign, peop
     client.post(f"/campaigns/approvals/{Approval.objects.get().pk}/", {"decision": "approve", "people": "3"})
 
     assert Approval.objects.get().people == 3
-    assert len(queueing.queue_campaign(framed.pk, people["marketer"], NOW)) == 1
+    assert len(states.queue_campaign(framed.pk, people["marketer"], NOW)) == 1
 
 
 @pytest.mark.parametrize("said", ["9999999", "4", "", "-1", "3.0"])
@@ -310,7 +314,7 @@ def test_an_approval_is_for_no_more_people_than_are_counted(
     framed: Campaign, people: dict[str, User], said: str
 ) -> None:
     ApprovalRule.objects.create(needed_above=2)
-    approving.ask_for(framed.pk, "", people["marketer"], NOW)
+    approvals.ask_for(framed.pk, "", people["marketer"], NOW)
 
     client_of(people["admin"]).post(
         f"/campaigns/approvals/{Approval.objects.get().pk}/", {"decision": "approve", "people": said}
@@ -319,7 +323,7 @@ def test_an_approval_is_for_no_more_people_than_are_counted(
     approval = Approval.objects.get()
     assert (approval.decision, approval.people) == ("approved", 3)
     join(framed.lists.get(), 50)
-    assert len(queueing.queue_campaign(framed.pk, people["marketer"], NOW)) == 1
+    assert len(states.queue_campaign(framed.pk, people["marketer"], NOW)) == 1
 
 
 @pytest.mark.django_db
@@ -334,7 +338,7 @@ def test_another_segment_than_the_approved_one_is_not_sent_to(framed: Campaign, 
     queue(framed, people)
     Segment.objects.filter(pk=segment.pk).update(conditions=_conditions("bea"))
 
-    queueing.start_due_campaigns(SOON)
+    states.start_due_campaigns(SOON)
 
     framed.refresh_from_db()
     assert framed.status == "draft"
@@ -351,14 +355,14 @@ def test_people_who_come_while_the_messages_are_made_are_counted(
 ) -> None:
     ApprovalRule.objects.create(needed_above=5)
     queue(framed, people)
-    snapshot = queueing.outbox.snapshot
+    snapshot = states.outbox.snapshot
 
     def meanwhile(*args: object, **kwargs: object) -> int:
         join(framed.lists.get(), 4)
         return snapshot(*args, **kwargs)
 
-    monkeypatch.setattr(queueing.outbox, "snapshot", meanwhile)
-    queueing.start_due_campaigns(SOON)
+    monkeypatch.setattr(states.outbox, "snapshot", meanwhile)
+    states.start_due_campaigns(SOON)
 
     framed.refresh_from_db()
     assert framed.status == "draft"
@@ -367,7 +371,7 @@ def test_people_who_come_while_the_messages_are_made_are_counted(
 
     approve(framed, people)
     queue(framed, people)
-    assert queueing.start_due_campaigns(SOON) == 1
+    assert states.start_due_campaigns(SOON) == 1
     framed.refresh_from_db()
     assert Message.objects.filter(mailing=framed.mailing_id, status="queued").count() == 7
 
@@ -381,12 +385,12 @@ def test_the_rest_of_a_test_that_outgrew_its_approval_waits_for_a_second_person(
     join(tested.lists.get(), 10)
     approve(tested, people)
     queue(tested, people)
-    assert queueing.start_due_campaigns(SOON) == 1
+    assert states.start_due_campaigns(SOON) == 1
     join(tested.lists.get(), 30, "late")
     winner = Variant.objects.get(position=1)
-    assert experimenting.choose(tested.pk, winner.pk, ann, SOON) == ""
+    assert run.choose(tested.pk, winner.pk, ann, SOON) == ""
 
-    assert experimenting.carry_on(SOON) == 0
+    assert run.carry_on(SOON) == 0
 
     experiment = Experiment.objects.get()
     assert (experiment.winner, experiment.unapproved, experiment.is_rest_open) == (None, 50, False)
@@ -394,10 +398,10 @@ def test_the_rest_of_a_test_that_outgrew_its_approval_waits_for_a_second_person(
     assert "more than were approved" in texts_of_notices()[0]
     client = client_of(ann)
     assert "With it the campaign reaches 50 people" in client.get(f"/campaigns/{tested.pk}/").content.decode()
-    assert experimenting.choose(tested.pk, winner.pk, ann, SOON).startswith("With the rest this campaign reaches 50")
+    assert run.choose(tested.pk, winner.pk, ann, SOON).startswith("With the rest this campaign reaches 50")
 
-    assert experimenting.choose(tested.pk, winner.pk, people["admin"], SOON) == ""
-    assert experimenting.carry_on(SOON) == 1
+    assert run.choose(tested.pk, winner.pk, people["admin"], SOON) == ""
+    assert run.carry_on(SOON) == 1
 
     tested.refresh_from_db()
     assert Message.objects.filter(mailing=tested.mailing_id, email__startswith="late", status="queued").exists()
@@ -412,7 +416,7 @@ def test_a_start_that_ends_its_worker_three_times_makes_a_draft_and_holds_up_nob
     framed: Campaign, people: dict[str, User], settings: object
 ) -> None:
     """Each start is a process of its own that is killed while it makes the mailing; the other campaign goes out."""
-    other = queueing.duplicate(framed.pk)
+    other = states.duplicate(framed.pk)
     queue(framed, people)
     queue(other, people)
     Campaign.objects.filter(pk=framed.pk).update(starts_at=NOW - dt.timedelta(minutes=5))
@@ -434,13 +438,13 @@ django.setup()
 from django.db import connection
 connection.settings_dict["NAME"] = {str(connection.settings_dict["NAME"])!r}
 from campaigns import queueing
-freeze = queueing._freeze
+freeze = states._freeze
 def deadly(campaign, now):
     if campaign.pk == {deadly.pk}:
         os.kill(os.getpid(), signal.SIGKILL)
     return freeze(campaign, now)
-queueing._freeze = deadly
-queueing.start_due_campaigns(datetime.datetime.fromisoformat({now.isoformat()!r}))
+states._freeze = deadly
+states.start_due_campaigns(datetime.datetime.fromisoformat({now.isoformat()!r}))
 """
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "brilliance.settings"}
     return subprocess.run([sys.executable, "-c", script], env=environment, check=False, timeout=120).returncode
@@ -450,19 +454,19 @@ queueing.start_due_campaigns(datetime.datetime.fromisoformat({now.isoformat()!r}
 def test_an_unexpected_error_holds_up_no_other_campaign(
     framed: Campaign, people: dict[str, User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = queueing.duplicate(framed.pk)
+    other = states.duplicate(framed.pk)
     queue(framed, people)
     queue(other, people)
-    freeze = queueing._freeze
+    freeze = states._freeze
 
     def broken(campaign: Campaign, now: dt.datetime) -> int | None:
         if campaign.pk == framed.pk:
             raise RuntimeError("unforeseen")
         return freeze(campaign, now)
 
-    monkeypatch.setattr(queueing, "_freeze", broken)
+    monkeypatch.setattr(states, "_freeze", broken)
     for _ in range(4):
-        queueing.start_due_campaigns(SOON)
+        states.start_due_campaigns(SOON)
 
     framed.refresh_from_db()
     other.refresh_from_db()
@@ -472,9 +476,9 @@ def test_an_unexpected_error_holds_up_no_other_campaign(
 @pytest.mark.django_db
 def test_a_start_that_comes_further_each_time_is_not_given_up(framed: Campaign, people: dict[str, User]) -> None:
     queue(framed, people)
-    Campaign.objects.filter(pk=framed.pk).update(start_attempts=queueing.MOST_STARTS, start_reached=-1)
+    Campaign.objects.filter(pk=framed.pk).update(start_attempts=states.MOST_STARTS, start_reached=-1)
 
-    assert queueing.start_due_campaigns(SOON) == 1
+    assert states.start_due_campaigns(SOON) == 1
 
 
 @pytest.mark.django_db
@@ -484,7 +488,7 @@ def test_a_lease_from_a_wrong_clock_holds_nobody_up(
 ) -> None:
     queue(framed, people)
     Campaign.objects.filter(pk=framed.pk).update(start_leased_until=SOON + dt.timedelta(seconds=20))
-    assert queueing.start_due_campaigns(SOON) == 0
+    assert states.start_due_campaigns(SOON) == 0
     Campaign.objects.filter(pk=framed.pk).update(start_leased_until=SOON + ahead)
 
-    assert queueing.start_due_campaigns(SOON) == 1
+    assert states.start_due_campaigns(SOON) == 1

@@ -4,11 +4,11 @@ import datetime as dt
 
 import pytest
 
-from campaigns import headcounts
-from campaigns.headcounts import NotCounted, headcount, patiently
+from campaigns.audience import headcounts
+from campaigns.audience.headcounts import NotCounted, headcount, patiently
 from campaigns.models import Headcount
 from contacts.models import ContactList, Segment
-from contacts.reaching import Audience
+from contacts.segments.audience import Audience
 from delivery import clock
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)

@@ -6,8 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from campaigns import census, headcounts
+from campaigns.audience import headcounts
 from campaigns.models import Campaign, Tally
+from campaigns.preflight import census
 from contacts.models import Contact
 from delivery import clock
 from delivery.models import Mailing, MailingOutcome, Message
@@ -26,9 +27,9 @@ def visitor(live_server, people: dict[str, User], server: SmtpServer, page: Page
 
 def begin(campaign: Campaign) -> None:
     """As the worker would."""
-    from campaigns import queueing
+    from campaigns.lifecycle import states
 
-    assert queueing.start_due_campaigns(Campaign.objects.get(pk=campaign.pk).starts_at) == 1
+    assert states.start_due_campaigns(Campaign.objects.get(pk=campaign.pk).starts_at) == 1
 
 
 def test_a_campaign_is_queued_followed_paused_and_finished_without_reloading(visitor: Page, campaign: Campaign) -> None:

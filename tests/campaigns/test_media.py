@@ -14,10 +14,10 @@ import pytest
 from django.test import Client
 from PIL import Image
 
-from campaigns import media
-from campaigns.filekinds import DOCUMENTS, FileRefused, recognise, safe_name
+from campaigns.content import media_library
+from campaigns.markup.file_types import DOCUMENTS, FileRefused, recognise, safe_name
 from campaigns.models import Campaign, Layout, MediaFile
-from feedback.logos import LogoInvalid, check_logo
+from publicpages.appearance.logo import LogoInvalid, check_logo
 
 PIXELS = 25_000_000
 
@@ -145,7 +145,7 @@ def folder(settings, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def logo(db: None, folder: Path) -> MediaFile:
-    return media.store(picture(), "Logo.png", "Our logo", None)
+    return media_library.store(picture(), "Logo.png", "Our logo", None)
 
 
 def test_a_picture_is_shown_to_everybody_for_long_and_as_nothing_else(logo: MediaFile) -> None:
@@ -161,7 +161,7 @@ def test_a_picture_is_shown_to_everybody_for_long_and_as_nothing_else(logo: Medi
 
 
 def test_a_document_is_saved_and_never_shown(db: None, folder: Path) -> None:
-    stored = media.store(b"%PDF-1.7<script>alert(1)</script>", "Prices.pdf", "", None)
+    stored = media_library.store(b"%PDF-1.7<script>alert(1)</script>", "Prices.pdf", "", None)
 
     answer = Client().get(f"/media/{stored.stored_name}")
 
@@ -182,7 +182,7 @@ def test_a_nul_in_the_address_of_a_file_is_answered_with_400(db: None, folder: P
 
 
 def test_names_are_random_and_private_to_the_group(logo: MediaFile, folder: Path) -> None:
-    other = media.store(picture(), "Logo.png", "", None)
+    other = media_library.store(picture(), "Logo.png", "", None)
 
     assert other.stored_name != logo.stored_name
     assert len(logo.stored_name.partition(".")[0]) == 24  # 144 bits.
@@ -193,20 +193,20 @@ def test_a_file_too_large_is_refused_with_its_size(db: None, folder: Path, setti
     settings.MEDIA_MAX_BYTES = 100
 
     with pytest.raises(FileRefused, match=r"0\.0 MB|more than"):
-        media.store(picture(size=(200, 200)), "a.png", "", None)
+        media_library.store(picture(size=(200, 200)), "a.png", "", None)
 
     assert not MediaFile.objects.exists()
     assert not folder.exists()
 
 
 def test_a_file_in_use_stays_and_says_where(logo: MediaFile, folder: Path, django_capture_on_commit_callbacks) -> None:
-    url = media.url_of(logo)
+    url = media_library.url_of(logo)
     Campaign.objects.create(name="Winter", subject="s", html=f"<img src='{url}'>")
     Campaign.objects.create(name="Spring", subject="s", status="finished", source=f"![]({url})")
     Campaign.objects.create(name="Summer", subject="s").attachments.add(logo)
     Layout.objects.create(name="House", logo=logo)
 
-    refusals = media.delete([logo.pk])
+    refusals = media_library.delete([logo.pk])
 
     assert refusals == [
         "“Logo.png” is used by the campaign “Spring”, the campaign “Summer”, the campaign “Winter”, the layout “House”."
@@ -215,16 +215,16 @@ def test_a_file_in_use_stays_and_says_where(logo: MediaFile, folder: Path, djang
     Layout.objects.all().delete()
     Campaign.objects.all().delete()
     with django_capture_on_commit_callbacks(execute=True):
-        assert media.delete([logo.pk]) == []
+        assert media_library.delete([logo.pk]) == []
     assert not (folder / logo.stored_name).exists()
     assert not MediaFile.objects.exists()
 
 
 def test_only_addresses_of_this_site_name_files(logo: MediaFile, settings) -> None:
-    url = media.url_of(logo)
+    url = media_library.url_of(logo)
 
-    assert media.names_in(f"<img src='{url}'> ({url})") == {logo.stored_name}
-    assert media.names_in(url.replace(settings.BASE_URL, "https://elsewhere.example")) == set()
+    assert media_library.names_in(f"<img src='{url}'> ({url})") == {logo.stored_name}
+    assert media_library.names_in(url.replace(settings.BASE_URL, "https://elsewhere.example")) == set()
 
 
 def test_files_looked_at_at_the_same_time_leave_the_process_as_it_was() -> None:

@@ -7,9 +7,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from campaigns import media
+from campaigns.content import media_library
 from campaigns.models import Campaign, Layout, MediaFile
-from delivery.enclosing import shown_by_address
+from delivery.content.attachments import shown_by_address
 from smtpservers.models import SmtpServer
 from tests.campaigns.test_media import picture
 
@@ -42,7 +42,7 @@ def test_a_file_is_uploaded_described_renamed_and_deleted(
         "image/png",
         "marketer",
     )
-    assert media.url_of(file) in page
+    assert media_library.url_of(file) in page
     file.refresh_from_db()
     assert (file.name, file.alt) == ("Mark.png", "The mark")
     with django_capture_on_commit_callbacks(execute=True):
@@ -75,8 +75,8 @@ def test_what_is_not_taken_is_refused_on_the_page_and_beside_the_editor(
 
 
 def test_a_file_in_use_cannot_be_deleted_and_its_campaign_is_named(marketer: Client) -> None:
-    file = media.store(picture(), "Logo.png", "", None)
-    Campaign.objects.create(name="Winter", subject="s", html=f"<img src='{media.url_of(file)}'>")
+    file = media_library.store(picture(), "Logo.png", "", None)
+    Campaign.objects.create(name="Winter", subject="s", html=f"<img src='{media_library.url_of(file)}'>")
 
     answer = marketer.post(f"/admin/campaigns/mediafile/{file.pk}/delete/", {"post": "yes"}, follow=True)
 
@@ -95,15 +95,15 @@ def test_a_picture_is_uploaded_beside_the_editor_and_offered_there(marketer: Cli
 def test_pictures_inside_a_message_are_shown_by_a_browser_too(
     campaign: Campaign, marketer: Client, server: SmtpServer
 ) -> None:
-    file = media.store(picture(), "Logo.png", "", None)
-    Campaign.objects.update(html=f"<p><img src='{media.url_of(file)}'></p>", embeds_images=True)
+    file = media_library.store(picture(), "Logo.png", "", None)
+    Campaign.objects.update(html=f"<p><img src='{media_library.url_of(file)}'></p>", embeds_images=True)
 
     frame = marketer.get(reverse("campaigns:preview_html", args=[campaign.pk]), {"beside": 1}).content.decode()
 
-    assert media.url_of(file) in frame
+    assert media_library.url_of(file) in frame
     assert "cid:" not in frame
     entry = {"stored_name": file.stored_name, "content_id": "a@b"}
-    assert shown_by_address("<img src='cid:a@b'>", [entry]) == f"<img src='{media.url_of(file)}'>"
+    assert shown_by_address("<img src='cid:a@b'>", [entry]) == f"<img src='{media_library.url_of(file)}'>"
 
 
 def test_one_layout_is_the_default_and_a_used_one_stays(marketer: Client) -> None:

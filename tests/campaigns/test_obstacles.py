@@ -8,10 +8,11 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
-from campaigns import reporting
 from campaigns.models import Campaign
-from delivery import lanes, restoration
+from campaigns.reports import report as campaign_report
 from delivery.models import Installation, Mailing, MailingOutcome, Message
+from delivery.operators import restored_copy
+from delivery.outbox import leases
 from tests.campaigns.conftest import client_of, seen
 from tests.delivery.making import make_list, make_mailing, make_server
 
@@ -60,8 +61,8 @@ def test_a_broken_lane_is_told_by_server_and_folder_to_those_who_see_servers(
 ) -> None:
     seen()
     server = make_server(25, "Alpha")
-    assert lanes.acquire(server.pk)
-    lanes.broke_off(server.pk, OSError(28, "No space left on device", "/srv/data/journal"), timezone.now())
+    assert leases.acquire(server.pk)
+    leases.broke_off(server.pk, OSError(28, "No space left on device", "/srv/data/journal"), timezone.now())
 
     for page in (home(client_of(people["admin"])), progress(client_of(people["admin"]), campaign)):
         assert "The work for Alpha broke off on " in page
@@ -99,12 +100,12 @@ def test_a_held_copy_shows_no_pace_of_what_its_original_sent(campaign: Campaign)
             outcome="accepted",
             number=18,
         )
-    before = reporting.report(campaign, now, with_replies=False)
+    before = campaign_report.report(campaign, now, with_replies=False)
     Installation.objects.update_or_create(
         pk=1, defaults={"identity": "x", "raised_at": now, "held_because": "copied", "held_since": now}
     )
 
-    held = reporting.report(campaign, now, with_replies=False)
+    held = campaign_report.report(campaign, now, with_replies=False)
 
     assert before.rate > 0
     assert (held.rate, held.time_left) == (0, "waits")
@@ -112,7 +113,7 @@ def test_a_held_copy_shows_no_pace_of_what_its_original_sent(campaign: Campaign)
 
 def test_what_was_never_begun_here_is_not_said_to_be_sent_in_full(campaign: Campaign, people: dict[str, User]) -> None:
     seen()
-    Message.objects.update(status="unconfirmed", reason=restoration.REASON)
+    Message.objects.update(status="unconfirmed", reason=restored_copy.REASON)
     admin = client_of(people["admin"])
     message = Message.objects.first()
     assert message is not None
@@ -154,7 +155,7 @@ def test_what_waits_for_an_administrator_is_not_about_to_be_done(
     )
     Mailing.objects.update(waiting_reason=waiting_reason)
 
-    report = reporting.report(campaign, now, with_replies=True)
+    report = campaign_report.report(campaign, now, with_replies=True)
 
     assert report.rate > 0
     assert report.time_left.partition(",")[0] == words

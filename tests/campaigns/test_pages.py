@@ -10,11 +10,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from campaigns import queueing
-from campaigns.forecast_words import Words, words
-from campaigns.foreseeing import foresee
+from campaigns.forecast.inputs import foresee
+from campaigns.forecast.words import ForecastWords, words
+from campaigns.lifecycle import states
 from campaigns.models import Campaign
-from campaigns.reporting import EXPLANATIONS, LATE_OUTCOMES, ORDER, without_addresses
+from campaigns.reports.report import EXPLANATIONS, LATE_OUTCOMES, ORDER, without_addresses
 from contacts.models import Contact, ContactList
 from delivery.models import Attempt, Chunk, Mailing, MailingOutcome, Message
 from smtpservers.models import SmtpServer
@@ -42,8 +42,8 @@ BUTTONS = {
 @pytest.fixture
 def sent(campaign: Campaign, people: dict[str, User], server: SmtpServer) -> Campaign:
     """A campaign on its way: Ann accepted, Bea bounced with her address in the answer, Cleo still queued."""
-    assert queueing.queue_campaign(campaign.pk, people["marketer"], NOW) == []
-    queueing.start_due_campaigns(NOW)
+    assert states.queue_campaign(campaign.pk, people["marketer"], NOW) == []
+    states.start_due_campaigns(NOW)
     campaign.refresh_from_db()
     ann, bea, _ = Message.objects.order_by("pk")
     Message.objects.filter(pk=ann.pk).update(status="accepted", server=server, attempt_count=1)
@@ -211,12 +211,12 @@ def test_what_is_at_rest_can_be_deleted_and_its_messages_stay(sent: Campaign, ma
 def test_an_edit_that_was_open_while_the_campaign_was_queued_does_not_undo_it(
     campaign: Campaign, marketer: Client, people: dict[str, User], monkeypatch
 ) -> None:
-    from campaigns.admin import CampaignAdmin
+    from campaigns.admin.campaigns import CampaignAdmin
 
     real = CampaignAdmin.save_model
 
     def queued_meanwhile(self, request, obj, form, change):
-        assert queueing.queue_campaign(obj.pk, people["marketer"], NOW) == []
+        assert states.queue_campaign(obj.pk, people["marketer"], NOW) == []
         real(self, request, obj, form, change)
 
     monkeypatch.setattr(CampaignAdmin, "save_model", queued_meanwhile)
@@ -272,7 +272,7 @@ def test_the_progress_counts_everybody_and_names_servers_and_reasons(sent: Campa
     assert "Pause" in progress["actions"]
 
 
-def foreseen_with_deferred(campaign: Campaign, *due_in_minutes: int) -> Words:
+def foreseen_with_deferred(campaign: Campaign, *due_in_minutes: int) -> ForecastWords:
     """Have the last messages of a campaign wait so long for their next try, and return its forecast."""
     Chunk.objects.all().delete()
     for message, minutes in zip(Message.objects.order_by("-pk"), due_in_minutes, strict=False):

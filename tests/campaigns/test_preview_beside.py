@@ -6,12 +6,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from campaigns.content import build
+from campaigns.content.build import build
+from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign, Layout
-from campaigns.previewing import GMAIL_CLIPS_AT, in_the_dark, links_in, look
-from campaigns.starters import starters
+from campaigns.preflight.preview import GMAIL_CLIPS_AT, in_the_dark, links_in, look
 from contacts.models import Attribute, Contact, ContactList
-from mail.merging import parse
+from mail.merge_fields import parse
 from mail.plaintext import from_html
 from smtpservers.models import SmtpServer
 

@@ -7,13 +7,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, connections
 
-from campaigns import queueing
-from campaigns.checking import audience, refusals
+from campaigns.lifecycle import states
 from campaigns.models import Campaign
-from campaigns.reviewing import Review
+from campaigns.preflight.refusals import audience, refusals
+from campaigns.preflight.review import Review
 from contacts.models import Contact, ContactList, Subscription, Suppression
-from delivery import queueing as outbox
 from delivery.models import Mailing, Message
+from delivery.outbox import mailings as outbox
 from smtpservers.models import SmtpServer
 
 NOW = dt.datetime(2026, 11, 30, 23, 59, 30, tzinfo=dt.UTC)
@@ -55,8 +55,8 @@ def news(db: None) -> ContactList:
 
 
 def start(campaign: Campaign, actor: User) -> None:
-    assert queueing.queue_campaign(campaign.pk, actor, NOW) == []
-    assert queueing.start_due_campaigns(LATER) == 1
+    assert states.queue_campaign(campaign.pk, actor, NOW) == []
+    assert states.start_due_campaigns(LATER) == 1
     campaign.refresh_from_db()
 
 
@@ -112,8 +112,8 @@ def test_content_is_frozen_when_the_campaign_starts(news: ContactList, actor: Us
 def test_a_second_click_is_refused_in_words(news: ContactList, actor: User) -> None:
     campaign = make_campaign(news)
 
-    first = queueing.queue_campaign(campaign.pk, actor, NOW)
-    second = queueing.queue_campaign(campaign.pk, actor, NOW)
+    first = states.queue_campaign(campaign.pk, actor, NOW)
+    second = states.queue_campaign(campaign.pk, actor, NOW)
 
     assert first == []
     assert second == ["The campaign is scheduled already, and only a draft can be queued."]
@@ -122,15 +122,15 @@ def test_a_second_click_is_refused_in_words(news: ContactList, actor: User) -> N
 def test_a_change_between_check_and_queue_is_noticed(news: ContactList, actor: User, monkeypatch) -> None:
     campaign = make_campaign(news)
 
-    real = queueing.review
+    real = states.review
 
     def edited_meanwhile(checked: Campaign, now: dt.datetime) -> Review:
         Campaign.objects.get(pk=checked.pk).save()
         return real(checked, now)
 
-    monkeypatch.setattr(queueing, "review", edited_meanwhile)
+    monkeypatch.setattr(states, "review", edited_meanwhile)
 
-    assert queueing.queue_campaign(campaign.pk, actor, NOW) == [
+    assert states.queue_campaign(campaign.pk, actor, NOW) == [
         "The campaign was changed in the meantime. Look at it again, then queue it."
     ]
     assert status_of(campaign) == "draft"
@@ -168,7 +168,7 @@ def test_a_draft_that_cannot_be_sent_is_refused_with_its_reason(
 ) -> None:
     campaign = make_campaign(news, **fields)
 
-    reasons = queueing.queue_campaign(campaign.pk, actor, NOW)
+    reasons = states.queue_campaign(campaign.pk, actor, NOW)
 
     assert len(reasons) == 1
     assert reasons[0].startswith(sentence)
@@ -199,7 +199,7 @@ def test_a_from_that_no_server_sends_for_is_refused(news: ContactList) -> None:
 def test_custom_attributes_are_merge_fields_also_when_few_people_have_them(
     news: ContactList, actor: User, monkeypatch
 ) -> None:
-    monkeypatch.setattr("campaigns.checking.SAMPLE_CONTACTS", 1)
+    monkeypatch.setattr("campaigns.preflight.refusals.SAMPLE_CONTACTS", 1)
     Contact.objects.filter(email="ann@example.com").update(attributes={"city": "Ghent"})
 
     assert refusals(make_campaign(news, text="From {{ city }}"), NOW) == []
@@ -213,16 +213,16 @@ def test_starting_again_adds_nothing(news: ContactList, actor: User) -> None:
     campaign = make_campaign(news)
     start(campaign, actor)
 
-    assert queueing.start_due_campaigns(LATER) == 0
+    assert states.start_due_campaigns(LATER) == 0
     assert Mailing.objects.count() == 1
     assert Message.objects.count() == 3
 
 
 def test_what_is_not_due_does_not_start(news: ContactList, actor: User) -> None:
     campaign = make_campaign(news)
-    queueing.queue_campaign(campaign.pk, actor, NOW)
+    states.queue_campaign(campaign.pk, actor, NOW)
 
-    assert queueing.start_due_campaigns(NOW - dt.timedelta(seconds=1)) == 0
+    assert states.start_due_campaigns(NOW - dt.timedelta(seconds=1)) == 0
     assert status_of(campaign) == "scheduled"
 
 
@@ -236,7 +236,7 @@ def test_a_worker_killed_anywhere_leaves_what_the_next_one_finishes(
     news: ContactList, actor: User, monkeypatch, place: str, moment: str
 ) -> None:
     campaign = make_campaign(news)
-    queueing.queue_campaign(campaign.pk, actor, NOW)
+    states.queue_campaign(campaign.pk, actor, NOW)
     real = getattr(outbox, place)
 
     def dies(*arguments: object, **named: object) -> None:
@@ -247,9 +247,9 @@ def test_a_worker_killed_anywhere_leaves_what_the_next_one_finishes(
     with monkeypatch.context() as patch:
         patch.setattr(outbox, place, dies)
         with pytest.raises(Killed):
-            queueing.start_due_campaigns(LATER)
+            states.start_due_campaigns(LATER)
     nothing_may_leave = Mailing.objects.exclude(state="paused").exists()
-    queueing.start_due_campaigns(LATER)
+    states.start_due_campaigns(LATER)
 
     assert not nothing_may_leave
     assert status_of(campaign) == "sending"
@@ -260,11 +260,11 @@ def test_a_worker_killed_anywhere_leaves_what_the_next_one_finishes(
 
 def test_a_mailing_once_attached_is_not_exchanged(news: ContactList, actor: User) -> None:
     campaign = make_campaign(news)
-    queueing.queue_campaign(campaign.pk, actor, NOW)
+    states.queue_campaign(campaign.pk, actor, NOW)
     stale = Campaign.objects.get(pk=campaign.pk)
-    first = queueing._freeze(campaign, NOW)
+    first = states._freeze(campaign, NOW)
 
-    assert queueing._freeze(stale, NOW) is None
+    assert states._freeze(stale, NOW) is None
     assert list(Mailing.objects.values_list("pk", flat=True)) == [first]
 
 
@@ -277,8 +277,8 @@ def test_parallel_queue_clicks_and_workers_make_one_run() -> None:
 
     def click_and_work() -> None:
         gate.wait()
-        answers.append(queueing.queue_campaign(campaign.pk, actor, NOW))
-        queueing.start_due_campaigns(LATER)
+        answers.append(states.queue_campaign(campaign.pk, actor, NOW))
+        states.start_due_campaigns(LATER)
         connections.close_all()
 
     threads = [threading.Thread(target=click_and_work) for _ in range(4)]
@@ -286,7 +286,7 @@ def test_parallel_queue_clicks_and_workers_make_one_run() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    queueing.start_due_campaigns(LATER)
+    states.start_due_campaigns(LATER)
 
     assert sorted(map(len, answers)) == [0, 1, 1, 1]
     assert Mailing.objects.count() == 1
@@ -301,12 +301,12 @@ def test_pause_and_resume_take_the_mailing_with_them(news: ContactList, actor: U
     campaign = make_campaign(news)
     start(campaign, actor)
 
-    assert queueing.pause(campaign.pk)
+    assert states.pause(campaign.pk)
     assert (status_of(campaign), Mailing.objects.get().state) == ("paused", "paused")
-    assert not queueing.pause(campaign.pk)
-    assert queueing.resume(campaign.pk)
+    assert not states.pause(campaign.pk)
+    assert states.resume(campaign.pk)
     assert (status_of(campaign), Mailing.objects.get().state) == ("sending", "open")
-    assert not queueing.resume(campaign.pk)
+    assert not states.resume(campaign.pk)
 
 
 def test_cancel_stops_everything_that_has_not_left(news: ContactList, actor: User) -> None:
@@ -314,7 +314,7 @@ def test_cancel_stops_everything_that_has_not_left(news: ContactList, actor: Use
     start(campaign, actor)
     Message.objects.filter(email="ann@example.com").update(status="accepted")
 
-    assert queueing.cancel(campaign.pk, LATER)
+    assert states.cancel(campaign.pk, LATER)
 
     assert status_of(campaign) == "cancelled"
     assert statuses(campaign) == {
@@ -322,17 +322,17 @@ def test_cancel_stops_everything_that_has_not_left(news: ContactList, actor: Use
         "bea@example.com": "cancelled",
         "cleo@example.com": "cancelled",
     }
-    assert not queueing.cancel(campaign.pk, LATER)
-    assert not queueing.resume(campaign.pk)
+    assert not states.cancel(campaign.pk, LATER)
+    assert not states.resume(campaign.pk)
 
 
 def test_a_campaign_cancelled_before_its_start_sends_nothing(news: ContactList, actor: User) -> None:
     campaign = make_campaign(news)
-    queueing.queue_campaign(campaign.pk, actor, NOW)
+    states.queue_campaign(campaign.pk, actor, NOW)
 
-    assert queueing.cancel(campaign.pk, NOW)
-    queueing.start_due_campaigns(LATER)
-    queueing.settle_cancelled(LATER)
+    assert states.cancel(campaign.pk, NOW)
+    states.start_due_campaigns(LATER)
+    states.settle_cancelled(LATER)
 
     assert status_of(campaign) == "cancelled"
     assert not Message.objects.exists()
@@ -342,18 +342,18 @@ def test_a_campaign_cancelled_while_its_messages_are_made_gives_everybody_a_row(
     news: ContactList, actor: User, monkeypatch
 ) -> None:
     campaign = make_campaign(news)
-    queueing.queue_campaign(campaign.pk, actor, NOW)
+    states.queue_campaign(campaign.pk, actor, NOW)
     real = outbox.snapshot
 
     def cancelled_meanwhile(mailing_id: int, now: dt.datetime, **more: object) -> int:
-        assert queueing.cancel(campaign.pk, now)
+        assert states.cancel(campaign.pk, now)
         return real(mailing_id, now, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(outbox, "snapshot", cancelled_meanwhile)
-        assert queueing.start_due_campaigns(LATER) == 0
+        assert states.start_due_campaigns(LATER) == 0
     assert Mailing.objects.get().state == "paused"  # Nothing can leave before it is settled.
-    queueing.settle_cancelled(LATER)
+    states.settle_cancelled(LATER)
 
     assert status_of(campaign) == "cancelled"
     assert set(statuses(campaign).values()) == {"cancelled"}
@@ -366,9 +366,9 @@ def test_a_campaign_is_finished_when_its_mailing_is(news: ContactList, actor: Us
     start(campaign, actor)
     Campaign.objects.update(status=status)
 
-    assert queueing.finish_campaigns() == 0
+    assert states.finish_campaigns() == 0
     Mailing.objects.update(finished_at=LATER)
-    assert queueing.finish_campaigns() == 1
+    assert states.finish_campaigns() == 1
     assert status_of(campaign) == "finished"
 
 
@@ -378,14 +378,14 @@ def test_retrying_the_failed_opens_a_finished_campaign_again(news: ContactList, 
     Message.objects.update(status="accepted")
     Message.objects.filter(email="ann@example.com").update(status="failed")
     Mailing.objects.update(finished_at=LATER)
-    queueing.finish_campaigns()
+    states.finish_campaigns()
 
-    assert queueing.retry_failed(campaign.pk, LATER) == 1
+    assert states.retry_failed(campaign.pk, LATER) == 1
 
     assert status_of(campaign) == "sending"
-    assert queueing.finish_campaigns() == 0
+    assert states.finish_campaigns() == 0
     assert statuses(campaign)["ann@example.com"] == "queued"
-    assert queueing.retry_failed(campaign.pk, LATER) == 0
+    assert states.retry_failed(campaign.pk, LATER) == 0
 
 
 def test_an_unconfirmed_message_is_sent_again_only_by_hand(news: ContactList, actor: User) -> None:
@@ -396,12 +396,12 @@ def test_an_unconfirmed_message_is_sent_again_only_by_hand(news: ContactList, ac
     Message.objects.filter(pk=message.pk).update(status="unconfirmed")
     Campaign.objects.update(status="finished")
 
-    assert queueing.retry_failed(campaign.pk, LATER) == 0
-    assert queueing.resend(message.pk, message.mailing_id, LATER)
+    assert states.retry_failed(campaign.pk, LATER) == 0
+    assert states.resend(message.pk, message.mailing_id, LATER)
 
     assert statuses(campaign)["ann@example.com"] == "queued"
     assert status_of(campaign) == "sending"
-    assert not queueing.resend(message.pk, message.mailing_id, LATER)
+    assert not states.resend(message.pk, message.mailing_id, LATER)
 
 
 # --- copies ---------------------------------------------------------------------------------
@@ -411,7 +411,7 @@ def test_a_duplicate_is_a_draft_with_the_same_content_and_a_free_name(news: Cont
     campaign = make_campaign(news, utm_term="x", name="W" * 150)
     start(campaign, actor)
 
-    first, second = queueing.duplicate(campaign.pk), queueing.duplicate(campaign.pk)
+    first, second = states.duplicate(campaign.pk), states.duplicate(campaign.pk)
 
     assert first.name == "W" * 143 + " (copy)"
     assert second.name == "W" * 141 + " (copy 2)"
@@ -419,7 +419,7 @@ def test_a_duplicate_is_a_draft_with_the_same_content_and_a_free_name(news: Cont
     assert (first.status, first.mailing, first.queued_by, first.starts_at) == ("draft", None, None, None)
     assert (first.subject, first.utm_term) == (campaign.subject, "x")
     assert list(first.lists.all()) == [news]
-    assert queueing.duplicate(first.pk).name == "W" * 141 + " (copy 3)"
+    assert states.duplicate(first.pk).name == "W" * 141 + " (copy 3)"
 
 
 def test_the_check_takes_few_queries_for_a_large_list(news: ContactList, django_assert_max_num_queries) -> None:

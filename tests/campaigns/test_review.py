@@ -9,8 +9,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from campaigns.forecast_words import lasting, words
-from campaigns.forecasting import Part, ServerState, Work, forecast
+from campaigns.forecast.forecast import ForecastWork, forecast
+from campaigns.forecast.simulation import MailingPart, ServerState
+from campaigns.forecast.words import lasting, words
 from campaigns.models import Approval, ApprovalRule, Campaign, CheckOverride, Layout, SeedList
 from contacts.models import ContactList, Suppression
 from delivery.models import Message
@@ -262,7 +263,7 @@ def test_seed_lists_and_the_approval_rule_have_pages(marketer: Client, people: d
 def test_a_forecast_is_told_in_sentences() -> None:
     fleet = [ServerState(1, "Alpha", 10.0, "limit", quota=600), ServerState(2, "Beta", 5.0, copies=1)]
 
-    told = words(forecast(fleet, Work((Part(700, (1, 2)),)), START), dt.UTC)
+    told = words(forecast(fleet, ForecastWork((MailingPart(700, (1, 2)),)), START), dt.UTC)
 
     assert told.headline == (
         "The 700 messages leave from 23 November 2026, 12:00 on, and the last one on 23 November 2026, 12:01: about"
@@ -278,23 +279,23 @@ def test_a_forecast_is_told_in_sentences() -> None:
 @pytest.mark.parametrize(
     ("part", "headline"),
     [
-        (Part(10, ()), "As things stand, none of the 10 messages is sent at all."),
-        (Part(1, ()), "As things stand, the message is not sent at all."),
-        (Part(1, (1,)), "The message leaves on 23 November 2026, 12:00."),
-        (Part(495, (1,), not_after=START), "By 23 November 2026, 12:00, none of the 495 messages is sent."),
+        (MailingPart(10, ()), "As things stand, none of the 10 messages is sent at all."),
+        (MailingPart(1, ()), "As things stand, the message is not sent at all."),
+        (MailingPart(1, (1,)), "The message leaves on 23 November 2026, 12:00."),
+        (MailingPart(495, (1,), not_after=START), "By 23 November 2026, 12:00, none of the 495 messages is sent."),
         (
-            Part(495, (1,), not_after=START + dt.timedelta(milliseconds=100)),
+            MailingPart(495, (1,), not_after=START + dt.timedelta(milliseconds=100)),
             "Only 1 of 495 messages is sent by 23 November 2026, 12:00.",
         ),
         (
-            Part(1000, (1,), not_after=START + dt.timedelta(seconds=10)),
+            MailingPart(1000, (1,), not_after=START + dt.timedelta(seconds=10)),
             "Only 100 of 1,000 messages are sent by 23 November 2026, 12:00.",
         ),
-        (Part(0, (1,)), "Nobody gets it, so there is nothing to foresee."),
+        (MailingPart(0, (1,)), "Nobody gets it, so there is nothing to foresee."),
     ],
 )
-def test_what_does_not_finish_is_said_plainly(part: Part, headline: str) -> None:
-    told = words(forecast([ServerState(1, "Alpha", 10.0)], Work((part,)), START), dt.UTC)
+def test_what_does_not_finish_is_said_plainly(part: MailingPart, headline: str) -> None:
+    told = words(forecast([ServerState(1, "Alpha", 10.0)], ForecastWork((part,)), START), dt.UTC)
 
     assert told.headline == headline
 
@@ -309,7 +310,12 @@ def test_what_does_not_finish_is_said_plainly(part: Part, headline: str) -> None
 def test_one_and_many_are_told_apart(number: int, notes: list[str]) -> None:
     fleet = [ServerState(1, "Alpha", 10.0, quota=10 + number)]
 
-    told = words(forecast(fleet, Work((Part(number, (1,), is_ours=False), Part(10 + number, (1,)))), START), dt.UTC)
+    told = words(
+        forecast(
+            fleet, ForecastWork((MailingPart(number, (1,), is_ours=False), MailingPart(10 + number, (1,)))), START
+        ),
+        dt.UTC,
+    )
 
     assert told.notes == (notes[0], f"{notes[1]} where they use the same servers.")
 

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from campaigns import queueing, timing
+from campaigns.lifecycle import states
 from campaigns.models import Campaign
-from campaigns.timing import Schedule
+from campaigns.schedule import schedule as campaign_schedule
+from campaigns.schedule.schedule import Schedule
 from contacts.models import Contact, ContactList
-from delivery import planning
-from delivery import queueing as outbox
 from delivery.models import Mailing, Message
+from delivery.outbox import mailings as outbox
+from delivery.outbox import plan
 from smtpservers.models import SmtpServer
 from tests.campaigns.test_queueing import make_campaign, make_list
 
@@ -51,21 +52,21 @@ def campaign(people: ContactList, settings: Any) -> Campaign:
 
 
 def queue(campaign: Campaign, actor: User, schedule: Schedule, now: dt.datetime = NOW) -> list[str]:
-    assert timing.set_schedule(campaign.pk, schedule, now) == []
-    found = queueing.queue_campaign(campaign.pk, actor, now)
+    assert campaign_schedule.set_schedule(campaign.pk, schedule, now) == []
+    found = states.queue_campaign(campaign.pk, actor, now)
     campaign.refresh_from_db()
     return found
 
 
 def tick(campaign: Campaign, now: dt.datetime) -> None:
     """Do what the worker does every two seconds."""
-    queueing.start_due_campaigns(now)
-    timing.keep_hours(now)
+    states.start_due_campaigns(now)
+    campaign_schedule.keep_hours(now)
     campaign.refresh_from_db()
 
 
 def is_planned(now: dt.datetime) -> bool:
-    return bool(planning.plan(now))
+    return bool(plan.plan(now))
 
 
 def statuses(campaign: Campaign) -> Counter[str]:
@@ -105,13 +106,13 @@ def test_a_pause_keeps_its_own_reason_when_the_hours_end(campaign: Campaign, act
     queue(campaign, actor, Schedule(time_zone="UTC", opens=dt.time(11), closes=dt.time(13)))
     tick(campaign, NOW)
     Mailing.objects.update(state="paused", waiting_reason="Too many bounces.")
-    queueing.follow_pauses()
+    states.follow_pauses()
 
     tick(campaign, NOW + HOUR)
 
     assert campaign.status == "paused"
     assert Mailing.objects.get().waiting_reason == "Too many bounces."
-    assert queueing.resume(campaign.pk)
+    assert states.resume(campaign.pk)
     tick(campaign, NOW + HOUR)
     assert Mailing.objects.get().waiting_reason.startswith("Outside its sending hours")
     assert not is_planned(NOW + HOUR)
@@ -140,7 +141,7 @@ def test_what_is_left_when_it_must_end_expires_and_says_why(campaign: Campaign, 
     assert reasons == {"Not to be sent after 23 November 2026 14:00 (Europe/Berlin)."}
 
     # By hand it may be sent all the same.
-    assert queueing.retry_failed(campaign.pk, NOW + 2 * HOUR) == 3
+    assert states.retry_failed(campaign.pk, NOW + 2 * HOUR) == 3
     tick(campaign, NOW + 2 * HOUR)
     assert statuses(campaign) == {"queued": 3}
     assert is_planned(NOW + 2 * HOUR)
@@ -181,8 +182,8 @@ def test_a_campaign_that_missed_its_time_asks_instead_of_starting(campaign: Camp
     tick(campaign, NOW + 3 * HOUR)
     assert campaign.status == "scheduled"
 
-    assert timing.start_anyway(campaign.pk, NOW + 3 * HOUR) == []
-    assert timing.start_anyway(campaign.pk, NOW + 3 * HOUR) != []
+    assert campaign_schedule.start_anyway(campaign.pk, NOW + 3 * HOUR) == []
+    assert campaign_schedule.start_anyway(campaign.pk, NOW + 3 * HOUR) != []
     tick(campaign, NOW + 3 * HOUR)
     assert (campaign.status, campaign.is_overdue) == ("sending", False)
 
@@ -190,8 +191,8 @@ def test_a_campaign_that_missed_its_time_asks_instead_of_starting(campaign: Camp
 def test_a_missed_campaign_becomes_a_draft_again(campaign: Campaign, actor: User) -> None:
     missed(campaign, actor)
 
-    assert timing.take_back(campaign.pk)
-    assert not timing.take_back(campaign.pk)
+    assert campaign_schedule.take_back(campaign.pk)
+    assert not campaign_schedule.take_back(campaign.pk)
 
     campaign.refresh_from_db()
     assert (campaign.status, campaign.is_overdue, campaign.starts_at) == ("draft", False, None)
@@ -207,7 +208,7 @@ def test_a_few_minutes_are_no_reason_to_ask(campaign: Campaign, actor: User) -> 
 
 def test_one_that_was_half_begun_goes_on_however_late(campaign: Campaign, actor: User) -> None:
     queue(campaign, actor, Schedule())
-    queueing._freeze(campaign, NOW)
+    states._freeze(campaign, NOW)
 
     tick(campaign, NOW + 5 * HOUR)
 
@@ -219,5 +220,5 @@ def test_one_whose_end_has_passed_is_not_started_anyway(campaign: Campaign, acto
     tick(campaign, NOW + 15 * MINUTE)
 
     assert campaign.is_overdue
-    [refusal] = timing.start_anyway(campaign.pk, NOW + 15 * MINUTE)
+    [refusal] = campaign_schedule.start_anyway(campaign.pk, NOW + 15 * MINUTE)
     assert "has passed" in refusal

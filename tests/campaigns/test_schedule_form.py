@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from campaigns import timing
 from campaigns.models import Campaign
+from campaigns.schedule import schedule
 
 NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 
@@ -40,7 +40,7 @@ def test_the_form_asks_the_chosen_clock_and_not_the_sites(
     assert answer.status_code == 302
     campaign.refresh_from_db()
     assert campaign.start_wall == typed
-    assert timing.begins_at(campaign, NOW) == dt.datetime.fromisoformat(f"{starts_at}Z")
+    assert schedule.begins_at(campaign, NOW) == dt.datetime.fromisoformat(f"{starts_at}Z")
     assert campaign.not_after is not None
     page = marketer.get(f"/campaigns/{campaign.pk}/review/").content.decode()
     assert f'value="{typed}"' in page

@@ -5,14 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from campaigns.scheduling import (
-    Hours,
-    groups,
-    instant,
-    is_late,
-    starts_by_zone,
-    zone_of,
-)
+from campaigns.schedule.rules import Hours, groups, instant, is_late, starts_by_zone, zone_of
 
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
 SANTIAGO, LORD_HOWE, APIA = (

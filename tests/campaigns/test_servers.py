@@ -6,12 +6,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from campaigns import queueing
-from campaigns.checking import refusals
+from campaigns.lifecycle import states
 from campaigns.models import Campaign
+from campaigns.preflight.refusals import refusals
 from contacts.models import Contact, ContactList, Subscription
-from delivery import planning
 from delivery.models import Mailing
+from delivery.outbox import plan
 from smtpservers.models import Route, SmtpServer
 from tests.campaigns.test_pages import FORM
 
@@ -24,8 +24,8 @@ def beta(server: SmtpServer) -> SmtpServer:
 
 
 def start(campaign: Campaign, actor: User) -> Mailing:
-    assert queueing.queue_campaign(campaign.pk, actor, NOW) == []
-    assert queueing.start_due_campaigns(NOW) == 1
+    assert states.queue_campaign(campaign.pk, actor, NOW) == []
+    assert states.start_due_campaigns(NOW) == 1
     return Mailing.objects.get()
 
 
@@ -38,7 +38,7 @@ def test_what_was_ticked_is_saved_frozen_and_planned(
 
     mailing = start(campaign, people["marketer"])
     Campaign.objects.update(server_ids=[server.pk])  # Too late.
-    [work] = planning.plan(NOW)
+    [work] = plan.plan(NOW)
     progress = marketer.get(f"/campaigns/{campaign.pk}/").content.decode()
     queued = marketer.get(f"/admin/campaigns/campaign/{campaign.pk}/change/").content.decode()
 
@@ -58,12 +58,12 @@ def test_a_deleted_server_never_turns_into_all_of_them(
     Campaign.objects.update(server_ids=[beta.pk])
     campaign.refresh_from_db()
     mailing = start(campaign, people["marketer"])
-    draft = queueing.duplicate(campaign.pk)
+    draft = states.duplicate(campaign.pk)
 
     gone = beta.pk
     beta.delete()
 
-    assert planning.plan(NOW) == []
+    assert plan.plan(NOW) == []
     mailing.refresh_from_db()
     assert mailing.waiting_reason == (
         "Every server that the campaign names has been deleted. Duplicate the campaign and choose others."

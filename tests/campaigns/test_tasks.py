@@ -10,7 +10,8 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
-from campaigns import queueing, tasks
+from campaigns import tasks
+from campaigns.lifecycle import states
 from campaigns.models import Campaign
 from delivery.models import Mailing
 from smtpservers.models import SmtpServer
@@ -25,7 +26,7 @@ def test_beat_knows_the_task_by_its_name() -> None:
 def test_one_tick_starts_what_is_due_and_the_next_closes_what_is_done(
     campaign: Campaign, people: dict[str, User]
 ) -> None:
-    queueing.queue_campaign(campaign.pk, people["marketer"], timezone.now() - dt.timedelta(seconds=1))
+    states.queue_campaign(campaign.pk, people["marketer"], timezone.now() - dt.timedelta(seconds=1))
 
     tasks.start_due_campaigns()
     campaign.refresh_from_db()
@@ -49,7 +50,7 @@ def test_without_a_broker_the_click_still_counts(settings, caplog) -> None:
 def test_a_campaign_that_the_sending_paused_can_be_resumed(
     campaign: Campaign, people: dict[str, User], server: SmtpServer
 ) -> None:
-    assert queueing.queue_campaign(campaign.pk, people["marketer"], timezone.now()) == []
+    assert states.queue_campaign(campaign.pk, people["marketer"], timezone.now()) == []
     tasks.start_due_campaigns()
     Mailing.objects.update(state="paused", waiting_reason="The sender was refused: 550 5.7.26 Mend it, then resume.")
 
@@ -60,5 +61,5 @@ def test_a_campaign_that_the_sending_paused_can_be_resumed(
     page = client_of(people["marketer"]).get(reverse("campaigns:progress", args=[campaign.pk])).content.decode()
     assert "The sender was refused: 550 5.7.26 Mend it, then resume." in page
     assert reverse("campaigns:resume", args=[campaign.pk]) in page
-    assert queueing.resume(campaign.pk)
+    assert states.resume(campaign.pk)
     assert Mailing.objects.get().state == "open"

@@ -11,16 +11,19 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from campaigns import chronicle, experimenting, parting, queueing, runs
-from campaigns.checking import refusals
-from campaigns.comparing import compare
-from campaigns.forecast_words import words
-from campaigns.foreseeing import foresee
+from campaigns.ab_test import run, split
+from campaigns.ab_test.comparison import compare
+from campaigns.forecast.inputs import foresee
+from campaigns.forecast.words import words
+from campaigns.lifecycle import states as lifecycle_states
 from campaigns.models import Campaign, Experiment, Variant
+from campaigns.preflight.refusals import refusals
+from campaigns.reports import timeline
+from campaigns.schedule import mailings
 from contacts.models import Contact, ContactList, Subscription, Suppression
-from delivery import queueing as outbox
-from delivery import recording
 from delivery.models import Chunk, Mailing, Message
+from delivery.outbox import mailings as outbox
+from delivery.outcomes import results
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of, seen
 
@@ -49,18 +52,18 @@ def tested(campaign: Campaign, crowd: ContactList, server: SmtpServer) -> Campai
 
 
 def start(campaign: Campaign, actor: User) -> None:
-    assert queueing.queue_campaign(campaign.pk, actor, NOW) == []
-    assert queueing.start_due_campaigns(NOW) == 1
+    assert lifecycle_states.queue_campaign(campaign.pk, actor, NOW) == []
+    assert lifecycle_states.start_due_campaigns(NOW) == 1
 
 
 def tick(now: dt.datetime = LATER) -> None:
     """As the worker does every two seconds."""
-    queueing.start_due_campaigns(now)
-    experimenting.carry_on(now)
-    queueing.settle_cancelled(now)
-    recording.finish_mailings(now)
-    queueing.follow_pauses()
-    queueing.finish_campaigns()
+    lifecycle_states.start_due_campaigns(now)
+    run.carry_on(now)
+    lifecycle_states.settle_cancelled(now)
+    results.finish_mailings(now)
+    lifecycle_states.follow_pauses()
+    lifecycle_states.finish_campaigns()
 
 
 def answer_all() -> None:
@@ -69,7 +72,9 @@ def answer_all() -> None:
 
 def per_person(campaign: Campaign) -> Counter[str]:
     campaign.refresh_from_db()
-    return Counter(Message.objects.filter(mailing__in=runs.mailing_ids(campaign)).values_list("email_key", flat=True))
+    return Counter(
+        Message.objects.filter(mailing__in=mailings.mailing_ids(campaign)).values_list("email_key", flat=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,14 +89,14 @@ def per_person(campaign: Campaign) -> Counter[str]:
     ],
 )
 def test_the_parts_differ_by_one_person_at_most(people: int, percent: int, variants: int, edges: list[int]) -> None:
-    assert parting.edges(people, percent, variants) == edges
+    assert split.edges(people, percent, variants) == edges
 
 
 def test_the_parts_touch_and_do_not_overlap_and_all_that_is_beyond_the_last_is_the_last_ones() -> None:
     hashes = {27: "80ff", 55: "c0aa"}
 
-    assert parting.bounds([0, 27, 55], hashes) == [("0", "80ff"), ("80ff", "c0aa")]
-    assert parting.bounds([0, 27, 55], {27: "80ff"}) == [("0", "80ff"), ("80ff", "g")]
+    assert split.bounds([0, 27, 55], hashes) == [("0", "80ff"), ("80ff", "c0aa")]
+    assert split.bounds([0, 27, 55], {27: "80ff"}) == [("0", "80ff"), ("80ff", "g")]
 
 
 @pytest.mark.django_db
@@ -156,7 +161,7 @@ def test_the_sample_is_parted_and_the_rest_gets_the_winner(tested: Campaign, peo
 
     tick()
     before = per_person(tested)
-    said = experimenting.choose(tested.pk, winner.pk, people["marketer"], LATER)
+    said = run.choose(tested.pk, winner.pk, people["marketer"], LATER)
     tick()
     tested.refresh_from_db()
 
@@ -188,19 +193,19 @@ def test_killed_between_any_two_snapshots_everybody_still_gets_one(
         real(*args)
 
     monkeypatch.setattr(outbox, "_snapshot_slice", killed)
-    assert queueing.queue_campaign(tested.pk, people["marketer"], NOW) == []
+    assert lifecycle_states.queue_campaign(tested.pk, people["marketer"], NOW) == []
     with pytest.raises(KeyboardInterrupt):
-        queueing.start_due_campaigns(NOW)
+        lifecycle_states.start_due_campaigns(NOW)
     tick(NOW)
     variant = Variant.objects.order_by("position").first()
-    assert experimenting.choose(tested.pk, variant.pk, people["marketer"], LATER) == ""
+    assert run.choose(tested.pk, variant.pk, people["marketer"], LATER) == ""
     calls["slices"] = 0
     if breaks_at <= 3:
         with pytest.raises(KeyboardInterrupt):
-            experimenting.carry_on(LATER)
+            run.carry_on(LATER)
         tested.refresh_from_db()
         assert tested.mailing.state == "paused"
-        queueing.follow_pauses()
+        lifecycle_states.follow_pauses()
         assert Campaign.objects.get().status == "sending"  # Nobody takes it for a pause.
     tick()
     tick()
@@ -229,7 +234,7 @@ def test_who_was_in_the_sample_never_gets_the_rest_and_who_came_later_does(
     Subscription.objects.filter(contact=withdrew).update(status="unsubscribed")
 
     variant = Variant.objects.order_by("position").first()
-    experimenting.choose(tested.pk, variant.pk, people["marketer"], LATER)
+    run.choose(tested.pk, variant.pk, people["marketer"], LATER)
     tick()
 
     counts = per_person(tested)
@@ -248,7 +253,7 @@ def test_with_everybody_in_the_sample_there_is_no_rest(tested: Campaign, people:
 
     start(tested, people["marketer"])
     variant = Variant.objects.order_by("position").first()
-    refused = experimenting.choose(tested.pk, variant.pk, people["marketer"], LATER)
+    refused = run.choose(tested.pk, variant.pk, people["marketer"], LATER)
     answer_all()
     tick()
 
@@ -263,14 +268,14 @@ def test_the_report_says_once_that_all_came_to_rest_however_many_parts_there_wer
 ) -> None:
     def told() -> int:
         tested.refresh_from_db()
-        return [step.what for step in chronicle.steps(tested)].count("The last message came to rest.")
+        return [step.what for step in timeline.steps(tested)].count("The last message came to rest.")
 
     start(tested, people["marketer"])
     answer_all()
     tick()
     assert told() == 0  # Only the sample has; most wait for the winner.
 
-    experimenting.choose(tested.pk, Experiment.objects.get().variants.get(position=1).pk, people["marketer"], LATER)
+    run.choose(tested.pk, Experiment.objects.get().variants.get(position=1).pk, people["marketer"], LATER)
     tick()
     answer_all()
     tick()
@@ -283,21 +288,21 @@ def test_pause_resume_and_cancel_hold_all_variants(tested: Campaign, people: dic
     def states() -> set[str]:
         return set(Mailing.objects.values_list("state", flat=True))
 
-    assert queueing.pause(tested.pk)
+    assert lifecycle_states.pause(tested.pk)
     assert states() == {"paused"}
-    assert queueing.resume(tested.pk)
+    assert lifecycle_states.resume(tested.pk)
     assert states() == {"open"}
     first = Variant.objects.order_by("position").first()
     outbox.pause(first.mailing_id)  # As the sending does where too much bounces.
     tick()
     assert Campaign.objects.get().status == "paused"
     assert states() == {"paused"}
-    assert experimenting.choose(tested.pk, first.pk, people["marketer"], LATER) == ""
+    assert run.choose(tested.pk, first.pk, people["marketer"], LATER) == ""
     tick()  # Its rest is made, and waits with the others.
     assert states() == {"paused"}
-    assert queueing.resume(tested.pk)
+    assert lifecycle_states.resume(tested.pk)
     assert states() == {"open"}
-    assert queueing.cancel(tested.pk, LATER)
+    assert lifecycle_states.cancel(tested.pk, LATER)
     tick()
     assert states() == {"cancelled"}
     assert per_person(tested).total() == PEOPLE
@@ -309,9 +314,9 @@ def test_cancelled_before_the_winner_is_known_the_rest_never_leaves(tested: Camp
     start(tested, people["marketer"])
     sample = per_person(tested).total()
 
-    assert queueing.cancel(tested.pk, LATER)
+    assert lifecycle_states.cancel(tested.pk, LATER)
     variant = Variant.objects.order_by("position").first()
-    refused = experimenting.choose(tested.pk, variant.pk, people["marketer"], LATER)
+    refused = run.choose(tested.pk, variant.pk, people["marketer"], LATER)
     tick()
 
     assert refused == "The sample is not on its way, so there is nothing to choose from."
@@ -324,9 +329,7 @@ def test_a_winner_is_chosen_once_and_only_among_its_own_variants(tested: Campaig
     start(tested, people["marketer"])
     first, second = Variant.objects.order_by("position")
 
-    answers = [
-        experimenting.choose(tested.pk, pk, people["marketer"], LATER) for pk in (second.pk + 7, first.pk, second.pk)
-    ]
+    answers = [run.choose(tested.pk, pk, people["marketer"], LATER) for pk in (second.pk + 7, first.pk, second.pk)]
 
     assert answers == ["There is no such variant.", "", "Variant A was chosen already."]
     assert Experiment.objects.get().winner == first
@@ -357,7 +360,7 @@ def test_a_sample_that_reaches_nobody_is_refused(tested: Campaign) -> None:
 
 @pytest.mark.django_db
 def test_a_duplicate_has_the_same_variants_and_another_sample(tested: Campaign) -> None:
-    draft = queueing.duplicate(tested.pk)
+    draft = lifecycle_states.duplicate(tested.pk)
 
     copied = draft.experiment
     assert [variant.subject for variant in copied.variants.all()] == ["", "Snow at last"]
@@ -410,7 +413,7 @@ def test_a_forecast_follows_a_test_on_its_way(tested: Campaign, people: dict[str
     answer_all()
     Chunk.objects.all().delete()
     sampled = foreseen()
-    experimenting.choose(tested.pk, Experiment.objects.get().variants.get(position=1).pk, people["marketer"], LATER)
+    run.choose(tested.pk, Experiment.objects.get().variants.get(position=1).pk, people["marketer"], LATER)
     chosen = foreseen()
     tick()
 

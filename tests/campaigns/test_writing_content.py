@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from campaigns import media, queueing
-from campaigns.checking import refusals
-from campaigns.content import Built, ContentInvalid, build
+from campaigns.content import media_library
+from campaigns.content.build import Built, build
+from campaigns.lifecycle import states
+from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign, Layout, MediaFile
+from campaigns.preflight.refusals import refusals
 from contacts.models import Contact, ContactList
-from delivery.composing import composer_for, preview
-from delivery.outgoing import Outgoing
+from delivery.content.composer import composer_for, preview
+from delivery.content.message import Outgoing
 from mail.plaintext import from_html
 from smtpservers.models import SmtpServer
 from tests.campaigns.test_media import picture
@@ -33,7 +35,7 @@ HOUSE = {
 @pytest.fixture
 def logo(db: None, settings, tmp_path: Path) -> MediaFile:
     settings.DATA_DIR = tmp_path
-    return media.store(picture(), "Logo.png", "Our logo", None)
+    return media_library.store(picture(), "Logo.png", "Our logo", None)
 
 
 def written(**fields) -> Campaign:
@@ -127,7 +129,7 @@ def test_the_preview_text_of_mjml_counts_unless_a_preheader_is_written() -> None
 
 
 def test_pictures_travel_inside_where_they_are_shown_and_links_keep_their_address(logo: MediaFile) -> None:
-    url = media.url_of(logo)
+    url = media_library.url_of(logo)
     html = f'<p><img src="{url}"> <a href="{url}">large</a> <img src="https://elsewhere.example/x.png"></p>'
 
     by_address, inside = (build(written(html=html, embeds_images=on)) for on in (False, True))
@@ -141,16 +143,20 @@ def test_pictures_travel_inside_where_they_are_shown_and_links_keep_their_addres
 
 
 def test_what_is_frozen_is_what_was_built_with_its_files(logo: MediaFile, news: ContactList, people, server) -> None:
-    prices = media.store(b"%PDF-1.7", "Prices.pdf", "", None)
+    prices = media_library.store(b"%PDF-1.7", "Prices.pdf", "", None)
     campaign = Campaign.objects.create(
-        name="Winter", subject="Hi", markup="markdown", source=f"Snow ![]({media.url_of(logo)})", embeds_images=True
+        name="Winter",
+        subject="Hi",
+        markup="markdown",
+        source=f"Snow ![]({media_library.url_of(logo)})",
+        embeds_images=True,
     )
     campaign.lists.add(news)
     campaign.attachments.add(prices)
     built = build(campaign)
 
-    assert queueing.queue_campaign(campaign.pk, people["marketer"], NOW) == []
-    queueing.start_due_campaigns(NOW)
+    assert states.queue_campaign(campaign.pk, people["marketer"], NOW) == []
+    states.start_due_campaigns(NOW)
 
     campaign.refresh_from_db()
     mailing = campaign.mailing
@@ -200,10 +206,10 @@ def test_a_campaign_whose_layout_broke_after_it_was_queued_is_sent_as_it_was(
     layout = Layout.objects.create(name="House")
     campaign = Campaign.objects.create(name="Winter", subject="Hi", html="<p>x</p>", layout=layout)
     campaign.lists.add(news)
-    assert queueing.queue_campaign(campaign.pk, people["marketer"], NOW) == []
+    assert states.queue_campaign(campaign.pk, people["marketer"], NOW) == []
     Layout.objects.update(footer="{{ x")
 
-    assert queueing.start_due_campaigns(NOW) == 1
+    assert states.start_due_campaigns(NOW) == 1
 
 
 def test_content_that_was_never_frozen_and_is_broken_makes_a_draft(
@@ -214,7 +220,7 @@ def test_content_that_was_never_frozen_and_is_broken_makes_a_draft(
     campaign.lists.add(news)
     Campaign.objects.update(status="scheduled", starts_at=NOW)
 
-    assert queueing.start_due_campaigns(NOW) == 0
+    assert states.start_due_campaigns(NOW) == 0
 
     campaign.refresh_from_db()
     assert (campaign.status, campaign.mailing) == ("draft", None)
@@ -231,7 +237,7 @@ def test_a_copy_keeps_how_it_is_written(logo: MediaFile) -> None:
     campaign.attachments.add(logo)
     Campaign.objects.update(version=7)
 
-    copy = queueing.duplicate(campaign.pk)
+    copy = states.duplicate(campaign.pk)
 
     assert (copy.preheader, copy.markup, copy.source, copy.layout, copy.embeds_images, copy.version) == (
         "P",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from campaigns.converting import ContentInvalid, from_markdown, from_mjml, inlined
-from mail.merging import parse
+from campaigns.markup.convert import ContentInvalid, from_markdown, from_mjml, inlined
+from mail.merge_fields import parse
 from mail.plaintext import from_html
 
 VALUES = {
@@ -284,7 +284,7 @@ DEEP = {
 }
 TRY = """
 import pathlib, sys
-from campaigns.converting import *
+from campaigns.markup.convert import *
 from mail.plaintext import from_html
 try:
     globals()[sys.argv[1]](pathlib.Path(sys.argv[2]).read_text())

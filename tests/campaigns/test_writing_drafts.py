@@ -8,12 +8,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from campaigns import drafting
-from campaigns.drafting import Change
-from campaigns.editor import values_of
-from campaigns.forms import DraftForm
+from campaigns.forms import autosave
+from campaigns.forms.autosave import Change
+from campaigns.forms.campaign import DraftForm
+from campaigns.forms.content import values_of
+from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign, Layout, Writing
-from campaigns.starters import starters
 from contacts.models import ContactList
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
 
 
-def save(campaign: Campaign, version: int, **changes: tuple[str | list[str], str | list[str]]) -> drafting.Saved:
+def save(campaign: Campaign, version: int, **changes: tuple[str | list[str], str | list[str]]) -> autosave.Saved:
     def listed(value: str | list[str]) -> list[str]:
         return value if isinstance(value, list) else [value]
 
     asked = {name: Change(listed(was), listed(now)) for name, (was, now) in changes.items()}
-    return drafting.save(campaign.pk, asked, version, DraftForm)
+    return autosave.save(campaign.pk, asked, version, DraftForm)
 
 
 def test_what_changed_is_stored_and_the_version_counts(campaign: Campaign) -> None:
@@ -126,13 +126,13 @@ def test_a_deleted_campaign_is_told(campaign: Campaign) -> None:
     pk = campaign.pk
     campaign.delete()
 
-    assert "was deleted" in drafting.save(pk, {}, 1, DraftForm).obstacle
+    assert "was deleted" in autosave.save(pk, {}, 1, DraftForm).obstacle
 
 
 def test_fields_nobody_knows_are_passed_over(campaign: Campaign) -> None:
     asked = {name: Change(["1"], ["9"]) for name in ("status", "version", "mailing", "starts_at", "__class__")}
 
-    saved = drafting.save(campaign.pk, asked, 1, DraftForm)
+    saved = autosave.save(campaign.pk, asked, 1, DraftForm)
 
     campaign.refresh_from_db()
     assert (saved.saved, campaign.status, campaign.version) == ([], "draft", 1)
@@ -143,12 +143,12 @@ def test_who_has_a_draft_open_is_known_for_a_while_and_until_they_leave(
 ) -> None:
     ann, bea = people["marketer"], people["admin"]
 
-    assert drafting.tell(campaign.pk, ann, "w1", NOW) == []
-    assert drafting.tell(campaign.pk, bea, "w2", NOW) == ["marketer"]
-    assert drafting.tell(campaign.pk, ann, "w3", NOW) == ["admin", "you, in another window"]
-    assert drafting.tell(campaign.pk, ann, "w1", NOW, is_leaving=True) == ["admin", "you, in another window"]
-    assert drafting.tell(campaign.pk, bea, "w2", NOW + dt.timedelta(minutes=2)) == []
-    drafting.tell(campaign.pk, bea, "w2", NOW + dt.timedelta(days=2))
+    assert autosave.tell(campaign.pk, ann, "w1", NOW) == []
+    assert autosave.tell(campaign.pk, bea, "w2", NOW) == ["marketer"]
+    assert autosave.tell(campaign.pk, ann, "w3", NOW) == ["admin", "you, in another window"]
+    assert autosave.tell(campaign.pk, ann, "w1", NOW, is_leaving=True) == ["admin", "you, in another window"]
+    assert autosave.tell(campaign.pk, bea, "w2", NOW + dt.timedelta(minutes=2)) == []
+    autosave.tell(campaign.pk, bea, "w2", NOW + dt.timedelta(days=2))
     assert Writing.objects.count() == 1
 
 

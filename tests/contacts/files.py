@@ -6,10 +6,10 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from contacts import uploads
-from contacts.csvfiles import look
-from contacts.mapping import propose
 from contacts.models import Attribute, ContactImport, ContactList
+from contacts.transfer import uploads
+from contacts.transfer.columns import propose
+from contacts.transfer.csv_file import look
 
 
 def people(count: int) -> str:

@@ -3,8 +3,8 @@
 import pytest
 from liquid.builtin.expressions import _tokenize
 
-from contacts.attributes import MERGE_WORDS, NameInvalid, check_name, merge_values, parse_value, value_text
-from mail.merging import MergeError, parse
+from contacts.attributes.rules import MERGE_WORDS, NameInvalid, check_name, merge_values, parse_value, value_text
+from mail.merge_fields import MergeError, parse
 
 READ = [
     ("text", "  Bonn ", "Bonn"),

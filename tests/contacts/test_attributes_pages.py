@@ -4,7 +4,8 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from contacts import retyping, tasks
+from contacts import tasks
+from contacts.attributes import retype
 from contacts.models import Attribute, Contact
 from tests.contacts.test_pages import CONTACTS, errors_of, person, text_of
 
@@ -63,7 +64,7 @@ def test_a_wrong_definition_is_told_in_words(marketers_client: Client, changes: 
 def test_a_change_of_kind_warns_and_then_reads_the_values_that_are_there(
     marketers_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retyping, "SLICE_CONTACTS", 2)
+    monkeypatch.setattr(retype, "SLICE_CONTACTS", 2)
     monkeypatch.setattr(tasks.retype, "delay", tasks.retype)  # At once, in place of a worker.
     size = Attribute.objects.create(name="size", label="Size")
     for number, text in enumerate(["38", "38.50", "large", " "]):

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contacts.csvfiles import (
+from contacts.transfer.csv_file import (
     LONGEST_CELL,
     LONGEST_LINE,
-    FileRefused,
-    Layout,
-    Row,
+    CsvLayout,
+    CsvRefused,
+    CsvRow,
     Rows,
     first_rows,
     inspect,
@@ -25,12 +25,12 @@ from contacts.csvfiles import (
 )
 
 
-def read(content: bytes | str, encoding: str = "", delimiter: str = "") -> list[Row]:
+def read(content: bytes | str, encoding: str = "", delimiter: str = "") -> list[CsvRow]:
     file = io.BytesIO(content.encode() if isinstance(content, str) else content)
     return list(Rows(file, look(file, encoding, delimiter)))
 
 
-def layout_of(content: bytes | str) -> Layout:
+def layout_of(content: bytes | str) -> CsvLayout:
     return look(io.BytesIO(content.encode() if isinstance(content, str) else content))
 
 
@@ -81,15 +81,15 @@ def test_each_encoding_and_line_end_gives_the_same_rows(encoding: str, encoded_a
 
     rows = read(content.encode(encoding))
 
-    assert rows == [Row(2, ["zoe@example.org", "Zoë"]), Row(3, ["jose@example.org", "José"])]
+    assert rows == [CsvRow(2, ["zoe@example.org", "Zoë"]), CsvRow(3, ["jose@example.org", "José"])]
     assert layout_of(content.encode(encoding)).encoding == encoded_as
 
 
 def test_delimiter_and_encoding_can_be_set() -> None:
     content = "email;name\nann@example.org;Žofie\n".encode("cp1250")
 
-    assert read(content, "cp1250", ";") == [Row(2, ["ann@example.org", "Žofie"])]
-    assert read(content, "cp1250", ",") == [Row(2, ["ann@example.org;Žofie"])]
+    assert read(content, "cp1250", ";") == [CsvRow(2, ["ann@example.org", "Žofie"])]
+    assert read(content, "cp1250", ",") == [CsvRow(2, ["ann@example.org;Žofie"])]
 
 
 def test_a_character_cut_by_the_reading_window_is_still_utf8(tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_a_character_at_the_edge_of_what_is_read_at_once_is_no_stray_byte(tmp_pa
 def test_a_file_without_headings_begins_with_its_first_person() -> None:
     content = "ann@example.org;Ann\nbo@example.org;Bo\n"
 
-    assert layout_of(content) == Layout("utf-8-sig", ";", ("Column 1", "Column 2"), has_headings=False)
-    assert read(content) == [Row(1, ["ann@example.org", "Ann"]), Row(2, ["bo@example.org", "Bo"])]
+    assert layout_of(content) == CsvLayout("utf-8-sig", ";", ("Column 1", "Column 2"), has_headings=False)
+    assert read(content) == [CsvRow(1, ["ann@example.org", "Ann"]), CsvRow(2, ["bo@example.org", "Bo"])]
 
 
 def test_headings_are_kept_on_one_line_and_without_marks() -> None:
@@ -154,7 +154,7 @@ def test_headings_are_kept_on_one_line_and_without_marks() -> None:
     ids=lambda value: repr(value[:20]),
 )
 def test_a_file_that_is_no_table_of_people_is_refused_in_words(content: bytes, words: str) -> None:
-    with pytest.raises(FileRefused) as refused:
+    with pytest.raises(CsvRefused) as refused:
         read(content)
 
     assert words in str(refused.value)
@@ -163,7 +163,7 @@ def test_a_file_that_is_no_table_of_people_is_refused_in_words(content: bytes, w
 def test_a_line_that_only_another_encoding_makes_long_is_refused_too() -> None:
     content = b"email\n" + "\u0a0d".encode("utf-16-le") * (LONGEST_LINE + 10)
 
-    with pytest.raises(FileRefused, match="A line of the file is longer"):
+    with pytest.raises(CsvRefused, match="A line of the file is longer"):
         read(content, "utf-16-le")
 
 
@@ -183,7 +183,7 @@ def test_a_line_that_only_another_encoding_makes_long_is_refused_too() -> None:
 def test_a_row_that_cannot_be_divided_comes_alone_with_its_line_and_reason(row: str, words: str) -> None:
     rows = read(f"\nemail,first_name\nbefore@example.org,B\n\n{row}\n")
 
-    assert rows[0] == Row(3, ["before@example.org", "B"])
+    assert rows[0] == CsvRow(3, ["before@example.org", "B"])
     [broken] = rows[1:]
     assert broken.line_number == 5
     assert words in broken.problem
@@ -241,7 +241,7 @@ def test_the_limits_hold_for_values_the_csv_module_quotes() -> None:
     line = io.StringIO()
     csv.writer(line).writerow(["ann@example.org", 'say "hi", Ann'])
 
-    assert read(f"email,greeting\n{line.getvalue()}") == [Row(2, ["ann@example.org", 'say "hi", Ann'])]
+    assert read(f"email,greeting\n{line.getvalue()}") == [CsvRow(2, ["ann@example.org", 'say "hi", Ann'])]
 
 
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=5))

@@ -12,11 +12,12 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 
-from contacts import consent, exporting
-from contacts.attributes import CONSENT_COLUMNS
-from contacts.exporting import COLUMNS, attribute_names, record_export, table, write_csv
-from contacts.importing import import_people
+from contacts.attributes.rules import CONSENT_COLUMNS
+from contacts.consent import changes
 from contacts.models import Attribute, Contact, ContactList, Segment, Suppression
+from contacts.transfer import export_contacts
+from contacts.transfer.export_contacts import COLUMNS, attribute_names, record_export, table, write_csv
+from contacts.transfer.import_contacts import import_people
 from tests.contacts.files import figures, started
 
 NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
@@ -64,9 +65,9 @@ def test_an_export_is_safe_in_a_spreadsheet_and_logged(
     contact = Contact.objects.create(
         email="+ann@example.org", first_name="=1+1", last_name="'-x", attributes={"phone": "+49 30", "n": -5}
     )
-    consent.subscribe(contact, news, method="form", source="", now=NOW)
-    consent.unsubscribe(contact.pk, [events.pk], method="unsubscribe", source="", now=NOW)
-    consent.suppress(contact.email, Suppression.Reason.COMPLAINT, "", NOW)
+    changes.subscribe(contact, news, method="form", source="", now=NOW)
+    changes.unsubscribe(contact.pk, [events.pk], method="unsubscribe", source="", now=NOW)
+    changes.suppress(contact.email, Suppression.Reason.COMPLAINT, "", NOW)
 
     rows = export(marketers_client)
 
@@ -81,7 +82,7 @@ def test_an_export_is_safe_in_a_spreadsheet_and_logged(
 
 
 def test_a_whole_domain_that_is_suppressed_is_told(ann: Contact) -> None:
-    consent.suppress("@example.org", Suppression.Reason.MANUAL, "", NOW)
+    changes.suppress("@example.org", Suppression.Reason.MANUAL, "", NOW)
 
     assert read(write_csv(Contact.objects.all(), NOW))[1][-1] == "added by hand"
 
@@ -119,9 +120,9 @@ def test_an_export_can_be_cut_to_a_list_and_to_who_may_be_written_to(
     marketers_client: Client, ann: Contact, news: ContactList, events: ContactList
 ) -> None:
     bo = Contact.objects.create(email="bo@example.org")
-    consent.subscribe(ann, news, method="form", source="", now=NOW)
-    consent.subscribe(bo, news, method="form", source="", now=NOW)
-    consent.unsubscribe(bo.pk, [news.pk], method="unsubscribe", source="", now=NOW)
+    changes.subscribe(ann, news, method="form", source="", now=NOW)
+    changes.subscribe(bo, news, method="form", source="", now=NOW)
+    changes.unsubscribe(bo.pk, [news.pk], method="unsubscribe", source="", now=NOW)
     Contact.objects.create(email="cy@example.org")
 
     assert [row[0] for row in export(marketers_client, list=news.pk)[1:]] == ["Ann@example.org", "bo@example.org"]
@@ -136,8 +137,8 @@ def test_an_export_can_be_cut_to_a_segment_and_to_a_list_within_it(
 ) -> None:
     bo = Contact.objects.create(email="bo@example.org", language="de")
     Contact.objects.create(email="cy@example.org", language="de")
-    consent.subscribe(bo, news, method="form", source="", now=NOW)
-    consent.subscribe(ann, news, method="form", source="", now=NOW)
+    changes.subscribe(bo, news, method="form", source="", now=NOW)
+    changes.subscribe(ann, news, method="form", source="", now=NOW)
     conditions = {"match": "all", "conditions": [{"field": "language", "operator": "in", "values": ["de"]}]}
     segment = Segment.objects.create(name="Germans", conditions=conditions)
 
@@ -180,7 +181,7 @@ def test_attributes_come_defined_ones_first_and_only_those_somebody_has(ann: Con
 def test_many_people_are_asked_for_in_few_queries(
     news: ContactList, django_assert_num_queries: Callable[[int], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "PEOPLE_AT_ONCE", 10)
+    monkeypatch.setattr(export_contacts, "PEOPLE_AT_ONCE", 10)
     for number in range(25):
         Contact.objects.create(email=f"p{number}@example.org")
 

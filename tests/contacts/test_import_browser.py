@@ -9,9 +9,9 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from contacts import importing
-from contacts.importing import BATCH_ROWS, import_people
 from contacts.models import Contact, ContactImport, ContactList
+from contacts.transfer import import_contacts
+from contacts.transfer.import_contacts import BATCH_ROWS, import_people
 from tests.browser import sideways_scroll, sign_in
 from tests.contacts.files import started, stored
 
@@ -24,7 +24,7 @@ NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
     monkeypatch.setattr("contacts.tasks.ring", lambda import_id: None)  # The tests are the worker.
-    monkeypatch.setattr(importing, "POSTGRES_BATCH_ROWS", BATCH_ROWS)
+    monkeypatch.setattr(import_contacts, "POSTGRES_BATCH_ROWS", BATCH_ROWS)
 
 
 def test_an_import_asks_for_its_columns_and_shows_how_far_it_is(

@@ -11,15 +11,15 @@ from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
 
-from contacts import importing
 from contacts.models import ConsentEvent, Contact, ContactImport, ContactList, Subscription
+from contacts.transfer import import_contacts
 from tests.contacts.files import started
 
 ROWS = 40_000
 PROGRAM = """
 import sys, django; django.setup()
 from django.utils import timezone
-from contacts.importing import import_people
+from contacts.transfer.import_contacts import import_people
 import_people(int(sys.argv[1]), timezone.now())
 """
 
@@ -56,10 +56,10 @@ def test_after_a_kill_the_import_ends_with_everybody_once() -> None:
     assert contact_import.status == "running"
     assert Contact.objects.count() == contact_import.rows_added == contact_import.rows_read
     assert ConsentEvent.objects.count() == contact_import.subscribed == contact_import.rows_read
-    assert importing.find_neglected() == []  # Nobody knows yet that the worker is dead.
-    ContactImport.objects.update(seen_at=Now() - importing.SILENCE - dt.timedelta(seconds=1))
-    assert importing.find_neglected() == [contact_import.pk]
-    importing.import_people(contact_import.pk, dt.datetime.now(tz=dt.UTC))
+    assert import_contacts.find_neglected() == []  # Nobody knows yet that the worker is dead.
+    ContactImport.objects.update(seen_at=Now() - import_contacts.SILENCE - dt.timedelta(seconds=1))
+    assert import_contacts.find_neglected() == [contact_import.pk]
+    import_contacts.import_people(contact_import.pk, dt.datetime.now(tz=dt.UTC))
 
     contact_import.refresh_from_db()
     assert contact_import.status == "finished"

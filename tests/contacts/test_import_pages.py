@@ -13,9 +13,9 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from contacts import importing, uploads
-from contacts.importing import import_people
 from contacts.models import Attribute, ConsentEvent, Contact, ContactImport, ContactList, RefusedRow, Subscription
+from contacts.transfer import import_contacts, uploads
+from contacts.transfer.import_contacts import import_people
 from tests.contacts.files import people, started, stored
 
 NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
@@ -218,7 +218,7 @@ def test_an_import_is_started_once(marketers_client: Client, rung: list[int]) ->
 
 
 def test_a_running_import_is_cancelled_by_post_alone(marketers_client: Client, news: ContactList) -> None:
-    contact_import = started(people(importing.BATCH_ROWS + 1), [news])
+    contact_import = started(people(import_contacts.BATCH_ROWS + 1), [news])
 
     marketers_client.get(page("cancel", contact_import))
     contact_import.refresh_from_db()

@@ -2,9 +2,9 @@
 
 import pytest
 
-from contacts.csvfiles import Row
-from contacts.mapping import MappingInvalid, check_mapping, propose
-from contacts.rows import LONGEST_KEPT, Judge, Person, Refusal, merge
+from contacts.transfer.columns import MappingInvalid, check_mapping, propose
+from contacts.transfer.contact_row import LONGEST_KEPT, ContactRow, Judge, RowRefusal, merge
+from contacts.transfer.csv_file import CsvRow
 
 LANGUAGES = ("en", "de")
 KINDS = {
@@ -17,20 +17,20 @@ KINDS = {
 ALL = ["email", "first_name", "last_name", "language", "time_zone", "", "attributes.city"]
 
 
-def person(email: str = "ann@example.org", **changes: object) -> Person:
+def person(email: str = "ann@example.org", **changes: object) -> ContactRow:
     given = {"first_name": "", "last_name": "", "language": "", "time_zone": "", "attributes": {}} | changes
-    return Person(email=email, key=email.lower(), **given)  # type: ignore[arg-type]
+    return ContactRow(email=email, key=email.lower(), **given)  # type: ignore[arg-type]
 
 
-def judge(mapping: list[str], *cells: str, date_order: str = "") -> Person | Refusal | None:
+def judge(mapping: list[str], *cells: str, date_order: str = "") -> ContactRow | RowRefusal | None:
     """Return the person whose row can be taken whole, or what is wrong with it."""
-    person, refusal = Judge(mapping, KINDS, LANGUAGES, date_order)(Row(7, list(cells)))
+    person, refusal = Judge(mapping, KINDS, LANGUAGES, date_order)(CsvRow(7, list(cells)))
     return refusal or person
 
 
-def taken(mapping: list[str], *cells: str) -> tuple[Person, Refusal]:
+def taken(mapping: list[str], *cells: str) -> tuple[ContactRow, RowRefusal]:
     """Return a person who is taken without some cells, and which those are."""
-    person, refusal = Judge(mapping, KINDS, LANGUAGES)(Row(7, list(cells)))
+    person, refusal = Judge(mapping, KINDS, LANGUAGES)(CsvRow(7, list(cells)))
     assert person is not None
     assert refusal is not None
     return person, refusal
@@ -38,7 +38,7 @@ def taken(mapping: list[str], *cells: str) -> tuple[Person, Refusal]:
 
 def reason(mapping: list[str], *cells: str) -> str:
     judged = judge(mapping, *cells)
-    assert isinstance(judged, Refusal), judged
+    assert isinstance(judged, RowRefusal), judged
     assert judged.line_number == 7
     return judged.reason
 
@@ -101,7 +101,7 @@ def test_a_mapping_of_another_number_of_columns_is_refused() -> None:
 def test_a_row_becomes_a_person() -> None:
     judged = judge(ALL, " Zoë@Bücher.example ", "Zoe\u0308", "Lee ", "de-AT", "europe/berlin", "left out", "'=1+1")
 
-    assert judged == Person(
+    assert judged == ContactRow(
         "Zoë@Bücher.example",
         "zoë@xn--bcher-kva.example",
         "Zoë",
@@ -204,7 +204,7 @@ def test_each_cell_that_is_left_out_is_counted() -> None:
 
 
 def test_an_address_with_a_byte_that_cannot_be_read_refuses_the_row() -> None:
-    person, refusal = Judge(["email"], KINDS, LANGUAGES)(Row(7, ["z\ufffd@example.org"]))
+    person, refusal = Judge(["email"], KINDS, LANGUAGES)(CsvRow(7, ["z\ufffd@example.org"]))
 
     assert person is None
     assert refusal is not None
@@ -257,7 +257,7 @@ def test_what_programs_write_around_an_address_is_taken_off(cell: str) -> None:
     "cell", ["ann@exam\u200bple.org", "Ann <ann@example.org> or bo@example.org", "ann@example.org <Ann>", "mailto:"]
 )
 def test_what_stands_inside_an_address_or_beside_two_is_refused(cell: str) -> None:
-    assert isinstance(judge(["email"], cell), Refusal)
+    assert isinstance(judge(["email"], cell), RowRefusal)
 
 
 @pytest.mark.parametrize(
@@ -287,15 +287,15 @@ def test_every_reason_is_told() -> None:
 def test_a_refused_row_keeps_its_cells_and_cuts_very_long_ones() -> None:
     judged = judge(["email", "attributes.city", "attributes.other"], "ann", "x" * LONGEST_KEPT, "y" * 50)
 
-    assert isinstance(judged, Refusal)
+    assert isinstance(judged, RowRefusal)
     assert judged.cells[0] == "ann"
     assert sum(map(len, judged.cells)) <= LONGEST_KEPT + 2
 
 
 def test_a_row_that_was_not_divided_is_refused_as_it_stands() -> None:
-    _, judged = Judge(["email"], {}, ())(Row(9, ['"a\x00"b'], "The quotation marks do not match."))
+    _, judged = Judge(["email"], {}, ())(CsvRow(9, ['"a\x00"b'], "The quotation marks do not match."))
 
-    assert judged == Refusal(9, [], '"a\ufffd"b', "The quotation marks do not match.")
+    assert judged == RowRefusal(9, [], '"a\ufffd"b', "The quotation marks do not match.")
 
 
 # --- policies
@@ -333,7 +333,7 @@ TOLD = person(
         ),
     ],
 )
-def test_a_policy_says_what_the_file_may_change(policy: str, expected: Person) -> None:
+def test_a_policy_says_what_the_file_may_change(policy: str, expected: ContactRow) -> None:
     assert merge(KNOWN, TOLD, policy) == expected
 
 

@@ -11,8 +11,7 @@ from django.contrib.auth.models import User
 from django.db import OperationalError, connections
 from django.db.models.functions import Now
 
-from contacts import consent, importing, uploads
-from contacts.importing import BATCH_ROWS, cancel, find_neglected, import_people
+from contacts.consent import changes
 from contacts.models import (
     Attribute,
     ConsentEvent,
@@ -22,6 +21,8 @@ from contacts.models import (
     Subscription,
     Suppression,
 )
+from contacts.transfer import import_contacts, uploads
+from contacts.transfer.import_contacts import BATCH_ROWS, cancel, find_neglected, import_people
 from db.dialect import is_postgresql
 from tests.contacts.files import figures, people, started, stored
 
@@ -44,7 +45,7 @@ def after(batches: int) -> Callable[[], bool]:
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
-    monkeypatch.setattr(importing, "POSTGRES_BATCH_ROWS", BATCH_ROWS)
+    monkeypatch.setattr(import_contacts, "POSTGRES_BATCH_ROWS", BATCH_ROWS)
 
 
 def test_people_are_added_with_names_attributes_and_consent(news: ContactList) -> None:
@@ -162,9 +163,9 @@ def test_somebody_twice_in_one_file_is_one_person(
 
 @pytest.mark.parametrize("policy", ["skip", "fill", "overwrite"])
 def test_nobody_who_withdrew_is_brought_back(ann: Contact, news: ContactList, events: ContactList, policy: str) -> None:
-    consent.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="link in mail", now=NOW)
-    consent.suppress("bo@example.org", Suppression.Reason.COMPLAINT, "feedback loop", NOW)
-    consent.suppress("cy@example.org", Suppression.Reason.UNSUBSCRIBED, "link in mail", NOW)
+    changes.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="link in mail", now=NOW)
+    changes.suppress("bo@example.org", Suppression.Reason.COMPLAINT, "feedback loop", NOW)
+    changes.suppress("cy@example.org", Suppression.Reason.UNSUBSCRIBED, "link in mail", NOW)
     before = list(ConsentEvent.objects.filter(list=news).values())
 
     run("email\nann@example.org\nbo@example.org\ncy@example.org\n", news, events, policy=policy)
@@ -180,14 +181,14 @@ def test_nobody_who_withdrew_is_brought_back(ann: Contact, news: ContactList, ev
 def test_who_had_everything_erased_is_refused_and_not_even_noted(
     news: ContactList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "is_erased", lambda emails: {"ann@example.org"} & set(emails))
+    monkeypatch.setattr(import_contacts, "is_erased", lambda emails: {"ann@example.org"} & set(emails))
 
     done = run("email,city\nann@example.org,Bonn\nbo@example.org,Rome\nAnn@example.org,Bonn\n", news)
 
     assert figures(done) == (3, 1, 0, 2)
     assert list(Contact.objects.values_list("email", flat=True)) == ["bo@example.org"]
     refused = list(done.refused_rows.values_list("line_number", "cells", "reason"))
-    assert refused == [(2, [], importing.ERASED), (4, [], importing.ERASED)]
+    assert refused == [(2, [], import_contacts.ERASED), (4, [], import_contacts.ERASED)]
 
 
 def test_values_of_defined_attributes_are_stored_by_their_kind(news: ContactList) -> None:
@@ -237,13 +238,15 @@ def test_dates_are_read_in_the_order_that_was_chosen(news: ContactList) -> None:
 
 def test_of_who_had_everything_erased_no_cell_is_listed(news: ContactList, monkeypatch: pytest.MonkeyPatch) -> None:
     Attribute.objects.create(name="age", label="Age", kind="number")
-    monkeypatch.setattr(importing, "is_erased", lambda emails: {"ann@example.org"} & set(emails))
+    monkeypatch.setattr(import_contacts, "is_erased", lambda emails: {"ann@example.org"} & set(emails))
 
     done = run("email,age\nann@example.org,secret words\n", news)
 
     assert figures(done) == (1, 0, 0, 1)
     assert done.cells_left_out == 0
-    assert list(done.refused_rows.values_list("cells", "content", "reason")) == [([], "(not kept)", importing.ERASED)]
+    assert list(done.refused_rows.values_list("cells", "content", "reason")) == [
+        ([], "(not kept)", import_contacts.ERASED)
+    ]
 
 
 def test_refused_rows_are_kept_with_line_cells_and_reason(news: ContactList) -> None:
@@ -261,7 +264,7 @@ def test_refused_rows_are_kept_with_line_cells_and_reason(news: ContactList) -> 
 
 
 def test_very_long_rows_come_in_smaller_batches(news: ContactList, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "BATCH_CHARACTERS", 1_000)
+    monkeypatch.setattr(import_contacts, "BATCH_CHARACTERS", 1_000)
     contact_import = started("email,city\n" + "".join(f"p{n}@example.org,{'ü' * 300}\n" for n in range(10)), [news])
 
     assert import_people(contact_import.pk, NOW, should_pause=after(1)) is True
@@ -299,7 +302,7 @@ def test_an_import_from_before_columns_were_mapped_says_what_to_do(news: Contact
     import_people(contact_import.pk, NOW)
 
     contact_import.refresh_from_db()
-    assert contact_import.error == importing.UNMAPPED
+    assert contact_import.error == import_contacts.UNMAPPED
 
 
 def test_an_import_that_paused_goes_on_at_the_next_row(news: ContactList) -> None:
@@ -342,7 +345,7 @@ def test_a_silent_worker_is_replaced_and_can_write_no_more(news: ContactList) ->
         nonlocal calls
         calls += 1
         if calls == 1:
-            ContactImport.objects.update(seen_at=Now() - importing.SILENCE - dt.timedelta(seconds=1))
+            ContactImport.objects.update(seen_at=Now() - import_contacts.SILENCE - dt.timedelta(seconds=1))
             assert find_neglected() == [contact_import.pk]
             assert import_people(contact_import.pk, NOW, should_pause=after(1)) is True
         return False
@@ -363,14 +366,14 @@ def test_a_batch_that_breaks_leaves_nothing_of_itself(news: ContactList, monkeyp
         raise OperationalError("server closed the connection")
 
     with monkeypatch.context() as broken:
-        broken.setattr(importing, "_record_progress", go_away)
+        broken.setattr(import_contacts, "_record_progress", go_away)
         with pytest.raises(OperationalError):
             import_people(contact_import.pk, NOW)
 
     assert not Contact.objects.exists()
     contact_import.refresh_from_db()
     assert contact_import.status == "running"
-    ContactImport.objects.update(seen_at=Now() - importing.SILENCE - dt.timedelta(seconds=1))
+    ContactImport.objects.update(seen_at=Now() - import_contacts.SILENCE - dt.timedelta(seconds=1))
     import_people(contact_import.pk, NOW)
     assert figures(contact_import) == (3, 3, 0, 0)
 
@@ -391,7 +394,7 @@ def test_an_error_of_the_program_ends_the_import_in_words(news: ContactList, mon
     def stumble(*args: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(importing, "_save_people", stumble)
+    monkeypatch.setattr(import_contacts, "_save_people", stumble)
     with pytest.raises(ZeroDivisionError):
         import_people(contact_import.pk, NOW)
 

@@ -12,7 +12,7 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 
-from contacts import consent
+from contacts.consent import changes as consent_changes
 from contacts.models import Contact, ContactImport, ContactList, Subscription, Suppression
 
 CONTACTS = "/admin/contacts/contact/"
@@ -124,8 +124,8 @@ def test_an_attribute_of_a_name_that_is_no_longer_taken_can_still_be_changed(
 def test_a_changed_subscription_is_recorded_with_who_and_when(
     marketers_client: Client, ann: Contact, news: ContactList, events: ContactList, now: dt.datetime
 ) -> None:
-    consent.subscribe(ann, events, method="form", source="web form", now=now)
-    consent.subscribe(ann, news, method="form", source="web form", now=now)
+    consent_changes.subscribe(ann, events, method="form", source="web form", now=now)
+    consent_changes.subscribe(ann, news, method="form", source="web form", now=now)
     events_row, news_row = Subscription.objects.order_by("list__name")
     sent = person(
         **{
@@ -156,8 +156,8 @@ def test_a_changed_subscription_is_recorded_with_who_and_when(
 def test_a_suppressed_person_is_marked_in_the_list_and_on_the_page(
     marketers_client: Client, ann: Contact, news: ContactList, now: dt.datetime
 ) -> None:
-    consent.subscribe(ann, news, method="form", source="web form", now=now)
-    consent.suppress("ANN@example.org", Suppression.Reason.HARD_BOUNCE, "550 5.1.1 <b>No</b> such user", now)
+    consent_changes.subscribe(ann, news, method="form", source="web form", now=now)
+    consent_changes.suppress("ANN@example.org", Suppression.Reason.HARD_BOUNCE, "550 5.1.1 <b>No</b> such user", now)
 
     listed = text_of(marketers_client.get(CONTACTS))
     page = text_of(marketers_client.get(f"{CONTACTS}{ann.pk}/change/"))
@@ -199,10 +199,10 @@ def test_filters_and_search_find_the_people_they_name(
         for name, last_name in (("ann", ""), ("bo", "Bonnet"), ("cy", ""), ("di", ""))
     }
     for name in ("ann", "bo", "cy"):
-        consent.subscribe(people[name], news, method="form", source="", now=now)
-    consent.subscribe(people["bo"], events, method="form", source="", now=now)
-    consent.unsubscribe(people["bo"].pk, [news.pk], method="unsubscribe", source="", now=now)
-    consent.suppress("cy@example.org", Suppression.Reason.COMPLAINT, "", now)
+        consent_changes.subscribe(people[name], news, method="form", source="", now=now)
+    consent_changes.subscribe(people["bo"], events, method="form", source="", now=now)
+    consent_changes.unsubscribe(people["bo"].pk, [news.pk], method="unsubscribe", source="", now=now)
+    consent_changes.suppress("cy@example.org", Suppression.Reason.COMPLAINT, "", now)
 
     response = marketers_client.get(CONTACTS + query.format(news=news.pk, events=events.pk))
 
@@ -217,8 +217,8 @@ def test_the_list_of_people_asks_the_database_equally_often_for_few_and_many(
 ) -> None:
     for number in range(40):
         contact = Contact.objects.create(email=f"p{number}@example.org")
-        consent.subscribe(contact, news, method="form", source="", now=now)
-        consent.suppress(contact.email, Suppression.Reason.MANUAL, "", now)
+        consent_changes.subscribe(contact, news, method="form", source="", now=now)
+        consent_changes.suppress(contact.email, Suppression.Reason.MANUAL, "", now)
     marketers_client.get(CONTACTS)
 
     with django_assert_max_num_queries(14):  # type: ignore[attr-defined]
@@ -232,8 +232,8 @@ def test_lists_count_their_people(
 ) -> None:
     bo = Contact.objects.create(email="bo@example.org")
     for contact in (ann, bo):
-        consent.subscribe(contact, news, method="form", source="", now=now)
-    consent.unsubscribe(bo.pk, [news.pk], method="unsubscribe", source="", now=now)
+        consent_changes.subscribe(contact, news, method="form", source="", now=now)
+    consent_changes.unsubscribe(bo.pk, [news.pk], method="unsubscribe", source="", now=now)
 
     response = marketers_client.get("/admin/contacts/contactlist/")
 
@@ -245,7 +245,7 @@ def test_deleting_a_list_counts_what_goes_along_without_naming_each(
     marketers_client: Client, news: ContactList, now: dt.datetime
 ) -> None:
     for number in range(30):
-        consent.subscribe(
+        consent_changes.subscribe(
             Contact.objects.create(email=f"p{number}@example.org"), news, method="form", source="", now=now
         )
     url = f"/admin/contacts/contactlist/{news.pk}/delete/"

@@ -9,10 +9,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from contacts import consent
+from contacts.consent import changes
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression
-from delivery import queueing, tokens
+from delivery.content import tokens
 from delivery.models import Message
+from delivery.outbox import mailings
 from tests.browsing import opened
 
 Status = Subscription.Status
@@ -52,10 +53,10 @@ def status_of(contact: Contact) -> str:
 
 def test_a_withdrawal_by_one_click_stays_whatever_an_older_page_says(marketer: Client, ann: Contact) -> None:
     news = subscribed(ann)
-    mailing = queueing.open_mailing(
+    mailing = mailings.open_mailing(
         stream="campaign", name="News", subject="News", html="<p>News</p>", text="", lists=[news]
     )
-    queueing.snapshot(mailing.pk, timezone.now())
+    mailings.snapshot(mailing.pk, timezone.now())
     page = left_open(marketer, ann)
     link = tokens.unsubscribe_url(Message.objects.get(mailing=mailing).pk)
     assert Client().post(f"/u/{link.rpartition('/')[2]}", {"List-Unsubscribe": "One-Click"}).status_code == 200
@@ -73,7 +74,7 @@ def test_a_withdrawal_by_one_click_stays_whatever_an_older_page_says(marketer: C
 def test_a_confirmation_is_not_taken_back_by_a_page_that_showed_none(marketer: Client, ann: Contact) -> None:
     news = subscribed(ann, Status.PENDING)
     page = left_open(marketer, ann)
-    consent.confirm(ann, news, source="link", now=timezone.now())
+    changes.confirm(ann, news, source="link", now=timezone.now())
 
     marketer.post(page_of(ann), page | {"first_name": "Ann"})
 
@@ -87,7 +88,7 @@ def test_whoever_subscribes_somebody_on_an_older_page_is_told_that_they_withdrew
 ) -> None:
     news = subscribed(ann, Status.PENDING)
     page = left_open(marketer, ann)
-    consent.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="link in mail", now=timezone.now())
+    changes.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="link in mail", now=timezone.now())
 
     for _ in range(times):  # Saving again is no new look at it.
         refused = marketer.post(page_of(ann), page | {"subscriptions-0-status": "subscribed", "first_name": "Ann"})
@@ -113,7 +114,7 @@ def test_a_list_that_was_joined_and_left_meanwhile_is_not_joined_by_an_older_pag
 ) -> None:
     news = ContactList.objects.create(name="News")
     page = left_open(marketer, ann)
-    consent.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="link in mail", now=timezone.now())
+    changes.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="link in mail", now=timezone.now())
 
     marketer.post(page_of(ann), page | {"add_to_lists": str(news.pk)})
 
@@ -143,7 +144,7 @@ def test_the_wish_to_get_no_mail_follows_a_person_to_a_new_address(
 ) -> None:
     page = left_open(marketer, ann)
     end = timezone.now() + dt.timedelta(days=90)
-    consent.suppress(ann.email, reason, "All mail from us", timezone.now(), until=end)
+    changes.suppress(ann.email, reason, "All mail from us", timezone.now(), until=end)
 
     response = marketer.post(page_of(ann), page | {"email": "Ann.Lee@example.net"}, follow=True)
 
@@ -156,19 +157,19 @@ def test_the_wish_to_get_no_mail_follows_a_person_to_a_new_address(
 
 def test_an_import_does_not_bring_back_who_left_under_another_address(ann: Contact) -> None:
     now = timezone.now()
-    consent.unsubscribe_from_everything(ann.email, method="unsubscribe", source="link", now=now, contact_id=ann.pk)
+    changes.unsubscribe_from_everything(ann.email, method="unsubscribe", source="link", now=now, contact_id=ann.pk)
     ann.email = "lee@example.net"
     ann.save()
     events = ContactList.objects.create(name="Events")
 
-    added = consent.subscribe_in_bulk([ann.pk], events.pk, method="import", source="people.csv", now=now)
+    added = changes.subscribe_in_bulk([ann.pk], events.pk, method="import", source="people.csv", now=now)
 
     assert added == 0
 
 
 @pytest.mark.parametrize("reason", [Suppression.Reason.HARD_BOUNCE, Suppression.Reason.MANUAL])
 def test_what_concerns_the_mailbox_stays_with_the_mailbox(marketer: Client, ann: Contact, reason: str) -> None:
-    consent.suppress(ann.email, reason, "550 5.1.1", timezone.now())
+    changes.suppress(ann.email, reason, "550 5.1.1", timezone.now())
 
     marketer.post(page_of(ann), left_open(marketer, ann) | {"email": "ann@example.net"})
 
@@ -179,7 +180,7 @@ def test_what_concerns_the_mailbox_stays_with_the_mailbox(marketer: Client, ann:
 
 def test_a_wish_that_is_over_or_only_another_spelling_adds_nothing(ann: Contact) -> None:
     past = timezone.now() - dt.timedelta(days=2)
-    consent.suppress(ann.email, "unsubscribed", "", past, until=past + dt.timedelta(days=1))
+    changes.suppress(ann.email, "unsubscribed", "", past, until=past + dt.timedelta(days=1))
 
     for email in ("ANN@example.org", "ann@example.net"):
         ann.email = email

@@ -8,15 +8,16 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from contacts import consent, erasing
+from contacts.consent import changes
 from contacts.models import Contact, ContactList, ErasedAddress, Suppression
+from contacts.privacy import erasure
 from tests.contacts.test_pages import CONTACTS, errors_of, person, text_of
 
 
 def test_everything_held_is_shown_and_handed_out_as_a_file(
     marketers_client: Client, ann: Contact, news: ContactList, now: dt.datetime
 ) -> None:
-    consent.subscribe(ann, news, method="form", source="<b>web</b>", now=now)
+    changes.subscribe(ann, news, method="form", source="<b>web</b>", now=now)
     url = f"{CONTACTS}{ann.pk}/personal-data/"
 
     page = text_of(marketers_client.get(url))
@@ -40,11 +41,11 @@ def test_a_person_is_erased_when_their_address_was_typed(marketers_client: Clien
 
     assert "Everything about this person was erased." in text_of(done)
     assert not Contact.objects.exists()
-    assert erasing.is_erased(["ann@example.org"])
+    assert erasure.is_erased(["ann@example.org"])
 
 
 def test_who_was_erased_comes_back_only_with_a_reason(marketers_client: Client, ann: Contact, marketer: User) -> None:
-    erasing.erase(erasing.subject_of(ann), marketer, ann.created_at)
+    erasure.erase(erasure.subject_of(ann), marketer, ann.created_at)
 
     asked = marketers_client.post(f"{CONTACTS}add/", person(email="Ann@example.org"))
     assert "had everything about them erased" in errors_of(asked)
@@ -108,7 +109,7 @@ def test_an_address_without_a_contact_has_rights_as_well(marketers_client: Clien
     marketers_client.post(url, {"email": "gone@example.org", "again": "gone@example.org", "erase": "yes"})
 
     assert not Suppression.objects.exists()
-    assert erasing.is_erased(["gone@example.org"])
+    assert erasure.is_erased(["gone@example.org"])
     assert not LogEntry.objects.filter(object_repr__contains="gone").exists()
 
 

@@ -7,9 +7,9 @@ import random
 import pytest
 from django.utils import timezone
 
-from contacts import segmenting
 from contacts.models import Attribute, ContactList
-from contacts.segments import load
+from contacts.segments import query
+from contacts.segments.conditions import load
 from tests.contacts import asking
 
 NOW = dt.datetime(2026, 2, 27, 23, 30, tzinfo=dt.UTC)  # The next day is over a month's end in a common year.
@@ -29,7 +29,7 @@ def test_the_query_finds_whom_a_look_at_each_person_finds(
     chance = random.Random(seed)
     lists = [ContactList.objects.create(name=name) for name in ("News", "Events", "Offers")]
     people = asking.make_people(chance, lists, NOW, 40)
-    fields = list(segmenting.vocabulary().values())
+    fields = list(query.vocabulary().values())
     fields = [field for field in fields if field.name.partition(":")[0] in asking.KINDS]
     singles = [asking.random_condition(chance, field, NOW) for field in fields for _ in range(12)]
     asked = [{"match": "all", "conditions": [each]} for each in singles]
@@ -38,9 +38,9 @@ def test_the_query_finds_whom_a_look_at_each_person_finds(
     sizes = set()
 
     for written in asked:
-        group = segmenting.check(json.loads(json.dumps(written)))
+        group = query.check(json.loads(json.dumps(written)))
         with django_assert_num_queries(1):
-            found = set(segmenting.people(group, NOW).values_list("pk", flat=True))
+            found = set(query.people(group, NOW).values_list("pk", flat=True))
         assert found == {person.pk for person in people if asking.meets(person, written, NOW, zone)}, written
         assert load(written) == group
         sizes.add(len(found))

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from contacts.segments import (
+from contacts.segments.conditions import (
     MOST_CONDITIONS,
     Condition,
+    ConditionField,
     ConditionsInvalid,
-    Field,
     Group,
     Operator,
     Parameter,
@@ -20,11 +20,15 @@ from contacts.segments import (
 
 TEXT = Parameter("text", "text", "the text")
 FIELDS = (
-    Field("city", "City", "", (Operator("is", "is", (TEXT,)), Operator("empty", "is empty"))),
-    Field("size", "Size", "", (Operator("less", "is less than", (Parameter("number", "number", "the number"),)),)),
-    Field("born", "Born", "", (Operator("on", "is on", (Parameter("date", "date", "the date"),)),)),
-    Field("seen", "Seen", "", (Operator("last", "in the last days:", (Parameter("days", "days", "the days"),)),)),
-    Field(
+    ConditionField("city", "City", "", (Operator("is", "is", (TEXT,)), Operator("empty", "is empty"))),
+    ConditionField(
+        "size", "Size", "", (Operator("less", "is less than", (Parameter("number", "number", "the number"),)),)
+    ),
+    ConditionField("born", "Born", "", (Operator("on", "is on", (Parameter("date", "date", "the date"),)),)),
+    ConditionField(
+        "seen", "Seen", "", (Operator("last", "in the last days:", (Parameter("days", "days", "the days"),)),)
+    ),
+    ConditionField(
         "list",
         "List",
         "",
@@ -33,7 +37,7 @@ FIELDS = (
             Operator("one", "is", (Parameter("list", "choice", "the list", ((1, "News"),), is_optional=True),)),
         ),
     ),
-    Field(
+    ConditionField(
         "span",
         "Span",
         "",

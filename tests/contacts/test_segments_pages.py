@@ -155,14 +155,14 @@ def test_who_only_looks_reads_the_conditions_in_words(nobody: User) -> None:
 
 
 def test_conditions_of_a_person_change_with_the_person(db: None) -> None:
-    from contacts import segmenting
-    from contacts.segments import load
+    from contacts.segments import query
+    from contacts.segments.conditions import load
     from tests.contacts.conftest import NOW
 
     ann = Contact.objects.create(email="ann@example.org")
     news = ContactList.objects.create(name="News")
     written = all_of({"field": "list", "operator": "nowhere"})
-    assert segmenting.people(load(written), NOW).count() == 1
+    assert query.people(load(written), NOW).count() == 1
     Subscription.objects.create(contact=ann, list=news, status="pending")
-    assert segmenting.people(load(written), NOW).count() == 0
-    assert segmenting.people(load({}), NOW).count() == 0
+    assert query.people(load(written), NOW).count() == 0
+    assert query.people(load({}), NOW).count() == 0

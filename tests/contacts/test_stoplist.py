@@ -6,19 +6,22 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from contacts import consent, stopping
-from contacts.csvfiles import FileRefused
+from contacts.consent import changes
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression
-from contacts.stoplist import read_what
-from contacts.stopping import Taken
+from contacts.transfer import import_suppressions
+from contacts.transfer.csv_file import CsvRefused
+from contacts.transfer.import_suppressions import ImportCounts
+from contacts.transfer.suppression_row import read_what
 from mail.addresses import AddressInvalid
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def take(content: str | bytes, now: dt.datetime, reason: str = "manual") -> Taken:
+def take(content: str | bytes, now: dt.datetime, reason: str = "manual") -> ImportCounts:
     binary = content if isinstance(content, bytes) else content.encode()
-    return stopping.take_in(io.BytesIO(binary), reason=reason, source="import: stop.csv", now=now, zone=BERLIN)
+    return import_suppressions.take_in(
+        io.BytesIO(binary), reason=reason, source="import: stop.csv", now=now, zone=BERLIN
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,7 +121,7 @@ def test_a_list_of_bare_addresses_needs_no_heading(db: None, now: dt.datetime) -
 def test_a_file_without_the_columns_is_refused_whole(
     db: None, content: str | bytes, problem: str, now: dt.datetime
 ) -> None:
-    with pytest.raises(FileRefused, match=problem):
+    with pytest.raises(CsvRefused, match=problem):
         take(content, now)
 
 
@@ -141,7 +144,7 @@ def test_whoever_is_listed_as_unsubscribed_is_taken_off_every_list(
     bo = Contact.objects.create(email="bo@example.org")
     for person in (ann, bo):
         for each in (news, events):
-            consent.subscribe(person, each, method="form", source="page", now=now)
+            changes.subscribe(person, each, method="form", source="page", now=now)
 
     take("email,reason\nANN@example.org,opt-out\nbo@example.org,bounce\n", now)
 
@@ -158,12 +161,12 @@ def test_more_than_one_batch_is_taken(db: None, now: dt.datetime) -> None:
 
 
 def test_what_is_handed_out_can_be_taken_in_again(db: None, now: dt.datetime) -> None:
-    consent.suppress("Ann@example.com", "complaint", '=HYPERLINK("x")', now)
-    consent.suppress("@rival.example", "manual", "asked, twice", now, until=now + dt.timedelta(days=9))
+    changes.suppress("Ann@example.com", "complaint", '=HYPERLINK("x")', now)
+    changes.suppress("@rival.example", "manual", "asked, twice", now, until=now + dt.timedelta(days=9))
     columns = ("email", "email_key", "reason", "source", "expires_at")
     before = set(Suppression.objects.values_list(*columns))
 
-    content = "".join(stopping.write_csv(Suppression.objects.all()))
+    content = "".join(import_suppressions.write_csv(Suppression.objects.all()))
     Suppression.objects.all().delete()
     taken = take(content, now)
 

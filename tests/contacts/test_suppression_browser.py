@@ -8,7 +8,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from contacts import consent
+from contacts.consent import changes
 from contacts.models import Contact, ContactList, Suppression, SuppressionLift
 from tests.browser import sideways_scroll, sign_in
 
@@ -19,13 +19,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 def stopped(ann: Contact, marketer: User) -> None:
     """An address, a domain, one that is over and one that was lifted."""
     now = timezone.now()
-    consent.suppress("gone@example.org", "hard_bounce", "550 5.1.1 <gone@example.org>: no such user here", now)
-    consent.suppress("@rival.example", "manual", "admin: mia – asked by their lawyer", now, until=now + dt.timedelta(9))
-    consent.suppress("old@example.org", "manual", "", now, until=now - dt.timedelta(days=1))
-    consent.suppress("back@example.org", "complaint", "feedback loop", now)
-    consent.lift(Suppression.objects.get(email="back@example.org"), "She wrote that it was a mistake.", marketer, now)
+    changes.suppress("gone@example.org", "hard_bounce", "550 5.1.1 <gone@example.org>: no such user here", now)
+    changes.suppress("@rival.example", "manual", "admin: mia – asked by their lawyer", now, until=now + dt.timedelta(9))
+    changes.suppress("old@example.org", "manual", "", now, until=now - dt.timedelta(days=1))
+    changes.suppress("back@example.org", "complaint", "feedback loop", now)
+    changes.lift(Suppression.objects.get(email="back@example.org"), "She wrote that it was a mistake.", marketer, now)
     club = ContactList.objects.create(name="Club", is_public=True, consent_text="Yes, write to me about the club.")
-    consent.request_subscription(ann, club, source="form of Club", now=now, wording="Yes.", network="192.0.2.7")
+    changes.request_subscription(ann, club, source="form of Club", now=now, wording="Yes.", network="192.0.2.7")
 
 
 def test_a_suppression_is_added_and_lifted_with_the_keyboard(

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from contacts import consent
+from contacts.consent import changes
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression, SuppressionLift
 
 SUPPRESSIONS = "/admin/contacts/suppression/"
@@ -63,7 +63,7 @@ def test_a_domain_is_suppressed_and_the_page_says_how_many_it_concerns(ann: Cont
 def test_an_end_must_be_to_come_and_what_is_over_can_be_suppressed_again(marketers_client: Client) -> None:
     past = add(marketers_client, expires_at_0="2020-01-01", expires_at_1="00:00")
     assert "That is over already" in errors_of(past)
-    consent.suppress("ann@example.org", "manual", "asked", timezone.now(), until=timezone.now() - dt.timedelta(1))
+    changes.suppress("ann@example.org", "manual", "asked", timezone.now(), until=timezone.now() - dt.timedelta(1))
     assert ">over<" in text_of(marketers_client.get(SUPPRESSIONS)).replace(" ", "")
 
     assert add(marketers_client, expires_at_0="2099-12-31", expires_at_1="00:00").status_code == 302
@@ -77,12 +77,12 @@ def test_an_end_must_be_to_come_and_what_is_over_can_be_suppressed_again(markete
 def test_who_is_entered_as_unsubscribed_is_taken_off_every_list(
     ann: Contact, news: ContactList, marketers_client: Client, now: dt.datetime
 ) -> None:
-    consent.subscribe(ann, news, method="form", source="page", now=now)
+    changes.subscribe(ann, news, method="form", source="page", now=now)
 
     add(marketers_client, email=ann.email, reason="unsubscribed")
 
     assert Subscription.objects.get().status == "unsubscribed"
-    event = consent.history(ann.pk)[0]
+    event = changes.history(ann.pk)[0]
     assert (event.status, event.method, event.source) == ("unsubscribed", "admin", "admin: mia")
 
 
@@ -104,9 +104,9 @@ def test_suppressions_are_found_by_word_kind_state_and_reason(
     marketers_client: Client, query: str, shown: set[str]
 ) -> None:
     now = timezone.now()
-    consent.suppress("ann@example.org", "complaint", "feedback loop", now)
-    consent.suppress("@example.org", "manual", "", now, until=now + dt.timedelta(days=1))
-    consent.suppress("old@example.org", "manual", "by phone", now, until=now - dt.timedelta(days=1))
+    changes.suppress("ann@example.org", "complaint", "feedback loop", now)
+    changes.suppress("@example.org", "manual", "", now, until=now + dt.timedelta(days=1))
+    changes.suppress("old@example.org", "manual", "by phone", now, until=now - dt.timedelta(days=1))
 
     response = marketers_client.get(f"{SUPPRESSIONS}{query}")
 
@@ -118,7 +118,7 @@ def test_suppressions_are_found_by_word_kind_state_and_reason(
 
 
 def test_a_suppression_is_lifted_with_a_reason_and_never_deleted(marketers_client: Client, now: dt.datetime) -> None:
-    consent.suppress("ann@example.org", "hard_bounce", "550 5.1.1 <b>No</b>", now)
+    changes.suppress("ann@example.org", "hard_bounce", "550 5.1.1 <b>No</b>", now)
     suppression = Suppression.objects.get()
     url = f"{SUPPRESSIONS}{suppression.pk}/lift/"
 
@@ -141,7 +141,7 @@ def test_a_suppression_is_lifted_with_a_reason_and_never_deleted(marketers_clien
 
 def test_several_are_lifted_by_one_dialog(marketers_client: Client, now: dt.datetime) -> None:
     for number in range(3):
-        consent.suppress(f"p{number}@example.org", "manual", "", now)
+        changes.suppress(f"p{number}@example.org", "manual", "", now)
     kept, *chosen = Suppression.objects.order_by("pk").values_list("pk", flat=True)
     sent = {"action": "lift_chosen", "_selected_action": chosen}
 
@@ -161,7 +161,7 @@ def test_several_are_lifted_by_one_dialog(marketers_client: Client, now: dt.date
 
 
 def test_nothing_is_lifted_without_the_right_or_by_a_link(marketer: User, now: dt.datetime) -> None:
-    consent.suppress("ann@example.org", "manual", "", now)
+    changes.suppress("ann@example.org", "manual", "", now)
     url = f"{SUPPRESSIONS}{Suppression.objects.get().pk}/lift/"
     marketer.user_permissions.remove(marketer.user_permissions.get(codename="delete_suppression"))
     client = Client()
@@ -173,7 +173,7 @@ def test_nothing_is_lifted_without_the_right_or_by_a_link(marketer: User, now: d
 
 
 def test_a_lift_without_the_token_of_its_form_is_refused(marketer: User, now: dt.datetime) -> None:
-    consent.suppress("ann@example.org", "manual", "", now)
+    changes.suppress("ann@example.org", "manual", "", now)
     client = Client(enforce_csrf_checks=True)
     client.force_login(marketer)
 
@@ -211,9 +211,9 @@ def test_a_file_that_cannot_be_read_says_why(marketers_client: Client) -> None:
 
 def test_suppressions_are_handed_out_and_the_history_says_to_whom(marketers_client: Client) -> None:
     now = timezone.now()
-    consent.suppress("ann@example.org", "complaint", "=cmd()", now)
-    consent.suppress("@rival.example", "manual", "", now, until=now + dt.timedelta(days=1))
-    consent.suppress("old@example.org", "manual", "", now, until=now - dt.timedelta(days=1))
+    changes.suppress("ann@example.org", "complaint", "=cmd()", now)
+    changes.suppress("@rival.example", "manual", "", now, until=now + dt.timedelta(days=1))
+    changes.suppress("old@example.org", "manual", "", now, until=now - dt.timedelta(days=1))
 
     assert marketers_client.get(f"{SUPPRESSIONS}export/").status_code == 200
     assert not LogEntry.objects.exists()
@@ -268,11 +268,11 @@ def test_a_list_counts_who_is_subscribed_not_confirmed_and_gone(
 def test_the_consents_to_a_list_are_handed_out_as_proof(
     ann: Contact, news: ContactList, events: ContactList, marketers_client: Client, now: dt.datetime, later: dt.datetime
 ) -> None:
-    consent.subscribe(
+    changes.subscribe(
         ann, news, method="form", source="=page", now=now, wording="Yes, “news”,\nplease.", network="192.0.2.7"
     )
-    consent.subscribe(ann, events, method="form", source="page", now=now)
-    consent.unsubscribe(ann.pk, [news.pk], method="one_click", source="mail", now=later)
+    changes.subscribe(ann, events, method="form", source="page", now=now)
+    changes.unsubscribe(ann.pk, [news.pk], method="one_click", source="mail", now=later)
     url = f"/admin/contacts/contactlist/{news.pk}/consents/"
 
     assert "are 2 steps on record" in text_of(marketers_client.get(url))
@@ -297,9 +297,9 @@ def test_the_consents_to_a_list_are_handed_out_as_proof(
 def test_consents_and_lifts_are_looked_up_and_never_changed(
     ann: Contact, news: ContactList, marketer: User, marketers_client: Client, now: dt.datetime
 ) -> None:
-    consent.subscribe(ann, news, method="form", source="page", now=now, wording="Yes <b>please</b>.")
-    consent.suppress("ann@example.org", "manual", "", now)
-    lift = consent.lift(Suppression.objects.get(), "A mistake.", marketer, now)
+    changes.subscribe(ann, news, method="form", source="page", now=now, wording="Yes <b>please</b>.")
+    changes.suppress("ann@example.org", "manual", "", now)
+    lift = changes.lift(Suppression.objects.get(), "A mistake.", marketer, now)
     assert lift is not None
     event = ConsentEvent.objects.get()
 
@@ -317,7 +317,7 @@ def test_consents_and_lifts_are_looked_up_and_never_changed(
 
 @pytest.mark.parametrize(("role", "status"), [("marketer", 200), ("ops", 403), ("viewer", 403)])
 def test_the_roles_see_of_it_what_is_theirs(role: str, status: int, news: ContactList, now: dt.datetime) -> None:
-    consent.suppress("ann@example.org", "manual", "", now)
+    changes.suppress("ann@example.org", "manual", "", now)
     user = User.objects.create_user("somebody", is_staff=True)
     user.groups.add(Group.objects.get(name=role))
     client = Client()

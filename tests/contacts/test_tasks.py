@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from contacts import importing, tasks
-from contacts.importing import BATCH_ROWS
+from contacts import tasks
 from contacts.models import Contact, ContactList
+from contacts.transfer import import_contacts
+from contacts.transfer.import_contacts import BATCH_ROWS
 from tests.contacts.files import people, started
 
 
@@ -16,7 +17,7 @@ def rung(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     imports: list[int] = []
     monkeypatch.setattr(tasks, "ring", imports.append)
     monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
-    monkeypatch.setattr(importing, "POSTGRES_BATCH_ROWS", BATCH_ROWS)
+    monkeypatch.setattr(import_contacts, "POSTGRES_BATCH_ROWS", BATCH_ROWS)
     return imports
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from contacts import uploads
-from contacts.importing import import_people
 from contacts.models import ContactImport, ContactList
-from contacts.uploads import clear_away
+from contacts.transfer import uploads
+from contacts.transfer.import_contacts import import_people
+from contacts.transfer.uploads import clear_away
 from tests.contacts.files import people, started, stored
 
 pytestmark = pytest.mark.django_db

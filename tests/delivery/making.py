@@ -9,9 +9,10 @@ from typing import Any
 from django.utils import timezone
 
 from contacts.models import Contact, ContactList, Subscription
-from delivery import queueing, recording
-from delivery.draining import drain
 from delivery.models import Mailing
+from delivery.outbox import mailings
+from delivery.outcomes import results
+from delivery.worker.drain import drain
 from mail.addresses import fold
 from smtpservers.models import SmtpServer
 
@@ -57,8 +58,8 @@ def make_mailing(audience: ContactList, now: dt.datetime | None = None, **fields
         "html": HTML,
         "text": "",
     }
-    mailing = queueing.open_mailing(lists=[audience], **(values | fields))
-    queueing.snapshot(mailing.pk, now or timezone.now())
+    mailing = mailings.open_mailing(lists=[audience], **(values | fields))
+    mailings.snapshot(mailing.pk, now or timezone.now())
     return mailing
 
 
@@ -70,7 +71,7 @@ def run_drain(
 ) -> int:
     """Send what is due, in this process."""
     sent = asyncio.run(drain(seconds, clock=clock, should_stop=until or (lambda: False), idle_seconds=idle_seconds))
-    recording.finish_mailings(clock())
+    results.finish_mailings(clock())
     return sent
 
 

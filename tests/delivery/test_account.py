@@ -13,13 +13,17 @@ from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from delivery import accounting, claiming, counting, lanes, planning, queueing, recording, sweeping
-from delivery.claiming import Claim
-from delivery.journal import Journal
-from delivery.judging import Judgement
 from delivery.models import Attempt, Batch, Chunk, Lane, Mailing, Message
-from delivery.planning import Share
-from mail.replies import Reply, Stage
+from delivery.outbox import claims as outbox_claims
+from delivery.outbox import leases, mailings, plan, status_counts
+from delivery.outbox.claims import Claim
+from delivery.outbox.plan import LaneShare
+from delivery.outcomes import recovery, results
+from delivery.outcomes.journal import Journal
+from delivery.outcomes.verdicts import Judgement
+from delivery.records import figures
+from mail.replies.reply import Reply
+from mail.replies.rules import Stage
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server
 
@@ -31,14 +35,14 @@ LATER = Judgement("deferred", "deferred", "451 4.7.1 Greylisted", wait=dt.timede
 
 
 def claim(server: SmtpServer, mailing: Mailing, number: int) -> tuple[uuid.UUID, list[Claim]]:
-    token = lanes.acquire_extra(server.pk, 600).token
-    claims = claiming.claim(token, server, Share(mailing.pk, "It is first."), number, timezone.now())
+    token = leases.acquire_extra(server.pk, 600).token
+    claims = outbox_claims.claim(token, server, LaneShare(mailing.pk, "It is first."), number, timezone.now())
     assert claims is not None
     return token, claims
 
 
-def result(claim: Claim, server: SmtpServer, judgement: Judgement, reply: Reply | None = None) -> recording.Result:
-    return recording.Result(
+def result(claim: Claim, server: SmtpServer, judgement: Judgement, reply: Reply | None = None) -> results.Result:
+    return results.Result(
         attempt_id=claim.attempt_id,
         message=claim.message,
         mailing_id=claim.message.mailing_id,
@@ -53,7 +57,7 @@ def result(claim: Claim, server: SmtpServer, judgement: Judgement, reply: Reply 
 
 
 def statuses(mailing: Mailing) -> Counter[str]:
-    return +Counter(accounting.counts(mailing.pk))
+    return +Counter(figures.counts(mailing.pk))
 
 
 def at_once(number: int, act: Callable[[int], Any]) -> list[Any]:
@@ -80,13 +84,13 @@ def test_an_attempt_is_on_record_when_its_claim_returns() -> None:
     assert [message_id for message_id, _ in batch.claims] == [claim.message.pk for claim in claims]
     assert (batch.lane_token, batch.open_count, batch.server) == (token, 2, server)
     assert statuses(mailing) == {"sending": 2, "queued": 1}
-    assert planning.is_anything_due(timezone.now())
+    assert plan.is_anything_due(timezone.now())
     message = Message.objects.get(pk=claims[0].message.pk)
-    (under_way,) = accounting.attempts(message)
+    (under_way,) = figures.attempts(message)
     assert (under_way.outcome, under_way.server_name, under_way.finished_at) == ("", "Alpha", None)
-    accounting.show_claimed([message])
+    figures.show_claimed([message])
     assert message.status == "sending"
-    sending, queued = (accounting.of_status(Message.objects.all(), status).count() for status in ("sending", "queued"))
+    sending, queued = (figures.of_status(Message.objects.all(), status).count() for status in ("sending", "queued"))
     assert (sending, queued) == (2, 1)
 
 
@@ -110,22 +114,22 @@ def test_eight_workers_claim_every_message_once() -> None:
     servers = [make_server(25, f"Server {number}") for number in range(8)]
 
     def work(index: int) -> list[int]:
-        token = lanes.acquire(servers[index].pk).token  # type: ignore[union-attr]
+        token = leases.acquire(servers[index].pk).token  # type: ignore[union-attr]
         found: list[int] = []
-        share = Share(mailing.pk, "It is first.")
-        while claims := claiming.claim(token, servers[index], share, 40, timezone.now()):
+        share = LaneShare(mailing.pk, "It is first.")
+        while claims := outbox_claims.claim(token, servers[index], share, 40, timezone.now()):
             found += [claim.message.pk for claim in claims]
             # Some come back once and are claimed again, by whom ever.
             back = [each.message.pk % 5 == 0 and each.number == 1 for each in claims]
-            outcomes = [recording.given_back("Later.") if is_back else ACCEPTED for is_back in back]
+            outcomes = [results.given_back("Later.") if is_back else ACCEPTED for is_back in back]
             group = [result(each, servers[index], what) for each, what in zip(claims, outcomes, strict=True)]
-            assert recording.record(token, group, timezone.now())
+            assert results.record(token, group, timezone.now())
         return found
 
     claimed = [pk for found in at_once(8, work) for pk in found]
     while claims := claim(servers[0], mailing, 100)[1]:  # Skipped while another had them locked.
         token = Lane.objects.order_by("-pk").values_list("token", flat=True)[0]
-        assert recording.record(token, [result(each, servers[0], ACCEPTED) for each in claims], timezone.now())
+        assert results.record(token, [result(each, servers[0], ACCEPTED) for each in claims], timezone.now())
         claimed += [each.message.pk for each in claims]
 
     assert statuses(mailing) == {"accepted": 700}
@@ -162,15 +166,15 @@ def test_results_are_recorded_once_however_often_they_come() -> None:
     group = [result(each, server, what) for each, what in zip(claims, (ACCEPTED, BOUNCED, LATER), strict=True)]
 
     for some in (group[:1], group[:2], group, group):
-        assert recording.record(token, some, timezone.now())
+        assert results.record(token, some, timezone.now())
 
     assert statuses(mailing) == {"accepted": 1, "bounced": 1, "deferred": 1}
     assert Attempt.objects.count() == 3
     period = QuotaPeriod.objects.get()
     assert (period.used, period.reserved) == (1, 0)
-    assert accounting.by_server(mailing.pk) == [("Alpha", 1, 3)]
+    assert figures.by_server(mailing.pk) == [("Alpha", 1, 3)]
     today = timezone.now().date()
-    assert accounting.per_day(today, today, dt.UTC) == [(today, 1, 1)]
+    assert figures.per_day(today, today, dt.UTC) == [(today, 1, 1)]
 
 
 @pytest.mark.parametrize("text", ["", "Zoë said \x1f no\0pe \\ 'or' \"not\" {a,b} NULL %s", "NULL", "雪"])
@@ -179,7 +183,7 @@ def test_an_answer_is_recorded_as_it_was_said_whatever_it_holds(text: str) -> No
     mailing = make_mailing(make_list(1))
     token, claims = claim(server, mailing, 1)
 
-    assert recording.record(token, [result(claims[0], server, BOUNCED, Reply(550, "", text))], timezone.now())
+    assert results.record(token, [result(claims[0], server, BOUNCED, Reply(550, "", text))], timezone.now())
 
     attempt = Attempt.objects.get()
     assert attempt.reply.replace(" ", "") == str(Reply(550, "", text)).translate({0: None, 31: None}).replace(" ", "")
@@ -191,8 +195,8 @@ def test_a_sweep_settles_what_was_left_of_a_batch_once(tmp_path: Any) -> None:
     server = make_server(25)
     mailing = make_mailing(make_list(4))
     token, claims = claim(server, mailing, 4)
-    assert recording.record(token, [result(claims[0], server, ACCEPTED)], timezone.now())
-    journal = Journal(sweeping.journal_folder(), token)
+    assert results.record(token, [result(claims[0], server, ACCEPTED)], timezone.now())
+    journal = Journal(recovery.journal_folder(), token)
     journal.dot(claims[2].attempt_id)
     journal.answer(claims[2].attempt_id, Stage.DOT, Reply.parse("250 2.0.0 ok"), "")
     journal.dot(claims[3].attempt_id)
@@ -200,7 +204,7 @@ def test_a_sweep_settles_what_was_left_of_a_batch_once(tmp_path: Any) -> None:
     Lane.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
     later = timezone.now() + dt.timedelta(seconds=40)
 
-    settled = [sweeping.sweep(later), sweeping.sweep(later)]
+    settled = [recovery.sweep(later), recovery.sweep(later)]
 
     assert settled == [3, 0]
     assert [Message.objects.get(pk=each.message.pk).status for each in claims] == [
@@ -220,16 +224,16 @@ def test_what_was_given_back_is_no_try_for_the_sweep_either() -> None:
     mailing = make_mailing(make_list(1))
     for _ in range(4):
         token, claims = claim(server, mailing, 1)
-        assert recording.record(token, [result(claims[0], server, recording.given_back("Given back."))], timezone.now())
+        assert results.record(token, [result(claims[0], server, results.given_back("Given back."))], timezone.now())
         Lane.objects.update(holder="", expires_at=None)
     token, claims = claim(server, mailing, 1)
-    journal = Journal(sweeping.journal_folder(), token)
+    journal = Journal(recovery.journal_folder(), token)
     journal.answer(claims[0].attempt_id, Stage.RCPT, Reply.parse("421 4.3.0 Closing"), "")
     journal.close()
     Lane.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
     later = timezone.now() + dt.timedelta(seconds=40)
 
-    assert sweeping.sweep(later) == 1
+    assert recovery.sweep(later) == 1
 
     message = Message.objects.get()
     assert message.status == "deferred"
@@ -245,29 +249,29 @@ def test_a_cancelled_mailing_leaves_what_is_under_way_to_its_worker() -> None:
     server = make_server(25)
     mailing = make_mailing(make_list(1100))
     token, claims = claim(server, mailing, 3)
-    assert recording.record(token, [result(claims[0], server, LATER)], timezone.now())
+    assert results.record(token, [result(claims[0], server, LATER)], timezone.now())
 
-    assert queueing.cancel(mailing.pk, timezone.now())
+    assert mailings.cancel(mailing.pk, timezone.now())
 
     assert statuses(mailing) == {"cancelled": 1098, "sending": 2}
-    assert set(claiming.stopped([each.message.pk for each in claims[1:]], timezone.now()).values()) == {
+    assert set(outbox_claims.stopped([each.message.pk for each in claims[1:]], timezone.now()).values()) == {
         ("cancelled", "The mailing was cancelled.")
     }
-    assert recording.finish_mailings(timezone.now()) == 0
-    rest = [result(claims[1], server, ACCEPTED), result(claims[2], server, recording.given_back("Stopped."))]
-    assert recording.record(token, rest, timezone.now())
+    assert results.finish_mailings(timezone.now()) == 0
+    rest = [result(claims[1], server, ACCEPTED), result(claims[2], server, results.given_back("Stopped."))]
+    assert results.record(token, rest, timezone.now())
     assert statuses(mailing) == {"cancelled": 1099, "accepted": 1}
-    assert recording.finish_mailings(timezone.now()) == 1
+    assert results.finish_mailings(timezone.now()) == 1
     assert not Chunk.objects.exists()
 
 
 def test_what_is_deferred_in_the_moment_of_the_cancel_does_not_come_back() -> None:
     make_server(25)
     mailing = make_mailing(make_list(2))
-    queueing.cancel(mailing.pk, timezone.now())
+    mailings.cancel(mailing.pk, timezone.now())
     Message.objects.filter(pk=mailing.messages.all()[0].pk).update(status="deferred", due_at=timezone.now())
 
-    assert recording.finish_mailings(timezone.now()) == 1
+    assert results.finish_mailings(timezone.now()) == 1
 
     assert statuses(mailing) == {"cancelled": 2}
 
@@ -283,7 +287,7 @@ def test_counts_follow_every_change_however_it_is_made() -> None:
     def is_right() -> bool:
         found = Counter(mailing.messages.filter(copy_of=None).values_list("status", flat=True))
         with_copies = Counter(mailing.messages.values_list("status", flat=True))
-        counted = counting.by_status(mailing.pk), counting.by_status(mailing.pk, with_copies=True)
+        counted = status_counts.by_status(mailing.pk), status_counts.by_status(mailing.pk, with_copies=True)
         return (+Counter(counted[0]), +Counter(counted[1])) == (found, with_copies)
 
     first.status = "failed"
@@ -301,10 +305,10 @@ def test_counts_follow_every_change_however_it_is_made() -> None:
         mailing.messages.update(status="accepted")
         transaction.set_rollback(True)
     assert is_right()
-    counting.tidy()
+    status_counts.tidy()
     assert is_right()
     mailing.messages.filter(status="bounced").update(status="accepted")
-    counting.tidy()
+    status_counts.tidy()
     assert is_right()
     mailing.delete()
     assert not Message.objects.exists()
@@ -318,12 +322,12 @@ def test_counts_are_tidied_while_they_change() -> None:
     def work(index: int) -> None:
         for status in ("sending", "deferred", "accepted"):
             mailing.messages.filter(pk__in=ids[index * 25 : index * 25 + 25]).update(status=status)
-            counting.tidy()
+            status_counts.tidy()
 
     at_once(8, work)
 
-    assert +Counter(counting.by_status(mailing.pk)) == {"accepted": 200}
-    counting.tidy()
+    assert +Counter(status_counts.by_status(mailing.pk)) == {"accepted": 200}
+    status_counts.tidy()
     assert mailing.status_counts.filter(is_sum=False).count() == 0
 
 
@@ -335,7 +339,7 @@ def test_an_acceptance_writes_to_no_index_of_the_messages() -> None:
     token, claims = claim(server, mailing, 300)
 
     with transaction.atomic():
-        assert recording.record(token, [result(each, server, ACCEPTED) for each in claims], timezone.now())
+        assert results.record(token, [result(each, server, ACCEPTED) for each in claims], timezone.now())
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_stat_get_xact_tuples_updated(o), pg_stat_get_xact_tuples_hot_updated(o)"
@@ -350,8 +354,8 @@ def test_an_acceptance_writes_to_no_index_of_the_messages() -> None:
 
 
 def test_a_snapshot_that_was_cut_off_goes_on_where_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queueing, "SLICE_CONTACTS", 40)
-    monkeypatch.setattr(queueing, "CHUNK_MESSAGES", 15)
+    monkeypatch.setattr(mailings, "SLICE_CONTACTS", 40)
+    monkeypatch.setattr(mailings, "CHUNK_MESSAGES", 15)
     mailing = make_mailing(make_list(100))
     # As a worker leaves it that was killed after two slices: whole slices, with their chunks.
     late = list(mailing.messages.order_by("pk")[80:])
@@ -359,7 +363,7 @@ def test_a_snapshot_that_was_cut_off_goes_on_where_it_ended(monkeypatch: pytest.
     Message.objects.filter(pk__in=[message.pk for message in late]).delete()
     Mailing.objects.filter(pk=mailing.pk).update(is_snapshotted=False, snapshot_next=late[0].contact_id)
 
-    queueing.snapshot(mailing.pk, timezone.now())
+    mailings.snapshot(mailing.pk, timezone.now())
 
     covered = [pk for chunk in Chunk.objects.order_by("pk") for pk in range(chunk.next_id, chunk.last_id + 1)]
     assert covered == list(mailing.messages.order_by("pk").values_list("pk", flat=True))

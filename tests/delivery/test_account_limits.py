@@ -16,22 +16,27 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from campaigns import tallying
-from campaigns.models import Tally
-from campaigns.tallies import TallyMark
+from campaigns.models import Tally, TallyMark
+from campaigns.reports import tally as reports_tally
 from contacts.models import Contact, ContactList, Subscription, Suppression, SuppressionLift
-from delivery import account_limits, accounting, claiming, lanes, recording, sweeping
-from delivery.judging import Judgement, judge
+from delivery.content.message import Outgoing
 from delivery.models import Attempt, Mailing, MailingOutcome, Message, Refusal, ServerOutcome, StopTally
-from delivery.outgoing import Outgoing
-from delivery.planning import Share
-from delivery.recording import Result
+from delivery.outbox import claims as outbox_claims
+from delivery.outbox import leases
+from delivery.outbox.plan import LaneShare
+from delivery.outcomes import account_limits, recovery
+from delivery.outcomes import results as outcomes_results
+from delivery.outcomes.result import Result
+from delivery.outcomes.verdicts import Judgement, judge
+from delivery.records import figures
 from mail.addresses import fold
-from mail.replies import Reply, Stage
-from smtpservers.conversation import Answer
+from mail.replies.reply import Reply
+from mail.replies.rules import Stage
 from smtpservers.models import RefusedSender, SmtpServer
+from smtpservers.smtp.answer import Answer
+from tests.conversation import DROP, RESET
 from tests.delivery.making import make_mailing, make_server, run_drain
-from tests.peer import DROP, RESET, Peer, running_peer
+from tests.peer import Peer, running_peer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -145,7 +150,7 @@ def test_a_server_that_limits_the_account_burns_nobody_and_the_next_one_takes_th
 
     drain_at(T)
 
-    assert accounting.counts(mailing.pk)["accepted"] == 40, accounting.reasons(mailing.pk)
+    assert figures.counts(mailing.pk)["accepted"] == 40, figures.reasons(mailing.pk)
     assert len(limited.accepted()) + len(other.accepted()) == 40
     assert_nobody_was_burnt()
     assert_outcomes_are_counted()
@@ -163,7 +168,7 @@ def test_a_refusal_of_data_itself_is_not_about_the_content(peers: Any, reply: st
 
     drain_at(T)
 
-    assert accounting.counts(mailing.pk)["accepted"] == 40, accounting.reasons(mailing.pk)
+    assert figures.counts(mailing.pk)["accepted"] == 40, figures.reasons(mailing.pk)
     assert len(other.accepted()) == 40
     assert_nobody_was_burnt()
     assert_outcomes_are_counted()
@@ -179,7 +184,7 @@ def test_a_refusal_in_the_middle_of_the_content_is_about_the_content(peers: Any)
 
     server.refresh_from_db()
     assert server.full_until is None
-    assert accounting.counts(mailing.pk)["failed"] == 20
+    assert figures.counts(mailing.pk)["failed"] == 20
 
 
 @pytest.mark.parametrize(
@@ -196,7 +201,7 @@ def test_a_server_that_answers_nothing_after_the_dot_has_failed_and_the_next_one
 
     drain_at(T)
 
-    counts = accounting.counts(mailing.pk)
+    counts = figures.counts(mailing.pk)
     received = [context["rcpt_to"] for peer in (silent, other) for context, _ in peer.bodies]
     assert counts["accepted"] + counts["unconfirmed"] == 120
     assert counts["unconfirmed"] < 60
@@ -214,7 +219,7 @@ def test_with_one_server_the_mail_waits_and_says_why_until_the_account_is_free_a
 
     mailing.refresh_from_db()
     server.refresh_from_db()
-    assert accounting.counts(mailing.pk)["accepted"] == 3
+    assert figures.counts(mailing.pk)["accepted"] == 3
     assert_nobody_was_burnt()
     assert "Limited says that its own limit is reached" in mailing.waiting_reason
     assert "recipients of 4 domains" in server.full_reason
@@ -229,7 +234,7 @@ def test_with_one_server_the_mail_waits_and_says_why_until_the_account_is_free_a
     limiting.left = 1_000
     drain_at(T + 40 * MINUTE)
     drain_at(T + 60 * MINUTE)
-    assert accounting.counts(mailing.pk)["accepted"] == 60, accounting.reasons(mailing.pk)
+    assert figures.counts(mailing.pk)["accepted"] == 60, figures.reasons(mailing.pk)
     assert_outcomes_are_counted()
 
 
@@ -256,7 +261,7 @@ def test_a_stale_list_still_bounces(peers: Any) -> None:
     drain_at(T)
 
     server.refresh_from_db()
-    assert accounting.counts(mailing.pk)["bounced"] == 30
+    assert figures.counts(mailing.pk)["bounced"] == 30
     assert Suppression.objects.count() == 30
     assert (server.full_until, server.paused_reason) == (None, "")
 
@@ -273,7 +278,7 @@ def test_a_refusal_without_a_reason_stands_where_others_are_accepted_between(pee
     drain_at(T)
 
     server.refresh_from_db()
-    counts = accounting.counts(mailing.pk)
+    counts = figures.counts(mailing.pk)
     assert (counts["accepted"], counts["bounced"]) == (15, 15)
     assert server.full_until is None
 
@@ -286,7 +291,7 @@ def test_a_refusal_of_one_provider_alone_is_not_about_the_account(peers: Any) ->
     drain_at(T)
 
     server.refresh_from_db()
-    assert accounting.counts(mailing.pk)["bounced"] == 20
+    assert figures.counts(mailing.pk)["bounced"] == 20
     assert server.full_until is None
 
 
@@ -315,7 +320,7 @@ def test_what_two_mailings_are_told_at_the_dot_is_about_the_account_and_the_firs
     drain_at(T)
     first.refresh_from_db()
     assert first.state == "paused"
-    failed = accounting.counts(first.pk)["failed"]
+    failed = figures.counts(first.pk)["failed"]
     assert failed >= 20
 
     second = make_mailing(people(12, "Second"), T, name="Spring")
@@ -330,7 +335,7 @@ def test_what_two_mailings_are_told_at_the_dot_is_about_the_account_and_the_firs
     assert first.waiting_reason == account_limits.STOPPED_WRONGLY
     tally = StopTally.objects.get(mailing=first)
     assert (tally.sent, tally.content_failures) == (0, 0)
-    assert accounting.counts(second.pk)["queued"] == 12
+    assert figures.counts(second.pk)["queued"] == 12
 
 
 def test_a_message_that_ended_long_ago_is_not_sent_out_of_the_blue(peers: Any) -> None:
@@ -338,20 +343,20 @@ def test_a_message_that_ended_long_ago_is_not_sent_out_of_the_blue(peers: Any) -
     make_server(peer.port, "Limited")
     old = make_mailing(people(3), T)
     drain_at(T)
-    assert accounting.counts(old.pk)["bounced"] == 3
+    assert figures.counts(old.pk)["bounced"] == 3
 
     make_mailing(people(10, "Second"), T + dt.timedelta(days=5))
     drain_at(T + dt.timedelta(days=5))
 
-    assert accounting.counts(old.pk)["bounced"] == 3
+    assert figures.counts(old.pk)["bounced"] == 3
 
 
 # --- with one answer after the other, as recording gets them
 
 
 def claimed(server: SmtpServer, mailing: Mailing, wanted: int, now: dt.datetime = T) -> tuple[uuid.UUID, list[Any]]:
-    lease = lanes.acquire(server.pk) or lanes.acquire_extra(server.pk, 60)
-    claims = claiming.claim(lease.token, server, Share(mailing.pk, "because"), wanted, now)
+    lease = leases.acquire(server.pk) or leases.acquire_extra(server.pk, 60)
+    claims = outbox_claims.claim(lease.token, server, LaneShare(mailing.pk, "because"), wanted, now)
     assert claims
     return lease.token, claims
 
@@ -385,23 +390,23 @@ def test_lost_answers_with_an_acceptance_between_are_no_failure() -> None:
     mailing = make_mailing(people(10), T)
     token, claims = claimed(server, mailing, 10)
 
-    recording.record(token, [lose(each, server) for each in claims[:4]], T)
-    recording.record(token, [answered(claims[4], server, Stage.DOT, "250 ok")], T)
-    recording.record(token, [lose(each, server) for each in claims[5:9]], T)
+    outcomes_results.record(token, [lose(each, server) for each in claims[:4]], T)
+    outcomes_results.record(token, [answered(claims[4], server, Stage.DOT, "250 ok")], T)
+    outcomes_results.record(token, [lose(each, server) for each in claims[5:9]], T)
     server.refresh_from_db()
     assert server.paused_reason == ""
 
-    recording.record(token, [lose(claims[9], server)], T)
+    outcomes_results.record(token, [lose(claims[9], server)], T)
     server.refresh_from_db()
     assert "answers nothing that can be read" in server.paused_reason
-    assert accounting.counts(mailing.pk)["unconfirmed"] == 9
+    assert figures.counts(mailing.pk)["unconfirmed"] == 9
 
 
 def tally_all() -> None:
     """Count every attempt; on PostgreSQL any transaction of the cluster may hold the count back."""
     deadline = time.monotonic() + 60
     while True:
-        tallying.tally(T)
+        reports_tally.tally(T)
         if TallyMark.objects.get().attempt_id == Attempt.objects.latest("pk").pk:
             return
         assert time.monotonic() < deadline, "the count did not come to its end"
@@ -413,19 +418,19 @@ def test_what_a_killed_worker_recorded_and_did_not_look_at_is_taken_back_once(mo
     token, claims = claimed(server, mailing, 6)
     with monkeypatch.context() as patch:  # Killed between the two.
         patch.setattr(account_limits, "review_answers", lambda results, now: None)
-        recording.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims], T)
-    recording.finish_mailings(T)
+        outcomes_results.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims], T)
+    outcomes_results.finish_mailings(T)
     tally_all()
-    assert accounting.counts(mailing.pk)["bounced"] == 6
+    assert figures.counts(mailing.pk)["bounced"] == 6
     assert sum(Tally.objects.filter(outcome="bounced").values_list("number", flat=True)) == 6
 
     for _ in range(2):
-        sweeping.sweep(T + MINUTE)
+        recovery.sweep(T + MINUTE)
         tally_all()
 
     mailing.refresh_from_db()
     assert mailing.finished_at is None
-    assert accounting.counts(mailing.pk)["queued"] == 6
+    assert figures.counts(mailing.pk)["queued"] == 6
     assert_nobody_was_burnt()
     assert_outcomes_are_counted()
     assert list(Tally.objects.values_list("outcome", "rule").distinct()) == [("deferred", "same-to-all")]
@@ -437,10 +442,10 @@ def test_figures_are_right_whether_they_were_counted_before_or_after() -> None:
     mailing = make_mailing(people(8), T)
     token, claims = claimed(server, mailing, 8)
     for each in claims[:4]:
-        recording.record(token, [answered(each, server, Stage.RCPT, NO)], T)
+        outcomes_results.record(token, [answered(each, server, Stage.RCPT, NO)], T)
     tally_all()
 
-    recording.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims[4:]], T)
+    outcomes_results.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims[4:]], T)
     for _ in range(2):
         tally_all()
 
@@ -456,14 +461,18 @@ def test_a_suppression_that_followed_is_lifted_and_the_history_says_so(peers: An
     for day in (3, 2):  # Two refusals that stand, because somebody was accepted after them.
         earlier = T - dt.timedelta(days=day)
         token, claims = claimed(server, make_mailing(audience, earlier), 6, earlier)
-        recording.record(token, [answered(each, server, Stage.RCPT, NO, earlier) for each in claims[:3]], earlier)
-        recording.record(token, [answered(each, server, Stage.DOT, "250 ok", earlier) for each in claims[3:]], earlier)
-        lanes.Lane.objects.all().delete()
+        outcomes_results.record(
+            token, [answered(each, server, Stage.RCPT, NO, earlier) for each in claims[:3]], earlier
+        )
+        outcomes_results.record(
+            token, [answered(each, server, Stage.DOT, "250 ok", earlier) for each in claims[3:]], earlier
+        )
+        leases.Lane.objects.all().delete()
     token, claims = claimed(server, make_mailing(audience, T), 6)
-    recording.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims[:4]], T)
+    outcomes_results.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims[:4]], T)
     assert Suppression.objects.count() == 3
 
-    recording.record(token, [answered(claims[4], server, Stage.RCPT, NO)], T)
+    outcomes_results.record(token, [answered(claims[4], server, Stage.RCPT, NO)], T)
 
     assert not Suppression.objects.exists()
     assert {lift.lifted_by_name for lift in SuppressionLift.objects.all()} == {"Brilliance"}
@@ -484,7 +493,7 @@ def test_two_workers_that_record_at_once_see_each_others_answers() -> None:
     def work(token: uuid.UUID, claims: list[Any]) -> None:
         both.wait()
         try:
-            recording.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims], T)
+            outcomes_results.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims], T)
         finally:
             connection.close()
 
@@ -494,7 +503,7 @@ def test_two_workers_that_record_at_once_see_each_others_answers() -> None:
     for thread in threads:
         thread.join()
 
-    assert accounting.counts(mailing.pk)["queued"] == 6
+    assert figures.counts(mailing.pk)["queued"] == 6
     assert_nobody_was_burnt()
     assert_outcomes_are_counted()
 
@@ -504,11 +513,11 @@ def test_an_acceptance_between_two_groups_ends_the_row() -> None:
     mailing = make_mailing(people(9), T)
     token, claims = claimed(server, mailing, 9)
 
-    recording.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims[:4]], T)
-    recording.record(token, [answered(claims[4], server, Stage.DOT, "250 ok")], T)
-    recording.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims[5:]], T)
+    outcomes_results.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims[:4]], T)
+    outcomes_results.record(token, [answered(claims[4], server, Stage.DOT, "250 ok")], T)
+    outcomes_results.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims[5:]], T)
 
-    assert accounting.counts(mailing.pk)["bounced"] == 8
+    assert figures.counts(mailing.pk)["bounced"] == 8
     assert not Refusal.objects.filter(is_taken_back=True).exists()
 
 
@@ -516,14 +525,14 @@ def test_a_message_that_went_on_meanwhile_is_left_where_it_is() -> None:
     server, other = make_server(25), make_server(26, "Other")
     mailing = make_mailing(people(5), T)
     token, claims = claimed(server, mailing, 5)
-    recording.record(token, [answered(each, server, Stage.RCPT, "451 4.3.0 No") for each in claims[:4]], T)
+    outcomes_results.record(token, [answered(each, server, Stage.RCPT, "451 4.3.0 No") for each in claims[:4]], T)
     later = T + 20 * MINUTE
     elsewhere, again = claimed(other, mailing, 1, later)
-    recording.record(elsewhere, [answered(again[0], other, Stage.DOT, "250 ok", later)], later)
+    outcomes_results.record(elsewhere, [answered(again[0], other, Stage.DOT, "250 ok", later)], later)
 
-    recording.record(token, [answered(claims[4], server, Stage.RCPT, "451 4.3.0 No", later)], later)
+    outcomes_results.record(token, [answered(claims[4], server, Stage.RCPT, "451 4.3.0 No", later)], later)
 
-    counts = accounting.counts(mailing.pk)
+    counts = figures.counts(mailing.pk)
     assert (counts["accepted"], counts["queued"]) == (1, 4)
 
 
@@ -531,12 +540,12 @@ def test_a_cancelled_mailing_is_not_woken() -> None:
     server = make_server(25)
     mailing = make_mailing(people(5), T)
     token, claims = claimed(server, mailing, 5)
-    recording.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims[:4]], T)
+    outcomes_results.record(token, [answered(each, server, Stage.RCPT, NO) for each in claims[:4]], T)
     Mailing.objects.update(state="cancelled")
 
-    recording.record(token, [answered(claims[4], server, Stage.RCPT, NO)], T)
+    outcomes_results.record(token, [answered(claims[4], server, Stage.RCPT, NO)], T)
 
-    assert accounting.counts(mailing.pk)["cancelled"] == 5
+    assert figures.counts(mailing.pk)["cancelled"] == 5
 
 
 @pytest.mark.parametrize(
@@ -576,9 +585,9 @@ def test_answers_that_have_too_little_in_common_are_not_the_same(replies: list[s
     token, claims = claimed(server, mailing, 6)
 
     for claim, reply in zip(claims, replies, strict=True):
-        recording.record(token, [answered(claim, server, Stage.RCPT, reply)], T)
+        outcomes_results.record(token, [answered(claim, server, Stage.RCPT, reply)], T)
 
-    assert accounting.counts(mailing.pk)["bounced"] == 6
+    assert figures.counts(mailing.pk)["bounced"] == 6
 
 
 def test_the_sandbox_of_a_provider_is_not_taken_for_the_from(peers: Any) -> None:
@@ -596,6 +605,6 @@ def test_the_sandbox_of_a_provider_is_not_taken_for_the_from(peers: Any) -> None
     drain_at(T)
 
     server.refresh_from_db()
-    assert accounting.counts(mailing.pk)["accepted"] == 5
+    assert figures.counts(mailing.pk)["accepted"] == 5
     assert (server.paused_until, RefusedSender.objects.count()) == (None, 0)
     assert "not verified" in server.paused_reason

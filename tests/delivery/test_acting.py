@@ -13,15 +13,19 @@ import pytest
 from django.utils import timezone
 
 from contacts.models import Contact, ContactList, Subscription, Suppression
-from delivery import accounting, acting, holding, planning, queueing
-from delivery.judging import judge_connection
 from delivery.models import Attempt, Mailing, Message, ProviderHold, StopTally
+from delivery.outbox import mailings, plan
+from delivery.outcomes import consequences, provider_holds
+from delivery.outcomes.verdicts import judge_connection
+from delivery.records import figures
 from mail.addresses import fold
-from mail.replies import Reply, Stage
-from smtpservers import pace
+from mail.replies.reply import Reply
+from mail.replies.rules import Stage
+from smtpservers.limits import rate_limiter
 from smtpservers.models import RefusedSender
+from tests.conversation import DROP
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
-from tests.peer import DROP, Peer, running_peer
+from tests.peer import Peer, running_peer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -143,7 +147,7 @@ def test_a_server_that_tells_how_much_it_takes_over_a_connection_is_kept_to_it(p
 
     server.refresh_from_db()
     assert server.learned_messages_per_connection == 3
-    assert accounting.counts(mailing.pk)["accepted"] == 12, accounting.reasons(mailing.pk)
+    assert figures.counts(mailing.pk)["accepted"] == 12, figures.reasons(mailing.pk)
     refusals = len(peer.journal.events("mail")) - 12
     assert 1 <= refusals <= 2, "it is told once, and then known"
     server.save()  # An edit.
@@ -196,7 +200,7 @@ def test_a_sender_that_is_refused_stays_away_from_the_server_until_it_is_edited(
 
     drain_at(T)
 
-    assert accounting.counts(mailing.pk)["accepted"] == 120
+    assert figures.counts(mailing.pk)["accepted"] == 120
     asked = len(strict.journal.events("mail"))
     assert 1 <= asked <= 6, "those on the line at once, and no more"
     refused = RefusedSender.objects.get()
@@ -236,7 +240,7 @@ def test_a_refusal_of_the_sender_without_a_reason_counts_from_the_third_on(peers
 
     drain_at(T)
 
-    assert accounting.counts(mailing.pk)["accepted"] == 30
+    assert figures.counts(mailing.pk)["accepted"] == 30
     assert len(strict.journal.events("mail")) == 3
     refused = RefusedSender.objects.get()
     assert refused.until == T + HOUR
@@ -260,8 +264,8 @@ def test_a_server_that_cannot_keep_up_is_slowed(peers: Any, reply: bytes, connec
     drain_at(T)
 
     server.refresh_from_db()
-    assert pace.effective(server, T).connections == connections
-    assert pace.effective(server, T + 2 * HOUR).connections == 10
+    assert rate_limiter.effective(server, T).connections == connections
+    assert rate_limiter.effective(server, T + 2 * HOUR).connections == 10
     assert server.paused_reason == ""
 
 
@@ -273,8 +277,8 @@ def test_too_many_connections_leave_one_for_an_hour(peers: Any) -> None:
     drain_at(T)
 
     server.refresh_from_db()
-    assert pace.effective(server, T + 50 * MINUTE).connections == 1
-    assert pace.effective(server, T + 5 * HOUR).connections == 10
+    assert rate_limiter.effective(server, T + 50 * MINUTE).connections == 1
+    assert rate_limiter.effective(server, T + 5 * HOUR).connections == 10
     assert one().status == "accepted"
 
 
@@ -317,7 +321,7 @@ def test_a_provider_that_had_enough_is_left_alone_by_this_server_and_others_go_o
     assert waiting.attempts.get().outcome == "not_sent"
 
     drain_at(T + 30 * MINUTE)
-    assert accounting.counts(mailing.pk)["accepted"] == 5
+    assert figures.counts(mailing.pk)["accepted"] == 5
     server.refresh_from_db()
     assert server.paused_reason == ""
 
@@ -346,7 +350,7 @@ def test_after_a_hold_one_message_at_a_time_goes_out_and_one_more_with_each_succ
     ProviderHold.objects.create(
         server=server, provider="google.com", reason="421 4.7.28", placed_at=T, until=T + 10 * MINUTE
     )
-    holds = holding.Holds(server.pk, connections=3)
+    holds = provider_holds.Holds(server.pk, connections=3)
     assert not holds
 
     holds.load(T)
@@ -377,7 +381,7 @@ def test_a_slow_provider_gets_one_message_a_minute(peers: Any) -> None:
 
     hold = ProviderHold.objects.get(server=server)
     assert (hold.provider, hold.until, hold.slow_until, hold.per_minute) == ("outlook.com", T, T + 90 * MINUTE, 1)
-    holds = holding.Holds(server.pk, connections=3)
+    holds = provider_holds.Holds(server.pk, connections=3)
     holds.load(T)
     assert holds.may_begin("outlook.com", T)
     holds.begun("outlook.com", T)
@@ -389,12 +393,12 @@ def test_a_slow_provider_gets_one_message_a_minute(peers: Any) -> None:
 def test_a_hold_can_be_lifted(peers: Any) -> None:
     server = make_server(9)
     hold = ProviderHold.objects.create(server=server, provider="google.com", reason="x", placed_at=T, until=T + HOUR)
-    holds = holding.Holds(server.pk)
+    holds = provider_holds.Holds(server.pk)
     holds.load(T)
     assert holds
 
-    assert holding.lift(server.pk, hold.pk) == "google.com"
-    assert holding.lift(server.pk, hold.pk) == ""
+    assert provider_holds.lift(server.pk, hold.pk) == "google.com"
+    assert provider_holds.lift(server.pk, hold.pk) == ""
 
     holds.load(T)
     assert not holds
@@ -441,7 +445,7 @@ def test_a_spent_daily_quota_moves_the_mail_on_and_blames_nobody(peers: Any) -> 
     drain_at(T)
 
     server.refresh_from_db()
-    assert accounting.counts(mailing.pk)["accepted"] == 20
+    assert figures.counts(mailing.pk)["accepted"] == 20
     assert server.full_until == T + 30 * MINUTE
     assert (server.failures, server.paused_reason) == (0, "")
     assert not Suppression.objects.exists()
@@ -486,7 +490,7 @@ def test_a_server_that_failed_is_probed_with_one_message_before_the_flood(peers:
     is_well.append(True)
     drain_at(T + dt.timedelta(seconds=300))
     server.refresh_from_db()
-    assert accounting.counts(mailing.pk)["accepted"] == 40
+    assert figures.counts(mailing.pk)["accepted"] == 40
     assert (server.failures, server.paused_reason, server.outage_at) == (0, "", None)
     lines = [(event["event"], event["peer"]) for event in peer.journal.events("conn", "dot")][tried:]
     assert [name for name, _ in lines[:2]] == ["conn", "dot"], "the probe went alone"
@@ -577,7 +581,7 @@ def test_a_bad_domain_suppresses_only_where_dns_agrees(peers: Any) -> None:
 def test_a_sender_without_authentication_pauses_the_campaign_and_says_what_to_do(
     peers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("delivery.overseeing.LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("delivery.worker.lease_keeper.LOOK_SECONDS", 0.1)
     peer = peers(saying("dot", b"550 5.7.26 Unauthenticated email from shop.example is not accepted", to="person"))
     make_server(peer.port, max_connections=1, rate_limit=20)
     mailing = make_mailing(make_list(50), T)
@@ -597,8 +601,8 @@ def test_a_sender_without_authentication_pauses_the_campaign_and_says_what_to_do
 def test_a_single_message_is_never_paused(peers: Any) -> None:
     peer = peers(saying("dot", b"550 5.7.26 Unauthenticated email from shop.example is not accepted", times=1))
     make_server(peer.port)
-    mailing = queueing.open_mailing(stream="single", name="Receipt", subject="Receipt", html="", text="Thanks")
-    queueing.address(mailing, email="ann@customer.example", email_key="ann@customer.example", now=T)
+    mailing = mailings.open_mailing(stream="single", name="Receipt", subject="Receipt", html="", text="Thanks")
+    mailings.address(mailing, email="ann@customer.example", email_key="ann@customer.example", now=T)
 
     drain_at(T)
 
@@ -618,7 +622,7 @@ def test_a_bad_share_stops_the_campaign_which_goes_on_from_there(
     peers: Any, settings: Any, monkeypatch: pytest.MonkeyPatch, event: str, reply: bytes, why: str
 ) -> None:
     settings.STOP_AFTER_MESSAGES = 20
-    monkeypatch.setattr("delivery.overseeing.LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("delivery.worker.lease_keeper.LOOK_SECONDS", 0.1)
     peer = peers(lambda happening, context: reply if happening == event and "person" in context["rcpt_to"] else None)
     # So slowly that the stop is seen before all of them are sent.
     server = make_server(peer.port, max_connections=1, rate_limit=40)
@@ -630,15 +634,15 @@ def test_a_bad_share_stops_the_campaign_which_goes_on_from_there(
     assert mailing.state == "paused"
     assert re.match(rf"Stopped: \d+ of the last \d+ {why} \(100\.0 %\)\.", mailing.waiting_reason)
     assert "then resume." in mailing.waiting_reason
-    counts = accounting.counts(mailing.pk)
+    counts = figures.counts(mailing.pk)
     ended = counts["bounced"] + counts["failed"]
     assert 20 <= ended < 60
 
     # Resumed by hand, it is judged by what comes after.
-    assert queueing.resume(mailing.pk)
+    assert mailings.resume(mailing.pk)
     assert StopTally.objects.get(mailing=mailing, server=server).sent == 0
     drain_at(T)
-    counts = accounting.counts(mailing.pk)
+    counts = figures.counts(mailing.pk)
     again = counts["bounced"] + counts["failed"] - ended
     assert again >= 20, "not stopped at once by the old figures"
     mailing.refresh_from_db()
@@ -656,7 +660,7 @@ def test_few_bounces_among_many_do_not_stop_a_campaign(peers: Any, settings: Any
 
     mailing.refresh_from_db()
     assert mailing.state == "open"
-    counts = accounting.counts(mailing.pk)
+    counts = figures.counts(mailing.pk)
     assert (counts["accepted"], counts["bounced"]) == (59, 1)
     tally = StopTally.objects.get()
     assert (tally.sent, tally.hard_bounces, tally.content_failures) == (60, 1, 0)
@@ -678,7 +682,7 @@ def test_an_answer_that_is_none_loses_nothing(peers: Any, reply: bytes) -> None:
 
     server.refresh_from_db()
     assert server.failures >= 3
-    assert accounting.counts(mailing.pk)["accepted"] == 5, accounting.reasons(mailing.pk)
+    assert figures.counts(mailing.pk)["accepted"] == 5, figures.reasons(mailing.pk)
     assert not Suppression.objects.exists()
 
 
@@ -686,7 +690,7 @@ def test_a_connection_that_fails_while_no_message_waits_for_it_pauses_its_server
     server = make_server(9)
     refused = judge_connection(Stage.AUTH, "the server refused the sign-in", Reply.parse("535 5.7.8 no"))
 
-    acting.act_on_connection(server.pk, refused, T)
+    consequences.act_on_connection(server.pk, refused, T)
 
     server.refresh_from_db()
     assert server.paused_reason == "the server refused the sign-in: 535 5.7.8 no"
@@ -698,7 +702,7 @@ def test_a_plan_that_was_being_made_leaves_the_reason_of_a_stop_alone() -> None:
     mailing.waiting_reason = "No server can send this just now."  # As the plan read it.
     Mailing.objects.filter(pk=mailing.pk).update(state="paused", waiting_reason="Stopped: 9 of the last 200")
 
-    planning._note_waiting([mailing], {})
+    plan._note_waiting([mailing], {})
 
     mailing.refresh_from_db()
     assert mailing.waiting_reason == "Stopped: 9 of the last 200"

@@ -7,12 +7,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from campaigns import queueing as campaigns
+from campaigns.lifecycle import states as campaigns
 from campaigns.models import Campaign
-from campaigns.reporting import report
-from delivery import claiming, lanes, queueing, recording
+from campaigns.reports.report import report
 from delivery.models import Chunk, LaterChunk, Mailing, Message
-from delivery.planning import Share
+from delivery.outbox import claims as outbox_claims
+from delivery.outbox import leases, mailings
+from delivery.outbox.plan import LaneShare
+from delivery.outcomes import results
 from tests.delivery.making import make_list, make_mailing, make_server
 
 pytestmark = pytest.mark.django_db
@@ -21,9 +23,9 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of five messages, and slices of two chunks."""
-    monkeypatch.setattr(queueing, "CHUNK_MESSAGES", 5)
-    monkeypatch.setattr(queueing, "CHUNKS_ENDED_AT_ONCE", 2)
-    monkeypatch.setattr(queueing, "ENDED_AT_ONCE", 20)
+    monkeypatch.setattr(mailings, "CHUNK_MESSAGES", 5)
+    monkeypatch.setattr(mailings, "CHUNKS_ENDED_AT_ONCE", 2)
+    monkeypatch.setattr(mailings, "ENDED_AT_ONCE", 20)
 
 
 def statuses(mailing: Mailing) -> Counter[str]:
@@ -33,30 +35,30 @@ def statuses(mailing: Mailing) -> Counter[str]:
 def test_a_cancel_answers_after_one_slice_and_errands_do_the_others() -> None:
     mailing = make_mailing(make_list(58))
 
-    assert queueing.cancel(mailing.pk, timezone.now())
+    assert mailings.cancel(mailing.pk, timezone.now())
 
     assert statuses(mailing) == {"cancelled": 10, "queued": 48}
-    assert recording.finish_mailings(timezone.now()) == 0
-    assert [queueing.settle_cancelled(timezone.now()) for _ in range(4)] == [20, 20, 8, 0]
+    assert results.finish_mailings(timezone.now()) == 0
+    assert [mailings.settle_cancelled(timezone.now()) for _ in range(4)] == [20, 20, 8, 0]
     assert statuses(mailing) == {"cancelled": 58}
     assert not Chunk.objects.exists()
-    assert recording.finish_mailings(timezone.now()) == 1
-    assert not queueing.cancel(mailing.pk, timezone.now())
+    assert results.finish_mailings(timezone.now()) == 1
+    assert not mailings.cancel(mailing.pk, timezone.now())
 
 
 def test_nothing_more_is_claimed_of_a_cancelled_mailing_that_is_not_settled_yet() -> None:
     server = make_server(100)
     mailing = make_mailing(make_list(40))
-    token = lanes.acquire_extra(server.pk, 600).token
-    claims = claiming.claim(token, server, Share(mailing.pk, "It is first."), 3, timezone.now()) or []
+    token = leases.acquire_extra(server.pk, 600).token
+    claims = outbox_claims.claim(token, server, LaneShare(mailing.pk, "It is first."), 3, timezone.now()) or []
 
-    queueing.cancel(mailing.pk, timezone.now())
+    mailings.cancel(mailing.pk, timezone.now())
 
-    stopped = claiming.stopped([each.message.pk for each in claims], timezone.now())
+    stopped = outbox_claims.stopped([each.message.pk for each in claims], timezone.now())
     assert {status for status, _ in stopped.values()} == {"cancelled"}
     assert Chunk.objects.exists()
-    assert queueing.settle_cancelled(timezone.now())
-    assert not queueing.resume(mailing.pk)
+    assert mailings.settle_cancelled(timezone.now())
+    assert not mailings.resume(mailing.pk)
 
 
 def test_deferred_and_later_messages_are_settled_as_well() -> None:
@@ -72,8 +74,8 @@ def test_deferred_and_later_messages_are_settled_as_well() -> None:
         )  # fmt: skip
         chunk.delete()
 
-    queueing.cancel(mailing.pk, now)
-    while queueing.settle_cancelled(now):
+    mailings.cancel(mailing.pk, now)
+    while mailings.settle_cancelled(now):
         pass
 
     assert statuses(mailing) == {"cancelled": 60}
@@ -82,8 +84,8 @@ def test_deferred_and_later_messages_are_settled_as_well() -> None:
 
 def test_killed_between_two_slices_the_next_worker_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     mailing = make_mailing(make_list(58))
-    queueing.cancel(mailing.pk, timezone.now())
-    end, slices = queueing._end_slice, []
+    mailings.cancel(mailing.pk, timezone.now())
+    end, slices = mailings._end_slice, []
 
     def killed(*args: object) -> int | None:
         if len(slices) == 1:
@@ -92,10 +94,10 @@ def test_killed_between_two_slices_the_next_worker_goes_on(monkeypatch: pytest.M
         return end(*args)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(queueing, "_end_slice", killed)
+        patch.setattr(mailings, "_end_slice", killed)
         with pytest.raises(KeyboardInterrupt):
-            queueing.settle_cancelled(timezone.now())
-    while queueing.settle_cancelled(timezone.now()):
+            mailings.settle_cancelled(timezone.now())
+    while mailings.settle_cancelled(timezone.now()):
         pass
 
     assert statuses(mailing) == {"cancelled": 58}
@@ -123,5 +125,5 @@ def test_the_page_of_a_cancelled_campaign_counts_what_is_still_to_be_marked() ->
 def test_what_is_left_at_the_end_of_a_campaign_expires_in_slices() -> None:
     mailing = make_mailing(make_list(58))
 
-    assert queueing.expire_rest(mailing.pk, "It was not to be sent after noon.", timezone.now()) == 58
+    assert mailings.expire_rest(mailing.pk, "It was not to be sent after noon.", timezone.now()) == 58
     assert statuses(mailing) == {"expired": 58}

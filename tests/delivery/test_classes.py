@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from delivery import noticing
-from delivery.singles import send_single
-from delivery.testing import Content, send_test
+from delivery.operators import notices
+from delivery.operators.send_test import Content, send_test
+from delivery.outbox.transactional import send_single
+from smtpservers.limits.reservations import current_period
 from smtpservers.models import QuotaPeriod, SmtpServer
-from smtpservers.reserving import current_period
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import running_peer
 
@@ -63,7 +63,7 @@ def commercial(server: SmtpServer) -> None:
 
 def notice(server: SmtpServer) -> None:
     QuotaPeriod.objects.filter(pk=current_period(server, timezone.now()).pk).update(used=800)
-    noticing.notice(timezone.now())
+    notices.notice(timezone.now())
 
 
 # What acts: campaign, test, single, commercial single, notice.

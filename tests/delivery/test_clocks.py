@@ -15,10 +15,13 @@ from django.db import connection
 from django.utils import timezone
 from kombu import Connection
 
-from brilliance.metronome import Metronome
-from delivery import clock, clock_steps, hints, journal, lanes, presence, sweeping, vitals
-from delivery.journal import Journal
+from brilliance.broker.metronome import Metronome
+from delivery import clock, clock_steps, hints
+from delivery.health import heartbeats, vitals
 from delivery.models import ClockMark, Lane, Message, WorkerReport, WorkerSeen
+from delivery.outbox import leases
+from delivery.outcomes import journal, recovery
+from delivery.outcomes.journal import Journal
 from delivery.tasks import deliver
 from tests.delivery.making import make_list, make_mailing, make_server
 
@@ -178,7 +181,7 @@ def test_a_pause_of_all_processes_is_no_step(marked: dt.datetime, monkeypatch: p
 def test_a_lease_goes_on_as_long_as_it_would_have_whatever_is_done_to_the_clock(
     marked: dt.datetime, step: dt.timedelta
 ) -> None:
-    lease = lanes.acquire(make_server(25).pk)
+    lease = leases.acquire(make_server(25).pk)
     assert lease is not None
 
     clock_steps.follow(marked + step)
@@ -191,7 +194,7 @@ def test_a_lease_goes_on_as_long_as_it_would_have_whatever_is_done_to_the_clock(
 
 
 def test_a_lease_that_ran_out_since_the_step_stays_over(marked: dt.datetime) -> None:
-    lanes.acquire(make_server(25).pk)
+    leases.acquire(make_server(25).pk)
     over = marked + DAY - dt.timedelta(seconds=1)  # Taken after the clock was set, by one that has died since.
     Lane.objects.update(expires_at=over)
 
@@ -204,8 +207,8 @@ def test_marks_from_the_future_are_nobodys_life() -> None:
     now = timezone.now()
     WorkerSeen.objects.create(name="deliver here process 1", seen_at=now + HOUR)
 
-    assert presence.senders(now, presence.BELIEVED) == 0
-    assert presence.last_shown([presence.SENDS], now) == {"deliver": None}
+    assert heartbeats.senders(now, heartbeats.BELIEVED) == 0
+    assert heartbeats.last_shown([heartbeats.SENDS], now) == {"deliver": None}
 
 
 # --- what a worker says of itself
@@ -251,14 +254,14 @@ def test_the_time_is_counted_on_between_two_looks_at_the_database(monkeypatch: p
 
 def test_a_page_without_its_journal_is_cleared_away_too(tmp_path: Path, settings: Any) -> None:
     settings.DATA_DIR = tmp_path
-    notes = Journal(sweeping.journal_folder(), uuid.uuid4())
+    notes = Journal(recovery.journal_folder(), uuid.uuid4())
     notes.close()
     notes.path.unlink()  # The worker was killed between the two.
-    young = Journal(sweeping.journal_folder(), uuid.uuid4())
+    young = Journal(recovery.journal_folder(), uuid.uuid4())
     os.utime(notes.path.with_suffix(".now"), (1, 1))
     os.utime(young.path.with_suffix(".now"), (1, 1))  # The journal beside it is written to.
 
-    sweeping.sweep(timezone.now())
+    recovery.sweep(timezone.now())
 
-    assert journal.tokens(sweeping.journal_folder()) == {uuid.UUID(young.path.stem)}
+    assert journal.tokens(recovery.journal_folder()) == {uuid.UUID(young.path.stem)}
     young.discard()

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from delivery import return_paths, tokens
-from delivery.composing import Composed, Composer
+from delivery.content import return_paths, tokens
+from delivery.content.composer import Composed, Composer
+from delivery.content.message import Outgoing, Person
 from delivery.models import Mailing
-from delivery.outgoing import Outgoing, Person
 from mail.addresses import AddressInvalid
 from smtpservers.models import SmtpServer
 

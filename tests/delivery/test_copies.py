@@ -11,11 +11,11 @@ from django.test import Client
 from django.utils import timezone
 
 from contacts.models import Subscription, Suppression
-from delivery import accounting
+from delivery.content.tokens import message_of
 from delivery.models import Message
-from delivery.singles import send_single
-from delivery.testing import send_test
-from delivery.tokens import message_of
+from delivery.operators.send_test import send_test
+from delivery.outbox.transactional import send_single
+from delivery.records import figures
 from smtpservers.models import QuotaPeriod
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import Peer, running_peer
@@ -114,7 +114,7 @@ def test_the_bounce_of_a_copy_is_not_the_recipients(tmp_path: Path) -> None:
         mailing = make_mailing(make_list(2))
         run_drain()
 
-        assert accounting.counts(mailing.pk)["accepted"] == 2
+        assert figures.counts(mailing.pk)["accepted"] == 2
         assert [row.email for row in Suppression.objects.all()] == [BOSS]
 
 

@@ -10,9 +10,11 @@ from django.db import connection
 from django.utils import timezone
 
 from contacts.models import ContactList
-from delivery import accounting, enclosing, queueing
-from delivery.composing import composer_for
+from delivery.content import attachments
+from delivery.content.composer import composer_for
 from delivery.models import Mailing, Message
+from delivery.outbox import mailings as outbox_mailings
+from delivery.records import figures
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import running_peer
@@ -24,7 +26,7 @@ ENTRY = {"stored_name": "aaaaaaaaaaaaaaaaaaaaaaaa.pdf", "name": "prices.pdf", "c
 @pytest.fixture
 def folder(settings, tmp_path: Path) -> Path:
     settings.DATA_DIR = tmp_path
-    enclosing._part.cache_clear()
+    attachments._part.cache_clear()
     (tmp_path / "media").mkdir()
     return tmp_path / "media"
 
@@ -55,7 +57,7 @@ def test_a_file_that_is_gone_or_none_of_ours_is_named(folder: Path, stored_name:
     (folder.parent / "secret_key").write_text("secret")
 
     with pytest.raises(ValueError, match=sentence) as refusal:
-        enclosing.parts([{**ENTRY, "stored_name": stored_name}])
+        attachments.parts([{**ENTRY, "stored_name": stored_name}])
 
     assert "prices.pdf" in str(refusal.value)
 
@@ -71,15 +73,15 @@ def test_a_campaign_waits_where_a_worker_does_not_see_its_file_and_goes_on_when_
         assert mailing.state == "paused"
         assert "'prices.pdf' cannot be read" in mailing.waiting_reason
         assert "FILES_DIR" in mailing.waiting_reason
-        assert accounting.counts(mailing.pk)["queued"] == 5
+        assert figures.counts(mailing.pk)["queued"] == 5
         assert QuotaPeriod.objects.get().reserved == 0
         assert peer.bodies == []
 
         (folder / ENTRY["stored_name"]).write_bytes(b"%PDF-1.7")
-        queueing.resume(mailing.pk)
+        outbox_mailings.resume(mailing.pk)
         run_drain()
 
-        assert accounting.counts(mailing.pk)["accepted"] == 5
+        assert figures.counts(mailing.pk)["accepted"] == 5
         assert all(b"prices.pdf" in content for _, content in peer.bodies)
 
 
@@ -88,7 +90,7 @@ def test_a_worker_looks_for_the_file_again_while_it_keeps_its_lane(folder: Path)
         while not Mailing.objects.filter(pk=mailing.pk, state="paused").exists():
             time.sleep(0.05)
         (folder / ENTRY["stored_name"]).write_bytes(b"%PDF-1.7")
-        queueing.resume(mailing.pk)
+        outbox_mailings.resume(mailing.pk)
         connection.close()
 
     with running_peer(folder.parent) as peer:
@@ -100,7 +102,7 @@ def test_a_worker_looks_for_the_file_again_while_it_keeps_its_lane(folder: Path)
         run_drain(idle_seconds=3)
 
         mending.join(5)
-        assert accounting.counts(mailing.pk)["accepted"] == 5
+        assert figures.counts(mailing.pk)["accepted"] == 5
 
 
 def test_what_somebody_waits_for_is_tried_again_later_and_a_test_says_so_at_once(folder: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 
 from contacts.models import Contact, ContactList
-from delivery import claiming, lanes, planning, queueing
 from delivery.models import Chunk, LaterChunk, Mailing, Message
+from delivery.outbox import claims, leases, mailings, plan
 from smtpservers.models import Route, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import running_peer
@@ -20,7 +20,7 @@ TOKYO, BERLIN = "Asia/Tokyo", "Europe/Berlin"
 
 
 def planned(now: dt.datetime) -> list[int]:
-    return [share.mailing_id for work in planning.plan(now) for share in work.shares]
+    return [share.mailing_id for work in plan.plan(now) for share in work.shares]
 
 
 def statuses(mailing: Mailing) -> Counter[str]:
@@ -29,11 +29,11 @@ def statuses(mailing: Mailing) -> Counter[str]:
 
 def claim(server: SmtpServer, now: dt.datetime, wanted: int) -> int:
     """Claim as the server's lane would, by the plan of that moment, and return how many came."""
-    lease = lanes.acquire(server.pk)
+    lease = leases.acquire(server.pk)
     assert lease is not None
-    shares = [share for work in planning.plan(now) for share in work.shares]
-    count = sum(len(claiming.claim(lease.token, server, share, wanted, now) or ()) for share in shares)
-    lanes.release(lease)
+    shares = [share for work in plan.plan(now) for share in work.shares]
+    count = sum(len(claims.claim(lease.token, server, share, wanted, now) or ()) for share in shares)
+    leases.release(lease)
     return count
 
 
@@ -55,10 +55,10 @@ def test_nothing_is_planned_outside_the_window(
     make_server(25)
     mailing = make_mailing(make_list(3), NOW)
 
-    queueing.open_for(mailing.pk, opens, closes, "Outside its hours.", at)
+    mailings.open_for(mailing.pk, opens, closes, "Outside its hours.", at)
 
     assert planned(at) == ([mailing.pk] if is_planned else [])
-    assert planning.is_anything_due(at) is is_planned
+    assert plan.is_anything_due(at) is is_planned
 
 
 @pytest.mark.django_db
@@ -66,13 +66,13 @@ def test_while_it_is_closed_it_says_why_and_until_when() -> None:
     make_server(25)
     mailing = make_mailing(make_list(3), NOW)
 
-    assert queueing.open_for(mailing.pk, NOW + HOUR, None, "Outside its hours.", NOW)
-    assert not queueing.open_for(mailing.pk, NOW + HOUR, None, "Outside its hours.", NOW)
-    planning.plan(NOW)
+    assert mailings.open_for(mailing.pk, NOW + HOUR, None, "Outside its hours.", NOW)
+    assert not mailings.open_for(mailing.pk, NOW + HOUR, None, "Outside its hours.", NOW)
+    plan.plan(NOW)
     mailing.refresh_from_db()
 
     assert (mailing.waiting_reason, mailing.waiting_until) == ("Outside its hours.", NOW + HOUR)
-    planning.plan(NOW + HOUR)
+    plan.plan(NOW + HOUR)
     mailing.refresh_from_db()
     assert (mailing.waiting_reason, mailing.waiting_until) == ("", None)
 
@@ -84,7 +84,7 @@ def test_a_window_that_ends_stops_the_lanes_within_seconds(tmp_path: Any) -> Non
         make_server(peer.port, rate_limit=100, rate_unit="second")
         mailing = make_mailing(make_list(1000))
         closes_at = timezone.now() + dt.timedelta(seconds=0.7)
-        queueing.open_for(mailing.pk, None, closes_at, "", timezone.now())
+        mailings.open_for(mailing.pk, None, closes_at, "", timezone.now())
 
         run_drain(seconds=8)
 
@@ -102,7 +102,7 @@ def in_zones(*zones: str) -> ContactList:
 
 
 def open_mailing(people: ContactList) -> Mailing:
-    return queueing.open_mailing(
+    return mailings.open_mailing(
         stream="campaign", name="Winter", subject="Winter", html="", text="Snow.", lists=[people]
     )
 
@@ -113,20 +113,20 @@ def test_each_zone_waits_for_its_own_time() -> None:
     people = in_zones(TOKYO, BERLIN, "", TOKYO, BERLIN)
     mailing = open_mailing(people)
 
-    queueing.snapshot(mailing.pk, NOW, starts={TOKYO: NOW - HOUR, BERLIN: NOW + HOUR, "": NOW + 2 * HOUR})
+    mailings.snapshot(mailing.pk, NOW, starts={TOKYO: NOW - HOUR, BERLIN: NOW + HOUR, "": NOW + 2 * HOUR})
 
-    assert queueing.later_starts(mailing.pk) == [(NOW + HOUR, 2), (NOW + 2 * HOUR, 1)]
+    assert mailings.later_starts(mailing.pk) == [(NOW + HOUR, 2), (NOW + 2 * HOUR, 1)]
     assert claim(server, NOW, 100) == 2
-    assert queueing.open_chunks(NOW + HOUR - SECOND) == 0
+    assert mailings.open_chunks(NOW + HOUR - SECOND) == 0
     assert claim(server, NOW + HOUR - SECOND, 100) == 0
-    assert queueing.open_chunks(NOW + HOUR) == 1
-    assert queueing.open_chunks(NOW + HOUR) == 0
+    assert mailings.open_chunks(NOW + HOUR) == 1
+    assert mailings.open_chunks(NOW + HOUR) == 0
     assert claim(server, NOW + HOUR, 100) == 2
-    assert queueing.open_chunks(NOW + 3 * HOUR) == 1
+    assert mailings.open_chunks(NOW + 3 * HOUR) == 1
     assert claim(server, NOW + 3 * HOUR, 100) == 1
     assert not LaterChunk.objects.exists()
     tried_until = Message.objects.values_list("expires_at", flat=True).first()
-    assert tried_until == NOW + 2 * HOUR + queueing.LIFE[Mailing.Stream.CAMPAIGN]
+    assert tried_until == NOW + 2 * HOUR + mailings.LIFE[Mailing.Stream.CAMPAIGN]
 
 
 @pytest.mark.django_db
@@ -135,9 +135,9 @@ def test_zones_and_routing_rules_part_the_chunks_together() -> None:
     make_server(25)
     mailing = open_mailing(in_zones(TOKYO, BERLIN, TOKYO))
 
-    queueing.snapshot(mailing.pk, NOW, starts={BERLIN: NOW + HOUR})
-    assert queueing.later_starts(mailing.pk) == [(NOW + HOUR, 1)]
-    queueing.open_chunks(NOW + HOUR)
+    mailings.snapshot(mailing.pk, NOW, starts={BERLIN: NOW + HOUR})
+    assert mailings.later_starts(mailing.pk) == [(NOW + HOUR, 1)]
+    mailings.open_chunks(NOW + HOUR)
 
     assert sorted(Chunk.objects.values_list("messages", "route")) == [(1, rule.pk), (2, rule.pk)]
 
@@ -145,25 +145,25 @@ def test_zones_and_routing_rules_part_the_chunks_together() -> None:
 @pytest.mark.django_db
 def test_a_cancel_reaches_who_would_have_got_it_later() -> None:
     mailing = open_mailing(in_zones(TOKYO, BERLIN, BERLIN))
-    queueing.snapshot(mailing.pk, NOW, starts={BERLIN: NOW + HOUR})
+    mailings.snapshot(mailing.pk, NOW, starts={BERLIN: NOW + HOUR})
 
-    queueing.cancel(mailing.pk, NOW)
+    mailings.cancel(mailing.pk, NOW)
 
     assert statuses(mailing) == {"cancelled": 3}
-    assert queueing.open_chunks(NOW + HOUR) == 0
+    assert mailings.open_chunks(NOW + HOUR) == 0
 
 
 @pytest.mark.django_db
 def test_what_is_left_at_the_end_expires_with_the_reason_and_what_is_claimed_is_left_alone() -> None:
     server = make_server(25)
     mailing = open_mailing(in_zones(TOKYO, TOKYO, BERLIN, TOKYO))
-    queueing.snapshot(mailing.pk, NOW, starts={BERLIN: NOW + HOUR}, ends_at=NOW + HOUR)
+    mailings.snapshot(mailing.pk, NOW, starts={BERLIN: NOW + HOUR}, ends_at=NOW + HOUR)
     assert claim(server, NOW, 1) == 1
 
-    assert queueing.expire_rest(mailing.pk, "It was not to be sent after noon.", NOW + HOUR) == 3
+    assert mailings.expire_rest(mailing.pk, "It was not to be sent after noon.", NOW + HOUR) == 3
 
     left = Message.objects.filter(mailing=mailing, status="expired")
     assert set(left.values_list("reason", "due_at")) == {("It was not to be sent after noon.", None)}
     assert statuses(mailing) == {"expired": 3, "queued": 1}  # Claimed from a chunk it stays ``queued`` in its row.
     assert set(Message.objects.values_list("expires_at", flat=True)) == {NOW + HOUR}
-    assert queueing.expire_rest(mailing.pk, "Again.", NOW + HOUR) == 0
+    assert mailings.expire_rest(mailing.pk, "Again.", NOW + HOUR) == 0

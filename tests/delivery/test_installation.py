@@ -17,9 +17,13 @@ from django.utils import timezone
 from brilliance.celery import Errand, app
 from campaigns.models import Campaign
 from campaigns.tasks import start_due_campaigns
-from delivery import claiming, installation, lanes, planning, queueing, recording, restoration, singles, testing
+from delivery import identity
 from delivery.models import Batch, Chunk, Installation, LaterChunk, Mailing, Message
-from delivery.planning import Share
+from delivery.operators import restored_copy, send_test
+from delivery.outbox import claims as outbox_claims
+from delivery.outbox import leases, mailings, plan, transactional
+from delivery.outbox.plan import LaneShare
+from delivery.outcomes import results
 from delivery.tasks import deliver, dispatch
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import running_peer
@@ -38,11 +42,11 @@ def process(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> N
 
 def start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what a process remembers, as one that has just started."""
-    monkeypatch.setattr(installation, "_process", installation._Process())
+    monkeypatch.setattr(identity, "_process", identity._Process())
 
 
 def why_held() -> str:
-    return installation.why_held(timezone.now())
+    return identity.why_held(timezone.now())
 
 
 def copied(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +54,7 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> None:
     assert why_held() == ""
     Installation.objects.update(identity="another database")
     start_anew(monkeypatch)
-    assert why_held() == installation.COPIED
+    assert why_held() == identity.COPIED
 
 
 def statuses() -> Counter[str]:
@@ -64,7 +68,7 @@ def test_a_new_database_is_not_held_and_each_look_raises_its_generation(tmp_path
     Installation.objects.all().delete()  # Whatever the making of the database itself looked at.
     assert why_held() == ""
     first = Installation.objects.get()
-    installation.look(timezone.now())
+    identity.look(timezone.now())
 
     row = Installation.objects.get()
     assert (row.key, row.generation) == (first.key, first.generation + 1)
@@ -74,7 +78,7 @@ def test_a_new_database_is_not_held_and_each_look_raises_its_generation(tmp_path
 def test_a_database_that_was_restored_elsewhere_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     copied(monkeypatch)
 
-    assert restoration.held() is not None
+    assert restored_copy.held() is not None
 
 
 def test_a_database_that_was_restored_in_place_is_held_after_a_start_and_while_running(
@@ -82,15 +86,15 @@ def test_a_database_that_was_restored_in_place_is_held_after_a_start_and_while_r
 ) -> None:
     assert why_held() == ""
     at_the_dump = Installation.objects.get()
-    installation.look(timezone.now())
+    identity.look(timezone.now())
 
     Installation.objects.update(generation=at_the_dump.generation)
     while_running = why_held()
     Installation.objects.update(held_because="", held_since=None)
     start_anew(monkeypatch)
 
-    assert while_running == installation.SET_BACK
-    assert why_held() == installation.SET_BACK
+    assert while_running == identity.SET_BACK
+    assert why_held() == identity.SET_BACK
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="A dump of PostgreSQL does not hold DATA_DIR.")
@@ -100,7 +104,7 @@ def test_a_folder_that_was_put_back_with_its_note_is_held(
 ) -> None:
     folder = settings.DATA_DIR = tmp_path / "data"
     for _ in range(2):
-        installation.look(timezone.now())
+        identity.look(timezone.now())
     note = folder / "generations" / Installation.objects.get().key.hex
     assert Installation.objects.get().note_ctime_ns == note.stat().st_ctime_ns
     start_anew(monkeypatch)
@@ -120,7 +124,7 @@ def test_a_folder_that_was_put_back_with_its_note_is_held(
     if way in ("copied over it", "unpacked over it", "an older note"):  # A minute later than it was remembered.
         Installation.objects.update(note_ctime_ns=F("note_ctime_ns") - 60_000_000_000)
 
-    assert why_held() == ("" if way in ("moved", "not touched") else installation.PUT_BACK)
+    assert why_held() == ("" if way in ("moved", "not touched") else identity.PUT_BACK)
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL remembers no note.")
@@ -137,8 +141,8 @@ def test_two_folders_that_look_in_turn_hold_nothing(
 def test_one_that_was_killed_while_it_wrote_its_note_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert why_held() == ""
     with pytest.MonkeyPatch.context() as killed:
-        killed.setattr(installation, "_remember", lambda key, generation: None)
-        installation.look(timezone.now())
+        killed.setattr(identity, "_remember", lambda key, generation: None)
+        identity.look(timezone.now())
     start_anew(monkeypatch)
 
     assert why_held() == ""
@@ -149,7 +153,7 @@ def test_a_missing_note_never_holds_mail(
     monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path, what: str
 ) -> None:
     for _ in range(3):
-        installation.look(timezone.now())
+        identity.look(timezone.now())
     note = tmp_path / "generations" / Installation.objects.get().key.hex
     start_anew(monkeypatch)
     match what:
@@ -180,12 +184,12 @@ def test_a_note_about_another_installation_says_nothing(monkeypatch: pytest.Monk
 def test_the_setting_holds_and_nobody_lets_it_go_while_it_is_set(settings: Any) -> None:
     settings.START_HELD = True
 
-    assert why_held() == installation.BY_SETTING
-    assert "START_HELD" in restoration.answer(Answer.STOOD_STILL)
+    assert why_held() == identity.BY_SETTING
+    assert "START_HELD" in restored_copy.answer(Answer.STOOD_STILL)
     settings.START_HELD = False
-    assert why_held() == installation.BY_SETTING
-    assert restoration.answer(Answer.STOOD_STILL) == ""
-    assert restoration.carry_on(timezone.now())
+    assert why_held() == identity.BY_SETTING
+    assert restored_copy.answer(Answer.STOOD_STILL) == ""
+    assert restored_copy.carry_on(timezone.now())
     assert why_held() == ""
 
 
@@ -195,7 +199,7 @@ def test_a_single_message_of_a_copy_is_queued_and_the_command_says_what_it_waits
     make_server(1)
     copied(monkeypatch)
     message = ("send_single", "--to", "ann@customer.example", "--subject", "Receipt", "--text", "Paid.")
-    held = f"The message was queued. Nothing is sent before an administrator says to go on. {installation.COPIED}"
+    held = f"The message was queued. Nothing is sent before an administrator says to go on. {identity.COPIED}"
 
     call_command(*message)
     with pytest.raises(CommandError) as waited:
@@ -231,16 +235,16 @@ def test_a_copy_claims_plans_starts_and_tests_nothing(
         campaign = Campaign.objects.create(name="Due", status="scheduled", starts_at=timezone.now() - HOUR)
         copied(monkeypatch)
         now = timezone.now()
-        token = lanes.acquire_extra(server.pk, 60).token
+        token = leases.acquire_extra(server.pk, 60).token
 
-        assert claiming.claim(token, server, Share(mailing.pk, "It is first."), 10, now) == []
-        assert planning.plan(now) == []
+        assert outbox_claims.claim(token, server, LaneShare(mailing.pk, "It is first."), 10, now) == []
+        assert plan.plan(now) == []
         assert run_drain() == 0
         assert deliver() == 0
         dispatch()
         start_due_campaigns()
-        with pytest.raises(testing.TestRefused, match="lets it go on"):
-            testing.send_test(server_id=server.pk, recipient="a@shop.example", actor=actor, now=now)
+        with pytest.raises(send_test.TestRefused, match="lets it go on"):
+            send_test.send_test(server_id=server.pk, recipient="a@shop.example", actor=actor, now=now)
         assert peer.accepted() == []
     campaign.refresh_from_db()
     assert (campaign.status, campaign.is_overdue) == ("scheduled", False)
@@ -272,7 +276,7 @@ def test_what_may_have_been_sent_is_unconfirmed_and_nothing_else(
         now = timezone.now()
         under_way = make_mailing(make_list(5, "Under way"), now)
         paused = make_mailing(make_list(2, "Paused"), now)
-        queueing.pause(paused.pk)
+        mailings.pause(paused.pk)
         closed = make_mailing(make_list(2, "Closed"), now)
         Mailing.objects.filter(pk=closed.pk).update(opens_at=now + HOUR)
         in_parts = make_mailing(make_list(2, "In parts"), now)
@@ -283,21 +287,21 @@ def test_what_may_have_been_sent_is_unconfirmed_and_nothing_else(
         )
         failed = make_mailing(make_list(1, "Failed"), now)
         Chunk.objects.filter(mailing=failed).delete()
-        token = lanes.acquire_extra(server.pk, 60).token
-        claims = claiming.claim(token, server, Share(under_way.pk, "It is first."), 2, now)
+        token = leases.acquire_extra(server.pk, 60).token
+        claims = outbox_claims.claim(token, server, LaneShare(under_way.pk, "It is first."), 2, now)
         assert claims is not None
         deferred, waits = Message.objects.filter(mailing=under_way).order_by("-pk")[:2]
         Message.objects.filter(pk=deferred.pk).update(status="deferred", due_at=now - HOUR, changed_at=now - HOUR)
         Message.objects.filter(pk=waits.pk).update(status="deferred", due_at=now + HOUR, changed_at=now - HOUR)
-        singles.send_single(to="a@shop.example", subject="Receipt", text="Thank you.", now=now)
+        transactional.send_single(to="a@shop.example", subject="Receipt", text="Thank you.", now=now)
         copied(monkeypatch)
-        new = singles.send_single(to="b@shop.example", subject="New", text="Of the copy.", now=timezone.now())
+        new = transactional.send_single(to="b@shop.example", subject="New", text="Of the copy.", now=timezone.now())
         Message.objects.filter(mailing=failed).update(status="failed", changed_at=now - HOUR)
-        assert queueing.retry_failed(failed.pk, timezone.now()) == 1  # By hand, in the copy.
+        assert mailings.retry_failed(failed.pk, timezone.now()) == 1  # By hand, in the copy.
 
-        assert restoration.answer(Answer.MAY_HAVE_SENT) == ""
-        lanes.Lane.objects.update(expires_at=now - HOUR)  # Of the original, whose time ran out.
-        assert restoration.carry_on(timezone.now())
+        assert restored_copy.answer(Answer.MAY_HAVE_SENT) == ""
+        leases.Lane.objects.update(expires_at=now - HOUR)  # Of the original, whose time ran out.
+        assert restored_copy.carry_on(timezone.now())
 
         assert why_held() == ""
         by_mailing = {
@@ -320,40 +324,40 @@ def test_where_the_original_stood_still_everything_goes_on(monkeypatch: pytest.M
         mailing = make_mailing(make_list(3))
         copied(monkeypatch)
 
-        assert restoration.answer(Answer.STOOD_STILL) == ""
-        assert restoration.carry_on(timezone.now())
+        assert restored_copy.answer(Answer.STOOD_STILL) == ""
+        assert restored_copy.carry_on(timezone.now())
         run_drain()
 
         assert len(peer.accepted()) == 3
     assert statuses() == {"accepted": 3}
-    recording.finish_mailings(timezone.now())
+    results.finish_mailings(timezone.now())
     assert Mailing.objects.get(pk=mailing.pk).finished_at is not None
 
 
 def test_an_answer_that_was_given_of_another_copy_lets_nothing_go(monkeypatch: pytest.MonkeyPatch) -> None:
     copied(monkeypatch)
-    restoration.answer(Answer.STOOD_STILL)
+    restored_copy.answer(Answer.STOOD_STILL)
 
     Installation.objects.update(identity="the copy that this one was made of")
     start_anew(monkeypatch)
 
-    assert not restoration.carry_on(timezone.now())
-    assert why_held() == installation.COPIED
-    assert restoration.answer(Answer.STOOD_STILL) == ""
-    assert restoration.carry_on(timezone.now())
+    assert not restored_copy.carry_on(timezone.now())
+    assert why_held() == identity.COPIED
+    assert restored_copy.answer(Answer.STOOD_STILL) == ""
+    assert restored_copy.carry_on(timezone.now())
 
 
 def test_while_the_lease_of_the_original_lasts_it_waits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with running_peer(tmp_path / "peer") as peer:
         server = make_server(peer.port)
         mailing = make_mailing(make_list(3))
-        token = lanes.acquire_extra(server.pk, 600).token
-        assert claiming.claim(token, server, Share(mailing.pk, "It is first."), 1, timezone.now())
+        token = leases.acquire_extra(server.pk, 600).token
+        assert outbox_claims.claim(token, server, LaneShare(mailing.pk, "It is first."), 1, timezone.now())
     copied(monkeypatch)
-    restoration.answer(Answer.MAY_HAVE_SENT)
+    restored_copy.answer(Answer.MAY_HAVE_SENT)
 
-    assert not restoration.carry_on(timezone.now())
-    assert why_held() == installation.COPIED
+    assert not restored_copy.carry_on(timezone.now())
+    assert why_held() == identity.COPIED
 
 
 def test_campaigns_that_were_due_ask_first_and_later_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,9 +366,9 @@ def test_campaigns_that_were_due_ask_first_and_later_ones_do_not(monkeypatch: py
     later = Campaign.objects.create(name="Later", status="scheduled", starts_at=now + HOUR)
     copied(monkeypatch)
 
-    told = {thing.name: thing.then for thing in restoration.under_way(now)}
-    restoration.answer(Answer.MAY_HAVE_SENT)
-    restoration.carry_on(timezone.now())
+    told = {thing.name: thing.then for thing in restored_copy.under_way(now)}
+    restored_copy.answer(Answer.MAY_HAVE_SENT)
+    restored_copy.carry_on(timezone.now())
 
     assert told == {"Due": "it asks before it starts.", "Later": "it starts then, here too."}
     due.refresh_from_db()

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from delivery import journal
-from delivery.journal import Entry, Journal
-from mail.replies import Reply, Stage
+from delivery.outcomes import journal
+from delivery.outcomes.journal import Journal, JournalEntry
+from mail.replies.reply import Reply
+from mail.replies.rules import Stage
 
 OK = Reply.parse('250 2.0.0 Ok: queued as é\U0001f600 "4F"')
 NOBODY = Reply.parse("550 5.1.1 No such user\nhere")
@@ -29,10 +30,10 @@ def test_it_knows_dots_and_answers(tmp_path: Path) -> None:
     notes.answer(5, Stage.DOT, None, 'lost "here"')
 
     assert journal.read(tmp_path, token) == {
-        1: Entry(),
-        3: Entry(Stage.DOT, OK),
-        4: Entry(Stage.RCPT, NOBODY),
-        5: Entry(Stage.DOT, None, 'lost "here"'),
+        1: JournalEntry(),
+        3: JournalEntry(Stage.DOT, OK),
+        4: JournalEntry(Stage.RCPT, NOBODY),
+        5: JournalEntry(Stage.DOT, None, 'lost "here"'),
     }
     notes.discard()
     assert list(tmp_path.iterdir()) == []
@@ -69,7 +70,7 @@ def test_a_line_that_was_cut_is_left_out(tmp_path: Path, torn: bytes) -> None:
     whole = notes.path.read_bytes().rstrip(b"\0")
     notes.path.write_bytes((whole + torn).ljust(500, b"\0"))
 
-    assert journal.read(tmp_path, token) == {8: Entry()}
+    assert journal.read(tmp_path, token) == {8: JournalEntry()}
 
 
 def test_what_was_noted_survives_being_killed(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_what_was_noted_survives_being_killed(tmp_path: Path) -> None:
     code = f"""
 import os, signal, uuid
 from pathlib import Path
-from delivery.journal import Journal
+from delivery.outcomes.journal import Journal
 notes = Journal(Path({str(tmp_path)!r}), uuid.UUID({str(token)!r}))
 for number in range(1, 10_001):
     notes.dot(number)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from delivery.judging import Hold, Judgement, Refusal, Slowing, alone, judge, judge_connection
-from mail.replies import Action, Reply, Stage
-from mail.reply_rules import Repeats
-from smtpservers.conversation import Answer
+from delivery.outcomes.verdicts import Hold, Judgement, SenderRefusal, Slowing, alone, judge, judge_connection
+from mail.replies.reply import Reply
+from mail.replies.rules import Action, Repeats, Stage
+from smtpservers.smtp.answer import Answer
 
 SAMPLES = json.loads((Path(__file__).parent.parent / "mail" / "replies.json").read_text())
 SENDING = {"MAIL", "RCPT", "DATA", "DOT"}
@@ -148,12 +148,12 @@ def test_what_is_slowed_is_the_provider_where_one_is_named_and_else_the_server(
 @pytest.mark.parametrize(
     ("text", "refusal", "avoids"),
     [
-        ("553 5.7.1 Sender address rejected: not owned by user ann", Refusal(None), False),
-        ("550 5.0.0 No", Refusal(HOUR, 3), True),
+        ("553 5.7.1 Sender address rejected: not owned by user ann", SenderRefusal(None), False),
+        ("550 5.0.0 No", SenderRefusal(HOUR, 3), True),
     ],
 )
 def test_a_refused_sender_is_kept_away_for_as_long_as_the_reason_lasts(
-    text: str, refusal: Refusal, avoids: bool
+    text: str, refusal: SenderRefusal, avoids: bool
 ) -> None:
     found = judged("MAIL", text)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from delivery import presence
+from delivery.health import heartbeats
 from delivery.models import Mailing, WorkerSeen
 from tests.delivery.making import make_list, make_mailing, make_server
 from tests.peer import kill_sender, running_peer
@@ -99,7 +99,7 @@ def test_a_worker_ends_when_asked_though_its_child_was_just_given_a_task(tmp_pat
 
 def _wait_until_at_work(instant: dt.datetime, worker: Worker) -> None:
     deadline = time.monotonic() + 60
-    while not WorkerSeen.objects.filter(name__startswith=presence.ERRANDS, seen_at__gt=instant).exists():
+    while not WorkerSeen.objects.filter(name__startswith=heartbeats.ERRANDS, seen_at__gt=instant).exists():
         assert time.monotonic() < deadline, worker.log.read_text()[-3000:]
         time.sleep(0.1)
 

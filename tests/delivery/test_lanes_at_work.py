@@ -22,14 +22,17 @@ from django.conf import settings
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from delivery import accounting, queueing, recording, sweeping
-from delivery.draining import drain
 from delivery.models import Attempt, Lane, Mailing, Message, ProviderHold
-from delivery.singles import send_single
-from mail.signing import Key, Signer
+from delivery.outbox import mailings
+from delivery.outbox.transactional import send_single
+from delivery.outcomes import recovery, results
+from delivery.records import figures
+from delivery.worker.drain import drain
+from mail.message.dkim import Key, Signer
 from smtpservers.models import QuotaPeriod, Route, SmtpServer
+from tests.conversation import DROP, EXTENSIONS
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
-from tests.peer import DROP, EXTENSIONS, running_peer
+from tests.peer import running_peer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,7 +69,7 @@ def test_a_single_message_does_not_wait_behind_a_newsletter(tmp_path: Path, conn
         rcpts = [event["rcpt_to"] for event in peer.journal.events("rcpt")]
         # The newsletter alone takes four seconds: two of them are eighty messages.
         assert rcpts.index("ann@customer.example") < 30 + 3 * connections + 2 * 40
-        assert accounting.counts(mailing.pk)["accepted"] == 160
+        assert figures.counts(mailing.pk)["accepted"] == 160
 
 
 def test_a_connection_is_kept_for_what_somebody_waits_for(tmp_path: Path) -> None:
@@ -168,7 +171,7 @@ def test_a_slowed_server_gives_back_what_would_wait_for_long(tmp_path: Path) -> 
         assert Attempt.objects.filter(server__name="Slow", outcome="not_sent").exists()
         assert len(slow.accepted()) < 200  # Its share by weight.
         assert len(slow.accepted()) + len(well.accepted()) == 400
-        assert accounting.counts(mailing.pk)["accepted"] == 400
+        assert figures.counts(mailing.pk)["accepted"] == 400
 
 
 def test_a_server_that_was_paused_is_tried_with_a_single_message(tmp_path: Path) -> None:
@@ -211,7 +214,7 @@ def test_a_connection_that_ends_between_messages_is_nobodys_failure(tmp_path: Pa
 
         run_drain()
 
-        assert accounting.counts(mailing.pk)["accepted"] == 40
+        assert figures.counts(mailing.pk)["accepted"] == 40
         assert set(Attempt.objects.values_list("outcome", "number")) == {("accepted", 1)}
         server.refresh_from_db()
         assert server.failures == 0
@@ -223,7 +226,7 @@ def test_a_message_that_rides_ahead_is_not_sent_once_it_must_stop(tmp_path: Path
 
     def pause_during_the_answer(event: str, context: dict[str, Any]) -> bytes | None:
         if event == "dot" and not stopped:
-            queueing.pause(mailing.pk)
+            mailings.pause(mailing.pk)
             stopped.append(mailing.pk)
             connection.close()  # This thread's own.
             time.sleep(2.5)  # Longer than the last look is old.
@@ -236,7 +239,7 @@ def test_a_message_that_rides_ahead_is_not_sent_once_it_must_stop(tmp_path: Path
         run_drain(seconds=6)
 
         assert len(peer.journal.events("dot")) == 1
-        assert accounting.counts(mailing.pk) | {"accepted": 1, "queued": 4} == accounting.counts(mailing.pk)
+        assert figures.counts(mailing.pk) | {"accepted": 1, "queued": 4} == figures.counts(mailing.pk)
         assert QuotaPeriod.objects.get().reserved == 0
 
 
@@ -277,7 +280,7 @@ def test_what_cannot_be_signed_ends_by_itself_and_unsigned_mail_never_leaves(tmp
 
         asyncio.run(drain(20, clock=timezone.now, idle_seconds=0.2, signer_for=lambda *_: signer))
 
-        assert accounting.counts(mailing.pk) | {"accepted": 8, "failed": 1} == accounting.counts(mailing.pk)
+        assert figures.counts(mailing.pk) | {"accepted": 8, "failed": 1} == figures.counts(mailing.pk)
         assert "it could not be signed (no ink)" in Message.objects.get(status="failed").reason
         assert all(content.startswith(b"DKIM-Signature:") for _, content in peer.bodies)
         assert len(peer.bodies) == 8
@@ -346,7 +349,7 @@ def raw_server(extensions: tuple[str, ...]) -> Iterator[tuple[int, list[bytes]]]
 def test_a_group_that_could_not_be_recorded_as_the_lane_ended_is_settled_from_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, asked = recording.record, []
+    record, asked = results.record, []
 
     def fail_late(*args: Any) -> bool:
         asked.append(args)
@@ -355,17 +358,17 @@ def test_a_group_that_could_not_be_recorded_as_the_lane_ended_is_settled_from_th
             raise OperationalError("the database went away")
         return record(*args)
 
-    monkeypatch.setattr(recording, "record", fail_late)
+    monkeypatch.setattr(results, "record", fail_late)
     with running_peer(tmp_path) as peer:
         make_server(peer.port)
         mailing = make_mailing(make_list(5))
         run_drain(seconds=10)
 
     assert asked
-    assert accounting.counts(mailing.pk)["accepted"] == 0
+    assert figures.counts(mailing.pk)["accepted"] == 0
     Lane.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
-    sweeping.sweep(timezone.now() + dt.timedelta(seconds=settings.LEASE_SECONDS + 1))
-    assert accounting.counts(mailing.pk)["accepted"] == 5
+    recovery.sweep(timezone.now() + dt.timedelta(seconds=settings.LEASE_SECONDS + 1))
+    assert figures.counts(mailing.pk)["accepted"] == 5
 
 
 def test_what_a_server_says_it_takes_is_remembered(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from delivery import accounting
-from delivery.claiming import Claim
-from delivery.outgoing import Outgoing, Result
+from delivery.content.message import Outgoing
+from delivery.outbox.claims import Claim
+from delivery.outcomes.result import Result
+from delivery.records import figures
+from tests.conversation import DROP, Script
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
-from tests.peer import DROP, Script, running_peer
+from tests.peer import running_peer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -61,7 +63,7 @@ def test_a_run_leaves_no_thread_file_line_or_message_behind(tmp_path: Path) -> N
         for _ in range(3):
             mailing = make_mailing(audience)
             run_drain(seconds=30)
-            assert accounting.counts(mailing.pk)["accepted"] > 30  # Others are deferred with their line.
+            assert figures.counts(mailing.pk)["accepted"] > 30  # Others are deferred with their line.
             assert half_open() == 0
             after.append(standing())
 

@@ -8,12 +8,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from contacts import audience, consent
+from contacts.consent import changes, suppressed
 from contacts.models import Contact, ContactList, Subscription, Suppression
-from delivery import claiming, lanes
 from delivery.models import Mailing, Message
-from delivery.planning import Share
-from delivery.singles import send_single
+from delivery.outbox import claims as outbox_claims
+from delivery.outbox import leases
+from delivery.outbox.plan import LaneShare
+from delivery.outbox.transactional import send_single
 from mail.addresses import fold
 from tests.delivery.making import make_mailing, make_server
 
@@ -47,8 +48,8 @@ KINDS: tuple[Kind, ...] = (
     ("ann@bücher.example", lambda each: stop("@bücher.example"), DOMAIN.format("bücher.example")),
     ("ann@sub.main.example", lambda each: stop("@main.example"), ""),
     ("ann@again.example", lambda each: stop("@again.example", MANUAL, BEFORE), ""),
-    ("break@a.example", lambda each: consent.pause(each, AFTER), "Asked for a break until 2027-01-01."),
-    ("back@a.example", lambda each: consent.pause(each, NOW), ""),
+    ("break@a.example", lambda each: changes.pause(each, AFTER), "Asked for a break until 2027-01-01."),
+    ("back@a.example", lambda each: changes.pause(each, NOW), ""),
     ("asked@a.example", lambda each: on_list(each, "pending"), "Not confirmed."),
     ("gone@a.example", lambda each: on_list(each, "unsubscribed"), "Unsubscribed."),
 )  # fmt: skip
@@ -85,7 +86,7 @@ def test_the_last_look_gives_the_same_reasons_for_what_happened_after_the_snapsh
     keys = dict(mailing.messages.values_list("pk", "email_key"))
     happen(people)
 
-    stopped = claiming.stopped(list(keys), NOW)
+    stopped = outbox_claims.stopped(list(keys), NOW)
 
     found = {keys[pk]: verdict for pk, verdict in stopped.items()}
     assert found == {key: ("suppressed", why) for key, why in EXPECTED.items() if why}
@@ -96,9 +97,9 @@ def test_pages_ask_the_same_question_as_the_statements() -> None:
     happen(people)
 
     by_list = {key for key, why in EXPECTED.items() if "suppression list" in why}
-    assert set(Contact.objects.filter(audience.suppressed(NOW)).values_list("email_key", flat=True)) == by_list
-    assert audience.is_suppressed(EXPECTED, NOW) == by_list
-    assert {key for key in EXPECTED if audience.suppression_of(key, NOW)} == by_list
+    assert set(Contact.objects.filter(suppressed.suppressed(NOW)).values_list("email_key", flat=True)) == by_list
+    assert suppressed.is_suppressed(EXPECTED, NOW) == by_list
+    assert {key for key in EXPECTED if suppressed.suppression_of(key, NOW)} == by_list
 
 
 def test_one_consent_among_several_lists_is_enough() -> None:
@@ -110,7 +111,7 @@ def test_one_consent_among_several_lists_is_enough() -> None:
     mailing = make_mailing(news, NOW)
     mailing.lists.set(ContactList.objects.all())
 
-    assert claiming.stopped([mailing.messages.get(contact=both).pk], NOW) == {}
+    assert outbox_claims.stopped([mailing.messages.get(contact=both).pk], NOW) == {}
 
 
 def test_the_address_is_named_before_its_domain() -> None:
@@ -120,7 +121,9 @@ def test_the_address_is_named_before_its_domain() -> None:
     stop("@a.example")
     stop("kept@a.example", COMPLAINT)
 
-    assert claiming.stopped([message.pk], NOW) == {message.pk: ("suppressed", "On the suppression list: complaint.")}
+    assert outbox_claims.stopped([message.pk], NOW) == {
+        message.pk: ("suppressed", "On the suppression list: complaint.")
+    }
     assert make_mailing(news, NOW).messages.get(contact=message.contact).reason == "On the suppression list: complaint."
 
 
@@ -148,7 +151,7 @@ def test_a_wish_for_no_more_mail_stops_advertising_and_no_receipt(
     receipt, offer = single("Ann@A.example"), single("ann@a.example", is_commercial=True)
     stop(what, reason)
 
-    stopped = claiming.stopped([receipt.pk, offer.pk], NOW)
+    stopped = outbox_claims.stopped([receipt.pk, offer.pk], NOW)
 
     assert set(stopped) == ({receipt.pk, offer.pk} if stops_a_receipt else {offer.pk})
 
@@ -156,11 +159,11 @@ def test_a_wish_for_no_more_mail_stops_advertising_and_no_receipt(
 def test_a_break_and_a_missing_consent_stop_no_receipt() -> None:
     news, people = make_people()
     ann = people["kept@a.example"]
-    consent.pause(ann, AFTER)
-    consent.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="link", now=NOW)
+    changes.pause(ann, AFTER)
+    changes.unsubscribe(ann.pk, [news.pk], method="unsubscribe", source="link", now=NOW)
     receipt, offer = single(ann.email), single(ann.email, is_commercial=True)
 
-    stopped = claiming.stopped([receipt.pk, offer.pk], NOW)
+    stopped = outbox_claims.stopped([receipt.pk, offer.pk], NOW)
 
     assert stopped == {offer.pk: ("suppressed", "Asked for a break until 2027-01-01.")}
 
@@ -171,16 +174,16 @@ def test_a_test_goes_to_whoever_asked_for_it() -> None:
     message = make_mailing(news, timezone.now(), stream="test").messages.get(contact=people["gone@a.example"])
     stop(message.email, COMPLAINT)
 
-    assert claiming.stopped([message.pk], NOW) == {}
+    assert outbox_claims.stopped([message.pk], NOW) == {}
 
 
-def claim_all() -> list[claiming.Claim]:
+def claim_all() -> list[outbox_claims.Claim]:
     """Claim the mailing's messages for a server of its own."""
     server = make_server(1)
-    lease = lanes.acquire(server.pk)
+    lease = leases.acquire(server.pk)
     assert lease
-    share = Share(Mailing.objects.get().pk, "It is the only one.")
-    return claiming.claim(lease.token, server, share, claiming.CLAIM_MESSAGES, NOW) or []
+    share = LaneShare(Mailing.objects.get().pk, "It is the only one.")
+    return outbox_claims.claim(lease.token, server, share, outbox_claims.CLAIM_MESSAGES, NOW) or []
 
 
 def test_a_claim_casts_doubt_on_everybody_who_may_have_to_be_stopped() -> None:
@@ -194,7 +197,7 @@ def test_a_claim_casts_doubt_on_everybody_who_may_have_to_be_stopped() -> None:
 
     doubtful = {claim.message.pk for claim in claims if claim.is_doubtful}
     assert len(claims) == len(KINDS)
-    assert doubtful >= set(claiming.stopped([claim.message.pk for claim in claims], NOW))
+    assert doubtful >= set(outbox_claims.stopped([claim.message.pk for claim in claims], NOW))
     assert {claim.message.email for claim in claims} - {c.message.email for c in claims if c.is_doubtful} == {
         *("kept@a.example", "ann@sub.main.example")
     }
@@ -218,7 +221,7 @@ def test_the_last_look_reads_no_table_of_people_whole() -> None:
         cursor.execute("ANALYZE")
         some = list(mailing.messages.order_by("pk").values_list("pk", flat=True)[:500])
         with CaptureQueriesContext(connection) as captured:
-            claiming.stopped(some, NOW)
+            outbox_claims.stopped(some, NOW)
             claim_all()
         looks = [query["sql"] for query in captured.captured_queries if "contacts_suppression" in query["sql"]]
         plans = []

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from campaigns import runs
 from campaigns.models import Campaign, FrozenContent
-from delivery import lanes, message_ids
+from campaigns.schedule import mailings
+from delivery.content import message_ids
+from delivery.content.message import Outgoing
 from delivery.models import Mailing, Message
-from delivery.outgoing import Outgoing
+from delivery.outbox import leases
 from smtpservers.models import SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import running_peer
@@ -105,22 +106,22 @@ def test_a_second_copy_by_another_server_has_the_first_ones_message_id(tmp_path:
     assert len(headers) == 6
     assert len(set(headers)) == 3
     assert {value.rpartition("@")[2] for value in sent.values()} == {"alpha.shop.example>"}
-    assert not lanes.busy_servers()
+    assert not leases.busy_servers()
 
 
 def test_a_campaign_begun_again_from_what_was_queued_has_the_same_identity() -> None:
     campaign = Campaign.objects.create(name="Winter")
-    assert runs.identity_of(campaign) == ""
+    assert mailings.identity_of(campaign) == ""
 
     frozen = FrozenContent.objects.create(
         campaign=campaign, version="1", audience={}, contents={"": {}, "A": {}}, frozen_at=NOW
     )
-    first = runs.identity_of(campaign)
-    again = runs.identity_of(Campaign.objects.get(pk=campaign.pk))
+    first = mailings.identity_of(campaign)
+    again = mailings.identity_of(Campaign.objects.get(pk=campaign.pk))
     campaign.letter = "A"
-    of_variant = runs.identity_of(campaign)
+    of_variant = mailings.identity_of(campaign)
     FrozenContent.objects.filter(pk=frozen.pk).update(frozen_at=NOW + dt.timedelta(seconds=1))
 
     assert first == again
-    assert len({"", first, of_variant, runs.identity_of(Campaign.objects.get(pk=campaign.pk))}) == 4
+    assert len({"", first, of_variant, mailings.identity_of(Campaign.objects.get(pk=campaign.pk))}) == 4
     assert len(first) == 32

@@ -17,13 +17,15 @@ from django.db import connections
 from django.utils import timezone
 
 from contacts.models import Suppression
-from delivery import noticing, queueing, recording
 from delivery.models import Incident, Mailing, Message, Notice
-from delivery.notice_words import WORDS, Words
-from delivery.testing import send_test
-from smtpservers import breaker, reserving
+from delivery.operators import notices
+from delivery.operators.notice_words import WORDS, NoticeWords
+from delivery.operators.send_test import send_test
+from delivery.outbox import mailings
+from delivery.outcomes import results
+from smtpservers.limits import circuit_breaker, reservations
+from smtpservers.limits.reservations import current_period
 from smtpservers.models import QuotaPeriod, SmtpServer
-from smtpservers.reserving import current_period
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import Peer, running_peer
 
@@ -54,7 +56,7 @@ def test_each_level_of_a_quota_is_told_once() -> None:
 
     for used in (15, 16, 17, 18, 19, 19, 20, 20):
         use(server, used)
-        noticing.notice(NOW)
+        notices.notice(NOW)
 
     assert subjects() == [f"Alpha: {percent} % of the quota is used" for percent in (80, 95, 100)]
     assert Message.objects.filter(email=OPS).count() == 3
@@ -64,8 +66,8 @@ def test_only_the_highest_level_that_was_reached_is_told() -> None:
     server = make_server(25, max_per_month=20, mail_to=OPS)
     use(server, 20)
 
-    noticing.notice(NOW)
-    noticing.notice(NOW)
+    notices.notice(NOW)
+    notices.notice(NOW)
 
     assert subjects() == ["Alpha: 100 % of the quota is used"]
 
@@ -74,7 +76,7 @@ def test_a_recount_that_finds_less_is_no_news() -> None:
     server = make_server(25, max_per_month=20, mail_to=OPS)
     for used in (20, 19, 16):
         use(server, used)
-        noticing.notice(NOW)
+        notices.notice(NOW)
 
     assert subjects() == ["Alpha: 100 % of the quota is used"]
 
@@ -82,7 +84,7 @@ def test_a_recount_that_finds_less_is_no_news() -> None:
 def test_what_leaves_a_unit_is_granted_all_others() -> None:
     server = make_server(25, max_per_month=5)
 
-    granted = [reserving.reserve(server, 9, NOW, leave=leave) for leave in (1, 1, 0, 0)]
+    granted = [reservations.reserve(server, 9, NOW, leave=leave) for leave in (1, 1, 0, 0)]
 
     assert [reservation and reservation.units for reservation in granted] == [4, None, 1, None]
 
@@ -90,12 +92,12 @@ def test_what_leaves_a_unit_is_granted_all_others() -> None:
 def test_a_new_period_and_a_new_quota_start_over() -> None:
     server = make_server(25, max_per_month=10, mail_to=OPS)
     use(server, 8)
-    noticing.notice(NOW)
+    notices.notice(NOW)
 
     use(server, 8, NOW + dt.timedelta(days=20))
-    noticing.notice(NOW + dt.timedelta(days=20))
+    notices.notice(NOW + dt.timedelta(days=20))
     QuotaPeriod.objects.update(quota=9)
-    noticing.notice(NOW + dt.timedelta(days=20))
+    notices.notice(NOW + dt.timedelta(days=20))
 
     assert len(subjects()) == 3
 
@@ -103,7 +105,7 @@ def test_a_new_period_and_a_new_quota_start_over() -> None:
 def test_without_a_quota_nothing_is_told() -> None:
     use(make_server(25, mail_to=OPS), 10_000)
 
-    assert noticing.notice(NOW) == 0
+    assert notices.notice(NOW) == 0
 
 
 def test_a_notice_is_plain_system_mail_in_the_servers_language(tmp_path: Path) -> None:
@@ -125,9 +127,9 @@ def test_a_notice_is_plain_system_mail_in_the_servers_language(tmp_path: Path) -
         server = make_server(25, "Nord", max_per_month=1000, mail_to=f"Ops <{OPS}>", language="de", is_active=False)
         use(server, 800, timezone.now())
 
-        noticing.notice(timezone.now())
+        notices.notice(timezone.now())
         run_drain()
-        noticing.notice(timezone.now())
+        notices.notice(timezone.now())
         run_drain()
 
         (notice,) = received(peer)
@@ -152,7 +154,7 @@ def test_a_notice_leaves_the_last_unit_of_a_server_to_other_mail(tmp_path: Path)
         use(server, 4, timezone.now())
         make_server(other.port, "Large", display_order=2, is_active=False)
 
-        noticing.notice(timezone.now())
+        notices.notice(timezone.now())
         run_drain(seconds=3)
         assert peer.bodies == []
         assert "Small has used its quota" in Mailing.objects.get().waiting_reason
@@ -175,9 +177,9 @@ def test_the_only_server_tells_that_its_quota_is_used_up_by_what_campaigns_leave
         mailing.refresh_from_db()
         assert "Alpha has used its quota (1 kept for other mail) until" in mailing.waiting_reason
 
-        noticing.notice(timezone.now())
+        notices.notice(timezone.now())
         run_drain(seconds=3)
-        noticing.notice(timezone.now())
+        notices.notice(timezone.now())
         run_drain(seconds=3)
 
         (notice,) = received(peer)
@@ -204,14 +206,14 @@ def test_campaigns_leave_one_in_a_hundred_and_a_small_quota_keeps_nothing_back(
 def test_a_notice_that_finds_no_server_in_time_is_given_up(tmp_path: Path) -> None:
     server = make_server(25, max_per_month=5, mail_to=OPS)
     use(server, 5)
-    noticing.notice(NOW)
+    notices.notice(NOW)
 
-    assert queueing.expire(NOW + dt.timedelta(hours=23)) == 0
-    assert queueing.expire(NOW + dt.timedelta(hours=25)) == 1
+    assert mailings.expire(NOW + dt.timedelta(hours=23)) == 0
+    assert mailings.expire(NOW + dt.timedelta(hours=25)) == 1
 
     assert Message.objects.get().reason == "Given up: no server could take it in time."
-    recording.finish_mailings(NOW + dt.timedelta(hours=25))
-    assert noticing.notice(NOW + dt.timedelta(hours=25)) == 0
+    results.finish_mailings(NOW + dt.timedelta(hours=25))
+    assert notices.notice(NOW + dt.timedelta(hours=25)) == 0
 
 
 def test_two_workers_that_look_at_once_tell_it_once() -> None:
@@ -223,7 +225,7 @@ def test_two_workers_that_look_at_once_tell_it_once() -> None:
     def look() -> None:
         started.wait(10)
         try:
-            counts.append(noticing.notice(NOW))
+            counts.append(notices.notice(NOW))
         finally:
             connections.close_all()
 
@@ -252,7 +254,7 @@ def test_without_mail_to_the_administrators_hear_of_it() -> None:
     users.create_user("old", "old@shop.example", is_active=False).groups.add(Group.objects.get(name="admin"))
     use(make_server(25, max_per_month=5), 5)
 
-    noticing.notice(NOW)
+    notices.notice(NOW)
 
     assert [message.email_key for message in Message.objects.all()] == ["root@shop.example", "ada@shop.example"]
 
@@ -266,16 +268,16 @@ def test_every_notice_of_a_server_without_mail_to_reaches_who_has_the_role(event
         case "quota":
             use(server, 5)
         case "pause":
-            breaker.pause(server.pk, "535 wrong", None, NOW)
+            circuit_breaker.pause(server.pk, "535 wrong", None, NOW)
         case "full":
-            reserving.note_full(server.pk, "550 enough", NOW + dt.timedelta(hours=1), NOW)
-            breaker.put_on_probation(server.pk, NOW)
+            reservations.note_full(server.pk, "550 enough", NOW + dt.timedelta(hours=1), NOW)
+            circuit_breaker.put_on_probation(server.pk, NOW)
         case "incident":
             Incident.objects.create(key="x", server=server, kind="sender-auth", reason="550 SPF", seen_at=NOW)
         case "certificate":
             SmtpServer.objects.update(certificate_expires_at=NOW + dt.timedelta(days=2))
 
-    assert noticing.notice(NOW) == 1
+    assert notices.notice(NOW) == 1
 
     assert [message.email_key for message in Message.objects.all()] == ["ada@shop.example"]
 
@@ -283,11 +285,11 @@ def test_every_notice_of_a_server_without_mail_to_reaches_who_has_the_role(event
 def test_a_notice_waits_for_somebody_to_read_it() -> None:
     server = make_server(25, max_per_month=5)
     use(server, 5)
-    assert noticing.notice(NOW) == 0
+    assert notices.notice(NOW) == 0
 
     SmtpServer.objects.update(mail_to=OPS)
 
-    assert noticing.notice(NOW) == 1
+    assert notices.notice(NOW) == 1
 
 
 # --- pauses
@@ -297,18 +299,18 @@ def test_an_outage_is_told_once_however_often_its_pause_doubles() -> None:
     server = make_server(25, mail_to=OPS)
     now = NOW
     for _ in range(5):
-        breaker.note_failure(server.pk, "connection refused", now)
-        noticing.notice(now + dt.timedelta(seconds=1))
+        circuit_breaker.note_failure(server.pk, "connection refused", now)
+        notices.notice(now + dt.timedelta(seconds=1))
         now += dt.timedelta(seconds=45)
     assert subjects() == ["Alpha is paused"]
     text = Mailing.objects.get().text
     assert "Alpha is paused: connection refused" in text
     assert "It is tried again by itself on 23 November 2026 03:" in text
 
-    breaker.note_success(server.pk, now)
+    circuit_breaker.note_success(server.pk, now)
     for _ in range(3):
-        breaker.note_failure(server.pk, "connection refused", now)
-    noticing.notice(now)
+        circuit_breaker.note_failure(server.pk, "connection refused", now)
+    notices.notice(now)
 
     assert subjects() == ["Alpha is paused"] * 2
 
@@ -316,11 +318,11 @@ def test_an_outage_is_told_once_however_often_its_pause_doubles() -> None:
 def test_a_refused_password_is_told_at_once_and_again_after_somebody_resumed() -> None:
     server = make_server(25, mail_to=OPS)
     for _ in range(2):
-        breaker.pause(server.pk, "535 5.7.8 {{ wrong }}\r\npassword", None, timezone.now())
-        noticing.notice(timezone.now())
-        breaker.pause(server.pk, "535 still wrong", None, timezone.now())
-        noticing.notice(timezone.now())
-        breaker.resume(server.pk)
+        circuit_breaker.pause(server.pk, "535 5.7.8 {{ wrong }}\r\npassword", None, timezone.now())
+        notices.notice(timezone.now())
+        circuit_breaker.pause(server.pk, "535 still wrong", None, timezone.now())
+        notices.notice(timezone.now())
+        circuit_breaker.resume(server.pk)
 
     assert len(subjects()) == 2
     text = Mailing.objects.order_by("pk")[0].text
@@ -330,20 +332,20 @@ def test_a_refused_password_is_told_at_once_and_again_after_somebody_resumed() -
 
 def test_neither_a_short_rest_nor_a_server_that_is_off_is_an_outage() -> None:
     slow = make_server(25, mail_to=OPS)
-    breaker.pause(slow.pk, "421 slow down", NOW + dt.timedelta(minutes=5), NOW)
+    circuit_breaker.pause(slow.pk, "421 slow down", NOW + dt.timedelta(minutes=5), NOW)
     off = make_server(25, "Off", mail_to=OPS, is_active=False)
-    breaker.pause(off.pk, "535 no", None, NOW)
+    circuit_breaker.pause(off.pk, "535 no", None, NOW)
 
-    assert noticing.notice(NOW) == 0
+    assert notices.notice(NOW) == 0
 
 
 def test_a_server_that_says_it_is_full_is_told_once_until_it_accepts_again() -> None:
     server = make_server(25, mail_to=OPS)
     for hours in range(3):
         now = NOW + dt.timedelta(hours=hours)
-        reserving.note_full(server.pk, "454 Daily message quota exceeded", now + dt.timedelta(minutes=30), now)
-        breaker.put_on_probation(server.pk, now)
-        noticing.notice(now)
+        reservations.note_full(server.pk, "454 Daily message quota exceeded", now + dt.timedelta(minutes=30), now)
+        circuit_breaker.put_on_probation(server.pk, now)
+        notices.notice(now)
 
     assert subjects() == ["Alpha says that its limit is reached"]
     assert "its own limit is reached: 454 Daily message quota exceeded" in Mailing.objects.get().text
@@ -358,8 +360,8 @@ def test_an_answer_that_needs_a_person_is_told_once_a_day(tmp_path: Path) -> Non
         make_mailing(make_list(3))
         run_drain()
 
-    noticing.notice(timezone.now())
-    noticing.notice(timezone.now())
+    notices.notice(timezone.now())
+    notices.notice(timezone.now())
     assert subjects() == ["Alpha: an answer to look at"]
     text = Mailing.objects.get(stream="notice").text
     assert "Alpha got an answer that somebody should look at: 550 5.7.1 Blocked using Spamhaus" in text
@@ -369,12 +371,12 @@ def test_an_answer_that_needs_a_person_is_told_once_a_day(tmp_path: Path) -> Non
 def test_an_incident_that_nobody_can_be_told_of_is_not_told_a_day_late() -> None:
     server = make_server(25)
     Incident.objects.create(key="x", server=server, kind="malformed", reason="554 5.6.0", seen_at=NOW)
-    assert noticing.notice(NOW) == 0
-    noticing.notice(NOW + dt.timedelta(hours=25))
+    assert notices.notice(NOW) == 0
+    notices.notice(NOW + dt.timedelta(hours=25))
 
     SmtpServer.objects.update(mail_to=OPS)
 
-    assert noticing.notice(NOW + dt.timedelta(hours=26)) == 0
+    assert notices.notice(NOW + dt.timedelta(hours=26)) == 0
 
 
 def test_a_paused_server_is_told_through_another_one(tmp_path: Path) -> None:
@@ -387,7 +389,7 @@ def test_a_paused_server_is_told_through_another_one(tmp_path: Path) -> None:
         make_mailing(make_list(2))
 
         run_drain()
-        noticing.notice(timezone.now())
+        notices.notice(timezone.now())
         run_drain()
 
         (notice,) = received(peer)
@@ -417,7 +419,7 @@ def test_a_certificate_that_ends_soon_is_noted_and_told_once(tmp_path: Path, way
             make_mailing(make_list(1))
             run_drain()
         for _ in range(2):
-            noticing.notice(now)
+            notices.notice(now)
             run_drain()
 
         server.refresh_from_db()
@@ -433,7 +435,7 @@ def test_a_certificate_with_two_weeks_left_and_clear_text_are_no_news(tmp_path: 
         server = make_server(peer.port, mail_to=OPS)
         make_mailing(make_list(1))
         run_drain()
-        assert noticing.notice(now) == 0
+        assert notices.notice(now) == 0
         server.refresh_from_db()
         assert server.certificate_expires_at is not None
 
@@ -461,11 +463,11 @@ def test_a_campaign_sends_one_digest_of_its_failures_when_it_is_finished(tmp_pat
     with running_peer(tmp_path, fail_some) as peer:
         make_server(peer.port, mail_to_unknown=f"Lost <{OPS}>", language="de")
         mailing = make_mailing(make_list(4))
-        assert noticing.notice(timezone.now()) == 0  # Not finished yet.
+        assert notices.notice(timezone.now()) == 0  # Not finished yet.
         run_drain()
 
         for _ in range(2):
-            noticing.notice(timezone.now())
+            notices.notice(timezone.now())
             run_drain()
 
         (digest,) = received(peer)
@@ -488,13 +490,13 @@ def test_a_second_digest_has_only_what_is_new_and_comes_an_hour_later(tmp_path: 
         run_drain()
         Message.objects.filter(email__startswith="person2.").update(status="failed")
         now = timezone.now()
-        assert noticing.notice(now) == 1
+        assert notices.notice(now) == 1
 
-        assert queueing.retry_failed(mailing.pk, now) == 1
+        assert mailings.retry_failed(mailing.pk, now) == 1
         run_drain()
 
-        assert noticing.notice(now + dt.timedelta(minutes=59)) == 0
-        assert noticing.notice(now + dt.timedelta(minutes=61)) == 1
+        assert notices.notice(now + dt.timedelta(minutes=59)) == 0
+        assert notices.notice(now + dt.timedelta(minutes=61)) == 1
         second = Mailing.objects.filter(stream="notice").order_by("pk")[1]
         assert "person2." in second.text  # Failed, and tried once more; the bounce is final.
         assert "person1." not in second.text
@@ -504,9 +506,9 @@ def test_a_long_digest_is_cut_and_counts_the_rest() -> None:
     server = make_server(25, mail_to_unknown=OPS)
     mailing = make_mailing(make_list(620))
     Message.objects.filter(mailing=mailing).update(status="failed", server=server, reason="No\r\nroom", changed_at=NOW)
-    recording.finish_mailings(NOW)
+    results.finish_mailings(NOW)
 
-    noticing.notice(NOW)
+    notices.notice(NOW)
 
     text = Mailing.objects.get(stream="notice").text
     assert text.count(": No room\n") == 500
@@ -519,7 +521,7 @@ def test_without_mail_to_unknown_failures_are_only_in_the_account(tmp_path: Path
         mailing = make_mailing(make_list(4))
         run_drain()
 
-        assert noticing.notice(timezone.now()) == 0
+        assert notices.notice(timezone.now()) == 0
         mailing.refresh_from_db()
         assert mailing.is_reported
 
@@ -531,7 +533,7 @@ def test_the_failure_of_a_notice_starts_no_other_mail(tmp_path: Path) -> None:
         run_drain()
 
         for _ in range(3):
-            noticing.notice(timezone.now())
+            notices.notice(timezone.now())
             run_drain()
 
         assert Notice.objects.count() == 1
@@ -543,7 +545,7 @@ def test_the_failure_of_a_notice_starts_no_other_mail(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("language", WORDS)
-@pytest.mark.parametrize("field", Words.__slots__)
+@pytest.mark.parametrize("field", NoticeWords.__slots__)
 def test_every_language_says_the_same_things(language: str, field: str) -> None:
     def names(text: str) -> set[str]:
         return {name for _, name, _, _ in Formatter().parse(text) if name}

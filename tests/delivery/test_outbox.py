@@ -7,8 +7,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from campaigns.models import Campaign
-from delivery import outbox
 from delivery.models import Mailing, Message
+from delivery.records import search
 from tests.delivery.making import make_server
 
 pytestmark = pytest.mark.django_db
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "WINDOW", 20)
-    monkeypatch.setattr(outbox, "PAGE", 3)
+    monkeypatch.setattr(search, "WINDOW", 20)
+    monkeypatch.setattr(search, "PAGE", 3)
 
 
 def make(name: str, number: int, **fields: object) -> list[Message]:
@@ -33,7 +33,7 @@ def all_found(address: str = "", status: str = "", server_id: int | None = None)
     """Return what one finds who follows every link, and how many pages that are."""
     emails, before, pages = [], None, 0
     while True:
-        found = outbox.search(Message.objects.all(), address, status, server_id, before)
+        found = search.search(Message.objects.all(), address, status, server_id, before)
         emails += [message.email for message in found.messages]
         pages += 1
         assert found.older is None or found.unsearched is None
@@ -46,7 +46,7 @@ def test_a_part_of_an_address_is_found_further_back() -> None:
     make("old", 5)
     make("new", 70)
 
-    first = outbox.search(Message.objects.all(), "old3", "", None, None)
+    first = search.search(Message.objects.all(), "old3", "", None, None)
 
     assert first.messages == []
     assert first.unsearched is not None
@@ -68,7 +68,7 @@ def test_a_rare_status_is_looked_for_where_it_is() -> None:
     for n in range(5):
         make(f"new{n}x", 50)
 
-    found = outbox.search(Message.objects.all(), "", "deferred", None, None)
+    found = search.search(Message.objects.all(), "", "deferred", None, None)
 
     assert [message.pk for message in found.messages] == [message.pk for message in reversed(rare[1:])]
     assert all_found(status="deferred")[0] == ["old3@example.com", "old2@example.com", "old1@example.com",
@@ -79,9 +79,9 @@ def test_a_status_that_nobody_has_is_answered_without_a_look_at_the_messages() -
     make("some", 60)
 
     with CaptureQueriesContext(connection) as queries:
-        found = outbox.search(Message.objects.all(), "", "cancelled", None, None)
+        found = search.search(Message.objects.all(), "", "cancelled", None, None)
 
-    assert found == outbox.Found([])
+    assert found == search.SearchPage([])
     assert not any('FROM "delivery_message"' in query["sql"] for query in queries)
 
 
@@ -98,7 +98,7 @@ def test_a_whole_address_is_found_at_once() -> None:
     make("old", 5)
     make("new", 70)
 
-    found = outbox.search(Message.objects.all(), "old3@example.com", "", None, None)
+    found = search.search(Message.objects.all(), "old3@example.com", "", None, None)
 
     assert [message.email for message in found.messages] == ["old3@example.com"]
     assert found.unsearched is None
@@ -133,6 +133,6 @@ def test_where_a_mailing_lies_is_known_without_what_was_sent_before() -> None:
     make("old", 40)
     ours = make("ours", 7)
 
-    assert outbox.span([ours[0].mailing_id]) == (ours[0].pk, ours[-1].pk)
-    assert outbox.span([]) is None
-    assert outbox.span([Mailing.objects.create(stream="campaign", name="None").pk]) is None
+    assert search.span([ours[0].mailing_id]) == (ours[0].pk, ours[-1].pk)
+    assert search.span([]) is None
+    assert search.span([Mailing.objects.create(stream="campaign", name="None").pk]) is None

@@ -13,11 +13,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from delivery import claiming, installation, lanes, queueing
+from delivery import identity
 from delivery.models import Attempt, Mailing, Message, Taken
-from delivery.planning import Share, Work, plan
+from delivery.outbox import claims as outbox_claims
+from delivery.outbox import leases, mailings
+from delivery.outbox.plan import LaneShare, ServerWork, plan
+from smtpservers.limits.reservations import current_period
 from smtpservers.models import QuotaPeriod, Route, SmtpServer
-from smtpservers.reserving import current_period
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import running_peer
 
@@ -31,27 +33,29 @@ def set_strategy(strategy: str, **fields: Any) -> None:
 
 
 def make_single(now: dt.datetime = NOW, **fields: Any) -> Mailing:
-    mailing = queueing.open_mailing(
+    mailing = mailings.open_mailing(
         stream="single", name="Receipt", subject="Receipt", html="", text="Thanks.", **fields
     )
-    queueing.address(mailing, email="ann@customer.example", email_key="ann@customer.example", now=now)
+    mailings.address(mailing, email="ann@customer.example", email_key="ann@customer.example", now=now)
     return mailing
 
 
-def by_server(works: list[Work]) -> dict[int, list[Share]]:
+def by_server(works: list[ServerWork]) -> dict[int, list[LaneShare]]:
     return {work.server_id: list(work.shares) for work in works}
 
 
-def claim_all(works: list[Work], wanted: int = 10_000) -> Counter[int]:
+def claim_all(works: list[ServerWork], wanted: int = 10_000) -> Counter[int]:
     """Claim what the plan allows, as the lanes of all servers would, and return how many each got."""
     got: Counter[int] = Counter()
     for work in works:
-        lease = lanes.acquire(work.server_id)
+        lease = leases.acquire(work.server_id)
         assert lease is not None
         for share in work.shares:
-            while claims := claiming.claim(lease.token, SmtpServer.objects.get(pk=work.server_id), share, wanted, NOW):
+            while claims := outbox_claims.claim(
+                lease.token, SmtpServer.objects.get(pk=work.server_id), share, wanted, NOW
+            ):
                 got[work.server_id] += len(claims)
-        lanes.release(lease)
+        leases.release(lease)
     return got
 
 
@@ -182,9 +186,9 @@ def test_who_was_slowed_catches_up_when_it_has_recovered() -> None:
     SmtpServer.objects.filter(pk=sick.pk).update(slow_factor=0.5, slowed_at=NOW, learned_rate=2.0)
     make_mailing(make_list(400), NOW)
     [share] = by_server(plan(NOW))[well.pk]
-    lease = lanes.acquire(well.pk)
+    lease = leases.acquire(well.pk)
     assert lease is not None
-    assert len(claiming.claim(lease.token, well, share, 300, NOW) or ()) == 300
+    assert len(outbox_claims.claim(lease.token, well, share, 300, NOW) or ()) == 300
 
     recovered = by_server(plan(NOW + dt.timedelta(hours=1)))
 
@@ -306,7 +310,7 @@ def test_more_mailings_and_servers_are_not_more_queries(strategy: str, monkeypat
     def count(work: Callable[[dt.datetime], object]) -> int:
         work(NOW)  # What waits is written down once.
         # A process looks whether this is a copy at its first plan, and every 20 seconds: all that is counted does.
-        monkeypatch.setattr(installation, "_process", installation._Process())
+        monkeypatch.setattr(identity, "_process", identity._Process())
         with CaptureQueriesContext(connection) as queries:
             work(NOW)
         return len(queries)
@@ -328,7 +332,7 @@ def test_more_mailings_and_servers_are_not_more_queries(strategy: str, monkeypat
         make_single()
 
     assert count(plan) == few
-    assert few <= 14 + count(installation.look)
+    assert few <= 14 + count(identity.look)
 
 
 # --- rules
@@ -365,4 +369,4 @@ def test_a_token_that_holds_no_lane_claims_nothing(db: None) -> None:
     server = make_server(25)
     mailing = make_mailing(make_list(1), NOW)
 
-    assert claiming.claim(uuid.uuid4(), server, Share(mailing.pk, "Because."), 10, timezone.now()) is None
+    assert outbox_claims.claim(uuid.uuid4(), server, LaneShare(mailing.pk, "Because."), 10, timezone.now()) is None

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from delivery import claiming, journal, lanes, sweeping
 from delivery.models import Attempt, Lane, Mailing, Message
-from delivery.planning import Share
+from delivery.outbox import claims as outbox_claims
+from delivery.outbox import leases
+from delivery.outbox.plan import LaneShare
+from delivery.outcomes import journal, recovery
 from smtpservers.models import SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import running_peer
@@ -26,8 +28,8 @@ KILLED_BY_PERSON3 = """
 import asyncio, os, signal, django
 django.setup()
 from django.utils import timezone
-from delivery.composing import Composer
-from delivery.draining import drain
+from delivery.content.composer import Composer
+from delivery.worker.drain import drain
 
 compose = Composer.compose
 
@@ -52,10 +54,10 @@ def end_worker(
 ) -> None:
     """Claim what there is as a worker does, and be gone, or have lost the lane, in the middle of it."""
     now = timezone.now()
-    lease = lanes.acquire(server.pk)
+    lease = leases.acquire(server.pk)
     assert lease is not None
-    notes = journal.Journal(sweeping.journal_folder(), lease.token)
-    claims = claiming.claim(lease.token, server, Share(mailing.pk, "first"), 500, now)
+    notes = journal.Journal(recovery.journal_folder(), lease.token)
+    claims = outbox_claims.claim(lease.token, server, LaneShare(mailing.pk, "first"), 500, now)
     assert claims
     if is_compiling:
         notes.compiling(mailing.pk)
@@ -66,7 +68,7 @@ def end_worker(
     notes.close()  # Which leaves everything in place, as the kernel does.
     os.utime(notes.path, (0, 0))
     Lane.objects.filter(token=lease.token).update(expires_at=now - dt.timedelta(minutes=1))
-    assert sweeping.sweep(now) == len(claims)
+    assert recovery.sweep(now) == len(claims)
 
 
 @pytest.mark.parametrize("is_beside", [False, True])
@@ -135,7 +137,7 @@ def test_what_was_being_composed_survives_sigkill(tmp_path: Path, settings: Any)
         assert ended.returncode == -9
 
         deadline = time.monotonic() + 20
-        while not sweeping.sweep(timezone.now()):
+        while not recovery.sweep(timezone.now()):
             assert time.monotonic() < deadline, "nobody swept"
             time.sleep(0.05)
 

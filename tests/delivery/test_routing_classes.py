@@ -7,9 +7,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from contacts.models import ContactList, Suppression
-from delivery import queueing
 from delivery.models import Batch, Chunk, Message
-from delivery.planning import plan
+from delivery.outbox import mailings
+from delivery.outbox.plan import plan
 from smtpservers.models import Route, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server
 from tests.delivery.test_planning import NOW, by_server, claim_all, make_single, set_strategy
@@ -89,8 +89,8 @@ def test_what_comes_back_is_matched_one_by_one(
 
 
 def test_a_single_message_goes_by_its_recipient(gmail: Route, alpha: SmtpServer, beta: SmtpServer) -> None:
-    to_gmail = queueing.open_mailing(stream="single", name="R", subject="R", html="", text="T")
-    queueing.address(to_gmail, email="Ann@Gmail.com", email_key="ann@gmail.com", now=NOW)
+    to_gmail = mailings.open_mailing(stream="single", name="R", subject="R", html="", text="T")
+    mailings.address(to_gmail, email="Ann@Gmail.com", email_key="ann@gmail.com", now=NOW)
     other = make_single()
 
     shares = by_server(plan(NOW))
@@ -148,7 +148,7 @@ def test_a_rules_servers_and_strategy_change_at_once(
 
 
 def test_many_slices_are_sorted_each(gmail: Route, audience: ContactList, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queueing, "SLICE_CONTACTS", 5)
+    monkeypatch.setattr(mailings, "SLICE_CONTACTS", 5)
     mailing = make_mailing(audience, NOW)
 
     for chunk in Chunk.objects.filter(mailing=mailing):

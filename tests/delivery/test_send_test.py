@@ -12,12 +12,13 @@ from django.conf import LazySettings
 from django.utils import timezone
 
 from delivery.models import Attempt, Lane, Message
-from delivery.testing import Content, Conversation, TestRefused, send_test
-from mail.footers import WORDS
+from delivery.operators.send_test import Content, Conversation, TestRefused, send_test
+from mail.message.footers import WORDS
 from smtpservers.models import QuotaPeriod, SmtpServer
+from tests.conversation import DROP
 from tests.delivery.making import make_server
 from tests.nameserver import MX, running_nameserver
-from tests.peer import DROP, running_peer
+from tests.peer import running_peer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CANARY = "CANARY-secret-51"

@@ -9,11 +9,13 @@ import pytest
 import trustme
 
 from contacts.models import Contact, Subscription, Suppression
-from delivery import accounting, queueing
 from delivery.models import Attempt, Mailing, Message
+from delivery.outbox import mailings
+from delivery.records import figures
 from smtpservers.models import QuotaPeriod
+from tests.conversation import DROP
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain, run_until_finished
-from tests.peer import DROP, running_peer
+from tests.peer import running_peer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,8 +27,8 @@ def test_a_campaign_reaches_everyone_once(tmp_path: Path) -> None:
 
         run_drain()
 
-        counts = accounting.counts(mailing.pk)
-        assert counts["accepted"] == 120, (counts, accounting.reasons(mailing.pk))
+        counts = figures.counts(mailing.pk)
+        assert counts["accepted"] == 120, (counts, figures.reasons(mailing.pk))
         recipients = [event["rcpt_to"] for event in peer.accepted()]
         assert len(recipients) == len(set(recipients)) == 120
         period = QuotaPeriod.objects.get(server=server)
@@ -50,7 +52,7 @@ def test_the_next_server_takes_over_when_one_is_full(tmp_path: Path) -> None:
         run_drain()
 
         assert (len(small.accepted()), len(large.accepted())) == (37, 63)
-        assert accounting.counts(mailing.pk)["accepted"] == 100
+        assert figures.counts(mailing.pk)["accepted"] == 100
         period = QuotaPeriod.objects.get(server=first)
         assert (period.used, period.reserved) == (37, 0)
         choice = Attempt.objects.filter(server_name="Large").values_list("choice", flat=True)[0]
@@ -94,7 +96,7 @@ def test_a_server_that_refuses_connections_hands_over(tmp_path: Path) -> None:
         run_drain()
 
         dead.refresh_from_db()
-        assert accounting.counts(mailing.pk)["accepted"] == 30
+        assert figures.counts(mailing.pk)["accepted"] == 30
         assert len({event["rcpt_to"] for event in peer.accepted()}) == 30
         assert "refused" in dead.paused_reason
         assert dead.failures == 3
@@ -116,7 +118,7 @@ def test_a_refused_sign_in_pauses_the_server_at_once(tmp_path: Path) -> None:
         assert len(strict.journal.events("auth")) == 1
         assert "535" in server.paused_reason
         assert server.paused_until is None
-        assert accounting.counts(mailing.pk)["accepted"] == 20
+        assert figures.counts(mailing.pk)["accepted"] == 20
         assert "CANARY-7c1" not in str(list(Attempt.objects.values())) + str(list(Message.objects.values()))
 
 
@@ -132,7 +134,7 @@ def test_a_bounce_ends_the_message_and_suppresses_the_address(tmp_path: Path) ->
 
         run_drain()
 
-        counts = accounting.counts(mailing.pk)
+        counts = figures.counts(mailing.pk)
         assert (counts["accepted"], counts["bounced"]) == (9, 1)
         assert QuotaPeriod.objects.get().used == 9
         suppression = Suppression.objects.get()
@@ -152,13 +154,13 @@ def test_a_line_lost_after_the_dot_is_unconfirmed_and_never_sent_again(tmp_path:
 
         run_drain()
 
-        counts = accounting.counts(mailing.pk)
+        counts = figures.counts(mailing.pk)
         assert (counts["accepted"], counts["unconfirmed"]) == (9, 1)
         assert len(peer.journal.events("dot")) == 10
         assert QuotaPeriod.objects.get().used == 10  # Held, because it may have been accepted.
         message = Message.objects.get(status="unconfirmed")
         message_id = message.message_id
-        assert queueing.resend(message.pk, message.changed_at)
+        assert mailings.resend(message.pk, message.changed_at)
         run_drain()
         assert [event["message_id"] for event in peer.journal.events("dot")].count(message_id) == 2
 
@@ -180,7 +182,7 @@ def test_a_line_lost_before_the_dot_is_tried_again(tmp_path: Path, stage: str) -
         run_until_finished(mailing)
 
         assert lost == [stage, stage]
-        assert accounting.counts(mailing.pk)["accepted"] == 10, accounting.reasons(mailing.pk)
+        assert figures.counts(mailing.pk)["accepted"] == 10, figures.reasons(mailing.pk)
         assert len(peer.accepted()) == 10
 
 
@@ -197,7 +199,7 @@ def test_people_who_left_are_in_the_account_and_get_nothing(tmp_path: Path) -> N
 
         run_drain()
 
-        counts = accounting.counts(mailing.pk)
+        counts = figures.counts(mailing.pk)
         assert (counts["accepted"], counts["suppressed"]) == (2, 4)
         assert {event["rcpt_to"] for event in peer.accepted()} == {people[4].email, people[5].email}
 
@@ -211,7 +213,7 @@ def test_copies_are_messages_of_their_own_and_count(tmp_path: Path) -> None:
 
         assert len(peer.accepted()) == 6
         assert QuotaPeriod.objects.get().used == 6
-        assert accounting.counts(mailing.pk)["accepted"] == 2
+        assert figures.counts(mailing.pk)["accepted"] == 2
         for context, body in peer.bodies:
             message = email.message_from_bytes(body, policy=email.policy.default)
             assert message["Cc"] == "boss@shop.example"
@@ -233,7 +235,7 @@ def test_large_messages_go_over_tls_without_waiting(tmp_path: Path, mode: str, m
 
         run_drain(seconds=20)
 
-        assert accounting.counts(mailing.pk)["accepted"] == 12, accounting.reasons(mailing.pk)
+        assert figures.counts(mailing.pk)["accepted"] == 12, figures.reasons(mailing.pk)
         assert all(len(body) > 300_000 for _, body in peer.bodies)
 
 
@@ -242,7 +244,7 @@ def test_a_second_snapshot_adds_nobody(tmp_path: Path) -> None:
     mailing = make_mailing(audience)
     Mailing.objects.filter(pk=mailing.pk).update(is_snapshotted=False)
 
-    assert queueing.snapshot(mailing.pk, mailing.created_at) == 5
+    assert mailings.snapshot(mailing.pk, mailing.created_at) == 5
 
     assert Message.objects.count() == 5
 
@@ -252,8 +254,8 @@ def test_a_cancelled_mailing_sends_nothing_more(tmp_path: Path) -> None:
         make_server(peer.port)
         mailing = make_mailing(make_list(5))
 
-        assert queueing.cancel(mailing.pk, mailing.created_at)
+        assert mailings.cancel(mailing.pk, mailing.created_at)
         run_drain(seconds=2)
 
         assert peer.accepted() == []
-        assert accounting.counts(mailing.pk)["cancelled"] == 5
+        assert figures.counts(mailing.pk)["cancelled"] == 5

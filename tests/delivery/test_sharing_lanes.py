@@ -9,8 +9,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from delivery import accounting, claiming, draining, lanes
 from delivery.models import WorkerSeen
+from delivery.outbox import claims, leases
+from delivery.records import figures
+from delivery.worker import drain
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import running_peer
 
@@ -23,7 +25,7 @@ def test_a_worker_takes_its_fair_share_of_the_lanes_and_no_more(tmp_path: Path, 
 
     def count(event: str, context: dict[str, Any]) -> None:
         if event == "mail":
-            held.append(len(lanes.busy_servers()))
+            held.append(len(leases.busy_servers()))
             connection.close()  # This thread's own.
 
     with running_peer(tmp_path, count) as peer:
@@ -46,7 +48,7 @@ def test_a_server_that_is_long_in_answering_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     """Neither in the middle of a drain nor when its time is over."""
-    monkeypatch.setattr(draining, "LATE_SECONDS", 0.1)
+    monkeypatch.setattr(drain, "LATE_SECONDS", 0.1)
     is_other_sent, was_other_sent = Event(), Event()
 
     def tell(event: str, context: dict[str, Any]) -> None:
@@ -76,7 +78,7 @@ def test_one_late_answer_holds_up_no_other_message_of_its_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when the time of the drain is over: it goes on, and so does the lane."""
-    monkeypatch.setattr(draining, "LATE_SECONDS", 0.1)
+    monkeypatch.setattr(drain, "LATE_SECONDS", 0.1)
     seen: list[str] = []
     is_late, is_all_sent, was_all_sent = Event(), Event(), Event()
 
@@ -118,12 +120,12 @@ def test_a_lease_does_not_run_out_while_the_database_is_busy_with_other_lanes(
         return claim(*given)
 
     settings.LEASE_SECONDS = 2
-    claim = claiming.claim
-    monkeypatch.setattr(claiming, "claim", claim_late)
+    claim = claims.claim
+    monkeypatch.setattr(claims, "claim", claim_late)
     with running_peer(tmp_path) as peer:
         make_server(peer.port)
         mailing = make_mailing(make_list(5))
 
         run_drain()
 
-        assert accounting.counts(mailing.pk)["accepted"] == 5
+        assert figures.counts(mailing.pk)["accepted"] == 5

@@ -16,13 +16,15 @@ from django.db import connections
 from django.utils import timezone
 
 from contacts.models import Contact, Suppression
-from delivery import noticing, return_paths
+from delivery.content import return_paths
+from delivery.content.tokens import NOBODY, message_of
 from delivery.models import Attempt, Mailing, Message
-from delivery.singles import SingleRefused, send_single
-from delivery.tokens import NOBODY, message_of
+from delivery.operators import notices
+from delivery.outbox.transactional import SingleRefused, send_single
 from smtpservers.models import QuotaPeriod, SmtpServer
+from tests.conversation import DROP
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
-from tests.peer import DROP, Peer, running_peer
+from tests.peer import Peer, running_peer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOST = "lost@shop.example"
@@ -242,7 +244,7 @@ def test_without_mail_to_unknown_it_fails_and_costs_nothing(peer: Peer) -> None:
 
     message = single("")
     run_drain()
-    noticing.notice(timezone.now())
+    notices.notice(timezone.now())
 
     message.refresh_from_db()
     assert message.status == "failed"
@@ -270,7 +272,7 @@ def test_the_bounce_of_a_redirected_message_ends_there(tmp_path: Path) -> None:
         message = single("nobody at all")
 
         run_drain()
-        noticing.notice(timezone.now())
+        notices.notice(timezone.now())
         run_drain()
 
         message.refresh_from_db()
@@ -314,7 +316,7 @@ def test_the_failure_of_a_single_message_is_told_in_a_line(tmp_path: Path) -> No
 
         for _ in range(2):
             run_drain()
-            noticing.notice(timezone.now())
+            notices.notice(timezone.now())
         run_drain()
 
         (notice,) = [parsed(body) for context, body in peer.bodies if body]

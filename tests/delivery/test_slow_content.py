@@ -50,7 +50,7 @@ def test_one_recipient_whose_message_is_endless_fails_alone(tmp_path: Path, name
 
 
 def test_a_content_that_is_endless_for_everybody_waits_for_a_person(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("delivery.preparing.SLOW_SECONDS", 0.0)  # As if it took its time.
+    monkeypatch.setattr("delivery.worker.composer_cache.SLOW_SECONDS", 0.0)  # As if it took its time.
     with running_peer(tmp_path) as peer:
         make_server(peer.port)
         hostile = make_mailing(make_list(60), text=ENDLESS["captures"])
@@ -72,7 +72,9 @@ def test_a_content_that_is_endless_for_everybody_waits_for_a_person(tmp_path: Pa
 
 
 def test_a_content_that_takes_long_is_sent_all_the_same(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("delivery.preparing.SLOW_SECONDS", 0.0)  # So that nobody has to wait for a slow one.
+    monkeypatch.setattr(
+        "delivery.worker.composer_cache.SLOW_SECONDS", 0.0
+    )  # So that nobody has to wait for a slow one.
     with running_peer(tmp_path) as peer:
         make_server(peer.port)
         slow = make_mailing(make_list(9), text=f"{LABORIOUS}Dear {{{{ first_name }}}}")
@@ -87,7 +89,7 @@ def test_a_content_that_takes_long_is_sent_all_the_same(tmp_path: Path, monkeypa
 
 
 def test_what_is_composed_when_the_lane_is_given_up_goes_back(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("delivery.preparing.SLOW_SECONDS", 0.0)
+    monkeypatch.setattr("delivery.worker.composer_cache.SLOW_SECONDS", 0.0)
     with running_peer(tmp_path) as peer:
         make_server(peer.port)
         make_mailing(make_list(60), text=f"{LABORIOUS}Dear {{{{ first_name }}}}")

@@ -14,14 +14,19 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from contacts.models import Contact, Subscription, Suppression
-from delivery import accounting, claiming, lanes, queueing, recording, sweeping
-from delivery.journal import Journal
 from delivery.models import Attempt, Batch, Lane, Mailing, Message
-from delivery.planning import Share
-from mail.replies import Reply, Stage
+from delivery.outbox import claims as outbox_claims
+from delivery.outbox import leases, mailings
+from delivery.outbox.plan import LaneShare
+from delivery.outcomes import recovery, results
+from delivery.outcomes.journal import Journal
+from delivery.records import figures
+from mail.replies.reply import Reply
+from mail.replies.rules import Stage
 from smtpservers.models import QuotaPeriod, SmtpServer
+from tests.conversation import DROP
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
-from tests.peer import DROP, Peer, running_peer, sender_of
+from tests.peer import Peer, running_peer, sender_of
 from tests.verifying import verify
 from tests.workers import Worker
 
@@ -54,8 +59,8 @@ def mail_after(peer: Peer, moment: float) -> int:
 @pytest.mark.parametrize(
     ("stop", "status"),
     [
-        (lambda: queueing.pause(Mailing.objects.get().pk), "queued"),
-        (lambda: queueing.cancel(Mailing.objects.get().pk, timezone.now()), "cancelled"),
+        (lambda: mailings.pause(Mailing.objects.get().pk), "queued"),
+        (lambda: mailings.cancel(Mailing.objects.get().pk, timezone.now()), "cancelled"),
         (lambda: SmtpServer.objects.update(is_active=False), "queued"),
     ],
     ids=["pause", "cancel", "deactivate"],
@@ -74,7 +79,7 @@ def test_a_stop_takes_effect_within_five_seconds(tmp_path: Path, stop: Callable[
         run_drain(seconds=8)
 
         assert mail_after(peer, stopped_at[0] + 5) == 0
-        counts = accounting.counts(mailing.pk)
+        counts = figures.counts(mailing.pk)
         assert counts["accepted"] == len(peer.accepted())
         assert counts["accepted"] + counts[status] == 2000, counts
         assert counts[status] > 1000
@@ -85,7 +90,7 @@ def test_a_stop_during_a_slow_connection_keeps_mail_from_leaving(tmp_path: Path)
     def stop_and_stall(event: str, context: dict[str, Any]) -> bytes | None:
         if event == "conn":
             try:
-                queueing.pause(Mailing.objects.get().pk)
+                mailings.pause(Mailing.objects.get().pk)
             finally:
                 connection.close()  # This thread's own.
             time.sleep(2.5)  # The greeting takes longer than the last look is old.
@@ -98,7 +103,7 @@ def test_a_stop_during_a_slow_connection_keeps_mail_from_leaving(tmp_path: Path)
         run_drain(seconds=6)
 
         assert peer.journal.events("mail") == []
-        assert accounting.counts(mailing.pk)["queued"] == 5
+        assert figures.counts(mailing.pk)["queued"] == 5
         assert QuotaPeriod.objects.get().reserved == 0
 
 
@@ -118,7 +123,7 @@ def test_a_person_who_leaves_in_the_middle_gets_nothing_more(tmp_path: Path) -> 
 
         late = [e for e in peer.journal.events("mail", "rcpt") if e["at"] > left_at[0] + 5 and e.get("rcpt_to") in last]
         assert late == []
-        assert accounting.counts(mailing.pk)["suppressed"] >= 400
+        assert figures.counts(mailing.pk)["suppressed"] >= 400
 
 
 def test_the_reason_tells_who_withdrew_from_who_was_taken_off_the_list() -> None:
@@ -130,7 +135,7 @@ def test_the_reason_tells_who_withdrew_from_who_was_taken_off_the_list() -> None
     assert deleted.contact
     deleted.contact.delete()
 
-    stopped = claiming.stopped([message.pk for message in (kept, withdrew, removed, deleted)], timezone.now())
+    stopped = outbox_claims.stopped([message.pk for message in (kept, withdrew, removed, deleted)], timezone.now())
 
     gone = ("suppressed", "No longer on a list of this mailing.")
     assert stopped == {withdrew.pk: ("suppressed", "Unsubscribed."), removed.pk: gone, deleted.pk: gone}
@@ -203,10 +208,10 @@ def test_a_worker_stopped_past_its_lease_sends_and_records_nothing_more(tmp_path
     assert statuses["accepted"] + statuses["unconfirmed"] == 300
 
 
-def claimed(server: SmtpServer, mailing: Mailing, number: int) -> tuple[lanes.Lease, list[claiming.Claim]]:
-    lease = lanes.acquire(server.pk)
+def claimed(server: SmtpServer, mailing: Mailing, number: int) -> tuple[leases.Lease, list[outbox_claims.Claim]]:
+    lease = leases.acquire(server.pk)
     assert lease is not None
-    claims = claiming.claim(lease.token, server, Share(mailing.pk, "It is first."), number, timezone.now())
+    claims = outbox_claims.claim(lease.token, server, LaneShare(mailing.pk, "It is first."), number, timezone.now())
     assert claims is not None
     return lease, claims
 
@@ -219,7 +224,7 @@ def test_the_sweep_settles_from_the_journal(tmp_path: Path) -> None:
     server = make_server(25)
     mailing = make_mailing(make_list(3))
     lease, claims = claimed(server, mailing, 3)
-    journal = Journal(sweeping.journal_folder(), lease.token)
+    journal = Journal(recovery.journal_folder(), lease.token)
     journal.dot(claims[0].attempt_id)  # Answered.
     journal.answer(claims[0].attempt_id, Stage.DOT, Reply.parse("250 2.0.0 ok"), "")
     journal.dot(claims[1].attempt_id)  # Not answered.
@@ -228,9 +233,9 @@ def test_the_sweep_settles_from_the_journal(tmp_path: Path) -> None:
     now = timezone.now()
 
     # Its worker may only have lost the lane, and still note an answer.
-    sweeping.sweep(now + dt.timedelta(seconds=20))
-    assert accounting.counts(mailing.pk)["sending"] == 3
-    sweeping.sweep(now + dt.timedelta(seconds=31))
+    recovery.sweep(now + dt.timedelta(seconds=20))
+    assert figures.counts(mailing.pk)["sending"] == 3
+    recovery.sweep(now + dt.timedelta(seconds=31))
 
     statuses = [Message.objects.get(pk=claim.message.pk).status for claim in claims]
     assert statuses == ["accepted", "unconfirmed", "queued"]
@@ -249,10 +254,10 @@ def test_a_server_deleted_in_the_middle_loses_no_answer(tmp_path: Path, settings
         while mailing.finished_at is None:
             assert time.monotonic() < deadline
             run_drain(seconds=5)
-            sweeping.sweep(timezone.now())
+            recovery.sweep(timezone.now())
             mailing.refresh_from_db()
 
-        assert accounting.counts(mailing.pk)["accepted"] == 200, accounting.counts(mailing.pk)
+        assert figures.counts(mailing.pk)["accepted"] == 200, figures.counts(mailing.pk)
         assert len({event["rcpt_to"] for event in peer.accepted()}) == len(peer.accepted()) == 200
 
 
@@ -263,11 +268,11 @@ def test_a_journal_on_another_machine_is_waited_for(tmp_path: Path) -> None:
     expire_lanes()
     now = timezone.now()
 
-    sweeping.sweep(now + dt.timedelta(minutes=9))
-    assert accounting.counts(mailing.pk)["sending"] == 2
+    recovery.sweep(now + dt.timedelta(minutes=9))
+    assert figures.counts(mailing.pk)["sending"] == 2
 
-    sweeping.sweep(now + dt.timedelta(minutes=11))
-    assert accounting.counts(mailing.pk)["unconfirmed"] == 2
+    recovery.sweep(now + dt.timedelta(minutes=11))
+    assert figures.counts(mailing.pk)["unconfirmed"] == 2
 
 
 def test_results_without_the_lane_are_refused(tmp_path: Path) -> None:
@@ -275,8 +280,8 @@ def test_results_without_the_lane_are_refused(tmp_path: Path) -> None:
     mailing = make_mailing(make_list(1))
     lease, claims = claimed(server, mailing, 1)
     expire_lanes()
-    lanes.free_expired()
-    result = recording.Result(
+    leases.free_expired()
+    result = results.Result(
         claims[0].attempt_id,
         claims[0].message,
         mailing.pk,
@@ -284,26 +289,26 @@ def test_results_without_the_lane_are_refused(tmp_path: Path) -> None:
         server.pk,
         claims[0].period_id,
         claims[0].reserved_at,
-        recording.ended("failed", "too late"),
+        results.ended("failed", "too late"),
     )
 
-    assert recording.record(lease.token, [result], timezone.now()) is False
-    assert recording.record(uuid.uuid4(), [result], timezone.now()) is False
+    assert results.record(lease.token, [result], timezone.now()) is False
+    assert results.record(uuid.uuid4(), [result], timezone.now()) is False
 
     assert not Attempt.objects.exists()
     assert Batch.objects.get().open_count == 1
-    assert lanes.renew([lease]) == [lease]
+    assert leases.renew([lease]) == [lease]
 
 
 def test_a_lane_has_one_holder(tmp_path: Path) -> None:
     server = make_server(25)
 
-    first, second = lanes.acquire(server.pk), lanes.acquire(server.pk)
+    first, second = leases.acquire(server.pk), leases.acquire(server.pk)
 
     assert first is not None
     assert second is None
-    lanes.release(first)
-    assert lanes.acquire(server.pk) is not None
+    leases.release(first)
+    assert leases.acquire(server.pk) is not None
 
 
 def test_transactional_mail_is_sent_again_once_with_the_same_message_id(tmp_path: Path) -> None:
@@ -317,8 +322,8 @@ def test_transactional_mail_is_sent_again_once_with_the_same_message_id(tmp_path
 
     with running_peer(tmp_path, drop) as peer:
         make_server(peer.port)
-        mailing = queueing.open_mailing(stream="single", name="Receipt", subject="Receipt", html="", text="Thanks.")
-        queueing.address(mailing, email="a@customer.example", email_key="a@customer.example", now=timezone.now())
+        mailing = mailings.open_mailing(stream="single", name="Receipt", subject="Receipt", html="", text="Thanks.")
+        mailings.address(mailing, email="a@customer.example", email_key="a@customer.example", now=timezone.now())
         deadline = time.monotonic() + 20
         while mailing.finished_at is None:
             assert time.monotonic() < deadline
@@ -333,15 +338,15 @@ def test_transactional_mail_is_sent_again_once_with_the_same_message_id(tmp_path
 def test_the_journal_of_a_worker_that_left_nothing_goes_after_an_hour(settings: Any, tmp_path: Path) -> None:
     settings.DATA_DIR = str(tmp_path)
     server = make_server(1)
-    lease = lanes.acquire(server.pk)
+    lease = leases.acquire(server.pk)
     assert lease is not None
-    mine, gone = Journal(sweeping.journal_folder(), lease.token), Journal(sweeping.journal_folder(), uuid.uuid4())
+    mine, gone = Journal(recovery.journal_folder(), lease.token), Journal(recovery.journal_folder(), uuid.uuid4())
     for journal in (mine, gone):
         journal.close()
 
-    sweeping.sweep(timezone.now())
+    recovery.sweep(timezone.now())
     assert gone.path.exists()
-    sweeping.sweep(timezone.now() + dt.timedelta(minutes=61))
+    recovery.sweep(timezone.now() + dt.timedelta(minutes=61))
 
     assert (gone.path.exists(), mine.path.exists()) == (False, True)
-    assert len(list(sweeping.journal_folder().iterdir())) == 2  # The journal of the lane, and what it has at hand.
+    assert len(list(recovery.journal_folder().iterdir())) == 2  # The journal of the lane, and what it has at hand.

@@ -8,7 +8,8 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 
-from delivery import clock, trials
+from delivery import clock
+from delivery.operators import trials
 from smtpservers.models import SmtpServer
 from tests.sandbox.conftest import Running
 from tests.sandbox.conftest import sandbox as sandbox  # a fixture

@@ -13,14 +13,16 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from contacts import erasing
 from contacts.models import Contact
-from delivery import clock, tasks, testing, trials
+from contacts.privacy import erasure
+from delivery import clock, tasks
 from delivery.models import Attempt, Message, Trial
+from delivery.operators import send_test, trials
 from mail.addresses import fold
 from smtpservers.models import SmtpServer
 from tests.browser import sign_in
-from tests.peer import SILENT, running_peer
+from tests.conversation import SILENT
+from tests.peer import running_peer
 from tests.trying import tried
 from tests.workers import Worker
 
@@ -120,7 +122,7 @@ def test_it_is_forgotten_after_a_day_and_with_the_person(
     kept = asked(server, "bob@example.org")
     contact = Contact.objects.create(email=ANN, email_key=fold(ANN))
 
-    erasing.erase(erasing.subject_of(contact), make_user(), NOW)
+    erasure.erase(erasure.subject_of(contact), make_user(), NOW)
     assert list(Trial.objects.all()) == [kept]
 
     trials.forget_old(NOW + dt.timedelta(hours=23))
@@ -132,7 +134,7 @@ def test_it_is_forgotten_after_a_day_and_with_the_person(
 def test_progress_is_told_while_the_server_is_silent(
     make_server: MakeServer, transactional_db: None, tmp_path: Path
 ) -> None:
-    told: list[testing.Progress] = []
+    told: list[send_test.Progress] = []
     answers = threading.Event()
 
     def script(event: str, _: Any) -> bytes | None:
@@ -140,13 +142,13 @@ def test_progress_is_told_while_the_server_is_silent(
             answers.wait(30)
         return None
 
-    def watch(progress: testing.Progress) -> None:
+    def watch(progress: send_test.Progress) -> None:
         told.append(progress)
         if progress.is_sent:
             answers.set()
 
     with running_peer(tmp_path, script) as peer:
-        made = testing.send_test(
+        made = send_test.send_test(
             server_id=make_server(peer.port).pk, recipient=ANN, actor=None, now=clock.now(), watch=watch
         )
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from contacts.models import Suppression
-from delivery import accounting
 from delivery.models import Attempt, Mailing, MailingOutcome, Message, Refusal, ServerOutcome
+from delivery.records import figures
 from smtpservers.models import SmtpServer
 from tests.delivery.making import make_mailing, make_server
 from tests.delivery.test_account_limits import people
@@ -64,7 +64,7 @@ def rehearse(folder: Path, running: Callable[..., Worker], number: int, campaign
 
         statuses: Counter[str] = Counter()
         for mailing in mailings:
-            statuses.update(accounting.counts(mailing.pk))
+            statuses.update(figures.counts(mailing.pk))
         assert statuses["accepted"] + statuses["unconfirmed"] == number * campaigns, statuses
         assert len(limited.accepted()) + len(other.accepted()) == number * campaigns
         assert statuses["unconfirmed"] <= 2 * 3 * len(kills_at)

@@ -13,8 +13,9 @@ from django.db import connection
 from django.utils import timezone
 
 from campaigns.models import Campaign
-from delivery import queueing, readiness, vitals
+from delivery.health import readiness, vitals
 from delivery.models import ClockMark, Mailing, Message, WorkerReport
+from delivery.outbox import mailings
 from smtpservers.models import QuotaPeriod
 from tests.clocks import WrongClock
 from tests.delivery.making import make_list, make_mailing, make_server
@@ -83,7 +84,7 @@ def noticed(worker: Worker, change: int) -> None:
 def deferred(name: str) -> Mailing:
     """Return a paused mailing one message of which is due, outside its chunk."""
     mailing = make_mailing(make_list(1, name), name=name)
-    queueing.pause(mailing.pk)
+    mailings.pause(mailing.pk)
     mailing.chunks.all().delete()
     return mailing
 
@@ -106,7 +107,7 @@ def test_all_clocks_are_set_and_mail_goes_on(tmp_path: Path, wrong: WrongClock, 
             wrong.set(change)
             sends(peer, worker, f"after {change}")
             before = len(peer.accepted())
-            queueing.resume(was_due.pk)
+            mailings.resume(was_due.pk)
             wait_for(lambda before=before: len(peer.accepted()) == before + 1, worker)
             noticed(worker, change)
             wrong.set(0)
@@ -145,7 +146,7 @@ def test_one_wrong_clock_holds_nothing_up_and_lets_nothing_go_early(
         for change in CHANGES:
             wrong.set(change)
             sends(peer, sender, f"after {change}")
-            wait_for(lambda: readiness.ask(readiness.Look(timezone.now()))["clock"] is not None, sender, 30)
+            wait_for(lambda: readiness.ask(readiness.WorkersSeen(timezone.now()))["clock"] is not None, sender, 30)
             assert vitals.clock_problems(vitals.lately(timezone.now())) != []
             wrong.set(0)
             sends(peer, sender, f"back from {change}")

@@ -12,8 +12,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from delivery import queueing
 from delivery.models import Mailing, Message
+from delivery.outbox import mailings
 from smtpservers.models import QuotaPeriod
 from tests.conversation import late
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain, run_until_finished
@@ -63,9 +63,9 @@ def test_a_campaign_that_is_paused_and_resumed_all_the_time_sends_each_message_o
     def fidget() -> None:
         try:
             while not is_over.wait(0.1):
-                queueing.pause(mailing.pk)
+                mailings.pause(mailing.pk)
                 is_over.wait(0.1)
-                queueing.resume(mailing.pk)
+                mailings.resume(mailing.pk)
         finally:
             connection.close()  # This thread's own.
 
@@ -80,7 +80,7 @@ def test_a_campaign_that_is_paused_and_resumed_all_the_time_sends_each_message_o
         finally:
             is_over.set()
             thread.join()
-        queueing.resume(mailing.pk)
+        mailings.resume(mailing.pk)
         run_until_finished(mailing)
 
         statuses = verify(mailing.pk, 400, [(server, peer)])
@@ -93,9 +93,9 @@ def test_a_campaign_that_is_cancelled_between_pauses_sends_nothing_more(tmp_path
     def cancel(event: str, context: dict[str, Any]) -> bytes | None:
         if event == "dot" and not cancelled_at and len(peer.accepted()) >= 30:
             try:
-                for act in (queueing.pause, queueing.resume, queueing.pause, queueing.resume):
+                for act in (mailings.pause, mailings.resume, mailings.pause, mailings.resume):
                     act(mailing.pk)
-                queueing.cancel(mailing.pk, timezone.now())
+                mailings.cancel(mailing.pk, timezone.now())
             finally:
                 connection.close()  # This thread's own.
             cancelled_at.append(time.time())
@@ -115,7 +115,7 @@ def test_a_campaign_that_is_cancelled_between_pauses_sends_nothing_more(tmp_path
         assert account.problems == {}
         assert account.statuses["accepted"] + account.statuses["cancelled"] == 2000
         assert account.statuses["cancelled"] > 1000
-        assert not queueing.resume(mailing.pk)
+        assert not mailings.resume(mailing.pk)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from delivery import sweeping
 from delivery.models import Mailing, Message
+from delivery.outcomes import recovery
 from smtpservers.models import Route
 from tests.conversation import late
 from tests.crowd import running_crowd
@@ -184,7 +184,7 @@ def test_twenty_servers_with_ten_connections_each_keep_every_limit(tmp_path: Pat
         while Mailing.objects.filter(finished_at=None).exists():
             assert time.monotonic() < deadline, (mailing.waiting_reason, crowd.counts())
             run_drain(seconds=10)
-            sweeping.sweep(timezone.now())
+            recovery.sweep(timezone.now())
 
         assert _descriptors() <= before + 3, "no connection is left open"
         found = per_server(crowd.events())

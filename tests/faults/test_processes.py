@@ -19,12 +19,12 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from campaigns import queueing as campaign_queueing
+from campaigns.lifecycle import states as campaign_queueing
 from campaigns.models import Campaign
 from contacts.models import ConsentEvent, Subscription, Suppression
+from delivery.content.tokens import unsubscribe_url
 from delivery.models import Mailing, Message
 from delivery.tasks import deliver
-from delivery.tokens import unsubscribe_url
 from feedback.models import Feedback
 from tests.conversation import Script, late
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain

@@ -181,11 +181,11 @@ def test_each_worker_that_is_gone_is_missed(stack: ExitStack, tmp_path: Path) ->
 def test_a_forgotten_migrate_is_told(stack: ExitStack, tmp_path: Path) -> None:
     web, _ = everything(stack, tmp_path / "data")
     recorder = MigrationRecorder(connection)
-    recorder.record_unapplied("feedback", "0001_initial")
+    recorder.record_unapplied("feedback", "0001_first_release")
     try:
         assert web.turns_red("migrations") == "The database is not migrated. Run: python manage.py migrate"
     finally:
-        recorder.record_applied("feedback", "0001_initial")
+        recorder.record_applied("feedback", "0001_first_release")
     web.turns_green()
 
 

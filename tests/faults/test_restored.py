@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from delivery import installation
+from delivery import identity
 from delivery.models import Mailing, Message
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import Peer, running_peer
@@ -140,7 +140,7 @@ def peer(tmp_path: Path) -> Iterator[Peer]:
 @pytest.fixture
 def dumped(peer: Peer, tmp_path: Path) -> Path:
     """A dump of the test's database when some of a campaign has been sent; then the original finishes."""
-    installation.look(timezone.now())
+    identity.look(timezone.now())
     make_server(peer.port, max_connections=1)
     mailing = make_mailing(make_list(PEOPLE))
     run_drain(until=lambda: len(peer.accepted()) >= 5)

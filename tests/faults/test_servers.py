@@ -21,8 +21,8 @@ from django.test import override_settings
 from django.utils import timezone
 
 from contacts.models import Suppression
-from delivery import sweeping
 from delivery.models import Mailing, Message
+from delivery.outcomes import recovery
 from smtpservers.models import SmtpServer
 from tests import emptying
 from tests.conversation import DROP, RESET, SILENT, STALL, Script, in_pieces, late
@@ -470,7 +470,7 @@ class _Run:
         for minutes in WAITS:
             self.clock.ahead += dt.timedelta(minutes=minutes)
             run_drain(seconds=30, clock=self.clock, idle_seconds=0.05)
-            sweeping.sweep(self.clock())
+            recovery.sweep(self.clock())
             if not Mailing.objects.filter(finished_at=None).exists():
                 return
 

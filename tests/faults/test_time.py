@@ -10,10 +10,11 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from delivery import lanes, sweeping
 from delivery.models import Attempt, Lane, Message
+from delivery.outbox import leases
+from delivery.outcomes import recovery
+from smtpservers.limits.reservations import refit_period
 from smtpservers.models import QuotaPeriod
-from smtpservers.reserving import refit_period
 from tests.conversation import Reply, Script, late
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peer import running_peer
@@ -96,16 +97,16 @@ def test_a_worker_whose_clock_is_wrong_takes_nobodys_lane(tmp_path: Path, minute
     with running_peer(tmp_path) as peer:
         server = make_server(peer.port)
         make_mailing(make_list(3), min(clock(), timezone.now()))
-        lease = lanes.acquire(server.pk)
+        lease = leases.acquire(server.pk)
         assert lease is not None
 
         assert run_drain(clock=clock, seconds=2) == 0
-        assert sweeping.sweep(clock()) == 0
+        assert recovery.sweep(clock()) == 0
 
         assert Lane.objects.get().token == lease.token
-        assert lanes.renew([lease]) == []
+        assert leases.renew([lease]) == []
         assert peer.journal.events() == []
-        lanes.release(lease)
+        leases.release(lease)
         assert run_drain(clock=clock) == 3
         assert len(peer.accepted()) == 3
 

@@ -9,14 +9,15 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page, expect
 
-from contacts import consent
+from contacts.consent import changes
 from contacts.models import Contact, ContactList, Subscription, Suppression
+from delivery.content.tokens import preferences_url, unsubscribe_url, web_version_url
 from delivery.models import Message
-from delivery.tokens import preferences_url, unsubscribe_url, web_version_url
-from feedback import signing_up, tasks
-from feedback.models import Appearance, SignUp
-from feedback.views import subscribe
-from feedback.views.embedding import snippet
+from publicpages import tasks
+from publicpages.models import Appearance, SignUp
+from publicpages.subscriptions import subscribe as subscriptions_subscribe
+from publicpages.views import subscribe
+from publicpages.views.embed import snippet
 from tests.browser import sideways_scroll, sign_in
 from tests.feedback.conftest import path_of
 
@@ -70,8 +71,8 @@ def test_a_person_subscribes_confirms_and_chooses_without_script(
     phone.get_by_role("button", name="Subscribe").click()
     expect(phone.get_by_role("heading")).to_have_text("Thank you.")
 
-    signing_up.take_waiting("The Club", SignUp.objects.get().received_at)
-    phone.goto(path_of(signing_up.confirm_url(SignUp.objects.get().pk)))
+    subscriptions_subscribe.take_waiting("The Club", SignUp.objects.get().received_at)
+    phone.goto(path_of(subscriptions_subscribe.confirm_url(SignUp.objects.get().pk)))
     phone.get_by_role("button", name="Yes, I want this mail").click()
     expect(phone.get_by_role("heading")).to_have_text("Your subscription is confirmed.")
 
@@ -109,7 +110,7 @@ def test_axe_finds_nothing_serious_on_any_page_in_light_and_dark(
     Appearance.objects.create(
         pk=1, accent="#0a5c36", postal_address="1 High Street", privacy_url="https://example.com/privacy"
     )
-    consent.suppress("ann@example.com", Suppression.Reason.COMPLAINT, "a report", message.changed_at)
+    changes.suppress("ann@example.com", Suppression.Reason.COMPLAINT, "a report", message.changed_at)
     entry = SignUp.objects.create(
         email="ann@example.com",
         language="en",
@@ -121,7 +122,7 @@ def test_axe_finds_nothing_serious_on_any_page_in_light_and_dark(
     paths = [
         "/subscribe",
         f"/subscribe/{shop.pk}",
-        path_of(signing_up.confirm_url(entry.pk)),
+        path_of(subscriptions_subscribe.confirm_url(entry.pk)),
         path_of(preferences_url(message.pk)),
         path_of(unsubscribe_url(message.pk)),
         path_of(web_version_url(sent_text(message).pk)),

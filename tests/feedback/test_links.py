@@ -10,15 +10,15 @@ from django.test import Client
 from PIL import Image
 
 from contacts.models import Contact, ContactList
-from delivery import tokens as links
-from feedback import signing_up
-from feedback.models import Appearance, SignUp
+from delivery.content import tokens as links
 from mail import tokens
+from publicpages.models import Appearance, SignUp
+from publicpages.subscriptions import subscribe
 from tests.feedback.conftest import path_of
 
 pytestmark = pytest.mark.django_db
 
-PAGES = {"unsubscribe": "/u/", "preferences": "/p/", "web version": "/v/", "confirm": "/c/"}
+PAGES = {"unsubscribe": "/u/", "preferences": "/p/", "web version": "/v/", "confirm": "/confirm/"}
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_no_public_page_takes_large_bodies_other_methods_or_sets_cookies(ann: Co
     token = path_of(links.preferences_url(sent(ann).pk))
     large = {"do": "leave", "x": "x" * 10_240}
 
-    for path in (token, "/subscribe", "/subscribe.json", "/c/x"):
+    for path in (token, "/subscribe", "/subscribe.json", "/confirm/x"):
         answer = Client().post(path, large)
         assert answer.status_code == 413
         assert "no-store" in answer["Cache-Control"]
@@ -153,7 +153,7 @@ def choose(admin: Client, logo: bytes | None = None, **fields: str) -> Any:
         upload = io.BytesIO(logo)
         upload.name = "logo.svg.png"
         content["new_logo"] = upload
-    return admin.post("/admin/feedback/appearance/1/change/", content)
+    return admin.post("/admin/publicpages/appearance/1/change/", content)
 
 
 def test_administrators_give_the_pages_name_colour_logo_and_links(admin: Client, club: ContactList) -> None:
@@ -178,7 +178,7 @@ def test_administrators_give_the_pages_name_colour_logo_and_links(admin: Client,
     assert logo_answer["Content-Type"] == "image/webp"
     assert logo_answer["X-Content-Type-Options"] == "nosniff"
     assert logo_answer["Content-Security-Policy"] == "default-src 'none'; sandbox"
-    assert f'src="/looks/{names[0]}"' in admin.get("/admin/feedback/appearance/1/change/").content.decode()
+    assert f'src="/looks/{names[0]}"' in admin.get("/admin/publicpages/appearance/1/change/").content.decode()
     choose(admin, without_logo="on", **fields)
     assert Client().get(f"/looks/{names[0]}").status_code == 404
 
@@ -212,4 +212,4 @@ def test_the_form_of_a_list_can_be_copied(admin: Client, club: ContactList) -> N
     assert f"action=&quot;{settings.BASE_URL}/subscribe/{club.pk}&quot;" in page
     assert "Je souhaite recevoir « Club » par e-mail." in page
     assert f"{settings.BASE_URL}/subscribe.json" in page
-    assert signing_up.public_lists().count() == 1
+    assert subscribe.public_lists().count() == 1

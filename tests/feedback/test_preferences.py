@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from contacts import consent
+from contacts.consent import changes
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression, SuppressionLift
+from delivery.content.tokens import preferences_url, unsubscribe_url
 from delivery.models import Message
-from delivery.tokens import preferences_url, unsubscribe_url
 from feedback.models import Feedback
-from feedback.preference_words import PREFERENCES
-from feedback.unsubscribed import unsubscribed
-from feedback.unsubscribing import count_unsubscribed
+from feedback.records.unsubscribe_figures import unsubscribed
+from feedback.unsubscribe import count_unsubscribed
+from publicpages.words.preferences import PREFERENCES
 from tests.feedback.conftest import path_of
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +30,7 @@ def board() -> ContactList:
 def ann(shop: ContactList, board: ContactList) -> Contact:
     contact = Contact.objects.create(email="ann@example.com", first_name="Ann")
     for contact_list in (shop, board):
-        consent.subscribe(contact, contact_list, method="form", source="page", now=dt.datetime.now(dt.UTC))
+        changes.subscribe(contact, contact_list, method="form", source="page", now=dt.datetime.now(dt.UTC))
     return contact
 
 
@@ -102,7 +102,7 @@ def test_lists_that_did_not_stand_on_the_page_stay_as_they_are(
 def test_a_pending_list_says_so_and_a_tick_confirms_it(
     message: Message, ann: Contact, club: ContactList, shop: ContactList
 ) -> None:
-    consent.request_subscription(ann, club, source="form", now=dt.datetime.now(dt.UTC))
+    changes.request_subscription(ann, club, source="form", now=dt.datetime.now(dt.UTC))
 
     assert EN.not_confirmed in Client().get(link(message)).content.decode()
     save(message, [club, shop], [club, shop])
@@ -142,7 +142,7 @@ def test_all_off_and_a_list_chosen_afterwards(message: Message, ann: Contact, sh
 def test_who_was_suppressed_otherwise_is_told_and_stays_suppressed(
     message: Message, ann: Contact, club: ContactList, shop: ContactList
 ) -> None:
-    consent.suppress(ann.email, Suppression.Reason.COMPLAINT, "a report", dt.datetime.now(dt.UTC))
+    changes.suppress(ann.email, Suppression.Reason.COMPLAINT, "a report", dt.datetime.now(dt.UTC))
 
     page = save(message, [club, shop], [club, shop])
 
@@ -247,7 +247,7 @@ def test_an_undo_takes_back_what_was_left_last_and_no_earlier_choice(
 @pytest.mark.parametrize("reason", ["complaint", "unsubscribed"])
 def test_an_undo_lifts_no_suppression_that_came_otherwise(message: Message, ann: Contact, reason: str) -> None:
     leave(message, scope="list")
-    consent.suppress(ann.email, reason, "a report, or a link in another mail", dt.datetime.now(dt.UTC))
+    changes.suppress(ann.email, reason, "a report, or a link in another mail", dt.datetime.now(dt.UTC))
 
     leave(message, scope="undo")
 

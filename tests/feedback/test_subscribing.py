@@ -12,17 +12,18 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from kombu.exceptions import OperationalError
 
-from contacts import consent
+from contacts.consent import changes
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression, SuppressionLift
-from delivery import claiming
-from delivery.composing import composer_for
+from delivery.content.composer import composer_for
+from delivery.content.message import Outgoing
 from delivery.models import Mailing, Message
-from delivery.outgoing import Outgoing
-from feedback import signing_up, tasks
-from feedback.models import RequestCount, SignUp
-from feedback.sign_up_words import SIGN_UP
-from feedback.views.subscribe import OPENED
+from delivery.outbox import claims
 from mail import tokens
+from publicpages import tasks
+from publicpages.models import RequestCount, SignUp
+from publicpages.subscriptions import subscribe
+from publicpages.views.subscribe import OPENED
+from publicpages.words.subscribe import SIGN_UP
 from smtpservers.models import SmtpServer
 from tests.feedback.conftest import path_of
 
@@ -47,7 +48,7 @@ def enter(*lists: ContactList, **fields: str) -> Any:
 
 
 def take(now: dt.datetime = NOW) -> int:
-    return signing_up.take_waiting("The Club", now)
+    return subscribe.take_waiting("The Club", now)
 
 
 def sign_up(*lists: ContactList, **fields: str) -> SignUp:
@@ -63,7 +64,7 @@ def status(contact_list: ContactList, email: str = ANN) -> str:
 
 
 def link_of(entry: SignUp) -> str:
-    return path_of(signing_up.confirm_url(entry.pk))
+    return path_of(subscribe.confirm_url(entry.pk))
 
 
 # --- the form
@@ -149,12 +150,12 @@ def known(club: ContactList) -> None:
 
 def complained(club: ContactList) -> None:
     known(club)
-    consent.suppress(ANN, Suppression.Reason.COMPLAINT, "a report", NOW)
+    changes.suppress(ANN, Suppression.Reason.COMPLAINT, "a report", NOW)
 
 
 def left(club: ContactList) -> None:
     known(club)
-    consent.unsubscribe_from_everything(ANN, method="unsubscribe", source="link", now=NOW)
+    changes.unsubscribe_from_everything(ANN, method="unsubscribe", source="link", now=NOW)
 
 
 def entered_before(club: ContactList) -> None:
@@ -199,9 +200,9 @@ def test_double_opt_in_writes_in_the_language_of_the_person_and_subscribes_nobod
     assert "Auto-Submitted: auto-generated" in mail
     assert "List-Unsubscribe" not in mail  # There is nothing yet to unsubscribe from.
     assert "pills" not in mail  # A stranger may have filled in the form.
-    assert re.sub(r"=\r\n", "", mail).count(signing_up.confirm_url(entry.pk)) == 3
+    assert re.sub(r"=\r\n", "", mail).count(subscribe.confirm_url(entry.pk)) == 3
     assert "- Club" in mail
-    assert signing_up.confirm_url(entry.pk) not in message.mailing.text + message.mailing.html
+    assert subscribe.confirm_url(entry.pk) not in message.mailing.text + message.mailing.html
 
 
 def test_single_opt_in_subscribes_at_once_with_the_wording_and_the_network(shop: ContactList) -> None:
@@ -229,15 +230,15 @@ def test_who_unsubscribed_comes_back_by_a_confirmation_even_on_a_single_opt_in_l
     known(shop)
     ann = Contact.objects.get()
     if how == "from the list":
-        consent.unsubscribe(ann.pk, [shop.pk], method="unsubscribe", source="link", now=NOW)
+        changes.unsubscribe(ann.pk, [shop.pk], method="unsubscribe", source="link", now=NOW)
     else:
-        consent.unsubscribe_from_everything(ANN, method="unsubscribe", source="link", now=NOW)
+        changes.unsubscribe_from_everything(ANN, method="unsubscribe", source="link", now=NOW)
 
     entry = sign_up(shop)
     message = Message.objects.get()
 
     assert status(shop) == "pending"
-    assert claiming.stopped([message.pk], NOW) == {}  # It does go out.
+    assert claims.stopped([message.pk], NOW) == {}  # It does go out.
     assert Client().post(link_of(entry)).status_code == 200
     assert status(shop) == "subscribed"
     assert not Suppression.objects.exists()
@@ -249,7 +250,7 @@ def test_who_unsubscribed_comes_back_by_a_confirmation_even_on_a_single_opt_in_l
 def test_who_was_suppressed_otherwise_is_left_alone(
     club: ContactList, shop: ContactList, reason: str, entry: str
 ) -> None:
-    consent.suppress(entry, reason, "a report", NOW)
+    changes.suppress(entry, reason, "a report", NOW)
 
     enter(club, shop)
 
@@ -259,7 +260,7 @@ def test_who_was_suppressed_otherwise_is_left_alone(
 
 
 def test_who_was_erased_is_left_alone(club: ContactList, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signing_up, "is_erased", lambda emails: set(emails))
+    monkeypatch.setattr(subscribe, "is_erased", lambda emails: set(emails))
 
     enter(club)
 
@@ -331,7 +332,7 @@ def test_opening_the_link_changes_nothing_and_its_button_confirms_once(club: Con
 def test_an_old_link_does_not_bring_back_who_left_since(club: ContactList) -> None:
     entry = sign_up(club)
     ann = Contact.objects.get()
-    consent.unsubscribe(ann.pk, [club.pk], method="unsubscribe", source="link", now=NOW)
+    changes.unsubscribe(ann.pk, [club.pk], method="unsubscribe", source="link", now=NOW)
 
     answer = Client().post(link_of(entry))
 
@@ -507,7 +508,7 @@ def test_what_was_never_confirmed_is_forgotten_with_who_is_known_by_it_alone(
     later = NOW + dt.timedelta(days=settings.CONFIRM_DAYS + 1, seconds=1)
     SignUp.objects.filter(email="twice@example.com").exclude(received_at=NOW).update(received_at=later)
 
-    signing_up.forget(later)
+    subscribe.forget(later)
 
     assert [entry.email for entry in SignUp.objects.all()] == ["twice@example.com"]
     assert set(Contact.objects.values_list("email", flat=True)) == {ANN, "twice@example.com", "yes@example.com"}

@@ -11,12 +11,12 @@ from django.test import Client
 from django.test.client import FakePayload
 
 from contacts.models import Contact, ContactList, Subscription, Suppression
+from delivery.content.tokens import unsubscribe_url
 from delivery.models import Mailing, Message
-from delivery.tokens import unsubscribe_url
 from feedback.models import Feedback
-from feedback.unsubscribing import count_unsubscribed
-from feedback.words import LANGUAGES, best_language
+from feedback.unsubscribe import count_unsubscribed
 from mail import tokens
+from publicpages.words.unsubscribe import LANGUAGES, best_language
 from smtpservers.models import SmtpServer
 
 pytestmark = pytest.mark.django_db

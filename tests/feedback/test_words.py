@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from feedback.confirmation_words import CONFIRMATION
-from feedback.preference_words import PREFERENCES
-from feedback.sign_up_words import SIGN_UP
-from feedback.words import CAUSES, LANGUAGES
+from publicpages.words.confirmation import CONFIRMATION
+from publicpages.words.preferences import PREFERENCES
+from publicpages.words.subscribe import SIGN_UP
+from publicpages.words.unsubscribe import CAUSES, LANGUAGES
 
 TABLES = {"page": LANGUAGES, "sign-up": SIGN_UP, "preferences": PREFERENCES, "mail": CONFIRMATION}
 PLACE = re.compile(r"\{\{ \w+ \}\}|\{\w+\}")

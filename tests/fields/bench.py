@@ -17,16 +17,17 @@ from django.test import Client
 from django.utils import timezone
 
 from contacts.models import Contact, ContactList, Subscription
-from delivery import queueing
 from delivery.models import Mailing, Message
-from delivery.singles import send_single
-from delivery.testing import Content, Conversation, send_test
+from delivery.operators.send_test import Content, Conversation, send_test
+from delivery.outbox import mailings
+from delivery.outbox.transactional import send_single
 from mail.addresses import fold
-from smtpservers.forms import ServerForm
+from smtpservers.forms.server import ServerForm
 from smtpservers.models import SmtpServer
+from tests.conversation import Script
 from tests.delivery.making import run_drain
 from tests.nameserver import Nameserver
-from tests.peer import Peer, Script, running_peer
+from tests.peer import Peer, running_peer
 
 LIST_PAGE = "/admin/smtpservers/smtpserver/"
 # Each link is another case for the UTM fields: plain, with codes of its own, and opted out.
@@ -133,8 +134,8 @@ class Bench:
         """Queue a campaign to new people."""
         audience = self.people(*(addresses or ("ann@customer.example",)), name=list_name, **(contact or {}))
         values = {"stream": "campaign", "name": "Winter", "subject": "Winter sale", "html": HTML, "text": TEXT}
-        mailing = queueing.open_mailing(lists=[audience], slug="winter", reference="c7", **(values | fields))
-        queueing.snapshot(mailing.pk, timezone.now())
+        mailing = mailings.open_mailing(lists=[audience], slug="winter", reference="c7", **(values | fields))
+        mailings.snapshot(mailing.pk, timezone.now())
         return mailing
 
     def campaign(self, *addresses: str, contact: dict[str, Any] | None = None, **fields: Any) -> list[Mail]:

@@ -8,13 +8,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from delivery import validating
+from delivery.content import recipient_domains
 from tests.fields.bench import Bench
 
 
 @pytest.fixture
 def bench(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(validating, "_OF_THIS_PROCESS", validating.DomainCache())
+    monkeypatch.setattr(recipient_domains, "_OF_THIS_PROCESS", recipient_domains.DomainCache())
     client = Client()
     client.force_login(User.objects.create_superuser("boss", "boss@brilliance.test"))
     with ExitStack() as resources:

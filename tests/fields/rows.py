@@ -19,8 +19,8 @@ from django.conf import settings
 from django.test import override_settings
 from django.urls import reverse
 
+from delivery.content.tokens import message_of
 from delivery.models import Attempt, Message
-from delivery.tokens import message_of
 from smtpservers.models import QuotaPeriod
 from tests.fields.bench import LIST_PAGE, Bench, Mail
 from tests.nameserver import running_nameserver

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from smtpservers.forms import ServerForm
+from smtpservers.forms.server import ServerForm
 from tests.fields.bench import Bench
 from tests.fields.rows import ROWS, Row
 

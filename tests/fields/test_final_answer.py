@@ -8,8 +8,8 @@ from django.conf import settings
 from django.test import override_settings
 
 from delivery.models import Message
-from smtpservers.endpoint import endpoint_of
 from smtpservers.models import SmtpServer
+from smtpservers.smtp.endpoint import endpoint_of
 from tests.fields.bench import Bench
 
 

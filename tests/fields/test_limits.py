@@ -9,8 +9,8 @@ import pytest
 from django.utils import timezone
 
 from delivery.models import Mailing, Message
-from delivery.testing import TestRefused
-from smtpservers import pace, reserving
+from delivery.operators.send_test import TestRefused
+from smtpservers.limits import rate_limiter, reservations
 from smtpservers.models import Route, UsageEntry
 from tests.fields.bench import Bench
 from tests.fields.test_quota import PEOPLE, write_usage
@@ -82,7 +82,7 @@ def test_a_cap_that_is_raised_or_removed_lets_the_rest_go(bench: Bench) -> None:
     arrived.append(len(bench.drain()))
 
     assert arrived == [2, 1, 2]
-    assert reserving.standings(timezone.now()) == {}
+    assert reservations.standings(timezone.now()) == {}
 
 
 def test_a_server_at_its_cap_is_passed_over_for_the_next(bench: Bench) -> None:
@@ -144,10 +144,10 @@ def test_a_server_without_a_rate_learns_one_when_it_says_too_fast(bench: Bench) 
 
     bench.campaign(*PEOPLE)
     server.refresh_from_db()
-    allowance = pace.effective(server, timezone.now())
+    allowance = rate_limiter.effective(server, timezone.now())
 
     assert server.learned_rate is not None
-    assert allowance == pace.Allowance(1, server.learned_rate / 2)
+    assert allowance == rate_limiter.Allowance(1, server.learned_rate / 2)
     assert 0 < server.learned_rate <= 5  # Five were answered within a second, or within more.
 
 

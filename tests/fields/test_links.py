@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from delivery.content.tokens import unsubscribe_url
 from delivery.models import Message
-from delivery.testing import Content
-from delivery.tokens import unsubscribe_url
+from delivery.operators.send_test import Content
 from tests.fields.bench import HTML, TEXT, Bench, FormRefused
 from tests.fields.rows import codes_beside_own, unsubscribe_link
 

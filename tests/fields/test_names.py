@@ -3,7 +3,7 @@
 import pytest
 
 from contacts.models import Contact
-from delivery.testing import Content
+from delivery.operators.send_test import Content
 from tests.fields.bench import TEXT, Bench
 
 FRIEND = {"unknown_first_name": "Friend", "unknown_last_name": "O'Neil & <b>"}

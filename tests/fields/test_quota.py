@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from delivery.models import Message
-from delivery.testing import TestRefused
+from delivery.operators.send_test import TestRefused
 from smtpservers.models import QuotaPeriod, UsageEntry
 from tests.fields.bench import Bench
 from tests.workers import ROOT, database_url

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from smtpservers.forms import ServerForm
+from smtpservers.forms.server import ServerForm
 from smtpservers.models import SmtpServer
 from tests.fields.bench import LIST_PAGE, Bench, FormRefused
 from tests.smtpservers_pages.conftest import filled

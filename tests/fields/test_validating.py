@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from django.test import override_settings
 
-from delivery import validating
-from delivery.validating import DomainCache, Validator
+from delivery.content import recipient_domains
+from delivery.content.recipient_domains import DomainCache, Validator
 from tests.fields.bench import Bench
 from tests.nameserver import MX, SILENT, TRUNCATED, TRUNCATED_FOR_EVER, Nameserver, running_nameserver
 
@@ -52,7 +52,7 @@ def nameserver() -> Iterator[Nameserver]:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validating, "LOOK_UP_SECONDS", 0.6)
+    monkeypatch.setattr(recipient_domains, "LOOK_UP_SECONDS", 0.6)
 
 
 def ask(nameserver: Nameserver, *addresses: str, cache: DomainCache | None = None) -> list[str]:
@@ -108,7 +108,7 @@ def test_nobody_listening_is_unknown() -> None:
 def test_a_second_name_server_answers_for_a_silent_first(
     nameserver: Nameserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(validating, "LOOK_UP_SECONDS", 5.0)
+    monkeypatch.setattr(recipient_domains, "LOOK_UP_SECONDS", 5.0)
     with running_nameserver({"null.shop": SILENT}) as silent:
         validator = Validator([silent.address, nameserver.address], DomainCache())
 
@@ -148,7 +148,7 @@ def test_the_next_drain_of_the_process_knows_already(nameserver: Nameserver) -> 
 
 
 def test_what_was_unknown_is_asked_again_sooner(nameserver: Nameserver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validating, "UNKNOWN_SECONDS", 0.0)
+    monkeypatch.setattr(recipient_domains, "UNKNOWN_SECONDS", 0.0)
 
     ask(nameserver, "ann@broken.shop", "bob@broken.shop", "ann@web.shop", "bob@web.shop")
 
@@ -158,10 +158,10 @@ def test_what_was_unknown_is_asked_again_sooner(nameserver: Nameserver, monkeypa
 
 
 def test_many_domains_are_asked_at_once_and_no_more_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validating, "LOOK_UPS_AT_ONCE", 10)
-    monkeypatch.setattr(validating, "SILENT_LOOK_UPS", 1000)
+    monkeypatch.setattr(recipient_domains, "LOOK_UPS_AT_ONCE", 10)
+    monkeypatch.setattr(recipient_domains, "SILENT_LOOK_UPS", 1000)
     under_way = most = 0
-    original = validating._ask
+    original = recipient_domains._ask
 
     async def counting(*args: object) -> str:
         nonlocal under_way, most
@@ -172,7 +172,7 @@ def test_many_domains_are_asked_at_once_and_no_more_than_allowed(monkeypatch: py
         finally:
             under_way -= 1
 
-    monkeypatch.setattr(validating, "_ask", counting)
+    monkeypatch.setattr(recipient_domains, "_ask", counting)
     domains = [f"d{number}.shop" for number in range(30)]
     with running_nameserver(dict.fromkeys(domains, SILENT)) as nameserver:
         validator = Validator([nameserver.address], DomainCache())
@@ -189,7 +189,7 @@ def test_many_domains_are_asked_at_once_and_no_more_than_allowed(monkeypatch: py
 
 
 def test_silent_name_servers_are_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validating, "LOOK_UPS_AT_ONCE", 20)
+    monkeypatch.setattr(recipient_domains, "LOOK_UPS_AT_ONCE", 20)
     domains = [f"d{number}.shop" for number in range(2000)]
     with running_nameserver(dict.fromkeys(domains, SILENT)) as nameserver:
         validator = Validator([nameserver.address], DomainCache())
@@ -205,8 +205,8 @@ def test_silent_name_servers_are_left_alone_for_a_while(monkeypatch: pytest.Monk
 
 
 def test_an_answer_between_shows_that_they_are_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validating, "SILENT_LOOK_UPS", 2)
-    monkeypatch.setattr(validating, "LOOK_UP_SECONDS", 0.2)
+    monkeypatch.setattr(recipient_domains, "SILENT_LOOK_UPS", 2)
+    monkeypatch.setattr(recipient_domains, "LOOK_UP_SECONDS", 0.2)
     zone = {"one.shop": SILENT, "two.shop": SILENT, "mx.shop": MX, "null.shop": {"MX": ["0 ."]}}
     with running_nameserver(zone) as nameserver:
         problems = ask(nameserver, "a@one.shop", "a@mx.shop", "a@two.shop", "a@null.shop")
@@ -223,8 +223,8 @@ def test_the_cache_forgets_the_oldest_first() -> None:
 
 
 def test_a_drain_asks_for_all_domains_ahead_and_never_one_by_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validating, "LOOK_UP_SECONDS", 1.5)
-    monkeypatch.setattr(validating, "SILENT_LOOK_UPS", 1000)
+    monkeypatch.setattr(recipient_domains, "LOOK_UP_SECONDS", 1.5)
+    monkeypatch.setattr(recipient_domains, "SILENT_LOOK_UPS", 1000)
     silent = [f"d{number}.shop" for number in range(8)]
     with (
         running_nameserver(dict.fromkeys(silent, SILENT)) as nameserver,
@@ -262,11 +262,11 @@ def test_a_provider_is_the_registrable_domain_of_the_first_mx(
     nameserver: Nameserver, domain: str, provider: str
 ) -> None:
     cache = DomainCache()
-    assert validating.provider_of(domain, cache) == domain, "nothing is asked"
+    assert recipient_domains.provider_of(domain, cache) == domain, "nothing is asked"
 
     ask(nameserver, f"ann@{domain}", cache=cache)
 
-    assert validating.provider_of(domain, cache) == provider
+    assert recipient_domains.provider_of(domain, cache) == provider
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_a_provider_is_the_registrable_domain_of_the_first_mx(
     ],
 )
 def test_the_providers_of_most_people_are_known_without_asking(domain: str, provider: str) -> None:
-    assert validating.provider_of(domain, DomainCache()) == provider
+    assert recipient_domains.provider_of(domain, DomainCache()) == provider
 
 
 def test_a_provider_is_remembered_longer_than_a_problem() -> None:
@@ -297,7 +297,7 @@ def test_a_provider_is_remembered_longer_than_a_problem() -> None:
     cache.put("google.shop", "", -1.0)  # Asked again, without an answer.
 
     assert cache.get("google.shop") is None
-    assert validating.provider_of("google.shop", cache) == "google.com"
+    assert recipient_domains.provider_of("google.shop", cache) == "google.com"
 
 
 def test_a_domain_is_known_unreachable_only_where_dns_said_so(nameserver: Nameserver) -> None:
@@ -310,4 +310,4 @@ def test_a_domain_is_known_unreachable_only_where_dns_said_so(nameserver: Namese
 
 
 def _unreachable(domain: str, cache: DomainCache) -> bool:
-    return validating.is_known_unreachable(domain, cache)
+    return recipient_domains.is_known_unreachable(domain, cache)

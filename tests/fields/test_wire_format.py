@@ -12,16 +12,15 @@ import pytest
 from django import forms
 from django.http import QueryDict
 
-from campaigns.forms import CampaignForm
-from campaigns.forms import TestForm as CampaignTestForm
-from contacts.csvfiles import Rows, look
-from contacts.person_forms import ContactForm
-from contacts.rows import Judge, Refusal
-from contacts.suppression_forms import SuppressionForm
-from delivery.forms import TestForm as ServerTestForm
+from campaigns.forms.campaign import CampaignForm, CampaignTestForm
+from contacts.forms.contact import ContactForm
+from contacts.forms.suppression import SuppressionForm
+from contacts.transfer.contact_row import Judge, RowRefusal
+from contacts.transfer.csv_file import Rows, look
+from delivery.forms import SendTestForm
 from delivery.models import Mailing, Message
-from delivery.singles import SingleRefused
-from smtpservers.forms import ServerForm
+from delivery.outbox.transactional import SingleRefused
+from smtpservers.forms.server import ServerForm
 from smtpservers.models import SmtpServer
 from tests.fields.bench import Bench, Mail
 from tests.smtpservers_pages.conftest import filled
@@ -97,13 +96,13 @@ def contact_form(**changes: str) -> forms.BaseForm:
         (contact_form, "language", "de{}x"),
         (lambda **typed: SuppressionForm({"reason": "manual"} | typed), "email", "ann{}@customer.example"),
         (CampaignTestForm, "recipient", "ann{}@customer.example"),
-        (ServerTestForm, "recipient", "ann{}@customer.example"),
+        (SendTestForm, "recipient", "ann{}@customer.example"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_no_other_form_takes_one(form: Any, name: str, value: str) -> None:
     typed = {name: value.replace("{}", EVE)}
-    bound = form(typed) if form in (CampaignTestForm, ServerTestForm) else form(**typed)
+    bound = form(typed) if form in (CampaignTestForm, SendTestForm) else form(**typed)
 
     assert name in bound.errors
 
@@ -114,7 +113,7 @@ def test_no_imported_address_holds_one(cell: str) -> None:
 
     (row,) = Rows(file, look(file))
 
-    assert isinstance(Judge(["email"], {}, ())(row)[1], Refusal)
+    assert isinstance(Judge(["email"], {}, ())(row)[1], RowRefusal)
 
 
 @pytest.mark.parametrize("name", ["mail_from", "reply_to"])

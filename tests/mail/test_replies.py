@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail.replies import Action, Reply, Scope, Stage, classify
-from mail.reply_rules import RULES, Connections
+from mail.replies.reply import Reply, classify
+from mail.replies.rules import RULES, Action, Connections, Scope, Stage
 
 ACCOUNT_REPLIES = json.loads((Path(__file__).parent / "account_replies.json").read_text())
 SAMPLES = json.loads((Path(__file__).parent / "replies.json").read_text())

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
 from mail.addresses import AddressInvalid, Mailbox
-from mail.composing import Recipient, Style, compile_content
-from mail.signing import Key, Signer
+from mail.message.composition import compile_content
+from mail.message.dkim import Key, Signer
+from mail.message.style import Recipient, Style
 
 NOW = dt.datetime(2026, 11, 23, 9, 15, 2, tzinfo=dt.UTC)
 STYLE = Style(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from mail import utm
+from mail.links import utm
 
 P = {"utm_source": "newsletter", "utm_medium": "email", "utm_campaign": "holiday_sale"}
 T = P | {"utm_term": "shoes", "utm_content": "header_link"}

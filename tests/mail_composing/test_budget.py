@@ -7,11 +7,12 @@ import pytest
 from liquid.ast import Node
 from liquid.tag import Tag
 
-from mail import budget, merging
+from mail import budget, merge_fields
 from mail.addresses import Mailbox
 from mail.budget import MOST_WORK, Budget
-from mail.composing import Recipient, Style, compile_content
-from mail.merging import MergeError, TooMuchWork, parse
+from mail.merge_fields import MergeError, TooMuchWork, parse
+from mail.message.composition import compile_content
+from mail.message.style import Recipient, Style
 
 NOW = dt.datetime(2026, 11, 28, 23, 59, 58, tzinfo=dt.UTC)
 LONG = "{% capture s %}{% for i in (1..4000) %}all the warm things of winter, {% endfor %}{% endcapture %}"
@@ -54,7 +55,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("escape", ["text", "html"])
-def test_work_is_refused_when_the_budget_is_used_up(name: str, escape: merging.Escape) -> None:
+def test_work_is_refused_when_the_budget_is_used_up(name: str, escape: merge_fields.Escape) -> None:
     values = {"many": ["tea"] * 2000, "other": ["tea"] * 2000}
 
     with pytest.raises(MergeError) as raised:
@@ -75,7 +76,7 @@ def test_a_tag_and_a_filter_that_nobody_thought_of_are_paid_for(monkeypatch: Any
         def parse(self, stream: Any) -> Node:
             return Idle(stream.current)
 
-    monkeypatch.setitem(merging._TEXT.tags, "idle", IdleTag(merging._TEXT))
+    monkeypatch.setitem(merge_fields._TEXT.tags, "idle", IdleTag(merge_fields._TEXT))
     with_filter = parse("{% if a %}{% endif %}{{ s | echo }}", {"echo": lambda value: value * 3})
     used = Budget()
     with_filter.render({"s": "tea" * 1000}, "text", used)

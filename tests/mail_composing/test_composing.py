@@ -12,8 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mail.addresses import Mailbox
-from mail.composing import Compiled, Recipient, Style, compile_content
-from mail.merging import MergeError, Unknown
+from mail.merge_fields import MergeError, Unknown
+from mail.message.composition import Compiled, compile_content
+from mail.message.style import Recipient, Style
 
 NOW = dt.datetime(2026, 11, 23, 9, 15, 2, tzinfo=dt.UTC)
 PLAIN = Style(mail_from=Mailbox("Example Shop", "news@example.com"))

@@ -9,8 +9,9 @@ import pytest
 from fast_mail_parser import parse_email
 
 from mail.addresses import Mailbox
-from mail.composing import Recipient, Style, compile_content
-from mail.parts import Part, part
+from mail.message.composition import compile_content
+from mail.message.parts import Part, part
+from mail.message.style import Recipient, Style
 
 NOW = dt.datetime(2026, 11, 23, 9, 15, 2, tzinfo=dt.UTC)
 STYLE = Style(mail_from=Mailbox("Shop", "news@example.com"))

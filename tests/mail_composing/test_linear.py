@@ -6,22 +6,23 @@ from collections.abc import Callable
 
 import pytest
 
-from campaigns import converting
-from campaigns.previewing import links_in
-from campaigns.visibility import links_of
-from mail import linking, merging, plaintext, utm
+from campaigns.markup import convert
+from campaigns.markup.visible_links import links_of
+from campaigns.preflight.preview import links_in
+from mail import merge_fields, plaintext
+from mail.links import merge_tags, utm
 
 UTM = {"utm_source": "winter"}
 READERS: dict[str, Callable[[str], object]] = {
     "plain text": plaintext.from_html,
-    "tagging of links": lambda source: utm.tag_html(linking.mark_html(source), UTM),
-    "tagging of text": lambda source: utm.tag_text(linking.mark_text(source), UTM),
-    "names of links": linking.names_of_links,
+    "tagging of links": lambda source: utm.tag_html(merge_tags.mark_html(source), UTM),
+    "tagging of text": lambda source: utm.tag_text(merge_tags.mark_text(source), UTM),
+    "names of links": merge_tags.names_of_links,
     "links that people see": links_of,
     "links of the preview": links_in,
-    "styles": lambda source: converting.inlined(f"<style>a{{color:red}}</style>{source}"),
-    "words for merge tags": converting.Masked,
-    "strip_html": lambda source: merging.parse("{{ s | strip_html }}").render({"s": f"> {source}"}),
+    "styles": lambda source: convert.inlined(f"<style>a{{color:red}}</style>{source}"),
+    "words for merge tags": convert.Masked,
+    "strip_html": lambda source: merge_fields.parse("{{ s | strip_html }}").render({"s": f"> {source}"}),
 }
 REPEATED = [
     *(

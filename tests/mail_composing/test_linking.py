@@ -5,16 +5,18 @@ import re
 
 import pytest
 
-from mail import linking, markup, merging
+from mail import markup, merge_fields
 from mail.addresses import Mailbox
-from mail.composing import Recipient, Style, compile_content
+from mail.links import merge_tags
+from mail.message.composition import compile_content
+from mail.message.style import Recipient, Style
 
 CODES = {"utm_source": "news", "utm_term": "t"}
 
 
 def render(html: str, **values: str) -> str:
-    filters = linking.filters(CODES, "fill", ("https://mail.example.com/u/",))
-    return merging.parse(linking.mark_html(html), filters).render(values, "html")
+    filters = merge_tags.filters(CODES, "fill", ("https://mail.example.com/u/",))
+    return merge_fields.parse(merge_tags.mark_html(html), filters).render(values, "html")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_an_address_from_a_merge_tag_is_tagged_when_it_is_known(html: str, expec
     ],
 )
 def test_tags_that_hold_addresses_are_marked_in_text(text: str, marked: str) -> None:
-    assert linking.mark_text(text, {"promo"}) == marked
+    assert merge_tags.mark_text(text, {"promo"}) == marked
 
 
 def test_the_names_used_as_addresses() -> None:
@@ -99,7 +101,7 @@ def test_the_names_used_as_addresses() -> None:
         '<a href="{{ unsubscribe_url }}">c</a><a href="x{{ y }}">d</a>'
     )
 
-    assert linking.names_of_links(html) == {"shop", "b.c"}
+    assert merge_tags.names_of_links(html) == {"shop", "b.c"}
 
 
 PLACES = [

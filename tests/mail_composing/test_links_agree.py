@@ -7,10 +7,11 @@ import re
 import css_inline
 import pytest
 
-from campaigns.previewing import links_in
-from campaigns.visibility import links_of
+from campaigns.markup.visible_links import links_of
+from campaigns.preflight.preview import links_in
 from mail.addresses import Mailbox
-from mail.composing import Compiled, Recipient, Style, compile_content
+from mail.message.composition import Compiled, compile_content
+from mail.message.style import Recipient, Style
 from mail.plaintext import from_html
 
 # Names whose characters end an address in a text are left out.

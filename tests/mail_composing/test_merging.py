@@ -11,7 +11,7 @@ from liquid import Environment
 from markupsafe import Markup
 
 from mail.budget import Budget
-from mail.merging import Flag, MergeError, Unknown, name_values, parse, unknown_names
+from mail.merge_fields import Flag, MergeError, Unknown, name_values, parse, unknown_names
 
 NAMES = {"first_name": "Ann", "last_name": "Lee"}
 

@@ -20,7 +20,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mail.addresses import Mailbox, ascii_address, needs_smtputf8
-from mail.composing import Recipient, Style, compile_content
+from mail.message.composition import compile_content
+from mail.message.style import Recipient, Style
 
 NOW = dt.datetime(2026, 11, 23, 9, 15, 2, tzinfo=dt.UTC)
 HTML = "<html><body><p>Dear {{ first_name }},</p><p>{{ note }}</p></body></html>"

@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from mail import serialising
 from mail.addresses import Mailbox
-from mail.merging import Unknown
+from mail.merge_fields import Unknown
+from mail.message import encoding
 
 readable = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=200)
 bodies = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\n .=\tF"), max_size=400)
@@ -47,7 +47,7 @@ def value_of(header: bytes) -> str:
 @example("x" * 300)
 @example("")
 def test_a_subject_reads_back(subject: str) -> None:
-    header = serialising.unstructured("Subject", subject)
+    header = encoding.unstructured("Subject", subject)
 
     expected = subject.strip(" ")
     if header != b"Subject:\r\n":
@@ -57,15 +57,15 @@ def test_a_subject_reads_back(subject: str) -> None:
 
 
 def test_a_plain_subject_is_not_encoded() -> None:
-    assert serialising.unstructured("Subject", "Winter sale, 20 % off!") == b"Subject: Winter sale, 20 % off!\r\n"
-    assert serialising.unstructured("Subject", "word " * 20) == (
+    assert encoding.unstructured("Subject", "Winter sale, 20 % off!") == b"Subject: Winter sale, 20 % off!\r\n"
+    assert encoding.unstructured("Subject", "word " * 20) == (
         b"Subject:" + b" word" * 14 + b"\r\n" + b" word" * 6 + b"\r\n"
     )
 
 
 def test_western_text_is_legible_and_other_text_short() -> None:
-    assert serialising.unstructured("Subject", "Grüße an alle") == b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe_an_alle?=\r\n"
-    assert serialising.unstructured("Subject", "日本語") == b"Subject: =?utf-8?b?5pel5pys6Kqe?=\r\n"
+    assert encoding.unstructured("Subject", "Grüße an alle") == b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe_an_alle?=\r\n"
+    assert encoding.unstructured("Subject", "日本語") == b"Subject: =?utf-8?b?5pel5pys6Kqe?=\r\n"
 
 
 names = readable.map(lambda name: " ".join(name.split()))
@@ -80,7 +80,7 @@ def test_display_names_read_back(first: str, second: str) -> None:
         boxes = [Mailbox(first, "a@example.com"), Mailbox(second, "b@xn--bcher-kva.example")]
     except ValueError:  # Mailbox refuses invisible characters of its own accord.
         return
-    header = serialising.mailboxes("From", boxes)
+    header = encoding.mailboxes("From", boxes)
 
     check_lines(header)
     expected = [(first, "a@example.com"), (second, "b@xn--bcher-kva.example")]
@@ -93,46 +93,46 @@ def test_display_names_read_back(first: str, second: str) -> None:
 
 
 def test_a_domain_is_written_as_a_label_and_a_utf8_local_part_as_it_is() -> None:
-    assert serialising.mailboxes("From", [Mailbox("", "a@bücher.example")]) == b"From: a@xn--bcher-kva.example\r\n"
-    assert serialising.address_line("To", "jörg@bücher.example") == "To: jörg@xn--bcher-kva.example\r\n".encode()
+    assert encoding.mailboxes("From", [Mailbox("", "a@bücher.example")]) == b"From: a@xn--bcher-kva.example\r\n"
+    assert encoding.address_line("To", "jörg@bücher.example") == "To: jörg@xn--bcher-kva.example\r\n".encode()
 
 
 @pytest.mark.parametrize("bad", ["a\r\nBcc: b@example.com", "a\nb", "a\rb", "a\x00b", "a\x85b", "a\u2028b"])
 def test_what_would_end_a_header_is_refused_by_name(bad: str) -> None:
     with pytest.raises(ValueError, match=r"^X-Test: .* control character; remove it\.$"):
-        serialising.unstructured("X-Test", bad)
+        encoding.unstructured("X-Test", bad)
     with pytest.raises(ValueError, match=r"^X-Test: "):
-        serialising.verbatim("X-Test", bad)
+        encoding.verbatim("X-Test", bad)
     with pytest.raises(ValueError, match=r"^X-Test: "):
-        serialising.identified("X-Test", f"{bad} <list.example.com>")
+        encoding.identified("X-Test", f"{bad} <list.example.com>")
     with pytest.raises(ValueError, match=r"^X-Test: "):
-        serialising.identified("X-Test", f"News <{bad}>")
+        encoding.identified("X-Test", f"News <{bad}>")
     with pytest.raises(ValueError, match=r"^X-Test: "):
-        serialising.phrase("X-Test", bad)
+        encoding.phrase("X-Test", bad)
     with pytest.raises(ValueError, match=r"^To: "):
-        serialising.address_line("To", f"{bad}@example.com")
+        encoding.address_line("To", f"{bad}@example.com")
 
 
 @pytest.mark.parametrize("address", ["", "a b@example.com", "a@example.com, b@example.com", "<a@example.com>", "a@b@c"])
 def test_to_holds_one_bare_address(address: str) -> None:
     with pytest.raises(ValueError, match=r"^To: "):
-        serialising.address_line("To", address)
+        encoding.address_line("To", address)
 
 
 def test_a_line_beyond_998_octets_is_refused() -> None:
-    assert serialising.verbatim("List-Unsubscribe", "<https://a.example/" + "x" * 950 + ">")
+    assert encoding.verbatim("List-Unsubscribe", "<https://a.example/" + "x" * 950 + ">")
     with pytest.raises(ValueError, match=r"^List-Unsubscribe: 1020 characters do not fit in a line; shorten it\.$"):
-        serialising.verbatim("List-Unsubscribe", "<https://a.example/" + "x" * 1000 + ">")
+        encoding.verbatim("List-Unsubscribe", "<https://a.example/" + "x" * 1000 + ">")
 
 
 def test_an_identifier_is_never_encoded_and_its_phrase_is() -> None:
-    assert serialising.identified("List-Id", "Example news <list-7.example.com>") == (
+    assert encoding.identified("List-Id", "Example news <list-7.example.com>") == (
         b"List-Id: Example news <list-7.example.com>\r\n"
     )
-    assert serialising.identified("List-Id", "Grüße an alle <list-7.example.com>") == (
+    assert encoding.identified("List-Id", "Grüße an alle <list-7.example.com>") == (
         b"List-Id: =?utf-8?q?Gr=C3=BC=C3=9Fe_an_alle?= <list-7.example.com>\r\n"
     )
-    assert serialising.identified("List-Id", "<list-7.example.com>") == b"List-Id: <list-7.example.com>\r\n"
+    assert encoding.identified("List-Id", "<list-7.example.com>") == b"List-Id: <list-7.example.com>\r\n"
 
 
 def decode(encoded: bytes) -> str:
@@ -170,7 +170,7 @@ def readable_part(text: str) -> str:
 @example("x" * 75 + "\n" + "x" * 76 + "\n" + "x" * 77)
 @example("00\x80\x80\x80\x80\x80\x80\U00010000\U00010000\U00010000 \nx")
 def test_a_body_reads_back(body: str) -> None:
-    encoded = serialising.quoted_printable(body)
+    encoded = encoding.quoted_printable(body)
 
     check_body(encoded)
     assert decode(encoded) == readable_part(body)
@@ -181,10 +181,9 @@ def test_values_of_any_length_fit_between_constants(constants: list[str], data: 
     constants[-1] += "\n"
     values = [data.draw(bodies).replace("\r", "") for _ in constants[1:]]
 
-    encoded = serialising.quoted_printable_constants(constants)
+    encoded = encoding.quoted_printable_constants(constants)
     together = encoded[0] + b"".join(
-        serialising.quoted_printable_value(value) + constant
-        for value, constant in zip(values, encoded[1:], strict=True)
+        encoding.quoted_printable_value(value) + constant for value, constant in zip(values, encoded[1:], strict=True)
     )
 
     check_body(together)
@@ -197,17 +196,17 @@ def test_values_of_any_length_fit_between_constants(constants: list[str], data: 
 @example(["a", "From me"])
 @example(["x" * 75, "é" * 25])
 def test_values_encoded_together_are_as_if_encoded_one_by_one(values: list[str]) -> None:
-    words = serialising.quoted_printable_words(values)
+    words = encoding.quoted_printable_words(values)
 
     if words is not None:
         texts, htmls = words
-        assert texts == [serialising.end_softly(serialising.quoted_printable(value)) for value in values]
-        assert htmls == [serialising.end_softly(serialising.quoted_printable(str(escape(value)))) for value in values]
-        assert all(len(word) <= serialising.LONGEST_WORD for word in texts + htmls)
+        assert texts == [encoding.end_softly(encoding.quoted_printable(value)) for value in values]
+        assert htmls == [encoding.end_softly(encoding.quoted_printable(str(escape(value)))) for value in values]
+        assert all(len(word) <= encoding.LONGEST_WORD for word in texts + htmls)
 
 
 def test_ordinary_values_are_encoded_together() -> None:
-    assert serialising.quoted_printable_words(["Müller & Söhne", "O'Neil"]) == (
+    assert encoding.quoted_printable_words(["Müller & Söhne", "O'Neil"]) == (
         [b"M=C3=BCller & S=C3=B6hne=\r\n", b"O'Neil=\r\n"],
         [b"M=C3=BCller &amp; S=C3=B6hne=\r\n", b"O&#39;Neil=\r\n"],
     )
@@ -217,14 +216,14 @@ def test_ordinary_values_are_encoded_together() -> None:
     "odd", ["", " ", "two\nlines", "a\0b", "\N{ZERO WIDTH SPACE}", "x" * 76, "&" * 16, ".", 7, None]
 )
 def test_what_needs_care_is_not_encoded_together(odd: object) -> None:
-    assert serialising.quoted_printable_words(["Ann", odd]) is None
-    assert serialising.quoted_printable_words([Unknown("Friend"), "Ann"]) is None
+    assert encoding.quoted_printable_words(["Ann", odd]) is None
+    assert encoding.quoted_printable_words([Unknown("Friend"), "Ann"]) is None
 
 
 @pytest.mark.parametrize("length", range(60, 90))
 @pytest.mark.parametrize("last", ["x", ".", "é", " "])
 def test_a_soft_break_keeps_the_line_within_76_octets(length: int, last: str) -> None:
-    encoded = serialising.end_softly(serialising.quoted_printable("x" * length + last)) + b"after\r\n"
+    encoded = encoding.end_softly(encoding.quoted_printable("x" * length + last)) + b"after\r\n"
 
     check_body(encoded)
     assert decode(encoded) == "x" * length + last + "after\n"

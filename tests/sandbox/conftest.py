@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from sandbox import certificates, credentials
+from sandbox.listeners import receiving
 from sandbox.models import AUTH, PLAIN, STARTTLS
-from sandbox.receiving import receiving
-from sandbox.storing import Store
+from sandbox.store import Store
 
 
 @dataclass(frozen=True)

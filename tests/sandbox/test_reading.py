@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.reading import CHARSETS, MOST_PARTS, MOST_TEXT, Part, read, summary
+from sandbox.mail_view import CHARSETS, MOST_PARTS, MOST_TEXT, MailPart, read, summary
 
 
 def multipart(*parts: bytes, boundary: bytes = b"b") -> bytes:
@@ -39,9 +39,9 @@ def test_an_ordinary_mail_gives_text_html_links_and_attachments():
     assert reading.html.startswith("<a href=")
     assert reading.links == ["https://example.org/?utm_source=a&b=1"]
     assert reading.parts == [
-        Part("text/plain", "", 6, 2),
-        Part("text/html", "", len(reading.html), 2),
-        Part("application/pdf", "Rechnung ü.pdf", 4, 1),
+        MailPart("text/plain", "", 6, 2),
+        MailPart("text/html", "", len(reading.html), 2),
+        MailPart("application/pdf", "Rechnung ü.pdf", 4, 1),
     ]
     assert reading.remarks == []
 

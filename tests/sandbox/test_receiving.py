@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sandbox.models import SandboxMail
-from sandbox.storing import prune
+from sandbox.store import prune
 from tests.sandbox.conftest import Running
 
 MAIL = b"From: news@example.org\r\nTo: ann@example.org\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nMessage-ID: <1@x>\r\n"

@@ -68,7 +68,7 @@ def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
     """Reserve until no server has room, or the clock is at its end; settle some, give some back."""
     from django.db import transaction
 
-    from smtpservers import reserving
+    from smtpservers.limits import reservations
     from smtpservers.models import SmtpServer
 
     chance = random.Random(number)
@@ -84,7 +84,7 @@ def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
             reserved_at = _now(number, step)
             if end is not None and reserved_at >= end:
                 return grants
-            reservation = reserving.reserve(server, chance.randint(1, settings["wanted"]), reserved_at)
+            reservation = reservations.reserve(server, chance.randint(1, settings["wanted"]), reserved_at)
             if reservation is None:
                 continue
             is_full = False
@@ -94,8 +94,8 @@ def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
             used = reservation.units - back
             grants.append({"server": server.pk, "units": used, "accepted_at": _now(number, step).timestamp()})
             with transaction.atomic():  # As recording does: a recount between the two would miss the units.
-                reserving.settle(reservation.period_id, used=used, released=back, now=_now(number, step))
-                reserving.write_ledger(server.pk, [reserved_at] * used)
+                reservations.settle(reservation.period_id, used=used, released=back, now=_now(number, step))
+                reservations.write_ledger(server.pk, [reserved_at] * used)
             if is_lowering:
                 is_lowering = False
                 _lower(server.pk, _now(number, step))
@@ -107,16 +107,16 @@ def _lower(server_id: int, now: dt.datetime) -> None:
     """Edit the quota as the page does: the account first, then the server."""
     from django.db import transaction
 
-    from smtpservers import reserving
+    from smtpservers.limits import reservations
     from smtpservers.models import SmtpServer
 
     with transaction.atomic():
         server = SmtpServer.objects.get(pk=server_id)
-        reserving.hold(server)
-        period = reserving.current_period(server, now)
+        reservations.hold(server)
+        period = reservations.current_period(server, now)
         server.max_per_month = period.used + period.reserved + 50
         server.save()
-        reserving.refit_period(server, now)
+        reservations.refit_period(server, now)
 
 
 if __name__ == "__main__":

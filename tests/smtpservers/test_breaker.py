@@ -5,9 +5,9 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
-from smtpservers import breaker, pace, senders, slowing
-from smtpservers.endpoint import endpoint_of
+from smtpservers.limits import circuit_breaker, rate_limiter, refused_senders, throttling
 from smtpservers.models import RefusedSender, SmtpServer
+from smtpservers.smtp.endpoint import endpoint_of
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +26,7 @@ def server() -> SmtpServer:
 
 def fail(server: SmtpServer, *instants: dt.datetime) -> None:
     for instant in instants:
-        breaker.note_failure(server.pk, "the line was lost", instant)
+        circuit_breaker.note_failure(server.pk, "the line was lost", instant)
     server.refresh_from_db()
 
 
@@ -58,7 +58,7 @@ def test_a_pause_doubles_up_to_an_hour_however_long_nothing_was_sent(server: Smt
         assert server.paused_until is not None
         pauses.append((server.paused_until - at) / SECOND)
         at = server.paused_until + 7 * HOUR
-        assert breaker.is_on_probation(server)
+        assert circuit_breaker.is_on_probation(server)
         fail(server, at)
 
     assert pauses == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
@@ -66,23 +66,23 @@ def test_a_pause_doubles_up_to_an_hour_however_long_nothing_was_sent(server: Smt
 
 def test_an_answer_ends_the_probation(server: SmtpServer) -> None:
     fail(server, T, T, T)
-    breaker.note_answer(server.pk)
+    circuit_breaker.note_answer(server.pk)
 
     server.refresh_from_db()
-    assert not breaker.is_on_probation(server)
+    assert not circuit_breaker.is_on_probation(server)
     assert server.last_success_at is None
     fail(server, T + HOUR)
     assert server.failures == 1
 
 
 def test_a_longer_pause_stays(server: SmtpServer) -> None:
-    assert breaker.pause(server.pk, "an hour", T + HOUR, T)
-    assert not breaker.pause(server.pk, "a minute", T + MINUTE, T)
+    assert circuit_breaker.pause(server.pk, "an hour", T + HOUR, T)
+    assert not circuit_breaker.pause(server.pk, "a minute", T + MINUTE, T)
     server.refresh_from_db()
     assert server.paused_reason == "an hour"
 
-    assert breaker.pause(server.pk, "for good", None, T)
-    assert not breaker.pause(server.pk, "two hours", T + 2 * HOUR, T)
+    assert circuit_breaker.pause(server.pk, "for good", None, T)
+    assert not circuit_breaker.pause(server.pk, "two hours", T + 2 * HOUR, T)
     fail(server, *[T + 3 * HOUR] * 5)
     server.refresh_from_db()
     assert (server.paused_reason, server.paused_until) == ("for good", None)
@@ -91,8 +91,8 @@ def test_a_longer_pause_stays(server: SmtpServer) -> None:
 def test_a_pause_that_the_server_asked_for_doubles_up_to_its_own_end(server: SmtpServer) -> None:
     at, pauses = T, []
     for _ in range(4):
-        breaker.trip(server.pk, "454", 5 * MINUTE, 20 * MINUTE, at)
-        breaker.trip(server.pk, "454", 5 * MINUTE, 20 * MINUTE, at)  # By another worker.
+        circuit_breaker.trip(server.pk, "454", 5 * MINUTE, 20 * MINUTE, at)
+        circuit_breaker.trip(server.pk, "454", 5 * MINUTE, 20 * MINUTE, at)  # By another worker.
         server.refresh_from_db()
         assert server.paused_until is not None
         pauses.append((server.paused_until - at) / MINUTE)
@@ -103,70 +103,70 @@ def test_a_pause_that_the_server_asked_for_doubles_up_to_its_own_end(server: Smt
 
 def test_the_last_success_is_written_once_a_second(server: SmtpServer) -> None:
     for milliseconds in (0, 500, 1500):
-        breaker.note_success(server.pk, T + milliseconds * SECOND / 1000)
+        circuit_breaker.note_success(server.pk, T + milliseconds * SECOND / 1000)
 
     server.refresh_from_db()
     assert server.last_success_at == T + 1.5 * SECOND
 
 
 def test_a_refused_sender_is_forgotten_with_the_next_edit(server: SmtpServer) -> None:
-    assert senders.refuse(server.pk, "", "553 not owned", T)
-    assert senders.refused(T + 300 * HOUR) == {server.pk: {"news@shop.example": None}}
+    assert refused_senders.refuse(server.pk, "", "553 not owned", T)
+    assert refused_senders.refused(T + 300 * HOUR) == {server.pk: {"news@shop.example": None}}
 
     server.save()
-    assert senders.refused(T) == {}
-    assert senders.of_server(server, T) == []
-    assert senders.refuse(server.pk, "Shop <shop@shop.example>", "553", T)
-    assert senders.refuse(server.pk, "", "553", T)
-    assert set(senders.refused(T)[server.pk]) == {"news@shop.example", "shop@shop.example"}
+    assert refused_senders.refused(T) == {}
+    assert refused_senders.of_server(server, T) == []
+    assert refused_senders.refuse(server.pk, "Shop <shop@shop.example>", "553", T)
+    assert refused_senders.refuse(server.pk, "", "553", T)
+    assert set(refused_senders.refused(T)[server.pk]) == {"news@shop.example", "shop@shop.example"}
 
 
 def test_a_refusal_without_a_reason_counts_from_the_third_within_an_hour(server: SmtpServer) -> None:
     def refuse(at: dt.datetime) -> bool:
-        return senders.refuse(server.pk, "", "550", at, lasts=HOUR, times=3)
+        return refused_senders.refuse(server.pk, "", "550", at, lasts=HOUR, times=3)
 
     assert [refuse(T), refuse(T + HOUR), refuse(T + 1.5 * HOUR)] == [False, False, False]
-    assert senders.refused(T + 1.5 * HOUR) == {}
+    assert refused_senders.refused(T + 1.5 * HOUR) == {}
     assert refuse(T + 1.6 * HOUR)
-    assert senders.refused(T + 2 * HOUR) == {server.pk: {"news@shop.example": T + 2.6 * HOUR}}
-    assert senders.refused(T + 3 * HOUR) == {}
+    assert refused_senders.refused(T + 2 * HOUR) == {server.pk: {"news@shop.example": T + 2.6 * HOUR}}
+    assert refused_senders.refused(T + 3 * HOUR) == {}
 
 
 def test_a_refusal_until_the_edit_is_not_shortened_by_one_without_a_reason(server: SmtpServer) -> None:
-    senders.refuse(server.pk, "", "553 not owned", T)
-    senders.refuse(server.pk, "", "550", T, lasts=HOUR, times=3)
+    refused_senders.refuse(server.pk, "", "553 not owned", T)
+    refused_senders.refuse(server.pk, "", "550", T, lasts=HOUR, times=3)
 
     assert RefusedSender.objects.get().until is None
 
 
 def test_a_learned_limit_only_shrinks_and_ends_with_an_edit(server: SmtpServer) -> None:
     for taken in (20, 30, 7, 0):
-        slowing.learn_messages_per_connection(server.pk, taken)
+        throttling.learn_messages_per_connection(server.pk, taken)
     server.refresh_from_db()
     assert endpoint_of(server, final_timeout=600).messages_per_connection == 1
 
     server.save()
     server.refresh_from_db()
     assert endpoint_of(server, final_timeout=600).messages_per_connection == 100
-    assert not slowing.learn_messages_per_connection(server.pk, 5, version=server.version - 1)
+    assert not throttling.learn_messages_per_connection(server.pk, 5, version=server.version - 1)
 
 
 def test_one_connection_less_each_time_and_one_at_least(server: SmtpServer) -> None:
     SmtpServer.objects.filter(pk=server.pk).update(max_connections=3)
     found = []
     for minutes in range(4):
-        slowing.take_one_connection(server.pk, T + minutes * MINUTE)
-        slowing.take_one_connection(server.pk, T + minutes * MINUTE)  # Said at the same time.
+        throttling.take_one_connection(server.pk, T + minutes * MINUTE)
+        throttling.take_one_connection(server.pk, T + minutes * MINUTE)  # Said at the same time.
         server.refresh_from_db()
-        found.append(pace.effective(server, T + minutes * MINUTE).connections)
+        found.append(rate_limiter.effective(server, T + minutes * MINUTE).connections)
 
     assert found == [2, 1, 1, 1]
 
 
 def test_a_single_connection_for_an_hour_is_not_shortened(server: SmtpServer) -> None:
-    slowing.keep_to_one_connection(server.pk, T + HOUR)
-    slowing.keep_to_one_connection(server.pk, T + MINUTE)
+    throttling.keep_to_one_connection(server.pk, T + HOUR)
+    throttling.keep_to_one_connection(server.pk, T + MINUTE)
 
     server.refresh_from_db()
-    found = [pace.effective(server, T + hours * HOUR).connections for hours in (0, 0.9, 1.5, 2.9)]
+    found = [rate_limiter.effective(server, T + hours * HOUR).connections for hours in (0, 0.9, 1.5, 2.9)]
     assert found == [1, 1, 3, 8]

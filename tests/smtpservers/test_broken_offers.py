@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 import trustme
 
-from mail.replies import Reply, Stage
-from smtpservers.conversation import Extensions
-from smtpservers.diagnostics import explain
-from smtpservers.endpoint import Endpoint, Security
+from mail.replies.reply import Reply
+from mail.replies.rules import Stage
+from smtpservers.destinations import Security
 from smtpservers.models import SmtpServer
-from smtpservers.transport import Connection, ConnectionFailed, Step, connect
+from smtpservers.smtp.connection import Connection, ConnectionFailed, connect
+from smtpservers.smtp.conversation import Extensions, Step
+from smtpservers.smtp.diagnostics import explain
+from smtpservers.smtp.endpoint import Endpoint
+from tests.conversation import DROP
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
-from tests.peer import DROP, Peer, running_peer
+from tests.peer import Peer, running_peer
 
 OURS = trustme.CA()
 TRUSTED = OURS.cert_pem.bytes().decode()

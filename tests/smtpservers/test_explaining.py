@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from smtpservers.diagnostics import explain, offers_sign_in
-from smtpservers.endpoint import Endpoint, Security
-from smtpservers.transport import ConnectionFailed, Step, connect
-from tests.conversation import in_pieces
-from tests.peer import DROP, Peer, running_peer
+from smtpservers.destinations import Security
+from smtpservers.smtp.connection import ConnectionFailed, connect
+from smtpservers.smtp.conversation import Step
+from smtpservers.smtp.diagnostics import explain, offers_sign_in
+from smtpservers.smtp.endpoint import Endpoint
+from tests.conversation import DROP, in_pieces
+from tests.peer import Peer, running_peer
 
 
 def talk(peer: Peer, *, size: int = 20, **fields: Any) -> tuple[Step, str]:

@@ -11,9 +11,9 @@ from django.db import connections
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smtpservers import slowing
+from smtpservers.limits import throttling
+from smtpservers.limits.rate_limiter import BURST_SECONDS, RECOVERY_EVERY, Allowance, Bucket, effective, factor_at
 from smtpservers.models import SmtpServer
-from smtpservers.pace import BURST_SECONDS, RECOVERY_EVERY, Allowance, Bucket, effective, factor_at
 from tests.delivery.making import make_server
 
 NOW = dt.datetime(2026, 1, 31, 23, 59, 59, tzinfo=dt.UTC)
@@ -172,13 +172,13 @@ def test_a_server_recovers_a_tenth_for_each_ten_clean_minutes() -> None:
 def test_each_slowing_halves_once_and_is_taken_of_what_has_recovered() -> None:
     server = make_server(25, max_connections=8)
 
-    at_once = [slowing.slow_down(server.pk, NOW, sent_per_second=lambda: 200.0) for _ in range(3)]
-    later = slowing.slow_down(server.pk, NOW + slowing.SETTLING, sent_per_second=lambda: 90.0)
+    at_once = [throttling.slow_down(server.pk, NOW, sent_per_second=lambda: 200.0) for _ in range(3)]
+    later = throttling.slow_down(server.pk, NOW + throttling.SETTLING, sent_per_second=lambda: 90.0)
 
     server.refresh_from_db()
     assert (at_once, later) == ([True, False, False], True)
     # The rate it first complained of stays what the factor is taken of.
-    assert effective(server, NOW + slowing.SETTLING) == Allowance(2, 50.0)
+    assert effective(server, NOW + throttling.SETTLING) == Allowance(2, 50.0)
     assert effective(server, NOW + dt.timedelta(days=1)) == Allowance(8, None)
 
 
@@ -189,7 +189,7 @@ def test_workers_that_hear_the_same_complaint_slow_the_server_once() -> None:
 
     def hear() -> None:
         begin.wait(20)
-        slowed.append(slowing.slow_down(server.pk, NOW))
+        slowed.append(throttling.slow_down(server.pk, NOW))
         connections.close_all()
 
     workers = [threading.Thread(target=hear) for _ in range(8)]
@@ -206,11 +206,11 @@ def test_workers_that_hear_the_same_complaint_slow_the_server_once() -> None:
 def test_a_server_is_never_slowed_to_nothing_and_a_person_may_end_it() -> None:
     server = make_server(25, max_connections=3)
     for number in range(20):
-        assert slowing.slow_down(server.pk, NOW + number * slowing.SETTLING, sent_per_second=lambda: 64.0)
+        assert throttling.slow_down(server.pk, NOW + number * throttling.SETTLING, sent_per_second=lambda: 64.0)
 
     server.refresh_from_db()
     assert effective(server, NOW) == Allowance(1, 1.0)
-    assert slowing.reset(server.pk)
-    assert not slowing.reset(server.pk)
+    assert throttling.reset(server.pk)
+    assert not throttling.reset(server.pk)
     assert effective(SmtpServer.objects.get(), NOW) == Allowance(3, None)
-    assert not slowing.slow_down(server.pk + 1, NOW)
+    assert not throttling.slow_down(server.pk + 1, NOW)

@@ -8,12 +8,12 @@ from django.core.exceptions import ValidationError
 
 from mail.addresses import check_host
 from smtpservers.destinations import IMPLICIT_TLS_PORTS, Security
-from smtpservers.diagnostics import explain
-from smtpservers.endpoint import endpoint_of
 from smtpservers.models import SmtpServer
 from smtpservers.presets import CHOICES, PRESETS, USUAL, Bulk, Preset, sign_in
-from smtpservers.secrets import Secret
-from smtpservers.transport import Step
+from smtpservers.secret_field import Secret
+from smtpservers.smtp.conversation import Step
+from smtpservers.smtp.diagnostics import explain
+from smtpservers.smtp.endpoint import endpoint_of
 
 every_preset = pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 

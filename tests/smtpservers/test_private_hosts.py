@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from delivery.testing import send_test
-from smtpservers.endpoint import Endpoint, Security
-from smtpservers.transport import ConnectionFailed, Step, connect
+from delivery.operators.send_test import send_test
+from smtpservers.destinations import Security
+from smtpservers.smtp.connection import ConnectionFailed, connect
+from smtpservers.smtp.conversation import Step
+from smtpservers.smtp.endpoint import Endpoint
 from tests.delivery.making import make_server
 from tests.peer import running_peer
 

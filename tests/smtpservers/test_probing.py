@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from smtpservers.models import SmtpServer
-from smtpservers.probing import may_be_asked, probe, probe_server
+from smtpservers.one_click_probe import may_be_asked, probe, probe_server
 
 CA = trustme.CA()
 TRUSTING = ssl.create_default_context()

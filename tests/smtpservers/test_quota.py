@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import connections
 
-from smtpservers import reserving
+from smtpservers.limits import reservations
+from smtpservers.limits.quota_period import period
 from smtpservers.models import QuotaPeriod, SmtpServer
-from smtpservers.quota import period
 from tests.delivery.making import make_server
 
 UTC = dt.UTC
@@ -67,7 +67,7 @@ NOW = dt.datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
 def test_the_last_unit_of_the_month_is_granted_once() -> None:
     server = make_server(25, max_per_month=3)
 
-    first, second, third = (reserving.reserve(server, 2, NOW) for _ in range(3))
+    first, second, third = (reservations.reserve(server, 2, NOW) for _ in range(3))
 
     assert first is not None
     assert second is not None
@@ -77,13 +77,13 @@ def test_the_last_unit_of_the_month_is_granted_once() -> None:
 @pytest.mark.django_db
 def test_a_unit_belongs_to_the_period_it_was_reserved_in() -> None:
     server = make_server(25, max_per_month=3)
-    january = reserving.reserve(server, 3, NOW)
-    february = reserving.reserve(server, 3, NOW + dt.timedelta(seconds=1))
+    january = reservations.reserve(server, 3, NOW)
+    february = reservations.reserve(server, 3, NOW + dt.timedelta(seconds=1))
 
     assert january is not None
     assert february is not None
     assert january.ends_at == NOW + dt.timedelta(seconds=1)
-    reserving.settle(january.period_id, used=2, released=1, now=NOW)
+    reservations.settle(january.period_id, used=2, released=1, now=NOW)
 
     rows = list(QuotaPeriod.objects.order_by("starts_at").values_list("used", "reserved"))
     assert rows == [(2, 0), (0, 3)]
@@ -92,38 +92,38 @@ def test_a_unit_belongs_to_the_period_it_was_reserved_in() -> None:
 @pytest.mark.django_db
 def test_lowering_the_maximum_below_the_use_leaves_no_room() -> None:
     server = make_server(25, max_per_month=100)
-    reservation = reserving.reserve(server, 60, NOW)
+    reservation = reservations.reserve(server, 60, NOW)
     assert reservation is not None
-    reserving.settle(reservation.period_id, used=60, released=0, now=NOW)
-    reserving.write_ledger(server.pk, [NOW] * 60)
+    reservations.settle(reservation.period_id, used=60, released=0, now=NOW)
+    reservations.write_ledger(server.pk, [NOW] * 60)
 
     server.max_per_month = 50
     server.save()
-    refitted = reserving.refit_period(server, NOW)
+    refitted = reservations.refit_period(server, NOW)
 
     assert (refitted.used, refitted.room) == (60, 0)
-    assert reserving.reserve(server, 1, NOW) is None
+    assert reservations.reserve(server, 1, NOW) is None
 
 
 @pytest.mark.django_db
 def test_changing_the_start_day_recounts_from_the_ledger() -> None:
     now = dt.datetime(2026, 3, 20, 12, 0, tzinfo=UTC)
     server = make_server(25, max_per_month=100)
-    reservation = reserving.reserve(server, 40, now)
+    reservation = reservations.reserve(server, 40, now)
     assert reservation is not None
-    reserving.settle(reservation.period_id, used=30, released=0, now=now)  # Ten are still on their way.
-    reserving.write_ledger(server.pk, [dt.datetime(2026, 3, 2, tzinfo=UTC)] * 10)
-    reserving.write_ledger(server.pk, [dt.datetime(2026, 3, 18, 7, 31, tzinfo=UTC)] * 20)
+    reservations.settle(reservation.period_id, used=30, released=0, now=now)  # Ten are still on their way.
+    reservations.write_ledger(server.pk, [dt.datetime(2026, 3, 2, tzinfo=UTC)] * 10)
+    reservations.write_ledger(server.pk, [dt.datetime(2026, 3, 18, 7, 31, tzinfo=UTC)] * 20)
 
     server.month_start_day = 15
     server.save()
-    refitted = reserving.refit_period(server, now)
+    refitted = reservations.refit_period(server, now)
 
     assert refitted.starts_at == dt.datetime(2026, 3, 15, tzinfo=UTC)
     assert (refitted.used, refitted.reserved) == (20, 10)
     server.month_start_day = 1
     server.save()
-    assert reserving.refit_period(server, now).used == 30
+    assert reservations.refit_period(server, now).used == 30
 
 
 @pytest.mark.django_db(transaction=True)
@@ -132,7 +132,7 @@ def test_two_threads_that_make_the_same_period_make_one() -> None:
     rows: list[int] = []
 
     def make() -> None:
-        rows.append(reserving.current_period(SmtpServer.objects.get(pk=server.pk), NOW).pk)
+        rows.append(reservations.current_period(SmtpServer.objects.get(pk=server.pk), NOW).pk)
         connections.close_all()
 
     threads = [threading.Thread(target=make) for _ in range(4)]

@@ -5,11 +5,11 @@ from django.db import connection
 
 from mail.addresses import AddressInvalid, fold
 from smtpservers.models import Route
-from smtpservers.routes import DEFAULT, Rule, applying, as_rule, check_domains, class_sql, rule_for, rules
+from smtpservers.routing.rules import DEFAULT, RoutingRule, applying, as_rule, check_domains, class_sql, rule_for, rules
 
-SHOP = Rule(1, "Shop", from_domains=("shop.example", "*.shop.example"))
-GMAIL = Rule(2, "Gmail", recipient_domains=("gmail.com", "googlemail.com"))
-FRANCE = Rule(3, "France", recipient_domains=("*.fr", "orange.example"))
+SHOP = RoutingRule(1, "Shop", from_domains=("shop.example", "*.shop.example"))
+GMAIL = RoutingRule(2, "Gmail", recipient_domains=("gmail.com", "googlemail.com"))
+FRANCE = RoutingRule(3, "France", recipient_domains=("*.fr", "orange.example"))
 EVERY = [SHOP, GMAIL, FRANCE, DEFAULT]
 
 
@@ -26,7 +26,7 @@ EVERY = [SHOP, GMAIL, FRANCE, DEFAULT]
         ("not an address", "customer.example", DEFAULT),
     ],
 )
-def test_the_first_rule_that_fits_decides(mail_from: str, recipient: str, decides: Rule) -> None:
+def test_the_first_rule_that_fits_decides(mail_from: str, recipient: str, decides: RoutingRule) -> None:
     assert rule_for(EVERY, mail_from, recipient) is decides
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from mail.replies import Stage
-from smtpservers.diagnostics import explain
-from smtpservers.endpoint import Endpoint, Security
-from smtpservers.signing_in import SignInBroken, exchange, saslprep
-from smtpservers.transport import ConnectionFailed, Step, connect, masking
+from mail.replies.rules import Stage
+from smtpservers.destinations import Security
+from smtpservers.mechanisms import SignInBroken, exchange, saslprep
+from smtpservers.smtp.connection import ConnectionFailed, connect, masking
+from smtpservers.smtp.conversation import Step
+from smtpservers.smtp.diagnostics import explain
+from smtpservers.smtp.endpoint import Endpoint
 from tests.authenticating import CHECKS, scram
 from tests.peer import Peer, running_peer
 

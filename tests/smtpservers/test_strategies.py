@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from smtpservers.routes import DEFAULT, Rule
-from smtpservers.selection import Candidate, able, choose, spot_of
+from smtpservers.routing.rules import DEFAULT, RoutingRule
+from smtpservers.routing.selection import Candidate, able, choose, spot_of
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 DECEMBER = dt.datetime(2026, 12, 1, tzinfo=dt.UTC)
@@ -22,7 +22,7 @@ def limited(server_id: int, name: str, taken: int, quota: int) -> Candidate:
     return Candidate(server_id, name, True, "", None, quota - taken, DECEMBER, "", quota=quota, taken=taken)
 
 
-def amounts(rule: Rule, servers: list[Candidate], count: int, **keywords: object) -> dict[str, int | None]:
+def amounts(rule: RoutingRule, servers: list[Candidate], count: int, **keywords: object) -> dict[str, int | None]:
     given = {"sent": {}, "promised": {}} | keywords
     return {part.server.name: part.at_most for part in able(servers, NOW, rule=rule).portions(count, **given)}  # type: ignore[arg-type]
 
@@ -117,7 +117,7 @@ def test_the_least_used_tells_the_reservation_where_to_stop() -> None:
     ],
 )
 def test_in_the_end_nobody_has_sent_more_than_it_has_room_for(
-    rule: Rule, servers: list[Candidate], expected: dict[str, int]
+    rule: RoutingRule, servers: list[Candidate], expected: dict[str, int]
 ) -> None:
     spread = able(servers, NOW, rule=rule).spread(1000)
 
@@ -146,13 +146,13 @@ def test_of_many_servers_those_come_first_to_which_most_is_due() -> None:
     assert [part.server.name for part in portions] == ["S1", "S2", "S3"]
 
 
-def words(rule: Rule, servers: list[Candidate], count: int = 1000) -> list[str]:
+def words(rule: RoutingRule, servers: list[Candidate], count: int = 1000) -> list[str]:
     return [part.reason for part in able(servers, NOW, rule=rule).portions(count, {}, {})]
 
 
 def test_each_strategy_says_why_in_plain_words() -> None:
     until = "Full has used its quota until 01 December 2026 00:00 UTC"
-    gmail = Rule(7, "Gmail", recipient_domains=("gmail.com",))
+    gmail = RoutingRule(7, "Gmail", recipient_domains=("gmail.com",))
 
     assert words(DEFAULT, [FULL, ALPHA]) == [f"Alpha, because {until}."]
     assert words(WEIGHTED, [ALPHA, BETA, FULL]) == [
@@ -171,7 +171,7 @@ def test_each_strategy_says_why_in_plain_words() -> None:
 
 
 def test_a_name_that_belongs_to_no_server_any_more_stops_the_mail() -> None:
-    rule = Rule(7, "Gmail", server_ids=frozenset({9}))
+    rule = RoutingRule(7, "Gmail", server_ids=frozenset({9}))
 
     assert choose([ALPHA], NOW, rule=rule).reason == (
         "Every server that the routing rule “Gmail” names has been deleted. Choose others there."
@@ -185,6 +185,6 @@ def test_a_name_that_belongs_to_no_server_any_more_stops_the_mail() -> None:
 
 
 def test_a_rule_does_not_bind_who_was_asked_for_by_hand() -> None:
-    rule = Rule(7, "Gmail", server_ids=frozenset({1}))
+    rule = RoutingRule(7, "Gmail", server_ids=frozenset({1}))
 
     assert able([ALPHA, BETA], NOW, rule=rule, only=2).choice().server == BETA

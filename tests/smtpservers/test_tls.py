@@ -17,10 +17,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mail import reachability
-from mail.replies import Stage
-from smtpservers.diagnostics import explain
-from smtpservers.endpoint import Endpoint, Security
-from smtpservers.transport import ConnectionFailed, Step, connect
+from mail.replies.rules import Stage
+from smtpservers.destinations import Security
+from smtpservers.smtp.connection import ConnectionFailed, connect
+from smtpservers.smtp.conversation import Step
+from smtpservers.smtp.diagnostics import explain
+from smtpservers.smtp.endpoint import Endpoint
 from tests.peer import Peer, running_peer
 
 NOW = dt.datetime.now(dt.UTC)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpservers import reserving, windows
+from smtpservers.limits import reservations, sliding_window
+from smtpservers.limits.sliding_window import DAY, HOUR, SlidingWindow
 from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer
-from smtpservers.selection import choose, fleet
-from smtpservers.windows import DAY, HOUR, Window
+from smtpservers.routing.selection import choose, fleet
 from tests.delivery.making import make_server
 
 NOON = dt.datetime(2026, 3, 10, 12, 0, tzinfo=dt.UTC)
@@ -20,7 +20,7 @@ DEEDS = st.lists(
 
 @given(deeds=DEEDS, window=st.sampled_from([HOUR, DAY]), pace=st.sampled_from([1, 24]))
 def test_no_window_of_the_server_holds_more_than_the_cap(
-    deeds: list[tuple[int, int, int, bool]], window: Window, pace: int
+    deeds: list[tuple[int, int, int, bool]], window: SlidingWindow, pace: int
 ) -> None:
     """Workers reserve, are slow, and settle in any order; the server takes a unit just before it is settled or just
     after it was reserved.
@@ -34,9 +34,9 @@ def test_no_window_of_the_server_holds_more_than_the_cap(
         if which < len(under_way):
             units, reserved_at, took_early = under_way.pop(which)
             taken.append((reserved_at if took_early else now, units))
-            buckets = windows.add(buckets, window, now, units)
+            buckets = sliding_window.add(buckets, window, now, units)
             continue
-        room = cap - windows.total(buckets, window, now) - sum(units for units, *_ in under_way)
+        room = cap - sliding_window.total(buckets, window, now) - sum(units for units, *_ in under_way)
         if room > 0:
             under_way.append((min(room, wanted), now, is_early))
 
@@ -53,25 +53,25 @@ def test_there_is_room_when_it_was_said_and_not_before(settled: list[tuple[int, 
     buckets: dict[str, int] = {}
     for seconds, units in sorted(settled):
         now = NOON + dt.timedelta(seconds=seconds)
-        buckets = windows.add(buckets, HOUR, now, units)
-    cap = windows.total(buckets, HOUR, now)
+        buckets = sliding_window.add(buckets, HOUR, now, units)
+    cap = sliding_window.total(buckets, HOUR, now)
 
-    at = windows.free_at(buckets, HOUR, now, cap + reserved, reserved)
+    at = sliding_window.free_at(buckets, HOUR, now, cap + reserved, reserved)
 
-    assert windows.total(buckets, HOUR, at) < cap
-    assert windows.total(buckets, HOUR, at - dt.timedelta(seconds=1)) == cap
+    assert sliding_window.total(buckets, HOUR, at) < cap
+    assert sliding_window.total(buckets, HOUR, at - dt.timedelta(seconds=1)) == cap
 
 
 def test_what_is_reserved_alone_fills_a_window_until_it_would_have_left() -> None:
-    assert windows.free_at({}, HOUR, NOON, 3, 3) == NOON + dt.timedelta(minutes=61)
+    assert sliding_window.free_at({}, HOUR, NOON, 3, 3) == NOON + dt.timedelta(minutes=61)
 
 
 def use(server: SmtpServer, units: int, now: dt.datetime) -> bool:
-    reservation = reserving.reserve(server, units, now)
+    reservation = reservations.reserve(server, units, now)
     if reservation is None:
         return False
-    reserving.settle(reservation.period_id, used=reservation.units, released=0, now=now)
-    reserving.write_ledger(server.pk, [now] * reservation.units)
+    reservations.settle(reservation.period_id, used=reservation.units, released=0, now=now)
+    reservations.write_ledger(server.pk, [now] * reservation.units)
     return True
 
 
@@ -82,9 +82,9 @@ def test_the_smallest_of_quota_day_and_hour_is_granted() -> None:
     granted = [
         reservation and reservation.units
         for hours in (0, 2, 4, 26)
-        for reservation in [reserving.reserve(server, 9, NOON + dt.timedelta(hours=hours))]
+        for reservation in [reservations.reserve(server, 9, NOON + dt.timedelta(hours=hours))]
         if reservation is None
-        or reserving.settle(
+        or reservations.settle(
             reservation.period_id, used=reservation.units, released=0, now=NOON + dt.timedelta(hours=hours)
         )
         is None
@@ -122,27 +122,29 @@ def test_a_server_that_says_it_is_full_gets_nothing_until_then_and_says_so() -> 
     make_server(25, "Beta")
     until = NOON + dt.timedelta(hours=3)
 
-    first = reserving.note_full(server.pk, "454 4.7.0 Daily message quota exceeded", until, NOON)
-    again = reserving.note_full(server.pk, "454 again", until + dt.timedelta(minutes=1), NOON + dt.timedelta(minutes=1))
+    first = reservations.note_full(server.pk, "454 4.7.0 Daily message quota exceeded", until, NOON)
+    again = reservations.note_full(
+        server.pk, "454 again", until + dt.timedelta(minutes=1), NOON + dt.timedelta(minutes=1)
+    )
 
     assert (first, again) == (True, False)
-    assert reserving.reserve(server, 1, until - dt.timedelta(seconds=1)) is None
+    assert reservations.reserve(server, 1, until - dt.timedelta(seconds=1)) is None
     choice = choose(fleet(NOON), NOON)
     assert choice.reason == ("Beta, because Alpha says that its own limit is reached until 10 March 2026 15:00 UTC.")
-    assert reserving.reserve(server, 1, until) is not None
+    assert reservations.reserve(server, 1, until) is not None
     assert choose(fleet(until), until).reason == "Alpha is first in the display order."
-    assert not reserving.note_full(server.pk, "454 of yesterday", NOON, until)
+    assert not reservations.note_full(server.pk, "454 of yesterday", NOON, until)
 
 
 @pytest.mark.django_db
 def test_a_full_server_with_caps_gets_nothing_either() -> None:
     server = make_server(25, max_per_hour=5)
 
-    reserving.note_full(server.pk, "454 daily", NOON + dt.timedelta(hours=1), NOON)
+    reservations.note_full(server.pk, "454 daily", NOON + dt.timedelta(hours=1), NOON)
 
-    assert reserving.reserve(server, 1, NOON) is None
-    assert reserving.reopen(server.pk)
-    assert reserving.reserve(server, 1, NOON) is not None
+    assert reservations.reserve(server, 1, NOON) is None
+    assert reservations.reopen(server.pk)
+    assert reservations.reserve(server, 1, NOON) is not None
 
 
 @pytest.mark.django_db
@@ -155,7 +157,7 @@ def test_the_longest_of_several_limits_is_what_a_server_waits_for() -> None:
         for name, value in changes.items():
             setattr(server, name, value)
         server.save()
-        reserving.refit_period(server, NOON)
+        reservations.refit_period(server, NOON)
         reasons.append(choose(fleet(NOON), NOON).reason.partition("Alpha ")[2])
 
     assert reasons == [
@@ -169,21 +171,21 @@ def test_the_longest_of_several_limits_is_what_a_server_waits_for() -> None:
 def test_a_cap_set_in_mid_flight_counts_what_is_on_its_way_in_the_period_before() -> None:
     midnight = dt.datetime(2026, 4, 1, tzinfo=dt.UTC)
     server = make_server(25)
-    march = reserving.reserve(server, 4, midnight - dt.timedelta(seconds=1))
-    april = reserving.reserve(server, 3, midnight)
+    march = reservations.reserve(server, 4, midnight - dt.timedelta(seconds=1))
+    april = reservations.reserve(server, 3, midnight)
     assert march is not None
     assert april is not None
 
     server.max_per_hour = 10
     server.save()
-    reserving.refit_period(server, midnight)
-    third = reserving.reserve(server, 9, midnight)
-    reserving.settle(march.period_id, used=4, released=0, now=midnight)
+    reservations.refit_period(server, midnight)
+    third = reservations.reserve(server, 9, midnight)
+    reservations.settle(march.period_id, used=4, released=0, now=midnight)
 
     assert third is not None
     assert third.units == 3
     assert RecentUse.objects.get().by_minute == {str(int(midnight.timestamp()) // 60): 4}
-    assert reserving.reserve(server, 1, midnight) is None
+    assert reservations.reserve(server, 1, midnight) is None
 
 
 @pytest.mark.django_db
@@ -195,13 +197,13 @@ def test_a_worker_that_read_the_server_before_an_edit_finds_the_edited_period() 
 
     server.month_start_day, server.max_per_month = 15, 95
     server.save()
-    reserving.refit_period(server, now)
-    granted = [reserving.reserve(worker, 9, now) for worker in (stale, server)]
+    reservations.refit_period(server, now)
+    granted = [reservations.reserve(worker, 9, now) for worker in (stale, server)]
 
     assert [reservation and reservation.units for reservation in granted] == [5, None]
     assert QuotaPeriod.objects.count() == 1
     # Also where the next period is made by the one that did not read again.
-    after = reserving.current_period(stale, dt.datetime(2026, 4, 15, tzinfo=dt.UTC))
+    after = reservations.current_period(stale, dt.datetime(2026, 4, 15, tzinfo=dt.UTC))
     assert (after.quota, after.starts_at.day) == (95, 15)
 
 
@@ -211,27 +213,27 @@ def test_a_start_day_changed_to_and_fro_keeps_one_account() -> None:
     server = make_server(25, max_per_month=100)
     use(server, 10, dt.datetime(2026, 3, 2, tzinfo=dt.UTC))
     use(server, 20, now)
-    on_its_way = reserving.reserve(server, 5, now)
+    on_its_way = reservations.reserve(server, 5, now)
     assert on_its_way is not None
 
     for day, used in ((15, 20), (31, 30), (15, 20), (1, 30)):
         server.month_start_day = day
         server.save()
-        refitted = reserving.refit_period(server, now)
+        refitted = reservations.refit_period(server, now)
         assert (refitted.used, refitted.reserved, refitted.room) == (used, 5, 95 - used)
 
-    reserving.settle(on_its_way.period_id, used=5, released=0, now=now)
+    reservations.settle(on_its_way.period_id, used=5, released=0, now=now)
     assert QuotaPeriod.objects.get().used == 35
 
 
 @pytest.mark.django_db
 def test_a_server_that_is_gone_grants_nothing_and_its_units_are_settled_with_it() -> None:
     server = make_server(25, max_per_hour=5)
-    reservation = reserving.reserve(server, 3, NOON)
+    reservation = reservations.reserve(server, 3, NOON)
     assert reservation is not None
     gone = SmtpServer.objects.get(pk=server.pk)
 
     server.delete()
 
-    reserving.settle(reservation.period_id, used=3, released=0, now=NOON)
-    assert reserving.reserve(gone, 1, NOON) is None
+    reservations.settle(reservation.period_id, used=3, released=0, now=NOON)
+    assert reservations.reserve(gone, 1, NOON) is None

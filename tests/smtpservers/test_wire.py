@@ -7,9 +7,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trustme
 
-from mail.replies import Stage
-from smtpservers.endpoint import Endpoint, Security
-from smtpservers.transport import Answer, Connection, ConnectionFailed, Step, connect
+from mail.replies.rules import Stage
+from smtpservers.destinations import Security
+from smtpservers.smtp.answer import Answer
+from smtpservers.smtp.connection import Connection, ConnectionFailed, connect
+from smtpservers.smtp.conversation import Step
+from smtpservers.smtp.endpoint import Endpoint
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 CONTENT = b"Subject: hi\r\n\r\n.leading dot\r\nbody\r\n"

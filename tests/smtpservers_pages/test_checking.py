@@ -8,8 +8,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from smtpservers import checking
-from smtpservers.checking import FieldInvalid
+from smtpservers.forms import validators
+from smtpservers.forms.validators import FieldInvalid
 from smtpservers.models import SmtpServer
 
 NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
@@ -38,7 +38,7 @@ def certificate(until: dt.datetime) -> tuple[str, str]:
 @pytest.mark.parametrize("text", ["a\r\nBcc: b", "a\nb", "a\x00b", "a\x7fb", "a\u2028b", "a\x85b"])
 def test_a_line_takes_no_control_characters(text: str) -> None:
     with pytest.raises(FieldInvalid, match="line break or another control character; type it again"):
-        checking.check_line(text)
+        validators.check_line(text)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_a_line_takes_no_control_characters(text: str) -> None:
 def test_ports_that_speak_tls_first_need_the_switch(port: int, use_tls: bool, is_refused: bool) -> None:
     if is_refused:
         with pytest.raises(FieldInvalid, match=f"Port {port} speaks TLS from the first byte: turn this on"):
-            checking.check_encryption(port, use_tls)
+            validators.check_encryption(port, use_tls)
     else:
-        checking.check_encryption(port, use_tls)
+        validators.check_encryption(port, use_tls)
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ def test_a_username_needs_something_to_sign_in_with(
 ) -> None:
     if is_refused:
         with pytest.raises(FieldInvalid, match="Enter the password for this username, or an API key"):
-            checking.check_credentials(username, has_password, has_api_key)
+            validators.check_credentials(username, has_password, has_api_key)
     else:
-        checking.check_credentials(username, has_password, has_api_key)
+        validators.check_credentials(username, has_password, has_api_key)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_a_username_needs_something_to_sign_in_with(
 def test_free_mail_addresses_go_through_their_own_provider(mail_from: str, host: str, is_refused: bool) -> None:
     if is_refused:
         with pytest.raises(FieldInvalid, match="Use an address of your own domain, or the SMTP server of"):
-            checking.check_own_sender(mail_from, host)
+            validators.check_own_sender(mail_from, host)
     else:
-        checking.check_own_sender(mail_from, host)
+        validators.check_own_sender(mail_from, host)
 
 
 @pytest.mark.parametrize(
@@ -134,10 +134,10 @@ def test_free_mail_addresses_go_through_their_own_provider(mail_from: str, host:
 )
 def test_unsubscribe_addresses(text: str, is_used: bool, complaint: str | None) -> None:
     if complaint is None:
-        assert checking.check_unsubscribe_url(text, is_used) == text
+        assert validators.check_unsubscribe_url(text, is_used) == text
     else:
         with pytest.raises(FieldInvalid) as refused:
-            checking.check_unsubscribe_url(text, is_used)
+            validators.check_unsubscribe_url(text, is_used)
         assert complaint in str(refused.value)
 
 
@@ -158,46 +158,46 @@ def test_unsubscribe_addresses(text: str, is_used: bool, complaint: str | None) 
 )
 def test_utm_values_name_no_person(text: str, complaint: str | None) -> None:
     if complaint is None:
-        assert checking.check_utm(text) == text
+        assert validators.check_utm(text) == text
     else:
         with pytest.raises(FieldInvalid) as refused:
-            checking.check_utm(text)
+            validators.check_utm(text)
         assert complaint in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["bulk", "list", "first-class", "X" * 40])
 def test_precedence_is_one_word(text: str) -> None:
-    assert checking.check_precedence(text) == text
+    assert validators.check_precedence(text) == text
 
 
 @pytest.mark.parametrize("text", ["bulk mail", "X" * 41, "bulk\r\nBcc: x", "größe", "a_b"])
 def test_precedence_is_nothing_but_one_word(text: str) -> None:
     with pytest.raises(FieldInvalid, match="one word of letters, digits and hyphens"):
-        checking.check_precedence(text)
+        validators.check_precedence(text)
 
 
 def test_a_time_zone_is_found_however_it_is_written() -> None:
-    assert checking.check_time_zone("america/new york") == "America/New_York"
+    assert validators.check_time_zone("america/new york") == "America/New_York"
     with pytest.raises(FieldInvalid, match="There is no time zone Mars/Base; choose one of the list"):
-        checking.check_time_zone("Mars/Base")
+        validators.check_time_zone("Mars/Base")
 
 
 @pytest.mark.parametrize("text", ["{{ first_name }}", "{% x %}"])
 def test_stand_ins_are_plain_text(text: str) -> None:
     with pytest.raises(FieldInvalid, match="remove the merge tag"):
-        checking.check_placeholder_name(text)
+        validators.check_placeholder_name(text)
 
 
 def test_certificates_are_read_and_private_keys_sent_back() -> None:
     pem, key = certificate(NOW + dt.timedelta(days=30))
 
-    assert checking.check_certificate(f"Subject: relay\n{pem}\n{pem}").count("BEGIN CERTIFICATE") == 2
+    assert validators.check_certificate(f"Subject: relay\n{pem}\n{pem}").count("BEGIN CERTIFICATE") == 2
     with pytest.raises(FieldInvalid, match="private key, which belongs on the server only"):
-        checking.check_certificate(pem + key)
+        validators.check_certificate(pem + key)
     with pytest.raises(FieldInvalid, match="no certificate in PEM form"):
-        checking.check_certificate("-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----")
+        validators.check_certificate("-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----")
     with pytest.raises(FieldInvalid, match="no certificate in PEM form"):
-        checking.check_certificate("hello")
+        validators.check_certificate("hello")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_what_works_and_is_probably_not_meant_is_said(changes: dict[str, Any], h
     fields = {"host": "smtp.brilliance.test", "mail_from": "News <news@brilliance.test>"} | changes
     server = SmtpServer(**fields)
 
-    said = list(checking.hints(server, secrets=("hunter22",), has_password=False, has_api_key=False, now=NOW))
+    said = list(validators.hints(server, secrets=("hunter22",), has_password=False, has_api_key=False, now=NOW))
 
     assert any(hint in sentence for sentence in said), said
     assert not any("hunter22" in sentence for sentence in said)
@@ -255,7 +255,7 @@ def test_sound_settings_are_met_with_silence(changes: dict[str, Any]) -> None:
     fields = {"host": "smtp.brilliance.test", "mail_from": "News <news@brilliance.test>"} | changes
 
     assert (
-        list(checking.hints(SmtpServer(**fields), secrets=("", ""), has_password=False, has_api_key=False, now=NOW))
+        list(validators.hints(SmtpServer(**fields), secrets=("", ""), has_password=False, has_api_key=False, now=NOW))
         == []
     )
 
@@ -264,7 +264,7 @@ def test_an_expired_certificate_and_an_unused_password_are_said() -> None:
     pem, _ = certificate(NOW - dt.timedelta(days=1))
     server = SmtpServer(host="smtp.brilliance.test", mail_from="news@brilliance.test", trusted_certificate=pem)
 
-    said = list(checking.hints(server, secrets=(), has_password=True, has_api_key=False, now=NOW))
+    said = list(validators.hints(server, secrets=(), has_password=True, has_api_key=False, now=NOW))
 
     assert "The trusted certificate expired on 22 November 2026; paste the new one." in said
     assert any("A password is stored, but without an SMTP username" in sentence for sentence in said)
@@ -279,11 +279,13 @@ def test_an_api_key_that_signs_in_nobody_is_said(preset: str, username: str, is_
         host="other.brilliance.test", mail_from="news@brilliance.test", preset=preset, username=username
     )
 
-    said = list(checking.hints(server, secrets=(), has_password=False, has_api_key=True, now=NOW))
+    said = list(validators.hints(server, secrets=(), has_password=False, has_api_key=True, now=NOW))
 
     assert any("An API key is stored, but not used" in sentence for sentence in said) is is_said
 
 
 def test_a_missing_password_is_asked_for_in_the_words_of_the_provider() -> None:
-    with pytest.raises(checking.FieldInvalid, match=r"Twilio SendGrid wants an API key with the right to send mail\.$"):
-        checking.check_credentials("apikey", False, False, "sendgrid")
+    with pytest.raises(
+        validators.FieldInvalid, match=r"Twilio SendGrid wants an API key with the right to send mail\.$"
+    ):
+        validators.check_credentials("apikey", False, False, "sendgrid")

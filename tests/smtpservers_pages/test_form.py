@@ -7,10 +7,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from smtpservers import listing
-from smtpservers.forms import ServerForm
+from smtpservers.admin import list_row
+from smtpservers.forms.server import ServerForm
 from smtpservers.models import SmtpServer
-from smtpservers.secrets import Secret
+from smtpservers.secret_field import Secret
 from tests.browsing import opened
 from tests.smtpservers_pages.conftest import LIST, change_page, filled
 
@@ -145,7 +145,7 @@ def test_domains_beyond_ascii_are_shown_as_they_were_typed() -> None:
     form = ServerForm(instance=server)
 
     assert (form["host"].value(), form["domain_name"].value()) == ("smtp.bücher.example", "bücher.example")
-    assert listing.address(server) == "smtp.bücher.example:587"
+    assert list_row.address(server) == "smtp.bücher.example:587"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 
-from smtpservers.forms import ServerForm
+from smtpservers.forms.server import ServerForm
 from smtpservers.inventory import first_line
 from smtpservers.models import SECRETS, SmtpServer
 from tests.smtpservers_pages.conftest import LIST

@@ -10,9 +10,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from smtpservers import listing
+from smtpservers.admin import list_row
+from smtpservers.limits.reservations import current_period, reserve, settle, write_ledger
 from smtpservers.models import QuotaPeriod, SmtpServer
-from smtpservers.reserving import current_period, reserve, settle, write_ledger
 from tests.smtpservers_pages.conftest import LIST, change_page, filled
 
 pytestmark = pytest.mark.django_db
@@ -71,7 +71,7 @@ def test_a_row_shows_address_security_quota_and_last_success(
     ],
 )
 def test_the_state_is_the_operators_switch_and_then_the_systems_pause(fields: dict[str, object], words: str) -> None:
-    assert words in listing.state_badge(SmtpServer(**fields), NOW, with_reason=True)
+    assert words in list_row.state_badge(SmtpServer(**fields), NOW, with_reason=True)
 
 
 def test_the_reason_of_a_pause_is_not_for_everybody() -> None:
@@ -79,7 +79,7 @@ def test_the_reason_of_a_pause_is_not_for_everybody() -> None:
         {"paused_reason": "550 to ann@x.test"},
         {"full_reason": "454 to ann@x.test", "full_until": NOW + dt.timedelta(hours=1)},
     ):
-        assert "ann@x.test" not in listing.state_badge(SmtpServer(**fields), NOW, with_reason=False)
+        assert "ann@x.test" not in list_row.state_badge(SmtpServer(**fields), NOW, with_reason=False)
 
 
 def test_a_row_tells_how_much_of_the_hour_and_the_day_is_used(
@@ -113,7 +113,7 @@ def test_the_bar_tells_how_full_the_quota_is(used: int | None, most: int | None,
     server = SmtpServer(max_per_month=most)
     server.units_used = used  # type: ignore[attr-defined]
 
-    assert words in listing.quota_bar(server, NOW)
+    assert words in list_row.quota_bar(server, NOW)
 
 
 def test_text_from_outside_is_shown_as_text(signed_in: Client, make_server: Callable[..., SmtpServer]) -> None:

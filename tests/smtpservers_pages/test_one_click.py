@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from smtpservers import tasks
-from smtpservers.forms import ServerForm
+from smtpservers.forms.server import ServerForm
 from smtpservers.models import SmtpServer
 from tests.smtpservers_pages.conftest import change_page, filled
 

@@ -1,6 +1,5 @@
 """A secret goes to the host, port, encryption, certificate and user name that it was entered for, and nowhere else."""
 
-import importlib
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -9,17 +8,16 @@ from typing import Any
 import pytest
 import trustme
 from cryptography.fernet import Fernet
-from django.apps import apps
 from django.conf import LazySettings, settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from delivery import testing
 from delivery.models import Message
+from delivery.operators import send_test
 from smtpservers.models import SmtpServer
-from smtpservers.secrets import Secret, SecretElsewhere
+from smtpservers.secret_field import Secret, SecretElsewhere
 from tests.delivery.making import make_list, make_mailing, run_drain
 from tests.delivery.making import make_server as make_relay
 from tests.peer import running_peer
@@ -192,8 +190,8 @@ def test_a_listener_of_ones_own_hears_no_password(tmp_path: Path) -> None:
         SmtpServer.objects.filter(pk=server.pk).update(host="127.0.0.1", port=listener.port)
         make_mailing(make_list(3))
 
-        with pytest.raises(testing.TestRefused, match="The server changed: enter the password again"):
-            testing.send_test(server_id=server.pk, recipient="a@b.example", actor=None, now=timezone.now())
+        with pytest.raises(send_test.TestRefused, match="The server changed: enter the password again"):
+            send_test.send_test(server_id=server.pk, recipient="a@b.example", actor=None, now=timezone.now())
         run_drain()
 
         assert listener.journal.events("conn") == []
@@ -217,24 +215,3 @@ def test_rotation_keeps_what_a_secret_was_entered_for(server: SmtpServer, settin
         opened(server)
     SmtpServer.objects.filter(pk=server.pk).update(host="smtp.brilliance.example")
     assert opened(server) == (PASSWORD, API_KEY)
-
-
-def test_what_was_stored_before_is_sealed_for_what_the_row_says(
-    server: SmtpServer, make_server: Callable[..., SmtpServer]
-) -> None:
-    keys = Fernet(settings.FIELD_ENCRYPTION_KEYS[0])
-    by_key = make_server("By key", preset="sendgrid", port=465)
-    unreadable = make_server("Unreadable", username="u")
-    SmtpServer.objects.filter(pk=server.pk).update(
-        password=Secret(keys.encrypt(PASSWORD.encode()).decode()), trusted_certificate=CERTIFICATE
-    )
-    SmtpServer.objects.filter(pk=by_key.pk).update(api_key=Secret(keys.encrypt(b"SG.1").decode()))
-    SmtpServer.objects.filter(pk=unreadable.pk).update(
-        password=Secret(Fernet(Fernet.generate_key()).encrypt(b"lost").decode())
-    )
-    SmtpServer.objects.filter(pk=server.pk).update(api_key=Secret(""))
-
-    importlib.import_module("smtpservers.migrations.0007_secrets_sealed_for_their_server").seal(apps, None)
-
-    assert opened(server) == (PASSWORD, "")
-    assert opened(by_key) == ("", "SG.1")

@@ -16,7 +16,7 @@ from django.db import connection
 from django.test import Client, RequestFactory
 
 from smtpservers.models import SmtpServer
-from smtpservers.secrets import Secret, SecretUnreadable
+from smtpservers.secret_field import Secret, SecretUnreadable
 from tests.smtpservers_pages.conftest import LIST, change_page, filled, history_page
 
 PASSWORD, API_KEY = "pa55-w0rd-of-the-server", "ap1-key-of-the-server"

@@ -19,8 +19,9 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError
 from django.utils import timezone
 
-from brilliance import schema, seeding
-from brilliance.supervising import SANDBOX, Part, Stop, foreground, supervise, web, worker
+from brilliance import schema
+from brilliance.demo import seed
+from brilliance.demo.supervisor import SANDBOX, Program, StopSignal, foreground, supervise, web, worker
 
 PATIENCE_SECONDS = 60.0  # For the parts to come up, before we say what is missing.
 
@@ -35,7 +36,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        stop = Stop()
+        stop = StopSignal()
         stop.on_signals()
         if options["with_parent"]:
             stop.with_parent(os.getppid())
@@ -43,7 +44,7 @@ class Command(BaseCommand):
             code = self.run(stop)
         sys.exit(code)
 
-    def run(self, stop: Stop) -> int:
+    def run(self, stop: StopSignal) -> int:
         problem = _unwritable_folder() or _taken_port()
         if problem:
             return self.give_up(problem)
@@ -55,14 +56,14 @@ class Command(BaseCommand):
         with lock:
             self.say("Preparing the database …")
             try:
+                if problem := schema.refusal():
+                    return self.give_up(problem)
                 call_command("migrate", verbosity=0, interactive=False)
             except OperationalError as error:
                 return self.give_up(f"The database of DATABASE_URL cannot be used: {error}".rstrip())
-            if names := schema.newer():
-                return self.give_up(schema.NEWER.format(names=", ".join(names)))
-            if seeding.is_needed():
+            if seed.is_needed():
                 self.say("Making the demo: servers, readers, campaigns …")
-                seeding.seed(settings.DATA_DIR / "sign-ins.txt", timezone.now())
+                seed.seed(settings.DATA_DIR / "sign-ins.txt", timezone.now())
             if stop.is_asked:
                 return 0
             self.say("Starting …")
@@ -84,7 +85,7 @@ class Command(BaseCommand):
         return 1
 
 
-def parts() -> list[Part]:
+def parts() -> list[Program]:
     always = [
         web(settings.HOST, settings.PORT),
         worker("deliver", "deliver"),

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from brilliance import seeding
+from brilliance.demo import seed
 
 
 class Command(BaseCommand):
@@ -14,8 +14,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         path = settings.DATA_DIR / "sign-ins.txt"
-        if not seeding.is_needed():
+        if not seed.is_needed():
             self.stdout.write("Nothing was changed: somebody can sign in already, so this is not the first start.")
             return
-        seeding.seed(path, timezone.now())
+        seed.seed(path, timezone.now())
         self.stdout.write(f"The demo is ready. Its sign-ins are in {path}.")

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from contacts import retention
+from contacts.privacy import retention
 
 TELL_SECONDS = 5.0  # How often it is told how far a rule is.
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             number = retention.count(rule, now) if is_dry else self._let_go(rule, now)
             self._line(rule.title, _kept(rule), "–" if number is None else f"{number:,}")
 
-    def _let_go(self, rule: retention.Rule, now: dt.datetime) -> int:
+    def _let_go(self, rule: retention.RetentionRule, now: dt.datetime) -> int:
         gone, told_at = 0, time.monotonic()
         for number in retention.slices(rule, now):
             gone += number
@@ -41,6 +41,6 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _kept(rule: retention.Rule) -> str:
+def _kept(rule: retention.RetentionRule) -> str:
     unit = "months" if rule.setting.endswith("_MONTHS") else "days"
     return f"{rule.kept} {unit}" if rule.kept else "for good"

@@ -5,8 +5,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from delivery import installation, restoration
-from delivery.restoration import Answer
+from delivery import identity
+from delivery.operators import restored_copy
+from delivery.operators.restored_copy import Answer
 
 
 class Command(BaseCommand):
@@ -31,24 +32,24 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
-        installation.look(now)
-        copy = restoration.held()
+        identity.look(now)
+        copy = restored_copy.held()
         if copy is None:
             self.stdout.write("Nothing is held: this database is no copy that waits.")
             return
         if options["answer"]:
-            if problem := restoration.answer(options["answer"]):
+            if problem := restored_copy.answer(options["answer"]):
                 raise CommandError(problem)
             self._go_on()
             return
         self.stdout.write(f"{copy.held_because}\nIt knows what happened until {copy.raised_at:%d %B %Y %H:%M:%S} UTC.")
-        for thing in restoration.under_way(now):
+        for thing in restored_copy.under_way(now):
             self.stdout.write(f"- {thing.name}: {thing.what} If the original may have gone on: {thing.then}")
         self.stdout.write("Nothing is sent. To go on: manage.py restored --may-have-sent, or --stood-still.")
 
     def _go_on(self) -> None:
         """Do it here and now where that is possible: no worker may be running."""
-        if restoration.carry_on(timezone.now()):
+        if restored_copy.carry_on(timezone.now()):
             self.stdout.write("Mail leaves again.")
         else:
             self.stdout.write("A worker of the original held a server until just now; the errands worker goes on.")

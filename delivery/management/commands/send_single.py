@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from delivery import clock, installation
+from delivery import clock, identity
 from delivery.models import Message
-from delivery.singles import SingleRefused, send_single
+from delivery.outbox.transactional import SingleRefused, send_single
 from smtpservers.models import SmtpServer
 
 LOOK_SECONDS = 0.2
@@ -62,7 +62,7 @@ class Command(BaseCommand):
             )
         except SingleRefused as error:
             raise CommandError(str(error)) from error
-        if because := installation.why_held(clock.now()):
+        if because := identity.why_held(clock.now()):
             said = f"The message was queued. Nothing is sent before an administrator says to go on. {because}"
             if options["wait"] is not None:
                 raise CommandError(said)

@@ -8,9 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from sandbox.listeners import HOST, PortTaken, receiving
 from sandbox.models import AUTH, PLAIN, STARTTLS
-from sandbox.receiving import HOST, PortTaken, receiving
-from sandbox.storing import Store
+from sandbox.store import Store
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from smtpservers.models import SECRETS, SmtpServer
-from smtpservers.secrets import Secret, SecretUnreadable
+from smtpservers.secret_field import Secret, SecretUnreadable
 
 
 class Command(BaseCommand):

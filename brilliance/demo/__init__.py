@@ -1,0 +1,1 @@
+"""The demo: all parts under one roof, with example data."""

@@ -1,0 +1,223 @@
+"""The demo: four people who sign in, three servers on the sandbox, readers, a first campaign and a draft.
+
+Everything is made in one transaction, and only where nobody can sign in yet.
+"""
+
+import datetime as dt
+import os
+import random
+import secrets
+import unicodedata
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+
+from brilliance.roles import ROLES
+from campaigns.lifecycle.states import queue_campaign
+from campaigns.models import Campaign
+from contacts.consent import changes
+from contacts.models import Contact, ContactList
+from mail.addresses import fold
+from sandbox import certificates, credentials
+from smtpservers.models import SmtpServer
+
+READERS = 500
+FIRST_READERS = 40
+CONTENT = Path(__file__).with_name("seed_content")
+
+FIRST_NAMES = (
+    "Ada Aisha Alejandro Amara Anders Aoife Benoît Björn Carla Chiara Dmitri Elif Emeka Femke Giulia Hana Hugo"
+    " Ingrid Ioana Jakub Jia Joaquín João Kenji Kofi Lars Leïla Lucía Maja Malik Margot Mateo Mei Mia Nadia Noor"
+    " Olga Pablo Priya Quentin Rafael Ravi Rosa Saoirse Sören Tariq Thandiwe Uma Viktor Wanjiru Yuki Zoë"
+).split()
+LAST_NAMES = (
+    "Abe Almeida Andersen Banda Bauer Bianchi Castillo Chen Costa Diallo Dubois Eriksen Fischer García Haddad"
+    " Hansen Ivanova Janssen Jensen Kaya Keller Khan Kowalski Lefèvre Lindqvist López Mäkinen Marino Mbeki Moreau"
+    " Müller Nakamura Novák Nwosu O’Brien Okafor Osei Patel Petrov Rossi Sato Schmidt Silva Singh Tanaka Tran"
+    " Vargas Weber Wójcik Yılmaz Zhang"
+).split()
+CITIES = ("Bergen", "Dakar", "Galway", "Graz", "Kyoto", "Leiden", "Lima", "Porto", "Pune", "Turku")
+DOMAINS = ("example.com", "example.net", "example.org")
+# What the sandbox makes of them by the beginning of their names.
+TROUBLED_READERS = ("bounce.1", "bounce.2", "bounce.3", "bounce.4", "bounce.5", "slow.1", "drop.1")
+PATIENT_READERS = ("full.1", "full.2", "greylist.1", "greylist.2", "greylist.3")
+
+
+def is_needed() -> bool:
+    """Whether this is the first start: nobody can sign in."""
+    return not User.objects.exists()
+
+
+def seed(sign_ins: Path, now: dt.datetime) -> None:
+    """Make the demo and write the passwords of its people to ``sign_ins``, readable by us alone.
+
+    :raises OSError: if ``sign_ins`` cannot be written; nothing is made then.
+    """
+    with transaction.atomic():
+        people = make_people()
+        if settings.SANDBOX_ENABLED:
+            make_servers()
+            readers, first, patient = make_readers(now)
+            queue_first_campaign(first, people["marketer"][0], now)
+            make_drafts(readers, patient)
+        # Before the commit: a crash in between leaves passwords without people, never people without passwords.
+        write_sign_ins(sign_ins, {name: password for name, (_, password) in people.items()})
+
+
+def make_people() -> dict[str, tuple[User, str]]:
+    """Make one person for each role, named like it, and return them with their passwords."""
+    people = {}
+    for role in ROLES:
+        password = secrets.token_urlsafe(12)
+        user = User.objects.create_user(role, f"{role}@example.com", password, is_staff=True)
+        user.groups.add(Group.objects.get(name=role))
+        people[role] = (user, password)
+    return people
+
+
+def write_sign_ins(path: Path, passwords: dict[str, str]) -> None:
+    aside = path.with_name(f".{path.name}.part")
+    aside.unlink(missing_ok=True)
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.writelines(f"{name:<10}{password}\n" for name, password in passwords.items())
+    aside.rename(path)
+
+
+def make_servers() -> None:
+    """Make three servers on the sandbox: a small quota that runs dry, a bigger one, and one without a limit."""
+    SmtpServer.objects.create(
+        name="Starter plan",
+        host="127.0.0.1",
+        port=settings.SANDBOX_PLAIN_PORT,
+        use_tls=False,
+        mail_from="Nordlicht Books <news@nordlicht.example.com>",
+        mail_to="postmaster@nordlicht.example.com",
+        handles_email_validation=True,
+        notes="120 messages a month, so that a campaign runs it dry and you see the next server take over.\n"
+        "Plain SMTP to the sandbox: listen on a loopback address only.",
+        domain_name="nordlicht.example.com",
+        max_per_month=120,
+        display_order=10,
+        unknown_first_name="friend",
+        utm_source="newsletter",
+        utm_medium="email",
+    )
+    SmtpServer.objects.create(
+        name="Business plan",
+        host="127.0.0.1",
+        port=settings.SANDBOX_STARTTLS_PORT,
+        use_tls=True,
+        trusted_certificate=certificates.ca_pem(),
+        mail_from="Nordlicht Books <news@mail.nordlicht.example.com>",
+        mail_to="postmaster@nordlicht.example.com",
+        handles_email_validation=True,
+        notes="STARTTLS with a certificate of the sandbox's own authority, which is pasted as trusted certificate.",
+        domain_name="mail.nordlicht.example.com",
+        language="en",
+        max_per_month=5000,
+        month_start_day=15,
+        time_zone="Europe/Berlin",
+        return_path="bounces@mail.nordlicht.example.com",
+        use_return_path=True,
+        abuse_address="abuse@nordlicht.example.com",
+        use_abuse_address=True,
+        display_order=20,
+        unknown_first_name="reader",
+        utm_source="newsletter",
+        utm_medium="email",
+        utm_content="business-plan",
+        always_utm_content=True,
+    )
+    SmtpServer.objects.create(
+        name="Company relay",
+        host="127.0.0.1",
+        port=settings.SANDBOX_AUTH_PORT,
+        use_tls=False,
+        username=credentials.USERNAME,
+        password=credentials.password(),
+        mail_from="Nordlicht Books <news@relay.nordlicht.example.com>",
+        mail_to="postmaster@nordlicht.example.com",
+        handles_email_validation=True,
+        notes="Signs in with a user name and a password. No monthly limit: the last one in the row.",
+        domain_name="relay.nordlicht.example.com",
+        language="en",
+        spam_address="complaints@relay.nordlicht.example.com",
+        use_spam_address=True,
+        display_order=30,
+        unknown_first_name="book lover",
+        utm_source="relay",
+        utm_medium="email",
+    )
+
+
+def make_readers(now: dt.datetime) -> tuple[ContactList, ContactList, ContactList]:
+    """Make the people and their lists: all readers, the first among them, and those whose mail takes its time."""
+    chance = random.Random(2026)  # The same people in every demo.
+    people = [_reader(number, chance) for number in range(READERS - len(TROUBLED_READERS))]
+    people += [_special(name) for name in TROUBLED_READERS]
+    patient = [_special(name) for name in PATIENT_READERS]
+    Contact.objects.bulk_create(people + patient)
+
+    every = ContactList.objects.create(
+        name="Newsletter readers", description="Everyone who reads the newsletter.", is_public=True
+    )
+    first = ContactList.objects.create(name="First readers", description="The readers of the first hour.")
+    slow = ContactList.objects.create(
+        name="Mailboxes that take their time",
+        description="Full mailboxes and greylisting: their mail is deferred and tried again later.",
+    )
+    for contact_list, members in ((every, people), (first, people[:FIRST_READERS]), (slow, patient)):
+        changes.subscribe_in_bulk(
+            [person.pk for person in members],
+            contact_list.pk,
+            method="form",
+            source="demo",
+            now=now,
+            wording=changes.wording_of(contact_list),
+        )
+    return every, first, slow
+
+
+def _reader(number: int, chance: random.Random) -> Contact:
+    domain = DOMAINS[number % 3]
+    if number % 12 == 11:
+        return _contact(f"reader{number}@{domain}")  # Without a name: the server's placeholder steps in.
+    first, last = chance.choice(FIRST_NAMES), chance.choice(LAST_NAMES)
+    # Letters without their accents: an address that every server takes.
+    letters = unicodedata.normalize("NFKD", f"{first}.{last}".lower().replace("ı", "i"))
+    plain = "".join(letter for letter in letters if letter.isascii() and (letter.isalpha() or letter == "."))
+    return _contact(f"{plain}{number}@{domain}", first, last, {"city": chance.choice(CITIES)})
+
+
+def _special(name: str) -> Contact:
+    return _contact(f"{name}@example.org", name.partition(".")[0].capitalize(), "Demo")
+
+
+def _contact(email: str, first: str = "", last: str = "", attributes: dict[str, str] | None = None) -> Contact:
+    return Contact(email=email, email_key=fold(email), first_name=first, last_name=last, attributes=attributes or {})
+
+
+def queue_first_campaign(readers: ContactList, author: User, now: dt.datetime) -> None:
+    """Queue a campaign that the worker sends within the first seconds, so that there is a finished one to look at."""
+    campaign = Campaign.objects.create(
+        name="Welcome to the first readers",
+        subject='Welcome, {{ first_name | default: "friend" }}',
+        html=(CONTENT / "welcome.html").read_text(),
+        utm_campaign="welcome",
+    )
+    campaign.lists.add(readers)
+    refusals = queue_campaign(campaign.pk, author, now)
+    if refusals:
+        raise RuntimeError(f"the demo's first campaign was refused: {refusals}")
+
+
+def make_drafts(readers: ContactList, patient: ContactList) -> None:
+    draft = Campaign.objects.create(
+        name="November newsletter",
+        subject="{{ first_name }}, ten books for long evenings",
+        html=(CONTENT / "newsletter.html").read_text(),
+        utm_campaign="november",
+    )
+    draft.lists.add(readers)

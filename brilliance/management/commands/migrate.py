@@ -1,0 +1,15 @@
+"""Django's own ``migrate``, which leaves a database alone that another version's tables stand in."""
+
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.core.management.commands.migrate import Command as Migrate
+
+from brilliance import schema
+
+
+class Command(Migrate):
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["database"] == "default" and (problem := schema.refusal()):
+            raise CommandError(problem)
+        super().handle(*args, **options)

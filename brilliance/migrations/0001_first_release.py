@@ -1,0 +1,28 @@
+"""Makes the roles. Denied is whatever they do not name."""
+
+from django.db import migrations
+
+from brilliance.roles import make_roles
+
+
+def forwards(apps, schema_editor):
+    make_roles(apps, schema_editor.connection.alias)
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("admin", "0003_logentry_add_action_flag_choices"),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("axes", "0010_accessattemptexpiration"),
+        ("campaigns", "0001_first_release"),
+        ("contacts", "0001_first_release"),
+        ("contenttypes", "0002_remove_content_type_name"),
+        ("delivery", "0001_first_release"),
+        ("feedback", "0001_first_release"),
+        ("publicpages", "0001_first_release"),
+        ("sandbox", "0001_first_release"),
+        ("sessions", "0001_initial"),
+        ("smtpservers", "0001_first_release"),
+    ]
+
+    operations = [migrations.RunPython(forwards, migrations.RunPython.noop)]

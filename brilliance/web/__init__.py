@@ -1,0 +1,1 @@
+"""The shell of the admin: dashboard, navigation, middleware, lockout."""

@@ -1,0 +1,206 @@
+"""What the first page shows: what was sent, what waits, how full the fleet is, and what to do next.
+
+Every panel belongs to a permission and is left out, not emptied, for those who lack it.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Prefetch
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import formats, timezone
+
+from brilliance.health import probes
+from campaigns.lifecycle import approvals
+from campaigns.models import Campaign
+from contacts.models import Contact
+from delivery import clock
+from delivery.health import readiness
+from delivery.operators import restored_copy
+from delivery.records import figures as records_figures
+from smtpservers.admin import list_row
+from smtpservers.limits.quota_period import kept_from_campaigns
+from smtpservers.models import QuotaPeriod, SmtpServer
+
+CHART_DAYS = 30
+FLEET_ROWS = 10
+NEARLY_FULL_PERCENT = 80
+DRAFTS_LOOKED_AT = 20
+# unfold's own draw neither stacked bars nor a legend.
+CHART_OPTIONS = {
+    "responsive": True,
+    "maintainAspectRatio": False,
+    "animation": False,
+    "scales": {
+        "x": {
+            "stacked": True,
+            "grid": {"display": False},
+            "ticks": {"color": "#6b7280", "maxTicksLimit": 10, "maxRotation": 0},
+        },
+        "y": {"stacked": True, "beginAtZero": True, "grid": {}, "ticks": {"color": "#6b7280", "precision": 0}},
+    },
+    "plugins": {"legend": {"position": "bottom", "labels": {"color": "#6b7280", "boxWidth": 12, "boxHeight": 12}}},
+}
+# unfold rounds bars so much that the next one shows behind their corners.
+BAR = {"maxBarThickness": 18, "borderRadius": 2, "borderSkipped": "start"}
+
+Person = User | AnonymousUser
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add the panels of the first page to unfold's ``context``."""
+    now = clock.now()
+    context["title"] = "Dashboard"
+    context["steps"] = next_steps(request.user)
+    if request.user.has_perm("campaigns.view_progress") or request.user.has_perm("smtpservers.view_fleet"):
+        with_names = request.user.has_perm("smtpservers.view_smtpserver")
+        look = readiness.WorkersSeen(now)
+        problems = {"broker": probes.CHECKS["broker"](now), **readiness.ask(look)}
+        if request.user.has_perm("delivery.release_copy"):
+            problems.pop("copy", None)  # It is a step of theirs.
+        context["obstacles"] = readiness.in_words(problems, look, with_names=with_names)
+    if request.user.has_perm("campaigns.view_progress"):
+        context["figures"] = figures(now)
+        context["chart"] = chart(now)
+        context["waiting"] = records_figures.waiting()
+    if request.user.has_perm("smtpservers.view_fleet"):
+        context["fleet"] = fleet(now, request.user)
+        context["paused"] = paused(now)
+        # The reason names hosts and quotes answers, which are settings to people who only see the fleet.
+        context["sees_reasons"] = request.user.has_perm("smtpservers.view_smtpserver")
+    return context
+
+
+def figures(now: dt.datetime) -> list[dict[str, Any]]:
+    """Return the numbers of the top row, with what each of them counts."""
+    today = records_figures.today(now, timezone.get_current_timezone())
+    return [
+        {"label": "Sent today", "value": today["accepted"], "hint": "Accepted by a server since midnight."},
+        {
+            "label": "Sent this period",
+            "value": records_figures.used_this_period(now),
+            "hint": "Recipients counted in the servers’ current quota periods.",
+        },
+        {"label": "Queued", "value": today["queued"], "hint": "Waiting, on their way, or to be tried again."},
+        {
+            "label": "Failed today",
+            "value": today["failed"],
+            "hint": "Bounced, failed or unconfirmed since midnight.",
+            "is_bad": today["failed"] > 0,
+        },
+    ]
+
+
+def chart(now: dt.datetime) -> dict[str, Any]:
+    """Return the last days as Chart.js wants them, and as rows for those who read a table."""
+    zone = timezone.get_current_timezone()
+    today = now.astimezone(zone).date()
+    days = records_figures.per_day(today - dt.timedelta(days=CHART_DAYS - 1), today, zone)
+    drawn = {
+        "labels": [formats.date_format(day, "j M") for day, _, _ in days],
+        "datasets": [
+            {
+                "label": "Accepted",
+                "data": [row[1] for row in days],
+                "backgroundColor": "var(--color-primary-600)",
+                **BAR,
+            },
+            {
+                "label": "Not accepted",
+                "data": [row[2] for row in days],
+                "backgroundColor": "#f59e0b",
+                **BAR,
+            },
+        ],
+    }
+    return {
+        "drawn": json.dumps(drawn),
+        "options": json.dumps(CHART_OPTIONS),
+        "rows": [row for row in reversed(days) if row[1] or row[2]],
+        "accepted": sum(row[1] for row in days),
+        "failed": sum(row[2] for row in days),
+    }
+
+
+def fleet(now: dt.datetime, user: Person) -> dict[str, Any]:
+    """Return the first servers by display order, each with the use of its current period."""
+    current = QuotaPeriod.objects.filter(starts_at__lte=now, ends_at__gt=now)
+    servers = SmtpServer.objects.prefetch_related(Prefetch("periods", current, to_attr="current"))
+    total = SmtpServer.objects.count()
+    return {
+        "rows": [_row(server, user, now) for server in servers[:FLEET_ROWS]],
+        "others": max(0, total - FLEET_ROWS),
+        "active": SmtpServer.objects.filter(~list_row.paused(now), is_active=True).count(),
+        "total": total,
+    }
+
+
+def _row(server: Any, user: Person, now: dt.datetime) -> dict[str, Any]:
+    used = server.current[0].used if server.current else 0
+    quota = server.max_per_month or None  # 0 means no limit, like empty.
+    percent = min(100, round(100 * used / quota)) if quota else None
+    is_full = quota is not None and used >= quota - kept_from_campaigns(quota)
+    return {
+        "name": server.name,
+        "state": "inactive" if not server.is_active else "paused" if list_row.is_paused(server, now) else "active",
+        "used": used,
+        "quota": quota,
+        "percent": percent,
+        "level": "" if percent is None or percent < NEARLY_FULL_PERCENT else "full" if is_full else "nearly",
+        "link": reverse("admin:smtpservers_smtpserver_change", args=[server.pk])
+        if user.has_perm("smtpservers.view_smtpserver")
+        else "",
+    }
+
+
+def paused(now: dt.datetime) -> list[SmtpServer]:
+    """Return the servers that are switched on but were set aside by the system."""
+    return list(SmtpServer.objects.filter(list_row.paused(now), is_active=True)[:FLEET_ROWS])
+
+
+def next_steps(user: Person) -> list[dict[str, str]]:
+    """Return what is missing before mail can go out, as far as this person can do something about it."""
+    steps = []
+    if user.has_perm("delivery.release_copy") and restored_copy.held() is not None:
+        text = "This is a restored or copied database: nothing is sent until you say go on."
+        steps.append({"text": text, "label": "See what was under way", "link": reverse("delivery:restored")})
+    if user.has_perm("smtpservers.add_smtpserver") and not SmtpServer.objects.exists():
+        steps.append(
+            _step("Add the first SMTP server: it carries your mail.", "Add a server", "smtpservers_smtpserver")
+        )
+    if user.has_perm("contacts.add_contact") and not Contact.objects.exists():
+        steps.append(_step("Add people to write to, one by one or from a file.", "Add a contact", "contacts_contact"))
+    if user.has_perm("campaigns.add_campaign") and not Campaign.objects.exists():
+        steps.append(_step("Write the first campaign.", "Write a campaign", "campaigns_campaign"))
+    return steps or list(_of_a_draft(user))
+
+
+def _of_a_draft(user: Person) -> Iterator[dict[str, str]]:
+    """Yield what comes next for a draft: the decision of this person as the second one, or queueing it."""
+    waiting = approvals.waiting(DRAFTS_LOOKED_AT)
+    if user.has_perm("campaigns.approve_campaign"):
+        for request in waiting:
+            if request.requested_by_id != user.pk:
+                name = request.campaign.name
+                yield {
+                    "text": f"The campaign “{name}” waits for approval. Look at it, then approve or reject it.",
+                    "label": "Review it",
+                    "link": reverse("campaigns:review", args=[request.campaign_id]),
+                }
+                return
+    drafts = Campaign.objects.filter(status=Campaign.Status.DRAFT)
+    draft = drafts.exclude(pk__in=[request.campaign_id for request in waiting]).first()
+    if draft is not None and user.has_perm("campaigns.queue_campaign"):
+        yield {
+            "text": f"The campaign “{draft}” is a draft. Look at it, then queue it.",
+            "label": "Open it",
+            "link": reverse("admin:campaigns_campaign_change", args=[draft.pk]),
+        }
+
+
+def _step(text: str, label: str, model: str) -> dict[str, str]:
+    return {"text": text, "label": label, "link": reverse(f"admin:{model}_add")}

@@ -1,0 +1,1 @@
+"""A/B tests: who gets which variant, how a test goes, which one wins."""

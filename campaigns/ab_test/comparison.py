@@ -1,0 +1,108 @@
+"""The variants of an A/B test side by side, and whether it is time to choose."""
+
+import datetime as dt
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from campaigns.ab_test.variants import as_campaign, experiment_of
+from campaigns.models import Campaign
+from delivery.models import Message
+from delivery.records import figures
+from words.numbers import counted
+
+Late = Callable[[Collection[int]], list[tuple[str, int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One variant and what became of it."""
+
+    pk: int
+    letter: str
+    subject: str
+    sender: str  # Empty: each server's own.
+    has_own_content: bool
+    messages: int  # To people who may be written to.
+    accepted: int
+    refused: int  # Bounced, failed or expired.
+    late: tuple[tuple[str, int], ...]  # What came back later, by name.
+    is_winner: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A test as its page shows it."""
+
+    variants: tuple[Compared, ...]
+    sample_percent: int
+    wait_hours: int
+    waiting: int  # How many people wait for the winner, about; zero once they do not.
+    ripe_at: dt.datetime | None  # When the winner is to be chosen.
+    is_ripe: bool
+    can_choose: bool
+    winner: str
+    is_rest_open: bool
+    unapproved: int | None  # How many the rest would have made it, where a second person must choose.
+
+
+def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | None:
+    """Return the campaign's A/B test; None if it has none.
+
+    :param late: says what came back later of some mailings.
+    """
+    experiment = experiment_of(campaign)
+    if experiment is None:
+        return None
+    compared = []
+    sampled = 0
+    for variant in experiment.variants.all():
+        counts = figures.counts(variant.mailing_id) if variant.mailing_id is not None else {}
+        refused = sum(counts.get(status, 0) for status in (Message.Status.BOUNCED, Message.Status.FAILED, "expired"))
+        says = as_campaign(campaign, variant)
+        messages = sum(counts.values()) - counts.get(Message.Status.SUPPRESSED, 0)
+        sampled += messages
+        compared.append(
+            Compared(
+                variant.pk,
+                str(variant),
+                says.subject,
+                says.mail_from,
+                bool(variant.body or variant.text),
+                messages,
+                counts.get(Message.Status.ACCEPTED, 0),
+                refused,
+                tuple(late([variant.mailing_id] if variant.mailing_id is not None else [])),
+                experiment.winner_id == variant.pk,
+            )
+        )
+    ripe_at = experiment.begun_at + dt.timedelta(hours=experiment.wait_hours) if experiment.begun_at else None
+    is_on_its_way = campaign.status in (Campaign.Status.SENDING, Campaign.Status.PAUSED)
+    can_choose = is_on_its_way and ripe_at is not None and experiment.has_rest and experiment.winner is None
+    return Comparison(
+        tuple(compared),
+        experiment.sample_percent,
+        experiment.wait_hours,
+        max(0, (experiment.expected or 0) - sampled) if can_choose else 0,
+        ripe_at,
+        ripe_at is not None and ripe_at <= now,
+        can_choose,
+        str(experiment.winner) if experiment.winner else "",
+        experiment.is_rest_open,
+        experiment.unapproved if can_choose else None,
+    )
+
+
+def summary(comparison: Comparison, settled: int, total: int) -> str:
+    """Say how far a campaign with a test is, while it is on its way."""
+    if comparison.can_choose:
+        waiting = f"About {counted(comparison.waiting, 'person waits', 'people wait')} for the winner."
+        state = "is done" if settled == total else f"is on its way, {done(settled, total)}"
+        return f"The sample {state}. {waiting}"
+    if comparison.winner and not comparison.is_rest_open:
+        return f"Variant {comparison.winner} won. The messages to the rest are being made."
+    return f"{done(settled, total)}."
+
+
+def done(settled: int, total: int) -> str:
+    """Return how many recipients have their last status, without a full stop."""
+    return f"{settled:,} of {total:,} {'is' if settled == 1 else 'are'} done"

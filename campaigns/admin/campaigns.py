@@ -1,0 +1,268 @@
+"""The list of campaigns and the form of a draft. What goes on its way has its own page (campaigns.views)."""
+
+import datetime as dt
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import formats, timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from adminpages import deadlines
+from campaigns.admin.content import WritingAdmin
+from campaigns.audience.audience import audience_of, chosen_names
+from campaigns.audience.headcounts import NotCounted, headcount
+from campaigns.content.frozen import UTM_FIELDS
+from campaigns.forms.audience import AUDIENCE_FIELDS
+from campaigns.forms.campaign import CampaignForm
+from campaigns.lifecycle import states
+from campaigns.models import Campaign, Variant
+from campaigns.preflight.refusals import refusals_known
+from campaigns.tasks import have_counted, ring
+from campaigns.views.pages import COUNTING_SECONDS, starts_in_words
+from delivery import clock
+from delivery.models import Message, StatusCount
+from smtpservers.routing.selection import named_servers
+
+Status = Campaign.Status
+MERGE_FIELDS = format_html(
+    "Merge fields: {} and every custom attribute of your contacts. For an empty one: <code>{}</code>. An unsubscribe"
+    " link is added at the end unless you place one.",
+    format_html_join(
+        ", ",
+        "<code>{{{{ {} }}}}</code>",
+        (
+            (name,)
+            for name in (
+                *("first_name", "last_name", "full_name", "email"),
+                *("unsubscribe_url", "preferences_url", "web_version_url"),
+            )
+        ),
+    ),
+    '{{ first_name | default: "friend" }}',
+)
+
+
+@admin.register(Campaign)
+class CampaignAdmin(WritingAdmin):
+    form = CampaignForm
+    list_display = ["title", "state", "recipients", "accepted", "queued", "changed"]
+    list_display_links = None
+    list_filter = ["status"]
+    list_per_page = 25
+    search_fields = ["name", "subject"]
+    search_help_text = "Name or subject"
+    actions = None  # Deleting is decided one by one.
+    change_form_outer_before_template = "campaigns/change_form_before.html"
+    change_form_before_template = "campaigns/writing.html"
+    change_form_outer_after_template = "campaigns/beside.html"
+    fieldsets = [
+        (None, {"fields": ["name", "subject", "preheader"]}),
+        ("Audience", {"fields": [*AUDIENCE_FIELDS]}),
+        ("Content", {"fields": ["markup", "html", "source", "layout", "text"], "description": MERGE_FIELDS}),
+        ("Files", {"fields": ["embeds_images", "attachments"], "classes": ["collapse"]}),
+        ("Sender", {"fields": ["mail_from", "reply_to"]}),
+        ("Servers", {"fields": ["servers"], "classes": ["collapse"]}),
+        ("Copies", {"fields": ["sends_copies", "confirms_copies"], "classes": ["collapse"]}),
+        (
+            "UTM codes",
+            {
+                "fields": ["is_tagged", *UTM_FIELDS],
+                "description": "Each value set here wins over the server’s. Empty: the server’s own.",
+                "classes": ["collapse"],
+            },
+        ),
+    ]
+
+    class Media:
+        css = {"all": ["campaigns/campaigns.css", "campaigns/writing.css"]}
+        js = ["campaigns/writing.js", "campaigns/beside.js"]
+
+    # --- the list ---------------------------------------------------------------------------
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
+        samples = Variant.objects.filter(experiment__campaign=OuterRef(OuterRef("pk")), mailing__isnull=False)
+        is_its = Q(mailing=OuterRef("mailing")) | Q(mailing__in=samples.values("mailing"))
+        counts = StatusCount.objects.filter(is_its, is_copy=False).order_by()
+        number = counts.annotate(all=Value(1)).values("all").annotate(sum=Sum("number")).values("sum")
+        queryset: QuerySet[Campaign] = super().get_queryset(request)
+        return queryset.annotate(
+            recipient_count=Coalesce(Subquery(number), 0),
+            accepted_count=Coalesce(Subquery(number.filter(status=Message.Status.ACCEPTED)), 0),
+        )
+
+    @admin.display(description="Campaign", ordering="name")
+    def title(self, campaign: Campaign) -> SafeString:
+        page = "admin:campaigns_campaign_change" if campaign.status == Status.DRAFT else "campaigns:progress"
+        return format_html(
+            '<a class="campaign-title" href="{}">{}</a>', reverse(page, args=[campaign.pk]), campaign.name
+        )
+
+    @display(  # type: ignore[untyped-decorator]
+        description="Status",
+        ordering="status",
+        label={
+            Status.SCHEDULED: "info",
+            Status.SENDING: "info",
+            Status.PAUSED: "warning",
+            Status.FINISHED: "success",
+            Status.CANCELLED: "danger",
+        },
+    )
+    def state(self, campaign: Campaign) -> tuple[str, str]:
+        return campaign.status, campaign.get_status_display()
+
+    @admin.display(description="Recipients")
+    def recipients(self, campaign: Any) -> str:
+        return f"{campaign.recipient_count:,}" if campaign.recipient_count else "–"
+
+    @admin.display(description="Accepted")
+    def accepted(self, campaign: Any) -> str:
+        return f"{campaign.accepted_count:,}" if campaign.recipient_count else "–"
+
+    @admin.display(description="Queued", ordering="starts_at")
+    def queued(self, campaign: Campaign) -> str:
+        return _moment(campaign.starts_at)
+
+    @admin.display(description="Changed", ordering="updated_at")
+    def changed(self, campaign: Campaign) -> str:
+        return _moment(campaign.updated_at)
+
+    # --- who may ----------------------------------------------------------------------------
+
+    def has_view_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        if obj is None and request.user.has_perm("campaigns.view_progress"):
+            return True  # The list holds no personal data, and leads to the progress pages.
+        return bool(super().has_view_permission(request, obj))
+
+    def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        is_editable = obj is None or obj.status == Status.DRAFT
+        return is_editable and bool(super().has_change_permission(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        is_at_rest = obj is None or obj.status in (Status.DRAFT, Status.FINISHED, Status.CANCELLED)
+        return is_at_rest and bool(super().has_delete_permission(request, obj))
+
+    # --- what was queued, to read ------------------------------------------------------------
+
+    def get_fieldsets(self, request: HttpRequest, obj: Campaign | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if self.has_change_permission(request, obj):
+            return fieldsets
+        shown_as = {"html": "html_source", "text": "text_source", "source": "written_source"}
+        return [
+            (heading, {**options, "fields": [shown_as.get(name, name) for name in options["fields"]]})
+            for heading, options in fieldsets
+        ]
+
+    @admin.display(description="Segments")
+    def segments(self, campaign: Campaign) -> str:
+        return chosen_names(campaign, "segments")
+
+    @admin.display(description="Consent lists")
+    def consent_lists(self, campaign: Campaign) -> str:
+        return chosen_names(campaign, "consent_lists")
+
+    @admin.display(description="Excluded lists")
+    def excluded_lists(self, campaign: Campaign) -> str:
+        return chosen_names(campaign, "excluded_lists")
+
+    @admin.display(description="Excluded segments")
+    def excluded_segments(self, campaign: Campaign) -> str:
+        return chosen_names(campaign, "excluded_segments")
+
+    @admin.display(description="HTML")
+    def html_source(self, campaign: Campaign) -> SafeString:
+        return _source(campaign.html)
+
+    @admin.display(description="Markdown or MJML")
+    def written_source(self, campaign: Campaign) -> SafeString:
+        return _source(campaign.source)
+
+    @admin.display(description="Servers")
+    def servers(self, campaign: Campaign) -> str:
+        return named_servers(campaign.server_ids) or "All that the routing rules allow."
+
+    @admin.display(description="Text")
+    def text_source(self, campaign: Campaign) -> SafeString:
+        return _source(campaign.text)
+
+    # --- the form ---------------------------------------------------------------------------
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        context = {"show_save_and_continue": False, "show_save_and_add_another": False, **(extra_context or {})}
+        campaign = self.get_object(request, object_id) if object_id else None
+        if campaign and request.method == "GET" and campaign.status == Status.DRAFT:
+            now = clock.now()
+            deadlines.extend(COUNTING_SECONDS)
+            context["obstacles"] = refusals_known(campaign, now)
+            try:
+                context["audience_count"] = headcount(audience_of(campaign), now).reached
+            except NotCounted:
+                context["is_counting"] = True
+                have_counted(campaign.pk, now)
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def save_model(self, request: HttpRequest, obj: Campaign, form: Any, change: bool) -> None:
+        # Queued in another window while it was being edited: what is on its way must not change any more.
+        current = Campaign.objects.select_for_update().filter(pk=obj.pk)
+        if change and current.values_list("status", flat=True).get() != Status.DRAFT:
+            raise PermissionDenied
+        if change and form.changed_data:
+            obj.version += 1
+        obj.save()
+
+    def delete_model(self, request: HttpRequest, obj: Campaign) -> None:
+        current = Campaign.objects.select_for_update().get(pk=obj.pk)
+        if not self.has_delete_permission(request, current):
+            raise PermissionDenied
+        obj.delete()
+
+    def response_add(self, request: HttpRequest, obj: Campaign, post_url_continue: str | None = None) -> HttpResponse:
+        messages.success(request, f"The draft “{obj}” was saved. Look at the preview before you queue it.")
+        return redirect("admin:campaigns_campaign_change", obj.pk)
+
+    def response_change(self, request: HttpRequest, obj: Campaign) -> HttpResponse:
+        if "_preview" in request.POST:
+            return redirect("campaigns:preview", obj.pk)
+        if "_review" in request.POST:
+            return redirect("campaigns:review", obj.pk)
+        if "_queue" in request.POST:
+            return self._queue(request, obj)
+        messages.success(request, "The draft was saved.")
+        return redirect("admin:campaigns_campaign_change", obj.pk)
+
+    def _queue(self, request: HttpRequest, campaign: Campaign) -> HttpResponse:
+        if not request.user.has_perm("campaigns.queue_campaign"):
+            raise PermissionDenied
+        if obstacles := states.queue_campaign(campaign.pk, request.user, clock.now()):
+            for obstacle in obstacles:
+                messages.error(request, obstacle)
+            return redirect("campaigns:review", campaign.pk)
+        self.log_change(request, campaign, "Queued.")
+        transaction.on_commit(ring)
+        campaign.refresh_from_db()
+        messages.success(request, f"The campaign was queued. {starts_in_words(campaign)}")
+        return redirect("campaigns:progress", campaign.pk)
+
+
+def _moment(instant: dt.datetime | None) -> str:
+    return formats.date_format(timezone.localtime(instant), "j M Y, H:i") if instant else "–"
+
+
+def _source(content: str) -> SafeString:
+    return format_html('<pre class="campaign-pre" tabindex="0">{}</pre>', content or "–")

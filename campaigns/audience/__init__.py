@@ -1,0 +1,1 @@
+"""Whom a campaign is for, and how many they are."""

@@ -1,0 +1,107 @@
+"""Whom a campaign is for: the lists and segments chosen in it, as they are now. Who of them is reached is contacts'."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from campaigns.models import Campaign
+from contacts.models import ContactList, Segment
+from contacts.segments import query
+from contacts.segments.audience import Audience
+from contacts.segments.conditions import ConditionsInvalid, Vocabulary, parse
+
+LISTS = ("consent_lists", "excluded_lists")
+SEGMENTS = ("segments", "excluded_segments")
+NOBODY: Mapping[str, Any] = {}
+
+
+def audience_of(campaign: Campaign) -> Audience:
+    """Return the audience with the segments' conditions as they are now; what was deleted is not in it."""
+    return of_choices(campaign.lists.values_list("pk", flat=True), campaign.audience)
+
+
+def of_choices(lists: Iterable[int], kept: Mapping[str, Sequence[int]]) -> Audience:
+    """Return the audience of chosen lists and segments, saved or not; a segment that must be looked at has nobody.
+
+    :param kept: ids by the names of ``LISTS`` and ``SEGMENTS``.
+    """
+    wanted = {pk for name in SEGMENTS for pk in kept.get(name, ())}
+    found = dict(Segment.objects.filter(pk__in=wanted).values_list("pk", "conditions")) if wanted else {}
+    vocabulary = query.vocabulary() if found else {}
+    conditions = {pk: written if _is_valid(written, vocabulary) else NOBODY for pk, written in found.items()}
+
+    def ids(name: str) -> tuple[int, ...]:
+        return tuple(kept.get(name, ()))
+
+    def segments(name: str) -> tuple[Mapping[str, Any], ...]:
+        return tuple(conditions[pk] for pk in ids(name) if pk in conditions)
+
+    return Audience(
+        lists=tuple(lists),
+        consent_lists=ids("consent_lists"),
+        segments=segments("segments"),
+        excluded_lists=ids("excluded_lists"),
+        excluded_segments=segments("excluded_segments"),
+    )
+
+
+def _is_valid(written: Any, vocabulary: Vocabulary) -> bool:
+    try:
+        parse(written, vocabulary)
+    except ConditionsInvalid:
+        return False
+    return True
+
+
+def chosen_names(campaign: Campaign, choice: str) -> str:
+    """Return the names of what was chosen, for people."""
+    model = ContactList if choice in LISTS else Segment
+    names = model._default_manager.filter(pk__in=campaign.audience.get(choice, ())).order_by("name")
+    return ", ".join(names.values_list("name", flat=True)) or "–"
+
+
+def gone(campaign: Campaign) -> list[str]:
+    """Return a sentence for each choice that means something else now: deleted, or asking for what is no more.
+
+    Without an excluded segment, for example, others would get the mail.
+    """
+    return [*_gone(campaign), *_invalid(campaign)]
+
+
+def _gone(campaign: Campaign) -> Iterator[str]:
+    what = {
+        "segments": "A segment that was chosen",
+        "consent_lists": "A list whose consent was to count",
+        "excluded_lists": "A list that was to be excluded",
+        "excluded_segments": "A segment that was to be excluded",
+    }
+    for name, choice in what.items():
+        wanted = set(campaign.audience.get(name, ()))
+        model = ContactList if name in LISTS else Segment
+        if wanted and model._default_manager.filter(pk__in=wanted).count() < len(wanted):
+            yield f"{choice} has been deleted. Look at the audience again and save it."
+
+
+def _invalid(campaign: Campaign) -> Iterator[str]:
+    wanted = {pk for name in SEGMENTS for pk in campaign.audience.get(name, ())}
+    for segment in Segment.objects.filter(pk__in=wanted) if wanted else ():
+        try:
+            query.check(segment.conditions)
+        except ConditionsInvalid as error:
+            yield f"The segment “{segment}” must be looked at again: {error}"
+
+
+def users_of(segments: Collection[int], lists: Collection[int]) -> list[str]:
+    """Return the campaigns that are not over and would reach others if these were deleted; their names, for people.
+
+    One that is being sent counts as well: whom it still reaches, each look at a consent before a mail decides anew.
+    """
+    unfinished = Campaign.objects.filter(status__in=Campaign.UNFINISHED)
+    sent_to = set(unfinished.filter(lists__in=list(lists)).values_list("pk", flat=True))
+    found = []
+    for campaign in unfinished.only("name", "audience").order_by("name"):
+        kept = {name: set(campaign.audience.get(name, ())) for name in (*LISTS, *SEGMENTS)}
+        uses_segment = any(not kept[name].isdisjoint(segments) for name in SEGMENTS)
+        uses_list = campaign.pk in sent_to or any(not kept[name].isdisjoint(lists) for name in LISTS)
+        if uses_segment or uses_list:
+            found.append(f"the campaign “{campaign}”")
+    return found

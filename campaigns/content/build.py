@@ -1,0 +1,152 @@
+"""What a campaign says, ready to be sent: the one place where what is written becomes subject, HTML, text and files.
+
+Preview, checks, tests and the frozen mailing all ask :func:`build`, so that they cannot differ.
+"""
+
+import html as html_entities
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from campaigns.content import media_library
+from campaigns.markup.convert import ContentInvalid, from_markdown, from_mjml, inlined, is_document
+from campaigns.markup.frame import Frame, bare_page, framed, page, text_footer, with_preheader
+from campaigns.models import Campaign, Layout, MediaFile
+from mail.merge_fields import MergeError, parse
+
+PARTS = {
+    "subject": "The subject",
+    "preheader": "The preheader",
+    "html": "The HTML",
+    "source": "The content",
+    "text": "The text",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A content with its merge fields still in it."""
+
+    subject: str
+    html: str  # Empty for a mail of text alone.
+    text: str  # Empty: made of the HTML when it is composed.
+    files: tuple[dict[str, str], ...] = ()  # As in delivery's Mailing.files.
+
+
+def build(campaign: Campaign) -> Built:
+    """Return what the campaign says.
+
+    :raises ContentInvalid: if no mail can be made of it; the sentence says where, and what to do.
+    """
+    for field in written_fields(campaign):
+        try:
+            parse(getattr(campaign, field))
+        except MergeError as error:
+            raise ContentInvalid(f"{PARTS[field]} has a mistake in its merge fields. {error}") from error
+    frame = _frame(campaign.layout) if campaign.layout is not None else None
+    html = _html(campaign, frame)
+    html, shown = _embedded(html) if campaign.embeds_images else (html, [])
+    attached = list(campaign.attachments.order_by("pk")) if campaign.pk else []
+    _check_size([*shown, *attached])
+    files = [_entry(file, content_id(file)) for file in shown] + [_entry(file, "") for file in attached]
+    return Built(campaign.subject, html, _text(campaign, frame), tuple(files))
+
+
+def written_fields(campaign: Campaign) -> tuple[str, ...]:
+    """Return the fields whose words reach a reader."""
+    body = "html" if campaign.markup == Campaign.Markup.HTML else "source"
+    return ("subject", "preheader", body, "text")
+
+
+def body_of(campaign: Campaign) -> str:
+    """Return the content as it was written."""
+    return campaign.html if campaign.markup == Campaign.Markup.HTML else campaign.source
+
+
+def content_id(file: MediaFile) -> str:
+    """Return the name of a picture inside a message."""
+    return f"{file.stored_name.partition('.')[0]}@{urlsplit(settings.BASE_URL).hostname or 'localhost'}"
+
+
+def _html(campaign: Campaign, frame: Frame | None) -> str:
+    source, preheader = body_of(campaign), campaign.preheader
+    if not source.strip():
+        return ""
+    title = (frame.organisation if frame else "") or settings.ORGANISATION_NAME
+    if campaign.markup == Campaign.Markup.MJML:
+        html, own_preheader = from_mjml(source)
+        preheader = preheader or own_preheader
+    elif campaign.markup == Campaign.Markup.MARKDOWN or (frame and not is_document(source)):
+        body = from_markdown(source) if campaign.markup == Campaign.Markup.MARKDOWN else source
+        accent = {"accent": frame.accent} if frame else {}
+        html = page(body, title=title, **accent)
+    else:
+        html = source if is_document(source) else bare_page(source, title=title)
+    if frame is not None:
+        html = framed(html, frame)
+    return inlined(with_preheader(html, preheader))
+
+
+def _text(campaign: Campaign, frame: Frame | None) -> str:
+    text = campaign.text
+    footer = text_footer(frame) if frame is not None and text.strip() else ""
+    return f"{text.rstrip()}\n\n-- \n{footer}\n" if footer else text
+
+
+def _frame(layout: Layout) -> Frame:
+    links = [line.rpartition(" ") for line in layout.links.splitlines() if line.strip()]
+    return Frame(
+        organisation=layout.organisation,
+        logo_url=media_library.url_of(layout.logo) if layout.logo is not None else "",
+        logo_width=layout.logo_width,
+        home_url=layout.home_url,
+        header=_as_html(layout.header),
+        footer_html=from_markdown(layout.footer) if layout.footer.strip() else "",
+        postal_address=layout.postal_address or settings.POSTAL_ADDRESS,
+        links=tuple((name.strip() or url, url) for name, _, url in links),
+        accent=layout.accent,
+    )
+
+
+def _as_html(text: str) -> str:
+    """Return a line of text as HTML with its merge tags as they are."""
+    return re.sub(
+        r"\{\{.*?\}\}|\{%.*?%\}|[&<>]",
+        lambda found: found[0] if len(found[0]) > 1 else html_entities.escape(found[0]),
+        text,
+    )
+
+
+def _embedded(html: str) -> tuple[str, list[MediaFile]]:
+    """Return HTML that shows pictures of the library from inside the message, and the pictures."""
+    files = list(
+        MediaFile.objects.filter(stored_name__in=media_library.names_in(html), kind=MediaFile.Kind.IMAGE).order_by("pk")
+    )
+    shown = []
+    for file in files:
+        # Only where a picture is shown: a link to one still needs its address.
+        address = re.compile(rf"(\s(?:src|background)\s*=\s*[\"']?|url\([\"']?){re.escape(media_library.url_of(file))}")
+        html, count = address.subn(lambda found, file=file: f"{found[1]}cid:{content_id(file)}", html)  # type: ignore[misc]
+        if count:
+            shown.append(file)
+    return html, shown
+
+
+def _check_size(files: list[MediaFile]) -> None:
+    total, most = sum(file.size_bytes for file in files), settings.ATTACHMENTS_MAX_BYTES
+    if total > most:
+        raise ContentInvalid(
+            f"Attachments and pictures inside the message have {total / 1e6:,.1f} MB together, more than the"
+            f" {most / 1e6:,.0f} MB that a message may carry. Take some out, or link to them."
+        )
+
+
+def _entry(file: MediaFile, content_id: str) -> dict[str, str]:
+    return {
+        "stored_name": file.stored_name,
+        "name": file.name,
+        "content_type": file.content_type,
+        "content_id": content_id,
+    }

@@ -1,0 +1,112 @@
+"""The media library: files are checked, stored under a random name that nobody can guess, found in use, and deleted."""
+
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
+from django.urls import reverse
+
+from campaigns.markup.file_types import FileRefused, recognise, safe_name
+from campaigns.models import Campaign, FrozenContent, Layout, MediaFile, Variant
+from delivery.content.attachments import media_folder
+from delivery.models import Mailing
+
+_STORED = r"[A-Za-z0-9_-]{20,40}\.[a-z0-9]{2,5}"
+
+
+def store(content: bytes, name: str, alt: str, actor: Any) -> MediaFile:
+    """Keep a file and return its row.
+
+    :param name: as the person called it; never used as a path.
+    :raises FileRefused: if it is too large, or nothing that may be sent.
+    """
+    if len(content) > settings.MEDIA_MAX_BYTES:
+        raise FileRefused(
+            f"The file has {len(content) / 1e6:,.1f} MB, more than the {settings.MEDIA_MAX_BYTES / 1e6:,.0f} MB that"
+            " are taken. Make it smaller, or put it on a web server and link to it."
+        )
+    found = recognise(content, name, settings.MEDIA_MAX_PIXELS)
+    stored_name = f"{secrets.token_urlsafe(18)}.{found.ending}"
+    folder = media_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / stored_name, content)
+    try:
+        return MediaFile.objects.create(
+            name=safe_name(name, found.ending),
+            alt=alt,
+            stored_name=stored_name,
+            kind=MediaFile.Kind.IMAGE if found.is_image else MediaFile.Kind.DOCUMENT,
+            content_type=found.content_type,
+            size_bytes=len(content),
+            width=found.width,
+            height=found.height,
+            created_by=actor,
+        )
+    except BaseException:
+        (folder / stored_name).unlink(missing_ok=True)
+        raise
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+    with open(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def url_of(file: MediaFile) -> str:
+    """Return the address that mails name."""
+    return f"{settings.BASE_URL}{reverse('media:file', args=[file.stored_name])}"
+
+
+def names_in(source: str) -> set[str]:
+    """Return the stored names of the files that a content names by their address."""
+    prefix = re.escape(settings.BASE_URL + reverse("media:file", args=["x"])[:-1])
+    return set(re.findall(rf"{prefix}({_STORED})", source))
+
+
+def used_by(file: MediaFile) -> list[str]:
+    """Return what needs the file, in words: people may still open mails of campaigns that were sent long ago."""
+    stored = file.stored_name
+    # What was queued or sent names it by address or carries it, whatever the layout or the draft says today.
+    holding = Q(html__contains=stored) | Q(text__contains=stored) | Q(kept__contains=stored)
+    sent = Mailing.objects.annotate(kept=Cast("files", TextField())).filter(holding, stream="campaign")
+    variants = Variant.objects.filter(Q(body__contains=stored) | Q(text__contains=stored))
+    frozen = FrozenContent.objects.annotate(kept=Cast("contents", TextField())).filter(kept__contains=stored)
+    campaigns = Campaign.objects.filter(
+        Q(html__contains=stored)
+        | Q(source__contains=stored)
+        | Q(text__contains=stored)
+        | Q(attachments=file)
+        | Q(pk__in=variants.values("experiment__campaign"))
+        | Q(pk__in=frozen.values("campaign"))
+    ).distinct()
+    names = set(campaigns.values_list("name", flat=True)) | set(sent.values_list("name", flat=True))
+    layouts = Layout.objects.filter(Q(logo=file) | Q(footer__contains=stored))
+    return [
+        *(f"the campaign “{name}”" for name in sorted(names)),
+        *(f"the layout “{name}”" for name in layouts.values_list("name", flat=True)),
+    ]
+
+
+def delete(file_ids: Iterable[int]) -> list[str]:
+    """Delete files; return why not, a sentence for each that stays."""
+    refusals = []
+    for file in MediaFile.objects.filter(pk__in=list(file_ids)):
+        with transaction.atomic():
+            if users := used_by(file):
+                shown = ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
+                refusals.append(f"“{file}” is used by {shown}. Take it out there first.")
+                continue
+            path = media_folder() / file.stored_name
+            file.delete()
+            transaction.on_commit(lambda path=path: path.unlink(missing_ok=True))  # type: ignore[misc]
+    return refusals

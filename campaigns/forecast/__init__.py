@@ -1,0 +1,1 @@
+"""When a campaign will be through, simulated by the rules that send it."""

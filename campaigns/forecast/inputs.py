@@ -1,0 +1,203 @@
+"""What the forecast is made from: the fleet and the mail on its way, as the database has them now. Changes nothing."""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from django.db.models import F, OuterRef, Subquery
+
+from campaigns.forecast.forecast import Forecast, ForecastWork, forecast
+from campaigns.forecast.remaining import Lot, begun, lots
+from campaigns.forecast.simulation import ASSUMED, LIMIT, RECORD, MailingPart, ServerState
+from campaigns.models import Campaign
+from campaigns.schedule import mailings
+from campaigns.schedule.schedule import begins_at, hours_of
+from delivery.content.copies import copy_addresses
+from delivery.models import Attempt, Mailing, Taken
+from smtpservers.limits import rate_limiter
+from smtpservers.limits.quota_period import kept_from_campaigns
+from smtpservers.limits.refused_senders import refused, sender_of
+from smtpservers.models import QuotaPeriod, SmtpServer
+from smtpservers.routing import rules, selection
+from smtpservers.routing.rules import RoutingRule
+
+ASSUMED_PER_SECOND = 10.0  # Of a server without a rate that has sent too little lately.
+RECORD_ATTEMPTS = 10_000  # The latest, which a server's own speed is read from.
+LEAST_RECORD = 50  # Messages; fewer say nothing.
+PAUSE = dt.timedelta(seconds=5)  # Longer without an answer, and the server was not sending.
+Status = Campaign.Status
+
+
+def foresee(campaign: Campaign, now: dt.datetime) -> Forecast:
+    """Return what is to be expected of a campaign that is queued now, or of the rest of one that is on its way."""
+    starts_at = begins_at(campaign, now)
+    candidates, every = selection.fleet(now), rules.rules()
+    parts: list[MailingPart] = []
+    ahead: list[Lot] = []
+    ours = [lot for lot in lots(campaign, starts_at) if lot.messages]
+    for lot in ours:
+        found = _ahead(lot, ahead, starts_at)
+        ahead += found
+        parts += [part for other in found for part in _parts(other, candidates, every, is_ours=False)]
+        parts += _parts(lot, candidates, every)
+    expected = forecast(_fleet(now, campaign.mail_from, campaign.sends_copies), ForecastWork(tuple(parts)), starts_at)
+    waiting = [lot for lot in ours if lot.not_before is not None]
+    retries = [(at, number) for lot in ours for at, number in lot.retries if at > starts_at]
+    return replace(
+        expected,
+        waiting=sum(lot.messages for lot in waiting),
+        waiting_until=min((lot.not_before for lot in waiting if lot.not_before), default=None),
+        retried=sum(number for _, number in retries),
+        retried_at=min((at for at, _ in retries), default=None),
+    )
+
+
+# --- the fleet
+
+
+def _fleet(now: dt.datetime, mail_from: str, sends_copies: bool) -> list[ServerState]:
+    """Return every server in display order."""
+    current = QuotaPeriod.objects.filter(server=OuterRef("pk"), starts_at__lte=now, ends_at__gt=now)
+    taken = Subquery(current.order_by("-starts_at").annotate(taken=F("used") + F("reserved")).values("taken")[:1])
+    servers = SmtpServer.objects.select_related("recent_use").annotate(taken=taken)
+    records, kept_away = speeds(), refused(now)
+    return [
+        _state(server, records, kept_away.get(server.pk, {}), now, mail_from, sends_copies)
+        for server in servers.order_by("display_order", "pk")
+    ]
+
+
+def _state(
+    server: SmtpServer,
+    records: Mapping[int, float],
+    refusals: Mapping[str, dt.datetime | None],
+    now: dt.datetime,
+    mail_from: str,
+    sends_copies: bool,
+) -> ServerState:
+    per_second, speed_from = rate_limiter.effective(server, now).per_second, LIMIT
+    if per_second is None:
+        per_second, speed_from = records.get(server.pk), RECORD
+    recent = getattr(server, "recent_use", None)
+    rests = [server.full_until]
+    obstacle = "" if server.is_active else "is switched off"
+    if server.paused_reason and server.paused_until is None:
+        obstacle = obstacle or "is paused until an administrator looks at it"
+    elif server.paused_reason:
+        rests.append(server.paused_until)
+    if (address := sender_of(mail_from or server.mail_from)) in refusals:
+        rests.append(refusals[address])
+        if refusals[address] is None:
+            obstacle = obstacle or f"refuses mail from {address}"
+    return ServerState(
+        server.pk,
+        server.name,
+        per_second or ASSUMED_PER_SECOND,
+        speed_from if per_second else ASSUMED,
+        weight=server.weight,
+        copies=len(copy_addresses(server)) if sends_copies else 0,
+        obstacle=obstacle,
+        is_slowed=selection.at_once(server, now) is not None,
+        rests_until=max((until for until in rests if until is not None and until > now), default=None),
+        quota=(server.max_per_month or 0) - kept_from_campaigns(server.max_per_month) or None,
+        taken=getattr(server, "taken", None) or 0,
+        month_start_day=server.month_start_day,
+        zone=ZoneInfo(server.time_zone),
+        per_hour=server.max_per_hour or None,
+        per_day=server.max_per_day or None,
+        by_minute=recent.by_minute if recent else {},
+        by_quarter=recent.by_quarter if recent else {},
+    )
+
+
+def speeds() -> dict[int, float]:
+    """Return the messages a second that servers had accepted lately while they were sending."""
+    rows = Attempt.objects.order_by("-pk").values_list("server", "finished_at", "outcome")[:RECORD_ATTEMPTS]
+    instants: dict[int, list[dt.datetime]] = defaultdict(list)
+    for server_id, finished_at, outcome in rows:
+        if server_id is not None and finished_at is not None and outcome == Attempt.Outcome.ACCEPTED:
+            instants[server_id].append(finished_at)
+    return {server_id: speed for server_id, known in instants.items() if (speed := speed_of(known))}
+
+
+def speed_of(instants: Iterable[dt.datetime]) -> float | None:
+    """Return how many a second these are while they come, pauses not counted; None where they are too few."""
+    known = sorted(instants)
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(known) if later - earlier <= PAUSE]
+    if len(known) < LEAST_RECORD or sum(gaps) < 1:
+        return None
+    return len(gaps) / sum(gaps)
+
+
+# --- the mail
+
+
+def _parts(
+    lot: Lot, candidates: Sequence[selection.Candidate], every: Sequence[RoutingRule], *, is_ours: bool = True
+) -> list[MailingPart]:
+    campaign = lot.campaign
+    deciding = rules.applying(every, campaign.mail_from)
+    named = frozenset(campaign.server_ids)
+    sent = _taken(lot.mailing_id) if lot.mailing_id else {}
+    found: list[MailingPart] = []
+    for rule in deciding:
+        class_id = rule.route_id if rule.recipient_domains else 0
+        number, later = lot.counts.get(class_id, (0, ()))
+        if not number:
+            continue
+        found.append(
+            MailingPart(
+                number,
+                _may_carry(candidates, rule, campaign.mail_from, named),
+                rule.strategy,
+                is_ours,
+                "" if rule.is_default else f"recipients of the routing rule “{rule.name}”",
+                sent.get(rule.route_id, {}),
+                later or (((lot.not_before, number),) if lot.not_before else ()),
+                hours_of(campaign),
+                campaign.not_after,
+            )
+        )
+    return found
+
+
+def _may_carry(
+    candidates: Sequence[selection.Candidate], rule: RoutingRule, mail_from: str, named: frozenset[int]
+) -> tuple[int, ...]:
+    """Return the servers that may send this mail, also those that cannot just now."""
+    return tuple(
+        candidate.server_id
+        for candidate in candidates
+        if (not rule.server_ids or candidate.server_id in rule.server_ids)
+        and (not named or candidate.server_id in named)
+        and candidate.may_send_from(mail_from)
+    )
+
+
+def _taken(mailing_id: int) -> dict[int, dict[int, int]]:
+    found: dict[int, dict[int, int]] = defaultdict(dict)
+    rows = Taken.objects.filter(mailing=mailing_id).values_list("rule", "server", "messages")
+    for rule_id, server_id, messages in rows:
+        found[rule_id][server_id] = messages
+    return found
+
+
+def _ahead(lot: Lot, known: Collection[Lot], starts_at: dt.datetime) -> list[Lot]:
+    """Return what goes first of other campaigns: on its way already, or due before this is; without what is known."""
+    others = Campaign.objects.filter(is_overdue=False).exclude(pk=lot.campaign.pk)
+    sending = list(others.filter(status=Status.SENDING))
+    older = mailings.mailings_of(other.pk for other in sending).filter(state=Mailing.State.OPEN, finished_at=None)
+    if lot.mailing_id is not None:
+        older = older.filter(pk__lt=lot.mailing_id)
+    ids = set(older.values_list("pk", flat=True)) - {each.mailing_id for each in known}
+    found = sorted((each for other in sending for each in begun(other, ids)), key=lambda each: each.mailing_id or 0)
+    if lot.mailing_id is None:
+        due = others.filter(status=Status.SCHEDULED, starts_at__lt=lot.not_before or starts_at)
+        for other in due.exclude(pk__in=[each.campaign.pk for each in known]).order_by("pk"):
+            # Of a test the sample alone: the mailing to its rest will be made when its winner is chosen.
+            fresh = [each for each in lots(other, starts_at) if each.not_before is None]
+            found += [replace(each, not_before=other.starts_at) for each in fresh]
+    return found

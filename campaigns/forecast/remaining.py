@@ -1,0 +1,184 @@
+"""What campaigns have still to send: how many messages of each routing class, and which of them only later.
+
+Of an A/B test nobody knows when the winner will be chosen, nor which one it is: it is taken that the first variant is,
+as soon as the hours to wait are over. Changes nothing.
+"""
+
+import datetime as dt
+import itertools
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from django.db.models import Count, F, Min, QuerySet, Sum
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import TruncMinute
+
+from campaigns.ab_test import split
+from campaigns.ab_test.variants import as_campaign, experiment_of
+from campaigns.audience.audience import audience_of
+from campaigns.audience.headcounts import counted_once
+from campaigns.models import Campaign, Experiment, Variant
+from campaigns.schedule import mailings
+from campaigns.schedule.schedule import starts_of
+from contacts.models import Contact
+from contacts.segments.audience import reached
+from delivery.models import Chunk, LaterChunk, Message
+from delivery.outbox import status_counts
+from smtpservers.routing import rules
+
+Later = tuple[tuple[dt.datetime, int], ...]  # When messages become free, and how many then.
+# How many messages of each routing class, and of these how many only later; the class is a rule's key, or 0.
+Counts = Mapping[int, tuple[int, Later]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Messages that are, or will be, one mailing."""
+
+    campaign: Campaign  # As the variant has it, where it is one.
+    counts: Counts
+    mailing_id: int | None = None
+    not_before: dt.datetime | None = None  # None: now, or when ``counts`` say.
+    retries: Later = ()  # Of those in ``counts``: what was deferred, and when it is tried again.
+
+    @property
+    def messages(self) -> int:
+        return sum(number for number, _ in self.counts.values())
+
+
+def lots(campaign: Campaign, starts_at: dt.datetime) -> list[Lot]:
+    """Return what a campaign that begins at ``starts_at``, or is on its way, has to send, the first first."""
+    experiment = experiment_of(campaign)
+    if experiment is not None and experiment.begun_at is None:
+        return _of_test(campaign, experiment, starts_at)
+    found = begun(campaign, mailings.mailing_ids(campaign))
+    if experiment is not None and experiment.has_rest and not experiment.is_rest_open:
+        sample = [lot for lot in found if lot.mailing_id != campaign.mailing_id]
+        return [*sample, _waiting(campaign, experiment, sample, starts_at)]
+    return found or [Lot(campaign, everybody(campaign, starts_at))]
+
+
+def begun(campaign: Campaign, mailing_ids: Collection[int]) -> list[Lot]:
+    """Return what is left of those of the campaign's mailings."""
+    variants = Variant.objects.filter(experiment__campaign=campaign.pk, mailing__in=mailing_ids)
+    found = [(as_campaign(campaign, variant), variant.mailing_id) for variant in variants]
+    if campaign.mailing_id in mailing_ids:
+        experiment = experiment_of(campaign)
+        won = experiment.winner if experiment else None
+        found.append((as_campaign(campaign, won) if won else campaign, campaign.mailing_id))
+    return [_on_its_way(varied, pk) for varied, pk in found if pk is not None]
+
+
+def _on_its_way(varied: Campaign, mailing_id: int) -> Lot:
+    pending = status_counts.by_status(mailing_id)
+    retries = retries_of(mailing_id) if pending[Message.Status.DEFERRED] else ()
+    number = sum(pending[status] for status in Message.PENDING)
+    return Lot(varied, _left(mailing_id, number, retries), mailing_id, retries=retries)
+
+
+def _of_test(campaign: Campaign, experiment: Experiment, starts_at: dt.datetime) -> list[Lot]:
+    variants = [as_campaign(campaign, variant) for variant in experiment.variants.all()] or [campaign]
+    by_sender: dict[str, Counts] = {}  # Who it is from decides which rules there are.
+    for varied in variants:
+        if varied.mail_from not in by_sender:
+            by_sender[varied.mail_from] = everybody(varied, starts_at)
+    people = by_sender[variants[0].mail_from]
+    edges = split.edges(_number(people), experiment.sample_percent, len(variants))
+    sample = [
+        Lot(varied, _share(by_sender[varied.mail_from], below - first))
+        for varied, (first, below) in zip(variants, itertools.pairwise(edges), strict=True)
+    ]
+    rest = _share(_at_once(people), _number(people) - edges[-1])
+    return [*sample, Lot(variants[0], rest, not_before=_ripe_at(experiment, starts_at))]
+
+
+def _waiting(campaign: Campaign, experiment: Experiment, sample: Iterable[Lot], starts_at: dt.datetime) -> Lot:
+    """Return what has no mailing yet: what everybody who is not in the sample gets."""
+    varied = as_campaign(campaign, experiment.winner or experiment.variants.all()[0])
+    number = (experiment.expected or 0) - sum(_written_to(lot.mailing_id) for lot in sample if lot.mailing_id)
+    not_before = None if experiment.winner else _ripe_at(experiment, starts_at)
+    return Lot(varied, _share(_at_once(everybody(varied, starts_at)), max(0, number)), not_before=not_before)
+
+
+def _ripe_at(experiment: Experiment, starts_at: dt.datetime) -> dt.datetime:
+    return max(starts_at, (experiment.begun_at or starts_at) + dt.timedelta(hours=experiment.wait_hours))
+
+
+def _number(counts: Counts) -> int:
+    return sum(number for number, _ in counts.values())
+
+
+def _at_once(counts: Counts) -> Counts:
+    return {class_id: (number, ()) for class_id, (number, _) in counts.items()}
+
+
+def _written_to(mailing_id: int) -> int:
+    counts = status_counts.by_status(mailing_id)
+    return sum(counts.values()) - counts[Message.Status.SUPPRESSED]
+
+
+def _share(people: Counts, number: int) -> Counts:
+    """Return so many of the people, of each class and each start as large a part as of all."""
+    found: dict[int, tuple[int, Later]] = {}
+    shares = _scaled([each for each, _ in people.values()], number, _number(people))
+    for (class_id, (each, later)), share in zip(people.items(), shares, strict=True):
+        if share:
+            some = _scaled([part for _, part in later], share, each)
+            found[class_id] = (share, tuple(zip((at for at, _ in later), some, strict=True)))
+    return found
+
+
+def _scaled(parts: Iterable[int], number: int, total: int) -> list[int]:
+    """Return the parts of ``number`` as they are of ``total``, in whole numbers that add up."""
+    edges = [0, *(whole * number // total for whole in itertools.accumulate(parts))]
+    return [below - first for first, below in itertools.pairwise(edges)]
+
+
+def everybody(campaign: Campaign, now: dt.datetime) -> Counts:
+    """Return the people whom a campaign reaches that has not begun."""
+    starts = starts_of(campaign, now)
+    people = _by_class(reached(audience_of(campaign), now), campaign.mail_from)
+    counts: dict[int, int] = defaultdict(int)
+    later: dict[int, list[tuple[dt.datetime, int]]] = defaultdict(list)
+    by_zone = ("class_id", "time_zone") if starts else ("class_id",)
+    numbers = counted_once(
+        "classes",
+        audience_of(campaign),
+        lambda: [list(row) for row in people.values_list(*by_zone).annotate(number=Count("pk"))],
+        also=(campaign.mail_from, rules.rules(), by_zone),
+    )
+    for class_id, *zone, number in numbers:
+        counts[class_id] += number
+        if zone and starts.get(zone[0], now) > now:
+            later[class_id].append((starts[zone[0]], number))
+    return {class_id: (number, tuple(later[class_id])) for class_id, number in counts.items()}
+
+
+def _by_class(people: QuerySet[Contact], mail_from: str) -> QuerySet[Contact]:
+    deciding = rules.applying(rules.rules(), mail_from)
+    sql, parameters = rules.class_sql('"contacts_contact"."email_key"', deciding if len(deciding) > 1 else ())
+    return people.order_by().annotate(class_id=RawSQL(sql, parameters))  # noqa: S611  # Constants and placeholders.
+
+
+def retries_of(mailing_id: int) -> Later:
+    """Return when a mailing's deferred messages are tried again, to the minute, and how many then."""
+    deferred = Message.objects.filter(mailing=mailing_id, status="deferred", due_at__isnull=False, copy_of=None)
+    by_minute = deferred.order_by().annotate(minute=TruncMinute("due_at", tzinfo=dt.UTC)).values("minute")
+    return tuple(by_minute.annotate(at=Min("due_at"), number=Count("pk")).order_by("at").values_list("at", "number"))
+
+
+def _left(mailing_id: int, pending: int, retries: Later) -> Counts:
+    """Return what is left of a mailing on its way; what was deferred counts to the class without a rule."""
+    counts: dict[int, int] = defaultdict(int, {0: sum(number for _, number in retries)})
+    later: dict[int, list[tuple[dt.datetime, int]]] = defaultdict(list, {0: list(retries)})
+    waiting = LaterChunk.objects.filter(mailing=mailing_id).order_by("opens_at")
+    for route_id, opens_at, number in waiting.values_list("route", "opens_at").annotate(number=Sum("messages")):
+        counts[route_id or 0] += number
+        later[route_id or 0].append((opens_at, number))
+    size = F("last_id") - F("next_id") + 1
+    chunks = Chunk.objects.filter(mailing=mailing_id).order_by()
+    for route_id, number in chunks.values_list("route").annotate(number=Sum(size)):
+        counts[route_id or 0] += number
+    counts[0] += max(0, pending - sum(counts.values()))
+    return {class_id: (number, tuple(later[class_id])) for class_id, number in counts.items() if number}

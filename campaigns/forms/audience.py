@@ -1,0 +1,99 @@
+"""The part of a campaign's form that says whom it is for: lists and segments, included and excluded."""
+
+from typing import Any
+
+from django import forms
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from campaigns.audience.audience import LISTS, SEGMENTS
+from contacts.models import ContactList, Segment, Subscription
+
+AUDIENCE_FIELDS = ("lists", "segments", "consent_lists", "excluded_lists", "excluded_segments")
+
+
+class Boxes(UnfoldAdminCheckboxSelectMultipleWidget):  # type: ignore[misc]  # unfold ships no types.
+    """Boxes to tick that are told as one group by its name: several groups hold the same lists."""
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        boxes = super().render(name, value, attrs, renderer)
+        return format_html('<div role="group" aria-label="{}">{}</div>', capfirst(name.replace("_", " ")), boxes)
+
+
+class ListChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """The lists, each with the number of its subscribers; who of all that is ticked gets mail is counted below."""
+
+    def label_from_instance(self, contact_list: Any) -> str:
+        return f"{contact_list.name} – {contact_list.subscribed:,} subscribed"
+
+
+class SeveralOf(forms.TypedMultipleChoiceField):
+    """Some of these by number; what was deleted meanwhile can be unticked, and is refused otherwise."""
+
+    def __init__(self, help_text: str) -> None:
+        super().__init__(coerce=int, required=False, widget=Boxes, help_text=help_text)
+
+
+class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A campaign's form with its audience; the rest of the fields is the campaign form's."""
+
+    lists = ListChoice(
+        queryset=ContactList.objects.none(),
+        required=False,
+        widget=Boxes,
+        help_text="Everyone subscribed to one of them gets one message. Who is suppressed, or asked for a break, is"
+        " among the subscribers and gets none; how many get the campaign is counted below.",
+    )
+    segments = SeveralOf("And the people of these segments who agreed to one of the lists you name next.")
+    consent_lists = SeveralOf(
+        "Whose consent counts for the segments: nobody is written to who is subscribed to none of these. Unsubscribing"
+        " from the campaign is unsubscribing from them. To write to a part of a list, tick its segment above, the list"
+        " here, and no list at the top."
+    )
+    excluded_lists = SeveralOf("Who is subscribed to one of these is left out.")
+    excluded_segments = SeveralOf("Who is in one of these is left out.")
+
+    class Media:
+        js = ("campaigns/audience.js",)
+        css = {"all": ("campaigns/audience.css",)}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "lists" not in self.fields:
+            return
+        lists = list(ContactList.objects.order_by("name").values_list("pk", "name"))
+        segments = list(Segment.objects.order_by("name").values_list("pk", "name"))
+        for name in (*LISTS, *SEGMENTS):
+            field: Any = self.fields[name]
+            field.choices = lists if name in LISTS else segments
+            field.initial = self.instance.audience.get(name, [])
+        if not segments:
+            build = format_html('There is none yet. <a href="{}">Build one.</a>', reverse("admin:contacts_segment_add"))
+            self.fields["segments"].help_text = self.fields["excluded_segments"].help_text = build
+        choice: Any = self.fields["lists"]
+        choice.queryset = subscribed_lists()
+        choice.widget.attrs["data-audience-url"] = reverse("campaigns:audience")
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or {}
+        if "lists" in self.fields:
+            if cleaned.get("segments") and not cleaned.get("consent_lists"):
+                self.add_error("consent_lists", "Tick the lists whose consent counts for the segments.")
+            chosen = {name: cleaned.get(name, []) for name in (*LISTS, *SEGMENTS)}
+            if not chosen["segments"]:
+                chosen["consent_lists"] = []
+            self.instance.audience = {name: values for name, values in chosen.items() if values}
+        return cleaned
+
+
+def subscribed_lists() -> QuerySet[ContactList]:
+    """Return the lists with the number of their subscribers, counted for each through the index."""
+    of_list = Subscription.objects.filter(list=OuterRef("pk"), status=Subscription.Status.SUBSCRIBED)
+    number = of_list.order_by().values("list").annotate(people=Count("pk")).values("people")
+    subscribed = Coalesce(Subquery(number), 0, output_field=IntegerField())
+    return ContactList.objects.annotate(subscribed=subscribed).order_by("name")

@@ -1,0 +1,143 @@
+"""What a marketer types into a campaign, checked field by field; campaigns.preflight says whether it may be sent."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from campaigns.forms.audience import AudienceForm
+from campaigns.forms.content import WritingForm
+from mail.addresses import AddressInvalid, parse_mailbox, parse_mailboxes, read_address
+from smtpservers.forms.validators import FieldInvalid, check_utm
+from smtpservers.models import SmtpServer
+from smtpservers.routing.selection import server_choices
+
+MOST_REPLY_TO = 10
+UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+
+
+class SuggestingInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]
+    """A text input that proposes values and takes any."""
+
+    suggestions: tuple[str, ...] = ()
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        named = {"list": f"{name}-suggestions"} if self.suggestions else {}
+        field: SafeString = super().render(name, value, {**(attrs or {}), **named}, renderer)
+        if not self.suggestions:
+            return field
+        options = format_html_join("", '<option value="{}"></option>', ((text,) for text in self.suggestions))
+        return format_html('{}<datalist id="{}-suggestions">{}</datalist>', field, name, options)
+
+
+class CampaignForm(AudienceForm, WritingForm):
+    servers = forms.TypedMultipleChoiceField(
+        coerce=int,
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="Only these send it, as far as the routing rules allow them. None ticked: all that the rules allow.",
+    )
+
+    class Meta(WritingForm.Meta):
+        fields = [
+            *WritingForm.Meta.fields,
+            "name",
+            "mail_from",
+            "reply_to",
+            "lists",
+            "sends_copies",
+            "confirms_copies",
+            "is_tagged",
+            "utm_source",
+            "utm_medium",
+            "utm_campaign",
+            "utm_term",
+            "utm_content",
+        ]
+        widgets = {
+            **WritingForm.Meta.widgets,
+            "utm_term": SuggestingInput(),
+            "utm_content": SuggestingInput(),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "servers" in self.fields:
+            named = list(self.instance.server_ids)
+            servers: Any = self.fields["servers"]
+            servers.choices = server_choices(named)
+            servers.initial = named
+        for name in ("utm_term", "utm_content"):
+            if name in self.fields:
+                self._suggest(name)
+
+    def _suggest(self, name: str) -> None:
+        """Propose what the servers hold without always using it: for them it is only a suggestion."""
+        held = SmtpServer.objects.filter(is_active=True, **{f"always_{name}": False}).exclude(**{name: ""})
+        found = tuple(held.order_by(name).values_list(name, flat=True).distinct()[:20])
+        widget = self.fields[name].widget
+        widget.suggestions = found
+        if found:
+            self.fields[name].help_text = format_html("Your servers suggest: {}.", ", ".join(found))
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        for name, value in list((cleaned or {}).items()):
+            if (
+                name not in ("html", "source", "text")
+                and isinstance(value, str)
+                and any(ord(sign) < 32 for sign in value)
+            ):
+                self.add_error(name, "This must be one line without control characters. Type it anew.")
+            elif name in UTM_FIELDS:
+                try:
+                    check_utm(value)
+                except FieldInvalid as error:
+                    self.add_error(name, str(error))
+        return cleaned
+
+    def clean_servers(self) -> list[int]:
+        named: list[int] = self.cleaned_data["servers"]
+        self.instance.server_ids = named
+        return named
+
+    def clean_mail_from(self) -> str:
+        return self._mailboxes("mail_from")
+
+    def clean_reply_to(self) -> str:
+        return self._mailboxes("reply_to")
+
+    def _mailboxes(self, name: str) -> str:
+        text = str(self.cleaned_data[name])
+        try:
+            if text and name == "mail_from":
+                parse_mailbox(text)
+            elif text:
+                parse_mailboxes(text, most=MOST_REPLY_TO)
+        except AddressInvalid as error:
+            raise ValidationError(str(error)) from error
+        return text
+
+
+class CampaignTestForm(forms.Form):
+    """Where a test goes."""
+
+    recipient = forms.CharField(max_length=320)
+
+    def clean_recipient(self) -> str:
+        try:
+            return read_address(self.cleaned_data["recipient"])
+        except AddressInvalid as error:
+            raise ValidationError(str(error)) from error
+
+
+class DraftForm(CampaignForm):
+    """The form as it is saved while somebody types."""
+
+    is_draft = True

@@ -1,0 +1,193 @@
+"""The part of a campaign's form in which its content is written."""
+
+import json
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminRadioSelectWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldBooleanSwitchWidget,
+)
+
+from adminpages.texts import RefusesControls
+from campaigns.models import Campaign, Layout, MediaFile
+from campaigns.preflight.refusals import STANDARD_FIELDS
+from contacts.models import Attribute
+from mail.markup import TooMuch, check_bounds
+from mail.merge_fields import MergeError, parse
+
+ACE = "django_ace/ace/"
+
+
+Values = dict[str, list[str]]  # By field, as a browser sends it.
+
+
+def values_of(form: "WritingForm") -> Values:
+    """Return a campaign's fields as a browser would send them."""
+    found: Values = {}
+    for name in form.fields:
+        bound = form[name]
+        widget, value = bound.field.widget, bound.value()
+        if isinstance(widget, forms.MultiWidget) or name == "version":
+            continue
+        if isinstance(widget, forms.CheckboxInput):
+            found[name] = ["on"] if value else []
+        else:
+            shown = widget.format_value(value)
+            found[name] = [str(each) for each in shown] if isinstance(shown, list | tuple) else [str(shown or "")]
+    return found
+
+
+def same(one: Iterable[str], other: Iterable[str]) -> bool:
+    """Tell whether two values of a field mean the same: browsers spell line ends differently, forms strip."""
+    return _bare(one) == _bare(other)
+
+
+def _bare(values: Iterable[str]) -> list[str]:
+    bare = (value.replace("\r\n", "\n").replace("\r", "\n").strip() for value in values)
+    return sorted(value for value in bare if value)
+
+
+def posted(values: Values) -> QueryDict:
+    """Return values as a form receives them."""
+    data = QueryDict(mutable=True)
+    for name, several in values.items():
+        data.setlist(name, several)
+    return data
+
+
+def differing(form: "WritingForm", campaign: Campaign) -> dict[str, tuple[list[str], list[str]]]:
+    """Return by field what was typed into a bound form and what is stored, where that is not the same."""
+    stored = values_of(type(form)(instance=campaign))
+    sent: Any = form.data
+    typed = {name: sent.getlist(name) for name in stored}
+    return {name: (typed[name], stored[name]) for name in stored if not same(typed[name], stored[name])}
+
+
+class CodeWidget(UnfoldAdminTextareaWidget):  # type: ignore[misc]
+    """A text area that a script turns into an editor which completes merge fields; without script it stays one."""
+
+    def __init__(self, mode: str, rows: int) -> None:
+        super().__init__(
+            attrs={"rows": rows, "spellcheck": "false", "class": "campaign-source", "data-code": mode, "wrap": "soft"}
+        )
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        fields = json.dumps(known_fields())
+        rendered: SafeString = super().render(name, value, {**(attrs or {}), "data-fields": fields}, renderer)
+        return rendered
+
+    @property
+    def media(self) -> forms.Media:
+        names = ("ace", "ext-language_tools", "mode-html", "mode-markdown", "mode-xml")
+        themes = ("theme-github", "theme-github_dark")
+        return forms.Media(js=[*(f"{ACE}{name}.js" for name in (*names, *themes)), "campaigns/editor.js"])
+
+
+class FileChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """Files of the media library, each with its size."""
+
+    def label_from_instance(self, file: Any) -> str:
+        size = f"{file.size_bytes / 1e6:,.1f} MB" if file.size_bytes >= 100_000 else f"{file.size_bytes / 1e3:,.0f} kB"
+        return f"{file.name} – {size}"
+
+
+class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
+    """Content, layout, files. Drafts are checked less: see :attr:`is_draft`."""
+
+    conflicts: Mapping[str, tuple[list[str], list[str]]] = MappingProxyType({})  # By field: typed, and stored.
+    is_draft = False  # Saved as somebody types: what is half written is no mistake.
+    attachments = FileChoice(
+        queryset=MediaFile.objects.none(),
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="Sent with every message.",
+    )
+    # The last version that the page knows; see campaigns.forms.autosave.
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = Campaign
+        fields = ["subject", "preheader", "markup", "html", "source", "text", "layout", "embeds_images", "attachments"]
+        widgets = {
+            "markup": UnfoldAdminRadioSelectWidget(),
+            "html": CodeWidget("html", 20),
+            "source": CodeWidget("source", 20),
+            "text": UnfoldAdminTextareaWidget(attrs={"rows": 10, "class": "campaign-source"}),
+            "layout": UnfoldAdminSelectWidget(),
+            "embeds_images": UnfoldBooleanSwitchWidget(),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "attachments" in self.fields:
+            files: Any = self.fields["attachments"]
+            files.queryset = MediaFile.objects.order_by("name", "pk")
+            if not files.queryset.exists():
+                files.help_text = format_html(
+                    'The media library is empty. <a href="{}">Upload a file</a>.', "/admin/campaigns/mediafile/add/"
+                )
+        if "layout" in self.fields:
+            self.fields["layout"].required = False
+            if self.instance.pk is None and not self.is_bound and "layout" not in self.initial:
+                default = Layout.objects.filter(is_default=True).first()
+                self.initial["layout"] = default.pk if default else None
+        if "markup" in self.fields:
+            self.fields["markup"].required = False
+        if self.instance.pk is not None:
+            self.initial["version"] = self.instance.version
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        known = self.cleaned_data.get("version")
+        if self.instance.pk is not None and known is not None and not self.is_draft:
+            stored = Campaign.objects.get(pk=self.instance.pk)
+            if stored.version != known and (conflicts := differing(self, stored)):
+                self.conflicts = conflicts
+                raise ValidationError("Somebody else changed this draft while you were writing. Choose what stays.")
+        return cleaned
+
+    def clean_markup(self) -> str:
+        return str(self.cleaned_data["markup"] or self.instance.markup)
+
+    def clean_subject(self) -> str:
+        return self._template("subject")
+
+    def clean_preheader(self) -> str:
+        return self._template("preheader")
+
+    def clean_html(self) -> str:
+        return self._template("html")
+
+    def clean_source(self) -> str:
+        return self._template("source")
+
+    def clean_text(self) -> str:
+        return self._template("text")
+
+    def _template(self, name: str) -> str:
+        source = str(self.cleaned_data[name])
+        unused = "source" if self.data.get("markup", "html") == Campaign.Markup.HTML else "html"
+        if self.is_draft or name == unused:
+            return source
+        try:
+            parse(source)
+            check_bounds(source)
+        except (MergeError, TooMuch) as error:
+            raise ValidationError(str(error)) from error
+        return source
+
+
+def known_fields() -> list[str]:
+    """Return the names that merge fields may have: everybody's, and the attributes that were defined."""
+    own: Iterable[str] = Attribute.objects.values_list("name", flat=True)
+    return [*STANDARD_FIELDS, *own]

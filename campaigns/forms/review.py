@@ -1,0 +1,203 @@
+"""What people type on the review page: when a campaign is sent, notes and reasons, and addresses of tests."""
+
+import datetime as dt
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from django import forms
+from django.conf import settings
+from django.utils import timezone
+
+from adminpages.changes import NoticesChanges
+from campaigns.forecast.words import moment
+from campaigns.models import ApprovalRule, Campaign, SeedList
+from campaigns.schedule.rules import DAYS, zone_of
+from campaigns.schedule.schedule import PAST, Schedule, wall_of, zone_for
+from mail.addresses import AddressInvalid, check_address, fold
+
+MOST_TESTS = 20
+YEARS = range(1900, 3000)  # At the ends of the calendar, other zones' clocks have no date to show.
+LAST_CLOCKS = dt.timezone(dt.timedelta(hours=-12))  # No clock of the world shows a time later.
+
+
+class WallInput(forms.DateTimeInput):
+    """A date and a time, as browsers ask for them."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+class WallField(forms.DateTimeField):
+    """A date and a time of no zone: another field says whose clock is meant, and the schedule settles what it skips."""
+
+    widget = WallInput
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"], **kwargs)
+
+    def to_python(self, value: Any) -> dt.datetime | None:
+        with timezone.override(dt.UTC):  # Django asks the site's own clock, and refuses what that skips.
+            read = super().to_python(value)
+        if read and read.year not in YEARS:
+            raise forms.ValidationError(f"Choose a year from {YEARS[0]} to {YEARS[-1]}.")
+        return read.replace(tzinfo=None) if read else None
+
+
+def zone_choices() -> list[tuple[str, str]]:
+    """Return every time zone that people live in; the site's comes first."""
+    names = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix/")))
+    return [("", f"{settings.TIME_ZONE} (this site)"), ("UTC", "UTC"), *((name, name) for name in names)]
+
+
+class ScheduleForm(NoticesChanges, forms.Form):
+    called = "schedule"
+
+    start = forms.ChoiceField(choices=Campaign.Start.choices, widget=forms.RadioSelect)
+    wall = WallField(label="Date and time", required=False)
+    time_zone = forms.ChoiceField(label="Time zone", required=False, choices=zone_choices)
+    not_after = WallField(label="Not after", required=False)
+    days = forms.TypedMultipleChoiceField(
+        label="On these days alone",
+        required=False,
+        coerce=int,
+        choices=list(enumerate(DAYS)),
+        widget=forms.CheckboxSelectMultiple,
+    )
+    opens = forms.TimeField(label="From", required=False, widget=forms.TimeInput({"type": "time"}, format="%H:%M"))
+    closes = forms.TimeField(label="To", required=False, widget=forms.TimeInput({"type": "time"}, format="%H:%M"))
+
+    def __init__(self, *args: Any, now: dt.datetime, **kwargs: Any) -> None:
+        self._now = now
+        super().__init__(*args, **kwargs)
+
+    @classmethod
+    def of(cls, campaign: Campaign, now: dt.datetime, given: Any = None) -> "ScheduleForm":
+        """Return the form as the campaign is set now, and with what was sent."""
+        last = campaign.not_after
+        return cls(
+            given,
+            now=now,
+            initial={
+                "start": campaign.start,
+                "wall": wall_of(campaign),
+                "time_zone": campaign.time_zone,
+                "not_after": last.astimezone(zone_for(campaign)).replace(tzinfo=None) if last else None,
+                "days": campaign.window_days,
+                "opens": campaign.window_opens,
+                "closes": campaign.window_closes,
+            },
+        )
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or {}
+        is_timed = cleaned.get("start") in (Campaign.Start.AT, Campaign.Start.LOCAL)
+        if is_timed and not cleaned.get("wall") and "wall" not in self.errors:
+            self.add_error("wall", "Choose the date and time to start at.")
+        elif is_timed and "wall" not in self.errors and "time_zone" not in self.errors:
+            self._refuse_the_past(cleaned)
+        if (cleaned.get("opens") is None) != (cleaned.get("closes") is None):
+            self.add_error("closes", "Fill in both hours, or neither.")
+        elif cleaned.get("opens") is not None and cleaned.get("opens") == cleaned.get("closes"):
+            self.add_error("closes", "Between the two there is no time. Leave both empty for the whole day.")
+        return cleaned
+
+    def _refuse_the_past(self, cleaned: dict[str, Any]) -> None:
+        zone = zone_of(cleaned["time_zone"]) or ZoneInfo(settings.TIME_ZONE)
+        is_local = cleaned["start"] == Campaign.Start.LOCAL
+        shown = self._now.astimezone(LAST_CLOCKS if is_local else zone)
+        if cleaned["wall"] >= shown.replace(tzinfo=None) - PAST:
+            return
+        clocks = "it is later by everybody’s clock" if is_local else f"it is {moment(self._now, zone)} in {zone} now"
+        self.add_error("wall", f"This lies in the past: {clocks}. Choose a later date and time.")
+
+    def schedule(self) -> Schedule:
+        """Return what was chosen."""
+        chosen = self.cleaned_data
+        is_now = chosen["start"] == Campaign.Start.NOW
+        return Schedule(
+            chosen["start"],
+            None if is_now else chosen["wall"],
+            chosen["time_zone"],
+            chosen["not_after"],
+            tuple(chosen["days"]),
+            chosen["opens"],
+            chosen["closes"],
+        )
+
+
+class TestsForm(forms.Form):
+    """Addresses for tests: typed, from seed lists, or both."""
+
+    __test__ = False  # Not a test case of pytest.
+    recipients = forms.CharField(
+        label="Addresses", required=False, max_length=8000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+    seed_lists = forms.ModelMultipleChoiceField(
+        SeedList.objects.all(), label="Seed lists", required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    def clean_recipients(self) -> list[str]:
+        return addresses_of(self.cleaned_data["recipients"])
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or {}
+        found = {fold(address): address for address in cleaned.get("recipients", ())}
+        for seeds in cleaned.get("seed_lists", ()):
+            found |= {fold(address): address for address in addresses_of(seeds.addresses)}
+        if not found and not self.errors:
+            raise forms.ValidationError("Write at least one address, or choose a seed list.")
+        if len(found) > MOST_TESTS:
+            raise forms.ValidationError(f"These are {len(found)} addresses; send at most {MOST_TESTS} tests at once.")
+        cleaned["addresses"] = list(found.values())
+        return cleaned
+
+
+def addresses_of(text: str) -> list[str]:
+    """Return the addresses in a text, one a line or separated by commas.
+
+    :raises ValidationError: naming the first that cannot be used.
+    """
+    found = []
+    for word in text.replace(",", "\n").replace(";", "\n").splitlines():
+        if not word.strip():
+            continue
+        try:
+            found.append(check_address(word.strip()))
+        except AddressInvalid as error:
+            raise forms.ValidationError(f"{word.strip()[:80]}: {error}") from error
+    return found
+
+
+class SeedListForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = SeedList
+        fields = ["name", "addresses"]
+
+    def clean_addresses(self) -> str:
+        found = list(dict.fromkeys(addresses_of(self.cleaned_data["addresses"])))
+        if not found:
+            raise forms.ValidationError("Write at least one address.")
+        if len(found) > MOST_TESTS:
+            raise forms.ValidationError(f"These are {len(found)} addresses; a seed list has at most {MOST_TESTS}.")
+        return "\n".join(found)
+
+
+class ApprovalRuleForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = ApprovalRule
+        fields = ["needed_above", "tolerance_percent", "tolerance_people"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in self.fields:  # Readers get none.
+            self.fields[name].required = False
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or {}
+        usual = ApprovalRule()
+        for name in ("tolerance_percent", "tolerance_people"):
+            if cleaned.get(name) is None and name not in self.errors:
+                cleaned[name] = getattr(usual, name)
+        return cleaned

@@ -1,0 +1,102 @@
+"""The form of an A/B test: how large the sample is, how long to wait, and what each variant says."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from adminpages.changes import NoticesChanges
+from adminpages.texts import RefusesControls
+from campaigns.models import Campaign, Experiment, Variant
+from campaigns.models.experiment import LETTERS
+from mail.addresses import AddressInvalid, parse_mailbox
+from mail.markup import TooMuch, check_bounds
+from mail.merge_fields import MergeError, parse
+
+LEAST = 2
+SAID = ("subject", "preheader", "mail_from", "body", "text")
+
+
+class ExperimentForm(NoticesChanges, forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Experiment
+        fields = ["sample_percent", "wait_hours"]
+
+
+class VariantForm(NoticesChanges, RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Variant
+        fields = [*SAID]
+        widgets = {"body": forms.Textarea(attrs={"rows": 8}), "text": forms.Textarea(attrs={"rows": 4})}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        for name in ("subject", "preheader", "body", "text"):
+            try:
+                parse(cleaned.get(name) or "")
+                check_bounds(cleaned.get(name) or "")
+            except (MergeError, TooMuch) as error:
+                self.add_error(name, str(error))
+        try:
+            if cleaned.get("mail_from"):
+                parse_mailbox(cleaned["mail_from"])
+        except AddressInvalid as error:
+            self.add_error("mail_from", str(error))
+        return cleaned
+
+    @property
+    def says_anything(self) -> bool:
+        return any(self.cleaned_data.get(name) for name in SAID)
+
+
+class VariantForms:
+    """The forms of one test together: the first variant may be the campaign itself, the others say what they change."""
+
+    def __init__(self, campaign: Campaign, given: Any = None) -> None:
+        self._campaign = campaign
+        self.experiment = Experiment.objects.filter(campaign=campaign).first() or Experiment(campaign=campaign)
+        known = {} if self.experiment.pk is None else {v.position: v for v in self.experiment.variants.all()}
+        self.form = ExperimentForm(given, instance=self.experiment)
+        self.variants = [
+            VariantForm(given, instance=known.get(position) or Variant(position=position), prefix=f"v{position}")
+            for position in range(len(LETTERS))
+        ]
+        self.problem = ""
+
+    def is_valid(self) -> bool:
+        valid = [form.is_valid() for form in (self.form, *self.variants)]
+        if not all(valid):
+            return False
+        if not any(form.says_anything for form in self.variants[1:]):
+            self.problem = "Write at least one variant beside A: another subject, sender or content."
+        return not self.problem
+
+    def save(self) -> Experiment:
+        """Store the test; variants that say nothing are left out, but for the first.
+
+        :raises ValidationError: if the campaign has been queued meanwhile.
+        """
+        with transaction.atomic():
+            campaign = Campaign.objects.select_for_update().get(pk=self._campaign.pk)
+            if campaign.status != Campaign.Status.DRAFT:
+                raise ValidationError("The campaign was queued meanwhile, so its test cannot be changed any more.")
+            experiment: Experiment = self.form.save()
+            experiment.variants.all().delete()
+            kept = [form for form in self.variants if form is self.variants[0] or form.says_anything]
+            for position, form in enumerate(kept):
+                said = {name: form.cleaned_data[name] for name in SAID}
+                Variant.objects.create(experiment=experiment, position=position, **said)
+            campaign.save(update_fields=["updated_at"])  # Whoever checked it before has not seen this.
+        return experiment
+
+
+def remove(campaign_id: int) -> bool:
+    """Take the test off a draft. False if it is none, or has none."""
+    with transaction.atomic():
+        campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
+        if campaign.status != Campaign.Status.DRAFT:
+            return False
+        is_removed = bool(Experiment.objects.filter(campaign=campaign).delete()[0])
+        campaign.save(update_fields=["updated_at"])  # Whoever checked it before has not seen this.
+    return is_removed

@@ -1,0 +1,1 @@
+"""What becomes of a campaign: approved, queued, paused, cancelled, archived."""

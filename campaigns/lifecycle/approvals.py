@@ -1,0 +1,208 @@
+"""Who must agree before a campaign starts: overridden checks, and the second person of a large one.
+
+What was agreed to holds for what the campaign said then: any edit makes it void. An approval holds for a number of
+people as well, and for a few more: see campaigns.audience.allowances.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from campaigns.ab_test.variants import VARIED, experiment_of
+from campaigns.audience import allowances
+from campaigns.audience.audience import audience_of
+from campaigns.audience.headcounts import headcount
+from campaigns.content.frozen import written_contents
+from campaigns.models import Approval, Campaign, CheckOverride, FrozenContent
+from campaigns.preflight.finding import Finding, Severity
+from campaigns.preflight.review import Review, review
+
+Decision = Approval.Decision
+# When it is sent, which people set elsewhere than in the form.
+TIMES = ("start", "start_wall", "time_zone", "not_after", "window_days", "window_opens", "window_closes")
+CHANGED = "The campaign was changed in the meantime. Look at it again."
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalStanding:
+    """How a campaign stands to the approval of a second person."""
+
+    is_needed: bool
+    needed_above: int | None
+    latest: Approval | None  # Of what the campaign says now.
+    void: Approval | None = None  # The last one, where the campaign says something else by now.
+    is_outgrown: bool = False  # There is one, for fewer people than the campaign reaches now.
+
+    @property
+    def is_met(self) -> bool:
+        is_approved = self.latest is not None and self.latest.decision == Decision.APPROVED
+        return not self.is_needed or (is_approved and not self.is_outgrown)
+
+
+def version_of(campaign: Campaign, contents: Mapping[str, Any] | None = None) -> str:
+    """Return what stands for everything the campaign says, to whom and when; any edit changes it.
+
+    :param contents: its written contents, where the caller has them already.
+    """
+    fields = [field for field in Campaign._meta.concrete_fields if field.editable or field.name in TIMES]
+    said: dict[str, Any] = {field.name: field.value_to_string(campaign) for field in fields}
+    said["audience"] = audience_of(campaign).as_json()
+    if (experiment := experiment_of(campaign)) is not None:
+        said["test"] = [experiment.sample_percent, *experiment.variants.values_list("position", *VARIED, "body")]
+    said["attachments"] = sorted(campaign.attachments.values_list("pk", flat=True))
+    try:
+        # With its layout and its files, which may be edited by themselves.
+        said["contents"] = written_contents(campaign) if contents is None else contents
+    except ValueError as error:
+        said["contents"] = str(error)
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+
+
+# --- checks
+
+
+def overrides(campaign: Campaign) -> dict[str, CheckOverride]:
+    """Return the checks that were overridden for what the campaign says now."""
+    return {row.check_id: row for row in CheckOverride.objects.filter(campaign=campaign, version=version_of(campaign))}
+
+
+def unanswered(campaign: Campaign, found: Review) -> list[Finding]:
+    """Return the findings that still keep the campaign from being queued."""
+    answered = overrides(campaign) if any(finding.is_blocking for finding in found.findings) else {}
+    return [
+        finding
+        for finding in found.findings
+        if finding.severity == Severity.FATAL or (finding.is_blocking and finding.check_id not in answered)
+    ]
+
+
+def override(campaign_id: int, check_id: str, reason: str, actor: Any, now: dt.datetime) -> str:
+    """Let a campaign start although a check blocks it; return why that cannot be, or an empty string.
+
+    The caller has looked whether the actor may.
+    """
+    campaign = Campaign.objects.get(pk=campaign_id)
+    if campaign.status != Campaign.Status.DRAFT:
+        return "Only the checks of a draft can be overridden."
+    if not reason.strip():
+        return "Write why the check does not matter here; the reason is kept with the campaign."
+    blocking = [finding for finding in review(campaign, now).findings if finding.check_id == check_id]
+    if any(finding.severity == Severity.FATAL for finding in blocking):
+        return "This check cannot be overridden: the campaign could not be sent at all."
+    blocking = [finding for finding in blocking if finding.severity == Severity.BLOCK]
+    if not blocking:
+        return "This check blocks nothing any more."
+    CheckOverride.objects.update_or_create(
+        campaign=campaign,
+        check_id=check_id,
+        version=version_of(campaign),
+        defaults={
+            "sentence": " ".join(finding.sentence for finding in blocking)[:1000],
+            "reason": reason.strip()[:1000],
+            "by": actor,
+            "by_name": str(actor)[:150],
+            "at": now,
+        },
+    )
+    return ""
+
+
+# --- the second person
+
+
+def standing(campaign: Campaign, people: int) -> ApprovalStanding:
+    """Return how a campaign to so many people stands."""
+    needed_above = allowances.rule().needed_above
+    if needed_above is None or people <= needed_above:
+        return ApprovalStanding(False, needed_above, None)
+    latest = Approval.objects.filter(campaign=campaign).select_related("requested_by").first()
+    if latest is None:
+        return ApprovalStanding(True, needed_above, None)
+    if latest.version != version_of(campaign):
+        return ApprovalStanding(True, needed_above, None, void=latest)
+    is_outgrown = latest.decision == Decision.APPROVED and people > allowances.allowed(latest)
+    return ApprovalStanding(True, needed_above, latest, is_outgrown=is_outgrown)
+
+
+def waiting(most: int) -> list[Approval]:
+    """Return the first requests that a second person can decide on, the oldest first; looks at so many at most."""
+    if allowances.rule().needed_above is None:
+        return []
+    open_now = Approval.objects.filter(decision=Decision.OPEN, campaign__status=Campaign.Status.DRAFT)
+    requests = open_now.select_related("campaign").order_by("pk")[:most]
+    return [request for request in requests if request.version == version_of(request.campaign)]
+
+
+def is_audience_changed(campaign: Campaign) -> bool:
+    """Whether lists or conditions are others than when the campaign was queued, if a second person approved them."""
+    frozen = FrozenContent.objects.filter(campaign=campaign.pk).first()
+    if frozen is None or frozen.audience == audience_json(campaign):
+        return False
+    return Approval.objects.filter(campaign=campaign.pk, decision=Decision.APPROVED, version=frozen.version).exists()
+
+
+def audience_json(campaign: Campaign) -> Any:
+    """Return whom a campaign is for, as it is stored."""
+    return json.loads(json.dumps(audience_of(campaign).as_json()))
+
+
+def ask_for(campaign_id: int, note: str, actor: Any, now: dt.datetime) -> str:
+    """Ask for a second person; return why that cannot be, or an empty string."""
+    with transaction.atomic():
+        campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
+        if campaign.status != Campaign.Status.DRAFT:
+            return "Only a draft can be approved."
+        version = version_of(campaign)
+        open_now = Approval.objects.filter(campaign=campaign, decision=Decision.OPEN)
+        if open_now.filter(version=version).exists():
+            return "Approval was asked for already."
+        # One that an edit has made void is never decided any more.
+        open_now.update(decision=Decision.REJECTED, note="Void: the campaign was edited.", decided_at=now)
+        try:
+            with transaction.atomic():
+                Approval.objects.create(
+                    campaign=campaign,
+                    version=version,
+                    requested_by=actor,
+                    requested_by_name=str(actor)[:150],
+                    requested_at=now,
+                    request_note=note.strip()[:1000],
+                )
+        except IntegrityError:
+            return "Approval was asked for already."
+    return ""
+
+
+def decide(
+    approval_id: int, is_approved: bool, note: str, actor: Any, now: dt.datetime, people: int | None = None
+) -> str:
+    """Approve or reject; return why that cannot be, or an empty string. Who asked cannot decide.
+
+    :param people: how many the actor says to have been shown; None: as many as there are now.
+    """
+    approval = Approval.objects.select_related("campaign").get(pk=approval_id)
+    if approval.requested_by_id == actor.pk:
+        return "Who asks for approval cannot give it. Ask somebody else to look at the campaign."
+    if approval.campaign.status != Campaign.Status.DRAFT:
+        return "The campaign is no draft any more."
+    if approval.version != version_of(approval.campaign):
+        return CHANGED
+    if not is_approved and not note.strip():
+        return "Write what is to be changed, so that the campaign can be mended."
+    if is_approved:  # What the form says may be made up, so it can only lower what is counted here.
+        reached = headcount(audience_of(approval.campaign), now).reached
+        people = reached if people is None else min(people, reached)
+    decided = Approval.objects.filter(pk=approval_id, decision=Decision.OPEN).update(
+        people=people if is_approved else None,
+        decision=Decision.APPROVED if is_approved else Decision.REJECTED,
+        decided_by=actor,
+        decided_by_name=str(actor)[:150],
+        decided_at=now,
+        note=note.strip()[:1000],
+    )
+    return "" if decided else "Somebody else has decided already."

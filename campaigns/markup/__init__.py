@@ -1,0 +1,1 @@
+"""Rules for what people write: conversion, frames, file types, links. No database."""

@@ -1,0 +1,329 @@
+"""From what a person writes (MJML, Markdown or HTML) to the HTML of a mail, with its styles inlined.
+
+Merge tags pass through every step unharmed: before a library reads the source, each is replaced by a word that no
+library minds, and put back afterwards. Layout and preheader are not known here.
+"""
+
+import html as html_entities
+import re
+
+from markdown_it import MarkdownIt
+from mjml import mjml2html
+
+from campaigns.markup import inliner
+from mail import markup
+
+MOST_MARKDOWN = 200_000  # Characters; a list of short items takes seconds beyond that.
+MOST_BRACKETS = 2_000  # That open in one paragraph of Markdown; each is looked for to its end.
+MOST_CELLS = 20_000  # Of all tables of a Markdown source.
+MOST_SOURCE = 1_000_000  # Characters; Gmail shows 102 KB of a message, and the libraries take their time.
+
+
+class ContentInvalid(ValueError):
+    """A source that no mail can be made of; ``str(error)`` says where, and what to do."""
+
+
+class Masked:
+    """A source in which each merge tag is a word; :meth:`restore` puts the tags back."""
+
+    def __init__(self, source: str) -> None:
+        # Longer than any that somebody wrote.
+        written = [len(found[1]) // 2 for found in re.finditer("xq((?:zj)*+)", source.lower())]
+        self.stem = "xq" + "zj" * (max(written, default=-1) + 1)
+        self.tags: list[str] = []
+        self.source = "".join(self._word_for(piece) if is_tag else piece for is_tag, piece in markup.pieces(source))
+        self.word = re.compile(rf"{self.stem}([0-9]+)[ob]q")
+        self.block_word = re.compile(rf"{self.stem}[0-9]+bq")  # Of a tag that says nothing itself: {% if %}.
+
+    def _word_for(self, tag: str) -> str:
+        self.tags.append(tag)
+        return f"{self.stem}{len(self.tags) - 1}{'b' if tag.startswith('{%') else 'o'}q"
+
+    def hide(self, text: str) -> str:
+        """Return a word that stands for ``text``, which may hold such words itself."""
+        return self._word_for(text)
+
+    def restore(self, text: str) -> str:
+        # As a comment, as an attribute of its own, or anywhere else. What was hidden holds words again.
+        place = re.compile(rf"<!--\s*{self.word.pattern}\s*-->|{self.word.pattern}(?:=\"\")?")
+        for _ in range(3):
+            text, count = place.subn(lambda found: self.tags[int(found[1] or found[2])], text)
+            if not count:
+                break
+        return text
+
+
+def is_document(html: str) -> bool:
+    """Tell whether HTML is a whole page and not a piece of one."""
+    return re.search(r"<(?:html|body)\b", html, re.IGNORECASE) is not None
+
+
+# -- HTML -------------------------------------------------------------------------------------------------------
+
+
+def inlined(html: str) -> str:
+    """Return a document with its rules written into the elements they fit; what cannot be inlined stays in the head.
+
+    Nothing is loaded, and nothing but style attributes and style elements is changed: the library reads a copy in
+    which each element has a number, and what it wrote into the element of a number is put into the author's own.
+
+    :raises ContentInvalid: if the styles cannot be understood, or elements are nested too deeply.
+    """
+    _check_bounds(html)
+    if not re.search(r"<style\b", html, re.IGNORECASE):
+        return html
+    masked = Masked(html)
+    source = masked.source
+    starts = [tag for tag in markup.tags(source) if tag["element"]]
+    marked: list[str] = []
+    position = 0
+    for number, tag in enumerate(starts):
+        marked += (source[position : tag.start("attributes")], f' {_MARK}="{number}"')
+        position = tag.start("attributes")
+    try:
+        result = inliner.inline("".join((*marked, source[position:])))
+    except inliner.Overwhelmed as error:
+        raise ContentInvalid(str(error)) from error
+    except ValueError as error:
+        raise ContentInvalid(f"The styles cannot be understood: {error}. Correct the CSS, or remove it.") from error
+    return masked.restore(_with_styles(source, starts, _Inlined(result)))
+
+
+class _Inlined:
+    """What the library made of each element, by the element's number in what was written."""
+
+    def __init__(self, html: str) -> None:
+        self.styles: dict[int, str] = {}  # Attributes.
+        self.sheets: dict[int, str] = {}  # What is left in style elements.
+        for tag in markup.tags(html):
+            given = markup.attributes_of(tag["attributes"] or "")
+            if not (number := given.get(_MARK, "")).isdecimal():
+                continue
+            self.styles.setdefault(int(number), given.get("style", ""))
+            if tag["element"].lower() == "style":
+                self.sheets[int(number)] = html[tag.end() : _end_of_sheet(html, tag.end())[0]]
+
+
+def _with_styles(source: str, starts: list[re.Match[str]], made: _Inlined) -> str:
+    """Return what was written, byte for byte, but for the styles that were inlined."""
+    parts: list[str] = []
+    position = 0
+    for number, tag in enumerate(starts):
+        if tag["element"].lower() == "style":
+            end, closed_at = _end_of_sheet(source, tag.end())
+            left = made.sheets.get(number, "")
+            is_kept = left.strip() or not source[tag.end() : end].strip()
+            parts.append(source[position : tag.end() if is_kept else tag.start()])
+            if is_kept:
+                parts.append(left if left.strip() else source[tag.end() : end])
+            position = end if is_kept else closed_at
+            continue
+        style = made.styles.get(number, "")
+        given = markup.attributes_of(tag["attributes"])
+        if not style or style == given.get("style", "").strip():
+            continue
+        written = html_entities.escape(style, quote=False).replace('"', "&quot;")
+        found = next((a for a in markup.ATTRIBUTES.finditer(tag["attributes"]) if _is_style(a)), None)
+        start = tag.start("attributes")
+        if found is not None:
+            parts += (source[position : start + found.start()], f'style="{written}"')
+            position = start + found.end()
+        else:
+            parts += (source[position:start], f' style="{written}"')
+            position = start
+    return "".join((*parts, source[position:]))
+
+
+def _is_style(attribute: re.Match[str]) -> bool:
+    return (attribute["attribute"] or "").lower() == "style"
+
+
+def _end_of_sheet(html: str, start: int) -> tuple[int, int]:
+    """Return where a style element's content ends, and the element."""
+    end = _STYLE_END.search(html, start)
+    return end.span() if end else (len(html), len(html))
+
+
+# -- Markdown ---------------------------------------------------------------------------------------------------
+
+
+def from_markdown(source: str) -> str:
+    """Return the HTML of Markdown (CommonMark, tables and strikethrough), a piece of a page.
+
+    A link titled "button" becomes one. A line of block tags alone, such as ``{% if vip %}``, parts paragraphs.
+    """
+    _check_size(source, MOST_MARKDOWN)
+    _check_bounds(source)
+    masked = Masked(source.replace("\r\n", "\n").replace("\r", "\n"))
+    _check_markdown(masked)
+    alone = re.compile(rf"^[ ]{{0,3}}({masked.block_word.pattern}(?:[ \t]*{masked.block_word.pattern})*)[ \t]*$", re.M)
+    text = alone.sub(lambda found: masked.block_word.sub(r"<!--\g<0>-->", found[1]), masked.source)
+    html = _MARKDOWN.render(text)
+    html = _BUTTON.sub(lambda found: found[0].replace('title="button"', 'class="button"'), html)
+    return masked.restore(str(html))
+
+
+def _check_markdown(masked: Masked) -> None:
+    """Refuse what nobody writes and what would take long to read, before it is read.
+
+    That is: quotations, lists and brackets inside each other, brackets of one paragraph, and cells of tables. Rows are
+    filled up to the columns of their table, so that a short source may have many cells.
+    """
+    brackets = opened = columns = cells = 0
+    lines = masked.source.split("\n")
+    for number, line in enumerate(lines):
+        start = _MARKDOWN_START.match(line)
+        assert start is not None
+        marks = start[0]
+        depth = marks.count(">") + len(_MARKDOWN_ITEM.findall(marks)) + (len(marks) - len(marks.lstrip(" "))) // 2
+        problem = ""
+        if not line.strip(" \t>"):
+            brackets = opened = columns = 0
+        for bracket in _BRACKET.findall(line):
+            brackets = max(brackets + _BRACKETS.get(bracket, 0), 0)
+            opened += bracket == "["
+            depth = max(depth, brackets)
+        if "|" in line and "-" in line and not line.strip("-:|> \t"):  # The rule below a table's header.
+            columns = line.count("|") + 1
+        cells += columns
+        if depth > markup.MOST_DEPTH:
+            problem = f"{markup.MOST_DEPTH} quotations, lists or brackets are inside each other"
+        elif opened > MOST_BRACKETS:
+            problem = f"{MOST_BRACKETS:,} brackets are in one paragraph"
+        elif cells > MOST_CELLS:
+            problem = f"{MOST_CELLS:,} cells are in the tables up to here"
+        if problem:
+            at = masked.restore("\n".join(lines[:number])).count("\n") + 1 + (number > 0)
+            raise ContentInvalid(f"Line {at}: more than {problem}; take some of them out.")
+
+
+# -- MJML -------------------------------------------------------------------------------------------------------
+
+
+def from_mjml(source: str) -> tuple[str, str]:
+    """Return the document of an MJML source, and its preview text.
+
+    Parts that are HTML in MJML (mj-text, mj-raw …) are taken word for word. No web fonts are added, nothing is
+    included.
+
+    :raises ContentInvalid: naming the line of a tag that is unknown or not closed.
+    """
+    _check_size(source)
+    if not re.search(r"<mjml\b", source):
+        source = f"<mjml><mj-body>{source}</mj-body></mjml>"
+    _check_bounds(source)
+    _check_nesting(source)
+    masked = Masked(source)
+    preheader = ""
+
+    def take_preview(found: re.Match[str]) -> str:
+        nonlocal preheader
+        preheader = masked.restore(html_entities.unescape(found[1])).strip()
+        return ""
+
+    text = _PREVIEW.sub(take_preview, masked.source)
+    text = _WRITTEN_HTML.sub(lambda found: f"{found[1]}{masked.hide(found[3])}{found[4]}", text)
+    text = _MJML_TAG.sub(_respelled, text)
+    pieces = _ANY_TAG.split(text)
+    # Between elements only comments are kept.
+    pieces[::2] = [
+        piece if _is_hidden_html(pieces, number * 2) else masked.word.sub(lambda found: f"<!--{found[0]}-->", piece)
+        for number, piece in enumerate(pieces[::2])
+    ]
+    try:
+        html = mjml2html("".join(pieces), fonts={})
+    except ValueError as error:
+        raise ContentInvalid(
+            f"The MJML cannot be understood: {error}. Look for a tag that is not closed, or an attribute without"
+            " quotation marks."
+        ) from error
+    # A comment inside one of Outlook's conditional comments would end it.
+    html = _CONDITIONAL.sub(lambda found: found[1] + re.sub(r"<!--(\w+)-->", r"\1", found[2]) + found[3], html)
+    return masked.restore(html), preheader
+
+
+def _is_hidden_html(pieces: list[str], number: int) -> bool:
+    return number > 0 and re.match(rf"<(?:{_HTML_ELEMENTS})\b", pieces[number - 1]) is not None
+
+
+def _respelled(tag: re.Match[str]) -> str:
+    """Write a tag's attributes so that the converter gives them back as they are: it escapes what Rust would."""
+
+    def respell(attribute: re.Match[str]) -> str:
+        value = attribute[2] if attribute[2] is not None else attribute[3]
+        if value is None:
+            value = attribute[4]
+        value = re.sub(r"\s+", " ", value)
+        value = re.sub(r"[^ !#-;=?-\[\]-~]", lambda found: f"&#{ord(found[0])};", value)
+        return f' {attribute[1]}="{value}"'
+
+    return f"<{tag[1]}{_MJML_ATTRIBUTE.sub(respell, tag[2])}{tag[3]}"
+
+
+def _check_nesting(source: str) -> None:
+    opened: list[tuple[str, int]] = []
+    # What is no MJML keeps its length, so that the lines stay true.
+    bare = "".join(_BLANKED.sub(" ", piece) if is_tag else piece for is_tag, piece in markup.pieces(source))
+    bare = _COMMENT.sub(lambda found: _BLANKED.sub(" ", found[0]), bare)
+    for tag in _MJ.finditer(bare):
+        name, line = tag["name"], bare.count("\n", 0, tag.start()) + 1
+        if name not in _ELEMENTS:
+            raise ContentInvalid(f"Line {line}: MJML has no <{name}>. Correct its name, or remove it.")
+        if name == "mj-include":
+            raise ContentInvalid(f"Line {line}: <mj-include> reads files, which is not done here. Paste the content.")
+        if tag["close"]:
+            if not opened or opened[-1][0] != name:
+                where = f"; <{opened[-1][0]}> of line {opened[-1][1]} is still open" if opened else ""
+                raise ContentInvalid(f"Line {line}: </{name}> closes nothing{where}. Close what is open first.")
+            opened.pop()
+        elif not tag[0].endswith("/>"):
+            opened.append((name, line))
+    if opened:
+        name, line = opened[-1]
+        raise ContentInvalid(f"Line {line}: <{name}> is never closed. Write </{name}> where it ends.")
+
+
+def _check_bounds(source: str) -> None:
+    try:
+        markup.check_bounds(source)
+    except markup.TooMuch as error:
+        raise ContentInvalid(str(error)) from error
+
+
+def _check_size(source: str, most: int = MOST_SOURCE) -> None:
+    if len(source) > most:
+        raise ContentInvalid(f"The content has {len(source):,} characters, and at most {most:,} are taken.")
+
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+_ATTRIBUTES = r"""(?:"[^"]*+"|'[^']*+'|[^<>"'])*+"""
+_STYLE_END = re.compile(r"</style\b[^>]*+>?", re.IGNORECASE)
+_MARK = "data-xq"
+_MARKDOWN_START = re.compile(r"(?:[ \t]|>|[-*+](?=[ \t>]|$)|[0-9]{1,9}[.)](?=[ \t>]|$))*+")
+_MARKDOWN_ITEM = re.compile(r"[-*+]|[0-9]+[.)]")
+_BRACKET = re.compile(r"\\.|[\[\]]")
+_BRACKETS = {"[": 1, "]": -1}
+_BUTTON = re.compile(r'<a href="[^"]*" title="button">')
+
+_HTML_ELEMENTS = (
+    "mj-text|mj-button|mj-table|mj-raw|mj-title|mj-style|mj-social-element|mj-navbar-link|mj-accordion-title"
+    "|mj-accordion-text"
+)
+_ELEMENTS = frozenset(
+    {
+        *_HTML_ELEMENTS.split("|"),
+        *("mjml", "mj-head", "mj-body", "mj-include", "mj-attributes", "mj-all", "mj-class", "mj-breakpoint"),
+        *("mj-font", "mj-html-attributes", "mj-selector", "mj-html-attribute", "mj-preview", "mj-accordion"),
+        *("mj-accordion-element", "mj-carousel", "mj-carousel-image", "mj-column", "mj-divider", "mj-group"),
+        *("mj-hero", "mj-image", "mj-navbar", "mj-section", "mj-social", "mj-spacer", "mj-wrapper"),
+    }
+)
+_MJ = re.compile(rf"<(?P<close>/?)(?P<name>mjml|mj-[\w-]+){_ATTRIBUTES}>")
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_BLANKED = re.compile(r"[^\n]")
+_PREVIEW = re.compile(r"<mj-preview\b[^<>]*>(.*?)</mj-preview\s*>", re.DOTALL)
+_WRITTEN_HTML = re.compile(rf"(<({_HTML_ELEMENTS})\b{_ATTRIBUTES}(?<!/)>)(.*?)(</\2\s*>)", re.DOTALL)
+_ANY_TAG = re.compile(rf"(<!--.*?(?:-->|\Z)|<[A-Za-z/!?]{_ATTRIBUTES}>)", re.DOTALL)
+_MJML_TAG = re.compile(r"<(mjml|mj-[\w-]+)\b((?:\"[^\"]*+\"|'[^']*+'|[^<>\"'/]|/(?!>))*+)(/?>)")
+_MJML_ATTRIBUTE = re.compile(r"""\s([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>/=]+))""")
+_CONDITIONAL = re.compile(r"(<!--\[if[^\]]*\]>(?!<!))((?:(?!<!\[endif\]|<!--\[if).)*+)(<!\[endif\]-->)", re.DOTALL)

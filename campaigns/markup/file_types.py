@@ -1,0 +1,139 @@
+"""Which files may be sent or shown, and what a file really is: its content decides, never its name.
+
+Pictures are opened as far as their first frame, so that one which is none, or too large to be decoded, is refused
+here and not by a reader's mail program. Documents are recognised; nothing of them is unpacked.
+"""
+
+import io
+import re
+import zipfile
+from dataclasses import dataclass
+
+from PIL import Image, UnidentifiedImageError
+
+PICTURES = {"PNG": ("image/png", "png"), "JPEG": ("image/jpeg", "jpg"), "GIF": ("image/gif", "gif")}
+PICTURES["WEBP"] = ("image/webp", "webp")
+DOCUMENTS = {
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "odt": "application/vnd.oasis.opendocument.text",
+    "ods": "application/vnd.oasis.opendocument.spreadsheet",
+    "odp": "application/vnd.oasis.opendocument.presentation",
+    "ics": "text/calendar",
+    "csv": "text/csv",
+    "txt": "text/plain",
+}
+ACCEPTED = "PNG, JPEG, GIF and WebP pictures, and PDF, Word, Excel, PowerPoint, OpenDocument, ICS, CSV and text files"
+_OFFICE = {"docx": "word/", "xlsx": "xl/", "pptx": "ppt/"}
+_OPEN_DOCUMENT = ("odt", "ods", "odp")
+_MOST_ENTRIES = 5_000  # Of a document that is an archive.
+
+
+class FileRefused(ValueError):
+    """A file that is not taken; ``str(error)`` says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileType:
+    """What a file is."""
+
+    is_image: bool
+    content_type: str
+    ending: str  # Without the dot.
+    width: int = 0
+    height: int = 0
+
+
+def recognise(content: bytes, name: str, most_pixels: int) -> FileType:
+    """Return what ``content`` is.
+
+    :param name: as the person called it; tells documents apart that begin alike.
+    :raises FileRefused: if it is nothing that may be sent, or a picture that cannot be shown.
+    """
+    if not content:
+        raise FileRefused("The file is empty. Choose another one.")
+    if content.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")) or _is_webp(content):
+        return _picture(content, most_pixels)
+    ending = name.rpartition(".")[2].lower()
+    if ending in DOCUMENTS and _is_document(content, ending):
+        return FileType(False, DOCUMENTS[ending], ending)
+    if content.startswith(b"%PDF-"):
+        return FileType(False, DOCUMENTS["pdf"], "pdf")
+    if ending in DOCUMENTS:
+        raise FileRefused(f"The file is called .{ending} and its content is something else. Export it anew.")
+    raise FileRefused(f"This kind of file is not taken. Possible are {ACCEPTED}.")
+
+
+def safe_name(name: str, ending: str) -> str:
+    """Return a name to show and to send: one line, no path, and the ending that its content has."""
+    name = re.split(r"[/\\]", name)[-1]
+    name = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069<>:\"|?*]", "", name)
+    stem, dot, written = name.rpartition(".")
+    if not dot:
+        stem, written = name, ""
+    if ending == "jpg" and written.lower() == "jpeg":
+        ending = "jpeg"
+    return f"{stem.strip(' .')[:100] or 'file'}.{ending}"
+
+
+def _is_webp(content: bytes) -> bool:
+    return content[:4] == b"RIFF" and content[8:12] == b"WEBP"
+
+
+def _picture(content: bytes, most_pixels: int) -> FileType:
+    too_large = FileRefused(
+        f"The picture has more than the {most_pixels / 1e6:,.0f} million pixels that are taken. Make it smaller; mails"
+        " rarely show more than 1,200 pixels in width."
+    )
+    try:
+        with Image.open(io.BytesIO(content), formats=tuple(PICTURES)) as image:
+            width, height = image.size
+            if width * height > most_pixels:
+                raise too_large
+            image.load()
+            content_type, ending = PICTURES[str(image.format)]
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise too_large from error
+    except FileRefused:
+        raise
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Warning, ArithmeticError) as error:
+        raise FileRefused("The picture is damaged and cannot be shown. Export it anew.") from error
+    return FileType(True, content_type, ending, width, height)
+
+
+def _is_document(content: bytes, ending: str) -> bool:
+    if ending == "pdf":
+        return content.startswith(b"%PDF-")
+    if ending in _OFFICE or ending in _OPEN_DOCUMENT:
+        return _is_archive_of(content, ending)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return False
+    # Text that a browser could take for a page is none.
+    is_text = "\0" not in text and re.match(r"\s*<(?:!|\?|html|head|body|script|svg|style|meta)", text, re.I) is None
+    return is_text and (ending != "ics" or text.lstrip().upper().startswith("BEGIN:VCALENDAR"))
+
+
+def _is_archive_of(content: bytes, ending: str) -> bool:
+    if not content.startswith(b"PK\x03\x04"):
+        return False
+    declared = ""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = archive.infolist()
+            first = entries[0] if entries else None
+            if first and first.filename == "mimetype" and first.file_size <= 100 and not first.compress_type:
+                declared = archive.read(first).decode("ascii", "replace").strip()
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError):
+        return False
+    names = [entry.filename for entry in entries]
+    if len(names) > _MOST_ENTRIES:
+        return False
+    if any(name.lower().endswith("vbaproject.bin") for name in names):
+        raise FileRefused("The document holds macros, which mail servers refuse. Save it without them.")
+    if ending in _OFFICE:
+        return "[Content_Types].xml" in names and any(name.startswith(_OFFICE[ending]) for name in names)
+    return declared == DOCUMENTS[ending]

@@ -1,0 +1,113 @@
+"""What happens before a campaign is queued: approval, overridden checks, tests to seed lists."""
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from campaigns.models.campaign import Campaign
+from words.numbers import counted
+
+
+class ApprovalRule(models.Model):
+    """From how many recipients on a campaign needs a second person; one row, which administrators change."""
+
+    needed_above = models.PositiveIntegerField(
+        "recipients without approval",
+        null=True,
+        blank=True,
+        help_text="A campaign to more people than this needs the approval of a second person. Empty: none ever does.",
+    )
+    tolerance_percent = models.PositiveSmallIntegerField(
+        "growth without a new approval",
+        default=5,
+        db_default=5,
+        validators=[MaxValueValidator(100)],
+        help_text="In percent. An approved campaign still starts if its audience has grown by no more than this. Leave"
+        " empty for 5.",
+    )
+    tolerance_people = models.PositiveIntegerField(
+        "but at most",
+        default=100,
+        db_default=100,
+        help_text="In people. The smaller of the two counts, and 0 allows no growth. Leave empty for 100.",
+    )
+
+    class Meta:
+        verbose_name = "approval rule"
+        verbose_name_plural = "approval rule"
+
+    def __str__(self) -> str:
+        if self.needed_above is None:
+            return "No campaign needs approval."
+        return f"Campaigns to more than {counted(self.needed_above, 'person', 'people')} need approval."
+
+
+class Approval(models.Model):
+    """One request that a second person looks at a campaign, and what that person said. Rows are only ever added to."""
+
+    class Decision(models.TextChoices):
+        OPEN = "", "asked for"
+        APPROVED = "approved", "approved"
+        REJECTED = "rejected", "rejected"
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="approvals")
+    version = models.CharField(max_length=64)  # Of everything the campaign says when it was asked for; see approving.
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    requested_by_name = models.CharField(max_length=150)
+    requested_at = models.DateTimeField()
+    request_note = models.CharField(max_length=1000, blank=True)
+    people = models.PositiveIntegerField(null=True)  # How many the person who decided was shown.
+    decision = models.CharField(max_length=8, choices=Decision, default=Decision.OPEN, blank=True)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    decided_by_name = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True)
+    note = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["campaign"],
+                condition=models.Q(decision=""),
+                name="one_open_approval_each",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.campaign}: {self.get_decision_display()}"
+
+
+class CheckOverride(models.Model):
+    """A check that an administrator overrode, and why. It holds for what the campaign said then. Rows stay."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="overrides")
+    check_id = models.CharField(max_length=16)
+    version = models.CharField(max_length=64)  # As in :class:`Approval`.
+    sentence = models.CharField(max_length=1000)  # What the check said.
+    reason = models.CharField(max_length=1000)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    by_name = models.CharField(max_length=150)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["campaign", "check_id", "version"], name="one_override_each")]
+
+    def __str__(self) -> str:
+        return f"{self.check_id} of {self.campaign}: {self.reason}"
+
+
+class SeedList(models.Model):
+    """Addresses of one's own that get a test of every campaign worth looking at, at the usual providers."""
+
+    name = models.CharField(max_length=150, unique=True)
+    addresses = models.TextField(max_length=8000, help_text="One a line, at most 20.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "seed list"
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,340 @@
+"""What is wrong with a message as its recipients would get it: the bytes and the words in, findings out.
+
+Nothing here stores, sends, or looks at the clock.
+"""
+
+import email
+import email.policy
+import ipaddress
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from urllib.parse import urlsplit
+
+from campaigns.markup.visible_links import VisibleLink, links_of
+from campaigns.preflight.finding import Finding, Severity, found
+from mail.addresses import AddressInvalid, domain_of, parse_mailbox
+from mail.mailbox_providers import is_named_in, with_mailboxes_at
+from mail.reachability import is_public
+from words.numbers import counted
+
+FATAL, BLOCK, WARN, INFORM = Severity
+LONGEST_LINE = 998  # RFC 5322 section 2.1.1
+LARGEST_MESSAGE = 25_000_000  # Bytes that the usual mailboxes take.
+MOST_LISTED = 20  # Faults of one kind that are named.
+LARGEST_HTML = 102_000  # Bytes; Gmail cuts what is longer.
+ONCE = ("From", "Date", "Message-ID", "Subject", "To", "MIME-Version")
+SHORTENERS = frozenset(
+    [
+        *("bit.ly", "tinyurl.com", "t.co", "goo.gl", "ow.ly", "is.gd", "buff.ly", "rebrand.ly", "cutt.ly"),
+        *("shorturl.at", "t.ly", "tiny.cc", "rb.gy", "lnkd.in", "s.id", "v.gd"),
+    ]
+)
+# Names that the merge fields of other programs have: [FNAME], {first_name}, %FIRSTNAME%.
+_FIELD_NAME = (
+    r"(?:(?:f|l|first|last|full|sur|given|family|user|contact|company|subscriber)[_. -]?name|name|vorname|nachname"
+    r"|anrede|pr[eé]nom|nom|nombre|apellidos?|cognome|salutation|e-?mail(?:[_. -]?address)?"
+    r"|unsubscribe(?:[_. -]?(?:url|link))?)"
+)
+_LEFTOVER = re.compile(
+    r"\{\{.{0,60}?\}\}|\{%.{0,60}?%\}|\[\[.{0,40}?\]\]|\*\|[A-Za-z_:]{2,30}\|\*|%%[A-Za-z_]{2,30}%%"
+    rf"|\[{_FIELD_NAME}\]|\$?\{{{_FIELD_NAME}\}}|(?<![%\w]){'%'}{_FIELD_NAME}%|(?<!\w)-{_FIELD_NAME}-(?!\w)",
+    re.IGNORECASE,
+)
+_EMPTY_GREETING = re.compile(r"(?:^|>|\n)[^\S\n]*(\w{2,20}[ \xa0]+[,!])(?=\s|<|$)")
+_BARE_URL = re.compile(r"\bhttps?://[^\s<>\"')]+", re.IGNORECASE)
+_FALSE_REPLY = re.compile(r"^\s*(re|fwd?|aw|wg)\s*:", re.IGNORECASE)
+_FORBIDDEN_TAGS = ("script", "form", "iframe", "object", "embed", "input", "textarea", "video", "audio")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A message taken apart."""
+
+    message: EmailMessage
+    content: bytes
+    text: str
+    html: str
+    links: tuple[VisibleLink, ...] = ()
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the checks must know beside the message."""
+
+    server: str  # Its name.
+    host: str
+    domain: str  # That the server's Message-IDs end in.
+    unsubscribe_url: str  # That this message must carry.
+    is_local: bool = False  # Site and server are both this machine: http will do there.
+    own: tuple[str, ...] = ()  # Starts of addresses of this site.
+    largest: tuple[tuple[str, int], ...] = ()  # Servers and the largest message that they said they take.
+    must_unsubscribe: bool = True
+    addresses: tuple[str, ...] = field(default=())  # Postal addresses, one of which must be there.
+
+
+def read(content: bytes) -> Read:
+    """Take a message apart."""
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    plain, rich = message.get_body(("plain",)), message.get_body(("html",))
+    text = plain.get_content() if plain is not None else ""
+    html = rich.get_content() if rich is not None else ""
+    return Read(message, content, text, html, *links_of(html))
+
+
+def findings(seen: Read, place: Place) -> Iterator[Finding]:
+    """Return what is wrong with one message."""
+    yield from form(seen)
+    yield from sender(seen, place)
+    yield from message_id(seen, place)
+    if place.must_unsubscribe:
+        yield from one_click(seen, place)
+        yield from visible_link(seen, place)
+    yield from parts(seen)
+    yield from leftovers(seen)
+    yield from links(seen, place)
+    yield from subject(seen)
+    yield from size(len(seen.content), place.largest)
+
+
+def form(seen: Read) -> Iterator[Finding]:
+    """M1: headers once, lines no longer than allowed, no bare CR or LF (RFC 5322 sections 2.1.1 and 3.6)."""
+    names = [name.lower() for name in seen.message]
+    for name in ONCE:
+        if (count := names.count(name.lower())) != 1:
+            times = "is missing" if not count else f"stands there {count} times"
+            yield found("M1", FATAL, f"The header {name} {times}.", "Tell whoever looks after this installation.")
+    longest = max((len(line) for line in seen.content.split(b"\r\n")), default=0)
+    if longest > LONGEST_LINE:
+        yield found("M1", FATAL, f"A line has {longest} bytes; {LONGEST_LINE} are allowed.", "Shorten long links.")
+    rest = seen.content.replace(b"\r\n", b"")
+    if b"\r" in rest or b"\n" in rest:
+        yield found("M1", FATAL, "The message has a bare line break.", "Take control characters out of the content.")
+
+
+def sender(seen: Read, place: Place) -> Iterator[Finding]:
+    """M2: a From that receivers believe."""
+    header = str(seen.message["From"] or "")
+    try:
+        mailbox = parse_mailbox(header)
+    except AddressInvalid as error:
+        yield found("M2", FATAL, f"The From address cannot be used: {error}", "Write one address.")
+        return
+    domain = domain_of(mailbox.address).lower()
+    provider = with_mailboxes_at(domain)
+    if provider is not None and not provider.may_send(place.host.lower()):
+        yield found(
+            "M2",
+            BLOCK,
+            f"Mail from {domain} through {place.server} is refused or called spam: only {provider.name} may send it.",
+            "Write with an address of your own domain.",
+        )
+    name = mailbox.name
+    if "@" in name or any(ord(sign) > 0x1F000 for sign in name) or is_named_in(name):
+        yield found(
+            "M2",
+            WARN,
+            f"The sender's name “{name}” holds an address, a provider's name or a picture, which looks like fraud.",
+            "Use the name that people know you by.",
+        )
+
+
+def message_id(seen: Read, place: Place) -> Iterator[Finding]:
+    """M3: a Message-ID of one's own domain (RFC 5322 section 3.6.4)."""
+    value = str(seen.message["Message-ID"] or "").strip()
+    if not re.fullmatch(r"<[^<>@\s]+@[^<>@\s]+>", value) or value[1:-1].rpartition("@")[2] != place.domain:
+        yield found("M3", FATAL, f"The Message-ID {value or '(none)'} is not one of {place.domain}.",
+                    "Correct the campaign's From, or the server's Domain name.")  # fmt: skip
+
+
+def one_click(seen: Read, place: Place) -> Iterator[Finding]:
+    """M4: List-Unsubscribe with one https address, and its Post header to the letter (RFC 8058)."""
+    header = str(seen.message["List-Unsubscribe"] or "")
+    addresses = re.findall(r"<\s*([^<>]+?)\s*>", header)
+    web = [address for address in addresses if address.lower().startswith(("https://", "http://"))]
+    mend = "Ask an administrator to switch the server's unsubscribe link on, and to serve this site by https."
+    if len(web) != 1:
+        yield found("M4", BLOCK, f"Mail through {place.server} cannot be unsubscribed from with one click: the header"
+                    " List-Unsubscribe has no web address.", mend)  # fmt: skip
+        return
+    if not web[0].lower().startswith("https://") and not place.is_local:
+        yield found("M4", BLOCK, f"The address for unsubscribing in mail through {place.server} is not https:"
+                    f" {web[0][:60]}.", mend)  # fmt: skip
+    if str(seen.message["List-Unsubscribe-Post"] or "").strip() != "List-Unsubscribe=One-Click":
+        yield found("M4", BLOCK, f"Mail through {place.server} lacks the header List-Unsubscribe-Post, which Gmail and"
+                    " Yahoo ask for.", mend)  # fmt: skip
+
+
+def visible_link(seen: Read, place: Place) -> Iterator[Finding]:
+    """M6: a link to unsubscribe that people see, in both parts."""
+    mend = "Put {{ unsubscribe_url }} where people see it, or leave the footer's link as it is."
+    url = place.unsubscribe_url
+    if url not in seen.text and not _is_in_text(url, seen.text):
+        yield found("M6", BLOCK, f"The text through {place.server} has no link to unsubscribe.", mend)
+    if not seen.html:
+        return
+    matching = [link for link in seen.links if _same(link.url, url)]
+    if not matching:
+        yield found("M6", BLOCK, f"The HTML through {place.server} has no link to unsubscribe.", mend)
+    elif all(link.hidden for link in matching):
+        yield found("M6", BLOCK, f"The link to unsubscribe is hidden: {matching[0].hidden}.",
+                    "Show it in a colour and a size that people can read.")  # fmt: skip
+
+
+def postal_address(seen: Read, addresses: Sequence[str], north_americans: int) -> Iterator[Finding]:
+    """M8: a postal address, which the law asks for in the United States and in Canada.
+
+    :param addresses: those known; one of them must be in the message.
+    :param north_americans: how many recipients live there, as far as their time zones tell.
+    """
+    body = _squeeze(seen.text) + _squeeze(re.sub(r"<[^<>]*>", " ", seen.html))
+    if any(_squeeze(address) in body for address in addresses if address.strip()):
+        return
+    mend = "Choose a layout with your postal address, or ask an administrator to set POSTAL_ADDRESS."
+    sentence = "The message does not name your postal address"
+    if not north_americans:
+        yield found("M8", WARN, f"{sentence}, which the law of several countries asks for.", mend)
+        return
+    people = counted(north_americans, "recipient lives", "recipients live")
+    yield found(
+        "M8", BLOCK, f"{sentence}, and {people} in the United States or Canada, where the law asks for it.", mend
+    )
+
+
+def parts(seen: Read) -> Iterator[Finding]:
+    """M9: a text for who reads text, and HTML that mail programs show whole."""
+    if not seen.text.strip():
+        yield found("M9", WARN, "The message has no text part, which filters and some readers ask for.",
+                    "Write a text, or leave it empty to have one made of the HTML.")  # fmt: skip
+    if (size := len(seen.html.encode())) > LARGEST_HTML:
+        yield found("M9", WARN, f"The HTML has {size // 1000} kB; Gmail cuts it at 102 kB, the footer with it.",
+                    "Shorten the content.")  # fmt: skip
+    forbidden = sorted(seen.tags & set(_FORBIDDEN_TAGS))
+    if forbidden:
+        yield found("M9", WARN, f"Mail programs take <{'>, <'.join(forbidden)}> out, or call the mail spam.",
+                    "Take them out; link to a page instead.")  # fmt: skip
+
+
+def leftovers(seen: Read) -> Iterator[Finding]:
+    """M10: what looks like a merge field that nobody filled."""
+    words = f"{seen.message['Subject']}\n{seen.text}\n{seen.html}"
+    left = list(dict.fromkeys(_LEFTOVER.findall(words)))
+    if left:
+        which = "A merge field is" if len(left) == 1 else f"{len(left)} merge fields are"
+        yield found("M10", BLOCK, f"{which} left in the message: {_listed(left)}.",
+                    "Write it as {{ first_name }}, or take it out.")  # fmt: skip
+
+
+def empty_greeting(named: Read, nameless: Read) -> Iterator[Finding]:
+    """M10: a greeting that loses its name where the contact has none.
+
+    :param named: the message of somebody with a name.
+    :param nameless: the same of somebody without one.
+    """
+    for mine, theirs in (
+        (named.text, nameless.text),
+        (str(named.message["Subject"]), str(nameless.message["Subject"])),
+    ):
+        usual = set(_EMPTY_GREETING.findall(mine))
+        for greeting in _EMPTY_GREETING.findall(theirs):
+            if greeting not in usual:
+                yield found("M10", BLOCK, f"Who has no name is greeted “{greeting}”.",
+                            'Give the field a default: {{ first_name | default: "friend" }}.')  # fmt: skip
+                return
+
+
+def links(seen: Read, place: Place) -> Iterator[Finding]:
+    """M11: links that work for a reader, and that filters trust."""
+    nowhere = [link for link in seen.links if link.url.strip() in ("", "#")]
+    if nowhere:
+        words = _listed([f"“{link.words[:60] or 'without words'}”" for link in nowhere])
+        yield found("M11", WARN, f"A link leads nowhere: {words}.", "Write its address, or take the link away.")
+    urls = dict.fromkeys([*(link.url for link in seen.links), *_BARE_URL.findall(seen.text)])
+    at_fault: dict[tuple[Severity, str, str], list[str]] = {}
+    for url in urls:
+        if (
+            not url.strip()
+            or url.startswith(("#", "mailto:", "tel:", "sms:", *place.own))
+            or _same(url, place.unsubscribe_url)
+        ):
+            continue
+        fault = _link_problem(url)
+        if fault[1]:
+            at_fault.setdefault(fault, []).append(url[:100])
+    for (severity, problem, mend), which in at_fault.items():
+        yield found("M11", severity, f"{problem}: {_listed(which)}.", mend)
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Return all of them, but for the rest of very many."""
+    more = len(words) - MOST_LISTED
+    return ", ".join(words[:MOST_LISTED]) + (f", and {more:,} more" if more > 0 else "")
+
+
+def _link_problem(url: str) -> tuple[Severity, str, str]:
+    """Return how grave it is, what is wrong, and how to mend it; no words where nothing is."""
+    try:
+        split = urlsplit(url.strip())
+        host = (split.hostname or "").lower()
+    except ValueError:
+        return WARN, "A link cannot be read", "Correct it."
+    if split.scheme in ("javascript", "data", "file", "vbscript"):
+        return WARN, "Mail programs do not follow this link", "Link to a page."
+    if not split.scheme or not host:
+        return WARN, "A link has no host, so it leads nowhere in a mail", "Write it whole, from https:// on."
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+        return BLOCK, "A link leads to a computer that recipients cannot reach", "Link to the public address."
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        if not is_public(host):
+            return BLOCK, "A link leads to a computer that recipients cannot reach", "Link to the public address."
+        return WARN, "A link names a bare IP address, which filters take for fraud", "Link to a name."
+    if host.removeprefix("www.") in SHORTENERS:
+        return WARN, "A link goes through a shortener, which filters distrust", "Link to the page itself."
+    if split.scheme == "http":
+        return WARN, "A link is not encrypted", "Write https:// if the page has it."
+    return INFORM, "", ""
+
+
+def subject(seen: Read) -> Iterator[Finding]:
+    """M12: a subject that keeps its word."""
+    words = str(seen.message["Subject"] or "")
+    letters = [sign for sign in words if sign.isalpha()]
+    if not words.strip():
+        yield found("M12", WARN, "For some recipients the subject is empty.", "Give its merge fields a default.")
+    elif _FALSE_REPLY.match(words):
+        yield found("M12", WARN, f"The subject “{words[:60]}” pretends to be an answer.", "Take its beginning away.")
+    elif len(letters) >= 8 and "".join(letters).isupper():
+        yield found("M12", WARN, "The subject is all in capitals, as spam is.", "Write it as you would speak.")
+
+
+def size(size_bytes: int, largest: Sequence[tuple[str, int]]) -> Iterator[Finding]:
+    """M13: no larger than servers and mailboxes take.
+
+    :param largest: servers by name, each with what it said it takes (RFC 1870).
+    """
+    megabytes = f"{size_bytes / 1_000_000:.1f} MB"
+    if size_bytes > LARGEST_MESSAGE:
+        yield found("M13", BLOCK, f"Each message has {megabytes}; most mailboxes take 25 MB.", "Link to large files.")
+    for server, most in largest:
+        if size_bytes > most:
+            yield found("M13", BLOCK, f"Each message has {megabytes}; {server} takes {most / 1_000_000:.1f} MB.",
+                        "Link to large files, or choose other servers.")  # fmt: skip
+
+
+def _same(url: str, other: str) -> bool:
+    return url.strip().rstrip("/") == other.strip().rstrip("/")
+
+
+def _is_in_text(url: str, text: str) -> bool:
+    return url.strip() in "".join(text.split())
+
+
+def _squeeze(text: str) -> str:
+    return re.sub(r"\W+", "", text).casefold()

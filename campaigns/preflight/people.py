@@ -1,0 +1,150 @@
+"""Who would get a campaign if it started now, and who is left out and why: counted, and listed person by person.
+
+Reads the database and changes nothing.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Max, Min, QuerySet
+
+from campaigns.audience.audience import audience_of
+from campaigns.audience.headcounts import counted_once, headcount
+from campaigns.models import Campaign
+from contacts.models import Contact, Subscription
+from contacts.segments import query
+from contacts.segments.audience import Audience, Reach, listed, reached, subscribed
+from contacts.segments.conditions import load
+from delivery.content.recipient_domains import known_unreachable, syntax_problem
+
+# Of those reached, by what they are listed: a reason that is no verdict.
+REPEATED, INVALID, UNREACHABLE = "repeated", "invalid", "unreachable"
+TITLES = {
+    **{verdict.value: str(verdict.label) for verdict in Reach},
+    REPEATED: "on several of the lists and segments",
+    INVALID: "with an address that cannot exist",
+    UNREACHABLE: "at a domain that takes no mail",
+}
+MOST_LOOKED_AT = 20_000  # Addresses that may have a mistake, and domains known to be unreachable.
+SLICE_CONTACTS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Some people and what keeps mail from them."""
+
+    reason: str  # Short and stable, such as "unsubscribed": what a list of these people is asked for by.
+    title: str  # For people, after any number, such as "asked for a break".
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleReport:
+    """How many people a campaign reaches, and why not the others; zeros are left out."""
+
+    reached: int  # Who gets a message.
+    left_out: tuple[LeftOut, ...]  # Who gets none.
+    doubtful: tuple[LeftOut, ...]  # Of those reached: what is known already to fail at servers that check addresses.
+    repeated: int  # Of those reached: on several of the lists and segments; each gets one message.
+
+    @property
+    def total(self) -> int:
+        return self.reached + sum(each.number for each in self.left_out)
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Return how many people each reason of ``TITLES`` lists."""
+        found = {each.reason: each.number for each in (*self.left_out, *self.doubtful)}
+        return dict.fromkeys(TITLES, 0) | found | {Reach.REACHED.value: self.reached, REPEATED: self.repeated}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPerson:
+    contact_id: int
+    email: str
+    why: str  # No message is sent, or will arrive; empty for who simply gets one.
+
+
+def people(campaign: Campaign, now: dt.datetime) -> PeopleReport:
+    """Count the people of the campaign's audience by what becomes of them; for a million it takes a few seconds."""
+    audience = audience_of(campaign)
+    found = headcount(audience, now)
+    left_out = tuple(
+        LeftOut(verdict.value, TITLES[verdict.value], number)
+        for verdict, number in found.numbers.items()
+        if number and verdict != Reach.REACHED
+    )
+    failing = {
+        INVALID: counted_once("invalid", audience, lambda: len(_invalid(audience, now))) if found.odd else 0,
+        UNREACHABLE: counted_once("unreachable", audience, lambda: _unreachable(audience, now).count())
+        if known_unreachable()
+        else 0,
+    }
+    doubtful = tuple(LeftOut(reason, TITLES[reason], number) for reason, number in failing.items() if number)
+    return PeopleReport(found.reached, left_out, doubtful, found.repeated)
+
+
+def brought(conditions: Mapping[str, Any], consent_lists: tuple[int, ...], now: dt.datetime) -> tuple[int, int]:
+    """Return how many people meet the conditions of a segment, and how many of them agreed to one of the lists.
+
+    :raises NotCounted: as does campaigns.audience.headcounts.
+    """
+    meeting = Contact.objects.filter(query.meets(load(conditions), query.moment(now)))
+    agreed = meeting.filter(subscribed(consent_lists))
+    alone = Audience(segments=(conditions,), consent_lists=consent_lists)
+    number, with_consent = counted_once("segment", alone, lambda: [meeting.count(), agreed.count()])
+    return number, with_consent
+
+
+def some(campaign: Campaign, reason: str, now: dt.datetime, *, start: int, number: int) -> list[CheckedPerson]:
+    """Return a page of the people with that reason, a key of ``TITLES``."""
+    audience = audience_of(campaign)
+    if reason == INVALID:
+        return _invalid(audience, now)[start : start + number]
+    if reason == UNREACHABLE:
+        return _in_words(_unreachable(audience, now)[start : start + number])
+    verdict = Reach.REACHED if reason == REPEATED else Reach(reason)
+    rows = listed(audience, now, verdict, is_repeated=reason == REPEATED, start=start, number=number)
+    return [CheckedPerson(*row) for row in rows]
+
+
+def everybody(campaign: Campaign, reason: str, now: dt.datetime) -> Iterator[CheckedPerson]:
+    """Yield all people with that reason, a slice of the contacts after the other."""
+    audience = audience_of(campaign)
+    if reason == INVALID:
+        yield from _invalid(audience, now)
+    elif reason == UNREACHABLE:
+        yield from _in_words(_unreachable(audience, now))
+    else:
+        verdict = Reach.REACHED if reason == REPEATED else Reach(reason)
+        for between in _slices(audience):
+            for row in listed(audience, now, verdict, is_repeated=reason == REPEATED, between=between):
+                yield CheckedPerson(*row)
+
+
+def _slices(audience: Audience) -> Iterator[tuple[int, int]]:
+    # Of a segment's people some may be on no list.
+    whom = Contact.objects if audience.segments else Subscription.objects.filter(list__in=audience.lists)
+    column = "pk" if audience.segments else "contact"
+    bounds = whom.aggregate(first=Min(column), last=Max(column))
+    for first in range(bounds["first"] or 1, (bounds["last"] or 0) + 1, SLICE_CONTACTS):
+        yield first, first + SLICE_CONTACTS - 1
+
+
+def _invalid(audience: Audience, now: dt.datetime) -> list[CheckedPerson]:
+    odd = listed(audience, now, Reach.REACHED, is_odd=True, number=MOST_LOOKED_AT)
+    return [CheckedPerson(pk, email, problem) for pk, email, _ in odd if (problem := syntax_problem(email))]
+
+
+def _unreachable(audience: Audience, now: dt.datetime) -> QuerySet[Contact]:
+    domains = known_unreachable()[:MOST_LOOKED_AT]
+    return reached(audience, now).filter(domain__in=domains).order_by("pk")
+
+
+def _in_words(contacts: QuerySet[Contact]) -> list[CheckedPerson]:
+    return [
+        CheckedPerson(contact.pk, contact.email, f"The domain {contact.domain} does not exist, or takes no mail.")
+        for contact in contacts
+    ]

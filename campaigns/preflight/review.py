@@ -1,0 +1,273 @@
+"""Everything to look at before a campaign is queued: its checks, its people, and what the fleet will do.
+
+Reads the database and changes nothing.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from django.conf import settings
+from django.db.models import Count, Q
+
+from campaigns.ab_test.variants import contents_of
+from campaigns.audience.audience import audience_of
+from campaigns.audience.headcounts import counted_once
+from campaigns.forecast.forecast import Forecast
+from campaigns.forecast.inputs import foresee
+from campaigns.forecast.words import waiting_for_quota
+from campaigns.models import Campaign
+from campaigns.preflight.finding import Finding, Severity, found, in_order
+from campaigns.preflight.message_checks import empty_greeting, findings, form, postal_address
+from campaigns.preflight.people import PeopleReport, people
+from campaigns.preflight.refusals import refusals
+from campaigns.preflight.samples import Sample, eligible, samples
+from campaigns.schedule.schedule import timing_refusals
+from contacts.segments.audience import reached
+from delivery.content.copies import copy_addresses
+from mail.mailbox_providers import PROVIDERS
+from smtpservers.models import SmtpServer
+from smtpservers.presets import PRESETS, Bulk
+from words.numbers import counted, none_of, some_of
+
+FATAL, BLOCK, WARN, INFORM = Severity
+BULK_WITHOUT_ASKING = 500
+ROLES = (
+    "abuse",
+    "admin",
+    "contact",
+    "info",
+    "noreply",
+    "no-reply",
+    "office",
+    "postmaster",
+    "sales",
+    "support",
+    "webmaster",
+)
+# Zones whose people live in the United States or in Canada.
+_CITIES = (
+    "New_York Detroit Kentucky/Louisville Kentucky/Monticello Indiana/Indianapolis Indiana/Vincennes Indiana/Winamac"
+    " Indiana/Marengo Indiana/Petersburg Indiana/Vevay Indiana/Tell_City Indiana/Knox Chicago Menominee"
+    " North_Dakota/Center North_Dakota/New_Salem North_Dakota/Beulah Denver Boise Phoenix Los_Angeles Anchorage Juneau"
+    " Sitka Metlakatla Yakutat Nome Adak St_Johns Halifax Glace_Bay Moncton Goose_Bay Toronto Montreal Iqaluit Winnipeg"
+    " Resolute Rankin_Inlet Regina Swift_Current Edmonton Cambridge_Bay Inuvik Creston Dawson_Creek Fort_Nelson"
+    " Whitehorse Dawson Vancouver"
+)
+NORTH_AMERICAN_ZONES = ("Pacific/Honolulu", *(f"America/{city}" for city in _CITIES.split()))
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What is to be said of a campaign before it is queued."""
+
+    findings: tuple[Finding, ...]  # The gravest first.
+    people: PeopleReport
+    forecast: Forecast
+    servers: tuple[str, ...]  # That may send it, by name.
+    message_bytes: int | None  # Of a sample; None where there is none.
+    passed: tuple[str, ...]  # Titles of the checks that found nothing.
+
+
+def review(campaign: Campaign, now: dt.datetime) -> Review:
+    """Return everything at once; for a large audience it takes a few seconds."""
+    contents = [(letter, content, eligible(content, now)) for letter, content in contents_of(campaign)]
+    of_all = {server.pk: server for _, _, some in contents for server in some}
+    servers = sorted(of_all.values(), key=lambda server: (server.display_order, server.pk))
+    report = people(campaign, now)
+    expected = foresee(campaign, now)
+    found_here = list(_refusals(campaign, now))
+    taken: list[tuple[str, list[Sample]]] = []
+    if not any(finding.severity == FATAL for finding in found_here):
+        try:
+            taken = [(letter, samples(content, some, now)) for letter, content, some in contents]
+        except ValueError as error:
+            found_here.append(found("B1", FATAL, f"The content cannot be made into a mail. {error}", "Correct it."))
+    found_here += _of_messages(campaign, taken, now)
+    found_here += _of_setting(campaign, servers, report, expected, now)
+    ordered = in_order(found_here)
+    loud = {finding.check_id for finding in ordered}
+    every = ["M1", "M2", "M3", "M4", "M6", "M8", "M9", "M10", "M11", "M12", "M13"]
+    checked = every if any(some for _, some in taken) else []
+    return Review(
+        tuple(ordered),
+        report,
+        expected,
+        tuple(server.name for server in servers),
+        max((len(sample.named.content) for _, some in taken for sample in some), default=None),
+        tuple(_title(check_id) for check_id in [*checked, "M14", "C1", "C2"] if check_id not in loud),
+    )
+
+
+def blocks(campaign: Campaign, now: dt.datetime) -> list[Finding]:
+    """Return what keeps the campaign from being queued, overridden or not."""
+    return [finding for finding in review(campaign, now).findings if finding.is_blocking]
+
+
+def _title(check_id: str) -> str:
+    return found(check_id, INFORM, "").title
+
+
+def _refusals(campaign: Campaign, now: dt.datetime) -> Iterator[Finding]:
+    for sentence in (*refusals(campaign, now), *timing_refusals(campaign, now)):
+        yield found("B1", FATAL, sentence)
+
+
+# --- of the messages themselves
+
+
+def _of_messages(campaign: Campaign, taken: list[tuple[str, list[Sample]]], now: dt.datetime) -> Iterator[Finding]:
+    """Return what is wrong with the messages of each content; what not all variants have, with their letters."""
+    if not taken:
+        return
+    audience = audience_of(campaign)
+    everybody = reached(audience, now)
+    has_nameless = counted_once("nameless", audience, lambda: everybody.filter(first_name="").exists())
+    americans = counted_once(
+        "americans", audience, lambda: everybody.filter(time_zone__in=NORTH_AMERICAN_ZONES).count()
+    )
+    addresses = [settings.POSTAL_ADDRESS, campaign.layout.postal_address if campaign.layout else ""]
+    letters: dict[Finding, list[str]] = {}
+    for letter, some in taken:
+        findings_here = [*_of_samples(some, has_nameless=has_nameless)]
+        if some:
+            findings_here += postal_address(some[0].named, [each for each in addresses if each], americans)
+        for finding in dict.fromkeys(findings_here):
+            letters.setdefault(finding, []).append(letter)
+    every = [letter for letter, _ in taken]
+    for finding, its in letters.items():
+        yield finding if its == every else replace(finding, sentence=f"{_named(its)}: {finding.sentence}")
+
+
+def _named(letters: list[str]) -> str:
+    *first, last = letters
+    return f"Variants {', '.join(first)} and {last}" if first else f"Variant {last}"
+
+
+def _of_samples(taken: Iterable[Sample], *, has_nameless: bool) -> Iterator[Finding]:
+    for sample in taken:
+        yield from findings(sample.named, sample.place)
+        for edge in (sample.nameless, sample.unusual):
+            yield from form(edge)
+        for finding in empty_greeting(sample.unusual, sample.nameless):
+            yield finding if has_nameless else replace(finding, severity=WARN)
+
+
+# --- of servers, people and time
+
+
+def _of_setting(
+    campaign: Campaign, servers: list[SmtpServer], report: PeopleReport, expected: Forecast, now: dt.datetime
+) -> Iterator[Finding]:
+    yield from _unsubscribe_pages(servers)
+    yield from _copies(campaign, servers, report.reached)
+    yield from _room(expected)
+    yield from _bulk(servers, report.reached)
+    yield from _consent(report)
+    yield from _addresses(campaign, report.reached, now)
+
+
+def _unsubscribe_pages(servers: Iterable[SmtpServer]) -> Iterator[Finding]:
+    for server in servers:
+        if not server.use_unsubscribe_link or not server.has_unsubscribe_page:
+            continue
+        if server.unsubscribe_problem:
+            yield found(
+                "M5",
+                BLOCK,
+                f"The unsubscribe page of {server.name} does not take one click: {server.unsubscribe_problem}",
+                "Ask an administrator to mend the page, or to use the built-in one.",
+            )
+        elif server.unsubscribe_probed_at is None:
+            yield found("M5", WARN, f"The unsubscribe page of {server.name} was not tried yet.",
+                        "It is tried by itself within minutes.")  # fmt: skip
+
+
+def _copies(campaign: Campaign, servers: Iterable[SmtpServer], number: int) -> Iterator[Finding]:
+    if not campaign.sends_copies:
+        return
+    for server in servers:
+        copies = copy_addresses(server)
+        if copies and number > 1:
+            seen = " Every recipient sees the CC addresses." if any(kind == "cc" for kind, _ in copies) else ""
+            yield found(
+                "M14",
+                WARN,
+                f"Each message through {server.name} makes {len(copies)} more, and as many units of quota.{seen}",
+                "Switch Send copies off if that is not meant.",
+            )
+
+
+def _room(expected: Forecast) -> Iterator[Finding]:
+    if not expected.total:
+        return
+    # Without any server yet the campaign waits for the first one.
+    gravity = BLOCK if SmtpServer.objects.exists() else WARN
+    for label, number in expected.blocked:
+        yield found("C1", gravity, f"No server may send {number:,} of the messages{f' ({label})' if label else ''}.",
+                    "Ask an administrator for a server, or change the routing rules.")  # fmt: skip
+    left = expected.left - sum(number for _, number in expected.blocked)
+    if left > 0 and expected.expires_at is not None:
+        yield found("C1", WARN, f"Before the end you chose, {_not(left, expected.total)} sent.",
+                    "Begin earlier, end later, or use more servers.")  # fmt: skip
+    elif left > 0:
+        why = "; ".join(f"{name} {obstacle}" for name, obstacle in expected.idle[:3])
+        yield found("C1", BLOCK, f"As things stand, {_not(left, expected.total)} sent{f': {why}' if why else ''}.",
+                    "Ask an administrator to switch servers on, or to raise their quotas.")  # fmt: skip
+    elif expected.next_period:
+        yield found("C1", WARN, waiting_for_quota(expected.next_period),
+                    "Use more servers, or write to fewer people.")  # fmt: skip
+
+
+def _not(left: int, total: int) -> str:
+    return none_of(total, "message") if left == total else f"{some_of(left, total, 'message')} not"
+
+
+def _bulk(servers: Iterable[SmtpServer], number: int) -> Iterator[Finding]:
+    for server in servers:
+        preset = PRESETS.get(server.preset)
+        if preset is None or preset.bulk is Bulk.YES or (preset.bulk is Bulk.STREAM and server.host != preset.host):
+            continue
+        is_forbidden = preset.bulk is Bulk.NO
+        yield found(
+            "C2",
+            BLOCK if is_forbidden and number > BULK_WITHOUT_ASKING else WARN,
+            preset.warnings(server.host)[0],
+            f"Choose other servers than {server.name}.",
+        )
+
+
+def _consent(report: PeopleReport) -> Iterator[Finding]:
+    left_out = sum(each.number for each in report.left_out)
+    if left_out:
+        why = ", ".join(f"{each.number:,} {each.title}" for each in report.left_out[:4])
+        whom = counted(left_out, "person of the audience gets", "people of the audience get")
+        yield found("C3", INFORM, f"{whom} nothing: {why}.")
+
+
+def _addresses(campaign: Campaign, number: int, now: dt.datetime) -> Iterator[Finding]:
+    if not number:
+        return
+    audience = audience_of(campaign)
+    everybody = reached(audience, now).order_by()
+    is_role = Q()
+    for role in ROLES:
+        is_role |= Q(email_key__startswith=f"{role}@")
+    kinds = {one.name: Count("pk", filter=Q(domain__in=one.domains)) for one in PROVIDERS if one.bulk_per_day}
+    numbers = counted_once(
+        "addresses by provider", audience, lambda: everybody.aggregate(roles=Count("pk", filter=is_role), **kinds)
+    )
+    if roles := numbers["roles"]:
+        yield found("C4", WARN if roles * 20 > number else INFORM,
+                    f"{counted(roles, 'address belongs', 'addresses belong')} to an office and not to a person (info@,"
+                    " sales@, …).",
+                    "Look whether they agreed; such addresses complain more often.")  # fmt: skip
+    for name, most in ((one.name, one.bulk_per_day) for one in PROVIDERS):
+        if most and numbers[name] > most:
+            yield found(
+                "C5",
+                WARN,
+                f"{numbers[name]:,} recipients are at {name}, which applies its rules for bulk senders from {most:,} a"
+                " day on.",
+                "See that SPF, DKIM and DMARC pass, and grow slowly.",
+            )

@@ -1,0 +1,72 @@
+"""Tests of a campaign to several addresses, one after the other, each with what became of it."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from campaigns.content.frozen import frozen_content
+from campaigns.models import Campaign
+from contacts.models import Contact
+from delivery.operators import send_test
+from delivery.operators.send_test import Conversation
+from smtpservers.models import SmtpServer
+from smtpservers.routing import rules
+from smtpservers.routing.selection import choose, fleet
+
+NOT_TRIED = "It was not tried: the test before it did not even reach the message."
+
+
+@dataclass(frozen=True, slots=True)
+class SendTestResult:
+    """What became of one test."""
+
+    recipient: str
+    conversation: Conversation | None = None
+    problem: str = ""  # Why there was no conversation.
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.conversation is not None and self.conversation.is_accepted
+
+
+def server_for(campaign: Campaign, now: dt.datetime) -> SmtpServer | None:
+    """Return the server that would be asked first now, or any; only none at all gives None."""
+    rule = rules.applying(rules.rules(), campaign.mail_from)[-1]  # That of recipients no rule names.
+    choice = choose(fleet(now), now, rule=rule, mail_from=campaign.mail_from, named=campaign.server_ids).server
+    if choice is not None:
+        return SmtpServer.objects.get(pk=choice.server_id)
+    return SmtpServer.objects.order_by("-is_active", "display_order").first()
+
+
+def send_tests(
+    campaign: Campaign,
+    server: SmtpServer,
+    recipients: Sequence[str],
+    contact: Contact | None,
+    actor: Any,
+    now: dt.datetime,
+) -> list[SendTestResult]:
+    """Send the same test to each address, and return what became of each.
+
+    A server that cannot be reached is not asked again for each of them.
+
+    :raises ContentInvalid: if no mail can be made of what is written.
+    """
+    content = send_test.Content(**frozen_content(campaign))
+    outcomes: list[SendTestResult] = []
+    is_broken = False
+    for recipient in recipients:
+        if is_broken:
+            outcomes.append(SendTestResult(recipient, problem=NOT_TRIED))
+            continue
+        try:
+            conversation = send_test.send_test(
+                server_id=server.pk, recipient=recipient, actor=actor, now=now, content=content, contact=contact
+            )
+        except send_test.TestRefused as refusal:
+            outcomes.append(SendTestResult(recipient, problem=str(refusal)))
+            continue
+        outcomes.append(SendTestResult(recipient, conversation))
+        is_broken = not any(shown.step.name == "MAIL" for shown in conversation.steps)
+    return outcomes

@@ -1,0 +1,53 @@
+"""Charts as Chart.js draws them, from figures; the colours are named and chosen by the page's style."""
+
+import datetime as dt
+from typing import Any
+
+from django.utils import formats, timezone
+
+from campaigns.reports.figures import FiguresLine
+from campaigns.reports.pace import Pace
+
+DRAWN = (
+    ("accepted", "Accepted", "accepted"),
+    ("deferred", "Deferred", "warning"),
+    ("bounced", "Bounced", "bad"),
+    ("failed", "Failed", "worse"),
+)
+
+
+def pace_chart(pace: Pace) -> dict[str, Any]:
+    """Return what was accepted a minute, stacked by server, and what was deferred as a line."""
+    zone = timezone.get_default_timezone()
+    span = pace.points[-1].at - pace.points[0].at if pace.points else dt.timedelta(0)
+    shape = "H:i" if span < dt.timedelta(hours=20) else "j M H:i"
+    bars = [
+        {
+            "label": name,
+            "data": [round(point.accepted[index], 2) for point in pace.points],
+            "colour": f"server-{index}",
+        }
+        for index, name in enumerate(pace.servers)
+    ]
+    line = {
+        "label": "Deferred",
+        "data": [round(point.deferred, 2) for point in pace.points],
+        "colour": "warning",
+        "type": "line",
+    }
+    return {
+        "labels": [formats.date_format(point.at.astimezone(zone), shape) for point in pace.points],
+        "datasets": [*bars, line] if any(point.deferred for point in pace.points) else bars,
+    }
+
+
+def line_chart(lines: list[FiguresLine]) -> dict[str, Any]:
+    """Return figures as stacked bars, one for each line, with the outcomes that occur."""
+    return {
+        "labels": [line.label for line in lines],
+        "datasets": [
+            {"label": label, "data": [getattr(line, name) for line in lines], "colour": colour}
+            for name, label, colour in DRAWN
+            if name == "accepted" or any(getattr(line, name) for line in lines)
+        ],
+    }

@@ -1,0 +1,207 @@
+"""Figures of a campaign, a server or a period, from the tallies: never from the messages themselves.
+
+Attempts are counted: a message that was deferred twice and then accepted counts as two deferrals and one acceptance.
+Copies, tests and single messages belong to no campaign; a server's and a period's figures have them too.
+"""
+
+import csv
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from django.db.models import QuerySet, Sum
+
+from campaigns.models import Tally
+from campaigns.reports.providers import OTHERS, name_of, providers_of
+from contacts.transfer.csv_file import neutralise
+from contacts.transfer.export_contacts import Echo
+from delivery.models import Mailing
+from mail.replies.words import MEANINGS, Meaning, meaning_of
+
+OUTCOMES = ("accepted", "deferred", "bounced", "failed", "unconfirmed", "suppressed")
+COLUMNS = (*OUTCOMES, "unsubscribed")
+FEW = 20  # Attempts; a domain with fewer may be one person's, and is named only to those who may see recipients.
+
+
+class LateCount(NamedTuple):
+    """Something that came back later: how many people unsubscribed after mail of one campaign through one server."""
+
+    day: dt.date
+    mailing_id: int
+    server_name: str
+    domain: str  # Of the recipient, in lower case.
+    number: int
+
+
+# Given the first and the last day, both included, or None for all time. ``feedback`` stands above this room and adds
+# its own when it starts.
+UNSUBSCRIBED: list[Callable[[dt.date | None, dt.date | None], Iterable[LateCount]]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class FiguresQuery:
+    """What figures are of; what is left out is everything."""
+
+    start: dt.date | None = None
+    end: dt.date | None = None  # Included.
+    mailing_ids: Collection[int] | None = None
+    server_name: str = ""
+    names_all_domains: bool = True
+
+    def tallies(self) -> QuerySet[Tally]:
+        rows = Tally.objects.order_by()
+        if self.mailing_ids is not None:
+            rows = rows.filter(mailing_id__in=list(self.mailing_ids))
+        if self.server_name:
+            rows = rows.filter(server_name=self.server_name)
+        if self.start is not None:
+            rows = rows.filter(day__gte=self.start)
+        if self.end is not None:
+            rows = rows.filter(day__lte=self.end)
+        return rows
+
+    def unsubscribed(self) -> list[LateCount]:
+        return [
+            late
+            for source in UNSUBSCRIBED
+            for late in source(self.start, self.end)
+            if (self.mailing_ids is None or late.mailing_id in self.mailing_ids)
+            and (not self.server_name or late.server_name == self.server_name)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class FiguresLine:
+    """One row of a table."""
+
+    key: str
+    label: str
+    accepted: int = 0
+    deferred: int = 0
+    bounced: int = 0
+    failed: int = 0
+    unconfirmed: int = 0
+    suppressed: int = 0
+    unsubscribed: int = 0
+
+    @property
+    def tried(self) -> int:
+        """How many attempts were made."""
+        return self.accepted + self.deferred + self.bounced + self.failed + self.unconfirmed
+
+    @property
+    def refused(self) -> int:
+        """How many ended without being accepted, as far as is known."""
+        return self.bounced + self.failed
+
+    @property
+    def cells(self) -> list[int]:
+        return [getattr(self, column) for column in COLUMNS]
+
+    def plus(self, counts: Counter[str]) -> "FiguresLine":
+        return replace(self, **{column: getattr(self, column) + counts[column] for column in COLUMNS})
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCount:
+    """How often a server's answer had one meaning."""
+
+    outcome: str
+    meaning: Meaning
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Everything that a page of figures shows."""
+
+    total: FiguresLine
+    days: list[FiguresLine] = field(default_factory=list)
+    servers: list[FiguresLine] = field(default_factory=list)
+    providers: list[FiguresLine] = field(default_factory=list)
+    lists: list[FiguresLine] = field(default_factory=list)
+    answers: list[AnswerCount] = field(default_factory=list)
+
+
+Counts = dict[str, Counter[str]]
+
+
+def figures(asked: FiguresQuery, now: dt.datetime) -> Figures:
+    """Return the figures of what was asked, each table from most to least; days in their order."""
+    late = asked.unsubscribed()
+    days = _counts(asked, "day")
+    by_mailing = _counts(asked, "mailing_id")
+    servers = _counts(asked, "server_name")
+    providers = _counts(asked, "provider")
+    at = providers_of({one.domain for one in late}, now, ask=lambda domains: {}) if late else {}
+    for one in late:
+        days[one.day.isoformat()]["unsubscribed"] += one.number
+        by_mailing[str(one.mailing_id)]["unsubscribed"] += one.number
+        servers[one.server_name]["unsubscribed"] += one.number
+        provider = at[one.domain]
+        providers[provider if provider in providers else Tally.OTHER]["unsubscribed"] += one.number
+    if not asked.names_all_domains:
+        _fold_few(providers)
+    total = FiguresLine("", "All").plus(sum(by_mailing.values(), Counter()))
+    return Figures(
+        total,
+        days=[FiguresLine(day, day).plus(days[day]) for day in sorted(days)],
+        servers=_lines(servers, lambda name: name),
+        providers=_lines(providers, name_of),
+        lists=_lists(by_mailing),
+        answers=answers(asked),
+    )
+
+
+def _counts(asked: FiguresQuery, column: str) -> Counts:
+    """Return how often each outcome came, by the values of a column as text."""
+    found: Counts = defaultdict(Counter)
+    for key, outcome, number in asked.tallies().values_list(column, "outcome").annotate(sum=Sum("number")):
+        found[str(key)][outcome] += number
+    return found
+
+
+def _fold_few(providers: Counts) -> None:
+    few = [name for name, counts in providers.items() if name_of(name) == name and counts.total() < FEW]
+    for name in few:
+        providers[Tally.OTHER].update(providers.pop(name))
+
+
+def _lines(counts: Counts, label: Callable[[str], str]) -> list[FiguresLine]:
+    lines = [FiguresLine(key, label(key)).plus(found) for key, found in counts.items()]
+    return sorted(lines, key=lambda line: (line.label == OTHERS, -line.accepted, -line.tried, line.label))
+
+
+def _lists(by_mailing: Counts) -> list[FiguresLine]:
+    """Return the figures by list; a campaign to several lists counts for each of them."""
+    campaigns = [int(mailing_id) for mailing_id in by_mailing if mailing_id != "0"]
+    names: dict[str, str] = {}
+    counts: Counts = defaultdict(Counter)
+    of_mailings = Mailing.objects.filter(pk__in=campaigns, lists__isnull=False)
+    for mailing_id, list_id, name in of_mailings.values_list("pk", "lists", "lists__name"):
+        names[str(list_id)] = name
+        counts[str(list_id)].update(by_mailing[str(mailing_id)])
+    return _lines(counts, names.__getitem__)
+
+
+def answers(asked: FiguresQuery) -> list[AnswerCount]:
+    """Return what servers answered where they did not accept, and why nothing was tried, most frequent first."""
+    found: Counter[tuple[str, str]] = Counter()
+    rows = asked.tallies().exclude(outcome="accepted").values_list("outcome", "rule").annotate(sum=Sum("number"))
+    for outcome, rule, number in rows:
+        found[outcome, meaning_of(rule).key] += number
+    return [AnswerCount(outcome, MEANINGS[key], number) for (outcome, key), number in found.most_common()]
+
+
+def write_csv(lines: Iterable[FiguresLine], heading: str) -> Iterator[str]:
+    """Yield the lines of a CSV file of figures, safe to open in a spreadsheet.
+
+    :param heading: of the first column.
+    """
+    writer = csv.writer(Echo(), quoting=csv.QUOTE_ALL)
+    yield "\ufeff"  # Without it Excel takes UTF-8 for Windows-1252.
+    yield writer.writerow([heading, *COLUMNS])
+    for line in lines:
+        yield writer.writerow([neutralise(line.label), *line.cells])

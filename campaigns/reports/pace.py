@@ -1,0 +1,182 @@
+"""How fast a campaign goes: what was accepted and deferred in each minute, and when it will be done at that pace."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from django.db.models import Max, Min, Sum
+from django.db.models.functions import TruncHour, TruncMinute
+from django.utils import timezone
+
+from delivery.models import MailingOutcome
+from words.numbers import counted
+
+ANSWERED = ("accepted", "bounced", "failed", "unconfirmed")
+MOST_POINTS = 120
+# Minutes that one point of the chart may stand for.
+STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080)
+MOST_SERVERS = 6  # Drawn by themselves; the others together.
+OTHER_SERVERS = "other servers"
+RECENT = dt.timedelta(minutes=10)
+QUIET = dt.timedelta(minutes=3)  # So long without an answer is told as such.
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One stretch of time."""
+
+    at: dt.datetime
+    accepted: tuple[float, ...]  # A minute, by server as in :attr:`Pace.servers`.
+    deferred: float  # A minute.
+
+    @property
+    def all_accepted(self) -> float:
+        return sum(self.accepted)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What the chart shows."""
+
+    step_minutes: int = 1
+    servers: tuple[str, ...] = ()
+    points: tuple[Point, ...] = ()
+
+
+def step_minutes(span: dt.timedelta) -> int:
+    """Return how many minutes a point stands for, so that no chart has too many of them."""
+    minutes = span.total_seconds() / 60 + 1
+    return next((step for step in STEPS if minutes / step <= MOST_POINTS), STEPS[-1])
+
+
+def pace(mailing_ids: Collection[int], now: dt.datetime, *, is_live: bool) -> Pace:
+    """Return what was accepted and deferred a minute from the first answer to the last, or until now."""
+    outcomes = MailingOutcome.objects.filter(mailing__in=list(mailing_ids)).order_by()
+    bounds = outcomes.aggregate(first=Min("minute_at"), last=Max("minute_at"))
+    if bounds["first"] is None:
+        return Pace()
+    last = max(bounds["last"], now) if is_live else bounds["last"]
+    step = step_minutes(last - bounds["first"])
+    truncate = TruncHour if step % 60 == 0 else TruncMinute
+    rows = (
+        outcomes.filter(outcome__in=["accepted", "deferred"])
+        .annotate(at=truncate("minute_at", tzinfo=dt.UTC))
+        .values_list("at", "server_name", "outcome")
+        .annotate(sum=Sum("number"))
+    )
+    return drawn(rows, bounds["first"], last, step)
+
+
+def drawn(rows: Iterable[tuple[dt.datetime, str, str, int]], first: dt.datetime, last: dt.datetime, step: int) -> Pace:
+    """Put counts by (minute, server, outcome) into points of ``step`` minutes each, without gaps."""
+    width = dt.timedelta(minutes=step)
+    start = _floor(first, step)
+    counts: Counter[tuple[int, str, str]] = Counter()
+    by_server: Counter[str] = Counter()
+    for at, server, outcome, number in rows:
+        counts[int((at - start) / width), server, outcome] += number
+        by_server[server] += number if outcome == "accepted" else 0
+    names = [name for name, _ in sorted(by_server.items(), key=lambda item: (-item[1], item[0]))]
+    alone, others = names[:MOST_SERVERS], names[MOST_SERVERS:]
+    points = []
+    for index in range(int((_floor(last, step) - start) / width) + 1):
+        accepted = [counts[index, name, "accepted"] / step for name in alone]
+        if others:
+            accepted.append(sum(counts[index, name, "accepted"] for name in others) / step)
+        deferred = sum(counts[index, name, "deferred"] for name in names) / step
+        points.append(Point(start + index * width, tuple(accepted), deferred))
+    return Pace(step, (*alone, *([OTHER_SERVERS] if others else [])), tuple(points))
+
+
+def _floor(instant: dt.datetime, step: int) -> dt.datetime:
+    """Return the start of the stretch an instant is in; stretches of hours and days begin with the site's day."""
+    midnight = timezone.localtime(instant, timezone.get_default_timezone()).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    if step > 24 * 60:
+        return midnight.astimezone(dt.UTC)
+    width = dt.timedelta(minutes=step)
+    midnight = midnight.astimezone(dt.UTC)
+    return midnight + (instant - midnight) // width * width
+
+
+# --- when it will be done
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """How many were answered for good lately, and over which time."""
+
+    answered: int = 0
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Messages a second."""
+        return self.answered / self.seconds if self.seconds else 0.0
+
+
+def recent(mailing_ids: Collection[int], now: dt.datetime) -> Recent:
+    """Return what was answered within the last minutes, from the first answer among them."""
+    since = now.replace(second=0, microsecond=0) - RECENT
+    lately = MailingOutcome.objects.filter(mailing__in=list(mailing_ids), minute_at__gte=since, outcome__in=ANSWERED)
+    found = lately.aggregate(number=Sum("number"), first=Min("first_at"), last=Max("minute_at"))
+    if not found["number"] or now - found["last"] >= QUIET + dt.timedelta(minutes=1):
+        return Recent()
+    return Recent(found["number"], max((now - found["first"]).total_seconds(), 1.0))
+
+
+def time_left(
+    *,
+    pending: int,
+    deferred: int,
+    rate: float,
+    now: dt.datetime,
+    zone: dt.tzinfo,
+    waiting_until: dt.datetime | None = None,
+    is_waiting: bool = False,
+    is_paused: bool = False,
+) -> str:
+    """Say when the rest will have been sent, and no more than is known.
+
+    :param pending: what was not tried yet or is on the line.
+    :param deferred: what servers said "not now" to; when they take it is up to them.
+    :param rate: messages a second, by what was answered lately.
+    """
+    if is_paused:
+        return "paused"
+    if not pending and not deferred:
+        return ""
+    if not pending:
+        return f"all tried; {counted(deferred, 'is tried again by itself', 'are tried again by themselves')}"
+    if waiting_until is not None and waiting_until > now:
+        return f"waits until {when(waiting_until, now, zone)}"
+    if is_waiting:
+        return "waits"
+    if not rate:
+        return "unknown: nothing was answered in the last minutes"
+    left = dt.timedelta(seconds=pending / rate)
+    return f"{duration(left)}, until {when(now + left, now, zone)}"
+
+
+def when(instant: dt.datetime, now: dt.datetime, zone: dt.tzinfo) -> str:
+    """Return an instant as people say it: the time today, else the day as well."""
+    local, today = instant.astimezone(zone), now.astimezone(zone)
+    clock = f"{local:%H:%M}"
+    if local.date() == today.date():
+        return clock
+    day = f"{local.day} {local:%B}" + (f" {local.year}" if local.year != today.year else "")
+    return f"{day}, {clock}"
+
+
+def duration(span: dt.timedelta) -> str:
+    """Return a duration as people say it, no finer than it is known."""
+    minutes = round(span.total_seconds() / 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 60:
+        return f"about {minutes} min"
+    if minutes < 48 * 60:
+        return f"about {minutes // 60} h {minutes % 60} min"
+    return f"about {round(minutes / 60 / 24)} days"

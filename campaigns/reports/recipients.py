@@ -1,0 +1,127 @@
+"""Which recipients of a campaign fit a filter: one page of them, how many there are, and all of them as CSV."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from django.db.models import CharField, Exists, OuterRef, QuerySet, Value
+from django.db.models.functions import StrIndex, Substr
+
+from campaigns.models import Tally
+from campaigns.reports.providers import is_at, name_of
+from contacts.transfer.export_contacts import table
+from delivery.models import Attempt, Message
+from delivery.records import figures, search
+from mail.addresses import normalise
+from mail.replies.words import meaning_of, rules_of
+
+MOST_COUNTED = 10_000  # A filter over a million messages: nobody reads further pages than these.
+AT_ONCE = 2_000
+HEADINGS = ("recipient", "status", "server", "tries", "last change (UTC)", "answer or reason", "Message-ID")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What to show; empty means all."""
+
+    status: str = ""
+    server: str = ""  # Its number, or a word that is none: then nobody fits.
+    provider: str = ""
+    answer: str = ""  # A meaning of mail.replies.words.
+    reply: str = ""  # Found anywhere in the last answer, upper or lower case.
+    sought: str = ""  # Found anywhere in the address.
+
+    @property
+    def is_empty(self) -> bool:
+        return self == Filter()
+
+    @property
+    def is_status_alone(self) -> bool:
+        """Whether the kept counts know how many there are."""
+        return self == Filter(status=self.status)
+
+    @property
+    def in_the_log(self) -> str:
+        """What narrows the recipients down, without the values: one may be the address of a person."""
+        named = {
+            "status": self.status,
+            "server": self.server,
+            "provider": self.provider,
+            "answer": self.answer,
+            "reply": self.reply,
+            "address": self.sought,
+        }
+        chosen = [name for name, value in named.items() if value]
+        return f"those filtered by {', '.join(chosen)}" if chosen else "all"
+
+
+def fitting(mailing_ids: Collection[int], given: Filter) -> QuerySet[Message]:
+    """Return the recipients that fit, in the order of their numbers; copies are nobody's recipients."""
+    between = search.span(mailing_ids)
+    if between is None:
+        return Message.objects.none()
+    rows = Message.objects.filter(pk__range=between, mailing__in=list(mailing_ids), copy_of=None)
+    rows = rows.select_related("server").order_by("pk")
+    if given.status in Message.Status.values:
+        rows = figures.of_status(rows, given.status)
+    if given.server:
+        rows = rows.filter(server=int(given.server)) if given.server.isdecimal() else rows.none()
+    if given.provider:
+        domain = Substr("email_key", StrIndex("email_key", Value("@")) + 1, output_field=CharField())
+        rows = rows.annotate(domain=domain).filter(is_at(given.provider, "domain"))
+    if given.answer:
+        # Looked for among those alone whose last answer is kept; the others were simply accepted.
+        last = Attempt.objects.filter(message=OuterRef("pk"), number=OuterRef("attempt_count"))
+        rows = rows.exclude(reason="").filter(Exists(last.filter(rule__in=rules_of(given.answer))))
+    if given.reply:
+        rows = rows.exclude(reason="").filter(reason__icontains=given.reply)
+    if given.sought:
+        rows = rows.filter(email_key__contains=normalise(given.sought).lower())
+    return rows
+
+
+def count(mailing_ids: Collection[int], given: Filter) -> int:
+    """Return how many recipients fit; where they must be looked at one by one, no more than the most."""
+    if given.is_status_alone:
+        counts = [figures.counts(mailing_id) for mailing_id in mailing_ids]
+        return sum(found[given.status] if given.status in found else sum(found.values()) for found in counts)
+    return fitting(mailing_ids, given).order_by()[:MOST_COUNTED].count()
+
+
+def providers_among(mailing_ids: Collection[int]) -> list[tuple[str, str]]:
+    """Return the providers to choose from and what they are called, those that people know first."""
+    found = Tally.objects.filter(mailing_id__in=list(mailing_ids)).exclude(provider=Tally.OTHER)
+    names = found.values_list("provider", flat=True).distinct()
+    return sorted(((name, name_of(name)) for name in names), key=lambda pair: (pair[0] == pair[1], pair[1].lower()))
+
+
+def answers_among(mailing_ids: Collection[int]) -> list[tuple[str, str]]:
+    """Return the meanings of the answers that came, by their label."""
+    found = Tally.objects.filter(mailing_id__in=list(mailing_ids)).exclude(outcome="accepted")
+    meanings = {meaning_of(rule) for rule in found.values_list("rule", flat=True).distinct()}
+    return sorted(((meaning.key, meaning.label) for meaning in meanings), key=lambda pair: pair[1])
+
+
+def write_csv(mailing_ids: Collection[int], given: Filter) -> Iterator[str]:
+    """Yield the lines of a CSV file of all that fit, safe to open in a spreadsheet.
+
+    Read in slices by number: no query lasts, and nothing is kept in memory.
+    """
+    return table(HEADINGS, _cells(mailing_ids, given))
+
+
+def _cells(mailing_ids: Collection[int], given: Filter) -> Iterator[Iterable[str]]:
+    after = 0
+    while rows := list(fitting(mailing_ids, given).filter(pk__gt=after)[:AT_ONCE]):
+        figures.show_claimed(rows)
+        for row in rows:
+            cells = (
+                row.email,
+                row.get_status_display(),
+                row.server.name if row.server else "",
+                str(row.attempt_count),
+                f"{row.changed_at:%Y-%m-%d %H:%M:%S}",
+                row.reason,
+                row.message_id,
+            )
+            yield cells
+        after = rows[-1].pk

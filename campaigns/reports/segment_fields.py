@@ -1,0 +1,41 @@
+"""What segments may ask about campaigns."""
+
+from collections.abc import Iterator
+
+from django.db.models import Exists, Q
+
+from campaigns.models import Campaign
+from campaigns.schedule import mailings as schedule_mailings
+from contacts.segments.comparisons import Moment
+from contacts.segments.conditions import Condition, ConditionField, Operator, Parameter
+from contacts.segments.query import ConditionKind
+from delivery.records.segment_fields import HEADING, OUTCOME, WRITTEN_TO, messages_of
+
+
+def started_campaigns() -> tuple[tuple[int, str], ...]:
+    """Return the campaigns that have recipients, the newest first."""
+    begun = Campaign.objects.filter(Q(mailing__isnull=False) | Q(experiment__begun_at__isnull=False))
+    return tuple(begun.order_by("-starts_at", "-pk").values_list("pk", "name"))
+
+
+def _fields() -> Iterator[ConditionField]:
+    some = Parameter("campaigns", "choices", "the campaigns", started_campaigns())
+    yield ConditionField(
+        "campaign",
+        "Campaign",
+        HEADING,
+        (
+            Operator("had", "was sent one of", (some, OUTCOME)),
+            Operator("had_not", "was sent none of", (some,)),
+        ),
+    )
+
+
+def _compile(condition: Condition, moment: Moment) -> Q:
+    statuses = condition.values["outcomes"] if condition.operator == "had" else WRITTEN_TO
+    mailings = schedule_mailings.mailings_of(condition.values["campaigns"])
+    found = Q(Exists(messages_of(statuses).filter(mailing__in=mailings)))
+    return found if condition.operator == "had" else ~found
+
+
+CAMPAIGN = ConditionKind(_fields, _compile)

@@ -1,0 +1,78 @@
+"""What people decided about a campaign, what they overrode, and what went wrong while it was sent, in order."""
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Max, Min
+
+from campaigns.models import Approval, Campaign, CheckOverride
+from campaigns.schedule import mailings
+from delivery.models import Incident, Mailing, MailingOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineStep:
+    """One thing that happened."""
+
+    at: dt.datetime
+    what: str
+    who: str = ""
+
+
+def steps(campaign: Campaign) -> list[TimelineStep]:
+    """Return who did what with the campaign, first things first."""
+    entries = LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(Campaign), object_id=str(campaign.pk)
+    ).select_related("user")
+    found = [TimelineStep(entry.action_time, _said(entry), entry.user.get_username()) for entry in entries]
+    # An A/B test has a mailing for each part of its sample and one for the rest: the last to finish ends the campaign.
+    last = Mailing.objects.filter(pk__in=mailings.mailing_ids(campaign)).aggregate(at=Max("finished_at"))["at"]
+    if last is not None and campaign.status in (Campaign.Status.FINISHED, Campaign.Status.CANCELLED):
+        found.append(TimelineStep(last, "The last message came to rest."))
+    for approval in Approval.objects.filter(campaign=campaign):
+        found.append(
+            TimelineStep(
+                approval.requested_at, _with("Asked for approval", approval.request_note), approval.requested_by_name
+            )
+        )
+        if approval.decided_at is not None:
+            decision = approval.get_decision_display().capitalize()
+            found.append(TimelineStep(approval.decided_at, _with(decision, approval.note), approval.decided_by_name))
+    return sorted(found, key=lambda step: step.at)
+
+
+def overrides(campaign: Campaign) -> list[CheckOverride]:
+    """Return the checks that were overridden, with what they said and why it was done all the same."""
+    return list(CheckOverride.objects.filter(campaign=campaign).order_by("at"))
+
+
+def _with(what: str, note: str) -> str:
+    return f"{what}: {note}" if note else f"{what}."
+
+
+def _said(entry: LogEntry) -> str:
+    """Return what an entry says; the admin's own are JSON, and longer than anybody wants to read here."""
+    if entry.is_addition():
+        return "Created."
+    message = entry.change_message
+    try:
+        changes = json.loads(message)
+    except ValueError:
+        return str(message)
+    fields = [field for change in changes if "changed" in change for field in change["changed"].get("fields", ())]
+    return f"Changed {', '.join(fields)}." if fields else "Saved."
+
+
+def incidents(campaign: Campaign) -> list[Incident]:
+    """Return what a person should have looked at on the campaign's servers while it was sent."""
+    outcomes = MailingOutcome.objects.filter(mailing__in=mailings.mailing_ids(campaign)).order_by()
+    bounds = outcomes.aggregate(first=Min("minute_at"), last=Max("minute_at"))
+    if bounds["first"] is None:
+        return []
+    names = outcomes.values("server_name").distinct()
+    until = bounds["last"] + dt.timedelta(minutes=1)
+    found = Incident.objects.filter(server__name__in=names, seen_at__gte=bounds["first"], seen_at__lt=until)
+    return list(found.select_related("server").order_by("seen_at"))

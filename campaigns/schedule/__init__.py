@@ -1,0 +1,1 @@
+"""When a campaign starts and ends, and which mailings carry it."""

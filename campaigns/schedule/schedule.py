@@ -1,0 +1,196 @@
+"""When a campaign begins, in which hours it sends and when it ends, as a person chose it; and that it is kept.
+
+Rules are campaigns.schedule.rules's. What keeps the hours is called every few seconds; sending stops by itself where it
+is not, because each mailing holds the end of its present window.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import Q
+
+from campaigns.audience.audience import audience_of
+from campaigns.audience.headcounts import counted_once
+from campaigns.models import Campaign
+from campaigns.schedule import mailings
+from campaigns.schedule.rules import Hours, groups, instant, is_late, starts_by_zone, zone_of
+from contacts.segments.audience import reached
+from delivery.outbox import mailings as outbox
+
+Status, Start = Campaign.Status, Campaign.Start
+PAST = dt.timedelta(minutes=5)  # A start this long ago was chosen in good faith.
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When, as a person says it; instants are wall clocks of the zone."""
+
+    start: str = Start.NOW
+    wall: dt.datetime | None = None
+    time_zone: str = ""  # Empty: the site's.
+    not_after: dt.datetime | None = None
+    days: tuple[int, ...] = ()
+    opens: dt.time | None = None
+    closes: dt.time | None = None
+
+
+def set_schedule(campaign_id: int, schedule: Schedule, now: dt.datetime) -> list[str]:
+    """Keep when a draft is to be sent; return why not, or an empty list. What could not be sent so is kept, too."""
+    zone = zone_of(schedule.time_zone) or ZoneInfo(settings.TIME_ZONE)
+    is_set = Campaign.objects.filter(pk=campaign_id, status=Status.DRAFT).update(
+        start=schedule.start,
+        start_wall=schedule.wall.isoformat(timespec="minutes") if schedule.wall else "",
+        time_zone=schedule.time_zone,
+        not_after=instant(schedule.not_after, zone) if schedule.not_after else None,
+        window_days=sorted(schedule.days) if len(schedule.days) < 7 else [],
+        window_opens=schedule.opens,
+        window_closes=schedule.closes,
+        updated_at=now,
+    )
+    return [] if is_set else ["The campaign is no draft any more, so when it is sent cannot be changed."]
+
+
+def hours_of(campaign: Campaign) -> Hours | None:
+    """Return in which hours the campaign sends; None: in all."""
+    if not campaign.window_days and campaign.window_opens is None and campaign.window_closes is None:
+        return None
+    hours = Hours(
+        zone_for(campaign),
+        frozenset(campaign.window_days),
+        campaign.window_opens or dt.time(),
+        campaign.window_closes or dt.time(),
+    )
+    return None if hours.is_always else hours
+
+
+def zone_for(campaign: Campaign) -> dt.tzinfo:
+    """Return the zone whose clocks the campaign goes by."""
+    return zone_of(campaign.time_zone) or ZoneInfo(settings.TIME_ZONE)
+
+
+def wall_of(campaign: Campaign) -> dt.datetime | None:
+    """Return the date and time that a person chose, of no zone."""
+    return dt.datetime.fromisoformat(campaign.start_wall) if campaign.start_wall else None
+
+
+def starts_of(campaign: Campaign, now: dt.datetime, *, is_exact: bool = False) -> dict[str, dt.datetime]:
+    """Return when the people of each time zone get it, where that is by their own clocks; else nothing.
+
+    :param is_exact: look anew which zones there are, however many people that takes.
+    :raises NotCounted: as does campaigns.audience.headcounts.
+    """
+    wall = wall_of(campaign)
+    if campaign.start != Campaign.Start.LOCAL or wall is None:
+        return {}
+    audience = audience_of(campaign)
+    zones_of = reached(audience, now).order_by().values_list("time_zone", flat=True).distinct()
+    zones = list(zones_of) if is_exact else counted_once("zones", audience, lambda: list(zones_of))
+    return starts_by_zone(wall, [*zones, ""], zone_for(campaign))
+
+
+def begins_at(campaign: Campaign, now: dt.datetime) -> dt.datetime:
+    """Return when the first message may leave if the campaign is queued now, or of the rest of one on its way."""
+    begins = now
+    if campaign.mailing_id is None:
+        wall = wall_of(campaign)
+        if campaign.status == Status.SCHEDULED and campaign.starts_at is not None:
+            begins = campaign.starts_at
+        elif campaign.start == Campaign.Start.AT and wall is not None:
+            begins = instant(wall, zone_for(campaign))
+        elif campaign.start == Campaign.Start.LOCAL:
+            begins = min(starts_of(campaign, now).values(), default=now)
+        begins = max(now, begins)
+    hours = hours_of(campaign)
+    return max(begins, hours.window(begins).opens_at) if hours else begins
+
+
+def timing_refusals(campaign: Campaign, now: dt.datetime) -> list[str]:
+    """Return why the campaign cannot be queued for when it is to be sent; empty if it can."""
+    wall = wall_of(campaign)
+    if campaign.start != Start.NOW and wall is None:
+        return ["The campaign has no date to start on. Choose one, or let it start as soon as it is queued."]
+    if wall is not None and campaign.start == Start.AT and instant(wall, zone_for(campaign)) < now - PAST:
+        return [f"The start lies in the past: {wall:%d %B %Y %H:%M}. Choose a later one."]
+    if campaign.start == Start.LOCAL and not groups(starts_of(campaign, now), now):
+        return ["At every recipient’s local time the start lies in the past. Choose a later one."]
+    if campaign.not_after is not None and campaign.not_after <= begins_at(campaign, now):
+        return ["The campaign would begin after the time it must not be sent any more. Change one of the two."]
+    return []
+
+
+# --- while it is on its way
+
+
+def keep_hours(now: dt.datetime) -> None:
+    """Open and close the mailings of campaigns that are on their way, and let people get theirs whose time has come."""
+    outbox.open_chunks(now)
+    is_timed = Q(window_opens__isnull=False) | ~Q(window_days=[]) | Q(not_after__isnull=False)
+    on_their_way = Campaign.objects.filter(is_timed, status__in=[Status.SENDING, Status.PAUSED], is_closed=False)
+    for campaign in on_their_way:
+        for mailing_id in mailings.mailing_ids(campaign):
+            open_mailing(campaign, mailing_id, now)
+            if campaign.not_after is not None and campaign.not_after <= now:
+                outbox.expire_rest(mailing_id, _too_late(campaign), now)
+
+
+def open_mailing(campaign: Campaign, mailing_id: int, now: dt.datetime) -> None:
+    """Let a mailing of the campaign be sent in its present window, or in the next one."""
+    opens_at, closes_at, why = None, campaign.not_after, ""
+    if (hours := hours_of(campaign)) is not None:
+        window = hours.window(now)
+        opens_at, why = window.opens_at, f"Outside its sending hours ({hours})."
+        closes_at = min((end for end in (window.closes_at, closes_at) if end is not None), default=None)
+    outbox.open_for(mailing_id, opens_at, closes_at, why, now)
+
+
+def end_no_more(campaign: Campaign, now: dt.datetime) -> None:
+    """Let what is sent again by hand leave also after the time at which the campaign ended."""
+    if campaign.not_after is None or campaign.not_after > now:
+        return
+    Campaign.objects.filter(pk=campaign.pk).update(is_closed=True)
+    for mailing_id in mailings.mailing_ids(campaign):
+        outbox.open_for(mailing_id, None, None, "", now)
+
+
+def _too_late(campaign: Campaign) -> str:
+    assert campaign.not_after is not None
+    local = campaign.not_after.astimezone(zone_for(campaign))
+    return f"Not to be sent after {local:%d %B %Y %H:%M} ({zone_for(campaign)})."
+
+
+# --- a start that was missed
+
+
+def is_missed(campaign: Campaign, now: dt.datetime) -> bool:
+    """Whether a campaign that is due must not start without somebody being asked; one half begun goes on."""
+    if mailings.mailing_ids(campaign) or campaign.starts_at is None:
+        return False
+    is_over = campaign.not_after is not None and campaign.not_after <= now
+    return is_over or is_late(campaign.starts_at, now, dt.timedelta(minutes=settings.LATE_START_MINUTES))
+
+
+def ask(campaign: Campaign) -> None:
+    """Have a person say whether a missed campaign is still wanted."""
+    Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED, mailing=None).update(is_overdue=True)
+
+
+def start_anyway(campaign_id: int, now: dt.datetime) -> list[str]:
+    """Start a campaign that missed its time; return why not, or an empty list."""
+    campaign = Campaign.objects.get(pk=campaign_id)
+    if campaign.not_after is not None and campaign.not_after <= now:
+        return ["The time after which the campaign must not be sent has passed. Make it a draft again and change it."]
+    hours = hours_of(campaign)
+    starts_at = max(now, hours.window(now).opens_at) if hours else now
+    missed = Campaign.objects.filter(pk=campaign_id, status=Status.SCHEDULED, is_overdue=True)
+    if missed.update(is_overdue=False, starts_at=starts_at):
+        return []
+    return ["The campaign does not wait for an answer any more."]
+
+
+def take_back(campaign_id: int) -> bool:
+    """Make a campaign that has not begun a draft again. False if it has, or is none that waits."""
+    waiting = Campaign.objects.filter(pk=campaign_id, status=Status.SCHEDULED, mailing=None)
+    waiting = waiting.exclude(experiment__variants__mailing__isnull=False)  # Its sample has begun.
+    return bool(waiting.update(status=Status.DRAFT, starts_at=None, is_overdue=False, start_attempts=0))

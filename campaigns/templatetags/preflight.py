@@ -1,0 +1,75 @@
+"""What other pages show of a campaign's review: what the fleet will do with the rest, and who agreed to what."""
+
+import datetime as dt
+from collections import Counter
+from typing import Any
+
+from django import template
+
+from campaigns.ab_test.variants import experiment_of
+from campaigns.audience.headcounts import NotCounted
+from campaigns.forecast.inputs import foresee
+from campaigns.forecast.words import words
+from campaigns.models import Approval, Campaign, CheckOverride
+from campaigns.reports.cache import remembered
+from campaigns.schedule import mailings
+from campaigns.schedule.schedule import hours_of, zone_for
+from campaigns.tasks import have_counted
+from delivery import clock
+from delivery.outbox import mailings as outbox
+
+register = template.Library()
+ON_ITS_WAY = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING)
+
+
+@register.inclusion_tag("campaigns/forecast_card.html")
+def forecast_of(campaign: Campaign) -> dict[str, Any]:
+    """Show what the fleet will do with the rest of a campaign that is on its way; nothing for others."""
+    if campaign.status not in ON_ITS_WAY:
+        return {}
+    now = clock.now()
+    zone = zone_for(campaign)
+    experiment = experiment_of(campaign)
+    key = f"forecast-{campaign.pk}-{campaign.status}-{campaign.mailing_id}-{experiment and experiment.winner_id}"
+    later: Counter[dt.datetime] = Counter()
+    for mailing_id in mailings.mailing_ids(campaign):
+        later.update(dict(outbox.later_starts(mailing_id)))
+    try:
+        expected = remembered(key, lambda: foresee(campaign, now))
+    except NotCounted:
+        have_counted(campaign.pk, now)
+        return {"is_counting": True}
+    if not expected.total and campaign.status == Campaign.Status.SENDING:
+        return {}  # All were tried, or their messages are being made; the summary above says which.
+    return {
+        "forecast": words(expected, zone),
+        "zone": zone,
+        "at": now,
+        "hours": hours_of(campaign),
+        "later": [(at.astimezone(zone), number) for at, number in sorted(later.items())[:6]],
+        "not_after": campaign.not_after.astimezone(zone) if campaign.not_after and not campaign.is_closed else None,
+    }
+
+
+@register.inclusion_tag("campaigns/agreements.html")
+def agreements(campaign: Campaign) -> dict[str, Any]:
+    """Show which checks were overridden, by whom and why, and who approved the campaign."""
+    return {
+        "overrides": CheckOverride.objects.filter(campaign=campaign),
+        "approvals": Approval.objects.filter(campaign=campaign).exclude(decision=""),
+    }
+
+
+@register.inclusion_tag("campaigns/overdue_all.html", takes_context=True)
+def overdue_campaigns(context: dict[str, Any]) -> dict[str, Any]:
+    """Ask about every campaign that missed its start, for those who may answer, and show which came back as drafts."""
+    request = context["request"]
+    may_see = request.user.has_perm("campaigns.view_progress")
+    waiting = Campaign.objects.filter(status=Campaign.Status.SCHEDULED, is_overdue=True) if may_see else ()
+    returned = Campaign.objects.filter(status=Campaign.Status.DRAFT).exclude(returned_reason="") if may_see else ()
+    return {
+        "campaigns": waiting,
+        "returned": returned[:5],
+        "may_queue": request.user.has_perm("campaigns.queue_campaign"),
+        "csrf_token": context.get("csrf_token"),
+    }

@@ -1,0 +1,131 @@
+"""What the page of a draft asks for while somebody writes: to begin, to be saved, who else is here, and pictures."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse, JsonResponse, RawPostDataException
+from django.shortcuts import redirect
+from django.utils import formats, timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from adminpages.access import needs
+from adminpages.texts import read_json
+from campaigns.content import media_library
+from campaigns.content.build import build
+from campaigns.forms import autosave
+from campaigns.forms.autosave import Change
+from campaigns.forms.campaign import DraftForm
+from campaigns.markup.convert import ContentInvalid
+from campaigns.markup.file_types import FileRefused
+from campaigns.markup.starter_templates import starters
+from campaigns.models import Campaign, MediaFile
+from campaigns.views.pages import campaign_or_404, log
+from mail.plaintext import TextError, from_html
+
+MOST_CHANGES = 100
+SHOWN_PICTURES = 60
+
+
+@require_POST
+@needs("campaigns.add_campaign")
+def begin(request: HttpRequest) -> HttpResponse:
+    """Make a draft from a starter template and open it."""
+    starter = next((one for one in starters() if one.key == request.POST.get("starter", "")), None)
+    if starter is None:
+        messages.error(request, "There is no such template. Choose one of these.")
+        return redirect("admin:campaigns_campaign_add")
+    draft = autosave.begin(starter, timezone.localtime())
+    log(request, draft.pk, f"Begun with the template {starter.name}.")
+    return redirect("admin:campaigns_campaign_change", draft.pk)
+
+
+@require_POST
+@needs("campaigns.change_campaign")
+def draft(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Save what a window changed, note that it is open, and answer with what it should know."""
+    try:
+        asked = read_json(request.body, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        window, version = str(asked["window"])[:36], int(asked["version"])
+        changes = {
+            str(name): Change(_texts(change["was"]), _texts(change["now"]))
+            for name, change in list(asked.get("changes", {}).items())[:MOST_CHANGES]
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, RawPostDataException):  # The last: it was a form.
+        return JsonResponse({"error": "The page sent something that cannot be read. Load it again."}, status=400)
+    now = timezone.now()
+    saved = autosave.save(campaign_id, changes, version, DraftForm)
+    others: list[str] = []
+    if Campaign.objects.filter(pk=campaign_id).exists():
+        others = autosave.tell(campaign_id, request.user, window, now, is_leaving=bool(asked.get("leaving")))
+    return JsonResponse(
+        {
+            "version": saved.version,
+            "obstacle": saved.obstacle,
+            "saved": saved.saved,
+            "saved_at": formats.time_format(timezone.localtime(now), "H:i"),
+            "errors": saved.errors,
+            "conflicts": saved.conflicts,
+            "fresh": saved.fresh,
+            "others": others,
+        }
+    )
+
+
+def _texts(values: Any) -> list[str]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError("a field's value is a list of texts")
+    return values
+
+
+@require_GET
+@needs("campaigns.view_campaign")
+def text(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """The text part as it is made from the HTML, to be edited by hand."""
+    campaign = campaign_or_404(campaign_id)
+    campaign.text = ""
+    try:
+        return JsonResponse({"text": from_html(build(campaign).html)})
+    except (ContentInvalid, TextError) as error:
+        return JsonResponse({"error": str(error)})
+
+
+@require_GET
+@needs("campaigns.view_mediafile")
+def pictures(request: HttpRequest) -> HttpResponse:
+    """The newest pictures of the library, to be put into a mail."""
+    return JsonResponse({"pictures": [_picture(file) for file in _images()[:SHOWN_PICTURES]]})
+
+
+@require_POST
+@needs("campaigns.add_mediafile")
+def upload(request: HttpRequest) -> HttpResponse:
+    """Take one picture into the library."""
+    given = request.FILES.get("file")
+    if given is None:
+        return JsonResponse({"error": "Choose a file first."}, status=400)
+    if given.size is None or given.size > settings.MEDIA_MAX_BYTES:
+        most = settings.MEDIA_MAX_BYTES / 1e6
+        return JsonResponse({"error": f"The file is larger than {most:,.0f} MB. Make it smaller."}, status=400)
+    try:
+        file = media_library.store(given.read(), given.name or "", request.POST.get("alt", "")[:300], request.user)
+    except FileRefused as refusal:
+        return JsonResponse({"error": str(refusal)}, status=400)
+    log_added(request, file)
+    if file.kind != MediaFile.Kind.IMAGE:
+        kept = f"“{file.name}” is no picture. It is in the library now; load this page anew to attach it."
+        return JsonResponse({"error": kept}, status=400)
+    return JsonResponse({"picture": _picture(file)})
+
+
+def log_added(request: HttpRequest, file: MediaFile) -> None:
+    site_admin = admin.site.get_model_admin(MediaFile)
+    site_admin.log_addition(request, file, "Uploaded.")
+
+
+def _images() -> Any:
+    return MediaFile.objects.filter(kind=MediaFile.Kind.IMAGE)
+
+
+def _picture(file: MediaFile) -> dict[str, Any]:
+    return {"name": file.name, "alt": file.alt, "url": media_library.url_of(file), "width": file.width}

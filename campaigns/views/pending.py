@@ -1,0 +1,40 @@
+"""What a page answers whose numbers a worker is still counting: that it does, and the page itself as soon as it has."""
+
+import functools
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+
+from campaigns.audience.headcounts import NotCounted
+from campaigns.tasks import have_counted
+from campaigns.views.pages import campaign_or_404, page
+from delivery import clock
+
+View = Callable[..., HttpResponseBase]
+
+
+def waits_for_numbers(view: View) -> View:
+    """Have the campaign's people counted if the page of a campaign needs that, and let the browser follow."""
+
+    @functools.wraps(view)
+    def waiting(request: HttpRequest, campaign_id: int) -> HttpResponseBase:
+        try:
+            return view(request, campaign_id)
+        except NotCounted:
+            return _wait(request, campaign_id)
+
+    return waiting
+
+
+def _wait(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign = campaign_or_404(campaign_id)
+    now = clock.now()
+    asked_at = have_counted(campaign_id, now)
+    if request.method == "POST":
+        messages.warning(request, "Nothing was done yet: the people of this campaign are being counted. Try it again.")
+        return redirect("campaigns:review", campaign_id)
+    seconds = max(0, int((now - asked_at).total_seconds()))
+    return page(request, "campaigns/counting.html", campaign.name, {"campaign": campaign, "seconds": seconds})

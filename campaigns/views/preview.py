@@ -1,0 +1,170 @@
+"""How a campaign looks to one person, and a test of it."""
+
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from adminpages.access import needs
+from campaigns.content.frozen import frozen_content
+from campaigns.forms.campaign import CampaignTestForm
+from campaigns.markup.convert import ContentInvalid
+from campaigns.models import Campaign
+from campaigns.preflight.preview import GMAIL_CLIPS_AT, in_the_dark, look, server_for
+from campaigns.preflight.refusals import audience
+from campaigns.views.pages import campaign_or_404, page
+from contacts.models import Contact
+from delivery.operators import send_test as operators_send_test
+from mail.addresses import normalise
+from smtpservers.models import SmtpServer
+
+NOBODY = "nobody"  # In place of a contact: a reader without a name.
+FOUND_CONTACTS = 8
+MESSAGE_STEPS = ("MAIL", "RCPT", "DATA", "message")  # Of a test's conversation: what concerns the message itself.
+NO_SERVER = "There is no SMTP server yet, and its settings shape the mail. Ask an administrator to add one."
+# Mail content runs nothing and reaches nothing of ours; it may show its pictures.
+FRAME_POLICY = (
+    "sandbox; default-src 'none'; img-src 'self' https: data:; style-src 'unsafe-inline'; font-src https: data:;"
+    " frame-ancestors 'self'"
+)
+# Beside the editor the page keeps its place when it is loaded anew, so it is of our origin; without scripts it can do
+# nothing with that.
+_SCRIPT = re.compile(r"<script\b.*?(?:</script\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+BESIDE_POLICY = FRAME_POLICY.replace("sandbox", "sandbox allow-same-origin", 1)
+
+
+def _contact(request: HttpRequest, campaign: Campaign) -> Contact | None:
+    """Return the chosen contact, or the first of the audience; none for people who may not see contacts."""
+    chosen = request.POST.get("contact", "") or request.GET.get("contact", "")
+    if chosen == NOBODY or not request.user.has_perm("contacts.view_contact"):
+        return None
+    if chosen.isdecimal() and len(chosen) < 19:
+        return Contact.objects.filter(pk=int(chosen)).first()
+    return audience(campaign, timezone.now()).order_by("pk").first()
+
+
+def _looking(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
+    """Return what a template needs to show how the campaign looks: ``look``, or ``problem``."""
+    now = timezone.now()
+    contact = _contact(request, campaign)
+    server = server_for(campaign, request.POST.get("server", "") or request.GET.get("server", ""), now)
+    chosen = {"contact": contact.pk if contact else NOBODY, "server": server.pk if server else ""}
+    context: dict[str, Any] = {
+        "campaign": campaign,
+        "contact": contact,
+        "server": server,
+        "servers": SmtpServer.objects.order_by("display_order", "name").values_list("pk", "name"),
+        "chosen": urlencode(chosen),
+        "clips_at": GMAIL_CLIPS_AT,
+        "may_choose": request.user.has_perm("contacts.view_contact"),
+    }
+    if server is None:
+        return {**context, "problem": NO_SERVER}
+    try:
+        seen = look(campaign, contact, server, now)
+    except ValueError as error:
+        return {**context, "problem": str(error)}
+    share = min(seen.bytes * 100 // GMAIL_CLIPS_AT, 100)
+    return {**context, "look": seen, "share": share, "is_clipped": seen.bytes > GMAIL_CLIPS_AT}
+
+
+def _found(request: HttpRequest, sought: str) -> Any:
+    if not sought or not request.user.has_perm("contacts.view_contact"):
+        return []
+    words = (
+        Q(email_key__contains=normalise(sought).lower())
+        | Q(first_name__icontains=sought)
+        | Q(last_name__icontains=sought)
+    )
+    return Contact.objects.filter(words)[:FOUND_CONTACTS]
+
+
+@require_GET
+@needs("campaigns.view_campaign")
+def preview(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign = campaign_or_404(campaign_id)
+    sought = request.GET.get("q", "").strip()[:320]
+    context = {
+        **_looking(request, campaign),
+        "sought": sought,
+        "found": _found(request, sought),
+        "may_test": request.user.has_perm("campaigns.queue_campaign"),
+        "recipient": getattr(request.user, "email", ""),
+    }
+    return page(request, "campaigns/preview.html", f"Preview of {campaign}", context)
+
+
+@require_GET
+@needs("campaigns.view_campaign")
+def preview_beside(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """What stands below the frame beside the editor: subject, problems, weight, links, text and source."""
+    context = {**_looking(request, campaign_or_404(campaign_id)), "is_beside": True}
+    answer = render(request, "campaigns/look.html", context)
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+@require_GET
+@needs("campaigns.view_campaign")
+def find_contact(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """People to look through the eyes of, for the search field beside the editor."""
+    found = _found(request, request.GET.get("q", "").strip()[:320])
+    return JsonResponse({"found": [{"id": str(one.pk), "email": one.email, "name": one.full_name} for one in found]})
+
+
+@require_GET
+@needs("campaigns.view_campaign")
+def preview_html(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """The HTML as the recipient's mail program gets it; only for the frame in the preview."""
+    context = _looking(request, campaign_or_404(campaign_id))
+    html = ""
+    if seen := context.get("look"):  # Else the page around the frame names the problem.
+        html = in_the_dark(seen) if "dark" in request.GET else seen.html
+    policy = FRAME_POLICY
+    if "beside" in request.GET:
+        policy = BESIDE_POLICY
+        html = _SCRIPT.sub("", html)  # No mail program runs it; the browser would complain at every keystroke.
+    return HttpResponse(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
+
+
+@require_POST
+@needs("campaigns.queue_campaign")
+def send_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Send the campaign's content to one address at once, with the merge values of the previewed contact."""
+    campaign = campaign_or_404(campaign_id)
+    form = CampaignTestForm(request.POST)
+    now = timezone.now()
+    server = server_for(campaign, request.POST.get("server", ""), now)
+    if not form.is_valid():
+        messages.error(request, str(form.errors["recipient"][0]))
+        return redirect("campaigns:preview", campaign_id)
+    if server is None:
+        messages.error(request, NO_SERVER)
+        return redirect("campaigns:preview", campaign_id)
+    try:
+        conversation = operators_send_test.send_test(
+            server_id=server.pk,
+            recipient=form.cleaned_data["recipient"],
+            actor=request.user,
+            now=timezone.now(),
+            content=operators_send_test.Content(**frozen_content(campaign)),
+            contact=_contact(request, campaign),
+        )
+    except (operators_send_test.TestRefused, ContentInvalid) as refusal:
+        messages.error(request, str(refusal))
+        return redirect("campaigns:preview", campaign_id)
+    context = {
+        "campaign": campaign,
+        "conversation": conversation,
+        # Hosts, certificates and log-ins belong to those who look after the servers.
+        "may_see_server": request.user.has_perm("smtpservers.send_test"),
+        "message_steps": MESSAGE_STEPS,
+        "reached_message": any(shown.step.name in MESSAGE_STEPS for shown in conversation.steps),
+    }
+    return page(request, "campaigns/test_result.html", f"Test of {campaign}", context)

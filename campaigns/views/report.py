@@ -1,0 +1,208 @@
+"""How far a campaign is, and the buttons that hold it, stop it or let it go on."""
+
+import datetime as dt
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from adminpages.access import needs
+from campaigns.lifecycle import servers as lifecycle_servers
+from campaigns.lifecycle import states
+from campaigns.models import Campaign
+from campaigns.reports import charts, pace
+from campaigns.reports.cache import remembered
+from campaigns.reports.report import report
+from campaigns.schedule import mailings
+from campaigns.tasks import ring
+from campaigns.views.pages import campaign_or_404, log, page, starts_in_words
+from delivery import clock
+from smtpservers.routing.selection import server_choices
+from words.numbers import counted
+
+SERVERS_CHANGED = (
+    "Somebody changed the servers while you had this page open, so nothing was saved. Check and save again."
+)
+
+
+def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
+    may_see_recipients = request.user.has_perm("delivery.view_message")
+    now = clock.now()
+    with_names = request.user.has_perm("smtpservers.view_smtpserver")
+    figures = report(campaign, now, with_replies=may_see_recipients, with_names=with_names)
+    status = Campaign.Status
+    return {
+        "campaign": campaign,
+        "report": figures,
+        "may_see_recipients": may_see_recipients,
+        "may_pause": request.user.has_perm("campaigns.pause_campaign"),
+        "may_queue": request.user.has_perm("campaigns.queue_campaign"),
+        "may_resend": request.user.has_perm("delivery.resend_message"),
+        "may_view": request.user.has_perm("campaigns.view_campaign"),
+        "may_change": request.user.has_perm("campaigns.change_campaign"),
+        "may_add": request.user.has_perm("campaigns.add_campaign"),
+        "can_steer": campaign.status in lifecycle_servers.STEERABLE,
+        "can_cancel": campaign.status in (status.SCHEDULED, status.SENDING, status.PAUSED),
+    }
+
+
+@require_GET
+@needs("campaigns.view_progress")
+def progress(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign = campaign_or_404(campaign_id)
+    context = {**_progress_context(request, campaign), **pace_context(campaign, clock.now())}
+    return page(request, "campaigns/progress.html", campaign.name, context)
+
+
+@require_GET
+@needs("campaigns.view_progress")
+def progress_json(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign = campaign_or_404(campaign_id)
+    context = _progress_context(request, campaign)
+    answer = {
+        "summary": context["report"].summary,
+        "is_live": context["report"].is_live,
+        "now": render_to_string("campaigns/progress_now.html", context, request),
+        "figures": render_to_string("campaigns/figures.html", context, request),
+        "actions": render_to_string("campaigns/actions.html", context, request),
+    }
+    if context["report"].test is not None:
+        test = {**context, "test": context["report"].test}
+        answer["test"] = render_to_string("campaigns/variants_compared.html", test, request)
+    if "pace" in request.GET or not context["report"].is_live:
+        drawn = pace_context(campaign, clock.now())
+        answer["pace"] = drawn["pace_drawn"]
+        answer["pace_table"] = render_to_string("campaigns/figures_pace.html", drawn, request)
+    return JsonResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+def pace_context(campaign: Campaign, now: dt.datetime) -> dict[str, Any]:
+    """Return what the chart of a campaign and its table show."""
+    mailing_ids = mailings.mailing_ids(campaign)
+    is_live = campaign.status == Campaign.Status.SENDING
+    key = f"pace-{is_live}-{'-'.join(map(str, mailing_ids))}"
+    found = remembered(key, lambda: pace.pace(mailing_ids, now, is_live=is_live))
+    return {
+        "pace": found,
+        "pace_drawn": charts.pace_chart(found),
+        "pace_rows": [
+            (point, list(zip(found.servers, point.accepted, strict=True)))
+            for point in reversed(found.points)
+            if point.all_accepted or point.deferred
+        ],
+    }
+
+
+# --- buttons --------------------------------------------------------------------------------
+
+
+@require_POST
+@needs("campaigns.queue_campaign")
+def queue(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    if obstacles := states.queue_campaign(campaign_id, request.user, clock.now()):
+        for obstacle in obstacles:
+            messages.error(request, obstacle)
+        if request.user.has_perm("campaigns.view_campaign"):
+            return redirect("campaigns:review", campaign_id)
+    else:
+        log(request, campaign_id, "Queued.")
+        transaction.on_commit(ring)
+        messages.success(request, f"The campaign was queued. {starts_in_words(campaign_or_404(campaign_id))}")
+    return redirect("campaigns:progress", campaign_id)
+
+
+@require_POST
+@needs("campaigns.pause_campaign")
+def pause(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    if states.pause(campaign_id):
+        log(request, campaign_id, "Paused.")
+        messages.success(request, "The campaign is paused. What is on the line still gets its answer.")
+    else:
+        messages.warning(request, "The campaign is not being sent, so there is nothing to pause.")
+    return redirect("campaigns:progress", campaign_id)
+
+
+@require_POST
+@needs("campaigns.pause_campaign")
+def resume(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    if states.resume(campaign_id):
+        log(request, campaign_id, "Resumed.")
+        transaction.on_commit(ring)
+        messages.success(request, "The campaign goes on.")
+    else:
+        messages.warning(request, "The campaign is not paused, so there is nothing to resume.")
+    return redirect("campaigns:progress", campaign_id)
+
+
+@require_POST
+@needs("campaigns.queue_campaign")
+def cancel(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    if states.cancel(campaign_id, clock.now()):
+        log(request, campaign_id, "Cancelled.")
+        transaction.on_commit(ring)
+        messages.success(request, "The campaign was cancelled. What had not left never will.")
+    else:
+        messages.warning(request, "The campaign is not on its way, so there is nothing to cancel.")
+    return redirect("campaigns:progress", campaign_id)
+
+
+@require_http_methods(["GET", "POST"])
+@needs("campaigns.pause_campaign")
+def servers(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Choose which servers send what has not left yet."""
+    campaign = campaign_or_404(campaign_id)
+    choices = server_choices(campaign.server_ids)
+    ticked = campaign.server_ids
+    problems: list[str] = []
+    if request.method == "POST":
+        ticked = [pk for pk, _ in choices if str(pk) in request.POST.getlist("servers")]
+        seen = request.POST.get("seen")
+        if seen is not None and seen != ",".join(map(str, campaign.server_ids)):
+            ticked, problems = campaign.server_ids, [SERVERS_CHANGED]
+        else:
+            problems = lifecycle_servers.change_servers(campaign_id, ticked)
+        if not problems:
+            names = ", ".join(name for pk, name in choices if pk in ticked) or "all that the routing rules allow"
+            log(request, campaign_id, f"Changed its servers to {names}.")
+            transaction.on_commit(ring)
+            messages.success(request, "The servers were changed. What is not on the line yet leaves through them.")
+            return redirect("campaigns:progress", campaign_id)
+    context = {
+        "campaign": campaign,
+        "choices": choices,
+        "ticked": ticked,
+        "problems": problems,
+        "can_steer": campaign.status in lifecycle_servers.STEERABLE,
+    }
+    status = 400 if problems else 200
+    return page(request, "campaigns/progress_servers.html", f"Servers of {campaign}", context, status=status)
+
+
+@require_POST
+@needs("delivery.resend_message")
+def retry(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    count = states.retry_failed(campaign_id, clock.now())
+    if count:
+        log(request, campaign_id, f"Queued {counted(count, 'failed message')} again.")
+        was = "One message was" if count == 1 else f"{count:,} messages were"
+        messages.success(request, f"{was} queued again.")
+    else:
+        messages.warning(request, "No message of this campaign has failed or expired.")
+    return redirect("campaigns:progress", campaign_id)
+
+
+@require_POST
+@needs("campaigns.add_campaign")
+def duplicate(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    draft = states.duplicate(campaign_or_404(campaign_id).pk)
+    messages.success(request, f"“{draft}” is a new draft with the same content and lists. Change what you like.")
+    return redirect("admin:campaigns_campaign_change", draft.pk)

@@ -1,0 +1,180 @@
+"""The page before a campaign is queued, and its buttons; and what is asked when a start was missed."""
+
+import datetime as dt
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_GET, require_POST
+
+from adminpages import deadlines
+from adminpages.access import needs
+from campaigns.audience import allowances
+from campaigns.audience.audience import audience_of
+from campaigns.audience.headcounts import NotCounted, counted_at
+from campaigns.forecast.words import moment, words
+from campaigns.forms.review import ScheduleForm, TestsForm
+from campaigns.lifecycle import approvals
+from campaigns.models import Approval, Campaign
+from campaigns.preflight.review import review as look
+from campaigns.schedule import schedule as campaign_schedule
+from campaigns.tasks import ring
+from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, log, page
+from campaigns.views.pending import waits_for_numbers
+from delivery import clock
+
+Status = Campaign.Status
+
+
+@require_GET
+@needs("campaigns.view_campaign")
+@waits_for_numbers
+def review(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign = campaign_or_404(campaign_id)
+    if campaign.status != Status.DRAFT:
+        return redirect("campaigns:progress", campaign_id)
+    return page(request, "campaigns/review.html", f"Review of {campaign}", _context(request, campaign))
+
+
+def _context(request: HttpRequest, campaign: Campaign, form: ScheduleForm | None = None) -> dict[str, Any]:
+    now = clock.now()
+    deadlines.extend(COUNTING_SECONDS)
+    found = look(campaign, now)
+    standing = approvals.standing(campaign, found.people.reached)
+    unanswered = approvals.unanswered(campaign, found)
+    zone = campaign_schedule.zone_for(campaign)
+    return {
+        "campaign": campaign,
+        "review": found,
+        "forecast": words(found.forecast, zone),
+        "counted_at": counted_at(audience_of(campaign)),
+        "zone": zone,
+        "starts": _starts(campaign, now),
+        "hours": campaign_schedule.hours_of(campaign),
+        "schedule_form": form or ScheduleForm.of(campaign, now),
+        "tests_form": TestsForm(initial={"recipients": getattr(request.user, "email", "")}),
+        "overrides": approvals.overrides(campaign),
+        "standing": standing,
+        "tolerance": allowances.rule(),
+        "unanswered": unanswered,
+        "is_ready": not unanswered and standing.is_met,
+        "may_queue": request.user.has_perm("campaigns.queue_campaign"),
+        "may_change": request.user.has_perm("campaigns.change_campaign"),
+        "may_override": request.user.has_perm("campaigns.override_check"),
+        "may_approve": request.user.has_perm("campaigns.approve_campaign"),
+        "is_requester": standing.latest is not None and standing.latest.requested_by_id == request.user.pk,
+        "may_see_people": request.user.has_perm("contacts.view_contact"),
+    }
+
+
+def _starts(campaign: Campaign, now: dt.datetime) -> str:
+    """Return when it starts, as a sentence."""
+    begins = campaign_schedule.begins_at(campaign, now)
+    zone = campaign_schedule.zone_for(campaign)
+    wall = campaign_schedule.wall_of(campaign)
+    if campaign.start == Campaign.Start.LOCAL and wall is not None:
+        return (
+            f"Everybody gets it when their own clock shows {wall:%-d %B %Y, %H:%M}; who has no time zone, by that of"
+            f" {zone}. The first leave on {moment(begins, zone)} ({zone})."
+        )
+    if begins <= now:
+        return "It starts within seconds of being queued."
+    return f"It starts on {moment(begins, zone)} ({zone})."
+
+
+@require_POST
+@needs("campaigns.change_campaign")
+@waits_for_numbers
+def schedule(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign = campaign_or_404(campaign_id)
+    form = ScheduleForm.of(campaign, clock.now(), request.POST)
+    if not form.is_valid():
+        return page(request, "campaigns/review.html", f"Review of {campaign}", _context(request, campaign, form), 422)
+    if problems := campaign_schedule.set_schedule(campaign_id, form.schedule(), clock.now()):
+        for problem in problems:
+            messages.error(request, problem)
+    else:
+        log(request, campaign_id, "Changed when it is sent.")
+        messages.success(request, "When the campaign is sent was saved.")
+    return redirect("campaigns:review", campaign_id)
+
+
+@require_POST
+@needs("campaigns.override_check")
+@waits_for_numbers
+def override(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    check_id, reason = request.POST.get("check", "")[:16], request.POST.get("reason", "")
+    problem = approvals.override(campaign_id, check_id, reason, request.user, clock.now())
+    if problem:
+        messages.error(request, problem)
+    else:
+        log(request, campaign_id, f"Overrode check {check_id}: {reason.strip()[:500]}")
+        messages.success(request, "The check was overridden. It counts again after any edit.")
+    return redirect("campaigns:review", campaign_id)
+
+
+@require_POST
+@needs("campaigns.queue_campaign")
+def ask_approval(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    note = request.POST.get("note", "")
+    if problem := approvals.ask_for(campaign_id, note, request.user, clock.now()):
+        messages.error(request, problem)
+    else:
+        log(request, campaign_id, f"Asked for approval. {note.strip()[:500]}".strip())
+        messages.success(request, "Approval was asked for. Tell a colleague to look at this page.")
+    return redirect("campaigns:review", campaign_id)
+
+
+@require_POST
+@needs("campaigns.approve_campaign")
+def decide(request: HttpRequest, approval_id: int) -> HttpResponse:
+    approval = get_object_or_404(Approval, pk=approval_id)
+    is_approved, note = request.POST.get("decision") == "approve", request.POST.get("note", "")
+    seen = request.POST.get("people", "")
+    people = int(seen) if seen.isdecimal() and len(seen) < 10 else None
+    try:
+        problem = approvals.decide(approval_id, is_approved, note, request.user, clock.now(), people)
+    except NotCounted:
+        problem = "Nobody has counted the people yet. Look at the numbers on this page, then decide."
+    if problem:
+        messages.error(request, problem)
+    else:
+        said = "Approved." if is_approved else "Rejected."
+        log(request, approval.campaign_id, f"{said} {note.strip()[:500]}".strip())
+        messages.success(request, "The campaign was approved." if is_approved else "The campaign was rejected.")
+    return redirect("campaigns:review", approval.campaign_id)
+
+
+# --- a start that was missed
+
+
+@require_POST
+@needs("campaigns.queue_campaign")
+def start_anyway(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    campaign_or_404(campaign_id)
+    if problems := campaign_schedule.start_anyway(campaign_id, clock.now()):
+        for problem in problems:
+            messages.error(request, problem)
+    else:
+        log(request, campaign_id, "Started although it was late.")
+        transaction.on_commit(ring)
+        messages.success(request, "The campaign starts within seconds.")
+    return redirect("campaigns:progress", campaign_id)
+
+
+@require_POST
+@needs("campaigns.queue_campaign")
+def take_back(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    if campaign_or_404(campaign_id).status == Campaign.Status.DRAFT:
+        messages.info(request, "The campaign is a draft already.")
+        return redirect("campaigns:review", campaign_id)
+    if campaign_schedule.take_back(campaign_id):
+        log(request, campaign_id, "Made a draft again.")
+        messages.success(request, "The campaign is a draft again. Nothing has been sent.")
+        return redirect("campaigns:review", campaign_id)
+    messages.warning(request, "The campaign has begun already, so it cannot become a draft again.")
+    return redirect("campaigns:progress", campaign_id)

@@ -1,0 +1,1 @@
+"""Attributes that administrators define for contacts."""

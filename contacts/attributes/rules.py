@@ -1,0 +1,214 @@
+"""How custom attributes are named, so that each can be a merge field, and what their values may be.
+
+Knows no database.
+"""
+
+import datetime as dt
+import json
+import re
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+
+from mail.merge_fields import Flag
+
+# The headings under which an import finds what every contact has.
+_HEADINGS = {
+    "email": "email e_mail mail email_address e_mail_address mail_address address_email e_mail_adresse email_adresse"
+    " adresse_email adresse_e_mail correo correo_electronico",
+    "first_name": "first_name firstname first given_name givenname forename vorname prenom",
+    "last_name": "last_name lastname last surname family_name familyname nachname nom_de_famille",
+    "language": "language lang locale sprache langue",
+    "time_zone": "time_zone timezone tz zeitzone fuseau_horaire zona_horaria",
+}
+COLUMN_OF = {heading: column for column, headings in _HEADINGS.items() for heading in headings.split()}
+# What the export adds for people to read. Consent is never taken from a column of a file.
+CONSENT_COLUMNS = ("subscribed_to", "unsubscribed_from", "suppressed")
+
+# Words of the merge language: a field of such a name is a mistake, or something else than the contact's value.
+MERGE_WORDS = frozenset(
+    [
+        *("true", "false", "nil", "null", "empty", "blank", "and", "or", "not", "contains", "in", "if", "else", "for"),
+        *("as", "with", "limit", "offset", "reversed", "cols", "continue", "required", "forloop", "tablerowloop"),
+    ]
+)
+# Names with a meaning of their own, in files and in messages.
+_LINKS = ("unsubscribe_url", "preferences_url", "web_version_url")
+RESERVED = frozenset([*COLUMN_OF, *CONSENT_COLUMNS, "full_name", *_LINKS])
+
+LONGEST_NAME = 64
+LONGEST_VALUE = 10_000
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class NameInvalid(ValueError):
+    """The name cannot be a merge field; the words of the error say what to write instead."""
+
+
+def check_name(name: str, known: Collection[str] = ()) -> str:
+    """Return ``name``, or raise :class:`NameInvalid` with a sentence that says what to do.
+
+    :param known: names that are in use already, from a time when more were taken.
+    """
+    if not _NAME.fullmatch(name):
+        proposal = propose_name(name)
+        hint = f"; write for example {proposal}" if proposal and proposal != name else ""
+        raise NameInvalid(
+            f"“{name[:60]}” cannot be the name of an attribute{hint}."
+            " Names start with a letter a to z, followed by letters, digits and underscores, all lower case."
+        )
+    if len(name) > LONGEST_NAME:
+        raise NameInvalid(f"The name “{name[:30]}…” is longer than {LONGEST_NAME} characters; shorten it.")
+    if name in known:
+        return name
+    if name in MERGE_WORDS:
+        raise NameInvalid(
+            f"“{name}” is a word of the merge language, so {{{{ {name} }}}} could not show it; choose another name, for"
+            f" example my_{name}."
+        )
+    if name in RESERVED:
+        raise NameInvalid(f"“{name}” has a meaning of its own; choose another name, for example my_{name}.")
+    return name
+
+
+def propose_name(heading: str) -> str:
+    """Return a name made from a column's heading: ``Date of Birth`` gives ``date_of_birth``. May be empty."""
+    plain = unicodedata.normalize("NFKD", heading.replace("ß", "ss")).encode("ascii", "ignore").decode().lower()
+    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    if name and name[0].isdigit():
+        name = f"column_{name}"
+    return name
+
+
+# --- values
+
+Value = str | int | float | bool
+
+_YES = frozenset(["yes", "y", "true", "t", "1", "on", "x", "ja", "oui", "si", "sí", "sim", "da"])
+_NO = frozenset(["no", "n", "false", "f", "0", "off", "nein", "non", "não", "nee", "nej"])
+_NUMBER = re.compile(r"[+-]?(\d{1,15}|\d{1,3}(?: \d{3}){1,4})([.,]\d{1,15})?", re.ASCII)
+# 1,000 and 1,234 may be either. 1.234 is what an export writes, which never ends in a zero: 1.000 may be either, too.
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3}|\.\d{2}0)", re.ASCII)
+_ISO_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+_TWO_WAYS_DATE = re.compile(r"(\d{1,2})[-/](\d{1,2})[-/](\d{4})", re.ASCII)
+_DOTTED_DATE = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})", re.ASCII)
+_FIRST_YEAR = 1000  # Before it a year has fewer than four digits, and is a slip of the pen.
+
+
+# How 03/04/2026 is read.
+DAY_FIRST, MONTH_FIRST = "day", "month"
+
+
+def parse_value(kind: str, choices: Sequence[str], text: str, date_order: str = "") -> Value | None:
+    """Return what ``text`` means as a value of an attribute; None where there is none, only blanks.
+
+    Numbers become ``int`` or ``float``, dates a text such as ``2026-11-23``, yes/no a ``bool``, and a choice the
+    spelling of the attribute's own list: what JSON stores, so that filters can compare it.
+
+    :param kind: one of ``Attribute.Kind``.
+    :param choices: of a choice; other kinds leave them aside.
+    :param date_order: of dates such as 03/04/2026, ``DAY_FIRST`` or ``MONTH_FIRST``; empty: they are not taken.
+    :raises ValueError: with a sentence for the person who typed it.
+    """
+    text = unicodedata.normalize("NFC", text).strip()
+    if not text:
+        return None
+    if len(text) > LONGEST_VALUE:
+        raise ValueError(f"A value must have at most {LONGEST_VALUE:,} characters, and this one has {len(text):,}.")
+    if "\0" in text:
+        raise ValueError("The value holds a NUL character, which cannot be stored; remove it.")
+    match kind:
+        case "number":
+            return _parse_number(text)
+        case "date":
+            return _parse_date(text, date_order)
+        case "boolean":
+            return _parse_boolean(text)
+        case "choice":
+            return _parse_choice(choices, text)
+        case _:
+            return text
+
+
+def value_text(value: object) -> str:
+    """Return a stored value as people read it: ``yes`` and ``no``, numbers without ``.0``, nothing for no value.
+
+    In messages, in files and on pages alike; :func:`parse_value` reads it back.
+    """
+    if type(value) is str:  # As nearly always.
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        plain = format(Decimal(repr(value)), "f")  # Without an exponent.
+        return plain.removesuffix(".0")
+    if isinstance(value, list | dict):  # Nothing here writes them; another program may have.
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def merge_values(attributes: Mapping[str, object]) -> dict[str, str]:
+    """Return a contact's attributes as values for merge fields: the text of each; yes and no also as conditions."""
+    return {
+        str(name): value if type(value) is str else Flag(value) if isinstance(value, bool) else value_text(value)
+        for name, value in attributes.items()
+    }
+
+
+def _parse_number(text: str) -> int | float:
+    if _THOUSANDS.fullmatch(text):
+        raise ValueError(f"“{text}” can be read as two numbers; write thousands without a mark, decimals with a point.")
+    found = _NUMBER.fullmatch(text.replace("\u00a0", " ").replace("\u202f", " ").replace("−", "-"))
+    if not found:
+        raise ValueError(f"“{_shown(text)}” is not a number; write it like 38 or 38.5.")
+    number = float(found[0].replace(" ", "").replace(",", "."))
+    return int(number) if number.is_integer() else number
+
+
+def _parse_date(text: str, order: str) -> str:
+    if found := _ISO_DATE.fullmatch(text):
+        year, month, day = found.groups()
+    elif found := _DOTTED_DATE.fullmatch(text):
+        day, month, year = found.groups()
+    elif (found := _TWO_WAYS_DATE.fullmatch(text)) and order:
+        day, month, year = found.groups()
+        if order == MONTH_FIRST:
+            day, month = month, day
+    elif found:
+        raise ValueError(
+            f"“{text}” can be read with the day or the month first; write the year first, like 2026-11-23."
+        )
+    else:
+        raise ValueError(f"“{_shown(text)}” is not a date; write the year first, like 2026-11-23.")
+    try:
+        if int(year) < _FIRST_YEAR:
+            raise ValueError
+        return dt.date(int(year), int(month), int(day)).isoformat()
+    except ValueError:
+        raise ValueError(
+            f"There is no {_shown(text)} in the calendar; write the year first, like 2026-11-23."
+        ) from None
+
+
+def _parse_boolean(text: str) -> bool:
+    word = text.casefold()
+    if word in _YES or word in _NO:
+        return word in _YES
+    raise ValueError(f"“{_shown(text)}” is neither yes nor no; write one of the two.")
+
+
+def _parse_choice(choices: Sequence[str], text: str) -> str:
+    if text in choices:
+        return text
+    for choice in choices:
+        if choice.casefold() == text.casefold():
+            return choice
+    shown = ", ".join(choices[:10]) + (" …" if len(choices) > 10 else "")
+    raise ValueError(f"“{_shown(text)}” is none of the choices; they are: {shown or '(none yet)'}.")
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"

@@ -1,0 +1,1 @@
+"""Who may be written to: consent, its history, and suppressions."""

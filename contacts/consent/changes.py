@@ -1,0 +1,448 @@
+"""How consent is asked for, given, withdrawn and ruled out for good, with its history.
+
+The only place that changes a subscription's status or adds and lifts a suppression. Every change leaves one
+ConsentEvent in the same transaction; what changes nothing leaves none. A withdrawal is undone by the person's own
+act, confirmed by the link in a mail, or by a user on the person's behalf, never by what comes in bulk. Nothing here
+sends, and only :func:`follow` looks at the clock.
+
+Changes of one person's consent wait for each other on the row of the contact, so that two clicks at once end as one
+after the other would.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.db.models.signals import pre_save
+from django.dispatch import receiver
+from django.utils import timezone
+
+from contacts.consent.ip_networks import network_of
+from contacts.consent.suppressed import active
+from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression, SuppressionLift
+from db.dialect import among, is_postgresql
+from mail.addresses import fold
+
+Method = ConsentEvent.Method
+Status = Subscription.Status
+
+SOURCE_CHARACTERS = 200
+THE_PERSON = "the person"
+# A person's own will, which goes with the person; a mailbox that does not exist is no matter of the next one.
+OWN_WILL = (Suppression.Reason.UNSUBSCRIBED, Suppression.Reason.COMPLAINT)
+
+
+# --- asking and giving
+
+
+def wording_of(contact_list: ContactList) -> str:
+    """Return what people agree to on the form of the list, word for word."""
+    return contact_list.consent_text.strip() or (
+        f"I would like to receive “{contact_list.name}” by e-mail. I can unsubscribe at any time."
+    )
+
+
+def subscribe(
+    contact: Contact,
+    contact_list: ContactList,
+    *,
+    method: str,
+    source: str,
+    now: dt.datetime,
+    wording: str = "",
+    network: str = "",
+) -> bool:
+    """Record that ``contact`` agreed to ``contact_list``, also when an earlier consent was withdrawn.
+
+    For a deliberate choice of a person who is known to be the one: by the link in a mail to them, or by a user who
+    speaks with them. A public form is :func:`request_subscription`, and what comes in bulk is
+    :func:`subscribe_in_bulk`.
+
+    :param method: one of ``ConsentEvent.Method``.
+    :param source: who or what gave the consent, for example ``admin: ann``; cut to 200 characters.
+    :param wording: what the person agreed to, word for word; see :func:`wording_of`.
+    :param network: the Internet address it came from; only its /24 or /48 is kept.
+    :return: whether anything changed.
+    """
+    with transaction.atomic():
+        before = _status(contact.pk, contact_list.pk) if _hold(contact.pk) else Status.SUBSCRIBED
+        if before == Status.SUBSCRIBED:
+            return False
+        _set(contact.pk, [contact_list], Status.SUBSCRIBED, method, source, now, wording, network)
+    return True
+
+
+def request_subscription(
+    contact: Contact,
+    contact_list: ContactList,
+    *,
+    source: str,
+    now: dt.datetime,
+    method: str = Method.FORM,
+    wording: str = "",
+    network: str = "",
+) -> Subscription.Status:
+    """Record that somebody, perhaps not the person, entered this address on a form, and return the status now.
+
+    SUBSCRIBED on a list with single opt-in, or where the person is subscribed already; nothing is left to do then.
+    PENDING otherwise: send the link that :func:`confirm` answers to. That is so on a list with double opt-in, and on
+    any list for who withdrew once: anybody can type an address into a form. Asking again is recorded again.
+
+    :raises Contact.DoesNotExist: if the contact was deleted meanwhile.
+    """
+    with transaction.atomic():
+        if not _hold(contact.pk):
+            raise Contact.DoesNotExist(f"the contact {contact.pk} was deleted while they subscribed")
+        before = _status(contact.pk, contact_list.pk)
+        if before == Status.SUBSCRIBED and not _left_everything(contact.email_key):
+            return Status.SUBSCRIBED
+        is_free = contact_list.opt_in == ContactList.OptIn.SINGLE and before is None
+        after = Status.SUBSCRIBED if is_free and not _left_everything(contact.email_key) else Status.PENDING
+        _set(contact.pk, [contact_list], after, method, source, now, wording, network)
+    return after
+
+
+def confirm(
+    contact: Contact,
+    contact_list: ContactList,
+    *,
+    source: str,
+    now: dt.datetime,
+    method: str = Method.CONFIRMATION,
+    wording: str = "",
+    network: str = "",
+) -> Subscription.Status | None:
+    """Record that the person followed the link of a double opt-in, and return the status of their subscription now.
+
+    SUBSCRIBED: they are on the list, from now or from before. UNSUBSCRIBED: they withdrew after they had asked; an
+    old link does not bring them back. None: there is nothing to confirm. Who had left everything is written to
+    again, on this list alone.
+
+    :param wording: what they agreed to; empty: what the form recorded.
+    """
+    with transaction.atomic():
+        if not _hold(contact.pk):
+            return None
+        before = _status(contact.pk, contact_list.pk)
+        if before != Status.PENDING:
+            return before
+        asked = history(contact.pk).filter(list=contact_list.pk, status=Status.PENDING).first()
+        agreed_to = wording or (asked.wording if asked else "")
+        _set(contact.pk, [contact_list], Status.SUBSCRIBED, method, source, now, agreed_to, network)
+        left = Suppression.objects.filter(email_key=contact.email_key, reason=Suppression.Reason.UNSUBSCRIBED).first()
+        if left is not None:
+            _lift(left, f"The person subscribed to {contact_list.name} again and confirmed it.", None, now)
+    return Status.SUBSCRIBED
+
+
+def forget_request(subscription: Subscription) -> None:
+    """Undo what a form asked for and nobody confirmed, and take it out of the history.
+
+    Who had withdrawn before counts as withdrawn again: else an import could bring them back.
+    """
+    with transaction.atomic():
+        if not _hold(subscription.contact_id):
+            return
+        asked = Subscription.objects.filter(pk=subscription.pk, status=Status.PENDING)
+        steps = history(subscription.contact_id).filter(list=subscription.list_id)
+        before = steps.exclude(status=Status.PENDING).first()
+        if before is None:
+            undone, _ = asked.delete()
+        else:
+            undone = asked.update(status=before.status, source=before.source, changed_at=before.at)
+        if undone:
+            steps.filter(status=Status.PENDING).order_by().delete()
+
+
+def subscribe_in_bulk(
+    contact_ids: Sequence[int], list_id: int, *, method: str, source: str, now: dt.datetime, wording: str = ""
+) -> int:
+    """Subscribe those of the contacts that have no subscription to the list, and return how many they are.
+
+    A subscription that is there stays as it is: a withdrawal is not undone, and what waits for its confirmation
+    goes on waiting. Who left everything is passed over. Call it inside the transaction that stores the contacts; the
+    rows of the contacts should be locked by it. In SQL: model instances would take most of an import's time.
+    """
+    if not contact_ids:
+        return 0
+    moment = connection.ops.adapt_datetimefield_value(now)
+    said: list[Any] = [method, source[:SOURCE_CHARACTERS], wording]
+    values: list[Any] = [list_id, Status.SUBSCRIBED, source[:SOURCE_CHARACTERS], moment, moment]
+    new, keys = among(contact_ids)
+    subscribe_new = _SUBSCRIBE.format(among=new)
+    with transaction.atomic(), connection.cursor() as cursor:
+        if is_postgresql():
+            # A million people are told in half the time of two statements, the second of which finds again what the
+            # first added.
+            cursor.execute(f"WITH s AS ({subscribe_new}) {_RECORD_OF} s {_BY_LIST}", [*values, *keys, *said, moment])
+            return int(cursor.rowcount)
+        cursor.execute(subscribe_new, [*values, *keys])
+        added, keys = among([row[0] for row in cursor.fetchall()])
+        newly = f"(SELECT * FROM contacts_subscription WHERE list_id = %s AND contact_id {added})"  # noqa: S608
+        cursor.execute(f"{_RECORD_OF} {newly} s {_BY_LIST}", [*said, moment, list_id, *keys])
+        return int(cursor.rowcount)
+
+
+_SUBSCRIBE = """
+    INSERT INTO contacts_subscription (contact_id, list_id, status, source, created_at, changed_at)
+    SELECT c.id, %s, %s, %s, %s, %s FROM contacts_contact c WHERE c.id {among}
+    AND NOT EXISTS (
+        SELECT 1 FROM contacts_suppression p WHERE p.email_key = c.email_key AND p.reason = 'unsubscribed'
+    )
+    ORDER BY c.id ON CONFLICT (contact_id, list_id) DO NOTHING RETURNING contact_id, list_id
+"""
+_RECORD_OF = """
+    INSERT INTO contacts_consentevent
+    (contact_id, list_id, list_name, status, method, source, wording, network, at)
+    SELECT s.contact_id, s.list_id, l.name, 'subscribed', %s, %s, %s, '', %s FROM
+"""
+_BY_LIST = "JOIN contacts_contactlist l ON l.id = s.list_id ORDER BY s.contact_id"
+
+
+# --- withdrawing and pausing
+
+
+def unsubscribe(
+    contact_id: int, list_ids: Collection[int], *, method: str, source: str, now: dt.datetime, network: str = ""
+) -> int:
+    """Record that the person withdrew from the lists, and return how many of the lists that changed.
+
+    A list the person is not on gets a withdrawal as well: mail for it may have been on its way when they were
+    taken off, and an import must not bring them back. Repeating it changes nothing, neither source nor date.
+
+    :param method: one of ``ConsentEvent.Method``.
+    :param source: who or what withdrew the consent, for example ``link in mail``; cut to 200 characters.
+    :param network: the Internet address it came from; only its /24 or /48 is kept.
+    """
+    with transaction.atomic():
+        if not _hold(contact_id):
+            return 0
+        withdrawn = Subscription.objects.filter(contact_id=contact_id, status=Status.UNSUBSCRIBED).values("list_id")
+        lists = list(ContactList.objects.filter(pk__in=list_ids).exclude(pk__in=withdrawn))
+        _set(contact_id, lists, Status.UNSUBSCRIBED, method, source, now, network=network)
+    return len(lists)
+
+
+def unsubscribe_from_everything(
+    email: str,
+    *,
+    method: str,
+    source: str,
+    now: dt.datetime,
+    contact_id: int | None = None,
+    network: str = "",
+) -> None:
+    """Record that whoever reads ``email`` wants no more mail: every consent is withdrawn, the address suppressed.
+
+    :param contact_id: the person; None: the one with this address, if there is one. Who has another address by now
+        is suppressed under both.
+    """
+    with transaction.atomic():
+        contact = None
+        if contact_id:  # Held before the address is read: it may be changing.
+            contact = Contact.objects.select_for_update(no_key=True).filter(pk=contact_id).first()
+        addresses = {fold(each): each for each in (email, contact.email if contact else email)}
+        withdraw_everywhere(addresses, method=method, source=source, now=now, network=network)
+        for key in sorted(addresses):
+            suppress(addresses[key], Suppression.Reason.UNSUBSCRIBED, source, now)
+
+
+def withdraw_everywhere(
+    email_keys: Iterable[str], *, method: str, source: str, now: dt.datetime, network: str = ""
+) -> None:
+    """Record that the people with these folded addresses withdrew from every list they are on, or asked to be on.
+
+    Part of a wish to get no more mail at all: else lifting that suppression would bring all of them back.
+    """
+    with transaction.atomic():
+        people = Contact.objects.select_for_update(no_key=True).filter(email_key__in=list(email_keys)).order_by("pk")
+        ids = list(people.values_list("pk", flat=True))
+        kept = list(
+            Subscription.objects.filter(contact__in=ids).exclude(status=Status.UNSUBSCRIBED).select_related("list")
+        )
+        Subscription.objects.filter(pk__in=[each.pk for each in kept]).update(
+            status=Status.UNSUBSCRIBED, source=source[:SOURCE_CHARACTERS], changed_at=now
+        )
+        for each in kept:
+            each.status = Status.UNSUBSCRIBED
+        _record(kept, method, source, now, "", network)
+
+
+def pause(contact: Contact, until: dt.datetime | None) -> None:
+    """Leave the person out of campaigns until then, as they asked; None ends the break. No consent is withdrawn."""
+    Contact.objects.filter(pk=contact.pk).update(paused_until=until)
+    contact.paused_until = until
+
+
+# --- suppressing
+
+
+def suppress(email: str, reason: str, source: str, now: dt.datetime, *, until: dt.datetime | None = None) -> bool:
+    """Write no more to ``email``, or to a whole domain given as ``@example.com``; return whether that is news.
+
+    The first reason stays: it is what made us stop. One that is over, ends earlier, or lets more through gives way.
+    For the wish to get no more mail, :func:`unsubscribe_from_everything` says more.
+
+    :param reason: one of ``Suppression.Reason``.
+    :param source: what made us stop, in words for people; cut to 500 characters.
+    :param until: the first instant at which mail is sent again; None: for good.
+    """
+    values: dict[str, Any] = {
+        "email": email,
+        "reason": reason,
+        "source": source[:500],
+        "expires_at": until,
+        "created_at": now,
+    }
+    with transaction.atomic():
+        present, is_new = Suppression.objects.select_for_update().get_or_create(email_key=fold(email), defaults=values)
+        if is_new:
+            return True
+        if not gives_way(present, reason, until, now):
+            return False
+        was_over = present.expires_at is not None and present.expires_at <= now
+        for name, value in values.items():
+            setattr(present, name, value)
+        present.save(update_fields=[*values])
+    return was_over
+
+
+@receiver(pre_save, sender=Contact)
+def follow(instance: Contact, update_fields: Collection[str] | None = None, **_: Any) -> None:
+    """Let what a person wished for the address they had hold for a new one too, whoever changes the address.
+
+    The old address stays suppressed: mail to it was unwanted, and its owner may be somebody else by now.
+    """
+    if instance.pk is None or (update_fields is not None and "email_key" not in update_fields):
+        return
+    # Held, so that a withdrawal of the same moment sees the new address, or is seen here.
+    held = Contact.objects.select_for_update(no_key=True).filter(pk=instance.pk).order_by()
+    before = held.values_list("email_key", flat=True).first()
+    if before is None or before == instance.email_key:
+        return
+    now = timezone.now()  # noqa: TID251  # A signal is an edge: it brings no instant along.
+    wish = Suppression.objects.filter(active(now), email_key=before, reason__in=OWN_WILL).first()
+    if wish is not None:
+        source = f"Followed the person to a new address. {wish.source}".strip()
+        suppress(instance.email, wish.reason, source, now, until=wish.expires_at)
+
+
+def gives_way(present: Suppression, reason: str, until: dt.datetime | None, now: dt.datetime) -> bool:
+    """Tell whether :func:`suppress` would replace a suppression by one with this reason and end."""
+    if present.expires_at is not None and present.expires_at <= now:
+        return True
+    lasts_longer = present.expires_at is not None and (until is None or until > present.expires_at)
+    lasts_as_long = lasts_longer or until == present.expires_at
+    # Only mail that is no advertising passes the wish to get no more mail; see delivery.left_out.
+    is_stronger = present.reason == Suppression.Reason.UNSUBSCRIBED != reason
+    is_weaker = reason == Suppression.Reason.UNSUBSCRIBED != present.reason
+    return (is_stronger and lasts_as_long) or (lasts_longer and not is_weaker)
+
+
+def lift(
+    suppression: Suppression, why: str, actor: User | None, now: dt.datetime, *, by: str = THE_PERSON
+) -> SuppressionLift | None:
+    """Take a suppression away and keep who did it and why; None if it was gone already.
+
+    No consent comes back by it: who withdrew from a list stays off the list.
+
+    :param actor: None: ``by`` says who it was.
+    :param by: who lifted it, where no user did; the person themselves does by a link in a mail to them.
+    """
+    with transaction.atomic():
+        present = Suppression.objects.select_for_update().filter(pk=suppression.pk).first()
+        return None if present is None else _lift(present, why, actor, now, by)
+
+
+def _lift(
+    suppression: Suppression, why: str, actor: User | None, now: dt.datetime, by: str = THE_PERSON
+) -> SuppressionLift:
+    suppression.delete()
+    return SuppressionLift.objects.create(
+        email=suppression.email,
+        reason=suppression.reason,
+        suppressed_at=suppression.created_at,
+        why=why[:500],
+        lifted_by=actor,
+        lifted_by_name=actor.get_username() if actor else by,
+        lifted_at=now,
+    )
+
+
+def _left_everything(email_key: str) -> bool:
+    return Suppression.objects.filter(email_key=email_key, reason=Suppression.Reason.UNSUBSCRIBED).exists()
+
+
+# --- the history
+
+
+def history(contact_id: int) -> QuerySet[ConsentEvent]:
+    """Return every step of the person's consents, the latest first."""
+    return ConsentEvent.objects.filter(contact=contact_id).select_related("list").order_by("-at", "-pk")
+
+
+def _hold(contact_id: int) -> bool:
+    """Let other changes of this person's consent wait until the transaction ends; False if the person is gone."""
+    # Not FOR UPDATE: who inserts a row that points at the contact need not wait.
+    held = Contact.objects.select_for_update(no_key=True).filter(pk=contact_id).order_by()
+    return bool(held.values_list("pk", flat=True))
+
+
+def _status(contact_id: int, list_id: int) -> Subscription.Status | None:
+    status = Subscription.objects.filter(contact=contact_id, list=list_id).values_list("status", flat=True).first()
+    return None if status is None else Status(status)
+
+
+def _set(
+    contact_id: int,
+    lists: Iterable[ContactList],
+    status: str,
+    method: str,
+    source: str,
+    now: dt.datetime,
+    wording: str = "",
+    network: str = "",
+) -> None:
+    """Give the person's subscriptions to the lists this status, whether they are there or not, and record it."""
+    subscriptions = [
+        Subscription(
+            contact_id=contact_id,
+            list=each,
+            status=status,
+            source=source[:SOURCE_CHARACTERS],
+            created_at=now,
+            changed_at=now,
+        )
+        for each in sorted(lists, key=attrgetter("pk"))
+    ]
+    Subscription.objects.bulk_create(
+        subscriptions,
+        update_conflicts=True,
+        unique_fields=["contact", "list"],
+        update_fields=["status", "source", "changed_at"],
+    )
+    _record(subscriptions, method, source, now, wording, network)
+
+
+def _record(
+    subscriptions: Iterable[Subscription], method: str, source: str, now: dt.datetime, wording: str, network: str
+) -> None:
+    """Add to the history that these subscriptions have their status from now on."""
+    ConsentEvent.objects.bulk_create(
+        ConsentEvent(
+            contact_id=each.contact_id,
+            list=each.list,
+            list_name=each.list.name,
+            status=each.status,
+            method=method,
+            source=source[:SOURCE_CHARACTERS],
+            wording=wording,
+            network=network_of(network),
+            at=now,
+        )
+        for each in subscriptions
+    )

@@ -1,0 +1,106 @@
+"""What administrators type to define a custom attribute."""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldBooleanSwitchWidget
+
+from contacts.attributes.retype import holders
+from contacts.attributes.rules import NameInvalid, check_name, propose_name
+from contacts.models import Attribute
+
+if TYPE_CHECKING:
+    AttributeModelForm = forms.ModelForm[Attribute]
+else:
+    AttributeModelForm = forms.ModelForm
+
+MOST_CHOICES = 200
+LONGEST_CHOICE = 150
+
+
+class ChoicesField(forms.CharField):
+    """A list of texts, one a line."""
+
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 6})
+
+    def prepare_value(self, value: Any) -> str:
+        return value if isinstance(value, str) else "\n".join(value or [])
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.to_python(data) != (initial or []))
+
+    def to_python(self, value: Any) -> Any:
+        lines = (" ".join(line.split()) for line in str(value or "").splitlines())
+        return [line for line in lines if line]
+
+    def validate(self, value: Any) -> None:
+        seen: set[str] = set()
+        for choice in value:
+            if len(choice) > LONGEST_CHOICE:
+                raise forms.ValidationError(f"“{choice[:40]}…” is longer than {LONGEST_CHOICE} characters; shorten it.")
+            if not choice.isprintable():
+                raise forms.ValidationError(f"“{choice[:40]}” holds an invisible character; remove it.")
+            if choice.casefold() in seen:
+                raise forms.ValidationError(f"“{choice}” stands there twice; remove one of the two.")
+            seen.add(choice.casefold())
+        if len(value) > MOST_CHOICES:
+            raise forms.ValidationError(f"These are {len(value)} choices; at most {MOST_CHOICES} can be offered.")
+
+    def run_validators(self, value: Any) -> None:
+        """None of those of a text."""
+
+
+class AttributeForm(AttributeModelForm):
+    choices = ChoicesField(required=False, help_text="One a line, in the order in which they are offered.")
+    is_sure = forms.BooleanField(
+        required=False, label="Change the kind of the values that are there", widget=UnfoldBooleanSwitchWidget
+    )
+
+    class Meta:
+        model = Attribute
+        fields = ["label", "name", "kind", "choices", "is_column", "position"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "name" in self.fields:  # Of one that is there, it is only shown: the values are kept under it.
+            self.fields["name"].required = False
+            self.fields[
+                "name"
+            ].help_text = "As a merge field: {{ name }}. Empty: made from the label. It stays as it is."
+
+    def clean_label(self) -> str:
+        label: str = " ".join(self.cleaned_data["label"].split())
+        if not label.isprintable():
+            raise forms.ValidationError("The label holds an invisible character; remove it.")
+        return label
+
+    def clean_name(self) -> str:
+        name = self.cleaned_data["name"].strip() or propose_name(self.cleaned_data.get("label", ""))
+        try:
+            check_name(name)
+        except NameInvalid as error:
+            raise forms.ValidationError(str(error)) from None
+        if Attribute.objects.filter(name=name).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError(f"There is an attribute {name} already; choose another name.")
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        kind = cleaned.get("kind")
+        if kind == Attribute.Kind.CHOICE and not cleaned.get("choices") and "choices" not in self.errors:
+            self.add_error("choices", "A choice needs at least one value to choose; write one a line.")
+        if kind and kind != Attribute.Kind.CHOICE:
+            cleaned["choices"] = []
+        if self.instance.pk and kind and "kind" in self.changed_data and not cleaned.get("is_sure"):
+            self._ask(Attribute.Kind(kind))
+        return cleaned
+
+    def _ask(self, kind: Attribute.Kind) -> None:
+        count = holders(self.instance.name)
+        if count:
+            self.add_error(
+                "kind",
+                f"{count:,} contact{'s hold' if count > 1 else ' holds'} a value of this attribute. What can be read as"
+                f" {kind.label} becomes one; everything else stays as it is and no filter of the new kind finds it."
+                " Switch on below that this is meant.",
+            )

@@ -1,0 +1,289 @@
+"""What people type about one contact: the address, the names, and a fitting widget for each custom attribute."""
+
+import zoneinfo
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.template.loader import render_to_string
+from django.utils.datastructures import MultiValueDict
+from django.utils.functional import lazy
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.widgets import (
+    UnfoldAdminSelect2MultipleWidget,
+    UnfoldAdminSelect2Widget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from contacts.attributes.rules import LONGEST_VALUE, NameInvalid, Value, check_name, parse_value, value_text
+from contacts.models import Attribute, Contact, ContactList, Subscription
+from contacts.privacy import erasure
+from mail.addresses import AddressInvalid, fold, read_address
+
+if TYPE_CHECKING:
+    ContactModelForm = forms.ModelForm[Contact]
+else:
+    ContactModelForm = forms.ModelForm
+
+Pairs = list[tuple[str, str]]
+
+PREFIX = "attribute_"  # Of the fields that a defined attribute has in the form.
+
+
+class AttributesWidget(forms.Widget):
+    """Rows of name and value, with two empty ones at the end; a script adds more."""
+
+    template_name = "contacts/attributes_widget.html"
+    empty_rows = 2
+
+    class Media:
+        js = ("contacts/attributes.js",)
+        css = {"all": ("contacts/contacts.css",)}
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        pairs = sorted(value.items()) if isinstance(value, dict) else list(value or [])
+        shown = [(key, value_text(each)) for key, each in pairs]
+        context["widget"]["rows"] = [*shown, *[("", "")] * self.empty_rows]
+        context["widget"]["input_class"] = UnfoldAdminTextInputWidget().attrs["class"]
+        return context
+
+    def _render(self, template_name: str, context: dict[str, Any], renderer: Any = None) -> SafeString:
+        # Django's own renderer of widgets looks into apps only, and the project's templates are in one folder.
+        return render_to_string(template_name, context)
+
+    def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Pairs:
+        assert isinstance(data, MultiValueDict)
+        pairs = zip(data.getlist(f"{name}-name"), data.getlist(f"{name}-value"), strict=False)
+        return [(key, value) for key, value in pairs if key.strip() or value.strip()]
+
+    def value_omitted_from_data(self, data: Mapping[str, Any], files: Any, name: str) -> bool:
+        return f"{name}-name" not in data
+
+    def id_for_label(self, id_: str) -> str:
+        return f"{id_}-0"
+
+
+class AttributesField(forms.Field):
+    """Custom attributes that nobody defined, as a dictionary. A value nobody changed keeps its type."""
+
+    widget = AttributesWidget
+    known: Collection[str] = ()  # Names that the contact has values of already.
+
+    def clean(self, value: Pairs | None) -> dict[str, str]:
+        attributes: dict[str, str] = {}
+        errors = []
+        for name, text in value or []:
+            name, text = name.strip(), text.strip()
+            if not name:
+                errors.append(f"The value “{text[:40]}” has no name; name it, or empty the row.")
+                continue
+            try:
+                check_name(name, self.known)
+            except NameInvalid as error:
+                errors.append(str(error))
+                continue
+            if name in attributes:
+                errors.append(f"The name “{name}” stands in two rows; remove one of them.")
+            elif len(text) > LONGEST_VALUE or "\0" in text:
+                errors.append(f"The value of “{name}” must have at most {LONGEST_VALUE:,} characters, and no NUL.")
+            attributes[name] = text
+        if errors:
+            raise forms.ValidationError(errors)
+        return attributes
+
+    def has_changed(self, initial: dict[str, Any] | None, data: Pairs | None) -> bool:
+        before = {name: value_text(value) for name, value in (initial or {}).items()}
+        return before != {name.strip(): text.strip() for name, text in data or []}
+
+
+class AttributeField(forms.CharField):
+    """The value of one defined attribute, in a widget that fits its kind."""
+
+    def __init__(self, definition: Attribute) -> None:
+        self.definition = definition
+        super().__init__(
+            required=False, label=definition.label or definition.name, max_length=LONGEST_VALUE, widget=self._widget()
+        )
+
+    def _widget(self) -> Any:  # unfold ships no types.
+        match self.definition.kind:
+            case Attribute.Kind.NUMBER:
+                return UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off"})
+            case Attribute.Kind.DATE:
+                return UnfoldAdminTextInputWidget(attrs={"type": "date", "autocomplete": "off"})
+            case Attribute.Kind.BOOLEAN:
+                return UnfoldAdminSelectWidget(choices=[("", "not known"), ("yes", "yes"), ("no", "no")])
+            case Attribute.Kind.CHOICE:
+                choices = [(choice, choice) for choice in self.definition.choices]
+                return UnfoldAdminSelectWidget(choices=[("", "not known"), *choices])
+            case _:
+                return UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"})
+
+    def show(self, value: object) -> None:
+        """Begin with a stored value. One that does not fit the kind, which may be older than it, is shown as it is."""
+        self.initial = text = value_text(value)
+        if not text or self._fits(text):
+            return
+        kind = self.definition.get_kind_display()
+        self.help_text = format_html("The stored value “{}” is not of the kind {}.", text[:60], kind)
+        if isinstance(self.widget, UnfoldAdminSelectWidget):
+            self.widget.choices = [*self.widget.choices, (text, text)]
+        elif "type" in self.widget.attrs:
+            self.widget = UnfoldAdminTextInputWidget()  # A browser shows no text in an input for dates.
+
+    def _fits(self, text: str) -> bool:
+        try:
+            return parse_value(self.definition.kind, self.definition.choices, text) is not None
+        except ValueError:
+            return False
+
+    def read(self, text: str) -> Value | None:
+        try:
+            return parse_value(self.definition.kind, self.definition.choices, text)
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+
+
+def _zones() -> list[tuple[str, str]]:
+    names = (
+        name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/"))
+    )
+    return [("", "not known"), *((name, name.replace("_", " ")) for name in ("UTC", *sorted(names)))]
+
+
+class ContactForm(ContactModelForm):
+    """A contact. The fields of the defined attributes are added by :func:`contact_form`."""
+
+    definitions: tuple[Attribute, ...] = ()
+
+    time_zone = forms.ChoiceField(
+        choices=lazy(_zones, list),
+        required=False,
+        widget=UnfoldAdminSelect2Widget,
+        help_text="Empty: not known; campaigns use their own.",
+    )
+    attributes = AttributesField(
+        required=False,
+        label="Other attributes",
+        help_text="Each is a merge field of its name, for example {{ city }}. Names are lower case, like shoe_size.",
+    )
+    add_to_lists = forms.ModelMultipleChoiceField(
+        queryset=ContactList.objects.none(),
+        required=False,
+        label="Add to lists",
+        help_text="Add people only to lists they agreed to. Consent is recorded with your name and the time.",
+        widget=UnfoldAdminSelect2MultipleWidget,
+    )
+    why_again = forms.CharField(
+        required=False,
+        max_length=300,
+        label="Reason to add them again",
+        help_text="For example: asked for it by phone on 3 March. It is kept with your name.",
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+    class Meta:
+        model = Contact
+        fields = ["email", "first_name", "last_name", "language", "time_zone", "paused_until", "attributes"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        lists = self.fields.get("add_to_lists")
+        if isinstance(lists, forms.ModelMultipleChoiceField):
+            known = Subscription.objects.filter(contact=self.instance.pk).values("list")
+            lists.queryset = ContactList.objects.exclude(pk__in=known)
+        held = self.instance.attributes
+        for definition in self.definitions:
+            field = self.fields.get(PREFIX + definition.name)
+            if isinstance(field, AttributeField):
+                field.show(held.get(definition.name))
+        defined = {definition.name for definition in self.definitions}
+        others = self.fields.get("attributes")
+        if isinstance(others, AttributesField):
+            others.known = held.keys()
+        self.initial["attributes"] = {name: value for name, value in held.items() if name not in defined}
+        zone, field = self.instance.time_zone, self.fields.get("time_zone")
+        if isinstance(field, forms.ChoiceField) and zone and zone not in dict(_zones()):
+            field.choices = [*_zones(), (zone, zone)]  # Known under another name, or no more.
+
+    def clean_email(self) -> str:
+        email = checked_address(self.cleaned_data["email"])
+        if Contact.objects.filter(email_key=fold(email)).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError(f"{email} is among the contacts already; search for it to change it.")
+        return email
+
+    def clean_first_name(self) -> str:
+        return _on_one_line(self.cleaned_data["first_name"])
+
+    def clean_last_name(self) -> str:
+        return _on_one_line(self.cleaned_data["last_name"])
+
+    def clean_attributes(self) -> dict[str, Any]:
+        before = self.instance.attributes
+        typed: dict[str, str] = self.cleaned_data["attributes"]
+        for definition in self.definitions:
+            if definition.name in typed:
+                raise forms.ValidationError(
+                    f"“{definition.name}” has a field of its own: {definition}. Fill in that one."
+                )
+        return {name: before[name] if value_text(before.get(name)) == text else text for name, text in typed.items()}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        attributes = dict(cleaned.get("attributes", {}))
+        for definition in self.definitions:
+            name = PREFIX + definition.name
+            field = self.fields.get(name)
+            if isinstance(field, AttributeField) and name in cleaned:
+                value = self._read(name, field, cleaned[name].strip())
+            else:
+                value = self.instance.attributes.get(definition.name)
+            if value is not None:
+                attributes[definition.name] = value
+        cleaned["attributes"] = attributes
+        self._ask_why_again(cleaned)
+        return cleaned
+
+    def _read(self, name: str, field: AttributeField, text: str) -> Value | None:
+        if text == field.initial:  # Nobody changed it, whatever it is.
+            held: Value | None = self.instance.attributes.get(field.definition.name)
+            return held
+        try:
+            return field.read(text)
+        except forms.ValidationError as error:
+            self.add_error(name, error)
+            return None
+
+    def _ask_why_again(self, cleaned: Mapping[str, Any]) -> None:
+        """Let nobody bring back by accident who wanted to be forgotten."""
+        email = cleaned.get("email", "")
+        is_changed = email and fold(email) != self.instance.email_key
+        if is_changed and not cleaned.get("why_again", "").strip() and erasure.is_erased([email]):
+            self.add_error(
+                "email",
+                "This person had everything about them erased. Add them again only if they asked for it, and write down"
+                " below why.",
+            )
+
+
+def contact_form(definitions: Sequence[Attribute]) -> type[ContactForm]:
+    """Return the form with a field for each defined attribute."""
+    fields: dict[str, Any] = {PREFIX + definition.name: AttributeField(definition) for definition in definitions}
+    return type("ContactForm", (ContactForm,), {**fields, "definitions": tuple(definitions)})
+
+
+def checked_address(email: str) -> str:
+    """Return the address, or raise the form's error with a sentence that says what to do."""
+    try:
+        return read_address(email)
+    except AddressInvalid as error:
+        raise forms.ValidationError(str(error)) from None
+
+
+def _on_one_line(name: str) -> str:
+    if not all(character.isprintable() for character in name):
+        raise forms.ValidationError("The name holds a line break or an invisible character; remove it.")
+    return name

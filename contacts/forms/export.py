@@ -1,0 +1,26 @@
+"""What people choose of an export."""
+
+from django import forms
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from contacts.models import ContactList, Segment
+
+
+class ExportForm(forms.Form):
+    """Whose rows the exported file has."""
+
+    list = forms.ModelChoiceField(
+        ContactList.objects.all(),
+        required=False,
+        label="Of which list",
+        empty_label="Everyone, with or without a list",
+        widget=UnfoldAdminSelectWidget,
+    )
+    segment = forms.ModelChoiceField(
+        Segment.objects.all(),
+        required=False,
+        label="Of which segment",
+        empty_label="Any, or none",
+        widget=UnfoldAdminSelectWidget,
+    )
+    only_mailable = forms.BooleanField(required=False, label="Leave out who unsubscribed or is suppressed")

@@ -1,0 +1,178 @@
+"""What people say about a file of people: the file itself, and what its columns become."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminSelect2MultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from contacts.models import Attribute, ContactImport, ContactList
+from contacts.transfer.columns import ATTRIBUTE, FIELDS, MappingInvalid, check_mapping, describe, new_name, propose
+from contacts.transfer.csv_file import DELIMITERS, ENCODINGS, CsvLayout, CsvRefused, CsvRow, look
+
+FOUND = "Found by itself"
+CONSENT_CHARACTERS = 300
+
+
+class ImportUploadForm(forms.Form):
+    """A file, and how to read it where that is not found rightly. ``layout`` is what was found."""
+
+    file = forms.FileField(
+        label="CSV file",
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.tsv,.txt,text/csv"}),
+        help_text="A table saved as CSV, of at most 200 MB. Its first row names the columns; what each column means"
+        " is asked on the next page.",
+    )
+    delimiter = forms.ChoiceField(
+        choices=[("", FOUND), *DELIMITERS.items()],
+        required=False,
+        label="Delimiter",
+        widget=UnfoldAdminSelectWidget,
+    )
+    encoding = forms.ChoiceField(
+        choices=[("", FOUND), *ENCODINGS.items()], required=False, label="Encoding", widget=UnfoldAdminSelectWidget
+    )
+    layout: CsvLayout
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        upload: UploadedFile[bytes] | None = cleaned.get("file")
+        if upload is not None and not self.errors:
+            try:
+                self.layout = look(upload.file, cleaned["encoding"], cleaned["delimiter"])  # type: ignore[arg-type]  # Django's uploads are binary files.
+            except CsvRefused as error:
+                self.add_error("file", str(error))
+        return cleaned
+
+
+class ReadingForm(forms.Form):
+    """How to read a file that is there already."""
+
+    delimiter = forms.ChoiceField(choices=list(DELIMITERS.items()), label="Delimiter", widget=UnfoldAdminSelectWidget)
+    encoding = forms.ChoiceField(choices=list(ENCODINGS.items()), label="Encoding", widget=UnfoldAdminSelectWidget)
+
+
+class MappingForm(forms.Form):
+    """What the columns become, where the people go, and what the file may change about those who are known.
+
+    :param remembered: what was chosen for an earlier file with the same headings.
+    """
+
+    lists = forms.ModelMultipleChoiceField(
+        ContactList.objects.all(), required=False, label="Add to lists", widget=UnfoldAdminSelect2MultipleWidget
+    )
+    new_list = forms.CharField(
+        required=False, max_length=150, label="And to a new list named", widget=UnfoldAdminTextInputWidget
+    )
+    consent = forms.CharField(
+        required=False,
+        max_length=CONSENT_CHARACTERS,
+        label="How did these people agree to get this mail?",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+        help_text="For example: Ticked “Send me the newsletter” in our shop, spring 2026. It is kept with your name in"
+        " the history of each person's consent. Needed when people are added to a list.",
+    )
+    policy = forms.ChoiceField(
+        choices=[
+            (ContactImport.Policy.FILL, "Fill what is empty"),
+            (ContactImport.Policy.OVERWRITE, "Overwrite with what the file says; an empty cell erases nothing"),
+            (ContactImport.Policy.SKIP, "Leave them as they are"),
+        ],
+        initial=ContactImport.Policy.FILL,
+        label="People who are known already",
+        widget=UnfoldAdminSelectWidget,
+        help_text="Whatever you choose, nobody who unsubscribed or is suppressed gets mail again.",
+    )
+
+    date_order = forms.ChoiceField(
+        choices=[
+            ("", "Leave them out, and list them"),
+            (ContactImport.DateOrder.DAY_FIRST, "3 April: the day first"),
+            (ContactImport.DateOrder.MONTH_FIRST, "4 March: the month first"),
+        ],
+        required=False,
+        label="Dates such as 03/04/2026",
+        widget=UnfoldAdminSelectWidget,
+        help_text="Only in columns that become an attribute of dates. 2026-04-03 and 3.4.2026 are always understood.",
+    )
+
+    def __init__(
+        self,
+        *args: Any,
+        layout: CsvLayout,
+        rows: Sequence[CsvRow],
+        remembered: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.layout = layout
+        self.rows = rows
+        labels = dict(Attribute.objects.values_list("name", "label"))
+        proposed = remembered if remembered and len(remembered) == len(layout.headings) else None
+        proposed = proposed or propose(layout.headings, labels, [row.cells for row in rows if not row.problem])
+        before = (target for target in remembered or () if target.startswith(ATTRIBUTE))
+        self.known = {*labels, *(target.removeprefix(ATTRIBUTE) for target in before)}
+        for position, (heading, target) in enumerate(zip(layout.headings, proposed, strict=True)):
+            self.fields[f"column_{position}"] = forms.ChoiceField(
+                choices=_choices(labels, heading, position, target),
+                initial=target,
+                required=False,
+                label=heading or f"Column {position + 1}",
+                widget=UnfoldAdminSelectWidget,
+            )
+
+    def columns(self) -> list[dict[str, Any]]:
+        """Return what the page shows of each column: its field, and what stands in its first rows."""
+        return [
+            {
+                "field": self[f"column_{position}"],
+                "heading": heading or f"Column {position + 1}",
+                "cells": [row.cells[position] for row in self.rows if position < len(row.cells) and not row.problem],
+            }
+            for position, heading in enumerate(self.layout.headings)
+        ]
+
+    def clean_new_list(self) -> str:
+        name: str = self.cleaned_data["new_list"]
+        if name and ContactList.objects.filter(name=name).exists():
+            raise forms.ValidationError(f"There is a list named “{name}” already; select it above.")
+        return name
+
+    def clean_consent(self) -> str:
+        return " ".join(self.cleaned_data["consent"].split())
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        mapping = [cleaned.get(f"column_{position}", "") for position in range(len(self.layout.headings))]
+        try:
+            check_mapping(mapping, len(self.layout.headings), self.known)
+        except MappingInvalid as error:
+            raise forms.ValidationError(str(error)) from None
+        email_at = mapping.index("email")
+        cells = [row.cells[email_at] for row in self.rows if email_at < len(row.cells)]
+        if cells and not any("@" in cell or "＠" in cell for cell in cells):
+            self.add_error(f"column_{email_at}", "The first rows hold no address here; choose another column.")
+        if (cleaned.get("lists") or cleaned.get("new_list")) and not cleaned.get("consent"):
+            self.add_error("consent", "Say how these people agreed; without their consent they must not be on a list.")
+        return {**cleaned, "mapping": mapping}
+
+
+def _choices(labels: dict[str, str], heading: str, position: int, target: str) -> list[Any]:
+    """Return what a column can become: what every person has, the defined attributes, a new one, or nothing."""
+    defined = [(ATTRIBUTE + name, label or name) for name, label in labels.items()]
+    new = ATTRIBUTE + new_name(heading, position)
+    chosen = {new, target if target.startswith(ATTRIBUTE) else new}
+    fresh = [(each, f"New attribute: {describe(each)}") for each in sorted(chosen) if each not in dict(defined)]
+    return [
+        ("", "Leave it out"),
+        ("Of every person", list(FIELDS.items())),
+        *([("Attributes", defined)] if defined else []),
+        *([("New", fresh)] if fresh else []),
+    ]

@@ -1,0 +1,115 @@
+"""What people write into a segment: its name, and conditions that a script builds for them."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from adminpages.texts import read_json
+from contacts.models import Segment
+from contacts.segments import query
+from contacts.segments.conditions import MATCHES, MOST_DEPTH, ROOT_MATCH, ConditionsInvalid
+
+if TYPE_CHECKING:
+    SegmentModelForm = forms.ModelForm[Segment]
+else:
+    SegmentModelForm = forms.ModelForm
+
+MOST_WRITTEN = 200_000  # Characters; a hundred conditions need far fewer.
+
+
+class ConditionsWidget(forms.Textarea):
+    """A hidden text and what a script builds beside it."""
+
+    template_name = "contacts/segment_builder.html"
+
+    class Media:
+        js = ("contacts/segments.js",)
+        css = {"all": ("contacts/segments.css",)}
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        return {
+            **context,
+            "asked": asked(),
+            "preview_url": reverse("admin:contacts_segment_preview"),
+        }
+
+    def _render(self, template_name: str, context: dict[str, Any], renderer: Any = None) -> SafeString:
+        # Django's own renderer of widgets looks into apps only, and the project's templates are in one folder.
+        return render_to_string(template_name, context)
+
+
+def asked() -> dict[str, Any]:
+    """Return everything that may be asked, for the script."""
+    return {
+        "matches": list(MATCHES.items()),
+        "most_depth": MOST_DEPTH,
+        "fields": [
+            {
+                "name": field.name,
+                "label": field.label,
+                "group": field.group,
+                "operators": [
+                    {
+                        "name": operator.name,
+                        "label": operator.label,
+                        "parameters": [
+                            {
+                                "name": parameter.name,
+                                "kind": parameter.kind,
+                                "label": parameter.label,
+                                "options": [[value, str(label)] for value, label in parameter.options],
+                                "is_optional": parameter.is_optional,
+                                "empty_words": parameter.empty_words,
+                            }
+                            for parameter in operator.parameters
+                        ],
+                    }
+                    for operator in field.operators
+                ],
+            }
+            for field in query.vocabulary().values()
+        ],
+    }
+
+
+def read(written: str) -> Any:
+    """Return what is written as JSON; None for what is none, is too long, or is nested without end."""
+    return read_json(written, MOST_WRITTEN)
+
+
+class ConditionsField(forms.CharField):
+    """Conditions as JSON, checked."""
+
+    widget = ConditionsWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if isinstance(value, str) else json.dumps(value or {})
+
+    def clean(self, value: Any) -> Any:
+        conditions = read(value) if value else {"match": ROOT_MATCH}
+        try:
+            query.check(conditions)
+        except ConditionsInvalid as error:
+            raise forms.ValidationError(list(dict.fromkeys(problem.text for problem in error.problems))) from None
+        return conditions
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(read(data or "") != initial)
+
+
+class SegmentForm(SegmentModelForm):
+    conditions = ConditionsField(label="Conditions")
+
+    class Meta:
+        model = Segment
+        fields = ["name", "description", "conditions"]
+        widgets = {
+            "name": UnfoldAdminTextInputWidget,
+            "description": UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+        }

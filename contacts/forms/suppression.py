@@ -1,0 +1,105 @@
+"""What people type about suppressions: one by hand, a file of them, which ones to hand out, why one is lifted."""
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from django.db.models import Q, QuerySet
+from django.utils.formats import date_format
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+)
+
+from contacts.consent import changes, suppressed
+from contacts.models import Suppression
+from contacts.transfer.import_suppressions import MOST_BYTES
+from contacts.transfer.suppression_row import read_what
+from mail.addresses import AddressInvalid, fold
+
+if TYPE_CHECKING:
+    SuppressionModelForm = forms.ModelForm[Suppression]
+else:
+    SuppressionModelForm = forms.ModelForm
+
+
+class SuppressionForm(SuppressionModelForm):
+    now: dt.datetime  # Set by whoever makes the form.
+
+    class Meta:
+        model = Suppression
+        fields = ["email", "reason", "source", "expires_at"]
+        labels = {"email": "Address or domain"}
+        help_texts = {"email": "For example ann@example.com, or @example.com for everybody at exactly that domain."}
+
+    def clean_email(self) -> str:
+        try:
+            return read_what(self.cleaned_data["email"])
+        except AddressInvalid as error:
+            raise forms.ValidationError(str(error)) from None
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        until: dt.datetime | None = cleaned.get("expires_at")
+        if until is not None and until <= self.now:
+            self.add_error("expires_at", "That is over already; choose a later day, or leave it empty.")
+        if self.errors:
+            return cleaned
+        email: str = cleaned["email"]
+        present = Suppression.objects.filter(email_key=fold(email)).first()
+        if present and not changes.gives_way(present, cleaned["reason"], until, self.now):
+            since = date_format(present.created_at, "j F Y")
+            self.add_error("email", f"{email} has been suppressed since {since}; nothing is sent to it.")
+        return cleaned
+
+
+class SuppressionFileForm(forms.Form):
+    file = forms.FileField(
+        label="CSV file",
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.tsv,.txt,text/csv"}),
+        help_text="The first row names the columns: email or domain, and if you like reason, source and expires"
+        " (as 2027-03-31). A list of bare addresses needs no heading.",
+    )
+    reason = forms.ChoiceField(
+        label="Reason where the file gives none",
+        choices=Suppression.Reason.choices,
+        initial=Suppression.Reason.MANUAL,
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    def clean_file(self) -> "UploadedFile[bytes]":
+        upload: UploadedFile[bytes] = self.cleaned_data["file"]
+        if (upload.size or 0) > MOST_BYTES:
+            raise forms.ValidationError(f"The file is larger than {MOST_BYTES // 1024 // 1024} MB; split it.")
+        return upload
+
+
+class SuppressionExportForm(forms.Form):
+    which = forms.ChoiceField(
+        label="Which ones",
+        choices=[("holding", "those that hold now"), ("all", "all, also those that are over")],
+        widget=UnfoldAdminSelectWidget,
+    )
+    reason = forms.ChoiceField(
+        label="Reason",
+        required=False,
+        choices=[("", "every reason"), *Suppression.Reason.choices],
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    def chosen(self, now: dt.datetime) -> QuerySet[Suppression]:
+        """Return what the valid form asks for."""
+        which = suppressed.active(now) if self.cleaned_data["which"] == "holding" else Q()
+        reason = self.cleaned_data["reason"]
+        return Suppression.objects.filter(which, **({"reason": reason} if reason else {}))
+
+
+class LiftForm(forms.Form):
+    why = forms.CharField(
+        label="Why",
+        max_length=500,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Kept with your name and the time. For example: the mailbox works again, she wrote on 3 March.",
+    )

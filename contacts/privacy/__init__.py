@@ -1,0 +1,1 @@
+"""The rights of people: their copy, erasure, retention, redaction."""

@@ -1,0 +1,1 @@
+"""Segments: conditions, their SQL, and who is reached."""

@@ -1,0 +1,307 @@
+"""Who of an audience may be written to, and why each of the others is left out: one statement for all who ask.
+
+The snapshot of a mailing, the count in a form and the lists before a start take their people from here, so that they
+agree. Nothing here is stored or sent.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q, QuerySet, TextChoices
+
+from contacts.consent.suppressed import (
+    NOT_CONFIRMED,
+    UNSUBSCRIBED,
+    domain_key_sql,
+    paused_because_sql,
+    suppressed,
+    suppressed_because_sql,
+)
+from contacts.models import Contact, Subscription
+from contacts.segments import query
+from contacts.segments.conditions import load
+from db.costs import read_most
+from db.dialect import instant, matches
+
+Sql = tuple[str, list[Any]]
+
+
+class Reach(TextChoices):
+    """What becomes of a person of the audience; the first that fits. The words follow "left out" and any number."""
+
+    EXCLUDED = "excluded", "excluded by a list or segment"  # The campaign says so; not part of the mailing.
+    SUPPRESSED = "suppressed", "on the suppression list"
+    DOMAIN = "domain", "at a suppressed domain"
+    UNSUBSCRIBED = "unsubscribed", "unsubscribed"
+    PENDING = "pending", "not confirmed yet"
+    STRANGER = "stranger", "without consent"  # In a segment, and never on a list whose consent counts; not part of it.
+    PAUSED = "paused", "asked for a break"
+    REACHED = "reached", "gets a message"
+
+
+EXCLUDED = "Excluded by a list or segment of the campaign."
+NO_CONSENT = "In a segment, and never on a list whose consent counts."
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom a mailing is for: everyone on the lists, and those of the segments who agreed to one of the consent lists.
+
+    Who is subscribed to an excluded list, or in an excluded segment, is left out.
+    """
+
+    lists: tuple[int, ...] = ()
+    consent_lists: tuple[int, ...] = ()  # Whose consent counts for the segments.
+    segments: tuple[Mapping[str, Any], ...] = ()  # Their conditions.
+    excluded_lists: tuple[int, ...] = ()
+    excluded_segments: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def all_lists(self) -> tuple[int, ...]:
+        """Whose consent lets us write: what unsubscribing from the mailing withdraws."""
+        return tuple(dict.fromkeys((*self.lists, *(self.consent_lists if self.segments else ()))))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a mailing keeps."""
+        return {name: list(getattr(self, name)) for name in _NAMES if getattr(self, name)}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "Audience":
+        return cls(**{name: tuple(kept.get(name, ())) for name in _NAMES})
+
+
+_NAMES = ("lists", "consent_lists", "segments", "excluded_lists", "excluded_segments")
+
+
+# --- as statements --------------------------------------------------------------------------
+
+_STRANGER = -1
+# Bounded repetition would make the pattern slow.
+_PLAIN = r"^[a-z0-9][a-z0-9._+-]*@[a-z0-9][a-z0-9.-]*\.[a-z]{2,}$"
+
+
+def _odd() -> str:
+    """Return the condition that an address may have a mistake; all others have none."""
+    return (
+        f"(NOT email_key {matches()} '{_PLAIN}' OR LENGTH(email_key) > 60"
+        " OR REPLACE(REPLACE(REPLACE(email_key, '@', '.'), '-.', '..'), '.-', '..') LIKE '%%..%%')"
+    )
+
+
+def people_sql(
+    audience: Audience, now: dt.datetime, between: tuple[int, int] | None = None, *, with_strangers: bool = False
+) -> Sql:
+    """Return a SELECT of the audience's people, and its parameters.
+
+    Its columns: ``id``, ``email``, ``email_key``, ``domain``, ``verdict``, ``reason`` (why a message to them is not
+    sent; empty where it is) and ``sources`` (how many of the lists and segments bring them).
+
+    :param between: only people whose ids are within, both included.
+    :param with_strangers: also those of the segments who agreed to none of the lists.
+    """
+    pool, parameters = _pool(audience, now, between, with_strangers)
+    moment, mark = connection.ops.adapt_datetimefield_value(now), instant()
+    excluded, excluding = _excluded(audience, now, between)
+    within, bounds = _within("c.id", between)
+    sql = f"""
+        SELECT c.id, c.email, c.email_key, c.domain, pool.sources,
+            CASE WHEN {excluded} THEN 'excluded'
+                 WHEN p.id IS NOT NULL THEN 'suppressed'
+                 WHEN d.id IS NOT NULL THEN 'domain'
+                 WHEN pool.standing = 0 THEN 'unsubscribed'
+                 WHEN pool.standing = 1 THEN 'pending'
+                 WHEN pool.standing = {_STRANGER} THEN 'stranger'
+                 WHEN c.paused_until > {mark} THEN 'paused'
+                 ELSE 'reached' END AS verdict,
+            CASE WHEN p.id IS NOT NULL THEN {suppressed_because_sql("p")}
+                 WHEN d.id IS NOT NULL THEN {suppressed_because_sql("d")}
+                 WHEN pool.standing = 0 THEN '{UNSUBSCRIBED}'
+                 WHEN pool.standing = 1 THEN '{NOT_CONFIRMED}'
+                 WHEN c.paused_until > {mark} THEN {paused_because_sql("c")}
+                 ELSE '' END AS reason
+        FROM ({pool}) AS pool
+        JOIN contacts_contact c ON c.id = pool.contact_id{within}
+        LEFT JOIN contacts_suppression p ON p.email_key = c.email_key
+            AND (p.expires_at IS NULL OR p.expires_at > {mark})
+        LEFT JOIN contacts_suppression d ON d.email_key = {domain_key_sql("c.email_key")}
+            AND (d.expires_at IS NULL OR d.expires_at > {mark})
+    """  # noqa: S608  # Made of constants and placeholders.
+    return sql, [*excluding, moment, moment, *parameters, *bounds, moment, moment]
+
+
+def _pool(audience: Audience, now: dt.datetime, between: tuple[int, int] | None, with_strangers: bool) -> Sql:
+    """Return who comes from any list or segment: how they stand to it at best, and how many of them bring them."""
+    parts: list[Sql] = []
+    if audience.lists:
+        parts.append(_subscriptions(audience.lists, between, "SUM"))
+    for conditions in audience.segments:
+        members, values = query.people_sql(conditions, now, between)
+        if audience.consent_lists:
+            parts.append(_subscriptions(audience.consent_lists, between, "MAX", (members, values)))
+        if with_strangers:
+            strangers = f"SELECT id AS contact_id, {_STRANGER} AS standing, 0 AS sources FROM ({members}) AS member"  # noqa: S608
+            parts.append((strangers, values))
+    if not parts:
+        return "SELECT 0 AS contact_id, 0 AS standing, 0 AS sources WHERE 1 = 0", []
+    if len(parts) == 1:
+        return parts[0]
+    sql = " UNION ALL ".join(part for part, _ in parts)
+    whole = f"SELECT contact_id, MAX(standing) AS standing, SUM(sources) AS sources FROM ({sql}) AS part GROUP BY 1"  # noqa: S608
+    return whole, [value for _, values in parts for value in values]
+
+
+def _subscriptions(
+    list_ids: Sequence[int], between: tuple[int, int] | None, sources: str, members: Sql | None = None
+) -> Sql:
+    """Return how people stand to some lists.
+
+    :param sources: SQL's function that makes the number of sources of the lists' own.
+    :param members: only people whose ids this selects.
+    """
+    within, parameters = _within("contact_id", between)
+    if members:
+        within += f" AND contact_id IN ({members[0]})"
+        parameters = [*parameters, *members[1]]
+    standing = "CASE status WHEN 'subscribed' THEN 2 WHEN 'pending' THEN 1 ELSE 0 END"
+    is_subscribed = "CASE WHEN status = 'subscribed' THEN 1 ELSE 0 END"
+    rows = f"FROM contacts_subscription WHERE list_id IN ({_marks(list_ids)}){within}"
+    if len(list_ids) == 1:  # Nobody is on it twice: grouping a million rows would take longer than finding them.
+        sql = f"SELECT contact_id, {standing} AS standing, {is_subscribed} AS sources {rows}"
+    else:
+        sql = (
+            f"SELECT contact_id, MAX({standing}) AS standing, {sources}({is_subscribed}) AS sources {rows}"
+            " GROUP BY contact_id"
+        )
+    return sql, [*list_ids, *parameters]
+
+
+def _excluded(audience: Audience, now: dt.datetime, between: tuple[int, int] | None) -> Sql:
+    """Return a condition that holds for people ``c`` who are left out on purpose."""
+    parts: list[Sql] = []
+    if audience.excluded_lists:
+        within, bounds = _within("contact_id", between)
+        parts.append(
+            (
+                "c.id IN (SELECT contact_id FROM contacts_subscription WHERE status = 'subscribed'"  # noqa: S608
+                f" AND list_id IN ({_marks(audience.excluded_lists)}){within})",
+                [*audience.excluded_lists, *bounds],
+            )
+        )
+    for conditions in audience.excluded_segments:
+        members, values = query.people_sql(conditions, now, between)
+        parts.append((f"c.id IN ({members})", values))
+    if not parts:
+        return "1 = 0", []
+    return "(" + " OR ".join(part for part, _ in parts) + ")", [value for _, values in parts for value in values]
+
+
+def _within(column: str, between: tuple[int, int] | None) -> Sql:
+    return (f" AND {column} BETWEEN %s AND %s", list(between)) if between else ("", [])
+
+
+def _marks(values: Collection[Any]) -> str:
+    return ", ".join(["%s"] * len(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many people of an audience there are of each kind."""
+
+    numbers: Mapping[Reach, int]  # Every verdict is there.
+    repeated: int  # Of those reached: who comes from several of the lists and segments.
+    odd: int  # Of those reached: whose address may have a mistake, and must be looked at by itself.
+
+    @property
+    def reached(self) -> int:
+        return self.numbers[Reach.REACHED]
+
+
+def count(audience: Audience, now: dt.datetime) -> Count:
+    """Count the people of an audience; a million in a few seconds."""
+    sql, parameters = people_sql(audience, now, with_strangers=True)
+    rows = read_most(
+        "SELECT verdict, COUNT(*), SUM(CASE WHEN sources > 1 THEN 1 ELSE 0 END),"  # noqa: S608
+        f" SUM(CASE WHEN verdict = 'reached' AND {_odd()} THEN 1 ELSE 0 END) FROM ({sql}) AS people GROUP BY verdict",
+        parameters,
+    )
+    found = {Reach(verdict): (int(number), int(several), int(odd)) for verdict, number, several, odd in rows}
+    numbers = {verdict: found.get(verdict, (0, 0, 0))[0] for verdict in Reach}
+    _, repeated, odd = found.get(Reach.REACHED, (0, 0, 0))
+    return Count(numbers, repeated, odd)
+
+
+def listed(
+    audience: Audience,
+    now: dt.datetime,
+    verdict: Reach,
+    *,
+    is_repeated: bool = False,
+    is_odd: bool = False,
+    between: tuple[int, int] | None = None,
+    number: int | None = None,
+    start: int = 0,
+) -> list[tuple[int, str, str]]:
+    """Return (id, address, why no message is sent) of people with that verdict, in the order of their ids.
+
+    :param is_repeated: only those who come from several of the lists and segments.
+    :param is_odd: only those whose address may have a mistake.
+    :param number: at most so many, from the one after the first ``start`` on.
+    """
+    people, parameters = people_sql(audience, now, between, with_strangers=True)
+    sql = f"SELECT id, email, reason FROM ({people}) AS people WHERE verdict = %s"  # noqa: S608
+    sql += " AND sources > 1" if is_repeated else ""
+    sql += f" AND {_odd()}" if is_odd else ""
+    sql += " ORDER BY id"
+    if number is not None:
+        sql += f" LIMIT {int(number)} OFFSET {int(start)}"
+    own = {Reach.EXCLUDED: EXCLUDED, Reach.STRANGER: NO_CONSENT}.get(verdict)
+    rows = read_most(sql, [*parameters, verdict])
+    return [(pk, email, own or reason) for pk, email, reason in rows]
+
+
+def at_places(audience: Audience, now: dt.datetime, key: Sql, places: Collection[int]) -> dict[int, str]:
+    """Return the keys of those who come at these places when the people reached are put in the order of their keys.
+
+    :param key: a text of each of ``people`` that nobody else has.
+    :param places: counted from 0; what is beyond the last is left out.
+    """
+    people, parameters = people_sql(audience, now)
+    return dict(
+        read_most(
+            "SELECT place, key FROM (SELECT key, ROW_NUMBER() OVER (ORDER BY key) - 1 AS place"  # noqa: S608
+            f" FROM (SELECT {key[0]} AS key FROM ({people}) AS people WHERE verdict = 'reached') AS keyed) AS placed"
+            f" WHERE place IN ({_marks(places)})",
+            [*key[1], *parameters, *places],
+        )
+    )
+
+
+# --- as a queryset --------------------------------------------------------------------------
+
+
+def subscribed(list_ids: Sequence[int]) -> Q:
+    """Hold for contacts who are subscribed to one of the lists."""
+    return Q(
+        Exists(
+            Subscription.objects.filter(
+                contact=OuterRef("pk"), list__in=list_ids, status=Subscription.Status.SUBSCRIBED
+            )
+        )
+    )
+
+
+def reached(audience: Audience, now: dt.datetime) -> QuerySet[Contact]:
+    """Return the people whose verdict is ``REACHED``, quick to take the first of."""
+    moment = query.moment(now)
+    meant = subscribed(audience.lists)
+    for conditions in audience.segments:
+        meant |= query.meets(load(conditions), moment) & subscribed(audience.consent_lists)
+    people = Contact.objects.filter(meant)
+    if audience.excluded_lists:
+        people = people.exclude(subscribed(audience.excluded_lists))
+    for conditions in audience.excluded_segments:
+        people = people.filter(~query.meets(load(conditions), moment))
+    return people.exclude(suppressed(now)).exclude(paused_until__gt=now)

@@ -1,0 +1,288 @@
+"""Conditions over people as one query: what may be asked of a contact, and what each question is in SQL.
+
+Rooms above contribute questions about what they store, with :func:`register`. Every condition holds or does not, so
+that "none of these" is the exact opposite of "any of these".
+"""
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import EmptyResultSet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from contacts.models import Attribute, Contact, ContactList, Segment, Subscription
+from contacts.segments.comparisons import (
+    BOOLEAN_OPERATORS,
+    DATE_OPERATORS,
+    INSTANT_OPERATORS,
+    NUMBER_OPERATORS,
+    TEXT_OPERATORS,
+    AttributeDate,
+    AttributeNumber,
+    AttributeText,
+    Moment,
+    choice_operators,
+    compare_boolean,
+    compare_choice,
+    compare_date,
+    compare_instant,
+    compare_number,
+    compare_text,
+)
+from contacts.segments.conditions import Condition, ConditionField, Group, Operator, Parameter, load, parse
+from mail.addresses import fold
+
+PERSON = "Person"
+ATTRIBUTES = "Attributes"
+LISTS = "Lists"
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionKind:
+    """Questions of one kind: which there are, asked again for each page, and which contacts meet one."""
+
+    fields: Callable[[], Iterable[ConditionField]]
+    compile: Callable[[Condition, Moment], Q]
+
+
+KINDS: dict[str, ConditionKind] = {}  # By what stands before the colon in a field's name.
+
+
+def register(name: str, kind: ConditionKind) -> None:
+    """Let segments ask questions about what another room stores."""
+    KINDS[name] = kind
+
+
+def vocabulary() -> dict[str, ConditionField]:
+    """Return everything that may be asked now, in the order it is offered."""
+    return {field.name: field for kind in KINDS.values() for field in kind.fields()}
+
+
+def check(conditions: Any) -> Group:
+    """Return written conditions as they are understood now.
+
+    :raises contacts.segments.conditions.ConditionsInvalid: naming everything that is wrong.
+    """
+    return parse(conditions, vocabulary())
+
+
+def meets(group: Group, at: Moment) -> Q:
+    """Return what holds for the contacts who meet the conditions."""
+    parts = [
+        meets(member, at) if isinstance(member, Group) else KINDS[member.kind].compile(member, at)
+        for member in group.members
+    ]
+    if not parts:
+        return Q(pk__in=[])
+    found = parts[0]
+    for part in parts[1:]:
+        found = found & part if group.match == "all" else found | part
+    return ~found if group.match == "none" else found
+
+
+def moment(now: dt.datetime) -> Moment:
+    """Return ``now`` in the site's time zone, whose days count."""
+    return Moment(now, timezone.get_default_timezone())
+
+
+def people(group: Group, now: dt.datetime) -> QuerySet[Contact]:
+    """Return the contacts who meet the conditions at ``now``, found by one query."""
+    return Contact.objects.filter(meets(group, moment(now)))
+
+
+def people_sql(
+    conditions: Mapping[str, Any], now: dt.datetime, between: tuple[int, int] | None
+) -> tuple[str, list[Any]]:
+    """Return a SELECT of the ids of the people who meet saved conditions, and its parameters."""
+    found = people(load(conditions), now).order_by()
+    if between:
+        found = found.filter(pk__range=between)
+    try:
+        sql, parameters = found.values("id").query.sql_with_params()
+    except EmptyResultSet:
+        return "SELECT id FROM contacts_contact WHERE 1 = 0", []
+    return sql, list(parameters)
+
+
+# --- who uses what --------------------------------------------------------------------------
+
+# Of rooms above: asked for the names of what still needs one of these segments or lists.
+USES: list[Callable[[Collection[int], Collection[int]], list[str]]] = []
+
+
+def users_of(
+    *, segments: Collection[int] = (), lists: Collection[int] = (), attributes: Collection[str] = ()
+) -> list[str]:
+    """Return the names of what would say something else if these were deleted: segments, and campaigns to come."""
+    names, ids = {f"attribute:{name}" for name in attributes}, set(lists)
+
+    def is_named(condition: Condition) -> bool:
+        named = condition.values.get("lists") or [condition.values.get("list")]
+        return condition.field in names or (condition.kind in ("list", *_DATED) and not ids.isdisjoint(named))
+
+    found = [
+        f"the segment “{segment}”"
+        for segment in Segment.objects.all()
+        if any(map(is_named, load(segment.conditions).conditions()))
+    ]
+    for use in USES:
+        found += use(segments, lists)
+    return found
+
+
+# --- what every contact has -----------------------------------------------------------------
+
+_TEXTS = {"email": "E-mail", "first_name": "First name", "last_name": "Last name", "time_zone": "Time zone"}
+_PAUSED = (Operator("yes", "asked for one that lasts still"), Operator("no", "asked for none"))
+
+
+def _person_fields() -> Iterator[ConditionField]:
+    for name in ("email", "first_name", "last_name"):
+        yield ConditionField(name, _TEXTS[name], PERSON, TEXT_OPERATORS)
+    yield ConditionField("domain", "E-mail domain", PERSON, TEXT_OPERATORS[:6])
+    yield ConditionField("language", "Language", PERSON, choice_operators(settings.LANGUAGES))
+    yield ConditionField("time_zone", "Time zone", PERSON, TEXT_OPERATORS)
+    yield ConditionField("created", "Added", PERSON, INSTANT_OPERATORS)
+    yield ConditionField("paused", "Break from mail", PERSON, _PAUSED)
+
+
+def _about_text(condition: Condition, moment: Moment) -> Q:
+    return compare_text(F(condition.field), condition.operator, condition.values)
+
+
+def _about_email(condition: Condition, moment: Moment) -> Q:
+    if condition.operator in ("is", "is_not"):  # Through the index.
+        found = Q(email_key=fold(condition.values["text"]))
+        return found if condition.operator == "is" else ~found
+    return _about_text(condition, moment)
+
+
+def _about_domain(condition: Condition, moment: Moment) -> Q:
+    text = condition.values["text"].strip().lstrip("@")
+    if condition.operator in ("is", "is_not"):
+        found = Q(domain=fold(f"x@{text}")[2:])
+        return found if condition.operator == "is" else ~found
+    return compare_text(F("domain"), condition.operator, {"text": text})
+
+
+def _about_paused(condition: Condition, moment: Moment) -> Q:
+    found = Q(paused_until__isnull=False, paused_until__gt=moment.now)
+    return found if condition.operator == "yes" else ~found
+
+
+# --- custom attributes ----------------------------------------------------------------------
+
+
+def _attribute_fields() -> Iterator[ConditionField]:
+    for attribute in Attribute.objects.all():
+        yield ConditionField(f"attribute:{attribute.name}", str(attribute), ATTRIBUTES, _operators_of(attribute))
+
+
+def _operators_of(attribute: Attribute) -> tuple[Operator, ...]:
+    match attribute.kind:
+        case Attribute.Kind.NUMBER:
+            return _prefixed("number", NUMBER_OPERATORS)
+        case Attribute.Kind.DATE:
+            return _prefixed("date", DATE_OPERATORS)
+        case Attribute.Kind.BOOLEAN:
+            return _prefixed("boolean", BOOLEAN_OPERATORS)
+        case Attribute.Kind.CHOICE:
+            return _prefixed("choice", choice_operators([(str(value), str(value)) for value in attribute.choices]))
+        case _:
+            return _prefixed("text", TEXT_OPERATORS)
+
+
+def _prefixed(kind: str, operators: Iterable[Operator]) -> tuple[Operator, ...]:
+    """Return operators that say of which kind the attribute was: conditions outlive a change of it."""
+    return tuple(Operator(f"{kind}.{each.name}", each.label, each.parameters) for each in operators)
+
+
+def _about_attribute(condition: Condition, moment: Moment) -> Q:
+    kind, _, operator = condition.operator.partition(".")
+    name, values = condition.name, condition.values
+    match kind:
+        case "number":
+            return compare_number(AttributeNumber(name), operator, values)
+        case "date":
+            return compare_date(AttributeDate(name), operator, values, moment)
+        case "boolean":
+            return compare_boolean(name, operator)
+        case "choice":
+            return compare_choice(AttributeText(name), operator, values)
+        case _:
+            return compare_text(AttributeText(name), operator, values)
+
+
+# --- lists ----------------------------------------------------------------------------------
+
+_DATED = (Subscription.Status.SUBSCRIBED.value, Subscription.Status.UNSUBSCRIBED.value)
+
+
+def _list_fields() -> Iterator[ConditionField]:
+    lists = tuple(ContactList.objects.values_list("pk", "name"))
+    some = (Parameter("lists", "choices", "the lists", lists),)
+    yield ConditionField(
+        "list",
+        "List",
+        LISTS,
+        (
+            Operator("subscribed", "is subscribed to one of", some),
+            Operator("subscribed_not", "is subscribed to none of", some),
+            Operator("pending", "has not confirmed one of", some),
+            Operator("unsubscribed", "unsubscribed from one of", some),
+            Operator("nowhere", "is on no list at all"),
+        ),
+    )
+
+
+def _dated_field(status: str) -> Iterator[ConditionField]:
+    lists = tuple(ContactList.objects.values_list("pk", "name"))
+    one = Parameter("list", "choice", "the list", lists, is_optional=True, empty_words="any list")
+    operators = tuple(Operator(each.name, each.label, (*each.parameters, one)) for each in INSTANT_OPERATORS)
+    yield ConditionField(status, status.capitalize(), LISTS, operators)
+
+
+def _about_list(condition: Condition, moment: Moment) -> Q:
+    subscriptions = Subscription.objects.filter(contact=OuterRef("pk"))
+    if condition.operator == "nowhere":
+        return ~Q(Exists(subscriptions))
+    status = condition.operator.removesuffix("_not")
+    found = Q(Exists(subscriptions.filter(list__in=condition.values["lists"], status=status)))
+    return ~found if condition.operator == "subscribed_not" else found
+
+
+def _about_date_on_list(condition: Condition, moment: Moment) -> Q:
+    subscriptions = Subscription.objects.filter(contact=OuterRef("pk"), status=condition.field)
+    if "list" in condition.values:
+        subscriptions = subscriptions.filter(list=condition.values["list"])
+    when = compare_instant(F("changed_at"), condition.operator, condition.values, moment)
+    return Q(Exists(subscriptions.filter(when)))
+
+
+def _about_language(condition: Condition, moment: Moment) -> Q:
+    return compare_choice(F("language"), condition.operator, condition.values)
+
+
+def _about_created(condition: Condition, moment: Moment) -> Q:
+    return compare_instant(F("created_at"), condition.operator, condition.values, moment)
+
+
+_SPECIAL = {
+    "email": _about_email,
+    "domain": _about_domain,
+    "language": _about_language,
+    "created": _about_created,
+    "paused": _about_paused,
+}
+
+for _field in _person_fields():
+    register(_field.name, ConditionKind(partial(list, (_field,)), _SPECIAL.get(_field.name, _about_text)))
+register("attribute", ConditionKind(_attribute_fields, _about_attribute))
+register("list", ConditionKind(_list_fields, _about_list))
+for _status in _DATED:
+    register(_status, ConditionKind(partial(_dated_field, _status), _about_date_on_list))

@@ -1,0 +1,240 @@
+"""What a row of a file says about a person, or why it cannot be taken; and what it changes about somebody known.
+
+Knows no database. It is asked for every row of files with a million of them: the first tries are the cheap ones.
+"""
+
+import functools
+import unicodedata
+import zoneinfo
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from contacts.attributes.rules import Value, parse_value
+from contacts.transfer.columns import ATTRIBUTE, FIELDS
+from contacts.transfer.csv_file import REFUSED_CHARACTERS, CsvRow, printable, restore
+from mail.addresses import AddressInvalid, fold, read_address
+
+LONGEST_PERSON_NAME = 150
+LONGEST_KEPT = 20_000  # Characters kept of the cells of a refused row, all together.
+
+SKIP, FILL, OVERWRITE = "skip", "fill", "overwrite"
+
+
+class ContactRow(NamedTuple):
+    """What a file, or the database, says about somebody."""
+
+    email: str
+    key: str  # Folded; see mail.addresses.fold.
+    first_name: str
+    last_name: str
+    language: str
+    time_zone: str
+    attributes: dict[str, Value]
+
+
+UNREADABLE = "\ufffd"  # In the place of bytes that mean nothing in the file's encoding.
+
+
+class RowRefusal(NamedTuple):
+    """A row that cannot be taken, or not all of its cells, and every reason for it."""
+
+    line_number: int
+    cells: list[str]
+    content: str  # Instead of cells, where the row could not be divided into them.
+    reason: str
+    left_out: int = 0  # How many cells are missing of a person who was taken; 0: nobody was.
+
+
+class Judge:
+    """Turns rows into people.
+
+    A row without an address that can be used, or that is not divided as the first one, is refused. A cell that cannot
+    be read, such as a word in a column of numbers, is left out and comes back with the reason; the person is taken. A
+    language nobody has words for is left out without a word: it is a wish.
+
+    :param mapping: what each column becomes; see contacts.transfer.columns.
+    :param kinds: kind and choices of the defined attributes, by name; others are text.
+    :param languages: the codes of the languages there are words for.
+    :param date_order: how 03/04/2026 is read; see contacts.attributes.rules.
+    """
+
+    def __init__(
+        self,
+        mapping: Sequence[str],
+        kinds: Mapping[str, tuple[str, Sequence[str]]],
+        languages: Collection[str],
+        date_order: str = "",
+    ) -> None:
+        self._mapping = mapping
+        self._width = len(mapping)
+        self._email_at = mapping.index("email")
+        at = {target: position for position, target in enumerate(mapping) if target}
+        self._first_name_at, self._last_name_at = at.get("first_name"), at.get("last_name")
+        self._language_at, self._time_zone_at = at.get("language"), at.get("time_zone")
+        self._attributes = [
+            (position, name, _reader_of(*kinds.get(name, ("", ())), date_order))
+            for target, position in at.items()
+            if target.startswith(ATTRIBUTE) and (name := target.removeprefix(ATTRIBUTE))
+        ]
+        self._language = functools.lru_cache(maxsize=1000)(lambda text: _language_code(text, languages))
+
+    def __call__(self, row: CsvRow) -> tuple[ContactRow | None, RowRefusal | None]:
+        """Return the person, if the row tells of one, and what of the row could not be taken, if anything."""
+        if row.problem:
+            return None, RowRefusal(row.line_number, [], printable(row.cells[0]), row.problem)
+        reasons: list[str] = []  # Why nobody is taken.
+        left_out: list[str] = []  # Which cells are not, and why.
+        cells = self._cleaned(row.cells, reasons, left_out)
+        email = cells[self._email_at]
+        if email:
+            try:
+                email = read_address(email)
+            except AddressInvalid as error:
+                reasons.append(str(error))
+        else:
+            reasons.append("The row has no e-mail address.")
+        person = ContactRow(
+            email,
+            fold(email),
+            self._name(cells, self._first_name_at, "first name", left_out),
+            self._name(cells, self._last_name_at, "last name", left_out),
+            "" if self._language_at is None else self._language(cells[self._language_at]),
+            "" if self._time_zone_at is None else _time_zone(cells[self._time_zone_at], left_out),
+            self._values(cells, left_out),
+        )
+        if reasons:
+            return None, refusal(row, " ".join([*reasons, *left_out]))
+        if left_out:
+            taken = f"Taken, but not everything. {' '.join(left_out)}"
+            return person, refusal(row, taken)._replace(left_out=len(left_out))
+        return person, None
+
+    def _cleaned(self, given: list[str], reasons: list[str], left_out: list[str]) -> list[str]:
+        """Return as many cells as there are columns: trimmed, in NFC, without the marks of a safe export."""
+        cells = [cell.strip() for cell in given]
+        if len(cells) != self._width:
+            if any(cells[self._width :]):
+                reasons.append(
+                    f"The row has {len(cells)} cells and the first row only {self._width};"
+                    " put quotation marks around cells that hold the delimiter."
+                )
+            cells = [*cells[: self._width], *[""] * (self._width - len(cells))]
+        together = "".join(cells)
+        if not together.isprintable() or UNREADABLE in together:
+            cells = [self._clean(cell, position, reasons, left_out) for position, cell in enumerate(cells)]
+        if "'" in together:
+            cells = [restore(cell) for cell in cells]
+        if not together.isascii():
+            cells = [unicodedata.normalize("NFC", cell) for cell in cells]
+        return cells
+
+    def _clean(self, cell: str, position: int, reasons: list[str], left_out: list[str]) -> str:
+        target = self._mapping[position]
+        name = FIELDS.get(target, "").lower() or target.removeprefix(ATTRIBUTE).replace("_", " ")
+        is_address = position == self._email_at
+        if target and UNREADABLE in cell:
+            (reasons if is_address else left_out).append(
+                f"The {name} holds a character that the file's encoding does not have: {printable(cell)[:60]}."
+            )
+            return cell if is_address else ""
+        if not target or is_address or cell.isprintable():
+            return cell  # The address is judged by its own rules.
+        if found := REFUSED_CHARACTERS.search(cell):
+            left_out.append(f"The {name} holds a character that cannot be stored (U+{ord(found[0]):04X}).")
+            return ""
+        if not target.startswith(ATTRIBUTE) and ("\n" in cell or "\r" in cell):
+            reasons.append(f"The {name} holds a line break; is a quotation mark missing?")
+        return " ".join(cell.split())
+
+    @staticmethod
+    def _name(cells: list[str], position: int | None, words: str, left_out: list[str]) -> str:
+        if position is None:
+            return ""
+        name = cells[position]
+        if len(name) > LONGEST_PERSON_NAME:
+            left_out.append(f"The {words} is longer than {LONGEST_PERSON_NAME} characters.")
+            return ""
+        return name
+
+    def _values(self, cells: list[str], left_out: list[str]) -> dict[str, Value]:
+        values: dict[str, Value] = {}
+        for position, name, read in self._attributes:
+            text = cells[position]
+            if not text:
+                continue
+            if read is None:
+                values[name] = text
+                continue
+            try:
+                value = read(text)
+            except ValueError as error:
+                left_out.append(f"{name}: {error}")
+                continue
+            if value is not None:
+                values[name] = value
+        return values
+
+
+def refusal(row: CsvRow, reason: str) -> RowRefusal:
+    """Return the row as refused, with its cells; very long ones are cut."""
+    room = LONGEST_KEPT
+    kept = []
+    for cell in row.cells:
+        kept.append(cell if len(cell) <= room else f"{cell[:room]}…")
+        room = max(0, room - len(cell))
+    return RowRefusal(row.line_number, kept, "", reason)
+
+
+def merge(known: ContactRow, told: ContactRow, policy: str) -> ContactRow:
+    """Return what is known of somebody after the file told about them; ``known`` itself if nothing changes.
+
+    The spelling of the address stays. A cell that is empty never erases what is known, whatever the policy.
+
+    :param policy: ``skip``: nothing changes; ``fill``: what is empty is filled; ``overwrite``: what the file tells
+        replaces what was known.
+    """
+    if policy == SKIP:
+        return known
+    first, second = (known, told) if policy == FILL else (told, known)
+    if policy == FILL:
+        filled = {name: value for name, value in known.attributes.items() if value not in (None, "")}
+        attributes = {**known.attributes, **told.attributes, **filled}
+    else:
+        attributes = {**known.attributes, **told.attributes}
+    merged = ContactRow(
+        known.email,
+        known.key,
+        first.first_name or second.first_name,
+        first.last_name or second.last_name,
+        first.language or second.language,
+        first.time_zone or second.time_zone,
+        attributes,
+    )
+    return known if merged == known else merged
+
+
+def _reader_of(kind: str, choices: Sequence[str], date_order: str) -> Callable[[str], Value | None] | None:
+    """Return what reads a value of this kind; None for text, which the row's cleaning has made ready."""
+    if kind in ("", "text"):
+        return None
+    return functools.lru_cache(maxsize=10_000)(functools.partial(parse_value, kind, choices, date_order=date_order))
+
+
+def _language_code(text: str, languages: Collection[str]) -> str:
+    """Return the code of a language there are words for, or nothing: ``de-AT`` is ``de``, ``xx`` is left out."""
+    code = text.lower().replace("_", "-").partition("-")[0]
+    return code if code in languages else ""
+
+
+@functools.lru_cache(maxsize=1)
+def _zones() -> dict[str, str]:
+    return {name.lower(): name for name in zoneinfo.available_timezones()}
+
+
+def _time_zone(text: str, left_out: list[str]) -> str:
+    if not text:
+        return ""
+    zone = _zones().get(text.lower().replace(" ", "_"))
+    if zone is None:
+        left_out.append(f"“{text[:60]}” is not a time zone; write it like Europe/Berlin.")
+    return zone or ""

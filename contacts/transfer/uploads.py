@@ -1,0 +1,147 @@
+"""Uploaded files on their way to the worker: kept privately, read again for the page that maps their columns.
+
+An upload is a draft until somebody says what its columns become; drafts that nobody came back to are removed.
+"""
+
+import datetime as dt
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.files import File
+from django.db import transaction
+
+from contacts.models import Attribute, ContactImport, ContactList
+from contacts.transfer.columns import ATTRIBUTE
+from contacts.transfer.csv_file import CsvLayout, CsvRefused, CsvRow, first_rows, look
+
+# How long a draft, or a stored file that belongs to no import, may lie there: somebody may be at work on it.
+PATIENCE = dt.timedelta(days=1)
+PREVIEWED_ROWS = 5
+
+Status = ContactImport.Status
+
+
+def folder() -> Path:
+    path = Path(settings.FILES_DIR or settings.DATA_DIR) / "imports"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def stored_path(contact_import: ContactImport) -> Path:
+    return folder() / contact_import.stored_name
+
+
+def store(upload: "File[bytes]", layout: CsvLayout, actor: User | None) -> ContactImport:
+    """Keep the uploaded file under a random name, and return the draft of its import."""
+    stored_name = f"{secrets.token_hex(16)}.csv"
+    # Readable by nobody else: these are people's addresses.
+    descriptor = os.open(folder() / stored_name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600)
+    with open(descriptor, "wb") as file:
+        for chunk in upload.chunks():
+            file.write(chunk)
+    name = "".join(c for c in Path(upload.name or "").name if c.isprintable())
+    return ContactImport.objects.create(
+        file_name=name[:255] or "people.csv",
+        stored_name=stored_name,
+        size_bytes=upload.size or 0,
+        status=Status.DRAFT,
+        encoding=layout.encoding,
+        delimiter=layout.delimiter,
+        headings=list(layout.headings),
+        created_by=actor,
+    )
+
+
+def preview(contact_import: ContactImport, encoding: str = "", delimiter: str = "") -> tuple[CsvLayout, list[CsvRow]]:
+    """Return how the stored file is written, and its first rows.
+
+    :param encoding: to read it with another one than the import's; the same for ``delimiter``.
+    :raises FileRefused: if it cannot be read so, or is no longer there.
+    """
+    try:
+        with stored_path(contact_import).open("rb") as file:
+            layout = look(file, encoding or contact_import.encoding, delimiter or contact_import.delimiter)
+            return layout, first_rows(file, layout, PREVIEWED_ROWS)
+    except FileNotFoundError:
+        raise CsvRefused("The uploaded file is no longer there; upload it again.") from None
+
+
+def remembered_mapping(headings: Sequence[str]) -> list[str] | None:
+    """Return what was chosen for the last file with these headings."""
+    before = ContactImport.objects.filter(headings=list(headings)).exclude(mapping=[]).exclude(status=Status.DRAFT)
+    mapping: list[str] | None = before.order_by("-created_at", "-pk").values_list("mapping", flat=True).first()
+    return mapping
+
+
+def start(
+    contact_import: ContactImport,
+    layout: CsvLayout,
+    mapping: Sequence[str],
+    *,
+    lists: Sequence[ContactList] = (),
+    policy: str = ContactImport.Policy.FILL,
+    consent: str = "",
+    date_order: str = "",
+    may_define: bool = True,
+) -> bool:
+    """Hand a draft to the worker with what was decided; return whether it was still a draft.
+
+    :param mapping: what each column becomes, checked by contacts.transfer.columns.
+    :param may_define: whether attributes nobody defined yet are defined now, as text; they are stored in any case.
+    """
+    with transaction.atomic():
+        started = ContactImport.objects.filter(pk=contact_import.pk, status=Status.DRAFT).update(
+            status=Status.WAITING,
+            encoding=layout.encoding,
+            delimiter=layout.delimiter,
+            headings=list(layout.headings),
+            mapping=list(mapping),
+            lists=[[each.pk, each.name] for each in lists],
+            policy=policy,
+            consent=consent,
+            date_order=date_order,
+        )
+        if started and may_define:
+            _define_attributes(layout.headings, mapping)
+    return started == 1
+
+
+def _define_attributes(headings: Sequence[str], mapping: Sequence[str]) -> None:
+    names = {
+        target.removeprefix(ATTRIBUTE): heading
+        for heading, target in zip(headings, mapping, strict=True)
+        if target.startswith(ATTRIBUTE)
+    }
+    known = set(Attribute.objects.filter(name__in=names).values_list("name", flat=True))
+    Attribute.objects.bulk_create(
+        [
+            Attribute(name=name, label=heading[:100] or name, kind=Attribute.Kind.TEXT)
+            for name, heading in names.items()
+            if name not in known
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def discard_file(contact_import: ContactImport) -> None:
+    stored_path(contact_import).unlink(missing_ok=True)
+
+
+def clear_away(now: dt.datetime) -> int:
+    """Remove drafts nobody came back to, and files that belong to no import; return how many."""
+    removed, _ = ContactImport.objects.filter(status=Status.DRAFT, created_at__lt=now - PATIENCE).delete()
+    wanted = set(
+        ContactImport.objects.filter(status__in=[Status.DRAFT, Status.WAITING, Status.RUNNING]).values_list(
+            "stored_name", flat=True
+        )
+    )
+    for path in folder().glob("*.csv"):
+        age = now - dt.datetime.fromtimestamp(path.stat().st_mtime, tz=dt.UTC)
+        if path.name not in wanted and age > PATIENCE:
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed

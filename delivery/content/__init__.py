@@ -1,0 +1,1 @@
+"""One message made: composed, signed, with its files, tokens and return path."""

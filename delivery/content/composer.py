@@ -1,0 +1,338 @@
+"""From a mailing, a server and a recipient to the bytes and the envelope of a message.
+
+The server is chosen first, because its fields shape the message. A mailing's content is compiled once for each
+server's settings and footer language; only the recipient's values are filled in for each message.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.utils.text import slugify
+
+from contacts.attributes.rules import merge_values
+from contacts.models import Contact
+from delivery.content import attachments, tokens
+from delivery.content.copies import HAS_COPIES, copy_mailboxes
+from delivery.content.message import Outgoing, Person
+from delivery.content.return_paths import ReturnPath
+from delivery.models import Mailing, Message
+from mail.addresses import (
+    check_address,
+    envelope_address,
+    fold,
+    needs_smtputf8,
+    parse_mailbox,
+)
+from mail.budget import Budget
+from mail.merge_fields import Flag, name_values
+from mail.message.composition import Compiled, Rendered, compile_content
+from mail.message.dkim import Signer
+from mail.message.footers import known_language
+from mail.message.style import Recipient, Style
+from smtpservers.forms.validators import fill_unsubscribe_url
+from smtpservers.models import SmtpServer
+from smtpservers.smtp.endpoint import domain_name_of
+
+IS_BULK = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST)
+
+# Merge fields with a link of the recipient's own, made only where the content asks for them.
+LINKS: Mapping[str, Callable[[], Callable[[int], str]]] = {
+    "preferences_url": tokens.preferences_urls,
+    "web_version_url": tokens.web_version_urls,
+}
+
+COMPOSE_SECONDS = 2.0  # That one message may take.
+
+# Who signs the mail of a mailing on its way through a server; None leaves that to the server.
+SignerFor = Callable[[Mailing, SmtpServer], Signer | None]
+
+
+@dataclass(slots=True)  # Not frozen: that would take four times as long to make.
+class Composed:
+    """A message ready to be handed over."""
+
+    content: bytes
+    envelope_from: str
+    rcpt_to: str
+    header_from: str
+    is_smtputf8: bool
+
+
+class Composer:
+    """Composes the messages of one mailing for one server, as it was when the composer was made."""
+
+    def __init__(
+        self,
+        mailing: Mailing,
+        server: SmtpServer,
+        *,
+        list_id: int | None,
+        list_name: str,
+    ) -> None:
+        self._mailing = mailing
+        self._server = server
+        self._list = (list_id, list_name)
+        self._mail_from = parse_mailbox(mailing.mail_from or server.mail_from)
+        self._header_from = str(self._mail_from)
+        self._return_path = ReturnPath(server, self._mail_from.address, mailing.stream)
+        check_address(self._return_path.address)  # Again: a line break in it would begin a command.
+        has_copies = mailing.sends_copies and mailing.stream in HAS_COPIES
+        copies = copy_mailboxes(server) if has_copies else []
+        self._cc = {fold(box.address): str(box) for kind, box in copies if kind == "cc"}
+        self._make_tokens = tokens.of_every_mail()
+        self._make_links = {name: urls() for name, urls in LINKS.items()}
+        self._site_language = settings.LANGUAGE_CODE
+        self._files = attachments.parts(mailing.files)
+        self._compiled: dict[tuple[str, tuple[str, ...], bool], Compiled] = {}
+
+    def compose(self, message: Outgoing, date: dt.datetime) -> Composed:
+        """Return the message as bytes with its envelope.
+
+        :raises TooMuchWork: if that takes too much work, or too long.
+        :raises ValueError: if the content cannot be made into a message for this recipient.
+        """
+        original = message.copy_of or message
+        redirected_to = message.redirected_to
+        address = redirected_to or original.email
+        compiled = self._compile(original.contact, address, is_redirected=bool(redirected_to))
+        values = self._values(original.contact, original.merge, original.email)
+        if not compiled.names.isdisjoint(LINKS):
+            of_whom = tokens.NOBODY if redirected_to else message.pk
+            values |= {name: make(of_whom) for name, make in self._make_links.items() if name in compiled.names}
+        unsubscribe_url, feedback_id = self._make_tokens(message.pk)
+        if redirected_to:
+            unsubscribe_url, _ = self._make_tokens(tokens.NOBODY)
+        late_at = monotonic() + COMPOSE_SECONDS
+        recipient = Recipient(
+            address=address,
+            message_id=message.message_id,
+            values=values,
+            unsubscribe_url=self._unsubscribe_url(unsubscribe_url, message, original.email),
+            feedback_id=feedback_id,
+            intended=(message.email or "(missing)") if redirected_to else "",
+            budget=Budget(lambda: monotonic() > late_at),
+        )
+        content = compiled.build(recipient, date)
+        rcpt_to = envelope_address(redirected_to or message.email)
+        envelope_from = message.envelope_from or self._return_path.of(message)
+        is_7bit = compiled.is_7bit and (rcpt_to + envelope_from).isascii() and not needs_smtputf8(address)
+        return Composed(content, envelope_from, rcpt_to, self._header_from, not is_7bit)
+
+    def render(
+        self,
+        contact: Person | None,
+        unsubscribe_url: str,
+        *,
+        email: str = "ann@example.com",
+        merge: Mapping[str, Any] | None = None,
+        late_at: float | None = None,
+    ) -> Rendered:
+        """Return what a recipient reads, in a browser; all links of their own are the one given.
+
+        :param email: the recipient's where there is no contact.
+        :param late_at: when it must be ready, on the monotonic clock; None: after ``COMPOSE_SECONDS``.
+        """
+        until = late_at or monotonic() + COMPOSE_SECONDS
+        email = contact.email if contact else email
+        values = {**self._values(contact, merge, email), **dict.fromkeys(LINKS, unsubscribe_url)}
+        budget = Budget(lambda: monotonic() > until)
+        recipient = Recipient(email, "<preview@localhost>", values, unsubscribe_url, budget=budget)
+        return self._compile(contact, email).render(recipient)
+
+    def _values(self, contact: Person | None, merge: Mapping[str, Any] | None, email: str) -> dict[str, Any]:
+        server, first, last = self._server, "", ""
+        values: dict[str, Any] = {}
+        if contact is not None:
+            first, last = contact.first_name, contact.last_name
+            values.update(merge_values(contact.attributes))
+        if merge:
+            values |= merge
+            if self._mailing.stream == Mailing.Stream.TEST:  # It carries somebody's attributes.
+                values |= {name: Flag(value) for name, value in merge.items() if isinstance(value, bool)}
+            first, last = str(merge.get("first_name") or first), str(merge.get("last_name") or last)
+        values["email"] = email
+        values |= name_values(first, last, server.unknown_first_name, server.unknown_last_name)
+        return values
+
+    def _unsubscribe_url(self, built_in: str, message: Outgoing, email: str) -> str:
+        template = self._server.unsubscribe_url
+        if not template or message.copy_of_id:  # Elsewhere nobody knows that a copy's link must do nothing.
+            return built_in
+        list_id, _ = self._list
+        return fill_unsubscribe_url(
+            template,
+            token=built_in.rpartition("/")[2],
+            email=email,
+            campaign=self._mailing.slug or self._mailing.reference,
+            list_id=str(list_id or ""),
+        )
+
+    def _compile(self, contact: Person | None, address: str, *, is_redirected: bool = False) -> Compiled:
+        mailing = self._mailing
+        own = contact.language if contact else ""
+        language = known_language(mailing.language, own, self._server.language, self._site_language)
+        cc: tuple[str, ...] = ()
+        if self._cc and not is_redirected:
+            own_key = fold(address)
+            cc = tuple(box for key, box in self._cc.items() if key != own_key)
+        key = (language, cc, is_redirected)
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            style = self._style(language, cc, is_redirected)
+            compiled = self._compiled[key] = compile_content(
+                mailing.subject, mailing.html, mailing.text, style, self._files
+            )
+        return compiled
+
+    def _style(self, language: str, cc: tuple[str, ...], is_redirected: bool) -> Style:
+        """Return what the class of the mailing lets each field of the server do."""
+        server, mailing = self._server, self._mailing
+        is_bulk = mailing.stream in IS_BULK
+        is_notice = mailing.stream == Mailing.Stream.NOTICE
+        is_commercial = is_bulk or (mailing.stream == Mailing.Stream.SINGLE and mailing.is_commercial)
+        has_unsubscribe = is_commercial and server.use_unsubscribe_link and not is_redirected
+        return Style(
+            mail_from=self._mail_from,
+            reply_to=mailing.reply_to,
+            cc=cc,
+            subject_prefix="[TEST] " if mailing.stream == Mailing.Stream.TEST else "",
+            list_id=self._list_id() if is_bulk else "",
+            precedence=server.precedence if is_bulk and server.use_precedence else "",
+            auto_submitted=is_notice or is_redirected,
+            complaints_to="" if is_notice or not server.use_spam_address else server.spam_address,
+            abuse_to="" if is_notice or not server.use_abuse_address else server.abuse_address,
+            feedback_id=self._feedback_id() if is_bulk else "",
+            has_unsubscribe=has_unsubscribe,
+            is_one_click=has_unsubscribe and _is_one_click_possible(server),
+            language=language,
+            is_server_test=mailing.stream == Mailing.Stream.TEST and not mailing.reference,
+            says_language=is_notice,
+            organisation=settings.ORGANISATION_NAME,
+            postal_address=settings.POSTAL_ADDRESS if is_commercial else "",
+            utm=self._utm() if is_commercial and mailing.is_tagged else {},
+            utm_policy="replace" if server.replaces_utm else "fill",
+            utm_in_text=server.tags_text_links,
+            utm_skip=(
+                *(f"{settings.BASE_URL}/{page}/" for page in ("u", "p", "v")),
+                *_own_pages(server.unsubscribe_url),
+            ),
+        )
+
+    def _list_id(self) -> str:
+        list_id, name = self._list
+        if list_id is None:
+            return ""
+        words = name if name.isascii() and all(letter.isalnum() or letter in " -" for letter in name) else ""
+        return f"{words} <list-{list_id}.{domain_name_of(self._server)}>".strip()
+
+    def _feedback_id(self) -> str:
+        who = slugify(settings.ORGANISATION_NAME) or "us"
+        return f"{self._mailing.reference or 'mailing'}:{who}:{self._mailing.stream}:{settings.FEEDBACK_SENDER_ID}"
+
+    def _utm(self) -> dict[str, str]:
+        server, given = self._server, self._mailing.utm
+        values = {
+            name: given.get(name) or getattr(server, name) for name in ("utm_source", "utm_medium", "utm_campaign")
+        }
+        for name in ("utm_term", "utm_content"):
+            values[name] = given.get(name) or (getattr(server, name) if getattr(server, f"always_{name}") else "")
+        return {name: self._fill_tags(value) for name, value in values.items() if value}
+
+    def _fill_tags(self, value: str) -> str:
+        """Fill the safe merge tags of a UTM value; personal ones are refused by the forms."""
+        tags = {
+            "campaign.slug": self._mailing.slug,
+            "campaign.id": self._mailing.reference,
+            "server.domain": domain_name_of(self._server),
+            "date": f"{self._mailing.created_at:%Y-%m-%d}" if self._mailing.created_at else "",
+        }
+        return re.sub(r"\{\{\s*([\w.]+)\s*\}\}", lambda tag: tags.get(tag[1], tag[0]), value)
+
+
+def composer_for(mailing: Mailing, server: SmtpServer) -> Composer:
+    """Return the composer of a stored mailing; its first list names it in List-Id.
+
+    :raises ValueError: if the content or the From of the mailing cannot be used.
+    """
+    first = mailing.lists.order_by("pk").values_list("pk", "name").first()
+    list_id, list_name = first or (None, "")
+    return Composer(mailing, server, list_id=list_id, list_name=list_name)
+
+
+def preview(
+    *,
+    subject: str,
+    html: str,
+    text: str,
+    contact: Contact | None,
+    server: SmtpServer,
+    mail_from: str = "",
+    utm: Mapping[str, str] | None = None,
+    is_tagged: bool = True,
+    slug: str = "",
+    reference: str = "",
+    now: dt.datetime,
+    late_at: float | None = None,
+) -> Rendered:
+    """Return a campaign's content as that contact would read it through that server; the unsubscribe link is inert.
+
+    :param now: stands in for the moment the campaign is frozen, which links may name.
+    :param late_at: when it must be ready, on the monotonic clock; None: after ``COMPOSE_SECONDS``.
+    :raises ValueError: naming what is wrong with the content, as :func:`mail.message.composition.compile_content` does.
+    """
+    mailing = Mailing(
+        stream=Mailing.Stream.CAMPAIGN,
+        name="preview",
+        subject=subject,
+        html=html,
+        text=text,
+        mail_from=mail_from,
+        utm=dict(utm or {}),
+        is_tagged=is_tagged,
+        slug=slug,
+        reference=reference,
+        created_at=now,
+    )
+    return Composer(mailing, server, list_id=None, list_name="").render(
+        Person.of(contact) if contact else None, f"{settings.BASE_URL}/u/preview", late_at=late_at
+    )
+
+
+def web_version(message: Message) -> Rendered:
+    """Return what the recipient of a stored message reads, made of its frozen mailing and their values of today.
+
+    The links of their own lead nowhere: whoever the page is shown to must not be able to unsubscribe them.
+
+    :raises ValueError: if the content cannot be filled for this recipient.
+    """
+    original, mailing = message.copy_of or message, message.mailing
+    # A server that was deleted is stood in for: what it decides is not seen in a browser, but for stand-ins of names.
+    server = message.server or mailing.server or SmtpServer(mail_from="anybody@example.com", host="localhost")
+    contact = Person.of(original.contact) if original.contact else None
+    composer = Composer(mailing, server, list_id=None, list_name="")
+    rendered = composer.render(
+        contact, tokens.unsubscribe_url(tokens.NOBODY), email=original.email, merge=original.merge
+    )
+    return replace(rendered, html=attachments.shown_by_address(rendered.html, mailing.files))
+
+
+def _own_pages(template: str) -> list[str]:
+    """Return the start of the addresses that a template makes, unless all pages of its host start so."""
+    start = template.partition("{")[0]
+    return [start] if start and urlsplit(start)[2:4] not in (("", ""), ("/", "")) else []
+
+
+def _is_one_click_possible(server: SmtpServer) -> bool:
+    """RFC 8058 wants https; http does only where site and server are both this very machine.
+
+    A page that is not ours must have shown that it takes one click.
+    """
+    if server.unsubscribe_url:
+        return server.takes_one_click
+    return settings.IS_HTTPS or (settings.IS_LOOPBACK and server.host in ("localhost", "127.0.0.1", "::1"))

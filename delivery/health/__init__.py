@@ -1,0 +1,1 @@
+"""Whether mail can leave just now: worker reports, heartbeats, named checks."""

@@ -1,0 +1,35 @@
+"""What is stored about sending."""
+
+from delivery.models.attempts import Attempt, Batch, Correction, Lane
+from delivery.models.counts import MailingOutcome, ServerOutcome, StatusCount
+from delivery.models.holds import ProviderHold, Refusal, StopTally
+from delivery.models.notices import Incident, Notice, Trial
+from delivery.models.outbox import Mailing, Message, new_identity
+from delivery.models.plan import Chunk, LaterChunk, Taken
+from delivery.models.workers import ClockMark, Installation, WorkerReport, WorkerSeen
+
+__all__ = [
+    "Attempt",
+    "Batch",
+    "Chunk",
+    "ClockMark",
+    "Correction",
+    "Incident",
+    "Installation",
+    "Lane",
+    "LaterChunk",
+    "Mailing",
+    "MailingOutcome",
+    "Message",
+    "Notice",
+    "ProviderHold",
+    "Refusal",
+    "ServerOutcome",
+    "StatusCount",
+    "StopTally",
+    "Taken",
+    "Trial",
+    "WorkerReport",
+    "WorkerSeen",
+    "new_identity",
+]

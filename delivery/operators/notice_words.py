@@ -1,0 +1,289 @@
+"""What notices to operators say, in the languages a server may have. The words only; when one is sent is decided
+elsewhere.
+
+Each line is filled with ``str.format``: ``server``, ``host``, ``percent``, ``used``, ``quota``, ``ends``, ``reason``,
+``until``, ``mailing``, ``recipient``, ``number``, ``address``, ``url``.
+"""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeWords:
+    """The sentences of all notices in one language."""
+
+    quota_subject: str
+    quota: str
+    quota_full: str  # Follows ``quota`` at 100 %.
+    quota_kept: str  # The same, where some is kept from campaigns.
+    paused_subject: str
+    paused: str
+    paused_until: str
+    paused_for_good: str
+    full_subject: str
+    full: str
+    incident_subject: str
+    incident: str
+    certificate_subject: str
+    certificate: str
+    digest_subject: str
+    digest: str
+    digest_more: str
+    single_subject: str
+    single: str
+    page: str
+    abuse: str
+    returned_subject: str
+    returned: str
+    rest_subject: str
+    rest: str
+    campaign_page: str
+
+
+WORDS = {
+    "en": NoticeWords(
+        "{server}: {percent} % of the quota is used",
+        "{server} has sent {used} of the {quota} messages of its period, which ends on {ends}.",
+        "Until then it sends nothing more; other servers take over where they can.",
+        "Until then it sends no more campaign messages; other servers take over where they can. What is left is"
+        " for notices, tests and single messages.",
+        "{server} is paused",
+        "{server} is paused: {reason}",
+        "It is tried again by itself on {until}.",
+        "It stays paused until somebody corrects its settings or resumes it.",
+        "{server} says that its limit is reached",
+        "{server} says that its own limit is reached: {reason}",
+        "{server}: an answer to look at",
+        "{server} got an answer that somebody should look at: {reason}",
+        "The certificate of {server} ends on {ends}",
+        "The certificate that {server} ({host}) shows is valid until {ends}. Ask whoever runs this server to renew it;"
+        " afterwards nothing can be sent through it safely.",
+        "{mailing}: {number} recipients were not reached",
+        "{mailing} is finished. {number} recipients could not be reached through {server}:",
+        "… and {number} more.",
+        "Not delivered: {mailing}",
+        "The message “{mailing}” to {recipient} was given up. {server} says: {reason}",
+        "The server’s page: {url}",
+        "Report misuse to {address}.",
+        "{mailing} is a draft again",
+        "{mailing} was not sent and is a draft again. {reason}",
+        "The rest of {mailing} waits",
+        "The winner of {mailing} was not sent to the rest. {reason}",
+        "The campaign’s page: {url}",
+    ),
+    "de": NoticeWords(
+        "{server}: {percent} % des Kontingents sind verbraucht",
+        "{server} hat {used} der {quota} Nachrichten des laufenden Zeitraums versendet, der am {ends} endet.",
+        "Bis dahin versendet er nichts mehr; andere Server übernehmen, soweit sie können.",
+        "Bis dahin versendet er keine Kampagnen mehr; andere Server übernehmen, soweit sie können. Der Rest ist"
+        " für Hinweise, Tests und einzelne Nachrichten.",
+        "{server} ist angehalten",
+        "{server} ist angehalten: {reason}",
+        "Am {until} wird er von selbst erneut versucht.",
+        "Er bleibt angehalten, bis jemand seine Einstellungen berichtigt oder ihn fortsetzt.",
+        "{server} meldet, dass sein Limit erreicht ist",
+        "{server} meldet, dass sein eigenes Limit erreicht ist: {reason}",
+        "{server}: eine Antwort zum Nachsehen",
+        "{server} erhielt eine Antwort, die sich jemand ansehen sollte: {reason}",
+        "Das Zertifikat von {server} endet am {ends}",
+        "Das Zertifikat, das {server} ({host}) vorzeigt, gilt bis {ends}. Bitten Sie den Betreiber, es zu erneuern;"
+        " danach kann über diesen Server nichts mehr sicher versendet werden.",
+        "{mailing}: {number} Empfänger wurden nicht erreicht",
+        "{mailing} ist abgeschlossen. {number} Empfänger konnten über {server} nicht erreicht werden:",
+        "… und {number} weitere.",
+        "Nicht zugestellt: {mailing}",
+        "Die Nachricht „{mailing}“ an {recipient} wurde aufgegeben. {server} meldet: {reason}",
+        "Die Seite des Servers: {url}",
+        "Missbrauch melden Sie bitte an {address}.",
+        "{mailing} ist wieder ein Entwurf",
+        "{mailing} wurde nicht versendet und ist wieder ein Entwurf. {reason}",
+        "Der Rest von {mailing} wartet",
+        "Die Gewinnervariante von {mailing} ging nicht an die übrigen Empfänger. {reason}",
+        "Die Seite der Kampagne: {url}",
+    ),
+    "fr": NoticeWords(
+        "{server} : {percent} % du quota sont utilisés",
+        "{server} a envoyé {used} des {quota} messages de sa période, qui se termine le {ends}.",
+        "D’ici là, il n’envoie plus rien ; d’autres serveurs prennent le relais s’ils le peuvent.",
+        "D’ici là, il n’envoie plus de campagnes ; d’autres serveurs prennent le relais s’ils le peuvent. Le reste"
+        " est pour les avis, les essais et les messages individuels.",
+        "{server} est suspendu",
+        "{server} est suspendu : {reason}",
+        "Un nouvel essai aura lieu de lui-même le {until}.",
+        "Il reste suspendu jusqu’à ce que quelqu’un corrige ses réglages ou le relance.",
+        "{server} dit que sa limite est atteinte",
+        "{server} dit que sa propre limite est atteinte : {reason}",
+        "{server} : une réponse à examiner",
+        "{server} a reçu une réponse que quelqu’un devrait examiner : {reason}",
+        "Le certificat de {server} expire le {ends}",
+        "Le certificat présenté par {server} ({host}) est valable jusqu’au {ends}. Demandez à son exploitant de le"
+        " renouveler ; ensuite, plus rien ne pourra être envoyé par ce serveur en sécurité.",
+        "{mailing} : {number} destinataires n’ont pas été atteints",
+        "{mailing} est terminé. {number} destinataires n’ont pas pu être atteints par {server} :",
+        "… et {number} autres.",
+        "Non distribué : {mailing}",
+        "Le message « {mailing} » à {recipient} a été abandonné. {server} répond : {reason}",
+        "La page du serveur : {url}",
+        "Signalez les abus à {address}.",
+        "{mailing} est redevenue un brouillon",
+        "{mailing} n’a pas été envoyée et est redevenue un brouillon. {reason}",
+        "Le reste de {mailing} attend",
+        "La variante gagnante de {mailing} n’a pas été envoyée aux autres destinataires. {reason}",
+        "La page de la campagne : {url}",
+    ),
+    "es": NoticeWords(
+        "{server}: se ha usado el {percent} % de la cuota",
+        "{server} ha enviado {used} de los {quota} mensajes de su periodo, que termina el {ends}.",
+        "Hasta entonces no envía nada más; otros servidores lo sustituyen si pueden.",
+        "Hasta entonces no envía más campañas; otros servidores lo sustituyen si pueden. El resto queda para"
+        " avisos, pruebas y mensajes individuales.",
+        "{server} está en pausa",
+        "{server} está en pausa: {reason}",
+        "Se volverá a probar por sí solo el {until}.",
+        "Seguirá en pausa hasta que alguien corrija su configuración o lo reanude.",
+        "{server} dice que ha alcanzado su límite",
+        "{server} dice que ha alcanzado su propio límite: {reason}",
+        "{server}: una respuesta que conviene revisar",
+        "{server} recibió una respuesta que alguien debería revisar: {reason}",
+        "El certificado de {server} caduca el {ends}",
+        "El certificado que presenta {server} ({host}) es válido hasta el {ends}. Pida a quien lo administra que lo"
+        " renueve; después no se podrá enviar nada con seguridad a través de este servidor.",
+        "{mailing}: no se llegó a {number} destinatarios",
+        "{mailing} ha terminado. No se pudo llegar a {number} destinatarios a través de {server}:",
+        "… y {number} más.",
+        "No entregado: {mailing}",
+        "Se ha desistido de enviar el mensaje «{mailing}» a {recipient}. {server} dice: {reason}",
+        "La página del servidor: {url}",
+        "Comunique los abusos a {address}.",
+        "{mailing} vuelve a ser un borrador",
+        "{mailing} no se envió y vuelve a ser un borrador. {reason}",
+        "El resto de {mailing} espera",
+        "La variante ganadora de {mailing} no se envió a los demás destinatarios. {reason}",
+        "La página de la campaña: {url}",
+    ),
+    "pt": NoticeWords(
+        "{server}: {percent} % da quota utilizada",
+        "{server} enviou {used} das {quota} mensagens do seu período, que termina em {ends}.",
+        "Até lá não envia mais nada; outros servidores substituem-no se puderem.",
+        "Até lá não envia mais campanhas; outros servidores substituem-no se puderem. O resto fica para avisos,"
+        " testes e mensagens individuais.",
+        "{server} está em pausa",
+        "{server} está em pausa: {reason}",
+        "Será tentado de novo automaticamente em {until}.",
+        "Fica em pausa até que alguém corrija a sua configuração ou o retome.",
+        "{server} diz que atingiu o seu limite",
+        "{server} diz que atingiu o seu próprio limite: {reason}",
+        "{server}: uma resposta a verificar",
+        "{server} recebeu uma resposta que alguém deve verificar: {reason}",
+        "O certificado de {server} expira em {ends}",
+        "O certificado apresentado por {server} ({host}) é válido até {ends}. Peça a quem o administra que o renove;"
+        " depois disso nada poderá ser enviado com segurança através deste servidor.",
+        "{mailing}: {number} destinatários não foram alcançados",
+        "{mailing} terminou. Não foi possível alcançar {number} destinatários através de {server}:",
+        "… e mais {number}.",
+        "Não entregue: {mailing}",
+        "Desistiu-se de enviar a mensagem “{mailing}” para {recipient}. {server} responde: {reason}",
+        "A página do servidor: {url}",
+        "Comunique abusos a {address}.",
+        "{mailing} voltou a ser um rascunho",
+        "{mailing} não foi enviada e voltou a ser um rascunho. {reason}",
+        "O resto de {mailing} está à espera",
+        "A variante vencedora de {mailing} não foi enviada aos restantes destinatários. {reason}",
+        "A página da campanha: {url}",
+    ),
+    "nl": NoticeWords(
+        "{server}: {percent} % van het quotum is gebruikt",
+        "{server} heeft {used} van de {quota} berichten van zijn periode verzonden, die eindigt op {ends}.",
+        "Tot dan verzendt hij niets meer; andere servers nemen het over waar dat kan.",
+        "Tot dan verzendt hij geen campagnes meer; andere servers nemen het over waar dat kan. De rest is voor"
+        " meldingen, tests en losse berichten.",
+        "{server} is gepauzeerd",
+        "{server} is gepauzeerd: {reason}",
+        "Op {until} wordt hij vanzelf opnieuw geprobeerd.",
+        "Hij blijft gepauzeerd tot iemand zijn instellingen verbetert of hem hervat.",
+        "{server} meldt dat zijn limiet is bereikt",
+        "{server} meldt dat zijn eigen limiet is bereikt: {reason}",
+        "{server}: een antwoord om te bekijken",
+        "{server} kreeg een antwoord dat iemand moet bekijken: {reason}",
+        "Het certificaat van {server} verloopt op {ends}",
+        "Het certificaat dat {server} ({host}) toont, is geldig tot {ends}. Vraag de beheerder het te vernieuwen;"
+        " daarna kan via deze server niets meer veilig worden verzonden.",
+        "{mailing}: {number} ontvangers zijn niet bereikt",
+        "{mailing} is klaar. {number} ontvangers konden via {server} niet worden bereikt:",
+        "… en nog {number}.",
+        "Niet afgeleverd: {mailing}",
+        "Het bericht “{mailing}” aan {recipient} is opgegeven. {server} meldt: {reason}",
+        "De pagina van de server: {url}",
+        "Meld misbruik aan {address}.",
+        "{mailing} is weer een concept",
+        "{mailing} is niet verzonden en is weer een concept. {reason}",
+        "De rest van {mailing} wacht",
+        "De winnende variant van {mailing} is niet naar de overige ontvangers verzonden. {reason}",
+        "De pagina van de campagne: {url}",
+    ),
+    "it": NoticeWords(
+        "{server}: usato il {percent} % della quota",
+        "{server} ha inviato {used} dei {quota} messaggi del suo periodo, che termina il {ends}.",
+        "Fino ad allora non invia altro; altri server subentrano se possono.",
+        "Fino ad allora non invia altre campagne; altri server subentrano se possono. Il resto è per avvisi, prove"
+        " e messaggi singoli.",
+        "{server} è in pausa",
+        "{server} è in pausa: {reason}",
+        "Sarà riprovato da solo il {until}.",
+        "Resta in pausa finché qualcuno non ne corregge le impostazioni o lo riavvia.",
+        "{server} dice di aver raggiunto il suo limite",
+        "{server} dice di aver raggiunto il proprio limite: {reason}",
+        "{server}: una risposta da controllare",
+        "{server} ha ricevuto una risposta che qualcuno dovrebbe controllare: {reason}",
+        "Il certificato di {server} scade il {ends}",
+        "Il certificato presentato da {server} ({host}) è valido fino al {ends}. Chieda a chi lo gestisce di"
+        " rinnovarlo; dopo non si potrà più inviare nulla in sicurezza tramite questo server.",
+        "{mailing}: {number} destinatari non raggiunti",
+        "{mailing} è terminato. Non è stato possibile raggiungere {number} destinatari tramite {server}:",
+        "… e altri {number}.",
+        "Non consegnato: {mailing}",
+        "L’invio del messaggio «{mailing}» a {recipient} è stato abbandonato. {server} risponde: {reason}",
+        "La pagina del server: {url}",
+        "Segnali gli abusi a {address}.",
+        "{mailing} è di nuovo una bozza",
+        "{mailing} non è stata inviata ed è di nuovo una bozza. {reason}",
+        "Il resto di {mailing} è in attesa",
+        "La variante vincente di {mailing} non è stata inviata agli altri destinatari. {reason}",
+        "La pagina della campagna: {url}",
+    ),
+    "ja": NoticeWords(
+        "{server}：割り当ての{percent}%を使用しました",
+        "{server} は、{ends} に終わる期間の {quota} 通のうち {used} 通を送信しました。",
+        "それまでこのサーバーからは送信されません。可能であれば他のサーバーが引き継ぎます。",
+        "それまでこのサーバーからキャンペーンは送信されません。可能であれば他のサーバーが引き継ぎます。残りは通知、テスト、個別のメッセージに使われます。",
+        "{server} は一時停止中です",
+        "{server} は一時停止中です：{reason}",
+        "{until} に自動的に再試行されます。",
+        "設定が修正されるか、再開されるまで停止したままです。",
+        "{server} は上限に達したと応答しました",
+        "{server} は自身の上限に達したと応答しました：{reason}",
+        "{server}：確認が必要な応答",
+        "{server} は確認が必要な応答を受け取りました：{reason}",
+        "{server} の証明書は {ends} に期限が切れます",
+        "{server}（{host}）の証明書の有効期限は {ends} です。サーバーの管理者に更新を依頼してください。"
+        "期限が切れると、このサーバーから安全に送信できなくなります。",
+        "{mailing}：{number} 件の宛先に届きませんでした",
+        "{mailing} は終了しました。{server} を通じて {number} 件の宛先に届けられませんでした：",
+        "… ほか {number} 件。",
+        "配信できませんでした：{mailing}",
+        "{recipient} 宛てのメッセージ「{mailing}」の配信を断念しました。{server} の応答：{reason}",
+        "サーバーのページ：{url}",
+        "不正利用の報告先：{address}",
+        "{mailing} は下書きに戻りました",
+        "{mailing} は送信されず、下書きに戻りました。{reason}",
+        "{mailing} の残りの送信は保留中です",
+        "{mailing} の採用案は残りの宛先に送信されませんでした。{reason}",
+        "キャンペーンのページ：{url}",
+    ),
+}
+
+
+def words_for(language: str) -> NoticeWords:
+    """Return the words of a BCP 47 language, in English where there are none."""
+    return WORDS.get(re.split("[-_]", language.lower())[0], WORDS["en"])

@@ -1,0 +1,330 @@
+"""Telling the operators what they should know, each event once: quotas, pauses, incidents, certificates, failures.
+
+A notice is mail like all other, of a stream of its own. What becomes of a notice is in the account and starts no
+further one.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Iterable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q, QuerySet
+from django.urls import reverse
+from django.utils import formats, translation
+
+from delivery.models import Incident, Mailing, Message, Notice
+from delivery.operators.notice_words import NoticeWords, words_for
+from delivery.outbox import mailings
+from mail.addresses import AddressInvalid, fold, parse_mailbox
+from smtpservers.limits.circuit_breaker import FAILURES_TO_OPEN
+from smtpservers.limits.quota_period import kept_from_campaigns
+from smtpservers.models import QuotaPeriod, SmtpServer
+
+QUOTA_LEVELS = (100, 95, 80)  # Percent; the highest one that is reached is told.
+# A provider that asks us to slow down for less than this is no outage.
+SHORT_PAUSE = dt.timedelta(minutes=10)
+INCIDENT_LASTS = dt.timedelta(days=1)  # How long somebody to tell is waited for.
+CERTIFICATE_WARNING = dt.timedelta(days=14)
+BETWEEN_DIGESTS = dt.timedelta(hours=1)  # Of one mailing and server.
+DIGEST_RECIPIENTS = 500
+REPORTED_STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.SINGLE)
+ADMINISTRATORS = "admin"  # The role that may do everything.
+FAILURES = (Message.Status.BOUNCED, Message.Status.FAILED, Message.Status.EXPIRED)
+
+
+def notice(now: dt.datetime) -> int:
+    """Queue the notices of everything that happened and was not told yet, and return how many there were."""
+    told = notice_quotas(now) + notice_outages(now) + notice_full(now) + notice_incidents(now)
+    return told + notice_certificates(now) + report_failures(now)
+
+
+def notice_quotas(now: dt.datetime) -> int:
+    """Tell that 80, 95 or 100 % of a period's quota are used; a changed quota starts over.
+
+    All is used when campaigns have used theirs: what they leave is for this notice, among others.
+    """
+    nearly_full = QuotaPeriod.objects.filter(
+        # 80 % and more, without a product that a large quota would overflow.
+        used__gte=F("quota") - F("quota") / 5,
+        quota__gt=0,
+        starts_at__lte=now,
+        ends_at__gt=now,
+    )
+    count = 0
+    for period in nearly_full.select_related("server"):
+        assert period.quota is not None
+        server, percent = period.server, period.used * 100 // period.quota
+        kept = kept_from_campaigns(period.quota)
+        level = next(level for level in (*QUOTA_LEVELS, 0) if percent >= level)
+        if period.used >= period.quota - kept:
+            level = 100
+        keys = {
+            level: f"quota {server.pk} {period.starts_at:%Y-%m-%d} {period.quota} {level}" for level in QUOTA_LEVELS
+        }
+        at_least = [key for each, key in keys.items() if each >= level]
+        if level == 0 or Notice.objects.filter(key__in=at_least).exists():
+            continue
+        words = _words(server)
+        facts = {
+            "server": server.name,
+            "percent": str(percent if level == 100 else level),
+            "used": _number(server, period.used),
+            "quota": _number(server, period.quota),
+            "ends": _moment(server, period.ends_at),
+        }
+        lines = [words.quota.format(**facts)]
+        if level == 100:
+            lines.append(words.quota_kept if period.used < period.quota else words.quota_full)
+        count += _tell(
+            server, Notice.Kind.QUOTA, keys[level], words.quota_subject.format(**facts), lines, _watchers(server), now
+        )
+    return count
+
+
+def notice_outages(now: dt.datetime) -> int:
+    """Tell that a server is paused and why, once for each outage however often its pause is prolonged."""
+    lasting = Q(failures__gte=FAILURES_TO_OPEN) | Q(paused_until=None) | Q(paused_until__gt=now + SHORT_PAUSE)
+    paused = SmtpServer.objects.filter(lasting, is_active=True, outage_at__isnull=False).exclude(paused_reason="")
+    count = 0
+    for server in paused.filter(Q(paused_until=None) | Q(paused_until__gt=now)):
+        words = _words(server)
+        lines = [words.paused.format(server=server.name, reason=_one_line(server.paused_reason))]
+        if server.paused_until is None:
+            lines.append(words.paused_for_good)
+        else:
+            lines.append(words.paused_until.format(until=_moment(server, server.paused_until)))
+        key = f"paused {server.pk} {server.outage_at:%Y-%m-%dT%H:%M:%S.%f}"
+        subject = words.paused_subject.format(server=server.name)
+        count += _tell(server, Notice.Kind.PAUSED, key, subject, lines, _watchers(server), now)
+    return count
+
+
+def notice_full(now: dt.datetime) -> int:
+    """Tell that a server says that its own limit is reached, once until it accepts mail again."""
+    count = 0
+    full = SmtpServer.objects.filter(full_until__gt=now + SHORT_PAUSE, is_active=True, outage_at__isnull=False)
+    for server in full:
+        assert server.full_until is not None
+        words = _words(server)
+        lines = [
+            words.full.format(server=server.name, reason=_one_line(server.full_reason)),
+            words.paused_until.format(until=_moment(server, server.full_until)),
+        ]
+        key = f"full {server.pk} {server.outage_at:%Y-%m-%dT%H:%M:%S.%f}"
+        subject = words.full_subject.format(server=server.name)
+        count += _tell(server, Notice.Kind.PAUSED, key, subject, lines, _watchers(server), now)
+    return count
+
+
+def notice_incidents(now: dt.datetime) -> int:
+    """Tell of answers that a person should look at; they are on record once a day for each server and kind."""
+    count = 0
+    for incident in Incident.objects.filter(is_told=False).select_related("server").order_by("pk")[:100]:
+        server, words = incident.server, _words(incident.server)
+        lines = [words.incident.format(server=server.name, reason=_one_line(incident.reason))]
+        key = f"incident {incident.key}"
+        subject = words.incident_subject.format(server=server.name)
+        told = _tell(server, Notice.Kind.INCIDENT, key, subject, lines, _watchers(server), now)
+        if told or incident.seen_at < now - INCIDENT_LASTS:  # Nobody is there to be told: it stands on the page.
+            Incident.objects.filter(pk=incident.pk).update(is_told=True)
+        count += told
+    return count
+
+
+def notice_certificates(now: dt.datetime) -> int:
+    """Tell that the certificate of a server in use ends within two weeks."""
+    ending = SmtpServer.objects.filter(is_active=True, certificate_expires_at__lt=now + CERTIFICATE_WARNING)
+    count = 0
+    for server in ending:
+        assert server.certificate_expires_at is not None
+        words = _words(server)
+        facts = {
+            "server": server.name,
+            "host": server.host,
+            "ends": _moment(server, server.certificate_expires_at),
+        }
+        key = f"certificate {server.pk} {server.certificate_expires_at:%Y-%m-%dT%H:%M:%S}"
+        subject = words.certificate_subject.format(**facts)
+        lines = [words.certificate.format(**facts)]
+        count += _tell(server, Notice.Kind.CERTIFICATE, key, subject, lines, _watchers(server), now)
+    return count
+
+
+def report_failures(now: dt.datetime) -> int:
+    """Tell Mail To Unknown who was not reached by what has finished: a digest of a campaign, a line of a single."""
+    count = 0
+    for mailing in Mailing.objects.filter(finished_at__isnull=False, is_reported=False)[:100]:
+        told = _report(mailing, now) if mailing.stream in REPORTED_STREAMS else 0
+        if told is None:
+            continue
+        count += told
+        # Not where it was opened again meanwhile.
+        Mailing.objects.filter(pk=mailing.pk, finished_at=mailing.finished_at).update(is_reported=True)
+    return count
+
+
+def _report(mailing: Mailing, now: dt.datetime) -> int | None:
+    """Return how many servers had something to report; None where it is too early for another digest."""
+    failed = Message.objects.filter(mailing=mailing, status__in=FAILURES, copy_of=None, redirected_to="")
+    server_ids = failed.exclude(server=None).order_by().values_list("server", flat=True).distinct()
+    count, is_early = 0, False
+    for server in SmtpServer.objects.filter(pk__in=list(server_ids)).exclude(mail_to_unknown=""):
+        earlier = Notice.objects.filter(about=mailing, server=server).order_by("-created_at")
+        last = earlier.first()
+        rows = failed.filter(server=server)
+        if last is not None:
+            rows = rows.filter(changed_at__gt=last.created_at)
+        number = rows.count()
+        if not number:
+            continue
+        if last is not None and now - last.created_at < BETWEEN_DIGESTS:
+            is_early = True
+            continue
+        listed = list(rows.order_by("pk").values_list("email", "reason")[:DIGEST_RECIPIENTS])
+        subject, lines = _failure_lines(mailing, server, listed, number)
+        key = f"failures {mailing.pk} {server.pk} {earlier.count()}"
+        to = [server.mail_to_unknown]
+        count += _tell(server, Notice.Kind.FAILURES, key, subject, lines, to, now, about=mailing)
+    return None if is_early else count
+
+
+def _failure_lines(
+    mailing: Mailing, server: SmtpServer, listed: list[tuple[str, str]], number: int
+) -> tuple[str, list[str]]:
+    words = _words(server)
+    facts = {"mailing": mailing.name, "server": server.name, "number": _number(server, number)}
+    if mailing.stream == Mailing.Stream.SINGLE:
+        email, reason = listed[0]
+        facts |= {"recipient": email or "–", "reason": _one_line(reason)}
+        return words.single_subject.format(**facts), [words.single.format(**facts)]
+    recipients = [f"{email or '–'}: {_one_line(reason)}" for email, reason in listed]
+    if number > len(listed):
+        recipients.append(words.digest_more.format(number=_number(server, number - len(listed))))
+    return words.digest_subject.format(**facts), [words.digest.format(**facts), "\n".join(recipients)]
+
+
+def _tell(
+    server: SmtpServer,
+    kind: str,
+    key: str,
+    subject: str,
+    lines: Iterable[str],
+    to: list[str],
+    now: dt.datetime,
+    about: Mailing | None = None,
+) -> int:
+    """Queue a notice about the server unless its event was told before; without anybody to tell it waits for one."""
+    if Notice.objects.filter(key=key).exists() or not to:
+        return 0
+    words = _words(server)
+    page = settings.BASE_URL + reverse("admin:smtpservers_smtpserver_change", args=[server.pk])
+    closing = [words.page.format(url=page)]
+    if server.use_abuse_address and server.abuse_address:
+        closing.append(words.abuse.format(address=server.abuse_address))
+    text = "\n\n".join([*lines, "\n".join(closing)])
+    return _open(key, kind, subject, text, map(_bare, to), _language(server), now, server=server, about=about)
+
+
+def _open(
+    key: str, kind: str, subject: str, text: str, to: Iterable[str], language: str, now: dt.datetime, **about: Any
+) -> int:
+    """Queue a notice; return 0 if another worker has told the same."""
+    try:
+        with transaction.atomic():
+            mailing = mailings.open_mailing(
+                stream=Mailing.Stream.NOTICE,
+                name=_one_line(subject)[:200],
+                subject=_inert(_one_line(subject)[:500]),
+                html="",
+                text=_inert(text),
+                is_tagged=False,
+                language=language,
+            )
+            for email in {fold(address): address for address in to}.values():
+                mailings.address(mailing, email=email, email_key=fold(email), now=now)
+            Notice.objects.create(key=key, kind=kind, mailing=mailing, created_at=now, **about)
+    except IntegrityError:  # Another worker told it in this instant.
+        return 0
+    return 1
+
+
+def tell_returned(to: str, campaign: str, reason: str, page: str, now: dt.datetime) -> int:
+    """Tell whoever queued a campaign that it is a draft again."""
+    words = words_for(settings.LANGUAGE_CODE)
+    subject, line = words.returned_subject, words.returned
+    return _tell_of_campaign(to, campaign, subject, line, reason, page, now)
+
+
+def tell_rest_waits(to: str, campaign: str, reason: str, page: str, now: dt.datetime) -> int:
+    """Tell whoever chose the winner of an A/B test that the rest has not got it."""
+    words = words_for(settings.LANGUAGE_CODE)
+    return _tell_of_campaign(to, campaign, words.rest_subject, words.rest, reason, page, now)
+
+
+def _tell_of_campaign(to: str, campaign: str, subject: str, line: str, reason: str, page: str, now: dt.datetime) -> int:
+    try:
+        recipient = _bare(to)
+    except AddressInvalid:  # Also nobody: then it stands on the page alone.
+        return 0
+    facts = {"mailing": campaign, "reason": reason}
+    closing = words_for(settings.LANGUAGE_CODE).campaign_page.format(url=page)
+    key = f"campaign {now:%Y-%m-%dT%H:%M:%S.%f} {recipient} {page}"[:200]
+    text = f"{line.format(**facts)}\n\n{closing}"
+    return _open(key, Notice.Kind.CAMPAIGN, subject.format(**facts), text, [recipient], settings.LANGUAGE_CODE, now)
+
+
+def administrators() -> QuerySet[User]:
+    """Return the active people who may do everything: superusers, and who has the role."""
+    is_one = Q(is_superuser=True) | Q(pk__in=User.objects.filter(groups__name=ADMINISTRATORS).values("pk"))
+    return User.objects.filter(is_one, is_active=True)
+
+
+def _watchers(server: SmtpServer) -> list[str]:
+    """Return who hears about the server: its Mail To, or else the administrators."""
+    if server.mail_to:
+        return [server.mail_to]
+    found = []
+    for email in administrators().order_by("pk").values_list("email", flat=True):
+        try:
+            found.append(_bare(email))
+        except AddressInvalid:
+            continue
+    return found
+
+
+def _bare(mailbox: str) -> str:
+    return parse_mailbox(mailbox).address
+
+
+def _language(server: SmtpServer) -> str:
+    return server.language or settings.LANGUAGE_CODE
+
+
+def _words(server: SmtpServer) -> NoticeWords:
+    return words_for(_language(server))
+
+
+def _number(server: SmtpServer, number: int) -> str:
+    with translation.override(_language(server)):
+        return formats.number_format(number, force_grouping=True)
+
+
+def _moment(server: SmtpServer, instant: dt.datetime) -> str:
+    """Return an instant in the server's zone, which its periods are counted in, and in its language."""
+    local = instant.astimezone(ZoneInfo(server.time_zone))
+    with translation.override(_language(server)):
+        return f"{formats.date_format(local, 'DATE_FORMAT')} {local:%H:%M} ({server.time_zone})"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _inert(text: str) -> str:
+    """Return text that holds no merge tag, whatever a server answered or somebody named a campaign."""
+    return re.sub(r"(?<=\{)(?=[{%])", " ", text)

@@ -1,0 +1,118 @@
+"""How a restored or copied database goes on: what was under way when it was made, and what a person lets become of it.
+
+The original may have sent, after the copy was made, whatever was due here. Only a person can know whether it did.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from delivery import identity
+from delivery.models import Installation, Mailing, Message
+from delivery.outbox import mailings as outbox_mailings
+from delivery.outbox import status_counts
+from delivery.outcomes import recovery
+
+Answer = Installation.Answer
+MOST_SHOWN = 50
+REASON = "Unconfirmed: this database was restored or copied, and the original may have sent this message since."
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """Something that was on its way when the copy was made, in words."""
+
+    name: str
+    what: str  # How it stands in the copy.
+    then: str  # What going on makes of it, where the original may have gone on sending.
+
+
+# Rooms above add what they hold, and what brings it to the outbox before that is settled: False where it must wait.
+TELLERS: list[Callable[[dt.datetime], list[UnderWay]]] = []
+PREPARATIONS: list[Callable[[dt.datetime], bool]] = []
+
+
+def held() -> Installation | None:
+    """Return the row of this database while it waits for a person, or for what that person said to be done."""
+    return Installation.objects.filter(pk=1).exclude(held_because="").first()
+
+
+def under_way(now: dt.datetime) -> list[UnderWay]:
+    """Return what was on its way when the copy was made, and what would become of it."""
+    copy = held()
+    if copy is None:
+        return []
+    mailings = _under_way(copy, now)
+    campaigns = mailings.filter(stream=Mailing.Stream.CAMPAIGN).order_by("pk")
+    left = [(mailing.name, _waiting(mailing.pk)) for mailing in campaigns[:MOST_SHOWN]]
+    then = "what was due is called unconfirmed."
+    found = [UnderWay(name, _not_sent(number), then) for name, number in left if number]
+    if (more := campaigns.count() - len(left)) > 0:
+        found.append(UnderWay(f"{more:,} more campaigns", "Perhaps not sent in full yet.", then))
+    others = mailings.exclude(stream=Mailing.Stream.CAMPAIGN).filter(is_snapshotted=True)
+    waiting = Message.objects.filter(mailing__in=others.values("pk"), status__in=Message.PENDING).count()
+    if waiting:
+        found.append(UnderWay("Single messages, tests and notices", _not_sent(waiting), then))
+    return [*found, *(told for teller in TELLERS for told in teller(now))]
+
+
+def _under_way(copy: Installation, now: dt.datetime) -> QuerySet[Mailing]:
+    """Return the mailings that the original may have gone on with."""
+    open_ones = Mailing.objects.filter(finished_at=None, state=Mailing.State.OPEN, created_at__lt=copy.held_since)
+    return open_ones.filter(Q(opens_at=None) | Q(opens_at__lte=now))
+
+
+def _not_sent(number: int) -> str:
+    return f"{'1 message was' if number == 1 else f'{number:,} messages were'} not sent yet."
+
+
+def _waiting(mailing_id: int) -> int:
+    found = status_counts.by_status(mailing_id)
+    return sum(found[status] for status in Message.PENDING)
+
+
+def answer(what: str) -> str:
+    """Keep what a person says of the original; the errands worker then does it. Return why not, or an empty text."""
+    if what not in (Answer.MAY_HAVE_SENT, Answer.STOOD_STILL):
+        return "Choose whether the original may have gone on sending."
+    if settings.START_HELD:
+        return "START_HELD is set. Take it out of the environment, restart every process, then come back."
+    held_unanswered = Installation.objects.filter(pk=1, answer=Answer.NONE).exclude(held_because="")
+    if not held_unanswered.update(answer=what, identity=identity.identify()):
+        return "This database does not wait for an answer any more."
+    return ""
+
+
+def carry_on(now: dt.datetime) -> bool:
+    """Do what a person said, and let mail go; False while there is something to wait for.
+
+    May be killed and repeated, and be run by two workers at once: nothing is sent before the last step.
+    """
+    if not identity.why_held(now):
+        return True
+    copy = held()
+    if copy is None:  # Another worker has just let it go.
+        return True
+    if copy.answer == Answer.NONE or copy.held_since is None:
+        return False
+    if copy.answer == Answer.MAY_HAVE_SENT:
+        if not all(prepare(now) for prepare in PREPARATIONS) or not recovery.settle_copied(now):
+            return False
+        for mailing_id in list(_under_way(copy, now).values_list("pk", flat=True)):
+            if not _call_unconfirmed(mailing_id, copy.held_since, now):
+                return False
+    return identity.release(now)
+
+
+def _call_unconfirmed(mailing_id: int, held_since: dt.datetime, now: dt.datetime) -> bool:
+    while True:
+        with transaction.atomic():
+            # Another worker may have been first: then what is in the outbox by now is this installation's own.
+            if not Installation.objects.select_for_update().filter(held_since=held_since).exists():
+                return False
+            if not outbox_mailings.call_unconfirmed(mailing_id, REASON, held_since, now):
+                return True

@@ -1,0 +1,293 @@
+"""Sending one message at once while a person watches: every step of the conversation, on record like any other."""
+
+import asyncio
+import datetime as dt
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import transaction
+
+from contacts.models import Contact, ContactList
+from delivery import identity
+from delivery.content.composer import Composed, composer_for
+from delivery.content.recipient_domains import Validator
+from delivery.models import Mailing, Message
+from delivery.operators.send_test_words import TEST_WORDS
+from delivery.outbox import claims as outbox_claims
+from delivery.outbox import leases, mailings
+from delivery.outbox.claims import Claim
+from delivery.outbox.plan import LaneShare
+from delivery.outcomes import recovery, results
+from delivery.outcomes.journal import Journal
+from delivery.outcomes.result import Result
+from delivery.outcomes.verdicts import Judgement, alone, judge, judge_connection
+from mail.addresses import check_address, domain_of, fold, is_reserved
+from mail.message.footers import known_language
+from mail.replies.reply import Reply
+from mail.replies.rules import Stage
+from smtpservers.limits.reservations import why_not
+from smtpservers.models import SmtpServer
+from smtpservers.secret_field import SecretUnreadable
+from smtpservers.smtp.answer import Answer
+from smtpservers.smtp.connection import ConnectionFailed, connect
+from smtpservers.smtp.conversation import Step, lost_step
+from smtpservers.smtp.diagnostics import explain, offers_sign_in
+from smtpservers.smtp.endpoint import Endpoint, endpoint_of
+
+WATCH_SECONDS = 0.5
+T = TypeVar("T")
+LEASE_SECONDS = 1800.0  # The longest SMTP timeout for each step, and the final answer.
+
+
+class TestRefused(Exception):
+    """The test cannot even be tried; the text says why and what to do."""
+
+    __test__ = False  # Not a test case of pytest.
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a test sends instead of the built-in words: a campaign's content."""
+
+    name: str
+    subject: str
+    html: str
+    text: str
+    files: Iterable[Mapping[str, str]] = ()
+    mail_from: str = ""
+    reply_to: str = ""
+    is_tagged: bool = True
+    sends_copies: bool = True
+    utm: Mapping[str, str] = field(default_factory=dict)
+    lists: Iterable[ContactList] = ()
+    slug: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownStep:
+    """A step of the conversation with what a failed one means."""
+
+    step: Step
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a test has come."""
+
+    message_pk: int
+    steps: Sequence[Step]
+    is_sent: bool  # Whether the final dot is written, or is just about to be.
+
+
+Watch = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What happened: the steps, and the account's words on the message."""
+
+    steps: tuple[ShownStep, ...]
+    status: str  # Of the message: accepted, bounced, failed, unconfirmed …
+    reason: str
+    message_id: str  # The Message-ID header.
+    message_pk: int
+    server_name: str
+    recipient: str
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.status == "accepted"
+
+
+def send_test(
+    *,
+    server_id: int,
+    recipient: str,
+    actor: Any,
+    now: dt.datetime,
+    content: Content | None = None,
+    contact: Contact | None = None,
+    with_copies: bool = True,
+    watch: Watch | None = None,
+) -> Conversation:
+    """Send one test message through one server at once, an inactive one too, and return the conversation.
+
+    It counts in the quota and stands in the account. Its unsubscribe token is inert. Somebody waits for it: for the
+    answer to the whole message it waits no longer than SMTP timeout, while other mail waits for minutes.
+
+    :param content: a campaign's content; None sends a few words in the server's language.
+    :param contact: whose values fill the merge fields; None: a reader without names.
+    :param with_copies: whether the server's CC and BCC addresses get the test too.
+    :param watch: told now and then how far it has come, in this thread.
+    :raises TestRefused: in a copy that waits, when there is no quota left, or the recipient or the content cannot be
+        used.
+    """
+    server = SmtpServer.objects.get(pk=server_id)
+    if because := identity.why_held(now):
+        raise TestRefused(f"{because} Nothing is sent before an administrator lets it go on.")
+    try:
+        recipient = check_address(recipient)
+        endpoint = endpoint_of(server, final_timeout=0)
+    except (ValueError, SecretUnreadable) as error:
+        raise TestRefused(str(error)) from error
+    content = content or _words(server)
+    content = replace(content, sends_copies=content.sends_copies and with_copies)
+    lease = leases.acquire_extra(server.pk, LEASE_SECONDS)
+    journal = Journal(recovery.journal_folder(), lease.token)
+    try:
+        claim, mailing, composed = _put_on_record(server, lease, recipient, actor, now, content, contact)
+        steps: list[Step] = []
+        dots: list[int] = []
+        before_dot = partial(_before_dot, journal, claim, dots)
+        talk = _talk(endpoint, composed, steps, before_dot, mailing.stream)
+        progress = partial(_progress, claim.message.pk, steps, dots)
+        answer, judgement, stage, reply, learned = _watched(talk, progress, watch) if watch else asyncio.run(talk)
+        if answer is not None:
+            SmtpServer.objects.filter(pk=server.pk).update(**learned)
+            journal.answer(claim.attempt_id, answer.stage, answer.reply, answer.lost)
+        result = Result(
+            claim.attempt_id,
+            claim.message,
+            mailing.pk,
+            mailing.stream,
+            server.pk,
+            claim.period_id,
+            now,
+            _final(judgement),
+            stage.value,
+            reply,
+        )
+        results.record(lease.token, [result], now)
+        journal.discard()
+    finally:
+        journal.close()
+        leases.release(lease)
+    message = Message.objects.get(pk=claim.message.pk)
+    if message.status == Message.Status.ACCEPTED:
+        steps += _lost_bounces(server)
+    offered = offers_sign_in(steps)
+    shown = tuple(ShownStep(step, explain(step, endpoint, offers_sign_in=offered)) for step in steps)
+    return Conversation(shown, message.status, message.reason, message.message_id, message.pk, server.name, recipient)
+
+
+def _lost_bounces(server: SmtpServer) -> list[Step]:
+    """Return a failed step if the domain that bounces go to takes no mail, by what its name servers say."""
+    if not (server.use_return_path and server.return_path) or is_reserved(domain_of(server.return_path)):
+        return []
+    began = time.perf_counter()
+    problem = asyncio.run(Validator().problem(server.return_path))
+    words = f"{problem} Bounces would be lost: correct Email return path, or give its domain an MX record."
+    return [lost_step("bounces", server.return_path, words, began)] if problem else []
+
+
+def _words(server: SmtpServer) -> Content:
+    subject, text = TEST_WORDS[known_language(server.language, settings.LANGUAGE_CODE)]
+    name = f"Test of {server.name}"
+    return Content(name=name, subject=subject.format(server=server.name), html="", text=text.format(server=server.name))
+
+
+def _put_on_record(
+    server: SmtpServer,
+    lease: leases.Lease,
+    recipient: str,
+    actor: Any,
+    now: dt.datetime,
+    content: Content,
+    contact: Contact | None,
+) -> tuple[Claim, Mailing, Composed]:
+    with transaction.atomic():
+        mailing = mailings.open_mailing(
+            stream=Mailing.Stream.TEST,
+            name=f"Test: {content.name}"[:200] if content.html else content.name[:200],
+            subject=content.subject,
+            html=content.html,
+            text=content.text,
+            files=content.files,
+            mail_from=content.mail_from,
+            reply_to=content.reply_to,
+            is_tagged=content.is_tagged,
+            sends_copies=content.sends_copies,
+            utm=content.utm,
+            lists=content.lists,
+            slug=content.slug,
+            reference=content.reference,
+            created_by=actor,
+            server=server,
+        )
+        merge = None
+        if contact is not None:
+            merge = {**contact.attributes, "first_name": contact.first_name, "last_name": contact.last_name}
+        mailings.address(mailing, email=recipient, email_key=fold(recipient), now=now, merge=merge)
+        share = LaneShare(mailing.pk, f"{server.name} was asked for by hand.", mailing.stream)
+        claims = outbox_claims.claim(lease.token, server, share, 1, now)
+        if not claims:
+            raise TestRefused(why_not(server, now))
+        try:
+            composed = composer_for(mailing, server).compose(claims[0].message, now)
+        except ValueError as error:
+            raise TestRefused(str(error)) from error
+    return claims[0], mailing, composed
+
+
+def _before_dot(journal: Journal, claim: Claim, dots: list[int]) -> bool:
+    journal.dot(claim.attempt_id)
+    dots.append(claim.attempt_id)
+    return True
+
+
+def _progress(message_pk: int, steps: list[Step], dots: list[int]) -> Progress:
+    return Progress(message_pk, tuple(steps), bool(dots))
+
+
+def _watched(talk: Coroutine[Any, Any, T], progress: Callable[[], Progress], watch: Watch) -> T:
+    """Run ``talk`` in a thread and tell how far it has come: the watcher may write to the database, a loop may not."""
+    with ThreadPoolExecutor(1) as pool:
+        conversation = pool.submit(asyncio.run, talk)
+        while not wait([conversation], WATCH_SECONDS).done:
+            watch(progress())
+        return conversation.result()
+
+
+async def _talk(
+    endpoint: Endpoint, composed: Composed, steps: list[Step], before_dot: Any, stream: str
+) -> tuple[Answer | None, Judgement, Stage, Reply | None, dict[str, Any]]:
+    """Return the answer, what it means, and what was learned of the server, by the field it belongs to."""
+    try:
+        connection = await connect(endpoint, steps.append)
+    except ConnectionFailed as error:
+        judgement = judge_connection(error.stage, str(error), error.reply, needs_mending=error.needs_mending)
+        return None, judgement, error.stage, error.reply, {}
+    answer = await connection.send(
+        composed.envelope_from,
+        composed.rcpt_to,
+        composed.content,
+        before_dot=before_dot,
+        smtputf8=composed.is_smtputf8,
+    )
+    learned = connection.learned
+    await connection.quit()
+    return (
+        answer,
+        judge(answer, stream=stream, attempts=1, recipient=composed.rcpt_to, back_off=settings.RETRY_WAITS),
+        answer.stage,
+        answer.reply,
+        learned,
+    )
+
+
+def _final(judgement: Judgement) -> Judgement:
+    """A test is one try: what would be deferred has failed. It never pauses a server that somebody is setting up."""
+    is_deferred = judgement.status == "deferred"
+    return replace(
+        alone(judgement),
+        outcome="failed" if is_deferred else judgement.outcome,
+        status="failed" if is_deferred else judgement.status,
+        wait=None,
+    )

@@ -1,0 +1,1 @@
+"""Messages from queueing to their claim: mailings, plan, claims, leases, counts."""

@@ -1,0 +1,505 @@
+"""How mail gets into the outbox, and how people hold it, take it back, or try it again.
+
+Everything here is a conditional UPDATE or an INSERT that may be repeated: two clicks, two workers or a
+crash in the middle come to the same rows.
+"""
+
+import datetime as dt
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter, itemgetter
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Case, Max, Min, Q, Sum, Value, When
+from django.db.models.functions import Concat, Left
+
+from contacts.models import Contact, ContactList, Subscription
+from contacts.segments.audience import Audience, people_sql
+from db.dialect import byte_order, instant
+from delivery.models import Chunk, LaterChunk, Mailing, Message, StopTally, new_identity
+from delivery.outbox import plan, status_counts
+from smtpservers.routing.rules import RoutingRule, class_sql
+
+CANCELLED_REASON = "The mailing was cancelled."
+CHUNK_MESSAGES = 500
+CHUNKS_AT_ONCE = 500
+CHUNKS_ENDED_AT_ONCE = 10  # By one transaction, so that nobody waits long for the rows.
+ENDED_AT_ONCE = 100_000  # Messages, by one errand; then others have a turn.
+SLICE_CONTACTS = 5_000  # So that nobody waits long for SQLite's one writer.
+LIFE = {
+    Mailing.Stream.CAMPAIGN: dt.timedelta(hours=settings.RETRY_CAMPAIGN_HOURS),
+    Mailing.Stream.SINGLE: dt.timedelta(hours=settings.RETRY_SINGLE_HOURS),
+    Mailing.Stream.TEST: dt.timedelta(0),  # A person is waiting for the answer: one try.
+    Mailing.Stream.NOTICE: dt.timedelta(hours=settings.RETRY_SINGLE_HOURS),
+}
+
+
+def open_mailing(
+    *,
+    stream: str,
+    name: str,
+    subject: str,
+    html: str,
+    text: str,
+    files: Iterable[Mapping[str, str]] = (),
+    mail_from: str = "",
+    reply_to: str = "",
+    is_tagged: bool = True,
+    sends_copies: bool = True,
+    utm: Mapping[str, str] | None = None,
+    lists: Iterable[ContactList] = (),
+    audience: Mapping[str, Any] | None = None,
+    reference: str = "",
+    identity: str = "",
+    slug: str = "",
+    created_by: Any = None,
+    server: Any = None,
+    server_ids: Iterable[int] = (),
+    is_commercial: bool = False,
+    language: str = "",
+) -> Mailing:
+    """Freeze a content; nothing is sent before it has messages.
+
+    :param identity: up to 32 characters that its Message-IDs follow from; empty: one of its own.
+    """
+    with transaction.atomic():
+        mailing = Mailing.objects.create(
+            stream=stream,
+            name=name,
+            subject=subject,
+            html=html,
+            text=text,
+            files=list(files),
+            mail_from=mail_from,
+            reply_to=reply_to,
+            is_tagged=is_tagged,
+            sends_copies=sends_copies,
+            utm=dict(utm or {}),
+            audience=dict(audience or {}),
+            reference=reference,
+            identity=identity or new_identity(),
+            slug=slug,
+            created_by=created_by,
+            server=server,
+            server_ids=list(server_ids),
+            is_commercial=is_commercial,
+            language=language,
+            # Somebody watches a test, and nobody is told of a notice that failed.
+            is_reported=stream in (Mailing.Stream.TEST, Mailing.Stream.NOTICE),
+        )
+        mailing.lists.set(lists)
+    return mailing
+
+
+def address(mailing: Mailing, *, email: str, email_key: str, now: dt.datetime, **fields: Any) -> Message:
+    """Add the one recipient of a test, a single message or a notice, and call the mailing complete."""
+    with transaction.atomic():
+        message = Message.objects.create(
+            mailing=mailing,
+            email=email,
+            email_key=email_key,
+            changed_at=now,
+            due_at=now,
+            expires_at=now + LIFE[Mailing.Stream(mailing.stream)],
+            **fields,
+        )
+        Mailing.objects.filter(pk=mailing.pk).update(is_snapshotted=True)
+    return message
+
+
+def snapshot(
+    mailing_id: int,
+    now: dt.datetime,
+    *,
+    starts: Mapping[str, dt.datetime] | None = None,
+    ends_at: dt.datetime | None = None,
+) -> int:
+    """Turn the mailing's audience into messages and return how many there are.
+
+    People who must not be written to become rows too, with their terminal status and the reason, so that the account
+    is complete. Each slice is a transaction: pages show how far it is, and nobody else waits long. May be repeated
+    after a crash, or by two workers at once: each slice is taken once, so that a rerun adds nobody, also where
+    somebody meets a segment's conditions meanwhile.
+
+    :param starts: when the people of a time zone may get theirs, by the zone's name as their contacts hold it; a zone
+        that is not named starts as the one without a name does, or else at once.
+    :param ends_at: from when on nothing is sent or tried again.
+    """
+    mailing = Mailing.objects.get(pk=mailing_id)
+    if not mailing.is_snapshotted:
+        audience, as_of = audience_of(mailing, now)
+        rules = plan.sorting_rules(mailing.mail_from)
+        if mailing.snapshot_next is None:
+            _begin(mailing, audience)
+        while (bounds := _next_slice(mailing_id)) is not None:
+            _snapshot_slice(mailing, audience, as_of, rules, bounds, now, starts or {}, ends_at)
+        Mailing.objects.filter(pk=mailing_id, is_snapshotted=False).update(is_snapshotted=True)
+    return sum(status_counts.by_status(mailing_id).values())
+
+
+def audience_of(mailing: Mailing, now: dt.datetime) -> tuple[Audience, dt.datetime]:
+    """Return whom the mailing is for, and the instant that "in the last 30 days" counts from."""
+    kept = mailing.audience
+    if not kept:
+        return Audience(lists=tuple(mailing.lists.values_list("pk", flat=True))), now
+    return Audience.from_json(kept), dt.datetime.fromisoformat(kept["as_of"])
+
+
+def _begin(mailing: Mailing, audience: Audience) -> None:
+    """Settle between which contacts the audience lies."""
+    bounds = Subscription.objects.filter(list__in=audience.all_lists).aggregate(
+        first=Min("contact"), last=Max("contact")
+    )
+    Mailing.objects.filter(pk=mailing.pk, snapshot_next=None).update(
+        snapshot_next=bounds["first"] or 1, snapshot_last=bounds["last"] or 0
+    )
+
+
+def _next_slice(mailing_id: int) -> tuple[int, int] | None:
+    """Return the first and last contact of the next slice; None when all were taken."""
+    first, last = Mailing.objects.values_list("snapshot_next", "snapshot_last").get(pk=mailing_id)
+    assert first is not None
+    assert last is not None
+    if first > last:
+        return None
+    # Counted in contacts and not in numbers: an import leaves gaps behind.
+    rest = Contact.objects.filter(pk__gte=first, pk__lte=last).order_by("pk").values_list("pk", flat=True)
+    end = rest[SLICE_CONTACTS - 1 : SLICE_CONTACTS]
+    return first, next(iter(end), last)
+
+
+def _snapshot_slice(
+    mailing: Mailing,
+    audience: Audience,
+    as_of: dt.datetime,
+    rules: Sequence[RoutingRule],
+    bounds: tuple[int, int],
+    now: dt.datetime,
+    starts: Mapping[str, dt.datetime],
+    ends_at: dt.datetime | None,
+) -> None:
+    """Add the messages to the audience's people whose ids are within ``bounds``, and their chunks.
+
+    :param rules: those that part the mailing by recipient domain; a chunk holds people of one of them alone.
+    """
+    order, order_parameters = class_sql("people.email_key", rules)
+    route, route_parameters = class_sql("email_key", rules)
+    people, people_parameters = people_sql(audience, as_of, bounds)
+    moment = connection.ops.adapt_datetimefield_value(now)
+    life_ends_at = max([now, *starts.values()]) + LIFE[Mailing.Stream(mailing.stream)]
+    expires = connection.ops.adapt_datetimefield_value(min(life_ends_at, ends_at or life_ends_at))
+    # A chunk holds people of one zone alone where they do not start together.
+    zone = "(SELECT z.time_zone FROM contacts_contact z WHERE z.id = people.id), " if starts else ""
+    part, part_parameters = _part_sql(mailing)
+    # Rows get their numbers in the order given here, and a chunk is a run of numbers.
+    sql = f"""
+        INSERT INTO delivery_message
+            (mailing_id, contact_id, email, email_key, status, changed_at, expires_at, reason)
+        SELECT %s, people.id, people.email, people.email_key,
+            CASE people.verdict WHEN 'reached' THEN 'queued' ELSE 'suppressed' END,
+            {instant()}, {instant()}, people.reason
+        FROM ({people}) AS people WHERE people.verdict <> 'excluded'{part}
+        ORDER BY {order + ", " if rules else ""}{zone}people.id
+        ON CONFLICT DO NOTHING RETURNING id, status, {route}
+    """  # noqa: S608  # Made of constants and placeholders.
+    first, last = bounds
+    with transaction.atomic():
+        mine = Mailing.objects.filter(pk=mailing.pk, snapshot_next=first, is_snapshotted=False)
+        if not mine.update(snapshot_next=last + 1):
+            return  # Another worker took this slice.
+        with connection.cursor() as cursor:
+            before = [mailing.pk, moment, expires, *people_parameters, *part_parameters]
+            cursor.execute(sql, [*before, *order_parameters, *route_parameters])
+            queued = sorted((pk, route) for pk, status, route in cursor.fetchall() if status == Message.Status.QUEUED)
+        _cut(mailing, queued, starts, now)
+
+
+def _part_sql(mailing: Mailing) -> tuple[str, list[Any]]:
+    """Return the condition that somebody belongs to the mailing's part of its audience, where it has but one.
+
+    ``audience["part"]`` is kept with the mailing: ``{"seed": …, "from": …, "below": …}`` are bounds of
+    :func:`bucket_sql`, and ``{"without": [mailings]}`` leaves out whoever those mailings have, by address and by
+    contact.
+    """
+    part = mailing.audience.get("part") or {}
+    sql, parameters = "", []
+    if "seed" in part:
+        bucket, seeded = bucket_sql(part["seed"])
+        sql += f" AND {bucket} >= %s AND {bucket} < %s"
+        parameters += [*seeded, part["from"], *seeded, part["below"]]
+    for column, of_person in (("email_key", "people.email_key"), ("contact_id", "people.id")):
+        if without := part.get("without"):
+            marks = ", ".join(["%s"] * len(without))
+            sql += (
+                f" AND NOT EXISTS (SELECT 1 FROM delivery_message m WHERE m.{column} = {of_person}"  # noqa: S608
+                f" AND m.mailing_id IN ({marks}) AND m.copy_of_id IS NULL)"
+            )
+            parameters += without
+    return sql, parameters
+
+
+def bucket_sql(seed: str) -> tuple[str, list[Any]]:
+    """Return a hash of the address of ``people``, by which an audience is parted, and its parameters.
+
+    It is 32 hexadecimal digits; a bound may be given by its first ones alone.
+    """
+    return f"MD5(CAST(%s AS text) || people.email_key){byte_order()}", [seed]
+
+
+def _cut(mailing: Mailing, queued: list[tuple[int, int]], starts: Mapping[str, dt.datetime], now: dt.datetime) -> None:
+    """Make the chunks of a slice's messages, those of zones where it is too early for later."""
+    zones = _zones(mailing, queued) if starts else {}
+    soon: list[Chunk] = []
+    later: list[LaterChunk] = []
+    others = starts.get("", now)
+    keyed = ((pk, route_id, starts.get(zones.get(pk, ""), others)) for pk, route_id in queued)
+    for (route_id, starts_at), alike in itertools.groupby(keyed, key=itemgetter(1, 2)):
+        for run in _runs_of([pk for pk, _, _ in alike]):
+            fields = {"mailing": mailing, "next_id": run[0], "last_id": run[-1], "messages": len(run)}
+            if starts_at > now:
+                later.append(LaterChunk(**fields, route_id=route_id or None, opens_at=starts_at))
+            else:
+                soon.append(Chunk(**fields, route_id=route_id or None))
+    Chunk.objects.bulk_create(soon)
+    LaterChunk.objects.bulk_create(later)
+
+
+def _runs_of(message_ids: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(message_ids), CHUNK_MESSAGES):
+        yield message_ids[start : start + CHUNK_MESSAGES]
+
+
+def _zones(mailing: Mailing, queued: list[tuple[int, int]]) -> dict[int, str]:
+    """Return the time zone of each message's contact."""
+    if not queued:
+        return {}
+    rows = Message.objects.filter(mailing=mailing, pk__gte=queued[0][0], pk__lte=queued[-1][0])
+    return dict(rows.values_list("pk", "contact__time_zone"))
+
+
+def pause(mailing_id: int) -> bool:
+    """Hold the mailing; what is claimed stops before MAIL within seconds. False if it was not open."""
+    return bool(
+        Mailing.objects.filter(pk=mailing_id, state="open").update(
+            state="paused", waiting_reason="", waiting_until=None
+        )
+    )
+
+
+def resume(mailing_id: int) -> bool:
+    """Let a paused mailing go on. False if it was not paused."""
+    with transaction.atomic():
+        resumed = Mailing.objects.filter(pk=mailing_id, state="paused").update(
+            state="open", waiting_reason="", waiting_until=None
+        )
+        if resumed:
+            # Who resumes it has seen the figures that stopped it: it is judged by what comes after.
+            StopTally.objects.filter(mailing=mailing_id).update(sent=0, hard_bounces=0, content_failures=0)
+    return bool(resumed)
+
+
+def cancel(mailing_id: int, now: dt.datetime) -> bool:
+    """Stop the mailing for good: what has not left never will. False if it was cancelled before.
+
+    It holds at once: nothing more is claimed, and what is claimed stops before MAIL. The account of a large mailing
+    follows a slice at a time, see :func:`settle_cancelled`. What a worker holds is left to it.
+    """
+    if not Mailing.objects.filter(pk=mailing_id).exclude(state="cancelled").update(state="cancelled"):
+        return False
+    count = 0
+    for number in _slices(mailing_id, Message.Status.CANCELLED, CANCELLED_REASON, now):
+        count += number
+        if count >= CHUNKS_ENDED_AT_ONCE * CHUNK_MESSAGES:  # Somebody waits for the answer.
+            break
+    return True
+
+
+def settle_cancelled(now: dt.datetime) -> int:
+    """Give the messages of cancelled mailings their last status, so many at a time; return how many got it.
+
+    May be killed and repeated: each slice is a transaction.
+    """
+    count = 0
+    cancelled = Mailing.objects.filter(state="cancelled", finished_at=None).order_by("pk")
+    for mailing_id in cancelled.values_list("pk", flat=True):
+        for number in _slices(mailing_id, Message.Status.CANCELLED, CANCELLED_REASON, now):
+            count += number
+            if count >= ENDED_AT_ONCE:
+                return count
+    return count
+
+
+def abandon(mailing_id: int, now: dt.datetime) -> None:
+    """Cancel a mailing that nothing was sent of and that is nobody's any more; it gets no more messages."""
+    Mailing.objects.filter(pk=mailing_id).update(is_snapshotted=True)
+    cancel(mailing_id, now)
+
+
+def expire_rest(mailing_id: int, reason: str, now: dt.datetime) -> int:
+    """Give up everything of the mailing that has not left, and return how many messages that are.
+
+    What a worker holds is left to it: it is sent, or comes back and is given up by the next call.
+    """
+    return sum(_slices(mailing_id, Message.Status.EXPIRED, reason, now))
+
+
+def _slices(mailing_id: int, status: str, reason: str, now: dt.datetime) -> Iterator[int]:
+    while (number := _end_slice(mailing_id, status, reason, now)) is not None:
+        yield number
+
+
+def _end_slice(mailing_id: int, status: str, reason: str, now: dt.datetime) -> int | None:
+    """End some of what is not claimed, and return how many messages that are; None where nothing is left."""
+    ended = {"status": status, "changed_at": now, "due_at": None, "reason": reason[:600]}
+    with transaction.atomic():
+        # Later ones first: one that is being opened stands among the others by then. A claim under way is waited for:
+        # then its chunk begins where that claim ended.
+        later = LaterChunk.objects.select_for_update().filter(mailing=mailing_id).order_by("pk")
+        chunks = Chunk.objects.select_for_update().filter(mailing=mailing_id).order_by("pk")
+        some: list[Chunk | LaterChunk] = [*later[:CHUNKS_ENDED_AT_ONCE]] or [*chunks[:CHUNKS_ENDED_AT_ONCE]]
+        if some:
+            count = 0
+            for first, last in _runs(sorted(some, key=attrgetter("next_id"))):
+                queued = Message.objects.filter(pk__gte=first, pk__lte=last, mailing=mailing_id, due_at=None)
+                count += queued.filter(status="queued").update(**ended)
+            for chunk in some:
+                chunk.delete()
+            return count
+        waiting = Message.objects.filter(mailing=mailing_id, due_at__isnull=False, status__in=["queued", "deferred"])
+        ids = list(waiting.order_by("due_at")[: CHUNKS_ENDED_AT_ONCE * CHUNK_MESSAGES].values_list("pk", flat=True))
+        return waiting.filter(pk__in=ids).update(**ended) if ids else None
+
+
+def call_unconfirmed(mailing_id: int, reason: str, until: dt.datetime, now: dt.datetime) -> bool:
+    """Call unconfirmed a slice of what was due of the mailing and has not left; False where nothing is left to do.
+
+    :param until: what was queued again from then on stays as it is.
+    """
+    ended = {"status": Message.Status.UNCONFIRMED, "changed_at": now, "due_at": None, "reason": reason[:600]}
+    with transaction.atomic():
+        chunks = Chunk.objects.select_for_update().filter(mailing=mailing_id)
+        later = LaterChunk.objects.select_for_update().filter(mailing=mailing_id, opens_at__lte=now)
+        chunk = chunks.order_by("pk").first() or later.order_by("pk").first()
+        if chunk is not None:
+            queued = Message.objects.filter(pk__gte=chunk.next_id, pk__lte=chunk.last_id, mailing=mailing_id)
+            queued.filter(status="queued", due_at=None).update(**ended)
+            chunk.delete()
+            return True
+        due = plan.due(mailing_id, now).filter(changed_at__lt=until).order_by("pk")
+        ids = list(due.values_list("pk", flat=True)[:CHUNK_MESSAGES])
+        return bool(Message.objects.filter(pk__in=ids).update(**ended))
+
+
+def open_for(
+    mailing_id: int, opens_at: dt.datetime | None, closes_at: dt.datetime | None, why: str, now: dt.datetime
+) -> bool:
+    """Let a mailing be sent from the one instant to the other alone. False where that is how it was.
+
+    From the end on nothing more is claimed, whoever plans; what is claimed already, a few seconds of it, still leaves.
+
+    :param why: said of it while it is closed, as a sentence.
+    """
+    changed = Mailing.objects.filter(pk=mailing_id).exclude(opens_at=opens_at, closes_at=closes_at)
+    is_changed = bool(changed.update(opens_at=opens_at, closes_at=closes_at))
+    if opens_at is not None and opens_at > now:
+        waits = {"waiting_reason": why[:500], "waiting_until": opens_at}
+        # One that is paused keeps the reason that it was paused for.
+        Mailing.objects.filter(pk=mailing_id, state="open").exclude(**waits).update(**waits)
+    return is_changed
+
+
+def open_chunks(now: dt.datetime) -> int:
+    """Let those chunks be claimed whose time has come, and return how many."""
+    count = 0
+    while due := list(LaterChunk.objects.filter(opens_at__lte=now).order_by("opens_at", "pk")[:CHUNKS_AT_ONCE]):
+        with transaction.atomic():
+            # Two workers may come at once: each chunk is opened by who locks it first.
+            mine = list(
+                LaterChunk.objects.select_for_update().filter(pk__in=[chunk.pk for chunk in due]).order_by("pk")
+            )
+            Chunk.objects.bulk_create(
+                Chunk(
+                    mailing_id=chunk.mailing_id,
+                    next_id=chunk.next_id,
+                    last_id=chunk.last_id,
+                    messages=chunk.messages,
+                    route_id=chunk.route_id,
+                )
+                for chunk in mine
+            )
+            LaterChunk.objects.filter(pk__in=[chunk.pk for chunk in mine]).delete()
+        count += len(mine)
+    return count
+
+
+def later_starts(mailing_id: int) -> list[tuple[dt.datetime, int]]:
+    """Return when more of a mailing's messages may leave, and how many then, the next first."""
+    rows = LaterChunk.objects.filter(mailing=mailing_id).order_by("opens_at").values_list("opens_at")
+    return list(rows.annotate(number=Sum("messages")))
+
+
+def _runs(chunks: Iterable[Chunk | LaterChunk]) -> list[tuple[int, int]]:
+    """Return the numbers that chunks span, with those joined between which there is nothing."""
+    runs: list[tuple[int, int]] = []
+    for chunk in chunks:
+        if runs and chunk.next_id == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], chunk.last_id)
+        else:
+            runs.append((chunk.next_id, chunk.last_id))
+    return runs
+
+
+def retry_failed(mailing_id: int, now: dt.datetime) -> int:
+    """Queue the failed and expired messages of a mailing once more, and return how many they are."""
+    return _requeue(Q(mailing=mailing_id, status__in=["failed", "expired"]), now)
+
+
+def resend(message_id: int, now: dt.datetime) -> bool:
+    """Queue one unconfirmed, failed or expired message once more; it keeps its Message-ID.
+
+    An unconfirmed message may have arrived: only a person decides to risk a second copy.
+    """
+    return bool(_requeue(Q(pk=message_id, status__in=["unconfirmed", "failed", "expired"]), now))
+
+
+def _requeue(which: Q, now: dt.datetime) -> int:
+    with transaction.atomic():
+        mailings = list(
+            Message.objects.filter(which)
+            .exclude(mailing__state="cancelled")
+            .values_list("mailing", flat=True)
+            .distinct()
+        )
+        count = Message.objects.filter(which, mailing__in=mailings).update(
+            status=Message.Status.QUEUED,
+            due_at=now,
+            changed_at=now,
+            expires_at=now + LIFE[Mailing.Stream.CAMPAIGN],
+            avoid=[],
+            reason="Queued again by hand.",
+        )
+        Mailing.objects.filter(pk__in=mailings).update(finished_at=None, is_reported=False)
+    return count
+
+
+def expire(now: dt.datetime) -> int:
+    """Give up single messages and notices that no server could take in time, and return how many.
+
+    A campaign waits for room as long as it takes; an old notice or receipt is worse than none.
+    """
+    overdue = Message.objects.filter(
+        mailing__in=Mailing.objects.filter(finished_at=None, stream__in=["single", "notice"]).values("pk"),
+        status__in=["queued", "deferred"],
+        expires_at__lte=now,
+    )
+    return overdue.update(
+        status=Message.Status.EXPIRED,
+        due_at=None,
+        changed_at=now,
+        reason=Case(
+            When(reason="", then=Value("Given up: no server could take it in time.")),
+            default=Left(Concat(Value("Given up: "), "reason"), 600),
+        ),
+    )

@@ -1,0 +1,409 @@
+"""The plan: which server sends how much of which mailing now and why, and what a mailing waits for.
+
+A constant number of queries whatever the number of mailings and servers: every worker makes a plan twice a second.
+"""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db.models import BigIntegerField, Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce, Least
+
+from delivery import identity
+from delivery.models import Chunk, Mailing, Message, Taken
+from smtpservers.limits.quota_period import kept_from_campaigns
+from smtpservers.routing import rules as routing_rules
+from smtpservers.routing import selection
+from smtpservers.routing.rules import RoutingRule
+from smtpservers.routing.selection import Able, Candidate, Portion
+
+# Who comes first: nobody waits for a password behind a newsletter.
+STREAM_ORDER = (Mailing.Stream.TEST, Mailing.Stream.SINGLE, Mailing.Stream.NOTICE, Mailing.Stream.CAMPAIGN)
+URGENT = frozenset(STREAM_ORDER) - {Mailing.Stream.CAMPAIGN}
+# How long an urgent message waits for its first server before another one may take it too, and how many may.
+PATIENCE = dt.timedelta(seconds=2)
+MOST_STANDING_BY = 3
+# How many messages of a mailing are shared out at once: the fastest of its servers runs ahead of the slowest by no
+# more than its part of them, but for those that are held back (selection.at_once).
+WINDOW_CHUNKS = 20
+WINDOW_MESSAGES = 10_000
+# How many shares a plan has where many mailings are shared by many servers, and at how many each goes on at least.
+MOST_SHARES = 2_000
+LEAST_SERVERS = 8
+
+# How many messages a chunk has left: no more than it began with, nor than there are keys.
+_LEFT = Least(
+    Coalesce(F("messages"), F("last_id"), output_field=BigIntegerField()),
+    F("last_id") - F("next_id") + 1,
+    output_field=BigIntegerField(),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneShare:
+    """What one server is to send of one mailing, and why it was chosen."""
+
+    mailing_id: int
+    reason: str  # Shown with every attempt.
+    stream: str = Mailing.Stream.CAMPAIGN
+    at_most: int | None = None  # Messages it may claim before the next plan; None: as many as it can send.
+    counted_for: int = 0  # The rule under which is counted what it takes, where ``up_to`` is set.
+    up_to: int | None = None  # How many messages it may have taken under that rule in all; None: nobody counts.
+    leave: int = 0  # Units of the server's quota that it does not touch.
+    sorted_by: tuple[RoutingRule, ...] = ()  # The rules that part the mailing by recipient domain; empty: none does.
+    class_id: int = 0  # Whose recipients the share serves; 0: those whom no rule of ``sorted_by`` names.
+    only_refused: bool = False  # Only what other servers refused.
+
+    @property
+    def is_all(self) -> bool:
+        """Whether it is of all messages of its mailing."""
+        return not self.sorted_by and not self.only_refused
+
+    @property
+    def key(self) -> tuple[int, int, bool]:
+        """What tells it from the other shares of the same server."""
+        return self.mailing_id, self.class_id, self.only_refused
+
+
+@dataclass(frozen=True, slots=True)
+class ServerWork:
+    """What one server is to send, the most urgent first."""
+
+    server_id: int
+    shares: tuple[LaneShare, ...]
+
+
+@dataclass(slots=True)
+class _Part:
+    """Messages of one mailing that the same rule decides on."""
+
+    mailing: Mailing
+    rule: RoutingRule
+    sorted_by: tuple[RoutingRule, ...] = ()
+    count: int | None = None  # How many they are, as far as somebody needs it and up to the window.
+
+    @property
+    def class_id(self) -> int:
+        return self.rule.route_id if self.rule.recipient_domains else 0
+
+    def share(self, portion: Portion, *, only_refused: bool = False) -> LaneShare:
+        return LaneShare(
+            self.mailing.pk,
+            portion.reason,
+            self.mailing.stream,
+            None if only_refused else portion.at_most,
+            self.rule.route_id,
+            None if only_refused else portion.up_to,
+            max(portion.leave, _left(portion.server.quota, self.mailing.stream)),
+            self.sorted_by,
+            self.class_id,
+            only_refused,
+        )
+
+
+def plan(now: dt.datetime) -> list[ServerWork]:
+    """Return which server sends which mailing now, and write down why a mailing waits.
+
+    In a copy that waits for a person nobody sends anything, and what is written of each mailing stays as it was.
+    """
+    if identity.why_held(now):
+        return []
+    mailings = _open_mailings(now)
+    flowing: set[int] = set()
+    waiting: dict[int, tuple[str, dt.datetime | None]] = {}
+    work: dict[int, list[LaneShare]] = defaultdict(list)
+    busy = [mailing for mailing in mailings if _has_work(mailing)]
+    if busy:
+        fleet = _Fleet(now)
+        parts = _parts(busy, routing_rules.rules(), now)
+        found = [(part, fleet.able(part)) for part in parts]
+        shared = [part for part, able in found if able.is_shared]
+        sizes, taken = _sizes(shared, now), _taken(part.mailing.pk for part in shared)
+        refused, due_since = _refused(busy, now), _due_since(busy, now)
+        promised: dict[int, int] = defaultdict(int)
+        most_servers = max(LEAST_SERVERS, MOST_SHARES // max(1, len(shared)))
+        for part, able in found:
+            mailing = part.mailing
+            if not able.servers:
+                choice = able.choice()
+                waiting.setdefault(mailing.pk, (choice.reason, choice.until))
+                continue
+            flowing.add(mailing.pk)
+            count = part.count if part.count is not None else sizes.get(mailing.pk, 1)
+            sent = taken.get((mailing.pk, part.rule.route_id), {})
+            portions = able.portions(count, sent, promised, selection.spot_of(mailing.pk), most_servers)
+            for portion in portions:
+                promised[portion.server.server_id] += portion.at_most or 0
+                work[portion.server.server_id].append(part.share(portion))
+            if portions and mailing.pk in due_since:
+                more = min(int((now - due_since[mailing.pk]) / PATIENCE), MOST_STANDING_BY)
+                for portion, _ in zip(able.others(portions[0].server), range(more), strict=False):
+                    work[portion.server.server_id].append(part.share(portion))
+            for avoid in refused.get(mailing.pk, ()):
+                if not any(portion.server.server_id not in avoid for portion in portions):
+                    _plan_refused(part, avoid, fleet, work, now)
+    _note_waiting(mailings, {pk: why for pk, why in waiting.items() if pk not in flowing})
+    return [ServerWork(server_id, tuple(shares)) for server_id, shares in work.items()]
+
+
+def is_anything_due(now: dt.datetime) -> bool:
+    """Whether a message of any open mailing could be sent now."""
+    return any(_has_work(mailing) for mailing in _open_mailings(now))
+
+
+def due(mailing_id: int, now: dt.datetime) -> QuerySet[Message]:
+    """Return the messages of a mailing that are not in a chunk and whose time has come."""
+    return _all_due(now).filter(mailing=mailing_id)
+
+
+def due_of(share: LaneShare, now: dt.datetime) -> QuerySet[Message]:
+    """Return the messages of a share that are not in a chunk and whose time has come."""
+    messages = due(share.mailing_id, now)
+    if share.only_refused:
+        messages = messages.exclude(avoid=[])
+    if share.sorted_by:
+        messages = messages.annotate(class_id=_class_of(share.sorted_by)).filter(class_id=share.class_id)
+    return messages
+
+
+def chunks_of(share: LaneShare) -> QuerySet[Chunk]:
+    """Return the chunks that a share is cut from; those of a rule that is gone belong to everybody else's."""
+    if share.only_refused:
+        return Chunk.objects.none()
+    chunks = Chunk.objects.filter(mailing=share.mailing_id)
+    if not share.sorted_by:
+        return chunks
+    if share.class_id:
+        return chunks.filter(route=share.class_id)
+    return chunks.exclude(route__in=[rule.route_id for rule in share.sorted_by if rule.recipient_domains])
+
+
+def may_take(share: LaneShare, server_id: int, wanted: int) -> int:
+    """Return how many of ``wanted`` messages the server may take, by what it has taken so far and not by the plan's."""
+    if share.up_to is None:
+        return wanted
+    taken = Taken.objects.filter(mailing=share.mailing_id, rule=share.counted_for, server=server_id)
+    return max(0, min(wanted, share.up_to - (taken.values_list("messages", flat=True).first() or 0)))
+
+
+def note_taken(share: LaneShare, server_id: int, messages: int) -> None:
+    """Count what the server took of a share, where the next plan needs to know."""
+    if share.up_to is None or not messages:
+        return
+    row = {"mailing_id": share.mailing_id, "rule": share.counted_for, "server_id": server_id}
+    if not Taken.objects.filter(**row).update(messages=F("messages") + messages):
+        Taken.objects.create(**row, messages=messages)  # Nobody else makes it: the server's lane is ours.
+
+
+def sorting_rules(mail_from: str) -> tuple[RoutingRule, ...]:
+    """Return the rules that part a mailing with this From by recipient domain; empty when none does."""
+    found = routing_rules.applying(routing_rules.rules(), mail_from)
+    return found if len(found) > 1 else ()
+
+
+# --- what there is to send
+
+
+def _open_mailings(now: dt.datetime) -> list[Mailing]:
+    """Return the mailings that may be sent, the most urgent stream first."""
+    found = (
+        Mailing.objects.filter(finished_at=None, state="open", is_snapshotted=True)
+        .filter(Q(opens_at=None) | Q(opens_at__lte=now), Q(closes_at=None) | Q(closes_at__gt=now))
+        .annotate(
+            has_chunks=Exists(Chunk.objects.filter(mailing=OuterRef("pk"))),
+            has_due=Exists(_all_due(now).filter(mailing=OuterRef("pk"))),
+        )
+        .only("pk", "stream", "mail_from", "server_id", "server_ids", "waiting_reason", "waiting_until")
+    )
+    return sorted(found, key=lambda mailing: (STREAM_ORDER.index(Mailing.Stream(mailing.stream)), mailing.pk))
+
+
+def _has_work(mailing: Mailing) -> bool:
+    return bool(mailing.has_chunks or mailing.has_due)  # type: ignore[attr-defined]  # Annotated.
+
+
+def _all_due(now: dt.datetime) -> QuerySet[Message]:
+    return Message.objects.filter(status__in=["queued", "deferred"], due_at__lte=now)
+
+
+def _class_of(sorted_by: Sequence[RoutingRule]) -> RawSQL:
+    sql, parameters = routing_rules.class_sql('"delivery_message"."email_key"', sorted_by)
+    return RawSQL(sql, parameters)  # noqa: S611  # Made of constants and placeholders.
+
+
+def _parts(mailings: Sequence[Mailing], every: Sequence[RoutingRule], now: dt.datetime) -> list[_Part]:
+    """Return what there is to send, by the rule that decides on it."""
+    deciding = {
+        mailing_from: routing_rules.applying(every, mailing_from) for mailing_from in {m.mail_from for m in mailings}
+    }
+    is_sorted = [m for m in mailings if m.server_id is None and len(deciding[m.mail_from]) > 1]
+    waiting = _counts_by_class(is_sorted, deciding, now) if is_sorted else {}
+    parts: list[_Part] = []
+    for mailing in mailings:
+        rules = deciding[mailing.mail_from]
+        if mailing.server_id is not None or len(rules) == 1:
+            parts.append(_Part(mailing, rules[-1]))
+            continue
+        for rule in rules:
+            class_id = rule.route_id if rule.recipient_domains else 0
+            if count := waiting.get((mailing.pk, class_id)):
+                parts.append(_Part(mailing, rule, rules, min(count, WINDOW_MESSAGES)))
+    return parts
+
+
+def _counts_by_class(
+    mailings: Sequence[Mailing], deciding: Mapping[str, tuple[RoutingRule, ...]], now: dt.datetime
+) -> dict[tuple[int, int], int]:
+    """Return about how many messages of each mailing wait in each of its classes."""
+    found: dict[tuple[int, int], int] = defaultdict(int)
+    named = {
+        mailing.pk: {rule.route_id for rule in deciding[mailing.mail_from] if rule.recipient_domains}
+        for mailing in mailings
+    }
+    chunks = Chunk.objects.filter(mailing__in=list(named)).order_by()
+    for mailing_id, route_id, count in chunks.values_list("mailing", "route").annotate(count=Sum(_LEFT)):
+        found[mailing_id, route_id if route_id in named[mailing_id] else 0] += count
+    alike: dict[tuple[RoutingRule, ...], list[int]] = defaultdict(list)
+    for mailing in mailings:
+        if mailing.has_due:  # type: ignore[attr-defined]  # Annotated.
+            alike[deciding[mailing.mail_from]].append(mailing.pk)
+    for rules, ids in alike.items():
+        messages = _all_due(now).filter(mailing__in=ids).order_by().annotate(class_id=_class_of(rules))
+        for mailing_id, class_id, count in messages.values_list("mailing", "class_id").annotate(count=Count("pk")):
+            found[mailing_id, class_id] += count
+    return found
+
+
+def _sizes(shared: Sequence[_Part], now: dt.datetime) -> dict[int, int]:
+    """Return how many messages each mailing has left, counted up to the window."""
+    ids = {part.mailing.pk for part in shared if part.count is None}
+    if not ids:
+        return {}
+    of_mailing = Chunk.objects.filter(mailing=OuterRef("pk")).order_by("pk").values("pk")
+    beyond = Subquery(of_mailing[WINDOW_CHUNKS : WINDOW_CHUNKS + 1])
+    large = Mailing.objects.filter(pk__in=ids).annotate(beyond=beyond).filter(beyond__isnull=False)
+    sizes = dict.fromkeys(large.values_list("pk", flat=True), WINDOW_MESSAGES)
+    few = ids - set(sizes)
+    for mailing_id, count in (
+        *Chunk.objects.filter(mailing__in=few).order_by().values_list("mailing").annotate(count=Sum(_LEFT)),
+        *_all_due(now).filter(mailing__in=few).order_by().values_list("mailing").annotate(count=Count("pk")),
+    ):
+        sizes[mailing_id] = min(sizes.get(mailing_id, 0) + count, WINDOW_MESSAGES)
+    return sizes
+
+
+def _taken(mailing_ids: Iterable[int]) -> dict[tuple[int, int], dict[int, int]]:
+    """Return how many messages each server has taken, by mailing and rule."""
+    ids = set(mailing_ids)
+    found: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
+    rows = Taken.objects.filter(mailing__in=ids).values_list("mailing", "rule", "server", "messages") if ids else ()
+    for mailing_id, rule_id, server_id, messages in rows:
+        found[mailing_id, rule_id][server_id] = messages
+    return found
+
+
+def _due_since(mailings: Sequence[Mailing], now: dt.datetime) -> dict[int, dt.datetime]:
+    """Return since when each mailing's oldest urgent message has been due, where more than one server may take it."""
+    urgent = [m.pk for m in mailings if m.stream in URGENT and m.server_id is None and m.has_due]  # type: ignore[attr-defined]
+    if not urgent:
+        return {}
+    messages = _all_due(now).filter(mailing__in=urgent).order_by()
+    return dict(messages.values_list("mailing").annotate(since=Min("due_at")))
+
+
+# --- what servers refused
+
+
+def _refused(mailings: Sequence[Mailing], now: dt.datetime) -> dict[int, list[frozenset[int]]]:
+    """Return, by mailing, which servers refused its messages: a set for each combination."""
+    ids = [mailing.pk for mailing in mailings if mailing.has_due]  # type: ignore[attr-defined]  # Annotated.
+    found: dict[int, list[frozenset[int]]] = defaultdict(list)
+    rows = _all_due(now).filter(mailing__in=ids).exclude(avoid=[]).order_by() if ids else Message.objects.none()
+    for mailing_id, avoid in rows.values_list("mailing", "avoid").distinct():
+        found[mailing_id].append(frozenset(avoid))
+    return found
+
+
+def _plan_refused(
+    part: _Part, avoid: frozenset[int], fleet: "_Fleet", work: Mapping[int, list[LaneShare]], now: dt.datetime
+) -> None:
+    """Give what some servers refused to the next one, and end what none is left for."""
+    able = fleet.able(part, avoid)
+    if able.servers:
+        portion = able.portions(1, {}, {}, selection.spot_of(part.mailing.pk))[0]
+        work[portion.server.server_id].append(part.share(portion, only_refused=True))
+    elif able.free_at is None:
+        _end_refused(part.mailing.pk, avoid, now)
+
+
+def _end_refused(mailing_id: int, refused: Iterable[int], now: dt.datetime) -> None:
+    """No server is left for what was refused: a final refusal fails, a temporary one starts over later."""
+    messages = due(mailing_id, now).filter(avoid=sorted(refused))
+    messages.filter(reason__startswith="5").update(status="failed", changed_at=now, due_at=None)
+    messages.update(avoid=[], status="deferred", changed_at=now, due_at=now + settings.RETRY_WAITS[0])
+
+
+# --- who can
+
+
+@dataclass(slots=True)
+class _Fleet:
+    """The servers as they are now, asked once for all mailings that want the same."""
+
+    now: dt.datetime
+    candidates: list[Candidate] = field(init=False)
+    _of_streams: dict[str, list[Candidate]] = field(init=False, default_factory=dict)
+    _known: dict[tuple[object, ...], Able] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.candidates = selection.fleet(self.now)
+
+    def able(self, part: _Part, avoid: frozenset[int] = frozenset()) -> Able:
+        """Return which servers may and can take a part's messages."""
+        mailing = part.mailing
+        is_test = mailing.stream == Mailing.Stream.TEST
+        named = tuple(mailing.server_ids)
+        key = (part.rule.route_id, mailing.mail_from, named, mailing.server_id, mailing.stream, avoid)
+        if key not in self._known:
+            self._known[key] = selection.able(
+                self._of_stream(mailing.stream),
+                self.now,
+                rule=part.rule,
+                mail_from=mailing.mail_from,
+                named=named,
+                avoid=avoid,
+                only=mailing.server_id,
+                even_inactive=is_test,
+            )
+        return self._known[key]
+
+    def _of_stream(self, stream: str) -> list[Candidate]:
+        """Return the servers with the room that mail of this stream has."""
+        if stream not in self._of_streams:
+            self._of_streams[stream] = [server.leaving(_left(server.quota, stream)) for server in self.candidates]
+        return self._of_streams[stream]
+
+
+def _left(quota: int | None, stream: str) -> int:
+    """Return how many units of a quota mail of this stream leaves to other mail."""
+    kept = kept_from_campaigns(quota)
+    if stream == Mailing.Stream.CAMPAIGN:
+        return kept
+    # A notice that a server is nearly full must not be what fills it, but for what is kept for it.
+    return 1 if stream == Mailing.Stream.NOTICE and quota and not kept else 0
+
+
+def _note_waiting(mailings: Iterable[Mailing], waiting: Mapping[int, tuple[str, dt.datetime | None]]) -> None:
+    """Write down why mailings wait, where it is not what already stands there."""
+    changed: dict[tuple[str, dt.datetime | None], list[int]] = defaultdict(list)
+    for mailing in mailings:
+        reason, until = waiting.get(mailing.pk, ("", None))
+        if (mailing.waiting_reason, mailing.waiting_until) != (reason[:500], until):
+            changed[reason[:500], until].append(mailing.pk)
+    for (reason, until), ids in changed.items():
+        # One that was paused since keeps the reason that it was paused for.
+        Mailing.objects.filter(pk__in=ids, state="open").update(waiting_reason=reason, waiting_until=until)

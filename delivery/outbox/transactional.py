@@ -1,0 +1,104 @@
+"""Sending one transactional message to one person: a receipt, a password. It takes the same way as all other mail.
+
+Whether the recipient can be reached is judged when the message is claimed, because the server decides what then
+becomes of it (Mail To Unknown).
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+
+from contacts.models import Contact
+from delivery.models import Mailing, Message
+from delivery.outbox import mailings
+from mail.addresses import AddressInvalid, Mailbox, fold, parse_mailbox
+from mail.message.composition import compile_content
+from mail.message.style import Style
+from smtpservers.models import SmtpServer
+from smtpservers.routing import selection
+
+EMAIL_CHARACTERS = 320
+
+
+class SingleRefused(ValueError):
+    """The message cannot be queued; the text says why and what to do."""
+
+
+def send_single(
+    *,
+    to: str,
+    subject: str,
+    html: str = "",
+    text: str = "",
+    mail_from: str = "",
+    reply_to: str = "",
+    values: Mapping[str, Any] | None = None,
+    server: SmtpServer | None = None,
+    is_commercial: bool = False,
+    actor: Any = None,
+    now: dt.datetime,
+) -> Message:
+    """Queue one message to one recipient and return it; a worker sends it within seconds.
+
+    :param to: the recipient; one that is missing or unusable is no error here: Mail To Unknown gets the message.
+    :param values: fill the merge fields; where they are silent, a contact of that address does.
+    :param server: the only one to send through; None: the display order decides.
+    :param is_commercial: adds the unsubscribe link and UTM codes, which a receipt must not have.
+    :raises SingleRefused: when the content or a sender cannot be used.
+    """
+    _check(subject, html, text, mail_from, reply_to)
+    _check_sender(mail_from, server)
+    email = _address(to)
+    key = fold(email)[:EMAIL_CHARACTERS]
+    with transaction.atomic():
+        mailing = mailings.open_mailing(
+            stream=Mailing.Stream.SINGLE,
+            name=subject[:200],
+            subject=subject,
+            html=html,
+            text=text,
+            mail_from=mail_from,
+            reply_to=reply_to,
+            is_tagged=is_commercial,
+            is_commercial=is_commercial,
+            created_by=actor,
+            server=server,
+        )
+        contact = Contact.objects.filter(email_key=key).first()
+        return mailings.address(
+            mailing, email=email, email_key=key, now=now, contact=contact, merge=dict(values or {}) or None
+        )
+
+
+def _check(subject: str, html: str, text: str, mail_from: str, reply_to: str) -> None:
+    if not subject.strip():
+        raise SingleRefused("The message has no subject; give it one.")
+    if len(subject) > 500:
+        raise SingleRefused(f"The subject has {len(subject)} characters; shorten it to 500 at most.")
+    if not html.strip() and not text.strip():
+        raise SingleRefused("The message is empty; give it HTML or text.")
+    try:
+        sender = parse_mailbox(mail_from) if mail_from else Mailbox("", "anybody@example.com")
+        compile_content(subject, html, text, Style(mail_from=sender, reply_to=reply_to))
+    except ValueError as error:
+        raise SingleRefused(str(error)) from error
+
+
+def _check_sender(mail_from: str, server: SmtpServer | None) -> None:
+    named = [server.pk] if server else []
+    if mail_from and not selection.is_sender_served(mail_from, named):
+        who = f"{server.name} does not send" if server else "No server sends"
+        raise SingleRefused(
+            f"{who} with the From {mail_from}. Leave it out, so that the server uses its own, or ask an administrator"
+            " for a server that sends for its domain."
+        )
+
+
+def _address(to: str) -> str:
+    """Return the bare address; what is none stays as it was given, for people to read."""
+    try:
+        return parse_mailbox(to).address
+    except AddressInvalid:
+        return " ".join(to.replace("\0", " ").split())[:EMAIL_CHARACTERS]

@@ -1,0 +1,409 @@
+"""Limits of our own account at a provider, known without words: everybody gets the same answer, and nobody is accepted.
+
+Only answers that give no reason are looked at; an answer about the recipient stands. They are noted with their
+results (:func:`note`) and looked at once these are committed (:func:`review`), so that two workers see each other's.
+What was recorded on their word is taken back then: nobody has bounced, nobody is suppressed, the mail is due again.
+Answers are the same that differ in numbers, in addresses, or in one word at the same place: the key of a log entry.
+A row of 421 is a failed server, in whatever words and whoever it was for; so is one of lost answers.
+"""
+
+import datetime as dt
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from django.db import connection, transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Greatest
+
+from contacts.consent import changes
+from contacts.models import Suppression
+from delivery.content.message import Outgoing, without_recipient
+from delivery.models import Attempt, Correction, Mailing, MailingOutcome, Message, Refusal, ServerOutcome, StopTally
+from delivery.outcomes.result import Result
+from mail.replies.reply import Reply
+from mail.replies.rules import Stage
+from smtpservers.limits import circuit_breaker, refused_senders, reservations
+from smtpservers.models import SmtpServer
+
+LEAST_RECIPIENTS, LEAST_DOMAINS, LEAST_MAILINGS = 5, 3, 2
+LEAST_CLOSINGS = 3  # So many 421 without an acceptance between are a failed server.
+LEAST_LOST = 5  # … and so many answers that were lost once the whole message was there.
+LOST = "lost"  # In place of a likeness.
+LOOKED_THROUGH = 1_000  # The latest of a row; who is not in them is not needed to tell.
+COMPARED = 200  # Different answers, word by word, and of each so many words one by one.
+COMPARED_WORDS = 60
+LEAST_SAME_WORDS = 2  # Of answers that differ in one.
+REST = dt.timedelta(minutes=15)  # Until a single message is tried again.
+KEPT = dt.timedelta(days=3)  # As long as a campaign's message lives.
+CROSSED = dt.timedelta(minutes=10)  # Answers that came shortly before an acceptance may have crossed with it.
+RULE = "same-to-all"  # Of an attempt that was taken back.
+BY = "Brilliance"
+STOPPED = "Stopped:"  # How the reason begins that a mailing was stopped for.
+STOPPED_WRONGLY = (
+    "Stopped for its content, but the server gives other mail the same answer: that is about the account of the server."
+    " What failed is queued again; resume the campaign."
+)
+_ADDRESS = re.compile(r"\S*@\S*")
+_NUMBERED = re.compile(r"\S*[0-9]\S*")  # Numbers, and the keys, hosts and addresses that hold some.
+
+
+def likeness(stage: str, reply: Reply, message: Outgoing) -> str:
+    """Return what is equal for answers that differ in numbers and addresses alone."""
+    told = " ".join([stage, str(reply.code), reply.enhanced, *_words(reply, message)])
+    return hashlib.blake2b(told.encode(errors="replace"), digest_size=16).hexdigest()
+
+
+def _words(reply: Reply, message: Outgoing) -> list[str]:
+    """Return the words of an answer with "#" and "@" for numbers and addresses.
+
+    Who is written to is blanked also where only a part of the address is named.
+    """
+    text = _ADDRESS.sub("@", without_recipient(reply.text, message).casefold())
+    local_part, _, domain = message.written_to.casefold().rpartition("@")
+    for part in (domain, local_part):
+        if part:
+            text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "@", text)
+    return _NUMBERED.sub("#", text).split()
+
+
+# --- noting, with the results
+
+
+def note(results: Sequence[Result], now: dt.datetime) -> None:
+    """Keep the answers of a group that give no reason; an acceptance ends the row of its server."""
+    accepted = {result.server_id: place for place, result in enumerate(results) if result.judgement.is_accepted}
+    accepted.pop(0, None)  # Of a server that was deleted.
+    if accepted:
+        _end_rows(accepted)
+    unexplained = [(place, result) for place, result in enumerate(results) if _is_looked_at(result)]
+    if not unexplained:
+        return
+    Refusal.objects.filter(
+        server__in={result.server_id for _, result in unexplained}, refused_at__lt=now - KEPT
+    ).delete()
+    Refusal.objects.bulk_create(
+        [
+            Refusal(
+                server_id=result.server_id,
+                message_id=result.message.pk,
+                number=result.message.attempt_count + 1,
+                alike=LOST
+                if result.judgement.is_answer_lost
+                else likeness(result.stage, result.reply or Reply(0, "", ""), result.message),
+                refused_at=now,
+                is_closing=result.judgement.is_closing,
+                is_content=result.judgement.is_content,
+                is_in_row=accepted.get(result.server_id, -1) < place,
+            )
+            for place, result in unexplained
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _is_looked_at(result: Result) -> bool:
+    # Of a test, somebody reads the answer.
+    is_kept = result.judgement.gives_no_reason or result.judgement.is_answer_lost
+    return is_kept and bool(result.server_id) and result.stream != Mailing.Stream.TEST
+
+
+def _end_rows(server_ids: Iterable[int]) -> None:
+    # Written out, because it goes with every group of results.
+    with connection.cursor() as cursor:
+        for server_id in sorted(server_ids):
+            cursor.execute(
+                "UPDATE delivery_refusal SET is_in_row = FALSE WHERE server_id = %s AND is_in_row", [server_id]
+            )
+
+
+# --- looking at them, when they are committed
+
+
+def review_answers(results: Iterable[Result], now: dt.datetime) -> None:
+    """Look at what servers have said to everybody, where this group of results has more of it."""
+    if servers := {result.server_id for result in results if _is_looked_at(result)}:
+        review(now, servers)
+
+
+def review(now: dt.datetime, server_ids: Collection[int] | None = None) -> None:
+    """Look at what servers have said to everybody since they last accepted a message, and act on it.
+
+    Repeating it changes nothing, and what somebody who was killed had not looked at is looked at the next time.
+
+    :param server_ids: None: all.
+    """
+    rows = Refusal.objects.filter(is_in_row=True, is_taken_back=False)
+    if server_ids is not None:
+        rows = rows.filter(server__in=server_ids)
+    found: dict[int, set[str]] = defaultdict(set)
+    for server_id, alike, is_closing in rows.order_by().values_list("server", "alike", "is_closing").distinct():
+        if is_closing:
+            _review_closings(server_id, now)
+        elif alike == LOST:
+            _review_lost(server_id, now)
+        else:
+            found[server_id].add(alike)
+    for server_id, alikes in found.items():
+        for group in _groups(server_id, alikes):
+            _review_alike(server_id, group, now)
+
+
+def _review_closings(server_id: int, now: dt.datetime) -> None:
+    every = Refusal.objects.filter(server=server_id, is_closing=True)
+    row = every.filter(is_in_row=True)
+    if row.count() < LEAST_CLOSINGS:
+        return
+    _, reply = _last_answer(row)
+    with transaction.atomic():
+        undoing = _Undoing.of(every.filter(_in_row_or_crossed(now)))
+        undoing.free(f"The server failed; it is sent again. {reply}", now)
+        if undoing.refusals:
+            why = f"It closes every connection and accepts nothing: {reply}"
+            circuit_breaker.trip(server_id, why, circuit_breaker.FIRST_PAUSE, circuit_breaker.LONGEST_PAUSE, now)
+        undoing.reopen()
+
+
+def _review_lost(server_id: int, now: dt.datetime) -> None:
+    row = Refusal.objects.filter(server=server_id, alike=LOST, is_in_row=True)
+    if row.count() < LEAST_LOST:
+        return
+    _, reply = _last_answer(row)
+    with transaction.atomic():
+        # The messages stay as they are: each may have arrived.
+        if _Undoing.of(row).refusals:
+            why = f"It answers nothing that can be read once it has the message, and accepts nothing: {reply}"
+            circuit_breaker.trip(server_id, why, circuit_breaker.FIRST_PAUSE, circuit_breaker.LONGEST_PAUSE, now)
+
+
+def _groups(server_id: int, alikes: Collection[str]) -> list[frozenset[str]]:
+    """Return what is the same answer: these ones, each with those that differ from it in one word at one place."""
+    row = Refusal.objects.filter(server=server_id, is_in_row=True, is_closing=False).exclude(alike=LOST)
+    latest = dict(row.order_by("-pk").values_list("alike", "pk")[:LOOKED_THROUGH])
+    samples = Refusal.objects.filter(pk__in=list(latest.values())[:COMPARED]).select_related("message")
+    attempts = {
+        (attempt.message_id, attempt.number): attempt
+        for attempt in Attempt.objects.filter(message__in={each.message_id for each in samples})
+    }
+    groups: dict[Hashable, set[str]] = defaultdict(set)
+    for alike in alikes:
+        groups[alike] = {alike}
+    for refusal in samples:
+        attempt = attempts.get((refusal.message_id, refusal.number))
+        if attempt is None:
+            continue
+        reply = Reply.parse(attempt.reply)
+        words = _words(reply, _addressed(refusal.message))
+        if sum(word not in ("#", "@") for word in words) <= LEAST_SAME_WORDS:
+            continue
+        for place in range(min(len(words), COMPARED_WORDS)):
+            others = (attempt.stage, reply.code, reply.enhanced, place, *words[:place], *words[place + 1 :])
+            groups[others].add(refusal.alike)
+    largest: list[frozenset[str]] = []
+    seen: set[str] = set()
+    for group in sorted(map(frozenset, groups.values()), key=len, reverse=True):
+        if not group.isdisjoint(alikes) and not group <= seen:
+            largest.append(group)
+            seen |= group
+    return largest
+
+
+def _review_alike(server_id: int, alikes: Collection[str], now: dt.datetime) -> None:
+    every = Refusal.objects.filter(server=server_id, alike__in=alikes)
+    row = every.filter(is_in_row=True)
+    latest = row.order_by("-pk").values_list("message__redirected_to", "message__email_key", "message__mailing")
+    recipients, mailings = set(), set()
+    for redirected_to, email_key, mailing_id in latest[:LOOKED_THROUGH]:
+        recipients.add(redirected_to.casefold() or email_key)
+        mailings.add(mailing_id)
+    if not recipients:  # The server accepted something meanwhile.
+        return
+    domains = {recipient.rpartition("@")[2] for recipient in recipients}
+    stage, reply = _last_answer(row)
+    is_to_all = len(recipients) >= LEAST_RECIPIENTS and len(domains) >= LEAST_DOMAINS
+    if not is_to_all or not _is_account(server_id, stage, mailings):
+        if stage == Stage.MAIL and _is_sender_kept_away(server_id, mailings, now):
+            with transaction.atomic():
+                undoing = _Undoing.of(row)
+                undoing.free(f"The server refuses the sender; another one is chosen. {reply}", now)
+                undoing.reopen()
+        return
+    why = (
+        f"The same answer to {len(recipients)} recipients of {len(domains)} domains, and nobody was accepted between:"
+        f" it is about the account. {reply}"
+    )
+    with transaction.atomic():
+        undoing = _Undoing.of(every.filter(_in_row_or_crossed(now)))
+        undoing.free(f"The answer was about the account of the server; it is sent again. {reply}", now)
+        if undoing.refusals:
+            reservations.note_full(server_id, why, now + REST, now)
+            circuit_breaker.put_on_probation(server_id, now)
+        undoing.reopen()
+
+
+def _in_row_or_crossed(now: dt.datetime) -> Q:
+    return Q(is_in_row=True) | Q(refused_at__gt=now - CROSSED)
+
+
+def _last_answer(row: QuerySet[Refusal]) -> tuple[str, str]:
+    """Return stage and words of the latest answer of a row, without its recipient."""
+    last = row.select_related("message").latest("pk")
+    attempt = Attempt.objects.get(message=last.message, number=last.number)
+    return attempt.stage, without_recipient(attempt.reply, _addressed(last.message))
+
+
+def _addressed(message: Message) -> Outgoing:
+    return Outgoing(
+        *(message.pk, message.mailing_id, message.email, message.email_key), redirected_to=message.redirected_to
+    )
+
+
+def _is_sender_kept_away(server_id: int, mailings: Collection[int], now: dt.datetime) -> bool:
+    """Whether the server is not asked about the From of these mailings any more: no message need avoid it then."""
+    own = SmtpServer.objects.values_list("mail_from", flat=True).get(pk=server_id)
+    used = Mailing.objects.filter(pk__in=mailings).values_list("mail_from", flat=True)
+    kept_away = refused_senders.refused(now).get(server_id, {})
+    return all(refused_senders.sender_of(mail_from or own) in kept_away for mail_from in used)
+
+
+def _is_account(server_id: int, stage: str, mailings: Collection[int]) -> bool:
+    """Whether an answer that everybody gets is about the account, and not about the content of one mailing."""
+    if stage != Stage.DOT or len(mailings) >= LEAST_MAILINGS:  # The content is known from the dot on.
+        return True
+    server_name = SmtpServer.objects.filter(pk=server_id).values("name")
+    earlier = MailingOutcome.objects.filter(mailing__in=mailings, server_name__in=server_name)
+    return earlier.filter(outcome=Attempt.Outcome.ACCEPTED).exists()
+
+
+# --- taking back
+
+
+@dataclass(slots=True)
+class _Undoing:
+    """Undoes what followed from answers, each of them once.
+
+    Rows are locked in the order in which :mod:`delivery.outcomes.results` locks them, so that neither waits for the
+    other.
+    """
+
+    refusals: dict[tuple[int, int], Refusal]  # By message and number of the attempt.
+    wrong: list[Attempt] = field(default_factory=list)  # As they were, called bounced or failed.
+    freed: set[int] = field(default_factory=set)  # Messages that are due again.
+
+    @classmethod
+    def of(cls, refusals: QuerySet[Refusal]) -> Self:
+        """Take the answers that nobody has taken back."""
+        rows = list(refusals.filter(is_taken_back=False).order_by("pk").select_for_update())
+        Refusal.objects.filter(pk__in=[each.pk for each in rows]).update(is_taken_back=True)
+        return cls({(each.message_id, each.number): each for each in rows})
+
+    def free(self, reason: str, now: dt.datetime) -> None:
+        """Make the messages due at once, for any server, call the attempts deferred, and lift the suppressions."""
+        self._free_messages(reason[:600], now)
+        self._correct_attempts()
+        self._correct_outcomes()
+        self._lift_suppressions(now)
+
+    def _free_messages(self, reason: str, now: dt.datetime) -> None:
+        rows = Message.objects.filter(Q(status__in=["bounced", "failed"]) | Q(status="deferred", due_at__isnull=False))
+        rows = rows.filter(pk__in=[message_id for message_id, _ in self.refusals]).select_related("mailing")
+        alike: dict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
+        # Those that somebody else is at, or that went on meanwhile, are left as they are.
+        for message in rows.order_by("pk").select_for_update(skip_locked=True, of=("self",)):
+            refusal = self.refusals.get((message.pk, message.attempt_count))
+            if refusal is None:
+                continue
+            status: str = Message.Status.QUEUED
+            if message.mailing.state == Mailing.State.CANCELLED:
+                status = Message.Status.CANCELLED
+            elif message.expires_at is not None and message.expires_at <= now:
+                status = Message.Status.EXPIRED
+            else:
+                self.freed.add(message.pk)
+            avoid = tuple(each for each in message.avoid if each != refusal.server_id)
+            alike[status, avoid].append(message.pk)
+        for (status, avoid), ids in alike.items():
+            due_at = now if status == Message.Status.QUEUED else None
+            changed = {"status": status, "due_at": due_at, "avoid": list(avoid), "reason": reason, "changed_at": now}
+            Message.objects.filter(pk__in=ids).update(**changed)
+
+    def _correct_attempts(self) -> None:
+        attempts = Attempt.objects.filter(
+            message__in=[message_id for message_id, _ in self.refusals], outcome__in=["bounced", "failed"]
+        )
+        found = attempts.select_related("message__mailing").order_by("pk")
+        self.wrong = [attempt for attempt in found if (attempt.message_id, attempt.number) in self.refusals]
+        Correction.objects.bulk_create(
+            Correction(attempt=attempt, was_outcome=attempt.outcome, was_rule=attempt.rule) for attempt in self.wrong
+        )
+        ids = [attempt.pk for attempt in self.wrong]
+        Attempt.objects.filter(pk__in=ids).update(outcome=Attempt.Outcome.DEFERRED, rule=RULE)
+
+    def _correct_outcomes(self) -> None:
+        """Count as deferred what was counted by minute and by quarter as something else."""
+        of_mailings: Counter[tuple[int, str, dt.datetime, str]] = Counter()
+        of_servers: Counter[tuple[str, dt.datetime, str]] = Counter()
+        for each in self.wrong:
+            assert each.finished_at is not None
+            minute = each.finished_at.replace(second=0, microsecond=0)
+            quarter = minute.replace(minute=minute.minute - minute.minute % 15)
+            of_servers[each.server_name, quarter, each.outcome] += 1
+            if self._is_campaigns(each):
+                of_mailings[each.message.mailing_id, each.server_name, minute, each.outcome] += 1
+        deferred = Attempt.Outcome.DEFERRED
+        for (mailing_id, server, at, outcome), number in sorted(of_mailings.items()):
+            minutes = MailingOutcome.objects.filter(mailing=mailing_id, server_name=server, minute_at=at)
+            if minutes.filter(outcome=outcome, number__gte=number).update(number=F("number") - number):
+                key = {"mailing_id": mailing_id, "server_name": server, "minute_at": at, "outcome": deferred}
+                MailingOutcome.objects.get_or_create(**key, defaults={"number": 0, "first_at": at})
+                minutes.filter(outcome=deferred).update(number=F("number") + number)
+                minutes.filter(number=0).delete()
+        for (server, at, outcome), number in sorted(of_servers.items()):
+            quarters = ServerOutcome.objects.filter(server_name=server, quarter_at=at)
+            if quarters.filter(outcome=outcome, number__gte=number).update(number=F("number") - number):
+                ServerOutcome.objects.get_or_create(
+                    server_name=server, quarter_at=at, outcome=deferred, defaults={"number": 0}
+                )
+                quarters.filter(outcome=deferred).update(number=F("number") + number)
+                quarters.filter(number=0).delete()
+
+    def _lift_suppressions(self, now: dt.datetime) -> None:
+        ids = [message_id for message_id, _ in self.refusals]
+        keys = dict(Message.objects.filter(pk__in=ids).values_list("pk", "email_key"))
+        # A suppression is written in the instant of the answer that it follows from.
+        made = {(keys[each.message_id], each.refused_at) for each in self.refusals.values() if each.message_id in keys}
+        bounced = Suppression.objects.filter(
+            reason=Suppression.Reason.HARD_BOUNCE, email_key__in={key for key, _ in made}
+        )
+        why = "The answers that it followed from were about the account of a server, not about this address."
+        for suppression in bounced.order_by("email_key"):
+            if (suppression.email_key, suppression.created_at) in made:
+                changes.lift(suppression, why, None, now, by=BY)
+
+    def reopen(self) -> None:
+        """Let the answers count no more towards stopping their mailings, and have these sent to their end."""
+        sent: Counter[tuple[int, int]] = Counter()
+        content: Counter[tuple[int, int]] = Counter()
+        for each in self.wrong:
+            if each.message.mailing.stream == Mailing.Stream.CAMPAIGN:
+                refusal = self.refusals[each.message_id, each.number]
+                sent[each.message.mailing_id, refusal.server_id] += 1
+                content[each.message.mailing_id, refusal.server_id] += refusal.is_content
+        for mailing_id, server_id in sorted(sent):
+            StopTally.objects.filter(mailing=mailing_id, server=server_id).update(
+                sent=Greatest(F("sent") - sent[mailing_id, server_id], 0),
+                content_failures=Greatest(F("content_failures") - content[mailing_id, server_id], 0),
+            )
+        stopped = {mailing_id for (mailing_id, _), number in content.items() if number}
+        # One that has ended meanwhile has lost its reason.
+        is_known = Q(waiting_reason__startswith=STOPPED) | Q(finished_at__isnull=False)
+        Mailing.objects.filter(is_known, pk__in=stopped, state="paused").update(waiting_reason=STOPPED_WRONGLY)
+        open_again = Message.objects.filter(pk__in=self.freed).order_by().values("mailing")
+        Mailing.objects.filter(pk__in=open_again).update(finished_at=None, is_reported=False)
+
+    @staticmethod
+    def _is_campaigns(attempt: Attempt) -> bool:
+        return attempt.message.mailing.stream == Mailing.Stream.CAMPAIGN and attempt.message.copy_of_id is None

@@ -1,0 +1,311 @@
+"""What an answer asks for beyond its own message: addresses suppressed, providers held, servers and mailings paused.
+
+Called by :mod:`delivery.outcomes.results` with a group of results, inside its transaction; a lane calls
+:func:`act_on_connection` where there is no message to record anything of. While all goes well it costs one query
+for each server and one for each mailing of the group, however many messages it has.
+"""
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Sum
+
+from contacts.consent import changes
+from contacts.models import Suppression
+from delivery.content.message import without_recipient
+from delivery.content.recipient_domains import is_known_unreachable
+from delivery.models import Attempt, Incident, Mailing, Message, StopTally
+from delivery.outcomes import account_limits, provider_holds
+from delivery.outcomes.result import Result
+from delivery.outcomes.verdicts import ACCEPTED, Judgement
+from mail.addresses import domain_of
+from smtpservers.limits import circuit_breaker, refused_senders, reservations, throttling
+from smtpservers.models import SmtpServer
+
+# Soft bounces that suppress: so many in a row, over at least so long. A rule may name its own number.
+SOFT_IN_A_ROW, SOFT_SPREAD = 5, dt.timedelta(days=7)
+RATE_ATTEMPTS = 5_000  # Of the whole fleet, the latest of which …
+RATE_OVER = dt.timedelta(seconds=10)  # What the rate of a server that complains of it is taken over.
+
+
+def act(results: Sequence[Result], now: dt.datetime) -> None:
+    """Do what a group of results asks for about addresses, providers, servers and mailings."""
+    notable = [result for result in results if result.judgement is not ACCEPTED]
+    _act_on_addresses(notable, now)
+    _act_on_servers(results, notable, now)
+    _act_on_providers(notable, now)
+    _act_on_senders(notable, now)
+    _act_on_mailings(results, notable)
+    _note_incidents(notable, now)
+
+
+# --- addresses
+
+
+def _act_on_addresses(results: Iterable[Result], now: dt.datetime) -> None:
+    for result in results:
+        judgement = result.judgement
+        # The bounce of a copy says nothing about a contact's consent, but the address is dead all the same. That of
+        # a redirected message is not about its recipient, and those of tests and notices are only in the account.
+        if not (judgement.suppresses or judgement.is_soft) or result.message.redirected_to:
+            continue
+        if result.stream in (Mailing.Stream.TEST, Mailing.Stream.NOTICE):
+            continue
+        is_hard = judgement.suppresses
+        if judgement.must_confirm:  # Else it is a soft bounce: the server may have looked with a sick name server.
+            is_hard = is_known_unreachable(domain_of(result.message.email))
+        why = judgement.reason if is_hard else _why_soft_bounces_suffice(result, now)
+        if why:
+            changes.suppress(result.message.email, Suppression.Reason.HARD_BOUNCE, why, now)
+
+
+def _why_soft_bounces_suffice(result: Result, now: dt.datetime) -> str:
+    """Return why an address is given up after this soft bounce, which is in the account already; empty: not yet."""
+    own = Message.objects.filter(
+        email_key=result.message.email_key, redirected_to="", mailing__stream__in=("campaign", "single")
+    )
+    latest = own.filter(status__in=["accepted", "bounced"]).order_by("-changed_at", "-pk")
+    rows = list(latest.values_list("status", "changed_at")[:SOFT_IN_A_ROW])
+    last_answer = f"The last answer: {result.judgement.reason}"
+    is_a_row = len(rows) == SOFT_IN_A_ROW and all(status == "bounced" for status, _ in rows)
+    if is_a_row and rows[0][1] - rows[-1][1] >= SOFT_SPREAD:
+        return f"{SOFT_IN_A_ROW} messages in a row bounced. {last_answer}"
+    if (limit := result.judgement.suppresses_after) is not None:
+        refusals = Attempt.objects.filter(
+            message__in=own.values("pk"), rule=result.judgement.rule, finished_at__gt=now - limit.within
+        )
+        if refusals.values("message").distinct().count() >= limit.times:
+            return f"{limit.times} messages were refused within {limit.within.days} days. {last_answer}"
+    return ""
+
+
+# --- servers
+
+
+def _act_on_servers(results: Iterable[Result], notable: Iterable[Result], now: dt.datetime) -> None:
+    by_server: dict[int, list[Result]] = defaultdict(list)
+    for result in notable:
+        by_server[result.server_id].append(result)
+    well = {result.server_id for result in results if result.judgement.is_accepted}
+    for server_id in sorted({*well, *by_server}):
+        if not server_id:  # It was deleted meanwhile.
+            continue
+        group = by_server.get(server_id, [])
+        if server_id in well:
+            circuit_breaker.note_success(server_id, now)
+        elif any(result.judgement.is_answer for result in group):
+            circuit_breaker.note_answer(server_id)
+        for result in _one_of_each(group):
+            why = without_recipient(result.judgement.reason, result.message)
+            _act_on_server(server_id, result.judgement, why, result.sent_before, now)
+
+
+def _one_of_each(group: Iterable[Result]) -> Iterable[Result]:
+    """Return one result of each rule that is about its server: what came at the same time is one event."""
+    found: dict[str, Result] = {}
+    for result in group:
+        judgement = result.judgement
+        is_about_server = judgement.pauses_server or judgement.server_failed or judgement.slowing is not None
+        if is_about_server or judgement.is_closing or judgement.learns_limit:
+            found[judgement.rule] = result
+    return found.values()
+
+
+def act_on_connection(server_id: int, judgement: Judgement, now: dt.datetime) -> None:
+    """Do what a connection asks for that failed while no message waited for it."""
+    with transaction.atomic():
+        _act_on_server(server_id, judgement, judgement.reason, 0, now)
+
+
+def _act_on_server(server_id: int, judgement: Judgement, why: str, sent_before: int, now: dt.datetime) -> None:
+    if judgement.pauses_server:
+        _pause(server_id, judgement, why, now)
+    if judgement.server_failed:
+        circuit_breaker.note_failure(server_id, why, now)
+    if judgement.slowing is not None:
+        if judgement.slowing.one_for is not None:
+            throttling.keep_to_one_connection(server_id, now + judgement.slowing.one_for)
+        elif judgement.slowing.one_less:
+            throttling.take_one_connection(server_id, now)
+        else:
+            throttling.slow_down(server_id, now, sent_per_second=partial(_sent_per_second, server_id, now))
+    if (limit := judgement.slows_after) is not None:
+        closed = Attempt.objects.filter(server=server_id, code=421, finished_at__gt=now - limit.within)
+        if closed.count() >= limit.times:
+            throttling.slow_down(server_id, now, sent_per_second=partial(_sent_per_second, server_id, now))
+    if judgement.learns_limit and sent_before:
+        throttling.learn_messages_per_connection(server_id, sent_before)
+
+
+def _sent_per_second(server_id: int, now: dt.datetime) -> float | None:
+    """Return how many messages a second the server answered lately; None: none."""
+    # The latest by key: no index has the time of an attempt, and one would cost every message something.
+    rows = Attempt.objects.order_by("-pk").values_list("server", "finished_at", "outcome")[:RATE_ATTEMPTS]
+    lately = [(server, at, outcome) for server, at, outcome in rows if at is not None and now - RATE_OVER < at <= now]
+    own = [at for server, at, outcome in lately if server == server_id and outcome != Attempt.Outcome.NOT_SENT]
+    if not own:
+        return None
+    # Where others send so much that the sample is shorter than the time, all of the sample is what it is taken over.
+    is_cut = len(lately) == RATE_ATTEMPTS
+    since, least = (min(at for _, at, _ in lately), 0.1) if is_cut else (min(own), 1.0)
+    return len(own) / max(least, (now - since).total_seconds())
+
+
+def _pause(server_id: int, judgement: Judgement, why: str, now: dt.datetime) -> None:
+    if judgement.server_pause is None:
+        circuit_breaker.pause(server_id, why, None, now)
+    elif judgement.is_full:
+        reservations.note_full(server_id, why, now + judgement.server_pause, now)
+        circuit_breaker.put_on_probation(server_id, now)
+    else:
+        longest = judgement.longest_pause or judgement.server_pause
+        circuit_breaker.trip(server_id, why, judgement.server_pause, longest, now)
+
+
+def _act_on_providers(results: Iterable[Result], now: dt.datetime) -> None:
+    placed = set()
+    for result in results:
+        hold = result.judgement.hold
+        if hold is None or not result.server_id:
+            continue
+        provider = provider_holds.provider_of(result.message)
+        if (result.server_id, provider, hold) not in placed:
+            placed.add((result.server_id, provider, hold))
+            why = without_recipient(result.judgement.reason, result.message)
+            provider_holds.place(result.server_id, provider, why, hold, now)
+
+
+def _act_on_senders(results: Iterable[Result], now: dt.datetime) -> None:
+    for result in results:
+        refusal = result.judgement.refusal
+        if refusal is None or not result.server_id:
+            continue
+        mail_from = Mailing.objects.values_list("mail_from", flat=True).get(pk=result.mailing_id)
+        why = without_recipient(result.judgement.reason, result.message)
+        refused_senders.refuse(result.server_id, mail_from, why, now, lasts=refusal.lasts, times=refusal.times)
+
+
+# --- mailings
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What was answered for good, since the mailing was last stopped."""
+
+    sent: int
+    hard_bounces: int
+    content_failures: int
+
+    def why_stop(self) -> str:
+        """Return why a mailing with these figures must stop, as a sentence; empty when it may go on."""
+        if self.sent < settings.STOP_AFTER_MESSAGES:
+            return ""
+        for count, limit, what, remedy in (
+            (
+                self.hard_bounces,
+                settings.STOP_BOUNCE_PERCENT,
+                "addresses do not exist",
+                "Check where the list comes from",
+            ),
+            (
+                self.content_failures,
+                settings.STOP_REFUSAL_PERCENT,
+                "messages were refused for their content",
+                "Change the content",
+            ),
+        ):
+            if limit and count * 100 >= limit * self.sent:
+                percent = f"{count * 100 / self.sent:.1f} %"
+                told = f"{count:,} of the last {self.sent:,} {what} ({percent}). {remedy}, then resume."
+                return f"{account_limits.STOPPED} {told}"
+        return ""
+
+
+def _act_on_mailings(results: Iterable[Result], notable: Iterable[Result]) -> None:
+    tallies: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
+    stops: dict[int, str] = {}
+    accepted = Counter(
+        (result.mailing_id, result.server_id)
+        for result in results
+        if result.judgement is ACCEPTED and result.stream == Mailing.Stream.CAMPAIGN and result.server_id
+    )
+    for key, number in accepted.items():
+        tallies[key]["sent"] = number
+    for result in notable:
+        judgement = result.judgement
+        if judgement.pauses_mailing and result.mailing_id not in stops:
+            why = without_recipient(judgement.reason, result.message)
+            for mailing_id in _of_the_same_sender(result):
+                stops[mailing_id] = f"The sender was refused: {why} Mend it, then resume."
+        if result.stream != Mailing.Stream.CAMPAIGN or not result.server_id:
+            continue
+        if judgement.wait is None and (judgement.is_answer or judgement.holds_unit):
+            tally = tallies[result.mailing_id, result.server_id]
+            tally["sent"] += 1
+            tally["hard_bounces"] += judgement.suppresses
+            tally["content_failures"] += judgement.is_content
+    for (mailing_id, server_id), tally in sorted(tallies.items()):
+        _count(mailing_id, server_id, tally)
+        if mailing_id not in stops and (tally["hard_bounces"] or tally["content_failures"]):
+            stops[mailing_id] = _figures(mailing_id).why_stop()
+    for mailing_id, why in stops.items():
+        if why:
+            stop(mailing_id, why)
+
+
+def _of_the_same_sender(result: Result) -> list[int]:
+    """Return the campaigns under way that send from the domain of the one whose sender was refused, itself among them.
+
+    What a provider says of a domain it says of all its mail.
+    """
+    open_now = Mailing.objects.filter(stream=Mailing.Stream.CAMPAIGN, state=Mailing.State.OPEN, finished_at=None)
+    senders_of = dict(open_now.values_list("pk", "mail_from"))
+    own = SmtpServer.objects.values_list("mail_from", flat=True).filter(pk=result.server_id).first() or ""
+    domains = {
+        pk: refused_senders.sender_of(mail_from or own).rpartition("@")[2] for pk, mail_from in senders_of.items()
+    }
+    refused = domains.get(result.mailing_id)
+    return [pk for pk, domain in domains.items() if domain == refused]
+
+
+def _count(mailing_id: int, server_id: int, tally: Counter[str]) -> None:
+    numbers = [tally["sent"], tally["hard_bounces"], tally["content_failures"]]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO delivery_stoptally (mailing_id, server_id, sent, hard_bounces, content_failures)"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (mailing_id, server_id) DO UPDATE SET"
+            " sent = delivery_stoptally.sent + %s,"
+            " hard_bounces = delivery_stoptally.hard_bounces + %s,"
+            " content_failures = delivery_stoptally.content_failures + %s",
+            [mailing_id, server_id, *numbers, *numbers],
+        )
+
+
+def _figures(mailing_id: int) -> _Figures:
+    sums = StopTally.objects.filter(mailing=mailing_id).aggregate(
+        sent=Sum("sent", default=0), hard=Sum("hard_bounces", default=0), content=Sum("content_failures", default=0)
+    )
+    return _Figures(sums["sent"], sums["hard"], sums["content"])
+
+
+def stop(mailing_id: int, why: str) -> None:
+    """Pause a mailing until a person resumes it, who is told why."""
+    Mailing.objects.filter(pk=mailing_id, state=Mailing.State.OPEN).update(
+        state=Mailing.State.PAUSED, waiting_reason=why[:500], waiting_until=None
+    )
+
+
+def _note_incidents(results: Iterable[Result], now: dt.datetime) -> None:
+    """Put on record what a person should look at, once a day for each server and kind."""
+    found = {(r.server_id, r.judgement.incident): r for r in results if r.judgement.incident and r.server_id}
+    for (server_id, kind), result in sorted(found.items()):
+        why = without_recipient(result.judgement.reason, result.message)
+        Incident.objects.get_or_create(
+            key=f"{server_id} {kind} {now:%Y-%m-%d}",
+            defaults={"server_id": server_id, "kind": kind, "reason": why[:500], "seen_at": now},
+        )

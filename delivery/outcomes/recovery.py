@@ -1,0 +1,207 @@
+"""Settling what a dead worker left behind, from its journal where it is on this machine."""
+
+import datetime as dt
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+
+from delivery import clock, identity
+from delivery.content.message import Outgoing
+from delivery.content.return_paths import ReturnPath
+from delivery.models import Attempt, Batch, Lane, Mailing, Message
+from delivery.outbox import claims, leases
+from delivery.outcomes import account_limits, journal
+from delivery.outcomes import results as outcomes_results
+from delivery.outcomes.result import Result
+from delivery.outcomes.verdicts import Judgement, judge
+from mail.replies.rules import Stage
+from smtpservers.limits import reservations
+from smtpservers.smtp.answer import Answer
+
+# How long the journal of another machine is waited for.
+JOURNAL_ELSEWHERE = dt.timedelta(minutes=10)
+JOURNAL_KEPT = dt.timedelta(hours=1)  # Of a worker that ended and left nothing to settle.
+# A message that was being composed when its worker was ended, so many times, is what ends them; so is a content.
+POISON_KILLS = 3
+_COMPOSING, _COMPILING = "ended-composing", "ended-compiling"  # Rules of attempts.
+
+Known = dict[int, journal.JournalEntry] | None  # What the journal knows by attempt; None: it is not on this machine.
+
+
+def journal_folder() -> Path:
+    """Return where the journals of this machine are."""
+    return Path(settings.DATA_DIR) / "journal"
+
+
+def sweep(now: dt.datetime) -> int:
+    """Free lanes whose lease ran out and settle every attempt whose worker is gone; return how many.
+
+    Not begun: queued again, its quota given back. Answered: recorded as answered. Dot written and no answer:
+    unconfirmed, and a campaign's message is not sent again by itself. In a copy that waits nothing is judged yet.
+    """
+    if identity.why_held(now):
+        return 0
+    leases.free_expired()
+    held = Lane.objects.exclude(holder="").values("token")
+    tokens = Batch.objects.exclude(lane_token__in=held).order_by().values_list("lane_token", flat=True)
+    settled = sum(_settle_token(token, now) for token in set(tokens.distinct()))
+    account_limits.review(now)  # Also what a worker recorded and did not live to look at.
+    _clear_away(now)
+    return settled
+
+
+def sweep_here(now: dt.datetime) -> int:
+    """Settle what dead workers of this machine left, where nobody else can read their journals; return how many.
+
+    A worker that sends does so by itself, so that a machine needs none for errands.
+    """
+    if identity.why_held(now):
+        return 0
+    leases.free_expired()
+    written = journal.tokens(journal_folder()) - set(Lane.objects.exclude(holder="").values_list("token", flat=True))
+    left = Batch.objects.filter(lane_token__in=written).order_by().values_list("lane_token", flat=True)
+    return sum(_settle_token(token, now) for token in set(left.distinct()))
+
+
+def settle_copied(now: dt.datetime) -> bool:
+    """Settle what was under way when this copy was made; False while a lease of the original has not run out.
+
+    The original may have finished it. What no journal here tells of is unconfirmed.
+    """
+    leases.free_expired()
+    if Lane.objects.exclude(holder="").filter(token__in=Batch.objects.values("lane_token")).exists():
+        return False
+    folder = journal_folder()
+    for batch in Batch.objects.all():
+        attempts = range(batch.pk * Batch.MOST, batch.pk * Batch.MOST + len(batch.claims))
+        unsure = dict.fromkeys(attempts, journal.JournalEntry(lost="this is a copy, and the original may have sent it"))
+        _settle_batch(batch.pk, unsure | (journal.read(folder, batch.lane_token) or {}), journal.AtHand(), now)
+    return True
+
+
+def _clear_away(now: dt.datetime) -> None:
+    """Remove the journals of workers that ended with nothing left to settle."""
+    old = journal.older_than(journal_folder(), (now + clock.drift() - JOURNAL_KEPT).timestamp())
+    if old:
+        needed = {*Lane.objects.values_list("token", flat=True), *Batch.objects.values_list("lane_token", flat=True)}
+        for token in old - needed:
+            journal.remove(journal_folder(), token)
+
+
+def _settle_token(token: uuid.UUID, now: dt.datetime) -> int:
+    # A worker that just lost its lane, as when its server is deleted, still notes the answers under way.
+    # One from the future speaks of a clock that was set back, and of nobody's life.
+    here = (now + clock.drift()).timestamp()  # Files have this machine's clock.
+    if 0 <= here - journal.last_written(journal_folder(), token) < settings.LEASE_SECONDS:
+        return 0
+    known = journal.read(journal_folder(), token)
+    at_hand = journal.at_hand(journal_folder(), token)
+    batches = Batch.objects.filter(lane_token=token)
+    if known is None:
+        batches = batches.filter(started_at__lt=now - JOURNAL_ELSEWHERE)
+    settled = sum(_settle_batch(batch_id, known, at_hand, now) for batch_id in batches.values_list("pk", flat=True))
+    if known is not None:
+        journal.remove(journal_folder(), token)
+    return settled
+
+
+def _settle_batch(batch_id: int, known: Known, at_hand: journal.AtHand, now: dt.datetime) -> int:
+    with transaction.atomic():
+        # Two sweeps at once: the second one waits, and finds nothing left.
+        server_id = Batch.objects.filter(pk=batch_id).values_list("server", flat=True).first()
+        if server_id is not None:
+            reservations.keep(server_id)
+        batch = Batch.objects.select_for_update(of=("self",)).select_related("mailing").filter(pk=batch_id).first()
+        if batch is None:
+            return 0
+        results = [_result(batch, place, message, known, at_hand, now) for place, message in _left(batch)]
+        outcomes_results.settle(results, now)
+        _stop_poison(at_hand.mailing_id)
+        Batch.objects.filter(pk=batch_id).delete()  # Also where messages of it were deleted.
+    return len(results)
+
+
+def _left(batch: Batch) -> list[tuple[int, Outgoing]]:
+    """Return the messages of the batch whose attempts are not recorded, each with its place in the batch."""
+    numbers = dict(batch.claims)
+    recorded = set(Attempt.objects.filter(message__in=numbers).values_list("message_id", "number"))
+    rows = Message.objects.select_related("contact", "copy_of__contact").in_bulk(list(numbers))
+    return_path = ReturnPath.kept(batch.return_path, is_tagged=batch.is_return_path_tagged, stream=batch.mailing.stream)
+    left = []
+    for place, (message_id, number) in enumerate(batch.claims):
+        if message_id in rows and (message_id, number) not in recorded:
+            left.append((place, Outgoing.of(rows[message_id])))
+    claims.address([message for _, message in left], batch.mailing, return_path)
+    return left
+
+
+def _result(
+    batch: Batch, place: int, message: Outgoing, known: Known, at_hand: journal.AtHand, now: dt.datetime
+) -> Result:
+    stream = batch.mailing.stream
+    attempt_id = batch.pk * Batch.MOST + place
+    answer: Answer | None = None
+    entry = None
+    if known is None:
+        answer = Answer(Stage.DOT, None, is_dot_written=True, lost="the worker is gone, and its journal with it")
+    elif (entry := known.get(attempt_id)) is not None:
+        is_dot = entry.stage in (None, Stage.DOT)
+        lost = entry.lost or "the worker was ended while it waited"
+        answer = Answer(entry.stage or Stage.DOT, entry.reply, is_dot_written=is_dot, lost=lost)
+    if answer is None and stream == Mailing.Stream.TEST:
+        judgement = outcomes_results.ended("failed", "The test was interrupted before the message was sent.")
+    elif answer is None:
+        judgement = _unsent(attempt_id, message, at_hand)
+    else:
+        tries = Attempt.objects.filter(message=message.pk).exclude(outcome=Attempt.Outcome.NOT_SENT)
+        earlier = tries.filter(outcome=Attempt.Outcome.UNCONFIRMED).exists()
+        judgement = judge(
+            answer,
+            stream=stream,
+            attempts=tries.count() + 1,
+            recipient=message.written_to,
+            resent_before=earlier,
+            back_off=settings.RETRY_WAITS,
+        )
+        if entry is None or not entry.lost:  # No fault of the server.
+            judgement = replace(judgement, is_answer_lost=False)
+    return Result(
+        attempt_id=attempt_id,
+        message=message,
+        mailing_id=message.mailing_id,
+        stream=stream,
+        server_id=batch.server_id or 0,
+        period_id=batch.period_id,
+        reserved_at=batch.started_at,
+        judgement=judgement,
+        stage=answer.stage.value if answer else "",
+        reply=answer.reply if answer else None,
+    )
+
+
+def _unsent(attempt_id: int, message: Outgoing, at_hand: journal.AtHand) -> Judgement:
+    """Return the judgement of a message whose worker was ended before it was sent, and perhaps by it."""
+    given_back = outcomes_results.given_back("The worker was ended before this message was sent.")
+    if message.mailing_id == at_hand.mailing_id:
+        return replace(given_back, rule=_COMPILING)
+    if attempt_id not in (at_hand.attempt_id, at_hand.beside_id):
+        return given_back
+    if Attempt.objects.filter(message=message.pk, rule=_COMPOSING).count() + 1 < POISON_KILLS:
+        return replace(given_back, rule=_COMPOSING)
+    why = f"Poison: the worker was ended each of the {POISON_KILLS} times it composed this message."
+    return replace(outcomes_results.ended("failed", why), rule=_COMPOSING)
+
+
+def _stop_poison(mailing_id: int) -> None:
+    """Pause a mailing whose content ended its worker too often; 0: none was being compiled."""
+    if not mailing_id:
+        return
+    ended = Attempt.objects.filter(message__mailing=mailing_id, rule=_COMPILING)
+    if ended.values("lane_token").distinct().count() >= POISON_KILLS:
+        why = f"Poison: the worker was ended each of the {POISON_KILLS} times it compiled this content. Change it."
+        Mailing.objects.filter(pk=mailing_id, state=Mailing.State.OPEN).update(
+            state=Mailing.State.PAUSED, waiting_reason=why, waiting_until=None
+        )

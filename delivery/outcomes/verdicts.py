@@ -1,0 +1,262 @@
+"""What an answer means for a message, its server, its provider and its sender: values in, values out.
+
+What is to be done stands in the rules of :mod:`mail.replies.reply`; here it becomes times and claims that
+:mod:`delivery.outcomes.results` and :mod:`delivery.outcomes.consequences` write down. Where a reply contradicts itself,
+``550 4.1.1`` or ``450 5.1.1``, its code decides whether the message is tried again (RFC 5321 section 4.2: the code
+alone is for programs), and nobody is suppressed on its word.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mail.replies.reply import Reply, Verdict, classify
+from mail.replies.rules import Action, Connections, Repeats, Scope, Stage
+from smtpservers.smtp.answer import Answer
+
+LOST_LINE = dt.timedelta(seconds=2)
+AT_ONCE = dt.timedelta(0)
+AT_ONCE_TRIES = 4  # A wait of nothing is kept for so many attempts, lest a server and we go round in circles.
+# A From that was refused without a known reason so many times in an hour stays away from the server for an hour.
+SENDER_REFUSED, SENDER_REFUSED_TIMES = dt.timedelta(hours=1), 3
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """How mail of one server to one provider is to be held."""
+
+    wait: dt.timedelta  # Nothing is begun for so long …
+    slow_for: dt.timedelta | None = None  # … and one message at a time for so long …
+    per_minute: int | None = None  # … and no more than that many a minute.
+
+
+@dataclass(frozen=True, slots=True)
+class Slowing:
+    """How a server is to be slowed as a whole."""
+
+    one_less: bool = False  # One connection less, in place of half of them.
+    one_for: dt.timedelta | None = None  # A single connection, for so long.
+
+
+@dataclass(frozen=True, slots=True)
+class SenderRefusal:
+    """The server does not send with this From."""
+
+    lasts: dt.timedelta | None  # None: until the server is edited.
+    times: int = 1  # How often it must be said before it counts.
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What to write down about one attempt, and what else it asks for."""
+
+    outcome: str  # Of the attempt.
+    status: str  # Of the message.
+    reason: str
+    rule: str = ""
+    wait: dt.timedelta | None = None  # Until the next try, before jitter; None: no next try.
+    is_accepted: bool = False
+    holds_unit: bool = False  # The unit of quota is used: accepted, or nobody can know.
+    is_answer: bool = False  # The server spoke about this very message: it is well.
+    avoids_server: bool = False  # This server will not take this very message.
+    server_failed: bool = False  # Counts against the server's breaker.
+    pauses_server: bool = False  # Nothing more is begun over this server …
+    server_pause: dt.timedelta | None = None  # … for that long; without a time until it is edited.
+    longest_pause: dt.timedelta | None = None  # A pause that follows another doubles up to this.
+    is_full: bool = False  # The pause is the provider's own quota, and no failure.
+    slowing: Slowing | None = None
+    slows_after: Repeats | None = None  # The server closes the connection; so often it is slowed.
+    gives_no_reason: bool = False  # It may be about our account: who else is told so tells more.
+    is_answer_lost: bool = False  # The server has the whole message, and no answer came of it that can be read.
+    learns_limit: bool = False  # The server told how many messages it takes over one connection.
+    hold: Hold | None = None  # Of the recipient's provider.
+    refusal: SenderRefusal | None = None  # Of the From.
+    suppresses: bool = False  # The address is never written to again.
+    must_confirm: bool = False  # … but only where DNS says so, too.
+    is_soft: bool = False  # A bounce that suppresses the address when it has company …
+    suppresses_after: Repeats | None = None  # … such as so many others under the same rule.
+    is_content: bool = False  # Counts towards stopping the mailing for its content.
+    pauses_mailing: bool = False
+    incident: str = ""  # A person should look at this: the rule's own word for it.
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the server closes the connection, which says nothing of the message."""
+        return self.slows_after is not None
+
+
+ACCEPTED = Judgement("accepted", "accepted", "", is_accepted=True, holds_unit=True, is_answer=True)
+
+
+def judge(
+    answer: Answer,
+    *,
+    stream: str,
+    attempts: int,
+    recipient: str = "",
+    back_off: Sequence[dt.timedelta],
+    resent_before: bool = False,
+) -> Judgement:
+    """Judge what became of one message.
+
+    :param recipient: whom it was for: a reply that names them means something else than one that names the sender.
+    :param attempts: how many attempts were made, this one included.
+    :param back_off: the waits between tries where the answer names none of its own; the last one repeats.
+    :param resent_before: whether a transactional message was already sent again after a lost answer.
+    """
+    reply = answer.reply
+    if reply is None:
+        return _judge_silence(answer, stream, resent_before)
+    if answer.stage is Stage.DOT and 200 <= reply.code < 300:
+        return ACCEPTED
+    verdict = classify(answer.stage, reply, recipient)
+    text = str(reply)[:600]
+    if verdict.action is Action.UNKNOWN:
+        unreadable = Answer(answer.stage, None, True, f"it cannot be read ({text})")
+        return replace(_judge_silence(unreadable, stream, resent_before), server_failed=True)
+    if verdict.rule == "unreadable":
+        # Not SMTP, or an answer to another question: whoever says this may say anything next.
+        reason = f"The server's answer cannot be read: {text}"[:600]
+        return Judgement("deferred", "deferred", reason, verdict.rule, LOST_LINE, server_failed=True)
+    return _judge_verdict(answer, reply, verdict, text, stream, wait_of(verdict, attempts, back_off))
+
+
+def _judge_verdict(
+    answer: Answer, reply: Reply, verdict: Verdict, text: str, stream: str, later: dt.timedelta
+) -> Judgement:
+    is_about_message = answer.stage not in (Stage.MAIL, Stage.AUTH) and not answer.is_local
+    deferred = Judgement(
+        "deferred",
+        "deferred",
+        text,
+        verdict.rule,
+        later,
+        is_answer=is_about_message,
+        gives_no_reason=verdict.gives_no_reason and not answer.is_local,
+        incident=verdict.kind if verdict.policy.is_incident else "",
+    )
+    match verdict.action:
+        case Action.SUPPRESS | Action.SOFT | Action.FAIL:
+            return _ending(deferred, reply, verdict)
+        case Action.RETRY_OTHER if verdict.scope is Scope.SERVER_FROM:
+            # Not held against this one message: the From stays away from the server, and so does the message. What
+            # gives no reason may be about this message's own return path, so it is kept away by itself as well.
+            is_known = verdict.policy.until_edited
+            refusal = SenderRefusal(None) if is_known else SenderRefusal(SENDER_REFUSED, SENDER_REFUSED_TIMES)
+            return replace(deferred, wait=AT_ONCE, avoids_server=not is_known, refusal=refusal)
+        case Action.RETRY_OTHER:
+            return replace(deferred, wait=AT_ONCE, avoids_server=True)
+        case Action.PAUSE_SERVER:
+            return _pausing(replace(deferred, wait=AT_ONCE, is_answer=False), verdict)
+        case Action.SLOW:
+            return _slowing(deferred, verdict, is_about_recipient=answer.stage in _RECIPIENT_NAMED)
+        case Action.PAUSE_DOMAIN:
+            hold = Hold(verdict.delays[0])
+            if not verdict.policy.other_server:
+                return replace(deferred, hold=hold, wait=hold.wait)
+            # Not the words of a final refusal: where there is no other server it waits like the rest.
+            reason = f"The provider takes no more from this server: {text}"[:600]
+            return replace(deferred, hold=hold, reason=reason, avoids_server=True, wait=AT_ONCE)
+        case Action.PAUSE_CAMPAIGN if stream == "campaign":
+            return replace(deferred, pauses_mailing=True)
+        case Action.RETRY_SAME if verdict.policy.slows_after is not None:
+            return replace(deferred, slows_after=verdict.policy.slows_after, is_answer=False)
+        case Action.RETRY_SAME if verdict.scope is Scope.CONNECTION:
+            return replace(deferred, learns_limit=True)
+        case _:  # retry_same and split: this message later, and everybody is well.
+            return deferred
+
+
+def _ending(deferred: Judgement, reply: Reply, verdict: Verdict) -> Judgement:
+    """Return the judgement of an answer after which this message is not tried again, unless it is temporary."""
+    if verdict.action is Action.FAIL:
+        is_content = verdict.policy.stops_campaign
+        return replace(deferred, outcome="failed", status="failed", wait=None, is_content=is_content)
+    if 400 <= reply.code < 500:
+        return deferred
+    bounced = replace(deferred, outcome="bounced", status="bounced", wait=None)
+    if verdict.action is Action.SOFT or is_contradictory(reply):
+        return replace(bounced, is_soft=True, suppresses_after=verdict.policy.suppresses_after)
+    return replace(bounced, suppresses=True, must_confirm=verdict.policy.must_confirm)
+
+
+_RECIPIENT_NAMED = frozenset({Stage.RCPT, Stage.DATA, Stage.DOT})
+
+
+def is_contradictory(reply: Reply) -> bool:
+    """Whether the enhanced status says another class than the code: ``550 4.1.1`` (RFC 2034 section 4)."""
+    return bool(reply.enhanced) and reply.enhanced[0] != str(reply.code)[0]
+
+
+def wait_of(verdict: Verdict, attempts: int, back_off: Sequence[dt.timedelta]) -> dt.timedelta:
+    """Return how long after its latest attempt a message waits: the rule's own waits first, then the longer usual ones.
+
+    :param attempts: how many attempts were made so far, at least 1.
+    """
+    own = verdict.delays
+    if own == (AT_ONCE,):
+        return AT_ONCE if attempts < AT_ONCE_TRIES else back_off[min(attempts - AT_ONCE_TRIES, len(back_off) - 1)]
+    waits = (*own, *(wait for wait in back_off if not own or wait > own[-1]))
+    return waits[min(attempts, len(waits)) - 1]
+
+
+def _pausing(judgement: Judgement, verdict: Verdict) -> Judgement:
+    """Return the judgement with the server's pause: until edited, until a quota begins anew, or doubling."""
+    first, longest = (verdict.delays[0], verdict.delays[-1]) if verdict.delays else (None, None)
+    is_full = verdict.policy.is_quota
+    return replace(judgement, pauses_server=True, server_pause=first, longest_pause=longest, is_full=is_full)
+
+
+def _slowing(judgement: Judgement, verdict: Verdict, *, is_about_recipient: bool) -> Judgement:
+    """Return the judgement with what is slowed: mail to one provider where one is named, else the server."""
+    policy = verdict.policy
+    if is_about_recipient and verdict.scope in (Scope.SERVER_DOMAIN, Scope.FROM_DOMAIN):
+        return replace(judgement, hold=Hold(AT_ONCE, policy.slow_for, policy.per_minute))
+    if policy.connections is Connections.ONE:
+        return replace(judgement, slowing=Slowing(one_for=policy.slow_for))
+    return replace(judgement, slowing=Slowing(one_less=policy.connections is Connections.ONE_LESS))
+
+
+def _judge_silence(answer: Answer, stream: str, resent_before: bool) -> Judgement:
+    if not answer.is_dot_written:
+        reason = f"The line was lost before the message was handed over: {answer.lost}."
+        return Judgement("deferred", "deferred", reason, "lost-line", wait=LOST_LINE, server_failed=True)
+    reason = f"Sent in full, the answer was lost: {answer.lost}. It may arrive or not."
+    unconfirmed = Judgement("unconfirmed", "unconfirmed", reason, "lost-answer", holds_unit=True, is_answer_lost=True)
+    if stream == "single" and not resent_before:
+        # Once more with the same Message-ID, so that receivers can tell.
+        return replace(unconfirmed, status="deferred", wait=LOST_LINE)
+    return unconfirmed
+
+
+def alone(judgement: Judgement) -> Judgement:
+    """Return a judgement that is about its own message only, for a try that somebody makes by hand."""
+    return Judgement(
+        judgement.outcome,
+        judgement.status,
+        judgement.reason,
+        judgement.rule,
+        judgement.wait,
+        judgement.is_accepted,
+        judgement.holds_unit,
+        judgement.is_answer,
+    )
+
+
+def judge_connection(stage: Stage, why: str, reply: Reply | None, *, needs_mending: bool = False) -> Judgement:
+    """Judge a connection that could not be made: the server is at fault, the message only waits.
+
+    :param needs_mending: whether it stays so until a person mends it, as with a wrong certificate.
+    """
+    if reply is None and needs_mending:
+        return Judgement("deferred", "deferred", why, "tls-cert", AT_ONCE, pauses_server=True)
+    if reply is None:
+        return Judgement("deferred", "deferred", why, "no-connection", AT_ONCE, server_failed=True)
+    verdict = classify(stage, reply)
+    deferred = Judgement("deferred", "deferred", f"{why}: {reply}"[:600], verdict.rule, AT_ONCE)
+    # After a sign-in that was only put off, too: trying on would look like guessing the password.
+    if verdict.action is Action.PAUSE_SERVER or (stage is Stage.AUTH and verdict.delays):
+        return _pausing(deferred, verdict)
+    if verdict.action is Action.SLOW:
+        return replace(_slowing(deferred, verdict, is_about_recipient=False), server_failed=True)
+    return replace(deferred, server_failed=True, slows_after=verdict.policy.slows_after)

@@ -1,0 +1,1 @@
+"""Figures, and what is held about a person: their copy, erasure, retention."""

@@ -1,0 +1,35 @@
+"""The messages of a person, for the contact's own page, which knows nothing of delivery."""
+
+import datetime as dt
+
+from django.db.models import Q
+from django.http import HttpRequest
+
+from contacts.models import Contact
+from contacts.privacy.contact_page import Section
+from delivery.models import Message
+from delivery.records import figures
+
+SHOWN = 20
+
+
+def messages_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Section | None:
+    """Return the person's messages, newest first, a page at a time."""
+    if not request.user.has_perm("delivery.view_message"):
+        return None
+    rows = Message.objects.filter(Q(contact=contact) | Q(email_key=contact.email_key))
+    before = request.GET.get("messages_before", "")
+    if before.isdecimal() and len(before) < 19:
+        rows = rows.filter(pk__lt=int(before))
+    else:
+        before = ""
+    # One more than shown tells whether there are others.
+    found = list(rows.select_related("mailing", "server").order_by("-pk")[: SHOWN + 1])
+    figures.show_claimed(found)
+    next_before = found[SHOWN - 1].pk if len(found) > SHOWN else None
+    return Section(
+        "messages",
+        "Messages",
+        "delivery/story.html",
+        {"found": found[:SHOWN], "next_before": next_before, "before": before, "contact": contact},
+    )

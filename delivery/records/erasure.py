@@ -1,0 +1,138 @@
+"""What the outbox holds about a person: their copy of it, and its erasure in place, so that every count stays.
+
+An erased message keeps its mailing, status, server and times. The address makes way for a word, and its key for one
+that no address has.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from django.db.models import CharField, Exists, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Cast, Concat
+
+from contacts.privacy.erasure import PersonalData, Subject
+from contacts.privacy.redaction import ERASED, scrub
+from delivery.models import Attempt, Batch, Chunk, Incident, Mailing, Message, Trial
+
+STOPPED = "The person asked for everything about them to be erased."
+KEY = "erased:"  # Before the number of the message: the key of no address, and unique.
+ASKED_AT_ONCE = 500
+# Whose content is the mailing's own, written to one person or about some.
+OWN_CONTENT = (Mailing.Stream.SINGLE, Mailing.Stream.NOTICE, Mailing.Stream.TEST)
+
+
+def of_person(subject: Subject) -> QuerySet[Message]:
+    """Return all messages to the person, to any of their addresses; each part of it through an index."""
+    return Message.objects.filter(Q(contact=subject.contact_id) | Q(email_key__in=subject.keys))
+
+
+def is_anonymous(message: Message) -> bool:
+    """Whether nobody can tell any more to whom the message went."""
+    return message.email_key.startswith(KEY)
+
+
+def emails(contact_id: int) -> Iterable[str]:
+    rows = Message.objects.filter(contact=contact_id).exclude(email_key__startswith=KEY).order_by()
+    return rows.values_list("email", flat=True).distinct()
+
+
+def stop(subject: Subject, now: dt.datetime) -> bool:
+    """Cancel what waits for the person; return whether a worker holds some of it, or is about to add some."""
+    pending = Q(status__in=Message.PENDING)
+    ids = list(of_person(subject).values_list("pk", flat=True))
+    waiting = list(Message.objects.filter(pending, Q(pk__in=ids) | Q(copy_of__in=ids)).values_list("pk", "mailing"))
+    mailings = {mailing for _, mailing in waiting}
+    # Whoever is claiming from these chunks now is waited for, so that the claim is seen below.
+    list(Chunk.objects.select_for_update().filter(mailing__in=mailings).order_by("pk").values_list("pk"))
+    held = _held(mailings)
+    free = [pk for pk, _ in waiting if pk not in held]
+    rows = Message.objects.filter(pk__in=free, status__in=(Message.Status.QUEUED, Message.Status.DEFERRED))
+    stopped = rows.update(status=Message.Status.CANCELLED, reason=STOPPED, due_at=None, changed_at=now)
+    is_preparing = Mailing.objects.filter(
+        stream=Mailing.Stream.CAMPAIGN, is_snapshotted=False, state=Mailing.State.OPEN
+    ).exists()
+    return stopped < len(waiting) or is_preparing
+
+
+def _held(mailings: Collection[int]) -> set[int]:
+    """Return the messages of these mailings that a worker has claimed."""
+    claims = Batch.objects.filter(mailing__in=mailings).values_list("claims", flat=True)
+    return {message_id for batch in claims for message_id, _ in batch}
+
+
+def export(subject: Subject) -> dict[str, Any]:
+    """Return every message to the person with its attempts, oldest first."""
+    rows = of_person(subject).select_related("mailing", "server").prefetch_related("attempts").order_by("pk")
+    return {"messages": [_exported(message) for message in rows.iterator(chunk_size=ASKED_AT_ONCE)]}
+
+
+def _exported(message: Message) -> dict[str, Any]:
+    is_own = message.mailing.stream == Mailing.Stream.SINGLE
+    content = {"html": message.mailing.html, "text": message.mailing.text} if is_own else {}
+    return {
+        "to": message.email,
+        "mailing": message.mailing.name,
+        "subject": message.mailing.subject,
+        "status": message.status,
+        "since": message.changed_at,
+        "reason": message.reason,
+        "server": message.server.name if message.server else "",
+        "Message-ID": message.message_id,
+        "merge values": message.merge,
+        **content,
+        "attempts": [
+            {
+                "begun": attempt.started_at,
+                "through": attempt.server_name,
+                "outcome": attempt.outcome,
+                "code": attempt.code,
+                "answer": attempt.reply,
+            }
+            for attempt in message.attempts.all()
+        ],
+    }
+
+
+def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
+    """Take the person out of their messages, attempts, and the mailings that were for them alone."""
+    pattern = subject.pattern
+    ids = list(of_person(subject).values_list("pk", flat=True))
+    for start in range(0, len(ids), ASKED_AT_ONCE):
+        some = Message.objects.filter(pk__in=ids[start : start + ASKED_AT_ONCE])
+        _empty_own_mailings(some)
+        scrub(some, pattern, "reason", "redirected_to")
+        scrub(Attempt.objects.filter(message__in=some), pattern, "reply", "envelope_from", "choice")
+        some.update(**ANONYMOUS, contact=None)
+    _erase_tests(subject)
+    # Digests of failures name those who were not reached; tests and single messages may name anybody.
+    texts = Mailing.objects.filter(stream__in=OWN_CONTENT)
+    scrub(texts, pattern, "name", "subject", "html", "text")
+    scrub(Incident.objects.all(), pattern, "reason")
+    Trial.objects.filter(recipient_key__in=subject.keys).delete()
+    return {"messages": len(ids)}
+
+
+def anonymous_key() -> Concat:
+    return Concat(Value(KEY), Cast("pk", CharField()), output_field=CharField())
+
+
+ANONYMOUS: dict[str, Any] = {"email": ERASED, "email_key": anonymous_key(), "merge": None}
+
+
+def _empty_own_mailings(messages: QuerySet[Message]) -> None:
+    """Empty the single messages: their content was written to this person alone."""
+    others = Message.objects.filter(mailing=OuterRef("pk"), copy_of=None).exclude(pk__in=messages.values("pk"))
+    single = Mailing.objects.filter(stream=Mailing.Stream.SINGLE, pk__in=messages.values("mailing"))
+    single.exclude(Exists(others)).update(name=ERASED, subject=ERASED, html="", text=ERASED, files=[])
+
+
+def _erase_tests(subject: Subject) -> None:
+    """Forget whose values a test was filled with: it went to somebody else, and only the names tell."""
+    first, last = subject.names
+    if first or last:
+        tests = Message.objects.filter(mailing__stream=Mailing.Stream.TEST, merge__isnull=False)
+        tests.filter(merge__first_name=first, merge__last_name=last).update(merge=None)
+
+
+PART = PersonalData(emails=emails, stop=stop, export=export, erase=erase)

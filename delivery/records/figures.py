@@ -1,0 +1,130 @@
+"""The figures of what was sent: read-only, for pages. Copies (CC, BCC) are messages of their own and not counted."""
+
+import datetime as dt
+from collections.abc import Collection, Iterable
+
+from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce, TruncDate
+
+from delivery.models import Attempt, Batch, Mailing, MailingOutcome, Message, ServerOutcome, StatusCount
+from delivery.outbox import status_counts
+from smtpservers.models import QuotaPeriod
+
+
+def counts(mailing_id: int) -> dict[str, int]:
+    """Return how many recipients of the mailing have each status; every status is there."""
+    found = status_counts.by_status(mailing_id)
+    # Claimed from a chunk they are still ``queued`` in their rows.
+    held = Batch.objects.filter(mailing=mailing_id, is_cut=True).aggregate(sum=Sum("open_count"))["sum"] or 0
+    held = min(held, found[Message.Status.QUEUED])  # The two were not counted in the same instant.
+    found[Message.Status.QUEUED] -= held
+    found[Message.Status.SENDING] += held
+    return found
+
+
+def of_status(messages: QuerySet[Message], status: str) -> QuerySet[Message]:
+    """Return those of the messages that have this status, as people see it."""
+    if status == Message.Status.SENDING:
+        return messages.filter(Q(status=status) | Q(status="queued", due_at=None, pk__in=_claimed()))
+    if status == Message.Status.QUEUED:
+        return messages.filter(status=status).exclude(due_at=None, pk__in=_claimed())
+    return messages.filter(status=status)
+
+
+def show_claimed(messages: Iterable[Message]) -> None:
+    """Let the messages that a worker holds show as ``sending``, though their rows are still ``queued``."""
+    queued = [message for message in messages if message.status == Message.Status.QUEUED and message.due_at is None]
+    claimed = _claimed({message.mailing_id for message in queued}) if queued else set()
+    for message in queued:
+        if message.pk in claimed:
+            message.status = Message.Status.SENDING
+
+
+def _claimed(mailings: Collection[int] | None = None) -> set[int]:
+    """Return the messages claimed from chunks, some of which may be recorded already."""
+    batches = Batch.objects.filter(is_cut=True)
+    if mailings is not None:
+        batches = batches.filter(mailing__in=mailings)
+    return {message_id for claims in batches.values_list("claims", flat=True) for message_id, _ in claims}
+
+
+def attempts(message: Message) -> list[Attempt]:
+    """Return the attempts of a message in order; the last one may be under way, and is not stored yet."""
+    written = list(message.attempts.select_related("server").order_by("number"))
+    number = len(written) + 1
+    for batch in Batch.objects.filter(mailing=message.mailing_id):
+        if [message.pk, number] in batch.claims:
+            return [*written, _under_way(batch, message, number)]
+    return written
+
+
+def _under_way(batch: Batch, message: Message, number: int) -> Attempt:
+    same = ("server_id", "server_name", "period_id", "lane_token", "choice", "started_at", "header_from")
+    return Attempt(message=message, number=number, **{name: getattr(batch, name) for name in same})
+
+
+def by_server(mailing_id: int) -> list[tuple[str, int, int]]:
+    """Return (server's name, accepted, tried) for each server the mailing used, most used first."""
+    rows = (
+        MailingOutcome.objects.filter(mailing=mailing_id)
+        .values("server_name")
+        .annotate(accepted=Coalesce(Sum("number", filter=Q(outcome="accepted")), 0), tried=Sum("number"))
+        .order_by("-accepted", "server_name")
+    )
+    return [(row["server_name"], row["accepted"], row["tried"]) for row in rows]
+
+
+def reasons(mailing_id: int, most: int = 10) -> list[tuple[str, str, int]]:
+    """Return (status, reason, how many) for what was not accepted, most frequent first."""
+    rows = (
+        Message.objects.filter(mailing=mailing_id, copy_of=None)
+        .exclude(reason="")  # Through an index of these alone.
+        .exclude(status__in=["accepted", "queued", "sending"])
+        .values("status", "reason")
+        .annotate(number=Count("id"))
+        .order_by("-number", "status", "reason")[:most]
+    )
+    return [(row["status"], row["reason"], row["number"]) for row in rows]
+
+
+def per_day(start: dt.date, end: dt.date, zone: dt.tzinfo) -> list[tuple[dt.date, int, int]]:
+    """Return (day, accepted, not accepted) for every day from ``start`` to ``end``, both included."""
+    begin = dt.datetime.combine(start, dt.time.min, tzinfo=zone)
+    finish = dt.datetime.combine(end + dt.timedelta(days=1), dt.time.min, tzinfo=zone)
+    rows = (
+        ServerOutcome.objects.filter(quarter_at__gte=begin, quarter_at__lt=finish)
+        .annotate(day=TruncDate("quarter_at", tzinfo=zone))
+        .values("day")
+        .annotate(
+            accepted=Coalesce(Sum("number", filter=Q(outcome="accepted")), 0),
+            failed=Coalesce(Sum("number", filter=Q(outcome__in=["bounced", "failed", "unconfirmed"])), 0),
+        )
+        .order_by("day")
+    )
+    found = {row["day"]: (row["accepted"], row["failed"]) for row in rows}
+    days = [start + dt.timedelta(days=number) for number in range((end - start).days + 1)]
+    return [(day, *found.get(day, (0, 0))) for day in days]
+
+
+def today(now: dt.datetime, zone: dt.tzinfo) -> dict[str, int]:
+    """Return ``accepted`` and ``failed`` since midnight in ``zone``, and ``queued`` now."""
+    day = now.astimezone(zone).date()
+    _, accepted, failed = per_day(day, day, zone)[0]
+    pending = StatusCount.objects.filter(mailing__finished_at=None, status__in=Message.PENDING)
+    return {
+        "accepted": accepted,
+        "failed": failed,
+        "queued": pending.aggregate(sum=Sum("number"))["sum"] or 0,
+    }
+
+
+def used_this_period(now: dt.datetime) -> int:
+    """Return the units that all servers together have used in their current periods."""
+    total = QuotaPeriod.objects.filter(starts_at__lte=now, ends_at__gt=now).aggregate(total=Sum("used"))["total"]
+    return total or 0
+
+
+def waiting() -> list[Mailing]:
+    """Return the open mailings that cannot go on just now; ``waiting_reason`` and ``waiting_until`` say why."""
+    rows = Mailing.objects.filter(finished_at=None, state="open").exclude(waiting_reason="")
+    return list(rows.only("id", "name", "waiting_reason", "waiting_until"))

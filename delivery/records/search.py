@@ -1,0 +1,105 @@
+"""Which messages of all mailings fit a search, the newest first. Changes nothing.
+
+An index on the status would be written at every change, and none helps with a part of an address. So whatever no index
+finds is looked for in a window of messages at a time: from the newest mailing on that has the status at all, and
+further back when somebody asks.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from django.db.models import QuerySet, Sum
+
+from delivery.models import Message, StatusCount
+from delivery.records import figures
+from mail.addresses import AddressInvalid, fold, read_address
+
+PAGE = 50
+WINDOW = 200_000  # Messages that one search looks at.
+MOST_MAILINGS = 200  # That are looked at one by one for where a status begins.
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """One page of a search."""
+
+    messages: list[Message]
+    older: int | None = None  # More that fit are before this number.
+    unsearched: int | None = None  # What is before this number has not been looked at.
+
+
+def search(
+    messages: QuerySet[Message], address: str, status: str, server_id: int | None, before: int | None
+) -> SearchPage:
+    """Return the messages before a number, or the newest ones.
+
+    :param address: a whole one, or a part of one.
+    """
+    rows = messages.order_by("-pk")
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    if server_id is not None:
+        rows = rows.filter(server=server_id)
+    if status:
+        rows = figures.of_status(rows, status)
+    if address:
+        try:
+            return _page(rows.filter(email_key=fold(read_address(address))))  # By index.
+        except AddressInvalid:
+            rows = rows.filter(email__icontains=address)
+    elif not status and server_id is None:
+        return _page(rows)
+    mailings = _with_status(status) if status else None
+    if mailings is not None:
+        rows = rows.filter(mailing__in=mailings)
+    newest = _newest(mailings, before)
+    if newest is None:
+        return SearchPage([])
+    first = newest - WINDOW + 1
+    found = _page(rows.filter(pk__lte=newest, pk__gte=first))
+    if found.older is None and first > 1 and _newest(mailings, first) is not None:
+        return SearchPage(found.messages, unsearched=first)
+    return found
+
+
+def _page(rows: QuerySet[Message]) -> SearchPage:
+    # One more than shown tells whether there are others: counting millions of rows takes seconds.
+    some = list(rows[: PAGE + 1])
+    return SearchPage(some[:PAGE], older=some[PAGE - 1].pk if len(some) > PAGE else None)
+
+
+def _with_status(status: str) -> list[int] | None:
+    """Return the mailings that have messages of this status; None where they are too many to be of use."""
+    # What a worker has claimed is queued in its row.
+    meant = ("queued", "sending") if status in ("queued", "sending") else (status,)
+    counts = StatusCount.objects.filter(status__in=meant).order_by().values("mailing").annotate(sum=Sum("number"))
+    found = list(counts.filter(sum__gt=0).values_list("mailing", flat=True)[: MOST_MAILINGS + 1])
+    return found if len(found) <= MOST_MAILINGS else None
+
+
+def span(mailings: Collection[int]) -> tuple[int, int] | None:
+    """Return the numbers of the first and the last message of these mailings; None if they have none.
+
+    Given both, the database need not look through all that was sent before.
+    """
+    ends = [(_end(mailing, ""), _end(mailing, "-")) for mailing in mailings]
+    known = [(first, last) for first, last in ends if first is not None and last is not None]
+    return (min(first for first, _ in known), max(last for _, last in known)) if known else None
+
+
+def _end(mailing: int, sign: str, before: int | None = None) -> int | None:
+    """Return the number of the mailing's first message, or of its last one."""
+    # As a range and in the order of the index: told that it is one mailing, PostgreSQL would take the key's order, and
+    # walk through everything that lies before.
+    rows = Message.objects.filter(mailing__gte=mailing, mailing__lte=mailing)
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    return rows.order_by(f"{sign}mailing_id", f"{sign}pk").values_list("pk", flat=True).first()
+
+
+def _newest(mailings: Collection[int] | None, before: int | None) -> int | None:
+    """Return the number of the newest message of these mailings, or of all, before a number; None if there is none."""
+    if mailings is None:
+        rows = Message.objects.order_by("-pk").values_list("pk", flat=True)
+        return (rows if before is None else rows.filter(pk__lt=before)).first()
+    return max((pk for mailing in mailings if (pk := _end(mailing, "-", before)) is not None), default=None)

@@ -1,0 +1,48 @@
+"""What segments may ask about the mail that people got."""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from contacts.segments.comparisons import Moment
+from contacts.segments.conditions import Condition, ConditionField, Operator, Parameter
+from contacts.segments.query import ConditionKind
+from delivery.models import Mailing, Message
+
+HEADING = "Mail"
+STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.SINGLE)
+# What is still on its way has no outcome yet.
+OUTCOMES = tuple((value, label) for value, label in Message.Status.choices if value not in Message.PENDING)
+WRITTEN_TO = (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED)
+
+_DAYS = Parameter("days", "days", "the number of days")
+OUTCOME = Parameter("outcomes", "choices", "the outcomes", OUTCOMES)
+
+
+def messages_of(statuses: Iterable[str]) -> QuerySet[Message]:
+    """Return the messages to a contact of the outer query that ended so; copies to others are not among them."""
+    return Message.objects.filter(contact=OuterRef("pk"), copy_of=None, status__in=list(statuses))
+
+
+def _fields() -> Iterator[ConditionField]:
+    yield ConditionField(
+        "mail",
+        "Any mail",
+        HEADING,
+        (
+            Operator("had", "was sent in the last days:", (_DAYS, OUTCOME)),
+            Operator("had_not", "was not sent in the last days:", (_DAYS,)),
+        ),
+    )
+
+
+def _compile(condition: Condition, moment: Moment) -> Q:
+    since = moment.now - dt.timedelta(days=condition.values["days"])
+    statuses = condition.values["outcomes"] if condition.operator == "had" else WRITTEN_TO
+    lately = messages_of(statuses).filter(changed_at__gte=since, mailing__stream__in=STREAMS)
+    found = Q(Exists(lately))
+    return found if condition.operator == "had" else ~found
+
+
+MAIL = ConditionKind(_fields, _compile)

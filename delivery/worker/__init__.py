@@ -1,0 +1,1 @@
+"""The parts of a sending worker, from taking a lane to recording results."""

@@ -1,0 +1,188 @@
+"""Messages handed over to their server: which goes next, whether it still may, and what its answer means.
+
+All of it is called by connections, for every message, and must not wait.
+"""
+
+import asyncio
+import datetime as dt
+from dataclasses import replace
+
+from django.conf import settings
+
+from delivery.models import Mailing
+from delivery.outbox.claims import Claim
+from delivery.outcomes import results
+from delivery.outcomes.provider_holds import provider_of
+from delivery.outcomes.verdicts import Judgement, judge
+from delivery.worker.composer_cache import Contents, Item
+from delivery.worker.lane import HeldLane
+from delivery.worker.prefetch import Feed
+from delivery.worker.result_buffer import NOT_BEGUN, Account
+from delivery.worker.slow_content import SlowContent
+from smtpservers.limits import rate_limiter, throttling
+from smtpservers.smtp.answer import Answer
+
+
+class Handover:
+    """The messages of a lane between its piles and its account."""
+
+    def __init__(self, lane: HeldLane, account: Account, contents: Contents, feed: Feed, slow: SlowContent) -> None:
+        self.accepted = 0  # Messages, by the server.
+        self._lane = lane
+        self._account = account
+        self._contents = contents
+        self._feed = feed
+        self._slow = slow
+        self._bucket = rate_limiter.Bucket(None, 0.0)
+        self._later: asyncio.TimerHandle | None = None  # When the rate lets the next message go.
+        self._back_off = settings.RETRY_WAITS
+
+    # --- before MAIL
+
+    def next_item(self, number: int, sent_before: int) -> Item | None:
+        """Return the next message whose MAIL may go out over the connection of that number now, composed.
+
+        :param sent_before: messages this connection has carried.
+        """
+        lane, feed, holds = self._lane, self._feed, self._lane.holds
+        while not lane.is_halted and feed.has_work_for(number):
+            pile = feed.urgent or feed.bulk
+            claim = pile.popleft()
+            if pile is feed.bulk and len(pile) < feed.wanted:
+                feed.is_hungry.set()
+            now = lane.around.clock()
+            if (judgement := self._obstacle(claim, now)) is not None:
+                self._account.note(claim, judgement)
+                continue
+            provider = provider_of(claim.message) if holds else ""
+            if provider and not holds.may_begin(provider, now):
+                if not feed.put_aside(claim):
+                    wait = holds.patience(provider, now)
+                    why = f"Mail to {provider} goes out slowly just now."
+                    self._account.note(claim, results.given_back(why, wait))
+                continue
+            if self._slow.takes(claim):
+                continue
+            if not self._is_granted():
+                pile.appendleft(claim)
+                return None
+            item = self._contents.item(claim, now, pile if pile is feed.bulk else ())
+            if not isinstance(item, Item):
+                self._account.note(claim, item)
+                continue
+            item.sent_before = sent_before
+            lane.is_probe_out = True
+            if provider:
+                item.provider = provider
+                holds.begun(provider, now)
+            return item
+        return None
+
+    def _obstacle(self, claim: Claim, now: dt.datetime) -> Judgement | None:
+        """Return what becomes of a message that must not be sent now; None when it may."""
+        if (stop := self._account.stops.get(claim.message.pk)) is not None:
+            what, why = stop
+            return results.given_back(why) if what == "give back" else results.ended(what, why)
+        lane = self._lane
+        if not lane.lease.is_valid or now >= claim.period_ends_at:
+            return results.given_back("The time to send this message was over; it is claimed anew.")
+        return lane.holds.look(claim.message, now) if lane.holds else None
+
+    def _is_granted(self) -> bool:
+        """Whether the server's rate lets a message go now; if not, connections are woken when it does."""
+        if self._lane.per_second is None:
+            return True
+        loop = asyncio.get_running_loop()
+        if self._bucket.take(loop.time()):
+            return True
+        if self._later is None:
+            self._later = loop.call_later(self._bucket.wait(loop.time()), self._rate_allows)
+        return False
+
+    def _rate_allows(self) -> None:
+        self._later = None
+        self._feed.has_food.set()
+
+    def set_rate(self) -> None:
+        """Let messages go at the rate the lane has now."""
+        self._bucket.set_rate(self._lane.per_second, asyncio.get_running_loop().time())
+
+    # --- the dot, and the answer
+
+    def may_finish(self, item: Item) -> bool:
+        """Whether the final dot may be written: the last moment before a message is the server's."""
+        lane, claim = self._lane, item.claim
+        stop = self._account.stops.get(claim.message.pk)
+        if stop is not None or not lane.lease.is_valid:
+            item.stopped = self._obstacle(claim, lane.around.clock())
+            if item.stopped is not None:
+                return False
+        lane.journal.dot(claim.attempt_id)
+        return True
+
+    def dot_kept(self, item: Item) -> None:
+        """Learn that the dot could not be written yet."""
+        self._lane.journal.kept(item.claim.attempt_id)
+
+    def answered(self, item: Item, answer: Answer) -> None:
+        """Learn what became of a message."""
+        claim, lane = item.claim, self._lane
+        if item.stopped is not None and not answer.is_dot_written:
+            self._ended(item, item.stopped)
+            self._account.note(claim, item.stopped)
+            return
+        lane.journal.answer(claim.attempt_id, answer.stage, answer.reply, answer.lost)
+        mailing = self._contents.mailings[claim.message.mailing_id]
+        judgement = judge(
+            answer,
+            stream=mailing.stream,
+            attempts=claim.message.tries + 1,
+            recipient=claim.message.written_to,
+            resent_before=claim.was_unconfirmed,
+            back_off=self._back_off,
+        )
+        if judgement.is_accepted:
+            self.accepted += 1
+        self._ended(item, judgement)
+        self._account.note(claim, judgement, answer.stage, answer.reply, item.sent_before)
+        # What gives no reason may be about our account: then more of it is not asked for.
+        is_well = judgement.is_answer and not judgement.gives_no_reason
+        if judgement.pauses_server or (lane.is_probing and not is_well):
+            lane.halt()
+        elif lane.is_probing:
+            lane.is_probing = False
+            self._feed.is_hungry.set()
+
+    def put_back(self, item: Item, answer: Answer) -> None:
+        """Learn that the connection ended before it came to this message: another one takes it."""
+        lane = self._lane
+        lane.is_probe_out = False
+        if item.provider:
+            lane.holds.ended(item.provider, is_ok=False, now=lane.around.clock())
+        if answer.reply is not None:
+            self._learn(answer, item.sent_before)
+        if lane.is_halted:
+            self._account.note(item.claim, NOT_BEGUN)
+        else:
+            self._feed.put_back(item.claim)
+
+    def _ended(self, item: Item, judgement: Judgement) -> None:
+        """Let the holds and the probe know that a message is off the line."""
+        lane = self._lane
+        lane.is_probe_out = False
+        if item.provider:
+            lane.holds.ended(item.provider, is_ok=judgement.is_accepted, now=lane.around.clock())
+        if judgement.hold is not None or judgement.refusal is not None:
+            lane.holds.note(judgement, item.claim.message, lane.around.clock())
+        if self._feed.aside:
+            self._feed.bring_back()
+
+    def _learn(self, answer: Answer, sent_before: int) -> None:
+        """Take a server's word for how many messages it takes over one connection."""
+        judgement = judge(answer, stream=Mailing.Stream.CAMPAIGN, attempts=1, back_off=self._back_off)
+        if judgement.learns_limit and sent_before:
+            lane = self._lane
+            most = min(lane.endpoint.messages_per_connection, sent_before)
+            lane.endpoint = replace(lane.endpoint, messages_per_connection=most)
+            learn = throttling.learn_messages_per_connection
+            lane.group.create_task(lane.database(learn, lane.server_id, sent_before, lane.server.version))

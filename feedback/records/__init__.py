@@ -1,0 +1,1 @@
+"""What is held about what came back: figures, conditions, erasure, retention."""

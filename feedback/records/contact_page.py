@@ -1,0 +1,26 @@
+"""What came back from a person, for the contact's own page, which knows nothing of feedback."""
+
+import datetime as dt
+
+from django.db.models import Q
+from django.http import HttpRequest
+
+from contacts.models import Contact
+from contacts.privacy.contact_page import Section
+from feedback.models import Feedback
+
+SHOWN = 50
+
+
+def feedback_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Section | None:
+    """Return what came back, newest first."""
+    if not request.user.has_perm("feedback.view_feedback"):
+        return None
+    rows = Feedback.objects.filter(Q(message__contact=contact) | Q(email=contact.email))
+    found = list(rows.select_related("message__mailing").order_by("-received_at", "-pk")[: SHOWN + 1])
+    return Section(
+        "feedback",
+        "Feedback",
+        "feedback/story.html",
+        {"found": found[:SHOWN], "has_more": len(found) > SHOWN, "contact": contact},
+    )

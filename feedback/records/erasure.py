@@ -1,0 +1,58 @@
+"""What came back from a person: their copy of it, and its erasure in place, so that every count stays."""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from django.apps import apps
+from django.db.models import Q, QuerySet
+
+from contacts.privacy.erasure import PersonalData, Subject
+from contacts.privacy.redaction import ERASED, scrub, text_columns
+from delivery.records import erasure
+from feedback.models import Feedback
+
+
+def of_person(subject: Subject) -> QuerySet[Feedback]:
+    """Return what came back about the person's messages, or under one of their addresses."""
+    return Feedback.objects.filter(
+        Q(message__in=erasure.of_person(subject).values("pk")) | Q(email__in=[*subject.emails, *subject.keys])
+    )
+
+
+def emails(contact_id: int) -> Iterable[str]:
+    return ()
+
+
+def stop(subject: Subject, now: dt.datetime) -> bool:
+    return False
+
+
+def export(subject: Subject) -> dict[str, Any]:
+    return {
+        "feedback": [
+            {
+                "at": row.received_at,
+                "kind": row.kind,
+                "by": row.channel,
+                "from all mail": row.is_global,
+                "cause": row.cause,
+                "reason": row.reason,
+                "taken back at": row.undone_at,
+            }
+            for row in of_person(subject).order_by("received_at", "pk")
+        ],
+    }
+
+
+def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
+    """Take the person out of what came back; before their messages lose the address by which it is found."""
+    ids = list(of_person(subject).values_list("pk", flat=True))
+    Feedback.objects.filter(pk__in=ids).update(email=ERASED, reason="")
+    pattern = subject.pattern
+    for model in apps.get_app_config("feedback").get_models():  # Raw reports and the like.
+        scrub(model._default_manager.all(), pattern, *text_columns(model))
+    return {"feedback": len(ids)}
+
+
+PART = PersonalData(emails=emails, stop=stop, export=export, erase=erase)

@@ -1,0 +1,44 @@
+"""What segments may ask about what people gave back; a new kind of feedback is offered as soon as it is stored."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+from django.db.models import Exists, OuterRef, Q
+
+from campaigns.reports.segment_fields import started_campaigns
+from campaigns.schedule import mailings
+from contacts.segments.comparisons import Moment
+from contacts.segments.conditions import Condition, ConditionField, Operator, Parameter
+from contacts.segments.query import ConditionKind
+from feedback.models import Feedback
+
+HEADING = "Engagement"
+
+
+def _fields() -> Iterator[ConditionField]:
+    kinds = Parameter("kinds", "choices", "the kinds", tuple(Feedback.Kind.choices))
+    campaign = Parameter(
+        "campaign", "choice", "the campaign", started_campaigns(), is_optional=True, empty_words="any mail"
+    )
+    days = Parameter("days", "days", "the last days", is_optional=True)
+    parameters = (kinds, campaign, days)
+    yield ConditionField(
+        "feedback",
+        "Feedback",
+        HEADING,
+        (Operator("gave", "gave one of", parameters), Operator("gave_not", "gave none of", parameters)),
+    )
+
+
+def _compile(condition: Condition, moment: Moment) -> Q:
+    values = condition.values
+    given = Feedback.objects.filter(message__contact=OuterRef("pk"), kind__in=values["kinds"])
+    if "campaign" in values:
+        given = given.filter(message__mailing__in=mailings.mailings_of([values["campaign"]]))
+    if "days" in values:
+        given = given.filter(received_at__gte=moment.now - dt.timedelta(days=values["days"]))
+    found = Q(Exists(given))
+    return found if condition.operator == "gave" else ~found
+
+
+FEEDBACK = ConditionKind(_fields, _compile)

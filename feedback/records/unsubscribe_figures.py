@@ -1,0 +1,35 @@
+"""How many people unsubscribed after which mail, for the figures of :mod:`campaigns.reports.figures`."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+from django.db.models import Case, CharField, Count, F, Value, When
+from django.db.models.functions import StrIndex, Substr, TruncDate
+from django.utils import timezone
+
+from campaigns.reports.figures import LateCount
+from delivery.models import Mailing
+from feedback.models import Feedback
+
+
+def unsubscribed(start: dt.date | None, end: dt.date | None) -> Iterator[LateCount]:
+    """Yield how many unsubscribed, by day, campaign, server and domain; somebody who did so twice counts once.
+
+    :param start: the first day, in the site's time zone; None: from the beginning.
+    :param end: the last day, included; None: until now.
+    """
+    day = TruncDate("received_at", tzinfo=timezone.get_default_timezone())
+    rows = Feedback.objects.filter(kind=Feedback.Kind.UNSUBSCRIBE, undone_at=None, message__isnull=False)
+    rows = rows.order_by().annotate(day=day)
+    if start is not None:
+        rows = rows.filter(day__gte=start)
+    if end is not None:
+        rows = rows.filter(day__lte=end)
+    is_campaigns = When(message__mailing__stream=Mailing.Stream.CAMPAIGN, then=F("message__mailing_id"))
+    at = StrIndex("message__email_key", Value("@")) + 1
+    found = rows.annotate(
+        mailing_id=Case(is_campaigns, default=Value(0)),
+        domain=Substr("message__email_key", at, output_field=CharField()),
+    ).values_list("day", "mailing_id", "message__server__name", "domain")
+    for on, mailing_id, server_name, domain, number in found.annotate(number=Count("message", distinct=True)):
+        yield LateCount(on, mailing_id, server_name or "", domain.lower(), number)

@@ -1,0 +1,249 @@
+"""What a link in mail leads to, and what happens when a person unsubscribes through it, or takes that back.
+
+The consent itself is changed by contacts.consent.changes; this adds whose link it was, and that it is counted once.
+"""
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Max, QuerySet
+
+from contacts.consent import changes
+from contacts.models import ConsentEvent, ContactList, Subscription, Suppression
+from delivery.content import tokens
+from delivery.models import Mailing, Message
+from delivery.records.erasure import is_anonymous
+from feedback.models import Feedback
+from mail.addresses import fold
+
+SOURCES = {
+    Feedback.Channel.ONE_CLICK: "one-click in the mail program",
+    Feedback.Channel.PAGE: "link in the mail",
+    Feedback.Channel.PREFERENCES: "preference page",
+}
+METHODS = {
+    Feedback.Channel.ONE_CLICK: ConsentEvent.Method.ONE_CLICK,
+    Feedback.Channel.PAGE: ConsentEvent.Method.UNSUBSCRIBE,
+    Feedback.Channel.PREFERENCES: ConsentEvent.Method.PREFERENCES,
+}
+UNDO_WITHIN = dt.timedelta(days=1)  # Afterwards the page of their settings is the way back.
+
+
+def find_message(token: str, purpose: str = tokens.UNSUBSCRIBE) -> Message | None:
+    """Return the message that ``token`` was made for; None if it is forged or cut short, or if nobody is behind it."""
+    number = tokens.message_of(token, purpose)
+    if number is None:
+        return None
+    related = Message.objects.select_related("mailing__server", "contact", "server", "copy_of__contact")
+    message = related.filter(pk=number).first()
+    if message is not None and message.contact is None and is_anonymous(message):
+        return None
+    return message
+
+
+def address_of(message: Message) -> str:
+    """Return which address a page speaks of: the one that was written to, or its person's where that was forgotten."""
+    return message.contact.email if message.contact is not None and is_anonymous(message) else message.email
+
+
+def belongs_to_nobody(token: str, purpose: str = tokens.UNSUBSCRIBE) -> bool:
+    """Whether the token is one of ours that was made for no recipient."""
+    return tokens.message_of(token, purpose) == tokens.NOBODY
+
+
+def is_test(message: Message) -> bool:
+    return message.mailing.stream == Mailing.Stream.TEST
+
+
+def is_copy(message: Message) -> bool:
+    """Whoever reads a copy must not be able to unsubscribe the person it was written to."""
+    return message.copy_of_id is not None
+
+
+@dataclass(frozen=True, slots=True)
+class UnsubscribeStanding:
+    """How somebody who opens the link stands to the lists of its mailing, and to all mail."""
+
+    staying: tuple[str, ...]  # Names of the lists they can still leave.
+    left: tuple[str, ...]  # And of those they left.
+    left_everything: bool
+    may_undo: bool
+
+
+def standing(message: Message, now: dt.datetime) -> UnsubscribeStanding:
+    """Return what a page about unsubscribing has to say and to ask."""
+    names: dict[int, str] = {}
+    withdrawn: set[int] = set()
+    if message.contact_id is not None:
+        names = dict(message.mailing.lists.values_list("pk", "name"))
+        of_person = Subscription.objects.filter(contact=message.contact_id, list__in=names)
+        withdrawn = set(of_person.filter(status=Subscription.Status.UNSUBSCRIBED).values_list("list", flat=True))
+    left_everything = Suppression.objects.filter(
+        email_key__in=_keys(message), reason=Suppression.Reason.UNSUBSCRIBED
+    ).exists()
+    return UnsubscribeStanding(
+        tuple(name for pk, name in names.items() if pk not in withdrawn),
+        tuple(name for pk, name in names.items() if pk in withdrawn),
+        left_everything,
+        (left_everything or bool(withdrawn)) and _undoable(message, now).exists(),
+    )
+
+
+def unsubscribe(
+    message: Message,
+    *,
+    from_everything: bool,
+    channel: Feedback.Channel,
+    reason: str,
+    now: dt.datetime,
+    cause: str = "",
+    network: str = "",
+) -> None:
+    """Withdraw the person's consent, to the lists of that mailing or to all mail, and count it once.
+
+    Tests and copies are inert. Where no list or no contact is left, nothing narrower than all mail can be
+    kept, so the address is suppressed: a person who asked to hear no more must not come back by an import.
+    Repeating it changes nothing.
+
+    :param reason: the person's own words; cut to 500 characters.
+    :param cause: one of ``Feedback.Cause``.
+    :param network: the Internet address it came from; only its network is kept.
+    """
+    if is_test(message) or is_copy(message):
+        return
+    contact = message.contact
+    if contact is None and is_anonymous(message):  # Nobody is left to be written to.
+        return
+    source = f"{SOURCES[channel]}: {message.mailing.name}"
+    lists = list(message.mailing.lists.values_list("pk", flat=True))
+    with transaction.atomic():
+        if contact is not None and lists:
+            changes.unsubscribe(contact.pk, lists, method=METHODS[channel], source=source, now=now, network=network)
+        else:
+            from_everything = True
+        if from_everything:
+            changes.unsubscribe_from_everything(
+                address_of(message),
+                method=METHODS[channel],
+                source=source,
+                now=now,
+                contact_id=message.contact_id,
+                network=network,
+            )
+        count(message, channel=channel, is_global=from_everything, reason=reason, cause=cause, now=now)
+
+
+def count(
+    message: Message,
+    *,
+    channel: Feedback.Channel,
+    is_global: bool,
+    now: dt.datetime,
+    reason: str = "",
+    cause: str = "",
+) -> None:
+    """Note that a message made its recipient leave; once, unless they took it back meanwhile."""
+    Feedback.objects.bulk_create(
+        [
+            Feedback(
+                kind=Feedback.Kind.UNSUBSCRIBE,
+                channel=channel,
+                message=message,
+                email=message.email,
+                is_global=is_global,
+                reason=reason[:500],
+                cause=cause,
+                received_at=now,
+            )
+        ],
+        ignore_conflicts=True,  # Counted before: providers repeat their POST, and people press twice.
+    )
+    again = Feedback.objects.filter(message=message, is_global=is_global)
+    if not _changed_something(message, now):
+        again = again.filter(undone_at__isnull=False)
+    # The moment is what an undo goes by: a repetition keeps the first one, and who came back and left again has a new.
+    again.update(undone_at=None, received_at=now, channel=channel)
+
+
+def _changed_something(message: Message, now: dt.datetime) -> bool:
+    """Whether the person left a list, or everything, just now."""
+    return (
+        Subscription.objects.filter(
+            contact=message.contact_id, status=Subscription.Status.UNSUBSCRIBED, changed_at=now
+        ).exists()
+        or Suppression.objects.filter(email_key__in=_keys(message), created_at=now).exists()
+    )
+
+
+def undo(message: Message, now: dt.datetime, network: str = "") -> bool:
+    """Take back what unsubscribing through this message changed, and nothing else; False where there is nothing.
+
+    Lists they were not on before, or that somebody took them off otherwise, stay as they are.
+    """
+    if is_test(message) or is_copy(message):
+        return False
+    with transaction.atomic():
+        moments = list(_undoable(message, now).values_list("received_at", flat=True))
+        if not moments or not _undoable(message, now).update(undone_at=now):
+            return False
+        left = Suppression.objects.filter(
+            email_key__in=_keys(message), reason=Suppression.Reason.UNSUBSCRIBED, created_at__in=moments
+        )
+        for suppression in left:
+            changes.lift(suppression, "The person took back that they had unsubscribed.", None, now)
+        if message.contact is not None:
+            for contact_list in _left_by(message.contact.pk, moments):
+                changes.subscribe(
+                    message.contact,
+                    contact_list,
+                    method=ConsentEvent.Method.UNSUBSCRIBE,
+                    source=f"undone: {message.mailing.name}",
+                    now=now,
+                    network=network,
+                )
+    return True
+
+
+def _undoable(message: Message, now: dt.datetime) -> QuerySet[Feedback]:
+    """Return what can still be taken back: not what the person left before they chose lists by themselves."""
+    left = Feedback.objects.filter(
+        message=message, kind=Feedback.Kind.UNSUBSCRIBE, undone_at=None, received_at__gt=now - UNDO_WITHIN
+    )
+    chosen = ConsentEvent.objects.filter(
+        contact=message.contact_id,
+        method=ConsentEvent.Method.PREFERENCES,
+        status=Subscription.Status.SUBSCRIBED,
+        at__gt=now - UNDO_WITHIN,
+    ).aggregate(last=Max("at"))["last"]
+    return left.filter(received_at__gte=chosen) if chosen else left
+
+
+def _left_by(contact_id: int, moments: Collection[dt.datetime]) -> list[ContactList]:
+    """Return the lists that the person was on until they left at one of these moments."""
+    withdrawn = Subscription.objects.filter(
+        contact=contact_id, status=Subscription.Status.UNSUBSCRIBED, changed_at__in=moments
+    )
+    found = []
+    for subscription in withdrawn.select_related("list").order_by("pk"):
+        earlier = changes.history(contact_id).filter(list=subscription.list, at__lt=subscription.changed_at).first()
+        was_on = earlier.status == Subscription.Status.SUBSCRIBED if earlier else None
+        # Who came before the history was kept was subscribed, unless the row was made by the withdrawal.
+        if was_on or (was_on is None and subscription.created_at < subscription.changed_at):
+            found.append(subscription.list)
+    return found
+
+
+def _keys(message: Message) -> set[str]:
+    """Return the person's addresses: the one that was written to, and today's."""
+    written_to = set() if is_anonymous(message) else {fold(message.email)}
+    return {*written_to, *({message.contact.email_key} if message.contact else ())}
+
+
+def count_unsubscribed(mailing_id: int) -> int:
+    """Return how many recipients of a mailing unsubscribed through it, and did not take it back."""
+    rows = Feedback.objects.filter(
+        message__mailing_id=mailing_id, kind=Feedback.Kind.UNSUBSCRIBE, undone_at__isnull=True
+    )
+    return rows.values("message").distinct().count()

@@ -1,0 +1,1 @@
+"""Links in content, and the UTM codes they get."""

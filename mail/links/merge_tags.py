@@ -1,0 +1,162 @@
+"""Links whose address is a merge tag: they get their UTM codes when the tag is filled, by a filter put into it.
+
+Links with a written address are tagged ahead, by ``mail.links.utm``.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from markupsafe import Markup, escape
+
+from mail import markup
+from mail.links import utm
+from mail.markup import LIQUID, decoded
+from mail.merge_fields import IN_LINK, Filters
+
+FILTER = "with_utm"
+# Links to pages of ours, one for each recipient: never tagged, so that they stay mere fields.
+OWN_LINKS = ("unsubscribe_url", "preferences_url", "web_version_url")
+
+
+def filters(codes: Mapping[str, str], policy: Literal["fill", "replace"], skip: tuple[str, ...]) -> Filters:
+    """Return the filter that tags an address, by its name in a template."""
+    if not codes:
+        return {}
+
+    def with_utm(value: Any, term: str = "", content: str = "") -> str:
+        own = {"utm_term": term or codes.get("utm_term", ""), "utm_content": content or codes.get("utm_content", "")}
+        if isinstance(value, Markup):  # What a capture collected of HTML is escaped already.
+            return escape(utm.tag_url(decoded(str(value)), {**codes, **own}, policy=policy, skip=skip))
+        return utm.tag_url("" if value is None else str(value), {**codes, **own}, policy=policy, skip=skip)
+
+    return {FILTER: with_utm}
+
+
+def encode_html(source: str) -> str:
+    """Return HTML whose links percent-encode what merge tags put into their addresses, behind the host.
+
+    So is what such a link has there beyond ASCII, which readers would encode by the page that shows them the mail.
+    """
+    parts: list[str] = []
+    position = 0
+    for tag in markup.tags(source):
+        if tag["element"] is None or tag["element"].lower() not in _LINK_ELEMENTS or "{{" not in tag["attributes"]:
+            continue
+        parts += (source[position : tag.start("attributes")], markup.ATTRIBUTES.sub(_encode_href, tag["attributes"]))
+        position = tag.end("attributes")
+    return "".join((*parts, source[position:]))
+
+
+def encode_text(text: str) -> str:
+    """Return a text whose addresses percent-encode what merge tags put into them, behind the host."""
+    return _TEXT_URL.sub(lambda found: _encode_outputs(found[0]), text) if "{{" in text else text
+
+
+def _encode_href(attribute: re.Match[str]) -> str:
+    value = attribute["value"] or ""
+    if (attribute["attribute"] or "").lower() != "href" or "{{" not in value:
+        return attribute[0]
+    return attribute[0].removesuffix(value) + _encode_outputs(_encode_constants(value))
+
+
+def _encode_constants(address: str) -> str:
+    start = _TO_PATH.match(address)
+    return start[0] + _BEYOND_ASCII.sub(_encode_constant, address[start.end() :]) if start else address
+
+
+def _encode_constant(found: re.Match[str]) -> str:
+    written = found["written"] and decoded(found["written"])
+    return found[0] if not written or written.isascii() else utm.encode(written)
+
+
+def _encode_outputs(address: str) -> str:
+    start = _TO_PATH.match(address)
+    if start is None:  # It begins with a merge tag, or its host holds one: that is the address itself.
+        return address
+    return start[0] + _OUTPUT.sub(_encode_output, address[start.end() :])
+
+
+def _encode_output(output: re.Match[str]) -> str:
+    is_encoded = "url_encode" in output[0] or IN_LINK in output[0]
+    return output[0] if is_encoded else f"{{{{ {output['expression']} | {IN_LINK} }}}}"
+
+
+def mark_html(source: str) -> str:
+    """Return HTML with the filter in each link whose address begins with a merge tag."""
+    return _ANCHOR.sub(_mark_anchor, source)
+
+
+def mark_text(text: str, link_names: Iterable[str] = ()) -> str:
+    """Return ``text`` with the filter in each tag that stands alone and, by its name, holds an address.
+
+    :param link_names: names known to hold addresses, beside those that end in "url" or "link".
+    """
+    known = set(link_names)
+
+    def mark(match: re.Match[str]) -> str:
+        name = match.group("name")
+        is_link = name in known or name.lower().endswith(("url", "link", "href"))
+        return _with_filter(match.group()) if is_link and name not in OWN_LINKS else match.group()
+
+    return _STANDING_ALONE.sub(mark, text)
+
+
+def names_of_links(source: str) -> frozenset[str]:
+    """Return the names that HTML uses alone as the address of a link."""
+    found = set()
+    for anchor in _ANCHOR.finditer(source):
+        address = _ADDRESS.search(anchor.group())
+        only = address and _ONLY_OUTPUT.fullmatch(address.group("address"))
+        if only and (name := re.match(r"[\w.-]+", only.group("expression"))):
+            found.add(name.group())
+    return frozenset(found.difference(OWN_LINKS))
+
+
+def _mark_anchor(match: re.Match[str]) -> str:
+    anchor = match.group()
+    address = _ADDRESS.search(anchor)
+    if address is None or _OWN_LINK.search(address.group("address")) or _OPTED_OUT.search(anchor):
+        return anchor
+    own = {match["name"].lower(): _UNQUOTABLE.sub("", decoded(match["value"])) for match in _OWN_CODES.finditer(anchor)}
+    arguments = f": '{own.get('term', '')}', '{own.get('content', '')}'" if own else ""
+    written = address.group("address")
+    if _ONLY_OUTPUT.fullmatch(written):
+        marked = _with_filter(written, arguments)
+    else:
+        marked = f"{{% capture linked %}}{written}{{% endcapture %}}{{{{ linked | {FILTER}{arguments} }}}}"
+    return anchor[: address.start("address")] + marked + anchor[address.end("address") :]
+
+
+def _with_filter(output: str, arguments: str = "") -> str:
+    return _ONLY_OUTPUT.sub(lambda match: f"{{{{ {match['expression']} | {FILTER}{arguments} }}}}", output)
+
+
+# Possessive, and closed by the end of the text where nothing else closes it: broken markup costs no second look.
+_ANCHOR = re.compile(
+    rf"""<(?:a|area|v:roundrect|v:rect)\s
+    (?:{LIQUID}|"(?:{LIQUID}|[^"])*+(?:"|\Z)|'(?:{LIQUID}|[^'])*+(?:'|\Z)|[^>"'])*+
+    (?:>|\Z)""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+_LINK_ELEMENTS = frozenset({"a", "area", "v:roundrect", "v:rect"})
+_TO_PATH = re.compile(r"""["']?\s*https?://[^/?#{\s"'<>]+[/?#]""", re.IGNORECASE)
+_OUTPUT = re.compile(r"\{\{-?\s*+(?P<expression>[^{}]*?)\s*-?\}\}")
+_BEYOND_ASCII = re.compile(rf"{LIQUID}|(?P<written>&#?[0-9A-Za-z]++;|[^\x00-\x7f]++)")
+_TEXT_URL = re.compile(rf"https?://(?>{LIQUID}|[^\s<>\"])++", re.IGNORECASE)
+_ADDRESS = re.compile(
+    rf"""\shref\s*=\s*(?P<quote>["'])\s*
+    (?P<address>(?:{LIQUID})(?:{LIQUID}|(?!(?P=quote)).)*+)
+    (?P=quote)""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+_OWN_LINK = re.compile("|".join(OWN_LINKS))
+_OPTED_OUT = re.compile(r"""\sdata-utm\s*=\s*["']?\s*off\b""", re.IGNORECASE)
+_OWN_CODES = re.compile(
+    r"""\sdata-utm-(?P<name>term|content)\s*=\s*(?P<quote>["'])(?P<value>[^"'{}<>]*)(?P=quote)""", re.IGNORECASE
+)
+_UNQUOTABLE = re.compile("[\n'{}%]")
+_ONLY_OUTPUT = re.compile(r"\{\{-?\s*(?P<expression>(?:(?!\}\}).)*?)\s*-?\}\}\s*", re.DOTALL)
+_STANDING_ALONE = re.compile(
+    r"(?<![^\s<(\[])\{\{-?\s*(?P<name>\w+)\b(?:(?!\}\}|\{\{).)*\}\}(?=[\s>)\].,;!?]|$)", re.DOTALL
+)

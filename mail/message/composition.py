@@ -1,0 +1,339 @@
+"""A message's bytes: content, style and recipient in, headers and both parts out, ready for DATA.
+
+Everything that all recipients of a mailing share is made once, by :func:`compile_content`: links tagged, the text
+part derived, the footer placed, headers folded, constant text encoded. For each recipient only the places that
+differ are filled. Nothing here sends, stores, or looks at the clock.
+"""
+
+import contextlib
+import datetime as dt
+import hashlib
+import html as html_entities
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from operator import itemgetter
+from typing import Any
+
+from mail import merge_fields, plaintext
+from mail.budget import Budget
+from mail.links import merge_tags, utm
+from mail.merge_fields import Filters, MergeError, Template
+from mail.message import encoding, footers
+from mail.message.encoding import CRLF
+from mail.message.headers import Headers
+from mail.message.parts import Part, wrap
+from mail.message.style import Recipient, Style
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What one recipient reads, for people; ``html`` is empty for a message of text alone."""
+
+    subject: str
+    html: str
+    text: str
+
+
+class Compiled:
+    """One content in one style, ready to be filled for any number of recipients."""
+
+    def __init__(
+        self,
+        subject: Template,
+        html: "_ContentPart | None",
+        text: "_ContentPart | _LateText",
+        style: Style,
+        files: Sequence[Part] = (),
+    ) -> None:
+        self._subject = subject
+        self._html = html
+        self._text = text
+        self._style = style
+        self._words = footers.words_for(style.language)
+        self._headers = Headers(style, subject)
+        parts = [part for part in (html, text) if part is not None]
+        templates = [subject, *(part.template for part in parts)]
+        self.names = frozenset().union(*(template.names for template in templates)) - {"unsubscribe_url"}
+        # "=_" never occurs in quoted-printable, so no content can hold the boundary (RFC 2045 section 6.7).
+        sources = "\0".join(template.source for template in templates)
+        mark = hashlib.sha256(sources.encode("utf-8", "replace")).hexdigest()[:24].encode()
+        self._before_text, self._before_html, self._end = _structure(mark, html is not None, files)
+        self._skeleton = self._make_skeleton()
+
+    @property
+    def is_7bit(self) -> bool:
+        """Whether no address that all messages share needs more than 7 bits."""
+        return self._headers.is_7bit
+
+    def render(self, recipient: Recipient) -> Rendered:
+        """Return the words of one recipient's message.
+
+        :raises MergeError: if a merge tag cannot be filled with the recipient's values.
+        """
+        values = {**recipient.values, "unsubscribe_url": recipient.unsubscribe_url}
+        html = self._html.render(values, recipient.budget) if self._html else ""
+        text = self._text.render(values, recipient.budget)
+        if recipient.intended:
+            notice = f"{self._words.intended}: {merge_fields.one_line(recipient.intended)}"
+            text = f"{notice}\n\n{text}"
+            html = html and footers.after_body_start(html, f"<p>{html_entities.escape(notice)}</p>\n")
+        subject = merge_fields.one_line(
+            self._style.subject_prefix + self._subject.render(values, "header", recipient.budget)
+        )
+        return Rendered(subject, html, text)
+
+    def build(self, recipient: Recipient, date: dt.datetime) -> bytes:
+        """Return one recipient's message as it goes after DATA: CRLF only, and no line starts with a dot.
+
+        Only addresses may hold more than 7 bits.
+
+        :param date: for the Date header; aware.
+        :raises MergeError: if a merge tag cannot be filled with the recipient's values.
+        :raises ValueError: if a value would break a header; the sentence names the header.
+        """
+        values = {**recipient.values, "unsubscribe_url": recipient.unsubscribe_url}
+        headers = self._headers.encode(recipient, values, date)
+        if recipient.intended:
+            rendered = self.render(recipient)
+            text = [encoding.quoted_printable(rendered.text)]
+            html = [encoding.quoted_printable(rendered.html)]
+        elif self._skeleton is not None and (pieces := self._skeleton.fill(values)) is not None:
+            pieces[0] = headers
+            return b"".join(pieces)
+        else:
+            text = self._text.encode(values, recipient.budget)
+            html = self._html.encode(values, recipient.budget) if self._html else []
+        pieces = [headers, self._before_text, *text]
+        if self._html is not None:
+            pieces += (self._before_html, *html)
+        pieces.append(self._end)
+        return b"".join(pieces)
+
+    def _make_skeleton(self) -> "_Skeleton | None":
+        """Return both parts as one, where every place in them is a mere field and there are some."""
+        parts = [part for part in (self._text, self._html) if isinstance(part, _ContentPart)]
+        fields = [part.template.fields for part in parts]
+        places = sum(len(part or ()) for part in fields)
+        has_all = self._text in parts and None not in fields
+        has_all = has_all and not any(field.is_in_link for part in fields for field in part or ())
+        if not has_all or places < 2 or places * encoding.LONGEST_WORD > merge_fields.MOST_OUTPUT:
+            return None
+        return _Skeleton(parts, [self._before_text, self._before_html][: len(parts)], self._end)
+
+
+def compile_content(subject: str, html: str, text: str, style: Style, files: Sequence[Part] = ()) -> Compiled:
+    """Prepare a content for all its recipients.
+
+    Without ``text`` the text part is made of ``html``; without ``html`` the message is text alone.
+
+    :param files: attachments, and pictures that the HTML shows; the same for everybody.
+
+    :raises MergeError: if a merge tag cannot be understood; the sentence says in which part and line.
+    :raises ValueError: if the style would break a header; the sentence names the header.
+    """
+    html, text = _line_ends(html), _line_ends(text)
+    templates = [_parse(part, source) for part, source in (("subject", subject), ("HTML", html), ("text", text))]
+    filters = merge_tags.filters(style.utm, style.utm_policy, style.utm_skip)
+    html = footers.in_language(merge_tags.encode_html(html), style.language)
+    text = merge_tags.encode_text(text)
+    link_names = merge_tags.names_of_links(html)
+    for_text = html
+    if style.utm:
+        html = utm.tag_html(merge_tags.mark_html(html), style.utm, policy=style.utm_policy, skip=style.utm_skip)
+    if style.utm and style.utm_in_text:
+        for_text = html
+        text = merge_tags.mark_text(text, link_names)
+        text = utm.tag_text(text, style.utm, policy=style.utm_policy, skip=style.utm_skip)
+    html_part = None
+    if html.strip():
+        write = partial(footers.html_footer, language=footers.known_language(style.language))
+        with_footer = footers.before_body_end(html, _footer(html, style, write))
+        html_part = _ContentPart(_parse("HTML", with_footer.rstrip() + "\n", filters), "html")
+    if html.strip() and not text.strip():
+        text_part = _derived(for_text, style, filters)
+    else:
+        text_part = _text_part(text, style, filters)
+    return Compiled(templates[0], html_part, text_part, style, files)
+
+
+def _structure(mark: bytes, has_html: bool, files: Sequence[Part]) -> tuple[bytes, bytes, bytes]:
+    """Return what comes before the text, between text and HTML, and at the end: all that no recipient changes.
+
+    mixed (alternative (text, related (HTML, pictures)), attachments), each of them only where it is needed.
+    """
+    attached = [file for file in files if not file.content_id]
+    shown = [file for file in files if file.content_id]
+    before_text, before_html, end = _TEXT_PART, b"", b""
+    if has_html:
+        html_header = _HTML_PART
+        if shown:
+            html_header, end = wrap(b"=_r" + mark, "related", html_header, shown)
+        before_text, closing = wrap(b"=_" + mark, "alternative", before_text, [])
+        before_html = b"\r\n--=_" + mark + CRLF + html_header
+        end += closing
+    if attached:
+        before_text, closing = wrap(b"=_m" + mark, "mixed", before_text, attached)
+        end += closing
+    return _MIME_VERSION + before_text, before_html, end
+
+
+# -- parts ------------------------------------------------------------------------------------------------------
+
+
+class _ContentPart:
+    """One part of a message: its template, and its constant text already encoded."""
+
+    __slots__ = ("escape", "pieces", "template")
+
+    def __init__(self, template: Template, escape: merge_fields.Escape) -> None:
+        self.template = template
+        self.escape = escape
+        constants = encoding.quoted_printable_constants(template.constants)
+        self.pieces = [b""] * (2 * len(constants) - 1)
+        self.pieces[::2] = constants
+
+    def render(self, values: Mapping[str, Any], budget: Budget) -> str:
+        return self.template.render(values, self.escape, budget)
+
+    def encode(self, values: Mapping[str, Any], budget: Budget) -> list[bytes]:
+        """Return the part in pieces."""
+        pieces = self.pieces.copy()
+        pieces[1::2] = self._fill(values, budget)
+        return pieces
+
+    def _fill(self, values: Mapping[str, Any], budget: Budget) -> list[bytes]:
+        if (fields := self.template.fields) is None:
+            words = self.template.fill(values, self.escape, budget)
+            return [encoding.quoted_printable_value(word) for word in words]
+        is_html = self.escape == "html"
+        once = {field: encoding.quoted_printable_value(field.fill(values, is_html)) for field in set(fields)}
+        filled = [once[field] for field in fields]
+        if sum(map(len, filled)) > merge_fields.MOST_OUTPUT:
+            raise MergeError(merge_fields.TOO_LARGE)
+        return filled
+
+
+class _Skeleton:
+    """A whole message whose places are mere fields, for values as nearly everybody has them."""
+
+    __slots__ = ("_pick", "_pieces", "_take")
+
+    def __init__(self, parts: Sequence[_ContentPart], before: Sequence[bytes], end: bytes) -> None:
+        """Put the parts together.
+
+        :param parts: at least two fields in all of them together.
+        :param before: what comes before each part.
+        """
+        fields = [(field.name, part.escape == "html") for part in parts for field in part.template.fields or ()]
+        names = list(dict.fromkeys(name for name, _ in fields))
+        self._take = (lambda values: [values[names[0]]]) if len(names) == 1 else itemgetter(*names)
+        # Of the values in texts, followed by those in HTML.
+        self._pick = itemgetter(*(names.index(name) + len(names) * is_html for name, is_html in fields))
+        self._pieces, constant = [b""], b""  # The first place is for the headers.
+        for start, part in zip(before, parts, strict=True):
+            self._pieces += [constant + start + part.pieces[0], *part.pieces[1:]]
+            constant = self._pieces.pop()
+        self._pieces.append(constant + end)
+
+    def fill(self, values: Mapping[str, Any]) -> list[bytes] | None:
+        """Return the message in pieces, the first for its headers; None where a value needs more care."""
+        try:
+            words = encoding.quoted_printable_words(self._take(values))
+        except KeyError:
+            return None
+        if words is None:
+            return None
+        texts, htmls = words
+        pieces = self._pieces.copy()
+        pieces[2::2] = self._pick(texts + htmls)
+        return pieces
+
+
+class _LateText:
+    """A text part made of each recipient's own HTML, where its structure depends on the recipient."""
+
+    __slots__ = ("_footer", "template")
+
+    def __init__(self, template: Template, footer: Template) -> None:
+        self.template = template  # The HTML without its footer.
+        self._footer = footer
+
+    def render(self, values: Mapping[str, Any], budget: Budget) -> str:
+        html = self.template.render(values, "html", budget)
+        merge_fields.pay(budget, len(html) + _TAG_WORK * html.count("<"))
+        return _derive(html) + self._footer.render(values, "text", budget)
+
+    def encode(self, values: Mapping[str, Any], budget: Budget) -> list[bytes]:
+        return [encoding.quoted_printable(self.render(values, budget))]
+
+
+def _parse(part: str, source: str, filters: Filters | None = None) -> Template:
+    try:
+        return merge_fields.parse(source, filters or {})
+    except MergeError as error:
+        raise MergeError(f"In the {part}: {error}") from error
+
+
+def _text_part(text: str, style: Style, filters: Filters) -> _ContentPart:
+    footer = _footer(text, style, footers.text_footer)
+    return _ContentPart(_parse("text", text.rstrip() + footer + "\n", filters), "text")
+
+
+def _derived(html: str, style: Style, filters: Filters) -> "_ContentPart | _LateText":
+    """Return the text part made of the HTML's template, or of each recipient's HTML where that loses merge tags."""
+    derived = _derive(html)
+    if not _DIFFERS_IN_TABLE.search(html):
+        with contextlib.suppress(MergeError):  # The markup took half of a pair of tags with it.
+            return _text_part(derived, style, filters)
+    footer = _footer(html, style, footers.text_footer)
+    return _LateText(_parse("HTML", html, filters), _parse("text", footer + "\n"))
+
+
+def _derive(html: str) -> str:
+    try:
+        return plaintext.from_html(html)
+    except plaintext.TextError as error:
+        raise MergeError(str(error)) from error
+
+
+# -- footers ----------------------------------------------------------------------------------------------------
+
+
+def _footer(content: str, style: Style, write: Callable[[footers.FooterWords | None, list[str]], str]) -> str:
+    """Return the footer that ``content`` still needs: exactly one link to unsubscribe, and the sender's address."""
+    read = html_entities.unescape(_COMMENT.sub("", content))
+    words = None
+    if style.has_unsubscribe and not _UNSUBSCRIBE_TAG.search(read):
+        words = footers.words_for(style.language)
+        words = replace(words, reason=words.tested) if style.is_server_test else words
+    is_stated = _squeeze(style.postal_address) in _squeeze(_MARKUP.sub(" ", read))
+    lines = [] if is_stated else [style.organisation, *style.postal_address.splitlines()]
+    if words is not None and is_stated:
+        lines = [style.organisation]
+    # Braces apart, lest an address be read as a merge tag.
+    lines = [re.sub(r"(?<=\{)(?=[{%])", " ", line.strip()) for line in lines if line.strip()]
+    return write(words, lines) if words is not None or lines else ""
+
+
+def _squeeze(text: str) -> str:
+    return re.sub(r"\W+", "", text).casefold()
+
+
+def _line_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+_TAG_WORK = 50  # Of making text of one tag of HTML.
+_MIME_VERSION = b"MIME-Version: 1.0\r\n"
+_TEXT_PART = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+_HTML_PART = _TEXT_PART.replace(b"plain", b"html")
+# A link in a comment is seen by nobody.
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|\{%-?\s{0,9}comment\b.*?(?:endcomment|\Z)", re.DOTALL)
+_MARKUP = re.compile(r"<[^<>]*>")
+_UNSUBSCRIBE_TAG = re.compile(r"\{[{%][^{}]*\bunsubscribe_url\b")
+# A tag between the rows of a table: what it repeats or hides is structure, which only rendered HTML shows.
+_DIFFERS_IN_TABLE = re.compile(
+    r"(?:<(?:table|thead|tbody|tfoot|tr)\b[^<>]*>|</(?:tr|td|th|thead|tbody|tfoot|caption)>)\s*\{%", re.IGNORECASE
+)

@@ -1,0 +1,172 @@
+"""Which headers a message carries, in which order, and what each may hold (RFC 5322, 2369, 2919, 8058, 9477).
+
+How a header is folded and encoded is known to ``mail.message.encoding``.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from email.utils import format_datetime
+from typing import Any
+
+from mail import merge_fields
+from mail.addresses import AddressInvalid, Mailbox, ascii_address, fold, parse_mailbox, parse_mailboxes
+from mail.budget import Budget
+from mail.merge_fields import Template
+from mail.message import encoding
+from mail.message.encoding import verbatim
+from mail.message.style import Recipient, Style
+
+
+class Headers:
+    """The headers of all messages in one style, in the order of a complete campaign message."""
+
+    def __init__(self, style: Style, subject: Template) -> None:
+        """Prepare what is the same for all.
+
+        :raises ValueError: if the style would break a header; the sentence names it.
+        """
+        self._style = style
+        self._subject = subject
+        sender = encoding.mailboxes("From", [style.mail_from])
+        if style.reply_to:
+            sender += encoding.mailboxes("Reply-To", _boxes("Reply-To", style.reply_to))
+        self._from = sender.decode()
+        self._copies = [_box("Cc", copy) for copy in style.cc]
+        self._copy_keys = frozenset(fold(copy.address) for copy in self._copies)
+        self._cc = encoding.mailboxes("Cc", self._copies).decode() if self._copies else ""
+        self._constant_subject = self._subject_line({}, Budget()) if len(subject.constants) == 1 else None
+        self._list_id = encoding.identified("List-Id", style.list_id).decode() if style.list_id else ""
+        self._machine_address = _bare_address("CFBL-Address", style.complaints_to) if style.complaints_to else ""
+        self._before_feedback = self._constants_before_feedback().decode()
+        self._after_feedback = self._constants_after_feedback().decode()
+        # Addresses may need more, everything else is encoded (RFC 6532).
+        self.is_7bit = (self._from + self._cc).isascii()
+        self._date = (dt.datetime.max.replace(tzinfo=dt.UTC), "")  # The second asked for last, and its header.
+        for name, _ in style.extra_headers:
+            _check_name(name, [other for other, _ in style.extra_headers])
+
+    def encode(self, recipient: Recipient, values: Mapping[str, Any], date: dt.datetime) -> bytes:
+        """Return the headers of one message, without those that describe its parts.
+
+        :raises ValueError: if a value would break a header; the sentence names it.
+        """
+        if not _MESSAGE_ID(recipient.message_id):
+            raise ValueError(f"Message-ID: {recipient.message_id!r} needs the form “<unique@example.com>”.")
+        subject = self._constant_subject or self._subject_line(values, recipient.budget)
+        unsubscribe = self._unsubscribe(recipient.unsubscribe_url) if self._style.has_unsubscribe else ""
+        feedback = self._feedback(recipient.feedback_id) if self._machine_address and recipient.feedback_id else ""
+        lines = (
+            f"{self._date_line(date)}{self._from}To: {encoding.address('To', recipient.address)}\r\n"
+            f"{self._cc and self._cc_for(recipient)}{subject}Message-ID: {recipient.message_id}\r\n{self._list_id}"
+            f"{unsubscribe}{self._before_feedback}{feedback}{self._after_feedback}"
+        ).encode()
+        if recipient.intended:
+            lines += encoding.unstructured("X-Original-To", merge_fields.one_line(recipient.intended))
+        return lines
+
+    def _date_line(self, date: dt.datetime) -> str:
+        second, line = self._date
+        if date.tzinfo is not second.tzinfo or not _ZERO <= date - second < _SECOND:
+            if date.tzinfo is None:
+                raise ValueError(f"Date: {date} has no time zone.")
+            line = f"Date: {format_datetime(date)}\r\n"
+            self._date = (date.replace(microsecond=0), line)
+        return line
+
+    def _subject_line(self, values: Mapping[str, Any], budget: Budget) -> str:
+        subject = self._subject.render(values, "header", budget)
+        if self._style.subject_prefix:
+            subject = merge_fields.one_line(self._style.subject_prefix + subject)
+        return encoding.unstructured("Subject", subject).decode("ascii")
+
+    def _cc_for(self, recipient: Recipient) -> str:
+        """Return the Cc header without the recipient, who would stand there twice."""
+        key = fold(recipient.address)
+        if key not in self._copy_keys:
+            return self._cc
+        others = [copy for copy in self._copies if fold(copy.address) != key]
+        return encoding.mailboxes("Cc", others).decode() if others else ""
+
+    def _unsubscribe(self, url: str) -> str:
+        if not _URI(url):
+            raise ValueError(f"List-Unsubscribe: {url!r} is no address that a mail program can use; it must be ASCII.")
+        if len(url) > _LONGEST_URI:
+            raise ValueError(f"List-Unsubscribe: {len(url)} characters do not fit in a line; shorten it.")
+        header = f"List-Unsubscribe: <{url}>\r\n"
+        if self._style.is_one_click and url[:4].lower() == "http":
+            header += "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+        return header
+
+    def _feedback(self, feedback_id: str) -> str:
+        if not _FEEDBACK_ID(feedback_id):
+            raise ValueError(f"CFBL-Feedback-ID: {feedback_id!r} may hold letters, digits and : only.")
+        return f"CFBL-Feedback-ID: {feedback_id}\r\n"
+
+    def _constants_before_feedback(self) -> bytes:
+        style, headers = self._style, b""
+        if style.precedence:
+            headers += verbatim("Precedence", style.precedence)
+            headers += verbatim("X-Auto-Response-Suppress", "OOF, AutoReply")
+        if style.feedback_id:
+            headers += verbatim("Feedback-ID", style.feedback_id)
+        if style.complaints_to:
+            headers += verbatim("CFBL-Address", f"{self._machine_address}; report=arf")
+        return headers
+
+    def _constants_after_feedback(self) -> bytes:
+        style, headers = self._style, b""
+        if style.complaints_to:
+            headers += encoding.address_line("X-Complaints-To", self._machine_address)
+        if style.abuse_to:
+            desk = _bare_address("X-Report-Abuse", style.abuse_to)
+            headers += verbatim("X-Report-Abuse", f"Please report abuse to {desk}")
+            headers += verbatim("X-Abuse-Reports-To", desk)
+        if style.auto_submitted:
+            headers += verbatim("Auto-Submitted", "auto-generated")
+        if style.says_language:
+            headers += verbatim("Content-Language", style.language)
+        return headers + b"".join(encoding.unstructured(name, value) for name, value in style.extra_headers)
+
+
+def _check_name(name: str, names: list[str]) -> None:
+    if not re.fullmatch(r"[!-9;-~]{1,60}", name):
+        raise ValueError(f"{name!r} cannot be the name of a header; use letters, digits and hyphens.")
+    if name.lower() in _OWN_HEADERS or name.lower().startswith(("content-", "resent-")):
+        raise ValueError(f"{name}: this header is made from other fields; remove it from the additional ones.")
+    if [other.lower() for other in names].count(name.lower()) > 1:
+        raise ValueError(f"{name}: the header is given twice; remove one.")
+
+
+def _box(name: str, text: str) -> Mailbox:
+    try:
+        return parse_mailbox(text)
+    except AddressInvalid as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _boxes(name: str, text: str) -> list[Mailbox]:
+    try:
+        return parse_mailboxes(text)
+    except AddressInvalid as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _bare_address(name: str, text: str) -> str:
+    return ascii_address(_box(name, text).address)
+
+
+_MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,180}@[!-;=?A-~]{1,180}>").fullmatch
+_FEEDBACK_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~:.-]{1,200}").fullmatch
+_URI = re.compile(r"(?:[Hh][Tt][Tt][Pp][Ss]?://|[Mm][Aa][Ii][Ll][Tt][Oo]:)[!-;=?-~]+").fullmatch
+_LONGEST_URI = 976  # The name, the brackets and the line end take the rest of the 998 octets of a line.
+_ZERO, _SECOND = dt.timedelta(0), dt.timedelta(seconds=1)
+_OWN_HEADERS = frozenset(
+    {
+        *("date", "from", "sender", "reply-to", "to", "cc", "bcc", "subject", "message-id", "return-path", "received"),
+        *("list-id", "list-unsubscribe", "list-unsubscribe-post", "precedence", "x-auto-response-suppress"),
+        *("feedback-id", "cfbl-address", "cfbl-feedback-id", "x-complaints-to", "x-report-abuse"),
+        *("x-abuse-reports-to", "auto-submitted", "x-original-to", "mime-version", "dkim-signature"),
+        *("authentication-results", "delivered-to", "arc-seal", "arc-message-signature"),
+    }
+)

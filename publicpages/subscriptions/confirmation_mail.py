@@ -1,0 +1,64 @@
+"""The mail that asks for the confirmation of a sign-up: its parts as content with merge fields, and their values."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from publicpages.words.confirmation import CONFIRMATION
+
+_HTML = """\
+<!DOCTYPE html>
+<html lang="{language}">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">\
+<title>{words.heading}</title></head>
+<body style="margin:0;padding:24px;font:16px/1.6 Arial,Helvetica,sans-serif;color:#1f2937;background:#ffffff">
+<div style="max-width:560px;margin:0 auto">
+<h1 style="font-size:22px;line-height:1.3">{words.heading}</h1>
+<p>{words.body}</p>
+<ul>{{% for list in lists %}}<li>{{{{ list }}}}</li>{{% endfor %}}</ul>
+<p>{words.hint}</p>
+<p><a href="{{{{ confirm_url }}}}" style="display:inline-block;padding:12px 20px;border-radius:8px;\
+background:#1f2937;color:#ffffff;text-decoration:none;font-weight:bold">{words.button}</a></p>
+<p style="font-size:13px;overflow-wrap:anywhere">{{{{ confirm_url }}}}</p>
+<p>{words.ignore}</p>
+<p>{{{{ organisation }}}}</p>
+</div>
+</body>
+</html>
+"""
+_TEXT = """\
+{words.body}
+
+{{% for list in lists %}}- {{{{ list }}}}
+{{% endfor %}}
+{words.hint}
+
+{{{{ confirm_url }}}}
+
+{words.ignore}
+
+{{{{ organisation }}}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationMail:
+    """A content, and what fills it for one person."""
+
+    subject: str
+    html: str
+    text: str
+    values: dict[str, Any]
+
+
+def confirmation_mail(language: str, *, organisation: str, days: int, lists: list[str], url: str) -> ConfirmationMail:
+    """Return the mail in one of the product's languages.
+
+    It names nobody: whoever filled in the form may have written anything in the place of the name.
+    """
+    words = CONFIRMATION[language]
+    return ConfirmationMail(
+        subject=words.subject,
+        html=_HTML.format(words=words, language=language),
+        text=_TEXT.format(words=words),
+        values={"organisation": organisation, "days": days, "lists": lists, "confirm_url": url},
+    )

@@ -1,0 +1,140 @@
+"""What a person chose on the page of their own settings: lists, names and language, a break, or no mail at all.
+
+Whoever has the link from a mail to them is taken for the person, so a list needs no further confirmation.
+"""
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Q
+
+from contacts.consent import changes
+from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression
+from delivery.models import Message
+from feedback import unsubscribe
+from feedback.models import Feedback
+from mail.addresses import fold
+from publicpages.subscriptions.subscribe import NAME_CHARACTERS, wording
+
+PAUSE = dt.timedelta(days=30)
+SOURCE = "preference page"
+ON = (Subscription.Status.SUBSCRIBED, Subscription.Status.PENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A list as the page shows it."""
+
+    list: ContactList
+    is_on: bool
+    is_pending: bool  # Asked for on a form, and not confirmed yet.
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a person entered."""
+
+    shown: Collection[int]  # The lists that stood on their page; others stay as they are.
+    chosen: Collection[int]
+    first_name: str
+    last_name: str
+    language: str  # One of settings.LANGUAGES, or empty.
+    shown_in: str  # The language of the page, and so of the wording they agreed to.
+
+
+def person_of(message: Message) -> Contact | None:
+    """Return whose settings the link in a message leads to; None for tests and copies, and where the person is gone.
+
+    Nor for who has another address by now: the old mailbox may have a new owner.
+    """
+    if unsubscribe.is_test(message) or unsubscribe.is_copy(message) or message.contact is None:
+        return None
+    return message.contact if message.contact.email_key == fold(unsubscribe.address_of(message)) else None
+
+
+def offers(contact: Contact) -> list[Offer]:
+    """Return the public lists and those that the person is on."""
+    status_of = dict(contact.subscriptions.values_list("list", "status"))
+    own = [pk for pk, status in status_of.items() if status in ON]
+    lists = ContactList.objects.filter(Q(pk__in=own) | Q(is_public=True)).order_by("name")
+    left_everything = _left_everything(contact)
+    return [
+        Offer(
+            each,
+            status_of.get(each.pk) == Subscription.Status.SUBSCRIBED and not left_everything,
+            status_of.get(each.pk) == Subscription.Status.PENDING,
+        )
+        for each in lists
+    ]
+
+
+def save(message: Message, contact: Contact, wishes: Wishes, network: str, now: dt.datetime) -> None:
+    """Do what the person chose; a list they did not see, or may not choose, stays as it is."""
+    offered = {offer.list.pk: offer for offer in offers(contact) if offer.list.pk in wishes.shown}
+    wanted = [offer for pk, offer in offered.items() if pk in wishes.chosen and not offer.is_on]
+    on = set(contact.subscriptions.filter(status__in=ON).values_list("list", flat=True))
+    unwanted = [pk for pk in offered if pk not in wishes.chosen and pk in on]
+    with transaction.atomic():
+        Contact.objects.filter(pk=contact.pk).update(
+            first_name=wishes.first_name[:NAME_CHARACTERS],
+            last_name=wishes.last_name[:NAME_CHARACTERS],
+            language=wishes.language,
+            updated_at=now,
+        )
+        if wanted:
+            _come_back(contact, now)
+        for offer in wanted:
+            changes.subscribe(
+                contact,
+                offer.list,
+                method=ConsentEvent.Method.PREFERENCES,
+                source=SOURCE,
+                now=now,
+                wording=wording(offer.list, wishes.shown_in),
+                network=network,
+            )
+        if unwanted:
+            changes.unsubscribe(
+                contact.pk,
+                unwanted,
+                method=ConsentEvent.Method.PREFERENCES,
+                source=SOURCE,
+                now=now,
+                network=network,
+            )
+            if message.mailing.lists.filter(pk__in=unwanted).exists():
+                unsubscribe.count(message, channel=Feedback.Channel.PREFERENCES, is_global=False, now=now)
+
+
+def pause(contact: Contact, now: dt.datetime) -> None:
+    """Leave the person out of campaigns for a while."""
+    changes.pause(contact, now + PAUSE)
+
+
+def end_pause(contact: Contact) -> None:
+    changes.pause(contact, None)
+
+
+def leave_everything(message: Message, network: str, now: dt.datetime) -> None:
+    """Write to the person no more at all."""
+    unsubscribe.unsubscribe(
+        message,
+        from_everything=True,
+        channel=Feedback.Channel.PREFERENCES,
+        reason="",
+        now=now,
+        network=network,
+    )
+
+
+def _left_everything(contact: Contact) -> bool:
+    return Suppression.objects.filter(email_key=contact.email_key, reason=Suppression.Reason.UNSUBSCRIBED).exists()
+
+
+def _come_back(contact: Contact, now: dt.datetime) -> None:
+    """Let who had left everything be written to again, because they chose a list."""
+    left = Suppression.objects.filter(email_key=contact.email_key, reason=Suppression.Reason.UNSUBSCRIBED).first()
+    if left is not None:
+        changes.lift(left, "The person chose a list on the page of their settings.", None, now)

@@ -1,0 +1,293 @@
+"""From a public form to a consent: what somebody entered, the mail that asks for a confirmation, and its link.
+
+The page only stores the entry, the same way for every address. A worker looks whom it is about: who was suppressed by
+us or had everything erased is left alone, and whoever must confirm is written to. Names that somebody entered for an
+address they perhaps do not own stand in no mail, and change nobody before the confirmation.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from contacts.consent import changes
+from contacts.consent.ip_networks import network_of
+from contacts.models import Contact, ContactList, Subscription, Suppression
+from contacts.privacy.erasure import is_erased
+from delivery.models import Mailing
+from delivery.outbox import mailings
+from mail import tokens
+from mail.addresses import AddressInvalid, check_address, domain_of, fold
+from publicpages.models import SignUp
+from publicpages.subscriptions import rate_limit
+from publicpages.subscriptions.confirmation_mail import confirmation_mail
+from publicpages.words.subscribe import SIGN_UP
+
+CONFIRM = "confirm"  # The purpose of the token.
+NAME_CHARACTERS = 150
+MOST_LISTS = 50  # On one form.
+AT_ONCE = 200  # Entries that one task takes.
+TWICE = dt.timedelta(seconds=30)  # What comes again so soon is a button that was pressed twice.
+HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
+SOURCES = {
+    SignUp.Channel.PAGE: "public form",
+    SignUp.Channel.EMBEDDED: "embedded form",
+    SignUp.Channel.JSON: "public form (JSON)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FormEntry:
+    """What somebody entered."""
+
+    email: str
+    first_name: str
+    last_name: str
+    language: str  # Of what we write to them; one of settings.LANGUAGES.
+    shown_in: str  # The language of the form, and so of the wording they agreed to.
+    list_ids: Collection[int]
+    channel: SignUp.Channel
+
+
+# --- the form
+
+
+def public_lists() -> QuerySet[ContactList]:
+    """Return the lists that anybody may subscribe to."""
+    return ContactList.objects.filter(is_public=True).order_by("name")
+
+
+def wording(contact_list: ContactList, language: str) -> str:
+    """Return what people agree to on the form, word for word."""
+    own = contact_list.consent_text.strip()
+    return own or SIGN_UP[language].agreement.format(list=contact_list.name)
+
+
+def problems(entry: FormEntry) -> dict[str, str]:
+    """Return what keeps an entry from being taken: by field, which of the form's sentences says so."""
+    found: dict[str, str] = {}
+    try:
+        check_address(entry.email)
+    except AddressInvalid:
+        found["email"] = "email_invalid"
+    for name in ("first_name", "last_name"):
+        if len(getattr(entry, name)) > NAME_CHARACTERS:
+            found[name] = "too_long"
+    if not chosen_lists(entry):
+        found["lists"] = "no_list"
+    return found
+
+
+def chosen_lists(entry: FormEntry) -> list[ContactList]:
+    """Return those of the chosen lists that are public."""
+    return list(public_lists().filter(pk__in=list(entry.list_ids)[:MOST_LISTS]))
+
+
+def receive(entry: FormEntry, origin: str, now: dt.datetime) -> bool:
+    """Store an entry without problems; False where its network has sent too many.
+
+    Too many about one address are passed over in silence: whoever enters it may not be its owner.
+
+    :param origin: the Internet address it came from; only its network is kept.
+    """
+    network = network_of(origin)
+    if not rate_limit.take("network", network, settings.SUBSCRIBE_PER_NETWORK, HOUR, now):
+        return False
+    if rate_limit.take("address", fold(entry.email), settings.SUBSCRIBE_PER_ADDRESS, DAY, now):
+        SignUp.objects.create(
+            email=entry.email,
+            first_name=entry.first_name,
+            last_name=entry.last_name,
+            language=entry.language,
+            choices=[{"list": each.pk, "wording": wording(each, entry.shown_in)} for each in chosen_lists(entry)],
+            channel=entry.channel,
+            network=network,
+            received_at=now,
+        )
+    return True
+
+
+# --- the worker
+
+
+def take_waiting(organisation: str, now: dt.datetime) -> int:
+    """Subscribe, or write to, those who entered something since the last time, and return how many they are.
+
+    An entry that cannot be taken waits, and holds up no other.
+
+    :raises Exception: what kept the first of those from being taken, after all others were.
+    """
+    waiting = SignUp.objects.filter(taken_at=None).order_by("pk").values_list("pk", flat=True)[:AT_ONCE]
+    taken, problems = 0, []
+    for sign_up_id in list(waiting):
+        try:
+            taken += _take(sign_up_id, organisation, now)
+        except Exception as problem:
+            problems.append(problem)
+    if problems:
+        raise problems[0]
+    return taken
+
+
+def _take(sign_up_id: int, organisation: str, now: dt.datetime) -> bool:
+    with transaction.atomic():
+        if not SignUp.objects.filter(pk=sign_up_id, taken_at=None).update(taken_at=now):
+            return False  # Another worker has it.
+        sign_up = SignUp.objects.get(pk=sign_up_id)
+        if is_stopped(sign_up.email, now) or is_erased([sign_up.email]):
+            return True
+        contact, is_new = Contact.objects.get_or_create(
+            email_key=fold(sign_up.email),
+            defaults={
+                "email": sign_up.email,
+                "first_name": sign_up.first_name,
+                "last_name": sign_up.last_name,
+                "language": sign_up.language,
+            },
+        )
+        SignUp.objects.filter(pk=sign_up_id).update(contact=contact, made_contact=is_new)
+        unconfirmed = [
+            contact_list
+            for contact_list, agreed_to in _choices(sign_up, only_public=True)
+            if changes.request_subscription(
+                contact,
+                contact_list,
+                source=SOURCES[SignUp.Channel(sign_up.channel)],
+                now=now,
+                wording=agreed_to,
+                network=sign_up.network,
+            )
+            == Subscription.Status.PENDING
+        ]
+        if unconfirmed and not _was_just_asked(sign_up, contact):
+            _ask_to_confirm(sign_up, contact, unconfirmed, organisation, now)
+    return True
+
+
+def _was_just_asked(sign_up: SignUp, contact: Contact) -> bool:
+    """Whether the same was entered a moment before, as by a button that is pressed twice: one mail is enough."""
+    before = SignUp.objects.filter(
+        contact=contact,
+        pk__lt=sign_up.pk,
+        taken_at__isnull=False,
+        confirmed_at=None,
+        received_at__gt=sign_up.received_at - TWICE,
+    )
+    asked = {choice["list"] for choice in sign_up.choices}
+    return any(asked == {choice["list"] for choice in entry.choices} for entry in before)
+
+
+def is_stopped(email: str, now: dt.datetime) -> bool:
+    """Whether nothing is sent to the address, whatever its owner enters or chooses: it came back, was a complaint, or
+    somebody of us stopped it or its domain. Who merely unsubscribed may come back.
+    """
+    keys = (fold(email), f"@{domain_of(email)}")
+    lasting = Q(expires_at=None) | Q(expires_at__gt=now)
+    suppressed = Suppression.objects.filter(lasting, email_key__in=keys)
+    return suppressed.exclude(reason=Suppression.Reason.UNSUBSCRIBED).exists()
+
+
+def _choices(sign_up: SignUp, *, only_public: bool) -> list[tuple[ContactList, str]]:
+    agreed_to = {choice["list"]: choice["wording"] for choice in sign_up.choices}
+    lists = ContactList.objects.filter(pk__in=agreed_to).order_by("pk")
+    return [(each, agreed_to[each.pk]) for each in lists if each.is_public or not only_public]
+
+
+def _ask_to_confirm(
+    sign_up: SignUp, contact: Contact, lists: Sequence[ContactList], organisation: str, now: dt.datetime
+) -> None:
+    """Queue the mail with the link: a notice, so without copies for anybody, tags, or redirection when it fails."""
+    mail = confirmation_mail(
+        sign_up.language,
+        organisation=organisation,
+        days=settings.CONFIRM_DAYS,
+        lists=[each.name for each in lists],
+        url=confirm_url(sign_up.pk),
+    )
+    mailing = mailings.open_mailing(
+        stream=Mailing.Stream.NOTICE,
+        name="Confirmation of a subscription",
+        subject=mail.subject,
+        html=mail.html,
+        text=mail.text,
+        is_tagged=False,
+        language=sign_up.language,
+    )
+    # To the address as it was entered, as it is stored: the merge values keep the link out of the frozen content.
+    mailings.address(
+        mailing, email=contact.email, email_key=contact.email_key, now=now, contact=contact, merge=mail.values
+    )
+
+
+# --- the link
+
+
+def confirm_url(sign_up_id: int) -> str:
+    """Return the link of a confirmation."""
+    return f"{settings.BASE_URL}/confirm/{tokens.make(CONFIRM, sign_up_id, settings.TOKEN_KEYS)}"
+
+
+def is_genuine(token: str) -> bool:
+    """Whether a token was made for a confirmation, also where that has expired."""
+    return tokens.read(CONFIRM, token, settings.TOKEN_KEYS) is not None
+
+
+def find(token: str, now: dt.datetime) -> SignUp | None:
+    """Return what a link confirms; None where it is forged, expired, or its person is gone or has moved."""
+    number = tokens.read(CONFIRM, token, settings.TOKEN_KEYS)
+    if number is None:
+        return None
+    since = now - dt.timedelta(days=settings.CONFIRM_DAYS)
+    sign_up = SignUp.objects.select_related("contact").filter(pk=number, received_at__gt=since).first()
+    if sign_up is None or sign_up.contact is None or sign_up.contact.email_key != fold(sign_up.email):
+        return None
+    return sign_up
+
+
+def names_of_lists(sign_up: SignUp) -> list[str]:
+    """Return which lists it is about, in words."""
+    return [contact_list.name for contact_list, _ in _choices(sign_up, only_public=False)]
+
+
+def confirm(sign_up: SignUp, origin: str, now: dt.datetime) -> list[str]:
+    """Subscribe the person to what they asked for, once, and return the names of the lists they are on by it.
+
+    A link that was used before, or whose person has left since, changes nothing.
+    """
+    contact = sign_up.contact
+    assert contact is not None
+    with transaction.atomic():
+        if not SignUp.objects.filter(pk=sign_up.pk, confirmed_at=None).update(confirmed_at=now):
+            return []
+        confirmed = [
+            contact_list.name
+            for contact_list, agreed_to in _choices(sign_up, only_public=False)
+            if changes.confirm(
+                contact, contact_list, source="link in the mail", now=now, wording=agreed_to, network=origin
+            )
+            == Subscription.Status.SUBSCRIBED
+        ]
+        for name in ("first_name", "last_name", "language"):  # What is known of them already stays.
+            if value := getattr(sign_up, name):
+                Contact.objects.filter(pk=contact.pk, **{name: ""}).update(**{name: value})
+    return confirmed
+
+
+# --- afterwards
+
+
+def forget(now: dt.datetime) -> None:
+    """Delete entries whose link has expired, and people who are known by such an entry alone."""
+    over = SignUp.objects.filter(received_at__lt=now - dt.timedelta(days=settings.CONFIRM_DAYS + 1)).order_by("pk")
+    old = list(over.values_list("pk", "contact", "made_contact", "confirmed_at")[:AT_ONCE])
+    strangers = [contact for _, contact, was_made, confirmed_at in old if contact and was_made and not confirmed_at]
+    with transaction.atomic():
+        SignUp.objects.filter(pk__in=[pk for pk, *_ in old]).delete()
+        known_otherwise = Subscription.objects.filter(contact=OuterRef("pk")).exclude(
+            status=Subscription.Status.PENDING
+        )
+        asked_again = SignUp.objects.filter(contact=OuterRef("pk"))
+        Contact.objects.filter(pk__in=strangers).exclude(Exists(known_otherwise)).exclude(Exists(asked_again)).delete()

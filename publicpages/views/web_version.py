@@ -1,0 +1,34 @@
+"""A message in the browser, for those whose mail program does not show it well.
+
+It is the one page with markup of somebody else's: in a sandbox, without scripts, forms or an origin. Its links to
+unsubscribe and to the settings belong to nobody, because people pass the page on.
+"""
+
+from django.http import HttpRequest, HttpResponse
+
+from delivery.content import composer, tokens
+from feedback import unsubscribe
+from publicpages.views.base import dead_link, public, show
+from publicpages.views.unsubscribe import language_of_reader
+
+# Pictures come from where the message has them, as in a mail program.
+SANDBOX = (
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src https: http: data:;"
+    " style-src 'unsafe-inline'; font-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@public("GET")
+def web_version(request: HttpRequest, web_token: str) -> HttpResponse:
+    message = unsubscribe.find_message(web_token, tokens.WEB_VERSION)
+    if message is None:
+        is_nobodys = unsubscribe.belongs_to_nobody(web_token, tokens.WEB_VERSION)
+        return dead_link(request, belongs_to_nobody=is_nobodys)
+    try:
+        rendered = composer.web_version(message)
+    except ValueError:  # The person's values of today do not fit the tags any more.
+        return dead_link(request, belongs_to_nobody=False)
+    if not rendered.html:
+        context = {"heading": rendered.subject, "text": rendered.text}
+        return show(request, "web_version", language_of_reader(message), context)
+    return HttpResponse(rendered.html, headers={"Content-Security-Policy": SANDBOX})

@@ -1,0 +1,188 @@
+"""The sandbox's SMTP side: three listeners on loopback that take mail for anybody and deliver it to nobody."""
+
+import asyncio
+import errno
+import hmac
+import logging
+import ssl
+import weakref
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session, TLSSetupException
+
+from sandbox import certificates, credentials
+from sandbox.mail_view import clean, summary
+from sandbox.models import AUTH, PLAIN, STARTTLS, SandboxMail
+from sandbox.specials import SLOW_SECONDS, Special, special
+from sandbox.store import Store
+
+log = logging.getLogger(__name__)
+
+# Loopback only: it takes mail from everybody, and one listener asks for a password in clear text.
+HOST = "127.0.0.1"
+MAX_BYTES = 10 * 1024 * 1024
+MAX_RECIPIENTS = 100
+
+
+class PortTaken(Exception):
+    def __init__(self, listener: str, port: int) -> None:
+        super().__init__(f"Port {port} is used by another program.")
+        self.listener = listener
+
+
+@dataclass
+class ListenerHandler:
+    """aiosmtpd's handler of one listener: answers each command and hands the mail to the store."""
+
+    listener: str
+    store: Store
+    greylisted: set[str]  # Recipients that were turned away once; shared by the listeners.
+
+    async def handle_EHLO(
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        # aiosmtpd offers AUTH also where every mechanism is excluded.
+        offered = [line for line in responses if self.listener == AUTH or not line.startswith("250-AUTH")]
+        return [offered[0], "250-PIPELINING", *offered[1:]]
+
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.listener == AUTH and not session.authenticated:
+            return "530 5.7.0 Authentication required"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 Sender OK"
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
+            return "452 4.5.3 Too many recipients"
+        kind = special(address)
+        if kind == Special.BOUNCE:
+            return "550 5.1.1 No such user here"
+        if kind == Special.FULL:
+            return "452 4.2.2 Mailbox full"
+        if kind == Special.GREYLIST and address not in self.greylisted:
+            self.greylisted.add(address)
+            return "451 4.7.1 Greylisted, please try again later"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 Recipient OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if not await self.store.save(self._mails(session, envelope)):
+            return "451 4.3.0 The mail could not be stored, please try again later"
+        kinds = {special(address) for address in envelope.rcpt_tos}
+        if Special.SLOW in kinds:
+            await asyncio.sleep(SLOW_SECONDS)
+        if Special.DROP in kinds:
+            assert server.transport is not None
+            server.transport.abort()  # type: ignore[attr-defined]  # typed as the base of all transports
+            await asyncio.get_running_loop().create_future()  # Ended by the lost connection.
+        return "250 2.0.0 Received"
+
+    async def handle_exception(self, error: Exception) -> str:
+        if isinstance(error, TLSSetupException):
+            log.info("A client gave up the TLS handshake: %s", error.__cause__)
+        else:
+            log.error("The sandbox could not handle a command", exc_info=error)
+        return "451 4.3.0 The sandbox could not handle this command"
+
+    def _mails(self, session: Session, envelope: Envelope) -> list[SandboxMail]:
+        content = envelope.original_content or b""
+        subject, message_id = summary(content)
+        return [
+            SandboxMail(
+                listener=self.listener,
+                mail_from="" if envelope.mail_from == "<>" else clean(envelope.mail_from or "", 320),
+                rcpt_to=clean(recipient, 320),
+                subject=subject,
+                message_id=message_id,
+                tls=_tls(session),
+                signed_in_as=clean(session.auth_data or "", 255),
+                content=content,
+            )
+            for recipient in envelope.rcpt_tos
+        ]
+
+
+def _tls(session: Session) -> str:
+    if not session.ssl:
+        return ""
+    channel: ssl.SSLObject = session.ssl["ssl_object"]
+    cipher = channel.cipher()
+    return f"{channel.version()} {cipher[0] if cipher else ''}".strip()
+
+
+@asynccontextmanager
+async def receiving(data_dir: Path, ports: Mapping[str, int], store: Store) -> AsyncIterator[dict[str, int]]:
+    """Receive mail while the block runs; yields the port of each listener (0 asks for any free one).
+
+    :raises PortTaken: if another program listens on one of ``ports``.
+    :raises OSError: if ``data_dir`` cannot be written.
+    """
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificates.ensure(data_dir).chain)
+    password = credentials.password(data_dir)
+    options: dict[str, dict[str, Any]] = {
+        PLAIN: {"auth_exclude_mechanism": ["LOGIN", "PLAIN"]},
+        STARTTLS: {"tls_context": tls, "require_starttls": True, "auth_exclude_mechanism": ["LOGIN", "PLAIN"]},
+        AUTH: {"auth_require_tls": False, "authenticator": _authenticator(password)},
+    }
+    greylisted: set[str] = set()
+    connections: weakref.WeakSet[SMTP] = weakref.WeakSet()
+    servers: dict[str, asyncio.Server] = {}
+
+    def listener_factory(listener: str) -> Any:
+        def connect() -> SMTP:
+            connection = SMTP(
+                ListenerHandler(listener, store, greylisted),
+                hostname="localhost",
+                ident="Brilliance sandbox",
+                data_size_limit=MAX_BYTES,
+                enable_SMTPUTF8=True,
+                loop=asyncio.get_running_loop(),
+                **options[listener],
+            )
+            connections.add(connection)
+            return connection
+
+        return connect
+
+    try:
+        for listener, port in ports.items():
+            try:
+                servers[listener] = await asyncio.get_running_loop().create_server(
+                    listener_factory(listener), HOST, port
+                )
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise PortTaken(listener, port) from None
+                raise
+        yield {listener: server.sockets[0].getsockname()[1] for listener, server in servers.items()}
+    finally:
+        for server in servers.values():
+            server.close()
+        await store.close()
+        for connection in connections:
+            if connection.transport is not None:
+                connection.transport.abort()  # type: ignore[attr-defined]  # typed as the base of all transports
+        for server in servers.values():
+            await server.wait_closed()
+
+
+def _authenticator(password: str) -> Any:
+    def authenticate(
+        server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: LoginPassword
+    ) -> AuthResult:
+        is_right = hmac.compare_digest(given.login, credentials.USERNAME.encode())
+        is_right &= hmac.compare_digest(given.password, password.encode())
+        return AuthResult(success=is_right, handled=False, auth_data=credentials.USERNAME if is_right else None)
+
+    return authenticate

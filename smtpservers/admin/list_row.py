@@ -1,0 +1,149 @@
+"""What a server's row in a list shows: its state, its address and security, and its quota and caps in figures."""
+
+import datetime as dt
+from typing import Any
+
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+from mail.addresses import readable_domain
+from smtpservers.destinations import Security
+from smtpservers.limits import sliding_window
+from smtpservers.limits.quota_period import kept_from_campaigns
+from smtpservers.limits.rate_limiter import factor_at
+from smtpservers.limits.sliding_window import DAY, HOUR
+from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer
+
+NEARLY_FULL_PERCENT = 80
+FULL_PERCENT = 95
+
+_SECURITY = {
+    Security.IMPLICIT: ("blue", "TLS", "Encrypted from the first byte."),
+    Security.STARTTLS: ("green", "STARTTLS", "Encryption is required."),
+    Security.OPPORTUNISTIC: ("orange", "If offered", "Encryption is used if the server offers it, else clear text."),
+    Security.NEVER: ("orange", "Clear text", "Nothing is encrypted, even if the server offers it."),
+}
+
+
+def with_current_period(servers: QuerySet[SmtpServer], now: dt.datetime) -> QuerySet[SmtpServer]:
+    """Give each server ``units_used`` and ``units_reserved`` of the period of ``now``; None before its first unit.
+
+    What its caps count comes along.
+    """
+    current = QuotaPeriod.objects.filter(server=OuterRef("pk"), starts_at__lte=now, ends_at__gt=now)
+    latest = current.order_by("-starts_at")
+    return servers.select_related("recent_use").annotate(
+        units_used=Subquery(latest.values("used")[:1]), units_reserved=Subquery(latest.values("reserved")[:1])
+    )
+
+
+def filled(servers: QuerySet[Any], percent: int) -> QuerySet[Any]:
+    """Return the servers that have used this much of their quota; see :func:`with_current_period`."""
+    return servers.filter(max_per_month__gt=0, units_used__gte=F("max_per_month") * (percent / 100))
+
+
+def paused(now: dt.datetime) -> Q:
+    """Return the condition for servers the system has paused; the operator's switch is another thing."""
+    return ~Q(paused_reason="") & (Q(paused_until=None) | Q(paused_until__gt=now))
+
+
+def is_paused(server: SmtpServer, now: dt.datetime) -> bool:
+    """Tell whether the system has paused the server."""
+    return bool(server.paused_reason) and (server.paused_until is None or server.paused_until > now)
+
+
+def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> SafeString:
+    """Return the state: the operator's switch first, then the system's pause or what the server said, with the reason.
+
+    :param with_reason: the reason may quote the server's answer, which not everybody may read.
+    """
+    if not server.is_active:
+        return badge("grey", "Inactive", "Switched off by hand.")
+    if is_paused(server, now):
+        until = f"until {server.paused_until:%d %b %H:%M} UTC" if server.paused_until else "until resumed or edited"
+        return _held_back(
+            "Paused", f"Paused by the system {until}.", server.paused_reason if with_reason else "", until
+        )
+    if server.full_until is not None and server.full_until > now:
+        until = f"until {server.full_until:%d %b %H:%M} UTC"
+        says = f"It says that its own limit is reached; tried again {until.removeprefix('until ')}."
+        return _held_back("Full", says, server.full_reason if with_reason else "", until)
+    if (factor := factor_at(server.slow_factor, server.slowed_at, now)) < 1:
+        part = f"{100 * factor:.0f} %"
+        return badge(
+            "orange", f"Slowed to {part}", f"It said that mail came too fast: {part} of its connections and rate."
+        )
+    return badge("green", "Active", "May be chosen for sending.")
+
+
+def _held_back(state: str, explanation: str, why: str, until: str) -> SafeString:
+    """Return a badge with what the server answered, or else until when."""
+    shown = why.rstrip(".") or until
+    whole = f"{shown}. {state} {until}." if why else f"{state} {until}."
+    shown_state = badge("orange", state, explanation)
+    return format_html('{} <span class="server-reason" title="{}">{}</span>', shown_state, whole, shown)
+
+
+def security_badge(server: SmtpServer) -> SafeString:
+    """Return how connections to the server are encrypted."""
+    return badge(*_SECURITY[server.destination.security])
+
+
+def address(server: SmtpServer) -> str:
+    """Return ``host:port``, an IPv6 address in brackets, a domain in the letters it was typed in."""
+    host = readable_domain(server.host)
+    return f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"
+
+
+def quota_bar(server: SmtpServer, now: dt.datetime) -> SafeString:
+    """Return this period's use as figures and, where there is a limit, a bar; below, the last hour and day.
+
+    See :func:`with_current_period`.
+    """
+    return format_html('<span class="server-figures">{}{}</span>', _period_bar(server), _caps(server, now))
+
+
+def _caps(server: SmtpServer, now: dt.datetime) -> SafeString:
+    recent: RecentUse | None = getattr(server, "recent_use", None)
+    lines = []
+    for window, cap in ((HOUR, server.max_per_hour), (DAY, server.max_per_day)):
+        if cap:
+            buckets = (recent.by_minute if window is HOUR else recent.by_quarter) if recent else {}
+            used = sliding_window.total(buckets, window, now)
+            lines.append((f"{used:,} of {cap:,} this {window.name}",))
+    return format_html_join("", '<span class="server-cap">{}</span>', lines)
+
+
+def _period_bar(server: SmtpServer) -> SafeString:
+    used: int = getattr(server, "units_used", None) or 0
+    reserved: int = getattr(server, "units_reserved", None) or 0
+    if not server.max_per_month:
+        return format_html('<span class="server-quota">{}, no limit</span>', f"{used:,}")
+    percent = min(100, 100 * used // server.max_per_month)
+    kept = kept_from_campaigns(server.max_per_month)
+    left = f", {max(0, server.max_per_month - kept - used - reserved):,} left for campaigns"
+    colour = "red" if percent >= FULL_PERCENT else "orange" if percent >= NEARLY_FULL_PERCENT else "green"
+    return format_html(
+        '<span class="server-quota" title="{}"><span class="server-bar" aria-hidden="true">'
+        '<span class="server-bar-fill server-bar-{}" style="width: {}%"></span></span>{}</span>',
+        f"{percent} % used" + (f", {reserved:,} more being sent" if reserved else "") + left,
+        colour,
+        percent,
+        f"{used:,} of {server.max_per_month:,}",
+    )
+
+
+def last_success(server: SmtpServer, now: dt.datetime) -> str | SafeString:
+    """Return how long ago the server last took a message."""
+    if server.last_success_at is None:
+        return "Never"
+    is_fresh = now - server.last_success_at < dt.timedelta(minutes=1)
+    when = "Just now" if is_fresh else f"{timesince(server.last_success_at, now, depth=1)} ago"
+    return format_html('<span title="{}">{}</span>', f"{server.last_success_at:%d %B %Y %H:%M} UTC", when)
+
+
+def badge(colour: str, text: str, explanation: str) -> SafeString:
+    """Return a short word on a colour: green, blue, orange or grey."""
+    return format_html('<span class="server-badge server-badge-{}" title="{}">{}</span>', colour, explanation, text)

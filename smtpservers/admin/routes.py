@@ -1,0 +1,172 @@
+"""The pages of the routing rules: the list, the form, and the answer to "which server would take this, and why?".
+
+Only admins change rules: one of them moves everybody's mail. Who may view them may try them too.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from adminpages.pages import ModelAdmin
+from mail.addresses import domain_of
+from smtpservers.admin.list_row import badge
+from smtpservers.forms.route import RouteForm, TryForm
+from smtpservers.limits.quota_period import kept_from_campaigns
+from smtpservers.models import Route
+from smtpservers.routing import rules, selection
+from smtpservers.routing.rules import RoutingRule
+from smtpservers.routing.selection import Portion
+
+SHOWN_DOMAINS = 3
+FITS_EVERYTHING = "Everything that no rule above decides on"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteExample:
+    """A rule on the way to the decision, and whether it decides."""
+
+    name: str
+    why: str
+    decides: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServerShare:
+    """What one of several servers would send of the example."""
+
+    server: str
+    messages: int
+    why: str
+
+
+@admin.register(Route)
+class RouteAdmin(ModelAdmin):
+    form = RouteForm
+    list_display = ("name", "state", "decides_on", "strategy_words", "servers", "place")
+    ordering = ("is_default", "display_order", "id")
+    sortable_by = ()  # In the order they are asked.
+    actions = None
+    list_before_template = "admin/smtpservers/route/introduction.html"
+    fieldsets = (
+        (None, {"fields": ("name", ("is_active", "display_order"))}),
+        ("Which mail", {"fields": (("from_domains", "recipient_domains"),)}),
+        ("Which server", {"fields": ("strategy", "servers")}),
+    )
+
+    class Media:
+        css = {"all": ("smtpservers/servers.css",)}
+
+    # --- the list
+
+    @admin.display(description="State")
+    def state(self, route: Route) -> SafeString:
+        if route.is_active:
+            return badge("green", "Active", "Asked in its place.")
+        return badge("grey", "Inactive", "Passed over.")
+
+    @admin.display(description="Decides on")
+    def decides_on(self, route: Route) -> SafeString:
+        if route.is_default:
+            return format_html("{}.", FITS_EVERYTHING)
+        parts = [
+            f"{word} {_some(domains)}"
+            for word, domains in (("From", route.from_domains.split()), ("To", route.recipient_domains.split()))
+            if domains
+        ]
+        return format_html("{}", "; ".join(parts) or "Everything; no rule below is asked.")
+
+    @admin.display(description="Strategy")
+    def strategy_words(self, route: Route) -> str:
+        return Route.Strategy(route.strategy).label
+
+    @admin.display(description="Servers")
+    def servers(self, route: Route) -> str:
+        return selection.named_servers(route.server_ids) or "All"
+
+    @admin.display(description="Display order")
+    def place(self, route: Route) -> str:
+        return "Last" if route.is_default else str(route.display_order)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = {"title": "Routing rules", "try_form": TryForm(), **(extra_context or {})}
+        response: HttpResponse = super().changelist_view(request, context)
+        return response
+
+    # --- one rule
+
+    def get_fieldsets(self, request: HttpRequest, obj: Route | None = None) -> Any:
+        if obj is not None and obj.is_default:
+            return ((FITS_EVERYTHING, {"fields": ("strategy", "servers")}),)
+        return self.fieldsets
+
+    def has_delete_permission(self, request: HttpRequest, obj: Route | None = None) -> bool:
+        return (obj is None or not obj.is_default) and bool(super().has_delete_permission(request, obj))
+
+    # --- trying
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.try_view)
+        return [path("try/", view, name="smtpservers_route_try"), *super().get_urls()]
+
+    def try_view(self, request: HttpRequest) -> HttpResponse:
+        """Say which server would take a message now, and why. Nothing is sent or kept."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        form = TryForm(request.GET if request.GET else None)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Try the routing rules",
+            "try_form": form,
+            "media": self.media,
+            **(_decision(form.cleaned_data["sender"], form.cleaned_data["recipient"]) if form.is_valid() else {}),
+        }
+        return render(request, "admin/smtpservers/route/try.html", context)
+
+
+def _decision(sender: str, recipient: str) -> dict[str, Any]:
+    now = timezone.now()
+    every, domain = rules.rules(), domain_of(recipient)
+    rule = next(rule for rule in every if rule.fits_sender(sender) and rule.fits_recipient(domain))
+    candidates = [server.leaving(kept_from_campaigns(server.quota)) for server in selection.fleet(now)]
+    able = selection.able(candidates, now, rule=rule, mail_from=sender)
+    choice = able.choice()
+    parts = [_part(*each) for each in able.spread(selection.EXAMPLE_MESSAGES)] if able.is_shared else []
+    return {
+        "asked": [
+            RouteExample(each.name, _why(each, sender, domain), decides=each is rule)
+            for each in every[: every.index(rule) + 1]
+        ],
+        "choice": choice,
+        "parts": parts,
+        "without_room": selection.EXAMPLE_MESSAGES - sum(part.messages for part in parts),
+        "example_messages": selection.EXAMPLE_MESSAGES,
+        "next_up": [server.name for server in able.servers[1:4]] if not able.is_shared else [],
+        "until": choice.until,
+    }
+
+
+def _part(portion: Portion, messages: int) -> ServerShare:
+    room = f" It has room for {messages:,}." if messages == portion.server.room else ""
+    return ServerShare(portion.server.name, messages, portion.reason + room)
+
+
+def _why(rule: RoutingRule, sender: str, domain: str) -> str:
+    if not rule.fits_sender(sender):
+        own = f"is From {sender}" if sender else "takes each server’s own"
+        return f"does not fit: it is for mail From {_some(rule.from_domains)}, and this message {own}."
+    if not rule.fits_recipient(domain):
+        return f"does not fit: it is for recipients at {_some(rule.recipient_domains)}, not at {domain}."
+    return f"decides, by {Route.Strategy(rule.strategy).label.lower()}."
+
+
+def _some(domains: Any) -> str:
+    rest = len(domains) - SHOWN_DOMAINS
+    return ", ".join(domains[:SHOWN_DOMAINS]) + (f" and {rest} more" if rest > 0 else "")

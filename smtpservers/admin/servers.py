@@ -1,0 +1,409 @@
+"""The pages of the fleet: the list, the tabbed form, and the history of changes.
+
+Three kinds of people come here. Who may change or view servers sees everything but secrets; who only has
+``view_fleet`` sees names, states and quotas; ``pause_smtpserver`` adds the actions of the list.
+"""
+
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.contrib import admin, messages
+from django.contrib.admin import SimpleListFilter
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.forms import ModelForm
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.defaultfilters import linebreaksbr
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.debug import sensitive_post_parameters
+from simple_history.admin import SimpleHistoryAdmin
+from simple_history.template_utils import HistoricalRecordContextHelper
+from simple_history.utils import bulk_update_with_history
+from unfold.decorators import action
+
+from adminpages.pages import ModelAdmin
+from smtpservers import inventory, tasks
+from smtpservers.admin import list_row
+from smtpservers.forms.server import OrderForm, ServerForm, secret_state, unreadable
+from smtpservers.forms.validators import hints
+from smtpservers.limits import circuit_breaker, throttling
+from smtpservers.limits.reservations import hold, refit_period, reopen
+from smtpservers.models import SECRETS, SmtpServer
+from smtpservers.routing.rules import users_of
+
+
+def _in_pairs(*names: str) -> list[tuple[str, ...]]:
+    return [names[at : at + 2] for at in range(0, len(names), 2)]
+
+
+# For people who may look and not change: the form's order, two fields in a row, without its tabs.
+READ_ONLY_FIELDSETS = (
+    (None, {"fields": (("name", "preset"),)}),
+    (
+        "SMTP",
+        {
+            "fields": (
+                *_in_pairs("host", "port", "timeout_seconds", "username", "password_state", "mail_from"),
+                *_in_pairs("mail_to", "mail_to_unknown", "mail_cc", "mail_bcc", "is_active", "use_tls"),
+                *_in_pairs("handles_email_validation", "trusted_certificate", "mechanism", "never_tls"),
+            )
+        },
+    ),
+    ("Notes", {"fields": ("notes_text",)}),
+    (
+        "Miscellaneous",
+        {
+            "fields": (
+                *_in_pairs("domain_name", "language", "api_key_state", "display_order", "weight", "max_per_month"),
+                *_in_pairs("month_start_day", "time_zone", "max_per_day", "max_per_hour", "rate_limit", "rate_unit"),
+                *_in_pairs("max_connections", "messages_per_connection", "pipelining"),
+                *_in_pairs("unsubscribe_url", "use_unsubscribe_link", "precedence"),
+                *_in_pairs("use_precedence", "return_path", "use_return_path", "use_verp"),
+                *_in_pairs("spam_address", "use_spam_address", "abuse_address", "use_abuse_address"),
+            )
+        },
+    ),
+    (
+        "UTM",
+        {
+            "fields": (
+                *_in_pairs("unknown_first_name", "unknown_last_name", "utm_source", "utm_medium"),
+                *_in_pairs("utm_campaign", "utm_term", "always_utm_term", "utm_content", "always_utm_content"),
+                *_in_pairs("replaces_utm", "tags_text_links"),
+            )
+        },
+    ),
+)
+FLEET_COLUMNS = ("name", "state_alone", "quota")
+
+
+class ServerStateFilter(SimpleListFilter):
+    """Active, inactive, paused by the system, or full by the server's own word."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("active", "Active"), ("paused", "Paused"), ("full", "Full"), ("inactive", "Inactive")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> QuerySet[SmtpServer]:
+        now = timezone.now()
+        is_paused = list_row.paused(now)
+        # Written out: the negation of a comparison with nothing is nothing in SQL.
+        is_not_full = Q(full_until=None) | Q(full_until__lte=now)
+        conditions = {
+            "active": Q(is_active=True) & ~is_paused & is_not_full,
+            "paused": Q(is_active=True) & is_paused,
+            "full": Q(is_active=True) & ~is_paused & Q(full_until__gt=now),
+            "inactive": Q(is_active=False),
+        }
+        return queryset.filter(conditions.get(self.value() or "", Q()))
+
+
+class QuotaFilter(SimpleListFilter):
+    """How much of this period's quota is used."""
+
+    title = "quota"
+    parameter_name = "quota"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("nearly", f"Nearly full (from {list_row.NEARLY_FULL_PERCENT} %)"), ("full", "Used up")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> QuerySet[SmtpServer]:
+        percent = {"nearly": list_row.NEARLY_FULL_PERCENT, "full": 100}.get(self.value() or "")
+        return queryset if percent is None else list_row.filled(queryset, percent)
+
+
+class WholeText(HistoricalRecordContextHelper):  # type: ignore[misc]  # simple-history ships no types.
+    """Shows changes in the history in full: notes are kept so that they can be read again."""
+
+    def __init__(self, model: type[SmtpServer], record: Any) -> None:
+        super().__init__(model, record, max_displayed_delta_change_chars=20_000)
+
+    def prepare_delta_change_value(self, change: Any, value: Any) -> Any:
+        if isinstance(value, bool):
+            return "on" if value else "off"
+        return "" if value is None else super().prepare_delta_change_value(change, value)
+
+
+@admin.register(SmtpServer)
+class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # Both ship no types.
+    """The fleet."""
+
+    form = ServerForm
+    list_display = (
+        "name",
+        "state",
+        "address",
+        "quota",
+        "last_success",
+        "display_order",
+        "send_test_button",
+    )
+    list_filter = (ServerStateFilter, QuotaFilter, ("use_tls", admin.BooleanFieldListFilter))
+    list_editable = ("display_order",)
+    list_per_page = 100
+    ordering_field = "display_order"
+    ordering = ("display_order", "id")
+    actions = ("activate", "deactivate", "resume", "export")
+    actions_detail = ("send_test_page",)
+    warn_unsaved_form = True
+    object_history_template = "admin/smtpservers/smtpserver/history.html"
+    object_history_list_template = "admin/smtpservers/smtpserver/history_list.html"
+
+    class Media:
+        css = {"all": ("smtpservers/servers.css",)}
+        js = ("smtpservers/tabs.js", "smtpservers/form.js", "smtpservers/presets.js", "smtpservers/list.js")
+
+    # --- who may do what
+
+    def has_view_permission(self, request: HttpRequest, obj: SmtpServer | None = None) -> bool:
+        """``view_fleet`` opens the list; one server's page needs the permission to view or change it."""
+        return bool(super().has_view_permission(request, obj)) or (
+            obj is None
+            and (request.user.has_perm("smtpservers.view_fleet") or request.user.has_perm("smtpservers.send_test"))
+        )
+
+    def has_pause_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("smtpservers.pause_smtpserver") or self.has_change_permission(request))
+
+    def has_send_test_permission(self, request: HttpRequest, object_id: object = None) -> bool:
+        return bool(request.user.has_perm("smtpservers.send_test"))
+
+    def has_settings_permission(self, request: HttpRequest) -> bool:
+        return self._sees_settings(request)
+
+    def _sees_settings(self, request: HttpRequest) -> bool:
+        """Tell whether the person may see more of a server than its name, state and quota."""
+        return bool(super().has_view_permission(request) or self.has_change_permission(request))
+
+    # --- the list
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SmtpServer]:
+        return list_row.with_current_period(super().get_queryset(request), timezone.now())
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        columns = self.list_display if self._sees_settings(request) else FLEET_COLUMNS
+        if self.has_send_test_permission(request):
+            return (*columns, "send_test_button") if "send_test_button" not in columns else columns
+        return tuple(column for column in columns if column != "send_test_button")
+
+    def get_list_display_links(self, request: HttpRequest, list_display: Any) -> Any:
+        return ("name",) if self._sees_settings(request) else None
+
+    def get_list_filter(self, request: HttpRequest) -> tuple[Any, ...]:
+        return self.list_filter if self._sees_settings(request) else (ServerStateFilter, QuotaFilter)
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """A search through what a person may not see would tell it, letter by letter."""
+        if not self._sees_settings(request):
+            return ("name",)
+        return ("name", "host", "username", "mail_from", "domain_name", "notes")
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> type["ModelForm[SmtpServer]"]:
+        form: type[ModelForm[SmtpServer]] = super().get_changelist_form(request, form=OrderForm, **kwargs)
+        return form
+
+    @admin.display(description="State", ordering="is_active")
+    def state(self, server: SmtpServer) -> SafeString:
+        return list_row.state_badge(server, timezone.now(), with_reason=True)
+
+    @admin.display(description="State", ordering="is_active")
+    def state_alone(self, server: SmtpServer) -> SafeString:
+        """The state for people who may not read what the server answered."""
+        return list_row.state_badge(server, timezone.now(), with_reason=False)
+
+    @admin.display(description="Address", ordering="host")
+    def address(self, server: SmtpServer) -> SafeString:
+        note = inventory.first_line(server.notes)
+        return format_html(
+            '<div>{}<br>{}<span class="server-note" title="{}">{}</span></div>',
+            list_row.address(server),
+            list_row.security_badge(server),
+            note[:300],
+            note,
+        )
+
+    @admin.display(description="Quota this period", ordering="units_used")
+    def quota(self, server: SmtpServer) -> SafeString:
+        return list_row.quota_bar(server, timezone.now())
+
+    @admin.display(description="Last success", ordering="last_success_at")
+    def last_success(self, server: SmtpServer) -> str | SafeString:
+        return list_row.last_success(server, timezone.now())
+
+    @admin.display(description="Test")
+    def send_test_button(self, server: SmtpServer) -> SafeString:
+        return format_html(
+            '<a class="server-button" href="{}" aria-label="Send test through {}">Send test</a>',
+            reverse("delivery:send_test", args=[server.pk]),
+            server.name,
+        )
+
+    def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
+        return users_of([server.pk for server in objs])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> None:
+        """Delete one by one: each waits for what is just being claimed for it."""
+        for server in queryset:
+            server.delete()
+
+    # --- the list's actions: all of them POST
+
+    @admin.action(description="Activate", permissions=["pause"])
+    def activate(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
+        self._switch(request, servers, is_active=True)
+
+    @admin.action(description="Deactivate", permissions=["pause"])
+    def deactivate(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
+        self._switch(request, servers, is_active=False)
+        self._warn_without_active(request)
+
+    def _switch(self, request: HttpRequest, servers: QuerySet[SmtpServer], *, is_active: bool) -> None:
+        changed = list(servers.filter(is_active=not is_active))
+        for server in changed:
+            server.is_active = is_active
+            server.version += 1
+        bulk_update_with_history(changed, SmtpServer, ["is_active", "version"], default_user=request.user)
+        state = "active" if is_active else "inactive"
+        if not changed:
+            self.message_user(request, f"The chosen servers were {state} already.")
+        elif is_active:
+            self.message_user(request, f"{_servers(changed)} now active and may be chosen for sending.")
+        else:
+            self.message_user(request, f"{_servers(changed)} now inactive. Queued mail takes another server or waits.")
+
+    @admin.action(description="Resume", permissions=["pause"])
+    def resume(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
+        # Each of the three is asked: a server may be paused, full by its own word, and slowed.
+        resumed = [
+            server
+            for server in servers
+            if any([circuit_breaker.resume(server.pk), reopen(server.pk), throttling.reset(server.pk)])
+        ]
+        for server in resumed:
+            self.log_change(request, server, "Resumed.")
+        if resumed:
+            self.message_user(request, f"{_servers(resumed)} no longer held back. The next mail tries again.")
+        else:
+            self.message_user(request, "None of the chosen servers was held back.")
+
+    @admin.action(description="Export as CSV", permissions=["settings"])
+    def export(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> HttpResponse:
+        chosen = list(servers)
+        for server in chosen:
+            self.log_change(request, server, "Exported, without secrets.")
+        return HttpResponse(
+            inventory.settings_file(chosen),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="servers.csv"', "Cache-Control": "no-store"},
+        )
+
+    def _warn_without_active(self, request: HttpRequest) -> None:
+        if not SmtpServer.objects.filter(is_active=True).exists():
+            messages.warning(request, "No server is active now: campaigns wait until you activate one.")
+
+    # --- one server
+
+    def hold(self, row: SmtpServer) -> None:
+        hold(row)  # In the order of all who change its account.
+
+    @method_decorator(sensitive_post_parameters(*SECRETS))
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        return response
+
+    def get_fieldsets(self, request: HttpRequest, obj: SmtpServer | None = None) -> Any:
+        if self._may_save(request, obj):
+            return [(None, {"fields": list(ServerForm.base_fields)})]
+        return READ_ONLY_FIELDSETS
+
+    def get_exclude(self, request: HttpRequest, obj: SmtpServer | None = None) -> tuple[str, ...]:
+        return SECRETS
+
+    def _may_save(self, request: HttpRequest, obj: SmtpServer | None) -> bool:
+        return bool(self.has_change_permission(request, obj) if obj else self.has_add_permission(request))
+
+    @admin.display(description="SMTP password")
+    def password_state(self, server: SmtpServer) -> str:
+        return secret_state(server, "password")
+
+    @admin.display(description="API key")
+    def api_key_state(self, server: SmtpServer) -> str:
+        return secret_state(server, "api_key")
+
+    @admin.display(description="Notes")
+    def notes_text(self, server: SmtpServer) -> SafeString:
+        return linebreaksbr(server.notes)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Say at once when a key is missing: sending will fail until somebody puts it back."""
+        server = context.get("original")
+        if server is not None and request.method == "GET":  # A refused form has its own errors, of what was typed.
+            troubles = {unreadable(server, name) for name in SECRETS} - {""}
+            context["secret_troubles"] = sorted(troubles)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @action(description="Send test", icon="send", permissions=["send_test"])  # type: ignore[untyped-decorator]
+    def send_test_page(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect("delivery:send_test", object_id)
+
+    def save_model(self, request: HttpRequest, obj: SmtpServer, form: "ModelForm[SmtpServer]", change: bool) -> None:
+        """Store an edit, which gives a paused server a new chance; a new place in the list is not one."""
+        if isinstance(form, OrderForm):
+            obj._history_user = request.user  # type: ignore[attr-defined]
+            obj.save(update_fields=["display_order"])
+            return
+        obj.paused_reason, obj.paused_until = "", None
+        obj.outage_at, obj.failures, obj.failed_at = None, 0, None
+        obj.full_until, obj.full_reason = None, ""
+        obj.slow_factor, obj.slowed_at, obj.learned_rate = 1.0, None, None
+        named = [str(form.fields[name].label) for name in form.changed_data if name.removeprefix("remove_") in SECRETS]
+        if named:
+            obj._change_reason = f"Changed: {', '.join(named)}."  # type: ignore[attr-defined]  # The value is in no history.
+        if "unsubscribe_url" in form.changed_data:
+            obj.unsubscribe_probed_at, obj.unsubscribe_problem = None, ""
+        hold(obj)
+        super().save_model(request, obj, form, change)
+        if obj.has_unsubscribe_page:
+            transaction.on_commit(partial(tasks.probe_unsubscribe.delay, obj.pk), robust=True)
+            host = urlsplit(obj.unsubscribe_url).hostname
+            self.message_user(
+                request, f"{host} is being asked whether it takes one click. Open this page again to see the answer."
+            )
+        refit_period(obj, timezone.now())
+        self._give_hints(request, obj, form)
+
+    def _give_hints(self, request: HttpRequest, server: SmtpServer, form: "ModelForm[SmtpServer]") -> None:
+        # Only what was typed just now: compared with what is stored, the notes would tell whether a guess is right.
+        secrets = tuple(form.cleaned_data.get(name) or "" for name in SECRETS)
+        has_password, has_api_key = bool(server.password), bool(server.api_key)
+        now = timezone.now()
+        for hint in hints(server, secrets=secrets, has_password=has_password, has_api_key=has_api_key, now=now):
+            messages.warning(request, hint)
+        if "is_active" in form.changed_data and not server.is_active:
+            self._warn_without_active(request)
+
+    # --- history: to be read. Going back to an old version would bring back an old password's user name, say
+
+    def history_form_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """No page of a single version: simple-history's saves on POST, also for people who may only view."""
+        raise Http404
+
+    def revert_disabled(self, request: HttpRequest, obj: SmtpServer | None = None) -> bool:
+        return True
+
+    def get_historical_record_context_helper(self, request: HttpRequest, historical_record: Any) -> WholeText:
+        return WholeText(self.model, historical_record)
+
+
+def _servers(servers: list[SmtpServer]) -> str:
+    """Return the beginning of a sentence about them."""
+    return f"{servers[0].name} is" if len(servers) == 1 else f"{len(servers)} servers are"

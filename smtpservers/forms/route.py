@@ -1,0 +1,95 @@
+"""The forms of routing: a rule, and the question which server would take a message."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from mail.addresses import AddressInvalid, check_address, parse_mailbox
+from smtpservers.models import Route
+from smtpservers.routing.rules import check_domains
+from smtpservers.routing.selection import server_choices
+
+if TYPE_CHECKING:
+    _RouteModelForm = forms.ModelForm[Route]
+else:  # Django's own class takes no parameter.
+    _RouteModelForm = forms.ModelForm
+
+
+class RouteForm(_RouteModelForm):
+    """A routing rule; of the default one only the strategy and the servers."""
+
+    servers = forms.TypedMultipleChoiceField(
+        coerce=int,
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="Only these take what the rule decides on; while none of them can, it waits. None ticked: every"
+        " server. Each server's weight and quota stand on its own page.",
+    )
+
+    class Meta:
+        model = Route
+        fields = ("name", "is_active", "display_order", "from_domains", "recipient_domains", "strategy")
+        widgets = {
+            name: UnfoldAdminTextareaWidget(attrs={"rows": 4, "spellcheck": "false"})
+            for name in ("from_domains", "recipient_domains")
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "servers" in self.fields:
+            named = list(self.instance.server_ids)
+            servers: Any = self.fields["servers"]
+            servers.choices = server_choices(named)
+            servers.initial = named
+
+    def clean_from_domains(self) -> str:
+        return self._domains("from_domains")
+
+    def clean_recipient_domains(self) -> str:
+        return self._domains("recipient_domains")
+
+    def _domains(self, name: str) -> str:
+        return _checked(check_domains, self.cleaned_data[name])
+
+    def clean_servers(self) -> list[int]:
+        named: list[int] = self.cleaned_data["servers"]
+        self.instance.server_ids = named
+        return named
+
+
+class TryForm(forms.Form):
+    """A message that might be sent."""
+
+    sender = forms.CharField(
+        label="From",
+        required=False,
+        max_length=400,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "Each server's own"}),
+        help_text="As a campaign would name it. Empty: it takes each server's own.",
+    )
+    recipient = forms.CharField(
+        max_length=320,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "ann@example.com"}),
+        help_text="Nothing is sent.",
+    )
+
+    def clean_sender(self) -> str:
+        text: str = self.cleaned_data["sender"]
+        return _checked(lambda typed: str(parse_mailbox(typed)), text) if text else ""
+
+    def clean_recipient(self) -> str:
+        return _checked(check_address, self.cleaned_data["recipient"])
+
+
+def _checked(check: Callable[[str], str], text: str) -> str:
+    try:
+        return check(text)
+    except AddressInvalid as error:
+        raise ValidationError(str(error)) from error

@@ -1,0 +1,410 @@
+"""The form of a server. Its fields are judged by :mod:`smtpservers.forms.validators`; secrets are never shown again."""
+
+import zoneinfo
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from crispy_forms.helper import FormHelper
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.utils import timezone
+from django.utils.html import escape, format_html
+from unfold.widgets import (
+    UnfoldAdminPasswordToggleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldBooleanSwitchWidget,
+)
+
+from mail.addresses import (
+    AddressInvalid,
+    check_address,
+    check_domain_name,
+    check_host,
+    parse_mailbox,
+    parse_mailboxes,
+    readable_domain,
+)
+from smtpservers import presets
+from smtpservers.forms import validators
+from smtpservers.forms.tabs import server_form_helper
+from smtpservers.forms.validators import FieldInvalid
+from smtpservers.mechanisms import PREFERRED
+from smtpservers.models import SECRETS, SmtpServer
+from smtpservers.secret_field import Secret, SecretElsewhere, SecretUnreadable
+
+if TYPE_CHECKING:
+    _ServerModelForm = forms.ModelForm[SmtpServer]
+else:  # Django's own class takes no parameter.
+    _ServerModelForm = forms.ModelForm
+
+# A switch that is on needs the value beside it.
+SWITCHES = {
+    "use_precedence": "precedence",
+    "use_return_path": "return_path",
+    "use_spam_address": "spam_address",
+    "use_abuse_address": "abuse_address",
+    "always_utm_term": "utm_term",
+    "always_utm_content": "utm_content",
+}
+# These are switched on when a value is first typed; the person sees it and may turn it off again.
+TURNED_ON_BY_VALUE = ("return_path", "spam_address", "abuse_address")
+
+SHORT_TEXTAREAS = {"mail_cc": 2, "mail_bcc": 2, "trusted_certificate": 4, "notes": 16}
+LABELS = {
+    "is_active": "Active",
+    "max_per_month": "Max (per month)",
+    "max_per_day": "Max (per day)",
+    "max_per_hour": "Max (per hour)",
+    "max_connections": "Connections",
+}
+SECRET_WORDS = {"password": "password", "api_key": "API key"}
+NO_LIMIT_AT_ZERO = ("max_per_month", "max_per_day", "max_per_hour", "rate_limit")
+
+
+def _mailbox(text: str) -> str:
+    return str(parse_mailbox(text))
+
+
+def _mailboxes(text: str) -> str:
+    return "\n".join(str(mailbox) for mailbox in parse_mailboxes(text))
+
+
+# How a filled field is judged; empty ones are left to ``blank``.
+CHECKS: dict[str, Callable[[str], str]] = {
+    "name": validators.check_line,
+    "username": validators.check_username,
+    "mail_from": _mailbox,
+    "mail_to": _mailbox,
+    "mail_to_unknown": _mailbox,
+    "mail_cc": _mailboxes,
+    "mail_bcc": _mailboxes,
+    "trusted_certificate": validators.check_certificate,
+    "domain_name": check_domain_name,
+    "time_zone": validators.check_time_zone,
+    "precedence": validators.check_precedence,
+    "return_path": check_address,
+    "spam_address": validators.check_report_address,
+    "abuse_address": validators.check_report_address,
+    "unknown_first_name": validators.check_placeholder_name,
+    "unknown_last_name": validators.check_placeholder_name,
+    **dict.fromkeys(("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"), validators.check_utm),
+}
+
+
+class ServerForm(_ServerModelForm):
+    """Everything that can be set about a server. ``password`` and ``api_key`` are write-only: empty is unchanged."""
+
+    password = forms.CharField(
+        label="SMTP password", required=False, strip=False, max_length=1000, widget=UnfoldAdminPasswordToggleWidget
+    )
+    remove_password = forms.BooleanField(
+        label="Remove the stored password",
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="Takes effect when you save.",
+    )
+    api_key = forms.CharField(
+        label="API key", required=False, strip=False, max_length=1000, widget=UnfoldAdminPasswordToggleWidget
+    )
+    remove_api_key = forms.BooleanField(
+        label="Remove the stored API key",
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="Takes effect when you save.",
+    )
+
+    class Meta:
+        model = SmtpServer
+        exclude = SECRETS  # The form's own fields of these names take the plain text.
+        widgets: ClassVar = {
+            name: UnfoldAdminTextareaWidget({"rows": rows}) for name, rows in SHORT_TEXTAREAS.items()
+        } | dict.fromkeys(("language", "preset", "mechanism"), UnfoldAdminSelectWidget)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._destination_before = self.instance.destination
+        for name in ("host", "domain_name"):  # Stored as DNS knows them, shown as people write them.
+            self.initial[name] = readable_domain(getattr(self.instance, name))
+        for name, field in self.fields.items():
+            _say_range(name, field)
+        for name in SECRETS:
+            self._describe_secret(name)
+        for name in SWITCHES.values():
+            if name in self.fields and getattr(self.instance, name) and not self._is_switched_on(name):
+                self.fields[name].help_text += " Stored, and without effect while the switch is off."
+        if "unsubscribe_url" in self.fields:
+            self.fields["unsubscribe_url"].help_text += one_click_state(self.instance)
+        self._dress()
+
+    @property
+    def helper(self) -> FormHelper:
+        """The layout that ``{% crispy form %}`` draws."""
+        return server_form_helper(self.fields)
+
+    @property
+    def suggestions(self) -> dict[str, list[str]]:
+        """The lists behind fields that take other words too, by the id of their datalist."""
+        return {
+            "time-zones": sorted(zoneinfo.available_timezones()),
+            "precedences": list(validators.PRECEDENCES),
+        }
+
+    @property
+    def provider_facts(self) -> dict[str, Any]:
+        """What choosing a provider fills in and tells, for the script of the page."""
+        described = {
+            key: {
+                "name": preset.name,
+                "values": preset.values,
+                "hosts": [(preset.host, "" if preset.host else "Choose where your account is"), *preset.other_hosts],
+                "warnings": preset.warnings(preset.host),
+                "warnings_elsewhere": preset.warnings(""),
+                "hints": preset.facts,
+                "source": preset.source,
+            }
+            for key, preset in presets.PRESETS.items()
+        }
+        return {"usual": presets.USUAL, "initial": {"time_zone": settings.TIME_ZONE}, "presets": described}
+
+    # What is shown
+
+    def _is_switched_on(self, value_name: str) -> bool:
+        switch = next(switch for switch, name in SWITCHES.items() if name == value_name)
+        return bool(getattr(self.instance, switch))
+
+    def _describe_secret(self, name: str) -> None:
+        """Say whether the secret is set, and hide the box that removes it where there is nothing to remove."""
+        field = self.fields[name]
+        field.help_text = f"{secret_state(self.instance, name)} {field_help(name)}"
+        # Browsers otherwise fill in the password of the person who is signed in.
+        field.widget.attrs["autocomplete"] = "new-password"
+        if not getattr(self.instance, name):
+            del self.fields[f"remove_{name}"]
+        else:
+            field.help_text += (
+                " Empty: unchanged. A new server, port, encryption, trusted certificate or user name asks for it again."
+            )
+
+    def _dress(self) -> None:
+        for name, field in self.fields.items():
+            field.label = LABELS.get(name, field.label)
+            if not isinstance(field, forms.IntegerField):
+                field.error_messages["required"] = f"Enter the {within_sentence(str(field.label))}."
+        attributes = {
+            "time_zone": {"list": "time-zones"},
+            "precedence": {"list": "precedences"},
+            "username": {"autocomplete": "off"},
+            "trusted_certificate": {"spellcheck": "false", "placeholder": "-----BEGIN CERTIFICATE-----"},
+        }
+        for value_name in TURNED_ON_BY_VALUE:
+            attributes[value_name] = {"data-turns-on": f"id_use_{value_name}"}
+        for name, extra in attributes.items():
+            if name in self.fields:
+                self.fields[name].widget.attrs |= extra
+        if "language" in self.fields:
+            names = dict(settings.LANGUAGES)
+            site = names.get(settings.LANGUAGE_CODE, settings.LANGUAGE_CODE)
+            self.fields["language"].choices = [("", f"The site's ({site})"), *settings.LANGUAGES]  # type: ignore[attr-defined]
+        if "mechanism" in self.fields:
+            self.fields["mechanism"].choices = [("", "Automatic"), *((name, name) for name in PREFERRED)]  # type: ignore[attr-defined]
+        if "preset" in self.fields:
+            self.fields["preset"].choices = [("", "Another one, or my own"), *presets.CHOICES]  # type: ignore[attr-defined]
+        if self.instance.pk is None and "time_zone" in self.fields:
+            self.fields["time_zone"].initial = settings.TIME_ZONE
+
+    # What is accepted
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        for name, check in CHECKS.items():
+            if cleaned.get(name):
+                with self._errors_at(name):
+                    cleaned[name] = check(cleaned[name])
+        self._clean_host(cleaned)
+        self._clean_secrets(cleaned)
+        self._clean_switches(cleaned)
+        cleaned.update({name: None for name in NO_LIMIT_AT_ZERO if cleaned.get(name) == 0})
+        if url := cleaned.get("unsubscribe_url"):
+            with self._errors_at("unsubscribe_url"):
+                validators.check_unsubscribe_url(url, is_used=bool(cleaned.get("use_unsubscribe_link")))
+        if cleaned.get("mail_from") and cleaned.get("host"):
+            with self._errors_at("mail_from"):
+                validators.check_own_sender(cleaned["mail_from"], cleaned["host"])
+        return cleaned
+
+    def _errors_at(self, name: str) -> "_ErrorsAt":
+        return _ErrorsAt(self, name)
+
+    def _clean_host(self, cleaned: dict[str, Any]) -> None:
+        """Split a pasted host:port, and compare the port with the switch for encryption."""
+        if cleaned.get("host"):
+            with self._errors_at("host"):
+                host, port = check_host(cleaned["host"])
+                cleaned["host"] = host
+                if port is not None:
+                    self._take_pasted_port(cleaned, port)
+        if cleaned.get("port") and "use_tls" in cleaned:
+            try:
+                validators.check_encryption(cleaned["port"], cleaned["use_tls"])
+            except FieldInvalid as error:
+                fix = '{} <button type="button" class="server-fix" data-turn-on="id_use_tls">Turn it on</button>'
+                self.add_error("use_tls", forms.ValidationError(format_html(fix, str(error))))
+        if cleaned.get("use_tls") and cleaned.get("never_tls"):
+            self.add_error("never_tls", "This and Use SSL/TLS connection exclude each other: turn one of them off.")
+
+    def _take_pasted_port(self, cleaned: dict[str, Any], port: int) -> None:
+        if "port" in self.changed_data and cleaned.get("port") not in (None, port):
+            raise FieldInvalid(
+                f"This names port {port}, and SMTP port says {cleaned['port']}; remove the one that is wrong."
+            )
+        self.errors.pop("port", None)
+        cleaned["port"] = port
+
+    def _clean_secrets(self, cleaned: dict[str, Any]) -> None:
+        for name in SECRETS:
+            if cleaned.get(name) and cleaned.get(f"remove_{name}"):
+                self.add_error(name, "Either enter a new value here or remove the stored one, not both.")
+            if cleaned.get(name):
+                with self._errors_at(name):
+                    validators.check_line(cleaned[name])
+        with self._errors_at("password"):
+            has_password, has_api_key = (self._will_have(name) for name in SECRETS)
+            validators.check_credentials(
+                cleaned.get("username", ""), has_password, has_api_key, cleaned.get("preset", "")
+            )
+
+    def _will_have(self, name: str) -> bool:
+        """Tell whether the secret is set once this form is saved."""
+        kept = bool(getattr(self.instance, name)) and not self.cleaned_data.get(f"remove_{name}")
+        return kept or bool(self.cleaned_data.get(name))
+
+    def _clean_switches(self, cleaned: dict[str, Any]) -> None:
+        for switch, name in SWITCHES.items():
+            if cleaned.get(switch) and not cleaned.get(name) and name not in self.errors:
+                label = str(self.fields[name].label)
+                article = "an" if label[0] in "AEIO" else "a"
+                self.add_error(name, f"Enter {article} {within_sentence(label)}, or turn the switch off.")
+
+    def _post_clean(self) -> None:
+        """Ask for each kept secret again if the server, as it was just filled in, is not what it was entered for."""
+        super()._post_clean()  # type: ignore[misc]  # Django's own step after clean(), which the stubs leave out.
+        if self.errors:
+            return
+        for name in SECRETS:
+            is_kept = not self.cleaned_data.get(name) and not self.cleaned_data.get(f"remove_{name}")
+            if is_kept and self._is_elsewhere(name):
+                self.add_error(name, f"The server changed: enter the {SECRET_WORDS[name]} again.")
+
+    def _is_elsewhere(self, name: str) -> bool:
+        try:
+            getattr(self.instance, name).reveal(self.instance.destination)
+        except SecretElsewhere:
+            return True
+        except SecretUnreadable:  # What it was entered for cannot be read either.
+            return self.instance.destination != self._destination_before
+        return False
+
+    def save(self, commit: bool = True) -> SmtpServer:
+        """Store the server; a typed secret replaces the stored one, a ticked box removes it."""
+        for name in () if self.errors else SECRETS:
+            if self.cleaned_data.get(name):
+                setattr(self.instance, name, Secret.seal(self.cleaned_data[name], self.instance.destination))
+            elif self.cleaned_data.get(f"remove_{name}"):
+                setattr(self.instance, name, Secret(""))
+        return super().save(commit)
+
+
+class OrderForm(_ServerModelForm):
+    """One server's row in the list: only its place is changed there."""
+
+    class Meta:
+        model = SmtpServer
+        fields = ("display_order",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["display_order"]
+        field.required = True
+        _say_range("display_order", field)
+        field.widget.attrs["aria-label"] = f"Display order of {self.instance.name}"
+        field.widget.attrs["class"] += " server-order"
+
+
+class _ErrorsAt:
+    """Turns a refusal inside a ``with`` block into an error of one field."""
+
+    def __init__(self, form: ServerForm, name: str) -> None:
+        self.form = form
+        self.name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if isinstance(error, FieldInvalid | AddressInvalid):
+            self.form.add_error(self.name, str(error))
+            return True
+        return False
+
+
+def secret_state(server: SmtpServer, name: str) -> str:
+    """Return a sentence on whether a secret is set and can be used; never anything of the secret itself."""
+    if not getattr(server, name):
+        return "Not set."
+    try:
+        getattr(server, name).reveal(server.destination)
+    except SecretElsewhere:
+        return "Set, but for another destination than this one."
+    except (SecretUnreadable, ImproperlyConfigured):
+        return "Set, but it cannot be read with the present keys."
+    return "Set."
+
+
+def one_click_state(server: SmtpServer) -> str:
+    """Return what is known of the server's own unsubscribe page, as sentences that follow others; escaped."""
+    if not server.has_unsubscribe_page:
+        return ""
+    if server.unsubscribe_probed_at is None:
+        return " Not asked yet whether it takes one click; until then the header offers none. Save to ask."
+    asked = f"{timezone.localtime(server.unsubscribe_probed_at):%d %B %Y, %H:%M}".lstrip("0")
+    if server.unsubscribe_problem:
+        return f" No one click, asked on {asked}: {escape(server.unsubscribe_problem)} Mend it, and save to ask again."
+    return f" It takes one click, as asked on {asked}."
+
+
+def unreadable(server: SmtpServer, name: str) -> str:
+    """Return why a stored secret cannot be used, as a sentence for the person who can help; or nothing."""
+    try:
+        getattr(server, name).reveal(server.destination)
+    except (SecretUnreadable, ImproperlyConfigured) as error:
+        return str(error)
+    return ""
+
+
+def field_help(name: str) -> str:
+    """Return the help text that the model has for one of its fields."""
+    return str(SmtpServer._meta.get_field(name).help_text)  # type: ignore[union-attr]
+
+
+def _say_range(name: str, field: forms.Field) -> None:
+    """Give a number field messages that name its range, and the range to the browser."""
+    if not isinstance(field, forms.IntegerField):
+        return
+    low, high = 0, 0
+    for validator in SmtpServer._meta.get_field(name).validators:  # type: ignore[union-attr]
+        if isinstance(validator, MinValueValidator):
+            low = int(validator.limit_value)
+        if isinstance(validator, MaxValueValidator):
+            high = int(validator.limit_value)
+    sentence = f"Enter a whole number from {low} to {high:,}."
+    field.error_messages |= dict.fromkeys(("min_value", "max_value", "required"), sentence)
+    field.error_messages["invalid"] = f"{sentence[:-1]}, without dots or commas."
+    field.widget.attrs |= {"min": low, "max": high}
+
+
+def within_sentence(label: str) -> str:
+    """Write a label as it stands within a sentence, in the words of the label: Domain name is the domain name."""
+    return label if label.split()[0].isupper() else label[0].lower() + label[1:]

@@ -1,0 +1,1 @@
+"""SMTP to a server: connection, pipeline, diagnostics."""

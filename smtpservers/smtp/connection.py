@@ -1,0 +1,492 @@
+"""Handing mail to one server: connect, secure, sign in, send; always knowing how far a message came.
+
+The caller judges the answers. Nothing here reads the database, and no reply of the server is ever an exception
+of ours: a refusal is a value.
+"""
+
+import asyncio
+import base64
+import contextlib
+import datetime as dt
+import os
+import re
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from cryptography import x509
+
+from mail.reachability import is_forbidden, is_near, is_private_host, is_public
+from mail.replies.reply import Reply
+from mail.replies.rules import Stage
+from smtpservers.destinations import Security
+from smtpservers.mechanisms import Exchange, SignInBroken, exchange, proves_server, usable_mechanisms
+from smtpservers.smtp.answer import Answer
+from smtpservers.smtp.conversation import Extensions, Observer, Step, lost_step, said, since
+from smtpservers.smtp.endpoint import Endpoint
+from smtpservers.smtp.pipeline import E, Envelope, Pipeline, Source
+from smtpservers.smtp.wire import Wire, WireLost
+
+MECHANISM_REFUSED = (504, 534)  # The mechanism and not the password (RFC 4954 section 6): another one may do.
+SHOW_PASSWORD = ("PLAIN", "LOGIN")  # They ask nothing of the server but to compare, and nothing of us but TLS.
+ADDRESS_SECONDS = 5.0  # For one of several addresses, so that a broken IPv6 costs little.
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+
+
+class ConnectionFailed(Exception):
+    """No connection that mail may go over; the server, not a message, is at fault.
+
+    :param needs_mending: whether it stays so until a person mends it, as with a wrong certificate.
+    """
+
+    def __init__(self, stage: Stage, why: str, reply: Reply | None = None, *, needs_mending: bool = False) -> None:
+        super().__init__(why)
+        self.stage = stage
+        self.reply = reply
+        self.needs_mending = needs_mending
+
+
+class Connection:
+    """A signed-in SMTP connection; made by :func:`connect`."""
+
+    def __init__(self, endpoint: Endpoint, wire: Wire, observer: Observer | None) -> None:
+        self.endpoint = endpoint
+        self.extensions = Extensions()
+        self.learned_mechanism = endpoint.learned_mechanism
+        self.wire = wire
+        self._observe = observer
+        self._pipeline: Pipeline[Any] | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another message may go over it."""
+        begun = self._pipeline.begun if self._pipeline else 0
+        return not self.wire.lost and begun < self.endpoint.messages_per_connection
+
+    @property
+    def certificate_expires_at(self) -> dt.datetime | None:
+        """When the server's certificate ends; None where nothing is encrypted."""
+        tls = self.wire.transport and self.wire.transport.get_extra_info("ssl_object")
+        certificate = tls and tls.getpeercert(binary_form=True)
+        if not certificate:
+            return None
+        try:
+            return x509.load_der_x509_certificate(certificate).not_valid_after_utc
+        except ValueError:  # OpenSSL could read it, and cryptography is stricter.
+            return None
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What it told of itself, by the field of the server that keeps it."""
+        return {
+            "certificate_expires_at": self.certificate_expires_at,
+            "max_message_bytes": self.extensions.size,
+            "learned_mechanism": self.learned_mechanism,
+        }
+
+    async def send(
+        self, mail_from: str, rcpt_to: str, content: bytes, *, before_dot: Callable[[], bool], smtputf8: bool = False
+    ) -> Answer:
+        """Send one message to one recipient, and return what became of it.
+
+        :param content: the message with CRLF line ends, dots not doubled.
+        :param before_dot: called before the final dot is written; when it returns False the dot is not written and
+            the connection is closed.
+        :raises ValueError: if an address holds a line break.
+        """
+        source = _One(Envelope(mail_from, rcpt_to, content, smtputf8, needs_stuffing=True), before_dot)
+        self.pipeline(source).wake()
+        return await source.answer
+
+    def pipeline(self, source: Source[E]) -> Pipeline[E]:
+        """Return what sends over this connection, its messages coming from ``source`` from now on."""
+        if self._pipeline is None:
+            self._pipeline = Pipeline(self.wire, self.extensions, self.endpoint, source, self._observe)
+        self._pipeline.source = source
+        return self._pipeline
+
+    async def quit(self) -> None:
+        """Say goodbye; whatever comes back, the connection is closed."""
+        self.wire.listener = None
+        with contextlib.suppress(WireLost):
+            await self.wire.command("QUIT", min(self.endpoint.timeout, 2.0))
+        self.wire.close()
+
+    def close(self) -> None:
+        """Close without goodbye."""
+        self.wire.close()
+
+
+class _One:
+    """The source of a single message."""
+
+    def __init__(self, envelope: Envelope, before_dot: Callable[[], bool]) -> None:
+        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._envelopes = [envelope]
+        self._before_dot = before_dot
+
+    def next(self) -> Envelope | None:
+        return self._envelopes.pop() if self._envelopes else None
+
+    def may_finish(self, envelope: Envelope) -> bool:
+        return self._before_dot()
+
+    def dot_kept(self, envelope: Envelope) -> None:
+        """It is asked again before the dot goes out."""
+
+    def answered(self, envelope: Envelope, answer: Answer) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    def put_back(self, envelope: Envelope, answer: Answer) -> None:
+        self.answered(envelope, answer)
+
+    def idle(self) -> None:
+        """The answer tells it all."""
+
+    def ended(self) -> None:
+        """The answer tells it all."""
+
+
+async def connect(
+    endpoint: Endpoint,
+    observer: Observer | None = None,
+    *,
+    is_near: Callable[[str], bool] = is_near,
+    resolve: Resolve | None = None,
+) -> Connection:
+    """Open, secure and sign in.
+
+    :param is_near: tells whether an IP address is so near that credentials may reach it unprotected, where the host
+        as it was typed is so near as well.
+    :param resolve: finds the addresses of a host; the system's resolver where none is given.
+    :raises ConnectionFailed: naming the stage and the cause, after the step that failed was observed.
+    """
+    observe = observer or _nobody
+    # What a name server answers makes a public name no neighbour.
+    may_be_near = is_private_host(endpoint.host)
+    wire, near = await _open(endpoint, observe, lambda address: may_be_near and is_near(address), resolve or look_up)
+    wire.mask = masking(endpoint)
+    connection = Connection(endpoint, wire, observer)
+    try:
+        await _greet(connection, wire, near, observe)
+    except WireLost as error:
+        raise ConnectionFailed(Stage.EHLO, f"{error}") from None
+    except ValueError as error:  # Of our own command: a damaged domain name or user name.
+        wire.close()
+        raise ConnectionFailed(
+            Stage.EHLO, f"the server's settings cannot be used: {error}", needs_mending=True
+        ) from None
+    except BaseException:
+        wire.close()
+        raise
+    return connection
+
+
+def _nobody(step: Step) -> None:
+    """Nobody watches."""
+
+
+async def look_up(host: str, port: int) -> list[str]:
+    """Return the IP addresses of a host by the system's resolver, each once."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+async def _open(
+    endpoint: Endpoint, observer: Observer, is_near: Callable[[str], bool], resolve: Resolve
+) -> tuple[Wire, bool]:
+    """Return an open connection, and whether its other end is near."""
+    addresses = await _resolve(endpoint, observer, resolve)
+    loop = asyncio.get_running_loop()
+    is_implicit = endpoint.security is Security.IMPLICIT
+    began = time.perf_counter()
+    problem = ""
+    for position, address in enumerate(addresses):
+        is_last = position == len(addresses) - 1
+        seconds = endpoint.timeout if is_last else min(endpoint.timeout, ADDRESS_SECONDS)
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(seconds):
+                _, wire = await loop.create_connection(Wire, address, endpoint.port)
+        except TimeoutError:
+            problem = f"no answer from {address} port {endpoint.port} within {seconds:g} s"
+            continue
+        except OSError as error:
+            what = os.strerror(error.errno).lower() if error.errno else str(error)
+            problem = f"{address} port {endpoint.port}: {what}"
+            continue
+        observer(Step("connect", f"{address} port {endpoint.port}", None, "connected", since(began), True))
+        if is_implicit:
+            await _secure(wire, endpoint, is_near(address), observer)
+        return wire, is_near(address)
+    observer(lost_step("connect", f"{endpoint.host} port {endpoint.port}", problem, began))
+    raise ConnectionFailed(Stage.CONNECT, problem)
+
+
+async def _resolve(endpoint: Endpoint, observer: Observer, resolve: Resolve) -> list[str]:
+    """Return the addresses of the host, without cloud metadata services and, where the site says so, private ones.
+
+    What is checked here is what is connected to: the name is not looked up again.
+    """
+    began = time.perf_counter()
+    try:
+        async with asyncio.timeout(min(endpoint.timeout, 10.0)):
+            addresses = await resolve(endpoint.host, endpoint.port)
+    except TimeoutError:
+        problem = f"the name servers did not answer for {endpoint.host}"
+    except (OSError, UnicodeError) as error:
+        problem = f"there is no address for {endpoint.host} ({getattr(error, 'strerror', None) or error})"
+    else:
+        allowed = [address for address in addresses if not is_forbidden(address)]
+        if endpoint.forbids_private:
+            allowed = [address for address in allowed if is_public(address)]
+        if allowed:
+            observer(Step("DNS", endpoint.host, None, ", ".join(allowed), since(began), True))
+            return allowed
+        kind = "link-local or private" if endpoint.forbids_private else "link-local, unspecified or multicast"
+        problem = f"{endpoint.host} has only {kind} addresses, which are refused"
+    observer(lost_step("DNS", endpoint.host, problem, began))
+    raise ConnectionFailed(Stage.CONNECT, problem)
+
+
+async def _greet(connection: Connection, wire: Wire, near: bool, observer: Observer) -> None:
+    endpoint = connection.endpoint
+    began = time.perf_counter()
+    try:
+        banner = await wire.reply(endpoint.timeout)
+    except WireLost as error:
+        observer(lost_step("banner", "", str(error), began))
+        raise ConnectionFailed(Stage.CONNECT, str(error)) from None
+    observer(Step("banner", "", banner.code, said(banner), since(began), banner.code == 220))
+    if banner.code != 220:
+        raise ConnectionFailed(Stage.CONNECT, "the server refused the connection", banner)
+    await _ehlo(connection, wire, observer)
+    offers_tls = "STARTTLS" in connection.extensions and endpoint.security is not Security.NEVER
+    if endpoint.security is Security.STARTTLS or (offers_tls and endpoint.security is not Security.IMPLICIT):
+        await _start_tls(connection, wire, near, observer)
+    if endpoint.username:
+        if not wire.is_encrypted and not near:
+            problem = "there is no encryption; credentials were not sent"
+            observer(lost_step("AUTH", "", problem, time.perf_counter()))
+            raise ConnectionFailed(Stage.TLS, problem)
+        await _sign_in(connection, wire, observer)
+
+
+async def _ehlo(connection: Connection, wire: Wire, observer: Observer) -> None:
+    endpoint = connection.endpoint
+    for verb in ("EHLO", "HELO"):
+        line = f"{verb} {endpoint.ehlo_name}"
+        began = time.perf_counter()
+        try:
+            reply = await wire.command(line, endpoint.timeout)
+        except WireLost as error:
+            observer(lost_step(verb, line, str(error), began))
+            raise
+        is_ok = reply.code == 250
+        extensions = Extensions.parse(reply) if verb == "EHLO" and is_ok else Extensions()
+        offered = ", ".join(f"{name} {value}".strip() for name, value in extensions.keywords.items())
+        needs_ehlo = endpoint.username or endpoint.security is Security.STARTTLS
+        may_be_old = verb == "EHLO" and not needs_ehlo and 500 <= reply.code < 600
+        details = {"extensions": offered} if offered else {}
+        if may_be_old:
+            details = {"older server": "it may know only HELO, which is enough where nobody signs in"}
+        observer(Step("EHLO", line, reply.code, said(reply), since(began), is_ok or may_be_old, details))
+        if is_ok:
+            connection.extensions = extensions
+            return
+        if not may_be_old:
+            raise ConnectionFailed(Stage.EHLO, "the server refused our greeting", reply)
+
+
+async def _start_tls(connection: Connection, wire: Wire, near: bool, observer: Observer) -> None:
+    endpoint = connection.endpoint
+    began = time.perf_counter()
+    if "STARTTLS" not in connection.extensions:
+        problem = "the server does not offer STARTTLS, and without it nothing is sent"
+        observer(lost_step("TLS", "", problem, began))
+        raise ConnectionFailed(Stage.TLS, problem)
+    reply = await wire.command("STARTTLS", endpoint.timeout)
+    if reply.code != 220:
+        observer(Step("TLS", "STARTTLS", reply.code, said(reply), since(began), False))
+        raise ConnectionFailed(Stage.TLS, "the server refused STARTTLS", reply)
+    await _secure(wire, endpoint, near, observer)
+    await _ehlo(connection, wire, observer)  # What was said before the handshake is forgotten (RFC 3207 4.2).
+
+
+async def _secure(wire: Wire, endpoint: Endpoint, near: bool, observer: Observer) -> None:
+    began = time.perf_counter()
+    sent = "" if endpoint.security is Security.IMPLICIT else "STARTTLS"
+    try:
+        await wire.start_tls(tls_context(endpoint, near), endpoint.host, endpoint.timeout)
+    except ssl.SSLError as error:
+        problem = getattr(error, "verify_message", "") or error.reason or str(error)
+        observer(lost_step("TLS", sent, f"the TLS handshake failed: {problem}", began))
+        # A line that was cut while it was being secured says nothing about the certificate.
+        is_cut = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
+        why = f"the TLS handshake failed: {problem}"
+        raise ConnectionFailed(Stage.TLS, why, needs_mending=not is_cut) from None
+    except WireLost as error:
+        observer(lost_step("TLS", sent, str(error), began))
+        raise ConnectionFailed(Stage.TLS, str(error)) from None
+    observer(Step("TLS", sent, None, "encrypted", since(began), True, _tls_details(wire)))
+
+
+def tls_context(endpoint: Endpoint, near: bool) -> ssl.SSLContext:
+    """Return how TLS is checked: version 1.2 or later, certificate and name verified.
+
+    A certificate trusted for this server is an anchor beside the machine's own, as CA or as the very
+    certificate. Only opportunistic TLS that protects no credentials of a public host goes unverified.
+    """
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False  # Names stand in the subjectAltName (RFC 9525 section 6.3).
+    if endpoint.trusted_certificate:
+        context.load_verify_locations(cadata=endpoint.trusted_certificate)
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    elif endpoint.security is Security.OPPORTUNISTIC and (not endpoint.username or near):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _tls_details(wire: Wire) -> dict[str, str]:
+    assert wire.transport is not None
+    tls = wire.transport.get_extra_info("ssl_object")
+    certificate = tls.getpeercert() or {}
+    return {
+        "version": str(tls.version()),
+        "cipher": str(tls.cipher()[0]),
+        "certificate for": ", ".join(value for _, value in certificate.get("subjectAltName", ())) or "not verified",
+        "issued by": ", ".join(value for part in certificate.get("issuer", ()) for _, value in part),
+        "valid until": str(certificate.get("notAfter", "")),
+    }
+
+
+async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> None:
+    """Sign in with the best mechanism.
+
+    A refused mechanism gives way to the next, a refused password does not. But servers may offer a mechanism that
+    they cannot do, and then call the password wrong: over TLS one more is tried, which needs nothing but the password.
+    """
+    endpoint = connection.endpoint
+    began = time.perf_counter()
+    left = _mechanisms(connection, wire)
+    passed_over: list[str] = []
+    refusal: tuple[Step, Reply] | None = None  # The last one that was passed over.
+    while left:
+        mechanism, *left = left
+        shown = f"AUTH {mechanism} ***"
+        try:
+            reply, broken = await _exchange(wire, endpoint, mechanism)
+        except WireLost as error:
+            if refusal is not None:  # With it the server had ended the conversation.
+                observer(refusal[0])
+                raise ConnectionFailed(Stage.AUTH, "the server refused the sign-in", refusal[1]) from None
+            observer(lost_step("AUTH", shown, str(error), began))
+            raise ConnectionFailed(Stage.AUTH, str(error)) from None
+        except SignInBroken as error:  # Before anything was sent.
+            passed_over.append(f"{mechanism}: {error}")
+            continue
+        details = {"mechanism": mechanism} | ({"passed over": "; ".join(passed_over)} if passed_over else {})
+        if broken:
+            problem = f"no sign-in took place: {broken}"
+            observer(Step("AUTH", shown, None, problem, since(began), False, details))
+            raise ConnectionFailed(Stage.AUTH, problem, reply if reply.code >= 400 else None, needs_mending=True)
+        step = Step("AUTH", shown, reply.code, said(reply), since(began), reply.code == 235, details)
+        if following := _after_refusal(mechanism, reply, left, is_encrypted=wire.is_encrypted):
+            passed_over.append(f"{mechanism}: {reply}")
+            left, refusal = following, (step, reply)
+            continue
+        observer(step)
+        if reply.code != 235:
+            raise ConnectionFailed(Stage.AUTH, "the server refused the sign-in", reply)
+        if refusal is not None:
+            connection.learned_mechanism = mechanism
+        return
+    problem = _no_mechanism(connection, passed_over)
+    observer(lost_step("AUTH", "", problem, began))
+    raise ConnectionFailed(Stage.AUTH, problem, needs_mending=True)
+
+
+def _mechanisms(connection: Connection, wire: Wire) -> list[str]:
+    """Return the mechanisms to try, in this order."""
+    endpoint = connection.endpoint
+    usable = usable_mechanisms(connection.extensions.mechanisms)
+    if endpoint.mechanism:
+        return [name for name in usable if name == endpoint.mechanism]
+    learned = endpoint.learned_mechanism if wire.is_encrypted else ""
+    return sorted(usable, key=lambda name: name != learned)
+
+
+def _after_refusal(mechanism: str, reply: Reply, left: list[str], *, is_encrypted: bool) -> list[str]:
+    """Return the mechanisms to try after an answer; none where it was a yes, or where the password was refused."""
+    if reply.code in MECHANISM_REFUSED:
+        return left
+    if mechanism not in SHOW_PASSWORD and is_encrypted and 500 <= reply.code < 600:
+        return [name for name in left if name in SHOW_PASSWORD][:1]
+    return []
+
+
+def _no_mechanism(connection: Connection, passed_over: list[str]) -> str:
+    if passed_over:
+        return f"no sign-in took place: {'; '.join(passed_over)}"
+    offered = ", ".join(sorted(connection.extensions.mechanisms)) or "none"
+    if chosen := connection.endpoint.mechanism:
+        return f"the server does not offer {chosen}, which was chosen (offered: {offered})"
+    return f"the server offers no sign-in we know (offered: {offered})"
+
+
+async def _exchange(wire: Wire, endpoint: Endpoint, mechanism: str) -> tuple[Reply, str]:
+    """Go through one mechanism and return the server's last answer, and why it cannot be believed.
+
+    :raises SignInBroken: if the mechanism cannot carry the password; nothing was sent.
+    """
+    talk = exchange(mechanism, endpoint.username, endpoint.password)
+    line = next(talk)
+    reply = await wire.command(line, endpoint.timeout)
+    while reply.code == 334:
+        try:
+            # SCRAM computes for a while, and other connections share this thread.
+            line = await asyncio.to_thread(_next_line, talk, reply.text)
+        except SignInBroken as error:
+            return await wire.command("*", endpoint.timeout), str(error)  # Cancels (RFC 4954 section 4).
+        reply = await wire.command(line, endpoint.timeout)
+    if reply.code == 235 and proves_server(mechanism) and line:
+        return reply, "the server let us in without proving that it knows the password; somebody may be tampering"
+    return reply, ""
+
+
+def _next_line(talk: Exchange, challenge: str) -> str:
+    try:
+        return talk.send(challenge)
+    except StopIteration:
+        raise SignInBroken("the server asks on after everything was said") from None
+
+
+def masking(endpoint: Endpoint) -> Callable[[str], str]:
+    """Return what masks our secret in a server's words, should it repeat it; in base64 also a part of it."""
+    password = endpoint.password
+    if not password:
+        return str
+    plain = (f"\0{endpoint.username}\0{password}", password)
+    encoded = [base64.b64encode(secret.encode()).decode("ascii") for secret in plain]
+    # A short one is found in many words: what it is a part of says nothing of it.
+    alone = re.escape(password) if len(password) >= SHORT_SECRET else rf"(?<!\w){re.escape(password)}(?!\w)"
+    secrets = re.compile("|".join([*map(re.escape, encoded), alone]))
+
+    def masked(found: re.Match[str]) -> str:
+        word = found[0]
+        return "***" if any(word in secret or secret in word for secret in encoded) else word
+
+    def mask(text: str) -> str:
+        return secrets.sub("***", _ENCODED.sub(masked, text))
+
+    return mask
+
+
+SHORT_SECRET = 4  # Letters; a shorter one is masked only where it stands alone.
+_ENCODED = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")  # Long enough to be no chance.

@@ -1,0 +1,70 @@
+"""How a server is reached: a frozen value made from its row, whose repr shows no secret."""
+
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from mail.addresses import domain_of, parse_mailbox
+from smtpservers.destinations import Security
+from smtpservers.models import SECRETS, SmtpServer
+from smtpservers.presets import sign_in
+
+Pipelining = SmtpServer.Pipelining
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where and how to hand mail in. Timeouts are in seconds."""
+
+    server_id: int
+    name: str
+    host: str
+    port: int
+    security: Security
+    ehlo_name: str
+    timeout: float = 30.0
+    final_timeout: float = 600.0
+    username: str = field(default="", repr=False)  # With some providers it is the secret, too.
+    password: str = field(default="", repr=False)
+    mechanism: str = ""  # Of signing in; empty: the best that both sides know.
+    learned_mechanism: str = ""  # Asked first where nothing else was chosen: a safer one was refused before.
+    trusted_certificate: str = field(default="", repr=False)
+    messages_per_connection: int = 100
+    pipelining: Pipelining = Pipelining.LOOK_AHEAD  # Where EHLO offers it.
+    forbids_private: bool = False  # Whether this machine and private networks are out of reach.
+
+
+def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:
+    """Return the endpoint of a server, its secret opened.
+
+    :param final_timeout: the least wait for the answer to the final dot, in seconds; a longer SMTP timeout wins.
+    :raises SecretUnreadable: if a stored secret cannot be decrypted, or was entered for another destination.
+    """
+    destination = server.destination
+    secrets = (getattr(server, name).reveal(destination) for name in SECRETS)
+    username, password = sign_in(server.preset, server.username, *secrets)
+    return Endpoint(
+        server_id=server.pk,
+        name=server.name,
+        host=server.host,
+        port=server.port,
+        security=destination.security,
+        ehlo_name=domain_name_of(server),
+        timeout=float(server.timeout_seconds),
+        final_timeout=max(float(server.timeout_seconds), final_timeout),
+        username=username,
+        password=password,
+        mechanism=server.mechanism,
+        learned_mechanism=server.learned_mechanism,
+        trusted_certificate=server.trusted_certificate,
+        messages_per_connection=min(
+            server.messages_per_connection, server.learned_messages_per_connection or server.messages_per_connection
+        ),
+        pipelining=Pipelining(server.pipelining),
+        forbids_private=settings.FORBID_PRIVATE_HOSTS,
+    )
+
+
+def domain_name_of(server: SmtpServer) -> str:
+    """Return the server's Domain name, or else the domain of its Mail From."""
+    return server.domain_name or domain_of(parse_mailbox(server.mail_from).address)

@@ -1,0 +1,456 @@
+"""The mail transactions of one connection, one after the other and, where the server can, overlapping.
+
+With PIPELINING (RFC 2920) the next message's MAIL, RCPT and DATA ride behind this message's body, so that a message
+costs one round trip. Nothing here waits: replies come as calls, and the source is asked for the next message.
+"""
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from mail.replies.reply import Reply
+from mail.replies.rules import Stage
+from smtpservers.smtp.answer import Answer
+from smtpservers.smtp.conversation import Extensions, Observer, Step, lost_step, said, since
+from smtpservers.smtp.endpoint import Endpoint, Pipelining
+from smtpservers.smtp.wire import Wire, WireLost
+
+# Up to here a body leaves together with its dot. The dot of a longer one waits until the kernel has all before it.
+ONE_WRITE_BYTES = 64 * 1024
+_DRAIN_SECONDS = 0.005
+_DOT = b".\r\n"
+_ENVELOPE = (Stage.MAIL, Stage.RCPT, Stage.DATA)
+_RESET, _EMPTY = "RSET", "empty message"  # What else may be answered.
+
+
+@dataclass(slots=True)
+class Envelope:
+    """One message for one recipient; subclasses know more of it."""
+
+    mail_from: str
+    rcpt_to: str
+    content: bytes  # As after DATA, CRLF line ends.
+    is_smtputf8: bool
+    needs_stuffing: bool  # Whether a line may begin with a dot, which is doubled here (RFC 5321 section 4.5.2).
+
+
+E = TypeVar("E", bound=Envelope)
+
+
+class Source(Protocol[E]):
+    """Where a connection's messages come from, and who is told what became of them. None of this may wait."""
+
+    def next(self) -> E | None:
+        """Return a message whose MAIL may go out now; None: none at present, :meth:`Pipeline.wake` follows."""
+
+    def may_finish(self, envelope: E) -> bool:
+        """Whether its final dot may be written; the answer is acted on at once."""
+
+    def dot_kept(self, envelope: E) -> None:
+        """The dot could not be written yet; :meth:`may_finish` is asked again."""
+
+    def answered(self, envelope: E, answer: Answer) -> None:
+        """Learn what became of it."""
+
+    def put_back(self, envelope: E, answer: Answer) -> None:
+        """It was not begun in earnest, and is not to blame: the connection ended before its body."""
+
+    def idle(self) -> None:
+        """Nothing is under way just now."""
+
+    def ended(self) -> None:
+        """Nothing more goes over this connection."""
+
+
+class Pipeline(Generic[E]):
+    """Sends what its source has; made once for each connection."""
+
+    def __init__(
+        self, wire: Wire, extensions: Extensions, endpoint: Endpoint, source: Source[E], observer: Observer | None
+    ) -> None:
+        self.source = source
+        self.begun = 0  # Transactions, over the life of the connection.
+        self._wire = wire
+        self._endpoint = endpoint
+        self._observe = observer
+        self._size_limit = extensions.size
+        self._takes_size = "SIZE" in extensions
+        self._takes_utf8 = "SMTPUTF8" in extensions
+        self._is_stepwise = "PIPELINING" not in extensions or endpoint.pipelining is Pipelining.STEPS
+        self._looks_ahead = not self._is_stepwise and endpoint.pipelining is Pipelining.LOOK_AHEAD
+        self._expected: deque[Stage | str] = deque()  # What the next replies answer.
+        self._steps: deque[bytes] = deque()  # Without pipelining: the lines that wait for the reply before them.
+        self._current: E | None = None
+        self._ahead: E | None = None  # Its envelope is sent behind the body of the current one.
+        self._is_dot_kept = False  # Until the kernel has all that comes before it.
+        self._refusal: Answer | None = None
+        self._is_dot_written = False
+        self._needs_reset = False
+        self._is_over = False
+        self._since = 0.0  # When the current step began, for the observer.
+        self._loop = asyncio.get_running_loop()
+        self._deadline = 0.0
+        self._silence = 0.0
+        self._waits_for = ""
+        self._timer: asyncio.TimerHandle | None = None
+        wire.listener = self
+
+    @property
+    def hears_more(self) -> bool:
+        """Whether replies have come that are not looked at yet."""
+        return self._wire.lines_left > 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way."""
+        return self._current is None and not self._expected and not self._is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more goes over this connection."""
+        return self._is_over
+
+    def wake(self) -> None:
+        """Begin the next message, if nothing is under way and the source has one."""
+        if not self.is_idle:
+            return
+        if self._wire.lost:
+            self.lost(self._wire.lost)
+            return
+        envelope = self._take()
+        if envelope is not None:
+            self._begin(envelope)
+
+    # --- what the wire tells
+
+    def replied(self, code: int, lines: list[bytes]) -> None:
+        if not self._expected:
+            if self._current is not None:  # An answer before the end of the message.
+                envelope, self._current = self._current, None
+                stage = Stage.DOT if code >= 400 else Stage.DATA  # A refusal is about what it has seen so far.
+                self.source.answered(envelope, Answer(stage, self._wire.read(code, lines)))
+            self._wire.fail("the server answered what nobody asked")
+            return
+        step = self._expected.popleft()
+        if step is Stage.MAIL or step is Stage.RCPT:
+            self._envelope_answered(step, code, lines)
+        elif step is Stage.DATA:
+            self._data_answered(code, lines)
+        elif step is Stage.DOT:
+            self._dot_answered(code, lines)
+        elif step == _RESET:
+            if code != 250:
+                self._wire.fail("the server refused RSET")
+            elif not self._expected:
+                self._go_on()
+        else:  # The empty message of a transaction without a recipient.
+            self._refused()
+        if self._expected and not self._wire.lines_left:
+            self._await(self._endpoint.final_timeout if self._expected[0] is Stage.DOT else self._endpoint.timeout)
+
+    def drained(self) -> None:
+        if not self._is_dot_kept or self._current is None:
+            return
+        if not self._wire.is_drained:
+            self._loop.call_later(_DRAIN_SECONDS, self.drained)
+            return
+        self._write_dot()
+
+    def lost(self, why: str) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        current, ahead = self._current, self._ahead
+        self._current = self._ahead = None
+        if ahead is not None:
+            self.source.put_back(ahead, Answer(Stage.MAIL, None, lost=why))
+        if current is not None:
+            self._line_lost(current, why)
+        self.source.ended()
+
+    # --- the steps of one message
+
+    def _take(self) -> E | None:
+        """Return the next message that this server may be asked to take; others are answered here."""
+        while self.begun < self._endpoint.messages_per_connection:
+            envelope = self.source.next()
+            if envelope is None:
+                return None
+            size = len(envelope.content)
+            if self._size_limit is not None and size > self._size_limit:
+                text = f"552 5.3.4 This message has {size} bytes; the server takes {self._size_limit}."
+            elif envelope.is_smtputf8 and not self._takes_utf8:
+                text = "553 5.6.7 The address needs SMTPUTF8, which the server does not offer."
+            else:
+                self.begun += 1
+                return envelope
+            reply = Reply.parse(text)
+            if self._observe is not None:
+                self._observe(Step("MAIL", "", reply.code, said(reply), 0.0, False, {"not sent": "EHLO said so"}))
+            self.source.answered(envelope, Answer(Stage.MAIL, reply, is_local=True))
+        return None
+
+    def _lines(self, envelope: E) -> bytes:
+        size = f" SIZE={len(envelope.content)}" if self._takes_size else ""
+        utf8 = " SMTPUTF8" if envelope.is_smtputf8 else ""
+        text = f"MAIL FROM:<{envelope.mail_from}>{size}{utf8}\r\nRCPT TO:<{envelope.rcpt_to}>\r\nDATA\r\n"
+        if text.count("\n") != 3 or text.count("\r") != 3 or "\0" in text:
+            raise ValueError("an SMTP command holds no line break")
+        return text.encode()
+
+    def _begin(self, envelope: E) -> None:
+        lines = self._lines(envelope)
+        self._current = envelope
+        self._refusal = None
+        self._is_dot_written = False
+        self._since = time.perf_counter()
+        if self._is_stepwise:
+            self._steps = deque(lines.splitlines(keepends=True))
+            self._expected.append(Stage.MAIL)
+            lines = self._steps.popleft()
+        else:
+            self._expected += _ENVELOPE
+        if self._needs_reset:
+            self._needs_reset = False
+            self._expected.appendleft(_RESET)
+            lines = b"RSET\r\n" + lines
+        self._await(self._endpoint.timeout)
+        self._wire_write(lines)
+
+    def _envelope_answered(self, stage: Stage, code: int, lines: list[bytes]) -> None:
+        assert self._current is not None
+        is_ok = 200 <= code < 300
+        if self._observe is not None or (not is_ok and self._refusal is None):
+            reply = self._wire.read(code, lines)
+            self._watch(stage, reply, is_ok)
+            if not is_ok and self._refusal is None:
+                self._refusal = Answer(stage, reply)
+        if self._is_stepwise:
+            if self._refusal is not None:
+                self._refused()
+            else:
+                self._expected.append(Stage.RCPT if stage is Stage.MAIL else Stage.DATA)
+                self._wire_write(self._steps.popleft())
+
+    def _data_answered(self, code: int, lines: list[bytes]) -> None:
+        assert self._current is not None
+        is_ok = code == 354
+        if self._observe is not None or not is_ok:
+            reply = self._wire.read(code, lines)
+            self._watch(Stage.DATA, reply, is_ok)
+            if not is_ok and code < 400:
+                # Neither yes nor no: replies and commands are out of step, and a refusal of MAIL or RCPT that came
+                # before may have been said of another message.
+                why = f"its replies are out of step: it answered DATA with {reply}"
+                envelope, self._current, self._refusal = self._current, None, None
+                self.source.answered(envelope, Answer(Stage.DATA, None, lost=why))
+                self._wire.fail("the server answered DATA with something else")
+                return
+            if not is_ok and self._refusal is None:
+                self._refusal = Answer(Stage.DATA, reply)
+        if self._refusal is None:
+            if not self._wire.has_unread:  # Else it goes on speaking, and is heard first.
+                self._write_body()
+        elif is_ok:
+            # The server wants a body though nobody is to get it (RFC 2920 section 3.1).
+            self._expected.append(_EMPTY)
+            self._wire_write(_DOT)
+        else:
+            self._refused()
+
+    def _refused(self) -> None:
+        is_closing = self._settle_refusal()
+        if is_closing:
+            self._wire.fail("the server closes the connection")
+            return
+        self._needs_reset = True
+        self._go_on()
+        if self._needs_reset and self.is_idle:
+            self._needs_reset = False
+            self._expected.append(_RESET)
+            self._await(self._endpoint.timeout)
+            self._wire_write(b"RSET\r\n")
+
+    def _settle_refusal(self) -> bool:
+        """Tell the source of a refusal, and return whether the server closes the connection with it."""
+        envelope, refusal = self._current, self._refusal
+        assert envelope is not None
+        assert refusal is not None
+        assert refusal.reply is not None
+        self._current = self._refusal = None
+        is_closing = refusal.reply.code == 421  # RFC 5321 section 3.8.
+        if is_closing and self.begun > 1:
+            self.source.put_back(envelope, refusal)
+        else:
+            self.source.answered(envelope, refusal)
+        return is_closing
+
+    def _write_body(self) -> None:
+        assert self._current is not None
+        self._since = time.perf_counter()
+        body = self._current.content
+        if self._current.needs_stuffing:
+            body = _stuffed(body)
+        if len(body) > ONE_WRITE_BYTES or self._wire.is_encrypted or not self._wire.is_drained:
+            self._keep_dot(body)
+            return
+        tail = self._tail()
+        if tail is None:
+            return
+        try:
+            taken = self._wire.write_now(body, tail)
+        except WireLost:
+            return
+        if taken < len(body) + len(_DOT):
+            self.source.dot_kept(self._current)
+            self._keep_dot(body[taken:])
+        else:
+            self._dot_written(tail[taken - len(body) :])
+
+    def _keep_dot(self, body: bytes) -> None:
+        """Hand the body over, and the dot once the kernel has it all."""
+        self._is_dot_kept = True
+        self._await(self._endpoint.timeout, "take the data")
+        if body:
+            self._wire_write(body)
+        # What came meanwhile is seen first: a lost line, or an early answer.
+        self._loop.call_soon(self.drained)
+
+    def _write_dot(self) -> None:
+        tail = self._tail()
+        if tail is None or self._current is None:
+            return
+        taken = 0
+        if not self._wire.is_encrypted:
+            try:
+                taken = self._wire.write_now(tail)
+            except WireLost:
+                return
+            if taken < len(_DOT):  # The kernel is full to the byte.
+                self.source.dot_kept(self._current)
+                if taken:
+                    self._wire.fail("the connection broke within the final dot")
+                else:
+                    self._loop.call_later(_DRAIN_SECONDS, self.drained)
+                return
+        self._is_dot_kept = False
+        self._dot_written(tail[taken:])
+
+    def _tail(self) -> bytes | None:
+        """Return the final dot and what may follow it; None when the dot must not be written."""
+        assert self._current is not None
+        if self._looks_ahead and self._ahead is None:
+            self._ahead = self._take()
+        if not self.source.may_finish(self._current):
+            envelope, self._current = self._current, None
+            self.source.answered(envelope, Answer(Stage.DATA, None, lost="the worker lost its right to send"))
+            self._wire.fail("the message must not be finished")
+            return None
+        return _DOT if self._ahead is None else _DOT + self._lines(self._ahead)
+
+    def _dot_written(self, rest: bytes) -> None:
+        """The dot is with the kernel, ``rest`` is what follows it and is not yet."""
+        self._is_dot_written = True
+        self._expected.append(Stage.DOT)
+        if self._ahead is not None:
+            self._expected += _ENVELOPE
+        self._await(self._endpoint.final_timeout)
+        if rest:
+            self._wire_write(rest)
+
+    def _dot_answered(self, code: int, lines: list[bytes]) -> None:
+        envelope, self._current = self._current, self._ahead
+        self._ahead = None
+        assert envelope is not None
+        reply = self._wire.read(code, lines)
+        self._is_dot_written = False
+        self._watch(Stage.DOT, reply, 200 <= code < 300, len(envelope.content))
+        self.source.answered(envelope, Answer(Stage.DOT, reply, is_dot_written=True))
+        if code == 421:
+            self._wire.fail("the server closes the connection")
+        elif self._current is None:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self.begun >= self._endpoint.messages_per_connection:
+            self.source.ended()
+            return
+        self.wake()
+        if self.is_idle:
+            self.source.idle()
+
+    def _line_lost(self, envelope: E, why: str) -> None:
+        if self._is_dot_written:
+            if self._observe is not None:
+                self._observe(lost_step("message", "(message) .", why, self._since))
+            self.source.answered(envelope, Answer(Stage.DOT, None, is_dot_written=True, lost=why))
+            return
+        stage = Stage.DATA
+        if self._expected and self._expected[0] in (_RESET, Stage.MAIL, Stage.RCPT):
+            stage = Stage.RCPT if self._expected[0] is Stage.RCPT else Stage.MAIL
+        if self._refusal is not None:  # What arrived before the line was lost still counts.
+            self._current = envelope
+            self._settle_refusal()
+            return
+        if self._observe is not None:
+            self._observe(lost_step(stage.value, "", why, self._since))
+        answer = Answer(stage, None, lost=why)
+        if stage is Stage.MAIL and self.begun > 1:  # A server may close a connection that carried mail.
+            self.source.put_back(envelope, answer)
+        else:
+            self.source.answered(envelope, answer)
+
+    # --- writing, watching, and the patience with a silent server
+
+    def _wire_write(self, content: bytes) -> None:
+        try:
+            self._wire.write(content)
+        except WireLost as error:
+            self.lost(str(error))
+
+    def _watch(self, stage: Stage, reply: Reply, is_ok: bool, size: int = 0) -> None:
+        if self._observe is None:
+            return
+        assert self._current is not None or stage is Stage.DOT
+        if stage is Stage.DOT:
+            name, sent = "message", f"({size} bytes) ."
+        else:
+            assert self._current is not None
+            lines = self._lines(self._current).decode().splitlines()
+            name, sent = stage.value, lines[(Stage.MAIL, Stage.RCPT, Stage.DATA).index(stage)]
+        self._observe(Step(name, sent, reply.code, said(reply), since(self._since), is_ok))
+        self._since = time.perf_counter()
+
+    def _await(self, seconds: float, what: str = "") -> None:
+        """Be patient for so long from now. One timer looks now and then: to set it for each reply costs too much."""
+        self._silence = seconds
+        self._waits_for = what
+        self._deadline = self._loop.time() + seconds
+        if self._timer is None:
+            self._look()
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._is_over or self._wire.lost:
+            return
+        if not self.is_idle and self._loop.time() >= self._deadline:
+            self._wire.fail(
+                f"the server did not {self._waits_for} within {self._silence:g} s"
+                if self._waits_for
+                else f"the server was silent for {self._silence:g} s"
+            )
+            return
+        self._timer = self._loop.call_later(min(1.0, self._endpoint.timeout / 10), self._look)
+
+
+def _stuffed(content: bytes) -> bytes:
+    """Return a message with its dots doubled and a line break at its end."""
+    if b"\n." in content:
+        content = content.replace(b"\r\n.", b"\r\n..")
+    if content.startswith(b"."):
+        content = b"." + content
+    return content if content.endswith(b"\r\n") else content + b"\r\n"

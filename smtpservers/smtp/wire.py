@@ -1,0 +1,267 @@
+"""One SMTP connection as bytes: commands out, replies in, each with a deadline (RFC 5321, RFC 2920, RFC 3207).
+
+It knows how far a command came and nothing about servers, messages or what an answer means.
+"""
+
+import asyncio
+import os
+import re
+import ssl
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from mail.replies.reply import Reply
+
+REPLY_BYTES = 64 * 1024  # A reply longer than this is an attack or a fault.
+REPLY_LINES = 256
+_CODES = {b"%d" % code: code for code in range(200, 600)}  # RFC 5321 section 4.2.
+
+
+class WireLost(Exception):
+    """The connection ended, timed out or spoke nonsense; ``str`` says which. It is closed when this is raised."""
+
+
+class Listener(Protocol):
+    """Who takes replies the moment they come, in place of :meth:`Wire.reply`."""
+
+    def replied(self, code: int, lines: list[bytes]) -> None:
+        """Take a reply; :meth:`Wire.read` makes a :class:`Reply` of it where its words matter."""
+
+    def drained(self) -> None:
+        """Everything written is with the kernel, after it was not."""
+
+    def lost(self, why: str) -> None:
+        """The connection is over; nothing more is told."""
+
+
+class Wire(asyncio.Protocol):
+    """Collects replies; :meth:`command` writes and waits."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.listener: Listener | None = None
+        self._socket: asyncio.Transport | None = None  # Below TLS, if there is TLS.
+        self._descriptor = -1
+        self.lost = ""  # Why the connection cannot be used any more; empty: it can.
+        self.fault: Exception | None = None  # Of a listener that failed: no server's doing.
+        self.mask: Callable[[str], str] = str  # Takes out of the server's words what nobody may read; see transport.
+        self._buffer = bytearray()
+        self._code = 0  # Of the reply whose lines are being collected.
+        self._lines: list[bytes] = []
+        self._size = 0
+        self.lines_left = 0  # Lines that have arrived and are not looked at yet.
+        self._replies: deque[tuple[int, list[bytes]]] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    # --- what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        # Drained means handed to the kernel: only then may the dot be called unwritten or written.
+        self.transport = self._socket = transport
+        transport.set_write_buffer_limits(high=0)
+        self._descriptor = transport.get_extra_info("socket").fileno()
+
+    def data_received(self, data: bytes) -> None:
+        lines = data.split(b"\n")
+        if self._buffer and len(lines) > 1:
+            lines[0] = bytes(self._buffer) + lines[0]
+            self._buffer.clear()
+        self._buffer += lines.pop()
+        self.lines_left = len(lines)
+        for line in lines:
+            if self.lost:
+                return
+            self.lines_left -= 1
+            self._line_received(line.removesuffix(b"\r"))
+        if len(self._buffer) > REPLY_BYTES:
+            self._fail("the server sent an endless line")
+
+    def _line_received(self, line: bytes) -> None:
+        code, mark = _CODES.get(line[:3]), line[3:4]
+        if code is None or mark not in (b" ", b"-", b""):
+            return self._fail(self._no_reply(line))
+        if self._lines and code != self._code:
+            return self._fail("the server changed its code within one reply")
+        self._code = code
+        self._lines.append(line[4:])
+        self._size += len(line)
+        if self._size > REPLY_BYTES or len(self._lines) > REPLY_LINES:
+            return self._fail("the server sent an endless reply")
+        if mark == b"-":
+            return None
+        lines, self._lines, self._size = self._lines, [], 0
+        if self.listener is not None:
+            self.listener.replied(code, lines)
+        else:
+            self._replies.append((code, lines))
+            self._wake()
+        return None
+
+    def read(self, code: int, lines: list[bytes]) -> Reply:
+        """Return what was said as a value, without what nobody may read."""
+        reply = Reply.of(code, b"\n".join(lines).decode("utf-8", "replace"))
+        # A challenge (334) is computed with, and shown to nobody.
+        text = reply.text if code == 334 else self.mask(reply.text)
+        return reply if text == reply.text else replace(reply, text=text)
+
+    def eof_received(self) -> bool:
+        self._fail(self._unreadable() or "the server closed the connection")
+        return False
+
+    def _unreadable(self) -> str:
+        """Return what a line that never ended says of a service that speaks no SMTP; empty where it may yet be."""
+        begun = bytes(self._buffer)
+        if not begun or re.fullmatch(rb"[2-5][0-9]{0,2}|[2-5][0-9]{2}[ -].*", begun, re.DOTALL):
+            return ""
+        return self._no_reply(begun)
+
+    def _no_reply(self, line: bytes) -> str:
+        words = self.mask(line.decode("utf-8", "replace"))  # Whole: a secret that is cut would not be known.
+        return f"the server sent something that is no SMTP reply: {words[:80]!r}"
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if error is not None and not isinstance(error, OSError):  # asyncio hands on what a listener raised.
+            self.fault = error
+        self._fail(f"the connection was lost ({error})" if error else "the server closed the connection")
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+        if self.listener is not None:
+            self.listener.drained()
+
+    def _fail(self, why: str) -> None:
+        is_news, self.lost = not self.lost, self.lost or why
+        self._writable.set()
+        self._wake()
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.abort()
+        if is_news and self.listener is not None:
+            self.listener.lost(why)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # --- what the connection calls
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether something arrived that nobody asked for."""
+        return bool(self._replies or self.lines_left or self._buffer or self._lines)
+
+    def write(self, data: bytes) -> None:
+        """Hand ``data`` to the socket.
+
+        :raises WireLost: if the connection is gone already; then no byte was written.
+        """
+        if self.lost or self.transport is None:
+            raise WireLost(self.lost or "not connected")
+        self.transport.write(data)
+
+    def write_now(self, *parts: bytes) -> int:
+        """Return how many bytes of these ``parts`` the kernel took at once; the rest is not kept.
+
+        Only without TLS, and while everything written before is with the kernel.
+
+        :raises WireLost: if the connection is gone; then no byte was written.
+        """
+        if self.lost:
+            raise WireLost(self.lost)
+        try:
+            return os.writev(self._descriptor, parts)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self._fail(f"the connection was lost ({error})")
+            raise WireLost(self.lost) from None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether TLS lies between us and the socket."""
+        return self.transport is not self._socket
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether everything written is with the kernel."""
+        # TLS calls itself drained while the socket below it still holds the last records.
+        return self._writable.is_set() and not (self._socket and self._socket.get_write_buffer_size())
+
+    def fail(self, why: str) -> None:
+        """Close, because the connection cannot be used any more."""
+        self._fail(why)
+
+    async def reply(self, seconds: float) -> Reply:
+        """Return the next reply, waiting at most ``seconds`` for all of it.
+
+        :raises WireLost: if none comes in time. A reply that came before the connection ended is still returned.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while not self._replies:
+            if self.lost:
+                raise WireLost(self.lost)
+            self._waiter = loop.create_future()
+            try:
+                async with asyncio.timeout_at(until):
+                    await self._waiter
+            except TimeoutError:
+                if not self._replies:
+                    self._fail(self._unreadable() or f"the server was silent for {seconds:g} s")
+            finally:
+                self._waiter = None
+        return self.read(*self._replies.popleft())
+
+    async def command(self, line: str, seconds: float) -> Reply:
+        """Send one command line and return its reply.
+
+        :raises ValueError: if the line holds a line break (D9: nothing may add a command of its own).
+        :raises WireLost: as :meth:`reply`.
+        """
+        self.write(encode_line(line))
+        return await self.reply(seconds)
+
+    async def start_tls(self, context: ssl.SSLContext, host: str, seconds: float) -> None:
+        """Turn the connection into a TLS one.
+
+        :raises ssl.SSLError: if the handshake fails, certificate checks included.
+        :raises WireLost: if the connection ends, or clear text was slipped in before the handshake (RFC 3207 4.2).
+        """
+        if self.has_unread:
+            self._fail("clear text arrived after STARTTLS and before the handshake; somebody may be tampering")
+            raise WireLost(self.lost)
+        assert self.transport is not None
+        loop = asyncio.get_running_loop()
+        try:
+            transport = await loop.start_tls(
+                self.transport, self, context, server_hostname=host, ssl_handshake_timeout=seconds
+            )
+        except (ConnectionError, TimeoutError) as error:
+            self._fail(f"the TLS handshake broke off ({str(error) or 'no answer'})")
+            raise WireLost(self.lost) from None
+        assert transport is not None
+        self.transport = transport
+        # asyncio's TLS pauses at the mark and not above it: with 0 it would never resume.
+        transport.set_write_buffer_limits(high=1, low=0)
+
+    def close(self) -> None:
+        """Close without another word."""
+        self.listener = None
+        self._fail("closed")
+
+
+def encode_line(line: str) -> bytes:
+    """Return a command as bytes with its CRLF.
+
+    :raises ValueError: if the line holds a line break or NUL.
+    """
+    if any(character in line for character in "\r\n\0"):
+        raise ValueError("an SMTP command holds no line break")
+    return line.encode("utf-8") + b"\r\n"
