@@ -224,8 +224,8 @@ class _Workers:
 def _kills(folder: Path, seconds: float, workers: int, seed: int) -> Part:
     """Kill whatever sends, at random points and moments, while campaigns run; then let them end."""
     from delivery.models import Mailing
-    from tests.crowd import KILL_POINTS, running_crowd
     from tests.delivery.making import make_list, make_mailing
+    from tests.peers.crowd import KILL_POINTS, running_crowd
 
     part = Part("kills")
     began = time.monotonic()
@@ -280,9 +280,9 @@ def _kills(folder: Path, seconds: float, workers: int, seed: int) -> Part:
 def _fleet(folder: Path, seconds: float, workers: int, people: int, number: int, seed: int) -> Part:
     """Send one campaign over servers that misbehave in every way, with quotas that suffice together."""
     from delivery.models import Mailing
-    from tests.crowd import running_crowd
     from tests.delivery.making import make_list, make_mailing
-    from tests.misbehaving import WAYS
+    from tests.peers.crowd import running_crowd
+    from tests.peers.misbehaving import WAYS
 
     part = Part("servers")
     began = time.monotonic()

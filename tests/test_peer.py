@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 
-from tests.peer import sender_of
+from tests.peers.peer import sender_of
 
 HOLD = """
 import socket, sys

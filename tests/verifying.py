@@ -8,7 +8,7 @@ from typing import Any
 from delivery.models import Attempt, Batch, Message
 from delivery.outbox import status_counts
 from smtpservers.models import QuotaPeriod, SmtpServer
-from tests.peer import Peer
+from tests.peers.peer import Peer
 
 TERMINAL = {"accepted", "bounced", "failed", "expired", "suppressed", "cancelled", "unconfirmed"}
 # The same moment, seen by the two ends of a connection.

@@ -19,7 +19,7 @@ from delivery.outbox import mailings
 from publicpages.models import SignUp
 from smtpservers.models import SmtpServer
 from tests.browsing import opened
-from tests.feedback.test_subscribing import embedded
+from tests.publicpages.test_subscribing import embedded
 
 
 def signed_in(role: str, name: str = "") -> Client:

@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.test import Client, RequestFactory
 
 from contacts.attributes.rules import parse_value, value_text
-from tests.smtpservers_pages.conftest import filled
+from tests.smtpservers.pages.conftest import filled
 
 OURS = ("brilliance", "contacts", "smtpservers", "delivery", "campaigns", "feedback", "sandbox", "adminpages")
 DOUBTFUL = ["1.000", "10.000", "1.000.000", "1.0", "5.", "1.500", "1,000", "1'000", "1 000.00", " 2.000 ", "1e3"]

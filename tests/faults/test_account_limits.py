@@ -14,9 +14,9 @@ from delivery.models import Attempt, Mailing, MailingOutcome, Message, Refusal, 
 from delivery.records import figures
 from smtpservers.models import SmtpServer
 from tests.delivery.making import make_mailing, make_server
-from tests.delivery.test_account_limits import people
+from tests.delivery.outcomes.test_account_limits import people
 from tests.faults.test_processes import are_finished, running, wait_for
-from tests.peer import kill_sender, running_peer
+from tests.peers.peer import kill_sender, running_peer
 from tests.workers import Worker
 
 __all__ = ["running"]  # A fixture.

@@ -19,7 +19,7 @@ from delivery.outbox import mailings
 from smtpservers.models import QuotaPeriod
 from tests.clocks import WrongClock
 from tests.delivery.making import make_list, make_mailing, make_server
-from tests.peer import Peer, running_peer
+from tests.peers.peer import Peer, running_peer
 from tests.services import own_postgres
 from tests.workers import Worker
 

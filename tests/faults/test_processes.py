@@ -26,10 +26,10 @@ from delivery.content.tokens import unsubscribe_url
 from delivery.models import Mailing, Message
 from delivery.tasks import deliver
 from feedback.models import Feedback
-from tests.conversation import Script, late
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
-from tests.misbehaving import at
-from tests.peer import Peer, running_peer
+from tests.peers.conversation import Script, late
+from tests.peers.misbehaving import at
+from tests.peers.peer import Peer, running_peer
 from tests.services import default_database, running_postgres, running_redis
 from tests.verifying import judge_account, verify
 from tests.workers import Worker

@@ -24,7 +24,7 @@ from delivery.models import WorkerReport
 from tests.clocks import WrongClock
 from tests.delivery.making import make_list, make_mailing, make_server
 from tests.demo import free_ports
-from tests.peer import running_peer
+from tests.peers.peer import running_peer
 from tests.workers import ROOT, Worker, database_url
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]

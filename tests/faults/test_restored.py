@@ -24,7 +24,7 @@ from django.utils import timezone
 from delivery import identity
 from delivery.models import Mailing, Message
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
-from tests.peer import Peer, running_peer
+from tests.peers.peer import Peer, running_peer
 from tests.workers import ROOT, Worker, database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -25,21 +25,10 @@ from delivery.models import Mailing, Message
 from delivery.outcomes import recovery
 from smtpservers.models import SmtpServer
 from tests import emptying
-from tests.conversation import DROP, RESET, SILENT, STALL, Script, in_pieces, late
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
-from tests.misbehaving import (
-    ENDLESS,
-    NONSENSE,
-    at,
-    chaotic,
-    cut,
-    greylisting,
-    idle_closing,
-    limited,
-    to,
-    well,
-)
-from tests.peer import Peer, running_peer
+from tests.peers.conversation import DROP, RESET, SILENT, STALL, Script, in_pieces, late
+from tests.peers.misbehaving import ENDLESS, NONSENSE, at, chaotic, cut, greylisting, idle_closing, limited, to, well
+from tests.peers.peer import Peer, running_peer
 from tests.verifying import Event, judge_account, most_on_one_connection, most_open, wrong_bytes
 
 pytestmark = pytest.mark.django_db  # The database is asked in the fixture alone.

@@ -15,9 +15,9 @@ from delivery.outbox import leases
 from delivery.outcomes import recovery
 from smtpservers.limits.reservations import refit_period
 from smtpservers.models import QuotaPeriod
-from tests.conversation import Reply, Script, late
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
-from tests.peer import running_peer
+from tests.peers.conversation import Reply, Script, late
+from tests.peers.peer import running_peer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,7 +9,7 @@ import pytest
 from delivery.models import Batch, Message
 from tests.delivery.making import make_list, make_mailing, make_server
 from tests.faults.test_processes import hint
-from tests.peer import running_peer
+from tests.peers.peer import running_peer
 from tests.verifying import verify
 from tests.workers import Worker
 

@@ -24,10 +24,10 @@ from delivery.outbox.transactional import send_single
 from mail.addresses import fold
 from smtpservers.forms.server import ServerForm
 from smtpservers.models import SmtpServer
-from tests.conversation import Script
 from tests.delivery.making import run_drain
-from tests.nameserver import Nameserver
-from tests.peer import Peer, running_peer
+from tests.peers.conversation import Script
+from tests.peers.name_server import Nameserver
+from tests.peers.peer import Peer, running_peer
 
 LIST_PAGE = "/admin/smtpservers/smtpserver/"
 # Each link is another case for the UTM fields: plain, with codes of its own, and opted out.

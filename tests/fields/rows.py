@@ -23,7 +23,7 @@ from delivery.content.tokens import message_of
 from delivery.models import Attempt, Message
 from smtpservers.models import QuotaPeriod
 from tests.fields.bench import LIST_PAGE, Bench, Mail
-from tests.nameserver import running_nameserver
+from tests.peers.name_server import running_nameserver
 from tests.trying import tried
 
 ANN = "ann@customer.example"

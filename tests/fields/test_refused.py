@@ -9,7 +9,7 @@ from django.test import Client
 from smtpservers.forms.server import ServerForm
 from smtpservers.models import SmtpServer
 from tests.fields.bench import LIST_PAGE, Bench, FormRefused
-from tests.smtpservers_pages.conftest import filled
+from tests.smtpservers.pages.conftest import filled
 
 LONG = "Shorten this to {} characters; it has {}."
 NOT_LISTED = "Choose something from the list; this is not in it, or not any more."

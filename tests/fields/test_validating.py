@@ -10,7 +10,7 @@ from django.test import override_settings
 from delivery.content import recipient_domains
 from delivery.content.recipient_domains import DomainCache, Validator
 from tests.fields.bench import Bench
-from tests.nameserver import MX, SILENT, TRUNCATED, TRUNCATED_FOR_EVER, Nameserver, running_nameserver
+from tests.peers.name_server import MX, SILENT, TRUNCATED, TRUNCATED_FOR_EVER, Nameserver, running_nameserver
 
 MANY_ADDRESSES = {"A": [f"192.0.2.{number}" for number in range(100)]}
 ZONE = {

@@ -23,7 +23,7 @@ from delivery.outbox.transactional import SingleRefused
 from smtpservers.forms.server import ServerForm
 from smtpservers.models import SmtpServer
 from tests.fields.bench import Bench, Mail
-from tests.smtpservers_pages.conftest import filled
+from tests.smtpservers.pages.conftest import filled
 
 EVE = "\r\nBcc: eve@evil.example"
 BREAKS = [EVE, "\nX: y", "\rX: y", "\0", "\x85X", "\u2028X"]

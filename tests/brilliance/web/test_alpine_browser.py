@@ -1,0 +1,207 @@
+"""unfold's pages under a policy without 'unsafe-eval': nothing on the console, and all that opens still opens."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.template import Template
+from django.test import Client
+from django.test.utils import instrumented_test_render
+from django.urls import get_resolver
+from playwright.sync_api import Page, expect
+
+from contacts.models import Contact
+from tests.brilliance.security.test_markup import installed_templates
+from tests.brilliance.test_roles import addresses, filled, things  # noqa: F401 - a fixture is asked for by its name.
+from tests.browser import sideways_scroll, sign_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+LIST = "/admin/contacts/contact/"
+# Alpine's attributes, once Django's tags are gone.
+ATTRIBUTE = re.compile(r"""(?<![\w-])((?:x-|@|:)[a-z][\w:.-]*)=("[^"]*"|'[^']*')""")
+NO_EXPRESSION = ("x-ref", "x-teleport", "x-cloak", "x-transition")
+UNUSED = {"unfold/forms/array.html"}  # Lists of values in one field; no form has one.
+
+
+@pytest.fixture
+def boss(live_server: object, page: Page) -> Page:
+    sign_in(page, User.objects.create_superuser("boss"))
+    return page
+
+
+def expressions() -> Iterator[tuple[str, str, str]]:
+    """Yield what each installed template asks Alpine to evaluate: the template's name, the attribute, its value."""
+    for name, source in installed_templates():
+        source = re.sub(
+            r"\{#.*?#\}|\{% else %\}.*?(?=\{% endif %\})|\{% (if|elif|endif|for|endfor)\b.*?%\}", "", source
+        )
+        for attribute, quoted in ATTRIBUTE.findall(re.sub(r"\{%.*?%\}|\{\{.*?\}\}", "1", source)):
+            expression = quoted[1:-1].split(" in ")[-1] if attribute == "x-for" else quoted[1:-1]
+            if name not in UNUSED and expression not in ("", "1") and not attribute.startswith(NO_EXPRESSION):
+                yield name, attribute, expression
+
+
+def test_every_installed_template_asks_only_for_what_can_be_evaluated(boss: Page, page_problems: list[str]) -> None:
+    boss.goto("/admin/")
+    asked = list(expressions())
+
+    refused = boss.evaluate(
+        """async (asked) => {
+             const isRefused = ([name, attribute, expression]) => {
+               const element = document.createElement("p");
+               // What fails in x-data is on the console.
+               if (attribute === "x-data") element.setAttribute(attribute, expression);
+               document.body.append(element);
+               if (attribute !== "x-data") try { Alpine.evaluateRaw(element, expression); } catch (error) {
+                 const unknown = error.message.match(/^Undefined variable: (.*)/);
+                 return error.message.includes("Parser") || (unknown && unknown[1] !== "open" && unknown[1] in window);
+               }
+             };
+             const refused = asked.filter(isRefused);
+             await new Promise((done) => requestIdleCallback(done));
+             return refused;
+           }""",
+        asked,
+    )
+
+    assert len(asked) > 150
+    assert refused == [], refused
+    assert page_problems == []
+
+
+def pages(things: dict[str, Any]) -> Iterator[str]:  # noqa: F811
+    """Yield the addresses of pages, but only one of those that are drawn by the very same templates."""
+    client = Client(raise_request_exception=False)
+    client.force_login(User.objects.get(username="boss"), "django.contrib.auth.backends.ModelBackend")
+    drawn: set[frozenset[str | None]] = set()
+    for address in addresses(get_resolver().url_patterns):
+        opened = filled(address, things)
+        answer = client.get(opened)
+        templates = frozenset(template.name for template in answer.templates)
+        is_page = answer.status_code == 200 and "html" in answer.headers.get("Content-Type", "")
+        is_sandboxed = "sandbox" in answer.headers["Content-Security-Policy"]
+        if is_page and not is_sandboxed and templates not in drawn and "logout" not in address:
+            drawn.add(templates)
+            yield opened
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_no_page_has_anything_to_complain_about(
+    things: dict[str, Any],  # noqa: F811
+    boss: Page,
+    page_problems: list[str],
+    width: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Template, "_render", instrumented_test_render)  # Those that are included count as well.
+    boss.set_viewport_size({"width": width, "height": 900})
+    boss.on("dialog", lambda dialog: dialog.accept())  # A page with changes asks before it is left.
+    walked = 0
+    for address in pages(things):
+        boss.goto(address)
+        # Everything that opens is pressed; an expression that cannot be evaluated ends on the console.
+        boss.evaluate(
+            """async () => {
+                 for (const element of document.querySelectorAll("[x-on\\\\:click]"))
+                   if (!element.matches("a[href], [type=submit]")) element.click();
+                 await new Promise((done) => requestIdleCallback(done));
+               }"""
+        )
+        assert [problem for problem in page_problems if "favicon.ico" not in problem] == [], address
+        page_problems.clear()
+        walked += 1
+    assert walked > 60
+
+
+def test_the_menu_of_the_person_and_the_theme_work_by_mouse_and_by_keyboard(boss: Page) -> None:
+    boss.goto("/admin/")
+    root, menu = boss.locator("html"), boss.locator("#nav-sidebar [x-on\\:click='openUserLinks = !openUserLinks']")
+    dark, light = (boss.locator(f"[x-on\\:click=\"switchTheme('{theme}')\"]") for theme in ("dark", "light"))
+
+    menu.click()
+    dark.click()
+    expect(root).to_have_class("dark")
+    boss.locator("h1").first.click()
+    expect(dark).to_be_hidden()
+
+    menu.focus()
+    boss.keyboard.press("Enter")
+    expect(light).to_be_visible()
+    light.focus()
+    boss.keyboard.press("Space")
+    expect(root).to_have_class("light")
+
+    boss.keyboard.press("Control+e")
+    expect(root).to_have_class("dark")
+    boss.reload()
+    expect(root).to_have_class("dark")
+
+
+def test_the_sidebar_closes_stays_closed_and_opens_by_the_keyboard(boss: Page) -> None:
+    boss.goto("/admin/")
+    sidebar, switch = boss.locator("#nav-sidebar"), boss.get_by_role("button", name="Sidebar")
+
+    switch.click()
+    expect(sidebar).to_be_hidden()
+    boss.goto(LIST)
+    expect(sidebar).to_be_hidden()
+    expect(switch).to_have_attribute("aria-expanded", "false")
+    switch.press("Enter")
+    expect(sidebar).to_be_visible()
+
+    boss.set_viewport_size({"width": 390, "height": 844})
+    expect(sidebar).to_be_hidden()
+    switch.press("Enter")
+    expect(sidebar).to_be_visible()
+    boss.locator("#nav-sidebar [x-on\\:click='sidebarMobileOpen = !sidebarMobileOpen']").click()
+    expect(sidebar).to_be_hidden()
+    assert sideways_scroll(boss) == 0
+
+
+def test_the_command_palette_finds_and_opens_by_keys_and_by_mouse(boss: Page) -> None:
+    boss.goto("/admin/")
+    palette, found = boss.locator("#search-input-command"), boss.locator("#command-results-list a")
+
+    boss.keyboard.press("Control+k")
+    expect(palette).to_be_focused()
+    boss.keyboard.type("suppr")
+    expect(found.first).to_be_visible()
+    boss.keyboard.press("ArrowDown")
+    boss.keyboard.press("Enter")
+    boss.wait_for_url("**/admin/contacts/suppression*/")
+
+    boss.keyboard.press("Control+k")
+    expect(palette).to_be_focused()
+    boss.keyboard.type("segm")
+    found.first.click()
+    boss.wait_for_url("**/admin/contacts/segment/")
+
+    boss.keyboard.press("Control+k")
+    expect(palette).to_be_focused()
+    boss.keyboard.press("Escape")
+    expect(palette).to_be_hidden()
+
+
+def test_a_list_is_searched_paged_and_acted_on(boss: Page) -> None:
+    for number in range(120):
+        Contact.objects.create(email=f"p{number}@example.com", email_key=f"p{number}@example.com")
+    boss.goto(f"{LIST}?o=1")
+
+    boss.keyboard.press("/")
+    expect(boss.locator("#searchbar")).to_be_focused()
+    boss.locator("#changelist-form").get_by_role("checkbox").nth(1).check()
+    expect(boss.locator("select[name=action]")).to_be_visible()
+    boss.get_by_role("link", name="2", exact=True).click()
+    boss.wait_for_url("**?o=1&p=2")
+    expect(boss.locator("[aria-current=page]")).to_have_text("2")
+
+
+def test_a_form_keeps_its_tab_and_its_address(boss: Page) -> None:
+    boss.goto("/admin/smtpservers/smtpserver/add/?_popup=1")
+
+    boss.get_by_role("tab", name="Notes").press("ArrowRight")
+    expect(boss.get_by_role("tab", name="Miscellaneous")).to_be_focused()
+    expect(boss.locator("#smtpserver_form")).to_have_attribute("action", "/admin/smtpservers/smtpserver/add/?_popup=1")

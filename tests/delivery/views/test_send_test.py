@@ -1,0 +1,319 @@
+"""The Send test page, talking to real servers."""
+
+import base64
+import contextlib
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from playwright.sync_api import Page
+
+from delivery.models import Attempt, Mailing, Message, Trial
+from sandbox.models import SandboxMail
+from smtpservers.models import SmtpServer
+from tests.browser import sideways_scroll, sign_in
+from tests.delivery.views.conftest import BACKEND
+from tests.peers.peer import running_peer
+from tests.sandbox.conftest import Running
+from tests.trying import tried
+
+MakeServer = Callable[..., SmtpServer]
+
+
+def url(server: SmtpServer) -> str:
+    return reverse("delivery:send_test", args=[server.pk])
+
+
+def send(client: Client, server: SmtpServer, recipient: str = "ann@example.org") -> str:
+    """Return the words of the page that answers, without its tags."""
+    page = tried(client, url(server), {"recipient": recipient}).content.decode()
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+@contextlib.contextmanager
+def peer(*lines: bytes) -> Iterator[int]:
+    """A server that says ``lines`` to whoever connects, without listening, and hangs up; yields its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+
+        def talk() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"".join(lines))
+                connection.settimeout(5)
+                while connection.recv(1024):
+                    pass
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(10)
+
+
+def test_the_form_proposes_the_address_of_smtp_mail_to(tester: Client, make_server: MakeServer):
+    server = make_server(25, mail_to="Ops <ops@example.org>")
+
+    page = tester.get(url(server)).content.decode()
+
+    assert 'value="ops@example.org"' in page
+    assert "SMTP mail to of the server is filled in." in page
+    assert "switched off" not in page
+
+
+def test_the_form_proposes_nothing_and_says_nothing_of_it_where_the_server_names_nobody(
+    tester: Client, make_server: MakeServer
+):
+    page = tester.get(url(make_server(25, mail_to=""))).content.decode()
+
+    assert "One address that you can look into." in page
+    assert "is filled in" not in page
+
+
+def test_the_form_says_that_a_server_is_switched_off_or_paused(tester: Client, make_server: MakeServer):
+    server = make_server(25, is_active=False, paused_reason="The password was refused.")
+
+    page = tester.get(url(server)).content.decode()
+
+    assert "This server is switched off: campaigns do not use it. A test is sent all the same." in page
+    assert "This server is paused: The password was refused." in page
+
+
+def test_opening_the_page_sends_nothing(tester: Client, plain_server: SmtpServer):
+    tester.get(url(plain_server))
+
+    assert not Message.objects.exists()
+
+
+def test_a_test_is_sent_at_once_and_stands_in_the_account(tester: Client, plain_server: SmtpServer):
+    words = send(tester, plain_server)
+
+    assert "The server took the message." in words
+    assert "Look into the mailbox of ann@example.org" in words
+    assert SandboxMail.objects.get().rcpt_to == "ann@example.org"
+    attempt = Attempt.objects.get()
+    assert (attempt.outcome, attempt.message.mailing.stream) == ("accepted", "test")
+
+
+def test_each_step_is_shown_with_what_was_sent_answered_and_how_long_it_took(tester: Client, plain_server: SmtpServer):
+    words = send(tester, plain_server)
+
+    for shown in (
+        "DNS look up",
+        "connect open",
+        "banner the",
+        "220 localhost Brilliance sandbox",
+        "EHLO example.org",
+        "extensions PIPELINING, SIZE 10485760, 8BITMIME",
+        "MAIL FROM:&lt;news@example.org&gt;",
+        "RCPT TO:&lt;ann@example.org&gt;",
+        "354 ",
+        "message the message, and the final answer",
+    ):
+        assert shown in words, shown
+    assert len(re.findall(r"\d ms", words)) == 8
+    assert "not reached" not in words
+
+
+def test_an_inactive_server_is_tested_all_the_same(tester: Client, sandbox: Running, make_server: MakeServer):
+    assert "The server took the message." in send(tester, make_server(sandbox.plain, is_active=False))
+
+
+def test_tls_is_shown_with_version_and_certificate(tester: Client, sandbox: Running, make_server: MakeServer):
+    server = make_server(
+        sandbox.starttls, host="localhost", use_tls=True, trusted_certificate=sandbox.authority.read_text()
+    )
+
+    words = send(tester, server)
+
+    assert "version TLSv1.3" in words
+    assert "certificate for localhost, 127.0.0.1" in words
+    assert "issued by Brilliance" in words
+    assert "valid until" in words
+
+
+def test_the_mechanism_is_shown_and_the_password_is_not(tester: Client, sandbox: Running, make_server: MakeServer):
+    server = make_server(sandbox.auth, username="brilliance", password=sandbox.password)
+
+    words = send(tester, server)
+
+    assert "AUTH PLAIN ***" in words
+    assert "mechanism PLAIN" in words
+    assert "The server took the message." in words
+    assert sandbox.password not in words
+    assert base64.b64encode(f"\0brilliance\0{sandbox.password}".encode()).decode() not in words
+
+
+def test_a_refused_password_names_the_step_and_what_to_do(tester: Client, sandbox: Running, make_server: MakeServer):
+    server = make_server(sandbox.auth, username="brilliance", password="not this one")
+
+    words = send(tester, server)
+
+    assert "The test failed at AUTH: signing in." in words
+    assert "Enter the password again" in words
+    assert "535 " in words
+    assert words.count("not reached") == 4
+    assert "not this one" not in words
+
+
+def test_an_unknown_authority_names_the_step_and_what_to_do(tester: Client, sandbox: Running, make_server: MakeServer):
+    words = send(tester, make_server(sandbox.starttls, host="localhost", use_tls=True))
+
+    assert "The test failed at TLS: encryption." in words
+    assert "into Trusted certificate" in words
+
+
+def test_a_refused_connection_names_the_step_and_what_to_do(tester: Client, make_server: MakeServer):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        free = listener.getsockname()[1]
+
+    words = send(tester, make_server(free))
+
+    assert "The test failed at connect: open the connection." in words
+    assert "The connection was refused" in words
+
+
+def test_a_refused_recipient_names_the_step(tester: Client, plain_server: SmtpServer):
+    words = send(tester, plain_server, "bounce@example.org")
+
+    assert "The test failed at RCPT: the recipient." in words
+    assert "550 " in words
+
+
+def test_a_lost_answer_is_neither_success_nor_failure(tester: Client, plain_server: SmtpServer):
+    words = send(tester, plain_server, "drop@example.org")
+
+    assert "The message was sent, and the answer was lost." in words
+    assert "Nobody can know whether it arrives" in words
+    assert Message.objects.get().status == Message.Status.UNCONFIRMED
+
+
+def test_a_wrong_address_is_refused_with_a_sentence_and_nothing_is_sent(tester: Client, plain_server: SmtpServer):
+    words = send(tester, plain_server, "ann@@example.org")
+
+    assert "ann@@example.org has two @ signs; write it as name@example.com." in words
+    assert not Message.objects.exists()
+
+
+def test_a_used_up_quota_is_said_with_what_to_do(tester: Client, sandbox: Running, make_server: MakeServer):
+    server = make_server(sandbox.plain, max_per_month=1)
+    send(tester, server)
+
+    words = send(tester, server)
+
+    assert "The test was not sent." in words
+    assert "Relay has used its 1 message" in words
+    assert SandboxMail.objects.count() == 1
+
+
+def test_what_a_server_says_is_shown_as_text(tester: Client, make_server: MakeServer, transactional_db: None):
+    with peer(b"220 <script>alert(1)</script>\r\n", b"554-<img src=x onerror=alert(1)>\r\n554 no\r\n") as port:
+        page = tried(tester, url(make_server(port)), {"recipient": "ann@example.org"}).content.decode()
+
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+
+
+def test_a_link_leads_to_the_embedded_mailbox(
+    client: Client, make_user: Callable[..., User], sandbox: Running, plain_server: SmtpServer, settings
+):
+    settings.SANDBOX_PLAIN_PORT = sandbox.plain
+    client.force_login(make_user("send_test", "view_sandboxmail"), backend=BACKEND)
+
+    page = tried(client, url(plain_server), {"recipient": "ann@example.org"}).content.decode()
+
+    assert f'href="{reverse("admin:sandbox_sandboxmail_changelist")}?q=ann%40example.org"' in page
+
+
+def test_the_permission_is_needed(client: Client, make_user: Callable[..., User], plain_server: SmtpServer):
+    client.force_login(make_user("view_smtpserver", "change_smtpserver"), backend=BACKEND)
+
+    assert client.get(url(plain_server)).status_code == 403
+    assert client.post(url(plain_server), {"recipient": "ann@example.org"}).status_code == 403
+    assert not Message.objects.exists()
+
+
+def test_strangers_are_asked_to_sign_in(client: Client, plain_server: SmtpServer):
+    assert client.get(url(plain_server)).headers["Location"].startswith("/admin/login/")
+
+
+def test_a_post_without_a_token_is_refused(make_user: Callable[..., User], plain_server: SmtpServer):
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(make_user("send_test"), backend=BACKEND)
+
+    assert strict.post(url(plain_server), {"recipient": "ann@example.org"}).status_code == 403
+    assert not Message.objects.exists()
+
+
+def test_a_server_that_is_gone_is_a_plain_404(tester: Client):
+    assert tester.get(reverse("delivery:send_test", args=[12345])).status_code == 404
+
+
+@pytest.mark.browser
+def test_the_keyboard_alone_sends_a_test_and_is_led_to_its_result(
+    sandbox: Running, plain_server: SmtpServer, live_server, errands: None, page: Page, make_user: Callable[..., User]
+):
+    sign_in(page, make_user("send_test"))
+    page.goto(url(plain_server))
+
+    page.get_by_label("Send the test to").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("The server took the message.").wait_for()
+
+    assert page.evaluate("document.activeElement.id") == "result"
+    assert SandboxMail.objects.get().rcpt_to == "ops@example.org"
+
+
+@pytest.mark.browser
+def test_a_second_click_sends_no_second_test(
+    sandbox: Running, plain_server: SmtpServer, live_server, errands: None, page: Page, make_user: Callable[..., User]
+):
+    sign_in(page, make_user("send_test"))
+    page.goto(url(plain_server))
+
+    page.get_by_label("Send the test to").fill("ann@example.org")
+    page.get_by_role("button", name="Send test").evaluate("button => { button.click(); button.click(); }")
+    page.get_by_text("The server took the message.").wait_for()
+
+    assert Message.objects.count() == Trial.objects.count() == 1
+
+
+@pytest.mark.browser
+def test_a_phone_shows_the_conversation_without_sideways_scroll(
+    sandbox: Running, plain_server: SmtpServer, live_server, errands: None, page: Page, make_user: Callable[..., User]
+):
+    page.set_viewport_size({"width": 390, "height": 844})
+    sign_in(page, make_user("send_test"))
+    page.goto(url(plain_server))
+
+    page.get_by_label("Send the test to").fill("a" * 60 + "@" + "b" * 60 + "." + "c" * 60 + ".example.org")
+    page.get_by_role("button", name="Send test").click()
+    page.get_by_text("The server took the message.").wait_for()
+
+    assert sideways_scroll(page) == 0
+
+
+def test_copies_are_asked_about_where_the_server_makes_them(
+    tester: Client, make_server: MakeServer, tmp_path: Path
+) -> None:
+    with running_peer(tmp_path) as mail:
+        server = make_server(mail.port, mail_cc="boss@shop.example")
+        address = reverse("delivery:send_test", args=[server.pk])
+
+        page = tester.get(address).content.decode()
+        assert "Send the copies too" in page
+        assert "To boss@shop.example; each counts in the quota." in page
+        tried(tester, address, {"recipient": "ops@customer.example"})
+        assert not Mailing.objects.latest("pk").sends_copies
+        tried(tester, address, {"recipient": "ops@customer.example", "with_copies": "on"})
+        assert Mailing.objects.latest("pk").sends_copies
+
+        server.mail_cc = ""
+        server.save()
+        assert "Send the copies too" not in tester.get(address).content.decode()

@@ -1,0 +1,146 @@
+"""A message that ends every worker that composes it fails after three of them; all others are sent."""
+
+import datetime as dt
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from delivery.models import Attempt, Lane, Mailing, Message
+from delivery.outbox import claims as outbox_claims
+from delivery.outbox import leases
+from delivery.outbox.plan import LaneShare
+from delivery.outcomes import journal, recovery
+from smtpservers.models import SmtpServer
+from tests.delivery.making import make_list, make_mailing, make_server, run_drain
+from tests.peers.peer import running_peer
+from tests.workers import ROOT, database_url
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# What a renderer does that runs into a bug of its own C code.
+KILLED_BY_PERSON3 = """
+import asyncio, os, signal, django
+django.setup()
+from django.utils import timezone
+from delivery.content.composer import Composer
+from delivery.worker.drain import drain
+
+compose = Composer.compose
+
+def break_down(self, message, *args, **options):
+    if message.email.startswith("person3."):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return compose(self, message, *args, **options)
+
+Composer.compose = break_down
+asyncio.run(drain(20, clock=timezone.now, idle_seconds=0.2))
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_folder(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path / "data"
+    settings.LEASE_SECONDS = 1
+
+
+def end_worker(
+    server: SmtpServer, mailing: Mailing, *, composing: str = "", is_compiling: bool = False, is_beside: bool = False
+) -> None:
+    """Claim what there is as a worker does, and be gone, or have lost the lane, in the middle of it."""
+    now = timezone.now()
+    lease = leases.acquire(server.pk)
+    assert lease is not None
+    notes = journal.Journal(recovery.journal_folder(), lease.token)
+    claims = outbox_claims.claim(lease.token, server, LaneShare(mailing.pk, "first"), 500, now)
+    assert claims
+    if is_compiling:
+        notes.compiling(mailing.pk)
+    for claim in claims:
+        if composing and claim.message.email.startswith(composing):
+            notes.composing(claim.attempt_id, is_beside=is_beside)
+            notes.composing(0, is_beside=not is_beside)  # Others are composed meanwhile.
+    notes.close()  # Which leaves everything in place, as the kernel does.
+    os.utime(notes.path, (0, 0))
+    Lane.objects.filter(token=lease.token).update(expires_at=now - dt.timedelta(minutes=1))
+    assert recovery.sweep(now) == len(claims)
+
+
+@pytest.mark.parametrize("is_beside", [False, True])
+def test_the_third_worker_that_a_message_ends_is_the_last(tmp_path: Path, is_beside: bool) -> None:
+    with running_peer(tmp_path) as peer:
+        server = make_server(peer.port)
+        mailing = make_mailing(make_list(8))
+
+        for _ in range(2):
+            end_worker(server, mailing, composing="person3.", is_beside=is_beside)
+        assert set(Message.objects.values_list("status", flat=True)) == {"queued"}
+        end_worker(server, mailing, composing="person3.", is_beside=is_beside)
+
+        poison = Message.objects.get(email__startswith="person3.")
+        assert poison.status == "failed"
+        assert poison.reason == "Poison: the worker was ended each of the 3 times it composed this message."
+        assert poison.attempts.count() == 3
+        run_drain()
+        assert len(peer.accepted()) == 7
+        others = Message.objects.exclude(pk=poison.pk)
+        assert set(others.values_list("status", flat=True)) == {"accepted"}
+
+
+def test_workers_that_end_for_other_reasons_blame_nobody(tmp_path: Path) -> None:
+    server = make_server(9)
+    mailing = make_mailing(make_list(4))
+
+    for number in range(4):
+        end_worker(server, mailing, composing=f"person{number}.")
+    for _ in range(4):
+        end_worker(server, mailing)
+
+    assert set(Message.objects.values_list("status", flat=True)) == {"queued"}
+
+
+def test_a_content_that_ends_its_workers_pauses_its_mailing_alone(tmp_path: Path) -> None:
+    server = make_server(9)
+    mailing = make_mailing(make_list(3))
+    other = make_mailing(make_list(1, "Other"))
+
+    for _ in range(2):
+        end_worker(server, mailing, is_compiling=True)
+    mailing.refresh_from_db()
+    assert mailing.state == "open"
+    end_worker(server, mailing, is_compiling=True)
+
+    mailing.refresh_from_db()
+    other.refresh_from_db()
+    assert (mailing.state, other.state) == ("paused", "open")
+    assert mailing.waiting_reason.startswith("Poison: the worker was ended each of the 3 times")
+    assert set(Message.objects.values_list("status", flat=True)) == {"queued"}
+
+
+def test_what_was_being_composed_survives_sigkill(tmp_path: Path, settings: Any) -> None:
+    with running_peer(tmp_path) as peer:
+        make_server(peer.port, max_connections=1)
+        make_mailing(make_list(8))
+        environment = {
+            **os.environ,
+            "DATA_DIR": str(settings.DATA_DIR),
+            "DATABASE_URL": database_url(),
+            "LEASE_SECONDS": "1",
+            "DJANGO_SETTINGS_MODULE": "brilliance.settings",
+        }
+        ended = subprocess.run([sys.executable, "-c", KILLED_BY_PERSON3], cwd=ROOT, env=environment, timeout=60)
+        assert ended.returncode == -9
+
+        deadline = time.monotonic() + 20
+        while not recovery.sweep(timezone.now()):
+            assert time.monotonic() < deadline, "nobody swept"
+            time.sleep(0.05)
+
+    suspect = Attempt.objects.get(rule="ended-composing")
+    assert suspect.message.email.startswith("person3.")
+    assert Message.objects.get(pk=suspect.message.pk).status == "queued"

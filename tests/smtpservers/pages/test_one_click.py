@@ -1,0 +1,94 @@
+"""The form and the answer of an unsubscribe page: when it is asked, and how the answer is shown."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from smtpservers import tasks
+from smtpservers.forms.server import ServerForm
+from smtpservers.models import SmtpServer
+from tests.smtpservers.pages.conftest import change_page, filled
+
+pytestmark = pytest.mark.django_db
+NOW = dt.datetime(2026, 11, 3, 12, 5, tzinfo=dt.UTC)
+PAGE = "https://shop.example/leave?t={token}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"unsubscribe_url": PAGE}, "Not asked yet whether it takes one click"),
+        ({"unsubscribe_url": PAGE, "unsubscribe_probed_at": NOW}, "It takes one click, as asked on 3 November 2026"),
+        (
+            {"unsubscribe_url": PAGE, "unsubscribe_probed_at": NOW, "unsubscribe_problem": "a<b answered 404."},
+            "a&lt;b answered 404. Mend it, and save to ask again.",
+        ),
+    ],
+)
+def test_the_answer_stands_below_the_address(fields: dict[str, Any], words: str) -> None:
+    help_text = ServerForm(instance=SmtpServer(**fields)).fields["unsubscribe_url"].help_text
+
+    assert words in help_text
+
+
+@pytest.mark.parametrize("url", ["", "mailto:leave@shop.example"])
+def test_nothing_is_said_where_nothing_is_asked(url: str) -> None:
+    help_text = ServerForm(instance=SmtpServer(unsubscribe_url=url)).fields["unsubscribe_url"].help_text
+
+    assert help_text.endswith("Empty: the built-in page.")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The servers whose page a worker was told to ask."""
+    told: list[int] = []
+    monkeypatch.setattr(tasks.probe_unsubscribe, "delay", told.append)
+    return told
+
+
+def save(client: Client, boss: User, server: SmtpServer, callbacks: Any, **changes: Any) -> str:
+    client.force_login(boss)
+    with callbacks(execute=True):
+        response = client.post(change_page(server), filled(**changes), follow=True)
+    server.refresh_from_db()
+    return response.content.decode()
+
+
+def test_saving_asks_and_a_new_address_forgets_the_old_answer(
+    client: Client,
+    boss: User,
+    make_server: Callable[..., SmtpServer],
+    asked: list[int],
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    server = make_server(unsubscribe_url=PAGE, unsubscribe_probed_at=NOW)
+
+    page = save(client, boss, server, django_capture_on_commit_callbacks, unsubscribe_url=PAGE)
+
+    assert "shop.example is being asked whether it takes one click." in page
+    assert server.unsubscribe_probed_at == NOW
+    assert asked == [server.pk]
+
+    save(client, boss, server, django_capture_on_commit_callbacks, unsubscribe_url=PAGE.replace("leave", "off"))
+
+    assert server.unsubscribe_probed_at is None
+    assert asked == [server.pk, server.pk]
+
+
+@pytest.mark.parametrize("url", ["", "mailto:leave@shop.example"])
+def test_our_own_page_is_not_asked(
+    client: Client,
+    boss: User,
+    make_server: Callable[..., SmtpServer],
+    asked: list[int],
+    django_capture_on_commit_callbacks: Any,
+    url: str,
+) -> None:
+    page = save(client, boss, make_server(), django_capture_on_commit_callbacks, unsubscribe_url=url)
+
+    assert "is being asked" not in page
+    assert asked == []
