@@ -1,1 +1,1 @@
-"""What PostgreSQL and SQLite spell differently. Nothing here knows a table of the house."""
+"""SQL that PostgreSQL and SQLite spell differently. Nothing here knows a table of the product."""

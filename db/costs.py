@@ -1,4 +1,4 @@
-"""How a transaction may be written to the disk, and a statement be planned, where the usual way is the wrong one."""
+"""Exceptions to the database's defaults: when a commit waits for the disk, and how a large read is planned."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -9,8 +9,8 @@ from django.db import connection, transaction
 from db.dialect import is_postgresql
 
 
-def hurry() -> None:
-    """Let this transaction not wait for the disk: should the machine fail, it is lost as a whole."""
+def commit_asynchronously() -> None:
+    """Let PostgreSQL commit this transaction without waiting for the disk. A crash may lose it, but only as a whole."""
     if is_postgresql():
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL synchronous_commit = off")
@@ -18,7 +18,7 @@ def hurry() -> None:
 
 @contextlib.contextmanager
 def durable() -> Iterator[None]:
-    """Have SQLite write through to the disk, as PostgreSQL always does; inside a transaction it is too late for it."""
+    """Let SQLite write each commit through to the disk, as PostgreSQL does. Without effect inside a transaction."""
     if is_postgresql() or connection.in_atomic_block:
         yield
         return
@@ -31,15 +31,15 @@ def durable() -> Iterator[None]:
 
 
 def read_most(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement that reads much of its tables."""
+    """Return the rows of a statement that reads large parts of its tables."""
     rows: list[tuple[Any, ...]]
-    if not is_postgresql():  # Where a transaction would keep everybody else from writing.
+    if not is_postgresql():  # On SQLite a transaction would block all writers.
         with connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             rows = cursor.fetchall()
         return rows
     with transaction.atomic(), connection.cursor() as cursor:
-        # It takes groups for a few hundred rows, and would look up each of a million by itself.
+        # PostgreSQL estimates a few hundred groups, and would look up each of a million rows one by one.
         cursor.execute("SET LOCAL enable_nestloop = off")
         cursor.execute("SET LOCAL work_mem = '64MB'")
         cursor.execute(sql, parameters)

@@ -1,4 +1,4 @@
-"""Rows that are kept for the rest of a transaction."""
+"""Row locks that last until a transaction ends."""
 
 from collections.abc import Collection
 
@@ -7,10 +7,10 @@ from django.db import connection
 from db.dialect import among, locking
 
 
-def keep(table: str, keys: Collection[int]) -> list[int]:
-    """Keep rows from being deleted until the caller's transaction ends, and return the keys of those that are there.
+def prevent_deletion(table: str, keys: Collection[int]) -> list[int]:
+    """Lock rows against deletion until the caller's transaction ends, and return the keys of the rows that exist.
 
-    Shared: everybody else may go on reading, changing and keeping them. They are locked in the order of their keys.
+    The lock is shared: others may read and change the rows, and lock them this way too. Rows are locked in key order.
     """
     condition, parameters = among(keys)
     with connection.cursor() as cursor:

@@ -1,7 +1,7 @@
-"""Values handed to SQL as rows of one table, so that one statement does for hundreds what it would do for each.
+"""Values passed to SQL as rows of a table, so that one statement handles hundreds of them.
 
-PostgreSQL reads arrays, SQLite reads JSON. The arrays go as text: psycopg would take longer to write a list down,
-value by value, than PostgreSQL takes to store its rows.
+PostgreSQL reads arrays, SQLite reads JSON. The arrays are passed as text: psycopg takes longer to write out a list
+value by value than PostgreSQL takes to store its rows.
 """
 
 import datetime as dt
@@ -26,8 +26,8 @@ def rows(
 ) -> Rows:
     """Return a table expression called ``given`` with these columns, and its parameters.
 
-    Every column has as many values as the others, at least one. Control characters that cannot be stored are left out
-    of texts.
+    All columns have the same number of values, at least one. Control characters that cannot be stored are removed from
+    texts.
     """
     numbers, texts, instants = numbers or {}, texts or {}, instants or {}
     if is_postgresql():
@@ -46,7 +46,7 @@ def _arrays(
         arrays.append("CAST(%s AS bigint[])")
         parameters.append("{" + str(list(values))[1:-1].replace("None", "NULL") + "}")
     for words in texts.values():
-        # Of nothing but one empty text, string_to_array makes an empty array; the one put first is cut off again.
+        # string_to_array turns a single empty text into an empty array. So _joined puts "-" first, and [2:] removes it.
         arrays.append("(string_to_array(%s, chr(31)))[2:]")
         parameters.append(_joined(words))
     for moments in instants.values():

@@ -1,22 +1,22 @@
-"""A number together with what it counts, as people say it. Nothing here knows what it is about."""
+"""Numbers with the noun that they count, as people read them."""
 
 
 def counted(number: int, one: str, several: str = "") -> str:
     """Return "1 message", or "2,000 messages".
 
-    :param several: where the plural is more than an s.
+    :param several: the plural, where it is not ``one`` with an s.
     """
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def some_of(number: int, total: int, what: str) -> str:
-    """Return the beginning of a sentence about some of many, with its verb: "1 of 5 messages is".
+    """Return the beginning of a sentence about a part of a total, with its verb: "1 of 5 messages is".
 
-    :param what: one of them; its plural has an s.
+    :param what: the noun in the singular; its plural adds an s.
     """
     return f"{number:,} of {total:,} {what}s {'is' if number == 1 else 'are'}"
 
 
 def none_of(total: int, what: str) -> str:
-    """Return the beginning of a sentence that denies it of all: "none of the 5 messages is", "the message is not"."""
+    """Return the beginning of a negative sentence about all: "none of the 5 messages is", "the message is not"."""
     return f"the {what} is not" if total == 1 else f"none of the {total:,} {what}s is"

@@ -22,9 +22,9 @@ from contacts.transfer import bulk_store
 from contacts.transfer.contact_row import ContactRow, Judge, RowRefusal, merge
 from contacts.transfer.csv_file import CsvLayout, CsvRefused, Rows
 from contacts.transfer.uploads import discard_file, stored_path
-from db.costs import hurry
+from db.costs import commit_asynchronously
 from db.dialect import is_postgresql
-from db.locks import keep
+from db.locks import prevent_deletion
 
 # On SQLite everybody else waits for a batch; on PostgreSQL a larger one costs less for each row.
 BATCH_ROWS = 2_000
@@ -208,7 +208,7 @@ def _read_batch(rows: Rows, judge: Judge, policy: str, most: int) -> RowBatch:
 def _take_in(contact_import: ContactImport, batch: RowBatch, now: dt.datetime) -> None:
     _refuse_erased(batch)
     with transaction.atomic():
-        hurry()
+        commit_asynchronously()
         lists = _hold_lists(contact_import)
         ids, added = _save_people(batch, contact_import.policy, now)
         subscribed = sum(
@@ -239,7 +239,7 @@ def _hold_lists(contact_import: ContactImport) -> list[int]:
     :raises FileRefused: if one of them is gone.
     """
     wanted = dict(contact_import.lists)
-    held = keep("contacts_contactlist", list(wanted))
+    held = prevent_deletion("contacts_contactlist", list(wanted))
     for pk, name in wanted.items():
         if pk not in held:
             raise CsvRefused(LIST_GONE.format(name=name))

@@ -305,7 +305,7 @@ def keep(server_id: int) -> None:
 
     Everybody else may go on reading and changing it.
     """
-    locks.keep("smtpservers_smtpserver", [server_id])
+    locks.prevent_deletion("smtpservers_smtpserver", [server_id])
 
 
 def hold(server: SmtpServer) -> None:
