@@ -1,4 +1,4 @@
-"""Who may open a page that is a function: people with one permission, which a refusal names for the log."""
+"""Access to view functions by permission. The exception names the missing permission, for the log."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,7 +13,10 @@ View = Callable[..., HttpResponseBase]
 
 
 def needs(permission: str) -> Callable[[View], View]:
-    """Send strangers to the sign-in page, and refuse people without the permission."""
+    """Return a decorator that sends anonymous users to the sign-in page and requires ``permission`` of all others.
+
+    The decorated view raises :class:`PermissionDenied` if a signed-in user lacks it.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)

@@ -1,7 +1,7 @@
-"""What a page showed when it was opened, and whether somebody else has changed that since.
+"""Edit conflicts: a page refuses to overwrite values that somebody else changed after it was opened.
 
-A form carries a digest of each stored value it was opened with; a row among others carries the values themselves, as
-Django's hidden initial values. Nothing here says who changed what: that is the history's.
+A single form carries a digest of each stored value; a row of a list carries the values themselves, as Django's hidden
+initial values. Who changed what is the history's subject, not this module's.
 """
 
 import hashlib
@@ -21,29 +21,29 @@ LONGEST_SHOWN = 120  # Characters of a stored value in a sentence.
 
 
 class NoticesChanges:
-    """A mixin of forms: nothing is saved that was typed over an older state, until somebody has seen the new one.
+    """A mixin of forms that refuses a save if a stored value has changed since the page was opened.
 
-    The page holds ``seen_input``, and the form is made with what is stored now as its initial values. After the refusal
-    the page shows what is stored now, but for fields that both changed: there the sentence says what is stored, and
-    saving again replaces it.
+    The page has to contain ``seen_input``, and the form needs the values stored now as its initial values. After a
+    refusal each field shows the stored value. Only a field that both people changed keeps the typed value: its error
+    names the stored one, and saving again replaces it.
     """
 
     fields: dict[str, forms.Field]
     data: Mapping[str, Any]
     cleaned_data: dict[str, Any]
-    called = "page"  # Of a model's form: what the model is called.
+    called = "page"  # The noun of the error; a model's form uses the model's name instead.
 
     @property
     def seen_input(self) -> SafeString:
-        """A hidden input with a digest of each value as it is stored, for the page to send back."""
+        """A hidden input with a digest of each stored value, which the browser sends back."""
         name = self.add_prefix(SEEN)  # type: ignore[attr-defined]  # A mixin of forms.
         return format_html('<input type="hidden" name="{}" value="{}">', name, json.dumps(self._stored()))
 
     def full_clean(self) -> None:
         super().full_clean()  # type: ignore[misc]
-        seen = _read(self.data.get(self.add_prefix(SEEN), ""))  # type: ignore[attr-defined]
+        seen = _read_digests(self.data.get(self.add_prefix(SEEN), ""))  # type: ignore[attr-defined]
         if seen:
-            self._refuse_what_is_older(seen)
+            self._refuse_conflicts(seen)
 
     def _stored(self) -> dict[str, str]:
         return {
@@ -52,35 +52,35 @@ class NoticesChanges:
             if not field.disabled
         }
 
-    def _refuse_what_is_older(self, seen: Mapping[str, str]) -> None:
+    def _refuse_conflicts(self, seen: Mapping[str, str]) -> None:
         typed = {name: _digest(value) for name, value in self.cleaned_data.items()}
-        news = {
+        changed = {
             name: digest
             for name, digest in self._stored().items()
-            if seen.get(name, digest) != digest and typed.get(name) != digest  # Both may have done the same.
+            if seen.get(name, digest) != digest and typed.get(name) != digest  # Two equal changes are no conflict.
         }
-        if not news:
+        if not changed:
             return
         instance = getattr(self, "instance", None)
         called = instance._meta.verbose_name if instance is not None else self.called
-        labels = ", ".join(f"“{self[name].label}”" for name in news)  # type: ignore[index]
+        labels = ", ".join(f"“{self[name].label}”" for name in changed)  # type: ignore[index]
         self.add_error(  # type: ignore[attr-defined]
             None,
             f"Somebody changed this {called} while you had it open, so nothing was saved."
             f" Changed: {labels}. Check the page and save again.",
         )
-        for name in news:
+        for name in changed:
             if typed.get(name) == seen[name]:
                 _show_stored(self.fields[name])
             else:
-                self.add_error(name, _sentence(self[name]))  # type: ignore[attr-defined, index]
+                self.add_error(name, _conflict_error(self[name]))  # type: ignore[attr-defined, index]
 
 
 class RowNoticesChanges:
-    """A mixin of the model forms in a list, or on the page of another model, where many rows are saved together.
+    """A mixin of model forms that are saved together: the rows of a list, or of another model's page.
 
-    A row that nobody touched is not saved, whatever it shows. One that was touched is saved only if the stored value is
-    still the one that the page showed.
+    A row without changes is not saved, even if it shows an old value. A changed row is saved only if the stored value
+    is still the one that the page showed.
     """
 
     fields: dict[str, forms.Field]
@@ -107,19 +107,19 @@ class RowNoticesChanges:
 
 
 def _show_stored(field: forms.Field) -> None:
-    """Let the field show what is stored, and not what was sent."""
+    """Make the field show the stored value in place of the sent one."""
     field.bound_data = lambda data, initial: initial  # type: ignore[method-assign]
 
 
-def _sentence(bound: forms.BoundField) -> str:
+def _conflict_error(bound: forms.BoundField) -> str:
     stored = bound.initial
     if isinstance(stored, str) and 0 < len(stored) <= LONGEST_SHOWN and not hasattr(bound.field, "choices"):
         return f"Somebody set this to “{stored}” meanwhile. Save again to replace it with what stands here."
     return "Somebody changed this meanwhile. Save again to replace it with what stands here."
 
 
-def _read(sent: str) -> dict[str, str]:
-    """Return the digests that a page sent back; none for what is no such text."""
+def _read_digests(sent: str) -> dict[str, str]:
+    """Return the digests that a page sent back; empty if the text is not a JSON object."""
     read = read_json(sent)
     return read if isinstance(read, dict) else {}
 
@@ -129,7 +129,7 @@ def _digest(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value so that what is stored and what a form made of it are written alike."""
+    """Return a value in one spelling, so that a stored value equals the value that a form makes of it."""
     match value:
         case None | False | "":
             return ""

@@ -1,8 +1,8 @@
-"""How long the database may work for one web request. No page sets a limit by itself, and none goes without.
+"""Time limits for the database work of a web request. The middleware gives every request one.
 
-A request that only reads, or that is told by its query string what to look for, has two seconds. One that changes
-something has a minute. A view that is known to count a large audience takes longer on purpose, by :func:`extend`. What
-is streamed to the browser afterwards, an export, reads in slices of its own and is not limited here.
+A request that only reads, or that has a query string, gets two seconds. A request that changes something gets a
+minute. A view that counts a large audience asks for more with :func:`extend`. An export streams after the view
+has returned: it reads in slices of its own and is not limited here.
 """
 
 import threading
@@ -18,36 +18,36 @@ from db.dialect import is_postgresql
 
 READING_SECONDS = 2.0
 CHANGING_SECONDS = 60.0
-STEP_SECONDS = 0.2  # The database hears of a limit that is shorter by this.
-SQLITE_STEPS = 5_000  # Between two looks at the clock.
+STEP_SECONDS = 0.2  # The limit set in the database is renewed once the time left differs by more than this.
+SQLITE_STEPS = 5_000  # Instructions of SQLite's virtual machine between two looks at the clock.
 
 _local = threading.local()  # The limit of the request that this thread answers.
 
 
 class TookTooLong(OperationalError):
-    """The time of this request is over; nothing more is asked."""
+    """The request has used up its database time; no further statement runs."""
 
 
 class _Limit:
-    """What one request has of the database's time; its own, of Python and templates, does not count."""
+    """The database time that one request has left. Time in Python and templates does not count."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.left = seconds
-        self._told: float | None = None  # What the database was told last.
-        self._began = 0.0  # The present statement …
-        self._allowed = seconds  # … and how long it may take.
+        self._set_to: float | None = None  # The limit that the database knows.
+        self._began = 0.0  # Start of the present statement.
+        self._allowed = seconds  # The longest time that this statement may take.
 
     def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         if self.left <= 0:
             raise TookTooLong(f"the request has had its {self.seconds:g} s")
-        if self._told is None or abs(self._told - self.left) > STEP_SECONDS:
-            self._tell(context["connection"])
+        if self._set_to is None or abs(self._set_to - self.left) > STEP_SECONDS:
+            self._set(context["connection"])
         self._began, self._allowed = time.monotonic(), self.left
         try:
             return execute(sql, params, many, context)
         finally:
-            # Who writes may have waited for other writers, which no search is to blame for.
+            # Writes are free: they may have waited for other writers, and that is not the request's fault.
             if str(sql).lstrip(" (").upper().startswith(("SELECT", "WITH")):
                 self.left -= time.monotonic() - self._began
 
@@ -55,23 +55,23 @@ class _Limit:
     def is_over(self) -> bool:
         return self.left <= 0.05
 
-    def _tell(self, database: Any) -> None:
-        self._told = self.left
+    def _set(self, database: Any) -> None:
+        self._set_to = self.left
         if is_postgresql(database):
             database.connection.execute(f"SET statement_timeout = {max(1, int(self.left * 1000))}")
         else:
-            # Here a statement goes on while its rows are read.
+            # In SQLite a statement still runs while its rows are read.
             database.connection.set_progress_handler(self._ends, SQLITE_STEPS)
 
     def _ends(self) -> bool:
-        """Whether SQLite is to stop."""
+        """Whether SQLite has to interrupt the statement."""
         if time.monotonic() - self._began > self._allowed:
             self.left = 0.0
         return self.left <= 0
 
     def lift(self, database: Any) -> None:
-        """Let whoever uses the connection next take as long as it likes."""
-        if self._told is None or database.connection is None:
+        """Remove the limit, so that the next user of the connection has none."""
+        if self._set_to is None or database.connection is None:
             return
         if not is_postgresql(database):
             database.connection.set_progress_handler(None, 0)
@@ -80,14 +80,14 @@ class _Limit:
 
 
 def extend(seconds: float) -> None:
-    """Give the present request so long from now on; outside of a request nothing happens."""
+    """Give the present request this many seconds from now on. Outside of a request nothing happens."""
     limit: _Limit | None = getattr(_local, "limit", None)
     if limit is not None:
         limit.seconds = limit.left = seconds
 
 
 class Deadlines:
-    """The middleware: it goes around every view."""
+    """The middleware that limits every view. It is the last one, so that it wraps the view alone."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -103,7 +103,7 @@ class Deadlines:
             limit.lift(connection)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Say what happened, if it is the limit that ended the request."""
+        """Return a page that explains the limit, if the limit ended the request."""
         limit: _Limit | None = getattr(_local, "limit", None)
         if not isinstance(error, OperationalError) or limit is None or not limit.is_over:
             return None

@@ -1,8 +1,8 @@
-"""The base class of every admin page. What a page does not allow by itself is refused.
+"""The base classes of admin pages. They refuse every query that a page does not allow by name.
 
-A list answers the parameters of its own filters and no others: Django would look up every column of the model with
-every comparison, so that whoever sees a list could read hidden columns letter by letter, or keep the process busy with
-a regular expression.
+A list answers the parameters of its own filters only. Django alone would compare any column of the model in any way:
+a person who may see the list could read hidden columns letter by letter, or keep the process busy with a regular
+expression.
 """
 
 from collections.abc import Collection
@@ -26,24 +26,24 @@ from adminpages.texts import RefusesControls
 
 
 class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
-    """The base class of every registered page; ``tests/adminpages`` walks through them all."""
+    """The base class of every registered page; ``tests/adminpages`` visits all of them."""
 
-    show_facets = ShowFacets.NEVER  # They count every row once for each choice of each filter.
-    change_form_before_template = "adminpages/seen.html"  # What the page was opened with.
+    show_facets = ShowFacets.NEVER  # Facets count every row once for each choice of each filter.
+    change_form_before_template = "adminpages/seen.html"  # The digests for ``NoticesChanges``.
 
-    # --- what a page says
+    # --- messages
 
     def message_user(self, request: HttpRequest, message: str, *args: Any, **kwargs: Any) -> None:
-        """Django's own sentences say "successfully", which adds nothing."""
+        """Show a message without Django's word "successfully", which adds nothing."""
         plain = message.replace(" successfully", "")
         super().message_user(
             request,
-            mark_safe(plain) if isinstance(message, SafeString) else plain,  # noqa: S308 - escaped as it was before.
+            mark_safe(plain) if isinstance(message, SafeString) else plain,  # noqa: S308 - already escaped.
             *args,
             **kwargs,
         )
 
-    # --- what a list may be asked
+    # --- queries of a list
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow the parameters of the page's own filters, and the row's key."""
@@ -56,7 +56,7 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
         return {name for each in self.get_list_filter(request) for name in self._filter(each, request)}
 
     def _filter(self, each: Any, request: HttpRequest) -> list[str | None]:
-        """Return the parameters that a filter reads; it is made as Django's list makes it."""
+        """Return the parameters that a filter reads. The filter is built in the same way as Django's list does."""
         if isinstance(each, type):
             made = each(request, {}, self.model, self)
         else:
@@ -70,7 +70,7 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
         if why := queries.refusal(dict(request.GET.lists())):
             messages.error(request, why)
             return redirect(request.path)
-        if ERROR_FLAG in request.GET:  # Django leads here from what it could not look up.
+        if ERROR_FLAG in request.GET:  # Django redirects here after a lookup that failed.
             messages.warning(request, queries.UNKNOWN)
         response: HttpResponse = super().changelist_view(request, extra_context)
         return response
@@ -83,18 +83,18 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
         found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
         return found
 
-    # --- what something else still needs
+    # --- rows that others still need
 
     def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
-        """Return the names of what still needs one of the rows, and so forbids that they are deleted."""
+        """Return the names of objects that still need one of the rows. While there are any, nothing is deleted."""
         return []
 
     def get_deleted_objects(self, objs: QuerySet[Any] | Collection[Any], request: HttpRequest) -> Any:
-        """Say what goes along, and what forbids it: on the page of one row, and where many were chosen in the list."""
+        """Add the objects of ``what_keeps`` to the protected ones, for one row and for many chosen in the list."""
         named, counts, lacking, protected = super().get_deleted_objects(objs, request)
         return named, counts, lacking, [*protected, *self.what_keeps(objs)]
 
-    # --- a page that is older than what is stored
+    # --- edit conflicts
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         return _with(super().get_form(request, obj, change=change, **kwargs), NoticesChanges, RefusesControls)
@@ -103,7 +103,7 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
         return _with(super().get_changelist_form(request, **kwargs), RowNoticesChanges, RefusesControls)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """Return the row; while something is being saved, as it is once nobody else can change it."""
+        """Return the row. During a save the row is locked first and then read, so that nobody else can change it."""
         found = super().get_object(request, object_id, from_field)
         if found is None or request.method != "POST" or not transaction.get_connection().in_atomic_block:
             return found
@@ -111,13 +111,13 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
         return super().get_object(request, object_id, from_field)
 
     def hold(self, row: Any) -> None:
-        """Let others who change the row wait for the end of the transaction."""
+        """Lock the row against changes until the transaction ends."""
         held = self.model._base_manager.select_for_update(no_key=True).filter(pk=row.pk).order_by()
         list(held.values_list("pk"))
 
 
 class TabularInline(unfold_admin.TabularInline):  # type: ignore[misc]  # unfold ships no types.
-    """The base class of the rows of another model within a page."""
+    """The base class for rows of another model within a page."""
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         formset = super().get_formset(request, obj, **kwargs)
@@ -126,5 +126,5 @@ class TabularInline(unfold_admin.TabularInline):  # type: ignore[misc]  # unfold
 
 
 def _with(form: "type[ModelForm[Any]]", *mixins: type[Any]) -> "type[ModelForm[Any]]":
-    lacking = [mixin for mixin in mixins if not issubclass(form, mixin)]
-    return type(form.__name__, (*lacking, form), {})
+    missing = [mixin for mixin in mixins if not issubclass(form, mixin)]
+    return type(form.__name__, (*missing, form), {})

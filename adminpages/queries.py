@@ -1,4 +1,4 @@
-"""Which query strings an admin list answers: its own parameters, each short enough to be looked up quickly."""
+"""Limits for the query string of an admin list, so that every lookup is quick."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from django.contrib.admin.views.main import ORDER_VAR, SEARCH_VAR
 from django.utils.text import smart_split
 
-MOST_CHARACTERS = 500  # Of one value. The longest that a filter needs is an address of 320.
-MOST_WORDS = 10  # Of a search: each is looked for in every searched column.
-MOST_COLUMNS = 10  # To sort by at once.
+MOST_CHARACTERS = 500  # Per value. The longest value of a filter is an address with 320.
+MOST_WORDS = 10  # Per search. Each word is looked up in every searched column.
+MOST_COLUMNS = 10  # Sort columns.
 _ORDER = re.compile(r"(?:-?[0-9]{1,3}(?:\.|$))*")
 
 UNKNOWN = "The address asked for something that this list can't filter by, so the whole list is shown."
 
 
 def refusal(query: Mapping[str, Sequence[str]]) -> str:
-    """Return why a list does not answer this query string, as a sentence; or nothing."""
+    """Return the reason to refuse this query string, as a sentence; empty if it is allowed."""
     for name, values in query.items():
         for value in values:
             if name == SEARCH_VAR and (why := search_refusal(value)):
@@ -28,7 +28,7 @@ def refusal(query: Mapping[str, Sequence[str]]) -> str:
 
 
 def search_refusal(term: str) -> str:
-    """Return why nothing is searched for these words, as a sentence; or nothing."""
+    """Return the reason to refuse this search, as a sentence; empty if it is allowed."""
     if len(term) > MOST_CHARACTERS or sum(1 for _ in smart_split(term)) > MOST_WORDS:
         return f"Search for at most {MOST_WORDS} words of {MOST_CHARACTERS} characters altogether."
     return ""

@@ -1,4 +1,4 @@
-"""Texts that people type or programs send: without characters that nobody sees and no file may carry."""
+"""Checks of texts that people type or programs send: control characters, and JSON that no database stores."""
 
 import json
 import math
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # All but tab and line ends.
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # NUL, and halves of a character: no database takes them.
-MOST_NESTED = 64  # Levels of JSON; ours have a tenth of it.
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # NUL and lone surrogates; no database stores them.
+MOST_NESTED = 64  # Levels of JSON; our own has a tenth of that.
 
 
 def without_controls(text: str) -> str:
-    """Return the text without control characters; XML, and so a feed, takes none of them."""
+    """Return the text without control characters, which XML does not allow, and so no feed."""
     return _CONTROL.sub("", text)
 
 
 class RefusesControls:
-    """A mixin of forms: no text is taken that has control characters other than tabs and line ends."""
+    """A mixin of forms that refuses control characters other than tabs and line ends."""
 
     data: Mapping[str, Any]
     cleaned_data: dict[str, Any]
@@ -37,9 +37,11 @@ def _refusal(text: str) -> str:
 
 
 def read_json(sent: str | bytes, most: int = 2_000_000) -> Any:
-    """Return what a browser or program sent as JSON; None for what is none, or is longer or deeper than any of ours.
+    """Parse JSON from a browser or program; None if it is invalid, too long or nested too deeply.
 
-    What no database stores counts as none: a text with a NUL or half of a character, an endless number.
+    A value that no database stores counts as invalid: text with a NUL or a lone surrogate, NaN or an infinite number.
+
+    :param most: the longest text that is parsed, in characters or bytes.
     """
     try:
         if len(sent) > most:
