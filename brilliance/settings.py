@@ -205,7 +205,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "tally": {"task": "campaigns.tasks.tally", "schedule": 3.0},
     "sweep-imports": {"task": "contacts.tasks.sweep_imports", "schedule": 10.0},
     "take-sign-ups": {"task": "publicpages.tasks.take_sign_ups", "schedule": 10.0},
-    "let-go": {"task": "contacts.tasks.let_go", "schedule": 6 * 3600.0},
+    "retention": {"task": "contacts.tasks.apply_retention", "schedule": 6 * 3600.0},
     "forget-sign-ups": {"task": "publicpages.tasks.forget", "schedule": 600.0},
 }
 

@@ -1,12 +1,12 @@
-"""How Django finds the room ``contacts``."""
+"""The app configuration of ``contacts``."""
 
 from django.apps import AppConfig
 
 
 class ContactsConfig(AppConfig):
     name = "contacts"
-    verbose_name = "People"  # Its group in the sidebar.
+    verbose_name = "People"  # The heading of the sidebar group.
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from contacts.consent import changes  # noqa: F401  # Its receiver follows people to new addresses.
+        from contacts.consent import changes  # noqa: F401  # Connects the receiver of address changes.

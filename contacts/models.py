@@ -1,4 +1,4 @@
-"""What is stored about people: contacts, lists, consent and its history, and addresses never to be written to again."""
+"""The tables about people: contacts, lists, consent and its history, suppressions, attributes, segments, imports."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from mail.addresses import fold, normalise
 
 
 class Contact(models.Model):
-    """A person we may write to."""
+    """A person we may send mail to."""
 
     email = models.CharField("e-mail", max_length=320, help_text="One address, for example ann@example.com.")
     email_key = models.CharField(max_length=320, unique=True, editable=False)  # Folded; see mail.addresses.fold.
@@ -28,7 +28,7 @@ class Contact(models.Model):
     attributes = models.JSONField(
         default=dict, blank=True, help_text="Custom attributes by name; each is a merge field of that name."
     )
-    # The person asked for a break on the preference page; campaigns leave them out until then.
+    # The end of a break that the person asked for on the preference page; until then campaigns leave them out.
     paused_until = models.DateTimeField(null=True, blank=True)
     domain = models.GeneratedField(
         expression=Substr("email_key", StrIndex("email_key", models.Value("@")) + 1),
@@ -42,7 +42,7 @@ class Contact(models.Model):
         ordering = ["email_key"]
         indexes = [
             models.Index(fields=["domain"], name="contact_domain"),
-            # The last look before each mail: the few who asked for a break, without reading anybody's row.
+            # For the check right before each mail: finds the few people on a break without reading the contacts' rows.
             models.Index(
                 fields=["id", "paused_until"], condition=models.Q(paused_until__isnull=False), name="contact_paused"
             ),
@@ -55,7 +55,7 @@ class Contact(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.email = normalise(self.email)
         self.email_key = fold(self.email)
-        with transaction.atomic():  # With the suppression that follows to a new address: consent.follow.
+        with transaction.atomic():  # Together with the receiver follow_new_address.
             super().save(*args, **kwargs)
 
     @property
@@ -64,11 +64,11 @@ class Contact(models.Model):
 
 
 class ContactList(models.Model):
-    """A named set of people, tied to it by their subscriptions."""
+    """A named set of people; subscriptions tie them to it."""
 
     class OptIn(models.TextChoices):
-        SINGLE = "single", "single opt-in"  # The form alone is the consent.
-        DOUBLE = "double", "double opt-in"  # The person confirms by a link in a mail; until then nothing else is sent.
+        SINGLE = "single", "single opt-in"  # Submitting the form is the consent.
+        DOUBLE = "double", "double opt-in"  # Consent is the click in the confirmation mail, the only mail before it.
 
     name = models.CharField(max_length=150, unique=True)
     description = models.TextField(blank=True, max_length=2000)
@@ -98,14 +98,14 @@ class ContactList(models.Model):
 
 
 class Subscription(models.Model):
-    """The consent that ties a contact to a list."""
+    """A contact's consent to one list."""
 
     class Status(models.TextChoices):
-        PENDING = "pending", "not confirmed"  # Asked for by a form; the link that confirms it was not followed yet.
-        SUBSCRIBED = "subscribed", "subscribed"  # May be written to.
-        UNSUBSCRIBED = "unsubscribed", "unsubscribed"  # Withdrew; an import or an edit in bulk never undoes it.
+        PENDING = "pending", "not confirmed"  # Requested by a form; the confirmation link was not followed yet.
+        SUBSCRIBED = "subscribed", "subscribed"  # Gets mail.
+        UNSUBSCRIBED = "unsubscribed", "unsubscribed"  # Withdrawn; imports and bulk edits never undo it.
 
-    # Found by the constraint and the index below; an index of its own for each would only slow imports down.
+    # Served by the constraint and the index below; separate indexes would only slow imports down.
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="subscriptions", db_index=False)
     list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="subscriptions", db_index=False)
     status = models.CharField(max_length=16, choices=Status, default=Status.SUBSCRIBED)
@@ -124,9 +124,9 @@ class Subscription(models.Model):
 
 
 class ConsentEvent(models.Model):
-    """One step in the history of a consent: given, confirmed, withdrawn. Rows are only ever added.
+    """One step in the history of a consent: given, confirmed, withdrawn. Append-only.
 
-    Together they answer who agreed to what, when and how (GDPR article 7(1)).
+    Together these rows answer who agreed to what, when and how (GDPR article 7(1)).
     """
 
     class Method(models.TextChoices):
@@ -138,17 +138,17 @@ class ConsentEvent(models.Model):
         IMPORT = "import", "import"
         API = "api", "API"
         ADMIN = "admin", "admin"  # A user of this system, on the person's behalf.
-        OTHER = "other", "other"  # From before the history was kept.
+        OTHER = "other", "other"  # Older than the history.
 
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="consent_events")
-    # Found by the index below.
+    # Served by the index below.
     list = models.ForeignKey(ContactList, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
-    list_name = models.CharField(max_length=150)  # As it was called then.
-    status = models.CharField(max_length=16, choices=Subscription.Status)  # After this step.
+    list_name = models.CharField(max_length=150)  # The list's name at that time.
+    status = models.CharField(max_length=16, choices=Subscription.Status)  # The status after this step.
     method = models.CharField(max_length=16, choices=Method)
-    source = models.CharField(max_length=200, blank=True)  # Who or what: a user, a file, a campaign.
+    source = models.CharField(max_length=200, blank=True)  # A user, a file, a campaign.
     wording = models.TextField(blank=True)  # What the person agreed to, word for word.
-    network = models.CharField(max_length=45, blank=True)  # Address of origin, cut to its /24 or /48.
+    network = models.CharField(max_length=45, blank=True)  # The network of the request: /24 or /48.
     at = models.DateTimeField()
 
     class Meta:
@@ -160,7 +160,7 @@ class ConsentEvent(models.Model):
 
 
 class Suppression(models.Model):
-    """An address never to be written to again, or a domain: then it is written as ``@example.com``."""
+    """An address that must not get mail, or a whole domain, written as ``@example.com``."""
 
     class Reason(models.TextChoices):
         HARD_BOUNCE = "hard_bounce", "hard bounce"  # A server said that the mailbox does not exist.
@@ -191,10 +191,10 @@ class Suppression(models.Model):
 
 
 class SuppressionLift(models.Model):
-    """A suppression that was taken away, by whom and why. Rows are only ever added."""
+    """A suppression that was lifted, by whom and why. Append-only."""
 
     email = models.CharField("e-mail", max_length=320)
-    reason = models.CharField(max_length=16, choices=Suppression.Reason)  # Of the suppression.
+    reason = models.CharField(max_length=16, choices=Suppression.Reason)  # The reason of the suppression.
     suppressed_at = models.DateTimeField()
     why = models.CharField("reason for lifting", max_length=500)
     lifted_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -210,9 +210,9 @@ class SuppressionLift(models.Model):
 
 
 class ErasedAddress(models.Model):
-    """Somebody who had everything about them erased; only a salted hash of the address is left, to keep them away."""
+    """A person who had everything about them erased; only a keyed hash of the address remains, to keep it out."""
 
-    digest = models.CharField(max_length=64, unique=True)  # A keyed hash of the folded address, in hex.
+    digest = models.CharField(max_length=64, unique=True)  # Keyed hash of the folded address, in hex.
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -223,10 +223,11 @@ class ErasedAddress(models.Model):
 
 
 class Attribute(models.Model):
-    """A custom attribute that administrators defined: a merge field, a filter and, if they like, a column.
+    """A custom attribute that administrators defined: a merge field, a filter and, optionally, a column.
 
-    The values are in ``Contact.attributes`` under its name: text and choice as a string, number as a JSON number, date
-    as ``2026-11-23``, yes/no as a JSON boolean. Names that nobody defined may stand there too; they are text.
+    Its values are in ``Contact.attributes`` under its name: text and choice as a string, number as a JSON number, date
+    as ``2026-11-23``, yes/no as a JSON boolean. ``Contact.attributes`` may also hold names without a definition; those
+    are text.
     """
 
     class Kind(models.TextChoices):
@@ -252,11 +253,11 @@ class Attribute(models.Model):
 
 
 class Segment(models.Model):
-    """Saved conditions; the people who meet them now are found by one query."""
+    """Saved conditions; one query finds the people who meet them now."""
 
     name = models.CharField(max_length=150, unique=True)
     description = models.TextField(blank=True, max_length=2000)
-    conditions = models.JSONField(default=dict)  # Nested any/all; see contacts.segments.conditions.
+    conditions = models.JSONField(default=dict)  # Nested groups; see contacts.segments.conditions.
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
     )
@@ -271,62 +272,62 @@ class Segment(models.Model):
 
 
 class ContactImport(models.Model):
-    """One CSV file on its way into the contacts; the worker reads it, this row tells how far it is."""
+    """The import of one CSV file of people: its settings and its progress."""
 
     class Status(models.TextChoices):
-        DRAFT = "draft", "not started"  # Uploaded; nobody said yet what its columns mean.
+        DRAFT = "draft", "not started"  # Uploaded; its columns are not mapped yet.
         WAITING = "waiting", "waiting for the worker"
         RUNNING = "running", "running"
         FINISHED = "finished", "finished"
-        FAILED = "failed", "failed"  # The file itself could not be read; ``error`` says why.
-        CANCELLED = "cancelled", "cancelled"  # By a user; who was added until then stays.
+        FAILED = "failed", "failed"  # The file could not be read; ``error`` says why.
+        CANCELLED = "cancelled", "cancelled"  # By a user; people added before stay.
 
-    file_name = models.CharField(max_length=255)  # As the person called it; shown, never used as a path.
-    stored_name = models.CharField(max_length=64, unique=True)  # Random; in the folder of imports.
+    file_name = models.CharField(max_length=255)  # The name of the uploaded file; shown, never used as a path.
+    stored_name = models.CharField(max_length=64, unique=True)  # Random name in the import folder.
     size_bytes = models.BigIntegerField(default=0)
 
     class Policy(models.TextChoices):
-        """What the file may change about people who are known already; a withdrawal is never undone."""
+        """What the file may change about known people; a withdrawal is never undone."""
 
         SKIP = "skip", "leave them as they are"
         FILL = "fill", "fill what is empty"
         OVERWRITE = "overwrite", "overwrite"
 
     class DateOrder(models.TextChoices):
-        """How a date such as 03/04/2026 is read."""
+        """The reading of dates such as 03/04/2026."""
 
         DAY_FIRST = "day", "the day first"
         MONTH_FIRST = "month", "the month first"
 
-    # Key and name of each list the people go to: a list that is gone stops the import, and is still named.
+    # Key and name of each target list: a deleted list stops the import, and the error still names it.
     lists = models.JSONField(default=list)
-    # How the people agreed, in the importer's words; the wording of each ConsentEvent.
+    # How the people agreed, in the importer's words; becomes the wording of each ConsentEvent.
     consent = models.CharField(max_length=300, blank=True, db_default="")
-    headings = models.JSONField(default=list)  # The first row, as the file has it.
-    # What becomes of each column: email, first_name, …, ``attributes.<name>``, or nothing.
+    headings = models.JSONField(default=list)  # The first row of the file.
+    # The target of each column: email, first_name, …, ``attributes.<name>``, or nothing.
     mapping = models.JSONField(default=list)
     policy = models.CharField(max_length=16, choices=Policy, default=Policy.FILL, db_default=Policy.FILL)
-    delimiter = models.CharField(max_length=4, blank=True, db_default="")  # Empty: found in the file.
-    encoding = models.CharField(max_length=16, blank=True, db_default="")  # Empty: found in the file.
+    delimiter = models.CharField(max_length=4, blank=True, db_default="")  # Empty: detected.
+    encoding = models.CharField(max_length=16, blank=True, db_default="")  # Empty: detected.
     date_order = models.CharField(max_length=5, choices=DateOrder, blank=True, db_default="")  # Empty: refused.
     status = models.CharField(max_length=16, choices=Status, default=Status.WAITING)
     error = models.CharField(max_length=500, blank=True)
-    read_bytes = models.BigIntegerField(default=0)  # Progress: how much of the file has been read.
+    read_bytes = models.BigIntegerField(default=0)  # Progress within the file.
     rows_read = models.PositiveIntegerField(default=0)
-    rows_added = models.PositiveIntegerField(default=0)  # People who were new.
-    rows_known = models.PositiveIntegerField(default=0)  # People who were there before.
+    rows_added = models.PositiveIntegerField(default=0)  # New people.
+    rows_known = models.PositiveIntegerField(default=0)  # People known before.
     rows_refused = models.PositiveIntegerField(default=0)
-    cells_left_out = models.PositiveIntegerField(default=0, db_default=0)  # Of people who were taken.
-    subscribed = models.PositiveIntegerField(default=0, db_default=0)  # Subscriptions made, on all of the lists.
-    # Where the next row starts: what the reader calls its position, and how many lines lie before it.
+    cells_left_out = models.PositiveIntegerField(default=0, db_default=0)  # Cells of accepted people.
+    subscribed = models.PositiveIntegerField(default=0, db_default=0)  # New subscriptions, over all lists.
+    # Where the next row starts: the reader's position, and the number of lines before it.
     position = models.CharField(max_length=100, blank=True, db_default="")
     lines_read = models.PositiveIntegerField(default=0, db_default=0)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True)
-    # Counts the workers that took the import up; only the last of them may write.
+    # Number of workers that claimed the import so far; only the latest may write.
     run = models.PositiveIntegerField(default=0)
-    # The running worker's last sign of life; empty while nobody has the import in hand.
+    # The running worker's heartbeat; empty while no worker has the import.
     seen_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
@@ -339,13 +340,13 @@ class ContactImport(models.Model):
 
 
 class RefusedRow(models.Model):
-    """A row of an import that was not taken, or not whole, and why."""
+    """A row of an import that was refused, or accepted without some of its cells, and why."""
 
     contact_import = models.ForeignKey(ContactImport, on_delete=models.CASCADE, related_name="refused_rows")
     line_number = models.PositiveIntegerField()
-    cells = models.JSONField(default=list)  # The row's own; very long ones are cut.
-    content = models.TextField(blank=True)  # Instead of cells, where the row could not be divided into them.
-    reason = models.TextField()  # All of them.
+    cells = models.JSONField(default=list)  # Very long cells are cut.
+    content = models.TextField(blank=True)  # Instead of cells, if the row could not be split into cells.
+    reason = models.TextField()  # All reasons.
 
     class Meta:
         ordering = ["line_number"]

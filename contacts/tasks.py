@@ -1,4 +1,4 @@
-"""The worker's errands for people: reading uploaded files, and looking after neglected ones."""
+"""Celery tasks about people: imports, retyping of attributes, retention."""
 
 import time
 
@@ -9,13 +9,13 @@ from contacts.attributes import retype as attributes_retype
 from contacts.privacy import retention
 from contacts.transfer import import_contacts, uploads
 
-# How long one task reads before it gives the worker's slot back, so that short errands need not wait for long.
+# How long one task runs before it yields the worker's slot to short tasks.
 SLICE_SECONDS = 5.0
 
 
 @shared_task
 def import_people(import_id: int) -> None:
-    """Read a part of the file, and ring again for the rest."""
+    """Import a part of the file; enqueue the task again for the rest."""
     ends = time.monotonic() + SLICE_SECONDS
     if import_contacts.import_people(import_id, timezone.now(), should_pause=lambda: time.monotonic() > ends):
         ring(import_id)
@@ -23,7 +23,7 @@ def import_people(import_id: int) -> None:
 
 @shared_task
 def sweep_imports() -> None:
-    """Ring for imports that nobody has in hand, and clear away what nobody needs any more."""
+    """Enqueue imports that no worker has claimed, and delete abandoned uploads."""
     for import_id in import_contacts.find_neglected():
         ring(import_id)
     uploads.clear_away(timezone.now())
@@ -31,7 +31,7 @@ def sweep_imports() -> None:
 
 @shared_task
 def retype(attribute_id: int, after: int = 0) -> None:
-    """Give the values that are there the kind of their attribute, and ring again for the rest."""
+    """Convert existing values to the kind of their attribute; enqueue the task again for the rest."""
     ends = time.monotonic() + SLICE_SECONDS
     following: int | None = after
     while following is not None:
@@ -42,14 +42,14 @@ def retype(attribute_id: int, after: int = 0) -> None:
 
 
 @shared_task
-def let_go() -> None:
-    """Let go of what was kept long enough, for a while, and ring again for the rest."""
+def apply_retention() -> None:
+    """Apply the retention rules for a while; enqueue the task again for the rest."""
     ends = time.monotonic() + SLICE_SECONDS
     _, is_done = retention.run(timezone.now(), should_pause=lambda: time.monotonic() > ends)
     if not is_done:
-        let_go.apply_async(retry=False)  # No countdown: the clock of the worker that counts may be another.
+        apply_retention.apply_async(retry=False)  # No countdown: the worker that counts it down may have another clock.
 
 
 def ring(import_id: int) -> None:
-    """Tell a worker about the import. Only a hint: when it is lost, the sweep rings again."""
+    """Enqueue the import. Only a hint: if it is lost, the sweep enqueues it again."""
     import_people.apply_async(args=[import_id], retry=False)

@@ -9,7 +9,7 @@ class DeliveryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from contacts.privacy.contact_page import TELLERS
+        from contacts.privacy.contact_page import SECTION_BUILDERS
         from contacts.privacy.erasure import PARTS
         from contacts.privacy.retention import RULES
         from contacts.segments.query import register
@@ -19,7 +19,7 @@ class DeliveryConfig(AppConfig):
         from delivery.records.segment_fields import MAIL
 
         register("mail", MAIL)
-        TELLERS.append(messages_of)
+        SECTION_BUILDERS.append(messages_of)
         PARTS.append(erasure.PART)
         RULES.extend(retention.RULES)
         post_migrate.connect(install_after_migrating, sender=self)

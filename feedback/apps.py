@@ -11,7 +11,7 @@ class FeedbackConfig(AppConfig):
     def ready(self) -> None:
         from campaigns.reports.figures import UNSUBSCRIBED
         from campaigns.reports.report import LATE_OUTCOMES
-        from contacts.privacy.contact_page import TELLERS
+        from contacts.privacy.contact_page import SECTION_BUILDERS
         from contacts.privacy.erasure import PARTS
         from contacts.privacy.retention import RULES
         from contacts.segments.query import register
@@ -24,6 +24,6 @@ class FeedbackConfig(AppConfig):
         register("feedback", FEEDBACK)
         UNSUBSCRIBED.append(unsubscribed)
         LATE_OUTCOMES["Unsubscribed"] = count_unsubscribed
-        TELLERS.append(feedback_of)
+        SECTION_BUILDERS.append(feedback_of)
         PARTS.append(erasure.PART)
         RULES.extend(retention.RULES)

@@ -154,7 +154,7 @@ def test_a_run_pauses_between_slices_and_goes_on(db: None) -> None:
 
     assert not is_done
     assert Message.objects.filter(email="(erased)").count() == 2
-    tasks.let_go()
+    tasks.apply_retention()
     assert not Message.objects.exclude(email="(erased)").exists()
 
 
@@ -224,7 +224,7 @@ def test_the_command_tells_how_far_a_long_rule_is(db: None, monkeypatch: pytest.
         "A long one", "RETAIN_PENDING_DAYS", lambda cutoff: 0, lambda cutoff, after: next(steps)
     )
     monkeypatch.setattr(retention, "RULES", [rule])
-    monkeypatch.setattr("contacts.management.commands.retention.TELL_SECONDS", 0.0)
+    monkeypatch.setattr("contacts.management.commands.retention.PROGRESS_SECONDS", 0.0)
     told = io.StringIO()
 
     call_command("retention", stdout=told)

@@ -1,1 +1,1 @@
-"""Attributes that administrators define for contacts."""
+"""Custom attributes of contacts, as administrators define them."""

@@ -1,4 +1,4 @@
-"""Giving the values that contacts hold already the kind of their attribute, some hundred people at a time."""
+"""Conversion of stored values to the kind of their attribute, in slices."""
 
 from django.db import transaction
 
@@ -9,16 +9,16 @@ SLICE_CONTACTS = 1_000
 
 
 def holders(name: str) -> int:
-    """Return how many contacts hold a value of that name."""
+    """Return the number of contacts that have a value under that name."""
     return Contact.objects.filter(attributes__has_key=name).count()
 
 
 def retype(attribute_id: int, after: int = 0) -> int | None:
-    """Read the values of the next contacts as the attribute's kind says; return where to go on, None at the end.
+    """Convert the values of the next slice of contacts; return where to continue, None at the end.
 
-    A value that cannot be read stays as it is. May be repeated.
+    A value that cannot be converted stays as it is. Safe to repeat.
 
-    :param after: the key of the last contact that was looked at.
+    :param after: the key of the last contact of the previous slice.
     """
     definition = Attribute.objects.filter(pk=attribute_id).first()
     if definition is None:

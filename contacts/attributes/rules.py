@@ -1,6 +1,6 @@
-"""How custom attributes are named, so that each can be a merge field, and what their values may be.
+"""Rules for the names of custom attributes, so that each can be a merge field, and for their values.
 
-Knows no database.
+No database is involved.
 """
 
 import datetime as dt
@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from mail.merge_fields import Flag
 
-# The headings under which an import finds what every contact has.
+# The headings by which an import recognises the standard columns.
 _HEADINGS = {
     "email": "email e_mail mail email_address e_mail_address mail_address address_email e_mail_adresse email_adresse"
     " adresse_email adresse_e_mail correo correo_electronico",
@@ -22,17 +22,17 @@ _HEADINGS = {
     "time_zone": "time_zone timezone tz zeitzone fuseau_horaire zona_horaria",
 }
 COLUMN_OF = {heading: column for column, headings in _HEADINGS.items() for heading in headings.split()}
-# What the export adds for people to read. Consent is never taken from a column of a file.
+# Columns that the export adds for people to read. An import never takes consent from a column.
 CONSENT_COLUMNS = ("subscribed_to", "unsubscribed_from", "suppressed")
 
-# Words of the merge language: a field of such a name is a mistake, or something else than the contact's value.
+# Keywords of the merge language: a field of that name is an error, or shows something else than the value.
 MERGE_WORDS = frozenset(
     [
         *("true", "false", "nil", "null", "empty", "blank", "and", "or", "not", "contains", "in", "if", "else", "for"),
         *("as", "with", "limit", "offset", "reversed", "cols", "continue", "required", "forloop", "tablerowloop"),
     ]
 )
-# Names with a meaning of their own, in files and in messages.
+# Names with a fixed meaning, in files and in messages.
 _LINKS = ("unsubscribe_url", "preferences_url", "web_version_url")
 RESERVED = frozenset([*COLUMN_OF, *CONSENT_COLUMNS, "full_name", *_LINKS])
 
@@ -43,13 +43,13 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class NameInvalid(ValueError):
-    """The name cannot be a merge field; the words of the error say what to write instead."""
+    """The name cannot be a merge field; the message says what to write instead."""
 
 
 def check_name(name: str, known: Collection[str] = ()) -> str:
     """Return ``name``, or raise :class:`NameInvalid` with a sentence that says what to do.
 
-    :param known: names that are in use already, from a time when more were taken.
+    :param known: names in use already; these may be keywords or reserved, since earlier rules allowed them.
     """
     if not _NAME.fullmatch(name):
         proposal = propose_name(name)
@@ -73,7 +73,7 @@ def check_name(name: str, known: Collection[str] = ()) -> str:
 
 
 def propose_name(heading: str) -> str:
-    """Return a name made from a column's heading: ``Date of Birth`` gives ``date_of_birth``. May be empty."""
+    """Return a name made from a column heading: ``Date of Birth`` gives ``date_of_birth``. May be empty."""
     plain = unicodedata.normalize("NFKD", heading.replace("ß", "ss")).encode("ascii", "ignore").decode().lower()
     name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     if name and name[0].isdigit():
@@ -88,27 +88,28 @@ Value = str | int | float | bool
 _YES = frozenset(["yes", "y", "true", "t", "1", "on", "x", "ja", "oui", "si", "sí", "sim", "da"])
 _NO = frozenset(["no", "n", "false", "f", "0", "off", "nein", "non", "não", "nee", "nej"])
 _NUMBER = re.compile(r"[+-]?(\d{1,15}|\d{1,3}(?: \d{3}){1,4})([.,]\d{1,15})?", re.ASCII)
-# 1,000 and 1,234 may be either. 1.234 is what an export writes, which never ends in a zero: 1.000 may be either, too.
+# Ambiguous: 1,000 and 1,234. 1.234 is not, because an export writes decimals with a point; but it never writes a
+# trailing zero, so 1.000 is ambiguous too.
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3}|\.\d{2}0)", re.ASCII)
 _ISO_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _TWO_WAYS_DATE = re.compile(r"(\d{1,2})[-/](\d{1,2})[-/](\d{4})", re.ASCII)
 _DOTTED_DATE = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})", re.ASCII)
-_FIRST_YEAR = 1000  # Before it a year has fewer than four digits, and is a slip of the pen.
+_FIRST_YEAR = 1000  # An earlier year has fewer than four digits and is a typing error.
 
 
-# How 03/04/2026 is read.
+# The reading of 03/04/2026.
 DAY_FIRST, MONTH_FIRST = "day", "month"
 
 
 def parse_value(kind: str, choices: Sequence[str], text: str, date_order: str = "") -> Value | None:
-    """Return what ``text`` means as a value of an attribute; None where there is none, only blanks.
+    """Return ``text`` as a value of an attribute; None if it is blank.
 
     Numbers become ``int`` or ``float``, dates a text such as ``2026-11-23``, yes/no a ``bool``, and a choice the
-    spelling of the attribute's own list: what JSON stores, so that filters can compare it.
+    spelling of the attribute's own list. These are the types in JSON, so that filters can compare them.
 
     :param kind: one of ``Attribute.Kind``.
-    :param choices: of a choice; other kinds leave them aside.
-    :param date_order: of dates such as 03/04/2026, ``DAY_FIRST`` or ``MONTH_FIRST``; empty: they are not taken.
+    :param choices: the choices of a choice attribute; other kinds ignore them.
+    :param date_order: ``DAY_FIRST`` or ``MONTH_FIRST``, for dates such as 03/04/2026; empty: these are refused.
     :raises ValueError: with a sentence for the person who typed it.
     """
     text = unicodedata.normalize("NFC", text).strip()
@@ -132,9 +133,9 @@ def parse_value(kind: str, choices: Sequence[str], text: str, date_order: str = 
 
 
 def value_text(value: object) -> str:
-    """Return a stored value as people read it: ``yes`` and ``no``, numbers without ``.0``, nothing for no value.
+    """Return a stored value as text: ``yes`` and ``no``, numbers without ``.0``, empty for no value.
 
-    In messages, in files and on pages alike; :func:`parse_value` reads it back.
+    The same in messages, files and pages; :func:`parse_value` reads it back.
     """
     if type(value) is str:  # As nearly always.
         return value
@@ -143,15 +144,15 @@ def value_text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        plain = format(Decimal(repr(value)), "f")  # Without an exponent.
+        plain = format(Decimal(repr(value)), "f")  # No exponent.
         return plain.removesuffix(".0")
-    if isinstance(value, list | dict):  # Nothing here writes them; another program may have.
+    if isinstance(value, list | dict):  # Never written here; another program may have.
         return json.dumps(value, ensure_ascii=False)
     return str(value)
 
 
 def merge_values(attributes: Mapping[str, object]) -> dict[str, str]:
-    """Return a contact's attributes as values for merge fields: the text of each; yes and no also as conditions."""
+    """Return a contact's attributes as merge values: each as text; a yes/no value also works as a condition."""
     return {
         str(name): value if type(value) is str else Flag(value) if isinstance(value, bool) else value_text(value)
         for name, value in attributes.items()

@@ -1,12 +1,12 @@
-"""How consent is asked for, given, withdrawn and ruled out for good, with its history.
+"""Changes of consent, with their history: request, confirmation, withdrawal, suppression and lifting.
 
-The only place that changes a subscription's status or adds and lifts a suppression. Every change leaves one
-ConsentEvent in the same transaction; what changes nothing leaves none. A withdrawal is undone by the person's own
-act, confirmed by the link in a mail, or by a user on the person's behalf, never by what comes in bulk. Nothing here
-sends, and only :func:`follow` looks at the clock.
+Only this module changes the status of a subscription, and adds or lifts suppressions. Every change writes one
+ConsentEvent in the same transaction; a call that changes nothing writes none. Two things undo a withdrawal: the person,
+by the confirmation link in a mail, or a user on the person's behalf. Imports and bulk edits never do. Nothing here
+sends, and only :func:`follow_new_address` reads the clock.
 
-Changes of one person's consent wait for each other on the row of the contact, so that two clicks at once end as one
-after the other would.
+Changes of one person's consent lock the row of the contact, so that two simultaneous clicks give the same result as two
+clicks in sequence.
 """
 
 import datetime as dt
@@ -32,7 +32,7 @@ Status = Subscription.Status
 
 SOURCE_CHARACTERS = 200
 THE_PERSON = "the person"
-# A person's own will, which goes with the person; a mailbox that does not exist is no matter of the next one.
+# These follow a person to a new address. A hard bounce does not: it concerns the old mailbox only.
 OWN_WILL = (Suppression.Reason.UNSUBSCRIBED, Suppression.Reason.COMPLAINT)
 
 
@@ -40,7 +40,7 @@ OWN_WILL = (Suppression.Reason.UNSUBSCRIBED, Suppression.Reason.COMPLAINT)
 
 
 def wording_of(contact_list: ContactList) -> str:
-    """Return what people agree to on the form of the list, word for word."""
+    """Return the consent text that the form of the list shows, word for word."""
     return contact_list.consent_text.strip() or (
         f"I would like to receive “{contact_list.name}” by e-mail. I can unsubscribe at any time."
     )
@@ -56,20 +56,19 @@ def subscribe(
     wording: str = "",
     network: str = "",
 ) -> bool:
-    """Record that ``contact`` agreed to ``contact_list``, also when an earlier consent was withdrawn.
+    """Record that ``contact`` agreed to ``contact_list``, even if an earlier consent was withdrawn.
 
-    For a deliberate choice of a person who is known to be the one: by the link in a mail to them, or by a user who
-    speaks with them. A public form is :func:`request_subscription`, and what comes in bulk is
-    :func:`subscribe_in_bulk`.
+    The caller must know that the person chose this: they followed a link in a mail to them, or they told a user. A
+    public form calls :func:`request_subscription`; bulk operations call :func:`subscribe_in_bulk`.
 
     :param method: one of ``ConsentEvent.Method``.
     :param source: who or what gave the consent, for example ``admin: ann``; cut to 200 characters.
-    :param wording: what the person agreed to, word for word; see :func:`wording_of`.
-    :param network: the Internet address it came from; only its /24 or /48 is kept.
+    :param wording: the text the person agreed to, word for word; see :func:`wording_of`.
+    :param network: the IP address of the request; only its /24 or /48 is kept.
     :return: whether anything changed.
     """
     with transaction.atomic():
-        before = _status(contact.pk, contact_list.pk) if _hold(contact.pk) else Status.SUBSCRIBED
+        before = _status(contact.pk, contact_list.pk) if _lock_contact(contact.pk) else Status.SUBSCRIBED
         if before == Status.SUBSCRIBED:
             return False
         _set(contact.pk, [contact_list], Status.SUBSCRIBED, method, source, now, wording, network)
@@ -86,16 +85,16 @@ def request_subscription(
     wording: str = "",
     network: str = "",
 ) -> Subscription.Status:
-    """Record that somebody, perhaps not the person, entered this address on a form, and return the status now.
+    """Record that this address was entered on a form, perhaps by somebody else, and return the status now.
 
-    SUBSCRIBED on a list with single opt-in, or where the person is subscribed already; nothing is left to do then.
-    PENDING otherwise: send the link that :func:`confirm` answers to. That is so on a list with double opt-in, and on
-    any list for who withdrew once: anybody can type an address into a form. Asking again is recorded again.
+    SUBSCRIBED: the list has single opt-in, or the person was subscribed already; nothing is left to do. PENDING
+    otherwise: send the link that leads to :func:`confirm`. People who withdrew before are PENDING on every list,
+    because anybody can type an address into a form. A repeated request is recorded again.
 
     :raises Contact.DoesNotExist: if the contact was deleted meanwhile.
     """
     with transaction.atomic():
-        if not _hold(contact.pk):
+        if not _lock_contact(contact.pk):
             raise Contact.DoesNotExist(f"the contact {contact.pk} was deleted while they subscribed")
         before = _status(contact.pk, contact_list.pk)
         if before == Status.SUBSCRIBED and not _left_everything(contact.email_key):
@@ -118,14 +117,14 @@ def confirm(
 ) -> Subscription.Status | None:
     """Record that the person followed the link of a double opt-in, and return the status of their subscription now.
 
-    SUBSCRIBED: they are on the list, from now or from before. UNSUBSCRIBED: they withdrew after they had asked; an
-    old link does not bring them back. None: there is nothing to confirm. Who had left everything is written to
-    again, on this list alone.
+    SUBSCRIBED: they are on the list, now or already before. UNSUBSCRIBED: they withdrew after the request; an old link
+    does not bring them back. None: there is nothing to confirm. If the person had unsubscribed from everything, that
+    suppression is lifted; their other lists stay withdrawn.
 
-    :param wording: what they agreed to; empty: what the form recorded.
+    :param wording: the text they agreed to; empty: the text that the form recorded.
     """
     with transaction.atomic():
-        if not _hold(contact.pk):
+        if not _lock_contact(contact.pk):
             return None
         before = _status(contact.pk, contact_list.pk)
         if before != Status.PENDING:
@@ -140,12 +139,12 @@ def confirm(
 
 
 def forget_request(subscription: Subscription) -> None:
-    """Undo what a form asked for and nobody confirmed, and take it out of the history.
+    """Undo a request that nobody confirmed, and remove it from the history.
 
-    Who had withdrawn before counts as withdrawn again: else an import could bring them back.
+    If the person had withdrawn before, the withdrawal is restored; otherwise an import could bring them back.
     """
     with transaction.atomic():
-        if not _hold(subscription.contact_id):
+        if not _lock_contact(subscription.contact_id):
             return
         asked = Subscription.objects.filter(pk=subscription.pk, status=Status.PENDING)
         steps = history(subscription.contact_id).filter(list=subscription.list_id)
@@ -161,11 +160,11 @@ def forget_request(subscription: Subscription) -> None:
 def subscribe_in_bulk(
     contact_ids: Sequence[int], list_id: int, *, method: str, source: str, now: dt.datetime, wording: str = ""
 ) -> int:
-    """Subscribe those of the contacts that have no subscription to the list, and return how many they are.
+    """Subscribe the contacts that have no subscription to the list yet, and return their number.
 
-    A subscription that is there stays as it is: a withdrawal is not undone, and what waits for its confirmation
-    goes on waiting. Who left everything is passed over. Call it inside the transaction that stores the contacts; the
-    rows of the contacts should be locked by it. In SQL: model instances would take most of an import's time.
+    Existing subscriptions stay as they are: withdrawn stays withdrawn, pending stays pending. People who unsubscribed
+    from everything are skipped. Call it inside the transaction that stores the contacts, with their rows locked. It is
+    raw SQL, because model instances would take most of an import's time.
     """
     if not contact_ids:
         return 0
@@ -176,8 +175,8 @@ def subscribe_in_bulk(
     subscribe_new = _SUBSCRIBE.format(among=new)
     with transaction.atomic(), connection.cursor() as cursor:
         if is_postgresql():
-            # A million people are told in half the time of two statements, the second of which finds again what the
-            # first added.
+            # One statement takes half the time of two for a million people: the second would have to find the new rows
+            # again.
             cursor.execute(f"WITH s AS ({subscribe_new}) {_RECORD_OF} s {_BY_LIST}", [*values, *keys, *said, moment])
             return int(cursor.rowcount)
         cursor.execute(subscribe_new, [*values, *keys])
@@ -209,17 +208,17 @@ _BY_LIST = "JOIN contacts_contactlist l ON l.id = s.list_id ORDER BY s.contact_i
 def unsubscribe(
     contact_id: int, list_ids: Collection[int], *, method: str, source: str, now: dt.datetime, network: str = ""
 ) -> int:
-    """Record that the person withdrew from the lists, and return how many of the lists that changed.
+    """Record that the person withdrew from the lists, and return for how many lists this was a change.
 
-    A list the person is not on gets a withdrawal as well: mail for it may have been on its way when they were
-    taken off, and an import must not bring them back. Repeating it changes nothing, neither source nor date.
+    A list that the person is not on gets a withdrawal as well: mail for it may have been on its way when they were
+    taken off, and an import must not bring them back. A repetition changes neither source nor date.
 
     :param method: one of ``ConsentEvent.Method``.
     :param source: who or what withdrew the consent, for example ``link in mail``; cut to 200 characters.
-    :param network: the Internet address it came from; only its /24 or /48 is kept.
+    :param network: the IP address of the request; only its /24 or /48 is kept.
     """
     with transaction.atomic():
-        if not _hold(contact_id):
+        if not _lock_contact(contact_id):
             return 0
         withdrawn = Subscription.objects.filter(contact_id=contact_id, status=Status.UNSUBSCRIBED).values("list_id")
         lists = list(ContactList.objects.filter(pk__in=list_ids).exclude(pk__in=withdrawn))
@@ -236,14 +235,14 @@ def unsubscribe_from_everything(
     contact_id: int | None = None,
     network: str = "",
 ) -> None:
-    """Record that whoever reads ``email`` wants no more mail: every consent is withdrawn, the address suppressed.
+    """Record that the reader of ``email`` wants no more mail: withdraw every consent, suppress the address.
 
-    :param contact_id: the person; None: the one with this address, if there is one. Who has another address by now
-        is suppressed under both.
+    :param contact_id: the person; None: the contact with this address, if there is one. If the person has changed their
+        address since, both addresses are suppressed.
     """
     with transaction.atomic():
         contact = None
-        if contact_id:  # Held before the address is read: it may be changing.
+        if contact_id:  # Locked before the address is read: it may be changing.
             contact = Contact.objects.select_for_update(no_key=True).filter(pk=contact_id).first()
         addresses = {fold(each): each for each in (email, contact.email if contact else email)}
         withdraw_everywhere(addresses, method=method, source=source, now=now, network=network)
@@ -254,9 +253,10 @@ def unsubscribe_from_everything(
 def withdraw_everywhere(
     email_keys: Iterable[str], *, method: str, source: str, now: dt.datetime, network: str = ""
 ) -> None:
-    """Record that the people with these folded addresses withdrew from every list they are on, or asked to be on.
+    """Record that the people with these folded addresses withdrew from every list they are on or asked to be on.
 
-    Part of a wish to get no more mail at all: else lifting that suppression would bring all of them back.
+    It is part of unsubscribing from everything: otherwise lifting that suppression would restore all their
+    subscriptions.
     """
     with transaction.atomic():
         people = Contact.objects.select_for_update(no_key=True).filter(email_key__in=list(email_keys)).order_by("pk")
@@ -273,7 +273,7 @@ def withdraw_everywhere(
 
 
 def pause(contact: Contact, until: dt.datetime | None) -> None:
-    """Leave the person out of campaigns until then, as they asked; None ends the break. No consent is withdrawn."""
+    """Leave the person out of campaigns until this instant, as they asked; None ends the break. Consent stays."""
     Contact.objects.filter(pk=contact.pk).update(paused_until=until)
     contact.paused_until = until
 
@@ -282,13 +282,14 @@ def pause(contact: Contact, until: dt.datetime | None) -> None:
 
 
 def suppress(email: str, reason: str, source: str, now: dt.datetime, *, until: dt.datetime | None = None) -> bool:
-    """Write no more to ``email``, or to a whole domain given as ``@example.com``; return whether that is news.
+    """Suppress ``email``, or a whole domain given as ``@example.com``; return whether it was not suppressed until now.
 
-    The first reason stays: it is what made us stop. One that is over, ends earlier, or lets more through gives way.
-    For the wish to get no more mail, :func:`unsubscribe_from_everything` says more.
+    An existing suppression keeps its reason, unless it is over, ends earlier or lets more mail through; see
+    :func:`gives_way`. To unsubscribe a person from everything, use :func:`unsubscribe_from_everything`, which also
+    withdraws consents.
 
     :param reason: one of ``Suppression.Reason``.
-    :param source: what made us stop, in words for people; cut to 500 characters.
+    :param source: the cause, in words for people; cut to 500 characters.
     :param until: the first instant at which mail is sent again; None: for good.
     """
     values: dict[str, Any] = {
@@ -312,19 +313,19 @@ def suppress(email: str, reason: str, source: str, now: dt.datetime, *, until: d
 
 
 @receiver(pre_save, sender=Contact)
-def follow(instance: Contact, update_fields: Collection[str] | None = None, **_: Any) -> None:
-    """Let what a person wished for the address they had hold for a new one too, whoever changes the address.
+def follow_new_address(instance: Contact, update_fields: Collection[str] | None = None, **_: Any) -> None:
+    """Carry a person's own suppression over to their new address, on every save that changes the address.
 
-    The old address stays suppressed: mail to it was unwanted, and its owner may be somebody else by now.
+    The old address stays suppressed: mail to it was unwanted, and it may belong to somebody else by now.
     """
     if instance.pk is None or (update_fields is not None and "email_key" not in update_fields):
         return
-    # Held, so that a withdrawal of the same moment sees the new address, or is seen here.
+    # Locked, so that a simultaneous withdrawal sees the new address, or is seen here.
     held = Contact.objects.select_for_update(no_key=True).filter(pk=instance.pk).order_by()
     before = held.values_list("email_key", flat=True).first()
     if before is None or before == instance.email_key:
         return
-    now = timezone.now()  # noqa: TID251  # A signal is an edge: it brings no instant along.
+    now = timezone.now()  # noqa: TID251  # A signal is an edge: no caller can pass the time.
     wish = Suppression.objects.filter(active(now), email_key=before, reason__in=OWN_WILL).first()
     if wish is not None:
         source = f"Followed the person to a new address. {wish.source}".strip()
@@ -337,7 +338,7 @@ def gives_way(present: Suppression, reason: str, until: dt.datetime | None, now:
         return True
     lasts_longer = present.expires_at is not None and (until is None or until > present.expires_at)
     lasts_as_long = lasts_longer or until == present.expires_at
-    # Only mail that is no advertising passes the wish to get no more mail; see delivery.left_out.
+    # Transactional mail passes UNSUBSCRIBED, and no other reason; see delivery.outbox.claims.
     is_stronger = present.reason == Suppression.Reason.UNSUBSCRIBED != reason
     is_weaker = reason == Suppression.Reason.UNSUBSCRIBED != present.reason
     return (is_stronger and lasts_as_long) or (lasts_longer and not is_weaker)
@@ -346,12 +347,12 @@ def gives_way(present: Suppression, reason: str, until: dt.datetime | None, now:
 def lift(
     suppression: Suppression, why: str, actor: User | None, now: dt.datetime, *, by: str = THE_PERSON
 ) -> SuppressionLift | None:
-    """Take a suppression away and keep who did it and why; None if it was gone already.
+    """Remove a suppression and record who lifted it and why; None if it was gone already.
 
-    No consent comes back by it: who withdrew from a list stays off the list.
+    No consent is restored: a person who withdrew from a list stays off it.
 
-    :param actor: None: ``by`` says who it was.
-    :param by: who lifted it, where no user did; the person themselves does by a link in a mail to them.
+    :param actor: the user; None: ``by`` names who it was.
+    :param by: who lifted it, if it was not a user; the default is the person, by a link in a mail to them.
     """
     with transaction.atomic():
         present = Suppression.objects.select_for_update().filter(pk=suppression.pk).first()
@@ -381,13 +382,13 @@ def _left_everything(email_key: str) -> bool:
 
 
 def history(contact_id: int) -> QuerySet[ConsentEvent]:
-    """Return every step of the person's consents, the latest first."""
+    """Return every step of the person's consents, latest first."""
     return ConsentEvent.objects.filter(contact=contact_id).select_related("list").order_by("-at", "-pk")
 
 
-def _hold(contact_id: int) -> bool:
-    """Let other changes of this person's consent wait until the transaction ends; False if the person is gone."""
-    # Not FOR UPDATE: who inserts a row that points at the contact need not wait.
+def _lock_contact(contact_id: int) -> bool:
+    """Lock the contact against other consent changes until the transaction ends; False if the person is gone."""
+    # Not FOR UPDATE: inserting a row that references the contact need not wait.
     held = Contact.objects.select_for_update(no_key=True).filter(pk=contact_id).order_by()
     return bool(held.values_list("pk", flat=True))
 
@@ -407,7 +408,7 @@ def _set(
     wording: str = "",
     network: str = "",
 ) -> None:
-    """Give the person's subscriptions to the lists this status, whether they are there or not, and record it."""
+    """Set the status of the person's subscriptions to the lists, create missing ones, and record the step."""
     subscriptions = [
         Subscription(
             contact_id=contact_id,
@@ -431,7 +432,7 @@ def _set(
 def _record(
     subscriptions: Iterable[Subscription], method: str, source: str, now: dt.datetime, wording: str, network: str
 ) -> None:
-    """Add to the history that these subscriptions have their status from now on."""
+    """Add a step to the history for each of these subscriptions, with its present status."""
     ConsentEvent.objects.bulk_create(
         ConsentEvent(
             contact_id=each.contact_id,

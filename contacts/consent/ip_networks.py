@@ -1,14 +1,14 @@
-"""How much of an Internet address is kept with a consent: where it came from, but not whose line it was."""
+"""The part of an IP address that is kept with a consent: its network, which does not identify a subscriber line."""
 
 import ipaddress
 
 
 def network_of(origin: str) -> str:
-    """Return the /24 or /48 that ``origin`` is in, for example ``192.0.2.0/24``; empty for what is no address.
+    """Return the /24 or /48 of ``origin``, for example ``192.0.2.0/24``; empty if it is not an IP address.
 
-    A network stays what it is, or becomes the wider of the two. An IPv4 address inside an IPv6 one counts as IPv4.
+    A network that is wider already stays as it is. An IPv4 address mapped into IPv6 counts as IPv4.
     """
-    text = origin.strip().partition("%")[0]  # The zone of a link-local address names an interface of ours.
+    text = origin.strip().partition("%")[0]  # The zone of a link-local address names a local interface.
     try:
         interface = ipaddress.ip_interface(text)
     except ValueError:

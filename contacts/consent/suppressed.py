@@ -1,6 +1,7 @@
-"""Who must not be written to: which suppressions hold now, for an address or for its whole domain.
+"""The suppressions that are active now, for an address or its whole domain.
 
-In the ORM for pages, and as SQL for the statements of delivery; choosing and storing an audience is delivery's.
+As ORM conditions for pages, and as SQL for the statements of ``contacts.segments`` and delivery, which select and store
+audiences.
 """
 
 import datetime as dt
@@ -12,40 +13,40 @@ from django.db.models.functions import Length, Replace, Substr
 from contacts.models import Suppression
 from db.dialect import after_last
 
-# Kept with a message that nobody gets for want of consent.
+# The reasons stored with messages that are not sent for lack of consent.
 UNSUBSCRIBED = "Unsubscribed."
 NOT_CONFIRMED = "Not confirmed."
 
-ASKED_AT_ONCE = 2_000  # Bound parameters in one query; SQLite may be built with a limit of 32,766.
+ASKED_AT_ONCE = 2_000  # Bound parameters per query; SQLite may be built with a limit of 32,766.
 
 
 def active(now: dt.datetime) -> Q:
-    """Hold for suppressions that are not over."""
+    """Condition: the suppression has not ended."""
     return Q(expires_at=None) | Q(expires_at__gt=now)
 
 
 def suppressions(now: dt.datetime) -> QuerySet[Suppression]:
-    """Return what stops mail to a contact of the outer query: its address first, then its domain."""
+    """Return the suppressions that stop mail to a contact of the outer query: its address first, then its domain."""
     own = [OuterRef("email_key"), _domain_key(OuterRef("email_key"))]
     return Suppression.objects.filter(active(now), email_key__in=own).order_by(_is_domain(), "pk")
 
 
 def suppressed(now: dt.datetime) -> Q:
-    """Hold for contacts whose address or domain is suppressed."""
-    # Two questions: PostgreSQL answers each for all people at once, but one with two keys for each person.
+    """Condition: the contact's address or domain is suppressed."""
+    # Two subqueries: PostgreSQL runs each once for all people, but one with two keys once per person.
     standing = Suppression.objects.filter(active(now))
     own, domain = OuterRef("email_key"), _domain_key(OuterRef("email_key"))
     return Q(Exists(standing.filter(email_key=own))) | Q(Exists(standing.filter(email_key=domain)))
 
 
 def suppression_of(email_key: str, now: dt.datetime) -> Suppression | None:
-    """Return what stops mail to this folded address: the address itself, or else its domain."""
+    """Return the suppression that stops mail to this folded address: of the address itself, or else of its domain."""
     own = [email_key, domain_key(email_key)]
     return Suppression.objects.filter(active(now), email_key__in=own).order_by(_is_domain()).first()
 
 
 def is_suppressed(email_keys: Iterable[str], now: dt.datetime) -> set[str]:
-    """Return those of ``email_keys`` (folded addresses, see mail.addresses.fold) that are suppressed now."""
+    """Return the subset of ``email_keys`` (folded addresses, see mail.addresses.fold) that is suppressed now."""
     keys = list(email_keys)
     found: set[str] = set()
     for start in range(0, len(keys), ASKED_AT_ONCE // 2):
@@ -57,7 +58,7 @@ def is_suppressed(email_keys: Iterable[str], now: dt.datetime) -> set[str]:
 
 
 def domain_key(email_key: str) -> str:
-    """Return the key under which the whole domain of a folded address is suppressed: ``@example.com``."""
+    """Return the key that suppresses the whole domain of a folded address: ``@example.com``."""
     return "@" + email_key.rpartition("@")[2]
 
 
@@ -65,17 +66,17 @@ def domain_key(email_key: str) -> str:
 
 
 def domain_key_sql(column: str) -> str:
-    """Return what :func:`domain_key` does, in SQL: from the last @ on. A quoted local part may hold another one."""
+    """Return :func:`domain_key` as SQL: the text from the last @ on. A quoted local part may contain an @ too."""
     return f"'@' || {after_last(column, '@')}"
 
 
 def active_sql(table: str) -> str:
-    """Return the condition that a suppression is not over; its one parameter is the instant, adapted."""
+    """Return the condition that a suppression has not ended; its one parameter is the instant, adapted."""
     return f"({table}.expires_at IS NULL OR {table}.expires_at > %s)"
 
 
 def suppressed_because_sql(table: str) -> str:
-    """Return the sentence kept with a message that a suppression stopped; of an address, with what made us stop."""
+    """Return SQL for the reason stored with a suppressed message; for an address it names the suppression's reason."""
     labels = " ".join(f"WHEN '{value}' THEN '{label}'" for value, label in Suppression.Reason.choices)
     return (
         f"CASE WHEN SUBSTR({table}.email_key, 1, 1) = '@'"
@@ -85,7 +86,7 @@ def suppressed_because_sql(table: str) -> str:
 
 
 def paused_because_sql(table: str) -> str:
-    """Return the sentence kept with a message to a contact who asked for a break. The day is that of UTC."""
+    """Return SQL for the reason stored with a message to a contact who asked for a break. The day is in UTC."""
     return f"'Asked for a break until ' || SUBSTR(CAST({table}.paused_until AS text), 1, 10) || '.'"
 
 

@@ -1,1 +1,1 @@
-"""The rights of people: their copy, erasure, retention, redaction."""
+"""Data subject rights: export, erasure, retention, redaction."""

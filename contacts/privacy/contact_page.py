@@ -1,7 +1,7 @@
-"""A person's story on one page: whether they can be written to, and why not, and what happened so far.
+"""The contact page: whether a person gets mail, why not, and the sections of their history.
 
-This room knows consents and suppressions; the rooms above add their sections when they start. Nothing here looks at
-the clock.
+This room knows consents and suppressions; the rooms above register their sections at start. Nothing here reads the
+clock.
 """
 
 import datetime as dt
@@ -21,9 +21,9 @@ EVENTS_SHOWN = 50
 
 @dataclass(frozen=True, slots=True)
 class ContactStanding:
-    """Whether a person can be written to now."""
+    """Whether a person gets mail now."""
 
-    kind: str  # fine or stopped: its colour.
+    kind: str  # "fine" or "stopped"; sets the colour.
     headline: str
     reasons: tuple[str, ...] = ()
     suppression: Suppression | None = None
@@ -31,21 +31,21 @@ class ContactStanding:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the story, with the template that draws it."""
+    """A section of the contact page, with its template."""
 
-    key: str  # Its anchor.
+    key: str  # The anchor in the page.
     title: str
     template: str
     context: dict[str, Any] = field(default_factory=dict)
 
 
-# Each is asked with the contact, the request and the time; None where it has nothing to show to this user.
-Teller = Callable[[Contact, HttpRequest, dt.datetime], Section | None]
-TELLERS: list[Teller] = []
+# Called with the contact, the request and the time; None if it has nothing to show to this user.
+SectionBuilder = Callable[[Contact, HttpRequest, dt.datetime], Section | None]
+SECTION_BUILDERS: list[SectionBuilder] = []
 
 
 def standing(contact: Contact, now: dt.datetime) -> ContactStanding:
-    """Say whether campaigns reach this person, and if not, everything that stands in the way."""
+    """Return whether campaigns reach this person, and every reason why they do not."""
     reasons = []
     suppression = suppression_of(contact.email_key, now)
     if suppression:
@@ -68,9 +68,9 @@ def standing(contact: Contact, now: dt.datetime) -> ContactStanding:
 
 
 def sections(contact: Contact, request: HttpRequest, now: dt.datetime) -> list[Section]:
-    """Return the parts of the story that whoever asks may see, consents first."""
-    told = (tell(contact, request, now) for tell in (_consents, *TELLERS))
-    return [section for section in told if section]
+    """Return the sections that the user of the request may see, consents first."""
+    built = (build(contact, request, now) for build in (_consents, *SECTION_BUILDERS))
+    return [section for section in built if section]
 
 
 def _consents(contact: Contact, request: HttpRequest, now: dt.datetime) -> Section | None:

@@ -1,6 +1,6 @@
-"""The rights of people: a copy of everything we hold about them, and its erasure but for a salted hash.
+"""Data subject rights: an export of everything held about a person, and its erasure except for a keyed hash.
 
-Higher rooms add what they hold when they start; see :data:`PARTS`. Nothing here looks at the clock.
+Higher rooms register what they hold at start; see :data:`PARTS`. Nothing here reads the clock.
 """
 
 import datetime as dt
@@ -29,21 +29,22 @@ from contacts.models import (
     Suppression,
     SuppressionLift,
 )
-from contacts.privacy.redaction import ERASED, Pattern, scrub, text_columns
+from contacts.privacy.redaction import ERASED, Pattern, redact, text_columns
 from mail import tokens
 from mail.addresses import fold
 
 PURPOSE = "erased address"
-ASKED_AT_ONCE = 2_000  # Bound parameters in one query; SQLite may be built with a limit of 32,766.
+ASKED_AT_ONCE = 2_000  # Bound parameters per query; SQLite may be built with a limit of 32,766.
 
 
 def is_erased(emails: Iterable[str]) -> set[str]:
-    """Return those of ``emails``, as they were given, whose people had everything about them erased.
+    """Return the subset of ``emails``, as given, whose people had everything about them erased.
 
-    Known by hashes under TOKEN_KEYS: the first key makes them, all of them find them, so that keys can be rotated.
+    Addresses are found by hashes under TOKEN_KEYS: the first key makes new hashes, all keys find old ones, so that keys
+    can be rotated.
     """
     given = list(emails)
-    if not given or not ErasedAddress.objects.exists():  # As nearly always.
+    if not given or not ErasedAddress.objects.exists():  # The usual case.
         return set()
     asked: dict[str, list[str]] = {}
     for email in given:
@@ -59,13 +60,15 @@ def is_erased(emails: Iterable[str]) -> set[str]:
 
 
 def _digests(email: str) -> list[str]:
-    """Return the hashes of an address, whatever its spelling; the first one is the one to store."""
+    """Return the hashes of an address, the same for every spelling; the first is the one to store."""
     key = fold(email).encode()
     return [tokens.prover(PURPOSE, secret)(key)[:32].hex() for secret in settings.TOKEN_KEYS]
 
 
 def admit(email: str) -> bool:
-    """Forget that this address was erased: the person came back, or somebody decided so; return whether it was."""
+    """Remove an address from the erased ones, because the person came back or a user decided so; return whether it was
+    there.
+    """
     return ErasedAddress.objects.filter(digest__in=_digests(email)).delete()[0] > 0
 
 
@@ -74,11 +77,11 @@ def admit(email: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose data it is: the contact, and every address they are known to have had."""
+    """The person whose data it is: the contact, and every address they are known to have had."""
 
     contact_id: int
     emails: frozenset[str]
-    keys: frozenset[str]  # Of the addresses, folded.
+    keys: frozenset[str]  # The addresses, folded.
     names: tuple[str, str] = ("", "")
 
     @property
@@ -88,21 +91,21 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class PersonalData:
-    """What a higher room holds about people, and how it is handed out and erased."""
+    """How a higher room exports and erases what it holds about people."""
 
-    emails: Callable[[int], Iterable[str]]  # The addresses it knows of a contact.
-    stop: Callable[[Subject, dt.datetime], bool]  # Stop what is on its way; True while something still is.
-    export: Callable[[Subject], dict[str, Any]]  # By heading, of JSON's types.
-    erase: Callable[[Subject, dt.datetime], dict[str, int]]  # How many rows of what were changed.
+    emails: Callable[[int], Iterable[str]]  # The addresses it knows for a contact.
+    stop: Callable[[Subject, dt.datetime], bool]  # Stop mail on its way; True if some cannot be stopped yet.
+    export: Callable[[Subject], dict[str, Any]]  # By heading; JSON types only.
+    erase: Callable[[Subject, dt.datetime], dict[str, int]]  # Number of changed rows, by kind.
 
 
 PARTS: list[PersonalData] = []
-NO_CONTACT = 0  # The key of no row.
+NO_CONTACT = 0  # Matches no row.
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureResult:
-    """What became of an erasure."""
+    """The result of an erasure."""
 
     is_done: bool
     sentence: str
@@ -110,9 +113,9 @@ class ErasureResult:
 
 
 def subject_of(contact: Contact) -> Subject:
-    """Return everything by which the rooms find what they hold about the person."""
+    """Return all keys and addresses by which the rooms find what they hold about the person."""
     emails = {contact.email, contact.email_key, *(email for part in PARTS for email in part.emails(contact.pk))}
-    # An address they had once may be somebody else's today.
+    # An earlier address may belong to somebody else today.
     others = Contact.objects.exclude(pk=contact.pk).filter(email_key__in=set(map(fold, emails)))
     taken = set(others.values_list("email_key", flat=True))
     emails = {email for email in emails if fold(email) not in taken}
@@ -121,16 +124,16 @@ def subject_of(contact: Contact) -> Subject:
 
 
 def subject_at(email: str) -> Subject:
-    """Return the same for an address, whether it is a contact's or somebody's who only ever got single messages."""
+    """Return the subject for an address, with or without a contact: people may only ever have had single messages."""
     contact = Contact.objects.filter(email_key=fold(email)).first()
     return subject_of(contact) if contact else Subject(NO_CONTACT, frozenset({email}), frozenset({fold(email)}))
 
 
 def erase(subject: Subject, actor: User, now: dt.datetime) -> ErasureResult:
-    """Erase everything about a person, but a salted hash of the address that keeps them away.
+    """Erase everything about a person, except the keyed hash of the address that keeps them out.
 
-    Mail on its way is stopped first. What a worker holds at this moment cannot be called back: then everything else
-    waits too, nothing more is sent, and erasing again finishes it.
+    Mail on its way is stopped first. A message that a worker is sending cannot be stopped: then nothing is erased yet,
+    no further mail is sent, and a repeated call finishes the erasure.
     """
     with transaction.atomic():
         for email in sorted(subject.emails):
@@ -144,7 +147,7 @@ def erase(subject: Subject, actor: User, now: dt.datetime) -> ErasureResult:
         )
     with transaction.atomic():
         counts: dict[str, int] = {}
-        for part in reversed(PARTS):  # A higher room finds its rows by those of a lower one.
+        for part in reversed(PARTS):  # A higher room finds its rows through rows of a lower one.
             counts |= part.erase(subject, now)
         counts |= _erase_own(subject)
         digests = [_digests(key)[0] for key in sorted(subject.keys)]
@@ -162,21 +165,21 @@ def _erase_own(subject: Subject) -> dict[str, int]:
     Suppression.objects.filter(email_key__in=subject.keys).delete()
     of_contact = LogEntry.objects.filter(content_type=contact_type, object_id=str(subject.contact_id))
     of_contact.update(object_repr=ERASED, object_id=None)
-    scrubbed = scrub(LogEntry.objects.all(), pattern, "object_repr", "change_message")
+    redacted = redact(LogEntry.objects.all(), pattern, "object_repr", "change_message")
     for model in _others():
-        scrubbed += scrub(model._default_manager.all(), pattern, *text_columns(model))
-    return {"subscriptions": subscriptions, "steps of consent": events, "other texts": scrubbed}
+        redacted += redact(model._default_manager.all(), pattern, *text_columns(model))
+    return {"subscriptions": subscriptions, "steps of consent": events, "other texts": redacted}
 
 
 def _others() -> list[Any]:
-    """Return the models whose texts may name a person by accident: this room's other ones, and every history."""
+    """Return the models whose texts may name a person incidentally: the other ones of this room, and every history."""
     own = (SuppressionLift, ContactImport, RefusedRow, Segment)
     history = [model for model in apps.get_models() if any(f.name == "history_id" for f in model._meta.fields)]
     return [*own, *history]
 
 
 def export(subject: Subject) -> dict[str, Any]:
-    """Return everything we hold about a person, by heading, of JSON's types."""
+    """Return everything held about a person, by heading, in JSON types."""
     contact = Contact.objects.filter(pk=subject.contact_id).first()
     held = _export_contact(contact) if contact else {"person": {"e-mail": ", ".join(sorted(subject.emails))}}
     held |= _export_own(subject)
@@ -219,7 +222,7 @@ def _export_contact(contact: Contact) -> dict[str, Any]:
 
 
 def _export_own(subject: Subject) -> dict[str, Any]:
-    """Return what this room holds under the addresses and not under the contact."""
+    """Return what this room holds under the addresses, not under the contact."""
     domains = {f"@{key.rpartition('@')[2]}" for key in subject.keys}
     suppressions = Suppression.objects.filter(email_key__in=[*subject.keys, *domains])
     lifts = SuppressionLift.objects.filter(email__in=subject.emails)
@@ -258,7 +261,7 @@ def _export_own(subject: Subject) -> dict[str, Any]:
 
 
 def record_export(actor: User, subject: Subject) -> None:
-    """Leave a trace of who took a person's data out of the house."""
+    """Log who exported a person's data."""
     LogEntry.objects.create(
         user=actor,
         content_type=ContentType.objects.get_for_model(Contact),
@@ -280,5 +283,5 @@ def _log(actor: User, what: str, words: str) -> None:
 
 
 def as_json(held: dict[str, Any]) -> str:
-    """Return an export as a file for people and programs."""
+    """Return an export as JSON text that people can read too."""
     return json.dumps(held, cls=DjangoJSONEncoder, ensure_ascii=False, indent=2)

@@ -1,6 +1,6 @@
-"""Taking addresses out of texts that were kept for another purpose: a history, an answer, a reason.
+"""Redaction of addresses in texts that are kept for another purpose: a history, a server reply, a reason.
 
-The row stays, with words in place of the address.
+The row stays; :data:`ERASED` replaces the address.
 """
 
 import contextlib
@@ -18,17 +18,17 @@ ERASED = "(erased)"
 
 
 class Pattern:
-    """The spellings of some addresses, as they may stand in a text."""
+    """The spellings of some addresses, as a text may contain them."""
 
     def __init__(self, emails: Collection[str]) -> None:
         self.spellings = sorted({each for email in emails for each in _spellings(email)}, key=len, reverse=True)
         words = "|".join(map(re.escape, self.spellings))
-        # Not within a longer address: ann@example.org is no part of joann@example.org.
-        ends = r"(?![\w-]|\.(?!(?:csv|tsv|txt)\b)\w)"  # Files are named after people, too.
+        # No match within a longer address: ann@example.org is no part of joann@example.org.
+        ends = r"(?![\w-]|\.(?!(?:csv|tsv|txt)\b)\w)"  # File names contain addresses, too.
         self._found = re.compile(rf"(?<![\w.+-])(?:{words}){ends}", re.IGNORECASE)
 
     def clean(self, value: Any) -> Any:
-        """Return a text, or the texts within a JSON value, without the addresses."""
+        """Return a text, or a JSON value, with the addresses redacted."""
         if isinstance(value, str):
             return self._found.sub(ERASED, value)
         if isinstance(value, list):
@@ -38,7 +38,7 @@ class Pattern:
         return value
 
     def holds(self, *names: str) -> Q:
-        """Hold for rows in which one of the columns may name an address."""
+        """Condition: one of the columns may contain one of the addresses."""
         condition = Q()
         for name in names:
             for spelling in self.spellings:
@@ -46,8 +46,8 @@ class Pattern:
         return condition
 
 
-def scrub(rows: "models.QuerySet[Any]", pattern: Pattern, *names: str) -> int:
-    """Take the addresses out of these columns of the rows; return how many rows had one."""
+def redact(rows: "models.QuerySet[Any]", pattern: Pattern, *names: str) -> int:
+    """Redact the addresses in these columns of the rows; return how many rows changed."""
     count = 0
     if not names:
         return 0
@@ -60,7 +60,7 @@ def scrub(rows: "models.QuerySet[Any]", pattern: Pattern, *names: str) -> int:
 
 
 def text_columns(model: type[models.Model]) -> list[str]:
-    """Return the columns of a model that hold text somebody wrote: no keys, no choices, no secrets."""
+    """Return the columns of a model that hold free text: no keys, no choices, no secrets."""
     return [field.name for field in _texts(model)]
 
 
@@ -80,7 +80,7 @@ def _spellings(email: str) -> set[str]:
     email = normalise(email)
     local, _, domain = email.rpartition("@")
     found = {email, fold(email), f"{local}@{readable_domain(domain)}"}
-    with contextlib.suppress(AddressInvalid):  # Of a message that was redirected it may be anything.
+    with contextlib.suppress(AddressInvalid):  # The address of a redirected message may be any text.
         found.add(ascii_address(email))
-    found |= {json.dumps(each)[1:-1] for each in found}  # As JSON keeps it on SQLite.
+    found |= {json.dumps(each)[1:-1] for each in found}  # As SQLite stores it within JSON.
     return {each for each in found if "@" in each}

@@ -1,7 +1,7 @@
-"""How long personal details are kept, rule by rule, and what is over now.
+"""Retention rules for personal details, and the deletion of what they no longer allow.
 
-Higher rooms add their rules when they start. Each rule works in slices that are transactions of their own, so that
-nobody waits long for SQLite's one writer, and an interruption loses nothing. Nothing here looks at the clock.
+Higher rooms add their rules at start. Each rule works in slices, each a transaction of its own: other writers never
+wait long on SQLite, and an interruption loses nothing. Nothing here reads the clock.
 """
 
 import calendar
@@ -22,28 +22,28 @@ SLICE_ROWS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What one step of a rule did."""
+    """The result of one step of a rule."""
 
     number: int  # Rows.
-    after: Any = None  # Where the next step goes on; None: there is nothing left.
+    after: Any = None  # Where the next step continues; None: nothing is left.
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionRule:
-    """What goes, after how long, and how."""
+    """What is deleted or redacted, after how long, and how."""
 
     title: str
-    setting: str  # Its name says the unit: RETAIN_…_DAYS or RETAIN_…_MONTHS. 0 keeps for good.
-    count: Callable[[dt.datetime], int]  # What would go that is older than this.
-    purge: Callable[[dt.datetime, Any], Slice]  # Takes where the step before ended, None at first.
+    setting: str  # Its name gives the unit: RETAIN_…_DAYS or RETAIN_…_MONTHS. 0 keeps for good.
+    count: Callable[[dt.datetime], int]  # Number of rows older than this.
+    purge: Callable[[dt.datetime, Any], Slice]  # Gets where the last step ended; None at first.
 
     @property
     def kept(self) -> int:
-        """How long, in the setting's unit; 0: for good."""
+        """The retention period in the setting's unit; 0: for good."""
         return int(getattr(settings, self.setting))
 
     def cutoff(self, now: dt.datetime) -> dt.datetime | None:
-        """Return the instant before which things are over; None where they are kept for good."""
+        """Return the instant before which rows are due; None if they are kept for good."""
         if not self.kept:
             return None
         if self.setting.endswith("_MONTHS"):
@@ -55,25 +55,27 @@ RULES: list[RetentionRule] = []
 
 
 def months_before(now: dt.datetime, months: int) -> dt.datetime:
-    """Return the same day that many months earlier; in a shorter month the last day stands in for it."""
+    """Return the same day that many months earlier; in a shorter month, its last day."""
     year, month = divmod(now.year * 12 + now.month - 1 - months, 12)
     last = calendar.monthrange(year, month + 1)[1]
     return now.replace(year=year, month=month + 1, day=min(now.day, last))
 
 
 def report(now: dt.datetime) -> list[tuple[RetentionRule, int | None]]:
-    """Return how much would go by each rule; None where it is kept for good. Changes nothing."""
+    """Return the number of due rows per rule; None if the rule keeps for good. Changes nothing."""
     return [(rule, count(rule, now)) for rule in RULES]
 
 
 def count(rule: RetentionRule, now: dt.datetime) -> int | None:
-    """Return how much would go by the rule; None where it is kept for good. Changes nothing."""
+    """Return the number of rows that are due under the rule; None if it keeps for good. Changes nothing."""
     cutoff = rule.cutoff(now)
     return rule.count(cutoff) if cutoff else None
 
 
 def run(now: dt.datetime, should_pause: Callable[[], bool] = lambda: False) -> tuple[dict[str, int], bool]:
-    """Let go what is over; return how many rows by title, and whether it was all before ``should_pause``."""
+    """Apply all rules; return the number of rows by title, and whether all was done before ``should_pause`` became
+    true.
+    """
     gone: dict[str, int] = {}
     for rule in RULES:
         for number in slices(rule, now):
@@ -84,7 +86,7 @@ def run(now: dt.datetime, should_pause: Callable[[], bool] = lambda: False) -> t
 
 
 def slices(rule: RetentionRule, now: dt.datetime) -> Iterator[int]:
-    """Let go by one rule what is over, slice by slice; yield how many rows each was."""
+    """Apply one rule slice by slice; yield the number of rows of each."""
     cutoff, after = rule.cutoff(now), None
     while cutoff:
         step = rule.purge(cutoff, after)
@@ -95,7 +97,7 @@ def slices(rule: RetentionRule, now: dt.datetime) -> Iterator[int]:
 
 
 def delete_slice(rows: "QuerySet[Any]") -> Slice:
-    """Delete the first of these rows."""
+    """Delete the first ``SLICE_ROWS`` of these rows."""
     ids = list(rows.order_by("pk").values_list("pk", flat=True)[:SLICE_ROWS])
     rows.model._default_manager.filter(pk__in=ids).delete()
     return Slice(len(ids), ids[-1] if len(ids) == SLICE_ROWS else None)
@@ -113,7 +115,7 @@ def _pending(cutoff: dt.datetime) -> QuerySet[Subscription]:
 
 
 def _forget_pending(cutoff: dt.datetime, after: Any) -> Slice:
-    """Undo requests that nobody confirmed, with the step of the history that tells of them."""
+    """Undo requests that nobody confirmed, with their step in the history."""
     some = list(_pending(cutoff).order_by("pk")[:SLICE_ROWS])
     for subscription in some:
         changes.forget_request(subscription)

@@ -12,7 +12,7 @@ from django.db.models import CharField, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Cast, Concat
 
 from contacts.privacy.erasure import PersonalData, Subject
-from contacts.privacy.redaction import ERASED, scrub
+from contacts.privacy.redaction import ERASED, redact
 from delivery.models import Attempt, Batch, Chunk, Incident, Mailing, Message, Trial
 
 STOPPED = "The person asked for everything about them to be erased."
@@ -101,14 +101,14 @@ def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
     for start in range(0, len(ids), ASKED_AT_ONCE):
         some = Message.objects.filter(pk__in=ids[start : start + ASKED_AT_ONCE])
         _empty_own_mailings(some)
-        scrub(some, pattern, "reason", "redirected_to")
-        scrub(Attempt.objects.filter(message__in=some), pattern, "reply", "envelope_from", "choice")
+        redact(some, pattern, "reason", "redirected_to")
+        redact(Attempt.objects.filter(message__in=some), pattern, "reply", "envelope_from", "choice")
         some.update(**ANONYMOUS, contact=None)
     _erase_tests(subject)
     # Digests of failures name those who were not reached; tests and single messages may name anybody.
     texts = Mailing.objects.filter(stream__in=OWN_CONTENT)
-    scrub(texts, pattern, "name", "subject", "html", "text")
-    scrub(Incident.objects.all(), pattern, "reason")
+    redact(texts, pattern, "name", "subject", "html", "text")
+    redact(Incident.objects.all(), pattern, "reason")
     Trial.objects.filter(recipient_key__in=subject.keys).delete()
     return {"messages": len(ids)}
 

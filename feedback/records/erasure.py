@@ -8,7 +8,7 @@ from django.apps import apps
 from django.db.models import Q, QuerySet
 
 from contacts.privacy.erasure import PersonalData, Subject
-from contacts.privacy.redaction import ERASED, scrub, text_columns
+from contacts.privacy.redaction import ERASED, redact, text_columns
 from delivery.records import erasure
 from feedback.models import Feedback
 
@@ -51,7 +51,7 @@ def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
     Feedback.objects.filter(pk__in=ids).update(email=ERASED, reason="")
     pattern = subject.pattern
     for model in apps.get_app_config("feedback").get_models():  # Raw reports and the like.
-        scrub(model._default_manager.all(), pattern, *text_columns(model))
+        redact(model._default_manager.all(), pattern, *text_columns(model))
     return {"feedback": len(ids)}
 
 

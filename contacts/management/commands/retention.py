@@ -1,4 +1,4 @@
-"""Lets go of what is kept long enough, or tells what would go."""
+"""``manage.py retention``: applies the retention rules, or counts what they would remove."""
 
 import datetime as dt
 import time
@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from contacts.privacy import retention
 
-TELL_SECONDS = 5.0  # How often it is told how far a rule is.
+PROGRESS_SECONDS = 5.0  # Between two progress lines of one rule.
 
 
 class Command(BaseCommand):
@@ -22,16 +22,16 @@ class Command(BaseCommand):
         now = timezone.now()
         is_dry = options["dry_run"]
         self._line("what", "kept for", "would go" if is_dry else "gone")
-        for rule in retention.RULES:  # Each is told as soon as it is done: a large one takes its time.
-            number = retention.count(rule, now) if is_dry else self._let_go(rule, now)
+        for rule in retention.RULES:  # Each rule is printed when it is done: a large one takes a while.
+            number = retention.count(rule, now) if is_dry else self._apply(rule, now)
             self._line(rule.title, _kept(rule), "–" if number is None else f"{number:,}")
 
-    def _let_go(self, rule: retention.RetentionRule, now: dt.datetime) -> int:
-        gone, told_at = 0, time.monotonic()
+    def _apply(self, rule: retention.RetentionRule, now: dt.datetime) -> int:
+        gone, shown_at = 0, time.monotonic()
         for number in retention.slices(rule, now):
             gone += number
-            if time.monotonic() - told_at >= TELL_SECONDS:
-                told_at = time.monotonic()
+            if time.monotonic() - shown_at >= PROGRESS_SECONDS:
+                shown_at = time.monotonic()
                 self.stdout.write(f"{rule.title}: {gone:,} so far …")
                 self.stdout.flush()
         return gone
