@@ -67,10 +67,10 @@ def look(campaign: Campaign, contact: Contact | None, server: SmtpServer, now: d
     for name in ("name", "lists", "reply_to", "sends_copies", "files"):  # What a reader does not see.
         del content[name]
 
-    late_at = monotonic() + COMPOSE_SECONDS  # For all three together: somebody waits.
+    deadline = monotonic() + COMPOSE_SECONDS  # For all three together: a person waits.
 
     def compose(**changes: Any) -> Rendered:
-        return compose_preview(**{**content, **changes}, contact=contact, server=server, now=now, late_at=late_at)
+        return compose_preview(**{**content, **changes}, contact=contact, server=server, now=now, deadline=deadline)
 
     rendered = compose()
     untagged = compose(is_tagged=False) if campaign.is_tagged else rendered

@@ -83,12 +83,12 @@ def _sample(
     now: dt.datetime,
 ) -> Sample:
     composer = Composer(mailing, server, list_id=list_id, list_name=list_name)
-    message_id = f"<check.1.sample@{message_ids.right_side(mailing.mail_from, server)}>"
+    message_id = f"<check.1.sample@{message_ids.id_domain(mailing.mail_from, server)}>"
     named = _read(composer, Person.of(person) if person else UNUSUAL, message_id, now)
     place = Place(
         server=server.name,
         host=server.host,
-        domain=message_ids.right_side(mailing.mail_from, server),
+        domain=message_ids.id_domain(mailing.mail_from, server),
         unsubscribe_url=_unsubscribe_url(named),
         is_local=settings.IS_LOOPBACK and server.host in LOCAL_HOSTS,
         own=(settings.BASE_URL,),

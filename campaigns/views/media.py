@@ -6,13 +6,13 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from campaigns.models import MediaFile
-from delivery.content.attachments import STORED_NAME, media_folder
+from delivery.content.attachments import is_stored_name, media_folder
 
 
 @require_safe
 def file(request: HttpRequest, stored_name: str) -> HttpResponse:
     """Answer with one file. Nobody can guess its name, and it never changes."""
-    if not STORED_NAME(stored_name):
+    if not is_stored_name(stored_name):
         raise Http404
     stored = get_object_or_404(MediaFile, stored_name=stored_name)
     is_image = stored.kind == MediaFile.Kind.IMAGE

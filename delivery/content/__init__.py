@@ -1,1 +1,1 @@
-"""One message made: composed, signed, with its files, tokens and return path."""
+"""The composition of one message: content, signature, files, tokens, Message-ID and return path."""

@@ -1,6 +1,6 @@
-"""The files that a mailing carries: pictures its HTML shows, and attachments. All machines see them in one folder.
+"""The files of a mailing: pictures shown by its HTML, and attachments. All machines share their folder.
 
-What is stored under a name never changes, so a file is read and encoded once in each process.
+The content of a stored name never changes, so each process reads and encodes a file once.
 """
 
 import functools
@@ -16,7 +16,7 @@ from mail.message.parts import Part, part
 
 
 class FileGone(ValueError):
-    """A file of a mailing cannot be read on this machine; the sentence names both."""
+    """A file of a mailing cannot be read on this machine. The text names both."""
 
 
 def media_folder() -> Path:
@@ -24,11 +24,11 @@ def media_folder() -> Path:
 
 
 def parts(files: Iterable[Mapping[str, str]]) -> list[Part]:
-    """Return the parts of a mailing's messages.
+    """Return the MIME parts of a mailing's files.
 
     :param files: as in ``Mailing.files``.
-    :raises FileGone: if one cannot be read.
-    :raises ValueError: if it is none of ours; the sentence names it.
+    :raises FileGone: if a file cannot be read.
+    :raises ValueError: if a stored name was not made by us; the text names the file.
     """
     return [
         _part(file["stored_name"], file["name"], file["content_type"], file.get("content_id", "")) for file in files
@@ -36,7 +36,7 @@ def parts(files: Iterable[Mapping[str, str]]) -> list[Part]:
 
 
 def shown_by_address(html: str, files: Iterable[Mapping[str, str]]) -> str:
-    """Return HTML for a browser: pictures that travel inside the message get the address they have in the library."""
+    """Return HTML for a browser: a picture inside the message is replaced by its address in the media library."""
     for file in files:
         if content_id := file.get("content_id"):
             address = f"{settings.BASE_URL}{reverse('media:file', args=[file['stored_name']])}"
@@ -46,7 +46,7 @@ def shown_by_address(html: str, files: Iterable[Mapping[str, str]]) -> str:
 
 @functools.lru_cache(maxsize=32)
 def _part(stored_name: str, name: str, content_type: str, content_id: str) -> Part:
-    if not STORED_NAME(stored_name):
+    if not is_stored_name(stored_name):
         raise ValueError(f"The file {name!r} cannot be read: its stored name is none of ours.")
     try:
         content = (media_folder() / stored_name).read_bytes()
@@ -58,4 +58,4 @@ def _part(stored_name: str, name: str, content_type: str, content_id: str) -> Pa
     return part(name, content_type, content, content_id)
 
 
-STORED_NAME = re.compile(r"[A-Za-z0-9_-]{20,40}\.[a-z0-9]{2,5}").fullmatch
+is_stored_name = re.compile(r"[A-Za-z0-9_-]{20,40}\.[a-z0-9]{2,5}").fullmatch

@@ -1,7 +1,7 @@
-"""From a mailing, a server and a recipient to the bytes and the envelope of a message.
+"""The composer: makes the bytes and the envelope of a message from a mailing, a server and a recipient.
 
-The server is chosen first, because its fields shape the message. A mailing's content is compiled once for each
-server's settings and footer language; only the recipient's values are filled in for each message.
+The server is chosen first, because its settings shape the message. Content is compiled once for each server and footer
+language. Each message then only fills in the recipient's values.
 """
 
 import datetime as dt
@@ -18,7 +18,7 @@ from django.utils.text import slugify
 from contacts.attributes.rules import merge_values
 from contacts.models import Contact
 from delivery.content import attachments, tokens
-from delivery.content.copies import HAS_COPIES, copy_mailboxes
+from delivery.content.copies import COPIED_STREAMS, copy_mailboxes
 from delivery.content.message import Outgoing, Person
 from delivery.content.return_paths import ReturnPath
 from delivery.models import Mailing, Message
@@ -39,23 +39,23 @@ from smtpservers.forms.validators import fill_unsubscribe_url
 from smtpservers.models import SmtpServer
 from smtpservers.smtp.endpoint import domain_name_of
 
-IS_BULK = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST)
+BULK_STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST)
 
-# Merge fields with a link of the recipient's own, made only where the content asks for them.
+# Merge fields with a personal link, which is made only if the content uses the field.
 LINKS: Mapping[str, Callable[[], Callable[[int], str]]] = {
     "preferences_url": tokens.preferences_urls,
     "web_version_url": tokens.web_version_urls,
 }
 
-COMPOSE_SECONDS = 2.0  # That one message may take.
+COMPOSE_SECONDS = 2.0  # The most that one message may take.
 
-# Who signs the mail of a mailing on its way through a server; None leaves that to the server.
+# Returns the DKIM signer for a mailing sent through a server; None leaves the signature to the server.
 SignerFor = Callable[[Mailing, SmtpServer], Signer | None]
 
 
-@dataclass(slots=True)  # Not frozen: that would take four times as long to make.
+@dataclass(slots=True)  # Not frozen: a frozen instance takes four times as long to make.
 class Composed:
-    """A message ready to be handed over."""
+    """A message ready to be handed to a server."""
 
     content: bytes
     envelope_from: str
@@ -65,7 +65,7 @@ class Composed:
 
 
 class Composer:
-    """Composes the messages of one mailing for one server, as it was when the composer was made."""
+    """Composes the messages of one mailing for one server, with the server's settings at construction."""
 
     def __init__(
         self,
@@ -81,11 +81,11 @@ class Composer:
         self._mail_from = parse_mailbox(mailing.mail_from or server.mail_from)
         self._header_from = str(self._mail_from)
         self._return_path = ReturnPath(server, self._mail_from.address, mailing.stream)
-        check_address(self._return_path.address)  # Again: a line break in it would begin a command.
-        has_copies = mailing.sends_copies and mailing.stream in HAS_COPIES
+        check_address(self._return_path.address)  # Checked again: a line break here would start an SMTP command.
+        has_copies = mailing.sends_copies and mailing.stream in COPIED_STREAMS
         copies = copy_mailboxes(server) if has_copies else []
         self._cc = {fold(box.address): str(box) for kind, box in copies if kind == "cc"}
-        self._make_tokens = tokens.of_every_mail()
+        self._make_tokens = tokens.unsubscribe_urls_and_feedback_ids()
         self._make_links = {name: urls() for name, urls in LINKS.items()}
         self._site_language = settings.LANGUAGE_CODE
         self._files = attachments.parts(mailing.files)
@@ -94,7 +94,7 @@ class Composer:
     def compose(self, message: Outgoing, date: dt.datetime) -> Composed:
         """Return the message as bytes with its envelope.
 
-        :raises TooMuchWork: if that takes too much work, or too long.
+        :raises TooMuchWork: if the content takes too much work, or more than ``COMPOSE_SECONDS``.
         :raises ValueError: if the content cannot be made into a message for this recipient.
         """
         original = message.copy_of or message
@@ -103,12 +103,12 @@ class Composer:
         compiled = self._compile(original.contact, address, is_redirected=bool(redirected_to))
         values = self._values(original.contact, original.merge, original.email)
         if not compiled.names.isdisjoint(LINKS):
-            of_whom = tokens.NOBODY if redirected_to else message.pk
-            values |= {name: make(of_whom) for name, make in self._make_links.items() if name in compiled.names}
+            linked_id = tokens.NOBODY if redirected_to else message.pk
+            values |= {name: make(linked_id) for name, make in self._make_links.items() if name in compiled.names}
         unsubscribe_url, feedback_id = self._make_tokens(message.pk)
         if redirected_to:
             unsubscribe_url, _ = self._make_tokens(tokens.NOBODY)
-        late_at = monotonic() + COMPOSE_SECONDS
+        deadline = monotonic() + COMPOSE_SECONDS
         recipient = Recipient(
             address=address,
             message_id=message.message_id,
@@ -116,7 +116,7 @@ class Composer:
             unsubscribe_url=self._unsubscribe_url(unsubscribe_url, message, original.email),
             feedback_id=feedback_id,
             intended=(message.email or "(missing)") if redirected_to else "",
-            budget=Budget(lambda: monotonic() > late_at),
+            budget=Budget(lambda: monotonic() > deadline),
         )
         content = compiled.build(recipient, date)
         rcpt_to = envelope_address(redirected_to or message.email)
@@ -131,14 +131,15 @@ class Composer:
         *,
         email: str = "ann@example.com",
         merge: Mapping[str, Any] | None = None,
-        late_at: float | None = None,
+        deadline: float | None = None,
     ) -> Rendered:
-        """Return what a recipient reads, in a browser; all links of their own are the one given.
+        """Return the message as a recipient reads it, for a browser.
 
-        :param email: the recipient's where there is no contact.
-        :param late_at: when it must be ready, on the monotonic clock; None: after ``COMPOSE_SECONDS``.
+        :param unsubscribe_url: stands in for every personal link.
+        :param email: the recipient's address, used without a contact.
+        :param deadline: the deadline on the monotonic clock; None: ``COMPOSE_SECONDS`` from now.
         """
-        until = late_at or monotonic() + COMPOSE_SECONDS
+        until = deadline or monotonic() + COMPOSE_SECONDS
         email = contact.email if contact else email
         values = {**self._values(contact, merge, email), **dict.fromkeys(LINKS, unsubscribe_url)}
         budget = Budget(lambda: monotonic() > until)
@@ -153,7 +154,7 @@ class Composer:
             values.update(merge_values(contact.attributes))
         if merge:
             values |= merge
-            if self._mailing.stream == Mailing.Stream.TEST:  # It carries somebody's attributes.
+            if self._mailing.stream == Mailing.Stream.TEST:  # Its merge values are a contact's attributes.
                 values |= {name: Flag(value) for name, value in merge.items() if isinstance(value, bool)}
             first, last = str(merge.get("first_name") or first), str(merge.get("last_name") or last)
         values["email"] = email
@@ -162,7 +163,7 @@ class Composer:
 
     def _unsubscribe_url(self, built_in: str, message: Outgoing, email: str) -> str:
         template = self._server.unsubscribe_url
-        if not template or message.copy_of_id:  # Elsewhere nobody knows that a copy's link must do nothing.
+        if not template or message.copy_of_id:  # A foreign page cannot know that a copy's link must do nothing.
             return built_in
         list_id, _ = self._list
         return fill_unsubscribe_url(
@@ -191,9 +192,9 @@ class Composer:
         return compiled
 
     def _style(self, language: str, cc: tuple[str, ...], is_redirected: bool) -> Style:
-        """Return what the class of the mailing lets each field of the server do."""
+        """Return the style of the messages: the server's fields as far as the mailing's stream allows them."""
         server, mailing = self._server, self._mailing
-        is_bulk = mailing.stream in IS_BULK
+        is_bulk = mailing.stream in BULK_STREAMS
         is_notice = mailing.stream == Mailing.Stream.NOTICE
         is_commercial = is_bulk or (mailing.stream == Mailing.Stream.SINGLE and mailing.is_commercial)
         has_unsubscribe = is_commercial and server.use_unsubscribe_link and not is_redirected
@@ -245,7 +246,7 @@ class Composer:
         return {name: self._fill_tags(value) for name, value in values.items() if value}
 
     def _fill_tags(self, value: str) -> str:
-        """Fill the safe merge tags of a UTM value; personal ones are refused by the forms."""
+        """Fill the impersonal merge tags of a UTM value; the forms refuse personal ones."""
         tags = {
             "campaign.slug": self._mailing.slug,
             "campaign.id": self._mailing.reference,
@@ -256,7 +257,7 @@ class Composer:
 
 
 def composer_for(mailing: Mailing, server: SmtpServer) -> Composer:
-    """Return the composer of a stored mailing; its first list names it in List-Id.
+    """Return the composer of a stored mailing; List-Id names its first list.
 
     :raises ValueError: if the content or the From of the mailing cannot be used.
     """
@@ -278,13 +279,13 @@ def preview(
     slug: str = "",
     reference: str = "",
     now: dt.datetime,
-    late_at: float | None = None,
+    deadline: float | None = None,
 ) -> Rendered:
-    """Return a campaign's content as that contact would read it through that server; the unsubscribe link is inert.
+    """Return a campaign's content as the contact would read it through the server, with an inert unsubscribe link.
 
-    :param now: stands in for the moment the campaign is frozen, which links may name.
-    :param late_at: when it must be ready, on the monotonic clock; None: after ``COMPOSE_SECONDS``.
-    :raises ValueError: naming what is wrong with the content, as :func:`mail.message.composition.compile_content` does.
+    :param now: stands in for the moment when the campaign is frozen, whose date links may carry.
+    :param deadline: the deadline on the monotonic clock; None: ``COMPOSE_SECONDS`` from now.
+    :raises ValueError: with the mistake in the content, as :func:`mail.message.composition.compile_content` names it.
     """
     mailing = Mailing(
         stream=Mailing.Stream.CAMPAIGN,
@@ -300,19 +301,19 @@ def preview(
         created_at=now,
     )
     return Composer(mailing, server, list_id=None, list_name="").render(
-        Person.of(contact) if contact else None, f"{settings.BASE_URL}/u/preview", late_at=late_at
+        Person.of(contact) if contact else None, f"{settings.BASE_URL}/u/preview", deadline=deadline
     )
 
 
 def web_version(message: Message) -> Rendered:
-    """Return what the recipient of a stored message reads, made of its frozen mailing and their values of today.
+    """Return a stored message as its recipient reads it, made of the frozen mailing and the recipient's present values.
 
-    The links of their own lead nowhere: whoever the page is shown to must not be able to unsubscribe them.
+    Personal links are inert: a viewer of the page must not be able to unsubscribe the recipient.
 
     :raises ValueError: if the content cannot be filled for this recipient.
     """
     original, mailing = message.copy_of or message, message.mailing
-    # A server that was deleted is stood in for: what it decides is not seen in a browser, but for stand-ins of names.
+    # A deleted server has a substitute. Of its settings a browser would show only the replacements of missing names.
     server = message.server or mailing.server or SmtpServer(mail_from="anybody@example.com", host="localhost")
     contact = Person.of(original.contact) if original.contact else None
     composer = Composer(mailing, server, list_id=None, list_name="")
@@ -323,15 +324,16 @@ def web_version(message: Message) -> Rendered:
 
 
 def _own_pages(template: str) -> list[str]:
-    """Return the start of the addresses that a template makes, unless all pages of its host start so."""
+    """Return the fixed start of a template's addresses, unless it covers the whole host."""
     start = template.partition("{")[0]
     return [start] if start and urlsplit(start)[2:4] not in (("", ""), ("/", "")) else []
 
 
 def _is_one_click_possible(server: SmtpServer) -> bool:
-    """RFC 8058 wants https; http does only where site and server are both this very machine.
+    """Whether a message may offer one-click unsubscribe, which needs https (RFC 8058).
 
-    A page that is not ours must have shown that it takes one click.
+    Plain http is enough only if site and server both run on this machine. An external unsubscribe page must have
+    passed the one-click probe.
     """
     if server.unsubscribe_url:
         return server.takes_one_click

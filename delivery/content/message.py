@@ -1,7 +1,7 @@
-"""A claimed message as composing, sending and recording need it: light values in place of rows.
+"""A claimed message as a light value, for the composer, the worker and the records of results.
 
-A worker handles thousands of them a second; making a model instance of each would cost more than sending it.
-The names are those of :class:`delivery.models.Message` and :class:`contacts.models.Contact`.
+A worker handles thousands of messages a second; a model instance of each would cost more than sending it.
+Attributes have the names of :class:`delivery.models.Message` and :class:`contacts.models.Contact`.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from mail.addresses import AddressInvalid, ascii_address
 
 @dataclass(slots=True)
 class Person:
-    """Whose values fill the merge fields."""
+    """The contact whose values fill the merge fields."""
 
     email: str
     first_name: str = ""
@@ -28,7 +28,7 @@ class Person:
 
     @classmethod
     def of(cls, contact: Contact) -> Self:
-        """Return the person behind a row."""
+        """Return the person of a contact's row."""
         return cls(contact.email, contact.first_name, contact.last_name, contact.language, contact.attributes)
 
 
@@ -47,11 +47,11 @@ class Outgoing:
     reason: str = ""
     copy_of: "Outgoing | None" = None  # The original of a copy, with its person.
     copy_kind: str = ""
-    avoid: tuple[int, ...] = ()  # Servers that will not take it.
+    avoid: tuple[int, ...] = ()  # Servers that refused it.
     expires_at: dt.datetime | None = None
-    attempt_count: int = 0  # Before the one under way.
-    tries: int = 0  # Those among them in which it was on the line: waits grow with these.
-    envelope_from: str = ""  # Of the attempt under way.
+    attempt_count: int = 0  # Earlier attempts, without the present one.
+    tries: int = 0  # The earlier attempts that reached a server: the backoff grows with these.
+    envelope_from: str = ""  # The envelope sender of the present attempt.
 
     @property
     def written_to(self) -> str:
@@ -60,12 +60,12 @@ class Outgoing:
 
     @property
     def copy_of_id(self) -> int | None:
-        """The key of the original; None where this is no copy."""
+        """The key of the original; None unless this is a copy."""
         return self.copy_of.pk if self.copy_of else None
 
     @classmethod
     def of(cls, message: Message) -> Self:
-        """Return the value of a row; its contact, its original and the original's contact are read with it."""
+        """Return the value of a row, with its contact, its original and the original's contact."""
         return cls(
             pk=message.pk,
             mailing_id=message.mailing_id,
@@ -85,10 +85,10 @@ class Outgoing:
 
 
 def without_recipient(text: str, message: Outgoing) -> str:
-    """Return an answer without the recipient's address: who looks after servers may not see who is written to."""
+    """Return a server's answer without the recipient's address, for operators who may not see recipients."""
     spellings = {message.email, message.redirected_to}
     for address in tuple(spellings):
-        with contextlib.suppress(AddressInvalid):  # Of a redirected message, it may be anything.
+        with contextlib.suppress(AddressInvalid):  # The address of a redirected message may be any text.
             spellings.add(ascii_address(address))
     pattern = "|".join(re.escape(address) for address in spellings if address)
     return re.sub(pattern, "(the recipient)", text, flags=re.IGNORECASE) if pattern else text

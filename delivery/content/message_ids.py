@@ -1,7 +1,7 @@
-"""The Message-ID of each message, by which a receiver knows a second copy of it.
+"""The Message-ID of each message, by which a receiver recognises a second copy.
 
-It follows from the mailing and the recipient alone, so that it is the same whichever server takes the message, and in
-a database that was restored from a dump. Nobody can guess another recipient's.
+The ID depends only on the mailing and the recipient. So it stays the same through every server, and in a database
+restored from a dump. Nobody can guess another recipient's ID.
 """
 
 from collections.abc import Callable
@@ -18,26 +18,26 @@ from smtpservers.smtp.endpoint import domain_name_of
 _BYTES = 16
 
 
-def right_side(mail_from: str, server: SmtpServer) -> str:
-    """Return the domain of a mailing's Message-IDs: of its From, or else of the server that it begins at."""
+def id_domain(mail_from: str, server: SmtpServer) -> str:
+    """Return the domain of a mailing's Message-IDs: that of its From, or else that of its first server."""
     return domain_of(parse_mailbox(mail_from).address) if mail_from else domain_name_of(server)
 
 
-def fix_right_side(mailing: Mailing, server: SmtpServer) -> None:
-    """Settle the domain of a mailing's Message-IDs for good, unless another server was first."""
+def fix_id_domain(mailing: Mailing, server: SmtpServer) -> None:
+    """Fix the domain of a mailing's Message-IDs for good, unless another server's claim already has."""
     if mailing.id_domain:
         return
     row = Mailing.objects.filter(pk=mailing.pk)
-    domain = right_side(mailing.mail_from, server)
+    domain = id_domain(mailing.mail_from, server)
     if not row.filter(id_domain="").update(id_domain=domain):
         domain = row.values_list("id_domain", flat=True).get()
     mailing.id_domain = domain
 
 
 def maker(mailing: Mailing) -> Callable[[Outgoing], str]:
-    """Return what makes the Message-IDs of a mailing whose domain is settled."""
+    """Return the function that makes a mailing's Message-IDs; :func:`fix_id_domain` must have run before."""
     prove = prover("Message-ID", signing_key(settings.TOKEN_KEYS))
-    # One that was made before mailings had an identity is known by its number.
+    # A mailing without an identity is older than that field, and is known by its number.
     identity, before, after = mailing.identity or str(mailing.pk), mailing.reference, f"@{mailing.id_domain}>"
     start = f"<{before}." if before else "<"
 

@@ -1,4 +1,4 @@
-"""Where bounces go: the envelope sender of each message, and which message one belongs to."""
+"""Return paths: the envelope sender of each message, and the message that a bounce address belongs to."""
 
 from typing import Self
 
@@ -13,34 +13,34 @@ from smtpservers.models import SmtpServer
 
 
 class ReturnPath:
-    """Where the bounces of one mailing's messages through one server go."""
+    """The envelope senders of one mailing's messages through one server."""
 
     def __init__(self, server: SmtpServer, mail_from: str, stream: str) -> None:
-        """Prepare what is the same for all.
+        """Prepare the parts that all messages share.
 
-        :param mail_from: the address of From, which stands in where there is no return path.
+        :param mail_from: the address of From, used if the server has no return path.
         """
         has_own = bool(server.use_return_path and server.return_path)
-        self._prepare(ascii_address(server.return_path if has_own else mail_from), has_own and server.use_verp, stream)
+        self._set_up(ascii_address(server.return_path if has_own else mail_from), has_own and server.use_verp, stream)
 
-    def _prepare(self, address: str, is_tagged: bool, stream: str) -> None:
+    def _set_up(self, address: str, is_tagged: bool, stream: str) -> None:
         self.address = address
         self.is_tagged = is_tagged  # Whether each message has a tag of its own there.
         self._tagged = verp.tagger(address, settings.TOKEN_KEYS) if is_tagged else None
         self._is_ours = stream == Mailing.Stream.NOTICE
 
     @classmethod
-    def kept(cls, address: str, *, is_tagged: bool, stream: str) -> Self:
-        """Return one again that was written down, whatever became of its server."""
+    def recorded(cls, address: str, *, is_tagged: bool, stream: str) -> Self:
+        """Return a return path as a batch recorded it, whatever has become of its server."""
         path = cls.__new__(cls)
-        path._prepare(address, is_tagged, stream)
+        path._set_up(address, is_tagged, stream)
         return path
 
     def of(self, message: Outgoing) -> str:
-        """Return the envelope sender of the attempt that is under way for a message.
+        """Return the envelope sender of a message's present attempt.
 
-        What goes to our own operators, as a notice or instead of its recipient, has the tag of nobody: its bounce is
-        noted, and starts no further mail.
+        Mail to our own operators, notices and redirected messages, gets the tag of ``NOBODY``: its bounce is recorded,
+        and starts no further mail.
         """
         if self._tagged is None:
             return self.address
@@ -50,5 +50,5 @@ class ReturnPath:
 
 
 def tag_of(address: str) -> verp.Tag | None:
-    """Return whose bounces go to ``address``; the message ``NOBODY`` for notices, None when the tag is not ours."""
+    """Return the tag in a bounce address: message ``NOBODY`` for operators' mail, None if the tag is not ours."""
     return verp.tag_of(address, settings.TOKEN_KEYS)

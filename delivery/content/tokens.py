@@ -1,4 +1,4 @@
-"""The tokens and links that go out with a message."""
+"""Tokens and personal links of messages."""
 
 from collections.abc import Callable
 
@@ -9,21 +9,21 @@ from mail import tokens
 UNSUBSCRIBE = "unsubscribe"
 PREFERENCES = "preferences"
 WEB_VERSION = "web version"
-NOBODY = 0  # In a token: it belongs to no recipient, and nothing follows from it.
+NOBODY = 0  # In a token: no recipient, so its link does nothing.
 
 
 def unsubscribe_url(message_id: int) -> str:
-    """Return the link that lets the recipient of that message unsubscribe; it never expires."""
+    """Return the unsubscribe link of a message's recipient; it never expires."""
     return _urls("u", UNSUBSCRIBE)(message_id)
 
 
 def preferences_url(message_id: int) -> str:
-    """Return the link to the settings of that message's recipient; it never expires."""
+    """Return the link to the preferences of a message's recipient; it never expires."""
     return preferences_urls()(message_id)
 
 
 def preferences_urls() -> Callable[[int], str]:
-    """Return what :func:`preferences_url` does, for who makes a million of them."""
+    """Return a function like :func:`preferences_url` that is fast for a million calls."""
     return _urls("p", PREFERENCES)
 
 
@@ -33,7 +33,7 @@ def web_version_url(message_id: int) -> str:
 
 
 def web_version_urls() -> Callable[[int], str]:
-    """Return what :func:`web_version_url` does, for who makes a million of them."""
+    """Return a function like :func:`web_version_url` that is fast for a million calls."""
     return _urls("v", WEB_VERSION)
 
 
@@ -47,14 +47,14 @@ def _start(page: str) -> str:
 
 
 def message_of(token: str, purpose: str = UNSUBSCRIBE) -> int | None:
-    """Return the message that a token was made for, or None when the token is not one of ours for that purpose."""
+    """Return the message that a token was made for; None if the token is not ours or has another purpose."""
     return tokens.read(purpose, token, settings.TOKEN_KEYS)
 
 
-def of_every_mail() -> Callable[[int], tuple[str, str]]:
-    """Return what gives a message's unsubscribe link and its CFBL-Feedback-ID.
+def unsubscribe_urls_and_feedback_ids() -> Callable[[int], tuple[str, str]]:
+    """Return a function from a message to its unsubscribe link and its CFBL-Feedback-ID.
 
-    The ID is one that nobody can guess or forge (RFC 9477 section 3.2).
+    Nobody can guess or forge the ID (RFC 9477 section 3.2).
     """
     start, make = _start("u"), tokens.maker_of_several([UNSUBSCRIBE, "feedback"], settings.TOKEN_KEYS)
 

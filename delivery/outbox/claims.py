@@ -81,7 +81,7 @@ def claim(token: uuid.UUID, server: SmtpServer, share: LaneShare, wanted: int, n
         reservation = reservations.reserve(server, wanted, now, leave=share.leave) if wanted else None
         if mailing is None or reservation is None:
             return []
-        message_ids.fix_right_side(mailing, server)
+        message_ids.fix_id_domain(mailing, server)
         # What came back goes first, then the front of the first chunk.
         messages, doubtful = _take_due(share, server, reservation.units, now), None
         if not messages:

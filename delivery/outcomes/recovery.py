@@ -129,7 +129,9 @@ def _left(batch: Batch) -> list[tuple[int, Outgoing]]:
     numbers = dict(batch.claims)
     recorded = set(Attempt.objects.filter(message__in=numbers).values_list("message_id", "number"))
     rows = Message.objects.select_related("contact", "copy_of__contact").in_bulk(list(numbers))
-    return_path = ReturnPath.kept(batch.return_path, is_tagged=batch.is_return_path_tagged, stream=batch.mailing.stream)
+    return_path = ReturnPath.recorded(
+        batch.return_path, is_tagged=batch.is_return_path_tagged, stream=batch.mailing.stream
+    )
     left = []
     for place, (message_id, number) in enumerate(batch.claims):
         if message_id in rows and (message_id, number) not in recorded:

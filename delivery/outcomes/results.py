@@ -17,7 +17,7 @@ from django.db.models.functions import Coalesce
 
 from db.dialect import instant, locking
 from db.rows import rows
-from delivery.content.copies import HAS_COPIES, copy_addresses
+from delivery.content.copies import COPIED_STREAMS, copy_addresses
 from delivery.models import Batch, Mailing, Message, StatusCount
 from delivery.outbox import leases
 from delivery.outbox.mailings import CANCELLED_REASON
@@ -265,7 +265,7 @@ def _make_copies(results: Iterable[Result], now: dt.datetime) -> None:
         r
         for r in results
         if r.judgement.is_accepted
-        and r.stream in HAS_COPIES
+        and r.stream in COPIED_STREAMS
         and r.message.copy_of_id is None
         and not r.message.redirected_to
     ]

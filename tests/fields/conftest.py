@@ -14,7 +14,7 @@ from tests.fields.bench import Bench
 
 @pytest.fixture
 def bench(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(recipient_domains, "_OF_THIS_PROCESS", recipient_domains.DomainCache())
+    monkeypatch.setattr(recipient_domains, "_PROCESS_CACHE", recipient_domains.DomainCache())
     client = Client()
     client.force_login(User.objects.create_superuser("boss", "boss@brilliance.test"))
     with ExitStack() as resources:

@@ -70,7 +70,7 @@ def test_the_right_side_is_of_the_from_or_else_of_the_first_server(
 ) -> None:
     values = {"mail_from": "a@elsewhere.example", "host": "localhost"} | server
 
-    assert message_ids.right_side(mail_from, SmtpServer(**values)) == domain
+    assert message_ids.id_domain(mail_from, SmtpServer(**values)) == domain
 
 
 def test_the_first_server_settles_the_right_side_for_good() -> None:
@@ -79,8 +79,8 @@ def test_the_first_server_settles_the_right_side_for_good() -> None:
     stored = make_mailing(make_list(1))
     also = Mailing.objects.get(pk=stored.pk)  # As another worker has it, that read it before.
 
-    message_ids.fix_right_side(stored, first)
-    message_ids.fix_right_side(also, second)
+    message_ids.fix_id_domain(stored, first)
+    message_ids.fix_id_domain(also, second)
 
     assert (stored.id_domain, also.id_domain) == ("first.example", "first.example")
 
