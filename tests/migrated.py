@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import connection
 
 CACHE = Path(settings.BASE_DIR) / ".pytest_cache" / "d" / "migrated"
+KEPT = 5  # Copies of the code as it was before, for whoever goes back and forth.
 # Of this run: all its processes know it.
 SHARED = Path(os.environ["TESTS_SHARED_DIR"])
 TEMPLATE = f"test_{SHARED.name}"
@@ -51,10 +52,11 @@ def _from_file(make: Callable[..., str], **options: Any) -> str:
     copy = CACHE / f"{fingerprint()}.sqlite3"
     with _alone(CACHE):
         if copy.exists():
+            copy.touch()
             shutil.copy(copy, connection.creation._get_test_db_name())
             return make(**{**options, "keepdb": True})
         name = make(**options)
-        for old in CACHE.glob("*.sqlite3"):
+        for old in sorted(CACHE.glob("*.sqlite3"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
             old.unlink()
         with connection.cursor() as cursor:
             cursor.execute("VACUUM INTO %s", [str(CACHE / "unfinished")])
