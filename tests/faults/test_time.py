@@ -74,6 +74,20 @@ def test_each_message_of_a_month_that_ends_belongs_to_one_month(tmp_path: Path) 
         assert mailing.messages.filter(status="queued").count() == 400 - len(recipients)
 
 
+def test_what_was_reserved_in_a_month_is_not_begun_in_the_next(tmp_path: Path) -> None:
+    clock = Clock(TURN - dt.timedelta(hours=1))
+    with running_peer(tmp_path, at_dot(1, lambda: clock.jump(dt.timedelta(hours=1)))) as peer:
+        server = make_server(peer.port, max_per_month=150, time_zone="Asia/Tokyo", max_connections=1)
+        make_mailing(make_list(10), clock())
+
+        run_drain(clock=clock, seconds=20)
+
+        before, after = QuotaPeriod.objects.filter(server=server).order_by("starts_at")
+        assert before.used <= 2  # The one at whose dot the month ended, and one whose envelope was ahead.
+        assert (before.used + after.used, before.reserved, after.reserved) == (10, 0, 0)
+        assert len(peer.accepted()) == 10
+
+
 def test_a_clock_that_jumps_resets_no_quota_twice(tmp_path: Path) -> None:
     clock = Clock(TURN - dt.timedelta(days=10))
     with running_peer(tmp_path) as peer:

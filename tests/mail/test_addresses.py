@@ -468,6 +468,12 @@ def test_a_bad_domain_name_is_refused_with_words(typed, sentence):
     assert str(refusal.value) == sentence
 
 
+@pytest.mark.parametrize("local", ["a" * 65, "a" * 64 + ".b", "é" * 33, '"' + "a" * 63 + '"'])
+def test_no_address_for_the_envelope_has_more_than_64_octets_before_the_at(local: str) -> None:
+    with pytest.raises(AddressInvalid, match="has more than 64 characters before the @; shorten it"):
+        addresses.envelope_address(f"{local}@shop.example")
+
+
 def test_a_label_can_be_read_by_people():
     assert addresses.readable_domain("mail.xn--bcher-kva.example") == "mail.bücher.example"
     assert addresses.readable_domain("xn--zzzzzz--.example") == "xn--zzzzzz--.example"

@@ -47,6 +47,20 @@ def test_the_form_asks_the_chosen_clock_and_not_the_sites(
     assert f'value="{form["not_after"]}"' in page
 
 
+@pytest.mark.parametrize(
+    "late",
+    [
+        {"start": "at", "start_wall": "2026-11-23T11:58", "time_zone": "UTC"},
+        {"status": "scheduled", "starts_at": NOW - dt.timedelta(minutes=2)},
+    ],
+)
+def test_what_should_have_begun_begins_now_and_not_in_the_past(campaign: Campaign, late: dict[str, Any]) -> None:
+    for name, value in late.items():
+        setattr(campaign, name, value)
+
+    assert schedule.begins_at(campaign, NOW) == NOW
+
+
 @pytest.mark.parametrize("typed", ["", "tomorrow", "2027-02-30T10:00", "2027-03-28T25:00"])
 def test_a_time_that_no_clock_shows_is_refused(campaign: Campaign, marketer: Client, typed: str) -> None:
     answer = marketer.post(f"/campaigns/{campaign.pk}/schedule/", {"start": "at", "wall": typed, "time_zone": "UTC"})

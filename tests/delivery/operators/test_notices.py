@@ -81,8 +81,9 @@ def test_a_recount_that_finds_less_is_no_news() -> None:
     assert subjects() == ["Alpha: 100 % of the quota is used"]
 
 
-def test_what_leaves_a_unit_is_granted_all_others() -> None:
-    server = make_server(25, max_per_month=5)
+@pytest.mark.parametrize("caps", [{}, {"max_per_hour": 100}, {"max_per_day": 100}])
+def test_what_leaves_a_unit_is_granted_all_others(caps: dict[str, int]) -> None:
+    server = make_server(25, max_per_month=5, **caps)
 
     granted = [reservations.reserve(server, 9, NOW, leave=leave) for leave in (1, 1, 0, 0)]
 

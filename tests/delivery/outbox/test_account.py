@@ -1,6 +1,7 @@
 """The account of what was claimed and recorded: whole at every moment, whoever claims, cancels, dies or counts."""
 
 import datetime as dt
+import os
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -240,6 +241,39 @@ def test_what_was_given_back_is_no_try_for_the_sweep_either() -> None:
     assert message.attempt_count == 5
     assert message.due_at is not None
     assert dt.timedelta(minutes=1) < message.due_at - later < dt.timedelta(minutes=3)
+
+
+@pytest.mark.parametrize(("part", "status"), [(0.7, "expired"), (1.3, "deferred")])
+def test_a_message_whose_time_ends_before_its_next_try_is_given_up_at_once(part: float, status: str) -> None:
+    server = make_server(25)
+    mailing = make_mailing(make_list(1))
+    now = timezone.now()
+    assert LATER.wait is not None
+    # A wait is spread by a fifth at most.
+    Message.objects.update(expires_at=now + LATER.wait * part)
+    token, claims = claim(server, mailing, 1)
+
+    assert results.record(token, [result(claims[0], server, LATER)], now)
+
+    message = Message.objects.get()
+    assert (message.status, message.due_at is None) == (status, status == "expired")
+
+
+def test_a_journal_from_the_future_is_nobodys_life(tmp_path: Any) -> None:
+    """As after a clock was set back: its worker is dead, and must not be waited for until the clock is there again."""
+    server = make_server(25)
+    mailing = make_mailing(make_list(1))
+    token, claims = claim(server, mailing, 1)
+    journal = Journal(recovery.journal_folder(), token)
+    journal.dot(claims[0].attempt_id)
+    journal.close()
+    now = timezone.now()
+    os.utime(journal.path, (now.timestamp() + 3600,) * 2)
+    Lane.objects.update(expires_at=now - dt.timedelta(seconds=1))
+
+    assert recovery.sweep(now) == 1
+
+    assert statuses(mailing) == {"unconfirmed": 1}
 
 
 # --- cancelling

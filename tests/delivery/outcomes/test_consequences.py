@@ -649,6 +649,17 @@ def test_a_bad_share_stops_the_campaign_which_goes_on_from_there(
     assert mailing.state == "paused", "and stopped by new ones"
 
 
+@pytest.mark.parametrize(
+    ("sent", "bounced", "stops"), [(19, 19, False), (20, 20, True), (100, 5, True), (100, 4, False), (20, 0, False)]
+)
+def test_a_campaign_is_judged_from_as_many_answers_on_as_the_setting_says(
+    settings: Any, sent: int, bounced: int, stops: bool
+) -> None:
+    settings.STOP_AFTER_MESSAGES, settings.STOP_BOUNCE_PERCENT = 20, 5
+
+    assert bool(consequences._Figures(sent, bounced, 0).why_stop()) is stops
+
+
 def test_few_bounces_among_many_do_not_stop_a_campaign(peers: Any, settings: Any) -> None:
     settings.STOP_AFTER_MESSAGES = 20
     # Late, so that enough were answered before.

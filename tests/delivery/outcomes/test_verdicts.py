@@ -128,6 +128,7 @@ def test_a_pause_lasts_as_the_answer_says(
     [
         ("RCPT", "421 4.7.28 Unusual rate", Hold(10 * MINUTE), None),
         ("RCPT", "421 4.7.0 [TSS04] temporarily deferred due to user complaints", Hold(2 * HOUR), None),
+        ("RCPT", "421 4.7.0 [TSS05] Messages temporarily deferred", Hold(4 * HOUR), None),
         ("RCPT", "451 4.7.650 Rate limited", Hold(dt.timedelta(0), 90 * MINUTE, 1), None),
         ("RCPT", "421 4.7.0 Too many connections", Hold(dt.timedelta(0), HOUR), None),
         ("MAIL", "421 4.7.0 Too many connections", None, Slowing(one_for=HOUR)),
@@ -180,7 +181,11 @@ def test_what_is_no_answer_is_the_servers_fault_and_after_the_dot_unconfirmed(te
         ),
         ("CONNECT", "refused", "554 5.7.1 no", {"server_pause": 15 * MINUTE, "longest_pause": HOUR}),
         ("CONNECT", "refused", "421 4.7.0 too many connections", {"server_failed": True}),
-        ("CONNECT", "connection refused", None, {"server_failed": True, "pauses_server": False}),
+        (
+            *("CONNECT", "refused", "421 4.3.2 Too busy"),
+            {"server_failed": True, "slows_after": Repeats(3, 10 * MINUTE), "is_closing": True},
+        ),
+        ("CONNECT", "connection refused", None, {"server_failed": True, "pauses_server": False, "is_closing": False}),
         ("TLS", "the TLS handshake failed: expired", None, {"pauses_server": True, "server_pause": None}),
         ("AUTH", "the server offers no sign-in we know", None, {"pauses_server": True, "server_pause": None}),
         ("TLS", "the TLS handshake failed: cut", None, {"server_failed": True, "pauses_server": False}),

@@ -300,6 +300,18 @@ def test_results_without_the_lane_are_refused(tmp_path: Path) -> None:
     assert leases.renew([lease]) == [lease]
 
 
+def test_a_lease_that_has_run_out_is_lost_though_nobody_freed_its_lane() -> None:
+    lease = leases.acquire(make_server(25).pk)
+    assert lease is not None
+    expire_lanes()
+    ended_at, valid_until = Lane.objects.get().expires_at, lease.valid_until
+
+    assert leases.renew([lease]) == [lease]
+
+    assert Lane.objects.get().expires_at == ended_at
+    assert lease.valid_until == valid_until
+
+
 def test_a_lane_has_one_holder(tmp_path: Path) -> None:
     server = make_server(25)
 

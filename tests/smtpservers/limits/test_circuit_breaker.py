@@ -109,6 +109,15 @@ def test_the_last_success_is_written_once_a_second(server: SmtpServer) -> None:
     assert server.last_success_at == T + 1.5 * SECOND
 
 
+def test_a_success_after_the_clock_was_set_back_takes_the_place_of_the_one_in_the_future(server: SmtpServer) -> None:
+    circuit_breaker.note_success(server.pk, T + HOUR)
+
+    circuit_breaker.note_success(server.pk, T)
+
+    server.refresh_from_db()
+    assert server.last_success_at == T
+
+
 def test_a_refused_sender_is_forgotten_with_the_next_edit(server: SmtpServer) -> None:
     assert refused_senders.refuse(server.pk, "", "553 not owned", T)
     assert refused_senders.refused(T + 300 * HOUR) == {server.pk: {"news@shop.example": None}}

@@ -10,7 +10,7 @@ from django.db import connections
 
 from smtpservers.limits import reservations
 from smtpservers.limits.quota_period import period
-from smtpservers.models import QuotaPeriod, SmtpServer
+from smtpservers.models import QuotaPeriod, SmtpServer, UsageEntry
 from tests.delivery.making import make_server
 
 UTC = dt.UTC
@@ -124,6 +124,21 @@ def test_changing_the_start_day_recounts_from_the_ledger() -> None:
     server.month_start_day = 1
     server.save()
     assert reservations.refit_period(server, now).used == 30
+
+
+@pytest.mark.django_db
+def test_the_ledger_has_a_row_for_each_quarter_of_an_hour() -> None:
+    server = make_server(25)
+    instants = [
+        instant(f"2026-03-15T10:{clock}Z") for clock in ("00:00", "14:59.999999", "15:00", "29:59", "30:00", "59:59")
+    ]
+
+    reservations.write_ledger(server.pk, instants)
+    reservations.write_ledger(server.pk, instants[:1])
+
+    ledger = UsageEntry.objects.order_by("quarter_at").values_list("quarter_at", "units")
+    quarters = [("10:00", 3), ("10:15", 2), ("10:30", 1), ("10:45", 1)]
+    assert list(ledger) == [(instant(f"2026-03-15T{clock}Z"), units) for clock, units in quarters]
 
 
 @pytest.mark.django_db(transaction=True)

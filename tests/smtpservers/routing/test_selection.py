@@ -57,6 +57,7 @@ def test_the_next_takes_over_and_the_reason_names_no_host(
         ("News <NEWS@Shop.Wire.Example>", "mx.other.example", "news@shop.wire.example", True),
         ("News <a@wire.example>", "mx.wire.example", "news@shop.wire.example", True),  # Above.
         ("News <a@deep.shop.wire.example>", "", "news@shop.wire.example", True),  # Below.
+        ("News <a@shop.example>", "mail.shop.example", "news@other.example", True),  # Above, by its name alone.
         ("News <a@shop.example.co.uk>", "mail.example.co.uk", "news@other.example", True),
         ("News <a@other.example>", "mail.example.co.uk", "news@other.example", True),  # Of its Mail From alone.
         ("News <a@shop.example.com.lb>", "mail.example.com.lb", "news@other.example", True),
