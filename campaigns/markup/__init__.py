@@ -1,1 +1,1 @@
-"""Rules for what people write: conversion, frames, file types, links. No database."""
+"""Rules for written content: conversion, frames, file types, links. No database."""

@@ -1,7 +1,7 @@
-"""From what a person writes (MJML, Markdown or HTML) to the HTML of a mail, with its styles inlined.
+"""Conversion of MJML, Markdown or HTML into the HTML of a mail, with inlined styles.
 
-Merge tags pass through every step unharmed: before a library reads the source, each is replaced by a word that no
-library minds, and put back afterwards. Layout and preheader are not known here.
+Merge tags pass through every step unchanged: each one is replaced by a plain word before a library reads the source,
+and restored afterwards. Layout and preheader are the subject of :mod:`campaigns.markup.frame`.
 """
 
 import html as html_entities
@@ -13,38 +13,40 @@ from mjml import mjml2html
 from campaigns.markup import inliner
 from mail import markup
 
-MOST_MARKDOWN = 200_000  # Characters; a list of short items takes seconds beyond that.
-MOST_BRACKETS = 2_000  # That open in one paragraph of Markdown; each is looked for to its end.
-MOST_CELLS = 20_000  # Of all tables of a Markdown source.
-MOST_SOURCE = 1_000_000  # Characters; Gmail shows 102 KB of a message, and the libraries take their time.
+MOST_MARKDOWN = 200_000  # Characters. A longer list of short items takes seconds.
+MOST_BRACKETS = 2_000  # Opened in one paragraph of Markdown. The library searches for the end of each one.
+MOST_CELLS = 20_000  # In all tables of a Markdown source.
+MOST_SOURCE = 1_000_000  # Characters. Gmail shows 102 KB of a message, and the libraries are slow.
 
 
 class ContentInvalid(ValueError):
-    """A source that no mail can be made of; ``str(error)`` says where, and what to do."""
+    """The source cannot become a mail; ``str(error)`` says where the mistake is and what to do."""
 
 
 class Masked:
-    """A source in which each merge tag is a word; :meth:`restore` puts the tags back."""
+    """A source whose merge tags are replaced by words; :meth:`restore` puts the tags back."""
 
     def __init__(self, source: str) -> None:
-        # Longer than any that somebody wrote.
+        # The stem is longer than any similar word in the source, so that no written word is taken for a mask.
         written = [len(found[1]) // 2 for found in re.finditer("xq((?:zj)*+)", source.lower())]
         self.stem = "xq" + "zj" * (max(written, default=-1) + 1)
         self.tags: list[str] = []
         self.source = "".join(self._word_for(piece) if is_tag else piece for is_tag, piece in markup.pieces(source))
         self.word = re.compile(rf"{self.stem}([0-9]+)[ob]q")
-        self.block_word = re.compile(rf"{self.stem}[0-9]+bq")  # Of a tag that says nothing itself: {% if %}.
+        self.block_word = re.compile(rf"{self.stem}[0-9]+bq")  # Stands for a tag without output, such as {% if %}.
 
     def _word_for(self, tag: str) -> str:
         self.tags.append(tag)
         return f"{self.stem}{len(self.tags) - 1}{'b' if tag.startswith('{%') else 'o'}q"
 
     def hide(self, text: str) -> str:
-        """Return a word that stands for ``text``, which may hold such words itself."""
+        """Return a word that stands for ``text``. The text may contain masking words itself."""
         return self._word_for(text)
 
     def restore(self, text: str) -> str:
-        # As a comment, as an attribute of its own, or anywhere else. What was hidden holds words again.
+        """Return ``text`` with its masking words replaced by what they stand for."""
+        # A word may have become a comment, an attribute or plain text. A hidden text contains words itself, so that
+        # one pass is not enough.
         place = re.compile(rf"<!--\s*{self.word.pattern}\s*-->|{self.word.pattern}(?:=\"\")?")
         for _ in range(3):
             text, count = place.subn(lambda found: self.tags[int(found[1] or found[2])], text)
@@ -54,7 +56,7 @@ class Masked:
 
 
 def is_document(html: str) -> bool:
-    """Tell whether HTML is a whole page and not a piece of one."""
+    """Whether the HTML is a whole page and not a fragment."""
     return re.search(r"<(?:html|body)\b", html, re.IGNORECASE) is not None
 
 
@@ -62,10 +64,10 @@ def is_document(html: str) -> bool:
 
 
 def inlined(html: str) -> str:
-    """Return a document with its rules written into the elements they fit; what cannot be inlined stays in the head.
+    """Return a document with its CSS rules as style attributes. Rules that cannot be inlined stay in the head.
 
-    Nothing is loaded, and nothing but style attributes and style elements is changed: the library reads a copy in
-    which each element has a number, and what it wrote into the element of a number is put into the author's own.
+    No style sheet is loaded, and only style attributes and style elements change: the library reads a copy in which
+    each element has a number, and the style it gave to a number is copied into the author's element.
 
     :raises ContentInvalid: if the styles cannot be understood, or elements are nested too deeply.
     """
@@ -90,11 +92,11 @@ def inlined(html: str) -> str:
 
 
 class _Inlined:
-    """What the library made of each element, by the element's number in what was written."""
+    """The library's result for each element, by the element's number in the source."""
 
     def __init__(self, html: str) -> None:
-        self.styles: dict[int, str] = {}  # Attributes.
-        self.sheets: dict[int, str] = {}  # What is left in style elements.
+        self.styles: dict[int, str] = {}  # Values of style attributes.
+        self.sheets: dict[int, str] = {}  # Rules that are left in style elements.
         for tag in markup.tags(html):
             given = markup.attributes_of(tag["attributes"] or "")
             if not (number := given.get(_MARK, "")).isdecimal():
@@ -105,7 +107,7 @@ class _Inlined:
 
 
 def _with_styles(source: str, starts: list[re.Match[str]], made: _Inlined) -> str:
-    """Return what was written, byte for byte, but for the styles that were inlined."""
+    """Return the source, byte for byte, except for the inlined styles."""
     parts: list[str] = []
     position = 0
     for number, tag in enumerate(starts):
@@ -139,7 +141,7 @@ def _is_style(attribute: re.Match[str]) -> bool:
 
 
 def _end_of_sheet(html: str, start: int) -> tuple[int, int]:
-    """Return where a style element's content ends, and the element."""
+    """Return the end of a style element's content, and the end of the element."""
     end = _STYLE_END.search(html, start)
     return end.span() if end else (len(html), len(html))
 
@@ -148,9 +150,12 @@ def _end_of_sheet(html: str, start: int) -> tuple[int, int]:
 
 
 def from_markdown(source: str) -> str:
-    """Return the HTML of Markdown (CommonMark, tables and strikethrough), a piece of a page.
+    """Return Markdown (CommonMark, tables and strikethrough) as an HTML fragment.
 
-    A link titled "button" becomes one. A line of block tags alone, such as ``{% if vip %}``, parts paragraphs.
+    A link with the title "button" becomes a button. A line that holds only block tags, such as ``{% if vip %}``,
+    separates paragraphs.
+
+    :raises ContentInvalid: if the source is too long or nested too deeply.
     """
     _check_size(source, MOST_MARKDOWN)
     _check_bounds(source)
@@ -164,10 +169,10 @@ def from_markdown(source: str) -> str:
 
 
 def _check_markdown(masked: Masked) -> None:
-    """Refuse what nobody writes and what would take long to read, before it is read.
+    """Refuse a source that the library would need very long to read, before the library reads it.
 
-    That is: quotations, lists and brackets inside each other, brackets of one paragraph, and cells of tables. Rows are
-    filled up to the columns of their table, so that a short source may have many cells.
+    Limited are the depth of quotations, lists and brackets, the brackets of a paragraph, and the cells of all tables.
+    Each row is filled up to the columns of its table, so that even a short source may have many cells.
     """
     brackets = opened = columns = cells = 0
     lines = masked.source.split("\n")
@@ -183,7 +188,7 @@ def _check_markdown(masked: Masked) -> None:
             brackets = max(brackets + _BRACKETS.get(bracket, 0), 0)
             opened += bracket == "["
             depth = max(depth, brackets)
-        if "|" in line and "-" in line and not line.strip("-:|> \t"):  # The rule below a table's header.
+        if "|" in line and "-" in line and not line.strip("-:|> \t"):  # The line below a table's header.
             columns = line.count("|") + 1
         cells += columns
         if depth > markup.MOST_DEPTH:
@@ -201,12 +206,11 @@ def _check_markdown(masked: Masked) -> None:
 
 
 def from_mjml(source: str) -> tuple[str, str]:
-    """Return the document of an MJML source, and its preview text.
+    """Return the HTML document of an MJML source, and its preview text.
 
-    Parts that are HTML in MJML (mj-text, mj-raw …) are taken word for word. No web fonts are added, nothing is
-    included.
+    HTML inside MJML (mj-text, mj-raw …) is copied unchanged. No web fonts are added and no files are included.
 
-    :raises ContentInvalid: naming the line of a tag that is unknown or not closed.
+    :raises ContentInvalid: if a tag is unknown or not closed, with its line, or if the source is too long.
     """
     _check_size(source)
     if not re.search(r"<mjml\b", source):
@@ -225,7 +229,7 @@ def from_mjml(source: str) -> tuple[str, str]:
     text = _WRITTEN_HTML.sub(lambda found: f"{found[1]}{masked.hide(found[3])}{found[4]}", text)
     text = _MJML_TAG.sub(_respelled, text)
     pieces = _ANY_TAG.split(text)
-    # Between elements only comments are kept.
+    # The converter keeps only comments between elements.
     pieces[::2] = [
         piece if _is_hidden_html(pieces, number * 2) else masked.word.sub(lambda found: f"<!--{found[0]}-->", piece)
         for number, piece in enumerate(pieces[::2])
@@ -237,7 +241,7 @@ def from_mjml(source: str) -> tuple[str, str]:
             f"The MJML cannot be understood: {error}. Look for a tag that is not closed, or an attribute without"
             " quotation marks."
         ) from error
-    # A comment inside one of Outlook's conditional comments would end it.
+    # A comment inside a conditional comment of Outlook would end it.
     html = _CONDITIONAL.sub(lambda found: found[1] + re.sub(r"<!--(\w+)-->", r"\1", found[2]) + found[3], html)
     return masked.restore(html), preheader
 
@@ -247,7 +251,10 @@ def _is_hidden_html(pieces: list[str], number: int) -> bool:
 
 
 def _respelled(tag: re.Match[str]) -> str:
-    """Write a tag's attributes so that the converter gives them back as they are: it escapes what Rust would."""
+    """Respell a tag's attributes so that the converter returns them unchanged.
+
+    The converter escapes strings as Rust does; each character that it would escape becomes a character reference here.
+    """
 
     def respell(attribute: re.Match[str]) -> str:
         value = attribute[2] if attribute[2] is not None else attribute[3]
@@ -262,7 +269,7 @@ def _respelled(tag: re.Match[str]) -> str:
 
 def _check_nesting(source: str) -> None:
     opened: list[tuple[str, int]] = []
-    # What is no MJML keeps its length, so that the lines stay true.
+    # Merge tags and comments are blanked and not removed, so that line numbers stay right.
     bare = "".join(_BLANKED.sub(" ", piece) if is_tag else piece for is_tag, piece in markup.pieces(source))
     bare = _COMMENT.sub(lambda found: _BLANKED.sub(" ", found[0]), bare)
     for tag in _MJ.finditer(bare):

@@ -1,7 +1,7 @@
-"""Which files may be sent or shown, and what a file really is: its content decides, never its name.
+"""File types that may be sent or shown, recognised by the content and never by the name alone.
 
-Pictures are opened as far as their first frame, so that one which is none, or too large to be decoded, is refused
-here and not by a reader's mail program. Documents are recognised; nothing of them is unpacked.
+A picture is decoded up to its first frame, so that a damaged or too large one is refused here and not by a reader's
+mail program. Documents are recognised without unpacking them.
 """
 
 import io
@@ -28,29 +28,29 @@ DOCUMENTS = {
 ACCEPTED = "PNG, JPEG, GIF and WebP pictures, and PDF, Word, Excel, PowerPoint, OpenDocument, ICS, CSV and text files"
 _OFFICE = {"docx": "word/", "xlsx": "xl/", "pptx": "ppt/"}
 _OPEN_DOCUMENT = ("odt", "ods", "odp")
-_MOST_ENTRIES = 5_000  # Of a document that is an archive.
+_MOST_ENTRIES = 5_000  # In a document that is a ZIP archive.
 
 
 class FileRefused(ValueError):
-    """A file that is not taken; ``str(error)`` says why, and what to do."""
+    """The file is refused; ``str(error)`` says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileType:
-    """What a file is."""
+    """A recognised file type, and a picture's size in pixels."""
 
     is_image: bool
     content_type: str
-    ending: str  # Without the dot.
+    ending: str  # File name extension without the dot.
     width: int = 0
     height: int = 0
 
 
 def recognise(content: bytes, name: str, most_pixels: int) -> FileType:
-    """Return what ``content`` is.
+    """Return the type of a file.
 
-    :param name: as the person called it; tells documents apart that begin alike.
-    :raises FileRefused: if it is nothing that may be sent, or a picture that cannot be shown.
+    :param name: the uploaded name; its extension tells apart documents that begin with the same bytes.
+    :raises FileRefused: if the type is not allowed, or a picture is damaged or has more than ``most_pixels`` pixels.
     """
     if not content:
         raise FileRefused("The file is empty. Choose another one.")
@@ -67,7 +67,7 @@ def recognise(content: bytes, name: str, most_pixels: int) -> FileType:
 
 
 def safe_name(name: str, ending: str) -> str:
-    """Return a name to show and to send: one line, no path, and the ending that its content has."""
+    """Return a name to show and to send: one line, without a path, with the extension of the content's type."""
     name = re.split(r"[/\\]", name)[-1]
     name = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069<>:\"|?*]", "", name)
     stem, dot, written = name.rpartition(".")
@@ -112,7 +112,7 @@ def _is_document(content: bytes, ending: str) -> bool:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return False
-    # Text that a browser could take for a page is none.
+    # A text that a browser could take for a page is refused.
     is_text = "\0" not in text and re.match(r"\s*<(?:!|\?|html|head|body|script|svg|style|meta)", text, re.I) is None
     return is_text and (ending != "ics" or text.lstrip().upper().startswith("BEGIN:VCALENDAR"))
 

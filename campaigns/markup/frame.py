@@ -1,7 +1,6 @@
-"""What stands around the content of a mail: the page of a piece of HTML, the organisation's header and footer, and the
-hidden text that mail programs show beside the subject.
+"""The frame around the content of a mail: the page, the organisation's header and footer, and the hidden preheader.
 
-Values in, HTML out; the colours follow the reader's light or dark scheme where the page is ours.
+Values in, HTML out. A page made here follows the reader's light or dark colour scheme.
 """
 
 import html as html_entities
@@ -12,27 +11,27 @@ from mail.message import footers
 
 FONT = "-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 DEFAULT_ACCENT = "#2563eb"
-# Behind the preheader, lest the first words of the content be shown after it.
+# Follows the preheader, so that mail programs do not show the first words of the content after it.
 _FILLER = "&#847;&zwnj;&nbsp;&#8199;&shy;" * 60
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An organisation's header and footer; what is empty is left out."""
+    """An organisation's header and footer. Empty parts are left out."""
 
-    organisation: str = ""  # Shown where there is no logo, and to who sees no pictures.
+    organisation: str = ""  # Shown if there is no logo, and to readers who see no pictures.
     logo_url: str = ""
     logo_width: int = 0  # In pixels.
     home_url: str = ""
     header: str = ""  # A line beside the logo.
     footer_html: str = ""
     postal_address: str = ""
-    links: tuple[tuple[str, str], ...] = ()  # Name and address, of social networks and the like.
-    accent: str = DEFAULT_ACCENT  # Of links and buttons, as #rrggbb.
+    links: tuple[tuple[str, str], ...] = ()  # Name and URL, for example of a social network.
+    accent: str = DEFAULT_ACCENT  # Colour of links and buttons, as #rrggbb.
 
 
 def page(body: str, *, title: str, accent: str = DEFAULT_ACCENT) -> str:
-    """Return the responsive page of a piece of HTML: 600 pixels wide, less on a phone, light and dark."""
+    """Return an HTML fragment as a responsive page: 600 pixels wide, less on a phone, light and dark."""
     return _head(title, _page_style(accent)) + (
         '<body class="b-ground" style="margin:0;padding:0">\n'
         '<div role="article" aria-roledescription="email" class="b-ground">\n'
@@ -46,24 +45,24 @@ def page(body: str, *, title: str, accent: str = DEFAULT_ACCENT) -> str:
 
 
 def bare_page(body: str, *, title: str) -> str:
-    """Return a page that only tells a mail program how to read a piece of HTML, and styles nothing."""
+    """Return an HTML fragment as a page without styles, with only the head that mail programs need."""
     return f"{_head(title, '')}<body>\n{body.strip()}\n</body></html>\n"
 
 
 def framed(html: str, frame: Frame) -> str:
-    """Return a page with the organisation's header and footer in it."""
+    """Return the page with the organisation's header and footer."""
     html = footers.after_body_start(html, _header(frame))
     html = footers.before_body_end(html, _footer(frame))
-    if "prefers-color-scheme" in html:  # A page without a dark side stays light, and its frame with it.
+    if "prefers-color-scheme" in html:  # A page without a dark scheme stays light, and so does its frame.
         html = _into_head(html, f"<style>{_FRAME_DARK}</style>\n")
     return html
 
 
 def with_preheader(html: str, preheader: str) -> str:
-    """Return a page that begins with a hidden text, which mail programs show beside the subject."""
+    """Return the page with a hidden text at its start, which mail programs show beside the subject."""
     if not preheader.strip():
         return html
-    # Merge tags stay as they are; everything else is text.
+    # Merge tags stay unchanged; all other text is escaped.
     written = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|[&<>]", lambda found: _ENTITIES.get(found[0], found[0]), preheader.strip())
     hidden = (
         '<div style="display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden;'
@@ -73,19 +72,19 @@ def with_preheader(html: str, preheader: str) -> str:
 
 
 def text_footer(frame: Frame) -> str:
-    """Return what a text written by hand gets at its end."""
+    """Return the footer of a plain text that was written by hand."""
     lines = [frame.organisation, *frame.postal_address.splitlines()]
     lines += [f"{name}: {url}" for name, url in frame.links]
     return "\n".join(line.strip() for line in lines if line.strip())
 
 
 def contrast(accent: str) -> str:
-    """Return white or a near black, whichever is read better on ``accent``."""
+    """Return white or near-black, whichever is easier to read on ``accent``."""
     return "#ffffff" if _luminance(accent) < 0.36 else "#18181b"
 
 
 def lightened(accent: str) -> str:
-    """Return the accent for text on a dark ground."""
+    """Return the accent colour, light enough for text on a dark background."""
     red, green, blue = (int(accent[start : start + 2], 16) for start in (1, 3, 5))
     share = 0.0
     mixed = accent

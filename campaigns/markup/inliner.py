@@ -1,22 +1,22 @@
-"""Styles written into the elements they fit, by a process of its own.
+"""CSS inlining in a separate process with limits on time and memory.
 
-What somebody pastes may overwhelm the library: a tree so deep that it ends the process, so large that it takes all
-memory, style sheets that take minutes. Then only that process ends, and its caller says what to do.
+Pasted content may overwhelm the library: a tree so deep that the process dies, so large that it takes all memory, or
+style sheets that take minutes. Then only that process ends, and the caller tells the author what to do.
 """
 
 import subprocess
 import sys
 from functools import lru_cache
 
-MOST_SECONDS = 2  # Of computing; an ordinary newsletter takes a hundredth.
-MOST_BYTES = 1 << 30  # Of memory.
-MOST_CHARACTERS = 8_000_000  # Of what comes out.
-_PATIENCE_SECONDS = 15  # On a machine that is busy with other things.
-_REFUSED, _OVERWHELMED = 3, 4  # How the process ends.
+MOST_SECONDS = 2  # Processor time; an ordinary newsletter takes a hundredth of it.
+MOST_BYTES = 1 << 30  # Memory.
+MOST_CHARACTERS = 8_000_000  # Length of the result.
+_PATIENCE_SECONDS = 15  # Wall time; a busy machine may need that long.
+_REFUSED, _OVERWHELMED = 3, 4  # Exit codes of the process.
 
 
 class Overwhelmed(ValueError):
-    """The library could not cope with the document; whoever wrote it has to simplify it."""
+    """The document exceeds the limits of the library; its author has to simplify it."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -27,10 +27,10 @@ class Overwhelmed(ValueError):
 
 @lru_cache(maxsize=8)  # A page builds the same content several times.
 def inline(document: str) -> str:
-    """Return the document as the library writes it, with its rules in ``style`` attributes; nothing is loaded.
+    """Return the library's version of the document, with its CSS rules as ``style`` attributes. Nothing is loaded.
 
-    :raises Overwhelmed: if the document is too much for the library.
-    :raises ValueError: if its style sheets cannot be understood; the text says why.
+    :raises Overwhelmed: if the document exceeds the library's limits.
+    :raises ValueError: if a style sheet cannot be parsed; the text says why.
     """
     command = [sys.executable, "-I", __file__]
     try:
@@ -47,7 +47,7 @@ def inline(document: str) -> str:
 
 
 def _work() -> int:
-    """Inline what comes in, within limits that the system keeps."""
+    """Inline the document on standard input, within limits that the operating system enforces."""
     import resource
 
     import css_inline

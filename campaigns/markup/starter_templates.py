@@ -1,4 +1,4 @@
-"""Starter templates: what a new campaign can begin with. Their words lie beside this module, one file each."""
+"""Starter templates for new campaigns. The content of each is a file in the folder ``starter_content``."""
 
 import functools
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ _FOLDER = Path(__file__).parent / "starter_content"
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """One template."""
+    """One starter template."""
 
-    key: str  # Also the name of its picture.
+    key: str  # Also the name of its preview picture.
     name: str
     description: str
     markup: str
@@ -69,7 +69,7 @@ _MARKUP = {"md": "markdown", "mjml": "mjml"}
 
 @functools.cache
 def starters() -> tuple[Starter, ...]:
-    """Return the templates in the order they are offered; the last one is empty."""
+    """Return the templates in the order of the page; the last one is empty."""
     found = [
         Starter(
             key=file.partition(".")[0],

@@ -1,6 +1,6 @@
-"""Which links of an HTML mail people see, judged by the styles written on its elements.
+"""Links of an HTML mail, and whether readers can see them, judged by inline styles.
 
-Nothing here stores, sends, or looks at the clock.
+A pure rule: no storage, no sending, no clock.
 """
 
 import re
@@ -22,11 +22,11 @@ class VisibleLink:
 
     url: str
     words: str
-    hidden: str  # Why nobody sees it; empty: people do.
+    hidden: str  # Why readers cannot see the link; empty if they can.
 
 
 def links_of(html: str) -> tuple[tuple[VisibleLink, ...], frozenset[str]]:
-    """Return the links of HTML in their order, and the names of all its elements."""
+    """Return the links of an HTML source in order, and the names of all its elements."""
     walk = _Walk()
     walk.read(html)
     walk.end_link()
@@ -34,24 +34,24 @@ def links_of(html: str) -> tuple[tuple[VisibleLink, ...], frozenset[str]]:
 
 
 @dataclass(slots=True)
-class _Seen:
-    """How an element is shown, what it inherits included."""
+class _Style:
+    """The visible style of an element, with inherited values."""
 
     tag: str
     hidden: str = ""
-    size: float = 16.0
-    ink: tuple[int, int, int] | None = None
-    paper: tuple[int, int, int] = (255, 255, 255)
+    size: float = 16.0  # Of the font, in pixels.
+    colour: tuple[int, int, int] | None = None
+    background: tuple[int, int, int] = (255, 255, 255)
 
 
 class _Walk(Reader):
-    """Finds the links of HTML with inline styles, and whether they are seen."""
+    """A reader that collects the links and tracks the style of each open element."""
 
     def __init__(self) -> None:
         self.links: list[VisibleLink] = []
         self.tags: set[str] = set()
-        self._stack = [_Seen("")]
-        self._open: tuple[str, _Seen, list[str]] | None = None
+        self._stack = [_Style("")]
+        self._open: tuple[str, _Style, list[str]] | None = None
 
     def start(self, tag: str, given: dict[str, str]) -> None:
         self.tags.add(tag)
@@ -89,14 +89,14 @@ class _Walk(Reader):
         hidden = seen.hidden or ("" if said else "it has no words")
         if not hidden and seen.size < TINY_PIXELS:
             hidden = f"its letters have {seen.size:g} pixels"
-        if not hidden and seen.ink is not None and _distance(seen.ink, seen.paper) < 48:
+        if not hidden and seen.colour is not None and _distance(seen.colour, seen.background) < 48:
             hidden = "its colour is that of the background"
         self.links.append(VisibleLink(url, said, hidden))
 
 
-def _styled(tag: str, given: dict[str, str], parent: _Seen) -> _Seen:
+def _styled(tag: str, given: dict[str, str], parent: _Style) -> _Style:
     style = dict(_declarations(given.get("style", "")))
-    seen = _Seen(tag, parent.hidden, parent.size, parent.ink, parent.paper)
+    seen = _Style(tag, parent.hidden, parent.size, parent.colour, parent.background)
     if style.get("display") == "none" or "hidden" in given:
         seen.hidden = "it is not displayed"
     elif style.get("visibility") == "hidden":
@@ -112,9 +112,9 @@ def _styled(tag: str, given: dict[str, str], parent: _Seen) -> _Seen:
             (match[2] or "px").lower(), 1
         )
         seen.size = float(match[1]) * factor if match[1].count(".") < 2 else parent.size
-    seen.ink = _colour(style.get("color", given.get("color", ""))) or seen.ink
-    paper = style.get("background-color") or style.get("background", "").split(" ")[0] or given.get("bgcolor", "")
-    seen.paper = _colour(paper) or seen.paper
+    seen.colour = _colour(style.get("color", given.get("color", ""))) or seen.colour
+    background = style.get("background-color") or style.get("background", "").split(" ")[0] or given.get("bgcolor", "")
+    seen.background = _colour(background) or seen.background
     return seen
 
 

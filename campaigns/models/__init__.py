@@ -1,4 +1,4 @@
-"""What is stored about campaigns."""
+"""The tables of campaigns."""
 
 from campaigns.models.archive import ArchivedCampaign, ArchiveSettings
 from campaigns.models.campaign import Campaign, FrozenContent

@@ -1,4 +1,4 @@
-"""What is stored of the public archive: whether there is one, and the campaigns in it as anybody may read them."""
+"""The public archive: its settings, and its campaigns without personal data."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ MOST_SLUG = 80
 
 
 class ArchiveSettings(models.Model):
-    """The public archive: one row, which administrators change."""
+    """The settings of the public archive: one row, changed by administrators."""
 
     is_on = models.BooleanField(
         "public archive",
@@ -25,7 +25,10 @@ class ArchiveSettings(models.Model):
 
 
 class ArchivedCampaign(models.Model):
-    """A campaign as nobody in particular reads it; made once, so that no page of the archive touches a person's row."""
+    """A campaign as the public archive shows it.
+
+    It is rendered once, without a recipient, so that no archive page reads a person's row.
+    """
 
     campaign = models.OneToOneField("campaigns.Campaign", on_delete=models.CASCADE, related_name="archived")
     slug = models.SlugField(max_length=MOST_SLUG)

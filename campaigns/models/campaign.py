@@ -1,4 +1,4 @@
-"""What a marketer writes and schedules, and what it said when it was queued."""
+"""A campaign, and the copy of its content that is frozen when somebody queues it."""
 
 from django.conf import settings
 from django.db import models
@@ -10,11 +10,11 @@ from delivery.models import Mailing
 
 
 class Campaign(models.Model):
-    """What is said, to whom, when."""
+    """A mail to many people: its content, audience and schedule."""
 
     class Status(models.TextChoices):
         DRAFT = "draft", "draft"
-        SCHEDULED = "scheduled", "scheduled"  # Queued by a person, its content frozen; the worker starts it when due.
+        SCHEDULED = "scheduled", "scheduled"  # Queued by a person, its content frozen. The worker starts it when due.
         SENDING = "sending", "sending"
         PAUSED = "paused", "paused"
         FINISHED = "finished", "finished"
@@ -28,8 +28,8 @@ class Campaign(models.Model):
         LOCAL = "local", "at each recipient’s local time"
 
     class Markup(models.TextChoices):
-        HTML = "html", "HTML"  # Written in ``html``.
-        MARKDOWN = "markdown", "Markdown"  # Written in ``source``, as is MJML.
+        HTML = "html", "HTML"  # Stored in ``html``.
+        MARKDOWN = "markdown", "Markdown"  # Stored in ``source``, as is MJML.
         MJML = "mjml", "MJML"
 
     name = models.CharField(max_length=150, unique=True, help_text="For you; recipients never see it.")
@@ -76,7 +76,7 @@ class Campaign(models.Model):
     attachments: "models.ManyToManyField[MediaFile, models.Model]" = models.ManyToManyField(
         MediaFile, blank=True, related_name="+", help_text="Sent with every message, from the media library."
     )
-    # Counts the changes of what is written, so that nobody overwrites what they have not seen.
+    # Grows with every change of the content, so that nobody overwrites a change that they have not seen.
     version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
     text = models.TextField(blank=True, help_text="Empty: made from the HTML.")
     lists: "models.ManyToManyField[ContactList, models.Model]" = models.ManyToManyField(
@@ -85,8 +85,8 @@ class Campaign(models.Model):
         related_name="+",
         help_text="Everyone subscribed to one of them gets one message.",
     )
-    # Ids by "segments", "consent_lists", "excluded_lists" and "excluded_segments"; see campaigns.audience.audience. Not
-    # relations: deleting an excluded segment must not turn "all but these" into "all".
+    # Ids under "segments", "consent_lists", "excluded_lists" and "excluded_segments"; see campaigns.audience.audience.
+    # Not relations: deleting an excluded segment must not turn "all but these" into "all".
     audience = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
     # A list and not a relation: deleting the last server named here must not turn "only this one" into "all".
     server_ids = models.JSONField(
@@ -113,7 +113,7 @@ class Campaign(models.Model):
     utm_term = models.CharField("UTM term", max_length=150, blank=True)
     utm_content = models.CharField("UTM content", max_length=150, blank=True)
     status = models.CharField(max_length=12, choices=Status, default=Status.DRAFT, editable=False)
-    # When, as a person said it on the review page; wall clocks are those of ``time_zone``.
+    # The schedule as a person entered it on the review page. Wall times are in ``time_zone``.
     start = models.CharField(
         max_length=8,
         choices=Start,
@@ -123,21 +123,21 @@ class Campaign(models.Model):
     )
     start_wall = models.CharField(max_length=16, blank=True, db_default="", editable=False)  # "2026-11-24T09:00".
     time_zone = models.CharField(max_length=64, blank=True, db_default="", editable=False)  # Empty: the site's.
-    not_after = models.DateTimeField(null=True, editable=False)  # What is left then expires.
+    not_after = models.DateTimeField(null=True, editable=False)  # Unsent messages expire at this time.
     window_days = models.JSONField(  # 0 is Monday; empty: every day.
         default=list, db_default=models.Value([], models.JSONField()), editable=False
     )
     window_opens = models.TimeField(null=True, editable=False)  # Both empty: the whole day.
-    window_closes = models.TimeField(null=True, editable=False)  # Not after the opening: on the next day.
-    starts_at = models.DateTimeField(null=True, editable=False)  # When the worker may begin.
-    # It was missed by so much that a person is asked whether it is still wanted; until then nothing starts.
+    window_closes = models.TimeField(null=True, editable=False)  # Not later than the opening: on the next day.
+    starts_at = models.DateTimeField(null=True, editable=False)  # The earliest time at which the worker starts it.
+    # The start was missed by a long time: nothing starts until a person says that the campaign is still wanted.
     is_overdue = models.BooleanField(default=False, db_default=False, editable=False)
-    is_closed = models.BooleanField(default=False, db_default=False, editable=False)  # ``not_after`` has come and gone.
-    # It was queued before the people of its large audience were counted; until its checks are made nothing leaves.
+    is_closed = models.BooleanField(default=False, db_default=False, editable=False)  # ``not_after`` has passed.
+    # Queued before its large audience was counted: nothing leaves until the worker has run the preflight checks.
     is_unreviewed = models.BooleanField(default=False, db_default=False, editable=False)
-    # Why it is a draft again although somebody queued it; until it is queued once more.
+    # Why a queued campaign became a draft again. Empty once it is queued again.
     returned_reason = models.CharField(max_length=600, blank=True, db_default="", editable=False)
-    # Starts in a row that came no further than ``start_reached``, and until when the present one is left alone.
+    # Failed starts in a row that stopped at ``start_reached``, and the lease of the worker that is starting it now.
     start_attempts = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     start_reached = models.BigIntegerField(default=0, db_default=0, editable=False)
     start_leased_until = models.DateTimeField(null=True, editable=False)
@@ -168,7 +168,7 @@ class Campaign(models.Model):
             ),
         ]
 
-    # Which variant of its A/B test this is a view of; see campaigns.ab_test.variants.
+    # Set on an unsaved copy that shows one variant of the A/B test; see campaigns.ab_test.variants.
     letter = ""
 
     def __str__(self) -> str:
@@ -176,12 +176,12 @@ class Campaign(models.Model):
 
 
 class FrozenContent(models.Model):
-    """What a campaign said when it was queued: the mailings are made of this, whatever is edited afterwards."""
+    """The content of a campaign when it was queued. Its mailings are made from this copy, despite later edits."""
 
     campaign = models.OneToOneField(Campaign, on_delete=models.CASCADE, related_name="frozen")
-    version = models.CharField(max_length=64)  # As in :class:`Approval`: an approval of it is one of this content.
-    audience = models.JSONField()  # Whom it was for then, by its conditions; who they are is found out at the start.
-    contents = models.JSONField()  # By the letter of the variant, "" without a test; see campaigns.content.frozen.
+    version = models.CharField(max_length=64)  # As in :class:`Approval`; an approval of the version is of this content.
+    audience = models.JSONField()  # The conditions of the audience. The people are found at the start.
+    contents = models.JSONField()  # By the variant's letter, "" without a test; see campaigns.content.frozen.
     frozen_at = models.DateTimeField()
 
     def __str__(self) -> str:

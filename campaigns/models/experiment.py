@@ -1,4 +1,4 @@
-"""What is stored of an A/B test: its variants, whom the sample is drawn from, and who won."""
+"""An A/B test: its variants, its sample and its winner."""
 
 import secrets
 
@@ -16,7 +16,7 @@ def _seed() -> str:
 
 
 class Experiment(models.Model):
-    """A campaign that tries variants on a sample first; a person chooses which of them the rest gets."""
+    """The A/B test of a campaign: a sample gets the variants, then a person chooses the winner for the rest."""
 
     campaign = models.OneToOneField("campaigns.Campaign", on_delete=models.CASCADE, related_name="experiment")
     sample_percent = models.PositiveSmallIntegerField(
@@ -31,8 +31,8 @@ class Experiment(models.Model):
         validators=[MaxValueValidator(24 * 14)],
         help_text="So long after the sample has begun the winner is to be chosen; earlier asks whether it is meant.",
     )
-    seed = models.CharField(max_length=16, default=_seed, editable=False)  # Makes the sample another one each time.
-    expected = models.PositiveIntegerField(null=True, editable=False)  # People in the audience when it began.
+    seed = models.CharField(max_length=16, default=_seed, editable=False)  # Gives each test a different sample.
+    expected = models.PositiveIntegerField(null=True, editable=False)  # Size of the audience when the test began.
     begun_at = models.DateTimeField(null=True, editable=False)
     winner = models.ForeignKey(
         "campaigns.Variant", null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
@@ -41,21 +41,21 @@ class Experiment(models.Model):
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
     )
     chosen_at = models.DateTimeField(null=True, editable=False)
-    # How many the rest would have made it, where nobody has approved so many: then a second person chooses.
+    # Recipients including the rest, if that is more than were approved. Then a second person has to choose the winner.
     unapproved = models.PositiveIntegerField(null=True, editable=False)
-    is_rest_open = models.BooleanField(default=False, editable=False)  # Its messages are made, and may leave.
+    is_rest_open = models.BooleanField(default=False, editable=False)  # The messages of the rest exist and may leave.
 
     def __str__(self) -> str:
         return f"A/B test of {self.campaign}"
 
     @property
     def has_rest(self) -> bool:
-        """Whether anybody is left for the winner."""
+        """Whether a rest of the audience is left for the winner."""
         return self.sample_percent < 100
 
 
 class Variant(models.Model):
-    """One way to say it; what is empty is as the campaign has it."""
+    """One variant of an A/B test. An empty field falls back to the campaign's value."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="variants")
     position = models.PositiveSmallIntegerField()

@@ -1,4 +1,4 @@
-"""What is stored beside the campaigns to write them with: pictures and files, layouts, and who is writing just now."""
+"""Tables for writing campaigns: media files, layouts, and the windows in which people edit a draft."""
 
 from django.conf import settings
 from django.core.validators import RegexValidator
@@ -9,11 +9,11 @@ from campaigns.markup.frame import DEFAULT_ACCENT
 
 
 class MediaFile(models.Model):
-    """A picture or a document that was uploaded. What is stored under its name never changes: mails point to it."""
+    """An uploaded picture or document. The file under its stored name never changes, because mails point to it."""
 
     class Kind(models.TextChoices):
-        IMAGE = "image", "picture"  # Shown in mails, by its address or inside the message.
-        DOCUMENT = "document", "document"  # Attached, or linked to and then always saved and never shown.
+        IMAGE = "image", "picture"  # Shown in mails, linked by its URL or embedded in the message.
+        DOCUMENT = "document", "document"  # Attached or linked. Browsers save a linked one and never show it.
 
     name = models.CharField(max_length=150, help_text="As recipients see it, with its ending.")
     alt = models.CharField(
@@ -22,11 +22,11 @@ class MediaFile(models.Model):
         blank=True,
         help_text="What the picture says, for people who do not see it. Empty: it is mere decoration.",
     )
-    stored_name = models.CharField(max_length=64, unique=True, editable=False)  # Random; in the media folder.
+    stored_name = models.CharField(max_length=64, unique=True, editable=False)  # Random; a file in the media folder.
     kind = models.CharField(max_length=8, choices=Kind, editable=False)
-    content_type = models.CharField(max_length=100, editable=False)  # Found in the content, never taken from outside.
+    content_type = models.CharField(max_length=100, editable=False)  # Derived from the content, never from the upload.
     size_bytes = models.PositiveIntegerField(editable=False)
-    width = models.PositiveIntegerField(default=0, editable=False)  # In pixels; of pictures.
+    width = models.PositiveIntegerField(default=0, editable=False)  # In pixels; 0 for a document.
     height = models.PositiveIntegerField(default=0, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
@@ -42,7 +42,7 @@ class MediaFile(models.Model):
 
 
 class Layout(models.Model):
-    """The organisation's header and footer, around the content of campaigns."""
+    """The organisation's header and footer, placed around the content of campaigns."""
 
     name = models.CharField(max_length=100, unique=True, help_text="For you; recipients never see it.")
     is_default = models.BooleanField("default", default=False, help_text="New campaigns begin with it.")
@@ -92,11 +92,11 @@ class Layout(models.Model):
 
 
 class Writing(models.Model):
-    """A window in which somebody has a draft open. Without a sign of life it counts for a minute."""
+    """A browser window in which somebody has a draft open. It counts for a minute after its last heartbeat."""
 
     campaign = models.ForeignKey("campaigns.Campaign", on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    window = models.CharField(max_length=36)  # Random, chosen by the page.
+    window = models.CharField(max_length=36)  # A random id that the page chooses.
     seen_at = models.DateTimeField()
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What happens before a campaign is queued: approval, overridden checks, tests to seed lists."""
+"""The steps before a campaign is queued: approval, overridden checks, tests to seed lists."""
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator
@@ -10,7 +10,7 @@ from words.numbers import counted
 
 
 class ApprovalRule(models.Model):
-    """From how many recipients on a campaign needs a second person; one row, which administrators change."""
+    """The number of recipients above which a campaign needs approval: one row, changed by administrators."""
 
     needed_above = models.PositiveIntegerField(
         "recipients without approval",
@@ -44,7 +44,7 @@ class ApprovalRule(models.Model):
 
 
 class Approval(models.Model):
-    """One request that a second person looks at a campaign, and what that person said. Rows are only ever added to."""
+    """A request for a second person's approval of a campaign, and the decision. Rows are never deleted."""
 
     class Decision(models.TextChoices):
         OPEN = "", "asked for"
@@ -52,12 +52,13 @@ class Approval(models.Model):
         REJECTED = "rejected", "rejected"
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="approvals")
-    version = models.CharField(max_length=64)  # Of everything the campaign says when it was asked for; see approving.
+    # A hash of everything in the campaign at the time of the request; see campaigns.lifecycle.approvals.
+    version = models.CharField(max_length=64)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     requested_by_name = models.CharField(max_length=150)
     requested_at = models.DateTimeField()
     request_note = models.CharField(max_length=1000, blank=True)
-    people = models.PositiveIntegerField(null=True)  # How many the person who decided was shown.
+    people = models.PositiveIntegerField(null=True)  # The number of recipients that was shown at the decision.
     decision = models.CharField(max_length=8, choices=Decision, default=Decision.OPEN, blank=True)
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     decided_by_name = models.CharField(max_length=150, blank=True)
@@ -79,12 +80,12 @@ class Approval(models.Model):
 
 
 class CheckOverride(models.Model):
-    """A check that an administrator overrode, and why. It holds for what the campaign said then. Rows stay."""
+    """A preflight check that an administrator overrode, and why. Valid for one version only. Rows are never deleted."""
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="overrides")
     check_id = models.CharField(max_length=16)
     version = models.CharField(max_length=64)  # As in :class:`Approval`.
-    sentence = models.CharField(max_length=1000)  # What the check said.
+    sentence = models.CharField(max_length=1000)  # The finding that was overridden.
     reason = models.CharField(max_length=1000)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     by_name = models.CharField(max_length=150)
@@ -99,7 +100,7 @@ class CheckOverride(models.Model):
 
 
 class SeedList(models.Model):
-    """Addresses of one's own that get a test of every campaign worth looking at, at the usual providers."""
+    """Addresses of our own at the usual mailbox providers. They get a test of a campaign, to be checked by eye."""
 
     name = models.CharField(max_length=150, unique=True)
     addresses = models.TextField(max_length=8000, help_text="One a line, at most 20.")

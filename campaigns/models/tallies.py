@@ -1,27 +1,27 @@
-"""What is stored of the figures: attempts counted by day, campaign, server, provider and answer.
+"""Daily tallies: attempts counted by day, mailing, server, provider, outcome and rule.
 
-Filled by :mod:`campaigns.reports.tally`; pages read these few rows in place of millions of attempts.
+:mod:`campaigns.reports.tally` fills them. Reports read these few rows instead of millions of attempts.
 """
 
 from django.db import models
 
 
 class Tally(models.Model):
-    """How many attempts of one day ended alike."""
+    """The number of attempts of one day with the same outcome."""
 
-    OTHER = ""  # The provider of those that came after the first few hundred of a mailing.
+    OTHER = ""  # Stands for every provider after the first few hundred of a mailing.
 
     day = models.DateField()  # In the site's time zone.
-    mailing_id = models.BigIntegerField(default=0)  # Zero: no campaign's. No relation: figures outlive their mailing.
+    mailing_id = models.BigIntegerField(default=0)  # 0: not of a campaign. No relation: figures outlive their mailing.
     server_name = models.CharField(max_length=100)
-    provider = models.CharField(max_length=255)  # As :func:`delivery.content.recipient_domains.provider_of` calls it.
-    outcome = models.CharField(max_length=12)  # Of the attempt; ``suppressed`` where none was begun.
-    rule = models.CharField(max_length=40)  # Of mail.replies.reply; empty for what was accepted.
+    provider = models.CharField(max_length=255)  # As named by :func:`delivery.content.recipient_domains.provider_of`.
+    outcome = models.CharField(max_length=12)  # Of the attempt; ``suppressed`` if the message was never tried.
+    rule = models.CharField(max_length=40)  # Of mail.replies, or why no attempt began; empty if accepted.
     number = models.PositiveIntegerField()
 
     class Meta:
         constraints = [
-            # Its order serves the figures of a campaign.
+            # The order of the columns serves the figures of a campaign.
             models.UniqueConstraint(
                 fields=["mailing_id", "day", "server_name", "provider", "outcome", "rule"], name="one_tally_row_each"
             )
@@ -33,22 +33,22 @@ class Tally(models.Model):
 
 
 class TallyMark(models.Model):
-    """How far the attempts are counted: one row, changed in the same transaction as the tallies."""
+    """The last attempt that is counted: one row, changed in the same transaction as the tallies."""
 
-    attempt_id = models.BigIntegerField(default=0)  # Every attempt up to here is counted, none beyond.
-    # On PostgreSQL a lower number may be committed after a higher one. Up to here nothing comes any more once every
-    # transaction before that one has ended.
+    attempt_id = models.BigIntegerField(default=0)  # Every attempt up to this one is counted, and none after it.
+    # On PostgreSQL a lower id may be committed after a higher one. No new attempt appears up to ``ceiling_id`` once
+    # every transaction before ``ceiling_transaction`` has ended.
     ceiling_id = models.BigIntegerField(default=0)
     ceiling_transaction = models.BigIntegerField(default=0)
-    counted_at = models.DateTimeField(null=True)  # When nothing was left to count.
-    held_since = models.DateTimeField(null=True)  # Since when an open transaction keeps newer ones from being counted.
+    counted_at = models.DateTimeField(null=True)  # The last time at which no attempt was left to count.
+    held_since = models.DateTimeField(null=True)  # Since then an open transaction has kept newer attempts uncounted.
 
     def __str__(self) -> str:
         return f"counted up to {self.attempt_id}"
 
 
 class DomainProvider(models.Model):
-    """Who receives mail for a domain, as its MX said."""
+    """The mailbox provider of a domain, found by its MX records."""
 
     domain = models.CharField(max_length=255, unique=True)
     provider = models.CharField(max_length=255)
