@@ -1,4 +1,4 @@
-"""What is stored about sending."""
+"""The tables of sending: mailings, messages, attempts, lanes, counts, holds and notices."""
 
 from delivery.models.attempts import Attempt, Batch, Correction, Lane
 from delivery.models.counts import MailingOutcome, ServerOutcome, StatusCount

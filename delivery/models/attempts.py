@@ -1,4 +1,4 @@
-"""Who sends through a server, and what was tried with each message."""
+"""Lanes of servers, batches of claimed messages, and the attempts to send them."""
 
 import uuid
 
@@ -11,8 +11,8 @@ from smtpservers.models import QuotaPeriod, SmtpServer
 class Lane(models.Model):
     """The right to send through one server, leased by one worker process at a time.
 
-    Every limit of a server (connections, messages per connection) is kept inside the process that holds its lane.
-    ``token`` fences: a worker whose token is no longer here sends nothing and records nothing.
+    The process that holds the lane enforces the server's limits (connections, messages per connection).
+    ``token`` is a fencing token: a worker whose token is no longer stored here sends and records nothing.
     """
 
     server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
@@ -20,7 +20,7 @@ class Lane(models.Model):
     token = models.UUIDField(default=uuid.uuid4)
     holder = models.CharField(max_length=200, blank=True)  # Host and process; empty: free.
     expires_at = models.DateTimeField(null=True)  # By the database's clock.
-    problem = models.CharField(max_length=300, blank=True, db_default="")  # Why it broke off last, and where.
+    problem = models.CharField(max_length=300, blank=True, db_default="")  # Why and where its work last broke off.
     broke_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -31,42 +31,43 @@ class Lane(models.Model):
 
 
 class Batch(models.Model):
-    """What one worker claimed at once: its attempts are on record here before the first byte of any of them.
+    """Messages that one worker claimed together. Their attempts are on record here before any byte is sent.
 
-    A batch is written together with the reservation of its quota. Each attempt leaves it when it is recorded, as a row
-    of :class:`Attempt`; the batch goes with its last one. What a dead worker left is found by ``lane_token``.
+    A batch is written in one transaction with the reservation of its quota. Each attempt leaves the batch when its
+    result is recorded as an :class:`Attempt`; the last one deletes the batch. The recovery finds the batches of a dead
+    worker by ``lane_token``.
     """
 
-    MOST = 1000  # Messages; an attempt under way is known by ``id * MOST`` and its place in ``claims``.
+    MOST = 1000  # Messages in a batch. The id of an attempt under way is ``id * MOST`` plus its place in ``claims``.
 
     mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="batches")
     server = models.ForeignKey(SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+")
-    server_name = models.CharField(max_length=100)  # These are copied into each attempt.
+    server_name = models.CharField(max_length=100)  # Copied into each attempt, like the fields below.
     period = models.ForeignKey(QuotaPeriod, null=True, on_delete=models.SET_NULL, related_name="+")
     lane_token = models.UUIDField()
     choice = models.CharField(max_length=300, blank=True)
     started_at = models.DateTimeField()
     header_from = models.CharField(max_length=400, blank=True)
     settings_used = models.JSONField(default=dict)
-    return_path = models.CharField(max_length=320, blank=True)  # Where bounces go …
-    is_return_path_tagged = models.BooleanField(default=False)  # … and whether each message has a tag of its own there.
-    claims = models.JSONField()  # [message, number of the attempt] of each, in the order of the claim.
-    open_count = models.PositiveSmallIntegerField()  # How many are not recorded yet.
-    is_cut = models.BooleanField()  # From a chunk: then its messages are ``queued`` until they are recorded.
+    return_path = models.CharField(max_length=320, blank=True)
+    is_return_path_tagged = models.BooleanField(default=False)  # Whether each message has its own VERP tag in it.
+    claims = models.JSONField()  # A pair [message, attempt number] per message, in the order of the claim.
+    open_count = models.PositiveSmallIntegerField()  # Messages without a recorded result.
+    is_cut = models.BooleanField()  # Cut from a chunk: its messages stay ``queued`` until their results are recorded.
 
     class Meta:
-        indexes = [models.Index(fields=["lane_token"], name="batch_left")]  # The sweep.
+        indexes = [models.Index(fields=["lane_token"], name="batch_left")]  # Recovery of a dead worker's batches.
 
     def __str__(self) -> str:
         return f"{self.open_count} messages of {self.mailing} through {self.server_name}"
 
 
 class Attempt(models.Model):
-    """One SMTP transaction for one message through one server, as it ended.
+    """One finished SMTP transaction for one message through one server.
 
-    Written once; what was said stays. Only what it meant is put right, where it turns out to be about the account of
-    the server (:mod:`delivery.outcomes.account_limits`).
-    Before its first byte, and until it is written here, it is on record in its :class:`Batch`.
+    A row is written once, and the server's reply never changes. Only its verdict is corrected, if the reply turns out
+    to be about the server's account (:mod:`delivery.outcomes.account_limits`).
+    An attempt under way has no row here: it is on record in its :class:`Batch`.
     """
 
     class Outcome(models.TextChoices):
@@ -76,9 +77,9 @@ class Attempt(models.Model):
         FAILED = "failed", "failed"
         DEFERRED = "deferred", "deferred"
         UNCONFIRMED = "unconfirmed", "unconfirmed"
-        NOT_SENT = "not_sent", "not sent"  # Given back before MAIL: a stop, a lost lane, a dead worker.
+        NOT_SENT = "not_sent", "not sent"  # Released before MAIL: a stop, a lost lane, a dead worker.
 
-    # The database checks none of these keys: it would look up and lock three rows for each attempt.
+    # No foreign key constraints: the database would look up and lock three rows for each attempt.
     message = models.ForeignKey(
         Message, on_delete=models.CASCADE, related_name="attempts", db_index=False, db_constraint=False
     )
@@ -86,28 +87,28 @@ class Attempt(models.Model):
     server = models.ForeignKey(
         SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False
     )
-    server_name = models.CharField(max_length=100)  # Kept when the server is deleted or renamed.
+    server_name = models.CharField(max_length=100)  # Unchanged when the server is deleted or renamed.
     period = models.ForeignKey(
         QuotaPeriod, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False
     )
     lane_token = models.UUIDField()
-    choice = models.CharField(max_length=300, blank=True)  # Why this server: shown to people.
+    choice = models.CharField(max_length=300, blank=True)  # Why this server was chosen, for people.
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=12, choices=Outcome, default=Outcome.OPEN, blank=True)
-    stage = models.CharField(max_length=10, blank=True)  # How far it came: MAIL, RCPT, DATA, DOT …
+    stage = models.CharField(max_length=10, blank=True)  # The last stage reached: MAIL, RCPT, DATA, DOT …
     code = models.PositiveSmallIntegerField(null=True)
-    reply = models.CharField(max_length=600, blank=True)  # What the server said, as text from outside.
-    rule = models.CharField(max_length=40, blank=True)  # Which rule of mail.replies.reply judged it.
+    reply = models.CharField(max_length=600, blank=True)  # The server's reply: untrusted text.
+    rule = models.CharField(max_length=40, blank=True)  # The rule of mail.replies.reply that judged the reply.
     envelope_from = models.CharField(max_length=320, blank=True)
     header_from = models.CharField(max_length=400, blank=True)
-    settings_used = models.JSONField(default=dict)  # The server's switches at that time.
+    settings_used = models.JSONField(default=dict)  # The server's switches at the time of the attempt.
 
     class Meta:
         ordering = ["message_id", "number"]
         constraints = [models.UniqueConstraint(fields=["message", "number"], name="one_attempt_each")]
         indexes = [
-            # How often a server closed the channel lately.
+            # The number of times a server recently closed the connection.
             models.Index(fields=["server", "finished_at"], condition=models.Q(code=421), name="attempt_closed"),
         ]
 
@@ -116,7 +117,7 @@ class Attempt(models.Model):
 
 
 class Correction(models.Model):
-    """An attempt that was recorded as something else before; figures that counted it as that are still to be mended."""
+    """A correction of an attempt's outcome that the kept figures do not include yet."""
 
     attempt = models.OneToOneField(Attempt, on_delete=models.CASCADE, related_name="correction", db_constraint=False)
     was_outcome = models.CharField(max_length=12)

@@ -1,4 +1,4 @@
-"""Figures that are kept, so that no page counts messages."""
+"""Stored counts of messages and attempts, so that no page has to count rows."""
 
 from django.db import models
 
@@ -6,17 +6,17 @@ from delivery.models.outbox import Mailing
 
 
 class StatusCount(models.Model):
-    """How many messages of a mailing have a status, kept by triggers of :mod:`delivery.outbox.status_counts`.
+    """The number of a mailing's messages with a status, kept by triggers of :mod:`delivery.outbox.status_counts`.
 
-    Rows of one mailing, status and kind are added up. On PostgreSQL each statement that changes messages leaves rows of
-    its own, so that nobody waits for another's count; now and then they are put together.
+    The count is the sum of the rows of a mailing, status and kind. On PostgreSQL each statement that changes messages
+    adds rows, so that no writer waits for another's count. A task merges these rows now and then.
     """
 
     mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="status_counts", db_index=False)
     status = models.CharField(max_length=12)
     is_copy = models.BooleanField()
-    number = models.IntegerField()  # May be negative where it is a change.
-    is_sum = models.BooleanField()
+    number = models.IntegerField()  # A change may be negative.
+    is_sum = models.BooleanField()  # False: the change made by one statement.
 
     class Meta:
         constraints = [
@@ -25,7 +25,7 @@ class StatusCount(models.Model):
             )
         ]
         indexes = [
-            models.Index(fields=["mailing"], name="status_count_mailing"),  # Progress; what is finished.
+            models.Index(fields=["mailing"], name="status_count_mailing"),  # Progress; finished mailings.
             models.Index(fields=["mailing"], condition=models.Q(is_sum=False), name="status_count_loose"),  # Tidying.
         ]
 
@@ -34,14 +34,14 @@ class StatusCount(models.Model):
 
 
 class MailingOutcome(models.Model):
-    """How many attempts of a campaign ended in which way, by server and minute: its share by server, and its rate."""
+    """The number of a mailing's attempts by server, minute and outcome, for a campaign's servers and sending rate."""
 
     mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="+", db_index=False)
     server_name = models.CharField(max_length=100)
     minute_at = models.DateTimeField()
     outcome = models.CharField(max_length=12)
     number = models.PositiveIntegerField()
-    first_at = models.DateTimeField()  # When the first of them was recorded.
+    first_at = models.DateTimeField()  # When the first of these attempts was recorded.
 
     class Meta:
         constraints = [
@@ -55,7 +55,7 @@ class MailingOutcome(models.Model):
 
 
 class ServerOutcome(models.Model):
-    """How many attempts of any mailing ended in which way, by server and quarter of an hour: the dashboard's days."""
+    """The number of all attempts by server, quarter of an hour and outcome, for the days on the dashboard."""
 
     quarter_at = models.DateTimeField()
     server_name = models.CharField(max_length=100)

@@ -1,4 +1,4 @@
-"""What keeps mail back for a while: full providers, campaigns that go wrong, limits of our account."""
+"""Reasons to hold mail back for a while: provider holds, bad results of a mailing, limits of our account."""
 
 from django.db import models
 
@@ -7,21 +7,21 @@ from smtpservers.models import SmtpServer
 
 
 class ProviderHold(models.Model):
-    """One server writes to one mail provider's domains no more, or only slowly, for a while.
+    """A pause or throttle of one server's mail to one mailbox provider.
 
-    A provider is who receives mail for a domain (Google, Microsoft …), known by its MX; see
-    :func:`delivery.content.recipient_domains.provider_of`. The row is kept a while after the hold, so that the next one
+    A provider receives the mail of a domain (Google, Microsoft …) and is known by its MX; see
+    :func:`delivery.content.recipient_domains.provider_of`. The row outlives the hold for a while, so that the next hold
     is longer.
     """
 
     server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
     provider = models.CharField(max_length=255)
-    reason = models.CharField(max_length=500)  # What was answered, without the recipient's address.
+    reason = models.CharField(max_length=500)  # The reply, without the recipient's address.
     placed_at = models.DateTimeField()
-    until = models.DateTimeField()  # Nothing is begun before; then one message at a time, one more with each success.
-    slow_until = models.DateTimeField(null=True)  # Until then it stays one at a time …
-    per_minute = models.PositiveSmallIntegerField(null=True)  # … and no more than that many a minute.
-    strikes = models.PositiveSmallIntegerField(default=1, db_default=1)  # Holds in a row; each lasts twice as long.
+    until = models.DateTimeField()  # No message starts before. Then one at a time, and one more with each success.
+    slow_until = models.DateTimeField(null=True)  # Until this instant it stays one message at a time …
+    per_minute = models.PositiveSmallIntegerField(null=True)  # … and at most this many a minute.
+    strikes = models.PositiveSmallIntegerField(default=1, db_default=1)  # Holds in a row. Each lasts twice as long.
 
     class Meta:
         ordering = ["provider"]
@@ -32,14 +32,14 @@ class ProviderHold(models.Model):
 
 
 class StopTally(models.Model):
-    """What a mailing's servers answered since it was last resumed; too bad a share of it stops the mailing.
+    """Counts of a mailing's results since it was last resumed. Too many bad ones stop the mailing.
 
-    One row for each server, so that the workers of two servers do not wait for one another.
+    One row per server, so that the workers of two servers do not wait for each other.
     """
 
     mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="+")
     server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
-    sent = models.PositiveIntegerField(default=0)  # Answered for good, whatever the answer.
+    sent = models.PositiveIntegerField(default=0)  # Messages with a final result, good or bad.
     hard_bounces = models.PositiveIntegerField(default=0)
     content_failures = models.PositiveIntegerField(default=0)
 
@@ -51,28 +51,27 @@ class StopTally(models.Model):
 
 
 class Refusal(models.Model):
-    """An answer that gave no reason, kept for :mod:`delivery.outcomes.account_limits`."""
+    """A reply without a reason, kept for :mod:`delivery.outcomes.account_limits`."""
 
     server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+", db_index=False)
     message = models.ForeignKey(
         Message, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
     )
-    number = models.PositiveSmallIntegerField()  # Of the attempt.
-    alike = models.CharField(
-        max_length=32
-    )  # The same for answers that differ in numbers and addresses alone, and for lost ones.
+    number = models.PositiveSmallIntegerField()  # The number of the attempt.
+    # A key that replies share if they differ only in numbers and addresses; lost replies share one, too.
+    alike = models.CharField(max_length=32)
     refused_at = models.DateTimeField()
     is_closing = models.BooleanField(default=False)  # A 421.
-    is_content = models.BooleanField(default=False)  # Counted towards stopping the mailing for its content.
+    is_content = models.BooleanField(default=False)  # Counted as a content failure of the mailing.
     is_in_row = models.BooleanField(default=True)  # The server has accepted nothing since.
-    is_taken_back = models.BooleanField(default=False)  # It was about the account: nothing follows from it.
+    is_taken_back = models.BooleanField(default=False)  # It was about the account, so its consequences were undone.
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["message", "number"], name="one_refusal_an_attempt")]
         indexes = [
-            # Ending a row with an acceptance; what is to be looked at.
+            # The refusals in a row, to judge them, and to end the row at an acceptance.
             models.Index(fields=["server"], condition=models.Q(is_in_row=True), name="refusal_in_row"),
-            models.Index(fields=["server", "alike"], name="refusal_alike"),  # Who else got the same.
+            models.Index(fields=["server", "alike"], name="refusal_alike"),  # Other messages with the same reply.
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What operators ask for and are told: tests, incidents, notices."""
+"""Tests that operators ask for, and the incidents and notices that they are told of."""
 
 import datetime as dt
 
@@ -10,22 +10,22 @@ from smtpservers.models import SmtpServer
 
 
 class Trial(models.Model):
-    """A test through one server: asked for on a page, made by a worker, and followed by the page until it has ended."""
+    """A send test through one server: requested on a page, run by a worker, and watched by the page until its end."""
 
-    KEPT_FOR = dt.timedelta(days=1)  # Afterwards only the message and its attempt tell of it.
+    KEPT_FOR = dt.timedelta(days=1)  # Afterwards only the message and its attempt remain.
 
     server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     recipient = models.CharField(max_length=320)
-    recipient_key = models.CharField(max_length=320)  # As Message.email_key: by it the person is found.
+    recipient_key = models.CharField(max_length=320)  # Like Message.email_key, to find the person.
     with_copies = models.BooleanField(default=False)
     created_at = models.DateTimeField()
-    # When the worker that makes it was last heard of; None: no worker has taken it yet.
+    # The last heartbeat of the worker that runs it; None: no worker has taken it yet.
     seen_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
-    steps = models.JSONField(default=list)  # As delivery.operators.trials writes and reads them.
-    is_sent = models.BooleanField(default=False)  # Whether the whole message is out; the answer may be missing.
-    refusal = models.TextField(default="")  # Why it could not even be tried.
+    steps = models.JSONField(default=list)  # Written and read by delivery.operators.trials.
+    is_sent = models.BooleanField(default=False)  # Whether the whole message was transmitted, with or without a reply.
+    refusal = models.TextField(default="")  # Why the test could not start.
     message = models.ForeignKey(Message, null=True, on_delete=models.SET_NULL, related_name="+")
 
     class Meta:
@@ -36,21 +36,21 @@ class Trial(models.Model):
 
 
 class Incident(models.Model):
-    """An answer a person should look at: a blocked server, a sender that fails authentication, a broken message."""
+    """A reply that a person should look at: a blocked server, failed sender authentication, a broken message."""
 
     SHOWN_FOR = dt.timedelta(days=7)
 
-    key = models.CharField(max_length=100, unique=True)  # Server, kind and day: told once a day.
+    key = models.CharField(max_length=100, unique=True)  # Server, kind and day, so that it is told once a day.
     server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
-    kind = models.CharField(max_length=40)  # As the rules of mail.replies.reply count: "sender-auth", "ip-reputation" …
-    reason = models.CharField(max_length=500)  # What was answered, without the recipient's address.
+    kind = models.CharField(max_length=40)  # From the rules of mail.replies.reply: "sender-auth", "ip-reputation" …
+    reason = models.CharField(max_length=500)  # The reply, without the recipient's address.
     seen_at = models.DateTimeField()
     is_told = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         ordering = ["-seen_at"]
         indexes = [
-            # Noticing: what the operators were not told yet.
+            # Incidents that the operators were not told of yet.
             models.Index(fields=["id"], condition=models.Q(is_told=False), name="incident_untold"),
         ]
 
@@ -59,25 +59,25 @@ class Incident(models.Model):
 
 
 class Notice(models.Model):
-    """Something the operators were told; the key is unique, so that each event is told once."""
+    """A notice that was sent to the operators. The key is unique, so that each event is told once."""
 
     class Kind(models.TextChoices):
         QUOTA = "quota", "quota"
         PAUSED = "paused", "paused"
         CERTIFICATE = "certificate", "certificate"
-        INCIDENT = "incident", "incident"  # An answer that somebody should look at.
-        FAILURES = "failures", "failures"  # Of a campaign, or of one single message.
-        CAMPAIGN = "campaign", "campaign"  # One that a person must look at again.
+        INCIDENT = "incident", "incident"  # A reply that a person should look at.
+        FAILURES = "failures", "failures"  # Failures of a campaign, or of a transactional message.
+        CAMPAIGN = "campaign", "campaign"  # A campaign that a person must look at again.
 
     key = models.CharField(max_length=200, unique=True)  # Names the event, such as "paused 7 2026-11-23T03:00:00".
     kind = models.CharField(max_length=16, choices=Kind)
     server = models.ForeignKey(SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+")
-    about = models.ForeignKey(Mailing, null=True, on_delete=models.CASCADE, related_name="+")  # Whose failures.
-    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="+")  # That tells it.
+    about = models.ForeignKey(Mailing, null=True, on_delete=models.CASCADE, related_name="+")  # With the failures.
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="+")  # The notice itself.
     created_at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["about", "server"], name="notice_about")]  # When a digest was sent last.
+        indexes = [models.Index(fields=["about", "server"], name="notice_about")]  # The time of the last digest.
 
     def __str__(self) -> str:
         return self.key

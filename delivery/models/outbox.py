@@ -1,4 +1,4 @@
-"""What is sent, and to whom: mailings and their messages."""
+"""The outbox: mailings and their messages."""
 
 import uuid
 
@@ -11,74 +11,74 @@ from smtpservers.models import SmtpServer
 
 
 def new_identity() -> str:
-    """Return an identity that no other mailing has."""
+    """Return a new, unique identity for a mailing."""
     return uuid.uuid4().hex
 
 
 class Mailing(models.Model):
-    """One frozen content on its way to many recipients: a campaign's run, a test, a single message, a notice."""
+    """Frozen content for one or many recipients: a campaign's run, a test, a transactional message, a notice."""
 
     class Stream(models.TextChoices):
         CAMPAIGN = "campaign", "campaign"
         TEST = "test", "test"  # Built like a campaign's message; its unsubscribe token is inert.
         SINGLE = "single", "single"  # One transactional message.
-        NOTICE = "notice", "notice"  # From the system to its operators.
+        NOTICE = "notice", "notice"  # From the product to its operators.
 
     class State(models.TextChoices):
-        OPEN = "open", "open"  # May be claimed.
-        PAUSED = "paused", "paused"  # Nothing new is claimed, and what is claimed stops before MAIL.
-        CANCELLED = "cancelled", "cancelled"  # What is not sent yet never will be.
+        OPEN = "open", "open"  # Its messages may be claimed.
+        PAUSED = "paused", "paused"  # No new claims, and claimed messages stop before MAIL.
+        CANCELLED = "cancelled", "cancelled"  # Unsent messages are never sent.
 
     stream = models.CharField(max_length=16, choices=Stream)
     state = models.CharField(max_length=16, choices=State, default=State.OPEN)
-    is_commercial = models.BooleanField(default=False)  # Of a single message: then it has the unsubscribe link and UTM.
+    is_commercial = models.BooleanField(default=False)  # A single message then has unsubscribe link and UTM codes.
     name = models.CharField(max_length=200)
     slug = models.SlugField(max_length=100, blank=True)  # For merge tags in UTM values.
     reference = models.CharField(max_length=40, blank=True)  # For Feedback-ID: "c12" for a campaign.
-    # What its Message-IDs are made of, see delivery.content.message_ids: the same wherever the same is frozen again …
+    # Its Message-IDs are made from it (delivery.content.message_ids). Content that is frozen again keeps it.
     identity = models.CharField(max_length=32, default=new_identity, db_default="", blank=True)
-    id_domain = models.CharField(max_length=253, db_default="", blank=True)  # … and their right side, once it began.
+    id_domain = models.CharField(max_length=253, db_default="", blank=True)  # Their domain, fixed by the first claim.
     subject = models.CharField(max_length=500)
     html = models.TextField(blank=True)
     text = models.TextField(blank=True)
     mail_from = models.CharField(max_length=400, blank=True)  # Overrides the server's.
     reply_to = models.CharField(max_length=400, blank=True)
     is_tagged = models.BooleanField(default=True)  # Whether links get UTM codes.
-    # Pictures and attachments, each with stored_name, name, content_type and, of pictures, content_id.
+    # Pictures and attachments, each with stored_name, name and content_type; pictures also have a content_id.
     files = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
-    sends_copies = models.BooleanField(default=True)  # Whether the server's CC and BCC addresses get it too.
+    sends_copies = models.BooleanField(default=True)  # Whether the server's CC and BCC addresses get copies.
     utm = models.JSONField(default=dict, blank=True)  # Overrides by name: {"utm_source": "…"}.
     lists: "models.ManyToManyField[ContactList, models.Model]" = models.ManyToManyField(ContactList, related_name="+")
-    # Lists and conditions as they were at the start, see contacts.segments.audience.Audience; empty: everyone on
+    # Lists and conditions at the start, as contacts.segments.audience.Audience writes them; empty: everyone on
     # ``lists``.
     audience = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
-    snapshot_next = models.BigIntegerField(null=True)  # The next contact of the snapshot; None: it has not begun.
-    snapshot_last = models.BigIntegerField(null=True)  # Its last contact.
-    language = models.CharField(max_length=16, blank=True)  # Of a notice; empty: the recipient's or the server's.
-    server = models.ForeignKey(  # Only through this one; a test also where it is inactive.
+    snapshot_next = models.BigIntegerField(null=True)  # The next contact of the snapshot; None: not begun.
+    snapshot_last = models.BigIntegerField(null=True)  # The last contact of the snapshot.
+    language = models.CharField(max_length=16, blank=True)  # Of a notice; empty: that of the recipient or server.
+    server = models.ForeignKey(  # Its only server. A test uses it even if it is inactive.
         SmtpServer, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    # Only through these, as far as the routing rules allow them; empty: all of those. A list and not a relation: a
-    # deleted server must not turn "only this one" into "all".
+    # The only servers, as far as routing rules allow them; empty: every server that the rules allow. A list and not a
+    # relation: a deleted server must not turn "only this one" into "all".
     server_ids = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
-    waiting_reason = models.CharField(max_length=500, blank=True)  # Why nothing is sent just now; empty: it flows.
+    waiting_reason = models.CharField(max_length=500, blank=True)  # Why nothing is sent now; empty: it is sent.
     waiting_until = models.DateTimeField(null=True)
-    # Nothing is claimed before the one, nor from the other on. Empty: at any time.
+    # Claims are possible from ``opens_at`` until ``closes_at``. An empty one sets no bound.
     opens_at = models.DateTimeField(null=True)
     closes_at = models.DateTimeField(null=True)
     is_snapshotted = models.BooleanField(default=False)  # Whether every message row has been made.
     finished_at = models.DateTimeField(null=True)  # When the last message became terminal.
-    is_reported = models.BooleanField(default=False)  # Whether its failures went to Mail To Unknown after it finished.
-    is_anonymous = models.BooleanField(default=False, db_default=False)  # Kept long enough: it names nobody any more.
+    is_reported = models.BooleanField(default=False)  # Whether Mail To Unknown was told of its failures at the end.
+    is_anonymous = models.BooleanField(default=False, db_default=False)  # Retention is over, and names are removed.
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["-created_at"]
         indexes = [
-            # Dispatch: what still has work.
+            # The plan: mailings with work left.
             models.Index(fields=["id"], condition=models.Q(finished_at=None), name="mailing_unfinished"),
-            # Noticing: what finished, and whose failures were not reported yet.
+            # Notices: finished mailings with unreported failures.
             models.Index(
                 fields=["id"],
                 condition=models.Q(finished_at__isnull=False, is_reported=False),
@@ -91,19 +91,19 @@ class Mailing(models.Model):
 
 
 class Message(models.Model):
-    """One mailing to one recipient; owns the delivery status."""
+    """A mailing's message to one recipient, with its delivery status."""
 
     class Status(models.TextChoices):
-        QUEUED = "queued", "queued"  # Not tried yet.
+        QUEUED = "queued", "queued"  # Not tried yet, or queued again by a person.
         SENDING = "sending", "sending"  # Claimed by a worker that holds a lane.
-        DEFERRED = "deferred", "deferred"  # Will be tried again when due.
+        DEFERRED = "deferred", "deferred"  # Tried again at ``due_at``.
         ACCEPTED = "accepted", "accepted"  # The server took responsibility (RFC 5321 section 6.1); not "delivered".
         BOUNCED = "bounced", "bounced"  # The recipient's side refused it.
         FAILED = "failed", "failed"  # It could not be sent, and the address is not to blame.
-        EXPIRED = "expired", "expired"  # Deferred until its time was over.
-        SUPPRESSED = "suppressed", "suppressed"  # Unsubscribed or suppressed: never sent.
+        EXPIRED = "expired", "expired"  # Its time ran out before a server took it.
+        SUPPRESSED = "suppressed", "suppressed"  # The recipient unsubscribed or is suppressed: never sent.
         CANCELLED = "cancelled", "cancelled"  # Stopped before it was sent.
-        UNCONFIRMED = "unconfirmed", "unconfirmed"  # Sent in full, the answer was lost (RFC 1047).
+        UNCONFIRMED = "unconfirmed", "unconfirmed"  # Sent in full, but the reply was lost (RFC 1047).
 
     PENDING = (Status.QUEUED, Status.SENDING, Status.DEFERRED)
 
@@ -112,9 +112,9 @@ class Message(models.Model):
         CC = "cc", "CC"
         BCC = "bcc", "BCC"
 
-    # An index that a change of status must write to makes it several times as dear, and on PostgreSQL dearer the more
-    # messages there are: what is claimed and recorded touches none of those here. Nor does the database check a key
-    # by itself for every row: a snapshot would look up and lock each contact, and its one mailing a million times.
+    # A status change that must write to an index costs several times as much, and on PostgreSQL the cost grows with the
+    # number of messages. So claims and results touch no index of this table. There are no foreign key constraints
+    # either: a snapshot would look up and lock each contact, and the same mailing a million times.
     mailing = models.ForeignKey(
         Mailing, on_delete=models.CASCADE, related_name="messages", db_index=False, db_constraint=False
     )
@@ -126,28 +126,26 @@ class Message(models.Model):
     redirected_to = models.CharField(max_length=320, blank=True, db_default="")  # Mail To Unknown got it instead.
     copy_of = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="copies", db_index=False)
     copy_kind = models.CharField(max_length=3, choices=CopyKind, default=CopyKind.NONE, db_default="", blank=True)
-    merge = models.JSONField(null=True)  # Merge values where there is no contact: a test, a single message.
-    # Claimed from a chunk it stays ``queued`` in this column until its attempt is recorded; see Batch.
+    merge = models.JSONField(null=True)  # Of a test or a transactional message; they precede the contact's values.
+    # A message claimed from a chunk stays ``queued`` in this column until its attempt is recorded; see Batch.
     status = models.CharField(max_length=12, choices=Status, default=Status.QUEUED)
     changed_at = models.DateTimeField(db_default=Now())
-    due_at = models.DateTimeField(null=True)  # When it is tried (again), outside its chunk; None: in its chunk.
-    expires_at = models.DateTimeField(null=True)  # After this a deferral becomes ``expired``.
+    due_at = models.DateTimeField(null=True)  # The time of the next try outside a chunk; None: it is in its chunk.
+    expires_at = models.DateTimeField(null=True)  # After this instant a deferral becomes ``expired``.
     attempt_count = models.PositiveSmallIntegerField(default=0, db_default=0)
-    message_id = models.CharField(
-        "Message-ID", max_length=255, blank=True, db_default=""
-    )  # Fixed at the first claim; kept.
-    avoid = models.JSONField(
-        default=list, db_default=models.Value([], models.JSONField())
-    )  # Servers that will not take this message.
-    server = models.ForeignKey(  # The last one. Not checked by the database: claims lock the server's row, once.
+    # Fixed at the first claim, and kept by later ones.
+    message_id = models.CharField("Message-ID", max_length=255, blank=True, db_default="")
+    # Servers that refused this message.
+    avoid = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
+    server = models.ForeignKey(  # The last server. No constraint: a claim locks the server's row once.
         SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False
     )
-    reason = models.CharField(max_length=600, blank=True)  # The last answer, or why it was not sent.
+    reason = models.CharField(max_length=600, blank=True)  # The last reply, or why it was not sent.
 
     class Meta:
         ordering = ["id"]
         constraints = [
-            # Two of them, because SQL holds no two NULLs equal.
+            # Two constraints, because NULLs are never equal in SQL.
             models.UniqueConstraint(
                 fields=["mailing", "email_key"], condition=models.Q(copy_of=None), name="one_message_each"
             ),
@@ -155,14 +153,14 @@ class Message(models.Model):
                 fields=["copy_of", "copy_kind", "email_key"], condition=~models.Q(copy_of=None), name="one_copy_each"
             ),
         ]
-        # None names ``status``, not even in a condition, and acceptance changes nothing that one names: then
-        # PostgreSQL stores the change beside the row and writes to no index (a heap-only update).
+        # No index names ``status``, not even in a condition, and an acceptance changes no indexed column. So PostgreSQL
+        # writes the change beside the row and to no index (a heap-only tuple update).
         indexes = [
             models.Index(fields=["mailing", "id"], name="message_order"),  # The recipients of a mailing, page by page.
-            models.Index(  # What was not simply sent: its reasons, and lists by status.
+            models.Index(  # Messages that were not simply accepted: their reasons, and lists by status.
                 fields=["mailing", "id"], condition=~models.Q(reason=""), name="message_reasons"
             ),
-            models.Index(  # Claiming what was deferred, or given back by a worker.
+            models.Index(  # Claims of messages that were deferred, or released by a worker.
                 fields=["mailing", "due_at"], condition=models.Q(due_at__isnull=False), name="message_by_due"
             ),
             models.Index(fields=["email_key"], name="message_story"),  # All mail to one person.

@@ -1,4 +1,4 @@
-"""How the rest of a mailing is divided among servers."""
+"""Tables of the plan: a mailing's unsent messages in chunks, and the servers' shares of it."""
 
 from django.db import models
 
@@ -7,16 +7,17 @@ from smtpservers.models import Route, SmtpServer
 
 
 class Chunk(models.Model):
-    """A run of up to 500 queued messages of one mailing; claims are cut from its front.
+    """A run of up to 500 queued messages of one mailing. Claims are cut from its front.
 
-    Claiming message rows one by one with SKIP LOCKED reads all rows claimed before, which is quadratic.
+    Claims of single message rows with SKIP LOCKED would read all rows claimed before, which is quadratic.
     """
 
     mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="chunks", db_index=False)
-    next_id = models.BigIntegerField()  # The first message not claimed yet.
-    last_id = models.BigIntegerField()  # Inclusive; the row is deleted once ``next_id`` is beyond it.
-    messages = models.PositiveIntegerField(null=True)  # When it was made; between them may lie what is not sent.
-    # Whose recipient domains all its people are in; None: nobody's. Nothing looks for a rule's chunks alone.
+    next_id = models.BigIntegerField()  # The first unclaimed message.
+    last_id = models.BigIntegerField()  # Inclusive. The row is deleted once ``next_id`` is beyond it.
+    messages = models.PositiveIntegerField(null=True)  # The count when it was made; ids in between may be suppressed.
+    # The routing rule whose recipient domains hold all its recipients; None: no rule. No query looks for one rule's
+    # chunks alone.
     route = models.ForeignKey(Route, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
 
     class Meta:
@@ -27,10 +28,10 @@ class Chunk(models.Model):
 
 
 class LaterChunk(models.Model):
-    """A chunk whose time has not come: its people are in zones where it is still too early. Then it becomes a chunk."""
+    """A chunk for time zones where it is still too early. At ``opens_at`` it becomes a :class:`Chunk`."""
 
     mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="later_chunks")
-    opens_at = models.DateTimeField(db_index=True)  # Opening them.
+    opens_at = models.DateTimeField(db_index=True)  # Indexed for the task that opens them.
     next_id = models.BigIntegerField()
     last_id = models.BigIntegerField()
     messages = models.PositiveIntegerField()
@@ -41,13 +42,14 @@ class LaterChunk(models.Model):
 
 
 class Taken(models.Model):
-    """How many messages of a mailing one server has taken under one routing rule, so that shares come out as promised.
+    """The number of a mailing's messages that one server has claimed under one routing rule.
 
-    Kept only where several servers share a mailing by weight; a message that was taken twice counts twice.
+    Counted only if several servers share a mailing by weight, so that each gets its share. A message claimed twice
+    counts twice.
     """
 
     mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="+", db_index=False)
-    rule = models.BigIntegerField(default=0)  # Of the route; 0: the default one, where it has no row.
+    rule = models.BigIntegerField(default=0)  # The id of the route; 0: the default route, if it has no row.
     server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
     messages = models.PositiveIntegerField(default=0)
 

@@ -1,4 +1,4 @@
-"""Which processes are at work, by which clock, and whether this database is the original."""
+"""Worker processes, the database's clock, and whether this database is the original or a copy."""
 
 import uuid
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class WorkerSeen(models.Model):
-    """When a worker process last showed life; ``/readyz`` and the dashboard read it."""
+    """The last heartbeat of a worker process, read by ``/readyz`` and the dashboard."""
 
     name = models.CharField(max_length=200, unique=True)
     seen_at = models.DateTimeField()
@@ -16,22 +16,22 @@ class WorkerSeen(models.Model):
 
 
 class WorkerReport(models.Model):
-    """What a worker process said of itself last; see :mod:`delivery.health.vitals`."""
+    """The last report of a worker process about itself; see :mod:`delivery.health.vitals`."""
 
     name = models.CharField(max_length=200, unique=True)  # Host and process.
     host = models.CharField(max_length=200)
     queues = models.CharField(max_length=200)  # Separated by spaces.
     seen_at = models.DateTimeField()  # By the database's clock.
-    drift = models.DurationField()  # How far its own clock is ahead of the database's.
-    step = models.DurationField()  # By how much its clock was set a moment ago.
-    folder_problem = models.CharField(max_length=200, blank=True)  # Why nothing can be written in its DATA_DIR.
+    drift = models.DurationField()  # How far its clock is ahead of the database's.
+    step = models.DurationField()  # The last jump of its clock, for some minutes.
+    folder_problem = models.CharField(max_length=200, blank=True)  # Why its DATA_DIR cannot be written to.
 
     def __str__(self) -> str:
         return self.name
 
 
 class ClockMark(models.Model):
-    """How far time had come by the database's clock, in one row; see :mod:`delivery.clock_steps`."""
+    """The latest instant seen on the database's clock, in one row; see :mod:`delivery.clock_steps`."""
 
     reached_at = models.DateTimeField()
 
@@ -40,18 +40,18 @@ class ClockMark(models.Model):
 
 
 class Installation(models.Model):
-    """The one row that tells whose database this is, and whether it may send; see :mod:`delivery.identity`."""
+    """The one row that identifies this database, and tells whether it may send; see :mod:`delivery.identity`."""
 
     class Answer(models.TextChoices):
         NONE = "", "nobody has answered yet"
-        MAY_HAVE_SENT = "sent", "the original may have gone on sending"  # What was due is called unconfirmed.
-        STOOD_STILL = "still", "the original has sent nothing since"  # Everything goes on where it was.
+        MAY_HAVE_SENT = "sent", "the original may have gone on sending"  # Messages due meanwhile become unconfirmed.
+        STOOD_STILL = "still", "the original has sent nothing since"  # All messages go on where they were.
 
-    key = models.UUIDField(default=uuid.uuid4)  # Names the notes about it in DATA_DIR.
-    identity = models.CharField(max_length=200)  # What a copy of the database would have otherwise.
-    generation = models.BigIntegerField(default=0)  # Raised every few seconds; a lower one was restored.
-    note_ctime_ns = models.BigIntegerField(null=True)  # When the note of it in DATA_DIR was changed; SQLite alone.
-    raised_at = models.DateTimeField()  # In a dump: when it was made.
+    key = models.UUIDField(default=uuid.uuid4)  # Names its notes in DATA_DIR.
+    identity = models.CharField(max_length=200)  # Differs in a copy of the database.
+    generation = models.BigIntegerField(default=0)  # Raised every few seconds. A lower one comes from a dump.
+    note_ctime_ns = models.BigIntegerField(null=True)  # The last change of its note in DATA_DIR; only on SQLite.
+    raised_at = models.DateTimeField()  # In a dump: about the time of the dump.
     held_since = models.DateTimeField(null=True)
     held_because = models.CharField(max_length=300, blank=True)  # Empty: it may send.
     answer = models.CharField(max_length=8, choices=Answer, default=Answer.NONE, blank=True)
