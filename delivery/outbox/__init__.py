@@ -1,1 +1,1 @@
-"""Messages from queueing to their claim: mailings, plan, claims, leases, counts."""
+"""The outbox: mailings, plan, claims, leases and message counts."""

@@ -1,4 +1,4 @@
-"""Taking work: messages, their quota and their attempts on record in one transaction, before a byte is sent."""
+"""Claims: one transaction takes messages, reserves quota and puts the attempts on record, before a byte is sent."""
 
 import datetime as dt
 import functools
@@ -32,17 +32,17 @@ from smtpservers.limits import reservations
 from smtpservers.models import SmtpServer
 
 CLAIM_MESSAGES = 500
-# What is kept of the server's switches with each attempt, so that a later edit does not rewrite history.
+# The server's switches that each attempt keeps, so that a later edit does not rewrite history.
 SWITCHES = (
     *("use_unsubscribe_link", "use_precedence", "use_return_path", "use_verp"),
     *("use_spam_address", "use_abuse_address"),
 )
-# How far a person's consent to the lists of a mailing goes, at its best.
+# The strongest consent that a person has given to any list of the mailing.
 SUBSCRIBED = 2
 CONSENT_LACKING = {1: NOT_CONFIRMED, 0: UNSUBSCRIBED}
 _CONSENT = "MAX(CASE s.status WHEN 'subscribed' THEN 2 WHEN 'pending' THEN 1 ELSE 0 END)"
-_READ_JSON = json.JSONDecoder().raw_decode
-_SKIPPING = "FOR UPDATE SKIP LOCKED"
+_parse_json = json.JSONDecoder().raw_decode
+_SKIP_LOCKED = "FOR UPDATE SKIP LOCKED"
 _BATCH_FIELDS = [field for field in Batch._meta.concrete_fields if not field.primary_key]
 _INSERT_BATCH = (
     f"INSERT INTO delivery_batch ({', '.join(str(field.column) for field in _BATCH_FIELDS)})"  # noqa: S608
@@ -50,26 +50,26 @@ _INSERT_BATCH = (
 )
 
 
-@dataclass(slots=True)  # Not frozen: that would take as long again to make as everything else about a claim.
+@dataclass(slots=True)  # Not frozen: a frozen instance would double the cost of a claim.
 class Claim:
-    """One message this worker may send now: its unit of quota is reserved and its attempt is on record."""
+    """A message that this worker may send now: its unit of quota is reserved and its attempt is on record."""
 
     message: Outgoing
-    attempt_id: int  # Names the attempt while it is under way, in the journal and in its result.
+    attempt_id: int  # Identifies the attempt while it is under way, in the journal and in its result.
     number: int
     period_id: int
     period_ends_at: dt.datetime
     reserved_at: dt.datetime
-    was_unconfirmed: bool = False  # It was sent in full before, and the answer was lost.
-    is_doubtful: bool = True  # Whether it is not known yet that nothing stops it; see :func:`stopped`.
+    was_unconfirmed: bool = False  # An earlier attempt was sent in full, and its reply was lost.
+    is_doubtful: bool = True  # Whether :func:`stopped` must still check it.
 
 
 def claim(token: uuid.UUID, server: SmtpServer, share: LaneShare, wanted: int, now: dt.datetime) -> list[Claim] | None:
-    """Claim up to ``wanted`` messages of a share for its server; an empty list when there is nothing.
+    """Claim up to ``wanted`` messages of a share for its server; the list is empty if there is nothing to claim.
 
-    Nothing is claimed in a copy that waits for a person.
+    Nothing is claimed while this database is a copy that waits for a person's answer.
 
-    :return: None when ``token`` holds the server's lane no more.
+    :return: None if ``token`` no longer holds the server's lane.
     """
     with transaction.atomic():
         if not leases.holds(token):
@@ -82,7 +82,7 @@ def claim(token: uuid.UUID, server: SmtpServer, share: LaneShare, wanted: int, n
         if mailing is None or reservation is None:
             return []
         message_ids.fix_id_domain(mailing, server)
-        # What came back goes first, then the front of the first chunk.
+        # Due messages go first, then the front of the first chunk.
         messages, doubtful = _take_due(share, server, reservation.units, now), None
         if not messages:
             messages, doubtful = _cut(share, reservation.units, now)
@@ -94,7 +94,7 @@ def claim(token: uuid.UUID, server: SmtpServer, share: LaneShare, wanted: int, n
         return _put_on_record(token, server, mailing, messages, doubtful, reservation, share.reason, now)
 
 
-# Where the statements are written out, Django's own would take several times as long to make as to run.
+# SQL is written by hand where Django's ORM takes several times as long to build a statement as the database to run it.
 
 
 def _open_mailing(mailing_id: int) -> Mailing | None:
@@ -118,11 +118,11 @@ def _open_mailing(mailing_id: int) -> Mailing | None:
     )
 
 
-# --- taking messages
+# --- messages
 
 
 def _take_due(share: LaneShare, server: SmtpServer, wanted: int, now: dt.datetime) -> list[Outgoing]:
-    """Return messages whose time has come and that this server did not refuse, taken out of the due ones."""
+    """Take due messages that this server has not refused, set their status to ``sending``, and return them."""
     ids = _due(share, wanted, now)
     if not ids:
         return []
@@ -161,7 +161,7 @@ def _due(share: LaneShare, wanted: int, now: dt.datetime) -> list[int]:
             cursor.execute(
                 "SELECT id FROM delivery_message"  # noqa: S608
                 " WHERE mailing_id = %s AND status IN ('queued', 'deferred') AND due_at <= %s"
-                f" ORDER BY due_at, id LIMIT %s {locking(_SKIPPING)}",
+                f" ORDER BY due_at, id LIMIT %s {locking(_SKIP_LOCKED)}",
                 [share.mailing_id, connection.ops.adapt_datetimefield_value(now), wanted],
             )
             return [row[0] for row in cursor.fetchall()]
@@ -170,12 +170,12 @@ def _due(share: LaneShare, wanted: int, now: dt.datetime) -> list[int]:
 
 
 def _chunk(share: LaneShare) -> tuple[int, int, int] | None:
-    """Return key, first and last message of the share's first chunk that nobody else is cutting from."""
+    """Return key, first and last message of the share's first chunk that no other worker is cutting."""
     if share.is_all:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT id, next_id, last_id FROM delivery_chunk WHERE mailing_id = %s ORDER BY id LIMIT 1"  # noqa: S608
-                f" {locking(_SKIPPING)}",
+                f" {locking(_SKIP_LOCKED)}",
                 [share.mailing_id],
             )
             return cast(tuple[int, int, int] | None, cursor.fetchone())
@@ -185,10 +185,10 @@ def _chunk(share: LaneShare) -> tuple[int, int, int] | None:
 
 @functools.cache
 def _is_doubtful_sql() -> str:
-    """Return whether anything may stop a message ``m`` to a contact ``c``.
+    """Return an SQL condition: whether anything might stop a message ``m`` to a contact ``c``.
 
-    Asked with the message itself, it costs a fraction of asking :func:`stopped` for all. Its parameters are the
-    instant, adapted, and the mailing.
+    As a part of the claim it costs a fraction of a call of :func:`stopped` for all messages. Its parameters are the
+    adapted instant and the mailing.
     """
     return f"""(
         c.paused_until > %s
@@ -202,7 +202,7 @@ def _is_doubtful_sql() -> str:
 
 
 def _cut(share: LaneShare, wanted: int, now: dt.datetime) -> tuple[list[Outgoing], set[int]]:
-    """Return the next messages of a chunk, none of which was ever tried or changed, and which of them are doubtful."""
+    """Cut untried messages from the front of a chunk; return them, and the keys of the doubtful ones among them."""
     chunk = _chunk(share)
     if chunk is None:
         return [], set()
@@ -258,22 +258,22 @@ def _person(email: str | None, first_name: str, last_name: str, language: str, a
 
 
 def _json(value: str | None) -> Any:
-    # Cursors give JSON as text, and databases write it without blanks around it.
-    return None if value is None else _READ_JSON(value)[0]
+    # Raw cursors return JSON as text, and neither database puts blanks around it.
+    return None if value is None else _parse_json(value)[0]
 
 
 def _instant(value: dt.datetime | None) -> dt.datetime | None:
-    # SQLite stores no zone; it is UTC.
+    # SQLite stores UTC without a zone.
     return value if value is None or value.tzinfo else value.replace(tzinfo=dt.UTC)
 
 
 @functools.lru_cache(maxsize=64)
 def _read_instant(text: str | None) -> dt.datetime | None:
-    """Return an instant that hundreds of rows have in common."""
+    """Parse an instant. Cached, because hundreds of rows share it."""
     return _instant(dt.datetime.fromisoformat(text)) if text else None
 
 
-# --- writing them down
+# --- the record
 
 
 def _put_on_record(
@@ -286,9 +286,9 @@ def _put_on_record(
     reason: str,
     now: dt.datetime,
 ) -> list[Claim]:
-    """Write the batch down and return its claims.
+    """Store the batch and return its claims.
 
-    :param doubtful: which of the messages must be looked at again; None: all, for they come from no chunk.
+    :param doubtful: the keys of messages to check again before MAIL; None: all of them, since none is from a chunk.
     """
     header_from = mailing.mail_from or server.mail_from
     return_path = ReturnPath(server, parse_mailbox(header_from).address, mailing.stream)
@@ -329,10 +329,10 @@ def _insert(batch: Batch) -> None:
 
 
 def address(messages: Sequence[Outgoing], mailing: Mailing, return_path: ReturnPath) -> None:
-    """Give messages their Message-IDs, unless they have them, and their envelope senders.
+    """Set the envelope senders of messages, and their Message-IDs unless they have them.
 
-    Both follow from the mailing, the batch and the message, so that whoever settles a dead worker's account finds the
-    same.
+    Both depend only on the mailing, the batch and the message, so that the recovery of a dead worker's batch computes
+    the same values.
     """
     make = message_ids.maker(mailing)
     for message in messages:
@@ -346,11 +346,14 @@ def _unconfirmed(messages: Sequence[Outgoing]) -> set[int]:
     return set(rows)
 
 
-# --- the last look
+# --- the last check before MAIL
 
 
 def redirect(claim: Claim, server: SmtpServer, mailing: Mailing, to: str, reason: str) -> bool:
-    """Write down that a single message goes to Mail To Unknown instead of its recipient; empty: that it does not."""
+    """Store that a single message goes to Mail To Unknown instead of its recipient.
+
+    :param to: the address of Mail To Unknown; empty: the recipient.
+    """
     message = claim.message
     message.redirected_to, message.reason = to, reason[:600]
     from_address = parse_mailbox(mailing.mail_from or server.mail_from).address
@@ -361,12 +364,12 @@ def redirect(claim: Claim, server: SmtpServer, mailing: Mailing, to: str, reason
 
 
 def stopped(message_ids: Sequence[int], now: dt.datetime) -> dict[int, tuple[str, str]]:
-    """Return which of these claimed messages must not be sent any more: (what to do, why) by message.
+    """Return the claimed messages that must no longer be sent, each with (what to do, why).
 
-    The last look before MAIL: the mailing's state, the suppression list and the person's consent, as they are now.
-    ``give back`` keeps the message for later; the other values are final statuses. A wish to get no more mail stops
-    campaigns and advertising, but no receipt and no password; every other suppression stops those as well, and so
-    does that of a domain. Tests go to whoever asked for them.
+    This is the last check before MAIL: the mailing's present state, the suppression list and the person's consent.
+    ``give back`` keeps the message for later; the other values are final statuses. An unsubscription stops campaigns
+    and advertising, but no receipt and no password. Every other suppression, and the suppression of a domain, stops
+    those too. Suppressions do not stop tests.
     """
     if not message_ids:
         return {}
@@ -376,7 +379,7 @@ def stopped(message_ids: Sequence[int], now: dt.datetime) -> dict[int, tuple[str
         "FROM contacts_subscription s JOIN delivery_mailing_lists l ON l.contactlist_id = s.list_id"
         " WHERE s.contact_id = m.contact_id AND l.mailing_id = m.mailing_id"
     )
-    # Asked only for those that must be stopped: mostly there are none, and hundreds are looked at each second.
+    # The query returns only messages to stop: mostly there are none, and hundreds are checked each second.
     sql = f"""
         SELECT m.id, ml.state, ml.stream, {suppressed_because_sql("p")},
             (SELECT {_CONSENT} {of_this_mailing}),

@@ -1,4 +1,4 @@
-"""Leases: which worker process may send through which server. The database's clock arbitrates."""
+"""Leases of lanes: the right of one worker process to send through a server. They expire by the database's clock."""
 
 import contextlib
 import datetime as dt
@@ -20,17 +20,20 @@ from db.dialect import locking
 from delivery import clock
 from delivery.models import Lane
 
-BROKEN_TOLD = dt.timedelta(minutes=2)  # For how long it is told that a lane broke off; each new try tells it anew.
+BROKEN_TOLD = dt.timedelta(minutes=2)  # How long a broken lane is shown. Each failed try starts this time anew.
 
 
 def holder_name() -> str:
-    """Return host and process, as shown to people."""
+    """Return this host and process, as shown to people."""
     return f"{socket.gethostname()} process {os.getpid()}"
 
 
 @dataclass(slots=True)
 class Lease:
-    """A lane held by this process until ``valid_until`` of :mod:`delivery.clock`'s steady clock, less a margin."""
+    """A lane held by this process until ``valid_until`` on the steady clock of :mod:`delivery.clock`.
+
+    ``valid_until`` lies a margin before the end that the database knows.
+    """
 
     lane_id: int
     token: uuid.UUID
@@ -46,14 +49,14 @@ def _expiry(seconds: float) -> Combinable:
 
 
 def _local_end() -> float:
-    # Taken before the database is asked, and less a margin: ours must end first.
+    # Read before the database is asked, and with a margin: the local end must come first.
     return clock.steady() + float(settings.LEASE_SECONDS) * 0.8
 
 
 def acquire(server_id: int) -> Lease | None:
-    """Take the server's lane if it is free; None if another worker has it.
+    """Acquire the server's lane if it is free; None if another worker holds it.
 
-    A lane whose lease ran out is freed by the sweep, never taken over here: first its account is settled.
+    An expired lease is never taken over here: the recovery settles its attempts first, and then frees the lane.
     """
     lane, _ = Lane.objects.get_or_create(server_id=server_id, number=0)
     token, end = uuid.uuid4(), _local_end()
@@ -64,7 +67,7 @@ def acquire(server_id: int) -> Lease | None:
 
 
 def acquire_extra(server_id: int, seconds: float) -> Lease:
-    """Take a lane of its own beside the server's first, for one message that a person waits for."""
+    """Acquire an extra lane beside the server's regular one, for a single message that a person waits for."""
     end = clock.steady() + seconds
     expiry = _expiry(seconds * 1.25)
     while True:
@@ -76,7 +79,7 @@ def acquire_extra(server_id: int, seconds: float) -> Lease:
 
 
 def renew(leases: Sequence[Lease]) -> list[Lease]:
-    """Prolong the leases that are still ours and not over, and return those that are lost."""
+    """Renew the leases that are ours and have not expired, and return the lost ones."""
     end = _local_end()
     ours = Lane.objects.filter(token__in=[lease.token for lease in leases], expires_at__gt=Now())
     lost: list[Lease] = []
@@ -90,7 +93,7 @@ def renew(leases: Sequence[Lease]) -> list[Lease]:
 
 
 def release(lease: Lease) -> None:
-    """Free the lane for the next worker; an extra one goes altogether."""
+    """Free the lane for the next worker; an extra lane is deleted."""
     Lane.objects.filter(pk=lease.lane_id, token=lease.token, number__gt=0).delete()
     Lane.objects.filter(pk=lease.lane_id, token=lease.token).update(
         holder="", expires_at=None, token=uuid.uuid4(), problem="", broke_at=None
@@ -98,7 +101,7 @@ def release(lease: Lease) -> None:
 
 
 def broke_off(server_id: int, cause: BaseException, now: dt.datetime) -> None:
-    """Keep why the work on a server's lane broke off, for people."""
+    """Store why the work on a server's lane broke off, for people."""
     where = f" ({cause.filename})" if isinstance(cause, OSError) and cause.filename else ""
     why = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
     problem = f"on {socket.gethostname()}: {why}{where}"
@@ -106,18 +109,18 @@ def broke_off(server_id: int, cause: BaseException, now: dt.datetime) -> None:
 
 
 def broken(now: dt.datetime) -> list[Lane]:
-    """Return the lanes whose work broke off lately, and has not ended well since."""
+    """Return the lanes whose work broke off recently and has not ended well since."""
     lately = Lane.objects.filter(number=0, broke_at__gt=now - BROKEN_TOLD, broke_at__lte=now + BROKEN_TOLD)
     return list(lately.exclude(problem="").select_related("server").order_by("server__name"))
 
 
 def holds(token: uuid.UUID) -> bool:
-    """Whether ``token`` still holds a lane; inside a transaction nobody can take it away before the end.
+    """Whether ``token`` still holds a lane. Locks the lane against other workers until the transaction ends.
 
-    Nor can its server be deleted: who does that locks the server first, too.
+    The server cannot be deleted until then either, since a deletion locks the server first.
     """
     with connection.cursor() as cursor:
-        # Asked with every claim and every group of results.
+        # Hand-written for speed: every claim and every group of results asks this.
         cursor.execute(
             "SELECT 1 FROM delivery_lane l JOIN smtpservers_smtpserver s ON s.id = l.server_id"  # noqa: S608
             f" WHERE l.token = %s AND l.expires_at > {dialect.clock()} {locking('FOR KEY SHARE OF s FOR UPDATE OF l')}",
@@ -127,7 +130,7 @@ def holds(token: uuid.UUID) -> bool:
 
 
 def free_expired() -> int:
-    """Free every lane whose lease ran out, and return how many: its old token no longer records anything."""
+    """Free all lanes with an expired lease, and return their number. Their old tokens record nothing any more."""
     freed = 0
     for lane in Lane.objects.filter(~Q(holder=""), expires_at__lte=Now()):
         expired = Lane.objects.filter(pk=lane.pk, token=lane.token, expires_at__lte=Now())
@@ -139,5 +142,5 @@ def free_expired() -> int:
 
 
 def busy_servers() -> set[int]:
-    """Return the servers whose lane somebody holds."""
+    """Return the servers whose lane is held by a worker."""
     return set(Lane.objects.filter(number=0).exclude(holder="").values_list("server_id", flat=True))

@@ -1,7 +1,7 @@
-"""How mail gets into the outbox, and how people hold it, take it back, or try it again.
+"""Mailings in the outbox: snapshot of the audience, pause, resume, cancel, expire and retry.
 
-Everything here is a conditional UPDATE or an INSERT that may be repeated: two clicks, two workers or a
-crash in the middle come to the same rows.
+Everything here is a conditional UPDATE or a repeatable INSERT: two clicks, two workers or a crash in the middle lead
+to the same rows.
 """
 
 import datetime as dt
@@ -25,13 +25,13 @@ from smtpservers.routing.rules import RoutingRule, class_sql
 CANCELLED_REASON = "The mailing was cancelled."
 CHUNK_MESSAGES = 500
 CHUNKS_AT_ONCE = 500
-CHUNKS_ENDED_AT_ONCE = 10  # By one transaction, so that nobody waits long for the rows.
-ENDED_AT_ONCE = 100_000  # Messages, by one errand; then others have a turn.
-SLICE_CONTACTS = 5_000  # So that nobody waits long for SQLite's one writer.
+CHUNKS_ENDED_AT_ONCE = 10  # Per transaction, so that nobody waits long for the row locks.
+ENDED_AT_ONCE = 100_000  # Messages per run of the task; then other tasks have a turn.
+SLICE_CONTACTS = 5_000  # Per transaction, so that nobody waits long for SQLite's one writer.
 LIFE = {
     Mailing.Stream.CAMPAIGN: dt.timedelta(hours=settings.RETRY_CAMPAIGN_HOURS),
     Mailing.Stream.SINGLE: dt.timedelta(hours=settings.RETRY_SINGLE_HOURS),
-    Mailing.Stream.TEST: dt.timedelta(0),  # A person is waiting for the answer: one try.
+    Mailing.Stream.TEST: dt.timedelta(0),  # One try: a person is waiting for the answer.
     Mailing.Stream.NOTICE: dt.timedelta(hours=settings.RETRY_SINGLE_HOURS),
 }
 
@@ -60,9 +60,9 @@ def open_mailing(
     is_commercial: bool = False,
     language: str = "",
 ) -> Mailing:
-    """Freeze a content; nothing is sent before it has messages.
+    """Create a mailing with frozen content. Nothing is sent before it has messages.
 
-    :param identity: up to 32 characters that its Message-IDs follow from; empty: one of its own.
+    :param identity: up to 32 characters that its Message-IDs are made from; empty: a new identity.
     """
     with transaction.atomic():
         mailing = Mailing.objects.create(
@@ -86,7 +86,7 @@ def open_mailing(
             server_ids=list(server_ids),
             is_commercial=is_commercial,
             language=language,
-            # Somebody watches a test, and nobody is told of a notice that failed.
+            # A person watches a test, and a failed notice must not cause another notice.
             is_reported=stream in (Mailing.Stream.TEST, Mailing.Stream.NOTICE),
         )
         mailing.lists.set(lists)
@@ -94,7 +94,7 @@ def open_mailing(
 
 
 def address(mailing: Mailing, *, email: str, email_key: str, now: dt.datetime, **fields: Any) -> Message:
-    """Add the one recipient of a test, a single message or a notice, and call the mailing complete."""
+    """Add the only recipient of a test, a single message or a notice, and mark the mailing as snapshotted."""
     with transaction.atomic():
         message = Message.objects.create(
             mailing=mailing,
@@ -116,16 +116,16 @@ def snapshot(
     starts: Mapping[str, dt.datetime] | None = None,
     ends_at: dt.datetime | None = None,
 ) -> int:
-    """Turn the mailing's audience into messages and return how many there are.
+    """Turn the mailing's audience into messages, and return their number.
 
-    People who must not be written to become rows too, with their terminal status and the reason, so that the account
-    is complete. Each slice is a transaction: pages show how far it is, and nobody else waits long. May be repeated
-    after a crash, or by two workers at once: each slice is taken once, so that a rerun adds nobody, also where
-    somebody meets a segment's conditions meanwhile.
+    Suppressed people become messages too, with their final status and the reason, so that the account is complete.
+    Each slice is a transaction: pages show the progress, and nobody waits long for a lock. The snapshot may be repeated
+    after a crash, or run by two workers at once. Each slice is taken once, so that a rerun adds nobody, not even people
+    who meet a segment's conditions only since then.
 
-    :param starts: when the people of a time zone may get theirs, by the zone's name as their contacts hold it; a zone
-        that is not named starts as the one without a name does, or else at once.
-    :param ends_at: from when on nothing is sent or tried again.
+    :param starts: the start by time zone, under the zone's name in the contacts; a zone without an entry starts with
+        the entry for the empty name, or else at once.
+    :param ends_at: the instant from which on nothing is sent or retried.
     """
     mailing = Mailing.objects.get(pk=mailing_id)
     if not mailing.is_snapshotted:
@@ -140,7 +140,7 @@ def snapshot(
 
 
 def audience_of(mailing: Mailing, now: dt.datetime) -> tuple[Audience, dt.datetime]:
-    """Return whom the mailing is for, and the instant that "in the last 30 days" counts from."""
+    """Return the mailing's audience, and the instant from which "in the last 30 days" is counted."""
     kept = mailing.audience
     if not kept:
         return Audience(lists=tuple(mailing.lists.values_list("pk", flat=True))), now
@@ -148,7 +148,7 @@ def audience_of(mailing: Mailing, now: dt.datetime) -> tuple[Audience, dt.dateti
 
 
 def _begin(mailing: Mailing, audience: Audience) -> None:
-    """Settle between which contacts the audience lies."""
+    """Store the first and last contact of the audience as the bounds of the snapshot."""
     bounds = Subscription.objects.filter(list__in=audience.all_lists).aggregate(
         first=Min("contact"), last=Max("contact")
     )
@@ -158,13 +158,13 @@ def _begin(mailing: Mailing, audience: Audience) -> None:
 
 
 def _next_slice(mailing_id: int) -> tuple[int, int] | None:
-    """Return the first and last contact of the next slice; None when all were taken."""
+    """Return the first and last contact of the next slice; None if all slices are taken."""
     first, last = Mailing.objects.values_list("snapshot_next", "snapshot_last").get(pk=mailing_id)
     assert first is not None
     assert last is not None
     if first > last:
         return None
-    # Counted in contacts and not in numbers: an import leaves gaps behind.
+    # Counted by contacts and not by ids: imports leave gaps.
     rest = Contact.objects.filter(pk__gte=first, pk__lte=last).order_by("pk").values_list("pk", flat=True)
     end = rest[SLICE_CONTACTS - 1 : SLICE_CONTACTS]
     return first, next(iter(end), last)
@@ -180,9 +180,9 @@ def _snapshot_slice(
     starts: Mapping[str, dt.datetime],
     ends_at: dt.datetime | None,
 ) -> None:
-    """Add the messages to the audience's people whose ids are within ``bounds``, and their chunks.
+    """Add the messages, and their chunks, for the people of the audience with ids within ``bounds``.
 
-    :param rules: those that part the mailing by recipient domain; a chunk holds people of one of them alone.
+    :param rules: the rules that split the mailing by recipient domain; each chunk belongs to one rule.
     """
     order, order_parameters = class_sql("people.email_key", rules)
     route, route_parameters = class_sql("email_key", rules)
@@ -190,10 +190,10 @@ def _snapshot_slice(
     moment = connection.ops.adapt_datetimefield_value(now)
     life_ends_at = max([now, *starts.values()]) + LIFE[Mailing.Stream(mailing.stream)]
     expires = connection.ops.adapt_datetimefield_value(min(life_ends_at, ends_at or life_ends_at))
-    # A chunk holds people of one zone alone where they do not start together.
+    # Each chunk belongs to one time zone, if zones start at different times.
     zone = "(SELECT z.time_zone FROM contacts_contact z WHERE z.id = people.id), " if starts else ""
     part, part_parameters = _part_sql(mailing)
-    # Rows get their numbers in the order given here, and a chunk is a run of numbers.
+    # Rows get their ids in this order, and a chunk is a run of ids.
     sql = f"""
         INSERT INTO delivery_message
             (mailing_id, contact_id, email, email_key, status, changed_at, expires_at, reason)
@@ -217,10 +217,10 @@ def _snapshot_slice(
 
 
 def _part_sql(mailing: Mailing) -> tuple[str, list[Any]]:
-    """Return the condition that somebody belongs to the mailing's part of its audience, where it has but one.
+    """Return an SQL condition: whether a person belongs to the mailing's part of the audience. Empty without a part.
 
-    ``audience["part"]`` is kept with the mailing: ``{"seed": …, "from": …, "below": …}`` are bounds of
-    :func:`bucket_sql`, and ``{"without": [mailings]}`` leaves out whoever those mailings have, by address and by
+    ``audience["part"]`` is stored with the mailing: ``{"seed": …, "from": …, "below": …}`` are bounds of
+    :func:`bucket_sql`, and ``{"without": [mailings]}`` excludes the recipients of those mailings, by address and by
     contact.
     """
     part = mailing.audience.get("part") or {}
@@ -241,15 +241,15 @@ def _part_sql(mailing: Mailing) -> tuple[str, list[Any]]:
 
 
 def bucket_sql(seed: str) -> tuple[str, list[Any]]:
-    """Return a hash of the address of ``people``, by which an audience is parted, and its parameters.
+    """Return SQL for a hash of the address of ``people``, which splits an audience into parts, and its parameters.
 
-    It is 32 hexadecimal digits; a bound may be given by its first ones alone.
+    The hash has 32 hexadecimal digits. A bound may consist of the first digits only.
     """
     return f"MD5(CAST(%s AS text) || people.email_key){byte_order()}", [seed]
 
 
 def _cut(mailing: Mailing, queued: list[tuple[int, int]], starts: Mapping[str, dt.datetime], now: dt.datetime) -> None:
-    """Make the chunks of a slice's messages, those of zones where it is too early for later."""
+    """Create the chunks of a slice's messages. Time zones where it is too early get a :class:`LaterChunk`."""
     zones = _zones(mailing, queued) if starts else {}
     soon: list[Chunk] = []
     later: list[LaterChunk] = []
@@ -272,7 +272,7 @@ def _runs_of(message_ids: list[int]) -> Iterator[list[int]]:
 
 
 def _zones(mailing: Mailing, queued: list[tuple[int, int]]) -> dict[int, str]:
-    """Return the time zone of each message's contact."""
+    """Return the time zone of each message's contact, by message."""
     if not queued:
         return {}
     rows = Message.objects.filter(mailing=mailing, pk__gte=queued[0][0], pk__lte=queued[-1][0])
@@ -280,7 +280,7 @@ def _zones(mailing: Mailing, queued: list[tuple[int, int]]) -> dict[int, str]:
 
 
 def pause(mailing_id: int) -> bool:
-    """Hold the mailing; what is claimed stops before MAIL within seconds. False if it was not open."""
+    """Pause the mailing. Claimed messages stop before MAIL within seconds. False if it was not open."""
     return bool(
         Mailing.objects.filter(pk=mailing_id, state="open").update(
             state="paused", waiting_reason="", waiting_until=None
@@ -289,37 +289,38 @@ def pause(mailing_id: int) -> bool:
 
 
 def resume(mailing_id: int) -> bool:
-    """Let a paused mailing go on. False if it was not paused."""
+    """Resume a paused mailing. False if it was not paused."""
     with transaction.atomic():
         resumed = Mailing.objects.filter(pk=mailing_id, state="paused").update(
             state="open", waiting_reason="", waiting_until=None
         )
         if resumed:
-            # Who resumes it has seen the figures that stopped it: it is judged by what comes after.
+            # The person who resumes it has seen the figures that stopped it: only later results count.
             StopTally.objects.filter(mailing=mailing_id).update(sent=0, hard_bounces=0, content_failures=0)
     return bool(resumed)
 
 
 def cancel(mailing_id: int, now: dt.datetime) -> bool:
-    """Stop the mailing for good: what has not left never will. False if it was cancelled before.
+    """Cancel the mailing for good: unsent messages are never sent. False if it was cancelled before.
 
-    It holds at once: nothing more is claimed, and what is claimed stops before MAIL. The account of a large mailing
-    follows a slice at a time, see :func:`settle_cancelled`. What a worker holds is left to it.
+    It takes effect at once: nothing more is claimed, and claimed messages stop before MAIL. The messages of a large
+    mailing get their final status slice by slice; see :func:`settle_cancelled`. Claimed messages are left to their
+    worker.
     """
     if not Mailing.objects.filter(pk=mailing_id).exclude(state="cancelled").update(state="cancelled"):
         return False
     count = 0
     for number in _slices(mailing_id, Message.Status.CANCELLED, CANCELLED_REASON, now):
         count += number
-        if count >= CHUNKS_ENDED_AT_ONCE * CHUNK_MESSAGES:  # Somebody waits for the answer.
+        if count >= CHUNKS_ENDED_AT_ONCE * CHUNK_MESSAGES:  # A person waits for the page.
             break
     return True
 
 
 def settle_cancelled(now: dt.datetime) -> int:
-    """Give the messages of cancelled mailings their last status, so many at a time; return how many got it.
+    """Cancel unsent messages of cancelled mailings, about ``ENDED_AT_ONCE`` of them at most, and return their number.
 
-    May be killed and repeated: each slice is a transaction.
+    It may be killed and repeated: each slice is a transaction.
     """
     count = 0
     cancelled = Mailing.objects.filter(state="cancelled", finished_at=None).order_by("pk")
@@ -332,15 +333,15 @@ def settle_cancelled(now: dt.datetime) -> int:
 
 
 def abandon(mailing_id: int, now: dt.datetime) -> None:
-    """Cancel a mailing that nothing was sent of and that is nobody's any more; it gets no more messages."""
+    """Cancel an unsent mailing that no campaign uses any more, and end its snapshot: it gets no more messages."""
     Mailing.objects.filter(pk=mailing_id).update(is_snapshotted=True)
     cancel(mailing_id, now)
 
 
 def expire_rest(mailing_id: int, reason: str, now: dt.datetime) -> int:
-    """Give up everything of the mailing that has not left, and return how many messages that are.
+    """Expire all unclaimed messages of the mailing, and return their number.
 
-    What a worker holds is left to it: it is sent, or comes back and is given up by the next call.
+    Claimed messages are left to their worker: they are sent, or they come back and the next call expires them.
     """
     return sum(_slices(mailing_id, Message.Status.EXPIRED, reason, now))
 
@@ -351,11 +352,11 @@ def _slices(mailing_id: int, status: str, reason: str, now: dt.datetime) -> Iter
 
 
 def _end_slice(mailing_id: int, status: str, reason: str, now: dt.datetime) -> int | None:
-    """End some of what is not claimed, and return how many messages that are; None where nothing is left."""
+    """End some unclaimed messages and return their number; None if none is left."""
     ended = {"status": status, "changed_at": now, "due_at": None, "reason": reason[:600]}
     with transaction.atomic():
-        # Later ones first: one that is being opened stands among the others by then. A claim under way is waited for:
-        # then its chunk begins where that claim ended.
+        # Later chunks first: one that is being opened is among the others by then. The locks wait for claims under way,
+        # and afterwards a chunk begins where its claim ended.
         later = LaterChunk.objects.select_for_update().filter(mailing=mailing_id).order_by("pk")
         chunks = Chunk.objects.select_for_update().filter(mailing=mailing_id).order_by("pk")
         some: list[Chunk | LaterChunk] = [*later[:CHUNKS_ENDED_AT_ONCE]] or [*chunks[:CHUNKS_ENDED_AT_ONCE]]
@@ -373,9 +374,9 @@ def _end_slice(mailing_id: int, status: str, reason: str, now: dt.datetime) -> i
 
 
 def call_unconfirmed(mailing_id: int, reason: str, until: dt.datetime, now: dt.datetime) -> bool:
-    """Call unconfirmed a slice of what was due of the mailing and has not left; False where nothing is left to do.
+    """Mark a slice of the mailing's unclaimed messages that were due as unconfirmed; False if none is left.
 
-    :param until: what was queued again from then on stays as it is.
+    :param until: messages that were queued again at this instant or later stay as they are.
     """
     ended = {"status": Message.Status.UNCONFIRMED, "changed_at": now, "due_at": None, "reason": reason[:600]}
     with transaction.atomic():
@@ -395,27 +396,27 @@ def call_unconfirmed(mailing_id: int, reason: str, until: dt.datetime, now: dt.d
 def open_for(
     mailing_id: int, opens_at: dt.datetime | None, closes_at: dt.datetime | None, why: str, now: dt.datetime
 ) -> bool:
-    """Let a mailing be sent from the one instant to the other alone. False where that is how it was.
+    """Allow claims of a mailing only from ``opens_at`` until ``closes_at``. False if these bounds were set before.
 
-    From the end on nothing more is claimed, whoever plans; what is claimed already, a few seconds of it, still leaves.
+    From ``closes_at`` on no worker claims more. Messages claimed already, a few seconds' worth, are still sent.
 
-    :param why: said of it while it is closed, as a sentence.
+    :param why: the reason shown while the mailing is closed, as a sentence.
     """
     changed = Mailing.objects.filter(pk=mailing_id).exclude(opens_at=opens_at, closes_at=closes_at)
     is_changed = bool(changed.update(opens_at=opens_at, closes_at=closes_at))
     if opens_at is not None and opens_at > now:
         waits = {"waiting_reason": why[:500], "waiting_until": opens_at}
-        # One that is paused keeps the reason that it was paused for.
+        # A paused mailing keeps the reason of its pause.
         Mailing.objects.filter(pk=mailing_id, state="open").exclude(**waits).update(**waits)
     return is_changed
 
 
 def open_chunks(now: dt.datetime) -> int:
-    """Let those chunks be claimed whose time has come, and return how many."""
+    """Open the later chunks whose time has come, so that they can be claimed, and return their number."""
     count = 0
     while due := list(LaterChunk.objects.filter(opens_at__lte=now).order_by("opens_at", "pk")[:CHUNKS_AT_ONCE]):
         with transaction.atomic():
-            # Two workers may come at once: each chunk is opened by who locks it first.
+            # Two workers may run at once: the one that locks a chunk first opens it.
             mine = list(
                 LaterChunk.objects.select_for_update().filter(pk__in=[chunk.pk for chunk in due]).order_by("pk")
             )
@@ -435,13 +436,13 @@ def open_chunks(now: dt.datetime) -> int:
 
 
 def later_starts(mailing_id: int) -> list[tuple[dt.datetime, int]]:
-    """Return when more of a mailing's messages may leave, and how many then, the next first."""
+    """Return the later starts of a mailing as (instant, number of messages), the next first."""
     rows = LaterChunk.objects.filter(mailing=mailing_id).order_by("opens_at").values_list("opens_at")
     return list(rows.annotate(number=Sum("messages")))
 
 
 def _runs(chunks: Iterable[Chunk | LaterChunk]) -> list[tuple[int, int]]:
-    """Return the numbers that chunks span, with those joined between which there is nothing."""
+    """Return the id ranges of chunks; adjacent ranges are joined."""
     runs: list[tuple[int, int]] = []
     for chunk in chunks:
         if runs and chunk.next_id == runs[-1][1] + 1:
@@ -452,14 +453,14 @@ def _runs(chunks: Iterable[Chunk | LaterChunk]) -> list[tuple[int, int]]:
 
 
 def retry_failed(mailing_id: int, now: dt.datetime) -> int:
-    """Queue the failed and expired messages of a mailing once more, and return how many they are."""
+    """Queue the failed and expired messages of a mailing again, and return their number."""
     return _requeue(Q(mailing=mailing_id, status__in=["failed", "expired"]), now)
 
 
 def resend(message_id: int, now: dt.datetime) -> bool:
-    """Queue one unconfirmed, failed or expired message once more; it keeps its Message-ID.
+    """Queue one unconfirmed, failed or expired message again. It keeps its Message-ID.
 
-    An unconfirmed message may have arrived: only a person decides to risk a second copy.
+    An unconfirmed message may have arrived: only a person may decide to risk a second copy.
     """
     return bool(_requeue(Q(pk=message_id, status__in=["unconfirmed", "failed", "expired"]), now))
 
@@ -485,9 +486,9 @@ def _requeue(which: Q, now: dt.datetime) -> int:
 
 
 def expire(now: dt.datetime) -> int:
-    """Give up single messages and notices that no server could take in time, and return how many.
+    """Expire single messages and notices that no server could take in time, and return their number.
 
-    A campaign waits for room as long as it takes; an old notice or receipt is worse than none.
+    A campaign waits for quota as long as it takes; but a late receipt or notice is worse than none.
     """
     overdue = Message.objects.filter(
         mailing__in=Mailing.objects.filter(finished_at=None, stream__in=["single", "notice"]).values("pk"),

@@ -1,6 +1,6 @@
-"""The plan: which server sends how much of which mailing now and why, and what a mailing waits for.
+"""The plan: how much of each mailing each server sends now, and why a mailing waits.
 
-A constant number of queries whatever the number of mailings and servers: every worker makes a plan twice a second.
+A plan takes a constant number of queries for any number of mailings and servers: every worker makes two a second.
 """
 
 import datetime as dt
@@ -21,21 +21,21 @@ from smtpservers.routing import selection
 from smtpservers.routing.rules import RoutingRule
 from smtpservers.routing.selection import Able, Candidate, Portion
 
-# Who comes first: nobody waits for a password behind a newsletter.
+# The most urgent stream first: nobody waits for a password behind a newsletter.
 STREAM_ORDER = (Mailing.Stream.TEST, Mailing.Stream.SINGLE, Mailing.Stream.NOTICE, Mailing.Stream.CAMPAIGN)
 URGENT = frozenset(STREAM_ORDER) - {Mailing.Stream.CAMPAIGN}
 # How long an urgent message waits for its first server before another one may take it too, and how many may.
 PATIENCE = dt.timedelta(seconds=2)
 MOST_STANDING_BY = 3
-# How many messages of a mailing are shared out at once: the fastest of its servers runs ahead of the slowest by no
-# more than its part of them, but for those that are held back (selection.at_once).
+# How many messages of a mailing are divided among its servers at once. The fastest server gets ahead of the slowest by
+# its share of this window at most, apart from messages that are held back (selection.at_once).
 WINDOW_CHUNKS = 20
 WINDOW_MESSAGES = 10_000
-# How many shares a plan has where many mailings are shared by many servers, and at how many each goes on at least.
+# The most shares of a plan, if many servers share many mailings, and the fewest servers that each mailing keeps then.
 MOST_SHARES = 2_000
 LEAST_SERVERS = 8
 
-# How many messages a chunk has left: no more than it began with, nor than there are keys.
+# The messages that a chunk has left: at most its count at the start, and at most its remaining ids.
 _LEFT = Least(
     Coalesce(F("messages"), F("last_id"), output_field=BigIntegerField()),
     F("last_id") - F("next_id") + 1,
@@ -45,33 +45,33 @@ _LEFT = Least(
 
 @dataclass(frozen=True, slots=True)
 class LaneShare:
-    """What one server is to send of one mailing, and why it was chosen."""
+    """One server's share of one mailing, and why the server was chosen."""
 
     mailing_id: int
     reason: str  # Shown with every attempt.
     stream: str = Mailing.Stream.CAMPAIGN
     at_most: int | None = None  # Messages it may claim before the next plan; None: as many as it can send.
-    counted_for: int = 0  # The rule under which is counted what it takes, where ``up_to`` is set.
-    up_to: int | None = None  # How many messages it may have taken under that rule in all; None: nobody counts.
-    leave: int = 0  # Units of the server's quota that it does not touch.
-    sorted_by: tuple[RoutingRule, ...] = ()  # The rules that part the mailing by recipient domain; empty: none does.
-    class_id: int = 0  # Whose recipients the share serves; 0: those whom no rule of ``sorted_by`` names.
-    only_refused: bool = False  # Only what other servers refused.
+    counted_for: int = 0  # The rule under which its claims are counted, if ``up_to`` is set.
+    up_to: int | None = None  # The most messages it may claim under that rule in all; None: not counted.
+    leave: int = 0  # Units of the server's quota that it leaves to other mail.
+    sorted_by: tuple[RoutingRule, ...] = ()  # The rules that split the mailing by recipient domain, if any.
+    class_id: int = 0  # The route whose recipients it serves; 0: recipients that no rule of ``sorted_by`` names.
+    only_refused: bool = False  # Only messages that other servers refused.
 
     @property
     def is_all(self) -> bool:
-        """Whether it is of all messages of its mailing."""
+        """Whether the share covers all messages of its mailing."""
         return not self.sorted_by and not self.only_refused
 
     @property
     def key(self) -> tuple[int, int, bool]:
-        """What tells it from the other shares of the same server."""
+        """The key that distinguishes it from the other shares of its server."""
         return self.mailing_id, self.class_id, self.only_refused
 
 
 @dataclass(frozen=True, slots=True)
 class ServerWork:
-    """What one server is to send, the most urgent first."""
+    """The shares of one server, the most urgent first."""
 
     server_id: int
     shares: tuple[LaneShare, ...]
@@ -79,12 +79,12 @@ class ServerWork:
 
 @dataclass(slots=True)
 class _Part:
-    """Messages of one mailing that the same rule decides on."""
+    """Messages of one mailing that fall under the same routing rule."""
 
     mailing: Mailing
     rule: RoutingRule
     sorted_by: tuple[RoutingRule, ...] = ()
-    count: int | None = None  # How many they are, as far as somebody needs it and up to the window.
+    count: int | None = None  # Their number, up to the window; None: not counted.
 
     @property
     def class_id(self) -> int:
@@ -98,7 +98,7 @@ class _Part:
             None if only_refused else portion.at_most,
             self.rule.route_id,
             None if only_refused else portion.up_to,
-            max(portion.leave, _left(portion.server.quota, self.mailing.stream)),
+            max(portion.leave, _reserve(portion.server.quota, self.mailing.stream)),
             self.sorted_by,
             self.class_id,
             only_refused,
@@ -106,9 +106,9 @@ class _Part:
 
 
 def plan(now: dt.datetime) -> list[ServerWork]:
-    """Return which server sends which mailing now, and write down why a mailing waits.
+    """Return the work of each server, and store why a mailing waits.
 
-    In a copy that waits for a person nobody sends anything, and what is written of each mailing stays as it was.
+    While this database is a copy that waits for a person's answer, nothing is planned and no reason is changed.
     """
     if identity.why_held(now):
         return []
@@ -156,12 +156,12 @@ def is_anything_due(now: dt.datetime) -> bool:
 
 
 def due(mailing_id: int, now: dt.datetime) -> QuerySet[Message]:
-    """Return the messages of a mailing that are not in a chunk and whose time has come."""
+    """Return the due messages of a mailing: outside its chunks, with their time reached."""
     return _all_due(now).filter(mailing=mailing_id)
 
 
 def due_of(share: LaneShare, now: dt.datetime) -> QuerySet[Message]:
-    """Return the messages of a share that are not in a chunk and whose time has come."""
+    """Return the due messages of a share: outside chunks, with their time reached."""
     messages = due(share.mailing_id, now)
     if share.only_refused:
         messages = messages.exclude(avoid=[])
@@ -171,7 +171,7 @@ def due_of(share: LaneShare, now: dt.datetime) -> QuerySet[Message]:
 
 
 def chunks_of(share: LaneShare) -> QuerySet[Chunk]:
-    """Return the chunks that a share is cut from; those of a rule that is gone belong to everybody else's."""
+    """Return the chunks of a share. Chunks of a deleted rule count as not named by any rule."""
     if share.only_refused:
         return Chunk.objects.none()
     chunks = Chunk.objects.filter(mailing=share.mailing_id)
@@ -183,7 +183,7 @@ def chunks_of(share: LaneShare) -> QuerySet[Chunk]:
 
 
 def may_take(share: LaneShare, server_id: int, wanted: int) -> int:
-    """Return how many of ``wanted`` messages the server may take, by what it has taken so far and not by the plan's."""
+    """Return how many of ``wanted`` messages the server may claim, by its present count and not by the plan's."""
     if share.up_to is None:
         return wanted
     taken = Taken.objects.filter(mailing=share.mailing_id, rule=share.counted_for, server=server_id)
@@ -191,21 +191,21 @@ def may_take(share: LaneShare, server_id: int, wanted: int) -> int:
 
 
 def note_taken(share: LaneShare, server_id: int, messages: int) -> None:
-    """Count what the server took of a share, where the next plan needs to know."""
+    """Add the server's claims to its count, if the share is counted."""
     if share.up_to is None or not messages:
         return
     row = {"mailing_id": share.mailing_id, "rule": share.counted_for, "server_id": server_id}
     if not Taken.objects.filter(**row).update(messages=F("messages") + messages):
-        Taken.objects.create(**row, messages=messages)  # Nobody else makes it: the server's lane is ours.
+        Taken.objects.create(**row, messages=messages)  # No race: this worker holds the server's lane.
 
 
 def sorting_rules(mail_from: str) -> tuple[RoutingRule, ...]:
-    """Return the rules that part a mailing with this From by recipient domain; empty when none does."""
+    """Return the rules that split a mailing with this From by recipient domain; empty if no rule does."""
     found = routing_rules.applying(routing_rules.rules(), mail_from)
     return found if len(found) > 1 else ()
 
 
-# --- what there is to send
+# --- mailings with work
 
 
 def _open_mailings(now: dt.datetime) -> list[Mailing]:
@@ -236,7 +236,7 @@ def _class_of(sorted_by: Sequence[RoutingRule]) -> RawSQL:
 
 
 def _parts(mailings: Sequence[Mailing], every: Sequence[RoutingRule], now: dt.datetime) -> list[_Part]:
-    """Return what there is to send, by the rule that decides on it."""
+    """Return the mailings with work, split by the routing rules that apply to their messages."""
     deciding = {
         mailing_from: routing_rules.applying(every, mailing_from) for mailing_from in {m.mail_from for m in mailings}
     }
@@ -258,7 +258,7 @@ def _parts(mailings: Sequence[Mailing], every: Sequence[RoutingRule], now: dt.da
 def _counts_by_class(
     mailings: Sequence[Mailing], deciding: Mapping[str, tuple[RoutingRule, ...]], now: dt.datetime
 ) -> dict[tuple[int, int], int]:
-    """Return about how many messages of each mailing wait in each of its classes."""
+    """Return the approximate number of waiting messages by (mailing, class)."""
     found: dict[tuple[int, int], int] = defaultdict(int)
     named = {
         mailing.pk: {rule.route_id for rule in deciding[mailing.mail_from] if rule.recipient_domains}
@@ -279,7 +279,7 @@ def _counts_by_class(
 
 
 def _sizes(shared: Sequence[_Part], now: dt.datetime) -> dict[int, int]:
-    """Return how many messages each mailing has left, counted up to the window."""
+    """Return the number of messages that each mailing has left, up to the window."""
     ids = {part.mailing.pk for part in shared if part.count is None}
     if not ids:
         return {}
@@ -297,7 +297,7 @@ def _sizes(shared: Sequence[_Part], now: dt.datetime) -> dict[int, int]:
 
 
 def _taken(mailing_ids: Iterable[int]) -> dict[tuple[int, int], dict[int, int]]:
-    """Return how many messages each server has taken, by mailing and rule."""
+    """Return the number of messages that each server has claimed, by (mailing, rule)."""
     ids = set(mailing_ids)
     found: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
     rows = Taken.objects.filter(mailing__in=ids).values_list("mailing", "rule", "server", "messages") if ids else ()
@@ -307,7 +307,7 @@ def _taken(mailing_ids: Iterable[int]) -> dict[tuple[int, int], dict[int, int]]:
 
 
 def _due_since(mailings: Sequence[Mailing], now: dt.datetime) -> dict[int, dt.datetime]:
-    """Return since when each mailing's oldest urgent message has been due, where more than one server may take it."""
+    """Return when the oldest due message of each urgent mailing became due, if more than one server may take it."""
     urgent = [m.pk for m in mailings if m.stream in URGENT and m.server_id is None and m.has_due]  # type: ignore[attr-defined]
     if not urgent:
         return {}
@@ -315,11 +315,11 @@ def _due_since(mailings: Sequence[Mailing], now: dt.datetime) -> dict[int, dt.da
     return dict(messages.values_list("mailing").annotate(since=Min("due_at")))
 
 
-# --- what servers refused
+# --- refused messages
 
 
 def _refused(mailings: Sequence[Mailing], now: dt.datetime) -> dict[int, list[frozenset[int]]]:
-    """Return, by mailing, which servers refused its messages: a set for each combination."""
+    """Return, by mailing, the sets of servers that refused its messages: one set for each combination."""
     ids = [mailing.pk for mailing in mailings if mailing.has_due]  # type: ignore[attr-defined]  # Annotated.
     found: dict[int, list[frozenset[int]]] = defaultdict(list)
     rows = _all_due(now).filter(mailing__in=ids).exclude(avoid=[]).order_by() if ids else Message.objects.none()
@@ -331,7 +331,7 @@ def _refused(mailings: Sequence[Mailing], now: dt.datetime) -> dict[int, list[fr
 def _plan_refused(
     part: _Part, avoid: frozenset[int], fleet: "_Fleet", work: Mapping[int, list[LaneShare]], now: dt.datetime
 ) -> None:
-    """Give what some servers refused to the next one, and end what none is left for."""
+    """Give messages refused by ``avoid`` to another server, and end them if no server is left."""
     able = fleet.able(part, avoid)
     if able.servers:
         portion = able.portions(1, {}, {}, selection.spot_of(part.mailing.pk))[0]
@@ -341,18 +341,18 @@ def _plan_refused(
 
 
 def _end_refused(mailing_id: int, refused: Iterable[int], now: dt.datetime) -> None:
-    """No server is left for what was refused: a final refusal fails, a temporary one starts over later."""
+    """End messages that no server is left for: a final refusal fails, a temporary one starts over later."""
     messages = due(mailing_id, now).filter(avoid=sorted(refused))
     messages.filter(reason__startswith="5").update(status="failed", changed_at=now, due_at=None)
     messages.update(avoid=[], status="deferred", changed_at=now, due_at=now + settings.RETRY_WAITS[0])
 
 
-# --- who can
+# --- able servers
 
 
 @dataclass(slots=True)
 class _Fleet:
-    """The servers as they are now, asked once for all mailings that want the same."""
+    """The present servers, with the answers for mailings of equal needs cached."""
 
     now: dt.datetime
     candidates: list[Candidate] = field(init=False)
@@ -363,7 +363,7 @@ class _Fleet:
         self.candidates = selection.fleet(self.now)
 
     def able(self, part: _Part, avoid: frozenset[int] = frozenset()) -> Able:
-        """Return which servers may and can take a part's messages."""
+        """Return the servers that may and can take a part's messages."""
         mailing = part.mailing
         is_test = mailing.stream == Mailing.Stream.TEST
         named = tuple(mailing.server_ids)
@@ -382,28 +382,28 @@ class _Fleet:
         return self._known[key]
 
     def _of_stream(self, stream: str) -> list[Candidate]:
-        """Return the servers with the room that mail of this stream has."""
+        """Return the servers with the quota that is left to this stream."""
         if stream not in self._of_streams:
-            self._of_streams[stream] = [server.leaving(_left(server.quota, stream)) for server in self.candidates]
+            self._of_streams[stream] = [server.leaving(_reserve(server.quota, stream)) for server in self.candidates]
         return self._of_streams[stream]
 
 
-def _left(quota: int | None, stream: str) -> int:
-    """Return how many units of a quota mail of this stream leaves to other mail."""
+def _reserve(quota: int | None, stream: str) -> int:
+    """Return the units of a quota that mail of this stream leaves to other mail."""
     kept = kept_from_campaigns(quota)
     if stream == Mailing.Stream.CAMPAIGN:
         return kept
-    # A notice that a server is nearly full must not be what fills it, but for what is kept for it.
+    # A notice that a server is nearly full must not use up its last unit, unless units are kept from campaigns.
     return 1 if stream == Mailing.Stream.NOTICE and quota and not kept else 0
 
 
 def _note_waiting(mailings: Iterable[Mailing], waiting: Mapping[int, tuple[str, dt.datetime | None]]) -> None:
-    """Write down why mailings wait, where it is not what already stands there."""
+    """Store why mailings wait, if the reason changed."""
     changed: dict[tuple[str, dt.datetime | None], list[int]] = defaultdict(list)
     for mailing in mailings:
         reason, until = waiting.get(mailing.pk, ("", None))
         if (mailing.waiting_reason, mailing.waiting_until) != (reason[:500], until):
             changed[reason[:500], until].append(mailing.pk)
     for (reason, until), ids in changed.items():
-        # One that was paused since keeps the reason that it was paused for.
+        # A mailing paused in the meantime keeps the reason of its pause.
         Mailing.objects.filter(pk__in=ids, state="open").update(waiting_reason=reason, waiting_until=until)

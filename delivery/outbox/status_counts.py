@@ -1,8 +1,8 @@
-"""Counts of messages by status, which the database keeps itself whoever changes a message, by which statement ever.
+"""Message counts per status, kept by database triggers, so that every write path (ORM, bulk, raw SQL) keeps them right.
 
-Counting a million messages takes longer than anybody waits for a page, and an index on the status would have to be
-written at every change. On PostgreSQL a trigger looks once at all rows of a statement and adds what changed as rows
-of its own: two workers never wait for one row. On SQLite, where one writes at a time, it changes the sum.
+To count a million messages takes too long for a page, and an index on the status would cost a write at every change.
+On PostgreSQL a trigger runs once per statement and inserts the changes as rows of their own, so that two workers never
+wait for the same row. On SQLite, which has one writer at a time, it updates the sum.
 """
 
 from typing import Any
@@ -66,14 +66,14 @@ _SQLITE = (
 
 
 def install(database: Any) -> None:
-    """Make the triggers, or make them anew: SQLite loses them where a migration writes the table anew."""
+    """Create the triggers, or replace them: SQLite loses them when a migration rebuilds the table."""
     with database.cursor() as cursor:
         for statement in _POSTGRESQL if is_postgresql(database) else _SQLITE:
             cursor.execute(statement)
 
 
 def install_after_migrating(*, using: str, plan: list[Any] | None = None, **kwargs: Any) -> None:
-    """Make the triggers again after migrations were applied; a receiver of ``post_migrate``."""
+    """Create the triggers again after migrations were applied; a receiver of ``post_migrate``."""
     from django.db import connections
 
     if plan:
@@ -81,7 +81,7 @@ def install_after_migrating(*, using: str, plan: list[Any] | None = None, **kwar
 
 
 def by_status(mailing_id: int, *, with_copies: bool = False) -> dict[str, int]:
-    """Return how many messages of the mailing have each status in their row; every status is there."""
+    """Return the number of the mailing's messages by stored status; every status is a key."""
     rows = StatusCount.objects.filter(mailing=mailing_id)
     if not with_copies:
         rows = rows.filter(is_copy=False)
@@ -90,7 +90,7 @@ def by_status(mailing_id: int, *, with_copies: bool = False) -> dict[str, int]:
 
 
 def tidy() -> int:
-    """Put loose rows together, and return of how many mailings; nothing is lost where two do it at once."""
+    """Merge rows of changes into sums, and return the number of mailings. Safe if two workers do it at once."""
     if not is_postgresql():
         return 0
     loose = StatusCount.objects.filter(is_sum=False).order_by().values_list("mailing_id", flat=True).distinct()

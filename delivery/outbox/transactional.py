@@ -1,7 +1,7 @@
-"""Sending one transactional message to one person: a receipt, a password. It takes the same way as all other mail.
+"""Transactional messages: one message to one person, such as a receipt or a password, sent like all other mail.
 
-Whether the recipient can be reached is judged when the message is claimed, because the server decides what then
-becomes of it (Mail To Unknown).
+The recipient is checked when the message is claimed, and not here: the server's Mail To Unknown decides what happens
+to a message without a usable address.
 """
 
 import datetime as dt
@@ -23,7 +23,7 @@ EMAIL_CHARACTERS = 320
 
 
 class SingleRefused(ValueError):
-    """The message cannot be queued; the text says why and what to do."""
+    """The message cannot be queued. The text says why, and what to do."""
 
 
 def send_single(
@@ -42,11 +42,11 @@ def send_single(
 ) -> Message:
     """Queue one message to one recipient and return it; a worker sends it within seconds.
 
-    :param to: the recipient; one that is missing or unusable is no error here: Mail To Unknown gets the message.
-    :param values: fill the merge fields; where they are silent, a contact of that address does.
-    :param server: the only one to send through; None: the display order decides.
+    :param to: the recipient. A missing or unusable address is no error: Mail To Unknown gets the message.
+    :param values: merge values; fields that they lack are filled by the contact with this address.
+    :param server: the only server to send through; None: the display order decides.
     :param is_commercial: adds the unsubscribe link and UTM codes, which a receipt must not have.
-    :raises SingleRefused: when the content or a sender cannot be used.
+    :raises SingleRefused: if the content or the sender cannot be used.
     """
     _check(subject, html, text, mail_from, reply_to)
     _check_sender(mail_from, server)
@@ -97,7 +97,7 @@ def _check_sender(mail_from: str, server: SmtpServer | None) -> None:
 
 
 def _address(to: str) -> str:
-    """Return the bare address; what is none stays as it was given, for people to read."""
+    """Return the bare address. Text that is not an address is returned on one line, so that it can be shown."""
     try:
         return parse_mailbox(to).address
     except AddressInvalid:
