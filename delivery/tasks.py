@@ -13,7 +13,7 @@ from delivery import clock, clock_steps, hints, identity
 from delivery.health import heartbeats
 from delivery.operators import notices, restored_copy, trials
 from delivery.outbox import mailings, plan, status_counts
-from delivery.outcomes import recovery, results
+from delivery.outcomes import recovery, results, unreachable_domains
 from delivery.worker.drain import drain
 
 # Made before the pool forks, so that a drain in a child learns of the shutdown its parent was told of. It has no lock:
@@ -53,6 +53,7 @@ def dispatch() -> None:
     if is_due or not heartbeats.senders(now, SHOW_LIFE):
         hints.ring(deliver)
     status_counts.tidy()
+    unreachable_domains.forget(now)
     notices.notice(now)
     trials.forget_old(now)
     if trials.is_any_waiting():

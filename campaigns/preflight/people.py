@@ -17,7 +17,8 @@ from contacts.models import Contact, Subscription
 from contacts.segments import query
 from contacts.segments.audience import Audience, Reach, listed, reached, subscribed
 from contacts.segments.conditions import load
-from delivery.content.recipient_domains import known_unreachable, syntax_problem
+from delivery.content.recipient_domains import syntax_problem
+from delivery.outcomes import unreachable_domains
 
 # Of those reached, by what they are listed: a reason that is no verdict.
 REPEATED, INVALID, UNREACHABLE = "repeated", "invalid", "unreachable"
@@ -79,7 +80,7 @@ def people(campaign: Campaign, now: dt.datetime) -> PeopleReport:
     failing = {
         INVALID: counted_once("invalid", audience, lambda: len(_invalid(audience, now))) if found.odd else 0,
         UNREACHABLE: counted_once("unreachable", audience, lambda: _unreachable(audience, now).count())
-        if known_unreachable()
+        if unreachable_domains.known(now)
         else 0,
     }
     doubtful = tuple(LeftOut(reason, TITLES[reason], number) for reason, number in failing.items() if number)
@@ -135,11 +136,11 @@ def _slices(audience: Audience) -> Iterator[tuple[int, int]]:
 
 def _invalid(audience: Audience, now: dt.datetime) -> list[CheckedPerson]:
     odd = listed(audience, now, Reach.REACHED, is_odd=True, number=MOST_LOOKED_AT)
-    return [CheckedPerson(pk, email, problem) for pk, email, _ in odd if (problem := syntax_problem(email))]
+    return [CheckedPerson(pk, email, problem.sentence) for pk, email, _ in odd if (problem := syntax_problem(email))]
 
 
 def _unreachable(audience: Audience, now: dt.datetime) -> QuerySet[Contact]:
-    domains = known_unreachable()[:MOST_LOOKED_AT]
+    domains = unreachable_domains.known(now)[:MOST_LOOKED_AT]
     return reached(audience, now).filter(domain__in=domains).order_by("pk")
 
 

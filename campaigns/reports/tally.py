@@ -24,12 +24,6 @@ SLICE_ATTEMPTS = 4_000
 BUDGET_SECONDS = 1.5  # Of one call, so that other errands get their turn.
 HELD_FOR = dt.timedelta(seconds=30)  # What is held back for less is no news.
 MOST_PROVIDERS = 300  # Of one mailing; later ones are counted together. Large ones are met among the first.
-_NOT_BEGUN = {  # What our own sentences say where nothing was begun, as a kind of mail.replies.words.
-    "no-domain": " does not exist.",
-    "no-mail": " takes no mail.",
-    "reserved": " is reserved and receives no mail.",
-    "composing": "could not be composed",
-}
 
 _IS_CAMPAIGNS = Q(message__mailing__stream=Mailing.Stream.CAMPAIGN, message__copy_of=None)
 _MAILING = Case(When(_IS_CAMPAIGNS, then=F("message__mailing_id")), default=Value(0))
@@ -154,7 +148,6 @@ def _groups(after: int, last: int, providers: dict[str, str]) -> Counter[Key]:
     # What was claimed and given back was no attempt; what ended without one is told by its message.
     ended = Q(message__attempt_count=F("number"), message__status__in=["failed", "suppressed"])
     attempts = _slice(after, last).exclude(Q(outcome=Attempt.Outcome.NOT_SENT) & ~ended)
-    reasons = [When(reply__contains=text, then=Value(kind)) for kind, text in _NOT_BEGUN.items()]
     rows = (
         attempts.annotate(
             day=TruncDate("finished_at", tzinfo=timezone.get_default_timezone()),
@@ -165,10 +158,12 @@ def _groups(after: int, last: int, providers: dict[str, str]) -> Counter[Key]:
                 default=Coalesce("correction__was_outcome", "outcome"),
             ),
             why=Case(
-                When(~Q(outcome=Attempt.Outcome.NOT_SENT), then=Coalesce("correction__was_rule", "rule")),
-                When(message__status=Message.Status.SUPPRESSED, then=Value("withdrawn")),
-                *reasons,
-                default=Value("other"),
+                When(
+                    Q(outcome=Attempt.Outcome.NOT_SENT, message__status=Message.Status.SUPPRESSED),
+                    then=Value("withdrawn"),
+                ),
+                When(Q(outcome=Attempt.Outcome.NOT_SENT, rule=""), then=Value("other")),
+                default=Coalesce("correction__was_rule", "rule"),
                 output_field=CharField(),
             ),
         )

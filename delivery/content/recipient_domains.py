@@ -6,6 +6,7 @@ An unreachable name server proves nothing: unknown never means invalid. VRFY or 
 import asyncio
 import time
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import dns.asyncresolver
 import dns.exception
@@ -27,13 +28,26 @@ SILENT_LOOK_UPS = 20
 SILENCE_SECONDS = 30.0
 
 
-def syntax_problem(address: str) -> str:
-    """Return why ``address`` is malformed, as a sentence; empty if it is well-formed."""
+class AddressProblem(NamedTuple):
+    """Why mail to an address cannot arrive; false if it may arrive."""
+
+    kind: str  # One of :data:`mail.replies.words.MEANINGS`; the rule of an attempt that was not begun for it.
+    sentence: str
+
+    def __bool__(self) -> bool:
+        return bool(self.kind)
+
+
+NO_PROBLEM = AddressProblem("", "")
+
+
+def syntax_problem(address: str) -> AddressProblem:
+    """Return why ``address`` is malformed."""
     try:
         check_address(address)
     except AddressInvalid as error:
-        return str(error)
-    return ""
+        return AddressProblem("not-an-address", str(error))
+    return NO_PROBLEM
 
 
 class DomainCache:
@@ -41,23 +55,18 @@ class DomainCache:
 
     def __init__(self, most: int = 100_000) -> None:
         self._most = most
-        self._known: dict[str, tuple[float, str, str]] = {}
+        self._known: dict[str, tuple[float, AddressProblem, str]] = {}
 
-    def get(self, domain: str) -> str | None:
-        """Return the problem of a domain, empty if it has none; None if the entry is missing or has expired."""
-        until, problem, _ = self._known.get(domain, (0.0, "", ""))
+    def get(self, domain: str) -> AddressProblem | None:
+        """Return the problem of a domain; None if the entry is missing or has expired."""
+        until, problem, _ = self._known.get(domain, (0.0, NO_PROBLEM, ""))
         return problem if until > time.monotonic() else None
 
     def provider(self, domain: str) -> str:
         """Return the provider of a domain, empty if unknown. It outlives the entry: domains hardly ever move."""
-        return self._known.get(domain, (0.0, "", ""))[2]
+        return self._known.get(domain, (0.0, NO_PROBLEM, ""))[2]
 
-    def with_problem(self) -> list[str]:
-        """Return the domains with a known problem."""
-        moment = time.monotonic()
-        return [domain for domain, (until, problem, _) in list(self._known.items()) if problem and until > moment]
-
-    def put(self, domain: str, problem: str, seconds: float, provider: str = "") -> None:
+    def put(self, domain: str, problem: AddressProblem, seconds: float, provider: str = "") -> None:
         """Store an answer; without a provider an earlier one stays."""
         provider = provider or self.provider(domain)
         self._known.pop(domain, None)
@@ -81,16 +90,6 @@ def provider_of(domain: str, cache: DomainCache = _PROCESS_CACHE) -> str:
     return _well_known_provider(domain) or cache.provider(domain) or domain
 
 
-def is_known_unreachable(domain: str, cache: DomainCache = _PROCESS_CACHE) -> bool:
-    """Whether this process recently found that the domain does not exist, or takes no mail."""
-    return bool(cache.get(domain))
-
-
-def known_unreachable(cache: DomainCache = _PROCESS_CACHE) -> list[str]:
-    """Return the domains that, as this process recently found, do not exist or take no mail."""
-    return cache.with_problem()
-
-
 def _well_known_provider(domain: str) -> str:
     """Return the provider of a well-known mailbox domain; empty for others."""
     provider = receiving_at(domain)
@@ -104,23 +103,23 @@ class Validator:
         configured = settings.DNS_RESOLVERS if nameservers is None else nameservers
         self._nameservers = [_nameserver(one) for one in configured]
         self._cache = cache or _PROCESS_CACHE
-        self._running: dict[str, asyncio.Task[str]] = {}
+        self._running: dict[str, asyncio.Task[AddressProblem]] = {}
         self._slots = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
         self._silent = 0  # Look-ups in a row without an answer.
         self._silent_until = 0.0
 
-    async def problem(self, address: str) -> str:
-        """Return why mail to ``address`` cannot arrive, as a sentence; empty if it may arrive."""
+    async def problem(self, address: str) -> AddressProblem:
+        """Return why mail to ``address`` cannot arrive."""
         if problem := syntax_problem(address):
             return problem
         domain = domain_of(address)
         if is_reserved(domain):
-            return f"The domain {domain} is reserved and receives no mail."
+            return AddressProblem("reserved", f"The domain {domain} is reserved and receives no mail.")
         known = self._cache.get(domain)
         # Shielded: if one caller is cancelled, the others still get the answer.
         return await asyncio.shield(self._task(domain)) if known is None else known
 
-    def known(self, address: str) -> str | None:
+    def known(self, address: str) -> AddressProblem | None:
         """Return the result of :meth:`problem` without a DNS query; None if a query is needed."""
         if problem := syntax_problem(address):
             return problem
@@ -136,13 +135,13 @@ class Validator:
             if not is_reserved(domain) and self._cache.get(domain) is None:
                 self._task(domain)
 
-    def _task(self, domain: str) -> asyncio.Task[str]:
+    def _task(self, domain: str) -> asyncio.Task[AddressProblem]:
         if domain not in self._running:
             self._running[domain] = asyncio.create_task(self._look_up(domain))
         return self._running[domain]
 
-    async def _look_up(self, domain: str) -> str:
-        problem, provider, lasts = "", "", UNKNOWN_SECONDS
+    async def _look_up(self, domain: str) -> AddressProblem:
+        problem, provider, lasts = NO_PROBLEM, "", UNKNOWN_SECONDS
         try:
             async with self._slots:
                 if self._silent_until > time.monotonic():
@@ -180,7 +179,7 @@ def _nameserver(written: str) -> dns.nameserver.Nameserver:
     return dns.nameserver.Do53Nameserver(host, int(port or 53))
 
 
-async def _ask(resolver: dns.asyncresolver.Resolver, domain: str) -> tuple[str, str]:
+async def _ask(resolver: dns.asyncresolver.Resolver, domain: str) -> tuple[AddressProblem, str]:
     """Return the problem of a domain and its provider; either may be empty.
 
     MX is asked first, then A and AAAA (RFC 5321 section 5.1). A domain with a null MX takes no mail (RFC 7505).
@@ -188,20 +187,20 @@ async def _ask(resolver: dns.asyncresolver.Resolver, domain: str) -> tuple[str, 
     try:
         answer = await resolver.resolve(domain, "MX")
     except dns.resolver.NXDOMAIN:
-        return f"The domain {domain} does not exist.", ""
+        return AddressProblem("no-domain", f"The domain {domain} does not exist."), ""
     except dns.resolver.NoAnswer:
         pass
     else:
         first = min(answer, key=lambda record: (record.preference, str(record.exchange).lower()))
         host = str(first.exchange).rstrip(".").lower()
         if len(answer) == 1 and not host:
-            return f"The domain {domain} says that it takes no mail.", ""
+            return AddressProblem("no-mail", f"The domain {domain} says that it takes no mail."), ""
         provider = registered_domain(host)
-        return "", _well_known_provider(provider) or provider
+        return NO_PROBLEM, _well_known_provider(provider) or provider
     for kind in ("A", "AAAA"):
         try:
             await resolver.resolve(domain, kind)
         except dns.resolver.NoAnswer:
             continue
-        return "", ""
-    return f"The domain {domain} has no mail server and no address.", ""
+        return NO_PROBLEM, ""
+    return AddressProblem("no-mail", f"The domain {domain} has no mail server and no address."), ""

@@ -40,6 +40,18 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='UnreachableDomain',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('domain', models.CharField(max_length=255, unique=True)),
+                ('kind', models.CharField(max_length=16)),
+                ('found_at', models.DateTimeField(db_index=True)),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
             name='Installation',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -226,6 +238,7 @@ class Migration(migrations.Migration):
                 ('attempt_count', models.PositiveSmallIntegerField(db_default=0, default=0)),
                 ('message_id', models.CharField(blank=True, db_default='', max_length=255, verbose_name='Message-ID')),
                 ('avoid', models.JSONField(db_default=models.Value([], models.JSONField()), default=list)),
+                ('is_refused', models.BooleanField(db_default=False, default=False)),
                 ('reason', models.CharField(blank=True, max_length=600)),
                 ('contact', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='messages', to='contacts.contact')),
                 ('copy_of', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='copies', to='delivery.message')),

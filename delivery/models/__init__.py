@@ -2,7 +2,7 @@
 
 from delivery.models.attempts import Attempt, Batch, Correction, Lane
 from delivery.models.counts import MailingOutcome, ServerOutcome, StatusCount
-from delivery.models.holds import ProviderHold, Refusal, StopTally
+from delivery.models.holds import ProviderHold, Refusal, StopTally, UnreachableDomain
 from delivery.models.notices import Incident, Notice, Trial
 from delivery.models.outbox import Mailing, Message, new_identity
 from delivery.models.plan import Chunk, LaterChunk, Taken
@@ -29,6 +29,7 @@ __all__ = [
     "StopTally",
     "Taken",
     "Trial",
+    "UnreachableDomain",
     "WorkerReport",
     "WorkerSeen",
     "new_identity",

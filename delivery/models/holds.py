@@ -76,3 +76,17 @@ class Refusal(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} at {self.message}"
+
+
+class UnreachableDomain(models.Model):
+    """A domain of recipients that does not exist or takes no mail, as DNS said; see delivery.outcomes."""
+
+    domain = models.CharField(max_length=255, unique=True)
+    kind = models.CharField(max_length=16)
+    found_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.domain

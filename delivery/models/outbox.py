@@ -137,6 +137,7 @@ class Message(models.Model):
     message_id = models.CharField("Message-ID", max_length=255, blank=True, db_default="")
     # Servers that refused this message.
     avoid = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
+    is_refused = models.BooleanField(default=False, db_default=False)  # The last of those servers never will.
     server = models.ForeignKey(  # The last server. No constraint: a claim locks the server's row once.
         SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False
     )

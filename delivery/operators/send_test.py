@@ -183,7 +183,7 @@ def _lost_bounces(server: SmtpServer) -> list[Step]:
         return []
     began = time.perf_counter()
     problem = asyncio.run(Validator().problem(server.return_path))
-    words = f"{problem} Bounces would be lost: correct Email return path, or give its domain an MX record."
+    words = f"{problem.sentence} Bounces would be lost: correct Email return path, or give its domain an MX record."
     return [lost_step("bounces", server.return_path, words, began)] if problem else []
 
 

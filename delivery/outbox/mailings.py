@@ -479,6 +479,7 @@ def _requeue(which: Q, now: dt.datetime) -> int:
             changed_at=now,
             expires_at=now + LIFE[Mailing.Stream.CAMPAIGN],
             avoid=[],
+            is_refused=False,
             reason="Queued again by hand.",
         )
         Mailing.objects.filter(pk__in=mailings).update(finished_at=None, is_reported=False)

@@ -343,8 +343,8 @@ def _plan_refused(
 def _end_refused(mailing_id: int, refused: Iterable[int], now: dt.datetime) -> None:
     """End messages that no server is left for: a final refusal fails, a temporary one starts over later."""
     messages = due(mailing_id, now).filter(avoid=sorted(refused))
-    messages.filter(reason__startswith="5").update(status="failed", changed_at=now, due_at=None)
-    messages.update(avoid=[], status="deferred", changed_at=now, due_at=now + settings.RETRY_WAITS[0])
+    messages.filter(is_refused=True).update(status="failed", changed_at=now, due_at=None)
+    messages.update(avoid=[], is_refused=False, status="deferred", changed_at=now, due_at=now + settings.RETRY_WAITS[0])
 
 
 # --- able servers

@@ -327,7 +327,14 @@ class _Undoing:
             alike[status, avoid].append(message.pk)
         for (status, avoid), ids in alike.items():
             due_at = now if status == Message.Status.QUEUED else None
-            changed = {"status": status, "due_at": due_at, "avoid": list(avoid), "reason": reason, "changed_at": now}
+            changed = {
+                "status": status,
+                "due_at": due_at,
+                "avoid": list(avoid),
+                "is_refused": False,
+                "reason": reason,
+                "changed_at": now,
+            }
             Message.objects.filter(pk__in=ids).update(**changed)
 
     def _correct_attempts(self) -> None:

@@ -18,9 +18,8 @@ from django.db.models import Sum
 from contacts.consent import changes
 from contacts.models import Suppression
 from delivery.content.message import without_recipient
-from delivery.content.recipient_domains import is_known_unreachable
 from delivery.models import Attempt, Incident, Mailing, Message, StopTally
-from delivery.outcomes import account_limits, provider_holds
+from delivery.outcomes import account_limits, provider_holds, unreachable_domains
 from delivery.outcomes.result import Result
 from delivery.outcomes.verdicts import ACCEPTED, Judgement
 from mail.addresses import domain_of
@@ -36,6 +35,7 @@ RATE_OVER = dt.timedelta(seconds=10)  # What the rate of a server that complains
 def act(results: Sequence[Result], now: dt.datetime) -> None:
     """Do what a group of results asks for about addresses, providers, servers and mailings."""
     notable = [result for result in results if result.judgement is not ACCEPTED]
+    unreachable_domains.note(notable, now)
     _act_on_addresses(notable, now)
     _act_on_servers(results, notable, now)
     _act_on_providers(notable, now)
@@ -58,7 +58,7 @@ def _act_on_addresses(results: Iterable[Result], now: dt.datetime) -> None:
             continue
         is_hard = judgement.suppresses
         if judgement.must_confirm:  # Else it is a soft bounce: the server may have looked with a sick name server.
-            is_hard = is_known_unreachable(domain_of(result.message.email))
+            is_hard = unreachable_domains.is_known(domain_of(result.message.email), now)
         why = judgement.reason if is_hard else _why_soft_bounces_suffice(result, now)
         if why:
             changes.suppress(result.message.email, Suppression.Reason.HARD_BOUNCE, why, now)

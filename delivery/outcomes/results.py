@@ -164,7 +164,7 @@ def _update_messages(results: Sequence[Result], now: dt.datetime) -> None:
     for result in results:
         if result.judgement.avoids_server:
             avoid = sorted({*result.message.avoid, result.server_id})
-            Message.objects.filter(pk=result.message.pk).update(avoid=avoid)
+            Message.objects.filter(pk=result.message.pk).update(avoid=avoid, is_refused=result.judgement.is_final)
 
 
 def _cancelled(results: Iterable[Result]) -> set[int]:

@@ -58,7 +58,8 @@ class Judgement:
     is_accepted: bool = False
     holds_unit: bool = False  # The unit of quota is used: accepted, or nobody can know.
     is_answer: bool = False  # The server spoke about this very message: it is well.
-    avoids_server: bool = False  # This server will not take this very message.
+    avoids_server: bool = False  # This server will not take this very message …
+    is_final: bool = False  # … and never will: with no other server left, the message fails.
     server_failed: bool = False  # Counts against the server's breaker.
     pauses_server: bool = False  # Nothing more is begun over this server …
     server_pause: dt.timedelta | None = None  # … for that long; without a time until it is edited.
@@ -135,6 +136,7 @@ def _judge_verdict(
         gives_no_reason=verdict.gives_no_reason and not answer.is_local,
         incident=verdict.kind if verdict.policy.is_incident else "",
     )
+    is_final = 500 <= reply.code < 600
     match verdict.action:
         case Action.SUPPRESS | Action.SOFT | Action.FAIL:
             return _ending(deferred, reply, verdict)
@@ -143,9 +145,9 @@ def _judge_verdict(
             # gives no reason may be about this message's own return path, so it is kept away by itself as well.
             is_known = verdict.policy.until_edited
             refusal = SenderRefusal(None) if is_known else SenderRefusal(SENDER_REFUSED, SENDER_REFUSED_TIMES)
-            return replace(deferred, wait=AT_ONCE, avoids_server=not is_known, refusal=refusal)
+            return replace(deferred, wait=AT_ONCE, avoids_server=not is_known, is_final=is_final, refusal=refusal)
         case Action.RETRY_OTHER:
-            return replace(deferred, wait=AT_ONCE, avoids_server=True)
+            return replace(deferred, wait=AT_ONCE, avoids_server=True, is_final=is_final)
         case Action.PAUSE_SERVER:
             return _pausing(replace(deferred, wait=AT_ONCE, is_answer=False), verdict)
         case Action.SLOW:
@@ -154,7 +156,7 @@ def _judge_verdict(
             hold = Hold(verdict.delays[0])
             if not verdict.policy.other_server:
                 return replace(deferred, hold=hold, wait=hold.wait)
-            # Not the words of a final refusal: where there is no other server it waits like the rest.
+            # Not final: where there is no other server it waits like the rest.
             reason = f"The provider takes no more from this server: {text}"[:600]
             return replace(deferred, hold=hold, reason=reason, avoids_server=True, wait=AT_ONCE)
         case Action.PAUSE_CAMPAIGN if stream == "campaign":

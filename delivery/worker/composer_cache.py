@@ -35,6 +35,7 @@ PROCESSORS = os.cpu_count() or 1
 # A message that takes so long holds up all lanes of the process; others of its content are composed beside the loop.
 SLOW_SECONDS = 0.05
 TELL_SECONDS = 60.0  # Between two lines of the log about messages of one mailing that cannot be made.
+COMPOSING = "composing"  # The rule of attempts whose message cannot be composed.
 POISON = "poison"  # The rule of attempts whose message takes too much to compose.
 
 
@@ -193,7 +194,7 @@ class Contents:
 
 
 def _failed(why: str) -> Judgement:
-    return results.ended("failed", f"The message could not be composed: {why}")
+    return results.ended("failed", f"The message could not be composed: {why}", COMPOSING)
 
 
 def _hold(mailing: Mailing, why: str) -> Judgement:

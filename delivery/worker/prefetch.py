@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-from delivery.content.recipient_domains import syntax_problem
+from delivery.content.recipient_domains import NO_PROBLEM, AddressProblem, syntax_problem
 from delivery.models import Mailing
 from delivery.outbox import claims as outbox_claims
 from delivery.outbox.claims import Claim
@@ -175,7 +175,7 @@ class Feed:
         mailing = self._contents.mailings[claims[0].message.mailing_id]
         is_single = mailing.stream == Mailing.Stream.SINGLE
         for claim in claims:
-            known: str | None = ""
+            known: AddressProblem | None = NO_PROBLEM
             if is_single and claim.message.copy_of is None:
                 known = None
             elif not lane.server.handles_email_validation:
@@ -183,7 +183,7 @@ class Feed:
             if known is None:
                 lane.group.create_task(self._ask(claim, mailing, pile))
             elif known:
-                self._account.note(claim, results.ended("failed", known))
+                self._account.note(claim, _unreachable(known))
             else:
                 pile.append(claim)
         self.has_food.set()
@@ -202,18 +202,22 @@ class Feed:
     async def _look_at_recipient(self, claim: Claim, mailing: Mailing) -> Judgement | None:
         lane, message = self._lane, claim.message
         is_redirectable = mailing.stream == Mailing.Stream.SINGLE and message.copy_of is None
-        problem = ""
+        problem = NO_PROBLEM
         if not lane.server.handles_email_validation:
             problem = await lane.around.validator.problem(message.email)
         elif is_redirectable:  # Nobody else looked at its address.
             problem = syntax_problem(message.email)
         if not is_redirectable or not (problem or message.redirected_to):
-            return results.ended("failed", problem) if problem else None
+            return _unreachable(problem) if problem else None
         to = parse_mailbox(lane.server.mail_to_unknown).address if problem and lane.server.mail_to_unknown else ""
-        reason = f"Redirected to {to}, the recipient is unknown: {problem}" if to else ""
+        reason = f"Redirected to {to}, the recipient is unknown: {problem.sentence}" if to else ""
         if not await lane.database(outbox_claims.redirect, claim, lane.server, mailing, to, reason):
             return NOT_BEGUN
-        return results.ended("failed", problem) if problem and not to else None
+        return _unreachable(problem) if problem and not to else None
+
+
+def _unreachable(problem: AddressProblem) -> Judgement:
+    return results.ended("failed", problem.sentence, problem.kind)
 
 
 class _Pace:

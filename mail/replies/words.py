@@ -65,7 +65,7 @@ _KINDS = {rule.name: rule.kind for rule in RULES}
 # What is no server's answer has a rule as well. Where nothing was begun, the kind itself stands in its place.
 _KINDS.update({"unreadable": "unreadable", "lost-line": "line", "no-connection": "line"})
 _KINDS["same-to-all"] = "account"  # The same answer to everybody.
-_KINDS.update({"ended-composing": "composing", "ended-compiling": "composing"})
+_KINDS.update(dict.fromkeys(("ended-composing", "ended-compiling", "poison"), "composing"))
 
 
 def meaning_of(rule: str) -> Meaning:

@@ -1,14 +1,18 @@
 """What DNS says about a recipient's domain, asked of a real name server: which answers count, and how long it takes."""
 
 import asyncio
+import datetime as dt
 import time
 from collections.abc import Iterator
 
 import pytest
 from django.test import override_settings
+from django.utils import timezone
 
 from delivery.content import recipient_domains
-from delivery.content.recipient_domains import DomainCache, Validator
+from delivery.content.recipient_domains import NO_PROBLEM, AddressProblem, DomainCache, Validator
+from delivery.models import Attempt, UnreachableDomain
+from delivery.outcomes import unreachable_domains
 from tests.fields.bench import Bench
 from tests.peers.name_server import MX, SILENT, TRUNCATED, TRUNCATED_FOR_EVER, Nameserver, running_nameserver
 
@@ -56,11 +60,11 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(nameserver: Nameserver, *addresses: str, cache: DomainCache | None = None) -> list[str]:
-    """Return the problem of each address, asked one after the other."""
+    """Return the problem of each address as a sentence, asked one after the other."""
     validator = Validator([nameserver.address], cache or DomainCache())
 
     async def in_turn() -> list[str]:
-        return [await validator.problem(address) for address in addresses]
+        return [(await validator.problem(address)).sentence for address in addresses]
 
     return asyncio.run(in_turn())
 
@@ -114,7 +118,7 @@ def test_a_second_name_server_answers_for_a_silent_first(
 
         problem = asyncio.run(validator.problem("ann@null.shop"))
 
-    assert problem == "The domain null.shop says that it takes no mail."
+    assert problem.sentence == "The domain null.shop says that it takes no mail."
     assert silent.asked
 
 
@@ -128,12 +132,12 @@ def test_an_unusable_address_and_a_reserved_domain_ask_nobody(nameserver: Namese
 def test_a_domain_is_asked_once_by_all_who_wait_for_it(nameserver: Nameserver) -> None:
     validator = Validator([nameserver.address], DomainCache())
 
-    async def together() -> list[str]:
+    async def together() -> list[AddressProblem]:
         return await asyncio.gather(*(validator.problem(f"person{number}@web.shop") for number in range(200)))
 
     problems = asyncio.run(together())
 
-    assert set(problems) == {MAY}
+    assert set(problems) == {NO_PROBLEM}
     assert nameserver.asked == [("web.shop", "MX"), ("web.shop", "A")]
 
 
@@ -194,13 +198,13 @@ def test_silent_name_servers_are_left_alone_for_a_while(monkeypatch: pytest.Monk
     with running_nameserver(dict.fromkeys(domains, SILENT)) as nameserver:
         validator = Validator([nameserver.address], DomainCache())
 
-        async def together() -> list[str]:
+        async def together() -> list[AddressProblem]:
             return await asyncio.gather(*(validator.problem(f"ann@{domain}") for domain in domains))
 
         began = time.monotonic()
         problems = asyncio.run(together())
 
-    assert set(problems) == {MAY}
+    assert set(problems) == {NO_PROBLEM}
     assert time.monotonic() - began < 5  # Not 2,000 times 0.6 s.
 
 
@@ -217,9 +221,9 @@ def test_an_answer_between_shows_that_they_are_not_silent(monkeypatch: pytest.Mo
 def test_the_cache_forgets_the_oldest_first() -> None:
     cache = DomainCache(most=2)
     for domain in ("one", "two", "three"):
-        cache.put(domain, "", 60)
+        cache.put(domain, NO_PROBLEM, 60)
 
-    assert [cache.get(domain) for domain in ("one", "two", "three")] == [None, "", ""]
+    assert [cache.get(domain) for domain in ("one", "two", "three")] == [None, NO_PROBLEM, NO_PROBLEM]
 
 
 def test_a_drain_asks_for_all_domains_ahead_and_never_one_by_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,6 +241,28 @@ def test_a_drain_asks_for_all_domains_ahead_and_never_one_by_one(bench: Bench, m
 
     assert {mail.rcpt_to for mail in arrived} == {f"ann@{domain}" for domain in silent}
     assert time.monotonic() - began < 8  # One after the other they would take twelve seconds.
+
+
+def test_what_a_worker_learns_of_domains_is_a_row_that_every_process_reads(
+    bench: Bench, nameserver: Nameserver
+) -> None:
+    with override_settings(DNS_RESOLVERS=[nameserver.address]):
+        bench.save(handles_email_validation=None)
+
+        bench.campaign("ann@missing.shop", "bob@missing.shop", "cem@null.shop", "dora@mx.shop", "eve@broken.shop")
+
+    now = timezone.now()
+    kinds = dict(UnreachableDomain.objects.values_list("domain", "kind"))
+    assert kinds == {"missing.shop": "no-domain", "null.shop": "no-mail"}
+    assert set(Attempt.objects.filter(outcome="not_sent").values_list("rule", flat=True)) == {"no-domain", "no-mail"}
+    assert sorted(unreachable_domains.known(now)) == ["missing.shop", "null.shop"]
+    assert unreachable_domains.is_known("null.shop", now)
+    assert not unreachable_domains.is_known("broken.shop", now)
+
+    tomorrow = now + dt.timedelta(days=1, seconds=1)
+    assert unreachable_domains.known(tomorrow) == []
+    unreachable_domains.forget(tomorrow)
+    assert not UnreachableDomain.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -293,21 +319,8 @@ def test_the_providers_of_most_people_are_known_without_asking(domain: str, prov
 
 def test_a_provider_is_remembered_longer_than_a_problem() -> None:
     cache = DomainCache()
-    cache.put("google.shop", "", -1.0, "google.com")
-    cache.put("google.shop", "", -1.0)  # Asked again, without an answer.
+    cache.put("google.shop", NO_PROBLEM, -1.0, "google.com")
+    cache.put("google.shop", NO_PROBLEM, -1.0)  # Asked again, without an answer.
 
     assert cache.get("google.shop") is None
     assert recipient_domains.provider_of("google.shop", cache) == "google.com"
-
-
-def test_a_domain_is_known_unreachable_only_where_dns_said_so(nameserver: Nameserver) -> None:
-    cache = DomainCache()
-
-    ask(nameserver, "ann@missing.shop", "ann@null.shop", "ann@mx.shop", "ann@broken.shop", cache=cache)
-
-    found = [domain for domain in ("missing", "null", "mx", "broken", "new") if _unreachable(f"{domain}.shop", cache)]
-    assert found == ["missing", "null"]
-
-
-def _unreachable(domain: str, cache: DomainCache) -> bool:
-    return recipient_domains.is_known_unreachable(domain, cache)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from campaigns.models import Campaign
 from campaigns.preflight import people as preflight_people
 from contacts.models import Contact, ContactList, Segment, Subscription, Suppression
-from delivery.content import recipient_domains
+from delivery.models import UnreachableDomain
 from tests.campaigns.audience.test_audience import GERMAN, let_speak_german, make_list
 from tests.campaigns.conftest import client_of
 
@@ -136,19 +136,15 @@ def test_people_are_for_those_who_may_see_them(people: dict[str, User], left_out
     assert client_of(people["admin"]).get(f"{address}export/").status_code == 405
 
 
-def test_what_will_fail_is_named_before_the_start(
-    news: ContactList, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache = recipient_domains.DomainCache()
-    cache.put("gone.example", "The domain gone.example does not exist.", 60)
-    cache.put("there.example", "", 60)
-    monkeypatch.setattr(preflight_people, "known_unreachable", lambda: recipient_domains.known_unreachable(cache))
+def test_what_will_fail_is_named_before_the_start(news: ContactList, campaign: Campaign) -> None:
+    now = timezone.now()
+    UnreachableDomain.objects.create(domain="gone.example", kind="no-domain", found_at=now)
+    UnreachableDomain.objects.create(domain="there.example", kind="no-mail", found_at=now - dt.timedelta(days=2))
     for email in ("eve@gone.example", "fay@there.example", "o'neil@example.com", "jürgen@bücher.example"):
         Subscription.objects.create(contact=Contact.objects.create(email=email), list=news)
     broken = Contact.objects.create(email="x@y.example")
     Contact.objects.filter(pk=broken.pk).update(email="x..y@@example", email_key="x..y@@example")
     Subscription.objects.create(contact=broken, list=news)
-    now = timezone.now()
 
     report = preflight_people.people(campaign, now)
 

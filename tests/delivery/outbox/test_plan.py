@@ -268,8 +268,8 @@ def test_what_every_server_refused_ends_and_what_some_did_goes_on() -> None:
     mailing = make_mailing(make_list(3), NOW)
     first, second, third = Message.objects.filter(mailing=mailing).order_by("pk")
     due = {"status": "deferred", "due_at": NOW}
-    Message.objects.filter(pk=first.pk).update(avoid=[alpha.pk, beta.pk], reason="550 no", **due)
-    Message.objects.filter(pk=second.pk).update(avoid=[alpha.pk, beta.pk], reason="450 later", **due)
+    Message.objects.filter(pk=first.pk).update(avoid=[alpha.pk, beta.pk], reason="no more", is_refused=True, **due)
+    Message.objects.filter(pk=second.pk).update(avoid=[alpha.pk, beta.pk], reason="550 no", **due)
     Message.objects.filter(pk=third.pk).update(avoid=[alpha.pk], **due)
 
     shares = by_server(plan(NOW))

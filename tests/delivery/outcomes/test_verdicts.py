@@ -161,6 +161,24 @@ def test_a_refused_sender_is_kept_away_for_as_long_as_the_reason_lasts(
     assert (found.refusal, found.avoids_server, found.is_answer) == (refusal, avoids, False)
 
 
+@pytest.mark.parametrize(
+    ("stage", "text", "avoids", "is_final"),
+    [
+        ("DOT", "552 5.2.3 Your message exceeded the size limits", True, True),
+        ("MAIL", "451 4.3.0 Busy", True, False),
+        ("MAIL", "550 5.0.0 No", True, True),
+        ("RCPT", "550 5.1.1 User unknown", False, False),
+        ("RCPT", "450 4.2.1 Later", False, False),
+    ],
+)
+def test_a_code_and_no_word_says_whether_a_server_will_never_take_a_message(
+    stage: str, text: str, avoids: bool, is_final: bool
+) -> None:
+    found = judged(stage, text)
+
+    assert (found.avoids_server, found.is_final) == (avoids, is_final), found.rule
+
+
 @pytest.mark.parametrize("text", ["000 what", "999 what", "what", "2 50", ""])
 def test_what_is_no_answer_is_the_servers_fault_and_after_the_dot_unconfirmed(text: str) -> None:
     assert judged("RCPT", text).server_failed
