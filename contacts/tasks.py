@@ -24,9 +24,9 @@ def import_people(import_id: int) -> None:
 @shared_task
 def sweep_imports() -> None:
     """Enqueue imports that no worker has claimed, and delete abandoned uploads."""
-    for import_id in import_contacts.find_neglected():
+    for import_id in import_contacts.find_unclaimed():
         ring(import_id)
-    uploads.clear_away(timezone.now())
+    uploads.remove_abandoned(timezone.now())
 
 
 @shared_task

@@ -1,4 +1,4 @@
-"""The pages about people in the admin."""
+"""Admin pages about people."""
 
 from contacts.admin import attributes, consents, imports, lists, people, segments, suppressions
 

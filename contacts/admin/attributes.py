@@ -1,4 +1,4 @@
-"""The pages of custom attributes: what contacts can be asked and filtered by, as administrators define it."""
+"""Admin pages of custom attributes."""
 
 from collections.abc import Collection
 from functools import partial
@@ -39,7 +39,7 @@ class AttributeAdmin(SummarisedDeletion, ModelAdmin):
     def get_fields(self, request: HttpRequest, obj: Attribute | None = None) -> list[str]:
         fields = ["label", "name", "kind", "choices", "is_column", "position"]
         if request.method == "POST" and obj and request.POST.get("kind", obj.kind) != obj.kind:
-            fields.insert(3, "is_sure")  # Only where it is asked.
+            fields.insert(3, "is_sure")  # Only if the kind was changed.
         return fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Attribute | None = None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Small pieces of the pages about people: badges, links with figures, what a deletion takes along, files."""
+"""Building blocks of the pages about people: badges, linked numbers, deletion summaries, downloads."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -14,12 +14,12 @@ NAMED_AT_MOST = 20
 
 
 def badge(text: str, kind: str = "", title: str = "") -> SafeString:
-    """Return unfold's badge; ``kind`` is its colour: success, warning, danger, info or nothing."""
+    """Return unfold's badge; ``kind`` is its colour: success, warning, danger, info or empty."""
     return render_to_string("unfold/helpers/label.html", {"text": text, "type": kind, "label_title": title})
 
 
 def figure(number: int, url: str = "", words: str = "") -> SafeString:
-    """Return a number with thousands separators, as a link if there is somewhere to go."""
+    """Return a number with thousands separators, as a link if ``url`` is given."""
     shown = f"{number:,}"
     if not url or not number:
         return format_html("{}", shown)
@@ -27,7 +27,7 @@ def figure(number: int, url: str = "", words: str = "") -> SafeString:
 
 
 class SummarisedDeletion:
-    """Names what is deleted, and only counts what goes with it: a list may have 100,000 subscriptions."""
+    """Names the deleted objects but only counts dependent rows: a list may have 100,000 subscriptions."""
 
     def get_deleted_objects(
         self, objs: QuerySet[Any] | Collection[Model], request: HttpRequest
@@ -47,7 +47,7 @@ class SummarisedDeletion:
 
 
 def download(lines: Iterator[str], what: str) -> StreamingHttpResponse:
-    """Return the lines as a CSV file that is named for what it holds and for today."""
+    """Return the lines as a CSV file named after its content and today's date."""
     name = f"{what}-{timezone.localtime():%Y-%m-%d}.csv"
     return StreamingHttpResponse(
         lines,

@@ -1,4 +1,4 @@
-"""The pages of consents: every step, to be looked up and never to be changed."""
+"""Admin pages of the consent history, read-only."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ class ConsentEventAdmin(ModelAdmin):
     paginator = LimitedPaginator
     search_fields = ["contact__email_key__startswith"]
     search_help_text = "Search by how the address begins."
-    ordering = ["-pk"]  # As they came; there may be millions, and no index by time alone.
+    ordering = ["-pk"]  # In order of arrival; there may be millions, and time alone has no index.
     list_per_page = 50
     actions = None
     fields = ["at", "person", "list_name", "step", "method", "source", "wording", "network"]

@@ -1,4 +1,4 @@
-"""How the list of contacts is narrowed down: by list, state, language, domain and attributes."""
+"""Filters of the contact list: list, state, language, domain and attributes."""
 
 import datetime as dt
 from typing import Any
@@ -22,7 +22,7 @@ SUBSCRIBED, UNSUBSCRIBED = Subscription.Status.SUBSCRIBED, Subscription.Status.U
 
 
 def on_a_list(list_id: int | None = None, **conditions: Any) -> Exists:
-    """Hold for contacts with a subscription that meets the conditions, to that list or to any."""
+    """Condition: the contact has a subscription that meets the conditions, to that list or to any."""
     subscriptions = Subscription.objects.filter(contact=OuterRef("pk"), **conditions)
     if list_id:
         subscriptions = subscriptions.filter(list=list_id)
@@ -30,7 +30,7 @@ def on_a_list(list_id: int | None = None, **conditions: Any) -> Exists:
 
 
 def in_state(contacts: QuerySet[Contact], state: str | None, list_id: int | None = None) -> QuerySet[Contact]:
-    """Return those contacts a filter's choice means; unsubscribing from a list counts when that list is chosen."""
+    """Return the contacts in a state of the filter; with ``list_id``, the subscription to that list decides."""
     now = timezone.now()
     match state:
         case "mailable":
@@ -53,7 +53,10 @@ def in_state(contacts: QuerySet[Contact], state: str | None, list_id: int | None
 
 
 def _on_the_suppression_list(now: dt.datetime) -> Q:
-    """Hold for the few who are suppressed, by way of the list of suppressions; to leave them out, ask for each."""
+    """Condition that finds suppressed people, starting from the suppressions, which are few.
+
+    To exclude them, use :func:`contacts.consent.suppressed.suppressed`, which looks up each person.
+    """
     stops = Suppression.objects.filter(active(now)).order_by()
     domains = stops.filter(email_key__startswith="@").annotate(of=Substr("email_key", 2)).values("of")
     return Q(email_key__in=stops.values("email_key")) | Q(domain__in=domains)
@@ -75,7 +78,7 @@ class ListFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types
 
 
 class ContactStateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
-    """Who may be written to. With a list chosen, it speaks of that list."""
+    """Whether people get mail. If a list is chosen, the state refers to that list."""
 
     title = "state"
     parameter_name = "state"
@@ -96,12 +99,12 @@ class ContactStateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships 
 
 
 def _key(text: str) -> int | None:
-    """Return a primary key out of an address; None for what cannot be one."""
-    return int(text) if text.isdecimal() and len(text) < 19 else None  # More digits fit into no column.
+    """Return a primary key from a URL; None if the text cannot be one."""
+    return int(text) if text.isdecimal() and len(text) < 19 else None  # More digits exceed every column.
 
 
 class DomainFilter(TextFilter):  # type: ignore[misc]  # unfold ships no types.
-    """People of one domain, with or without the @ in front."""
+    """People of one domain, with or without a leading @."""
 
     title = "domain"
     parameter_name = "domain"
@@ -129,7 +132,7 @@ class LanguageFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no t
 
 
 class ValueKind(Func):
-    """The JSON type of one key of the attributes: number, string, boolean; NULL where there is none."""
+    """The JSON type of an attribute: number, string, boolean; NULL if missing."""
 
     output_field = CharField()
 
@@ -145,8 +148,8 @@ class ValueKind(Func):
 
 
 def with_value(contacts: QuerySet[Contact], name: str, value: str | float | bool) -> QuerySet[Contact]:
-    """Return those whose attribute has exactly this value."""
-    # Not attributes__name: a name such as "contains" would be taken for a lookup.
+    """Return the contacts whose attribute has exactly this value."""
+    # Not attributes__name: a name such as "contains" would be read as a lookup.
     return contacts.alias(_held=KeyTransform(name, "attributes")).filter(_held=value)
 
 
@@ -155,11 +158,11 @@ def without_value(contacts: QuerySet[Contact], name: str) -> QuerySet[Contact]:
 
 
 def between(contacts: QuerySet[Contact], kind: str, name: str, least: Any, most: Any) -> QuerySet[Contact]:
-    """Return those whose number or date lies between the two, both included; None: no bound there."""
+    """Return the contacts whose number or date is in the range, both ends included; None: no bound."""
     if kind == Attribute.Kind.NUMBER:
         contacts = contacts.alias(_kind=ValueKind(name), _held=KeyTransform(name, "attributes")).filter(_kind="number")
     else:
-        # What begins with a digit: words that nobody could read as a date come after all of these.
+        # Only texts that begin with a digit: other texts, which are no dates, would sort above every date.
         held = Cast(KeyTextTransform(name, "attributes"), CharField())
         contacts = contacts.alias(_held=held).filter(_held__gte="0", _held__lt=":")
     if least is not None:
@@ -200,7 +203,7 @@ class AttributeTextFilter(TextFilter):  # type: ignore[misc]  # unfold ships no 
 
 
 class AttributeRangeFilter(admin.ListFilter):
-    """From and to, of a number or a date. What cannot be read finds nobody."""
+    """Lower and upper bound of a number or a date. An invalid bound matches nobody."""
 
     template = "contacts/range_filter.html"
     definition: Attribute
@@ -240,11 +243,11 @@ class AttributeRangeFilter(admin.ListFilter):
 
 
 def parameter(definition: Attribute) -> str:
-    return f"attribute.{definition.name}"  # No name of a lookup has a point in it.
+    return f"attribute.{definition.name}"  # No lookup name contains a point.
 
 
 def filter_of(definition: Attribute) -> type[admin.ListFilter]:
-    """Return the filter that fits the attribute's kind."""
+    """Return the filter class for the attribute's kind."""
     by_kind: dict[str, type[admin.ListFilter]] = {
         Attribute.Kind.TEXT: AttributeTextFilter,
         Attribute.Kind.NUMBER: AttributeRangeFilter,

@@ -1,4 +1,4 @@
-"""The pages of imports: upload a file, say what its columns become, watch it being read, look at what was refused."""
+"""Admin pages of imports: upload, column mapping, progress, refused rows."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,7 @@ class ContactImportAdmin(ModelAdmin):
             *super().get_urls(),
         ]
 
-    # One permission rules all of it; an import is never edited or deleted.
+    # One permission covers everything; an import is never edited or deleted.
     def has_module_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("contacts.import_contact")
 
@@ -107,7 +107,7 @@ class ContactImportAdmin(ModelAdmin):
         return TemplateResponse(request, "contacts/import_upload.html", context)
 
     def columns_view(self, request: HttpRequest, import_id: int) -> HttpResponse:
-        """Show what the file holds and ask what its columns become; the answer starts the import."""
+        """Show a preview of the file and the mapping form; a valid answer starts the import."""
         draft = self._find(request, import_id)
         if draft.status != Status.DRAFT:
             return redirect("admin:contacts_contactimport_change", draft.pk)
@@ -151,7 +151,7 @@ class ContactImportAdmin(ModelAdmin):
                 date_order=chosen["date_order"],
                 may_define=request.user.has_perm("contacts.add_attribute"),
             )
-            # Robust: without a broker the import still stands, and the sweep rings when there is one again.
+            # Robust: without a broker the import is still stored, and the sweep enqueues it later.
             transaction.on_commit(lambda: tasks.ring(draft.pk), robust=True)
         if started:
             messages.info(request, "The people in the file are added now; you can leave this page.")
@@ -219,7 +219,7 @@ class ContactImportAdmin(ModelAdmin):
 
 
 def progress(contact_import: ContactImport) -> dict[str, Any]:
-    """Return what the page shows and its script asks for again and again."""
+    """Return the state of the import for the page, and for the script that polls it."""
     share = contact_import.read_bytes / contact_import.size_bytes if contact_import.size_bytes else 0.0
     percent = 100 if contact_import.status == Status.FINISHED else min(99, int(share * 100))
     return {
@@ -274,7 +274,7 @@ def _shown(row: RefusedRow) -> dict[str, Any]:
 
 
 def _write_refused(contact_import: ContactImport) -> Iterator[str]:
-    """Yield each refused row with its line, its own cells and the reasons: correct it, and import the file again."""
+    """Yield each refused row with its line, cells and reasons; the file can be corrected and imported again."""
     headings = [heading or f"Column {number}" for number, heading in enumerate(contact_import.headings, start=1)]
     rows = RefusedRow.objects.filter(contact_import=contact_import).order_by("line_number", "pk")
     return table(

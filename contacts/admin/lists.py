@@ -1,4 +1,4 @@
-"""The pages of lists: how people come onto them, how many there are, and the proof of their consent."""
+"""Admin pages of lists: opt-in, number of people, and the export of their consents."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def _count(status: Subscription.Status) -> Coalesce:
-    """Count the people of each list shown, from the index on list and status."""
+    """Return a subquery with the number of people per list, from the index on list and status."""
     of_list = Subscription.objects.filter(list=OuterRef("pk"), status=status).order_by().values("list")
     return Coalesce(Subquery(of_list.annotate(people=Count("pk")).values("people")), 0, output_field=IntegerField())
 
@@ -120,7 +120,7 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
 
     def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
         keys = [contact_list.pk for contact_list in objs]
-        return [*users_of(lists=keys), *import_contacts.fillers(keys)]
+        return [*users_of(lists=keys), *import_contacts.running_into(keys)]
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Any]) -> dict[str, int]:
         return {"subscriptions": Subscription.objects.filter(list__in=objs).count()}
@@ -133,7 +133,7 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
 
     @action(description="Export consents", icon="download", url_path="consents", permissions=["export"])  # type: ignore[untyped-decorator]
     def export_consents(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        """Say what the file holds, and hand it out at the press of the button."""
+        """Describe the file (GET), or download it (POST)."""
         contact_list = ContactList.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
         if contact_list is None:
             raise Http404

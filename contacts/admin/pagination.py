@@ -1,4 +1,4 @@
-"""Pages of a list that may be a million rows long: they are counted as far as somebody might page, and no further."""
+"""Pagination of lists with a million rows: rows are counted only up to a limit."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 else:
     ContactPaginator = Paginator
 
-COUNTED = 10_000  # Beyond it nobody pages, but searches; counting a million rows takes a second at each page.
+COUNTED = 10_000  # Nobody pages further, people search; counting a million rows takes a second per page.
 
 
 class LimitedPaginator(ContactPaginator):
-    """Ends at ``COUNTED`` rows; its template says when there are more."""
+    """Ends at ``COUNTED`` rows; its template says if there are more."""
 
     template_name = "contacts/pagination.html"
     most = COUNTED
 
     @cached_property
     def counted(self) -> int:
-        """The number of rows, or one more than ``COUNTED`` where there are more."""
+        """The number of rows, at most ``COUNTED`` + 1."""
         assert isinstance(self.object_list, QuerySet)
         return self.object_list.order_by().values("pk")[: COUNTED + 1].count()
 
@@ -40,7 +40,7 @@ class LimitedPaginator(ContactPaginator):
 
 
 class PeopleList(ChangeList):  # type: ignore[misc]  # unfold ships no types.
-    """Says how many people a search found only where it knows."""
+    """Shows the total next to a search result only if it is known."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

@@ -1,4 +1,4 @@
-"""The pages of contacts: the list with its marks, the form with attributes and lists, a person's whole story."""
+"""Admin pages of contacts: the list, the form with attributes and lists, and the contact page around it."""
 
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,7 @@ PENDING = Subscription.Status.PENDING
 
 
 class SubscriptionInline(TabularInline):
-    """The lists a person is or was on. Nothing is deleted here: a withdrawal must stay on record."""
+    """The lists a person is or was on. No deletion here: a withdrawal must stay on record."""
 
     model = Subscription
     verbose_name_plural = "lists of this person"
@@ -74,7 +74,7 @@ class SubscriptionInline(TabularInline):
 class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     list_filter = [ListFilter, ContactStateFilter, LanguageFilter, DomainFilter]
     list_filter_submit = True
-    show_facets = admin.ShowFacets.NEVER  # They would count all people once for each choice.
+    show_facets = admin.ShowFacets.NEVER  # They would count all people once per choice.
     show_full_result_count = False
     paginator = LimitedPaginator
     search_fields = ["email", "first_name", "last_name"]
@@ -119,13 +119,13 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
 
     @admin.display(description="Attributes")
     def held_attributes(self, contact: Contact) -> SafeString | str:
-        """All of them, for whoever may only look."""
+        """All attributes, for users who may not change the contact."""
         labels = dict(Attribute.objects.values_list("name", "label"))
         pairs = ((labels.get(name) or name, value_text(value)) for name, value in sorted(contact.attributes.items()))
         return format_html_join("", "<div><b>{}</b>: {}</div>", pairs) or "–"
 
     def _is_erased(self, request: HttpRequest, obj: Contact | None) -> bool:
-        """Whether the address that was just typed belongs to somebody who had everything erased."""
+        """Whether the newly typed address belongs to a person who had everything erased."""
         email = request.POST.get("email", "")
         is_changed = bool(email) and (obj is None or fold(email) != obj.email_key)
         return is_changed and bool(erasure.is_erased([email]))
@@ -148,7 +148,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Contact], search_term: str
     ) -> tuple[QuerySet[Contact], bool]:
-        """Look up a whole address or domain by its index; only for parts of them every row is read."""
+        """Find a whole address or domain by its index; parts of them need a full scan."""
         term = search_term.strip()
         try:
             if term.startswith("@"):
@@ -164,11 +164,11 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     def address(self, contact: Contact) -> str:
         return contact.email
 
-    @admin.display(description="Name")  # Not to be sorted by: a million names would be, at each page.
+    @admin.display(description="Name")  # Not sortable: that would sort a million names per page.
     def name(self, contact: Contact) -> str:
         return contact.full_name or "–"
 
-    @admin.display(description="Created at", ordering="pk")  # Nearly the same order, and the one that has an index.
+    @admin.display(description="Created at", ordering="pk")  # Nearly the same order, and it has an index.
     def created(self, contact: Contact) -> str:
         return date_format(timezone.localtime(contact.created_at), "DATETIME_FORMAT")
 
@@ -201,7 +201,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     # --- the form ---------------------------------------------------------------------------
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Tell the person's whole story around the form."""
+        """Add the standing and the sections of the contact page."""
         contact: Contact | None = context.get("original")
         if contact is not None:
             now = timezone.now()
@@ -212,15 +212,15 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if change and "email" in form.changed_data:
-            self._tell_what_followed(request, obj)
+            self._warn_of_suppression(request, obj)
         why = form.cleaned_data.get("why_again", "").strip()
         if why and erasure.admit(obj.email):
             assert request.user.pk is not None
             words = f"Added again after everything about them had been erased: {why}"
             LogEntry.objects.log_actions(request.user.pk, [obj], ADDITION, words, single_object=True)
 
-    def _tell_what_followed(self, request: HttpRequest, contact: Contact) -> None:
-        """Say that the person wants no mail at the new address either; the page may be older than that wish."""
+    def _warn_of_suppression(self, request: HttpRequest, contact: Contact) -> None:
+        """Warn that the new address is suppressed too; the suppression may be newer than the open page."""
         wish = suppression_of(contact.email_key, timezone.now())
         if wish is not None and wish.reason in changes.OWN_WILL:
             messages.warning(
@@ -269,7 +269,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
 
     @action(description="Export", icon="download", url_path="export", permissions=["export"])  # type: ignore[untyped-decorator]
     def export_people(self, request: HttpRequest) -> HttpResponseBase:
-        """Ask whom to export, and hand the file out at the press of the button."""
+        """Ask which contacts to export (GET), or download them (POST)."""
         form = ExportForm(request.POST if request.method == "POST" else None, label_suffix="")
         if request.method == "POST" and form.is_valid():
             contacts, whom = _chosen(form)
@@ -288,7 +288,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
 
 
 def _column(definition: Attribute) -> Any:
-    """Return what shows a defined attribute in the list."""
+    """Return the list column of a defined attribute."""
 
     @admin.display(description=str(definition), empty_value="–")
     def show(contact: Contact) -> str:
@@ -315,7 +315,7 @@ def _list_name(subscription: Subscription) -> SafeString:
 
 
 def _chosen(form: ExportForm) -> tuple[QuerySet[Contact], str]:
-    """Return the people an export is asked for, and what to call them in the history."""
+    """Return the contacts of an export, and the name of the selection for the log."""
     contact_list: ContactList | None = form.cleaned_data["list"]
     segment: Segment | None = form.cleaned_data["segment"]
     contacts, whom = Contact.objects.all(), []

@@ -1,4 +1,4 @@
-"""The page that tells administrators how long personal details are kept, and what goes next."""
+"""The page of retention rules, with the number of rows that are due."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class RetentionPage:
         return [page, *urls]
 
     def retention(self, request: HttpRequest) -> HttpResponse:
-        """Show what would go now. Counting reads whole tables, so it is for those who may do something about it."""
+        """Show the rules and what is due. Counting reads whole tables, so the page needs a special permission."""
         if not request.user.has_perm("admin.view_logentry"):
             raise PermissionDenied
         rows = [

@@ -1,4 +1,4 @@
-"""The pages of a person's rights: everything we hold about them, and its erasure."""
+"""Pages of the data subject rights: export of everything held about a person, and its erasure."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class EraseForm(forms.Form):
-    """Whoever erases a person types the address, so that it is this one that is meant."""
+    """The user types the address, to prove that this person is meant."""
 
     email = forms.CharField(
         max_length=320,
@@ -44,7 +44,7 @@ class EraseForm(forms.Form):
 
 
 class AddressForm(forms.Form):
-    """An address, and once more for who erases."""
+    """An address, and its repetition to erase."""
 
     email = forms.CharField(
         max_length=320, label="Address", widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"})
@@ -60,7 +60,7 @@ class AddressForm(forms.Form):
         return checked_address(self.cleaned_data["email"])
 
     def is_repeated(self) -> bool:
-        """Whether the address was typed twice; if not, the form says so."""
+        """Return whether the address was typed twice; otherwise add an error."""
         if fold(self.cleaned_data["again"]) == fold(self.cleaned_data["email"]):
             return True
         self.add_error("again", "Type the same address here as above.")
@@ -77,7 +77,7 @@ class RightsPages:
         description="Everything we hold", icon="folder_shared", url_path="personal-data", permissions=["export"]
     )
     def personal_data(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """Show everything held about a person (GET), or hand it out as a file and write that down (POST)."""
+        """Show everything held about a person (GET), or download and log it (POST)."""
         contact = _contact(object_id)
         subject = erasure.subject_of(contact)
         if request.method == "POST":
@@ -91,7 +91,7 @@ class RightsPages:
         description="Erase", icon="person_remove", url_path="erase", permissions=["erase"]
     )
     def erase_person(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """Say what erasing a person means (GET), and do it when their address was typed (POST)."""
+        """Explain the erasure (GET), or erase the person once their address was typed (POST)."""
         if not self.has_erase_permission(request):
             raise PermissionDenied
         contact = _contact(object_id)
@@ -110,7 +110,7 @@ class RightsPages:
         description="By address", icon="person_search", url_path="by-address", permissions=["export"]
     )
     def by_address(self, request: HttpRequest) -> HttpResponse:
-        """Hand out or erase what is held under an address, also where there is no contact of that address."""
+        """Export or erase what is held under an address, also if no contact has it."""
         form = AddressForm(request.POST if request.method == "POST" else None, label_suffix="")
         if request.method == "POST" and form.is_valid():
             subject = erasure.subject_at(form.cleaned_data["email"])
@@ -151,7 +151,7 @@ def _file(request: HttpRequest, subject: erasure.Subject) -> HttpResponse:
 def _contact(object_id: Any) -> Contact:
     try:
         return get_object_or_404(Contact, pk=object_id)
-    except (TypeError, ValueError, OverflowError) as error:  # A path that is no key.
+    except (TypeError, ValueError, OverflowError) as error:  # The path is not a key.
         raise Http404 from error
 
 
@@ -161,7 +161,7 @@ def _actor(request: HttpRequest) -> "User":
 
 
 def _as_rows(value: Any) -> list[list[tuple[str, Any]]]:
-    """Return a part of the export as rows of name and value, for people to read."""
+    """Return a section of the export as rows of name and value, for people to read."""
     rows = value if isinstance(value, list) else [value]
     return [
         [(name, _readable(each)) for name, each in row.items() if each not in (None, "", [], {}) or row is value]

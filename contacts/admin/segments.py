@@ -1,4 +1,4 @@
-"""The pages of segments: the list, the form with its builder, and who meets the conditions while they are built."""
+"""Admin pages of segments: the list, the form with its builder, and the preview of matching people."""
 
 from collections.abc import Collection
 from typing import Any
@@ -72,10 +72,10 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
     # --- who meets them ---------------------------------------------------------------------
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer conditions that are being built with how many people meet them, and some of these."""
+        """Return the number of people who meet the conditions under construction, and some of them."""
         if not (request.user.has_perm("contacts.view_segment") and request.user.has_perm("contacts.view_contact")):
             raise PermissionDenied
-        if request.method != "POST":  # Conditions may be longer than an address.
+        if request.method != "POST":  # Conditions may be longer than a URL.
             return HttpResponseNotAllowed(["POST"])
         try:
             group = query.check(read(request.POST.get("conditions", "")))
@@ -100,9 +100,9 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
 
 
 def _count(group: Group) -> tuple[int, list[dict[str, str]]]:
-    """Return how many people meet the conditions, and some of them.
+    """Return the number of people who meet the conditions, and some of them.
 
-    :raises OperationalError: if PostgreSQL takes too long for it.
+    :raises OperationalError: if PostgreSQL takes longer than ``LONGEST_COUNT_SECONDS``.
     """
     found = query.people(group, timezone.now())
     with transaction.atomic():

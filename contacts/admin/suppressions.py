@@ -1,5 +1,7 @@
-"""The pages of suppressions: add, search, import, export, lift. What made us stop is never edited, and nothing is
-taken away without a reason."""
+"""Admin pages of suppressions: add, search, import, export, lift.
+
+A suppression is never edited, and lifting one needs a reason.
+"""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Any
@@ -34,7 +36,7 @@ KINDS = {
     Suppression.Reason.UNSUBSCRIBED: "warning",
 }
 NAMED_AT_MOST = 20
-LIFTED_AT_MOST = 1_000  # More is no decision about people, and each is a row of the history.
+LIFTED_AT_MOST = 1_000  # More would be no decision about people, and each adds a row to the history.
 
 
 class KindFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
@@ -82,7 +84,7 @@ class SuppressionAdmin(ModelAdmin):
     search_fields = ["email", "source"]
     search_help_text = "Search by address, domain or source."
     list_per_page = 50
-    ordering = ["-pk"]  # As they came; there may be a million, and no index by time.
+    ordering = ["-pk"]  # In order of arrival; there may be a million, and time has no index.
     fields = ["email", "reason", "source", "expires_at"]
     actions = ["lift_chosen"]
     actions_list = ["import_file", "export_file", "see_lifted"]
@@ -97,7 +99,7 @@ class SuppressionAdmin(ModelAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Suppression | None = None) -> bool:
-        return False  # They are lifted, with a reason.
+        return False  # Suppressions are lifted instead, with a reason.
 
     def has_lift_permission(self, request: HttpRequest, object_id: object = None) -> bool:
         return bool(request.user.has_perm("contacts.delete_suppression"))
@@ -136,7 +138,7 @@ class SuppressionAdmin(ModelAdmin):
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> type[SuppressionForm]:
         form: type[SuppressionForm] = super().get_form(request, *args, **kwargs)
-        form.now = timezone.now()  # The class is made for this request.
+        form.now = timezone.now()  # The class exists for this request only.
         return form
 
     def get_fields(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
@@ -160,7 +162,7 @@ class SuppressionAdmin(ModelAdmin):
 
     @admin.action(description="Lift the selected suppressions", permissions=["lift"])
     def lift_chosen(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> HttpResponse | None:
-        """Ask for a reason, and lift at the press of the button."""
+        """Ask for a reason; lift once it was given."""
         count = queryset.count()
         if count > LIFTED_AT_MOST:
             messages.error(
@@ -229,7 +231,7 @@ class SuppressionAdmin(ModelAdmin):
             upload = form.cleaned_data["file"]
             name = "".join(c for c in upload.name if c.isprintable())[:100]
             try:
-                taken = import_suppressions.take_in(
+                taken = import_suppressions.import_csv(
                     upload.file,
                     reason=form.cleaned_data["reason"],
                     source=f"import: {name}",
@@ -271,7 +273,7 @@ class SuppressionAdmin(ModelAdmin):
 
 @admin.register(SuppressionLift)
 class SuppressionLiftAdmin(ModelAdmin):
-    """What was taken away, by whom and why. Nothing here is added, changed or deleted by hand."""
+    """Lifted suppressions, by whom and why; read-only."""
 
     list_display = ["email", "reason", "suppressed_at", "why", "who", "lifted_at"]
     list_filter = [("reason", ChoicesDropdownFilter)]

@@ -1,1 +1,1 @@
-"""The forms about people."""
+"""Forms about people."""

@@ -1,4 +1,4 @@
-"""What administrators type to define a custom attribute."""
+"""The form by which administrators define a custom attribute."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ LONGEST_CHOICE = 150
 
 
 class ChoicesField(forms.CharField):
-    """A list of texts, one a line."""
+    """A list of texts, one per line."""
 
     widget = UnfoldAdminTextareaWidget(attrs={"rows": 6})
 
@@ -47,7 +47,7 @@ class ChoicesField(forms.CharField):
             raise forms.ValidationError(f"These are {len(value)} choices; at most {MOST_CHOICES} can be offered.")
 
     def run_validators(self, value: Any) -> None:
-        """None of those of a text."""
+        """Skip the validators of a text field."""
 
 
 class AttributeForm(AttributeModelForm):
@@ -62,7 +62,7 @@ class AttributeForm(AttributeModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "name" in self.fields:  # Of one that is there, it is only shown: the values are kept under it.
+        if "name" in self.fields:  # Read-only for an existing attribute: the values are stored under the name.
             self.fields["name"].required = False
             self.fields[
                 "name"

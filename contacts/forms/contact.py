@@ -1,4 +1,4 @@
-"""What people type about one contact: the address, the names, and a fitting widget for each custom attribute."""
+"""The form of one contact: address, names, and a suitable widget for each custom attribute."""
 
 import zoneinfo
 from collections.abc import Collection, Mapping, Sequence
@@ -29,11 +29,11 @@ else:
 
 Pairs = list[tuple[str, str]]
 
-PREFIX = "attribute_"  # Of the fields that a defined attribute has in the form.
+PREFIX = "attribute_"  # For the form fields of defined attributes.
 
 
 class AttributesWidget(forms.Widget):
-    """Rows of name and value, with two empty ones at the end; a script adds more."""
+    """Rows of name and value, with two empty rows at the end; a script adds more."""
 
     template_name = "contacts/attributes_widget.html"
     empty_rows = 2
@@ -51,7 +51,7 @@ class AttributesWidget(forms.Widget):
         return context
 
     def _render(self, template_name: str, context: dict[str, Any], renderer: Any = None) -> SafeString:
-        # Django's own renderer of widgets looks into apps only, and the project's templates are in one folder.
+        # Django's own widget renderer searches app folders only; the project's templates are in one folder.
         return render_to_string(template_name, context)
 
     def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Pairs:
@@ -67,10 +67,10 @@ class AttributesWidget(forms.Widget):
 
 
 class AttributesField(forms.Field):
-    """Custom attributes that nobody defined, as a dictionary. A value nobody changed keeps its type."""
+    """Custom attributes without a definition, as a dictionary. Unchanged values keep their type."""
 
     widget = AttributesWidget
-    known: Collection[str] = ()  # Names that the contact has values of already.
+    known: Collection[str] = ()  # Names under which the contact already has values.
 
     def clean(self, value: Pairs | None) -> dict[str, str]:
         attributes: dict[str, str] = {}
@@ -100,7 +100,7 @@ class AttributesField(forms.Field):
 
 
 class AttributeField(forms.CharField):
-    """The value of one defined attribute, in a widget that fits its kind."""
+    """The value of one defined attribute, in the widget of its kind."""
 
     def __init__(self, definition: Attribute) -> None:
         self.definition = definition
@@ -123,7 +123,7 @@ class AttributeField(forms.CharField):
                 return UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"})
 
     def show(self, value: object) -> None:
-        """Begin with a stored value. One that does not fit the kind, which may be older than it, is shown as it is."""
+        """Set the initial value. A value that does not fit the kind, because it is older, is shown as it is."""
         self.initial = text = value_text(value)
         if not text or self._fits(text):
             return
@@ -132,7 +132,7 @@ class AttributeField(forms.CharField):
         if isinstance(self.widget, UnfoldAdminSelectWidget):
             self.widget.choices = [*self.widget.choices, (text, text)]
         elif "type" in self.widget.attrs:
-            self.widget = UnfoldAdminTextInputWidget()  # A browser shows no text in an input for dates.
+            self.widget = UnfoldAdminTextInputWidget()  # A date input cannot show other text.
 
     def _fits(self, text: str) -> bool:
         try:
@@ -155,7 +155,7 @@ def _zones() -> list[tuple[str, str]]:
 
 
 class ContactForm(ContactModelForm):
-    """A contact. The fields of the defined attributes are added by :func:`contact_form`."""
+    """The form of a contact. :func:`contact_form` adds the fields of the defined attributes."""
 
     definitions: tuple[Attribute, ...] = ()
 
@@ -207,7 +207,7 @@ class ContactForm(ContactModelForm):
         self.initial["attributes"] = {name: value for name, value in held.items() if name not in defined}
         zone, field = self.instance.time_zone, self.fields.get("time_zone")
         if isinstance(field, forms.ChoiceField) and zone and zone not in dict(_zones()):
-            field.choices = [*_zones(), (zone, zone)]  # Known under another name, or no more.
+            field.choices = [*_zones(), (zone, zone)]  # An older name of a zone, or a removed zone.
 
     def clean_email(self) -> str:
         email = checked_address(self.cleaned_data["email"])
@@ -248,7 +248,7 @@ class ContactForm(ContactModelForm):
         return cleaned
 
     def _read(self, name: str, field: AttributeField, text: str) -> Value | None:
-        if text == field.initial:  # Nobody changed it, whatever it is.
+        if text == field.initial:  # Unchanged, valid or not.
             held: Value | None = self.instance.attributes.get(field.definition.name)
             return held
         try:
@@ -258,7 +258,7 @@ class ContactForm(ContactModelForm):
             return None
 
     def _ask_why_again(self, cleaned: Mapping[str, Any]) -> None:
-        """Let nobody bring back by accident who wanted to be forgotten."""
+        """Require a reason before an erased person is added again."""
         email = cleaned.get("email", "")
         is_changed = email and fold(email) != self.instance.email_key
         if is_changed and not cleaned.get("why_again", "").strip() and erasure.is_erased([email]):
@@ -270,13 +270,16 @@ class ContactForm(ContactModelForm):
 
 
 def contact_form(definitions: Sequence[Attribute]) -> type[ContactForm]:
-    """Return the form with a field for each defined attribute."""
+    """Return the form class with a field for each defined attribute."""
     fields: dict[str, Any] = {PREFIX + definition.name: AttributeField(definition) for definition in definitions}
     return type("ContactForm", (ContactForm,), {**fields, "definitions": tuple(definitions)})
 
 
 def checked_address(email: str) -> str:
-    """Return the address, or raise the form's error with a sentence that says what to do."""
+    """Return the address.
+
+    :raises ValidationError: with a sentence that says what to do.
+    """
     try:
         return read_address(email)
     except AddressInvalid as error:

@@ -1,4 +1,4 @@
-"""What people choose of an export."""
+"""The form of the contact export."""
 
 from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget
@@ -7,7 +7,7 @@ from contacts.models import ContactList, Segment
 
 
 class ExportForm(forms.Form):
-    """Whose rows the exported file has."""
+    """Selects the contacts to export."""
 
     list = forms.ModelChoiceField(
         ContactList.objects.all(),

@@ -1,4 +1,4 @@
-"""What people say about a file of people: the file itself, and what its columns become."""
+"""The forms of an import: the file, and the mapping of its columns."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ CONSENT_CHARACTERS = 300
 
 
 class ImportUploadForm(forms.Form):
-    """A file, and how to read it where that is not found rightly. ``layout`` is what was found."""
+    """A file, and its delimiter and encoding if detection fails. A valid form has the detected ``layout``."""
 
     file = forms.FileField(
         label="CSV file",
@@ -53,16 +53,16 @@ class ImportUploadForm(forms.Form):
 
 
 class ReadingForm(forms.Form):
-    """How to read a file that is there already."""
+    """The delimiter and encoding of a stored file."""
 
     delimiter = forms.ChoiceField(choices=list(DELIMITERS.items()), label="Delimiter", widget=UnfoldAdminSelectWidget)
     encoding = forms.ChoiceField(choices=list(ENCODINGS.items()), label="Encoding", widget=UnfoldAdminSelectWidget)
 
 
 class MappingForm(forms.Form):
-    """What the columns become, where the people go, and what the file may change about those who are known.
+    """The mapping of the columns, the target lists, and the policy for known people.
 
-    :param remembered: what was chosen for an earlier file with the same headings.
+    :param remembered: the mapping of an earlier file with the same headings.
     """
 
     lists = forms.ModelMultipleChoiceField(
@@ -129,7 +129,7 @@ class MappingForm(forms.Form):
             )
 
     def columns(self) -> list[dict[str, Any]]:
-        """Return what the page shows of each column: its field, and what stands in its first rows."""
+        """Return each column for the page: its form field and the cells of the first rows."""
         return [
             {
                 "field": self[f"column_{position}"],
@@ -165,7 +165,7 @@ class MappingForm(forms.Form):
 
 
 def _choices(labels: dict[str, str], heading: str, position: int, target: str) -> list[Any]:
-    """Return what a column can become: what every person has, the defined attributes, a new one, or nothing."""
+    """Return the choices for a column: standard fields, defined attributes, a new attribute, or nothing."""
     defined = [(ATTRIBUTE + name, label or name) for name, label in labels.items()]
     new = ATTRIBUTE + new_name(heading, position)
     chosen = {new, target if target.startswith(ATTRIBUTE) else new}

@@ -1,4 +1,4 @@
-"""What people write into a segment: its name, and conditions that a script builds for them."""
+"""The form of a segment: its name, and the conditions that a script builds."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ MOST_WRITTEN = 200_000  # Characters; a hundred conditions need far fewer.
 
 
 class ConditionsWidget(forms.Textarea):
-    """A hidden text and what a script builds beside it."""
+    """A hidden text area with the script's condition builder."""
 
     template_name = "contacts/segment_builder.html"
 
@@ -35,17 +35,17 @@ class ConditionsWidget(forms.Textarea):
         context = super().get_context(name, value, attrs)
         return {
             **context,
-            "asked": asked(),
+            "asked": build_vocabulary(),
             "preview_url": reverse("admin:contacts_segment_preview"),
         }
 
     def _render(self, template_name: str, context: dict[str, Any], renderer: Any = None) -> SafeString:
-        # Django's own renderer of widgets looks into apps only, and the project's templates are in one folder.
+        # Django's own widget renderer searches app folders only; the project's templates are in one folder.
         return render_to_string(template_name, context)
 
 
-def asked() -> dict[str, Any]:
-    """Return everything that may be asked, for the script."""
+def build_vocabulary() -> dict[str, Any]:
+    """Return the vocabulary of conditions, for the script."""
     return {
         "matches": list(MATCHES.items()),
         "most_depth": MOST_DEPTH,
@@ -79,12 +79,12 @@ def asked() -> dict[str, Any]:
 
 
 def read(written: str) -> Any:
-    """Return what is written as JSON; None for what is none, is too long, or is nested without end."""
+    """Parse JSON; None if it is invalid, too long or nested too deeply."""
     return read_json(written, MOST_WRITTEN)
 
 
 class ConditionsField(forms.CharField):
-    """Conditions as JSON, checked."""
+    """Conditions as JSON, validated."""
 
     widget = ConditionsWidget
 

@@ -1,4 +1,4 @@
-"""What people type about suppressions: one by hand, a file of them, which ones to hand out, why one is lifted."""
+"""The forms of suppressions: add one, import a file, export, lift."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ else:
 
 
 class SuppressionForm(SuppressionModelForm):
-    now: dt.datetime  # Set by whoever makes the form.
+    now: dt.datetime  # Set by the caller.
 
     class Meta:
         model = Suppression
@@ -90,7 +90,7 @@ class SuppressionExportForm(forms.Form):
     )
 
     def chosen(self, now: dt.datetime) -> QuerySet[Suppression]:
-        """Return what the valid form asks for."""
+        """Return the selected suppressions; the form must be valid."""
         which = suppressed.active(now) if self.cleaned_data["which"] == "holding" else Q()
         reason = self.cleaned_data["reason"]
         return Suppression.objects.filter(which, **({"reason": reason} if reason else {}))

@@ -1,1 +1,1 @@
-"""Segments: conditions, their SQL, and who is reached."""
+"""Segments: conditions, their SQL, and the audience that they and lists make up."""

@@ -1,6 +1,6 @@
-"""Who of an audience may be written to, and why each of the others is left out: one statement for all who ask.
+"""The audience of a mailing: which people get a message, and why each other person does not.
 
-The snapshot of a mailing, the count in a form and the lists before a start take their people from here, so that they
+One statement serves the snapshot of a mailing, the count in a form and the lists before a start, so that all three
 agree. Nothing here is stored or sent.
 """
 
@@ -30,14 +30,14 @@ Sql = tuple[str, list[Any]]
 
 
 class Reach(TextChoices):
-    """What becomes of a person of the audience; the first that fits. The words follow "left out" and any number."""
+    """The outcome for a person of the audience; the first that applies. The labels follow "left out" and a number."""
 
-    EXCLUDED = "excluded", "excluded by a list or segment"  # The campaign says so; not part of the mailing.
+    EXCLUDED = "excluded", "excluded by a list or segment"  # By the campaign; no message row.
     SUPPRESSED = "suppressed", "on the suppression list"
     DOMAIN = "domain", "at a suppressed domain"
     UNSUBSCRIBED = "unsubscribed", "unsubscribed"
     PENDING = "pending", "not confirmed yet"
-    STRANGER = "stranger", "without consent"  # In a segment, and never on a list whose consent counts; not part of it.
+    STRANGER = "stranger", "without consent"  # In a segment only, never on a consent list; no message row.
     PAUSED = "paused", "asked for a break"
     REACHED = "reached", "gets a message"
 
@@ -48,24 +48,24 @@ NO_CONSENT = "In a segment, and never on a list whose consent counts."
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Whom a mailing is for: everyone on the lists, and those of the segments who agreed to one of the consent lists.
+    """The people a mailing is for: everyone on the lists, and the members of the segments who agreed to a consent list.
 
-    Who is subscribed to an excluded list, or in an excluded segment, is left out.
+    Subscribers of an excluded list and members of an excluded segment are left out.
     """
 
     lists: tuple[int, ...] = ()
-    consent_lists: tuple[int, ...] = ()  # Whose consent counts for the segments.
+    consent_lists: tuple[int, ...] = ()  # The lists whose consent counts for the segments.
     segments: tuple[Mapping[str, Any], ...] = ()  # Their conditions.
     excluded_lists: tuple[int, ...] = ()
     excluded_segments: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def all_lists(self) -> tuple[int, ...]:
-        """Whose consent lets us write: what unsubscribing from the mailing withdraws."""
+        """The lists whose consent permits the mailing; unsubscribing from the mailing withdraws these."""
         return tuple(dict.fromkeys((*self.lists, *(self.consent_lists if self.segments else ()))))
 
     def as_json(self) -> dict[str, Any]:
-        """Return what a mailing keeps."""
+        """Return the form that a mailing stores."""
         return {name: list(getattr(self, name)) for name in _NAMES if getattr(self, name)}
 
     @classmethod
@@ -79,12 +79,12 @@ _NAMES = ("lists", "consent_lists", "segments", "excluded_lists", "excluded_segm
 # --- as statements --------------------------------------------------------------------------
 
 _STRANGER = -1
-# Bounded repetition would make the pattern slow.
+# No bounded repetition: it would make the pattern slow.
 _PLAIN = r"^[a-z0-9][a-z0-9._+-]*@[a-z0-9][a-z0-9.-]*\.[a-z]{2,}$"
 
 
 def _odd() -> str:
-    """Return the condition that an address may have a mistake; all others have none."""
+    """Return the condition that an address may contain a mistake; addresses that fail it are certainly fine."""
     return (
         f"(NOT email_key {matches()} '{_PLAIN}' OR LENGTH(email_key) > 60"
         " OR REPLACE(REPLACE(REPLACE(email_key, '@', '.'), '-.', '..'), '.-', '..') LIKE '%%..%%')"
@@ -96,11 +96,11 @@ def people_sql(
 ) -> Sql:
     """Return a SELECT of the audience's people, and its parameters.
 
-    Its columns: ``id``, ``email``, ``email_key``, ``domain``, ``verdict``, ``reason`` (why a message to them is not
-    sent; empty where it is) and ``sources`` (how many of the lists and segments bring them).
+    Its columns: ``id``, ``email``, ``email_key``, ``domain``, ``verdict``, ``reason`` (why no message is sent; empty if
+    one is) and ``sources`` (the number of lists and segments that include the person).
 
-    :param between: only people whose ids are within, both included.
-    :param with_strangers: also those of the segments who agreed to none of the lists.
+    :param between: only people whose ids are in this range, both ends included.
+    :param with_strangers: include segment members who agreed to none of the lists.
     """
     pool, parameters = _pool(audience, now, between, with_strangers)
     moment, mark = connection.ops.adapt_datetimefield_value(now), instant()
@@ -128,12 +128,12 @@ def people_sql(
             AND (p.expires_at IS NULL OR p.expires_at > {mark})
         LEFT JOIN contacts_suppression d ON d.email_key = {domain_key_sql("c.email_key")}
             AND (d.expires_at IS NULL OR d.expires_at > {mark})
-    """  # noqa: S608  # Made of constants and placeholders.
+    """  # noqa: S608  # Constants and placeholders only.
     return sql, [*excluding, moment, moment, *parameters, *bounds, moment, moment]
 
 
 def _pool(audience: Audience, now: dt.datetime, between: tuple[int, int] | None, with_strangers: bool) -> Sql:
-    """Return who comes from any list or segment: how they stand to it at best, and how many of them bring them."""
+    """Return the people of all lists and segments, each with their best standing and the number of sources."""
     parts: list[Sql] = []
     if audience.lists:
         parts.append(_subscriptions(audience.lists, between, "SUM"))
@@ -156,9 +156,9 @@ def _pool(audience: Audience, now: dt.datetime, between: tuple[int, int] | None,
 def _subscriptions(
     list_ids: Sequence[int], between: tuple[int, int] | None, sources: str, members: Sql | None = None
 ) -> Sql:
-    """Return how people stand to some lists.
+    """Return the standing of people on some lists.
 
-    :param sources: SQL's function that makes the number of sources of the lists' own.
+    :param sources: the SQL aggregate that makes one number of sources from the lists' own.
     :param members: only people whose ids this selects.
     """
     within, parameters = _within("contact_id", between)
@@ -168,7 +168,7 @@ def _subscriptions(
     standing = "CASE status WHEN 'subscribed' THEN 2 WHEN 'pending' THEN 1 ELSE 0 END"
     is_subscribed = "CASE WHEN status = 'subscribed' THEN 1 ELSE 0 END"
     rows = f"FROM contacts_subscription WHERE list_id IN ({_marks(list_ids)}){within}"
-    if len(list_ids) == 1:  # Nobody is on it twice: grouping a million rows would take longer than finding them.
+    if len(list_ids) == 1:  # Nobody is on one list twice: grouping a million rows would take longer than finding them.
         sql = f"SELECT contact_id, {standing} AS standing, {is_subscribed} AS sources {rows}"
     else:
         sql = (
@@ -179,7 +179,7 @@ def _subscriptions(
 
 
 def _excluded(audience: Audience, now: dt.datetime, between: tuple[int, int] | None) -> Sql:
-    """Return a condition that holds for people ``c`` who are left out on purpose."""
+    """Return a condition that holds for people ``c`` whom the campaign excludes."""
     parts: list[Sql] = []
     if audience.excluded_lists:
         within, bounds = _within("contact_id", between)
@@ -208,11 +208,11 @@ def _marks(values: Collection[Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many people of an audience there are of each kind."""
+    """The number of people of an audience, by outcome."""
 
-    numbers: Mapping[Reach, int]  # Every verdict is there.
-    repeated: int  # Of those reached: who comes from several of the lists and segments.
-    odd: int  # Of those reached: whose address may have a mistake, and must be looked at by itself.
+    numbers: Mapping[Reach, int]  # Has every verdict.
+    repeated: int  # People reached who are in several of the lists and segments.
+    odd: int  # People reached whose address may contain a mistake and needs a check of its own.
 
     @property
     def reached(self) -> int:
@@ -220,7 +220,7 @@ class Count:
 
 
 def count(audience: Audience, now: dt.datetime) -> Count:
-    """Count the people of an audience; a million in a few seconds."""
+    """Count the people of an audience. A million people take a few seconds."""
     sql, parameters = people_sql(audience, now, with_strangers=True)
     rows = read_most(
         "SELECT verdict, COUNT(*), SUM(CASE WHEN sources > 1 THEN 1 ELSE 0 END),"  # noqa: S608
@@ -244,11 +244,11 @@ def listed(
     number: int | None = None,
     start: int = 0,
 ) -> list[tuple[int, str, str]]:
-    """Return (id, address, why no message is sent) of people with that verdict, in the order of their ids.
+    """Return (id, address, reason why no message is sent) of people with that verdict, ordered by id.
 
-    :param is_repeated: only those who come from several of the lists and segments.
-    :param is_odd: only those whose address may have a mistake.
-    :param number: at most so many, from the one after the first ``start`` on.
+    :param is_repeated: only people who are in several of the lists and segments.
+    :param is_odd: only people whose address may contain a mistake.
+    :param number: the maximum number of people, after skipping ``start``.
     """
     people, parameters = people_sql(audience, now, between, with_strangers=True)
     sql = f"SELECT id, email, reason FROM ({people}) AS people WHERE verdict = %s"  # noqa: S608
@@ -263,10 +263,10 @@ def listed(
 
 
 def at_places(audience: Audience, now: dt.datetime, key: Sql, places: Collection[int]) -> dict[int, str]:
-    """Return the keys of those who come at these places when the people reached are put in the order of their keys.
+    """Return {place: key} of the reached people at these places, when ordered by key.
 
-    :param key: a text of each of ``people`` that nobody else has.
-    :param places: counted from 0; what is beyond the last is left out.
+    :param key: SQL for a text that is unique among ``people``.
+    :param places: counted from 0; places after the last person are left out.
     """
     people, parameters = people_sql(audience, now)
     return dict(
@@ -283,7 +283,7 @@ def at_places(audience: Audience, now: dt.datetime, key: Sql, places: Collection
 
 
 def subscribed(list_ids: Sequence[int]) -> Q:
-    """Hold for contacts who are subscribed to one of the lists."""
+    """Condition: the contact is subscribed to one of the lists."""
     return Q(
         Exists(
             Subscription.objects.filter(
@@ -294,7 +294,7 @@ def subscribed(list_ids: Sequence[int]) -> Q:
 
 
 def reached(audience: Audience, now: dt.datetime) -> QuerySet[Contact]:
-    """Return the people whose verdict is ``REACHED``, quick to take the first of."""
+    """Return the people whose verdict is ``REACHED``; fast if only the first ones are taken."""
     moment = query.moment(now)
     meant = subscribed(audience.lists)
     for conditions in audience.segments:

@@ -1,7 +1,7 @@
-"""How a value of a contact is compared with what somebody wrote: by which words, and in which SQL.
+"""Comparisons of a contact's value with a given one: their operators, and their SQL.
 
-Every comparison here holds or does not, also where a person has no value or one of another type: that counts as
-empty. Texts are compared without regard to case; SQLite knows that of the letters a to z alone.
+Every comparison is true or false, never NULL: a missing value, or one of another type, counts as empty. Comparisons of
+text ignore case; SQLite does so for the letters a to z only.
 """
 
 import datetime as dt
@@ -85,14 +85,14 @@ BOOLEAN_OPERATORS = (Operator("yes", "is yes"), Operator("no", "is no"), *_EMPTY
 
 
 def choice_operators(options: Sequence[tuple[str, str]]) -> tuple[Operator, ...]:
-    """Return how a value is compared with some of these."""
+    """Return the operators that compare a value with some of these options."""
     values = Parameter("values", "choices", "the values", tuple(options))
     return (Operator("in", "is one of", (values,)), Operator("in_not", "is none of", (values,)), *_EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a question is asked, and where: "today" depends on both."""
+    """The time of a query and its time zone: "today" depends on both."""
 
     now: dt.datetime
     zone: dt.tzinfo
@@ -102,7 +102,7 @@ class Moment:
         return self.now.astimezone(self.zone).date()
 
     def start_of(self, day: str, later: int = 0) -> dt.datetime:
-        """Return the first instant of a day written as 2026-11-30, or of ``later`` days after it."""
+        """Return the first instant of a day written as 2026-11-30, or of the day ``later`` days after it."""
         date = dt.date.fromisoformat(day) + dt.timedelta(days=later)
         return dt.datetime.combine(date, dt.time.min, self.zone)
 
@@ -111,7 +111,7 @@ class Moment:
 
 
 class _OfAttribute(Func):
-    """A value out of ``attributes``; ``%s`` in its SQL stands for the attribute's name or path."""
+    """A value from ``attributes``; ``%s`` in its SQL stands for the attribute's name or JSON path."""
 
     postgresql = ""
     sqlite = ""
@@ -132,7 +132,7 @@ class _OfAttribute(Func):
 
 
 class AttributeText(_OfAttribute):
-    """A text; empty where there is none, or something else."""
+    """A text; empty if missing or of another type."""
 
     output_field = TextField()
     postgresql = "COALESCE(CASE WHEN jsonb_typeof({column} -> %s) = 'string' THEN {column} ->> %s END, '')"
@@ -140,7 +140,7 @@ class AttributeText(_OfAttribute):
 
 
 class AttributeNumber(_OfAttribute):
-    """A number; NULL where there is none, or something else."""
+    """A number; NULL if missing or of another type."""
 
     output_field = FloatField()
     postgresql = "CASE WHEN jsonb_typeof({column} -> %s) = 'number' THEN CAST({column} -> %s AS double precision) END"
@@ -148,7 +148,7 @@ class AttributeNumber(_OfAttribute):
 
 
 class AttributeDate(_OfAttribute):
-    """A date as 2026-11-30, in the order of its text; NULL where there is none, or something else."""
+    """A date such as 2026-11-30, which sorts as text; NULL if missing or not a date."""
 
     output_field = CharField()
     postgresql = "(CASE WHEN {column} ->> %s ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN {column} ->> %s END) COLLATE \"C\""
@@ -171,7 +171,7 @@ class AttributeNo(_OfAttribute):
 
 
 class _Holds(Func):
-    """A comparison whose value may be NULL; then it does not hold."""
+    """A comparison whose value may be NULL, which counts as false."""
 
     template = "COALESCE(%(expressions)s, FALSE)"
     output_field = BooleanField()
@@ -270,7 +270,7 @@ def _anniversary(date: Combinable, today: dt.date, days: int) -> Q:
 
 
 def compare_instant(instant: Combinable, operator: str, values: Values, moment: Moment) -> Q:
-    """Compare a point in time that is never NULL; days begin and end in the moment's zone."""
+    """Compare an instant that is never NULL; days begin and end in the moment's zone."""
     match operator:
         case "before":
             return Q(LessThan(instant, moment.start_of(values["date"])))
@@ -289,7 +289,7 @@ def compare_instant(instant: Combinable, operator: str, values: Values, moment: 
 
 
 def compare_choice(text: Combinable, operator: str, values: Values) -> Q:
-    """Compare a text that is never NULL with some values, letter by letter."""
+    """Compare a text that is never NULL with some values, case-sensitively."""
     if operator in ("empty", "not_empty"):
         return compare_text(text, operator, values)
     found = Q(In(text, values["values"]))

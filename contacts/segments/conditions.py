@@ -1,6 +1,6 @@
-"""Conditions over people as they are written down: what may be asked, and what is wrong with what was written.
+"""Segment conditions in their stored form: parsing, validation and wording.
 
-A group matches people who meet all, any or none of its members, which are conditions or groups again:
+A group matches people who meet all, any or none of its members, which are conditions or further groups:
 
     {"match": "all", "conditions": [
         {"field": "language", "operator": "in", "values": ["de"]},
@@ -8,8 +8,7 @@ A group matches people who meet all, any or none of its members, which are condi
             {"field": "attribute:city", "operator": "is", "text": "Bonn"},
             {"field": "list", "operator": "subscribed", "lists": [3]}]}]}
 
-Which fields and operators there are is given as a vocabulary. Turning conditions into a query is
-:mod:`contacts.segments.query`'s.
+A vocabulary gives the possible fields and operators. :mod:`contacts.segments.query` turns conditions into SQL.
 """
 
 import datetime as dt
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from dataclasses import field as made_by
 from typing import Any
 
-MOST_DEPTH = 5  # Groups within groups, the outermost one included.
+MOST_DEPTH = 5  # Levels of groups, including the outermost.
 MOST_CONDITIONS = 100
 MOST_CHOICES = 500  # In one condition.
 LONGEST_TEXT = 1_000
@@ -39,10 +38,10 @@ class Parameter:
 
     name: str
     kind: str  # "text", "number", "date", "days", "choice" or "choices".
-    label: str  # For people, and for who hears the page.
-    options: tuple[tuple[str | int, str], ...] = ()  # Of a choice: value and words.
+    label: str  # Shown on the page and read by screen readers.
+    options: tuple[tuple[str | int, str], ...] = ()  # For a choice: value and label.
     is_optional: bool = False
-    empty_words: str = ""  # Of an optional choice: what leaving it empty means.
+    empty_words: str = ""  # For an optional choice: the label of the empty option.
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,11 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class ConditionField:
-    """Something about a person that can be asked."""
+    """A property of people that conditions can ask for."""
 
-    name: str  # "email", "attribute:city"; what stands before the colon names the kind.
+    name: str  # "email", "attribute:city"; the part before the colon is the kind.
     label: str
-    group: str  # The heading it stands under.
+    group: str  # The heading in the menu.
     operators: tuple[Operator, ...]
 
     def operator(self, name: str) -> Operator | None:
@@ -75,7 +74,7 @@ Vocabulary = Mapping[str, ConditionField]
 class Condition:
     field: str
     operator: str
-    values: Mapping[str, Any] = made_by(default_factory=dict)  # By the parameter's name.
+    values: Mapping[str, Any] = made_by(default_factory=dict)  # By parameter name.
 
     @property
     def kind(self) -> str:
@@ -83,7 +82,7 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """Return what follows the kind: the name of an attribute."""
+        """The part after the kind: the name of an attribute."""
         return self.field.partition(":")[2]
 
 
@@ -93,7 +92,7 @@ class Group:
     members: "tuple[Condition | Group, ...]"
 
     def conditions(self) -> Iterator[Condition]:
-        """Yield every condition, also of the groups within."""
+        """Yield every condition, including those of nested groups."""
         for member in self.members:
             if isinstance(member, Group):
                 yield from member.conditions()
@@ -103,7 +102,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, and with which member: (0, 2) is the third member of the first member of the whole."""
+    """An error and the path of its member: (0, 2) is the third member of the first member of the root."""
 
     path: tuple[int, ...]
     text: str
@@ -111,7 +110,7 @@ class Problem:
 
 
 class ConditionsInvalid(ValueError):
-    """The conditions cannot be used; ``problems`` says why, each with its place."""
+    """The conditions cannot be used; ``problems`` says why, each with its path."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__(" ".join(dict.fromkeys(problem.text for problem in problems)))
@@ -119,9 +118,9 @@ class ConditionsInvalid(ValueError):
 
 
 def parse(written: Any, vocabulary: Vocabulary) -> Group:
-    """Return the conditions, each checked against what may be asked.
+    """Return the conditions, validated against the vocabulary.
 
-    :raises ConditionsInvalid: naming everything that is wrong.
+    :raises ConditionsInvalid: with every problem.
     """
     reader = _Reader(vocabulary)
     group = reader.read_group(written, ())
@@ -133,9 +132,9 @@ def parse(written: Any, vocabulary: Vocabulary) -> Group:
 
 
 def load(written: Mapping[str, Any]) -> Group:
-    """Return conditions that were checked when they were saved; what they name may have been deleted since.
+    """Return stored conditions, which were validated when saved; lists or attributes in them may be deleted by now.
 
-    Nothing at all is a group without members, whom nobody meets.
+    Empty conditions give a group without members, which nobody meets.
     """
     members: list[Condition | Group] = []
     for member in written.get("conditions", ()):
@@ -223,7 +222,7 @@ def _unknown_field(name: Any) -> str:
 
 
 def _problem(value: Any, parameter: Parameter) -> str:
-    """Return what is wrong with a value that is not empty, or nothing."""
+    """Return the error of a value that is not empty; empty if it is valid."""
     match parameter.kind:
         case "text":
             return _text_problem(value)
@@ -257,7 +256,7 @@ def _is_date(value: Any) -> bool:
 
 
 def _choice_problem(chosen: list[Any], parameter: Parameter) -> str:
-    # With their types: to Python 1, 1.0 and true are the same.
+    # Compared with their types, because 1 == 1.0 == True in Python.
     possible = {(type(value), value) for value, _ in parameter.options}
     if all(isinstance(value, str | int) and (type(value), value) in possible for value in chosen):
         return ""
@@ -268,10 +267,10 @@ def _choice_problem(chosen: list[Any], parameter: Parameter) -> str:
 
 
 def anniversary_range(today: dt.date, days: int) -> tuple[str, str] | None:
-    """Return the first and the last day, as "MM-DD", of anniversaries from today to ``days`` days on; None: all.
+    """Return the first and last day, as "MM-DD", of anniversaries from today until ``days`` days later; None: all days.
 
-    The first is after the last where a new year lies between them. Who was born on 29 February celebrates on the 28th
-    where there is no such day.
+    The first is greater than the last if the range spans the new year. In years without 29 February, an anniversary on
+    that day falls on the 28th.
     """
     end = today + dt.timedelta(days=days)
     if days >= 365:

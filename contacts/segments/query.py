@@ -1,6 +1,6 @@
-"""Conditions over people as one query: what may be asked of a contact, and what each question is in SQL.
+"""Segment conditions as one query: the fields they may use, and the SQL of each.
 
-Rooms above contribute questions about what they store, with :func:`register`. Every condition holds or does not, so
+Higher rooms add fields about what they store with :func:`register`. Every condition is true or false, never NULL, so
 that "none of these" is the exact opposite of "any of these".
 """
 
@@ -44,35 +44,35 @@ LISTS = "Lists"
 
 @dataclass(frozen=True, slots=True)
 class ConditionKind:
-    """Questions of one kind: which there are, asked again for each page, and which contacts meet one."""
+    """The fields of one kind, read again for each page, and the condition that selects contacts by one of them."""
 
     fields: Callable[[], Iterable[ConditionField]]
     compile: Callable[[Condition, Moment], Q]
 
 
-KINDS: dict[str, ConditionKind] = {}  # By what stands before the colon in a field's name.
+KINDS: dict[str, ConditionKind] = {}  # By the part of a field's name before the colon.
 
 
 def register(name: str, kind: ConditionKind) -> None:
-    """Let segments ask questions about what another room stores."""
+    """Add fields about what another room stores."""
     KINDS[name] = kind
 
 
 def vocabulary() -> dict[str, ConditionField]:
-    """Return everything that may be asked now, in the order it is offered."""
+    """Return all fields that conditions may use now, in menu order."""
     return {field.name: field for kind in KINDS.values() for field in kind.fields()}
 
 
 def check(conditions: Any) -> Group:
-    """Return written conditions as they are understood now.
+    """Return given conditions, parsed against the present vocabulary.
 
-    :raises contacts.segments.conditions.ConditionsInvalid: naming everything that is wrong.
+    :raises contacts.segments.conditions.ConditionsInvalid: with every problem.
     """
     return parse(conditions, vocabulary())
 
 
 def meets(group: Group, at: Moment) -> Q:
-    """Return what holds for the contacts who meet the conditions."""
+    """Return the condition for contacts who meet the group."""
     parts = [
         meets(member, at) if isinstance(member, Group) else KINDS[member.kind].compile(member, at)
         for member in group.members
@@ -86,12 +86,12 @@ def meets(group: Group, at: Moment) -> Q:
 
 
 def moment(now: dt.datetime) -> Moment:
-    """Return ``now`` in the site's time zone, whose days count."""
+    """Return ``now`` in the site's time zone, which decides when days begin."""
     return Moment(now, timezone.get_default_timezone())
 
 
 def people(group: Group, now: dt.datetime) -> QuerySet[Contact]:
-    """Return the contacts who meet the conditions at ``now``, found by one query."""
+    """Return the contacts who meet the conditions at ``now``, as one query."""
     return Contact.objects.filter(meets(group, moment(now)))
 
 
@@ -111,14 +111,14 @@ def people_sql(
 
 # --- who uses what --------------------------------------------------------------------------
 
-# Of rooms above: asked for the names of what still needs one of these segments or lists.
+# Registered by higher rooms: return the names of what still needs one of these segments or lists.
 USES: list[Callable[[Collection[int], Collection[int]], list[str]]] = []
 
 
 def users_of(
     *, segments: Collection[int] = (), lists: Collection[int] = (), attributes: Collection[str] = ()
 ) -> list[str]:
-    """Return the names of what would say something else if these were deleted: segments, and campaigns to come."""
+    """Return the names of the segments and future campaigns that use any of these; deleting would change them."""
     names, ids = {f"attribute:{name}" for name in attributes}, set(lists)
 
     def is_named(condition: Condition) -> bool:
@@ -156,7 +156,7 @@ def _about_text(condition: Condition, moment: Moment) -> Q:
 
 
 def _about_email(condition: Condition, moment: Moment) -> Q:
-    if condition.operator in ("is", "is_not"):  # Through the index.
+    if condition.operator in ("is", "is_not"):  # Uses the index.
         found = Q(email_key=fold(condition.values["text"]))
         return found if condition.operator == "is" else ~found
     return _about_text(condition, moment)
@@ -198,7 +198,7 @@ def _operators_of(attribute: Attribute) -> tuple[Operator, ...]:
 
 
 def _prefixed(kind: str, operators: Iterable[Operator]) -> tuple[Operator, ...]:
-    """Return operators that say of which kind the attribute was: conditions outlive a change of it."""
+    """Return operators whose names include the attribute's kind: saved conditions outlive a change of it."""
     return tuple(Operator(f"{kind}.{each.name}", each.label, each.parameters) for each in operators)
 
 

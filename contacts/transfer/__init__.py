@@ -1,1 +1,1 @@
-"""Files in and out: imports and exports of contacts, suppressions and consents."""
+"""Import and export of contacts, suppressions and consents as CSV."""

@@ -1,7 +1,7 @@
-"""How many people are stored at once, past the ORM: it would take most of an import's time.
+"""Bulk storage of imported people in raw SQL: the ORM would take most of an import's time.
 
-Each function is one step of a transaction that the caller opens. Rows are locked and written in the order of their
-keys, so that two imports cannot wait for each other.
+Each function is one step of a transaction that the caller opens. Rows are locked and written in key order, so that two
+imports cannot deadlock.
 """
 
 import csv
@@ -16,7 +16,7 @@ from django.db import connection
 from contacts.transfer.contact_row import ContactRow, RowRefusal
 from db.dialect import among, is_postgresql
 
-Line = tuple[str, ...]  # A person as the database is told.
+Line = tuple[str, ...]  # The columns of a person, encoded for the database.
 
 
 class Known(NamedTuple):
@@ -25,39 +25,39 @@ class Known(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A batch of people in the form that is stored; made beforehand, while the database is at work."""
+    """A batch of people in the encoding of the database; made beforehand, while the database stores the last batch."""
 
-    lines: dict[str, Line]  # By folded address; empty for PostgreSQL.
-    block: str  # For PostgreSQL: the same, as CSV.
+    lines: dict[str, Line]  # For SQLite: by folded address.
+    block: str  # For PostgreSQL: as CSV.
 
 
-NOBODY = Prepared({}, "")
-_SAID = "email, email_key, first_name, last_name, language, time_zone, attributes"
-_SELECT_KNOWN = f"SELECT id, {_SAID} FROM contacts_contact WHERE email_key"  # noqa: S608  # Only names.
+NO_PEOPLE = Prepared({}, "")
+_COLUMNS = "email, email_key, first_name, last_name, language, time_zone, attributes"
+_SELECT_KNOWN = f"SELECT id, {_COLUMNS} FROM contacts_contact WHERE email_key"  # noqa: S608  # Only names.
 _STAGED = "contacts_staged"
-# Not FOR UPDATE: who inserts a row that points at the contact need not wait.
+# Not FOR UPDATE: inserting a row that references the contact need not wait.
 _LOCK_KNOWN = f"{_SELECT_KNOWN} IN (SELECT email_key FROM {_STAGED}) ORDER BY email_key FOR NO KEY UPDATE"  # noqa: S608
-# For PostgreSQL as short as it can be; for SQLite as Django writes it, which compares the texts.
-_SHORT, _AS_DJANGO = json.JSONEncoder(ensure_ascii=False).encode, json.JSONEncoder().encode
+# Compact for PostgreSQL; for SQLite as Django writes it, because SQLite compares the texts.
+_COMPACT, _AS_DJANGO = json.JSONEncoder(ensure_ascii=False).encode, json.JSONEncoder().encode
 
 
 def prepare(people: Iterable[ContactRow]) -> Prepared:
-    """Return the people as they are stored. Asks no database."""
-    written = _SHORT if is_postgresql() else _AS_DJANGO
-    lines = [_line(person, written) for person in people]
+    """Return the people encoded for the database. Runs no query."""
+    encode = _COMPACT if is_postgresql() else _AS_DJANGO
+    lines = [_line(person, encode) for person in people]
     if is_postgresql():
         return Prepared({}, _csv(lines))
     return Prepared({line[1]: line for line in lines}, "")
 
 
 def lock_known(prepared: Prepared) -> dict[str, Known]:
-    """Return who is there already, by folded address, and keep others from changing them until the transaction ends.
+    """Return the people who are stored already, by folded address, and lock their rows until the transaction ends.
 
-    The first of the steps: on PostgreSQL it also brings the people to the database.
+    The first step: on PostgreSQL it also copies the batch into a temporary table for the next steps.
     """
     with connection.cursor() as cursor:
         if is_postgresql():
-            _copy_aside(cursor, _STAGED, _SAID, prepared.block)
+            _copy_to_temporary(cursor, _STAGED, _COLUMNS, prepared.block)
             cursor.execute(_LOCK_KNOWN)
         else:
             condition, keys = among(prepared.lines)
@@ -66,24 +66,24 @@ def lock_known(prepared: Prepared) -> dict[str, Known]:
 
 
 def add(prepared: Prepared, known: Collection[str], now: dt.datetime) -> list[int]:
-    """Store those of the people who were not known, and return their keys.
+    """Store the people who are not among ``known``, and return their keys.
 
-    Somebody whom another transaction stored meanwhile stays as they are there, and their key is returned too.
+    If another transaction stored one of them meanwhile, that row stays as it is, and its key is returned too.
     """
     moment = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
         if is_postgresql():
             cursor.execute(
-                f"INSERT INTO contacts_contact ({_SAID}, created_at, updated_at)"  # noqa: S608  # Only names.
-                f" SELECT {_SAID}, %s, %s FROM {_STAGED} WHERE NOT email_key = ANY(%s) ORDER BY email_key"
-                # It changes nothing, but it locks the row and returns it.
+                f"INSERT INTO contacts_contact ({_COLUMNS}, created_at, updated_at)"  # noqa: S608  # Only names.
+                f" SELECT {_COLUMNS}, %s, %s FROM {_STAGED} WHERE NOT email_key = ANY(%s) ORDER BY email_key"
+                # Changes nothing, but locks the row and returns it.
                 " ON CONFLICT (email_key) DO UPDATE SET email_key = excluded.email_key RETURNING id",
                 [moment, moment, list(known)],
             )
             return [row[0] for row in cursor.fetchall()]
         new = {key: line for key, line in prepared.lines.items() if key not in known}
         cursor.executemany(
-            f"INSERT INTO contacts_contact ({_SAID}, created_at, updated_at)"  # noqa: S608  # Only names.
+            f"INSERT INTO contacts_contact ({_COLUMNS}, created_at, updated_at)"  # noqa: S608  # Only names.
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (email_key) DO NOTHING",
             [(*line, moment, moment) for line in new.values()],
         )
@@ -93,15 +93,15 @@ def add(prepared: Prepared, known: Collection[str], now: dt.datetime) -> list[in
 
 
 def change(people: Iterable[Known], now: dt.datetime) -> None:
-    """Write what is known now of people whose rows are locked."""
-    written = _SHORT if is_postgresql() else _AS_DJANGO
-    rows: list[tuple[Any, ...]] = [(*_line(known.person, written), known.contact_id) for known in people]
+    """Update people whose rows are locked."""
+    encode = _COMPACT if is_postgresql() else _AS_DJANGO
+    rows: list[tuple[Any, ...]] = [(*_line(known.person, encode), known.contact_id) for known in people]
     if not rows:
         return
     moment = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
         if is_postgresql():
-            _copy_aside(cursor, "contacts_changed", f"{_SAID}, id", _csv(rows))
+            _copy_to_temporary(cursor, "contacts_changed", f"{_COLUMNS}, id", _csv(rows))
             cursor.execute(
                 "UPDATE contacts_contact c SET first_name = n.first_name, last_name = n.last_name,"
                 " language = n.language, time_zone = n.time_zone, attributes = n.attributes, updated_at = %s"
@@ -116,7 +116,7 @@ def change(people: Iterable[Known], now: dt.datetime) -> None:
             )
 
 
-def keep_refused(import_id: int, refusals: Iterable[RowRefusal]) -> None:
+def store_refused(import_id: int, refusals: Iterable[RowRefusal]) -> None:
     rows = [
         (
             import_id,
@@ -141,28 +141,28 @@ def keep_refused(import_id: int, refusals: Iterable[RowRefusal]) -> None:
 
 
 def _storable(text: str) -> str:
-    return text.replace("\0", "\ufffd")  # PostgreSQL stores everything but NUL.
+    return text.replace("\0", "\ufffd")  # PostgreSQL cannot store NUL.
 
 
 def _person(row: tuple[Any, ...]) -> ContactRow:
-    *said, attributes = row
-    return ContactRow._make([*said, {} if attributes == "{}" else json.loads(attributes)])
+    *columns, attributes = row
+    return ContactRow._make([*columns, {} if attributes == "{}" else json.loads(attributes)])
 
 
-def _line(person: ContactRow, written: Callable[[object], str]) -> Line:
-    return (*person[:6], written(person.attributes) if person.attributes else "{}")
+def _line(person: ContactRow, encode: Callable[[object], str]) -> Line:
+    return (*person[:6], encode(person.attributes) if person.attributes else "{}")
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:
-    """Return rows as one block of CSV: the csv module writes it faster than anything that goes row by row."""
+    """Return rows as one block of CSV: the csv module is faster than any row-by-row interface."""
     block = io.StringIO()
     csv.writer(block, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
     return block.getvalue()
 
 
-def _copy_aside(cursor: Any, table: str, columns: str, block: str) -> None:
-    """Copy rows into a table of this transaction's own, with columns like the contacts'."""
-    cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")  # A transaction around several batches still has it.
+def _copy_to_temporary(cursor: Any, table: str, columns: str, block: str) -> None:
+    """Copy rows into a temporary table of this transaction, with the column types of the contacts table."""
+    cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")  # It still exists if one transaction spans several batches.
     cursor.execute(
         f"CREATE TEMPORARY TABLE {table} ON COMMIT DROP AS SELECT {columns} FROM contacts_contact WITH NO DATA"  # noqa: S608
     )

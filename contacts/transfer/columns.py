@@ -1,7 +1,7 @@
-"""What becomes of the columns of a file: proposed from their headings, checked when somebody chose.
+"""The mapping of CSV columns to fields: proposed from the headings, and validated once chosen.
 
-A column becomes ``email``, ``first_name``, ``last_name``, ``language``, ``time_zone``, ``attributes.<name>``, or
-nothing (empty). Knows no database.
+A column maps to ``email``, ``first_name``, ``last_name``, ``language``, ``time_zone``, ``attributes.<name>``, or
+nothing (empty). No database is involved.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,22 +18,22 @@ FIELDS = {
 }
 ATTRIBUTE = "attributes."
 MOST_ARE_ADDRESSES = 0.5
-# What the list of refused rows has in front of their own cells: corrected and uploaded again, it says nothing.
+# The columns that the file of refused rows adds in front; ignored when the corrected file is uploaded.
 REPORT_HEADINGS = ("Line in the file", "Why it was refused")
 _NO_ATTRIBUTE = frozenset([*CONSENT_COLUMNS, *map(propose_name, REPORT_HEADINGS)])
 
 
 class MappingInvalid(ValueError):
-    """The columns cannot be taken so; the words of the error say why and what to do."""
+    """The mapping cannot be used; the message says why and what to do."""
 
 
 def propose(headings: Sequence[str], labels: Mapping[str, str], rows: Sequence[Sequence[str]] = ()) -> list[str]:
-    """Return what each column most likely is; no two columns become the same.
+    """Return the most likely mapping of each column; no field is used twice.
 
-    The column of addresses is told by its cells where they are known, since it has many names in many languages. A
-    heading that means nothing known becomes an attribute of its name. Consent is never read from a column.
+    The address column is recognised by its cells if rows are given, since its heading differs by language. A column
+    with an unknown heading becomes an attribute of that name. Consent is never read from a column.
 
-    :param labels: of the defined attributes, by name.
+    :param labels: the labels of the defined attributes, by name.
     :param rows: the cells of the first rows.
     """
     by_label = {propose_name(label): name for name, label in labels.items()}
@@ -52,7 +52,7 @@ def propose(headings: Sequence[str], labels: Mapping[str, str], rows: Sequence[S
 
 
 def _addresses_at(likely: Sequence[str], rows: Sequence[Sequence[str]]) -> int | None:
-    """Return which column holds addresses, where its heading does not say so: most of its cells are some."""
+    """Return the position of the address column, found by its cells, if its heading does not give it."""
 
     def share(position: int) -> float:
         cells = [row[position] for row in rows if position < len(row) and row[position].strip()]
@@ -87,7 +87,7 @@ def _likely(heading: str, position: int, labels: Mapping[str, str], by_label: Ma
 
 
 def new_name(heading: str, position: int) -> str:
-    """Return the name of a new attribute for a column; one that its heading cannot give is made from its position."""
+    """Return a name for a new attribute: made from the heading, or from the position if the heading gives none."""
     name = propose_name(heading)[:LONGEST_NAME].strip("_")
     for candidate in (name, f"my_{name}"[:LONGEST_NAME]) if name else ():
         try:
@@ -98,9 +98,9 @@ def new_name(heading: str, position: int) -> str:
 
 
 def check_mapping(mapping: Sequence[str], columns: int, known: Collection[str] = ()) -> None:
-    """Raise :class:`MappingInvalid` unless each column has a meaning of its own, and one of them is the address.
+    """Raise :class:`MappingInvalid` unless all columns map to different fields, and one of them is the address.
 
-    :param known: names of attributes that are in use already; a new one may not be called everything.
+    :param known: names of attributes in use already; the rules for new names do not apply to them.
     """
     if len(mapping) != columns:
         raise MappingInvalid(f"The file has {columns} columns, and {len(mapping)} were chosen; upload it again.")
@@ -121,5 +121,5 @@ def check_mapping(mapping: Sequence[str], columns: int, known: Collection[str] =
 
 
 def describe(target: str) -> str:
-    """Return what a column becomes, in words for people."""
+    """Return the name of the field for people."""
     return FIELDS.get(target) or target.removeprefix(ATTRIBUTE) or "nothing"

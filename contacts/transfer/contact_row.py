@@ -1,6 +1,6 @@
-"""What a row of a file says about a person, or why it cannot be taken; and what it changes about somebody known.
+"""The parsing of one CSV row into a person, or the reasons against it, and its merge with the known person.
 
-Knows no database. It is asked for every row of files with a million of them: the first tries are the cheap ones.
+No database is involved. This runs for every row of files with a million rows, so cheap checks come first.
 """
 
 import functools
@@ -15,16 +15,16 @@ from contacts.transfer.csv_file import REFUSED_CHARACTERS, CsvRow, printable, re
 from mail.addresses import AddressInvalid, fold, read_address
 
 LONGEST_PERSON_NAME = 150
-LONGEST_KEPT = 20_000  # Characters kept of the cells of a refused row, all together.
+LONGEST_KEPT = 20_000  # Characters kept of a refused row, over all cells.
 
 SKIP, FILL, OVERWRITE = "skip", "fill", "overwrite"
 
 
 class ContactRow(NamedTuple):
-    """What a file, or the database, says about somebody."""
+    """The values of one person, from a file or from the database."""
 
     email: str
-    key: str  # Folded; see mail.addresses.fold.
+    key: str  # Folded address; see mail.addresses.fold.
     first_name: str
     last_name: str
     language: str
@@ -32,30 +32,30 @@ class ContactRow(NamedTuple):
     attributes: dict[str, Value]
 
 
-UNREADABLE = "\ufffd"  # In the place of bytes that mean nothing in the file's encoding.
+UNREADABLE = "\ufffd"  # Replaces bytes that are invalid in the file's encoding.
 
 
 class RowRefusal(NamedTuple):
-    """A row that cannot be taken, or not all of its cells, and every reason for it."""
+    """A row that was refused, or accepted without some of its cells, with every reason."""
 
     line_number: int
     cells: list[str]
-    content: str  # Instead of cells, where the row could not be divided into them.
+    content: str  # Instead of cells, if the row could not be split into cells.
     reason: str
-    left_out: int = 0  # How many cells are missing of a person who was taken; 0: nobody was.
+    left_out: int = 0  # Cells left out of an accepted person; 0: the row was refused.
 
 
-class Judge:
-    """Turns rows into people.
+class RowParser:
+    """Parses rows into people.
 
-    A row without an address that can be used, or that is not divided as the first one, is refused. A cell that cannot
-    be read, such as a word in a column of numbers, is left out and comes back with the reason; the person is taken. A
-    language nobody has words for is left out without a word: it is a wish.
+    A row is refused if it has no valid address, or another number of cells than the first row. A cell that cannot be
+    parsed, such as a word in a number column, is left out and reported; the person is accepted. A language without
+    texts is left out silently, because it is only a preference.
 
-    :param mapping: what each column becomes; see contacts.transfer.columns.
-    :param kinds: kind and choices of the defined attributes, by name; others are text.
-    :param languages: the codes of the languages there are words for.
-    :param date_order: how 03/04/2026 is read; see contacts.attributes.rules.
+    :param mapping: the field of each column; see contacts.transfer.columns.
+    :param kinds: kind and choices of the defined attributes, by name; all other attributes are text.
+    :param languages: the codes of the languages with texts.
+    :param date_order: the reading of 03/04/2026; see contacts.attributes.rules.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class Judge:
         self._language = functools.lru_cache(maxsize=1000)(lambda text: _language_code(text, languages))
 
     def __call__(self, row: CsvRow) -> tuple[ContactRow | None, RowRefusal | None]:
-        """Return the person, if the row tells of one, and what of the row could not be taken, if anything."""
+        """Return the person, if the row gives one, and the refusal of the row or of some of its cells, if any."""
         if row.problem:
             return None, RowRefusal(row.line_number, [], printable(row.cells[0]), row.problem)
-        reasons: list[str] = []  # Why nobody is taken.
-        left_out: list[str] = []  # Which cells are not, and why.
+        reasons: list[str] = []  # Reasons to refuse the row.
+        left_out: list[str] = []  # Cells that are left out, and why.
         cells = self._cleaned(row.cells, reasons, left_out)
         email = cells[self._email_at]
         if email:
@@ -110,7 +110,7 @@ class Judge:
         return person, None
 
     def _cleaned(self, given: list[str], reasons: list[str], left_out: list[str]) -> list[str]:
-        """Return as many cells as there are columns: trimmed, in NFC, without the marks of a safe export."""
+        """Return one cell per column: trimmed, in NFC, without the apostrophes that an export adds."""
         cells = [cell.strip() for cell in given]
         if len(cells) != self._width:
             if any(cells[self._width :]):
@@ -138,7 +138,7 @@ class Judge:
             )
             return cell if is_address else ""
         if not target or is_address or cell.isprintable():
-            return cell  # The address is judged by its own rules.
+            return cell  # The address has its own rules.
         if found := REFUSED_CHARACTERS.search(cell):
             left_out.append(f"The {name} holds a character that cannot be stored (U+{ord(found[0]):04X}).")
             return ""
@@ -186,12 +186,12 @@ def refusal(row: CsvRow, reason: str) -> RowRefusal:
 
 
 def merge(known: ContactRow, told: ContactRow, policy: str) -> ContactRow:
-    """Return what is known of somebody after the file told about them; ``known`` itself if nothing changes.
+    """Return the known person updated from the file; ``known`` itself if nothing changes.
 
-    The spelling of the address stays. A cell that is empty never erases what is known, whatever the policy.
+    The spelling of the address stays. An empty cell never erases a known value, whatever the policy.
 
-    :param policy: ``skip``: nothing changes; ``fill``: what is empty is filled; ``overwrite``: what the file tells
-        replaces what was known.
+    :param policy: ``skip``: nothing changes; ``fill``: empty values are filled; ``overwrite``: values from the file
+        replace known ones.
     """
     if policy == SKIP:
         return known
@@ -214,14 +214,14 @@ def merge(known: ContactRow, told: ContactRow, policy: str) -> ContactRow:
 
 
 def _reader_of(kind: str, choices: Sequence[str], date_order: str) -> Callable[[str], Value | None] | None:
-    """Return what reads a value of this kind; None for text, which the row's cleaning has made ready."""
+    """Return the parser for this kind; None for text, which needs no further parsing."""
     if kind in ("", "text"):
         return None
     return functools.lru_cache(maxsize=10_000)(functools.partial(parse_value, kind, choices, date_order=date_order))
 
 
 def _language_code(text: str, languages: Collection[str]) -> str:
-    """Return the code of a language there are words for, or nothing: ``de-AT`` is ``de``, ``xx`` is left out."""
+    """Return the code of a language with texts, or empty: ``de-AT`` gives ``de``, an unknown ``xx`` gives nothing."""
     code = text.lower().replace("_", "-").partition("-")[0]
     return code if code in languages else ""
 

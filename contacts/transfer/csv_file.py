@@ -1,6 +1,6 @@
-"""Reading and writing tables as CSV: encodings, delimiters, headings, rows, and cells that are safe in a spreadsheet.
+"""CSV files: detection of encoding and delimiter, reading of rows, and cells that are safe in a spreadsheet.
 
-Knows files and text, and nothing about people or what is stored. Nothing here holds more than one row in memory.
+This module knows files and text, nothing about people or storage. It holds one row in memory at a time.
 """
 
 import codecs
@@ -16,14 +16,14 @@ from typing import BinaryIO, NamedTuple
 MOST_BYTES = 200 * 1024 * 1024
 MOST_COLUMNS = 500
 LONGEST_CELL = 10_000
-LONGEST_LINE = 1_000_000  # Characters without a line end; more is no table of people.
-LONGEST_ROW = 5_000_000  # Characters of one row, which may span lines: as many cells of the longest as columns.
+LONGEST_LINE = 1_000_000  # Characters without a line end; a table of people has no longer line.
+LONGEST_ROW = 5_000_000  # Characters of one row, which may span lines: MOST_COLUMNS cells of LONGEST_CELL.
 LONGEST_HEADING = 200
-LONGEST_CONTENT = 2_000  # What is kept of a row that cannot be divided into cells.
+LONGEST_CONTENT = 2_000  # Characters kept of a row that cannot be split into cells.
 SAMPLED_ROWS = 20
 
 UTF8 = "utf-8-sig"
-# What can be chosen where it is not found rightly. Windows-1252 is Latin-1 and the characters Excel adds to it.
+# The choices if detection is wrong. Windows-1252 extends Latin-1 by the characters that Excel uses.
 ENCODINGS = {
     UTF8: "UTF-8",
     "utf-16": "UTF-16",
@@ -60,42 +60,42 @@ _NOT_TEXT = {
 }
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_EXCEL_HINT = re.compile(r'"?sep=(.?)"?', re.IGNORECASE)  # Tells Excel the delimiter.
+_EXCEL_HINT = re.compile(r'"?sep=(.?)"?', re.IGNORECASE)  # A line that gives Excel the delimiter.
 _ADDRESS = re.compile(r"[^@\s,;|:]+@[^@\s,;|:]+\.[^@\s,;|:]+")
-# Control characters, and the bidirectional ones that make a text look like another one.
+# Control characters, and the bidirectional ones that disguise a text.
 REFUSED_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 
 
 class CsvRefused(ValueError):
-    """The file as a whole cannot be read; the words of the error say why and what to do."""
+    """The whole file cannot be read; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class CsvLayout:
-    """How a file is written."""
+    """The encoding, delimiter and headings of a file."""
 
     encoding: str
     delimiter: str
     headings: tuple[str, ...]
-    has_headings: bool = True  # False: the first row is a person, and ``headings`` are made up.
-    unreadable: int = 0  # How many times the file holds what is nothing in its encoding.
+    has_headings: bool = True  # False: the first row is a person, and ``headings`` are generated.
+    unreadable: int = 0  # Number of places that are invalid in its encoding.
 
 
 class CsvRow(NamedTuple):
-    """One row as it stands in the file."""
+    """One row of the file."""
 
-    line_number: int  # Of its first line, from 1.
+    line_number: int  # Its first line, counted from 1.
     cells: list[str]
-    problem: str = ""  # Why it could not be divided into cells; then the only cell is its text.
+    problem: str = ""  # Why it could not be split; its text is then the only cell.
 
 
 # --- what kind of file it is
 
 
 def look(file: BinaryIO, encoding: str = "", delimiter: str = "") -> CsvLayout:
-    """Return how the file is written, as found in it or as chosen; leaves it at its start.
+    """Return the layout of the file, as detected or as given; rewinds the file.
 
-    :raises FileRefused: if it is too large, not a text, or has no row to read.
+    :raises CsvRefused: if it is too large, not text, or has no row.
     """
     found, not_utf8 = inspect(file)
     encoding = encoding or found
@@ -134,15 +134,13 @@ def _is_of_a_person(cells: Sequence[str]) -> bool:
 
 
 def inspect(file: BinaryIO) -> tuple[str, int]:
-    """Return the encoding of the file, after one look at every byte of it, and what of it is not UTF-8.
+    """Return the encoding of the file and the number of places that are not UTF-8, after reading all of it.
 
-    UTF-16 is told by its byte order mark or by its zeros. UTF-8 is told by its mark, or by having at least as many
-    characters of several bytes as places that are no UTF-8: a stray byte makes a file no Windows-1252, which has
-    hardly ever two letters that together look like UTF-8. Everything else is taken for Windows-1252.
+    UTF-16 is recognised by its byte order mark or by its zero bytes. UTF-8 is recognised by its mark, or by having at
+    least as many multi-byte characters as invalid places: a file with a stray byte is still UTF-8, since pairs of
+    Windows-1252 letters hardly ever look like UTF-8. Everything else counts as Windows-1252. Rewinds the file.
 
-    Leaves the file at its start.
-
-    :raises FileRefused: if it is too large, not a text, or has a line no table of people would have.
+    :raises CsvRefused: if it is too large, not text, or has a line too long for a table of people.
     """
     if file.seek(0, io.SEEK_END) > MOST_BYTES:
         raise CsvRefused(f"The file is larger than {MOST_BYTES // 1024 // 1024} MB; split it.")
@@ -166,9 +164,9 @@ def inspect(file: BinaryIO) -> tuple[str, int]:
 
 
 def _look_through(file: BinaryIO) -> tuple[int, int]:
-    """Return how many characters of several bytes the file has as UTF-8, and how many places that are none.
+    """Return the number of multi-byte UTF-8 characters in the file, and of places that are not UTF-8.
 
-    :raises FileRefused: for a line that would fill the memory.
+    :raises CsvRefused: for a line that would fill the memory.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     good = bad = 0
@@ -189,7 +187,7 @@ def _look_through(file: BinaryIO) -> tuple[int, int]:
 
 
 def _sample(text: io.TextIOWrapper) -> tuple[list[str], str]:
-    """Return the first lines that hold something, and the delimiter that a line for Excel names."""
+    """Return the first lines that are not blank, and the delimiter from a line for Excel, if there is one."""
     lines: list[str] = []
     hint = ""
     while len(lines) <= SAMPLED_ROWS and (line := _read_line(text)):
@@ -203,14 +201,14 @@ def _sample(text: io.TextIOWrapper) -> tuple[list[str], str]:
 
 
 def sniff_delimiter(lines: Sequence[str]) -> str:
-    """Return the delimiter under which the first lines look most like a table of people; a comma if none does."""
+    """Return the delimiter that makes the first lines look most like a table of people; a comma if none does."""
     return max(DELIMITERS, key=lambda delimiter: _likeness(lines, delimiter))
 
 
 def _likeness(lines: Sequence[str], delimiter: str) -> tuple[bool, bool, int, int]:
-    """Return a measure: more than one column, a cell that is an address, rows as wide as the first, how wide."""
+    """Return a sort key: several columns, a cell with an address, rows as wide as the first, number of columns."""
     rows: list[list[str]] = []
-    # The last row of the sample may be cut; an error before it counts against this delimiter.
+    # The sample may cut the last row; an error in an earlier row counts against this delimiter.
     with contextlib.suppress(csv.Error):
         rows.extend(_reader(iter(lines), delimiter))
     if not rows or len(rows[0]) < 2:
@@ -224,15 +222,15 @@ def _likeness(lines: Sequence[str], delimiter: str) -> tuple[bool, bool, int, in
 
 
 class Rows:
-    """The rows below the headings, one after the other, and where the next one starts.
+    """Iterator over the rows below the headings that can resume at a position.
 
-    :param position: of an earlier object's, to go on there.
-    :param line: how many lines lie before that position.
+    :param position: the position of an earlier iterator, to continue there.
+    :param line: the number of lines before that position.
     """
 
     def __init__(self, file: BinaryIO, layout: CsvLayout, position: str = "", line: int = 0) -> None:
         self.line = line
-        self.characters = 0  # Read so far, through this object.
+        self.characters = 0  # Read so far by this object.
         self._text = io.TextIOWrapper(file, layout.encoding, errors="replace", newline="")
         self._lines_of_row: list[str] = []
         self._row_length = 0
@@ -244,7 +242,7 @@ class Rows:
 
     @property
     def position(self) -> str:
-        """Where the next row starts, in the reader's own terms: a byte, and what the decoder must know there."""
+        """The start of the next row, in the reader's own form: a byte offset and the state of the decoder."""
         return str(self._text.tell())
 
     @property
@@ -252,7 +250,7 @@ class Rows:
         return self._text.tell() & 0xFFFF_FFFF_FFFF_FFFF
 
     def close(self) -> None:
-        """Let go of the file, which stays open."""
+        """Detach from the file, which stays open."""
         self._text.detach()
 
     def _pass_over_headings(self, delimiter: str) -> None:
@@ -271,9 +269,9 @@ class Rows:
         self._lines_of_row.clear()
 
     def _lines(self) -> Iterator[str]:
-        """Hand lines to the reader, and remember those of the current row."""
+        """Yield lines to the CSV reader, and keep the lines of the current row."""
         kept = self._lines_of_row
-        # By readline and not by iterating: that would disable the position.
+        # With readline, because iteration disables tell().
         while line := _read_line(self._text):
             if kept:
                 self._row_length += len(line)
@@ -304,7 +302,7 @@ class Rows:
 
 
 def first_rows(file: BinaryIO, layout: CsvLayout, most: int) -> list[CsvRow]:
-    """Return the first rows below the headings; leaves the file at its start."""
+    """Return the first rows below the headings; rewinds the file."""
     rows = Rows(file, layout)
     try:
         return list(itertools.islice(rows, most))
@@ -321,7 +319,7 @@ def _read_line(text: io.TextIOWrapper) -> str:
 
 
 def _reader(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
-    # The csv module keeps this limit for the whole process; nothing else here reads CSV.
+    # This limit is global to the process; nothing else here reads CSV.
     csv.field_size_limit(LONGEST_CELL)
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
 
@@ -336,15 +334,15 @@ def _in_words(error: csv.Error) -> str:
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with a replacement character for each that cannot be shown."""
+    """Return ``text`` with a replacement character for each unprintable one."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def neutralise(cell: str) -> str:
-    """Return ``cell`` so that a spreadsheet takes it for text and not for a formula (OWASP: CSV injection)."""
+    """Return ``cell`` in a form that a spreadsheet takes for text, not for a formula (OWASP: CSV injection)."""
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def restore(cell: str) -> str:
-    """Undo :func:`neutralise`: drop the apostrophe in front of what a spreadsheet takes for a formula."""
+    """Undo :func:`neutralise`: remove the apostrophe in front of a formula character."""
     return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell

@@ -1,4 +1,4 @@
-"""Handing out the consents to a list: who agreed to what, when and how (GDPR article 7(1))."""
+"""Export of the consents to a list: who agreed to what, when and how (GDPR article 7(1))."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,9 +12,9 @@ COLUMNS = ("email", "at", "status", "method", "source", "wording", "network", "l
 
 
 def write_csv(contact_list: ContactList) -> Iterator[str]:
-    """Yield the lines of the file: every step of every consent to the list, the oldest first, times in UTC.
+    """Yield the lines of the file: every step of every consent to the list, oldest first, times in UTC.
 
-    The last column is how the person stands to the list today.
+    The last column is the person's present status on the list.
     """
     return table(COLUMNS, _cells(contact_list))
 

@@ -1,6 +1,6 @@
-"""Handing people out as CSV: one line each, safe to open in a spreadsheet, and readable again by the import.
+"""Export of contacts as CSV: one line each, safe in a spreadsheet, and readable by the import.
 
-Whoever hands out people's addresses from elsewhere uses the same three: :func:`table`, :func:`csv_response` and
+Every other export of addresses uses the same three functions: :func:`table`, :func:`csv_response` and
 :func:`record_export`.
 """
 
@@ -29,28 +29,28 @@ COLUMNS = ("email", "first_name", "last_name", "language", "time_zone")
 
 
 class Echo:
-    """What csv.writer writes to, when each line is to be handed on and not kept."""
+    """A file object for csv.writer that returns each line instead of storing it."""
 
     def write(self, line: str) -> str:
         return line
 
 
 def table(headings: Sequence[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    """Yield a CSV file, some lines at a time; no cell of it is a formula to a spreadsheet.
+    """Yield a CSV file in pieces of several lines; a spreadsheet takes no cell for a formula.
 
     Every cell is quoted, so that no spreadsheet splits one at its own delimiter.
     """
     write = csv.writer(Echo(), quoting=csv.QUOTE_ALL).writerow
-    # Without the mark in front Excel takes UTF-8 for Windows-1252.
+    # Without a byte order mark Excel takes UTF-8 for Windows-1252.
     yield "\ufeff" + write(map(neutralise, headings))
     lines = (write(map(neutralise, row)) for row in rows)
-    # Joined: each piece of an answer costs the server as much as many lines.
+    # Joined: each piece of a response costs the server as much as many lines.
     while piece := "".join(itertools.islice(lines, 200)):
         yield piece
 
 
 def csv_response(lines: Iterable[str], file_name: str) -> StreamingHttpResponse:
-    """Return the answer that a browser saves as a file, and that nothing keeps on the way."""
+    """Return a response that a browser saves as a file and no cache stores."""
     return StreamingHttpResponse(
         lines,
         content_type="text/csv; charset=utf-8",
@@ -65,10 +65,10 @@ def csv_response(lines: Iterable[str], file_name: str) -> StreamingHttpResponse:
 def record_export(
     actor: User, how_many: int, of_whom: str, what: str = "contacts", model: type[Model] = Contact
 ) -> None:
-    """Leave a trace of who took people's addresses out of the house.
+    """Log who exported people's addresses.
 
-    :param of_whom: what was chosen, for example ``the list “News”``.
-    :param what: what the rows are, in the plural.
+    :param of_whom: the selection, for example ``the list “News”``.
+    :param what: the name of the rows, in the plural.
     """
     LogEntry.objects.create(
         user=actor,
@@ -80,19 +80,19 @@ def record_export(
 
 
 def export_people(contacts: QuerySet[Contact], actor: User, of_whom: str, now: dt.datetime) -> StreamingHttpResponse:
-    """Record and return the download of these contacts, however many they are."""
+    """Log and return the download of these contacts."""
     record_export(actor, contacts.count(), of_whom)
     return csv_response(write_csv(contacts, now), f"contacts-{now:%Y-%m-%d}.csv")
 
 
 def write_csv(contacts: QuerySet[Contact], now: dt.datetime) -> Iterator[str]:
-    """Yield the file of these contacts: what is known of each, and for people to read, what they agreed to."""
+    """Yield the file of these contacts: their values, and their consents for people to read."""
     names = attribute_names(contacts)
     return table([*COLUMNS, *names, *CONSENT_COLUMNS], _rows(contacts, names, now))
 
 
 def _rows(contacts: QuerySet[Contact], names: Sequence[str], now: dt.datetime) -> Iterator[list[str]]:
-    # Plain rows: model instances of 100,000 people and their subscriptions would take five times as long.
+    # Plain rows: model instances for 100,000 people and their subscriptions would take five times as long.
     people = (
         contacts.annotate(stopped_by=Subquery(suppressions(now).values("reason")[:1]))
         .values_list("pk", *COLUMNS, "attributes", "stopped_by")
@@ -111,7 +111,7 @@ def _rows(contacts: QuerySet[Contact], names: Sequence[str], now: dt.datetime) -
 
 
 def _lists_of(contact_ids: list[int]) -> dict[str, dict[int, list[str]]]:
-    """Return the names of the lists of each person, by the status of the subscription."""
+    """Return the names of each person's lists, by status of the subscription."""
     lists: dict[str, dict[int, list[str]]] = {status: defaultdict(list) for status in Subscription.Status}
     on_record = Subscription.objects.filter(contact__in=contact_ids).order_by("list__name")
     for contact_id, status, name in on_record.values_list("contact_id", "status", "list__name"):

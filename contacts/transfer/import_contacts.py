@@ -1,8 +1,8 @@
-"""Taking people in from an uploaded CSV file, a batch at a time, so that every interruption is harmless.
+"""Import of people from an uploaded CSV file, batch by batch, so that every interruption is harmless.
 
-A batch of people, its refused rows and the progress are one transaction: a worker that dies leaves whole batches
-behind, and the next one goes on at the row after them, without reading the file from its start. What the file may
-change about people who are there already is the import's policy; nobody who withdrew is brought back.
+A batch of people, its refused rows and the progress are one transaction. If a worker dies, whole batches remain, and
+the next worker continues at the row after them without reading the file from its start. The import's policy decides
+what the file may change about known people; nobody who withdrew is subscribed again.
 """
 
 import datetime as dt
@@ -19,19 +19,19 @@ from contacts.consent import changes
 from contacts.models import Attribute, ContactImport
 from contacts.privacy.erasure import is_erased
 from contacts.transfer import bulk_store
-from contacts.transfer.contact_row import ContactRow, Judge, RowRefusal, merge
+from contacts.transfer.contact_row import ContactRow, RowParser, RowRefusal, merge
 from contacts.transfer.csv_file import CsvLayout, CsvRefused, Rows
 from contacts.transfer.uploads import discard_file, stored_path
 from db.costs import commit_asynchronously
 from db.dialect import is_postgresql
 from db.locks import prevent_deletion
 
-# On SQLite everybody else waits for a batch; on PostgreSQL a larger one costs less for each row.
+# On SQLite all other writers wait for a batch; on PostgreSQL a larger batch costs less per row.
 BATCH_ROWS = 2_000
 POSTGRES_BATCH_ROWS = 5_000
-BATCH_CHARACTERS = 2_000_000  # Long before that many rows, where the rows are very long.
-# A worker that gave no sign of life for this long is taken for dead.
-SILENCE = dt.timedelta(seconds=60)
+BATCH_CHARACTERS = 2_000_000  # Ends a batch early if its rows are very long.
+# A worker without a heartbeat for this long counts as dead.
+HEARTBEAT_TIMEOUT = dt.timedelta(seconds=60)
 
 BROKEN = (
     "The import stopped at an error of the program, which is in its log. The people read so far were kept;"
@@ -46,18 +46,18 @@ Status = ContactImport.Status
 
 
 class ImportTakenOver(Exception):
-    """Another worker has taken the import up meanwhile, or it was cancelled; this one must not write any more."""
+    """Another worker claimed the import meanwhile, or it was cancelled; this worker must not write any more."""
 
 
 @dataclass
 class RowBatch:
-    """Some rows of the file, read and judged, and where the next ones start."""
+    """Some parsed rows of the file, and the position after them."""
 
     rows: int = 0
     people: dict[str, ContactRow] = field(default_factory=dict)  # By folded address.
-    lines: dict[str, int] = field(default_factory=dict)  # Of each person's first row.
-    prepared: bulk_store.Prepared = bulk_store.NOBODY
-    more_lines: dict[str, list[int]] = field(default_factory=dict)  # Of further rows about the same people.
+    lines: dict[str, int] = field(default_factory=dict)  # The first row of each person.
+    prepared: bulk_store.Prepared = bulk_store.NO_PEOPLE
+    more_lines: dict[str, list[int]] = field(default_factory=dict)  # Further rows of the same people.
     refusals: list[RowRefusal] = field(default_factory=list)
     position: str = ""
     lines_read: int = 0
@@ -65,12 +65,11 @@ class RowBatch:
 
 
 def import_people(import_id: int, now: dt.datetime, should_pause: Callable[[], bool] = lambda: False) -> bool:
-    """Go on with an import; return whether another call is needed because ``should_pause`` became true.
+    """Continue an import; return whether another call is needed because ``should_pause`` became true.
 
-    Only one worker at a time has an import in hand; whoever comes second returns at once. Repeating it at any
-    time is harmless.
+    One worker at a time has the import claimed; a second one returns at once. Safe to repeat at any time.
     """
-    if not _take_up(import_id, now):
+    if not _claim(import_id, now):
         return False
     contact_import = ContactImport.objects.select_related("created_by").get(pk=import_id)
     try:
@@ -81,7 +80,7 @@ def import_people(import_id: int, now: dt.datetime, should_pause: Callable[[], b
         _end(contact_import, Status.FAILED, str(error)[:500])
         return False
     except OperationalError:
-        raise  # The database is away or busy; the import stays as it is and is found neglected later.
+        raise  # The database is down or busy; the import stays as it is, and the sweep finds it later.
     except Exception:
         _end(contact_import, Status.FAILED, BROKEN)
         raise
@@ -92,15 +91,15 @@ def import_people(import_id: int, now: dt.datetime, should_pause: Callable[[], b
     return not is_done
 
 
-def find_neglected() -> list[int]:
-    """Return the imports that wait for a worker: their hint was lost, or the worker who had them died."""
-    return list(ContactImport.objects.filter(_is_free()).order_by("created_at").values_list("pk", flat=True))
+def find_unclaimed() -> list[int]:
+    """Return the imports that need a worker: their task was lost, or their worker died."""
+    return list(ContactImport.objects.filter(_is_unclaimed()).order_by("created_at").values_list("pk", flat=True))
 
 
 def cancel(import_id: int, now: dt.datetime) -> bool:
-    """Stop an import that is not over, and forget its file; return whether there was anything to stop.
+    """Cancel an unfinished import and delete its file; return whether there was anything to cancel.
 
-    Who was added so far stays. The worker stops at its next batch, which it does not store.
+    People added so far stay. The worker stops at its next batch, which it does not store.
     """
     to_stop = ContactImport.objects.filter(pk=import_id, status__in=[Status.DRAFT, Status.WAITING, Status.RUNNING])
     if not to_stop.update(status=Status.CANCELLED, seen_at=None, finished_at=now):
@@ -109,8 +108,8 @@ def cancel(import_id: int, now: dt.datetime) -> bool:
     return True
 
 
-def fillers(lists: Collection[int]) -> list[str]:
-    """Return the imports that still take people into one of the lists; their names, for people."""
+def running_into(lists: Collection[int]) -> list[str]:
+    """Return the running imports into any of the lists, as phrases for people."""
     under_way = ContactImport.objects.filter(status__in=[Status.WAITING, Status.RUNNING]).order_by("created_at")
     return [
         f"the import of “{each.file_name}”: wait for its end, or cancel it"
@@ -119,22 +118,24 @@ def fillers(lists: Collection[int]) -> list[str]:
     ]
 
 
-def _is_free() -> Q:
-    # A mark from the future was left before the clock was set back, and says nothing of now.
-    is_silent = Q(seen_at=None) | Q(seen_at__lt=Now() - SILENCE) | Q(seen_at__gt=Now() + SILENCE)
-    return Q(status=Status.WAITING) | (Q(status=Status.RUNNING) & is_silent)
+def _is_unclaimed() -> Q:
+    # A heartbeat from the future is older than a clock step backwards, and counts as none.
+    has_no_heartbeat = (
+        Q(seen_at=None) | Q(seen_at__lt=Now() - HEARTBEAT_TIMEOUT) | Q(seen_at__gt=Now() + HEARTBEAT_TIMEOUT)
+    )
+    return Q(status=Status.WAITING) | (Q(status=Status.RUNNING) & has_no_heartbeat)
 
 
-def _take_up(import_id: int, now: dt.datetime) -> bool:
-    taken = ContactImport.objects.filter(_is_free(), pk=import_id).update(
+def _claim(import_id: int, now: dt.datetime) -> bool:
+    claimed = ContactImport.objects.filter(_is_unclaimed(), pk=import_id).update(
         status=Status.RUNNING, run=F("run") + 1, seen_at=Now()
     )
     ContactImport.objects.filter(pk=import_id, started_at=None).update(started_at=now)
-    return taken == 1
+    return claimed == 1
 
 
 def _end(contact_import: ContactImport, status: ContactImport.Status, error: str = "") -> None:
-    """Close the import and delete its file: the people in it are stored, or will be uploaded again."""
+    """Close the import and delete its file: its people are stored, or will be uploaded again."""
     ended = ContactImport.objects.filter(pk=contact_import.pk, run=contact_import.run, status=Status.RUNNING).update(
         status=status, error=error, seen_at=None, finished_at=Now()
     )
@@ -146,45 +147,45 @@ def _end(contact_import: ContactImport, status: ContactImport.Status, error: str
 
 
 def _read(contact_import: ContactImport, now: dt.datetime, should_pause: Callable[[], bool]) -> bool:
-    """Take in the rows that were not read yet; return whether the end of the file was reached."""
+    """Import the rows that are left; return whether the end of the file was reached."""
     if not contact_import.mapping:
         raise CsvRefused(UNMAPPED)
     path = stored_path(contact_import)
     if not path.exists():
         raise CsvRefused("The uploaded file is no longer there; upload it again.")
     kinds = {name: (kind, choices) for name, kind, choices in Attribute.objects.values_list("name", "kind", "choices")}
-    judge = Judge(contact_import.mapping, kinds, LANGUAGES, contact_import.date_order)
+    parse = RowParser(contact_import.mapping, kinds, LANGUAGES, contact_import.date_order)
     layout = CsvLayout(contact_import.encoding, contact_import.delimiter, tuple(contact_import.headings))
     with path.open("rb") as file:
         rows = Rows(file, layout, contact_import.position, contact_import.lines_read)
-        for batch in _batches(rows, judge, contact_import.policy):
-            _take_in(contact_import, batch, now)
+        for batch in _batches(rows, parse, contact_import.policy):
+            _store(contact_import, batch, now)
             if should_pause():
                 return False
     return True
 
 
-def _batches(rows: Rows, judge: Judge, policy: str) -> Iterator[RowBatch]:
-    """Yield the file in batches. While PostgreSQL stores one, the next is read: it is another machine's work."""
+def _batches(rows: Rows, parse: RowParser, policy: str) -> Iterator[RowBatch]:
+    """Yield the file in batches. While PostgreSQL, another process, stores one, the next is read."""
     if not is_postgresql():
-        # Not ahead: others write to SQLite while the next batch is read.
-        while (batch := _read_batch(rows, judge, policy, BATCH_ROWS)).rows:
+        # Not ahead: others can write to SQLite while the next batch is read.
+        while (batch := _read_batch(rows, parse, policy, BATCH_ROWS)).rows:
             yield batch
         return
     with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = reader.submit(_read_batch, rows, judge, policy, POSTGRES_BATCH_ROWS)
+        ahead = reader.submit(_read_batch, rows, parse, policy, POSTGRES_BATCH_ROWS)
         while (batch := ahead.result()).rows:
-            ahead = reader.submit(_read_batch, rows, judge, policy, POSTGRES_BATCH_ROWS)
+            ahead = reader.submit(_read_batch, rows, parse, policy, POSTGRES_BATCH_ROWS)
             yield batch
 
 
-def _read_batch(rows: Rows, judge: Judge, policy: str, most: int) -> RowBatch:
+def _read_batch(rows: Rows, parse: RowParser, policy: str, most: int) -> RowBatch:
     batch = RowBatch()
     people, lines = batch.people, batch.lines
     last_character = rows.characters + BATCH_CHARACTERS
     for row in rows:
         batch.rows += 1
-        person, refusal = judge(row)
+        person, refusal = parse(row)
         if refusal is not None:
             batch.refusals.append(refusal)
         if person is None:
@@ -205,11 +206,11 @@ def _read_batch(rows: Rows, judge: Judge, policy: str, most: int) -> RowBatch:
 # --- storing
 
 
-def _take_in(contact_import: ContactImport, batch: RowBatch, now: dt.datetime) -> None:
+def _store(contact_import: ContactImport, batch: RowBatch, now: dt.datetime) -> None:
     _refuse_erased(batch)
     with transaction.atomic():
         commit_asynchronously()
-        lists = _hold_lists(contact_import)
+        lists = _lock_lists(contact_import)
         ids, added = _save_people(batch, contact_import.policy, now)
         subscribed = sum(
             changes.subscribe_in_bulk(
@@ -217,7 +218,7 @@ def _take_in(contact_import: ContactImport, batch: RowBatch, now: dt.datetime) -
             )
             for list_id in lists
         )
-        bulk_store.keep_refused(contact_import.pk, batch.refusals)
+        bulk_store.store_refused(contact_import.pk, batch.refusals)
         _record_progress(contact_import, batch, added, subscribed)
 
 
@@ -227,27 +228,27 @@ def _refuse_erased(batch: RowBatch) -> None:
     for key in erased:
         del batch.people[key]
     if erased:
-        # Without the cells: nothing about them is to be kept.
+        # Without the cells: nothing about erased people may be kept.
         batch.refusals = [refusal for refusal in batch.refusals if refusal.line_number not in lines]
         batch.refusals += [RowRefusal(line, [], "(not kept)", ERASED) for line in sorted(lines)]
         batch.prepared = bulk_store.prepare(batch.people.values())
 
 
-def _hold_lists(contact_import: ContactImport) -> list[int]:
-    """Keep the lists from being deleted until the transaction ends, and return their keys.
+def _lock_lists(contact_import: ContactImport) -> list[int]:
+    """Lock the lists against deletion until the transaction ends, and return their keys.
 
-    :raises FileRefused: if one of them is gone.
+    :raises CsvRefused: if one of them was deleted.
     """
     wanted = dict(contact_import.lists)
-    held = prevent_deletion("contacts_contactlist", list(wanted))
+    locked = prevent_deletion("contacts_contactlist", list(wanted))
     for pk, name in wanted.items():
-        if pk not in held:
+        if pk not in locked:
             raise CsvRefused(LIST_GONE.format(name=name))
-    return held
+    return locked
 
 
 def _save_people(batch: RowBatch, policy: str, now: dt.datetime) -> tuple[list[int], int]:
-    """Add or complete the people; return the ids of all of them in their order, and how many are new."""
+    """Add or update the people; return the sorted ids of all of them, and the number of new ones."""
     present = bulk_store.lock_known(batch.prepared)
     changed = []
     for key, known in present.items():
@@ -261,12 +262,12 @@ def _save_people(batch: RowBatch, policy: str, now: dt.datetime) -> tuple[list[i
 
 def _source(contact_import: ContactImport) -> str:
     by = f", by {contact_import.created_by.get_username()}" if contact_import.created_by else ""
-    # Who did it is worth more than the end of a long file name.
+    # The user matters more than the end of a long file name.
     return f"import: {contact_import.file_name[: 190 - len(by)]}{by}"
 
 
 def _record_progress(contact_import: ContactImport, batch: RowBatch, added: int, subscribed: int) -> None:
-    """Count the batch, as the last act of its transaction: what raises here undoes the whole batch."""
+    """Store the progress as the last step of the batch's transaction: an error here undoes the whole batch."""
     refused = sum(not refusal.left_out for refusal in batch.refusals)
     counted = ContactImport.objects.filter(pk=contact_import.pk, run=contact_import.run, status=Status.RUNNING).update(
         rows_read=F("rows_read") + batch.rows,

@@ -1,6 +1,6 @@
-"""Taking suppressions in from a CSV file, and handing them out as one that can be taken in again.
+"""Import of suppressions from a CSV file, and their export in the same form.
 
-A batch is a transaction: a file that breaks off leaves whole batches behind, and taking it in again changes nothing.
+Each batch is a transaction: if the file breaks off, whole batches remain, and a repeated import changes nothing.
 """
 
 import datetime as dt
@@ -19,7 +19,7 @@ from contacts.consent import changes
 from contacts.models import ConsentEvent, Suppression
 from contacts.transfer.csv_file import Rows, look
 from contacts.transfer.export_contacts import table
-from contacts.transfer.suppression_row import RefusedStop, StopReader, SuppressionRow
+from contacts.transfer.suppression_row import RefusedSuppressionRow, SuppressionRow, SuppressionRowParser
 from mail.addresses import fold
 
 BATCH_ROWS = 1_000
@@ -32,85 +32,85 @@ COLUMNS = ("email", "domain", "reason", "source", "expires", "suppressed_at")
 
 @dataclass(slots=True)
 class ImportCounts:
-    """What became of a file: counts of its rows, and the first refused ones."""
+    """The result of an import: counts of its rows, and the first refused ones."""
 
     added: int = 0
-    known: int = 0  # Suppressed before, for at least as long and as strictly.
+    known: int = 0  # Suppressed already, for at least as long and as strictly.
     refused_count: int = 0
-    refused: list[RefusedStop] = field(default_factory=list)
+    refused: list[RefusedSuppressionRow] = field(default_factory=list)
 
     @property
     def refused_more(self) -> int:
         return self.refused_count - len(self.refused)
 
 
-def take_in(file: BinaryIO, *, reason: str, source: str, now: dt.datetime, zone: dt.tzinfo) -> ImportCounts:
-    """Suppress what the file lists, and leave it open.
+def import_csv(file: BinaryIO, *, reason: str, source: str, now: dt.datetime, zone: dt.tzinfo) -> ImportCounts:
+    """Suppress all rows of the file; the file stays open.
 
-    :param reason: for rows that give none.
-    :param source: likewise.
-    :param zone: in which a day of the column "expires" begins.
-    :raises FileRefused: if it cannot be read; when that shows halfway, the rows before are kept.
+    :param reason: for rows without one.
+    :param source: for rows without one.
+    :param zone: the zone of the days in the column "expires".
+    :raises CsvRefused: if the file cannot be read; batches before the error are kept.
     """
     layout = look(file)
-    read = StopReader(layout, now, zone)
+    parse = SuppressionRowParser(layout, now, zone)
     rows = Rows(file, layout)
-    taken = ImportCounts()
+    counts = ImportCounts()
     try:
         while batch := list(itertools.islice(rows, BATCH_ROWS)):
-            stops: dict[str, SuppressionRow] = {}
-            for row in map(read, batch):
+            listed: dict[str, SuppressionRow] = {}
+            for row in map(parse, batch):
                 if isinstance(row, SuppressionRow):
                     given = row._replace(reason=row.reason or reason, source=row.source or source)
-                    taken.known += fold(row.what) in stops
-                    stops.setdefault(fold(row.what), given)
+                    counts.known += fold(row.what) in listed
+                    listed.setdefault(fold(row.what), given)
                 else:
-                    taken.refused_count += 1
-                    if len(taken.refused) < REFUSED_KEPT:
-                        taken.refused.append(row)
-            added = _suppress(stops, source, now)
-            taken.added += added
-            taken.known += len(stops) - added
+                    counts.refused_count += 1
+                    if len(counts.refused) < REFUSED_KEPT:
+                        counts.refused.append(row)
+            added = _suppress(listed, source, now)
+            counts.added += added
+            counts.known += len(listed) - added
     finally:
         rows.close()
-    return taken
+    return counts
 
 
-def _suppress(stops: dict[str, SuppressionRow], source: str, now: dt.datetime) -> int:
-    """Suppress a batch of folded addresses and domains; return how many of them that changed."""
+def _suppress(listed: dict[str, SuppressionRow], source: str, now: dt.datetime) -> int:
+    """Suppress a batch of folded addresses and domains; return how many of them changed."""
     with transaction.atomic():
-        present = {each.email_key: each for each in Suppression.objects.filter(email_key__in=stops)}
-        new = [key for key in sorted(stops) if key not in present]
+        present = {each.email_key: each for each in Suppression.objects.filter(email_key__in=listed)}
+        new = [key for key in sorted(listed) if key not in present]
         changed = [
             key
             for key, each in sorted(present.items())
-            if changes.gives_way(each, stops[key].reason, stops[key].until, now)
+            if changes.gives_way(each, listed[key].reason, listed[key].until, now)
         ]
-        # First, as where one person leaves everything: whoever takes the same two locks takes them in one order.
-        left = [key for key in (*new, *changed) if stops[key].reason == Suppression.Reason.UNSUBSCRIBED]
+        # First, in the same lock order as changes.unsubscribe_from_everything, to avoid deadlocks.
+        left = [key for key in (*new, *changed) if listed[key].reason == Suppression.Reason.UNSUBSCRIBED]
         changes.withdraw_everywhere(left, method=ConsentEvent.Method.IMPORT, source=source, now=now)
         Suppression.objects.bulk_create(
             (
                 Suppression(
-                    email=stops[key].what,
+                    email=listed[key].what,
                     email_key=key,
-                    reason=stops[key].reason,
-                    source=stops[key].source,
-                    expires_at=stops[key].until,
+                    reason=listed[key].reason,
+                    source=listed[key].source,
+                    expires_at=listed[key].until,
                     created_at=now,
                 )
                 for key in new
             ),
-            ignore_conflicts=True,  # Somebody else's of the same moment: that one stays.
+            ignore_conflicts=True,  # A simultaneous suppression by somebody else stays.
         )
         for key in changed:
-            what, reason, why, until = stops[key]
+            what, reason, why, until = listed[key]
             changes.suppress(what, reason, why, now, until=until)
     return len(new) + len(changed)
 
 
 def write_csv(suppressions: QuerySet[Suppression]) -> Iterator[str]:
-    """Yield the lines of the file; :func:`take_in` reads it again."""
+    """Yield the lines of the file, which :func:`import_csv` reads again."""
     return table(COLUMNS, _cells(suppressions))
 
 
@@ -130,7 +130,7 @@ def _cells(suppressions: QuerySet[Suppression]) -> Iterator[Iterable[str]]:
 
 
 def record_in_history(actor: User, model: type[Model], what: str, sentence: str) -> None:
-    """Leave a trace of who took people's addresses in or out."""
+    """Log who imported or exported people's addresses."""
     LogEntry.objects.create(
         user=actor,
         content_type=ContentType.objects.get_for_model(model),

@@ -1,6 +1,6 @@
-"""What a row of a suppression list says: an address or a domain, why, on whose word, until when; or why it is refused.
+"""The parsing of one row of a suppression list: address or domain, reason, source and end, or the error.
 
-Knows files and text, and nothing about what is stored.
+This module knows files and text, nothing about storage.
 """
 
 import datetime as dt
@@ -11,7 +11,7 @@ from contacts.attributes.rules import COLUMN_OF, propose_name
 from contacts.transfer.csv_file import REFUSED_CHARACTERS, CsvLayout, CsvRefused, CsvRow, printable, restore
 from mail.addresses import AddressInvalid, ascii_domain, normalise, read_address
 
-LONGEST_SHOWN = 200  # Characters of a refused row.
+LONGEST_SHOWN = 200  # Characters shown of a refused row.
 LONGEST_SOURCE = 500
 
 _COLUMNS = {
@@ -21,7 +21,7 @@ _COLUMNS = {
     **dict.fromkeys(("source", "origin", "note", "notes", "comment"), "source"),
     **dict.fromkeys(("expires", "expires_at", "expires_on", "expiry", "until"), "expires"),
 }
-# As other systems call them, too.
+# Including the names that other systems use.
 _REASONS = {
     **dict.fromkeys(("hard_bounce", "hard_bounced", "bounce", "bounced", "hard", "invalid"), "hard_bounce"),
     **dict.fromkeys(("complaint", "spam", "spam_complaint", "abuse", "spam_report"), "complaint"),
@@ -34,16 +34,16 @@ _REASONS = {
 
 
 class SuppressionRow(NamedTuple):
-    """A row that can be taken."""
+    """A valid row."""
 
     what: str  # An address, or a domain as ``@example.com``.
-    reason: str  # One of ``Suppression.Reason``; empty: the file does not say.
+    reason: str  # One of ``Suppression.Reason``; empty if the file gives none.
     source: str
     until: dt.datetime | None  # The first instant at which mail is sent again.
 
 
-class RefusedStop(NamedTuple):
-    """A row that cannot be taken."""
+class RefusedSuppressionRow(NamedTuple):
+    """A row that was refused."""
 
     line_number: int
     content: str
@@ -51,7 +51,7 @@ class RefusedStop(NamedTuple):
 
 
 def read_domain(text: str) -> str:
-    """Return ``example.com`` or ``@example.com`` as ``@example.com``, in the letters it was typed in, lower case.
+    """Return ``example.com`` or ``@example.com`` as ``@example.com``, in lower case and in the script it was typed in.
 
     :raises AddressInvalid: with a sentence for the person who typed it.
     """
@@ -62,28 +62,28 @@ def read_domain(text: str) -> str:
 
 
 def read_what(text: str) -> str:
-    """Return what a person typed: an address, or a domain when nothing or a star stands before the @, or there is no @.
+    """Return the typed address, or the domain: ``@example.com``, ``*@example.com`` and ``example.com`` are domains.
 
     :raises AddressInvalid: with a sentence for the person who typed it.
     """
     typed = normalise(text)
-    if typed.startswith("*@"):  # Everybody there is meant, and never a mailbox of that name.
+    if typed.startswith("*@"):  # It means everybody at the domain, never a mailbox named *.
         typed = typed[1:]
     if typed.startswith("@") or ("@" not in typed and "." in typed):
         return read_domain(typed)
     return read_address(typed)
 
 
-class StopReader:
-    """Turns the rows of a file into what they stop.
+class SuppressionRowParser:
+    """Parses the rows of a suppression list.
 
-    :param zone: in which a day of the column "expires" begins.
-    :raises FileRefused: if no column holds addresses or domains.
+    :param zone: the zone of the days in the column "expires".
+    :raises CsvRefused: if no column holds addresses or domains.
     """
 
     def __init__(self, layout: CsvLayout, now: dt.datetime, zone: dt.tzinfo) -> None:
         self._now, self._zone = now, zone
-        # A list of bare addresses needs no heading.
+        # A single column of addresses needs no heading.
         is_bare = not layout.has_headings and len(layout.headings) == 1
         columns = ["email"] if is_bare else [_COLUMNS.get(propose_name(each), "") for each in layout.headings]
         for name in filter(None, columns):
@@ -97,7 +97,7 @@ class StopReader:
             )
         self._columns = columns
 
-    def __call__(self, row: CsvRow) -> SuppressionRow | RefusedStop:
+    def __call__(self, row: CsvRow) -> SuppressionRow | RefusedSuppressionRow:
         problem = row.problem
         if not problem:
             try:
@@ -105,7 +105,7 @@ class StopReader:
             except ValueError as error:
                 problem = str(error)
         content = ", ".join(cell.strip() for cell in row.cells).strip(", ")
-        return RefusedStop(row.line_number, printable(content[:LONGEST_SHOWN]), problem)
+        return RefusedSuppressionRow(row.line_number, printable(content[:LONGEST_SHOWN]), problem)
 
     def _read(self, cells: Sequence[str]) -> SuppressionRow:
         values = {
@@ -113,7 +113,7 @@ class StopReader:
             for name, cell in zip(self._columns, cells, strict=False)
             if name and cell.strip()
         }
-        # Beside an address, its domain is a detail of it.
+        # A domain next to an address only repeats part of it.
         if email := values.get("email"):
             what = read_domain(email.removeprefix("*")) if email.startswith(("@", "*@")) else read_address(email)
         elif domain := values.get("domain"):

@@ -1,6 +1,6 @@
-"""Uploaded files on their way to the worker: kept privately, read again for the page that maps their columns.
+"""Uploaded CSV files: private storage, preview for the mapping page, and removal.
 
-An upload is a draft until somebody says what its columns become; drafts that nobody came back to are removed.
+An upload is a draft until its columns are mapped; abandoned drafts are deleted.
 """
 
 import datetime as dt
@@ -18,8 +18,8 @@ from contacts.models import Attribute, ContactImport, ContactList
 from contacts.transfer.columns import ATTRIBUTE
 from contacts.transfer.csv_file import CsvLayout, CsvRefused, CsvRow, first_rows, look
 
-# How long a draft, or a stored file that belongs to no import, may lie there: somebody may be at work on it.
-PATIENCE = dt.timedelta(days=1)
+# How long a draft, or a stored file without an import, is kept: somebody may be working on it.
+KEPT_FOR = dt.timedelta(days=1)
 PREVIEWED_ROWS = 5
 
 Status = ContactImport.Status
@@ -36,9 +36,9 @@ def stored_path(contact_import: ContactImport) -> Path:
 
 
 def store(upload: "File[bytes]", layout: CsvLayout, actor: User | None) -> ContactImport:
-    """Keep the uploaded file under a random name, and return the draft of its import."""
+    """Store the uploaded file under a random name, and return the draft of its import."""
     stored_name = f"{secrets.token_hex(16)}.csv"
-    # Readable by nobody else: these are people's addresses.
+    # Readable by no other user: these are people's addresses.
     descriptor = os.open(folder() / stored_name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600)
     with open(descriptor, "wb") as file:
         for chunk in upload.chunks():
@@ -57,10 +57,10 @@ def store(upload: "File[bytes]", layout: CsvLayout, actor: User | None) -> Conta
 
 
 def preview(contact_import: ContactImport, encoding: str = "", delimiter: str = "") -> tuple[CsvLayout, list[CsvRow]]:
-    """Return how the stored file is written, and its first rows.
+    """Return the layout of the stored file, and its first rows.
 
-    :param encoding: to read it with another one than the import's; the same for ``delimiter``.
-    :raises FileRefused: if it cannot be read so, or is no longer there.
+    :param encoding: overrides the import's encoding; ``delimiter`` likewise.
+    :raises CsvRefused: if it cannot be read with these, or no longer exists.
     """
     try:
         with stored_path(contact_import).open("rb") as file:
@@ -71,7 +71,7 @@ def preview(contact_import: ContactImport, encoding: str = "", delimiter: str = 
 
 
 def remembered_mapping(headings: Sequence[str]) -> list[str] | None:
-    """Return what was chosen for the last file with these headings."""
+    """Return the mapping of the last file with these headings."""
     before = ContactImport.objects.filter(headings=list(headings)).exclude(mapping=[]).exclude(status=Status.DRAFT)
     mapping: list[str] | None = before.order_by("-created_at", "-pk").values_list("mapping", flat=True).first()
     return mapping
@@ -88,10 +88,10 @@ def start(
     date_order: str = "",
     may_define: bool = True,
 ) -> bool:
-    """Hand a draft to the worker with what was decided; return whether it was still a draft.
+    """Hand a draft with its settings to the worker; return whether it was still a draft.
 
-    :param mapping: what each column becomes, checked by contacts.transfer.columns.
-    :param may_define: whether attributes nobody defined yet are defined now, as text; they are stored in any case.
+    :param mapping: the field of each column, validated by contacts.transfer.columns.
+    :param may_define: whether new attributes are also defined now, as text; their values are stored in any case.
     """
     with transaction.atomic():
         started = ContactImport.objects.filter(pk=contact_import.pk, status=Status.DRAFT).update(
@@ -131,9 +131,9 @@ def discard_file(contact_import: ContactImport) -> None:
     stored_path(contact_import).unlink(missing_ok=True)
 
 
-def clear_away(now: dt.datetime) -> int:
-    """Remove drafts nobody came back to, and files that belong to no import; return how many."""
-    removed, _ = ContactImport.objects.filter(status=Status.DRAFT, created_at__lt=now - PATIENCE).delete()
+def remove_abandoned(now: dt.datetime) -> int:
+    """Delete abandoned drafts, and files without an import; return their number."""
+    removed, _ = ContactImport.objects.filter(status=Status.DRAFT, created_at__lt=now - KEPT_FOR).delete()
     wanted = set(
         ContactImport.objects.filter(status__in=[Status.DRAFT, Status.WAITING, Status.RUNNING]).values_list(
             "stored_name", flat=True
@@ -141,7 +141,7 @@ def clear_away(now: dt.datetime) -> int:
     )
     for path in folder().glob("*.csv"):
         age = now - dt.datetime.fromtimestamp(path.stat().st_mtime, tz=dt.UTC)
-        if path.name not in wanted and age > PATIENCE:
+        if path.name not in wanted and age > KEPT_FOR:
             path.unlink(missing_ok=True)
             removed += 1
     return removed

@@ -15,7 +15,7 @@ from django.http import QueryDict
 from campaigns.forms.campaign import CampaignForm, CampaignTestForm
 from contacts.forms.contact import ContactForm
 from contacts.forms.suppression import SuppressionForm
-from contacts.transfer.contact_row import Judge, RowRefusal
+from contacts.transfer.contact_row import RowParser, RowRefusal
 from contacts.transfer.csv_file import Rows, look
 from delivery.forms import SendTestForm
 from delivery.models import Mailing, Message
@@ -113,7 +113,7 @@ def test_no_imported_address_holds_one(cell: str) -> None:
 
     (row,) = Rows(file, look(file))
 
-    assert isinstance(Judge(["email"], {}, ())(row)[1], RowRefusal)
+    assert isinstance(RowParser(["email"], {}, ())(row)[1], RowRefusal)
 
 
 @pytest.mark.parametrize("name", ["mail_from", "reply_to"])

@@ -3,7 +3,7 @@
 import pytest
 
 from contacts.transfer.columns import MappingInvalid, check_mapping, propose
-from contacts.transfer.contact_row import LONGEST_KEPT, ContactRow, Judge, RowRefusal, merge
+from contacts.transfer.contact_row import LONGEST_KEPT, ContactRow, RowParser, RowRefusal, merge
 from contacts.transfer.csv_file import CsvRow
 
 LANGUAGES = ("en", "de")
@@ -24,13 +24,13 @@ def person(email: str = "ann@example.org", **changes: object) -> ContactRow:
 
 def judge(mapping: list[str], *cells: str, date_order: str = "") -> ContactRow | RowRefusal | None:
     """Return the person whose row can be taken whole, or what is wrong with it."""
-    person, refusal = Judge(mapping, KINDS, LANGUAGES, date_order)(CsvRow(7, list(cells)))
+    person, refusal = RowParser(mapping, KINDS, LANGUAGES, date_order)(CsvRow(7, list(cells)))
     return refusal or person
 
 
 def taken(mapping: list[str], *cells: str) -> tuple[ContactRow, RowRefusal]:
     """Return a person who is taken without some cells, and which those are."""
-    person, refusal = Judge(mapping, KINDS, LANGUAGES)(CsvRow(7, list(cells)))
+    person, refusal = RowParser(mapping, KINDS, LANGUAGES)(CsvRow(7, list(cells)))
     assert person is not None
     assert refusal is not None
     return person, refusal
@@ -204,7 +204,7 @@ def test_each_cell_that_is_left_out_is_counted() -> None:
 
 
 def test_an_address_with_a_byte_that_cannot_be_read_refuses_the_row() -> None:
-    person, refusal = Judge(["email"], KINDS, LANGUAGES)(CsvRow(7, ["z\ufffd@example.org"]))
+    person, refusal = RowParser(["email"], KINDS, LANGUAGES)(CsvRow(7, ["z\ufffd@example.org"]))
 
     assert person is None
     assert refusal is not None
@@ -293,7 +293,7 @@ def test_a_refused_row_keeps_its_cells_and_cuts_very_long_ones() -> None:
 
 
 def test_a_row_that_was_not_divided_is_refused_as_it_stands() -> None:
-    _, judged = Judge(["email"], {}, ())(CsvRow(9, ['"a\x00"b'], "The quotation marks do not match."))
+    _, judged = RowParser(["email"], {}, ())(CsvRow(9, ['"a\x00"b'], "The quotation marks do not match."))
 
     assert judged == RowRefusal(9, [], '"a\ufffd"b', "The quotation marks do not match.")
 

@@ -22,7 +22,7 @@ from contacts.models import (
     Suppression,
 )
 from contacts.transfer import import_contacts, uploads
-from contacts.transfer.import_contacts import BATCH_ROWS, cancel, find_neglected, import_people
+from contacts.transfer.import_contacts import BATCH_ROWS, cancel, find_unclaimed, import_people
 from db.dialect import is_postgresql
 from tests.contacts.files import figures, people, started, stored
 
@@ -345,8 +345,8 @@ def test_a_silent_worker_is_replaced_and_can_write_no_more(news: ContactList) ->
         nonlocal calls
         calls += 1
         if calls == 1:
-            ContactImport.objects.update(seen_at=Now() - import_contacts.SILENCE - dt.timedelta(seconds=1))
-            assert find_neglected() == [contact_import.pk]
+            ContactImport.objects.update(seen_at=Now() - import_contacts.HEARTBEAT_TIMEOUT - dt.timedelta(seconds=1))
+            assert find_unclaimed() == [contact_import.pk]
             assert import_people(contact_import.pk, NOW, should_pause=after(1)) is True
         return False
 
@@ -373,7 +373,7 @@ def test_a_batch_that_breaks_leaves_nothing_of_itself(news: ContactList, monkeyp
     assert not Contact.objects.exists()
     contact_import.refresh_from_db()
     assert contact_import.status == "running"
-    ContactImport.objects.update(seen_at=Now() - import_contacts.SILENCE - dt.timedelta(seconds=1))
+    ContactImport.objects.update(seen_at=Now() - import_contacts.HEARTBEAT_TIMEOUT - dt.timedelta(seconds=1))
     import_people(contact_import.pk, NOW)
     assert figures(contact_import) == (3, 3, 0, 0)
 
@@ -382,7 +382,7 @@ def test_an_import_that_was_last_seen_in_the_future_is_nobodys(news: ContactList
     contact_import = started(people(3), [news])
     ContactImport.objects.update(status="running", seen_at=Now() + dt.timedelta(days=1))  # The clock was set back.
 
-    assert find_neglected() == [contact_import.pk]
+    assert find_unclaimed() == [contact_import.pk]
     import_people(contact_import.pk, NOW)
 
     assert figures(contact_import) == (3, 3, 0, 0)
@@ -401,7 +401,7 @@ def test_an_error_of_the_program_ends_the_import_in_words(news: ContactList, mon
     contact_import.refresh_from_db()
     assert contact_import.status == "failed"
     assert "upload the file again" in contact_import.error
-    assert find_neglected() == []
+    assert find_unclaimed() == []
 
 
 def test_an_import_into_a_list_that_was_deleted_fails_in_words(news: ContactList) -> None:
@@ -425,13 +425,13 @@ def test_waiting_imports_are_found_and_finished_ones_are_not(news: ContactList) 
     in_hand = started(people(1), [news])
     ContactImport.objects.filter(pk=in_hand.pk).update(status="running", seen_at=Now())
 
-    assert find_neglected() == [waiting.pk]
+    assert find_unclaimed() == [waiting.pk]
 
 
 def test_a_draft_waits_for_somebody_and_not_for_a_worker(news: ContactList) -> None:
     draft = stored(people(1))
 
-    assert find_neglected() == []
+    assert find_unclaimed() == []
     assert import_people(draft.pk, NOW) is False
     assert figures(draft) == (0, 0, 0, 0)
 
@@ -450,7 +450,7 @@ def test_a_cancelled_import_stops_at_its_next_batch_and_keeps_who_was_added(news
     assert Contact.objects.count() == BATCH_ROWS
     assert not list(uploads.folder().iterdir())
     assert cancel(contact_import.pk, NOW) is False
-    assert find_neglected() == []
+    assert find_unclaimed() == []
 
 
 @pytest.mark.postgres

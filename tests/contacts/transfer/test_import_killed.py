@@ -56,9 +56,9 @@ def test_after_a_kill_the_import_ends_with_everybody_once() -> None:
     assert contact_import.status == "running"
     assert Contact.objects.count() == contact_import.rows_added == contact_import.rows_read
     assert ConsentEvent.objects.count() == contact_import.subscribed == contact_import.rows_read
-    assert import_contacts.find_neglected() == []  # Nobody knows yet that the worker is dead.
-    ContactImport.objects.update(seen_at=Now() - import_contacts.SILENCE - dt.timedelta(seconds=1))
-    assert import_contacts.find_neglected() == [contact_import.pk]
+    assert import_contacts.find_unclaimed() == []  # Nobody knows yet that the worker is dead.
+    ContactImport.objects.update(seen_at=Now() - import_contacts.HEARTBEAT_TIMEOUT - dt.timedelta(seconds=1))
+    assert import_contacts.find_unclaimed() == [contact_import.pk]
     import_contacts.import_people(contact_import.pk, dt.datetime.now(tz=dt.UTC))
 
     contact_import.refresh_from_db()

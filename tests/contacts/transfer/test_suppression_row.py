@@ -19,7 +19,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 def take(content: str | bytes, now: dt.datetime, reason: str = "manual") -> ImportCounts:
     binary = content if isinstance(content, bytes) else content.encode()
-    return import_suppressions.take_in(
+    return import_suppressions.import_csv(
         io.BytesIO(binary), reason=reason, source="import: stop.csv", now=now, zone=BERLIN
     )
 

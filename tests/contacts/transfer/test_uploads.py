@@ -10,7 +10,7 @@ from django.conf import settings
 from contacts.models import ContactImport, ContactList
 from contacts.transfer import uploads
 from contacts.transfer.import_contacts import import_people
-from contacts.transfer.uploads import clear_away
+from contacts.transfer.uploads import remove_abandoned
 from tests.contacts.files import people, started, stored
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +43,7 @@ def test_files_that_belong_to_no_import_are_removed_after_a_day(news: ContactLis
     for path in (orphan, uploads.stored_path(wanted)):
         os.utime(path, (two_days_ago, two_days_ago))
 
-    assert clear_away(now) == 1
+    assert remove_abandoned(now) == 1
 
     assert sorted(path.name for path in uploads.folder().iterdir()) == sorted(["fresh.csv", wanted.stored_name])
 
@@ -52,9 +52,9 @@ def test_a_draft_nobody_came_back_to_goes_with_its_file_and_no_sooner() -> None:
     draft = stored(people(1))
     now = dt.datetime.now(tz=dt.UTC)
 
-    assert clear_away(now + dt.timedelta(hours=23)) == 0
+    assert remove_abandoned(now + dt.timedelta(hours=23)) == 0
     os.utime(uploads.stored_path(draft), (now.timestamp(), now.timestamp()))
-    assert clear_away(now + dt.timedelta(hours=25)) == 2
+    assert remove_abandoned(now + dt.timedelta(hours=25)) == 2
 
     assert not ContactImport.objects.exists()
     assert not list(uploads.folder().iterdir())
