@@ -4,14 +4,17 @@
 # make faults run the slow tests: clocks that are wrong, full disks, restored dumps (45 minutes at most)
 # make soak   kill workers and misbehave as servers for an hour (MINUTES=5 for less), and count what was lost
 # make check  what a change must pass beside its tests
-# make pins   compile the pinned requirements anew (needs uv)
+# make pins   compile the pinned requirements anew
 #
-# All but the last need only make and a Python of 3.11 or newer.
+# They need only make and a Python of 3.11 or newer.
 
 VENV ?= .venv
 PYTHON = $(VENV)/bin/python
 CANDIDATES = $(PYTHON3) python3 python3.14 python3.13 python3.12 python3.11
-INSTALL = $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
+COMPILE = $(VENV)/uv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11
+
+# Packages come without bytecode: the first program that imports a module leaves it for all others.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test faults bench soak check pins
 .DELETE_ON_ERROR:
@@ -39,9 +42,10 @@ check: $(VENV)/.dev
 	$(PYTHON) manage.py makemigrations --check --dry-run
 	BASE_URL=https://mail.example.com $(PYTHON) manage.py check --deploy --fail-level WARNING
 
-pins:
-	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements.in -o requirements.txt
-	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+pins: $(VENV)/.product
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) requirements-uv.in -o requirements-uv.txt
 
 # A name on the PATH proves nothing (it may be a shim that fails, or too old), so each candidate is tried.
 # Debian ships python3 without ensurepip, which venv needs.
@@ -56,15 +60,12 @@ $(PYTHON):
 	    echo "This Python cannot make virtual environments. On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; \
 	fi; \
 	echo "Making the virtual environment in $(VENV) ..."; \
-	"$$python" -m venv "$(VENV)" || { rm -rf "$(VENV)"; echo "The virtual environment could not be made in $(VENV); Python's message above says why." >&2; exit 1; }
+	"$$python" -m venv --without-pip "$(VENV)" || { rm -rf "$(VENV)"; echo "The virtual environment could not be made in $(VENV); Python's message above says why." >&2; exit 1; }
 
-# ensurepip repairs an environment whose making was interrupted.
 $(VENV)/.product: requirements.txt | $(PYTHON)
-	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip --default-pip >/dev/null
 	@echo "Installing the packages of requirements.txt ..."
-	@$(INSTALL) -r requirements.txt && touch $@
+	@$(PYTHON) deploy/install_packages.py requirements.txt && touch $@
 
 $(VENV)/.dev: requirements-dev.txt | $(PYTHON)
-	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip --default-pip >/dev/null
 	@echo "Installing the packages of requirements-dev.txt ..."
-	@$(INSTALL) -r requirements-dev.txt && touch $@ $(VENV)/.product
+	@$(PYTHON) deploy/install_packages.py requirements-dev.txt && touch $@ $(VENV)/.product
