@@ -22,6 +22,7 @@ from django.utils import timezone
 from brilliance import schema
 from brilliance.demo import seed
 from brilliance.demo.supervisor import SANDBOX, Program, StopSignal, foreground, supervise, web, worker
+from delivery import hints, tasks
 
 PATIENCE_SECONDS = 60.0  # For the parts to come up, before we say what is missing.
 
@@ -67,6 +68,7 @@ class Command(BaseCommand):
             if stop.is_asked:
                 return 0
             self.say("Starting …")
+            ring_for_first_work()
             greeting = _Greeting(self)
             code = supervise(parts(), settings.BASE_DIR, stop, greeting.each_turn)
         if stop.reason:
@@ -92,6 +94,12 @@ def parts() -> list[Program]:
         worker("errands", "errands", slots=2, with_beat=True),
     ]
     return [*always, SANDBOX] if settings.SANDBOX_ENABLED else always
+
+
+def ring_for_first_work() -> None:
+    """Leave a hint in each queue: the workers find it as they come up, seconds before beat rings for the first time."""
+    for task in (tasks.dispatch, tasks.deliver):
+        hints.ring(task)
 
 
 class _Greeting:

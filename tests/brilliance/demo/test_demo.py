@@ -11,7 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from celery import current_app
 from django.conf import settings
+
+from brilliance.management.commands.demo import ring_for_first_work
 
 PORTS = ("PORT", "SANDBOX_PLAIN_PORT", "SANDBOX_STARTTLS_PORT", "SANDBOX_AUTH_PORT")
 
@@ -154,3 +157,16 @@ def test_a_wrong_port_is_one_sentence(
     assert demo.process.wait(30) == 1
     assert words in demo.output.read_text()
     assert "Traceback" not in demo.output.read_text()
+
+
+def test_workers_find_a_hint_as_they_come_up_and_need_not_wait_for_beat() -> None:
+    queues = [current_app.amqp.queues[name] for name in ("deliver", "errands")]
+    with current_app.connection_for_write() as connection, connection.channel() as channel:
+        for queue in queues:
+            queue(channel).declare()
+            queue(channel).purge()
+
+        ring_for_first_work()
+
+        found = [queue(channel).get(no_ack=True).headers["task"] for queue in queues]
+    assert found == ["delivery.tasks.deliver", "delivery.tasks.dispatch"]
