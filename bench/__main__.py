@@ -7,6 +7,7 @@ results are also written to ``bench.json`` in the data folder.
 import argparse
 import datetime as dt
 import json
+import math
 import os
 import signal
 import sys
@@ -21,8 +22,8 @@ from bench.figures import summary, table_of_contestants, table_of_figures
 from bench.machine import facts
 from bench.processes import Sample
 from bench.race import contestants
-from bench.race.contestants import Sizes
-from bench.race.race import figures_of, run_race
+from bench.race.contestant import LONG, SHORT, SMOKE, Sizes, lists_needed
+from bench.race.race import QUICK_SECONDS, figures_of, run_race
 from bench.stage.stage import Stage, stage
 from bench.trials import trials
 
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--trials", action="store_true", help="the trials, and no contestant")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # So that everything is cleared away then, too.
-    sizes = contestants.SMOKE if options.smoke else contestants.SHORT if options.quick else contestants.LONG
+    sizes = SMOKE if options.smoke else SHORT if options.quick else LONG
     rounds = options.rounds or (1 if options.smoke else 3 if options.quick else 5)
     started = dt.datetime.now(dt.UTC)
     with stage(
@@ -46,7 +47,7 @@ def main() -> None:
         is_smoke=options.smoke,
         postgresql=settings.DATABASE_URL if settings.DATABASE_URL.startswith("postgres") else "",
         broker=settings.BROKER_URL if settings.BROKER_URL.startswith("redis") else "",
-        sizes=contestants.lists_needed(sizes),
+        sizes=lists_needed(sizes),
     ) as there:
         told = measure(there, sizes, rounds, options.only, options.trials)
     told = {
@@ -68,7 +69,7 @@ def measure(there: Stage, sizes: Sizes, rounds: int, only: str, only_trials: boo
     size, length = contestants.message_bytes(there, sizes)
     racing = [one for one in contestants.contestants(there, sizes, length) if only in one.title and not only_trials]
     print(f"{len(racing)} contestants, {rounds} rounds, {size:,} bytes a message.", flush=True)
-    race = run_race(there, racing, rounds)
+    race = run_race(racing, rounds, there.missing, QUICK_SECONDS if there.is_quick else math.inf)
     figures = [figure for figure in figures_of(race) if figure.values]
     trial_samples: dict[str, list[Sample]] = {}
     for trial in () if only else (trials.bookkeep, trials.grow, trials.hurry, trials.misbehave):

@@ -43,27 +43,33 @@ class Sample:
         return cls(answer["messages"], answer["seconds"], answer["cpu_seconds"], facts)
 
 
-def answer_of(command: Sequence[str | Path], environment: Mapping[str, str], seconds: float = 1800) -> Any:
-    """Run a program that ends with a line of JSON, and return what it says.
+def answer_of(
+    command: Sequence[str | Path], environment: Mapping[str, str], seconds: float = 1800, folder: Path = ROOT
+) -> Any:
+    """Run a program in ``folder`` that ends with a line of JSON, and return what it says.
 
     :raises Failed: if it ends with an error or not in time; with its last words.
     """
-    return finished(start(command, environment), seconds)
+    return finished(start(command, environment, folder), seconds)
 
 
-def lines_of(command: Sequence[str | Path], environment: Mapping[str, str], seconds: float = 1800) -> list[Any]:
+def lines_of(
+    command: Sequence[str | Path], environment: Mapping[str, str], seconds: float = 1800, folder: Path = ROOT
+) -> list[Any]:
     """Run a program that says JSON line by line, and return all of it.
 
     :raises Failed: as :func:`answer_of`.
     """
-    return [json.loads(line) for line in _words(start(command, environment), seconds)]
+    return [json.loads(line) for line in _words(start(command, environment, folder), seconds)]
 
 
-def start(command: Sequence[str | Path], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
+def start(
+    command: Sequence[str | Path], environment: Mapping[str, str], folder: Path = ROOT
+) -> "subprocess.Popen[str]":
     """Start a program whose answer is read by :func:`finished`."""
     return subprocess.Popen(
         [str(word) for word in command],
-        cwd=ROOT,
+        cwd=folder,
         env={**os.environ, **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -17,10 +17,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
 from django.conf import settings  # The folder and the addresses are the product's settings.
 
 from bench.figures import table
-from bench.processes import Sample, answer_of
-from bench.race.contestants import RSA
+from bench.processes import Sample
+from bench.race.contestant import RSA
 from bench.stage import programs
-from bench.stage.stage import FAST, SQLITE, stage
+from bench.stage.databases import SQLITE
+from bench.stage.stage import FAST, stage
 
 WAITING = re.compile(r"\((?:selectors|threading|queue|concurrent/futures/thread)\.py:\d+\)$")
 OURS = re.compile(r"\(((?:delivery|smtpservers|mail|contacts|brilliance|bench)/[\w/]+\.py)")
@@ -40,10 +41,10 @@ def main() -> None:
         folder, is_quick=True, is_smoke=False, postgresql=postgresql, broker="", sizes=[options.people]
     ) as there:
         key = {"key": there.keys[RSA]} if options.signed else {}
-        send = there.ours("send", people=options.people, port=there.sinks[FAST].port, connections=10, **key)
+        send = there.ours.command("send", people=options.people, port=there.sinks[FAST].port, connections=10, **key)
         stacks = there.folder / "stacks.txt"
         record = [*profiler.command, "record", "--format", "raw", "--rate", "250", "--output", str(stacks), "--"]
-        told = answer_of([*record, *send], there.environment(options.database))
+        told = there.ours.answer(options.database, [*record, *send])
         found = by_module(stacks)
     sample, total = Sample.told(told), sum(found.values())
     rows = [

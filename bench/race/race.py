@@ -1,26 +1,32 @@
 """The race: everybody runs once a round, and what has a target becomes a figure."""
 
+import math
 import time
 from collections.abc import Sequence
 
 from bench.figures import Figure, best, ratios
 from bench.processes import Failed, Sample
-from bench.race import contestants
-from bench.race.contestants import Contestant
-from bench.stage.stage import FAR, FAST, POSTGRESQL, SMTP_SINK, Stage
+from bench.race import contestant
+from bench.race.contestant import Contestant
+from bench.stage.databases import POSTGRESQL
+from bench.stage.stage import FAR, FAST, SMTP_SINK
 
 Rounds = dict[str, list[Sample | None]]
-QUICK_SECONDS = 140.0  # Of the short form: no round is begun that would end later.
+QUICK_SECONDS = 140.0  # For the race in the short form.
 
 
-def run_race(there: Stage, racing: Sequence[Contestant], rounds: int) -> Rounds:
-    """Let everybody run once a round; who fails twice is out."""
+def run_race(racing: Sequence[Contestant], rounds: int, missing: list[str], seconds: float = math.inf) -> Rounds:
+    """Let everybody run once a round, every other round backwards; who fails twice is out.
+
+    :param missing: is told what could not be measured.
+    :param seconds: no round is begun that would end later.
+    """
     race: Rounds = {one.title: [] for one in racing}
     started = time.monotonic()
     for number in range(rounds):
         elapsed = time.monotonic() - started
-        if there.is_quick and elapsed * (number + 1) > QUICK_SECONDS * number > 0:
-            there.missing.append(f"rounds {number + 1} to {rounds}: the short form ran out of time")
+        if number and elapsed * (number + 1) > seconds * number:
+            missing.append(f"rounds {number + 1} to {rounds}: the time was up")
             break
         for one in racing if number % 2 == 0 else reversed(racing):
             samples = race[one.title]
@@ -30,7 +36,7 @@ def run_race(there: Stage, racing: Sequence[Contestant], rounds: int) -> Rounds:
                 samples.append(one.run())
             except Failed as error:
                 samples.append(None)
-                there.missing.append(f"{one.title}, round {number + 1}: {str(error).strip().splitlines()[-1]}")
+                missing.append(f"{one.title}, round {number + 1}: {str(error).strip().splitlines()[-1]}")
                 print(f"  {one.title}: {error}", flush=True)
                 continue
             sample = samples[-1]
@@ -45,15 +51,15 @@ def run_race(there: Stage, racing: Sequence[Contestant], rounds: int) -> Rounds:
 def figures_of(race: Rounds) -> list[Figure]:
     """Return the figures of the race that have a target."""
     found = []
-    source, fast_source = (f"{contestants.SOURCE} → {sink}" for sink in (SMTP_SINK, FAST))
-    nodemailer = f"{contestants.NODEMAILER} → {SMTP_SINK}"
-    nodemailer_rsa = f"{contestants.NODEMAILER}{contestants.SIGNED}{contestants.RSA} → {SMTP_SINK}"
-    post_office = best(race, contestants.POST_OFFICE, SMTP_SINK)
-    far_source = f"{contestants.SOURCE}{contestants.ONE_CONNECTION} → {FAR}"
+    source, fast_source = (f"{contestant.SOURCE} → {sink}" for sink in (SMTP_SINK, FAST))
+    nodemailer = f"{contestant.NODEMAILER} → {SMTP_SINK}"
+    nodemailer_rsa = f"{contestant.NODEMAILER}{contestant.SIGNED}{contestant.RSA} → {SMTP_SINK}"
+    post_office = best(race, contestant.POST_OFFICE, SMTP_SINK)
+    far_source = f"{contestant.SOURCE}{contestant.ONE_CONNECTION} → {FAR}"
     for database in ("PostgreSQL", "SQLite"):
-        ours = contestants.ours(database)
-        rsa = contestants.ours(database, contestants.SIGNED + contestants.RSA)
-        far = contestants.ours(database, contestants.ONE_CONNECTION)
+        ours = contestant.ours(database)
+        rsa = contestant.ours(database, contestant.SIGNED + contestant.RSA)
+        far = contestant.ours(database, contestant.ONE_CONNECTION)
         found += [
             Figure(f"{ours}, to smtp-source", 1.0, ratios(race, f"{ours} → {SMTP_SINK}", source)),
             Figure(f"{ours}, to smtp-source, fast sink", 0.6, ratios(race, f"{ours} → {FAST}", fast_source)),
@@ -61,14 +67,14 @@ def figures_of(race: Rounds) -> list[Figure]:
                 f"{ours}, to django-post_office at its best",
                 12,
                 ratios(race, f"{ours} → {SMTP_SINK}", post_office),
-                note=post_office.partition(" → ")[0].removeprefix(f"{contestants.POST_OFFICE}, "),
+                note=post_office.partition(" → ")[0].removeprefix(f"{contestant.POST_OFFICE}, "),
             ),
             Figure(f"{ours}, to nodemailer's pool", 8, ratios(race, f"{ours} → {SMTP_SINK}", nodemailer)),
             Figure(f"{rsa}, to nodemailer signing", 6, ratios(race, f"{rsa} → {SMTP_SINK}", nodemailer_rsa)),
             Figure(f"{far} at 50 ms, to smtp-source", 3, ratios(race, f"{far} → {FAR}", far_source)),
         ]
     for sink in (SMTP_SINK, FAST):
-        direct, celery = contestants.ours(POSTGRESQL), contestants.ours(POSTGRESQL, contestants.IN_CELERY)
+        direct, celery = contestant.ours(POSTGRESQL), contestant.ours(POSTGRESQL, contestant.IN_CELERY)
         found.append(
             Figure(
                 f"{celery}, to the same called directly, {sink}",

@@ -44,12 +44,12 @@ def postfix(folder: Path) -> tuple[Program, Program]:
             raise Unavailable("smtp-source and smtp-sink: Postfix is not installed, and this is no Debian")
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            _run(["apt-get", "download", "-q", "postfix"], folder)
+            run(["apt-get", "download", "-q", "postfix"], folder)
         except Unavailable:  # Perhaps the lists of packages are old.
-            _run(["apt-get", "update", "-q"], folder)
-            _run(["apt-get", "download", "-q", "postfix"], folder)
+            run(["apt-get", "update", "-q"], folder)
+            run(["apt-get", "download", "-q", "postfix"], folder)
         package = max(folder.glob("postfix_*.deb"), key=lambda file: file.stat().st_mtime)
-        _run(["dpkg", "-x", str(package), str(folder / "unpacked")], folder)
+        run(["dpkg", "-x", str(package), str(folder / "unpacked")], folder)
     version = max(folder.glob("postfix_*.deb"), key=lambda file: file.stat().st_mtime).name.split("_")[1]
     environment = {"LD_LIBRARY_PATH": str(libraries)}
     return (
@@ -80,7 +80,7 @@ def _environment(folder: Path, packages: Sequence[str]) -> Path:
     if not stamp.exists() or stamp.read_text() != "\n".join(packages):
         venv.create(folder, with_pip=True, clear=True)
         command = [str(programs / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        _run([*command, *packages], folder)
+        run([*command, *packages], folder)
         stamp.write_text("\n".join(packages))
     return programs
 
@@ -97,13 +97,13 @@ def nodemailer(folder: Path) -> Program:
     if not stamp.exists() or stamp.read_text() != NODEMAILER:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text("{}")
-        _run([npm, "install", "--silent", "--no-audit", "--no-fund", NODEMAILER], folder)
+        run([npm, "install", "--silent", "--no-audit", "--no-fund", NODEMAILER], folder)
         stamp.write_text(NODEMAILER)
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     return Program((node,), f"{NODEMAILER}, node {version}", {"NODE_PATH": str(folder / "node_modules")})
 
 
-def _run(command: Sequence[str], folder: Path) -> None:
+def run(command: Sequence[str], folder: Path) -> None:
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

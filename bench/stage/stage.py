@@ -5,7 +5,6 @@ the one that is named, and dropped.
 """
 
 import contextlib
-import getpass
 import json
 import os
 import shutil
@@ -16,22 +15,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 import redis
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from bench.processes import ROOT, Failed, answer_of
+from bench.processes import ROOT, Failed
 from bench.sinks import servers
 from bench.sinks.servers import Sink
-from bench.stage import programs
+from bench.stage import databases, programs
+from bench.stage.checkout import Checkout
+from bench.stage.databases import POSTGRESQL, SQLITE
 from bench.stage.programs import Program, Unavailable
 
 T = TypeVar("T")
-POSTGRESQL, SQLITE = "PostgreSQL", "SQLite"
 FAST, FAR = "fast sink", "50 ms away"
 SMTP_SINK = "smtp-sink"
 
@@ -43,14 +41,13 @@ class Stage:
     folder: Path  # Of this run.
     peers: Path  # Where they are installed.
     is_quick: bool
-    is_smoke: bool = False
-    databases: dict[str, str] = field(default_factory=dict)  # Of Brilliance, by kind.
+    is_smoke: bool
+    postgresql: str  # URL of a database beside which others are made; empty: the usual place.
+    ours: Checkout  # Brilliance as it is here.
     peer_databases: dict[str, str] = field(default_factory=dict)
     sinks: dict[str, Sink] = field(default_factory=dict)
     programs: dict[str, Program] = field(default_factory=dict)
     keys: dict[str, Path] = field(default_factory=dict)
-    broker: str = ""  # Redis; empty: there is none.
-    peer_broker: str = ""
     worker: int = 0  # Process id of the Celery worker; 0: there is none.
     missing: list[str] = field(default_factory=list)
 
@@ -58,24 +55,6 @@ class Stage:
     def message_file(self) -> Path:
         """The finished message that the peers send."""
         return self.folder / "message.json"
-
-    def environment(self, database: str) -> dict[str, str]:
-        """Return the environment Brilliance runs in."""
-        return {
-            "DATA_DIR": str(self.folder),
-            "DATABASE_URL": self.databases[database],
-            "BROKER_URL": self.broker or "brilliance-fs://localhost",
-            "BASE_URL": "https://mail.example.com",
-            "LOG_LEVEL": "WARNING",
-            "DRAIN_SECONDS": "600",
-        }
-
-    def ours(self, what: str, **options: object) -> list[str]:
-        """Return the command that makes Brilliance do something; see :mod:`bench.ours`."""
-        command = [sys.executable, "-m", "bench.ours", what]
-        for name, value in options.items():
-            command += [f"--{name}"] if value is True else [f"--{name}", *str(value).split()]
-        return command
 
     def have(self, make: Callable[[], T]) -> T | None:
         """Return what ``make`` returns; None, and a line in ``missing``, if it cannot be had."""
@@ -89,7 +68,14 @@ class Stage:
 
 @contextlib.contextmanager
 def stage(
-    folder: Path, *, is_quick: bool, is_smoke: bool, postgresql: str, broker: str, sizes: list[int]
+    folder: Path,
+    *,
+    is_quick: bool,
+    is_smoke: bool,
+    postgresql: str,
+    broker: str,
+    sizes: list[int],
+    with_peers: bool = True,
 ) -> Iterator[Stage]:
     """Set everything up, and clear it away at the end; installed peers stay for the next time.
 
@@ -97,25 +83,35 @@ def stage(
     :param postgresql: URL of a database that may be connected to in order to make others; empty: the usual place.
     :param broker: URL of an empty Redis database; empty: the usual place.
     :param sizes: of the lists of people.
+    :param with_peers: else there are the sinks and Brilliance without its Celery worker.
     """
     with contextlib.ExitStack() as stack:
-        there = Stage(folder / "run", folder, is_quick, is_smoke)
+        there = Stage(folder / "run", folder, is_quick, is_smoke, postgresql, Checkout(folder / "run"))
         shutil.rmtree(there.folder, ignore_errors=True)
         there.folder.mkdir(parents=True)
         stack.callback(shutil.rmtree, there.folder, ignore_errors=True)
         _make_keys(there)
-        _install(there)
+        _install(there, with_peers=with_peers)
         _make_sinks(there, stack)
-        _make_databases(there, stack, postgresql)
-        there.have(lambda: _find_redis(there, stack, broker))
-        for database in there.databases:
-            people = " ".join(str(size) for size in sizes)
-            answer_of(there.ours("prepare", people=people), there.environment(database))
-        told = answer_of(there.ours("message"), there.environment(SQLITE))
-        there.message_file.write_text(json.dumps(told))
-        if POSTGRESQL in there.databases and there.broker:
-            there.have(lambda: _start_worker(there, stack))
+        there.ours.databases = make_databases(there, stack, "brilliance")
+        if with_peers:
+            there.peer_databases = make_databases(there, stack, "peers")
+            there.have(lambda: _find_redis(there, stack, broker))
+        there.ours.prepare(sizes)
+        if with_peers:
+            there.message_file.write_text(json.dumps(there.ours.answer(SQLITE, there.ours.command("message"))))
+            if POSTGRESQL in there.ours.databases and there.ours.broker:
+                there.have(lambda: _start_worker(there, stack))
         yield there
+
+
+def make_databases(there: Stage, stack: contextlib.ExitStack, name: str) -> dict[str, str]:
+    """Return the URLs of a database of each kind, which the stack drops again."""
+    made = {SQLITE: databases.sqlite(there.folder / f"{name}.sqlite3")}
+    full_name = f"brilliance_bench_{name}_{os.getpid()}"
+    if url := there.have(lambda: databases.postgresql(stack, there.postgresql, full_name)):
+        made[POSTGRESQL] = url
+    return made
 
 
 def _make_keys(there: Stage) -> None:
@@ -129,10 +125,12 @@ def _make_keys(there: Stage) -> None:
         )
 
 
-def _install(there: Stage) -> None:
+def _install(there: Stage, *, with_peers: bool) -> None:
     print("Looking for the peers, and installing what is not there yet ...", flush=True)
     if (found := there.have(lambda: programs.postfix(there.peers / "postfix"))) is not None:
         there.programs["smtp-source"], there.programs[SMTP_SINK] = found
+    if not with_peers:
+        return
     if (program := there.have(lambda: programs.post_office(there.peers / "post_office"))) is not None:
         there.programs["django-post_office"] = program
     if (program := there.have(lambda: programs.nodemailer(there.peers / "nodemailer"))) is not None:
@@ -148,30 +146,6 @@ def _make_sinks(there: Stage, stack: contextlib.ExitStack) -> None:
             there.sinks[SMTP_SINK] = running
 
 
-def _make_databases(there: Stage, stack: contextlib.ExitStack, postgresql: str) -> None:
-    for kind, databases in (("brilliance", there.databases), ("peers", there.peer_databases)):
-        databases[SQLITE] = f"sqlite:///{there.folder / kind}.sqlite3"
-        name = f"brilliance_bench_{kind}_{os.getpid()}"
-        url = there.have(lambda name=name: _make_database(stack, postgresql, name))  # type: ignore[misc]
-        if url:
-            databases[POSTGRESQL] = url
-
-
-def _make_database(stack: contextlib.ExitStack, postgresql: str, name: str) -> str:
-    url = postgresql or f"postgres://{getpass.getuser()}@127.0.0.1:5432/postgres"
-
-    def execute(sql: str) -> None:
-        with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
-            connection.execute(sql.encode())
-
-    try:
-        execute(f"CREATE DATABASE {name}")
-    except psycopg.Error as error:
-        raise Unavailable(f"PostgreSQL: {str(error).splitlines()[0]} (name one with DATABASE_URL)") from None
-    stack.callback(execute, f"DROP DATABASE {name} WITH (FORCE)")
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-
-
 def _find_redis(there: Stage, stack: contextlib.ExitStack, broker: str) -> None:
     url = broker or "redis://127.0.0.1:6379/13"
     client = redis.Redis.from_url(url, socket_connect_timeout=5)
@@ -181,14 +155,14 @@ def _find_redis(there: Stage, stack: contextlib.ExitStack, broker: str) -> None:
     except redis.RedisError as error:
         raise Unavailable(f"Redis: {error} (name one with BROKER_URL)") from None
     stack.callback(client.flushdb)  # It was empty.
-    there.broker = url
+    there.ours.broker = url
 
 
 def _start_worker(there: Stage, stack: contextlib.ExitStack) -> None:
     """Run one Celery worker of the product that sends, without beat: it works when it is given a hint."""
-    environment = there.environment(POSTGRESQL)
+    environment = there.ours.environment(POSTGRESQL)
     worker = stack.enter_context(worker_process(environment, there.folder / "worker.log"))
-    answer_of(there.ours("wake-worker"), environment, 60)
+    there.ours.answer(POSTGRESQL, there.ours.command("wake-worker"), 60)
     there.worker = worker.pid
 
 

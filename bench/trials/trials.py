@@ -5,12 +5,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from bench.figures import Figure, median_rate
-from bench.processes import ROOT, Failed, Sample, answer_of, lines_of
-from bench.race.contestants import CONNECTIONS, send
-from bench.stage.stage import FAR, FAST, POSTGRESQL, SQLITE, Stage
+from bench.processes import ROOT, Failed, Sample
+from bench.race.brilliance import send
+from bench.race.contestant import CONNECTIONS
+from bench.stage.databases import POSTGRESQL, SQLITE
+from bench.stage.stage import FAR, FAST, Stage
 
 SMALL = 10_000
 REPEATS = 5
@@ -31,11 +32,11 @@ def grow(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
     few, many = sizes(there)
     figures, samples = [], {}
     # The short form has no time for both.
-    for database in list(there.databases)[-1:] if there.is_quick else there.databases:
-        answer_of(there.ours("prepare", people=f"{few} {many}"), there.environment(database))
+    for database in list(there.ours.databases)[-1:] if there.is_quick else there.ours.databases:
+        there.ours.answer(database, there.ours.command("prepare", people=[few, many]))
 
         def run(people: int, database: str = database) -> Sample:
-            return send(there, database, there.sinks[FAST], people, CONNECTIONS)
+            return send(there.ours, database, there.sinks[FAST], people, CONNECTIONS)
 
         repeats = 3 if there.is_quick else REPEATS
         small = [run(few) for _ in range(repeats - repeats // 2)]
@@ -75,8 +76,8 @@ def misbehave(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
     :raises Failed: if the account of a healthy server is not exact.
     """
     messages, repeats = (5, 1) if there.is_smoke else (100, 2) if there.is_quick else (500, 5)
-    database = POSTGRESQL if POSTGRESQL in there.databases else SQLITE
-    answer_of(there.ours("prepare", people=messages), there.environment(database))
+    database = POSTGRESQL if POSTGRESQL in there.ours.databases else SQLITE
+    there.ours.answer(database, there.ours.command("prepare", people=messages))
     alone, beside = [], []
     with _sick_servers() as ports:
         command = [
@@ -89,9 +90,9 @@ def misbehave(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
             str(messages),
         ]
         for _ in range(repeats):
-            alone.append(Sample.told(answer_of(command, there.environment(database))))
+            alone.append(Sample.told(there.ours.answer(database, command)))
             with_sick = [*command, "--sick", *(str(port) for port in ports)]
-            beside.append(Sample.told(answer_of(with_sick, there.environment(database))))
+            beside.append(Sample.told(there.ours.answer(database, with_sick)))
     kept = tuple(two.rate / one.rate for one, two in zip(alone, beside, strict=True))
     figure = Figure(f"rate that 80 servers keep while 20 more misbehave, 20 connections each, {database}", 0.8, kept)
     return [figure], {f"80 servers alone → {FAR}": alone, f"80 servers beside 20 sick ones → {FAR}": beside}
@@ -102,21 +103,14 @@ def bookkeep(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
 
     :raises Failed: if there is no PostgreSQL, or the account does not add up.
     """
-    if POSTGRESQL not in there.databases:
+    if POSTGRESQL not in there.ours.databases:
         raise Failed("claiming and recording on PostgreSQL, which is not there")
     few, many, repeats = 10_000, 500_000, 5
     if there.is_quick or there.is_smoke:
         few, many, repeats = (500, 1_000, 1) if there.is_smoke else (10_000, 30_000, 2)
-    url = urlsplit(there.databases[POSTGRESQL])
-    command = [
-        *(sys.executable, "-m", "bench.bookkeeping", "--database", url._replace(path=f"{url.path}_account").geturl()),
-        *("--processes", "1", "2", "--rows", *[str(rows) for _ in range(repeats) for rows in (few, many)]),
-    ]
     samples: dict[tuple[int, int], list[Sample]] = {}
-    for line in lines_of(command, there.environment(POSTGRESQL)):
-        rows = line["rows"]
-        sample = Sample(rows, line["seconds"], line["client us"] * rows / 1e6)
-        samples.setdefault((rows, line["processes"]), []).append(sample)
+    for rows, processes, sample in there.ours.bookkeep(POSTGRESQL, [few, many] * repeats, [1, 2]):
+        samples.setdefault((rows, processes), []).append(sample)
     best = max((1, 2), key=lambda processes: median_rate(samples[many, processes]))
     rates = [tuple(sample.rate for sample in samples[rows, best]) for rows in (few, many)]
     kept = tuple(large / small for small, large in zip(*rates, strict=True))
@@ -141,11 +135,11 @@ def hurry(there: Stage) -> tuple[list[Figure], dict[str, list[Sample]]]:
     :raises Failed: if one of them is not accepted, or the campaign is over too soon.
     """
     people = 20_000 if there.is_smoke else 40_000 if there.is_quick else 100_000
-    database = POSTGRESQL if POSTGRESQL in there.databases else SQLITE
-    answer_of(there.ours("prepare", people=people), there.environment(database))
+    database = POSTGRESQL if POSTGRESQL in there.ours.databases else SQLITE
+    there.ours.answer(database, there.ours.command("prepare", people=people))
     port = str(there.sinks[FAST].port)
     command = [sys.executable, "-m", "bench.trials.urgent", "--port", port, "--people", str(people)]
-    sample = Sample.told(answer_of(command, there.environment(database)))
+    sample = Sample.told(there.ours.answer(database, command))
     waits = sample.facts["waits"]
     late = (waits[int(0.95 * (len(waits) - 1))],)
     what = f"a single message behind {people:,} others, 95th percentile, {database}"
