@@ -50,10 +50,15 @@ class Figure:
         }
 
 
-def ratios(rounds: Rounds, ours: str, theirs: str) -> tuple[float, ...]:
-    """Return how many times as fast ``ours`` was, for each round in which both counted."""
+def ratios(rounds: Rounds, ours: str, theirs: str, what: str = "rate") -> tuple[float, ...]:
+    """Return how many times as fast ``ours`` was, for each round in which both counted.
+
+    :param what: property of a :class:`Sample` that is compared.
+    """
     pairs = zip(rounds.get(ours, ()), rounds.get(theirs, ()), strict=False)
-    return tuple(one.rate / other.rate for one, other in pairs if one is not None and other is not None)
+    return tuple(
+        getattr(one, what) / getattr(other, what) for one, other in pairs if one is not None and other is not None
+    )
 
 
 def median_rate(samples: Sequence[Sample | None]) -> float:

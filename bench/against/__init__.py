@@ -1,0 +1,1 @@
+"""The same rounds with another commit in turn: ``python -m bench --against COMMIT``."""
