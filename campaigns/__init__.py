@@ -1,1 +1,1 @@
-"""What marketers do: content, audience, schedule, queue, pause, report."""
+"""Campaigns: content, audience, schedule, preflight checks, lifecycle, reports."""

@@ -1,11 +1,11 @@
-"""How Django finds the room ``campaigns``."""
+"""The Django app ``campaigns``, and what it registers with the rooms below."""
 
 from django.apps import AppConfig
 
 
 class CampaignsConfig(AppConfig):
     name = "campaigns"
-    verbose_name = "Sending"  # Its group in the sidebar.
+    verbose_name = "Sending"  # The group in the sidebar.
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

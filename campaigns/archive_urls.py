@@ -1,4 +1,4 @@
-"""The addresses of the public archive; mounted at /archive/."""
+"""URLs of the public archive, mounted at /archive/."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The address under which mails show pictures of the media library; mounted at /media/, open to everybody."""
+"""URLs of media files in mails, mounted at /media/ and open to everybody."""
 
 from django.urls import path
 

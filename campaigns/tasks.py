@@ -1,4 +1,4 @@
-"""What the worker does for campaigns. A task is only a hint: beat repeats it, and the database holds the work."""
+"""Celery tasks of campaigns. A task is only a hint: beat repeats it, and the work itself is stored in the database."""
 
 import datetime as dt
 
@@ -15,32 +15,35 @@ from delivery import clock, hints
 
 @shared_task(name="campaigns.tasks.start_due_campaigns")
 def start_due_campaigns() -> None:
-    """Start what is due, and close the books of what is done."""
+    """Start due campaigns, apply sending hours, open the rest of A/B tests, and finish completed campaigns."""
     now = clock.now()
     states.start_due_campaigns(now)
     schedule.keep_hours(now)
-    run.carry_on(now)
+    run.open_rests(now)
     settled = states.settle_cancelled(now)
     states.follow_pauses()
     states.finish_campaigns()
     if settled:
-        ring()  # There is more, most likely.
+        ring()  # More cancelled messages are probably left.
 
 
 @shared_task(name="campaigns.tasks.count_people")
 def count_people() -> None:
-    """Count the people of large audiences for the pages that wait."""
+    """Count the large audiences that pages wait for."""
     census.take(clock.now())
 
 
 @shared_task(name="campaigns.tasks.tally")
 def tally() -> None:
-    """Count what was recorded since the last time."""
+    """Add the newly recorded attempts to the tallies."""
     reports_tally.tally(clock.now())
 
 
 def have_counted(whom: int | Audience, now: dt.datetime) -> dt.datetime:
-    """Ask the worker for the numbers of a large audience, by its campaign's id or itself; return since when."""
+    """Ask the worker to count a large audience; return the time of the oldest open request for it.
+
+    :param whom: a campaign's id, or the audience itself.
+    """
     asked_at, is_new = census.ask(whom, now)
     if is_new:
         hints.ring(count_people)
@@ -48,5 +51,5 @@ def have_counted(whom: int | Audience, now: dt.datetime) -> dt.datetime:
 
 
 def ring() -> None:
-    """Ask the worker to look now rather than at its next tick; without a broker the tick will do."""
+    """Ask the worker to look now. Without a broker it looks at the next tick of beat."""
     hints.ring(start_due_campaigns)

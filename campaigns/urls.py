@@ -1,4 +1,4 @@
-"""The pages of a campaign beside its form; mounted at /campaigns/."""
+"""URLs of campaign pages outside the admin, mounted at /campaigns/."""
 
 from django.urls import path
 

@@ -1,1 +1,1 @@
-"""A/B tests: who gets which variant, how a test goes, which one wins."""
+"""A/B tests: variants, the split of the audience, the run of a test, the comparison."""

@@ -1,4 +1,4 @@
-"""The variants of an A/B test side by side, and whether it is time to choose."""
+"""The comparison of an A/B test's variants, and whether it is time to choose the winner."""
 
 import datetime as dt
 from collections.abc import Callable, Collection
@@ -15,40 +15,40 @@ Late = Callable[[Collection[int]], list[tuple[str, int]]]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One variant and what became of it."""
+    """One variant and its results."""
 
     pk: int
     letter: str
     subject: str
     sender: str  # Empty: each server's own.
     has_own_content: bool
-    messages: int  # To people who may be written to.
+    messages: int  # Without suppressed ones.
     accepted: int
     refused: int  # Bounced, failed or expired.
-    late: tuple[tuple[str, int], ...]  # What came back later, by name.
+    late: tuple[tuple[str, int], ...]  # Feedback that came later, such as unsubscribes: name and number.
     is_winner: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A test as its page shows it."""
+    """An A/B test as its page shows it."""
 
     variants: tuple[Compared, ...]
     sample_percent: int
     wait_hours: int
-    waiting: int  # How many people wait for the winner, about; zero once they do not.
-    ripe_at: dt.datetime | None  # When the winner is to be chosen.
+    waiting: int  # Roughly the number of people who wait for the winner; 0 once it is chosen.
+    ripe_at: dt.datetime | None  # The time to choose the winner; None before the start.
     is_ripe: bool
     can_choose: bool
     winner: str
     is_rest_open: bool
-    unapproved: int | None  # How many the rest would have made it, where a second person must choose.
+    unapproved: int | None  # Recipients including the rest, if a second person has to choose.
 
 
 def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | None:
     """Return the campaign's A/B test; None if it has none.
 
-    :param late: says what came back later of some mailings.
+    :param late: returns the later feedback on some mailings, by name.
     """
     experiment = experiment_of(campaign)
     if experiment is None:
@@ -93,7 +93,7 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
 
 
 def summary(comparison: Comparison, settled: int, total: int) -> str:
-    """Say how far a campaign with a test is, while it is on its way."""
+    """Return the progress of a campaign with an A/B test, in a sentence."""
     if comparison.can_choose:
         waiting = f"About {counted(comparison.waiting, 'person waits', 'people wait')} for the winner."
         state = "is done" if settled == total else f"is on its way, {done(settled, total)}"
@@ -104,5 +104,5 @@ def summary(comparison: Comparison, settled: int, total: int) -> str:
 
 
 def done(settled: int, total: int) -> str:
-    """Return how many recipients have their last status, without a full stop."""
+    """Return the number of recipients with a final status, in words and without a full stop."""
     return f"{settled:,} of {total:,} {'is' if settled == 1 else 'are'} done"

@@ -1,15 +1,15 @@
-"""How an A/B test goes: the sample is sent, a person chooses, the rest gets the winner. Nobody gets two variants.
+"""The run of an A/B test: the sample is sent, a person chooses, the rest gets the winner. Nobody gets two variants.
 
-Each variant has a mailing of its own to its part of the sample, and the rest has one more, made when the winner is
-known: so delivery knows nothing of tests. That everybody gets one message at most is kept by what each mailing is
-frozen with, whoever is killed when and however often a snapshot is repeated:
+Each variant has its own mailing to a part of the sample. The rest gets one more mailing, made when the winner is
+known. So delivery knows nothing of tests. Nobody gets more than one message, even if a worker dies in between or a
+snapshot is repeated, because each mailing is frozen with its part:
 
-- The parts of the variants are bounds of one hash of the address. They do not touch, and they are frozen in one
-  transaction. They are of one size, give or take one person, as long as nobody comes or goes meanwhile.
-- A variant leaves out the contacts of the variants before it, and the rest leaves out everybody whom a variant has,
-  by address and by contact. The rest begins once the snapshots of all variants are complete, and these never grow.
+- The parts of the variants are ranges of one hash of the address. The ranges do not overlap, and they are frozen in
+  one transaction. Their sizes differ by one person at most, as long as the audience stays the same meanwhile.
+- A variant leaves out the contacts of the variants before it. The rest leaves out everybody who got a variant, by
+  address and by contact. It begins once the snapshots of all variants are complete; a complete snapshot never grows.
 
-So somebody in the sample never gets the rest, also with a new address; who joins the audience later gets the rest.
+So a person in the sample never gets the rest, not even with a new address. A person who joins later gets the rest.
 """
 
 import datetime as dt
@@ -35,10 +35,10 @@ from words.numbers import counted
 
 logger = logging.getLogger(__name__)
 Status = Campaign.Status
-# What a mailing of a campaign says, as keywords of delivery's open_mailing.
+# Returns the content of a campaign's mailing as keyword arguments of delivery's open_mailing.
 Content = Callable[[Campaign], dict[str, Any]]
 
-# What the mailing to the rest has of the winner's.
+# Fields that the mailing to the rest copies from the winner's mailing.
 REPEATED = (
     "name",
     "subject",
@@ -59,7 +59,10 @@ ON_ITS_WAY = (Status.SENDING, Status.PAUSED)
 
 
 def freeze(campaign: Campaign, now: dt.datetime, content: Content) -> list[int]:
-    """Make the mailings of all variants or none, paused, and return them; empty if the campaign does not wait."""
+    """Create the paused mailings of all variants in one transaction; return their ids.
+
+    The list is empty if the campaign no longer waits for its start.
+    """
     people, bounds = _share(campaign, now)  # Before the transaction: a million people take seconds.
     with transaction.atomic():
         locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
@@ -89,7 +92,7 @@ def freeze(campaign: Campaign, now: dt.datetime, content: Content) -> list[int]:
 
 
 def _share(campaign: Campaign, now: dt.datetime) -> tuple[int, list[tuple[str, str]]]:
-    """Return how many people there are, and the bounds of each variant's part of them."""
+    """Return the size of the audience, and the hash range of each variant's part."""
     experiment = Experiment.objects.get(campaign=campaign)
     audience = audience_of(campaign)
     people = reached(audience, now).count()
@@ -98,9 +101,10 @@ def _share(campaign: Campaign, now: dt.datetime) -> tuple[int, list[tuple[str, s
 
 
 def choose(campaign_id: int, variant_id: int, actor: Any, now: dt.datetime) -> str:
-    """Name the winner, whom the rest gets; return why not, or an empty text. It cannot be taken back.
+    """Choose the winner, which the rest gets. The choice is final.
 
-    :param actor: the user who chooses, kept with the test.
+    :param actor: the user who chooses, stored with the test.
+    :return: the reason to refuse, or an empty text.
     """
     with transaction.atomic():
         campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
@@ -127,7 +131,7 @@ def choose(campaign_id: int, variant_id: int, actor: Any, now: dt.datetime) -> s
 
 
 def _approve_rest(experiment: Experiment, campaign: Campaign, actor: Any, now: dt.datetime) -> bool:
-    """Keep that a second person agrees to the people who came since the sample; False if the actor is none."""
+    """Record the actor's approval of the larger audience; False if the actor may not approve this campaign."""
     frozen = FrozenContent.objects.filter(campaign=campaign).first()
     if frozen is None or actor.pk == campaign.queued_by_id or not actor.has_perm("campaigns.approve_campaign"):
         return False
@@ -147,8 +151,8 @@ def _approve_rest(experiment: Experiment, campaign: Campaign, actor: Any, now: d
     return True
 
 
-def carry_on(now: dt.datetime) -> int:
-    """Send the winners that were chosen to the rest; return how many campaigns went on. May be killed and repeated."""
+def open_rests(now: dt.datetime) -> int:
+    """Send each chosen winner to its rest; return the number of campaigns. Safe to repeat after a crash."""
     chosen = Experiment.objects.filter(winner__isnull=False, is_rest_open=False, campaign__status__in=ON_ITS_WAY)
     rests = chosen.select_related("campaign__queued_by", "chosen_by", "winner__mailing")
     return sum(_open_rest(experiment, now) for experiment in rests)
@@ -178,7 +182,7 @@ def _open_rest(experiment: Experiment, now: dt.datetime) -> bool:
 
 
 def _hold_rest(experiment: Experiment, people: int, now: dt.datetime) -> None:
-    """Take back a choice whose rest would reach more people than a second person agreed to; nothing of it has left."""
+    """Undo a choice whose rest would reach more people than were approved. No message of the rest has left yet."""
     campaign = experiment.campaign
     reason = (
         f"With the rest the campaign would have reached {counted(people, 'person', 'people')}, more than were approved."
@@ -192,13 +196,13 @@ def _hold_rest(experiment: Experiment, people: int, now: dt.datetime) -> None:
         assert campaign.mailing_id is not None
         outbox.abandon(campaign.mailing_id, now)
         page = settings.BASE_URL + reverse("campaigns:progress", args=[campaign.pk])
-        people_to_tell = {person.email for person in (experiment.chosen_by, campaign.queued_by) if person is not None}
-        for email in sorted(people_to_tell):
+        addresses = {person.email for person in (experiment.chosen_by, campaign.queued_by) if person is not None}
+        for email in sorted(addresses):
             notices.tell_rest_waits(email, campaign.name, reason, page, now)
 
 
 def _freeze_rest(experiment: Experiment, now: dt.datetime) -> int | None:
-    """Make the mailing to the rest, paused; it says word for word what the winner's mailing said."""
+    """Create the paused mailing to the rest, with exactly the content of the winner's mailing; return its id."""
     assert experiment.winner is not None
     won = experiment.winner.mailing
     assert won is not None
@@ -207,7 +211,7 @@ def _freeze_rest(experiment: Experiment, now: dt.datetime) -> int | None:
         if campaign.mailing_id is not None or campaign.status not in ON_ITS_WAY:
             return campaign.mailing_id
         if reasons := gone(campaign):
-            # It might reach people who were to be left out.
+            # The rest might reach people who were to be left out.
             logger.error("The rest of campaign %s waits: %s", campaign.pk, reasons[0])
             return None
         part = {"without": mailings.mailing_ids(campaign)}
@@ -215,7 +219,7 @@ def _freeze_rest(experiment: Experiment, now: dt.datetime) -> int | None:
             stream=Mailing.Stream.CAMPAIGN,
             audience={**won.audience, "as_of": now.isoformat(), "part": part},
             lists=won.lists.all(),
-            identity=won.identity,  # Nobody is in both.
+            identity=won.identity,  # Nobody is in both mailings, so that no Message-ID occurs twice.
             **{name: getattr(won, name) for name in REPEATED},
         )
         outbox.pause(mailing.pk)

@@ -1,1 +1,1 @@
-"""Whom a campaign is for, and how many they are."""
+"""The audience of a campaign, its size, and the size that is allowed."""

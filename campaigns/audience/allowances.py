@@ -1,21 +1,21 @@
-"""To how many people a campaign may go by itself, and by its approval once it is queued."""
+"""The number of people that a campaign may reach, without approval and with one."""
 
 from campaigns.models import Approval, ApprovalRule, Campaign, FrozenContent
 from words.numbers import counted
 
 
 def rule() -> ApprovalRule:
-    """Return the one row that says when a second person is needed; made at the first look."""
+    """Return the approval rule: one row, created at the first call."""
     return ApprovalRule.objects.order_by("pk").first() or ApprovalRule.objects.create()
 
 
 def is_counted() -> bool:
-    """Whether it matters how many people a campaign reaches."""
+    """Whether the approval rule limits the number of people."""
     return rule().needed_above is not None
 
 
 def allowed(approval: Approval) -> int:
-    """Return how many people a campaign may reach that was approved so; none where nobody counted them."""
+    """Return the largest audience that an approval covers; 0 if nobody counted the people when it was given."""
     if approval.people is None:
         return 0
     tolerance = rule()
@@ -23,7 +23,7 @@ def allowed(approval: Approval) -> int:
 
 
 def unapproved(campaign: Campaign, people: int) -> str:
-    """Return why a campaign that was queued must not go to so many people; empty if it may."""
+    """Return why a queued campaign must not go to this number of people; empty if it may."""
     needed_above = rule().needed_above
     if needed_above is None or people <= needed_above:
         return ""

@@ -1,4 +1,4 @@
-"""Whom a campaign is for: the lists and segments chosen in it, as they are now. Who of them is reached is contacts'."""
+"""The audience of a campaign: its chosen lists and segments as they are now. The people in it are contacts' subject."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,14 +15,14 @@ NOBODY: Mapping[str, Any] = {}
 
 
 def audience_of(campaign: Campaign) -> Audience:
-    """Return the audience with the segments' conditions as they are now; what was deleted is not in it."""
+    """Return the audience with the segments' present conditions. Deleted segments are missing from it."""
     return of_choices(campaign.lists.values_list("pk", flat=True), campaign.audience)
 
 
 def of_choices(lists: Iterable[int], kept: Mapping[str, Sequence[int]]) -> Audience:
-    """Return the audience of chosen lists and segments, saved or not; a segment that must be looked at has nobody.
+    """Return the audience of chosen lists and segments, saved or not. A segment with invalid conditions matches nobody.
 
-    :param kept: ids by the names of ``LISTS`` and ``SEGMENTS``.
+    :param kept: ids under the names of ``LISTS`` and ``SEGMENTS``.
     """
     wanted = {pk for name in SEGMENTS for pk in kept.get(name, ())}
     found = dict(Segment.objects.filter(pk__in=wanted).values_list("pk", "conditions")) if wanted else {}
@@ -53,16 +53,16 @@ def _is_valid(written: Any, vocabulary: Vocabulary) -> bool:
 
 
 def chosen_names(campaign: Campaign, choice: str) -> str:
-    """Return the names of what was chosen, for people."""
+    """Return the names of the chosen lists or segments, for people."""
     model = ContactList if choice in LISTS else Segment
     names = model._default_manager.filter(pk__in=campaign.audience.get(choice, ())).order_by("name")
     return ", ".join(names.values_list("name", flat=True)) or "–"
 
 
 def gone(campaign: Campaign) -> list[str]:
-    """Return a sentence for each choice that means something else now: deleted, or asking for what is no more.
+    """Return a sentence for each choice that was deleted, or whose conditions name something that no longer exists.
 
-    Without an excluded segment, for example, others would get the mail.
+    Such a campaign must not go out: without an excluded segment, for example, more people would get the mail.
     """
     return [*_gone(campaign), *_invalid(campaign)]
 
@@ -91,9 +91,9 @@ def _invalid(campaign: Campaign) -> Iterator[str]:
 
 
 def users_of(segments: Collection[int], lists: Collection[int]) -> list[str]:
-    """Return the campaigns that are not over and would reach others if these were deleted; their names, for people.
+    """Return the names of unfinished campaigns that would reach other people if these were deleted.
 
-    One that is being sent counts as well: whom it still reaches, each look at a consent before a mail decides anew.
+    A campaign that is being sent counts as well, because consent is checked again before each mail.
     """
     unfinished = Campaign.objects.filter(status__in=Campaign.UNFINISHED)
     sent_to = set(unfinished.filter(lists__in=list(lists)).values_list("pk", flat=True))

@@ -1,8 +1,8 @@
-"""Numbers of a large audience: counted by a worker, kept for a while where every process finds them, read by pages.
+"""A cache of the numbers of large audiences, in the database: a worker counts them, pages read them.
 
-An audience that takes more than ``LARGE`` rows to look through is never counted within a request: who asks for a number
-that nobody has counted yet gets :exc:`NotCounted`, and campaigns.preflight.census has it counted. Smaller ones are
-counted anew each time. Whoever starts a campaign counts anew.
+An audience with more than ``LARGE`` rows is never counted within a request. A number that is not in the cache raises
+:exc:`NotCounted`, and :mod:`campaigns.preflight.census` asks a worker for it. Smaller audiences are counted each time,
+and so is every audience when its campaign starts.
 """
 
 import datetime as dt
@@ -20,18 +20,18 @@ from delivery import clock
 
 T = TypeVar("T")
 
-LARGE = 20_000  # Rows; so many are counted within a fraction of a second.
-KEPT = dt.timedelta(minutes=10)  # Longer than all the numbers of one review take.
+LARGE = 20_000  # Rows. Counting them takes a fraction of a second.
+KEPT = dt.timedelta(minutes=10)  # Longer than a worker needs for all numbers of one review.
 _is_patient: ContextVar[bool] = ContextVar("is_patient", default=False)
 
 
 class NotCounted(Exception):
-    """Nobody has counted this large audience lately; a worker is to do it."""
+    """The number of this large audience is not in the cache; a worker has to count it."""
 
 
 @contextmanager
 def patiently() -> Iterator[None]:
-    """Count what is not known, however long that takes: for workers."""
+    """Within this context missing numbers are counted, even if that takes long. For workers only."""
     before = _is_patient.set(True)
     try:
         yield
@@ -40,18 +40,18 @@ def patiently() -> Iterator[None]:
 
 
 def counted_once(what: str, audience: Audience, find: Callable[[], T], *, also: object = "") -> T:
-    """Return what ``find`` returns, or, of a large audience, what it returned a while ago.
+    """Return the result of ``find``; for a large audience, a recent one from the cache.
 
-    :param what: what is counted, in letters.
-    :param find: returns what JSON can keep; it comes back as JSON has it, a tuple as a list.
-    :param also: what else the number depends on.
-    :raises NotCounted: if that would take long, outside of :func:`patiently`.
+    :param what: the kind of number, part of the cache key.
+    :param find: returns a value for JSON. It may come back as JSON stores it, for example a tuple as a list.
+    :param also: anything else that the number depends on.
+    :raises NotCounted: if the number of a large audience is missing, outside of :func:`patiently`.
     """
     if not is_large(audience):
         return find()
     key = _key(what, audience, also)
     now = clock.now()
-    # One from the future is that of a wrong clock.
+    # A row from the far future comes from a wrong clock.
     known = Headcount.objects.filter(key=key, counted_at__gt=now - KEPT, counted_at__lte=now + KEPT).first()
     if known is not None:
         found: T = known.found
@@ -64,20 +64,20 @@ def counted_once(what: str, audience: Audience, find: Callable[[], T], *, also: 
 
 
 def is_large(audience: Audience) -> bool:
-    """Whether more than ``LARGE`` rows must be looked through to count an audience; itself quick to ask."""
-    looked_through = 0
+    """Whether counting an audience reads more than ``LARGE`` rows. The answer itself is quick."""
+    rows = 0
     if lists := {*audience.lists, *audience.excluded_lists}:
         some = Subscription.objects.order_by().filter(list__in=lists)
-        looked_through += some.values("pk")[: LARGE + 1].count()
+        rows += some.values("pk")[: LARGE + 1].count()
     if audience.segments or audience.excluded_segments:
-        looked_through += Contact.objects.order_by().values("pk")[: LARGE + 1].count()
-    return looked_through > LARGE
+        rows += Contact.objects.order_by().values("pk")[: LARGE + 1].count()
+    return rows > LARGE
 
 
 def headcount(audience: Audience, now: dt.datetime) -> Count:
-    """Return how many people of the audience there are of each kind, now or a while ago.
+    """Return the number of people of each kind in the audience, from the cache if the audience is large.
 
-    :raises NotCounted: as does :func:`counted_once`.
+    :raises NotCounted: as :func:`counted_once` does.
     """
 
     def find() -> tuple[dict[str, int], int, int]:
@@ -89,7 +89,7 @@ def headcount(audience: Audience, now: dt.datetime) -> Count:
 
 
 def counted_at(audience: Audience) -> dt.datetime | None:
-    """Return when the people of a large audience were counted who are shown now; None for one that is always fresh."""
+    """Return the time at which a large audience was counted; None for a small one, whose numbers are always fresh."""
     if not is_large(audience):
         return None
     people = Headcount.objects.filter(key=_key("people", audience, ""))

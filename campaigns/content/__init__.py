@@ -1,1 +1,1 @@
-"""What a campaign says: built from its parts, and frozen when it is queued."""
+"""The content of a campaign: built from its parts, and frozen when it is queued."""

@@ -1,6 +1,6 @@
-"""What a campaign says, ready to be sent: the one place where what is written becomes subject, HTML, text and files.
+"""The built content of a campaign: the only place where written content becomes subject, HTML, text and files.
 
-Preview, checks, tests and the frozen mailing all ask :func:`build`, so that they cannot differ.
+Preview, checks, test messages and the frozen mailing all call :func:`build`, so that they cannot differ.
 """
 
 import html as html_entities
@@ -27,18 +27,18 @@ PARTS = {
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A content with its merge fields still in it."""
+    """A built content whose merge fields are not filled in yet."""
 
     subject: str
-    html: str  # Empty for a mail of text alone.
-    text: str  # Empty: made of the HTML when it is composed.
-    files: tuple[dict[str, str], ...] = ()  # As in delivery's Mailing.files.
+    html: str  # Empty for a mail in plain text only.
+    text: str  # If empty, the composer makes it from the HTML.
+    files: tuple[dict[str, str], ...] = ()  # In the format of delivery's Mailing.files.
 
 
 def build(campaign: Campaign) -> Built:
-    """Return what the campaign says.
+    """Return the built content of the campaign.
 
-    :raises ContentInvalid: if no mail can be made of it; the sentence says where, and what to do.
+    :raises ContentInvalid: if the content cannot become a mail; the sentence says where and what to do.
     """
     for field in written_fields(campaign):
         try:
@@ -55,18 +55,18 @@ def build(campaign: Campaign) -> Built:
 
 
 def written_fields(campaign: Campaign) -> tuple[str, ...]:
-    """Return the fields whose words reach a reader."""
+    """Return the names of the fields whose text reaches the recipient."""
     body = "html" if campaign.markup == Campaign.Markup.HTML else "source"
     return ("subject", "preheader", body, "text")
 
 
 def body_of(campaign: Campaign) -> str:
-    """Return the content as it was written."""
+    """Return the source of the content, in its own markup."""
     return campaign.html if campaign.markup == Campaign.Markup.HTML else campaign.source
 
 
 def content_id(file: MediaFile) -> str:
-    """Return the name of a picture inside a message."""
+    """Return the Content-ID of a picture embedded in a message (RFC 2392)."""
     return f"{file.stored_name.partition('.')[0]}@{urlsplit(settings.BASE_URL).hostname or 'localhost'}"
 
 
@@ -111,7 +111,7 @@ def _frame(layout: Layout) -> Frame:
 
 
 def _as_html(text: str) -> str:
-    """Return a line of text as HTML with its merge tags as they are."""
+    """Return a line of text as HTML, with its merge tags unchanged."""
     return re.sub(
         r"\{\{.*?\}\}|\{%.*?%\}|[&<>]",
         lambda found: found[0] if len(found[0]) > 1 else html_entities.escape(found[0]),
@@ -120,13 +120,13 @@ def _as_html(text: str) -> str:
 
 
 def _embedded(html: str) -> tuple[str, list[MediaFile]]:
-    """Return HTML that shows pictures of the library from inside the message, and the pictures."""
+    """Return the HTML with its library pictures embedded by Content-ID, and those pictures."""
     files = list(
         MediaFile.objects.filter(stored_name__in=media_library.names_in(html), kind=MediaFile.Kind.IMAGE).order_by("pk")
     )
     shown = []
     for file in files:
-        # Only where a picture is shown: a link to one still needs its address.
+        # Only pictures that are shown are embedded; a link to a picture keeps its URL.
         address = re.compile(rf"(\s(?:src|background)\s*=\s*[\"']?|url\([\"']?){re.escape(media_library.url_of(file))}")
         html, count = address.subn(lambda found, file=file: f"{found[1]}cid:{content_id(file)}", html)  # type: ignore[misc]
         if count:

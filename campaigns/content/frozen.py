@@ -1,4 +1,4 @@
-"""What a mailing of a campaign says: as it is written now while it is a draft, and as it was queued from then on."""
+"""The content of a campaign's mailing: of a draft the written content, of a queued campaign the frozen one."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_conte
 
 
 def frozen_content(campaign: Campaign) -> dict[str, Any]:
-    """Return what a mailing of this campaign says; a test and a preview say exactly the same.
+    """Return the content of this campaign's mailing. Test messages and previews use exactly the same.
 
-    :raises ContentInvalid: if no mail can be made of what is written.
+    :raises ContentInvalid: if the content cannot become a mail, or the A/B test is not the one that was queued.
     """
     queued = _as_queued(campaign)
     lists = list(ContactList.objects.filter(pk__in=audience_of(campaign).all_lists))
@@ -25,7 +25,7 @@ def frozen_content(campaign: Campaign) -> dict[str, Any]:
 
 
 def _as_queued(campaign: Campaign) -> dict[str, Any] | None:
-    """Return the content that was frozen; None for a draft."""
+    """Return the frozen content; None for a draft."""
     if campaign.status == Campaign.Status.DRAFT:
         return None
     frozen = FrozenContent.objects.filter(campaign=campaign.pk).first()
@@ -38,17 +38,17 @@ def _as_queued(campaign: Campaign) -> dict[str, Any] | None:
 
 
 def written_contents(campaign: Campaign) -> dict[str, dict[str, Any]]:
-    """Return what each variant says by its letter, or the campaign by none.
+    """Return the written content of each variant by its letter; without a test, the campaign's by an empty letter.
 
-    :raises ContentInvalid: if no mail can be made of one of them.
+    :raises ContentInvalid: if one of them cannot become a mail.
     """
     return {letter: written_content(each) for letter, each in contents_of(campaign)}
 
 
 def written_content(campaign: Campaign) -> dict[str, Any]:
-    """Return what is written now, in values that JSON can hold.
+    """Return the content as it is written now, in values for JSON.
 
-    :raises ContentInvalid: if no mail can be made of it.
+    :raises ContentInvalid: if the content cannot become a mail.
     """
     built = build(campaign)
     return {

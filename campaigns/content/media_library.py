@@ -1,4 +1,4 @@
-"""The media library: files are checked, stored under a random name that nobody can guess, found in use, and deleted."""
+"""The media library: it checks files, stores them under a name that nobody can guess, and deletes only unused ones."""
 
 import os
 import re
@@ -22,10 +22,10 @@ _STORED = r"[A-Za-z0-9_-]{20,40}\.[a-z0-9]{2,5}"
 
 
 def store(content: bytes, name: str, alt: str, actor: Any) -> MediaFile:
-    """Keep a file and return its row.
+    """Store a file and return its row.
 
-    :param name: as the person called it; never used as a path.
-    :raises FileRefused: if it is too large, or nothing that may be sent.
+    :param name: the uploaded name; never used as a path.
+    :raises FileRefused: if the file is too large or its type is not allowed.
     """
     if len(content) > settings.MEDIA_MAX_BYTES:
         raise FileRefused(
@@ -63,20 +63,23 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def url_of(file: MediaFile) -> str:
-    """Return the address that mails name."""
+    """Return the absolute URL of the file, as mails contain it."""
     return f"{settings.BASE_URL}{reverse('media:file', args=[file.stored_name])}"
 
 
 def names_in(source: str) -> set[str]:
-    """Return the stored names of the files that a content names by their address."""
+    """Return the stored names of the files whose URL is in the source."""
     prefix = re.escape(settings.BASE_URL + reverse("media:file", args=["x"])[:-1])
     return set(re.findall(rf"{prefix}({_STORED})", source))
 
 
 def used_by(file: MediaFile) -> list[str]:
-    """Return what needs the file, in words: people may still open mails of campaigns that were sent long ago."""
+    """Return the campaigns and layouts that need the file, in words.
+
+    Sent campaigns count for ever, because people may still open their mails.
+    """
     stored = file.stored_name
-    # What was queued or sent names it by address or carries it, whatever the layout or the draft says today.
+    # A sent mailing links to the file or carries it, even if the draft or the layout has changed since.
     holding = Q(html__contains=stored) | Q(text__contains=stored) | Q(kept__contains=stored)
     sent = Mailing.objects.annotate(kept=Cast("files", TextField())).filter(holding, stream="campaign")
     variants = Variant.objects.filter(Q(body__contains=stored) | Q(text__contains=stored))
@@ -98,7 +101,7 @@ def used_by(file: MediaFile) -> list[str]:
 
 
 def delete(file_ids: Iterable[int]) -> list[str]:
-    """Delete files; return why not, a sentence for each that stays."""
+    """Delete the files that nothing needs; return a sentence for each file that stays."""
     refusals = []
     for file in MediaFile.objects.filter(pk__in=list(file_ids)):
         with transaction.atomic():

@@ -1,1 +1,1 @@
-"""What becomes of a campaign: approved, queued, paused, cancelled, archived."""
+"""The lifecycle of a campaign: approval, queue, start, pause, cancel, finish, archive."""

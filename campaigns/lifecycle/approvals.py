@@ -1,7 +1,7 @@
-"""Who must agree before a campaign starts: overridden checks, and the second person of a large one.
+"""Approvals of large campaigns by a second person, and overrides of preflight checks.
 
-What was agreed to holds for what the campaign said then: any edit makes it void. An approval holds for a number of
-people as well, and for a few more: see campaigns.audience.allowances.
+Both are valid for one version of the campaign: any edit makes them void. An approval also covers a number of people,
+with a tolerance: see :mod:`campaigns.audience.allowances`.
 """
 
 import datetime as dt
@@ -23,20 +23,20 @@ from campaigns.preflight.finding import Finding, Severity
 from campaigns.preflight.review import Review, review
 
 Decision = Approval.Decision
-# When it is sent, which people set elsewhere than in the form.
+# Fields of the schedule. They are not editable in the form, and still belong to the version.
 TIMES = ("start", "start_wall", "time_zone", "not_after", "window_days", "window_opens", "window_closes")
 CHANGED = "The campaign was changed in the meantime. Look at it again."
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalStanding:
-    """How a campaign stands to the approval of a second person."""
+    """Whether a campaign needs the approval of a second person, and has it."""
 
     is_needed: bool
     needed_above: int | None
-    latest: Approval | None  # Of what the campaign says now.
-    void: Approval | None = None  # The last one, where the campaign says something else by now.
-    is_outgrown: bool = False  # There is one, for fewer people than the campaign reaches now.
+    latest: Approval | None  # The latest approval or request of the present version.
+    void: Approval | None = None  # The latest one, if the campaign was edited since.
+    is_outgrown: bool = False  # The approval covers fewer people than the campaign reaches now.
 
     @property
     def is_met(self) -> bool:
@@ -45,9 +45,9 @@ class ApprovalStanding:
 
 
 def version_of(campaign: Campaign, contents: Mapping[str, Any] | None = None) -> str:
-    """Return what stands for everything the campaign says, to whom and when; any edit changes it.
+    """Return a hash of the campaign's content, audience and schedule. Any edit changes it.
 
-    :param contents: its written contents, where the caller has them already.
+    :param contents: the written contents, if the caller has built them already.
     """
     fields = [field for field in Campaign._meta.concrete_fields if field.editable or field.name in TIMES]
     said: dict[str, Any] = {field.name: field.value_to_string(campaign) for field in fields}
@@ -56,7 +56,7 @@ def version_of(campaign: Campaign, contents: Mapping[str, Any] | None = None) ->
         said["test"] = [experiment.sample_percent, *experiment.variants.values_list("position", *VARIED, "body")]
     said["attachments"] = sorted(campaign.attachments.values_list("pk", flat=True))
     try:
-        # With its layout and its files, which may be edited by themselves.
+        # The built contents include the layout and the files, which can be edited separately.
         said["contents"] = written_contents(campaign) if contents is None else contents
     except ValueError as error:
         said["contents"] = str(error)
@@ -67,12 +67,12 @@ def version_of(campaign: Campaign, contents: Mapping[str, Any] | None = None) ->
 
 
 def overrides(campaign: Campaign) -> dict[str, CheckOverride]:
-    """Return the checks that were overridden for what the campaign says now."""
+    """Return the overrides of the campaign's present version, by the id of the check."""
     return {row.check_id: row for row in CheckOverride.objects.filter(campaign=campaign, version=version_of(campaign))}
 
 
 def unanswered(campaign: Campaign, found: Review) -> list[Finding]:
-    """Return the findings that still keep the campaign from being queued."""
+    """Return the blocking findings that are not overridden."""
     answered = overrides(campaign) if any(finding.is_blocking for finding in found.findings) else {}
     return [
         finding
@@ -82,9 +82,9 @@ def unanswered(campaign: Campaign, found: Review) -> list[Finding]:
 
 
 def override(campaign_id: int, check_id: str, reason: str, actor: Any, now: dt.datetime) -> str:
-    """Let a campaign start although a check blocks it; return why that cannot be, or an empty string.
+    """Override a check that blocks the campaign; return the reason to refuse, or an empty string.
 
-    The caller has looked whether the actor may.
+    The caller has checked the actor's permission.
     """
     campaign = Campaign.objects.get(pk=campaign_id)
     if campaign.status != Campaign.Status.DRAFT:
@@ -116,7 +116,7 @@ def override(campaign_id: int, check_id: str, reason: str, actor: Any, now: dt.d
 
 
 def standing(campaign: Campaign, people: int) -> ApprovalStanding:
-    """Return how a campaign to so many people stands."""
+    """Return the approval state of a campaign that reaches this number of people."""
     needed_above = allowances.rule().needed_above
     if needed_above is None or people <= needed_above:
         return ApprovalStanding(False, needed_above, None)
@@ -130,7 +130,10 @@ def standing(campaign: Campaign, people: int) -> ApprovalStanding:
 
 
 def waiting(most: int) -> list[Approval]:
-    """Return the first requests that a second person can decide on, the oldest first; looks at so many at most."""
+    """Return the requests that a second person can decide on, the oldest first.
+
+    :param most: the number of requests that are examined.
+    """
     if allowances.rule().needed_above is None:
         return []
     open_now = Approval.objects.filter(decision=Decision.OPEN, campaign__status=Campaign.Status.DRAFT)
@@ -139,7 +142,7 @@ def waiting(most: int) -> list[Approval]:
 
 
 def is_audience_changed(campaign: Campaign) -> bool:
-    """Whether lists or conditions are others than when the campaign was queued, if a second person approved them."""
+    """Whether a second person approved the campaign and its lists or conditions have changed since it was queued."""
     frozen = FrozenContent.objects.filter(campaign=campaign.pk).first()
     if frozen is None or frozen.audience == audience_json(campaign):
         return False
@@ -147,12 +150,12 @@ def is_audience_changed(campaign: Campaign) -> bool:
 
 
 def audience_json(campaign: Campaign) -> Any:
-    """Return whom a campaign is for, as it is stored."""
+    """Return the audience of a campaign in the form in which JSON columns store it."""
     return json.loads(json.dumps(audience_of(campaign).as_json()))
 
 
 def ask_for(campaign_id: int, note: str, actor: Any, now: dt.datetime) -> str:
-    """Ask for a second person; return why that cannot be, or an empty string."""
+    """Request approval by a second person; return the reason to refuse, or an empty string."""
     with transaction.atomic():
         campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
         if campaign.status != Campaign.Status.DRAFT:
@@ -161,7 +164,7 @@ def ask_for(campaign_id: int, note: str, actor: Any, now: dt.datetime) -> str:
         open_now = Approval.objects.filter(campaign=campaign, decision=Decision.OPEN)
         if open_now.filter(version=version).exists():
             return "Approval was asked for already."
-        # One that an edit has made void is never decided any more.
+        # A request that an edit has made void can no longer be decided.
         open_now.update(decision=Decision.REJECTED, note="Void: the campaign was edited.", decided_at=now)
         try:
             with transaction.atomic():
@@ -181,9 +184,9 @@ def ask_for(campaign_id: int, note: str, actor: Any, now: dt.datetime) -> str:
 def decide(
     approval_id: int, is_approved: bool, note: str, actor: Any, now: dt.datetime, people: int | None = None
 ) -> str:
-    """Approve or reject; return why that cannot be, or an empty string. Who asked cannot decide.
+    """Approve or reject; return the reason to refuse, or an empty string. The person who asked cannot decide.
 
-    :param people: how many the actor says to have been shown; None: as many as there are now.
+    :param people: the number of people that the actor's page showed; None for the present number.
     """
     approval = Approval.objects.select_related("campaign").get(pk=approval_id)
     if approval.requested_by_id == actor.pk:
@@ -194,7 +197,7 @@ def decide(
         return CHANGED
     if not is_approved and not note.strip():
         return "Write what is to be changed, so that the campaign can be mended."
-    if is_approved:  # What the form says may be made up, so it can only lower what is counted here.
+    if is_approved:  # The form's number may be forged, so it can only lower the number counted here.
         reached = headcount(audience_of(approval.campaign), now).reached
         people = reached if people is None else min(people, reached)
     decided = Approval.objects.filter(pk=approval_id, decision=Decision.OPEN).update(

@@ -1,7 +1,7 @@
-"""Puts a finished campaign into the public archive, as somebody reads it of whom nothing is known, and takes it out.
+"""Publishes a finished campaign in the public archive, without personal data, and withdraws it.
 
-What is kept has no name, no address, no token and no link of a person's own: it is composed for nobody, and of
-the links that each recipient has of their own only the words are left.
+The published copy is composed for nobody, so it contains no name, address or token. Of links that are personal to each
+recipient only the words are kept.
 """
 
 import datetime as dt
@@ -20,8 +20,8 @@ from delivery.content.composer import Composer
 from delivery.models import Mailing
 from smtpservers.models import SmtpServer
 
-# They stand for what each recipient has of their own while a content is composed, and are gone afterwards. Domains
-# below ``invalid`` belong to nobody.
+# Placeholders for the personal link and address while the content is composed; they are removed afterwards. Domains
+# below ``invalid`` belong to nobody (RFC 2606 section 2).
 OWN_LINK = "https://nobody.archive.invalid/link-of-their-own"
 ADDRESS = "nobody@archive.invalid"
 _OWN_ANCHOR = re.compile(rf"<a\b[^>]*{re.escape(OWN_LINK)}[^>]*>(.*?)</a\s*>", re.IGNORECASE | re.DOTALL)
@@ -29,9 +29,9 @@ _OWN_LINE = re.compile(rf"^.*{re.escape(OWN_LINK)}.*\n?", re.MULTILINE)
 
 
 def publish(campaign_id: int, actor: Any, now: dt.datetime) -> str:
-    """Put a finished campaign into the archive, or put it in anew; return why not, or an empty text.
+    """Publish a finished campaign, or publish it again; return the reason to refuse, or an empty text.
 
-    :param actor: the user who does it, kept by name.
+    :param actor: the user who publishes; the name is stored.
     """
     campaign = Campaign.objects.get(pk=campaign_id)
     if campaign.status != Campaign.Status.FINISHED:
@@ -40,7 +40,7 @@ def publish(campaign_id: int, actor: Any, now: dt.datetime) -> str:
     if mailing is None:
         return "Nothing of this campaign was sent, so there is nothing to show."
     try:
-        subject, html, text = as_nobody(mailing)
+        subject, html, text = render_without_recipient(mailing)
     except ValueError as error:
         return f"The content cannot be shown without a recipient: {error}"
     ArchivedCampaign.objects.update_or_create(
@@ -59,12 +59,12 @@ def publish(campaign_id: int, actor: Any, now: dt.datetime) -> str:
 
 
 def withdraw(campaign_id: int) -> bool:
-    """Take a campaign out of the archive. False if it is not in it."""
+    """Remove a campaign from the archive. False if it is not in it."""
     return bool(ArchivedCampaign.objects.filter(campaign=campaign_id).delete()[0])
 
 
 def _mailing(campaign: Campaign) -> Mailing | None:
-    """Return the mailing that most people got: the rest's, or the winner's, or the first there is."""
+    """Return the mailing that most people got: the rest's, else the winner's, else the first."""
     ids = mailings.mailing_ids(campaign)
     experiment = Experiment.objects.filter(campaign=campaign).select_related("winner").first()
     if campaign.mailing_id is None and experiment is not None and experiment.winner is not None:
@@ -72,12 +72,13 @@ def _mailing(campaign: Campaign) -> Mailing | None:
     return Mailing.objects.filter(pk__in=ids[-1:] if campaign.mailing_id is not None else ids[:1]).first()
 
 
-def as_nobody(mailing: Mailing) -> tuple[str, str, str]:
-    """Return subject, HTML and text of a mailing for nobody in particular.
+def render_without_recipient(mailing: Mailing) -> tuple[str, str, str]:
+    """Return subject, HTML and text of a mailing without personal data.
 
-    :raises ValueError: if the content cannot be filled without a recipient.
+    :raises ValueError: if the content cannot be rendered without a recipient.
     """
-    mailing.is_tagged = False  # Its codes would count readers of the archive as readers of the mail. Never saved.
+    # Never saved. UTM codes would count readers of the archive as readers of the mail.
+    mailing.is_tagged = False
     server = SmtpServer(mail_from="anybody@example.com", host="localhost")
     rendered = Composer(mailing, server, list_id=None, list_name="").render(None, OWN_LINK, email=ADDRESS)
     html = _without_address(_OWN_ANCHOR.sub(r"\1", rendered.html).replace(OWN_LINK, ""))
@@ -90,10 +91,10 @@ def _without_address(text: str) -> str:
 
 
 def settings_now() -> ArchiveSettings:
-    """Return how the archive is set; one that was never saved is off."""
+    """Return the settings of the archive. Without a stored row it is off."""
     return ArchiveSettings.objects.filter(pk=1).first() or ArchiveSettings(pk=1)
 
 
 def title_of(archive: ArchiveSettings) -> str:
-    """Return what stands above the archive."""
+    """Return the title of the archive: its own, or the organisation's name."""
     return archive.title or settings.ORGANISATION_NAME

@@ -1,6 +1,6 @@
-"""What a restored copy holds of campaigns that were about to begin, and how they are brought to the outbox.
+"""Campaigns that were about to start when a restored copy of the database was made.
 
-What is in the outbox already is :mod:`delivery.operators.restored_copy`'s.
+Messages that are in the outbox already are the subject of :mod:`delivery.operators.restored_copy`.
 """
 
 import datetime as dt
@@ -18,7 +18,7 @@ MOST_SHOWN = 50
 
 
 def tell(now: dt.datetime) -> list[UnderWay]:
-    """Return the campaigns that were to start, and those that were paused."""
+    """Return the scheduled and the paused campaigns, for the report on the restored copy."""
     found = []
     for campaign in Campaign.objects.filter(status=Status.SCHEDULED).order_by("starts_at", "pk")[:MOST_SHOWN]:
         starts = f"{campaign.starts_at:%d %B %Y %H:%M} UTC" if campaign.starts_at else "the time you choose"
@@ -32,19 +32,21 @@ def tell(now: dt.datetime) -> list[UnderWay]:
 
 
 def prepare(now: dt.datetime) -> bool:
-    """Have what the original began after the copy was made ask first, or stand in the outbox in full.
+    """Prepare the campaigns that the original may have started after the copy was made.
 
-    Nothing of it is sent here: the outbox is held, and what was due in it is called unconfirmed next. False while a
-    campaign cannot be started yet, because a worker of the original was at it.
+    A campaign whose start was due waits for a person's answer. A campaign whose messages were being made gets all of
+    them in the outbox. Nothing is sent here: the outbox is on hold, and its due messages are marked unconfirmed next.
+
+    :return: False while a campaign still has the lease of a worker of the original; call again then.
     """
     due = Campaign.objects.filter(status=Status.SCHEDULED, starts_at__lte=now)
     for campaign in due:
-        if mailings.mailing_ids(campaign):  # Its recipients were being prepared.
+        if mailings.mailing_ids(campaign):  # Its messages were being made.
             states.start(campaign, now)
         else:
-            schedule.ask(campaign)
-    # A winner that was chosen just before the copy was made: the rest may have got it.
+            schedule.mark_overdue(campaign)
+    # A winner chosen just before the copy was made may have been sent to the rest.
     half_way = Q(winner__isnull=False, is_rest_open=False)
     Experiment.objects.filter(half_way, campaign__mailing=None).update(winner=None, chosen_by=None, chosen_at=None)
-    run.carry_on(now)
+    run.open_rests(now)
     return not any(mailings.mailing_ids(campaign) for campaign in due.all())

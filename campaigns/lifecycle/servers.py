@@ -1,4 +1,4 @@
-"""Which servers send a campaign that is on its way already; the plan follows within a second."""
+"""Changes the servers of a campaign that is already on its way. The plan of the outbox follows within a second."""
 
 from collections.abc import Collection, Sequence
 
@@ -14,9 +14,11 @@ NOT_ON_ITS_WAY = "The campaign is not on its way, so its servers cannot be chang
 
 
 def change_servers(campaign_id: int, server_ids: Sequence[int]) -> list[str]:
-    """Let only these servers send the rest, or all that the rules allow if none is named; return why not.
+    """Let only these servers send the remaining messages; without any, all that the routing rules allow.
 
-    What a server has in hand already, a few seconds' worth, still leaves through it.
+    Messages that a server has claimed already, a few seconds' worth, still leave through it.
+
+    :return: the reasons to refuse; empty if the servers were changed.
     """
     with transaction.atomic():
         campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
@@ -26,12 +28,12 @@ def change_servers(campaign_id: int, server_ids: Sequence[int]) -> list[str]:
         if reasons := server_refusals(campaign):
             return reasons
         Campaign.objects.filter(pk=campaign_id).update(server_ids=campaign.server_ids)
-        # A reason to wait was about the old ones; the next plan finds out anew.
+        # A stored reason to wait was about the old servers; the next plan finds the new one.
         Mailing.objects.filter(pk__in=mailings.mailing_ids(campaign)).update(server_ids=campaign.server_ids)
     return []
 
 
 def users_of_servers(server_ids: Collection[int]) -> list[str]:
-    """Return the campaigns that are not over and name one of these servers; their names, for people."""
+    """Return the names of unfinished campaigns that have chosen one of these servers, for people."""
     unfinished = Campaign.objects.filter(status__in=Campaign.UNFINISHED).only("name", "server_ids").order_by("name")
     return [f"the campaign “{campaign}”" for campaign in unfinished if set(server_ids) & set(campaign.server_ids)]

@@ -1,7 +1,7 @@
-"""How a campaign goes from draft to finished: queue, start when due, pause, resume, cancel, finish.
+"""State changes of a campaign from draft to finished: queue, start when due, pause, resume, cancel, finish.
 
-Every change of status is a conditional UPDATE whose count is looked at, so two clicks or two workers make one
-run, and a worker killed anywhere leaves rows from which the next one goes on. Sending is delivery's.
+Every change of status is a conditional UPDATE whose row count is checked. So two clicks or two workers start a
+campaign once, and the next worker continues from the rows of one that was killed. Sending is delivery's subject.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from words.numbers import counted
 
 logger = logging.getLogger(__name__)
 Status = Campaign.Status
-MOST_STARTS = 3  # That came no further, before a campaign is a draft again.
+MOST_STARTS = 3  # Failed starts in a row without progress, before a campaign becomes a draft again.
 START_LEASE = dt.timedelta(seconds=30)
 FAILED_TO_START = (
     f"Its start failed {MOST_STARTS} times in a row, or ended the worker. Look at its content and its audience, and ask"
@@ -43,12 +43,12 @@ CHANGED_SINCE = "It was changed while its people were counted. Look at it again,
 
 
 def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
-    """Hand a draft to the worker, which starts it when its time has come; return why not, or an empty list.
+    """Queue a draft; the worker starts it when it is due. Return the reasons to refuse, or an empty list.
 
-    Where the people of a large audience are not counted, the worker counts them and makes the checks. A campaign that
-    they keep from being sent is a draft again.
+    If a large audience is not counted yet, the campaign is queued at once. The worker then counts the people and runs
+    the checks, and turns the campaign back into a draft if a check blocks it.
 
-    :param actor: the user who asks, kept with the campaign.
+    :param actor: the user who queues the campaign; stored with it.
     """
     campaign = Campaign.objects.get(pk=campaign_id)
     if campaign.status != Status.DRAFT:
@@ -63,7 +63,7 @@ def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
     if reasons:
         return reasons
     with transaction.atomic():
-        # Nobody may have changed what was just checked: the campaign, its test, its layout, its files.
+        # Campaign, A/B test, layout and files have to be the ones that were just checked.
         locked = Campaign.objects.select_for_update().get(pk=campaign_id)
         if locked.status != Status.DRAFT:
             return [_not_a_draft(locked)]
@@ -85,7 +85,7 @@ def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
 
 
 def _freeze_content(campaign: Campaign, version: str, now: dt.datetime) -> bool:
-    """Keep what the campaign says; False if that is not what has this version any more."""
+    """Store the content of the campaign; False if it no longer has this version."""
     try:
         contents = written_contents(campaign)
     except ContentInvalid:
@@ -98,7 +98,10 @@ def _freeze_content(campaign: Campaign, version: str, now: dt.datetime) -> bool:
 
 
 def why_not(campaign: Campaign, now: dt.datetime) -> list[str]:
-    """Return what keeps a draft from being queued: checks that nobody overrode, and a second person who is missing."""
+    """Return the reasons why a draft cannot be queued: checks without an override, and a missing approval.
+
+    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    """
     found = review(campaign, now)
     if open_now := approvals.unanswered(campaign, found):
         return [f"{finding.sentence} {finding.mend}".strip() for finding in open_now]
@@ -106,9 +109,9 @@ def why_not(campaign: Campaign, now: dt.datetime) -> list[str]:
 
 
 def _why_not_at_once(campaign: Campaign, now: dt.datetime) -> list[str]:
-    """Return what keeps a draft from being queued for which nobody must count its large audience."""
+    """Return the reasons why a draft cannot be queued, as far as they are known without counting its audience."""
     reasons = refusals_known(campaign, now)
-    with contextlib.suppress(NotCounted):  # Each person's own clock is another one.
+    with contextlib.suppress(NotCounted):  # Starts in local time need the zones of all people.
         reasons += schedule.timing_refusals(campaign, now)
     if reasons:
         return reasons
@@ -120,7 +123,7 @@ def _why_not_at_once(campaign: Campaign, now: dt.datetime) -> list[str]:
 
 
 def _unapproved(campaign: Campaign, people: int) -> list[str]:
-    """Return why a draft must not go to so many people without a second person."""
+    """Return the reasons why a draft needs an approval to go to this number of people; empty if it does not."""
     standing = approvals.standing(campaign, people)
     if standing.is_outgrown and standing.latest is not None:
         return [
@@ -140,38 +143,38 @@ def _not_a_draft(campaign: Campaign) -> str:
 
 
 def start_due_campaigns(now: dt.datetime) -> int:
-    """Make the messages of every campaign that is due; return how many were started.
+    """Start every due campaign; return the number of started ones.
 
-    One that was queued without its checks gets them now, also long before it is due. One that missed its time by much
-    asks first: see campaigns.schedule.schedule. One that ended its worker comes after the others and holds up none of
-    them.
+    A campaign that was queued without its checks gets them now, even long before it is due. A campaign that missed its
+    start by a long time waits for a person: see :mod:`campaigns.schedule.schedule`. A campaign that killed its worker
+    comes after the others, so that it holds up none of them.
     """
     is_due = Q(starts_at__lte=now) | Q(is_unreviewed=True)
     due = Campaign.objects.filter(is_due, status=Status.SCHEDULED, is_overdue=False)
     started = 0
     for campaign in due.order_by("start_attempts", "starts_at", "pk"):
         if schedule.is_missed(campaign, now):
-            schedule.ask(campaign)
+            schedule.mark_overdue(campaign)
         else:
             started += start(campaign, now)
     return started
 
 
 def start(campaign: Campaign, now: dt.datetime) -> bool:
-    """Start a campaign, unless that has failed too often; the attempt is on record before it begins."""
-    came_to = _progress(campaign)
-    attempts = campaign.start_attempts if campaign.start_reached == came_to else 0
-    # A lease from the future is that of a wrong clock.
+    """Start a campaign, unless its start has failed too often. The attempt is recorded before it begins."""
+    progress = _progress(campaign)
+    attempts = campaign.start_attempts if campaign.start_reached == progress else 0
+    # A lease further ahead than ``START_LEASE`` comes from a wrong clock.
     is_free = Q(start_leased_until=None) | Q(start_leased_until__lte=now) | Q(start_leased_until__gt=now + START_LEASE)
     mine = Campaign.objects.filter(is_free, pk=campaign.pk, status=Status.SCHEDULED)
-    if not mine.update(start_attempts=attempts + 1, start_reached=came_to, start_leased_until=now + START_LEASE):
-        return False  # Another worker is at it.
+    if not mine.update(start_attempts=attempts + 1, start_reached=progress, start_leased_until=now + START_LEASE):
+        return False  # Another worker has the lease.
     if attempts >= MOST_STARTS:
         return returns.send_back(campaign.pk, FAILED_TO_START, now) and False
     try:
         return _start(campaign, now)
     except OperationalError:
-        # The database is not the campaign's fault.
+        # A database error does not count as a failed start.
         connection.close()
         Campaign.objects.filter(pk=campaign.pk).update(start_attempts=attempts)
         raise
@@ -183,14 +186,14 @@ def start(campaign: Campaign, now: dt.datetime) -> bool:
 
 
 def _progress(campaign: Campaign) -> int:
-    """Return a number that grows as a campaign's start comes further."""
+    """Return a number that grows with the progress of a campaign's start."""
     mailings = Mailing.objects.filter(pk__in=schedule_mailings.mailing_ids(campaign))
     return sum(1 + (mailing.snapshot_next or 0) for mailing in mailings.only("snapshot_next"))
 
 
 def _start(campaign: Campaign, now: dt.datetime) -> bool:
     if campaign.is_unreviewed:
-        # Its time to start may be another one now, so it waits for the next look.
+        # The review may set another start time, so the campaign waits for the next call.
         _review(campaign, now)
         return False
     if not schedule_mailings.mailing_ids(campaign) and (reason := _why_not_now(campaign, now)):
@@ -210,7 +213,7 @@ def _start(campaign: Campaign, now: dt.datetime) -> bool:
     for mailing_id in mailing_ids:
         outbox.snapshot(mailing_id, now, starts=starts, ends_at=campaign.not_after)
         schedule.open_mailing(campaign, mailing_id, now)
-    # People may have come while they were counted; none of the messages has left yet.
+    # People may have joined while the messages were made; none of the messages has left yet.
     if reason := allowances.unapproved(campaign, schedule_mailings.people_in(mailing_ids)):
         returns.send_back(campaign.pk, reason, now)
         return False
@@ -218,12 +221,12 @@ def _start(campaign: Campaign, now: dt.datetime) -> bool:
 
 
 def _review(campaign: Campaign, now: dt.datetime) -> None:
-    """Make the checks of a campaign that was queued without them, as they would have been made at the click."""
+    """Run the checks of a campaign that was queued without them, as of the time when it was queued."""
     frozen = FrozenContent.objects.get(campaign=campaign.pk)
     draft = Campaign.objects.get(pk=campaign.pk)
     draft.status, draft.starts_at = Status.DRAFT, None
     with patiently():
-        # The checks read what is written now, which must be what was frozen.
+        # The checks read the present content, so it has to be the frozen one.
         if approvals.version_of(draft) != frozen.version:
             reasons = [CHANGED_SINCE]
         else:
@@ -233,7 +236,7 @@ def _review(campaign: Campaign, now: dt.datetime) -> None:
         locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
         as_queued = FrozenContent.objects.filter(campaign=locked, frozen_at=frozen.frozen_at)
         if locked.status != Status.SCHEDULED or not as_queued.exists():
-            return  # It was taken back, and may have been queued anew, with other content.
+            return  # The campaign was taken back, and perhaps queued again with another content.
         if reasons:
             returns.send_back(campaign.pk, " ".join(reasons), now)
             return
@@ -243,7 +246,7 @@ def _review(campaign: Campaign, now: dt.datetime) -> None:
 
 
 def _open(campaign: Campaign, mailing_ids: list[int], now: dt.datetime) -> bool:
-    """Let the messages leave that were made; False if the campaign no longer waits for that."""
+    """Release the messages that were made; False if the campaign no longer waits for its start."""
     with transaction.atomic():
         waiting = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED, is_unreviewed=False)
         if not waiting.update(status=Status.SENDING, start_attempts=0, start_reached=0):
@@ -255,9 +258,9 @@ def _open(campaign: Campaign, mailing_ids: list[int], now: dt.datetime) -> bool:
 
 
 def _why_not_now(campaign: Campaign, now: dt.datetime) -> str:
-    """Return what keeps a campaign that is due from starting; empty if nothing does.
+    """Return the reason why a due campaign must not start; empty if there is none.
 
-    One that lost a part of its audience might reach people who were to be left out.
+    If a part of the audience was deleted, the campaign might reach people who were to be left out.
     """
     if missing := gone(campaign):
         return missing[0]
@@ -269,9 +272,9 @@ def _why_not_now(campaign: Campaign, now: dt.datetime) -> str:
 
 
 def _freeze(campaign: Campaign, now: dt.datetime) -> int | None:
-    """Attach a mailing with the campaign's content and audience; None if the campaign no longer waits for one.
+    """Create a paused mailing with the campaign's content and audience; None if the campaign no longer waits for one.
 
-    The mailing stays paused until all its messages are made, so that a cancel before that stops everything.
+    The mailing stays paused until all its messages are made, so that a cancel before that stops all of them.
     """
     with transaction.atomic():
         mailing = outbox.open_mailing(
@@ -291,50 +294,50 @@ def _freeze(campaign: Campaign, now: dt.datetime) -> int | None:
 
 
 def pause(campaign_id: int) -> bool:
-    """Hold a campaign that is being sent. False if it is not."""
-    return _together(campaign_id, Status.SENDING, Status.PAUSED, outbox.pause)
+    """Pause a campaign that is being sent. False if it is not."""
+    return _change_status(campaign_id, Status.SENDING, Status.PAUSED, outbox.pause)
 
 
 def resume(campaign_id: int) -> bool:
-    """Let a paused campaign go on. False if it is not paused."""
-    return _together(campaign_id, Status.PAUSED, Status.SENDING, outbox.resume)
+    """Resume a paused campaign. False if it is not paused."""
+    return _change_status(campaign_id, Status.PAUSED, Status.SENDING, outbox.resume)
 
 
-def _together(campaign_id: int, old: Status, new: Status, act: Callable[[int], bool]) -> bool:
-    """Change the status of a campaign and of its mailings, or neither."""
+def _change_status(campaign_id: int, old: Status, new: Status, act: Callable[[int], bool]) -> bool:
+    """Change the status of a campaign and of its mailings in one transaction. False if the status is not ``old``."""
     with transaction.atomic():
         if not Campaign.objects.filter(pk=campaign_id, status=old).update(status=new):
             return False
-        for mailing_id in _begun(Campaign.objects.get(pk=campaign_id)):
+        for mailing_id in _released(Campaign.objects.get(pk=campaign_id)):
             act(mailing_id)
     return True
 
 
-def _begun(campaign: Campaign) -> list[int]:
-    """Return the mailings that may be sent: the rest after an A/B test stays paused until it is opened."""
+def _released(campaign: Campaign) -> list[int]:
+    """Return the mailings that may be sent. The rest of an A/B test is not among them before it is opened."""
     if Experiment.objects.filter(campaign=campaign, is_rest_open=False).exists():
         campaign.mailing_id = None
     return schedule_mailings.mailing_ids(campaign)
 
 
 def cancel(campaign_id: int, now: dt.datetime) -> bool:
-    """Stop a campaign for good: what has not left never will. False if it is not on its way."""
+    """Cancel a campaign for good: its unsent messages never leave. False if it is not scheduled or on its way."""
     on_its_way = (Status.SCHEDULED, Status.SENDING, Status.PAUSED)
     with transaction.atomic():
         campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
         if not Campaign.objects.filter(pk=campaign_id, status__in=on_its_way).update(status=Status.CANCELLED):
             return False
-        # While the messages are still being made their mailing is paused; settle_cancelled does the rest.
+        # While messages are still being made, their mailing is paused; settle_cancelled cancels it later.
         if campaign.status != Status.SCHEDULED:
-            for mailing_id in _begun(campaign):
+            for mailing_id in _released(campaign):
                 outbox.cancel(mailing_id, now)
     return True
 
 
 def settle_cancelled(now: dt.datetime) -> int:
-    """Go on with the account of what was cancelled, and return how many messages got their last status.
+    """Give messages of cancelled campaigns their final status; return the number of messages.
 
-    Everybody gets a row in it, also where a campaign was cancelled while its messages were made.
+    Every recipient gets a message row, even if the campaign was cancelled while its messages were being made.
     """
     cancelled = Campaign.objects.filter(status=Status.CANCELLED)
     of_tests = Variant.objects.filter(experiment__campaign__in=cancelled.values("pk"))
@@ -348,19 +351,19 @@ def settle_cancelled(now: dt.datetime) -> int:
 
 
 def follow_pauses() -> int:
-    """Call the campaigns paused whose mailing the sending itself has paused; return how many."""
+    """Pause the campaigns whose mailing was paused by the delivery itself; return the number of campaigns."""
     sending = Campaign.objects.filter(status=Status.SENDING)
     held = sending.filter(mailing__state=Mailing.State.PAUSED).exclude(experiment__is_rest_open=False)
     count = held.update(status=Status.PAUSED)
     of_tests = Variant.objects.filter(experiment__campaign__in=sending.values("pk"), mailing__state="paused")
-    # What stops one variant stops the others as well: a person is to look at it.
+    # A pause of one variant pauses the others too, because a person has to look at the campaign.
     for campaign_id in set(of_tests.values_list("experiment__campaign", flat=True)):
         count += pause(campaign_id)
     return count
 
 
 def finish_campaigns() -> int:
-    """Mark the campaigns whose last message has come to rest; return how many."""
+    """Mark the campaigns whose last message has its final status; return the number of campaigns."""
     on_their_way = Campaign.objects.filter(status__in=[Status.SENDING, Status.PAUSED])
     unfinished = Variant.objects.filter(experiment__campaign=OuterRef("pk"), mailing__finished_at=None)
     is_sample_done = Q(experiment__begun_at__isnull=False) & ~Exists(unfinished)
@@ -371,7 +374,7 @@ def finish_campaigns() -> int:
 
 
 def retry_failed(campaign_id: int, now: dt.datetime) -> int:
-    """Queue the failed and expired messages once more, and return how many they are."""
+    """Queue the failed and expired messages again; return their number."""
     count = 0
     with transaction.atomic():
         for mailing_id in schedule_mailings.mailing_ids(Campaign.objects.get(pk=campaign_id)):
@@ -382,7 +385,7 @@ def retry_failed(campaign_id: int, now: dt.datetime) -> int:
 
 
 def resend(message_id: int, mailing_id: int, now: dt.datetime) -> bool:
-    """Queue one unconfirmed or failed message once more. False if it is neither, or its mailing is cancelled."""
+    """Queue an unconfirmed, failed or expired message again. False for another status or a cancelled mailing."""
     with transaction.atomic():
         is_queued = outbox.resend(message_id, now)
         if is_queued:
@@ -393,12 +396,12 @@ def resend(message_id: int, mailing_id: int, now: dt.datetime) -> bool:
 def _reopen(mailing_id: int, now: dt.datetime) -> None:
     campaigns = Campaign.objects.filter(schedule_mailings.of_mailing(mailing_id))
     for campaign in campaigns:
-        schedule.end_no_more(campaign, now)
+        schedule.lift_end(campaign, now)
     campaigns.filter(status=Status.FINISHED).update(status=Status.SENDING)
 
 
 def duplicate(campaign_id: int) -> Campaign:
-    """Return a new draft with the same content and lists, under a free name."""
+    """Create a draft with the same content, audience and A/B test under an unused name."""
     with transaction.atomic():
         original = Campaign.objects.get(pk=campaign_id)
         content = [field for field in Campaign._meta.fields if field.editable and not field.primary_key]
@@ -418,7 +421,7 @@ def duplicate(campaign_id: int) -> Campaign:
 
 
 def _free_name(name: str) -> str:
-    """Return "Name (copy)", or "Name (copy 2)" and so on, cut to the column's length."""
+    """Return an unused "Name (copy)", "Name (copy 2)" and so on, cut to the length of the column."""
     taken = set(Campaign.objects.filter(name__contains="(copy").values_list("name", flat=True))
     stem = name.partition(" (copy")[0]
     number = 1

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from django.db.models import QuerySet
 
-from campaigns.ab_test.variants import as_campaign, experiment_of, is_saying_the_same
+from campaigns.ab_test.variants import as_campaign, experiment_of, have_same_content
 from campaigns.audience.audience import audience_of, gone
 from campaigns.audience.headcounts import NotCounted, counted_once, headcount
 from campaigns.content.build import PARTS, body_of, build, written_fields
@@ -73,7 +73,7 @@ def _variants(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterato
     if len(variants) < 2:
         yield "The A/B test has fewer than two variants. Write another one, or remove the test."
     for one, other in itertools.combinations(variants, 2):
-        if is_saying_the_same(campaign, one, other):
+        if have_same_content(campaign, one, other):
             yield f"The variants {one} and {other} say the same. Change one of them, or take it out."
     people = headcount(chosen, now).reached
     if variants and people * experiment.sample_percent < 100 * len(variants):

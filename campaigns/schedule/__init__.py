@@ -1,1 +1,1 @@
-"""When a campaign starts and ends, and which mailings carry it."""
+"""The schedule of a campaign: start, end and sending hours, and the mailings that carry it."""

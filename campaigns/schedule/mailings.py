@@ -1,7 +1,7 @@
-"""Which mailings a campaign has sent, and which campaign a mailing is of.
+"""The mailings of a campaign, and the campaign of a mailing.
 
-A campaign without an A/B test has one mailing. One with a test has a mailing for each variant, to the sample, and
-``Campaign.mailing`` is the one to the rest, once the winner is chosen.
+A campaign without an A/B test has one mailing. A campaign with a test has one for each variant, sent to the sample;
+``Campaign.mailing`` is the mailing to the rest, once the winner is chosen.
 """
 
 import hashlib
@@ -14,23 +14,23 @@ from delivery.models import Mailing, Message, StatusCount
 
 
 def mailing_ids(campaign: Campaign) -> list[int]:
-    """Return the campaign's mailings in the order they were begun; none before it is frozen."""
+    """Return the ids of the campaign's mailings in the order of their start; empty before they are made."""
     samples = Variant.objects.filter(experiment__campaign=campaign.pk, mailing__isnull=False)
     found = list(samples.order_by("position").values_list("mailing_id", flat=True))
     return [*found, campaign.mailing_id] if campaign.mailing_id is not None else found
 
 
 def people_in(mailing_ids: Iterable[int]) -> int:
-    """Return to how many people these mailings go, who must not be written to left out."""
+    """Return the number of people in these mailings, without suppressed ones."""
     rows = StatusCount.objects.filter(mailing__in=list(mailing_ids), is_copy=False)
     return rows.exclude(status=Message.Status.SUPPRESSED).aggregate(sum=Sum("number"))["sum"] or 0
 
 
 def identity_of(campaign: Campaign) -> str:
-    """Return what the Message-IDs of a queued campaign follow from; empty for a draft.
+    """Return the value from which the Message-IDs of a queued campaign are derived; empty for a draft.
 
-    The same wherever what was queued is begun again, as in a database restored from a dump of before the start: so
-    receivers know a second copy.
+    The value is the same if the queued campaign is started again, for example in a database restored from a dump that
+    is older than the start. So receivers recognise a second copy.
     """
     frozen = FrozenContent.objects.filter(campaign=campaign.pk).first()
     if frozen is None:
@@ -40,7 +40,7 @@ def identity_of(campaign: Campaign) -> str:
 
 
 def of_mailing(mailing_id: int) -> Q:
-    """Return the condition that a campaign has this mailing among its own."""
+    """Return the condition that this mailing belongs to a campaign."""
     return Q(mailing=mailing_id) | Q(pk__in=Variant.objects.filter(mailing=mailing_id).values("experiment__campaign"))
 
 
@@ -53,5 +53,5 @@ def mailings_of(campaign_ids: Iterable[int]) -> QuerySet[Mailing]:
 
 
 def campaign_of(mailing_id: int) -> Campaign | None:
-    """Return the campaign that a mailing is of; None for a test, a single message, or a campaign that is gone."""
+    """Return the campaign of a mailing; None for a test, a transactional message or a deleted campaign."""
     return Campaign.objects.filter(of_mailing(mailing_id)).first()

@@ -1,4 +1,4 @@
-"""Campaigns that were queued and become drafts again by themselves: why, and that whoever queued them hears of it."""
+"""The way back of a queued campaign that cannot be sent: it becomes a draft, and the user who queued it gets a mail."""
 
 import datetime as dt
 import logging
@@ -17,11 +17,11 @@ Status = Campaign.Status
 
 
 def send_back(campaign_id: int, reason: str, now: dt.datetime) -> bool:
-    """Make a campaign that has sent nothing a draft again. False if it does not wait for its start any more.
+    """Turn a campaign that has sent nothing back into a draft. False if it no longer waits for its start.
 
-    Messages that were made for it are cancelled; it gets new ones when it is queued again.
+    Messages that were made for it are cancelled. It gets new ones when it is queued again.
 
-    :param reason: why, and what to do, in sentences; shown with the draft.
+    :param reason: the reason and what to do, in sentences; shown with the draft.
     """
     with transaction.atomic():
         campaign = Campaign.objects.select_for_update().get(pk=campaign_id)

@@ -1,7 +1,7 @@
-"""When a campaign may begin, and in which hours it may send: wall clocks, zones and windows in, instants out.
+"""Rules for start times and sending hours: wall times, zones and windows in, instants out.
 
-Nothing here stores, or looks at the clock. Where a clock is put forward, a time it skips is the instant of the jump;
-where it is put back, a time it shows twice is the first of the two.
+Nothing here stores anything or reads the clock. A wall time that a clock change skips means the instant of the change;
+a wall time that occurs twice means its first occurrence.
 """
 
 import datetime as dt
@@ -17,13 +17,13 @@ DAYS = (
     "Fri",
     "Sat",
     "Sun",
-)  # As ``date.weekday`` counts them.
+)  # In the order of ``date.weekday``.
 MIDNIGHT = dt.time()
 
 
 @dataclass(frozen=True, slots=True)
 class SendingHours:
-    """A stretch of time in which mail may leave: ``[opens_at, closes_at)`` in UTC; no end: for good."""
+    """An interval in which mail may leave: ``[opens_at, closes_at)`` in UTC. Without an end it stays open for ever."""
 
     opens_at: dt.datetime
     closes_at: dt.datetime | None = None
@@ -36,11 +36,11 @@ class Hours:
     zone: dt.tzinfo
     days: frozenset[int] = frozenset()  # 0 is Monday; empty: every day.
     opens: dt.time = MIDNIGHT
-    closes: dt.time = MIDNIGHT  # Not after ``opens``: on the next day. Both midnight: the whole day.
+    closes: dt.time = MIDNIGHT  # Not later than ``opens``: on the next day. Both midnight: the whole day.
 
     @property
     def is_always(self) -> bool:
-        """Whether nothing is ever closed."""
+        """Whether mail may leave at any time."""
         return self.opens == self.closes and len(self.days) in (0, 7)
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class Hours:
         return f"{days} {self.opens:%H:%M} to {self.closes:%H:%M}, {self.zone}"
 
     def window(self, now: dt.datetime) -> SendingHours:
-        """Return the window that ``now`` falls in, or else the next one. What touches is one window.
+        """Return the window that contains ``now``, or the next one. Adjacent windows count as one.
 
         :raises ValueError: if ``now`` is naive.
         """
@@ -60,7 +60,8 @@ class Hours:
             return SendingHours(now)
         found: SendingHours | None = None
         today = now.astimezone(self.zone).date()
-        # A day before, whose hours may reach over midnight, and more than a week ahead: clocks may swallow a window.
+        # From yesterday, whose hours may extend past midnight, to more than a week ahead, because a clock change may
+        # remove a window.
         for number in range(-1, 16):
             window = self._on(today + dt.timedelta(days=number))
             if window is None or window.closes_at is None or window.closes_at <= now:
@@ -68,11 +69,11 @@ class Hours:
             if found is not None and window.opens_at > (found.closes_at or window.opens_at):
                 break
             found = SendingHours(found.opens_at if found else window.opens_at, window.closes_at)
-        assert found is not None  # A week has at least one day, and no clock swallows two weeks.
+        assert found is not None  # A week has at least one open day, and no clock change removes two weeks.
         return found
 
     def _on(self, day: dt.date) -> SendingHours | None:
-        """Return the window that opens on a day; None where it has none."""
+        """Return the window that opens on a day; None if the day has none."""
         if self.days and day.weekday() not in self.days:
             return None
         ends_on = day if self.closes > self.opens else day + dt.timedelta(days=1)
@@ -82,16 +83,17 @@ class Hours:
 
 
 def instant(wall: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
-    """Return the first instant, in UTC, at which the clocks of ``zone`` show ``wall`` or, if they skip it, more.
+    """Return the first instant, in UTC, at which clocks in ``zone`` show ``wall``, or a later time if they skip it.
 
-    :raises ValueError: if ``wall`` has a zone of its own.
+    :raises ValueError: if ``wall`` has a time zone.
     """
     if wall.tzinfo is not None:
         raise ValueError(f"{wall!r} has a time zone of its own")
     found = wall.replace(tzinfo=zone, fold=0).astimezone(dt.UTC)
     if found.astimezone(zone).replace(tzinfo=None) == wall:
         return found
-    # Skipped: the offset before the jump names an instant after it; the jump lies between, to the second.
+    # The wall time is skipped. The offset before the change gives an instant after it, so the search goes backwards
+    # from there, to the second.
     low, high = found - dt.timedelta(hours=26), found
     while high - low > dt.timedelta(seconds=1):
         middle = low + (high - low) / 2
@@ -103,12 +105,12 @@ def instant(wall: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
 
 
 def starts_by_zone(wall: dt.datetime, zones: Iterable[str], fallback: dt.tzinfo) -> dict[str, dt.datetime]:
-    """Return when it is ``wall`` in each of the zones that contacts have; a name that is no zone has the fallback's."""
+    """Return the instant of ``wall`` in each zone, by name. An unknown name has the time of ``fallback``."""
     return {name: instant(wall, zone_of(name) or fallback) for name in zones}
 
 
 def zone_of(name: str) -> dt.tzinfo | None:
-    """Return the zone of an IANA name; None where there is none of that name, as in a damaged row."""
+    """Return the zone of an IANA name; None if the name is empty or unknown, as in a damaged row."""
     try:
         return ZoneInfo(name) if name else None
     except (KeyError, ValueError, OSError):
@@ -116,17 +118,17 @@ def zone_of(name: str) -> dt.tzinfo | None:
 
 
 def groups(starts: Mapping[str, dt.datetime], now: dt.datetime) -> dict[str, dt.datetime]:
-    """Return the zones whose time has not come yet; everybody else's mail may leave at once."""
+    """Return the zones whose start is still to come. Mail to all other zones may leave at once."""
     return {name: at for name, at in starts.items() if at > now}
 
 
 def is_late(starts_at: dt.datetime, now: dt.datetime, patience: dt.timedelta) -> bool:
-    """Whether a start was missed by so much that a person should say whether it is still wanted."""
+    """Whether a start was missed by more than ``patience``, so that a person has to confirm it."""
     return now - starts_at > patience
 
 
 def _days_in_words(days: Iterable[int]) -> str:
-    """Return "Mon to Fri", or "Mon, Wed" where days are missing between."""
+    """Return "Mon to Fri" for days in a row, else "Mon, Wed"."""
     known = sorted(days)
     if len(known) > 2 and known == list(range(known[0], known[-1] + 1)):
         return f"{DAYS[known[0]]} to {DAYS[known[-1]]}"

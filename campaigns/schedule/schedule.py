@@ -1,7 +1,7 @@
-"""When a campaign begins, in which hours it sends and when it ends, as a person chose it; and that it is kept.
+"""The schedule of a campaign as a person chose it, and its enforcement: start, sending hours, end.
 
-Rules are campaigns.schedule.rules's. What keeps the hours is called every few seconds; sending stops by itself where it
-is not, because each mailing holds the end of its present window.
+The pure rules are in :mod:`campaigns.schedule.rules`. :func:`keep_hours` runs every few seconds. If it does not run,
+sending still stops in time, because each mailing stores the end of its present window.
 """
 
 import datetime as dt
@@ -20,12 +20,12 @@ from contacts.segments.audience import reached
 from delivery.outbox import mailings as outbox
 
 Status, Start = Campaign.Status, Campaign.Start
-PAST = dt.timedelta(minutes=5)  # A start this long ago was chosen in good faith.
+PAST = dt.timedelta(minutes=5)  # A start that passed while the person was still on the page is accepted.
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When, as a person says it; instants are wall clocks of the zone."""
+    """The schedule as a person enters it: wall times of ``time_zone``."""
 
     start: str = Start.NOW
     wall: dt.datetime | None = None
@@ -37,7 +37,10 @@ class Schedule:
 
 
 def set_schedule(campaign_id: int, schedule: Schedule, now: dt.datetime) -> list[str]:
-    """Keep when a draft is to be sent; return why not, or an empty list. What could not be sent so is kept, too."""
+    """Store the schedule of a draft, even one that the checks would refuse.
+
+    :return: the reasons to refuse; empty if it was stored.
+    """
     zone = zone_of(schedule.time_zone) or ZoneInfo(settings.TIME_ZONE)
     is_set = Campaign.objects.filter(pk=campaign_id, status=Status.DRAFT).update(
         start=schedule.start,
@@ -53,7 +56,7 @@ def set_schedule(campaign_id: int, schedule: Schedule, now: dt.datetime) -> list
 
 
 def hours_of(campaign: Campaign) -> Hours | None:
-    """Return in which hours the campaign sends; None: in all."""
+    """Return the sending hours of the campaign; None if it may send at any time."""
     if not campaign.window_days and campaign.window_opens is None and campaign.window_closes is None:
         return None
     hours = Hours(
@@ -66,20 +69,20 @@ def hours_of(campaign: Campaign) -> Hours | None:
 
 
 def zone_for(campaign: Campaign) -> dt.tzinfo:
-    """Return the zone whose clocks the campaign goes by."""
+    """Return the time zone of the campaign's wall times: its own, or the site's."""
     return zone_of(campaign.time_zone) or ZoneInfo(settings.TIME_ZONE)
 
 
 def wall_of(campaign: Campaign) -> dt.datetime | None:
-    """Return the date and time that a person chose, of no zone."""
+    """Return the start that a person chose, as a naive wall time; None if there is none."""
     return dt.datetime.fromisoformat(campaign.start_wall) if campaign.start_wall else None
 
 
 def starts_of(campaign: Campaign, now: dt.datetime, *, is_exact: bool = False) -> dict[str, dt.datetime]:
-    """Return when the people of each time zone get it, where that is by their own clocks; else nothing.
+    """Return the start in each time zone of the audience, by name; empty unless the start is in local time.
 
-    :param is_exact: look anew which zones there are, however many people that takes.
-    :raises NotCounted: as does campaigns.audience.headcounts.
+    :param is_exact: read the zones of a large audience from its people, and not from the cache.
+    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
     """
     wall = wall_of(campaign)
     if campaign.start != Campaign.Start.LOCAL or wall is None:
@@ -91,7 +94,10 @@ def starts_of(campaign: Campaign, now: dt.datetime, *, is_exact: bool = False) -
 
 
 def begins_at(campaign: Campaign, now: dt.datetime) -> dt.datetime:
-    """Return when the first message may leave if the campaign is queued now, or of the rest of one on its way."""
+    """Return the time at which the first message may leave if the campaign is queued now.
+
+    For a campaign that is on its way, it is the time at which the next message may leave.
+    """
     begins = now
     if campaign.mailing_id is None:
         wall = wall_of(campaign)
@@ -107,7 +113,7 @@ def begins_at(campaign: Campaign, now: dt.datetime) -> dt.datetime:
 
 
 def timing_refusals(campaign: Campaign, now: dt.datetime) -> list[str]:
-    """Return why the campaign cannot be queued for when it is to be sent; empty if it can."""
+    """Return the reasons why the schedule keeps the campaign from being queued; empty if it does not."""
     wall = wall_of(campaign)
     if campaign.start != Start.NOW and wall is None:
         return ["The campaign has no date to start on. Choose one, or let it start as soon as it is queued."]
@@ -124,7 +130,7 @@ def timing_refusals(campaign: Campaign, now: dt.datetime) -> list[str]:
 
 
 def keep_hours(now: dt.datetime) -> None:
-    """Open and close the mailings of campaigns that are on their way, and let people get theirs whose time has come."""
+    """Apply the sending hours and the end of campaigns that are on their way, and release messages that are due."""
     outbox.open_chunks(now)
     is_timed = Q(window_opens__isnull=False) | ~Q(window_days=[]) | Q(not_after__isnull=False)
     on_their_way = Campaign.objects.filter(is_timed, status__in=[Status.SENDING, Status.PAUSED], is_closed=False)
@@ -136,7 +142,7 @@ def keep_hours(now: dt.datetime) -> None:
 
 
 def open_mailing(campaign: Campaign, mailing_id: int, now: dt.datetime) -> None:
-    """Let a mailing of the campaign be sent in its present window, or in the next one."""
+    """Set the window in which a mailing of the campaign may be sent: the present one, or the next."""
     opens_at, closes_at, why = None, campaign.not_after, ""
     if (hours := hours_of(campaign)) is not None:
         window = hours.window(now)
@@ -145,8 +151,8 @@ def open_mailing(campaign: Campaign, mailing_id: int, now: dt.datetime) -> None:
     outbox.open_for(mailing_id, opens_at, closes_at, why, now)
 
 
-def end_no_more(campaign: Campaign, now: dt.datetime) -> None:
-    """Let what is sent again by hand leave also after the time at which the campaign ended."""
+def lift_end(campaign: Campaign, now: dt.datetime) -> None:
+    """Let messages that are retried by hand leave even after the end of the campaign."""
     if campaign.not_after is None or campaign.not_after > now:
         return
     Campaign.objects.filter(pk=campaign.pk).update(is_closed=True)
@@ -164,20 +170,20 @@ def _too_late(campaign: Campaign) -> str:
 
 
 def is_missed(campaign: Campaign, now: dt.datetime) -> bool:
-    """Whether a campaign that is due must not start without somebody being asked; one half begun goes on."""
+    """Whether a due campaign missed its start by so much that a person has to confirm it. A begun one just goes on."""
     if mailings.mailing_ids(campaign) or campaign.starts_at is None:
         return False
     is_over = campaign.not_after is not None and campaign.not_after <= now
     return is_over or is_late(campaign.starts_at, now, dt.timedelta(minutes=settings.LATE_START_MINUTES))
 
 
-def ask(campaign: Campaign) -> None:
-    """Have a person say whether a missed campaign is still wanted."""
+def mark_overdue(campaign: Campaign) -> None:
+    """Keep a missed campaign from starting until a person says that it is still wanted."""
     Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED, mailing=None).update(is_overdue=True)
 
 
 def start_anyway(campaign_id: int, now: dt.datetime) -> list[str]:
-    """Start a campaign that missed its time; return why not, or an empty list."""
+    """Start a campaign that missed its start; return the reasons to refuse, or an empty list."""
     campaign = Campaign.objects.get(pk=campaign_id)
     if campaign.not_after is not None and campaign.not_after <= now:
         return ["The time after which the campaign must not be sent has passed. Make it a draft again and change it."]
@@ -190,7 +196,7 @@ def start_anyway(campaign_id: int, now: dt.datetime) -> list[str]:
 
 
 def take_back(campaign_id: int) -> bool:
-    """Make a campaign that has not begun a draft again. False if it has, or is none that waits."""
+    """Turn a scheduled campaign back into a draft. False if it is not scheduled or has begun."""
     waiting = Campaign.objects.filter(pk=campaign_id, status=Status.SCHEDULED, mailing=None)
-    waiting = waiting.exclude(experiment__variants__mailing__isnull=False)  # Its sample has begun.
+    waiting = waiting.exclude(experiment__variants__mailing__isnull=False)  # The sample has begun.
     return bool(waiting.update(status=Status.DRAFT, starts_at=None, is_overdue=False, start_attempts=0))

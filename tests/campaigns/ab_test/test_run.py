@@ -59,7 +59,7 @@ def start(campaign: Campaign, actor: User) -> None:
 def tick(now: dt.datetime = LATER) -> None:
     """As the worker does every two seconds."""
     lifecycle_states.start_due_campaigns(now)
-    run.carry_on(now)
+    run.open_rests(now)
     lifecycle_states.settle_cancelled(now)
     results.finish_mailings(now)
     lifecycle_states.follow_pauses()
@@ -202,7 +202,7 @@ def test_killed_between_any_two_snapshots_everybody_still_gets_one(
     calls["slices"] = 0
     if breaks_at <= 3:
         with pytest.raises(KeyboardInterrupt):
-            run.carry_on(LATER)
+            run.open_rests(LATER)
         tested.refresh_from_db()
         assert tested.mailing.state == "paused"
         lifecycle_states.follow_pauses()

@@ -390,7 +390,7 @@ def test_the_rest_of_a_test_that_outgrew_its_approval_waits_for_a_second_person(
     winner = Variant.objects.get(position=1)
     assert run.choose(tested.pk, winner.pk, ann, SOON) == ""
 
-    assert run.carry_on(SOON) == 0
+    assert run.open_rests(SOON) == 0
 
     experiment = Experiment.objects.get()
     assert (experiment.winner, experiment.unapproved, experiment.is_rest_open) == (None, 50, False)
@@ -401,7 +401,7 @@ def test_the_rest_of_a_test_that_outgrew_its_approval_waits_for_a_second_person(
     assert run.choose(tested.pk, winner.pk, ann, SOON).startswith("With the rest this campaign reaches 50")
 
     assert run.choose(tested.pk, winner.pk, people["admin"], SOON) == ""
-    assert run.carry_on(SOON) == 1
+    assert run.open_rests(SOON) == 1
 
     tested.refresh_from_db()
     assert Message.objects.filter(mailing=tested.mailing_id, email__startswith="late", status="queued").exists()
