@@ -45,11 +45,11 @@ time.sleep(600)
 SUPERVISOR = """
 import sys
 from pathlib import Path
-from brilliance import supervising
-supervising.GRACE_SECONDS = float(sys.argv[3])
+from brilliance.demo import supervisor
+supervisor.GRACE_SECONDS = float(sys.argv[3])
 folder = Path(sys.argv[1])
 parts = [
-    supervising.Part(
+    supervisor.Part(
         name,
         ("-c", sys.argv[2], name, str(folder / name)),
         is_resumed=name.startswith("worker"),
@@ -57,12 +57,12 @@ parts = [
     )
     for name in sys.argv[5:]
 ]
-stop = supervising.Stop()
+stop = supervisor.Stop()
 stop.on_signals()
 if int(sys.argv[4]):
     stop.with_parent(int(sys.argv[4]))
-with supervising.foreground(stop):
-    code = supervising.supervise(parts, folder, stop, lambda: None)
+with supervisor.foreground(stop):
+    code = supervisor.supervise(parts, folder, stop, lambda: None)
 print(stop.reason)
 sys.exit(code)
 """

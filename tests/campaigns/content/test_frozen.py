@@ -437,7 +437,7 @@ import datetime, os, signal, django
 django.setup()
 from django.db import connection
 connection.settings_dict["NAME"] = {str(connection.settings_dict["NAME"])!r}
-from campaigns import queueing
+from campaigns.lifecycle import states
 freeze = states._freeze
 def deadly(campaign, now):
     if campaign.pk == {deadly.pk}:
