@@ -10,6 +10,8 @@ from typing import Any
 import django
 from django import forms
 
+from mail.links.utm import NAMES
+
 PAGE = Path(__file__).with_name("fields.md")
 
 INTRODUCTION = """# The fields of an SMTP server
@@ -99,7 +101,7 @@ EFFECTS = {
     "utm_term": "`utm_term`, where its switch is on.",
     "utm_content": "`utm_content`, where its switch is on.",
     "always_utm_term": "Whether the server's term is on links, or only a campaign's or a link's own.",
-    "replaces_utm": "On, the five codes of a link are removed and set anew; off, what the link has stays and only what"
+    "replaces_utm": "On, the codes of a link are removed and set anew; off, what the link has stays and only what"
     " is missing is added.",
     "tags_text_links": "Whether the links of the text part get the codes too.",
     "always_utm_content": "Whether the server's content is on links, or only a campaign's or a link's own.",
@@ -122,7 +124,7 @@ ACCEPTS = {
     **dict.fromkeys(("name",), "text of one line that no other server has"),
     **dict.fromkeys(("unknown_first_name", "unknown_last_name"), "text of one line without merge tags"),
     **dict.fromkeys(
-        ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
+        NAMES,
         "text of one line; the merge tags {{campaign.slug}}, {{campaign.id}}, {{server.domain}} and {{date}}",
     ),
 }

@@ -20,7 +20,6 @@ from adminpages import deadlines
 from campaigns.admin.content import WritingAdmin
 from campaigns.audience.audience import audience_of, chosen_names
 from campaigns.audience.headcounts import NotCounted, headcount
-from campaigns.content.frozen import UTM_FIELDS
 from campaigns.forms.audience import AUDIENCE_FIELDS
 from campaigns.forms.campaign import CampaignForm
 from campaigns.lifecycle import states
@@ -30,6 +29,7 @@ from campaigns.tasks import have_counted, ring
 from campaigns.views.pages import COUNTING_SECONDS, starts_in_words
 from delivery import clock
 from delivery.models import Message, StatusCount
+from mail.links import utm
 from smtpservers.routing.selection import named_servers
 
 Status = Campaign.Status
@@ -75,7 +75,7 @@ class CampaignAdmin(WritingAdmin):
         (
             "UTM codes",
             {
-                "fields": ["is_tagged", *UTM_FIELDS],
+                "fields": ["is_tagged", *utm.NAMES],
                 "description": "Each value set here wins over the server’s. Empty: the server’s own.",
                 "classes": ["collapse"],
             },

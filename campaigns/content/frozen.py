@@ -10,8 +10,7 @@ from campaigns.content.build import build
 from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign, FrozenContent
 from contacts.models import ContactList
-
-UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+from mail.links import utm
 
 
 def frozen_content(campaign: Campaign) -> dict[str, Any]:
@@ -61,7 +60,7 @@ def written_content(campaign: Campaign) -> dict[str, Any]:
         "reply_to": campaign.reply_to,
         "is_tagged": campaign.is_tagged,
         "sends_copies": campaign.sends_copies,
-        "utm": {name: value for name in UTM_FIELDS if (value := getattr(campaign, name))},
+        "utm": {name: value for name in utm.NAMES if (value := getattr(campaign, name))},
         "reference": f"c{campaign.pk}",
         "slug": slugify(campaign.name)[:100],
     }

@@ -14,12 +14,12 @@ from unfold.widgets import (
 from campaigns.forms.audience import AudienceForm
 from campaigns.forms.content import WritingForm
 from mail.addresses import AddressInvalid, parse_mailbox, parse_mailboxes, read_address
+from mail.links import utm
 from smtpservers.forms.validators import FieldInvalid, check_utm
 from smtpservers.models import SmtpServer
 from smtpservers.routing.selection import server_choices
 
 MOST_REPLY_TO = 10
-UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 
 
 class SuggestingInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]
@@ -54,16 +54,11 @@ class CampaignForm(AudienceForm, WritingForm):
             "sends_copies",
             "confirms_copies",
             "is_tagged",
-            "utm_source",
-            "utm_medium",
-            "utm_campaign",
-            "utm_term",
-            "utm_content",
+            *utm.NAMES,
         ]
         widgets = {
             **WritingForm.Meta.widgets,
-            "utm_term": SuggestingInput(),
-            "utm_content": SuggestingInput(),
+            **{name: SuggestingInput() for name in utm.PER_LINK},
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -73,13 +68,13 @@ class CampaignForm(AudienceForm, WritingForm):
             servers: Any = self.fields["servers"]
             servers.choices = server_choices(named)
             servers.initial = named
-        for name in ("utm_term", "utm_content"):
+        for name in utm.PER_LINK:
             if name in self.fields:
                 self._suggest(name)
 
     def _suggest(self, name: str) -> None:
         """Propose what the servers hold without always using it: for them it is only a suggestion."""
-        held = SmtpServer.objects.filter(is_active=True, **{f"always_{name}": False}).exclude(**{name: ""})
+        held = SmtpServer.objects.filter(is_active=True, **{utm.switch_of(name): False}).exclude(**{name: ""})
         found = tuple(held.order_by(name).values_list(name, flat=True).distinct()[:20])
         widget = self.fields[name].widget
         widget.suggestions = found
@@ -95,7 +90,7 @@ class CampaignForm(AudienceForm, WritingForm):
                 and any(ord(sign) < 32 for sign in value)
             ):
                 self.add_error(name, "This must be one line without control characters. Type it anew.")
-            elif name in UTM_FIELDS:
+            elif name in utm.NAMES:
                 try:
                     check_utm(value)
                 except FieldInvalid as error:

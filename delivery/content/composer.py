@@ -30,6 +30,7 @@ from mail.addresses import (
     parse_mailbox,
 )
 from mail.budget import Budget
+from mail.links.utm import NAMES, PER_LINK, switch_of
 from mail.merge_fields import Flag, name_values
 from mail.message.composition import Compiled, Rendered, compile_content
 from mail.message.dkim import Signer
@@ -238,11 +239,8 @@ class Composer:
 
     def _utm(self) -> dict[str, str]:
         server, given = self._server, self._mailing.utm
-        values = {
-            name: given.get(name) or getattr(server, name) for name in ("utm_source", "utm_medium", "utm_campaign")
-        }
-        for name in ("utm_term", "utm_content"):
-            values[name] = given.get(name) or (getattr(server, name) if getattr(server, f"always_{name}") else "")
+        is_used = {name: name not in PER_LINK or getattr(server, switch_of(name)) for name in NAMES}
+        values = {name: given.get(name) or (getattr(server, name) if is_used[name] else "") for name in NAMES}
         return {name: self._fill_tags(value) for name, value in values.items() if value}
 
     def _fill_tags(self, value: str) -> str:

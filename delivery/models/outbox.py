@@ -47,7 +47,7 @@ class Mailing(models.Model):
     # Pictures and attachments, each with stored_name, name and content_type; pictures also have a content_id.
     files = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
     sends_copies = models.BooleanField(default=True)  # Whether the server's CC and BCC addresses get copies.
-    utm = models.JSONField(default=dict, blank=True)  # Overrides by name: {"utm_source": "…"}.
+    utm = models.JSONField(default=dict, blank=True)  # Overrides by names of mail.links.utm.
     lists: "models.ManyToManyField[ContactList, models.Model]" = models.ManyToManyField(ContactList, related_name="+")
     # Lists and conditions at the start, as contacts.segments.audience.Audience writes them; empty: everyone on
     # ``lists``.

@@ -24,8 +24,9 @@ def filters(codes: Mapping[str, str], policy: Literal["fill", "replace"], skip: 
     if not codes:
         return {}
 
-    def with_utm(value: Any, term: str = "", content: str = "") -> str:
-        own = {"utm_term": term or codes.get("utm_term", ""), "utm_content": content or codes.get("utm_content", "")}
+    def with_utm(value: Any, *given: str) -> str:
+        """Tag an address; ``given`` are the link's own values, in the order of ``utm.PER_LINK``."""
+        own = {name: said for name, said in zip(utm.PER_LINK, given, strict=False) if said}
         if isinstance(value, Markup):  # What a capture collected of HTML is escaped already.
             return escape(utm.tag_url(decoded(str(value)), {**codes, **own}, policy=policy, skip=skip))
         return utm.tag_url("" if value is None else str(value), {**codes, **own}, policy=policy, skip=skip)
@@ -118,8 +119,11 @@ def _mark_anchor(match: re.Match[str]) -> str:
     address = _ADDRESS.search(anchor)
     if address is None or _OWN_LINK.search(address.group("address")) or _OPTED_OUT.search(anchor):
         return anchor
-    own = {match["name"].lower(): _UNQUOTABLE.sub("", decoded(match["value"])) for match in _OWN_CODES.finditer(anchor)}
-    arguments = f": '{own.get('term', '')}', '{own.get('content', '')}'" if own else ""
+    own = {
+        utm.OWN_VALUES[match["attribute"].lower()]: _UNQUOTABLE.sub("", decoded(match["value"]))
+        for match in _OWN_CODES.finditer(anchor)
+    }
+    arguments = ": " + ", ".join(f"'{own.get(name, '')}'" for name in utm.PER_LINK) if own else ""
     written = address.group("address")
     if _ONLY_OUTPUT.fullmatch(written):
         marked = _with_filter(written, arguments)
@@ -153,7 +157,8 @@ _ADDRESS = re.compile(
 _OWN_LINK = re.compile("|".join(OWN_LINKS))
 _OPTED_OUT = re.compile(r"""\sdata-utm\s*=\s*["']?\s*off\b""", re.IGNORECASE)
 _OWN_CODES = re.compile(
-    r"""\sdata-utm-(?P<name>term|content)\s*=\s*(?P<quote>["'])(?P<value>[^"'{}<>]*)(?P=quote)""", re.IGNORECASE
+    rf"""\s(?P<attribute>{"|".join(utm.OWN_VALUES)})\s*=\s*(?P<quote>["'])(?P<value>[^"'{{}}<>]*)(?P=quote)""",
+    re.IGNORECASE,
 )
 _UNQUOTABLE = re.compile("[\n'{}%]")
 _ONLY_OUTPUT = re.compile(r"\{\{-?\s*(?P<expression>(?:(?!\}\}).)*?)\s*-?\}\}\s*", re.DOTALL)

@@ -17,7 +17,11 @@ from mail.markup import BLANKS, LIQUID, decoded, unquoted
 
 Policy = Literal["fill", "replace"]
 
-NAMES = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")  # Also the order they are added in.
+# The only place that lists them. A server and a campaign have a field of each name.
+PER_CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign")
+PER_LINK = ("utm_term", "utm_content")  # A link may have its own; a server's is used where a switch says so.
+NAMES = (*PER_CAMPAIGN, *PER_LINK)  # Also the order they are added in.
+OWN_VALUES = {f"data-{name.replace('_', '-')}": name for name in PER_LINK}  # Attributes of a link.
 
 # Parameters that make a URL worthless when another one is added: all of a group have to be there.
 _SIGNATURES = tuple(
@@ -45,15 +49,25 @@ _WEB_URL = re.compile(r"https?://[^/\\?#]", re.IGNORECASE)
 _CONTROL_AND_SPACE = "".join(map(chr, range(0x21)))  # What browsers trim from both ends.
 
 
+def switch_of(name: str) -> str:
+    """Return the name of the switch by which a server's value of a parameter per link goes on every link."""
+    return f"always_{name}"
+
+
+def label_of(name: str) -> str:
+    """Return what forms call a parameter: ``UTM source``."""
+    return f"UTM {name.removeprefix('utm_').replace('_', ' ')}"
+
+
 def tag_url(url: str, utm: Mapping[str, str], *, policy: Policy = "fill", skip: Sequence[str] = ()) -> str:
     """Return ``url`` with the parameters added at the end of its query.
 
     Unchanged come back: everything but absolute http and https URLs, presigned ones, those under a prefix in
     ``skip``, and those whose query may begin in a ``{% if %}``.
 
-    :param utm: ``utm_source`` … ``utm_content`` to plain values; blank ones are left out, other names ignored.
+    :param utm: names of :data:`NAMES` to plain values; blank ones are left out, other names ignored.
     :param policy: ``fill`` keeps what the author wrote and adds what is missing or empty; ``replace`` removes all
-        five and sets them anew. Names are case-sensitive.
+        of them and sets them anew. Names are case-sensitive.
     :param skip: prefixes of our own links (unsubscribe, view in browser), which are nobody's campaign.
     """
     return _tagger(tuple(utm.items()), policy, tuple(skip)).url(url)
@@ -62,8 +76,8 @@ def tag_url(url: str, utm: Mapping[str, str], *, policy: Policy = "fill", skip: 
 def tag_html(source: str, utm: Mapping[str, str], *, policy: Policy = "fill", skip: Sequence[str] = ()) -> str:
     """Return HTML with the links a person can follow tagged: ``a``, ``area``, and Outlook's VML buttons.
 
-    ``data-utm="off"`` on a link leaves it alone, ``data-utm-term`` and ``data-utm-content`` give it values of its
-    own; these three attributes are removed. Everything but the changed ``href`` values comes back as it was,
+    ``data-utm="off"`` on a link leaves it alone, the attributes in :data:`OWN_VALUES` give it values of its own; all
+    these attributes are removed. Everything but the changed ``href`` values comes back as it was,
     conditional comments are looked into, other comments are not. Without any value to add, nothing changes.
     """
     tagger = _Tagger(utm, policy, skip)
@@ -220,7 +234,6 @@ def _unmask(text: str, tags: list[str], change: Callable[[str], str] = str) -> s
 # HTML
 
 _LINKS = frozenset({"a", "area", "v:roundrect", "v:rect"})
-_OWN_VALUES = {"data-utm-term": "utm_term", "data-utm-content": "utm_content"}
 
 
 def _links(source: str) -> Iterator[tuple[int, int, str]]:
@@ -238,10 +251,10 @@ def _tag_link(attributes: str, tagger: _Tagger) -> str:
     is_off = False
     for number, attribute in enumerate(found):
         name, value = (attribute["attribute"] or "").lower(), unquoted(attribute["value"] or "")
-        if name in _OWN_VALUES:
+        if name in OWN_VALUES:
             marks.append(number)
             if value.strip():
-                own[_OWN_VALUES[name]] = decoded(value)
+                own[OWN_VALUES[name]] = decoded(value)
         elif name == "data-utm" and value.strip().lower() == "off":
             marks.append(number)
             is_off = True

@@ -32,7 +32,7 @@ class Style:
     says_language: bool = False  # Whether Content-Language is sent.
     organisation: str = ""
     postal_address: str = ""  # Shown in the footer unless the content holds it.
-    utm: Mapping[str, str] = field(default_factory=lambda: _NOTHING)  # {"utm_source": "…"}; empty: links stay.
+    utm: Mapping[str, str] = field(default_factory=lambda: _NOTHING)  # By names of mail.links.utm; empty: links stay.
     utm_policy: Literal["fill", "replace"] = "fill"
     utm_in_text: bool = True  # Whether the text part's links get them too, where they are long and in full view.
     utm_skip: tuple[str, ...] = ()  # Starts of our own addresses, never tagged.

@@ -29,6 +29,7 @@ from simple_history.utils import bulk_update_with_history
 from unfold.decorators import action
 
 from adminpages.pages import ModelAdmin
+from mail.links import utm
 from smtpservers import inventory, tasks
 from smtpservers.admin import list_row
 from smtpservers.forms.server import OrderForm, ServerForm, secret_state, unreadable
@@ -74,9 +75,10 @@ READ_ONLY_FIELDSETS = (
         "UTM",
         {
             "fields": (
-                *_in_pairs("unknown_first_name", "unknown_last_name", "utm_source", "utm_medium"),
-                *_in_pairs("utm_campaign", "utm_term", "always_utm_term", "utm_content", "always_utm_content"),
-                *_in_pairs("replaces_utm", "tags_text_links"),
+                ("unknown_first_name", "unknown_last_name"),
+                *_in_pairs(*utm.PER_CAMPAIGN),
+                *((name, utm.switch_of(name)) for name in utm.PER_LINK),
+                ("replaces_utm", "tags_text_links"),
             )
         },
     ),

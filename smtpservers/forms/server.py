@@ -27,6 +27,7 @@ from mail.addresses import (
     parse_mailboxes,
     readable_domain,
 )
+from mail.links import utm
 from smtpservers import presets
 from smtpservers.forms import validators
 from smtpservers.forms.tabs import server_form_helper
@@ -46,8 +47,7 @@ SWITCHES = {
     "use_return_path": "return_path",
     "use_spam_address": "spam_address",
     "use_abuse_address": "abuse_address",
-    "always_utm_term": "utm_term",
-    "always_utm_content": "utm_content",
+    **{utm.switch_of(name): name for name in utm.PER_LINK},
 }
 # These are switched on when a value is first typed; the person sees it and may turn it off again.
 TURNED_ON_BY_VALUE = ("return_path", "spam_address", "abuse_address")
@@ -90,7 +90,7 @@ CHECKS: dict[str, Callable[[str], str]] = {
     "abuse_address": validators.check_report_address,
     "unknown_first_name": validators.check_placeholder_name,
     "unknown_last_name": validators.check_placeholder_name,
-    **dict.fromkeys(("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"), validators.check_utm),
+    **dict.fromkeys(utm.NAMES, validators.check_utm),
 }
 
 

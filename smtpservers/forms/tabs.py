@@ -7,6 +7,8 @@ from crispy_forms.bootstrap import Tab, TabHolder
 from crispy_forms.helper import FormHelper
 from crispy_forms.layout import HTML, Div, Field, Layout
 
+from mail.links import utm
+
 
 class CountingTab(Tab):  # type: ignore[misc]  # crispy-forms ships no types.
     """A tab that knows how many errors its fields have; the holder draws the links after the contents."""
@@ -74,9 +76,8 @@ def _utm() -> list[Div | HTML]:
     return [
         _row(_cell("unknown_first_name", 6), _cell("unknown_last_name", 6)),
         _heading("Added to links"),
-        _row(_cell("utm_source", 4), _cell("utm_medium", 4), _cell("utm_campaign", 4)),
-        _row(_cell("utm_term", 8), _switch("always_utm_term")),
-        _row(_cell("utm_content", 8), _switch("always_utm_content")),
+        _row(*(_cell(name, 4) for name in utm.PER_CAMPAIGN)),
+        *(_row(_cell(name, 8), _switch(utm.switch_of(name))) for name in utm.PER_LINK),
         _row(_cell("replaces_utm", 6), _cell("tags_text_links", 6)),
     ]
 

@@ -26,6 +26,7 @@ from mail.addresses import (
     parse_mailbox,
     parse_mailboxes,
 )
+from mail.links import utm
 from mail.mailbox_providers import with_mailboxes_at
 from mail.reachability import is_private_host
 from mail.suffixes import organisational_domain
@@ -66,13 +67,8 @@ class Settings(Protocol):
     abuse_address: str
     use_abuse_address: bool
     trusted_certificate: str
-    utm_source: str
+    utm_source: str  # All of utm.NAMES, and the switches of those per link, are read.
     utm_medium: str
-    utm_campaign: str
-    utm_term: str
-    utm_content: str
-    always_utm_term: bool
-    always_utm_content: bool
     max_per_month: int | None
     max_per_day: int | None
     max_per_hour: int | None
@@ -405,19 +401,15 @@ def _limit_hints(server: Settings) -> Iterator[str]:
 
 
 def _utm_hints(server: Settings) -> Iterator[str]:
-    values = {
-        "UTM source": server.utm_source,
-        "UTM medium": server.utm_medium,
-        "UTM campaign": server.utm_campaign,
-        "UTM term": server.utm_term,
-        "UTM content": server.utm_content,
-    }
-    used = [*list(values.values())[:3], server.always_utm_term, server.always_utm_content]
-    if any(used) and not server.utm_source:
+    deciding = (*utm.PER_CAMPAIGN, *map(utm.switch_of, utm.PER_LINK))
+    if any(getattr(server, name) for name in deciding) and not server.utm_source:
         yield "UTM source is empty while other UTM values are set; most analytics ignore visits without a source."
     if server.utm_medium and server.utm_medium.lower() not in ("email", "e-mail", "e_mail", "e mail"):
         yield f"UTM medium is {server.utm_medium}; Google Analytics files visits under Email only with email there."
-    for label, value in values.items():
-        plain = re.sub(r"\{\{.*?\}\}", "", value)
+    for name in utm.NAMES:
+        plain = re.sub(r"\{\{.*?\}\}", "", getattr(server, name))
         if plain != plain.lower() or " " in plain:
-            yield f"{label} has capitals or spaces; analytics counts News and news as two, so small letters are safer."
+            yield (
+                f"{utm.label_of(name)} has capitals or spaces; analytics counts News and news as two, so small letters"
+                " are safer."
+            )
