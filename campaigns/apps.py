@@ -13,12 +13,12 @@ class CampaignsConfig(AppConfig):
         from campaigns.lifecycle import restored_copy
         from campaigns.lifecycle.servers import users_of_servers
         from campaigns.reports.segment_fields import CAMPAIGN
-        from contacts.segments.query import USES, register
+        from contacts.segments.query import CONDITION_KINDS, SEGMENT_USERS
         from delivery.operators.restored_copy import PREPARATIONS, TELLERS
         from smtpservers.routing import rules
 
-        register("campaign", CAMPAIGN)
-        USES.append(users_of)
-        rules.USES.append(users_of_servers)
-        TELLERS.append(restored_copy.tell)
-        PREPARATIONS.append(restored_copy.prepare)
+        CONDITION_KINDS.register("campaign", CAMPAIGN)
+        SEGMENT_USERS.register("campaigns", users_of)
+        rules.SERVER_USERS.register("campaigns", users_of_servers)
+        TELLERS.register("campaigns", restored_copy.tell)
+        PREPARATIONS.register("campaigns", restored_copy.prepare)

@@ -10,16 +10,17 @@ class DeliveryConfig(AppConfig):
 
     def ready(self) -> None:
         from contacts.privacy.contact_page import SECTION_BUILDERS
-        from contacts.privacy.erasure import PARTS
+        from contacts.privacy.erasure import PERSONAL_DATA
         from contacts.privacy.retention import RULES
-        from contacts.segments.query import register
+        from contacts.segments.query import CONDITION_KINDS
         from delivery.outbox.status_counts import install_after_migrating
         from delivery.records import erasure, retention
         from delivery.records.contact_page import messages_of
         from delivery.records.segment_fields import MAIL
 
-        register("mail", MAIL)
-        SECTION_BUILDERS.append(messages_of)
-        PARTS.append(erasure.PART)
-        RULES.extend(retention.RULES)
+        CONDITION_KINDS.register("mail", MAIL)
+        SECTION_BUILDERS.register("delivery", messages_of)
+        PERSONAL_DATA.register("delivery", erasure.PART)
+        for rule in retention.RULES:
+            RULES.register(rule.title, rule)
         post_migrate.connect(install_after_migrating, sender=self)

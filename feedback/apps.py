@@ -9,21 +9,22 @@ class FeedbackConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from campaigns.reports.figures import UNSUBSCRIBED
+        from campaigns.reports.figures import LATE_COUNTS
         from campaigns.reports.report import LATE_OUTCOMES
         from contacts.privacy.contact_page import SECTION_BUILDERS
-        from contacts.privacy.erasure import PARTS
+        from contacts.privacy.erasure import PERSONAL_DATA
         from contacts.privacy.retention import RULES
-        from contacts.segments.query import register
+        from contacts.segments.query import CONDITION_KINDS
         from feedback.records import erasure, retention
         from feedback.records.contact_page import feedback_of
         from feedback.records.segment_fields import FEEDBACK
         from feedback.records.unsubscribe_figures import unsubscribed
         from feedback.unsubscribe import count_unsubscribed
 
-        register("feedback", FEEDBACK)
-        UNSUBSCRIBED.append(unsubscribed)
-        LATE_OUTCOMES["Unsubscribed"] = count_unsubscribed
-        SECTION_BUILDERS.append(feedback_of)
-        PARTS.append(erasure.PART)
-        RULES.extend(retention.RULES)
+        CONDITION_KINDS.register("feedback", FEEDBACK)
+        LATE_COUNTS.register("feedback", unsubscribed)
+        LATE_OUTCOMES.register("Unsubscribed", count_unsubscribed)
+        SECTION_BUILDERS.register("feedback", feedback_of)
+        PERSONAL_DATA.register("feedback", erasure.PART)
+        for rule in retention.RULES:
+            RULES.register(rule.title, rule)

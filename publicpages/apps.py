@@ -9,7 +9,7 @@ class PublicPagesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from contacts.privacy.erasure import PARTS
+        from contacts.privacy.erasure import PERSONAL_DATA
         from publicpages.subscriptions.erasure import PART
 
-        PARTS.append(PART)
+        PERSONAL_DATA.register("publicpages", PART)

@@ -139,7 +139,7 @@ def test_everything_else_that_is_old_goes_and_the_rest_stays(ann: Contact) -> No
 
 def test_what_is_kept_for_good_stays(ann: Contact, settings: LazySettings) -> None:
     make_old_things(ann)
-    for rule in retention.RULES:
+    for rule in retention.RULES.values():
         setattr(settings, rule.setting, 0)
 
     assert retention.run(NOW) == ({}, True)
@@ -208,7 +208,7 @@ def test_the_command_tells_each_rule_when_it_is_done(db: None, monkeypatch: pyte
         raise RuntimeError("the power went")
 
     last = retention.RetentionRule("The last of them", "RETAIN_PENDING_DAYS", lambda cutoff: 0, fail)
-    monkeypatch.setattr(retention, "RULES", [*retention.RULES, last])
+    monkeypatch.setitem(retention.RULES, last.title, last)
     told = io.StringIO()
 
     with pytest.raises(RuntimeError, match="the power went"):
@@ -223,7 +223,7 @@ def test_the_command_tells_how_far_a_long_rule_is(db: None, monkeypatch: pytest.
     rule = retention.RetentionRule(
         "A long one", "RETAIN_PENDING_DAYS", lambda cutoff: 0, lambda cutoff, after: next(steps)
     )
-    monkeypatch.setattr(retention, "RULES", [rule])
+    monkeypatch.setattr(retention, "RULES", {rule.title: rule})
     monkeypatch.setattr("contacts.management.commands.retention.PROGRESS_SECONDS", 0.0)
     told = io.StringIO()
 

@@ -19,6 +19,7 @@ from contacts.transfer.csv_file import neutralise
 from contacts.transfer.export_contacts import Echo
 from delivery.models import Mailing
 from mail.replies.words import MEANINGS, Meaning, meaning_of
+from registry import Registry
 
 OUTCOMES = ("accepted", "deferred", "bounced", "failed", "unconfirmed", "suppressed")
 COLUMNS = (*OUTCOMES, "unsubscribed")
@@ -37,7 +38,7 @@ class LateCount(NamedTuple):
 
 # Given the first and the last day, both included, or None for all time. ``feedback`` stands above this room and adds
 # its own when it starts.
-UNSUBSCRIBED: list[Callable[[dt.date | None, dt.date | None], Iterable[LateCount]]] = []
+LATE_COUNTS: Registry[Callable[[dt.date | None, dt.date | None], Iterable[LateCount]]] = Registry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class FiguresQuery:
     def unsubscribed(self) -> list[LateCount]:
         return [
             late
-            for source in UNSUBSCRIBED
+            for source in LATE_COUNTS.values()
             for late in source(self.start, self.end)
             if (self.mailing_ids is None or late.mailing_id in self.mailing_ids)
             and (not self.server_name or late.server_name == self.server_name)

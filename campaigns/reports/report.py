@@ -20,12 +20,13 @@ from delivery.health import readiness
 from delivery.models import Mailing, Message
 from delivery.operators import restored_copy
 from delivery.records import figures as records_figures
+from registry import Registry
 from smtpservers.routing.selection import named_servers
 
 Status = Message.Status
 
 # Counts of what came back later, by label. ``feedback`` stands above this room and adds its own when it starts.
-LATE_OUTCOMES: dict[str, Callable[[int], int]] = {}
+LATE_OUTCOMES: Registry[Callable[[int], int]] = Registry()
 
 EXPLANATIONS = {
     Status.QUEUED: "Not tried yet.",

@@ -15,6 +15,7 @@ from django.utils.timezone import localtime
 
 from contacts.consent.suppressed import suppression_of
 from contacts.models import ConsentEvent, Contact, Subscription, Suppression, SuppressionLift
+from registry import Registry
 
 EVENTS_SHOWN = 50
 
@@ -41,7 +42,7 @@ class Section:
 
 # Called with the contact, the request and the time; None if it has nothing to show to this user.
 SectionBuilder = Callable[[Contact, HttpRequest, dt.datetime], Section | None]
-SECTION_BUILDERS: list[SectionBuilder] = []
+SECTION_BUILDERS: Registry[SectionBuilder] = Registry()
 
 
 def standing(contact: Contact, now: dt.datetime) -> ContactStanding:
@@ -69,7 +70,7 @@ def standing(contact: Contact, now: dt.datetime) -> ContactStanding:
 
 def sections(contact: Contact, request: HttpRequest, now: dt.datetime) -> list[Section]:
     """Return the sections that the user of the request may see, consents first."""
-    built = (build(contact, request, now) for build in (_consents, *SECTION_BUILDERS))
+    built = (build(contact, request, now) for build in (_consents, *SECTION_BUILDERS.values()))
     return [section for section in built if section]
 
 

@@ -1,6 +1,6 @@
 """Data subject rights: an export of everything held about a person, and its erasure except for a keyed hash.
 
-Higher rooms register what they hold at start; see :data:`PARTS`. Nothing here reads the clock.
+Higher rooms register what they hold at start; see :data:`PERSONAL_DATA`. Nothing here reads the clock.
 """
 
 import datetime as dt
@@ -32,6 +32,7 @@ from contacts.models import (
 from contacts.privacy.redaction import ERASED, Pattern, redact, text_columns
 from mail import tokens
 from mail.addresses import fold
+from registry import Registry
 
 PURPOSE = "erased address"
 ASKED_AT_ONCE = 2_000  # Bound parameters per query; SQLite may be built with a limit of 32,766.
@@ -99,7 +100,7 @@ class PersonalData:
     erase: Callable[[Subject, dt.datetime], dict[str, int]]  # Number of changed rows, by kind.
 
 
-PARTS: list[PersonalData] = []
+PERSONAL_DATA: Registry[PersonalData] = Registry()
 NO_CONTACT = 0  # Matches no row.
 
 
@@ -114,7 +115,11 @@ class ErasureResult:
 
 def subject_of(contact: Contact) -> Subject:
     """Return all keys and addresses by which the rooms find what they hold about the person."""
-    emails = {contact.email, contact.email_key, *(email for part in PARTS for email in part.emails(contact.pk))}
+    emails = {
+        contact.email,
+        contact.email_key,
+        *(email for part in PERSONAL_DATA.values() for email in part.emails(contact.pk)),
+    }
     # An earlier address may belong to somebody else today.
     others = Contact.objects.exclude(pk=contact.pk).filter(email_key__in=set(map(fold, emails)))
     taken = set(others.values_list("email_key", flat=True))
@@ -138,7 +143,7 @@ def erase(subject: Subject, actor: User, now: dt.datetime) -> ErasureResult:
     with transaction.atomic():
         for email in sorted(subject.emails):
             changes.suppress(email, Suppression.Reason.MANUAL, "being erased", now)
-        under_way = [part.stop(subject, now) for part in PARTS]
+        under_way = [part.stop(subject, now) for part in PERSONAL_DATA.values()]
     if any(under_way):
         return ErasureResult(
             False,
@@ -147,7 +152,7 @@ def erase(subject: Subject, actor: User, now: dt.datetime) -> ErasureResult:
         )
     with transaction.atomic():
         counts: dict[str, int] = {}
-        for part in reversed(PARTS):  # A higher room finds its rows through rows of a lower one.
+        for part in reversed(PERSONAL_DATA.values()):  # A higher room finds its rows through rows of a lower one.
             counts |= part.erase(subject, now)
         counts |= _erase_own(subject)
         digests = [_digests(key)[0] for key in sorted(subject.keys)]
@@ -183,7 +188,7 @@ def export(subject: Subject) -> dict[str, Any]:
     contact = Contact.objects.filter(pk=subject.contact_id).first()
     held = _export_contact(contact) if contact else {"person": {"e-mail": ", ".join(sorted(subject.emails))}}
     held |= _export_own(subject)
-    for part in PARTS:
+    for part in PERSONAL_DATA.values():
         held |= part.export(subject)
     return held
 

@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 
 from contacts.consent import changes
 from contacts.models import RefusedRow, Subscription
+from registry import Registry
 
 SLICE_ROWS = 2_000
 
@@ -51,7 +52,7 @@ class RetentionRule:
         return now - dt.timedelta(days=self.kept)
 
 
-RULES: list[RetentionRule] = []
+RULES: Registry[RetentionRule] = Registry()  # By title.
 
 
 def months_before(now: dt.datetime, months: int) -> dt.datetime:
@@ -63,7 +64,7 @@ def months_before(now: dt.datetime, months: int) -> dt.datetime:
 
 def report(now: dt.datetime) -> list[tuple[RetentionRule, int | None]]:
     """Return the number of due rows per rule; None if the rule keeps for good. Changes nothing."""
-    return [(rule, count(rule, now)) for rule in RULES]
+    return [(rule, count(rule, now)) for rule in RULES.values()]
 
 
 def count(rule: RetentionRule, now: dt.datetime) -> int | None:
@@ -77,7 +78,7 @@ def run(now: dt.datetime, should_pause: Callable[[], bool] = lambda: False) -> t
     true.
     """
     gone: dict[str, int] = {}
-    for rule in RULES:
+    for rule in RULES.values():
         for number in slices(rule, now):
             gone[rule.title] = gone.get(rule.title, 0) + number
             if should_pause():
@@ -126,7 +127,7 @@ def _log(cutoff: dt.datetime) -> QuerySet[LogEntry]:
     return LogEntry.objects.filter(action_time__lt=cutoff)
 
 
-RULES += [
+for _rule in (
     RetentionRule(
         "Refused rows of imports",
         "RETAIN_REFUSED_ROWS_DAYS",
@@ -145,4 +146,5 @@ RULES += [
         lambda cutoff: _log(cutoff).count(),
         lambda cutoff, after: delete_slice(_log(cutoff)),
     ),
-]
+):
+    RULES.register(_rule.title, _rule)

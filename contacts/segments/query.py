@@ -36,6 +36,7 @@ from contacts.segments.comparisons import (
 )
 from contacts.segments.conditions import Condition, ConditionField, Group, Operator, Parameter, load, parse
 from mail.addresses import fold
+from registry import Registry
 
 PERSON = "Person"
 ATTRIBUTES = "Attributes"
@@ -50,17 +51,13 @@ class ConditionKind:
     compile: Callable[[Condition, Moment], Q]
 
 
-KINDS: dict[str, ConditionKind] = {}  # By the part of a field's name before the colon.
-
-
-def register(name: str, kind: ConditionKind) -> None:
-    """Add fields about what another room stores."""
-    KINDS[name] = kind
+# What segments may ask, by what stands before the colon in a field's name.
+CONDITION_KINDS: Registry[ConditionKind] = Registry()
 
 
 def vocabulary() -> dict[str, ConditionField]:
     """Return all fields that conditions may use now, in menu order."""
-    return {field.name: field for kind in KINDS.values() for field in kind.fields()}
+    return {field.name: field for kind in CONDITION_KINDS.values() for field in kind.fields()}
 
 
 def check(conditions: Any) -> Group:
@@ -74,7 +71,7 @@ def check(conditions: Any) -> Group:
 def meets(group: Group, at: Moment) -> Q:
     """Return the condition for contacts who meet the group."""
     parts = [
-        meets(member, at) if isinstance(member, Group) else KINDS[member.kind].compile(member, at)
+        meets(member, at) if isinstance(member, Group) else CONDITION_KINDS[member.kind].compile(member, at)
         for member in group.members
     ]
     if not parts:
@@ -111,8 +108,9 @@ def people_sql(
 
 # --- who uses what --------------------------------------------------------------------------
 
-# Registered by higher rooms: return the names of what still needs one of these segments or lists.
-USES: list[Callable[[Collection[int], Collection[int]], list[str]]] = []
+# Asked for the names of what still needs one of these segments or lists.
+SegmentUsers = Callable[[Collection[int], Collection[int]], list[str]]
+SEGMENT_USERS: Registry[SegmentUsers] = Registry()
 
 
 def users_of(
@@ -130,8 +128,8 @@ def users_of(
         for segment in Segment.objects.all()
         if any(map(is_named, load(segment.conditions).conditions()))
     ]
-    for use in USES:
-        found += use(segments, lists)
+    for users in SEGMENT_USERS.values():
+        found += users(segments, lists)
     return found
 
 
@@ -281,8 +279,10 @@ _SPECIAL = {
 }
 
 for _field in _person_fields():
-    register(_field.name, ConditionKind(partial(list, (_field,)), _SPECIAL.get(_field.name, _about_text)))
-register("attribute", ConditionKind(_attribute_fields, _about_attribute))
-register("list", ConditionKind(_list_fields, _about_list))
+    CONDITION_KINDS.register(
+        _field.name, ConditionKind(partial(list, (_field,)), _SPECIAL.get(_field.name, _about_text))
+    )
+CONDITION_KINDS.register("attribute", ConditionKind(_attribute_fields, _about_attribute))
+CONDITION_KINDS.register("list", ConditionKind(_list_fields, _about_list))
 for _status in _DATED:
-    register(_status, ConditionKind(partial(_dated_field, _status), _about_date_on_list))
+    CONDITION_KINDS.register(_status, ConditionKind(partial(_dated_field, _status), _about_date_on_list))

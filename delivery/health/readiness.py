@@ -16,6 +16,7 @@ from delivery import clock
 from delivery.health import heartbeats, vitals
 from delivery.models import Installation, Lane, WorkerReport
 from delivery.outbox import leases
+from registry import Registry
 
 # A process that sends shows it every few seconds, and one without work each time it is rung for.
 IDLE_SILENCE = dt.timedelta(seconds=60 + settings.DRAIN_SECONDS)
@@ -138,14 +139,9 @@ def _copy(look: WorkersSeen) -> str | None:
     return "This is a restored or copied database: nothing is sent until an administrator says go on."
 
 
-CHECKS: dict[str, Check] = {
-    "worker": _worker,
-    "errands": _errands,
-    "clock": _clock,
-    "folder": _folder,
-    "lanes": _lanes,
-    "copy": _copy,
-}
+CHECKS: Registry[Check] = Registry(
+    worker=_worker, errands=_errands, clock=_clock, folder=_folder, lanes=_lanes, copy=_copy
+)
 # The same at length, by the name of the check.
 DETAILS: dict[str, Callable[[WorkersSeen], list[str]]] = {
     "clock": lambda look: vitals.clock_problems(look.reports),

@@ -16,6 +16,7 @@ from delivery.models import Installation, Mailing, Message
 from delivery.outbox import mailings as outbox_mailings
 from delivery.outbox import status_counts
 from delivery.outcomes import recovery
+from registry import Registry
 
 Answer = Installation.Answer
 MOST_SHOWN = 50
@@ -32,8 +33,8 @@ class UnderWay:
 
 
 # Rooms above add what they hold, and what brings it to the outbox before that is settled: False where it must wait.
-TELLERS: list[Callable[[dt.datetime], list[UnderWay]]] = []
-PREPARATIONS: list[Callable[[dt.datetime], bool]] = []
+TELLERS: Registry[Callable[[dt.datetime], list[UnderWay]]] = Registry()
+PREPARATIONS: Registry[Callable[[dt.datetime], bool]] = Registry()
 
 
 def held() -> Installation | None:
@@ -57,7 +58,7 @@ def under_way(now: dt.datetime) -> list[UnderWay]:
     waiting = Message.objects.filter(mailing__in=others.values("pk"), status__in=Message.PENDING).count()
     if waiting:
         found.append(UnderWay("Single messages, tests and notices", _not_sent(waiting), then))
-    return [*found, *(told for teller in TELLERS for told in teller(now))]
+    return [*found, *(told for teller in TELLERS.values() for told in teller(now))]
 
 
 def _under_way(copy: Installation, now: dt.datetime) -> QuerySet[Mailing]:
@@ -100,7 +101,7 @@ def carry_on(now: dt.datetime) -> bool:
     if copy.answer == Answer.NONE or copy.held_since is None:
         return False
     if copy.answer == Answer.MAY_HAVE_SENT:
-        if not all(prepare(now) for prepare in PREPARATIONS) or not recovery.settle_copied(now):
+        if not all(prepare(now) for prepare in PREPARATIONS.values()) or not recovery.settle_copied(now):
             return False
         for mailing_id in list(_under_way(copy, now).values_list("pk", flat=True)):
             if not _call_unconfirmed(mailing_id, copy.held_since, now):

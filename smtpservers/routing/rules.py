@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connections
 
 from mail.addresses import AddressInvalid, check_domain_name, domain_of, parse_mailbox
+from registry import Registry
 from smtpservers.models import Route
 
 MOST_DOMAINS = 200  # Of one list: each costs a little in every claim of a mailing that is sorted by it.
@@ -39,8 +40,8 @@ class RoutingRule:
 
 
 DEFAULT = RoutingRule(0, "Default", is_default=True)
-# Of rooms above: asked for the names of what still needs one of these servers.
-USES: list[Callable[[Collection[int]], list[str]]] = []
+# Asked for the names of what still needs one of these servers.
+SERVER_USERS: Registry[Callable[[Collection[int]], list[str]]] = Registry()
 
 
 def make_default(*, using: str, **kwargs: Any) -> None:
@@ -60,7 +61,7 @@ def users_of(server_ids: Collection[int]) -> list[str]:
     """Return the names of what names one of these servers, and would wait for good without it."""
     rules = Route.objects.order_by("is_default", "display_order", "pk")
     found = [f"the routing rule “{rule}”" for rule in rules if set(server_ids) & set(rule.server_ids)]
-    return found + [name for use in USES for name in use(server_ids)]
+    return found + [name for users in SERVER_USERS.values() for name in users(server_ids)]
 
 
 def as_rule(route: Route) -> RoutingRule:

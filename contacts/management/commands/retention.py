@@ -22,7 +22,7 @@ class Command(BaseCommand):
         now = timezone.now()
         is_dry = options["dry_run"]
         self._line("what", "kept for", "would go" if is_dry else "gone")
-        for rule in retention.RULES:  # Each rule is printed when it is done: a large one takes a while.
+        for rule in retention.RULES.values():  # Each rule is printed when it is done: a large one takes a while.
             number = retention.count(rule, now) if is_dry else self._apply(rule, now)
             self._line(rule.title, _kept(rule), "–" if number is None else f"{number:,}")
 

@@ -104,4 +104,4 @@ def test_every_field_belongs_to_the_kind_that_compiles_it(db: None) -> None:
     vocabulary = query.vocabulary()
 
     assert {"mail", "campaign", "feedback", "list", "email"} <= vocabulary.keys()
-    assert all(name.partition(":")[0] in query.KINDS for name in vocabulary)
+    assert all(name.partition(":")[0] in query.CONDITION_KINDS for name in vocabulary)
