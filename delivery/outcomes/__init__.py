@@ -1,1 +1,1 @@
-"""What an answer means, and what follows from it for the message, the server and the mailing."""
+"""Outcomes of attempts: verdicts on replies, and their consequences for message, server, sender and mailing."""

@@ -1,10 +1,11 @@
-"""Limits of our own account at a provider, known without words: everybody gets the same answer, and nobody is accepted.
+"""Account limits that a provider does not name: all recipients get the same answer, and none is accepted.
 
-Only answers that give no reason are looked at; an answer about the recipient stands. They are noted with their
-results (:func:`note`) and looked at once these are committed (:func:`review`), so that two workers see each other's.
-What was recorded on their word is taken back then: nobody has bounced, nobody is suppressed, the mail is due again.
-Answers are the same that differ in numbers, in addresses, or in one word at the same place: the key of a log entry.
-A row of 421 is a failed server, in whatever words and whoever it was for; so is one of lost answers.
+Only answers without a reason count; an answer about the recipient stands. They are stored with their results
+(:func:`note`) and reviewed after the commit (:func:`review`), so that two workers see each other's answers. The review
+takes back what followed from them: nobody has bounced, nobody is suppressed, and the messages are due again.
+Two answers are the same if they differ only in numbers, in addresses, or in one word at the same place, such as the
+key of a log entry. A row of 421 means that the server failed, whatever the text and the recipients are; so does a row
+of lost answers.
 """
 
 import datetime as dt
@@ -30,19 +31,19 @@ from smtpservers.limits import circuit_breaker, refused_senders, reservations
 from smtpservers.models import SmtpServer
 
 LEAST_RECIPIENTS, LEAST_DOMAINS, LEAST_MAILINGS = 5, 3, 2
-LEAST_CLOSINGS = 3  # So many 421 without an acceptance between are a failed server.
-LEAST_LOST = 5  # … and so many answers that were lost once the whole message was there.
-LOST = "lost"  # In place of a likeness.
-LOOKED_THROUGH = 1_000  # The latest of a row; who is not in them is not needed to tell.
-COMPARED = 200  # Different answers, word by word, and of each so many words one by one.
-COMPARED_WORDS = 60
-LEAST_SAME_WORDS = 2  # Of answers that differ in one.
-REST = dt.timedelta(minutes=15)  # Until a single message is tried again.
-KEPT = dt.timedelta(days=3)  # As long as a campaign's message lives.
-CROSSED = dt.timedelta(minutes=10)  # Answers that came shortly before an acceptance may have crossed with it.
-RULE = "same-to-all"  # Of an attempt that was taken back.
+LEAST_CLOSINGS = 3  # A server has failed after this many 421 without an acceptance in between …
+LEAST_LOST = 5  # … or this many replies that were lost after the whole message was sent.
+LOST = "lost"  # The ``alike`` key of lost answers.
+LATEST_REFUSALS = 1_000  # The latest refusals of a row; older ones are not needed to decide.
+COMPARED = 200  # Different answers that are compared word by word.
+COMPARED_WORDS = 60  # The first words of each that are compared.
+LEAST_SAME_WORDS = 2  # Answers that differ in one word must share at least this many others.
+PAUSE = dt.timedelta(minutes=15)  # The pause before one message is tried again.
+KEPT_FOR = dt.timedelta(days=3)  # The life of a campaign's message.
+CROSSED = dt.timedelta(minutes=10)  # Answers shortly before an acceptance may have crossed with it.
+RULE = "same-to-all"  # The rule of a corrected attempt.
 BY = "Brilliance"
-STOPPED = "Stopped:"  # How the reason begins that a mailing was stopped for.
+STOPPED = "Stopped:"  # The start of the reason of a stopped mailing.
 STOPPED_WRONGLY = (
     "Stopped for its content, but the server gives other mail the same answer: that is about the account of the server."
     " What failed is queued again; resume the campaign."
@@ -52,15 +53,15 @@ _NUMBERED = re.compile(r"\S*[0-9]\S*")  # Numbers, and the keys, hosts and addre
 
 
 def likeness(stage: str, reply: Reply, message: Outgoing) -> str:
-    """Return what is equal for answers that differ in numbers and addresses alone."""
-    told = " ".join([stage, str(reply.code), reply.enhanced, *_words(reply, message)])
-    return hashlib.blake2b(told.encode(errors="replace"), digest_size=16).hexdigest()
+    """Return a hash that is equal for answers that differ only in numbers and addresses."""
+    text = " ".join([stage, str(reply.code), reply.enhanced, *_words(reply, message)])
+    return hashlib.blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
 
 
 def _words(reply: Reply, message: Outgoing) -> list[str]:
-    """Return the words of an answer with "#" and "@" for numbers and addresses.
+    """Return the words of an answer with "#" and "@" in place of numbers and addresses.
 
-    Who is written to is blanked also where only a part of the address is named.
+    The recipient's local part and domain are replaced too, where they stand alone.
     """
     text = _ADDRESS.sub("@", without_recipient(reply.text, message).casefold())
     local_part, _, domain = message.written_to.casefold().rpartition("@")
@@ -70,20 +71,20 @@ def _words(reply: Reply, message: Outgoing) -> list[str]:
     return _NUMBERED.sub("#", text).split()
 
 
-# --- noting, with the results
+# --- storing refusals, with the results
 
 
 def note(results: Sequence[Result], now: dt.datetime) -> None:
-    """Keep the answers of a group that give no reason; an acceptance ends the row of its server."""
+    """Store the answers of a group that give no reason. An acceptance ends the row of its server."""
     accepted = {result.server_id: place for place, result in enumerate(results) if result.judgement.is_accepted}
-    accepted.pop(0, None)  # Of a server that was deleted.
+    accepted.pop(0, None)  # Zero stands for a deleted server.
     if accepted:
         _end_rows(accepted)
-    unexplained = [(place, result) for place, result in enumerate(results) if _is_looked_at(result)]
+    unexplained = [(place, result) for place, result in enumerate(results) if _is_counted(result)]
     if not unexplained:
         return
     Refusal.objects.filter(
-        server__in={result.server_id for _, result in unexplained}, refused_at__lt=now - KEPT
+        server__in={result.server_id for _, result in unexplained}, refused_at__lt=now - KEPT_FOR
     ).delete()
     Refusal.objects.bulk_create(
         [
@@ -105,14 +106,14 @@ def note(results: Sequence[Result], now: dt.datetime) -> None:
     )
 
 
-def _is_looked_at(result: Result) -> bool:
-    # Of a test, somebody reads the answer.
+def _is_counted(result: Result) -> bool:
+    # Not of tests: a person reads their answers.
     is_kept = result.judgement.gives_no_reason or result.judgement.is_answer_lost
     return is_kept and bool(result.server_id) and result.stream != Mailing.Stream.TEST
 
 
 def _end_rows(server_ids: Iterable[int]) -> None:
-    # Written out, because it goes with every group of results.
+    # Hand-written SQL for speed: every group of results runs this.
     with connection.cursor() as cursor:
         for server_id in sorted(server_ids):
             cursor.execute(
@@ -120,21 +121,21 @@ def _end_rows(server_ids: Iterable[int]) -> None:
             )
 
 
-# --- looking at them, when they are committed
+# --- the review, after the commit
 
 
 def review_answers(results: Iterable[Result], now: dt.datetime) -> None:
-    """Look at what servers have said to everybody, where this group of results has more of it."""
-    if servers := {result.server_id for result in results if _is_looked_at(result)}:
+    """Review the servers for which this group of results has answers without a reason."""
+    if servers := {result.server_id for result in results if _is_counted(result)}:
         review(now, servers)
 
 
 def review(now: dt.datetime, server_ids: Collection[int] | None = None) -> None:
-    """Look at what servers have said to everybody since they last accepted a message, and act on it.
+    """Review the answers of servers since they last accepted a message, and act on account limits and failures.
 
-    Repeating it changes nothing, and what somebody who was killed had not looked at is looked at the next time.
+    A repeated review changes nothing, and makes up for a worker that was killed before its own review.
 
-    :param server_ids: None: all.
+    :param server_ids: None: all servers.
     """
     rows = Refusal.objects.filter(is_in_row=True, is_taken_back=False)
     if server_ids is not None:
@@ -173,16 +174,16 @@ def _review_lost(server_id: int, now: dt.datetime) -> None:
         return
     _, reply = _last_answer(row)
     with transaction.atomic():
-        # The messages stay as they are: each may have arrived.
+        # The messages stay unconfirmed: each may have arrived.
         if _Undoing.of(row).refusals:
             why = f"It answers nothing that can be read once it has the message, and accepts nothing: {reply}"
             circuit_breaker.trip(server_id, why, circuit_breaker.FIRST_PAUSE, circuit_breaker.LONGEST_PAUSE, now)
 
 
 def _groups(server_id: int, alikes: Collection[str]) -> list[frozenset[str]]:
-    """Return what is the same answer: these ones, each with those that differ from it in one word at one place."""
+    """Return groups of equal answers: each of ``alikes`` with the answers that differ from it in one word."""
     row = Refusal.objects.filter(server=server_id, is_in_row=True, is_closing=False).exclude(alike=LOST)
-    latest = dict(row.order_by("-pk").values_list("alike", "pk")[:LOOKED_THROUGH])
+    latest = dict(row.order_by("-pk").values_list("alike", "pk")[:LATEST_REFUSALS])
     samples = Refusal.objects.filter(pk__in=list(latest.values())[:COMPARED]).select_related("message")
     attempts = {
         (attempt.message_id, attempt.number): attempt
@@ -202,13 +203,13 @@ def _groups(server_id: int, alikes: Collection[str]) -> list[frozenset[str]]:
         for place in range(min(len(words), COMPARED_WORDS)):
             others = (attempt.stage, reply.code, reply.enhanced, place, *words[:place], *words[place + 1 :])
             groups[others].add(refusal.alike)
-    largest: list[frozenset[str]] = []
+    found: list[frozenset[str]] = []
     seen: set[str] = set()
     for group in sorted(map(frozenset, groups.values()), key=len, reverse=True):
         if not group.isdisjoint(alikes) and not group <= seen:
-            largest.append(group)
+            found.append(group)
             seen |= group
-    return largest
+    return found
 
 
 def _review_alike(server_id: int, alikes: Collection[str], now: dt.datetime) -> None:
@@ -216,10 +217,10 @@ def _review_alike(server_id: int, alikes: Collection[str], now: dt.datetime) -> 
     row = every.filter(is_in_row=True)
     latest = row.order_by("-pk").values_list("message__redirected_to", "message__email_key", "message__mailing")
     recipients, mailings = set(), set()
-    for redirected_to, email_key, mailing_id in latest[:LOOKED_THROUGH]:
+    for redirected_to, email_key, mailing_id in latest[:LATEST_REFUSALS]:
         recipients.add(redirected_to.casefold() or email_key)
         mailings.add(mailing_id)
-    if not recipients:  # The server accepted something meanwhile.
+    if not recipients:  # The server accepted a message in the meantime.
         return
     domains = {recipient.rpartition("@")[2] for recipient in recipients}
     stage, reply = _last_answer(row)
@@ -239,7 +240,7 @@ def _review_alike(server_id: int, alikes: Collection[str], now: dt.datetime) -> 
         undoing = _Undoing.of(every.filter(_in_row_or_crossed(now)))
         undoing.free(f"The answer was about the account of the server; it is sent again. {reply}", now)
         if undoing.refusals:
-            reservations.note_full(server_id, why, now + REST, now)
+            reservations.note_full(server_id, why, now + PAUSE, now)
             circuit_breaker.put_on_probation(server_id, now)
         undoing.reopen()
 
@@ -249,7 +250,7 @@ def _in_row_or_crossed(now: dt.datetime) -> Q:
 
 
 def _last_answer(row: QuerySet[Refusal]) -> tuple[str, str]:
-    """Return stage and words of the latest answer of a row, without its recipient."""
+    """Return the stage and text of the latest answer in a row, without the recipient's address."""
     last = row.select_related("message").latest("pk")
     attempt = Attempt.objects.get(message=last.message, number=last.number)
     return attempt.stage, without_recipient(attempt.reply, _addressed(last.message))
@@ -262,7 +263,7 @@ def _addressed(message: Message) -> Outgoing:
 
 
 def _is_sender_kept_away(server_id: int, mailings: Collection[int], now: dt.datetime) -> bool:
-    """Whether the server is not asked about the From of these mailings any more: no message need avoid it then."""
+    """Whether the From of these mailings is kept from the server already. Then no message needs to avoid the server."""
     own = SmtpServer.objects.values_list("mail_from", flat=True).get(pk=server_id)
     used = Mailing.objects.filter(pk__in=mailings).values_list("mail_from", flat=True)
     kept_away = refused_senders.refused(now).get(server_id, {})
@@ -270,8 +271,8 @@ def _is_sender_kept_away(server_id: int, mailings: Collection[int], now: dt.date
 
 
 def _is_account(server_id: int, stage: str, mailings: Collection[int]) -> bool:
-    """Whether an answer that everybody gets is about the account, and not about the content of one mailing."""
-    if stage != Stage.DOT or len(mailings) >= LEAST_MAILINGS:  # The content is known from the dot on.
+    """Whether an answer to all recipients is about the account, and not about the content of one mailing."""
+    if stage != Stage.DOT or len(mailings) >= LEAST_MAILINGS:  # Only at the dot does the server know the content.
         return True
     server_name = SmtpServer.objects.filter(pk=server_id).values("name")
     earlier = MailingOutcome.objects.filter(mailing__in=mailings, server_name__in=server_name)
@@ -283,25 +284,24 @@ def _is_account(server_id: int, stage: str, mailings: Collection[int]) -> bool:
 
 @dataclass(slots=True)
 class _Undoing:
-    """Undoes what followed from answers, each of them once.
+    """Undoes the consequences of refusals, each of them once.
 
-    Rows are locked in the order in which :mod:`delivery.outcomes.results` locks them, so that neither waits for the
-    other.
+    Rows are locked in the same order as in :mod:`delivery.outcomes.results`, so that the two cannot deadlock.
     """
 
-    refusals: dict[tuple[int, int], Refusal]  # By message and number of the attempt.
-    wrong: list[Attempt] = field(default_factory=list)  # As they were, called bounced or failed.
+    refusals: dict[tuple[int, int], Refusal]  # By (message, attempt number).
+    wrong: list[Attempt] = field(default_factory=list)  # With their wrong outcome, bounced or failed.
     freed: set[int] = field(default_factory=set)  # Messages that are due again.
 
     @classmethod
     def of(cls, refusals: QuerySet[Refusal]) -> Self:
-        """Take the answers that nobody has taken back."""
+        """Lock the refusals that are not taken back yet, and mark them as taken back."""
         rows = list(refusals.filter(is_taken_back=False).order_by("pk").select_for_update())
         Refusal.objects.filter(pk__in=[each.pk for each in rows]).update(is_taken_back=True)
         return cls({(each.message_id, each.number): each for each in rows})
 
     def free(self, reason: str, now: dt.datetime) -> None:
-        """Make the messages due at once, for any server, call the attempts deferred, and lift the suppressions."""
+        """Make the messages due at once for any server, set their attempts to deferred, and lift the suppressions."""
         self._free_messages(reason[:600], now)
         self._correct_attempts()
         self._correct_outcomes()
@@ -311,7 +311,7 @@ class _Undoing:
         rows = Message.objects.filter(Q(status__in=["bounced", "failed"]) | Q(status="deferred", due_at__isnull=False))
         rows = rows.filter(pk__in=[message_id for message_id, _ in self.refusals]).select_related("mailing")
         alike: dict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
-        # Those that somebody else is at, or that went on meanwhile, are left as they are.
+        # Messages that another worker has locked, or that were tried again in the meantime, are left alone.
         for message in rows.order_by("pk").select_for_update(skip_locked=True, of=("self",)):
             refusal = self.refusals.get((message.pk, message.attempt_count))
             if refusal is None:
@@ -350,7 +350,7 @@ class _Undoing:
         Attempt.objects.filter(pk__in=ids).update(outcome=Attempt.Outcome.DEFERRED, rule=RULE)
 
     def _correct_outcomes(self) -> None:
-        """Count as deferred what was counted by minute and by quarter as something else."""
+        """Move the wrong outcomes to deferred in the counts by minute and by quarter of an hour."""
         of_mailings: Counter[tuple[int, str, dt.datetime, str]] = Counter()
         of_servers: Counter[tuple[str, dt.datetime, str]] = Counter()
         for each in self.wrong:
@@ -380,7 +380,7 @@ class _Undoing:
     def _lift_suppressions(self, now: dt.datetime) -> None:
         ids = [message_id for message_id, _ in self.refusals]
         keys = dict(Message.objects.filter(pk__in=ids).values_list("pk", "email_key"))
-        # A suppression is written in the instant of the answer that it follows from.
+        # A suppression has the instant of the answer that caused it.
         made = {(keys[each.message_id], each.refused_at) for each in self.refusals.values() if each.message_id in keys}
         bounced = Suppression.objects.filter(
             reason=Suppression.Reason.HARD_BOUNCE, email_key__in={key for key, _ in made}
@@ -391,7 +391,7 @@ class _Undoing:
                 changes.lift(suppression, why, None, now, by=BY)
 
     def reopen(self) -> None:
-        """Let the answers count no more towards stopping their mailings, and have these sent to their end."""
+        """Subtract the answers from the stop tallies of their mailings, and reopen mailings with messages due again."""
         sent: Counter[tuple[int, int]] = Counter()
         content: Counter[tuple[int, int]] = Counter()
         for each in self.wrong:
@@ -405,7 +405,7 @@ class _Undoing:
                 content_failures=Greatest(F("content_failures") - content[mailing_id, server_id], 0),
             )
         stopped = {mailing_id for (mailing_id, _), number in content.items() if number}
-        # One that has ended meanwhile has lost its reason.
+        # A mailing that finished in the meantime has no reason any more.
         is_known = Q(waiting_reason__startswith=STOPPED) | Q(finished_at__isnull=False)
         Mailing.objects.filter(is_known, pk__in=stopped, state="paused").update(waiting_reason=STOPPED_WRONGLY)
         open_again = Message.objects.filter(pk__in=self.freed).order_by().values("mailing")

@@ -1,8 +1,8 @@
-"""What an answer asks for beyond its own message: addresses suppressed, providers held, servers and mailings paused.
+"""Consequences of answers beyond their own messages: suppressions, provider holds, pauses of servers and mailings.
 
-Called by :mod:`delivery.outcomes.results` with a group of results, inside its transaction; a lane calls
-:func:`act_on_connection` where there is no message to record anything of. While all goes well it costs one query
-for each server and one for each mailing of the group, however many messages it has.
+:mod:`delivery.outcomes.results` calls it with a group of results, inside its transaction. A lane calls
+:func:`act_on_connection` if a connection fails without a message. While all goes well, a group costs one query per
+server and one per mailing, for any number of messages.
 """
 
 import datetime as dt
@@ -26,14 +26,14 @@ from mail.addresses import domain_of
 from smtpservers.limits import circuit_breaker, refused_senders, reservations, throttling
 from smtpservers.models import SmtpServer
 
-# Soft bounces that suppress: so many in a row, over at least so long. A rule may name its own number.
+# This many soft bounces in a row, over at least this long, suppress an address. A rule may name its own number.
 SOFT_IN_A_ROW, SOFT_SPREAD = 5, dt.timedelta(days=7)
-RATE_ATTEMPTS = 5_000  # Of the whole fleet, the latest of which …
-RATE_OVER = dt.timedelta(seconds=10)  # What the rate of a server that complains of it is taken over.
+RATE_ATTEMPTS = 5_000  # The latest attempts of all servers, in which a server's rate is measured …
+RATE_OVER = dt.timedelta(seconds=10)  # … over this time.
 
 
 def act(results: Sequence[Result], now: dt.datetime) -> None:
-    """Do what a group of results asks for about addresses, providers, servers and mailings."""
+    """Apply the consequences of a group of results for addresses, servers, providers, senders and mailings."""
     notable = [result for result in results if result.judgement is not ACCEPTED]
     unreachable_domains.note(notable, now)
     _act_on_addresses(notable, now)
@@ -50,14 +50,14 @@ def act(results: Sequence[Result], now: dt.datetime) -> None:
 def _act_on_addresses(results: Iterable[Result], now: dt.datetime) -> None:
     for result in results:
         judgement = result.judgement
-        # The bounce of a copy says nothing about a contact's consent, but the address is dead all the same. That of
-        # a redirected message is not about its recipient, and those of tests and notices are only in the account.
+        # The bounce of a copy says nothing about a contact's consent, but its address is dead all the same. The bounce
+        # of a redirected message is not about its recipient, and bounces of tests and notices suppress nobody.
         if not (judgement.suppresses or judgement.is_soft) or result.message.redirected_to:
             continue
         if result.stream in (Mailing.Stream.TEST, Mailing.Stream.NOTICE):
             continue
         is_hard = judgement.suppresses
-        if judgement.must_confirm:  # Else it is a soft bounce: the server may have looked with a sick name server.
+        if judgement.must_confirm:  # Without confirmation it counts as soft: the server's own DNS may be broken.
             is_hard = unreachable_domains.is_known(domain_of(result.message.email), now)
         why = judgement.reason if is_hard else _why_soft_bounces_suffice(result, now)
         if why:
@@ -65,7 +65,7 @@ def _act_on_addresses(results: Iterable[Result], now: dt.datetime) -> None:
 
 
 def _why_soft_bounces_suffice(result: Result, now: dt.datetime) -> str:
-    """Return why an address is given up after this soft bounce, which is in the account already; empty: not yet."""
+    """Return why this soft bounce, recorded already, suppresses its address; empty if it does not."""
     own = Message.objects.filter(
         email_key=result.message.email_key, redirected_to="", mailing__stream__in=("campaign", "single")
     )
@@ -93,7 +93,7 @@ def _act_on_servers(results: Iterable[Result], notable: Iterable[Result], now: d
         by_server[result.server_id].append(result)
     well = {result.server_id for result in results if result.judgement.is_accepted}
     for server_id in sorted({*well, *by_server}):
-        if not server_id:  # It was deleted meanwhile.
+        if not server_id:  # The server was deleted in the meantime.
             continue
         group = by_server.get(server_id, [])
         if server_id in well:
@@ -106,7 +106,7 @@ def _act_on_servers(results: Iterable[Result], notable: Iterable[Result], now: d
 
 
 def _one_of_each(group: Iterable[Result]) -> Iterable[Result]:
-    """Return one result of each rule that is about its server: what came at the same time is one event."""
+    """Return one result for each rule about the server: simultaneous answers are one event."""
     found: dict[str, Result] = {}
     for result in group:
         judgement = result.judgement
@@ -117,7 +117,7 @@ def _one_of_each(group: Iterable[Result]) -> Iterable[Result]:
 
 
 def act_on_connection(server_id: int, judgement: Judgement, now: dt.datetime) -> None:
-    """Do what a connection asks for that failed while no message waited for it."""
+    """Apply the consequences of a connection that failed while no message waited for it."""
     with transaction.atomic():
         _act_on_server(server_id, judgement, judgement.reason, 0, now)
 
@@ -143,14 +143,14 @@ def _act_on_server(server_id: int, judgement: Judgement, why: str, sent_before: 
 
 
 def _sent_per_second(server_id: int, now: dt.datetime) -> float | None:
-    """Return how many messages a second the server answered lately; None: none."""
-    # The latest by key: no index has the time of an attempt, and one would cost every message something.
+    """Return how many messages a second the server answered recently; None if it answered none."""
+    # The latest by key: no index has the time of an attempt, since it would add to the cost of every message.
     rows = Attempt.objects.order_by("-pk").values_list("server", "finished_at", "outcome")[:RATE_ATTEMPTS]
     lately = [(server, at, outcome) for server, at, outcome in rows if at is not None and now - RATE_OVER < at <= now]
     own = [at for server, at, outcome in lately if server == server_id and outcome != Attempt.Outcome.NOT_SENT]
     if not own:
         return None
-    # Where others send so much that the sample is shorter than the time, all of the sample is what it is taken over.
+    # If other servers fill the sample in less than ``RATE_OVER``, the rate is measured over the whole sample.
     is_cut = len(lately) == RATE_ATTEMPTS
     since, least = (min(at for _, at, _ in lately), 0.1) if is_cut else (min(own), 1.0)
     return len(own) / max(least, (now - since).total_seconds())
@@ -195,14 +195,14 @@ def _act_on_senders(results: Iterable[Result], now: dt.datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Figures:
-    """What was answered for good, since the mailing was last stopped."""
+    """A mailing's final results since it was last resumed."""
 
     sent: int
     hard_bounces: int
     content_failures: int
 
     def why_stop(self) -> str:
-        """Return why a mailing with these figures must stop, as a sentence; empty when it may go on."""
+        """Return why a mailing with these figures must stop, as a sentence; empty if it may go on."""
         if self.sent < settings.STOP_AFTER_MESSAGES:
             return ""
         for count, limit, what, remedy in (
@@ -221,8 +221,8 @@ class _Figures:
         ):
             if limit and count * 100 >= limit * self.sent:
                 percent = f"{count * 100 / self.sent:.1f} %"
-                told = f"{count:,} of the last {self.sent:,} {what} ({percent}). {remedy}, then resume."
-                return f"{account_limits.STOPPED} {told}"
+                text = f"{count:,} of the last {self.sent:,} {what} ({percent}). {remedy}, then resume."
+                return f"{account_limits.STOPPED} {text}"
         return ""
 
 
@@ -259,9 +259,9 @@ def _act_on_mailings(results: Iterable[Result], notable: Iterable[Result]) -> No
 
 
 def _of_the_same_sender(result: Result) -> list[int]:
-    """Return the campaigns under way that send from the domain of the one whose sender was refused, itself among them.
+    """Return the running campaigns with the same From domain as the refused one, including itself.
 
-    What a provider says of a domain it says of all its mail.
+    A provider that refuses a domain refuses all its mail.
     """
     open_now = Mailing.objects.filter(stream=Mailing.Stream.CAMPAIGN, state=Mailing.State.OPEN, finished_at=None)
     senders_of = dict(open_now.values_list("pk", "mail_from"))
@@ -294,14 +294,14 @@ def _figures(mailing_id: int) -> _Figures:
 
 
 def stop(mailing_id: int, why: str) -> None:
-    """Pause a mailing until a person resumes it, who is told why."""
+    """Pause a mailing until a person resumes it, and store why."""
     Mailing.objects.filter(pk=mailing_id, state=Mailing.State.OPEN).update(
         state=Mailing.State.PAUSED, waiting_reason=why[:500], waiting_until=None
     )
 
 
 def _note_incidents(results: Iterable[Result], now: dt.datetime) -> None:
-    """Put on record what a person should look at, once a day for each server and kind."""
+    """Store the incidents that a person should look at: one a day per server and kind."""
     found = {(r.server_id, r.judgement.incident): r for r in results if r.judgement.incident and r.server_id}
     for (server_id, kind), result in sorted(found.items()):
         why = without_recipient(result.judgement.reason, result.message)

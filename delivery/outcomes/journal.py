@@ -1,9 +1,9 @@
-"""What a worker must not forget when it is killed: which dots it wrote, and what was answered.
+"""The journal of a worker: which dots it wrote, and what was answered, kept even if the worker is killed.
 
-One append-only file for each lane token, in a folder that outlives the worker. It is written as memory that the file
-shares: a line is the kernel's the moment it is there, before the dot it speaks of, without a call and without fsync,
-and survives SIGKILL. The sweep of the same machine reads it. Beside it a page of the same kind says what is being
-composed: who kills its worker each time is found out by that.
+Each lane token has one append-only file, in a folder that outlives the worker. The file is written through a shared
+memory map: a line is in the kernel's hands at once, before the dot that it announces, without a system call or fsync,
+and survives SIGKILL. The recovery on the same machine reads it. A second small file of the same kind names the message
+being composed, so that a message which kills its worker each time is found.
 """
 
 import contextlib
@@ -20,15 +20,15 @@ from pathlib import Path
 from mail.replies.reply import Reply
 from mail.replies.rules import Stage
 
-# Of a new file. A full one is written anew, without what is recorded in the database already.
+# The size of a new file. A full file is compacted: attempts recorded in the database are dropped.
 FIRST_BYTES = 256 * 1024
-# How often the file's time is set: it says that the worker lives.
+# How often the file's modification time is set, as a sign that the worker lives.
 TOUCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """What the journal knows of one attempt: its dot was written, and perhaps the answer."""
+    """The journal's last entry about an attempt: its dot was written, or its answer was read."""
 
     stage: Stage | None = None  # None: no answer was read.
     reply: Reply | None = None
@@ -36,16 +36,16 @@ class JournalEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class AtHand:
-    """What a worker was making when it ended; 0: nothing."""
+class InProgress:
+    """The work in progress of a worker when it ended; 0: none."""
 
-    attempt_id: int = 0  # Whose message was being composed.
-    mailing_id: int = 0  # Whose content was being compiled.
-    beside_id: int = 0  # Attempt whose message was being composed beside the others, because it takes long.
+    attempt_id: int = 0  # The attempt whose message was being composed.
+    mailing_id: int = 0  # The mailing whose content was being compiled.
+    beside_id: int = 0  # The attempt whose slow message was being composed beside the others.
 
 
-_AT_HAND = struct.Struct("<qqq")
-_quoted = json.encoder.encode_basestring_ascii  # What json.dumps does with a text.
+_IN_PROGRESS = struct.Struct("<qqq")
+_quoted = json.encoder.encode_basestring_ascii  # As json.dumps encodes a string.
 
 
 class Journal:
@@ -54,36 +54,36 @@ class Journal:
     def __init__(self, folder: Path, token: uuid.UUID) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{token}.jsonl"
-        self._at_hand_path = self.path.with_suffix(".now")
-        self._at_hand = _shared(self._at_hand_path, bytes(_AT_HAND.size))
-        self._open: dict[int, bytes] = {}  # The last line about each attempt that is not recorded yet.
+        self._progress_path = self.path.with_suffix(".now")
+        self._in_progress = _shared(self._progress_path, bytes(_IN_PROGRESS.size))
+        self._open: dict[int, bytes] = {}  # The last line about each unrecorded attempt.
         self._touched_at = 0.0
         self._size = 0
         self._pages = _shared(self.path, bytes(FIRST_BYTES))
 
     def dot(self, attempt_id: int) -> None:
-        """Note that the dot of this attempt is written next."""
+        """Record that the dot of this attempt is written next."""
         self._write(attempt_id, b'{"dot": %d}\n' % attempt_id)
 
     def kept(self, attempt_id: int) -> None:
-        """Note that the dot of this attempt could not be written yet."""
+        """Record that the dot of this attempt could not be written yet, which takes :meth:`dot` back."""
         self._write(attempt_id, b'{"kept": %d}\n' % attempt_id)
 
     def answer(self, attempt_id: int, stage: Stage, reply: Reply | None, lost: str) -> None:
-        """Note what was answered to this attempt."""
-        # Written by hand: to have the whole list encoded takes several times as long.
+        """Record the answer to this attempt."""
+        # Formatted by hand: json.dumps of the whole list takes several times as long.
         line = f'[{attempt_id}, "{stage.value}", {_quoted(lost)}'
         if reply is not None:
             line += f', {reply.code}, "{reply.enhanced}", {_quoted(reply.text[:1000])}'
         self._write(attempt_id, line.encode() + b"]\n")
 
     def composing(self, attempt_id: int, *, is_beside: bool = False) -> None:
-        """Note whose message is composed now; 0: it is done."""
-        struct.pack_into("<q", self._at_hand, 16 if is_beside else 0, attempt_id)
+        """Record the attempt whose message is being composed; 0: none."""
+        struct.pack_into("<q", self._in_progress, 16 if is_beside else 0, attempt_id)
 
     def compiling(self, mailing_id: int) -> None:
-        """Note whose content is compiled now; 0: it is done."""
-        struct.pack_into("<q", self._at_hand, 8, mailing_id)
+        """Record the mailing whose content is being compiled; 0: none."""
+        struct.pack_into("<q", self._in_progress, 8, mailing_id)
 
     def recorded(self, attempt_ids: Iterable[int]) -> None:
         """Forget attempts whose results are in the database."""
@@ -100,55 +100,55 @@ class Journal:
         self._open[attempt_id] = line
         if (now := time.monotonic()) > self._touched_at + TOUCH_SECONDS:
             self._touched_at = now
-            os.utime(self.path)  # What is written into shared memory need not change it.
+            os.utime(self.path)  # A write to shared memory need not change the modification time.
 
     def _compact(self, room: int) -> None:
         content = b"".join(self._open.values())
         size = max(FIRST_BYTES, 4 * (len(content) + room))
         pages = _shared(self.path.with_suffix(".new"), content.ljust(size, b"\0"))
-        # At every instant there is one whole file under this name.
+        # Atomic: at every instant there is one whole file under this name.
         os.replace(self.path.with_suffix(".new"), self.path)
         self._pages.close()
         self._pages, self._size = pages, len(content)
 
     def close(self) -> None:
-        """Close the file and leave it in place."""
+        """Close the files and leave them in place."""
         self._pages.close()
-        self._at_hand.close()
+        self._in_progress.close()
 
     def discard(self) -> None:
-        """Close and remove it: everything it knows is recorded."""
+        """Close and remove the journal, once everything in it is recorded in the database."""
         self.close()
         self.path.unlink(missing_ok=True)
-        self._at_hand_path.unlink(missing_ok=True)
+        self._progress_path.unlink(missing_ok=True)
 
 
 def _shared(path: Path, content: bytes) -> mmap.mmap:
-    """Return the memory of a new file that holds ``content``; all of it is on the disk, so that none is short later."""
+    """Return a memory map of a new file with ``content``, written in full, so that disk space cannot run out later."""
     path.write_bytes(content)
     with path.open("r+b") as file:
         return mmap.mmap(file.fileno(), len(content))
 
 
-def at_hand(folder: Path, token: uuid.UUID) -> AtHand:
-    """Return what the holder of ``token`` was making when it ended."""
+def in_progress(folder: Path, token: uuid.UUID) -> InProgress:
+    """Return the work in progress of the holder of ``token`` when it ended."""
     try:
         content = (folder / f"{token}.now").read_bytes()
     except FileNotFoundError:
-        return AtHand()
-    return AtHand(*_AT_HAND.unpack(content)) if len(content) == _AT_HAND.size else AtHand()
+        return InProgress()
+    return InProgress(*_IN_PROGRESS.unpack(content)) if len(content) == _IN_PROGRESS.size else InProgress()
 
 
 def read(folder: Path, token: uuid.UUID) -> dict[int, JournalEntry] | None:
-    """Return what the journal of ``token`` knows by attempt, or None when it is not on this machine.
+    """Return the entries of the journal of ``token`` by attempt; None if it is not on this machine.
 
-    A last line that was cut short by a crash is left out.
+    A last line that a crash cut short is ignored.
     """
     try:
         lines = (folder / f"{token}.jsonl").read_bytes().rstrip(b"\0").split(b"\n")[:-1]
     except FileNotFoundError:
         return None
-    if lines and b"\0" in lines[-1]:  # Memory is not written from left to right.
+    if lines and b"\0" in lines[-1]:  # Memory is not always written from left to right.
         del lines[-1]
     known: dict[int, JournalEntry] = {}
     for line in lines:
@@ -164,7 +164,7 @@ def read(folder: Path, token: uuid.UUID) -> dict[int, JournalEntry] | None:
 
 
 def last_written(folder: Path, token: uuid.UUID) -> float:
-    """Return when the journal of ``token`` was last written to, in seconds of the epoch; 0 when it is not here."""
+    """Return when the journal of ``token`` was last written to, in seconds since the epoch; 0 if it is not here."""
     try:
         return (folder / f"{token}.jsonl").stat().st_mtime
     except FileNotFoundError:
@@ -172,16 +172,16 @@ def last_written(folder: Path, token: uuid.UUID) -> float:
 
 
 def tokens(folder: Path) -> set[uuid.UUID]:
-    """Return the tokens that have a journal in ``folder``, or left a part of one."""
+    """Return the tokens with a journal in ``folder``, or with a part of one."""
     return {token for token, _ in _files(folder)}
 
 
 def older_than(folder: Path, instant: float) -> set[uuid.UUID]:
-    """Return the tokens all of whose files were last written to before ``instant``, in seconds of the epoch."""
+    """Return the tokens whose files were all last written to before ``instant``, in seconds since the epoch."""
     found: set[uuid.UUID] = set()
     written: set[uuid.UUID] = set()
     for token, path in _files(folder):
-        with contextlib.suppress(FileNotFoundError):  # It went just now.
+        with contextlib.suppress(FileNotFoundError):  # Removed in the meantime.
             (found if path.stat().st_mtime < instant else written).add(token)
     return found - written
 
@@ -189,7 +189,7 @@ def older_than(folder: Path, instant: float) -> set[uuid.UUID]:
 def _files(folder: Path) -> Iterator[tuple[uuid.UUID, Path]]:
     for path in folder.glob("*"):
         if path.suffix in (".jsonl", ".now", ".new"):
-            with contextlib.suppress(ValueError):  # None of ours.
+            with contextlib.suppress(ValueError):  # Not a journal.
                 yield uuid.UUID(path.stem), path
 
 

@@ -1,26 +1,26 @@
-"""Which mail providers one server writes to no more, or only slowly, for a while: placed, kept in a lane, lifted.
+"""Provider holds: pauses and throttles of one server's mail to one mailbox provider.
 
-A provider that says "too much from you" (Google, Microsoft, Yahoo …) is left alone by the server it said it to;
-mail to everybody else goes on. The hold is a row (:class:`delivery.models.ProviderHold`), so that it outlives the
-worker; :class:`Holds` is a lane's copy of the rows of its server, and only loading touches the database.
+A provider that says "too much from you" (Google, Microsoft, Yahoo …) gets no mail from that server for a while; mail to
+other providers goes on. A hold is a row (:class:`delivery.models.ProviderHold`), so that it outlives the worker.
+:class:`Holds` is a lane's copy of its server's rows, and only loading touches the database.
 
-How a lane uses it::
+A lane uses it like this::
 
     holds = Holds(server.pk, connections=server.max_connections)
-    holds.load(now)                                    # Database thread; at the start, later ``load_all``.
+    holds.load(now)                                    # In the database thread, at the start; later ``load_all``.
     ...
     if holds and (judgement := holds.look(message, now)) is not None:
-        note(claim, judgement)                         # Held, or a From that was refused: it goes back at once.
+        note(claim, judgement)                         # The provider is held or the From refused: released at once.
     provider = provider_of(message) if holds else ""
     if provider and not holds.may_begin(provider, now):
-        put the claim aside and take another one       # As many as may be are on the line; ask again later.
+        put the claim aside and take another one       # The most messages are on the line; ask again later.
     holds.begun(provider, now)                         # Before MAIL ...
-    holds.ended(provider, is_ok=judgement.is_accepted, now=now)  # ... and once it was judged, whatever it became.
-    holds.note(judgement, message, now)                # After each judgement: a new hold holds at once.
+    holds.ended(provider, is_ok=judgement.is_accepted, now=now)  # ... and after every judgement.
+    holds.note(judgement, message, now)                # After every judgement: a new hold takes effect at once.
 
-``holds`` is false while there is nothing to look after, so all of it costs one truth test a message. ``begun`` and
-``ended`` may be called for a provider without a hold, and with an empty one; they do nothing then. While ``holds``
-is true the lane should let the validator look ahead also where the server validates: a provider is known by its MX.
+``holds`` is false while there are no holds, so that it costs one truth test per message. ``begun`` and ``ended`` do
+nothing for an empty provider and for one without a hold. While ``holds`` is true, the lane should let the validator
+look ahead even if the server validates recipients: a provider is known by its MX.
 """
 
 import datetime as dt
@@ -35,22 +35,22 @@ from delivery.outcomes.verdicts import Hold, Judgement
 from mail.addresses import domain_of
 
 LONGEST_HOLD = dt.timedelta(hours=24)
-FORGOTTEN_AFTER = dt.timedelta(hours=24)  # Then the next hold is the first one again.
-SHOWN_AFTERWARDS = dt.timedelta(hours=1)  # How long a page tells of a hold that is over.
-NOTED_LASTS = dt.timedelta(seconds=5)  # How long a hold is believed that the database does not show yet.
-# Who waits for a hold comes back when it ended: the wait of a deferral varies by a fifth either way.
-AFTERWARDS = 1.25
+FORGOTTEN_AFTER = dt.timedelta(hours=24)  # After this time the next hold counts as the first one.
+SHOWN_AFTERWARDS = dt.timedelta(hours=1)  # How long a page shows a hold that is over.
+NOTED_FOR = dt.timedelta(seconds=5)  # How long a lane keeps a new hold that is not in the database yet.
+# A held message waits longer than the hold: the jitter of a deferral is a fifth either way.
+WAIT_FACTOR = 1.25
 
 
 def provider_of(message: Outgoing) -> str:
-    """Return who receives mail for the message's recipient, as far as DNS was asked already."""
+    """Return the provider of the message's recipient, as far as DNS was asked already."""
     return recipient_domains.provider_of(domain_of(message.redirected_to or message.email))
 
 
 def place(server_id: int, provider: str, why: str, hold: Hold, now: dt.datetime) -> ProviderHold:
-    """Hold mail of a server to a provider; a hold that follows another lasts twice as long, a day at most.
+    """Hold a server's mail to a provider. A hold that follows another lasts twice as long, up to a day.
 
-    What was on the line when a hold began is answered like the first message; that is no second strike.
+    Messages that were on the line when the hold began get the same answer; that is no second strike.
     """
     placed, is_new = ProviderHold.objects.get_or_create(
         server_id=server_id,
@@ -80,7 +80,7 @@ def place(server_id: int, provider: str, why: str, hold: Hold, now: dt.datetime)
 
 
 def lift(server_id: int, hold_id: int) -> str:
-    """End a hold by hand and return its provider; empty if there is none any more. A lane sees it within a second."""
+    """Lift a hold for a person, and return its provider; empty if the hold is gone. Lanes see it within a second."""
     hold = ProviderHold.objects.filter(pk=hold_id, server=server_id).first()
     if hold is None:
         return ""
@@ -89,7 +89,7 @@ def lift(server_id: int, hold_id: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class HoldView:
     """A hold as a page shows it."""
 
     pk: int
@@ -98,14 +98,14 @@ class Shown:
     until: dt.datetime
     slow_until: dt.datetime | None
     per_minute: int | None
-    is_held: bool  # Nothing goes out now.
-    is_slow: bool  # One message at a time goes out now.
+    is_held: bool  # No message is sent now.
+    is_slow: bool  # One message at a time is sent now.
 
 
-def of_server(server_id: int, now: dt.datetime) -> list[Shown]:
-    """Return the holds of a server that have an effect now, for its page."""
+def of_server(server_id: int, now: dt.datetime) -> list[HoldView]:
+    """Return the holds of a server that are in force, or ended within ``SHOWN_AFTERWARDS``, for its page."""
     return [
-        Shown(
+        HoldView(
             row.pk,
             row.provider,
             row.reason,
@@ -122,55 +122,55 @@ def of_server(server_id: int, now: dt.datetime) -> list[Shown]:
 
 @dataclass(slots=True)
 class _State:
-    """One provider's hold as a lane keeps it."""
+    """A lane's copy of one provider's hold."""
 
     until: dt.datetime
     slow_until: dt.datetime
     per_minute: int | None
     reason: str
     rows: set[int] = field(default_factory=set)
-    may_be_on_line: int = 1  # After a hold one message at a time, one more with each success.
+    may_be_on_line: int = 1  # After a hold one message at a time, and one more with each success.
     on_line: int = 0
     last_begun: dt.datetime | None = None
-    noted_at: dt.datetime | None = None  # Known from an answer, and not from the database yet.
+    noted_at: dt.datetime | None = None  # Set while the hold is known from an answer, and not yet from the database.
     has_recovered: bool = False
 
 
 class Holds:
-    """The holds of one server in the lane that sends through it; see the module's first lines."""
+    """A lane's copy of the holds of its server; the module's docstring shows its use."""
 
     def __init__(self, server_id: int, connections: int = 1) -> None:
         self._server_id = server_id
         self._connections = connections
         self._providers: dict[str, _State] = {}
-        self._refused: dict[int, dt.datetime | None] = {}  # Mailings whose From the server refused, until when.
+        self._refused: dict[int, dt.datetime | None] = {}  # By mailing: until when the server refuses its From.
         self._refusals: dict[int, int] = {}
 
     def __bool__(self) -> bool:
         return bool(self._providers or self._refused)
 
     def load(self, now: dt.datetime) -> None:
-        """Read the rows of the server, and delete those that have served."""
+        """Read the rows of the server, and delete holds from which mail has recovered."""
         load_all([self], now)
 
-    def _served(self) -> set[int]:
+    def _recovered_rows(self) -> set[int]:
         return {row for state in self._providers.values() if state.has_recovered for row in state.rows}
 
-    def _take(self, rows: Sequence[ProviderHold], now: dt.datetime) -> None:
+    def _load_rows(self, rows: Sequence[ProviderHold], now: dt.datetime) -> None:
         found: dict[str, _State] = {}
         for row in rows:
             slow_until = row.slow_until or row.until
             if max(row.until, slow_until) < now - FORGOTTEN_AFTER:
                 row.delete()
                 continue
-            self._take_in(found, row, slow_until)
+            self._merge_row(found, row, slow_until)
         for provider, state in self._providers.items():
-            if state.noted_at is not None and provider not in found and now - state.noted_at < NOTED_LASTS:
+            if state.noted_at is not None and provider not in found and now - state.noted_at < NOTED_FOR:
                 found[provider] = state
         self._providers = found
 
-    def _take_in(self, found: dict[str, _State], row: ProviderHold, slow_until: dt.datetime) -> None:
-        # A row may stand under a domain whose MX was not known when it was written.
+    def _merge_row(self, found: dict[str, _State], row: ProviderHold, slow_until: dt.datetime) -> None:
+        # A row may name a domain whose MX was not known when it was written.
         provider = recipient_domains.provider_of(row.provider)
         fresh = _State(row.until, slow_until, row.per_minute, row.reason)
         state = found.get(provider) or self._providers.get(provider, fresh)
@@ -187,7 +187,7 @@ class Holds:
     # --- before a message is begun
 
     def look(self, message: Outgoing, now: dt.datetime) -> Judgement | None:
-        """Return what becomes of a claimed message that this server must not be asked about now; None: go on."""
+        """Return the judgement of a claimed message that must not be sent now; None if it may be sent."""
         if message.mailing_id in self._refused:
             until = self._refused[message.mailing_id]
             if until is None or until > now:
@@ -201,11 +201,11 @@ class Holds:
             return None
         state = self._providers[provider]
         reason = f"Mail to {provider} rests until {held_until:%d %B %Y %H:%M} UTC: {state.reason}"
-        wait = (held_until - now) * AFTERWARDS + dt.timedelta(seconds=1)
+        wait = (held_until - now) * WAIT_FACTOR + dt.timedelta(seconds=1)
         return Judgement("not_sent", "deferred", reason[:600], "held-provider", wait=wait)
 
     def held_until(self, provider: str, now: dt.datetime) -> dt.datetime | None:
-        """Return when mail to the provider may go on; None when it may now."""
+        """Return when mail to the provider may go on; None if it may be sent now."""
         state = self._providers.get(provider)
         return state.until if state is not None and state.until > now else None
 
@@ -221,18 +221,18 @@ class Holds:
         return now - state.last_begun >= dt.timedelta(minutes=1) / state.per_minute
 
     def patience(self, provider: str, now: dt.datetime) -> dt.timedelta:
-        """Return how long a message that found no room may stay away: as long as its provider is slowed."""
+        """Return how long a message may be put aside for want of room: as long as its provider is slow."""
         state = self._providers.get(provider)
         return max(dt.timedelta(minutes=1), state.slow_until - now) if state else dt.timedelta(minutes=1)
 
     def begun(self, provider: str, now: dt.datetime) -> None:
-        """Count a message that goes on the line."""
+        """Count a message as on the line."""
         if (state := self._providers.get(provider)) is not None:
             state.on_line += 1
             state.last_begun = now
 
     def ended(self, provider: str, *, is_ok: bool, now: dt.datetime) -> None:
-        """Count a message that was begun as answered; each success lets one more be on the line at once."""
+        """Count a message as answered. After a hold each success raises the number on the line by one."""
         state = self._providers.get(provider)
         if state is None:
             return
@@ -245,7 +245,7 @@ class Holds:
     # --- after an answer
 
     def note(self, judgement: Judgement, message: Outgoing, now: dt.datetime) -> None:
-        """Let what was just judged hold at once: recording stores it, and ``load`` confirms it."""
+        """Apply a new hold or refusal at once. Recording the result stores it, and ``load`` confirms it."""
         if judgement.hold is not None:
             hold, provider = judgement.hold, provider_of(message)
             slow_until = now + (hold.slow_for or dt.timedelta(0))
@@ -265,11 +265,11 @@ class Holds:
 
 
 def load_all(every: Sequence[Holds], now: dt.datetime) -> None:
-    """Read the rows of several servers at once, and delete those that have served."""
-    if served := {row for holds in every for row in holds._served()}:
-        ProviderHold.objects.filter(pk__in=served, until__lte=now).delete()
+    """Read the rows of several servers at once, and delete holds from which mail has recovered."""
+    if recovered := {row for holds in every for row in holds._recovered_rows()}:
+        ProviderHold.objects.filter(pk__in=recovered, until__lte=now).delete()
     rows: dict[int, list[ProviderHold]] = defaultdict(list)
     for row in ProviderHold.objects.filter(server__in=[holds._server_id for holds in every]):
         rows[row.server_id].append(row)
     for holds in every:
-        holds._take(rows[holds._server_id], now)
+        holds._load_rows(rows[holds._server_id], now)

@@ -1,4 +1,4 @@
-"""Settling what a dead worker left behind, from its journal where it is on this machine."""
+"""The recovery of a dead worker's batches, with its journal if that is on this machine."""
 
 import datetime as dt
 import uuid
@@ -21,26 +21,27 @@ from mail.replies.rules import Stage
 from smtpservers.limits import reservations
 from smtpservers.smtp.answer import Answer
 
-# How long the journal of another machine is waited for.
+# How long a batch waits for the other machine that may hold its journal.
 JOURNAL_ELSEWHERE = dt.timedelta(minutes=10)
-JOURNAL_KEPT = dt.timedelta(hours=1)  # Of a worker that ended and left nothing to settle.
-# A message that was being composed when its worker was ended, so many times, is what ends them; so is a content.
+JOURNAL_KEPT = dt.timedelta(hours=1)  # The journal of a worker that left nothing to settle.
+# A message is poison if its worker ended this many times while it composed the message. The same goes for content.
 POISON_KILLS = 3
 _COMPOSING, _COMPILING = "ended-composing", "ended-compiling"  # Rules of attempts.
 
-Known = dict[int, journal.JournalEntry] | None  # What the journal knows by attempt; None: it is not on this machine.
+Known = dict[int, journal.JournalEntry] | None  # The journal's entries by attempt; None: it is not on this machine.
 
 
 def journal_folder() -> Path:
-    """Return where the journals of this machine are."""
+    """Return the folder of this machine's journals."""
     return Path(settings.DATA_DIR) / "journal"
 
 
 def sweep(now: dt.datetime) -> int:
-    """Free lanes whose lease ran out and settle every attempt whose worker is gone; return how many.
+    """Free lanes with an expired lease, settle all attempts of dead workers, and return the number settled.
 
-    Not begun: queued again, its quota given back. Answered: recorded as answered. Dot written and no answer:
-    unconfirmed, and a campaign's message is not sent again by itself. In a copy that waits nothing is judged yet.
+    An attempt that was not begun is queued again, and its quota released. An answered one is recorded as answered. One
+    with its dot written and no answer is unconfirmed, and a campaign's message is not sent again by itself. While this
+    database is a copy that waits for a person's answer, nothing is settled.
     """
     if identity.why_held(now):
         return 0
@@ -48,15 +49,15 @@ def sweep(now: dt.datetime) -> int:
     held = Lane.objects.exclude(holder="").values("token")
     tokens = Batch.objects.exclude(lane_token__in=held).order_by().values_list("lane_token", flat=True)
     settled = sum(_settle_token(token, now) for token in set(tokens.distinct()))
-    account_limits.review(now)  # Also what a worker recorded and did not live to look at.
+    account_limits.review(now)  # For workers that died between their results and their own review.
     _clear_away(now)
     return settled
 
 
 def sweep_here(now: dt.datetime) -> int:
-    """Settle what dead workers of this machine left, where nobody else can read their journals; return how many.
+    """Settle the attempts of this machine's dead workers, whose journals no other machine can read; return the number.
 
-    A worker that sends does so by itself, so that a machine needs none for errands.
+    Each sending worker calls this, so that its machine needs no worker for errands.
     """
     if identity.why_held(now):
         return 0
@@ -67,9 +68,9 @@ def sweep_here(now: dt.datetime) -> int:
 
 
 def settle_copied(now: dt.datetime) -> bool:
-    """Settle what was under way when this copy was made; False while a lease of the original has not run out.
+    """Settle the attempts that were under way when this copy was made; False while a lease of the original is valid.
 
-    The original may have finished it. What no journal here tells of is unconfirmed.
+    The original may have finished them: attempts without an entry in a journal here are unconfirmed.
     """
     leases.free_expired()
     if Lane.objects.exclude(holder="").filter(token__in=Batch.objects.values("lane_token")).exists():
@@ -78,7 +79,7 @@ def settle_copied(now: dt.datetime) -> bool:
     for batch in Batch.objects.all():
         attempts = range(batch.pk * Batch.MOST, batch.pk * Batch.MOST + len(batch.claims))
         unsure = dict.fromkeys(attempts, journal.JournalEntry(lost="this is a copy, and the original may have sent it"))
-        _settle_batch(batch.pk, unsure | (journal.read(folder, batch.lane_token) or {}), journal.AtHand(), now)
+        _settle_batch(batch.pk, unsure | (journal.read(folder, batch.lane_token) or {}), journal.InProgress(), now)
     return True
 
 
@@ -92,40 +93,40 @@ def _clear_away(now: dt.datetime) -> None:
 
 
 def _settle_token(token: uuid.UUID, now: dt.datetime) -> int:
-    # A worker that just lost its lane, as when its server is deleted, still notes the answers under way.
-    # One from the future speaks of a clock that was set back, and of nobody's life.
+    # A worker that just lost its lane, as when its server is deleted, still writes the answers under way.
+    # A journal from the future means a clock that was set back, and not a live worker.
     here = (now + clock.drift()).timestamp()  # Files have this machine's clock.
     if 0 <= here - journal.last_written(journal_folder(), token) < settings.LEASE_SECONDS:
         return 0
     known = journal.read(journal_folder(), token)
-    at_hand = journal.at_hand(journal_folder(), token)
+    in_progress = journal.in_progress(journal_folder(), token)
     batches = Batch.objects.filter(lane_token=token)
     if known is None:
         batches = batches.filter(started_at__lt=now - JOURNAL_ELSEWHERE)
-    settled = sum(_settle_batch(batch_id, known, at_hand, now) for batch_id in batches.values_list("pk", flat=True))
+    settled = sum(_settle_batch(batch_id, known, in_progress, now) for batch_id in batches.values_list("pk", flat=True))
     if known is not None:
         journal.remove(journal_folder(), token)
     return settled
 
 
-def _settle_batch(batch_id: int, known: Known, at_hand: journal.AtHand, now: dt.datetime) -> int:
+def _settle_batch(batch_id: int, known: Known, in_progress: journal.InProgress, now: dt.datetime) -> int:
     with transaction.atomic():
-        # Two sweeps at once: the second one waits, and finds nothing left.
+        # If two sweeps run at once, the second one waits here and finds nothing left.
         server_id = Batch.objects.filter(pk=batch_id).values_list("server", flat=True).first()
         if server_id is not None:
             reservations.keep(server_id)
         batch = Batch.objects.select_for_update(of=("self",)).select_related("mailing").filter(pk=batch_id).first()
         if batch is None:
             return 0
-        results = [_result(batch, place, message, known, at_hand, now) for place, message in _left(batch)]
+        results = [_result(batch, place, message, known, in_progress, now) for place, message in _left(batch)]
         outcomes_results.settle(results, now)
-        _stop_poison(at_hand.mailing_id)
-        Batch.objects.filter(pk=batch_id).delete()  # Also where messages of it were deleted.
+        _stop_poison(in_progress.mailing_id)
+        Batch.objects.filter(pk=batch_id).delete()  # Needed if some of its messages were deleted.
     return len(results)
 
 
 def _left(batch: Batch) -> list[tuple[int, Outgoing]]:
-    """Return the messages of the batch whose attempts are not recorded, each with its place in the batch."""
+    """Return the messages of the batch with unrecorded attempts, each with its place in the batch."""
     numbers = dict(batch.claims)
     recorded = set(Attempt.objects.filter(message__in=numbers).values_list("message_id", "number"))
     rows = Message.objects.select_related("contact", "copy_of__contact").in_bulk(list(numbers))
@@ -141,7 +142,7 @@ def _left(batch: Batch) -> list[tuple[int, Outgoing]]:
 
 
 def _result(
-    batch: Batch, place: int, message: Outgoing, known: Known, at_hand: journal.AtHand, now: dt.datetime
+    batch: Batch, place: int, message: Outgoing, known: Known, in_progress: journal.InProgress, now: dt.datetime
 ) -> Result:
     stream = batch.mailing.stream
     attempt_id = batch.pk * Batch.MOST + place
@@ -156,7 +157,7 @@ def _result(
     if answer is None and stream == Mailing.Stream.TEST:
         judgement = outcomes_results.ended("failed", "The test was interrupted before the message was sent.")
     elif answer is None:
-        judgement = _unsent(attempt_id, message, at_hand)
+        judgement = _unsent(attempt_id, message, in_progress)
     else:
         tries = Attempt.objects.filter(message=message.pk).exclude(outcome=Attempt.Outcome.NOT_SENT)
         earlier = tries.filter(outcome=Attempt.Outcome.UNCONFIRMED).exists()
@@ -168,7 +169,7 @@ def _result(
             resent_before=earlier,
             back_off=settings.RETRY_WAITS,
         )
-        if entry is None or not entry.lost:  # No fault of the server.
+        if entry is None or not entry.lost:  # Not the server's fault.
             judgement = replace(judgement, is_answer_lost=False)
     return Result(
         attempt_id=attempt_id,
@@ -184,12 +185,12 @@ def _result(
     )
 
 
-def _unsent(attempt_id: int, message: Outgoing, at_hand: journal.AtHand) -> Judgement:
-    """Return the judgement of a message whose worker was ended before it was sent, and perhaps by it."""
+def _unsent(attempt_id: int, message: Outgoing, in_progress: journal.InProgress) -> Judgement:
+    """Return the judgement of an unsent message whose worker ended, perhaps because of this message."""
     given_back = outcomes_results.given_back("The worker was ended before this message was sent.")
-    if message.mailing_id == at_hand.mailing_id:
+    if message.mailing_id == in_progress.mailing_id:
         return replace(given_back, rule=_COMPILING)
-    if attempt_id not in (at_hand.attempt_id, at_hand.beside_id):
+    if attempt_id not in (in_progress.attempt_id, in_progress.beside_id):
         return given_back
     if Attempt.objects.filter(message=message.pk, rule=_COMPOSING).count() + 1 < POISON_KILLS:
         return replace(given_back, rule=_COMPOSING)
@@ -198,7 +199,10 @@ def _unsent(attempt_id: int, message: Outgoing, at_hand: journal.AtHand) -> Judg
 
 
 def _stop_poison(mailing_id: int) -> None:
-    """Pause a mailing whose content ended its worker too often; 0: none was being compiled."""
+    """Pause a mailing whose content ended its worker too often.
+
+    :param mailing_id: the mailing whose content was being compiled; 0: none.
+    """
     if not mailing_id:
         return
     ended = Attempt.objects.filter(message__mailing=mailing_id, rule=_COMPILING)

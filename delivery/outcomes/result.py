@@ -1,4 +1,4 @@
-"""What became of one attempt, as judging and recording hand it on."""
+"""The result of one attempt: its judgement, with what is needed to record it."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from delivery.outcomes.verdicts import Judgement
 from mail.replies.reply import Reply
 
 
-@dataclass(slots=True)  # Not frozen: there are thousands a second, and that would take as long again.
+@dataclass(slots=True)  # Not frozen: a frozen instance takes twice as long to make, and there are thousands a second.
 class Result:
-    """What became of one attempt."""
+    """The result of one attempt."""
 
     attempt_id: int
     message: Outgoing
@@ -22,4 +22,4 @@ class Result:
     judgement: Judgement
     stage: str = ""
     reply: Reply | None = None
-    sent_before: int = 0  # Messages its connection had carried before it; 0 where nobody counted.
+    sent_before: int = 0  # Messages that its connection carried before; 0 if not counted.

@@ -1,7 +1,7 @@
-"""The only writer of delivery status after queueing: writes attempts and settles quota.
+"""Records of results: writes attempts, message statuses, quota and counts. The only writer of a server's answer.
 
-Results come in groups. A group is one transaction under the lane's token: a worker that lost its lane records
-nothing, and the sweep settles its account instead.
+Results come in groups. A group is one transaction under the lane's token: a worker that lost its lane records nothing,
+and the recovery settles its attempts instead.
 """
 
 import datetime as dt
@@ -29,21 +29,21 @@ from smtpservers.limits import reservations
 from smtpservers.models import SmtpServer
 
 GIVEN_BACK = "not_sent"
-LATE_AT_ONCE = 5_000  # Messages that were deferred while their mailing was cancelled; the others follow.
+LATE_AT_ONCE = 5_000  # Messages per call that were deferred while their mailing was cancelled.
 
 
 def given_back(reason: str, wait: dt.timedelta = dt.timedelta(0)) -> Judgement:
-    """Return the judgement of a message that was claimed and not begun."""
+    """Return the judgement of a claimed message that is released unsent and stays queued."""
     return Judgement(GIVEN_BACK, "queued", reason, wait=wait)
 
 
 def ended(status: str, reason: str, rule: str = "") -> Judgement:
-    """Return the judgement of a message that ends without being sent: suppressed, cancelled, failed."""
+    """Return the judgement of a message that ends unsent: suppressed, cancelled or failed."""
     return Judgement(GIVEN_BACK, status, reason, rule)
 
 
 def record(token: uuid.UUID, results: Sequence[Result], now: dt.datetime) -> bool:
-    """Write a group of results down; False, and nothing written, when ``token`` lost its lane."""
+    """Record a group of results. False, with nothing recorded, if ``token`` lost its lane."""
     with transaction.atomic():
         if not leases.holds(token):
             return False
@@ -53,7 +53,7 @@ def record(token: uuid.UUID, results: Sequence[Result], now: dt.datetime) -> boo
 
 
 def settle(results: Sequence[Result], now: dt.datetime) -> None:
-    """Write results down inside the caller's transaction, whoever holds the lane; each attempt is recorded once."""
+    """Record results in the caller's transaction, without a check of the lane. Each attempt is recorded once."""
     if not results:
         return
     batches = _lock_batches(results)
@@ -61,24 +61,24 @@ def settle(results: Sequence[Result], now: dt.datetime) -> None:
     _update_messages(results, now)
     account_limits.note(results, now)
     _leave_batches(results, batches)
-    alike = _alike(results)
-    _settle_quota(alike, now)
-    _count_outcomes(alike, batches, now)
+    groups = _group_alike(results)
+    _settle_quota(groups, now)
+    _count_outcomes(groups, batches, now)
     if any(batch.has_copies for batch in batches.values()):
         _make_copies(results, now)
     consequences.act(results, now)
 
 
 class _Locked(NamedTuple):
-    """A batch as far as recording needs it."""
+    """A locked batch, with the fields that recording needs."""
 
     open_count: int
     server_name: str
-    has_copies: bool  # Whether its server has addresses for them, now.
+    has_copies: bool  # Whether its server has CC or BCC addresses now.
 
 
 def _lock_batches(results: Iterable[Result]) -> dict[int, _Locked]:
-    """Lock the batches that the attempts are under way in, in order, and return them."""
+    """Lock the batches of the attempts, in the order of their keys, and return them."""
     ids = sorted({result.attempt_id // Batch.MOST for result in results})
     with connection.cursor() as cursor:
         cursor.execute(
@@ -91,7 +91,7 @@ def _lock_batches(results: Iterable[Result]) -> dict[int, _Locked]:
 
 
 def _write_attempts(results: Iterable[Result], batches: Container[int], now: dt.datetime) -> list[Result]:
-    """Write the attempts, and return the results of those that were not written before."""
+    """Insert the attempts, and return the results whose attempts were new."""
     known = [result for result in results if result.attempt_id // Batch.MOST in batches]
     if not known:
         return []
@@ -135,21 +135,21 @@ def _write_attempts(results: Iterable[Result], batches: Container[int], now: dt.
 def _update_messages(results: Sequence[Result], now: dt.datetime) -> None:
     if not results:
         return
-    is_cancelled = _cancelled(results)
-    becoming = [_becoming(result, now, is_cancelled) for result in results]
+    cancelled = _cancelled(results)
+    next_states = [_next_state(result, now, cancelled) for result in results]
     ids = [r.message.pk for r in results]
     given, parameters = rows(
         numbers={
             "id": ids,
-            "server": [r.server_id or None for r in results],  # Zero: it was deleted meanwhile.
+            "server": [r.server_id or None for r in results],  # Zero: the server was deleted in the meantime.
             "number": [r.message.attempt_count + 1 for r in results],
         },
         texts={
-            "status": [status for status, _, _ in becoming],
-            "reason": [reason[:600] for _, reason, _ in becoming],
+            "status": [status for status, _, _ in next_states],
+            "reason": [reason[:600] for _, reason, _ in next_states],
             "message_id": [r.message.message_id for r in results],
         },
-        instants={"due_at": [due_at for _, _, due_at in becoming]},
+        instants={"due_at": [due_at for _, _, due_at in next_states]},
     )
     with connection.cursor() as cursor:
         cursor.execute(
@@ -174,17 +174,17 @@ def _cancelled(results: Iterable[Result]) -> set[int]:
     return set(Mailing.objects.filter(pk__in=mailings, state="cancelled").values_list("pk", flat=True))
 
 
-def _becoming(result: Result, now: dt.datetime, cancelled: Container[int]) -> tuple[str, str, dt.datetime | None]:
-    """Return status, reason and due time of a result's message."""
+def _next_state(result: Result, now: dt.datetime, cancelled: Container[int]) -> tuple[str, str, dt.datetime | None]:
+    """Return the new status, reason and due time of a result's message."""
     judgement, message = result.judgement, result.message
     reason = message.reason if judgement.is_accepted and message.redirected_to else judgement.reason
     if judgement.wait is None:
         return judgement.status, reason, None
-    if result.mailing_id in cancelled:  # Its messages do not come back.
+    if result.mailing_id in cancelled:  # Its messages are not tried again.
         return Message.Status.CANCELLED, CANCELLED_REASON, None
     due_at = now + judgement.wait * random.uniform(0.8, 1.2)
     if judgement.status == Message.Status.DEFERRED and message.expires_at and message.expires_at < due_at:
-        return Message.Status.EXPIRED, f"Given up: {reason}", None  # It would come too late.
+        return Message.Status.EXPIRED, f"Given up: {reason}", None  # The next try would be too late.
     return judgement.status, reason, due_at
 
 
@@ -200,10 +200,10 @@ def _leave_batches(results: Iterable[Result], batches: Mapping[int, _Locked]) ->
                 )
 
 
-def _alike(results: Iterable[Result]) -> list[tuple[Result, int]]:
-    """Return one result of each kind that is counted as the others of its kind are, and how many they are.
+def _group_alike(results: Iterable[Result]) -> list[tuple[Result, int]]:
+    """Group results that are counted alike; return one result of each group with the size of the group.
 
-    A batch is of one mailing, one server and one period.
+    All results of a batch share mailing, server and quota period.
     """
     kinds: dict[tuple[int, int, bool], list[Result]] = defaultdict(list)
     for result in results:
@@ -211,12 +211,12 @@ def _alike(results: Iterable[Result]) -> list[tuple[Result, int]]:
     return [(kind[0], len(kind)) for kind in kinds.values()]
 
 
-def _settle_quota(alike: Iterable[tuple[Result, int]], now: dt.datetime) -> None:
+def _settle_quota(groups: Iterable[tuple[Result, int]], now: dt.datetime) -> None:
     used: dict[int, int] = defaultdict(int)
     released: dict[int, int] = defaultdict(int)
     ledger: dict[int, list[dt.datetime]] = defaultdict(list)
-    for result, number in alike:
-        if result.judgement.holds_unit and result.server_id:  # Zero: the server was deleted meanwhile.
+    for result, number in groups:
+        if result.judgement.holds_unit and result.server_id:  # Zero: the server was deleted in the meantime.
             ledger[result.server_id] += [result.reserved_at] * number
         if result.period_id is not None:
             (used if result.judgement.holds_unit else released)[result.period_id] += number
@@ -226,11 +226,11 @@ def _settle_quota(alike: Iterable[tuple[Result, int]], now: dt.datetime) -> None
         reservations.write_ledger(server_id, ledger[server_id])
 
 
-def _count_outcomes(alike: Iterable[tuple[Result, int]], batches: Mapping[int, _Locked], now: dt.datetime) -> None:
-    """Add to the counts of attempts that pages read: by campaign, and by server for all mail."""
+def _count_outcomes(groups: Iterable[tuple[Result, int]], batches: Mapping[int, _Locked], now: dt.datetime) -> None:
+    """Add to the stored counts of attempts: per campaign, and per server for all mail."""
     of_mailings: Counter[tuple[int, str, str]] = Counter()
     of_servers: Counter[tuple[str, str]] = Counter()
-    for result, number in alike:
+    for result, number in groups:
         if (outcome := result.judgement.outcome) == GIVEN_BACK:
             continue
         server = batches[result.attempt_id // Batch.MOST].server_name
@@ -241,7 +241,7 @@ def _count_outcomes(alike: Iterable[tuple[Result, int]], batches: Mapping[int, _
     quarter = minute.replace(minute=minute.minute - minute.minute % 15)
     adapt = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
-        # In one order, so that two workers never wait for one another.
+        # Sorted, so that two workers cannot deadlock.
         for (mailing_id, server, outcome), number in sorted(of_mailings.items()):
             cursor.execute(
                 "INSERT INTO delivery_mailingoutcome AS o"
@@ -260,7 +260,7 @@ def _count_outcomes(alike: Iterable[tuple[Result, int]], batches: Mapping[int, _
 
 
 def _make_copies(results: Iterable[Result], now: dt.datetime) -> None:
-    """CC and BCC copies are messages of their own, made when the original is accepted."""
+    """Queue the CC and BCC copies of accepted messages. Each copy is a message of its own."""
     accepted = [
         r
         for r in results
@@ -303,9 +303,9 @@ def _make_copies(results: Iterable[Result], now: dt.datetime) -> None:
 
 
 def finish_mailings(now: dt.datetime) -> int:
-    """Close the mailings that have nothing left to send, and return how many they were."""
+    """Finish the mailings with nothing left to send, and return their number."""
     unfinished = Mailing.objects.filter(finished_at=None, is_snapshotted=True)
-    # What was deferred in the very moment its mailing was cancelled.
+    # Messages that were deferred at the moment when their mailing was cancelled.
     late = Message.objects.filter(mailing__in=unfinished.filter(state="cancelled").values("pk"), due_at__isnull=False)
     some = list(late.order_by("due_at").values_list("pk", flat=True)[:LATE_AT_ONCE])
     late.filter(pk__in=some).update(

@@ -1,9 +1,9 @@
-"""What an answer means for a message, its server, its provider and its sender: values in, values out.
+"""Verdicts: the meaning of an answer for message, server, provider and sender, as pure functions.
 
-What is to be done stands in the rules of :mod:`mail.replies.reply`; here it becomes times and claims that
-:mod:`delivery.outcomes.results` and :mod:`delivery.outcomes.consequences` write down. Where a reply contradicts itself,
-``550 4.1.1`` or ``450 5.1.1``, its code decides whether the message is tried again (RFC 5321 section 4.2: the code
-alone is for programs), and nobody is suppressed on its word.
+The rules of :mod:`mail.replies.reply` decide what to do. Here they become times and facts that
+:mod:`delivery.outcomes.results` and :mod:`delivery.outcomes.consequences` store. If a reply contradicts itself, as
+``550 4.1.1`` or ``450 5.1.1`` do, its code decides whether the message is tried again (RFC 5321 section 4.2: the code
+alone is for programs), and it suppresses no address.
 """
 
 import datetime as dt
@@ -16,73 +16,73 @@ from smtpservers.smtp.answer import Answer
 
 LOST_LINE = dt.timedelta(seconds=2)
 AT_ONCE = dt.timedelta(0)
-AT_ONCE_TRIES = 4  # A wait of nothing is kept for so many attempts, lest a server and we go round in circles.
-# A From that was refused without a known reason so many times in an hour stays away from the server for an hour.
+AT_ONCE_TRIES = 4  # Attempts with no wait in between. Then the usual backoff starts, so that no endless loop arises.
+# A From that is refused three times within an hour, without a known reason, is kept from the server for an hour.
 SENDER_REFUSED, SENDER_REFUSED_TIMES = dt.timedelta(hours=1), 3
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """How mail of one server to one provider is to be held."""
+    """A request to hold one server's mail to one provider."""
 
-    wait: dt.timedelta  # Nothing is begun for so long …
-    slow_for: dt.timedelta | None = None  # … and one message at a time for so long …
-    per_minute: int | None = None  # … and no more than that many a minute.
+    wait: dt.timedelta  # No message starts for this long.
+    slow_for: dt.timedelta | None = None  # One message at a time for this long …
+    per_minute: int | None = None  # … and at most this many a minute.
 
 
 @dataclass(frozen=True, slots=True)
 class Slowing:
-    """How a server is to be slowed as a whole."""
+    """A request to throttle a whole server."""
 
-    one_less: bool = False  # One connection less, in place of half of them.
-    one_for: dt.timedelta | None = None  # A single connection, for so long.
+    one_less: bool = False  # One connection less; otherwise half of them.
+    one_for: dt.timedelta | None = None  # A single connection for this long.
 
 
 @dataclass(frozen=True, slots=True)
 class SenderRefusal:
-    """The server does not send with this From."""
+    """A refusal of the From by the server."""
 
     lasts: dt.timedelta | None  # None: until the server is edited.
-    times: int = 1  # How often it must be said before it counts.
+    times: int = 1  # Refusals needed before it takes effect.
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What to write down about one attempt, and what else it asks for."""
+    """The result to record for one attempt, and the consequences it asks for."""
 
     outcome: str  # Of the attempt.
     status: str  # Of the message.
     reason: str
     rule: str = ""
-    wait: dt.timedelta | None = None  # Until the next try, before jitter; None: no next try.
+    wait: dt.timedelta | None = None  # The backoff before the next try, without jitter; None: no next try.
     is_accepted: bool = False
-    holds_unit: bool = False  # The unit of quota is used: accepted, or nobody can know.
-    is_answer: bool = False  # The server spoke about this very message: it is well.
-    avoids_server: bool = False  # This server will not take this very message …
-    is_final: bool = False  # … and never will: with no other server left, the message fails.
-    server_failed: bool = False  # Counts against the server's breaker.
-    pauses_server: bool = False  # Nothing more is begun over this server …
-    server_pause: dt.timedelta | None = None  # … for that long; without a time until it is edited.
-    longest_pause: dt.timedelta | None = None  # A pause that follows another doubles up to this.
-    is_full: bool = False  # The pause is the provider's own quota, and no failure.
+    holds_unit: bool = False  # The unit of quota is used: the message was accepted, or nobody can know.
+    is_answer: bool = False  # The server answered about this very message, so the server is well.
+    avoids_server: bool = False  # The message must not go to this server again …
+    is_final: bool = False  # … and never will: without another server it fails.
+    server_failed: bool = False  # A failure for the server's circuit breaker.
+    pauses_server: bool = False  # No message starts through this server …
+    server_pause: dt.timedelta | None = None  # … for this long; None: until it is edited.
+    longest_pause: dt.timedelta | None = None  # Pauses in a row double up to this length.
+    is_full: bool = False  # The pause comes from the provider's own quota, and is no failure.
     slowing: Slowing | None = None
-    slows_after: Repeats | None = None  # The server closes the connection; so often it is slowed.
-    gives_no_reason: bool = False  # It may be about our account: who else is told so tells more.
-    is_answer_lost: bool = False  # The server has the whole message, and no answer came of it that can be read.
-    learns_limit: bool = False  # The server told how many messages it takes over one connection.
-    hold: Hold | None = None  # Of the recipient's provider.
+    slows_after: Repeats | None = None  # The server closes the connection; repeated this often, it is throttled.
+    gives_no_reason: bool = False  # It may be about our account: replies to other messages will tell.
+    is_answer_lost: bool = False  # The server has the whole message, and its reply was lost or unreadable.
+    learns_limit: bool = False  # The reply shows how many messages one connection may carry.
+    hold: Hold | None = None  # For the recipient's provider.
     refusal: SenderRefusal | None = None  # Of the From.
-    suppresses: bool = False  # The address is never written to again.
-    must_confirm: bool = False  # … but only where DNS says so, too.
-    is_soft: bool = False  # A bounce that suppresses the address when it has company …
-    suppresses_after: Repeats | None = None  # … such as so many others under the same rule.
-    is_content: bool = False  # Counts towards stopping the mailing for its content.
+    suppresses: bool = False  # The address is suppressed …
+    must_confirm: bool = False  # … but only if DNS confirms it.
+    is_soft: bool = False  # A soft bounce: it suppresses the address only together with others …
+    suppresses_after: Repeats | None = None  # … such as this many under the same rule.
+    is_content: bool = False  # A content failure; many of them stop the mailing.
     pauses_mailing: bool = False
-    incident: str = ""  # A person should look at this: the rule's own word for it.
+    incident: str = ""  # The kind of incident that a person should look at; empty: none.
 
     @property
     def is_closing(self) -> bool:
-        """Whether the server closes the connection, which says nothing of the message."""
+        """Whether the server closes the connection, which says nothing about the message."""
         return self.slows_after is not None
 
 
@@ -98,12 +98,12 @@ def judge(
     back_off: Sequence[dt.timedelta],
     resent_before: bool = False,
 ) -> Judgement:
-    """Judge what became of one message.
+    """Judge the answer to one message.
 
-    :param recipient: whom it was for: a reply that names them means something else than one that names the sender.
-    :param attempts: how many attempts were made, this one included.
-    :param back_off: the waits between tries where the answer names none of its own; the last one repeats.
-    :param resent_before: whether a transactional message was already sent again after a lost answer.
+    :param recipient: the recipient's address: a reply that names it differs in meaning from one that names the sender.
+    :param attempts: the number of attempts so far, with this one.
+    :param back_off: the backoff used if the rule has no delays of its own; its last value repeats.
+    :param resent_before: whether a transactional message was already sent again after a lost reply.
     """
     reply = answer.reply
     if reply is None:
@@ -116,7 +116,7 @@ def judge(
         unreadable = Answer(answer.stage, None, True, f"it cannot be read ({text})")
         return replace(_judge_silence(unreadable, stream, resent_before), server_failed=True)
     if verdict.rule == "unreadable":
-        # Not SMTP, or an answer to another question: whoever says this may say anything next.
+        # Not SMTP, or a reply to another command: nothing that this server says can be trusted.
         reason = f"The server's answer cannot be read: {text}"[:600]
         return Judgement("deferred", "deferred", reason, verdict.rule, LOST_LINE, server_failed=True)
     return _judge_verdict(answer, reply, verdict, text, stream, wait_of(verdict, attempts, back_off))
@@ -141,8 +141,8 @@ def _judge_verdict(
         case Action.SUPPRESS | Action.SOFT | Action.FAIL:
             return _ending(deferred, reply, verdict)
         case Action.RETRY_OTHER if verdict.scope is Scope.SERVER_FROM:
-            # Not held against this one message: the From stays away from the server, and so does the message. What
-            # gives no reason may be about this message's own return path, so it is kept away by itself as well.
+            # The refusal keeps the From from the server, and with it the message. A refusal without a known reason may
+            # be about this message's return path, so the message itself avoids the server as well.
             is_known = verdict.policy.until_edited
             refusal = SenderRefusal(None) if is_known else SenderRefusal(SENDER_REFUSED, SENDER_REFUSED_TIMES)
             return replace(deferred, wait=AT_ONCE, avoids_server=not is_known, is_final=is_final, refusal=refusal)
@@ -156,7 +156,7 @@ def _judge_verdict(
             hold = Hold(verdict.delays[0])
             if not verdict.policy.other_server:
                 return replace(deferred, hold=hold, wait=hold.wait)
-            # Not final: where there is no other server it waits like the rest.
+            # Not final: without another server the message waits for this one.
             reason = f"The provider takes no more from this server: {text}"[:600]
             return replace(deferred, hold=hold, reason=reason, avoids_server=True, wait=AT_ONCE)
         case Action.PAUSE_CAMPAIGN if stream == "campaign":
@@ -165,12 +165,12 @@ def _judge_verdict(
             return replace(deferred, slows_after=verdict.policy.slows_after, is_answer=False)
         case Action.RETRY_SAME if verdict.scope is Scope.CONNECTION:
             return replace(deferred, learns_limit=True)
-        case _:  # retry_same and split: this message later, and everybody is well.
+        case _:  # retry_same and split: this message is tried later, and nothing else follows.
             return deferred
 
 
 def _ending(deferred: Judgement, reply: Reply, verdict: Verdict) -> Judgement:
-    """Return the judgement of an answer after which this message is not tried again, unless it is temporary."""
+    """Return the judgement of an answer that ends the message: failed or bounced; deferred if it is temporary."""
     if verdict.action is Action.FAIL:
         is_content = verdict.policy.stops_campaign
         return replace(deferred, outcome="failed", status="failed", wait=None, is_content=is_content)
@@ -186,14 +186,14 @@ _RECIPIENT_NAMED = frozenset({Stage.RCPT, Stage.DATA, Stage.DOT})
 
 
 def is_contradictory(reply: Reply) -> bool:
-    """Whether the enhanced status says another class than the code: ``550 4.1.1`` (RFC 2034 section 4)."""
+    """Whether the enhanced status has another class than the code: ``550 4.1.1`` (RFC 2034 section 4)."""
     return bool(reply.enhanced) and reply.enhanced[0] != str(reply.code)[0]
 
 
 def wait_of(verdict: Verdict, attempts: int, back_off: Sequence[dt.timedelta]) -> dt.timedelta:
-    """Return how long after its latest attempt a message waits: the rule's own waits first, then the longer usual ones.
+    """Return how long a message waits after its latest attempt: the rule's own delays first, then the longer backoff.
 
-    :param attempts: how many attempts were made so far, at least 1.
+    :param attempts: the number of attempts so far, at least 1.
     """
     own = verdict.delays
     if own == (AT_ONCE,):
@@ -203,14 +203,14 @@ def wait_of(verdict: Verdict, attempts: int, back_off: Sequence[dt.timedelta]) -
 
 
 def _pausing(judgement: Judgement, verdict: Verdict) -> Judgement:
-    """Return the judgement with the server's pause: until edited, until a quota begins anew, or doubling."""
+    """Add the server's pause to the judgement: until it is edited, until a quota is renewed, or doubling."""
     first, longest = (verdict.delays[0], verdict.delays[-1]) if verdict.delays else (None, None)
     is_full = verdict.policy.is_quota
     return replace(judgement, pauses_server=True, server_pause=first, longest_pause=longest, is_full=is_full)
 
 
 def _slowing(judgement: Judgement, verdict: Verdict, *, is_about_recipient: bool) -> Judgement:
-    """Return the judgement with what is slowed: mail to one provider where one is named, else the server."""
+    """Add a throttle to the judgement: on mail to one provider, if the rule names one, or else on the server."""
     policy = verdict.policy
     if is_about_recipient and verdict.scope in (Scope.SERVER_DOMAIN, Scope.FROM_DOMAIN):
         return replace(judgement, hold=Hold(AT_ONCE, policy.slow_for, policy.per_minute))
@@ -226,13 +226,13 @@ def _judge_silence(answer: Answer, stream: str, resent_before: bool) -> Judgemen
     reason = f"Sent in full, the answer was lost: {answer.lost}. It may arrive or not."
     unconfirmed = Judgement("unconfirmed", "unconfirmed", reason, "lost-answer", holds_unit=True, is_answer_lost=True)
     if stream == "single" and not resent_before:
-        # Once more with the same Message-ID, so that receivers can tell.
+        # One resend, with the same Message-ID, by which receivers recognise the duplicate.
         return replace(unconfirmed, status="deferred", wait=LOST_LINE)
     return unconfirmed
 
 
 def alone(judgement: Judgement) -> Judgement:
-    """Return a judgement that is about its own message only, for a try that somebody makes by hand."""
+    """Return the judgement without consequences beyond its own message, for a test that a person runs."""
     return Judgement(
         judgement.outcome,
         judgement.status,
@@ -246,9 +246,9 @@ def alone(judgement: Judgement) -> Judgement:
 
 
 def judge_connection(stage: Stage, why: str, reply: Reply | None, *, needs_mending: bool = False) -> Judgement:
-    """Judge a connection that could not be made: the server is at fault, the message only waits.
+    """Judge a connection that could not be made: the server failed, and the message only waits.
 
-    :param needs_mending: whether it stays so until a person mends it, as with a wrong certificate.
+    :param needs_mending: whether only a person can repair it, as with a wrong certificate.
     """
     if reply is None and needs_mending:
         return Judgement("deferred", "deferred", why, "tls-cert", AT_ONCE, pauses_server=True)
@@ -256,7 +256,7 @@ def judge_connection(stage: Stage, why: str, reply: Reply | None, *, needs_mendi
         return Judgement("deferred", "deferred", why, "no-connection", AT_ONCE, server_failed=True)
     verdict = classify(stage, reply)
     deferred = Judgement("deferred", "deferred", f"{why}: {reply}"[:600], verdict.rule, AT_ONCE)
-    # After a sign-in that was only put off, too: trying on would look like guessing the password.
+    # A deferred sign-in pauses the server too: further tries would look like guessing the password.
     if verdict.action is Action.PAUSE_SERVER or (stage is Stage.AUTH and verdict.delays):
         return _pausing(deferred, verdict)
     if verdict.action is Action.SLOW:

@@ -93,7 +93,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert known is not None
     assert known.keys() >= {9_999, 10_000}
     assert len(known) == 10_000
-    assert journal.at_hand(tmp_path, token).attempt_id == 77
+    assert journal.in_progress(tmp_path, token).attempt_id == 77
 
 
 def test_its_time_tells_that_the_worker_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
