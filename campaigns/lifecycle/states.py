@@ -1,7 +1,8 @@
 """State changes of a campaign from draft to finished: queue, start when due, pause, resume, cancel, finish.
 
-Every change of status is a conditional UPDATE whose row count is checked. So two clicks or two workers start a
-campaign once, and the next worker continues from the rows of one that was killed. Sending is delivery's subject.
+Every change of status goes through ``campaigns.models.transitions``, and its row count is checked. So two clicks or two
+workers start a campaign once, and the next worker continues from the rows of one that was killed. Sending is
+delivery's subject.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from campaigns.audience.headcounts import LARGE, NotCounted, patiently
 from campaigns.content.frozen import frozen_content, written_contents
 from campaigns.lifecycle import approvals
 from campaigns.markup.convert import ContentInvalid
-from campaigns.models import Campaign, Experiment, FrozenContent, Variant
+from campaigns.models import Campaign, Experiment, FrozenContent, Variant, transitions
 from campaigns.preflight.refusals import audience, refusals_known
 from campaigns.preflight.review import review
 from campaigns.schedule import mailings as schedule_mailings
@@ -69,8 +70,10 @@ def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
             return [_not_a_draft(locked)]
         if locked.updated_at != campaign.updated_at or not _freeze_content(locked, version, now):
             return ["The campaign was changed in the meantime. Look at it again, then queue it."]
-        Campaign.objects.filter(pk=campaign_id).update(
-            status=Status.SCHEDULED,
+        is_queued = transitions.change(
+            Campaign.objects.filter(pk=campaign_id),
+            Status.DRAFT,
+            Status.SCHEDULED,
             starts_at=starts_at,
             queued_by=actor,
             is_unreviewed=is_unreviewed,
@@ -81,6 +84,7 @@ def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
             start_reached=0,
             start_leased_until=None,
         )
+        assert is_queued  # It is locked, and was a draft.
     return []
 
 
@@ -223,8 +227,7 @@ def _start(campaign: Campaign, now: dt.datetime) -> bool:
 def _review(campaign: Campaign, now: dt.datetime) -> None:
     """Run the checks of a campaign that was queued without them, as of the time when it was queued."""
     frozen = FrozenContent.objects.get(campaign=campaign.pk)
-    draft = Campaign.objects.get(pk=campaign.pk)
-    draft.status, draft.starts_at = Status.DRAFT, None
+    draft = transitions.as_draft(Campaign.objects.get(pk=campaign.pk))
     with patiently():
         # The checks read the present content, so it has to be the frozen one.
         if approvals.version_of(draft) != frozen.version:
@@ -248,8 +251,9 @@ def _review(campaign: Campaign, now: dt.datetime) -> None:
 def _open(campaign: Campaign, mailing_ids: list[int], now: dt.datetime) -> bool:
     """Release the messages that were made; False if the campaign no longer waits for its start."""
     with transaction.atomic():
-        waiting = Campaign.objects.filter(pk=campaign.pk, status=Status.SCHEDULED, is_unreviewed=False)
-        if not waiting.update(status=Status.SENDING, start_attempts=0, start_reached=0):
+        waiting = Campaign.objects.filter(pk=campaign.pk, is_unreviewed=False)
+        begun = {"start_attempts": 0, "start_reached": 0}
+        if not transitions.change(waiting, Status.SCHEDULED, Status.SENDING, **begun):
             return False
         Experiment.objects.filter(campaign=campaign.pk).update(begun_at=now)
         for mailing_id in mailing_ids:
@@ -306,7 +310,7 @@ def resume(campaign_id: int) -> bool:
 def _change_status(campaign_id: int, old: Status, new: Status, act: Callable[[int], bool]) -> bool:
     """Change the status of a campaign and of its mailings in one transaction. False if the status is not ``old``."""
     with transaction.atomic():
-        if not Campaign.objects.filter(pk=campaign_id, status=old).update(status=new):
+        if not transitions.change(Campaign.objects.filter(pk=campaign_id), old, new):
             return False
         for mailing_id in _released(Campaign.objects.get(pk=campaign_id)):
             act(mailing_id)
@@ -322,10 +326,10 @@ def _released(campaign: Campaign) -> list[int]:
 
 def cancel(campaign_id: int, now: dt.datetime) -> bool:
     """Cancel a campaign for good: its unsent messages never leave. False if it is not scheduled or on its way."""
-    on_its_way = (Status.SCHEDULED, Status.SENDING, Status.PAUSED)
     with transaction.atomic():
         campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
-        if not Campaign.objects.filter(pk=campaign_id, status__in=on_its_way).update(status=Status.CANCELLED):
+        its = Campaign.objects.filter(pk=campaign_id)
+        if not transitions.change(its, transitions.before(Status.CANCELLED), Status.CANCELLED):
             return False
         # While messages are still being made, their mailing is paused; settle_cancelled cancels it later.
         if campaign.status != Status.SCHEDULED:
@@ -354,7 +358,7 @@ def follow_pauses() -> int:
     """Pause the campaigns whose mailing was paused by the delivery itself; return the number of campaigns."""
     sending = Campaign.objects.filter(status=Status.SENDING)
     held = sending.filter(mailing__state=Mailing.State.PAUSED).exclude(experiment__is_rest_open=False)
-    count = held.update(status=Status.PAUSED)
+    count = transitions.change(Campaign.objects.filter(pk__in=held.values("pk")), Status.SENDING, Status.PAUSED)
     of_tests = Variant.objects.filter(experiment__campaign__in=sending.values("pk"), mailing__state="paused")
     # A pause of one variant pauses the others too, because a person has to look at the campaign.
     for campaign_id in set(of_tests.values_list("experiment__campaign", flat=True)):
@@ -364,13 +368,15 @@ def follow_pauses() -> int:
 
 def finish_campaigns() -> int:
     """Mark the campaigns whose last message has its final status; return the number of campaigns."""
-    on_their_way = Campaign.objects.filter(status__in=[Status.SENDING, Status.PAUSED])
+    old = transitions.before(Status.FINISHED)
+    on_their_way = Campaign.objects.filter(status__in=old)
     unfinished = Variant.objects.filter(experiment__campaign=OuterRef("pk"), mailing__finished_at=None)
     is_sample_done = Q(experiment__begun_at__isnull=False) & ~Exists(unfinished)
     is_rest_done = Q(experiment__is_rest_open=True, mailing__finished_at__isnull=False)
     plain = on_their_way.filter(experiment=None, mailing__finished_at__isnull=False)
     tests = on_their_way.filter(is_sample_done).filter(is_rest_done | Q(experiment__sample_percent__gte=100))
-    return sum(some.update(status=Status.FINISHED) for some in (plain, tests))
+    done = (Campaign.objects.filter(pk__in=some.values("pk")) for some in (plain, tests))
+    return sum(transitions.change(each, old, Status.FINISHED) for each in done)
 
 
 def retry_failed(campaign_id: int, now: dt.datetime) -> int:
@@ -397,7 +403,7 @@ def _reopen(mailing_id: int, now: dt.datetime) -> None:
     campaigns = Campaign.objects.filter(schedule_mailings.of_mailing(mailing_id))
     for campaign in campaigns:
         schedule.lift_end(campaign, now)
-    campaigns.filter(status=Status.FINISHED).update(status=Status.SENDING)
+    transitions.change(campaigns, Status.FINISHED, Status.SENDING)
 
 
 def duplicate(campaign_id: int) -> Campaign:

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
 
-from campaigns.models import Campaign, FrozenContent, Variant
+from campaigns.models import Campaign, FrozenContent, Variant, transitions
 from campaigns.schedule import mailings
 from delivery.operators import notices
 from delivery.outbox import mailings as outbox
@@ -25,13 +25,11 @@ def send_back(campaign_id: int, reason: str, now: dt.datetime) -> bool:
     """
     with transaction.atomic():
         campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
-        if campaign.status != Status.SCHEDULED:
-            return False
         abandoned = mailings.mailing_ids(campaign)
-        Variant.objects.filter(experiment__campaign=campaign).update(mailing=None)
-        FrozenContent.objects.filter(campaign=campaign).delete()
-        Campaign.objects.filter(pk=campaign_id).update(
-            status=Status.DRAFT,
+        is_draft = transitions.change(
+            Campaign.objects.filter(pk=campaign_id),
+            Status.SCHEDULED,
+            Status.DRAFT,
             mailing=None,
             starts_at=None,
             is_overdue=False,
@@ -40,6 +38,10 @@ def send_back(campaign_id: int, reason: str, now: dt.datetime) -> bool:
             start_attempts=0,
             start_reached=0,
         )
+        if not is_draft:
+            return False
+        Variant.objects.filter(experiment__campaign=campaign).update(mailing=None)
+        FrozenContent.objects.filter(campaign=campaign).delete()
         for mailing_id in abandoned:
             outbox.abandon(mailing_id, now)
         if campaign.queued_by is not None:

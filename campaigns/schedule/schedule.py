@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from campaigns.audience.audience import audience_of
 from campaigns.audience.headcounts import counted_once
-from campaigns.models import Campaign
+from campaigns.models import Campaign, transitions
 from campaigns.schedule import mailings
 from campaigns.schedule.rules import Hours, groups, instant, is_late, starts_by_zone, zone_of
 from contacts.segments.audience import reached
@@ -197,6 +197,7 @@ def start_anyway(campaign_id: int, now: dt.datetime) -> list[str]:
 
 def take_back(campaign_id: int) -> bool:
     """Turn a scheduled campaign back into a draft. False if it is not scheduled or has begun."""
-    waiting = Campaign.objects.filter(pk=campaign_id, status=Status.SCHEDULED, mailing=None)
+    waiting = Campaign.objects.filter(pk=campaign_id, mailing=None)
     waiting = waiting.exclude(experiment__variants__mailing__isnull=False)  # The sample has begun.
-    return bool(waiting.update(status=Status.DRAFT, starts_at=None, is_overdue=False, start_attempts=0))
+    fresh = {"starts_at": None, "is_overdue": False, "start_attempts": 0}
+    return bool(transitions.change(waiting, Status.SCHEDULED, Status.DRAFT, **fresh))

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from adminpages.access import needs
 from campaigns.lifecycle import servers as lifecycle_servers
 from campaigns.lifecycle import states
-from campaigns.models import Campaign
+from campaigns.models import Campaign, transitions
 from campaigns.reports import charts, pace
 from campaigns.reports.cache import remembered
 from campaigns.reports.report import report
@@ -34,7 +34,6 @@ def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any
     now = clock.now()
     with_names = request.user.has_perm("smtpservers.view_smtpserver")
     figures = report(campaign, now, with_replies=may_see_recipients, with_names=with_names)
-    status = Campaign.Status
     return {
         "campaign": campaign,
         "report": figures,
@@ -46,7 +45,7 @@ def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any
         "may_change": request.user.has_perm("campaigns.change_campaign"),
         "may_add": request.user.has_perm("campaigns.add_campaign"),
         "can_steer": campaign.status in lifecycle_servers.STEERABLE,
-        "can_cancel": campaign.status in (status.SCHEDULED, status.SENDING, status.PAUSED),
+        "can_cancel": campaign.status in transitions.before(Campaign.Status.CANCELLED),
     }
 
 
