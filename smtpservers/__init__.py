@@ -1,1 +1,1 @@
-"""The fleet: SMTP servers, their quotas, which of them is chosen, and how it is spoken to."""
+"""SMTP servers: their quotas and limits, the choice among them, and the SMTP connection to them."""

@@ -1,4 +1,4 @@
-"""How Django finds the room ``smtpservers``."""
+"""The app configuration of ``smtpservers``."""
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate

@@ -1,4 +1,4 @@
-"""Where a server's secrets may go: the host, port, encryption, certificate and user name that they were entered for.
+"""The destination of a server's secrets: host, port, encryption, trusted certificate and user name.
 
 Rules only: nothing here opens a secret or a connection.
 """
@@ -10,16 +10,16 @@ IMPLICIT_TLS_PORTS = frozenset({465, 2465, 8465, 443})
 
 
 class Security(StrEnum):
-    """When the connection is encrypted (RFC 8314 section 3)."""
+    """The encryption of a connection (RFC 8314 section 3)."""
 
     IMPLICIT = "implicit TLS"  # From the first byte.
-    STARTTLS = "STARTTLS"  # Required: without it nothing is sent.
-    OPPORTUNISTIC = "STARTTLS if offered"  # Else clear text, and then no credentials to a public host.
-    NEVER = "clear text"  # Also where STARTTLS is offered, because it does not work there.
+    STARTTLS = "STARTTLS"  # Required: nothing is sent without it.
+    OPPORTUNISTIC = "STARTTLS if offered"  # Otherwise clear text, and no credentials to a public host.
+    NEVER = "clear text"  # Not even if STARTTLS is offered, because it does not work there.
 
 
 def security_of(port: int, use_tls: bool, never_tls: bool = False) -> Security:
-    """Return the security that the port and the two switches stand for."""
+    """Return the security that results from the port and the two switches."""
     if not use_tls:
         return Security.NEVER if never_tls else Security.OPPORTUNISTIC
     return Security.IMPLICIT if port in IMPLICIT_TLS_PORTS else Security.STARTTLS
@@ -33,4 +33,4 @@ class Destination:
     port: int
     security: Security
     trusted_certificate: str
-    username: str  # As it is said to the server: the provider's own where the field is empty.
+    username: str  # As sent to the server: the provider's constant if the field is empty.

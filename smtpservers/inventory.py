@@ -1,4 +1,4 @@
-"""The fleet as a CSV file: every setting of each server, and no secret."""
+"""Export of the servers' settings as CSV, without secrets."""
 
 import csv
 import io
@@ -8,12 +8,12 @@ from django.db.models import Field
 
 from smtpservers.models import SECRETS, STATE, SmtpServer
 
-# A spreadsheet takes a cell that begins so for a formula (OWASP: CSV injection).
+# A spreadsheet takes cells with these first characters for formulas (OWASP: CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def settings_file(servers: Iterable[SmtpServer]) -> str:
-    """Return the settings of ``servers`` as CSV, one line each; of a secret only whether there is one."""
+    """Return the settings of ``servers`` as CSV, one line each; of a secret only whether it is set."""
     fields = [field for field in SmtpServer._meta.concrete_fields if _is_setting(field)]
     text = io.StringIO()
     write = csv.writer(text, quoting=csv.QUOTE_ALL).writerow
@@ -21,11 +21,11 @@ def settings_file(servers: Iterable[SmtpServer]) -> str:
     for server in servers:
         values = [_cell(getattr(server, field.attname)) for field in fields]
         write([*values, *("yes" if getattr(server, name) else "no" for name in SECRETS)])
-    return "\ufeff" + text.getvalue()  # Without the mark in front Excel takes UTF-8 for Windows-1252.
+    return "\ufeff" + text.getvalue()  # Without a byte order mark Excel takes UTF-8 for Windows-1252.
 
 
 def first_line(notes: str) -> str:
-    """Return the first line of a server's notes that says something."""
+    """Return the first line of a server's notes that is not blank."""
     return next((line.strip() for line in notes.splitlines() if line.strip()), "")
 
 

@@ -1,7 +1,7 @@
-"""SMTP AUTH: which mechanism, and what is said for it (RFC 4954). No socket, no clock.
+"""SMTP AUTH: choice of the mechanism, and its exchange (RFC 4954). No socket, no clock.
 
-Names and passwords go out as UTF-8. Only SCRAM prepares them (SASLprep, RFC 4013), as both sides compute with them
-there; elsewhere preparing is the server's part (RFC 4616 section 2).
+Names and passwords are sent as UTF-8. Only SCRAM prepares them (SASLprep, RFC 4013), since both sides compute with
+them; for the other mechanisms that is the server's task (RFC 4616 section 2).
 """
 
 import base64
@@ -12,33 +12,35 @@ import stringprep
 import unicodedata
 from collections.abc import Generator
 
-# Best first: SCRAM proves both sides and never shows the password, CRAM-MD5 does not show it either.
+# Best first: SCRAM authenticates both sides and never sends the password; CRAM-MD5 does not send it either.
 PREFERRED = ("SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN")
 _SCRAM_HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
-# Fewer would let a listener guess the password too fast (RFC 7677 section 4); more would only keep us busy.
+# Fewer rounds would let an eavesdropper guess the password too fast (RFC 7677 section 4); more only cost time.
 _SCRAM_ROUNDS = range(4096, 1_000_001)
-LINE_CHARACTERS = 510  # Of a command, without its CRLF (RFC 5321 section 4.5.3.1.4).
+LINE_CHARACTERS = 510  # A command without its CRLF (RFC 5321 section 4.5.3.1.4).
 
 Exchange = Generator[str, str, None]
 
 
 class SignInBroken(ValueError):
-    """The exchange cannot go on; the text says why. The server's fault, or a password no mechanism can carry."""
+    """The exchange cannot continue; the text says why. Either the server is at fault, or no mechanism can carry the
+    password.
+    """
 
 
 def usable_mechanisms(offered: frozenset[str]) -> tuple[str, ...]:
-    """Return the mechanisms both sides know, best first."""
+    """Return the mechanisms that both sides know, best first."""
     return tuple(name for name in PREFERRED if name in offered)
 
 
 def exchange(mechanism: str, username: str, password: str, *, nonce: str = "") -> Exchange:
-    """Yield the lines to send, as a generator that is sent each challenge of the server (base64, without the 334).
+    """Yield the lines to send; the generator is sent each challenge of the server (base64, without the 334).
 
     The first line is the AUTH command itself.
 
-    :param nonce: for SCRAM; a fresh random one where it is empty. Printable ASCII without a comma.
-    :raises SignInBroken: at a challenge that makes no sense, a server that does not know the password itself, or a
-        password that the mechanism cannot carry.
+    :param nonce: for SCRAM; empty: a new random one. Printable ASCII without a comma.
+    :raises SignInBroken: for an invalid challenge, a server that does not know the password itself, or a password that
+        the mechanism cannot carry.
     """
     if mechanism in _SCRAM_HASHES:
         yield from _scram(mechanism, username, password, nonce or secrets.token_urlsafe(24))
@@ -57,7 +59,7 @@ def exchange(mechanism: str, username: str, password: str, *, nonce: str = "") -
 
 
 def _begin(mechanism: str, words: str) -> Generator[str, str, str]:
-    """Say the first words with the command or, where that line would be too long, after it (RFC 4954 section 4)."""
+    """Yield the initial response with the command or, if that line would be too long, after it (RFC 4954 section 4)."""
     line = f"AUTH {mechanism} {_base64(words.encode())}"
     if len(line) <= LINE_CHARACTERS:
         return (yield line)
@@ -66,7 +68,7 @@ def _begin(mechanism: str, words: str) -> Generator[str, str, str]:
 
 
 def proves_server(mechanism: str) -> bool:
-    """Tell whether the server may only be believed after the last line of the exchange, which is empty."""
+    """Tell whether the server must prove itself: it may be trusted only after the last line to send, an empty one."""
     return mechanism in _SCRAM_HASHES
 
 
@@ -107,17 +109,17 @@ def _rounds(given: dict[str, str]) -> int:
 
 def _attributes(message: str) -> dict[str, str]:
     parts = dict(part.split("=", 1) for part in message.split(",") if "=" in part)
-    if "m" in parts:  # An extension we would have to understand (RFC 5802 section 5.1).
+    if "m" in parts:  # A mandatory extension (RFC 5802 section 5.1).
         raise SignInBroken("the server asks for an extension of SCRAM that we do not know")
     return parts
 
 
 def saslprep(text: str) -> str:
-    """Return a user name or password in the form both sides compute with (RFC 4013).
+    """Return a user name or password in the form that both sides compute with (RFC 4013).
 
-    Letters younger than Unicode 3.2 pass as they are: the text is a query and not what a server stores.
+    Letters newer than Unicode 3.2 pass unchanged: the text is a query, not a stored string.
 
-    :raises SignInBroken: for characters that the form does not allow.
+    :raises SignInBroken: for prohibited characters.
     """
     mapped = "".join(" " if stringprep.in_table_c12(c) else c for c in text if not stringprep.in_table_b1(c))
     prepared = unicodedata.ucd_3_2_0.normalize("NFKC", mapped)

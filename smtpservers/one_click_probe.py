@@ -1,7 +1,7 @@
-"""Asking an unsubscribe address of somebody's own whether it takes one click (RFC 8058), and noting the answer.
+"""A probe whether a custom unsubscribe page supports one-click unsubscribe (RFC 8058); the result is stored.
 
-The address was typed by a person and is asked from inside our network: a name is resolved once, every address it has
-must be one of the open Internet, and exactly the address that was judged is spoken to.
+Users type the URL, and the probe runs inside our network. So the name is resolved once, every address of it must be
+public, and the connection goes to exactly the address that was checked.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from smtpservers.forms.validators import fill_unsubscribe_url
 from smtpservers.models import SmtpServer
 from smtpservers.smtp.connection import Resolve, look_up
 
-SECONDS = 5.0  # For everything together.
+SECONDS = 5.0  # For the whole probe.
 HEAD_BYTES = 32 * 1024
 BODY_BYTES = 64 * 1024
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])\b")
@@ -28,20 +28,21 @@ _BODY = b"List-Unsubscribe=One-Click"
 
 
 class NoOneClick(Exception):
-    """The address takes no click, or could not be asked; the text is a sentence that says why."""
+    """The page does not support one click, or could not be probed; the text is a sentence that says why."""
 
 
 def probe_server(server_id: int, now: dt.datetime, context: ssl.SSLContext | None = None) -> str | None:
-    """Ask the unsubscribe address of a server and note the answer beside it.
+    """Probe the unsubscribe page of a server and store the result with the server.
 
-    :param context: how certificates are checked; the usual way where none is given.
-    :return: why it takes no click, empty if it does; None if there is nothing to ask, or it was changed meanwhile.
+    :param context: the TLS context; None: the default checks.
+    :return: the reason why it does not support one click, empty if it does; None if there is nothing to probe, or the
+        URL changed meanwhile.
     """
     server = SmtpServer.objects.filter(pk=server_id).first()
-    if server is None or not server.has_unsubscribe_page:  # Deleted or edited since it was to be asked.
+    if server is None or not server.has_unsubscribe_page:  # Deleted or edited since the probe was requested.
         return None
     problem = probe(server.unsubscribe_url, allows_loopback=settings.IS_LOOPBACK, context=context)[:300]
-    # The version grows, so that what is composed from now on follows the answer.
+    # A new version, so that messages composed from now on follow the result.
     noted = SmtpServer.objects.filter(pk=server_id, unsubscribe_url=server.unsubscribe_url).update(
         unsubscribe_probed_at=now, unsubscribe_problem=problem, version=F("version") + 1
     )
@@ -56,14 +57,14 @@ def probe(
     resolve: Resolve | None = None,
     seconds: float = SECONDS,
 ) -> str:
-    """Send one click that belongs to nobody and return why it was not taken; empty if it was.
+    """Send one click with a token that belongs to nobody; return the reason why it failed, empty if it was accepted.
 
-    It is taken by an answer of 2xx that is no redirect and asks for no password.
+    Accepted means a 2xx response that is no redirect and has no password field.
 
-    :param allows_loopback: whether this machine itself may be asked, as in the demo.
-    :param resolve: finds the addresses of a host; the system's resolver where none is given.
+    :param allows_loopback: whether this machine may be probed, as in the demo.
+    :param resolve: resolves a host to addresses; None: the system's resolver.
     """
-    url = fill_unsubscribe_url(template, token="probe", email="probe@example.com", campaign="probe", list_id="0")  # noqa: S106 - it belongs to nobody.
+    url = fill_unsubscribe_url(template, token="probe", email="probe@example.com", campaign="probe", list_id="0")  # noqa: S106 - the token belongs to nobody.
     try:
         asyncio.run(_ask(url, allows_loopback, context or ssl.create_default_context(), resolve or look_up, seconds))
     except NoOneClick as error:
@@ -83,7 +84,7 @@ async def _ask(url: str, allows_loopback: bool, context: ssl.SSLContext, resolve
     target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
     try:
         async with asyncio.timeout(seconds):
-            addresses = await _judged(host, port, allows_loopback, resolve)
+            addresses = await _resolve_allowed(host, port, allows_loopback, resolve)
             reader, writer = await _open(addresses, host, port, context)
             try:
                 await _post(reader, writer, parts.netloc.rpartition("@")[2], target, host)
@@ -93,21 +94,21 @@ async def _ask(url: str, allows_loopback: bool, context: ssl.SSLContext, resolve
         raise NoOneClick(f"{host} did not answer within {seconds:g} seconds.") from None
 
 
-async def _judged(host: str, port: int, allows_loopback: bool, resolve: Resolve) -> list[str]:
-    """Return the addresses of a host if each of them may be asked."""
+async def _resolve_allowed(host: str, port: int, allows_loopback: bool, resolve: Resolve) -> list[str]:
+    """Return the addresses of a host if all of them may be probed."""
     try:
         addresses = await resolve(host, port)
     except (OSError, UnicodeError):
         addresses = []
     if not addresses:
         raise NoOneClick(f"There is no address for {host}.")
-    if not all(may_be_asked(address, allows_loopback=allows_loopback) for address in addresses):
+    if not all(may_be_probed(address, allows_loopback=allows_loopback) for address in addresses):
         raise NoOneClick(f"{host} is in a private network, where recipients cannot reach it either.")
     return addresses
 
 
-def may_be_asked(address: str, *, allows_loopback: bool) -> bool:
-    """Tell whether an IP address belongs to the open Internet or, where that may be, to this machine."""
+def may_be_probed(address: str, *, allows_loopback: bool) -> bool:
+    """Tell whether an IP address is public or, if allowed, of this machine."""
     return is_public(address) or (allows_loopback and is_loopback(address))
 
 
@@ -139,7 +140,7 @@ async def _post(
     )
     status = 100
     try:
-        while status < 200:  # What comes before is provisional (RFC 9110 section 15.2).
+        while status < 200:  # Responses below 200 are provisional (RFC 9110 section 15.2).
             head = await reader.readuntil(b"\r\n\r\n")
             found = _STATUS.match(head)
             if found is None:
@@ -157,6 +158,6 @@ async def _post(
 
 async def _body(reader: asyncio.StreamReader) -> bytes:
     body = bytearray()
-    while part := await reader.read(BODY_BYTES - len(body)):  # Asked for no more bytes, it gives none.
+    while part := await reader.read(BODY_BYTES - len(body)):  # At the limit it reads 0 bytes and the loop ends.
         body += part
     return bytes(body)

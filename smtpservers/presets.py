@@ -1,7 +1,7 @@
-"""What mail providers ask of those who send through them: host, port, sign-in, limits, and where that is written.
+"""Presets of mail providers: host, port, sign-in, limits, and their sources.
 
-Data with a date and sources; providers change their limits without telling anybody. A preset proposes values for the
-form and is never a rule: ``hints`` were read at the sources, ``unverified`` were not, and neither is enforced.
+Data with a date and sources; providers change their limits without notice. A preset proposes values for the form and
+enforces nothing. ``hints`` were verified in the sources, ``unverified`` were not.
 """
 
 import datetime as dt
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-CHECKED_ON = dt.date(2026, 11, 23)  # When the sources were last read.
+CHECKED_ON = dt.date(2026, 11, 23)  # The date of the last look at the sources.
 
-# What a preset leaves open is put back to this when another provider is chosen. Most providers count in UTC.
-USUAL: Mapping[str, Any] = {
+# Choosing a provider resets the fields that its preset leaves open to these values. Most providers count in UTC.
+DEFAULTS: Mapping[str, Any] = {
     "host": "",
     "port": 587,
     "use_tls": True,
@@ -35,8 +35,8 @@ class Bulk(StrEnum):
     """Whether the provider carries campaigns."""
 
     YES = "yes"
-    LIMITED = "limited"  # Within limits that are made for ordinary mail.
-    STREAM = "stream"  # Only over another host or stream of the same provider.
+    LIMITED = "limited"  # Within limits made for ordinary mail.
+    STREAM = "stream"  # Only by another host or stream of the same provider.
     NO = "no"
 
 
@@ -44,11 +44,11 @@ class Bulk(StrEnum):
 class Preset:
     """One provider."""
 
-    key: str  # Stored with the server: never changed.
+    key: str  # Stored with servers, so it never changes.
     name: str
     host: str
-    signs_in_as: str  # What goes into SMTP username.
-    signs_in_with: str  # What goes into SMTP password or API key.
+    signs_in_as: str  # The content of SMTP username.
+    signs_in_with: str  # The content of SMTP password or API key.
     bulk: Bulk
     sources: tuple[str, ...]
     port: int = 587
@@ -57,7 +57,7 @@ class Preset:
     implicit_ports: tuple[int, ...] = ()
     constant_username: str = ""  # The same for every customer.
     is_key_username: bool = False  # The API key is both user name and password.
-    other_hosts: tuple[tuple[str, str], ...] = ()  # (host, what it is for), beside ``host``.
+    other_hosts: tuple[tuple[str, str], ...] = ()  # (host, purpose), in addition to ``host``.
     fills: Mapping[str, Any] = field(default_factory=dict)  # Further fields of the form, by name.
     warning: str = ""
     hints: tuple[str, ...] = ()
@@ -66,21 +66,21 @@ class Preset:
 
     @property
     def values(self) -> dict[str, Any]:
-        """What choosing it puts into the form, by field."""
+        """The values that the preset puts into the form, by field."""
         own = {"host": self.host, "port": self.port, "use_tls": self.use_tls, "username": self.constant_username}
-        return {**USUAL, **own, **self.fills}
+        return {**DEFAULTS, **own, **self.fills}
 
     def warnings(self, host: str) -> tuple[str, ...]:
-        """Return what somebody who is about to send a campaign through it must know, as sentences.
+        """Return warnings for somebody who is about to send a campaign through it, as sentences.
 
-        :param host: which of the provider's hosts is used; another one than the first may be for bulk mail.
+        :param host: the host in use; a host other than the first may be for bulk mail.
         """
         bulk = "" if self.bulk is Bulk.STREAM and host != self.host else _BULK_WARNINGS[self.bulk]
         return tuple(filter(None, (bulk.format(name=self.name), self.warning)))
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """What is known about it, as sentences; what nobody verified is called so."""
+        """The known facts about the provider, as sentences; unverified ones are marked."""
         ports = (
             f"{', '.join(map(str, numbers))} with {how}"
             for numbers, how in (
@@ -100,7 +100,7 @@ class Preset:
 
     @property
     def source(self) -> str:
-        """Where and when all that was read."""
+        """The date and sources of these facts."""
         return f"As of {self.checked_on.day} {self.checked_on:%B %Y}, from: {'; '.join(self.sources)}."
 
 
@@ -137,7 +137,7 @@ _SES_REGIONS = (
 )
 _FULL_ADDRESS = "the full e-mail address of the account"
 _FOR_APPS = "an app password, not the one you sign in to the mailbox with"
-_TAUGHT_BY_NODEMAILER = "nodemailer, well-known services list"
+_NODEMAILER = "nodemailer, well-known services list"
 
 _ALL = (
     Preset(
@@ -191,7 +191,7 @@ _ALL = (
         signs_in_with="the password of the SMTP credential",
         bulk=Bulk.YES,
         unverified=("every port but 465", "20 MB a message"),
-        sources=(_TAUGHT_BY_NODEMAILER,),
+        sources=(_NODEMAILER,),
     ),
     Preset(
         key="emailit",
@@ -221,7 +221,7 @@ _ALL = (
         bulk=Bulk.NO,
         hints=("SMTP mail from must be an address of the account.", "Fastmail prefers port 465."),
         unverified=("how many messages a day",),
-        sources=("xenocept.com on Fastmail", _TAUGHT_BY_NODEMAILER),
+        sources=("xenocept.com on Fastmail", _NODEMAILER),
     ),
     Preset(
         key="gmail",
@@ -297,7 +297,7 @@ _ALL = (
         signs_in_with="an API key",
         bulk=Bulk.YES,
         unverified=("that any user name will do", "port 465", "every limit"),
-        sources=(_TAUGHT_BY_NODEMAILER,),
+        sources=(_NODEMAILER,),
     ),
     Preset(
         key="mailersend",
@@ -307,7 +307,7 @@ _ALL = (
         signs_in_with="its SMTP password",
         bulk=Bulk.YES,
         unverified=("every limit",),
-        sources=(_TAUGHT_BY_NODEMAILER,),
+        sources=(_NODEMAILER,),
     ),
     Preset(
         key="mailgun",
@@ -365,7 +365,7 @@ _ALL = (
         signs_in_with="an API token",
         bulk=Bulk.STREAM,
         unverified=("the user name api", "the hosts of the bulk stream and the sandbox", "every limit"),
-        sources=("docs.mailtrap.io, SMTP integration", _TAUGHT_BY_NODEMAILER),
+        sources=("docs.mailtrap.io, SMTP integration", _NODEMAILER),
     ),
     Preset(
         key="m365",
@@ -401,7 +401,7 @@ _ALL = (
         bulk=Bulk.NO,
         warning="Outlook.com is said to sign in with OAuth only, which Brilliance does not do yet: expect a refusal.",
         unverified=("that OAuth is the only way", "every limit"),
-        sources=(_TAUGHT_BY_NODEMAILER,),
+        sources=(_NODEMAILER,),
     ),
     Preset(
         key="postal",
@@ -532,7 +532,7 @@ _ALL = (
         bulk=Bulk.NO,
         hints=("Every recipient counts.",),
         unverified=("500 messages a day and 100 recipients a message, which are documented for business mail only",),
-        sources=("help.yahoo.com SLN17518", _TAUGHT_BY_NODEMAILER),
+        sources=("help.yahoo.com SLN17518", _NODEMAILER),
     ),
     Preset(
         key="zoho",
@@ -572,17 +572,17 @@ CHOICES = [(preset.key, preset.name) for preset in _ALL]
 def sign_in(preset: str, username: str, password: str, api_key: str) -> tuple[str, str]:
     """Return the user name and password to sign in with; two empty texts: no sign-in.
 
-    The password wins; the API key stands in for a missing one, and then the provider's constant stands in for a
-    missing user name.
+    The password takes precedence; without one, the API key is used, and then the provider's constant replaces a missing
+    user name.
 
-    :param preset: the key of the provider; unknown ones and the empty one have no constant.
+    :param preset: the key of the provider; an unknown or empty one has no constant.
     """
     if not username and api_key and not password and (chosen := PRESETS.get(preset)):
         username = api_key if chosen.is_key_username else chosen.constant_username
     return (username, password or api_key) if username else ("", "")
 
 
-def said_username(preset: str, username: str) -> str:
-    """Return the user name that a secret goes out with, where it is not the secret itself: typed, or the provider's."""
+def sent_username(preset: str, username: str) -> str:
+    """Return the user name sent with a secret, unless it is the secret itself: as typed, or the provider's constant."""
     chosen = PRESETS.get(preset)
     return username or (chosen.constant_username if chosen else "")

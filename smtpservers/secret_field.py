@@ -1,7 +1,7 @@
-"""Secrets at rest: a model field that stores ciphertext, and a value that never shows what it holds.
+"""Secrets at rest: a model field that stores ciphertext, and a value that never shows its content.
 
-Each secret is sealed together with the destination that it was entered for, and opened for that one alone. Whoever
-may edit a server, by whatever way, can so not have its password sent to a host of their own.
+Each secret is encrypted together with the destination it was entered for, and revealed for that destination only. So
+nobody who may edit a server can have its password sent to a host of their own.
 """
 
 import json
@@ -18,11 +18,11 @@ from smtpservers.destinations import Destination
 
 
 class SecretUnreadable(Exception):
-    """A stored secret cannot be opened: none of ``FIELD_ENCRYPTION_KEYS`` fits, or :class:`SecretElsewhere`."""
+    """A stored secret cannot be revealed: no key in ``FIELD_ENCRYPTION_KEYS`` fits, or :class:`SecretElsewhere`."""
 
 
 class SecretElsewhere(SecretUnreadable):
-    """A stored secret was entered for another destination than the one it is wanted for."""
+    """A stored secret was entered for another destination than the present one."""
 
 
 @lru_cache(maxsize=8)
@@ -37,7 +37,7 @@ def _fernet(keys: tuple[str, ...]) -> MultiFernet:
 
 
 class Secret:
-    """A sealed text: true when there is one, masked wherever it is shown, opened only by :meth:`reveal`."""
+    """An encrypted text: true if not empty, masked in every display, decrypted by :meth:`reveal` only."""
 
     __slots__ = ("ciphertext",)
 
@@ -46,17 +46,17 @@ class Secret:
 
     @classmethod
     def seal(cls, plain: str, destination: Destination) -> "Secret":
-        """Return ``plain`` and its destination, encrypted under the first key; the empty text stays empty."""
+        """Return ``plain`` and its destination, encrypted with the first key; the empty text stays empty."""
         if not plain:
             return cls("")
         sealed = json.dumps({"secret": plain, "for": asdict(destination)})
         return cls(_fernet(tuple(settings.FIELD_ENCRYPTION_KEYS)).encrypt(sealed.encode()).decode())
 
     def reveal(self, destination: Destination) -> str:
-        """Return the plain text for the destination that it was entered for.
+        """Return the plain text, if ``destination`` is the one it was entered for.
 
-        :raises SecretUnreadable: if none of the keys opens it; the ciphertext is never returned.
-        :raises SecretElsewhere: if it was entered for another destination, or nobody knows for which.
+        :raises SecretUnreadable: if no key decrypts it; the ciphertext is never returned.
+        :raises SecretElsewhere: if it was entered for another destination, or has none.
         """
         if not self.ciphertext:
             return ""
@@ -77,13 +77,13 @@ class Secret:
                 "A stored secret cannot be decrypted with the keys in FIELD_ENCRYPTION_KEYS. Put the key back that"
                 " encrypted it, or enter the secret again."
             ) from None
-        except (ValueError, TypeError, KeyError):  # Not sealed for any destination.
+        except (ValueError, TypeError, KeyError):  # Encrypted without a destination.
             return None
 
     def resealed(self) -> "Secret":
-        """Return the same secret for the same destination, encrypted under the first key.
+        """Return the same secret for the same destination, encrypted with the first key.
 
-        :raises SecretUnreadable: if none of the keys opens it.
+        :raises SecretUnreadable: if no key decrypts it.
         """
         try:
             keys = _fernet(tuple(settings.FIELD_ENCRYPTION_KEYS))
@@ -113,9 +113,9 @@ else:
 
 
 class SecretField(_TextField):
-    """A column of ciphertext whose value is a :class:`Secret`; plain text assigned to it is sealed when saved.
+    """A column of ciphertext whose value is a :class:`Secret`; plain text assigned to it is encrypted on save.
 
-    It is sealed for the ``destination`` of the row that it is saved with, so that the model must have one.
+    It is encrypted for the ``destination`` of its row, an attribute that the model must have.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -126,9 +126,9 @@ class SecretField(_TextField):
         return Secret(value or "")
 
     def to_python(self, value: Any) -> Secret:
-        """Return a secret as it is, and nothing as an empty one.
+        """Return a secret as it is, and an empty value as an empty secret.
 
-        :raises TypeError: for plain text, which only :meth:`pre_save` can seal: it sees the row.
+        :raises TypeError: for plain text: only :meth:`pre_save`, which has the row, can encrypt it.
         """
         if isinstance(value, Secret):
             return value
@@ -140,11 +140,11 @@ class SecretField(_TextField):
         return self.to_python(super().get_default())
 
     def clean(self, value: Any, model_instance: models.Model | None) -> Any:
-        """Judge plain text as such: it is sealed when it is saved."""
+        """Validate plain text as it is; it is encrypted on save."""
         return value if value else super().clean(value, model_instance)
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Secret:
-        """Seal plain text on the instance too, so that it is a :class:`Secret` from then on."""
+        """Encrypt plain text on the instance too, so that it is a :class:`Secret` from then on."""
         value = getattr(model_instance, self.attname)
         if isinstance(value, str):
             value = Secret.seal(value, model_instance.destination)  # type: ignore[attr-defined]
@@ -155,5 +155,5 @@ class SecretField(_TextField):
         return self.to_python(value).ciphertext
 
     def value_to_string(self, obj: models.Model) -> str:
-        """Serialised forms (dumpdata) leave the secret out altogether."""
+        """Leave the secret out of serialised data (dumpdata)."""
         return ""

@@ -1,4 +1,4 @@
-"""Celery's hands for the fleet: asking other people's pages is nothing a form waits for."""
+"""Celery tasks of the servers: probes of web pages are too slow for a form."""
 
 from celery import shared_task
 from django.utils import timezone
@@ -8,5 +8,5 @@ from smtpservers import one_click_probe
 
 @shared_task
 def probe_unsubscribe(server_id: int) -> None:
-    """Ask a server's unsubscribe address whether it takes one click."""
+    """Probe whether a server's unsubscribe page supports one click."""
     one_click_probe.probe_server(server_id, timezone.now())

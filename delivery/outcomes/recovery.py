@@ -114,7 +114,7 @@ def _settle_batch(batch_id: int, known: Known, in_progress: journal.InProgress, 
         # If two sweeps run at once, the second one waits here and finds nothing left.
         server_id = Batch.objects.filter(pk=batch_id).values_list("server", flat=True).first()
         if server_id is not None:
-            reservations.keep(server_id)
+            reservations.prevent_deletion(server_id)
         batch = Batch.objects.select_for_update(of=("self",)).select_related("mailing").filter(pk=batch_id).first()
         if batch is None:
             return 0

@@ -1,3 +1,3 @@
-"""The pages of the fleet in the admin."""
+"""Admin pages of servers and routing rules."""
 
 from smtpservers.admin import routes, servers  # noqa: F401  # They register themselves.

@@ -1,4 +1,4 @@
-"""What a server's row in a list shows: its state, its address and security, and its quota and caps in figures."""
+"""The cells of a server in a list: state, address, encryption, quota and caps."""
 
 import datetime as dt
 from typing import Any
@@ -28,9 +28,10 @@ _SECURITY = {
 
 
 def with_current_period(servers: QuerySet[SmtpServer], now: dt.datetime) -> QuerySet[SmtpServer]:
-    """Give each server ``units_used`` and ``units_reserved`` of the period of ``now``; None before its first unit.
+    """Annotate each server with ``units_used`` and ``units_reserved`` of the current period; None before its first
+    unit.
 
-    What its caps count comes along.
+    The use for its caps is selected along.
     """
     current = QuotaPeriod.objects.filter(server=OuterRef("pk"), starts_at__lte=now, ends_at__gt=now)
     latest = current.order_by("-starts_at")
@@ -40,12 +41,12 @@ def with_current_period(servers: QuerySet[SmtpServer], now: dt.datetime) -> Quer
 
 
 def filled(servers: QuerySet[Any], percent: int) -> QuerySet[Any]:
-    """Return the servers that have used this much of their quota; see :func:`with_current_period`."""
+    """Return the servers that have used this percentage of their quota; see :func:`with_current_period`."""
     return servers.filter(max_per_month__gt=0, units_used__gte=F("max_per_month") * (percent / 100))
 
 
 def paused(now: dt.datetime) -> Q:
-    """Return the condition for servers the system has paused; the operator's switch is another thing."""
+    """Return the condition for servers that the system has paused, which is not the operator's switch."""
     return ~Q(paused_reason="") & (Q(paused_until=None) | Q(paused_until__gt=now))
 
 
@@ -55,9 +56,9 @@ def is_paused(server: SmtpServer, now: dt.datetime) -> bool:
 
 
 def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> SafeString:
-    """Return the state: the operator's switch first, then the system's pause or what the server said, with the reason.
+    """Return the state as a badge: the operator's switch first, then a pause, a full server, throttling.
 
-    :param with_reason: the reason may quote the server's answer, which not everybody may read.
+    :param with_reason: include the reason, which may quote the server's reply and is not for everybody.
     """
     if not server.is_active:
         return badge("grey", "Inactive", "Switched off by hand.")
@@ -79,7 +80,7 @@ def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> S
 
 
 def _held_back(state: str, explanation: str, why: str, until: str) -> SafeString:
-    """Return a badge with what the server answered, or else until when."""
+    """Return a badge with the server's reply, or without one with the end time."""
     shown = why.rstrip(".") or until
     whole = f"{shown}. {state} {until}." if why else f"{state} {until}."
     shown_state = badge("orange", state, explanation)
@@ -87,18 +88,18 @@ def _held_back(state: str, explanation: str, why: str, until: str) -> SafeString
 
 
 def security_badge(server: SmtpServer) -> SafeString:
-    """Return how connections to the server are encrypted."""
+    """Return the encryption of connections as a badge."""
     return badge(*_SECURITY[server.destination.security])
 
 
 def address(server: SmtpServer) -> str:
-    """Return ``host:port``, an IPv6 address in brackets, a domain in the letters it was typed in."""
+    """Return ``host:port``, with an IPv6 address in brackets and a domain in its own script."""
     host = readable_domain(server.host)
     return f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"
 
 
 def quota_bar(server: SmtpServer, now: dt.datetime) -> SafeString:
-    """Return this period's use as figures and, where there is a limit, a bar; below, the last hour and day.
+    """Return the use in this period as numbers and, with a limit, a bar; below, the last hour and day.
 
     See :func:`with_current_period`.
     """
@@ -136,7 +137,7 @@ def _period_bar(server: SmtpServer) -> SafeString:
 
 
 def last_success(server: SmtpServer, now: dt.datetime) -> str | SafeString:
-    """Return how long ago the server last took a message."""
+    """Return how long ago the server last accepted a message."""
     if server.last_success_at is None:
         return "Never"
     is_fresh = now - server.last_success_at < dt.timedelta(minutes=1)

@@ -1,6 +1,6 @@
-"""The pages of the routing rules: the list, the form, and the answer to "which server would take this, and why?".
+"""Admin pages of routing rules: the list, the form, and a test that shows which server would take a message and why.
 
-Only admins change rules: one of them moves everybody's mail. Who may view them may try them too.
+Only administrators change rules, because one rule moves everybody's mail. Everybody who may view rules may test them.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ FITS_EVERYTHING = "Everything that no rule above decides on"
 
 @dataclass(frozen=True, slots=True)
 class RouteExample:
-    """A rule on the way to the decision, and whether it decides."""
+    """A rule that was evaluated in a test, and whether it decides."""
 
     name: str
     why: str
@@ -40,7 +40,7 @@ class RouteExample:
 
 @dataclass(frozen=True, slots=True)
 class ServerShare:
-    """What one of several servers would send of the example."""
+    """The part of one server in the example."""
 
     server: str
     messages: int
@@ -52,7 +52,7 @@ class RouteAdmin(ModelAdmin):
     form = RouteForm
     list_display = ("name", "state", "decides_on", "strategy_words", "servers", "place")
     ordering = ("is_default", "display_order", "id")
-    sortable_by = ()  # In the order they are asked.
+    sortable_by = ()  # Always in the order of evaluation.
     actions = None
     list_before_template = "admin/smtpservers/route/introduction.html"
     fieldsets = (
@@ -117,7 +117,7 @@ class RouteAdmin(ModelAdmin):
         return [path("try/", view, name="smtpservers_route_try"), *super().get_urls()]
 
     def try_view(self, request: HttpRequest) -> HttpResponse:
-        """Say which server would take a message now, and why. Nothing is sent or kept."""
+        """Show which server would take a message now, and why. Nothing is sent or stored."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         form = TryForm(request.GET if request.GET else None)

@@ -1,7 +1,7 @@
-"""The pages of the fleet: the list, the tabbed form, and the history of changes.
+"""Admin pages of servers: the list, the tabbed form, and the history of changes.
 
-Three kinds of people come here. Who may change or view servers sees everything but secrets; who only has
-``view_fleet`` sees names, states and quotas; ``pause_smtpserver`` adds the actions of the list.
+Three levels of access: users who may change or view servers see everything but secrets; ``view_fleet`` shows names,
+states and quotas only; ``pause_smtpserver`` adds the actions of the list.
 """
 
 from collections.abc import Collection
@@ -35,7 +35,7 @@ from smtpservers.admin import list_row
 from smtpservers.forms.server import OrderForm, ServerForm, secret_state, unreadable
 from smtpservers.forms.validators import hints
 from smtpservers.limits import circuit_breaker, throttling
-from smtpservers.limits.reservations import hold, refit_period, reopen
+from smtpservers.limits.reservations import lock_account, refit_period, reopen
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.routing.rules import users_of
 
@@ -44,7 +44,7 @@ def _in_pairs(*names: str) -> list[tuple[str, ...]]:
     return [names[at : at + 2] for at in range(0, len(names), 2)]
 
 
-# For people who may look and not change: the form's order, two fields in a row, without its tabs.
+# For users who may only view: the form's order, two fields per row, without tabs.
 READ_ONLY_FIELDSETS = (
     (None, {"fields": (("name", "preset"),)}),
     (
@@ -87,7 +87,7 @@ FLEET_COLUMNS = ("name", "state_alone", "quota")
 
 
 class ServerStateFilter(SimpleListFilter):
-    """Active, inactive, paused by the system, or full by the server's own word."""
+    """Active, inactive, paused by the system, or full as the provider reported."""
 
     title = "state"
     parameter_name = "state"
@@ -98,7 +98,7 @@ class ServerStateFilter(SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> QuerySet[SmtpServer]:
         now = timezone.now()
         is_paused = list_row.paused(now)
-        # Written out: the negation of a comparison with nothing is nothing in SQL.
+        # Written out: in SQL, NOT of a comparison with NULL is NULL.
         is_not_full = Q(full_until=None) | Q(full_until__lte=now)
         conditions = {
             "active": Q(is_active=True) & ~is_paused & is_not_full,
@@ -110,7 +110,7 @@ class ServerStateFilter(SimpleListFilter):
 
 
 class QuotaFilter(SimpleListFilter):
-    """How much of this period's quota is used."""
+    """The used percentage of this period's quota."""
 
     title = "quota"
     parameter_name = "quota"
@@ -124,7 +124,7 @@ class QuotaFilter(SimpleListFilter):
 
 
 class WholeText(HistoricalRecordContextHelper):  # type: ignore[misc]  # simple-history ships no types.
-    """Shows changes in the history in full: notes are kept so that they can be read again."""
+    """Shows history changes in full, so that old notes can be read again."""
 
     def __init__(self, model: type[SmtpServer], record: Any) -> None:
         super().__init__(model, record, max_displayed_delta_change_chars=20_000)
@@ -137,7 +137,7 @@ class WholeText(HistoricalRecordContextHelper):  # type: ignore[misc]  # simple-
 
 @admin.register(SmtpServer)
 class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # Both ship no types.
-    """The fleet."""
+    """The servers."""
 
     form = ServerForm
     list_display = (
@@ -183,7 +183,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         return self._sees_settings(request)
 
     def _sees_settings(self, request: HttpRequest) -> bool:
-        """Tell whether the person may see more of a server than its name, state and quota."""
+        """Tell whether the user may see more of a server than its name, state and quota."""
         return bool(super().has_view_permission(request) or self.has_change_permission(request))
 
     # --- the list
@@ -204,7 +204,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         return self.list_filter if self._sees_settings(request) else (ServerStateFilter, QuotaFilter)
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        """A search through what a person may not see would tell it, letter by letter."""
+        """Search only visible fields: a search through hidden ones would reveal them letter by letter."""
         if not self._sees_settings(request):
             return ("name",)
         return ("name", "host", "username", "mail_from", "domain_name", "notes")
@@ -219,7 +219,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     @admin.display(description="State", ordering="is_active")
     def state_alone(self, server: SmtpServer) -> SafeString:
-        """The state for people who may not read what the server answered."""
+        """The state without the server's reply, for users who may not read it."""
         return list_row.state_badge(server, timezone.now(), with_reason=False)
 
     @admin.display(description="Address", ordering="host")
@@ -253,7 +253,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         return users_of([server.pk for server in objs])
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> None:
-        """Delete one by one: each waits for what is just being claimed for it."""
+        """Delete one by one: each deletion waits for claims in progress."""
         for server in queryset:
             server.delete()
 
@@ -284,7 +284,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     @admin.action(description="Resume", permissions=["pause"])
     def resume(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
-        # Each of the three is asked: a server may be paused, full by its own word, and slowed.
+        # All three: a server may be paused, full and throttled at the same time.
         resumed = [
             server
             for server in servers
@@ -315,7 +315,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
     # --- one server
 
     def hold(self, row: SmtpServer) -> None:
-        hold(row)  # In the order of all who change its account.
+        lock_account(row)  # In the lock order of everybody who changes its account.
 
     @method_decorator(sensitive_post_parameters(*SECRETS))
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -346,9 +346,9 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         return linebreaksbr(server.notes)
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Say at once when a key is missing: sending will fail until somebody puts it back."""
+        """Warn at once if a secret cannot be read: sending fails until somebody fixes it."""
         server = context.get("original")
-        if server is not None and request.method == "GET":  # A refused form has its own errors, of what was typed.
+        if server is not None and request.method == "GET":  # A rejected form has errors of its own, about typed values.
             troubles = {unreadable(server, name) for name in SECRETS} - {""}
             context["secret_troubles"] = sorted(troubles)
         return super().render_change_form(request, context, *args, **kwargs)
@@ -358,7 +358,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         return redirect("delivery:send_test", object_id)
 
     def save_model(self, request: HttpRequest, obj: SmtpServer, form: "ModelForm[SmtpServer]", change: bool) -> None:
-        """Store an edit, which gives a paused server a new chance; a new place in the list is not one."""
+        """Store an edit and end all pauses and throttling; a new display order ends none."""
         if isinstance(form, OrderForm):
             obj._history_user = request.user  # type: ignore[attr-defined]
             obj.save(update_fields=["display_order"])
@@ -372,7 +372,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             obj._change_reason = f"Changed: {', '.join(named)}."  # type: ignore[attr-defined]  # The value is in no history.
         if "unsubscribe_url" in form.changed_data:
             obj.unsubscribe_probed_at, obj.unsubscribe_problem = None, ""
-        hold(obj)
+        lock_account(obj)
         super().save_model(request, obj, form, change)
         if obj.has_unsubscribe_page:
             transaction.on_commit(partial(tasks.probe_unsubscribe.delay, obj.pk), robust=True)
@@ -384,7 +384,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         self._give_hints(request, obj, form)
 
     def _give_hints(self, request: HttpRequest, server: SmtpServer, form: "ModelForm[SmtpServer]") -> None:
-        # Only what was typed just now: compared with what is stored, the notes would tell whether a guess is right.
+        # Only secrets typed just now: a comparison with stored ones would tell whether a guess in the notes is right.
         secrets = tuple(form.cleaned_data.get(name) or "" for name in SECRETS)
         has_password, has_api_key = bool(server.password), bool(server.api_key)
         now = timezone.now()
@@ -393,10 +393,10 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         if "is_active" in form.changed_data and not server.is_active:
             self._warn_without_active(request)
 
-    # --- history: to be read. Going back to an old version would bring back an old password's user name, say
+    # --- history: read-only. Reverting to an old version could restore the user name of an old password
 
     def history_form_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """No page of a single version: simple-history's saves on POST, also for people who may only view."""
+        """No page for a single version: simple-history saves it on POST, even for users who may only view."""
         raise Http404
 
     def revert_disabled(self, request: HttpRequest, obj: SmtpServer | None = None) -> bool:
@@ -407,5 +407,5 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
 
 def _servers(servers: list[SmtpServer]) -> str:
-    """Return the beginning of a sentence about them."""
+    """Return the beginning of a sentence about the servers."""
     return f"{servers[0].name} is" if len(servers) == 1 else f"{len(servers)} servers are"

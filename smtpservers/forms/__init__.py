@@ -1,1 +1,1 @@
-"""The forms of servers and routing rules."""
+"""Forms of servers and routing rules."""

@@ -1,4 +1,4 @@
-"""The forms of routing: a rule, and the question which server would take a message."""
+"""The forms of routing: a rule, and a test of the rules with a message."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ else:  # Django's own class takes no parameter.
 
 
 class RouteForm(_RouteModelForm):
-    """A routing rule; of the default one only the strategy and the servers."""
+    """A routing rule; the default rule has only strategy and servers."""
 
     servers = forms.TypedMultipleChoiceField(
         coerce=int,
@@ -65,7 +65,7 @@ class RouteForm(_RouteModelForm):
 
 
 class TryForm(forms.Form):
-    """A message that might be sent."""
+    """The sender and recipient of a test message that is never sent."""
 
     sender = forms.CharField(
         label="From",

@@ -1,4 +1,4 @@
-"""The form of a server. Its fields are judged by :mod:`smtpservers.forms.validators`; secrets are never shown again."""
+"""The form of a server. :mod:`smtpservers.forms.validators` has the checks; secrets are never shown again."""
 
 import zoneinfo
 from collections.abc import Callable
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 else:  # Django's own class takes no parameter.
     _ServerModelForm = forms.ModelForm
 
-# A switch that is on needs the value beside it.
+# A switch that is on needs the value next to it.
 SWITCHES = {
     "use_precedence": "precedence",
     "use_return_path": "return_path",
@@ -49,7 +49,7 @@ SWITCHES = {
     "use_abuse_address": "abuse_address",
     **{utm.switch_of(name): name for name in utm.PER_LINK},
 }
-# These are switched on when a value is first typed; the person sees it and may turn it off again.
+# Switched on when a value is first typed; the person sees it and may switch it off again.
 TURNED_ON_BY_VALUE = ("return_path", "spam_address", "abuse_address")
 
 SHORT_TEXTAREAS = {"mail_cc": 2, "mail_bcc": 2, "trusted_certificate": 4, "notes": 16}
@@ -72,7 +72,7 @@ def _mailboxes(text: str) -> str:
     return "\n".join(str(mailbox) for mailbox in parse_mailboxes(text))
 
 
-# How a filled field is judged; empty ones are left to ``blank``.
+# The checks of filled fields; ``blank`` decides about empty ones.
 CHECKS: dict[str, Callable[[str], str]] = {
     "name": validators.check_line,
     "username": validators.check_username,
@@ -95,7 +95,7 @@ CHECKS: dict[str, Callable[[str], str]] = {
 
 
 class ServerForm(_ServerModelForm):
-    """Everything that can be set about a server. ``password`` and ``api_key`` are write-only: empty is unchanged."""
+    """All settings of a server. ``password`` and ``api_key`` are write-only: empty means unchanged."""
 
     password = forms.CharField(
         label="SMTP password", required=False, strip=False, max_length=1000, widget=UnfoldAdminPasswordToggleWidget
@@ -118,7 +118,7 @@ class ServerForm(_ServerModelForm):
 
     class Meta:
         model = SmtpServer
-        exclude = SECRETS  # The form's own fields of these names take the plain text.
+        exclude = SECRETS  # The form has fields of its own for the plain text.
         widgets: ClassVar = {
             name: UnfoldAdminTextareaWidget({"rows": rows}) for name, rows in SHORT_TEXTAREAS.items()
         } | dict.fromkeys(("language", "preset", "mechanism"), UnfoldAdminSelectWidget)
@@ -126,10 +126,10 @@ class ServerForm(_ServerModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._destination_before = self.instance.destination
-        for name in ("host", "domain_name"):  # Stored as DNS knows them, shown as people write them.
+        for name in ("host", "domain_name"):  # Stored as A-labels, shown in their own script.
             self.initial[name] = readable_domain(getattr(self.instance, name))
         for name, field in self.fields.items():
-            _say_range(name, field)
+            _set_range(name, field)
         for name in SECRETS:
             self._describe_secret(name)
         for name in SWITCHES.values():
@@ -137,16 +137,16 @@ class ServerForm(_ServerModelForm):
                 self.fields[name].help_text += " Stored, and without effect while the switch is off."
         if "unsubscribe_url" in self.fields:
             self.fields["unsubscribe_url"].help_text += one_click_state(self.instance)
-        self._dress()
+        self._decorate()
 
     @property
     def helper(self) -> FormHelper:
-        """The layout that ``{% crispy form %}`` draws."""
+        """The layout for ``{% crispy form %}``."""
         return server_form_helper(self.fields)
 
     @property
     def suggestions(self) -> dict[str, list[str]]:
-        """The lists behind fields that take other words too, by the id of their datalist."""
+        """The suggestions for fields that also accept other values, by the id of their datalist."""
         return {
             "time-zones": sorted(zoneinfo.available_timezones()),
             "precedences": list(validators.PRECEDENCES),
@@ -154,7 +154,7 @@ class ServerForm(_ServerModelForm):
 
     @property
     def provider_facts(self) -> dict[str, Any]:
-        """What choosing a provider fills in and tells, for the script of the page."""
+        """The presets for the script of the page: values to fill in, warnings and hints."""
         described = {
             key: {
                 "name": preset.name,
@@ -167,7 +167,7 @@ class ServerForm(_ServerModelForm):
             }
             for key, preset in presets.PRESETS.items()
         }
-        return {"usual": presets.USUAL, "initial": {"time_zone": settings.TIME_ZONE}, "presets": described}
+        return {"usual": presets.DEFAULTS, "initial": {"time_zone": settings.TIME_ZONE}, "presets": described}
 
     # What is shown
 
@@ -176,10 +176,10 @@ class ServerForm(_ServerModelForm):
         return bool(getattr(self.instance, switch))
 
     def _describe_secret(self, name: str) -> None:
-        """Say whether the secret is set, and hide the box that removes it where there is nothing to remove."""
+        """Say whether the secret is set; without one, remove the checkbox that deletes it."""
         field = self.fields[name]
         field.help_text = f"{secret_state(self.instance, name)} {field_help(name)}"
-        # Browsers otherwise fill in the password of the person who is signed in.
+        # Otherwise browsers fill in the password of the signed-in user.
         field.widget.attrs["autocomplete"] = "new-password"
         if not getattr(self.instance, name):
             del self.fields[f"remove_{name}"]
@@ -188,7 +188,7 @@ class ServerForm(_ServerModelForm):
                 " Empty: unchanged. A new server, port, encryption, trusted certificate or user name asks for it again."
             )
 
-    def _dress(self) -> None:
+    def _decorate(self) -> None:
         for name, field in self.fields.items():
             field.label = LABELS.get(name, field.label)
             if not isinstance(field, forms.IntegerField):
@@ -239,7 +239,7 @@ class ServerForm(_ServerModelForm):
         return _ErrorsAt(self, name)
 
     def _clean_host(self, cleaned: dict[str, Any]) -> None:
-        """Split a pasted host:port, and compare the port with the switch for encryption."""
+        """Split a pasted host:port, and check the port against the encryption switch."""
         if cleaned.get("host"):
             with self._errors_at("host"):
                 host, port = check_host(cleaned["host"])
@@ -277,7 +277,7 @@ class ServerForm(_ServerModelForm):
             )
 
     def _will_have(self, name: str) -> bool:
-        """Tell whether the secret is set once this form is saved."""
+        """Tell whether the secret is set after saving this form."""
         kept = bool(getattr(self.instance, name)) and not self.cleaned_data.get(f"remove_{name}")
         return kept or bool(self.cleaned_data.get(name))
 
@@ -289,8 +289,8 @@ class ServerForm(_ServerModelForm):
                 self.add_error(name, f"Enter {article} {within_sentence(label)}, or turn the switch off.")
 
     def _post_clean(self) -> None:
-        """Ask for each kept secret again if the server, as it was just filled in, is not what it was entered for."""
-        super()._post_clean()  # type: ignore[misc]  # Django's own step after clean(), which the stubs leave out.
+        """Require each kept secret again if the edited server is not the destination it was entered for."""
+        super()._post_clean()  # type: ignore[misc]  # Django's own step after clean(), missing in the stubs.
         if self.errors:
             return
         for name in SECRETS:
@@ -303,12 +303,12 @@ class ServerForm(_ServerModelForm):
             getattr(self.instance, name).reveal(self.instance.destination)
         except SecretElsewhere:
             return True
-        except SecretUnreadable:  # What it was entered for cannot be read either.
+        except SecretUnreadable:  # Its destination cannot be read either.
             return self.instance.destination != self._destination_before
         return False
 
     def save(self, commit: bool = True) -> SmtpServer:
-        """Store the server; a typed secret replaces the stored one, a ticked box removes it."""
+        """Store the server; a typed secret replaces the stored one, a ticked checkbox removes it."""
         for name in () if self.errors else SECRETS:
             if self.cleaned_data.get(name):
                 setattr(self.instance, name, Secret.seal(self.cleaned_data[name], self.instance.destination))
@@ -318,7 +318,7 @@ class ServerForm(_ServerModelForm):
 
 
 class OrderForm(_ServerModelForm):
-    """One server's row in the list: only its place is changed there."""
+    """One server's row in the list, with nothing but its display order."""
 
     class Meta:
         model = SmtpServer
@@ -328,13 +328,13 @@ class OrderForm(_ServerModelForm):
         super().__init__(*args, **kwargs)
         field = self.fields["display_order"]
         field.required = True
-        _say_range("display_order", field)
+        _set_range("display_order", field)
         field.widget.attrs["aria-label"] = f"Display order of {self.instance.name}"
         field.widget.attrs["class"] += " server-order"
 
 
 class _ErrorsAt:
-    """Turns a refusal inside a ``with`` block into an error of one field."""
+    """Turns a validation error inside a ``with`` block into an error of one field."""
 
     def __init__(self, form: ServerForm, name: str) -> None:
         self.form = form
@@ -351,7 +351,7 @@ class _ErrorsAt:
 
 
 def secret_state(server: SmtpServer, name: str) -> str:
-    """Return a sentence on whether a secret is set and can be used; never anything of the secret itself."""
+    """Return a sentence on whether a secret is set and usable; it reveals nothing of the secret."""
     if not getattr(server, name):
         return "Not set."
     try:
@@ -364,7 +364,7 @@ def secret_state(server: SmtpServer, name: str) -> str:
 
 
 def one_click_state(server: SmtpServer) -> str:
-    """Return what is known of the server's own unsubscribe page, as sentences that follow others; escaped."""
+    """Return the result of the one-click probe, as sentences to append; escaped."""
     if not server.has_unsubscribe_page:
         return ""
     if server.unsubscribe_probed_at is None:
@@ -376,7 +376,7 @@ def one_click_state(server: SmtpServer) -> str:
 
 
 def unreadable(server: SmtpServer, name: str) -> str:
-    """Return why a stored secret cannot be used, as a sentence for the person who can help; or nothing."""
+    """Return why a stored secret cannot be used, as a sentence for the person who can fix it; empty if it can."""
     try:
         getattr(server, name).reveal(server.destination)
     except (SecretUnreadable, ImproperlyConfigured) as error:
@@ -385,12 +385,12 @@ def unreadable(server: SmtpServer, name: str) -> str:
 
 
 def field_help(name: str) -> str:
-    """Return the help text that the model has for one of its fields."""
+    """Return the help text of a model field."""
     return str(SmtpServer._meta.get_field(name).help_text)  # type: ignore[union-attr]
 
 
-def _say_range(name: str, field: forms.Field) -> None:
-    """Give a number field messages that name its range, and the range to the browser."""
+def _set_range(name: str, field: forms.Field) -> None:
+    """Name the range of a number field in its messages and in the attributes for the browser."""
     if not isinstance(field, forms.IntegerField):
         return
     low, high = 0, 0
@@ -406,5 +406,5 @@ def _say_range(name: str, field: forms.Field) -> None:
 
 
 def within_sentence(label: str) -> str:
-    """Write a label as it stands within a sentence, in the words of the label: Domain name is the domain name."""
+    """Return a label in the form for use within a sentence: Domain name becomes domain name."""
     return label if label.split()[0].isupper() else label[0].lower() + label[1:]

@@ -1,4 +1,4 @@
-"""How the form of a server is laid out: its four tabs, and the rows of each. Which fields there are is the form's."""
+"""The layout of the server form: four tabs and their rows. The form itself defines the fields."""
 
 from collections.abc import Collection
 from typing import Any
@@ -11,7 +11,7 @@ from mail.links import utm
 
 
 class CountingTab(Tab):  # type: ignore[misc]  # crispy-forms ships no types.
-    """A tab that knows how many errors its fields have; the holder draws the links after the contents."""
+    """A tab that counts the errors of its fields; the holder draws the links after the contents."""
 
     template = "%s/layout/tab-pane.html"
     error_count = 0
@@ -23,12 +23,12 @@ class CountingTab(Tab):  # type: ignore[misc]  # crispy-forms ships no types.
 
 
 def server_form_helper(names: Collection[str]) -> FormHelper:
-    """Return the layout. Always a new one: crispy's tabs remember which of them was open.
+    """Return a new layout each time, because crispy's tabs remember which one was open.
 
-    :param names: the form's fields; the boxes that remove a secret are only there when it is set.
+    :param names: the fields of the form; the checkbox that removes a secret exists only if it is set.
     """
     helper = FormHelper()
-    helper.form_tag = False  # The admin's page has one, with its token and its buttons.
+    helper.form_tag = False  # The admin's page has the form tag, its token and its buttons.
     helper.disable_csrf = True
     helper.include_media = False
     helper.layout = Layout(
@@ -91,12 +91,12 @@ def _cell(name: str, twelfths: int) -> Field:
 
 
 def _switch(name: str) -> Field:
-    """A switch beside its value, on the height of the input and not of the label."""
+    """A switch next to its value, at the height of the input, not of the label."""
     return Field(name, wrapper_class="server-cell server-cell-4 server-switch")
 
 
 def _secret(name: str, twelfths: int, names: Collection[str]) -> Div:
-    """A secret with the box that removes it below."""
+    """A secret with its removal checkbox below."""
     boxes = [Field(box, wrapper_class="mt-3") for box in (f"remove_{name}",) if box in names]
     return Div(Field(name), *boxes, css_class=f"server-cell server-cell-{twelfths}")
 

@@ -1,7 +1,7 @@
-"""What may stand in a server's fields, and what is allowed but deserves a second look.
+"""Validation of a server's fields, and hints about values that are valid but doubtful.
 
-Rules only: nothing here stores, sends or asks the network, and the clock is a parameter. A refusal is a
-:class:`FieldInvalid` whose text tells the person what to do.
+Rules only: nothing here stores, sends or uses the network, and the time is a parameter. An invalid value raises
+:class:`FieldInvalid`, whose text tells the person what to do.
 """
 
 import datetime as dt
@@ -43,7 +43,7 @@ class FieldInvalid(ValueError):
 
 
 class Settings(Protocol):
-    """The fields of a server that :func:`hints` looks at."""
+    """The fields of a server that :func:`hints` reads."""
 
     preset: str
     host: str
@@ -78,9 +78,9 @@ class Settings(Protocol):
 
 
 def check_line(text: str) -> str:
-    """Return ``text`` in NFC if it is one line without control characters, so that no header can be ended by it.
+    """Return ``text`` in NFC if it is one line without control characters, so that it cannot end a header.
 
-    :raises FieldInvalid: if it holds a line end or another control character.
+    :raises FieldInvalid: if it contains a line end or another control character.
     """
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
         raise FieldInvalid("This contains a line break or another control character; type it again without.")
@@ -88,9 +88,9 @@ def check_line(text: str) -> str:
 
 
 def check_username(text: str) -> str:
-    """Return the name to sign in with if every sign of it can be seen: one that came along by copying is no part of it.
+    """Return the user name if all its characters are visible: an invisible one was copied along by accident.
 
-    :raises FieldInvalid: if it holds a line end, or a character that takes no room.
+    :raises FieldInvalid: if it contains a line end, or a character without width.
     """
     line = check_line(text)
     if invisible := next((sign for sign in line if unicodedata.category(sign) == "Cf"), ""):
@@ -99,7 +99,7 @@ def check_username(text: str) -> str:
 
 
 def check_placeholder_name(text: str) -> str:
-    """Return a stand-in for an unknown name, which may hold no merge tags.
+    """Return a placeholder for an unknown name, which must not contain merge tags.
 
     :raises FieldInvalid: for merge tags and control characters.
     """
@@ -112,7 +112,7 @@ def check_placeholder_name(text: str) -> str:
 
 
 def check_encryption(port: int, use_tls: bool) -> None:
-    """Refuse to speak clear text to a port where servers speak TLS first: both sides would wait for the other.
+    """Reject clear text on a port where servers start with TLS: both sides would wait for each other.
 
     :raises FieldInvalid: for those ports with the switch off.
     """
@@ -121,9 +121,9 @@ def check_encryption(port: int, use_tls: bool) -> None:
 
 
 def check_credentials(username: str, has_password: bool, has_api_key: bool, preset: str = "") -> None:
-    """Refuse a user name that nothing can sign in with.
+    """Reject a user name without a secret.
 
-    :param preset: the key of the provider, whose words for the secret are used.
+    :param preset: the key of the provider, whose term for the secret is used.
     :raises FieldInvalid: if there is neither a password nor an API key.
     """
     if username and not (has_password or has_api_key):
@@ -133,7 +133,7 @@ def check_credentials(username: str, has_password: bool, has_api_key: bool, pres
 
 
 def check_own_sender(mail_from: str, host: str) -> None:
-    """Refuse a From of a free mail provider through somebody else's server: it is put among spam.
+    """Reject a From of a free mail provider through another provider's server: such mail ends in spam.
 
     :param mail_from: a valid mailbox.
     :raises FieldInvalid: with what to do instead.
@@ -148,9 +148,9 @@ def check_own_sender(mail_from: str, host: str) -> None:
 
 
 def check_certificate(text: str) -> str:
-    """Return certificates in PEM form, without what stands around them.
+    """Return the certificates in PEM form, without surrounding text.
 
-    :raises FieldInvalid: if there is none, one is damaged, or a private key came along.
+    :raises FieldInvalid: if there is none, one is damaged, or there is a private key.
     """
     if "PRIVATE KEY" in text:
         raise FieldInvalid("This holds a private key, which belongs on the server only; paste the certificate alone.")
@@ -165,7 +165,7 @@ def check_certificate(text: str) -> str:
 
 
 def check_time_zone(text: str) -> str:
-    """Return the time zone's name as the database of zones spells it.
+    """Return the name of the time zone in its standard spelling.
 
     :raises FieldInvalid: if there is no such zone.
     """
@@ -180,9 +180,10 @@ def check_time_zone(text: str) -> str:
 
 
 def check_report_address(text: str) -> str:
-    """Return an address that headers name to programs, few of which know UTF-8.
+    """Return an address for headers that programs read, few of which know UTF-8.
 
-    :raises FieldInvalid: for letters beyond ASCII before the @; :class:`AddressInvalid` for what is no address.
+    :raises FieldInvalid: for non-ASCII characters before the @.
+    :raises AddressInvalid: for an invalid address.
     """
     address = check_address(text)
     if needs_smtputf8(address):
@@ -191,7 +192,7 @@ def check_report_address(text: str) -> str:
 
 
 def check_precedence(text: str) -> str:
-    """Return the word for the Precedence header.
+    """Return the value of the Precedence header.
 
     :raises FieldInvalid: if it is not a token of at most 40 letters, digits and hyphens.
     """
@@ -203,8 +204,9 @@ def check_precedence(text: str) -> str:
 def check_unsubscribe_url(text: str, is_used: bool) -> str:
     """Return the template of an unsubscribe address: https, or mailto.
 
-    :param is_used: whether the switch is on; http is only refused then (RFC 8058 section 3.1).
-    :raises FieldInvalid: with what to do; :class:`AddressInvalid` for a host that is no domain.
+    :param is_used: whether the switch is on; only then is http rejected (RFC 8058 section 3.1).
+    :raises FieldInvalid: with what to do.
+    :raises AddressInvalid: for a host that is not a domain.
     """
     if re.search(r"\s", text):
         raise FieldInvalid("An address contains no spaces; remove them.")
@@ -217,7 +219,7 @@ def check_unsubscribe_url(text: str, is_used: bool) -> str:
     try:
         address = urlsplit(text)
         hostname = address.hostname or ""
-        _ = address.port  # Read for its error: the number may be none.
+        _ = address.port  # Read for its ValueError: the port may be invalid.
     except ValueError:
         raise FieldInvalid("This is not a web address; write it as https://example.com/leave?t={token}.") from None
     if address.scheme == "mailto":
@@ -233,9 +235,9 @@ def check_unsubscribe_url(text: str, is_used: bool) -> str:
 
 
 def fill_unsubscribe_url(template: str, *, token: str, email: str, campaign: str, list_id: str) -> str:
-    """Return the address for one recipient; the token is appended where the template has no place for it.
+    """Return the address for one recipient; the token is appended if the template has no place for it.
 
-    RFC 8058 section 3.1 wants an address that is hard to forge to name recipient and list.
+    RFC 8058 section 3.1 requires an address that is hard to forge and identifies recipient and list.
     """
     filled = template
     for name, value in (("token", token), ("email", email), ("campaign", campaign), ("list", list_id)):
@@ -247,7 +249,7 @@ def fill_unsubscribe_url(template: str, *, token: str, email: str, campaign: str
 
 
 def _as_uri(address: str) -> str:
-    """Return an address as headers carry it: the host as A-label, what is not ASCII behind it percent-encoded."""
+    """Return an address in the form for headers: the host as A-label, all else percent-encoded to ASCII."""
     scheme, separator, rest = address.partition("://")
     host = re.split("[/?#:]", rest, maxsplit=1)[0]
     if not host.isascii():
@@ -264,7 +266,7 @@ def _check_mailto(text: str, path: str) -> str:
 
 
 def check_utm(text: str) -> str:
-    """Return a UTM value: text with, at most, the merge tags that name no person.
+    """Return a UTM value: text with no merge tags except impersonal ones.
 
     :raises FieldInvalid: for personal or unknown merge tags.
     """
@@ -291,11 +293,10 @@ def check_utm(text: str) -> str:
 def hints(
     server: Settings, *, secrets: tuple[str, ...], has_password: bool, has_api_key: bool, now: dt.datetime
 ) -> Iterator[str]:
-    """Yield a sentence for each setting that works but is probably not what is wanted.
+    """Yield a sentence for each setting that is valid but probably not intended.
 
     :param server: settings that passed the checks above.
-    :param secrets: the password and the API key that were typed with them, to find them in the notes; they are never
-        in a sentence.
+    :param secrets: the password and the API key as typed, to find them in the notes; no sentence ever contains them.
     """
     if chosen := PRESETS.get(server.preset):
         yield from chosen.warnings(server.host)

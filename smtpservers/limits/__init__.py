@@ -1,1 +1,1 @@
-"""What a server may be asked to take: quota, caps, rate, circuit breaker."""
+"""The limits of a server: quota, caps, rate limiter, throttling, circuit breaker, refused senders."""

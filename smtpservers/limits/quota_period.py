@@ -1,6 +1,6 @@
-"""When a quota period begins and ends, and what of a quota is for which mail.
+"""The start and end of a quota period, and the part of a quota that campaigns leave free.
 
-Nothing here stores, or looks at the clock.
+Nothing here stores or reads the clock.
 """
 
 import calendar
@@ -10,21 +10,21 @@ MOST_KEPT = 10
 
 
 def kept_from_campaigns(quota: int | None) -> int:
-    """Return how many units of a quota campaigns leave to other mail: one in a hundred, no more than ten.
+    """Return how many units of a quota campaigns leave to other mail: one percent, at most ten.
 
-    So the notice that a quota is used up can still be sent where there is only one server. A quota of less than a
-    hundred keeps none: who sets it to three expects three messages of a campaign.
+    So the notice that a quota is used up can still be sent if there is only one server. A quota below one hundred keeps
+    none: who sets it to three expects three campaign messages.
     """
     return min((quota or 0) // 100, MOST_KEPT)
 
 
 def period(instant: dt.datetime, anchor_day: int, zone: dt.tzinfo) -> tuple[dt.datetime, dt.datetime]:
-    """Return the half-open period ``[starts_at, ends_at)``, in UTC, that ``instant`` falls in.
+    """Return the half-open period ``[starts_at, ends_at)`` that contains ``instant``, in UTC.
 
-    Providers reset their counters at midnight of their own billing zone, so the zone belongs to the server and
-    not to Django's ``TIME_ZONE``.
+    Providers reset their counters at midnight of their own billing zone, so the zone belongs to the server and not to
+    Django's ``TIME_ZONE``.
 
-    :param anchor_day: 1 to 31; in a shorter month the last day stands in for it.
+    :param anchor_day: 1 to 31; a shorter month uses its last day.
     :raises ValueError: if ``instant`` is naive or ``anchor_day`` is out of range.
     """
     if instant.tzinfo is None:
@@ -39,14 +39,14 @@ def period(instant: dt.datetime, anchor_day: int, zone: dt.tzinfo) -> tuple[dt.d
 
 
 def _anchor(year: int, month: int, anchor_day: int, zone: dt.tzinfo) -> dt.datetime:
-    """Return the first instant, in UTC, of the anchor's date; where the clock jumps over midnight, the jump."""
+    """Return the first instant of the anchor's date, in UTC; if the clock skips midnight, the end of the gap."""
     day = min(anchor_day, calendar.monthrange(year, month)[1])
     midnight = dt.datetime(year, month, day, tzinfo=zone)
     instant = midnight.astimezone(dt.UTC)
     if instant.astimezone(zone).replace(tzinfo=None) == midnight.replace(tzinfo=None):
         return instant
-    # Midnight does not exist: fold 0 reads it with the offset before the jump, which names the jump's instant
-    # or one after it; walk back to the first instant of the date.
+    # Midnight does not exist: fold 0 reads it with the offset before the gap, which gives the end of the gap or a later
+    # instant; search back to the first instant of the date.
     low, high = instant - dt.timedelta(hours=3), instant + dt.timedelta(hours=3)
     while high - low > dt.timedelta(seconds=1):
         middle = low + (high - low) / 2

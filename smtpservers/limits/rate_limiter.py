@@ -1,9 +1,9 @@
-"""How fast a lane may send: a bucket that grants messages at a rate, and what a server's limits come to just now.
+"""The rate limiter of a lane: a bucket that grants messages at a rate, and the server's present rate and connections.
 
-Nothing here stores, sends or looks at the clock: a bucket counts in seconds of any clock that never goes back (an
-event loop's), the limits in instants. A lane's holder uses both like this::
+Nothing here stores, sends or reads the clock: a bucket counts seconds of any monotonic clock (an event loop's), the
+limits use instants. A lane uses both like this::
 
-    allowance = pace.effective(server, now)              # When the lane is taken, and whenever the row is read again.
+    allowance = rate_limiter.effective(server, now)      # When the lane is leased, and whenever the row is read again.
     bucket = Bucket(allowance.per_second, loop.time())
     ...
     bucket.set_rate(allowance.per_second, loop.time())   # The same rate again changes nothing.
@@ -11,28 +11,28 @@ event loop's), the limits in instants. A lane's holder uses both like this::
     while not bucket.take(loop.time()):                  # Before the MAIL of each message, also one that looks ahead.
         await asyncio.sleep(bucket.wait(loop.time()))
 
-The rate is the server's, of all its connections together, so one bucket serves the whole lane. The connections are
-how many the lane may hold open now; when they become fewer, it closes the surplus after the message in hand.
+The rate is the sum over all connections of the server, so one bucket serves the whole lane. ``connections`` is the
+number the lane may have open now; if it falls, the lane closes the surplus after their current message.
 """
 
 import datetime as dt
 from dataclasses import dataclass
 from typing import Protocol
 
-# How late a sender may be and still make up for it: the burst of a bucket, in seconds of its rate.
+# How late a sender may be and still catch up: the burst of a bucket, in seconds of its rate.
 BURST_SECONDS = 0.025
 UNIT_SECONDS = {"second": 1.0, "minute": 60.0}
 
-RECOVERY_STEP = 0.1  # Of what the server may do unslowed, for each …
+RECOVERY_STEP = 0.1  # Part of the full limits that is regained for each …
 RECOVERY_EVERY = dt.timedelta(minutes=10)  # … without a new complaint.
 
 
 class Bucket:
-    """Grants messages at a rate, evenly spread, to whoever asks in time.
+    """Grants messages at a rate, evenly spread.
 
-    Within any ``w`` seconds, the first counted and the last not, it grants at most
-    ``ceil(per_second * (w + BURST_SECONDS))`` messages, with any pattern of questions. A new bucket is empty, as if
-    a holder before it had just taken all it could: the same bound holds over both.
+    In any half-open interval of ``w`` seconds it grants at most ``ceil(per_second * (w + BURST_SECONDS))`` messages,
+    whatever the calls. A new bucket starts empty, as if the previous lane had just used everything: so the same bound
+    holds across both.
     """
 
     __slots__ = ("_due", "_interval")
@@ -41,30 +41,30 @@ class Bucket:
         """Make an empty bucket.
 
         :param per_second: None grants everything.
-        :param idle: for how many seconds before ``now`` surely nobody sent through the server. It counts as time
-            already waited, which a rate of a message a minute needs where lanes are held for less.
+        :param idle: seconds before ``now`` in which nobody sent through the server. They count as waited already, which
+            a rate of one message a minute needs if lanes are leased for less.
         :raises ValueError: for a rate that grants nothing.
         """
         self._interval = _interval_of(per_second)
-        # When the next grant would be on time; it may come earlier by the burst.
+        # The due time of the next grant; it may come earlier by the burst.
         self._due = now + self._interval + BURST_SECONDS - idle
 
     def take(self, now: float) -> bool:
-        """Grant one message, and count it, if there is one."""
+        """Grant and count one message, if possible."""
         if self._due - now > BURST_SECONDS and self._interval:
             return False
         self._due = max(self._due, now) + self._interval
         return True
 
     def wait(self, now: float) -> float:
-        """Return how many seconds it takes until the next grant; 0 if there is one. Then :meth:`take` succeeds."""
+        """Return the seconds until the next grant; 0 if :meth:`take` succeeds now."""
         early = self._due - now - BURST_SECONDS
         if early <= 0 or not self._interval:
             return 0.0
-        return early + 1e-6  # A float's rounding must not make who slept so long ask again.
+        return early + 1e-6  # Float rounding must not make a caller wait twice.
 
     def set_rate(self, per_second: float | None, now: float) -> None:
-        """Grant at another rate from now on. What is owed stays owed, in messages; after no rate it starts empty.
+        """Grant at another rate from now on. The debt is kept, in messages; after no rate at all it starts empty.
 
         :raises ValueError: for a rate that grants nothing.
         """
@@ -85,8 +85,8 @@ def _interval_of(per_second: float | None) -> float:
     return 1.0 / per_second
 
 
-class Paced(Protocol):
-    """The limits of a server, and how it was slowed."""
+class ServerLimits(Protocol):
+    """The limits of a server, and how it was throttled."""
 
     max_connections: int
     rate_limit: int | None
@@ -98,17 +98,17 @@ class Paced(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a server's lane may do just now."""
+    """The present limits of a server's lane."""
 
     connections: int  # At least one.
-    per_second: float | None  # For one :class:`Bucket` of the whole lane; None: as fast as the server answers.
+    per_second: float | None  # For one :class:`Bucket` of the whole lane; None: no limit.
 
 
-def effective(server: Paced, now: dt.datetime) -> Allowance:
-    """Return what the server's lane may do at ``now``.
+def effective(server: ServerLimits, now: dt.datetime) -> Allowance:
+    """Return the limits of the server's lane at ``now``.
 
-    A bucket of this rate keeps the server's own limit to the message: in any second or minute, whichever the limit
-    is counted by, it grants no more than the limit, its burst included.
+    A bucket of this rate keeps the server's own limit exactly: in any second or minute, the unit of the limit, it
+    grants no more than the limit, burst included.
     """
     factor = factor_at(server.slow_factor, server.slowed_at, now)
     per_second = None
@@ -120,11 +120,11 @@ def effective(server: Paced, now: dt.datetime) -> Allowance:
 
 
 def factor_at(slow_factor: float, slowed_at: dt.datetime | None, now: dt.datetime) -> float:
-    """Return the part of its limits that a server may use at ``now``: 1 unless it was slowed and has not recovered.
+    """Return the part of its limits that a server may use at ``now``: 1 unless it was throttled and has not recovered.
 
-    It recovers by the clock alone, :data:`RECOVERY_STEP` for each :data:`RECOVERY_EVERY` since it was last slowed.
+    It recovers with time alone, by :data:`RECOVERY_STEP` for each :data:`RECOVERY_EVERY` since it was last throttled.
     """
     if slowed_at is None:
         return 1.0
-    steps = max(0, (now - slowed_at) // RECOVERY_EVERY)  # Slowed in the future: the clock was set back.
+    steps = max(0, (now - slowed_at) // RECOVERY_EVERY)  # Negative if the clock was set back.
     return min(1.0, slow_factor + steps * RECOVERY_STEP)

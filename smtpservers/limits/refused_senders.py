@@ -1,4 +1,4 @@
-"""Which From a server does not send with: remembered until the server is edited, so that it is not asked each time."""
+"""From addresses that a server refuses: remembered until the server is edited, so that they are not tried each time."""
 
 import datetime as dt
 from collections import defaultdict
@@ -9,12 +9,12 @@ from django.db.models import F, Q
 from mail.addresses import AddressInvalid, parse_mailbox
 from smtpservers.models import RefusedSender, SmtpServer
 
-# Refusals without a known reason count together when they come within this time.
+# Refusals without a known reason count together within this time.
 WITHIN = dt.timedelta(hours=1)
 
 
 def sender_of(mail_from: str) -> str:
-    """Return the bare address of a From in lower case, which refusals are kept by; empty where it has none."""
+    """Return the bare address of a From in lower case, the key of a refusal; empty if it has none."""
     try:
         return parse_mailbox(mail_from).address.lower()
     except AddressInvalid:
@@ -24,11 +24,11 @@ def sender_of(mail_from: str) -> str:
 def refuse(
     server_id: int, mail_from: str, why: str, now: dt.datetime, *, lasts: dt.timedelta | None = None, times: int = 1
 ) -> bool:
-    """Remember that a server does not send with this From, and return whether it is kept away from now on.
+    """Record that a server refused this From; return whether the server is now avoided for it.
 
     :param mail_from: empty for the server's own.
-    :param lasts: None until the server is edited.
-    :param times: how often it must be said within an hour before it counts.
+    :param lasts: how long it is avoided; None: until the server is edited.
+    :param times: the number of refusals within an hour from which on it is avoided.
     """
     server = SmtpServer.objects.filter(pk=server_id).only("mail_from", "version").first()
     if server is None:
@@ -50,7 +50,7 @@ def refuse(
 
 
 def refused(now: dt.datetime) -> Mapping[int, Mapping[str, dt.datetime | None]]:
-    """Return by server which senders it refuses, and until when; None until it is edited."""
+    """Return the senders that each server refuses, and until when; None: until the server is edited."""
     found: dict[int, dict[str, dt.datetime | None]] = defaultdict(dict)
     in_force = RefusedSender.objects.filter(Q(until=None) | Q(until__gt=now), version=F("server__version"))
     for server_id, sender, until in in_force.values_list("server", "sender", "until"):
@@ -65,5 +65,5 @@ def of_server(server: SmtpServer, now: dt.datetime) -> list[RefusedSender]:
 
 
 def forget(server_id: int, sender: str) -> bool:
-    """Let the server be asked again; False if it refused nothing of that sender."""
+    """Delete a refusal, so that the server is tried again; False if there was none."""
     return bool(RefusedSender.objects.filter(server=server_id, sender=sender).delete()[0])

@@ -1,10 +1,10 @@
-"""Units of quota: reserved before a message is claimed, settled when its answer is known, never one too many.
+"""Reservations of quota: units are reserved before a message is claimed and settled once it is answered.
 
-A unit is a recipient. In the quota it belongs to the period it was reserved in. In the caps of the hour and the day it
+A unit is a recipient. In the quota it belongs to the period in which it was reserved. In the hourly and daily caps it
 counts from its reservation until an hour or a day after its answer was recorded;
-:mod:`smtpservers.limits.sliding_window` says why no hour and no day then holds more than the cap.
+:mod:`smtpservers.limits.sliding_window` explains why no hour and no day then exceeds the cap.
 
-Who takes several locks of one server takes them in this order: its :class:`RecentUse`, its periods, its own row.
+Lock order, for several locks of one server: its :class:`RecentUse`, its periods, its own row.
 """
 
 import datetime as dt
@@ -22,8 +22,8 @@ from smtpservers.limits.quota_period import period
 from smtpservers.limits.sliding_window import DAY, HOUR, SlidingWindow
 from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer, UsageEntry
 
-# How long after its reservation a unit of the ledger may have been answered: a patient wait for the final answer.
-LONGEST_WAY = dt.timedelta(minutes=15)
+# The longest time between the reservation of a unit and its answer: long waits for the final answer included.
+LONGEST_ANSWER_DELAY = dt.timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +37,25 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class LimitStanding:
-    """How a server stands to its limits beside the month's quota."""
+    """A server's standing towards its limits other than the monthly quota."""
 
     room: int | None  # Units that may still be reserved; None: no such limit.
-    full_until: dt.datetime | None = None  # Where there is no room: when there is some again.
-    full_by: str = ""  # Where there is no room: why, as what stands between the name and "until".
+    full_until: dt.datetime | None = None  # Without room: when there is some again.
+    full_by: str = ""  # Without room: why, as the words between the name and "until".
 
 
 def current_period(server: SmtpServer, now: dt.datetime) -> QuotaPeriod:
-    """Return the period that ``now`` falls in, made and counted from the ledger when there is none yet.
+    """Return the period that contains ``now``; a missing one is created and counted from the ledger.
 
     :raises SmtpServer.DoesNotExist: if the server was deleted meanwhile.
     """
     if (found := _covering(server, now)) is not None:
         return found
     with transaction.atomic():
-        _lock(server.pk)
+        _lock_recent_use(server.pk)
         if (found := _covering(server, now)) is not None:
             return found
-        # Read anew: the worker may have read it before the last edit.
+        # Read again: the worker may have read it before the last edit.
         return _make_period(SmtpServer.objects.get(pk=server.pk), now)
 
 
@@ -68,7 +68,7 @@ def _make_period(server: SmtpServer, now: dt.datetime) -> QuotaPeriod:
     starts_at, ends_at = period(now, server.month_start_day, ZoneInfo(server.time_zone))
     made, _ = QuotaPeriod.objects.update_or_create(
         server=server,
-        starts_at=starts_at,  # One that began so, and ended early by a change of the day, is there already.
+        starts_at=starts_at,  # A period with this start may exist already, cut short by a change of the day.
         defaults={
             "ends_at": ends_at,
             "quota": server.max_per_month or None,
@@ -81,9 +81,9 @@ def _make_period(server: SmtpServer, now: dt.datetime) -> QuotaPeriod:
 
 
 def reserve(server: SmtpServer, wanted: int, now: dt.datetime, *, leave: int = 0) -> Reservation | None:
-    """Reserve up to ``wanted`` units, as many as the quota and the caps have room for; None when there is none.
+    """Reserve up to ``wanted`` units, as far as quota and caps allow; None if there is no room.
 
-    :param leave: how many units of the quota stay free for others.
+    :param leave: units of the quota that must stay free for others.
     """
     if (reservation := _reserve_at_once(server, wanted, now, leave)) is not None:
         return reservation
@@ -97,28 +97,30 @@ def reserve(server: SmtpServer, wanted: int, now: dt.datetime, *, leave: int = 0
             return None
         if current.per_hour is not None or current.per_day is not None:
             return _reserve_capped(server, current.pk, wanted, now, leave)
-        # Compared on one row: across a join PostgreSQL grants too many. A server that calls itself full is looked up
-        # beside it; what was granted in that very instant is a message it refuses, and no harm.
+        # Compared on one row: across a join PostgreSQL grants too many. ``full_until`` is on another row; units granted
+        # at the very moment it is set end as refused messages, which is harmless.
         granted = QuotaPeriod.objects.filter(
             Q(quota=None) | Q(quota__gte=F("used") + F("reserved") + units + leave),
-            ~Exists(_says_it_is_full(server, now)),
+            ~Exists(_reported_full(server, now)),
             pk=current.pk,
             per_hour=None,
             per_day=None,
         ).update(reserved=F("reserved") + units)
         if granted:
             return Reservation(current.pk, units, current.ends_at)
-        if _says_it_is_full(server, now).exists():
+        if _reported_full(server, now).exists():
             return None
-        current = QuotaPeriod.objects.filter(pk=current.pk).first()  # Another was faster, or somebody edits.
+        current = QuotaPeriod.objects.filter(pk=current.pk).first()  # Another worker was faster, or an edit.
     return None
 
 
 def _reserve_at_once(server: SmtpServer, wanted: int, now: dt.datetime, leave: int) -> Reservation | None:
-    """Reserve all that is wanted by one statement, as it goes nearly always; None where somebody must look closer."""
+    """Reserve all ``wanted`` units by one statement, which nearly always works; None if :func:`reserve` must look
+    closer.
+    """
     moment = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
-        # Compared on one row, as below.
+        # Compared on one row, as in reserve.
         cursor.execute(
             """
             UPDATE smtpservers_quotaperiod SET reserved = reserved + %s
@@ -142,12 +144,12 @@ def _reserve_capped(
     server: SmtpServer, period_id: int, wanted: int, now: dt.datetime, leave: int
 ) -> Reservation | None:
     with transaction.atomic():
-        recent = _lock(server.pk)
-        # Nobody else reserves while the lock is held, and nobody's use goes from reserved to used.
+        recent = _lock_recent_use(server.pk)
+        # Under this lock nobody else reserves, and no unit moves from reserved to used.
         current = QuotaPeriod.objects.select_for_update().filter(pk=period_id).first()
-        if current is None or _says_it_is_full(server, now).exists():
+        if current is None or _reported_full(server, now).exists():
             return None
-        _forget_the_future(recent, now)
+        _clamp_future(recent, now)
         reserved = _reserved([server.pk]).get(server.pk, 0)
         rooms = [wanted, *_rooms(recent, current.per_hour, current.per_day, reserved, now)]
         units = min(rooms if current.room is None else [*rooms, current.room - leave])
@@ -158,9 +160,9 @@ def _reserve_capped(
 
 
 def settle(period_id: int, *, used: int, released: int, now: dt.datetime) -> None:
-    """Close reservations: ``used`` units were accepted or are unconfirmed, ``released`` ones come back.
+    """Settle reservations: ``used`` units were accepted or are unconfirmed, ``released`` units return to the quota.
 
-    :param now: when the answers are recorded, which the caps count from.
+    :param now: when the answers are recorded; the caps count from here.
     """
     if not used and not released:
         return
@@ -173,8 +175,8 @@ def settle(period_id: int, *, used: int, released: int, now: dt.datetime) -> Non
         return
     with transaction.atomic():
         server_id = row.values_list("server", flat=True).first()
-        if server_id is not None:  # None: it was deleted, its account with it.
-            recent = _lock(server_id)
+        if server_id is not None:  # None: deleted, with its account.
+            recent = _lock_recent_use(server_id)
             recent.by_minute = sliding_window.add(recent.by_minute, HOUR, now, used)
             recent.by_quarter = sliding_window.add(recent.by_quarter, DAY, now, used)
             recent.save(update_fields=["by_minute", "by_quarter"])
@@ -182,7 +184,7 @@ def settle(period_id: int, *, used: int, released: int, now: dt.datetime) -> Non
 
 
 def _settle_at_once(period_id: int, used: int, released: int) -> bool:
-    """Settle a period without caps by one statement; False if it has caps, or is gone."""
+    """Settle a period without caps by one statement; False if it has caps or is gone."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE smtpservers_quotaperiod SET reserved = reserved - %s, used = used + %s"
@@ -193,14 +195,14 @@ def _settle_at_once(period_id: int, used: int, released: int) -> bool:
 
 
 def note_full(server_id: int, why: str, until: dt.datetime, now: dt.datetime) -> bool:
-    """Take a server at its word that its own limit is reached: nothing is reserved before ``until``.
+    """Record that the provider reported its own limit as reached: nothing is reserved before ``until``.
 
-    What is reserved already may still be tried. Selection passes the server over and tells when it is tried again;
-    an edit or *Resume* tries it at once. Call it when the answer is recorded, in the same transaction.
+    Units reserved already may still be tried. Selection skips the server and shows when it is tried again; an edit or
+    *Resume* tries it at once. Call it in the transaction that records the answer.
 
-    :param why: what it answered, without the recipient's address; who looks after servers reads it.
-    :param until: the provider's reset if it is known, else when a try is worth a refused message.
-    :return: whether this call told something new; False for the tenth answer of the same kind.
+    :param why: the reply without the recipient's address, shown to people who look after servers.
+    :param until: the provider's reset time if known, or else when a try is worth another refusal.
+    :return: whether this is news; False for further replies of the same kind.
     """
     if until <= now:
         return False
@@ -209,13 +211,13 @@ def note_full(server_id: int, why: str, until: dt.datetime, now: dt.datetime) ->
 
 
 def reopen(server_id: int) -> bool:
-    """Try a server again that said its own limit is reached; False if it did not."""
+    """Use a server again that reported its own limit as reached; False if it had not."""
     full = SmtpServer.objects.filter(pk=server_id, full_until__isnull=False)
     return bool(full.update(full_until=None, full_reason=""))
 
 
 def why_not(server: SmtpServer, now: dt.datetime) -> str:
-    """Return why nothing could be reserved, until when, and what a person can do, as sentences."""
+    """Return why nothing can be reserved, until when, and what a person can do, as sentences."""
     found = current_period(server, now)
     standing = standings(now, [server.pk]).get(server.pk)
     if standing is None or standing.full_until is None or (found.room == 0 and found.ends_at > standing.full_until):
@@ -231,12 +233,12 @@ def why_not(server: SmtpServer, now: dt.datetime) -> str:
 def standings(
     now: dt.datetime, server_ids: Collection[int] | None = None, *, is_rough: bool = False
 ) -> dict[int, LimitStanding]:
-    """Return how the servers with caps, and those that call themselves full, stand now; the others have no entry.
+    """Return the standing of servers that have caps or reported themselves full; the others have no entry.
 
-    Two queries, whatever the size of the fleet and of the ledger.
+    Two queries, whatever the number of servers and the size of the ledger.
 
-    :param server_ids: the servers that matter; None: all.
-    :param is_rough: whether a room may be told too small where there is some, which is much quicker.
+    :param server_ids: only these servers; None: all.
+    :param is_rough: allow too small a room if it is above zero, which is much faster.
     """
     limited = SmtpServer.objects.filter(Q(max_per_hour__gt=0) | Q(max_per_day__gt=0) | Q(full_until__gt=now))
     rows = list(
@@ -260,7 +262,7 @@ def standings(
         if full_until is not None and full_until > now:
             stands.append(LimitStanding(0, full_until, "says that its own limit is reached"))
         full = [stand for stand in stands if stand.full_until is not None]
-        if full:  # The last of them to end is what it waits for.
+        if full:  # The one that ends last decides.
             found[pk] = max(full, key=lambda stand: stand.full_until or now)
         else:
             found[pk] = LimitStanding(min((stand.room for stand in stands if stand.room is not None), default=None))
@@ -272,7 +274,7 @@ def _standing(
 ) -> LimitStanding:
     if not cap:
         return LimitStanding(None)
-    # What has left the window may still be in its buckets until the next unit is counted.
+    # The buckets may still hold units that have left the window, until the next unit is counted.
     if is_rough and (least := cap - sum(buckets.values()) - reserved) > 0:
         return LimitStanding(least)
     room = cap - sliding_window.total(buckets, window, now) - reserved
@@ -283,12 +285,12 @@ def _standing(
 
 
 def write_ledger(server_id: int, instants: Iterable[dt.datetime]) -> None:
-    """Add one unit to the ledger for each instant, which is when the unit was reserved.
+    """Add one unit to the ledger for each instant, the time of the unit's reservation.
 
-    In one transaction with :func:`settle`: a change of the period recounts the use from here.
+    Call it in one transaction with :func:`settle`: a changed period is recounted from the ledger.
     """
     quarters: dict[dt.datetime, int] = {}
-    for instant, units in Counter(instants).items():  # What was claimed together has one instant.
+    for instant, units in Counter(instants).items():  # Messages claimed together share one instant.
         quarter = instant.replace(minute=instant.minute - instant.minute % 15, second=0, microsecond=0)
         quarters[quarter] = quarters.get(quarter, 0) + units
     for quarter, units in sorted(quarters.items()):
@@ -300,42 +302,42 @@ def write_ledger(server_id: int, instants: Iterable[dt.datetime]) -> None:
             )
 
 
-def keep(server_id: int) -> None:
-    """Keep a server from being deleted for the rest of the caller's transaction; before its account is written to.
+def prevent_deletion(server_id: int) -> None:
+    """Prevent the deletion of a server until the caller's transaction ends; call it before writing to its account.
 
-    Everybody else may go on reading and changing it.
+    Others may go on reading and changing it.
     """
     locks.prevent_deletion("smtpservers_smtpserver", [server_id])
 
 
-def hold(server: SmtpServer) -> None:
-    """Lock the account of a server whose own row is about to be changed, for the rest of the caller's transaction.
+def lock_account(server: SmtpServer) -> None:
+    """Lock the account of a server before its own row is changed, until the caller's transaction ends.
 
-    Recording locks periods before servers; who did it the other way round would wait for it crosswise.
+    Recording locks periods before servers; the opposite order would deadlock.
     """
     if server.pk is not None:
-        keep(server.pk)
-        _lock(server.pk)
+        prevent_deletion(server.pk)
+        _lock_recent_use(server.pk)
         list(QuotaPeriod.objects.select_for_update().filter(server=server).order_by("pk"))
 
 
 def refit_period(server: SmtpServer, now: dt.datetime) -> QuotaPeriod:
-    """Make the account fit the server's maxima, start day and zone, after one of them was changed.
+    """Adapt the account to the server's maxima, start day and zone, after one of them changed.
 
-    The use is recounted from the ledger. What is reserved moves along with the row; a limit lowered below the use
-    leaves no room and is never negative.
+    The use is recounted from the ledger. Reservations stay on their row; a limit lowered below the use leaves no room,
+    never a negative one.
     """
     starts_at, ends_at = period(now, server.month_start_day, ZoneInfo(server.time_zone))
     with transaction.atomic():
-        keep(server.pk)
-        recent = _lock(server.pk)
+        prevent_deletion(server.pk)
+        recent = _lock_recent_use(server.pk)
         rows = list(QuotaPeriod.objects.select_for_update().filter(server=server).order_by("pk"))
         _refit_caps(server, recent, rows, now)
         covering = [row for row in rows if row.starts_at <= now < row.ends_at]
         exact = next((row for row in rows if row.starts_at == starts_at), None)
         if covering and exact not in covering:
             if exact is not None and not exact.reserved:
-                # Left over from an earlier change of the day. It makes place for the one that has reservations.
+                # Left over from an earlier change of the day. It makes way for the row with the reservations.
                 aside = covering[-1].starts_at - dt.timedelta(microseconds=1)
                 QuotaPeriod.objects.filter(pk=exact.pk).update(starts_at=aside, ends_at=aside)
                 exact = None
@@ -343,7 +345,7 @@ def refit_period(server: SmtpServer, now: dt.datetime) -> QuotaPeriod:
         for other in covering:
             if other is not exact:
                 QuotaPeriod.objects.filter(pk=other.pk).update(ends_at=now)
-        # Made while a clock was ahead, with what was set then; made anew from the ledger when their time comes.
+        # Created while a clock was ahead, with the settings of that time; recreated from the ledger when due.
         QuotaPeriod.objects.filter(server=server, starts_at__gt=now, reserved=0).update(ends_at=F("starts_at"))
         if exact is None:
             return _make_period(server, now)
@@ -356,24 +358,24 @@ def refit_period(server: SmtpServer, now: dt.datetime) -> QuotaPeriod:
 
 
 def _refit_caps(server: SmtpServer, recent: RecentUse, rows: Iterable[QuotaPeriod], now: dt.datetime) -> None:
-    """Copy the caps to every period: what was reserved in an older one is settled there."""
+    """Copy the caps to every period, because units reserved in an older period are settled there."""
     was_capped = any(row.per_hour is not None or row.per_day is not None for row in rows)
     per_hour, per_day = server.max_per_hour or None, server.max_per_day or None
     QuotaPeriod.objects.filter(server=server).update(per_hour=per_hour, per_day=per_day)
     if was_capped or (per_hour is None and per_day is None):
         return
-    # Until now only the ledger was kept: by quarters of an hour, and by when a unit was reserved.
+    # Without caps only the ledger was written: by quarter of an hour, and by time of reservation.
     recent.by_minute, recent.by_quarter = {}, {}
-    since = now - dt.timedelta(seconds=DAY.seconds + DAY.grain) - LONGEST_WAY
+    since = now - dt.timedelta(seconds=DAY.seconds + DAY.grain) - LONGEST_ANSWER_DELAY
     for entry in UsageEntry.objects.filter(server=server, quarter_at__gte=since, quarter_at__lte=now):
-        answered_by = min(now, entry.quarter_at + dt.timedelta(minutes=15) + LONGEST_WAY)
+        answered_by = min(now, entry.quarter_at + dt.timedelta(minutes=15) + LONGEST_ANSWER_DELAY)
         recent.by_minute = sliding_window.add(recent.by_minute, HOUR, answered_by, entry.units)
         recent.by_quarter = sliding_window.add(recent.by_quarter, DAY, answered_by, entry.units)
     recent.save(update_fields=["by_minute", "by_quarter"])
 
 
-def _lock(server_id: int) -> RecentUse:
-    """Lock the server's account for the rest of the transaction.
+def _lock_recent_use(server_id: int) -> RecentUse:
+    """Lock the server's account until the transaction ends.
 
     :raises SmtpServer.DoesNotExist: if the server was deleted meanwhile.
     """
@@ -384,11 +386,11 @@ def _lock(server_id: int) -> RecentUse:
         try:
             with transaction.atomic():
                 RecentUse.objects.create(server=SmtpServer.objects.only("pk").get(pk=server_id))
-        except IntegrityError:  # Another worker made it in this instant.
+        except IntegrityError:  # Created by another worker just now.
             continue
 
 
-def _says_it_is_full(server: SmtpServer, now: dt.datetime) -> QuerySet[SmtpServer]:
+def _reported_full(server: SmtpServer, now: dt.datetime) -> QuerySet[SmtpServer]:
     return SmtpServer.objects.filter(pk=server.pk, full_until__gt=now)
 
 
@@ -400,8 +402,8 @@ def _rooms(
             yield cap - sliding_window.total(buckets, window, now) - reserved
 
 
-def _forget_the_future(recent: RecentUse, now: dt.datetime) -> None:
-    """Store what a clock that was set back left ahead of now, so that it leaves the windows in the end."""
+def _clamp_future(recent: RecentUse, now: dt.datetime) -> None:
+    """Clamp units that a clock wrote ahead before it was set back, so that they leave the windows eventually."""
     if sliding_window.is_ahead(recent.by_minute, HOUR, now) or sliding_window.is_ahead(recent.by_quarter, DAY, now):
         recent.by_minute = sliding_window.current(recent.by_minute, HOUR, now)
         recent.by_quarter = sliding_window.current(recent.by_quarter, DAY, now)
@@ -409,7 +411,7 @@ def _forget_the_future(recent: RecentUse, now: dt.datetime) -> None:
 
 
 def _reserved(server_ids: Iterable[int]) -> dict[int, int]:
-    """Return what is reserved by server, in whichever period: a unit of the last one may still be on its way."""
+    """Return the reserved units by server, over all periods: a unit of the last period may still be in progress."""
     rows = QuotaPeriod.objects.filter(server__in=server_ids, reserved__gt=0).order_by().values("server")
     return {row["server"]: row["units"] for row in rows.annotate(units=Sum("reserved"))}
 

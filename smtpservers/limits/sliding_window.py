@@ -1,9 +1,8 @@
-"""The windows that slide: how many units lie in the last hour or day, and when there is room again.
+"""Sliding windows: the number of units in the last hour or day, and when there is room again.
 
-A unit is counted in the grain of time its answer was recorded in, and until the whole grain has left the window. The
-server took it before that, and after it was reserved; so if units that are reserved and not answered count all along,
-no hour and no day that anybody measures at the server holds more than the cap. What it costs is at most one grain of
-waiting. Nothing here stores, or looks at the clock.
+A unit counts in the bucket in which its answer was recorded, until the whole bucket has left the window. The server
+accepted it earlier, but after its reservation; since reserved units count all along, no hour and no day measured at the
+server exceeds the cap. The price is a wait of at most one bucket. Nothing here stores or reads the clock.
 """
 
 import datetime as dt
@@ -13,31 +12,31 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SlidingWindow:
-    """A stretch of time up to now, and the grain that units are counted in; both in seconds."""
+    """A window that ends now, and the length of its buckets; both in seconds."""
 
     name: str  # As in "of this hour".
     seconds: int
     grain: int
 
 
-# Freed by the minute: a sixtieth of an hour, a ninety-sixth of a day is what one waits for nothing.
+# The unnecessary wait is at most one bucket: 1/60 of an hour, 1/96 of a day.
 HOUR = SlidingWindow("hour", 3600, 60)
 DAY = SlidingWindow("day", 86_400, 900)
 
-Buckets = Mapping[str, int]  # Units by the number of their grain since 1970; text, as JSON wants it.
+Buckets = Mapping[str, int]  # Units by bucket number since 1970; as text, because JSON keys are text.
 
 
 def total(buckets: Buckets, window: SlidingWindow, now: dt.datetime) -> int:
-    """Return the units that are still within the window, those a clock ahead has written included."""
+    """Return the units within the window, including units from a clock that is ahead."""
     first = _first(window, now)
     return sum(units for name, units in buckets.items() if int(name) >= first)
 
 
 def current(buckets: Buckets, window: SlidingWindow, now: dt.datetime) -> dict[str, int]:
-    """Return the buckets that are still within the window.
+    """Return the buckets within the window.
 
-    One from further ahead than the window is long was written before the clock was set back. It counts as if it were
-    of now and a window later, so that it ends.
+    A bucket further ahead than the window's length was written before the clock was set back. It is moved to one window
+    after ``now``, so that it expires.
     """
     first, last = _first(window, now), _last(window, now)
     kept: dict[str, int] = {}
@@ -49,14 +48,14 @@ def current(buckets: Buckets, window: SlidingWindow, now: dt.datetime) -> dict[s
 
 
 def is_ahead(buckets: Buckets, window: SlidingWindow, now: dt.datetime) -> bool:
-    """Whether a bucket is from so far ahead that the clock must have been set back since."""
+    """Whether a bucket is so far ahead that the clock must have been set back since."""
     return any(int(name) > _last(window, now) for name in buckets)
 
 
 def add(buckets: Buckets, window: SlidingWindow, now: dt.datetime, units: int) -> dict[str, int]:
-    """Return the window's buckets with ``units`` whose answers are recorded at ``now``.
+    """Return the window's buckets plus ``units`` whose answers are recorded at ``now``.
 
-    Where a clock behind records after one ahead, the later of the two counts: nothing leaves the window early.
+    If a slower clock records after a faster one, the later bucket counts: nothing leaves the window early.
     """
     kept = current(buckets, window, now)
     number = str(max([int(now.timestamp()) // window.grain, *map(int, kept)]))
@@ -65,7 +64,7 @@ def add(buckets: Buckets, window: SlidingWindow, now: dt.datetime, units: int) -
 
 
 def free_at(buckets: Buckets, window: SlidingWindow, now: dt.datetime, cap: int, reserved: int) -> dt.datetime:
-    """Return when the first unit of a full window may be reserved, if nothing that is reserved now comes back."""
+    """Return when the first unit of a full window may be reserved, if no reserved unit is released."""
     kept = current(buckets, window, now)
     surplus = sum(kept.values()) + reserved - cap
     for name in sorted(kept, key=int):
@@ -76,7 +75,7 @@ def free_at(buckets: Buckets, window: SlidingWindow, now: dt.datetime, cap: int,
 
 
 def _first(window: SlidingWindow, now: dt.datetime) -> int:
-    """Return the oldest bucket that has not left the window altogether."""
+    """Return the oldest bucket that has not left the window completely."""
     return int((now.timestamp() - window.seconds) // window.grain)
 
 
@@ -86,5 +85,5 @@ def _last(window: SlidingWindow, now: dt.datetime) -> int:
 
 
 def leaves_at(number: int, window: SlidingWindow) -> int:
-    """Return when a bucket has left the window altogether, in seconds since 1970."""
+    """Return when a bucket has left the window completely, in seconds since 1970."""
     return (number + 1) * window.grain + window.seconds

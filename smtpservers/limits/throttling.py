@@ -1,4 +1,4 @@
-"""Slowing a server that says we send too fast; how it recovers is a rule of :mod:`smtpservers.limits.rate_limiter`."""
+"""Throttling of servers that report too much speed; :mod:`smtpservers.limits.rate_limiter` lets them recover."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -9,19 +9,18 @@ from smtpservers.limits.rate_limiter import factor_at
 from smtpservers.models import SmtpServer
 
 LOWEST_FACTOR = 1 / 64
-# What was already under way complains, too: one slowing answers all of it.
+# Messages already in progress are refused too: one throttling answers all of them.
 SETTLING = dt.timedelta(seconds=30)
 
 
 def slow_down(server_id: int, now: dt.datetime, *, sent_per_second: Callable[[], float | None] = lambda: None) -> bool:
-    """Halve the connections and the rate of a server that complained; return whether this complaint did it.
+    """Halve the connections and the rate of a server that complained; return whether this call did it.
 
-    Complaints within :data:`SETTLING` of the last slowing change nothing, however many workers hear them: each
-    slowing happens once. At least one connection stays. Nothing needs to be called for recovery.
+    Complaints within :data:`SETTLING` of the last throttling change nothing, however many workers report them. At least
+    one connection remains. Recovery needs no call.
 
-    :param sent_per_second: returns how fast it was sent to when it complained; asked only if that matters. Where it
-        has no rate limit this becomes the rate that the factor is taken of, until it has recovered; else, and for
-        None, only its connections become fewer.
+    :param sent_per_second: returns the sending rate at the complaint; called only if needed. Without a rate limit, this
+        becomes the base of the factor until the server has recovered; None: only the connections are reduced.
     """
     while True:
         found = SmtpServer.objects.filter(pk=server_id).values_list("slow_factor", "slowed_at", "learned_rate").first()
@@ -33,7 +32,7 @@ def slow_down(server_id: int, now: dt.datetime, *, sent_per_second: Callable[[],
         factor = factor_at(slow_factor, slowed_at, now)
         if factor == 1 or learned_rate is None:
             learned_rate = sent_per_second()
-        # Compared with what was read: of two workers that halve at once, one finds it done.
+        # Compared with the values read above: of two simultaneous workers only one succeeds.
         if SmtpServer.objects.filter(pk=server_id, slow_factor=slow_factor, slowed_at=slowed_at).update(
             slow_factor=max(LOWEST_FACTOR, factor / 2), slowed_at=now, learned_rate=learned_rate
         ):
@@ -41,7 +40,7 @@ def slow_down(server_id: int, now: dt.datetime, *, sent_per_second: Callable[[],
 
 
 def take_one_connection(server_id: int, now: dt.datetime) -> bool:
-    """Use one connection less of a server that complained of their number; return whether this complaint did it."""
+    """Use one connection fewer after the server complained about their number; return whether this call did it."""
     server = SmtpServer.objects.filter(pk=server_id).only("max_connections", "slow_factor", "slowed_at").first()
     if server is None or (server.slowed_at is not None and abs(now - server.slowed_at) < SETTLING):
         return False
@@ -52,8 +51,8 @@ def take_one_connection(server_id: int, now: dt.datetime) -> bool:
 
 
 def keep_to_one_connection(server_id: int, until: dt.datetime) -> bool:
-    """Use a single connection until then; after that the server recovers like a slowed one."""
-    # A slowing that lies in the future begins to recover then (smtpservers.limits.rate_limiter).
+    """Use a single connection until then; afterwards the server recovers as after throttling."""
+    # Recovery starts at ``slowed_at``, here a future instant.
     earlier = SmtpServer.objects.filter(Q(slowed_at=None) | Q(slowed_at__lt=until), pk=server_id)
     return bool(earlier.update(slow_factor=1.0 / F("max_connections"), slowed_at=until))
 
@@ -61,8 +60,8 @@ def keep_to_one_connection(server_id: int, until: dt.datetime) -> bool:
 def learn_messages_per_connection(server_id: int, taken: int, version: int | None = None) -> bool:
     """Remember after how many messages a server closed the connection and said so, until it is edited.
 
-    :param taken: the messages it took over that connection; it may have fewer the next time, never more.
-    :param version: of the server's settings that they were sent under; after an edit it is no news.
+    :param taken: the messages it accepted over that connection; a lower number replaces a known one.
+    :param version: the version of the settings under which they were sent; ignored after an edit.
     """
     server = SmtpServer.objects.filter(pk=server_id)
     if version is not None:
@@ -72,6 +71,6 @@ def learn_messages_per_connection(server_id: int, taken: int, version: int | Non
 
 
 def reset(server_id: int) -> bool:
-    """Let a server go at full speed again; False if it was not slowed."""
+    """End the throttling of a server; False if there was none."""
     slowed = SmtpServer.objects.filter(pk=server_id, slowed_at__isnull=False)
     return bool(slowed.update(slow_factor=1.0, slowed_at=None, learned_rate=None))

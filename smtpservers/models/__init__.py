@@ -1,4 +1,4 @@
-"""What is stored about the fleet: servers, what they have used, and routing rules."""
+"""The tables of the servers: servers, their quotas and use, and routing rules."""
 
 from smtpservers.models.quota import QuotaPeriod, RecentUse, UsageEntry
 from smtpservers.models.routes import RefusedSender, Route

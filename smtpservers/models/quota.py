@@ -1,4 +1,4 @@
-"""What a server has used: its periods of quota, the ledger behind them, and the last hour and day."""
+"""The use of a server: quota periods, the ledger behind them, and the last hour and day."""
 
 from django.db import models
 
@@ -6,17 +6,17 @@ from smtpservers.models.server import SmtpServer
 
 
 class QuotaPeriod(models.Model):
-    """One server's allowance and use from one month start day to the next; the unit is a recipient."""
+    """One server's quota and use, from one month start day to the next; the unit is a recipient."""
 
     server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="periods")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()  # Exclusive.
     # A copy of the server's maximum, so that quota and use are compared on one row; None: no limit.
     quota = models.PositiveIntegerField(null=True)
-    per_hour = models.PositiveIntegerField(null=True)  # Copies, too: who finds one here takes the server's lock first.
+    per_hour = models.PositiveIntegerField(null=True)  # Copies too; if one is set, lock RecentUse first.
     per_day = models.PositiveIntegerField(null=True)
     used = models.PositiveIntegerField(default=0)  # Accepted or unconfirmed.
-    reserved = models.PositiveIntegerField(default=0)  # Claimed, and not yet settled.
+    reserved = models.PositiveIntegerField(default=0)  # Claimed, not settled yet.
 
     class Meta:
         ordering = ["-starts_at"]
@@ -27,12 +27,12 @@ class QuotaPeriod(models.Model):
 
     @property
     def room(self) -> int | None:
-        """Units that may still be reserved; None without a limit. Never negative, also after the quota was lowered."""
+        """Units that may still be reserved; None: no limit. Never negative, even after the quota was lowered."""
         return None if self.quota is None else max(0, self.quota - self.used - self.reserved)
 
 
 class UsageEntry(models.Model):
-    """The ledger: units one server used in one quarter of an hour, so that a changed period is recounted from it."""
+    """The ledger: units that one server used in a quarter of an hour; a changed period is recounted from it."""
 
     server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="usage")
     quarter_at = models.DateTimeField()  # The first instant of the quarter of an hour, UTC.
@@ -46,14 +46,14 @@ class UsageEntry(models.Model):
 
 
 class RecentUse(models.Model):
-    """What a server used in the last hour and day, for its caps, on one row: the lock of the server's account.
+    """The use of a server in the last hour and day, for its caps, on one row: the lock of the server's account.
 
-    A unit is counted in the minute and the quarter of an hour that its answer was recorded in.
+    A unit counts in the minute and the quarter of an hour in which its answer was recorded.
     """
 
     server = models.OneToOneField(SmtpServer, on_delete=models.CASCADE, related_name="recent_use")
-    by_minute = models.JSONField(default=dict)  # Units by the minutes since 1970, of the last hour.
-    by_quarter = models.JSONField(default=dict)  # Units by the quarters of an hour since 1970, of the last day.
+    by_minute = models.JSONField(default=dict)  # Units of the last hour, by minute since 1970.
+    by_quarter = models.JSONField(default=dict)  # Units of the last day, by quarter of an hour since 1970.
 
     def __str__(self) -> str:
         return f"{self.server}: {sum(self.by_quarter.values())} in the last day"

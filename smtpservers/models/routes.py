@@ -1,4 +1,4 @@
-"""Which servers take a message: routing rules, and senders that a server has refused."""
+"""Routing rules, and senders that a server has refused."""
 
 from django.core.validators import MaxValueValidator
 from django.db import models
@@ -7,10 +7,12 @@ from smtpservers.models.server import SmtpServer
 
 
 class Route(models.Model):
-    """A routing rule: which servers take a message, and by which strategy. The first active one that fits decides."""
+    """A routing rule: the servers for a message, and the strategy among them. The first active rule that matches
+    decides.
+    """
 
     class Strategy(models.TextChoices):
-        ORDER = "order", "Display order"  # The first that can; the rest are fail-over.
+        ORDER = "order", "Display order"  # The first server that can; the rest are fail-over.
         WEIGHTED = "weighted", "Weighted share"
         LEAST_USED = "least_used", "Least used share of quota"
 
@@ -49,9 +51,9 @@ class Route(models.Model):
         " time, each in proportion to its weight. Least used share of quota: all at the same time, so that each has"
         " used the same part of its quota; servers without a quota come when the others have no room.",
     )
-    # A list and not a relation: deleting the last server that a rule names must not turn "only this one" into "all".
+    # A list, not a relation: deleting the last server of a rule must not turn "only this one" into "all".
     server_ids = models.JSONField("servers", default=list, blank=True)  # Empty: every server.
-    is_default = models.BooleanField(default=False, editable=False)  # Fits everything and comes last.
+    is_default = models.BooleanField(default=False, editable=False)  # Matches everything and comes last.
 
     class Meta:
         ordering = ["is_default", "display_order", "id"]
@@ -67,15 +69,15 @@ class Route(models.Model):
 
 
 class RefusedSender(models.Model):
-    """A From that a server does not send with, so that not every message asks it again; an edit forgets it."""
+    """A From address that a server refuses, so that not every message tries it again; an edit clears it."""
 
     server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="refused_senders")
     sender = models.CharField(max_length=320)  # The bare address, in lower case.
-    version = models.PositiveIntegerField()  # The server's, when it refused: an edited one is asked again.
-    reason = models.CharField(max_length=500)  # What it answered, without the recipient's address.
+    version = models.PositiveIntegerField()  # The server's version at the refusal: an edited server is tried again.
+    reason = models.CharField(max_length=500)  # Its reply, without the recipient's address.
     refused_at = models.DateTimeField()
-    times = models.PositiveIntegerField(default=1)  # Within the last hour, where the answer gave no reason.
-    until = models.DateTimeField(null=True)  # None: until the server is edited. In the past: not often enough yet.
+    times = models.PositiveIntegerField(default=1)  # Refusals within the last hour, for replies without a reason.
+    until = models.DateTimeField(null=True)  # None: until the server is edited. In the past: not refused often enough.
 
     class Meta:
         ordering = ["sender"]

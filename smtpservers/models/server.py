@@ -1,4 +1,4 @@
-"""A submission server: its credentials, its defaults, its limits, and the state the system keeps of it."""
+"""The SMTP server: its credentials, defaults and limits, and the state that the system keeps of it."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from smtpservers.mechanisms import PREFERRED
 from smtpservers.secret_field import SecretField
 
 SECRETS = ("password", "api_key")
-# What the system writes while mail goes out; such a change is not an edit and belongs in no history.
+# Written by the system while mail is sent; such a change is no edit and is left out of the history.
 STATE = (
     *("paused_until", "paused_reason", "outage_at", "failures", "failed_at"),
     *("last_success_at", "certificate_expires_at", "version"),
@@ -26,18 +26,18 @@ STATE = (
 
 
 class SmtpServer(models.Model):
-    """A submission server we may hand mail to, with its credentials, its defaults and its limits."""
+    """An SMTP server for submission, with its credentials, defaults and limits."""
 
     class RateUnit(models.TextChoices):
         SECOND = "second", "per second"
         MINUTE = "minute", "per minute"
 
     class Pipelining(models.TextChoices):
-        """How far commands go ahead of their answers where EHLO offers PIPELINING (RFC 2920)."""
+        """How far commands run ahead of their replies, if EHLO offers PIPELINING (RFC 2920)."""
 
-        LOOK_AHEAD = "look-ahead", "Look-ahead"  # The next MAIL, RCPT and DATA ride with this message's body.
-        PIPELINED = "pipelined", "Pipelined"  # MAIL, RCPT and DATA together, once the last message is answered.
-        STEPS = "steps", "One step at a time"  # Each command waits for the answer to the one before.
+        LOOK_AHEAD = "look-ahead", "Look-ahead"  # The next MAIL, RCPT and DATA follow this message's body.
+        PIPELINED = "pipelined", "Pipelined"  # MAIL, RCPT and DATA together, after the last message was answered.
+        STEPS = "steps", "One step at a time"  # Each command waits for the reply to the one before.
 
     name = models.CharField(
         max_length=100,
@@ -374,29 +374,29 @@ class SmtpServer(models.Model):
     # --- the system's state; the operator's switch is ``is_active``
     paused_reason = models.CharField(max_length=500, blank=True, editable=False)  # Empty: not paused.
     paused_until = models.DateTimeField(null=True, editable=False)  # None while paused: until edited or resumed.
-    # When the present outage began; kept through its pauses until mail is accepted again. None: there is none.
+    # The start of the present outage, kept through its pauses until mail is accepted again. None: no outage.
     outage_at = models.DateTimeField(null=True, editable=False)
-    failures = models.PositiveIntegerField(default=0, editable=False)  # In a row, of the server itself.
+    failures = models.PositiveIntegerField(default=0, editable=False)  # Consecutive failures of the server itself.
     failed_at = models.DateTimeField(null=True, editable=False)
     last_success_at = models.DateTimeField(null=True, editable=False)
-    # Of the certificate shown at the last connection; None: it was not encrypted, or there was none yet.
+    # Of the certificate at the last connection; None: not encrypted, or never connected.
     certificate_expires_at = models.DateTimeField(null=True, editable=False)
-    # When an unsubscribe address of one's own was last asked whether it takes one click, and why it does not.
+    # The last one-click probe of the custom unsubscribe page, and why it failed.
     unsubscribe_probed_at = models.DateTimeField(null=True, editable=False)
     unsubscribe_problem = models.CharField(max_length=300, blank=True, editable=False)
-    # The server said that its own limit is reached: nothing is reserved before then. The reason names no address.
+    # The provider reported that its own limit is reached: no reservations before then. The reason names no address.
     full_until = models.DateTimeField(null=True, editable=False)
     full_reason = models.CharField(max_length=500, blank=True, default="", db_default="", editable=False)
-    # The part of its connections and rate that it was last slowed to, and when; it recovers by the clock alone.
+    # The factor on its connections and rate when it was last throttled, and when; it recovers with time alone.
     slow_factor = models.FloatField(default=1.0, db_default=1.0, editable=False)
     slowed_at = models.DateTimeField(null=True, editable=False)
-    # Messages per second that it complained of where no rate is set; None: never, or it has recovered since.
+    # The messages per second that the provider complained about, if no rate is set; None: never, or recovered since.
     learned_rate = models.FloatField(null=True, editable=False)
-    # After how many messages the server closed the connection and said so; None: it never did since the last edit.
+    # The number of messages after which the server closed the connection and said so; None: never since the last edit.
     learned_messages_per_connection = models.PositiveIntegerField(null=True, editable=False)
-    # Which way of signing in worked after a safer one was refused; empty: never happened since the last edit.
+    # The mechanism that worked after a safer one was refused; empty: never since the last edit.
     learned_mechanism = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)
-    # The largest message that it said it takes, in bytes (SIZE in EHLO, RFC 1870); None: it never said so.
+    # The largest message it accepts, in bytes (SIZE in EHLO, RFC 1870); None: never announced.
     max_message_bytes = models.PositiveBigIntegerField(null=True, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)  # Grows with every edit.
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -427,10 +427,10 @@ class SmtpServer(models.Model):
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Delete the server, also while mail goes out through it; its messages and attempts stay in the account."""
+        """Delete the server, even while it sends; its messages and attempts stay on record."""
         with transaction.atomic():
-            # Claims that are being written wait for this lock, so none can name a server that is gone. It comes first,
-            # as for all who write its account (reservations.keep): crosswise they would wait for each other.
+            # Claims being written wait for this lock, so none can name a deleted server. It comes first, as for
+            # everybody who writes its account (reservations.prevent_deletion): another order could deadlock.
             list(SmtpServer.objects.select_for_update().filter(pk=self.pk).values_list("pk"))
             for model in (apps.get_model("smtpservers", name) for name in ("RecentUse", "QuotaPeriod")):
                 of_server = model._default_manager.select_for_update().filter(server=self.pk)
@@ -439,21 +439,21 @@ class SmtpServer(models.Model):
 
     @property
     def destination(self) -> Destination:
-        """Where this row, as it stands, would have its secrets sent."""
+        """The destination of the secrets of this row, as it is now."""
         return Destination(
             host=self.host,
             port=int(self.port),
             security=security_of(int(self.port), self.use_tls, self.never_tls),
             trusted_certificate=self.trusted_certificate,
-            username=presets.said_username(self.preset, self.username),
+            username=presets.sent_username(self.preset, self.username),
         )
 
     @property
     def has_unsubscribe_page(self) -> bool:
-        """Whether people unsubscribe at a page that is not ours, which may or may not take one click."""
+        """Whether people unsubscribe on a custom page, which may or may not support one click."""
         return self.unsubscribe_url.startswith("https://")
 
     @property
     def takes_one_click(self) -> bool:
-        """Whether that page took one click when it was last asked."""
+        """Whether the custom page supported one click at the last probe."""
         return self.has_unsubscribe_page and self.unsubscribe_probed_at is not None and not self.unsubscribe_problem

@@ -1,1 +1,1 @@
-"""Which server takes a message."""
+"""The choice of the server for a message."""

@@ -1,7 +1,7 @@
-"""The routing rules: which servers may take a message, and by which strategy, judged by its From and its recipient.
+"""Routing rules: the servers that may take a message, and the strategy, by its From and its recipient.
 
-The first active rule whose conditions fit decides; the default rule fits everything and comes last. Which of a
-rule's servers is free is :mod:`smtpservers.routing.selection`'s.
+The first active rule that matches decides; the default rule matches everything and comes last.
+:mod:`smtpservers.routing.selection` chooses among a rule's servers.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -14,58 +14,58 @@ from mail.addresses import AddressInvalid, check_domain_name, domain_of, parse_m
 from registry import Registry
 from smtpservers.models import Route
 
-MOST_DOMAINS = 200  # Of one list: each costs a little in every claim of a mailing that is sorted by it.
+MOST_DOMAINS = 200  # Per list: each one costs time in every claim of a mailing that the rule splits.
 BELOW = "*."
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingRule:
-    """A routing rule as far as choosing needs it."""
+    """A routing rule in the form that selection needs."""
 
-    route_id: int  # 0: the default rule, where nobody has set one.
+    route_id: int  # 0: the built-in default rule.
     name: str
     strategy: str = Route.Strategy.ORDER
-    from_domains: tuple[str, ...] = ()  # Empty: any. ``*.example.com`` is what lies below, not example.com itself.
+    from_domains: tuple[str, ...] = ()  # Empty: any. ``*.example.com`` matches subdomains, not example.com itself.
     recipient_domains: tuple[str, ...] = ()
     server_ids: frozenset[int] = frozenset()  # Empty: every server.
     is_default: bool = False
 
     def fits_sender(self, mail_from: str) -> bool:
-        """Whether the rule may concern mail with this From; mail without one has no domain yet."""
+        """Whether the rule may apply to mail with this From; mail without a From has no domain yet."""
         return not self.from_domains or is_among(_sender_domain(mail_from), self.from_domains)
 
     def fits_recipient(self, domain: str) -> bool:
-        """Whether the rule concerns recipients of this domain (A-label, lower case)."""
+        """Whether the rule applies to recipients of this domain (A-label, lower case)."""
         return not self.recipient_domains or is_among(domain, self.recipient_domains)
 
 
 DEFAULT = RoutingRule(0, "Default", is_default=True)
-# Asked for the names of what still needs one of these servers.
+# Functions of higher rooms that return the names of what still needs one of these servers.
 SERVER_USERS: Registry[Callable[[Collection[int]], list[str]]] = Registry()
 
 
 def make_default(*, using: str, **kwargs: Any) -> None:
-    """Make the rule that fits everything, where it is missing: a receiver of ``post_migrate``, which flushing sends."""
+    """Create the default rule if it is missing. A receiver of ``post_migrate``, which flushing a database sends too."""
     if Route._meta.db_table in connections[using].introspection.table_names():
         Route.objects.using(using).get_or_create(is_default=True, defaults={"name": "Default", "display_order": 9999})
 
 
 def rules() -> list[RoutingRule]:
-    """Return the active rules in their order, the default one last, from one query."""
+    """Return the active rules in order, the default rule last, from one query."""
     found = Route.objects.filter(is_active=True).order_by("is_default", "display_order", "pk")
     read = [as_rule(route) for route in found]
     return read if read and read[-1].is_default else [*read, DEFAULT]
 
 
 def users_of(server_ids: Collection[int]) -> list[str]:
-    """Return the names of what names one of these servers, and would wait for good without it."""
+    """Return the names of what refers to one of these servers, and would wait forever without it."""
     rules = Route.objects.order_by("is_default", "display_order", "pk")
     found = [f"the routing rule “{rule}”" for rule in rules if set(server_ids) & set(rule.server_ids)]
     return found + [name for users in SERVER_USERS.values() for name in users(server_ids)]
 
 
 def as_rule(route: Route) -> RoutingRule:
-    """Return the value of a row."""
+    """Return the row as a value."""
     return RoutingRule(
         route.pk,
         route.name,
@@ -78,9 +78,9 @@ def as_rule(route: Route) -> RoutingRule:
 
 
 def applying(every: Sequence[RoutingRule], mail_from: str) -> tuple[RoutingRule, ...]:
-    """Return the rules that mail with this From can come to: one, or several that part it by recipient domain.
+    """Return the rules that mail with this From can reach: one, or several that split it by recipient domain.
 
-    All but the last name recipient domains; the last takes everybody else.
+    All but the last have recipient domains; the last takes everybody else.
     """
     found: list[RoutingRule] = []
     for rule in every:
@@ -97,12 +97,12 @@ def rule_for(every: Sequence[RoutingRule], mail_from: str, recipient_domain: str
 
 
 def is_among(domain: str, patterns: Sequence[str]) -> bool:
-    """Whether the domain is one of these, or lies below one written as ``*.example.com``."""
+    """Whether the domain is one of the patterns, or a subdomain of one written as ``*.example.com``."""
     return any(domain.endswith(pattern[1:]) if pattern.startswith(BELOW) else domain == pattern for pattern in patterns)
 
 
 def check_domains(text: str) -> str:
-    """Return a list of domains as it is stored: one a line, as A-labels in lower case, each once.
+    """Return a list of domains in stored form: one per line, as A-labels in lower case, without duplicates.
 
     :raises AddressInvalid: with a sentence for the person who typed it.
     """
@@ -120,12 +120,12 @@ def check_domains(text: str) -> str:
 
 
 def class_sql(key: str, sorted_by: Sequence[RoutingRule]) -> tuple[str, list[str | int]]:
-    """Return an SQL expression, and its parameters, for the rule of :func:`applying` that a recipient comes to.
+    """Return an SQL expression, and its parameters, for the rule among :func:`applying` that a recipient matches.
 
-    :param key: the column that holds the folded address, such as ``c.email_key``; never text from outside.
-    :return: the rule's ``route_id`` where it names recipient domains, and 0 for everybody else.
+    :param key: the column with the folded address, such as ``c.email_key``; never text from outside.
+    :return: the rule's ``route_id`` if it has recipient domains, 0 for everybody else.
     """
-    # What follows the last @; both databases know rtrim with a set of characters.
+    # The text after the last @; both databases support rtrim with a set of characters.
     domain = f"REPLACE({key}, RTRIM({key}, REPLACE({key}, '@', '')), '')"
     whens: list[str] = []
     parameters: list[str | int] = []

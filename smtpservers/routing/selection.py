@@ -1,9 +1,9 @@
-"""Which servers take a mailing's next messages, how many each, and why; or why none does, and until when.
+"""Selection: the servers for a mailing's next messages, how many each gets, and why; or why there is none, until when.
 
-Three strategies. *Display order*: the first server that may and can send wins, the rest are fail-over. *Weighted
-share*: each gets messages in proportion to its weight. *Least used share of quota*: each gets what brings them all to
-the same part of their quota; a server without a quota has no such part and comes when the others have no room. One
-that was slowed or is tried after failures gets what it can take in a moment; the others do not wait for it.
+Three strategies. *Display order*: the first server that may and can send gets everything, the rest are fail-over.
+*Weighted share*: each gets messages in proportion to its weight. *Least used share of quota*: each gets what brings all
+of them to the same used percentage; servers without a quota are used when the others have no room. A server that is
+throttled or on probation gets only what it can take in a moment, so that the others do not wait for it.
 """
 
 import datetime as dt
@@ -27,40 +27,40 @@ from smtpservers.routing import rules
 from smtpservers.routing.rules import DEFAULT, RoutingRule
 
 Strategy = Route.Strategy
-EXAMPLE_MESSAGES = 1_000  # That a page shares out to show how it would be.
-HELD_SECONDS = 10.0  # For how long a slowed server gets mail that others could send.
+EXAMPLE_MESSAGES = 1_000  # The number of messages in the example on the page.
+HELD_SECONDS = 10.0  # How many seconds of mail a throttled server gets if others could send it.
 _AT_ONCE_FIELDS = (
     *("failures", "outage_at", "slow_factor", "slowed_at", "learned_rate"),
     *("rate_limit", "rate_unit", "max_connections"),
 )
-SHOWN_OBSTACLES = 2  # In the reason of a choice; three where nothing can be sent.
+SHOWN_OBSTACLES = 2  # In the reason of a choice; three if nothing can be sent.
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A server as far as the choice needs it."""
+    """A server in the form that selection needs."""
 
     server_id: int
     name: str
     is_active: bool
     paused_reason: str
     paused_until: dt.datetime | None
-    room: int | None  # Units that may still be sent, by the quota and every cap; None: no limit.
+    room: int | None  # Units that may still be sent under quota and caps; None: no limit.
     full_until: dt.datetime | None
     domain: str  # Its Domain name; see :func:`_serves`.
     weight: int = 1
     quota: int | None = None  # Of the current period; None: no limit.
-    taken: int = 0  # Units of it that are used or reserved.
-    full_by: str = "has used its quota"  # Why there is no room, as what follows the name.
+    taken: int = 0  # Used and reserved units of the quota.
+    full_by: str = "has used its quota"  # Why there is no room, as the words after the name.
     at_once: int | None = None  # See :func:`at_once`.
     sender: str = ""  # The address of its own From.
-    # Senders that it refused, and until when.
+    # Senders that it refuses, and until when.
     refused: Mapping[str, dt.datetime | None] = field(default_factory=dict, hash=False)
 
     def obstacle(self, now: dt.datetime) -> str:
-        """Return why the server sends nothing at present, as the end of "Alpha …"; empty when it can.
+        """Return why the server cannot send at present, as the end of "Alpha …"; empty if it can.
 
-        Marketers read it, so it names no host and no reply: those stand on the server's own page.
+        Marketers read it, so it contains no host and no reply; the server's own page has those.
         """
         if not self.is_active:
             return "is switched off"
@@ -73,7 +73,7 @@ class Candidate:
         return ""
 
     def free_at(self, now: dt.datetime) -> dt.datetime | None:
-        """Return when the obstacle ends by itself; None when a person must act."""
+        """Return when the obstacle ends by itself; None if a person must act."""
         if not self.is_active:
             return None
         if self.paused_reason and (self.paused_until is None or self.paused_until > now):
@@ -81,20 +81,20 @@ class Candidate:
         return self.full_until if self.room == 0 else now
 
     def leaving(self, units: int) -> "Candidate":
-        """Return the server with the room of mail that leaves so many units of the quota to other mail."""
+        """Return the candidate with its room reduced so that ``units`` of its quota are left to other mail."""
         if not self.room or self.quota is None or not units:
             return self
         room = min(self.room, max(0, self.quota - self.taken - units))
         return replace(self, room=room, full_by=f"has used its quota ({units} kept for other mail)")
 
     def may_send_from(self, mail_from: str) -> bool:
-        """Whether the server may send with this From: its own, or one of its domain."""
+        """Whether the server may send with this From: its own address, or one in its domain."""
         return not mail_from or _serves(mail_from, self.domain, self.sender)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen server and why; or no server, why not, and when it changes by itself."""
+    """The chosen server and the reason; or no server, the reason, and when that changes by itself."""
 
     server: Candidate | None
     reason: str
@@ -103,37 +103,37 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """What one server is to send of some mail, and why."""
+    """The part of some mail that one server gets, and why."""
 
     server: Candidate
     reason: str
     at_most: int | None = None  # None: as many as it can.
-    up_to: int | None = None  # What it may have taken of this mail in all; None: nobody counts.
-    leave: int = 0  # Units of its quota that stay free, so that the others come to the same part of theirs.
+    up_to: int | None = None  # Its limit for this mail over all plans; None: no such limit.
+    leave: int = 0  # Units of its quota that stay free, so that all reach the same used percentage.
 
 
 @dataclass(frozen=True)
 class Able:
-    """The servers that may and can take certain mail now, in display order, and what stands in the others' way."""
+    """The servers that may and can send certain mail now, in display order, and the obstacles of the others."""
 
     rule: RoutingRule
     servers: tuple[Candidate, ...]
-    obstacles: tuple[tuple[Candidate, str], ...]  # Each with the end of the sentence that its name begins.
-    before_first: int  # How many of the obstacles come before the first able server.
+    obstacles: tuple[tuple[Candidate, str], ...]  # Each with the end of the sentence that begins with its name.
+    before_first: int  # The number of obstacles before the first able server.
     free_at: dt.datetime | None  # When the first obstacle ends by itself.
-    is_by_hand: bool  # A person asked for the one server.
+    is_by_hand: bool  # A person asked for this one server.
     is_named: bool  # The campaign names its servers.
-    nobody: str  # Why nobody is even considered; empty where somebody is.
+    nobody: str  # Why no server is considered at all; empty if one is.
 
     @property
     def is_shared(self) -> bool:
-        """Whether several servers send at the same time, and each its part."""
+        """Whether several servers send at the same time, each a part."""
         return len(self.servers) > 1 and self.rule.strategy != Strategy.ORDER
 
     def choice(self, spot: float = 0.0) -> Choice:
-        """Return the server that takes a single message.
+        """Return the server for a single message.
 
-        :param spot: where the message lies between 0 and 1: a weighted choice takes the server whose part it is.
+        :param spot: the position of the message, 0 to 1: a weighted choice picks the server whose part contains it.
         """
         if not self.servers:
             return Choice(None, self.nobody or self._why_none(), self.free_at)
@@ -148,12 +148,13 @@ class Able:
         spot: float = 0.0,
         most_servers: int | None = None,
     ) -> list[Portion]:
-        """Return who sends how many of the next ``count`` messages; empty when nobody can.
+        """Return the part of each server in the next ``count`` messages; empty if no server can send.
 
-        :param sent: how many of this mail each server has taken so far: by weight, what is behind catches up.
+        :param sent: the messages of this mail that each server has taken so far; by weight, servers that are behind
+            catch up.
         :param promised: units that other portions of the same plan take from each server.
-        :param spot: between 0 and 1, and another one for each mailing: who gets what cannot be split.
-        :param most_servers: how many send at once; those to which the most is due come first.
+        :param spot: 0 to 1, different for each mailing: decides who gets the remainder of a division.
+        :param most_servers: the maximum number of servers at a time; the largest parts come first.
         """
         if not self.is_shared:
             return [Portion(server, self._why_first(server)) for server in self.servers[:1]]
@@ -175,10 +176,10 @@ class Able:
     def _shares(
         self, count: int, sent: Mapping[int, int], promised: Mapping[int, int], spot: float
     ) -> list[tuple[Candidate, int]]:
-        """Return how much is due to each; what is more than one may have at once is shared by the others."""
+        """Return the part of each server; the excess over its ``at_once`` is shared by the others."""
         most = {s.server_id: max(0, s.at_once - promised.get(s.server_id, 0)) for s in self.servers if s.at_once}
         servers = self.servers
-        held: list[tuple[Candidate, int]] = []
+        limited: list[tuple[Candidate, int]] = []
         while True:
             shares = list(
                 _by_weight(servers, count, sent, spot)
@@ -187,17 +188,17 @@ class Able:
             )
             too_much = [(s, most[s.server_id]) for s, due in shares if due > most.get(s.server_id, due)]
             if not too_much or len(too_much) == len(servers):
-                return held + shares
-            held += too_much
+                return limited + shares
+            limited += too_much
             count -= sum(number for _, number in too_much)
             slow = {server for server, _ in too_much}
             servers = tuple(server for server in servers if server not in slow)
 
     def spread(self, count: int) -> list[tuple[Portion, int]]:
-        """Return who will have sent how many of ``count`` messages in the end, each up to its room, and why.
+        """Return the final part of each server in ``count`` messages, up to its room, and why.
 
-        One plan follows the other, as while mail leaves: what finds no room with one server is shared by the rest.
-        The sum is less than ``count`` where no server has room for more.
+        Several plans in sequence, as in real sending: messages that find no room at one server go to the others. The
+        sum is less than ``count`` if no server has more room.
         """
         first: dict[int, Portion] = {}
         taken: dict[int, int] = defaultdict(int)
@@ -220,7 +221,7 @@ class Able:
         return [(first[s.server_id], taken[s.server_id]) for s in self.servers if taken[s.server_id]]
 
     def others(self, than: Candidate) -> Iterator[Portion]:
-        """Return the servers that stand by where one does not take an urgent message at once."""
+        """Yield the servers that stand by if ``than`` does not take an urgent message at once."""
         for server in self.servers:
             if server is not than:
                 yield Portion(server, self._cut(f"{server.name}, because {than.name} did not take it at once."))
@@ -255,7 +256,7 @@ class Able:
         return f", and {self._in_words(self.obstacles)}" if self.obstacles else ""
 
     def _why_none(self) -> str:
-        # What is switched off was put aside by somebody: whoever waits asks about the others.
+        # Inactive servers come last: somebody switched them off, so the reader asks about the others.
         of_use_first = sorted(self.obstacles, key=lambda obstacle: not obstacle[0].is_active)
         return f"No server can send this just now: {self._in_words(of_use_first, 3)}."
 
@@ -275,7 +276,7 @@ class Able:
 
 
 def fleet(now: dt.datetime) -> list[Candidate]:
-    """Return every server in display order, with the room of its current period, from one query."""
+    """Return every server in display order, with the room in its current period and all limits."""
     rows = (
         SmtpServer.objects.annotate(
             current=FilteredRelation("periods", condition=Q(periods__starts_at__lte=now, periods__ends_at__gt=now))
@@ -301,7 +302,7 @@ def fleet(now: dt.datetime) -> list[Candidate]:
     candidates: dict[int, Candidate] = {}
     for pk, name, is_active, reason, until, domain, mail_from, weight, maximum, *period in rows:
         current, quota, used, reserved, ends_at = period
-        if current is None:  # Made at the first claim.
+        if current is None:  # Created at the first claim.
             quota, used, reserved = maximum or None, 0, 0
         room = None if quota is None else max(0, quota - used - reserved)
         taken, own = used + reserved, _address_of(mail_from)
@@ -324,33 +325,33 @@ def fleet(now: dt.datetime) -> list[Candidate]:
 
 
 def at_once(server: SmtpServer, now: dt.datetime) -> int | None:
-    """Return how many messages a server may be given at once where others could send them; None: its whole share.
+    """Return how many messages a server may get at a time if others could send them; None: its whole share.
 
-    It is a number while the server is tried after failures, or was slowed by its provider and has not recovered.
+    It is a number while the server is on probation, or throttled and not recovered.
     """
     if circuit_breaker.is_on_probation(server):
         return 1
     if rate_limiter.factor_at(server.slow_factor, server.slowed_at, now) == 1:
         return None
     allowance = rate_limiter.effective(server, now)
-    # What is known of a server that was never timed is how many connections it is down to.
+    # Without a measured rate, the number of its connections is all that is known.
     return math.ceil(HELD_SECONDS * (allowance.per_second or allowance.connections))
 
 
 def _held_to(candidate: Candidate, standing: LimitStanding) -> Candidate:
-    """Return the candidate with the room of its hour and day, and of what it said itself, too."""
+    """Return the candidate with its room limited by the hourly and daily caps, and by the provider's own limit."""
     room, until = standing.room, standing.full_until
     if room is None or (candidate.room == 0 and (until is None or (candidate.full_until or until) >= until)):
-        return candidate  # The quota is the last to have room again.
+        return candidate  # The quota has room again last.
     if until is not None:
         return replace(candidate, room=0, full_until=until, full_by=standing.full_by)
     return replace(candidate, room=room if candidate.room is None else min(room, candidate.room))
 
 
 def is_sender_served(mail_from: str, named: Collection[int] = ()) -> bool:
-    """Whether any server, also one that is switched off, may send with this From; true where there is none yet.
+    """Whether any server, active or not, may send with this From; true if there is no server yet.
 
-    :param named: the only servers that count; empty: all of them.
+    :param named: only these servers count; empty: all.
     """
     found = SmtpServer.objects.filter(pk__in=named) if named else SmtpServer.objects.all()
     servers = found.values_list("domain_name", "mail_from")
@@ -358,9 +359,9 @@ def is_sender_served(mail_from: str, named: Collection[int] = ()) -> bool:
 
 
 def carriers(mail_from: str, named: Collection[int], now: dt.datetime) -> list[int]:
-    """Return the active servers that may send at least a part of such mail, in display order.
+    """Return the active servers that may send at least a part of this mail, in display order.
 
-    :param mail_from: a From that overrides the server's own; empty: none does.
+    :param mail_from: a From that overrides the server's own; empty: none.
     :param named: the servers that a campaign names; empty: all that the routing rules allow.
     """
     deciding = rules.applying(rules.rules(), mail_from)
@@ -375,14 +376,14 @@ def carriers(mail_from: str, named: Collection[int], now: dt.datetime) -> list[i
 
 
 def named_servers(server_ids: Collection[int]) -> str:
-    """Return the names of servers that somebody chose, as "Alpha and Beta"; empty where nobody chose any."""
+    """Return the names of chosen servers, as "Alpha and Beta"; empty if none was chosen."""
     known = dict(SmtpServer.objects.filter(pk__in=server_ids).order_by("display_order", "pk").values_list("pk", "name"))
     names = [*known.values(), *(["a server that has been deleted"] if set(server_ids) - set(known) else [])]
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
 
 
 def server_choices(named: Iterable[int]) -> list[tuple[int, str]]:
-    """Return the servers to tick, and those of ``named`` that were deleted: only a person takes one off."""
+    """Return the choices of a server field, including deleted servers in ``named``: only a person removes those."""
     rows = SmtpServer.objects.order_by("display_order", "pk").values_list("pk", "name", "is_active")
     known = {pk: name if is_active else f"{name} (switched off)" for pk, name, is_active in rows}
     return [*known.items(), *((pk, "A server that has been deleted") for pk in named if pk not in known)]
@@ -390,15 +391,15 @@ def server_choices(named: Iterable[int]) -> list[tuple[int, str]]:
 
 @functools.lru_cache(maxsize=4096)
 def _address_of(mail_from: str) -> str:
-    # One damaged row, which no form stores, must not stop the others: it has no address.
+    # A damaged row, which no form stores, has no address and must not stop the others.
     return sender_of(mail_from)
 
 
 @functools.lru_cache(maxsize=4096)
 def _serves(mail_from: str, domain_name: str, own: str) -> bool:
-    """Whether a server may send with this From: its own, or one of the organisations that it names.
+    """Whether a server may send with this From: its own address, or one of its organisation's domains.
 
-    :param own: the address of its Mail From; empty where it has none.
+    :param own: the address of its Mail From; empty if it has none.
     """
     sender = _address_of(mail_from)
     if not sender:
@@ -418,14 +419,14 @@ def able(
     only: int | None = None,
     even_inactive: bool = False,
 ) -> Able:
-    """Return the candidates that may and can send, and why the others do not.
+    """Return the candidates that may and can send, and the obstacles of the others.
 
-    :param rule: the routing rule that decides; it does not bind the one server that is asked for by hand.
-    :param mail_from: a From that overrides the server's own; empty: none does.
+    :param rule: the routing rule that decides; ``only`` overrides it.
+    :param mail_from: a From that overrides the server's own; empty: none.
     :param named: the servers that a campaign names; empty: all that the rule allows.
     :param avoid: servers that refused this very message.
-    :param only: the one server that is asked for.
-    :param even_inactive: whether a server that is switched off or paused will do: somebody tests it.
+    :param only: the one server that a person asked for.
+    :param even_inactive: whether an inactive or paused server is fine, as for a test.
     """
     considered = _considered(candidates, rule, named, only)
     servers: list[Candidate] = []
@@ -478,7 +479,7 @@ def choose(
     even_inactive: bool = False,
     spot: float = 0.0,
 ) -> Choice:
-    """Return the server that takes a single message; the parameters are those of :func:`able`."""
+    """Return the server for a single message; parameters as in :func:`able`."""
     found = able(
         candidates,
         now,
@@ -493,8 +494,8 @@ def choose(
 
 
 def spot_of(number: int) -> float:
-    """Return where the ``number``-th of many lies between 0 and 1, so that any run of them is spread evenly."""
-    return number * 0.6180339887498949 % 1.0  # The golden ratio's multiples leave the smallest gaps (Weyl).
+    """Return a position between 0 and 1 for the ``number``-th item; any run of numbers is spread evenly."""
+    return number * 0.6180339887498949 % 1.0  # Multiples of the golden ratio leave the smallest gaps (Weyl).
 
 
 def _considered(
@@ -524,7 +525,7 @@ def _nobody(candidates: Sequence[Candidate], rule: RoutingRule, named: Collectio
 def _by_weight(
     servers: Sequence[Candidate], count: int, sent: Mapping[int, int], spot: float
 ) -> Iterator[tuple[Candidate, int]]:
-    """Share out so that, what was sent before included, everybody comes to the part of its weight."""
+    """Yield parts that, together with the messages sent before, are in proportion to the weights."""
     total = sum(server.weight for server in servers)
     whole = count + sum(sent.get(server.server_id, 0) for server in servers)
     up_to, given = 0, 0
@@ -538,8 +539,8 @@ def _by_weight(
 def _by_use(
     servers: Sequence[Candidate], count: int, promised: Mapping[int, int], spot: float
 ) -> Iterator[tuple[Candidate, int]]:
-    """Share out so that everybody comes to the same part of its quota, like water in vessels that are joined."""
-    limited: list[tuple[float, int, int, int]] = []  # How full, where among the servers, how much used, and of what.
+    """Yield parts that bring all servers to the same used percentage of their quota, like communicating vessels."""
+    limited: list[tuple[float, int, int, int]] = []  # Used fraction, index of the server, used units, quota.
     for at, server in enumerate(servers):
         if server.quota:
             used = server.taken + promised.get(server.server_id, 0)
@@ -565,7 +566,7 @@ def _by_use(
 
 
 def _left(server: Candidate, more: int, promised: Mapping[int, int]) -> int:
-    """Return how much of a quota stays free once ``more`` units are taken beside those that are promised."""
+    """Return the units of a quota that stay free after ``more`` units and the promised ones are taken."""
     return max(0, (server.quota or 0) - server.taken - promised.get(server.server_id, 0) - more)
 
 

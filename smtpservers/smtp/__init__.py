@@ -1,1 +1,1 @@
-"""SMTP to a server: connection, pipeline, diagnostics."""
+"""The SMTP client: connection, pipeline, diagnostics."""

@@ -1,4 +1,4 @@
-"""What became of one message on the wire."""
+"""The outcome of one message on the wire."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ from mail.replies.reply import Reply
 from mail.replies.rules import Stage
 
 
-@dataclass(slots=True)  # Not frozen: that would cost as much again, for each message.
+@dataclass(slots=True)  # Not frozen: that would double the cost per message.
 class Answer:
-    """What became of one message on the wire."""
+    """The outcome of one message on the wire."""
 
     stage: Stage
-    reply: Reply | None  # None: the line was lost; ``lost`` says how.
+    reply: Reply | None  # None: the connection was lost; ``lost`` says how.
     is_dot_written: bool = False  # Whether the server may have the whole message.
     lost: str = ""
-    is_local: bool = False  # The server was not asked: its EHLO already said no.
+    is_local: bool = False  # The server was not asked: its EHLO ruled it out.

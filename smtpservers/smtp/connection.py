@@ -1,7 +1,7 @@
-"""Handing mail to one server: connect, secure, sign in, send; always knowing how far a message came.
+"""The SMTP connection to one server: connect, secure, sign in, send; the stage of every message is always known.
 
-The caller judges the answers. Nothing here reads the database, and no reply of the server is ever an exception
-of ours: a refusal is a value.
+The caller interprets the answers. Nothing here reads the database, and a refusal by the server is a value, never an
+exception.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ from smtpservers.smtp.endpoint import Endpoint
 from smtpservers.smtp.pipeline import E, Envelope, Pipeline, Source
 from smtpservers.smtp.wire import Wire, WireLost
 
-MECHANISM_REFUSED = (504, 534)  # The mechanism and not the password (RFC 4954 section 6): another one may do.
-SHOW_PASSWORD = ("PLAIN", "LOGIN")  # They ask nothing of the server but to compare, and nothing of us but TLS.
-ADDRESS_SECONDS = 5.0  # For one of several addresses, so that a broken IPv6 costs little.
+MECHANISM_REFUSED = (504, 534)  # The mechanism, not the password (RFC 4954 section 6): another one may work.
+SHOW_PASSWORD = ("PLAIN", "LOGIN")  # They need nothing but a comparison at the server, and TLS on our side.
+ADDRESS_SECONDS = 5.0  # Per address if there are several, so that a broken IPv6 costs little.
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
 class ConnectionFailed(Exception):
-    """No connection that mail may go over; the server, not a message, is at fault.
+    """No connection that mail may use; the server is at fault, not a message.
 
-    :param needs_mending: whether it stays so until a person mends it, as with a wrong certificate.
+    :param needs_mending: whether it stays so until a person fixes it, as with a wrong certificate.
     """
 
     def __init__(self, stage: Stage, why: str, reply: Reply | None = None, *, needs_mending: bool = False) -> None:
@@ -62,25 +62,25 @@ class Connection:
 
     @property
     def is_usable(self) -> bool:
-        """Whether another message may go over it."""
+        """Whether it can carry another message."""
         begun = self._pipeline.begun if self._pipeline else 0
         return not self.wire.lost and begun < self.endpoint.messages_per_connection
 
     @property
     def certificate_expires_at(self) -> dt.datetime | None:
-        """When the server's certificate ends; None where nothing is encrypted."""
+        """When the server's certificate expires; None without encryption."""
         tls = self.wire.transport and self.wire.transport.get_extra_info("ssl_object")
         certificate = tls and tls.getpeercert(binary_form=True)
         if not certificate:
             return None
         try:
             return x509.load_der_x509_certificate(certificate).not_valid_after_utc
-        except ValueError:  # OpenSSL could read it, and cryptography is stricter.
+        except ValueError:  # OpenSSL could read it, but cryptography is stricter.
             return None
 
     @property
     def learned(self) -> dict[str, Any]:
-        """What it told of itself, by the field of the server that keeps it."""
+        """The facts that the server revealed, by the model field that stores them."""
         return {
             "certificate_expires_at": self.certificate_expires_at,
             "max_message_bytes": self.extensions.size,
@@ -90,37 +90,37 @@ class Connection:
     async def send(
         self, mail_from: str, rcpt_to: str, content: bytes, *, before_dot: Callable[[], bool], smtputf8: bool = False
     ) -> Answer:
-        """Send one message to one recipient, and return what became of it.
+        """Send one message to one recipient; return the outcome.
 
-        :param content: the message with CRLF line ends, dots not doubled.
-        :param before_dot: called before the final dot is written; when it returns False the dot is not written and
-            the connection is closed.
-        :raises ValueError: if an address holds a line break.
+        :param content: the message with CRLF line ends, without dot-stuffing.
+        :param before_dot: called before the final dot is written; if it returns False, the dot is not written and the
+            connection is closed.
+        :raises ValueError: if an address contains a line break.
         """
-        source = _One(Envelope(mail_from, rcpt_to, content, smtputf8, needs_stuffing=True), before_dot)
+        source = _SingleMessage(Envelope(mail_from, rcpt_to, content, smtputf8, needs_stuffing=True), before_dot)
         self.pipeline(source).wake()
         return await source.answer
 
     def pipeline(self, source: Source[E]) -> Pipeline[E]:
-        """Return what sends over this connection, its messages coming from ``source`` from now on."""
+        """Return the pipeline of this connection; its messages come from ``source`` from now on."""
         if self._pipeline is None:
             self._pipeline = Pipeline(self.wire, self.extensions, self.endpoint, source, self._observe)
         self._pipeline.source = source
         return self._pipeline
 
     async def quit(self) -> None:
-        """Say goodbye; whatever comes back, the connection is closed."""
+        """Send QUIT and close, whatever the reply."""
         self.wire.listener = None
         with contextlib.suppress(WireLost):
             await self.wire.command("QUIT", min(self.endpoint.timeout, 2.0))
         self.wire.close()
 
     def close(self) -> None:
-        """Close without goodbye."""
+        """Close without QUIT."""
         self.wire.close()
 
 
-class _One:
+class _SingleMessage:
     """The source of a single message."""
 
     def __init__(self, envelope: Envelope, before_dot: Callable[[], bool]) -> None:
@@ -135,7 +135,7 @@ class _One:
         return self._before_dot()
 
     def dot_kept(self, envelope: Envelope) -> None:
-        """It is asked again before the dot goes out."""
+        """Nothing to do: ``may_finish`` is called again before the dot."""
 
     def answered(self, envelope: Envelope, answer: Answer) -> None:
         if not self.answer.done():
@@ -145,10 +145,10 @@ class _One:
         self.answered(envelope, answer)
 
     def idle(self) -> None:
-        """The answer tells it all."""
+        """Nothing to do: the answer is enough."""
 
     def ended(self) -> None:
-        """The answer tells it all."""
+        """Nothing to do: the answer is enough."""
 
 
 async def connect(
@@ -158,15 +158,15 @@ async def connect(
     is_near: Callable[[str], bool] = is_near,
     resolve: Resolve | None = None,
 ) -> Connection:
-    """Open, secure and sign in.
+    """Open, secure and sign in a connection.
 
-    :param is_near: tells whether an IP address is so near that credentials may reach it unprotected, where the host
-        as it was typed is so near as well.
-    :param resolve: finds the addresses of a host; the system's resolver where none is given.
-    :raises ConnectionFailed: naming the stage and the cause, after the step that failed was observed.
+    :param is_near: tells whether an IP address is near enough for credentials without encryption; the host as typed
+        must be private too.
+    :param resolve: resolves a host to addresses; None: the system's resolver.
+    :raises ConnectionFailed: with stage and cause, after the failed step was observed.
     """
-    observe = observer or _nobody
-    # What a name server answers makes a public name no neighbour.
+    observe = observer or _ignore
+    # A private address from DNS does not make a public name near.
     may_be_near = is_private_host(endpoint.host)
     wire, near = await _open(endpoint, observe, lambda address: may_be_near and is_near(address), resolve or look_up)
     wire.mask = masking(endpoint)
@@ -175,7 +175,7 @@ async def connect(
         await _greet(connection, wire, near, observe)
     except WireLost as error:
         raise ConnectionFailed(Stage.EHLO, f"{error}") from None
-    except ValueError as error:  # Of our own command: a damaged domain name or user name.
+    except ValueError as error:  # In our own command: a damaged domain name or user name.
         wire.close()
         raise ConnectionFailed(
             Stage.EHLO, f"the server's settings cannot be used: {error}", needs_mending=True
@@ -186,12 +186,12 @@ async def connect(
     return connection
 
 
-def _nobody(step: Step) -> None:
-    """Nobody watches."""
+def _ignore(step: Step) -> None:
+    """Observe nothing."""
 
 
 async def look_up(host: str, port: int) -> list[str]:
-    """Return the IP addresses of a host by the system's resolver, each once."""
+    """Return the IP addresses of a host from the system's resolver, without duplicates."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
@@ -228,9 +228,9 @@ async def _open(
 
 
 async def _resolve(endpoint: Endpoint, observer: Observer, resolve: Resolve) -> list[str]:
-    """Return the addresses of the host, without cloud metadata services and, where the site says so, private ones.
+    """Return the addresses of the host, without cloud metadata services and, if the site forbids them, private ones.
 
-    What is checked here is what is connected to: the name is not looked up again.
+    The connection uses exactly these addresses: the name is not resolved again.
     """
     began = time.perf_counter()
     try:
@@ -314,7 +314,7 @@ async def _start_tls(connection: Connection, wire: Wire, near: bool, observer: O
         observer(Step("TLS", "STARTTLS", reply.code, said(reply), since(began), False))
         raise ConnectionFailed(Stage.TLS, "the server refused STARTTLS", reply)
     await _secure(wire, endpoint, near, observer)
-    await _ehlo(connection, wire, observer)  # What was said before the handshake is forgotten (RFC 3207 4.2).
+    await _ehlo(connection, wire, observer)  # The EHLO before the handshake is void (RFC 3207 section 4.2).
 
 
 async def _secure(wire: Wire, endpoint: Endpoint, near: bool, observer: Observer) -> None:
@@ -325,7 +325,7 @@ async def _secure(wire: Wire, endpoint: Endpoint, near: bool, observer: Observer
     except ssl.SSLError as error:
         problem = getattr(error, "verify_message", "") or error.reason or str(error)
         observer(lost_step("TLS", sent, f"the TLS handshake failed: {problem}", began))
-        # A line that was cut while it was being secured says nothing about the certificate.
+        # A connection lost during the handshake says nothing about the certificate.
         is_cut = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
         why = f"the TLS handshake failed: {problem}"
         raise ConnectionFailed(Stage.TLS, why, needs_mending=not is_cut) from None
@@ -336,14 +336,14 @@ async def _secure(wire: Wire, endpoint: Endpoint, near: bool, observer: Observer
 
 
 def tls_context(endpoint: Endpoint, near: bool) -> ssl.SSLContext:
-    """Return how TLS is checked: version 1.2 or later, certificate and name verified.
+    """Return the TLS settings: version 1.2 or later, certificate and host name verified.
 
-    A certificate trusted for this server is an anchor beside the machine's own, as CA or as the very
-    certificate. Only opportunistic TLS that protects no credentials of a public host goes unverified.
+    A certificate trusted for this server is an additional anchor, as CA or as the exact certificate. Only opportunistic
+    TLS that protects no credentials for a public host is not verified.
     """
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.hostname_checks_common_name = False  # Names stand in the subjectAltName (RFC 9525 section 6.3).
+    context.hostname_checks_common_name = False  # Only the subjectAltName counts (RFC 9525 section 6.3).
     if endpoint.trusted_certificate:
         context.load_verify_locations(cadata=endpoint.trusted_certificate)
         context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
@@ -369,26 +369,26 @@ def _tls_details(wire: Wire) -> dict[str, str]:
 async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> None:
     """Sign in with the best mechanism.
 
-    A refused mechanism gives way to the next, a refused password does not. But servers may offer a mechanism that
-    they cannot do, and then call the password wrong: over TLS one more is tried, which needs nothing but the password.
+    A refused mechanism gives way to the next, a refused password does not. But some servers offer a mechanism that they
+    cannot do and then call the password wrong: so over TLS one more is tried that sends the password itself.
     """
     endpoint = connection.endpoint
     began = time.perf_counter()
     left = _mechanisms(connection, wire)
     passed_over: list[str] = []
-    refusal: tuple[Step, Reply] | None = None  # The last one that was passed over.
+    refusal: tuple[Step, Reply] | None = None  # Of the last mechanism that was skipped.
     while left:
         mechanism, *left = left
         shown = f"AUTH {mechanism} ***"
         try:
             reply, broken = await _exchange(wire, endpoint, mechanism)
         except WireLost as error:
-            if refusal is not None:  # With it the server had ended the conversation.
+            if refusal is not None:  # The server had closed the connection with that refusal.
                 observer(refusal[0])
                 raise ConnectionFailed(Stage.AUTH, "the server refused the sign-in", refusal[1]) from None
             observer(lost_step("AUTH", shown, str(error), began))
             raise ConnectionFailed(Stage.AUTH, str(error)) from None
-        except SignInBroken as error:  # Before anything was sent.
+        except SignInBroken as error:  # Nothing was sent.
             passed_over.append(f"{mechanism}: {error}")
             continue
         details = {"mechanism": mechanism} | ({"passed over": "; ".join(passed_over)} if passed_over else {})
@@ -413,7 +413,7 @@ async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> No
 
 
 def _mechanisms(connection: Connection, wire: Wire) -> list[str]:
-    """Return the mechanisms to try, in this order."""
+    """Return the mechanisms to try, in order."""
     endpoint = connection.endpoint
     usable = usable_mechanisms(connection.extensions.mechanisms)
     if endpoint.mechanism:
@@ -423,7 +423,7 @@ def _mechanisms(connection: Connection, wire: Wire) -> list[str]:
 
 
 def _after_refusal(mechanism: str, reply: Reply, left: list[str], *, is_encrypted: bool) -> list[str]:
-    """Return the mechanisms to try after an answer; none where it was a yes, or where the password was refused."""
+    """Return the mechanisms to try next; none after success, or if the password was refused."""
     if reply.code in MECHANISM_REFUSED:
         return left
     if mechanism not in SHOW_PASSWORD and is_encrypted and 500 <= reply.code < 600:
@@ -441,7 +441,7 @@ def _no_mechanism(connection: Connection, passed_over: list[str]) -> str:
 
 
 async def _exchange(wire: Wire, endpoint: Endpoint, mechanism: str) -> tuple[Reply, str]:
-    """Go through one mechanism and return the server's last answer, and why it cannot be believed.
+    """Run one mechanism; return the server's last reply, and the reason to distrust it, if any.
 
     :raises SignInBroken: if the mechanism cannot carry the password; nothing was sent.
     """
@@ -450,10 +450,10 @@ async def _exchange(wire: Wire, endpoint: Endpoint, mechanism: str) -> tuple[Rep
     reply = await wire.command(line, endpoint.timeout)
     while reply.code == 334:
         try:
-            # SCRAM computes for a while, and other connections share this thread.
+            # SCRAM takes CPU time, and other connections share this thread.
             line = await asyncio.to_thread(_next_line, talk, reply.text)
         except SignInBroken as error:
-            return await wire.command("*", endpoint.timeout), str(error)  # Cancels (RFC 4954 section 4).
+            return await wire.command("*", endpoint.timeout), str(error)  # Cancels the exchange (RFC 4954 section 4).
         reply = await wire.command(line, endpoint.timeout)
     if reply.code == 235 and proves_server(mechanism) and line:
         return reply, "the server let us in without proving that it knows the password; somebody may be tampering"
@@ -468,13 +468,13 @@ def _next_line(talk: Exchange, challenge: str) -> str:
 
 
 def masking(endpoint: Endpoint) -> Callable[[str], str]:
-    """Return what masks our secret in a server's words, should it repeat it; in base64 also a part of it."""
+    """Return a function that masks our password in a server's words; in base64 also a part of it."""
     password = endpoint.password
     if not password:
         return str
     plain = (f"\0{endpoint.username}\0{password}", password)
     encoded = [base64.b64encode(secret.encode()).decode("ascii") for secret in plain]
-    # A short one is found in many words: what it is a part of says nothing of it.
+    # A short password occurs within many words, so only a whole word is masked.
     alone = re.escape(password) if len(password) >= SHORT_SECRET else rf"(?<!\w){re.escape(password)}(?!\w)"
     secrets = re.compile("|".join([*map(re.escape, encoded), alone]))
 
@@ -488,5 +488,5 @@ def masking(endpoint: Endpoint) -> Callable[[str], str]:
     return mask
 
 
-SHORT_SECRET = 4  # Letters; a shorter one is masked only where it stands alone.
-_ENCODED = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")  # Long enough to be no chance.
+SHORT_SECRET = 4  # Letters; a shorter password is masked only as a whole word.
+_ENCODED = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")  # Long enough to rule out chance.

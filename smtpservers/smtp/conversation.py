@@ -1,4 +1,4 @@
-"""What is known of a conversation with a server: its steps, what it offered, and what became of a message."""
+"""The parts of an SMTP conversation: its steps and the server's extensions."""
 
 import re
 import time
@@ -10,10 +10,10 @@ from mail.replies.reply import Reply
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a conversation, as it is shown to people; secrets never get in."""
+    """One step of a conversation, as shown to people; never contains secrets."""
 
     name: str  # DNS, connect, banner, EHLO, TLS, AUTH, MAIL, RCPT, DATA, message
-    sent: str  # What we said; empty where there is nothing to say.
+    sent: str  # Our command; empty if there is none.
     code: int | None
     reply: str
     milliseconds: float
@@ -22,22 +22,22 @@ class Step:
 
 
 _KEYWORD = re.compile(r"([^\s=]+)[\s=]*(.*)")
-_SIZE = re.compile(r"[0-9]{1,18}")  # RFC 1870 allows 20 digits; nobody takes an exabyte.
+_SIZE = re.compile(r"[0-9]{1,18}")  # RFC 1870 allows 20 digits; no server takes an exabyte.
 
 Observer = Callable[[Step], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
-    """What EHLO offered (RFC 5321 section 4.1.1.1)."""
+    """The extensions in the reply to EHLO (RFC 5321 section 4.1.1.1)."""
 
     keywords: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, reply: Reply) -> "Extensions":
-        """Read the lines after the first: a keyword, and its values behind a space or, from old servers, an "=".
+        """Read the lines after the first: a keyword, then its values after a space or, from old servers, an "=".
 
-        What a keyword says on a second line is added to the first.
+        Values on a second line of the same keyword are appended.
         """
         keywords: dict[str, str] = {}
         for line in reply.text.split("\n")[1:]:
@@ -60,7 +60,7 @@ class Extensions:
 
 
 def said(reply: Reply) -> str:
-    """Return a reply's words behind its code, the enhanced status among them."""
+    """Return the text of a reply, with its enhanced status code."""
     return reply.text if reply.enhanced in reply.text else f"{reply.enhanced} {reply.text}"
 
 

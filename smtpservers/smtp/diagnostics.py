@@ -1,4 +1,4 @@
-"""What a failed step of a conversation most likely means, and what to do about it, in words for people."""
+"""Explanations of failed steps: the likely cause and what to do, in words for people."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from smtpservers.smtp.endpoint import Endpoint
 
 
 def explain(step: Step, endpoint: Endpoint, *, offers_sign_in: bool = False) -> str:
-    """Return the likely cause of a failed step and what to do; empty for a step that went well.
+    """Return the likely cause of a failed step and what to do; empty if the step succeeded.
 
     :param offers_sign_in: whether the server offered AUTH.
     """
@@ -28,7 +28,7 @@ def explain(step: Step, endpoint: Endpoint, *, offers_sign_in: bool = False) -> 
 
 
 def offers_sign_in(steps: Iterable[Step]) -> bool:
-    """Tell whether the server offered AUTH in its last greeting."""
+    """Tell whether the server's last reply to EHLO offered AUTH."""
     greetings = [step.details.get("extensions", "") for step in steps if step.name == "EHLO"]
     return bool(greetings) and re.search(r"(^|, )AUTH\b", greetings[-1]) is not None
 
@@ -98,7 +98,7 @@ def _explain_banner(step: Step, endpoint: Endpoint) -> str:
 
 
 def _service(reply: str) -> str:
-    """Name the service whose first words these are."""
+    """Return the name of another service, recognised by its first words."""
     for mark, name in _OTHER_SERVICES.items():
         if mark in reply:
             return f", by its words {name}"
@@ -176,12 +176,12 @@ def _without_tls(endpoint: Endpoint) -> str:
 
 
 def _account(endpoint: Endpoint) -> str:
-    """Return whom we sign in as, unless that is the secret itself."""
+    """Return the user name, unless it is the secret itself."""
     return "the API key" if endpoint.username == endpoint.password else endpoint.username
 
 
 def _by_which(step: Step) -> str:
-    """Name the mechanism, and those that were refused before it."""
+    """Return the mechanism, and those that were refused before it, as the end of a sentence."""
     used = step.details.get("mechanism", "")
     before = [one.partition(":")[0] for one in step.details.get("passed over", "").split("; ") if one]
     return f" by {' and by '.join([*before, used])}" if used else ""

@@ -1,4 +1,4 @@
-"""How a server is reached: a frozen value made from its row, whose repr shows no secret."""
+"""The endpoint of a server: a frozen value made from its row, whose repr shows no secret."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ Pipelining = SmtpServer.Pipelining
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and how to hand mail in. Timeouts are in seconds."""
+    """The address, credentials and settings to connect with. Timeouts are in seconds."""
 
     server_id: int
     name: str
@@ -24,20 +24,20 @@ class Endpoint:
     ehlo_name: str
     timeout: float = 30.0
     final_timeout: float = 600.0
-    username: str = field(default="", repr=False)  # With some providers it is the secret, too.
+    username: str = field(default="", repr=False)  # With some providers it is the secret too.
     password: str = field(default="", repr=False)
-    mechanism: str = ""  # Of signing in; empty: the best that both sides know.
-    learned_mechanism: str = ""  # Asked first where nothing else was chosen: a safer one was refused before.
+    mechanism: str = ""  # SMTP AUTH; empty: the best that both sides know.
+    learned_mechanism: str = ""  # Tried first if none is chosen: a safer one was refused before.
     trusted_certificate: str = field(default="", repr=False)
     messages_per_connection: int = 100
-    pipelining: Pipelining = Pipelining.LOOK_AHEAD  # Where EHLO offers it.
-    forbids_private: bool = False  # Whether this machine and private networks are out of reach.
+    pipelining: Pipelining = Pipelining.LOOK_AHEAD  # Only if EHLO offers it.
+    forbids_private: bool = False  # Whether this machine and private networks are blocked.
 
 
 def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:
-    """Return the endpoint of a server, its secret opened.
+    """Return the endpoint of a server, with its secret decrypted.
 
-    :param final_timeout: the least wait for the answer to the final dot, in seconds; a longer SMTP timeout wins.
+    :param final_timeout: the minimum wait for the reply to the final dot, in seconds; a longer SMTP timeout wins.
     :raises SecretUnreadable: if a stored secret cannot be decrypted, or was entered for another destination.
     """
     destination = server.destination

@@ -1,7 +1,7 @@
-"""The mail transactions of one connection, one after the other and, where the server can, overlapping.
+"""The mail transactions of one connection: one after the other or, with PIPELINING, overlapping.
 
-With PIPELINING (RFC 2920) the next message's MAIL, RCPT and DATA ride behind this message's body, so that a message
-costs one round trip. Nothing here waits: replies come as calls, and the source is asked for the next message.
+With PIPELINING (RFC 2920) the next message's MAIL, RCPT and DATA follow this message's body, so that a message costs
+one round trip. Nothing here blocks: replies arrive as calls, and the source is asked for the next message.
 """
 
 import asyncio
@@ -17,61 +17,62 @@ from smtpservers.smtp.conversation import Extensions, Observer, Step, lost_step,
 from smtpservers.smtp.endpoint import Endpoint, Pipelining
 from smtpservers.smtp.wire import Wire, WireLost
 
-# Up to here a body leaves together with its dot. The dot of a longer one waits until the kernel has all before it.
+# Up to this size a body is written together with its dot. The dot of a longer body waits until the kernel has all of
+# it.
 ONE_WRITE_BYTES = 64 * 1024
 _DRAIN_SECONDS = 0.005
 _DOT = b".\r\n"
 _ENVELOPE = (Stage.MAIL, Stage.RCPT, Stage.DATA)
-_RESET, _EMPTY = "RSET", "empty message"  # What else may be answered.
+_RESET, _EMPTY = "RSET", "empty message"  # Other commands that expect a reply.
 
 
 @dataclass(slots=True)
 class Envelope:
-    """One message for one recipient; subclasses know more of it."""
+    """One message for one recipient; subclasses add fields."""
 
     mail_from: str
     rcpt_to: str
-    content: bytes  # As after DATA, CRLF line ends.
+    content: bytes  # As sent after DATA, with CRLF line ends.
     is_smtputf8: bool
-    needs_stuffing: bool  # Whether a line may begin with a dot, which is doubled here (RFC 5321 section 4.5.2).
+    needs_stuffing: bool  # Whether a line may begin with a dot; dots are doubled here (RFC 5321 section 4.5.2).
 
 
 E = TypeVar("E", bound=Envelope)
 
 
 class Source(Protocol[E]):
-    """Where a connection's messages come from, and who is told what became of them. None of this may wait."""
+    """Supplies a connection with messages and receives their outcomes. No method may block."""
 
     def next(self) -> E | None:
-        """Return a message whose MAIL may go out now; None: none at present, :meth:`Pipeline.wake` follows."""
+        """Return a message whose MAIL may be sent now; None: none at present, :meth:`Pipeline.wake` follows."""
 
     def may_finish(self, envelope: E) -> bool:
-        """Whether its final dot may be written; the answer is acted on at once."""
+        """Whether the message's final dot may be written; the answer takes effect at once."""
 
     def dot_kept(self, envelope: E) -> None:
-        """The dot could not be written yet; :meth:`may_finish` is asked again."""
+        """The dot could not be written yet; :meth:`may_finish` is called again."""
 
     def answered(self, envelope: E, answer: Answer) -> None:
-        """Learn what became of it."""
+        """Receive the outcome of the message."""
 
     def put_back(self, envelope: E, answer: Answer) -> None:
-        """It was not begun in earnest, and is not to blame: the connection ended before its body."""
+        """The connection ended before the message's body, which is not to blame: it may be sent again."""
 
     def idle(self) -> None:
-        """Nothing is under way just now."""
+        """No message is in progress now."""
 
     def ended(self) -> None:
-        """Nothing more goes over this connection."""
+        """The connection carries no more messages."""
 
 
 class Pipeline(Generic[E]):
-    """Sends what its source has; made once for each connection."""
+    """Sends the messages of its source; one per connection."""
 
     def __init__(
         self, wire: Wire, extensions: Extensions, endpoint: Endpoint, source: Source[E], observer: Observer | None
     ) -> None:
         self.source = source
-        self.begun = 0  # Transactions, over the life of the connection.
+        self.begun = 0  # Transactions over the life of the connection.
         self._wire = wire
         self._endpoint = endpoint
         self._observe = observer
@@ -80,40 +81,40 @@ class Pipeline(Generic[E]):
         self._takes_utf8 = "SMTPUTF8" in extensions
         self._is_stepwise = "PIPELINING" not in extensions or endpoint.pipelining is Pipelining.STEPS
         self._looks_ahead = not self._is_stepwise and endpoint.pipelining is Pipelining.LOOK_AHEAD
-        self._expected: deque[Stage | str] = deque()  # What the next replies answer.
-        self._steps: deque[bytes] = deque()  # Without pipelining: the lines that wait for the reply before them.
+        self._expected: deque[Stage | str] = deque()  # The commands that await replies, in order.
+        self._steps: deque[bytes] = deque()  # Without pipelining: lines that wait for the previous reply.
         self._current: E | None = None
-        self._ahead: E | None = None  # Its envelope is sent behind the body of the current one.
-        self._is_dot_kept = False  # Until the kernel has all that comes before it.
+        self._ahead: E | None = None  # Its envelope follows the body of the current one.
+        self._is_dot_kept = False  # Until the kernel has everything before it.
         self._refusal: Answer | None = None
         self._is_dot_written = False
         self._needs_reset = False
         self._is_over = False
-        self._since = 0.0  # When the current step began, for the observer.
+        self._since = 0.0  # The start of the current step, for the observer.
         self._loop = asyncio.get_running_loop()
         self._deadline = 0.0
-        self._silence = 0.0
+        self._timeout = 0.0
         self._waits_for = ""
         self._timer: asyncio.TimerHandle | None = None
         wire.listener = self
 
     @property
     def hears_more(self) -> bool:
-        """Whether replies have come that are not looked at yet."""
+        """Whether replies have arrived that are not processed yet."""
         return self._wire.lines_left > 0
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is under way."""
+        """Whether no message is in progress."""
         return self._current is None and not self._expected and not self._is_over
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more goes over this connection."""
+        """Whether the connection carries no more messages."""
         return self._is_over
 
     def wake(self) -> None:
-        """Begin the next message, if nothing is under way and the source has one."""
+        """Start the next message, if none is in progress and the source has one."""
         if not self.is_idle:
             return
         if self._wire.lost:
@@ -127,9 +128,9 @@ class Pipeline(Generic[E]):
 
     def replied(self, code: int, lines: list[bytes]) -> None:
         if not self._expected:
-            if self._current is not None:  # An answer before the end of the message.
+            if self._current is not None:  # A reply before the end of the message.
                 envelope, self._current = self._current, None
-                stage = Stage.DOT if code >= 400 else Stage.DATA  # A refusal is about what it has seen so far.
+                stage = Stage.DOT if code >= 400 else Stage.DATA  # A refusal concerns the part that it has seen.
                 self.source.answered(envelope, Answer(stage, self._wire.read(code, lines)))
             self._wire.fail("the server answered what nobody asked")
             return
@@ -145,10 +146,12 @@ class Pipeline(Generic[E]):
                 self._wire.fail("the server refused RSET")
             elif not self._expected:
                 self._go_on()
-        else:  # The empty message of a transaction without a recipient.
+        else:  # The empty message of a transaction without recipients.
             self._refused()
         if self._expected and not self._wire.lines_left:
-            self._await(self._endpoint.final_timeout if self._expected[0] is Stage.DOT else self._endpoint.timeout)
+            self._set_deadline(
+                self._endpoint.final_timeout if self._expected[0] is Stage.DOT else self._endpoint.timeout
+            )
 
     def drained(self) -> None:
         if not self._is_dot_kept or self._current is None:
@@ -175,7 +178,7 @@ class Pipeline(Generic[E]):
     # --- the steps of one message
 
     def _take(self) -> E | None:
-        """Return the next message that this server may be asked to take; others are answered here."""
+        """Return the next message that this server can take; other messages are answered here."""
         while self.begun < self._endpoint.messages_per_connection:
             envelope = self.source.next()
             if envelope is None:
@@ -218,7 +221,7 @@ class Pipeline(Generic[E]):
             self._needs_reset = False
             self._expected.appendleft(_RESET)
             lines = b"RSET\r\n" + lines
-        self._await(self._endpoint.timeout)
+        self._set_deadline(self._endpoint.timeout)
         self._wire_write(lines)
 
     def _envelope_answered(self, stage: Stage, code: int, lines: list[bytes]) -> None:
@@ -226,7 +229,7 @@ class Pipeline(Generic[E]):
         is_ok = 200 <= code < 300
         if self._observe is not None or (not is_ok and self._refusal is None):
             reply = self._wire.read(code, lines)
-            self._watch(stage, reply, is_ok)
+            self._observe_reply(stage, reply, is_ok)
             if not is_ok and self._refusal is None:
                 self._refusal = Answer(stage, reply)
         if self._is_stepwise:
@@ -241,10 +244,10 @@ class Pipeline(Generic[E]):
         is_ok = code == 354
         if self._observe is not None or not is_ok:
             reply = self._wire.read(code, lines)
-            self._watch(Stage.DATA, reply, is_ok)
+            self._observe_reply(Stage.DATA, reply, is_ok)
             if not is_ok and code < 400:
-                # Neither yes nor no: replies and commands are out of step, and a refusal of MAIL or RCPT that came
-                # before may have been said of another message.
+                # Neither accepted nor refused: replies and commands are out of step, and an earlier refusal of MAIL or
+                # RCPT may have concerned another message.
                 why = f"its replies are out of step: it answered DATA with {reply}"
                 envelope, self._current, self._refusal = self._current, None, None
                 self.source.answered(envelope, Answer(Stage.DATA, None, lost=why))
@@ -253,10 +256,10 @@ class Pipeline(Generic[E]):
             if not is_ok and self._refusal is None:
                 self._refusal = Answer(Stage.DATA, reply)
         if self._refusal is None:
-            if not self._wire.has_unread:  # Else it goes on speaking, and is heard first.
+            if not self._wire.has_unread:  # Otherwise read the rest of its replies first.
                 self._write_body()
         elif is_ok:
-            # The server wants a body though nobody is to get it (RFC 2920 section 3.1).
+            # The server wants a body without recipients (RFC 2920 section 3.1).
             self._expected.append(_EMPTY)
             self._wire_write(_DOT)
         else:
@@ -272,11 +275,11 @@ class Pipeline(Generic[E]):
         if self._needs_reset and self.is_idle:
             self._needs_reset = False
             self._expected.append(_RESET)
-            self._await(self._endpoint.timeout)
+            self._set_deadline(self._endpoint.timeout)
             self._wire_write(b"RSET\r\n")
 
     def _settle_refusal(self) -> bool:
-        """Tell the source of a refusal, and return whether the server closes the connection with it."""
+        """Report a refusal to the source; return whether the server closes the connection with it."""
         envelope, refusal = self._current, self._refusal
         assert envelope is not None
         assert refusal is not None
@@ -312,12 +315,12 @@ class Pipeline(Generic[E]):
             self._dot_written(tail[taken - len(body) :])
 
     def _keep_dot(self, body: bytes) -> None:
-        """Hand the body over, and the dot once the kernel has it all."""
+        """Write the body, and the dot once the kernel has all of it."""
         self._is_dot_kept = True
-        self._await(self._endpoint.timeout, "take the data")
+        self._set_deadline(self._endpoint.timeout, "take the data")
         if body:
             self._wire_write(body)
-        # What came meanwhile is seen first: a lost line, or an early answer.
+        # Process what has arrived first: a lost connection, or an early reply.
         self._loop.call_soon(self.drained)
 
     def _write_dot(self) -> None:
@@ -330,7 +333,7 @@ class Pipeline(Generic[E]):
                 taken = self._wire.write_now(tail)
             except WireLost:
                 return
-            if taken < len(_DOT):  # The kernel is full to the byte.
+            if taken < len(_DOT):  # The kernel's buffer is full.
                 self.source.dot_kept(self._current)
                 if taken:
                     self._wire.fail("the connection broke within the final dot")
@@ -341,7 +344,7 @@ class Pipeline(Generic[E]):
         self._dot_written(tail[taken:])
 
     def _tail(self) -> bytes | None:
-        """Return the final dot and what may follow it; None when the dot must not be written."""
+        """Return the final dot and what may follow it; None if the dot must not be written."""
         assert self._current is not None
         if self._looks_ahead and self._ahead is None:
             self._ahead = self._take()
@@ -353,12 +356,12 @@ class Pipeline(Generic[E]):
         return _DOT if self._ahead is None else _DOT + self._lines(self._ahead)
 
     def _dot_written(self, rest: bytes) -> None:
-        """The dot is with the kernel, ``rest`` is what follows it and is not yet."""
+        """Note that the kernel has the dot; ``rest`` is the part after it that the kernel does not have yet."""
         self._is_dot_written = True
         self._expected.append(Stage.DOT)
         if self._ahead is not None:
             self._expected += _ENVELOPE
-        self._await(self._endpoint.final_timeout)
+        self._set_deadline(self._endpoint.final_timeout)
         if rest:
             self._wire_write(rest)
 
@@ -368,7 +371,7 @@ class Pipeline(Generic[E]):
         assert envelope is not None
         reply = self._wire.read(code, lines)
         self._is_dot_written = False
-        self._watch(Stage.DOT, reply, 200 <= code < 300, len(envelope.content))
+        self._observe_reply(Stage.DOT, reply, 200 <= code < 300, len(envelope.content))
         self.source.answered(envelope, Answer(Stage.DOT, reply, is_dot_written=True))
         if code == 421:
             self._wire.fail("the server closes the connection")
@@ -392,14 +395,14 @@ class Pipeline(Generic[E]):
         stage = Stage.DATA
         if self._expected and self._expected[0] in (_RESET, Stage.MAIL, Stage.RCPT):
             stage = Stage.RCPT if self._expected[0] is Stage.RCPT else Stage.MAIL
-        if self._refusal is not None:  # What arrived before the line was lost still counts.
+        if self._refusal is not None:  # A reply that arrived before the loss still counts.
             self._current = envelope
             self._settle_refusal()
             return
         if self._observe is not None:
             self._observe(lost_step(stage.value, "", why, self._since))
         answer = Answer(stage, None, lost=why)
-        if stage is Stage.MAIL and self.begun > 1:  # A server may close a connection that carried mail.
+        if stage is Stage.MAIL and self.begun > 1:  # A server may close a connection after some messages.
             self.source.put_back(envelope, answer)
         else:
             self.source.answered(envelope, answer)
@@ -412,7 +415,7 @@ class Pipeline(Generic[E]):
         except WireLost as error:
             self.lost(str(error))
 
-    def _watch(self, stage: Stage, reply: Reply, is_ok: bool, size: int = 0) -> None:
+    def _observe_reply(self, stage: Stage, reply: Reply, is_ok: bool, size: int = 0) -> None:
         if self._observe is None:
             return
         assert self._current is not None or stage is Stage.DOT
@@ -425,30 +428,30 @@ class Pipeline(Generic[E]):
         self._observe(Step(name, sent, reply.code, said(reply), since(self._since), is_ok))
         self._since = time.perf_counter()
 
-    def _await(self, seconds: float, what: str = "") -> None:
-        """Be patient for so long from now. One timer looks now and then: to set it for each reply costs too much."""
-        self._silence = seconds
+    def _set_deadline(self, seconds: float, what: str = "") -> None:
+        """Set the deadline for the next reply. One timer checks it regularly: a timer per reply would cost too much."""
+        self._timeout = seconds
         self._waits_for = what
         self._deadline = self._loop.time() + seconds
         if self._timer is None:
-            self._look()
+            self._check_deadline()
 
-    def _look(self) -> None:
+    def _check_deadline(self) -> None:
         self._timer = None
         if self._is_over or self._wire.lost:
             return
         if not self.is_idle and self._loop.time() >= self._deadline:
             self._wire.fail(
-                f"the server did not {self._waits_for} within {self._silence:g} s"
+                f"the server did not {self._waits_for} within {self._timeout:g} s"
                 if self._waits_for
-                else f"the server was silent for {self._silence:g} s"
+                else f"the server was silent for {self._timeout:g} s"
             )
             return
-        self._timer = self._loop.call_later(min(1.0, self._endpoint.timeout / 10), self._look)
+        self._timer = self._loop.call_later(min(1.0, self._endpoint.timeout / 10), self._check_deadline)
 
 
 def _stuffed(content: bytes) -> bytes:
-    """Return a message with its dots doubled and a line break at its end."""
+    """Return a message with dot-stuffing and a final line break."""
     if b"\n." in content:
         content = content.replace(b"\r\n.", b"\r\n..")
     if content.startswith(b"."):

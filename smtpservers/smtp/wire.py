@@ -1,6 +1,6 @@
 """One SMTP connection as bytes: commands out, replies in, each with a deadline (RFC 5321, RFC 2920, RFC 3207).
 
-It knows how far a command came and nothing about servers, messages or what an answer means.
+This module knows how far a command came, and nothing about servers, messages or the meaning of replies.
 """
 
 import asyncio
@@ -14,44 +14,44 @@ from typing import Protocol
 
 from mail.replies.reply import Reply
 
-REPLY_BYTES = 64 * 1024  # A reply longer than this is an attack or a fault.
+REPLY_BYTES = 64 * 1024  # A longer reply is an attack or a fault.
 REPLY_LINES = 256
 _CODES = {b"%d" % code: code for code in range(200, 600)}  # RFC 5321 section 4.2.
 
 
 class WireLost(Exception):
-    """The connection ended, timed out or spoke nonsense; ``str`` says which. It is closed when this is raised."""
+    """The connection ended, timed out or broke the protocol; ``str`` says which. It is closed when this is raised."""
 
 
 class Listener(Protocol):
-    """Who takes replies the moment they come, in place of :meth:`Wire.reply`."""
+    """Receives replies as they arrive, instead of :meth:`Wire.reply`."""
 
     def replied(self, code: int, lines: list[bytes]) -> None:
-        """Take a reply; :meth:`Wire.read` makes a :class:`Reply` of it where its words matter."""
+        """Receive a reply; :meth:`Wire.read` makes a :class:`Reply` of it if its text matters."""
 
     def drained(self) -> None:
-        """Everything written is with the kernel, after it was not."""
+        """The kernel has everything written, after it had not."""
 
     def lost(self, why: str) -> None:
-        """The connection is over; nothing more is told."""
+        """The connection is over; no more calls follow."""
 
 
 class Wire(asyncio.Protocol):
-    """Collects replies; :meth:`command` writes and waits."""
+    """The protocol object that collects replies; :meth:`command` writes and waits."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
         self.listener: Listener | None = None
-        self._socket: asyncio.Transport | None = None  # Below TLS, if there is TLS.
+        self._socket: asyncio.Transport | None = None  # Below TLS, if any.
         self._descriptor = -1
-        self.lost = ""  # Why the connection cannot be used any more; empty: it can.
-        self.fault: Exception | None = None  # Of a listener that failed: no server's doing.
-        self.mask: Callable[[str], str] = str  # Takes out of the server's words what nobody may read; see transport.
+        self.lost = ""  # Why the connection cannot be used; empty: it can.
+        self.fault: Exception | None = None  # Raised by a listener: no fault of the server.
+        self.mask: Callable[[str], str] = str  # Masks secrets in replies; see connection.masking.
         self._buffer = bytearray()
-        self._code = 0  # Of the reply whose lines are being collected.
+        self._code = 0  # The code of the reply in progress.
         self._lines: list[bytes] = []
         self._size = 0
-        self.lines_left = 0  # Lines that have arrived and are not looked at yet.
+        self.lines_left = 0  # Lines that have arrived and are not processed yet.
         self._replies: deque[tuple[int, list[bytes]]] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._writable = asyncio.Event()
@@ -61,7 +61,7 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        # Drained means handed to the kernel: only then may the dot be called unwritten or written.
+        # Drained means handed to the kernel: only then is it certain whether the dot was written.
         self.transport = self._socket = transport
         transport.set_write_buffer_limits(high=0)
         self._descriptor = transport.get_extra_info("socket").fileno()
@@ -103,9 +103,9 @@ class Wire(asyncio.Protocol):
         return None
 
     def read(self, code: int, lines: list[bytes]) -> Reply:
-        """Return what was said as a value, without what nobody may read."""
+        """Return a reply as a value, with secrets masked."""
         reply = Reply.of(code, b"\n".join(lines).decode("utf-8", "replace"))
-        # A challenge (334) is computed with, and shown to nobody.
+        # A challenge (334) is input to a computation, and never shown.
         text = reply.text if code == 334 else self.mask(reply.text)
         return reply if text == reply.text else replace(reply, text=text)
 
@@ -114,18 +114,18 @@ class Wire(asyncio.Protocol):
         return False
 
     def _unreadable(self) -> str:
-        """Return what a line that never ended says of a service that speaks no SMTP; empty where it may yet be."""
+        """Return an error for an unfinished line that cannot be SMTP; empty if it may still become a reply."""
         begun = bytes(self._buffer)
         if not begun or re.fullmatch(rb"[2-5][0-9]{0,2}|[2-5][0-9]{2}[ -].*", begun, re.DOTALL):
             return ""
         return self._no_reply(begun)
 
     def _no_reply(self, line: bytes) -> str:
-        words = self.mask(line.decode("utf-8", "replace"))  # Whole: a secret that is cut would not be known.
+        words = self.mask(line.decode("utf-8", "replace"))  # Masked first: a cut secret is not recognised.
         return f"the server sent something that is no SMTP reply: {words[:80]!r}"
 
     def connection_lost(self, error: Exception | None) -> None:
-        if error is not None and not isinstance(error, OSError):  # asyncio hands on what a listener raised.
+        if error is not None and not isinstance(error, OSError):  # asyncio passes on an exception of a listener.
             self.fault = error
         self._fail(f"the connection was lost ({error})" if error else "the server closed the connection")
 
@@ -154,11 +154,11 @@ class Wire(asyncio.Protocol):
 
     @property
     def has_unread(self) -> bool:
-        """Whether something arrived that nobody asked for."""
+        """Whether something arrived that was not asked for."""
         return bool(self._replies or self.lines_left or self._buffer or self._lines)
 
     def write(self, data: bytes) -> None:
-        """Hand ``data`` to the socket.
+        """Write ``data`` to the socket.
 
         :raises WireLost: if the connection is gone already; then no byte was written.
         """
@@ -167,9 +167,10 @@ class Wire(asyncio.Protocol):
         self.transport.write(data)
 
     def write_now(self, *parts: bytes) -> int:
-        """Return how many bytes of these ``parts`` the kernel took at once; the rest is not kept.
+        """Write as many bytes of ``parts`` as the kernel takes at once, and return their number; the rest is not
+        buffered.
 
-        Only without TLS, and while everything written before is with the kernel.
+        Only without TLS, and if the kernel has everything written before.
 
         :raises WireLost: if the connection is gone; then no byte was written.
         """
@@ -185,23 +186,23 @@ class Wire(asyncio.Protocol):
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether TLS lies between us and the socket."""
+        """Whether the connection uses TLS."""
         return self.transport is not self._socket
 
     @property
     def is_drained(self) -> bool:
-        """Whether everything written is with the kernel."""
-        # TLS calls itself drained while the socket below it still holds the last records.
+        """Whether the kernel has everything written."""
+        # TLS reports itself drained while the socket below still holds the last records.
         return self._writable.is_set() and not (self._socket and self._socket.get_write_buffer_size())
 
     def fail(self, why: str) -> None:
-        """Close, because the connection cannot be used any more."""
+        """Close the connection because it cannot be used any more."""
         self._fail(why)
 
     async def reply(self, seconds: float) -> Reply:
         """Return the next reply, waiting at most ``seconds`` for all of it.
 
-        :raises WireLost: if none comes in time. A reply that came before the connection ended is still returned.
+        :raises WireLost: if none arrives in time. A reply that arrived before the connection ended is still returned.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
@@ -222,17 +223,18 @@ class Wire(asyncio.Protocol):
     async def command(self, line: str, seconds: float) -> Reply:
         """Send one command line and return its reply.
 
-        :raises ValueError: if the line holds a line break (D9: nothing may add a command of its own).
+        :raises ValueError: if the line contains a line break, which would inject another command.
         :raises WireLost: as :meth:`reply`.
         """
         self.write(encode_line(line))
         return await self.reply(seconds)
 
     async def start_tls(self, context: ssl.SSLContext, host: str, seconds: float) -> None:
-        """Turn the connection into a TLS one.
+        """Start TLS on the connection.
 
-        :raises ssl.SSLError: if the handshake fails, certificate checks included.
-        :raises WireLost: if the connection ends, or clear text was slipped in before the handshake (RFC 3207 4.2).
+        :raises ssl.SSLError: if the handshake fails, including certificate checks.
+        :raises WireLost: if the connection ends, or clear text was injected before the handshake (RFC 3207 section
+            4.2).
         """
         if self.has_unread:
             self._fail("clear text arrived after STARTTLS and before the handshake; somebody may be tampering")
@@ -248,19 +250,19 @@ class Wire(asyncio.Protocol):
             raise WireLost(self.lost) from None
         assert transport is not None
         self.transport = transport
-        # asyncio's TLS pauses at the mark and not above it: with 0 it would never resume.
+        # asyncio's TLS pauses at the mark, not above it: with 0 it would never resume.
         transport.set_write_buffer_limits(high=1, low=0)
 
     def close(self) -> None:
-        """Close without another word."""
+        """Close without QUIT."""
         self.listener = None
         self._fail("closed")
 
 
 def encode_line(line: str) -> bytes:
-    """Return a command as bytes with its CRLF.
+    """Return a command as bytes with CRLF.
 
-    :raises ValueError: if the line holds a line break or NUL.
+    :raises ValueError: if the line contains a line break or NUL.
     """
     if any(character in line for character in "\r\n\0"):
         raise ValueError("an SMTP command holds no line break")

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from smtpservers.models import SmtpServer
-from smtpservers.one_click_probe import may_be_asked, probe, probe_server
+from smtpservers.one_click_probe import may_be_probed, probe, probe_server
 
 CA = trustme.CA()
 TRUSTING = ssl.create_default_context()
@@ -192,14 +192,14 @@ def test_an_unknown_authority_is_a_no() -> None:
     ],
 )
 def test_only_addresses_of_the_open_internet_are_asked(address: str, may_be: bool, allows_loopback: bool) -> None:
-    assert may_be_asked(address, allows_loopback=allows_loopback) is may_be
+    assert may_be_probed(address, allows_loopback=allows_loopback) is may_be
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1"])
 def test_this_machine_is_asked_in_the_demo_only(address: str) -> None:
-    assert may_be_asked(address, allows_loopback=True)
-    assert not may_be_asked(address, allows_loopback=False)
-    assert not may_be_asked(f"::ffff:{address}" if "." in address else "2002:7f00:1::", allows_loopback=True)
+    assert may_be_probed(address, allows_loopback=True)
+    assert not may_be_probed(address, allows_loopback=False)
+    assert not may_be_probed(f"::ffff:{address}" if "." in address else "2002:7f00:1::", allows_loopback=True)
 
 
 def test_this_machine_is_not_even_connected_to_otherwise() -> None:

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from mail.addresses import check_host
 from smtpservers.destinations import IMPLICIT_TLS_PORTS, Security
 from smtpservers.models import SmtpServer
-from smtpservers.presets import CHOICES, PRESETS, USUAL, Bulk, Preset, sign_in
+from smtpservers.presets import CHOICES, DEFAULTS, PRESETS, Bulk, Preset, sign_in
 from smtpservers.secret_field import Secret
 from smtpservers.smtp.conversation import Step
 from smtpservers.smtp.diagnostics import explain
@@ -44,7 +44,7 @@ def test_what_each_fills_in_is_accepted_by_the_model(preset: Preset) -> None:
     for host in (preset.host, *(host for host, _ in preset.other_hosts)):
         if host:
             assert check_host(host) == (host, None)
-    assert set(preset.values) == set(USUAL)
+    assert set(preset.values) == set(DEFAULTS)
 
 
 @every_preset

@@ -1,4 +1,4 @@
-"""Encrypt every stored secret anew under the first key, so that older keys can be taken away."""
+"""``manage.py rotate_secrets``: encrypts every stored secret with the first key, so that older keys can be removed."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
                 except SecretUnreadable:
                     unreadable.append(f"{server.name} ({name.replace('_', ' ')})")
                     continue
-                # Only the secret that was read: one that was changed meanwhile is under the first key already.
+                # Only if unchanged: a secret changed meanwhile is encrypted with the first key already.
                 rotated += SmtpServer.objects.filter(pk=server.pk, **{name: old}).update(**{name: new})
         self.stdout.write(f"{rotated} secret{'' if rotated == 1 else 's'} encrypted under the first key.")
         if unreadable:

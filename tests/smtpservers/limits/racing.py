@@ -112,7 +112,7 @@ def _lower(server_id: int, now: dt.datetime) -> None:
 
     with transaction.atomic():
         server = SmtpServer.objects.get(pk=server_id)
-        reservations.hold(server)
+        reservations.lock_account(server)
         period = reservations.current_period(server, now)
         server.max_per_month = period.used + period.reserved + 50
         server.save()
