@@ -38,6 +38,7 @@ from delivery.content.composer import Composer  # noqa: E402
 from delivery.content.message import Outgoing, Person  # noqa: E402
 from delivery.models import Attempt, Mailing, Message, WorkerSeen  # noqa: E402
 from delivery.outbox import leases, mailings  # noqa: E402
+from delivery.outbox.snapshot import snapshot  # noqa: E402
 from delivery.outcomes import results  # noqa: E402
 from delivery.tasks import deliver  # noqa: E402
 from delivery.worker.drain import drain  # noqa: E402
@@ -133,7 +134,7 @@ def queue(people: int, server: SmtpServer) -> Mailing:
         server=server,
     )
     mailings.pause(mailing.pk)
-    if (made := mailings.snapshot(mailing.pk, timezone.now())) != people:
+    if (made := snapshot(mailing.pk, timezone.now())) != people:
         raise Failed(f"{made} messages were made of {people} people")
     return mailing
 

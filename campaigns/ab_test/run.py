@@ -31,6 +31,7 @@ from contacts.segments.audience import at_places, reached
 from delivery.models import Mailing
 from delivery.operators import notices
 from delivery.outbox import mailings as outbox
+from delivery.outbox.snapshot import bucket_sql, snapshot
 from words.numbers import counted
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ def _share(campaign: Campaign, now: dt.datetime) -> tuple[int, list[tuple[str, s
     audience = audience_of(campaign)
     people = reached(audience, now).count()
     edges = split.edges(people, experiment.sample_percent, experiment.variants.count())
-    return people, split.bounds(edges, at_places(audience, now, outbox.bucket_sql(experiment.seed), edges))
+    return people, split.bounds(edges, at_places(audience, now, bucket_sql(experiment.seed), edges))
 
 
 def choose(campaign_id: int, variant_id: int, actor: Any, now: dt.datetime) -> str:
@@ -163,7 +164,7 @@ def _open_rest(experiment: Experiment, now: dt.datetime) -> bool:
     mailing_id = campaign.mailing_id or _freeze_rest(experiment, now)
     if mailing_id is None:
         return False
-    outbox.snapshot(mailing_id, now, ends_at=campaign.not_after)
+    snapshot(mailing_id, now, ends_at=campaign.not_after)
     schedule.open_mailing(campaign, mailing_id, now)
     campaign.mailing_id = mailing_id
     people = mailings.people_in(mailings.mailing_ids(campaign))

@@ -30,6 +30,7 @@ from campaigns.schedule import returns, schedule
 from contacts.segments.audience import reached
 from delivery.models import Mailing
 from delivery.outbox import mailings as outbox
+from delivery.outbox.snapshot import snapshot
 from words.numbers import counted
 
 logger = logging.getLogger(__name__)
@@ -215,7 +216,7 @@ def _start(campaign: Campaign, now: dt.datetime) -> bool:
         return False
     starts = schedule.starts_of(campaign, now, is_exact=True)
     for mailing_id in mailing_ids:
-        outbox.snapshot(mailing_id, now, starts=starts, ends_at=campaign.not_after)
+        snapshot(mailing_id, now, starts=starts, ends_at=campaign.not_after)
         schedule.open_mailing(campaign, mailing_id, now)
     # People may have joined while the messages were made; none of the messages has left yet.
     if reason := allowances.unapproved(campaign, schedule_mailings.people_in(mailing_ids)):
@@ -349,7 +350,7 @@ def settle_cancelled(now: dt.datetime) -> int:
         Q(pk__in=cancelled.values("mailing")) | Q(pk__in=of_tests.values("mailing"))
     ).exclude(state=Mailing.State.CANCELLED)
     for mailing_id in halfway.order_by("pk").values_list("pk", flat=True):
-        outbox.snapshot(mailing_id, now)
+        snapshot(mailing_id, now)
         outbox.cancel(mailing_id, now)
     return outbox.settle_cancelled(now)
 

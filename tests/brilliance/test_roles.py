@@ -31,6 +31,7 @@ from contacts.models import (
 from delivery.content import tokens
 from delivery.models import Message, Trial
 from delivery.outbox import mailings
+from delivery.outbox.snapshot import snapshot
 from feedback.models import Feedback
 from publicpages.models import Appearance, SignUp
 from publicpages.subscriptions import subscribe
@@ -191,7 +192,7 @@ def things(db: None) -> dict[str, Any]:
     mailing = mailings.open_mailing(
         stream="campaign", name="News", subject="News", html="<p>News</p>", text="", lists=[people]
     )
-    mailings.snapshot(mailing.pk, now)
+    snapshot(mailing.pk, now)
     message = Message.objects.get(mailing=mailing)
     campaign = Campaign.objects.create(
         name="News", subject="News", html="<p>News</p>", mailing=mailing, status=Campaign.Status.SENDING

@@ -11,6 +11,7 @@ from django.utils import timezone
 from contacts.models import Contact, ContactList, Subscription
 from delivery.models import Mailing
 from delivery.outbox import mailings
+from delivery.outbox.snapshot import snapshot
 from delivery.outcomes import results
 from delivery.worker.drain import drain
 from mail.addresses import fold
@@ -59,7 +60,7 @@ def make_mailing(audience: ContactList, now: dt.datetime | None = None, **fields
         "text": "",
     }
     mailing = mailings.open_mailing(lists=[audience], **(values | fields))
-    mailings.snapshot(mailing.pk, now or timezone.now())
+    snapshot(mailing.pk, now or timezone.now())
     return mailing
 
 

@@ -20,6 +20,7 @@ from contacts.models import Contact, ContactList, Subscription
 from delivery.models import Mailing, Message
 from delivery.operators.send_test import Content, Conversation, send_test
 from delivery.outbox import mailings
+from delivery.outbox.snapshot import snapshot
 from delivery.outbox.transactional import send_single
 from mail.addresses import fold
 from smtpservers.forms.server import ServerForm
@@ -135,7 +136,7 @@ class Bench:
         audience = self.people(*(addresses or ("ann@customer.example",)), name=list_name, **(contact or {}))
         values = {"stream": "campaign", "name": "Winter", "subject": "Winter sale", "html": HTML, "text": TEXT}
         mailing = mailings.open_mailing(lists=[audience], slug="winter", reference="c7", **(values | fields))
-        mailings.snapshot(mailing.pk, timezone.now())
+        snapshot(mailing.pk, timezone.now())
         return mailing
 
     def campaign(self, *addresses: str, contact: dict[str, Any] | None = None, **fields: Any) -> list[Mail]:

@@ -23,6 +23,7 @@ from campaigns.schedule import mailings
 from contacts.models import Contact, ContactList, Subscription, Suppression
 from delivery.models import Chunk, Mailing, Message
 from delivery.outbox import mailings as outbox
+from delivery.outbox.snapshot import _snapshot_slice, snapshot
 from delivery.outcomes import results
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of, seen
@@ -144,7 +145,7 @@ def test_a_sample_that_was_frozen_with_bounds_of_eight_digits_keeps_its_people(
         },
     )
 
-    outbox.snapshot(mailing.pk, NOW)
+    snapshot(mailing.pk, NOW)
 
     everybody = Contact.objects.values_list("email_key", flat=True)
     assert set(mailing.messages.values_list("email_key", flat=True)) == set(filter(has_lower_fifth, everybody))
@@ -183,8 +184,8 @@ def test_the_sample_is_parted_and_the_rest_gets_the_winner(tested: Campaign, peo
 def test_killed_between_any_two_snapshots_everybody_still_gets_one(
     tested: Campaign, people: dict[str, User], monkeypatch, breaks_at: int
 ) -> None:
-    monkeypatch.setattr(outbox, "SLICE_CONTACTS", 100)
-    real, calls = outbox._snapshot_slice, Counter[str]()
+    monkeypatch.setattr("delivery.outbox.snapshot.SLICE_CONTACTS", 100)
+    real, calls = _snapshot_slice, Counter[str]()
 
     def killed(*args: Any) -> None:
         calls["slices"] += 1
@@ -192,7 +193,7 @@ def test_killed_between_any_two_snapshots_everybody_still_gets_one(
             raise KeyboardInterrupt
         real(*args)
 
-    monkeypatch.setattr(outbox, "_snapshot_slice", killed)
+    monkeypatch.setattr("delivery.outbox.snapshot._snapshot_slice", killed)
     assert lifecycle_states.queue_campaign(tested.pk, people["marketer"], NOW) == []
     with pytest.raises(KeyboardInterrupt):
         lifecycle_states.start_due_campaigns(NOW)

@@ -17,6 +17,7 @@ from contacts.segments import query
 from contacts.segments.audience import Audience, count, people_sql, reached
 from delivery.models import Mailing, Message
 from delivery.outbox import mailings as outbox
+from delivery.outbox.snapshot import _snapshot_slice, snapshot
 from tests.contacts.segments import oracle
 
 NOW = dt.datetime(2026, 11, 30, 23, 59, 30, tzinfo=dt.UTC)
@@ -132,7 +133,7 @@ def test_every_reason_to_leave_somebody_out_is_counted_and_kept_with_the_message
 def test_a_started_campaign_keeps_its_audience_whatever_becomes_of_the_segment(
     german: Segment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "SLICE_CONTACTS", 2)
+    monkeypatch.setattr("delivery.outbox.snapshot.SLICE_CONTACTS", 2)
     news = make_list("News", "ann", "bea", "cleo", "dora", "eve", "fay")
     let_speak_german("ann", "bea", "eve")
     campaign = make_campaign(segments=[german.pk], consent_lists=[news.pk])
@@ -145,11 +146,11 @@ def test_a_started_campaign_keeps_its_audience_whatever_becomes_of_the_segment(
         taken.append(args)
         slice_of(*args)  # type: ignore[arg-type]
 
-    slice_of = outbox._snapshot_slice
-    monkeypatch.setattr(outbox, "_snapshot_slice", dies_after_two)
+    slice_of = _snapshot_slice
+    monkeypatch.setattr("delivery.outbox.snapshot._snapshot_slice", dies_after_two)
     with pytest.raises(KeyboardInterrupt):
         states.start_due_campaigns(LATER)
-    monkeypatch.setattr(outbox, "_snapshot_slice", slice_of)
+    monkeypatch.setattr("delivery.outbox.snapshot._snapshot_slice", slice_of)
     let_speak_german("cleo")  # In a slice that is done …
     let_speak_german("fay")  # … and in one that is not.
     Segment.objects.update(conditions={"match": "all", "conditions": [{"field": "email", "operator": "empty"}]})
@@ -160,7 +161,7 @@ def test_a_started_campaign_keeps_its_audience_whatever_becomes_of_the_segment(
     emails = set(Message.objects.values_list("email", flat=True))
     assert emails == {f"{person}@example.com" for person in ("ann", "bea", "eve", "fay")}
     Mailing.objects.update(is_snapshotted=False)
-    assert outbox.snapshot(Mailing.objects.get().pk, LATER) == 4
+    assert snapshot(Mailing.objects.get().pk, LATER) == 4
 
 
 def test_what_was_frozen_counts_its_days_from_the_start(db: None) -> None:
@@ -178,7 +179,7 @@ def test_what_was_frozen_counts_its_days_from_the_start(db: None) -> None:
         audience={**audience.as_json(), "as_of": NOW.isoformat()},
     )
 
-    assert outbox.snapshot(mailing.pk, NOW + dt.timedelta(days=1)) == 1
+    assert snapshot(mailing.pk, NOW + dt.timedelta(days=1)) == 1
 
 
 @pytest.mark.parametrize(

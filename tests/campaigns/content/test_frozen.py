@@ -361,7 +361,7 @@ def test_people_who_come_while_the_messages_are_made_are_counted(
         join(framed.lists.get(), 4)
         return snapshot(*args, **kwargs)
 
-    monkeypatch.setattr(states.outbox, "snapshot", meanwhile)
+    monkeypatch.setattr(states, "snapshot", meanwhile)
     states.start_due_campaigns(SOON)
 
     framed.refresh_from_db()

@@ -14,6 +14,7 @@ from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Su
 from delivery.content import tokens
 from delivery.models import Message
 from delivery.outbox import mailings
+from delivery.outbox.snapshot import snapshot
 from tests.browsing import opened
 
 Status = Subscription.Status
@@ -56,7 +57,7 @@ def test_a_withdrawal_by_one_click_stays_whatever_an_older_page_says(marketer: C
     mailing = mailings.open_mailing(
         stream="campaign", name="News", subject="News", html="<p>News</p>", text="", lists=[news]
     )
-    mailings.snapshot(mailing.pk, timezone.now())
+    snapshot(mailing.pk, timezone.now())
     page = left_open(marketer, ann)
     link = tokens.unsubscribe_url(Message.objects.get(mailing=mailing).pk)
     assert Client().post(f"/u/{link.rpartition('/')[2]}", {"List-Unsubscribe": "One-Click"}).status_code == 200

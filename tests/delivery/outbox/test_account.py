@@ -19,6 +19,7 @@ from delivery.outbox import claims as outbox_claims
 from delivery.outbox import leases, mailings, plan, status_counts
 from delivery.outbox.claims import Claim
 from delivery.outbox.plan import LaneShare
+from delivery.outbox.snapshot import snapshot
 from delivery.outcomes import recovery, results
 from delivery.outcomes.journal import Journal
 from delivery.outcomes.verdicts import Judgement
@@ -388,8 +389,9 @@ def test_an_acceptance_writes_to_no_index_of_the_messages() -> None:
 
 
 def test_a_snapshot_that_was_cut_off_goes_on_where_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mailings, "SLICE_CONTACTS", 40)
-    monkeypatch.setattr(mailings, "CHUNK_MESSAGES", 15)
+    monkeypatch.setattr("delivery.outbox.snapshot.SLICE_CONTACTS", 40)
+    for module in ("mailings", "snapshot"):
+        monkeypatch.setattr(f"delivery.outbox.{module}.CHUNK_MESSAGES", 15)
     mailing = make_mailing(make_list(100))
     # As a worker leaves it that was killed after two slices: whole slices, with their chunks.
     late = list(mailing.messages.order_by("pk")[80:])
@@ -397,7 +399,7 @@ def test_a_snapshot_that_was_cut_off_goes_on_where_it_ended(monkeypatch: pytest.
     Message.objects.filter(pk__in=[message.pk for message in late]).delete()
     Mailing.objects.filter(pk=mailing.pk).update(is_snapshotted=False, snapshot_next=late[0].contact_id)
 
-    mailings.snapshot(mailing.pk, timezone.now())
+    snapshot(mailing.pk, timezone.now())
 
     covered = [pk for chunk in Chunk.objects.order_by("pk") for pk in range(chunk.next_id, chunk.last_id + 1)]
     assert covered == list(mailing.messages.order_by("pk").values_list("pk", flat=True))

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of five messages, and slices of two chunks."""
-    monkeypatch.setattr(mailings, "CHUNK_MESSAGES", 5)
+    for module in ("mailings", "snapshot"):
+        monkeypatch.setattr(f"delivery.outbox.{module}.CHUNK_MESSAGES", 5)
     monkeypatch.setattr(mailings, "CHUNKS_ENDED_AT_ONCE", 2)
     monkeypatch.setattr(mailings, "ENDED_AT_ONCE", 20)
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from contacts.models import Contact, ContactList
 from delivery.models import Chunk, LaterChunk, Mailing, Message
 from delivery.outbox import claims, leases, mailings, plan
+from delivery.outbox.snapshot import snapshot
 from smtpservers.models import Route, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peers.peer import running_peer
@@ -113,7 +114,7 @@ def test_each_zone_waits_for_its_own_time() -> None:
     people = in_zones(TOKYO, BERLIN, "", TOKYO, BERLIN)
     mailing = open_mailing(people)
 
-    mailings.snapshot(mailing.pk, NOW, starts={TOKYO: NOW - HOUR, BERLIN: NOW + HOUR, "": NOW + 2 * HOUR})
+    snapshot(mailing.pk, NOW, starts={TOKYO: NOW - HOUR, BERLIN: NOW + HOUR, "": NOW + 2 * HOUR})
 
     assert mailings.later_starts(mailing.pk) == [(NOW + HOUR, 2), (NOW + 2 * HOUR, 1)]
     assert claim(server, NOW, 100) == 2
@@ -135,7 +136,7 @@ def test_zones_and_routing_rules_part_the_chunks_together() -> None:
     make_server(25)
     mailing = open_mailing(in_zones(TOKYO, BERLIN, TOKYO))
 
-    mailings.snapshot(mailing.pk, NOW, starts={BERLIN: NOW + HOUR})
+    snapshot(mailing.pk, NOW, starts={BERLIN: NOW + HOUR})
     assert mailings.later_starts(mailing.pk) == [(NOW + HOUR, 1)]
     mailings.open_chunks(NOW + HOUR)
 
@@ -145,7 +146,7 @@ def test_zones_and_routing_rules_part_the_chunks_together() -> None:
 @pytest.mark.django_db
 def test_a_cancel_reaches_who_would_have_got_it_later() -> None:
     mailing = open_mailing(in_zones(TOKYO, BERLIN, BERLIN))
-    mailings.snapshot(mailing.pk, NOW, starts={BERLIN: NOW + HOUR})
+    snapshot(mailing.pk, NOW, starts={BERLIN: NOW + HOUR})
 
     mailings.cancel(mailing.pk, NOW)
 
@@ -157,7 +158,7 @@ def test_a_cancel_reaches_who_would_have_got_it_later() -> None:
 def test_what_is_left_at_the_end_expires_with_the_reason_and_what_is_claimed_is_left_alone() -> None:
     server = make_server(25)
     mailing = open_mailing(in_zones(TOKYO, TOKYO, BERLIN, TOKYO))
-    mailings.snapshot(mailing.pk, NOW, starts={BERLIN: NOW + HOUR}, ends_at=NOW + HOUR)
+    snapshot(mailing.pk, NOW, starts={BERLIN: NOW + HOUR}, ends_at=NOW + HOUR)
     assert claim(server, NOW, 1) == 1
 
     assert mailings.expire_rest(mailing.pk, "It was not to be sent after noon.", NOW + HOUR) == 3

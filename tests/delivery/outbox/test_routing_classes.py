@@ -148,7 +148,7 @@ def test_a_rules_servers_and_strategy_change_at_once(
 
 
 def test_many_slices_are_sorted_each(gmail: Route, audience: ContactList, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mailings, "SLICE_CONTACTS", 5)
+    monkeypatch.setattr("delivery.outbox.snapshot.SLICE_CONTACTS", 5)
     mailing = make_mailing(audience, NOW)
 
     for chunk in Chunk.objects.filter(mailing=mailing):

@@ -11,6 +11,7 @@ import trustme
 from contacts.models import Contact, Subscription, Suppression
 from delivery.models import Attempt, Mailing, Message
 from delivery.outbox import mailings
+from delivery.outbox.snapshot import snapshot
 from delivery.records import figures
 from smtpservers.models import QuotaPeriod
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain, run_until_finished
@@ -244,7 +245,7 @@ def test_a_second_snapshot_adds_nobody(tmp_path: Path) -> None:
     mailing = make_mailing(audience)
     Mailing.objects.filter(pk=mailing.pk).update(is_snapshotted=False)
 
-    assert mailings.snapshot(mailing.pk, mailing.created_at) == 5
+    assert snapshot(mailing.pk, mailing.created_at) == 5
 
     assert Message.objects.count() == 5
 
