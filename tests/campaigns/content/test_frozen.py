@@ -355,7 +355,7 @@ def test_people_who_come_while_the_messages_are_made_are_counted(
 ) -> None:
     ApprovalRule.objects.create(needed_above=5)
     queue(framed, people)
-    snapshot = states.outbox.snapshot
+    snapshot = states.snapshot
 
     def meanwhile(*args: object, **kwargs: object) -> int:
         join(framed.lists.get(), 4)
