@@ -1,8 +1,8 @@
-"""Mailboxes, addresses and host names: what is accepted, and the keys they are compared by.
+"""Mailboxes, addresses and host names: validation, and the keys for comparing them.
 
-Nothing here asks DNS: whether a domain exists and takes mail is looked up elsewhere. The profile is that of
-RFC 5321 and 6531 (dot-atoms, quoted local parts, UTF-8), without what people only ever type by mistake:
-comments, address literals, domains without a dot.
+Nothing here queries DNS: another module checks whether a domain exists and takes mail. Accepted are the forms of RFC
+5321 and 6531 (dot-atoms, quoted local parts, UTF-8), except those that people only type by mistake: comments, address
+literals, domains without a dot.
 """
 
 import functools
@@ -20,11 +20,11 @@ from mail.suffixes import is_public_suffix
 
 LOCAL_OCTETS = 64  # RFC 5321 section 4.5.3.1.1.
 ADDRESS_OCTETS = 254  # A path is 256 octets with its angle brackets (section 4.5.3.1.3).
-DOMAIN_OCTETS = 253  # What DNS can carry of the 255 of section 4.5.3.1.2.
+DOMAIN_OCTETS = 253  # The limit in DNS, below the 255 of section 4.5.3.1.2.
 NAME_CHARACTERS = 150
 
-# Trimmed at both ends: blanks, and what nobody sees and programs leave there. Line ends are not: an address that spans
-# lines is refused.
+# Trimmed at both ends: blanks, and invisible characters that programs leave there. Line ends are not trimmed: an
+# address with a line end is refused.
 _BLANKS = (
     " \t\u00a0\u3000\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
     "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufeff"
@@ -36,17 +36,17 @@ _DOMAIN = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
 _HOST_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # Container names may have underscores.
 _HOST = re.compile(rf"(?:{_HOST_LABEL}\.)*{_HOST_LABEL}")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-# The form of nearly every address: 7-bit, no quotes, no A-label, a top-level domain that ends in a letter.
+# The common form: 7-bit, no quotes, no A-label, a top-level domain that ends in a letter.
 _PLAIN = re.compile(
     rf"(?=.{{1,{LOCAL_OCTETS}}}@.{{1,{DOMAIN_OCTETS}}}\Z)(?!.*@(?:.*\.)?[Xx][Nn]--)"
     rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+(?:[A-Za-z0-9](?:[A-Za-z0-9-]{{0,61}}))?[A-Za-z]\Z"
 )
-# Those of them that look the same in an envelope: lower case after the @.
-_SETTLED = re.compile(r"[A-Za-z0-9_+=-]++(?:\.[A-Za-z0-9_+=-]++)*@(?:[a-z0-9]++(?:-[a-z0-9]++)*\.)+[a-z]++").fullmatch
+# Common addresses that are the same in an envelope: lower case after the @.
+_SIMPLE = re.compile(r"[A-Za-z0-9_+=-]++(?:\.[A-Za-z0-9_+=-]++)*@(?:[a-z0-9]++(?:-[a-z0-9]++)*\.)+[a-z]++").fullmatch
 _ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[BbQq]\?[^?\s]*\?=")
 _NUMERIC_LABEL = re.compile(r"(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
 
-# RFC 6761 and RFC 2606: promised never to exist, so no mail can reach them.
+# RFC 6761 and RFC 2606: these never exist, so no mail can reach them.
 _RESERVED = ("test", "invalid", "example", "localhost", "example.com", "example.net", "example.org")
 
 
@@ -62,7 +62,7 @@ class Mailbox:
     address: str
 
     def __post_init__(self) -> None:
-        """Refuse what could end a header line, however the mailbox was made."""
+        """Refuse characters that could end a header line, however the mailbox was made."""
         _refuse_invisible(self.name.translate(_JOINERS))
         _refuse_invisible(self.address)
 
@@ -80,9 +80,9 @@ class Mailbox:
 
 
 def parse_mailbox(text: str) -> Mailbox:
-    """Read ``Name <ann@example.com>`` or ``ann@example.com``.
+    """Parse ``Name <ann@example.com>`` or ``ann@example.com``.
 
-    :raises AddressInvalid: for several addresses, a bad address, or a name that no header may carry.
+    :raises AddressInvalid: for several addresses, an invalid address, or a name that no header may carry.
     """
     text = _trim(text)
     _refuse_invisible(text.translate(_JOINERS))
@@ -102,10 +102,10 @@ def parse_mailbox(text: str) -> Mailbox:
 
 
 def parse_mailboxes(text: str, *, most: int = 10) -> list[Mailbox]:
-    """Read mailboxes separated by commas, semicolons or line ends; the second of two equal addresses is dropped.
+    """Parse mailboxes separated by commas, semicolons or line ends; duplicate addresses are dropped.
 
-    :param most: how many addresses are allowed.
-    :raises AddressInvalid: for the first one that is wrong, or when there are too many.
+    :param most: the maximum number of addresses.
+    :raises AddressInvalid: for the first invalid one, or if there are too many.
     """
     mailboxes: dict[str, Mailbox] = {}
     for part in _split(text):
@@ -117,7 +117,7 @@ def parse_mailboxes(text: str, *, most: int = 10) -> list[Mailbox]:
 
 
 def _split(text: str) -> Iterator[str]:
-    """Yield the parts of a list of mailboxes, not cut inside quotes or angle brackets."""
+    """Yield the parts of a list of mailboxes, without splitting inside quotes or angle brackets."""
     for part in re.findall(r'(?:"(?:[^"\\\r\n]|\\.)*"|<[^>\r\n]*>|[^,;\r\n])+', text):
         if _trim(part):
             yield part
@@ -153,7 +153,7 @@ def check_address(text: str) -> str:
 
 
 def read_address(text: str) -> str:
-    """Return the address that a person or a program wrote, which may have wrapped it: see :func:`unwrap`.
+    """Return the address from a text that may wrap it: see :func:`unwrap`.
 
     :raises AddressInvalid: with a sentence for the person who typed it.
     """
@@ -161,15 +161,15 @@ def read_address(text: str) -> str:
         return check_address(text)
     except AddressInvalid:
         bare = unwrap(text)
-        if "@" not in bare:  # Then the sentence about the whole text says more.
+        if "@" not in bare:  # Then the error about the whole text is more useful.
             raise
         return check_address(bare)
 
 
 def unwrap(text: str) -> str:
-    """Return what stands inside ``Ann <ann@example.com>``, ``mailto:ann@example.com`` or ``(ann@example.com).``.
+    """Return the address inside ``Ann <ann@example.com>``, ``mailto:ann@example.com`` or ``(ann@example.com).``.
 
-    What is not wrapped comes back trimmed. Nothing is judged.
+    Other text is returned trimmed. Nothing is validated.
     """
     address = _trim(text).rstrip(".,;")
     if bracketed := re.fullmatch(r"[^<>@]*<([^<>]*)>", address):
@@ -182,7 +182,7 @@ def unwrap(text: str) -> str:
 
 
 def _check_any_address(text: str) -> str:
-    """Do what :func:`check_address` does, for every form and without the short way."""
+    """Validate as :func:`check_address` does, without its fast path."""
     address = normalise(text)
     if len(address) > 4 * ADDRESS_OCTETS:
         raise AddressInvalid(f"{_show(address)} is too long; an address has at most {ADDRESS_OCTETS} characters.")
@@ -237,7 +237,7 @@ def _check_local_part(address: str, local: str) -> None:
     if local.startswith('"') and not re.fullmatch(r'"(?:[^"\\]|\\[\x20-\x7e])+"', local):
         raise AddressInvalid(f"{_show(address)} has a quotation mark too many or too few; write name@example.com.")
     try:
-        # The domain was judged above, and the library would refuse the reserved ones: it sees a stand-in.
+        # The domain was validated above. The library would refuse reserved ones, so it gets another domain.
         validate_email(f"{local}@mail.org", check_deliverability=False, allow_quoted_local=True, strict=True)
     except EmailNotValidError as error:
         raise AddressInvalid(f"{_show(address)} cannot be used: {error}") from error
@@ -249,11 +249,11 @@ def normalise(address: str) -> str:
 
 
 def fold(address: str) -> str:
-    """Return the key under which the spellings of one address meet; never raises, whatever it is given.
+    """Return the key that all spellings of one address share; never raises, for any text.
 
-    The domain as A-label, everything in lower case, needless quotes removed. RFC 5321 lets ``Ann`` and ``ann``
-    be two people; no provider does, and writing to the same person twice is the worse mistake. Dots and
-    ``+tags`` are kept, and letters that only look alike (ß and ss, Latin and Cyrillic a) stay apart.
+    The domain as A-label, everything in lower case, unnecessary quotes removed. RFC 5321 lets ``Ann`` and ``ann`` be
+    two people; no provider does, and writing twice to the same person is the worse mistake. Dots and ``+tags`` are
+    kept, and letters that only look alike (ß and ss, Latin and Cyrillic a) stay different.
     """
     if address.isascii() and '"' not in address and "xn--" not in address:
         return _trim(address).lower()
@@ -270,40 +270,40 @@ def fold(address: str) -> str:
 def domain_of(address: str) -> str:
     """Return the domain of an address as A-label in lower case.
 
-    :raises AddressInvalid: if the domain is none.
+    :raises AddressInvalid: if the domain is invalid.
     """
     return ascii_domain(normalise(address).rpartition("@")[2])
 
 
 def ascii_address(address: str) -> str:
-    """Return the form for the envelope: the domain as A-label (RFC 6531 section 3.7.1), the local part as it is."""
+    """Return the form for the envelope: the domain as A-label (RFC 6531 section 3.7.1), the local part unchanged."""
     local, at, domain = normalise(address).rpartition("@")
     return local + at + ascii_domain(domain)
 
 
 def envelope_address(text: str) -> str:
-    """Return what :func:`ascii_address` makes of an address that :func:`check_address` lets pass.
+    """Return :func:`ascii_address` of an address that passes :func:`check_address`.
 
     :raises AddressInvalid: with a sentence for the person who typed it.
     """
-    if len(text) <= LOCAL_OCTETS and _SETTLED(text):  # So short that no part can be too long.
+    if len(text) <= LOCAL_OCTETS and _SIMPLE(text):  # Too short for any part to be too long.
         return text
     return ascii_address(check_address(text))
 
 
 def needs_smtputf8(address: str) -> bool:
-    """Tell whether only a server with SMTPUTF8 can take this address (RFC 6531); a domain alone never needs it."""
+    """Tell whether this address needs a server with SMTPUTF8 (RFC 6531); a non-ASCII domain alone never does."""
     return not (address.isascii() or address.rpartition("@")[0].isascii())
 
 
 def is_reserved(domain: str) -> bool:
-    """Tell whether a domain is promised never to exist (RFC 2606, RFC 6761), so that no mail can reach it."""
+    """Tell whether a domain is guaranteed not to exist (RFC 2606, RFC 6761), so that no mail can reach it."""
     name = domain.lower().rstrip(".")
     return any(name == reserved or name.endswith("." + reserved) for reserved in _RESERVED)
 
 
 def mixes_scripts(domain: str) -> bool:
-    """Tell whether a label mixes Latin with Cyrillic or Greek letters, as ``раypal.com`` does to deceive."""
+    """Tell whether a label mixes Latin with Cyrillic or Greek letters, as the deceptive ``раypal.com`` does."""
     for label in readable_domain(domain).split("."):
         scripts = {unicodedata.name(letter, "").split(" ")[0] for letter in label if letter.isalpha()}
         if len(scripts & {"LATIN", "CYRILLIC", "GREEK"}) > 1:
@@ -316,9 +316,9 @@ def mixes_scripts(domain: str) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def ascii_domain(domain: str) -> str:
-    """Return a domain as DNS knows it: A-labels, lower case (RFC 5890).
+    """Return a domain in its DNS form: A-labels, lower case (RFC 5890).
 
-    :raises AddressInvalid: if it is no domain name.
+    :raises AddressInvalid: if it is not a domain name.
     """
     if _DOMAIN.fullmatch(domain) and len(domain) <= DOMAIN_OCTETS and "xn--" not in domain.lower():
         return domain.lower()
@@ -332,7 +332,7 @@ def ascii_domain(domain: str) -> str:
 
 
 def readable_domain(domain: str) -> str:
-    """Return a domain with its A-labels as the letters they stand for; what cannot be read stays as it is."""
+    """Return a domain with its A-labels decoded; invalid ones stay as they are."""
     try:
         return idna.decode(domain) if "xn--" in domain.lower() else domain
     except (idna.IDNAError, UnicodeError):
@@ -340,11 +340,11 @@ def readable_domain(domain: str) -> str:
 
 
 def check_host(text: str) -> tuple[str, int | None]:
-    """Return an SMTP server's host, ready for use (lower case, A-labels), and the port if pasted as ``host:port``.
+    """Return an SMTP server's host in its usable form (lower case, A-labels), and the port if given as ``host:port``.
 
-    Accepts domain names, single labels, IPv4 and IPv6 with or without brackets. Link-local addresses are
-    refused, because cloud machines hand out their credentials there. A name may still resolve to one: the
-    transport judges each address again.
+    Accepts domain names, single labels, IPv4 and IPv6 with or without brackets. Link-local addresses are refused,
+    because cloud machines publish their credentials there. A name may still resolve to one: the connection checks each
+    address again.
 
     :raises AddressInvalid: with a sentence for the person who typed it.
     """
@@ -360,7 +360,7 @@ def check_host(text: str) -> tuple[str, int | None]:
     host = host.removesuffix(".").lower()
     if not host.isascii() or "xn--" in host:
         host = ascii_domain(host)
-    if _ends_in_number(host):  # Asked of the A-labels: wide digits have become plain ones.
+    if _ends_in_number(host):  # Checked on A-labels, in which wide digits have become plain ones.
         return _check_ip(host), port
     if not _HOST.fullmatch(host) or len(host) > DOMAIN_OCTETS:
         raise AddressInvalid(f"{_show(text)} is not a host name; enter one such as smtp.example.com.")
@@ -368,7 +368,7 @@ def check_host(text: str) -> tuple[str, int | None]:
 
 
 def check_domain_name(text: str) -> str:
-    """Return a domain of one's own, as A-label in lower case: at least two labels, and not open to everybody.
+    """Return an organisation's own domain, as A-label in lower case: at least two labels, and no public suffix.
 
     :raises AddressInvalid: with a sentence for the person who typed it.
     """
@@ -405,7 +405,7 @@ def _read_port(digits: str | None) -> int | None:
 
 
 def _ends_in_number(host: str) -> bool:
-    """Tell whether the resolver would take ``host`` for an IP address, in one of the ways it can be written."""
+    """Tell whether the resolver would read ``host`` as an IP address, in any of its notations."""
     return _NUMERIC_LABEL.fullmatch(host.rpartition(".")[2]) is not None
 
 
@@ -429,7 +429,7 @@ def _trim(text: str) -> str:
 
 
 def _refuse_invisible(text: str) -> None:
-    """Refuse what could end a line, hide, or turn the direction of writing: it is an attack or an accident."""
+    """Refuse characters that could end a line, hide, or reverse the writing direction: an attack or an accident."""
     if text.isprintable():
         return
     for character in text:
@@ -444,6 +444,6 @@ def _refuse_invisible(text: str) -> None:
 
 
 def _show(text: str) -> str:
-    """Return text for a sentence: short, on one line, nothing invisible in it."""
+    """Return the text for a sentence: short, on one line, without invisible characters."""
     shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text[:60])
     return shown + ("…" if len(text) > 60 else "")

@@ -1,8 +1,8 @@
-"""What filling one message may cost: work counted in characters, and the context in which Liquid renders and pays.
+"""The work limit for filling one message: work is counted in characters, and paid in the context of Liquid.
 
-Everything a template does passes through the context: each node, each value it reads, each filter, each text it
-writes. So a tag or a filter that nobody thought of pays like all others. Nothing here looks at a clock: whoever has
-one says when it is late.
+Everything a template does passes through the context: each node, each value it reads, each filter, each text it writes.
+So every tag and filter pays, including unforeseen ones. Nothing here reads a clock: the caller says when the time is
+over.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,14 +18,14 @@ from liquid.token import Token
 from liquid.undefined import UNDEFINED
 from liquid.utils import ReadOnlyChainMap
 
-MOST_WORK = 3_000_000  # For subject, HTML and text together: half a second where it is dearest.
-LOOK_WORK = 50_000  # After so much, whether it is late is asked again.
-NODE_WORK = 20  # Of a tag, beside what it reads and writes: it takes as long as reading so many characters.
-SHORT_TAG = 60  # Letters; where a template has a longer tag, each node costs that much more.
-FILTER_WORK = 30  # Of a call, beside the size of what goes in or comes out.
-DEAR_FILTERS = {"strip_html": 2, "escape_once": 4}  # Which take so many times as long for each letter.
-PIECE_WORK = 8  # Of one element in a list or a mapping.
-DIGIT_BITS = 32  # Numbers are multiplied and written in parts of so many.
+MOST_WORK = 3_000_000  # For subject, HTML and text together: half a second in the worst case.
+LOOK_WORK = 50_000  # Amount of work between two checks of the time.
+NODE_WORK = 20  # Per tag, in addition to reads and writes: it takes as long as reading so many characters.
+SHORT_TAG = 60  # Characters; a longer tag in the template makes each node that much more expensive.
+FILTER_WORK = 30  # Per call, in addition to the size of input or output.
+DEAR_FILTERS = {"strip_html": 2, "escape_once": 4}  # Factor on the cost per character.
+PIECE_WORK = 8  # Per element of a list or a mapping.
+DIGIT_BITS = 32  # Numbers are multiplied and written in chunks of this size.
 
 
 class OverBudget(ResourceLimitError):
@@ -41,27 +41,27 @@ def _never() -> bool:
 
 
 class Budget:
-    """What is left of the work that one message may take."""
+    """The remaining work for one message."""
 
     __slots__ = ("_is_late", "left", "next_look")
 
     def __init__(self, is_late: Callable[[], bool] = _never) -> None:
         self.left = MOST_WORK
         self._is_late = is_late
-        self.next_look = MOST_WORK - LOOK_WORK  # Whoever spends looks when less than this is left.
+        self.next_look = MOST_WORK - LOOK_WORK  # Whoever spends calls look() when less than this is left.
 
     def spend(self, work: int) -> None:
         """Pay for some work before it is done.
 
-        :raises OverBudget: if there is not so much left.
-        :raises Late: if the time is over.
+        :raises OverBudget: if less than that is left.
+        :raises FillingTookTooLong: if the time is over.
         """
         self.left -= work
         if self.left < self.next_look:
             self.look()
 
     def look(self) -> None:
-        """Learn whether work may go on, as :meth:`spend` does."""
+        """Check whether work may go on; raises as :meth:`spend` does."""
         if self.left < 0:
             raise OverBudget("too much work", token=None)
         if self._is_late():
@@ -70,10 +70,10 @@ class Budget:
 
 
 def size(value: object) -> int:
-    """Return what it costs to read a value once: its letters, its digits squared, and all of that inside it."""
+    """Return the cost of reading a value once: its characters, the square of its digits, its elements in sum."""
     if isinstance(value, str):
         return len(value)
-    if isinstance(value, int):  # To multiply or to write a long number takes the square of its length.
+    if isinstance(value, int):  # Multiplying or writing a long number takes the square of its length.
         return (value.bit_length() // DIGIT_BITS) ** 2 if value > 1_000_000_000 or value < 0 else 0
     if isinstance(value, list | tuple):
         return sum([PIECE_WORK + size(inner) for inner in value])
@@ -83,9 +83,9 @@ def size(value: object) -> int:
 
 
 class PayingContext(RenderContext):
-    """A context in which everything is paid for out of one budget.
+    """A context that charges everything to one budget.
 
-    What is asked most is written so that, all in all, it costs no more time than the library's own.
+    The frequent operations are optimised: in total it takes no more time than the library's own context.
     """
 
     __slots__ = ("_budget", "_held", "_held_work", "_node_work")
@@ -93,18 +93,18 @@ class PayingContext(RenderContext):
     def __init__(self, template: Any, values: Mapping[str, object], budget: Budget, longest_tag: int) -> None:
         """Begin with ``values``.
 
-        :param longest_tag: letters of the template's longest tag; what a node reads without asking the context.
+        :param longest_tag: length of the template's longest tag: the text a node reads without asking the context.
         """
         self._budget = budget
-        self._held: dict[str, int] = {}  # Sizes of what is assigned or captured, by name …
-        self._held_work = 0  # … and together.
+        self._held: dict[str, int] = {}  # Sizes of assigned or captured values, by name …
+        self._held_work = 0  # … and in total.
         self._node_work = NODE_WORK + max(longest_tag - SHORT_TAG, 0)
         super().__init__(template, globals=values)
         self.scope = _Scope(self.locals, self.globals, self.counters)
 
     @property
     def disabled_tags(self) -> list[str]:
-        """No tag is disabled. The library asks before it renders any node, and that is where the node is paid for."""
+        """No tag is disabled. The library reads this before it renders any node, so the node is paid here."""
         budget = self._budget
         budget.left -= self._node_work
         if budget.left < budget.next_look:
@@ -116,7 +116,7 @@ class PayingContext(RenderContext):
         assert not tags
 
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
-        """Return the value of a path, paid for by its size."""
+        """Return the value of a path, and charge its size."""
         value: Any = self.scope.get(path[0], _NOTHING) if len(path) <= 2 else _NOTHING  # type: ignore[arg-type]
         if len(path) == 2 and value is not _NOTHING:
             value = value.get(path[1], _NOTHING) if type(value) in _PLAIN else _NOTHING
@@ -134,7 +134,7 @@ class PayingContext(RenderContext):
         return value
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
-        """Return the filter of that name, which is paid for by what goes in, or comes out if that is more."""
+        """Return the filter of that name; a call pays for the larger of its input and output."""
         function = self.env.filters.get(name)
         if function is None:
             raise UnknownFilterError(f"unknown filter '{name}'", token=token)
@@ -159,7 +159,7 @@ class PayingContext(RenderContext):
         return result
 
     def assign(self, key: str, val: Any) -> None:
-        """Keep a value under a name; all of them together are limited."""
+        """Store a value under a name; the total size is limited."""
         work = PIECE_WORK + size(val)
         self._budget.spend(work)
         self._held_work += work - self._held.get(key, 0)
@@ -169,15 +169,15 @@ class PayingContext(RenderContext):
             raise LocalNamespaceLimitError("too much is assigned", token=None)
 
     def get_buffer(self, buf: TextIO | None = None) -> StringIO:
-        """Return what a part is rendered into, such as what is captured."""
+        """Return the buffer into which a part is rendered, such as a capture."""
         return PaidOutput(self._budget)
 
 
 class PaidOutput(StringIO):
-    """Rendered text, paid for by its length, which therefore is limited."""
+    """Rendered text, paid by its length, which limits it."""
 
     def __init__(self, budget: Budget) -> None:
-        super().__init__(newline=None)  # Line ends of values become those of the content.
+        super().__init__(newline=None)  # Line ends in values become those of the content.
         self._budget = budget
 
     def write(self, text: str, /) -> int:
@@ -189,7 +189,7 @@ class PaidOutput(StringIO):
 
 
 class _Scope(ReadOnlyChainMap):
-    """Names and their values. There is no "now" among them: a template has no clock."""
+    """Names and their values, without "now": a template has no clock."""
 
     def __getitem__(self, key: str) -> object:
         value = self.get(key, _NOTHING)
@@ -206,5 +206,5 @@ class _Scope(ReadOnlyChainMap):
 
 _NOTHING = object()
 _NONE_DISABLED: list[str] = []
-_PLAIN = (dict, ForLoop, TableRow)  # Of which an element is asked for as it is written.
+_PLAIN = (dict, ForLoop, TableRow)  # Types whose elements are looked up directly.
 _write = StringIO.write

@@ -1,8 +1,8 @@
-"""Mailbox providers that everybody may open an account at: their domains, MX, SMTP servers and bulk rules.
+"""Mailbox providers that are open to everybody: their domains, MX, SMTP servers and rules for bulk senders.
 
-The knowledge stands here for all uses: who receives for a domain, whether a From can pass through a server, from how
-many messages a day on a provider's rules for bulk senders hold. Nothing here asks DNS; a provider that is missing
-is known by the registered domain of its MX alone.
+One table for all uses: who receives for a domain, whether a From can pass through a server, and from how many messages
+a day on a provider's bulk rules apply. Nothing here queries DNS; providers that are not listed are identified by the
+registered domain of their MX.
 """
 
 import re
@@ -16,23 +16,23 @@ def _national(label: str, countries: str) -> tuple[str, ...]:
 class MailboxProvider(NamedTuple):
     """One mailbox provider. All domains are lower case and belong to no other provider."""
 
-    name: str  # Of its mailboxes, as people say it.
-    mx: tuple[str, ...]  # The registered domains of its MX; the first stands for the provider in the database.
-    domains: tuple[str, ...]  # Of its mailboxes; the first is the best known.
-    relays: tuple[str, ...] = ()  # Further domains of SMTP servers that may send its mailboxes' mail.
-    bulk_per_day: int | None = None  # From so many messages a day on, its rules for bulk senders hold.
+    name: str  # The common name of its mailboxes.
+    mx: tuple[str, ...]  # The registered domains of its MX; the first is the provider's key in the database.
+    domains: tuple[str, ...]  # The domains of its mailboxes; the first is the best known.
+    relays: tuple[str, ...] = ()  # Further domains of SMTP servers that may send for its mailboxes.
+    bulk_per_day: int | None = None  # From this number of messages a day on, its bulk rules apply.
 
     @property
     def key(self) -> str:
-        """The domain that stands for the provider in holds, tallies and addresses of pages."""
+        """The domain that identifies the provider in holds, tallies and URLs."""
         return self.mx[0]
 
     def may_send(self, host: str) -> bool:
-        """Tell whether an SMTP server is the provider's own, so that DMARC aligns its domains."""
+        """Tell whether an SMTP server belongs to the provider, so that DMARC aligns its domains."""
         return any(host == domain or host.endswith(f".{domain}") for domain in (*self.domains, *self.relays))
 
 
-# National domains are listed and not guessed from their first label: live.tv and yahoo.co.jp are other companies'.
+# National domains are listed, not derived from the first label: live.tv and yahoo.co.jp belong to other companies.
 PROVIDERS = (
     MailboxProvider(
         "Gmail",
@@ -98,12 +98,12 @@ def with_mailboxes_at(domain: str) -> MailboxProvider | None:
 
 
 def receiving_at(domain: str) -> MailboxProvider | None:
-    """Return the provider that receives for a domain of its own: a mailbox domain, or the registered one of its MX."""
+    """Return the provider that receives for a domain of its own: a mailbox domain, or a registered domain of its MX."""
     return _BY_ANY_DOMAIN.get(domain)
 
 
 def is_named_in(words: str) -> bool:
-    """Tell whether the domain of such mailboxes, or a host below one, stands in a text."""
+    """Tell whether a text contains a mailbox domain of a provider, or a host below one."""
     for name in _DOMAIN_NAME.findall(words.lower()):
         labels = name.split(".")
         if any(".".join(labels[start:]) in _BY_MAILBOX for start in range(len(labels))):

@@ -1,7 +1,7 @@
-"""HTML taken apart in one pass, as a browser reads it: tags, attributes, words, and how deep it is; merge tags pass.
+"""A one-pass HTML reader that follows browsers: tags, attributes, text and nesting depth; merge tags pass through.
 
-Time grows with the length, whatever is written. Nothing is repaired, and no library sees what is nested too deeply for
-it.
+Time grows linearly with the length, whatever the input. Nothing is repaired, and libraries only get input that is not
+nested too deeply for them.
 """
 
 import html
@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-MOST_DEPTH = 256  # Elements inside each other; libraries that go down one by one end the process at some thousands.
-MOST_ATTRIBUTES = 256  # Of one element; libraries look through all of them for each.
-MOST_TAGS = 20_000  # Start tags of a document; a newsletter of Gmail's 102 KB has some thousand.
+MOST_DEPTH = 256  # Nested elements; recursive libraries crash the process at some thousands.
+MOST_ATTRIBUTES = 256  # Per element; libraries scan all of them for each one.
+MOST_TAGS = 20_000  # Start tags of a document; a newsletter within Gmail's 102 KB has some thousand.
 
-# Possessive throughout (*+): on hostile input each character is looked at a bounded number of times.
+# Possessive quantifiers throughout (*+): even on hostile input each character is read a bounded number of times.
 LIQUID = r"\{\{[^{}]*+\}\}|\{%[^%{]*+(?:%(?!\})[^%{]*+)*+%\}"
 BLANKS = " \t\n\r\f"
 _BLANK = r"[ \t\n\r\f]"
@@ -24,7 +24,7 @@ _VALUE = (
     rf"|'(?>{LIQUID}|[^'])*+(?:'|\Z)"
     rf"|(?>{LIQUID}|[^ \t\n\r\f>\"'])(?>{LIQUID}|[^ \t\n\r\f>])*+"
 )
-# Reads everything up to the ">" that ends a tag in the way of a browser (WHATWG HTML, "tag name state" and on).
+# Matches everything up to the ">" that ends a tag, as browsers do (WHATWG HTML, from "tag name state" on).
 _ATTRIBUTE = (
     rf"(?>{LIQUID}|{_BLANK}++|/"
     rf"|(?P<attribute>={_IN_NAME}*+|{_IN_NAME}++)(?>{_BLANK}*+={_BLANK}*+(?P<value>{_VALUE})?+)?+)"
@@ -32,7 +32,7 @@ _ATTRIBUTE = (
 ATTRIBUTES = re.compile(_ATTRIBUTE)
 TOKEN = re.compile(
     rf"{LIQUID}"
-    r"|<!--\[if\b[^\]>]*+\]>"  # The opening of a conditional comment: what it holds is looked at.
+    r"|<!--\[if\b[^\]>]*+\]>"  # The opening of a conditional comment, whose content is read.
     r"|<!--(?:-?>|.*?(?:--!?>|\Z))"  # Any other comment, to its end.
     r"|</(?P<closed>[A-Za-z][^ \t\n\r\f/>]*+)[^>]*+(?:>|\Z)"
     r"|<[!?/][^>]*+(?:>|\Z)"  # Doctype, <![endif]-->.
@@ -48,7 +48,7 @@ _CHARACTER_REFERENCE = re.compile(r"&(?:#(?:[0-9]+|[xX][0-9A-Fa-f]+);?|[A-Za-z][
 
 
 class TooMuch(ValueError):
-    """Markup that would keep a library busy for long, or end the process; ``str(error)`` names the line."""
+    """Markup that would keep a library busy for long, or crash the process; ``str(error)`` names the line."""
 
     def __init__(self, line: int, what: str) -> None:
         super().__init__(f"Line {line}: {what}")
@@ -74,9 +74,9 @@ def unquoted(value: str) -> str:
 
 
 def tags(source: str) -> Iterator[re.Match[str]]:
-    """Yield start and end tags, as matches of ``TOKEN``; what raw text such as a style sheet holds is passed over.
+    """Yield start and end tags, as matches of ``TOKEN``; the content of raw text elements, such as style, is skipped.
 
-    A tag that never ends is left out: no browser shows it, or what it swallowed.
+    An unfinished tag is left out: browsers show neither the tag nor the text after it.
     """
     position = 0
     while token := TOKEN.search(source, position):
@@ -94,10 +94,10 @@ def tags(source: str) -> Iterator[re.Match[str]]:
 
 
 class Reader:
-    """Told of tags and words in their order; to be derived from."""
+    """Base class with a method for each kind of token, called in document order."""
 
     def read(self, source: str) -> None:
-        """Read a whole document, or a piece of one."""
+        """Read a whole document or a fragment."""
         position = 0
         is_raw = False
         for tag in tags(source):
@@ -115,17 +115,17 @@ class Reader:
             self.words(html.unescape(_NOT_SHOWN.sub("", source[position:])))
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """Learn of a start tag; names are in lower case, an attribute without a value has an empty one."""
+        """Handle a start tag; names are in lower case, an attribute without a value is empty."""
 
     def end(self, tag: str) -> None:
-        """Learn of an end tag."""
+        """Handle an end tag."""
 
     def words(self, words: str) -> None:
-        """Learn of the words between two tags."""
+        """Handle the text between two tags."""
 
 
 def attributes_of(written: str) -> dict[str, str]:
-    """Return the attributes of a tag; of two with the same name the first counts."""
+    """Return the attributes of a tag; of duplicates the first counts."""
     found: dict[str, str] = {}
     for attribute in ATTRIBUTES.finditer(written):
         if attribute["attribute"]:
@@ -134,9 +134,9 @@ def attributes_of(written: str) -> dict[str, str]:
 
 
 def pieces(source: str) -> Iterator[tuple[bool, str]]:
-    """Yield what lies between the merge tags, and the tags, each with whether it is one; what never ends is none."""
+    """Yield the merge tags and the text between them, each with whether it is a tag; an unclosed tag is text."""
     position, start = 0, source.find("{")
-    endless: set[str] = set()  # Openings after which there is no end any more.
+    endless: set[str] = set()  # Openings without a later closing.
     while start >= 0:
         opening = source[start : start + 2]
         closing = _TAG_ENDS.get(opening)
@@ -152,7 +152,7 @@ def pieces(source: str) -> Iterator[tuple[bool, str]]:
 
 
 def with_plain_references(source: str) -> str:
-    """Return HTML whose attributes hold only references that no parser can take for others: ``&amp;region=2``."""
+    """Return HTML whose attributes contain only unambiguous references, as in ``&amp;region=2``."""
     if "&" not in source:
         return source
     parts: list[str] = []
@@ -172,7 +172,7 @@ def _plain(attribute: re.Match[str]) -> str:
 
 
 def without_tags(source: str) -> str:
-    """Return what stands outside of tags, comments, scripts and styles, as it is written."""
+    """Return the text outside of tags, comments, scripts and styles, unchanged."""
     return _TAG_OR_HIDDEN.sub("", source)
 
 
@@ -181,13 +181,13 @@ def without_tags(source: str) -> str:
 
 class _Open(NamedTuple):
     name: str
-    written: str  # With its attributes, where two that are alike count as one.
+    written: str  # The attributes of a formatting element, of which only identical ones count as the same.
 
 
 def check_bounds(source: str) -> None:
-    """Refuse markup that a parser would make too deep or too large a tree of; HTML, and MJML.
+    """Refuse HTML or MJML of which a parser would build too deep or too large a tree.
 
-    End tags close what a browser lets them close, so that none hides how deep it gets.
+    End tags close exactly what they close in a browser, so that none hides the depth.
 
     :raises TooMuch: naming the line.
     """
@@ -208,7 +208,7 @@ def check_bounds(source: str) -> None:
                 _line(source, tag), f"a tag has more than {MOST_ATTRIBUTES} attributes; take some of them out."
             )
         name = tag["element"].lower()
-        # "/>" closes nothing in HTML; it does in MJML, and in drawings.
+        # "/>" closes nothing in HTML, but it does in MJML and SVG.
         is_closed = tag["attributes"].endswith("/") and (
             name.startswith("mj") or _innermost(opened, _FOREIGN, _NONE) is not None
         )
@@ -233,10 +233,10 @@ def _number_of(written: str) -> int:
 
 
 def _close(opened: list[_Open], name: str) -> None:
-    """Close the innermost element of that name, and all inside it, unless something stands in between."""
+    """Close the innermost element of that name and everything inside it, unless a barrier is in between."""
     if name in _FORMATTING:
         if (at := _innermost(opened, {name}, _MARKERS)) is not None:
-            del opened[at]  # What was opened inside it stays open.
+            del opened[at]  # Elements opened inside it stay open.
         return
     if name.startswith("mj"):
         barriers: frozenset[str] = frozenset()
@@ -251,7 +251,7 @@ def _close(opened: list[_Open], name: str) -> None:
 
 
 def _close_implied(opened: list[_Open], name: str) -> None:
-    """Close what the start of an element ends without saying so, such as the list item before the next one."""
+    """Close the elements that a start tag ends implicitly, such as the previous list item."""
     if name in _CLOSE_PARAGRAPH and (at := _innermost(opened, {"p"}, _SCOPE | {"button"})) is not None:
         _cut(opened, at)
     if name in _SIBLINGS:
@@ -272,7 +272,7 @@ def _innermost(opened: list[_Open], names: set[str] | frozenset[str], barriers: 
 
 
 def _cut(opened: list[_Open], at: int) -> None:
-    """Close an element and what is inside it; bold type and its like go on behind it, three of a kind at most."""
+    """Close an element and its descendants; formatting elements continue after it, three of a kind at most."""
     kept: list[_Open] = []
     if opened[at].name not in _MARKERS:
         for inner in opened[at + 1 :]:

@@ -1,7 +1,7 @@
-"""Merge fields: content written in Liquid, and the values of one recipient filled into it.
+"""Merge fields: content written in Liquid, and its rendering with the values of one recipient.
 
-A template reaches the values it is given and nothing else: no objects, no files, no clock. Nothing here knows
-what a message looks like on the wire.
+A template can read the given values and nothing else: no objects, no files, no clock. The format of messages is not
+known here.
 """
 
 import datetime as dt
@@ -51,12 +51,12 @@ from mail.budget import Budget, FillingTookTooLong, OverBudget, PaidOutput, Payi
 Escape = Literal["html", "text", "header"]
 
 MOST_SOURCE = 2_000_000  # Characters of one content; Gmail shows 102 KB of a message.
-MOST_TAG = 2_000  # Characters between {{ and }}: beyond it the lexer's time grows with the square.
+MOST_TAG = 2_000  # Characters between {{ and }}: the lexer's time grows with their square.
 MOST_TAGS = 5_000  # In one content …
-MOST_IN_TAGS = 200_000  # … and their characters together; they are parsed several times before a mail leaves.
-MOST_OUTPUT = 5_000_000  # Bytes that one rendering may produce.
-MOST_ITERATIONS = 5_000  # Rounds of a loop, nested ones multiplied.
-MOST_ASSIGNED = 500_000  # Bytes that assign and capture may hold.
+MOST_IN_TAGS = 200_000  # … and their total characters; they are parsed several times per message.
+MOST_OUTPUT = 5_000_000  # Bytes of output of one rendering.
+MOST_ITERATIONS = 5_000  # Iterations of loops, nested ones multiplied.
+MOST_ASSIGNED = 500_000  # Bytes in assign and capture.
 
 FILTERS = frozenset(
     {
@@ -69,28 +69,28 @@ FILTERS = frozenset(
         *("date", "default"),
     }
 )
-IN_LINK = "in_link"  # Put into the tags that stand inside of a link's address.
-FORBIDDEN_TAGS = ("include", "render", "liquid")  # The first two load files; the third defeats MOST_TAG.
+IN_LINK = "in_link"  # The filter that is added to tags inside a link's address.
+FORBIDDEN_TAGS = ("include", "render", "liquid")  # The first two load files; the third bypasses MOST_TAG.
 Filters = Mapping[str, Callable[..., Any]]
 _NO_FILTERS: Filters = MappingProxyType({})
 
 
 class MergeError(ValueError):
-    """A merge field that cannot be understood or rendered; ``str(error)`` says where, and what to do."""
+    """A merge field that cannot be parsed or rendered; ``str(error)`` says where, and what to do."""
 
 
 class TooMuchWork(MergeError):
-    """Merge fields that would keep the machine busy for too long; they may do so for one recipient alone."""
+    """Merge fields that take too much work or time, possibly for one recipient only."""
 
 
 class Unknown(str):
-    """A stand-in for a name nobody knows ("Friend"): a default written in the tag wins over it."""
+    """A placeholder for an unknown name ("Friend"): a default written in the tag wins over it."""
 
     __slots__ = ()
 
 
 class Flag(str):
-    """Yes or no: it renders as that word, and in conditions it is true or false and equals both."""
+    """Yes or no: it renders as that word; in conditions it is true or false, and equals both forms."""
 
     __slots__ = ("is_set",)
 
@@ -111,7 +111,7 @@ class Flag(str):
 
 
 class Missing(str):
-    """What a name without a value is: it renders empty, and equals the empty text, ``blank`` and ``nil``."""
+    """The value of an undefined name: it renders empty, and equals the empty text, ``blank`` and ``nil``."""
 
     __slots__ = ()
 
@@ -130,19 +130,16 @@ class Missing(str):
 class Template:
     """Content with merge fields, parsed once.
 
-    ``constants`` holds the text around the places that differ by recipient: one more than there are places.
-    ``fill`` gives the text of these places, so that who sends the same content a million times can encode the
-    constants once.
+    ``constants`` are the texts around the places that differ by recipient: one more than there are places. ``fill``
+    returns the texts of these places, so that the constants need encoding only once for a million recipients.
     """
 
     __slots__ = ("_bound", "_longest_tag", "_nodes", "_pieces", "constants", "fields", "names", "source")
 
     source: str
     constants: tuple[str, ...]
-    fields: (
-        "tuple[MergeField, ...] | None"  # What belongs in the places, where each is a mere field and needs no Liquid.
-    )
-    names: frozenset[str]  # Of the values it asks for; the first part only of ``order.total``.
+    fields: "tuple[MergeField, ...] | None"  # The places, if each is a plain field that needs no Liquid.
+    names: frozenset[str]  # The names of the values it reads; of ``order.total`` only the first part.
 
     def __init__(self, source: str, filters: Filters) -> None:
         self.source = source
@@ -161,11 +158,11 @@ class Template:
     def render(self, values: Mapping[str, Any], escape: Escape = "text", budget: Budget | None = None) -> str:
         """Return the content for one recipient.
 
-        :param values: text by name; lists and mappings (of JSON's types) where the content loops over them.
+        :param values: text by name; lists and mappings (of JSON types) for loops.
         :param escape: ``html`` escapes the values; ``text`` leaves them; ``header`` makes one line of everything.
-        :param budget: of the message, where the content is a part of one; else it has one of its own.
-        :raises TooMuchWork: if that is not enough.
-        :raises MergeError: if another limit is passed or the values do not fit the tags.
+        :param budget: the budget of the message, if the content is one part of it; None: a budget of its own.
+        :raises TooMuchWork: if the budget is used up.
+        :raises MergeError: if another limit is exceeded or a value does not fit its tag.
         """
         pieces = self._pieces.copy()
         pieces[1::2] = self.fill(values, escape, budget)
@@ -173,7 +170,7 @@ class Template:
         return one_line(rendered) if escape == "header" else rendered
 
     def fill(self, values: Mapping[str, Any], escape: Escape = "text", budget: Budget | None = None) -> list[str]:
-        """Return what belongs between the constants, in order."""
+        """Return the texts for the places between the constants, in order."""
         is_html = escape == "html"
         if self.fields is None:
             return self._render_nodes(values, is_html, budget or Budget())
@@ -198,16 +195,16 @@ class Template:
                 "A break or continue stands outside a loop; move it between {% for %} and {% endfor %}."
             ) from error
         except (ArithmeticError, RecursionError, TypeError, ValueError) as error:
-            # The library lets a few of these through, for a number too large and the like.
+            # The library lets a few of these through, for example for a number that is too large.
             raise MergeError("A merge tag cannot use one of its values; correct the tag, or the value.") from error
         rendered = output.getvalue()
         return [rendered[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def pay(budget: Budget, work: int) -> None:
-    """Pay for other work on a message than filling it.
+    """Charge the budget for other work on a message.
 
-    :raises TooMuchWork: if there is not so much left.
+    :raises TooMuchWork: if the budget is used up.
     """
     try:
         budget.spend(work)
@@ -218,8 +215,8 @@ def pay(budget: Budget, work: int) -> None:
 def parse(source: str, filters: Filters = _NO_FILTERS) -> Template:
     """Return ``source`` as a template.
 
-    :param filters: more functions for its tags; in HTML they may be given ``Markup``.
-    :raises MergeError: if a tag cannot be understood; the sentence names the line.
+    :param filters: additional filters for its tags; in HTML they may receive ``Markup``.
+    :raises MergeError: if a tag cannot be parsed; the sentence names the line.
     """
     source = source.replace("\r\n", "\n").replace("\r", "\n")
     if _TYPED_BY_EDITORS.search(source) and len(source) <= MOST_SOURCE:
@@ -228,26 +225,26 @@ def parse(source: str, filters: Filters = _NO_FILTERS) -> Template:
 
 
 def _mended(tag: str) -> str:
-    """Return a tag with what editors put in place of spaces and quotation marks; texts in straight ones stay."""
+    """Return a tag with editors' replacements for spaces and quotation marks undone, except inside straight quotes."""
     return _IN_TAG.sub(lambda found: found[0] if found["text"] else _TYPED[found[0].lower()], tag)
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` with each run of line breaks and control characters as one space, none at the ends."""
+    """Return ``text`` with each run of line breaks and control characters as one space, and none at the ends."""
     return (text if text.isprintable() else _CONTROLS.sub(" ", text)).strip()
 
 
 def unknown_names(template: Template, known: Iterable[str]) -> list[tuple[str, str]]:
-    """Return each name the template uses that is not ``known``, with the likeliest known one or an empty text."""
+    """Return each name in the template that is not ``known``, with the most similar known name or an empty text."""
     spellings = {_bare(name): name for name in known}
     unknown = sorted(template.names - set(spellings.values()))
     return [(name, _nearest(name, spellings)) for name in unknown]
 
 
 def name_values(first: str, last: str, unknown_first: str = "", unknown_last: str = "") -> dict[str, str]:
-    """Return ``first_name``, ``last_name`` and ``full_name``, with stand-ins for what is empty or white space.
+    """Return ``first_name``, ``last_name`` and ``full_name``, with placeholders for blank names.
 
-    The full name is made of real parts as soon as there is one: Lee alone is "Lee", not "Friend Lee".
+    The full name uses only real parts as soon as there is one: Lee alone is "Lee", not "Friend Lee".
     """
     first, last = first.strip(), last.strip()
     if first and last:
@@ -260,11 +257,11 @@ def name_values(first: str, last: str, unknown_first: str = "", unknown_last: st
     }
 
 
-# -- how a template is taken apart ------------------------------------------------------------------------------
+# -- the parts of a template ------------------------------------------------------------------------------------
 
 
 class MergeField(NamedTuple):
-    """``{{ name }}`` or ``{{ name | default: "text" }}``, in a link or not, which needs no Liquid to be filled."""
+    """``{{ name }}`` or ``{{ name | default: "text" }}``, in a link or not, which can be filled without Liquid."""
 
     name: str
     default: str | None
@@ -280,15 +277,15 @@ class MergeField(NamedTuple):
         else:
             value = _admit(value)
             if self.default is not None and _default(value, None) is None:
-                return self.default  # In HTML it is HTML, as Liquid has it: the author wrote it, not the recipient.
+                return self.default  # HTML stays HTML, as in Liquid: the author wrote it, not the recipient.
             value = to_liquid_string(value, autoescape=False)
         if "\r" in value:
             value = value.replace("\r\n", "\n").replace("\r", "\n")
         return str(escape_html(value)) if is_html else value
 
 
-class _Claim(Expression):
-    """A value standing alone in a condition: blank text is false, as marketers mean it and Liquid does not."""
+class _Condition(Expression):
+    """A value alone in a condition: blank text is false, as marketers expect and Liquid does not do."""
 
     __slots__ = ("inner",)
 
@@ -309,8 +306,10 @@ class _Claim(Expression):
         return [self.inner]
 
 
-class _Number(_Claim):
-    """A value compared with a number: all values are text, so it is read as one; what is none compares as false."""
+class _Number(_Condition):
+    """A value compared with a number: it is parsed as one, since values are text; if it is no number, it compares as
+    false.
+    """
 
     __slots__ = ()
 
@@ -322,13 +321,13 @@ class _Number(_Claim):
 
 
 class _Values(Mapping[str, Any]):
-    """The values of one recipient as Liquid sees them: JSON's types only, nothing that brings its own HTML."""
+    """The values of one recipient for Liquid: JSON types only, and no objects with HTML of their own."""
 
     __slots__ = ("_admitted", "_values")
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
-        self._admitted: dict[str, Any] = {}  # Lists and mappings, which it takes time to look through.
+        self._admitted: dict[str, Any] = {}  # Lists and mappings, which take time to convert.
 
     def __getitem__(self, name: str) -> Any:
         value = self._values[name]
@@ -357,7 +356,7 @@ class _Values(Mapping[str, Any]):
 
 
 def _admit(value: object) -> Any:
-    """Return a value of JSON's types; anything else becomes its text."""
+    """Return a value of JSON types; anything else as text."""
     if value is None or type(value) in (str, Unknown, Flag, int, float, bool):
         return value
     if isinstance(value, Mapping):
@@ -404,7 +403,7 @@ def _with_filters(name: str, filters: list[Filter]) -> MergeField | None:
 
 
 def _parse(source: str, environment: Environment) -> tuple[BoundTemplate, frozenset[str]]:
-    """Return the parsed source and the names of the values it asks for."""
+    """Return the parsed source and the names of the values it reads."""
     _check_size(source)
     try:
         parsed = environment.from_string(source)
@@ -423,7 +422,7 @@ def _parse(source: str, environment: Environment) -> tuple[BoundTemplate, frozen
 
 
 def _check_size(source: str) -> None:
-    """Refuse what would make the lexer slow: its patterns are harmless only where every tag is closed, and short."""
+    """Refuse sources that slow the lexer down: its patterns are fast only if every tag is closed and short."""
     if len(source) > MOST_SOURCE:
         raise MergeError(
             f"The content has {len(source):,} characters, and at most {MOST_SOURCE:,} are taken;"
@@ -460,7 +459,7 @@ def _last(wanted: str | re.Pattern[str], source: str) -> int:
 
 
 def _adapt_conditions(nodes: Iterable[Node], context: RenderContext) -> None:
-    """Make the conditions below ``nodes`` mean what marketers mean by them."""
+    """Change the conditions below ``nodes`` to what marketers expect."""
     for node in nodes:
         for expression in node.expressions():
             if isinstance(expression, BooleanExpression):
@@ -469,12 +468,12 @@ def _adapt_conditions(nodes: Iterable[Node], context: RenderContext) -> None:
 
 
 def _adapt_operands(expression: Expression) -> None:
-    """Wrap values that stand alone, and those compared with a number."""
+    """Wrap values that stand alone, and values compared with a number."""
     if isinstance(expression, BooleanExpression | LogicalAndExpression | LogicalOrExpression):
         for side in ("expression", "left", "right"):
             operand = getattr(expression, side, None)
             if isinstance(operand, Path):
-                setattr(expression, side, _Claim(operand))
+                setattr(expression, side, _Condition(operand))
             elif isinstance(operand, Expression):
                 _adapt_operands(operand)
     elif isinstance(expression, _COMPARISONS):
@@ -483,7 +482,7 @@ def _adapt_operands(expression: Expression) -> None:
         elif isinstance(expression.right, Path) and isinstance(expression.left, _NUMBERS):
             expression.right = _Number(expression.right)
         elif isinstance(expression.left, Path) and isinstance(expression.right, _TRUTHS):
-            expression.left = _Claim(expression.left)
+            expression.left = _Condition(expression.left)
 
 
 def _explain(error: LiquidError, source: str) -> MergeError:
@@ -512,7 +511,7 @@ def _tag_at(source: str, position: int) -> re.Match[str] | None:
 
 
 def _broken_tag(source: str) -> re.Match[str] | None:
-    """Return the first tag that cannot be understood by itself, for errors that do not say where they are."""
+    """Return the first tag that cannot be parsed on its own, for errors without a position."""
     for tag in _TAG.finditer(source):
         block = _BLOCK.match(tag.group())
         try:
@@ -547,11 +546,11 @@ def _nearest(name: str, spellings: Mapping[str, str]) -> str:
     return spellings[near[0]] if near else ""
 
 
-# -- filters of our own -----------------------------------------------------------------------------------------
+# -- our filters ------------------------------------------------------------------------------------------------
 
 
 def _default(value: object, default: object = "", *, allow_false: object = False) -> object:
-    """Return ``default`` where there is no real value: nothing, white space, or a stand-in for a name."""
+    """Return ``default`` if there is no real value: nothing, white space, or a placeholder for a name."""
     if isinstance(value, Unknown) or value is None or (value is False and allow_false is not True):
         return default
     if isinstance(value, str) and not value.strip():
@@ -562,7 +561,7 @@ def _default(value: object, default: object = "", *, allow_false: object = False
 
 
 def _date(value: object, pattern: object = "%Y-%m-%d") -> str:
-    """Format an ISO date or instant; anything else stays as it is. There is no "now": a template has no clock."""
+    """Format an ISO date or instant; other text stays as it is. There is no "now": a template has no clock."""
     text = str(value).strip()
     try:
         return dt.datetime.fromisoformat(text).strftime(str(pattern)[:100])
@@ -571,22 +570,22 @@ def _date(value: object, pattern: object = "%Y-%m-%d") -> str:
 
 
 def _in_link(value: object) -> str:
-    """Return a value as a part of an address, behind the host: nothing in it can end its place or begin another."""
+    """Return a value encoded for the part of a URL after the host, so that it cannot add or end a component."""
     text = to_liquid_string(value, autoescape=False)
-    if isinstance(value, Markup):  # What is written in a tag of HTML is a part of an attribute.
+    if isinstance(value, Markup):  # Text written in an HTML tag is part of an attribute.
         text = markup.decoded(text)
     return quote(text, safe="/", errors="replace")
 
 
 def _strip_html(value: object) -> str:
-    """Return what stands outside of tags; the library's own way takes minutes where a tag is never closed."""
+    """Return the text outside of tags; the library's own filter takes minutes if a tag is never closed."""
     text = "" if value is None else str(value)
     stripped = markup.without_tags(text)
     return Markup(stripped) if isinstance(value, Markup) else stripped  # noqa: S704  # It was HTML before.
 
 
 def _bounded(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Refuse a filter's work where its result could multiply its input's size, before memory is taken."""
+    """Limit filters whose result can multiply the size of their input, before the memory is taken."""
 
     def bounded(value: Any, *arguments: Any, **options: Any) -> Any:
         length = len(value) if isinstance(value, list | tuple | str) else len(str(value))
@@ -603,7 +602,7 @@ class _LiquidEnvironment(Environment):
     local_namespace_limit = MOST_ASSIGNED
 
     def __init__(self, *, autoescape: bool, filters: Filters = _NO_FILTERS) -> None:
-        # A subclass of str where the library expects its Undefined: the latter does not equal ``blank``.
+        # A subclass of str instead of the library's Undefined, which does not equal ``blank``.
         super().__init__(autoescape=autoescape, undefined=cast(type[Undefined], Missing))
         for tag in FORBIDDEN_TAGS:
             del self.tags[tag]
@@ -611,7 +610,7 @@ class _LiquidEnvironment(Environment):
         self.filters |= {"default": _default, "date": _date, "strip_html": _strip_html, IN_LINK: _in_link, **filters}
 
     def _ready(self, name: str) -> Callable[..., Any]:
-        """Return one of the library's filters as it is called: with its value and its arguments."""
+        """Return one of the library's filters in its callable form: with value and arguments."""
         function = self.filters[name]
         if getattr(function, "with_environment", False):
             function = partial(function, environment=self)

@@ -1,6 +1,6 @@
-"""The plain-text part of a message, made from its HTML, with merge tags and link targets kept.
+"""The plain-text part of a message, derived from its HTML; merge tags and link targets are kept.
 
-How a mail program shows HTML is only imitated; who cares about the text part writes it.
+It only approximates how a mail program shows HTML; authors who care write the text part themselves.
 """
 
 import re
@@ -13,17 +13,17 @@ from inscriptis.model.tag import CustomHtmlTagHandlerMapping
 
 from mail import markup
 
-MOST_MARKUP = 30_000  # Tags; the library's time grows with the square of them where they stand in one paragraph.
+MOST_MARKUP = 30_000  # Tags; the library's time grows with their square within one paragraph.
 
 
 class TextError(ValueError):
-    """HTML that no text can be made of; ``str(error)`` says what to do."""
+    """HTML that cannot be converted to text; ``str(error)`` says what to do."""
 
 
 def from_html(html: str) -> str:
-    """Return what a person reads of ``html``, each link followed by ``<its target>``.
+    """Return the readable text of ``html``, with ``<target>`` after each link.
 
-    :raises TextError: for HTML too large or nested too deeply.
+    :raises TextError: for HTML that is too large or nested too deeply.
     """
     if html.count("<") > MOST_MARKUP:
         raise TextError("The HTML is too large to make a text of it; write the text part yourself.")
@@ -37,10 +37,10 @@ def from_html(html: str) -> str:
         tags.append(markup.decoded(tag))
         return f"{_TAG_START}{len(tags) - 1}{_TAG_END}"
 
-    # Characters of the private use area stand in for what the parser must not touch.
+    # Private use characters replace what the parser must not touch.
     pieces = markup.pieces(_MARKERS.sub("", html))
     protected = "".join(protect(piece) if is_tag else piece for is_tag, piece in pieces)
-    # The parser has rules of its own for "&region=", and reads the references in its result once more.
+    # The parser treats "&region=" differently, and decodes references in its result a second time.
     protected = markup.with_plain_references(protected).replace("&amp;", _AMPERSAND)
     protected = _STYLE.sub(lambda style: _SPACING.sub("", style.group()), protected)  # It would become indentation.
     protected = _without_layout_tables(_with_flat_links(protected))
@@ -52,13 +52,13 @@ def from_html(html: str) -> str:
     text = re.sub(f"{_TAG_START}([0-9]+){_TAG_END}", lambda match: tags[int(match[1])], _STRAY_LINK.sub("", text))
     text = text.replace(_AMPERSAND, "&")
     text = "\n".join(line.rstrip() for line in text.split("\n"))
-    # A line that holds conditions and loops only would be an empty one when they are filled.
+    # A line with nothing but conditions and loops would leave an empty line when rendered.
     text = _LINE_OF_TAGS.sub(r"\g<tags>", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
 
 
 def _with_flat_links(html: str) -> str:
-    """Make one run of words of each link: blocks and tables inside it would part its words from its address."""
+    """Flatten the content of each link: blocks and tables inside would separate its text from its address."""
     parts: list[str] = []
     position = 0
     is_in_link = has_words = False
@@ -78,7 +78,7 @@ def _with_flat_links(html: str) -> str:
 
 
 def _without_layout_tables(html: str) -> str:
-    """Make blocks of the cells of tables that only place things; side by side their text would be scattered."""
+    """Turn the cells of layout tables into blocks; side by side their text would be scattered."""
     are_layout: list[bool] = []
 
     def unfold(tag: re.Match[str]) -> str:
@@ -98,7 +98,7 @@ def _show_link(match: re.Match[str]) -> str:
     if not target or target.startswith("#") or target.lower().startswith("javascript:"):
         return match.group("label")
     bare = re.sub(r"^(https?://|mailto:)", "", target, flags=re.IGNORECASE).rstrip("/")
-    # An address written out as its own label is said once; UTM codes at its end do not make it another one.
+    # A label that is the address itself appears once; UTM codes at its end make no difference.
     said = re.sub(r"^(https?://|mailto:)", "", label, flags=re.IGNORECASE).rstrip("/")
     if said and re.match(r"[^\s/]+\.[^\s/]+", said) and re.split(r"/?[?#]", bare)[0] == re.split(r"/?[?#]", said)[0]:
         return label if target.lower().startswith("mailto:") else target
@@ -150,7 +150,7 @@ _BLOCKS = frozenset(
 )
 _FOR_LAYOUT = re.compile(r"""\brole\s*=\s*["']?(?:presentation|none)\b""", re.IGNORECASE)
 _CONFIG = ParserConfig(
-    css=CSS_PROFILES["strict"],  # The other one indents every div.
+    css=CSS_PROFILES["strict"],  # The other profile indents every div.
     display_images=True,
     custom_html_tag_handler_mapping=CustomHtmlTagHandlerMapping(
         start_tag_mapping={"a": _open_link}, end_tag_mapping={"a": _close_link}

@@ -1,7 +1,7 @@
-"""Signed tokens for links: a number that nobody else can have written, for one purpose only.
+"""Signed tokens for links: each proves a number, for one purpose only.
 
-A token says which message it is about and nothing of the person. It has no expiry: an unsubscribe link works for
-as long as its key is kept. Where keys are stored, and what a number stands for, is the caller's.
+A token contains the number of a message and nothing about the person. It does not expire: an unsubscribe link works as
+long as its key is kept. The caller stores the keys and knows the meaning of the numbers.
 """
 
 import base64
@@ -13,13 +13,13 @@ import re
 from collections.abc import Callable, Sequence
 
 _NUMBER_BYTES = 8
-_PROOF_BYTES = 16  # 128 bits: guessing is hopeless, and the link stays short.
-# The mark of this layout. It stands last: mail programs leave a dash at the end out of a link, but never a digit.
+_PROOF_BYTES = 16  # 128 bits: impossible to guess, and the link stays short.
+# The version of this layout. It comes last because mail programs drop a final dash from a link, but never a digit.
 _MARK = "1"
-_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{32}}{_MARK}")  # 24 bytes; a multiple of three leaves no padding, no spare bits.
+_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{32}}{_MARK}")  # 24 bytes; a multiple of three needs no padding.
 
-# What most mails carry is proved by one keyed hash over the number of the message, each purpose by bytes of its own.
-# The last two are in no mail yet: they stand here so that their bytes are never given to anything else.
+# The tokens of most messages come from one keyed hash of the message number; each purpose has its own bytes. The last
+# two purposes are unused so far; they are listed so that nothing else takes their bytes.
 PARTS = {
     "unsubscribe": slice(0, 16),
     "feedback": slice(16, 32),
@@ -31,9 +31,9 @@ _IN_PARTS = "the number of a message, in parts"
 
 
 def make(purpose: str, number: int, keys: Sequence[str]) -> str:
-    """Return the token for ``number``: 33 characters of ``A-Z a-z 0-9 _ -``, of which the last one is a digit.
+    """Return the token for ``number``: 33 characters of ``A-Z a-z 0-9 _ -``, the last one a digit.
 
-    :param purpose: a word such as ``unsubscribe``; a token for one purpose is worthless for another.
+    :param purpose: a word such as ``unsubscribe``; a token is valid for its purpose only.
     :param number: 0 to 2^63 - 1.
     :param keys: the first one signs.
     :raises ValueError: if there is no key, or the number does not fit.
@@ -42,13 +42,13 @@ def make(purpose: str, number: int, keys: Sequence[str]) -> str:
 
 
 def maker(purpose: str, keys: Sequence[str]) -> Callable[[int], str]:
-    """Return what :func:`make` does for one purpose, with the work for the key done ahead."""
+    """Return :func:`make` for one purpose, with the work on the key done in advance."""
     prove = _prover(purpose, signing_key(keys))
     return lambda number: _sign(octets := _octets(number), prove(octets))
 
 
 def maker_of_several(purposes: Sequence[str], keys: Sequence[str]) -> Callable[[int], list[str]]:
-    """Return what makes the tokens of several ``PARTS`` from one hash."""
+    """Return a function that makes the tokens of several ``PARTS`` from one hash."""
     prove, parts = prover(_IN_PARTS, signing_key(keys)), [PARTS[purpose] for purpose in purposes]
 
     def make_all(number: int) -> list[str]:
@@ -60,9 +60,9 @@ def maker_of_several(purposes: Sequence[str], keys: Sequence[str]) -> Callable[[
 
 
 def read(purpose: str, token: str, keys: Sequence[str]) -> int | None:
-    """Return the number in a token that one of ``keys`` signed for ``purpose``; None for everything else.
+    """Return the number in a token that one of ``keys`` signed for ``purpose``; None for any other token.
 
-    Takes the same time for every wrong token of the right form.
+    It takes the same time for every invalid token of the right form.
     """
     if not _TOKEN.fullmatch(token):
         return None
@@ -74,7 +74,7 @@ def read(purpose: str, token: str, keys: Sequence[str]) -> int | None:
 
 
 def signing_key(keys: Sequence[str]) -> str:
-    """Return the key that signs, which is the first one.
+    """Return the first key, which signs.
 
     :raises ValueError: if there is none.
     """
@@ -84,19 +84,19 @@ def signing_key(keys: Sequence[str]) -> str:
 
 
 def proof_of_message(part: str, number: int, key: str) -> bytes:
-    """Return the bytes of one of ``PARTS`` that prove the number of a message."""
+    """Return the bytes of one of ``PARTS`` that prove a message number."""
     return prover(_IN_PARTS, key)(_octets(number))[PARTS[part]]
 
 
 @functools.lru_cache(maxsize=64)
 def prover(purpose: str, key: str) -> Callable[[bytes], bytes]:
-    """Return BLAKE2b of 64 bytes under a key of the purpose's own, so that a proof for one purpose never fits another.
+    """Return BLAKE2b of 64 bytes with a key per purpose, so that a proof is valid for its purpose only.
 
-    The hash is begun once and copied: beginning it with its key costs as much as the rest.
+    The keyed hash is prepared once and copied: preparing it costs as much as the rest.
     """
     if not key or not purpose:
         raise ValueError("a token needs a key and a purpose, and one of them is empty")
-    of_site = hashlib.blake2b(key.encode()).digest()  # As long as a key of BLAKE2b may be, however long this one is.
+    of_site = hashlib.blake2b(key.encode()).digest()  # The longest key that BLAKE2b takes, however long this one is.
     of_purpose = hashlib.blake2b(purpose.encode(), key=of_site).digest()
     begun = hashlib.blake2b(key=of_purpose)
 
@@ -110,7 +110,7 @@ def prover(purpose: str, key: str) -> Callable[[bytes], bytes]:
 
 @functools.lru_cache(maxsize=64)
 def _prover(purpose: str, key: str) -> Callable[[bytes], bytes]:
-    """Return what proves the octets of a number in a token for ``purpose``."""
+    """Return the function that proves a number's bytes in a token for ``purpose``."""
     part = PARTS.get(purpose)
     prove = prover(purpose if part is None else _IN_PARTS, key)
     part = part or slice(_PROOF_BYTES)

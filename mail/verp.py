@@ -1,7 +1,7 @@
-"""Return paths that name their message: ``bounces+tag@example.com``, as VERP does it.
+"""VERP: return paths that identify their message, as in ``bounces+tag@example.com``.
 
-A tag is the number of a message, the last six bits of which attempt it was, and a proof that we wrote it, in letters
-that survive servers which fold case. What the numbers stand for, and where keys are stored, is the caller's.
+A tag contains a message number, the last six bits of the attempt number, and a proof that we wrote it, in letters that
+survive servers that fold case. The caller stores the keys and knows the meaning of the numbers.
 """
 
 import base64
@@ -15,20 +15,20 @@ from mail.tokens import proof_of_message, signing_key
 
 ATTEMPTS = 64
 _NUMBER_BYTES = 5
-_LETTERS = 24  # Five bytes of the numbers and ten of the proof fill them. Another layout has another length.
+_LETTERS = 24  # Five bytes of numbers and ten of proof. Another layout would have another length.
 _TAG = re.compile(r"[a-z2-7]{24}")
 _PART = "return path"
 
 
 class Tag(NamedTuple):
-    """What a tag says."""
+    """The content of a tag."""
 
     message: int
-    attempt: int  # Modulo ``ATTEMPTS``. Only the message is proved: take one that it never had for its last.
+    attempt: int  # Modulo ``ATTEMPTS``; not proved: take one that the message never had for its last.
 
 
 def tagged(address: str, message: int, attempt: int, keys: Sequence[str]) -> str:
-    """Return ``address`` with the tag of an attempt; unchanged where it would grow too long.
+    """Return ``address`` with the tag of an attempt; unchanged if it would become too long.
 
     :param message: 0 to 2^34 - 1.
     :param keys: the first one signs.
@@ -37,7 +37,7 @@ def tagged(address: str, message: int, attempt: int, keys: Sequence[str]) -> str
 
 
 def tagger(address: str, keys: Sequence[str]) -> Callable[[int, int], str]:
-    """Return what :func:`tagged` does for one address, with all work done ahead that is the same for every message."""
+    """Return :func:`tagged` for one address, with the work that all messages share done in advance."""
     local, _, domain = address.rpartition("@")
     more = 1 + _LETTERS
     is_room = len(local.encode()) + more <= LOCAL_OCTETS and len(address.encode()) + more <= ADDRESS_OCTETS
@@ -48,7 +48,7 @@ def tagger(address: str, keys: Sequence[str]) -> Callable[[int, int], str]:
 
 
 def tag_of(address: str, keys: Sequence[str]) -> Tag | None:
-    """Return what the tag of ``address`` says, whatever became of its case; None if it is not ours."""
+    """Return the tag in ``address``, in any case; None if it is not ours."""
     letters = address.rpartition("@")[0].rpartition("+")[2].lower()
     if not _TAG.fullmatch(letters):
         return None

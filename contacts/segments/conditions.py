@@ -15,7 +15,7 @@ import datetime as dt
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from dataclasses import field as made_by
+from dataclasses import field as dataclass_field
 from typing import Any
 
 MOST_DEPTH = 5  # Levels of groups, including the outermost.
@@ -74,7 +74,7 @@ Vocabulary = Mapping[str, ConditionField]
 class Condition:
     field: str
     operator: str
-    values: Mapping[str, Any] = made_by(default_factory=dict)  # By parameter name.
+    values: Mapping[str, Any] = dataclass_field(default_factory=dict)  # By parameter name.
 
     @property
     def kind(self) -> str:

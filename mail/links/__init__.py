@@ -1,1 +1,1 @@
-"""Links in content, and the UTM codes they get."""
+"""Links in content: merge tags in their addresses, and their UTM parameters."""

@@ -1,6 +1,6 @@
-"""Links whose address is a merge tag: they get their UTM codes when the tag is filled, by a filter put into it.
+"""Links whose address is a merge tag: a filter inserted into the tag adds the UTM parameters when it is rendered.
 
-Links with a written address are tagged ahead, by ``mail.links.utm``.
+``mail.links.utm`` tags links with a literal address in advance.
 """
 
 import re
@@ -15,7 +15,7 @@ from mail.markup import LIQUID, decoded
 from mail.merge_fields import IN_LINK, Filters
 
 FILTER = "with_utm"
-# Links to pages of ours, one for each recipient: never tagged, so that they stay mere fields.
+# Links to our pages, different for each recipient: never tagged, so that they stay plain fields.
 OWN_LINKS = ("unsubscribe_url", "preferences_url", "web_version_url")
 
 
@@ -27,7 +27,7 @@ def filters(codes: Mapping[str, str], policy: Literal["fill", "replace"], skip: 
     def with_utm(value: Any, *given: str) -> str:
         """Tag an address; ``given`` are the link's own values, in the order of ``utm.PER_LINK``."""
         own = {name: said for name, said in zip(utm.PER_LINK, given, strict=False) if said}
-        if isinstance(value, Markup):  # What a capture collected of HTML is escaped already.
+        if isinstance(value, Markup):  # A capture of HTML is escaped already.
             return escape(utm.tag_url(decoded(str(value)), {**codes, **own}, policy=policy, skip=skip))
         return utm.tag_url("" if value is None else str(value), {**codes, **own}, policy=policy, skip=skip)
 
@@ -35,9 +35,10 @@ def filters(codes: Mapping[str, str], policy: Literal["fill", "replace"], skip: 
 
 
 def encode_html(source: str) -> str:
-    """Return HTML whose links percent-encode what merge tags put into their addresses, behind the host.
+    """Return HTML whose links percent-encode the values of merge tags in their addresses, after the host.
 
-    So is what such a link has there beyond ASCII, which readers would encode by the page that shows them the mail.
+    Non-ASCII text in these addresses is encoded too; readers would otherwise encode it in the charset of the page that
+    shows the mail.
     """
     parts: list[str] = []
     position = 0
@@ -50,7 +51,7 @@ def encode_html(source: str) -> str:
 
 
 def encode_text(text: str) -> str:
-    """Return a text whose addresses percent-encode what merge tags put into them, behind the host."""
+    """Return a text whose addresses percent-encode the values of merge tags, after the host."""
     return _TEXT_URL.sub(lambda found: _encode_outputs(found[0]), text) if "{{" in text else text
 
 
@@ -73,7 +74,7 @@ def _encode_constant(found: re.Match[str]) -> str:
 
 def _encode_outputs(address: str) -> str:
     start = _TO_PATH.match(address)
-    if start is None:  # It begins with a merge tag, or its host holds one: that is the address itself.
+    if start is None:  # It begins with a merge tag, or its host contains one: the tag is the address itself.
         return address
     return start[0] + _OUTPUT.sub(_encode_output, address[start.end() :])
 
@@ -89,9 +90,9 @@ def mark_html(source: str) -> str:
 
 
 def mark_text(text: str, link_names: Iterable[str] = ()) -> str:
-    """Return ``text`` with the filter in each tag that stands alone and, by its name, holds an address.
+    """Return ``text`` with the filter in each tag that stands alone and contains an address, judging by its name.
 
-    :param link_names: names known to hold addresses, beside those that end in "url" or "link".
+    :param link_names: names known to contain addresses, besides those that end in "url", "link" or "href".
     """
     known = set(link_names)
 
@@ -104,7 +105,7 @@ def mark_text(text: str, link_names: Iterable[str] = ()) -> str:
 
 
 def names_of_links(source: str) -> frozenset[str]:
-    """Return the names that HTML uses alone as the address of a link."""
+    """Return the names that are the whole address of a link in the HTML."""
     found = set()
     for anchor in _ANCHOR.finditer(source):
         address = _ADDRESS.search(anchor.group())
@@ -136,7 +137,7 @@ def _with_filter(output: str, arguments: str = "") -> str:
     return _ONLY_OUTPUT.sub(lambda match: f"{{{{ {match['expression']} | {FILTER}{arguments} }}}}", output)
 
 
-# Possessive, and closed by the end of the text where nothing else closes it: broken markup costs no second look.
+# Possessive, and closed by the end of the text at the latest: broken markup is read only once.
 _ANCHOR = re.compile(
     rf"""<(?:a|area|v:roundrect|v:rect)\s
     (?:{LIQUID}|"(?:{LIQUID}|[^"])*+(?:"|\Z)|'(?:{LIQUID}|[^'])*+(?:'|\Z)|[^>"'])*+

@@ -1,8 +1,8 @@
-"""Adds UTM parameters to links, and leaves all else as it was written, but for a query that is not ASCII.
+"""Adds UTM parameters to links and leaves everything else as written, except a query that is not ASCII.
 
-Works on rendered content and on templates: merge tags are opaque, and a link that begins with one is left as it is,
-to be tagged when it is known. Nothing is parsed and written anew: an HTML library would repair the broken
-markup, drop the comments and change the quoting that mail programs depend on.
+Works on rendered content and on templates: merge tags are opaque, and a link that begins with one is left for the time
+when it is rendered. The HTML is not parsed and rewritten: a library would repair broken markup, drop comments and
+change the quoting that mail programs depend on.
 """
 
 import functools
@@ -17,13 +17,13 @@ from mail.markup import BLANKS, LIQUID, decoded, unquoted
 
 Policy = Literal["fill", "replace"]
 
-# The only place that lists them. A server and a campaign have a field of each name.
+# The only list of these names. A server and a campaign have a field for each.
 PER_CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign")
-PER_LINK = ("utm_term", "utm_content")  # A link may have its own; a server's is used where a switch says so.
-NAMES = (*PER_CAMPAIGN, *PER_LINK)  # Also the order they are added in.
+PER_LINK = ("utm_term", "utm_content")  # A link may have its own; a server's value is used if its switch is on.
+NAMES = (*PER_CAMPAIGN, *PER_LINK)  # In the order in which they are added.
 OWN_VALUES = {f"data-{name.replace('_', '-')}": name for name in PER_LINK}  # Attributes of a link.
 
-# Parameters that make a URL worthless when another one is added: all of a group have to be there.
+# Signature parameters: another parameter would invalidate the URL. A URL is signed if it has all of one group.
 _SIGNATURES = tuple(
     frozenset(names.split())
     for names in (
@@ -38,47 +38,47 @@ _SIGNATURES = tuple(
     )
 )
 
-# Possessive throughout (*+): on hostile input each character is looked at a bounded number of times.
+# Possessive quantifiers throughout (*+): even on hostile input each character is read a bounded number of times.
 _MERGE_TAG = re.compile(rf"{LIQUID}|\*\|[^|*]*+\|\*|%%[\w .:-]++%%|\$\{{[^{{}}]*+\}}")
 _LIQUID_TAG = re.compile(f"({LIQUID})")
 _BLOCK_WORD = re.compile(r"\{%-?\s*(end)?(if|unless|case|for|tablerow|capture|comment|raw|ifchanged)\b")
-_MASK = re.compile("\ufdd0([0-9]+)\ufdd0")  # A noncharacter: no text that is exchanged should contain it.
-_MASKED = re.compile(f"\ufdd0|{_MERGE_TAG.pattern}")  # One that was there is masked itself, and so no mask of ours.
+_MASK = re.compile("\ufdd0([0-9]+)\ufdd0")  # A noncharacter, which no exchanged text should contain.
+_MASKED = re.compile(f"\ufdd0|{_MERGE_TAG.pattern}")  # Existing ones are masked too, and so no mask of ours.
 _BEYOND_ASCII = re.compile("[^\x00-\x7f\ufdd0]+")  # Masks stay.
 _WEB_URL = re.compile(r"https?://[^/\\?#]", re.IGNORECASE)
-_CONTROL_AND_SPACE = "".join(map(chr, range(0x21)))  # What browsers trim from both ends.
+_CONTROL_AND_SPACE = "".join(map(chr, range(0x21)))  # Browsers trim these from both ends.
 
 
 def switch_of(name: str) -> str:
-    """Return the name of the switch by which a server's value of a parameter per link goes on every link."""
+    """Return the name of the switch that adds a server's value of a per-link parameter to every link."""
     return f"always_{name}"
 
 
 def label_of(name: str) -> str:
-    """Return what forms call a parameter: ``UTM source``."""
+    """Return the label of a parameter in forms: ``UTM source``."""
     return f"UTM {name.removeprefix('utm_').replace('_', ' ')}"
 
 
 def tag_url(url: str, utm: Mapping[str, str], *, policy: Policy = "fill", skip: Sequence[str] = ()) -> str:
     """Return ``url`` with the parameters added at the end of its query.
 
-    Unchanged come back: everything but absolute http and https URLs, presigned ones, those under a prefix in
-    ``skip``, and those whose query may begin in a ``{% if %}``.
+    Returned unchanged: anything but absolute http and https URLs, presigned URLs, URLs with a prefix in ``skip``, and
+    URLs whose query may begin in a ``{% if %}``.
 
-    :param utm: names of :data:`NAMES` to plain values; blank ones are left out, other names ignored.
-    :param policy: ``fill`` keeps what the author wrote and adds what is missing or empty; ``replace`` removes all
-        of them and sets them anew. Names are case-sensitive.
-    :param skip: prefixes of our own links (unsubscribe, view in browser), which are nobody's campaign.
+    :param utm: values by names of :data:`NAMES`; blank ones are left out, other names ignored.
+    :param policy: ``fill`` keeps the author's parameters and adds missing or empty ones; ``replace`` removes all of
+        them and sets them anew. Names are case-sensitive.
+    :param skip: prefixes of our own links (unsubscribe, view in browser), which belong to no campaign.
     """
     return _tagger(tuple(utm.items()), policy, tuple(skip)).url(url)
 
 
 def tag_html(source: str, utm: Mapping[str, str], *, policy: Policy = "fill", skip: Sequence[str] = ()) -> str:
-    """Return HTML with the links a person can follow tagged: ``a``, ``area``, and Outlook's VML buttons.
+    """Return HTML with tagged links, as far as a person can follow them: ``a``, ``area``, and Outlook's VML buttons.
 
-    ``data-utm="off"`` on a link leaves it alone, the attributes in :data:`OWN_VALUES` give it values of its own; all
-    these attributes are removed. Everything but the changed ``href`` values comes back as it was,
-    conditional comments are looked into, other comments are not. Without any value to add, nothing changes.
+    ``data-utm="off"`` on a link leaves it unchanged, the attributes in :data:`OWN_VALUES` give it values of its own;
+    all these attributes are removed. Everything but the changed ``href`` values stays as it was. Conditional comments
+    are read, other comments are not. Without values, nothing changes.
     """
     tagger = _Tagger(utm, policy, skip)
     if not tagger.values:
@@ -92,7 +92,7 @@ def tag_html(source: str, utm: Mapping[str, str], *, policy: Policy = "fill", sk
 
 
 def tag_text(source: str, utm: Mapping[str, str], *, policy: Policy = "fill", skip: Sequence[str] = ()) -> str:
-    """Return plain text with its http and https URLs tagged; the punctuation of the sentence stays outside."""
+    """Return plain text with its http and https URLs tagged; punctuation after a URL stays outside."""
     tagger = _Tagger(utm, policy, skip)
     if not tagger.values:
         return source
@@ -100,7 +100,7 @@ def tag_text(source: str, utm: Mapping[str, str], *, policy: Policy = "fill", sk
 
 
 class _Tagger:
-    """What is added to every link of one content."""
+    """The parameters for every link of one content."""
 
     def __init__(self, utm: Mapping[str, str], policy: Policy, skip: Collection[str]) -> None:
         if policy not in ("fill", "replace"):
@@ -110,7 +110,7 @@ class _Tagger:
         self.values = {name: _encode_value(utm[name]) for name in NAMES if utm.get(name, "").strip()}
 
     def with_values(self, own: Mapping[str, str]) -> "_Tagger":
-        """Return a tagger for one link that has values of its own."""
+        """Return a tagger for one link with values of its own."""
         if not own:
             return self
         tagger = _Tagger({}, self.policy, self.skip)
@@ -124,7 +124,7 @@ class _Tagger:
         return url if tagged is None else _unmask(tagged, tags)
 
     def masked_url(self, masked: str, tags: list[str]) -> str | None:
-        """Return the tagged URL, or None where it has to stay as it is."""
+        """Return the tagged URL, or None if it has to stay unchanged."""
         url = masked.strip(_CONTROL_AND_SPACE)
         if not self.values or not _WEB_URL.match(url) or _lower_host(url).startswith(self.skip or ("\0",)):
             return None
@@ -137,10 +137,10 @@ class _Tagger:
         return f"{base}?{self._query(query)}{mark}{fragment}"
 
     def _query(self, query: str) -> str:
-        """Return the query with our parameters at its end, and everything else as it was written.
+        """Return the query with our parameters at its end, and the rest as written.
 
-        Only what is not ASCII is percent-encoded: a query is read in the encoding of the page that shows the mail,
-        while host, path and fragment mean the same everywhere (WHATWG URL 4.4).
+        Only non-ASCII text is percent-encoded: browsers read a query in the charset of the page that shows the mail,
+        but host, path and fragment are the same everywhere (WHATWG URL 4.4).
         """
         pieces = query.split("&")
         names = [unquote_plus(piece.partition("=")[0]) for piece in pieces]
@@ -151,8 +151,8 @@ class _Tagger:
                 name for name, piece in zip(names, pieces, strict=True) if unquote_plus(piece.partition("=")[2]).strip()
             }
             added = {name: value for name, value in self.values.items() if name not in filled}
-            removed = set(added)  # Empty ones only: a reader that takes the first of two must not find them.
-        # Each piece keeps the separator behind it, so that tagging twice gives the same as tagging once.
+            removed = set(added)  # Empty ones only: a reader that uses the first of two must not find them.
+        # Each piece keeps the separator after it, so that tagging twice equals tagging once.
         ends = ["&"] * (len(pieces) - 1) + [""]
         kept = "".join(p + end for p, name, end in zip(pieces, names, ends, strict=True) if name not in removed)
         if not added:
@@ -162,14 +162,14 @@ class _Tagger:
         return kept + joint + "&".join(f"{name}={value}" for name, value in added.items())
 
 
-# A link that is a merge tag is tagged for each recipient, always with the same values.
+# A link that is a merge tag is tagged per recipient, always with the same values.
 @functools.lru_cache(maxsize=128)
 def _tagger(utm: tuple[tuple[str, str], ...], policy: Policy, skip: tuple[str, ...]) -> _Tagger:
     return _Tagger(dict(utm), policy, skip)
 
 
 def encode(text: str) -> str:
-    """Percent-encode what cannot stand in a URL."""
+    """Percent-encode everything that cannot be in a URL."""
     return quote(text, safe="", errors="replace")
 
 
@@ -178,13 +178,13 @@ def _encode_value(value: str) -> str:
 
 
 def _encode_template(value: str) -> str:
-    """Encode a value that stands in a template, where Liquid tags are still to be rendered."""
+    """Encode a value within a template, except Liquid tags that are still to be rendered."""
     parts = _LIQUID_TAG.split(value.strip())
     return "".join(part if number % 2 else encode(part) for number, part in enumerate(parts))
 
 
 def _lower_host(url: str) -> str:
-    """Return ``url`` with scheme and host in lower case, for comparing."""
+    """Return ``url`` with scheme and host in lower case, for comparisons."""
     scheme, separator, rest = url.strip().partition("://")
     host = re.match(r"[^/?#\\]*", rest)
     assert host is not None
@@ -215,7 +215,7 @@ def _query_is_conditional(url: str, tags: list[str]) -> bool:
 
 
 def _mask(text: str) -> tuple[str, list[str]]:
-    """Put numbered marks in place of merge tags, so that nothing inside them is taken for syntax."""
+    """Replace merge tags by numbered masks, so that nothing inside them counts as syntax."""
     tags: list[str] = []
 
     def mark(found: re.Match[str]) -> str:
@@ -226,7 +226,7 @@ def _mask(text: str) -> tuple[str, list[str]]:
 
 
 def _unmask(text: str, tags: list[str], change: Callable[[str], str] = str) -> str:
-    """Put the merge tags back; ``change`` is applied to what lies between them."""
+    """Restore the merge tags; ``change`` is applied to the text between them."""
     parts = _MASK.split(text)
     return "".join(tags[int(part)] if number % 2 else change(part) for number, part in enumerate(parts))
 
@@ -237,14 +237,14 @@ _LINKS = frozenset({"a", "area", "v:roundrect", "v:rect"})
 
 
 def _links(source: str) -> Iterator[tuple[int, int, str]]:
-    """Yield where the attributes of each link begin and end, and the attributes."""
+    """Yield the start and end of each link's attributes, and the attributes."""
     for tag in markup.tags(source):
         if tag["element"] is not None and tag["element"].lower() in _LINKS:
             yield *tag.span("attributes"), tag["attributes"]
 
 
 def _tag_link(attributes: str, tagger: _Tagger) -> str:
-    """Return the attributes of a link with its ``href`` tagged and our own marks taken out."""
+    """Return the attributes of a link with its ``href`` tagged and our own attributes removed."""
     found = list(markup.ATTRIBUTES.finditer(attributes))
     own: dict[str, str] = {}
     marks: list[int] = []
@@ -260,7 +260,7 @@ def _tag_link(attributes: str, tagger: _Tagger) -> str:
             is_off = True
     targets = [number for number, attribute in enumerate(found) if _is_target(attribute)]
     if any(_is_waiting(found[number]["value"]) for number in targets):
-        return attributes  # With its marks: the pass after rendering needs them.
+        return attributes  # With our attributes: the pass after rendering needs them.
     parts = [attribute[0] for attribute in found]
     tagger = tagger.with_values(own)
     for number in targets if not is_off else ():
@@ -268,7 +268,7 @@ def _tag_link(attributes: str, tagger: _Tagger) -> str:
         parts[number] = parts[number].removesuffix(value) + _tag_value(value, tagger)
     for number in marks:
         parts[number] = ""
-        # The blank before goes too, unless it is all that keeps the neighbours apart.
+        # The blank before is removed too, unless it alone separates the neighbours.
         is_apart = number + 1 == len(parts) or parts[number + 1][:1] in ("", "/", *BLANKS)
         if is_apart and number and not parts[number - 1].strip(BLANKS):
             parts[number - 1] = ""
@@ -280,18 +280,17 @@ def _is_target(attribute: re.Match[str]) -> bool:
 
 
 def _is_waiting(value: str) -> bool:
-    """Tell whether only rendering will show where the URL in an attribute's value has its query."""
+    """Tell whether only the rendered text shows where the URL in an attribute's value has its query."""
     masked, tags = _mask(unquoted(value))
     url = masked.strip(_CONTROL_AND_SPACE)
     return url.startswith("\ufdd0") or _query_is_conditional(url, tags)
 
 
 def _tag_value(value: str, tagger: _Tagger) -> str:
-    """Return an attribute's value, quotes included, with the URL in it tagged."""
+    """Return an attribute's value, quotes included, with its URL tagged."""
     masked, tags = _mask(unquoted(value))
     url = decoded(masked)
-    # "<" is in no URL: a quotation mark is missing somewhere. Braces that were written as references would come
-    # out as a merge tag.
+    # No URL contains "<": a quotation mark is missing somewhere. Braces written as references would become a merge tag.
     if "<" in url or "{{" in url or "{%" in url:
         return value
     tagged = tagger.masked_url(url, tags)
@@ -307,7 +306,7 @@ def _encode(text: str) -> str:
 # Text
 
 _TEXT_TOKEN = re.compile(rf"{LIQUID}|(?<![A-Za-z0-9])https?://(?>{LIQUID}|[^\s<>\"\x00-\x20\x7f])++", re.IGNORECASE)
-_TRAILING = frozenset(".,;:!?'*_…’”»。、，！？")  # At the end they belong to the sentence.
+_TRAILING = frozenset(".,;:!?'*_…’”»。、，！？")  # At the end of a URL these belong to the sentence.
 _BRACKETS = {")": "(", "]": "[", "}": "{", "）": "（", "」": "「"}
 
 
@@ -323,9 +322,9 @@ def _tag_in_text(found: re.Match[str], tagger: _Tagger) -> str:
 
 
 def _url_end(text: str, tagger: _Tagger) -> int:
-    """Return where the URL that ``text`` begins with ends, without the punctuation of the sentence around it."""
+    """Return the end of the URL that ``text`` begins with, without the punctuation of the surrounding sentence."""
     excess = {closing: text.count(closing) - text.count(opening) for closing, opening in _BRACKETS.items()}
-    ours = "{}={}".format(*list(tagger.values.items())[-1])  # What tagging adds last; it may end in "_" or ".".
+    ours = "{}={}".format(*list(tagger.values.items())[-1])  # The last part of a tagged URL; may end in "_" or ".".
     end = len(text)
     while not text.endswith(ours, 0, end):
         last = text[end - 1]
@@ -335,4 +334,4 @@ def _url_end(text: str, tagger: _Tagger) -> int:
             excess[last] -= 1
         end -= 1
     is_blank = text.endswith(tuple(f"{name}=" for name in NAMES), 0, end)
-    return len(text) if is_blank else end  # A value of nothing but punctuation is a value.
+    return len(text) if is_blank else end  # A value may consist of punctuation.

@@ -1,1 +1,1 @@
-"""A message as bytes: headers, parts, encoding, signature."""
+"""A message as bytes: headers, parts, encoding, DKIM signature."""

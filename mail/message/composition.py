@@ -1,8 +1,8 @@
-"""A message's bytes: content, style and recipient in, headers and both parts out, ready for DATA.
+"""Composition of messages: content, style and recipient in; bytes for DATA, with headers and parts, out.
 
-Everything that all recipients of a mailing share is made once, by :func:`compile_content`: links tagged, the text
-part derived, the footer placed, headers folded, constant text encoded. For each recipient only the places that
-differ are filled. Nothing here sends, stores, or looks at the clock.
+:func:`compile_content` does once what all recipients of a mailing share: it tags links, derives the text part, adds the
+    footer, folds headers and encodes constant text. Only the places that differ are filled per recipient. Nothing here
+    sends, stores, or reads the clock.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from mail.message.style import Recipient, Style
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What one recipient reads, for people; ``html`` is empty for a message of text alone."""
+    """The readable message of one recipient; ``html`` is empty for a text-only message."""
 
     subject: str
     html: str
@@ -56,7 +56,7 @@ class Compiled:
         parts = [part for part in (html, text) if part is not None]
         templates = [subject, *(part.template for part in parts)]
         self.names = frozenset().union(*(template.names for template in templates)) - {"unsubscribe_url"}
-        # "=_" never occurs in quoted-printable, so no content can hold the boundary (RFC 2045 section 6.7).
+        # "=_" never occurs in quoted-printable, so no content can contain the boundary (RFC 2045 section 6.7).
         sources = "\0".join(template.source for template in templates)
         mark = hashlib.sha256(sources.encode("utf-8", "replace")).hexdigest()[:24].encode()
         self._before_text, self._before_html, self._end = _structure(mark, html is not None, files)
@@ -64,11 +64,11 @@ class Compiled:
 
     @property
     def is_7bit(self) -> bool:
-        """Whether no address that all messages share needs more than 7 bits."""
+        """Whether no shared address needs more than 7 bits."""
         return self._headers.is_7bit
 
     def render(self, recipient: Recipient) -> Rendered:
-        """Return the words of one recipient's message.
+        """Return the readable message of one recipient.
 
         :raises MergeError: if a merge tag cannot be filled with the recipient's values.
         """
@@ -85,9 +85,9 @@ class Compiled:
         return Rendered(subject, html, text)
 
     def build(self, recipient: Recipient, date: dt.datetime) -> bytes:
-        """Return one recipient's message as it goes after DATA: CRLF only, and no line starts with a dot.
+        """Return one recipient's message as sent after DATA: CRLF line ends only, and no line starts with a dot.
 
-        Only addresses may hold more than 7 bits.
+        Only addresses may contain more than 7 bits.
 
         :param date: for the Date header; aware.
         :raises MergeError: if a merge tag cannot be filled with the recipient's values.
@@ -112,7 +112,7 @@ class Compiled:
         return b"".join(pieces)
 
     def _make_skeleton(self) -> "_Skeleton | None":
-        """Return both parts as one, where every place in them is a mere field and there are some."""
+        """Return both parts as one skeleton, if every place is a plain field and there are at least two."""
         parts = [part for part in (self._text, self._html) if isinstance(part, _ContentPart)]
         fields = [part.template.fields for part in parts]
         places = sum(len(part or ()) for part in fields)
@@ -126,11 +126,10 @@ class Compiled:
 def compile_content(subject: str, html: str, text: str, style: Style, files: Sequence[Part] = ()) -> Compiled:
     """Prepare a content for all its recipients.
 
-    Without ``text`` the text part is made of ``html``; without ``html`` the message is text alone.
+    Without ``text`` the text part is derived from ``html``; without ``html`` the message is text only.
 
     :param files: attachments, and pictures that the HTML shows; the same for everybody.
-
-    :raises MergeError: if a merge tag cannot be understood; the sentence says in which part and line.
+    :raises MergeError: if a merge tag cannot be parsed; the sentence names part and line.
     :raises ValueError: if the style would break a header; the sentence names the header.
     """
     html, text = _line_ends(html), _line_ends(text)
@@ -159,9 +158,10 @@ def compile_content(subject: str, html: str, text: str, style: Style, files: Seq
 
 
 def _structure(mark: bytes, has_html: bool, files: Sequence[Part]) -> tuple[bytes, bytes, bytes]:
-    """Return what comes before the text, between text and HTML, and at the end: all that no recipient changes.
+    """Return the constant bytes before the text, between text and HTML, and at the end.
 
-    mixed (alternative (text, related (HTML, pictures)), attachments), each of them only where it is needed.
+    The structure is mixed (alternative (text, related (HTML, pictures)), attachments), without the levels that are not
+    needed.
     """
     attached = [file for file in files if not file.content_id]
     shown = [file for file in files if file.content_id]
@@ -183,7 +183,7 @@ def _structure(mark: bytes, has_html: bool, files: Sequence[Part]) -> tuple[byte
 
 
 class _ContentPart:
-    """One part of a message: its template, and its constant text already encoded."""
+    """One part of a message: its template, and its encoded constant text."""
 
     __slots__ = ("escape", "pieces", "template")
 
@@ -198,7 +198,7 @@ class _ContentPart:
         return self.template.render(values, self.escape, budget)
 
     def encode(self, values: Mapping[str, Any], budget: Budget) -> list[bytes]:
-        """Return the part in pieces."""
+        """Return the encoded part in pieces."""
         pieces = self.pieces.copy()
         pieces[1::2] = self._fill(values, budget)
         return pieces
@@ -216,20 +216,20 @@ class _ContentPart:
 
 
 class _Skeleton:
-    """A whole message whose places are mere fields, for values as nearly everybody has them."""
+    """A whole message whose places are plain fields, for ordinary values."""
 
     __slots__ = ("_pick", "_pieces", "_take")
 
     def __init__(self, parts: Sequence[_ContentPart], before: Sequence[bytes], end: bytes) -> None:
-        """Put the parts together.
+        """Join the parts.
 
-        :param parts: at least two fields in all of them together.
-        :param before: what comes before each part.
+        :param parts: with at least two fields in total.
+        :param before: the bytes before each part.
         """
         fields = [(field.name, part.escape == "html") for part in parts for field in part.template.fields or ()]
         names = list(dict.fromkeys(name for name, _ in fields))
         self._take = (lambda values: [values[names[0]]]) if len(names) == 1 else itemgetter(*names)
-        # Of the values in texts, followed by those in HTML.
+        # Indexes into the text values followed by the HTML values.
         self._pick = itemgetter(*(names.index(name) + len(names) * is_html for name, is_html in fields))
         self._pieces, constant = [b""], b""  # The first place is for the headers.
         for start, part in zip(before, parts, strict=True):
@@ -238,7 +238,7 @@ class _Skeleton:
         self._pieces.append(constant + end)
 
     def fill(self, values: Mapping[str, Any]) -> list[bytes] | None:
-        """Return the message in pieces, the first for its headers; None where a value needs more care."""
+        """Return the message in pieces, the first for its headers; None if a value needs individual encoding."""
         try:
             words = encoding.quoted_printable_words(self._take(values))
         except KeyError:
@@ -252,7 +252,7 @@ class _Skeleton:
 
 
 class _LateText:
-    """A text part made of each recipient's own HTML, where its structure depends on the recipient."""
+    """A text part derived from each recipient's own HTML, because its structure depends on the recipient."""
 
     __slots__ = ("_footer", "template")
 
@@ -282,10 +282,12 @@ def _text_part(text: str, style: Style, filters: Filters) -> _ContentPart:
 
 
 def _derived(html: str, style: Style, filters: Filters) -> "_ContentPart | _LateText":
-    """Return the text part made of the HTML's template, or of each recipient's HTML where that loses merge tags."""
+    """Return the text part derived from the HTML's template, or from each recipient's HTML if that would lose merge
+    tags.
+    """
     derived = _derive(html)
     if not _DIFFERS_IN_TABLE.search(html):
-        with contextlib.suppress(MergeError):  # The markup took half of a pair of tags with it.
+        with contextlib.suppress(MergeError):  # The removed markup contained half of a pair of tags.
             return _text_part(derived, style, filters)
     footer = _footer(html, style, footers.text_footer)
     return _LateText(_parse("HTML", html, filters), _parse("text", footer + "\n"))
@@ -302,7 +304,7 @@ def _derive(html: str) -> str:
 
 
 def _footer(content: str, style: Style, write: Callable[[footers.FooterWords | None, list[str]], str]) -> str:
-    """Return the footer that ``content`` still needs: exactly one link to unsubscribe, and the sender's address."""
+    """Return the footer that ``content`` lacks: exactly one unsubscribe link, and the sender's address."""
     read = html_entities.unescape(_COMMENT.sub("", content))
     words = None
     if style.has_unsubscribe and not _UNSUBSCRIBE_TAG.search(read):
@@ -312,7 +314,7 @@ def _footer(content: str, style: Style, write: Callable[[footers.FooterWords | N
     lines = [] if is_stated else [style.organisation, *style.postal_address.splitlines()]
     if words is not None and is_stated:
         lines = [style.organisation]
-    # Braces apart, lest an address be read as a merge tag.
+    # Spaces between braces, so that an address is no merge tag.
     lines = [re.sub(r"(?<=\{)(?=[{%])", " ", line.strip()) for line in lines if line.strip()]
     return write(words, lines) if words is not None or lines else ""
 
@@ -325,15 +327,15 @@ def _line_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-_TAG_WORK = 50  # Of making text of one tag of HTML.
+_TAG_WORK = 50  # Cost of converting one HTML tag to text.
 _MIME_VERSION = b"MIME-Version: 1.0\r\n"
 _TEXT_PART = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
 _HTML_PART = _TEXT_PART.replace(b"plain", b"html")
-# A link in a comment is seen by nobody.
+# Nobody sees a link in a comment.
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|\{%-?\s{0,9}comment\b.*?(?:endcomment|\Z)", re.DOTALL)
 _MARKUP = re.compile(r"<[^<>]*>")
 _UNSUBSCRIBE_TAG = re.compile(r"\{[{%][^{}]*\bunsubscribe_url\b")
-# A tag between the rows of a table: what it repeats or hides is structure, which only rendered HTML shows.
+# A tag between table rows repeats or hides structure, which only the rendered HTML shows.
 _DIFFERS_IN_TABLE = re.compile(
     r"(?:<(?:table|thead|tbody|tfoot|tr)\b[^<>]*>|</(?:tr|td|th|thead|tbody|tfoot|caption)>)\s*\{%", re.IGNORECASE
 )

@@ -1,6 +1,6 @@
-"""DKIM signatures: which headers they cover, and the header that goes in front of the message (RFC 6376, 8301, 8463).
+"""DKIM signatures: the signed headers, and the DKIM-Signature header for a message (RFC 6376, 8301, 8463).
 
-The keys are passed in. Where they are kept, and whether DNS shows their other half, is the caller's.
+The caller passes in the keys, stores them, and checks their DNS records.
 """
 
 import base64
@@ -19,10 +19,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from mail.addresses import ascii_domain
 
-FEWEST_BITS = 1024  # Of an RSA key (RFC 8301 section 3.2); 2048 is what receivers recommend.
+FEWEST_BITS = 1024  # RSA key size (RFC 8301 section 3.2); receivers recommend 2048.
 
-# What makes a message this message. One-click needs both List-Unsubscribe headers covered (RFC 8058 section 4), and
-# complaints by programs the CFBL ones (RFC 9477 section 3). Never what a relay adds or changes: Return-Path, Received.
+# The headers that define a message. One-click requires a signature over both List-Unsubscribe headers (RFC 8058 section
+# 4), complaint loops one over the CFBL headers (RFC 9477 section 3). Never sign headers that a relay adds or changes:
+# Return-Path, Received.
 _SIGNED = (
     *(b"from", b"reply-to", b"to", b"cc", b"subject", b"date", b"message-id", b"mime-version", b"content-type"),
     *(b"list-id", b"list-unsubscribe", b"list-unsubscribe-post"),
@@ -32,13 +33,13 @@ _SIGNED = (
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A private key under the selector whose DNS record holds its other half."""
+    """A private key, and the selector of its DNS record."""
 
     selector: str
     private: RSAPrivateKey | Ed25519PrivateKey = field(repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what receivers would not accept.
+        """Refuse a key that receivers would not accept.
 
         :raises ValueError: with a sentence.
         """
@@ -51,9 +52,9 @@ class Key:
 
     @classmethod
     def from_pem(cls, selector: str, pem: bytes) -> "Key":
-        """Return the key that an unencrypted PEM file holds.
+        """Return the key from an unencrypted PEM file.
 
-        :raises ValueError: with a sentence, if there is no RSA or Ed25519 key in it.
+        :raises ValueError: with a sentence, if it contains no RSA or Ed25519 key.
         """
         try:
             private = load_pem_private_key(pem, password=None)
@@ -72,18 +73,18 @@ class Key:
         """Return the signature over canonical headers."""
         if isinstance(self.private, RSAPrivateKey):
             return self.private.sign(canonical, _PADDING, _HASH)
-        return self.private.sign(hashlib.sha256(canonical).digest())  # RFC 8463 section 3: of the hash.
+        return self.private.sign(hashlib.sha256(canonical).digest())  # Of the hash (RFC 8463 section 3).
 
 
 class Signer:
-    """Signs the mail of one domain: call it with a message, and put what it returns in front of it."""
+    """Signs the mail of one domain: call it with a message, and put the result in front of it."""
 
     def __init__(self, domain: str, keys: Sequence[Key]) -> None:
         """Prepare for signing.
 
-        :param domain: From's own or one above it; DMARC counts no other (RFC 9989 section 4.4).
-        :param keys: each adds a signature; Ed25519 goes beside RSA, because not every receiver knows it.
-        :raises ValueError: if the domain is none, or there is no key.
+        :param domain: the domain of From or a parent of it; DMARC accepts no other (RFC 9989 section 4.4).
+        :param keys: each adds a signature; use Ed25519 in addition to RSA, because not every receiver knows it.
+        :raises ValueError: if the domain is invalid, or there is no key.
         """
         if not keys:
             raise ValueError(f"There is no key to sign the mail of {domain} with.")
@@ -95,7 +96,7 @@ class Signer:
     def __call__(self, message: bytes) -> bytes:
         """Return a DKIM-Signature header for each key, with its line end.
 
-        :param message: headers and body with CRLF, as they go after DATA.
+        :param message: headers and body with CRLF, as sent after DATA.
         :raises ValueError: if it has no From.
         """
         head, _, body = message.partition(b"\r\n\r\n")
@@ -104,7 +105,7 @@ class Signer:
         signatures = b""
         for key in self._keys:
             unsigned = self._start(key, names) + body_hash
-            # RFC 6376 section 3.7: the header itself comes last, without its value and its line end.
+            # The header itself comes last, without its signature and line end (RFC 6376 section 3.7).
             covered = canonical + b"dkim-signature:" + _unfold(unsigned).partition(b": ")[2]
             signature = base64.b64encode(key.sign(covered))
             lines = (signature[start : start + 72] for start in range(0, len(signature), 72))
@@ -127,10 +128,10 @@ class Signer:
 
 
 def _canonical_headers(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
-    """Return the names for ``h=``, and what is signed of these headers (relaxed, RFC 6376 section 3.4.2)."""
+    """Return the names for ``h=``, and the signed headers in canonical form (relaxed, RFC 6376 section 3.4.2)."""
     found: dict[bytes, list[bytes]] = {}
     unfolded = _unfold(head)
-    is_neat = b"  " not in unfolded and b"\t" not in unfolded  # As ours are.
+    is_neat = b"  " not in unfolded and b"\t" not in unfolded  # As in our messages.
     for line in unfolded.split(b"\r\n"):
         name, _, value = line.partition(b":")
         name = name.rstrip(b" \t").lower()
@@ -139,20 +140,19 @@ def _canonical_headers(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
             found.setdefault(name, []).append(b"%b:%b\r\n" % (name, value))
     if b"from" not in found:
         raise ValueError("A message without a From header cannot be signed.")
-    names: list[bytes] = [b"from"]  # Once more than there is: a second one, added on the way, breaks the signature.
+    names: list[bytes] = [b"from"]  # One more than exists: a second From, added on the way, breaks the signature.
     lines: list[bytes] = []
     for name in _SIGNED:
         same = found.get(name, ())
         names += [name] * len(same)
-        lines += reversed(same)  # Those of one name are counted from the bottom (section 5.4.2).
+        lines += reversed(same)  # Headers of one name count from the bottom (section 5.4.2).
     return tuple(names), b"".join(lines)
 
 
 def _canonical_body(body: bytes) -> bytes:
-    """Return the body without the empty lines at its end (simple, RFC 6376 section 3.4.3).
+    """Return the body without empty lines at its end (simple, RFC 6376 section 3.4.3).
 
-    Quoted-printable has no blanks at the ends of lines that a relay could take away, so "relaxed" would cost its
-    time for nothing.
+    Quoted-printable has no trailing blanks that a relay could strip, so "relaxed" would only cost time.
     """
     while body.endswith(b"\r\n\r\n"):
         body = body[:-2]

@@ -1,8 +1,8 @@
 """Header lines and bodies as bytes: folding, encoded-words, quoted-printable (RFC 5322, 2045, 2047).
 
-The standard library's classes break long List-Unsubscribe headers and take milliseconds a message, so these few
-functions do it. Every line ends CRLF, and what could end a header early is refused. What a message needs to say
-is not known here.
+The standard library's classes break long List-Unsubscribe headers and take milliseconds per message, hence these
+functions. Every line ends in CRLF, and values that could end a header early are refused. The choice of headers is made
+elsewhere.
 """
 
 import binascii
@@ -14,15 +14,15 @@ from mail.addresses import AddressInvalid, Mailbox, envelope_address
 
 CRLF = b"\r\n"
 SOFT_BREAK = b"=\r\n"  # Ends a line of quoted-printable without ending the line of text.
-LONGEST_WORD = 78  # Octets of an encoded value on a line of its own, with its soft break.
+LONGEST_WORD = 78  # Octets of an encoded value on its own line, with its soft break.
 _WIDTH = 78  # Characters of a header line (RFC 5322 section 2.1.1).
 _LONGEST = 998  # Octets of any line; more is an error.
 
 
 def unstructured(name: str, value: str) -> bytes:
-    """Return a header of free text, with encoded-words where ASCII does not do.
+    """Return a header of free text, with encoded-words if it is not plain ASCII.
 
-    :raises ValueError: if ``value`` holds a line break or another control character.
+    :raises ValueError: if ``value`` contains a line break or another control character.
     """
     if len(name) + 2 + len(value) <= _WIDTH and _PRINTABLE(value) and "=?" not in value:
         return f"{name}: {value}\r\n".encode("ascii")
@@ -30,7 +30,7 @@ def unstructured(name: str, value: str) -> bytes:
     value = value.strip(" ")
     tokens = re.findall(r" *[^ ]+", value)
     longest = max([len(name) + 2 + len(tokens[0]), *map(len, tokens)]) if tokens else 0
-    # A reader takes "=?" for an encoded-word; a word too long for its line cannot be folded in any other way.
+    # "=?" would be read as an encoded-word; a word too long for its line cannot be folded otherwise.
     if not value.isascii() or "=?" in value or longest > _WIDTH:
         tokens = encoded_words(value, first=_WIDTH - len(name) - 2)
     if tokens:
@@ -39,9 +39,9 @@ def unstructured(name: str, value: str) -> bytes:
 
 
 def verbatim(name: str, value: str) -> bytes:
-    """Return a header that readers take literally (an identifier, a URL): never encoded, never folded.
+    """Return a header with a literal value (an identifier, a URL): never encoded, never folded.
 
-    :raises ValueError: for anything but printable ASCII, or for too long a line.
+    :raises ValueError: for anything but printable ASCII, or if the line is too long.
     """
     if not _PRINTABLE(value):
         _refuse_controls(name, value)
@@ -52,7 +52,7 @@ def verbatim(name: str, value: str) -> bytes:
 def mailboxes(name: str, boxes: Sequence[Mailbox]) -> bytes:
     """Return a header of one or more addresses; display names are encoded, addresses never.
 
-    A UTF-8 local part stays as it is, for which the server must offer SMTPUTF8 (RFC 6532).
+    A UTF-8 local part stays as it is, so the server must offer SMTPUTF8 (RFC 6532).
     """
     tokens: list[str] = []
     for box in boxes:
@@ -70,9 +70,9 @@ def address_line(name: str, bare: str) -> bytes:
 
 
 def address(name: str, bare: str) -> str:
-    """Return an address as the header ``name`` holds it.
+    """Return an address in the form for the header ``name``.
 
-    :raises ValueError: if it is none; the sentence names the header.
+    :raises ValueError: if it is invalid; the sentence names the header.
     """
     try:
         return envelope_address(bare)
@@ -81,7 +81,7 @@ def address(name: str, bare: str) -> str:
 
 
 def identified(name: str, value: str) -> bytes:
-    """Return a header like ``List-Id``: a phrase for people, which may need encoding, and ``<an.identifier>``."""
+    """Return a header such as ``List-Id``: a phrase for people, encoded if necessary, and ``<an.identifier>``."""
     title, opened, identifier = value.rpartition("<")
     if not opened or not re.fullmatch(r"[!-;=?-~]{1,254}>", identifier):
         _refuse_controls(name, value)
@@ -90,7 +90,7 @@ def identified(name: str, value: str) -> bytes:
 
 
 def phrase(name: str, text: str) -> list[str]:
-    """Return a display name as tokens, each with a space before it: plain, quoted, or as encoded-words."""
+    """Return a display name as tokens, each with a leading space: plain, quoted, or encoded-words."""
     _refuse_controls(name, text)
     text = text.strip()
     if not text:
@@ -105,12 +105,12 @@ def phrase(name: str, text: str) -> list[str]:
 
 
 def encoded_words(text: str, first: int = _WIDTH) -> list[str]:
-    """Return ``text`` as encoded-words (RFC 2047) of at most 75 characters, each with a space before it.
+    """Return ``text`` as encoded-words (RFC 2047) of at most 75 characters, each with a leading space.
 
-    :param first: how long the first may be.
+    :param first: the maximum length of the first.
     """
     encoded = text.encode("utf-8", "replace")
-    # "q" is the shorter one for Western languages, and a person can guess at it.
+    # "q" is shorter for Western languages, and people can guess its text.
     special = sum(1 for byte in encoded if chr(byte) not in _Q_SAFE)
     is_q = special * 2 < len(encoded) - special
     make, room = (_q_word, 63) if is_q else (_b_word, 45)
@@ -129,16 +129,16 @@ def encoded_words(text: str, first: int = _WIDTH) -> list[str]:
 def quoted_printable(text: str) -> bytes:
     """Return ``text`` as quoted-printable with CRLF, safe for any transport.
 
-    No line starts with a dot, so that none needs dot-stuffing, or with "From ", which old mailboxes mangle; no
-    line is longer than 76 octets; "=_" never occurs, so that a boundary may hold it. ``text`` has LF line ends.
+    No line starts with a dot, so that dot-stuffing is never needed, or with "From ", which old mailboxes mangle; no
+    line is longer than 76 octets; "=_" never occurs, so that a boundary may contain it. ``text`` has LF line ends.
     """
-    # With LF alone: b2a_qp copies the kind of the first line break it meets, and takes LF if there is none.
+    # With LF only: b2a_qp copies the kind of the first line break, and uses LF if there is none.
     encoded = binascii.b2a_qp(_UNWANTED.sub("", text).encode("utf-8", "replace"), istext=True)
-    return _AWKWARD.sub(_respell, encoded).replace(b"\n", CRLF)
+    return _UNSAFE_LINE.sub(_fix_line, encoded).replace(b"\n", CRLF)
 
 
 def quoted_printable_value(text: str) -> bytes:
-    """Return a value for a place between two constants, each on lines of its own; an empty one takes no line."""
+    """Return a value for a place between two constants, on lines of its own; an empty value takes no line."""
     if not text:
         return b""
     if _PLAIN_VALUE(text):
@@ -147,12 +147,12 @@ def quoted_printable_value(text: str) -> bytes:
 
 
 def quoted_printable_words(values: Sequence[Any]) -> tuple[list[bytes], list[bytes]] | None:
-    """Return what :func:`quoted_printable_value` makes of ordinary values, in texts and, escaped, in HTML.
+    """Return :func:`quoted_printable_value` of ordinary values, for text and, escaped, for HTML.
 
-    All are encoded at once, which takes a fraction of the time. None where one of them is empty or blank, has several
-    lines or a control character, does not fit in a line, or is not mere text: those are encoded one by one.
+    All are encoded at once, which takes a fraction of the time. None if a value is blank, has several lines or a
+    control character, does not fit in a line, or is not plain ``str``: then the caller encodes them one by one.
     """
-    if set(map(type, values)) != _MERE_TEXT or not all(map(str.strip, values)) or not all(map(str.isprintable, values)):
+    if set(map(type, values)) != _PLAIN_STR or not all(map(str.strip, values)) or not all(map(str.isprintable, values)):
         return None
     joined = "\n".join(("", *values, ""))
     if "\n." in joined or "\nFrom " in joined:
@@ -176,7 +176,7 @@ def _lines_as_words(joined: str, count: int) -> list[bytes]:
 def quoted_printable_constants(constants: Sequence[str]) -> tuple[bytes, ...]:
     """Return constants encoded so that values of any length fit between them."""
     encoded = [quoted_printable(constant) for constant in constants]
-    # What is empty or ends a line leaves the value at the start of a line anyway.
+    # After an empty constant, or one that ends a line, the value starts a line anyway.
     softly = [row if not row or row.endswith(CRLF) else end_softly(row) for row in encoded[:-1]]
     return (*softly, encoded[-1])
 
@@ -192,7 +192,7 @@ def end_softly(encoded: bytes) -> bytes:
 
 
 def _fold(name: str, tokens: Iterable[str]) -> bytes:
-    """Return ``name: tokens``, broken before a token where the line would grow too long."""
+    """Return ``name: tokens``, folded before a token if the line would become too long."""
     lines = [f"{name}:"]
     is_first = True
     for token in tokens:
@@ -219,11 +219,11 @@ def _refuse_controls(name: str, value: str) -> None:
         raise ValueError(f"{name}: {value!r} holds a line break or another control character; remove it.")
 
 
-def _respell(match: re.Match[bytes]) -> bytes:
-    """Encode the first character of a line, or all of a line that would grow too long by that; or cut a long one."""
+def _fix_line(match: re.Match[bytes]) -> bytes:
+    """Encode the first character of a line, or all of it if that makes it too long; or split a line that is too long."""
     line = match.group()
     if not line.startswith((b".", b"From ")):
-        return line[:-3] + b"=\n" + line[-3:]  # b2a_qp looks at the width before it encodes a space at a line's end.
+        return line[:-3] + b"=\n" + line[-3:]  # b2a_qp checks the width before it encodes a trailing space.
     if len(line) <= 74:
         return b"=%02X" % line[0] + line[1:]
     is_continued = line.endswith(b"=")
@@ -250,15 +250,15 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-# What an encoded-word in a display name may hold as it is (RFC 2047 section 5, rule 3), and the space.
+# The literal characters of an encoded-word in a display name (RFC 2047 section 5, rule 3), and the space.
 _Q_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/ ")
 _CONTROLS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]").search
 _PRINTABLE = re.compile(r"[!-~]+( [!-~]+)*").fullmatch
-# What quoted-printable leaves as it is.
+# Text that quoted-printable does not change.
 _PLAIN_VALUE = re.compile(
     r"(?!From )[A-Za-z0-9,;:/?&#_+()'\"!@%-][A-Za-z0-9 .,;:/?&#_+()'\"!@%-]{0,74}(?<! )"
 ).fullmatch
-_MERE_TEXT = {str}  # No kind of text with a meaning of its own.
+_PLAIN_STR = {str}  # No subclass of str with a meaning of its own.
 _END_OF_WORD = SOFT_BREAK + b"\0"
 _UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_AWKWARD = re.compile(rb"^(?:\.|From )[^\n]*|^[^\n]{77,}", re.MULTILINE)
+_UNSAFE_LINE = re.compile(rb"^(?:\.|From )[^\n]*|^[^\n]{77,}", re.MULTILINE)

@@ -1,6 +1,6 @@
-"""What stands below every campaign message: why it came, how to unsubscribe, who sends it, in eight languages.
+"""The footer of campaign messages: reason, unsubscribe link and sender's address, in eight languages.
 
-The words only, and where they belong; whether a message needs them is decided elsewhere.
+Texts and their placement only; another module decides whether a message needs them.
 """
 
 import functools
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FooterWords:
-    """The few words we add to a message, in one language."""
+    """The texts that we add to a message, in one language."""
 
     reason: str
     unsubscribe: str
-    intended: str  # Before the address that a redirected message was meant for.
-    tested: str  # In place of the reason, where somebody tests a server.
+    intended: str  # Before the original recipient of a redirected message.
+    tested: str  # Replaces the reason in a server test.
 
 
 WORDS = {
@@ -71,31 +71,31 @@ WORDS = {
 }
 
 
-# In the page that is put around a piece of HTML. Which language it is in, the server and the recipient decide.
+# In the page around an HTML fragment. Server and recipient decide its language.
 UNDETERMINED = 'lang="und" dir="auto"'
 
 
 def in_language(html: str, language: str) -> str:
-    """Return a page with its language said, where it is ours to say; all that we have words for run left to right."""
+    """Return a page with its language set, if the page leaves it open; all our languages run left to right."""
     return html.replace(UNDETERMINED, f'lang="{known_language(language)}" dir="ltr"', 1)
 
 
 @functools.lru_cache(maxsize=1024)
 def known_language(*wishes: str) -> str:
-    """Return the first of ``wishes`` there are words for, by its main part ("de-AT" is "de"); else English."""
+    """Return the first of ``wishes`` that has texts, by its primary subtag ("de-AT" gives "de"); otherwise English."""
     mains = (re.split("[-_]", wish.lower())[0] for wish in wishes)
     return next((main for main in mains if main in WORDS), "en")
 
 
 def words_for(language: str) -> FooterWords:
-    """Return the words of a BCP 47 language, in English where we have none."""
+    """Return the texts for a BCP 47 language, or the English ones."""
     return WORDS[known_language(language)]
 
 
 def html_footer(words: FooterWords | None, address_lines: list[str], language: str = "en") -> str:
-    """Return the footer's HTML; without ``words`` it has no unsubscribe link.
+    """Return the footer as HTML; without ``words`` it has no unsubscribe link.
 
-    :param language: of the words, named in the markup: the content above may be in another one.
+    :param language: the language of the texts, named in the markup since the content may use another.
     """
     lines = [html_entities.escape(line) for line in address_lines]
     if words is not None:
@@ -122,19 +122,19 @@ def text_footer(words: FooterWords | None, address_lines: list[str]) -> str:
 
 
 def before_body_end(html: str, addition: str) -> str:
-    """Return ``html`` with ``addition`` as the last thing a reader sees of it."""
+    """Return ``html`` with ``addition`` at its visible end."""
     return _insert(html, addition, "</body", "</html")
 
 
 def after_body_start(html: str, addition: str) -> str:
-    """Return ``html`` with ``addition`` as the first thing a reader sees of it."""
+    """Return ``html`` with ``addition`` at its visible start."""
     match = re.search(r"<body\b[^<>]*>", html, re.IGNORECASE)
     position = match.end() if match else 0
     return html[:position] + addition + html[position:]
 
 
 def _insert(html: str, addition: str, *endings: str) -> str:
-    lowered = html.lower() if len(html.lower()) == len(html) else html  # A few letters grow in lower case.
+    lowered = html.lower() if len(html.lower()) == len(html) else html  # A few letters become longer in lower case.
     for ending in endings:
         position = lowered.rfind(ending)
         if position >= 0:

@@ -1,6 +1,6 @@
-"""Which headers a message carries, in which order, and what each may hold (RFC 5322, 2369, 2919, 8058, 9477).
+"""The headers of a message: their order, and valid values for each (RFC 5322, 2369, 2919, 8058, 9477).
 
-How a header is folded and encoded is known to ``mail.message.encoding``.
+``mail.message.encoding`` folds and encodes them.
 """
 
 import datetime as dt
@@ -22,7 +22,7 @@ class Headers:
     """The headers of all messages in one style, in the order of a complete campaign message."""
 
     def __init__(self, style: Style, subject: Template) -> None:
-        """Prepare what is the same for all.
+        """Precompute what all messages of the style share.
 
         :raises ValueError: if the style would break a header; the sentence names it.
         """
@@ -40,14 +40,14 @@ class Headers:
         self._machine_address = _bare_address("CFBL-Address", style.complaints_to) if style.complaints_to else ""
         self._before_feedback = self._constants_before_feedback().decode()
         self._after_feedback = self._constants_after_feedback().decode()
-        # Addresses may need more, everything else is encoded (RFC 6532).
+        # Only addresses can need 8 bits; everything else is encoded (RFC 6532).
         self.is_7bit = (self._from + self._cc).isascii()
-        self._date = (dt.datetime.max.replace(tzinfo=dt.UTC), "")  # The second asked for last, and its header.
+        self._date = (dt.datetime.max.replace(tzinfo=dt.UTC), "")  # The last second, and its header.
         for name, _ in style.extra_headers:
             _check_name(name, [other for other, _ in style.extra_headers])
 
     def encode(self, recipient: Recipient, values: Mapping[str, Any], date: dt.datetime) -> bytes:
-        """Return the headers of one message, without those that describe its parts.
+        """Return the headers of one message, except those that describe its parts.
 
         :raises ValueError: if a value would break a header; the sentence names it.
         """
@@ -81,7 +81,7 @@ class Headers:
         return encoding.unstructured("Subject", subject).decode("ascii")
 
     def _cc_for(self, recipient: Recipient) -> str:
-        """Return the Cc header without the recipient, who would stand there twice."""
+        """Return the Cc header without the recipient, who would be listed twice."""
         key = fold(recipient.address)
         if key not in self._copy_keys:
             return self._cc
@@ -159,7 +159,7 @@ def _bare_address(name: str, text: str) -> str:
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,180}@[!-;=?A-~]{1,180}>").fullmatch
 _FEEDBACK_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~:.-]{1,200}").fullmatch
 _URI = re.compile(r"(?:[Hh][Tt][Tt][Pp][Ss]?://|[Mm][Aa][Ii][Ll][Tt][Oo]:)[!-;=?-~]+").fullmatch
-_LONGEST_URI = 976  # The name, the brackets and the line end take the rest of the 998 octets of a line.
+_LONGEST_URI = 976  # The rest of the 998 octets of a line is for the name, the brackets and the line end.
 _ZERO, _SECOND = dt.timedelta(0), dt.timedelta(seconds=1)
 _OWN_HEADERS = frozenset(
     {

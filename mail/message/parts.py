@@ -1,4 +1,4 @@
-"""Files that travel in a message: pictures that its HTML shows, and attachments (RFC 2045, 2183, 2231, 2392).
+"""Files in a message: pictures in its HTML, and attachments (RFC 2045, 2183, 2231, 2392).
 
 They are the same for all recipients, so each is encoded once.
 """
@@ -12,22 +12,22 @@ from urllib.parse import quote
 from mail.message.encoding import CRLF
 
 _LINE_OCTETS = 57  # 76 characters of base64.
-_LONGEST_NAME = 200  # Octets; percent-encoded it has to fit in one line.
+_LONGEST_NAME = 200  # Octets; percent-encoded it must fit in one line.
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file, encoded."""
+    """One encoded file."""
 
     content_id: str  # Without brackets; empty for an attachment.
-    encoded: bytes  # With its headers; no line begins with a dot.
+    encoded: bytes  # With its headers; no line starts with a dot.
 
 
 def part(name: str, content_type: str, content: bytes, content_id: str = "") -> Part:
-    """Return a file as a part of messages.
+    """Return a file as a MIME part.
 
-    :param content_type: as ``image/png``; text is UTF-8, and never HTML.
-    :param content_id: the address in the HTML, ``cid:`` and this; empty: attached.
+    :param content_type: such as ``image/png``; text is UTF-8, and never HTML.
+    :param content_id: its address in the HTML is ``cid:`` plus this; empty: an attachment.
     :raises ValueError: if a value would break a header.
     """
     if not _CONTENT_TYPE(content_type):
@@ -47,9 +47,9 @@ def part(name: str, content_type: str, content: bytes, content_id: str = "") -> 
 
 
 def wrap(boundary: bytes, kind: str, first: bytes, parts: list[Part]) -> tuple[bytes, bytes]:
-    """Return what comes before and after the first part of a multipart that goes on with ``parts``.
+    """Return the bytes before and after the first part of a multipart that continues with ``parts``.
 
-    :param first: the headers of the first part, with the empty line behind them.
+    :param first: the headers of the first part, with the empty line after them.
     """
     opened = f"Content-Type: multipart/{kind};\r\n boundary=".encode() + b'"' + boundary + b'"\r\n\r\n'
     before = opened + b"--" + boundary + CRLF + first
@@ -63,7 +63,7 @@ def _base64(content: bytes) -> bytes:
 
 
 def _clean(name: str) -> str:
-    """Return a name without what breaks a header or a path, and not too long."""
+    """Return a name without characters that break a header or a path, shortened if necessary."""
     name = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069/\\]", "_", name) or "file"
     stem, dot, ending = name.rpartition(".")
     while len(name.encode("utf-8", "replace")) > _LONGEST_NAME and stem:
@@ -73,14 +73,14 @@ def _clean(name: str) -> str:
 
 
 def _filename(name: str) -> str:
-    """Return the parameter, percent-encoded where ASCII does not do (RFC 2231 section 4)."""
+    """Return the parameter, percent-encoded if it is not plain ASCII (RFC 2231 section 4)."""
     if _PLAIN_NAME(name):
         return f'filename="{name}"'
     return f"filename*=utf-8''{quote(name, safe='', errors='replace')}"
 
 
 def _old_name(name: str) -> str:
-    """Return the name where programs look that do not know RFC 2231, encoded as they know it (RFC 2047)."""
+    """Return the name parameter for programs that do not know RFC 2231, encoded as in RFC 2047."""
     if _PLAIN_NAME(name):
         return ""
     words = Header(name.encode("utf-8", "replace").decode("utf-8"), "utf-8", maxlinelen=70).encode(linesep="\r\n")

@@ -1,4 +1,4 @@
-"""The values a message is composed from: what server and mailing decide, and what differs by recipient."""
+"""The input of composition: the style, set by server and mailing, and the recipient."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,30 +16,30 @@ class Style:
     """What server and mailing decide about every message. An empty field leaves its header out."""
 
     mail_from: Mailbox
-    reply_to: str = ""  # One mailbox or more, separated by commas.
-    cc: tuple[str, ...] = ()  # Shown; each copy is a message of its own.
+    reply_to: str = ""  # One or more mailboxes, separated by commas.
+    cc: tuple[str, ...] = ()  # Visible; each copy is a message of its own.
     subject_prefix: str = ""  # "[TEST] "
     list_id: str = ""  # "Example news <list-7.example.com>", stable for a list (RFC 2919).
-    precedence: str = ""  # "bulk"; brings X-Auto-Response-Suppress with it.
+    precedence: str = ""  # "bulk"; also adds X-Auto-Response-Suppress.
     auto_submitted: bool = False  # For notices (RFC 3834 section 5), not for what people write.
-    complaints_to: str = ""  # Where programs send complaints (RFC 9477).
-    abuse_to: str = ""  # Where people report misuse.
+    complaints_to: str = ""  # For complaints by programs (RFC 9477).
+    abuse_to: str = ""  # For reports by people.
     feedback_id: str = ""  # Google's Feedback-ID; the same for all recipients.
-    has_unsubscribe: bool = False  # The visible link and the headers.
+    has_unsubscribe: bool = False  # Visible link and headers.
     is_one_click: bool = True  # Whether a POST to the address unsubscribes (RFC 8058).
     language: str = "en"  # Of the footer's words, as BCP 47 tag.
-    is_server_test: bool = False  # Then the footer says so, and not that somebody is on a list.
+    is_server_test: bool = False  # The footer then says so, instead of naming a list.
     says_language: bool = False  # Whether Content-Language is sent.
     organisation: str = ""
     postal_address: str = ""  # Shown in the footer unless the content holds it.
     utm: Mapping[str, str] = field(default_factory=lambda: _NOTHING)  # By names of mail.links.utm; empty: links stay.
     utm_policy: Literal["fill", "replace"] = "fill"
-    utm_in_text: bool = True  # Whether the text part's links get them too, where they are long and in full view.
-    utm_skip: tuple[str, ...] = ()  # Starts of our own addresses, never tagged.
+    utm_in_text: bool = True  # Whether links in the text part get them too, where they are long and fully visible.
+    utm_skip: tuple[str, ...] = ()  # Prefixes of our own URLs, never tagged.
     extra_headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(slots=True)  # Not frozen: that would take four times as long to make.
+@dataclass(slots=True)  # Not frozen: that would take four times as long to create.
 class Recipient:
     """What differs from message to message."""
 
@@ -48,5 +48,5 @@ class Recipient:
     values: Mapping[str, Any]  # Merge values by name.
     unsubscribe_url: str = ""  # Also the merge value of that name.
     feedback_id: str = ""  # For CFBL-Feedback-ID: opaque, and hard to forge.
-    intended: str = ""  # Whom a redirected message was meant for; shown above the content.
-    budget: Budget = field(default_factory=Budget)  # What filling the message may cost.
+    intended: str = ""  # The original recipient of a redirected message; shown above the content.
+    budget: Budget = field(default_factory=Budget)  # The limit for filling the message.

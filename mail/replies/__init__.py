@@ -1,1 +1,1 @@
-"""What mail servers answer, and what it means."""
+"""Replies of mail servers, and their meaning."""

@@ -1,8 +1,8 @@
-"""What an SMTP server answered, and what the answer means for the message and for the server.
+"""The parsing of SMTP replies, and their meaning for the message and for the server.
 
-Two questions are kept apart: what becomes of the message, and whose fault it is. A server that is blocked or over
-its quota must never burn the addresses it was asked to write to. Nothing here sends, stores or reads the clock;
-the table of known answers is :mod:`mail.replies.rules`.
+Two questions are separate: what happens to the message, and who is at fault. A server that is blocked or over its quota
+must never cost us the addresses of its recipients. Nothing here sends, stores or reads the clock;
+:mod:`mail.replies.rules` has the table of known replies.
 """
 
 import datetime as dt
@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r"[^\s<>()\[\]{}\"',;:]+@[^\s<>()\[\]{}\"',;:]*[^\s<>()\[\
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply, taken apart. ``code`` 0 means that it was no SMTP reply; its lines are kept in ``text``."""
+    """A parsed reply. ``code`` 0 means that it was no SMTP reply; its lines are in ``text``."""
 
     code: int
     enhanced: str  # The enhanced status code (RFC 3463), or empty.
@@ -30,10 +30,10 @@ class Reply:
 
     @classmethod
     def parse(cls, text: str) -> "Reply":
-        """Read a reply of one or several lines, with or without the code on the later ones.
+        """Parse a reply of one or several lines, with or without the code on the later ones.
 
-        Also reads the diagnostic of a bounce (``smtp; 550 5.1.1 …``) and a bare status (``5.1.1 …``), for which
-        the code is made up from its class. Never raises.
+        Also parses the diagnostic of a bounce (``smtp; 550 5.1.1 …``) and a bare status (``5.1.1 …``), for which the
+        code is derived from its class. Never raises.
         """
         text = text[:_TEXT_CHARACTERS]
         found = _CODE.match(text)
@@ -41,9 +41,9 @@ class Reply:
 
     @classmethod
     def of(cls, code: int, text: str) -> "Reply":
-        """Read a reply whose lines were taken apart already.
+        """Return a reply whose lines were split already.
 
-        :param text: what stands behind the code; several lines are separated by "\\n".
+        :param text: the text after the code; several lines are separated by "\\n".
         """
         return cls._of(code, text[:_TEXT_CHARACTERS])
 
@@ -74,11 +74,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a reply means: the rule that fits it, and what the reply itself adds."""
+    """The meaning of a reply: the rule that matches, and what the reply itself adds."""
 
     policy: ReplyRule
     delays: tuple[dt.timedelta, ...] = ()  # Before the next tries; the last one repeats. Empty: none of its own.
-    gives_no_reason: bool = False  # It may be about anything: who else gets the same answer tells more.
+    gives_no_reason: bool = False  # It may concern anything: how many others get the same reply says more.
 
     @property
     def rule(self) -> str:
@@ -92,22 +92,22 @@ class Verdict:
 
     @property
     def scope(self) -> Scope:
-        """Whom it is about."""
+        """Whom the action concerns."""
         return self.policy.scope
 
     @property
     def kind(self) -> str:
-        """A word to count by: "user-unknown", "mailbox-full", "quota"."""
+        """A word for statistics: "user-unknown", "mailbox-full", "quota"."""
         return self.policy.kind
 
 
 def classify(stage: Stage, reply: Reply, recipient: str = "") -> Verdict:
-    """Return what ``reply``, given at ``stage``, means for the message and the server.
+    """Return the meaning of ``reply``, given at ``stage``, for the message and the server.
 
-    :param recipient: the address that the message was for; empty where it does not matter.
+    :param recipient: the address of the message; empty if it does not matter.
 
-    What is no SMTP reply, or no possible one at this stage, is judged so that nothing is lost and nobody gets a
-    message twice: after the final dot it is unknown whether the message was taken; before it, another server may
+    A reply that is not SMTP, or impossible at this stage, is interpreted so that nothing is lost and nobody gets a
+    message twice: after the final dot it is unknown whether the message was accepted; before it, another server may
     try. A failure without any reply, such as a refused certificate, is a ``Reply`` with code 0.
     """
     if _is_agreement(stage, reply):
@@ -135,8 +135,8 @@ _UNREADABLE_AT = {
 }
 
 
-# Before RCPT the server has heard of no recipient and of no message: what it says then is about itself or the
-# sender. Without this, "550 5.1.1 unknown user" to MAIL FROM would suppress everybody we meant to write to.
+# Before RCPT the server knows neither recipient nor message: its reply is about itself or the sender. Without this,
+# "550 5.1.1 unknown user" to MAIL FROM would suppress every recipient.
 _RECIPIENT_KNOWN = frozenset({Stage.RCPT, Stage.DATA, Stage.DOT, Stage.DSN})
 
 
@@ -169,7 +169,7 @@ class _Compiled:
 
 
 def names_only(reply: Reply, address: str) -> bool:
-    """Whether the reply names this address, and no other one."""
+    """Whether the reply names this address and no other."""
     named = {found.lower() for found in _ADDRESS.findall(str(reply))}
     return bool(address) and named == {address.lower()}
 

@@ -1,6 +1,6 @@
-"""What mail servers answer, as a table: from their documentation and from what they have been seen to say.
+"""The table of reply rules: from providers' documentation and from replies seen in practice.
 
-Only data lives here; :mod:`mail.replies.reply` reads it. The order matters: the first rule that fits decides.
+Data only; :mod:`mail.replies.reply` applies it. The order matters: the first rule that matches decides.
 """
 
 import datetime as dt
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Stage(StrEnum):
-    """The moment a reply belongs to; the same code means different things at different moments."""
+    """The moment of a reply; the same code has different meanings at different moments."""
 
     CONNECT = "CONNECT"  # The banner.
     TLS = "TLS"  # STARTTLS, the handshake, the certificate.
@@ -19,43 +19,43 @@ class Stage(StrEnum):
     AUTH = "AUTH"
     MAIL = "MAIL"
     RCPT = "RCPT"
-    DATA = "DATA"  # The answer to the command, before the first byte of the message.
-    DOT = "DOT"  # The answer to the whole message.
-    DSN = "DSN"  # Not in the session: reported later, by mail, from the recipient's side.
+    DATA = "DATA"  # The reply to the command, before the first byte of the message.
+    DOT = "DOT"  # The reply to the whole message.
+    DSN = "DSN"  # Not in the session: a later report by mail from the recipient's side.
 
 
 class Action(StrEnum):
-    """What to do about a message and about the server it was handed to."""
+    """What to do about a message and its server."""
 
-    ACCEPT = "accept"  # Nothing is wrong: go on. Never in the table.
+    ACCEPT = "accept"  # Nothing is wrong: continue. Never in the table.
     RETRY_SAME = "retry_same"  # The same server, later.
-    RETRY_OTHER = "retry_other"  # The next eligible server, now; this one is out for the message.
+    RETRY_OTHER = "retry_other"  # The next eligible server, now; this one is excluded for the message.
     SLOW = "slow"  # Halve rate and connections of the scope, then as RETRY_SAME.
-    PAUSE_DOMAIN = "pause_domain"  # This server writes to this recipient domain's provider no more for a while.
-    PAUSE_SERVER = "pause_server"  # Open the circuit, tell the owner, move the queue to others.
-    SUPPRESS = "suppress"  # A hard bounce: never write to this address again.
+    PAUSE_DOMAIN = "pause_domain"  # For a while this server sends no more to the provider of this recipient domain.
+    PAUSE_SERVER = "pause_server"  # Open the circuit breaker, notify the owner, move the queue to other servers.
+    SUPPRESS = "suppress"  # A hard bounce: never send to this address again.
     SOFT = "soft"  # A soft bounce: the end for this message, counted for the address.
     FAIL = "fail"  # The end for this message; the address is not to blame.
-    SPLIT = "split"  # One recipient for each transaction.
-    PAUSE_CAMPAIGN = "pause_campaign"  # Stop what this From domain sends until somebody has looked.
-    UNKNOWN = "unknown"  # The message may have been taken: neither send it again nor give it up. Never in the table.
+    SPLIT = "split"  # One recipient per transaction.
+    PAUSE_CAMPAIGN = "pause_campaign"  # Stop all mail of this From domain until a person has looked.
+    UNKNOWN = "unknown"  # The message may have been accepted: neither resend it nor give it up. Never in the table.
 
 
 class Scope(StrEnum):
-    """Whom the action is about."""
+    """Whom the action concerns."""
 
     CONNECTION = "connection"
     SERVER = "server"
     SERVER_DOMAIN = "server+domain"  # This server with this recipient domain, grouped by its MX.
     SERVER_FROM = "server+from"  # This server with this From, until one of them is edited.
-    SERVER_MESSAGE = "server+message"  # This server with messages like this one: too large, or in need of SMTPUTF8.
+    SERVER_MESSAGE = "server+message"  # This server with similar messages: too large, or in need of SMTPUTF8.
     FROM_DOMAIN = "from-domain"
     RECIPIENT = "recipient"
     MESSAGE = "message"
 
 
 class Connections(StrEnum):
-    """How many connections a server keeps that is slowed as a whole."""
+    """The number of connections left to a server that is throttled as a whole."""
 
     HALF = "half"
     ONE_LESS = "one less"
@@ -63,7 +63,7 @@ class Connections(StrEnum):
 
 
 class Repeats(NamedTuple):
-    """So many times within so long."""
+    """A number of times within a period."""
 
     times: int
     within: dt.timedelta
@@ -71,7 +71,7 @@ class Repeats(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReplyRule:
-    """One row: which replies it fits, and what they mean. An empty pattern fits everything."""
+    """One row: the replies it matches, and their meaning. An empty pattern matches everything."""
 
     name: str
     stages: Set[Stage]
@@ -79,31 +79,31 @@ class ReplyRule:
     scope: Scope
     code: str = ""  # Matches the whole code.
     enhanced: str = ""  # Matches the whole enhanced status code (RFC 3463).
-    text: str = ""  # Found anywhere in the reply, upper or lower case.
-    # Before each next try of what the action holds up: the message, the server, or the server's mail to the provider.
-    # Empty: the usual waits, or none. A soft bounce waits only where it is temporary.
+    text: str = ""  # Found anywhere in the reply, in any case.
+    # The waits before further tries of what the action delays: the message, the server, or the server's mail to the
+    # provider. Empty: the usual waits, or none. A soft bounce waits only if it is temporary.
     delays: tuple[dt.timedelta, ...] = ()
-    until_edited: bool = False  # Until somebody changes the server or the From; time alone changes nothing.
-    is_quota: bool = False  # A pause because the provider's own quota is used up, which is no failure of the server.
+    until_edited: bool = False  # Until the server or the From is edited; time alone changes nothing.
+    is_quota: bool = False  # The provider's own quota is used up, which is no failure of the server.
     connections: Connections = Connections.HALF  # What SLOW leaves to a server as a whole …
-    slow_for: dt.timedelta | None = None  # … or, with a single connection or to one provider, for how long …
-    per_minute: int | None = None  # … and how many messages a minute one provider is sent then.
-    slows_after: Repeats | None = None  # So many such answers slow the server.
+    slow_for: dt.timedelta | None = None  # … or, with one connection or for one provider, for how long …
+    per_minute: int | None = None  # … and the messages per minute for one provider then.
+    slows_after: Repeats | None = None  # This many such replies throttle the server.
     other_server: bool = False  # Another server may write to the provider meanwhile.
-    must_confirm: bool = False  # It suppresses only where DNS, too, says that the domain takes no mail.
-    suppresses_after: Repeats | None = None  # So many messages refused like this suppress the address.
+    must_confirm: bool = False  # It suppresses only if DNS confirms that the domain takes no mail.
+    suppresses_after: Repeats | None = None  # This many messages refused like this suppress the address.
     stops_campaign: bool = False  # Counts towards stopping the campaign for its content.
     is_incident: bool = False  # A person should look at it.
-    kind: str = ""  # A word to count by.
-    names_recipient: bool = False  # Fits only where the reply names the recipient's address, and no other.
-    gives_no_reason: bool = False  # Whether such a reply may be about anything, our own account included …
-    unless: str = ""  # … but where it has these words.
-    source: str = ""  # Where the code or the text is documented or collected.
+    kind: str = ""  # A word for statistics.
+    names_recipient: bool = False  # Matches only if the reply names the recipient's address and no other.
+    gives_no_reason: bool = False  # Whether such a reply may concern anything, including our own account …
+    unless: str = ""  # … unless it contains these words.
+    source: str = ""  # The documentation or collection of the code or text.
 
 
 ANY = frozenset(Stage)
 TRANSACTION = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
-SESSION = TRANSACTION | {Stage.CONNECT, Stage.EHLO}  # The server we hand mail to speaks, of itself or of our account.
+SESSION = TRANSACTION | {Stage.CONNECT, Stage.EHLO}  # Replies of the server itself, about itself or our account.
 
 
 def _minutes(*counts: int) -> tuple[dt.timedelta, ...]:
@@ -117,7 +117,7 @@ def _hours(count: int) -> tuple[dt.timedelta, ...]:
 _AT_ONCE = (dt.timedelta(0),)
 _SECOND, _MINUTE, _HOUR = dt.timedelta(seconds=1), dt.timedelta(minutes=1), dt.timedelta(hours=1)
 
-# Words for a limit of the sender's account. What a mailbox may receive or hold is limited in much the same words.
+# Texts about a limit of the sender's account. The limits of a mailbox are described in much the same words.
 _NO_MAILBOX = "^(?!.*(receiv|mailbox|inbox|storage|incoming|inbound|disk)).*?"
 _PER = r"\b(hour|hourly|day|daily|week|weekly|month|monthly|minute|[0-9]+ ?-?h(ours?)?)\b"
 _SENDING = (

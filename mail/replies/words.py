@@ -1,4 +1,4 @@
-"""What the answers of mail servers mean, in the words of people who send newsletters.
+"""The meaning of replies in the words of people who send newsletters.
 
 Each rule of :mod:`mail.replies.rules` has a kind, and each kind a name and a sentence here.
 """
@@ -10,11 +10,11 @@ from mail.replies.rules import RULES
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A group of answers that mean the same to the sender."""
+    """A group of replies with the same meaning for the sender."""
 
     key: str
     label: str
-    sentence: str  # What was meant, and what to do about it.
+    sentence: str  # The meaning, and what to do about it.
 
 
 _WORDS = {
@@ -62,17 +62,17 @@ _WORDS = {
 }
 MEANINGS = {key: Meaning(key, label, sentence) for key, (label, sentence) in _WORDS.items()}
 _KINDS = {rule.name: rule.kind for rule in RULES}
-# What is no server's answer has a rule as well. Where nothing was begun, the kind itself stands in its place.
+# Outcomes without a reply have a rule too. If nothing was begun, the kind itself takes its place.
 _KINDS.update({"unreadable": "unreadable", "lost-line": "line", "no-connection": "line"})
-_KINDS["same-to-all"] = "account"  # The same answer to everybody.
+_KINDS["same-to-all"] = "account"  # The same reply to everybody.
 _KINDS.update(dict.fromkeys(("ended-composing", "ended-compiling", "poison"), "composing"))
 
 
 def meaning_of(rule: str) -> Meaning:
-    """Return what an attempt's rule means; one that is not known any more has a meaning too."""
+    """Return the meaning of an attempt's rule, including rules that no longer exist."""
     return MEANINGS.get(_KINDS.get(rule, rule), MEANINGS["other"])
 
 
 def rules_of(key: str) -> list[str]:
-    """Return what may stand as the rule of an attempt with this meaning; nothing for a word that is none."""
+    """Return the rules that an attempt with this meaning may have; empty for an unknown meaning."""
     return [key, *(rule for rule, kind in _KINDS.items() if kind == key)] if key in MEANINGS else []
