@@ -14,10 +14,12 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+PATIENCE = 30_000  # Milliseconds: the machine may be busy with other tests.
+expect.set_options(timeout=PATIENCE)
 OWN_HOSTS = ("localhost", "127.0.0.1", "")  # The empty one: data:, blob: and about: addresses.
 
 
@@ -65,7 +67,7 @@ def page(browser: Browser, page_problems: list[str], request: pytest.FixtureRequ
     """A page of its own, 1440 pixels wide, in a fresh profile; the test fails if the page met a problem."""
     base_url = request.getfixturevalue("live_server").url if "live_server" in request.fixturenames else None
     context = browser.new_context(base_url=base_url, viewport={"width": 1440, "height": 900}, locale="en-GB")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
 
     def note_request(asked: Request) -> None:
         if (urlsplit(asked.url).hostname or "") not in OWN_HOSTS:

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
@@ -15,6 +16,10 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from tests import emptying, migrated, pages
 
 pytest_plugins = ["tests.browser"]
+
+# Generated tests are not failed for being slow on a busy machine.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,7 +18,7 @@ from publicpages.models import Appearance, SignUp
 from publicpages.subscriptions import subscribe as subscriptions_subscribe
 from publicpages.views import subscribe
 from publicpages.views.embed import snippet
-from tests.browser import sideways_scroll, sign_in
+from tests.browser import PATIENCE, sideways_scroll, sign_in
 from tests.publicpages.conftest import path_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -31,7 +31,7 @@ def phone(browser: Browser, live_server: Any, monkeypatch: pytest.MonkeyPatch) -
     """A page on a phone that runs no script."""
     monkeypatch.setattr(tasks, "ring", lambda: None)
     context = browser.new_context(base_url=live_server.url, viewport=PHONE, java_script_enabled=False, locale="en-GB")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     yield context.new_page()
     assert context.cookies() == []
     context.close()
