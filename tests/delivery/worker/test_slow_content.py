@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from delivery.content.composer import Composer
 from delivery.models import Attempt, Mailing, Message
+from delivery.worker import composer_cache
 from tests.delivery.making import HTML, make_list, make_mailing, make_server, run_drain, run_until_finished
 from tests.peers.peer import running_peer
 
@@ -86,6 +88,25 @@ def test_a_content_that_takes_long_is_sent_all_the_same(tmp_path: Path, monkeypa
     for mailing in (slow, other):
         assert set(Message.objects.filter(mailing=mailing).values_list("status", flat=True)) == {"accepted"}
     assert Attempt.objects.count() == 18
+
+
+def test_a_busy_machine_makes_no_content_slow(tmp_path: Path, monkeypatch: Any) -> None:
+    compose, made_beside = Composer.compose, []
+
+    def compose_late(*words: Any) -> Any:
+        time.sleep(1.2 * composer_cache.SLOW_SECONDS)  # As if other programs had the processors.
+        return compose(*words)
+
+    monkeypatch.setattr(Composer, "compose", compose_late)
+    monkeypatch.setattr(composer_cache.Contents, "make_beside", lambda *words: made_beside.append(words))
+    with running_peer(tmp_path) as peer:
+        make_server(peer.port)
+        make_mailing(make_list(9))
+
+        run_drain()
+
+        assert len(peer.accepted()) == 9
+    assert made_beside == []
 
 
 def test_what_is_composed_when_the_lane_is_given_up_goes_back(tmp_path: Path, monkeypatch: Any) -> None:
