@@ -49,7 +49,7 @@ from brilliance.demo import supervisor
 supervisor.GRACE_SECONDS = float(sys.argv[3])
 folder = Path(sys.argv[1])
 parts = [
-    supervisor.Part(
+    supervisor.Program(
         name,
         ("-c", sys.argv[2], name, str(folder / name)),
         is_resumed=name.startswith("worker"),
@@ -57,7 +57,7 @@ parts = [
     )
     for name in sys.argv[5:]
 ]
-stop = supervisor.Stop()
+stop = supervisor.StopSignal()
 stop.on_signals()
 if int(sys.argv[4]):
     stop.with_parent(int(sys.argv[4]))
@@ -126,8 +126,8 @@ def all_gone(numbers: list[int]) -> bool:
 # A second signal comes at every line that the handling of the first one goes through.
 INTERRUPTED = """
 import signal, sys
-from brilliance.demo.supervisor import Stop
-stop, left = Stop(), 50
+from brilliance.demo.supervisor import StopSignal
+stop, left = StopSignal(), 50
 stop.on_signals()
 def trace(frame, event, argument):
     global left
