@@ -1,1 +1,1 @@
-"""What is checked before a campaign is queued."""
+"""The preflight checks of a campaign, made before it is queued."""

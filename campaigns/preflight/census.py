@@ -1,7 +1,7 @@
-"""Who waits for the numbers of a large audience: a page asks, and a worker counts everything that the page needs.
+"""Requests for headcounts: a page asks for the numbers of a large audience, and a worker counts all that it needs.
 
-A request is a row, so a worker that is killed while it counts loses nothing. What is counted is kept by
-campaigns.audience.headcounts.
+A request is a row, so it survives a worker that is killed while counting. The numbers are stored by
+:mod:`campaigns.audience.headcounts`.
 """
 
 import datetime as dt
@@ -20,13 +20,13 @@ from contacts.segments.audience import Audience
 logger = logging.getLogger(__name__)
 
 LEASE = dt.timedelta(minutes=2)
-PATIENCE = dt.timedelta(hours=1)  # A request that failed so long is dropped; a page that still waits asks anew.
+PATIENCE = dt.timedelta(hours=1)  # An older request is dropped; a page that still waits asks again.
 
 
 def ask(whom: int | Audience, now: dt.datetime) -> tuple[dt.datetime, bool]:
-    """Have an audience counted; return since when that is asked for, and whether nobody had asked before.
+    """Request that an audience is counted; return the time of the request and whether it is a new one.
 
-    :param whom: a campaign's id, for all numbers of its review, or the audience that is ticked in a form.
+    :param whom: a campaign's id, for all numbers of its review, or the audience chosen in a form.
     """
     if isinstance(whom, int):
         key, wanted = f"campaign-{whom}", {"campaign_id": whom}
@@ -39,37 +39,37 @@ def ask(whom: int | Audience, now: dt.datetime) -> tuple[dt.datetime, bool]:
 
 
 def take(now: dt.datetime) -> int:
-    """Count for those who wait, the first first; return for how many that was done."""
+    """Answer the open requests, the oldest first; return the number of answered ones."""
     Headcount.objects.filter(counted_at__lt=now - KEPT).delete()
     HeadcountRequest.objects.filter(asked_at__lt=now - PATIENCE).delete()
-    # A lease from the future is that of a wrong clock.
+    # A lease further ahead than ``LEASE`` comes from a wrong clock.
     is_free = Q(leased_until=None) | Q(leased_until__lte=now) | Q(leased_until__gt=now + LEASE)
     waiting = HeadcountRequest.objects.filter(is_free)
     done = 0
-    # One that ended its worker comes after the others.
-    for asked in waiting.select_related("campaign").order_by("attempts", "asked_at", "pk"):
-        mine = waiting.filter(pk=asked.pk, attempts=asked.attempts)
-        if mine.update(attempts=asked.attempts + 1, leased_until=now + LEASE):
-            done += _count(asked, now)
-            HeadcountRequest.objects.filter(pk=asked.pk).delete()
+    # A request that killed its worker comes after the others.
+    for request in waiting.select_related("campaign").order_by("attempts", "asked_at", "pk"):
+        mine = waiting.filter(pk=request.pk, attempts=request.attempts)
+        if mine.update(attempts=request.attempts + 1, leased_until=now + LEASE):
+            done += _count(request, now)
+            HeadcountRequest.objects.filter(pk=request.pk).delete()
     return done
 
 
-def _count(asked: HeadcountRequest, now: dt.datetime) -> bool:
+def _count(request: HeadcountRequest, now: dt.datetime) -> bool:
     try:
         with patiently():
-            if asked.campaign is not None:
-                review(asked.campaign, now)
+            if request.campaign is not None:
+                review(request.campaign, now)
             else:
-                _count_ticked(Audience.from_json(asked.audience), now)
+                _count_chosen(Audience.from_json(request.audience), now)
     except Exception:
-        # One that cannot be counted keeps nobody else waiting.
-        logger.exception("the people of %s could not be counted", asked)
+        # A request that fails must not hold up the others.
+        logger.exception("the people of %s could not be counted", request)
         return False
     return True
 
 
-def _count_ticked(audience: Audience, now: dt.datetime) -> None:
+def _count_chosen(audience: Audience, now: dt.datetime) -> None:
     headcount(audience, now)
     for conditions in (*audience.segments, *audience.excluded_segments):
         people.brought(conditions, audience.consent_lists, now)

@@ -1,4 +1,4 @@
-"""What a check found: how grave it is, a sentence, and how to mend it."""
+"""The finding of a preflight check: its severity, a sentence, and a remedy."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,30 +6,30 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How grave a finding is, the gravest first."""
+    """The severity of a finding, the most severe first."""
 
-    FATAL = "fatal"  # The campaign cannot start, whoever wants it.
-    BLOCK = "block"  # It cannot start unless an administrator overrides the check, with a reason.
+    FATAL = "fatal"  # The campaign cannot start, and nobody can override the check.
+    BLOCK = "block"  # The campaign cannot start unless an administrator overrides the check, with a reason.
     WARN = "warn"
     INFORM = "inform"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check that has something to say."""
+    """One result of a check."""
 
-    check_id: str  # Of the check, such as "M6": stable, so that an override can name it.
+    check_id: str  # Such as "M6". Stable, because overrides are stored under it.
     severity: Severity
     title: str
-    sentence: str  # What is true, with the value.
-    mend: str = ""  # What the reader can do.
+    sentence: str  # The fact, with its value.
+    mend: str = ""  # The remedy: what the reader can do.
 
     @property
     def is_blocking(self) -> bool:
         return self.severity in (Severity.FATAL, Severity.BLOCK)
 
 
-# Every check by its id, as people call it.
+# The title of every check, by its id.
 TITLES = {
     "B1": "Ready to be sent",
     "M1": "Form of the message",
@@ -54,11 +54,11 @@ TITLES = {
 
 
 def found(check_id: str, severity: Severity, sentence: str, mend: str = "") -> Finding:
-    """Return a finding of a known check."""
+    """Return a finding of the check with this id, under its title."""
     return Finding(check_id, severity, TITLES[check_id], sentence, mend)
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings, the gravest first, each once."""
+    """Return the findings without duplicates, the most severe first."""
     gravity = list(Severity)
     return sorted(dict.fromkeys(findings), key=lambda finding: gravity.index(finding.severity))

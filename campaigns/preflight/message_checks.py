@@ -1,6 +1,6 @@
-"""What is wrong with a message as its recipients would get it: the bytes and the words in, findings out.
+"""Checks of a single message as its recipients would get it: bytes in, findings out.
 
-Nothing here stores, sends, or looks at the clock.
+Nothing here stores, sends, or reads the clock.
 """
 
 import email
@@ -21,9 +21,9 @@ from words.numbers import counted
 
 FATAL, BLOCK, WARN, INFORM = Severity
 LONGEST_LINE = 998  # RFC 5322 section 2.1.1
-LARGEST_MESSAGE = 25_000_000  # Bytes that the usual mailboxes take.
-MOST_LISTED = 20  # Faults of one kind that are named.
-LARGEST_HTML = 102_000  # Bytes; Gmail cuts what is longer.
+LARGEST_MESSAGE = 25_000_000  # Bytes. The usual mailboxes accept no more.
+MOST_LISTED = 20  # Faults of one kind that a finding names.
+LARGEST_HTML = 102_000  # Bytes. Gmail clips longer HTML.
 ONCE = ("From", "Date", "Message-ID", "Subject", "To", "MIME-Version")
 SHORTENERS = frozenset(
     [
@@ -31,7 +31,7 @@ SHORTENERS = frozenset(
         *("shorturl.at", "t.ly", "tiny.cc", "rb.gy", "lnkd.in", "s.id", "v.gd"),
     ]
 )
-# Names that the merge fields of other programs have: [FNAME], {first_name}, %FIRSTNAME%.
+# Names of merge fields in other programs: [FNAME], {first_name}, %FIRSTNAME%.
 _FIELD_NAME = (
     r"(?:(?:f|l|first|last|full|sur|given|family|user|contact|company|subscriber)[_. -]?name|name|vorname|nachname"
     r"|anrede|pr[eé]nom|nom|nombre|apellidos?|cognome|salutation|e-?mail(?:[_. -]?address)?"
@@ -49,8 +49,8 @@ _FORBIDDEN_TAGS = ("script", "form", "iframe", "object", "embed", "input", "text
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """A message taken apart."""
+class ParsedMessage:
+    """A message and its parts."""
 
     message: EmailMessage
     content: bytes
@@ -61,47 +61,47 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What the checks must know beside the message."""
+class CheckContext:
+    """The facts that the checks need beside the message."""
 
-    server: str  # Its name.
+    server: str  # Name of the server.
     host: str
-    domain: str  # That the server's Message-IDs end in.
-    unsubscribe_url: str  # That this message must carry.
-    is_local: bool = False  # Site and server are both this machine: http will do there.
-    own: tuple[str, ...] = ()  # Starts of addresses of this site.
-    largest: tuple[tuple[str, int], ...] = ()  # Servers and the largest message that they said they take.
+    domain: str  # The domain of the server's Message-IDs.
+    unsubscribe_url: str  # The unsubscribe URL that this message must contain.
+    is_local: bool = False  # Site and server are both this machine, where http is enough.
+    own: tuple[str, ...] = ()  # Prefixes of URLs of this site.
+    largest: tuple[tuple[str, int], ...] = ()  # Servers, and the message size in bytes that each one announced.
     must_unsubscribe: bool = True
-    addresses: tuple[str, ...] = field(default=())  # Postal addresses, one of which must be there.
+    addresses: tuple[str, ...] = field(default=())  # Postal addresses; the message must contain one of them.
 
 
-def read(content: bytes) -> Read:
-    """Take a message apart."""
+def parse_message(content: bytes) -> ParsedMessage:
+    """Parse the bytes of a message."""
     message = email.message_from_bytes(content, policy=email.policy.default)
     assert isinstance(message, EmailMessage)
     plain, rich = message.get_body(("plain",)), message.get_body(("html",))
     text = plain.get_content() if plain is not None else ""
     html = rich.get_content() if rich is not None else ""
-    return Read(message, content, text, html, *links_of(html))
+    return ParsedMessage(message, content, text, html, *links_of(html))
 
 
-def findings(seen: Read, place: Place) -> Iterator[Finding]:
-    """Return what is wrong with one message."""
+def findings(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
+    """Run all checks of a single message."""
     yield from form(seen)
-    yield from sender(seen, place)
-    yield from message_id(seen, place)
-    if place.must_unsubscribe:
-        yield from one_click(seen, place)
-        yield from visible_link(seen, place)
+    yield from sender(seen, context)
+    yield from message_id(seen, context)
+    if context.must_unsubscribe:
+        yield from one_click(seen, context)
+        yield from visible_link(seen, context)
     yield from parts(seen)
     yield from leftovers(seen)
-    yield from links(seen, place)
+    yield from links(seen, context)
     yield from subject(seen)
-    yield from size(len(seen.content), place.largest)
+    yield from size(len(seen.content), context.largest)
 
 
-def form(seen: Read) -> Iterator[Finding]:
-    """M1: headers once, lines no longer than allowed, no bare CR or LF (RFC 5322 sections 2.1.1 and 3.6)."""
+def form(seen: ParsedMessage) -> Iterator[Finding]:
+    """M1: each header once, no overlong lines, no bare CR or LF (RFC 5322 sections 2.1.1 and 3.6)."""
     names = [name.lower() for name in seen.message]
     for name in ONCE:
         if (count := names.count(name.lower())) != 1:
@@ -115,8 +115,8 @@ def form(seen: Read) -> Iterator[Finding]:
         yield found("M1", FATAL, "The message has a bare line break.", "Take control characters out of the content.")
 
 
-def sender(seen: Read, place: Place) -> Iterator[Finding]:
-    """M2: a From that receivers believe."""
+def sender(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
+    """M2: a From address that receivers trust."""
     header = str(seen.message["From"] or "")
     try:
         mailbox = parse_mailbox(header)
@@ -125,11 +125,11 @@ def sender(seen: Read, place: Place) -> Iterator[Finding]:
         return
     domain = domain_of(mailbox.address).lower()
     provider = with_mailboxes_at(domain)
-    if provider is not None and not provider.may_send(place.host.lower()):
+    if provider is not None and not provider.may_send(context.host.lower()):
         yield found(
             "M2",
             BLOCK,
-            f"Mail from {domain} through {place.server} is refused or called spam: only {provider.name} may send it.",
+            f"Mail from {domain} through {context.server} is refused or called spam: only {provider.name} may send it.",
             "Write with an address of your own domain.",
         )
     name = mailbox.name
@@ -142,53 +142,53 @@ def sender(seen: Read, place: Place) -> Iterator[Finding]:
         )
 
 
-def message_id(seen: Read, place: Place) -> Iterator[Finding]:
-    """M3: a Message-ID of one's own domain (RFC 5322 section 3.6.4)."""
+def message_id(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
+    """M3: a Message-ID in the sender's own domain (RFC 5322 section 3.6.4)."""
     value = str(seen.message["Message-ID"] or "").strip()
-    if not re.fullmatch(r"<[^<>@\s]+@[^<>@\s]+>", value) or value[1:-1].rpartition("@")[2] != place.domain:
-        yield found("M3", FATAL, f"The Message-ID {value or '(none)'} is not one of {place.domain}.",
+    if not re.fullmatch(r"<[^<>@\s]+@[^<>@\s]+>", value) or value[1:-1].rpartition("@")[2] != context.domain:
+        yield found("M3", FATAL, f"The Message-ID {value or '(none)'} is not one of {context.domain}.",
                     "Correct the campaign's From, or the server's Domain name.")  # fmt: skip
 
 
-def one_click(seen: Read, place: Place) -> Iterator[Finding]:
-    """M4: List-Unsubscribe with one https address, and its Post header to the letter (RFC 8058)."""
+def one_click(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
+    """M4: List-Unsubscribe with one https URL, and an exact List-Unsubscribe-Post header (RFC 8058)."""
     header = str(seen.message["List-Unsubscribe"] or "")
     addresses = re.findall(r"<\s*([^<>]+?)\s*>", header)
     web = [address for address in addresses if address.lower().startswith(("https://", "http://"))]
     mend = "Ask an administrator to switch the server's unsubscribe link on, and to serve this site by https."
     if len(web) != 1:
-        yield found("M4", BLOCK, f"Mail through {place.server} cannot be unsubscribed from with one click: the header"
+        yield found("M4", BLOCK, f"Mail through {context.server} cannot be unsubscribed from with one click: the header"
                     " List-Unsubscribe has no web address.", mend)  # fmt: skip
         return
-    if not web[0].lower().startswith("https://") and not place.is_local:
-        yield found("M4", BLOCK, f"The address for unsubscribing in mail through {place.server} is not https:"
+    if not web[0].lower().startswith("https://") and not context.is_local:
+        yield found("M4", BLOCK, f"The address for unsubscribing in mail through {context.server} is not https:"
                     f" {web[0][:60]}.", mend)  # fmt: skip
     if str(seen.message["List-Unsubscribe-Post"] or "").strip() != "List-Unsubscribe=One-Click":
-        yield found("M4", BLOCK, f"Mail through {place.server} lacks the header List-Unsubscribe-Post, which Gmail and"
-                    " Yahoo ask for.", mend)  # fmt: skip
+        yield found("M4", BLOCK, f"Mail through {context.server} lacks the header List-Unsubscribe-Post, which Gmail"
+                    " and Yahoo ask for.", mend)  # fmt: skip
 
 
-def visible_link(seen: Read, place: Place) -> Iterator[Finding]:
-    """M6: a link to unsubscribe that people see, in both parts."""
+def visible_link(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
+    """M6: a visible unsubscribe link in both the text and the HTML."""
     mend = "Put {{ unsubscribe_url }} where people see it, or leave the footer's link as it is."
-    url = place.unsubscribe_url
+    url = context.unsubscribe_url
     if url not in seen.text and not _is_in_text(url, seen.text):
-        yield found("M6", BLOCK, f"The text through {place.server} has no link to unsubscribe.", mend)
+        yield found("M6", BLOCK, f"The text through {context.server} has no link to unsubscribe.", mend)
     if not seen.html:
         return
     matching = [link for link in seen.links if _same(link.url, url)]
     if not matching:
-        yield found("M6", BLOCK, f"The HTML through {place.server} has no link to unsubscribe.", mend)
+        yield found("M6", BLOCK, f"The HTML through {context.server} has no link to unsubscribe.", mend)
     elif all(link.hidden for link in matching):
         yield found("M6", BLOCK, f"The link to unsubscribe is hidden: {matching[0].hidden}.",
                     "Show it in a colour and a size that people can read.")  # fmt: skip
 
 
-def postal_address(seen: Read, addresses: Sequence[str], north_americans: int) -> Iterator[Finding]:
-    """M8: a postal address, which the law asks for in the United States and in Canada.
+def postal_address(seen: ParsedMessage, addresses: Sequence[str], north_americans: int) -> Iterator[Finding]:
+    """M8: a postal address, which the law requires in the United States and in Canada.
 
-    :param addresses: those known; one of them must be in the message.
-    :param north_americans: how many recipients live there, as far as their time zones tell.
+    :param addresses: the known postal addresses; the message must contain one of them.
+    :param north_americans: the number of recipients in these countries, judged by their time zones.
     """
     body = _squeeze(seen.text) + _squeeze(re.sub(r"<[^<>]*>", " ", seen.html))
     if any(_squeeze(address) in body for address in addresses if address.strip()):
@@ -204,8 +204,8 @@ def postal_address(seen: Read, addresses: Sequence[str], north_americans: int) -
     )
 
 
-def parts(seen: Read) -> Iterator[Finding]:
-    """M9: a text for who reads text, and HTML that mail programs show whole."""
+def parts(seen: ParsedMessage) -> Iterator[Finding]:
+    """M9: a text part, and HTML that mail programs show completely."""
     if not seen.text.strip():
         yield found("M9", WARN, "The message has no text part, which filters and some readers ask for.",
                     "Write a text, or leave it empty to have one made of the HTML.")  # fmt: skip
@@ -218,8 +218,8 @@ def parts(seen: Read) -> Iterator[Finding]:
                     "Take them out; link to a page instead.")  # fmt: skip
 
 
-def leftovers(seen: Read) -> Iterator[Finding]:
-    """M10: what looks like a merge field that nobody filled."""
+def leftovers(seen: ParsedMessage) -> Iterator[Finding]:
+    """M10: no text that looks like an unfilled merge field."""
     words = f"{seen.message['Subject']}\n{seen.text}\n{seen.html}"
     left = list(dict.fromkeys(_LEFTOVER.findall(words)))
     if left:
@@ -228,11 +228,11 @@ def leftovers(seen: Read) -> Iterator[Finding]:
                     "Write it as {{ first_name }}, or take it out.")  # fmt: skip
 
 
-def empty_greeting(named: Read, nameless: Read) -> Iterator[Finding]:
-    """M10: a greeting that loses its name where the contact has none.
+def empty_greeting(named: ParsedMessage, nameless: ParsedMessage) -> Iterator[Finding]:
+    """M10: no greeting that is incomplete for a contact without a name.
 
-    :param named: the message of somebody with a name.
-    :param nameless: the same of somebody without one.
+    :param named: the message to a person with a name.
+    :param nameless: the same message to a person without one.
     """
     for mine, theirs in (
         (named.text, nameless.text),
@@ -246,8 +246,8 @@ def empty_greeting(named: Read, nameless: Read) -> Iterator[Finding]:
                 return
 
 
-def links(seen: Read, place: Place) -> Iterator[Finding]:
-    """M11: links that work for a reader, and that filters trust."""
+def links(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
+    """M11: links that work for readers and that spam filters trust."""
     nowhere = [link for link in seen.links if link.url.strip() in ("", "#")]
     if nowhere:
         words = _listed([f"“{link.words[:60] or 'without words'}”" for link in nowhere])
@@ -257,8 +257,8 @@ def links(seen: Read, place: Place) -> Iterator[Finding]:
     for url in urls:
         if (
             not url.strip()
-            or url.startswith(("#", "mailto:", "tel:", "sms:", *place.own))
-            or _same(url, place.unsubscribe_url)
+            or url.startswith(("#", "mailto:", "tel:", "sms:", *context.own))
+            or _same(url, context.unsubscribe_url)
         ):
             continue
         fault = _link_problem(url)
@@ -269,13 +269,13 @@ def links(seen: Read, place: Place) -> Iterator[Finding]:
 
 
 def _listed(words: Sequence[str]) -> str:
-    """Return all of them, but for the rest of very many."""
+    """Return the words in a row; of very many, the first and the number of the others."""
     more = len(words) - MOST_LISTED
     return ", ".join(words[:MOST_LISTED]) + (f", and {more:,} more" if more > 0 else "")
 
 
 def _link_problem(url: str) -> tuple[Severity, str, str]:
-    """Return how grave it is, what is wrong, and how to mend it; no words where nothing is."""
+    """Return severity, problem and remedy of a link; the texts are empty if the link is fine."""
     try:
         split = urlsplit(url.strip())
         host = (split.hostname or "").lower()
@@ -302,8 +302,8 @@ def _link_problem(url: str) -> tuple[Severity, str, str]:
     return INFORM, "", ""
 
 
-def subject(seen: Read) -> Iterator[Finding]:
-    """M12: a subject that keeps its word."""
+def subject(seen: ParsedMessage) -> Iterator[Finding]:
+    """M12: an honest subject that is not empty."""
     words = str(seen.message["Subject"] or "")
     letters = [sign for sign in words if sign.isalpha()]
     if not words.strip():
@@ -315,9 +315,9 @@ def subject(seen: Read) -> Iterator[Finding]:
 
 
 def size(size_bytes: int, largest: Sequence[tuple[str, int]]) -> Iterator[Finding]:
-    """M13: no larger than servers and mailboxes take.
+    """M13: a message no larger than servers and mailboxes accept.
 
-    :param largest: servers by name, each with what it said it takes (RFC 1870).
+    :param largest: names of servers, each with the size in bytes that it announced (RFC 1870).
     """
     megabytes = f"{size_bytes / 1_000_000:.1f} MB"
     if size_bytes > LARGEST_MESSAGE:

@@ -1,4 +1,4 @@
-"""Who would get a campaign if it started now, and who is left out and why: counted, and listed person by person.
+"""The people of a campaign if it started now: who gets it, who is left out and why, as numbers and as lists.
 
 Reads the database and changes nothing.
 """
@@ -20,7 +20,7 @@ from contacts.segments.conditions import load
 from delivery.content.recipient_domains import syntax_problem
 from delivery.outcomes import unreachable_domains
 
-# Of those reached, by what they are listed: a reason that is no verdict.
+# Reasons beside the verdicts of ``Reach``. They apply to people who are reached.
 REPEATED, INVALID, UNREACHABLE = "repeated", "invalid", "unreachable"
 TITLES = {
     **{verdict.value: str(verdict.label) for verdict in Reach},
@@ -28,27 +28,27 @@ TITLES = {
     INVALID: "with an address that cannot exist",
     UNREACHABLE: "at a domain that takes no mail",
 }
-MOST_LOOKED_AT = 20_000  # Addresses that may have a mistake, and domains known to be unreachable.
+MOST_LOOKED_AT = 20_000  # Odd addresses, and domains known to be unreachable.
 SLICE_CONTACTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Some people and what keeps mail from them."""
+    """A number of people with the same reason."""
 
-    reason: str  # Short and stable, such as "unsubscribed": what a list of these people is asked for by.
-    title: str  # For people, after any number, such as "asked for a break".
+    reason: str  # Short and stable, such as "unsubscribed"; the key for a list of these people.
+    title: str  # The reason in words to follow a number, such as "asked for a break".
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class PeopleReport:
-    """How many people a campaign reaches, and why not the others; zeros are left out."""
+    """The number of people that a campaign reaches, and of the others by reason. Zeros are left out."""
 
-    reached: int  # Who gets a message.
-    left_out: tuple[LeftOut, ...]  # Who gets none.
-    doubtful: tuple[LeftOut, ...]  # Of those reached: what is known already to fail at servers that check addresses.
-    repeated: int  # Of those reached: on several of the lists and segments; each gets one message.
+    reached: int  # People who get a message.
+    left_out: tuple[LeftOut, ...]  # People who get none.
+    doubtful: tuple[LeftOut, ...]  # Reached people whose mail will fail at servers that check addresses.
+    repeated: int  # Reached people on several of the lists and segments; each gets one message.
 
     @property
     def total(self) -> int:
@@ -56,7 +56,7 @@ class PeopleReport:
 
     @property
     def numbers(self) -> dict[str, int]:
-        """Return how many people each reason of ``TITLES`` lists."""
+        """The number of people for each reason of ``TITLES``."""
         found = {each.reason: each.number for each in (*self.left_out, *self.doubtful)}
         return dict.fromkeys(TITLES, 0) | found | {Reach.REACHED.value: self.reached, REPEATED: self.repeated}
 
@@ -65,11 +65,14 @@ class PeopleReport:
 class CheckedPerson:
     contact_id: int
     email: str
-    why: str  # No message is sent, or will arrive; empty for who simply gets one.
+    why: str  # Why no message is sent, or why it will not arrive; empty otherwise.
 
 
 def people(campaign: Campaign, now: dt.datetime) -> PeopleReport:
-    """Count the people of the campaign's audience by what becomes of them; for a million it takes a few seconds."""
+    """Count the people of the campaign's audience by reason. A million people take a few seconds.
+
+    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    """
     audience = audience_of(campaign)
     found = headcount(audience, now)
     left_out = tuple(
@@ -88,9 +91,9 @@ def people(campaign: Campaign, now: dt.datetime) -> PeopleReport:
 
 
 def brought(conditions: Mapping[str, Any], consent_lists: tuple[int, ...], now: dt.datetime) -> tuple[int, int]:
-    """Return how many people meet the conditions of a segment, and how many of them agreed to one of the lists.
+    """Return the number of people who meet a segment's conditions, and of those who also agreed to one of the lists.
 
-    :raises NotCounted: as does campaigns.audience.headcounts.
+    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
     """
     meeting = Contact.objects.filter(query.meets(load(conditions), query.moment(now)))
     agreed = meeting.filter(subscribed(consent_lists))
@@ -100,7 +103,7 @@ def brought(conditions: Mapping[str, Any], consent_lists: tuple[int, ...], now: 
 
 
 def some(campaign: Campaign, reason: str, now: dt.datetime, *, start: int, number: int) -> list[CheckedPerson]:
-    """Return a page of the people with that reason, a key of ``TITLES``."""
+    """Return a page of the people with this reason, a key of ``TITLES``."""
     audience = audience_of(campaign)
     if reason == INVALID:
         return _invalid(audience, now)[start : start + number]
@@ -112,7 +115,7 @@ def some(campaign: Campaign, reason: str, now: dt.datetime, *, start: int, numbe
 
 
 def everybody(campaign: Campaign, reason: str, now: dt.datetime) -> Iterator[CheckedPerson]:
-    """Yield all people with that reason, a slice of the contacts after the other."""
+    """Yield all people with this reason, slice by slice of the contacts."""
     audience = audience_of(campaign)
     if reason == INVALID:
         yield from _invalid(audience, now)
@@ -126,7 +129,7 @@ def everybody(campaign: Campaign, reason: str, now: dt.datetime) -> Iterator[Che
 
 
 def _slices(audience: Audience) -> Iterator[tuple[int, int]]:
-    # Of a segment's people some may be on no list.
+    # People of a segment may be on no list.
     whom = Contact.objects if audience.segments else Subscription.objects.filter(list__in=audience.lists)
     column = "pk" if audience.segments else "contact"
     bounds = whom.aggregate(first=Min(column), last=Max(column))

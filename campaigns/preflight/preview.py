@@ -1,4 +1,4 @@
-"""How a campaign looks to one person: through a server's settings, with each link's last address and its weight."""
+"""The preview of a campaign for one person and one server: the mail, its links with UTM codes, and its size."""
 
 import datetime as dt
 import re
@@ -20,7 +20,7 @@ from mail.markup import Reader
 from mail.message.composition import Rendered
 from smtpservers.models import SmtpServer
 
-GMAIL_CLIPS_AT = 102 * 1024  # Bytes of HTML; what is beyond, Gmail shows behind a link.
+GMAIL_CLIPS_AT = 102 * 1024  # Bytes of HTML. Gmail clips longer mails and shows the rest behind a link.
 _DARK = re.compile(r"\(\s*prefers-color-scheme\s*:\s*dark\s*\)", re.IGNORECASE)
 _LIGHT = re.compile(r"\(\s*prefers-color-scheme\s*:\s*light\s*\)", re.IGNORECASE)
 
@@ -30,44 +30,47 @@ class PreviewLink:
     """One link of a mail."""
 
     label: str
-    url: str  # As it is sent, with its UTM codes.
-    note: str = ""  # What is unusual about it; a sentence.
-    is_clash: bool = False  # Whether its own codes win over ours.
+    url: str  # As it is sent, with UTM codes.
+    note: str = ""  # A sentence about anything unusual.
+    is_clash: bool = False  # The link needs attention: its own codes win over ours, or it leads nowhere.
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What one person gets to see."""
+    """A mail as one person sees it."""
 
     rendered: Rendered
-    html: str  # As a browser shows it: pictures inside the message have an address.
+    html: str  # For a browser: embedded pictures have a URL.
     links: list[PreviewLink]
-    bytes: int  # Of the HTML.
-    problems: list[str]  # What a person should mend, a sentence each.
+    bytes: int  # Size of the HTML.
+    problems: list[str]  # Sentences about mistakes to correct.
 
     @property
-    def has_dark_side(self) -> bool:
+    def has_dark_scheme(self) -> bool:
         return _DARK.search(self.html) is not None
 
 
 def server_for(campaign: Campaign, wish: str, now: dt.datetime) -> SmtpServer | None:
-    """Return the wished server, or the one that would be asked first now, or any; only none at all gives None."""
+    """Return the wished server, else the one that routing would choose now, else any; None if there is no server.
+
+    :param wish: a server's id as text, or anything else for no wish.
+    """
     if wish.isdecimal() and len(wish) < 19 and (wished := SmtpServer.objects.filter(pk=int(wish)).first()):
         return wished
     return send_tests.server_for(campaign, now)
 
 
-def look(campaign: Campaign, contact: Contact | None, server: SmtpServer, now: dt.datetime) -> Preview:
-    """Return what the contact would see; None is a reader without a name.
+def build_preview(campaign: Campaign, contact: Contact | None, server: SmtpServer, now: dt.datetime) -> Preview:
+    """Return the mail as the contact would see it; None stands for a reader without a name.
 
-    :raises ValueError: naming what is wrong with the content.
+    :raises ValueError: if the content cannot become a mail; the text says why.
     """
     content = frozen_content(campaign)
     files = content["files"]
-    for name in ("name", "lists", "reply_to", "sends_copies", "files"):  # What a reader does not see.
+    for name in ("name", "lists", "reply_to", "sends_copies", "files"):  # Invisible to the reader.
         del content[name]
 
-    deadline = monotonic() + COMPOSE_SECONDS  # For all three together: a person waits.
+    deadline = monotonic() + COMPOSE_SECONDS  # One deadline for all three, because a person waits.
 
     def compose(**changes: Any) -> Rendered:
         return compose_preview(**{**content, **changes}, contact=contact, server=server, now=now, deadline=deadline)
@@ -84,23 +87,27 @@ def look(campaign: Campaign, contact: Contact | None, server: SmtpServer, now: d
     return Preview(rendered, html, links, len(rendered.html.encode()), [*doubts(campaign), *_problems(links)])
 
 
-def in_the_dark(look: Preview) -> str:
-    """Return the HTML as a mail program in dark colours shows it.
+def in_dark_mode(preview: Preview) -> str:
+    """Return the HTML as a mail program in dark mode shows it.
 
-    With a dark side of its own the mail shows that. Without one some programs leave it light and some turn its
-    colours round; that is what this does.
+    A mail with its own dark scheme uses it. Without one, some programs leave the mail light and some invert its
+    colours; this preview inverts them.
     """
-    if look.has_dark_side:
-        return _LIGHT.sub("(max-width:0)", _DARK.sub("(min-width:0)", look.html))
+    if preview.has_dark_scheme:
+        return _LIGHT.sub("(max-width:0)", _DARK.sub("(min-width:0)", preview.html))
     style = (
         "<style>html{background:#121212;filter:invert(1) hue-rotate(180deg)}"
         "img,video,[background]{filter:invert(1) hue-rotate(180deg)}</style>"
     )
-    return re.sub(r"</head\s*>", f"{style}</head>", look.html, count=1) if "</head" in look.html else style + look.html
+    return (
+        re.sub(r"</head\s*>", f"{style}</head>", preview.html, count=1)
+        if "</head" in preview.html
+        else style + preview.html
+    )
 
 
 def links_in(html: str) -> list[tuple[str, str]]:
-    """Return label and address of each link that a reader can follow."""
+    """Return label and URL of each link that a reader can follow."""
     reader = _Links()
     reader.read(html)
     reader.end_link()
@@ -151,7 +158,7 @@ class _Links(Reader):
             self._words.append(words)
 
     def end_link(self) -> None:
-        """Note the link that is still open."""
+        """Add the link that is still open."""
         if self._url is not None:
             self.found.append((" ".join("".join(self._words).split())[:120], self._url))
         self._url, self._words = None, []

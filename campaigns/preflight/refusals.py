@@ -1,6 +1,6 @@
-"""What stands in the way of sending a campaign, in sentences that say what to do.
+"""Refusals: the reasons why a campaign cannot be sent, in sentences that say what to do.
 
-Reads the database and changes nothing. Room on the servers is no condition: a campaign without room waits.
+Reads the database and changes nothing. A full quota is no reason: such a campaign waits.
 """
 
 import contextlib
@@ -30,21 +30,24 @@ from smtpservers.routing import rules, selection
 
 STANDARD_FIELDS = ("first_name", "last_name", "full_name", "email", *OWN_LINKS)
 COPIES_WITHOUT_ASKING = 100
-SAMPLE_CONTACTS = 1_000  # Read for the names of custom attributes; a name not among them is looked up by itself.
+SAMPLE_CONTACTS = 1_000  # Read for the names of custom attributes. Any other name is looked up separately.
 
 
 def audience(campaign: Campaign, now: dt.datetime) -> QuerySet[Contact]:
-    """Return the people who would get the campaign now; campaigns.preflight.people says who would not, and why."""
+    """Return the people who would get the campaign now. :mod:`campaigns.preflight.people` lists the others."""
     return reached(audience_of(campaign), now)
 
 
 def refusals(campaign: Campaign, now: dt.datetime) -> list[str]:
-    """Return why the campaign cannot be queued, most important first; empty if it can."""
+    """Return the reasons why the campaign cannot be queued, the most important first; empty if it can.
+
+    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    """
     return list(_refusals(campaign, now))
 
 
 def refusals_known(campaign: Campaign, now: dt.datetime) -> list[str]:
-    """Return those of the refusals for which nobody must count a large audience first."""
+    """Return the refusals up to the first one that needs a headcount which is not in the cache."""
     return list(_until_counting(_refusals(campaign, now)))
 
 
@@ -65,7 +68,7 @@ def _refusals(campaign: Campaign, now: dt.datetime) -> Iterator[str]:
 
 
 def _variants(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[str]:
-    """Ask of each variant of an A/B test what is asked of the campaign itself."""
+    """Check each variant of an A/B test like the campaign itself."""
     experiment = experiment_of(campaign)
     if experiment is None:
         return
@@ -86,12 +89,12 @@ def _variants(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterato
 
 
 def doubts(campaign: Campaign) -> list[str]:
-    """Return what is wrong with the merge fields: broken ones, and names that nobody has, with a likely one."""
+    """Return sentences about broken merge fields and unknown names, with a suggestion for a likely name."""
     return list(_until_counting(_merge_fields(campaign, audience_of(campaign))))
 
 
 def server_refusals(campaign: Campaign) -> list[str]:
-    """Return why the servers that the campaign names could not send it; empty if they can."""
+    """Return the reasons why the campaign's chosen servers could not send it; empty if they can."""
     return [*_servers(campaign), *_sender(campaign)]
 
 
@@ -103,7 +106,7 @@ def _content(campaign: Campaign) -> Iterator[str]:
 
 
 def _servers(campaign: Campaign) -> Iterator[str]:
-    """Say what keeps the servers that the campaign names from ever sending it; a pause or a full quota only delays."""
+    """Yield the reasons why the chosen servers can never send the campaign. A pause or a full quota only delays it."""
     named = frozenset(campaign.server_ids)
     if not named:
         return
@@ -160,7 +163,7 @@ def _nobody(chosen: Audience) -> str:
 
 
 def _copies(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[str]:
-    """Ask whether copies are meant where they would be many: each is a message and a unit of quota."""
+    """Yield a question if copies would be many, because each copy is a message and a unit of quota."""
     if not campaign.sends_copies or campaign.confirms_copies:
         return
     with_copies = list(SmtpServer.objects.filter(is_active=True).exclude(mail_cc="", mail_bcc=""))
@@ -210,7 +213,7 @@ def _merge_fields(campaign: Campaign, chosen: Audience) -> Iterator[str]:
 
 
 def _composing(campaign: Campaign, chosen: Audience, now: dt.datetime) -> list[str]:
-    """Compose the mail of one person: what cannot be composed for the first would mostly fail for all."""
+    """Compose the mail of one person, because a content that fails for the first one mostly fails for all."""
     person = reached(chosen, now).order_by("pk").first() or Contact(email="ann@example.com")
     values = {
         **merge_values(person.attributes),

@@ -1,4 +1,4 @@
-"""Everything to look at before a campaign is queued: its checks, its people, and what the fleet will do.
+"""The review of a campaign before it is queued: all preflight checks, the people, and the forecast.
 
 Reads the database and changes nothing.
 """
@@ -45,7 +45,7 @@ ROLES = (
     "support",
     "webmaster",
 )
-# Zones whose people live in the United States or in Canada.
+# Time zones in the United States and in Canada.
 _CITIES = (
     "New_York Detroit Kentucky/Louisville Kentucky/Monticello Indiana/Indianapolis Indiana/Vincennes Indiana/Winamac"
     " Indiana/Marengo Indiana/Petersburg Indiana/Vevay Indiana/Tell_City Indiana/Knox Chicago Menominee"
@@ -59,18 +59,21 @@ NORTH_AMERICAN_ZONES = ("Pacific/Honolulu", *(f"America/{city}" for city in _CIT
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What is to be said of a campaign before it is queued."""
+    """The results of all preflight checks of a campaign."""
 
-    findings: tuple[Finding, ...]  # The gravest first.
+    findings: tuple[Finding, ...]  # The most severe first.
     people: PeopleReport
     forecast: Forecast
-    servers: tuple[str, ...]  # That may send it, by name.
-    message_bytes: int | None  # Of a sample; None where there is none.
-    passed: tuple[str, ...]  # Titles of the checks that found nothing.
+    servers: tuple[str, ...]  # Names of the servers that may send the campaign.
+    message_bytes: int | None  # Size of the largest sample; None if there is no sample.
+    passed: tuple[str, ...]  # Titles of the checks without findings.
 
 
 def review(campaign: Campaign, now: dt.datetime) -> Review:
-    """Return everything at once; for a large audience it takes a few seconds."""
+    """Run all checks. A large audience takes a few seconds.
+
+    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    """
     contents = [(letter, content, eligible(content, now)) for letter, content in contents_of(campaign)]
     of_all = {server.pk: server for _, _, some in contents for server in some}
     servers = sorted(of_all.values(), key=lambda server: (server.display_order, server.pk))
@@ -86,7 +89,7 @@ def review(campaign: Campaign, now: dt.datetime) -> Review:
     found_here += _of_messages(campaign, taken, now)
     found_here += _of_setting(campaign, servers, report, expected, now)
     ordered = in_order(found_here)
-    loud = {finding.check_id for finding in ordered}
+    failed = {finding.check_id for finding in ordered}
     every = ["M1", "M2", "M3", "M4", "M6", "M8", "M9", "M10", "M11", "M12", "M13"]
     checked = every if any(some for _, some in taken) else []
     return Review(
@@ -95,12 +98,12 @@ def review(campaign: Campaign, now: dt.datetime) -> Review:
         expected,
         tuple(server.name for server in servers),
         max((len(sample.named.content) for _, some in taken for sample in some), default=None),
-        tuple(_title(check_id) for check_id in [*checked, "M14", "C1", "C2"] if check_id not in loud),
+        tuple(_title(check_id) for check_id in [*checked, "M14", "C1", "C2"] if check_id not in failed),
     )
 
 
 def blocks(campaign: Campaign, now: dt.datetime) -> list[Finding]:
-    """Return what keeps the campaign from being queued, overridden or not."""
+    """Return the findings that block the campaign, overridden ones included."""
     return [finding for finding in review(campaign, now).findings if finding.is_blocking]
 
 
@@ -113,11 +116,11 @@ def _refusals(campaign: Campaign, now: dt.datetime) -> Iterator[Finding]:
         yield found("B1", FATAL, sentence)
 
 
-# --- of the messages themselves
+# --- findings about messages
 
 
 def _of_messages(campaign: Campaign, taken: list[tuple[str, list[Sample]]], now: dt.datetime) -> Iterator[Finding]:
-    """Return what is wrong with the messages of each content; what not all variants have, with their letters."""
+    """Yield the findings about each content's messages, with the letters of the variants unless all have it."""
     if not taken:
         return
     audience = audience_of(campaign)
@@ -146,14 +149,14 @@ def _named(letters: list[str]) -> str:
 
 def _of_samples(taken: Iterable[Sample], *, has_nameless: bool) -> Iterator[Finding]:
     for sample in taken:
-        yield from findings(sample.named, sample.place)
+        yield from findings(sample.named, sample.context)
         for edge in (sample.nameless, sample.unusual):
             yield from form(edge)
         for finding in empty_greeting(sample.unusual, sample.nameless):
             yield finding if has_nameless else replace(finding, severity=WARN)
 
 
-# --- of servers, people and time
+# --- findings about servers, people and time
 
 
 def _of_setting(
@@ -201,10 +204,10 @@ def _copies(campaign: Campaign, servers: Iterable[SmtpServer], number: int) -> I
 def _room(expected: Forecast) -> Iterator[Finding]:
     if not expected.total:
         return
-    # Without any server yet the campaign waits for the first one.
-    gravity = BLOCK if SmtpServer.objects.exists() else WARN
+    # A campaign without any server waits for the first one.
+    severity = BLOCK if SmtpServer.objects.exists() else WARN
     for label, number in expected.blocked:
-        yield found("C1", gravity, f"No server may send {number:,} of the messages{f' ({label})' if label else ''}.",
+        yield found("C1", severity, f"No server may send {number:,} of the messages{f' ({label})' if label else ''}.",
                     "Ask an administrator for a server, or change the routing rules.")  # fmt: skip
     left = expected.left - sum(number for _, number in expected.blocked)
     if left > 0 and expected.expires_at is not None:

@@ -1,4 +1,4 @@
-"""A campaign's message as real recipients would get it, through the servers that may send it: composed, never sent."""
+"""Sample messages of a campaign, composed for real recipients and for each kind of server. They are never sent."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from django.conf import settings
 from campaigns.audience.audience import audience_of
 from campaigns.content.frozen import frozen_content
 from campaigns.models import Campaign
-from campaigns.preflight.message_checks import Place, Read, read
+from campaigns.preflight.message_checks import CheckContext, ParsedMessage, parse_message
 from contacts.models import Contact
 from contacts.segments.audience import reached
 from delivery.content import message_ids, tokens
@@ -20,21 +20,21 @@ from smtpservers.models import SmtpServer
 from smtpservers.routing import selection
 from smtpservers.smtp.endpoint import domain_name_of
 
-MOST_SHAPES = 5  # Servers whose settings shape the message each in another way.
+MOST_SHAPES = 5  # Kinds of servers, told apart by the settings that change a message.
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-# Who has no name, and whose name tries the headers and the HTML.
+# Edge cases: a person without a name, and one whose name needs escaping in headers and in HTML.
 NAMELESS = Person("nobody@recipient.example")
 UNUSUAL = Person("zoe.lukasz@recipient.example", "Zoë “Z” <b>Łukasz</b>", "O'Hara & Söhne, 东京", "", {})
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The message of one person and of two edge cases through one server."""
+    """The messages to one person and to two edge cases through one server."""
 
-    place: Place
-    named: Read  # Of a real recipient, where there is one.
-    nameless: Read
-    unusual: Read
+    context: CheckContext
+    named: ParsedMessage  # To a real recipient; to an invented one if the audience is empty.
+    nameless: ParsedMessage
+    unusual: ParsedMessage
 
 
 def eligible(campaign: Campaign, now: dt.datetime) -> list[SmtpServer]:
@@ -44,9 +44,9 @@ def eligible(campaign: Campaign, now: dt.datetime) -> list[SmtpServer]:
 
 
 def samples(campaign: Campaign, servers: list[SmtpServer], now: dt.datetime) -> list[Sample]:
-    """Return a sample through each server that shapes the message in its own way, at most five.
+    """Return one sample for each kind of server, at most five.
 
-    :raises ValueError: if no message can be made of what is written.
+    :raises ValueError: if the content cannot become a mail.
     """
     content = frozen_content(campaign)
     lists = sorted(content.pop("lists"), key=lambda each: each.pk)
@@ -84,8 +84,8 @@ def _sample(
 ) -> Sample:
     composer = Composer(mailing, server, list_id=list_id, list_name=list_name)
     message_id = f"<check.1.sample@{message_ids.id_domain(mailing.mail_from, server)}>"
-    named = _read(composer, Person.of(person) if person else UNUSUAL, message_id, now)
-    place = Place(
+    named = _compose(composer, Person.of(person) if person else UNUSUAL, message_id, now)
+    context = CheckContext(
         server=server.name,
         host=server.host,
         domain=message_ids.id_domain(mailing.mail_from, server),
@@ -94,10 +94,12 @@ def _sample(
         own=(settings.BASE_URL,),
         largest=tuple((each.name, each.max_message_bytes) for each in servers if each.max_message_bytes),
     )
-    return Sample(place, named, _read(composer, NAMELESS, message_id, now), _read(composer, UNUSUAL, message_id, now))
+    return Sample(
+        context, named, _compose(composer, NAMELESS, message_id, now), _compose(composer, UNUSUAL, message_id, now)
+    )
 
 
-def _read(composer: Composer, person: Person, message_id: str, now: dt.datetime) -> Read:
+def _compose(composer: Composer, person: Person, message_id: str, now: dt.datetime) -> ParsedMessage:
     message = Outgoing(
         tokens.NOBODY,
         0,
@@ -106,11 +108,11 @@ def _read(composer: Composer, person: Person, message_id: str, now: dt.datetime)
         person,
         message_id=message_id,
     )
-    return read(composer.compose(message, now).content)
+    return parse_message(composer.compose(message, now).content)
 
 
-def _unsubscribe_url(seen: Read) -> str:
-    """Return where this message's reader unsubscribes: what the header says, or the built-in page."""
+def _unsubscribe_url(seen: ParsedMessage) -> str:
+    """Return the unsubscribe URL in the header of the message, or the built-in page's."""
     header = str(seen.message["List-Unsubscribe"] or "")
     web = [part.strip(" <>") for part in header.split(",") if part.strip(" <>").startswith("http")]
     return web[0] if web else tokens.unsubscribe_url(tokens.NOBODY)

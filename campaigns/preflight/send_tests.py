@@ -1,4 +1,4 @@
-"""Tests of a campaign to several addresses, one after the other, each with what became of it."""
+"""Test messages of a campaign to several addresses, sent one after the other, each with its result."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ NOT_TRIED = "It was not tried: the test before it did not even reach the message
 
 @dataclass(frozen=True, slots=True)
 class SendTestResult:
-    """What became of one test."""
+    """The result of one test message."""
 
     recipient: str
     conversation: Conversation | None = None
@@ -31,8 +31,8 @@ class SendTestResult:
 
 
 def server_for(campaign: Campaign, now: dt.datetime) -> SmtpServer | None:
-    """Return the server that would be asked first now, or any; only none at all gives None."""
-    rule = rules.applying(rules.rules(), campaign.mail_from)[-1]  # That of recipients no rule names.
+    """Return the server that routing would choose now, else any; None if there is no server."""
+    rule = rules.applying(rules.rules(), campaign.mail_from)[-1]  # The rule for recipients that no other rule names.
     choice = choose(fleet(now), now, rule=rule, mail_from=campaign.mail_from, named=campaign.server_ids).server
     if choice is not None:
         return SmtpServer.objects.get(pk=choice.server_id)
@@ -47,11 +47,13 @@ def send_tests(
     actor: Any,
     now: dt.datetime,
 ) -> list[SendTestResult]:
-    """Send the same test to each address, and return what became of each.
+    """Send the same test message to each address, and return the results.
 
-    A server that cannot be reached is not asked again for each of them.
+    After a conversation that ends before MAIL, the other addresses are not tried.
 
-    :raises ContentInvalid: if no mail can be made of what is written.
+    :param contact: the person whose merge fields are filled in; None for a reader without a name.
+    :param actor: the user who sends the tests.
+    :raises ContentInvalid: if the content cannot become a mail.
     """
     content = send_test.Content(**frozen_content(campaign))
     outcomes: list[SendTestResult] = []

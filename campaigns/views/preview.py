@@ -1,4 +1,4 @@
-"""How a campaign looks to one person, and a test of it."""
+"""The preview of a campaign for one person, and a test message of it."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ from campaigns.content.frozen import frozen_content
 from campaigns.forms.campaign import CampaignTestForm
 from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign
-from campaigns.preflight.preview import GMAIL_CLIPS_AT, in_the_dark, look, server_for
+from campaigns.preflight.preview import GMAIL_CLIPS_AT, build_preview, in_dark_mode, server_for
 from campaigns.preflight.refusals import audience
 from campaigns.views.pages import campaign_or_404, page
 from contacts.models import Contact
@@ -24,23 +24,23 @@ from delivery.operators import send_test as operators_send_test
 from mail.addresses import normalise
 from smtpservers.models import SmtpServer
 
-NOBODY = "nobody"  # In place of a contact: a reader without a name.
+NOBODY = "nobody"  # Instead of a contact's id: a reader without a name.
 FOUND_CONTACTS = 8
-MESSAGE_STEPS = ("MAIL", "RCPT", "DATA", "message")  # Of a test's conversation: what concerns the message itself.
+MESSAGE_STEPS = ("MAIL", "RCPT", "DATA", "message")  # Steps of the SMTP conversation about the message itself.
 NO_SERVER = "There is no SMTP server yet, and its settings shape the mail. Ask an administrator to add one."
-# Mail content runs nothing and reaches nothing of ours; it may show its pictures.
+# Mail content runs no scripts and reaches nothing of this site; it may show its pictures.
 FRAME_POLICY = (
     "sandbox; default-src 'none'; img-src 'self' https: data:; style-src 'unsafe-inline'; font-src https: data:;"
     " frame-ancestors 'self'"
 )
-# Beside the editor the page keeps its place when it is loaded anew, so it is of our origin; without scripts it can do
-# nothing with that.
+# Beside the editor the preview keeps its scroll position when it reloads, which requires our own origin. Without
+# scripts it cannot misuse that.
 _SCRIPT = re.compile(r"<script\b.*?(?:</script\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 BESIDE_POLICY = FRAME_POLICY.replace("sandbox", "sandbox allow-same-origin", 1)
 
 
 def _contact(request: HttpRequest, campaign: Campaign) -> Contact | None:
-    """Return the chosen contact, or the first of the audience; none for people who may not see contacts."""
+    """Return the chosen contact, or the first one of the audience; None for users who may not see contacts."""
     chosen = request.POST.get("contact", "") or request.GET.get("contact", "")
     if chosen == NOBODY or not request.user.has_perm("contacts.view_contact"):
         return None
@@ -49,8 +49,8 @@ def _contact(request: HttpRequest, campaign: Campaign) -> Contact | None:
     return audience(campaign, timezone.now()).order_by("pk").first()
 
 
-def _looking(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
-    """Return what a template needs to show how the campaign looks: ``look``, or ``problem``."""
+def _preview_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
+    """Return the template context of a preview: with ``look``, or with ``problem`` if there is no preview."""
     now = timezone.now()
     contact = _contact(request, campaign)
     server = server_for(campaign, request.POST.get("server", "") or request.GET.get("server", ""), now)
@@ -67,7 +67,7 @@ def _looking(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
     if server is None:
         return {**context, "problem": NO_SERVER}
     try:
-        seen = look(campaign, contact, server, now)
+        seen = build_preview(campaign, contact, server, now)
     except ValueError as error:
         return {**context, "problem": str(error)}
     share = min(seen.bytes * 100 // GMAIL_CLIPS_AT, 100)
@@ -91,7 +91,7 @@ def preview(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
     sought = request.GET.get("q", "").strip()[:320]
     context = {
-        **_looking(request, campaign),
+        **_preview_context(request, campaign),
         "sought": sought,
         "found": _found(request, sought),
         "may_test": request.user.has_perm("campaigns.queue_campaign"),
@@ -103,8 +103,8 @@ def preview(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @require_GET
 @needs("campaigns.view_campaign")
 def preview_beside(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """What stands below the frame beside the editor: subject, problems, weight, links, text and source."""
-    context = {**_looking(request, campaign_or_404(campaign_id)), "is_beside": True}
+    """Render the part below the preview beside the editor: subject, problems, size, links, text and source."""
+    context = {**_preview_context(request, campaign_or_404(campaign_id)), "is_beside": True}
     answer = render(request, "campaigns/look.html", context)
     answer["Cache-Control"] = "no-store"
     return answer
@@ -113,7 +113,7 @@ def preview_beside(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @require_GET
 @needs("campaigns.view_campaign")
 def find_contact(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """People to look through the eyes of, for the search field beside the editor."""
+    """Find contacts for the preview, for the search field beside the editor."""
     found = _found(request, request.GET.get("q", "").strip()[:320])
     return JsonResponse({"found": [{"id": str(one.pk), "email": one.email, "name": one.full_name} for one in found]})
 
@@ -121,22 +121,22 @@ def find_contact(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @require_GET
 @needs("campaigns.view_campaign")
 def preview_html(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """The HTML as the recipient's mail program gets it; only for the frame in the preview."""
-    context = _looking(request, campaign_or_404(campaign_id))
+    """Answer with the HTML as the recipient's mail program gets it, for the frame in the preview."""
+    context = _preview_context(request, campaign_or_404(campaign_id))
     html = ""
-    if seen := context.get("look"):  # Else the page around the frame names the problem.
-        html = in_the_dark(seen) if "dark" in request.GET else seen.html
+    if seen := context.get("look"):  # Without a preview, the page around the frame names the problem.
+        html = in_dark_mode(seen) if "dark" in request.GET else seen.html
     policy = FRAME_POLICY
     if "beside" in request.GET:
         policy = BESIDE_POLICY
-        html = _SCRIPT.sub("", html)  # No mail program runs it; the browser would complain at every keystroke.
+        html = _SCRIPT.sub("", html)  # No mail program runs scripts, and the browser would log an error per keystroke.
     return HttpResponse(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
 
 
 @require_POST
 @needs("campaigns.queue_campaign")
 def send_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """Send the campaign's content to one address at once, with the merge values of the previewed contact."""
+    """Send a test message to one address at once, with the merge values of the previewed contact."""
     campaign = campaign_or_404(campaign_id)
     form = CampaignTestForm(request.POST)
     now = timezone.now()
@@ -162,7 +162,7 @@ def send_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
     context = {
         "campaign": campaign,
         "conversation": conversation,
-        # Hosts, certificates and log-ins belong to those who look after the servers.
+        # Hosts, certificates and log-ins are shown only to users who manage servers.
         "may_see_server": request.user.has_perm("smtpservers.send_test"),
         "message_steps": MESSAGE_STEPS,
         "reached_message": any(shown.step.name in MESSAGE_STEPS for shown in conversation.steps),

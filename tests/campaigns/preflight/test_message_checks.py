@@ -10,18 +10,18 @@ from campaigns.markup.visible_links import links_of
 from campaigns.models import Campaign, Experiment, Variant
 from campaigns.preflight import message_checks
 from campaigns.preflight.finding import Finding, Severity
-from campaigns.preflight.message_checks import Place, Read
+from campaigns.preflight.message_checks import CheckContext, ParsedMessage
 from campaigns.preflight.review import review
 from contacts.models import Contact, Subscription
 from smtpservers.models import SmtpServer
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 URL = "https://shop.example/u/abc"
-PLACE = Place("Alpha", "smtp.example.net", "shop.example", URL, own=("https://site.example",))
+CONTEXT = CheckContext("Alpha", "smtp.example.net", "shop.example", URL, own=("https://site.example",))
 LEAVE = f'<p><a href="{URL}">Unsubscribe</a></p>'
 
 
-def message(html: str = LEAVE, text: str = f"Hello. {URL}", **headers: str) -> Read:
+def message(html: str = LEAVE, text: str = f"Hello. {URL}", **headers: str) -> ParsedMessage:
     """Return a sound message with other headers; an empty one is left out."""
     usual = {
         "From": "Shop <news@shop.example>",
@@ -39,19 +39,19 @@ def message(html: str = LEAVE, text: str = f"Hello. {URL}", **headers: str) -> R
     made.set_content(text)
     if html:
         made.add_alternative(html, subtype="html")
-    return message_checks.read(made.as_bytes().replace(b"\n", b"\r\n"))
+    return message_checks.parse_message(made.as_bytes().replace(b"\n", b"\r\n"))
 
 
-def told(seen: Read, place: Place = PLACE) -> dict[str, Severity]:
-    return {finding.check_id: finding.severity for finding in message_checks.findings(seen, place)}
+def told(seen: ParsedMessage, context: CheckContext = CONTEXT) -> dict[str, Severity]:
+    return {finding.check_id: finding.severity for finding in message_checks.findings(seen, context)}
 
 
-def sentences(seen: Read, check_id: str) -> list[str]:
-    return [finding.sentence for finding in message_checks.findings(seen, PLACE) if finding.check_id == check_id]
+def sentences(seen: ParsedMessage, check_id: str) -> list[str]:
+    return [finding.sentence for finding in message_checks.findings(seen, CONTEXT) if finding.check_id == check_id]
 
 
 def test_a_sound_message_has_no_findings() -> None:
-    assert list(message_checks.findings(message(), PLACE)) == []
+    assert list(message_checks.findings(message(), CONTEXT)) == []
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_the_form_of_the_bytes() -> None:
     ("host", "address"), [("smtp.gmail.com", "shop@gmail.com"), ("smtp.protonmail.ch", "shop@proton.me")]
 )
 def test_ones_own_provider_may_send_for_a_free_mailbox(host: str, address: str) -> None:
-    assert told(message(From=f"Shop <{address}>"), replace(PLACE, host=host)) == {}
+    assert told(message(From=f"Shop <{address}>"), replace(CONTEXT, host=host)) == {}
 
 
 def test_a_name_that_only_ends_like_a_provider_is_no_fraud() -> None:
@@ -190,7 +190,7 @@ def test_parts_and_size() -> None:
     assert told(message(text=" ")) == {"M6": Severity.BLOCK, "M9": Severity.WARN}
     assert told(message(f"{LEAVE}<form><input></form>")) == {"M9": Severity.WARN}
     assert told(message(LEAVE + "<p>word</p>" * 10_000)) == {"M9": Severity.WARN}
-    assert told(message(), replace(PLACE, largest=(("Alpha", 100),))) == {"M13": Severity.BLOCK}
+    assert told(message(), replace(CONTEXT, largest=(("Alpha", 100),))) == {"M13": Severity.BLOCK}
     assert [finding.check_id for finding in message_checks.size(26_000_000, ())] == ["M13"]
 
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 from campaigns.content.build import build
 from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign, Layout
-from campaigns.preflight.preview import GMAIL_CLIPS_AT, in_the_dark, links_in, look
+from campaigns.preflight.preview import GMAIL_CLIPS_AT, build_preview, in_dark_mode, links_in
 from contacts.models import Attribute, Contact, ContactList
 from mail.merge_fields import parse
 from mail.plaintext import from_html
@@ -23,7 +23,7 @@ def seen(campaign: Campaign, server: SmtpServer, **changes: str):
     for name, value in changes.items():
         setattr(campaign, name, value)
     campaign.save()
-    return look(campaign, Contact.objects.filter(email="ann@example.com").first(), server, NOW)
+    return build_preview(campaign, Contact.objects.filter(email="ann@example.com").first(), server, NOW)
 
 
 def test_each_link_is_shown_as_it_is_sent_with_what_is_unusual(campaign: Campaign, server: SmtpServer) -> None:
@@ -99,12 +99,12 @@ def test_dark_shows_the_mails_own_colours_or_turns_them_round(campaign: Campaign
     )
     none = seen(campaign, server, html="<html><head></head><body><p>x</p></body></html>")
 
-    assert own.has_dark_side
-    assert "@media (min-width:0)" in in_the_dark(own)
-    assert "@media (max-width:0)" in in_the_dark(own)
-    assert "invert" not in in_the_dark(own)
-    assert not none.has_dark_side
-    assert "filter:invert(1)" in in_the_dark(none)
+    assert own.has_dark_scheme
+    assert "@media (min-width:0)" in in_dark_mode(own)
+    assert "@media (max-width:0)" in in_dark_mode(own)
+    assert "invert" not in in_dark_mode(own)
+    assert not none.has_dark_scheme
+    assert "filter:invert(1)" in in_dark_mode(none)
 
 
 def test_the_preview_looks_through_any_eyes_and_any_server(
@@ -156,10 +156,10 @@ def test_a_starter_template_is_complete_light_and_free_of_foreign_pictures(
     )  # fmt: skip
     campaign.lists.add(news)
 
-    view = look(campaign, None, server, NOW)
+    view = build_preview(campaign, None, server, NOW)
 
     assert view.problems == []
-    assert view.has_dark_side
+    assert view.has_dark_scheme
     assert view.bytes < GMAIL_CLIPS_AT // 3
     assert "<img" not in view.html
     assert "fonts.g" not in view.html
