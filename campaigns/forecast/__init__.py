@@ -1,1 +1,1 @@
-"""When a campaign will be through, simulated by the rules that send it."""
+"""The delivery forecast of a campaign: a simulation of the fleet by the rules that govern sending."""

@@ -1,4 +1,4 @@
-"""What the forecast is made from: the fleet and the mail on its way, as the database has them now. Changes nothing."""
+"""The inputs of a forecast: the fleet and the mail on its way, read from the database. Changes nothing."""
 
 import datetime as dt
 from collections import defaultdict
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import F, OuterRef, Subquery
 
 from campaigns.forecast.forecast import Forecast, ForecastWork, forecast
-from campaigns.forecast.remaining import Lot, begun, lots
+from campaigns.forecast.remaining import Lot, lots, lots_of_mailings
 from campaigns.forecast.simulation import ASSUMED, LIMIT, RECORD, MailingPart, ServerState
 from campaigns.models import Campaign
 from campaigns.schedule import mailings
@@ -24,15 +24,18 @@ from smtpservers.models import QuotaPeriod, SmtpServer
 from smtpservers.routing import rules, selection
 from smtpservers.routing.rules import RoutingRule
 
-ASSUMED_PER_SECOND = 10.0  # Of a server without a rate that has sent too little lately.
-RECORD_ATTEMPTS = 10_000  # The latest, which a server's own speed is read from.
-LEAST_RECORD = 50  # Messages; fewer say nothing.
-PAUSE = dt.timedelta(seconds=5)  # Longer without an answer, and the server was not sending.
+ASSUMED_PER_SECOND = 10.0  # For a server without a rate that has sent too little recently.
+RECORD_ATTEMPTS = 10_000  # The latest attempts, from which the speeds of servers are measured.
+LEAST_RECORD = 50  # Messages. Fewer are too few to measure a speed.
+PAUSE = dt.timedelta(seconds=5)  # After a longer gap between two answers the server was not sending.
 Status = Campaign.Status
 
 
-def foresee(campaign: Campaign, now: dt.datetime) -> Forecast:
-    """Return what is to be expected of a campaign that is queued now, or of the rest of one that is on its way."""
+def forecast_campaign(campaign: Campaign, now: dt.datetime) -> Forecast:
+    """Return the forecast of a campaign that is queued now, or of the unsent messages of one that is on its way.
+
+    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    """
     starts_at = begins_at(campaign, now)
     candidates, every = selection.fleet(now), rules.rules()
     parts: list[MailingPart] = []
@@ -114,7 +117,7 @@ def _state(
 
 
 def speeds() -> dict[int, float]:
-    """Return the messages a second that servers had accepted lately while they were sending."""
+    """Return the messages per second that each server recently accepted, without pauses, by its id."""
     rows = Attempt.objects.order_by("-pk").values_list("server", "finished_at", "outcome")[:RECORD_ATTEMPTS]
     instants: dict[int, list[dt.datetime]] = defaultdict(list)
     for server_id, finished_at, outcome in rows:
@@ -124,7 +127,7 @@ def speeds() -> dict[int, float]:
 
 
 def speed_of(instants: Iterable[dt.datetime]) -> float | None:
-    """Return how many a second these are while they come, pauses not counted; None where they are too few."""
+    """Return the rate of these instants per second, without pauses; None if they are too few."""
     known = sorted(instants)
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(known) if later - earlier <= PAUSE]
     if len(known) < LEAST_RECORD or sum(gaps) < 1:
@@ -167,7 +170,7 @@ def _parts(
 def _may_carry(
     candidates: Sequence[selection.Candidate], rule: RoutingRule, mail_from: str, named: frozenset[int]
 ) -> tuple[int, ...]:
-    """Return the servers that may send this mail, also those that cannot just now."""
+    """Return the ids of servers that are allowed to send this mail, even if they cannot send just now."""
     return tuple(
         candidate.server_id
         for candidate in candidates
@@ -186,18 +189,20 @@ def _taken(mailing_id: int) -> dict[int, dict[int, int]]:
 
 
 def _ahead(lot: Lot, known: Collection[Lot], starts_at: dt.datetime) -> list[Lot]:
-    """Return what goes first of other campaigns: on its way already, or due before this is; without what is known."""
+    """Return other campaigns' mail that goes first: on its way already, or due earlier. Skips ``known`` lots."""
     others = Campaign.objects.filter(is_overdue=False).exclude(pk=lot.campaign.pk)
     sending = list(others.filter(status=Status.SENDING))
     older = mailings.mailings_of(other.pk for other in sending).filter(state=Mailing.State.OPEN, finished_at=None)
     if lot.mailing_id is not None:
         older = older.filter(pk__lt=lot.mailing_id)
     ids = set(older.values_list("pk", flat=True)) - {each.mailing_id for each in known}
-    found = sorted((each for other in sending for each in begun(other, ids)), key=lambda each: each.mailing_id or 0)
+    found = sorted(
+        (each for other in sending for each in lots_of_mailings(other, ids)), key=lambda each: each.mailing_id or 0
+    )
     if lot.mailing_id is None:
         due = others.filter(status=Status.SCHEDULED, starts_at__lt=lot.not_before or starts_at)
         for other in due.exclude(pk__in=[each.campaign.pk for each in known]).order_by("pk"):
-            # Of a test the sample alone: the mailing to its rest will be made when its winner is chosen.
+            # Of an A/B test only the sample goes first: the mailing to the rest is made when its winner is chosen.
             fresh = [each for each in lots(other, starts_at) if each.not_before is None]
             found += [replace(each, not_before=other.starts_at) for each in fresh]
     return found

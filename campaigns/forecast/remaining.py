@@ -1,7 +1,7 @@
-"""What campaigns have still to send: how many messages of each routing class, and which of them only later.
+"""The unsent messages of campaigns, by routing class, and the times before which some of them cannot leave.
 
-Of an A/B test nobody knows when the winner will be chosen, nor which one it is: it is taken that the first variant is,
-as soon as the hours to wait are over. Changes nothing.
+Nobody knows in advance which variant of an A/B test wins, and when it is chosen. The assumption here is the first
+variant, chosen as soon as the hours to wait are over. Changes nothing.
 """
 
 import datetime as dt
@@ -27,20 +27,20 @@ from delivery.models import Chunk, LaterChunk, Message
 from delivery.outbox import status_counts
 from smtpservers.routing import rules
 
-Later = tuple[tuple[dt.datetime, int], ...]  # When messages become free, and how many then.
-# How many messages of each routing class, and of these how many only later; the class is a rule's key, or 0.
+Later = tuple[tuple[dt.datetime, int], ...]  # Times at which messages become free, and their numbers.
+# By routing class, a rule's id or 0: the number of messages, and when some of them become free.
 Counts = Mapping[int, tuple[int, Later]]
 
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """Messages that are, or will be, one mailing."""
+    """Unsent messages of one mailing, present or future."""
 
-    campaign: Campaign  # As the variant has it, where it is one.
+    campaign: Campaign  # With the content of the variant, if the mailing belongs to one.
     counts: Counts
     mailing_id: int | None = None
-    not_before: dt.datetime | None = None  # None: now, or when ``counts`` say.
-    retries: Later = ()  # Of those in ``counts``: what was deferred, and when it is tried again.
+    not_before: dt.datetime | None = None  # None: now, or as ``counts`` say.
+    retries: Later = ()  # The deferred messages among ``counts``, and the times of their next attempts.
 
     @property
     def messages(self) -> int:
@@ -48,19 +48,19 @@ class Lot:
 
 
 def lots(campaign: Campaign, starts_at: dt.datetime) -> list[Lot]:
-    """Return what a campaign that begins at ``starts_at``, or is on its way, has to send, the first first."""
+    """Return the unsent messages of a campaign that starts at ``starts_at`` or is on its way, in sending order."""
     experiment = experiment_of(campaign)
     if experiment is not None and experiment.begun_at is None:
         return _of_test(campaign, experiment, starts_at)
-    found = begun(campaign, mailings.mailing_ids(campaign))
+    found = lots_of_mailings(campaign, mailings.mailing_ids(campaign))
     if experiment is not None and experiment.has_rest and not experiment.is_rest_open:
         sample = [lot for lot in found if lot.mailing_id != campaign.mailing_id]
         return [*sample, _waiting(campaign, experiment, sample, starts_at)]
     return found or [Lot(campaign, everybody(campaign, starts_at))]
 
 
-def begun(campaign: Campaign, mailing_ids: Collection[int]) -> list[Lot]:
-    """Return what is left of those of the campaign's mailings."""
+def lots_of_mailings(campaign: Campaign, mailing_ids: Collection[int]) -> list[Lot]:
+    """Return the unsent remainder of each of these mailings of the campaign."""
     variants = Variant.objects.filter(experiment__campaign=campaign.pk, mailing__in=mailing_ids)
     found = [(as_campaign(campaign, variant), variant.mailing_id) for variant in variants]
     if campaign.mailing_id in mailing_ids:
@@ -79,7 +79,7 @@ def _on_its_way(varied: Campaign, mailing_id: int) -> Lot:
 
 def _of_test(campaign: Campaign, experiment: Experiment, starts_at: dt.datetime) -> list[Lot]:
     variants = [as_campaign(campaign, variant) for variant in experiment.variants.all()] or [campaign]
-    by_sender: dict[str, Counts] = {}  # Who it is from decides which rules there are.
+    by_sender: dict[str, Counts] = {}  # Routing rules depend on the From address.
     for varied in variants:
         if varied.mail_from not in by_sender:
             by_sender[varied.mail_from] = everybody(varied, starts_at)
@@ -94,7 +94,7 @@ def _of_test(campaign: Campaign, experiment: Experiment, starts_at: dt.datetime)
 
 
 def _waiting(campaign: Campaign, experiment: Experiment, sample: Iterable[Lot], starts_at: dt.datetime) -> Lot:
-    """Return what has no mailing yet: what everybody who is not in the sample gets."""
+    """Return the messages to the rest of an A/B test, which has no mailing yet."""
     varied = as_campaign(campaign, experiment.winner or experiment.variants.all()[0])
     number = (experiment.expected or 0) - sum(_written_to(lot.mailing_id) for lot in sample if lot.mailing_id)
     not_before = None if experiment.winner else _ripe_at(experiment, starts_at)
@@ -119,7 +119,7 @@ def _written_to(mailing_id: int) -> int:
 
 
 def _share(people: Counts, number: int) -> Counts:
-    """Return so many of the people, of each class and each start as large a part as of all."""
+    """Return this number of the people, with an equal share of each routing class and each start."""
     found: dict[int, tuple[int, Later]] = {}
     shares = _scaled([each for each, _ in people.values()], number, _number(people))
     for (class_id, (each, later)), share in zip(people.items(), shares, strict=True):
@@ -130,13 +130,16 @@ def _share(people: Counts, number: int) -> Counts:
 
 
 def _scaled(parts: Iterable[int], number: int, total: int) -> list[int]:
-    """Return the parts of ``number`` as they are of ``total``, in whole numbers that add up."""
+    """Scale parts of ``total`` to parts of ``number``, in whole numbers that add up."""
     edges = [0, *(whole * number // total for whole in itertools.accumulate(parts))]
     return [below - first for first, below in itertools.pairwise(edges)]
 
 
 def everybody(campaign: Campaign, now: dt.datetime) -> Counts:
-    """Return the people whom a campaign reaches that has not begun."""
+    """Return the people that a campaign reaches which has not started.
+
+    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    """
     starts = starts_of(campaign, now)
     people = _by_class(reached(audience_of(campaign), now), campaign.mail_from)
     counts: dict[int, int] = defaultdict(int)
@@ -162,14 +165,14 @@ def _by_class(people: QuerySet[Contact], mail_from: str) -> QuerySet[Contact]:
 
 
 def retries_of(mailing_id: int) -> Later:
-    """Return when a mailing's deferred messages are tried again, to the minute, and how many then."""
+    """Return the times of the next attempts of a mailing's deferred messages, by minute, and their numbers."""
     deferred = Message.objects.filter(mailing=mailing_id, status="deferred", due_at__isnull=False, copy_of=None)
     by_minute = deferred.order_by().annotate(minute=TruncMinute("due_at", tzinfo=dt.UTC)).values("minute")
     return tuple(by_minute.annotate(at=Min("due_at"), number=Count("pk")).order_by("at").values_list("at", "number"))
 
 
 def _left(mailing_id: int, pending: int, retries: Later) -> Counts:
-    """Return what is left of a mailing on its way; what was deferred counts to the class without a rule."""
+    """Return the unsent messages of a mailing. Deferred ones count as the class without a rule."""
     counts: dict[int, int] = defaultdict(int, {0: sum(number for _, number in retries)})
     later: dict[int, list[tuple[dt.datetime, int]]] = defaultdict(list, {0: list(retries)})
     waiting = LaterChunk.objects.filter(mailing=mailing_id).order_by("opens_at")

@@ -1,6 +1,6 @@
-"""A server and a part of some mail while a forecast simulates them: room, caps, periods, shares, hours.
+"""The simulated servers and mailings of a forecast: room, caps, quota periods, shares, sending hours.
 
-Nothing here stores, or looks at the clock; instants of the simulation are seconds since 1970.
+Nothing here stores anything or reads the clock. Instants of the simulation are seconds since 1970.
 """
 
 import datetime as dt
@@ -14,52 +14,52 @@ from smtpservers.limits import sliding_window
 from smtpservers.limits.quota_period import period
 
 ORDER, WEIGHTED, LEAST_USED = "order", "weighted", "least_used"
-PIECE = 0.5  # Of a message or a unit: less is none.
-LIMIT, RECORD, ASSUMED = "limit", "record", "assumed"  # Where a speed is from.
+PIECE = 0.5  # A smaller fraction of a message or a unit counts as zero.
+LIMIT, RECORD, ASSUMED = "limit", "record", "assumed"  # Sources of a speed.
 
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """A server as far as the forecast needs it, at the instant the forecast begins."""
+    """The state of a server at the start of the forecast."""
 
     server_id: int
     name: str
     per_second: float  # Messages, copies included, while it sends.
     speed_from: str = ASSUMED
     weight: int = 1
-    copies: int = 0  # Further messages, and units, for each message.
-    obstacle: str = ""  # Why it sends nothing until somebody acts, as the end of "Alpha …"; empty: it can.
+    copies: int = 0  # Additional messages, and units of quota, per message.
+    obstacle: str = ""  # Why it sends nothing until somebody acts, as the end of "Alpha …"; empty if it can send.
     rests_until: dt.datetime | None = None
-    is_slowed: bool = False  # The others do not wait for it.
-    quota: int | None = None  # Units of each period; None: no limit.
-    taken: int = 0  # Of the present period.
+    is_slowed: bool = False  # The other servers do not wait for a slowed one.
+    quota: int | None = None  # Units per period; None: no limit.
+    taken: int = 0  # Units used in the present period.
     month_start_day: int = 1
     zone: dt.tzinfo = dt.UTC
     per_hour: int | None = None
     per_day: int | None = None
     by_minute: Mapping[str, int] = field(
         default_factory=dict, hash=False
-    )  # As smtpservers.limits.sliding_window counts them.
+    )  # In the buckets of smtpservers.limits.sliding_window.
     by_quarter: Mapping[str, int] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
 class MailingPart:
-    """Messages of one mailing that the same servers may carry by the same strategy."""
+    """Messages of one mailing with the same allowed servers and the same strategy."""
 
     count: int
     server_ids: tuple[int, ...]  # In display order.
     strategy: str = ORDER
-    is_ours: bool = True  # False: of another mailing, which is ahead.
-    label: str = ""  # Whose these are, where the mailing is parted: "recipients of rule “Gmail”".
-    sent: Mapping[int, int] = field(default_factory=dict, hash=False)  # What each server has taken of it so far.
-    starts: tuple[tuple[dt.datetime, int], ...] = ()  # How many of ``count`` become free only then.
-    hours: Hours | None = None  # In which it may leave; None: always.
+    is_ours: bool = True  # False: of another mailing, which goes first.
+    label: str = ""  # The recipients of this part, if the mailing has several: "recipients of rule “Gmail”".
+    sent: Mapping[int, int] = field(default_factory=dict, hash=False)  # Messages taken so far, by server id.
+    starts: tuple[tuple[dt.datetime, int], ...] = ()  # Instants at which messages of ``count`` become free.
+    hours: Hours | None = None  # Sending hours; None: always.
     not_after: dt.datetime | None = None
 
 
 class Cap:
-    """Units that one sliding window has room for, and when those in it come back."""
+    """The room in one sliding window, and the times at which its used units become free again."""
 
     __slots__ = ("_back", "_free", "_window")
 
@@ -73,7 +73,7 @@ class Cap:
         self._back: deque[tuple[int, float]] = deque(back)
 
     def room(self, now: float, until: float) -> float:
-        """Return what may be used from ``now`` until ``until``, both in seconds since 1970."""
+        """Return the units that may be used from ``now`` until ``until``, both in seconds since 1970."""
         while self._back and self._back[0][0] <= now:
             self._free += self._back.popleft()[1]
         room = self._free
@@ -82,7 +82,7 @@ class Cap:
                 break
             room += units
         cycle = self._window.seconds + self._window.grain
-        if until - now > cycle:  # What is used early in so long a step comes back within it.
+        if until - now > cycle:  # Units that are used early in such a long step become free within it.
             room *= (until - now) / cycle
         return room
 
@@ -90,7 +90,7 @@ class Cap:
         return self._back[0][0] if self._back else math.inf
 
     def use(self, units: float, now: float, lasts: float) -> None:
-        """Count units that are used evenly from ``now`` on, those that come back meanwhile not before they do."""
+        """Count units that are used evenly from ``now`` on. Units that become free meanwhile are used after that."""
         pieces = max(1, min(16, int(lasts // self._window.grain) + 1))
         for number in range(pieces):
             at, piece = now + lasts * number / pieces, units / pieces
@@ -107,7 +107,7 @@ class Cap:
                 piece -= part
 
     def _comes_back(self, at: int, units: float) -> None:
-        """Put units where they belong in the order of their return; mostly that is the end."""
+        """Insert units by the time of their return. Mostly that is the end of the queue."""
         later = []
         while self._back and self._back[-1][0] > at:
             later.append(self._back.pop())
@@ -117,8 +117,8 @@ class Cap:
         self._back.extend(reversed(later))
 
 
-class Tank:
-    """A server while the simulation runs. Instants are seconds since 1970."""
+class SimulatedServer:
+    """A server during the simulation. Instants are seconds since 1970."""
 
     def __init__(self, state: ServerState, start: dt.datetime) -> None:
         self.state = state
@@ -135,11 +135,11 @@ class Tank:
             )
             if cap
         }
-        self.sent = self.later = 0.0  # Of our messages.
+        self.sent = self.later = 0.0  # Our messages: all, and those sent after the first quota period.
         self.dry_at = self.again_at = 0.0
         self.capped = ""
-        self.room = 0.0  # Units it may use in the present step …
-        self.time_left = 0.0  # … and seconds in which it does.
+        self.room = 0.0  # Units that it may use in the present step.
+        self.time_left = 0.0  # Seconds that are left of the present step.
 
     def _next_period(self, now: float) -> float:
         ends_at = period(dt.datetime.fromtimestamp(now, dt.UTC), self.state.month_start_day, self.state.zone)[1]
@@ -160,7 +160,7 @@ class Tank:
             self.room = 0.0
 
     def most(self, seconds: float) -> float:
-        """Return how many messages it could send in the next ``seconds`` of the present step."""
+        """Return the number of messages that it can send in the next ``seconds`` of the present step."""
         return min(self.room, self.state.per_second * min(seconds, self.time_left)) / self.cost
 
     def seconds(self, messages: float) -> float:
@@ -185,7 +185,7 @@ class Tank:
                 self.capped = min(self.caps, key=lambda name: self.caps[name].room(now + lasts, now + lasts))
 
     def wakes_at(self, now: float) -> float:
-        """Return when it may have room again by itself; infinity where never."""
+        """Return the next instant at which it may have room again; infinity if there is none."""
         if self.state.obstacle:
             return math.inf
         if now < self.rests_until:
@@ -195,21 +195,23 @@ class Tank:
         return max((cap.next_at() for cap in self.caps.values() if cap.room(now, now) < PIECE), default=math.inf)
 
 
-class ForeseenMail:
-    """A part while the simulation runs."""
+class SimulatedMail:
+    """A part of a mailing during the simulation."""
 
-    def __init__(self, part: MailingPart, tanks: Mapping[int, Tank], start: dt.datetime) -> None:
+    def __init__(self, part: MailingPart, servers: Mapping[int, SimulatedServer], start: dt.datetime) -> None:
         self.part = part
-        self.tanks = [tanks[server_id] for server_id in part.server_ids if server_id in tanks]
+        self.servers = [servers[server_id] for server_id in part.server_ids if server_id in servers]
         later = [(at.timestamp(), count) for at, count in part.starts if at > start]
         self.later = deque(sorted(later))
         self.free = float(part.count - sum(count for _, count in later))
-        self.taken_by = {tank.state.server_id: float(part.sent.get(tank.state.server_id, 0)) for tank in self.tanks}
+        self.taken_by = {
+            server.state.server_id: float(part.sent.get(server.state.server_id, 0)) for server in self.servers
+        }
         self.not_after = part.not_after.timestamp() if part.not_after else math.inf
         self.opens_at, self.closes_at = 0.0, math.inf
         self.expired = 0.0
         self.done_at = 0.0
-        self.is_stuck = not self.tanks
+        self.is_stuck = not self.servers
 
     @property
     def left(self) -> float:
@@ -217,7 +219,7 @@ class ForeseenMail:
 
     @property
     def sent(self) -> float:
-        """Whole where it is done: less than a piece is none, and must not make one of 50 messages look unsent."""
+        """The messages sent so far. A remainder below ``PIECE`` counts as sent, so that a finished mail is complete."""
         unsent = self.left + self.expired
         return self.part.count - (unsent if unsent >= PIECE else 0.0)
 
@@ -241,7 +243,7 @@ class ForeseenMail:
         return self.free >= PIECE and self.opens_at <= now < self.closes_at
 
     def changes_at(self, now: float) -> float:
-        """Return when it opens, closes, ends or has more to send."""
+        """Return the next instant at which it opens, closes, ends or gets more messages."""
         if self.left < PIECE:
             return math.inf
         first_later = self.later[0][0] if self.later else math.inf
@@ -249,22 +251,22 @@ class ForeseenMail:
         return min((moment for moment in moments if moment > now), default=math.inf)
 
 
-Targets = Callable[[float], Sequence[float]]  # Of the next so many messages, how many are each server's.
+Targets = Callable[[float], Sequence[float]]  # Takes a number of messages, and returns each server's share of them.
 
 
-def by_weight(mail: ForeseenMail, able: Sequence[Tank]) -> Targets:
-    """Everybody comes to the part of its weight, what was sent before included."""
-    weight = sum(tank.state.weight for tank in able)
-    rows = [(tank.state.weight / weight, mail.taken_by[tank.state.server_id]) for tank in able]
+def by_weight(mail: SimulatedMail, able: Sequence[SimulatedServer]) -> Targets:
+    """Share messages by weight, so that all messages of the mail so far match the weights."""
+    weight = sum(server.state.weight for server in able)
+    rows = [(server.state.weight / weight, mail.taken_by[server.state.server_id]) for server in able]
     taken = sum(row[1] for row in rows)
     return lambda count: [(count + taken) * part - before for part, before in rows]
 
 
-def by_use(mail: ForeseenMail, able: Sequence[Tank]) -> Targets:
-    """Everybody comes to the same part of its quota; the first without one takes what the others have no room for."""
-    rows = [(tank.state.quota or 0, tank.taken) for tank in able]
+def by_use(mail: SimulatedMail, able: Sequence[SimulatedServer]) -> Targets:
+    """Fill all servers to the same share of their quota. The first one without a quota takes the excess."""
+    rows = [(server.state.quota or 0, server.taken) for server in able]
     limited = sorted((taken / quota, quota, taken) for quota, taken in rows if quota)
-    unlimited = next((at for at, tank in enumerate(able) if tank.state.quota is None), None)
+    unlimited = next((at for at, server in enumerate(able) if server.state.quota is None), None)
 
     def targets(count: float) -> Sequence[float]:
         level, all_quota, all_taken = 0.0, 0.0, 0.0

@@ -1,4 +1,4 @@
-"""A forecast as people read it: sentences, and rows for a table. Instants are told by the clock of the campaign."""
+"""A forecast in words: sentences, and rows for a table. Times are in the zone of the campaign."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ SPEEDS = {LIMIT: "its limit", ASSUMED: "assumed: it has no rate, and sent too li
 
 @dataclass(frozen=True, slots=True)
 class ForecastRow:
-    """One server."""
+    """One server in the table of a forecast."""
 
     name: str
     messages: int
@@ -29,7 +29,7 @@ class ForecastWords:
     headline: str
     notes: tuple[str, ...]
     rows: tuple[ForecastRow, ...]
-    is_bad: bool  # It does not finish, or not in time.
+    is_bad: bool  # The mail is not sent in full, or not in time.
 
 
 def words(expected: Forecast, zone: dt.tzinfo) -> ForecastWords:
@@ -43,12 +43,12 @@ def words(expected: Forecast, zone: dt.tzinfo) -> ForecastWords:
 
 
 def moment(instant: dt.datetime, zone: dt.tzinfo) -> str:
-    """Return an instant as the clock of a zone shows it."""
+    """Return an instant as date and time of a zone."""
     return f"{instant.astimezone(zone):%-d %B %Y, %H:%M}"
 
 
 def lasting(duration: dt.timedelta) -> str:
-    """Return a duration no finer than it is known."""
+    """Return a duration in words, as precise as the forecast is."""
     minutes = round(duration.total_seconds() / 60)
     if minutes < 1:
         return "less than a minute"
@@ -60,7 +60,7 @@ def lasting(duration: dt.timedelta) -> str:
 
 
 def waiting_for_quota(messages: int) -> str:
-    """Return a sentence about messages that find no room in the present quota period."""
+    """Return a sentence about messages without room in the present quota period."""
     wait, their = ("waits", "its") if messages == 1 else ("wait", "their")
     return f"{_messages(messages)} {wait} for the next quota period of {their} server."
 
@@ -89,7 +89,7 @@ def _headline(expected: Forecast, zone: dt.tzinfo) -> str:
 
 
 def _all_tried(deferred: int, first: str, last: str) -> str:
-    """Say when the rest, which was deferred, is tried again; whether it is taken then is up to the servers."""
+    """Return a sentence for the time when only deferred messages are left. Servers may defer them again."""
     if deferred == 1:
         return f"All were tried. The message that was deferred is tried again on {first}."
     until = f", and the last one on {last}" if last != first else ""
@@ -118,7 +118,7 @@ def _notes(expected: Forecast, zone: dt.tzinfo) -> Iterator[str]:
 
 
 def _waiting(expected: Forecast, until: str) -> Iterator[str]:
-    """Say what is assumed of an A/B test."""
+    """Yield the assumptions about an A/B test."""
     if sample := expected.total - expected.waiting:
         yield f"The sample goes first: {_messages(sample)}."
     yield (

@@ -14,7 +14,7 @@ from campaigns.ab_test.variants import contents_of
 from campaigns.audience.audience import audience_of
 from campaigns.audience.headcounts import counted_once
 from campaigns.forecast.forecast import Forecast
-from campaigns.forecast.inputs import foresee
+from campaigns.forecast.inputs import forecast_campaign
 from campaigns.forecast.words import waiting_for_quota
 from campaigns.models import Campaign
 from campaigns.preflight.finding import Finding, Severity, found, in_order
@@ -78,7 +78,7 @@ def review(campaign: Campaign, now: dt.datetime) -> Review:
     of_all = {server.pk: server for _, _, some in contents for server in some}
     servers = sorted(of_all.values(), key=lambda server: (server.display_order, server.pk))
     report = people(campaign, now)
-    expected = foresee(campaign, now)
+    expected = forecast_campaign(campaign, now)
     found_here = list(_refusals(campaign, now))
     taken: list[tuple[str, list[Sample]]] = []
     if not any(finding.severity == FATAL for finding in found_here):

@@ -8,7 +8,7 @@ from django import template
 
 from campaigns.ab_test.variants import experiment_of
 from campaigns.audience.headcounts import NotCounted
-from campaigns.forecast.inputs import foresee
+from campaigns.forecast.inputs import forecast_campaign
 from campaigns.forecast.words import words
 from campaigns.models import Approval, Campaign, CheckOverride
 from campaigns.reports.cache import remembered
@@ -35,7 +35,7 @@ def forecast_of(campaign: Campaign) -> dict[str, Any]:
     for mailing_id in mailings.mailing_ids(campaign):
         later.update(dict(outbox.later_starts(mailing_id)))
     try:
-        expected = remembered(key, lambda: foresee(campaign, now))
+        expected = remembered(key, lambda: forecast_campaign(campaign, now))
     except NotCounted:
         have_counted(campaign.pk, now)
         return {"is_counting": True}

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from campaigns.ab_test import run, split
 from campaigns.ab_test.comparison import compare
-from campaigns.forecast.inputs import foresee
+from campaigns.forecast.inputs import forecast_campaign
 from campaigns.forecast.words import words
 from campaigns.lifecycle import states as lifecycle_states
 from campaigns.models import Campaign, Experiment, Variant
@@ -389,7 +389,7 @@ def seconds_after(instant: dt.datetime, found: dt.datetime | None) -> float:
 def test_a_forecast_sends_the_sample_first_and_the_rest_after_the_hours_to_wait(
     tested: Campaign, slow: SmtpServer
 ) -> None:
-    expected = foresee(tested, NOW)
+    expected = forecast_campaign(tested, NOW)
 
     ripe_at = NOW + dt.timedelta(hours=4)
     assert (expected.total, expected.waiting, expected.waiting_until) == (300, 240, ripe_at)
@@ -406,11 +406,11 @@ def test_a_forecast_sends_the_sample_first_and_the_rest_after_the_hours_to_wait(
 @pytest.mark.django_db
 def test_a_forecast_follows_a_test_on_its_way(tested: Campaign, people: dict[str, User], slow: SmtpServer) -> None:
     def foreseen() -> tuple[int, int, dt.datetime | None]:
-        expected = foresee(Campaign.objects.get(), LATER)
+        expected = forecast_campaign(Campaign.objects.get(), LATER)
         return expected.total, expected.waiting, expected.waiting_until
 
     start(tested, people["marketer"])
-    on_its_way = foresee(Campaign.objects.get(), NOW + dt.timedelta(minutes=1))
+    on_its_way = forecast_campaign(Campaign.objects.get(), NOW + dt.timedelta(minutes=1))
     answer_all()
     Chunk.objects.all().delete()
     sampled = foreseen()
@@ -430,7 +430,7 @@ def test_a_forecast_follows_a_test_on_its_way(tested: Campaign, people: dict[str
 def test_a_forecast_of_a_sample_of_everybody_has_no_rest(tested: Campaign, slow: SmtpServer) -> None:
     Experiment.objects.update(sample_percent=100)
 
-    expected = foresee(tested, NOW)
+    expected = forecast_campaign(tested, NOW)
 
     assert (expected.total, expected.waiting, expected.waiting_until) == (300, 0, None)
     assert seconds_after(NOW, expected.finishes_at) == pytest.approx(300, rel=0.05)
@@ -440,7 +440,7 @@ def test_a_forecast_of_a_sample_of_everybody_has_no_rest(tested: Campaign, slow:
 def test_a_forecast_says_that_the_hours_to_wait_are_too_few(tested: Campaign, slow: SmtpServer) -> None:
     Experiment.objects.update(wait_hours=0)
 
-    expected = foresee(tested, NOW)
+    expected = forecast_campaign(tested, NOW)
 
     assert words(expected, dt.UTC).notes[2].startswith("The sample is not sent in full by then")
 
@@ -455,9 +455,9 @@ def test_campaigns_that_begin_while_the_sample_is_judged_go_before_the_rest_alon
     )
     other.lists.set([crowd])
 
-    expected = foresee(tested, NOW)
+    expected = forecast_campaign(tested, NOW)
     Campaign.objects.filter(pk=tested.pk).update(status="scheduled", starts_at=NOW - dt.timedelta(minutes=1))
-    behind = foresee(other, NOW)
+    behind = forecast_campaign(other, NOW)
 
     # 60 of the sample, 300 of the other, 36 of the rest; 4 of the quota are kept from campaigns.
     assert (expected.ahead, expected.next_period) == (300, 204)
@@ -471,7 +471,7 @@ def test_a_variant_is_foreseen_through_the_servers_of_its_own_sender(tested: Cam
     Campaign.objects.update(mail_from="Shop <news@example.com>")
     tested.refresh_from_db()
 
-    expected = foresee(tested, NOW)
+    expected = forecast_campaign(tested, NOW)
 
     assert {line.name: line.messages for line in expected.lines} == {"Alpha": 270, "Beta": 30}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from campaigns.forecast.inputs import foresee
+from campaigns.forecast.inputs import forecast_campaign
 from campaigns.models import Campaign
 from contacts.models import Contact, ContactList, Subscription
 from delivery.models import Attempt, Mailing, Message
@@ -162,7 +162,7 @@ def test_the_forecast_is_within_five_percent_of_what_happens(make_fleet: Callabl
     campaign = Campaign.objects.create(name="Winter", subject="Winter", text="Snow.")
     campaign.lists.set([people])
 
-    expected = foresee(campaign, START)
+    expected = forecast_campaign(campaign, START)
     assert expected.duration is not None
     mailing = mailings.open_mailing(
         stream="campaign", name="Winter", subject="Winter", html="", text="Snow.", lists=ContactList.objects.all()

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from campaigns.forecast.inputs import foresee
+from campaigns.forecast.inputs import forecast_campaign
 from campaigns.forecast.words import ForecastWords, words
 from campaigns.lifecycle import states
 from campaigns.models import Campaign
@@ -278,7 +278,7 @@ def foreseen_with_deferred(campaign: Campaign, *due_in_minutes: int) -> Forecast
     for message, minutes in zip(Message.objects.order_by("-pk"), due_in_minutes, strict=False):
         due_at = NOW + dt.timedelta(minutes=minutes, seconds=31)
         Message.objects.filter(pk=message.pk).update(status="deferred", due_at=due_at, attempt_count=1)
-    return words(foresee(campaign, NOW), dt.UTC)
+    return words(forecast_campaign(campaign, NOW), dt.UTC)
 
 
 @pytest.mark.parametrize(
