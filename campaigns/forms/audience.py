@@ -1,4 +1,4 @@
-"""The part of a campaign's form that says whom it is for: lists and segments, included and excluded."""
+"""The audience in a campaign's form: lists and segments, included and excluded."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ from contacts.models import ContactList, Segment, Subscription
 AUDIENCE_FIELDS = ("lists", "segments", "consent_lists", "excluded_lists", "excluded_segments")
 
 
-class Boxes(UnfoldAdminCheckboxSelectMultipleWidget):  # type: ignore[misc]  # unfold ships no types.
-    """Boxes to tick that are told as one group by its name: several groups hold the same lists."""
+class CheckboxGroup(UnfoldAdminCheckboxSelectMultipleWidget):  # type: ignore[misc]  # unfold ships no types.
+    """Checkboxes with an accessible name for the group, because several groups contain the same lists."""
 
     def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
         boxes = super().render(name, value, attrs, renderer)
@@ -26,37 +26,37 @@ class Boxes(UnfoldAdminCheckboxSelectMultipleWidget):  # type: ignore[misc]  # u
 
 
 class ListChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
-    """The lists, each with the number of its subscribers; who of all that is ticked gets mail is counted below."""
+    """The lists, each with the number of its subscribers."""
 
     def label_from_instance(self, contact_list: Any) -> str:
         return f"{contact_list.name} – {contact_list.subscribed:,} subscribed"
 
 
-class SeveralOf(forms.TypedMultipleChoiceField):
-    """Some of these by number; what was deleted meanwhile can be unticked, and is refused otherwise."""
+class IdsField(forms.TypedMultipleChoiceField):
+    """Several lists or segments by id. A row that was deleted meanwhile is refused as a choice."""
 
     def __init__(self, help_text: str) -> None:
-        super().__init__(coerce=int, required=False, widget=Boxes, help_text=help_text)
+        super().__init__(coerce=int, required=False, widget=CheckboxGroup, help_text=help_text)
 
 
 class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A campaign's form with its audience; the rest of the fields is the campaign form's."""
+    """The fields of the audience. The other fields are in the forms that derive from this one."""
 
     lists = ListChoice(
         queryset=ContactList.objects.none(),
         required=False,
-        widget=Boxes,
+        widget=CheckboxGroup,
         help_text="Everyone subscribed to one of them gets one message. Who is suppressed, or asked for a break, is"
         " among the subscribers and gets none; how many get the campaign is counted below.",
     )
-    segments = SeveralOf("And the people of these segments who agreed to one of the lists you name next.")
-    consent_lists = SeveralOf(
+    segments = IdsField("And the people of these segments who agreed to one of the lists you name next.")
+    consent_lists = IdsField(
         "Whose consent counts for the segments: nobody is written to who is subscribed to none of these. Unsubscribing"
         " from the campaign is unsubscribing from them. To write to a part of a list, tick its segment above, the list"
         " here, and no list at the top."
     )
-    excluded_lists = SeveralOf("Who is subscribed to one of these is left out.")
-    excluded_segments = SeveralOf("Who is in one of these is left out.")
+    excluded_lists = IdsField("Who is subscribed to one of these is left out.")
+    excluded_segments = IdsField("Who is in one of these is left out.")
 
     class Media:
         js = ("campaigns/audience.js",)
@@ -92,7 +92,7 @@ class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 def subscribed_lists() -> QuerySet[ContactList]:
-    """Return the lists with the number of their subscribers, counted for each through the index."""
+    """Return the lists with the number of their subscribers. Each number is counted through the index."""
     of_list = Subscription.objects.filter(list=OuterRef("pk"), status=Subscription.Status.SUBSCRIBED)
     number = of_list.order_by().values("list").annotate(people=Count("pk")).values("people")
     subscribed = Coalesce(Subquery(number), 0, output_field=IntegerField())

@@ -1,7 +1,8 @@
-"""A draft while it is being written: saved as somebody types, by several people at once, and nobody's words lost.
+"""Autosave of a draft while several people may edit it at once, without losing anybody's text.
 
-What a window sends is the fields it changed, each with what stood there before. A field that still reads so is
-changed; one that somebody else has changed meanwhile is a conflict, told to the window and left as it is.
+A window sends the fields that it changed, each with the value that it knew before. If the stored value is still that
+one, the field is saved. If somebody else has changed it meanwhile, the field is a conflict: it is reported to the
+window and stays as it is.
 """
 
 import datetime as dt
@@ -16,13 +17,13 @@ from campaigns.forms.content import Values, WritingForm, posted, same, values_of
 from campaigns.markup.starter_templates import Starter
 from campaigns.models import Campaign, Layout, Writing
 
-SIGN_OF_LIFE = dt.timedelta(seconds=45)  # Windows tell of themselves every fifteen.
-FORGOTTEN = dt.timedelta(days=1)
+HEARTBEAT_EXPIRY = dt.timedelta(seconds=45)  # Windows send a heartbeat every fifteen seconds.
+FORGOTTEN = dt.timedelta(days=1)  # Age at which the row of a window is deleted.
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a window wants in a field, and what it read there before."""
+    """A field's new value from a window, and the value that the window knew before."""
 
     was: list[str]
     now: list[str]
@@ -30,22 +31,22 @@ class Change:
 
 @dataclass(slots=True)
 class Saved:
-    """What became of the changes."""
+    """The result of an autosave."""
 
     version: int
-    obstacle: str = ""  # Why nothing can be saved any more; a sentence.
-    saved: list[str] = field(default_factory=list)  # Fields.
+    obstacle: str = ""  # A sentence: why nothing can be saved any more.
+    saved: list[str] = field(default_factory=list)  # Names of saved fields.
     errors: dict[str, str] = field(default_factory=dict)  # By field: why it is not saved yet.
-    conflicts: Values = field(default_factory=dict)  # By field: what somebody else wrote.
-    fresh: Values = field(default_factory=dict)  # Every field as it is stored, where the window knows an older version.
+    conflicts: Values = field(default_factory=dict)  # By field: the value that somebody else stored.
+    fresh: Values = field(default_factory=dict)  # All stored fields, if the window knows an older version.
 
 
 def save(campaign_id: int, changes: Mapping[str, Change], version: int, draft_form: type[WritingForm]) -> Saved:
-    """Change the fields of a draft that nobody else has changed meanwhile.
+    """Save the changed fields of a draft, except those that somebody else has changed meanwhile.
 
-    What is half written is saved all the same; whether it can be sent is asked later.
+    Incomplete content is saved as well; the preflight checks decide later whether it can be sent.
 
-    :param version: the last one that the window knows.
+    :param version: the latest version that the window knows.
     """
     with transaction.atomic():
         campaign = Campaign.objects.select_for_update().filter(pk=campaign_id).first()
@@ -78,7 +79,7 @@ def save(campaign_id: int, changes: Mapping[str, Change], version: int, draft_fo
 
 
 def _write(campaign: Campaign, stored: Values, wanted: Values, result: Saved, draft_form: type[WritingForm]) -> None:
-    """Write the wanted fields that can be stored, and note which they are."""
+    """Store the valid ones of the wanted fields, and add names and errors to ``result``."""
     while wanted:
         form = draft_form(posted({**stored, **wanted}), instance=Campaign.objects.get(pk=campaign.pk))
         if form.is_valid():
@@ -89,7 +90,7 @@ def _write(campaign: Campaign, stored: Values, wanted: Values, result: Saved, dr
             stored.update(wanted)
             return
         wrong = {name: str(errors[0]) for name, errors in form.errors.items() if name in wanted}
-        if not wrong:  # Something that was not touched stands in the way of one of them: each by itself.
+        if not wrong:  # An untouched field makes one of them invalid, so each field is tried separately.
             if len(wanted) == 1:
                 result.errors |= dict.fromkeys(wanted, str(next(iter(form.errors.values()))[0]))
             else:
@@ -100,8 +101,10 @@ def _write(campaign: Campaign, stored: Values, wanted: Values, result: Saved, dr
         wanted = {name: value for name, value in wanted.items() if name not in wrong}
 
 
-def tell(campaign_id: int, user: Any, window: str, now: dt.datetime, *, is_leaving: bool = False) -> list[str]:
-    """Note that somebody has a draft open, or leaves it; return who else has it open, by name."""
+def record_heartbeat(
+    campaign_id: int, user: Any, window: str, now: dt.datetime, *, is_leaving: bool = False
+) -> list[str]:
+    """Record that a window has a draft open, or closes it; return the names of other people who have it open."""
     rows = Writing.objects.filter(campaign=campaign_id)
     if is_leaving:
         rows.filter(window=window, user=user).delete()
@@ -110,7 +113,7 @@ def tell(campaign_id: int, user: Any, window: str, now: dt.datetime, *, is_leavi
             campaign_id=campaign_id, window=window, defaults={"user": user, "seen_at": now}
         )
         Writing.objects.filter(seen_at__lt=now - FORGOTTEN).delete()
-    others = rows.filter(seen_at__gte=now - SIGN_OF_LIFE).exclude(window=window).select_related("user")
+    others = rows.filter(seen_at__gte=now - HEARTBEAT_EXPIRY).exclude(window=window).select_related("user")
     return sorted({_called(other.user, user) for other in others})
 
 
@@ -119,7 +122,7 @@ def _called(other: Any, user: Any) -> str:
 
 
 def begin(starter: Starter, now: dt.datetime) -> Campaign:
-    """Return a new draft with the words of a starter template, in the default layout."""
+    """Create a draft from a starter template, in the default layout and under an unused name."""
     layout = Layout.objects.filter(is_default=True).first()
     stem = f"{starter.name}, {now.day} {now:%B %Y}"
     taken = set(Campaign.objects.filter(name__startswith=stem).values_list("name", flat=True))

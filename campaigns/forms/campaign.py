@@ -1,4 +1,4 @@
-"""What a marketer types into a campaign, checked field by field; campaigns.preflight says whether it may be sent."""
+"""The form of a campaign, validated field by field. Whether it may be sent is decided by :mod:`campaigns.preflight`."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ MOST_REPLY_TO = 10
 
 
 class SuggestingInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]
-    """A text input that proposes values and takes any."""
+    """A text input that suggests values and accepts any."""
 
     suggestions: tuple[str, ...] = ()
 
@@ -73,7 +73,7 @@ class CampaignForm(AudienceForm, WritingForm):
                 self._suggest(name)
 
     def _suggest(self, name: str) -> None:
-        """Propose what the servers hold without always using it: for them it is only a suggestion."""
+        """Suggest the servers' values of a UTM parameter that servers do not add to every link by themselves."""
         held = SmtpServer.objects.filter(is_active=True, **{utm.switch_of(name): False}).exclude(**{name: ""})
         found = tuple(held.order_by(name).values_list(name, flat=True).distinct()[:20])
         widget = self.fields[name].widget
@@ -121,7 +121,7 @@ class CampaignForm(AudienceForm, WritingForm):
 
 
 class CampaignTestForm(forms.Form):
-    """Where a test goes."""
+    """The address for a test message."""
 
     recipient = forms.CharField(max_length=320)
 
@@ -133,6 +133,6 @@ class CampaignTestForm(forms.Form):
 
 
 class DraftForm(CampaignForm):
-    """The form as it is saved while somebody types."""
+    """The form for autosave: incomplete content is valid."""
 
     is_draft = True

@@ -1,4 +1,4 @@
-"""The part of a campaign's form in which its content is written."""
+"""The content in a campaign's form, and the comparison of its values with stored ones."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -28,11 +28,11 @@ from mail.merge_fields import MergeError, parse
 ACE = "django_ace/ace/"
 
 
-Values = dict[str, list[str]]  # By field, as a browser sends it.
+Values = dict[str, list[str]]  # By field, in the form in which a browser sends them.
 
 
 def values_of(form: "WritingForm") -> Values:
-    """Return a campaign's fields as a browser would send them."""
+    """Return the form's initial values as a browser would send them."""
     found: Values = {}
     for name in form.fields:
         bound = form[name]
@@ -48,7 +48,7 @@ def values_of(form: "WritingForm") -> Values:
 
 
 def same(one: Iterable[str], other: Iterable[str]) -> bool:
-    """Tell whether two values of a field mean the same: browsers spell line ends differently, forms strip."""
+    """Whether two values of a field are equal, except for line ends (browsers differ) and outer space (forms strip)."""
     return _bare(one) == _bare(other)
 
 
@@ -58,7 +58,7 @@ def _bare(values: Iterable[str]) -> list[str]:
 
 
 def posted(values: Values) -> QueryDict:
-    """Return values as a form receives them."""
+    """Return values as a form receives them from a request."""
     data = QueryDict(mutable=True)
     for name, several in values.items():
         data.setlist(name, several)
@@ -66,7 +66,7 @@ def posted(values: Values) -> QueryDict:
 
 
 def differing(form: "WritingForm", campaign: Campaign) -> dict[str, tuple[list[str], list[str]]]:
-    """Return by field what was typed into a bound form and what is stored, where that is not the same."""
+    """Return the fields of a bound form that differ from the stored campaign: typed and stored value by field."""
     stored = values_of(type(form)(instance=campaign))
     sent: Any = form.data
     typed = {name: sent.getlist(name) for name in stored}
@@ -74,7 +74,7 @@ def differing(form: "WritingForm", campaign: Campaign) -> dict[str, tuple[list[s
 
 
 class CodeWidget(UnfoldAdminTextareaWidget):  # type: ignore[misc]
-    """A text area that a script turns into an editor which completes merge fields; without script it stays one."""
+    """A text area that a script turns into an editor with completion of merge fields. It works without the script."""
 
     def __init__(self, mode: str, rows: int) -> None:
         super().__init__(
@@ -102,17 +102,17 @@ class FileChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
 
 
 class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
-    """Content, layout, files. Drafts are checked less: see :attr:`is_draft`."""
+    """Content, layout, files. The form for autosave validates less: see :attr:`is_draft`."""
 
-    conflicts: Mapping[str, tuple[list[str], list[str]]] = MappingProxyType({})  # By field: typed, and stored.
-    is_draft = False  # Saved as somebody types: what is half written is no mistake.
+    conflicts: Mapping[str, tuple[list[str], list[str]]] = MappingProxyType({})  # By field: typed and stored value.
+    is_draft = False  # True for autosave, where incomplete content is valid.
     attachments = FileChoice(
         queryset=MediaFile.objects.none(),
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="Sent with every message.",
     )
-    # The last version that the page knows; see campaigns.forms.autosave.
+    # The latest version that the page knows; see campaigns.forms.autosave.
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     class Meta:
@@ -188,6 +188,6 @@ class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
 
 
 def known_fields() -> list[str]:
-    """Return the names that merge fields may have: everybody's, and the attributes that were defined."""
+    """Return the names of merge fields: the standard ones and the defined attributes."""
     own: Iterable[str] = Attribute.objects.values_list("name", flat=True)
     return [*STANDARD_FIELDS, *own]

@@ -1,4 +1,4 @@
-"""What people type on the review page: when a campaign is sent, notes and reasons, and addresses of tests."""
+"""The forms around the review page: schedule, test addresses, seed lists, the approval rule."""
 
 import datetime as dt
 from typing import Any
@@ -16,12 +16,12 @@ from campaigns.schedule.schedule import PAST, Schedule, wall_of, zone_for
 from mail.addresses import AddressInvalid, check_address, fold
 
 MOST_TESTS = 20
-YEARS = range(1900, 3000)  # At the ends of the calendar, other zones' clocks have no date to show.
-LAST_CLOCKS = dt.timezone(dt.timedelta(hours=-12))  # No clock of the world shows a time later.
+YEARS = range(1900, 3000)  # At the ends of the calendar, conversion to another time zone fails.
+LAST_CLOCKS = dt.timezone(dt.timedelta(hours=-12))  # The last time zone in the world to reach a wall time.
 
 
 class WallInput(forms.DateTimeInput):
-    """A date and a time, as browsers ask for them."""
+    """The browser's own input for a date and a time."""
 
     input_type = "datetime-local"
 
@@ -30,7 +30,7 @@ class WallInput(forms.DateTimeInput):
 
 
 class WallField(forms.DateTimeField):
-    """A date and a time of no zone: another field says whose clock is meant, and the schedule settles what it skips."""
+    """A date and a time without a zone. Another field holds the zone, and the schedule handles clock changes."""
 
     widget = WallInput
 
@@ -38,7 +38,7 @@ class WallField(forms.DateTimeField):
         super().__init__(input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"], **kwargs)
 
     def to_python(self, value: Any) -> dt.datetime | None:
-        with timezone.override(dt.UTC):  # Django asks the site's own clock, and refuses what that skips.
+        with timezone.override(dt.UTC):  # Otherwise Django refuses times that are skipped in the site's own zone.
             read = super().to_python(value)
         if read and read.year not in YEARS:
             raise forms.ValidationError(f"Choose a year from {YEARS[0]} to {YEARS[-1]}.")
@@ -46,7 +46,7 @@ class WallField(forms.DateTimeField):
 
 
 def zone_choices() -> list[tuple[str, str]]:
-    """Return every time zone that people live in; the site's comes first."""
+    """Return the time zones with inhabitants; the site's own comes first."""
     names = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix/")))
     return [("", f"{settings.TIME_ZONE} (this site)"), ("UTC", "UTC"), *((name, name) for name in names)]
 
@@ -74,7 +74,7 @@ class ScheduleForm(NoticesChanges, forms.Form):
 
     @classmethod
     def of(cls, campaign: Campaign, now: dt.datetime, given: Any = None) -> "ScheduleForm":
-        """Return the form as the campaign is set now, and with what was sent."""
+        """Return the form with the campaign's stored schedule, bound to the sent data if there are any."""
         last = campaign.not_after
         return cls(
             given,
@@ -113,7 +113,7 @@ class ScheduleForm(NoticesChanges, forms.Form):
         self.add_error("wall", f"This lies in the past: {clocks}. Choose a later date and time.")
 
     def schedule(self) -> Schedule:
-        """Return what was chosen."""
+        """Return the chosen schedule."""
         chosen = self.cleaned_data
         is_now = chosen["start"] == Campaign.Start.NOW
         return Schedule(
@@ -128,9 +128,9 @@ class ScheduleForm(NoticesChanges, forms.Form):
 
 
 class TestsForm(forms.Form):
-    """Addresses for tests: typed, from seed lists, or both."""
+    """Addresses for test messages: typed, from seed lists, or both."""
 
-    __test__ = False  # Not a test case of pytest.
+    __test__ = False  # Keeps pytest from collecting it as a test.
     recipients = forms.CharField(
         label="Addresses", required=False, max_length=8000, widget=forms.Textarea(attrs={"rows": 3})
     )
@@ -155,9 +155,9 @@ class TestsForm(forms.Form):
 
 
 def addresses_of(text: str) -> list[str]:
-    """Return the addresses in a text, one a line or separated by commas.
+    """Return the addresses in a text, separated by line ends, commas or semicolons.
 
-    :raises ValidationError: naming the first that cannot be used.
+    :raises ValidationError: if an address is invalid; the error names the first one.
     """
     found = []
     for word in text.replace(",", "\n").replace(";", "\n").splitlines():
@@ -191,7 +191,7 @@ class ApprovalRuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in self.fields:  # Readers get none.
+        for name in self.fields:  # Users who may only view get a form without fields.
             self.fields[name].required = False
 
     def clean(self) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The form of an A/B test: how large the sample is, how long to wait, and what each variant says."""
+"""The form of an A/B test: size of the sample, hours to wait, and the content of each variant."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ class VariantForm(NoticesChanges, RefusesControls, forms.ModelForm):  # type: ig
 
 
 class VariantForms:
-    """The forms of one test together: the first variant may be the campaign itself, the others say what they change."""
+    """All forms of one A/B test. The first variant may be the campaign itself; the others contain their changes."""
 
     def __init__(self, campaign: Campaign, given: Any = None) -> None:
         self._campaign = campaign
@@ -73,7 +73,7 @@ class VariantForms:
         return not self.problem
 
     def save(self) -> Experiment:
-        """Store the test; variants that say nothing are left out, but for the first.
+        """Store the test. Empty variants after the first one are left out.
 
         :raises ValidationError: if the campaign has been queued meanwhile.
         """
@@ -87,16 +87,16 @@ class VariantForms:
             for position, form in enumerate(kept):
                 said = {name: form.cleaned_data[name] for name in SAID}
                 Variant.objects.create(experiment=experiment, position=position, **said)
-            campaign.save(update_fields=["updated_at"])  # Whoever checked it before has not seen this.
+            campaign.save(update_fields=["updated_at"])  # Makes earlier checks of the campaign void.
         return experiment
 
 
 def remove(campaign_id: int) -> bool:
-    """Take the test off a draft. False if it is none, or has none."""
+    """Remove the A/B test of a draft. False if the campaign is no draft or has no test."""
     with transaction.atomic():
         campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
         if campaign.status != Campaign.Status.DRAFT:
             return False
         is_removed = bool(Experiment.objects.filter(campaign=campaign).delete()[0])
-        campaign.save(update_fields=["updated_at"])  # Whoever checked it before has not seen this.
+        campaign.save(update_fields=["updated_at"])  # Makes earlier checks of the campaign void.
     return is_removed

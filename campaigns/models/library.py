@@ -92,7 +92,7 @@ class Layout(models.Model):
 
 
 class Writing(models.Model):
-    """A browser window in which somebody has a draft open. It counts for a minute after its last heartbeat."""
+    """A browser window in which somebody has a draft open; see :mod:`campaigns.forms.autosave`."""
 
     campaign = models.ForeignKey("campaigns.Campaign", on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")

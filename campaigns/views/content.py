@@ -1,4 +1,4 @@
-"""What the page of a draft asks for while somebody writes: to begin, to be saved, who else is here, and pictures."""
+"""Requests of a draft's page while somebody writes: begin, autosave, heartbeat, plain text, pictures."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ SHOWN_PICTURES = 60
 @require_POST
 @needs("campaigns.add_campaign")
 def begin(request: HttpRequest) -> HttpResponse:
-    """Make a draft from a starter template and open it."""
+    """Create a draft from a starter template and open it."""
     starter = next((one for one in starters() if one.key == request.POST.get("starter", "")), None)
     if starter is None:
         messages.error(request, "There is no such template. Choose one of these.")
@@ -43,7 +43,7 @@ def begin(request: HttpRequest) -> HttpResponse:
 @require_POST
 @needs("campaigns.change_campaign")
 def draft(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """Save what a window changed, note that it is open, and answer with what it should know."""
+    """Save the changes of a window, record its heartbeat, and answer with saved fields, conflicts and other editors."""
     try:
         asked = read_json(request.body, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         window, version = str(asked["window"])[:36], int(asked["version"])
@@ -51,13 +51,14 @@ def draft(request: HttpRequest, campaign_id: int) -> HttpResponse:
             str(name): Change(_texts(change["was"]), _texts(change["now"]))
             for name, change in list(asked.get("changes", {}).items())[:MOST_CHANGES]
         }
-    except (ValueError, TypeError, KeyError, AttributeError, RawPostDataException):  # The last: it was a form.
+    except (ValueError, TypeError, KeyError, AttributeError, RawPostDataException):  # The last one for a form's data.
         return JsonResponse({"error": "The page sent something that cannot be read. Load it again."}, status=400)
     now = timezone.now()
     saved = autosave.save(campaign_id, changes, version, DraftForm)
     others: list[str] = []
     if Campaign.objects.filter(pk=campaign_id).exists():
-        others = autosave.tell(campaign_id, request.user, window, now, is_leaving=bool(asked.get("leaving")))
+        is_leaving = bool(asked.get("leaving"))
+        others = autosave.record_heartbeat(campaign_id, request.user, window, now, is_leaving=is_leaving)
     return JsonResponse(
         {
             "version": saved.version,
@@ -81,7 +82,7 @@ def _texts(values: Any) -> list[str]:
 @require_GET
 @needs("campaigns.view_campaign")
 def text(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """The text part as it is made from the HTML, to be edited by hand."""
+    """Answer with the text part that is made from the HTML, to be edited by hand."""
     campaign = campaign_or_404(campaign_id)
     campaign.text = ""
     try:
@@ -93,14 +94,14 @@ def text(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @require_GET
 @needs("campaigns.view_mediafile")
 def pictures(request: HttpRequest) -> HttpResponse:
-    """The newest pictures of the library, to be put into a mail."""
+    """Answer with the newest pictures of the library, to be inserted into a mail."""
     return JsonResponse({"pictures": [_picture(file) for file in _images()[:SHOWN_PICTURES]]})
 
 
 @require_POST
 @needs("campaigns.add_mediafile")
 def upload(request: HttpRequest) -> HttpResponse:
-    """Take one picture into the library."""
+    """Store one picture in the library."""
     given = request.FILES.get("file")
     if given is None:
         return JsonResponse({"error": "Choose a file first."}, status=400)

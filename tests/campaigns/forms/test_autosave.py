@@ -143,12 +143,15 @@ def test_who_has_a_draft_open_is_known_for_a_while_and_until_they_leave(
 ) -> None:
     ann, bea = people["marketer"], people["admin"]
 
-    assert autosave.tell(campaign.pk, ann, "w1", NOW) == []
-    assert autosave.tell(campaign.pk, bea, "w2", NOW) == ["marketer"]
-    assert autosave.tell(campaign.pk, ann, "w3", NOW) == ["admin", "you, in another window"]
-    assert autosave.tell(campaign.pk, ann, "w1", NOW, is_leaving=True) == ["admin", "you, in another window"]
-    assert autosave.tell(campaign.pk, bea, "w2", NOW + dt.timedelta(minutes=2)) == []
-    autosave.tell(campaign.pk, bea, "w2", NOW + dt.timedelta(days=2))
+    assert autosave.record_heartbeat(campaign.pk, ann, "w1", NOW) == []
+    assert autosave.record_heartbeat(campaign.pk, bea, "w2", NOW) == ["marketer"]
+    assert autosave.record_heartbeat(campaign.pk, ann, "w3", NOW) == ["admin", "you, in another window"]
+    assert autosave.record_heartbeat(campaign.pk, ann, "w1", NOW, is_leaving=True) == [
+        "admin",
+        "you, in another window",
+    ]
+    assert autosave.record_heartbeat(campaign.pk, bea, "w2", NOW + dt.timedelta(minutes=2)) == []
+    autosave.record_heartbeat(campaign.pk, bea, "w2", NOW + dt.timedelta(days=2))
     assert Writing.objects.count() == 1
 
 
