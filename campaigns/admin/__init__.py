@@ -1,3 +1,3 @@
-"""The pages of campaigns in the admin."""
+"""Admin pages of campaigns."""
 
 from campaigns.admin import campaigns, content, review_rules  # noqa: F401  # They register themselves.

@@ -1,4 +1,4 @@
-"""The list of campaigns and the form of a draft. What goes on its way has its own page (campaigns.views)."""
+"""Admin pages: the list of campaigns and the form of a draft. Queued campaigns have their pages in campaigns.views."""
 
 import datetime as dt
 from typing import Any
@@ -60,7 +60,7 @@ class CampaignAdmin(WritingAdmin):
     list_per_page = 25
     search_fields = ["name", "subject"]
     search_help_text = "Name or subject"
-    actions = None  # Deleting is decided one by one.
+    actions = None  # Campaigns are deleted one at a time.
     change_form_outer_before_template = "campaigns/change_form_before.html"
     change_form_before_template = "campaigns/writing.html"
     change_form_outer_after_template = "campaigns/beside.html"
@@ -136,11 +136,11 @@ class CampaignAdmin(WritingAdmin):
     def changed(self, campaign: Campaign) -> str:
         return _moment(campaign.updated_at)
 
-    # --- who may ----------------------------------------------------------------------------
+    # --- permissions -------------------------------------------------------------------------
 
     def has_view_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
         if obj is None and request.user.has_perm("campaigns.view_progress"):
-            return True  # The list holds no personal data, and leads to the progress pages.
+            return True  # The list contains no personal data, and links to the progress pages.
         return bool(super().has_view_permission(request, obj))
 
     def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
@@ -151,7 +151,7 @@ class CampaignAdmin(WritingAdmin):
         is_at_rest = obj is None or obj.status in (Status.DRAFT, Status.FINISHED, Status.CANCELLED)
         return is_at_rest and bool(super().has_delete_permission(request, obj))
 
-    # --- what was queued, to read ------------------------------------------------------------
+    # --- the read-only page of a queued campaign ---------------------------------------------
 
     def get_fieldsets(self, request: HttpRequest, obj: Campaign | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
@@ -218,7 +218,7 @@ class CampaignAdmin(WritingAdmin):
         return super().changeform_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: Any, change: bool) -> None:
-        # Queued in another window while it was being edited: what is on its way must not change any more.
+        # A campaign may have been queued in another window meanwhile, and then it must not change any more.
         current = Campaign.objects.select_for_update().filter(pk=obj.pk)
         if change and current.values_list("status", flat=True).get() != Status.DRAFT:
             raise PermissionDenied

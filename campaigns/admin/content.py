@@ -1,4 +1,4 @@
-"""The admin of what campaigns are written with: the form's way with conflicts, layouts, and the media library."""
+"""Admin pages for writing: edit conflicts of drafts, layouts, and the media library."""
 
 from typing import Any
 
@@ -29,11 +29,11 @@ from campaigns.models import Campaign, Layout, MediaFile
 from mail.markup import TooMuch, check_bounds
 from mail.merge_fields import MergeError, parse
 
-KEEP = "keep-"  # Before a field's name, on the page of a conflict: whose words stay.
+KEEP = "keep-"  # Prefix of inputs on the conflict page; the rest is the field, and the value says whose text stays.
 
 
 class WritingAdmin(ModelAdmin):
-    """How a draft's form begins, and what happens where two people wrote at the same time."""
+    """The start of a new draft from a template, and the page for conflicting edits by two people."""
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -71,7 +71,7 @@ class WritingAdmin(ModelAdmin):
         return answer
 
     def _conflict(self, request: HttpRequest, form: WritingForm) -> HttpResponse:
-        """Show what two people wrote, and let one choose; nothing was saved."""
+        """Show both versions and let the user choose. Nothing was saved."""
         stored = Campaign.objects.get(pk=form.instance.pk)
         unchosen = posted({})
         for name, values in request.POST.lists():
@@ -99,7 +99,7 @@ class WritingAdmin(ModelAdmin):
 
 
 def _shown(form: WritingForm, name: str, values: list[str]) -> str:
-    """Return a field's value as people read it."""
+    """Return a field's value in words."""
     choices = getattr(form.fields[name], "choices", None)
     if choices is not None:
         words = {str(value): str(label) for value, label in choices}
@@ -133,7 +133,7 @@ class LayoutForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     def _get_validation_exclusions(self) -> set[str]:
-        # There is one default only, and the other one gives way when this is saved.
+        # The model allows one default; saving this one removes the mark of the other.
         return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
 
     def clean_footer(self) -> str:
@@ -187,7 +187,7 @@ class LayoutAdmin(ModelAdmin):
 
 
 class MediaUploadForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A new file, or the words of one that is there: its content never changes."""
+    """The upload of a file, or name and description of a stored one. A stored file's content never changes."""
 
     file = forms.FileField(
         widget=UnfoldAdminFileFieldWidget, help_text=f"{ACCEPTED}, up to {settings.MEDIA_MAX_BYTES // 1_000_000} MB."
@@ -202,7 +202,7 @@ class MediaUploadForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.instance.pk is not None:
             self.fields.pop("file", None)
         elif "name" in self.fields:
-            self.fields.pop("name")  # That of the file.
+            self.fields.pop("name")  # A new file keeps its own name.
 
     def clean_file(self) -> Any:
         given = self.cleaned_data["file"]
@@ -234,7 +234,7 @@ class MediaFileAdmin(ModelAdmin):
     list_filter = ["kind"]
     list_per_page = 24
     search_fields = ["name", "alt"]
-    actions = None  # Deleting is decided one by one: a mail that was read yesterday may show the file tomorrow.
+    actions = None  # Files are deleted one at a time, because mails that were sent long ago may still show them.
     readonly_fields = ["large", "address", "size", "used"]
 
     class Media:

@@ -1,4 +1,4 @@
-"""Admin pages of seed lists, and of from how many recipients on a campaign needs a second person."""
+"""Admin pages of seed lists and of the approval rule."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class SeedListAdmin(ModelAdmin):
 
 @admin.register(ApprovalRule)
 class ApprovalRuleAdmin(ModelAdmin):
-    """One row: the list leads to it."""
+    """The page of a single row; the list redirects to it."""
 
     form = ApprovalRuleForm
 

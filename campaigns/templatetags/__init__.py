@@ -1,1 +1,1 @@
-"""Tags for the pages of campaigns."""
+"""Template tags for the pages of campaigns."""

@@ -1,4 +1,4 @@
-"""What other pages show of a campaign's review: what the fleet will do with the rest, and who agreed to what."""
+"""Template tags for parts of a campaign's review on other pages: forecast, approvals, missed starts."""
 
 import datetime as dt
 from collections import Counter
@@ -24,7 +24,7 @@ ON_ITS_WAY = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING)
 
 @register.inclusion_tag("campaigns/forecast_card.html")
 def forecast_of(campaign: Campaign) -> dict[str, Any]:
-    """Show what the fleet will do with the rest of a campaign that is on its way; nothing for others."""
+    """Show the forecast for a scheduled or sending campaign; nothing for others."""
     if campaign.status not in ON_ITS_WAY:
         return {}
     now = clock.now()
@@ -40,7 +40,7 @@ def forecast_of(campaign: Campaign) -> dict[str, Any]:
         have_counted(campaign.pk, now)
         return {"is_counting": True}
     if not expected.total and campaign.status == Campaign.Status.SENDING:
-        return {}  # All were tried, or their messages are being made; the summary above says which.
+        return {}  # All messages were tried, or they are still being made; the summary says which.
     return {
         "forecast": words(expected, zone),
         "zone": zone,
@@ -53,7 +53,7 @@ def forecast_of(campaign: Campaign) -> dict[str, Any]:
 
 @register.inclusion_tag("campaigns/agreements.html")
 def agreements(campaign: Campaign) -> dict[str, Any]:
-    """Show which checks were overridden, by whom and why, and who approved the campaign."""
+    """Show the overridden checks with names and reasons, and the approvals of the campaign."""
     return {
         "overrides": CheckOverride.objects.filter(campaign=campaign),
         "approvals": Approval.objects.filter(campaign=campaign).exclude(decision=""),
@@ -62,7 +62,10 @@ def agreements(campaign: Campaign) -> dict[str, Any]:
 
 @register.inclusion_tag("campaigns/overdue_all.html", takes_context=True)
 def overdue_campaigns(context: dict[str, Any]) -> dict[str, Any]:
-    """Ask about every campaign that missed its start, for those who may answer, and show which came back as drafts."""
+    """Ask about the campaigns that missed their start, and show those that became drafts again.
+
+    Only users with the permission to see progress see either; only users who may queue campaigns can answer.
+    """
     request = context["request"]
     may_see = request.user.has_perm("campaigns.view_progress")
     waiting = Campaign.objects.filter(status=Campaign.Status.SCHEDULED, is_overdue=True) if may_see else ()

@@ -1,4 +1,4 @@
-"""The pages of a campaign beside its form, by what they are about.
+"""The pages of campaigns outside the admin.
 
-Thin: they check the permission, call one use case with ids and the time, and show what came back.
+Views are thin: they check the permission, call one use case with ids and the time, and show the result.
 """

@@ -1,4 +1,4 @@
-"""The public archive: a list, a page for each campaign, a feed; and for users the switch and the settings."""
+"""The public archive: list, campaign pages and feed for everybody; settings and publishing for users."""
 
 import functools
 import hashlib
@@ -43,7 +43,7 @@ MAIL_POLICY = (
 
 
 def _state(request: HttpRequest, **kwargs: Any) -> str | None:
-    """Return what changes with anything that a page of the archive shows."""
+    """Return an ETag that changes with anything that a page of the archive shows."""
     archive = lifecycle_archive.settings_now()
     if not archive.is_on:
         return None
@@ -53,7 +53,7 @@ def _state(request: HttpRequest, **kwargs: Any) -> str | None:
 
 
 def _public(view: Callable[..., HttpResponse]) -> View:
-    """Make a view a page of the archive: not found while that is off, kept by browsers for some minutes."""
+    """Make a view a page of the archive: 404 while the archive is off, and cached by browsers for some minutes."""
 
     @require_safe
     @condition(etag_func=_state)
@@ -95,7 +95,7 @@ def entry(request: HttpRequest, entry_id: int, slug: str) -> HttpResponse:
 
 @_public
 def mail(request: HttpRequest, entry_id: int) -> HttpResponse:
-    """The mail itself, for the frame in its page: it runs nothing, and belongs to no site."""
+    """Answer with the mail itself, for the frame in its page. It runs no scripts and has an opaque origin."""
     found = get_object_or_404(ArchivedCampaign, pk=entry_id)
     return HttpResponse(found.html, headers={"Content-Security-Policy": MAIL_POLICY})
 

@@ -1,4 +1,4 @@
-"""Whom a campaign reaches: the count in its form while it is chosen, and who is left out, person by person."""
+"""The audience of a campaign: its size while somebody chooses it in the form, and the people who are left out."""
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
@@ -30,7 +30,7 @@ MOST_CHOSEN = 200
 @require_POST
 @needs("campaigns.view_campaign")
 def audience(request: HttpRequest) -> HttpResponse:
-    """Count the people of what is ticked in a form: together, and those that each ticked segment brings."""
+    """Count the audience chosen in a form: all people, and the people of each chosen segment."""
     lists = _numbers(request.POST, "lists")
     kept = {name: _numbers(request.POST, name) for name in (*LISTS, *SEGMENTS)}
     now = timezone.now()
@@ -68,7 +68,7 @@ def _numbers(data: QueryDict, name: str) -> list[int]:
 
 
 def _of_segments(kept: dict[str, list[int]]) -> dict[int, str]:
-    """Return in words how many people each ticked segment brings, or takes out."""
+    """Return the number of people in each included or excluded segment, in words, by its id."""
     now = timezone.now()
     consenting = tuple(kept["consent_lists"])
     found = {}
@@ -91,7 +91,7 @@ def _of_segments(kept: dict[str, list[int]]) -> dict[int, str]:
 @needs("contacts.view_contact")
 @waits_for_numbers
 def people(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """Show who is left out and why, in figures, and those of one reason in pages."""
+    """Show the number of people for each reason, and the people with one reason in pages."""
     campaign = campaign_or_404(campaign_id)
     now = timezone.now()
     deadlines.extend(COUNTING_SECONDS)
@@ -121,7 +121,7 @@ def people(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @needs("contacts.export_contact")
 @waits_for_numbers
 def export(request: HttpRequest, campaign_id: int) -> HttpResponseBase:
-    """Hand out everybody with one reason as CSV."""
+    """Answer with all people with one reason, as CSV."""
     campaign = campaign_or_404(campaign_id)
     reason = request.POST.get("reason", "")
     if reason not in preflight_people.TITLES:

@@ -1,4 +1,4 @@
-"""Figures of a period or a server, on a page and as CSV, and the report of one campaign for printing."""
+"""Figures of a period or a server, as a page and as CSV, and the printable report of a campaign."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def _query(request: HttpRequest, now: dt.datetime) -> _Query:
     except ValueError:
         return _Query(usual, today, server, "A day is written like 2026-11-23. The last 30 days are shown.")
     if start > end:
-        return _Query(end, start, server)  # The other way round it is a period.
+        return _Query(end, start, server)  # Swapped.
     return _Query(start, end, server)
 
 
@@ -88,7 +88,7 @@ def _charts(found: Figures) -> dict[str, Any]:
 @require_GET
 @needs("campaigns.view_progress")
 def period_csv(request: HttpRequest, table: str) -> HttpResponseBase:
-    """One table of the page as a file; no person is in it."""
+    """Answer with one table of the page as CSV. It contains no personal data."""
     now = timezone.now()
     asked = _query(request, now)
     if table not in TABLES:
@@ -121,7 +121,7 @@ def _file(lines: Any, name: str) -> HttpResponseBase:
 @require_GET
 @needs("campaigns.view_progress")
 def campaign_report(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """Everything about a campaign on sheets of paper."""
+    """Show the full report of a campaign, for printing."""
     campaign = campaign_or_404(campaign_id)
     now = timezone.now()
     may_see_recipients = request.user.has_perm("delivery.view_message")

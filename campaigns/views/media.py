@@ -1,4 +1,4 @@
-"""Pictures and documents of the media library for everybody who was sent their address."""
+"""Files of the media library for everybody who knows their URL, such as recipients of mails."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -11,7 +11,7 @@ from delivery.content.attachments import is_stored_name, media_folder
 
 @require_safe
 def file(request: HttpRequest, stored_name: str) -> HttpResponse:
-    """Answer with one file. Nobody can guess its name, and it never changes."""
+    """Answer with one file. Its name cannot be guessed, and its content never changes."""
     if not is_stored_name(stored_name):
         raise Http404
     stored = get_object_or_404(MediaFile, stored_name=stored_name)
@@ -20,7 +20,7 @@ def file(request: HttpRequest, stored_name: str) -> HttpResponse:
         content = (media_folder() / stored.stored_name).read_bytes()
     except FileNotFoundError:
         raise Http404 from None
-    # What a browser could take for a page is saved, never shown; and no browser guesses.
+    # Browsers save documents and never show them, and must not guess the type.
     return HttpResponse(
         content,
         content_type=stored.content_type,

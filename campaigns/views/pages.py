@@ -1,4 +1,4 @@
-"""What the pages of a campaign share: who may open them, their frame, and the campaign's history."""
+"""Shared parts of campaign pages: the page frame, the campaign or 404, the start in words, the history."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from campaigns.models import Campaign
 from campaigns.schedule.schedule import zone_for
 from delivery import clock
 
-COUNTING_SECONDS = 60.0  # That a page may take which counts people; more than a few thousand a worker counts.
+COUNTING_SECONDS = 60.0  # Database time of a page that counts people. Large audiences are counted by a worker.
 
 
 def page(request: HttpRequest, template: str, title: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    """Answer with a page in the frame of the admin."""
+    """Render a page in the frame of the admin."""
     site = admin.site.each_context(request)
     return render(request, template, {**site, "title": title, **context}, status=status)
 
@@ -26,7 +26,7 @@ def campaign_or_404(campaign_id: int) -> Campaign:
 
 
 def starts_in_words(campaign: Campaign) -> str:
-    """Return when a campaign that was just queued begins, as a sentence."""
+    """Return a sentence about the start of a campaign that was just queued."""
     if campaign.is_unreviewed:
         return (
             "Its people are counted and its checks made first. If a check blocks it, it becomes a draft again and you"
@@ -39,7 +39,7 @@ def starts_in_words(campaign: Campaign) -> str:
 
 
 def log(request: HttpRequest, campaign_id: int, what: str) -> None:
-    """Keep in the campaign's history who did what."""
+    """Add an entry with the user to the campaign's history."""
     assert request.user.pk is not None
     LogEntry.objects.log_actions(
         request.user.pk, Campaign.objects.filter(pk=campaign_id), CHANGE, what, single_object=True

@@ -1,4 +1,4 @@
-"""What a page answers whose numbers a worker is still counting: that it does, and the page itself as soon as it has."""
+"""The answer of a page while a worker counts its numbers. The browser then reloads until the page itself is ready."""
 
 import functools
 from collections.abc import Callable
@@ -17,7 +17,10 @@ View = Callable[..., HttpResponseBase]
 
 
 def waits_for_numbers(view: View) -> View:
-    """Have the campaign's people counted if the page of a campaign needs that, and let the browser follow."""
+    """Wrap a view that may raise :exc:`NotCounted`: ask a worker to count, and show a waiting page.
+
+    A POST is not repeated: the user is sent to the review page with a message.
+    """
 
     @functools.wraps(view)
     def waiting(request: HttpRequest, campaign_id: int) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""The recipients of a campaign, one by one and as CSV, and sending to one of them again."""
+"""The recipients of a campaign: list, CSV, the page of one recipient, and resending to that one."""
 
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
@@ -29,7 +29,7 @@ def _filter(query: QueryDict, servers: list[tuple[int, str]]) -> Filter:
         query.get(name, "").strip()[:320] for name in ("status", "server", "provider", "answer", "reply", "q")
     )
     if server.isdecimal() and server not in {str(pk) for pk, _ in servers}:
-        server = "none"  # It may not even fit into the column.
+        server = "none"  # Matches nobody. A large number might not fit into the column.
     elif not server.isdecimal():
         server = ""
     return Filter(
@@ -42,8 +42,8 @@ def _filter(query: QueryDict, servers: list[tuple[int, str]]) -> Filter:
     )
 
 
-class _Pages(Paginator):  # type: ignore[type-arg]  # Not generic when it runs.
-    """Pages over more rows than anybody wants the database to pass by: the later half is read from the end."""
+class _Pages(Paginator):  # type: ignore[type-arg]  # Not generic at run time.
+    """Pages over many rows. Pages of the later half are read from the end, so that the database skips fewer rows."""
 
     def page(self, number: int | str) -> "Page[Message]":
         number = self.validate_number(number)
@@ -57,7 +57,7 @@ class _Pages(Paginator):  # type: ignore[type-arg]  # Not generic when it runs.
 def _pages(mailing_ids: list[int], given: Filter) -> "Paginator[Message]":
     rows = reports_recipients.fitting(mailing_ids, given)
     if not given.is_status_alone:
-        # What a filter finds little of is looked for once, and not counted first.
+        # Few matches are read at once, without a separate count.
         few = list(rows[: RECIPIENTS_PER_PAGE + 1])
         if len(few) <= RECIPIENTS_PER_PAGE:
             return Paginator(few, RECIPIENTS_PER_PAGE)
@@ -97,7 +97,7 @@ def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @needs("delivery.view_message")
 @needs("contacts.export_contact")
 def export(request: HttpRequest, campaign_id: int) -> HttpResponseBase:
-    """Hand out all that the filter of the address shows, on every page of it."""
+    """Answer with all recipients that match the filter in the query string, as CSV."""
     campaign = campaign_or_404(campaign_id)
     given = _filter(request.GET, list(SmtpServer.objects.values_list("pk", "name")))
     log(request, campaign_id, f"Exported its recipients as CSV: {given.in_the_log}.")

@@ -1,4 +1,4 @@
-"""How far a campaign is, and the buttons that hold it, stop it or let it go on."""
+"""The progress page of a campaign, and its buttons: queue, pause, resume, cancel, retry, servers, duplicate."""
 
 import datetime as dt
 from typing import Any
@@ -80,7 +80,7 @@ def progress_json(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 
 def pace_context(campaign: Campaign, now: dt.datetime) -> dict[str, Any]:
-    """Return what the chart of a campaign and its table show."""
+    """Return the template context of the pace chart and its table."""
     mailing_ids = mailings.mailing_ids(campaign)
     is_live = campaign.status == Campaign.Status.SENDING
     key = f"pace-{is_live}-{'-'.join(map(str, mailing_ids))}"
@@ -156,7 +156,7 @@ def cancel(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @needs("campaigns.pause_campaign")
 def servers(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """Choose which servers send what has not left yet."""
+    """Choose the servers for the unsent messages."""
     campaign = campaign_or_404(campaign_id)
     choices = server_choices(campaign.server_ids)
     ticked = campaign.server_ids

@@ -1,4 +1,4 @@
-"""The page before a campaign is queued, and its buttons; and what is asked when a start was missed."""
+"""The review page of a draft and its buttons, and the answers to a missed start."""
 
 import datetime as dt
 from typing import Any
@@ -70,7 +70,7 @@ def _context(request: HttpRequest, campaign: Campaign, form: ScheduleForm | None
 
 
 def _starts(campaign: Campaign, now: dt.datetime) -> str:
-    """Return when it starts, as a sentence."""
+    """Return a sentence about the start of the campaign."""
     begins = campaign_schedule.begins_at(campaign, now)
     zone = campaign_schedule.zone_for(campaign)
     wall = campaign_schedule.wall_of(campaign)

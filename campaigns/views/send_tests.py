@@ -1,4 +1,4 @@
-"""Tests of a campaign to several addresses at once, and what became of each."""
+"""Test messages of a campaign to several addresses at once, and their results."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -19,7 +19,7 @@ NO_SERVER = "There is no SMTP server yet, and its settings shape the mail. Ask a
 @require_POST
 @needs("campaigns.queue_campaign")
 def send_tests(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """Send the campaign to several addresses, with the values of the first person of its audience."""
+    """Send test messages to several addresses, with the merge values of the first person of the audience."""
     campaign, now = campaign_or_404(campaign_id), timezone.now()
     back = "campaigns:review" if campaign.status == campaign.Status.DRAFT else "campaigns:preview"
     form = TestsForm(request.POST)
@@ -50,7 +50,7 @@ def send_tests(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "accepted": sum(outcome.is_accepted for outcome in outcomes),
         "contact": contact,
         "back": back,
-        # Hosts and log-ins belong to those who look after the servers.
+        # Hosts and log-ins are shown only to users who manage servers.
         "may_see_server": request.user.has_perm("smtpservers.send_test"),
     }
     return page(request, "campaigns/tests_result.html", f"Tests of {campaign}", context)
