@@ -1,1 +1,1 @@
-"""What became of a campaign: figures, charts, recipients."""
+"""Reports of campaigns: figures, charts, recipients, timeline."""

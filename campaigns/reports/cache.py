@@ -1,4 +1,4 @@
-"""What takes long to find out is remembered for as long as it deserves, so that pages may ask every two seconds."""
+"""A cache for slow results, so that pages may ask for them every two seconds."""
 
 import hashlib
 import time
@@ -9,16 +9,16 @@ from django.core.cache import cache
 
 T = TypeVar("T")
 
-QUICK_SECONDS = 0.05  # What takes no longer is asked anew each time.
-SHARE = 20  # Finding out takes this part of one process's time at most.
-LONGEST_SECONDS = 120.0
+QUICK_SECONDS = 0.05  # A result that takes no longer is not cached.
+SHARE = 20  # A result is kept for this many times its duration, so computing it takes a 20th of the time at most.
+LONGEST_SECONDS = 120.0  # The longest time that a result is kept.
 
 
 def remembered(key: str, find: Callable[[], T], *, quick_seconds: float = QUICK_SECONDS) -> T:
-    """Return what ``find`` returns, or returned a while ago: twenty times as long as it took.
+    """Return the result of ``find``, or a cached one that is no older than twenty times its duration.
 
-    :param key: what is asked, in full: two questions never share an answer.
-    :param quick_seconds: what takes no longer is asked anew each time.
+    :param key: identifies the result, with everything that it depends on.
+    :param quick_seconds: a result that takes no longer is not cached.
     """
     name = f"remembered-{hashlib.sha256(key.encode()).hexdigest()}"
     known: tuple[T] | None = cache.get(name)

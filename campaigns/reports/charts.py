@@ -1,4 +1,4 @@
-"""Charts as Chart.js draws them, from figures; the colours are named and chosen by the page's style."""
+"""Chart data for Chart.js, made from figures. Colours are names that the page's style sheet resolves."""
 
 import datetime as dt
 from typing import Any
@@ -17,7 +17,7 @@ DRAWN = (
 
 
 def pace_chart(pace: Pace) -> dict[str, Any]:
-    """Return what was accepted a minute, stacked by server, and what was deferred as a line."""
+    """Return a chart of accepted messages per minute, stacked by server, with deferred ones as a line."""
     zone = timezone.get_default_timezone()
     span = pace.points[-1].at - pace.points[0].at if pace.points else dt.timedelta(0)
     shape = "H:i" if span < dt.timedelta(hours=20) else "j M H:i"
@@ -42,7 +42,7 @@ def pace_chart(pace: Pace) -> dict[str, Any]:
 
 
 def line_chart(lines: list[FiguresLine]) -> dict[str, Any]:
-    """Return figures as stacked bars, one for each line, with the outcomes that occur."""
+    """Return a chart of stacked bars, one per line, with the outcomes that occur."""
     return {
         "labels": [line.label for line in lines],
         "datasets": [

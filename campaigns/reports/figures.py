@@ -1,7 +1,7 @@
-"""Figures of a campaign, a server or a period, from the tallies: never from the messages themselves.
+"""Figures of a campaign, a server or a period. They come from the tallies, never from the messages themselves.
 
-Attempts are counted: a message that was deferred twice and then accepted counts as two deferrals and one acceptance.
-Copies, tests and single messages belong to no campaign; a server's and a period's figures have them too.
+Figures count attempts: a message that was deferred twice and then accepted counts as two deferrals and one acceptance.
+Copies, tests and transactional messages belong to no campaign, but count in the figures of servers and periods.
 """
 
 import csv
@@ -23,33 +23,33 @@ from registry import Registry
 
 OUTCOMES = ("accepted", "deferred", "bounced", "failed", "unconfirmed", "suppressed")
 COLUMNS = (*OUTCOMES, "unsubscribed")
-FEW = 20  # Attempts; a domain with fewer may be one person's, and is named only to those who may see recipients.
+FEW = 20  # Attempts. A domain with fewer may be one person's, and only users who may see recipients see its name.
 
 
 class LateCount(NamedTuple):
-    """Something that came back later: how many people unsubscribed after mail of one campaign through one server."""
+    """Feedback that came later: the people who unsubscribed after mail of one campaign through one server."""
 
     day: dt.date
     mailing_id: int
     server_name: str
-    domain: str  # Of the recipient, in lower case.
+    domain: str  # Domain of the recipients, in lower case.
     number: int
 
 
-# Given the first and the last day, both included, or None for all time. ``feedback`` stands above this room and adds
-# its own when it starts.
+# Sources of feedback. Each one takes the first and the last day, both included, or None for all time. The room
+# ``feedback`` stands above this one and adds its source when it starts.
 LATE_COUNTS: Registry[Callable[[dt.date | None, dt.date | None], Iterable[LateCount]]] = Registry()
 
 
 @dataclass(frozen=True, slots=True)
 class FiguresQuery:
-    """What figures are of; what is left out is everything."""
+    """The selection for figures. A field that is not set selects everything."""
 
     start: dt.date | None = None
     end: dt.date | None = None  # Included.
     mailing_ids: Collection[int] | None = None
     server_name: str = ""
-    names_all_domains: bool = True
+    names_all_domains: bool = True  # False folds domains with few attempts, for users who may not see recipients.
 
     def tallies(self) -> QuerySet[Tally]:
         rows = Tally.objects.order_by()
@@ -89,12 +89,12 @@ class FiguresLine:
 
     @property
     def tried(self) -> int:
-        """How many attempts were made."""
+        """The number of attempts."""
         return self.accepted + self.deferred + self.bounced + self.failed + self.unconfirmed
 
     @property
     def refused(self) -> int:
-        """How many ended without being accepted, as far as is known."""
+        """The number of attempts that certainly ended without acceptance."""
         return self.bounced + self.failed
 
     @property
@@ -107,7 +107,7 @@ class FiguresLine:
 
 @dataclass(frozen=True, slots=True)
 class AnswerCount:
-    """How often a server's answer had one meaning."""
+    """The number of attempts whose answer had the same meaning."""
 
     outcome: str
     meaning: Meaning
@@ -116,7 +116,7 @@ class AnswerCount:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Everything that a page of figures shows."""
+    """All tables of a page of figures."""
 
     total: FiguresLine
     days: list[FiguresLine] = field(default_factory=list)
@@ -130,7 +130,7 @@ Counts = dict[str, Counter[str]]
 
 
 def figures(asked: FiguresQuery, now: dt.datetime) -> Figures:
-    """Return the figures of what was asked, each table from most to least; days in their order."""
+    """Return the selected figures. Tables are sorted from most to least, and days by date."""
     late = asked.unsubscribed()
     days = _counts(asked, "day")
     by_mailing = _counts(asked, "mailing_id")
@@ -157,7 +157,7 @@ def figures(asked: FiguresQuery, now: dt.datetime) -> Figures:
 
 
 def _counts(asked: FiguresQuery, column: str) -> Counts:
-    """Return how often each outcome came, by the values of a column as text."""
+    """Return the number of attempts per outcome, by the values of a column as text."""
     found: Counts = defaultdict(Counter)
     for key, outcome, number in asked.tallies().values_list(column, "outcome").annotate(sum=Sum("number")):
         found[str(key)][outcome] += number
@@ -176,7 +176,7 @@ def _lines(counts: Counts, label: Callable[[str], str]) -> list[FiguresLine]:
 
 
 def _lists(by_mailing: Counts) -> list[FiguresLine]:
-    """Return the figures by list; a campaign to several lists counts for each of them."""
+    """Return the figures by list. A campaign to several lists counts for each of them."""
     campaigns = [int(mailing_id) for mailing_id in by_mailing if mailing_id != "0"]
     names: dict[str, str] = {}
     counts: Counts = defaultdict(Counter)
@@ -188,7 +188,7 @@ def _lists(by_mailing: Counts) -> list[FiguresLine]:
 
 
 def answers(asked: FiguresQuery) -> list[AnswerCount]:
-    """Return what servers answered where they did not accept, and why nothing was tried, most frequent first."""
+    """Return the meanings of unaccepted attempts, and the reasons for missing attempts, the most frequent first."""
     found: Counter[tuple[str, str]] = Counter()
     rows = asked.tallies().exclude(outcome="accepted").values_list("outcome", "rule").annotate(sum=Sum("number"))
     for outcome, rule, number in rows:
@@ -199,10 +199,10 @@ def answers(asked: FiguresQuery) -> list[AnswerCount]:
 def write_csv(lines: Iterable[FiguresLine], heading: str) -> Iterator[str]:
     """Yield the lines of a CSV file of figures, safe to open in a spreadsheet.
 
-    :param heading: of the first column.
+    :param heading: the heading of the first column.
     """
     writer = csv.writer(Echo(), quoting=csv.QUOTE_ALL)
-    yield "\ufeff"  # Without it Excel takes UTF-8 for Windows-1252.
+    yield "\ufeff"  # Without this mark Excel reads UTF-8 as Windows-1252.
     yield writer.writerow([heading, *COLUMNS])
     for line in lines:
         yield writer.writerow([neutralise(line.label), *line.cells])

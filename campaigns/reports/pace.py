@@ -1,4 +1,4 @@
-"""How fast a campaign goes: what was accepted and deferred in each minute, and when it will be done at that pace."""
+"""The pace of a campaign: messages accepted and deferred per minute, and the time left at the present rate."""
 
 import datetime as dt
 from collections import Counter
@@ -14,21 +14,21 @@ from words.numbers import counted
 
 ANSWERED = ("accepted", "bounced", "failed", "unconfirmed")
 MOST_POINTS = 120
-# Minutes that one point of the chart may stand for.
+# Minutes between two points of the chart.
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080)
-MOST_SERVERS = 6  # Drawn by themselves; the others together.
+MOST_SERVERS = 6  # Servers with a bar of their own; all others share one.
 OTHER_SERVERS = "other servers"
 RECENT = dt.timedelta(minutes=10)
-QUIET = dt.timedelta(minutes=3)  # So long without an answer is told as such.
+QUIET = dt.timedelta(minutes=3)  # After that long without an answer the page says so.
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One stretch of time."""
+    """One point of the chart."""
 
     at: dt.datetime
-    accepted: tuple[float, ...]  # A minute, by server as in :attr:`Pace.servers`.
-    deferred: float  # A minute.
+    accepted: tuple[float, ...]  # Per minute, by server in the order of :attr:`Pace.servers`.
+    deferred: float  # Per minute.
 
     @property
     def all_accepted(self) -> float:
@@ -37,7 +37,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What the chart shows."""
+    """The points of the chart."""
 
     step_minutes: int = 1
     servers: tuple[str, ...] = ()
@@ -45,13 +45,16 @@ class Pace:
 
 
 def step_minutes(span: dt.timedelta) -> int:
-    """Return how many minutes a point stands for, so that no chart has too many of them."""
+    """Return the minutes between two points, so that the chart has no more than ``MOST_POINTS``."""
     minutes = span.total_seconds() / 60 + 1
     return next((step for step in STEPS if minutes / step <= MOST_POINTS), STEPS[-1])
 
 
 def pace(mailing_ids: Collection[int], now: dt.datetime, *, is_live: bool) -> Pace:
-    """Return what was accepted and deferred a minute from the first answer to the last, or until now."""
+    """Return messages accepted and deferred per minute, from the first answer to the last one.
+
+    :param is_live: let the chart end now.
+    """
     outcomes = MailingOutcome.objects.filter(mailing__in=list(mailing_ids)).order_by()
     bounds = outcomes.aggregate(first=Min("minute_at"), last=Max("minute_at"))
     if bounds["first"] is None:
@@ -69,7 +72,7 @@ def pace(mailing_ids: Collection[int], now: dt.datetime, *, is_live: bool) -> Pa
 
 
 def drawn(rows: Iterable[tuple[dt.datetime, str, str, int]], first: dt.datetime, last: dt.datetime, step: int) -> Pace:
-    """Put counts by (minute, server, outcome) into points of ``step`` minutes each, without gaps."""
+    """Sum counts by (minute, server, outcome) into points of ``step`` minutes each, without gaps."""
     width = dt.timedelta(minutes=step)
     start = _floor(first, step)
     counts: Counter[tuple[int, str, str]] = Counter()
@@ -90,7 +93,7 @@ def drawn(rows: Iterable[tuple[dt.datetime, str, str, int]], first: dt.datetime,
 
 
 def _floor(instant: dt.datetime, step: int) -> dt.datetime:
-    """Return the start of the stretch an instant is in; stretches of hours and days begin with the site's day."""
+    """Return the start of the step that contains an instant. Steps are counted from the site's midnight."""
     midnight = timezone.localtime(instant, timezone.get_default_timezone()).replace(
         hour=0, minute=0, second=0, microsecond=0
     )
@@ -101,24 +104,24 @@ def _floor(instant: dt.datetime, step: int) -> dt.datetime:
     return midnight + (instant - midnight) // width * width
 
 
-# --- when it will be done
+# --- the time left
 
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """How many were answered for good lately, and over which time."""
+    """The number of recent final answers, and the seconds in which they came."""
 
     answered: int = 0
     seconds: float = 0.0
 
     @property
     def rate(self) -> float:
-        """Messages a second."""
+        """Messages per second."""
         return self.answered / self.seconds if self.seconds else 0.0
 
 
 def recent(mailing_ids: Collection[int], now: dt.datetime) -> Recent:
-    """Return what was answered within the last minutes, from the first answer among them."""
+    """Return the final answers of the last minutes, and the time since the first of them."""
     since = now.replace(second=0, microsecond=0) - RECENT
     lately = MailingOutcome.objects.filter(mailing__in=list(mailing_ids), minute_at__gte=since, outcome__in=ANSWERED)
     found = lately.aggregate(number=Sum("number"), first=Min("first_at"), last=Max("minute_at"))
@@ -138,11 +141,11 @@ def time_left(
     is_waiting: bool = False,
     is_paused: bool = False,
 ) -> str:
-    """Say when the rest will have been sent, and no more than is known.
+    """Return the time left in words, as far as it is known.
 
-    :param pending: what was not tried yet or is on the line.
-    :param deferred: what servers said "not now" to; when they take it is up to them.
-    :param rate: messages a second, by what was answered lately.
+    :param pending: the number of messages not tried yet or being sent.
+    :param deferred: the number of deferred messages, whose time depends on the servers.
+    :param rate: messages per second, from recent answers.
     """
     if is_paused:
         return "paused"
@@ -161,7 +164,7 @@ def time_left(
 
 
 def when(instant: dt.datetime, now: dt.datetime, zone: dt.tzinfo) -> str:
-    """Return an instant as people say it: the time today, else the day as well."""
+    """Return an instant in words: the time if it is today, else day and time."""
     local, today = instant.astimezone(zone), now.astimezone(zone)
     clock = f"{local:%H:%M}"
     if local.date() == today.date():
@@ -171,7 +174,7 @@ def when(instant: dt.datetime, now: dt.datetime, zone: dt.tzinfo) -> str:
 
 
 def duration(span: dt.timedelta) -> str:
-    """Return a duration as people say it, no finer than it is known."""
+    """Return a duration in words, without false precision."""
     minutes = round(span.total_seconds() / 60)
     if minutes < 1:
         return "less than a minute"

@@ -1,4 +1,4 @@
-"""Who receives mail for a domain, and what people call them."""
+"""Mailbox providers of domains, and their names."""
 
 import asyncio
 import datetime as dt
@@ -12,15 +12,15 @@ from mail.addresses import is_reserved
 from mail.mailbox_providers import receiving_at
 
 OTHERS = "other domains"
-BELIEVED_FOR = dt.timedelta(days=30)  # Domains hardly ever move.
-ASK_SECONDS = 1.0  # For all domains together: whoever counts must not wait for slow name servers.
+BELIEVED_FOR = dt.timedelta(days=30)  # Domains rarely change their provider.
+ASK_SECONDS = 1.0  # For all domains together, so that the tally does not wait for slow name servers.
 
-# Takes domains, and returns the providers of those it found.
+# Takes domains, and returns the providers it found, by domain.
 Ask = Callable[[Collection[str]], dict[str, str]]
 
 
 def name_of(provider: str) -> str:
-    """Return what people call a provider."""
+    """Return the name of a provider for people."""
     if provider == Tally.OTHER:
         return OTHERS
     known = receiving_at(provider)
@@ -28,12 +28,12 @@ def name_of(provider: str) -> str:
 
 
 def providers_of(domains: Iterable[str], now: dt.datetime, ask: Ask | None = None) -> dict[str, str]:
-    """Return the provider of every domain; one that nobody knows stands for itself.
+    """Return the provider of every domain. A domain with an unknown provider is its own provider.
 
-    What DNS said is kept, so that each domain is asked for once a month.
+    Answers are stored, so that each domain is looked up once a month.
 
     :param domains: in lower case.
-    :param ask: whom to ask about what is not known; None: DNS.
+    :param ask: looks up unknown domains; None: DNS.
     """
     found = {domain: recipient_domains.provider_of(domain) for domain in domains}
     unknown = {domain for domain, provider in found.items() if domain == provider and not is_reserved(domain)}
@@ -44,11 +44,11 @@ def providers_of(domains: Iterable[str], now: dt.datetime, ask: Ask | None = Non
     for some in _parts(sorted(unknown)):
         stored.update(believed.filter(domain__in=some).values_list("domain", "provider"))
     learned = (ask or ask_dns)(unasked) if (unasked := sorted(unknown - set(stored))) else {}
-    _keep(learned, now)
+    _store(learned, now)
     return {**found, **stored, **learned}
 
 
-def _keep(learned: dict[str, str], now: dt.datetime) -> None:
+def _store(learned: dict[str, str], now: dt.datetime) -> None:
     rows = [DomainProvider(domain=domain[:255], provider=at[:255], asked_at=now) for domain, at in learned.items()]
     DomainProvider.objects.bulk_create(
         rows,
@@ -63,11 +63,11 @@ def _parts(domains: list[str]) -> Iterable[list[str]]:
     return (domains[start : start + 500] for start in range(0, len(domains), 500))
 
 
-_ASKED = recipient_domains.DomainCache()  # What this process asked lately.
+_ASKED = recipient_domains.DomainCache()  # Recent answers of DNS to this process.
 
 
 def ask_dns(domains: Collection[str]) -> dict[str, str]:
-    """Return the providers that DNS tells of within a moment; what was asked lately is not asked again."""
+    """Return the providers that DNS names within ``ASK_SECONDS``. Recent answers come from this process's cache."""
     unasked = [domain for domain in domains if _ASKED.get(domain) is None]
     if unasked:
         asyncio.run(_ask(unasked))
@@ -84,7 +84,10 @@ async def _ask(domains: Collection[str]) -> None:
 
 
 def is_at(provider: str, domain: str) -> Q:
-    """Return the condition that ``domain``, the name of a column, is at the provider as far as that is known."""
+    """Return the condition that a domain is known to be at the provider.
+
+    :param domain: the name of the column that holds the domain.
+    """
     known = receiving_at(provider)
     domains = (provider, *known.domains, *known.mx) if known is not None else (provider,)
     stored = DomainProvider.objects.filter(provider=provider).values("domain")

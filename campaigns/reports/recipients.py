@@ -1,4 +1,4 @@
-"""Which recipients of a campaign fit a filter: one page of them, how many there are, and all of them as CSV."""
+"""The recipients of a campaign that match a filter: a query, their number, and all of them as CSV."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from delivery.records import figures, search
 from mail.addresses import normalise
 from mail.replies.words import meaning_of, rules_of
 
-MOST_COUNTED = 10_000  # A filter over a million messages: nobody reads further pages than these.
+MOST_COUNTED = 10_000  # Counting stops here. Nobody reads more pages, and counting a million matches is slow.
 AT_ONCE = 2_000
 HEADINGS = ("recipient", "status", "server", "tries", "last change (UTC)", "answer or reason", "Message-ID")
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What to show; empty means all."""
+    """A filter for recipients. An empty field selects all."""
 
     status: str = ""
-    server: str = ""  # Its number, or a word that is none: then nobody fits.
+    server: str = ""  # The id of a server. Any other word matches nobody.
     provider: str = ""
-    answer: str = ""  # A meaning of mail.replies.words.
-    reply: str = ""  # Found anywhere in the last answer, upper or lower case.
-    sought: str = ""  # Found anywhere in the address.
+    answer: str = ""  # The key of a meaning of mail.replies.words.
+    reply: str = ""  # Text anywhere in the last answer, in upper or lower case.
+    sought: str = ""  # Text anywhere in the address.
 
     @property
     def is_empty(self) -> bool:
@@ -36,12 +36,12 @@ class Filter:
 
     @property
     def is_status_alone(self) -> bool:
-        """Whether the kept counts know how many there are."""
+        """Whether the status is the only filter, so that the stored counts give the number."""
         return self == Filter(status=self.status)
 
     @property
     def in_the_log(self) -> str:
-        """What narrows the recipients down, without the values: one may be the address of a person."""
+        """The names of the filters in use, for the log. Values are left out, because one may be a person's address."""
         named = {
             "status": self.status,
             "server": self.server,
@@ -55,7 +55,7 @@ class Filter:
 
 
 def fitting(mailing_ids: Collection[int], given: Filter) -> QuerySet[Message]:
-    """Return the recipients that fit, in the order of their numbers; copies are nobody's recipients."""
+    """Return the messages of matching recipients, ordered by id. Copies do not count as recipients."""
     between = search.span(mailing_ids)
     if between is None:
         return Message.objects.none()
@@ -69,7 +69,7 @@ def fitting(mailing_ids: Collection[int], given: Filter) -> QuerySet[Message]:
         domain = Substr("email_key", StrIndex("email_key", Value("@")) + 1, output_field=CharField())
         rows = rows.annotate(domain=domain).filter(is_at(given.provider, "domain"))
     if given.answer:
-        # Looked for among those alone whose last answer is kept; the others were simply accepted.
+        # Only messages with a reason have a stored last answer; the others were simply accepted.
         last = Attempt.objects.filter(message=OuterRef("pk"), number=OuterRef("attempt_count"))
         rows = rows.exclude(reason="").filter(Exists(last.filter(rule__in=rules_of(given.answer))))
     if given.reply:
@@ -80,7 +80,7 @@ def fitting(mailing_ids: Collection[int], given: Filter) -> QuerySet[Message]:
 
 
 def count(mailing_ids: Collection[int], given: Filter) -> int:
-    """Return how many recipients fit; where they must be looked at one by one, no more than the most."""
+    """Return the number of matching recipients; unless the stored counts give it, ``MOST_COUNTED`` at most."""
     if given.is_status_alone:
         counts = [figures.counts(mailing_id) for mailing_id in mailing_ids]
         return sum(found[given.status] if given.status in found else sum(found.values()) for found in counts)
@@ -88,23 +88,23 @@ def count(mailing_ids: Collection[int], given: Filter) -> int:
 
 
 def providers_among(mailing_ids: Collection[int]) -> list[tuple[str, str]]:
-    """Return the providers to choose from and what they are called, those that people know first."""
+    """Return the providers to choose from with their names, well-known ones first."""
     found = Tally.objects.filter(mailing_id__in=list(mailing_ids)).exclude(provider=Tally.OTHER)
     names = found.values_list("provider", flat=True).distinct()
     return sorted(((name, name_of(name)) for name in names), key=lambda pair: (pair[0] == pair[1], pair[1].lower()))
 
 
 def answers_among(mailing_ids: Collection[int]) -> list[tuple[str, str]]:
-    """Return the meanings of the answers that came, by their label."""
+    """Return the meanings of the answers that occurred: key and label, sorted by label."""
     found = Tally.objects.filter(mailing_id__in=list(mailing_ids)).exclude(outcome="accepted")
     meanings = {meaning_of(rule) for rule in found.values_list("rule", flat=True).distinct()}
     return sorted(((meaning.key, meaning.label) for meaning in meanings), key=lambda pair: pair[1])
 
 
 def write_csv(mailing_ids: Collection[int], given: Filter) -> Iterator[str]:
-    """Yield the lines of a CSV file of all that fit, safe to open in a spreadsheet.
+    """Yield the lines of a CSV file of all matching recipients, safe to open in a spreadsheet.
 
-    Read in slices by number: no query lasts, and nothing is kept in memory.
+    The rows are read in slices by id, so that no query takes long and memory stays small.
     """
     return table(HEADINGS, _cells(mailing_ids, given))
 

@@ -1,4 +1,4 @@
-"""What became of a campaign so far, in figures and plain words. Read-only; no address of anybody is in it."""
+"""The report of a campaign so far, in figures and words. Read-only, and without anybody's address."""
 
 import datetime as dt
 import re
@@ -25,7 +25,8 @@ from smtpservers.routing.selection import named_servers
 
 Status = Message.Status
 
-# Counts of what came back later, by label. ``feedback`` stands above this room and adds its own when it starts.
+# Functions that count later feedback on a mailing, by label. ``feedback`` stands above this room and adds its own when
+# it starts.
 LATE_OUTCOMES: Registry[Callable[[int], int]] = Registry()
 
 EXPLANATIONS = {
@@ -45,7 +46,7 @@ SENT_SOMEWHERE = (
     "It may have been sent: the answer was lost, or this database was restored or copied since. Nothing is sent twice"
     " by itself."
 )
-# As people read it: what is good, what waits, what went wrong.
+# Display order: good, waiting, bad.
 ORDER = (
     Status.ACCEPTED,
     Status.SENDING,
@@ -75,31 +76,31 @@ class ReportShare:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything the progress page shows."""
+    """All contents of the progress page."""
 
     total: int = 0
-    settled: int = 0  # Whose status is final.
+    settled: int = 0  # Messages with a final status.
     percent: int = 0
     statuses: list[ReportShare] = field(default_factory=list)
     servers: list[ReportShare] = field(default_factory=list)
-    named_servers: str = ""  # Those that the campaign names; empty: all that the routing rules allow.
+    named_servers: str = ""  # Names of the chosen servers; empty: all that the routing rules allow.
     providers: list[FiguresLine] = field(default_factory=list)
     answers: list[AnswerCount] = field(default_factory=list)
-    counted_at: dt.datetime | None = None  # When providers and answers were complete last.
-    held_since: dt.datetime | None = None  # Since when they lack what came after.
-    reasons: list[tuple[str, str, int]] = field(default_factory=list)  # Status in words, reason, how many.
-    sent_elsewhere: int = 0  # What the original of a restored copy may have sent; nothing was tried here.
-    late: list[tuple[str, int]] = field(default_factory=list)
-    rate: float = 0.0  # Messages a second.
+    counted_at: dt.datetime | None = None  # When providers and answers were complete for the last time.
+    held_since: dt.datetime | None = None  # Since then providers and answers lack newer attempts.
+    reasons: list[tuple[str, str, int]] = field(default_factory=list)  # Status in words, reason, number.
+    sent_elsewhere: int = 0  # Messages that the original of a restored copy may have sent; not tried here.
+    late: list[tuple[str, int]] = field(default_factory=list)  # Later feedback, by label.
+    rate: float = 0.0  # Messages per second.
     time_left: str = ""  # In words.
     waiting_reason: str = ""
     is_paused: bool = False
-    obstacles: list[str] = field(default_factory=list)  # What holds up all mail, in sentences.
+    obstacles: list[str] = field(default_factory=list)  # Sentences about problems that stop all mail.
     waiting_until: dt.datetime | None = None
     is_live: bool = False  # Whether the figures may still change by themselves.
     retriable: int = 0
     summary: str = ""
-    test: Comparison | None = None  # Of variants on a sample.
+    test: Comparison | None = None  # The A/B test.
 
 
 LIVE = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING, Campaign.Status.PAUSED)
@@ -110,12 +111,12 @@ SETTLING = "Cancelled. Nothing more is sent. {left:,} of {total:,} messages are 
 def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_names: bool = False) -> Report:
     """Return the report of a campaign.
 
-    What a page asks for every two seconds costs the same for a million recipients as for ten: it reads counts that are
-    kept, never the messages.
+    A page asks for it every two seconds, so it reads stored counts and never the messages: a million recipients cost
+    no more than ten.
 
-    :param with_replies: whether to quote what servers answered. They quote the address or the person's name,
-        so whoever may not see recipients gets the codes alone.
-    :param with_names: whether machines and servers are named where they hold up all mail.
+    :param with_replies: whether to quote the answers of servers. Answers may contain the address or name of a person,
+        so users who may not see recipients get the codes only.
+    :param with_names: whether the obstacles name machines and servers.
     """
     mailing_ids = schedule_mailings.mailing_ids(campaign)
     is_on_its_way = campaign.status in (Campaign.Status.SCHEDULED, Campaign.Status.SENDING)
@@ -190,7 +191,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
         is_paused=is_paused,
         obstacles=obstacles,
         waiting_until=waiting_until,
-        # A cancelled campaign lives on until what was on the line has its answer, and all others their last status.
+        # A cancelled campaign stays live until messages in progress have their answer and all others a final status.
         is_live=campaign.status in LIVE or bool(counts[Status.SENDING]) or is_settling,
         retriable=(counts[Status.FAILED] + counts[Status.EXPIRED])
         if campaign.status != Campaign.Status.CANCELLED
@@ -205,7 +206,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
 
 
 def sum_counts(mailing_ids: Collection[int]) -> dict[str, int]:
-    """Return how many recipients of these mailings have each status; every status is there."""
+    """Return the number of recipients of these mailings by status, with zeros."""
     counts = dict.fromkeys(Status.values, 0)
     for mailing_id in mailing_ids:
         for status, number in records_figures.counts(mailing_id).items():
@@ -214,12 +215,12 @@ def sum_counts(mailing_ids: Collection[int]) -> dict[str, int]:
 
 
 def late_outcomes(mailing_ids: Collection[int]) -> list[tuple[str, int]]:
-    """Return what came back later, each with how often."""
+    """Return the later feedback on these mailings: label and number."""
     return [(label, sum(map(count, mailing_ids))) for label, count in LATE_OUTCOMES.items()]
 
 
 def _most(lines: list[FiguresLine]) -> list[FiguresLine]:
-    """Return the first lines, and the others as one."""
+    """Return the first lines, and the sum of the others as one line."""
     shown, rest = lines[:MOST_PROVIDERS], lines[MOST_PROVIDERS:]
     if not rest:
         return shown
@@ -262,7 +263,7 @@ def _accounted_for(total: int) -> str:
 
 
 def explain(message: Message) -> str:
-    """Return what the status of one message means."""
+    """Return an explanation of the status of one message."""
     status = Message.Status(message.status)
     return _explanation(status, 1, int(message.reason == restored_copy.REASON))
 
@@ -300,7 +301,7 @@ def _reasons(mailing_ids: Collection[int], with_replies: bool) -> list[tuple[str
 
 
 def _standstill(counts: Mapping[str, int], since: dt.datetime, now: dt.datetime) -> str:
-    """Return why nothing was answered lately where nobody has given a reason; empty while it has hardly begun."""
+    """Return why there are no recent answers, if no other reason is known; empty shortly after the start."""
     if now - since < pace.QUIET:
         return ""
     if counts[Status.SENDING]:
@@ -311,12 +312,12 @@ def _standstill(counts: Mapping[str, int], since: dt.datetime, now: dt.datetime)
 
 
 def _waiting_reason(mailing: Mailing, with_replies: bool) -> str:
-    # It may quote the answer that stopped the mailing.
+    # The reason may quote the answer that stopped the mailing.
     return mailing.waiting_reason if with_replies else _ADDRESS.sub("…", mailing.waiting_reason)
 
 
 def without_addresses(reason: str) -> str:
-    """Return a reason without anything that names a person: of a server's answer only the codes remain."""
+    """Return a reason without personal data: of a server's answer only the codes, else the text without addresses."""
     if code := _CODE.match(reason):
         return code.group()
     return _ADDRESS.sub("…", reason)

@@ -1,4 +1,4 @@
-"""What segments may ask about campaigns."""
+"""The segment field about campaigns."""
 
 from collections.abc import Iterator
 
@@ -13,9 +13,9 @@ from delivery.records.segment_fields import HEADING, OUTCOME, WRITTEN_TO, messag
 
 
 def started_campaigns() -> tuple[tuple[int, str], ...]:
-    """Return the campaigns that have recipients, the newest first."""
-    begun = Campaign.objects.filter(Q(mailing__isnull=False) | Q(experiment__begun_at__isnull=False))
-    return tuple(begun.order_by("-starts_at", "-pk").values_list("pk", "name"))
+    """Return id and name of the campaigns that have recipients, the newest first."""
+    started = Campaign.objects.filter(Q(mailing__isnull=False) | Q(experiment__begun_at__isnull=False))
+    return tuple(started.order_by("-starts_at", "-pk").values_list("pk", "name"))
 
 
 def _fields() -> Iterator[ConditionField]:

@@ -1,8 +1,8 @@
-"""Counts attempts into tallies, in slices, each of them exactly once whoever is killed when.
+"""Adds attempts to the daily tallies in slices. Each attempt is counted once, even if a worker dies in between.
 
-Recording writes attempts and nothing of this: the count runs behind it by some seconds. Each slice and the mark that
-it was counted are one transaction, so a repetition counts nothing twice. Attempts are numbered in the order they
-are written, not in the order they are committed; see :func:`_ceiling` for how none is passed over.
+The tallies follow the attempts by some seconds, so that recording results stays fast. A slice and the mark behind it
+are one transaction, so a repetition counts nothing twice. Attempts get their ids in the order in which they are
+written, and may be committed in another order; :func:`_ceiling` makes sure that none is skipped.
 """
 
 import datetime as dt
@@ -21,9 +21,9 @@ from db.dialect import is_postgresql
 from delivery.models import Attempt, Correction, Mailing, Message
 
 SLICE_ATTEMPTS = 4_000
-BUDGET_SECONDS = 1.5  # Of one call, so that other errands get their turn.
-HELD_FOR = dt.timedelta(seconds=30)  # What is held back for less is no news.
-MOST_PROVIDERS = 300  # Of one mailing; later ones are counted together. Large ones are met among the first.
+BUDGET_SECONDS = 1.5  # Per call, so that other tasks get their turn.
+HELD_FOR = dt.timedelta(seconds=30)  # A shorter delay is not reported.
+MOST_PROVIDERS = 300  # Per mailing; later ones are counted together. Large providers occur among the first ones.
 
 _IS_CAMPAIGNS = Q(message__mailing__stream=Mailing.Stream.CAMPAIGN, message__copy_of=None)
 _MAILING = Case(When(_IS_CAMPAIGNS, then=F("message__mailing_id")), default=Value(0))
@@ -32,22 +32,22 @@ Key = tuple[dt.date, int, str, str, str, str]
 
 
 def tally(now: dt.datetime, ask: Ask | None = None, budget_seconds: float = BUDGET_SECONDS) -> int:
-    """Count what was recorded since the last call and return how many attempts that were.
+    """Count the attempts that were recorded since the last call; return their number.
 
-    :param ask: who says which provider a domain is at; None: DNS.
+    :param ask: looks up the providers of unknown domains; None: DNS.
     """
     began, counted = time.monotonic(), 0
     mark, _ = TallyMark.objects.get_or_create(pk=1)
     while time.monotonic() - began < budget_seconds:
         ceiling = _ceiling(mark)
         if mark.attempt_id >= ceiling:
-            _note_end(mark, now)
+            _record_end(mark, now)
             break
         last = min(mark.attempt_id + SLICE_ATTEMPTS, ceiling)
-        # Before the transaction, which must not wait for the network.
+        # Outside the transaction, which must not wait for the network.
         providers = providers_of(_domains(mark.attempt_id, last), now, ask)
         number = _count(mark.attempt_id, last, providers)
-        if number is None:  # Somebody else was faster, and goes on.
+        if number is None:  # Another worker was faster, and continues.
             break
         counted += number
         mark.attempt_id = last
@@ -57,12 +57,12 @@ def tally(now: dt.datetime, ask: Ask | None = None, budget_seconds: float = BUDG
 
 
 def _ceiling(mark: TallyMark) -> int:
-    """Return up to which number no attempt can appear any more.
+    """Return the id up to which no new attempt can appear.
 
-    SQLite has one writer at a time. On PostgreSQL a transaction takes numbers and may commit them after higher ones
-    are seen; recording locks its batches before it writes attempts, so by then it has a transaction number. Once all
-    transactions have ended that had begun when the highest attempt was seen, everything below it is seen or never
-    will be. A transaction of this database that lasts holds the count back and never makes it wrong.
+    SQLite has one writer at a time. On PostgreSQL a transaction may commit its attempts after higher ids are visible.
+    Recording locks its batch before it writes attempts, so by then it has a transaction id. Once all transactions have
+    ended that were running when the highest attempt was seen, every attempt below it is visible or never will be. A
+    long transaction in this database delays the tallies and never makes them wrong.
     """
     if not is_postgresql():
         return Attempt.objects.aggregate(last=Max("pk"))["last"] or 0
@@ -77,17 +77,17 @@ def _ceiling(mark: TallyMark) -> int:
                 ceiling_id=mark.ceiling_id, ceiling_transaction=mark.ceiling_transaction
             )
         cursor.execute("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
-        # The oldest of all databases, which costs nothing to ask for; then that of ours alone.
+        # First the oldest transaction of all databases, which costs nothing; then the oldest one of this database.
         if cursor.fetchone()[0] >= mark.ceiling_transaction or _oldest_of_ours(cursor) >= mark.ceiling_transaction:
             return mark.ceiling_id
     return mark.attempt_id
 
 
 def _oldest_of_ours(cursor: Any) -> int:
-    """Return the number of the oldest transaction that writes in this database, or that of the next one.
+    """Return the id of the oldest writing transaction in this database; without one, the next id.
 
-    Each transaction with a number holds a lock on it to its end, which everybody may see. The numbers in the locks are
-    the last 32 bits.
+    Each transaction with an id holds a lock on it until it ends, and every user may see that lock. A lock contains only
+    the last 32 bits of the id.
     """
     cursor.execute(
         """
@@ -104,8 +104,8 @@ def _oldest_of_ours(cursor: Any) -> int:
     return int(min((following - (following - number) % 2**32 for number in short), default=following))
 
 
-def _note_end(mark: TallyMark, now: dt.datetime) -> None:
-    """Keep that everything is counted, or since when something is held back."""
+def _record_end(mark: TallyMark, now: dt.datetime) -> None:
+    """Record that all attempts are counted, or that newer ones are held back since now."""
     mine = TallyMark.objects.filter(pk=1, attempt_id=mark.attempt_id)
     if Attempt.objects.filter(pk__gt=mark.attempt_id).exists():
         mine.filter(held_since=None).update(held_since=now)
@@ -114,7 +114,7 @@ def _note_end(mark: TallyMark, now: dt.datetime) -> None:
 
 
 def held_since(now: dt.datetime) -> dt.datetime | None:
-    """Return since when newer attempts are not counted; None while the count follows."""
+    """Return the time since which newer attempts are held back; None while the tallies are up to date."""
     since = TallyMark.objects.filter(pk=1).values_list("held_since", flat=True).first()
     return since if since is not None and now - since > HELD_FOR else None
 
@@ -134,7 +134,7 @@ def _domains(after: int, last: int) -> set[str]:
 
 
 def _count(after: int, last: int, providers: dict[str, str]) -> int | None:
-    """Add the attempts within these numbers to the tallies; None, and nothing, if that was done before."""
+    """Add the attempts after one id and up to another to the tallies. None if they are counted already."""
     with transaction.atomic():
         if not TallyMark.objects.filter(pk=1, attempt_id=after).update(attempt_id=last, held_since=None):
             return None
@@ -145,14 +145,14 @@ def _count(after: int, last: int, providers: dict[str, str]) -> int | None:
 
 
 def _groups(after: int, last: int, providers: dict[str, str]) -> Counter[Key]:
-    # What was claimed and given back was no attempt; what ended without one is told by its message.
+    # An attempt that was claimed and given back does not count, unless its message ended without being sent.
     ended = Q(message__attempt_count=F("number"), message__status__in=["failed", "suppressed"])
     attempts = _slice(after, last).exclude(Q(outcome=Attempt.Outcome.NOT_SENT) & ~ended)
     rows = (
         attempts.annotate(
             day=TruncDate("finished_at", tzinfo=timezone.get_default_timezone()),
             mailing_id=_MAILING,
-            # What was corrected since is counted as it was: its correction follows.
+            # A corrected attempt counts with its old outcome here; :func:`_correct` follows.
             became=Case(
                 When(outcome=Attempt.Outcome.NOT_SENT, then=F("message__status")),
                 default=Coalesce("correction__was_outcome", "outcome"),
@@ -179,16 +179,16 @@ def _groups(after: int, last: int, providers: dict[str, str]) -> Counter[Key]:
 
 
 def _correct(now: dt.datetime, ask: Ask | None) -> bool:
-    """Count some attempts as what they turned out to be; False when no correction of a counted one is left."""
+    """Move some corrected attempts to their new outcome; False if no correction of a counted attempt is left."""
     counted = Correction.objects.filter(attempt__lte=TallyMark.objects.filter(pk=1).values("attempt_id"))
     if not (ids := list(counted.order_by("pk").values_list("pk", flat=True)[:SLICE_ATTEMPTS])):
         return False
     attempts = _with_domain(Attempt.objects.filter(correction__in=ids))
     domains = {domain.lower() for domain in attempts.values_list("domain", flat=True).distinct()}
-    # Before the transaction, which must not wait for the network.
+    # Outside the transaction, which must not wait for the network.
     providers = providers_of(domains, now, ask)
     with transaction.atomic():
-        # Two at once: the second one waits, and finds nothing left.
+        # A second worker waits here, and then finds nothing left.
         mine = Correction.objects.filter(pk__in=ids).order_by("pk").select_for_update(of=("self",))
         rows = _with_domain(Attempt.objects.filter(correction__in=[each.pk for each in mine])).annotate(
             day=TruncDate("finished_at", tzinfo=timezone.get_default_timezone()), mailing_id=_MAILING
@@ -207,7 +207,7 @@ def _correct(now: dt.datetime, ask: Ask | None) -> bool:
 
 
 def _take_one(day: dt.date, mailing_id: int, server_name: str, provider: str, outcome: str, rule: str) -> str:
-    """Take an attempt off the tally that has it, and return that one's provider: it may have been folded since."""
+    """Subtract an attempt from its tally; return the tally's provider, which may be ``OTHER`` by now."""
     alike = Tally.objects.filter(
         day=day, mailing_id=mailing_id, server_name=server_name, outcome=outcome, rule=rule, number__gt=0
     )
@@ -220,7 +220,7 @@ def _take_one(day: dt.date, mailing_id: int, server_name: str, provider: str, ou
 
 
 def _fold(counts: Counter[Key]) -> None:
-    """Put what goes to providers beyond the most that are told apart together, so that the tallies stay few."""
+    """Count all providers beyond ``MOST_PROVIDERS`` of a mailing together, so that there are few tallies."""
     for mailing_id in {key[1] for key in counts}:
         known = set(Tally.objects.filter(mailing_id=mailing_id).values_list("provider", flat=True).distinct())
         by_provider: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What people decided about a campaign, what they overrode, and what went wrong while it was sent, in order."""
+"""The timeline of a campaign: decisions of people, overridden checks, and incidents while it was sent."""
 
 import datetime as dt
 import json
@@ -15,7 +15,7 @@ from delivery.models import Incident, Mailing, MailingOutcome
 
 @dataclass(frozen=True, slots=True)
 class TimelineStep:
-    """One thing that happened."""
+    """One event."""
 
     at: dt.datetime
     what: str
@@ -23,12 +23,12 @@ class TimelineStep:
 
 
 def steps(campaign: Campaign) -> list[TimelineStep]:
-    """Return who did what with the campaign, first things first."""
+    """Return the events of the campaign with their actors, the oldest first."""
     entries = LogEntry.objects.filter(
         content_type=ContentType.objects.get_for_model(Campaign), object_id=str(campaign.pk)
     ).select_related("user")
     found = [TimelineStep(entry.action_time, _said(entry), entry.user.get_username()) for entry in entries]
-    # An A/B test has a mailing for each part of its sample and one for the rest: the last to finish ends the campaign.
+    # An A/B test has several mailings; the campaign ends with the last of them.
     last = Mailing.objects.filter(pk__in=mailings.mailing_ids(campaign)).aggregate(at=Max("finished_at"))["at"]
     if last is not None and campaign.status in (Campaign.Status.FINISHED, Campaign.Status.CANCELLED):
         found.append(TimelineStep(last, "The last message came to rest."))
@@ -45,7 +45,7 @@ def steps(campaign: Campaign) -> list[TimelineStep]:
 
 
 def overrides(campaign: Campaign) -> list[CheckOverride]:
-    """Return the checks that were overridden, with what they said and why it was done all the same."""
+    """Return the overridden checks of the campaign with their findings and reasons, the oldest first."""
     return list(CheckOverride.objects.filter(campaign=campaign).order_by("at"))
 
 
@@ -54,7 +54,7 @@ def _with(what: str, note: str) -> str:
 
 
 def _said(entry: LogEntry) -> str:
-    """Return what an entry says; the admin's own are JSON, and longer than anybody wants to read here."""
+    """Return the text of a log entry. Entries of the admin itself are JSON and are shortened to the changed fields."""
     if entry.is_addition():
         return "Created."
     message = entry.change_message
@@ -67,7 +67,7 @@ def _said(entry: LogEntry) -> str:
 
 
 def incidents(campaign: Campaign) -> list[Incident]:
-    """Return what a person should have looked at on the campaign's servers while it was sent."""
+    """Return the incidents on the campaign's servers while it was sent."""
     outcomes = MailingOutcome.objects.filter(mailing__in=mailings.mailing_ids(campaign)).order_by()
     bounds = outcomes.aggregate(first=Min("minute_at"), last=Max("minute_at"))
     if bounds["first"] is None:
