@@ -40,7 +40,7 @@ def tally() -> None:
 
 
 def have_counted(whom: int | Audience, now: dt.datetime) -> dt.datetime:
-    """Ask the worker to count a large audience; return the time of the oldest open request for it.
+    """Ask the worker to count a large audience; return the time of the first open request for it.
 
     :param whom: a campaign's id, or the audience itself.
     """

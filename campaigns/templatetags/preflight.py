@@ -64,7 +64,7 @@ def agreements(campaign: Campaign) -> dict[str, Any]:
 def overdue_campaigns(context: dict[str, Any]) -> dict[str, Any]:
     """Ask about the campaigns that missed their start, and show those that became drafts again.
 
-    Only users with the permission to see progress see either; only users who may queue campaigns can answer.
+    Both lists need the permission to see progress. Answers need the permission to queue campaigns.
     """
     request = context["request"]
     may_see = request.user.has_perm("campaigns.view_progress")

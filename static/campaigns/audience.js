@@ -1,4 +1,4 @@
-// Counts the people of the ticked lists and segments while a campaign is written. Without it the form works all the same.
+// Counts the people of the chosen lists and segments while a campaign is edited. The form works without this script.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -39,7 +39,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const found = await response.json();
       show(found);
       if (found.is_counting) {
-        // A worker counts; this looks again until it has.
+        // A worker is counting; ask again until it has finished.
         clearTimeout(timer);
         timer = setTimeout(ask, 2000);
         return;

@@ -1,4 +1,4 @@
-// The preview beside the editor: follows what is saved, as a chosen person, on a desktop, a phone, in the dark, as text.
+// The preview beside the editor: shows the saved draft for a chosen person, on desktop, phone, in dark mode or as text.
 "use strict";
 
 class Beside {
@@ -50,7 +50,7 @@ class Beside {
       }
       this.explain();
     } catch {
-      // The state beside the tabs tells that there is no connection.
+      // The status beside the tabs already shows that the connection is lost.
     }
   }
 

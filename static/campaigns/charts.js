@@ -1,4 +1,4 @@
-// Draws <canvas data-chart="id of a JSON script"> as stacked bars, in the colours of the page, light or dark.
+// Draws stacked bars in <canvas data-chart="id of a JSON script">, in the light or dark colours of the page.
 "use strict";
 
 const charts = new Map(); // By canvas.

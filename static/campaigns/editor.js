@@ -1,4 +1,4 @@
-// Turns the text areas of code into editors that complete merge fields; what is typed lands in the text area.
+// Turns text areas for code into editors that complete merge fields, and copies their text into the text area.
 "use strict";
 
 const MODES = { html: "html", markdown: "markdown", mjml: "html" };
@@ -30,10 +30,10 @@ function upgrade(area) {
   area.before(box);
   const editor = ace.edit(box);
   editor.setOptions({
-    behavioursEnabled: false, // What is typed is what stands there.
+    behavioursEnabled: false, // No brackets or quotes are inserted automatically.
     enableBasicAutocompletion: [mergeFields(area)],
     enableLiveAutocompletion: [mergeFields(area)],
-    enableKeyboardAccessibility: true, // Tab leaves it; Enter goes in and Escape out.
+    enableKeyboardAccessibility: true, // Tab moves on; Enter enters the editor and Escape leaves it.
     fontSize: 13,
     highlightActiveLine: false,
     maxLines: 38,
@@ -42,7 +42,7 @@ function upgrade(area) {
     showPrintMargin: false,
     tabSize: 2,
     textInputAriaLabel: document.querySelector(`label[for="${area.id}"]`)?.innerText || area.name,
-    useWorker: false, // It would load a script from a blob.
+    useWorker: false, // A worker would load a script from a blob.
     wrap: true,
   });
   editor.session.setValue(area.value);
@@ -51,7 +51,7 @@ function upgrade(area) {
     area.dispatchEvent(new Event("input", { bubbles: true }));
   });
   editor.commands.on("afterExec", (event) => {
-    // Completion opens by itself with the second brace.
+    // The second brace opens the completion.
     if (event.command.name !== "insertstring" || event.args !== "{") return;
     const at = editor.getCursorPosition();
     if (/\{\{$/.test(editor.session.getLine(at.row).slice(0, at.column))) editor.execCommand("startAutocomplete");
@@ -71,7 +71,7 @@ function chosenMarkup(form) {
   return form.querySelector('[name="markup"]:checked')?.value || "html";
 }
 
-// Shows the field that is written in, and hides the other one.
+// Shows the field of the chosen markup, and hides the other one.
 function follow(form) {
   const markup = chosenMarkup(form);
   for (const area of document.querySelectorAll("textarea[data-code]")) {
@@ -85,7 +85,7 @@ function follow(form) {
   }
 }
 
-// For the other scripts of the page.
+// The interface for the other scripts of the page.
 window.campaignEditor = {
   set(area, value) {
     const editor = editors.get(area);

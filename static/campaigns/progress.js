@@ -1,9 +1,9 @@
-// Keeps the progress page true: asks for the figures every two seconds until nothing moves any more.
+// Updates the progress page: loads the figures every two seconds until they no longer change.
 "use strict";
 
 const SECONDS = 2;
 const TURNS_BETWEEN_CHARTS = 5;
-const SECONDS_BETWEEN_NEWS = 10; // A screen reader should tell the progress, not recite it.
+const SECONDS_BETWEEN_NEWS = 10; // Screen readers announce the progress no more often than this.
 
 const root = document.getElementById("campaign-progress");
 const now = document.getElementById("campaign-now");
@@ -29,7 +29,7 @@ function show(progress) {
   figures.innerHTML = progress.figures;
   figures.querySelectorAll("details").forEach((details, index) => { details.open = wereOpen[index] || false; });
   if (focused) [...figures.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus();
-  // Nobody's choice is pulled from under their fingers.
+  // A part in use is not replaced, so that nobody loses a choice.
   if (progress.test && !test.contains(document.activeElement) && !test.querySelector("details[open]")) {
     test.innerHTML = progress.test;
   }
@@ -43,7 +43,7 @@ function show(progress) {
   fresh.innerHTML = progress.actions;
   const after = fresh.querySelector("[data-status]").dataset.status;
   const isBusy = actions.contains(document.activeElement) || actions.querySelector("details[open]");
-  // Nothing is pulled from under somebody's fingers unless the buttons have changed their meaning.
+  // Buttons in use are replaced only if a new status has changed their meaning.
   if (before !== after || (!isBusy && actions.innerText !== fresh.innerText)) {
     actions.replaceChildren(...fresh.childNodes);
   }

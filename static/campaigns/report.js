@@ -1,4 +1,4 @@
-// The button that prints the report; without this script the browser's own menu does.
+// The button that prints the report. Without this script the browser's own menu prints it.
 "use strict";
 
 const print = document.getElementById("campaign-print");

@@ -1,5 +1,5 @@
-// Saves a draft while somebody types, tells who else has it open, and asks where two people changed the same words.
-// Without it the button saves.
+// Saves a draft while somebody types, shows who else has it open, and asks if two people changed the same text.
+// Without this script the button saves.
 "use strict";
 
 const PAUSE = 900; // Milliseconds without a keystroke before it is saved …
@@ -14,7 +14,7 @@ class Draft {
     this.others = document.getElementById("writing-others");
     this.dialog = document.getElementById("writing-conflict");
     this.window = sessionStorage.getItem("writing-window") || crypto.randomUUID?.() || String(Math.random()).slice(2);
-    // A tab that was doubled has the same name; a page takes it for itself alone while it lives.
+    // A duplicated tab has the same id, so a page removes the id from the storage while it is open.
     sessionStorage.removeItem("writing-window");
     this.version = Number(form.elements.version.value);
     this.known = this.values();
@@ -22,20 +22,20 @@ class Draft {
     this.isSaving = false;
     this.isOver = false;
     this.firstChangeAt = 0;
-    // A reload or the browser's "back" may have put older words into the fields than the page came with.
+    // A reload or the browser's "back" may have restored older text in the fields than the page contained.
     form.addEventListener("input", () => this.changed());
     form.addEventListener("change", () => this.changed());
     form.addEventListener("submit", (event) => this.submit(event));
     addEventListener("pagehide", () => this.leave());
     addEventListener("beforeunload", (event) => {
-      // A last request may carry 64 kB; what is larger, and what nobody chose yet, is asked for.
+      // The last request may carry 64 kB. The browser asks before it drops larger changes or open conflicts.
       const isLarge = JSON.stringify(this.changes()).length > 30000;
       if (!this.isReady && !this.isOver && (isLarge || this.conflicts.size)) event.preventDefault();
     });
     addEventListener("pageshow", (event) => event.persisted && this.save());
     document.addEventListener("visibilitychange", () => document.hidden ? this.save() : this.save());
     this.dialog.addEventListener("click", (event) => this.choose(event));
-    this.dialog.addEventListener("cancel", (event) => event.preventDefault()); // Words must be chosen.
+    this.dialog.addEventListener("cancel", (event) => event.preventDefault()); // A version has to be chosen.
     setInterval(() => !document.hidden && this.save(), HEARTBEAT);
     this.say("Saved as you type.");
     this.save();
@@ -140,7 +140,7 @@ class Draft {
     });
   }
 
-  // Fields that others changed and nobody changes here get their new words.
+  // Fields that others changed and that are unchanged here get the new text.
   take(fresh, conflicts) {
     const names = [];
     const now = this.values();
@@ -209,7 +209,7 @@ class Draft {
 
   async submit(event) {
     if (this.isOver || this.isReady) return;
-    // What was typed last is saved first, so that the button cannot meet an older version.
+    // The latest text is saved first, so that the button never works on an older version.
     event.preventDefault();
     const button = event.submitter;
     await this.save();
@@ -328,7 +328,7 @@ class Pictures {
   }
 }
 
-// The text part: made from the HTML until somebody edits it.
+// The text part, which is made from the HTML until somebody edits it.
 class TextPart {
   constructor(form, bar) {
     this.area = form.elements.text;
