@@ -220,7 +220,7 @@ def _refuse_controls(name: str, value: str) -> None:
 
 
 def _fix_line(match: re.Match[bytes]) -> bytes:
-    """Encode the first character of a line, or all of it if that makes it too long; or split a line that is too long."""
+    """Encode the first character of a line, or all of it if that makes it too long; split a line that is too long."""
     line = match.group()
     if not line.startswith((b".", b"From ")):
         return line[:-3] + b"=\n" + line[-3:]  # b2a_qp checks the width before it encodes a trailing space.
