@@ -41,7 +41,7 @@ class InProgress:
 
     attempt_id: int = 0  # The attempt whose message was being composed.
     mailing_id: int = 0  # The mailing whose content was being compiled.
-    beside_id: int = 0  # The attempt whose slow message was being composed beside the others.
+    background_id: int = 0  # The attempt whose slow message was being composed in the background.
 
 
 _IN_PROGRESS = struct.Struct("<qqq")
@@ -77,9 +77,9 @@ class Journal:
             line += f', {reply.code}, "{reply.enhanced}", {_quoted(reply.text[:1000])}'
         self._write(attempt_id, line.encode() + b"]\n")
 
-    def composing(self, attempt_id: int, *, is_beside: bool = False) -> None:
+    def composing(self, attempt_id: int, *, in_background: bool = False) -> None:
         """Record the attempt whose message is being composed; 0: none."""
-        struct.pack_into("<q", self._in_progress, 16 if is_beside else 0, attempt_id)
+        struct.pack_into("<q", self._in_progress, 16 if in_background else 0, attempt_id)
 
     def compiling(self, mailing_id: int) -> None:
         """Record the mailing whose content is being compiled; 0: none."""

@@ -190,7 +190,7 @@ def _unsent(attempt_id: int, message: Outgoing, in_progress: journal.InProgress)
     given_back = outcomes_results.given_back("The worker was ended before this message was sent.")
     if message.mailing_id == in_progress.mailing_id:
         return replace(given_back, rule=_COMPILING)
-    if attempt_id not in (in_progress.attempt_id, in_progress.beside_id):
+    if attempt_id not in (in_progress.attempt_id, in_progress.background_id):
         return given_back
     if Attempt.objects.filter(message=message.pk, rule=_COMPOSING).count() + 1 < POISON_KILLS:
         return replace(given_back, rule=_COMPOSING)

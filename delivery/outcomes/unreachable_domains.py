@@ -1,4 +1,4 @@
-"""Domains to which no mail was sent because DNS said that they do not exist or take none: rows that everybody reads."""
+"""Unreachable domains: rows for domains that, by DNS, do not exist or take no mail. All processes read them."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -12,14 +12,14 @@ BELIEVED_FOR = dt.timedelta(days=1)
 
 
 def note(results: Iterable[Result], now: dt.datetime) -> None:
-    """Keep the domains of messages that ended for this, inside the caller's transaction."""
+    """Store the domains of messages that failed because their domain is unreachable, in the caller's transaction."""
     found = {
         domain_of(result.message.email): result.judgement.rule
         for result in results
         if result.judgement.rule in KINDS and not result.message.redirected_to
     }
     UnreachableDomain.objects.bulk_create(
-        # In order, so that two workers never wait for one another.
+        # Sorted, so that two workers cannot deadlock.
         [UnreachableDomain(domain=domain, kind=kind, found_at=now) for domain, kind in sorted(found.items())],
         update_conflicts=True,
         unique_fields=["domain"],
@@ -28,13 +28,13 @@ def note(results: Iterable[Result], now: dt.datetime) -> None:
 
 
 def known(now: dt.datetime) -> list[str]:
-    """Return the domains of which this was found lately, the latest first."""
+    """Return the domains that were recently found unreachable, the latest first."""
     lately = UnreachableDomain.objects.filter(found_at__gt=now - BELIEVED_FOR)
     return list(lately.order_by("-found_at", "domain").values_list("domain", flat=True))
 
 
 def is_known(domain: str, now: dt.datetime) -> bool:
-    """Whether this was found of the domain lately.
+    """Whether the domain was recently found unreachable.
 
     :param domain: in lower case, as :func:`mail.addresses.domain_of` returns it.
     """
@@ -42,5 +42,5 @@ def is_known(domain: str, now: dt.datetime) -> bool:
 
 
 def forget(now: dt.datetime) -> None:
-    """Delete what is believed no more."""
+    """Delete domains found longer than ``BELIEVED_FOR`` ago."""
     UnreachableDomain.objects.filter(found_at__lte=now - BELIEVED_FOR).delete()

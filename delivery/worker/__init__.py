@@ -1,1 +1,1 @@
-"""The parts of a sending worker, from taking a lane to recording results."""
+"""The parts of a sending worker: drain, lanes, prefetch, connections, composed messages, results and leases."""

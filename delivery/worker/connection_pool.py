@@ -1,4 +1,4 @@
-"""The connections of a lane: when one is opened, woken, kept and closed, and what a failure to open one means."""
+"""The connection pool of a lane: opens, wakes, keeps and closes connections, and handles failures to connect."""
 
 import asyncio
 import logging
@@ -9,9 +9,9 @@ from delivery.outcomes import consequences
 from delivery.outcomes.verdicts import judge_connection
 from delivery.worker.composer_cache import Item
 from delivery.worker.lane import HeldLane
-from delivery.worker.message_source import Handover
-from delivery.worker.prefetch import Feed
-from delivery.worker.result_buffer import Account
+from delivery.worker.message_source import MessageSource
+from delivery.worker.prefetch import Prefetch
+from delivery.worker.result_buffer import ResultBuffer
 from smtpservers.models import SmtpServer
 from smtpservers.smtp.connection import Connection, ConnectionFailed, connect
 from smtpservers.smtp.pipeline import Pipeline
@@ -20,27 +20,27 @@ log = logging.getLogger(__name__)
 
 
 class ConnectionPool:
-    """The connections of a lane, by number: the higher ones are given up first when the server allows fewer."""
+    """The connections of a lane, by number. When the server allows fewer, the highest numbers are closed first."""
 
-    def __init__(self, lane: HeldLane, account: Account, feed: Feed, handover: Handover) -> None:
+    def __init__(self, lane: HeldLane, buffer: ResultBuffer, prefetch: Prefetch, message_source: MessageSource) -> None:
         self._lane = lane
-        self._account = account
-        self._feed = feed
-        self._handover = handover
-        self._sources: set[_Source] = set()  # Of those that are open.
-        self._callers: dict[asyncio.Future[None], int] = {}  # Those to be, with their numbers: they wait for work.
-        # Until one connection was signed in, one tries alone: no storm hits a sick server.
+        self._buffer = buffer
+        self._prefetch = prefetch
+        self._message_source = message_source
+        self._sources: set[_ConnectionSource] = set()  # Of the open connections.
+        self._waiting: dict[asyncio.Future[None], int] = {}  # Unopened connections that wait for work, by number.
+        # Until one connection has signed in, only one tries, so that a sick server is not stormed.
         self._is_signed_in = False
-        self._signing_in = asyncio.Lock()
-        lane.when_halted.append(self._halted)
+        self._sign_in_lock = asyncio.Lock()
+        lane.on_halt.append(self._halted)
 
     async def serve(self, number: int) -> None:
-        """Keep one connection busy: open it when there is work, again when it was used up or lost."""
-        while await self._called(number):
+        """Keep one connection busy: open it when there is work, and again when it is used up or lost."""
+        while await self._wait_for_work(number):
             connection = await self._open(number)
             if connection is None:
                 continue
-            source = _Source(self._handover, self, number)
+            source = _ConnectionSource(self._message_source, self, number)
             source.pipeline = connection.pipeline(source)
             self._sources.add(source)
             source.pipeline.wake()
@@ -52,58 +52,58 @@ class ConnectionPool:
             await connection.quit()
 
     async def keep_waking(self) -> None:
-        """Let connections that are idle go on, and open others, whenever there is something new for them."""
+        """Wake idle connections, and open others, whenever there is new work."""
         while True:
-            await self._feed.has_food.wait()
-            self._feed.has_food.clear()
+            await self._prefetch.has_work.wait()
+            self._prefetch.has_work.clear()
             self._wake()
 
     def may_stay(self, number: int) -> bool:
-        """Whether an idle connection of that number is to be kept."""
+        """Whether an idle connection with this number is kept open."""
         return not self._lane.is_halted and number < self._lane.connections
 
     def _wake(self) -> None:
-        feed = self._feed
+        prefetch = self._prefetch
         for source in tuple(self._sources):
-            if source.pipeline.is_idle and feed.has_work_for(source.number):
+            if source.pipeline.is_idle and prefetch.has_work_for(source.number):
                 source.pipeline.wake()
-        waiting = len(feed.urgent) + len(feed.bulk)
-        for caller, number in self._callers.items():
+        waiting = len(prefetch.urgent) + len(prefetch.bulk)
+        for waiter, number in self._waiting.items():
             if not waiting:
                 break
-            if not caller.done() and feed.has_work_for(number):
-                caller.set_result(None)
+            if not waiter.done() and prefetch.has_work_for(number):
+                waiter.set_result(None)
                 waiting -= 1
 
     def _halted(self) -> None:
-        for caller in self._callers:
-            if not caller.done():
-                caller.set_result(None)
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
         for source in tuple(self._sources):
             if source.pipeline.is_idle:
                 source.ended()
 
-    # --- opening one
+    # --- new connections
 
-    async def _called(self, number: int) -> bool:
-        """Wait until this connection is needed; False when the lane is halted."""
+    async def _wait_for_work(self, number: int) -> bool:
+        """Wait until this connection is needed; False if the lane is halted."""
         while not self._lane.is_halted:
-            if self._feed.has_work_for(number):
+            if self._prefetch.has_work_for(number):
                 return True
-            caller: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._callers[caller] = number
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting[waiter] = number
             try:
-                await caller
+                await waiter
             finally:
-                del self._callers[caller]
+                del self._waiting[waiter]
         return False
 
     async def _open(self, number: int) -> Connection | None:
         if self._is_signed_in:
             return await self._connect()
-        async with self._signing_in:
-            # While it waited, the lane may have been halted, or the one message that a probe is was taken.
-            is_needed = not self._lane.is_halted and self._feed.has_work_for(number)
+        async with self._sign_in_lock:
+            # While it waited, the lane may have been halted, or another connection took the probe's only message.
+            is_needed = not self._lane.is_halted and self._prefetch.has_work_for(number)
             return await self._connect() if is_needed else None
 
     async def _connect(self) -> Connection | None:
@@ -114,12 +114,12 @@ class ConnectionPool:
             return None
         if not self._is_signed_in:
             self._is_signed_in = True
-            await self._lane.database(self._note_what_it_told, connection.learned)
-            # Or each further connection would first be refused again.
+            await self._lane.database(self._store_learned, connection.learned)
+            # Otherwise each further connection would first be refused again.
             self._lane.endpoint = replace(self._lane.endpoint, learned_mechanism=connection.learned_mechanism)
         return connection
 
-    def _note_what_it_told(self, learned: dict[str, Any]) -> None:
+    def _store_learned(self, learned: dict[str, Any]) -> None:
         server = self._lane.server
         if any(getattr(server, name) != value for name, value in learned.items()):
             for name, value in learned.items():
@@ -131,38 +131,38 @@ class ConnectionPool:
         judgement = judge_connection(error.stage, str(error), error.reply, needs_mending=error.needs_mending)
         log.warning("server %s: %s", lane.server.name, judgement.reason)
         if not await lane.database(lane.is_unchanged):
-            # A password may just have been changed: how the old one fared says nothing of the server as it is now.
+            # The server was edited, perhaps its password: a failure with the old settings says nothing about the new.
             lane.halt()
             return
-        pile = self._feed.urgent or self._feed.bulk
-        if pile:  # One of them is what the connection was for.
-            self._account.note(pile.popleft(), judgement, error.stage, error.reply)
-        else:  # All are on the line elsewhere; the server is told of nonetheless.
-            await lane.database(consequences.act_on_connection, lane.server_id, judgement, lane.around.clock())
-        await self._account.flush()
+        pile = self._prefetch.urgent or self._prefetch.bulk
+        if pile:  # The failure is recorded with the message that the connection was for.
+            self._buffer.note(pile.popleft(), judgement, error.stage, error.reply)
+        else:  # All messages are on other connections, but the failure counts for the server.
+            await lane.database(consequences.act_on_connection, lane.server_id, judgement, lane.process.clock())
+        await self._buffer.flush()
         if await lane.database(lane.is_unchanged):
             await asyncio.sleep(0.5)
         else:
             lane.halt()
 
 
-class _Source:
-    """One connection of a lane, as its pipeline knows it."""
+class _ConnectionSource:
+    """The message source of one connection, as its pipeline uses it."""
 
     pipeline: Pipeline[Item]
 
-    def __init__(self, handover: Handover, connections: ConnectionPool, number: int) -> None:
+    def __init__(self, message_source: MessageSource, connections: ConnectionPool, number: int) -> None:
         self.number = number
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._handover = handover
+        self._message_source = message_source
         self._connections = connections
-        self.may_finish = handover.may_finish
-        self.dot_kept = handover.dot_kept
-        self.answered = handover.answered
-        self.put_back = handover.put_back
+        self.may_finish = message_source.may_finish
+        self.dot_kept = message_source.dot_kept
+        self.answered = message_source.answered
+        self.put_back = message_source.put_back
 
     def next(self) -> Item | None:
-        return self._handover.next_item(self.number, self.pipeline.begun)
+        return self._message_source.next_item(self.number, self.pipeline.begun)
 
     def idle(self) -> None:
         if self.pipeline.is_idle and not self._connections.may_stay(self.number):

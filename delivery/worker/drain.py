@@ -1,6 +1,6 @@
-"""Sending what is due: one event loop and one database thread, beside one for leases, for a bounded time.
+"""The drain: sends due mail for a bounded time, with one event loop, one database thread and one thread for leases.
 
-The plan is made anew every moment; for each server that has work and a free lane, the lane is set to work.
+It makes a new plan twice a second, and starts a worker for each server with work and a free lane.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ from delivery.health import heartbeats
 from delivery.outbox import leases
 from delivery.outbox import plan as outbox_plan
 from delivery.outbox.plan import LaneShare
-from delivery.worker.lane_worker import LaneWork
-from delivery.worker.lease_keeper import Oversight
+from delivery.worker.lane_worker import LaneWorker
+from delivery.worker.lease_keeper import LeaseKeeper
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-PLAN_SECONDS = 0.5  # How often the plan is made anew …
-PLAN_SHARE = 10  # … and how many times as long as making it the pause between two is at least.
+PLAN_SECONDS = 0.5  # The pause between two plans, which lasts …
+PLAN_SHARE = 10  # … at least this many times as long as a plan takes.
 IDLE_SECONDS = 3.0
-LATE_SECONDS = 3.0  # A lane that takes so long for its last answers holds up the other servers no more.
-MOST_DESCRIPTORS = 65_536  # Open files, which connections are.
+LATE_SECONDS = 3.0  # After this wait for the last answers of a lane, the other servers go on sending.
+MOST_DESCRIPTORS = 65_536  # Open files, and so connections.
 
 Clock = Callable[[], dt.datetime]
 
@@ -52,18 +52,18 @@ async def drain(
     idle_seconds: float = IDLE_SECONDS,
     signer_for: SignerFor | None = None,
 ) -> int:
-    """Send what is due until nothing is left, ``seconds`` are over, or ``should_stop``; return how many were sent.
+    """Send due mail until none is left, ``seconds`` are over or ``should_stop``; return how many were accepted.
 
-    Where one server is long in answering it takes longer, and the other servers go on meanwhile.
+    If one server is slow to answer, the drain takes longer, and the other servers go on sending.
 
-    :param seconds: after which it ends as soon as what is claimed is sent.
-    :param idle_seconds: how long a lane without work is kept, its connections open.
-    :param signer_for: says who signs the mail of a mailing and a server; None leaves it to the servers.
-    :param clock: read for what is due and which quota period it is, often and by the event loop: it must not wait.
-    :param read_clock: called in the thread of the database before each plan, where the clock has to be set by it.
+    :param seconds: no claims are made after this time; the drain ends once all claimed messages are sent.
+    :param idle_seconds: how long a lane without work is held, with its connections open.
+    :param signer_for: returns the signer for a mailing and a server; None leaves signatures to the servers.
+    :param clock: read for due times and quota periods, often and in the event loop, so it must not wait.
+    :param read_clock: called in the database thread before each plan, to set the clock by the database's.
     """
     _allow_many_connections()
-    _leave_code_alone()
+    _tune_garbage_collector()
     async with _database_thread("database") as in_database, _database_thread("leases") as for_leases:
         with (
             ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="signing") as signing,
@@ -76,23 +76,23 @@ async def drain(
 
 @asynccontextmanager
 async def _database_thread(name: str) -> AsyncIterator[Any]:
-    """Give what runs a function in a thread that has a connection to the database of its own, one after the other."""
+    """Give a coroutine that runs functions one after the other, in a thread with its own database connection."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix=name) as executor:
 
         async def in_database(function: Callable[..., T], *args: Any) -> T:
-            # Shielded: what was handed to the database is done, also when who waits for it is cancelled.
+            # Shielded: a function that was handed over runs to its end, even if its waiter is cancelled.
             return await asyncio.shield(loop.run_in_executor(executor, partial(function, *args)))
 
         try:
             yield in_database
         finally:
-            # The connection belongs to the thread that opened it.
+            # Only the thread that opened the connection may close it.
             await in_database(connections.close_all)
 
 
 def _allow_many_connections() -> None:
-    """Raise the limit of open files, 1,024 on most systems, as far as this process may."""
+    """Raise the limit of open files, 1,024 on most systems, as far as this process is allowed to."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft < most:
@@ -100,10 +100,10 @@ def _allow_many_connections() -> None:
 
 
 @functools.cache
-def _leave_code_alone() -> None:
-    """Have the garbage collector pass over what was loaded so far, which stays for good, and come less often.
+def _tune_garbage_collector() -> None:
+    """Make the garbage collector skip all objects loaded so far, which are permanent, and run less often.
 
-    Messages are thousands of small objects a second that hardly ever form circles.
+    Messages are thousands of small objects a second, and hardly ever form reference cycles.
     """
     gc.collect()
     gc.freeze()
@@ -111,7 +111,7 @@ def _leave_code_alone() -> None:
 
 
 class _Drain:
-    """The plan, and the lanes this process works."""
+    """The present plan, and the lane workers of this process."""
 
     signing: Executor
     composing: Executor
@@ -129,7 +129,7 @@ class _Drain:
     ) -> None:
         self.signer_for = signer_for
         self.in_database = in_database
-        self.for_leases = for_leases  # The same, for what must not wait behind other work.
+        self.for_leases = for_leases  # A second database thread, since leases must not wait behind other work.
         self.idle_seconds = idle_seconds
         self.clock = clock
         self._read_clock = read_clock
@@ -138,33 +138,33 @@ class _Drain:
         self._should_stop = should_stop
         self._seconds = seconds
         self._end = asyncio.get_running_loop().time() + seconds
-        self._is_broken = False  # The database or a lane failed: the drain ends, and the next one begins anew.
-        self._lanes: dict[int, tuple[LaneWork, asyncio.Task[int]]] = {}
-        self._since: dict[int, float] = {}  # When the server of a lane had nothing more to send.
-        self._workers = 1  # That send, this one included.
-        self._shown_at = -1e9
+        self._is_broken = False  # The database or a lane failed: the drain ends, and the next one starts afresh.
+        self._lanes: dict[int, tuple[LaneWorker, asyncio.Task[int]]] = {}
+        self._idle_since: dict[int, float] = {}  # Since when the server of a lane has no more work.
+        self._processes = 1  # Worker processes that send, with this one.
+        self._heartbeat_at = -1e9
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the process is to end: what is not begun goes back."""
+        """Whether the process must end: messages that are not begun are released."""
         return self._should_stop()
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is claimed; what is claimed is still sent."""
+        """Whether claims have ended. Claimed messages are still sent."""
         return self._is_broken or self._should_stop() or asyncio.get_running_loop().time() >= self._end
 
     def shares(self, server_id: int) -> Sequence[LaneShare]:
-        """Return what the server is to send by the present plan, the most urgent first."""
+        """Return the server's shares in the present plan, the most urgent first."""
         return self._shares.get(server_id, ())
 
-    def at_work(self) -> list[LaneWork]:
-        """Return the work on all lanes that were set to work."""
-        return [work for work, task in self._lanes.values() if not task.done()]
+    def lane_workers(self) -> list[LaneWorker]:
+        """Return the running lane workers."""
+        return [worker for worker, task in self._lanes.values() if not task.done()]
 
     async def run(self) -> int:
-        oversight = Oversight(self)
-        watching = [asyncio.create_task(step()) for step in (oversight.keep_leases, oversight.keep_looking)]
+        lease_keeper = LeaseKeeper(self)
+        watching = [asyncio.create_task(step()) for step in (lease_keeper.keep_leases, lease_keeper.keep_checking)]
         try:
             return await self._send()
         finally:
@@ -186,26 +186,26 @@ class _Drain:
                 if (error := task.exception()) is not None:
                     log.error("a lane broke off; the sweep settles it", exc_info=error)
                     self._is_broken = True
-                    await self._keep_cause(server_id, error)
+                    await self._store_cause(server_id, error)
                 else:
                     sent += task.result()
 
-    async def _keep_cause(self, server_id: int, error: BaseException) -> None:
-        with contextlib.suppress(DatabaseProblem):  # Then that is what people are told.
+    async def _store_cause(self, server_id: int, error: BaseException) -> None:
+        with contextlib.suppress(DatabaseProblem):  # Then people are told of the database instead.
             await self.in_database(leases.broke_off, server_id, error, self.clock())
 
     async def _make_plan(self) -> float:
-        """Set a lane to work for every server that has work and whose lane is free; return for how long it holds."""
-        self._go_on_if_late()
+        """Make a plan, and start a worker for each server with work and a free lane; return the pause in seconds."""
+        self._extend_if_late()
         if self.is_over:
             self._shares = {}
             return PLAN_SECONDS
         began = asyncio.get_running_loop().time()
         try:
             plan, busy, took = await self.in_database(self._plan)
-            if began >= self._shown_at + heartbeats.SHOW_EVERY.total_seconds():
-                self._shown_at = began
-                self._workers = await self.in_database(self._show_life)
+            if began >= self._heartbeat_at + heartbeats.SHOW_EVERY.total_seconds():
+                self._heartbeat_at = began
+                self._processes = await self.in_database(self._send_heartbeat)
         except DatabaseProblem as error:
             log.error("the database does not answer; sending stops: %s", error)
             self._shares, self._is_broken = {}, True
@@ -215,38 +215,38 @@ class _Drain:
         pause: float = max(PLAN_SECONDS, PLAN_SHARE * took)
         return pause
 
-    def _go_on_if_late(self) -> None:
-        """Begin another turn when a lane holds the slot anyway: one server's delay must not become that of all mail."""
+    def _extend_if_late(self) -> None:
+        """Extend the drain while one lane waits for a slow answer, so that the other servers keep sending."""
         now = asyncio.get_running_loop().time()
         if self._lanes and now >= self._end + LATE_SECONDS and not (self._is_broken or self._should_stop()):
             self._end = now + self._seconds
 
     def _plan(self) -> tuple[Sequence[outbox_plan.ServerWork], set[int], float]:
-        """Return the plan, the servers whose lanes are taken, and for how many seconds this kept the database."""
+        """Return the plan, the servers whose lanes are held, and the seconds that the database took for it."""
         began = time.monotonic()
         self._read_clock()
         plan = outbox_plan.plan(self.clock())
         return plan, leases.busy_servers(), time.monotonic() - began
 
-    def _show_life(self) -> int:
+    def _send_heartbeat(self) -> int:
         now = self.clock()
         heartbeats.show(heartbeats.SENDS, now)
         return heartbeats.senders(now, heartbeats.BELIEVED)
 
     def _share_lanes(self, busy: set[int]) -> None:
-        """Work the lanes of this process's fair share of the servers, and leave the others to other workers."""
-        most = math.ceil(len(self._shares) / max(1, self._workers))
+        """Start workers for this process's fair share of the servers, and leave the others to other processes."""
+        most = math.ceil(len(self._shares) / max(1, self._processes))
         now = asyncio.get_running_loop().time()
-        self._since = {pk: self._since.get(pk, now) for pk in self._lanes if pk not in self._shares}
-        taken = sum(now < self._since.get(server_id, now) + LATE_SECONDS for server_id in self._lanes)
+        self._idle_since = {pk: self._idle_since.get(pk, now) for pk in self._lanes if pk not in self._shares}
+        taken = sum(now < self._idle_since.get(server_id, now) + LATE_SECONDS for server_id in self._lanes)
         for server_id in self._shares:
             if server_id in self._lanes:
-                self._lanes[server_id][0].planned()
+                self._lanes[server_id][0].plan_changed()
             elif server_id not in busy and taken < most:
                 taken += 1
-                work = LaneWork(self, server_id)
-                self._lanes[server_id] = (work, asyncio.create_task(work.run()))
-        if self._workers > 1:
-            working = [work for server_id, (work, _) in self._lanes.items() if server_id in self._shares]
-            for work in working[most:]:
-                work.leave()
+                worker = LaneWorker(self, server_id)
+                self._lanes[server_id] = (worker, asyncio.create_task(worker.run()))
+        if self._processes > 1:
+            working = [worker for server_id, (worker, _) in self._lanes.items() if server_id in self._shares]
+            for worker in working[most:]:
+                worker.give_up()

@@ -1,6 +1,6 @@
-"""A lane in this process's keeping: its lease, its journal, what its server allows, and whether it goes on.
+"""A lane held by this process: its lease, its journal, the limits of its server, and whether it goes on.
 
-All who work in the lane know it. It knows none of them: whoever has something to end is told when it is halted.
+All parts of a lane worker know the lane. The lane knows none of them: it calls their callbacks when it is halted.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Surroundings(Protocol):
-    """What a lane asks of the process it works in."""
+class LaneProcess(Protocol):
+    """The services of the process that a lane uses."""
 
     in_database: Any
     clock: Callable[[], dt.datetime]
     idle_seconds: float
     validator: Validator
     signer_for: SignerFor | None
-    signing: Executor  # Has a thread for each processor.
-    composing: Executor  # Has one thread, for what takes long.
+    signing: Executor  # One thread per processor.
+    composing: Executor  # One thread, for slow content.
 
     @property
     def is_stopping(self) -> bool: ...
@@ -54,25 +54,25 @@ class HeldLane:
 
     lease: leases.Lease
     journal: Journal
-    server: SmtpServer  # As it was when the lane was taken: an edit halts the lane.
+    server: SmtpServer  # The server when the lane was acquired. An edit halts the lane.
     endpoint: Endpoint
-    group: asyncio.TaskGroup  # All that is at work in the lane; an unforeseen error in any of it ends it all.
+    group: asyncio.TaskGroup  # All tasks of the lane. An unexpected error in one of them ends them all.
 
-    def __init__(self, surroundings: Surroundings, server_id: int) -> None:
-        self.around = surroundings
+    def __init__(self, process: LaneProcess, server_id: int) -> None:
+        self.process = process
         self.server_id = server_id
-        self.is_halted = False  # Nothing more is begun; what is claimed goes back.
-        self.is_lost = False  # The lane is another's, or the database is gone: the sweep settles the account.
-        self.when_halted: list[Callable[[], None]] = []  # What each of those at work then does; it may be called again.
-        self.connections = 1  # How many may be open.
-        self.per_second: float | None = None  # How fast its messages may follow each other.
+        self.is_halted = False  # No message is begun any more; claimed messages are released.
+        self.is_lost = False  # Another process has the lane, or the database is gone: recovery settles it.
+        self.on_halt: list[Callable[[], None]] = []  # Callbacks for a halt; each may be called more than once.
+        self.connections = 1  # The most open connections.
+        self.per_second: float | None = None  # The rate of messages; None: unlimited.
         self.holds = Holds(server_id)
-        self.is_probing = False  # The server was paused: a single message shows whether it is well again.
+        self.is_probing = False  # The server was paused: a single message tests whether it is well again.
         self.is_probe_out = False
 
-    async def take(self) -> bool:
-        """Take the lane if it is free, and begin its journal; return whether it is ours."""
-        lease = await self.around.in_database(leases.acquire, self.server_id)
+    async def acquire(self) -> bool:
+        """Acquire the lane if it is free, and start its journal. False if another worker holds it."""
+        lease = await self.process.in_database(leases.acquire, self.server_id)
         if lease is None:
             return False
         self.lease = lease
@@ -80,16 +80,16 @@ class HeldLane:
         return True
 
     async def release(self) -> None:
-        """Let others have the lane: every result is recorded."""
-        if self.holds:  # Those that were outlived end with the lane.
-            await self.database(self.holds.load, self.around.clock())
-        await self.around.in_database(leases.release, self.lease)
+        """Free the lane for other workers. All results must be recorded."""
+        if self.holds:  # Deletes the holds from which mail has recovered.
+            await self.database(self.holds.load, self.process.clock())
+        await self.process.in_database(leases.release, self.lease)
         self.journal.discard()
 
     async def database(self, function: Callable[..., T], *args: Any) -> T | None:
-        """Run ``function`` in the database thread; when the database fails, halt the lane and return None."""
+        """Run ``function`` in the database thread. If the database fails, halt the lane and return None."""
         try:
-            result: T = await self.around.in_database(function, *args)
+            result: T = await self.process.in_database(function, *args)
             return result
         except DatabaseProblem as error:
             log.error("server %s: the database does not answer; the lane stops: %s", self.server.name, error)
@@ -97,22 +97,22 @@ class HeldLane:
             return None
 
     def halt(self) -> None:
-        """Begin nothing more: what is claimed goes back, and connections end after the message they are at."""
+        """Begin no more messages: claimed ones are released, and connections end after their present message."""
         self.is_halted = True
-        for end in self.when_halted:
+        for end in self.on_halt:
             end()
 
     def lose(self) -> None:
-        """Learn that the lane is another's now, or that nobody can tell."""
+        """Mark the lane as lost: another process has it, or nobody can tell."""
         self.is_lost = True
         self.halt()
 
     # --- the server; in the database thread
 
     def load(self) -> bool:
-        """Read the server; return whether it can be sent through."""
-        # A pause that is over ends here; its failures are kept, so that the next one doubles it.
-        SmtpServer.objects.filter(pk=self.server_id, paused_until__lte=self.around.clock()).update(
+        """Read the server; return whether it can send."""
+        # An expired pause is removed here. Its failures stay, so that the next pause is twice as long.
+        SmtpServer.objects.filter(pk=self.server_id, paused_until__lte=self.process.clock()).update(
             paused_reason="", paused_until=None
         )
         server = SmtpServer.objects.filter(pk=self.server_id).first()
@@ -122,38 +122,38 @@ class HeldLane:
         self.is_probing = circuit_breaker.is_on_probation(server)
         self.holds = Holds(server.pk, connections=server.max_connections)
         self._allow(server)
-        self.holds.load(self.around.clock())
+        self.holds.load(self.process.clock())
         try:
             self.endpoint = endpoint_of(server, final_timeout=settings.FINAL_ANSWER_SECONDS)
         except SecretUnreadable as error:
-            circuit_breaker.pause(server.pk, str(error), None, self.around.clock())
+            circuit_breaker.pause(server.pk, str(error), None, self.process.clock())
             return False
         return True
 
-    def look(self, server: SmtpServer | None) -> bool:
-        """See what the server, as it was just read, allows; False: it was edited or deleted, is off, paused or full."""
+    def refresh(self, server: SmtpServer | None) -> bool:
+        """Take limits from the freshly read server; False if it was edited or deleted, or is off, paused or full."""
         if server is None or not self._is_same(server):
             return False
         self._allow(server)
         return True
 
     def is_unchanged(self) -> bool:
-        """Whether the server is as it was when the lane was taken, and neither paused nor full."""
+        """Whether the server is unedited since the lane was acquired, and neither paused nor full."""
         server = SmtpServer.objects.filter(pk=self.server_id).first()
         return server is not None and self._is_same(server)
 
     def _allow(self, server: SmtpServer) -> None:
-        allowance = rate_limiter.effective(server, self.around.clock())
+        allowance = rate_limiter.effective(server, self.process.clock())
         self.connections, self.per_second = allowance.connections, allowance.per_second
 
     def _is_same(self, server: SmtpServer) -> bool:
         is_edited = server.version != self.server.version or server.is_active != self.server.is_active
-        is_full = server.full_until is not None and server.full_until > self.around.clock()
+        is_full = server.full_until is not None and server.full_until > self.process.clock()
         return not is_edited and not server.paused_reason and not is_full
 
 
 async def wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event, but no longer than so many seconds."""
+    """Wait for the event, or until ``seconds`` have passed."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

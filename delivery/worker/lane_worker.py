@@ -1,78 +1,77 @@
-"""One lane of one server at work, from taking it to giving it up.
+"""The worker of one lane, from acquiring the lane to releasing it.
 
-A claim's way: :mod:`delivery.worker.prefetch` puts it on a pile, a connection (:mod:`delivery.worker.connection_pool`)
-asks :mod:`delivery.worker.message_source` for it, which has it composed (:mod:`delivery.worker.composer_cache`) and
-judges the answer, and
-:mod:`delivery.worker.result_buffer` records what became of it. All of them share the lane
-(:mod:`delivery.worker.lane`).
+A claim's way: :mod:`delivery.worker.prefetch` puts it on a pile, and a connection of
+:mod:`delivery.worker.connection_pool` asks :mod:`delivery.worker.message_source` for it. That gets the composed message
+from :mod:`delivery.worker.composer_cache` and judges the answer, and :mod:`delivery.worker.result_buffer` records the
+result. All of them share the lane (:mod:`delivery.worker.lane`).
 """
 
 import asyncio
 
-from delivery.worker.composer_cache import Contents
+from delivery.worker.composer_cache import ComposerCache
 from delivery.worker.connection_pool import ConnectionPool
-from delivery.worker.lane import HeldLane, Surroundings
-from delivery.worker.message_source import Handover
-from delivery.worker.prefetch import Feed
-from delivery.worker.result_buffer import Account
+from delivery.worker.lane import HeldLane, LaneProcess
+from delivery.worker.message_source import MessageSource
+from delivery.worker.prefetch import Prefetch
+from delivery.worker.result_buffer import ResultBuffer
 from delivery.worker.slow_content import SlowContent
 
 
-class LaneWork:
-    """The work of one process for one server."""
+class LaneWorker:
+    """Sends one server's mail in this process."""
 
-    def __init__(self, surroundings: Surroundings, server_id: int) -> None:
-        self.has_lease = False  # It must be kept meanwhile …
-        self.is_at_work = False  # … and the lane looked at, from when on its server is known.
-        self.lane = HeldLane(surroundings, server_id)
-        contents = Contents(self.lane)
-        self.account = Account(self.lane, contents.mailings)
-        self._feed = Feed(self.lane, self.account, contents)
-        slow = SlowContent(self.lane, self.account, contents, self._feed)
-        self._handover = Handover(self.lane, self.account, contents, self._feed, slow)
-        self._connections = ConnectionPool(self.lane, self.account, self._feed, self._handover)
+    def __init__(self, process: LaneProcess, server_id: int) -> None:
+        self.has_lease = False  # While true, the lease must be renewed.
+        self.is_working = False  # While true, the server is known and the lane must be checked.
+        self.lane = HeldLane(process, server_id)
+        cache = ComposerCache(self.lane)
+        self.buffer = ResultBuffer(self.lane, cache.mailings)
+        self._prefetch = Prefetch(self.lane, self.buffer, cache)
+        slow = SlowContent(self.lane, self.buffer, cache, self._prefetch)
+        self._message_source = MessageSource(self.lane, self.buffer, cache, self._prefetch, slow)
+        self._connections = ConnectionPool(self.lane, self.buffer, self._prefetch, self._message_source)
 
     async def run(self) -> int:
-        """Send until nothing is left or the lane has to be given up; return how many messages were accepted."""
+        """Send until nothing is left or the lane must be given up; return the number of accepted messages."""
         lane = self.lane
-        if not await lane.take():
+        if not await lane.acquire():
             return 0
         self.has_lease = True
         try:
-            if await lane.around.in_database(lane.load):
+            if await lane.process.in_database(lane.load):
                 await self._work()
-            await self.account.flush()
+            await self.buffer.flush()
             if not lane.is_lost:
                 await lane.release()
         finally:
             self.has_lease = False
-            lane.journal.close()  # Where it still exists, the sweep reads it.
-        return self._handover.accepted
+            lane.journal.close()  # If the file still exists, the recovery reads it.
+        return self._message_source.accepted
 
-    def leave(self) -> None:
-        """Give the lane up after the messages that are under way: another worker is to have it."""
+    def give_up(self) -> None:
+        """Give the lane up after the messages on the line, so that another worker can have it."""
         self.lane.halt()
 
-    def go_on(self) -> None:
-        """Learn that the lane was looked at and may go on, perhaps at another rate."""
-        self._handover.set_rate()
-        self._feed.bring_back()
-        self._feed.give_back_surplus()
+    def resume(self) -> None:
+        """Go on after a check of the lane, perhaps at another rate."""
+        self._message_source.set_rate()
+        self._prefetch.bring_back()
+        self._prefetch.release_surplus()
 
-    def planned(self) -> None:
-        """Learn that there is a new plan."""
-        self._feed.is_hungry.set()
+    def plan_changed(self) -> None:
+        """React to a new plan."""
+        self._prefetch.should_claim.set()
 
     async def _work(self) -> None:
-        """Send until the feed and the connections are done; an unforeseen error in any of them ends them all."""
-        self._handover.set_rate()
-        self.is_at_work = True
+        """Send until prefetch and connections are done. An unexpected error in one of them ends them all."""
+        self._message_source.set_rate()
+        self.is_working = True
         connections = self._connections
         async with asyncio.TaskGroup() as self.lane.group:
-            beside = (self.account.keep_flushing, connections.keep_waking)
-            tasks = [self.lane.group.create_task(step()) for step in beside]
+            background = (self.buffer.keep_flushing, connections.keep_waking)
+            tasks = [self.lane.group.create_task(step()) for step in background]
             serving = [connections.serve(number) for number in range(self.lane.server.max_connections)]
-            await asyncio.gather(self._feed.run(), *serving)
+            await asyncio.gather(self._prefetch.run(), *serving)
             for task in tasks:
                 task.cancel()
-        self.is_at_work = False
+        self.is_working = False

@@ -1,6 +1,6 @@
-"""What a process does for all of its lanes at once: it keeps their leases, and looks whether they may go on.
+"""The lease keeper: renews the leases of all lanes of a process, and checks whether the lanes may go on.
 
-Were each lane to ask for itself, a hundred of them would keep the database from its work.
+One query serves all lanes: a hundred lanes that each asked the database would slow it down.
 """
 
 import asyncio
@@ -14,95 +14,95 @@ from django.db import Error as DatabaseProblem
 
 from delivery.outbox import claims, leases
 from delivery.outcomes import provider_holds
-from delivery.worker.lane_worker import LaneWork
+from delivery.worker.lane_worker import LaneWorker
 from smtpservers.models import SmtpServer
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0  # How old the last look before MAIL may be; a stop takes effect within it.
-LOOKED_AT_ONCE = 2_000  # Messages: other work of the database gets its turn between two groups.
+CHECK_SECONDS = 1.0  # The pause between two checks. A stop takes effect within this time.
+CHECKED_AT_ONCE = 2_000  # Messages in one check, so that other work of the database gets its turn in between.
 
 
 class Process(Protocol):
-    """What the lanes of a process have in common."""
+    """The services of the process that the lease keeper uses."""
 
     in_database: Any
-    for_leases: Any  # The same in a thread of its own: a lease must not run out while many lanes wait for theirs.
+    for_leases: Any  # A second database thread, so that no lease expires while other work waits.
     clock: Callable[[], dt.datetime]
 
     @property
     def is_stopping(self) -> bool: ...
 
-    def at_work(self) -> list[LaneWork]: ...
+    def lane_workers(self) -> list[LaneWorker]: ...
 
 
-class Oversight:
-    """Keeps and looks at the lanes of a process, for as long as it is not cancelled."""
+class LeaseKeeper:
+    """Renews the leases of a process, and checks its lanes, until it is cancelled."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
 
     async def keep_leases(self) -> None:
-        """Renew the leases again and again; a lane is lost when that fails."""
+        """Renew the leases periodically. A lane whose lease cannot be renewed is lost."""
         while True:
             await asyncio.sleep(settings.LEASE_SECONDS / 4)
-            await self._see_to(self._renew, [work for work in self._process.at_work() if work.has_lease])
+            await self._run(self._renew, [worker for worker in self._process.lane_workers() if worker.has_lease])
 
-    async def keep_looking(self) -> None:
-        """See stops, pauses, edits and servers switched off within ``LOOK_SECONDS``."""
+    async def keep_checking(self) -> None:
+        """Notice stops, pauses, edits and servers switched off within ``CHECK_SECONDS``."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            await self._see_to(self._look, [work for work in self._process.at_work() if work.is_at_work])
+            await asyncio.sleep(CHECK_SECONDS)
+            await self._run(self._check, [worker for worker in self._process.lane_workers() if worker.is_working])
 
-    async def _see_to(self, step: Callable[[list[LaneWork]], Awaitable[None]], works: list[LaneWork]) -> None:
-        if not works:
+    async def _run(self, step: Callable[[list[LaneWorker]], Awaitable[None]], workers: list[LaneWorker]) -> None:
+        if not workers:
             return
         try:
-            await step(works)
-        except Exception as error:  # Nothing more is known of any of them: they end, and the sweep settles them.
+            await step(workers)
+        except Exception as error:  # Nobody knows their state: all lanes end, and the recovery settles their attempts.
             if isinstance(error, DatabaseProblem):
-                log.error("the database does not answer; %d lanes stop: %s", len(works), error)
+                log.error("the database does not answer; %d lanes stop: %s", len(workers), error)
             else:
-                log.exception("%d lanes stop", len(works))
-            for work in works:
-                work.lane.lose()
+                log.exception("%d lanes stop", len(workers))
+            for worker in workers:
+                worker.lane.lose()
 
-    async def _renew(self, works: list[LaneWork]) -> None:
-        lost = await self._process.for_leases(leases.renew, [work.lane.lease for work in works])
-        for work in works:
-            if work.lane.lease in lost:
-                work.lane.lose()
+    async def _renew(self, workers: list[LaneWorker]) -> None:
+        lost = await self._process.for_leases(leases.renew, [worker.lane.lease for worker in workers])
+        for worker in workers:
+            if worker.lane.lease in lost:
+                worker.lane.lose()
 
-    async def _look(self, works: list[LaneWork]) -> None:
-        may_go_on: set[LaneWork] = set()
+    async def _check(self, workers: list[LaneWorker]) -> None:
+        may_go_on: set[LaneWorker] = set()
         if not self._process.is_stopping:
-            for group in _groups([work for work in works if not work.lane.is_halted]):
-                may_go_on |= await self._process.in_database(self._see, group)
-        for work in works:
-            if work in may_go_on and not work.lane.is_halted:
-                work.go_on()
+            for group in _groups([worker for worker in workers if not worker.lane.is_halted]):
+                may_go_on |= await self._process.in_database(self._read_state, group)
+        for worker in workers:
+            if worker in may_go_on and not worker.lane.is_halted:
+                worker.resume()
             else:
-                work.leave()
+                worker.give_up()
 
-    def _see(self, works: Sequence[LaneWork]) -> set[LaneWork]:
-        """Let the lanes know, in the database thread, what is to be known; return which of them may go on."""
+    def _read_state(self, workers: Sequence[LaneWorker]) -> set[LaneWorker]:
+        """Read stops, servers and holds for the lanes, in the database thread; return the workers that may go on."""
         now = self._process.clock()
-        stopped = claims.stopped([pk for work in works for pk in tuple(work.account.in_hand)], now)
-        servers = SmtpServer.objects.in_bulk([work.lane.server_id for work in works])
-        provider_holds.load_all([work.lane.holds for work in works], now)
-        for work in works:
-            work.account.stop(stopped)
-        return {work for work in works if work.lane.look(servers.get(work.lane.server_id))}
+        stopped = claims.stopped([pk for worker in workers for pk in tuple(worker.buffer.in_hand)], now)
+        servers = SmtpServer.objects.in_bulk([worker.lane.server_id for worker in workers])
+        provider_holds.load_all([worker.lane.holds for worker in workers], now)
+        for worker in workers:
+            worker.buffer.add_stops(stopped)
+        return {worker for worker in workers if worker.lane.refresh(servers.get(worker.lane.server_id))}
 
 
-def _groups(works: Sequence[LaneWork]) -> Iterator[list[LaneWork]]:
-    """Part the lanes so that each group has about ``LOOKED_AT_ONCE`` messages in hand."""
-    group: list[LaneWork] = []
+def _groups(workers: Sequence[LaneWorker]) -> Iterator[list[LaneWorker]]:
+    """Divide the workers into groups with about ``CHECKED_AT_ONCE`` messages in hand each."""
+    group: list[LaneWorker] = []
     messages = 0
-    for work in works:
-        group.append(work)
-        messages += len(work.account.in_hand)
-        if messages >= LOOKED_AT_ONCE:
+    for worker in workers:
+        group.append(worker)
+        messages += len(worker.buffer.in_hand)
+        if messages >= CHECKED_AT_ONCE:
             yield group
             group, messages = [], 0
     if group:

@@ -1,6 +1,6 @@
-"""Messages handed over to their server: which goes next, whether it still may, and what its answer means.
+"""The source of a lane's messages: which one goes next, whether it may still be sent, and what its answer means.
 
-All of it is called by connections, for every message, and must not wait.
+Connections call it for every message, so nothing here may wait.
 """
 
 import asyncio
@@ -14,61 +14,64 @@ from delivery.outbox.claims import Claim
 from delivery.outcomes import results
 from delivery.outcomes.provider_holds import provider_of
 from delivery.outcomes.verdicts import Judgement, judge
-from delivery.worker.composer_cache import Contents, Item
+from delivery.worker.composer_cache import ComposerCache, Item
 from delivery.worker.lane import HeldLane
-from delivery.worker.prefetch import Feed
-from delivery.worker.result_buffer import NOT_BEGUN, Account
+from delivery.worker.prefetch import Prefetch
+from delivery.worker.result_buffer import NOT_BEGUN, ResultBuffer
 from delivery.worker.slow_content import SlowContent
 from smtpservers.limits import rate_limiter, throttling
 from smtpservers.smtp.answer import Answer
 
 
-class Handover:
-    """The messages of a lane between its piles and its account."""
+class MessageSource:
+    """The messages of a lane between prefetch and result buffer."""
 
-    def __init__(self, lane: HeldLane, account: Account, contents: Contents, feed: Feed, slow: SlowContent) -> None:
-        self.accepted = 0  # Messages, by the server.
+    def __init__(
+        self, lane: HeldLane, buffer: ResultBuffer, cache: ComposerCache, prefetch: Prefetch, slow: SlowContent
+    ) -> None:
+        self.accepted = 0  # Messages that the server accepted.
         self._lane = lane
-        self._account = account
-        self._contents = contents
-        self._feed = feed
+        self._buffer = buffer
+        self._cache = cache
+        self._prefetch = prefetch
         self._slow = slow
         self._bucket = rate_limiter.Bucket(None, 0.0)
-        self._later: asyncio.TimerHandle | None = None  # When the rate lets the next message go.
+        self._later: asyncio.TimerHandle | None = None  # Set for the time when the rate allows the next message.
         self._back_off = settings.RETRY_WAITS
 
     # --- before MAIL
 
     def next_item(self, number: int, sent_before: int) -> Item | None:
-        """Return the next message whose MAIL may go out over the connection of that number now, composed.
+        """Return the next message for a connection, composed; None if no MAIL may be sent now.
 
-        :param sent_before: messages this connection has carried.
+        :param number: the connection's number in the pool.
+        :param sent_before: the messages that this connection has carried.
         """
-        lane, feed, holds = self._lane, self._feed, self._lane.holds
-        while not lane.is_halted and feed.has_work_for(number):
-            pile = feed.urgent or feed.bulk
+        lane, prefetch, holds = self._lane, self._prefetch, self._lane.holds
+        while not lane.is_halted and prefetch.has_work_for(number):
+            pile = prefetch.urgent or prefetch.bulk
             claim = pile.popleft()
-            if pile is feed.bulk and len(pile) < feed.wanted:
-                feed.is_hungry.set()
-            now = lane.around.clock()
+            if pile is prefetch.bulk and len(pile) < prefetch.wanted:
+                prefetch.should_claim.set()
+            now = lane.process.clock()
             if (judgement := self._obstacle(claim, now)) is not None:
-                self._account.note(claim, judgement)
+                self._buffer.note(claim, judgement)
                 continue
             provider = provider_of(claim.message) if holds else ""
             if provider and not holds.may_begin(provider, now):
-                if not feed.put_aside(claim):
+                if not prefetch.put_aside(claim):
                     wait = holds.patience(provider, now)
                     why = f"Mail to {provider} goes out slowly just now."
-                    self._account.note(claim, results.given_back(why, wait))
+                    self._buffer.note(claim, results.given_back(why, wait))
                 continue
             if self._slow.takes(claim):
                 continue
             if not self._is_granted():
                 pile.appendleft(claim)
                 return None
-            item = self._contents.item(claim, now, pile if pile is feed.bulk else ())
+            item = self._cache.item(claim, now, pile if pile is prefetch.bulk else ())
             if not isinstance(item, Item):
-                self._account.note(claim, item)
+                self._buffer.note(claim, item)
                 continue
             item.sent_before = sent_before
             lane.is_probe_out = True
@@ -79,8 +82,8 @@ class Handover:
         return None
 
     def _obstacle(self, claim: Claim, now: dt.datetime) -> Judgement | None:
-        """Return what becomes of a message that must not be sent now; None when it may."""
-        if (stop := self._account.stops.get(claim.message.pk)) is not None:
+        """Return the judgement of a message that must not be sent now; None if it may be sent."""
+        if (stop := self._buffer.stops.get(claim.message.pk)) is not None:
             what, why = stop
             return results.given_back(why) if what == "give back" else results.ended(what, why)
         lane = self._lane
@@ -89,7 +92,7 @@ class Handover:
         return lane.holds.look(claim.message, now) if lane.holds else None
 
     def _is_granted(self) -> bool:
-        """Whether the server's rate lets a message go now; if not, connections are woken when it does."""
+        """Whether the server's rate allows a message now. If not, connections are woken when it does."""
         if self._lane.per_second is None:
             return True
         loop = asyncio.get_running_loop()
@@ -101,38 +104,38 @@ class Handover:
 
     def _rate_allows(self) -> None:
         self._later = None
-        self._feed.has_food.set()
+        self._prefetch.has_work.set()
 
     def set_rate(self) -> None:
-        """Let messages go at the rate the lane has now."""
+        """Set the rate limiter to the lane's present rate."""
         self._bucket.set_rate(self._lane.per_second, asyncio.get_running_loop().time())
 
     # --- the dot, and the answer
 
     def may_finish(self, item: Item) -> bool:
-        """Whether the final dot may be written: the last moment before a message is the server's."""
+        """Whether the final dot may be written: the last moment at which a message can be stopped."""
         lane, claim = self._lane, item.claim
-        stop = self._account.stops.get(claim.message.pk)
+        stop = self._buffer.stops.get(claim.message.pk)
         if stop is not None or not lane.lease.is_valid:
-            item.stopped = self._obstacle(claim, lane.around.clock())
+            item.stopped = self._obstacle(claim, lane.process.clock())
             if item.stopped is not None:
                 return False
         lane.journal.dot(claim.attempt_id)
         return True
 
     def dot_kept(self, item: Item) -> None:
-        """Learn that the dot could not be written yet."""
+        """Record that the dot could not be written yet."""
         self._lane.journal.kept(item.claim.attempt_id)
 
     def answered(self, item: Item, answer: Answer) -> None:
-        """Learn what became of a message."""
+        """Judge the answer to a message, and note its result."""
         claim, lane = item.claim, self._lane
         if item.stopped is not None and not answer.is_dot_written:
             self._ended(item, item.stopped)
-            self._account.note(claim, item.stopped)
+            self._buffer.note(claim, item.stopped)
             return
         lane.journal.answer(claim.attempt_id, answer.stage, answer.reply, answer.lost)
-        mailing = self._contents.mailings[claim.message.mailing_id]
+        mailing = self._cache.mailings[claim.message.mailing_id]
         judgement = judge(
             answer,
             stream=mailing.stream,
@@ -144,41 +147,41 @@ class Handover:
         if judgement.is_accepted:
             self.accepted += 1
         self._ended(item, judgement)
-        self._account.note(claim, judgement, answer.stage, answer.reply, item.sent_before)
-        # What gives no reason may be about our account: then more of it is not asked for.
+        self._buffer.note(claim, judgement, answer.stage, answer.reply, item.sent_before)
+        # An answer without a reason may be about our account, so that it does not show the server to be well.
         is_well = judgement.is_answer and not judgement.gives_no_reason
         if judgement.pauses_server or (lane.is_probing and not is_well):
             lane.halt()
         elif lane.is_probing:
             lane.is_probing = False
-            self._feed.is_hungry.set()
+            self._prefetch.should_claim.set()
 
     def put_back(self, item: Item, answer: Answer) -> None:
-        """Learn that the connection ended before it came to this message: another one takes it."""
+        """Put back a message that its connection did not begin before it ended, for another connection."""
         lane = self._lane
         lane.is_probe_out = False
         if item.provider:
-            lane.holds.ended(item.provider, is_ok=False, now=lane.around.clock())
+            lane.holds.ended(item.provider, is_ok=False, now=lane.process.clock())
         if answer.reply is not None:
             self._learn(answer, item.sent_before)
         if lane.is_halted:
-            self._account.note(item.claim, NOT_BEGUN)
+            self._buffer.note(item.claim, NOT_BEGUN)
         else:
-            self._feed.put_back(item.claim)
+            self._prefetch.put_back(item.claim)
 
     def _ended(self, item: Item, judgement: Judgement) -> None:
-        """Let the holds and the probe know that a message is off the line."""
+        """Update holds and probe for a message that is off the line."""
         lane = self._lane
         lane.is_probe_out = False
         if item.provider:
-            lane.holds.ended(item.provider, is_ok=judgement.is_accepted, now=lane.around.clock())
+            lane.holds.ended(item.provider, is_ok=judgement.is_accepted, now=lane.process.clock())
         if judgement.hold is not None or judgement.refusal is not None:
-            lane.holds.note(judgement, item.claim.message, lane.around.clock())
-        if self._feed.aside:
-            self._feed.bring_back()
+            lane.holds.note(judgement, item.claim.message, lane.process.clock())
+        if self._prefetch.aside:
+            self._prefetch.bring_back()
 
     def _learn(self, answer: Answer, sent_before: int) -> None:
-        """Take a server's word for how many messages it takes over one connection."""
+        """Store the most messages that the server takes over one connection, if its answer shows that."""
         judgement = judge(answer, stream=Mailing.Stream.CAMPAIGN, attempts=1, back_off=self._back_off)
         if judgement.learns_limit and sent_before:
             lane = self._lane

@@ -1,7 +1,7 @@
-"""What a lane sends next: claims in groups by the plan, a look at each recipient, and piles to take from.
+"""The prefetch of a lane: claims messages in groups by the plan, checks their recipients, and keeps them on piles.
 
-Urgent messages lie on one pile, the others on another; connections take from them by themselves, and nothing here
-waits for a single message.
+Urgent messages are on one pile, bulk mail on another. Connections take messages from them, and nothing here waits for a
+single message.
 """
 
 import asyncio
@@ -16,115 +16,115 @@ from delivery.outbox.claims import Claim
 from delivery.outbox.plan import LaneShare
 from delivery.outcomes import results
 from delivery.outcomes.verdicts import Judgement
-from delivery.worker.composer_cache import Contents
+from delivery.worker.composer_cache import ComposerCache
 from delivery.worker.lane import HeldLane, wait
-from delivery.worker.result_buffer import NOT_BEGUN, Account
+from delivery.worker.result_buffer import NOT_BEGUN, ResultBuffer
 from mail.addresses import parse_mailbox
 from smtpservers.routing.selection import HELD_SECONDS
 
-URGENT_MESSAGES = 50  # That a lane claims ahead: they leave at once.
-SLOW_MESSAGES = 4  # That are claimed of contents that take long to compose.
-ASIDE_MESSAGES = 20  # That wait in the lane for a provider that is written to slowly.
-RESERVED_SHARE = 10  # One connection in so many is kept for what somebody waits for.
+URGENT_MESSAGES = 50  # The most urgent messages on the pile.
+SLOW_MESSAGES = 4  # The most claimed messages of slow content.
+ASIDE_MESSAGES = 20  # The most messages put aside for slow providers.
+RESERVED_SHARE = 10  # One connection in this many is reserved for urgent messages.
 
 
-class Feed:
-    """The piles of a lane, and what fills them."""
+class Prefetch:
+    """The piles of a lane, and the claims that fill them."""
 
-    def __init__(self, lane: HeldLane, account: Account, contents: Contents) -> None:
+    def __init__(self, lane: HeldLane, buffer: ResultBuffer, cache: ComposerCache) -> None:
         self.urgent: deque[Claim] = deque()
         self.bulk: deque[Claim] = deque()
-        self.wanted = 0  # Messages claimed at once; who leaves fewer on the pile makes it hungry.
-        self.is_hungry = asyncio.Event()  # Claiming is worth a try.
-        self.has_food = asyncio.Event()  # Connections that wait may look at the piles again.
-        self.aside: list[Claim] = []  # Their provider takes no more at once just now.
+        self.wanted = 0  # The size of a claim, and the number of messages below which a pile is filled up.
+        self.should_claim = asyncio.Event()  # Set when a claim is worth a try.
+        self.has_work = asyncio.Event()  # Set when waiting connections should look at the piles again.
+        self.aside: list[Claim] = []  # Messages whose provider takes no more at present.
         self._planned: Sequence[LaneShare] = ()
-        self._taken: dict[tuple[int, int, bool], int] = {}  # Messages claimed of each share under this plan.
-        self._exhausted: set[tuple[int, int, bool]] = set()  # Shares that had nothing more under this plan.
-        self._pace = _Pace()
+        self._taken: dict[tuple[int, int, bool], int] = {}  # Messages claimed under this plan, by share.
+        self._exhausted: set[tuple[int, int, bool]] = set()  # Shares with nothing left under this plan.
+        self._claim_size = _ClaimSize()
         self._lane = lane
-        self._account = account
-        self._contents = contents
-        lane.when_halted.append(self._halted)
+        self._buffer = buffer
+        self._cache = cache
+        lane.on_halt.append(self._halted)
 
     async def run(self) -> None:
-        """Claim while there is work; end after a while without, or when the lane is halted."""
+        """Claim while there is work. End after ``idle_seconds`` without work, or when the lane is halted."""
         loop = asyncio.get_running_loop()
-        lane, in_hand = self._lane, self._account.in_hand
+        lane, in_hand = self._lane, self._buffer.in_hand
         idle_since = loop.time()
         while not lane.is_halted:
-            if lane.around.is_over:
-                if lane.around.is_stopping or len(in_hand) <= len(self.aside):
+            if lane.process.is_over:
+                if lane.process.is_stopping or len(in_hand) <= len(self.aside):
                     break
-                # What is claimed is still sent. If one answer takes long, the drain goes on, and so does this.
+                # Claimed messages are still sent. If one answer takes long, the drain is extended, and claims go on.
                 await asyncio.sleep(0.05)
                 continue
-            self.is_hungry.clear()
+            self.should_claim.clear()
             if await self._claim_some(loop.time()) or in_hand:
                 idle_since = loop.time()
-            elif loop.time() - idle_since > lane.around.idle_seconds:
+            elif loop.time() - idle_since > lane.process.idle_seconds:
                 break
-            await wait(self.is_hungry, 0.25 if in_hand else 0.1)
+            await wait(self.should_claim, 0.25 if in_hand else 0.1)
         lane.halt()
 
     # --- the piles
 
     def has_work_for(self, number: int) -> bool:
-        """Whether there may be a connection of that number, and there is work for it."""
+        """Whether a connection with this number is allowed, and there is work for it."""
         lane = self._lane
         if number >= lane.connections or (lane.is_probing and lane.is_probe_out):
             return False
         return bool(self.urgent or (self.bulk and not self._is_reserved(number)))
 
     def _is_reserved(self, number: int) -> bool:
-        """Whether the connection of that number is kept for what somebody waits for."""
+        """Whether the connection with this number is reserved for urgent messages."""
         connections = self._lane.connections
         return connections > 1 and number < max(1, connections // RESERVED_SHARE)
 
     def put_back(self, claim: Claim) -> None:
-        """Have a message go next that was taken and not begun."""
-        is_urgent = self._contents.mailings[claim.message.mailing_id].stream != Mailing.Stream.CAMPAIGN
+        """Put back a message that was taken and not begun, at the front of its pile."""
+        is_urgent = self._cache.mailings[claim.message.mailing_id].stream != Mailing.Stream.CAMPAIGN
         (self.urgent if is_urgent else self.bulk).appendleft(claim)
-        self.has_food.set()
+        self.has_work.set()
 
     def put_aside(self, claim: Claim) -> bool:
-        """Keep a message at hand whose provider is written to slowly; False: there are enough of them."""
+        """Put aside a message whose provider is slow. False if enough messages are aside."""
         if len(self.aside) >= ASIDE_MESSAGES:
             return False
         self.aside.append(claim)
         return True
 
     def bring_back(self) -> None:
-        """Have what was put aside go next, and connections that wait look at the piles again."""
+        """Put messages that were aside at the front of their piles, and wake waiting connections."""
         for claim in reversed(self.aside):
             self.put_back(claim)
         self.aside.clear()
-        self.has_food.set()
+        self.has_work.set()
 
-    def give_back_surplus(self) -> None:
-        """Give back what would wait for long, because the server was slowed after it was claimed."""
+    def release_surplus(self) -> None:
+        """Release claims that would wait for long, because the server was throttled after the claim."""
         per_second = self._lane.per_second
         most = len(self.bulk) if per_second is None else math.ceil(HELD_SECONDS * per_second)
-        self._account.give_back([self.bulk.pop() for _ in range(len(self.bulk) - most)])
+        self._buffer.give_back([self.bulk.pop() for _ in range(len(self.bulk) - most)])
 
     def _halted(self) -> None:
-        self.is_hungry.set()
+        self.should_claim.set()
         for pile in (self.urgent, self.bulk, self.aside):
-            self._account.give_back(pile)
+            self._buffer.give_back(pile)
             pile.clear()
 
     # --- claims
 
     async def _claim_some(self, now: float) -> bool:
-        """Claim what may be claimed of the plan; return whether anything came."""
+        """Claim messages by the plan; return whether any were claimed."""
         lane = self._lane
-        planned = lane.around.shares(lane.server_id)
+        planned = lane.process.shares(lane.server_id)
         if planned is not self._planned:
             self._planned, self._taken = planned, {}
             self._exhausted.clear()
         wanted = 1
         if not lane.is_probing:
-            wanted = self.wanted = self._pace.wanted(now, self._account.noted, lane.connections, lane.per_second)
+            wanted = self.wanted = self._claim_size.wanted(now, self._buffer.noted, lane.connections, lane.per_second)
         has_come = False
         for share in planned:
             is_urgent = share.stream != Mailing.Stream.CAMPAIGN
@@ -132,8 +132,10 @@ class Feed:
             number = most
             if share.at_most is not None:
                 number = min(number, share.at_most - self._taken.get(share.key, 0))
-            if self._contents.has_slow(share.mailing_id):  # They must not fill the pile, nor be claimed for nothing.
-                number = min(number, SLOW_MESSAGES - len(self._contents.waiting))
+            if self._cache.has_slow(
+                share.mailing_id
+            ):  # Slow messages must not fill the pile, nor be claimed too early.
+                number = min(number, SLOW_MESSAGES - len(self._cache.waiting))
             if number <= 0 or len(pile) >= most or share.key in self._exhausted or lane.is_halted:
                 continue
             claims = await lane.database(self._claim, share, number)
@@ -144,35 +146,35 @@ class Feed:
             self._taken[share.key] = self._taken.get(share.key, 0) + len(claims)
             self._admit(claims, pile)
         if len(self.bulk) < wanted and has_come:
-            self.is_hungry.set()
+            self.should_claim.set()
         return has_come
 
     def _claim(self, share: LaneShare, wanted: int) -> list[Claim]:
         lane = self._lane
-        claims = outbox_claims.claim(lane.lease.token, lane.server, share, wanted, lane.around.clock())
+        claims = outbox_claims.claim(lane.lease.token, lane.server, share, wanted, lane.process.clock())
         if claims is None:
             lane.is_lost = lane.is_halted = True
             return []
         if claims:
             for claim in claims:
-                self._account.stops.pop(claim.message.pk, None)  # Of an earlier claim.
-            self._account.look(claim.message.pk for claim in claims if claim.is_doubtful)
-            self._contents.compile(share.mailing_id)
+                self._buffer.stops.pop(claim.message.pk, None)  # Left by an earlier claim.
+            self._buffer.find_stops(claim.message.pk for claim in claims if claim.is_doubtful)
+            self._cache.compile(share.mailing_id)
         return claims
 
     # --- the recipients
 
     def _admit(self, claims: list[Claim], pile: deque[Claim]) -> None:
-        """Put claims on their pile, those whose domain must be asked for once the answer is there."""
+        """Put claims on their pile. Recipients whose domain needs a DNS query follow when the answer is there."""
         lane = self._lane
-        self._account.in_hand.update([claim.message.pk for claim in claims])
+        self._buffer.in_hand.update([claim.message.pk for claim in claims])
         if lane.is_halted:
-            self._account.give_back(claims)
+            self._buffer.give_back(claims)
             return
-        validator = lane.around.validator
+        validator = lane.process.validator
         if lane.holds:  # A provider is known by its MX.
             validator.look_ahead([claim.message.email for claim in claims])
-        mailing = self._contents.mailings[claims[0].message.mailing_id]
+        mailing = self._cache.mailings[claims[0].message.mailing_id]
         is_single = mailing.stream == Mailing.Stream.SINGLE
         for claim in claims:
             known: AddressProblem | None = NO_PROBLEM
@@ -181,31 +183,31 @@ class Feed:
             elif not lane.server.handles_email_validation:
                 known = validator.known(claim.message.email)
             if known is None:
-                lane.group.create_task(self._ask(claim, mailing, pile))
+                lane.group.create_task(self._admit_when_checked(claim, mailing, pile))
             elif known:
-                self._account.note(claim, _unreachable(known))
+                self._buffer.note(claim, _unreachable(known))
             else:
                 pile.append(claim)
-        self.has_food.set()
+        self.has_work.set()
 
-    async def _ask(self, claim: Claim, mailing: Mailing, pile: deque[Claim]) -> None:
-        """Find out whether the recipient can get mail, and where to a single message goes instead."""
-        judgement = await self._look_at_recipient(claim, mailing)
+    async def _admit_when_checked(self, claim: Claim, mailing: Mailing, pile: deque[Claim]) -> None:
+        """Check the recipient, which may wait for DNS, and put the claim on its pile or note its result."""
+        judgement = await self._check_recipient(claim, mailing)
         if judgement is None and self._lane.is_halted:
             judgement = NOT_BEGUN
         if judgement is not None:
-            self._account.note(claim, judgement)
+            self._buffer.note(claim, judgement)
             return
         pile.append(claim)
-        self.has_food.set()
+        self.has_work.set()
 
-    async def _look_at_recipient(self, claim: Claim, mailing: Mailing) -> Judgement | None:
+    async def _check_recipient(self, claim: Claim, mailing: Mailing) -> Judgement | None:
         lane, message = self._lane, claim.message
         is_redirectable = mailing.stream == Mailing.Stream.SINGLE and message.copy_of is None
         problem = NO_PROBLEM
         if not lane.server.handles_email_validation:
-            problem = await lane.around.validator.problem(message.email)
-        elif is_redirectable:  # Nobody else looked at its address.
+            problem = await lane.process.validator.problem(message.email)
+        elif is_redirectable:  # No other code has checked its address.
             problem = syntax_problem(message.email)
         if not is_redirectable or not (problem or message.redirected_to):
             return _unreachable(problem) if problem else None
@@ -220,8 +222,8 @@ def _unreachable(problem: AddressProblem) -> Judgement:
     return results.ended("failed", problem.sentence, problem.kind)
 
 
-class _Pace:
-    """How many messages to claim at once: about three seconds of what this lane sends."""
+class _ClaimSize:
+    """The size of a claim: about three seconds' worth of messages at this lane's rate."""
 
     def __init__(self) -> None:
         self._noted = 0

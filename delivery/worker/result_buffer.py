@@ -1,7 +1,6 @@
-"""The account of a lane: a message it claimed is in hand until its result is noted; results are recorded in groups.
+"""The result buffer of a lane: keeps results until they are recorded in groups, and knows the messages in hand.
 
-How they are recorded is :mod:`delivery.outcomes.results`'s. Those of a lane that was lost, the sweep finds in the
-journal.
+:mod:`delivery.outcomes.results` records them. If the lane is lost, the recovery finds its results in the journal.
 """
 
 import asyncio
@@ -17,20 +16,20 @@ from delivery.worker.lane import HeldLane, wait
 from mail.replies.reply import Reply
 from mail.replies.rules import Stage
 
-# How long results wait for others to be recorded with them: shortly while they are few, else until they are many.
+# How long results wait to be recorded in a group: a short time while they are few, and longer while many arrive.
 FLUSH_SECONDS, BUSY_FLUSH_SECONDS = 0.05, 0.2
 FEW_RESULTS, MANY_RESULTS, MOST_RESULTS = 20, 1000, 2000
 
 NOT_BEGUN = results.given_back("Given back before it was begun.")
 
 
-class Account:
-    """The messages a lane has in hand, which of them must not be sent any more, and what became of the others."""
+class ResultBuffer:
+    """The messages that a lane has in hand, the stops among them, and the results that are not recorded yet."""
 
     def __init__(self, lane: HeldLane, mailings: Mapping[int, Mailing]) -> None:
-        self.in_hand: set[int] = set()  # Messages claimed and not yet done with.
-        self.stops: dict[int, tuple[str, str]] = {}  # What to do instead of sending, and why, by message.
-        self.noted = 0  # Results, since the lane was taken.
+        self.in_hand: set[int] = set()  # Claimed messages without a result.
+        self.stops: dict[int, tuple[str, str]] = {}  # Messages that must not be sent: (what to do instead, why).
+        self.noted = 0  # Results since the lane was acquired.
         self._lane = lane
         self._mailings = mailings
         self._results: list[Result] = []
@@ -45,9 +44,9 @@ class Account:
         reply: Reply | None = None,
         sent_before: int = 0,
     ) -> None:
-        """Be done with a message: this became of it.
+        """Add the result of a message, which is then no longer in hand.
 
-        :param sent_before: messages its connection had carried before it.
+        :param sent_before: the messages that its connection carried before.
         """
         message = claim.message
         self.in_hand.discard(message.pk)
@@ -69,24 +68,24 @@ class Account:
             )
         )
         self._has_results.set()
-        if len(self._results) == MANY_RESULTS or not self.in_hand:  # Many, or no others come soon.
+        if len(self._results) == MANY_RESULTS or not self.in_hand:  # Enough for a group, or no others come soon.
             self._is_flush_due.set()
 
     def give_back(self, claims: Iterable[Claim]) -> None:
-        """Note of claims that nothing of them was begun."""
+        """Release claims that were not begun."""
         for claim in claims:
             self.note(claim, NOT_BEGUN)
 
-    def look(self, message_ids: Iterable[int]) -> None:
-        """Find out, in the database thread, which of these must not be sent any more."""
-        self.stops.update(outbox_claims.stopped(list(message_ids), self._lane.around.clock()))
+    def find_stops(self, message_ids: Iterable[int]) -> None:
+        """Find the messages among these that must no longer be sent. Runs in the database thread."""
+        self.stops.update(outbox_claims.stopped(list(message_ids), self._lane.process.clock()))
 
-    def stop(self, stopped: Mapping[int, tuple[str, str]]) -> None:
-        """Learn which messages must not be sent any more, among them perhaps some of these."""
+    def add_stops(self, stopped: Mapping[int, tuple[str, str]]) -> None:
+        """Add stops, as far as they are for messages in hand."""
         self.stops.update({pk: what for pk, what in stopped.items() if pk in self.in_hand})
 
     async def flush(self) -> None:
-        """Record everything that is known."""
+        """Record all results."""
         while self._results and not self._lane.is_lost:
             await self._flush_some()
 
@@ -99,14 +98,14 @@ class Account:
                 await wait(self._is_flush_due, BUSY_FLUSH_SECONDS - FLUSH_SECONDS)
             self._is_flush_due.clear()
             if self._results and not self._lane.is_lost:
-                # No more than these: what comes meanwhile waits for its like again. A task of its own, which is waited
-                # for when this one is cancelled: nobody would learn that the database refused the group.
+                # One group only: results that arrive meanwhile wait for a group of their own. A separate, shielded task
+                # of the lane: if this task is cancelled, an error of the database must still be noticed.
                 await asyncio.shield(self._lane.group.create_task(self._flush_some()))
             if not self._results:
                 self._has_results.clear()
 
     async def _flush_some(self) -> None:
-        """Record a group of results. When the lane was lost, the sweep records them from the journal instead."""
+        """Record a group of results. If the lane is lost, the recovery records them from the journal instead."""
         group, self._results = self._results[:MOST_RESULTS], self._results[MOST_RESULTS:]
         await self._lane.database(self._record, group)
         if self._lane.is_halted:
@@ -115,7 +114,7 @@ class Account:
             self._lane.journal.recorded([result.attempt_id for result in group])
 
     def _record(self, group: list[Result]) -> None:
-        if not results.record(self._lane.lease.token, group, self._lane.around.clock()):
+        if not results.record(self._lane.lease.token, group, self._lane.process.clock()):
             self._lane.is_lost = self._lane.is_halted = True
         elif any(result.judgement.gives_no_reason for result in group) and not self._lane.is_unchanged():
-            self._lane.is_halted = True  # The answers were about our account: no more of them is asked for.
+            self._lane.is_halted = True  # The answers were about our account: nothing more is sent.

@@ -1,6 +1,6 @@
-"""What a worker process looks after beside its work: that it is known to live, and that its machine's dead are settled.
+"""The watch of a worker process: sends its heartbeat, and recovers dead workers of its machine.
 
-The process that embeds it calls :meth:`Watch.look` again and again, from a thread of its own.
+The process that embeds it calls :meth:`Watch.look` periodically, from a separate thread.
 """
 
 import logging
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 
 
 class Watch:
-    """The watch of one worker over itself and its machine."""
+    """The watch of one worker process."""
 
     def __init__(self, queues: Collection[str]) -> None:
         self._vitals = Vitals(queues)
         self._sends = heartbeats.SENDS in queues
 
     def look(self) -> None:
-        """Report, and settle what dead workers of this machine left. Whatever goes wrong, the next look comes."""
+        """Report, and settle attempts of this machine's dead workers. Errors are logged, so that the watch goes on."""
         try:
             self._vitals.look()
             if self._sends:
@@ -35,4 +35,4 @@ class Watch:
         except Exception:
             log.exception("a look of the watch failed")
         finally:
-            connections.close_all()  # Nothing is open when a child is forked.
+            connections.close_all()  # No connection may be open when a child is forked.

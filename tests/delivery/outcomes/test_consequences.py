@@ -581,7 +581,7 @@ def test_a_bad_domain_suppresses_only_where_dns_agrees(peers: Any) -> None:
 def test_a_sender_without_authentication_pauses_the_campaign_and_says_what_to_do(
     peers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("delivery.worker.lease_keeper.LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("delivery.worker.lease_keeper.CHECK_SECONDS", 0.1)
     peer = peers(saying("dot", b"550 5.7.26 Unauthenticated email from shop.example is not accepted", to="person"))
     make_server(peer.port, max_connections=1, rate_limit=20)
     mailing = make_mailing(make_list(50), T)
@@ -622,7 +622,7 @@ def test_a_bad_share_stops_the_campaign_which_goes_on_from_there(
     peers: Any, settings: Any, monkeypatch: pytest.MonkeyPatch, event: str, reply: bytes, why: str
 ) -> None:
     settings.STOP_AFTER_MESSAGES = 20
-    monkeypatch.setattr("delivery.worker.lease_keeper.LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("delivery.worker.lease_keeper.CHECK_SECONDS", 0.1)
     peer = peers(lambda happening, context: reply if happening == event and "person" in context["rcpt_to"] else None)
     # So slowly that the stop is seen before all of them are sent.
     server = make_server(peer.port, max_connections=1, rate_limit=40)

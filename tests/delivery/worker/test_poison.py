@@ -50,7 +50,12 @@ def own_folder(settings: Any, tmp_path: Path) -> None:
 
 
 def end_worker(
-    server: SmtpServer, mailing: Mailing, *, composing: str = "", is_compiling: bool = False, is_beside: bool = False
+    server: SmtpServer,
+    mailing: Mailing,
+    *,
+    composing: str = "",
+    is_compiling: bool = False,
+    in_background: bool = False,
 ) -> None:
     """Claim what there is as a worker does, and be gone, or have lost the lane, in the middle of it."""
     now = timezone.now()
@@ -63,24 +68,24 @@ def end_worker(
         notes.compiling(mailing.pk)
     for claim in claims:
         if composing and claim.message.email.startswith(composing):
-            notes.composing(claim.attempt_id, is_beside=is_beside)
-            notes.composing(0, is_beside=not is_beside)  # Others are composed meanwhile.
+            notes.composing(claim.attempt_id, in_background=in_background)
+            notes.composing(0, in_background=not in_background)  # Others are composed meanwhile.
     notes.close()  # Which leaves everything in place, as the kernel does.
     os.utime(notes.path, (0, 0))
     Lane.objects.filter(token=lease.token).update(expires_at=now - dt.timedelta(minutes=1))
     assert recovery.sweep(now) == len(claims)
 
 
-@pytest.mark.parametrize("is_beside", [False, True])
-def test_the_third_worker_that_a_message_ends_is_the_last(tmp_path: Path, is_beside: bool) -> None:
+@pytest.mark.parametrize("in_background", [False, True])
+def test_the_third_worker_that_a_message_ends_is_the_last(tmp_path: Path, in_background: bool) -> None:
     with running_peer(tmp_path) as peer:
         server = make_server(peer.port)
         mailing = make_mailing(make_list(8))
 
         for _ in range(2):
-            end_worker(server, mailing, composing="person3.", is_beside=is_beside)
+            end_worker(server, mailing, composing="person3.", in_background=in_background)
         assert set(Message.objects.values_list("status", flat=True)) == {"queued"}
-        end_worker(server, mailing, composing="person3.", is_beside=is_beside)
+        end_worker(server, mailing, composing="person3.", in_background=in_background)
 
         poison = Message.objects.get(email__startswith="person3.")
         assert poison.status == "failed"
