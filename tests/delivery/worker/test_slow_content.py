@@ -98,7 +98,7 @@ def test_a_busy_machine_makes_no_content_slow(tmp_path: Path, monkeypatch: Any) 
         return compose(*words)
 
     monkeypatch.setattr(Composer, "compose", compose_late)
-    monkeypatch.setattr(composer_cache.Contents, "make_beside", lambda *words: made_beside.append(words))
+    monkeypatch.setattr(composer_cache.ComposerCache, "make_in_background", lambda *words: made_beside.append(words))
     with running_peer(tmp_path) as peer:
         make_server(peer.port)
         make_mailing(make_list(9))
