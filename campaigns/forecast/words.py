@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from campaigns.forecast.forecast import Forecast, ForecastLine
 from campaigns.forecast.simulation import ASSUMED, LIMIT
+from words import durations
+from words.instants import moment
 from words.numbers import counted, none_of, some_of
 
 SPEEDS = {LIMIT: "its limit", ASSUMED: "assumed: it has no rate, and sent too little lately to tell"}
@@ -42,23 +44,6 @@ def words(expected: Forecast, zone: dt.tzinfo) -> ForecastWords:
     )
 
 
-def moment(instant: dt.datetime, zone: dt.tzinfo) -> str:
-    """Return an instant as date and time of a zone."""
-    return f"{instant.astimezone(zone):%-d %B %Y, %H:%M}"
-
-
-def lasting(duration: dt.timedelta) -> str:
-    """Return a duration in words, as precise as the forecast is."""
-    minutes = round(duration.total_seconds() / 60)
-    if minutes < 1:
-        return "less than a minute"
-    if minutes < 60:
-        return f"about {minutes} min"
-    if minutes < 48 * 60:
-        return f"about {minutes // 60} h {minutes % 60} min"
-    return f"about {round(minutes / 1440)} days"
-
-
 def waiting_for_quota(messages: int) -> str:
     """Return a sentence about messages without room in the present quota period."""
     wait, their = ("waits", "its") if messages == 1 else ("wait", "their")
@@ -73,7 +58,7 @@ def _headline(expected: Forecast, zone: dt.tzinfo) -> str:
     if expected.finishes_at is not None and expected.first_at is not None and expected.total == 1:
         return f"The message leaves on {moment(expected.first_at, zone)}."
     if expected.finishes_at is not None and expected.first_at is not None:
-        took = lasting(expected.finishes_at - expected.first_at)
+        took = durations.about(expected.finishes_at - expected.first_at)
         return (
             f"The {_messages(expected.total)} leave from {moment(expected.first_at, zone)} on, and the last one on"
             f" {moment(expected.finishes_at, zone)}: {took}."

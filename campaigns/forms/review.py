@@ -9,11 +9,11 @@ from django.conf import settings
 from django.utils import timezone
 
 from adminpages.changes import NoticesChanges
-from campaigns.forecast.words import moment
 from campaigns.models import ApprovalRule, Campaign, SeedList
 from campaigns.schedule.rules import DAYS, zone_of
 from campaigns.schedule.schedule import PAST, Schedule, wall_of, zone_for
 from mail.addresses import AddressInvalid, check_address, fold
+from words.instants import moment
 
 MOST_TESTS = 20
 YEARS = range(1900, 3000)  # At the ends of the calendar, conversion to another time zone fails.

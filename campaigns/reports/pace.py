@@ -10,6 +10,8 @@ from django.db.models.functions import TruncHour, TruncMinute
 from django.utils import timezone
 
 from delivery.models import MailingOutcome
+from words import durations
+from words.instants import when
 from words.numbers import counted
 
 ANSWERED = ("accepted", "bounced", "failed", "unconfirmed")
@@ -160,26 +162,4 @@ def time_left(
     if not rate:
         return "unknown: nothing was answered in the last minutes"
     left = dt.timedelta(seconds=pending / rate)
-    return f"{duration(left)}, until {when(now + left, now, zone)}"
-
-
-def when(instant: dt.datetime, now: dt.datetime, zone: dt.tzinfo) -> str:
-    """Return an instant in words: the time if it is today, else day and time."""
-    local, today = instant.astimezone(zone), now.astimezone(zone)
-    clock = f"{local:%H:%M}"
-    if local.date() == today.date():
-        return clock
-    day = f"{local.day} {local:%B}" + (f" {local.year}" if local.year != today.year else "")
-    return f"{day}, {clock}"
-
-
-def duration(span: dt.timedelta) -> str:
-    """Return a duration in words, without false precision."""
-    minutes = round(span.total_seconds() / 60)
-    if minutes < 1:
-        return "less than a minute"
-    if minutes < 60:
-        return f"about {minutes} min"
-    if minutes < 48 * 60:
-        return f"about {minutes // 60} h {minutes % 60} min"
-    return f"about {round(minutes / 60 / 24)} days"
+    return f"{durations.about(left)}, until {when(now + left, now, zone)}"

@@ -7,10 +7,10 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
-from campaigns.forecast.words import moment
 from campaigns.models import Campaign
 from campaigns.schedule.schedule import zone_for
 from delivery import clock
+from words.instants import moment
 
 COUNTING_SECONDS = 60.0  # Database time of a page that counts people. Large audiences are counted by a worker.
 

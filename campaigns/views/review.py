@@ -14,7 +14,7 @@ from adminpages.access import needs
 from campaigns.audience import allowances
 from campaigns.audience.audience import audience_of
 from campaigns.audience.headcounts import NotCounted, counted_at
-from campaigns.forecast.words import moment, words
+from campaigns.forecast.words import words
 from campaigns.forms.review import ScheduleForm, TestsForm
 from campaigns.lifecycle import approvals
 from campaigns.models import Approval, Campaign
@@ -24,6 +24,7 @@ from campaigns.tasks import ring
 from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, log, page
 from campaigns.views.pending import waits_for_numbers
 from delivery import clock
+from words.instants import moment
 
 Status = Campaign.Status
 

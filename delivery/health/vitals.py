@@ -16,6 +16,7 @@ from django.db.models import Max, Q
 
 from delivery import clock
 from delivery.models import WorkerReport
+from words.durations import measured
 
 log = logging.getLogger(__name__)
 
@@ -122,17 +123,8 @@ def folder_problems(reports: Iterable[WorkerReport]) -> list[str]:
 
 def in_words(drift: dt.timedelta) -> str:
     """Return how far a clock is away, as "15 seconds ahead of" or "2 hours behind"."""
-    return f"{_amount(abs(drift))} {'ahead of' if drift > dt.timedelta() else 'behind'}"
+    return f"{measured(abs(drift))} {'ahead of' if drift > dt.timedelta() else 'behind'}"
 
 
 def _set_in_words(step: dt.timedelta) -> str:
-    return f"{'ahead' if step > dt.timedelta() else 'back'} by {_amount(abs(step))}"
-
-
-def _amount(length: dt.timedelta) -> str:
-    seconds = round(length.total_seconds())
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= 2 * size or seconds == size:
-            number = round(seconds / size)
-            return f"{number} {unit}{'' if number == 1 else 's'}"
-    return f"{seconds} second{'' if seconds == 1 else 's'}"
+    return f"{'ahead' if step > dt.timedelta() else 'back'} by {measured(abs(step))}"

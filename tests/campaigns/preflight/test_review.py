@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from campaigns.forecast.forecast import ForecastWork, forecast
 from campaigns.forecast.simulation import MailingPart, ServerState
-from campaigns.forecast.words import lasting, words
+from campaigns.forecast.words import words
 from campaigns.models import Approval, ApprovalRule, Campaign, CheckOverride, Layout, SeedList
 from contacts.models import ContactList, Suppression
 from delivery.models import Message
@@ -330,9 +330,3 @@ def test_who_is_left_out_is_told_in_whole_phrases(marketer: Client, sound: Campa
     assert "<dd>1 on the suppression list</dd>" in html
     assert "News – 3 subscribed" in form
     assert "Who is suppressed, or asked for a break, is among the subscribers and gets none" in form
-
-
-def test_durations_are_told_as_finely_as_they_are_known() -> None:
-    spans = [dt.timedelta(seconds=20), dt.timedelta(minutes=5), dt.timedelta(hours=3, minutes=2), dt.timedelta(days=9)]
-
-    assert [lasting(span) for span in spans] == ["less than a minute", "about 5 min", "about 3 h 2 min", "about 9 days"]
