@@ -204,9 +204,9 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "count-people": {"task": "campaigns.tasks.count_people", "schedule": 2.0},
     "tally": {"task": "campaigns.tasks.tally", "schedule": 3.0},
     "sweep-imports": {"task": "contacts.tasks.sweep_imports", "schedule": 10.0},
-    "take-sign-ups": {"task": "publicpages.tasks.take_sign_ups", "schedule": 10.0},
+    "process-sign-ups": {"task": "publicpages.tasks.process_sign_ups", "schedule": 10.0},
     "retention": {"task": "contacts.tasks.apply_retention", "schedule": 6 * 3600.0},
-    "forget-sign-ups": {"task": "publicpages.tasks.forget", "schedule": 600.0},
+    "forget-sign-ups": {"task": "publicpages.tasks.delete_expired", "schedule": 600.0},
 }
 
 # How long personal details are kept; 0: for good. Counts, statuses and dates stay. See contacts.privacy.retention.

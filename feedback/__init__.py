@@ -1,1 +1,1 @@
-"""What comes back: unsubscribes now; bounces, complaints, opens and clicks later."""
+"""Feedback to sent mail: unsubscribes now; bounces, complaints, opens and clicks later."""

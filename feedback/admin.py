@@ -1,4 +1,4 @@
-"""The list of what came back. Feedback is read-only: it is only ever added, by those who send it."""
+"""The admin list of feedback, read-only."""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -13,7 +13,7 @@ class FeedbackAdmin(ModelAdmin):
     list_filter = ["channel", "cause", "is_global", "received_at"]
     search_fields = ["email", "reason"]
     list_select_related = ["message__mailing"]
-    ordering = ["-pk"]  # As it came; there may be millions, and no index by time.
+    ordering = ["-pk"]  # In order of arrival; there may be millions, and time has no index.
     show_full_result_count = False
 
     @admin.display(description="mailing")

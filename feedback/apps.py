@@ -1,11 +1,11 @@
-"""How Django finds the room ``feedback``, and what it adds to the pages of lower rooms."""
+"""The app configuration of ``feedback``, and its contributions to lower rooms."""
 
 from django.apps import AppConfig
 
 
 class FeedbackConfig(AppConfig):
     name = "feedback"
-    verbose_name = "People"  # Its group in the sidebar.
+    verbose_name = "People"  # The heading of the sidebar group.
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

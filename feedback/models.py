@@ -1,4 +1,4 @@
-"""What came back about a message after it was accepted."""
+"""The table of feedback to accepted messages."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -7,7 +7,7 @@ from delivery.models import Message
 
 
 class Feedback(models.Model):
-    """Something that came back after a message was accepted."""
+    """One piece of feedback to an accepted message."""
 
     class Kind(models.TextChoices):
         UNSUBSCRIBE = "unsubscribe", "unsubscribe"
@@ -18,7 +18,7 @@ class Feedback(models.Model):
         PREFERENCES = "preferences", "preference page"
 
     class Cause(models.TextChoices):
-        """Why somebody left, as the page offers it; see :data:`publicpages.words.unsubscribe.CAUSES`."""
+        """The reasons that the unsubscribe page offers; see :data:`publicpages.words.unsubscribe.CAUSES`."""
 
         NONE = "", "–"
         TOO_OFTEN = "too_often", "too often"
@@ -30,11 +30,11 @@ class Feedback(models.Model):
     channel = models.CharField(max_length=16, choices=Channel)
     message = models.ForeignKey(Message, null=True, on_delete=models.SET_NULL, related_name="+")
     email = models.CharField("e-mail", max_length=320)
-    is_global = models.BooleanField(default=False)  # From all mail, not only the lists of that mailing.
+    is_global = models.BooleanField(default=False)  # All mail, not only the lists of the mailing.
     reason = models.CharField(max_length=500, blank=True)
     cause = models.CharField(max_length=16, choices=Cause, default=Cause.NONE, db_default="", blank=True)
     received_at = models.DateTimeField(db_default=Now(), editable=False)
-    undone_at = models.DateTimeField("taken back", null=True, editable=False)  # It was a mistake, said the person.
+    undone_at = models.DateTimeField("taken back", null=True, editable=False)  # The person undid it.
 
     class Meta:
         ordering = ["-received_at"]

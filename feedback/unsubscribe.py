@@ -1,6 +1,6 @@
-"""What a link in mail leads to, and what happens when a person unsubscribes through it, or takes that back.
+"""Unsubscribing by a link in a mail, its undo, and the token behind such links.
 
-The consent itself is changed by contacts.consent.changes; this adds whose link it was, and that it is counted once.
+contacts.consent.changes changes the consent; this module finds the message of a link and counts each unsubscribe once.
 """
 
 import datetime as dt
@@ -28,11 +28,11 @@ METHODS = {
     Feedback.Channel.PAGE: ConsentEvent.Method.UNSUBSCRIBE,
     Feedback.Channel.PREFERENCES: ConsentEvent.Method.PREFERENCES,
 }
-UNDO_WITHIN = dt.timedelta(days=1)  # Afterwards the page of their settings is the way back.
+UNDO_WITHIN = dt.timedelta(days=1)  # Afterwards the preference page is the way back.
 
 
 def find_message(token: str, purpose: str = tokens.UNSUBSCRIBE) -> Message | None:
-    """Return the message that ``token`` was made for; None if it is forged or cut short, or if nobody is behind it."""
+    """Return the message of ``token``; None if it is forged or truncated, or its person was erased."""
     number = tokens.message_of(token, purpose)
     if number is None:
         return None
@@ -44,12 +44,12 @@ def find_message(token: str, purpose: str = tokens.UNSUBSCRIBE) -> Message | Non
 
 
 def address_of(message: Message) -> str:
-    """Return which address a page speaks of: the one that was written to, or its person's where that was forgotten."""
+    """Return the address of a message, or the person's present one if the message is anonymous."""
     return message.contact.email if message.contact is not None and is_anonymous(message) else message.email
 
 
 def belongs_to_nobody(token: str, purpose: str = tokens.UNSUBSCRIBE) -> bool:
-    """Whether the token is one of ours that was made for no recipient."""
+    """Whether the token is one of ours without a recipient."""
     return tokens.message_of(token, purpose) == tokens.NOBODY
 
 
@@ -58,22 +58,22 @@ def is_test(message: Message) -> bool:
 
 
 def is_copy(message: Message) -> bool:
-    """Whoever reads a copy must not be able to unsubscribe the person it was written to."""
+    """Whether it is a copy: its reader must not be able to unsubscribe the original recipient."""
     return message.copy_of_id is not None
 
 
 @dataclass(frozen=True, slots=True)
 class UnsubscribeStanding:
-    """How somebody who opens the link stands to the lists of its mailing, and to all mail."""
+    """The reader's standing on the lists of the mailing, and towards all mail."""
 
-    staying: tuple[str, ...]  # Names of the lists they can still leave.
-    left: tuple[str, ...]  # And of those they left.
+    staying: tuple[str, ...]  # Lists they can still leave, by name.
+    left: tuple[str, ...]  # Lists they left, by name.
     left_everything: bool
     may_undo: bool
 
 
 def standing(message: Message, now: dt.datetime) -> UnsubscribeStanding:
-    """Return what a page about unsubscribing has to say and to ask."""
+    """Return the facts for the unsubscribe page."""
     names: dict[int, str] = {}
     withdrawn: set[int] = set()
     if message.contact_id is not None:
@@ -101,20 +101,19 @@ def unsubscribe(
     cause: str = "",
     network: str = "",
 ) -> None:
-    """Withdraw the person's consent, to the lists of that mailing or to all mail, and count it once.
+    """Withdraw the person's consent to the lists of the mailing, or to all mail, and count it once.
 
-    Tests and copies are inert. Where no list or no contact is left, nothing narrower than all mail can be
-    kept, so the address is suppressed: a person who asked to hear no more must not come back by an import.
-    Repeating it changes nothing.
+    Tests and copies are ignored. If the mailing has no list or the contact is gone, the address is suppressed for all
+    mail: otherwise an import could bring the person back. A repetition changes nothing.
 
     :param reason: the person's own words; cut to 500 characters.
     :param cause: one of ``Feedback.Cause``.
-    :param network: the Internet address it came from; only its network is kept.
+    :param network: the IP address of the request; only its network is kept.
     """
     if is_test(message) or is_copy(message):
         return
     contact = message.contact
-    if contact is None and is_anonymous(message):  # Nobody is left to be written to.
+    if contact is None and is_anonymous(message):  # Nobody is left to send to.
         return
     source = f"{SOURCES[channel]}: {message.mailing.name}"
     lists = list(message.mailing.lists.values_list("pk", flat=True))
@@ -144,7 +143,7 @@ def count(
     reason: str = "",
     cause: str = "",
 ) -> None:
-    """Note that a message made its recipient leave; once, unless they took it back meanwhile."""
+    """Record that a message made its recipient unsubscribe; once, unless they undid it meanwhile."""
     Feedback.objects.bulk_create(
         [
             Feedback(
@@ -163,7 +162,7 @@ def count(
     again = Feedback.objects.filter(message=message, is_global=is_global)
     if not _changed_something(message, now):
         again = again.filter(undone_at__isnull=False)
-    # The moment is what an undo goes by: a repetition keeps the first one, and who came back and left again has a new.
+    # undo() goes by this time: a repetition keeps the first one, a person who came back and left again gets a new one.
     again.update(undone_at=None, received_at=now, channel=channel)
 
 
@@ -178,9 +177,9 @@ def _changed_something(message: Message, now: dt.datetime) -> bool:
 
 
 def undo(message: Message, now: dt.datetime, network: str = "") -> bool:
-    """Take back what unsubscribing through this message changed, and nothing else; False where there is nothing.
+    """Undo exactly the changes of unsubscribing through this message; False if there are none.
 
-    Lists they were not on before, or that somebody took them off otherwise, stay as they are.
+    Lists that they were not on before, or left in another way, stay as they are.
     """
     if is_test(message) or is_copy(message):
         return False
@@ -207,7 +206,7 @@ def undo(message: Message, now: dt.datetime, network: str = "") -> bool:
 
 
 def _undoable(message: Message, now: dt.datetime) -> QuerySet[Feedback]:
-    """Return what can still be taken back: not what the person left before they chose lists by themselves."""
+    """Return the feedback that can be undone, without anything older than the person's own choice of lists."""
     left = Feedback.objects.filter(
         message=message, kind=Feedback.Kind.UNSUBSCRIBE, undone_at=None, received_at__gt=now - UNDO_WITHIN
     )
@@ -221,7 +220,7 @@ def _undoable(message: Message, now: dt.datetime) -> QuerySet[Feedback]:
 
 
 def _left_by(contact_id: int, moments: Collection[dt.datetime]) -> list[ContactList]:
-    """Return the lists that the person was on until they left at one of these moments."""
+    """Return the lists that the person was on until they left at one of these times."""
     withdrawn = Subscription.objects.filter(
         contact=contact_id, status=Subscription.Status.UNSUBSCRIBED, changed_at__in=moments
     )
@@ -229,20 +228,20 @@ def _left_by(contact_id: int, moments: Collection[dt.datetime]) -> list[ContactL
     for subscription in withdrawn.select_related("list").order_by("pk"):
         earlier = changes.history(contact_id).filter(list=subscription.list, at__lt=subscription.changed_at).first()
         was_on = earlier.status == Subscription.Status.SUBSCRIBED if earlier else None
-        # Who came before the history was kept was subscribed, unless the row was made by the withdrawal.
+        # Subscriptions older than the history count as subscribed, unless the withdrawal created the row.
         if was_on or (was_on is None and subscription.created_at < subscription.changed_at):
             found.append(subscription.list)
     return found
 
 
 def _keys(message: Message) -> set[str]:
-    """Return the person's addresses: the one that was written to, and today's."""
+    """Return the person's folded addresses: the message's and the present one."""
     written_to = set() if is_anonymous(message) else {fold(message.email)}
     return {*written_to, *({message.contact.email_key} if message.contact else ())}
 
 
 def count_unsubscribed(mailing_id: int) -> int:
-    """Return how many recipients of a mailing unsubscribed through it, and did not take it back."""
+    """Return how many recipients of a mailing unsubscribed through it without undoing it."""
     rows = Feedback.objects.filter(
         message__mailing_id=mailing_id, kind=Feedback.Kind.UNSUBSCRIBE, undone_at__isnull=True
     )

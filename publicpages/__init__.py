@@ -1,1 +1,1 @@
-"""What strangers see: the pages to subscribe, confirm, choose and unsubscribe, their words and their looks."""
+"""Public pages: subscribe, confirm, preferences, unsubscribe and web version, with their texts and appearance."""

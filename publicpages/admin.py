@@ -1,4 +1,4 @@
-"""How the public pages look and who they say we are: one row, which administrators edit."""
+"""The admin page of the public pages' appearance: one row."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class AppearanceAdmin(ModelAdmin):
     readonly_fields = ["present_logo", "pages"]
 
     class Media:
-        css = {"all": ["contacts/contacts.css"]}  # The look of links.
+        css = {"all": ["contacts/contacts.css"]}  # Styles links.
 
     def get_fieldsets(self, request: HttpRequest, obj: Appearance | None = None) -> Any:
         logo = ["present_logo", "new_logo", "without_logo"] if obj and obj.logo_type else ["new_logo"]
@@ -41,11 +41,11 @@ class AppearanceAdmin(ModelAdmin):
         return format_html('<a class="text-link" href="{}" target="_blank">The form to subscribe by</a>', url)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Go straight to the one there is."""
+        """Redirect to the single row."""
         return redirect(reverse("admin:publicpages_appearance_change", args=[THE_ONE]))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Appearance | None:
-        """Return the row; before it is saved for the first time, what stands for it."""
+        """Return the row, or the defaults if it was never saved."""
         found: Appearance | None = super().get_object(request, object_id, from_field)
         return Appearance(pk=THE_ONE) if found is None and object_id == str(THE_ONE) else found
 

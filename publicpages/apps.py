@@ -1,11 +1,11 @@
-"""How Django finds the room ``publicpages``, and what it adds to the pages of lower rooms."""
+"""The app configuration of ``publicpages``, and its contributions to lower rooms."""
 
 from django.apps import AppConfig
 
 
 class PublicPagesConfig(AppConfig):
     name = "publicpages"
-    verbose_name = "System"  # Its group in the sidebar.
+    verbose_name = "System"  # The heading of the sidebar group.
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

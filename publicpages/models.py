@@ -1,4 +1,4 @@
-"""What is stored about the public pages: sign-ups, counts of requests, and how the pages look."""
+"""The tables of the public pages: sign-ups, request counts, and the appearance."""
 
 from django.conf import settings
 from django.core.validators import URLValidator
@@ -10,10 +10,10 @@ _WEB_ADDRESS = URLValidator(["https", "http"], message="Write the whole address,
 
 
 class SignUp(models.Model):
-    """What somebody, perhaps not the person, entered on a public form; a worker takes it from here.
+    """An entry on a public form, perhaps not by the person themselves; a worker processes it.
 
-    The page that stores it does the same for every address, known or not, so neither its answer nor its time tells
-    whether we know somebody. The number of the row is in the token of the confirmation.
+    The page that stores it does the same for every address, known or not, so that neither its answer nor its time
+    reveals whether we know somebody. The token of the confirmation contains the row's number.
     """
 
     class Channel(models.TextChoices):
@@ -24,22 +24,22 @@ class SignUp(models.Model):
     email = models.CharField("e-mail", max_length=320)
     first_name = models.CharField(max_length=150, blank=True)
     last_name = models.CharField(max_length=150, blank=True)
-    language = models.CharField(max_length=16, choices=settings.LANGUAGES)  # Of the form, and of what we answer.
+    language = models.CharField(max_length=16, choices=settings.LANGUAGES)  # Of the form and of our mail.
     choices = models.JSONField(default=list)  # [{"list": 7, "wording": "I agree …"}, …]
     channel = models.CharField(max_length=16, choices=Channel)
-    network = models.CharField(max_length=45, blank=True)  # Cut to its /24 or /48.
+    network = models.CharField(max_length=45, blank=True)  # The /24 or /48 of the request.
     contact = models.ForeignKey(Contact, null=True, on_delete=models.SET_NULL, related_name="+")
-    made_contact = models.BooleanField(default=False)  # Whether the person was unknown: they go with it, unconfirmed.
+    made_contact = models.BooleanField(default=False)  # New contact: deleted with the entry if unconfirmed.
     received_at = models.DateTimeField()
-    taken_at = models.DateTimeField(null=True)  # When a worker had subscribed them, or written to them.
+    taken_at = models.DateTimeField(null=True)  # When a worker processed it.
     confirmed_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["-received_at"]
         indexes = [
-            # What no worker has taken yet.
+            # The entries to process.
             models.Index(fields=["id"], condition=models.Q(taken_at=None), name="sign_up_waiting"),
-            models.Index(fields=["received_at"], name="sign_up_by_age"),  # What has expired.
+            models.Index(fields=["received_at"], name="sign_up_by_age"),  # The expired entries.
         ]
 
     def __str__(self) -> str:
@@ -47,22 +47,22 @@ class SignUp(models.Model):
 
 
 class RequestCount(models.Model):
-    """How many requests of one origin, or about one address, came within one window of time."""
+    """The number of requests from one origin, or about one address, in one time window."""
 
-    key = models.CharField(max_length=64)  # A keyed hash: neither networks nor addresses are kept for this.
+    key = models.CharField(max_length=64)  # A keyed hash: no networks or addresses are stored for this.
     begins_at = models.DateTimeField()
     number = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["key", "begins_at"], name="one_request_count_each")]
-        indexes = [models.Index(fields=["begins_at"], name="request_count_by_age")]  # What is over.
+        indexes = [models.Index(fields=["begins_at"], name="request_count_by_age")]  # The windows that are over.
 
     def __str__(self) -> str:
         return f"{self.number} since {self.begins_at:%Y-%m-%d %H:%M}"
 
 
 class Appearance(models.Model):
-    """How the public pages look and who they say we are; one row, which administrators edit."""
+    """The organisation's details and colours on the public pages; one row."""
 
     name = models.CharField(
         "organisation", max_length=150, blank=True, help_text="Empty: the name from the settings of the installation."

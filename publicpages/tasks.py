@@ -1,4 +1,4 @@
-"""The worker's errands for the public pages: taking what was entered on forms, and forgetting what is over."""
+"""Celery tasks of the public pages: process entries of forms, delete expired ones."""
 
 from celery import shared_task
 
@@ -8,21 +8,21 @@ from publicpages.subscriptions import rate_limit, subscribe
 
 
 @shared_task
-def take_sign_ups() -> None:
-    """Subscribe, or write to, those who filled in a form. Beat rings too, so a lost hint delays and loses nothing."""
+def process_sign_ups() -> None:
+    """Process waiting entries of forms. Beat runs it too, so a lost hint delays entries but loses none."""
     organisation = looks().organisation
-    while subscribe.take_waiting(organisation, clock.now()) == subscribe.AT_ONCE:
+    while subscribe.process_waiting(organisation, clock.now()) == subscribe.AT_ONCE:
         pass
 
 
 @shared_task
-def forget() -> None:
-    """Delete expired sign-ups and old counts."""
+def delete_expired() -> None:
+    """Delete expired sign-ups and old request counts."""
     now = clock.now()
-    subscribe.forget(now)
-    rate_limit.forget(now)
+    subscribe.delete_expired(now)
+    rate_limit.delete_past_windows(now)
 
 
 def ring() -> None:
-    """Tell a worker that somebody filled in a form. Only a hint: without a broker, beat's ring comes later."""
-    hints.ring(take_sign_ups)
+    """Hint to a worker that an entry is waiting. Without a broker the hint is lost, and beat runs the task later."""
+    hints.ring(process_sign_ups)

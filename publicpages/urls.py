@@ -1,4 +1,4 @@
-"""The public addresses, and one for users. No trailing slash: a redirect would break one-click (RFC 8058 3.1)."""
+"""The public URLs, and one for users. No trailing slash: a redirect would break one-click (RFC 8058 section 3.1)."""
 
 from django.urls import path
 
@@ -11,7 +11,7 @@ from publicpages.views.web_version import web_version
 
 app_name = "publicpages"
 urlpatterns = [
-    # In mail: short.
+    # In mail, so they are short.
     path("u/<str:token>", unsubscribe_page, name="unsubscribe"),
     path("p/<str:settings_token>", preferences_page, name="preferences"),
     path("v/<str:web_token>", web_version, name="web_version"),

@@ -1,1 +1,1 @@
-"""The embedded mailbox of the default set-up: a local SMTP server and the pages that show what it got."""
+"""The sandbox of the default set-up: a local SMTP server, and pages that show its mail."""

@@ -1,4 +1,4 @@
-"""The pages that show what the sandbox received: a list, one mail with all its parts, and its raw bytes."""
+"""Admin pages of the sandbox: the list of received mail, one mail with its parts, its raw bytes."""
 
 from typing import Any
 
@@ -22,11 +22,11 @@ from sandbox.models import AUTH, PLAIN, STARTTLS, SandboxMail
 from sandbox.specials import SLOW_SECONDS, Special, special
 from sandbox.store import KEPT
 
-# Mail is strangers' content: no script, no form, nothing of our own origin. Pictures are part of what it shows.
+# Mail is foreign content: no script, no form, nothing of our own origin. Pictures are part of what it shows.
 FRAME_POLICY = "sandbox; default-src 'none'; img-src data: https:; style-src 'unsafe-inline'; frame-ancestors 'self'"
 RAW_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
-FATES = {
+EFFECTS = {
     Special.SLOW: f"Addresses that begin with slow are answered after {SLOW_SECONDS} seconds.",
     Special.GREYLIST: "Addresses that begin with greylist are turned away at the first try. This is a later one.",
     Special.DROP: (
@@ -106,13 +106,13 @@ class SandboxMailAdmin(ModelAdmin):
             "mail": mail,
             "reading": reading,
             "size": len(mail.content),
-            "fate": FATES.get(special(mail.rcpt_to)),  # type: ignore[arg-type]  # None is in no dictionary
+            "fate": EFFECTS.get(special(mail.rcpt_to)),  # type: ignore[arg-type]  # None is in no dictionary
             "has_attachments": any(part.name for part in reading.parts),
         }
         return TemplateResponse(request, "sandbox/mail.html", context)
 
     def html_view(self, request: HttpRequest, mail_id: int) -> HttpResponse:
-        """Answer the HTML part for the sandboxed frame."""
+        """Return the HTML part for the sandboxed frame."""
         page = read(bytes(self._mail(request, mail_id).content)).html or ""
         response = HttpResponse(page.encode("utf-8", "replace"), content_type="text/html; charset=utf-8")
         return _with_policy(response, FRAME_POLICY)
@@ -139,7 +139,7 @@ class SandboxMailAdmin(ModelAdmin):
 
     @action(description="Delete all", permissions=["delete"], icon="delete", variant=ActionVariant.DEFAULT)  # type: ignore[untyped-decorator]
     def delete_all(self, request: HttpRequest) -> HttpResponse:
-        """Ask (GET), then delete every received mail (POST)."""
+        """Ask (GET), then delete all received mail (POST)."""
         mails = SandboxMail.objects.all()
         changelist = reverse("admin:sandbox_sandboxmail_changelist")
         if request.method == "POST":

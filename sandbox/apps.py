@@ -1,9 +1,9 @@
-"""How Django finds the room ``sandbox``."""
+"""The app configuration of ``sandbox``."""
 
 from django.apps import AppConfig
 
 
 class SandboxConfig(AppConfig):
     name = "sandbox"
-    verbose_name = "System"  # Its group in the sidebar.
+    verbose_name = "System"  # The heading of the sidebar group.
     default_auto_field = "django.db.models.BigAutoField"

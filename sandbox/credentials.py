@@ -1,4 +1,4 @@
-"""The one login of the sandbox's AUTH listener; its password is made on the first run."""
+"""The login of the sandbox's AUTH listener; its password is created on the first run."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ USERNAME = "brilliance"
 
 
 def password(data_dir: Path | None = None) -> str:
-    """Return the password kept in ``keys/sandbox_password`` below ``data_dir`` (``DATA_DIR`` by default).
+    """Return the password in ``keys/sandbox_password`` below ``data_dir`` (``DATA_DIR`` by default).
 
     :raises OSError: if the folder cannot be written.
     """
@@ -22,6 +22,6 @@ def password(data_dir: Path | None = None) -> str:
         aside.touch(mode=0o600)
         aside.write_text(secrets.token_urlsafe(18))
         with contextlib.suppress(FileExistsError):
-            os.link(aside, path)  # Atomic: of several processes that start together one wins.
+            os.link(aside, path)  # Atomic: of several processes that start together, one wins.
         aside.unlink()
     return path.read_text().strip()

@@ -1,4 +1,4 @@
-"""The sandbox's SMTP side: three listeners on loopback that take mail for anybody and deliver it to nobody."""
+"""The SMTP side of the sandbox: three listeners on loopback that accept mail for anybody and deliver none."""
 
 import asyncio
 import errno
@@ -22,7 +22,7 @@ from sandbox.store import Store
 
 log = logging.getLogger(__name__)
 
-# Loopback only: it takes mail from everybody, and one listener asks for a password in clear text.
+# Loopback only: it accepts all mail, and one listener asks for a password in clear text.
 HOST = "127.0.0.1"
 MAX_BYTES = 10 * 1024 * 1024
 MAX_RECIPIENTS = 100
@@ -36,17 +36,17 @@ class PortTaken(Exception):
 
 @dataclass
 class ListenerHandler:
-    """aiosmtpd's handler of one listener: answers each command and hands the mail to the store."""
+    """aiosmtpd's handler of one listener: answers commands and passes mail to the store."""
 
     listener: str
     store: Store
-    greylisted: set[str]  # Recipients that were turned away once; shared by the listeners.
+    greylisted: set[str]  # Recipients refused once; shared by the listeners.
 
     async def handle_EHLO(
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         session.host_name = hostname
-        # aiosmtpd offers AUTH also where every mechanism is excluded.
+        # aiosmtpd offers AUTH even if every mechanism is excluded.
         offered = [line for line in responses if self.listener == AUTH or not line.startswith("250-AUTH")]
         return [offered[0], "250-PIPELINING", *offered[1:]]
 
@@ -84,7 +84,7 @@ class ListenerHandler:
         if Special.DROP in kinds:
             assert server.transport is not None
             server.transport.abort()  # type: ignore[attr-defined]  # typed as the base of all transports
-            await asyncio.get_running_loop().create_future()  # Ended by the lost connection.
+            await asyncio.get_running_loop().create_future()  # The lost connection ends this.
         return "250 2.0.0 Received"
 
     async def handle_exception(self, error: Exception) -> str:
@@ -122,7 +122,7 @@ def _tls(session: Session) -> str:
 
 @asynccontextmanager
 async def receiving(data_dir: Path, ports: Mapping[str, int], store: Store) -> AsyncIterator[dict[str, int]]:
-    """Receive mail while the block runs; yields the port of each listener (0 asks for any free one).
+    """Receive mail while the block runs; yields the port of each listener (0 requests any free port).
 
     :raises PortTaken: if another program listens on one of ``ports``.
     :raises OSError: if ``data_dir`` cannot be written.

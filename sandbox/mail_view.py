@@ -1,7 +1,7 @@
-"""Shows what is in a mail that nobody vouches for: headers, text, HTML, parts and links.
+"""The parts of an untrusted mail for display: headers, text, HTML, attachments and links.
 
-Every step is bounded (bytes, parts, depth) and nothing raises, whatever the mail holds. The stdlib's parser is
-not used for the body: it recurses into nested parts and takes minutes over a few megabytes of them.
+Every step is bounded (bytes, parts, depth), and nothing raises, whatever the mail contains. The stdlib's parser is not
+used for the body: it recurses into nested parts, and a few megabytes of them take minutes.
 """
 
 import binascii
@@ -24,7 +24,7 @@ MOST_TEXT = 200_000  # Characters shown on the page.
 MOST_HTML = 2_000_000
 MOST_LINKS = 200
 
-# By Python's names. The others are quadratic (punycode), no text at all (bz2), or not used in mail.
+# By Python's names. Others are quadratic (punycode), not text (bz2), or unused in mail.
 CHARSETS = {
     "ascii", "utf-8", "utf-16", "utf-16-be", "utf-16-le", "iso8859-1", "iso8859-2", "iso8859-3", "iso8859-4",
     "iso8859-5", "iso8859-6", "iso8859-7", "iso8859-8", "iso8859-9", "iso8859-10", "iso8859-13", "iso8859-14",
@@ -42,14 +42,14 @@ _LINK = re.compile(r"""\shref\s*=\s*(?:"([^"]{1,4000})"|'([^']{1,4000})')""", re
 @dataclass(frozen=True, slots=True)
 class MailPart:
     content_type: str
-    name: str  # The file name it claims; empty: none.
-    size: int  # Bytes after its transfer encoding is undone.
+    name: str  # The declared file name; empty: none.
+    size: int  # Bytes after decoding.
     depth: int
 
 
 @dataclass(slots=True)
 class Reading:
-    """What could be made of a mail; ``remarks`` are sentences about what could not."""
+    """The readable content of a mail; ``remarks`` are sentences about unreadable parts."""
 
     headers: list[tuple[str, str]]
     text: str | None = None
@@ -60,18 +60,18 @@ class Reading:
 
 
 def clean(text: str, most: int) -> str:
-    """Return ``text`` fit for a database column and a page: no control characters, no half characters, cut."""
+    """Return ``text`` fit for a database column and a page: no control characters, no lone surrogates, cut."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text[:most])
 
 
 def summary(content: bytes) -> tuple[str, str]:
-    """Return the subject, decoded, and the Message-ID."""
+    """Return the decoded subject, and the Message-ID."""
     headers = _headers(_split(content)[0])
     return _first(headers, "subject")[:500], _first(headers, "message-id")[:255]
 
 
 def read(content: bytes) -> Reading:
-    """Return what a person may want to see of ``content``, the bytes after DATA."""
+    """Return the readable content of ``content``, the bytes after DATA."""
     block, _ = _split(content)
     reading = Reading(_headers(block))
     if len(block) > MOST_HEADER_BYTES or len(reading.headers) >= MOST_HEADERS:
@@ -80,14 +80,14 @@ def read(content: bytes) -> Reading:
         if count >= MOST_PARTS:
             reading.remarks.append(f"The mail has more than {MOST_PARTS} parts; the others are not shown.")
             break
-        _take(reading, headers, body, depth)
+        _add_part(reading, headers, body, depth)
     if reading.html:
         reading.links = _links(reading.html)
     return reading
 
 
-def _take(reading: Reading, headers: list[tuple[str, str]], body: bytes, depth: int) -> None:
-    """Add one leaf of the mail to ``reading``."""
+def _add_part(reading: Reading, headers: list[tuple[str, str]], body: bytes, depth: int) -> None:
+    """Add one leaf part of the mail to ``reading``."""
     kind = _content_type(headers)
     content_type = kind.get_content_type()
     payload = _undo_transfer_encoding(body, _first(headers, "content-transfer-encoding").strip().lower())
@@ -116,7 +116,7 @@ def _split(content: bytes) -> tuple[bytes, bytes]:
 
 
 def _headers(block: bytes) -> list[tuple[str, str]]:
-    """Return names and values, unfolded and decoded, in their order; lines that are no header are left out."""
+    """Return names and values, unfolded and decoded, in order; lines that are no header are left out."""
     text = _FOLD.sub("", _decode(block[:MOST_HEADER_BYTES], "utf-8"))
     headers = []
     for line in re.split(r"\r?\n", text):
@@ -129,7 +129,7 @@ def _headers(block: bytes) -> list[tuple[str, str]]:
 
 
 def _header_text(value: str) -> str:
-    """Return the words of a header with its encoded-words (RFC 2047) decoded, or as it is where they are broken."""
+    """Return a header with its encoded-words (RFC 2047) decoded, or unchanged if they are broken."""
     value = value[:MOST_HEADER_TEXT]
     if "=?" in value:
         try:
@@ -147,7 +147,7 @@ def _first(headers: list[tuple[str, str]], name: str) -> str:
 
 
 def _content_type(headers: list[tuple[str, str]]) -> Message:
-    """Return the stdlib's reader of Content-Type parameters, loaded with no more than it can take."""
+    """Return the stdlib's parser of Content-Type parameters, limited to what it can handle."""
     message = Message()
     try:
         message["Content-Type"] = _first(headers, "content-type")[:1000] or "text/plain"
@@ -168,7 +168,7 @@ def _file_name(kind: Message, headers: list[tuple[str, str]]) -> str:
 
 
 def _leaves(content: bytes, depth: int) -> Iterator[tuple[list[tuple[str, str]], bytes, int]]:
-    """Yield headers, body and depth of every part that holds no parts itself."""
+    """Yield headers, body and depth of every leaf part."""
     block, body = _split(content)
     headers = _headers(block)
     kind = _content_type(headers)
@@ -187,7 +187,7 @@ def _leaves(content: bytes, depth: int) -> Iterator[tuple[list[tuple[str, str]],
         start = mark.end()
         if mark[1] or count > MOST_PARTS:
             return
-    if start is None:  # The boundary never comes.
+    if start is None:  # The boundary never occurs.
         yield headers, body, depth
     else:  # The closing one is missing.
         yield from _leaves(body[start:].removeprefix(b"\r").removeprefix(b"\n"), depth + 1)
@@ -205,7 +205,7 @@ def _undo_transfer_encoding(body: bytes, encoding: str) -> bytes:
 
 
 def _decode(content: bytes, charset: object) -> str:
-    """Return ``content`` as text in its claimed charset, or in UTF-8 where the claim is false."""
+    """Return ``content`` as text in its declared charset, or in UTF-8 if that fails."""
     try:
         name = codecs.lookup(charset).name if isinstance(charset, str) else "utf-8"
     except (LookupError, ValueError):
@@ -220,7 +220,7 @@ def _decode(content: bytes, charset: object) -> str:
 
 
 def _links(source: str) -> list[str]:
-    """Return each http or https address that a link of ``source`` goes to, once, in the order they come."""
+    """Return the http and https targets of links in ``source``, without duplicates, in order."""
     found: dict[str, None] = {}
     for match in _LINK.finditer(source):
         url = clean(html.unescape(match[1] or match[2]).strip(), 4000)

@@ -1,4 +1,4 @@
-"""What the embedded mailbox received."""
+"""The table of mail that the sandbox received."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -7,7 +7,7 @@ PLAIN, STARTTLS, AUTH = "plain", "starttls", "auth"  # The three listeners.
 
 
 class SandboxMail(models.Model):
-    """One message as it came over the wire."""
+    """One message as received."""
 
     listener = models.CharField(max_length=20)  # One of the three.
     mail_from = models.CharField(max_length=320, blank=True)
@@ -16,7 +16,7 @@ class SandboxMail(models.Model):
     message_id = models.CharField("Message-ID", max_length=255, blank=True)
     tls = models.CharField("TLS", max_length=100, blank=True)  # Version and cipher; empty: clear text.
     signed_in_as = models.CharField(max_length=255, blank=True)
-    content = models.BinaryField()  # The bytes after DATA, dots removed.
+    content = models.BinaryField()  # The bytes after DATA, without dot-stuffing.
     received_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""The recipients that make failures visible: the first letters of the local part say what happens to the mail."""
+"""Recipients that simulate failures: the start of the local part decides what happens to the mail."""
 
 from enum import StrEnum
 
@@ -8,13 +8,13 @@ class Special(StrEnum):
     FULL = "full"  # Refused for now at RCPT.
     SLOW = "slow"  # Accepted after SLOW_SECONDS.
     GREYLIST = "greylist"  # Refused for now at the first try, accepted at the next.
-    DROP = "drop"  # Taken, and the line closed without an answer: the sender cannot know.
+    DROP = "drop"  # Accepted, and the connection closed without an answer: the sender cannot know.
 
 
 SLOW_SECONDS = 3
 
 
 def special(recipient: str) -> Special | None:
-    """Return what happens to mail for ``recipient``; None: it is simply accepted."""
+    """Return what happens to mail for ``recipient``; None: it is accepted."""
     local_part = recipient.lower().lstrip('"')
     return next((kind for kind in Special if local_part.startswith(kind)), None)

@@ -1,6 +1,6 @@
-"""Puts received mails into the database: many at once, and nobody is answered before theirs is committed.
+"""Group commit of received mail: many mails per transaction, and no answer before the commit.
 
-Knows nothing of SMTP.
+SMTP is not known here.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from sandbox.models import SandboxMail
 log = logging.getLogger(__name__)
 
 KEPT = 20_000  # Older mails are deleted.
-MOST_AT_ONCE = 500  # Mails in one transaction; short, so that nobody waits long for SQLite's one writer.
-PRUNE_EVERY = 1_000  # Mails between two looks at how many are kept.
+MOST_AT_ONCE = 500  # Mails per transaction; short, so that nobody waits long for SQLite's one writer.
+PRUNE_EVERY = 1_000  # Mails between two prunings.
 
 
 class Store:
-    """Group commit: what arrives while one transaction is under way goes into the next one."""
+    """Group commit: mail that arrives during a transaction goes into the next one."""
 
     def __init__(self, kept: int = KEPT, prune_every: int = PRUNE_EVERY) -> None:
         self._kept = kept
@@ -31,7 +31,7 @@ class Store:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sandbox-store")  # The database's only user.
 
     async def save(self, mails: Sequence[SandboxMail]) -> bool:
-        """Return True once ``mails`` are committed, False when the database would not take them."""
+        """Return True once ``mails`` are committed, False if the database refuses them."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((mails, done))
         if self._writer is None:
@@ -39,7 +39,7 @@ class Store:
         return await done
 
     async def close(self) -> None:
-        """Wait for what is under way and give the thread and its connection back."""
+        """Wait for transactions in progress, then release the thread and its connection."""
         if self._writer is not None:
             await self._writer
         await asyncio.get_running_loop().run_in_executor(self._thread, connections.close_all)
@@ -67,12 +67,12 @@ class Store:
             log.error(
                 "%d mails could not be stored, their senders were asked to try again later: %s", len(mails), error
             )
-            connection.close()  # The next batch gets a fresh one.
+            connection.close()  # The next batch gets a new one.
             return False
         return True
 
 
 def prune(kept: int = KEPT) -> int:
-    """Delete all but the newest ``kept`` mails and return how many went."""
+    """Delete all but the newest ``kept`` mails and return the number deleted."""
     oldest = SandboxMail.objects.order_by("-id").values_list("id", flat=True)[kept : kept + 1].first()
     return SandboxMail.objects.filter(id__lte=oldest).delete()[0] if oldest is not None else 0

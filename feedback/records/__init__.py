@@ -1,1 +1,1 @@
-"""What is held about what came back: figures, conditions, erasure, retention."""
+"""Records of feedback: figures, segment fields, contact page, erasure, retention."""

@@ -1,4 +1,4 @@
-"""What came back from a person, for the contact's own page, which knows nothing of feedback."""
+"""The feedback section of the contact page."""
 
 import datetime as dt
 
@@ -13,7 +13,7 @@ SHOWN = 50
 
 
 def feedback_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Section | None:
-    """Return what came back, newest first."""
+    """Return the section with the person's feedback, newest first."""
     if not request.user.has_perm("feedback.view_feedback"):
         return None
     rows = Feedback.objects.filter(Q(message__contact=contact) | Q(email=contact.email))

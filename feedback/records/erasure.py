@@ -1,4 +1,4 @@
-"""What came back from a person: their copy of it, and its erasure in place, so that every count stays."""
+"""Export of a person's feedback, and its erasure in place, so that all counts stay."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from feedback.models import Feedback
 
 
 def of_person(subject: Subject) -> QuerySet[Feedback]:
-    """Return what came back about the person's messages, or under one of their addresses."""
+    """Return the feedback to the person's messages, or under one of their addresses."""
     return Feedback.objects.filter(
         Q(message__in=erasure.of_person(subject).values("pk")) | Q(email__in=[*subject.emails, *subject.keys])
     )
@@ -46,11 +46,11 @@ def export(subject: Subject) -> dict[str, Any]:
 
 
 def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
-    """Take the person out of what came back; before their messages lose the address by which it is found."""
+    """Redact the person's feedback; call it while their messages still have the address that finds it."""
     ids = list(of_person(subject).values_list("pk", flat=True))
     Feedback.objects.filter(pk__in=ids).update(email=ERASED, reason="")
     pattern = subject.pattern
-    for model in apps.get_app_config("feedback").get_models():  # Raw reports and the like.
+    for model in apps.get_app_config("feedback").get_models():  # Such as raw reports.
         redact(model._default_manager.all(), pattern, *text_columns(model))
     return {"feedback": len(ids)}
 

@@ -1,4 +1,4 @@
-"""How long feedback names people: afterwards only what came back, about which mailing, and when."""
+"""Retention of feedback: after the period only kind, mailing and time remain, without the person."""
 
 import datetime as dt
 from typing import Any

@@ -1,4 +1,4 @@
-"""What segments may ask about what people gave back; a new kind of feedback is offered as soon as it is stored."""
+"""Segment fields about feedback; a new kind of feedback appears by itself."""
 
 import datetime as dt
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How many people unsubscribed after which mail, for the figures of :mod:`campaigns.reports.figures`."""
+"""Unsubscribe counts for :mod:`campaigns.reports.figures`."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from feedback.models import Feedback
 
 
 def unsubscribed(start: dt.date | None, end: dt.date | None) -> Iterator[LateCount]:
-    """Yield how many unsubscribed, by day, campaign, server and domain; somebody who did so twice counts once.
+    """Yield the number of people who unsubscribed, by day, campaign, server and domain; each message counts once.
 
     :param start: the first day, in the site's time zone; None: from the beginning.
     :param end: the last day, included; None: until now.

@@ -1,1 +1,1 @@
-"""How the public pages look."""
+"""The appearance of the public pages."""

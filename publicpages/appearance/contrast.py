@@ -1,20 +1,20 @@
-"""Whether a colour can be read on another, and which one fits beside it (WCAG 2.2, success criterion 1.4.3)."""
+"""Colour contrast: whether text in a colour is readable on another (WCAG 2.2, success criterion 1.4.3)."""
 
 import re
 
 WHITE, BLACK = "#ffffff", "#000000"
-DARK_PAPER = "#1f2430"  # What the pages are drawn on in the dark; the same as in static/publicpages/publicpages.css.
+DARK_PAPER = "#1f2430"  # The page background in dark mode; the same as in static/publicpages/publicpages.css.
 LEAST_CONTRAST = 4.5
 
 
 class ColourInvalid(ValueError):
-    """The colour cannot be used; the words say why, and what to do."""
+    """The colour cannot be used; the message says why and what to do."""
 
 
 def check_accent(text: str) -> str:
-    """Return a colour as ``#rrggbb`` in lower case, when text in it can be read on white.
+    """Return a colour as ``#rrggbb`` in lower case, if text in it is readable on white.
 
-    :raises ColourInvalid: if it is none, or too pale.
+    :raises ColourInvalid: if it is no colour, or too pale.
     """
     colour = text.strip().lower()
     if match := re.fullmatch(r"#([0-9a-f])([0-9a-f])([0-9a-f])", colour):
@@ -31,13 +31,13 @@ def check_accent(text: str) -> str:
 
 
 def contrast(one: str, other: str) -> float:
-    """Return the contrast of two colours given as ``#rrggbb``: 1 for the same, 21 for black on white."""
+    """Return the contrast of two colours given as ``#rrggbb``: 1 for equal ones, 21 for black on white."""
     light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
 def for_dark(accent: str) -> str:
-    """Return the accent, lightened until it can be read on the dark paper."""
+    """Return the accent, lightened until it is readable in dark mode."""
     for step in range(21):
         colour = _mix(accent, WHITE, step / 20)
         if contrast(colour, DARK_PAPER) >= LEAST_CONTRAST:

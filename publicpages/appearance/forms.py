@@ -1,4 +1,4 @@
-"""The form of the public pages' appearance: colours that people can read, and a logo that is nothing but a picture."""
+"""The form of the appearance: readable colours, and a safe logo."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How the public pages look and who they say we are: what administrators chose, and the settings where they did not."""
+"""The effective appearance of the public pages: the administrators' choices, or else the settings."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,34 +8,34 @@ from django.conf import settings
 from publicpages.appearance.contrast import for_dark
 from publicpages.models import Appearance
 
-THE_ONE = 1  # Its key.
+THE_ONE = 1  # The key of the single row.
 
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What every public page shows of the organisation."""
+    """The organisation's details and colours on every public page."""
 
     organisation: str
     postal_address: str
     imprint_url: str
     privacy_url: str
     accent: str
-    logo_name: str  # Changes with the logo; empty: there is none.
+    logo_name: str  # Changes with the logo; empty: no logo.
 
     @property
     def style(self) -> str:
-        """The style sheet that gives the pages their colours."""
+        """The style sheet with the colours of the pages."""
         return f":root{{--accent:{self.accent};--accent-in-the-dark:{for_dark(self.accent)}}}\n"
 
     @property
     def style_name(self) -> str:
-        """Changes with the style sheet, so that browsers may keep it."""
+        """A name that changes with the style sheet, so that browsers may cache it."""
         return hashlib.sha256(self.style.encode()).hexdigest()[:12]
 
 
 def looks() -> Looks:
-    """Return how the pages look now."""
-    # Not the logo itself: no page needs its bytes.
+    """Return the present appearance."""
+    # Without the logo itself: no page needs its bytes.
     chosen = Appearance.objects.defer("logo").filter(pk=THE_ONE).first() or Appearance()
     return Looks(
         organisation=chosen.name or settings.ORGANISATION_NAME,

@@ -1,1 +1,1 @@
-"""What people do on the public pages: subscribe, confirm, choose."""
+"""Subscriptions on the public pages: subscribe, confirm, preferences."""

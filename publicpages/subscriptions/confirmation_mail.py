@@ -1,4 +1,4 @@
-"""The mail that asks for the confirmation of a sign-up: its parts as content with merge fields, and their values."""
+"""The confirmation mail of a sign-up: content with merge fields, and their values."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +42,7 @@ _TEXT = """\
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationMail:
-    """A content, and what fills it for one person."""
+    """A content, and its values for one person."""
 
     subject: str
     html: str
@@ -53,7 +53,7 @@ class ConfirmationMail:
 def confirmation_mail(language: str, *, organisation: str, days: int, lists: list[str], url: str) -> ConfirmationMail:
     """Return the mail in one of the product's languages.
 
-    It names nobody: whoever filled in the form may have written anything in the place of the name.
+    It contains no name: the person who filled in the form may have entered anything as the name.
     """
     words = CONFIRMATION[language]
     return ConfirmationMail(

@@ -1,4 +1,4 @@
-"""A person's sign-ups on public forms: their copy of them, and their erasure."""
+"""Export and erasure of a person's sign-ups."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ def emails(contact_id: int) -> Iterable[str]:
 
 
 def stop(subject: Subject, now: dt.datetime) -> bool:
-    """Take back what no worker has answered yet."""
+    """Delete sign-ups that no worker has processed yet."""
     of_person(subject).filter(taken_at=None).delete()
     return False
 

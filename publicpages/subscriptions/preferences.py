@@ -1,6 +1,6 @@
-"""What a person chose on the page of their own settings: lists, names and language, a break, or no mail at all.
+"""The preference page: a person's lists, names and language, a break, or no mail at all.
 
-Whoever has the link from a mail to them is taken for the person, so a list needs no further confirmation.
+Only the person has the link, from a mail to them, so a list needs no further confirmation.
 """
 
 import datetime as dt
@@ -25,29 +25,29 @@ ON = (Subscription.Status.SUBSCRIBED, Subscription.Status.PENDING)
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A list as the page shows it."""
+    """A list as shown on the page."""
 
     list: ContactList
     is_on: bool
-    is_pending: bool  # Asked for on a form, and not confirmed yet.
+    is_pending: bool  # Requested on a form, not confirmed yet.
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a person entered."""
+    """The entries of a person on the page."""
 
-    shown: Collection[int]  # The lists that stood on their page; others stay as they are.
+    shown: Collection[int]  # The lists on their page; others stay as they are.
     chosen: Collection[int]
     first_name: str
     last_name: str
     language: str  # One of settings.LANGUAGES, or empty.
-    shown_in: str  # The language of the page, and so of the wording they agreed to.
+    shown_in: str  # The language of the page, and so of the wording that they agreed to.
 
 
 def person_of(message: Message) -> Contact | None:
-    """Return whose settings the link in a message leads to; None for tests and copies, and where the person is gone.
+    """Return the person whose preferences the link of a message opens; None for tests, copies, and deleted contacts.
 
-    Nor for who has another address by now: the old mailbox may have a new owner.
+    None also if the person has changed their address: the old mailbox may have a new owner.
     """
     if unsubscribe.is_test(message) or unsubscribe.is_copy(message) or message.contact is None:
         return None
@@ -55,7 +55,7 @@ def person_of(message: Message) -> Contact | None:
 
 
 def offers(contact: Contact) -> list[Offer]:
-    """Return the public lists and those that the person is on."""
+    """Return the public lists, and the lists that the person is on."""
     status_of = dict(contact.subscriptions.values_list("list", "status"))
     own = [pk for pk, status in status_of.items() if status in ON]
     lists = ContactList.objects.filter(Q(pk__in=own) | Q(is_public=True)).order_by("name")
@@ -71,7 +71,7 @@ def offers(contact: Contact) -> list[Offer]:
 
 
 def save(message: Message, contact: Contact, wishes: Wishes, network: str, now: dt.datetime) -> None:
-    """Do what the person chose; a list they did not see, or may not choose, stays as it is."""
+    """Store the person's choices; a list that they did not see, or may not choose, stays as it is."""
     offered = {offer.list.pk: offer for offer in offers(contact) if offer.list.pk in wishes.shown}
     wanted = [offer for pk, offer in offered.items() if pk in wishes.chosen and not offer.is_on]
     on = set(contact.subscriptions.filter(status__in=ON).values_list("list", flat=True))
@@ -84,7 +84,7 @@ def save(message: Message, contact: Contact, wishes: Wishes, network: str, now: 
             updated_at=now,
         )
         if wanted:
-            _come_back(contact, now)
+            _lift_suppression(contact, now)
         for offer in wanted:
             changes.subscribe(
                 contact,
@@ -109,7 +109,7 @@ def save(message: Message, contact: Contact, wishes: Wishes, network: str, now: 
 
 
 def pause(contact: Contact, now: dt.datetime) -> None:
-    """Leave the person out of campaigns for a while."""
+    """Leave the person out of campaigns for :data:`PAUSE`."""
     changes.pause(contact, now + PAUSE)
 
 
@@ -118,7 +118,7 @@ def end_pause(contact: Contact) -> None:
 
 
 def leave_everything(message: Message, network: str, now: dt.datetime) -> None:
-    """Write to the person no more at all."""
+    """Unsubscribe the person from all mail."""
     unsubscribe.unsubscribe(
         message,
         from_everything=True,
@@ -133,8 +133,8 @@ def _left_everything(contact: Contact) -> bool:
     return Suppression.objects.filter(email_key=contact.email_key, reason=Suppression.Reason.UNSUBSCRIBED).exists()
 
 
-def _come_back(contact: Contact, now: dt.datetime) -> None:
-    """Let who had left everything be written to again, because they chose a list."""
+def _lift_suppression(contact: Contact, now: dt.datetime) -> None:
+    """Lift the suppression of a person who had unsubscribed from everything, because they chose a list."""
     left = Suppression.objects.filter(email_key=contact.email_key, reason=Suppression.Reason.UNSUBSCRIBED).first()
     if left is not None:
         changes.lift(left, "The person chose a list on the page of their settings.", None, now)

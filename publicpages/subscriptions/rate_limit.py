@@ -1,6 +1,6 @@
-"""How many requests are taken from one origin, or about one address, within a window of time.
+"""Rate limits for requests from one origin, or about one address, per time window.
 
-Counted in the database, so that all web processes share one count.
+The counts are in the database, so that all web processes share them.
 """
 
 import datetime as dt
@@ -16,10 +16,10 @@ _KEPT = dt.timedelta(days=2)  # Longer than any window.
 
 
 def take(purpose: str, about: str, limit: int, window: dt.timedelta, now: dt.datetime) -> bool:
-    """Count one request and return True, unless ``limit`` of them came within this window already.
+    """Count one request and return True, unless this window already has ``limit`` requests.
 
-    :param purpose: what is counted, such as ``address``.
-    :param about: whose requests they are; only a keyed hash of it is kept.
+    :param purpose: the kind of request, such as ``address``.
+    :param about: the origin or address; only a keyed hash of it is stored.
     """
     key = prover(f"requests {purpose}", settings.TOKEN_KEYS[0])(about.encode())[:32].hex()
     begins_at = now - (now - _EPOCH) % window
@@ -31,10 +31,10 @@ def take(purpose: str, about: str, limit: int, window: dt.timedelta, now: dt.dat
 
 
 def _count_one(of_window: "QuerySet[RequestCount]", limit: int) -> bool:
-    # Compared on its own row: of two processes that come at once only one gets the last unit.
+    # Compared within the row: of two simultaneous processes only one gets the last unit.
     return bool(of_window.filter(number__lt=limit).update(number=F("number") + 1))
 
 
-def forget(now: dt.datetime) -> None:
-    """Delete the counts of windows that are over."""
+def delete_past_windows(now: dt.datetime) -> None:
+    """Delete the counts of past windows."""
     RequestCount.objects.filter(begins_at__lt=now - _KEPT).delete()

@@ -1,8 +1,8 @@
-"""From a public form to a consent: what somebody entered, the mail that asks for a confirmation, and its link.
+"""Sign-ups: the entry on a public form, the mail that asks for confirmation, and its link.
 
-The page only stores the entry, the same way for every address. A worker looks whom it is about: who was suppressed by
-us or had everything erased is left alone, and whoever must confirm is written to. Names that somebody entered for an
-address they perhaps do not own stand in no mail, and change nobody before the confirmation.
+The page only stores the entry, in the same way for every address. A worker then finds out whom it is about: people we
+suppressed and erased people are left alone, and people who must confirm get a mail. The entered names appear in no mail
+and change no contact before the confirmation, because the address may belong to somebody else.
 """
 
 import datetime as dt
@@ -29,8 +29,8 @@ from publicpages.words.subscribe import SIGN_UP
 CONFIRM = "confirm"  # The purpose of the token.
 NAME_CHARACTERS = 150
 MOST_LISTS = 50  # On one form.
-AT_ONCE = 200  # Entries that one task takes.
-TWICE = dt.timedelta(seconds=30)  # What comes again so soon is a button that was pressed twice.
+AT_ONCE = 200  # Entries per run of the task.
+DOUBLE_PRESS = dt.timedelta(seconds=30)  # A repetition within this time is a button pressed twice.
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 SOURCES = {
     SignUp.Channel.PAGE: "public form",
@@ -41,13 +41,13 @@ SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class FormEntry:
-    """What somebody entered."""
+    """One entry of a public form."""
 
     email: str
     first_name: str
     last_name: str
-    language: str  # Of what we write to them; one of settings.LANGUAGES.
-    shown_in: str  # The language of the form, and so of the wording they agreed to.
+    language: str  # The language of our mail; one of settings.LANGUAGES.
+    shown_in: str  # The language of the form, and so of the wording that they agreed to.
     list_ids: Collection[int]
     channel: SignUp.Channel
 
@@ -61,13 +61,13 @@ def public_lists() -> QuerySet[ContactList]:
 
 
 def wording(contact_list: ContactList, language: str) -> str:
-    """Return what people agree to on the form, word for word."""
+    """Return the consent text of the form, word for word."""
     own = contact_list.consent_text.strip()
     return own or SIGN_UP[language].agreement.format(list=contact_list.name)
 
 
 def problems(entry: FormEntry) -> dict[str, str]:
-    """Return what keeps an entry from being taken: by field, which of the form's sentences says so."""
+    """Return the problems of an entry: by field, the name of the form's sentence."""
     found: dict[str, str] = {}
     try:
         check_address(entry.email)
@@ -82,16 +82,16 @@ def problems(entry: FormEntry) -> dict[str, str]:
 
 
 def chosen_lists(entry: FormEntry) -> list[ContactList]:
-    """Return those of the chosen lists that are public."""
+    """Return the public ones among the chosen lists."""
     return list(public_lists().filter(pk__in=list(entry.list_ids)[:MOST_LISTS]))
 
 
 def receive(entry: FormEntry, origin: str, now: dt.datetime) -> bool:
-    """Store an entry without problems; False where its network has sent too many.
+    """Store a valid entry; False if its network has sent too many.
 
-    Too many about one address are passed over in silence: whoever enters it may not be its owner.
+    Too many entries about one address are dropped silently: the sender may not be its owner.
 
-    :param origin: the Internet address it came from; only its network is kept.
+    :param origin: the IP address of the request; only its network is kept.
     """
     network = network_of(origin)
     if not rate_limit.take("network", network, settings.SUBSCRIBE_PER_NETWORK, HOUR, now):
@@ -113,18 +113,18 @@ def receive(entry: FormEntry, origin: str, now: dt.datetime) -> bool:
 # --- the worker
 
 
-def take_waiting(organisation: str, now: dt.datetime) -> int:
-    """Subscribe, or write to, those who entered something since the last time, and return how many they are.
+def process_waiting(organisation: str, now: dt.datetime) -> int:
+    """Process waiting entries: subscribe the person or ask for confirmation; return the number of entries.
 
-    An entry that cannot be taken waits, and holds up no other.
+    An entry that fails keeps waiting and does not block the others.
 
-    :raises Exception: what kept the first of those from being taken, after all others were.
+    :raises Exception: the first failure, after all other entries were processed.
     """
     waiting = SignUp.objects.filter(taken_at=None).order_by("pk").values_list("pk", flat=True)[:AT_ONCE]
     taken, problems = 0, []
     for sign_up_id in list(waiting):
         try:
-            taken += _take(sign_up_id, organisation, now)
+            taken += _process(sign_up_id, organisation, now)
         except Exception as problem:
             problems.append(problem)
     if problems:
@@ -132,10 +132,10 @@ def take_waiting(organisation: str, now: dt.datetime) -> int:
     return taken
 
 
-def _take(sign_up_id: int, organisation: str, now: dt.datetime) -> bool:
+def _process(sign_up_id: int, organisation: str, now: dt.datetime) -> bool:
     with transaction.atomic():
         if not SignUp.objects.filter(pk=sign_up_id, taken_at=None).update(taken_at=now):
-            return False  # Another worker has it.
+            return False  # Taken by another worker.
         sign_up = SignUp.objects.get(pk=sign_up_id)
         if is_stopped(sign_up.email, now) or is_erased([sign_up.email]):
             return True
@@ -168,21 +168,23 @@ def _take(sign_up_id: int, organisation: str, now: dt.datetime) -> bool:
 
 
 def _was_just_asked(sign_up: SignUp, contact: Contact) -> bool:
-    """Whether the same was entered a moment before, as by a button that is pressed twice: one mail is enough."""
+    """Whether the same entry came a moment before, as by a button pressed twice: then one mail is enough."""
     before = SignUp.objects.filter(
         contact=contact,
         pk__lt=sign_up.pk,
         taken_at__isnull=False,
         confirmed_at=None,
-        received_at__gt=sign_up.received_at - TWICE,
+        received_at__gt=sign_up.received_at - DOUBLE_PRESS,
     )
     asked = {choice["list"] for choice in sign_up.choices}
     return any(asked == {choice["list"] for choice in entry.choices} for entry in before)
 
 
 def is_stopped(email: str, now: dt.datetime) -> bool:
-    """Whether nothing is sent to the address, whatever its owner enters or chooses: it came back, was a complaint, or
-    somebody of us stopped it or its domain. Who merely unsubscribed may come back.
+    """Whether nothing may be sent to the address, whatever its owner enters or chooses.
+
+    True if the address bounced, complained, or one of our users suppressed it or its domain. People who merely
+    unsubscribed may come back.
     """
     keys = (fold(email), f"@{domain_of(email)}")
     lasting = Q(expires_at=None) | Q(expires_at__gt=now)
@@ -199,7 +201,7 @@ def _choices(sign_up: SignUp, *, only_public: bool) -> list[tuple[ContactList, s
 def _ask_to_confirm(
     sign_up: SignUp, contact: Contact, lists: Sequence[ContactList], organisation: str, now: dt.datetime
 ) -> None:
-    """Queue the mail with the link: a notice, so without copies for anybody, tags, or redirection when it fails."""
+    """Queue the confirmation mail as a notice: without copies, tags, or redirection after a failure."""
     mail = confirmation_mail(
         sign_up.language,
         organisation=organisation,
@@ -216,7 +218,8 @@ def _ask_to_confirm(
         is_tagged=False,
         language=sign_up.language,
     )
-    # To the address as it was entered, as it is stored: the merge values keep the link out of the frozen content.
+    # To the stored address, in the spelling of the entry; the link is a merge value, so the frozen content does not
+    # contain it.
     mailings.address(
         mailing, email=contact.email, email_key=contact.email_key, now=now, contact=contact, merge=mail.values
     )
@@ -231,12 +234,14 @@ def confirm_url(sign_up_id: int) -> str:
 
 
 def is_genuine(token: str) -> bool:
-    """Whether a token was made for a confirmation, also where that has expired."""
+    """Whether a token was made for a confirmation, expired or not."""
     return tokens.read(CONFIRM, token, settings.TOKEN_KEYS) is not None
 
 
 def find(token: str, now: dt.datetime) -> SignUp | None:
-    """Return what a link confirms; None where it is forged, expired, or its person is gone or has moved."""
+    """Return the entry that a link confirms; None if it is forged or expired, or its person is gone or has a new
+    address.
+    """
     number = tokens.read(CONFIRM, token, settings.TOKEN_KEYS)
     if number is None:
         return None
@@ -248,14 +253,14 @@ def find(token: str, now: dt.datetime) -> SignUp | None:
 
 
 def names_of_lists(sign_up: SignUp) -> list[str]:
-    """Return which lists it is about, in words."""
+    """Return the names of the lists of the entry."""
     return [contact_list.name for contact_list, _ in _choices(sign_up, only_public=False)]
 
 
 def confirm(sign_up: SignUp, origin: str, now: dt.datetime) -> list[str]:
-    """Subscribe the person to what they asked for, once, and return the names of the lists they are on by it.
+    """Subscribe the person to the lists of the entry, once; return the names of the lists they are now on.
 
-    A link that was used before, or whose person has left since, changes nothing.
+    Nothing changes if the link was used before, or the person has withdrawn since.
     """
     contact = sign_up.contact
     assert contact is not None
@@ -270,7 +275,7 @@ def confirm(sign_up: SignUp, origin: str, now: dt.datetime) -> list[str]:
             )
             == Subscription.Status.SUBSCRIBED
         ]
-        for name in ("first_name", "last_name", "language"):  # What is known of them already stays.
+        for name in ("first_name", "last_name", "language"):  # Known values stay.
             if value := getattr(sign_up, name):
                 Contact.objects.filter(pk=contact.pk, **{name: ""}).update(**{name: value})
     return confirmed
@@ -279,8 +284,8 @@ def confirm(sign_up: SignUp, origin: str, now: dt.datetime) -> list[str]:
 # --- afterwards
 
 
-def forget(now: dt.datetime) -> None:
-    """Delete entries whose link has expired, and people who are known by such an entry alone."""
+def delete_expired(now: dt.datetime) -> None:
+    """Delete entries whose link has expired, and contacts known only from such entries."""
     over = SignUp.objects.filter(received_at__lt=now - dt.timedelta(days=settings.CONFIRM_DAYS + 1)).order_by("pk")
     old = list(over.values_list("pk", "contact", "made_contact", "confirmed_at")[:AT_ONCE])
     strangers = [contact for _, contact, was_made, confirmed_at in old if contact and was_made and not confirmed_at]

@@ -1,1 +1,1 @@
-"""The public pages, parted by what they are about."""
+"""The views of the public pages."""

@@ -1,4 +1,4 @@
-"""What the public pages are drawn with: the colours and the logo of the organisation."""
+"""The style sheet and the logo of the public pages."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
@@ -6,7 +6,7 @@ from django.views.decorators.http import require_safe
 from publicpages.appearance.looks import THE_ONE, looks
 from publicpages.models import Appearance
 
-# Their addresses change with their content.
+# Their URLs change with their content.
 KEPT = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
 
@@ -20,7 +20,7 @@ def style(request: HttpRequest, name: str) -> HttpResponse:
 
 @require_safe
 def logo(request: HttpRequest, name: str) -> HttpResponse:
-    """The picture as it was uploaded; opened by itself it can do nothing."""
+    """The picture as uploaded; opened directly it cannot run anything."""
     chosen = Appearance.objects.filter(pk=THE_ONE).first()
     if chosen is None or chosen.logo is None:
         raise Http404

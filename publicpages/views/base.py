@@ -1,8 +1,7 @@
-"""What all public pages have in common: no cookies, no script, nothing kept by browsers, and their looks.
+"""The base of all public pages: no cookies, no scripts, no caching, and the organisation's appearance.
 
-They are opened from mail and posted to from anywhere, by people without a session: no CSRF token, no log-in. What a
-POST may do hangs on the token in its address alone. GET shows a page and changes nothing, because link scanners follow
-every link.
+People without a session open them from mail and post to them from anywhere: no CSRF token, no login. The token in the
+URL alone decides what a POST may do. GET shows a page and changes nothing, because link scanners follow every link.
 """
 
 import functools
@@ -26,7 +25,7 @@ MOST_BODY_BYTES = 10 * 1024
 PLAIN = "text/plain; charset=utf-8"
 HEADERS = {
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",  # The address is the key to somebody's subscription.
+    "Referrer-Policy": "no-referrer",  # The URL is the key to a person's subscription.
     "X-Robots-Tag": "noindex",
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
@@ -35,7 +34,7 @@ HEADERS = {
 }
 
 
-# There is nothing in such an answer that depends on who asks, and no cookie is ever sent along.
+# The response does not depend on the requester, and no cookies are sent along.
 FROM_ANY_SITE = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST",
@@ -45,10 +44,10 @@ FROM_ANY_SITE = {
 
 
 def public(*methods: str, from_any_site: bool = False, takes_large_bodies: bool = False) -> Callable[[View], View]:
-    """Make a view a public page that answers to these methods, and to HEAD where GET is one, and OPTIONS.
+    """Make a view a public page that accepts these methods, OPTIONS, and HEAD if GET is one of them.
 
-    :param from_any_site: whether scripts of other sites may read the answer.
-    :param takes_large_bodies: whether the view itself looks how long a body is, and reads no more than it needs.
+    :param from_any_site: whether scripts of other sites may read the response.
+    :param takes_large_bodies: whether the view checks the length of a body itself and reads no more than it needs.
     """
     headers = HEADERS | (FROM_ANY_SITE if from_any_site else {})
     allowed = [*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"]
@@ -77,43 +76,43 @@ def _answer(view: View, allowed: list[str], request: HttpRequest, *args: Any, **
         return HttpResponseNotAllowed(allowed)
     try:
         return view(request, *args, **kwargs)
-    except DatabaseError:  # Never "done" when it was not: providers and people try again.
+    except DatabaseError:  # Never report success without it: then providers and people try again.
         words = LANGUAGES[settings.LANGUAGE_CODE]
         return HttpResponse(f"{words.busy_title} {words.busy}", PLAIN, 503, headers={"Retry-After": "600"})
 
 
 def is_large(request: HttpRequest) -> bool:
-    """Whether the body is longer than any form of ours, by what it says itself; Django reads no more than that."""
+    """Whether the declared length of the body exceeds that of every form here; Django reads no more than that."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     return str(length).isdecimal() and int(length) > MOST_BODY_BYTES
 
 
 def origin_of(request: HttpRequest) -> str:
-    """Return the Internet address a request came from; behind a trusted proxy, as the proxy saw it."""
+    """Return the IP address of a request; behind a trusted proxy, the address that the proxy saw."""
     seen = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.TRUST_PROXY else ""
     return (seen.rpartition(",")[2] or request.META.get("REMOTE_ADDR", "")).strip()
 
 
 def language_of(request: HttpRequest) -> str:
-    """Return the language of a visitor nobody knows: what the address or the browser asks for, or the site's."""
+    """Return the language for an unknown visitor: from the URL or the browser, or else the site's."""
     asked = [name for name, _ in parse_accept_lang_header(request.headers.get("Accept-Language", "")[:500])]
     return best_language(request.GET.get("language", ""), *asked, settings.LANGUAGE_CODE)
 
 
 def entered(request: HttpRequest, name: str) -> str:
-    """Return what was entered in one field, on one line."""
+    """Return the text of one field, on one line."""
     return " ".join(request.POST.get(name, "").replace("\0", " ").split())
 
 
 def numbers(request: HttpRequest, name: str) -> list[int]:
-    """Return the keys in a field that may be there several times."""
+    """Return the keys in a field that may occur several times."""
     return [int(text) for text in request.POST.getlist(name) if text.isdecimal() and len(text) < 18]
 
 
 def show(
     request: HttpRequest, template: str, language: str, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
-    """Return a page in the looks of the organisation; ``context`` has its heading."""
+    """Return a page in the organisation's appearance; ``context`` contains its heading."""
     shown = looks()
     context = {
         "words": LANGUAGES[language],
@@ -128,12 +127,12 @@ def show(
 def say(
     request: HttpRequest, language: str, heading: str, *sentences: str, status: int = 200, **context: Any
 ) -> HttpResponse:
-    """Return a page that says something and asks nothing."""
+    """Return a page that states something and asks nothing."""
     return show(request, "said", language, {"heading": heading, "sentences": sentences, **context}, status=status)
 
 
 def dead_link(request: HttpRequest, *, belongs_to_nobody: bool) -> HttpResponse:
-    """Return the page of a link that leads nowhere."""
+    """Return the page for a link without a person behind it."""
     language = language_of(request)
     words = LANGUAGES[language]
     if belongs_to_nobody:
@@ -142,6 +141,6 @@ def dead_link(request: HttpRequest, *, belongs_to_nobody: bool) -> HttpResponse:
 
 
 def masked(address: str) -> str:
-    """Return the address so that its owner knows it and a stranger with the link does not learn it."""
+    """Return the address in a form that its owner recognises and a stranger with the link does not learn."""
     local, _, domain = address.rpartition("@")
     return f"{local[:1]}***@{domain}"

@@ -1,4 +1,4 @@
-"""For users: the form of a list to put on another site, as HTML to copy and as an address for scripts."""
+"""For users: the form of a list for another site, as HTML to copy and as a URL for scripts."""
 
 import json
 

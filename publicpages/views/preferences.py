@@ -1,4 +1,4 @@
-"""The page of a person's own settings, behind the link in a mail to them."""
+"""The view of the preference page, behind the link in a mail."""
 
 import datetime as dt
 from typing import Any
@@ -56,12 +56,12 @@ def _act(request: HttpRequest, message: Message, contact: Contact, language: str
         case _:
             return _form(request, message, contact, language, status=400)
     contact.refresh_from_db()
-    language = language_of_reader(message)  # It may just have been chosen.
+    language = language_of_reader(message)  # It may have changed just now.
     return _form(request, message, contact, language, done=_done(what, contact, language))
 
 
 def _done(what: str, contact: Contact, language: str) -> tuple[str, str]:
-    """Return what is said about what the person just did: a headline and a sentence."""
+    """Return the message about the person's last action: a headline and a sentence."""
     labels, words = PREFERENCES[language], LANGUAGES[language]
     match what:
         case "pause":
@@ -125,5 +125,5 @@ def _day(contact: Contact, language: str) -> str:
 def _zone(contact: Contact) -> ZoneInfo:
     try:
         return ZoneInfo(contact.time_zone or settings.TIME_ZONE)
-    except (ValueError, OSError):  # It came with an import, perhaps.
+    except (ValueError, OSError):  # Possibly from an import.
         return ZoneInfo(settings.TIME_ZONE)

@@ -1,4 +1,4 @@
-"""The public forms that people subscribe by: our page, forms on other sites, JSON, and the link that confirms."""
+"""The sign-up forms: our page, forms on other sites, JSON, and the confirmation link."""
 
 import datetime as dt
 import json
@@ -20,15 +20,15 @@ from publicpages.views.base import dead_link, entered, language_of, masked, numb
 from publicpages.words.subscribe import SIGN_UP, SignUpWords
 from publicpages.words.unsubscribe import best_language
 
-OPENED = "form opened"  # The purpose of the token that says when a form was opened.
-LEAST_FILLING = dt.timedelta(seconds=2)  # Programs fill in faster.
+OPENED = "form opened"  # The purpose of the token with the time at which a form was opened.
+LEAST_FILLING = dt.timedelta(seconds=2)  # Bots fill it in faster.
 MOST_FILLING = dt.timedelta(days=1)
 RETRY_SECONDS = 3600
 
 
 @public("GET", "POST")
 def subscribe_page(request: HttpRequest, list_id: int | None = None) -> HttpResponse:
-    """The form of one list, or of all public ones; forms on other sites are posted here too."""
+    """The form of one list, or of all public lists; forms on other sites post here too."""
     lists = list(subscribe.public_lists())
     if list_id is not None:
         lists = [each for each in lists if each.pk == list_id]
@@ -59,7 +59,7 @@ def _take_form(request: HttpRequest, language: str, lists: list[ContactList]) ->
         problems["form"] = "again"
     if problems:
         return _form(request, language, lists, entry, problems, status=400)
-    # A trap that only programs fall into; they learn nothing by it.
+    # A trap for bots; the response tells them nothing.
     if not entered(request, "website") and not _receive(entry, request, now):
         response = _form(request, language, lists, entry, {"form": "too_many"}, status=429)
         response["Retry-After"] = str(RETRY_SECONDS)
@@ -76,12 +76,12 @@ def _was_filled_by_hand(request: HttpRequest, now: dt.datetime) -> bool:
 def _receive(entry: FormEntry, request: HttpRequest, now: dt.datetime) -> bool:
     is_taken = subscribe.receive(entry, origin_of(request), now)
     if is_taken:
-        tasks.ring()  # Also where nothing was stored: the time it takes is the same for every address.
+        tasks.ring()  # Even if nothing was stored: every address takes the same time.
     return is_taken
 
 
 def _thanks(entry: FormEntry, labels: SignUpWords) -> str:
-    """The same for every address; it only depends on the lists."""
+    """Return the thanks, which depend on the lists only and are the same for every address."""
     is_double = any(each.opt_in == ContactList.OptIn.DOUBLE for each in subscribe.chosen_lists(entry))
     return labels.thanks_double if is_double else labels.thanks_single
 
@@ -121,7 +121,7 @@ def _form(
 
 @public("POST", from_any_site=True)
 def subscribe_json(request: HttpRequest) -> HttpResponse:
-    """Take what a script on another site sends; it may come from every site, and never with cookies."""
+    """Accept a sign-up from a script on another site; any site may send it, without cookies."""
     try:
         given = json.loads(request.body)
     except (ValueError, RecursionError):
@@ -142,14 +142,14 @@ def subscribe_json(request: HttpRequest) -> HttpResponse:
 def _entry_of(given: dict[str, Any]) -> FormEntry:
     def text(name: str) -> str:
         value = given.get(name)
-        # JSON can hold halves of characters, which no database takes.
+        # JSON can contain lone surrogates, which no database takes.
         whole = value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
         return " ".join(whole.replace("\0", " ").split())
 
     lists = given.get("lists")
     language = best_language(text("language"), settings.LANGUAGE_CODE)
     return FormEntry(
-        email=text("email") if _is_whole(given.get("email")) else "",  # What is mended is another address.
+        email=text("email") if _is_whole(given.get("email")) else "",  # A repaired address would be another address.
         first_name=text("first_name"),
         last_name=text("last_name"),
         language=language,
@@ -189,7 +189,7 @@ def confirm_page(request: HttpRequest, confirm_token: str) -> HttpResponse:
         }
         return show(request, "confirm", language, context)
     names = subscribe.confirm(sign_up, origin_of(request), now)
-    if not names:  # Used in this instant by another click, or withdrawn since.
+    if not names:  # Used by another click just now, or withdrawn since.
         return say(request, language, labels.confirmed_title, labels.used)
     return say(request, language, labels.confirmed_title, labels.confirmed.format(lists=", ".join(names)))
 

@@ -1,7 +1,7 @@
-"""The public page behind the unsubscribe link and the List-Unsubscribe header (RFC 8058).
+"""The page behind the unsubscribe link and the List-Unsubscribe header (RFC 8058).
 
-Providers POST here from anywhere, without cookies, log-in or a form of ours: no session, no redirect, no limit by
-address.
+Providers POST here from anywhere, without cookies, login or a form of ours: no session, no redirect, no rate limit by
+IP address.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ from publicpages.views.base import PLAIN, dead_link, entered, is_large, masked, 
 from publicpages.words.unsubscribe import CAUSES, LANGUAGES, UnsubscribeWords, best_language
 
 
-@public("GET", "POST", takes_large_bodies=True)  # No unsubscribing is refused for what comes along with it.
+@public("GET", "POST", takes_large_bodies=True)  # An unsubscribe is never refused because of its body.
 def unsubscribe_page(request: HttpRequest, token: str) -> HttpResponse:
     message = unsubscribe.find_message(token)
     if request.method != "POST":
@@ -49,16 +49,16 @@ def unsubscribe_page(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _scope(request: HttpRequest) -> str | None:
-    """Return what was chosen on our own page; None for one click, which some providers send in other ways than told.
+    """Return the choice on our own page; None for one click, which some providers send in a non-standard form.
 
-    Without a choice of ours a POST to this address can mean nothing else, whatever its type and its body. A body that
-    is larger than our page's ever is stays unread.
+    Without a choice of ours, a POST to this URL always means one click, whatever its type and body. A body larger than
+    our page's can be is not read.
     """
     if is_large(request):
         return None
     try:
         given = request.POST
-    except (BadRequest, MultiPartParserError, SuspiciousOperation):  # A type or a body that Django cannot read.
+    except (BadRequest, MultiPartParserError, SuspiciousOperation):  # A type or body that Django cannot parse.
         return None
     is_one_click = given.get("List-Unsubscribe", "").strip().lower() == "one-click"
     return None if is_one_click else given.get("scope")
@@ -66,7 +66,7 @@ def _scope(request: HttpRequest) -> str | None:
 
 def _take_one_click(token: str, message: Message | None) -> HttpResponse:
     if tokens.message_of(token) is None:
-        # Never "taken" when it was not: a link that was cut short would go on getting mail.
+        # Never report success without it: people with a truncated link would go on getting mail.
         return HttpResponse("This link is incomplete or was changed. Nothing was done.", PLAIN, 404)
     if message is not None:
         unsubscribe.unsubscribe(
@@ -74,16 +74,16 @@ def _take_one_click(token: str, message: Message | None) -> HttpResponse:
             from_everything=False,
             channel=Feedback.Channel.ONE_CLICK,
             reason="",
-            now=timezone.now(),  # Without its network: it is the provider's.
+            now=timezone.now(),  # Without the network, which is the provider's.
         )
-    # The same words where the message is gone, or was anonymous: there is nobody left to be written to.
+    # The same response if the message is gone or anonymous: nobody is left to send to.
     return HttpResponse("The request was taken.", PLAIN)
 
 
 def _page(
     request: HttpRequest, token: str, message: Message | None, *, done: str = "", status: int = 200
 ) -> HttpResponse:
-    """Show the page that fits: the question, its confirmation, or why there is nothing to ask."""
+    """Show the fitting page: the question, its confirmation, or why there is nothing to ask."""
     if message is None:
         return dead_link(request, belongs_to_nobody=unsubscribe.belongs_to_nobody(token))
     server = message.server or message.mailing.server
@@ -96,7 +96,7 @@ def _page(
 
 
 def language_of_reader(message: Message) -> str:
-    """Return the language of the person a message was written to; a copy is in that of its original."""
+    """Return the language of the person a message was sent to; a copy uses that of its original."""
     server, contact = message.server or message.mailing.server, (message.copy_of or message).contact
     wishes = (contact.language if contact else "", server.language if server else "")
     return best_language(*wishes, settings.LANGUAGE_CODE)

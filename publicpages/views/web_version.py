@@ -1,7 +1,7 @@
-"""A message in the browser, for those whose mail program does not show it well.
+"""The web version of a message, for people whose mail program does not show it well.
 
-It is the one page with markup of somebody else's: in a sandbox, without scripts, forms or an origin. Its links to
-unsubscribe and to the settings belong to nobody, because people pass the page on.
+The only page with foreign markup: it runs in a sandbox, without scripts, forms or an origin. Its unsubscribe and
+preference links belong to nobody, because people share the page.
 """
 
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +11,7 @@ from feedback import unsubscribe
 from publicpages.views.base import dead_link, public, show
 from publicpages.views.unsubscribe import language_of_reader
 
-# Pictures come from where the message has them, as in a mail program.
+# Pictures load from the sources in the message, as in a mail program.
 SANDBOX = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src https: http: data:;"
     " style-src 'unsafe-inline'; font-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -26,7 +26,7 @@ def web_version(request: HttpRequest, web_token: str) -> HttpResponse:
         return dead_link(request, belongs_to_nobody=is_nobodys)
     try:
         rendered = composer.web_version(message)
-    except ValueError:  # The person's values of today do not fit the tags any more.
+    except ValueError:  # The person's present values no longer fit the tags.
         return dead_link(request, belongs_to_nobody=False)
     if not rendered.html:
         context = {"heading": rendered.subject, "text": rendered.text}

@@ -1,1 +1,1 @@
-"""What the public pages say, in eight languages. No database."""
+"""The texts of the public pages, in eight languages. No database."""

@@ -1,6 +1,6 @@
-"""The mail that asks for the confirmation of a sign-up, in the eight languages of the product.
+"""The texts of the confirmation mail, in the product's eight languages.
 
-What is in double brackets are merge fields.
+Double brackets are merge fields.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationWords:
-    """The sentences of one language."""
+    """The texts in one language."""
 
     subject: str
     heading: str

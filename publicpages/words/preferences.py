@@ -1,6 +1,6 @@
-"""What the page of a person's own settings says, in the eight languages of the product.
+"""The texts of the preference page, in the product's eight languages.
 
-Nothing here knows a request or a database. ``{date}`` is filled in by whoever shows it.
+No request or database is involved. The caller fills in ``{date}``.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PreferenceWords:
-    """The sentences of one language."""
+    """The texts in one language."""
 
     title: str
     lists: str
@@ -24,7 +24,7 @@ class PreferenceWords:
     resumed: str
     all_off: str
     blocked: str
-    not_confirmed: str  # Behind the name of a list whose double opt-in is waiting.
+    not_confirmed: str  # After the name of a list with a pending double opt-in.
 
 
 PREFERENCES: dict[str, PreferenceWords] = {

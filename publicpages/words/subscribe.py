@@ -1,7 +1,7 @@
-"""What the pages for subscribing say, in the eight languages of the product.
+"""The texts of the subscribe and confirm pages, in the product's eight languages.
 
-Nothing here knows a request or a database. ``{organisation}``, ``{list}``, ``{lists}``, ``{address}`` and ``{days}``
-are filled in by whoever shows it.
+No request or database is involved. The caller fills in ``{organisation}``, ``{list}``, ``{lists}``, ``{address}`` and
+``{days}``.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SignUpWords:
-    """The sentences of one language."""
+    """The texts in one language."""
 
     title: str
     choose: str
@@ -19,27 +19,27 @@ class SignUpWords:
     last_name: str
     language: str
     optional: str
-    agreement: str  # The consent to a list that has no wording of its own.
+    agreement: str  # The consent text for lists without one of their own.
     privacy: str
     imprint: str
     button: str
-    trap: str  # Only programs see it.
+    trap: str  # Only bots see it.
     email_invalid: str
     no_list: str
     too_long: str
-    again: str  # It was filled in too fast, or lay open for too long.
+    again: str  # Filled in too fast, or open for too long.
     too_many: str
     closed_title: str
     closed: str
     thanks_title: str
-    thanks_double: str  # The same for every address: nobody learns whom we know.
+    thanks_double: str  # The same for every address: it does not reveal whom we know.
     thanks_single: str
     confirm_title: str
     confirm_intro: str
     confirm_button: str
     confirmed_title: str
     confirmed: str
-    used: str  # Of a confirmation.
+    used: str  # For a used confirmation link.
     expired_title: str
     expired: str
     to_form: str

@@ -1,7 +1,7 @@
-"""What the public pages say, in the eight languages of the product. Nothing here knows a request or a database.
+"""The texts of the unsubscribe page and of all public pages, in the product's eight languages.
 
-A plain table and not gettext: the pages have a dozen sentences, and their language is the recipient's, not
-that of the site's users. ``{organisation}``, ``{lists}`` and ``{address}`` are filled in by ``Words.fill``.
+No request or database is involved. A plain table instead of gettext: there are a dozen sentences, in the recipient's
+language and not the user's. The caller fills in ``{organisation}``, ``{lists}`` and ``{address}``.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class UnsubscribeWords:
-    """The sentences of one language."""
+    """The texts in one language."""
 
     title: str
     intro: str
@@ -38,7 +38,7 @@ class UnsubscribeWords:
     undone: str
     undone_all: str
     to_preferences: str
-    nobody_title: str  # Of a link that stands in a web version, a preview or a redirected message.
+    nobody_title: str  # For a link in a web version, a preview or a redirected message.
     nobody: str
     busy_title: str
     busy: str
@@ -350,6 +350,6 @@ LANGUAGES: dict[str, UnsubscribeWords] = {
 
 
 def best_language(*wishes: str) -> str:
-    """Return the first of ``wishes`` there are words for, by its main part ("de-AT" is "de"); else English."""
+    """Return the first of ``wishes`` that has texts, by its primary subtag ("de-AT" gives "de"); otherwise English."""
     mains = (wish.lower().replace("_", "-").split("-")[0] for wish in wishes)
     return next((main for main in mains if main in LANGUAGES), "en")

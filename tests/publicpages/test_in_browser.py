@@ -71,7 +71,7 @@ def test_a_person_subscribes_confirms_and_chooses_without_script(
     phone.get_by_role("button", name="Subscribe").click()
     expect(phone.get_by_role("heading")).to_have_text("Thank you.")
 
-    subscriptions_subscribe.take_waiting("The Club", SignUp.objects.get().received_at)
+    subscriptions_subscribe.process_waiting("The Club", SignUp.objects.get().received_at)
     phone.goto(path_of(subscriptions_subscribe.confirm_url(SignUp.objects.get().pk)))
     phone.get_by_role("button", name="Yes, I want this mail").click()
     expect(phone.get_by_role("heading")).to_have_text("Your subscription is confirmed.")

@@ -54,7 +54,7 @@ def test_counts_of_windows_that_are_over_are_forgotten() -> None:
     rate_limit.take("network", "a", 1, HOUR, NOW)
     rate_limit.take("network", "b", 1, HOUR, NOW + dt.timedelta(days=3))
 
-    rate_limit.forget(NOW + dt.timedelta(days=3))
+    rate_limit.delete_past_windows(NOW + dt.timedelta(days=3))
 
     assert RequestCount.objects.count() == 1
 
@@ -94,7 +94,7 @@ def test_clicks_on_a_confirmation_at_once_confirm_it_once() -> None:
         entry = SignUp.objects.create(
             email=f"ann{number}@example.com", language="en", choices=choices, channel="page", received_at=NOW
         )
-        assert at_once(3, lambda: subscribe.take_waiting("The Club", NOW)).count(1) == 1
+        assert at_once(3, lambda: subscribe.process_waiting("The Club", NOW)).count(1) == 1
         link = subscribe.confirm_url(entry.pk).rpartition("/")[2]
         found = subscribe.find(link, NOW)
         assert found is not None

@@ -48,7 +48,7 @@ def enter(*lists: ContactList, **fields: str) -> Any:
 
 
 def take(now: dt.datetime = NOW) -> int:
-    return subscribe.take_waiting("The Club", now)
+    return subscribe.process_waiting("The Club", now)
 
 
 def sign_up(*lists: ContactList, **fields: str) -> SignUp:
@@ -381,10 +381,10 @@ def test_without_a_broker_an_entry_is_taken_all_the_same(shop: ContactList, monk
         raise OperationalError("no broker")
 
     monkeypatch.undo()
-    monkeypatch.setattr(tasks.take_sign_ups, "apply_async", fail)
+    monkeypatch.setattr(tasks.process_sign_ups, "apply_async", fail)
 
     assert enter(shop).status_code == 200
-    tasks.take_sign_ups()
+    tasks.process_sign_ups()
 
     assert status(shop) == "subscribed"
 
@@ -508,7 +508,7 @@ def test_what_was_never_confirmed_is_forgotten_with_who_is_known_by_it_alone(
     later = NOW + dt.timedelta(days=settings.CONFIRM_DAYS + 1, seconds=1)
     SignUp.objects.filter(email="twice@example.com").exclude(received_at=NOW).update(received_at=later)
 
-    subscribe.forget(later)
+    subscribe.delete_expired(later)
 
     assert [entry.email for entry in SignUp.objects.all()] == ["twice@example.com"]
     assert set(Contact.objects.values_list("email", flat=True)) == {ANN, "twice@example.com", "yes@example.com"}

@@ -1,4 +1,4 @@
-"""``manage.py sandbox``: receive mail until told to stop."""
+"""``manage.py sandbox``: receives mail until a stop signal."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ class Command(BaseCommand):
     help = "Receives mail on three local ports and stores it for the pages under Received mail."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # It writes a line for every command of every client, and warns of its own deprecations.
+        # It logs every command of every client, and its own deprecation warnings.
         logging.getLogger("mail.log").setLevel(logging.CRITICAL)
         try:
             asyncio.run(self._receive())
