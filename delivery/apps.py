@@ -1,4 +1,4 @@
-"""How Django finds the room ``delivery``, and what it adds to the page of a contact."""
+"""Django's configuration of the room ``delivery``, with its contributions to lower rooms."""
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate

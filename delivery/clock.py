@@ -1,6 +1,6 @@
-"""The database's clock, by which mail is due, and how far this process's own is away from it.
+"""The database's clock, by which mail is due, and the drift of this process's clock from it.
 
-SQLite has no clock of its own: it asks that of whoever asks it.
+SQLite has no clock of its own: it reads the clock of the asking process.
 """
 
 import datetime as dt
@@ -10,26 +10,26 @@ from django.db import connection
 
 from db.dialect import is_postgresql
 
-FRESH_SECONDS = 5.0  # For how long an answer of the database is good; from then to then the time is counted on.
-# A clock that goes on while the process is stopped or the machine sleeps, and that nobody can set.
+FRESH_SECONDS = 5.0  # How long a reading of the database's clock is used. In between, the steady clock counts on.
+# A clock that nobody can set, and that runs on while the process is stopped or the machine sleeps.
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def steady() -> float:
-    """Return seconds of a clock that cannot be set and also runs while this process is stopped."""
+    """Return the seconds of a clock that nobody can set, and that runs on while this process is stopped."""
     return time.clock_gettime(_STEADY)
 
 
 def own() -> dt.datetime:
-    """Return what this process's own clock says, right or wrong."""
+    """Return the time by this process's own clock, right or wrong."""
     return dt.datetime.now(dt.UTC)
 
 
 class DatabaseClock:
-    """Tells the database's time without asking it each time; :meth:`read` asks."""
+    """The database's time, counted on from the last reading. :meth:`read` asks the database."""
 
     def __init__(self) -> None:
-        self.drift = dt.timedelta()  # How far this process's own clock was ahead when the database was asked.
+        self.drift = dt.timedelta()  # How far this process's clock was ahead at the last reading.
         self._read: tuple[dt.datetime, float] | None = None
 
     def read(self) -> dt.datetime:
@@ -41,7 +41,7 @@ class DatabaseClock:
             cursor.execute("SELECT STATEMENT_TIMESTAMP()")
             instant: dt.datetime = cursor.fetchone()[0]
         ended = steady()
-        # It was said between the two.
+        # The database answered at some time between the two.
         at = (began + ended) / 2
         self._read = instant, at
         self.drift = own() - instant - dt.timedelta(seconds=ended - at)
@@ -55,20 +55,20 @@ class DatabaseClock:
 
     @property
     def age(self) -> float:
-        """How many seconds ago the database was asked."""
+        """The seconds since the last reading."""
         return steady() - self._read[1] if self._read else float("inf")
 
 
-_clock = DatabaseClock()  # Of this process.
+_clock = DatabaseClock()  # One for this process.
 
 
 def now() -> dt.datetime:
-    """Return the time by the database's clock, asked again every few seconds."""
+    """Return the time by the database's clock, which is read again every few seconds."""
     if _clock.age > FRESH_SECONDS:
         return _clock.read()
     return _clock()
 
 
 def drift() -> dt.timedelta:
-    """Return how far this process's own clock is ahead of the database's, as far as it was asked."""
+    """Return how far this process's clock was ahead of the database's at the last reading."""
     return _clock.drift

@@ -1,7 +1,7 @@
-"""What follows when the database's clock is set: waits keep their length, whatever the clock says.
+"""Steps of the database's clock: when it is set, waits keep their length.
 
-A message that was due stays due, one that waits for an hour waits for an hour, and none expires because of it. What a
-person chose by the calendar, a campaign's start or its hours, follows the new clock.
+A due message stays due, a wait of an hour still takes an hour, and no message expires because of the step. Times that a
+person chose, such as a campaign's start or its hours, follow the new clock.
 """
 
 import datetime as dt
@@ -16,14 +16,14 @@ from smtpservers.models import SmtpServer
 
 log = logging.getLogger(__name__)
 
-LEAST = dt.timedelta(seconds=5)  # Anything less is no step.
-_ONLY = 1  # The key of the one mark.
+LEAST = dt.timedelta(seconds=5)  # A smaller change is no step.
+_ONLY = 1  # The key of the only mark.
 
-_last: tuple[dt.datetime, float] | None = None  # Of this process: the instant, by the database and by the steady clock.
+_last: tuple[dt.datetime, float] | None = None  # This process's last call, by the database's and the steady clock.
 
 
 def follow(now: dt.datetime) -> dt.timedelta:
-    """Notice whether the clock was set since the last call anywhere, and follow it; return by how much it was."""
+    """Detect a step of the clock since the last call in any process, and move the waits; return the step."""
     step = _step(now)
     if step:
         log.warning("the database's clock was set by %+d seconds", step.total_seconds())
@@ -32,7 +32,7 @@ def follow(now: dt.datetime) -> dt.timedelta:
 
 
 def _step(now: dt.datetime) -> dt.timedelta:
-    """Return by how much the clock was set, to one of those who ask and nothing to the others."""
+    """Return the step of the clock, to only one of the processes that ask; zero to the others."""
     global _last
     last, _last = _last, (now, clock.steady())
     mark = ClockMark.objects.filter(pk=_ONLY)
@@ -41,18 +41,18 @@ def _step(now: dt.datetime) -> dt.timedelta:
         ClockMark.objects.get_or_create(pk=_ONLY, defaults={"reached_at": now})
         return dt.timedelta()
     step = dt.timedelta()
-    if latest > now + LEAST:  # A mark from the future says so, also to a process that was started since.
+    if latest > now + LEAST:  # A mark in the future shows a step back, even to a process that started since.
         step = now - latest
     elif last is not None:
         ahead = now - last[0] - dt.timedelta(seconds=_last[1] - last[1])
-        # Where the mark is not older than the step, another process has noticed it before.
+        # If the mark is newer than the step, another process has detected the step before.
         step = ahead if ahead >= LEAST and latest < now - ahead / 2 else step
     return step if mark.filter(reached_at=latest).update(reached_at=now) else dt.timedelta()
 
 
 def _move_waits(step: dt.timedelta, now: dt.datetime) -> None:
-    # A holder that lives keeps its lane, and one that is dead does not keep it for longer; what was given or renewed
-    # since the step is right already.
+    # A live holder keeps its lane, and a dead one does not keep it longer. Leases acquired or renewed since the step
+    # are right already.
     longest = dt.timedelta(seconds=2 * settings.LEASE_SECONDS)
     is_ahead = step > dt.timedelta()
     is_of_before = Q(expires_at__lte=now - step + longest) if is_ahead else Q(expires_at__gt=now + longest)

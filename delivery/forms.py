@@ -1,4 +1,4 @@
-"""What people type into delivery's pages."""
+"""The forms of delivery's pages: a send test, and a search in the outbox."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,9 +25,10 @@ class SendTestForm(forms.Form):
     )
 
     def __init__(self, *args: Any, copies: Sequence[str] = (), proposed: str = "", **kwargs: Any) -> None:
-        """Ask about copies where the server makes any, to the addresses ``copies``.
+        """Build the form; the question about copies appears only if there are any.
 
-        :param proposed: the address of the server that is filled in; empty where it has none.
+        :param copies: the addresses that get copies.
+        :param proposed: the server's own test address, if it has one, which is filled in.
         """
         super().__init__(*args, **kwargs)
         if proposed:
@@ -47,7 +48,7 @@ class SendTestForm(forms.Form):
 
 
 class MessageSearch(forms.Form):
-    """What to look for in the outbox; empty fields match everything."""
+    """A search in the outbox. Empty fields match everything."""
 
     address = forms.CharField(
         required=False,

@@ -1,6 +1,6 @@
-"""Ringing for Celery's workers. A hint never grows old, because clocks differ; instead few of them may wait at once.
+"""Hints: Celery tasks that wake workers. Hints do not expire, because clocks differ; instead only a few may be queued.
 
-Losing every hint loses nothing: beat rings again, and the database holds the work.
+No work is lost with a lost hint: beat sends another, and the database holds the work.
 """
 
 import logging
@@ -13,11 +13,11 @@ from kombu.exceptions import OperationalError
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 20  # Hints in a queue; when nobody takes them, more would say no more.
+MOST_WAITING = 20  # The most hints in a queue. If no worker takes them, more would not help.
 
 
 def ring(task: Any) -> bool:
-    """Ask a worker to do ``task`` soon; False if enough hints wait already, or the broker does not answer."""
+    """Queue ``task`` for a worker; False if enough hints are queued already, or the broker does not answer."""
     try:
         if waiting(_queue_of(task)) >= MOST_WAITING:
             return False
@@ -29,9 +29,9 @@ def ring(task: Any) -> bool:
 
 
 def waiting(queue: str) -> int:
-    """Return how many hints of a queue no worker has taken yet.
+    """Return the number of hints in a queue that no worker has taken yet.
 
-    :raises OSError: as do all of kombu's connection errors, if the broker does not answer.
+    :raises OSError: or another connection error of kombu, if the broker does not answer.
     """
     options = {**settings.CELERY_BROKER_TRANSPORT_OPTIONS, "max_retries": 0}
     with Connection(settings.BROKER_URL, connect_timeout=2, transport_options=options) as broker:

@@ -1,12 +1,12 @@
-"""Whether this database is the one that mail was sent from all along, or a copy that must wait for a person.
+"""The identity of this database: whether it is the original, or a restored or copied one that must wait for a person.
 
-A copy knows of nothing that the original sent after it was made, and would send it once more. It is noticed by what a
-copy changes (on PostgreSQL the cluster and the database's number, on SQLite the machine and the file), and where a
-dump was restored in place by the generation: a number that every process raises in the database and then writes down
-in ``DATA_DIR``, so that a database which knows a lower one was set back. SQLite's file lies beside that note, and a
-backup of the folder holds both: there the database also remembers when the note was last changed (its ctime, which no
-copying sets back), so that a note which was put there since shows a restored folder. A machine without a note proves
-nothing: it may be new. What was under way, and how it goes on, is :mod:`delivery.operators.restored_copy`'s.
+A copy does not know of mail that the original sent after the copy was made, and would send it again. A copy is detected
+by what copying changes: on PostgreSQL the cluster and the database's number, on SQLite the machine and the file. A dump
+restored in place is detected by the generation. Every process raises this number in the database, and then writes a
+note of it into ``DATA_DIR``; a database with a lower generation than the note was set back. SQLite's file lies beside
+the note, and a backup of the folder holds both. So on SQLite the database also remembers the last change of the note
+(its ctime, which copying cannot set back): a note that is newer shows a restored folder. A machine without a note
+proves nothing, since it may be new. :mod:`delivery.operators.restored_copy` handles the messages that were under way.
 """
 
 import contextlib
@@ -29,8 +29,8 @@ from db.dialect import is_postgresql
 from delivery.models import Installation
 
 log = logging.getLogger(__name__)
-LOOK_SECONDS = 20.0  # What is sent for so long after a dump, and no longer, a restore in place may hide.
-COARSE_NS = 2_000_000_000  # File systems that keep times in seconds round them; nobody restores a backup so fast.
+CHECK_SECONDS = 20.0  # Between two checks. A restore in place may hide mail sent within this time after the dump.
+COARSE_NS = 2_000_000_000  # Some file systems round times to seconds, and nobody restores a backup this fast.
 MACHINE_ID = Path("/etc/machine-id")
 COPIED = "This database was restored from a dump, or copied: mail was sent from another one before."
 SET_BACK = "This database was set back: it knows less than this machine remembers of it."
@@ -40,9 +40,9 @@ BY_SETTING = "START_HELD is set, so that nothing is sent before a person has sai
 
 @dataclass(slots=True)
 class _Process:
-    """What this process remembers."""
+    """This process's memory of the last check."""
 
-    looked_at: float | None = None  # By the monotonic clock.
+    checked_at: float | None = None  # On the monotonic clock.
     key: UUID | None = None
     generation: int = 0
 
@@ -51,41 +51,41 @@ _process = _Process()
 
 
 def why_held(now: dt.datetime) -> str:
-    """Return why nothing is sent until a person has said so; empty where all is well.
+    """Return why nothing may be sent before a person's answer; empty if mail may be sent.
 
-    Whatever sends, or leads to it, asks here first: each claim, each plan and each task.
+    Every claim, plan and task asks this first.
     """
-    if _process.looked_at is None or time.monotonic() - _process.looked_at >= LOOK_SECONDS:
-        look(now)
+    if _process.checked_at is None or time.monotonic() - _process.checked_at >= CHECK_SECONDS:
+        check(now)
     row = _row()
     if row is None or (row[0] == _process.key and row[1] < _process.generation):
-        look(now)
+        check(now)
         row = _row()
     return row[2] if row else ""
 
 
 def _row() -> tuple[UUID, int, str] | None:
-    # Asked with each claim; Django would take several times as long to make this as the database to answer it.
+    # Raw SQL, since every claim asks this: Django would take several times as long as the database.
     with connection.cursor() as cursor:
         cursor.execute("SELECT key, generation, held_because FROM delivery_installation WHERE id = 1")
         row = cursor.fetchone()
     if row is None:
         return None
     key, generation, held_because = row
-    return key if isinstance(key, UUID) else UUID(key), generation, held_because  # SQLite knows no such type.
+    return key if isinstance(key, UUID) else UUID(key), generation, held_because  # SQLite has no UUID type.
 
 
-def look(now: dt.datetime) -> None:
-    """Compare the database with what is known of it: hold it if it is a copy, else raise its generation."""
-    is_alone = not connection.in_atomic_block  # What a caller may take back must not be written down elsewhere.
-    if is_alone or _process.looked_at is None:
-        _process.looked_at = time.monotonic()
+def check(now: dt.datetime) -> None:
+    """Check whether this database is a copy: hold it if it is, or else raise its generation."""
+    is_alone = not connection.in_atomic_block  # A generation that the caller may roll back must not be in a note.
+    if is_alone or _process.checked_at is None:
+        _process.checked_at = time.monotonic()
     identity = identify()
-    with _one_at_a_time() if is_alone else contextlib.nullcontext(), durable(), transaction.atomic():
+    with _machine_lock() if is_alone else contextlib.nullcontext(), durable(), transaction.atomic():
         Installation.objects.get_or_create(pk=1, defaults={"identity": identity, "raised_at": now})
         row = Installation.objects.select_for_update().get(pk=1)
         if row.held_because:
-            if row.identity != identity:  # A copy of a copy: what was said of that one says nothing about this one.
+            if row.identity != identity:  # A copy of a copy: the answer about that one does not hold for this one.
                 Installation.objects.filter(pk=1).update(answer="")
             return
         if because := _suspicion(row, identity):
@@ -93,7 +93,7 @@ def look(now: dt.datetime) -> None:
             Installation.objects.filter(pk=1).update(held_since=now, held_because=because)
         elif is_alone:
             generation = row.generation + 1
-            # Whoever is killed before the new note is remembered leaves none to compare with.
+            # A process killed before it stores the new ctime leaves none to compare with.
             Installation.objects.filter(pk=1).update(generation=generation, raised_at=now, note_ctime_ns=None)
             transaction.on_commit(lambda: _remember(row.key, generation))
 
@@ -104,19 +104,19 @@ def _suspicion(row: Installation, identity: str) -> str:
     if row.identity != identity:
         return COPIED
     remembered = _process.generation if row.key == _process.key else 0
-    noted, changed = _noted(row.key), _noted_at_ns(row.key)
+    noted, changed = _noted_generation(row.key), _note_ctime_ns(row.key)
     if row.generation < max(remembered, noted):
         return SET_BACK
     if not row.note_ctime_ns or not changed:
         return ""
-    # Another DATA_DIR may hold a note too, and the database remembers that of the last look alone: ours then says less
-    # and is older. One that was put there since is newer.
+    # Another DATA_DIR may hold a note too, and the database remembers only the note of the last check. Then our note
+    # has a lower generation and is older. A note from a restored folder is newer.
     is_overtaken = noted < row.generation and changed < row.note_ctime_ns
     return PUT_BACK if not is_overtaken and abs(changed - row.note_ctime_ns) > COARSE_NS else ""
 
 
 def identify() -> str:
-    """Return what a copy of this database would have otherwise."""
+    """Return a text that differs in a copy of this database."""
     if is_postgresql():
         with connection.cursor() as cursor:
             cursor.execute(
@@ -125,18 +125,18 @@ def identify() -> str:
             )
             cluster, database = cursor.fetchone()
         return f"postgresql {cluster} {database}"
-    connection.ensure_connection()  # It makes the file.
-    # Where there is no such file, as in many containers and on macOS, the number alone must do.
+    connection.ensure_connection()  # It creates the file.
+    # Without a machine id, as in many containers and on macOS, the inode number alone must do.
     machine = MACHINE_ID.read_text().strip() if MACHINE_ID.exists() else ""
     return f"sqlite {machine} {os.stat(connection.settings_dict['NAME']).st_ino}"
 
 
 def release(now: dt.datetime) -> bool:
-    """Let a held database send from now on, as an installation of its own; False if it was not held."""
+    """Let a held database send from now on, as an installation of its own. False if it was not held."""
     held = Installation.objects.filter(pk=1).exclude(held_because="")
     return bool(
         held.update(
-            # Under a new key, notes of what it was a copy of say nothing about it.
+            # A new key, so that notes about the original do not count.
             key=uuid4(),
             identity=identify(),
             raised_at=now,
@@ -155,15 +155,15 @@ def _note(key: UUID) -> Path:
     return Path(settings.DATA_DIR) / "generations" / key.hex
 
 
-def _noted(key: UUID) -> int:
+def _noted_generation(key: UUID) -> int:
     try:
         return int(_note(key).read_text())
-    except (OSError, ValueError):  # None, or one that a full disk cut short: both prove nothing.
+    except (OSError, ValueError):  # No note, or one that a full disk cut short: both prove nothing.
         return 0
 
 
-def _noted_at_ns(key: UUID) -> int:
-    """Return when the note was changed, by a clock that nothing but the system sets; 0 if there is none."""
+def _note_ctime_ns(key: UUID) -> int:
+    """Return the ctime of the note, which only the system sets; 0 if there is no note."""
     try:
         return _note(key).stat().st_ctime_ns
     except OSError:
@@ -182,18 +182,18 @@ def _remember(key: UUID, generation: int) -> None:
     except OSError as error:
         log.warning("a restore in place would not be noticed on this machine: %s", error)
         return
-    if not is_postgresql():  # Elsewhere each machine has a note of its own, and the database none of them.
-        Installation.objects.filter(pk=1, generation=generation).update(note_ctime_ns=_noted_at_ns(key))
+    if not is_postgresql():  # With PostgreSQL each machine has its own note, and the database remembers none.
+        Installation.objects.filter(pk=1, generation=generation).update(note_ctime_ns=_note_ctime_ns(key))
 
 
 @contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Keep the processes of this machine apart while one writes a note and the database remembers it."""
+def _machine_lock() -> Iterator[None]:
+    """Lock out this machine's other processes while one writes the note and its ctime is stored."""
     lock = Path(settings.DATA_DIR) / "generations.lock"
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         file = lock.open("w")
-    except OSError:  # Nothing can be written here, and so no note either.
+    except OSError:  # The folder is not writable, so there is no note either.
         yield
         return
     with file:

@@ -1,4 +1,4 @@
-"""Celery's hands: hints that something may be due. Losing every one of them loses nothing; beat rings again."""
+"""The Celery tasks of delivery. Each is a hint that work may be due: none is lost with it, since beat sends another."""
 
 import asyncio
 import datetime as dt
@@ -16,10 +16,10 @@ from delivery.outbox import mailings, plan, status_counts
 from delivery.outcomes import recovery, results, unreachable_domains
 from delivery.worker.drain import drain
 
-# Made before the pool forks, so that a drain in a child learns of the shutdown its parent was told of. It has no lock:
-# a child that was killed while it held one would leave its successors waiting for good.
+# Created before the pool forks, so that a drain in a child learns of the shutdown of its parent. It has no lock: a
+# child killed while it held the lock would block its successors forever.
 _is_stopping = RawValue("b", 0)
-SHOW_LIFE = dt.timedelta(seconds=20)
+SILENT_AFTER = dt.timedelta(seconds=20)
 
 
 @worker_shutting_down.connect
@@ -28,29 +28,29 @@ def _stop_draining(**kwargs: Any) -> None:
 
 
 def should_stop() -> bool:
-    """Whether the worker was told to end."""
+    """Whether the worker is shutting down."""
     return bool(_is_stopping.value)
 
 
 @shared_task(runs_while_held=True)
 def dispatch() -> None:
-    """Settle what dead workers left, close what is done, ring for what is due, and tell the operators.
+    """Recover dead workers' batches, finish mailings, queue tasks for due work, and send notices to the operators.
 
-    In a copy that waits, do what a person said, and nothing else but to show life.
+    In a copy that waits for a person, only act on the person's answer and send a heartbeat.
     """
     now = clock.now()
     clock_steps.follow(now)
     is_released = restored_copy.carry_on(now)
-    heartbeats.show(heartbeats.ERRANDS, now)
+    heartbeats.record(heartbeats.ERRANDS, now)
     if not is_released:
-        if not heartbeats.senders(now, SHOW_LIFE):
+        if not heartbeats.senders(now, SILENT_AFTER):
             hints.ring(deliver)
         return
     recovery.sweep(now)
     mailings.expire(now)
     results.finish_mailings(now)
     is_due = plan.is_anything_due(now)
-    if is_due or not heartbeats.senders(now, SHOW_LIFE):
+    if is_due or not heartbeats.senders(now, SILENT_AFTER):
         hints.ring(deliver)
     status_counts.tidy()
     unreachable_domains.forget(now)
@@ -60,27 +60,27 @@ def dispatch() -> None:
         hints.ring(make_trials)
 
 
-@shared_task(runs_while_held=True)  # Each test says itself that the copy waits.
+@shared_task(runs_while_held=True)  # Each test reports by itself that the copy is held.
 def make_trials() -> None:
-    """Make the tests that pages asked for, one after the other."""
+    """Run the send tests that pages asked for, one after the other."""
     while not should_stop() and trials.make_next(clock.now):
         pass
 
 
 @shared_task(runs_while_held=True)
 def deliver() -> int:
-    """Send what is due for a bounded time and return how many messages were accepted."""
+    """Send due mail for a bounded time, and return the number of accepted messages."""
     time = clock.DatabaseClock()
     now = time.read()
-    is_held = bool(identity.why_held(now))  # First: a copy still tells when it was made.
-    heartbeats.show(heartbeats.SENDS, now)
+    is_held = bool(identity.why_held(now))  # Before the heartbeat, so that a copy still shows when it was made.
+    heartbeats.record(heartbeats.SENDS, now)
     if is_held:
         return 0
     recovery.sweep_here(now)
     sent = asyncio.run(drain(settings.DRAIN_SECONDS, clock=time, read_clock=time.read, should_stop=should_stop))
     now = time.read()
-    heartbeats.show(heartbeats.SENDS, now)
+    heartbeats.record(heartbeats.SENDS, now)
     results.finish_mailings(now)
     if sent and not should_stop() and plan.is_anything_due(now):
-        hints.ring(deliver)  # At once, so that nobody waits for beat in the middle of a campaign.
+        hints.ring(deliver)  # At once: a campaign must not wait for beat.
     return sent

@@ -1,4 +1,4 @@
-"""The addresses of delivery's pages; mounted at /delivery/."""
+"""The URLs of delivery's pages, mounted at /delivery/."""
 
 from django.urls import path
 

@@ -1,6 +1,6 @@
-"""A test message through one server, what a server holds back, a restored copy that waits, a search over the outbox.
+"""The pages of delivery: send test, mail held back by a server, a restored copy, and a search in the outbox.
 
-Thin: they check the permission, call one use case with ids and the time, and show what came back.
+Views are thin: they check the permission, call one use case with ids and the time, and show the result.
 """
 
 import datetime as dt
@@ -37,7 +37,7 @@ from smtpservers.limits import refused_senders
 from smtpservers.models import SmtpServer
 from smtpservers.smtp.conversation import Step
 
-# In the order of a conversation; EHLO comes twice where TLS is begun with STARTTLS.
+# In the order of a conversation. With STARTTLS, EHLO comes twice.
 STEPS = {
     "DNS": "look up the server's name",
     "connect": "open the connection",
@@ -54,7 +54,7 @@ STEPS = {
 }
 MESSAGES_PER_PAGE = outbox_search.PAGE
 ARRIVED = (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED)
-TAKEN_WITHIN = dt.timedelta(seconds=10)  # A test that no worker took by then waits for others, or for a worker.
+TAKEN_WITHIN = dt.timedelta(seconds=10)  # A test that no worker has taken by then waits for other tests or a worker.
 
 
 # --- a test through one server
@@ -64,7 +64,7 @@ TAKEN_WITHIN = dt.timedelta(seconds=10)  # A test that no worker took by then wa
 class ResultWords:
     """The result of a test in words."""
 
-    kind: str  # fine, failed, unsure or waiting: its colour.
+    kind: str  # fine, failed, unsure or waiting; sets the colour.
     icon: str
     headline: str
     advice: str
@@ -72,7 +72,7 @@ class ResultWords:
 
 @dataclass(frozen=True, slots=True)
 class StepLine:
-    """One step as it is shown."""
+    """One step of the conversation as a page shows it."""
 
     step: Step
     meaning: str
@@ -84,7 +84,7 @@ class StepLine:
 @never_cache
 @require_http_methods(["GET", "POST"])
 def send_test(request: HttpRequest, server_id: int) -> HttpResponse:
-    """Ask for a recipient (GET), or have a worker make the test and go where it is followed (POST)."""
+    """Ask for a recipient (GET), or queue the test for a worker and redirect to the page that follows it (POST)."""
     server = get_object_or_404(SmtpServer, pk=server_id)
     form = _test_form(server, request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -100,7 +100,7 @@ def send_test(request: HttpRequest, server_id: int) -> HttpResponse:
 @never_cache
 @require_GET
 def follow_test(request: HttpRequest, server_id: int, trial_id: int) -> HttpResponse:
-    """Show how far a test has come; its script asks for the part that changes alone."""
+    """Show the progress of a test. The page's script fetches only the changing part."""
     trial = get_object_or_404(Trial.objects.select_related("server", "message"), pk=trial_id, server=server_id)
     shown = _test_so_far(trial)
     if "part" in request.GET:
@@ -137,7 +137,7 @@ def _test_so_far(trial: Trial) -> dict[str, Any]:
     if trial.ended_at is None:
         steps = [line_of(said.step) for said in conversation.steps] if conversation else []
         return {"outcome": _under_way(trial, now), "steps": steps, "is_under_way": not trials.is_lost(trial, now)}
-    if conversation is None:  # The message was deleted meanwhile.
+    if conversation is None:  # The message was deleted in the meantime.
         return {"outcome": ResultWords("unsure", "help", "This test is no longer on record.", "Send another one.")}
     return {
         "outcome": outcome_of(conversation),
@@ -165,7 +165,7 @@ def _under_way(trial: Trial, now: dt.datetime) -> ResultWords:
 
 
 def default_recipient(server: SmtpServer) -> str:
-    """Return the bare address of the server's SMTP mail to; empty where there is none."""
+    """Return the bare address of the server's SMTP mail to; empty if it has none."""
     try:
         return parse_mailbox(server.mail_to).address
     except AddressInvalid:
@@ -198,13 +198,13 @@ def outcome_of(conversation: operators_send_test.Conversation) -> ResultWords:
 
 
 def line_of(step: Step) -> StepLine:
-    """Return how a step is shown. What a greeting offers is shown as one list and not a second time as lines."""
+    """Return a step for the page. The extensions of a greeting are shown as a list, and not again as lines."""
     reply = step.reply.partition("\n")[0] if "extensions" in step.details else step.reply
     return StepLine(step, STEPS[step.name], reply)
 
 
 def not_reached(conversation: operators_send_test.Conversation) -> list[str]:
-    """Return the steps that a failed conversation did not come to. Some are not always meant to be."""
+    """Return the steps that a failed conversation did not reach, without the optional ones."""
     if not conversation.steps or conversation.steps[-1].step.is_ok:
         return []
     names = list(STEPS)
@@ -212,7 +212,7 @@ def not_reached(conversation: operators_send_test.Conversation) -> list[str]:
     return [name for name in names[reached + 1 :] if name not in ("HELO", "TLS", "AUTH", "bounces")]
 
 
-# --- what a server holds back
+# --- mail held back by a server
 
 
 @staff_member_required
@@ -220,7 +220,7 @@ def not_reached(conversation: operators_send_test.Conversation) -> list[str]:
 @never_cache
 @require_http_methods(["GET", "POST"])
 def held_back(request: HttpRequest, server_id: int) -> HttpResponse:
-    """Show the providers and senders that a server sends nothing for at present (GET), or end one of these (POST)."""
+    """Show the provider holds and refused senders of a server (GET), or end one of them (POST)."""
     server = get_object_or_404(SmtpServer, pk=server_id)
     may_end = request.user.has_perm("smtpservers.pause_smtpserver") or request.user.has_perm(
         "smtpservers.change_smtpserver"
@@ -269,7 +269,7 @@ def _end_held_back(request: HttpRequest, server: SmtpServer) -> None:
 @never_cache
 @require_http_methods(["GET", "POST"])
 def restored(request: HttpRequest) -> HttpResponse:
-    """Show what was under way when this copy was made (GET), or keep what a person says about the original (POST)."""
+    """Show the mail that was under way when this copy was made (GET), or store the answer about the original (POST)."""
     if request.method == "POST":
         if problem := restored_copy.answer(request.POST.get("answer", "")):
             messages.error(request, problem)
@@ -287,7 +287,7 @@ def restored(request: HttpRequest) -> HttpResponse:
 
 
 def log_answer(user_id: int | None, given: str) -> None:
-    """Write into the log who let a copy send, and on which word."""
+    """Log who let a copy send, and with which answer."""
     if user_id is not None and (copy := restored_copy.held()) is not None:
         said = f"Said of a restored copy: {restored_copy.Answer(given).label}."
         LogEntry.objects.log_actions(user_id, [copy], CHANGE, said, single_object=True)
@@ -331,7 +331,7 @@ def search(request: HttpRequest) -> HttpResponse:
 
 
 def _before(query: QueryDict, number: int | None) -> str:
-    """Return the query of the page before a message's number; empty where there is none."""
+    """Return the query string of the page before a message's number; empty if there is no such page."""
     if number is None:
         return ""
     further = query.copy()

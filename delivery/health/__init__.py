@@ -1,1 +1,1 @@
-"""Whether mail can leave just now: worker reports, heartbeats, named checks."""
+"""The health of sending: worker reports, heartbeats and named checks."""

@@ -1,6 +1,6 @@
-"""Whether mail can leave just now: named checks, each of which has nothing to say or says what is wrong.
+"""Readiness: named checks whether mail can be sent now. A check returns a sentence if something is wrong.
 
-A room that can hold mail up adds a check to :data:`CHECKS`. Readiness, Home and a campaign's page show what they say.
+A room that can hold mail up adds a check to :data:`CHECKS`. Readiness, Home and a campaign's page show the sentences.
 """
 
 import datetime as dt
@@ -18,30 +18,30 @@ from delivery.models import Installation, Lane, WorkerReport
 from delivery.outbox import leases
 from registry import Registry
 
-# A process that sends shows it every few seconds, and one without work each time it is rung for.
+# A sending process has a heartbeat every few seconds, and an idle one at every hint.
 IDLE_SILENCE = dt.timedelta(seconds=60 + settings.DRAIN_SECONDS)
 
 
 class WorkersSeen:
-    """One look at the workers, shared by the checks: what they ask for is read once."""
+    """The workers at one instant, shared by the checks, so that each query runs once."""
 
     def __init__(self, now: dt.datetime) -> None:
         self.now = now
 
     @cached_property
     def reports(self) -> list[WorkerReport]:
-        """What workers said of themselves within the last minute."""
-        return vitals.lately(self.now)
+        """The worker reports of the last minute."""
+        return vitals.recent_reports(self.now)
 
     @cached_property
     def last_seen(self) -> dict[str, dt.datetime | None]:
-        """When a worker of each queue was seen last."""
+        """The last worker report, by queue."""
         return vitals.last_seen((heartbeats.SENDS, heartbeats.ERRANDS), self.now)
 
     @cached_property
     def last_at_work(self) -> dict[str, dt.datetime | None]:
-        """When a process of each queue was at work last."""
-        return heartbeats.last_shown((heartbeats.SENDS, heartbeats.ERRANDS), self.now)
+        """The last heartbeat, by queue."""
+        return heartbeats.last_heartbeats((heartbeats.SENDS, heartbeats.ERRANDS), self.now)
 
     @cached_property
     def broken_lanes(self) -> list[Lane]:
@@ -49,23 +49,23 @@ class WorkersSeen:
 
     @cached_property
     def is_held(self) -> bool:
-        """Whether this is known to be a copy that waits for a person."""
+        """Whether this database is held as a copy that waits for a person."""
         return Installation.objects.filter(pk=1).exclude(held_because="").exists()
 
 
-# Returns None, or a whole sentence without anything that a stranger must not know: `/readyz` answers everybody.
+# Returns None, or a whole sentence without secrets, since everybody may read `/readyz`.
 Check = Callable[[WorkersSeen], str | None]
 
 
 def ask(look: WorkersSeen) -> dict[str, str | None]:
-    """Return what each check says, by its name."""
+    """Run all checks; return their sentences by name, None for a passed check."""
     return {name: _ask(check, look) for name, check in CHECKS.items()}
 
 
 def in_words(problems: Mapping[str, str | None], look: WorkersSeen, *, with_names: bool) -> list[str]:
-    """Return what is wrong as people read it.
+    """Return the problems as sentences.
 
-    :param with_names: whether machines, servers and folders are named, as to those who may know of them.
+    :param with_names: whether to name machines, servers and folders, for readers who may see them.
     """
     told: list[str] = []
     for name, sentence in problems.items():
@@ -85,7 +85,7 @@ def _ask(check: Check, look: WorkersSeen) -> str | None:
 def _worker(look: WorkersSeen) -> str | None:
     if missed := _missed(heartbeats.SENDS, "sending worker", look):
         return f"{missed} Mail waits, and goes on by itself as soon as one runs."
-    # Without errands nobody rings for them.
+    # Without an errands worker no hints are sent, so idle senders are no problem of their own.
     return None if _missed(heartbeats.ERRANDS, "", look) else _idle(heartbeats.SENDS, "sending workers", look)
 
 
@@ -142,7 +142,7 @@ def _copy(look: WorkersSeen) -> str | None:
 CHECKS: Registry[Check] = Registry(
     worker=_worker, errands=_errands, clock=_clock, folder=_folder, lanes=_lanes, copy=_copy
 )
-# The same at length, by the name of the check.
+# Longer sentences with names, by check.
 DETAILS: dict[str, Callable[[WorkersSeen], list[str]]] = {
     "clock": lambda look: vitals.clock_problems(look.reports),
     "folder": lambda look: vitals.folder_problems(look.reports),

@@ -1,6 +1,6 @@
-"""What each worker process says of itself every few seconds: that it lives, its clock, and the folder it writes in.
+"""Worker reports: every few seconds a worker process reports that it lives, its clock, and its data folder.
 
-A process that was killed, stopped or cut off says nothing, and is missed.
+A process that was killed, stopped or cut off does not report, and so is missed.
 """
 
 import datetime as dt
@@ -20,16 +20,16 @@ from words.durations import measured
 
 log = logging.getLogger(__name__)
 
-SILENT_AFTER = dt.timedelta(seconds=20)  # Then a worker is missed …
-BELIEVED = dt.timedelta(minutes=1)  # … and what it said last counts for so long.
+SILENT_AFTER = dt.timedelta(seconds=20)  # A worker without a report for this long is missed …
+BELIEVED = dt.timedelta(minutes=1)  # … and its last report counts for this long.
 FORGOTTEN_AFTER = dt.timedelta(days=30)
-DRIFT = dt.timedelta(seconds=5)  # From here on a clock is wrong.
-STEP_TOLD = dt.timedelta(minutes=10)  # For how long it is told that a clock was set.
-PROBE_BYTES = 256 * 1024  # What a journal takes.
+DRIFT = dt.timedelta(seconds=5)  # A clock with at least this drift is wrong.
+STEP_SHOWN_FOR = dt.timedelta(minutes=10)  # How long a step of the clock is reported.
+PROBE_BYTES = 256 * 1024  # The size of a new journal.
 
 
 class Vitals:
-    """Looks after one process: compares clocks, tries its folder, and reports."""
+    """The reports of one process: compares clocks, tests the data folder, and stores the report."""
 
     def __init__(self, queues: Collection[str]) -> None:
         self.name = f"{socket.gethostname()} process {os.getpid()}"
@@ -37,14 +37,14 @@ class Vitals:
         self._clock = clock.DatabaseClock()
         self._last: tuple[dt.datetime, float] | None = None
         self._stepped: tuple[dt.timedelta, float] | None = None
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def look(self) -> None:
-        """Look and report; what is wrong is logged once, until it is over."""
+        """Check this process and store a report. A problem is logged once, and again when it is over."""
         now = self._clock.read()
-        self._note_step()
+        self._detect_step()
         folder_problem = problem_of(Path(settings.DATA_DIR))
-        said = {
+        values = {
             "host": socket.gethostname(),
             "queues": self.queues,
             "seen_at": now,
@@ -52,34 +52,34 @@ class Vitals:
             "step": self._stepped[0] if self._stepped else dt.timedelta(),
             "folder_problem": folder_problem,
         }
-        WorkerReport.objects.update_or_create(name=self.name, defaults=said)
+        WorkerReport.objects.update_or_create(name=self.name, defaults=values)
         WorkerReport.objects.filter(seen_at__lt=now - FORGOTTEN_AFTER).delete()
         drift = self._clock.drift
-        self._tell("drift", f"the clock is {in_words(drift)} the database's" if abs(drift) >= DRIFT else "")
-        self._tell("folder", f"{settings.DATA_DIR} cannot be written: {folder_problem}" if folder_problem else "")
+        self._log_change("drift", f"the clock is {in_words(drift)} the database's" if abs(drift) >= DRIFT else "")
+        self._log_change("folder", f"{settings.DATA_DIR} cannot be written: {folder_problem}" if folder_problem else "")
 
-    def _note_step(self) -> None:
-        """Notice that the clock was set: it went on by another time than the one that nobody can set."""
+    def _detect_step(self) -> None:
+        """Detect a step of the wall clock, by comparison with the steady clock."""
         wall, steady = clock.own(), clock.steady()
         if self._last is not None:
             step = (wall - self._last[0]) - dt.timedelta(seconds=steady - self._last[1])
             if abs(step) >= DRIFT:
                 self._stepped = step, steady
-                log.warning("the clock of this machine was set %s", _set_in_words(step))
+                log.warning("the clock of this machine was set %s", _step_in_words(step))
         self._last = wall, steady
-        if self._stepped and steady - self._stepped[1] > STEP_TOLD.total_seconds():
+        if self._stepped and steady - self._stepped[1] > STEP_SHOWN_FOR.total_seconds():
             self._stepped = None
 
-    def _tell(self, what: str, problem: str) -> None:
-        if problem and what not in self._told:
+    def _log_change(self, what: str, problem: str) -> None:
+        if problem and what not in self._logged:
             log.error("%s", problem)
-        elif not problem and what in self._told:
+        elif not problem and what in self._logged:
             log.warning("the %s is well again", what)
-        (self._told.add if problem else self._told.discard)(what)
+        (self._logged.add if problem else self._logged.discard)(what)
 
 
 def problem_of(folder: Path) -> str:
-    """Return why a journal could not be written in ``folder``, or the empty text."""
+    """Return why a journal cannot be written in ``folder``; empty if it can."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(PROBE_BYTES))
@@ -89,25 +89,25 @@ def problem_of(folder: Path) -> str:
     return ""
 
 
-def lately(now: dt.datetime) -> list[WorkerReport]:
-    """Return what workers said of themselves lately. A mark from the future is none."""
+def recent_reports(now: dt.datetime) -> list[WorkerReport]:
+    """Return the recent worker reports. Reports from the future do not count."""
     return list(WorkerReport.objects.filter(seen_at__gt=now - BELIEVED, seen_at__lte=now + DRIFT).order_by("name"))
 
 
 def last_seen(queues: Collection[str], now: dt.datetime) -> dict[str, dt.datetime | None]:
-    """Return when a worker of each of the queues was seen last; None: never."""
+    """Return the time of the last worker report, by queue; None: never."""
     seen = WorkerReport.objects.filter(seen_at__lte=now + DRIFT)
     return seen.aggregate(**{queue: Max("seen_at", filter=Q(queues__contains=queue)) for queue in queues})
 
 
 def clock_problems(reports: Iterable[WorkerReport]) -> list[str]:
-    """Return a sentence for each machine whose clock is wrong, or was set a moment ago."""
+    """Return a sentence for each machine whose clock is wrong, or was recently set."""
     problems = {}
     for report in reports:
         if abs(report.drift) >= DRIFT:
             problems[report.host] = f"The clock of {report.host} is {in_words(report.drift)} the database’s."
         elif report.step:
-            problems.setdefault(report.host, f"The clock of {report.host} was set {_set_in_words(report.step)}.")
+            problems.setdefault(report.host, f"The clock of {report.host} was set {_step_in_words(report.step)}.")
     return list(problems.values())
 
 
@@ -122,9 +122,9 @@ def folder_problems(reports: Iterable[WorkerReport]) -> list[str]:
 
 
 def in_words(drift: dt.timedelta) -> str:
-    """Return how far a clock is away, as "15 seconds ahead of" or "2 hours behind"."""
+    """Return a drift as "15 seconds ahead of" or "2 hours behind"."""
     return f"{measured(abs(drift))} {'ahead of' if drift > dt.timedelta() else 'behind'}"
 
 
-def _set_in_words(step: dt.timedelta) -> str:
+def _step_in_words(step: dt.timedelta) -> str:
     return f"{'ahead' if step > dt.timedelta() else 'back'} by {measured(abs(step))}"

@@ -1,1 +1,1 @@
-"""What operators do and are told: test sends, notices, restored copies."""
+"""Tools for operators: send tests, notices and restored copies."""

@@ -1,5 +1,4 @@
-"""What notices to operators say, in the languages a server may have. The words only; when one is sent is decided
-elsewhere.
+"""The words of notices to operators, in the languages that a server may have.
 
 Each line is filled with ``str.format``: ``server``, ``host``, ``percent``, ``used``, ``quota``, ``ends``, ``reason``,
 ``until``, ``mailing``, ``recipient``, ``number``, ``address``, ``url``.
@@ -16,7 +15,7 @@ class NoticeWords:
     quota_subject: str
     quota: str
     quota_full: str  # Follows ``quota`` at 100 %.
-    quota_kept: str  # The same, where some is kept from campaigns.
+    quota_kept: str  # Follows ``quota`` instead, if a part is kept from campaigns.
     paused_subject: str
     paused: str
     paused_until: str
@@ -285,5 +284,5 @@ WORDS = {
 
 
 def words_for(language: str) -> NoticeWords:
-    """Return the words of a BCP 47 language, in English where there are none."""
+    """Return the words of a BCP 47 language, or English words for an unknown language."""
     return WORDS.get(re.split("[-_]", language.lower())[0], WORDS["en"])

@@ -1,7 +1,6 @@
-"""Telling the operators what they should know, each event once: quotas, pauses, incidents, certificates, failures.
+"""Notices to operators, one per event: quotas, pauses, incidents, certificates and failures.
 
-A notice is mail like all other, of a stream of its own. What becomes of a notice is in the account and starts no
-further one.
+A notice is ordinary mail with a stream of its own. The failure of a notice is recorded, and causes no further notice.
 """
 
 import datetime as dt
@@ -25,12 +24,12 @@ from smtpservers.limits.circuit_breaker import FAILURES_TO_OPEN
 from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.models import QuotaPeriod, SmtpServer
 
-QUOTA_LEVELS = (100, 95, 80)  # Percent; the highest one that is reached is told.
-# A provider that asks us to slow down for less than this is no outage.
+QUOTA_LEVELS = (100, 95, 80)  # Percent. Only the highest level that is reached is told.
+# A pause shorter than this is no outage.
 SHORT_PAUSE = dt.timedelta(minutes=10)
-INCIDENT_LASTS = dt.timedelta(days=1)  # How long somebody to tell is waited for.
+INCIDENT_LASTS = dt.timedelta(days=1)  # How long an incident waits for an operator with an address.
 CERTIFICATE_WARNING = dt.timedelta(days=14)
-BETWEEN_DIGESTS = dt.timedelta(hours=1)  # Of one mailing and server.
+BETWEEN_DIGESTS = dt.timedelta(hours=1)  # For one mailing and server.
 DIGEST_RECIPIENTS = 500
 REPORTED_STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.SINGLE)
 ADMINISTRATORS = "admin"  # The role that may do everything.
@@ -38,18 +37,18 @@ FAILURES = (Message.Status.BOUNCED, Message.Status.FAILED, Message.Status.EXPIRE
 
 
 def notice(now: dt.datetime) -> int:
-    """Queue the notices of everything that happened and was not told yet, and return how many there were."""
-    told = notice_quotas(now) + notice_outages(now) + notice_full(now) + notice_incidents(now)
-    return told + notice_certificates(now) + report_failures(now)
+    """Queue notices of all events that were not told yet, and return their number."""
+    count = notice_quotas(now) + notice_outages(now) + notice_full(now) + notice_incidents(now)
+    return count + notice_certificates(now) + report_failures(now)
 
 
 def notice_quotas(now: dt.datetime) -> int:
-    """Tell that 80, 95 or 100 % of a period's quota are used; a changed quota starts over.
+    """Tell that 80, 95 or 100 % of a period's quota are used. A changed quota starts over.
 
-    All is used when campaigns have used theirs: what they leave is for this notice, among others.
+    100 % is told as soon as campaigns have used their part: the rest is kept for other mail, such as this notice.
     """
     nearly_full = QuotaPeriod.objects.filter(
-        # 80 % and more, without a product that a large quota would overflow.
+        # 80 % and more, without a product that overflows for a large quota.
         used__gte=F("quota") - F("quota") / 5,
         quota__gt=0,
         starts_at__lte=now,
@@ -87,7 +86,7 @@ def notice_quotas(now: dt.datetime) -> int:
 
 
 def notice_outages(now: dt.datetime) -> int:
-    """Tell that a server is paused and why, once for each outage however often its pause is prolonged."""
+    """Tell that a server is paused, and why: once for each outage, however often its pause is extended."""
     lasting = Q(failures__gte=FAILURES_TO_OPEN) | Q(paused_until=None) | Q(paused_until__gt=now + SHORT_PAUSE)
     paused = SmtpServer.objects.filter(lasting, is_active=True, outage_at__isnull=False).exclude(paused_reason="")
     count = 0
@@ -105,7 +104,7 @@ def notice_outages(now: dt.datetime) -> int:
 
 
 def notice_full(now: dt.datetime) -> int:
-    """Tell that a server says that its own limit is reached, once until it accepts mail again."""
+    """Tell that a server reports its own limit as reached: once until it accepts mail again."""
     count = 0
     full = SmtpServer.objects.filter(full_until__gt=now + SHORT_PAUSE, is_active=True, outage_at__isnull=False)
     for server in full:
@@ -122,7 +121,7 @@ def notice_full(now: dt.datetime) -> int:
 
 
 def notice_incidents(now: dt.datetime) -> int:
-    """Tell of answers that a person should look at; they are on record once a day for each server and kind."""
+    """Tell of answers that a person should look at. There is one incident a day per server and kind."""
     count = 0
     for incident in Incident.objects.filter(is_told=False).select_related("server").order_by("pk")[:100]:
         server, words = incident.server, _words(incident.server)
@@ -130,14 +129,14 @@ def notice_incidents(now: dt.datetime) -> int:
         key = f"incident {incident.key}"
         subject = words.incident_subject.format(server=server.name)
         told = _tell(server, Notice.Kind.INCIDENT, key, subject, lines, _watchers(server), now)
-        if told or incident.seen_at < now - INCIDENT_LASTS:  # Nobody is there to be told: it stands on the page.
+        if told or incident.seen_at < now - INCIDENT_LASTS:  # Without anybody to tell, only the page shows it.
             Incident.objects.filter(pk=incident.pk).update(is_told=True)
         count += told
     return count
 
 
 def notice_certificates(now: dt.datetime) -> int:
-    """Tell that the certificate of a server in use ends within two weeks."""
+    """Tell that the certificate of an active server expires within two weeks."""
     ending = SmtpServer.objects.filter(is_active=True, certificate_expires_at__lt=now + CERTIFICATE_WARNING)
     count = 0
     for server in ending:
@@ -156,20 +155,20 @@ def notice_certificates(now: dt.datetime) -> int:
 
 
 def report_failures(now: dt.datetime) -> int:
-    """Tell Mail To Unknown who was not reached by what has finished: a digest of a campaign, a line of a single."""
+    """Tell Mail To Unknown of failures in finished mailings: a digest for a campaign, a line for a single message."""
     count = 0
     for mailing in Mailing.objects.filter(finished_at__isnull=False, is_reported=False)[:100]:
         told = _report(mailing, now) if mailing.stream in REPORTED_STREAMS else 0
         if told is None:
             continue
         count += told
-        # Not where it was opened again meanwhile.
+        # Not if the mailing was reopened in the meantime.
         Mailing.objects.filter(pk=mailing.pk, finished_at=mailing.finished_at).update(is_reported=True)
     return count
 
 
 def _report(mailing: Mailing, now: dt.datetime) -> int | None:
-    """Return how many servers had something to report; None where it is too early for another digest."""
+    """Return the number of servers with failures to report; None if it is too early for another digest."""
     failed = Message.objects.filter(mailing=mailing, status__in=FAILURES, copy_of=None, redirected_to="")
     server_ids = failed.exclude(server=None).order_by().values_list("server", flat=True).distinct()
     count, is_early = 0, False
@@ -218,7 +217,7 @@ def _tell(
     now: dt.datetime,
     about: Mailing | None = None,
 ) -> int:
-    """Queue a notice about the server unless its event was told before; without anybody to tell it waits for one."""
+    """Queue a notice about the server, unless its event was told before. Return 0 if there is nobody to tell."""
     if Notice.objects.filter(key=key).exists() or not to:
         return 0
     words = _words(server)
@@ -233,7 +232,7 @@ def _tell(
 def _open(
     key: str, kind: str, subject: str, text: str, to: Iterable[str], language: str, now: dt.datetime, **about: Any
 ) -> int:
-    """Queue a notice; return 0 if another worker has told the same."""
+    """Queue a notice; return 0 if another worker has just told the same event."""
     try:
         with transaction.atomic():
             mailing = mailings.open_mailing(
@@ -248,20 +247,20 @@ def _open(
             for email in {fold(address): address for address in to}.values():
                 mailings.address(mailing, email=email, email_key=fold(email), now=now)
             Notice.objects.create(key=key, kind=kind, mailing=mailing, created_at=now, **about)
-    except IntegrityError:  # Another worker told it in this instant.
+    except IntegrityError:  # Another worker was first.
         return 0
     return 1
 
 
 def tell_returned(to: str, campaign: str, reason: str, page: str, now: dt.datetime) -> int:
-    """Tell whoever queued a campaign that it is a draft again."""
+    """Tell the person who queued a campaign that it is a draft again."""
     words = words_for(settings.LANGUAGE_CODE)
     subject, line = words.returned_subject, words.returned
     return _tell_of_campaign(to, campaign, subject, line, reason, page, now)
 
 
 def tell_rest_waits(to: str, campaign: str, reason: str, page: str, now: dt.datetime) -> int:
-    """Tell whoever chose the winner of an A/B test that the rest has not got it."""
+    """Tell the person who chose the winner of an A/B test that it was not sent to the rest."""
     words = words_for(settings.LANGUAGE_CODE)
     return _tell_of_campaign(to, campaign, words.rest_subject, words.rest, reason, page, now)
 
@@ -269,7 +268,7 @@ def tell_rest_waits(to: str, campaign: str, reason: str, page: str, now: dt.date
 def _tell_of_campaign(to: str, campaign: str, subject: str, line: str, reason: str, page: str, now: dt.datetime) -> int:
     try:
         recipient = _bare(to)
-    except AddressInvalid:  # Also nobody: then it stands on the page alone.
+    except AddressInvalid:  # Or empty. Then only the page shows it.
         return 0
     facts = {"mailing": campaign, "reason": reason}
     closing = words_for(settings.LANGUAGE_CODE).campaign_page.format(url=page)
@@ -279,13 +278,13 @@ def _tell_of_campaign(to: str, campaign: str, subject: str, line: str, reason: s
 
 
 def administrators() -> QuerySet[User]:
-    """Return the active people who may do everything: superusers, and who has the role."""
+    """Return the active users who may do everything: superusers, and members of the role."""
     is_one = Q(is_superuser=True) | Q(pk__in=User.objects.filter(groups__name=ADMINISTRATORS).values("pk"))
     return User.objects.filter(is_one, is_active=True)
 
 
 def _watchers(server: SmtpServer) -> list[str]:
-    """Return who hears about the server: its Mail To, or else the administrators."""
+    """Return the recipients of notices about the server: its Mail To, or else the administrators."""
     if server.mail_to:
         return [server.mail_to]
     found = []
@@ -315,7 +314,7 @@ def _number(server: SmtpServer, number: int) -> str:
 
 
 def _moment(server: SmtpServer, instant: dt.datetime) -> str:
-    """Return an instant in the server's zone, which its periods are counted in, and in its language."""
+    """Return an instant in the zone of the server's quota periods, and in its language."""
     local = instant.astimezone(ZoneInfo(server.time_zone))
     with translation.override(_language(server)):
         return f"{formats.date_format(local, 'DATE_FORMAT')} {local:%H:%M} ({server.time_zone})"
@@ -326,5 +325,5 @@ def _one_line(text: str) -> str:
 
 
 def _inert(text: str) -> str:
-    """Return text that holds no merge tag, whatever a server answered or somebody named a campaign."""
+    """Return text without merge tags, whatever is in a server's answer or a campaign's name."""
     return re.sub(r"(?<=\{)(?=[{%])", " ", text)

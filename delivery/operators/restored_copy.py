@@ -1,6 +1,6 @@
-"""How a restored or copied database goes on: what was under way when it was made, and what a person lets become of it.
+"""Restored copies: the mail that was under way when a database was copied, and how a person lets it go on.
 
-The original may have sent, after the copy was made, whatever was due here. Only a person can know whether it did.
+After the copy was made, the original may have sent the mail that is due here. Only a person can know whether it did.
 """
 
 import datetime as dt
@@ -25,25 +25,26 @@ REASON = "Unconfirmed: this database was restored or copied, and the original ma
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """Something that was on its way when the copy was made, in words."""
+    """Mail that was under way when the copy was made, in words."""
 
     name: str
-    what: str  # How it stands in the copy.
-    then: str  # What going on makes of it, where the original may have gone on sending.
+    what: str  # Its state in the copy.
+    then: str  # Its future, if the original may have gone on sending.
 
 
-# Rooms above add what they hold, and what brings it to the outbox before that is settled: False where it must wait.
+# Higher rooms add their mail that is under way, and a step that brings it into the outbox; the step returns False while
+# it must wait.
 TELLERS: Registry[Callable[[dt.datetime], list[UnderWay]]] = Registry()
 PREPARATIONS: Registry[Callable[[dt.datetime], bool]] = Registry()
 
 
 def held() -> Installation | None:
-    """Return the row of this database while it waits for a person, or for what that person said to be done."""
+    """Return this database's row while it waits for a person's answer, or for the answer to be carried out."""
     return Installation.objects.filter(pk=1).exclude(held_because="").first()
 
 
 def under_way(now: dt.datetime) -> list[UnderWay]:
-    """Return what was on its way when the copy was made, and what would become of it."""
+    """Return the mail that was under way when the copy was made, and its future."""
     copy = held()
     if copy is None:
         return []
@@ -62,7 +63,7 @@ def under_way(now: dt.datetime) -> list[UnderWay]:
 
 
 def _under_way(copy: Installation, now: dt.datetime) -> QuerySet[Mailing]:
-    """Return the mailings that the original may have gone on with."""
+    """Return the mailings that the original may have gone on sending."""
     open_ones = Mailing.objects.filter(finished_at=None, state=Mailing.State.OPEN, created_at__lt=copy.held_since)
     return open_ones.filter(Q(opens_at=None) | Q(opens_at__lte=now))
 
@@ -77,7 +78,10 @@ def _waiting(mailing_id: int) -> int:
 
 
 def answer(what: str) -> str:
-    """Keep what a person says of the original; the errands worker then does it. Return why not, or an empty text."""
+    """Store a person's answer about the original, for the errands worker to carry out.
+
+    :return: why the answer was not stored; empty if it was.
+    """
     if what not in (Answer.MAY_HAVE_SENT, Answer.STOOD_STILL):
         return "Choose whether the original may have gone on sending."
     if settings.START_HELD:
@@ -89,14 +93,14 @@ def answer(what: str) -> str:
 
 
 def carry_on(now: dt.datetime) -> bool:
-    """Do what a person said, and let mail go; False while there is something to wait for.
+    """Carry out the person's answer, and release the database; False while it must wait.
 
-    May be killed and repeated, and be run by two workers at once: nothing is sent before the last step.
+    It may be killed and repeated, or run by two workers at once: nothing is sent before the last step.
     """
     if not identity.why_held(now):
         return True
     copy = held()
-    if copy is None:  # Another worker has just let it go.
+    if copy is None:  # Another worker has just released it.
         return True
     if copy.answer == Answer.NONE or copy.held_since is None:
         return False
@@ -112,7 +116,7 @@ def carry_on(now: dt.datetime) -> bool:
 def _call_unconfirmed(mailing_id: int, held_since: dt.datetime, now: dt.datetime) -> bool:
     while True:
         with transaction.atomic():
-            # Another worker may have been first: then what is in the outbox by now is this installation's own.
+            # If another worker was first, messages queued since then are this installation's own.
             if not Installation.objects.select_for_update().filter(held_since=held_since).exists():
                 return False
             if not outbox_mailings.call_unconfirmed(mailing_id, REASON, held_since, now):

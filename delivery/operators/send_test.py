@@ -1,4 +1,4 @@
-"""Sending one message at once while a person watches: every step of the conversation, on record like any other."""
+"""Send test: sends one message at once while a person watches every step, and records it like any other message."""
 
 import asyncio
 import datetime as dt
@@ -41,18 +41,18 @@ from smtpservers.smtp.endpoint import Endpoint, endpoint_of
 
 WATCH_SECONDS = 0.5
 T = TypeVar("T")
-LEASE_SECONDS = 1800.0  # The longest SMTP timeout for each step, and the final answer.
+LEASE_SECONDS = 1800.0  # Enough for the longest SMTP timeout at each step, and for the final answer.
 
 
 class TestRefused(Exception):
-    """The test cannot even be tried; the text says why and what to do."""
+    """The test cannot start. The text says why, and what to do."""
 
     __test__ = False  # Not a test case of pytest.
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a test sends instead of the built-in words: a campaign's content."""
+    """The content of a test: a campaign's content in place of the built-in words."""
 
     name: str
     subject: str
@@ -71,7 +71,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class ShownStep:
-    """A step of the conversation with what a failed one means."""
+    """A step of the conversation, with an explanation if it failed."""
 
     step: Step
     explanation: str
@@ -79,11 +79,11 @@ class ShownStep:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a test has come."""
+    """The progress of a test."""
 
     message_pk: int
     steps: Sequence[Step]
-    is_sent: bool  # Whether the final dot is written, or is just about to be.
+    is_sent: bool  # Whether the final dot is written, or about to be.
 
 
 Watch = Callable[[Progress], None]
@@ -91,10 +91,10 @@ Watch = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What happened: the steps, and the account's words on the message."""
+    """The result of a test: the steps, and the message's status and reason."""
 
     steps: tuple[ShownStep, ...]
-    status: str  # Of the message: accepted, bounced, failed, unconfirmed …
+    status: str  # The message's: accepted, bounced, failed, unconfirmed …
     reason: str
     message_id: str  # The Message-ID header.
     message_pk: int
@@ -117,17 +117,17 @@ def send_test(
     with_copies: bool = True,
     watch: Watch | None = None,
 ) -> Conversation:
-    """Send one test message through one server at once, an inactive one too, and return the conversation.
+    """Send one test message at once, even through an inactive server, and return the conversation.
 
-    It counts in the quota and stands in the account. Its unsubscribe token is inert. Somebody waits for it: for the
-    answer to the whole message it waits no longer than SMTP timeout, while other mail waits for minutes.
+    The message counts in the quota and is recorded. Its unsubscribe token is inert. Since a person waits, the final
+    answer may take no longer than the SMTP timeout, whereas other mail waits for minutes.
 
     :param content: a campaign's content; None sends a few words in the server's language.
-    :param contact: whose values fill the merge fields; None: a reader without names.
+    :param contact: the contact whose values fill the merge fields; None: a reader without a name.
     :param with_copies: whether the server's CC and BCC addresses get the test too.
-    :param watch: told now and then how far it has come, in this thread.
-    :raises TestRefused: in a copy that waits, when there is no quota left, or the recipient or the content cannot be
-        used.
+    :param watch: called from time to time with the progress, in this thread.
+    :raises TestRefused: if this database is held as a copy, no quota is left, or the recipient or the content cannot
+        be used.
     """
     server = SmtpServer.objects.get(pk=server_id)
     if because := identity.why_held(now):
@@ -178,7 +178,7 @@ def send_test(
 
 
 def _lost_bounces(server: SmtpServer) -> list[Step]:
-    """Return a failed step if the domain that bounces go to takes no mail, by what its name servers say."""
+    """Return a failed step if, by DNS, the domain of the return path takes no mail."""
     if not (server.use_return_path and server.return_path) or is_reserved(domain_of(server.return_path)):
         return []
     began = time.perf_counter()
@@ -247,7 +247,7 @@ def _progress(message_pk: int, steps: list[Step], dots: list[int]) -> Progress:
 
 
 def _watched(talk: Coroutine[Any, Any, T], progress: Callable[[], Progress], watch: Watch) -> T:
-    """Run ``talk`` in a thread and tell how far it has come: the watcher may write to the database, a loop may not."""
+    """Run ``talk`` in another thread and report its progress from this one: ``watch`` may write to the database."""
     with ThreadPoolExecutor(1) as pool:
         conversation = pool.submit(asyncio.run, talk)
         while not wait([conversation], WATCH_SECONDS).done:
@@ -258,7 +258,7 @@ def _watched(talk: Coroutine[Any, Any, T], progress: Callable[[], Progress], wat
 async def _talk(
     endpoint: Endpoint, composed: Composed, steps: list[Step], before_dot: Any, stream: str
 ) -> tuple[Answer | None, Judgement, Stage, Reply | None, dict[str, Any]]:
-    """Return the answer, what it means, and what was learned of the server, by the field it belongs to."""
+    """Return answer, judgement, stage and reply, and the values learned about the server, by field."""
     try:
         connection = await connect(endpoint, steps.append)
     except ConnectionFailed as error:
@@ -283,7 +283,7 @@ async def _talk(
 
 
 def _final(judgement: Judgement) -> Judgement:
-    """A test is one try: what would be deferred has failed. It never pauses a server that somebody is setting up."""
+    """Return the judgement of a test's only try: deferred means failed, and the server is never paused."""
     is_deferred = judgement.status == "deferred"
     return replace(
         alone(judgement),

@@ -1,4 +1,4 @@
-"""The words of a test message in the languages recipients may have: subject and text, with ``{server}``."""
+"""Subject and text of a test message, by language, with the placeholder ``{server}``."""
 
 TEST_WORDS = {
     "en": (

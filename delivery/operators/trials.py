@@ -1,6 +1,6 @@
-"""Tests that a page asked for: who makes them, one after the other, and how far each has come.
+"""Trials: send tests that a page asked for, run one after the other by a worker, and their progress.
 
-A worker makes them, because a server may be silent for minutes and no page can wait for that long.
+A worker runs them, because a server may be silent for minutes, and no page can wait that long.
 """
 
 import datetime as dt
@@ -15,11 +15,11 @@ from mail.addresses import fold
 from smtpservers.models import SmtpServer
 from smtpservers.smtp.conversation import Step
 
-LOST_AFTER = dt.timedelta(seconds=30)  # A worker that is not heard of for so long has ended.
+LOST_AFTER = dt.timedelta(seconds=30)  # A worker without a heartbeat for this long has ended.
 
 
 def ask(server: SmtpServer, recipient: str, actor: Any, *, with_copies: bool, now: dt.datetime) -> Trial:
-    """Put a test on the list of those that a worker makes."""
+    """Queue a test for a worker."""
     return Trial.objects.create(
         server=server,
         created_by=actor,
@@ -35,11 +35,11 @@ def is_any_waiting() -> bool:
 
 
 def make_next(clock: Callable[[], dt.datetime]) -> bool:
-    """Make the test that waits longest, unless another one is under way; return whether there was one to make."""
+    """Run the oldest waiting test, unless another one is under way; return whether a test was run."""
     now = clock()
     waiting = Trial.objects.filter(seen_at=None, ended_at=None)
     trial = waiting.select_related("server", "created_by").order_by("pk").first()
-    # One at a time: a few silent servers must not keep all workers from their other errands.
+    # One at a time: a few silent servers must not keep all workers from other tasks.
     if trial is None or Trial.objects.filter(ended_at=None, seen_at__gt=now - LOST_AFTER).exists():
         return False
     if not waiting.filter(pk=trial.pk).update(seen_at=now):
@@ -69,12 +69,12 @@ def make_next(clock: Callable[[], dt.datetime]) -> bool:
 
 
 def is_lost(trial: Trial, now: dt.datetime) -> bool:
-    """Whether the worker that made it ended in the middle."""
+    """Whether the test's worker ended before the test did."""
     return trial.ended_at is None and trial.seen_at is not None and trial.seen_at <= now - LOST_AFTER
 
 
 def conversation_of(trial: Trial) -> Conversation | None:
-    """Return what was said so far; None before the message is on record."""
+    """Return the conversation so far; None before the message is recorded."""
     message = trial.message
     if message is None:
         return None
@@ -85,7 +85,7 @@ def conversation_of(trial: Trial) -> Conversation | None:
 
 
 def forget_old(now: dt.datetime) -> None:
-    """Delete what no page follows any more."""
+    """Delete trials that no page follows any more."""
     Trial.objects.filter(created_at__lte=now - Trial.KEPT_FOR).delete()
 
 

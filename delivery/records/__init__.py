@@ -1,1 +1,1 @@
-"""Figures, and what is held about a person: their copy, erasure, retention."""
+"""Records of sent mail: figures, search, and a person's data (contact page, export, erasure, retention)."""

@@ -1,4 +1,4 @@
-"""The messages of a person, for the contact's own page, which knows nothing of delivery."""
+"""The section with a person's messages on the contact page, which does not know delivery."""
 
 import datetime as dt
 
@@ -23,7 +23,7 @@ def messages_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Sec
         rows = rows.filter(pk__lt=int(before))
     else:
         before = ""
-    # One more than shown tells whether there are others.
+    # One more than shown, to see whether there are others.
     found = list(rows.select_related("mailing", "server").order_by("-pk")[: SHOWN + 1])
     figures.show_claimed(found)
     next_before = found[SHOWN - 1].pk if len(found) > SHOWN else None

@@ -1,7 +1,7 @@
-"""What the outbox holds about a person: their copy of it, and its erasure in place, so that every count stays.
+"""A person's data in the outbox: its export, and its erasure in place, so that all counts stay.
 
-An erased message keeps its mailing, status, server and times. The address makes way for a word, and its key for one
-that no address has.
+An erased message keeps its mailing, status, server and times. A fixed word replaces the address, and a key that no
+address can have replaces the address key.
 """
 
 import datetime as dt
@@ -16,19 +16,19 @@ from contacts.privacy.redaction import ERASED, redact
 from delivery.models import Attempt, Batch, Chunk, Incident, Mailing, Message, Trial
 
 STOPPED = "The person asked for everything about them to be erased."
-KEY = "erased:"  # Before the number of the message: the key of no address, and unique.
+KEY = "erased:"  # With the message's id: a unique key that no address has.
 ASKED_AT_ONCE = 500
-# Whose content is the mailing's own, written to one person or about some.
+# Streams whose content is written to one person, or about some.
 OWN_CONTENT = (Mailing.Stream.SINGLE, Mailing.Stream.NOTICE, Mailing.Stream.TEST)
 
 
 def of_person(subject: Subject) -> QuerySet[Message]:
-    """Return all messages to the person, to any of their addresses; each part of it through an index."""
+    """Return all messages to any of the person's addresses. Each part of the query uses an index."""
     return Message.objects.filter(Q(contact=subject.contact_id) | Q(email_key__in=subject.keys))
 
 
 def is_anonymous(message: Message) -> bool:
-    """Whether nobody can tell any more to whom the message went."""
+    """Whether the message's recipient was erased."""
     return message.email_key.startswith(KEY)
 
 
@@ -38,12 +38,12 @@ def emails(contact_id: int) -> Iterable[str]:
 
 
 def stop(subject: Subject, now: dt.datetime) -> bool:
-    """Cancel what waits for the person; return whether a worker holds some of it, or is about to add some."""
+    """Cancel waiting messages to the person; return whether a worker holds some, or is about to add some."""
     pending = Q(status__in=Message.PENDING)
     ids = list(of_person(subject).values_list("pk", flat=True))
     waiting = list(Message.objects.filter(pending, Q(pk__in=ids) | Q(copy_of__in=ids)).values_list("pk", "mailing"))
     mailings = {mailing for _, mailing in waiting}
-    # Whoever is claiming from these chunks now is waited for, so that the claim is seen below.
+    # Waits for claims from these chunks, so that they are seen below.
     list(Chunk.objects.select_for_update().filter(mailing__in=mailings).order_by("pk").values_list("pk"))
     held = _held(mailings)
     free = [pk for pk, _ in waiting if pk not in held]
@@ -95,7 +95,7 @@ def _exported(message: Message) -> dict[str, Any]:
 
 
 def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
-    """Take the person out of their messages, attempts, and the mailings that were for them alone."""
+    """Erase the person from their messages and attempts, and from mailings written only to them."""
     pattern = subject.pattern
     ids = list(of_person(subject).values_list("pk", flat=True))
     for start in range(0, len(ids), ASKED_AT_ONCE):
@@ -105,7 +105,7 @@ def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
         redact(Attempt.objects.filter(message__in=some), pattern, "reply", "envelope_from", "choice")
         some.update(**ANONYMOUS, contact=None)
     _erase_tests(subject)
-    # Digests of failures name those who were not reached; tests and single messages may name anybody.
+    # Failure digests name recipients; tests and single messages may name anybody.
     texts = Mailing.objects.filter(stream__in=OWN_CONTENT)
     redact(texts, pattern, "name", "subject", "html", "text")
     redact(Incident.objects.all(), pattern, "reason")
@@ -121,14 +121,14 @@ ANONYMOUS: dict[str, Any] = {"email": ERASED, "email_key": anonymous_key(), "mer
 
 
 def _empty_own_mailings(messages: QuerySet[Message]) -> None:
-    """Empty the single messages: their content was written to this person alone."""
+    """Empty the content of single messages, which was written only to this person."""
     others = Message.objects.filter(mailing=OuterRef("pk"), copy_of=None).exclude(pk__in=messages.values("pk"))
     single = Mailing.objects.filter(stream=Mailing.Stream.SINGLE, pk__in=messages.values("mailing"))
     single.exclude(Exists(others)).update(name=ERASED, subject=ERASED, html="", text=ERASED, files=[])
 
 
 def _erase_tests(subject: Subject) -> None:
-    """Forget whose values a test was filled with: it went to somebody else, and only the names tell."""
+    """Erase the person's merge values from tests. A test goes to another address, so only the names identify them."""
     first, last = subject.names
     if first or last:
         tests = Message.objects.filter(mailing__stream=Mailing.Stream.TEST, merge__isnull=False)

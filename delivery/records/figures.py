@@ -1,4 +1,4 @@
-"""The figures of what was sent: read-only, for pages. Copies (CC, BCC) are messages of their own and not counted."""
+"""Figures of sent mail for pages, read-only. Copies (CC, BCC) are messages of their own, and are not counted."""
 
 import datetime as dt
 from collections.abc import Collection, Iterable
@@ -12,18 +12,18 @@ from smtpservers.models import QuotaPeriod
 
 
 def counts(mailing_id: int) -> dict[str, int]:
-    """Return how many recipients of the mailing have each status; every status is there."""
+    """Return the number of the mailing's recipients by status; every status is a key."""
     found = status_counts.by_status(mailing_id)
-    # Claimed from a chunk they are still ``queued`` in their rows.
+    # Messages claimed from a chunk are still ``queued`` in their rows.
     held = Batch.objects.filter(mailing=mailing_id, is_cut=True).aggregate(sum=Sum("open_count"))["sum"] or 0
-    held = min(held, found[Message.Status.QUEUED])  # The two were not counted in the same instant.
+    held = min(held, found[Message.Status.QUEUED])  # The two counts are from different instants.
     found[Message.Status.QUEUED] -= held
     found[Message.Status.SENDING] += held
     return found
 
 
 def of_status(messages: QuerySet[Message], status: str) -> QuerySet[Message]:
-    """Return those of the messages that have this status, as people see it."""
+    """Return the messages with this status, as people see it: claimed messages count as ``sending``."""
     if status == Message.Status.SENDING:
         return messages.filter(Q(status=status) | Q(status="queued", due_at=None, pk__in=_claimed()))
     if status == Message.Status.QUEUED:
@@ -32,7 +32,7 @@ def of_status(messages: QuerySet[Message], status: str) -> QuerySet[Message]:
 
 
 def show_claimed(messages: Iterable[Message]) -> None:
-    """Let the messages that a worker holds show as ``sending``, though their rows are still ``queued``."""
+    """Set the status of claimed messages to ``sending`` for display; their rows are still ``queued``."""
     queued = [message for message in messages if message.status == Message.Status.QUEUED and message.due_at is None]
     claimed = _claimed({message.mailing_id for message in queued}) if queued else set()
     for message in queued:
@@ -41,7 +41,7 @@ def show_claimed(messages: Iterable[Message]) -> None:
 
 
 def _claimed(mailings: Collection[int] | None = None) -> set[int]:
-    """Return the messages claimed from chunks, some of which may be recorded already."""
+    """Return the messages claimed from chunks; some may have a recorded result already."""
     batches = Batch.objects.filter(is_cut=True)
     if mailings is not None:
         batches = batches.filter(mailing__in=mailings)
@@ -49,7 +49,7 @@ def _claimed(mailings: Collection[int] | None = None) -> set[int]:
 
 
 def attempts(message: Message) -> list[Attempt]:
-    """Return the attempts of a message in order; the last one may be under way, and is not stored yet."""
+    """Return the attempts of a message in order. The last one may be under way, and has no row yet."""
     written = list(message.attempts.select_related("server").order_by("number"))
     number = len(written) + 1
     for batch in Batch.objects.filter(mailing=message.mailing_id):
@@ -64,7 +64,7 @@ def _under_way(batch: Batch, message: Message, number: int) -> Attempt:
 
 
 def by_server(mailing_id: int) -> list[tuple[str, int, int]]:
-    """Return (server's name, accepted, tried) for each server the mailing used, most used first."""
+    """Return (server name, accepted, tried) for each server that the mailing used, most used first."""
     rows = (
         MailingOutcome.objects.filter(mailing=mailing_id)
         .values("server_name")
@@ -75,10 +75,10 @@ def by_server(mailing_id: int) -> list[tuple[str, int, int]]:
 
 
 def reasons(mailing_id: int, most: int = 10) -> list[tuple[str, str, int]]:
-    """Return (status, reason, how many) for what was not accepted, most frequent first."""
+    """Return (status, reason, number) for messages that were not accepted, most frequent first."""
     rows = (
         Message.objects.filter(mailing=mailing_id, copy_of=None)
-        .exclude(reason="")  # Through an index of these alone.
+        .exclude(reason="")  # Uses a partial index.
         .exclude(status__in=["accepted", "queued", "sending"])
         .values("status", "reason")
         .annotate(number=Count("id"))
@@ -119,12 +119,12 @@ def today(now: dt.datetime, zone: dt.tzinfo) -> dict[str, int]:
 
 
 def used_this_period(now: dt.datetime) -> int:
-    """Return the units that all servers together have used in their current periods."""
+    """Return the units of quota that all servers have used in their current periods."""
     total = QuotaPeriod.objects.filter(starts_at__lte=now, ends_at__gt=now).aggregate(total=Sum("used"))["total"]
     return total or 0
 
 
 def waiting() -> list[Mailing]:
-    """Return the open mailings that cannot go on just now; ``waiting_reason`` and ``waiting_until`` say why."""
+    """Return the open mailings that wait; ``waiting_reason`` and ``waiting_until`` say why."""
     rows = Mailing.objects.filter(finished_at=None, state="open").exclude(waiting_reason="")
     return list(rows.only("id", "name", "waiting_reason", "waiting_until"))

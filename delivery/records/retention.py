@@ -1,6 +1,6 @@
-"""How long messages name their recipients: afterwards mailing, status, server and times stay, and nobody's address.
+"""Retention of messages: after a time recipients are erased, and mailing, status, server and times stay.
 
-The bare link to the contact stays as long as the contact does, because the unsubscribe link of an old mail must work.
+The link to the contact stays as long as the contact does, because the unsubscribe link of an old message must work.
 """
 
 import datetime as dt
@@ -25,12 +25,12 @@ def count_messages(cutoff: dt.datetime) -> int:
 
 
 def forget_recipients(cutoff: dt.datetime, after: tuple[int, int] | None) -> Slice:
-    """Take the recipients out of the next messages of the oldest mailing, or close it."""
+    """Erase the recipients of the oldest mailing's next messages, or mark the mailing as anonymous."""
     mailing = _finished(cutoff).order_by("pk").first()
     if mailing is None:
         return Slice(0)
     first = after[1] if after and after[0] == mailing.pk else 0
-    # Through the index on mailing and id, from where the step before ended.
+    # Uses the index on mailing and id, from the end of the previous slice on.
     rows = Message.objects.filter(mailing=mailing, pk__gt=first).order_by("pk")
     ids = list(rows.values_list("pk", flat=True)[:SLICE_ROWS])
     some = Message.objects.filter(pk__in=ids).exclude(email_key__startswith=KEY)
@@ -52,7 +52,7 @@ def _forget_answers(messages: QuerySet[Message]) -> None:
 
 
 def _without(text: Any, email: Any, key: Any) -> Replace:
-    """Return the text without the address, as it was written to or folded."""
+    """Return the text without the address, in its original and its folded spelling."""
     word = Value(ERASED)
     return Replace(Replace(text, email, word), key, word, output_field=CharField())
 

@@ -1,8 +1,7 @@
-"""Which messages of all mailings fit a search, the newest first. Changes nothing.
+"""Search over the messages of all mailings, newest first, read-only.
 
-An index on the status would be written at every change, and none helps with a part of an address. So whatever no index
-finds is looked for in a window of messages at a time: from the newest mailing on that has the status at all, and
-further back when somebody asks.
+An index on the status would cost a write at every change, and no index helps with a part of an address. So without an
+index a search scans one window of messages: from the newest mailing with the status on, and further back on request.
 """
 
 from collections.abc import Collection
@@ -15,8 +14,8 @@ from delivery.records import figures
 from mail.addresses import AddressInvalid, fold, read_address
 
 PAGE = 50
-WINDOW = 200_000  # Messages that one search looks at.
-MOST_MAILINGS = 200  # That are looked at one by one for where a status begins.
+WINDOW = 200_000  # Messages that one search scans.
+MOST_MAILINGS = 200  # The most mailings that are checked one by one for the start of the window.
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +23,17 @@ class SearchPage:
     """One page of a search."""
 
     messages: list[Message]
-    older: int | None = None  # More that fit are before this number.
-    unsearched: int | None = None  # What is before this number has not been looked at.
+    older: int | None = None  # More matches are before this id.
+    unsearched: int | None = None  # Messages before this id were not scanned.
 
 
 def search(
     messages: QuerySet[Message], address: str, status: str, server_id: int | None, before: int | None
 ) -> SearchPage:
-    """Return the messages before a number, or the newest ones.
+    """Return a page of the matching messages.
 
-    :param address: a whole one, or a part of one.
+    :param address: a whole address, or a part of one.
+    :param before: only messages with a lower id; None: from the newest on.
     """
     rows = messages.order_by("-pk")
     if before is not None:
@@ -44,7 +44,7 @@ def search(
         rows = figures.of_status(rows, status)
     if address:
         try:
-            return _page(rows.filter(email_key=fold(read_address(address))))  # By index.
+            return _page(rows.filter(email_key=fold(read_address(address))))  # Uses an index.
         except AddressInvalid:
             rows = rows.filter(email__icontains=address)
     elif not status and server_id is None:
@@ -63,14 +63,14 @@ def search(
 
 
 def _page(rows: QuerySet[Message]) -> SearchPage:
-    # One more than shown tells whether there are others: counting millions of rows takes seconds.
+    # One more than shown, to see whether there are others: to count millions of rows takes seconds.
     some = list(rows[: PAGE + 1])
     return SearchPage(some[:PAGE], older=some[PAGE - 1].pk if len(some) > PAGE else None)
 
 
 def _with_status(status: str) -> list[int] | None:
-    """Return the mailings that have messages of this status; None where they are too many to be of use."""
-    # What a worker has claimed is queued in its row.
+    """Return the mailings that have messages with this status; None if they are too many to be of use."""
+    # Claimed messages are still queued in their rows.
     meant = ("queued", "sending") if status in ("queued", "sending") else (status,)
     counts = StatusCount.objects.filter(status__in=meant).order_by().values("mailing").annotate(sum=Sum("number"))
     found = list(counts.filter(sum__gt=0).values_list("mailing", flat=True)[: MOST_MAILINGS + 1])
@@ -78,9 +78,9 @@ def _with_status(status: str) -> list[int] | None:
 
 
 def span(mailings: Collection[int]) -> tuple[int, int] | None:
-    """Return the numbers of the first and the last message of these mailings; None if they have none.
+    """Return the ids of the first and the last message of these mailings; None if they have no messages.
 
-    Given both, the database need not look through all that was sent before.
+    With both bounds the database need not scan earlier messages.
     """
     ends = [(_end(mailing, ""), _end(mailing, "-")) for mailing in mailings]
     known = [(first, last) for first, last in ends if first is not None and last is not None]
@@ -88,9 +88,9 @@ def span(mailings: Collection[int]) -> tuple[int, int] | None:
 
 
 def _end(mailing: int, sign: str, before: int | None = None) -> int | None:
-    """Return the number of the mailing's first message, or of its last one."""
-    # As a range and in the order of the index: told that it is one mailing, PostgreSQL would take the key's order, and
-    # walk through everything that lies before.
+    """Return the id of the mailing's first message, or of its last one for the sign "-"."""
+    # A range of mailings, in the order of the index: for one mailing PostgreSQL would walk the primary key, through all
+    # messages before it.
     rows = Message.objects.filter(mailing__gte=mailing, mailing__lte=mailing)
     if before is not None:
         rows = rows.filter(pk__lt=before)
@@ -98,7 +98,7 @@ def _end(mailing: int, sign: str, before: int | None = None) -> int | None:
 
 
 def _newest(mailings: Collection[int] | None, before: int | None) -> int | None:
-    """Return the number of the newest message of these mailings, or of all, before a number; None if there is none."""
+    """Return the id of the newest message of these mailings, or of all, before an id; None if there is none."""
     if mailings is None:
         rows = Message.objects.order_by("-pk").values_list("pk", flat=True)
         return (rows if before is None else rows.filter(pk__lt=before)).first()

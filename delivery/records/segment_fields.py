@@ -1,4 +1,4 @@
-"""What segments may ask about the mail that people got."""
+"""Segment fields about the mail that a person was sent."""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from delivery.models import Mailing, Message
 
 HEADING = "Mail"
 STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.SINGLE)
-# What is still on its way has no outcome yet.
+# Pending messages have no outcome yet.
 OUTCOMES = tuple((value, label) for value, label in Message.Status.choices if value not in Message.PENDING)
 WRITTEN_TO = (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED)
 
@@ -21,7 +21,7 @@ OUTCOME = Parameter("outcomes", "choices", "the outcomes", OUTCOMES)
 
 
 def messages_of(statuses: Iterable[str]) -> QuerySet[Message]:
-    """Return the messages to a contact of the outer query that ended so; copies to others are not among them."""
+    """Return the messages to the outer query's contact with one of these statuses, without copies."""
     return Message.objects.filter(contact=OuterRef("pk"), copy_of=None, status__in=list(statuses))
 
 

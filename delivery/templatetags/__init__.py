@@ -1,1 +1,1 @@
-"""Words of delivery for the pages of rooms below it."""
+"""Template tags of delivery for the pages of lower rooms."""

@@ -1,4 +1,4 @@
-"""What a server holds back, for the server's own page, which knows nothing of delivery."""
+"""Mail held back by a server, for the server's page, which does not know delivery."""
 
 from django import template
 from django.utils import timezone
@@ -13,7 +13,7 @@ register = template.Library()
 
 @register.inclusion_tag("delivery/held_back_hint.html")
 def held_back(server: SmtpServer | None) -> dict[str, object]:
-    """Say in a sentence each which mail the server does not take now, with a link to the page that ends it."""
+    """Show each hold, refused sender, limit and incident as a sentence, with a link to the page that ends it."""
     now = timezone.now()
     return {
         "server": server,

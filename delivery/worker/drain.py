@@ -203,7 +203,7 @@ class _Drain:
         began = asyncio.get_running_loop().time()
         try:
             plan, busy, took = await self.in_database(self._plan)
-            if began >= self._heartbeat_at + heartbeats.SHOW_EVERY.total_seconds():
+            if began >= self._heartbeat_at + heartbeats.RECORD_EVERY.total_seconds():
                 self._heartbeat_at = began
                 self._processes = await self.in_database(self._send_heartbeat)
         except DatabaseProblem as error:
@@ -230,7 +230,7 @@ class _Drain:
 
     def _send_heartbeat(self) -> int:
         now = self.clock()
-        heartbeats.show(heartbeats.SENDS, now)
+        heartbeats.record(heartbeats.SENDS, now)
         return heartbeats.senders(now, heartbeats.BELIEVED)
 
     def _share_lanes(self, busy: set[int]) -> None:

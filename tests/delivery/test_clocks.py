@@ -208,7 +208,7 @@ def test_marks_from_the_future_are_nobodys_life() -> None:
     WorkerSeen.objects.create(name="deliver here process 1", seen_at=now + HOUR)
 
     assert heartbeats.senders(now, heartbeats.BELIEVED) == 0
-    assert heartbeats.last_shown([heartbeats.SENDS], now) == {"deliver": None}
+    assert heartbeats.last_heartbeats([heartbeats.SENDS], now) == {"deliver": None}
 
 
 # --- what a worker says of itself
@@ -219,7 +219,8 @@ def test_a_worker_reports_its_clock_and_its_folder(settings: Any, monkeypatch: p
     said.look()
     now = timezone.now()
     real = clock.own
-    assert (vitals.clock_problems(vitals.lately(now)), vitals.folder_problems(vitals.lately(now))) == ([], [])
+    reports = vitals.recent_reports(now)
+    assert (vitals.clock_problems(reports), vitals.folder_problems(reports)) == ([], [])
 
     monkeypatch.setattr(clock, "own", lambda: real() - HOUR)
     settings.DATA_DIR = "/proc"
@@ -228,12 +229,12 @@ def test_a_worker_reports_its_clock_and_its_folder(settings: Any, monkeypatch: p
     host = socket.gethostname()
     now = real()
     WorkerReport.objects.update(seen_at=now)  # On SQLite the database's clock is the worker's.
-    [told] = vitals.clock_problems(vitals.lately(now))
+    [told] = vitals.clock_problems(vitals.recent_reports(now))
     assert told in (
         f"The clock of {host} was set back by 1 hour.",
         f"The clock of {host} is 1 hour behind the database’s.",
     )
-    [told] = vitals.folder_problems(vitals.lately(now))
+    [told] = vitals.folder_problems(vitals.recent_reports(now))
     assert told.startswith(f"The folder DATA_DIR of {host} cannot be written: ")
 
 

@@ -68,7 +68,7 @@ def test_a_new_database_is_not_held_and_each_look_raises_its_generation(tmp_path
     Installation.objects.all().delete()  # Whatever the making of the database itself looked at.
     assert why_held() == ""
     first = Installation.objects.get()
-    identity.look(timezone.now())
+    identity.check(timezone.now())
 
     row = Installation.objects.get()
     assert (row.key, row.generation) == (first.key, first.generation + 1)
@@ -86,7 +86,7 @@ def test_a_database_that_was_restored_in_place_is_held_after_a_start_and_while_r
 ) -> None:
     assert why_held() == ""
     at_the_dump = Installation.objects.get()
-    identity.look(timezone.now())
+    identity.check(timezone.now())
 
     Installation.objects.update(generation=at_the_dump.generation)
     while_running = why_held()
@@ -104,7 +104,7 @@ def test_a_folder_that_was_put_back_with_its_note_is_held(
 ) -> None:
     folder = settings.DATA_DIR = tmp_path / "data"
     for _ in range(2):
-        identity.look(timezone.now())
+        identity.check(timezone.now())
     note = folder / "generations" / Installation.objects.get().key.hex
     assert Installation.objects.get().note_ctime_ns == note.stat().st_ctime_ns
     start_anew(monkeypatch)
@@ -142,7 +142,7 @@ def test_one_that_was_killed_while_it_wrote_its_note_holds_nothing(monkeypatch: 
     assert why_held() == ""
     with pytest.MonkeyPatch.context() as killed:
         killed.setattr(identity, "_remember", lambda key, generation: None)
-        identity.look(timezone.now())
+        identity.check(timezone.now())
     start_anew(monkeypatch)
 
     assert why_held() == ""
@@ -153,7 +153,7 @@ def test_a_missing_note_never_holds_mail(
     monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path, what: str
 ) -> None:
     for _ in range(3):
-        identity.look(timezone.now())
+        identity.check(timezone.now())
     note = tmp_path / "generations" / Installation.objects.get().key.hex
     start_anew(monkeypatch)
     match what:

@@ -147,7 +147,7 @@ def test_one_wrong_clock_holds_nothing_up_and_lets_nothing_go_early(
             wrong.set(change)
             sends(peer, sender, f"after {change}")
             wait_for(lambda: readiness.ask(readiness.WorkersSeen(timezone.now()))["clock"] is not None, sender, 30)
-            assert vitals.clock_problems(vitals.lately(timezone.now())) != []
+            assert vitals.clock_problems(vitals.recent_reports(timezone.now())) != []
             wrong.set(0)
             sends(peer, sender, f"back from {change}")
 

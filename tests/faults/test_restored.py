@@ -140,7 +140,7 @@ def peer(tmp_path: Path) -> Iterator[Peer]:
 @pytest.fixture
 def dumped(peer: Peer, tmp_path: Path) -> Path:
     """A dump of the test's database when some of a campaign has been sent; then the original finishes."""
-    identity.look(timezone.now())
+    identity.check(timezone.now())
     make_server(peer.port, max_connections=1)
     mailing = make_mailing(make_list(PEOPLE))
     run_drain(until=lambda: len(peer.accepted()) >= 5)

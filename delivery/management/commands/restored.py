@@ -1,4 +1,4 @@
-"""Shows what was under way in a restored copy, and lets it go on."""
+"""``manage.py restored``: show the mail that was under way in a restored copy, and let it go on."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
-        identity.look(now)
+        identity.check(now)
         copy = restored_copy.held()
         if copy is None:
             self.stdout.write("Nothing is held: this database is no copy that waits.")
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         self.stdout.write("Nothing is sent. To go on: manage.py restored --may-have-sent, or --stood-still.")
 
     def _go_on(self) -> None:
-        """Do it here and now where that is possible: no worker may be running."""
+        """Carry the answer out at once if possible, since no worker may be running."""
         if restored_copy.carry_on(timezone.now()):
             self.stdout.write("Mail leaves again.")
         else:

@@ -13,7 +13,7 @@ from delivery.models import Message
 from delivery.outbox.transactional import SingleRefused, send_single
 from smtpservers.models import SmtpServer
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
 class Command(BaseCommand):
@@ -75,7 +75,7 @@ class Command(BaseCommand):
     def _wait(self, message: Message, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while message.status in Message.PENDING and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             message.refresh_from_db()
         if message.status in Message.PENDING:
             mailing = type(message.mailing).objects.get(pk=message.mailing_id)

@@ -332,7 +332,7 @@ def test_more_mailings_and_servers_are_not_more_queries(strategy: str, monkeypat
         make_single()
 
     assert count(plan) == few
-    assert few <= 14 + count(identity.look)
+    assert few <= 14 + count(identity.check)
 
 
 # --- rules
