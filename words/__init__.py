@@ -1,1 +1,1 @@
-"""Numbers as people read them. No Django."""
+"""Numbers, durations and instants as people read them. No Django."""

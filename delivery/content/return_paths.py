@@ -25,7 +25,7 @@ class ReturnPath:
 
     def _set_up(self, address: str, is_tagged: bool, stream: str) -> None:
         self.address = address
-        self.is_tagged = is_tagged  # Whether each message has a tag of its own there.
+        self.is_tagged = is_tagged  # Whether each message has its own VERP tag in it.
         self._tagged = verp.tagger(address, settings.TOKEN_KEYS) if is_tagged else None
         self._is_ours = stream == Mailing.Stream.NOTICE
 

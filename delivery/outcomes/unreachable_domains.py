@@ -7,7 +7,7 @@ from delivery.models import UnreachableDomain
 from delivery.outcomes.result import Result
 from mail.addresses import domain_of
 
-KINDS = ("no-domain", "no-mail")  # Of :data:`mail.replies.words.MEANINGS`.
+KINDS = ("no-domain", "no-mail")  # Keys of :data:`mail.replies.words.MEANINGS`.
 BELIEVED_FOR = dt.timedelta(days=1)
 
 

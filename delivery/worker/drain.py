@@ -140,7 +140,7 @@ class _Drain:
         self._end = asyncio.get_running_loop().time() + seconds
         self._is_broken = False  # The database or a lane failed: the drain ends, and the next one starts afresh.
         self._lanes: dict[int, tuple[LaneWorker, asyncio.Task[int]]] = {}
-        self._idle_since: dict[int, float] = {}  # Since when the server of a lane has no more work.
+        self._idle_since: dict[int, float] = {}  # When the server of a lane ran out of work.
         self._processes = 1  # Worker processes that send, with this one.
         self._heartbeat_at = -1e9
 

@@ -98,7 +98,7 @@ class ResultBuffer:
                 await wait(self._is_flush_due, BUSY_FLUSH_SECONDS - FLUSH_SECONDS)
             self._is_flush_due.clear()
             if self._results and not self._lane.is_lost:
-                # One group only: results that arrive meanwhile wait for a group of their own. A separate, shielded task
+                # One group only: results that arrive in the meantime wait for the next group. A separate, shielded task
                 # of the lane: if this task is cancelled, an error of the database must still be noticed.
                 await asyncio.shield(self._lane.group.create_task(self._flush_some()))
             if not self._results:
