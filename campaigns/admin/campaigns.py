@@ -30,7 +30,7 @@ from campaigns.views.pages import COUNTING_SECONDS, starts_in_words
 from delivery import clock
 from delivery.models import Message, StatusCount
 from mail.links import utm
-from smtpservers.routing.selection import named_servers
+from smtpservers.routing.candidates import named_servers
 
 Status = Campaign.Status
 MERGE_FIELDS = format_html(

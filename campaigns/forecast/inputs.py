@@ -21,7 +21,8 @@ from smtpservers.limits import rate_limiter
 from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.limits.refused_senders import refused, sender_of
 from smtpservers.models import QuotaPeriod, SmtpServer
-from smtpservers.routing import rules, selection
+from smtpservers.routing import rules
+from smtpservers.routing.candidates import Candidate, at_once, fleet, lasting_obstacle, refusing
 from smtpservers.routing.rules import RoutingRule
 
 ASSUMED_PER_SECOND = 10.0  # For a server without a rate that has sent too little recently.
@@ -37,7 +38,7 @@ def forecast_campaign(campaign: Campaign, now: dt.datetime) -> Forecast:
     :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
     """
     starts_at = begins_at(campaign, now)
-    candidates, every = selection.fleet(now), rules.rules()
+    candidates, every = fleet(now), rules.rules()
     parts: list[MailingPart] = []
     ahead: list[Lot] = []
     ours = [lot for lot in lots(campaign, starts_at) if lot.messages]
@@ -86,15 +87,13 @@ def _state(
         per_second, speed_from = records.get(server.pk), RECORD
     recent = getattr(server, "recent_use", None)
     rests = [server.full_until]
-    obstacle = "" if server.is_active else "is switched off"
-    if server.paused_reason and server.paused_until is None:
-        obstacle = obstacle or "is paused until an administrator looks at it"
-    elif server.paused_reason:
+    obstacle = lasting_obstacle(server)
+    if server.paused_reason and server.paused_until is not None:
         rests.append(server.paused_until)
     if (address := sender_of(mail_from or server.mail_from)) in refusals:
         rests.append(refusals[address])
         if refusals[address] is None:
-            obstacle = obstacle or f"refuses mail from {address}"
+            obstacle = obstacle or refusing(address)
     return ServerState(
         server.pk,
         server.name,
@@ -103,7 +102,7 @@ def _state(
         weight=server.weight,
         copies=len(copy_addresses(server)) if sends_copies else 0,
         obstacle=obstacle,
-        is_slowed=selection.at_once(server, now) is not None,
+        is_slowed=at_once(server, now) is not None,
         rests_until=max((until for until in rests if until is not None and until > now), default=None),
         quota=(server.max_per_month or 0) - kept_from_campaigns(server.max_per_month) or None,
         taken=getattr(server, "taken", None) or 0,
@@ -139,7 +138,7 @@ def speed_of(instants: Iterable[dt.datetime]) -> float | None:
 
 
 def _parts(
-    lot: Lot, candidates: Sequence[selection.Candidate], every: Sequence[RoutingRule], *, is_ours: bool = True
+    lot: Lot, candidates: Sequence[Candidate], every: Sequence[RoutingRule], *, is_ours: bool = True
 ) -> list[MailingPart]:
     campaign = lot.campaign
     deciding = rules.applying(every, campaign.mail_from)
@@ -168,7 +167,7 @@ def _parts(
 
 
 def _may_carry(
-    candidates: Sequence[selection.Candidate], rule: RoutingRule, mail_from: str, named: frozenset[int]
+    candidates: Sequence[Candidate], rule: RoutingRule, mail_from: str, named: frozenset[int]
 ) -> tuple[int, ...]:
     """Return the ids of servers that are allowed to send this mail, even if they cannot send just now."""
     return tuple(

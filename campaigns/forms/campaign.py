@@ -17,7 +17,7 @@ from mail.addresses import AddressInvalid, parse_mailbox, parse_mailboxes, read_
 from mail.links import utm
 from smtpservers.forms.validators import FieldInvalid, check_utm
 from smtpservers.models import SmtpServer
-from smtpservers.routing.selection import server_choices
+from smtpservers.routing.candidates import server_choices
 
 MOST_REPLY_TO = 10
 

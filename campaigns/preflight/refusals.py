@@ -26,7 +26,8 @@ from mail.merge_fields import MergeError, name_values, parse, unknown_names
 from mail.message.composition import compile_content
 from mail.message.style import Recipient, Style
 from smtpservers.models import SmtpServer
-from smtpservers.routing import rules, selection
+from smtpservers.routing import rules
+from smtpservers.routing.candidates import carriers, is_sender_served
 
 STANDARD_FIELDS = ("first_name", "last_name", "full_name", "email", *OWN_LINKS)
 COPIES_WITHOUT_ASKING = 100
@@ -125,7 +126,7 @@ def _sender(campaign: Campaign) -> Iterator[str]:
     try:
         if campaign.mail_from:
             domain = domain_of(parse_mailbox(campaign.mail_from).address)
-            if not selection.is_sender_served(campaign.mail_from, campaign.server_ids):
+            if not is_sender_served(campaign.mail_from, campaign.server_ids):
                 which = "None of the chosen servers" if campaign.server_ids else "No server"
                 yield (
                     f"{which} sends for {domain}. Leave the From address empty, so that each server uses its own,"
@@ -168,8 +169,8 @@ def _copies(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[
         return
     with_copies = list(SmtpServer.objects.filter(is_active=True).exclude(mail_cc="", mail_bcc=""))
     if with_copies:
-        carriers = selection.carriers(campaign.mail_from, campaign.server_ids, now)
-        with_copies = [server for server in with_copies if server.pk in carriers]
+        carrying = carriers(campaign.mail_from, campaign.server_ids, now)
+        with_copies = [server for server in with_copies if server.pk in carrying]
     most = max((len(copy_addresses(server)) for server in with_copies), default=0)
     people = headcount(chosen, now).reached if most else 0
     if people * most > COPIES_WITHOUT_ASKING:

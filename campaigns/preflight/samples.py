@@ -17,7 +17,7 @@ from delivery.content.message import Outgoing, Person
 from delivery.models import Mailing
 from mail.addresses import fold
 from smtpservers.models import SmtpServer
-from smtpservers.routing import selection
+from smtpservers.routing.candidates import carriers
 from smtpservers.smtp.endpoint import domain_name_of
 
 MOST_SHAPES = 5  # Kinds of servers, told apart by the settings that change a message.
@@ -39,7 +39,7 @@ class Sample:
 
 def eligible(campaign: Campaign, now: dt.datetime) -> list[SmtpServer]:
     """Return the active servers that may send at least a part of the campaign, in display order."""
-    ids = selection.carriers(campaign.mail_from, campaign.server_ids, now)
+    ids = carriers(campaign.mail_from, campaign.server_ids, now)
     return list(SmtpServer.objects.filter(pk__in=ids).order_by("display_order", "pk"))
 
 

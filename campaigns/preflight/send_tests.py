@@ -12,7 +12,8 @@ from delivery.operators import send_test
 from delivery.operators.send_test import Conversation
 from smtpservers.models import SmtpServer
 from smtpservers.routing import rules
-from smtpservers.routing.selection import choose, fleet
+from smtpservers.routing.candidates import fleet
+from smtpservers.routing.selection import choose
 
 NOT_TRIED = "It was not tried: the test before it did not even reach the message."
 

@@ -21,7 +21,7 @@ from delivery.models import Mailing, Message
 from delivery.operators import restored_copy
 from delivery.records import figures as records_figures
 from registry import Registry
-from smtpservers.routing.selection import named_servers
+from smtpservers.routing.candidates import named_servers
 
 Status = Message.Status
 

@@ -21,7 +21,7 @@ from campaigns.schedule import mailings
 from campaigns.tasks import ring
 from campaigns.views.pages import campaign_or_404, log, page, starts_in_words
 from delivery import clock
-from smtpservers.routing.selection import server_choices
+from smtpservers.routing.candidates import server_choices
 from words.numbers import counted
 
 SERVERS_CHANGED = (

@@ -18,8 +18,9 @@ from delivery.models import Chunk, Mailing, Message, Taken
 from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.routing import rules as routing_rules
 from smtpservers.routing import selection
+from smtpservers.routing.candidates import Candidate, fleet
 from smtpservers.routing.rules import RoutingRule
-from smtpservers.routing.selection import Able, Candidate, Portion
+from smtpservers.routing.strategies import Able, Portion
 
 # The most urgent stream first: nobody waits for a password behind a newsletter.
 STREAM_ORDER = (Mailing.Stream.TEST, Mailing.Stream.SINGLE, Mailing.Stream.NOTICE, Mailing.Stream.CAMPAIGN)
@@ -28,7 +29,7 @@ URGENT = frozenset(STREAM_ORDER) - {Mailing.Stream.CAMPAIGN}
 PATIENCE = dt.timedelta(seconds=2)
 MOST_STANDING_BY = 3
 # How many messages of a mailing are divided among its servers at once. The fastest server gets ahead of the slowest by
-# its share of this window at most, apart from messages that are held back (selection.at_once).
+# its share of this window at most, apart from messages that are held back (at_once).
 WINDOW_CHUNKS = 20
 WINDOW_MESSAGES = 10_000
 # The most shares of a plan, if many servers share many mailings, and the fewest servers that each mailing keeps then.
@@ -360,7 +361,7 @@ class _Fleet:
     _known: dict[tuple[object, ...], Able] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.candidates = selection.fleet(self.now)
+        self.candidates = fleet(self.now)
 
     def able(self, part: _Part, avoid: frozenset[int] = frozenset()) -> Able:
         """Return the servers that may and can take a part's messages."""

@@ -17,7 +17,7 @@ from mail.addresses import AddressInvalid, Mailbox, fold, parse_mailbox
 from mail.message.composition import compile_content
 from mail.message.style import Style
 from smtpservers.models import SmtpServer
-from smtpservers.routing import selection
+from smtpservers.routing.candidates import is_sender_served
 
 EMAIL_CHARACTERS = 320
 
@@ -88,7 +88,7 @@ def _check(subject: str, html: str, text: str, mail_from: str, reply_to: str) ->
 
 def _check_sender(mail_from: str, server: SmtpServer | None) -> None:
     named = [server.pk] if server else []
-    if mail_from and not selection.is_sender_served(mail_from, named):
+    if mail_from and not is_sender_served(mail_from, named):
         who = f"{server.name} does not send" if server else "No server sends"
         raise SingleRefused(
             f"{who} with the From {mail_from}. Leave it out, so that the server uses its own, or ask an administrator"

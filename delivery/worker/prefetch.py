@@ -20,7 +20,7 @@ from delivery.worker.composer_cache import ComposerCache
 from delivery.worker.lane import HeldLane, wait
 from delivery.worker.result_buffer import NOT_BEGUN, ResultBuffer
 from mail.addresses import parse_mailbox
-from smtpservers.routing.selection import HELD_SECONDS
+from smtpservers.routing.candidates import HELD_SECONDS
 
 URGENT_MESSAGES = 50  # The most urgent messages on the pile.
 SLOW_MESSAGES = 4  # The most claimed messages of slow content.

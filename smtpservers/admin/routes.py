@@ -22,8 +22,9 @@ from smtpservers.forms.route import RouteForm, TryForm
 from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.models import Route
 from smtpservers.routing import rules, selection
+from smtpservers.routing.candidates import fleet, named_servers
 from smtpservers.routing.rules import RoutingRule
-from smtpservers.routing.selection import Portion
+from smtpservers.routing.strategies import EXAMPLE_MESSAGES, Portion
 
 SHOWN_DOMAINS = 3
 FITS_EVERYTHING = "Everything that no rule above decides on"
@@ -89,7 +90,7 @@ class RouteAdmin(ModelAdmin):
 
     @admin.display(description="Servers")
     def servers(self, route: Route) -> str:
-        return selection.named_servers(route.server_ids) or "All"
+        return named_servers(route.server_ids) or "All"
 
     @admin.display(description="Display order")
     def place(self, route: Route) -> str:
@@ -135,10 +136,10 @@ def _decision(sender: str, recipient: str) -> dict[str, Any]:
     now = timezone.now()
     every, domain = rules.rules(), domain_of(recipient)
     rule = next(rule for rule in every if rule.fits_sender(sender) and rule.fits_recipient(domain))
-    candidates = [server.leaving(kept_from_campaigns(server.quota)) for server in selection.fleet(now)]
+    candidates = [server.leaving(kept_from_campaigns(server.quota)) for server in fleet(now)]
     able = selection.able(candidates, now, rule=rule, mail_from=sender)
     choice = able.choice()
-    parts = [_part(*each) for each in able.spread(selection.EXAMPLE_MESSAGES)] if able.is_shared else []
+    parts = [_part(*each) for each in able.spread(EXAMPLE_MESSAGES)] if able.is_shared else []
     return {
         "asked": [
             RouteExample(each.name, _why(each, sender, domain), decides=each is rule)
@@ -146,8 +147,8 @@ def _decision(sender: str, recipient: str) -> dict[str, Any]:
         ],
         "choice": choice,
         "parts": parts,
-        "without_room": selection.EXAMPLE_MESSAGES - sum(part.messages for part in parts),
-        "example_messages": selection.EXAMPLE_MESSAGES,
+        "without_room": EXAMPLE_MESSAGES - sum(part.messages for part in parts),
+        "example_messages": EXAMPLE_MESSAGES,
         "next_up": [server.name for server in able.servers[1:4]] if not able.is_shared else [],
         "until": choice.until,
     }

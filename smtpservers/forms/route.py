@@ -13,8 +13,8 @@ from unfold.widgets import (
 
 from mail.addresses import AddressInvalid, check_address, parse_mailbox
 from smtpservers.models import Route
+from smtpservers.routing.candidates import server_choices
 from smtpservers.routing.rules import check_domains
-from smtpservers.routing.selection import server_choices
 
 if TYPE_CHECKING:
     _RouteModelForm = forms.ModelForm[Route]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from smtpservers.limits import reservations, sliding_window
 from smtpservers.limits.sliding_window import DAY, HOUR, SlidingWindow
 from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer
-from smtpservers.routing.selection import choose, fleet
+from smtpservers.routing.candidates import fleet
+from smtpservers.routing.selection import choose
 from tests.delivery.making import make_server
 
 NOON = dt.datetime(2026, 3, 10, 12, 0, tzinfo=dt.UTC)

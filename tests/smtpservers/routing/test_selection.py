@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from smtpservers.models import RecentUse
-from smtpservers.routing.selection import Candidate, choose, fleet
+from smtpservers.routing.candidates import Candidate, fleet
+from smtpservers.routing.selection import choose
 from tests.delivery.making import make_server
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from smtpservers.routing.candidates import Candidate
 from smtpservers.routing.rules import DEFAULT, RoutingRule
-from smtpservers.routing.selection import Candidate, able, choose, spot_of
+from smtpservers.routing.selection import able, choose, spot_of
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 DECEMBER = dt.datetime(2026, 12, 1, tzinfo=dt.UTC)

@@ -1,0 +1,240 @@
+"""Candidates: the servers of the fleet in the form that selection needs, and what keeps each from sending."""
+
+import datetime as dt
+import functools
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from django.db.models import FilteredRelation, Q
+
+from mail.addresses import domain_of
+from mail.suffixes import organisational_domain
+from smtpservers.limits import circuit_breaker, rate_limiter
+from smtpservers.limits.refused_senders import refused, sender_of
+from smtpservers.limits.reservations import LimitStanding, standings
+from smtpservers.models import SmtpServer
+from smtpservers.routing import rules
+
+HELD_SECONDS = 10.0  # How many seconds of mail a throttled server gets if others could send it.
+_AT_ONCE_FIELDS = (
+    *("failures", "outage_at", "slow_factor", "slowed_at", "learned_rate"),
+    *("rate_limit", "rate_unit", "max_connections"),
+)
+
+
+class Switches(Protocol):
+    """What a person, or an incident that a person must look at, sets on a server."""
+
+    @property
+    def is_active(self) -> bool: ...
+    @property
+    def paused_reason(self) -> str: ...
+    @property
+    def paused_until(self) -> dt.datetime | None: ...
+
+
+def lasting_obstacle(server: Switches) -> str:
+    """Return why the server sends nothing until a person acts, as the end of "Alpha …"; empty if it may send."""
+    if not server.is_active:
+        return "is switched off"
+    if server.paused_reason and server.paused_until is None:
+        return "is paused until an administrator looks at it"
+    return ""
+
+
+def refusing(address: str) -> str:
+    """Return the obstacle of a server that refuses mail from this address, as the end of "Alpha …"."""
+    return f"refuses mail from {address}"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A server in the form that selection needs."""
+
+    server_id: int
+    name: str
+    is_active: bool
+    paused_reason: str
+    paused_until: dt.datetime | None
+    room: int | None  # Units that may still be sent under quota and caps; None: no limit.
+    full_until: dt.datetime | None
+    domain: str  # Its Domain name; see :func:`_serves`.
+    weight: int = 1
+    quota: int | None = None  # Of the current period; None: no limit.
+    taken: int = 0  # Used and reserved units of the quota.
+    full_by: str = "has used its quota"  # Why there is no room, as the words after the name.
+    at_once: int | None = None  # See :func:`at_once`.
+    sender: str = ""  # The address of its own From.
+    # Senders that it refuses, and until when.
+    refused: Mapping[str, dt.datetime | None] = field(default_factory=dict, hash=False)
+
+    def obstacle(self, now: dt.datetime) -> str:
+        """Return why the server cannot send at present, as the end of "Alpha …"; empty if it can.
+
+        Marketers read it, so it contains no host and no reply; the server's own page has those.
+        """
+        if obstacle := lasting_obstacle(self):
+            return obstacle
+        if self.paused_reason and self.paused_until is not None and self.paused_until > now:
+            return f"rests after failures until {_moment(self.paused_until)}"
+        if self.room == 0:
+            return f"{self.full_by} until {_moment(self.full_until)}" if self.full_until else self.full_by
+        return ""
+
+    def free_at(self, now: dt.datetime) -> dt.datetime | None:
+        """Return when the obstacle ends by itself; None if a person must act."""
+        if not self.is_active:
+            return None
+        if self.paused_reason and (self.paused_until is None or self.paused_until > now):
+            return self.paused_until
+        return self.full_until if self.room == 0 else now
+
+    def leaving(self, units: int) -> "Candidate":
+        """Return the candidate with its room reduced so that ``units`` of its quota are left to other mail."""
+        if not self.room or self.quota is None or not units:
+            return self
+        room = min(self.room, max(0, self.quota - self.taken - units))
+        return replace(self, room=room, full_by=f"has used its quota ({units} kept for other mail)")
+
+    def may_send_from(self, mail_from: str) -> bool:
+        """Whether the server may send with this From: its own address, or one in its domain."""
+        return not mail_from or _serves(mail_from, self.domain, self.sender)
+
+
+def fleet(now: dt.datetime) -> list[Candidate]:
+    """Return every server in display order, with the room in its current period and all limits."""
+    rows = (
+        SmtpServer.objects.annotate(
+            current=FilteredRelation("periods", condition=Q(periods__starts_at__lte=now, periods__ends_at__gt=now))
+        )
+        .order_by("display_order", "pk")
+        .values_list(
+            "pk",
+            "name",
+            "is_active",
+            "paused_reason",
+            "paused_until",
+            "domain_name",
+            "mail_from",
+            "weight",
+            "max_per_month",
+            "current",
+            "current__quota",
+            "current__used",
+            "current__reserved",
+            "current__ends_at",
+        )
+    )
+    candidates: dict[int, Candidate] = {}
+    for pk, name, is_active, reason, until, domain, mail_from, weight, maximum, *period in rows:
+        current, quota, used, reserved, ends_at = period
+        if current is None:  # Created at the first claim.
+            quota, used, reserved = maximum or None, 0, 0
+        room = None if quota is None else max(0, quota - used - reserved)
+        taken, own = used + reserved, _address_of(mail_from)
+        candidates.setdefault(
+            pk,
+            Candidate(*(pk, name, is_active, reason, until, room, ends_at, domain, weight, quota, taken), sender=own),
+        )
+    for server in SmtpServer.objects.filter(circuit_breaker.on_probation() | Q(slow_factor__lt=1)).only(
+        *_AT_ONCE_FIELDS
+    ):
+        if server.pk in candidates:
+            candidates[server.pk] = replace(candidates[server.pk], at_once=at_once(server, now))
+    for pk, senders in refused(now).items():
+        if pk in candidates:
+            candidates[pk] = replace(candidates[pk], refused=senders)
+    for pk, standing in standings(now, is_rough=True).items():
+        if pk in candidates:
+            candidates[pk] = _held_to(candidates[pk], standing)
+    return list(candidates.values())
+
+
+def at_once(server: SmtpServer, now: dt.datetime) -> int | None:
+    """Return how many messages a server may get at a time if others could send them; None: its whole share.
+
+    It is a number while the server is on probation, or throttled and not recovered.
+    """
+    if circuit_breaker.is_on_probation(server):
+        return 1
+    if rate_limiter.factor_at(server.slow_factor, server.slowed_at, now) == 1:
+        return None
+    allowance = rate_limiter.effective(server, now)
+    # Without a measured rate, the number of its connections is all that is known.
+    return math.ceil(HELD_SECONDS * (allowance.per_second or allowance.connections))
+
+
+def _held_to(candidate: Candidate, standing: LimitStanding) -> Candidate:
+    """Return the candidate with its room limited by the hourly and daily caps, and by the provider's own limit."""
+    room, until = standing.room, standing.full_until
+    if room is None or (candidate.room == 0 and (until is None or (candidate.full_until or until) >= until)):
+        return candidate  # The quota has room again last.
+    if until is not None:
+        return replace(candidate, room=0, full_until=until, full_by=standing.full_by)
+    return replace(candidate, room=room if candidate.room is None else min(room, candidate.room))
+
+
+def is_sender_served(mail_from: str, named: Collection[int] = ()) -> bool:
+    """Whether any server, active or not, may send with this From; true if there is no server yet.
+
+    :param named: only these servers count; empty: all.
+    """
+    found = SmtpServer.objects.filter(pk__in=named) if named else SmtpServer.objects.all()
+    servers = found.values_list("domain_name", "mail_from")
+    return not servers or any(_serves(mail_from, domain, _address_of(own)) for domain, own in servers)
+
+
+def carriers(mail_from: str, named: Collection[int], now: dt.datetime) -> list[int]:
+    """Return the active servers that may send at least a part of this mail, in display order.
+
+    :param mail_from: a From that overrides the server's own; empty: none.
+    :param named: the servers that a campaign names; empty: all that the routing rules allow.
+    """
+    deciding = rules.applying(rules.rules(), mail_from)
+    return [
+        candidate.server_id
+        for candidate in fleet(now)
+        if candidate.is_active
+        and (not named or candidate.server_id in named)
+        and candidate.may_send_from(mail_from)
+        and any(not rule.server_ids or candidate.server_id in rule.server_ids for rule in deciding)
+    ]
+
+
+def named_servers(server_ids: Collection[int]) -> str:
+    """Return the names of chosen servers, as "Alpha and Beta"; empty if none was chosen."""
+    known = dict(SmtpServer.objects.filter(pk__in=server_ids).order_by("display_order", "pk").values_list("pk", "name"))
+    names = [*known.values(), *(["a server that has been deleted"] if set(server_ids) - set(known) else [])]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
+
+
+def server_choices(named: Iterable[int]) -> list[tuple[int, str]]:
+    """Return the choices of a server field, including deleted servers in ``named``: only a person removes those."""
+    rows = SmtpServer.objects.order_by("display_order", "pk").values_list("pk", "name", "is_active")
+    known = {pk: name if is_active else f"{name} (switched off)" for pk, name, is_active in rows}
+    return [*known.items(), *((pk, "A server that has been deleted") for pk in named if pk not in known)]
+
+
+@functools.lru_cache(maxsize=4096)
+def _address_of(mail_from: str) -> str:
+    # A damaged row, which no form stores, has no address and must not stop the others.
+    return sender_of(mail_from)
+
+
+@functools.lru_cache(maxsize=4096)
+def _serves(mail_from: str, domain_name: str, own: str) -> bool:
+    """Whether a server may send with this From: its own address, or one of its organisation's domains.
+
+    :param own: the address of its Mail From; empty if it has none.
+    """
+    sender = _address_of(mail_from)
+    if not sender:
+        return False
+    names = filter(None, (domain_name.lower(), own.rpartition("@")[2]))
+    return sender == own or organisational_domain(domain_of(sender)) in map(organisational_domain, names)
+
+
+def _moment(instant: dt.datetime) -> str:
+    return f"{instant:%d %B %Y %H:%M} UTC"
