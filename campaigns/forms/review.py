@@ -2,7 +2,7 @@
 
 import datetime as dt
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.conf import settings
@@ -13,6 +13,7 @@ from campaigns.models import ApprovalRule, Campaign, SeedList
 from campaigns.schedule.rules import DAYS, zone_of
 from campaigns.schedule.schedule import PAST, Schedule, wall_of, zone_for
 from mail.addresses import AddressInvalid, check_address, fold
+from words import time_zones
 from words.instants import moment
 
 MOST_TESTS = 20
@@ -47,8 +48,8 @@ class WallField(forms.DateTimeField):
 
 def zone_choices() -> list[tuple[str, str]]:
     """Return the time zones with inhabitants; the site's own comes first."""
-    names = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix/")))
-    return [("", f"{settings.TIME_ZONE} (this site)"), ("UTC", "UTC"), *((name, name) for name in names)]
+    places = ((name, name) for name in time_zones.inhabited())
+    return [("", f"{settings.TIME_ZONE} (this site)"), ("UTC", "UTC"), *places]
 
 
 class ScheduleForm(NoticesChanges, forms.Form):

@@ -1,6 +1,5 @@
 """The form of one contact: address, names, and a suitable widget for each custom attribute."""
 
-import zoneinfo
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from contacts.attributes.rules import LONGEST_VALUE, NameInvalid, Value, check_n
 from contacts.models import Attribute, Contact, ContactList, Subscription
 from contacts.privacy import erasure
 from mail.addresses import AddressInvalid, fold, read_address
+from words import time_zones
 
 if TYPE_CHECKING:
     ContactModelForm = forms.ModelForm[Contact]
@@ -148,10 +148,7 @@ class AttributeField(forms.CharField):
 
 
 def _zones() -> list[tuple[str, str]]:
-    names = (
-        name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/"))
-    )
-    return [("", "not known"), *((name, name.replace("_", " ")) for name in ("UTC", *sorted(names)))]
+    return [("", "not known"), *((name, name.replace("_", " ")) for name in ("UTC", *time_zones.inhabited()))]
 
 
 class ContactForm(ContactModelForm):

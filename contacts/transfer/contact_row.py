@@ -5,7 +5,6 @@ No database is involved. This runs for every row of files with a million rows, s
 
 import functools
 import unicodedata
-import zoneinfo
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from contacts.attributes.rules import Value, parse_value
 from contacts.transfer.columns import ATTRIBUTE, FIELDS
 from contacts.transfer.csv_file import REFUSED_CHARACTERS, CsvRow, printable, restore
 from mail.addresses import AddressInvalid, fold, read_address
+from words import time_zones
 
 LONGEST_PERSON_NAME = 150
 LONGEST_KEPT = 20_000  # Characters kept of a refused row, over all cells.
@@ -226,15 +226,10 @@ def _language_code(text: str, languages: Collection[str]) -> str:
     return code if code in languages else ""
 
 
-@functools.lru_cache(maxsize=1)
-def _zones() -> dict[str, str]:
-    return {name.lower(): name for name in zoneinfo.available_timezones()}
-
-
 def _time_zone(text: str, left_out: list[str]) -> str:
     if not text:
         return ""
-    zone = _zones().get(text.lower().replace(" ", "_"))
+    zone = time_zones.spelled(text)
     if zone is None:
         left_out.append(f"“{text[:60]}” is not a time zone; write it like Europe/Berlin.")
     return zone or ""

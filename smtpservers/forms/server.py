@@ -1,6 +1,5 @@
 """The form of a server. :mod:`smtpservers.forms.validators` has the checks; secrets are never shown again."""
 
-import zoneinfo
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,6 +34,7 @@ from smtpservers.forms.validators import FieldInvalid
 from smtpservers.mechanisms import PREFERRED
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.secret_field import Secret, SecretElsewhere, SecretUnreadable
+from words import time_zones
 
 if TYPE_CHECKING:
     _ServerModelForm = forms.ModelForm[SmtpServer]
@@ -148,7 +148,7 @@ class ServerForm(_ServerModelForm):
     def suggestions(self) -> dict[str, list[str]]:
         """The suggestions for fields that also accept other values, by the id of their datalist."""
         return {
-            "time-zones": sorted(zoneinfo.available_timezones()),
+            "time-zones": list(time_zones.names()),
             "precedences": list(validators.PRECEDENCES),
         }
 

@@ -8,7 +8,6 @@ import datetime as dt
 import itertools
 import re
 import unicodedata
-import zoneinfo
 from collections.abc import Iterator
 from typing import Protocol
 from urllib.parse import quote, urlsplit
@@ -32,6 +31,7 @@ from mail.reachability import is_private_host
 from mail.suffixes import organisational_domain
 from smtpservers.destinations import IMPLICIT_TLS_PORTS
 from smtpservers.presets import PRESETS, sign_in
+from words import time_zones
 
 UNSUBSCRIBE_TOKENS = ("token", "email", "campaign", "list")
 UTM_TAGS = ("campaign.slug", "campaign.id", "server.domain", "date")
@@ -169,11 +169,9 @@ def check_time_zone(text: str) -> str:
 
     :raises FieldInvalid: if there is no such zone.
     """
-    names = {name.casefold(): name for name in zoneinfo.available_timezones()}
-    try:
-        return names[text.casefold().replace(" ", "_")]
-    except KeyError:
-        raise FieldInvalid(f"There is no time zone {text}; choose one of the list, such as Europe/Berlin.") from None
+    if (name := time_zones.spelled(text)) is None:
+        raise FieldInvalid(f"There is no time zone {text}; choose one of the list, such as Europe/Berlin.")
+    return name
 
 
 # Headers and links
