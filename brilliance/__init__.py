@@ -1,4 +1,4 @@
-"""The project: settings, Celery, URLs, navigation and dashboard. Wiring only; nobody imports it."""
+"""The project: settings, Celery, URLs, navigation and dashboard. Wiring only; no room imports it."""
 
 from brilliance.celery import app as celery_app
 

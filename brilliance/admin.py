@@ -1,4 +1,4 @@
-"""The people who sign in, and their roles. Somebody who can manage people always remains."""
+"""Admin pages of users and roles. At least one user who can manage users always remains."""
 
 from collections.abc import Collection
 from typing import Any
@@ -21,7 +21,7 @@ LAST_ADMIN = "This is the last active person who can manage people. Make somebod
 
 
 def admins() -> QuerySet[User]:
-    """Return the active people who can manage people."""
+    """Return the active users who can manage users."""
     return administrators().filter(is_staff=True)
 
 
@@ -42,7 +42,7 @@ _search = admin.site.search  # type: ignore[attr-defined]  # unfold's.
 
 
 def search(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-    """Search the names of pages; a page of results that is none does not exist."""
+    """Search the names of pages; an invalid page of results gives 404."""
     try:
         found: HttpResponse = _search(request, extra_context)
     except (InvalidPage, ValueError):
@@ -79,14 +79,14 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
         return found
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        obj.is_staff = True  # Every page is for people who sign in here; what they see is their role's matter.
+        obj.is_staff = True  # All users sign in here; their role decides what they see.
         super().save_model(request, obj, form, change)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return bool(super().has_delete_permission(request, obj)) and not is_last_admin(obj)
 
     def what_keeps(self, objs: QuerySet[User] | Collection[User]) -> list[str]:
-        """Keep whoever did something: their part of the log would go with them."""
+        """Keep users with log entries: deleting them would delete these entries."""
         people = User.objects.filter(pk__in=[person.pk for person in objs]).annotate(entries=Count("logentry"))
         return [
             f"what the log says of {person}, {person.entries:,} entries. Switch “Active” off instead: then nobody can"
@@ -103,7 +103,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
-    """The roles. Those we made keep their names, and admin its permissions: without it nobody could mend anything."""
+    """The roles. Built-in roles keep their names, and admin its permissions, so that somebody can always fix things."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
         if obj is None or obj.name not in ROLES:

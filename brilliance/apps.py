@@ -1,4 +1,4 @@
-"""How Django finds the project itself, which owns the migration that makes the roles."""
+"""The app configuration of the project, which owns the migration that creates the roles."""
 
 import re
 from typing import Any
@@ -8,23 +8,23 @@ from django.apps import AppConfig, apps
 from django.db import connections
 from django.db.models.signals import post_migrate, pre_migrate
 
-from brilliance.spelling import find_in_any_spelling
+from brilliance.spelling import ignore_case_and_normalisation
 
 _NOTHING = re.compile(r"(?!)")
 
 
-def take_whole_numbers_literally() -> None:
-    """Have every form refuse 1.000 as it refuses 1,000: Django takes it for 1, half the world means a thousand.
+def reject_dots_in_whole_numbers() -> None:
+    """Make every form reject 1.000 as it rejects 1,000: Django reads it as 1, many people mean a thousand.
 
-    Set on Django's own field, so that no form has to remember it; a test walks through all forms.
+    Set on Django's own field, so that no form has to remember it; a test checks all forms.
     """
     forms.IntegerField.re_decimal = _NOTHING
     sentence = "Enter a whole number without dots or commas, such as 1000."
     forms.IntegerField.default_error_messages = {"invalid": sentence}
 
 
-def say_what_to_do() -> None:
-    """Have every form say what to do about a text that is too long and a choice that there is not."""
+def set_default_errors() -> None:
+    """Make the default errors for a text that is too long and for an invalid choice say what to do."""
     forms.CharField.default_error_messages = {
         "max_length": "Shorten this to %(limit_value)d characters; it has %(show_value)d.",
         "null_characters_not_allowed": "This holds a character that cannot be stored (NUL). Take it out.",
@@ -42,14 +42,14 @@ class BrillianceConfig(AppConfig):
     def ready(self) -> None:
         from brilliance import checks  # noqa: F401  # registers them
 
-        take_whole_numbers_literally()
-        say_what_to_do()
-        find_in_any_spelling()
+        reject_dots_in_whole_numbers()
+        set_default_errors()
+        ignore_case_and_normalisation()
         self._known: dict[str, set[int]] = {}
-        auth = apps.get_app_config("auth")  # One with models: the signals pass over this one.
+        auth = apps.get_app_config("auth")  # An app with models: the signals skip this one, which has none.
         pre_migrate.connect(self._remember_permissions, sender=auth)
         post_migrate.connect(self._give_new_permissions, sender=auth)
-        apps.get_app_config("auth").verbose_name = "System"  # Its group in the sidebar.
+        apps.get_app_config("auth").verbose_name = "System"  # The heading of the sidebar group.
 
     def _remember_permissions(self, using: str, **kwargs: Any) -> None:
         with connections[using].cursor() as cursor:
@@ -58,9 +58,9 @@ class BrillianceConfig(AppConfig):
         self._known[using] = set(permissions.values_list("pk", flat=True)) if is_there else set()
 
     def _give_new_permissions(self, using: str, **kwargs: Any) -> None:
-        """Give the roles what a release brought; what administrators took from them stays taken."""
+        """Give the roles the new permissions of a release, and none that administrators took from them."""
         from brilliance.roles import make_roles
 
         known = self._known.pop(using, None)
-        if known is not None:  # A flush comes without the signal before it.
+        if known is not None:  # A flush sends no pre_migrate signal.
             make_roles(apps, using, known)

@@ -1,4 +1,4 @@
-"""Celery's hands: queues, beat and the embedded broker. The database holds the work; a task is only a hint."""
+"""The Celery app: queues, beat and the embedded broker. The work is in the database; a task is only a hint."""
 
 import logging
 import os
@@ -15,11 +15,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
-STOP_SECONDS = 3.0  # For the look under way.
-HOLD_SECONDS = 3.0  # How long a fork waits for a look to end.
+STOP_SECONDS = 3.0  # For the look in progress.
+FORK_WAIT_SECONDS = 3.0  # How long a fork waits for a look to end.
 
-# A child that was given a task just before the end waits for a receipt that its parent forgot about (30 s, in steps of
-# 0.1 s). No task of ours has a result that could be lost.
+# A child that gets a task right before the end waits for a receipt that its parent forgot (30 s, in steps of 0.1 s). No
+# task here has a result that could be lost.
 billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 20
 
 
@@ -31,7 +31,7 @@ def _refuse_another_database(**kwargs: Any) -> None:
 
 
 class BeatKeeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
-    """Starts the beat inside a worker anew when it was killed: nobody else would, and without it no hint is given."""
+    """Restarts the beat inside a worker after it was killed: nothing else would, and without beat there is no hint."""
 
     requires = (Beat, Timer)
 
@@ -40,7 +40,7 @@ class BeatKeeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
             self._looks = worker.timer.call_repeatedly(LOOK_SECONDS, self._look, (worker,))
 
     def stop(self, worker: Any) -> None:
-        if worker.beat is not None:  # Timers go on while the pool ends, and beat was ended before.
+        if worker.beat is not None:  # Timers run while the pool ends; beat was stopped before.
             self._looks.cancel()
 
     terminate = stop
@@ -54,10 +54,10 @@ class BeatKeeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
 
 
 class Watchman(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Has the worker say every few seconds that it lives, and settle what dead workers left on its machine.
+    """Writes the worker's heartbeat every few seconds, and settles what dead workers left on its machine.
 
-    In a thread of the worker itself: its children may be at work for long. A child is never forked in the middle of a
-    look, whose locks it would inherit.
+    It is a thread of the main worker process, because the children may be busy for long. No child is forked during a
+    look, since it would inherit the look's locks.
     """
 
     requires = (Timer,)
@@ -67,7 +67,7 @@ class Watchman(bootsteps.StartStopStep):  # type: ignore[misc]
         self._is_over = threading.Event()
         self._looking = threading.Lock()
         self._is_held = False
-        os.register_at_fork(before=self._hold, after_in_parent=self._let_go, after_in_child=self._let_go)
+        os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork)
 
     def start(self, worker: Any) -> None:
         queues = [str(name) for name in worker.app.amqp.queues.consume_from]
@@ -82,7 +82,7 @@ class Watchman(bootsteps.StartStopStep):  # type: ignore[misc]
     terminate = stop
 
     def _run(self, queues: list[str]) -> None:
-        with self._looking:  # A child that is forked in the middle of an import could never do it itself.
+        with self._looking:  # A child forked during an import could never finish that import.
             from delivery.worker.watch import Watch  # Django is set up by now.
 
             watch = Watch(queues)
@@ -91,21 +91,23 @@ class Watchman(bootsteps.StartStopStep):  # type: ignore[misc]
                 watch.look()
             self._is_over.wait(LOOK_SECONDS)
 
-    def _hold(self) -> None:
-        self._is_held = self._looking.acquire(timeout=HOLD_SECONDS)
+    def _before_fork(self) -> None:
+        self._is_held = self._looking.acquire(timeout=FORK_WAIT_SECONDS)
 
-    def _let_go(self) -> None:
+    def _after_fork(self) -> None:
         if self._is_held:
             self._looking.release()
 
 
 class Errand(Task):  # type: ignore[misc]  # celery has no types
-    """A task of ours. In a copy that waits for a person it does nothing, unless it says that it may."""
+    """The base class of tasks. In a copy that waits for a person a task does nothing, unless ``runs_while_held`` is
+    set.
+    """
 
     runs_while_held = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        from delivery import identity  # Its models are there once Django is.
+        from delivery import identity  # Its models need Django to be set up.
 
         if not self.runs_while_held and identity.why_held(timezone.now()):
             return None

@@ -1,4 +1,4 @@
-"""What must be true of the settings together; Django runs these checks before each command."""
+"""System checks of settings in combination; Django runs them before each command."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 
 @register(Tags.security)
 def links_in_mail_are_https(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """One-click unsubscribe works by https alone (RFC 8058 section 3.1); only a loopback address may do without."""
+    """One-click unsubscribe requires https (RFC 8058 section 3.1); only a loopback address may do without."""
     if settings.IS_HTTPS or settings.IS_LOOPBACK:
         return []
     return [

@@ -1,4 +1,4 @@
-"""Where the keys come from: the environment, or a file made on the first run and readable by us alone."""
+"""Secret keys: from the environment, or from a file created on the first run, readable by this user only."""
 
 import base64
 import contextlib
@@ -9,15 +9,15 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def key_from_environment_or_file(value: str, folder: Path, name: str) -> str:
-    """Return ``value`` when the environment gave one, else the key in ``folder/keys/name``, made when absent.
+    """Return ``value`` if the environment gave one, or else the key in ``folder/keys/name``, created if missing.
 
-    :raises ImproperlyConfigured: if the file can neither be read nor made.
+    :raises ImproperlyConfigured: if the file can be neither read nor created.
     """
     if value:
         return value
     path = folder / "keys" / name
     try:
-        # It holds people's addresses and sessions: nobody else on this machine may look into it.
+        # The folder has people's addresses and sessions: no other user of this machine may read it.
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.parent.mkdir(exist_ok=True, mode=0o700)
         aside = path.with_name(f".{name}.{os.getpid()}")
@@ -25,7 +25,7 @@ def key_from_environment_or_file(value: str, folder: Path, name: str) -> str:
             aside.touch(mode=0o600)
             aside.write_bytes(base64.urlsafe_b64encode(os.urandom(32 if name == "field_encryption_key" else 48)))
             with contextlib.suppress(FileExistsError):
-                os.link(aside, path)  # Atomic: of several processes that start together one wins.
+                os.link(aside, path)  # Atomic: of several processes that start together, one wins.
             aside.unlink()
         key = path.read_text().strip()
     except OSError as error:
@@ -41,7 +41,7 @@ def key_from_environment_or_file(value: str, folder: Path, name: str) -> str:
 
 
 def check_encryption_keys(keys: list[str]) -> None:
-    """Refuse keys that cannot encrypt: better before the start than at the first password.
+    """Reject keys that cannot encrypt, at the start instead of at the first password.
 
     :raises ImproperlyConfigured: if one is not 32 bytes in url-safe base64.
     """

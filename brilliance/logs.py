@@ -1,4 +1,4 @@
-"""How a log line looks (always one line, whatever came from outside), and what is not worth one."""
+"""Log formatting: one line per record, whatever outsiders send, and the records to leave out."""
 
 import copy
 import logging
@@ -14,27 +14,27 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
 
 _ACTIONS = {"changelist": "view", "history": "view", "add": "add", "change": "change", "delete": "delete"}
 LONGEST_PATH = 200
-# Errors whose words are about the program and its machine. Those of all others may quote people, content or secrets.
+# Errors whose messages are about the program and its machine. All others may quote people, content or secrets.
 _TELLING = (OperationalError, ImportError, NameError, AttributeError, TypeError)
 
 
 class OneLineFormatter(logging.Formatter):
-    """Escapes control characters and folds a traceback into its line, so that nobody can forge a log line.
+    """Escapes control characters and puts a traceback into the line, so that nobody can forge a log line.
 
-    Of an error it says its kind and where it was raised, and not its words. Of a request that was refused it says who
-    asked for what, and leaves the traceback out.
+    Of an error it logs type and place, not the message. Of a refused request it logs who asked for what, without a
+    traceback.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(_refusal(_unquoted(record))).replace("\n", "\\n")
+        line = super().format(_refusal(_without_error_text(record))).replace("\n", "\\n")
         return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", line)
 
     def formatException(self, ei: Any) -> str:
         return ", from ".join(_what_and_where(error) for error in _chain(ei[1]))
 
 
-def _unquoted(record: logging.LogRecord) -> logging.LogRecord:
-    """Return a record with neither an error's words among its values, as Celery puts them, nor those of others."""
+def _without_error_text(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a record without the message of an error in its values, where Celery puts it."""
     told = copy.copy(record)
     told.exc_text = None
     if record.exc_info and record.exc_info[1] and isinstance(record.args, Mapping) and "exc" in record.args:
@@ -43,7 +43,7 @@ def _unquoted(record: logging.LogRecord) -> logging.LogRecord:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, and what it came of."""
+    """Yield an error and its causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -63,12 +63,12 @@ def _what_and_where(error: BaseException) -> str:
 
 
 def is_no_probe(record: logging.LogRecord) -> bool:
-    """Whether the line is about something other than a probe that was told "not ready": that one is an answer."""
+    """Whether the record is about anything but a probe that got "not ready", which is a normal answer."""
     return "/readyz" not in record.getMessage()
 
 
 def _refusal(record: logging.LogRecord) -> logging.LogRecord:
-    """Return a record that says who was refused what, and what that takes, in place of a traceback; others as is."""
+    """Return a record that says who was refused what and which permission it needs; other records unchanged."""
     request, status = getattr(record, "request", None), getattr(record, "status_code", 0)
     if request is None or status not in (400, 403):
         return record
@@ -92,7 +92,7 @@ def _refusal(record: logging.LogRecord) -> logging.LogRecord:
 
 
 def _permission_of(request: Any) -> str:
-    """Return the permission that a page of the admin asks for, or else the name of the page."""
+    """Return the permission that an admin page requires, or else the name of the page."""
     match = request.resolver_match
     if match is None:
         return ""

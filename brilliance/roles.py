@@ -1,4 +1,4 @@
-"""Who may do what: the four roles and their permissions. Whatever is not named here is denied."""
+"""The four roles and their permissions. Everything not listed is denied."""
 
 from collections.abc import Collection
 from typing import Any
@@ -7,8 +7,8 @@ from django.apps import apps as present_apps
 from django.apps.registry import Apps
 from django.contrib.auth.management import create_permissions
 
-# ``room.*`` means every permission on that room's models but these: who changes a rule moves everybody's mail, and an
-# attribute's kind is what everybody's filters and merge fields rely on.
+# ``room.*`` means every permission on the room's models except these: a routing rule moves everybody's mail, and
+# everybody's filters and merge fields depend on an attribute's kind.
 FOR_ADMINS_ALONE = (
     *("add_route", "change_route", "delete_route"),
     *("add_attribute", "change_attribute", "delete_attribute"),
@@ -29,22 +29,22 @@ ROLES: dict[str, tuple[str, ...]] = {
         "smtpservers.view_route",
         "sandbox.view_sandboxmail",
     ),
-    # No contact data: neither recipients nor the sandbox, which shows their addresses.
+    # No contact data: no recipients, and no sandbox, which shows their addresses.
     "ops": ("smtpservers.*", "campaigns.view_progress", "campaigns.pause_campaign"),
     "viewer": ("smtpservers.view_fleet", "campaigns.view_progress"),
 }
 
 
 def make_roles(apps: Apps, using: str, known: Collection[int] = ()) -> None:
-    """Make the groups and give each what the table names; may be repeated, and takes nothing away.
+    """Create the groups and give each its permissions; safe to repeat, removes nothing.
 
-    :param apps: the registry to work with: a migration's, or the live one.
-    :param known: keys of permissions that were there before: who has them is what administrators made of it.
+    :param apps: the app registry: a migration's, or the live one.
+    :param known: keys of permissions that existed before; their assignment is left to administrators.
     :raises LookupError: if the table names a permission that no model has.
     """
     for app_config in apps.get_app_configs():
-        # Django makes permissions after the last migration; these are needed now. A migration's stand-in for an
-        # app lacks the attribute that create_permissions asks for.
+        # Django creates permissions after the last migration, but they are needed now. A migration's stand-in for an
+        # app lacks the attribute that create_permissions reads.
         if not hasattr(app_config, "models_module"):
             setattr(app_config, "models_module", True)  # noqa: B010  # its type promises what it lacks
         create_permissions(app_config, verbosity=0, using=using, apps=apps)
@@ -65,6 +65,6 @@ def _matching(apps: Apps, using: str, pattern: str) -> list[Any]:
             permissions = permissions.filter(codename=codename)
         permissions = permissions.exclude(codename__in=FOR_ADMINS_ALONE)
     found = list(permissions.all())
-    if not found and apps is present_apps:  # A migration may come before the model that a later one adds.
+    if not found and apps is present_apps:  # A migration may run before the model of a later one exists.
         raise LookupError(f"no model has the permission {pattern}, which a role asks for")
     return found

@@ -1,4 +1,4 @@
-"""Whether the database and this code belong together: what was not migrated, and what a newer version has migrated."""
+"""Whether database and code belong together: migrations not applied yet, and migrations of a newer version."""
 
 import sys
 from functools import cache
@@ -22,20 +22,20 @@ NOT_MIGRATED = "The database is not migrated. Run: python manage.py migrate"
 OURS = frozenset(
     {"brilliance", "contacts", "smtpservers", "delivery", "campaigns", "feedback", "publicpages", "sandbox"}
 )
-# The first migrations of development, which the first release wrote anew under another name.
+# The first migrations of development, which the first release replaced under another name.
 BEFORE = frozenset((app, "0001_roles" if app == "brilliance" else "0001_initial") for app in OURS)
 
 
 @cache
 def _of_code() -> frozenset[tuple[str, str]]:
-    """Return the migrations that came with this code, without those that stand for others."""
+    """Return the migrations of this code, without replaced ones and squashed ones."""
     migrations = MigrationLoader(None).disk_migrations
     replaced = {name for migration in migrations.values() for name in migration.replaces}
     return frozenset(name for name, migration in migrations.items() if not migration.replaces) - replaced
 
 
 def is_missing() -> bool:
-    """Whether a migration of this code was not run.
+    """Whether a migration of this code is not applied.
 
     :raises DatabaseError: if the database does not answer.
     """
@@ -43,7 +43,7 @@ def is_missing() -> bool:
 
 
 def refusal() -> str:
-    """Return why this code must leave the database alone: a newer version made it, or one that was never released.
+    """Return why this code must not use the database: a newer version or an unreleased one created it; empty if it may.
 
     :raises DatabaseError: if the database does not answer.
     """
@@ -55,13 +55,13 @@ def refusal() -> str:
 
 
 def refuse(code: int = 1) -> None:
-    """End this process with a sentence if the database is not for this code; a database that is away is no reason."""
+    """Exit with a sentence if the database is not for this code; an unreachable database is no reason."""
     try:
         problem = refusal()
     except DatabaseError:
         return
     finally:
-        connection.close()  # Whoever forks from here must not inherit it.
+        connection.close()  # Forked processes must not inherit it.
     if problem:
         print(problem, file=sys.stderr, flush=True)
         raise SystemExit(code)

@@ -1,7 +1,7 @@
-"""Every setting of Brilliance, read from the environment; README lists them in one table.
+"""The settings of Brilliance, read from the environment; README lists them in one table.
 
-The defaults are the embedded set-up: SQLite, a broker made of files, everything written below
-``DATA_DIR``. ``DATABASE_URL`` and ``BROKER_URL`` alone move it to PostgreSQL and Redis.
+The defaults are the embedded set-up: SQLite, a broker made of files, everything stored below ``DATA_DIR``.
+``DATABASE_URL`` and ``BROKER_URL`` alone switch to PostgreSQL and Redis.
 """
 
 import datetime as dt
@@ -39,7 +39,7 @@ env = _Environment()
 
 # --- where things are -----------------------------------------------------------------------
 
-os.umask(0o077)  # Whatever a process of ours writes, nobody else on the machine reads: it holds people's addresses.
+os.umask(0o077)  # Files are readable by this user only: they contain people's addresses.
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 FILES_DIR = env.str("FILES_DIR", default="")  # Empty: DATA_DIR.
 HOST = env.str("HOST", default="127.0.0.1")
@@ -48,7 +48,7 @@ LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 _must_be("DEBUG, INFO, WARNING or ERROR", "LOG_LEVEL", LOG_LEVEL, LOG_LEVEL in ("DEBUG", "INFO", "WARNING", "ERROR"))
 DEBUG = env.bool("DEBUG", default=False)
 
-# Links in mail are made from this and never from a request's Host header.
+# Links in mail use this, never a request's Host header.
 BASE_URL = env.str("BASE_URL", default=f"http://localhost:{PORT}").rstrip("/")
 _base = urlsplit(BASE_URL)
 if _base.scheme not in ("http", "https") or not _base.hostname:
@@ -80,7 +80,7 @@ FIELD_ENCRYPTION_KEYS = [
     ).split(",")
 ]
 check_encryption_keys(FIELD_ENCRYPTION_KEYS)
-# Signs the tokens in mail. Links live for years, so old keys stay behind the first one.
+# Signs the tokens in mail. Links live for years, so old keys stay after the first one.
 TOKEN_KEYS = [
     key.strip()
     for key in key_from_environment_or_file(env.str("TOKEN_KEYS", default=""), DATA_DIR, "token_key").split(",")
@@ -119,7 +119,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "brilliance.web.middleware.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "brilliance.web.middleware.TextNoRowHas",
+    "brilliance.web.middleware.RejectUnstorableText",
     "brilliance.web.middleware.private_answers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -130,7 +130,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",
-    "brilliance.web.middleware.NumbersNoRowHas",
+    "brilliance.web.middleware.RejectOversizedNumbers",
     "adminpages.deadlines.Deadlines",
 ]
 
@@ -161,7 +161,7 @@ if not DATABASES["default"].get("ENGINE"):
     raise ImproperlyConfigured("DATABASE_URL must be like postgres://user:password@host:5432/name.")
 IS_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 if IS_SQLITE:
-    # A file also in tests: the sender works in threads and processes of its own.
+    # A file in tests too: the sender works in threads and processes of its own.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -171,7 +171,7 @@ if IS_SQLITE:
 else:
     DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    # A worker that is stopped in the middle of a transaction must not hold up the others; it finds it rolled back.
+    # A worker that stops during a transaction must not block the others; its transaction is rolled back.
     patience = "-c idle_in_transaction_session_timeout=20s"
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 10,
@@ -186,7 +186,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60.0  # A machine that is busy may need more than the usual 4 s to fork a child.
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60.0  # A busy machine may need more than the default 4 s to fork a child.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "errands"
@@ -196,8 +196,8 @@ if BROKER_URL.startswith("brilliance-fs:"):
     import brilliance.broker.fsbroker  # noqa: F401  # registers the transport's name
 
     CELERY_BROKER_TRANSPORT_OPTIONS = {"folder": str(DATA_DIR / "broker"), "polling_interval": 0.2}
-    CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # It would need to speak to all workers at once.
-CELERY_BEAT_SCHEDULER = "brilliance.broker.metronome:Metronome"  # Keeps no file: what is due stands in the database.
+    CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # It needs to reach all workers at once.
+CELERY_BEAT_SCHEDULER = "brilliance.broker.metronome:Metronome"  # Keeps no file: the database knows what is due.
 CELERY_BEAT_SCHEDULE = {  # In seconds.
     "dispatch": {"task": "delivery.tasks.dispatch", "schedule": 2.0},
     "start-due-campaigns": {"task": "campaigns.tasks.start_due_campaigns", "schedule": 2.0},
@@ -209,7 +209,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "forget-sign-ups": {"task": "publicpages.tasks.delete_expired", "schedule": 600.0},
 }
 
-# How long personal details are kept; 0: for good. Counts, statuses and dates stay. See contacts.privacy.retention.
+# Retention of personal details; 0: for good. Counts, statuses and dates stay. See contacts.privacy.retention.
 RETAIN_MESSAGES_MONTHS = env.int("RETAIN_MESSAGES_MONTHS", default=0)
 RETAIN_FEEDBACK_MONTHS = env.int("RETAIN_FEEDBACK_MONTHS", default=13)
 RETAIN_RAW_DAYS = env.int("RETAIN_RAW_DAYS", default=30)
@@ -219,13 +219,13 @@ RETAIN_LOG_MONTHS = env.int("RETAIN_LOG_MONTHS", default=0)
 for _name in [name for name in globals() if name.startswith("RETAIN_")]:
     _must_be("0 or more, and no more than 1200", _name, globals()[_name], 0 <= globals()[_name] <= 1200)
 
-# Whether all mail is held from the start until a person says go on: for the clone of a whole machine.
+# Whether all mail is held from the start until a person releases it: for the clone of a whole machine.
 START_HELD = env.bool("START_HELD", default=False)
-# How long a drain task sends before it gives the worker's slot back, in seconds.
+# How long a drain task sends before it releases the worker's slot, in seconds.
 DRAIN_SECONDS = env.int("DRAIN_SECONDS", default=30)
-# A worker that is silent for this long has lost its lanes, in seconds.
+# A worker without a heartbeat for this long loses its lanes, in seconds.
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=30)
-# How long a deferred message waits before each next try, in minutes; the last one repeats.
+# The waits of a deferred message before each retry, in minutes; the last one repeats.
 RETRY_MINUTES = env.str("RETRY_MINUTES", default="15,30,60,120,240")
 try:
     RETRY_WAITS = tuple(dt.timedelta(minutes=int(minutes)) for minutes in RETRY_MINUTES.split(","))
@@ -237,14 +237,14 @@ _must_be(
     RETRY_MINUTES,
     bool(RETRY_WAITS) and min(RETRY_WAITS) >= dt.timedelta(minutes=1),
 )
-# How long it is tried at all, in hours.
+# How long a message is retried in total, in hours.
 RETRY_CAMPAIGN_HOURS = env.int("RETRY_CAMPAIGN_HOURS", default=72)
 RETRY_SINGLE_HOURS = env.int("RETRY_SINGLE_HOURS", default=24)
-# A campaign that should have begun this many minutes ago, because nothing ran, asks before it starts.
+# A campaign that missed its start by this many minutes, because nothing ran, asks before it starts.
 LATE_START_MINUTES = env.int("LATE_START_MINUTES", default=30)
 _must_be("1 or more", "LATE_START_MINUTES", LATE_START_MINUTES, LATE_START_MINUTES >= 1)
-# When a campaign stops by itself: from so many answered messages on, with that many percent of hard bounces, or of
-# messages whose content was refused; 0: never.
+# A campaign stops by itself after this many answered messages, if this percentage are hard bounces, or were refused for
+# their content; 0: never.
 STOP_AFTER_MESSAGES = env.int("STOP_AFTER_MESSAGES", default=200)
 STOP_BOUNCE_PERCENT = env.int("STOP_BOUNCE_PERCENT", default=5)
 STOP_REFUSAL_PERCENT = env.int("STOP_REFUSAL_PERCENT", default=3)
@@ -252,19 +252,20 @@ for _name in ("RETRY_CAMPAIGN_HOURS", "RETRY_SINGLE_HOURS", "STOP_AFTER_MESSAGES
     _must_be("1 or more", _name, globals()[_name], globals()[_name] >= 1)
 for _name in ("STOP_BOUNCE_PERCENT", "STOP_REFUSAL_PERCENT"):
     _must_be("a percentage from 0 to 100", _name, globals()[_name], 0 <= globals()[_name] <= 100)
-# The name servers asked about recipients' domains; empty: the machine's own.
+# The name servers for recipients' domains; empty: the machine's own.
 DNS_RESOLVERS = env.list("DNS_RESOLVERS", default=[])
-# Whether servers in private networks and on this machine are refused, as where strangers may add servers.
+# Whether servers in private networks and on this machine are refused, for installations where strangers may add
+# servers.
 FORBID_PRIVATE_HOSTS = env.bool("FORBID_PRIVATE_HOSTS", default=False)
-# The least wait for the answer to a message's final dot, in seconds (RFC 5321 section 4.5.3.2.6).
+# The minimum wait for the answer to a message's final dot, in seconds (RFC 5321 section 4.5.3.2.6).
 FINAL_ANSWER_SECONDS = env.int("FINAL_ANSWER_SECONDS", default=600)
 
 # --- the public pages -----------------------------------------------------------------------
 
-# How often an address may be entered in a form in a day, and how many forms one network may send in an hour.
+# How often an address may be entered per day, and how many forms a network may send per hour.
 SUBSCRIBE_PER_ADDRESS = env.int("SUBSCRIBE_PER_ADDRESS", default=3)
 SUBSCRIBE_PER_NETWORK = env.int("SUBSCRIBE_PER_NETWORK", default=60)
-# How long the link that confirms a subscription is good for, in days.
+# How long a confirmation link is valid, in days.
 CONFIRM_DAYS = env.int("CONFIRM_DAYS", default=7)
 for _name in ("SUBSCRIBE_PER_ADDRESS", "SUBSCRIBE_PER_NETWORK", "CONFIRM_DAYS"):
     _must_be("1 or more", _name, globals()[_name], globals()[_name] >= 1)
@@ -299,17 +300,17 @@ PASSWORD_HASHERS = [
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 AXES_FAILURE_LIMIT = 5
-AXES_COOLOFF_TIME = 0.25  # Hours. Long enough against guessing, short enough for whoever mistyped.
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # Nobody can lock another person out from elsewhere.
+AXES_COOLOFF_TIME = 0.25  # Hours. Long enough against guessing, short enough after typing errors.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # Nobody can lock out another person from elsewhere.
 AXES_CLIENT_IP_CALLABLE = "brilliance.web.lockout.network_address"
-AXES_HANDLER = "brilliance.web.lockout.LockoutHandler"  # Counts a network's failures at all names, too.
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Else whoever goes on guessing keeps others of the network out.
+AXES_HANDLER = "brilliance.web.lockout.LockoutHandler"  # Also counts a network's failures over all names.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Else continued guessing keeps others of the network out.
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ACCESS_FAILURE_LOG = True
 AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
-AXES_ENABLE_ADMIN = False  # Its tables hold addresses of visitors, and nothing in them needs a decision.
+AXES_ENABLE_ADMIN = False  # Its tables contain visitors' addresses, and nothing in them needs a decision.
 
-SESSION_COOKIE_AGE = 12 * 3600  # Absolute life of a session in seconds.
+SESSION_COOKIE_AGE = 12 * 3600  # Absolute lifetime of a session in seconds.
 SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=2 * 3600)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -329,12 +330,12 @@ SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"  # For old browsers; others follow frame-ancestors, by which previews of mail may be framed.
+X_FRAME_OPTIONS = "DENY"  # For old browsers; others use frame-ancestors, which permits framed previews of mail.
 TRUST_PROXY = env.bool("TRUST_PROXY", default=False)
 if TRUST_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
-# No script but files of ours: Alpine is the build that evaluates nothing. unfold's widgets style by attribute.
+# Only our own script files: Alpine is the build without eval. unfold's widgets use style attributes.
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline';"
     " img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
@@ -380,7 +381,7 @@ LOGGING = {
     "filters": {"no probes": {"()": "django.utils.log.CallbackFilter", "callback": is_no_probe}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    # The database tells what was done; a line for every hint would bury what matters.
+    # The database has the record of work; a line per hint would bury important ones.
     "loggers": {
         **{name: {"level": "WARNING"} for name in ("celery", "kombu", "axes.apps")},
         "django.request": {"filters": ["no probes"]},

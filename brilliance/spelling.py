@@ -1,7 +1,7 @@
-"""Texts are found whatever their case and however their accents are stored, on both databases.
+"""Case-insensitive and normalised comparison of texts, on both databases.
 
-SQLite folds the case of a to z alone, so that ИВАН did not find Иван; and neither database finds José written with a
-combining accent when it is sought with the letter é, and the other way round. Nothing here knows what is searched.
+SQLite folds the case of a to z only, so that ИВАН would not find Иван; and neither database finds José written with a
+combining accent when the search uses the letter é, or the other way round. The searched tables are not known here.
 """
 
 import unicodedata
@@ -10,10 +10,10 @@ from typing import Any
 from django.db.models.lookups import IContains, IEndsWith, IExact, IStartsWith
 
 
-def find_in_any_spelling() -> None:
-    """Have each comparison of Django's that ignores case ignore it for every letter, wherever it is used.
+def ignore_case_and_normalisation() -> None:
+    """Make Django's case-insensitive lookups ignore case for every letter, and Unicode normalisation.
 
-    Set on Django's own comparisons, so that no search has to remember it. A text of ASCII alone is compared as before.
+    Set on Django's own lookups, so that no search has to remember it. Pure ASCII text is compared as before.
     """
     lookups: tuple[Any, ...] = (IContains, IEndsWith, IExact, IStartsWith)
     for lookup in lookups:
@@ -33,10 +33,11 @@ def _as_sqlite(self: Any, compiler: Any, connection: Any) -> tuple[str, list[Any
 
 
 def patterns_of(text: str) -> list[str]:
-    """Return the patterns by which SQLite's GLOB finds the text in any case: ``Éa?`` gives ``É[Aa][?]``, ``é[Aa][?]``.
+    """Return the patterns with which SQLite's GLOB finds the text in any case: ``Éa?`` gives ``É[Aa][?]``,
+    ``é[Aa][?]``.
 
-    The first letter stands alone, because SQLite passes over what begins with another one twice as fast. A function in
-    Python instead, asked for every row, takes six times as long.
+    The first letter is literal, because SQLite then skips other texts twice as fast. A Python function per row would
+    take six times as long.
     """
     return [_literally(first) + "".join(map(_in_any_case, text[1:])) for first in _cases(text[0])]
 
@@ -52,7 +53,7 @@ def _literally(sign: str) -> str:
 
 def _cases(letter: str) -> list[str]:
     if letter in "σςΣ":
-        return list("Σςσ")  # The small one at the end of a word is another letter.
+        return list("Σςσ")  # The final small sigma is another letter.
     return sorted({letter, *(case for case in (letter.lower(), letter.upper()) if len(case) == 1)})
 
 

@@ -1,4 +1,4 @@
-"""What gunicorn serves."""
+"""The WSGI application for gunicorn."""
 
 import os
 
@@ -7,7 +7,7 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
 application = get_wsgi_application()
 
-# After Django is set up. Gunicorn ends altogether at this code, instead of trying again for ever.
+# After Django is set up. Gunicorn ends for good at this code, instead of retrying forever.
 from brilliance.schema import refuse  # noqa: E402
 
 refuse(code=3)

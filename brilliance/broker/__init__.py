@@ -1,1 +1,1 @@
-"""The embedded broker and the clock of beat."""
+"""The embedded broker, and the scheduler of beat."""

@@ -1,8 +1,8 @@
-"""The embedded broker: a queue is a folder, a message is a file. For one machine; its address is ``brilliance-fs://``.
+"""The embedded broker for one machine: a queue is a folder, a message is a file. Its URL is ``brilliance-fs://``.
 
-Kombu's own transport over files writes a message where readers already see it, and lets one damaged file end
-the worker. Here a message appears by rename, whole or not at all; it is taken by rename, by one reader; and what
-cannot be read is set aside. Losing every message loses nothing: the database is the queue, and beat rings again.
+Kombu's own filesystem transport exposes half-written messages, and one damaged file ends the worker. Here a message
+appears by rename, whole or not at all; one reader takes it by rename; unreadable files are set aside. Losing all
+messages loses nothing: the database is the queue, and beat sends the hints again.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from kombu.utils.json import dumps, loads
 
 
 class Channel(virtual.Channel):  # type: ignore[misc]  # kombu has no types
-    """Queues below the folder that the transport option ``folder`` names."""
+    """Queues below the folder in the transport option ``folder``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._root = Path(self.connection.client.transport_options["folder"])
-        self._listed: dict[str, list[str]] = {}  # By queue, the newest first: a folder is listed once for many reads.
+        self._listed: dict[str, list[str]] = {}  # By queue, newest first: one listing serves many reads.
 
     def _folder(self, queue: str) -> Path:
         return self._root / f"queue-{quote(queue, safe='')}"
@@ -40,7 +40,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]  # kombu has no types
         aside = self._folder(queue) / f"{name}.part"
         try:
             aside.write_bytes(dumps(message).encode())
-        except FileNotFoundError:  # Nobody has declared the queue yet.
+        except FileNotFoundError:  # The queue is not declared yet.
             self._new_queue(queue)
             aside.write_bytes(dumps(message).encode())
         aside.rename(aside.with_suffix(".msg"))
@@ -54,7 +54,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]  # kombu has no types
             taken = path.with_suffix(".taken")
             try:
                 path.rename(taken)
-            except FileNotFoundError:  # Another reader was faster.
+            except FileNotFoundError:  # Taken by another reader.
                 continue
             message = _read(taken)
             if message is None:
@@ -82,7 +82,7 @@ def _messages(folder: Path) -> list[str]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Return the message in the file, or None if it holds none."""
+    """Return the message in the file, or None if it is invalid."""
     try:
         message = loads(path.read_bytes().decode())
     except (ValueError, RecursionError):
@@ -91,10 +91,10 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 class Transport(virtual.Transport):  # type: ignore[misc]
-    """What ``brilliance-fs://localhost`` stands for; the host says nothing.
+    """The transport of ``brilliance-fs://localhost``; the host has no meaning.
 
-    It works from Celery's event loop: else all children of a worker wait for tasks at one pipe, and a child that is
-    killed there takes the lock of that pipe with it, so that its successors get none any more.
+    It works from Celery's event loop: otherwise all children of a worker wait for tasks at one pipe, and a child that
+    is killed there keeps the lock of that pipe, so that later children get no tasks.
     """
 
     Channel = Channel
@@ -110,7 +110,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         loop.call_repeatedly(self.polling_interval, self._take)
 
     def _take(self) -> None:
-        """Deliver what has come, as far as the consumers want more."""
+        """Deliver the waiting messages, as far as consumers accept more."""
         with contextlib.suppress(Empty):
             while True:
                 self.cycle.get(self._deliver)

@@ -1,1 +1,1 @@
-"""The demo: all parts under one roof, with example data."""
+"""The demo: all processes under one supervisor, with example data."""

@@ -1,9 +1,9 @@
 """Runs one program and ends it, with all its children, as soon as the supervisor is gone.
 
-Started by ``brilliance.demo.supervisor`` as a program of its own, in a session of its own, with the read end of a
-pipe whose write end only the supervisor holds: a supervisor that dies in whatever way, ``kill -9`` included,
-closes the pipe. This needs nothing of the operating system but pipes and process groups, so that Linux and macOS
-behave alike. It imports the standard library alone: one copy runs beside each child.
+``brilliance.demo.supervisor`` starts it as a program in a session of its own, with the read end of a pipe whose write
+end only the supervisor holds: however the supervisor dies, ``kill -9`` included, the pipe closes. It needs nothing from
+the operating system but pipes and process groups, so that Linux and macOS behave alike. It imports the standard library
+only, because one copy runs per child.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ import threading
 
 
 def main(pipe: int, grace_seconds: float, command: list[str]) -> int:
-    """Run ``command`` until it ends or ``pipe`` closes, and return its exit code."""
-    stopping: queue.SimpleQueue[None] = queue.SimpleQueue()  # An Event would wait for itself at a second signal.
+    """Run ``command`` until it ends or ``pipe`` closes; return its exit code."""
+    stopping: queue.SimpleQueue[None] = queue.SimpleQueue()  # An Event would deadlock at a second signal.
 
     def stop(*_: object) -> None:
         stopping.put(None)
@@ -27,15 +27,15 @@ def main(pipe: int, grace_seconds: float, command: list[str]) -> int:
     child = subprocess.Popen(command)  # noqa: S603  # the supervisor's own fixed commands
 
     def watch_supervisor() -> None:
-        os.read(pipe, 1)  # Nothing is ever written: this returns at the end of the supervisor.
+        os.read(pipe, 1)  # Nothing is ever written: this returns when the supervisor ends.
         child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(grace_seconds)
-        os.killpg(0, signal.SIGKILL)  # Whatever is left in this session, ourselves included.
+        os.killpg(0, signal.SIGKILL)  # Everything left in this session, including this process.
 
     def pass_on() -> None:
         stopping.get()
-        child.terminate()  # Only the main process: it ends its own children in good order.
+        child.terminate()  # Only the main process, which ends its own children properly.
 
     threading.Thread(target=watch_supervisor, daemon=True).start()
     threading.Thread(target=pass_on, daemon=True).start()

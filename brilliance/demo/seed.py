@@ -1,6 +1,6 @@
-"""The demo: four people who sign in, three servers on the sandbox, readers, a first campaign and a draft.
+"""The demo data: four users, three servers on the sandbox, readers, a first campaign and a draft.
 
-Everything is made in one transaction, and only where nobody can sign in yet.
+Everything is created in one transaction, and only if nobody can sign in yet.
 """
 
 import datetime as dt
@@ -40,7 +40,7 @@ LAST_NAMES = (
 ).split()
 CITIES = ("Bergen", "Dakar", "Galway", "Graz", "Kyoto", "Leiden", "Lima", "Porto", "Pune", "Turku")
 DOMAINS = ("example.com", "example.net", "example.org")
-# What the sandbox makes of them by the beginning of their names.
+# The sandbox decides by the beginning of these names.
 TROUBLED_READERS = ("bounce.1", "bounce.2", "bounce.3", "bounce.4", "bounce.5", "slow.1", "drop.1")
 PATIENT_READERS = ("full.1", "full.2", "greylist.1", "greylist.2", "greylist.3")
 
@@ -51,9 +51,9 @@ def is_needed() -> bool:
 
 
 def seed(sign_ins: Path, now: dt.datetime) -> None:
-    """Make the demo and write the passwords of its people to ``sign_ins``, readable by us alone.
+    """Create the demo, and write its passwords to ``sign_ins``, readable by this user only.
 
-    :raises OSError: if ``sign_ins`` cannot be written; nothing is made then.
+    :raises OSError: if ``sign_ins`` cannot be written; nothing is created then.
     """
     with transaction.atomic():
         people = make_people()
@@ -62,12 +62,12 @@ def seed(sign_ins: Path, now: dt.datetime) -> None:
             readers, first, patient = make_readers(now)
             queue_first_campaign(first, people["marketer"][0], now)
             make_drafts(readers, patient)
-        # Before the commit: a crash in between leaves passwords without people, never people without passwords.
+        # Before the commit: a crash in between leaves passwords without users, never users without passwords.
         write_sign_ins(sign_ins, {name: password for name, (_, password) in people.items()})
 
 
 def make_people() -> dict[str, tuple[User, str]]:
-    """Make one person for each role, named like it, and return them with their passwords."""
+    """Create one user per role, named after it; return the users with their passwords."""
     people = {}
     for role in ROLES:
         password = secrets.token_urlsafe(12)
@@ -86,7 +86,7 @@ def write_sign_ins(path: Path, passwords: dict[str, str]) -> None:
 
 
 def make_servers() -> None:
-    """Make three servers on the sandbox: a small quota that runs dry, a bigger one, and one without a limit."""
+    """Create three servers on the sandbox: with a small quota that is used up, with a larger one, and without one."""
     SmtpServer.objects.create(
         name="Starter plan",
         host="127.0.0.1",
@@ -153,7 +153,7 @@ def make_servers() -> None:
 
 
 def make_readers(now: dt.datetime) -> tuple[ContactList, ContactList, ContactList]:
-    """Make the people and their lists: all readers, the first among them, and those whose mail takes its time."""
+    """Create the contacts and their lists: all readers, the first readers, and those whose mail is delayed."""
     chance = random.Random(2026)  # The same people in every demo.
     people = [_reader(number, chance) for number in range(READERS - len(TROUBLED_READERS))]
     people += [_special(name) for name in TROUBLED_READERS]
@@ -183,9 +183,9 @@ def make_readers(now: dt.datetime) -> tuple[ContactList, ContactList, ContactLis
 def _reader(number: int, chance: random.Random) -> Contact:
     domain = DOMAINS[number % 3]
     if number % 12 == 11:
-        return _contact(f"reader{number}@{domain}")  # Without a name: the server's placeholder steps in.
+        return _contact(f"reader{number}@{domain}")  # Without a name: the server's placeholder replaces it.
     first, last = chance.choice(FIRST_NAMES), chance.choice(LAST_NAMES)
-    # Letters without their accents: an address that every server takes.
+    # Letters without accents, in an address that every server accepts.
     letters = unicodedata.normalize("NFKD", f"{first}.{last}".lower().replace("ı", "i"))
     plain = "".join(letter for letter in letters if letter.isascii() and (letter.isalpha() or letter == "."))
     return _contact(f"{plain}{number}@{domain}", first, last, {"city": chance.choice(CITIES)})
@@ -200,7 +200,7 @@ def _contact(email: str, first: str = "", last: str = "", attributes: dict[str, 
 
 
 def queue_first_campaign(readers: ContactList, author: User, now: dt.datetime) -> None:
-    """Queue a campaign that the worker sends within the first seconds, so that there is a finished one to look at."""
+    """Queue a campaign that is sent within the first seconds, so that a finished one can be looked at."""
     campaign = Campaign.objects.create(
         name="Welcome to the first readers",
         subject='Welcome, {{ first_name | default: "friend" }}',

@@ -1,4 +1,4 @@
-"""Runs the parts of Brilliance under one roof: starts them, watches them, ends them together.
+"""The supervisor of the demo's processes: starts them, watches them, ends them together.
 
 It knows processes and signals, nothing of Django. Each part runs on a leash (``brilliance.demo.leash``), so that
 nothing is left behind even if this process is killed.
@@ -18,27 +18,27 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 8.0  # For the parts to end by themselves; what is left then is killed, within 10 s in all.
-LAST_GRACE_SECONDS = 1.5  # At least, for those that others need to end well.
+GRACE_SECONDS = 8.0  # For the parts to end by themselves; the rest is killed, within 10 s in total.
+LAST_GRACE_SECONDS = 1.5  # The minimum for the parts that other parts need while ending.
 TURN_SECONDS = 0.2
-# What ends by itself more often than this within that many seconds is not merely unlucky.
+# A part that ends more often than this within this time has a real problem.
 MOST_RESUMED, RESUMED_WITHIN = 3, 60.0
 LEASH = Path(__file__).with_name("leash.py")
 
 
 @dataclass(frozen=True)
 class Program:
-    """One program: what people call it, and its command line after the Python interpreter."""
+    """One program: its name for people, and its command line after the Python interpreter."""
 
     name: str
     arguments: tuple[str, ...]
-    is_resumed: bool = False  # Whether it is started again when it ends by itself: nothing is lost with it.
-    # Whether the others stay until it has ended: a worker still hands over what it has begun, and gets its answers.
+    is_resumed: bool = False  # Whether it is restarted when it ends by itself: nothing is lost with it.
+    # Whether the others keep running until it has ended: a worker finishes what it began and receives the answers.
     ends_first: bool = False
 
 
 def web(host: str, port: int) -> Program:
-    """Return the web pages: one process, several threads."""
+    """Return the web server: one process, several threads."""
     return Program(
         "web",
         (
@@ -50,11 +50,11 @@ def web(host: str, port: int) -> Program:
 
 
 def worker(name: str, queue: str, *, slots: int = 1, with_beat: bool = False) -> Program:
-    """Return a Celery worker with one slot for ``queue``, and with beat's clock in it where asked."""
+    """Return a Celery worker for ``queue``, optionally with beat inside."""
     return Program(
         f"the worker for {queue}",
         (
-            # A container's only user is often root, and nothing here depends on it.
+            # A container's only user is often root, which is fine here.
             *("-W", "ignore:You're running the worker with superuser"),
             *(
                 "-m",
@@ -73,7 +73,7 @@ def worker(name: str, queue: str, *, slots: int = 1, with_beat: bool = False) ->
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
             *(("-B",) if with_beat else ()),
         ),
-        # Celery's ends for good when its child is killed while it comes up, as where memory is short.
+        # Celery's worker ends for good if its child is killed during startup, as when memory is short.
         is_resumed=True,
         ends_first=True,
     )
@@ -83,19 +83,19 @@ SANDBOX = Program("the sandbox mailbox", ("manage.py", "sandbox"))
 
 
 class StopSignal:
-    """Why the roof comes down: a signal, something that is over, or a part that ended."""
+    """The reason to stop everything: a signal, an ended condition, or a part that ended."""
 
     def __init__(self) -> None:
-        # A plain flag: an Event's lock may be held by the very thread that a signal interrupts, which then waits
-        # for itself for ever. Two signals at once are usual: a terminal tells a whole group, and make tells us again.
+        # A plain flag: the thread that a signal interrupts may hold an Event's lock and would then deadlock. Two
+        # signals at once are common: a terminal signals a whole group, and make signals us again.
         self.is_asked = False
-        self.is_over: list[Callable[[], bool]] = []  # Looked at a few times a second.
-        self.reason = ""  # Empty when a person asked for it.
+        self.is_over: list[Callable[[], bool]] = []  # Checked a few times a second.
+        self.reason = ""  # Empty if a person asked for it.
 
     def on_signals(self) -> None:
-        """Let SIGINT and SIGTERM ask, and SIGHUP unless nohup started us.
+        """Stop at SIGINT and SIGTERM, and at SIGHUP unless nohup started us.
 
-        Also SIGINT, which a shell's background jobs start out ignoring.
+        SIGINT needs a handler because the background jobs of a shell ignore it by default.
         """
         numbers = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
@@ -107,7 +107,7 @@ class StopSignal:
         self.is_asked = True
 
     def with_parent(self, parent: int) -> None:
-        """Stop when ``parent`` is no longer our parent process (make, when that was killed)."""
+        """Stop when ``parent`` is no longer our parent process (make, after it was killed)."""
         self.is_over.append(lambda: os.getppid() != parent)
 
 
@@ -118,7 +118,7 @@ def supervise(parts: Sequence[Program], folder: Path, stop: StopSignal, each_tur
     """
     read_end, write_end = os.pipe()
     running = {part: _start(part, folder, read_end) for part in parts}
-    ended: list[tuple[Program, float]] = []  # What was started again, and when.
+    ended: list[tuple[Program, float]] = []  # Restarted parts, and when.
     while not stop.is_asked and not any(is_over() for is_over in stop.is_over):
         for part, process in running.items():
             if process.poll() is None:
@@ -129,13 +129,13 @@ def supervise(parts: Sequence[Program], folder: Path, stop: StopSignal, each_tur
                 stop.reason = f"{what}, so everything was stopped."
                 break
             log.warning("%s, and is started again.", what)
-            _end([process], time.monotonic())  # What it left behind.
+            _end([process], time.monotonic())  # Its remaining children.
             running[part] = _start(part, folder, read_end)
             ended.append((part, time.monotonic()))
         if stop.reason:
             break
         each_turn()
-        select.select([], [], [], TURN_SECONDS)  # Not time.sleep: it fails under Debian's faketime.
+        select.select([], [], [], TURN_SECONDS)  # Not time.sleep, which fails under Debian's faketime.
     deadline = time.monotonic() + GRACE_SECONDS
     _end([process for part, process in running.items() if part.ends_first], deadline)
     others = [process for part, process in running.items() if not part.ends_first]
@@ -147,11 +147,11 @@ def supervise(parts: Sequence[Program], folder: Path, stop: StopSignal, each_tur
 
 @contextmanager
 def foreground(stop: StopSignal) -> Iterator[None]:
-    """Take the terminal, where there is one, from the program that started us (make) for as long as we run.
+    """Take the terminal, if there is one, from the program that started us (make) while we run.
 
-    Ctrl-C then reaches us alone, and make sees an orderly end instead of reporting an interrupt of its own. A
-    terminal that is closed tells the leader of its session, which may be make and would only wait for us: so we
-    look ourselves, unless nohup started us.
+    Then Ctrl-C reaches only us, and make sees an orderly end instead of reporting an interrupt of its own. A closed
+    terminal is signalled to the leader of its session, which may be make and would only wait for us: so we check for it
+    ourselves, unless nohup started us.
     """
     try:
         terminal = os.open("/dev/tty", os.O_RDWR)
@@ -159,10 +159,10 @@ def foreground(stop: StopSignal) -> Iterator[None]:
         terminal = -1
     group = os.getpgrp()
     if terminal < 0 or group == os.getpid() or os.tcgetpgrp(terminal) != group:
-        yield  # No terminal, nobody above us, or in the background.
+        yield  # No terminal, no program above us, or in the background.
         return
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # Stopped alone, we would leave the shell waiting for make.
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # If only this process stopped, the shell would wait for make.
     os.setpgid(0, 0)
     os.tcsetpgrp(terminal, os.getpgrp())
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
@@ -194,6 +194,6 @@ def _end(processes: Sequence[subprocess.Popen[bytes]], deadline: float) -> None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(max(0.0, deadline - time.monotonic()))
     for process in processes:
-        with suppress(OSError):  # Mostly nobody is left.
+        with suppress(OSError):  # Usually no process is left.
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

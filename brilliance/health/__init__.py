@@ -1,1 +1,1 @@
-"""Answers for monitoring."""
+"""Health endpoints for monitoring."""

@@ -1,6 +1,6 @@
-"""Two answers for whoever watches over the installation: is the process alive, and can it do its work.
+"""Health endpoints: ``/healthz`` says whether the process is alive, ``/readyz`` whether it can do its work.
 
-What must be true of sending is asked in :mod:`delivery.health.readiness`; here stand the checks that belong to no room.
+:mod:`delivery.health.readiness` checks what sending needs; this module has the checks that belong to no room.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ _answer: tuple[float, dict[str, str | None]] | None = None
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
-    """Say that this process answers. It asks nobody else, so that a restart is never caused by a neighbour."""
+    """Report that this process answers. It contacts nothing else, so that no neighbour ever causes a restart."""
     return HttpResponse("ok", content_type="text/plain")
 
 
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Say whether mail can be queued and sent just now; 503 names what is missing, without details."""
+    """Report whether mail can be queued and sent now; 503 names the failed checks, without details."""
     problems = answer()
     is_ready = not any(problems.values())
     checks = {name: problem or "ok" for name, problem in problems.items()}
@@ -45,12 +45,12 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 
 def answer() -> dict[str, str | None]:
-    """Return what each check says, by its name; they are asked once a second at most, however many strangers call."""
+    """Return the result of each check, by name; cached for a second, because anybody may call this."""
     global _answer
     with _asking:
         if _answer is None or time.monotonic() - _answer[0] >= REMEMBERED_SECONDS:
             problems = _ask_all()
-            _answer = time.monotonic(), problems  # From the end on: those who waited meanwhile need not ask again.
+            _answer = time.monotonic(), problems  # From the end on: callers who waited need no new checks.
         return _answer[1]
 
 
@@ -62,13 +62,13 @@ def _ask_all() -> dict[str, str | None]:
 
 
 def ask(now: dt.datetime) -> dict[str, str | None]:
-    """Return what each check says, by its name: None, or a sentence about what is wrong."""
+    """Return the result of each check, by name: None, or a sentence about the problem."""
     problems = {name: check(now) for name, check in CHECKS.items()}
     if problems["database"]:
         problems["migrations"] = "Unknown without the database."
         return {**problems, **dict.fromkeys(readiness.CHECKS, "Unknown without the database.")}
-    with contextlib.suppress(DatabaseError):  # Then the checks say so.
-        identity.why_held(now)  # Where no worker runs, a copy is noticed here.
+    with contextlib.suppress(DatabaseError):  # The checks report it.
+        identity.why_held(now)  # Without workers, a copy of the database is noticed here.
     return {**problems, **readiness.ask(readiness.WorkersSeen(now))}
 
 
@@ -86,7 +86,7 @@ def _broker(now: dt.datetime) -> str | None:
     try:
         with Connection(settings.BROKER_URL, connect_timeout=2, transport_options=options) as broker:
             broker.connect()
-            # Connecting to Redis is lazy: a channel's first command is what proves it.
+            # Connecting to Redis is lazy: only a channel's first command proves it.
             broker.default_channel.close()
     except (OSError, OperationalError, *Connection(settings.BROKER_URL).connection_errors):
         return "The broker does not answer."
@@ -100,7 +100,7 @@ def _migrations(now: dt.datetime) -> str | None:
         return schema.NOT_MIGRATED
 
 
-# Asked without the help of a migrated database, in this order.
+# These need no migrated database; in this order.
 CHECKS: dict[str, Callable[[dt.datetime], str | None]] = {
     "database": _database,
     "migrations": _migrations,

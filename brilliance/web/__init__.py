@@ -1,1 +1,1 @@
-"""The shell of the admin: dashboard, navigation, middleware, lockout."""
+"""The frame of the admin: dashboard, navigation, middleware, lockout."""

@@ -1,6 +1,6 @@
-"""What the first page shows: what was sent, what waits, how full the fleet is, and what to do next.
+"""The dashboard: sent and queued mail, the use of the servers' quotas, and the next steps.
 
-Every panel belongs to a permission and is left out, not emptied, for those who lack it.
+Every panel has a permission and is left out, not emptied, for users without it.
 """
 
 import datetime as dt
@@ -30,7 +30,7 @@ CHART_DAYS = 30
 FLEET_ROWS = 10
 NEARLY_FULL_PERCENT = 80
 DRAFTS_LOOKED_AT = 20
-# unfold's own draw neither stacked bars nor a legend.
+# unfold's own options have neither stacked bars nor a legend.
 CHART_OPTIONS = {
     "responsive": True,
     "maintainAspectRatio": False,
@@ -52,7 +52,7 @@ Person = User | AnonymousUser
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add the panels of the first page to unfold's ``context``."""
+    """Add the panels of the dashboard to unfold's ``context``."""
     now = clock.now()
     context["title"] = "Dashboard"
     context["steps"] = next_steps(request.user)
@@ -61,7 +61,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         look = readiness.WorkersSeen(now)
         problems = {"broker": probes.CHECKS["broker"](now), **readiness.ask(look)}
         if request.user.has_perm("delivery.release_copy"):
-            problems.pop("copy", None)  # It is a step of theirs.
+            problems.pop("copy", None)  # It is one of their next steps.
         context["obstacles"] = readiness.in_words(problems, look, with_names=with_names)
     if request.user.has_perm("campaigns.view_progress"):
         context["figures"] = figures(now)
@@ -70,13 +70,13 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if request.user.has_perm("smtpservers.view_fleet"):
         context["fleet"] = fleet(now, request.user)
         context["paused"] = paused(now)
-        # The reason names hosts and quotes answers, which are settings to people who only see the fleet.
+        # The reason names hosts and quotes replies, which users with view_fleet alone may not see.
         context["sees_reasons"] = request.user.has_perm("smtpservers.view_smtpserver")
     return context
 
 
 def figures(now: dt.datetime) -> list[dict[str, Any]]:
-    """Return the numbers of the top row, with what each of them counts."""
+    """Return the numbers of the top row, with an explanation of each."""
     today = records_figures.today(now, timezone.get_current_timezone())
     return [
         {"label": "Sent today", "value": today["accepted"], "hint": "Accepted by a server since midnight."},
@@ -96,7 +96,7 @@ def figures(now: dt.datetime) -> list[dict[str, Any]]:
 
 
 def chart(now: dt.datetime) -> dict[str, Any]:
-    """Return the last days as Chart.js wants them, and as rows for those who read a table."""
+    """Return the last days for Chart.js, and as rows for readers of a table."""
     zone = timezone.get_current_timezone()
     today = now.astimezone(zone).date()
     days = records_figures.per_day(today - dt.timedelta(days=CHART_DAYS - 1), today, zone)
@@ -158,12 +158,12 @@ def _row(server: Any, user: Person, now: dt.datetime) -> dict[str, Any]:
 
 
 def paused(now: dt.datetime) -> list[SmtpServer]:
-    """Return the servers that are switched on but were set aside by the system."""
+    """Return the active servers that the system has paused."""
     return list(SmtpServer.objects.filter(list_row.paused(now), is_active=True)[:FLEET_ROWS])
 
 
 def next_steps(user: Person) -> list[dict[str, str]]:
-    """Return what is missing before mail can go out, as far as this person can do something about it."""
+    """Return the steps before mail can be sent, as far as this user can take them."""
     steps = []
     if user.has_perm("delivery.release_copy") and restored_copy.held() is not None:
         text = "This is a restored or copied database: nothing is sent until you say go on."
@@ -176,11 +176,11 @@ def next_steps(user: Person) -> list[dict[str, str]]:
         steps.append(_step("Add people to write to, one by one or from a file.", "Add a contact", "contacts_contact"))
     if user.has_perm("campaigns.add_campaign") and not Campaign.objects.exists():
         steps.append(_step("Write the first campaign.", "Write a campaign", "campaigns_campaign"))
-    return steps or list(_of_a_draft(user))
+    return steps or list(_steps_of_drafts(user))
 
 
-def _of_a_draft(user: Person) -> Iterator[dict[str, str]]:
-    """Yield what comes next for a draft: the decision of this person as the second one, or queueing it."""
+def _steps_of_drafts(user: Person) -> Iterator[dict[str, str]]:
+    """Yield the next step for a draft: this user's approval, or queueing it."""
     waiting = approvals.waiting(DRAFTS_LOOKED_AT)
     if user.has_perm("campaigns.approve_campaign"):
         for request in waiting:

@@ -1,4 +1,4 @@
-"""Small middlewares: what browsers may run and keep, how long a session may stay idle, and what no row can have."""
+"""Middleware: security headers, the lifetime of sessions, and requests with values that no row can have."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +14,11 @@ from django.views.defaults import bad_request
 from adminpages.texts import UNSTORABLE
 
 Handler = Callable[[HttpRequest], HttpResponse]
-SEEN_EVERY_SECONDS = 60  # So that not every click writes to the database.
+SEEN_EVERY_SECONDS = 60  # Not every click should write to the database.
 
 
 def content_security_policy(get_response: Handler) -> Handler:
-    """Give every answer the site's Content-Security-Policy, unless its view set one of its own."""
+    """Give every response the site's Content-Security-Policy, unless its view set one of its own."""
 
     def handle(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -29,7 +29,7 @@ def content_security_policy(get_response: Handler) -> Handler:
 
 
 def private_answers(get_response: Handler) -> Handler:
-    """Let nobody keep what was answered to a person who has a session, unless the view says otherwise."""
+    """Forbid caching of responses to requests with a session, unless the view decides otherwise."""
 
     def handle(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -41,10 +41,10 @@ def private_answers(get_response: Handler) -> Handler:
 
 
 def session_lifetime(get_response: Handler) -> Handler:
-    """Sign people out who were idle for ``SESSION_IDLE_SECONDS`` or signed in ``SESSION_COOKIE_AGE`` ago."""
+    """Sign users out after ``SESSION_IDLE_SECONDS`` without activity, or ``SESSION_COOKIE_AGE`` after the sign-in."""
 
     def handle(request: HttpRequest) -> HttpResponse:
-        # The cookie is looked for first: an answer to somebody without one must not depend on a session.
+        # The cookie is checked first: a response to a request without one must not depend on a session.
         if settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated:
             now = timezone.now().timestamp()
             signed_in_at = request.session.setdefault("signed_in_at", now)
@@ -59,8 +59,8 @@ def session_lifetime(get_response: Handler) -> Handler:
     return handle
 
 
-class TextNoRowHas:
-    """Answer 400 where the path, the query or a form has a NUL or half of a character, which no database stores."""
+class RejectUnstorableText:
+    """Answers 400 if path, query or form contain a NUL or a lone surrogate, which no database stores."""
 
     def __init__(self, get_response: Handler) -> None:
         self._get_response = get_response
@@ -71,7 +71,7 @@ class TextNoRowHas:
         return self._get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, *args: Any) -> HttpResponse | None:
-        # Public pages answer for themselves: a one-click unsubscribe counts whatever comes along with it.
+        # Public pages decide for themselves: a one-click unsubscribe counts, whatever its body.
         if request.method == "POST" and not getattr(view, "csrf_exempt", False) and _has_unstorable(request.POST):
             return bad_request(request, BadRequest())
         return None
@@ -81,8 +81,8 @@ def _has_unstorable(given: QueryDict) -> bool:
     return any(UNSTORABLE.search(text) for name, texts in given.lists() for text in (name, *texts))
 
 
-class NumbersNoRowHas:
-    """Answer 404 where somebody names a row by a number of more than 64 bits, which SQLite refuses to look for."""
+class RejectOversizedNumbers:
+    """Answers 404 for a row number of more than 64 bits, for which SQLite raises an error."""
 
     def __init__(self, get_response: Handler) -> None:
         self._get_response = get_response
@@ -91,13 +91,13 @@ class NumbersNoRowHas:
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> None:
-        """Take the place of the error, if it is this one."""
+        """Replace the error, if it is this one."""
         if isinstance(error, OverflowError) and "SQLite INTEGER" in str(error):
             raise Http404("There is nothing with this number.") from error
 
 
 def _is_activity(request: HttpRequest) -> bool:
-    # A page that keeps itself up to date asks by script, also when nobody sits in front of it.
+    # A page that refreshes itself sends requests by script, even if nobody looks at it.
     if request.headers.get("X-Sign-Of-Life"):
         return False
     return request.method == "POST" or request.headers.get("Sec-Fetch-Dest") != "empty"

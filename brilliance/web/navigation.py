@@ -1,4 +1,4 @@
-"""The sidebar: for each person only what they may open."""
+"""The sidebar: for each user only the pages they may open."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +11,10 @@ from django.urls import reverse
 @dataclass(frozen=True)
 class NavigationEntry:
     title: str
-    icon: str  # A name of Material Symbols, which unfold brings along.
+    icon: str  # A name in Material Symbols, which unfold includes.
     url_name: str
-    permissions: tuple[str, ...] = ()  # One of them is enough; none: everybody who may sign in.
-    room: str = ""  # The namespace of further pages of it, which have addresses outside the admin.
+    permissions: tuple[str, ...] = ()  # One of them is enough; empty: everybody who may sign in.
+    room: str = ""  # The namespace of its pages outside the admin.
 
 
 GROUPS: tuple[tuple[str, tuple[NavigationEntry, ...]], ...] = (
@@ -90,7 +90,7 @@ GROUPS: tuple[tuple[str, tuple[NavigationEntry, ...]], ...] = (
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the groups of the sidebar in unfold's form; empty groups are left out."""
+    """Return the groups of the sidebar in unfold's form, without empty groups."""
     groups = [{"title": title, "items": _items(request, entries)} for title, entries in GROUPS]
     return [group for group in groups if group["items"]]
 
@@ -104,12 +104,12 @@ def _items(request: HttpRequest, entries: tuple[NavigationEntry, ...]) -> list[d
             continue
         item: dict[str, Any] = {"title": entry.title, "icon": entry.icon, "link": reverse(entry.url_name)}
         if entry.room and request.resolver_match and request.resolver_match.namespace == entry.room:
-            item["active"] = not _has_its_own(request)  # Otherwise unfold compares the addresses.
+            item["active"] = not _has_own_entry(request)  # Otherwise unfold compares the URLs.
         items.append(item)
     return items
 
 
-def _has_its_own(request: HttpRequest) -> bool:
-    """Whether the page that is open has an entry itself, beside that of its room."""
+def _has_own_entry(request: HttpRequest) -> bool:
+    """Whether the open page has an entry of its own, besides that of its room."""
     names = {entry.url_name for _, entries in GROUPS for entry in entries}
     return request.resolver_match is not None and request.resolver_match.view_name in names

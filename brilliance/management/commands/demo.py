@@ -1,4 +1,4 @@
-"""Starts everything on this machine: web pages, workers, beat and the sandbox mailbox."""
+"""``manage.py demo``: starts everything on this machine: web server, workers, beat and sandbox."""
 
 import contextlib
 import fcntl
@@ -24,12 +24,12 @@ from brilliance.demo import seed
 from brilliance.demo.supervisor import SANDBOX, Program, StopSignal, foreground, supervise, web, worker
 from delivery import hints, tasks
 
-PATIENCE_SECONDS = 60.0  # For the parts to come up, before we say what is missing.
+PATIENCE_SECONDS = 60.0  # The time for the parts to start, before the demo reports what is missing.
 
 
 class Command(BaseCommand):
     help = "Start everything on this machine and stop it together: web pages, workers, beat, sandbox mailbox."
-    requires_system_checks = ()  # First comes what a person can put right.
+    requires_system_checks = ()  # Problems that a person can fix come first.
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -77,7 +77,7 @@ class Command(BaseCommand):
         return code
 
     def say(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # The terminal may be gone; that must not keep us from ending well.
+        with contextlib.suppress(OSError):  # The terminal may be gone, which must not prevent a proper end.
             self.stdout.write(text)
             self.stdout.flush()
 
@@ -97,13 +97,13 @@ def parts() -> list[Program]:
 
 
 def ring_for_first_work() -> None:
-    """Leave a hint in each queue: the workers find it as they come up, seconds before beat rings for the first time."""
+    """Send a hint to each queue: the starting workers find it seconds before beat sends its first."""
     for task in (tasks.dispatch, tasks.deliver):
         hints.ring(task)
 
 
 class _Greeting:
-    """Tells the address and the sign-ins once everything is up, or after a while what is not."""
+    """Prints the URL and the sign-ins once everything is ready, or after a while what is not."""
 
     def __init__(self, command: Command) -> None:
         self.command = command
@@ -126,7 +126,7 @@ class _Greeting:
 
 
 def _readiness() -> str:
-    """Return the empty text when ``/readyz`` says yes, else what it says."""
+    """Return an empty text if ``/readyz`` is positive, or else its response."""
     host = "127.0.0.1" if settings.HOST in ("0.0.0.0", "") else settings.HOST  # noqa: S104  # compared, not bound
     connection = http.client.HTTPConnection(host, settings.PORT, timeout=2)
     try:
@@ -141,7 +141,7 @@ def _readiness() -> str:
 
 
 def _is_held(answer: str) -> bool:
-    """Whether a copy that waits for a person is all that keeps it from being ready."""
+    """Whether the only failed check is a copy that waits for a person."""
     try:
         checks = json.loads(answer)
     except ValueError:
@@ -161,7 +161,7 @@ def _welcome_to_copy() -> str:
 
 
 def _same_data() -> str:
-    """Return what a command needs before it to be about the same installation."""
+    """Return the prefix that makes a command use the same installation."""
     folder = settings.DATA_DIR
     return "" if folder == settings.BASE_DIR / "var" else f"DATA_DIR={shlex.quote(str(folder))} "
 
@@ -200,7 +200,7 @@ def _taken_port() -> str:
         for name, (host, port) in ports.items():
             try:
                 socket.getaddrinfo(host, port)
-                # With SO_REUSEADDR, as gunicorn does it: a connection that has just ended does not count.
+                # With SO_REUSEADDR, as gunicorn uses it: a connection that just ended does not count.
                 held.enter_context(socket.create_server((host, port)))
             except socket.gaierror:
                 return f"HOST must be an address of this machine, not {host!r}."
@@ -213,7 +213,7 @@ def _taken_port() -> str:
 
 
 def _lock() -> IO[str] | None:
-    """Return a file that is ours as long as it is open, or None if another process holds it."""
+    """Return a file that stays locked while it is open, or None if another process has locked it."""
     file = open(settings.DATA_DIR / "demo.lock", "w")  # noqa: SIM115  # closed by whoever holds it
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Django's own ``migrate``, which leaves a database alone that another version's tables stand in."""
+"""Django's ``migrate``, which refuses a database with the tables of another version."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Fills an empty Brilliance with the demo."""
+"""``manage.py seed_demo``: fills an empty installation with the demo."""
 
 from typing import Any
 
