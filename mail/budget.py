@@ -48,7 +48,7 @@ class Budget:
     def __init__(self, is_late: Callable[[], bool] = _never) -> None:
         self.left = MOST_WORK
         self._is_late = is_late
-        self.next_look = MOST_WORK - LOOK_WORK  # Whoever spends calls look() when less than this is left.
+        self.next_look = MOST_WORK - LOOK_WORK  # When less than this is left, a spender calls look().
 
     def spend(self, work: int) -> None:
         """Pay for some work before it is done.

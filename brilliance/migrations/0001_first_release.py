@@ -1,4 +1,4 @@
-"""Makes the roles. Denied is whatever they do not name."""
+"""Creates the roles; see brilliance.roles."""
 
 from django.db import migrations
 

@@ -69,7 +69,7 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
             obj.created_by = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
         super().save_model(request, obj, form, change)
 
-    # --- who meets them ---------------------------------------------------------------------
+    # --- the preview ------------------------------------------------------------------------
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """Return the number of people who meet the conditions under construction, and some of them."""

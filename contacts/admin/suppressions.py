@@ -93,7 +93,7 @@ class SuppressionAdmin(ModelAdmin):
     class Media:
         css = {"all": ["contacts/contacts.css"]}
 
-    # --- who may do what
+    # --- permissions
 
     def has_change_permission(self, request: HttpRequest, obj: Suppression | None = None) -> bool:
         return False

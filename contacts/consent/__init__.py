@@ -1,1 +1,1 @@
-"""Who may be written to: consent, its history, and suppressions."""
+"""Consent: its changes and history, and suppressions."""

@@ -29,7 +29,7 @@ MATCHES = {"all": "all of these", "any": "any of these", "none": "none of these"
 ROOT_MATCH = "all"
 
 
-# --- what may be asked ----------------------------------------------------------------------
+# --- the vocabulary -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class ConditionField:
 Vocabulary = Mapping[str, ConditionField]
 
 
-# --- what was asked -------------------------------------------------------------------------
+# --- conditions -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ def people_sql(
     return sql, list(parameters)
 
 
-# --- who uses what --------------------------------------------------------------------------
+# --- users of lists, segments and attributes ------------------------------------------------
 
 # Asked for the names of what still needs one of these segments or lists.
 SegmentUsers = Callable[[Collection[int], Collection[int]], list[str]]
@@ -133,7 +133,7 @@ def users_of(
     return found
 
 
-# --- what every contact has -----------------------------------------------------------------
+# --- fields of every contact ----------------------------------------------------------------
 
 _TEXTS = {"email": "E-mail", "first_name": "First name", "last_name": "Last name", "time_zone": "Time zone"}
 _PAUSED = (Operator("yes", "asked for one that lasts still"), Operator("no", "asked for none"))

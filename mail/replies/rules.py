@@ -338,7 +338,7 @@ RULES: tuple[ReplyRule, ...] = (
         kind="rcpt-limit",
         source="RFC 5321 s4.5.3.1.10",
     ),
-    # Who may send what through this server, and to whom.
+    # Permissions: who may send as whom through this server, and to whom.
     ReplyRule(
         "sandbox-recipient",
         SESSION,
@@ -605,7 +605,7 @@ RULES: tuple[ReplyRule, ...] = (
         kind="rate",
         source="Sisimai apple; KumoMTA community shaping",
     ),
-    # The sender's account at the provider, in the words of whoever runs the server.
+    # The sender's account at the provider, in the operator's words.
     ReplyRule(
         "account-locked",
         SESSION,
@@ -897,7 +897,7 @@ RULES: tuple[ReplyRule, ...] = (
         kind="host-unknown",
         source="RFC 3463 X.4.4",
     ),
-    # Whatever is left, by code alone.
+    # The rest, by code alone.
     ReplyRule(
         "421",
         ANY,

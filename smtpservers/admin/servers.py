@@ -164,7 +164,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         css = {"all": ("smtpservers/servers.css",)}
         js = ("smtpservers/tabs.js", "smtpservers/form.js", "smtpservers/presets.js", "smtpservers/list.js")
 
-    # --- who may do what
+    # --- permissions
 
     def has_view_permission(self, request: HttpRequest, obj: SmtpServer | None = None) -> bool:
         """``view_fleet`` opens the list; one server's page needs the permission to view or change it."""

@@ -169,7 +169,7 @@ class ServerForm(_ServerModelForm):
         }
         return {"usual": presets.DEFAULTS, "initial": {"time_zone": settings.TIME_ZONE}, "presets": described}
 
-    # What is shown
+    # Display
 
     def _is_switched_on(self, value_name: str) -> bool:
         switch = next(switch for switch, name in SWITCHES.items() if name == value_name)
@@ -215,7 +215,7 @@ class ServerForm(_ServerModelForm):
         if self.instance.pk is None and "time_zone" in self.fields:
             self.fields["time_zone"].initial = settings.TIME_ZONE
 
-    # What is accepted
+    # Validation
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -285,7 +285,7 @@ def check_utm(text: str) -> str:
     return text
 
 
-# What is allowed, and deserves a second look
+# Hints about valid but doubtful settings
 
 
 def hints(

@@ -1,5 +1,5 @@
-// What unfold's templates ask of Alpine, for the build that evaluates expressions without 'unsafe-eval': it takes no
-// statements, and knows only what is registered here. And the keyboard, for what unfold lets a mouse alone press.
+// Alpine data for unfold's templates, in the build without 'unsafe-eval': it takes no statements and knows only what is
+// registered here. Also keyboard access to elements that unfold makes for the mouse only.
 "use strict";
 
 document.addEventListener("alpine:init", () => {
@@ -20,12 +20,12 @@ document.addEventListener("alpine:init", () => {
     },
   }));
 
-  // The body of each page: which tab is open, and whether the sidebar is.
+  // The body of each page: the open tab, and the state of the sidebar.
   Alpine.data("page", (firstTab = "") => ({
     activeTab: firstTab,
     sidebarMobileOpen: false,
     sidebarDesktopOpen: localStorage.getItem("sidebarDesktopOpen") !== "0",
-    // Wrapped: the build hands out no function of the window, and a page may have put its own there.
+    // Wrapped: this build exposes no window functions, and a page may have defined its own.
     moveRecords: (event) => window.moveRecords(event),
     sortRecords: (event) => window.sortRecords(event),
     init() {
@@ -39,7 +39,7 @@ document.addEventListener("alpine:init", () => {
   }));
 });
 
-// unfold makes menus and switches of elements that no key reaches.
+// unfold's menus and switches are elements without keyboard access.
 const MOUSE_ONLY = "[x-on\\:click]:not(a[href], button, input, select, summary, label)";
 
 document.addEventListener("alpine:initialized", () => {

@@ -1,4 +1,4 @@
-// Shows the choices only where the kind is a choice, and proposes a name from the label. Without it both just stand there.
+// Shows the choices only for the kind choice, and proposes a name from the label. Without it both fields are plain.
 document.addEventListener("DOMContentLoaded", () => {
   const kind = document.querySelector("select[name=kind]");
   const choices = document.querySelector("textarea[name=choices]");

@@ -1,4 +1,4 @@
-// Adds and removes rows of custom attributes. Without it the form shows two empty rows at each visit.
+// Adds and removes rows of custom attributes. Without it the form shows two empty rows per visit.
 document.addEventListener("DOMContentLoaded", () => {
   for (const table of document.querySelectorAll("[data-attributes]")) {
     const rows = () => table.querySelectorAll("[data-attributes-row]");

@@ -1,4 +1,4 @@
-// Asks how far an import is until it is over, then loads the page once more for the refused rows.
+// Polls the progress of an import until it is over, then reloads the page for the refused rows.
 document.addEventListener("DOMContentLoaded", () => {
   const panel = document.querySelector("[data-import-progress]");
   if (!panel || panel.dataset.isOver) return;
@@ -11,7 +11,7 @@ document.addEventListener("DOMContentLoaded", () => {
     bar.className = `import-bar import-${progress.status}`;
     bar.setAttribute("aria-valuenow", progress.percent);
     filled.setAttribute("width", progress.percent);
-    // Set only when it changed: a screen reader reads every change aloud.
+    // Set only if changed: a screen reader reads every change aloud.
     if (sentence.textContent !== progress.sentence) sentence.textContent = progress.sentence;
     panel.querySelectorAll("[data-figure]").forEach((figure) => { figure.textContent = progress[figure.dataset.figure]; });
   };

@@ -1,5 +1,5 @@
-// Builds the conditions of a segment by selects and inputs, and shows how many people meet them while it is built.
-// What is built is kept as JSON in a hidden textarea, which the form saves.
+// The condition builder of segments: selects and inputs, with the number of people who meet the conditions so far.
+// A hidden textarea holds the conditions as JSON, which the form saves.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -16,7 +16,7 @@ const make = (tag, attributes = {}, ...children) => {
   return element;
 };
 
-// 1.000 is a thousand to half the world and 1 to the other: it is handed on as it stands, and refused by name.
+// 1.000 means a thousand to some people and 1 to others: it is sent as typed, and the server rejects it.
 const readNumber = (text) => (/^-?\d*(\.\d*[1-9])?$/.test(text) ? Number(text) : text);
 
 const icon = (name) => make("span", { class: "material-symbols-outlined", "aria-hidden": "true" }, name);
@@ -140,7 +140,7 @@ class SegmentBuilder {
     if (written.operator) {
       operators.value = written.operator;
       if (operators.selectedIndex < 0) {
-        // The attribute is of another kind now: the server says that a comparison must be chosen.
+        // The attribute's kind has changed: the server asks for a new comparison.
         operators.prepend(make("option", { value: written.operator }, "choose…"));
         operators.selectedIndex = 0;
       }
@@ -226,13 +226,13 @@ class SegmentBuilder {
     return filter;
   }
 
-  // What was chosen and is no longer offered stays visible, so that nobody loses it without noticing.
+  // Chosen options that are no longer offered stay visible, so that nobody loses them unnoticed.
   optionsWith(parameter, chosen) {
     const known = new Set(parameter.options.map(([value]) => value));
     return [...parameter.options, ...chosen.filter((value) => !known.has(value)).map((value) => [value, "no longer there"])];
   }
 
-  // --- what was built
+  // --- the conditions as JSON
 
   readGroup(group) {
     const members = [...group.querySelector(":scope > [data-members]").children].map((item) => item.firstElementChild);
@@ -276,7 +276,7 @@ class SegmentBuilder {
     this.timer = setTimeout(() => this.preview(), 400);
   }
 
-  // --- who meets it
+  // --- the preview
 
   async preview() {
     this.asking?.abort();
@@ -333,7 +333,7 @@ class SegmentBuilder {
 
   say(sentence) {
     const shown = this.result.querySelector("[data-sentence]");
-    // Set only when it changed: a screen reader reads every change aloud.
+    // Set only if changed: a screen reader reads every change aloud.
     if (shown.textContent !== sentence) shown.textContent = sentence;
   }
 }

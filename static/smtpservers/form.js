@@ -1,12 +1,12 @@
-// Small help while the form of a server is filled in. Everything is checked again when it is saved.
+// Help while filling in the server form. The server validates everything again.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
-  // The first wrong field of the open tab may be below the fold.
+  // The first field with an error may be below the fold.
   const isVisible = (field) => !field.closest("[hidden]");
   [...document.querySelectorAll("[aria-invalid=true]")].find(isVisible)?.focus();
 
-  // "Turn it on", beside an error about a switch.
+  // "Turn it on", next to an error about a switch.
   for (const button of document.querySelectorAll("[data-turn-on]")) {
     button.addEventListener("click", () => {
       const target = document.getElementById(button.dataset.turnOn);
@@ -17,7 +17,7 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   }
 
-  // An address that is entered for the first time is meant to be used.
+  // An address entered for the first time is meant to be used.
   for (const input of document.querySelectorAll("[data-turns-on]")) {
     if (input.value) continue;
     input.addEventListener(

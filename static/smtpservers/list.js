@@ -1,4 +1,4 @@
-// Another place for a server, by dragging or by typing its number: both are saved at once.
+// Reorders servers by dragging or by typing a number: both are saved at once.
 "use strict";
 
 (() => {
@@ -7,12 +7,12 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     const places = inputs().map((input) => Number(input.value));
-    // Sorted by another column, a new place would mean nothing.
+    // If the list is sorted by another column, a new position has no meaning.
     const isOrdered = places.every((place, at) => at === 0 || places[at - 1] <= place);
     const canMove = places.length > 1 && isOrdered;
     document.getElementById("result_list")?.classList.toggle("server-list-fixed", !canMove);
 
-    // After dragging, the places of this page are dealt out anew; unfold's own function numbers each page from 0,
+    // After dragging, the numbers of this page are assigned again; unfold's own function numbers each page from 0,
     // which mixes the pages of a long list.
     window.sortRecords = () => {
       let least = 0;

@@ -1,5 +1,5 @@
-// Choosing a provider fills in what is known about it. What somebody typed is only replaced after asking.
-// Everything is checked again when the form is saved; without this script it is filled in by hand.
+// Choosing a provider fills in the values of its preset. Typed values are replaced only after a question.
+// The server validates everything again; without this script people fill in the form by hand.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -49,7 +49,7 @@ function setUpPresets(choice, panel, { usual, initial, presets }) {
   const warningsOf = (preset) =>
     valueOf("host") === preset.values.host || !valueOf("host") ? preset.warnings : preset.warnings_elsewhere;
 
-  // What was filled in, and the question about what was not.
+  // The filled values, and the question about the others.
   function report(preset, { free, typed }) {
     const box = make("div");
     const status = make("p", "", free.length ? `Filled in: ${free.map(labelOf).join(", ")}.` : "");
@@ -124,7 +124,7 @@ function setUpPresets(choice, panel, { usual, initial, presets }) {
 
   choice.addEventListener("change", () => {
     const preset = presets[choice.value];
-    // Another one, or my own: what the last provider had filled in goes again, what was typed stays.
+    // Another or own provider: values of the last preset are removed, typed ones stay.
     if (!preset) fill({ values: usual });
     draw(preset, preset && fill(preset));
   });

@@ -1,6 +1,5 @@
-// Tabs that a keyboard can reach: arrows, Home and End move, and the open tab is open again after saving. A form for
-// a new server begins with the first one.
-// After an error the server has opened the first tab with one, and that stands.
+// Tabs with keyboard access: arrows, Home and End move, and the open tab is restored after saving. The form of a new
+// server starts at the first tab. After an error, the first tab with an error stays open, as the server chose it.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
