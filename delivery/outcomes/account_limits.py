@@ -149,7 +149,7 @@ def review(now: dt.datetime, server_ids: Collection[int] | None = None) -> None:
         else:
             found[server_id].add(alike)
     for server_id, alikes in found.items():
-        for group in _groups(server_id, alikes):
+        for group in _groups(server_id, alikes, now):
             _review_alike(server_id, group, now)
 
 
@@ -180,10 +180,13 @@ def _review_lost(server_id: int, now: dt.datetime) -> None:
             circuit_breaker.trip(server_id, why, circuit_breaker.FIRST_PAUSE, circuit_breaker.LONGEST_PAUSE, now)
 
 
-def _groups(server_id: int, alikes: Collection[str]) -> list[frozenset[str]]:
-    """Return groups of equal answers: each of ``alikes`` with the answers that differ from it in one word."""
-    row = Refusal.objects.filter(server=server_id, is_in_row=True, is_closing=False).exclude(alike=LOST)
-    latest = dict(row.order_by("-pk").values_list("alike", "pk")[:LATEST_REFUSALS])
+def _groups(server_id: int, alikes: Collection[str], now: dt.datetime) -> list[frozenset[str]]:
+    """Return groups of equal answers: each of ``alikes`` with the answers that differ from it in one word.
+
+    Answers that crossed with an acceptance are compared too: they are taken back with those in the row.
+    """
+    rows = Refusal.objects.filter(_in_row_or_crossed(now), server=server_id, is_closing=False).exclude(alike=LOST)
+    latest = dict(rows.order_by("-pk").values_list("alike", "pk")[:LATEST_REFUSALS])
     samples = Refusal.objects.filter(pk__in=list(latest.values())[:COMPARED]).select_related("message")
     attempts = {
         (attempt.message_id, attempt.number): attempt

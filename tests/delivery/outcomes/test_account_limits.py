@@ -508,6 +508,24 @@ def test_two_workers_that_record_at_once_see_each_others_answers() -> None:
     assert_outcomes_are_counted()
 
 
+def test_an_answer_that_crossed_with_an_acceptance_is_taken_back_though_its_key_is_made_of_letters() -> None:
+    server = make_server(25, "Limited")
+    mailing = make_mailing(people(20), T)
+    token, claims = claimed(server, mailing, 20)
+    refused = [
+        answered(each, server, Stage.DATA, f"554 Agreement ended, see note={in_letters(number)}")
+        for number, each in enumerate(claims[:12])
+    ]
+    accepted = answered(claims[12], server, Stage.DOT, "250 Queued")
+
+    outcomes_results.record(token, [refused[0], accepted], T)
+    outcomes_results.record(token, refused[1:], T)
+
+    assert SmtpServer.objects.get().full_until
+    assert_nobody_was_burnt()
+    assert_outcomes_are_counted()
+
+
 def test_an_acceptance_between_two_groups_ends_the_row() -> None:
     server = make_server(25)
     mailing = make_mailing(people(9), T)
