@@ -99,11 +99,6 @@ class Pipeline(Generic[E]):
         wire.listener = self
 
     @property
-    def hears_more(self) -> bool:
-        """Whether replies have arrived that are not processed yet."""
-        return self._wire.lines_left > 0
-
-    @property
     def is_idle(self) -> bool:
         """Whether no message is in progress."""
         return self._current is None and not self._expected and not self._is_over
