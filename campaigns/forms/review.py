@@ -128,7 +128,7 @@ class ScheduleForm(NoticesChanges, forms.Form):
         )
 
 
-class TestsForm(forms.Form):
+class SendTestsForm(forms.Form):
     """Addresses for test messages: typed, from seed lists, or both."""
 
     __test__ = False  # Keeps pytest from collecting it as a test.

@@ -67,7 +67,7 @@ def send_tests(
             conversation = send_test.send_test(
                 server_id=server.pk, recipient=recipient, actor=actor, now=now, content=content, contact=contact
             )
-        except send_test.TestRefused as refusal:
+        except send_test.SendTestRefused as refusal:
             outcomes.append(SendTestResult(recipient, problem=str(refusal)))
             continue
         outcomes.append(SendTestResult(recipient, conversation))

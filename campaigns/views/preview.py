@@ -156,7 +156,7 @@ def send_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
             content=operators_send_test.Content(**frozen_content(campaign)),
             contact=_contact(request, campaign),
         )
-    except (operators_send_test.TestRefused, ContentInvalid) as refusal:
+    except (operators_send_test.SendTestRefused, ContentInvalid) as refusal:
         messages.error(request, str(refusal))
         return redirect("campaigns:preview", campaign_id)
     context = {

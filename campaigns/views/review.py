@@ -15,7 +15,7 @@ from campaigns.audience import allowances
 from campaigns.audience.audience import audience_of
 from campaigns.audience.headcounts import NotCounted, counted_at
 from campaigns.forecast.words import words
-from campaigns.forms.review import ScheduleForm, TestsForm
+from campaigns.forms.review import ScheduleForm, SendTestsForm
 from campaigns.lifecycle import approvals
 from campaigns.models import Approval, Campaign
 from campaigns.preflight.review import review as look
@@ -55,7 +55,7 @@ def _context(request: HttpRequest, campaign: Campaign, form: ScheduleForm | None
         "starts": _starts(campaign, now),
         "hours": campaign_schedule.hours_of(campaign),
         "schedule_form": form or ScheduleForm.of(campaign, now),
-        "tests_form": TestsForm(initial={"recipients": getattr(request.user, "email", "")}),
+        "tests_form": SendTestsForm(initial={"recipients": getattr(request.user, "email", "")}),
         "overrides": approvals.overrides(campaign),
         "standing": standing,
         "tolerance": allowances.rule(),

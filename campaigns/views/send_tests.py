@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from adminpages.access import needs
-from campaigns.forms.review import TestsForm
+from campaigns.forms.review import SendTestsForm
 from campaigns.markup.convert import ContentInvalid
 from campaigns.preflight import send_tests as preflight_send_tests
 from campaigns.preflight.refusals import audience
@@ -22,7 +22,7 @@ def send_tests(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Send test messages to several addresses, with the merge values of the first person of the audience."""
     campaign, now = campaign_or_404(campaign_id), timezone.now()
     back = "campaigns:review" if campaign.status == campaign.Status.DRAFT else "campaigns:preview"
-    form = TestsForm(request.POST)
+    form = SendTestsForm(request.POST)
     if not form.is_valid():
         for problems in form.errors.values():
             for problem in problems:

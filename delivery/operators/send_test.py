@@ -44,7 +44,7 @@ T = TypeVar("T")
 LEASE_SECONDS = 1800.0  # Enough for the longest SMTP timeout at each step, and for the final answer.
 
 
-class TestRefused(Exception):
+class SendTestRefused(Exception):
     """The test cannot start. The text says why, and what to do."""
 
     __test__ = False  # Not a test case of pytest.
@@ -131,12 +131,12 @@ def send_test(
     """
     server = SmtpServer.objects.get(pk=server_id)
     if because := identity.why_held(now):
-        raise TestRefused(f"{because} Nothing is sent before an administrator lets it go on.")
+        raise SendTestRefused(f"{because} Nothing is sent before an administrator lets it go on.")
     try:
         recipient = check_address(recipient)
         endpoint = endpoint_of(server, final_timeout=0)
     except (ValueError, SecretUnreadable) as error:
-        raise TestRefused(str(error)) from error
+        raise SendTestRefused(str(error)) from error
     content = content or _words(server)
     content = replace(content, sends_copies=content.sends_copies and with_copies)
     lease = leases.acquire_extra(server.pk, LEASE_SECONDS)
@@ -228,11 +228,11 @@ def _put_on_record(
         share = LaneShare(mailing.pk, f"{server.name} was asked for by hand.", mailing.stream)
         claims = outbox_claims.claim(lease.token, server, share, 1, now)
         if not claims:
-            raise TestRefused(why_not(server, now))
+            raise SendTestRefused(why_not(server, now))
         try:
             composed = composer_for(mailing, server).compose(claims[0].message, now)
         except ValueError as error:
-            raise TestRefused(str(error)) from error
+            raise SendTestRefused(str(error)) from error
     return claims[0], mailing, composed
 
 

@@ -59,7 +59,7 @@ def make_next(clock: Callable[[], dt.datetime]) -> bool:
             with_copies=trial.with_copies,
             watch=watch,
         )
-    except send_test.TestRefused as refusal:
+    except send_test.SendTestRefused as refusal:
         _note(trial, ended_at=clock(), refusal=str(refusal))
         return True
     steps = [shown.step for shown in conversation.steps]

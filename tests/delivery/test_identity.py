@@ -243,7 +243,7 @@ def test_a_copy_claims_plans_starts_and_tests_nothing(
         assert deliver() == 0
         dispatch()
         start_due_campaigns()
-        with pytest.raises(send_test.TestRefused, match="lets it go on"):
+        with pytest.raises(send_test.SendTestRefused, match="lets it go on"):
             send_test.send_test(server_id=server.pk, recipient="a@shop.example", actor=actor, now=now)
         assert peer.accepted() == []
     campaign.refresh_from_db()

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from delivery.models import Mailing, Message
-from delivery.operators.send_test import TestRefused
+from delivery.operators.send_test import SendTestRefused
 from smtpservers.limits import rate_limiter, reservations
 from smtpservers.models import Route, UsageEntry
 from tests.fields.bench import Bench
@@ -67,7 +67,7 @@ def test_a_cap_counts_copies_and_tests_and_a_test_is_refused_with_the_reason(ben
     bench.campaign(*PEOPLE)
 
     assert len(bench.peer.accepted()) == 4
-    with pytest.raises(TestRefused, match=r"Server 1 has sent its 4 of this hour until .* UTC\."):
+    with pytest.raises(SendTestRefused, match=r"Server 1 has sent its 4 of this hour until .* UTC\."):
         bench.test()
 
 

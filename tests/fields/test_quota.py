@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from delivery.models import Message
-from delivery.operators.send_test import TestRefused
+from delivery.operators.send_test import SendTestRefused
 from smtpservers.models import QuotaPeriod, UsageEntry
 from tests.fields.bench import Bench
 from tests.workers import ROOT, database_url
@@ -68,7 +68,7 @@ def test_two_workers_and_an_impatient_tester_send_three_of_five(bench: Bench) ->
     while any(drain.poll() is None for drain in drains):
         try:
             bench.test()
-        except TestRefused:
+        except SendTestRefused:
             refused += 1
 
     assert [drain.returncode for drain in drains] == [0, 0]

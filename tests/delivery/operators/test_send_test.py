@@ -12,7 +12,7 @@ from django.conf import LazySettings
 from django.utils import timezone
 
 from delivery.models import Attempt, Lane, Message
-from delivery.operators.send_test import Content, Conversation, TestRefused, send_test
+from delivery.operators.send_test import Content, Conversation, SendTestRefused, send_test
 from mail.message.footers import WORDS
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.delivery.making import make_server
@@ -58,7 +58,9 @@ def test_it_counts_in_the_quota_and_stands_in_the_account(tmp_path: Path) -> Non
         assert (period.used, period.reserved) == (1, 0)
         assert Attempt.objects.get().outcome == "accepted"
         assert not Lane.objects.exists()
-        with pytest.raises(TestRefused, match="Alpha has used its 1 message for this period; it is available again on"):
+        with pytest.raises(
+            SendTestRefused, match="Alpha has used its 1 message for this period; it is available again on"
+        ):
             talk(server)
 
 
@@ -167,7 +169,7 @@ def test_a_lost_answer_is_unconfirmed(tmp_path: Path) -> None:
 def test_a_bad_recipient_is_refused_before_anything_is_sent() -> None:
     server = make_server(25)
 
-    with pytest.raises(TestRefused, match="@"):
+    with pytest.raises(SendTestRefused, match="@"):
         talk(server, "not an address")
 
     assert not Message.objects.exists()

@@ -190,7 +190,7 @@ def test_a_listener_of_ones_own_hears_no_password(tmp_path: Path) -> None:
         SmtpServer.objects.filter(pk=server.pk).update(host="127.0.0.1", port=listener.port)
         make_mailing(make_list(3))
 
-        with pytest.raises(send_test.TestRefused, match="The server changed: enter the password again"):
+        with pytest.raises(send_test.SendTestRefused, match="The server changed: enter the password again"):
             send_test.send_test(server_id=server.pk, recipient="a@b.example", actor=None, now=timezone.now())
         run_drain()
 
