@@ -31,6 +31,7 @@ def folder(settings, tmp_path: Path) -> Path:
     return tmp_path / "media"
 
 
+@pytest.mark.django_db
 def test_a_file_is_read_once_for_all_composers(folder: Path) -> None:
     (folder / ENTRY["stored_name"]).write_bytes(b"%PDF-1.7")
     server = SmtpServer.objects.create(name="Alpha", host="localhost", mail_from="news@example.com")
@@ -45,6 +46,7 @@ def test_a_file_is_read_once_for_all_composers(folder: Path) -> None:
     assert b'filename="prices.pdf"' in first._files[0].encoded
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("stored_name", "sentence"),
     [

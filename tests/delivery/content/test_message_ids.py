@@ -17,7 +17,8 @@ from smtpservers.models import SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peers.peer import running_peer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+committed = pytest.mark.django_db(transaction=True)  # Other connections see its rows.
 
 NOW = dt.datetime(2026, 11, 30, 23, 59, tzinfo=dt.UTC)
 
@@ -85,6 +86,7 @@ def test_the_first_server_settles_the_right_side_for_good() -> None:
     assert (stored.id_domain, also.id_domain) == ("first.example", "first.example")
 
 
+@committed
 def test_a_second_copy_by_another_server_has_the_first_ones_message_id(tmp_path: Path) -> None:
     with running_peer(tmp_path) as peer:
         alpha = make_server(peer.port, domain_name="alpha.shop.example", display_order=1)

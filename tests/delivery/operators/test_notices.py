@@ -7,7 +7,6 @@ import ssl
 import threading
 from email.message import EmailMessage
 from pathlib import Path
-from string import Formatter
 
 import pytest
 import trustme
@@ -19,7 +18,6 @@ from django.utils import timezone
 from contacts.models import Suppression
 from delivery.models import Incident, Mailing, Message, Notice
 from delivery.operators import notices
-from delivery.operators.notice_words import WORDS, NoticeWords
 from delivery.operators.send_test import send_test
 from delivery.outbox import mailings
 from delivery.outcomes import results
@@ -29,7 +27,8 @@ from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peers.peer import Peer, running_peer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+committed = pytest.mark.django_db(transaction=True)  # Other connections see its rows.
 NOW = dt.datetime(2026, 11, 23, 3, 0, tzinfo=dt.UTC)
 OPS = "ops@shop.example"
 
@@ -109,6 +108,7 @@ def test_without_a_quota_nothing_is_told() -> None:
     assert notices.notice(NOW) == 0
 
 
+@committed
 def test_a_notice_is_plain_system_mail_in_the_servers_language(tmp_path: Path) -> None:
     with running_peer(tmp_path) as peer:
         sender = make_server(
@@ -149,6 +149,7 @@ def test_a_notice_is_plain_system_mail_in_the_servers_language(tmp_path: Path) -
         assert QuotaPeriod.objects.get(server=sender).used == 1
 
 
+@committed
 def test_a_notice_leaves_the_last_unit_of_a_server_to_other_mail(tmp_path: Path) -> None:
     with running_peer(tmp_path) as peer, running_peer(tmp_path) as other:
         server = make_server(peer.port, "Small", max_per_month=5, mail_to=OPS, display_order=1)
@@ -168,6 +169,7 @@ def test_a_notice_leaves_the_last_unit_of_a_server_to_other_mail(tmp_path: Path)
         assert len(peer.accepted()) == 1
 
 
+@committed
 def test_the_only_server_tells_that_its_quota_is_used_up_by_what_campaigns_leave(tmp_path: Path) -> None:
     with running_peer(tmp_path) as peer:
         server = make_server(peer.port, max_per_month=100, mail_to=OPS)
@@ -190,6 +192,7 @@ def test_the_only_server_tells_that_its_quota_is_used_up_by_what_campaigns_leave
         assert QuotaPeriod.objects.get().room == 0
 
 
+@committed
 @pytest.mark.parametrize(("quota", "sent"), [(99, 99), (100, 99), (250, 248), (2000, 1990)])
 def test_campaigns_leave_one_in_a_hundred_and_a_small_quota_keeps_nothing_back(
     tmp_path: Path, quota: int, sent: int
@@ -217,6 +220,7 @@ def test_a_notice_that_finds_no_server_in_time_is_given_up(tmp_path: Path) -> No
     assert notices.notice(NOW + dt.timedelta(hours=25)) == 0
 
 
+@committed
 def test_two_workers_that_look_at_once_tell_it_once() -> None:
     server = make_server(25, max_per_month=5, mail_to=OPS)
     use(server, 5)
@@ -352,6 +356,7 @@ def test_a_server_that_says_it_is_full_is_told_once_until_it_accepts_again() -> 
     assert "its own limit is reached: 454 Daily message quota exceeded" in Mailing.objects.get().text
 
 
+@committed
 def test_an_answer_that_needs_a_person_is_told_once_a_day(tmp_path: Path) -> None:
     def block(event: str, context: dict[str, object]) -> bytes | None:
         return b"550 5.7.1 Blocked using Spamhaus" if event == "rcpt" else None
@@ -380,6 +385,7 @@ def test_an_incident_that_nobody_can_be_told_of_is_not_told_a_day_late() -> None
     assert notices.notice(NOW + dt.timedelta(hours=26)) == 0
 
 
+@committed
 def test_a_paused_server_is_told_through_another_one(tmp_path: Path) -> None:
     def refuse(event: str, context: dict[str, object]) -> bytes | None:
         return b"535 5.7.8 wrong" if event == "auth" else None
@@ -407,6 +413,7 @@ def tls_context(ca: trustme.CA, expires_at: dt.datetime) -> ssl.SSLContext:
     return context
 
 
+@committed
 @pytest.mark.parametrize("way", ["drain", "test", "unverified"])
 def test_a_certificate_that_ends_soon_is_noted_and_told_once(tmp_path: Path, way: str) -> None:
     now, ca = timezone.now().replace(microsecond=0), trustme.CA()
@@ -430,6 +437,7 @@ def test_a_certificate_that_ends_soon_is_noted_and_told_once(tmp_path: Path, way
         assert notice["Subject"].startswith("The certificate of Alpha ends on ")
 
 
+@committed
 def test_a_certificate_with_two_weeks_left_and_clear_text_are_no_news(tmp_path: Path) -> None:
     now, ca = timezone.now(), trustme.CA()
     with running_peer(tmp_path, starttls=tls_context(ca, now + dt.timedelta(days=15))) as peer:
@@ -460,6 +468,7 @@ def fail_some(event: str, context: dict[str, object]) -> bytes | None:
     return None
 
 
+@committed
 def test_a_campaign_sends_one_digest_of_its_failures_when_it_is_finished(tmp_path: Path) -> None:
     with running_peer(tmp_path, fail_some) as peer:
         make_server(peer.port, mail_to_unknown=f"Lost <{OPS}>", language="de")
@@ -484,6 +493,7 @@ def test_a_campaign_sends_one_digest_of_its_failures_when_it_is_finished(tmp_pat
         assert mailing.is_reported
 
 
+@committed
 def test_a_second_digest_has_only_what_is_new_and_comes_an_hour_later(tmp_path: Path) -> None:
     with running_peer(tmp_path, fail_some) as peer:
         make_server(peer.port, mail_to_unknown=OPS)
@@ -516,6 +526,7 @@ def test_a_long_digest_is_cut_and_counts_the_rest() -> None:
     assert "… and 120 more." in text
 
 
+@committed
 def test_without_mail_to_unknown_failures_are_only_in_the_account(tmp_path: Path) -> None:
     with running_peer(tmp_path, fail_some) as peer:
         make_server(peer.port, mail_to=OPS)
@@ -527,6 +538,7 @@ def test_without_mail_to_unknown_failures_are_only_in_the_account(tmp_path: Path
         assert mailing.is_reported
 
 
+@committed
 def test_the_failure_of_a_notice_starts_no_other_mail(tmp_path: Path) -> None:
     with running_peer(tmp_path, fail_some) as peer:
         make_server(peer.port, mail_to_unknown="unknown@shop.example", mail_to="unknown@shop.example")
@@ -540,19 +552,3 @@ def test_the_failure_of_a_notice_starts_no_other_mail(tmp_path: Path) -> None:
         assert Notice.objects.count() == 1
         assert Message.objects.get(email="unknown@shop.example").status == "bounced"
         assert not Suppression.objects.filter(email="unknown@shop.example").exists()
-
-
-# --- words
-
-
-@pytest.mark.parametrize("language", WORDS)
-@pytest.mark.parametrize("field", NoticeWords.__slots__)
-def test_every_language_says_the_same_things(language: str, field: str) -> None:
-    def names(text: str) -> set[str]:
-        return {name for _, name, _, _ in Formatter().parse(text) if name}
-
-    assert names(getattr(WORDS[language], field)) == names(getattr(WORDS["en"], field))
-
-
-def test_there_are_words_for_every_language_a_server_may_have(settings) -> None:  # type: ignore[no-untyped-def]
-    assert set(WORDS) == {code for code, _ in settings.LANGUAGES}

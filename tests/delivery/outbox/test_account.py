@@ -29,7 +29,8 @@ from mail.replies.rules import Stage
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+committed = pytest.mark.django_db(transaction=True)  # Other connections see its rows.
 
 ACCEPTED = Judgement("accepted", "accepted", "", is_accepted=True, holds_unit=True)
 BOUNCED = Judgement("bounced", "bounced", "550 5.1.1 No such user")
@@ -96,6 +97,7 @@ def test_an_attempt_is_on_record_when_its_claim_returns() -> None:
     assert (sending, queued) == (2, 1)
 
 
+@committed
 def test_the_page_of_a_recipient_shows_the_attempt_under_way() -> None:
     server = make_server(25)
     mailing = make_mailing(make_list(1))
@@ -111,6 +113,7 @@ def test_the_page_of_a_recipient_shows_the_attempt_under_way() -> None:
     assert 'data-status="sending"' in page
 
 
+@committed
 def test_eight_workers_claim_every_message_once() -> None:
     mailing = make_mailing(make_list(700))
     servers = [make_server(25, f"Server {number}") for number in range(8)]
@@ -143,6 +146,7 @@ def test_eight_workers_claim_every_message_once() -> None:
     assert not Batch.objects.exists()
 
 
+@committed
 def test_a_quota_is_granted_to_the_last_unit_and_never_beyond() -> None:
     server = make_server(25, max_per_month=37)
     mailing = make_mailing(make_list(200))
@@ -314,6 +318,7 @@ def test_what_is_deferred_in_the_moment_of_the_cancel_does_not_come_back() -> No
 # --- counting
 
 
+@committed
 def test_counts_follow_every_change_however_it_is_made() -> None:
     mailing = make_mailing(make_list(30))
     rows = mailing.messages.order_by("pk")
@@ -349,6 +354,7 @@ def test_counts_follow_every_change_however_it_is_made() -> None:
     assert not Message.objects.exists()
 
 
+@committed
 @pytest.mark.postgres
 def test_counts_are_tidied_while_they_change() -> None:
     mailing = make_mailing(make_list(200))
@@ -366,6 +372,7 @@ def test_counts_are_tidied_while_they_change() -> None:
     assert mailing.status_counts.filter(is_sum=False).count() == 0
 
 
+@committed
 @pytest.mark.postgres
 def test_an_acceptance_writes_to_no_index_of_the_messages() -> None:
     """Else each costs several times as much, and more so the more messages there are."""

@@ -127,6 +127,7 @@ def test_values_fill_the_merge_fields_and_a_known_contact_the_rest(peer: Peer) -
     assert texts == ["Ann Lee Oslo 7{{", "Anna Rome"]
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
@@ -425,11 +426,13 @@ def test_the_command_waits_and_says_what_became_of_it(peer: Peer, to: str) -> No
         assert found == [f"error: failed through Alpha: {message.reason}"]
 
 
+@pytest.mark.django_db
 def test_the_command_says_why_it_still_waits() -> None:
     with pytest.raises(CommandError, match=r"After 0 seconds the message is still queued\. Is the worker running\?"):
         command("--to", ANN, "--subject", "Hello", "--text", "Hello.", "--wait", "0")
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -450,6 +453,7 @@ def test_the_command_explains_what_it_cannot_use(arguments: tuple[str, ...], pro
     assert SmtpServer.objects.count() == 1
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("mail_from", "names_server", "problem"),
     [

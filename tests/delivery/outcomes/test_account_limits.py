@@ -566,6 +566,7 @@ def test_a_cancelled_mailing_is_not_woken() -> None:
     assert figures.counts(mailing.pk)["cancelled"] == 5
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("one", "other", "is_alike"),
     [
@@ -589,6 +590,7 @@ def test_answers_are_alike_that_differ_in_numbers_and_addresses(one: str, other:
     assert len(likenesses) == (1 if is_alike else 2)
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     "replies",
     [

@@ -649,6 +649,7 @@ def test_a_bad_share_stops_the_campaign_which_goes_on_from_there(
     assert mailing.state == "paused", "and stopped by new ones"
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("sent", "bounced", "stops"), [(19, 19, False), (20, 20, True), (100, 5, True), (100, 4, False), (20, 0, False)]
 )
@@ -708,6 +709,7 @@ def test_a_connection_that_fails_while_no_message_waits_for_it_pauses_its_server
     assert server.paused_until is None
 
 
+@pytest.mark.django_db
 def test_a_plan_that_was_being_made_leaves_the_reason_of_a_stop_alone() -> None:
     mailing = make_mailing(people("ann@customer.example"), T)
     mailing.waiting_reason = "No server can send this just now."  # As the plan read it.

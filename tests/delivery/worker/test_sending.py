@@ -240,6 +240,7 @@ def test_large_messages_go_over_tls_without_waiting(tmp_path: Path, mode: str, m
         assert all(len(body) > 300_000 for _, body in peer.bodies)
 
 
+@pytest.mark.django_db
 def test_a_second_snapshot_adds_nobody(tmp_path: Path) -> None:
     audience = make_list(5)
     mailing = make_mailing(audience)

@@ -30,7 +30,8 @@ from tests.peers.peer import Peer, running_peer, sender_of
 from tests.verifying import verify
 from tests.workers import Worker
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+committed = pytest.mark.django_db(transaction=True)  # Other connections see its rows.
 
 
 def at_answer(number: int, act: Callable[[], object]) -> Callable[[str, dict[str, Any]], bytes | None]:
@@ -56,6 +57,7 @@ def mail_after(peer: Peer, moment: float) -> int:
     return sum(1 for event in peer.journal.events("mail") if event["at"] > moment)
 
 
+@committed
 @pytest.mark.parametrize(
     ("stop", "status"),
     [
@@ -86,6 +88,7 @@ def test_a_stop_takes_effect_within_five_seconds(tmp_path: Path, stop: Callable[
         assert QuotaPeriod.objects.get().reserved == 0
 
 
+@committed
 def test_a_stop_during_a_slow_connection_keeps_mail_from_leaving(tmp_path: Path) -> None:
     def stop_and_stall(event: str, context: dict[str, Any]) -> bytes | None:
         if event == "conn":
@@ -107,6 +110,7 @@ def test_a_stop_during_a_slow_connection_keeps_mail_from_leaving(tmp_path: Path)
         assert QuotaPeriod.objects.get().reserved == 0
 
 
+@committed
 def test_a_person_who_leaves_in_the_middle_gets_nothing_more(tmp_path: Path) -> None:
     left_at: list[float] = []
 
@@ -167,6 +171,7 @@ def is_unlocked() -> bool:
     return True
 
 
+@committed
 def test_a_worker_stopped_past_its_lease_sends_and_records_nothing_more(tmp_path: Path) -> None:
     stopped: list[int] = []
 
@@ -244,6 +249,7 @@ def test_the_sweep_settles_from_the_journal(tmp_path: Path) -> None:
     assert not journal.path.exists()
 
 
+@committed
 def test_a_server_deleted_in_the_middle_loses_no_answer(tmp_path: Path, settings: Any) -> None:
     settings.LEASE_SECONDS = 2
     with running_peer(tmp_path, at_answer(40, lambda: SmtpServer.objects.get(name="Gone").delete())) as peer:
@@ -323,6 +329,7 @@ def test_a_lane_has_one_holder(tmp_path: Path) -> None:
     assert leases.acquire(server.pk) is not None
 
 
+@committed
 def test_transactional_mail_is_sent_again_once_with_the_same_message_id(tmp_path: Path) -> None:
     drops: list[str] = []
 
