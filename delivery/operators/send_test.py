@@ -126,8 +126,8 @@ def send_test(
     :param contact: the contact whose values fill the merge fields; None: a reader without a name.
     :param with_copies: whether the server's CC and BCC addresses get the test too.
     :param watch: called from time to time with the progress, in this thread.
-    :raises TestRefused: if this database is held as a copy, no quota is left, or the recipient or the content cannot
-        be used.
+    :raises SendTestRefused: if this database is held as a copy, no quota is left, or the recipient or the content
+        cannot be used.
     """
     server = SmtpServer.objects.get(pk=server_id)
     if because := identity.why_held(now):
