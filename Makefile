@@ -16,9 +16,6 @@ COMPILE = $(VENV)/uv/bin/uv pip compile --quiet --universal --generate-hashes --
 # Packages come without bytecode: the first program that imports a module leaves it for all others.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Each process of the tests would have to compile every module anew.
-unexport PYTHONDONTWRITEBYTECODE
-
 .PHONY: run test faults bench soak check pins
 .DELETE_ON_ERROR:
 

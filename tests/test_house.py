@@ -21,6 +21,26 @@ def test_every_import_keeps_the_contract() -> None:
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
 
 
+def test_every_room_stands_in_the_contract() -> None:
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    circles = next(each for each in contract["contracts"] if each["type"] == "acyclic_siblings")
+    with_floors = {room for each in contract["contracts"] if each.get("exhaustive") for room in each["containers"]}
+
+    assert set(contract["root_packages"]) == rooms
+    assert set(circles["ancestors"]) == rooms - {"bench"}
+    assert with_floors == rooms - {"bench", "registry"}, "a room of one module has no floors"
+
+
+def test_nothing_of_the_product_imports_tests() -> None:
+    rooms = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
+    imports = re.compile(r"^\s*(from|import) tests\b", re.MULTILINE)
+
+    found = [path for room in rooms for path in (ROOT / room).rglob("*.py") if imports.search(path.read_text())]
+
+    assert found == []
+
+
 def test_no_code_changes_the_process_wide_filters_of_warnings() -> None:
     # catch_warnings() puts back what it found: with two threads in it, one leaves its own filters behind for good.
     rooms = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]

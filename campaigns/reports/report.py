@@ -252,8 +252,9 @@ def _summary(campaign: Campaign, settled: int, total: int) -> str:
             return f"Paused. {done(settled, total)}."
         case Campaign.Status.CANCELLED:
             return "Cancelled. What had not left never will."
-        case _:
+        case Campaign.Status.FINISHED:
             return f"Finished. {_accounted_for(total)}"
+    raise ValueError(f"A campaign that is {campaign.status} has no summary.")  # A new status needs one.
 
 
 def _accounted_for(total: int) -> str:

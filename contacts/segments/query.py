@@ -1,7 +1,7 @@
 """Segment conditions as one query: the fields they may use, and the SQL of each.
 
-Higher rooms add fields about what they store with :func:`register`. Every condition is true or false, never NULL, so
-that "none of these" is the exact opposite of "any of these".
+Higher rooms add fields about what they store in :data:`CONDITION_KINDS`. Every condition is true or false, never NULL,
+so that "none of these" is the exact opposite of "any of these".
 """
 
 import datetime as dt
