@@ -11,6 +11,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, connection, transaction
@@ -230,43 +231,49 @@ def why_not(server: SmtpServer, now: dt.datetime) -> str:
     return f"{server.name} {standing.full_by} until {until}. Raise the limit, or resume the server, to send before."
 
 
-def standings(
-    now: dt.datetime, server_ids: Collection[int] | None = None, *, is_rough: bool = False
-) -> dict[int, LimitStanding]:
+def standings(now: dt.datetime, server_ids: Collection[int] | None = None) -> dict[int, LimitStanding]:
     """Return the standing of servers that have caps or reported themselves full; the others have no entry.
 
     Two queries, whatever the number of servers and the size of the ledger.
 
     :param server_ids: only these servers; None: all.
-    :param is_rough: allow too small a room if it is above zero, which is much faster.
     """
     limited = SmtpServer.objects.filter(Q(max_per_hour__gt=0) | Q(max_per_day__gt=0) | Q(full_until__gt=now))
-    rows = list(
-        (limited if server_ids is None else limited.filter(pk__in=server_ids)).values_list(
-            "pk",
-            "max_per_hour",
-            "max_per_day",
-            "full_until",
-            "recent_use__by_minute",
-            "recent_use__by_quarter",
-        )
+    wanted = limited if server_ids is None else limited.filter(pk__in=server_ids)
+    return standings_of(
+        wanted.annotate(by_minute=F("recent_use__by_minute"), by_quarter=F("recent_use__by_quarter")), now
     )
-    reserved = _reserved([pk for pk, *_ in rows])
+
+
+def standings_of(servers: Iterable[Any], now: dt.datetime, *, is_rough: bool = False) -> dict[int, LimitStanding]:
+    """Return the same for rows of servers that have their recent use as ``by_minute`` and ``by_quarter``.
+
+    One query, and none if no server has caps or reported itself full.
+
+    :param is_rough: allow too small a room if it is above zero, which is much faster.
+    """
+    limited = [each for each in servers if each.max_per_hour or each.max_per_day or _is_full(each, now)]
+    reserved = _reserved([server.pk for server in limited])
     found: dict[int, LimitStanding] = {}
-    for pk, per_hour, per_day, full_until, by_minute, by_quarter in rows:
-        held = reserved.get(pk, 0)
+    for server in limited:
+        held = reserved.get(server.pk, 0)
         stands = [
-            _standing(by_minute or {}, HOUR, per_hour, held, now, is_rough),
-            _standing(by_quarter or {}, DAY, per_day, held, now, is_rough),
+            _standing(server.by_minute or {}, HOUR, server.max_per_hour, held, now, is_rough),
+            _standing(server.by_quarter or {}, DAY, server.max_per_day, held, now, is_rough),
         ]
-        if full_until is not None and full_until > now:
-            stands.append(LimitStanding(0, full_until, "says that its own limit is reached"))
+        if _is_full(server, now):
+            stands.append(LimitStanding(0, server.full_until, "says that its own limit is reached"))
         full = [stand for stand in stands if stand.full_until is not None]
         if full:  # The one that ends last decides.
-            found[pk] = max(full, key=lambda stand: stand.full_until or now)
+            found[server.pk] = max(full, key=lambda stand: stand.full_until or now)
         else:
-            found[pk] = LimitStanding(min((stand.room for stand in stands if stand.room is not None), default=None))
+            rooms = [stand.room for stand in stands if stand.room is not None]
+            found[server.pk] = LimitStanding(min(rooms, default=None))
     return found
+
+
+def _is_full(server: Any, now: dt.datetime) -> bool:
+    return server.full_until is not None and server.full_until > now
 
 
 def _standing(

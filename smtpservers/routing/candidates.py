@@ -5,22 +5,25 @@ import functools
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
-from django.db.models import FilteredRelation, Q
+from django.db.models import F, FilteredRelation, Q, QuerySet
 
 from mail.addresses import domain_of
 from mail.suffixes import organisational_domain
 from smtpservers.limits import circuit_breaker, rate_limiter
 from smtpservers.limits.refused_senders import refused, sender_of
-from smtpservers.limits.reservations import LimitStanding, standings
+from smtpservers.limits.reservations import LimitStanding, standings_of
 from smtpservers.models import SmtpServer
 from smtpservers.routing import rules
 
 HELD_SECONDS = 10.0  # How many seconds of mail a throttled server gets if others could send it.
-_AT_ONCE_FIELDS = (
+_CANDIDATE_FIELDS = (
+    *("pk", "name", "is_active", "paused_reason", "paused_until", "domain_name", "mail_from", "weight"),
+    *("max_per_month", "max_per_hour", "max_per_day", "full_until"),
     *("failures", "outage_at", "slow_factor", "slowed_at", "learned_rate"),
     *("rate_limit", "rate_unit", "max_connections"),
+    *("period_id", "period_quota", "period_taken", "period_ends_at", "by_minute", "by_quarter"),
 )
 
 
@@ -103,53 +106,64 @@ class Candidate:
         return not mail_from or _serves(mail_from, self.domain, self.sender)
 
 
-def fleet(now: dt.datetime) -> list[Candidate]:
-    """Return every server in display order, with the room in its current period and all limits."""
-    rows = (
-        SmtpServer.objects.annotate(
-            current=FilteredRelation("periods", condition=Q(periods__starts_at__lte=now, periods__ends_at__gt=now))
+def servers_at(now: dt.datetime) -> QuerySet[SmtpServer]:
+    """Return every server in display order, with its present quota period and its recent use, in one query.
+
+    The additional columns are ``period_id``, ``period_quota``, ``period_taken``, ``period_ends_at``, ``by_minute`` and
+    ``by_quarter``.
+    """
+    period = FilteredRelation("periods", condition=Q(periods__starts_at__lte=now, periods__ends_at__gt=now))
+    return (
+        SmtpServer.objects.annotate(period=period)
+        .annotate(
+            period_id=F("period__pk"),
+            period_quota=F("period__quota"),
+            period_taken=F("period__used") + F("period__reserved"),
+            period_ends_at=F("period__ends_at"),
+            by_minute=F("recent_use__by_minute"),
+            by_quarter=F("recent_use__by_quarter"),
         )
         .order_by("display_order", "pk")
-        .values_list(
-            "pk",
-            "name",
-            "is_active",
-            "paused_reason",
-            "paused_until",
-            "domain_name",
-            "mail_from",
-            "weight",
-            "max_per_month",
-            "current",
-            "current__quota",
-            "current__used",
-            "current__reserved",
-            "current__ends_at",
-        )
     )
+
+
+def fleet(now: dt.datetime, servers: Iterable[SmtpServer] | None = None) -> list[Candidate]:
+    """Return every server in display order, with the room in its current period and all limits.
+
+    :param servers: the rows of :func:`servers_at`, if the caller has them.
+    """
+    # Model instances would take twice the time, and a worker asks every second.
+    rows = list(servers_at(now).values_list(*_CANDIDATE_FIELDS, named=True) if servers is None else servers)
+    kept_away, limits = refused(now), standings_of(rows, now, is_rough=True)
     candidates: dict[int, Candidate] = {}
-    for pk, name, is_active, reason, until, domain, mail_from, weight, maximum, *period in rows:
-        current, quota, used, reserved, ends_at = period
-        if current is None:  # Created at the first claim.
-            quota, used, reserved = maximum or None, 0, 0
-        room = None if quota is None else max(0, quota - used - reserved)
-        taken, own = used + reserved, _address_of(mail_from)
-        candidates.setdefault(
-            pk,
-            Candidate(*(pk, name, is_active, reason, until, room, ends_at, domain, weight, quota, taken), sender=own),
-        )
-    for server in SmtpServer.objects.filter(circuit_breaker.on_probation() | Q(slow_factor__lt=1)).only(
-        *_AT_ONCE_FIELDS
-    ):
-        if server.pk in candidates:
-            candidates[server.pk] = replace(candidates[server.pk], at_once=at_once(server, now))
-    for pk, senders in refused(now).items():
-        if pk in candidates:
-            candidates[pk] = replace(candidates[pk], refused=senders)
-    for pk, standing in standings(now, is_rough=True).items():
-        if pk in candidates:
-            candidates[pk] = _held_to(candidates[pk], standing)
+    for server in rows:
+        if server.pk not in candidates:
+            candidate = _candidate(server, now, kept_away.get(server.pk, {}))
+            standing = limits.get(server.pk)
+            candidates[server.pk] = candidate if standing is None else _held_to(candidate, standing)
     return list(candidates.values())
+
+
+def _candidate(server: Any, now: dt.datetime, refuses: Mapping[str, dt.datetime | None]) -> Candidate:
+    quota, taken = server.period_quota, server.period_taken or 0
+    if server.period_id is None:  # Created at the first claim.
+        quota = server.max_per_month or None
+    return Candidate(
+        server.pk,
+        server.name,
+        server.is_active,
+        server.paused_reason,
+        server.paused_until,
+        None if quota is None else max(0, quota - taken),
+        server.period_ends_at,
+        server.domain_name,
+        server.weight,
+        quota,
+        taken,
+        at_once=at_once(server, now),
+        sender=_address_of(server.mail_from),
+        refused=refuses,
+    )
 
 
 def at_once(server: SmtpServer, now: dt.datetime) -> int | None:
