@@ -18,8 +18,9 @@ from unfold.decorators import display
 
 from adminpages import deadlines
 from campaigns.admin.content import WritingAdmin
-from campaigns.audience.audience import audience_of, chosen_names
-from campaigns.audience.headcounts import NotCounted, headcount
+from campaigns.audience.audience import chosen_names
+from campaigns.audience.headcounts import NotCounted
+from campaigns.content.written import Written
 from campaigns.forms.audience import AUDIENCE_FIELDS
 from campaigns.forms.campaign import CampaignForm
 from campaigns.lifecycle import states
@@ -31,6 +32,7 @@ from delivery import clock
 from delivery.models import Message, StatusCount
 from mail.links import utm
 from smtpservers.routing.candidates import named_servers
+from smtpservers.routing.fleet import Fleet
 
 Status = Campaign.Status
 MERGE_FIELDS = format_html(
@@ -209,9 +211,10 @@ class CampaignAdmin(WritingAdmin):
         if campaign and request.method == "GET" and campaign.status == Status.DRAFT:
             now = clock.now()
             deadlines.extend(COUNTING_SECONDS)
-            context["obstacles"] = refusals_known(campaign, now)
+            written = Written(campaign)
+            context["obstacles"] = refusals_known(written, Fleet(now))
             try:
-                context["audience_count"] = headcount(audience_of(campaign), now).reached
+                context["audience_count"] = written.headcounts.people(now).reached
             except NotCounted:
                 context["is_counting"] = True
                 have_counted(campaign.pk, now)

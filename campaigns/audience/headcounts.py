@@ -11,7 +11,8 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from functools import cached_property
+from typing import Any, TypeVar
 
 from campaigns.models import Headcount
 from contacts.models import Contact, Subscription
@@ -39,61 +40,79 @@ def patiently() -> Iterator[None]:
         _is_patient.reset(before)
 
 
-def counted_once(what: str, audience: Audience, find: Callable[[], T], *, also: object = "") -> T:
-    """Return the result of ``find``; for a large audience, a recent one from the cache.
+class Headcounts:
+    """The numbers of one audience, for several questions of one request: each is found once, and so is its size."""
 
-    :param what: the kind of number, part of the cache key.
-    :param find: returns a value for JSON. It may come back as JSON stores it, for example a tuple as a list.
-    :param also: anything else that the number depends on.
-    :raises NotCounted: if the number of a large audience is missing, outside of :func:`patiently`.
-    """
-    if not is_large(audience):
-        return find()
-    key = _key(what, audience, also)
-    now = clock.now()
-    # A row from the far future comes from a wrong clock.
-    known = Headcount.objects.filter(key=key, counted_at__gt=now - KEPT, counted_at__lte=now + KEPT).first()
-    if known is not None:
-        found: T = known.found
+    def __init__(self, audience: Audience) -> None:
+        self.audience = audience
+        self._found: dict[tuple[str, str, dt.datetime], Any] = {}
+
+    @cached_property
+    def is_large(self) -> bool:
+        """Whether counting the audience reads more than ``LARGE`` rows. The answer itself is quick."""
+        rows = 0
+        if lists := {*self.audience.lists, *self.audience.excluded_lists}:
+            some = Subscription.objects.order_by().filter(list__in=lists)
+            rows += some.values("pk")[: LARGE + 1].count()
+        if self.audience.segments or self.audience.excluded_segments:
+            rows += Contact.objects.order_by().values("pk")[: LARGE + 1].count()
+        return rows > LARGE
+
+    def once(self, what: str, at: dt.datetime, find: Callable[[], T], *, also: object = "") -> T:
+        """Return the result of ``find``; for a large audience, a recent one from the cache.
+
+        :param what: the kind of number, part of the cache key.
+        :param at: the instant that the number is for. The cache knows no instants, because it keeps no number for long.
+        :param find: returns a value for JSON. It may come back as JSON stores it, for example a tuple as a list.
+        :param also: anything else that the number depends on.
+        :raises NotCounted: if the number of a large audience is missing, outside of :func:`patiently`.
+        """
+        asked = (what, repr(also), at)
+        if asked not in self._found:
+            self._found[asked] = self._cached(what, find, also) if self.is_large else find()
+        found: T = self._found[asked]
         return found
-    if not _is_patient.get():
-        raise NotCounted(f"{what} of a large audience")
-    found = json.loads(json.dumps(find()))
-    Headcount.objects.update_or_create(key=key, defaults={"found": found, "counted_at": clock.now()})
-    return found
 
+    def people(self, at: dt.datetime) -> Count:
+        """Return the number of people of each kind in the audience.
 
-def is_large(audience: Audience) -> bool:
-    """Whether counting an audience reads more than ``LARGE`` rows. The answer itself is quick."""
-    rows = 0
-    if lists := {*audience.lists, *audience.excluded_lists}:
-        some = Subscription.objects.order_by().filter(list__in=lists)
-        rows += some.values("pk")[: LARGE + 1].count()
-    if audience.segments or audience.excluded_segments:
-        rows += Contact.objects.order_by().values("pk")[: LARGE + 1].count()
-    return rows > LARGE
+        :raises NotCounted: as :meth:`once` does.
+        """
+
+        def find() -> tuple[dict[str, int], int, int]:
+            found = count(self.audience, at)
+            return {verdict.value: number for verdict, number in found.numbers.items()}, found.repeated, found.odd
+
+        numbers, repeated, odd = self.once("people", at, find)
+        return Count({Reach(verdict): number for verdict, number in numbers.items()}, repeated, odd)
+
+    def counted_at(self) -> dt.datetime | None:
+        """Return the time at which a large audience was counted; None for a small one: its numbers are always fresh."""
+        if not self.is_large:
+            return None
+        people = Headcount.objects.filter(key=_key("people", self.audience, ""))
+        return people.values_list("counted_at", flat=True).first()
+
+    def _cached(self, what: str, find: Callable[[], Any], also: object) -> Any:
+        key = _key(what, self.audience, also)
+        now = clock.now()
+        # A row from the far future comes from a wrong clock.
+        known = Headcount.objects.filter(key=key, counted_at__gt=now - KEPT, counted_at__lte=now + KEPT).first()
+        if known is not None:
+            return known.found
+        if not _is_patient.get():
+            raise NotCounted(f"{what} of a large audience")
+        found = json.loads(json.dumps(find()))
+        Headcount.objects.update_or_create(key=key, defaults={"found": found, "counted_at": clock.now()})
+        return found
 
 
 def headcount(audience: Audience, now: dt.datetime) -> Count:
     """Return the number of people of each kind in the audience, from the cache if the audience is large.
 
-    :raises NotCounted: as :func:`counted_once` does.
+    :raises NotCounted: as :meth:`Headcounts.once` does.
     """
-
-    def find() -> tuple[dict[str, int], int, int]:
-        found = count(audience, now)
-        return {verdict.value: number for verdict, number in found.numbers.items()}, found.repeated, found.odd
-
-    numbers, repeated, odd = counted_once("people", audience, find)
-    return Count({Reach(verdict): number for verdict, number in numbers.items()}, repeated, odd)
-
-
-def counted_at(audience: Audience) -> dt.datetime | None:
-    """Return the time at which a large audience was counted; None for a small one, whose numbers are always fresh."""
-    if not is_large(audience):
-        return None
-    people = Headcount.objects.filter(key=_key("people", audience, ""))
-    return people.values_list("counted_at", flat=True).first()
+    return Headcounts(audience).people(now)
 
 
 def _key(what: str, audience: Audience, also: object) -> str:

@@ -5,7 +5,9 @@ Preview, checks, test messages and the frozen mailing all call :func:`build`, so
 
 import html as html_entities
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -35,9 +37,40 @@ class Built:
     files: tuple[dict[str, str], ...] = ()  # In the format of delivery's Mailing.files.
 
 
-def build(campaign: Campaign) -> Built:
+class CampaignFiles:
+    """The files of one campaign, each read from the database once: its attachments, and pictures of the library."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+        self._pictures: dict[frozenset[str], list[MediaFile]] = {}
+
+    @cached_property
+    def attachments(self) -> list[MediaFile]:
+        return list(self._campaign.attachments.order_by("pk")) if self._campaign.pk else []
+
+    def pictures(self, stored_names: Iterable[str]) -> list[MediaFile]:
+        """Return the pictures of the library with these names."""
+        names = frozenset(stored_names)
+        if names not in self._pictures:
+            pictures = MediaFile.objects.filter(stored_name__in=names, kind=MediaFile.Kind.IMAGE)
+            self._pictures[names] = list(pictures.order_by("pk"))
+        return self._pictures[names]
+
+    def is_unchanged_in(self, later: "CampaignFiles") -> bool:
+        """Whether a later reading finds the same files, as far as :func:`build` looks at them."""
+        return _facts(self.attachments) == _facts(later.attachments) and all(
+            _facts(files) == _facts(later.pictures(names)) for names, files in self._pictures.items()
+        )
+
+
+def _facts(files: Iterable[MediaFile]) -> list[tuple[object, ...]]:
+    return [(file.pk, file.stored_name, file.name, file.content_type, file.size_bytes) for file in files]
+
+
+def build(campaign: Campaign, files: CampaignFiles | None = None) -> Built:
     """Return the built content of the campaign.
 
+    :param files: the campaign's files, if the caller has read them.
     :raises ContentInvalid: if the content cannot become a mail; the sentence says where and what to do.
     """
     for field in written_fields(campaign):
@@ -45,13 +78,13 @@ def build(campaign: Campaign) -> Built:
             parse(getattr(campaign, field))
         except MergeError as error:
             raise ContentInvalid(f"{PARTS[field]} has a mistake in its merge fields. {error}") from error
-    frame = _frame(campaign.layout) if campaign.layout is not None else None
+    frame = frame_of(campaign)
     html = _html(campaign, frame)
-    html, shown = _embedded(html) if campaign.embeds_images else (html, [])
-    attached = list(campaign.attachments.order_by("pk")) if campaign.pk else []
-    _check_size([*shown, *attached])
-    files = [_entry(file, content_id(file)) for file in shown] + [_entry(file, "") for file in attached]
-    return Built(campaign.subject, html, _text(campaign, frame), tuple(files))
+    files = files or CampaignFiles(campaign)
+    html, shown = _embedded(html, files) if campaign.embeds_images else (html, [])
+    _check_size([*shown, *files.attachments])
+    entries = [_entry(file, content_id(file)) for file in shown] + [_entry(file, "") for file in files.attachments]
+    return Built(campaign.subject, html, _text(campaign, frame), tuple(entries))
 
 
 def written_fields(campaign: Campaign) -> tuple[str, ...]:
@@ -95,6 +128,11 @@ def _text(campaign: Campaign, frame: Frame | None) -> str:
     return f"{text.rstrip()}\n\n-- \n{footer}\n" if footer else text
 
 
+def frame_of(campaign: Campaign) -> Frame | None:
+    """Return the frame that the campaign's layout puts around the content; None without a layout."""
+    return _frame(campaign.layout) if campaign.layout is not None else None
+
+
 def _frame(layout: Layout) -> Frame:
     links = [line.rpartition(" ") for line in layout.links.splitlines() if line.strip()]
     return Frame(
@@ -119,13 +157,10 @@ def _as_html(text: str) -> str:
     )
 
 
-def _embedded(html: str) -> tuple[str, list[MediaFile]]:
+def _embedded(html: str, files: CampaignFiles) -> tuple[str, list[MediaFile]]:
     """Return the HTML with its library pictures embedded by Content-ID, and those pictures."""
-    files = list(
-        MediaFile.objects.filter(stored_name__in=media_library.names_in(html), kind=MediaFile.Kind.IMAGE).order_by("pk")
-    )
     shown = []
-    for file in files:
+    for file in files.pictures(media_library.names_in(html)):
         # Only pictures that are shown are embedded; a link to a picture keeps its URL.
         address = re.compile(rf"(\s(?:src|background)\s*=\s*[\"']?|url\([\"']?){re.escape(media_library.url_of(file))}")
         html, count = address.subn(lambda found, file=file: f"{found[1]}cid:{content_id(file)}", html)  # type: ignore[misc]

@@ -4,9 +4,8 @@ from typing import Any
 
 from django.utils.text import slugify
 
-from campaigns.ab_test.variants import contents_of
 from campaigns.audience.audience import audience_of
-from campaigns.content.build import build
+from campaigns.content.build import Built, build
 from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign, FrozenContent
 from contacts.models import ContactList
@@ -18,13 +17,16 @@ def frozen_content(campaign: Campaign) -> dict[str, Any]:
 
     :raises ContentInvalid: if the content cannot become a mail, or the A/B test is not the one that was queued.
     """
-    queued = _as_queued(campaign)
+    queued = queued_content(campaign)
     lists = list(ContactList.objects.filter(pk__in=audience_of(campaign).all_lists))
-    return {**(written_content(campaign) if queued is None else queued), "lists": lists}
+    return {**(written_content(campaign, build(campaign)) if queued is None else queued), "lists": lists}
 
 
-def _as_queued(campaign: Campaign) -> dict[str, Any] | None:
-    """Return the frozen content; None for a draft."""
+def queued_content(campaign: Campaign) -> dict[str, Any] | None:
+    """Return the frozen content; None for a draft.
+
+    :raises ContentInvalid: if the A/B test is not the one that was queued.
+    """
     if campaign.status == Campaign.Status.DRAFT:
         return None
     frozen = FrozenContent.objects.filter(campaign=campaign.pk).first()
@@ -36,20 +38,8 @@ def _as_queued(campaign: Campaign) -> dict[str, Any] | None:
     return content
 
 
-def written_contents(campaign: Campaign) -> dict[str, dict[str, Any]]:
-    """Return the written content of each variant by its letter; without a test, the campaign's by an empty letter.
-
-    :raises ContentInvalid: if one of them cannot become a mail.
-    """
-    return {letter: written_content(each) for letter, each in contents_of(campaign)}
-
-
-def written_content(campaign: Campaign) -> dict[str, Any]:
-    """Return the content as it is written now, in values for JSON.
-
-    :raises ContentInvalid: if the content cannot become a mail.
-    """
-    built = build(campaign)
+def written_content(campaign: Campaign, built: Built) -> dict[str, Any]:
+    """Return the content as it is written now, in values for JSON."""
     return {
         "name": campaign.name,
         "subject": built.subject,

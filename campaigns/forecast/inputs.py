@@ -5,10 +5,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import Q
 
+from campaigns.content.written import Written
 from campaigns.forecast.forecast import Forecast, ForecastWork, forecast
 from campaigns.forecast.remaining import Lot, lots, lots_of_mailings
 from campaigns.forecast.simulation import ASSUMED, LIMIT, RECORD, MailingPart, ServerState
@@ -19,10 +21,10 @@ from delivery.content.copies import copy_addresses
 from delivery.models import Attempt, Mailing, Taken
 from smtpservers.limits import rate_limiter
 from smtpservers.limits.quota_period import kept_from_campaigns
-from smtpservers.limits.refused_senders import refused, sender_of
-from smtpservers.models import QuotaPeriod, SmtpServer
+from smtpservers.limits.refused_senders import sender_of
 from smtpservers.routing import rules
-from smtpservers.routing.candidates import Candidate, at_once, fleet, lasting_obstacle, refusing
+from smtpservers.routing.candidates import Candidate, at_once, lasting_obstacle, refusing
+from smtpservers.routing.fleet import Fleet
 from smtpservers.routing.rules import RoutingRule
 
 ASSUMED_PER_SECOND = 10.0  # For a server without a rate that has sent too little recently.
@@ -35,19 +37,29 @@ Status = Campaign.Status
 def forecast_campaign(campaign: Campaign, now: dt.datetime) -> Forecast:
     """Return the forecast of a campaign that is queued now, or of the unsent messages of one that is on its way.
 
-    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    :raises NotCounted: as :meth:`campaigns.audience.headcounts.Headcounts.once` does.
     """
-    starts_at = begins_at(campaign, now)
-    candidates, every = fleet(now), rules.rules()
+    return forecast_of(Written(campaign), Fleet(now))
+
+
+def forecast_of(written: Written, fleet: Fleet) -> Forecast:
+    """Return the same for a campaign and a fleet that the caller has read.
+
+    :raises NotCounted: as :func:`forecast_campaign` does.
+    """
+    campaign = written.campaign
+    starts_at = begins_at(campaign, fleet.now, written.headcounts)
     parts: list[MailingPart] = []
     ahead: list[Lot] = []
-    ours = [lot for lot in lots(campaign, starts_at) if lot.messages]
+    ours = [lot for lot in lots(written, starts_at, fleet.rules) if lot.messages]
+    others = _others(campaign, ours, starts_at)
     for lot in ours:
-        found = _ahead(lot, ahead, starts_at)
+        found = _ahead(lot, others, ahead, starts_at, fleet.rules)
         ahead += found
-        parts += [part for other in found for part in _parts(other, candidates, every, is_ours=False)]
-        parts += _parts(lot, candidates, every)
-    expected = forecast(_fleet(now, campaign.mail_from, campaign.sends_copies), ForecastWork(tuple(parts)), starts_at)
+        parts += [part for other in found for part in _parts(other, fleet, is_ours=False)]
+        parts += _parts(lot, fleet)
+    states = _states(fleet, campaign.mail_from, campaign.sends_copies)
+    expected = forecast(states, ForecastWork(tuple(parts)), starts_at)
     waiting = [lot for lot in ours if lot.not_before is not None]
     retries = [(at, number) for lot in ours for at, number in lot.retries if at > starts_at]
     return replace(
@@ -62,20 +74,17 @@ def forecast_campaign(campaign: Campaign, now: dt.datetime) -> Forecast:
 # --- the fleet
 
 
-def _fleet(now: dt.datetime, mail_from: str, sends_copies: bool) -> list[ServerState]:
+def _states(fleet: Fleet, mail_from: str, sends_copies: bool) -> list[ServerState]:
     """Return every server in display order."""
-    current = QuotaPeriod.objects.filter(server=OuterRef("pk"), starts_at__lte=now, ends_at__gt=now)
-    taken = Subquery(current.order_by("-starts_at").annotate(taken=F("used") + F("reserved")).values("taken")[:1])
-    servers = SmtpServer.objects.select_related("recent_use").annotate(taken=taken)
-    records, kept_away = speeds(), refused(now)
+    records = speeds()
+    refusals = {candidate.server_id: candidate.refused for candidate in fleet.candidates}
     return [
-        _state(server, records, kept_away.get(server.pk, {}), now, mail_from, sends_copies)
-        for server in servers.order_by("display_order", "pk")
+        _state(server, records, refusals[server.pk], fleet.now, mail_from, sends_copies) for server in fleet.servers
     ]
 
 
 def _state(
-    server: SmtpServer,
+    server: Any,
     records: Mapping[int, float],
     refusals: Mapping[str, dt.datetime | None],
     now: dt.datetime,
@@ -85,7 +94,6 @@ def _state(
     per_second, speed_from = rate_limiter.effective(server, now).per_second, LIMIT
     if per_second is None:
         per_second, speed_from = records.get(server.pk), RECORD
-    recent = getattr(server, "recent_use", None)
     rests = [server.full_until]
     obstacle = lasting_obstacle(server)
     if server.paused_reason and server.paused_until is not None:
@@ -105,13 +113,13 @@ def _state(
         is_slowed=at_once(server, now) is not None,
         rests_until=max((until for until in rests if until is not None and until > now), default=None),
         quota=(server.max_per_month or 0) - kept_from_campaigns(server.max_per_month) or None,
-        taken=getattr(server, "taken", None) or 0,
+        taken=server.period_taken or 0,
         month_start_day=server.month_start_day,
         zone=ZoneInfo(server.time_zone),
         per_hour=server.max_per_hour or None,
         per_day=server.max_per_day or None,
-        by_minute=recent.by_minute if recent else {},
-        by_quarter=recent.by_quarter if recent else {},
+        by_minute=server.by_minute or {},
+        by_quarter=server.by_quarter or {},
     )
 
 
@@ -137,11 +145,9 @@ def speed_of(instants: Iterable[dt.datetime]) -> float | None:
 # --- the mail
 
 
-def _parts(
-    lot: Lot, candidates: Sequence[Candidate], every: Sequence[RoutingRule], *, is_ours: bool = True
-) -> list[MailingPart]:
+def _parts(lot: Lot, fleet: Fleet, *, is_ours: bool = True) -> list[MailingPart]:
     campaign = lot.campaign
-    deciding = rules.applying(every, campaign.mail_from)
+    deciding = rules.applying(fleet.rules, campaign.mail_from)
     named = frozenset(campaign.server_ids)
     sent = _taken(lot.mailing_id) if lot.mailing_id else {}
     found: list[MailingPart] = []
@@ -153,7 +159,7 @@ def _parts(
         found.append(
             MailingPart(
                 number,
-                _may_carry(candidates, rule, campaign.mail_from, named),
+                _may_carry(fleet.candidates, rule, campaign.mail_from, named),
                 rule.strategy,
                 is_ours,
                 "" if rule.is_default else f"recipients of the routing rule “{rule.name}”",
@@ -187,11 +193,29 @@ def _taken(mailing_id: int) -> dict[int, dict[int, int]]:
     return found
 
 
-def _ahead(lot: Lot, known: Collection[Lot], starts_at: dt.datetime) -> list[Lot]:
+def _others(campaign: Campaign, ours: Sequence[Lot], starts_at: dt.datetime) -> list[Written]:
+    """Return the other campaigns on their way, and those due before the last of ``ours`` may start."""
+    if not ours:
+        return []
+    latest = max((lot.not_before or starts_at for lot in ours if lot.mailing_id is None), default=None)
+    is_first = Q(status=Status.SENDING)
+    if latest is not None:
+        is_first |= Q(status=Status.SCHEDULED, starts_at__lt=latest)
+    others = Campaign.objects.filter(is_first, is_overdue=False).exclude(pk=campaign.pk)
+    return Written.each(others.order_by("pk"))
+
+
+def _ahead(
+    lot: Lot,
+    others: Iterable[Written],
+    known: Collection[Lot],
+    starts_at: dt.datetime,
+    every: Sequence[RoutingRule],
+) -> list[Lot]:
     """Return other campaigns' mail that goes first: on its way already, or due earlier. Skips ``known`` lots."""
-    others = Campaign.objects.filter(is_overdue=False).exclude(pk=lot.campaign.pk)
-    sending = list(others.filter(status=Status.SENDING))
-    older = mailings.mailings_of(other.pk for other in sending).filter(state=Mailing.State.OPEN, finished_at=None)
+    sending = [other for other in others if other.campaign.status == Status.SENDING]
+    older = mailings.mailings_of(other.campaign.pk for other in sending)
+    older = older.filter(state=Mailing.State.OPEN, finished_at=None)
     if lot.mailing_id is not None:
         older = older.filter(pk__lt=lot.mailing_id)
     ids = set(older.values_list("pk", flat=True)) - {each.mailing_id for each in known}
@@ -199,9 +223,12 @@ def _ahead(lot: Lot, known: Collection[Lot], starts_at: dt.datetime) -> list[Lot
         (each for other in sending for each in lots_of_mailings(other, ids)), key=lambda each: each.mailing_id or 0
     )
     if lot.mailing_id is None:
-        due = others.filter(status=Status.SCHEDULED, starts_at__lt=lot.not_before or starts_at)
-        for other in due.exclude(pk__in=[each.campaign.pk for each in known]).order_by("pk"):
-            # Of an A/B test only the sample goes first: the mailing to the rest is made when its winner is chosen.
-            fresh = [each for each in lots(other, starts_at) if each.not_before is None]
-            found += [replace(each, not_before=other.starts_at) for each in fresh]
+        before, seen = lot.not_before or starts_at, {each.campaign.pk for each in known}
+        for other in others:
+            due_at = other.campaign.starts_at
+            is_waiting = other.campaign.status == Status.SCHEDULED and other.campaign.pk not in seen
+            if is_waiting and due_at is not None and due_at < before:
+                # Of an A/B test only the sample goes first: the mailing to the rest is made when its winner is chosen.
+                fresh = [each for each in lots(other, starts_at, every) if each.not_before is None]
+                found += [replace(each, not_before=due_at) for each in fresh]
     return found

@@ -7,7 +7,7 @@ variant, chosen as soon as the hours to wait are over. Changes nothing.
 import datetime as dt
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Count, F, Min, QuerySet, Sum
@@ -15,17 +15,16 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import TruncMinute
 
 from campaigns.ab_test import split
-from campaigns.ab_test.variants import as_campaign, experiment_of
-from campaigns.audience.audience import audience_of
-from campaigns.audience.headcounts import counted_once
-from campaigns.models import Campaign, Experiment, Variant
-from campaigns.schedule import mailings
+from campaigns.ab_test.variants import as_campaign
+from campaigns.content.written import Written
+from campaigns.models import Campaign, Experiment
 from campaigns.schedule.schedule import starts_of
 from contacts.models import Contact
 from contacts.segments.audience import reached
 from delivery.models import Chunk, LaterChunk, Message
 from delivery.outbox import status_counts
 from smtpservers.routing import rules
+from smtpservers.routing.rules import RoutingRule
 
 Later = tuple[tuple[dt.datetime, int], ...]  # Times at which messages become free, and their numbers.
 # By routing class, a rule's id or 0: the number of messages, and when some of them become free.
@@ -47,25 +46,28 @@ class Lot:
         return sum(number for number, _ in self.counts.values())
 
 
-def lots(campaign: Campaign, starts_at: dt.datetime) -> list[Lot]:
-    """Return the unsent messages of a campaign that starts at ``starts_at`` or is on its way, in sending order."""
-    experiment = experiment_of(campaign)
+def lots(written: Written, starts_at: dt.datetime, every: Sequence[RoutingRule]) -> list[Lot]:
+    """Return the unsent messages of a campaign that starts at ``starts_at`` or is on its way, in sending order.
+
+    :param every: the active routing rules.
+    """
+    campaign, experiment = written.campaign, written.experiment
     if experiment is not None and experiment.begun_at is None:
-        return _of_test(campaign, experiment, starts_at)
-    found = lots_of_mailings(campaign, mailings.mailing_ids(campaign))
+        return _of_test(written, experiment, starts_at, every)
+    found = lots_of_mailings(written, written.mailing_ids)
     if experiment is not None and experiment.has_rest and not experiment.is_rest_open:
         sample = [lot for lot in found if lot.mailing_id != campaign.mailing_id]
-        return [*sample, _waiting(campaign, experiment, sample, starts_at)]
-    return found or [Lot(campaign, everybody(campaign, starts_at))]
+        return [*sample, _waiting(written, experiment, sample, starts_at, every)]
+    return found or [Lot(campaign, everybody(written, campaign.mail_from, starts_at, every))]
 
 
-def lots_of_mailings(campaign: Campaign, mailing_ids: Collection[int]) -> list[Lot]:
+def lots_of_mailings(written: Written, mailing_ids: Collection[int]) -> list[Lot]:
     """Return the unsent remainder of each of these mailings of the campaign."""
-    variants = Variant.objects.filter(experiment__campaign=campaign.pk, mailing__in=mailing_ids)
+    campaign = written.campaign
+    variants = [each for each in written.variants if each.mailing_id in mailing_ids]
     found = [(as_campaign(campaign, variant), variant.mailing_id) for variant in variants]
     if campaign.mailing_id in mailing_ids:
-        experiment = experiment_of(campaign)
-        won = experiment.winner if experiment else None
+        won = written.experiment.winner if written.experiment else None
         found.append((as_campaign(campaign, won) if won else campaign, campaign.mailing_id))
     return [_on_its_way(varied, pk) for varied, pk in found if pk is not None]
 
@@ -77,12 +79,14 @@ def _on_its_way(varied: Campaign, mailing_id: int) -> Lot:
     return Lot(varied, _left(mailing_id, number, retries), mailing_id, retries=retries)
 
 
-def _of_test(campaign: Campaign, experiment: Experiment, starts_at: dt.datetime) -> list[Lot]:
-    variants = [as_campaign(campaign, variant) for variant in experiment.variants.all()] or [campaign]
+def _of_test(
+    written: Written, experiment: Experiment, starts_at: dt.datetime, every: Sequence[RoutingRule]
+) -> list[Lot]:
+    variants = [varied for _, varied in written.contents]
     by_sender: dict[str, Counts] = {}  # Routing rules depend on the From address.
     for varied in variants:
         if varied.mail_from not in by_sender:
-            by_sender[varied.mail_from] = everybody(varied, starts_at)
+            by_sender[varied.mail_from] = everybody(written, varied.mail_from, starts_at, every)
     people = by_sender[variants[0].mail_from]
     edges = split.edges(_number(people), experiment.sample_percent, len(variants))
     sample = [
@@ -93,12 +97,19 @@ def _of_test(campaign: Campaign, experiment: Experiment, starts_at: dt.datetime)
     return [*sample, Lot(variants[0], rest, not_before=_ripe_at(experiment, starts_at))]
 
 
-def _waiting(campaign: Campaign, experiment: Experiment, sample: Iterable[Lot], starts_at: dt.datetime) -> Lot:
+def _waiting(
+    written: Written,
+    experiment: Experiment,
+    sample: Iterable[Lot],
+    starts_at: dt.datetime,
+    every: Sequence[RoutingRule],
+) -> Lot:
     """Return the messages to the rest of an A/B test, which has no mailing yet."""
-    varied = as_campaign(campaign, experiment.winner or experiment.variants.all()[0])
+    varied = as_campaign(written.campaign, experiment.winner or written.variants[0])
     number = (experiment.expected or 0) - sum(_written_to(lot.mailing_id) for lot in sample if lot.mailing_id)
     not_before = None if experiment.winner else _ripe_at(experiment, starts_at)
-    return Lot(varied, _share(_at_once(everybody(varied, starts_at)), max(0, number)), not_before=not_before)
+    people = everybody(written, varied.mail_from, starts_at, every)
+    return Lot(varied, _share(_at_once(people), max(0, number)), not_before=not_before)
 
 
 def _ripe_at(experiment: Experiment, starts_at: dt.datetime) -> dt.datetime:
@@ -135,31 +146,37 @@ def _scaled(parts: Iterable[int], number: int, total: int) -> list[int]:
     return [below - first for first, below in itertools.pairwise(edges)]
 
 
-def everybody(campaign: Campaign, now: dt.datetime) -> Counts:
+def everybody(written: Written, mail_from: str, at: dt.datetime, every: Sequence[RoutingRule]) -> Counts:
     """Return the people that a campaign reaches which has not started.
 
-    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    :param mail_from: the From of the campaign or of one of its variants.
+    :param at: the instant for which people are counted.
+    :param every: the active routing rules.
+    :raises NotCounted: as :meth:`campaigns.audience.headcounts.Headcounts.once` does.
     """
-    starts = starts_of(campaign, now)
-    people = _by_class(reached(audience_of(campaign), now), campaign.mail_from)
+    starts = starts_of(written.campaign, at, written.headcounts)
+    deciding = rules.applying(every, mail_from)
+    if not starts and len(deciding) == 1:  # One routing class: no second look at the same people.
+        number = written.headcounts.people(at).reached
+        return {0: (number, ())} if number else {}
     counts: dict[int, int] = defaultdict(int)
     later: dict[int, list[tuple[dt.datetime, int]]] = defaultdict(list)
     by_zone = ("class_id", "time_zone") if starts else ("class_id",)
-    numbers = counted_once(
+    people = _by_class(reached(written.audience, at), deciding)
+    numbers = written.headcounts.once(
         "classes",
-        audience_of(campaign),
+        at,
         lambda: [list(row) for row in people.values_list(*by_zone).annotate(number=Count("pk"))],
-        also=(campaign.mail_from, rules.rules(), by_zone),
+        also=(mail_from, every, by_zone),
     )
     for class_id, *zone, number in numbers:
         counts[class_id] += number
-        if zone and starts.get(zone[0], now) > now:
+        if zone and starts.get(zone[0], at) > at:
             later[class_id].append((starts[zone[0]], number))
     return {class_id: (number, tuple(later[class_id])) for class_id, number in counts.items()}
 
 
-def _by_class(people: QuerySet[Contact], mail_from: str) -> QuerySet[Contact]:
-    deciding = rules.applying(rules.rules(), mail_from)
+def _by_class(people: QuerySet[Contact], deciding: Sequence[RoutingRule]) -> QuerySet[Contact]:
     sql, parameters = rules.class_sql('"contacts_contact"."email_key"', deciding if len(deciding) > 1 else ())
     return people.order_by().annotate(class_id=RawSQL(sql, parameters))  # noqa: S611  # Constants and placeholders.
 

@@ -5,26 +5,21 @@ with a tolerance: see :mod:`campaigns.audience.allowances`.
 """
 
 import datetime as dt
-import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from campaigns.ab_test.variants import VARIED, experiment_of
 from campaigns.audience import allowances
 from campaigns.audience.audience import audience_of
-from campaigns.audience.headcounts import headcount
-from campaigns.content.frozen import written_contents
+from campaigns.content.written import Written
 from campaigns.models import Approval, Campaign, CheckOverride, FrozenContent
 from campaigns.preflight.finding import Finding, Severity
 from campaigns.preflight.review import Review, review
+from contacts.segments.audience import Audience
 
 Decision = Approval.Decision
-# Fields of the schedule. They are not editable in the form, and still belong to the version.
-TIMES = ("start", "start_wall", "time_zone", "not_after", "window_days", "window_opens", "window_closes")
 CHANGED = "The campaign was changed in the meantime. Look at it again."
 
 
@@ -44,36 +39,18 @@ class ApprovalStanding:
         return not self.is_needed or (is_approved and not self.is_outgrown)
 
 
-def version_of(campaign: Campaign, contents: Mapping[str, Any] | None = None) -> str:
-    """Return a hash of the campaign's content, audience and schedule. Any edit changes it.
-
-    :param contents: the written contents, if the caller has built them already.
-    """
-    fields = [field for field in Campaign._meta.concrete_fields if field.editable or field.name in TIMES]
-    said: dict[str, Any] = {field.name: field.value_to_string(campaign) for field in fields}
-    said["audience"] = audience_of(campaign).as_json()
-    if (experiment := experiment_of(campaign)) is not None:
-        said["test"] = [experiment.sample_percent, *experiment.variants.values_list("position", *VARIED, "body")]
-    said["attachments"] = sorted(campaign.attachments.values_list("pk", flat=True))
-    try:
-        # The built contents include the layout and the files, which can be edited separately.
-        said["contents"] = written_contents(campaign) if contents is None else contents
-    except ValueError as error:
-        said["contents"] = str(error)
-    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
-
-
 # --- checks
 
 
-def overrides(campaign: Campaign) -> dict[str, CheckOverride]:
-    """Return the overrides of the campaign's present version, by the id of the check."""
-    return {row.check_id: row for row in CheckOverride.objects.filter(campaign=campaign, version=version_of(campaign))}
+def overrides(written: Written) -> dict[str, CheckOverride]:
+    """Return the overrides of this version of the campaign, by the id of the check."""
+    rows = CheckOverride.objects.filter(campaign=written.campaign, version=written.version)
+    return {row.check_id: row for row in rows}
 
 
-def unanswered(campaign: Campaign, found: Review) -> list[Finding]:
+def unanswered(found: Review) -> list[Finding]:
     """Return the blocking findings that are not overridden."""
-    answered = overrides(campaign) if any(finding.is_blocking for finding in found.findings) else {}
+    answered = overrides(found.written) if any(finding.is_blocking for finding in found.findings) else {}
     return [
         finding
         for finding in found.findings
@@ -91,7 +68,8 @@ def override(campaign_id: int, check_id: str, reason: str, actor: Any, now: dt.d
         return "Only the checks of a draft can be overridden."
     if not reason.strip():
         return "Write why the check does not matter here; the reason is kept with the campaign."
-    blocking = [finding for finding in review(campaign, now).findings if finding.check_id == check_id]
+    found = review(campaign, now)
+    blocking = [finding for finding in found.findings if finding.check_id == check_id]
     if any(finding.severity == Severity.FATAL for finding in blocking):
         return "This check cannot be overridden: the campaign could not be sent at all."
     blocking = [finding for finding in blocking if finding.severity == Severity.BLOCK]
@@ -100,7 +78,7 @@ def override(campaign_id: int, check_id: str, reason: str, actor: Any, now: dt.d
     CheckOverride.objects.update_or_create(
         campaign=campaign,
         check_id=check_id,
-        version=version_of(campaign),
+        version=found.written.version,
         defaults={
             "sentence": " ".join(finding.sentence for finding in blocking)[:1000],
             "reason": reason.strip()[:1000],
@@ -115,15 +93,15 @@ def override(campaign_id: int, check_id: str, reason: str, actor: Any, now: dt.d
 # --- the second person
 
 
-def standing(campaign: Campaign, people: int) -> ApprovalStanding:
+def standing(written: Written, people: int) -> ApprovalStanding:
     """Return the approval state of a campaign that reaches this number of people."""
     needed_above = allowances.rule().needed_above
     if needed_above is None or people <= needed_above:
         return ApprovalStanding(False, needed_above, None)
-    latest = Approval.objects.filter(campaign=campaign).select_related("requested_by").first()
+    latest = Approval.objects.filter(campaign=written.campaign).select_related("requested_by").first()
     if latest is None:
         return ApprovalStanding(True, needed_above, None)
-    if latest.version != version_of(campaign):
+    if latest.version != written.version:
         return ApprovalStanding(True, needed_above, None, void=latest)
     is_outgrown = latest.decision == Decision.APPROVED and people > allowances.allowed(latest)
     return ApprovalStanding(True, needed_above, latest, is_outgrown=is_outgrown)
@@ -138,29 +116,30 @@ def waiting(most: int) -> list[Approval]:
         return []
     open_now = Approval.objects.filter(decision=Decision.OPEN, campaign__status=Campaign.Status.DRAFT)
     requests = open_now.select_related("campaign").order_by("pk")[:most]
-    return [request for request in requests if request.version == version_of(request.campaign)]
+    return [request for request in requests if request.version == Written(request.campaign).version]
 
 
 def is_audience_changed(campaign: Campaign) -> bool:
     """Whether a second person approved the campaign and its lists or conditions have changed since it was queued."""
     frozen = FrozenContent.objects.filter(campaign=campaign.pk).first()
-    if frozen is None or frozen.audience == audience_json(campaign):
+    if frozen is None or frozen.audience == audience_json(audience_of(campaign)):
         return False
     return Approval.objects.filter(campaign=campaign.pk, decision=Decision.APPROVED, version=frozen.version).exists()
 
 
-def audience_json(campaign: Campaign) -> Any:
-    """Return the audience of a campaign in the form in which JSON columns store it."""
-    return json.loads(json.dumps(audience_of(campaign).as_json()))
+def audience_json(audience: Audience) -> Any:
+    """Return an audience in the form in which JSON columns store it."""
+    return json.loads(json.dumps(audience.as_json()))
 
 
 def ask_for(campaign_id: int, note: str, actor: Any, now: dt.datetime) -> str:
     """Request approval by a second person; return the reason to refuse, or an empty string."""
     with transaction.atomic():
-        campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
+        written = Written.read(campaign_id, locks=True)
+        campaign = written.campaign
         if campaign.status != Campaign.Status.DRAFT:
             return "Only a draft can be approved."
-        version = version_of(campaign)
+        version = written.version
         open_now = Approval.objects.filter(campaign=campaign, decision=Decision.OPEN)
         if open_now.filter(version=version).exists():
             return "Approval was asked for already."
@@ -193,12 +172,13 @@ def decide(
         return "Who asks for approval cannot give it. Ask somebody else to look at the campaign."
     if approval.campaign.status != Campaign.Status.DRAFT:
         return "The campaign is no draft any more."
-    if approval.version != version_of(approval.campaign):
+    written = Written(approval.campaign)
+    if approval.version != written.version:
         return CHANGED
     if not is_approved and not note.strip():
         return "Write what is to be changed, so that the campaign can be mended."
     if is_approved:  # The form's number may be forged, so it can only lower the number counted here.
-        reached = headcount(audience_of(approval.campaign), now).reached
+        reached = written.headcounts.people(now).reached
         people = reached if people is None else min(people, reached)
     decided = Approval.objects.filter(pk=approval_id, decision=Decision.OPEN).update(
         people=people if is_approved else None,

@@ -1,5 +1,6 @@
 """Changes the servers of a campaign that is already on its way. The plan of the outbox follows within a second."""
 
+import datetime as dt
 from collections.abc import Collection, Sequence
 
 from django.db import transaction
@@ -13,7 +14,7 @@ STEERABLE = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING, Campaign.Status
 NOT_ON_ITS_WAY = "The campaign is not on its way, so its servers cannot be changed here."
 
 
-def change_servers(campaign_id: int, server_ids: Sequence[int]) -> list[str]:
+def change_servers(campaign_id: int, server_ids: Sequence[int], now: dt.datetime) -> list[str]:
     """Let only these servers send the remaining messages; without any, all that the routing rules allow.
 
     Messages that a server has claimed already, a few seconds' worth, still leave through it.
@@ -25,7 +26,7 @@ def change_servers(campaign_id: int, server_ids: Sequence[int]) -> list[str]:
         if campaign.status not in STEERABLE:
             return [NOT_ON_ITS_WAY]
         campaign.server_ids = list(server_ids)
-        if reasons := server_refusals(campaign):
+        if reasons := server_refusals(campaign, now):
             return reasons
         Campaign.objects.filter(pk=campaign_id).update(server_ids=campaign.server_ids)
         # A stored reason to wait was about the old servers; the next plan finds the new one.

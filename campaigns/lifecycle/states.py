@@ -19,18 +19,20 @@ from campaigns.ab_test.variants import VARIED, experiment_of
 from campaigns.audience import allowances
 from campaigns.audience.audience import audience_of, gone
 from campaigns.audience.headcounts import LARGE, NotCounted, patiently
-from campaigns.content.frozen import frozen_content, written_contents
+from campaigns.content.frozen import frozen_content
+from campaigns.content.written import Written
 from campaigns.lifecycle import approvals
 from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign, Experiment, FrozenContent, Variant, transitions
-from campaigns.preflight.refusals import audience, refusals_known
-from campaigns.preflight.review import review
+from campaigns.preflight.refusals import refusals_known
+from campaigns.preflight.review import review_of
 from campaigns.schedule import mailings as schedule_mailings
 from campaigns.schedule import returns, schedule
 from contacts.segments.audience import reached
 from delivery.models import Mailing
 from delivery.outbox import mailings as outbox
 from delivery.outbox.snapshot import snapshot
+from smtpservers.routing.fleet import Fleet
 from words.numbers import counted
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ FAILED_TO_START = (
     f"Its start failed {MOST_STARTS} times in a row, or ended the worker. Look at its content and its audience, and ask"
     " an administrator for the worker's log, before you queue it again."
 )
+CHANGED_MEANWHILE = "The campaign was changed in the meantime. Look at it again, then queue it."
 CHANGED_SINCE = "It was changed while its people were counted. Look at it again, then queue it."
 
 
@@ -52,27 +55,38 @@ def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
 
     :param actor: the user who queues the campaign; stored with it.
     """
-    campaign = Campaign.objects.get(pk=campaign_id)
+    return queue(Written.read(campaign_id), actor, now)
+
+
+def queue(written: Written, actor: Any, now: dt.datetime) -> list[str]:
+    """Do the same for a draft that the caller has just read. Afterwards ``written.campaign`` has its new state."""
+    campaign = written.campaign
     if campaign.status != Status.DRAFT:
         return [_not_a_draft(campaign)]
-    version = approvals.version_of(campaign)
+    version = written.version  # Before the checks, so that it stands for what they see.
     starts_at, is_unreviewed = now, False
     try:
-        reasons = why_not(campaign, now)
-        starts_at = schedule.begins_at(campaign, now)
+        reasons = why_not(written, now)
+        starts_at = schedule.begins_at(campaign, now, written.headcounts)
     except NotCounted:
-        reasons, is_unreviewed = _why_not_at_once(campaign, now), True
+        reasons, is_unreviewed = _why_not_at_once(written, now), True
     if reasons:
         return reasons
+    try:
+        contents = written.written_contents
+    except ContentInvalid:
+        return [CHANGED_MEANWHILE]
     with transaction.atomic():
-        # Campaign, A/B test, layout and files have to be the ones that were just checked.
-        locked = Campaign.objects.select_for_update().get(pk=campaign_id)
-        if locked.status != Status.DRAFT:
-            return [_not_a_draft(locked)]
-        if locked.updated_at != campaign.updated_at or not _freeze_content(locked, version, now):
-            return ["The campaign was changed in the meantime. Look at it again, then queue it."]
-        is_queued = transitions.change(
-            Campaign.objects.filter(pk=campaign_id),
+        # Read a second time on purpose, now under the lock: the campaign with its layout and A/B test, its lists and
+        # segments, its attachments and pictures. They have to be the ones that were just checked, and then the content
+        # that was built of them is the present one.
+        current = Written.read(campaign.pk, locks=True)
+        if current.campaign.status != Status.DRAFT:
+            return [_not_a_draft(current.campaign)]
+        if current.campaign.updated_at != campaign.updated_at or not written.is_unchanged_in(current):
+            return [CHANGED_MEANWHILE]
+        is_queued = transitions.change_one(
+            campaign,
             Status.DRAFT,
             Status.SCHEDULED,
             starts_at=starts_at,
@@ -86,50 +100,50 @@ def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
             start_leased_until=None,
         )
         assert is_queued  # It is locked, and was a draft.
+        frozen = FrozenContent(
+            campaign=campaign,
+            version=version,
+            audience=approvals.audience_json(written.audience),
+            contents=contents,
+            frozen_at=now,
+        )
+        FrozenContent.objects.bulk_create(  # One query; update_or_create takes two, and a savepoint.
+            [frozen],
+            update_conflicts=True,
+            unique_fields=["campaign"],
+            update_fields=["version", "audience", "contents", "frozen_at"],
+        )
     return []
 
 
-def _freeze_content(campaign: Campaign, version: str, now: dt.datetime) -> bool:
-    """Store the content of the campaign; False if it no longer has this version."""
-    try:
-        contents = written_contents(campaign)
-    except ContentInvalid:
-        return False
-    if approvals.version_of(campaign, contents) != version:
-        return False
-    kept = {"version": version, "audience": approvals.audience_json(campaign), "contents": contents, "frozen_at": now}
-    FrozenContent.objects.update_or_create(campaign=campaign, defaults=kept)
-    return True
-
-
-def why_not(campaign: Campaign, now: dt.datetime) -> list[str]:
+def why_not(written: Written, now: dt.datetime) -> list[str]:
     """Return the reasons why a draft cannot be queued: checks without an override, and a missing approval.
 
-    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    :raises NotCounted: as :meth:`campaigns.audience.headcounts.Headcounts.once` does.
     """
-    found = review(campaign, now)
-    if open_now := approvals.unanswered(campaign, found):
+    found = review_of(written, Fleet(now))
+    if open_now := approvals.unanswered(found):
         return [f"{finding.sentence} {finding.mend}".strip() for finding in open_now]
-    return _unapproved(campaign, found.people.reached)
+    return _unapproved(written, found.people.reached)
 
 
-def _why_not_at_once(campaign: Campaign, now: dt.datetime) -> list[str]:
+def _why_not_at_once(written: Written, now: dt.datetime) -> list[str]:
     """Return the reasons why a draft cannot be queued, as far as they are known without counting its audience."""
-    reasons = refusals_known(campaign, now)
+    reasons = refusals_known(written, Fleet(now))
     with contextlib.suppress(NotCounted):  # Starts in local time need the zones of all people.
-        reasons += schedule.timing_refusals(campaign, now)
+        reasons += schedule.timing_refusals(written.campaign, now, written.headcounts)
     if reasons:
         return reasons
     needed_above = allowances.rule().needed_above
     if needed_above is None or needed_above >= LARGE:
         return []
-    some = audience(campaign, now).order_by().values("pk")[: needed_above + 1]
-    return _unapproved(campaign, some.count())
+    some = reached(written.audience, now).order_by().values("pk")[: needed_above + 1]
+    return _unapproved(written, some.count())
 
 
-def _unapproved(campaign: Campaign, people: int) -> list[str]:
+def _unapproved(written: Written, people: int) -> list[str]:
     """Return the reasons why a draft needs an approval to go to this number of people; empty if it does not."""
-    standing = approvals.standing(campaign, people)
+    standing = approvals.standing(written, people)
     if standing.is_outgrown and standing.latest is not None:
         return [
             f"The approval was for {counted(standing.latest.people or 0, 'person', 'people')}, and the campaign would"
@@ -228,14 +242,14 @@ def _start(campaign: Campaign, now: dt.datetime) -> bool:
 def _review(campaign: Campaign, now: dt.datetime) -> None:
     """Run the checks of a campaign that was queued without them, as of the time when it was queued."""
     frozen = FrozenContent.objects.get(campaign=campaign.pk)
-    draft = transitions.as_draft(Campaign.objects.get(pk=campaign.pk))
+    draft = Written(transitions.as_draft(Campaign.objects.get(pk=campaign.pk)))
     with patiently():
         # The checks read the present content, so it has to be the frozen one.
-        if approvals.version_of(draft) != frozen.version:
+        if draft.version != frozen.version:
             reasons = [CHANGED_SINCE]
         else:
             reasons = why_not(draft, frozen.frozen_at)
-        begins_at = schedule.begins_at(draft, frozen.frozen_at)
+        begins_at = schedule.begins_at(draft.campaign, frozen.frozen_at, draft.headcounts)
     with transaction.atomic():
         locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
         as_queued = FrozenContent.objects.filter(campaign=locked, frozen_at=frozen.frozen_at)

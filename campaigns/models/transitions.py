@@ -48,6 +48,18 @@ def change(campaigns: QuerySet[Campaign], old: Status | tuple[Status, ...], new:
     return campaigns.filter(status__in=every).update(status=new, **fields)
 
 
+def change_one(campaign: Campaign, old: Status, new: Status, **fields: Any) -> bool:
+    """Do the same for one campaign, in the database and in this object. False if its row has another status.
+
+    :raises TransitionForbidden: as :func:`change` does.
+    """
+    if not change(Campaign.objects.filter(pk=campaign.pk), old, new, **fields):
+        return False
+    for name, value in {"status": new, **fields}.items():
+        setattr(campaign, name, value)
+    return True
+
+
 def as_draft(campaign: Campaign) -> Campaign:
     """Return a copy of a scheduled campaign in the state before it was queued, for its checks. Never save the copy."""
     draft = copy.copy(campaign)

@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Max, Min, QuerySet
 
 from campaigns.audience.audience import audience_of
-from campaigns.audience.headcounts import counted_once, headcount
+from campaigns.audience.headcounts import Headcounts
 from campaigns.models import Campaign
 from contacts.models import Contact, Subscription
 from contacts.segments import query
@@ -71,18 +71,25 @@ class CheckedPerson:
 def people(campaign: Campaign, now: dt.datetime) -> PeopleReport:
     """Count the people of the campaign's audience by reason. A million people take a few seconds.
 
-    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    :raises NotCounted: as :meth:`campaigns.audience.headcounts.Headcounts.once` does.
     """
-    audience = audience_of(campaign)
-    found = headcount(audience, now)
+    return people_of(Headcounts(audience_of(campaign)), now)
+
+
+def people_of(headcounts: Headcounts, now: dt.datetime) -> PeopleReport:
+    """Return the same for the numbers of an audience that the caller has.
+
+    :raises NotCounted: as :func:`people` does.
+    """
+    audience, found = headcounts.audience, headcounts.people(now)
     left_out = tuple(
         LeftOut(verdict.value, TITLES[verdict.value], number)
         for verdict, number in found.numbers.items()
         if number and verdict != Reach.REACHED
     )
     failing = {
-        INVALID: counted_once("invalid", audience, lambda: len(_invalid(audience, now))) if found.odd else 0,
-        UNREACHABLE: counted_once("unreachable", audience, lambda: _unreachable(audience, now).count())
+        INVALID: headcounts.once("invalid", now, lambda: len(_invalid(audience, now))) if found.odd else 0,
+        UNREACHABLE: headcounts.once("unreachable", now, lambda: _unreachable(audience, now).count())
         if unreachable_domains.known(now)
         else 0,
     }
@@ -93,12 +100,12 @@ def people(campaign: Campaign, now: dt.datetime) -> PeopleReport:
 def brought(conditions: Mapping[str, Any], consent_lists: tuple[int, ...], now: dt.datetime) -> tuple[int, int]:
     """Return the number of people who meet a segment's conditions, and of those who also agreed to one of the lists.
 
-    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    :raises NotCounted: as :meth:`campaigns.audience.headcounts.Headcounts.once` does.
     """
     meeting = Contact.objects.filter(query.meets(load(conditions), query.moment(now)))
     agreed = meeting.filter(subscribed(consent_lists))
-    alone = Audience(segments=(conditions,), consent_lists=consent_lists)
-    number, with_consent = counted_once("segment", alone, lambda: [meeting.count(), agreed.count()])
+    alone = Headcounts(Audience(segments=(conditions,), consent_lists=consent_lists))
+    number, with_consent = alone.once("segment", now, lambda: [meeting.count(), agreed.count()])
     return number, with_consent
 
 

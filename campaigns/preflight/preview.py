@@ -84,7 +84,7 @@ def build_preview(campaign: Campaign, contact: Contact | None, server: SmtpServe
         for (label, url), (_, before) in zip(links_in(rendered.html), links_in(untagged.html), strict=False)
     ]
     html = shown_by_address(rendered.html, files)
-    return Preview(rendered, html, links, len(rendered.html.encode()), [*doubts(campaign), *_problems(links)])
+    return Preview(rendered, html, links, len(rendered.html.encode()), [*doubts(campaign, now), *_problems(links)])
 
 
 def in_dark_mode(preview: Preview) -> str:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from django.db.models import QuerySet
 
-from campaigns.ab_test.variants import as_campaign, experiment_of, have_same_content
+from campaigns.ab_test.variants import have_same_content
 from campaigns.audience.audience import audience_of, gone
-from campaigns.audience.headcounts import NotCounted, counted_once, headcount
-from campaigns.content.build import PARTS, body_of, build, written_fields
+from campaigns.audience.headcounts import NotCounted
+from campaigns.content.build import PARTS, body_of, written_fields
+from campaigns.content.written import Written
 from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign
 from contacts.attributes.rules import merge_values
@@ -25,9 +26,8 @@ from mail.links.merge_tags import OWN_LINKS
 from mail.merge_fields import MergeError, name_values, parse, unknown_names
 from mail.message.composition import compile_content
 from mail.message.style import Recipient, Style
-from smtpservers.models import SmtpServer
 from smtpservers.routing import rules
-from smtpservers.routing.candidates import carriers, is_sender_served
+from smtpservers.routing.fleet import Fleet
 
 STANDARD_FIELDS = ("first_name", "last_name", "full_name", "email", *OWN_LINKS)
 COPIES_WITHOUT_ASKING = 100
@@ -42,14 +42,22 @@ def audience(campaign: Campaign, now: dt.datetime) -> QuerySet[Contact]:
 def refusals(campaign: Campaign, now: dt.datetime) -> list[str]:
     """Return the reasons why the campaign cannot be queued, the most important first; empty if it can.
 
-    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    :raises NotCounted: as :meth:`campaigns.audience.headcounts.Headcounts.once` does.
     """
-    return list(_refusals(campaign, now))
+    return refusals_of(Written(campaign), Fleet(now))
 
 
-def refusals_known(campaign: Campaign, now: dt.datetime) -> list[str]:
+def refusals_of(written: Written, fleet: Fleet) -> list[str]:
+    """Return the same for a campaign and a fleet that the caller has read.
+
+    :raises NotCounted: as :func:`refusals` does.
+    """
+    return list(_refusals(written, fleet))
+
+
+def refusals_known(written: Written, fleet: Fleet) -> list[str]:
     """Return the refusals up to the first one that needs a headcount which is not in the cache."""
-    return list(_until_counting(_refusals(campaign, now)))
+    return list(_until_counting(_refusals(written, fleet)))
 
 
 def _until_counting(sentences: Iterator[str]) -> Iterator[str]:
@@ -57,46 +65,44 @@ def _until_counting(sentences: Iterator[str]) -> Iterator[str]:
         yield from sentences
 
 
-def _refusals(campaign: Campaign, now: dt.datetime) -> Iterator[str]:
-    chosen = audience_of(campaign)
+def _refusals(written: Written, fleet: Fleet) -> Iterator[str]:
+    campaign = written.campaign
     yield from _content(campaign)
-    yield from _servers(campaign)
-    yield from _sender(campaign)
-    yield from _people(campaign, chosen, now)
-    yield from list(_merge_fields(campaign, chosen)) or _composing(campaign, chosen, now)
-    yield from _copies(campaign, chosen, now)
-    yield from _variants(campaign, chosen, now)
+    yield from _servers(campaign, fleet)
+    yield from _sender(campaign, fleet)
+    yield from _people(written, fleet.now)
+    yield from _message(written, campaign, fleet.now)
+    yield from _copies(written, fleet)
+    yield from _variants(written, fleet)
 
 
-def _variants(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[str]:
+def _variants(written: Written, fleet: Fleet) -> Iterator[str]:
     """Check each variant of an A/B test like the campaign itself."""
-    experiment = experiment_of(campaign)
+    experiment, variants = written.experiment, written.variants
     if experiment is None:
         return
-    variants = list(experiment.variants.all())
     if len(variants) < 2:
         yield "The A/B test has fewer than two variants. Write another one, or remove the test."
     for one, other in itertools.combinations(variants, 2):
-        if have_same_content(campaign, one, other):
+        if have_same_content(written.campaign, one, other):
             yield f"The variants {one} and {other} say the same. Change one of them, or take it out."
-    people = headcount(chosen, now).reached
+    people = written.headcounts.people(fleet.now).reached
     if variants and people * experiment.sample_percent < 100 * len(variants):
         yield "The sample of the A/B test is too small: some variants would reach nobody. Make it larger."
-    for variant in variants:
-        varied = as_campaign(campaign, variant)
-        found = [*_content(varied), *_sender(varied)]
-        found += list(_merge_fields(varied, chosen)) or _composing(varied, chosen, now)
-        yield from (f"Variant {variant}: {reason}" for reason in found)
+    for letter, varied in written.contents if variants else ():
+        found = [*_content(varied), *_sender(varied, fleet), *_message(written, varied, fleet.now)]
+        yield from (f"Variant {letter}: {reason}" for reason in found)
 
 
-def doubts(campaign: Campaign) -> list[str]:
+def doubts(campaign: Campaign, now: dt.datetime) -> list[str]:
     """Return sentences about broken merge fields and unknown names, with a suggestion for a likely name."""
-    return list(_until_counting(_merge_fields(campaign, audience_of(campaign))))
+    return list(_until_counting(_merge_fields(Written(campaign), campaign, now)))
 
 
-def server_refusals(campaign: Campaign) -> list[str]:
+def server_refusals(campaign: Campaign, now: dt.datetime) -> list[str]:
     """Return the reasons why the campaign's chosen servers could not send it; empty if they can."""
-    return [*_servers(campaign), *_sender(campaign)]
+    fleet = Fleet(now)
+    return [*_servers(campaign, fleet), *_sender(campaign, fleet)]
 
 
 def _content(campaign: Campaign) -> Iterator[str]:
@@ -106,15 +112,15 @@ def _content(campaign: Campaign) -> Iterator[str]:
         yield "The campaign has no content. Write the HTML, the text, or both."
 
 
-def _servers(campaign: Campaign) -> Iterator[str]:
+def _servers(campaign: Campaign, fleet: Fleet) -> Iterator[str]:
     """Yield the reasons why the chosen servers can never send the campaign. A pause or a full quota only delays it."""
     named = frozenset(campaign.server_ids)
     if not named:
         return
-    if not SmtpServer.objects.filter(pk__in=named, is_active=True).exists():
+    if not fleet.is_any_active(named):
         yield "None of the chosen servers is active. Choose others, or none, so that the routing rules decide alone."
         return
-    for rule in rules.applying(rules.rules(), campaign.mail_from):
+    for rule in rules.applying(fleet.rules, campaign.mail_from):
         if rule.server_ids and not rule.server_ids & named:
             yield (
                 f"The routing rule “{rule.name}” allows none of the chosen servers for some of the mail. Choose one it"
@@ -122,11 +128,11 @@ def _servers(campaign: Campaign) -> Iterator[str]:
             )
 
 
-def _sender(campaign: Campaign) -> Iterator[str]:
+def _sender(campaign: Campaign, fleet: Fleet) -> Iterator[str]:
     try:
         if campaign.mail_from:
             domain = domain_of(parse_mailbox(campaign.mail_from).address)
-            if not is_sender_served(campaign.mail_from, campaign.server_ids):
+            if not fleet.is_sender_served(campaign.mail_from, campaign.server_ids):
                 which = "None of the chosen servers" if campaign.server_ids else "No server"
                 yield (
                     f"{which} sends for {domain}. Leave the From address empty, so that each server uses its own,"
@@ -141,8 +147,9 @@ def _sender(campaign: Campaign) -> Iterator[str]:
         yield f"The Reply-To address cannot be used: {error}"
 
 
-def _people(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[str]:
-    if missing := gone(campaign):
+def _people(written: Written, now: dt.datetime) -> Iterator[str]:
+    chosen = written.audience
+    if missing := gone(written.campaign):
         yield from missing
     elif chosen.segments and not chosen.consent_lists:
         yield (
@@ -151,7 +158,7 @@ def _people(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[
         )
     elif not chosen.lists and not chosen.segments:
         yield "The campaign has no list. Choose at least one."
-    elif not reached(chosen, now).exists():
+    elif written.first_person(now) is None:
         yield _nobody(chosen)
 
 
@@ -163,16 +170,17 @@ def _nobody(chosen: Audience) -> str:
     return "Nobody is subscribed to the chosen lists. Add people to them, or choose other lists."
 
 
-def _copies(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[str]:
+def _copies(written: Written, fleet: Fleet) -> Iterator[str]:
     """Yield a question if copies would be many, because each copy is a message and a unit of quota."""
+    campaign = written.campaign
     if not campaign.sends_copies or campaign.confirms_copies:
         return
-    with_copies = list(SmtpServer.objects.filter(is_active=True).exclude(mail_cc="", mail_bcc=""))
+    with_copies = [server for server in fleet.servers if server.is_active and (server.mail_cc or server.mail_bcc)]
     if with_copies:
-        carrying = carriers(campaign.mail_from, campaign.server_ids, now)
-        with_copies = [server for server in with_copies if server.pk in carrying]
+        carriers = fleet.carriers(campaign.mail_from, campaign.server_ids)
+        with_copies = [server for server in with_copies if server in carriers]
     most = max((len(copy_addresses(server)) for server in with_copies), default=0)
-    people = headcount(chosen, now).reached if most else 0
+    people = written.headcounts.people(fleet.now).reached if most else 0
     if people * most > COPIES_WITHOUT_ASKING:
         names = ", ".join(server.name for server in with_copies[:3])
         yield (
@@ -181,12 +189,16 @@ def _copies(campaign: Campaign, chosen: Audience, now: dt.datetime) -> Iterator[
         )
 
 
-def _merge_fields(campaign: Campaign, chosen: Audience) -> Iterator[str]:
+def _message(written: Written, content: Campaign, now: dt.datetime) -> list[str]:
+    return list(_merge_fields(written, content, now)) or _composing(written, content, now)
+
+
+def _merge_fields(written: Written, content: Campaign, now: dt.datetime) -> Iterator[str]:
     used: dict[str, list[str]] = {}
     templates = []
-    sources = [(PARTS[field], getattr(campaign, field)) for field in written_fields(campaign)]
-    if campaign.layout is not None:
-        sources.append(("The layout", f"{campaign.layout.header}\n{campaign.layout.footer}"))
+    sources = [(PARTS[field], getattr(content, field)) for field in written_fields(content)]
+    if content.layout is not None:
+        sources.append(("The layout", f"{content.layout.header}\n{content.layout.footer}"))
     for part, source in sources:
         try:
             template = parse(source)
@@ -197,15 +209,17 @@ def _merge_fields(campaign: Campaign, chosen: Audience) -> Iterator[str]:
         for name in template.names:
             used.setdefault(name, []).append(part)
 
+    if set(used) <= set(STANDARD_FIELDS):
+        return
     known = {*STANDARD_FIELDS, *Attribute.objects.values_list("name", flat=True)}
     custom = set(used) - known
     if not custom:
         return
-    people = Contact.objects.filter(subscriptions__list__in=chosen.all_lists)
+    people = Contact.objects.filter(subscriptions__list__in=written.audience.all_lists)
     for attributes in people.order_by("-pk").values_list("attributes", flat=True)[:SAMPLE_CONTACTS]:
         known.update(attributes)
     for name in custom - known:
-        if counted_once("attribute", chosen, people.filter(attributes__has_key=name).exists, also=name):
+        if written.headcounts.once("attribute", now, people.filter(attributes__has_key=name).exists, also=name):
             known.add(name)
     for part, template in templates:
         for name, suggestion in unknown_names(template, known):
@@ -213,9 +227,9 @@ def _merge_fields(campaign: Campaign, chosen: Audience) -> Iterator[str]:
             yield f"{part} uses {{{{ {name} }}}}, which nobody on the chosen lists has. {advice}"
 
 
-def _composing(campaign: Campaign, chosen: Audience, now: dt.datetime) -> list[str]:
+def _composing(written: Written, content: Campaign, now: dt.datetime) -> list[str]:
     """Compose the mail of one person, because a content that fails for the first one mostly fails for all."""
-    person = reached(chosen, now).order_by("pk").first() or Contact(email="ann@example.com")
+    person = written.first_person(now) or Contact(email="ann@example.com")
     values = {
         **merge_values(person.attributes),
         "email": person.email,
@@ -224,7 +238,7 @@ def _composing(campaign: Campaign, chosen: Audience, now: dt.datetime) -> list[s
     sender = Style(mail_from=Mailbox("", "news@example.com"), has_unsubscribe=True)
     recipient = Recipient(person.email, "<check@example.com>", values, "https://example.com/u/check")
     try:
-        built = build(campaign)
+        built = written.built(content)
         compile_content(built.subject, built.html, built.text, sender).render(recipient)
     except ContentInvalid as error:
         return [str(error)]

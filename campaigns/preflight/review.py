@@ -10,24 +10,23 @@ from dataclasses import dataclass, replace
 from django.conf import settings
 from django.db.models import Count, Q
 
-from campaigns.ab_test.variants import contents_of
-from campaigns.audience.audience import audience_of
-from campaigns.audience.headcounts import counted_once
+from campaigns.content.written import Written
 from campaigns.forecast.forecast import Forecast
-from campaigns.forecast.inputs import forecast_campaign
+from campaigns.forecast.inputs import forecast_of
 from campaigns.forecast.words import waiting_for_quota
 from campaigns.models import Campaign
 from campaigns.preflight.finding import Finding, Severity, found, in_order
 from campaigns.preflight.message_checks import empty_greeting, findings, form, postal_address
-from campaigns.preflight.people import PeopleReport, people
-from campaigns.preflight.refusals import refusals
-from campaigns.preflight.samples import Sample, eligible, samples
+from campaigns.preflight.people import PeopleReport, people_of
+from campaigns.preflight.refusals import refusals_of
+from campaigns.preflight.samples import Sample, samples
 from campaigns.schedule.schedule import timing_refusals
 from contacts.segments.audience import reached
 from delivery.content.copies import copy_addresses
 from mail.mailbox_providers import PROVIDERS
 from smtpservers.models import SmtpServer
 from smtpservers.presets import PRESETS, Bulk
+from smtpservers.routing.fleet import Fleet
 from words.numbers import counted, none_of, some_of
 
 FATAL, BLOCK, WARN, INFORM = Severity
@@ -67,27 +66,39 @@ class Review:
     servers: tuple[str, ...]  # Names of the servers that may send the campaign.
     message_bytes: int | None  # Size of the largest sample; None if there is no sample.
     passed: tuple[str, ...]  # Titles of the checks without findings.
+    written: Written  # The campaign as it was checked.
 
 
 def review(campaign: Campaign, now: dt.datetime) -> Review:
     """Run all checks. A large audience takes a few seconds.
 
-    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    :raises NotCounted: as :meth:`campaigns.audience.headcounts.Headcounts.once` does.
     """
-    contents = [(letter, content, eligible(content, now)) for letter, content in contents_of(campaign)]
-    of_all = {server.pk: server for _, _, some in contents for server in some}
-    servers = sorted(of_all.values(), key=lambda server: (server.display_order, server.pk))
-    report = people(campaign, now)
-    expected = forecast_campaign(campaign, now)
-    found_here = list(_refusals(campaign, now))
+    return review_of(Written(campaign), Fleet(now))
+
+
+def review_of(written: Written, fleet: Fleet) -> Review:
+    """Run all checks of a campaign and a fleet that the caller has read. All checks see this one reading.
+
+    :raises NotCounted: as :func:`review` does.
+    """
+    now = fleet.now
+    contents = [
+        (letter, content, fleet.carriers(content.mail_from, content.server_ids)) for letter, content in written.contents
+    ]
+    eligible = {server.pk for _, _, some in contents for server in some}
+    servers = [server for server in fleet.servers if server.pk in eligible]
+    report = people_of(written.headcounts, now)
+    expected = forecast_of(written, fleet)
+    found_here = list(_refusals(written, fleet))
     taken: list[tuple[str, list[Sample]]] = []
     if not any(finding.severity == FATAL for finding in found_here):
         try:
-            taken = [(letter, samples(content, some, now)) for letter, content, some in contents]
+            taken = [(letter, samples(written, content, some, now)) for letter, content, some in contents]
         except ValueError as error:
             found_here.append(found("B1", FATAL, f"The content cannot be made into a mail. {error}", "Correct it."))
-    found_here += _of_messages(campaign, taken, now)
-    found_here += _of_setting(campaign, servers, report, expected, now)
+    found_here += _of_messages(written, taken, now)
+    found_here += _of_setting(written, fleet, servers, report, expected)
     ordered = in_order(found_here)
     failed = {finding.check_id for finding in ordered}
     every = ["M1", "M2", "M3", "M4", "M6", "M8", "M9", "M10", "M11", "M12", "M13"]
@@ -99,42 +110,34 @@ def review(campaign: Campaign, now: dt.datetime) -> Review:
         tuple(server.name for server in servers),
         max((len(sample.named.content) for _, some in taken for sample in some), default=None),
         tuple(_title(check_id) for check_id in [*checked, "M14", "C1", "C2"] if check_id not in failed),
+        written,
     )
-
-
-def blocks(campaign: Campaign, now: dt.datetime) -> list[Finding]:
-    """Return the findings that block the campaign, overridden ones included."""
-    return [finding for finding in review(campaign, now).findings if finding.is_blocking]
 
 
 def _title(check_id: str) -> str:
     return found(check_id, INFORM, "").title
 
 
-def _refusals(campaign: Campaign, now: dt.datetime) -> Iterator[Finding]:
-    for sentence in (*refusals(campaign, now), *timing_refusals(campaign, now)):
+def _refusals(written: Written, fleet: Fleet) -> Iterator[Finding]:
+    timing = timing_refusals(written.campaign, fleet.now, written.headcounts)
+    for sentence in (*refusals_of(written, fleet), *timing):
         yield found("B1", FATAL, sentence)
 
 
 # --- findings about messages
 
 
-def _of_messages(campaign: Campaign, taken: list[tuple[str, list[Sample]]], now: dt.datetime) -> Iterator[Finding]:
+def _of_messages(written: Written, taken: list[tuple[str, list[Sample]]], now: dt.datetime) -> Iterator[Finding]:
     """Yield the findings about each content's messages, with the letters of the variants unless all have it."""
     if not taken:
         return
-    audience = audience_of(campaign)
-    everybody = reached(audience, now)
-    has_nameless = counted_once("nameless", audience, lambda: everybody.filter(first_name="").exists())
-    americans = counted_once(
-        "americans", audience, lambda: everybody.filter(time_zone__in=NORTH_AMERICAN_ZONES).count()
-    )
-    addresses = [settings.POSTAL_ADDRESS, campaign.layout.postal_address if campaign.layout else ""]
+    numbers, layout = _kinds_of_people(written, now), written.campaign.layout
+    addresses = [settings.POSTAL_ADDRESS, layout.postal_address if layout else ""]
     letters: dict[Finding, list[str]] = {}
     for letter, some in taken:
-        findings_here = [*_of_samples(some, has_nameless=has_nameless)]
+        findings_here = [*_of_samples(some, has_nameless=numbers["nameless"] > 0)]
         if some:
-            findings_here += postal_address(some[0].named, [each for each in addresses if each], americans)
+            findings_here += postal_address(some[0].named, [each for each in addresses if each], numbers["americans"])
         for finding in dict.fromkeys(findings_here):
             letters.setdefault(finding, []).append(letter)
     every = [letter for letter, _ in taken]
@@ -160,14 +163,14 @@ def _of_samples(taken: Iterable[Sample], *, has_nameless: bool) -> Iterator[Find
 
 
 def _of_setting(
-    campaign: Campaign, servers: list[SmtpServer], report: PeopleReport, expected: Forecast, now: dt.datetime
+    written: Written, fleet: Fleet, servers: list[SmtpServer], report: PeopleReport, expected: Forecast
 ) -> Iterator[Finding]:
     yield from _unsubscribe_pages(servers)
-    yield from _copies(campaign, servers, report.reached)
-    yield from _room(expected)
+    yield from _copies(written.campaign, servers, report.reached)
+    yield from _room(expected, fleet)
     yield from _bulk(servers, report.reached)
     yield from _consent(report)
-    yield from _addresses(campaign, report.reached, now)
+    yield from _addresses(written, report.reached, fleet.now)
 
 
 def _unsubscribe_pages(servers: Iterable[SmtpServer]) -> Iterator[Finding]:
@@ -201,11 +204,11 @@ def _copies(campaign: Campaign, servers: Iterable[SmtpServer], number: int) -> I
             )
 
 
-def _room(expected: Forecast) -> Iterator[Finding]:
+def _room(expected: Forecast, fleet: Fleet) -> Iterator[Finding]:
     if not expected.total:
         return
     # A campaign without any server waits for the first one.
-    severity = BLOCK if SmtpServer.objects.exists() else WARN
+    severity = BLOCK if fleet.servers else WARN
     for label, number in expected.blocked:
         yield found("C1", severity, f"No server may send {number:,} of the messages{f' ({label})' if label else ''}.",
                     "Ask an administrator for a server, or change the routing rules.")  # fmt: skip
@@ -248,18 +251,10 @@ def _consent(report: PeopleReport) -> Iterator[Finding]:
         yield found("C3", INFORM, f"{whom} nothing: {why}.")
 
 
-def _addresses(campaign: Campaign, number: int, now: dt.datetime) -> Iterator[Finding]:
+def _addresses(written: Written, number: int, now: dt.datetime) -> Iterator[Finding]:
     if not number:
         return
-    audience = audience_of(campaign)
-    everybody = reached(audience, now).order_by()
-    is_role = Q()
-    for role in ROLES:
-        is_role |= Q(email_key__startswith=f"{role}@")
-    kinds = {one.name: Count("pk", filter=Q(domain__in=one.domains)) for one in PROVIDERS if one.bulk_per_day}
-    numbers = counted_once(
-        "addresses by provider", audience, lambda: everybody.aggregate(roles=Count("pk", filter=is_role), **kinds)
-    )
+    numbers = _kinds_of_people(written, now)
     if roles := numbers["roles"]:
         yield found("C4", WARN if roles * 20 > number else INFORM,
                     f"{counted(roles, 'address belongs', 'addresses belong')} to an office and not to a person (info@,"
@@ -274,3 +269,19 @@ def _addresses(campaign: Campaign, number: int, now: dt.datetime) -> Iterator[Fi
                 " day on.",
                 "See that SPF, DKIM and DMARC pass, and grow slowly.",
             )
+
+
+def _kinds_of_people(written: Written, now: dt.datetime) -> dict[str, int]:
+    """Return the people who are reached by kind: nameless, American, at an office address, at a provider."""
+    is_role = Q()
+    for role in ROLES:
+        is_role |= Q(email_key__startswith=f"{role}@")
+    kinds = {
+        "roles": is_role,
+        "nameless": Q(first_name=""),
+        "americans": Q(time_zone__in=NORTH_AMERICAN_ZONES),
+        **{one.name: Q(domain__in=one.domains) for one in PROVIDERS if one.bulk_per_day},
+    }
+    everybody = reached(written.audience, now).order_by()
+    counts = {kind: Count("pk", filter=condition) for kind, condition in kinds.items()}
+    return written.headcounts.once("kinds of people", now, lambda: everybody.aggregate(**counts))

@@ -5,19 +5,16 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from campaigns.audience.audience import audience_of
-from campaigns.content.frozen import frozen_content
+from campaigns.content.written import Written
 from campaigns.models import Campaign
 from campaigns.preflight.message_checks import CheckContext, ParsedMessage, parse_message
 from contacts.models import Contact
-from contacts.segments.audience import reached
 from delivery.content import message_ids, tokens
 from delivery.content.composer import Composer
 from delivery.content.message import Outgoing, Person
 from delivery.models import Mailing
 from mail.addresses import fold
 from smtpservers.models import SmtpServer
-from smtpservers.routing.candidates import carriers
 from smtpservers.smtp.endpoint import domain_name_of
 
 MOST_SHAPES = 5  # Kinds of servers, told apart by the settings that change a message.
@@ -37,21 +34,15 @@ class Sample:
     unusual: ParsedMessage
 
 
-def eligible(campaign: Campaign, now: dt.datetime) -> list[SmtpServer]:
-    """Return the active servers that may send at least a part of the campaign, in display order."""
-    ids = carriers(campaign.mail_from, campaign.server_ids, now)
-    return list(SmtpServer.objects.filter(pk__in=ids).order_by("display_order", "pk"))
-
-
-def samples(campaign: Campaign, servers: list[SmtpServer], now: dt.datetime) -> list[Sample]:
+def samples(written: Written, content: Campaign, servers: list[SmtpServer], now: dt.datetime) -> list[Sample]:
     """Return one sample for each kind of server, at most five.
 
+    :param content: the campaign itself, or one of its variants as a campaign.
+    :param servers: those that may send it, in display order.
     :raises ValueError: if the content cannot become a mail.
     """
-    content = frozen_content(campaign)
-    lists = sorted(content.pop("lists"), key=lambda each: each.pk)
-    mailing = Mailing(stream=Mailing.Stream.CAMPAIGN, created_at=now, **content)
-    person = reached(audience_of(campaign), now).order_by("pk").first()
+    lists, person = written.lists, written.first_person(now)
+    mailing = Mailing(stream=Mailing.Stream.CAMPAIGN, created_at=now, **written.mailing_content(content))
     list_id, list_name = (lists[0].pk, lists[0].name) if lists else (None, "")
     shapes: dict[tuple[object, ...], SmtpServer] = {}
     for server in servers:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from campaigns.audience.audience import audience_of
-from campaigns.audience.headcounts import counted_once
+from campaigns.audience.headcounts import Headcounts
 from campaigns.models import Campaign, transitions
 from campaigns.schedule import mailings
 from campaigns.schedule.rules import Hours, groups, instant, is_late, starts_by_zone, zone_of
@@ -78,25 +78,30 @@ def wall_of(campaign: Campaign) -> dt.datetime | None:
     return dt.datetime.fromisoformat(campaign.start_wall) if campaign.start_wall else None
 
 
-def starts_of(campaign: Campaign, now: dt.datetime, *, is_exact: bool = False) -> dict[str, dt.datetime]:
+def starts_of(
+    campaign: Campaign, now: dt.datetime, headcounts: Headcounts | None = None, *, is_exact: bool = False
+) -> dict[str, dt.datetime]:
     """Return the start in each time zone of the audience, by name; empty unless the start is in local time.
 
+    :param headcounts: those of the campaign's audience, if the caller has them.
     :param is_exact: read the zones of a large audience from its people, and not from the cache.
-    :raises NotCounted: as :func:`campaigns.audience.headcounts.counted_once` does.
+    :raises NotCounted: as :meth:`campaigns.audience.headcounts.Headcounts.once` does.
     """
     wall = wall_of(campaign)
     if campaign.start != Campaign.Start.LOCAL or wall is None:
         return {}
-    audience = audience_of(campaign)
-    zones_of = reached(audience, now).order_by().values_list("time_zone", flat=True).distinct()
-    zones = list(zones_of) if is_exact else counted_once("zones", audience, lambda: list(zones_of))
+    headcounts = headcounts or Headcounts(audience_of(campaign))
+    zones_of = reached(headcounts.audience, now).order_by().values_list("time_zone", flat=True).distinct()
+    zones = list(zones_of) if is_exact else headcounts.once("zones", now, lambda: list(zones_of))
     return starts_by_zone(wall, [*zones, ""], zone_for(campaign))
 
 
-def begins_at(campaign: Campaign, now: dt.datetime) -> dt.datetime:
+def begins_at(campaign: Campaign, now: dt.datetime, headcounts: Headcounts | None = None) -> dt.datetime:
     """Return the time at which the first message may leave if the campaign is queued now.
 
     For a campaign that is on its way, it is the time at which the next message may leave.
+
+    :param headcounts: those of the campaign's audience, if the caller has them.
     """
     begins = now
     if campaign.mailing_id is None:
@@ -106,22 +111,25 @@ def begins_at(campaign: Campaign, now: dt.datetime) -> dt.datetime:
         elif campaign.start == Campaign.Start.AT and wall is not None:
             begins = instant(wall, zone_for(campaign))
         elif campaign.start == Campaign.Start.LOCAL:
-            begins = min(starts_of(campaign, now).values(), default=now)
+            begins = min(starts_of(campaign, now, headcounts).values(), default=now)
         begins = max(now, begins)
     hours = hours_of(campaign)
     return max(begins, hours.window(begins).opens_at) if hours else begins
 
 
-def timing_refusals(campaign: Campaign, now: dt.datetime) -> list[str]:
-    """Return the reasons why the schedule keeps the campaign from being queued; empty if it does not."""
+def timing_refusals(campaign: Campaign, now: dt.datetime, headcounts: Headcounts) -> list[str]:
+    """Return the reasons why the schedule keeps the campaign from being queued; empty if it does not.
+
+    :param headcounts: those of the campaign's audience.
+    """
     wall = wall_of(campaign)
     if campaign.start != Start.NOW and wall is None:
         return ["The campaign has no date to start on. Choose one, or let it start as soon as it is queued."]
     if wall is not None and campaign.start == Start.AT and instant(wall, zone_for(campaign)) < now - PAST:
         return [f"The start lies in the past: {wall:%d %B %Y %H:%M}. Choose a later one."]
-    if campaign.start == Start.LOCAL and not groups(starts_of(campaign, now), now):
+    if campaign.start == Start.LOCAL and not groups(starts_of(campaign, now, headcounts), now):
         return ["At every recipient’s local time the start lies in the past. Choose a later one."]
-    if campaign.not_after is not None and campaign.not_after <= begins_at(campaign, now):
+    if campaign.not_after is not None and campaign.not_after <= begins_at(campaign, now, headcounts):
         return ["The campaign would begin after the time it must not be sent any more. Change one of the two."]
     return []
 

@@ -4,9 +4,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
+from campaigns.content.written import Written
 from campaigns.models import Campaign
 from campaigns.schedule.schedule import zone_for
 from delivery import clock
@@ -38,9 +39,15 @@ def starts_in_words(campaign: Campaign) -> str:
     return f"It starts on {moment(campaign.starts_at, zone)} ({zone})."
 
 
-def log(request: HttpRequest, campaign_id: int, what: str) -> None:
+def written_or_404(campaign_id: int) -> Written:
+    try:
+        return Written.read(campaign_id)
+    except Campaign.DoesNotExist as error:
+        raise Http404(str(error)) from error
+
+
+def log(request: HttpRequest, campaign: int | Campaign, what: str) -> None:
     """Add an entry with the user to the campaign's history."""
     assert request.user.pk is not None
-    LogEntry.objects.log_actions(
-        request.user.pk, Campaign.objects.filter(pk=campaign_id), CHANGE, what, single_object=True
-    )
+    rows = [campaign] if isinstance(campaign, Campaign) else Campaign.objects.filter(pk=campaign)
+    LogEntry.objects.log_actions(request.user.pk, rows, CHANGE, what, single_object=True)

@@ -19,7 +19,7 @@ from campaigns.reports.cache import remembered
 from campaigns.reports.report import report
 from campaigns.schedule import mailings
 from campaigns.tasks import ring
-from campaigns.views.pages import campaign_or_404, log, page, starts_in_words
+from campaigns.views.pages import campaign_or_404, log, page, starts_in_words, written_or_404
 from delivery import clock
 from smtpservers.routing.candidates import server_choices
 from words.numbers import counted
@@ -102,16 +102,16 @@ def pace_context(campaign: Campaign, now: dt.datetime) -> dict[str, Any]:
 @require_POST
 @needs("campaigns.queue_campaign")
 def queue(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    campaign_or_404(campaign_id)
-    if obstacles := states.queue_campaign(campaign_id, request.user, clock.now()):
+    written = written_or_404(campaign_id)
+    if obstacles := states.queue(written, request.user, clock.now()):
         for obstacle in obstacles:
             messages.error(request, obstacle)
         if request.user.has_perm("campaigns.view_campaign"):
             return redirect("campaigns:review", campaign_id)
     else:
-        log(request, campaign_id, "Queued.")
+        log(request, written.campaign, "Queued.")
         transaction.on_commit(ring)
-        messages.success(request, f"The campaign was queued. {starts_in_words(campaign_or_404(campaign_id))}")
+        messages.success(request, f"The campaign was queued. {starts_in_words(written.campaign)}")
     return redirect("campaigns:progress", campaign_id)
 
 
@@ -167,7 +167,7 @@ def servers(request: HttpRequest, campaign_id: int) -> HttpResponse:
         if seen is not None and seen != ",".join(map(str, campaign.server_ids)):
             ticked, problems = campaign.server_ids, [SERVERS_CHANGED]
         else:
-            problems = lifecycle_servers.change_servers(campaign_id, ticked)
+            problems = lifecycle_servers.change_servers(campaign_id, ticked, clock.now())
         if not problems:
             names = ", ".join(name for pk, name in choices if pk in ticked) or "all that the routing rules allow"
             log(request, campaign_id, f"Changed its servers to {names}.")

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET, require_POST
 from adminpages import deadlines
 from adminpages.access import needs
 from campaigns.audience import allowances
-from campaigns.audience.audience import audience_of
-from campaigns.audience.headcounts import NotCounted, counted_at
+from campaigns.audience.headcounts import NotCounted
+from campaigns.content.written import Written
 from campaigns.forecast.words import words
 from campaigns.forms.review import ScheduleForm, SendTestsForm
 from campaigns.lifecycle import approvals
@@ -43,20 +43,20 @@ def _context(request: HttpRequest, campaign: Campaign, form: ScheduleForm | None
     now = clock.now()
     deadlines.extend(COUNTING_SECONDS)
     found = look(campaign, now)
-    standing = approvals.standing(campaign, found.people.reached)
-    unanswered = approvals.unanswered(campaign, found)
+    standing = approvals.standing(found.written, found.people.reached)
+    unanswered = approvals.unanswered(found)
     zone = campaign_schedule.zone_for(campaign)
     return {
         "campaign": campaign,
         "review": found,
         "forecast": words(found.forecast, zone),
-        "counted_at": counted_at(audience_of(campaign)),
+        "counted_at": found.written.headcounts.counted_at(),
         "zone": zone,
-        "starts": _starts(campaign, now),
+        "starts": _starts(found.written, now),
         "hours": campaign_schedule.hours_of(campaign),
         "schedule_form": form or ScheduleForm.of(campaign, now),
         "tests_form": SendTestsForm(initial={"recipients": getattr(request.user, "email", "")}),
-        "overrides": approvals.overrides(campaign),
+        "overrides": approvals.overrides(found.written),
         "standing": standing,
         "tolerance": allowances.rule(),
         "unanswered": unanswered,
@@ -70,9 +70,10 @@ def _context(request: HttpRequest, campaign: Campaign, form: ScheduleForm | None
     }
 
 
-def _starts(campaign: Campaign, now: dt.datetime) -> str:
+def _starts(written: Written, now: dt.datetime) -> str:
     """Return a sentence about the start of the campaign."""
-    begins = campaign_schedule.begins_at(campaign, now)
+    campaign = written.campaign
+    begins = campaign_schedule.begins_at(campaign, now, written.headcounts)
     zone = campaign_schedule.zone_for(campaign)
     wall = campaign_schedule.wall_of(campaign)
     if campaign.start == Campaign.Start.LOCAL and wall is not None:

@@ -15,7 +15,6 @@ from smtpservers.limits import circuit_breaker, rate_limiter
 from smtpservers.limits.refused_senders import refused, sender_of
 from smtpservers.limits.reservations import LimitStanding, standings_of
 from smtpservers.models import SmtpServer
-from smtpservers.routing import rules
 
 HELD_SECONDS = 10.0  # How many seconds of mail a throttled server gets if others could send it.
 _CANDIDATE_FIELDS = (
@@ -198,23 +197,6 @@ def is_sender_served(mail_from: str, named: Collection[int] = ()) -> bool:
     found = SmtpServer.objects.filter(pk__in=named) if named else SmtpServer.objects.all()
     servers = found.values_list("domain_name", "mail_from")
     return not servers or any(_serves(mail_from, domain, _address_of(own)) for domain, own in servers)
-
-
-def carriers(mail_from: str, named: Collection[int], now: dt.datetime) -> list[int]:
-    """Return the active servers that may send at least a part of this mail, in display order.
-
-    :param mail_from: a From that overrides the server's own; empty: none.
-    :param named: the servers that a campaign names; empty: all that the routing rules allow.
-    """
-    deciding = rules.applying(rules.rules(), mail_from)
-    return [
-        candidate.server_id
-        for candidate in fleet(now)
-        if candidate.is_active
-        and (not named or candidate.server_id in named)
-        and candidate.may_send_from(mail_from)
-        and any(not rule.server_ids or candidate.server_id in rule.server_ids for rule in deciding)
-    ]
 
 
 def named_servers(server_ids: Collection[int]) -> str:

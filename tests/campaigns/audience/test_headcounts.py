@@ -1,13 +1,15 @@
 """What takes long to count is counted by a worker alone, and kept for a while for the same audience."""
 
 import datetime as dt
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
 from campaigns.audience import headcounts
-from campaigns.audience.headcounts import NotCounted, headcount, patiently
+from campaigns.audience.headcounts import Headcounts, NotCounted, headcount, patiently
 from campaigns.models import Headcount
-from contacts.models import ContactList, Segment
+from contacts.models import Contact, ContactList, Segment
 from contacts.segments.audience import Audience
 from delivery import clock
 
@@ -45,7 +47,7 @@ def test_a_number_is_kept_for_the_same_question_alone(
     assert headcount(audience, NOW).reached == 3
     for what, whom, also in (("people", other, ""), ("zones", audience, ""), ("people", audience, "rules")):
         with pytest.raises(NotCounted):
-            headcounts.counted_once(what, whom, lambda: 0, also=also)
+            Headcounts(whom).once(what, NOW, lambda: 0, also=also)
 
 
 @pytest.mark.parametrize("off", [-dt.timedelta(minutes=10, seconds=1), dt.timedelta(minutes=11), dt.timedelta(days=1)])
@@ -56,6 +58,21 @@ def test_a_number_that_is_old_or_of_a_wrong_clock_counts_for_nothing(audience: A
 
     with pytest.raises(NotCounted):
         headcount(audience, NOW)
+
+
+def test_one_request_counts_a_number_once_for_each_instant(
+    news: ContactList, django_assert_num_queries: Callable[[int], AbstractContextManager[object]]
+) -> None:
+    headcounts_of_request = Headcounts(Audience(lists=(news.pk,)))
+    headcounts_of_request.people(NOW)
+    Contact.objects.filter(first_name="Ann").update(paused_until=NOW + dt.timedelta(hours=1))
+
+    with django_assert_num_queries(0):
+        again = headcounts_of_request.people(NOW).reached
+    later = [headcounts_of_request.people(NOW + dt.timedelta(hours=hours)).reached for hours in (0.5, 2)]
+
+    assert (again, later) == (3, [2, 3])
+    assert headcounts_of_request.once("people", NOW, lambda: 7, also="others") == 7
 
 
 def test_a_small_audience_is_always_fresh(news: ContactList) -> None:
@@ -88,4 +105,4 @@ def test_an_audience_is_as_large_as_what_must_be_looked_through(
     segment = Segment.objects.create(name="All", conditions=EVERYBODY)
     chosen = {part: (news.pk,) if part.endswith("lists") else (segment.conditions,) for part in parts}
 
-    assert headcounts.is_large(Audience(**chosen)) == is_large
+    assert Headcounts(Audience(**chosen)).is_large == is_large

@@ -14,6 +14,7 @@ from django.db import connection, connections
 from campaigns.ab_test import run
 from campaigns.audience import allowances
 from campaigns.content import media_library
+from campaigns.content.written import Written
 from campaigns.forms import variants
 from campaigns.lifecycle import approvals, states
 from campaigns.models import (
@@ -213,7 +214,7 @@ def test_of_two_who_queue_and_one_who_edits_one_wins(framed: Campaign, people: d
     frozen = FrozenContent.objects.get()
     framed.refresh_from_db()
     assert framed.status == "scheduled"
-    assert approvals.version_of(framed, frozen.contents) == frozen.version
+    assert Written(framed).version_with(frozen.contents) == frozen.version
 
 
 # --- the second person

@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 from django.contrib.auth.models import User
 
+from campaigns.content.written import Written
 from campaigns.lifecycle import approvals, states
 from campaigns.models import Approval, ApprovalRule, Campaign, CheckOverride
 from campaigns.schedule import schedule
@@ -120,7 +121,7 @@ def test_any_edit_makes_the_approval_void(large: Campaign, people: dict[str, Use
         large.lists.add(other)
     large.refresh_from_db()
 
-    standing = approvals.standing(large, 3)
+    standing = approvals.standing(Written(large), 3)
     assert (standing.is_met, standing.void, standing.latest) == (False, Approval.objects.get(), None)
     assert len(queue(large, people["marketer"])) == 1
 
@@ -136,11 +137,11 @@ def test_what_was_edited_meanwhile_is_not_decided(large: Campaign, people: dict[
 
 
 def test_small_campaigns_and_no_rule_need_nobody(large: Campaign, people: dict[str, User]) -> None:
-    assert approvals.standing(large, 2).is_met
-    assert not approvals.standing(large, 3).is_met
+    assert approvals.standing(Written(large), 2).is_met
+    assert not approvals.standing(Written(large), 3).is_met
 
     ApprovalRule.objects.update(needed_above=None)
 
-    assert approvals.standing(large, 3_000_000).is_met
+    assert approvals.standing(Written(large), 3_000_000).is_met
     assert Contact.objects.count() == 3
     assert queue(large, people["marketer"]) == []

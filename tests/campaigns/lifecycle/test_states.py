@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, connections
 
+from campaigns.content.written import Written
 from campaigns.lifecycle import states
 from campaigns.models import Campaign
 from campaigns.preflight.refusals import audience, refusals
@@ -16,6 +17,7 @@ from delivery.models import Mailing, Message
 from delivery.outbox import mailings as outbox
 from delivery.outbox.snapshot import snapshot
 from smtpservers.models import SmtpServer
+from smtpservers.routing.fleet import Fleet
 
 NOW = dt.datetime(2026, 11, 30, 23, 59, 30, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(seconds=2)
@@ -123,13 +125,13 @@ def test_a_second_click_is_refused_in_words(news: ContactList, actor: User) -> N
 def test_a_change_between_check_and_queue_is_noticed(news: ContactList, actor: User, monkeypatch) -> None:
     campaign = make_campaign(news)
 
-    real = states.review
+    real = states.review_of
 
-    def edited_meanwhile(checked: Campaign, now: dt.datetime) -> Review:
-        Campaign.objects.get(pk=checked.pk).save()
-        return real(checked, now)
+    def edited_meanwhile(written: Written, fleet: Fleet) -> Review:
+        Campaign.objects.get(pk=written.campaign.pk).save()
+        return real(written, fleet)
 
-    monkeypatch.setattr(states, "review", edited_meanwhile)
+    monkeypatch.setattr(states, "review_of", edited_meanwhile)
 
     assert states.queue_campaign(campaign.pk, actor, NOW) == [
         "The campaign was changed in the meantime. Look at it again, then queue it."

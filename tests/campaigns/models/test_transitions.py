@@ -13,7 +13,7 @@ from django.db import transaction
 
 from campaigns.lifecycle import states
 from campaigns.models import Campaign, transitions
-from campaigns.models.transitions import ALLOWED, TransitionForbidden, before, change
+from campaigns.models.transitions import ALLOWED, TransitionForbidden, before, change, change_one
 from campaigns.schedule import returns, schedule
 from delivery.models import Mailing, Message
 from smtpservers.models import SmtpServer
@@ -61,6 +61,16 @@ def test_a_campaign_in_another_status_stays_as_it_is(campaign: Campaign) -> None
 
     assert change(Campaign.objects.all(), Status.SCHEDULED, Status.CANCELLED, starts_at=NOW) == 0
     assert Campaign.objects.values_list("status", "starts_at").get() == ("paused", None)
+
+
+@pytest.mark.django_db
+def test_the_object_changes_with_its_row_or_not_at_all(campaign: Campaign) -> None:
+    assert change_one(campaign, Status.DRAFT, Status.SCHEDULED, starts_at=NOW)
+    assert (campaign.status, campaign.starts_at, status_of(campaign)) == ("scheduled", NOW, "scheduled")
+
+    Campaign.objects.update(status=Status.CANCELLED)
+    assert not change_one(campaign, Status.SCHEDULED, Status.DRAFT, starts_at=None)
+    assert (campaign.status, campaign.starts_at, status_of(campaign)) == ("scheduled", NOW, "cancelled")
 
 
 @pytest.mark.django_db
