@@ -52,6 +52,9 @@ TITLES = {
     "C5": "Large providers",
 }
 
+# The checks that read the samples of a message: all with an M but the server's own page and the copies.
+OF_MESSAGES = tuple(check_id for check_id in TITLES if check_id[0] == "M" and check_id not in ("M5", "M14"))
+
 
 def found(check_id: str, severity: Severity, sentence: str, mend: str = "") -> Finding:
     """Return a finding of the check with this id, under its title."""

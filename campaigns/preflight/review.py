@@ -15,7 +15,7 @@ from campaigns.forecast.forecast import Forecast
 from campaigns.forecast.inputs import forecast_of
 from campaigns.forecast.words import waiting_for_quota
 from campaigns.models import Campaign
-from campaigns.preflight.finding import Finding, Severity, found, in_order
+from campaigns.preflight.finding import OF_MESSAGES, Finding, Severity, found, in_order
 from campaigns.preflight.message_checks import empty_greeting, findings, form, postal_address
 from campaigns.preflight.people import PeopleReport, people_of
 from campaigns.preflight.refusals import refusals_of
@@ -101,8 +101,7 @@ def review_of(written: Written, fleet: Fleet) -> Review:
     found_here += _of_setting(written, fleet, servers, report, expected)
     ordered = in_order(found_here)
     failed = {finding.check_id for finding in ordered}
-    every = ["M1", "M2", "M3", "M4", "M6", "M8", "M9", "M10", "M11", "M12", "M13"]
-    checked = every if any(some for _, some in taken) else []
+    checked = OF_MESSAGES if any(some for _, some in taken) else []
     return Review(
         tuple(ordered),
         report,
