@@ -7,6 +7,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils.html import strip_tags
 
+from smtpservers.admin.servers import READ_ONLY_FIELDSETS
+from smtpservers.forms.server import ServerForm
 from smtpservers.models import SmtpServer
 from tests.smtpservers.pages.conftest import LIST, change_page, filled, history_page
 
@@ -149,3 +151,16 @@ def test_the_history_says_who_changed_what_and_shows_notes_in_full(client: Clien
     assert "Max (per month) Before: empty After: 500" in changes
     assert "Active Before: on After: off" in changes
     assert "Revert" not in page
+
+
+def test_who_may_only_look_sees_every_field_of_the_form() -> None:
+    shown = {name for _, options in READ_ONLY_FIELDSETS for row in options["fields"] for name in _names(row)}
+
+    # Secrets are told by their state, notes as text.
+    instead = {"password": "password_state", "api_key": "api_key_state", "notes": "notes_text"}
+    fields = set(ServerForm.base_fields) - {"remove_password", "remove_api_key"}
+    assert shown == {instead.get(name, name) for name in fields}
+
+
+def _names(row: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (row,) if isinstance(row, str) else row
