@@ -32,7 +32,7 @@ def _fields() -> Iterator[ConditionField]:
 
 def _compile(condition: Condition, moment: Moment) -> Q:
     values = condition.values
-    given = Feedback.objects.filter(message__contact=OuterRef("pk"), kind__in=values["kinds"])
+    given = Feedback.objects.filter(message__contact=OuterRef("pk"), kind__in=values["kinds"], undone_at=None)
     if "campaign" in values:
         given = given.filter(message__mailing__in=mailings.mailings_of([values["campaign"]]))
     if "days" in values:

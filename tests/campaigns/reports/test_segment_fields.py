@@ -45,8 +45,12 @@ def campaigns(db: None) -> dict[str, Campaign]:
     spring = send(found["Spring"].mailing, "cleo", "unconfirmed", 0)
     copy = send(found["Spring"].mailing, "ann", "accepted", 0)
     Message.objects.filter(pk=copy.pk).update(copy_of=spring, copy_kind="cc")
-    send(test, "dora", "accepted", 1)
+    undone = send(test, "dora", "accepted", 1)
     Feedback.objects.create(kind="unsubscribe", channel="page", message=spring, email="x", received_at=days_ago(1))
+    # It was a mistake, she said: as if she had never unsubscribed, as in the figures.
+    Feedback.objects.create(
+        kind="unsubscribe", channel="page", message=undone, email="x", received_at=days_ago(1), undone_at=days_ago(1)
+    )
     return found
 
 
