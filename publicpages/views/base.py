@@ -100,8 +100,16 @@ def language_of(request: HttpRequest) -> str:
 
 
 def entered(request: HttpRequest, name: str) -> str:
-    """Return the text of one field, on one line."""
-    return " ".join(request.POST.get(name, "").replace("\0", " ").split())
+    """Return the text of one field, as :func:`one_line` does."""
+    return one_line(request.POST.get(name, ""))
+
+
+def one_line(text: str) -> str:
+    """Return a text of strangers on one line, with blanks in place of characters that nobody sees.
+
+    The contact form refuses such characters in names, and a right-to-left override would turn a header around.
+    """
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def numbers(request: HttpRequest, name: str) -> list[int]:

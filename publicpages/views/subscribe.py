@@ -16,7 +16,18 @@ from publicpages.appearance.looks import looks
 from publicpages.models import SignUp
 from publicpages.subscriptions import subscribe
 from publicpages.subscriptions.subscribe import FormEntry
-from publicpages.views.base import dead_link, entered, language_of, masked, numbers, origin_of, public, say, show
+from publicpages.views.base import (
+    dead_link,
+    entered,
+    language_of,
+    masked,
+    numbers,
+    one_line,
+    origin_of,
+    public,
+    say,
+    show,
+)
 from publicpages.words.subscribe import SIGN_UP, SignUpWords
 from publicpages.words.unsubscribe import best_language
 
@@ -144,7 +155,7 @@ def _entry_of(given: dict[str, Any]) -> FormEntry:
         value = given.get(name)
         # JSON can contain lone surrogates, which no database takes.
         whole = value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
-        return " ".join(whole.replace("\0", " ").split())
+        return one_line(whole)
 
     lists = given.get("lists")
     language = best_language(text("language"), settings.LANGUAGE_CODE)

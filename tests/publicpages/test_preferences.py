@@ -296,3 +296,10 @@ def test_links_of_a_message_without_its_address_work_while_its_person_is_known(m
 
     assert all("a***@example.com" in page for page in pages)
     assert [answer.status_code for answer in answers] == [404, 404]
+
+
+def test_characters_that_nobody_sees_come_into_no_name(message: Message, ann: Contact, club: ContactList) -> None:
+    save(message, [club], [club], first_name="A\u202en\u200bn", last_name="\u202aLee\u202c\x07")
+
+    ann.refresh_from_db()
+    assert (ann.first_name, ann.last_name) == ("A n n", "Lee")

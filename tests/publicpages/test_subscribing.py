@@ -435,6 +435,17 @@ def test_halves_of_characters_are_replaced(club: ContactList) -> None:
     assert SignUp.objects.get().first_name == "A? n"
 
 
+@pytest.mark.parametrize("hidden", ["\u202e", "\u2066", "\u200b", "\x07", "\x9f", "\u2028"])
+def test_what_nobody_sees_is_left_out_of_names_and_refused_in_an_address(club: ContactList, hidden: str) -> None:
+    given = {"lists": [club.pk], "first_name": f"An{hidden}n", "last_name": f"{hidden}Lee{hidden}"}
+
+    assert send(email=ANN, **given).status_code == 202
+    assert send(email=f"an{hidden}n@example.com", **given).status_code == 400
+
+    sign_up = SignUp.objects.get()
+    assert (sign_up.first_name, sign_up.last_name) == ("An n", "Lee")
+
+
 def test_an_address_with_half_a_character_is_refused(club: ContactList) -> None:
     body = json.dumps({"email": "\ud800nn@example.com", "lists": [club.pk]})
 
