@@ -99,11 +99,13 @@ class CampaignAdmin(WritingAdmin):
         return queryset.annotate(
             recipient_count=Coalesce(Subquery(number), 0),
             accepted_count=Coalesce(Subquery(number.filter(status=Message.Status.ACCEPTED)), 0),
+            may_open=Value(super().has_view_permission(request)),
         )
 
     @admin.display(description="Campaign", ordering="name")
     def title(self, campaign: Campaign) -> SafeString:
-        page = "admin:campaigns_campaign_change" if campaign.status == Status.DRAFT else "campaigns:progress"
+        opens_form = campaign.status == Status.DRAFT and getattr(campaign, "may_open", False)
+        page = "admin:campaigns_campaign_change" if opens_form else "campaigns:progress"
         return format_html(
             '<a class="campaign-title" href="{}">{}</a>', reverse(page, args=[campaign.pk]), campaign.name
         )

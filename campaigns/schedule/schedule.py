@@ -18,6 +18,7 @@ from campaigns.schedule import mailings
 from campaigns.schedule.rules import Hours, groups, instant, is_late, starts_by_zone, zone_of
 from contacts.segments.audience import reached
 from delivery.outbox import mailings as outbox
+from words.instants import moment
 
 Status, Start = Campaign.Status, Campaign.Start
 PAST = dt.timedelta(minutes=5)  # A start that passed while the person was still on the page is accepted.
@@ -71,6 +72,12 @@ def hours_of(campaign: Campaign) -> Hours | None:
 def zone_for(campaign: Campaign) -> dt.tzinfo:
     """Return the time zone of the campaign's wall times: its own, or the site's."""
     return zone_of(campaign.time_zone) or ZoneInfo(settings.TIME_ZONE)
+
+
+def start_in_words(campaign: Campaign) -> str:
+    """Return the start of a scheduled campaign on the clock that its schedule is written in; empty without one."""
+    zone = zone_for(campaign)
+    return f"{moment(campaign.starts_at, zone)} ({zone})" if campaign.starts_at else ""
 
 
 def wall_of(campaign: Campaign) -> dt.datetime | None:

@@ -13,12 +13,13 @@ from campaigns.forecast.words import words
 from campaigns.models import Approval, Campaign, CheckOverride
 from campaigns.reports.cache import remembered
 from campaigns.schedule import mailings
-from campaigns.schedule.schedule import hours_of, zone_for
+from campaigns.schedule.schedule import hours_of, start_in_words, zone_for
 from campaigns.tasks import have_counted
 from delivery import clock
 from delivery.outbox import mailings as outbox
 
 register = template.Library()
+register.filter("start", start_in_words)
 ON_ITS_WAY = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING)
 
 

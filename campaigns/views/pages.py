@@ -9,9 +9,8 @@ from django.shortcuts import get_object_or_404, render
 
 from campaigns.content.written import Written
 from campaigns.models import Campaign
-from campaigns.schedule.schedule import zone_for
+from campaigns.schedule.schedule import start_in_words
 from delivery import clock
-from words.instants import moment
 
 COUNTING_SECONDS = 60.0  # Database time of a page that counts people. Large audiences are counted by a worker.
 
@@ -35,8 +34,7 @@ def starts_in_words(campaign: Campaign) -> str:
         )
     if campaign.starts_at is None or campaign.starts_at <= clock.now():
         return "It starts within seconds."
-    zone = zone_for(campaign)
-    return f"It starts on {moment(campaign.starts_at, zone)} ({zone})."
+    return f"It starts on {start_in_words(campaign)}."
 
 
 def written_or_404(campaign_id: int) -> Written:

@@ -124,6 +124,29 @@ def test_ops_and_viewer_see_the_list_and_no_content(campaign: Campaign, people: 
         assert client.get("/admin/campaigns/campaign/add/").status_code == 403
 
 
+@pytest.mark.parametrize("role", ["ops", "viewer", "marketer"])
+def test_every_link_of_the_list_opens(campaign: Campaign, people: dict[str, User], role: str) -> None:
+    client = client_of(people[role])
+    page = client.get("/admin/campaigns/campaign/").content.decode()
+
+    links = re.findall(r'class="campaign-title" href="([^"]+)"', page)
+
+    assert [client.get(link).status_code for link in links] == [200]
+
+
+def test_the_start_is_told_once_and_on_the_clock_it_was_chosen_by(campaign: Campaign, people: dict[str, User]) -> None:
+    starts_at = dt.datetime(2026, 12, 24, 15, tzinfo=dt.UTC)
+    Campaign.objects.filter(pk=campaign.pk).update(
+        status="scheduled", start="at", starts_at=starts_at, time_zone="America/New_York"
+    )
+
+    page = client_of(people["viewer"]).get(f"/campaigns/{campaign.pk}/").content.decode()
+
+    assert "to start 24 December 2026, 10:00 (America/New_York)" in page
+    assert "24 December 2026, 15:00" not in page
+
+
+
 # --- the form -------------------------------------------------------------------------------
 
 FORM = {"name": "Spring", "subject": "Hi", "text": "Flowers.", "is_tagged": "on"}
