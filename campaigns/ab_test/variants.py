@@ -21,12 +21,6 @@ def as_campaign(campaign: Campaign, variant: Variant) -> Campaign:
     return varied
 
 
-def contents_of(campaign: Campaign) -> list[tuple[str, Campaign]]:
-    """Return each variant of the A/B test with its letter; without a test, the campaign with an empty letter."""
-    variants = Variant.objects.filter(experiment__campaign=campaign.pk)
-    return [(str(variant), as_campaign(campaign, variant)) for variant in variants] or [("", campaign)]
-
-
 def experiment_of(campaign: Campaign) -> Experiment | None:
     """Return the campaign's A/B test; None if it has none."""
     return Experiment.objects.filter(campaign=campaign.pk).select_related("winner").first()

@@ -35,11 +35,6 @@ def is_on_probation(server: SmtpServer) -> bool:
     return server.failures >= FAILURES_TO_OPEN or server.outage_at is not None
 
 
-def on_probation() -> Q:
-    """Return the condition for servers that are on probation; see :func:`is_on_probation`."""
-    return Q(failures__gte=FAILURES_TO_OPEN) | Q(outage_at__isnull=False)
-
-
 def note_failure(server_id: int, why: str, now: dt.datetime) -> bool:
     """Count a failure of the server itself; return whether it is now paused.
 

@@ -146,7 +146,6 @@ def test_the_start_is_told_once_and_on_the_clock_it_was_chosen_by(campaign: Camp
     assert "24 December 2026, 15:00" not in page
 
 
-
 # --- the form -------------------------------------------------------------------------------
 
 FORM = {"name": "Spring", "subject": "Hi", "text": "Flowers.", "is_tagged": "on"}
