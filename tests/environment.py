@@ -8,6 +8,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Generator
 
 import pytest
 
@@ -27,6 +28,19 @@ if _process and os.environ.get("BROKER_URL", "").startswith("redis:"):
     _numbers = (15, 14, 12, 11, 10, 9, 8, 7)  # The bench has 13.
     _number = _numbers[int(_process.removeprefix("gw")) % len(_numbers)]
     os.environ["BROKER_URL"] = f"{os.environ['BROKER_URL'].rpartition('/')[0]}/{_number}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None]:
+    """Refuse to run if importing a test changes the environment, which every test hands to what it starts.
+
+    Scripts of ``bench`` do: a test reads such a script, or runs it in a process of its own.
+    """
+    given = dict(os.environ)
+    yield
+    changed = {name for name in given.keys() | os.environ if given.get(name) != os.environ.get(name)}
+    if changed:
+        raise pytest.UsageError(f"Importing the tests has changed in the environment: {', '.join(sorted(changed))}")
 
 
 @pytest.hookimpl(tryfirst=True)  # Before xdist's own.
