@@ -8,9 +8,10 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
 
 import pytest
+
+before_import: dict[str, str] = {}
 
 _folder = tempfile.mkdtemp(prefix="brilliance-tests-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
@@ -30,17 +31,9 @@ if _process and os.environ.get("BROKER_URL", "").startswith("redis:"):
     os.environ["BROKER_URL"] = f"{os.environ['BROKER_URL'].rpartition('/')[0]}/{_number}"
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None]:
-    """Refuse to run if importing a test changes the environment, which every test hands to what it starts.
-
-    Scripts of ``bench`` do: a test reads such a script, or runs it in a process of its own.
-    """
-    given = dict(os.environ)
-    yield
-    changed = {name for name in given.keys() | os.environ if given.get(name) != os.environ.get(name)}
-    if changed:
-        raise pytest.UsageError(f"Importing the tests has changed in the environment: {', '.join(sorted(changed))}")
+def pytest_collection() -> None:
+    """Remember what the environment is before the tests are imported."""
+    before_import.update(os.environ)
 
 
 @pytest.hookimpl(tryfirst=True)  # Before xdist's own.
