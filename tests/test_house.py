@@ -6,6 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from delivery.models import Message
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -65,6 +67,18 @@ def test_the_room_of_the_database_alone_asks_which_one_it_is() -> None:
     ]
 
     assert found == []
+
+
+def test_the_status_of_a_message_is_written_where_its_model_says() -> None:
+    change = re.compile(r"UPDATE delivery_message SET [^\"]*\bstatus =|\.update\([^()]*\bstatus=")
+    docstring = (Message.__doc__ or "").replace("``", " ")
+
+    writers = {path for path in (ROOT / "delivery").rglob("*.py") if change.search(path.read_text())}
+    named = {
+        ROOT / "delivery" / f"{name.replace('.', '/')}.py" for name in re.findall(r" ([a-z]+\.[a-z]+)\b", docstring)
+    }
+
+    assert writers == named
 
 
 def test_no_module_asks_which_database_it_is_while_it_is_imported() -> None:

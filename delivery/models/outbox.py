@@ -91,7 +91,13 @@ class Mailing(models.Model):
 
 
 class Message(models.Model):
-    """A mailing's message to one recipient, with its delivery status."""
+    """A mailing's message to one recipient, with its delivery status.
+
+    ``outbox.claims`` writes *sending*, and ``outcomes.results`` what was answered. Little is written without an answer:
+    ``outcomes.results`` ends the messages of a cancelled mailing, ``outbox.mailings`` queues again by hand and lets
+    single messages expire, ``outbox.plan`` ends what no server is left for, ``records.erasure`` what an erased person
+    would have got.
+    """
 
     class Status(models.TextChoices):
         QUEUED = "queued", "queued"  # Not tried yet, or queued again by a person.
