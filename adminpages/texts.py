@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from mail.addresses import JOINERS
+
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # All but tab and line ends.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # NUL and lone surrogates; no database stores them.
 MOST_NESTED = 64  # Levels of JSON; our own has a tenth of that.
@@ -14,6 +16,16 @@ MOST_NESTED = 64  # Levels of JSON; our own has a tenth of that.
 def without_controls(text: str) -> str:
     """Return the text without control characters, which XML does not allow, and so no feed."""
     return _CONTROL.sub("", text)
+
+
+def one_line(text: str) -> str:
+    """Return the text on one line, with single blanks in place of white space and of characters that nobody sees.
+
+    A right-to-left override in a name would turn a header around. Joiners stay.
+    """
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() or each in JOINERS else " " for each in text)
+    return " ".join(text.split())
 
 
 class RefusesControls:

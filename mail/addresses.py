@@ -29,7 +29,8 @@ _BLANKS = (
     " \t\u00a0\u3000\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
     "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufeff"
 )
-_JOINERS = str.maketrans("", "", "\u200c\u200d")  # Invisible, but Persian, Hindi and emoji need them in names.
+JOINERS = "\u200c\u200d"  # Invisible, but Persian, Hindi and emoji need them in names.
+_JOINERS = str.maketrans("", "", JOINERS)
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")

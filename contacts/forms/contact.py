@@ -19,7 +19,7 @@ from unfold.widgets import (
 from contacts.attributes.rules import LONGEST_VALUE, NameInvalid, Value, check_name, parse_value, value_text
 from contacts.models import Attribute, Contact, ContactList, Subscription
 from contacts.privacy import erasure
-from mail.addresses import AddressInvalid, fold, read_address
+from mail.addresses import JOINERS, AddressInvalid, fold, read_address
 from words import time_zones
 
 if TYPE_CHECKING:
@@ -284,6 +284,7 @@ def checked_address(email: str) -> str:
 
 
 def _on_one_line(name: str) -> str:
-    if not all(character.isprintable() for character in name):
+    name = name.replace("\N{NO-BREAK SPACE}", " ")
+    if not all(character.isprintable() or character in JOINERS for character in name):
         raise forms.ValidationError("The name holds a line break or an invisible character; remove it.")
     return name

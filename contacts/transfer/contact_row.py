@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from adminpages.texts import one_line
 from contacts.attributes.rules import Value, parse_value
 from contacts.transfer.columns import ATTRIBUTE, FIELDS
 from contacts.transfer.csv_file import REFUSED_CHARACTERS, CsvRow, printable, restore
@@ -144,7 +145,7 @@ class RowParser:
             return ""
         if not target.startswith(ATTRIBUTE) and ("\n" in cell or "\r" in cell):
             reasons.append(f"The {name} holds a line break; is a quotation mark missing?")
-        return " ".join(cell.split())
+        return one_line(cell)
 
     @staticmethod
     def _name(cells: list[str], position: int | None, words: str, left_out: list[str]) -> str:

@@ -15,6 +15,7 @@ from django.shortcuts import render
 from django.utils.translation.trans_real import parse_accept_lang_header
 from django.views.decorators.csrf import csrf_exempt
 
+from adminpages.texts import one_line
 from publicpages.appearance.looks import looks
 from publicpages.words.subscribe import SIGN_UP
 from publicpages.words.unsubscribe import LANGUAGES, best_language
@@ -100,16 +101,8 @@ def language_of(request: HttpRequest) -> str:
 
 
 def entered(request: HttpRequest, name: str) -> str:
-    """Return the text of one field, as :func:`one_line` does."""
+    """Return the text of one field, on one line."""
     return one_line(request.POST.get(name, ""))
-
-
-def one_line(text: str) -> str:
-    """Return a text of strangers on one line, with blanks in place of characters that nobody sees.
-
-    The contact form refuses such characters in names, and a right-to-left override would turn a header around.
-    """
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def numbers(request: HttpRequest, name: str) -> list[int]:

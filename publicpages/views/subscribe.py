@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
+from adminpages.texts import one_line
 from contacts.models import ContactList
 from mail import tokens
 from mail.addresses import unwrap
@@ -22,7 +23,6 @@ from publicpages.views.base import (
     language_of,
     masked,
     numbers,
-    one_line,
     origin_of,
     public,
     say,

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from adminpages.texts import MOST_NESTED, RefusesControls, read_json, without_controls
+from adminpages.texts import MOST_NESTED, RefusesControls, one_line, read_json, without_controls
 from campaigns.models import ArchivedCampaign, ArchiveSettings, Campaign, Layout
 from contacts.models import ContactList
 from smtpservers.models import SmtpServer
@@ -38,6 +38,20 @@ def test_a_control_character_is_refused_with_its_line(sign: str) -> None:
 def test_what_people_write_is_taken(text: str) -> None:
     assert Note({"text": text}).is_valid()
     assert without_controls(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        (" Ann  Lee\u00a0", "Ann Lee"),
+        ("Ann\r\nBcc: x", "Ann Bcc: x"),
+        ("A\u202enn", "A nn"),
+        ("\u200bAnn\u2066", "Ann"),
+        ("على\u200cرضا 👩\u200d🔬", "على\u200cرضا 👩\u200d🔬"),
+    ],
+)
+def test_a_line_holds_no_character_that_nobody_sees(text: str, seen: str) -> None:
+    assert one_line(text) == seen
 
 
 @pytest.mark.parametrize(

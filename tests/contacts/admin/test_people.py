@@ -82,6 +82,7 @@ def test_a_person_is_added_with_attributes_and_lists(
         ({"attributes-name": ["a", "a"], "attributes-value": ["1", "2"]}, "stands in two rows"),
         ({"attributes-name": ["a"], "attributes-value": ["x" * 10_001]}, "at most 10,000 characters"),
         ({"first_name": "Ann\nBcc: x@example.org"}, "line break or an invisible character"),
+        ({"last_name": "\u202eeeL"}, "line break or an invisible character"),
     ],
 )
 def test_a_wrong_entry_is_told_in_words_and_kept_in_the_form(
@@ -95,6 +96,12 @@ def test_a_wrong_entry_is_told_in_words_and_kept_in_the_form(
     assert Contact.objects.count() == 1
     for value in changes.get("attributes-value", []):  # type: ignore[attr-defined]
         assert f'value="{value}"' in response.content.decode()
+
+
+def test_a_name_may_hold_a_joiner_and_a_no_break_space(marketers_client: Client) -> None:
+    marketers_client.post(f"{CONTACTS}add/", person(first_name="على\u200cرضا", last_name="van\u00a0Dam"))
+
+    assert list(Contact.objects.values_list("first_name", "last_name")) == [("على\u200cرضا", "van Dam")]
 
 
 def test_an_attribute_nobody_changed_keeps_its_type(marketers_client: Client, ann: Contact) -> None:

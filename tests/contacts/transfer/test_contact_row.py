@@ -203,6 +203,16 @@ def test_each_cell_that_is_left_out_is_counted() -> None:
     assert refusal.left_out == 2
 
 
+def test_names_and_attributes_keep_joiners_and_lose_what_nobody_sees() -> None:
+    mapping = ["email", "first_name", "last_name", "attributes.city"]
+
+    judged = judge(mapping, "a@example.org", "على\u200cرضا", "\ufeffLee\u200b", "New\u00a0\u2060York")
+
+    assert judged == person(
+        "a@example.org", first_name="على\u200cرضا", last_name="Lee", attributes={"city": "New York"}
+    )
+
+
 def test_an_address_with_a_byte_that_cannot_be_read_refuses_the_row() -> None:
     person, refusal = RowParser(["email"], KINDS, LANGUAGES)(CsvRow(7, ["z\ufffd@example.org"]))
 
