@@ -22,8 +22,12 @@ from sandbox.models import AUTH, PLAIN, STARTTLS, SandboxMail
 from sandbox.specials import SLOW_SECONDS, Special, special
 from sandbox.store import KEPT
 
-# Mail is foreign content: no script, no form, nothing of our own origin. Pictures are part of what it shows.
-FRAME_POLICY = "sandbox; default-src 'none'; img-src data: https:; style-src 'unsafe-inline'; frame-ancestors 'self'"
+# Mail is foreign content: no script, no form, nothing of our own origin but the media library. Pictures are part of
+# what it shows.
+FRAME_POLICY = (
+    f"sandbox; default-src 'none'; img-src data: https: {settings.BASE_URL}/media/;"
+    " style-src 'unsafe-inline'; frame-ancestors 'self'"
+)
 RAW_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 EFFECTS = {
@@ -113,7 +117,7 @@ class SandboxMailAdmin(ModelAdmin):
 
     def html_view(self, request: HttpRequest, mail_id: int) -> HttpResponse:
         """Return the HTML part for the sandboxed frame."""
-        page = read(bytes(self._mail(request, mail_id).content)).html or ""
+        page = read(bytes(self._mail(request, mail_id).content)).html_with_pictures()
         response = HttpResponse(page.encode("utf-8", "replace"), content_type="text/html; charset=utf-8")
         return _with_policy(response, FRAME_POLICY)
 

@@ -4,6 +4,7 @@ Every step is bounded (bytes, parts, depth), and nothing raises, whatever the ma
 used for the body: it recurses into nested parts, and a few megabytes of them take minutes.
 """
 
+import base64
 import binascii
 import codecs
 import html
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from email.errors import MessageError
 from email.header import decode_header
 from email.message import Message
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 MOST_HEADER_BYTES = 64 * 1024
 MOST_HEADERS = 300
@@ -23,6 +24,8 @@ MOST_PARTS = 100
 MOST_TEXT = 200_000  # Characters shown on the page.
 MOST_HTML = 2_000_000
 MOST_LINKS = 200
+MOST_PICTURES = 10_000_000  # Characters of the ``data:`` URLs that the HTML shows.
+PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 # By Python's names. Others are quadratic (punycode), not text (bz2), or unused in mail.
 CHARSETS = {
@@ -36,6 +39,7 @@ CHARSETS = {
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
+_CID = re.compile(r"cid:([^\s\"'<>()]{1,200})", re.IGNORECASE)
 _LINK = re.compile(r"""\shref\s*=\s*(?:"([^"]{1,4000})"|'([^']{1,4000})')""", re.IGNORECASE)
 
 
@@ -57,6 +61,22 @@ class Reading:
     parts: list[MailPart] = field(default_factory=list)
     links: list[str] = field(default_factory=list)  # http and https only.
     remarks: list[str] = field(default_factory=list)
+    pictures: dict[str, str] = field(default_factory=dict)  # ``data:`` URLs by Content-ID.
+
+    def html_with_pictures(self) -> str:
+        """Return the HTML with the pictures of the mail in place of their ``cid:`` URLs (RFC 2392).
+
+        A mail that asks for a picture very often gets it until all of them together are :data:`MOST_PICTURES` long.
+        """
+        left = MOST_PICTURES
+
+        def picture(found: re.Match[str]) -> str:
+            nonlocal left
+            url = self.pictures.get(unquote(found[1]), found[0])
+            left -= len(url)
+            return url if left >= 0 else found[0]
+
+        return _CID.sub(picture, self.html or "")
 
 
 def clean(text: str, most: int) -> str:
@@ -95,6 +115,12 @@ def _add_part(reading: Reading, headers: list[tuple[str, str]], body: bytes, dep
     reading.parts.append(MailPart(clean(content_type, 100), name, len(payload), depth))
     if content_type.startswith("multipart/"):
         reading.remarks.append("A part could not be taken apart, because it is nested too deeply or has no boundary.")
+    content_id = _first(headers, "content-id").strip().removeprefix("<").removesuffix(">")
+    if content_id and content_type in PICTURES:
+        if sum(map(len, reading.pictures.values())) + len(payload) * 4 / 3 <= MOST_PICTURES:
+            picture = base64.b64encode(payload).decode("ascii")
+            reading.pictures.setdefault(content_id, f"data:{content_type};base64,{picture}")
+        return
     if name or "attachment" in _first(headers, "content-disposition").lower():
         return
     charset = kind.get_param("charset")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.mail_view import CHARSETS, MOST_PARTS, MOST_TEXT, MailPart, read, summary
+from sandbox.mail_view import CHARSETS, MOST_PARTS, MOST_PICTURES, MOST_TEXT, MailPart, read, summary
 
 
 def multipart(*parts: bytes, boundary: bytes = b"b") -> bytes:
@@ -91,6 +91,35 @@ def test_a_charset_is_believed_where_it_is_one(charset: str, body: bytes, text: 
 
 def test_every_known_charset_is_spelt_as_python_spells_it():
     assert {codecs.lookup(name).name for name in CHARSETS} == CHARSETS
+
+
+def with_picture(html: bytes, content_type: bytes = b"image/png", size: int = 3) -> bytes:
+    return (
+        b"Content-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n" + html
+        + b"\r\n--b\r\nContent-Type: " + content_type + b'; name="logo.png"\r\nContent-ID: <logo@example.org>\r\n'
+        b"Content-Disposition: inline\r\n\r\n" + b"x" * size + b"\r\n--b--\r\n"
+    )  # fmt: skip
+
+
+def test_a_picture_within_the_mail_is_shown_where_the_html_asks_for_it():
+    html = b'<img src="cid:logo@example.org"><td background=\'cid:logo%40example.org\'><img src="cid:other">'
+
+    shown = read(with_picture(html)).html_with_pictures()
+
+    assert shown == (
+        '<img src="data:image/png;base64,eHh4"><td background=\'data:image/png;base64,eHh4\'><img src="cid:other">'
+    )
+
+
+def test_only_pictures_without_script_are_shown():
+    assert "cid:" in read(with_picture(b'<img src="cid:logo@example.org">', b"image/svg+xml")).html_with_pictures()
+
+
+def test_a_picture_that_is_asked_for_without_end_fills_no_memory():
+    shown = read(with_picture(b'<img src="cid:logo@example.org">' * 10_000, size=1_000_000)).html_with_pictures()
+
+    assert "data:image/png" in shown
+    assert len(shown) < MOST_PICTURES + 1_000_000
 
 
 def test_a_mail_without_a_blank_line_is_all_headers():
