@@ -6,6 +6,7 @@ expression.
 """
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -20,7 +21,7 @@ from django.shortcuts import redirect
 from django.utils.safestring import SafeString, mark_safe
 from unfold import admin as unfold_admin
 
-from adminpages import queries
+from adminpages import fresh_sign_in, queries
 from adminpages.changes import NoticesChanges, RowNoticesChanges
 from adminpages.texts import RefusesControls
 
@@ -29,7 +30,8 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
     """The base class of every registered page; ``tests/adminpages`` visits all of them."""
 
     show_facets = ShowFacets.NEVER  # Facets count every row once for each choice of each filter.
-    change_form_before_template = "adminpages/seen.html"  # The digests for ``NoticesChanges``.
+    change_form_before_template = "adminpages/seen.html"  # For ``NoticesChanges`` and ``AsksFreshSignIn``.
+    asks_fresh_sign_in = False  # On: adding, changing and deleting need a fresh sign-in.
 
     # --- messages
 
@@ -94,10 +96,31 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
         named, counts, lacking, protected = super().get_deleted_objects(objs, request)
         return named, counts, lacking, [*protected, *self.what_keeps(objs)]
 
+    # --- the question for a fresh sign-in
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if self.asks_fresh_sign_in and request.method != "POST" and not fresh_sign_in.is_fresh(request):
+            return fresh_sign_in.ask(request)
+        response: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        return response
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        delete = super().delete_view
+        return (fresh_sign_in.asks_first(delete) if self.asks_fresh_sign_in else delete)(request, *args, **kwargs)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the actions; deleting asks. Other actions declare it themselves with ``asks_first``."""
+        actions: dict[str, Any] = super().get_actions(request)
+        if self.asks_fresh_sign_in and "delete_selected" in actions:
+            delete, *words = actions["delete_selected"]
+            actions["delete_selected"] = (_asking(delete), *words)
+        return actions
+
     # --- edit conflicts
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        return _with(super().get_form(request, obj, change=change, **kwargs), NoticesChanges, RefusesControls)
+        form = _with(super().get_form(request, obj, change=change, **kwargs), NoticesChanges, RefusesControls)
+        return fresh_sign_in.asking(form, request) if self.asks_fresh_sign_in else form
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
         return _with(super().get_changelist_form(request, **kwargs), RowNoticesChanges, RefusesControls)
@@ -128,3 +151,7 @@ class TabularInline(unfold_admin.TabularInline):  # type: ignore[misc]  # unfold
 def _with(form: "type[ModelForm[Any]]", *mixins: type[Any]) -> "type[ModelForm[Any]]":
     missing = [mixin for mixin in mixins if not issubclass(form, mixin)]
     return type(form.__name__, (*missing, form), {})
+
+
+def _asking(action: Any) -> Any:
+    return lambda page, request, chosen: fresh_sign_in.asks_first(partial(action, page))(request, chosen)

@@ -11,8 +11,10 @@ from django.contrib.auth.models import Group, User
 from django.core.paginator import InvalidPage
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from adminpages.fresh_sign_in import asks_anew
 from adminpages.pages import ModelAdmin
 from brilliance.roles import ROLES
 from delivery.operators.notices import ADMINISTRATORS, administrators
@@ -59,6 +61,7 @@ admin.site.unregister(Group)
 class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     form = PersonForm
     add_form = UserCreationForm
+    asks_fresh_sign_in = True
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "roles", "is_active", "last_login")
     list_filter = ("is_active", "groups")
@@ -69,6 +72,11 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     readonly_fields = ("last_login", "date_joined")
+
+    @method_decorator(asks_anew)
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        response: HttpResponse = super().user_change_password(request, id, form_url)
+        return response
 
     @admin.display(description="roles")
     def roles(self, person: User) -> str:
@@ -104,6 +112,8 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """The roles. Built-in roles keep their names, and admin its permissions, so that somebody can always fix things."""
+
+    asks_fresh_sign_in = True
 
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
         if obj is None or obj.name not in ROLES:

@@ -106,6 +106,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "simple_history",
     "axes",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "accounts",
     "contacts",
     "smtpservers",
     "delivery",
@@ -127,9 +131,11 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "brilliance.web.middleware.session_lifetime",
+    "accounts.middleware.SecondFactorRequired",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "brilliance.web.middleware.RejectOversizedNumbers",
     "adminpages.deadlines.Deadlines",
 ]
@@ -297,20 +303,46 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_URL = reverse_lazy("account_login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # Hours. Long enough against guessing, short enough after typing errors.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # Nobody can lock out another person from elsewhere.
-AXES_CLIENT_IP_CALLABLE = "brilliance.web.lockout.network_address"
-AXES_HANDLER = "brilliance.web.lockout.LockoutHandler"  # Also counts a network's failures over all names.
+AXES_CLIENT_IP_CALLABLE = "accounts.lockout.network_address"
+AXES_HANDLER = "accounts.lockout.LockoutHandler"  # Also counts a network's failures over all names.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Else continued guessing keeps others of the network out.
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ACCESS_FAILURE_LOG = True
 AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
 AXES_ENABLE_ADMIN = False  # Its tables contain visitors' addresses, and nothing in them needs a decision.
 
-SESSION_COOKIE_AGE = 12 * 3600  # Absolute lifetime of a session in seconds.
+ACCOUNT_ADAPTER = "accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {"login": "accounts.forms.SignInForm"}
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]  # Nobody signs up; the form to sign in reads it, too.
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False  # axes alone limits, for all processes together.
+ACCOUNT_SESSION_REMEMBER = True  # Until SESSION_COOKIE_AGE.
+
+# Whose second factor is needed: all, none, or names of roles.
+ROLE_NAMES = ("admin", "marketer", "ops", "viewer")
+MFA_ROLES: str | list[str] = env.str("MFA_ROLES", default="") or ("none" if IS_LOOPBACK else "all")
+if MFA_ROLES not in ("all", "none"):
+    MFA_ROLES = [name.strip() for name in str(MFA_ROLES).split(",")]
+    _must_be(f"all, none or some of {', '.join(ROLE_NAMES)}", "MFA_ROLES", MFA_ROLES, set(MFA_ROLES) <= set(ROLE_NAMES))
+MFA_ADAPTER = "accounts.adapters.FactorAdapter"
+MFA_FORMS = {
+    "authenticate": "accounts.forms.SecondFactorCodeForm",
+    "authenticate_webauthn": "accounts.forms.SecondFactorKeyForm",
+    "login_webauthn": "accounts.forms.PasskeyForm",
+    "add_webauthn": "accounts.forms.KeyForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn"]  # The library would keep recovery codes readable: ours are hashes.
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_REAUTHENTICATION_REQUIRED = False  # adminpages.fresh_sign_in asks: the library would store what was sent.
+
+SESSION_COOKIE_AGE = ACCOUNT_SESSION_COOKIE_AGE = 12 * 3600  # Absolute lifetime of a session in seconds.
 SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=2 * 3600)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -404,6 +436,12 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "brilliance.web.dashboard.dashboard",
     "STYLES": [lambda request: static("brilliance/brilliance.css")],
     "SCRIPTS": [lambda request: static("brilliance/brilliance.js")],
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
+            {"title": "Second factor", "link": reverse_lazy("mfa_index")},
+        ]
+    },
     "SIDEBAR": {
         "show_all_applications": False,
         "navigation": "brilliance.web.navigation.navigation",

@@ -9,11 +9,12 @@ from brilliance.health.probes import healthz, readyz
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("accounts/", include("accounts.urls")),
     path("campaigns/", include("campaigns.urls")),
     path("archive/", include("campaigns.archive_urls")),
     path("media/", include("campaigns.media_urls")),
     path("delivery/", include("delivery.urls")),
-    path("healthz", healthz),
-    path("readyz", readyz),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("", include("publicpages.urls")),
 ]

@@ -23,6 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from adminpages.access import needs
+from adminpages.fresh_sign_in import asks_first
 from delivery import clock, hints, tasks
 from delivery.content.copies import copy_addresses
 from delivery.forms import MessageSearch, SendTestForm
@@ -266,6 +267,7 @@ def _end_held_back(request: HttpRequest, server: SmtpServer) -> None:
 
 @staff_member_required
 @needs("delivery.release_copy")
+@asks_first
 @never_cache
 @require_http_methods(["GET", "POST"])
 def restored(request: HttpRequest) -> HttpResponse:

@@ -5,6 +5,7 @@ nobody who may edit a server can have its password sent to a host of their own.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,12 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 
+from registry import Registry
 from smtpservers.destinations import Destination
+
+# Other rooms' secrets under the same keys. Each encrypts its own with the first key, and returns how many it did and
+# the names of those that no key opens.
+OTHER_SECRETS: Registry[Callable[[], tuple[int, list[str]]]] = Registry()
 
 
 class SecretUnreadable(Exception):

@@ -11,6 +11,7 @@ def forwards(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
+        ("account", "0009_emailaddress_unique_primary_email"),
         ("admin", "0003_logentry_add_action_flag_choices"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("axes", "0010_accessattemptexpiration"),
@@ -20,6 +21,7 @@ class Migration(migrations.Migration):
         ("delivery", "0001_first_release"),
         ("feedback", "0001_first_release"),
         ("publicpages", "0001_first_release"),
+        ("mfa", "0003_authenticator_type_uniq"),
         ("sandbox", "0001_first_release"),
         ("sessions", "0001_initial"),
         ("smtpservers", "0001_first_release"),

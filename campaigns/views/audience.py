@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from adminpages import deadlines
 from adminpages.access import needs
+from adminpages.fresh_sign_in import asks_first
 from campaigns.audience.audience import LISTS, SEGMENTS, of_choices
 from campaigns.audience.headcounts import NotCounted, headcount
 from campaigns.preflight import people as preflight_people
@@ -119,6 +120,7 @@ def people(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @require_POST
 @needs("campaigns.view_campaign")
 @needs("contacts.export_contact")
+@asks_first
 @waits_for_numbers
 def export(request: HttpRequest, campaign_id: int) -> HttpResponseBase:
     """Answer with all people with one reason, as CSV."""

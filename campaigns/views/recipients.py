@@ -10,6 +10,7 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_POST
 
 from adminpages.access import needs
+from adminpages.fresh_sign_in import asks_first
 from campaigns.lifecycle import states
 from campaigns.reports import recipients as reports_recipients
 from campaigns.reports.recipients import Filter
@@ -96,6 +97,7 @@ def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @require_POST
 @needs("delivery.view_message")
 @needs("contacts.export_contact")
+@asks_first
 def export(request: HttpRequest, campaign_id: int) -> HttpResponseBase:
     """Answer with all recipients that match the filter in the query string, as CSV."""
     campaign = campaign_or_404(campaign_id)

@@ -12,8 +12,10 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
 
+from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
 from contacts import tasks
 from contacts.admin.cells import badge
@@ -201,6 +203,7 @@ class ContactImportAdmin(ModelAdmin):
     def progress_view(self, request: HttpRequest, import_id: int) -> JsonResponse:
         return JsonResponse(progress(self._find(request, import_id)), headers={"Cache-Control": "no-store"})
 
+    @method_decorator(asks_first)
     def refused_view(self, request: HttpRequest, import_id: int) -> HttpResponseBase:
         return csv_response(_write_refused(self._find(request, import_id)), "refused-rows.csv")
 

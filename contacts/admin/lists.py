@@ -9,12 +9,14 @@ from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action
 
+from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
 from contacts.admin.cells import SummarisedDeletion, badge, download, figure
 from contacts.consent import changes
@@ -132,6 +134,7 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
         return may("contacts.export_contact") and may("contacts.view_consentevent")
 
     @action(description="Export consents", icon="download", url_path="consents", permissions=["export"])  # type: ignore[untyped-decorator]
+    @method_decorator(asks_first)
     def export_consents(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Describe the file (GET), or download it (POST)."""
         contact_list = ContactList.objects.filter(pk=object_id).first() if object_id.isdecimal() else None

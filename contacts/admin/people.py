@@ -10,12 +10,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from unfold.decorators import action
 
+from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin, TabularInline
 from contacts.admin.cells import SummarisedDeletion, badge
 from contacts.admin.filters import (
@@ -263,11 +265,13 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
         return redirect("admin:contacts_contactimport_add")
 
     @admin.action(description="Export the selected contacts as CSV", permissions=["export"])
+    @method_decorator(asks_first)
     def export_chosen(self, request: HttpRequest, queryset: QuerySet[Contact]) -> HttpResponseBase:
         chosen = Contact.objects.filter(pk__in=queryset.values("pk"))
         return _download(request, chosen, "a selection made by hand")
 
     @action(description="Export", icon="download", url_path="export", permissions=["export"])  # type: ignore[untyped-decorator]
+    @method_decorator(asks_first)
     def export_people(self, request: HttpRequest) -> HttpResponseBase:
         """Ask which contacts to export (GET), or download them (POST)."""
         form = ExportForm(request.POST if request.method == "POST" else None, label_suffix="")

@@ -9,9 +9,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from adminpages.fresh_sign_in import asks_first
 from contacts.forms.contact import checked_address
 from contacts.models import Contact
 from contacts.privacy import erasure
@@ -76,6 +78,7 @@ class RightsPages:
     @action(  # type: ignore[untyped-decorator]
         description="Everything we hold", icon="folder_shared", url_path="personal-data", permissions=["export"]
     )
+    @method_decorator(asks_first)
     def personal_data(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Show everything held about a person (GET), or download and log it (POST)."""
         contact = _contact(object_id)
@@ -109,6 +112,7 @@ class RightsPages:
     @action(  # type: ignore[untyped-decorator]
         description="By address", icon="person_search", url_path="by-address", permissions=["export"]
     )
+    @method_decorator(asks_first)
     def by_address(self, request: HttpRequest) -> HttpResponse:
         """Export or erase what is held under an address, also if no contact has it."""
         form = AddressForm(request.POST if request.method == "POST" else None, label_suffix="")

@@ -12,11 +12,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action
 
+from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
 from contacts.admin.cells import badge, download
 from contacts.consent import changes
@@ -254,6 +256,7 @@ class SuppressionAdmin(ModelAdmin):
         return TemplateResponse(request, "contacts/suppression_import.html", context)
 
     @action(description="Export", icon="download", url_path="export", permissions=["export"])  # type: ignore[untyped-decorator]
+    @method_decorator(asks_first)
     def export_file(self, request: HttpRequest) -> HttpResponseBase:
         form = SuppressionExportForm(request.POST if request.method == "POST" else None, label_suffix="")
         if form.is_bound and form.is_valid():

@@ -28,6 +28,7 @@ from simple_history.template_utils import HistoricalRecordContextHelper
 from simple_history.utils import bulk_update_with_history
 from unfold.decorators import action
 
+from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
 from mail.links import utm
 from smtpservers import inventory, tasks
@@ -140,6 +141,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
     """The servers."""
 
     form = ServerForm
+    asks_fresh_sign_in = True
     list_display = (
         "name",
         "state",
@@ -298,6 +300,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             self.message_user(request, "None of the chosen servers was held back.")
 
     @admin.action(description="Export as CSV", permissions=["settings"])
+    @method_decorator(asks_first)
     def export(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> HttpResponse:
         chosen = list(servers)
         for server in chosen:

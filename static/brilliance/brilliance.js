@@ -55,3 +55,6 @@ document.addEventListener("keydown", (event) => {
     event.target.click();
   }
 });
+
+// Alpine shows the page only after this event, and the browser has focused nothing that was hidden.
+document.addEventListener("alpine:initialized", () => setTimeout(() => document.querySelector("[autofocus]")?.focus()));

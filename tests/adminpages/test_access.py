@@ -18,7 +18,7 @@ def campaign() -> Campaign:
 
 def way_back(url: str) -> str:
     parts = urlsplit(url)
-    assert parts.path == reverse("admin:login")
+    assert parts.path == reverse("account_login")
     return parse_qs(parts.query)["next"][0]
 
 

@@ -61,7 +61,7 @@ def test_a_nul_in_an_address_is_answered_with_400(address: str, admin: Client) -
     assert "could not be understood" in answer.content.decode()
 
 
-@pytest.mark.parametrize("page", ["/admin/contacts/contact/add/", "/admin/login/", "/campaigns/begin/"])
+@pytest.mark.parametrize("page", ["/admin/contacts/contact/add/", "/accounts/login/", "/campaigns/begin/"])
 def test_a_nul_in_a_form_is_answered_with_400(page: str, admin: Client) -> None:
     assert admin.post(page, {"username": "a\0", "email": "x"}).status_code == 400
     assert admin.post(page, {"a\0b": "x"}).status_code == 400

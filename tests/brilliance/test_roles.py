@@ -45,7 +45,17 @@ EXPECTED = {
     "": SIGNED_IN,
     "admin/": SIGNED_IN,
     "admin/search/": SIGNED_IN,
-    "admin/login/": EVERYBODY,
+    "admin/login/": NOBODY,  # It leads to the next one.
+    "accounts/login/": EVERYBODY,
+    "accounts/login/passkey/": SIGNED_IN,  # Strangers are sent to the sign-in, and after it to the dashboard.
+    "accounts/login/second-factor/": SIGNED_IN,
+    "accounts/logout/": NOBODY,  # It leads to the sign-in.
+    "accounts/confirm/": SIGNED_IN,
+    "accounts/factors/": SIGNED_IN,
+    "accounts/factors/app/": SIGNED_IN,
+    "accounts/factors/key/": SIGNED_IN,
+    "accounts/factors/<int:factor_id>/remove/": NOBODY,  # Nobody has one.
+    "accounts/factors/recovery-codes/": SIGNED_IN,
     "admin/logout/": SIGNED_IN,
     "admin/password_change/": SIGNED_IN,
     "admin/password_change/done/": SIGNED_IN,

@@ -5,16 +5,29 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from smtpservers.models import SECRETS, SmtpServer
-from smtpservers.secret_field import Secret, SecretUnreadable
+from smtpservers.secret_field import OTHER_SECRETS, Secret, SecretUnreadable
 
 
 class Command(BaseCommand):
     help = (
-        "Encrypts the passwords and API keys of all servers under the first key of FIELD_ENCRYPTION_KEYS."
+        "Encrypts the passwords and API keys of all servers, and the secrets of authenticator apps, under the first key"
+        " of FIELD_ENCRYPTION_KEYS."
         " Put the new key in front of the old one, restart everything, run this, and then take the old key away."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        rotated, unreadable = self._servers()
+        for rotate in OTHER_SECRETS.values():
+            more, closed = rotate()
+            rotated, unreadable = rotated + more, unreadable + closed
+        self.stdout.write(f"{rotated} secret{'' if rotated == 1 else 's'} encrypted under the first key.")
+        if unreadable:
+            raise CommandError(
+                f"None of the keys opens these: {', '.join(unreadable)}. Add the key that encrypted them to"
+                " FIELD_ENCRYPTION_KEYS, or enter them again. Keep all older keys until then."
+            )
+
+    def _servers(self) -> tuple[int, list[str]]:
         rotated = 0
         unreadable = []
         for server in SmtpServer.objects.iterator():
@@ -29,9 +42,4 @@ class Command(BaseCommand):
                     continue
                 # Only if unchanged: a secret changed meanwhile is encrypted with the first key already.
                 rotated += SmtpServer.objects.filter(pk=server.pk, **{name: old}).update(**{name: new})
-        self.stdout.write(f"{rotated} secret{'' if rotated == 1 else 's'} encrypted under the first key.")
-        if unreadable:
-            raise CommandError(
-                f"None of the keys opens these: {', '.join(unreadable)}. Add the key that encrypted them to"
-                " FIELD_ENCRYPTION_KEYS, or enter them again. Keep all older keys until then."
-            )
+        return rotated, unreadable

@@ -40,7 +40,7 @@ def client(db: None) -> Client:
     return client
 
 
-@pytest.mark.parametrize("address", ["/admin/", "/admin/login/", "/nothing", "/healthz"])
+@pytest.mark.parametrize("address", ["/admin/", "/accounts/login/", "/nothing", "/healthz"])
 def test_every_answer_carries_the_policy_and_its_companions(client: Client, address: str) -> None:
     headers = client.get(address).headers
 
@@ -108,8 +108,8 @@ def test_sign_in_leads_to_no_other_host(db: None) -> None:
     User.objects.create_user("ann", password="correct horse battery", is_staff=True)
 
     answer = Client().post(
-        "/admin/login/?next=https://evil.example/",
-        {"username": "ann", "password": "correct horse battery", "next": "https://evil.example/"},
+        "/accounts/login/?next=https://evil.example/",
+        {"login": "ann", "password": "correct horse battery", "next": "https://evil.example/"},
     )
 
     assert answer.status_code == 302
@@ -117,7 +117,7 @@ def test_sign_in_leads_to_no_other_host(db: None) -> None:
 
 
 def test_a_foreign_host_name_is_refused(db: None, caplog: pytest.LogCaptureFixture) -> None:
-    assert Client().get("/admin/login/", headers={"Host": "evil.example"}).status_code == 400
+    assert Client().get("/accounts/login/", headers={"Host": "evil.example"}).status_code == 400
 
 
 def test_a_log_line_stays_one_line() -> None:
@@ -161,7 +161,7 @@ from django.test import Client
 print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, settings.SESSION_COOKIE_SECURE,
       settings.CSRF_COOKIE_SECURE, settings.SESSION_COOKIE_HTTPONLY, settings.SESSION_COOKIE_SAMESITE)
 client = Client(headers={"host": "mail.example.com"})
-print(client.get("/healthz").status_code, client.get("/admin/login/")["Location"])
+print(client.get("/healthz").status_code, client.get("/accounts/login/")["Location"])
 print(client.get("/healthz", secure=True)["Strict-Transport-Security"])
 print(settings.ALLOWED_HOSTS, settings.DEBUG)
 """
@@ -169,7 +169,7 @@ print(settings.ALLOWED_HOSTS, settings.DEBUG)
 
     assert found.stdout.splitlines() == [
         "__Host-sessionid __Host-csrftoken True True True Lax",
-        "200 https://mail.example.com/admin/login/",
+        "200 https://mail.example.com/accounts/login/",
         "max-age=31536000; includeSubDomains; preload",
         "['mail.example.com'] False",
     ], found.stderr

@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from brilliance.web.lockout import FAILURES_PER_NETWORK
+from accounts.lockout import FAILURES_PER_NETWORK
 
 PASSWORD = "correct horse battery"
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -51,7 +51,7 @@ def test_an_idle_session_ends_and_says_so(client: Client) -> None:
     age(client, seen_at=settings.SESSION_IDLE_SECONDS + 1)
 
     assert not is_signed_in(client)
-    assert "You were signed out because some time has passed." in client.get("/admin/login/").content.decode()
+    assert "You were signed out because some time has passed." in client.get("/accounts/login/").content.decode()
 
 
 def test_no_session_lives_longer_than_its_absolute_life_however_busy(client: Client) -> None:
@@ -74,13 +74,13 @@ def test_a_page_that_refreshes_itself_does_not_keep_a_session_alive(client: Clie
 
 def test_signing_in_changes_the_session_key(admin: User) -> None:
     client = Client()
-    client.get("/admin/login/")
+    client.get("/accounts/login/")
     session = client.session
     session["before"] = 1
     session.save()
     before = session.session_key
 
-    client.post("/admin/login/", {"username": "ann", "password": PASSWORD, "next": "/admin/"})
+    client.post("/accounts/login/", {"login": "ann", "password": PASSWORD, "next": "/admin/"})
 
     assert client.session.session_key != before
     assert not Session.objects.filter(session_key=before).exists()
@@ -109,8 +109,8 @@ def test_a_person_switched_off_is_signed_out(client: Client, admin: User) -> Non
 
 def test_guessing_is_stopped_for_that_name_from_that_address_alone(admin: User) -> None:
     def sign_in(password: str, address: str = "192.0.2.1") -> int:
-        form = {"username": "ann", "password": password, "next": "/admin/"}
-        return Client().post("/admin/login/", form, REMOTE_ADDR=address).status_code
+        form = {"login": "ann", "password": password, "next": "/admin/"}
+        return Client().post("/accounts/login/", form, REMOTE_ADDR=address).status_code
 
     answers = [sign_in(f"guess {number}") for number in range(settings.AXES_FAILURE_LIMIT)]
 
@@ -120,8 +120,8 @@ def test_guessing_is_stopped_for_that_name_from_that_address_alone(admin: User) 
 
 
 def attempt(name: str, address: str, password: str = "guess", **headers: str) -> int:
-    form = {"username": name, "password": password, "next": "/admin/"}
-    return Client().post("/admin/login/", form, REMOTE_ADDR=address, **headers).status_code
+    form = {"login": name, "password": password, "next": "/admin/"}
+    return Client().post("/accounts/login/", form, REMOTE_ADDR=address, **headers).status_code
 
 
 def test_behind_a_proxy_nobody_locks_a_person_out_from_elsewhere(admin: User, settings: Any) -> None:
@@ -181,7 +181,7 @@ def test_a_locked_network_is_free_after_the_cool_off_though_somebody_went_on_gue
 
 def test_the_lock_out_page_says_what_to_do(admin: User) -> None:
     for _ in range(settings.AXES_FAILURE_LIMIT):
-        answer = Client().post("/admin/login/", {"username": "ann", "password": "guess"})
+        answer = Client().post("/accounts/login/", {"login": "ann", "password": "guess"})
 
     assert "Wait 15 minutes, then try again." in answer.content.decode()
     assert dt.timedelta(hours=settings.AXES_COOLOFF_TIME) == dt.timedelta(minutes=15)
@@ -190,7 +190,7 @@ def test_the_lock_out_page_says_what_to_do(admin: User) -> None:
 def test_an_unknown_name_and_a_wrong_password_get_the_same_answer(admin: User) -> None:
     def answer(name: str) -> str:
         page = Client().post(
-            "/admin/login/", {"username": name, "password": "wrong"}, REMOTE_ADDR=f"192.0.2.{len(name)}"
+            "/accounts/login/", {"login": name, "password": "wrong"}, REMOTE_ADDR=f"192.0.2.{len(name)}"
         )
         return page.content.decode().replace(name, "").partition('id="login-form"')[0]
 
@@ -213,6 +213,6 @@ def test_a_new_person_can_sign_in_and_may_do_nothing_yet(client: Client) -> None
     form = {"username": "bob", "password1": PASSWORD, "password2": PASSWORD, "usable_password": "true"}
     client.post("/admin/auth/user/add/", form)
     bob = Client()
-    bob.post("/admin/login/", {"username": "bob", "password": PASSWORD, "next": "/admin/"})
+    bob.post("/accounts/login/", {"login": "bob", "password": PASSWORD, "next": "/admin/"})
 
     assert "Your account has no role yet." in bob.get("/admin/").content.decode()

@@ -88,7 +88,7 @@ def test_a_page_opens_for_its_roles_alone(sent: Campaign, people: dict[str, User
     assert opened == PAGES[name]
     stranger = Client().get(url)
     assert stranger.status_code == 302
-    assert stranger["Location"].startswith("/admin/login/")
+    assert stranger["Location"].startswith("/accounts/login/")
 
 
 @pytest.mark.parametrize("name", BUTTONS)
@@ -99,7 +99,7 @@ def test_a_button_works_for_its_roles_by_post_alone(sent: Campaign, people: dict
     pressed = {role for role, user in people.items() if client_of(user).post(url).status_code == 302}
 
     assert pressed == BUTTONS[name]
-    assert Client().post(url)["Location"].startswith("/admin/login/")
+    assert Client().post(url)["Location"].startswith("/accounts/login/")
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(people["admin"], backend="django.contrib.auth.backends.ModelBackend")
     assert strict.post(url).status_code == 403

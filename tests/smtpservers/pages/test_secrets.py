@@ -14,7 +14,9 @@ from django.core.management import CommandError, call_command
 from django.core.serializers import serialize
 from django.db import connection
 from django.test import Client, RequestFactory
+from django.utils import timezone
 
+from adminpages.fresh_sign_in import PROVED_AT
 from smtpservers.models import SmtpServer
 from smtpservers.secret_field import Secret, SecretUnreadable
 from tests.smtpservers.pages.conftest import LIST, change_page, filled, history_page
@@ -210,6 +212,7 @@ def test_error_reports_leave_the_secrets_of_a_request_out(boss: User, server: Sm
 
     request = RequestFactory().get(change_page(server))
     request.user = boss
+    request.session = {PROVED_AT: timezone.now().timestamp()}
 
     site.get_model_admin(SmtpServer).changeform_view(request, str(server.pk))
 

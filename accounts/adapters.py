@@ -1,0 +1,64 @@
+"""What the sign-in library asks the product: words, names, encryption, and what stays closed."""
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from cryptography.fernet import Fernet, MultiFernet
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth announces no types.
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "username_password_mismatch": "Wrong username or password. Note that both are case-sensitive.",
+    }
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def respond_user_inactive(self, request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+        return redirect("account_login")  # As after any other failure: the answer tells nothing about the name.
+
+    def add_message(self, *args: Any, **kwargs: Any) -> None:
+        """Say nothing: our views have words of their own."""
+
+
+class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth announces no types.
+    error_messages = {
+        **DefaultMFAAdapter.error_messages,
+        "incorrect_code": "That didn't work. Check that it's the current code, or try again with your key.",
+    }
+
+    def encrypt(self, text: str) -> str:
+        return _keys().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Return the plain text.
+
+        :raises InvalidToken: if none of ``FIELD_ENCRYPTION_KEYS`` fits.
+        """
+        return _keys().decrypt(encrypted_text.encode()).decode()
+
+    def rotate(self, encrypted_text: str) -> str:
+        """Return the same text encrypted with the first key.
+
+        :raises InvalidToken: as :meth:`decrypt`.
+        """
+        return _keys().rotate(encrypted_text.encode()).decode()
+
+    def generate_authenticator_name(self, user: AbstractBaseUser, type: Any) -> str:
+        return f"Key {user.authenticator_set.filter(type=type).count() + 1}"  # type: ignore[attr-defined]
+
+    def _get_site_name(self) -> str:
+        return str(settings.ORGANISATION_NAME)
+
+    def _get_user_identifier(self, user: AbstractBaseUser) -> str:
+        return user.get_username()
+
+
+def _keys() -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in settings.FIELD_ENCRYPTION_KEYS])

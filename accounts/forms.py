@@ -1,0 +1,198 @@
+"""The forms of signing in and of second factors. Every failed check counts towards the lock-out."""
+
+import struct
+from typing import Any
+
+from allauth.account.forms import LoginForm
+from allauth.core import context
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.base.internal.flows import post_authentication
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import generate_totp_secret
+from allauth.mfa.webauthn.forms import AddWebAuthnForm, AuthenticateWebAuthnForm, LoginWebAuthnForm
+from cryptography.fernet import InvalidToken
+from django import forms
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
+
+from accounts import factors
+from accounts.lockout import count_failure, refuse_if_locked
+from adminpages.fresh_sign_in import WRONG
+from adminpages.texts import RefusesControls, read_json
+
+CODE_ATTRIBUTES = {"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
+
+
+class SignInForm(RefusesControls, LoginForm):  # type: ignore[misc]  # allauth announces no types.
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].widget = UnfoldAdminTextInputWidget(
+            {"autocomplete": "username", "autocapitalize": "none", "autofocus": True}
+        )
+        self.fields["password"].widget = UnfoldAdminPasswordWidget({"autocomplete": "current-password"})
+
+
+class SecondFactorCodeForm(RefusesControls, forms.Form):
+    """A code from the user's authenticator app, or a recovery code."""
+
+    code = forms.CharField(max_length=30, widget=UnfoldAdminTextInputWidget({**CODE_ATTRIBUTES, "autofocus": True}))
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._user = user
+
+    def clean_code(self) -> str:
+        code: str = self.cleaned_data["code"]
+        name = self._user.get_username()
+        refuse_if_locked(context.request, name)
+        factor = factors.spend_code(self._user, code)
+        if factor is None:
+            count_failure(context.request, name)
+            raise forms.ValidationError("Wrong code. Each code works once: enter the one your app shows now.")
+        self._factor = factor
+        return code
+
+    def save(self) -> None:
+        post_authentication(context.request, self._factor)
+
+
+# What the parsers of the library raise for answers that no key gives.
+MALFORMED = (ValueError, TypeError, LookupError, AttributeError, struct.error)
+
+
+class CredentialField(forms.JSONField):
+    """The answer of a key, as the library's script writes it."""
+
+    widget = forms.HiddenInput
+
+    def to_python(self, value: Any) -> Any:
+        read = read_json(value or "", most=20_000)
+        if not isinstance(read, dict):
+            raise forms.ValidationError(get_adapter().error_messages["incorrect_code"])
+        return read
+
+
+class _CountsFailures:
+    """A mixin of forms that check the answer of a key."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["credential"] = CredentialField()  # type: ignore[attr-defined]  # A mixin of forms.
+
+    def clean_credential(self) -> Authenticator:
+        user = self.user  # type: ignore[attr-defined]  # Of the library's form; None before a passkey named somebody.
+        name = user.get_username() if user is not None else None
+        refuse_if_locked(context.request, name)
+        try:
+            return super().clean_credential()  # type: ignore[misc]
+        except (forms.ValidationError, *MALFORMED):
+            count_failure(context.request, name)
+            raise get_adapter().validation_error("incorrect_code") from None
+
+
+class SecondFactorKeyForm(_CountsFailures, AuthenticateWebAuthnForm):  # type: ignore[misc]
+    """The answer of a key after the password."""
+
+
+class PasskeyForm(_CountsFailures, LoginWebAuthnForm):  # type: ignore[misc]
+    """The answer of a passkey, which names the user and replaces the password."""
+
+
+class TotpSetUpForm(RefusesControls, forms.Form):
+    """Proves that the app knows the new secret, which stays encrypted in the page until then."""
+
+    sealed = forms.CharField(widget=forms.HiddenInput, max_length=1000)
+    code = forms.CharField(
+        label="Code from the app",
+        max_length=30,
+        widget=UnfoldAdminTextInputWidget({**CODE_ATTRIBUTES, "inputmode": "numeric"}),
+    )
+
+    def __init__(self, data: Any = None, *, user: User) -> None:
+        super().__init__(data, label_suffix="")
+        self._user = user
+        self.secret = (data and self._opened(data.get("sealed", ""))) or generate_totp_secret()
+        sealed = get_adapter().encrypt(f"{user.pk} {self.secret}")
+        self.initial["sealed"] = sealed
+
+    def clean_code(self) -> str:
+        code = "".join(self.cleaned_data["code"].split())
+        step = factors.step_of(self.secret, code)
+        if step is None:
+            raise forms.ValidationError("Wrong code. Scan the picture, then enter the code that the app shows now.")
+        self.step = step
+        return code
+
+    def _opened(self, sealed: str) -> str:
+        """Return the secret that was sealed for this user; empty if it was not."""
+        try:
+            owner, _, secret = get_adapter().decrypt(sealed).partition(" ")
+        except InvalidToken:
+            return ""
+        return secret if owner == str(self._user.pk) else ""
+
+
+class KeyForm(RefusesControls, AddWebAuthnForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"] = forms.CharField(
+            label="Name of the key", required=False, max_length=100, widget=UnfoldAdminTextInputWidget
+        )
+        self.fields["passwordless"] = forms.BooleanField(
+            label="Sign in without a password",
+            required=False,
+            widget=UnfoldBooleanSwitchWidget,
+            help_text="Makes it a passkey. The device asks for a fingerprint, a face or a PIN.",
+        )
+        self.fields["credential"] = CredentialField()
+
+    def clean(self) -> dict[str, Any]:
+        try:
+            cleaned: dict[str, Any] = super().clean()
+        except MALFORMED:
+            raise get_adapter().validation_error("incorrect_code") from None
+        return cleaned
+
+
+class FreshSignInForm(RefusesControls, forms.Form):
+    """Confirms a signed-in user by password or by a code from the app."""
+
+    password = forms.CharField(
+        label="Your password",
+        strip=False,
+        required=False,
+        max_length=4096,
+        widget=UnfoldAdminPasswordWidget({"autocomplete": "current-password", "autofocus": True}),
+    )
+    code = forms.CharField(
+        label="Or a code from your app",
+        required=False,
+        max_length=30,
+        widget=UnfoldAdminTextInputWidget(CODE_ATTRIBUTES),
+    )
+
+    def __init__(self, request: HttpRequest, user: User, data: Any = None) -> None:
+        super().__init__(data, label_suffix="")
+        self._request = request
+        self._user = user
+        if not user.has_usable_password():
+            del self.fields["password"]
+        if not Authenticator.objects.filter(user=user, type=factors.TOTP).exists():
+            del self.fields["code"]
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        name = self._user.get_username()
+        if password := values.get("password"):
+            if authenticate(self._request, username=name, password=password) != self._user:
+                self.add_error("password", WRONG)
+        elif code := values.get("code"):
+            refuse_if_locked(self._request, name)
+            if factors.spend_code(self._user, code) is None:
+                count_failure(self._request, name)
+                self.add_error("code", "Wrong code. Enter the one your app shows now.")
+        else:
+            raise forms.ValidationError("Fill in one of these.")
+        return values

@@ -1,0 +1,51 @@
+"""Middleware: whoever needs a second factor and has none reaches the pages that set one up, and nothing else."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from accounts import factors
+
+SET_UP = frozenset(
+    (
+        "mfa_index",
+        "set_up_totp",
+        "mfa_add_webauthn",
+        "recovery_codes",
+        "fresh_sign_in",
+        "account_logout",
+        "admin:logout",
+    )
+)
+# Pages for strangers. The user is a stranger there.
+PUBLIC = frozenset(("publicpages", "archive", "media", "healthz", "readyz"))
+
+
+class SecondFactorRequired:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_view(self, request: HttpRequest, *args: Any) -> HttpResponse | None:
+        # The cookie is checked first: a response to a request without one must not depend on a session.
+        if settings.MFA_ROLES == "none" or settings.SESSION_COOKIE_NAME not in request.COOKIES:
+            return None
+        if not request.user.is_authenticated or not factors.lacks_factor(request.user):
+            return None
+        match = request.resolver_match
+        assert match is not None  # A view was found.
+        if match.view_name in SET_UP:
+            return None
+        if (match.namespace or match.view_name) in PUBLIC:
+            request.user = AnonymousUser()
+            return None
+        if request.method != "GET":
+            raise PermissionDenied("a second factor")
+        return redirect("mfa_index")

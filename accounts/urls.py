@@ -1,0 +1,18 @@
+"""The URLs of signing in, mounted at /accounts/, under the names that the library looks for. Its others are closed."""
+
+from django.urls import path
+
+from accounts import views
+
+urlpatterns = [
+    path("login/", views.SignIn.as_view(), name="account_login"),
+    path("login/passkey/", views.PasskeySignIn.as_view(), name="mfa_login_webauthn"),
+    path("login/second-factor/", views.SecondFactor.as_view(), name="mfa_authenticate"),
+    path("logout/", views.sign_out, name="account_logout"),
+    path("confirm/", views.fresh_sign_in, name="fresh_sign_in"),
+    path("factors/", views.Factors.as_view(), name="mfa_index"),
+    path("factors/app/", views.set_up_totp, name="set_up_totp"),
+    path("factors/key/", views.AddKey.as_view(), name="mfa_add_webauthn"),
+    path("factors/<int:factor_id>/remove/", views.remove_factor, name="remove_factor"),
+    path("factors/recovery-codes/", views.recovery_codes, name="recovery_codes"),
+]

@@ -1,0 +1,201 @@
+"""The pages of signing in and of second factors. The library's views do the work; nothing else of it is reachable."""
+
+import base64
+from typing import Any
+
+from allauth.account.stages import LoginStage
+from allauth.account.utils import get_next_redirect_url
+from allauth.account.views import LoginView, LogoutView
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.base.internal.flows import delete_and_cleanup
+from allauth.mfa.base.views import AuthenticateView
+from allauth.mfa.models import Authenticator
+from allauth.mfa.webauthn.internal import auth as webauthn
+from allauth.mfa.webauthn.views import AddWebAuthnView, LoginWebAuthnView
+from django.contrib import admin, messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+from django.views.generic import TemplateView
+
+from accounts import factors
+from accounts.forms import FreshSignInForm, SecondFactorKeyForm, TotpSetUpForm
+from adminpages.fresh_sign_in import asks_anew, note_proof
+
+
+class _Narrow:
+    """A mixin of views for pages in the admin's look without its sidebar."""
+
+    title = ""
+    request: HttpRequest
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {
+            **admin.site.each_context(self.request),
+            **super().get_context_data(**kwargs),  # type: ignore[misc]  # A mixin of views.
+            "title": self.title,
+        }
+
+
+def _page(request: HttpRequest, template: str, title: str, context: dict[str, Any]) -> HttpResponse:
+    whole = {**admin.site.each_context(request), "title": title, **context}
+    return TemplateResponse(request, f"accounts/{template}", whole, headers={"Cache-Control": "no-store"})
+
+
+def _user(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # ``login_required`` lets nobody else in.
+    return request.user
+
+
+# --- signing in and out
+
+
+class SignIn(_Narrow, LoginView):  # type: ignore[misc]  # allauth announces no types.
+    template_name = "accounts/sign_in.html"
+    title = "Log in"
+
+
+class PasskeySignIn(LoginWebAuthnView):  # type: ignore[misc]
+    def form_invalid(self, form: Any) -> HttpResponse:
+        messages.error(self.request, "This passkey isn't known here. Log in with your password instead.")
+        return redirect("account_login")
+
+
+@method_decorator(sensitive_post_parameters(), name="dispatch")
+class SecondFactor(_Narrow, AuthenticateView):  # type: ignore[misc]
+    template_name = "accounts/second_factor.html"
+    title = "Second factor"
+    stage: LoginStage
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        types = set(Authenticator.objects.filter(user=self.stage.login.user).values_list("type", flat=True))
+        return {
+            **super().get_context_data(**kwargs),
+            "has_app": factors.TOTP in types,
+            "has_key": factors.WEBAUTHN in types,
+            "has_recovery_codes": factors.RECOVERY_CODES in types,
+        }
+
+
+sign_out = require_POST(LogoutView.as_view())
+
+
+@login_required
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+def fresh_sign_in(request: HttpRequest) -> HttpResponse:
+    """Ask who is there (GET), and lead back to the page that wanted to know (POST)."""
+    user = _user(request)
+    is_key = request.method == "POST" and "credential" in request.POST
+    form = FreshSignInForm(request, user, request.POST if request.method == "POST" and not is_key else None)
+    key_form = SecondFactorKeyForm(request.POST if is_key else None, user=user)
+    if request.method == "POST" and (key_form if is_key else form).is_valid():
+        note_proof(request)
+        back = get_next_redirect_url(request)
+        return redirect(back) if back else _page(request, "fresh_sign_in_done.html", "Confirmed", {})
+    context: dict[str, Any] = {"form": form, "key_form": key_form, "next": get_next_redirect_url(request) or ""}
+    if user.authenticator_set.filter(type=factors.WEBAUTHN).exists():  # type: ignore[attr-defined]
+        context["js_data"] = {"request_options": webauthn.begin_authentication(user)}
+    return _page(request, "fresh_sign_in.html", "Confirm it's you", context)
+
+
+# --- one's own factors
+
+
+@method_decorator([login_required, never_cache], name="dispatch")
+class Factors(_Narrow, TemplateView):
+    """The user's factors. Whoever needs one and has none sees nothing else."""
+
+    template_name = "accounts/factors.html"
+    title = "Second factor"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        user = _user(self.request)
+        mine = Authenticator.objects.filter(user=user).order_by("created_at", "pk")
+        return {
+            **super().get_context_data(**kwargs),
+            "app": mine.filter(type=factors.TOTP).first(),
+            "keys": mine.filter(type=factors.WEBAUTHN),
+            "recovery_codes_left": factors.recovery_codes_left(user),
+            "is_needed": factors.needs_factor(user),
+            "has_factor": factors.has_factor(user),
+        }
+
+
+@login_required
+@asks_anew
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+def set_up_totp(request: HttpRequest) -> HttpResponse:
+    user = _user(request)
+    if user.authenticator_set.filter(type=factors.TOTP).exists():  # type: ignore[attr-defined]
+        return redirect("mfa_index")
+    form = TotpSetUpForm(request.POST if request.method == "POST" else None, user=user)
+    if form.is_bound and form.is_valid() and factors.add_totp(user, form.secret, form.step):
+        return _first_recovery_codes(request, "Your authenticator app is set up.")
+    adapter = get_adapter()
+    picture = adapter.build_totp_svg(adapter.build_totp_url(user, form.secret))
+    context = {
+        "form": form,
+        "picture": f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode()}",
+        "secret": " ".join(form.secret[at : at + 4] for at in range(0, len(form.secret), 4)),
+    }
+    return _page(request, "totp.html", "Set up an app", context)
+
+
+@method_decorator([login_required, asks_anew, never_cache, sensitive_post_parameters()], name="dispatch")
+class AddKey(_Narrow, AddWebAuthnView):  # type: ignore[misc]
+    template_name = "accounts/key.html"
+    title = "Add a key"
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        super().form_valid(form)
+        return _first_recovery_codes(self.request, f"“{form.cleaned_data['name']}” is set up.")
+
+
+@login_required
+@asks_anew
+@never_cache
+@require_http_methods(["GET", "POST"])
+def remove_factor(request: HttpRequest, factor_id: int) -> HttpResponse:
+    user = _user(request)
+    mine = Authenticator.objects.filter(user=user, type__in=factors.FACTORS)
+    factor = get_object_or_404(mine, pk=factor_id)
+    is_last = factors.needs_factor(user) and mine.count() == 1
+    if request.method == "POST" and not is_last:
+        delete_and_cleanup(request, factor)
+        messages.success(request, "Removed.")
+        return redirect("mfa_index")
+    return _page(request, "remove.html", "Remove a factor", {"factor": factor, "is_last": is_last})
+
+
+@login_required
+@asks_anew
+@never_cache
+@require_http_methods(["GET", "POST"])
+def recovery_codes(request: HttpRequest) -> HttpResponse:
+    """Explain recovery codes (GET), or replace them and show the new ones once (POST)."""
+    user = _user(request)
+    if not factors.has_factor(user):
+        return redirect("mfa_index")
+    if request.method == "POST":
+        return _page(request, "recovery_codes.html", "Recovery codes", {"codes": factors.make_recovery_codes(user)})
+    return _page(request, "recovery_codes.html", "Recovery codes", {"left": factors.recovery_codes_left(user)})
+
+
+def _first_recovery_codes(request: HttpRequest, said: str) -> HttpResponse:
+    """Show recovery codes with the first factor; nobody sees them again."""
+    user = _user(request)
+    if factors.recovery_codes_left(user):
+        messages.success(request, said)
+        return redirect("mfa_index")
+    context = {"codes": factors.make_recovery_codes(user), "said": said}
+    return _page(request, "recovery_codes.html", "Recovery codes", context)

@@ -1,0 +1,120 @@
+"""The question for a fresh sign-in: pages that give away or change much ask again who is there.
+
+A view declares it with :func:`asks_first`, an admin page with ``asks_fresh_sign_in``. The question comes before the
+page opens. If the sign-in gets too old while a page is open, the page's button asks for the password on its way, and a
+form comes back with what was typed, except secrets. What was sent is written into that answer and stored nowhere.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth import authenticate
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+
+FRESH_FOR = dt.timedelta(minutes=10)
+PROVED_AT = "proved_at"  # In the session: when the user last proved who they are.
+PASSWORD = "fresh_password"  # noqa: S105  # The name of the input.
+QUESTION = "fresh_sign_in"  # The URL name of the page that asks.
+WRONG = "That's not your password."
+
+View = Callable[..., HttpResponseBase]
+
+
+def note_proof(request: HttpRequest) -> None:
+    """Remember in the session that the user has just proved who they are."""
+    request.session[PROVED_AT] = timezone.now().timestamp()
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    age: float = timezone.now().timestamp() - request.session.get(PROVED_AT, 0)
+    return abs(age) < FRESH_FOR.total_seconds()  # Negative where another machine's clock is a little ahead.
+
+
+def is_proved(request: HttpRequest) -> bool:
+    """Whether the sign-in is fresh, or made fresh by a password that the request brings along."""
+    if is_fresh(request):
+        return True
+    password = request.POST.get(PASSWORD, "")
+    # The name is given, and not the user: a failure counts like one of signing in.
+    if not password or authenticate(request, username=request.user.get_username(), password=password) != request.user:
+        return False
+    note_proof(request)
+    return True
+
+
+def ask(request: HttpRequest) -> HttpResponse:
+    """Redirect to the question, and from there back to this page."""
+    return redirect(f"{reverse(QUESTION)}?{urlencode({'next': request.get_full_path()})}")
+
+
+def ask_on_the_way(request: HttpRequest) -> HttpResponse:
+    """Return a page that asks for the password and sends the same request again. Nothing is stored meanwhile."""
+    sent = [
+        (name, value)
+        for name, values in request.POST.lists()
+        for value in values
+        if name not in (PASSWORD, "csrfmiddlewaretoken")
+    ]
+    context = {
+        **admin.site.each_context(request),
+        "title": "Confirm it's you",
+        "sent": sent,
+        "error": WRONG if request.POST.get(PASSWORD) else "",
+        "back": request.headers.get("Referer", ""),
+    }
+    return TemplateResponse(request, "adminpages/confirm.html", context, headers={"Cache-Control": "no-store"})
+
+
+def asks_first(view: View) -> View:
+    """Make a view for signed-in users ask for a fresh sign-in. None of its inputs may be a secret."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if is_proved(request):
+            return view(request, *args, **kwargs)
+        return ask_on_the_way(request) if request.method == "POST" else ask(request)
+
+    return answer
+
+
+def asks_anew(view: View) -> View:
+    """Make a view ask for a fresh sign-in and begin again with its empty page, because its inputs are secrets."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return view(request, *args, **kwargs) if is_fresh(request) else ask(request)
+
+    return answer
+
+
+class AsksFreshSignIn:
+    """A mixin of forms that refuses to save for an old sign-in; the page then shows a field for the password."""
+
+    request: HttpRequest
+    is_bound: bool
+    lacks_proof = False
+
+    def full_clean(self) -> None:
+        super().full_clean()  # type: ignore[misc]  # A mixin of forms.
+        if self.is_bound and not is_proved(self.request):
+            self.lacks_proof = True
+            wrong = f"{WRONG} " if self.request.POST.get(PASSWORD) else ""
+            self.add_error(  # type: ignore[attr-defined]
+                None,
+                f"{wrong}Nothing was saved yet. Confirm it's you above, type any password or key again, and save.",
+            )
+
+
+def asking(form: "type[forms.ModelForm[Any]]", request: HttpRequest) -> "type[forms.ModelForm[Any]]":
+    """Return the form class with the question."""
+    return type(form.__name__, (AsksFreshSignIn, form), {"request": request})

@@ -1,0 +1,33 @@
+"""A person with a password, a second factor, and what an authenticator app would show."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from allauth.mfa.totp.internal.auth import format_hotp_value, generate_totp_secret, hotp_value
+from django.contrib.auth.models import Group, User
+
+from accounts import factors
+
+PASSWORD = "correct horse battery"
+App = Callable[..., str]
+
+
+@pytest.fixture
+def ann(db: None) -> User:
+    user = User.objects.create_user("ann", password=PASSWORD, is_staff=True)
+    user.groups.add(Group.objects.get(name="admin"))
+    return user
+
+
+def code_of(secret: str, steps: int = 0) -> str:
+    """Return the code that an app with this secret shows, some steps of 30 seconds from now."""
+    return format_hotp_value(hotp_value(secret, int(time.time()) // factors.STEP_SECONDS + steps))
+
+
+@pytest.fixture
+def app(ann: User) -> App:
+    """Set up an authenticator app for Ann, and return what it shows."""
+    secret = generate_totp_secret()
+    factors.add_totp(ann, secret, step=0)
+    return lambda steps=0: code_of(secret, steps)

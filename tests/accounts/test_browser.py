@@ -1,0 +1,152 @@
+"""Second factors as people use them: in Chromium, with its virtual keys, on a phone's width and by keyboard alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import CDPSession, Page, expect
+
+from accounts import factors
+from tests.accounts.conftest import PASSWORD, code_of
+from tests.browser import sideways_scroll
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture
+def on_localhost(live_server: Any) -> str:
+    """Keys belong to names, never to addresses of machines."""
+    return str(live_server.url).replace("127.0.0.1", "localhost")
+
+
+@pytest.fixture
+def add_key(page: Page) -> Callable[[], tuple[CDPSession, str]]:
+    """Plug a key into the browser that also is a passkey; return how to talk to it."""
+
+    def add() -> tuple[CDPSession, str]:
+        session = page.context.new_cdp_session(page)
+        session.send("WebAuthn.enable")
+        options = {
+            "protocol": "ctap2",
+            "transport": "internal",
+            "hasResidentKey": True,
+            "hasUserVerification": True,
+            "isUserVerified": True,
+            "automaticPresenceSimulation": True,
+        }
+        return session, session.send("WebAuthn.addVirtualAuthenticator", {"options": options})["authenticatorId"]
+
+    return add
+
+
+def log_in(page: Page, url: str) -> None:
+    page.goto(f"{url}/accounts/login/")
+    page.get_by_label("Username").fill("ann")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+
+
+def log_out(page: Page, url: str) -> None:
+    page.goto(f"{url}/accounts/factors/")
+    page.get_by_role("button", name="Log out").click()
+
+
+def test_an_app_on_a_phone_by_keyboard_alone(page: Page, on_localhost: str, ann: User, settings: Any) -> None:
+    settings.MFA_ROLES = "all"
+    page.set_viewport_size(PHONE)
+
+    page.goto(f"{on_localhost}/admin/")
+    expect(page.get_by_label("Username")).to_be_focused()
+    page.keyboard.type("ann")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Set up a second factor to continue.")).to_be_visible()
+    assert sideways_scroll(page) == 0
+    tab_to(page, "Set up an app")
+    expect(page.get_by_alt_text("QR code for your authenticator app")).to_be_visible()
+    assert page.evaluate("document.querySelector('.account-qr').naturalWidth") > 0
+    assert sideways_scroll(page) == 0
+    secret = page.locator(".account-secret").inner_text().replace(" ", "")
+    page.get_by_label("Code from the app").focus()
+    page.keyboard.type(code_of(secret))
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Your authenticator app is set up.")).to_be_visible()
+    codes = page.get_by_role("list", name="Recovery codes").get_by_role("listitem").all_inner_texts()
+    assert len(codes) == factors.RECOVERY_CODE_COUNT
+    assert sideways_scroll(page) == 0
+    tab_to(page, "I saved them")
+    expect(page.get_by_text("10 left.")).to_be_visible()
+
+    log_out(page, on_localhost)
+    log_in(page, on_localhost)
+    expect(page.get_by_label("Code")).to_be_focused()
+    page.keyboard.type(code_of(secret, 1))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()
+
+    log_out(page, on_localhost)  # The phone is lost.
+    log_in(page, on_localhost)
+    expect(page.get_by_label("Code")).to_be_focused()
+    page.keyboard.type(codes[0])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Reach the link or button by the Tab key, and press Enter."""
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == name:
+            page.keyboard.press("Enter")
+            return
+    raise AssertionError(f"Tab does not reach {name}")
+
+
+def test_a_passkey_signs_in_alone_and_as_second_factor_and_answers_the_question(
+    page: Page, on_localhost: str, ann: User, add_key: Any
+) -> None:
+    session, key = add_key()
+    log_in(page, on_localhost)
+    page.goto(f"{on_localhost}/accounts/factors/key/")
+    page.get_by_label("Name of the key").fill("My laptop")
+    page.get_by_label("Sign in without a password").check()
+    page.get_by_role("button", name="Add key").click()
+    expect(page.get_by_text("“My laptop” is set up.")).to_be_visible()
+    assert len(session.send("WebAuthn.getCredentials", {"authenticatorId": key})["credentials"]) == 1
+
+    log_out(page, on_localhost)
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()
+
+    log_out(page, on_localhost)
+    log_in(page, on_localhost)
+    page.get_by_role("button", name="Use your key").click()
+    expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()
+
+    page.goto(f"{on_localhost}/accounts/confirm/?next=/accounts/factors/")
+    page.get_by_role("button", name="Use your key").click()
+    expect(page.get_by_text("My laptop")).to_be_visible()
+    page.get_by_role("link", name="Remove My laptop").click()
+    page.get_by_role("button", name="Remove").click()
+    expect(page.get_by_text("Removed.")).to_be_visible()
+    assert not ann.authenticator_set.exists()  # type: ignore[attr-defined]  # Nor recovery codes, which stand in for it.
+
+
+def test_a_key_that_is_lost_or_unknown_is_said_on_the_page(
+    page: Page, on_localhost: str, ann: User, add_key: Any
+) -> None:
+    session, key = add_key()
+    log_in(page, on_localhost)
+    page.goto(f"{on_localhost}/accounts/factors/key/")
+    page.get_by_role("button", name="Add key").click()
+    expect(page.get_by_role("list", name="Recovery codes")).to_be_visible()
+    log_out(page, on_localhost)
+    session.send("WebAuthn.clearCredentials", {"authenticatorId": key})
+
+    log_in(page, on_localhost)
+    page.get_by_role("button", name="Use your key").click()
+
+    expect(page.get_by_text("No key answered.")).to_be_visible()
