@@ -79,6 +79,9 @@ EFFECTS = {
     "display_order": "Order of lists, and of the servers that are tried.",
     "unsubscribe_url": "Header `List-Unsubscribe` and the visible link. A page of your own is asked whether it takes"
     " one click, and `List-Unsubscribe-Post` is only there if it does. A template without {token} gets one appended.",
+    "relays_unsubscribes": "On, the header and the link lead to the built-in page. After an unsubscribe a worker sends"
+    " a POST to the address, for three days or more if the page does not answer 2xx; see"
+    " [a page of your own](audience.md#a-page-of-your-own).",
     "use_unsubscribe_link": "Headers `List-Unsubscribe` and `List-Unsubscribe-Post`, and one visible link in each"
     " part. Campaigns, tests, and single messages marked as commercial.",
     "precedence": "Header `Precedence`, and with it `X-Auto-Response-Suppress` for Exchange.",

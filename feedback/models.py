@@ -1,9 +1,10 @@
-"""The table of feedback to accepted messages."""
+"""The tables of feedback to accepted messages, and of the unsubscribes that are passed on."""
 
 from django.db import models
 from django.db.models.functions import Now
 
 from delivery.models import Message
+from smtpservers.models import SmtpServer
 
 
 class Feedback(models.Model):
@@ -46,3 +47,30 @@ class Feedback(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of {self.email}"
+
+
+class RelayedUnsubscribe(models.Model):
+    """An unsubscribe that a custom page is told of, and the page's last answer."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "not yet"
+        PASSED_ON = "passed on", "passed on"
+        GIVEN_UP = "given up", "given up"  # The page took no call for days; a person has to enter it there.
+
+    feedback = models.OneToOneField(Feedback, on_delete=models.CASCADE, related_name="relay")
+    server = models.ForeignKey(SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+")
+    state = models.CharField("passed on", max_length=16, choices=State, default=State.WAITING)
+    due_at = models.DateTimeField(null=True)  # The next call; None: there is none.
+    attempts = models.PositiveSmallIntegerField(default=0)
+    first_called_at = models.DateTimeField(null=True)
+    called_at = models.DateTimeField(null=True)  # The last call with an answer, or without one in time.
+    answer = models.CharField(max_length=300, blank=True)  # To the last call, as a sentence.
+
+    class Meta:
+        indexes = [
+            # Calls that are due.
+            models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="relay_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.feedback}: {self.get_state_display()}"

@@ -14,7 +14,8 @@ from contacts.consent import changes
 from contacts.models import ConsentEvent, ContactList, Subscription, Suppression
 from delivery.content import tokens
 from delivery.models import Mailing, Message
-from delivery.records.erasure import is_anonymous
+from delivery.records.erasure import address_of, is_anonymous
+from feedback import relay
 from feedback.models import Feedback
 from mail.addresses import fold
 
@@ -41,11 +42,6 @@ def find_message(token: str, purpose: str = tokens.UNSUBSCRIBE) -> Message | Non
     if message is not None and message.contact is None and is_anonymous(message):
         return None
     return message
-
-
-def address_of(message: Message) -> str:
-    """Return the address of a message, or the person's present one if the message is anonymous."""
-    return message.contact.email if message.contact is not None and is_anonymous(message) else message.email
 
 
 def belongs_to_nobody(token: str, purpose: str = tokens.UNSUBSCRIBE) -> bool:
@@ -164,6 +160,8 @@ def count(
         again = again.filter(undone_at__isnull=False)
     # undo() goes by this time: a repetition keeps the first one, a person who came back and left again gets a new one.
     again.update(undone_at=None, received_at=now, channel=channel)
+    if (counted := Feedback.objects.filter(message=message, is_global=is_global, received_at=now).first()) is not None:
+        relay.tell(message, counted, now)
 
 
 def _changed_something(message: Message, now: dt.datetime) -> bool:
@@ -187,6 +185,7 @@ def undo(message: Message, now: dt.datetime, network: str = "") -> bool:
         moments = list(_undoable(message, now).values_list("received_at", flat=True))
         if not moments or not _undoable(message, now).update(undone_at=now):
             return False
+        relay.forget(message)
         left = Suppression.objects.filter(
             email_key__in=_keys(message), reason=Suppression.Reason.UNSUBSCRIBED, created_at__in=moments
         )

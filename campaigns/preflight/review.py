@@ -174,7 +174,7 @@ def _of_setting(
 
 def _unsubscribe_pages(servers: Iterable[SmtpServer]) -> Iterator[Finding]:
     for server in servers:
-        if not server.use_unsubscribe_link or not server.has_unsubscribe_page:
+        if not server.use_unsubscribe_link or server.relays_unsubscribes or not server.has_unsubscribe_page:
             continue
         if server.unsubscribe_problem:
             yield found(

@@ -56,7 +56,7 @@ def samples(written: Written, content: Campaign, servers: list[SmtpServer], now:
 def _shape(server: SmtpServer) -> tuple[object, ...]:
     return (
         server.use_unsubscribe_link,
-        server.unsubscribe_url,
+        server.linked_unsubscribe_url,
         server.takes_one_click,
         server.mail_from,
         domain_name_of(server),

@@ -163,17 +163,10 @@ class Composer:
         return values
 
     def _unsubscribe_url(self, built_in: str, message: Outgoing, email: str) -> str:
-        template = self._server.unsubscribe_url
+        template = self._server.linked_unsubscribe_url
         if not template or message.copy_of_id:  # A foreign page cannot know that a copy's link must do nothing.
             return built_in
-        list_id, _ = self._list
-        return fill_unsubscribe_url(
-            template,
-            token=built_in.rpartition("/")[2],
-            email=email,
-            campaign=self._mailing.slug or self._mailing.reference,
-            list_id=str(list_id or ""),
-        )
+        return custom_unsubscribe_url(template, built_in, email, self._mailing, self._list[0])
 
     def _compile(self, contact: Person | None, address: str, *, is_redirected: bool = False) -> Compiled:
         mailing = self._mailing
@@ -321,6 +314,21 @@ def web_version(message: Message) -> Rendered:
     return replace(rendered, html=attachments.shown_by_address(rendered.html, mailing.files))
 
 
+def custom_unsubscribe_url(template: str, built_in: str, email: str, mailing: Mailing, list_id: int | None) -> str:
+    """Return the address of a custom unsubscribe page for one message.
+
+    :param built_in: the link to the built-in page, whose token is filled in.
+    :param list_id: the first list of the mailing, if it has one.
+    """
+    return fill_unsubscribe_url(
+        template,
+        token=built_in.rpartition("/")[2],
+        email=email,
+        campaign=mailing.slug or mailing.reference,
+        list_id=str(list_id or ""),
+    )
+
+
 def _own_pages(template: str) -> list[str]:
     """Return the fixed start of a template's addresses, unless it covers the whole host."""
     start = template.partition("{")[0]
@@ -333,6 +341,6 @@ def _is_one_click_possible(server: SmtpServer) -> bool:
     Plain http is enough only if site and server both run on this machine. An external unsubscribe page must have
     passed the one-click probe.
     """
-    if server.unsubscribe_url:
+    if server.linked_unsubscribe_url:
         return server.takes_one_click
     return settings.IS_HTTPS or (settings.IS_LOOPBACK and server.host in ("localhost", "127.0.0.1", "::1"))

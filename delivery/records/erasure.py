@@ -32,6 +32,11 @@ def is_anonymous(message: Message) -> bool:
     return message.email_key.startswith(KEY)
 
 
+def address_of(message: Message) -> str:
+    """Return the address of a message, or the person's present one if the message is anonymous."""
+    return message.contact.email if message.contact is not None and is_anonymous(message) else message.email
+
+
 def emails(contact_id: int) -> Iterable[str]:
     rows = Message.objects.filter(contact=contact_id).exclude(email_key__startswith=KEY).order_by()
     return rows.values_list("email", flat=True).distinct()

@@ -11,6 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('delivery', '0001_first_release'),
+        ('smtpservers', '0001_first_release'),
     ]
 
     operations = [
@@ -32,6 +33,23 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'feedback',
                 'ordering': ['-received_at'],
                 'constraints': [models.UniqueConstraint(fields=('message', 'kind', 'is_global'), name='one_feedback_each')],
+            },
+        ),
+        migrations.CreateModel(
+            name='RelayedUnsubscribe',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('state', models.CharField(choices=[('waiting', 'not yet'), ('passed on', 'passed on'), ('given up', 'given up')], default='waiting', max_length=16, verbose_name='passed on')),
+                ('due_at', models.DateTimeField(null=True)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('first_called_at', models.DateTimeField(null=True)),
+                ('called_at', models.DateTimeField(null=True)),
+                ('answer', models.CharField(blank=True, max_length=300)),
+                ('feedback', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='relay', to='feedback.feedback')),
+                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='smtpservers.smtpserver')),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='relay_due')],
             },
         ),
     ]

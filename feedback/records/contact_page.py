@@ -17,7 +17,7 @@ def feedback_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Sec
     if not request.user.has_perm("feedback.view_feedback"):
         return None
     rows = Feedback.objects.filter(Q(message__contact=contact) | Q(email=contact.email))
-    found = list(rows.select_related("message__mailing").order_by("-received_at", "-pk")[: SHOWN + 1])
+    found = list(rows.select_related("message__mailing", "relay").order_by("-received_at", "-pk")[: SHOWN + 1])
     return Section(
         "feedback",
         "Feedback",

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from contacts.privacy.erasure import PersonalData, Subject
 from contacts.privacy.redaction import ERASED, redact, text_columns
 from delivery.records import erasure
-from feedback.models import Feedback
+from feedback.models import Feedback, RelayedUnsubscribe
 
 
 def of_person(subject: Subject) -> QuerySet[Feedback]:
@@ -39,16 +39,24 @@ def export(subject: Subject) -> dict[str, Any]:
                 "cause": row.cause,
                 "reason": row.reason,
                 "taken back at": row.undone_at,
+                **_relayed(row),
             }
-            for row in of_person(subject).order_by("received_at", "pk")
+            for row in of_person(subject).select_related("relay").order_by("received_at", "pk")
         ],
     }
+
+
+def _relayed(row: Feedback) -> dict[str, Any]:
+    relay = getattr(row, "relay", None)
+    return {"passed on": {"state": relay.state, "at": relay.called_at, "answer": relay.answer}} if relay else {}
 
 
 def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
     """Redact the person's feedback; call it while their messages still have the address that finds it."""
     ids = list(of_person(subject).values_list("pk", flat=True))
     Feedback.objects.filter(pk__in=ids).update(email=ERASED, reason="")
+    waiting = RelayedUnsubscribe.objects.filter(feedback__in=ids, state=RelayedUnsubscribe.State.WAITING)
+    waiting.delete()
     pattern = subject.pattern
     for model in apps.get_app_config("feedback").get_models():  # Such as raw reports.
         redact(model._default_manager.all(), pattern, *text_columns(model))

@@ -13,6 +13,7 @@ from django.db.models import Q
 from contacts.consent import changes
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression
 from delivery.models import Message
+from delivery.records.erasure import address_of
 from feedback import unsubscribe
 from feedback.models import Feedback
 from mail.addresses import fold
@@ -51,7 +52,7 @@ def person_of(message: Message) -> Contact | None:
     """
     if unsubscribe.is_test(message) or unsubscribe.is_copy(message) or message.contact is None:
         return None
-    return message.contact if message.contact.email_key == fold(unsubscribe.address_of(message)) else None
+    return message.contact if message.contact.email_key == fold(address_of(message)) else None
 
 
 def offers(contact: Contact) -> list[Offer]:

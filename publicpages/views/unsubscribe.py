@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from delivery.content import tokens
 from delivery.models import Message
+from delivery.records.erasure import address_of
 from feedback import unsubscribe
 from feedback.models import Feedback
 from publicpages.appearance.looks import looks
@@ -108,7 +109,7 @@ def _context(message: Message, words: UnsubscribeWords, done: str) -> dict[str, 
     if unsubscribe.is_test(message):
         return {"heading": words.test_title, "sentences": [words.test]}
     now = unsubscribe.standing(message, timezone.now())
-    filled = {"organisation": looks().organisation, "address": masked(unsubscribe.address_of(message))}
+    filled = {"organisation": looks().organisation, "address": masked(address_of(message))}
     staying, left = ", ".join(now.staying), ", ".join(now.left)
     context: dict[str, Any] = {"may_undo": now.may_undo}
     if person_of(message) is not None:

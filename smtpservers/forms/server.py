@@ -1,5 +1,6 @@
 """The form of a server. :mod:`smtpservers.forms.validators` has the checks; secrets are never shown again."""
 
+import datetime as dt
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -227,9 +228,10 @@ class ServerForm(_ServerModelForm):
         self._clean_secrets(cleaned)
         self._clean_switches(cleaned)
         cleaned.update({name: None for name in NO_LIMIT_AT_ZERO if cleaned.get(name) == 0})
-        if url := cleaned.get("unsubscribe_url"):
+        if (url := cleaned.get("unsubscribe_url")) is not None:
+            is_used, is_relayed = (bool(cleaned.get(name)) for name in ("use_unsubscribe_link", "relays_unsubscribes"))
             with self._errors_at("unsubscribe_url"):
-                validators.check_unsubscribe_url(url, is_used=bool(cleaned.get("use_unsubscribe_link")))
+                validators.check_unsubscribe_url(url, is_used, is_relayed)
         if cleaned.get("mail_from") and cleaned.get("host"):
             with self._errors_at("mail_from"):
                 validators.check_own_sender(cleaned["mail_from"], cleaned["host"])
@@ -367,12 +369,28 @@ def one_click_state(server: SmtpServer) -> str:
     """Return the result of the one-click probe, as sentences to append; escaped."""
     if not server.has_unsubscribe_page:
         return ""
+    if server.relays_unsubscribes:
+        return _last_call(server)
     if server.unsubscribe_probed_at is None:
         return " Not asked yet whether it takes one click; until then the header offers none. Save to ask."
-    asked = f"{timezone.localtime(server.unsubscribe_probed_at):%d %B %Y, %H:%M}".lstrip("0")
+    asked = _asked(server.unsubscribe_probed_at)
     if server.unsubscribe_problem:
         return f" No one click, asked on {asked}: {escape(server.unsubscribe_problem)} Mend it, and save to ask again."
     return f" It takes one click, as asked on {asked}."
+
+
+def _last_call(server: SmtpServer) -> str:
+    if server.unsubscribe_probed_at is None:
+        return " Not called yet. Save to try it."
+    called = _asked(server.unsubscribe_probed_at)
+    if server.unsubscribe_problem:
+        why = escape(server.unsubscribe_problem)
+        return f" It did not take the last call, on {called}: {why} Each unsubscribe is tried again for three days."
+    return f" It took the last call, on {called}."
+
+
+def _asked(at: dt.datetime) -> str:
+    return f"{timezone.localtime(at):%d %B %Y, %H:%M}".lstrip("0")
 
 
 def unreadable(server: SmtpServer, name: str) -> str:

@@ -64,7 +64,7 @@ def _miscellaneous(names: Collection[str]) -> list[Div | HTML]:
         _row(_cell("max_per_day", 3), _cell("max_per_hour", 3), _cell("rate_limit", 3), _cell("rate_unit", 3)),
         _row(_cell("max_connections", 4), _cell("messages_per_connection", 4), _cell("pipelining", 4)),
         _heading("Headers and links"),
-        _row(_cell("unsubscribe_url", 8), _switch("use_unsubscribe_link")),
+        _row(_cell("unsubscribe_url", 4), _switch("use_unsubscribe_link"), _switch("relays_unsubscribes")),
         _row(_cell("precedence", 8), _switch("use_precedence")),
         _row(_cell("return_path", 4), _switch("use_return_path"), _switch("use_verp")),
         _row(_cell("spam_address", 8), _switch("use_spam_address")),

@@ -57,6 +57,7 @@ class Settings(Protocol):
     never_tls: bool
     notes: str
     use_unsubscribe_link: bool
+    relays_unsubscribes: bool
     unsubscribe_url: str
     precedence: str
     use_precedence: bool
@@ -199,27 +200,30 @@ def check_precedence(text: str) -> str:
     return text
 
 
-def check_unsubscribe_url(text: str, is_used: bool) -> str:
-    """Return the template of an unsubscribe address: https, or mailto.
+def check_unsubscribe_url(text: str, is_used: bool, is_relayed: bool = False) -> str:
+    """Return the template of an unsubscribe address: https, or mailto; empty for the built-in page.
 
-    :param is_used: whether the switch is on; only then is http rejected (RFC 8058 section 3.1).
+    :param is_used: whether the link is used; only then is http rejected (RFC 8058 section 3.1).
+    :param is_relayed: whether we call the address ourselves, which needs https.
     :raises FieldInvalid: with what to do.
     :raises AddressInvalid: for a host that is not a domain.
     """
+    if is_relayed and not text:
+        raise FieldInvalid("Enter an email unsubscribe URL, or turn Relay unsubscribes off.")
+    if not text:
+        return text
     if re.search(r"\s", text):
         raise FieldInvalid("An address contains no spaces; remove them.")
     check_line(text)
-    for token in re.findall(r"\{([^{}]*)\}", text):
-        if token not in UNSUBSCRIBE_TOKENS:
-            raise FieldInvalid(f"{{{token}}} is not known here; use {{token}}, {{email}}, {{campaign}} or {{list}}.")
-    if "{" in re.sub(r"\{[^{}]*\}", "", text) or "}" in re.sub(r"\{[^{}]*\}", "", text):
-        raise FieldInvalid("A curly bracket has no partner; write the tokens as {token}.")
+    _check_tokens(text)
     try:
         address = urlsplit(text)
         hostname = address.hostname or ""
         _ = address.port  # Read for its ValueError: the port may be invalid.
     except ValueError:
         raise FieldInvalid("This is not a web address; write it as https://example.com/leave?t={token}.") from None
+    if is_relayed and address.scheme in ("mailto", "http"):
+        raise FieldInvalid("Only an address with https:// can be told of unsubscribes; turn Relay unsubscribes off.")
     if address.scheme == "mailto":
         return _check_mailto(text, address.path)
     if address.scheme == "http" and is_used:
@@ -230,6 +234,14 @@ def check_unsubscribe_url(text: str, is_used: bool) -> str:
     if address.username or address.password:
         raise FieldInvalid("The address contains a user name or password, which every recipient could read; remove it.")
     return text
+
+
+def _check_tokens(text: str) -> None:
+    for token in re.findall(r"\{([^{}]*)\}", text):
+        if token not in UNSUBSCRIBE_TOKENS:
+            raise FieldInvalid(f"{{{token}}} is not known here; use {{token}}, {{email}}, {{campaign}} or {{list}}.")
+    if set("{}") & set(re.sub(r"\{[^{}]*\}", "", text)):
+        raise FieldInvalid("A curly bracket has no partner; write the tokens as {token}.")
 
 
 def fill_unsubscribe_url(template: str, *, token: str, email: str, campaign: str, list_id: str) -> str:
@@ -378,7 +390,7 @@ def _switch_hints(server: Settings) -> Iterator[str]:
         ("Email return path", server.return_path, server.use_return_path),
         ("Email spam", server.spam_address, server.use_spam_address),
         ("Email abuse", server.abuse_address, server.use_abuse_address),
-        ("Email unsubscribe URL", server.unsubscribe_url, server.use_unsubscribe_link),
+        ("Email unsubscribe URL", server.unsubscribe_url, server.use_unsubscribe_link or server.relays_unsubscribes),
     )
     for label, value, is_used in pairs:
         if value and not is_used:

@@ -267,6 +267,13 @@ class SmtpServer(models.Model):
         default=True,
         help_text="Adds the link and the headers for unsubscribing with one click to campaigns.",
     )
+    relays_unsubscribes = models.BooleanField(
+        "relay unsubscribes",
+        default=False,
+        db_default=False,
+        help_text="On: people unsubscribe on the built-in page, where one click always works, and your own page is told"
+        " afterwards. Off: the link leads to your own page.",
+    )
     precedence = models.CharField(
         "email precedence",
         max_length=40,
@@ -449,8 +456,13 @@ class SmtpServer(models.Model):
         )
 
     @property
+    def linked_unsubscribe_url(self) -> str:
+        """The custom address that recipients are led to; empty: the built-in page."""
+        return "" if self.relays_unsubscribes else self.unsubscribe_url
+
+    @property
     def has_unsubscribe_page(self) -> bool:
-        """Whether people unsubscribe on a custom page, which may or may not support one click."""
+        """Whether there is a custom page, which may or may not support one click."""
         return self.unsubscribe_url.startswith("https://")
 
     @property

@@ -128,6 +128,16 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
         {"unsubscribe_url": "http://x.test/u"},
         "One-click unsubscribing needs https; write the address with https:// or turn the link off.",
     ),
+    *(
+        ({"unsubscribe_url": url, "relays_unsubscribes": "on", "use_unsubscribe_link": link}, sentence)
+        for link in ("on", None)
+        for url, sentence in (
+            ("", "Enter an email unsubscribe URL, or turn Relay unsubscribes off."),
+            ("http://x.test/u", "Only an address with https:// can be told of unsubscribes"),
+            ("mailto:leave@x.test", "Only an address with https:// can be told of unsubscribes"),
+            ("https://ann:secret@x.test/", "The address contains a user name or password"),
+        )
+    ),
     ({"unsubscribe_url": "ftp://x.test/u"}, "Write the whole address, such as https://example.com/leave?t={token}."),
     ({"unsubscribe_url": "https://x.test/a b"}, "An address contains no spaces; remove them."),
     (
@@ -216,6 +226,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
 ]
 # Whatever stands in these can be meant: a switch without a value beside it.
 NEVER_WRONG = {
+    "relays_unsubscribes",  # The address beside it is wrong then.
     "replaces_utm",
     "tags_text_links",
     "is_active",

@@ -1,69 +1,17 @@
 """Asking somebody's unsubscribe page whether it takes one click: what counts as yes, and whom we never ask."""
 
 import asyncio
-import contextlib
 import datetime as dt
-import socketserver
-import ssl
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import trustme
 
 from smtpservers.models import SmtpServer
-from smtpservers.one_click_probe import may_be_probed, probe, probe_server
+from smtpservers.one_click import may_be_clicked
+from smtpservers.one_click_probe import probe, probe_server
+from tests.peers.unsubscribe_page import OK, TRUSTING, page
 
-CA = trustme.CA()
-TRUSTING = ssl.create_default_context()
-CA.configure_trust(TRUSTING)
 NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-class Page:
-    """A page on this machine that writes down what it was asked."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"https://localhost:{port}/leave?t={{token}}"
-        self.asked: list[bytes] = []
-        self.connections = 0
-
-
-@contextlib.contextmanager
-def page(answer: bytes, *, name: str = "localhost", holds_open: bool = False) -> Iterator[Page]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    CA.issue_cert(name).configure_cert(context)
-    is_over = threading.Event()
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            running.connections += 1
-            try:
-                with context.wrap_socket(self.request, server_side=True) as secured:
-                    got = b""
-                    while not got.endswith(b"List-Unsubscribe=One-Click") and (part := secured.recv(4096)):
-                        got += part
-                    running.asked.append(got)
-                    secured.sendall(answer)
-                    if holds_open:
-                        is_over.wait(20)
-            except OSError:
-                pass  # The client may hang up at any time.
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        running = Page(server.server_address[1])
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield running
-        finally:
-            is_over.set()
-            server.shutdown()
 
 
 async def here(host: str, port: int) -> list[str]:
@@ -192,14 +140,14 @@ def test_an_unknown_authority_is_a_no() -> None:
     ],
 )
 def test_only_addresses_of_the_open_internet_are_asked(address: str, may_be: bool, allows_loopback: bool) -> None:
-    assert may_be_probed(address, allows_loopback=allows_loopback) is may_be
+    assert may_be_clicked(address, allows_loopback=allows_loopback) is may_be
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1"])
 def test_this_machine_is_asked_in_the_demo_only(address: str) -> None:
-    assert may_be_probed(address, allows_loopback=True)
-    assert not may_be_probed(address, allows_loopback=False)
-    assert not may_be_probed(f"::ffff:{address}" if "." in address else "2002:7f00:1::", allows_loopback=True)
+    assert may_be_clicked(address, allows_loopback=True)
+    assert not may_be_clicked(address, allows_loopback=False)
+    assert not may_be_clicked(f"::ffff:{address}" if "." in address else "2002:7f00:1::", allows_loopback=True)
 
 
 def test_this_machine_is_not_even_connected_to_otherwise() -> None:
@@ -210,7 +158,7 @@ def test_this_machine_is_not_even_connected_to_otherwise() -> None:
             for host in ("127.0.0.1", "127.1", "0x7f.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "localhost")
         ]
 
-    assert said == "localhost is in a private network, where recipients cannot reach it either."
+    assert said == "localhost is in a private network, and only public pages are asked."
     assert all("private network" in words or "no host" in words for words in in_other_words), in_other_words
     assert running.connections == 0
 

@@ -294,6 +294,24 @@ def test_servers_people_and_room(sound: Campaign, server: SmtpServer) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("is_relayed", "severity"), [(False, Severity.BLOCK), (True, None)])
+def test_a_page_that_takes_no_click_stops_only_campaigns_that_lead_there(
+    sound: Campaign, server: SmtpServer, is_relayed: bool, severity: Severity | None
+) -> None:
+    SmtpServer.objects.filter(pk=server.pk).update(
+        unsubscribe_url="https://shop.example/leave",
+        unsubscribe_probed_at=dt.datetime(2026, 11, 3, 12, tzinfo=dt.UTC),
+        unsubscribe_problem="shop.example answered 404.",
+        relays_unsubscribes=is_relayed,
+    )
+
+    found = by_id(sound)
+
+    assert (found["M5"].severity if "M5" in found else None) == severity
+    assert ("M4" in found) is not is_relayed
+
+
+@pytest.mark.django_db
 def test_national_domains_count_for_the_bulk_rules_of_their_provider(sound: Campaign) -> None:
     addresses = [f"p{number}@{('hotmail.fr', 'live.de', 'outlook.com')[number % 3]}" for number in range(5_001)]
     people = Contact.objects.bulk_create(Contact(email=address, email_key=address) for address in addresses)

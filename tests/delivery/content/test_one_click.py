@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from smtpservers.models import SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
@@ -23,6 +24,7 @@ PAGE = "https://shop.example/leave?t={token}&e={email}"
         ({"unsubscribe_url": PAGE}, False),
         ({"unsubscribe_url": PAGE, "unsubscribe_probed_at": NOW}, True),
         ({"unsubscribe_url": PAGE, "unsubscribe_probed_at": NOW, "unsubscribe_problem": "No."}, False),
+        ({"unsubscribe_url": PAGE, "unsubscribe_problem": "No.", "relays_unsubscribes": True}, True),
         ({"unsubscribe_url": "mailto:leave@shop.example", "unsubscribe_probed_at": NOW}, False),
         ({"unsubscribe_url": PAGE, "unsubscribe_probed_at": NOW, "use_unsubscribe_link": False}, False),
     ],
@@ -37,7 +39,10 @@ def test_one_click_is_offered_where_it_works(tmp_path: Path, fields: dict[str, A
     mail = message_from_bytes(content)
     assert mail["List-Unsubscribe-Post"] == ("List-Unsubscribe=One-Click" if is_offered else None)
     if fields.get("unsubscribe_url") == PAGE and fields.get("use_unsubscribe_link", True):
-        assert mail["List-Unsubscribe"].startswith("<https://shop.example/leave?t=")
+        is_relayed = fields.get("relays_unsubscribes", False)
+        start = f"{settings.BASE_URL}/u/" if is_relayed else "https://shop.example/leave?t="
+        assert mail["List-Unsubscribe"].startswith(f"<{start}")
+        assert (b"shop.example/leave" in content) is not is_relayed
 
 
 def test_a_copy_never_leads_to_a_page_that_would_take_the_reader_off(tmp_path: Path) -> None:

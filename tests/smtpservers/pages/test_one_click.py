@@ -16,6 +16,7 @@ from tests.smtpservers.pages.conftest import change_page, filled
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 11, 3, 12, 5, tzinfo=dt.UTC)
 PAGE = "https://shop.example/leave?t={token}"
+RELAYED = {"relays_unsubscribes": True}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,16 @@ PAGE = "https://shop.example/leave?t={token}"
         (
             {"unsubscribe_url": PAGE, "unsubscribe_probed_at": NOW, "unsubscribe_problem": "a<b answered 404."},
             "a&lt;b answered 404. Mend it, and save to ask again.",
+        ),
+        ({"unsubscribe_url": PAGE} | RELAYED, "Not called yet."),
+        (
+            {"unsubscribe_url": PAGE, "unsubscribe_probed_at": NOW} | RELAYED,
+            "It took the last call, on 3 November 2026",
+        ),
+        (
+            {"unsubscribe_url": PAGE, "unsubscribe_probed_at": NOW, "unsubscribe_problem": "a<b answered 404."}
+            | RELAYED,
+            "It did not take the last call, on 3 November 2026, 12:05: a&lt;b answered 404. Each unsubscribe is tried",
         ),
     ],
 )
