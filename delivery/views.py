@@ -168,6 +168,10 @@ def _under_way(trial: Trial, now: dt.datetime) -> ResultWords:
 def default_recipient(server: SmtpServer) -> str:
     """Return the bare address of the server's SMTP mail to; empty if it has none."""
     try:
+    failed = next((said for said in conversation.steps if not said.step.is_ok), None)
+    if conversation.is_accepted and failed is not None and failed.step.name == "bounces":
+        headline = "The server took the message, but bounces would be lost."
+        return ResultWords("unsure", "warning", headline, failed.explanation)
         return parse_mailbox(server.mail_to).address
     except AddressInvalid:
         return ""
@@ -188,7 +192,6 @@ def outcome_of(conversation: operators_send_test.Conversation) -> ResultWords:
             f"Look into the mailbox of {conversation.recipient}; if it is not there after some minutes, into its spam"
             " folder.",
         )
-    failed = next((said for said in conversation.steps if not said.step.is_ok), None)
     advice = failed.explanation if failed else conversation.reason
     if conversation.status == Message.Status.UNCONFIRMED:
         is_silent = failed is not None and "silent" in failed.step.reply

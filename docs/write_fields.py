@@ -87,9 +87,10 @@ EFFECTS = {
     "precedence": "Header `Precedence`, and with it `X-Auto-Response-Suppress` for Exchange.",
     "use_precedence": "Adds or leaves out both headers. Campaigns and tests.",
     "return_path": "Envelope sender. Never a header: the last server writes `Return-Path` itself. Send test says"
-    " when its domain takes no mail.",
+    " when its domain takes no mail, or its mail server refuses bounces.",
     "use_return_path": "Whether the envelope sender is the return path or the address of From.",
-    "use_verp": "Envelope sender: its local part gets a signed tag.",
+    "use_verp": "Envelope sender: its local part gets a signed tag. Send test asks the domain's mail server (RCPT,"
+    " without a message) whether the mailbox takes such an address.",
     "spam_address": "Headers `CFBL-Address`, `CFBL-Feedback-ID` and `X-Complaints-To`. Not for notices.",
     "use_spam_address": "Adds or leaves out exactly these three headers.",
     "abuse_address": "Headers `X-Report-Abuse` and `X-Abuse-Reports-To`, not for notices; and a line on the"

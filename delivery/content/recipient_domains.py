@@ -1,6 +1,6 @@
 """DNS of recipient domains: whether a domain takes mail at all (field 13), and which mailbox provider takes it.
 
-An unreachable name server proves nothing: unknown never means invalid. VRFY or RCPT probes are never made.
+An unreachable name server proves nothing: unknown never means invalid. Recipients are never probed by VRFY or RCPT.
 """
 
 import asyncio
@@ -118,6 +118,17 @@ class Validator:
         known = self._cache.get(domain)
         # Shielded: if one caller is cancelled, the others still get the answer.
         return await asyncio.shield(self._task(domain)) if known is None else known
+
+    async def exchanges(self, domain: str) -> list[str]:
+        """Return the hosts that take mail for a domain, the preferred one first; empty if DNS does not say."""
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                answer = await self._resolver().resolve(domain, "MX")
+        except dns.resolver.NoAnswer:
+            return [domain]  # Without an MX, its own address takes mail (RFC 5321 section 5.1).
+        except (dns.exception.DNSException, OSError):
+            return []
+        return [str(record.exchange).rstrip(".") for record in sorted(answer, key=lambda record: record.preference)]
 
     def known(self, address: str) -> AddressProblem | None:
         """Return the result of :meth:`problem` without a DNS query; None if a query is needed."""

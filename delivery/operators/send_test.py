@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime as dt
-import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -15,8 +14,8 @@ from django.db import transaction
 from contacts.models import Contact, ContactList
 from delivery import identity
 from delivery.content.composer import Composed, composer_for
-from delivery.content.recipient_domains import Validator
 from delivery.models import Mailing, Message
+from delivery.operators import return_path_check
 from delivery.operators.send_test_words import TEST_WORDS
 from delivery.outbox import claims as outbox_claims
 from delivery.outbox import leases, mailings
@@ -26,7 +25,7 @@ from delivery.outcomes import recovery, results
 from delivery.outcomes.journal import Journal
 from delivery.outcomes.result import Result
 from delivery.outcomes.verdicts import Judgement, alone, judge, judge_connection
-from mail.addresses import check_address, domain_of, fold, is_reserved
+from mail.addresses import check_address, fold
 from mail.message.footers import known_language
 from mail.replies.reply import Reply
 from mail.replies.rules import Stage
@@ -35,7 +34,7 @@ from smtpservers.models import SmtpServer
 from smtpservers.secret_field import SecretUnreadable
 from smtpservers.smtp.answer import Answer
 from smtpservers.smtp.connection import ConnectionFailed, connect
-from smtpservers.smtp.conversation import Step, lost_step
+from smtpservers.smtp.conversation import Step
 from smtpservers.smtp.diagnostics import explain, offers_sign_in
 from smtpservers.smtp.endpoint import Endpoint, endpoint_of
 
@@ -171,20 +170,10 @@ def send_test(
         leases.release(lease)
     message = Message.objects.get(pk=claim.message.pk)
     if message.status == Message.Status.ACCEPTED:
-        steps += _lost_bounces(server)
+        steps += return_path_check.check(server)
     offered = offers_sign_in(steps)
     shown = tuple(ShownStep(step, explain(step, endpoint, offers_sign_in=offered)) for step in steps)
     return Conversation(shown, message.status, message.reason, message.message_id, message.pk, server.name, recipient)
-
-
-def _lost_bounces(server: SmtpServer) -> list[Step]:
-    """Return a failed step if, by DNS, the domain of the return path takes no mail."""
-    if not (server.use_return_path and server.return_path) or is_reserved(domain_of(server.return_path)):
-        return []
-    began = time.perf_counter()
-    problem = asyncio.run(Validator().problem(server.return_path))
-    words = f"{problem.sentence} Bounces would be lost: correct Email return path, or give its domain an MX record."
-    return [lost_step("bounces", server.return_path, words, began)] if problem else []
 
 
 def _words(server: SmtpServer) -> Content:

@@ -266,6 +266,10 @@ def _explain_message(step: Step, endpoint: Endpoint) -> str:
     return _explain_answer(step, endpoint)
 
 
+def _explain_bounces(step: Step, endpoint: Endpoint) -> str:
+    return step.details.get("means", step.reply)
+
+
 _EXPLAINERS = {
     "DNS": _explain_dns,
     "connect": _explain_connect,
@@ -273,4 +277,5 @@ _EXPLAINERS = {
     "TLS": _explain_tls,
     "AUTH": _explain_auth,
     "message": _explain_message,
+    "bounces": _explain_bounces,
 }

@@ -202,7 +202,10 @@ def test_the_test_of_a_campaign_looks_as_its_readers_will_see_it(tmp_path: Path)
     [
         ({"return_path": "b@gone.wiretest.net", "use_return_path": True}, "Bounces would be lost"),
         ({"return_path": "b@null.wiretest.net", "use_return_path": True}, "Bounces would be lost"),
-        ({"return_path": "b@here.wiretest.net", "use_return_path": True}, ""),
+        (
+            {"return_path": "b@here.wiretest.net", "use_return_path": True},
+            "Not checked: mail.customer.example could not",
+        ),
         ({"return_path": "b@gone.wiretest.net", "use_return_path": False}, ""),
         ({"return_path": "b@mail.example.com", "use_return_path": True}, ""),
     ],
@@ -218,5 +221,6 @@ def test_a_return_path_that_takes_no_mail_is_said(
 
     assert conversation.is_accepted
     last = conversation.steps[-1].step
-    assert (last.name, last.is_ok) == (("bounces", False) if words else ("message", True))
+    assert last.name == ("bounces" if words else "message")
+    assert last.is_ok is not words.startswith("Bounces")
     assert words in last.reply

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -19,6 +20,7 @@ from sandbox.models import SandboxMail
 from smtpservers.models import SmtpServer
 from tests.browser import sideways_scroll, sign_in
 from tests.delivery.views.conftest import BACKEND
+from tests.peers.name_server import running_nameserver
 from tests.peers.peer import running_peer
 from tests.sandbox.conftest import Running
 from tests.trying import tried
@@ -98,6 +100,20 @@ def test_a_test_is_sent_at_once_and_stands_in_the_account(tester: Client, plain_
     assert SandboxMail.objects.get().rcpt_to == "ann@example.org"
     attempt = Attempt.objects.get()
     assert (attempt.outcome, attempt.message.mailing.stream) == ("accepted", "test")
+
+
+def test_an_accepted_test_says_above_its_steps_that_bounces_would_be_lost(
+    tester: Client, plain_server: SmtpServer, settings: LazySettings
+):
+    SmtpServer.objects.update(return_path="bounces@gone.wiretest.net", use_return_path=True)
+    with running_nameserver({}) as nameserver:
+        settings.DNS_RESOLVERS = [nameserver.address]
+
+        words = send(tester, plain_server)
+
+    assert "The server took the message, but bounces would be lost." in words
+    assert "The domain gone.wiretest.net does not exist. Bounces would be lost: correct Email return path" in words
+    assert SandboxMail.objects.count() == 1
 
 
 def test_each_step_is_shown_with_what_was_sent_answered_and_how_long_it_took(tester: Client, plain_server: SmtpServer):

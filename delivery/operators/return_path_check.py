@@ -1,0 +1,101 @@
+"""The return path in a send test: whether its domain takes mail, and whether its mailbox takes a tagged bounce.
+
+The domain's mail server is asked with RCPT, and no message is sent. If it cannot be asked, or puts us off, that is said
+and is no fault of the return path.
+"""
+
+import asyncio
+import time
+
+from django.conf import settings
+
+from delivery.content.recipient_domains import Validator
+from delivery.content.tokens import NOBODY
+from mail import verp
+from mail.addresses import ascii_address, domain_of, is_reserved, needs_smtputf8
+from mail.replies.reply import Reply, classify
+from mail.replies.rules import Action, Stage
+from smtpservers.destinations import Security
+from smtpservers.models import SmtpServer
+from smtpservers.smtp.connection import Connection, ConnectionFailed, connect
+from smtpservers.smtp.conversation import Step, lost_step, said, since
+from smtpservers.smtp.endpoint import Endpoint, domain_name_of
+from smtpservers.smtp.wire import WireLost
+
+PORT = 25
+SECONDS = 8.0  # For all conversations together.
+MOST_HOSTS = 2
+MEANS = "means"  # The detail of a step that says in a sentence what the answer means.
+
+
+def check(server: SmtpServer, port: int = PORT, seconds: float = SECONDS) -> list[Step]:
+    """Return the step that checks the return path of a server; none if it has no return path of its own."""
+    if not (server.use_return_path and server.return_path) or is_reserved(domain_of(server.return_path)):
+        return []
+    return [asyncio.run(_check(server, port, seconds))]
+
+
+async def _check(server: SmtpServer, port: int, seconds: float) -> Step:
+    began = time.perf_counter()
+    plain = ascii_address(server.return_path)
+    validator = Validator()
+    if problem := await validator.problem(server.return_path):
+        words = f"{problem.sentence} Bounces would be lost: correct Email return path, or give its domain an MX record."
+        return lost_step("bounces", plain, words, began)
+    address = verp.tagged(plain, NOBODY, 0, settings.TOKEN_KEYS) if server.use_verp else plain
+    why = "DNS did not say which mail server takes its mail"
+    try:
+        async with asyncio.timeout(seconds):
+            for host in (await validator.exchanges(domain_of(plain)))[:MOST_HOSTS]:
+                try:
+                    return await _ask(host, port, server, plain, address, began)
+                except (ConnectionFailed, WireLost, ValueError) as error:
+                    why = f"{host} could not be asked ({error})"
+    except TimeoutError:
+        why = f"its mail server did not answer within {seconds:g} seconds"
+    return Step("bounces", plain, None, f"Not checked: {why}. Many networks block port 25.", since(began), True)
+
+
+async def _ask(host: str, port: int, server: SmtpServer, plain: str, address: str, began: float) -> Step:
+    """Ask a mail server whether it takes a bounce, which has an empty sender, to the address."""
+    endpoint = Endpoint(
+        server_id=server.pk,
+        name=server.name,
+        host=host,
+        port=port,
+        security=Security.OPPORTUNISTIC,
+        ehlo_name=domain_name_of(server),
+        timeout=SECONDS / 2,
+        forbids_private=settings.FORBID_PRIVATE_HOSTS,
+    )
+    connection = await connect(endpoint)
+    try:
+        reply = await _say(connection, f"MAIL FROM:<>{' SMTPUTF8' if needs_smtputf8(plain) else ''}")
+        sent, is_fine, means = "MAIL FROM:<>", True, f"Not checked: {host} does not talk to this machine."
+        if reply.is_positive:
+            sent = f"RCPT TO:<{address}>"
+            reply = await _say(connection, sent)
+            is_permanent = reply.code >= 500
+            without_tag = await _say(connection, f"RCPT TO:<{plain}>") if is_permanent and address != plain else reply
+            is_fine, means = _meaning(host, plain, address, reply, without_tag)
+    finally:
+        await connection.quit()
+    return Step("bounces", sent, reply.code, said(reply), since(began), is_fine, {"asked": host, MEANS: means})
+
+
+async def _say(connection: Connection, line: str) -> Reply:
+    return await connection.wire.command(line, connection.endpoint.timeout)
+
+
+def _meaning(host: str, plain: str, address: str, reply: Reply, without_tag: Reply) -> tuple[bool, str]:
+    """Return whether bounces arrive, as far as is known, and a sentence that says so."""
+    if reply.is_positive:
+        return True, f"{host} takes bounces to {'the tagged address' if address != plain else plain}."
+    if without_tag.is_positive:
+        return False, (
+            f"{host} takes bounces to {plain} and refuses the tagged address. Turn Tag each return path off, or let the"
+            " mailbox accept plus addresses."
+        )
+    if classify(Stage.RCPT, without_tag, plain).action is Action.SUPPRESS:
+        return False, f"{host} refuses bounces to {plain}. Correct Email return path, or have the mailbox made."
+    return True, f"Not checked: {host} answers otherwise than about the mailbox. Its words above say why."
