@@ -55,7 +55,6 @@ STEPS = {
 }
 MESSAGES_PER_PAGE = outbox_search.PAGE
 ARRIVED = (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED)
-TAKEN_WITHIN = dt.timedelta(seconds=10)  # A test that no worker has taken by then waits for other tests or a worker.
 
 
 # --- a test through one server
@@ -149,29 +148,14 @@ def _test_so_far(trial: Trial) -> dict[str, Any]:
 
 
 def _under_way(trial: Trial, now: dt.datetime) -> ResultWords:
-    name, seconds = trial.server.name, trial.server.timeout_seconds
     if trials.is_lost(trial, now):
-        advice = "It may have been sent: look into the mailbox. Then send another one."
-        return ResultWords("unsure", "help", "The worker that made this test ended in the middle.", advice)
-    if trial.seen_at is None and now - trial.created_at > TAKEN_WITHIN:
-        advice = "Workers make one test after the other. If this goes on, look whether a worker for errands runs."
-        return ResultWords("waiting", "hourglass_empty", "No worker has taken this test yet.", advice)
-    if trial.seen_at is None:
-        return ResultWords("waiting", "hourglass_empty", "The test is about to begin.", "This page follows it.")
-    if trial.is_sent:
-        advice = f"{name} may take up to {seconds} seconds to answer. This page follows it."
-        return ResultWords("waiting", "hourglass_empty", "Sent in full, no answer yet.", advice)
-    advice = f"Each answer may take up to {seconds} seconds. This page follows it."
-    return ResultWords("waiting", "hourglass_empty", f"Talking to {name}.", advice)
+        return ResultWords("unsure", "help", *trials.under_way(trial, now))
+    return ResultWords("waiting", "hourglass_empty", *trials.under_way(trial, now))
 
 
 def default_recipient(server: SmtpServer) -> str:
     """Return the bare address of the server's SMTP mail to; empty if it has none."""
     try:
-    failed = next((said for said in conversation.steps if not said.step.is_ok), None)
-    if conversation.is_accepted and failed is not None and failed.step.name == "bounces":
-        headline = "The server took the message, but bounces would be lost."
-        return ResultWords("unsure", "warning", headline, failed.explanation)
         return parse_mailbox(server.mail_to).address
     except AddressInvalid:
         return ""
@@ -184,6 +168,10 @@ def is_in_sandbox(server: SmtpServer) -> bool:
 
 
 def outcome_of(conversation: operators_send_test.Conversation) -> ResultWords:
+    failed = next((said for said in conversation.steps if not said.step.is_ok), None)
+    if conversation.is_accepted and failed is not None and failed.step.name == "bounces":
+        headline = "The server took the message, but bounces would be lost."
+        return ResultWords("unsure", "warning", headline, failed.explanation)
     if conversation.is_accepted:
         return ResultWords(
             "fine",

@@ -1,4 +1,4 @@
-"""Test messages of a campaign to several addresses, sent one after the other, each with its result."""
+"""Test messages of a campaign to several addresses: a worker sends them, and a page follows them."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -8,23 +8,23 @@ from typing import Any
 from campaigns.content.frozen import frozen_content
 from campaigns.models import Campaign
 from contacts.models import Contact
-from delivery.operators import send_test
-from delivery.operators.send_test import Conversation
+from delivery.models import Trial
+from delivery.operators import trials
+from delivery.operators.send_test import Content, Conversation
 from smtpservers.models import SmtpServer
 from smtpservers.routing import rules
 from smtpservers.routing.candidates import fleet
 from smtpservers.routing.selection import choose
 
-NOT_TRIED = "It was not tried: the test before it did not even reach the message."
-
 
 @dataclass(frozen=True, slots=True)
 class SendTestResult:
-    """The result of one test message."""
+    """One test message: how far it is, or what became of it."""
 
     recipient: str
-    conversation: Conversation | None = None
-    problem: str = ""  # Why there was no conversation.
+    conversation: Conversation | None = None  # So far.
+    problem: str = ""  # Why there is no conversation, or why it ended in the middle.
+    waiting: str = ""  # How far it is; empty once it has ended.
 
     @property
     def is_accepted(self) -> bool:
@@ -40,36 +40,37 @@ def server_for(campaign: Campaign, now: dt.datetime) -> SmtpServer | None:
     return SmtpServer.objects.order_by("-is_active", "display_order").first()
 
 
-def send_tests(
+def ask(
     campaign: Campaign,
     server: SmtpServer,
     recipients: Sequence[str],
     contact: Contact | None,
     actor: Any,
     now: dt.datetime,
-) -> list[SendTestResult]:
-    """Send the same test message to each address, and return the results.
-
-    After a conversation that ends before MAIL, the other addresses are not tried.
+) -> str:
+    """Ask a worker to send the same test message to each address; return the name under which it is followed.
 
     :param contact: the person whose merge fields are filled in; None for a reader without a name.
     :param actor: the user who sends the tests.
     :raises ContentInvalid: if the content cannot become a mail.
     """
-    content = send_test.Content(**frozen_content(campaign))
-    outcomes: list[SendTestResult] = []
-    is_broken = False
-    for recipient in recipients:
-        if is_broken:
-            outcomes.append(SendTestResult(recipient, problem=NOT_TRIED))
-            continue
-        try:
-            conversation = send_test.send_test(
-                server_id=server.pk, recipient=recipient, actor=actor, now=now, content=content, contact=contact
-            )
-        except send_test.SendTestRefused as refusal:
-            outcomes.append(SendTestResult(recipient, problem=str(refusal)))
-            continue
-        outcomes.append(SendTestResult(recipient, conversation))
-        is_broken = not any(shown.step.name == "MAIL" for shown in conversation.steps)
-    return outcomes
+    content = Content(**frozen_content(campaign))
+    merge = None
+    if contact is not None:
+        merge = {**contact.attributes, "first_name": contact.first_name, "last_name": contact.last_name}
+    return trials.ask_several(server, recipients, content, merge, actor, now)
+
+
+def results(campaign: Campaign, batch: str, now: dt.datetime) -> list[SendTestResult]:
+    """Return how far the tests of a campaign are that were asked for together; empty if there are none."""
+    return [_result(trial, now) for trial in trials.of_batch(batch, f"c{campaign.pk}")]
+
+
+def _result(trial: Trial, now: dt.datetime) -> SendTestResult:
+    conversation = trials.conversation_of(trial)
+    if trial.ended_at is not None:
+        return SendTestResult(trial.recipient, conversation, problem=trial.refusal)
+    headline, advice = trials.under_way(trial, now)
+    if trials.is_lost(trial, now):
+        return SendTestResult(trial.recipient, conversation, problem=f"{headline} {advice}")
+    return SendTestResult(trial.recipient, conversation, waiting=headline)

@@ -1,32 +1,26 @@
-"""The preview of a campaign for one person, and a test message of it."""
+"""The preview of a campaign for one person."""
 
 import re
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import messages
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from adminpages.access import needs
-from campaigns.content.frozen import frozen_content
-from campaigns.forms.campaign import CampaignTestForm
-from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign
 from campaigns.preflight.preview import GMAIL_CLIPS_AT, build_preview, in_dark_mode, server_for
 from campaigns.preflight.refusals import audience
 from campaigns.views.pages import campaign_or_404, page
 from contacts.models import Contact
-from delivery.operators import send_test as operators_send_test
 from mail.addresses import normalise
 from smtpservers.models import SmtpServer
 
 NOBODY = "nobody"  # Instead of a contact's id: a reader without a name.
 FOUND_CONTACTS = 8
-MESSAGE_STEPS = ("MAIL", "RCPT", "DATA", "message")  # Steps of the SMTP conversation about the message itself.
 NO_SERVER = "There is no SMTP server yet, and its settings shape the mail. Ask an administrator to add one."
 # Mail content runs no scripts and reaches nothing of this site; it may show its pictures.
 FRAME_POLICY = (
@@ -39,7 +33,7 @@ _SCRIPT = re.compile(r"<script\b.*?(?:</script\s*>|\Z)", re.IGNORECASE | re.DOTA
 BESIDE_POLICY = FRAME_POLICY.replace("sandbox", "sandbox allow-same-origin", 1)
 
 
-def _contact(request: HttpRequest, campaign: Campaign) -> Contact | None:
+def chosen_contact(request: HttpRequest, campaign: Campaign) -> Contact | None:
     """Return the chosen contact, or the first one of the audience; None for users who may not see contacts."""
     chosen = request.POST.get("contact", "") or request.GET.get("contact", "")
     if chosen == NOBODY or not request.user.has_perm("contacts.view_contact"):
@@ -52,7 +46,7 @@ def _contact(request: HttpRequest, campaign: Campaign) -> Contact | None:
 def _preview_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
     """Return the template context of a preview: with ``look``, or with ``problem`` if there is no preview."""
     now = timezone.now()
-    contact = _contact(request, campaign)
+    contact = chosen_contact(request, campaign)
     server = server_for(campaign, request.POST.get("server", "") or request.GET.get("server", ""), now)
     chosen = {"contact": contact.pk if contact else NOBODY, "server": server.pk if server else ""}
     context: dict[str, Any] = {
@@ -88,16 +82,23 @@ def _found(request: HttpRequest, sought: str) -> Any:
 @require_GET
 @needs("campaigns.view_campaign")
 def preview(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    campaign = campaign_or_404(campaign_id)
+    return preview_page(request, campaign_or_404(campaign_id), getattr(request.user, "email", ""))
+
+
+def preview_page(request: HttpRequest, campaign: Campaign, recipient: str, status: int = 200) -> HttpResponse:
+    """Return the page of the preview.
+
+    :param recipient: the address in the form for a test.
+    """
     sought = request.GET.get("q", "").strip()[:320]
     context = {
         **_preview_context(request, campaign),
         "sought": sought,
         "found": _found(request, sought),
         "may_test": request.user.has_perm("campaigns.queue_campaign"),
-        "recipient": getattr(request.user, "email", ""),
+        "recipient": recipient,
     }
-    return page(request, "campaigns/preview.html", f"Preview of {campaign}", context)
+    return page(request, "campaigns/preview.html", f"Preview of {campaign}", context, status)
 
 
 @require_GET
@@ -131,40 +132,3 @@ def preview_html(request: HttpRequest, campaign_id: int) -> HttpResponse:
         policy = BESIDE_POLICY
         html = _SCRIPT.sub("", html)  # No mail program runs scripts, and the browser would log an error per keystroke.
     return HttpResponse(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
-
-
-@require_POST
-@needs("campaigns.queue_campaign")
-def send_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """Send a test message to one address at once, with the merge values of the previewed contact."""
-    campaign = campaign_or_404(campaign_id)
-    form = CampaignTestForm(request.POST)
-    now = timezone.now()
-    server = server_for(campaign, request.POST.get("server", ""), now)
-    if not form.is_valid():
-        messages.error(request, str(form.errors["recipient"][0]))
-        return redirect("campaigns:preview", campaign_id)
-    if server is None:
-        messages.error(request, NO_SERVER)
-        return redirect("campaigns:preview", campaign_id)
-    try:
-        conversation = operators_send_test.send_test(
-            server_id=server.pk,
-            recipient=form.cleaned_data["recipient"],
-            actor=request.user,
-            now=timezone.now(),
-            content=operators_send_test.Content(**frozen_content(campaign)),
-            contact=_contact(request, campaign),
-        )
-    except (operators_send_test.SendTestRefused, ContentInvalid) as refusal:
-        messages.error(request, str(refusal))
-        return redirect("campaigns:preview", campaign_id)
-    context = {
-        "campaign": campaign,
-        "conversation": conversation,
-        # Hosts, certificates and log-ins are shown only to users who manage servers.
-        "may_see_server": request.user.has_perm("smtpservers.send_test"),
-        "message_steps": MESSAGE_STEPS,
-        "reached_message": any(shown.step.name in MESSAGE_STEPS for shown in conversation.steps),
-    }
-    return page(request, "campaigns/test_result.html", f"Test of {campaign}", context)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_POST
@@ -36,10 +37,19 @@ def review(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
     if campaign.status != Status.DRAFT:
         return redirect("campaigns:progress", campaign_id)
-    return page(request, "campaigns/review.html", f"Review of {campaign}", _context(request, campaign))
+    return review_page(request, campaign)
 
 
-def _context(request: HttpRequest, campaign: Campaign, form: ScheduleForm | None = None) -> dict[str, Any]:
+def review_page(request: HttpRequest, campaign: Campaign, status: int = 200, **forms: Form) -> HttpResponse:
+    """Return the review page.
+
+    :param forms: a form with errors, by its name in the template.
+    """
+    context = _context(request, campaign) | forms
+    return page(request, "campaigns/review.html", f"Review of {campaign}", context, status)
+
+
+def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
     now = clock.now()
     deadlines.extend(COUNTING_SECONDS)
     found = look(campaign, now)
@@ -54,7 +64,7 @@ def _context(request: HttpRequest, campaign: Campaign, form: ScheduleForm | None
         "zone": zone,
         "starts": _starts(found.written, now),
         "hours": campaign_schedule.hours_of(campaign),
-        "schedule_form": form or ScheduleForm.of(campaign, now),
+        "schedule_form": ScheduleForm.of(campaign, now),
         "tests_form": SendTestsForm(initial={"recipients": getattr(request.user, "email", "")}),
         "overrides": approvals.overrides(found.written),
         "standing": standing,
@@ -93,7 +103,7 @@ def schedule(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
     form = ScheduleForm.of(campaign, clock.now(), request.POST)
     if not form.is_valid():
-        return page(request, "campaigns/review.html", f"Review of {campaign}", _context(request, campaign, form), 422)
+        return review_page(request, campaign, 422, schedule_form=form)
     if problems := campaign_schedule.set_schedule(campaign_id, form.schedule(), clock.now()):
         for problem in problems:
             messages.error(request, problem)

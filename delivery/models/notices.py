@@ -19,6 +19,11 @@ class Trial(models.Model):
     recipient = models.CharField(max_length=320)
     recipient_key = models.CharField(max_length=320)  # Like Message.email_key, to find the person.
     with_copies = models.BooleanField(default=False)
+    # The content, opened when the test was asked for; None: a few words of the product's own.
+    mailing = models.ForeignKey(Mailing, null=True, on_delete=models.CASCADE, related_name="+")
+    merge = models.JSONField(null=True)  # The values of its merge fields.
+    batch = models.CharField(max_length=32, default="", db_default="")  # Of tests that were asked for together …
+    position = models.PositiveSmallIntegerField(default=0, db_default=0)  # … and its place among them.
     created_at = models.DateTimeField()
     # The last heartbeat of the worker that runs it; None: no worker has taken it yet.
     seen_at = models.DateTimeField(null=True)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import transaction
 
-from contacts.models import Contact, ContactList
+from contacts.models import ContactList
 from delivery import identity
 from delivery.content.composer import Composed, composer_for
 from delivery.models import Mailing, Message
@@ -112,7 +112,8 @@ def send_test(
     actor: Any,
     now: dt.datetime,
     content: Content | None = None,
-    contact: Contact | None = None,
+    mailing: Mailing | None = None,
+    merge: Mapping[str, Any] | None = None,
     with_copies: bool = True,
     watch: Watch | None = None,
 ) -> Conversation:
@@ -122,8 +123,9 @@ def send_test(
     answer may take no longer than the SMTP timeout, whereas other mail waits for minutes.
 
     :param content: a campaign's content; None sends a few words in the server's language.
-    :param contact: the contact whose values fill the merge fields; None: a reader without a name.
-    :param with_copies: whether the server's CC and BCC addresses get the test too.
+    :param mailing: the content, if :func:`open_test` made a mailing of it before.
+    :param merge: the values that fill the merge fields; None: those of a reader without a name.
+    :param with_copies: whether the server's CC and BCC addresses get the test too; ``mailing`` has its own answer.
     :param watch: called from time to time with the progress, in this thread.
     :raises SendTestRefused: if this database is held as a copy, no quota is left, or the recipient or the content
         cannot be used.
@@ -141,7 +143,7 @@ def send_test(
     lease = leases.acquire_extra(server.pk, LEASE_SECONDS)
     journal = Journal(recovery.journal_folder(), lease.token)
     try:
-        claim, mailing, composed = _put_on_record(server, lease, recipient, actor, now, content, contact)
+        claim, mailing, composed = _put_on_record(server, lease, recipient, actor, now, mailing or content, merge)
         steps: list[Step] = []
         dots: list[int] = []
         before_dot = partial(_before_dot, journal, claim, dots)
@@ -182,37 +184,39 @@ def _words(server: SmtpServer) -> Content:
     return Content(name=name, subject=subject.format(server=server.name), html="", text=text.format(server=server.name))
 
 
+def open_test(server: SmtpServer, content: Content, actor: Any) -> Mailing:
+    """Make a mailing of the content of a test. Nothing is sent before :func:`send_test` gives it a recipient."""
+    return mailings.open_mailing(
+        stream=Mailing.Stream.TEST,
+        name=f"Test: {content.name}"[:200] if content.html else content.name[:200],
+        subject=content.subject,
+        html=content.html,
+        text=content.text,
+        files=content.files,
+        mail_from=content.mail_from,
+        reply_to=content.reply_to,
+        is_tagged=content.is_tagged,
+        sends_copies=content.sends_copies,
+        utm=content.utm,
+        lists=content.lists,
+        slug=content.slug,
+        reference=content.reference,
+        created_by=actor,
+        server=server,
+    )
+
+
 def _put_on_record(
     server: SmtpServer,
     lease: leases.Lease,
     recipient: str,
     actor: Any,
     now: dt.datetime,
-    content: Content,
-    contact: Contact | None,
+    content: Content | Mailing,
+    merge: Mapping[str, Any] | None,
 ) -> tuple[Claim, Mailing, Composed]:
     with transaction.atomic():
-        mailing = mailings.open_mailing(
-            stream=Mailing.Stream.TEST,
-            name=f"Test: {content.name}"[:200] if content.html else content.name[:200],
-            subject=content.subject,
-            html=content.html,
-            text=content.text,
-            files=content.files,
-            mail_from=content.mail_from,
-            reply_to=content.reply_to,
-            is_tagged=content.is_tagged,
-            sends_copies=content.sends_copies,
-            utm=content.utm,
-            lists=content.lists,
-            slug=content.slug,
-            reference=content.reference,
-            created_by=actor,
-            server=server,
-        )
-        merge = None
-        if contact is not None:
-            merge = {**contact.attributes, "first_name": contact.first_name, "last_name": contact.last_name}
+        mailing = open_test(server, content, actor) if isinstance(content, Content) else content
         mailings.address(mailing, email=recipient, email_key=fold(recipient), now=now, merge=merge)
         share = LaneShare(mailing.pk, f"{server.name} was asked for by hand.", mailing.stream)
         claims = outbox_claims.claim(lease.token, server, share, 1, now)

@@ -4,18 +4,24 @@ A worker runs them, because a server may be silent for minutes, and no page can 
 """
 
 import datetime as dt
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from django.db import transaction
+
 from delivery.models import Trial
 from delivery.operators import send_test
-from delivery.operators.send_test import Conversation, Progress, ShownStep
+from delivery.operators.send_test import Content, Conversation, Progress, ShownStep
+from delivery.outbox import mailings
 from mail.addresses import fold
 from smtpservers.models import SmtpServer
 from smtpservers.smtp.conversation import Step
 
 LOST_AFTER = dt.timedelta(seconds=30)  # A worker without a heartbeat for this long has ended.
+TAKEN_WITHIN = dt.timedelta(seconds=10)  # A test that no worker has taken by then waits for other tests or a worker.
+NOT_TRIED = "It was not tried: the test before it did not even reach the message."
 
 
 def ask(server: SmtpServer, recipient: str, actor: Any, *, with_copies: bool, now: dt.datetime) -> Trial:
@@ -30,6 +36,36 @@ def ask(server: SmtpServer, recipient: str, actor: Any, *, with_copies: bool, no
     )
 
 
+def ask_several(
+    server: SmtpServer,
+    recipients: Sequence[str],
+    content: Content,
+    merge: Mapping[str, Any] | None,
+    actor: Any,
+    now: dt.datetime,
+) -> str:
+    """Queue a test of the same content for each recipient, and return the name of their batch.
+
+    :param merge: the values that fill the merge fields; None: those of a reader without a name.
+    """
+    batch = uuid.uuid4().hex
+    with transaction.atomic():
+        for position, recipient in enumerate(recipients):
+            Trial.objects.create(
+                server=server,
+                created_by=actor,
+                recipient=recipient,
+                recipient_key=fold(recipient),
+                with_copies=True,
+                mailing=send_test.open_test(server, content, actor),
+                merge=merge,
+                batch=batch,
+                position=position,
+                created_at=now,
+            )
+    return batch
+
+
 def is_any_waiting() -> bool:
     return Trial.objects.filter(seen_at=None, ended_at=None).exists()
 
@@ -38,12 +74,17 @@ def make_next(clock: Callable[[], dt.datetime]) -> bool:
     """Run the oldest waiting test, unless another one is under way; return whether a test was run."""
     now = clock()
     waiting = Trial.objects.filter(seen_at=None, ended_at=None)
-    trial = waiting.select_related("server", "created_by").order_by("pk").first()
+    # The first ones of all batches before their second ones: nobody waits for somebody's twenty addresses.
+    trial = waiting.select_related("server", "created_by", "mailing").order_by("position", "pk").first()
     # One at a time: a few silent servers must not keep all workers from other tasks.
     if trial is None or Trial.objects.filter(ended_at=None, seen_at__gt=now - LOST_AFTER).exists():
         return False
     if not waiting.filter(pk=trial.pk).update(seen_at=now):
         return False
+
+    if _is_batch_broken(trial):
+        _note(trial, ended_at=clock(), refusal=NOT_TRIED)
+        return True
 
     def watch(progress: Progress) -> None:
         _note(
@@ -56,6 +97,8 @@ def make_next(clock: Callable[[], dt.datetime]) -> bool:
             recipient=trial.recipient,
             actor=trial.created_by,
             now=now,
+            mailing=trial.mailing,
+            merge=trial.merge,
             with_copies=trial.with_copies,
             watch=watch,
         )
@@ -66,6 +109,43 @@ def make_next(clock: Callable[[], dt.datetime]) -> bool:
     explanations = [shown.explanation for shown in conversation.steps]
     _note(trial, ended_at=clock(), message=conversation.message_pk, steps=_plain(steps, explanations))
     return True
+
+
+def _is_batch_broken(trial: Trial) -> bool:
+    """Whether an earlier test of the batch did not even reach MAIL: the server is asked once, not twenty times."""
+    if not trial.batch:
+        return False
+    ended = Trial.objects.filter(batch=trial.batch, ended_at__isnull=False, refusal="")
+    return any(all(step["name"] != "MAIL" for step, _ in steps) for steps in ended.values_list("steps", flat=True))
+
+
+def of_batch(batch: str, reference: str) -> list[Trial]:
+    """Return the tests that were asked for together, in their order; empty if they are not of this reference."""
+    found = Trial.objects.filter(batch=batch, mailing__reference=reference).exclude(batch="")
+    return list(found.select_related("server", "message").order_by("position"))
+
+
+def under_way(trial: Trial, now: dt.datetime) -> tuple[str, str]:
+    """Return in words how far a test is that has not ended: a headline and what to do."""
+    name, seconds = trial.server.name, trial.server.timeout_seconds
+    if is_lost(trial, now):
+        return (
+            "The worker that made this test ended in the middle.",
+            "It may have been sent: look into the mailbox. Then send another one.",
+        )
+    if trial.seen_at is None and now - trial.created_at > TAKEN_WITHIN:
+        return (
+            "No worker has taken this test yet.",
+            "Workers make one test after the other. If this goes on, look whether a worker for errands runs.",
+        )
+    if trial.seen_at is None:
+        return "The test is about to begin.", "This page follows it."
+    if trial.is_sent:
+        return (
+            "Sent in full, no answer yet.",
+            f"{name} may take up to {seconds} seconds to answer. This page follows it.",
+        )
+    return f"Talking to {name}.", f"Each answer may take up to {seconds} seconds. This page follows it."
 
 
 def is_lost(trial: Trial, now: dt.datetime) -> bool:
@@ -85,8 +165,11 @@ def conversation_of(trial: Trial) -> Conversation | None:
 
 
 def forget_old(now: dt.datetime) -> None:
-    """Delete trials that no page follows any more."""
-    Trial.objects.filter(created_at__lte=now - Trial.KEPT_FOR).delete()
+    """Delete trials that no page follows any more, and end the mailings that got no recipient."""
+    old = Trial.objects.filter(created_at__lte=now - Trial.KEPT_FOR)
+    for mailing_id in old.filter(message=None).exclude(mailing=None).values_list("mailing", flat=True):
+        mailings.abandon(mailing_id, now)
+    old.delete()
 
 
 def _plain(steps: Any, explanations: Any = ()) -> list[Any]:

@@ -138,6 +138,7 @@ def _erase_tests(subject: Subject) -> None:
     if first or last:
         tests = Message.objects.filter(mailing__stream=Mailing.Stream.TEST, merge__isnull=False)
         tests.filter(merge__first_name=first, merge__last_name=last).update(merge=None)
+        Trial.objects.filter(merge__first_name=first, merge__last_name=last).update(merge=None)
 
 
 PART = PersonalData(emails=emails, stop=stop, export=export, erase=erase)

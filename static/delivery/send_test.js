@@ -23,6 +23,7 @@ document.addEventListener("DOMContentLoaded", () => {
   follow(document.getElementById("test-result"));
 
   const form = document.querySelector(".test-form");
+  if (!form) return; // A page of a campaign's tests only follows them.
   const button = form.querySelector("button[type=submit]");
   const label = button.textContent;
   const status = document.getElementById("test-status");

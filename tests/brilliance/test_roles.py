@@ -107,6 +107,7 @@ EXPECTED = {
     "campaigns/<int:campaign_id>/start/": PEOPLE,
     "campaigns/<int:campaign_id>/take-back/": PEOPLE,
     "campaigns/<int:campaign_id>/tests/": PEOPLE,
+    "campaigns/<int:campaign_id>/tests/<slug:batch>/": PEOPLE,
     "campaigns/<int:campaign_id>/preview/": PEOPLE,
     "campaigns/<int:campaign_id>/preview/html/": PEOPLE,
     "campaigns/<int:campaign_id>/test/": PEOPLE,
@@ -212,7 +213,13 @@ def things(db: None) -> dict[str, Any]:
     archived = ArchivedCampaign.objects.create(
         campaign=campaign, slug="news", subject="News", sent_at=now, published_at=now
     )
+    batch = "0123456789abcdef0123456789abcdef"
+    tested = mailings.open_mailing(
+        stream="test", name="Test", subject="News", html="", text="News", reference=f"c{campaign.pk}", server=server
+    )
+    Trial.objects.create(server=server, recipient="a@example.com", mailing=tested, batch=batch, created_at=now)
     return {
+        "batch": SimpleNamespace(pk=batch),
         "entry_id": archived,
         "table": SimpleNamespace(pk="days"),
         "auth/user": User.objects.create_user("somebody"),

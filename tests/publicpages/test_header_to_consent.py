@@ -16,6 +16,7 @@ from contacts.models import Contact, ContactList, Subscription
 from delivery.models import Message
 from feedback.models import Feedback
 from smtpservers.models import SmtpServer
+from tests.trying import tried
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,8 +64,8 @@ def test_the_unsubscribe_header_of_a_test_is_complete_and_inert(mailbox: Mailbox
     boss = User.objects.create_superuser("boss")
     client.force_login(boss, backend="django.contrib.auth.backends.ModelBackend")
 
-    page = client.post(
-        reverse("campaigns:send_test", args=[campaign.pk]), {"recipient": "ann@example.com", "contact": ann.pk}
+    page = tried(
+        client, reverse("campaigns:send_test", args=[campaign.pk]), {"recipient": "ann@example.com", "contact": ann.pk}
     ).content.decode()
     mail = mailbox.mails[0]
     link = re.search(r"List-Unsubscribe:\s+<([^>]+)>", mail)

@@ -1,6 +1,7 @@
 """The page before a campaign is queued: what it shows, what its buttons do, and for whom."""
 
 import datetime as dt
+import time
 from typing import Any
 
 import pytest
@@ -14,10 +15,11 @@ from campaigns.forecast.simulation import MailingPart, ServerState
 from campaigns.forecast.words import words
 from campaigns.models import Approval, ApprovalRule, Campaign, CheckOverride, Layout, SeedList
 from contacts.models import ContactList, Suppression
-from delivery.models import Message
+from delivery.models import Attempt, Message, Trial
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
 from tests.peers.peer import running_peer
+from tests.trying import tried
 
 pytestmark = pytest.mark.django_db
 START = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
@@ -201,19 +203,21 @@ def test_a_missed_start_is_asked_about_on_its_page_and_the_dashboard(
 # --- tests and seed lists
 
 
-def test_several_tests_are_sent_at_once_and_each_result_is_shown(
+def test_several_tests_are_sent_and_each_result_is_shown(
     marketer: Client, sound: Campaign, server: SmtpServer, news: ContactList, tmp_path: Any, settings: Any
 ) -> None:
     seeds = SeedList.objects.create(name="Ours", addresses="a@gmail.example\nb@yahoo.example")
     settings.DATA_DIR = tmp_path
     with running_peer(tmp_path) as peer:
         SmtpServer.objects.update(host="127.0.0.1", port=peer.port)
-        html = marketer.post(
+        html = tried(
+            marketer,
             f"/campaigns/{sound.pk}/tests/",
             {"recipients": "ann@example.com, A@gmail.example", "seed_lists": [seeds.pk]},
         ).content.decode()
 
-    assert "Alpha accepted 3 of 3 tests" in html
+    assert "3 of 3 tests accepted" in html
+    assert "data-under-way" not in html
     assert "b@yahoo.example" in html
     assert Message.objects.filter(mailing__stream="test", status="accepted").count() == 3
 
@@ -221,26 +225,69 @@ def test_several_tests_are_sent_at_once_and_each_result_is_shown(
 def test_a_server_that_cannot_be_reached_is_asked_once(marketer: Client, sound: Campaign, settings: Any) -> None:
     SmtpServer.objects.update(port=1)
 
-    html = marketer.post(
-        f"/campaigns/{sound.pk}/tests/", {"recipients": "ann@example.com\nbea@example.com"}
-    ).content.decode()
+    addresses = {"recipients": "ann@example.com\nbea@example.com"}
+    html = tried(marketer, f"/campaigns/{sound.pk}/tests/", addresses).content.decode()
 
-    assert "Alpha accepted 0 of 2 tests" in html
+    assert "0 of 2 tests accepted" in html
     assert "It was not tried" in html
+    assert Attempt.objects.count() == 1
+
+
+def test_no_page_waits_for_a_server_that_dawdles(
+    marketer: Client, sound: Campaign, server: SmtpServer, tmp_path: Any, settings: Any
+) -> None:
+    settings.DATA_DIR = tmp_path
+    with running_peer(tmp_path, lambda event, _: (b"250-", 0.2) * 50 if event == "ehlo" else None) as peer:
+        SmtpServer.objects.update(host="127.0.0.1", port=peer.port)
+        began = time.monotonic()
+        several = marketer.post(f"/campaigns/{sound.pk}/tests/", {"recipients": "a@example.com\nb@example.com"})
+        one = marketer.post(f"/campaigns/{sound.pk}/test/", {"recipient": "c@example.com"})
+        pages = [marketer.get(each.headers["Location"]).content.decode() for each in (several, one)]
+        parts = [marketer.get(each.headers["Location"] + "?part").content.decode() for each in (several, one)]
+
+        assert time.monotonic() - began < 5
+        assert peer.journal.events() == []
+    assert not Message.objects.filter(mailing__stream="test").exists()
+    for told, of in (("0 of 2 tests accepted so far", 0), ("The test is about to begin.", 1)):
+        assert told in pages[of]
+        assert told in parts[of]
+        assert "<html" not in parts[of]
+        assert "data-under-way" in parts[of]
+
+
+def test_tests_are_shown_with_their_campaign_alone(marketer: Client, sound: Campaign, server: SmtpServer) -> None:
+    address = marketer.post(f"/campaigns/{sound.pk}/test/", {"recipient": "c@example.com"}).headers["Location"]
+    other = Campaign.objects.create(name="Other", subject="Other", text="Other.")
+
+    assert marketer.get(address).status_code == 200
+    assert marketer.get(address.replace(f"/{sound.pk}/", f"/{other.pk}/")).status_code == 404
+    assert marketer.get(f"/campaigns/{sound.pk}/tests/{'0' * 32}/").status_code == 404
 
 
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
         ("", "Write at least one address, or choose a seed list."),
-        ("ann@", "ann@: "),
+        ("ann@example.com\nann@\nbea@example.com", "ann@: "),
         ("\n".join(f"p{number}@example.com" for number in range(21)), "send at most 20 tests at once."),
     ],
 )
-def test_addresses_of_tests_are_looked_at(marketer: Client, sound: Campaign, typed: str, sentence: str) -> None:
-    [said] = post(marketer, f"/campaigns/{sound.pk}/tests/", recipients=typed)
+def test_wrong_addresses_of_tests_are_named_and_everything_typed_stays(
+    marketer: Client, sound: Campaign, typed: str, sentence: str
+) -> None:
+    seeds = SeedList.objects.create(name="Ours", addresses="a@gmail.example")
+    chosen = {"seed_lists": [seeds.pk]} if typed else {}
 
-    assert sentence in said
+    response = marketer.post(f"/campaigns/{sound.pk}/tests/", {"recipients": typed, **chosen})
+
+    html = response.content.decode()
+    assert response.status_code == 422
+    assert sentence in html
+    assert f">\n{typed}</textarea>" in html
+    assert ("checked" in html.partition("Seed lists")[2].partition("</fieldset>")[0]) is bool(chosen)
+    assert 'class="review-when" open' in html.partition("review-tests")[2]
+    assert "Ready to send to" in html
+    assert not Trial.objects.exists()
 
 
 def test_seed_lists_and_the_approval_rule_have_pages(marketer: Client, people: dict[str, User]) -> None:

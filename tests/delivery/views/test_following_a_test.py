@@ -16,8 +16,9 @@ from playwright.sync_api import Page, expect
 from contacts.models import Contact
 from contacts.privacy import erasure
 from delivery import clock, tasks
-from delivery.models import Attempt, Message, Trial
+from delivery.models import Attempt, Mailing, Message, Trial
 from delivery.operators import send_test, trials
+from delivery.outcomes.results import finish_mailings
 from mail.addresses import fold
 from smtpservers.models import SmtpServer
 from tests.browser import sign_in
@@ -129,6 +130,47 @@ def test_it_is_forgotten_after_a_day_and_with_the_person(
     assert Trial.objects.exists()
     trials.forget_old(NOW + dt.timedelta(hours=25))
     assert not Trial.objects.exists()
+
+
+def test_nobody_waits_for_somebody_elses_twenty_addresses(make_server: MakeServer) -> None:
+    server, content = make_server(9), send_test.Content("Winter", "Winter sale", "", "Snow.")
+    many = trials.ask_several(server, [f"p{number}@example.org" for number in range(3)], content, None, None, NOW)
+    other = asked(make_server(9, name="Other"))
+    order: list[str] = []
+
+    while trials.make_next(clock.now):
+        ended = Trial.objects.exclude(ended_at=None).exclude(recipient__in=order)
+        order.append(ended.get().recipient)
+
+    assert order == ["p0@example.org", ANN, "p1@example.org", "p2@example.org"]
+    refusals = Trial.objects.filter(batch=many).order_by("position").values_list("refusal", flat=True)
+    assert list(refusals) == ["", trials.NOT_TRIED, trials.NOT_TRIED]
+    assert Trial.objects.get(pk=other.pk).refusal == ""
+
+
+def test_the_content_of_a_test_that_was_never_made_ends_with_it(make_server: MakeServer) -> None:
+    content = send_test.Content("Winter", "Winter sale", "", "Snow.")
+    trials.ask_several(make_server(9), [ANN], content, None, None, NOW)
+    assert Mailing.objects.get().finished_at is None
+
+    trials.forget_old(NOW + dt.timedelta(hours=25))
+
+    finish_mailings(NOW)
+    assert Mailing.objects.get().finished_at is not None
+    assert not Trial.objects.exists()
+
+
+def test_the_names_in_a_waiting_test_are_erased_with_the_person(
+    make_server: MakeServer, make_user: Callable[..., User]
+) -> None:
+    contact = Contact.objects.create(email=ANN, email_key=fold(ANN), first_name="Canary", last_name="Bird")
+    content = send_test.Content("Winter", "Winter sale", "", "Dear {{ first_name }}")
+    values = {"first_name": "Canary", "last_name": "Bird"}
+    trials.ask_several(make_server(9), ["ops@example.org"], content, values, None, NOW)
+
+    erasure.erase(erasure.subject_of(contact), make_user(), NOW)
+
+    assert Trial.objects.get().merge is None
 
 
 def test_progress_is_told_while_the_server_is_silent(
