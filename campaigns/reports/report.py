@@ -126,7 +126,10 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
     if not mailing_ids:
         test = compare(campaign, now, late_outcomes)
         return Report(
-            is_live=campaign.status in LIVE, summary=_before_start(campaign, now), test=test, obstacles=obstacles
+            is_live=campaign.status in LIVE,
+            summary=_before_start(campaign, now, is_held=bool(problems.get("copy"))),
+            test=test,
+            obstacles=obstacles,
         )
     mailings = list(Mailing.objects.filter(pk__in=mailing_ids).order_by("pk"))
     counts = sum_counts(mailing_ids)
@@ -230,13 +233,15 @@ def _most(lines: list[FiguresLine]) -> list[FiguresLine]:
     return [*shown, others]
 
 
-def _before_start(campaign: Campaign, now: dt.datetime) -> str:
+def _before_start(campaign: Campaign, now: dt.datetime, *, is_held: bool) -> str:
     if campaign.status == Campaign.Status.SCHEDULED and campaign.is_overdue:
         return "It missed its start, and waits for an answer."
     if campaign.status == Campaign.Status.SCHEDULED and campaign.is_unreviewed:
         return "Its people are being counted and its checks made. Nothing leaves before that."
     if campaign.status == Campaign.Status.SCHEDULED and campaign.starts_at and campaign.starts_at > now:
         return "It waits for its start."
+    if campaign.status == Campaign.Status.SCHEDULED and is_held:
+        return "It is queued, and nothing starts before an administrator lets this restored copy send."
     return _summary(campaign, 0, 0)
 
 

@@ -1,5 +1,6 @@
 """Shared parts of campaign pages: the page frame, the campaign or 404, the start in words, the history."""
 
+import datetime as dt
 from typing import Any
 
 from django.contrib import admin
@@ -10,8 +11,9 @@ from django.shortcuts import get_object_or_404, render
 from campaigns.content.written import Written
 from campaigns.models import Campaign
 from campaigns.schedule.schedule import start_in_words
-from delivery import clock
+from delivery import clock, identity
 
+STARTS_HELD = "It starts once an administrator lets this restored copy send."
 COUNTING_SECONDS = 60.0  # Database time of a page that counts people. Large audiences are counted by a worker.
 
 
@@ -32,9 +34,15 @@ def starts_in_words(campaign: Campaign) -> str:
             "Its people are counted and its checks made first. If a check blocks it, it becomes a draft again and you"
             " get a notice."
         )
-    if campaign.starts_at is None or campaign.starts_at <= clock.now():
-        return "It starts within seconds."
+    now = clock.now()
+    if campaign.starts_at is None or campaign.starts_at <= now:
+        return starts_at_once(now)
     return f"It starts on {start_in_words(campaign)}."
+
+
+def starts_at_once(now: dt.datetime) -> str:
+    """Return a sentence about a start that is due; a restored copy starts nothing before a person has said so."""
+    return STARTS_HELD if identity.why_held(now) else "It starts within seconds."
 
 
 def written_or_404(campaign_id: int) -> Written:

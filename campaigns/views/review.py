@@ -22,9 +22,9 @@ from campaigns.models import Approval, Campaign
 from campaigns.preflight.review import review as look
 from campaigns.schedule import schedule as campaign_schedule
 from campaigns.tasks import ring
-from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, log, page
+from campaigns.views.pages import COUNTING_SECONDS, STARTS_HELD, campaign_or_404, log, page, starts_at_once
 from campaigns.views.pending import waits_for_numbers
-from delivery import clock
+from delivery import clock, identity
 from words.instants import moment
 
 Status = Campaign.Status
@@ -92,7 +92,7 @@ def _starts(written: Written, now: dt.datetime) -> str:
             f" {zone}. The first leave on {moment(begins, zone)} ({zone})."
         )
     if begins <= now:
-        return "It starts within seconds of being queued."
+        return STARTS_HELD if identity.why_held(now) else "It starts within seconds of being queued."
     return f"It starts on {moment(begins, zone)} ({zone})."
 
 
@@ -174,7 +174,7 @@ def start_anyway(request: HttpRequest, campaign_id: int) -> HttpResponse:
     else:
         log(request, campaign_id, "Started although it was late.")
         transaction.on_commit(ring)
-        messages.success(request, "The campaign starts within seconds.")
+        messages.success(request, f"The campaign was started. {starts_at_once(clock.now())}")
     return redirect("campaigns:progress", campaign_id)
 
 

@@ -12,7 +12,7 @@ from campaigns.ab_test import run
 from campaigns.forms.variants import VariantForms, remove
 from campaigns.models import Campaign, Experiment
 from campaigns.tasks import ring
-from campaigns.views.pages import campaign_or_404, log, page
+from campaigns.views.pages import campaign_or_404, log, page, starts_at_once
 from delivery import clock
 
 
@@ -67,5 +67,5 @@ def choose(request: HttpRequest, campaign_id: int) -> HttpResponse:
         winner = Experiment.objects.select_related("winner").get(campaign=campaign_id).winner
         log(request, campaign_id, f"Chose variant {winner} for the rest.")
         transaction.on_commit(ring)
-        messages.success(request, f"Variant {winner} goes to everybody else. It starts within seconds.")
+        messages.success(request, f"Variant {winner} goes to everybody else. {starts_at_once(clock.now())}")
     return redirect("campaigns:progress", campaign_id)

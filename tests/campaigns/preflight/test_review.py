@@ -15,7 +15,7 @@ from campaigns.forecast.simulation import MailingPart, ServerState
 from campaigns.forecast.words import words
 from campaigns.models import Approval, ApprovalRule, Campaign, CheckOverride, Layout, SeedList
 from contacts.models import ContactList, Suppression
-from delivery.models import Attempt, Message, Trial
+from delivery.models import Attempt, Installation, Message, Trial
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
 from tests.peers.peer import running_peer
@@ -53,6 +53,24 @@ def test_it_shows_people_checks_forecast_and_time(marketer: Client, sound: Campa
     assert "assumed: it has no rate" in html
     assert "It starts within seconds of being queued." in html
     assert "Queue the campaign" in html
+
+
+def test_a_held_copy_never_says_that_something_starts_within_seconds(
+    marketer: Client, sound: Campaign, server: SmtpServer
+) -> None:
+    Installation.objects.update_or_create(
+        pk=1, defaults={"identity": "x", "raised_at": START, "held_because": "copied", "held_since": START}
+    )
+
+    assert "It starts once an administrator lets this restored copy send." in page(marketer, sound)
+    queued = marketer.post(f"/campaigns/{sound.pk}/queue/", follow=True).content.decode()
+    Campaign.objects.update(is_overdue=True)
+    [started] = post(marketer, f"/campaigns/{sound.pk}/start/")
+
+    assert "The campaign was queued. It starts once an administrator lets this restored copy send." in queued
+    assert "nothing starts before an administrator lets this restored copy send" in queued
+    assert "within seconds" not in queued
+    assert started == "The campaign was started. It starts once an administrator lets this restored copy send."
 
 
 def test_what_blocks_hides_the_button_and_is_overridden_by_an_admin_alone(
@@ -197,7 +215,7 @@ def test_a_missed_start_is_asked_about_on_its_page_and_the_dashboard(
     assert "Start it now" not in client_of(people["viewer"]).get("/admin/").content.decode()
 
     [said] = post(marketer, f"/campaigns/{sound.pk}/start/")
-    assert said == "The campaign starts within seconds."
+    assert said == "The campaign was started. It starts within seconds."
 
 
 # --- tests and seed lists
