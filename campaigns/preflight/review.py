@@ -6,6 +6,7 @@ Reads the database and changes nothing.
 import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from time import monotonic
 
 from django.conf import settings
 from django.db.models import Count, Q
@@ -31,6 +32,7 @@ from words.numbers import counted, none_of, some_of
 
 FATAL, BLOCK, WARN, INFORM = Severity
 BULK_WITHOUT_ASKING = 500
+SAMPLE_SECONDS = 8.0  # For all samples together; some hundredths of a second each are usual.
 ROLES = (
     "abuse",
     "admin",
@@ -77,9 +79,10 @@ def review(campaign: Campaign, now: dt.datetime) -> Review:
     return review_of(Written(campaign), Fleet(now))
 
 
-def review_of(written: Written, fleet: Fleet) -> Review:
+def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SECONDS) -> Review:
     """Run all checks of a campaign and a fleet that the caller has read. All checks see this one reading.
 
+    :param sample_seconds: after this no further sample is begun.
     :raises NotCounted: as :func:`review` does.
     """
     now = fleet.now
@@ -92,11 +95,20 @@ def review_of(written: Written, fleet: Fleet) -> Review:
     expected = forecast_of(written, fleet)
     found_here = list(_refusals(written, fleet))
     taken: list[tuple[str, list[Sample]]] = []
+    not_made = 0
     if not any(finding.severity == FATAL for finding in found_here):
         try:
-            taken = [(letter, samples(written, content, some, now)) for letter, content, some in contents]
+            until = monotonic() + sample_seconds  # For all together, because a person waits.
+            for letter, content, some in contents:
+                made, left_out = samples(written, content, some, now, until)
+                taken.append((letter, made))
+                not_made += left_out
         except ValueError as error:
             found_here.append(found("B1", FATAL, f"The content cannot be made into a mail. {error}", "Correct it."))
+    if not_made:
+        unseen = counted(not_made, "kind of message was", "kinds of messages were")
+        found_here.append(found("M10", BLOCK, f"{unseen} not looked at, because this content takes long to fill in.",
+                                "Take loops and conditions out of it, or name fewer servers."))  # fmt: skip
     found_here += _of_messages(written, taken, now)
     found_here += _of_setting(written, fleet, servers, report, expected)
     ordered = in_order(found_here)

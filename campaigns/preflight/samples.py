@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from time import monotonic
 
 from django.conf import settings
 
@@ -34,11 +35,14 @@ class Sample:
     unusual: ParsedMessage
 
 
-def samples(written: Written, content: Campaign, servers: list[SmtpServer], now: dt.datetime) -> list[Sample]:
-    """Return one sample for each kind of server, at most five.
+def samples(
+    written: Written, content: Campaign, servers: list[SmtpServer], now: dt.datetime, until: float
+) -> tuple[list[Sample], int]:
+    """Return one sample for each kind of server, at most five, and the number of kinds that were left out.
 
     :param content: the campaign itself, or one of its variants as a campaign.
     :param servers: those that may send it, in display order.
+    :param until: the instant on the monotonic clock after which no further sample is begun.
     :raises ValueError: if the content cannot become a mail.
     """
     lists, person = written.lists, written.first_person(now)
@@ -47,10 +51,13 @@ def samples(written: Written, content: Campaign, servers: list[SmtpServer], now:
     shapes: dict[tuple[object, ...], SmtpServer] = {}
     for server in servers:
         shapes.setdefault(_shape(server), server)
-    return [
-        _sample(mailing, server, servers, person, list_id, list_name, now)
-        for server in list(shapes.values())[:MOST_SHAPES]
-    ]
+    looked_at = list(shapes.values())[:MOST_SHAPES]
+    taken: list[Sample] = []
+    for server in looked_at:
+        if monotonic() > until:
+            break
+        taken.append(_sample(mailing, server, servers, person, list_id, list_name, now))
+    return taken, len(looked_at) - len(taken)
 
 
 def _shape(server: SmtpServer) -> tuple[object, ...]:

@@ -1,19 +1,22 @@
 """The checks of a message as recipients would get it, and of its servers and people."""
 
 import datetime as dt
+import time
 from dataclasses import replace
 from email.message import EmailMessage
 
 import pytest
 
+from campaigns.content.written import Written
 from campaigns.markup.visible_links import links_of
 from campaigns.models import Campaign, Experiment, Variant
 from campaigns.preflight import message_checks
 from campaigns.preflight.finding import Finding, Severity
 from campaigns.preflight.message_checks import CheckContext, ParsedMessage
-from campaigns.preflight.review import review
+from campaigns.preflight.review import review, review_of
 from contacts.models import Contact, Subscription
 from smtpservers.models import SmtpServer
+from smtpservers.routing.fleet import Fleet
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 URL = "https://shop.example/u/abc"
@@ -291,6 +294,32 @@ def test_servers_people_and_room(sound: Campaign, server: SmtpServer) -> None:
 
     SmtpServer.objects.update(is_active=False)
     assert by_id(sound)["C1"].sentence == "As things stand, none of the 2 messages is sent: Alpha is switched off."
+
+
+@pytest.mark.django_db
+def test_kinds_of_messages_that_nobody_had_the_time_for_block(sound: Campaign, server: SmtpServer) -> None:
+    for number in range(4):
+        SmtpServer.objects.create(name=f"B{number}", host="localhost", mail_from=f"News <n{number}@example.com>")
+    rounds = "{% for i in (1..4000) %}{{ i | plus: 1 }}{% endfor %}"
+    sound.html, sound.source = f"<p>Snow!</p>{rounds * 4}", ""
+    sound.save()
+
+    def looked_at(seconds: float) -> tuple[Finding | None, float]:
+        began = time.monotonic()
+        found = review_of(Written(sound), Fleet(NOW), seconds).findings
+        unseen = [finding for finding in found if finding.check_id == "M10" and "looked at" in finding.sentence]
+        return (unseen[0] if unseen else None), time.monotonic() - began
+
+    everything, needed = looked_at(60.0)
+    unseen, took = looked_at(0.01)
+
+    assert everything is None
+    assert unseen is not None
+    assert (unseen.severity, unseen.sentence) == (
+        Severity.BLOCK,
+        "4 kinds of messages were not looked at, because this content takes long to fill in.",
+    )
+    assert took < needed / 2
 
 
 @pytest.mark.django_db
