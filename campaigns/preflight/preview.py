@@ -76,7 +76,7 @@ def build_preview(campaign: Campaign, contact: Contact | None, server: SmtpServe
         return compose_preview(**{**content, **changes}, contact=contact, server=server, now=now, deadline=deadline)
 
     rendered = compose()
-    untagged = compose(is_tagged=False) if campaign.is_tagged else rendered
+    untagged = compose(is_tagged=False, text="x") if campaign.is_tagged else rendered  # Only its links are read.
     probe = compose(html=f'<a href="{_PROBE}">x</a>', text="x") if campaign.is_tagged else rendered
     codes = next((dict(parse_qsl(urlsplit(url).query)) for _, url in links_in(probe.html) if _PROBE in url), {})
     links = [

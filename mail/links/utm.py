@@ -21,6 +21,7 @@ Policy = Literal["fill", "replace"]
 PER_CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign")
 PER_LINK = ("utm_term", "utm_content")  # A link may have its own; a server's value is used if its switch is on.
 NAMES = (*PER_CAMPAIGN, *PER_LINK)  # In the order in which they are added.
+MOST_URL = 10_000  # Characters; a longer URL works nowhere, and its parameters would take seconds to read.
 OWN_VALUES = {f"data-{name.replace('_', '-')}": name for name in PER_LINK}  # Attributes of a link.
 
 # Signature parameters: another parameter would invalidate the URL. A URL is signed if it has all of one group.
@@ -126,7 +127,9 @@ class _Tagger:
     def masked_url(self, masked: str, tags: list[str]) -> str | None:
         """Return the tagged URL, or None if it has to stay unchanged."""
         url = masked.strip(_CONTROL_AND_SPACE)
-        if not self.values or not _WEB_URL.match(url) or _lower_host(url).startswith(self.skip or ("\0",)):
+        if not self.values or len(url) > MOST_URL or not _WEB_URL.match(url):
+            return None
+        if _lower_host(url).startswith(self.skip or ("\0",)):
             return None
         if _query_is_conditional(url, tags):
             return None

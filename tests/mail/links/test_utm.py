@@ -44,6 +44,14 @@ def test_an_unknown_policy_is_the_callers_mistake(tag):
         tag("https://example.com", P, policy="keep")
 
 
+def test_a_url_that_is_too_long_to_work_stays_as_it_is():
+    short, long = (f"https://x.example/?{'a=1&' * count}" for count in (100, 3_000))
+
+    assert "utm_source=news" in utm.tag_url(short, P)
+    assert utm.tag_url(long, P) == long
+    assert utm.tag_html(f'<a href="{long}">x</a>', P) == f'<a href="{long}">x</a>'
+
+
 def test_an_empty_prefix_skips_nothing():
     assert utm.tag_url("https://example.com/", P, skip=("", " ")) == f"https://example.com/?{ADDED}"
 
