@@ -4,6 +4,7 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
@@ -22,6 +23,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth an
 
     def respond_user_inactive(self, request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
         return redirect("account_login")  # As after any other failure: the answer tells nothing about the name.
+
+    def ajax_response(self, request: HttpRequest, response: HttpResponse, **kwargs: Any) -> HttpResponse:
+        """Answer scripts like people. The library's own answer would repeat the password that was sent."""
+        return response
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
         """Say nothing: our views have words of their own."""
@@ -51,7 +56,7 @@ class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth announc
         return _keys().rotate(encrypted_text.encode()).decode()
 
     def generate_authenticator_name(self, user: AbstractBaseUser, type: Any) -> str:
-        return f"Key {user.authenticator_set.filter(type=type).count() + 1}"  # type: ignore[attr-defined]
+        return f"Key {Authenticator.objects.filter(user=user, type=type).count() + 1}"
 
     def _get_site_name(self) -> str:
         return str(settings.ORGANISATION_NAME)

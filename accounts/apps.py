@@ -6,11 +6,12 @@ from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 
-from adminpages.fresh_sign_in import note_proof
 from smtpservers.secret_field import OTHER_SECRETS
 
 
 def _note_proof(request: HttpRequest, **kwargs: Any) -> None:
+    from adminpages.fresh_sign_in import note_proof
+
     note_proof(request)
 
 

@@ -3,6 +3,7 @@
 Secrets of authenticator apps are encrypted, recovery codes are hashed. Nothing here counts failures.
 """
 
+import logging
 import secrets
 import time
 
@@ -14,7 +15,10 @@ from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.crypto import constant_time_compare
+
+logger = logging.getLogger(__name__)
 
 TOTP, WEBAUTHN, RECOVERY_CODES = Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN, Authenticator.Type.RECOVERY_CODES
 FACTORS = (TOTP, WEBAUTHN)  # Recovery codes stand in for one of these.
@@ -26,8 +30,14 @@ KEY_LENGTH = 2  # Of a recovery code: finds its hash, so that one hash has to be
 CODE_LENGTH = 12
 
 
+def of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Authenticator]:
+    """Return the user's factors and recovery codes, the oldest first."""
+    found: QuerySet[Authenticator] = Authenticator.objects.filter(user_id=user.pk)
+    return found.order_by("created_at", "pk")
+
+
 def has_factor(user: AbstractBaseUser | AnonymousUser) -> bool:
-    return bool(Authenticator.objects.filter(user_id=user.pk, type__in=FACTORS).exists())
+    return of(user).filter(type__in=FACTORS).exists()
 
 
 def needs_factor(user: AbstractBaseUser | AnonymousUser) -> bool:
@@ -64,7 +74,7 @@ def spend_code(user: AbstractBaseUser, code: str) -> Authenticator | None:
     """Return the factor that the code belongs to, or None. The code works no second time, in no process."""
     plain = "".join(code.lower().split()).replace("-", "")
     with transaction.atomic():
-        for factor in Authenticator.objects.select_for_update().filter(user_id=user.pk).exclude(type=WEBAUTHN):
+        for factor in of(user).select_for_update().exclude(type=WEBAUTHN):
             spend = _spend_totp if factor.type == TOTP else _spend_recovery_code
             if spend(factor, plain):
                 factor.save(update_fields=["data"])
@@ -75,7 +85,8 @@ def spend_code(user: AbstractBaseUser, code: str) -> Authenticator | None:
 def _spend_totp(factor: Authenticator, code: str) -> bool:
     try:
         step = step_of(get_adapter().decrypt(factor.data["secret"]), code)
-    except InvalidToken:  # Its key is gone. Recovery codes still work.
+    except InvalidToken:  # Recovery codes still work.
+        logger.error("None of FIELD_ENCRYPTION_KEYS opens the secret of an authenticator app.")
         return False
     if step is None or step <= factor.data["step"]:
         return False
@@ -116,7 +127,7 @@ def make_recovery_codes(user: AbstractBaseUser) -> list[str]:
 
 
 def recovery_codes_left(user: AbstractBaseUser | AnonymousUser) -> int:
-    found = Authenticator.objects.filter(user_id=user.pk, type=RECOVERY_CODES).first()
+    found = of(user).filter(type=RECOVERY_CODES).first()
     return len(found.data["hashes"]) if found else 0
 
 

@@ -107,7 +107,7 @@ class TotpSetUpForm(RefusesControls, forms.Form):
     code = forms.CharField(
         label="Code from the app",
         max_length=30,
-        widget=UnfoldAdminTextInputWidget({**CODE_ATTRIBUTES, "inputmode": "numeric"}),
+        widget=UnfoldAdminTextInputWidget({**CODE_ATTRIBUTES, "inputmode": "numeric", "autofocus": True}),
     )
 
     def __init__(self, data: Any = None, *, user: User) -> None:
@@ -179,7 +179,7 @@ class FreshSignInForm(RefusesControls, forms.Form):
         self._user = user
         if not user.has_usable_password():
             del self.fields["password"]
-        if not Authenticator.objects.filter(user=user, type=factors.TOTP).exists():
+        if not factors.of(user).filter(type=factors.TOTP).exists():
             del self.fields["code"]
 
     def clean(self) -> dict[str, Any]:

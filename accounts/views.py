@@ -9,7 +9,6 @@ from allauth.account.views import LoginView, LogoutView
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.internal.flows import delete_and_cleanup
 from allauth.mfa.base.views import AuthenticateView
-from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.internal import auth as webauthn
 from allauth.mfa.webauthn.views import AddWebAuthnView, LoginWebAuthnView
 from django.contrib import admin, messages
@@ -74,7 +73,7 @@ class SecondFactor(_Narrow, AuthenticateView):  # type: ignore[misc]
     stage: LoginStage
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        types = set(Authenticator.objects.filter(user=self.stage.login.user).values_list("type", flat=True))
+        types = set(factors.of(self.stage.login.user).values_list("type", flat=True))
         return {
             **super().get_context_data(**kwargs),
             "has_app": factors.TOTP in types,
@@ -101,7 +100,7 @@ def fresh_sign_in(request: HttpRequest) -> HttpResponse:
         back = get_next_redirect_url(request)
         return redirect(back) if back else _page(request, "fresh_sign_in_done.html", "Confirmed", {})
     context: dict[str, Any] = {"form": form, "key_form": key_form, "next": get_next_redirect_url(request) or ""}
-    if user.authenticator_set.filter(type=factors.WEBAUTHN).exists():  # type: ignore[attr-defined]
+    if factors.of(user).filter(type=factors.WEBAUTHN).exists():
         context["js_data"] = {"request_options": webauthn.begin_authentication(user)}
     return _page(request, "fresh_sign_in.html", "Confirm it's you", context)
 
@@ -118,7 +117,7 @@ class Factors(_Narrow, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user = _user(self.request)
-        mine = Authenticator.objects.filter(user=user).order_by("created_at", "pk")
+        mine = factors.of(user)
         return {
             **super().get_context_data(**kwargs),
             "app": mine.filter(type=factors.TOTP).first(),
@@ -136,7 +135,7 @@ class Factors(_Narrow, TemplateView):
 @require_http_methods(["GET", "POST"])
 def set_up_totp(request: HttpRequest) -> HttpResponse:
     user = _user(request)
-    if user.authenticator_set.filter(type=factors.TOTP).exists():  # type: ignore[attr-defined]
+    if factors.of(user).filter(type=factors.TOTP).exists():
         return redirect("mfa_index")
     form = TotpSetUpForm(request.POST if request.method == "POST" else None, user=user)
     if form.is_bound and form.is_valid() and factors.add_totp(user, form.secret, form.step):
@@ -167,7 +166,7 @@ class AddKey(_Narrow, AddWebAuthnView):  # type: ignore[misc]
 @require_http_methods(["GET", "POST"])
 def remove_factor(request: HttpRequest, factor_id: int) -> HttpResponse:
     user = _user(request)
-    mine = Authenticator.objects.filter(user=user, type__in=factors.FACTORS)
+    mine = factors.of(user).filter(type__in=factors.FACTORS)
     factor = get_object_or_404(mine, pk=factor_id)
     is_last = factors.needs_factor(user) and mine.count() == 1
     if request.method == "POST" and not is_last:

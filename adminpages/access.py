@@ -24,7 +24,7 @@ def needs(permission: str) -> Callable[[View], View]:
         @wraps(view)
         def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not request.user.is_authenticated:
-                return redirect_to_login(_way_back(request))
+                return redirect_to_login(way_back(request))
             if not request.user.has_perm(permission):
                 raise PermissionDenied(permission)
             return view(request, *args, **kwargs)
@@ -34,7 +34,7 @@ def needs(permission: str) -> Callable[[View], View]:
     return decorate
 
 
-def _way_back(request: HttpRequest) -> str:
+def way_back(request: HttpRequest) -> str:
     """Return where to go after signing in: to this page, or for a button to the page that it stands on."""
     if request.method in ("GET", "HEAD"):
         return request.get_full_path()

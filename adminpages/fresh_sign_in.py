@@ -21,6 +21,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
+from adminpages.access import way_back
+
 FRESH_FOR = dt.timedelta(minutes=10)
 PROVED_AT = "proved_at"  # In the session: when the user last proved who they are.
 PASSWORD = "fresh_password"  # noqa: S105  # The name of the input.
@@ -70,7 +72,7 @@ def ask_on_the_way(request: HttpRequest) -> HttpResponse:
         "title": "Confirm it's you",
         "sent": sent,
         "error": WRONG if request.POST.get(PASSWORD) else "",
-        "back": request.headers.get("Referer", ""),
+        "back": way_back(request) if PASSWORD not in request.POST else "",  # Later this page itself refers to itself.
     }
     return TemplateResponse(request, "adminpages/confirm.html", context, headers={"Cache-Control": "no-store"})
 

@@ -1,5 +1,9 @@
 // Says on the page that no key answered: the library would only write it to the console.
+"use strict";
+
 document.addEventListener("allauth.error", (event) => {
   event.preventDefault();
-  document.getElementById("key-problem").hidden = false;
+  const problem = document.getElementById("key-problem");
+  if (event.detail.exception.name === "SecurityError") problem.textContent = problem.dataset.address;
+  problem.hidden = false;
 });

@@ -70,7 +70,7 @@ def test_an_app_on_a_phone_by_keyboard_alone(page: Page, on_localhost: str, ann:
     assert page.evaluate("document.querySelector('.account-qr').naturalWidth") > 0
     assert sideways_scroll(page) == 0
     secret = page.locator(".account-secret").inner_text().replace(" ", "")
-    page.get_by_label("Code from the app").focus()
+    expect(page.get_by_label("Code from the app")).to_be_focused()
     page.keyboard.type(code_of(secret))
     page.keyboard.press("Enter")
     expect(page.get_by_text("Your authenticator app is set up.")).to_be_visible()
@@ -132,7 +132,7 @@ def test_a_passkey_signs_in_alone_and_as_second_factor_and_answers_the_question(
     page.get_by_role("link", name="Remove My laptop").click()
     page.get_by_role("button", name="Remove").click()
     expect(page.get_by_text("Removed.")).to_be_visible()
-    assert not ann.authenticator_set.exists()  # type: ignore[attr-defined]  # Nor recovery codes, which stand in for it.
+    assert not factors.of(ann).exists()  # Nor recovery codes, which stand in for it.
 
 
 def test_a_key_that_is_lost_or_unknown_is_said_on_the_page(

@@ -74,7 +74,6 @@ def test_no_code_works_twice_nor_does_an_older_one(ann: User, app: App) -> None:
     assert "Wrong code." in again[0].content.decode()
 
 
-@pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_of_eight_who_send_a_code_at_once_one_gets_in(ann: User, app: App) -> None:
     code = app()
