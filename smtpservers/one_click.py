@@ -10,7 +10,7 @@ import ssl
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
-from mail.addresses import AddressInvalid, ascii_domain
+from mail.addresses import AddressInvalid, ascii_domain, readable_domain
 from mail.reachability import is_loopback, is_public
 from smtpservers.smtp.connection import Resolve, look_up
 
@@ -57,18 +57,19 @@ async def _ask(url: str, allows_loopback: bool, context: ssl.SSLContext, resolve
         raise _NotTaken("The address names no host that could be asked.") from None
     if parts.scheme != "https" or not host:
         raise _NotTaken("One click needs an address that starts with https://.")
+    shown = readable_domain(host)  # In its own script.
     target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
     try:
         async with asyncio.timeout(seconds):
             addresses = await _resolve_allowed(host, port, allows_loopback, resolve)
             reader, writer = await _open(addresses, host, port, context)
             try:
-                status = await _post(reader, writer, parts.netloc.rpartition("@")[2], target, host)
+                status = await _post(reader, writer, parts.netloc.rpartition("@")[2], target, shown)
             finally:
                 writer.transport.abort()
     except TimeoutError:
-        raise _NotTaken(f"{host} did not answer within {seconds:g} seconds.") from None
-    return f"{host} answered {status}."
+        raise _NotTaken(f"{shown} did not answer within {seconds:g} seconds.") from None
+    return f"{shown} answered {status}."
 
 
 async def _resolve_allowed(host: str, port: int, allows_loopback: bool, resolve: Resolve) -> list[str]:
@@ -78,9 +79,9 @@ async def _resolve_allowed(host: str, port: int, allows_loopback: bool, resolve:
     except (OSError, UnicodeError):
         addresses = []
     if not addresses:
-        raise _NotTaken(f"There is no address for {host}.")
+        raise _NotTaken(f"There is no address for {readable_domain(host)}.")
     if not all(may_be_clicked(address, allows_loopback=allows_loopback) for address in addresses):
-        raise _NotTaken(f"{host} is in a private network, and only public pages are asked.")
+        raise _NotTaken(f"{readable_domain(host)} is in a private network, and only public pages are asked.")
     return addresses
 
 
@@ -100,16 +101,19 @@ async def _open(
             )
         except ssl.SSLError as error:
             why = getattr(error, "verify_message", "") or error.reason or "no TLS"
-            raise _NotTaken(f"The certificate or encryption of {host} was refused: {why}.") from None
+            raise _NotTaken(f"The certificate or encryption of {readable_domain(host)} was refused: {why}.") from None
         except OSError:
-            problem = f"{host} does not take connections on port {port}."
+            problem = f"{readable_domain(host)} does not take connections on port {port}."
     raise _NotTaken(problem)
 
 
 async def _post(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, authority: str, target: str, host: str
 ) -> int:
-    """Send the request; return the status of the response if the click was taken."""
+    """Send the request; return the status of the response if the click was taken.
+
+    :param host: for people.
+    """
     writer.write(
         f"POST {target} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: Brilliance (one click)\r\n"
         "Accept-Encoding: identity\r\nContent-Type: application/x-www-form-urlencoded\r\n"

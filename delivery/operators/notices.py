@@ -19,7 +19,7 @@ from django.utils import formats, translation
 from delivery.models import Incident, Mailing, Message, Notice
 from delivery.operators.notice_words import NoticeWords, words_for
 from delivery.outbox import mailings
-from mail.addresses import AddressInvalid, fold, parse_mailbox
+from mail.addresses import AddressInvalid, fold, parse_mailbox, readable_domain
 from smtpservers.limits.circuit_breaker import FAILURES_TO_OPEN
 from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.models import QuotaPeriod, SmtpServer
@@ -144,7 +144,7 @@ def notice_certificates(now: dt.datetime) -> int:
         words = _words(server)
         facts = {
             "server": server.name,
-            "host": server.host,
+            "host": readable_domain(server.host),
             "ends": _moment(server, server.certificate_expires_at),
         }
         key = f"certificate {server.pk} {server.certificate_expires_at:%Y-%m-%dT%H:%M:%S}"

@@ -77,7 +77,7 @@ async def _ask(host: str, port: int, server: SmtpServer, plain: str, address: st
             reply = await _say(connection, sent)
             is_permanent = reply.code >= 500
             without_tag = await _say(connection, f"RCPT TO:<{plain}>") if is_permanent and address != plain else reply
-            is_fine, means = _meaning(host, plain, address, reply, without_tag)
+            is_fine, means = _meaning(host, server.return_path, address != plain, reply, without_tag)
     finally:
         await connection.quit()
     return Step("bounces", sent, reply.code, said(reply), since(began), is_fine, {"asked": host, MEANS: means})
@@ -87,10 +87,10 @@ async def _say(connection: Connection, line: str) -> Reply:
     return await connection.wire.command(line, connection.endpoint.timeout)
 
 
-def _meaning(host: str, plain: str, address: str, reply: Reply, without_tag: Reply) -> tuple[bool, str]:
+def _meaning(host: str, plain: str, is_tagged: bool, reply: Reply, without_tag: Reply) -> tuple[bool, str]:
     """Return whether bounces arrive, as far as is known, and a sentence that says so."""
     if reply.is_positive:
-        return True, f"{host} takes bounces to {'the tagged address' if address != plain else plain}."
+        return True, f"{host} takes bounces to {'the tagged address' if is_tagged else plain}."
     if without_tag.is_positive:
         return False, (
             f"{host} takes bounces to {plain} and refuses the tagged address. Turn Tag each return path off, or let the"

@@ -237,9 +237,9 @@ async def _resolve(endpoint: Endpoint, observer: Observer, resolve: Resolve) -> 
         async with asyncio.timeout(min(endpoint.timeout, 10.0)):
             addresses = await resolve(endpoint.host, endpoint.port)
     except TimeoutError:
-        problem = f"the name servers did not answer for {endpoint.host}"
+        problem = f"the name servers did not answer for {endpoint.shown_host}"
     except (OSError, UnicodeError) as error:
-        problem = f"there is no address for {endpoint.host} ({getattr(error, 'strerror', None) or error})"
+        problem = f"there is no address for {endpoint.shown_host} ({getattr(error, 'strerror', None) or error})"
     else:
         allowed = [address for address in addresses if not is_forbidden(address)]
         if endpoint.forbids_private:
@@ -248,7 +248,7 @@ async def _resolve(endpoint: Endpoint, observer: Observer, resolve: Resolve) -> 
             observer(Step("DNS", endpoint.host, None, ", ".join(allowed), since(began), True))
             return allowed
         kind = "link-local or private" if endpoint.forbids_private else "link-local, unspecified or multicast"
-        problem = f"{endpoint.host} has only {kind} addresses, which are refused"
+        problem = f"{endpoint.shown_host} has only {kind} addresses, which are refused"
     observer(lost_step("DNS", endpoint.host, problem, began))
     raise ConnectionFailed(Stage.CONNECT, problem)
 

@@ -56,7 +56,7 @@ def _explain_dns(step: Step, endpoint: Endpoint) -> str:
             " Enter the provider's host name."
         )
     return (
-        f"No such host: {endpoint.host} could not be found. Check SMTP server for a typing mistake, and the name"
+        f"No such host: {endpoint.shown_host} could not be found. Check SMTP server for a typing mistake, and the name"
         " servers of this machine."
     )
 
@@ -64,11 +64,11 @@ def _explain_dns(step: Step, endpoint: Endpoint) -> str:
 def _explain_connect(step: Step, endpoint: Endpoint) -> str:
     if "refused" in step.reply.lower():
         return (
-            f"The connection was refused: nothing listens at {endpoint.host} on port {endpoint.port}, or a firewall"
-            " turns it away. Check SMTP port; 587 and 465 are usual."
+            f"The connection was refused: nothing listens at {endpoint.shown_host} on port {endpoint.port}, or a"
+            " firewall turns it away. Check SMTP port; 587 and 465 are usual."
         )
     return (
-        f"There was silence: {endpoint.host} port {endpoint.port} did not answer. A firewall may block this port;"
+        f"There was silence: {endpoint.shown_host} port {endpoint.port} did not answer. A firewall may block this port;"
         " many networks block 25. Try 587, or ask the provider."
     )
 
@@ -142,7 +142,7 @@ def _explain_tls(step: Step, endpoint: Endpoint) -> str:
         )
     if "hostname mismatch" in text or "not valid for" in text or "ip address mismatch" in text:
         return (
-            f"The certificate belongs to another host, not to {endpoint.host}. Enter the name the certificate was"
+            f"The certificate belongs to another host, not to {endpoint.shown_host}. Enter the name the certificate was"
             " made for as SMTP server."
         )
     if "not yet valid" in text:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
-from mail.addresses import domain_of, parse_mailbox
+from mail.addresses import domain_of, parse_mailbox, readable_domain
 from smtpservers.destinations import Security
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.presets import sign_in
@@ -32,6 +32,11 @@ class Endpoint:
     messages_per_connection: int = 100
     pipelining: Pipelining = Pipelining.LOOK_AHEAD  # Only if EHLO offers it.
     forbids_private: bool = False  # Whether this machine and private networks are blocked.
+
+    @property
+    def shown_host(self) -> str:
+        """The host for people: in its own script, where the connection uses A-labels."""
+        return readable_domain(self.host)
 
 
 def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:

@@ -197,6 +197,7 @@ def test_a_name_that_takes_forever_is_given_up() -> None:
         ("http://localhost/leave", "starts with https://"),
         ("ftp://localhost/leave", "starts with https://"),
         ("https://no-such-host.invalid/", "There is no address for no-such-host.invalid."),
+        ("https://xn--bcher-kva.invalid/", "There is no address for bücher.invalid."),
         ("https://localhost:99999/", "names no host"),
         ("https://a..b/", "names no host"),
     ],

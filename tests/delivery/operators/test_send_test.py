@@ -78,6 +78,14 @@ def test_no_such_host() -> None:
     assert explanation.startswith("No such host: no-such-host.invalid could not be found.")
 
 
+def test_a_host_beyond_ascii_is_named_as_it_was_typed() -> None:
+    conversation = talk(make_server(25, host="xn--bcher-kva.invalid"))
+
+    _, explanation = failing(conversation)
+    assert explanation.startswith("No such host: bücher.invalid could not be found.")
+    assert "there is no address for bücher.invalid" in conversation.reason
+
+
 def test_a_refused_connection(tmp_path: Path) -> None:
     with running_peer(tmp_path) as peer:
         port = peer.port
