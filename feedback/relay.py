@@ -26,7 +26,7 @@ SECONDS = 10.0  # For one call.
 AT_ONCE = 10  # Calls to one page.
 CLAIMED_FOR = dt.timedelta(minutes=1)  # After this a call without a result is made again.
 TRIED_FOR = dt.timedelta(days=3)  # At least, from the first call on.
-NO_PAGE = "The server was deleted, or has no page to tell any more."
+NO_PAGE = "The server, its page or the message was deleted, so nobody can be told."
 
 State = RelayedUnsubscribe.State
 
