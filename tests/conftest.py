@@ -75,7 +75,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 # What takes longest goes first: else one process is at it while the others have nothing left.
 LONGEST = (
     *("tests/faults/", "tests/delivery/", "tests/fields/", "tests/brilliance/demo/", "tests/brilliance/security/"),
-    *("tests/brilliance/test_roles.py", "tests/brilliance/web/test_alpine_browser.py"),
+    *("tests/brilliance/test_roles.py", "tests/brilliance/web/test_alpine_browser.py", "tests/accounts/"),
 )
 
 

@@ -9,7 +9,7 @@ from playwright.sync_api import CDPSession, Page, expect
 
 from accounts import factors
 from tests.accounts.conftest import PASSWORD, code_of
-from tests.browser import sideways_scroll
+from tests.browser import serious, sideways_scroll, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PHONE = {"width": 390, "height": 844}
@@ -150,3 +150,26 @@ def test_a_key_that_is_lost_or_unknown_is_said_on_the_page(
     page.get_by_role("button", name="Use your key").click()
 
     expect(page.get_by_text("No key answered.")).to_be_visible()
+
+
+def test_axe_finds_nothing_serious_in_light_and_dark(page: Page, on_localhost: str, ann: User) -> None:
+    page.set_viewport_size(PHONE)
+    factors.add_totp(ann, "A" * 32, step=0)
+    found: list[str] = []
+
+    def look(path: str) -> None:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.goto(f"{on_localhost}{path}")
+            found.extend([f"{path}: scrolls sideways"] if sideways_scroll(page) else [])
+            found.extend(f"{path} {scheme}: {problem}" for problem in serious(page))
+
+    look("/accounts/login/")
+    log_in(page, on_localhost)
+    expect(page.get_by_label("Code")).to_be_focused()
+    look("/accounts/login/second-factor/")
+    sign_in(page, ann)
+    for path in ("factors/", "factors/key/"):
+        look(f"/accounts/{path}")
+
+    assert found == [], "\n".join(found)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page, expect
@@ -18,7 +17,7 @@ from publicpages.models import Appearance, SignUp
 from publicpages.subscriptions import subscribe as subscriptions_subscribe
 from publicpages.views import subscribe
 from publicpages.views.embed import snippet
-from tests.browser import PATIENCE, sideways_scroll, sign_in
+from tests.browser import PATIENCE, serious, sideways_scroll, sign_in
 from tests.publicpages.conftest import path_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -152,16 +151,6 @@ def sent_text(message: Message) -> Message:
     message.mailing.html = ""
     message.mailing.save()
     return message
-
-
-def serious(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{each['id']}: {node['html']} {node['failureSummary']}"
-        for each in found
-        if each["impact"] in ("serious", "critical")
-        for node in each["nodes"]
-    ]
 
 
 def test_the_form_to_copy_is_shown_to_users(page: Page, live_server: Any, club: ContactList, admin_user: User) -> None:
