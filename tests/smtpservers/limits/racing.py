@@ -5,6 +5,7 @@ moves on by ``step_seconds``, lets days pass within a second. What every racer w
 """
 
 import datetime as dt
+import functools
 import json
 import multiprocessing
 import os
@@ -17,7 +18,7 @@ from tests.workers import ROOT, database_url
 
 RACERS = 8
 # How far the clock runs ahead of who waits for a lock: no worker waits for hours, as a day goes by in a second here.
-LONGEST_WAIT = 20 * 60.0
+LONGEST_WAIT_SECONDS = 20 * 60.0
 
 
 def race(**settings: Any) -> list[dict[str, Any]]:
@@ -25,7 +26,8 @@ def race(**settings: Any) -> list[dict[str, Any]]:
 
     :param settings: ``servers`` by id; ``starts_at`` and ``ends_at`` as text; ``step_seconds``; ``wanted``, the most
         that is asked for at once; ``returned``, how many grants of each racer come back in part; ``lowered_by_one``,
-        whether one of them lowers the quota to fifty above the use, after its first grant.
+        whether one of them lowers the quota to fifty above the use, after its first grant;
+        ``longest_wait_seconds``, in place of ours.
     """
     environment = {**os.environ, "DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "brilliance.settings"}
     command = [sys.executable, "-m", "tests.smtpservers.limits.racing", json.dumps(settings)]
@@ -47,12 +49,12 @@ def _share(clock: Any, looks: Any, line: Any) -> None:
     globals().update(_clock=clock, _looks=looks, _line=line)
 
 
-def _now(number: int, step_seconds: float) -> dt.datetime:
+def _now(number: int, step_seconds: float, longest_wait_seconds: float) -> dt.datetime:
     """Look at the clock, which goes on by it, but not far beyond the last look of another."""
     clock, looks = globals()["_clock"], globals()["_looks"]
     with clock.get_lock():
         others = [look for other, look in enumerate(looks) if other != number]
-        clock.value = max(clock.value, min(clock.value + step_seconds, min(others) + LONGEST_WAIT))
+        clock.value = max(clock.value, min(clock.value + step_seconds, min(others) + longest_wait_seconds))
         looks[number] = clock.value
         return dt.datetime.fromtimestamp(clock.value, dt.UTC)
 
@@ -74,14 +76,16 @@ def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
     chance = random.Random(number)
     servers = list(SmtpServer.objects.filter(pk__in=settings["servers"]))
     end = dt.datetime.fromisoformat(settings["ends_at"]) if settings.get("ends_at") else None
-    step, returned, grants = settings.get("step_seconds", 0.0), settings.get("returned", 0), []
+    returned, grants = settings.get("returned", 0), []
+    step, longest_wait = settings.get("step_seconds", 0.0), settings.get("longest_wait_seconds", LONGEST_WAIT_SECONDS)
+    now = functools.partial(_now, number, step, longest_wait)
     is_lowering = number == 0 and settings.get("lowered_by_one", False)
     globals()["_line"].wait(60)  # Else the first may be done before the last has begun.
     while True:
         chance.shuffle(servers)
         is_full = True
         for server in servers:
-            reserved_at = _now(number, step)
+            reserved_at = now()
             if end is not None and reserved_at >= end:
                 return grants
             reservation = reservations.reserve(server, chance.randint(1, settings["wanted"]), reserved_at)
@@ -92,13 +96,16 @@ def _racer(number: int, settings: dict[str, Any]) -> list[dict[str, Any]]:
             back = chance.randint(0, reservation.units - 1) if returned else 0
             returned -= bool(back)
             used = reservation.units - back
-            grants.append({"server": server.pk, "units": used, "accepted_at": _now(number, step).timestamp()})
+            accepted_at, settled_at = now(), now()
             with transaction.atomic():  # As recording does: a recount between the two would miss the units.
-                reservations.settle(reservation.period_id, used=used, released=back, now=_now(number, step))
+                reservations.settle(reservation.period_id, used=used, released=back, now=settled_at)
                 reservations.write_ledger(server.pk, [reserved_at] * used)
+            moments = {"reserved_at": reserved_at, "accepted_at": accepted_at, "settled_at": settled_at}
+            seconds = {name: moment.timestamp() for name, moment in moments.items()}
+            grants.append({"server": server.pk, "units": used, "released": back, **seconds})
             if is_lowering:
                 is_lowering = False
-                _lower(server.pk, _now(number, step))
+                _lower(server.pk, now())
         if is_full and end is None:
             return grants
 

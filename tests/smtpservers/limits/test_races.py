@@ -1,5 +1,6 @@
 """Eight processes at the same quotas and caps: not one unit too many at any moment, and every unit in the end."""
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -55,19 +56,31 @@ def test_a_hundred_small_quotas_are_used_to_the_last_unit() -> None:
 @pytest.mark.usefixtures("guard")
 def test_each_period_has_its_own_quota_while_one_turns_into_the_next() -> None:
     servers = [make_server(25, f"Server {number}", max_per_month=150).pk for number in range(2)]
+    midnight, end = (dt.datetime(2026, 2, 1, 0, minute, tzinfo=dt.UTC) for minute in (0, 2))
 
     grants = race(
         servers=servers,
-        starts_at="2026-01-31T23:59:00+00:00",
-        ends_at="2026-02-01T00:01:00+00:00",
+        starts_at="2026-01-31T23:58:00+00:00",
+        ends_at=end.isoformat(),
         step_seconds=0.15,
+        longest_wait_seconds=5,
         wanted=8,
         returned=100,
     )
 
     rows = QuotaPeriod.objects.order_by("server", "starts_at").values_list("server", "used", "reserved")
-    assert list(rows) == [(server, 150, 0) for server in servers for _ in ("January", "February")]
-    assert by_server(grants) == dict.fromkeys(servers, 300)
+    assert [(server, reserved) for server, _, reserved in rows] == [(server, 0) for server in servers for _ in range(2)]
+    for (server, used, _), over_at in zip(rows, [midnight, end] * 2, strict=True):
+        of_month = [
+            grant
+            for grant in grants
+            if grant["server"] == server and (grant["reserved_at"] < midnight.timestamp()) == (over_at == midnight)
+        ]
+        # Everybody asks each server within nine looks. What comes back later, nobody may have asked for again.
+        late_at = over_at.timestamp() - 9 * (5 + 0.15)
+        late = sum(grant["released"] for grant in of_month if grant["settled_at"] >= late_at)
+        assert used == sum(grant["units"] for grant in of_month)
+        assert 150 - late <= used <= 150
 
 
 @pytest.mark.usefixtures("guard")
