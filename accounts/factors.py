@@ -16,6 +16,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import transaction
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ RECOVERY_CODE_COUNT = 10
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # Without letters and digits that look alike.
 KEY_LENGTH = 2  # Of a recovery code: finds its hash, so that one hash has to be computed and not ten.
 CODE_LENGTH = 12
+BY_ISSUER = "by_issuer"  # In the session: the issuer of single sign-on has checked the second factor.
 
 
 def of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Authenticator]:
@@ -51,6 +53,10 @@ def needs_factor(user: AbstractBaseUser | AnonymousUser) -> bool:
 
 def lacks_factor(user: AbstractBaseUser | AnonymousUser) -> bool:
     return needs_factor(user) and not has_factor(user)
+
+
+def is_checked_by_issuer(request: HttpRequest) -> bool:
+    return settings.OIDC_MFA == "issuer" and bool(request.session.get(BY_ISSUER))
 
 
 # --- codes of an authenticator app

@@ -12,6 +12,7 @@ from allauth.mfa.totp.internal.auth import generate_totp_secret
 from allauth.mfa.webauthn.forms import AddWebAuthnForm, AuthenticateWebAuthnForm, LoginWebAuthnForm
 from cryptography.fernet import InvalidToken
 from django import forms
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.http import HttpRequest
@@ -177,7 +178,7 @@ class FreshSignInForm(RefusesControls, forms.Form):
         super().__init__(data, label_suffix="")
         self._request = request
         self._user = user
-        if not user.has_usable_password():
+        if settings.OIDC_ONLY or not user.has_usable_password():
             del self.fields["password"]
         if not factors.of(user).filter(type=factors.TOTP).exists():
             del self.fields["code"]

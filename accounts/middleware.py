@@ -18,6 +18,8 @@ SET_UP = frozenset(
         "mfa_add_webauthn",
         "recovery_codes",
         "fresh_sign_in",
+        "single_sign_on",
+        "single_sign_on_callback",
         "account_logout",
         "admin:logout",
     )
@@ -38,6 +40,8 @@ class SecondFactorRequired:
         if settings.MFA_ROLES == "none" or settings.SESSION_COOKIE_NAME not in request.COOKIES:
             return None
         if not request.user.is_authenticated or not factors.lacks_factor(request.user):
+            return None
+        if factors.is_checked_by_issuer(request):
             return None
         match = request.resolver_match
         assert match is not None  # A view was found.

@@ -2,12 +2,15 @@
 
 from django.urls import path
 
-from accounts import views
+from accounts import sign_in_links, single_sign_on, views
 
 urlpatterns = [
     path("login/", views.SignIn.as_view(), name="account_login"),
     path("login/passkey/", views.PasskeySignIn.as_view(), name="mfa_login_webauthn"),
     path("login/second-factor/", views.SecondFactor.as_view(), name="mfa_authenticate"),
+    path("login/issuer/", single_sign_on.begin, name="single_sign_on"),
+    path("login/issuer/callback/", single_sign_on.finish, name="single_sign_on_callback"),
+    path("login/link/", sign_in_links.sign_in, name="sign_in_link"),
     path("logout/", views.sign_out, name="account_logout"),
     path("confirm/", views.fresh_sign_in, name="fresh_sign_in"),
     path("factors/", views.Factors.as_view(), name="mfa_index"),

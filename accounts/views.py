@@ -11,6 +11,7 @@ from allauth.mfa.base.internal.flows import delete_and_cleanup
 from allauth.mfa.base.views import AuthenticateView
 from allauth.mfa.webauthn.internal import auth as webauthn
 from allauth.mfa.webauthn.views import AddWebAuthnView, LoginWebAuthnView
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
@@ -25,6 +26,7 @@ from django.views.generic import TemplateView
 
 from accounts import factors
 from accounts.forms import FreshSignInForm, SecondFactorKeyForm, TotpSetUpForm
+from accounts.identities import is_known_to_issuer
 from adminpages.fresh_sign_in import asks_anew, note_proof
 
 
@@ -59,8 +61,14 @@ class SignIn(_Narrow, LoginView):  # type: ignore[misc]  # allauth announces no 
     template_name = "accounts/sign_in.html"
     title = "Log in"
 
+    def post(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        return super().post(*args, **kwargs) if not settings.OIDC_ONLY else redirect("account_login")
+
 
 class PasskeySignIn(LoginWebAuthnView):  # type: ignore[misc]
+    def dispatch(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        return super().dispatch(*args, **kwargs) if not settings.OIDC_ONLY else redirect("account_login")
+
     def form_invalid(self, form: Any) -> HttpResponse:
         messages.error(self.request, "This passkey isn't known here. Log in with your password instead.")
         return redirect("account_login")
@@ -100,6 +108,7 @@ def fresh_sign_in(request: HttpRequest) -> HttpResponse:
         back = get_next_redirect_url(request)
         return redirect(back) if back else _page(request, "fresh_sign_in_done.html", "Confirmed", {})
     context: dict[str, Any] = {"form": form, "key_form": key_form, "next": get_next_redirect_url(request) or ""}
+    context["has_issuer"] = is_known_to_issuer(user)
     if factors.of(user).filter(type=factors.WEBAUTHN).exists():
         context["js_data"] = {"request_options": webauthn.begin_authentication(user)}
     return _page(request, "fresh_sign_in.html", "Confirm it's you", context)
@@ -123,7 +132,7 @@ class Factors(_Narrow, TemplateView):
             "app": mine.filter(type=factors.TOTP).first(),
             "keys": mine.filter(type=factors.WEBAUTHN),
             "recovery_codes_left": factors.recovery_codes_left(user),
-            "is_needed": factors.needs_factor(user),
+            "is_needed": factors.needs_factor(user) and not factors.is_checked_by_issuer(self.request),
             "has_factor": factors.has_factor(user),
         }
 

@@ -18,6 +18,7 @@ from django.urls import reverse_lazy
 
 from brilliance.keys import check_encryption_keys, key_from_environment_or_file
 from brilliance.logs import is_no_probe
+from mail.reachability import is_protected
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -152,6 +153,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "accounts.context_processors.ways_in",
             ]
         },
     }
@@ -293,7 +295,11 @@ for _name in ("PORT", "SANDBOX_PLAIN_PORT", "SANDBOX_STARTTLS_PORT", "SANDBOX_AU
 
 # --- signing in -----------------------------------------------------------------------------
 
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "accounts.backends.PasswordsClosed",
+    "django.contrib.auth.backends.ModelBackend",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -342,6 +348,30 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn"]  # The library would keep recovery co
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_REAUTHENTICATION_REQUIRED = False  # adminpages.fresh_sign_in asks: the library would store what was sent.
+
+# Single sign-on by one issuer of OpenID Connect. Its groups give roles, and take away those that are named here.
+OIDC_ISSUER = env.str("OIDC_ISSUER", default="")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
+OIDC_ROLES = [tuple(pair.strip().split(":", 1)) for pair in env.list("OIDC_ROLES", default=[])]
+OIDC_LINK_BY_EMAIL = env.bool("OIDC_LINK_BY_EMAIL", default=False)
+OIDC_ONLY = env.bool("OIDC_ONLY", default=False)
+OIDC_MFA = env.str("OIDC_MFA", default="own")
+if OIDC_ISSUER:
+    _must_be("an https address, or http on this machine", "OIDC_ISSUER", OIDC_ISSUER, is_protected(OIDC_ISSUER))
+    if not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET):
+        raise ImproperlyConfigured("OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET.")
+elif OIDC_ONLY:
+    raise ImproperlyConfigured("OIDC_ONLY=on needs OIDC_ISSUER, or nobody could sign in.")
+for _pair in OIDC_ROLES:
+    _must_be(
+        "like admin:mail-admins",
+        "OIDC_ROLES",
+        ":".join(_pair),
+        len(_pair) == 2 and _pair[0] in ROLE_NAMES and all(_pair),
+    )
+_must_be("own or issuer", "OIDC_MFA", OIDC_MFA, OIDC_MFA in ("own", "issuer"))
 
 SESSION_COOKIE_AGE = ACCOUNT_SESSION_COOKIE_AGE = 12 * 3600  # Absolute lifetime of a session in seconds.
 SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=2 * 3600)
@@ -437,12 +467,7 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "brilliance.web.dashboard.dashboard",
     "STYLES": [lambda request: static("brilliance/brilliance.css")],
     "SCRIPTS": [lambda request: static("brilliance/brilliance.js")],
-    "ACCOUNT": {
-        "navigation": [
-            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
-            {"title": "Second factor", "link": reverse_lazy("mfa_index")},
-        ]
-    },
+    "ACCOUNT": {"navigation": "brilliance.web.navigation.account_links"},
     "SIDEBAR": {
         "show_all_applications": False,
         "navigation": "brilliance.web.navigation.navigation",

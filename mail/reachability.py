@@ -5,6 +5,7 @@ Rules only: nothing here queries DNS. Callers check the very address that they c
 
 import ipaddress
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -64,6 +65,18 @@ def is_public(address: str) -> bool:
 def is_loopback(address: str) -> bool:
     """Tell whether an address is a plainly written loopback address."""
     return _read(address).is_loopback
+
+
+def is_protected(url: str) -> bool:
+    """Tell whether nobody on the way can read what is sent to a URL: https, or http to this machine."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "https":
+            return bool(parts.hostname) and parts.port != 0
+        host = parts.hostname or ""
+        return parts.scheme == "http" and (host == "localhost" or is_loopback(host))
+    except ValueError:
+        return False
 
 
 def is_near(address: str) -> bool:

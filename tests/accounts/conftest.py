@@ -1,13 +1,15 @@
 """A person with a password, a second factor, and what an authenticator app would show."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, generate_totp_secret, hotp_value
 from django.contrib.auth.models import Group, User
 
 from accounts import factors
+from tests.peers.issuer import CLIENT_ID, CLIENT_SECRET, ScriptedIssuer, scripted_issuer
 
 PASSWORD = "correct horse battery"
 App = Callable[..., str]
@@ -31,3 +33,13 @@ def app(ann: User) -> App:
     secret = generate_totp_secret()
     factors.add_totp(ann, secret, step=0)
     return lambda steps=0: code_of(secret, steps)
+
+
+@pytest.fixture
+def issuer(settings: Any) -> Iterator[ScriptedIssuer]:
+    """Single sign-on by an issuer of the test's own, whose groups give two roles."""
+    with scripted_issuer() as scripted:
+        settings.OIDC_ISSUER = scripted.url
+        settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = CLIENT_ID, CLIENT_SECRET
+        settings.OIDC_ROLES = [("admin", "mail-admins"), ("marketer", "marketing")]
+        yield scripted

@@ -49,6 +49,9 @@ EXPECTED = {
     "accounts/login/": EVERYBODY,
     "accounts/login/passkey/": SIGNED_IN,  # Strangers are sent to the sign-in, and after it to the dashboard.
     "accounts/login/second-factor/": SIGNED_IN,
+    "accounts/login/issuer/": NOBODY,  # Nobody is asked for: no issuer is set.
+    "accounts/login/issuer/callback/": NOBODY,
+    "accounts/login/link/": EVERYBODY,
     "accounts/logout/": NOBODY,  # It leads to the sign-in.
     "accounts/confirm/": SIGNED_IN,
     "accounts/factors/": SIGNED_IN,

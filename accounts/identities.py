@@ -1,0 +1,152 @@
+"""Who somebody of the issuer is here, and which roles the issuer's groups give. It asks nobody and opens no session."""
+
+import logging
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.models import Group, User
+from django.contrib.auth.validators import ASCIIUsernameValidator
+from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from accounts.issuer import Claims
+from accounts.models import Identity
+from delivery.operators.notices import ADMINISTRATORS, administrators
+
+SWITCHED_OFF = "Your account here is switched off. Ask an administrator to switch it on."
+NO_ACCOUNT = "You have no account here yet. Ask an administrator to put you into a group that may use this site."
+NOT_LINKED = (
+    "Your account here can't be told apart from another one. Ask an administrator to check both e-mail addresses."
+)
+LAST_ADMIN = "You keep the admin role for now: you're the last administrator. Make somebody else an admin."
+log = logging.getLogger(__name__)
+
+
+class NoEntry(Exception):
+    """The issuer knows the person, and they may not come in. The text is for the person."""
+
+
+def user_of(claims: Claims) -> tuple[User, str]:
+    """Return the active user whom the claims belong to, with the roles of today, and a sentence for the user or "".
+
+    The first time, a user is linked by e-mail, where settings allow it, or made, if a group gives a role.
+
+    :raises NoEntry:
+    """
+    with transaction.atomic():
+        # Who signs in at the same time waits here: no two lose the last admin, or become the same user.
+        list(Group.objects.select_for_update().filter(name=ADMINISTRATORS))
+        identity = Identity.objects.select_related("user").filter(**_key(claims)).first()
+        user = identity.user if identity is not None else _first_time(claims)
+        if not user.is_active:
+            raise NoEntry(SWITCHED_OFF)
+        return user, _give_roles(user, claims)
+
+
+def is_user(user: User, claims: Claims) -> bool:
+    return Identity.objects.filter(**_key(claims), user=user).exists()
+
+
+def is_known_to_issuer(user: User) -> bool:
+    return bool(settings.OIDC_ISSUER) and Identity.objects.filter(issuer=settings.OIDC_ISSUER, user=user).exists()
+
+
+def _key(claims: Claims) -> dict[str, str]:
+    return {"issuer": settings.OIDC_ISSUER, "subject": claims.subject}
+
+
+def _first_time(claims: Claims) -> User:
+    user = _linked_by_email(claims)
+    if user is None:
+        if not _roles_of(claims):
+            raise NoEntry(NO_ACCOUNT)
+        user = User(username=_free_username(claims), email=claims.email, is_staff=True)
+        user.set_unusable_password()
+        user.save()
+        LogEntry.objects.log_actions(user.pk, [user], ADDITION, "Made by single sign-on.", single_object=True)
+        log.warning("Single sign-on made the user %s.", user)
+    Identity.objects.create(user=user, **_key(claims))
+    return user
+
+
+def _linked_by_email(claims: Claims) -> User | None:
+    """Return the one user with this address; None if nobody has it, or addresses prove nothing.
+
+    Only ASCII counts: databases and Python fold other letters differently, so that two addresses could become one.
+    """
+    if not claims.email or not claims.email.isascii():
+        return None
+    people = list(User.objects.filter(email__iexact=claims.email))
+    if any(not person.is_active for person in people):  # They must not come back under a new name.
+        raise NoEntry(SWITCHED_OFF)
+    if not settings.OIDC_LINK_BY_EMAIL or not people:
+        return None
+    if len(people) > 1 or is_known_to_issuer(people[0]):  # An address that now belongs to another person, too.
+        raise NoEntry(NOT_LINKED)
+    log.warning("Single sign-on linked the user %s by e-mail.", people[0])
+    return people[0]
+
+
+def _free_username(claims: Claims) -> str:
+    wanted = next(_possible_usernames(claims), "user")
+    taken = {
+        name.lower() for name in User.objects.filter(username__istartswith=wanted).values_list("username", flat=True)
+    }
+    if wanted.lower() not in taken:
+        return wanted
+    return next(name for number in range(2, len(taken) + 3) if (name := f"{wanted}-{number}").lower() not in taken)
+
+
+def _possible_usernames(claims: Claims) -> Iterator[str]:
+    for name in (claims.username, claims.email):
+        try:
+            ASCIIUsernameValidator()(name)
+        except ValidationError:
+            continue
+        if len(name) <= 140:  # A number may follow.
+            yield name
+
+
+# --- roles
+
+
+def _roles_of(claims: Claims) -> set[str]:
+    return {role for role, group in settings.OIDC_ROLES if group in claims.groups}
+
+
+def _give_roles(user: User, claims: Claims) -> str:
+    """Give and take away the roles that ``OIDC_ROLES`` names; other roles are left to administrators."""
+    present = set(user.groups.values_list("name", flat=True))
+    wanted = _roles_of(claims)
+    taken = present & {role for role, _ in settings.OIDC_ROLES} - wanted
+    told = ""
+    if ADMINISTRATORS in taken and not user.is_superuser and _is_last_administrator(user):
+        taken -= {ADMINISTRATORS}
+        told = LAST_ADMIN
+        log.warning("Single sign-on left %s the admin role: there is no other administrator.", user)
+    given = wanted - present
+    user.groups.remove(*Group.objects.filter(name__in=taken))
+    user.groups.add(*Group.objects.filter(name__in=given))
+    if taken:
+        _end_sessions(user)
+    if given or taken:
+        changes = ", ".join([f"+{role}" for role in sorted(given)] + [f"−{role}" for role in sorted(taken)])
+        LogEntry.objects.log_actions(
+            user.pk, [user], CHANGE, f"Roles by single sign-on: {changes}.", single_object=True
+        )
+        log.warning("Single sign-on changed the roles of %s: %s", user, changes)
+    return told
+
+
+def _end_sessions(user: User) -> None:
+    """End what is open; the sign-in that is under way opens a session of its own afterwards."""
+    for session in Session.objects.all():
+        if session.get_decoded().get(SESSION_KEY) == str(user.pk):
+            session.delete()
+
+
+def _is_last_administrator(user: User) -> bool:
+    return not administrators().filter(is_staff=True).exclude(pk=user.pk).exists()
