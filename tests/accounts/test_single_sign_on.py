@@ -2,6 +2,8 @@
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -11,10 +13,12 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import Group, User
 from django.contrib.messages import get_messages
+from django.db import connections
 from django.test import Client
 
-from accounts import single_sign_on
+from accounts import identities, single_sign_on
 from accounts.identities import LAST_ADMIN, NO_ACCOUNT, NOT_LINKED, SWITCHED_OFF
+from accounts.issuer import Claims
 from accounts.models import Identity
 from adminpages.fresh_sign_in import FRESH_FOR
 from tests.accounts.conftest import PASSWORD, App
@@ -445,6 +449,47 @@ def test_the_last_administrator_stays_one_and_is_told(issuer: ScriptedIssuer) ->
 
     assert roles_of(user) == {"admin"}
     assert said(answer) == [LAST_ADMIN]
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_of_four_administrators_who_lose_the_role_at_once_one_keeps_it(issuer: ScriptedIssuer) -> None:
+    names = [f"admin-{number}" for number in range(4)]
+    for name in names:
+        Identity.objects.create(user=known(name, "admin"), issuer=issuer.url, subject=name)
+
+    barrier = Barrier(4)
+
+    def come_in(name: str) -> str:
+        try:
+            barrier.wait(10)
+            return identities.user_of(Claims(name, name, "", frozenset(), None))[1]
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as threads:
+        told = list(threads.map(come_in, names))
+
+    assert sorted(told) == ["", "", "", LAST_ADMIN]
+    assert User.objects.filter(groups__name="admin").count() == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_somebody_new_in_four_windows_at_once_is_one_user(issuer: ScriptedIssuer) -> None:
+    issuer.claims |= MARKETER
+
+    def sign_in(number: int) -> list[str]:
+        try:
+            return said(go(Client(REMOTE_ADDR=f"10.0.{number}.1"), issuer))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as threads:
+        told = list(threads.map(sign_in, range(4)))
+
+    assert told == [[]] * 4
+    assert User.objects.count() == Identity.objects.count() == 1
 
 
 def test_a_superuser_is_no_ones_to_demote(issuer: ScriptedIssuer) -> None:
