@@ -693,6 +693,25 @@ def test_the_check_of_passwords_itself_is_closed(settings: Any, ann: User, rf: A
     assert authenticate(rf.post("/", REMOTE_ADDR="192.0.2.1"), username="ann", password=PASSWORD) is None
 
 
+def test_who_signs_in_by_no_password_is_offered_no_new_one(
+    signed_in: Client, settings: Any, by_password: Client
+) -> None:
+    assert b"Change password" not in signed_in.get("/admin/").content
+    assert b"Change password" in by_password.get("/admin/").content
+
+    settings.OIDC_ONLY = True
+
+    assert b"Change password" not in by_password.get("/admin/").content
+
+
+@pytest.fixture
+def by_password(db: None) -> Client:
+    """A client of somebody who has a password."""
+    client = Client()
+    client.force_login(known("bea", "admin", password=PASSWORD), "django.contrib.auth.backends.ModelBackend")
+    return client
+
+
 # --- settings
 
 
