@@ -8,6 +8,7 @@ from allauth.mfa.models import Authenticator
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
@@ -17,6 +18,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth an
         **DefaultAccountAdapter.error_messages,
         "username_password_mismatch": "Wrong username or password. Note that both are case-sensitive.",
     }
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
+        with transaction.atomic():  # The limit on failures counts one request at a time.
+            user: AbstractBaseUser | None = super().authenticate(request, **credentials)
+            return user
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False

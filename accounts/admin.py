@@ -1,4 +1,4 @@
-"""One way in: the admin's own form is closed, and the library's admin pages, which show factors and their secrets."""
+"""The admin's own ways in are closed or limited, and so are the library's pages, which show secrets of factors."""
 
 from typing import Any
 
@@ -7,9 +7,13 @@ import allauth.mfa.admin  # noqa: F401  # Registers the page that is closed here
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
-from django.contrib.auth.views import redirect_to_login
+from django.contrib.auth.views import PasswordChangeView, redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+
+from accounts.forms import OwnPasswordForm
 
 
 def log_in(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -19,6 +23,17 @@ def log_in(request: HttpRequest, extra_context: dict[str, Any] | None = None) ->
     return redirect_to_login(request.GET.get("next", ""))
 
 
+def change_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+    """Show the admin's page to change one's own password. Guesses at the old one count like those at the sign-in."""
+    view = PasswordChangeView.as_view(
+        form_class=OwnPasswordForm,
+        success_url=reverse("admin:password_change_done"),
+        extra_context={**admin.site.each_context(request), **(extra_context or {})},
+    )
+    return view(request)
+
+
 admin.site.login = log_in  # type: ignore[method-assign]
+admin.site.password_change = change_password  # type: ignore[method-assign, assignment]
 admin.site.unregister(EmailAddress)
 admin.site.unregister(Authenticator)

@@ -13,14 +13,15 @@ from allauth.mfa.webauthn.forms import AddWebAuthnForm, AuthenticateWebAuthnForm
 from cryptography.fernet import InvalidToken
 from django import forms
 from django.conf import settings
-from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.http import HttpRequest
+from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from accounts import factors
 from accounts.lockout import count_failure, refuse_if_locked
-from adminpages.fresh_sign_in import WRONG
+from adminpages.fresh_sign_in import WRONG, is_password
 from adminpages.texts import RefusesControls, read_json
 
 CODE_ATTRIBUTES = {"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
@@ -35,6 +36,19 @@ class SignInForm(RefusesControls, LoginForm):  # type: ignore[misc]  # allauth a
         self.fields["password"].widget = UnfoldAdminPasswordWidget({"autocomplete": "current-password"})
 
 
+def spend_code(request: HttpRequest, user: User, code: str) -> Authenticator | None:
+    """Return the factor that the code belongs to, or None after counting a failure.
+
+    :raises ValidationError: if too many checks failed for this user or network.
+    """
+    with transaction.atomic():  # The limit on failures counts one request at a time.
+        refuse_if_locked(request, user.get_username())
+        factor = factors.spend_code(user, code)
+        if factor is None:
+            count_failure(request, user.get_username())
+        return factor
+
+
 class SecondFactorCodeForm(RefusesControls, forms.Form):
     """A code from the user's authenticator app, or a recovery code."""
 
@@ -46,11 +60,8 @@ class SecondFactorCodeForm(RefusesControls, forms.Form):
 
     def clean_code(self) -> str:
         code: str = self.cleaned_data["code"]
-        name = self._user.get_username()
-        refuse_if_locked(context.request, name)
-        factor = factors.spend_code(self._user, code)
+        factor = spend_code(context.request, self._user, code)
         if factor is None:
-            count_failure(context.request, name)
             raise forms.ValidationError("Wrong code. Each code works once: enter the one your app shows now.")
         self._factor = factor
         return code
@@ -85,12 +96,13 @@ class _CountsFailures:
     def clean_credential(self) -> Authenticator:
         user = self.user  # type: ignore[attr-defined]  # Of the library's form; None before a passkey named somebody.
         name = user.get_username() if user is not None else None
-        refuse_if_locked(context.request, name)
-        try:
-            return super().clean_credential()  # type: ignore[misc]
-        except (forms.ValidationError, *MALFORMED):
-            count_failure(context.request, name)
-            raise get_adapter().validation_error("incorrect_code") from None
+        with transaction.atomic():  # The limit on failures counts one request at a time.
+            refuse_if_locked(context.request, name)
+            try:
+                return super().clean_credential()  # type: ignore[misc]
+            except (forms.ValidationError, *MALFORMED):
+                count_failure(context.request, name)
+        raise get_adapter().validation_error("incorrect_code")
 
 
 class SecondFactorKeyForm(_CountsFailures, AuthenticateWebAuthnForm):  # type: ignore[misc]
@@ -157,6 +169,14 @@ class KeyForm(RefusesControls, AddWebAuthnForm):  # type: ignore[misc]
         return cleaned
 
 
+class OwnPasswordForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]  # unfold has no types.
+    def clean_old_password(self) -> str:
+        password: str = self.cleaned_data["old_password"]
+        if not is_password(context.request, password):
+            raise forms.ValidationError(WRONG)
+        return password
+
+
 class FreshSignInForm(RefusesControls, forms.Form):
     """Confirms a signed-in user by password or by a code from the app."""
 
@@ -185,14 +205,11 @@ class FreshSignInForm(RefusesControls, forms.Form):
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
-        name = self._user.get_username()
         if password := values.get("password"):
-            if authenticate(self._request, username=name, password=password) != self._user:
+            if not is_password(self._request, password):
                 self.add_error("password", WRONG)
         elif code := values.get("code"):
-            refuse_if_locked(self._request, name)
-            if factors.spend_code(self._user, code) is None:
-                count_failure(self._request, name)
+            if spend_code(self._request, self._user, code) is None:
                 self.add_error("code", "Wrong code. Enter the one your app shows now.")
         else:
             raise forms.ValidationError("Fill in one of these.")

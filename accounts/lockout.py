@@ -1,24 +1,32 @@
-"""The limit on failed sign-ins: a few per name and network, and more per network, within the cool-off.
+"""The limits on failed sign-ins within the cool-off: a few per name and network, more per network, more per name.
 
-Passwords, codes and keys count alike.
+Passwords, codes and keys count alike. Nobody can keep users out who sign in from where they signed in before: the limit
+per name leaves out networks that the name signed in from. The limits hold for requests that arrive at once, too, if
+each check runs in a transaction.
 """
 
+import datetime as dt
 from typing import Any
 
 from axes.attempts import get_cool_off_threshold
 from axes.handlers.database import AxesDatabaseHandler
 from axes.handlers.proxy import AxesProxyHandler
-from axes.models import AccessAttempt, AccessFailureLog
+from axes.helpers import get_client_username
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib.auth.signals import user_login_failed
+from django.db import transaction
 from django.db.models.signals import pre_save
 from django.dispatch import receiver
 from django.forms import ValidationError
 from django.http import HttpRequest
 
 from contacts.consent.ip_networks import network_of
+from db.locks import take_turns
 from publicpages.views.base import origin_of
 
 FAILURES_PER_NETWORK = 20  # Over all names: more than the typing errors of an office, too few for guessing.
+FAILURES_PER_NAME = 20  # Over all networks but those known for the name.
+KNOWN_FOR = dt.timedelta(days=30)  # A network is known for a name for so long after a sign-in.
 
 
 def network_address(request: HttpRequest) -> str | None:
@@ -27,20 +35,36 @@ def network_address(request: HttpRequest) -> str | None:
 
 
 class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes ships no types.
-    """Adds a limit over all names to axes' own limit per name."""
+    """Adds limits over all names and over all networks to axes' own limit per name and network."""
 
     def is_locked(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> bool:
-        return bool(super().is_locked(request, credentials)) or _is_network_locked(request)
+        name = get_client_username(request, credentials)
+        if transaction.get_connection().in_atomic_block:
+            # The network first, then the name: always in this order, or two requests would wait for each other.
+            for key in (f"network {request.axes_ip_address}", f"name {name}"):  # type: ignore[attr-defined]
+                take_turns(f"sign-in from {key}")
+        is_locked = bool(super().is_locked(request, credentials))
+        return is_locked or _is_network_locked(request) or _is_name_locked(request, name)
 
 
 def _is_network_locked(request: Any) -> bool:
     if request.axes_ip_address is None:  # Unknown: a limit would apply to everybody together.
         return False
     # The log keeps failures that a success in between removes from the count of a name.
-    failures = AccessFailureLog.objects.filter(
-        ip_address=request.axes_ip_address, attempt_time__gt=get_cool_off_threshold(request)
-    )
-    return bool(failures.order_by()[:FAILURES_PER_NETWORK].count() >= FAILURES_PER_NETWORK)
+    return _has_failures(request, FAILURES_PER_NETWORK, ip_address=request.axes_ip_address)
+
+
+def _is_name_locked(request: Any, name: str | None) -> bool:
+    if not name or not _has_failures(request, FAILURES_PER_NAME, username=name):
+        return False
+    since = request.axes_attempt_time - KNOWN_FOR
+    known = AccessLog.objects.filter(username=name, ip_address=request.axes_ip_address, attempt_time__gt=since)
+    return not known.exists()
+
+
+def _has_failures(request: Any, count: int, **of: str) -> bool:
+    failures = AccessFailureLog.objects.filter(**of, attempt_time__gt=get_cool_off_threshold(request))
+    return bool(failures.order_by()[:count].count() >= count)
 
 
 @receiver(pre_save, sender=AccessAttempt)

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin
 from django.contrib.auth import authenticate
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -33,7 +34,8 @@ View = Callable[..., HttpResponseBase]
 
 
 def note_proof(request: HttpRequest) -> None:
-    """Remember in the session that the user has just proved who they are."""
+    """Remember in the session, which gets a new key, that the user has just proved who they are."""
+    request.session.cycle_key()
     request.session[PROVED_AT] = timezone.now().timestamp()
 
 
@@ -47,11 +49,16 @@ def is_proved(request: HttpRequest) -> bool:
     if is_fresh(request):
         return True
     password = request.POST.get(PASSWORD, "")
-    # The name is given, and not the user: a failure counts like one of signing in.
-    if not password or authenticate(request, username=request.user.get_username(), password=password) != request.user:
+    if not password or not is_password(request, password):
         return False
     note_proof(request)
     return True
+
+
+def is_password(request: HttpRequest, password: str) -> bool:
+    """Whether this is the signed-in user's password. A failure counts like one of signing in."""
+    with transaction.atomic():  # The limit on failures counts one request at a time.
+        return authenticate(request, username=request.user.get_username(), password=password) == request.user
 
 
 def ask(request: HttpRequest) -> HttpResponse:

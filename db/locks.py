@@ -1,10 +1,10 @@
-"""Row locks that last until a transaction ends."""
+"""Locks that last until a transaction ends."""
 
 from collections.abc import Collection
 
 from django.db import connection
 
-from db.dialect import among, locking
+from db.dialect import among, is_postgresql, locking
 
 
 def prevent_deletion(table: str, keys: Collection[int]) -> list[int]:
@@ -19,3 +19,13 @@ def prevent_deletion(table: str, keys: Collection[int]) -> list[int]:
             parameters,
         )
         return [row[0] for row in cursor.fetchall()]
+
+
+def take_turns(name: str) -> None:
+    """Wait until no other transaction holds this name, and hold it until the caller's transaction ends.
+
+    On SQLite the transaction itself is a turn: it began as the one writer.
+    """
+    if is_postgresql():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])

@@ -1,4 +1,4 @@
-"""A person with a password, a second factor, and what an authenticator app would show."""
+"""A person with a password, a second factor, what an authenticator app would show, and browsers to sign in with."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, generate_totp_secret, hotp_value
 from django.contrib.auth.models import Group, User
+from django.test import Client
 
 from accounts import factors
 from tests.peers.issuer import CLIENT_ID, CLIENT_SECRET, ScriptedIssuer, scripted_issuer
 
 PASSWORD = "correct horse battery"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
+SAFARI = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Mobile Safari/604.1"
 App = Callable[..., str]
 
 
@@ -43,3 +46,9 @@ def issuer(settings: Any) -> Iterator[ScriptedIssuer]:
         settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = CLIENT_ID, CLIENT_SECRET
         settings.OIDC_ROLES = [("admin", "mail-admins"), ("marketer", "marketing")]
         yield scripted
+
+
+def signed_in(name: str = "ann", agent: str = FIREFOX, address: str = "192.0.2.77") -> Client:
+    client = Client(REMOTE_ADDR=address, HTTP_USER_AGENT=agent)
+    client.post("/accounts/login/", {"login": name, "password": PASSWORD, "next": "/admin/"})
+    return client

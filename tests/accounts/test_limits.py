@@ -1,0 +1,225 @@
+"""Attacks on every way in: many names, many networks, many at once, and an attacker who wants the owner kept out."""
+
+import datetime as dt
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.conf import settings
+from django.contrib.auth import hashers
+from django.contrib.auth.models import User
+from django.db import connections
+from django.test import Client
+from django.utils import timezone
+
+from accounts import factors
+from accounts.lockout import FAILURES_PER_NAME, FAILURES_PER_NETWORK, KNOWN_FOR
+from tests.accounts.conftest import PASSWORD, App, signed_in
+from tests.accounts.test_fresh_sign_in import grow_old
+from tests.accounts.test_signing_in import LOGIN, PASSKEY, SECOND, after_the_password
+
+HOME, CAFE = "198.51.100.7", "203.0.113.5"
+
+
+def try_password(address: str, password: str = "guess", name: str = "ann") -> int:
+    return Client(REMOTE_ADDR=address).post(LOGIN, {"login": name, "password": password}).status_code
+
+
+def attack_from_many_networks(name: str = "ann") -> list[int]:
+    return [try_password(f"10.{number}.0.1", name=name) for number in range(FAILURES_PER_NAME + 3)]
+
+
+def test_guesses_from_many_networks_count_for_the_name(ann: User) -> None:
+    answers = attack_from_many_networks()
+
+    assert answers == [200] * FAILURES_PER_NAME + [429] * 3
+    assert AccessFailureLog.objects.count() == FAILURES_PER_NAME  # What is refused does not count.
+    assert try_password(CAFE, PASSWORD) == 429
+
+
+def test_they_do_not_keep_the_owner_out_at_home_nor_in_an_open_session(ann: User, app: App) -> None:
+    after_the_password(HOME).post(SECOND, {"code": app(-1)})
+    attack_from_many_networks()
+
+    client = after_the_password(HOME)
+
+    assert client.post(SECOND, {"code": app()}).status_code == 302
+    assert client.post("/accounts/confirm/", {"password": PASSWORD}).status_code == 200
+    assert client.get("/admin/").status_code == 200
+
+
+def test_a_network_is_known_for_a_month_and_for_that_name_alone(ann: User) -> None:
+    User.objects.create_user("bob", password=PASSWORD, is_staff=True)
+    signed_in(address=HOME)
+    signed_in("bob", address=CAFE)
+    attack_from_many_networks()
+
+    assert try_password(CAFE, PASSWORD) == 429
+    assert try_password(HOME, PASSWORD) == 302
+    AccessLog.objects.update(attempt_time=timezone.now() - KNOWN_FOR)
+    assert try_password(HOME, PASSWORD) == 429
+
+
+def test_a_known_network_still_has_the_limit_of_every_other(ann: User) -> None:
+    signed_in(address=HOME)
+    attack_from_many_networks()
+
+    assert [try_password(HOME) for _ in range(6)] == [200] * 4 + [429] * 2
+
+
+def test_after_the_cool_off_everything_is_open_again(ann: User) -> None:
+    attack_from_many_networks()
+    earlier = timezone.now() - dt.timedelta(hours=settings.AXES_COOLOFF_TIME, minutes=1)
+    AccessFailureLog.objects.update(attempt_time=earlier)
+    AccessAttempt.objects.update(attempt_time=earlier)
+
+    assert try_password(CAFE, PASSWORD) == 302
+
+
+def test_names_that_do_not_exist_are_limited_alike(ann: User) -> None:
+    assert attack_from_many_networks("nobody") == attack_from_many_networks("ann")
+
+
+def test_a_missing_name_costs_as_many_hashes_as_an_existing_one(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    User.objects.create_user("sso")  # Without a password.
+    User.objects.create_user("gone", password=PASSWORD, is_active=False)
+    hashed: list[str] = []
+    encode = hashers.Argon2PasswordHasher.encode
+    monkeypatch.setattr(hashers.Argon2PasswordHasher, "encode", lambda *args: (hashed.append("made"), encode(*args))[1])
+    verify = hashers.Argon2PasswordHasher.verify
+    monkeypatch.setattr(
+        hashers.Argon2PasswordHasher, "verify", lambda *args: (hashed.append("checked"), verify(*args))[1]
+    )
+    counts = {}
+    for name in ("ann", "nobody", "sso", "gone"):
+        hashed.clear()
+        assert try_password(f"192.0.{len(counts)}.1", name=name) == 200
+        counts[name] = len(hashed)
+
+    assert counts == {"ann": 1, "nobody": 1, "sso": 1, "gone": 1}
+
+
+def guess_at_the_question(client: Client) -> int:
+    return client.post("/accounts/confirm/", {"password": "guess"}).status_code
+
+
+def guess_a_code_at_the_question(client: Client) -> int:
+    return client.post("/accounts/confirm/", {"code": "000000"}).status_code
+
+
+def guess_on_the_way(client: Client) -> int:
+    return client.post("/delivery/restored/", {"fresh_password": "guess"}).status_code
+
+
+def guess_at_the_change(client: Client) -> int:
+    sent = {"old_password": "guess", "new_password1": "a new passphrase", "new_password2": "a new passphrase"}
+    return client.post("/admin/password_change/", sent).status_code
+
+
+@pytest.mark.parametrize(
+    "guess", [guess_at_the_question, guess_a_code_at_the_question, guess_on_the_way, guess_at_the_change]
+)
+def test_a_thief_of_an_open_session_guesses_no_more_than_at_the_sign_in(
+    ann: User, app: App, guess: Callable[[Client], int]
+) -> None:
+    client = Client()
+    client.force_login(ann, "django.contrib.auth.backends.ModelBackend")
+    grow_old(client)
+
+    answers = [guess(client) for _ in range(settings.AXES_FAILURE_LIMIT + 1)]
+
+    assert answers == [200] * (settings.AXES_FAILURE_LIMIT - 1) + [429] * 2
+    assert client.get("/admin/").status_code == 200  # The session itself stays: it may be the owner's.
+
+
+def test_the_admin_s_old_address_takes_no_password_at_all(ann: User) -> None:
+    for _ in range(10):
+        Client(REMOTE_ADDR=CAFE).post("/admin/login/", {"username": "ann", "password": "guess"})
+
+    assert not AccessFailureLog.objects.exists()  # Nothing was looked at.
+    assert try_password(CAFE, PASSWORD) == 302
+
+
+# --- many at once
+
+
+def at_once(count: int, send: Callable[[int], Any]) -> list[Any]:
+    def run(number: int) -> Any:
+        try:
+            return send(number)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(run, range(count)))
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what passwords and codes are compared with what is stored."""
+    seen: list[str] = []
+    check, spend = User.check_password, factors.spend_code
+    monkeypatch.setattr(User, "check_password", lambda self, raw: (seen.append(raw), check(self, raw))[1])
+    monkeypatch.setattr(factors, "spend_code", lambda user, code: (seen.append(code), spend(user, code))[1])
+    return seen
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("guess", [guess_at_the_question, guess_a_code_at_the_question, guess_at_the_change])
+def test_of_fifty_guesses_at_once_in_a_session_no_more_than_the_limit_are_looked_at(
+    ann: User, app: App, looked_at: list[str], guess: Callable[[Client], int]
+) -> None:
+    clients = [Client() for _ in range(50)]
+    for client in clients:
+        client.force_login(ann, "django.contrib.auth.backends.ModelBackend")
+
+    at_once(50, lambda number: guess(clients[number]))
+
+    assert len(looked_at) == settings.AXES_FAILURE_LIMIT
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_of_fifty_codes_at_once_no_more_than_the_limit_are_looked_at(ann: User, app: App, looked_at: list[str]) -> None:
+    clients = [after_the_password(f"192.0.2.{number}") for number in range(50)]
+    looked_at.clear()
+
+    answers = at_once(50, lambda number: clients[number].post(SECOND, {"code": f"{number:06}"}).status_code)
+
+    assert len(looked_at) == settings.AXES_FAILURE_LIMIT
+    assert sorted(answers) == [200] * (settings.AXES_FAILURE_LIMIT - 1) + [429] * (51 - settings.AXES_FAILURE_LIMIT)
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("name", "address", "limit"),
+    [
+        ("ann", "192.0.2.{}", settings.AXES_FAILURE_LIMIT),
+        ("person{}", "192.0.2.{}", FAILURES_PER_NETWORK),
+        ("ann", "10.{}.0.1", FAILURES_PER_NAME),
+    ],
+)
+def test_of_fifty_passwords_at_once_no_more_than_the_limit_are_looked_at(
+    ann: User, name: str, address: str, limit: int
+) -> None:
+    answers = at_once(50, lambda number: try_password(address.format(number), name=name.format(number)))
+
+    assert AccessFailureLog.objects.count() == limit
+    assert answers.count(429) >= 50 - limit
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_fifty_answers_of_no_key_at_once_are_limited_too(ann: User) -> None:
+    def send(number: int) -> int:
+        client = Client(REMOTE_ADDR="192.0.2.1")
+        client.get(PASSKEY, headers={"accept": "application/json"})
+        return client.post(PASSKEY, {"credential": '{"id": 1}'}).status_code
+
+    at_once(50, send)
+
+    assert AccessFailureLog.objects.count() == settings.AXES_FAILURE_LIMIT
