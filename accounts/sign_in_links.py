@@ -7,7 +7,7 @@ import secrets
 from typing import Any
 from urllib.parse import urlencode
 
-from allauth.account.internal.flows.login import perform_login
+from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
 from django.conf import settings
 from django.contrib import messages
@@ -23,7 +23,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.lockout import count_failure, refuse_if_locked
 from accounts.models import SignInLink
-from accounts.views import _page as page
+from accounts.pages import narrow_page as page
 
 VALID_FOR = dt.timedelta(minutes=15)
 NOT_VALID = "This link has expired or was used already. Make a new one on the command line."
@@ -57,6 +57,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         messages.error(request, NOT_VALID)
         return redirect("account_login")
     log.warning("%s signed in by a link.", user)
+    record_authentication(request, user, method="link")
     response: HttpResponse = perform_login(request, Login(user=user))
     return response
 

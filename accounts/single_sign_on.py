@@ -25,7 +25,7 @@ from django.views.decorators.http import require_GET
 from accounts import identities, issuer
 from accounts.factors import BY_ISSUER
 from accounts.lockout import count_failure, refuse_if_locked
-from accounts.views import _page as page
+from accounts.pages import narrow_page as page
 from adminpages.fresh_sign_in import FRESH_FOR, PROVED_AT, QUESTION
 
 PENDING = "single_sign_on"  # In the session: the question that is on its way.
@@ -145,6 +145,7 @@ def _confirm(request: HttpRequest, claims: issuer.Claims, next_url: str) -> Http
     proved_at = _proved_at(claims)
     if not proved_at:
         raise _Failed(NOT_RECENT)
+    request.session.cycle_key()
     request.session[PROVED_AT] = proved_at
     return redirect(next_url) if next_url else page(request, "fresh_sign_in_done.html", "Confirmed", {})
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import sign_in_links, single_sign_on, views
+from accounts import session_views, sign_in_links, single_sign_on, views
 
 urlpatterns = [
     path("login/", views.SignIn.as_view(), name="account_login"),
@@ -13,6 +13,9 @@ urlpatterns = [
     path("login/link/", sign_in_links.sign_in, name="sign_in_link"),
     path("logout/", views.sign_out, name="account_logout"),
     path("confirm/", views.fresh_sign_in, name="fresh_sign_in"),
+    path("sessions/", session_views.own_sessions, name="sessions"),
+    path("sessions/end/", session_views.end_own_sessions, name="end_sessions"),
+    path("users/<int:user_id>/", session_views.user_sign_in, name="user_sign_in"),
     path("factors/", views.Factors.as_view(), name="mfa_index"),
     path("factors/app/", views.set_up_totp, name="set_up_totp"),
     path("factors/key/", views.AddKey.as_view(), name="mfa_add_webauthn"),

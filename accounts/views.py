@@ -14,10 +14,8 @@ from allauth.mfa.webauthn.views import AddWebAuthnView, LoginWebAuthnView
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -25,8 +23,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django.views.generic import TemplateView
 
 from accounts import factors
+from accounts.changes import end_other_sessions
 from accounts.forms import FreshSignInForm, SecondFactorKeyForm, TotpSetUpForm
 from accounts.identities import is_known_to_issuer
+from accounts.pages import narrow_page as _page
+from accounts.pages import signed_in_user as _user
 from adminpages.fresh_sign_in import asks_anew, note_proof
 
 
@@ -42,16 +43,6 @@ class _Narrow:
             **super().get_context_data(**kwargs),  # type: ignore[misc]  # A mixin of views.
             "title": self.title,
         }
-
-
-def _page(request: HttpRequest, template: str, title: str, context: dict[str, Any]) -> HttpResponse:
-    whole = {**admin.site.each_context(request), "title": title, **context}
-    return TemplateResponse(request, f"accounts/{template}", whole, headers={"Cache-Control": "no-store"})
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # ``login_required`` lets nobody else in.
-    return request.user
 
 
 # --- signing in and out
@@ -195,6 +186,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
     if not factors.has_factor(user):
         return redirect("mfa_index")
     if request.method == "POST":
+        end_other_sessions(user)
         return _page(request, "recovery_codes.html", "Recovery codes", {"codes": factors.make_recovery_codes(user)})
     return _page(request, "recovery_codes.html", "Recovery codes", {"left": factors.recovery_codes_left(user)})
 

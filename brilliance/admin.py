@@ -11,7 +11,9 @@ from django.contrib.auth.models import Group, User
 from django.core.paginator import InvalidPage
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from adminpages.fresh_sign_in import asks_anew
@@ -69,14 +71,20 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
         (None, {"fields": ("username", "password")}),
         ("Person", {"fields": ("first_name", "last_name", "email")}),
         ("What they may do", {"fields": ("is_active", "groups")}),
+        ("Signing in", {"fields": ("sign_in",)}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields = ("sign_in", "last_login", "date_joined")
 
     @method_decorator(asks_anew)
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         response: HttpResponse = super().user_change_password(request, id, form_url)
         return response
+
+    @admin.display(description="Sessions and second factors")
+    def sign_in(self, person: User) -> str:
+        where = reverse("user_sign_in", args=[person.pk])
+        return format_html('<a class="text-primary-600 underline" href="{}">See, end or reset them</a>', where)
 
     @admin.display(description="roles")
     def roles(self, person: User) -> str:

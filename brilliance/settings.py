@@ -101,7 +101,6 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
@@ -133,6 +132,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "brilliance.web.middleware.session_lifetime",
     "accounts.middleware.SecondFactorRequired",
+    "accounts.middleware.OwnPasswordRequired",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -216,6 +216,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "relay-unsubscribes": {"task": "feedback.tasks.relay_unsubscribes", "schedule": 10.0},
     "retention": {"task": "contacts.tasks.apply_retention", "schedule": 6 * 3600.0},
     "forget-sign-ups": {"task": "publicpages.tasks.delete_expired", "schedule": 600.0},
+    "forget-sessions": {"task": "accounts.tasks.delete_expired", "schedule": 3600.0},
 }
 
 # Retention of personal details; 0: for good. Counts, statuses and dates stay. See contacts.privacy.retention.
@@ -373,6 +374,7 @@ for _pair in OIDC_ROLES:
     )
 _must_be("own or issuer", "OIDC_MFA", OIDC_MFA, OIDC_MFA in ("own", "issuer"))
 
+SESSION_ENGINE = "accounts.sessions"
 SESSION_COOKIE_AGE = ACCOUNT_SESSION_COOKIE_AGE = 12 * 3600  # Absolute lifetime of a session in seconds.
 SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=2 * 3600)
 SESSION_COOKIE_HTTPONLY = True

@@ -24,7 +24,6 @@ class Migration(migrations.Migration):
         ("publicpages", "0001_first_release"),
         ("mfa", "0003_authenticator_type_uniq"),
         ("sandbox", "0001_first_release"),
-        ("sessions", "0001_initial"),
         ("smtpservers", "0001_first_release"),
     ]
 

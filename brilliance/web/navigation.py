@@ -98,8 +98,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 def account_links(request: HttpRequest) -> list[dict[str, str]]:
     """Return the links of the user menu in unfold's form; to change a password only where the user signs in by one."""
     has_password = request.user.is_authenticated and request.user.has_usable_password() and not settings.OIDC_ONLY
+    more = (("Second factor", "mfa_index"), ("Sessions", "sessions"))
     links = (("Change password", "admin:password_change"),) if has_password else ()
-    return [{"title": title, "link": reverse(name)} for title, name in (*links, ("Second factor", "mfa_index"))]
+    return [{"title": title, "link": reverse(name)} for title, name in (*links, *more)]
 
 
 def _items(request: HttpRequest, entries: tuple[NavigationEntry, ...]) -> list[dict[str, Any]]:

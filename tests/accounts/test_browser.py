@@ -8,7 +8,8 @@ from django.contrib.auth.models import User
 from playwright.sync_api import CDPSession, Page, expect
 
 from accounts import factors
-from tests.accounts.conftest import PASSWORD, code_of
+from tests.accounts.conftest import PASSWORD, SAFARI, code_of, signed_in
+from tests.accounts.test_signing_in import is_signed_in
 from tests.browser import serious, sideways_scroll, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -169,7 +170,25 @@ def test_axe_finds_nothing_serious_in_light_and_dark(page: Page, on_localhost: s
     expect(page.get_by_label("Code")).to_be_focused()
     look("/accounts/login/second-factor/")
     sign_in(page, ann)
-    for path in ("factors/", "factors/key/"):
+    for path in ("factors/", "factors/key/", "sessions/"):
         look(f"/accounts/{path}")
 
     assert found == [], "\n".join(found)
+
+
+def test_sessions_on_a_phone_by_keyboard_alone(page: Page, on_localhost: str, ann: User) -> None:
+    others = [signed_in(agent=SAFARI), signed_in()]
+    page.set_viewport_size(PHONE)
+    log_in(page, on_localhost)
+
+    page.goto(f"{on_localhost}/accounts/sessions/")
+    expect(page.get_by_role("button", name="End Safari on iPhone")).to_be_visible()
+    expect(page.get_by_text("(this one)")).to_have_count(1)
+    assert sideways_scroll(page) == 0
+    tab_to(page, "End")
+    expect(page.get_by_text("Session ended.")).to_be_visible()
+    tab_to(page, "End all others")
+    expect(page.get_by_text("You're signed out everywhere else.")).to_be_visible()
+
+    expect(page.get_by_role("button", name="End", exact=False)).to_have_count(0)
+    assert not any(is_signed_in(each) for each in others)

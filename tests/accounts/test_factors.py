@@ -85,7 +85,7 @@ def test_what_was_never_sealed_sets_nothing_up(ann: User, client: Client, sent: 
     assert not factors.has_factor(ann)
 
 
-def test_recovery_codes_are_shown_once_and_new_ones_replace_them(ann: User, client: Client, app: App) -> None:
+def test_recovery_codes_are_shown_once_and_new_ones_replace_them(ann: User, app: App, client: Client) -> None:
     first = codes_of(client.post(CODES).content.decode())
     assert codes_of(client.get(CODES).content.decode()) == []
 
@@ -96,7 +96,7 @@ def test_recovery_codes_are_shown_once_and_new_ones_replace_them(ann: User, clie
     assert after_the_password().post(SECOND, {"code": second[0]}).status_code == 302
 
 
-def test_the_last_factor_takes_its_recovery_codes_along(ann: User, client: Client, app: App) -> None:
+def test_the_last_factor_takes_its_recovery_codes_along(ann: User, app: App, client: Client) -> None:
     client.post(CODES)
 
     client.post(f"/accounts/factors/{factors.of(ann).get(type=factors.TOTP).pk}/remove/")

@@ -162,7 +162,7 @@ def test_ten_minutes_after_the_answer_it_is_asked_again(stale: Client) -> None:
     assert asks(stale.get(f"{SERVERS}add/"))
 
 
-def test_it_takes_a_code_instead_and_no_code_twice(stale: Client, app: App) -> None:
+def test_it_takes_a_code_instead_and_no_code_twice(app: App, stale: Client) -> None:
     code = app()
     assert stale.post(QUESTION, {"code": code, "next": "/admin/"})["Location"] == "/admin/"
     grow_old(stale)
@@ -176,7 +176,7 @@ def test_it_takes_a_code_instead_and_no_code_twice(stale: Client, app: App) -> N
 @pytest.mark.parametrize(
     "sent", [{}, {"password": ""}, {"password": "guess"}, {"code": "000000"}, {"credential": "{}"}]
 )
-def test_nothing_else_is_an_answer(stale: Client, app: App, sent: dict[str, str]) -> None:
+def test_nothing_else_is_an_answer(app: App, stale: Client, sent: dict[str, str]) -> None:
     assert stale.post(QUESTION, sent).status_code == 200
     assert asks(stale.get(f"{SERVERS}add/"))
 

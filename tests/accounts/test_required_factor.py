@@ -106,9 +106,11 @@ def test_with_a_factor_everything_opens_and_without_it_again_nothing(db: None, s
     settings.MFA_ROLES = "all"
     user, client = person()
     factors.add_totp(user, "A" * 32, step=0)
+    client.force_login(user, BACKEND)
     assert client.get("/admin/").status_code == 200
 
     factors.of(user).delete()  # As an administrator's reset.
+    client.force_login(user, BACKEND)
 
     assert client.get("/admin/")["Location"] == "/accounts/factors/"
 
@@ -117,6 +119,7 @@ def test_the_last_factor_of_somebody_who_needs_one_stays(db: None, settings: Any
     settings.MFA_ROLES = "all"
     user, client = person()
     factors.add_totp(user, "A" * 32, step=0)
+    client.force_login(user, BACKEND)
     address = f"/accounts/factors/{factors.of(user).get().pk}/remove/"
 
     answer = client.post(address)

@@ -96,7 +96,9 @@ def test_error_pages_say_what_to_do_and_show_no_details(
 
 
 def test_a_refusal_says_whom_to_ask(client: Client) -> None:
-    User.objects.get().groups.clear()
+    user = User.objects.get()
+    user.groups.clear()
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
 
     answer = client.get("/admin/auth/user/")
 

@@ -1,0 +1,141 @@
+"""The sessions of users: what their page tells of each, and how they end.
+
+A session is named by an id of its own; its key opens it and leaves this module for the cookie alone.
+"""
+
+import datetime as dt
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends import db
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest
+
+from accounts.browsers import browser_of
+from accounts.models import UserSession
+from contacts.consent.ip_networks import network_of
+from publicpages.views.base import origin_of
+
+SIGN_IN = "sign_in"  # In the session: its id, browser and network.
+WAYS = {
+    "password": "password",
+    "link": "one-time link",
+    "socialaccount": "single sign-on",
+    "totp": "code from an app",
+    "webauthn": "key",
+    "recovery_codes": "recovery code",
+}
+
+
+class SessionStore(db.SessionStore):
+    """Django's sessions in the database, each with its user."""
+
+    @classmethod
+    def get_model_class(cls) -> type[UserSession]:
+        return UserSession
+
+    def create_model_instance(self, data: Any) -> UserSession:
+        row = super().create_model_instance(data)
+        assert isinstance(row, UserSession)
+        row.user_id = int(data[SESSION_KEY]) if SESSION_KEY in data else None
+        return row
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    id: str
+    browser: str
+    network: str  # The /24 or /48 of the sign-in; empty if unknown.
+    ways: str  # How the user signed in: “password and key”.
+    signed_in_at: dt.datetime
+    seen_at: dt.datetime
+    is_this: bool
+
+
+def note_sign_in(request: HttpRequest, now: float) -> None:
+    """Keep in the new session where and when it began.
+
+    :param now: in seconds since 1970.
+    """
+    request.session[SIGN_IN] = {
+        "id": secrets.token_hex(8),
+        "browser": browser_of(request.META.get("HTTP_USER_AGENT", "")),
+        "network": network_of(origin_of(request)),
+    }
+    request.session["signed_in_at"] = request.session["seen_at"] = now
+
+
+def sessions_of(user: User, now: dt.datetime, this: SessionBase | None = None) -> list[OpenSession]:
+    """Return the user's open sessions, the last used first.
+
+    :param this: the session of the request, which is marked.
+    """
+    found = [_open_session(row, said, this) for row, said in _rows(user) if not _is_over(said, now)]
+    return sorted(found, key=lambda session: (session.is_this, session.seen_at), reverse=True)
+
+
+def end_session(user: User, session_id: str) -> bool:
+    """End one session of the user; return whether there was one with this id."""
+    keys = [row.session_key for row, said in _rows(user) if said[SIGN_IN]["id"] == session_id]
+    ended: int = UserSession.objects.filter(session_key__in=keys).delete()[0]
+    return ended > 0
+
+
+def end_sessions(user: User, keep: SessionBase | None = None) -> int:
+    """End all sessions of the user but one; return how many."""
+    mine = UserSession.objects.filter(user_id=user.pk)
+    ended: int = mine.exclude(session_key=keep.session_key if keep is not None else None).delete()[0]
+    return ended
+
+
+def end_all_sessions() -> int:
+    """End every session of everybody; return how many users' sessions these were."""
+    count = UserSession.objects.filter(user__isnull=False).count()
+    UserSession.objects.all().delete()
+    return count
+
+
+def _rows(user: User) -> Iterator[tuple[UserSession, dict[str, Any]]]:
+    """Yield the user's sessions with their contents."""
+    for row in UserSession.objects.filter(user_id=user.pk):
+        said = SessionStore().decode(row.session_data)
+        if SIGN_IN in said:  # Else no key of ours signed it.
+            yield row, said
+
+
+def _is_over(said: dict[str, Any], now: dt.datetime) -> bool:
+    """Whether the next click would end the session."""
+    age: float = now.timestamp() - said["signed_in_at"]
+    idle: float = now.timestamp() - said["seen_at"]
+    return age >= settings.SESSION_COOKIE_AGE or idle >= settings.SESSION_IDLE_SECONDS
+
+
+def _open_session(row: UserSession, said: dict[str, Any], this: SessionBase | None) -> OpenSession:
+    return OpenSession(
+        **said[SIGN_IN],
+        ways=" and ".join(_ways(said)) or "another way",
+        signed_in_at=_instant(said["signed_in_at"]),
+        seen_at=_instant(said["seen_at"]),
+        is_this=this is not None and row.session_key == this.session_key,
+    )
+
+
+def _ways(said: dict[str, Any]) -> list[str]:
+    """Return how the user signed in, from the records that the library keeps in the session."""
+    ways = []
+    for record in said.get(AUTHENTICATION_METHODS_SESSION_KEY, ()):
+        if record.get("passwordless"):
+            ways.append("passkey")
+        else:
+            ways.append(WAYS.get(record.get("type") or record["method"], "another way"))
+    return list(dict.fromkeys(ways))
+
+
+def _instant(timestamp: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(timestamp, dt.UTC)
