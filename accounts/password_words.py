@@ -1,0 +1,47 @@
+"""Words that are easy to guess here: passwords that consist of little else are refused."""
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+# docs/security.md lists them.
+WORDS = (
+    *("brilliance", "newsletter", "campaign", "sandbox", "mail", "smtp", "marketing"),
+    *("administrator", "admin", "marketer", "ops", "viewer"),
+    *("password", "passwort", "welcome", "letmein", "spring", "summer", "autumn", "winter"),
+)
+LEAST_BESIDE = 8  # Letters and digits beside the words.
+SHORTEST_WORD = 3
+LOOKALIKES = str.maketrans("01i345@$", "olleasas")
+
+
+class EasyWordsValidator:
+    """Refuses a password that has hardly anything beside the organisation's name and words of this product."""
+
+    def validate(self, password: str, user: Any = None) -> None:
+        left = _plain(password)
+        for word in sorted(_words(), key=len, reverse=True):
+            left = left.replace(word, "")
+        if len(left) < LEAST_BESIDE:
+            raise ValidationError(
+                "This password is too easy to guess here: without the name of the organisation and words such as"
+                " “newsletter”, too little is left. Add some other words.",
+                code="easy_words",
+            )
+
+    def get_help_text(self) -> str:
+        return "Your password can't consist of the organisation's name and words like “newsletter”."
+
+
+def _words() -> set[str]:
+    """Return the words, with those of the organisation's name and the site's host."""
+    own = re.split(r"\W+", f"{settings.ORGANISATION_NAME} {urlsplit(settings.BASE_URL).hostname}")
+    return {word for word in map(_plain, (*WORDS, settings.ORGANISATION_NAME, *own)) if len(word) >= SHORTEST_WORD}
+
+
+def _plain(text: str) -> str:
+    """Return letters and digits alone, in lower case, with one letter for all that look like it."""
+    return "".join(each for each in text.casefold().translate(LOOKALIKES) if each.isalnum())

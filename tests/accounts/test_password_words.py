@@ -1,0 +1,55 @@
+"""Passwords that consist of the organisation's name and words of the product are refused, others are not."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+
+from accounts.password_words import WORDS
+
+
+@pytest.fixture(autouse=True)
+def organisation(settings: Any) -> None:
+    settings.ORGANISATION_NAME = "Müller & Söhne"
+    settings.BASE_URL = "https://post.shop-news.example"
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "Brilliance2026!",
+        "br1ll1@nce-news",
+        "newsletter-admin-2026",
+        "Müller&Söhne2026",
+        "müllersöhnemail1",
+        "Shop-News-Mail-12",
+        "P@ssw0rd-Welcome",
+        "marketer.marketer",
+        "summerwinter2026",
+    ],
+)
+def test_easy_words_are_refused(password: str) -> None:
+    with pytest.raises(ValidationError, match="too easy to guess here"):
+        validate_password(password)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_word_is_refused(word: str) -> None:
+    with pytest.raises(ValidationError, match="too easy to guess here"):
+        validate_password(f"{word}-{word}-20")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct horse battery",
+        "brilliance of a thousand stars",
+        "dropshipping elephants",
+        "пароль, которого нет",
+        "密码密码密码密码密码密码",
+        "x" * 8 + "!" * 56,
+    ],
+)
+def test_other_passwords_are_taken(password: str) -> None:
+    validate_password(password)
