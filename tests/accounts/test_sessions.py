@@ -224,3 +224,13 @@ def test_the_user_menu_leads_to_the_page(ann: User) -> None:
 
 def test_forms_of_others_are_refused_without_a_token(ann: User, settings: Any) -> None:
     assert Client(enforce_csrf_checks=True).post(END, {"session": "others"}).status_code == 403
+
+
+def test_the_page_offers_to_change_a_password_where_there_is_one(ann: User) -> None:
+    client = signed_in()
+    assert "change your password" in client.get(PAGE).content.decode()
+    ann.set_unusable_password()
+    ann.save()
+    client.force_login(ann, "django.contrib.auth.backends.ModelBackend")
+
+    assert "change your password" not in client.get(PAGE).content.decode()
