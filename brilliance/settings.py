@@ -213,7 +213,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "tally": {"task": "campaigns.tasks.tally", "schedule": 3.0},
     "sweep-imports": {"task": "contacts.tasks.sweep_imports", "schedule": 10.0},
     "process-sign-ups": {"task": "publicpages.tasks.process_sign_ups", "schedule": 10.0},
-    "relay-unsubscribes": {"task": "feedback.tasks.relay_unsubscribes", "schedule": 10.0},
+    "relay-unsubscribes": {"task": "feedback.tasks.relay_unsubscribes", "schedule": 15.0},
     "retention": {"task": "contacts.tasks.apply_retention", "schedule": 6 * 3600.0},
     "forget-sign-ups": {"task": "publicpages.tasks.delete_expired", "schedule": 600.0},
     "forget-sessions": {"task": "accounts.tasks.delete_expired", "schedule": 3600.0},

@@ -6,6 +6,7 @@ worker that dies after a call leaves the row due, so a page may be called twice,
 
 import asyncio
 import datetime as dt
+import logging
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
+from delivery import clock
 from delivery.content import tokens
 from delivery.content.composer import custom_unsubscribe_url
 from delivery.models import Incident, Message
@@ -22,7 +24,10 @@ from smtpservers import one_click
 from smtpservers.models import SmtpServer
 from smtpservers.one_click import PageAnswer
 
+log = logging.getLogger(__name__)
+
 SECONDS = 10.0  # For one call.
+FOR_A_WHILE = 4.0  # Seconds. With the last calls it is shorter than beat's interval, so that two never run at once.
 AT_ONCE = 10  # Calls to one page.
 CLAIMED_FOR = dt.timedelta(minutes=1)  # After this a call without a result is made again.
 TRIED_FOR = dt.timedelta(days=3)  # At least, from the first call on.
@@ -42,6 +47,13 @@ def tell(message: Message, feedback: Feedback, now: dt.datetime) -> None:
 def forget(message: Message) -> None:
     """Forget the calls that were not made yet, because the person took the unsubscribe back."""
     RelayedUnsubscribe.objects.filter(feedback__message=message, state=State.WAITING).delete()
+
+
+def call_for_a_while(read_clock: Callable[[], dt.datetime], seconds: float = FOR_A_WHILE) -> None:
+    """Call pages that are due, as long as they take the calls and the time is not over."""
+    end = clock.steady() + seconds
+    while clock.steady() < end and call_due(read_clock):
+        pass
 
 
 def call_due(
@@ -85,7 +97,11 @@ async def _call_all(urls: Sequence[str], context: ssl.SSLContext, seconds: float
 async def _call(url: str, context: ssl.SSLContext, seconds: float) -> PageAnswer:
     if not url:
         return PageAnswer(NO_PAGE, False)
-    return await one_click.click(url, allows_loopback=settings.IS_LOOPBACK, context=context, seconds=seconds)
+    try:
+        return await one_click.click(url, allows_loopback=settings.IS_LOOPBACK, context=context, seconds=seconds)
+    except Exception as error:  # The answers of the others must not be lost with it.
+        log.warning("an unsubscribe page could not be called: %s", type(error).__name__)
+        return PageAnswer("It could not be called; the log says why.", False)
 
 
 def url_of(call: RelayedUnsubscribe) -> str:

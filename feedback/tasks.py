@@ -2,12 +2,11 @@
 
 from celery import shared_task
 
-from delivery import clock, hints
+from delivery import clock
 from feedback import relay
 
 
 @shared_task
 def relay_unsubscribes() -> None:
-    """Tell custom pages of unsubscribes. While pages take them it goes on at once, otherwise beat runs it again."""
-    if relay.call_due(clock.now):
-        hints.ring(relay_unsubscribes)
+    """Tell custom pages of unsubscribes. Beat runs it again: rung, it would take the turns of all other errands."""
+    relay.call_for_a_while(clock.now)

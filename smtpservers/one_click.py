@@ -17,7 +17,9 @@ from smtpservers.smtp.connection import Resolve, look_up
 HEAD_BYTES = 32 * 1024
 BODY_BYTES = 64 * 1024
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])\b")
-_PASSWORD_FIELD = re.compile(rb"<input\b[^>]*\btype\s*=\s*[\"']?password\b", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
+# Each byte is looked at once: the page may be made to last.
+_PASSWORD_FIELD = re.compile(rb"<input\b[^<>]*\btype\s*=\s*[\"']?password\b", re.IGNORECASE)
 _BODY = b"List-Unsubscribe=One-Click"
 
 
@@ -132,15 +134,17 @@ async def _post(
             raise _NotTaken(f"{host} answered with a redirect ({status}), which one click does not follow.")
         if status >= 400:
             raise _NotTaken(f"{host} answered {status} to a click; it must answer 2xx without a sign-in.")
-        if _PASSWORD_FIELD.search(await _body(reader)):
+        length = _LENGTH.search(head)
+        announced = 0 if status == 204 else int(length[1]) if length else BODY_BYTES  # Noted, since it may stay open.
+        if _PASSWORD_FIELD.search(await _body(reader, min(announced, BODY_BYTES))):
             raise _NotTaken(f"{host} answered with a page that asks for a password.")
         return status
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
         raise _NotTaken(f"{host} ended the connection without an answer.") from None
 
 
-async def _body(reader: asyncio.StreamReader) -> bytes:
+async def _body(reader: asyncio.StreamReader, most: int) -> bytes:
     body = bytearray()
-    while part := await reader.read(BODY_BYTES - len(body)):  # At the limit it reads 0 bytes and the loop ends.
+    while part := await reader.read(most - len(body)):  # At the limit it reads 0 bytes and the loop ends.
         body += part
     return bytes(body)

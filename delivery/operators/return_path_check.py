@@ -39,20 +39,20 @@ async def _check(server: SmtpServer, port: int, seconds: float) -> Step:
     began = time.perf_counter()
     plain = ascii_address(server.return_path)
     validator = Validator()
-    if problem := await validator.problem(server.return_path):
-        words = f"{problem.sentence} Bounces would be lost: correct Email return path, or give its domain an MX record."
-        return lost_step("bounces", plain, words, began)
     address = verp.tagged(plain, NOBODY, 0, settings.TOKEN_KEYS) if server.use_verp else plain
     why = "DNS did not say which mail server takes its mail"
     try:
         async with asyncio.timeout(seconds):
+            if problem := await validator.problem(server.return_path):
+                advice = "Bounces would be lost: correct Email return path, or give its domain an MX record."
+                return lost_step("bounces", plain, f"{problem.sentence} {advice}", began)
             for host in (await validator.exchanges(domain_of(plain)))[:MOST_HOSTS]:
                 try:
                     return await _ask(host, port, server, plain, address, began)
                 except (ConnectionFailed, WireLost, ValueError) as error:
                     why = f"{host} could not be asked ({error})"
     except TimeoutError:
-        why = f"its mail server did not answer within {seconds:g} seconds"
+        why = f"DNS or its mail server did not answer within {seconds:g} seconds"
     return Step("bounces", plain, None, f"Not checked: {why}. Many networks block port 25.", since(began), True)
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -191,9 +192,34 @@ def _ignore(step: Step) -> None:
 
 
 async def look_up(host: str, port: int) -> list[str]:
-    """Return the IP addresses of a host from the system's resolver, without duplicates."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    """Return the IP addresses of a host from the system's resolver, without duplicates.
+
+    The resolver cannot be interrupted. So each question has a thread of its own: a slow name holds up no other name,
+    and neither the caller's time limit nor the end of its event loop.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[Any]] = loop.create_future()
+
+    def settle(found: list[Any], error: Exception | None) -> None:
+        if answer.cancelled():
+            return
+        if error is None:
+            answer.set_result(found)
+        else:
+            answer.set_exception(error)
+
+    def ask() -> None:
+        found: list[Any] = []
+        problem: Exception | None = None
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except Exception as error:  # Whatever it is, the caller has to hear it.
+            problem = error
+        with contextlib.suppress(RuntimeError):  # The loop has ended.
+            loop.call_soon_threadsafe(settle, found, problem)
+
+    threading.Thread(target=ask, name=f"look up {host[:50]}", daemon=True).start()
+    return list(dict.fromkeys(str(entry[4][0]) for entry in await answer))
 
 
 async def _open(

@@ -21,6 +21,7 @@ from delivery.models import Incident, Mailing, Message
 from delivery.operators import notices
 from feedback import relay, tasks
 from feedback.models import Feedback, RelayedUnsubscribe
+from smtpservers import one_click
 from smtpservers.models import SmtpServer
 from tests.peers.unsubscribe_page import OK, TRUSTING, Page, page
 
@@ -369,16 +370,49 @@ def test_two_workers_that_found_the_same_row_make_one_call(theirs: Page, message
 
 
 def test_a_page_that_takes_calls_gets_the_next_ones_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    rung: list[object] = []
-    monkeypatch.setattr(tasks.hints, "ring", rung.append)
-    for taken, times in ((3, 1), (0, 0)):
-        rung.clear()
-        monkeypatch.setattr(relay, "call_due", lambda clock, taken=taken: taken)
+    takes = iter((10, 10, 3, 0, 7))
+    monkeypatch.setattr(relay, "call_due", lambda clock: next(takes))
 
-        tasks.relay_unsubscribes()
+    tasks.relay_unsubscribes()
 
-        assert rung == [tasks.relay_unsubscribes] * times
-    assert "feedback.tasks.relay_unsubscribes" in {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    assert next(takes) == 7
+
+
+def test_calls_of_one_turn_end_before_the_next_turn_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else they would take both errands of a worker, and campaigns would not start."""
+    beat = {entry["task"]: entry["schedule"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    times = iter((100.0, 100.0, 100.0 + relay.FOR_A_WHILE))
+    monkeypatch.setattr(relay.clock, "steady", lambda: next(times))
+    calls: list[object] = []
+    monkeypatch.setattr(relay, "call_due", lambda clock: calls.append(clock) or 10)
+
+    tasks.relay_unsubscribes()
+
+    assert len(calls) == 1
+    assert beat["feedback.tasks.relay_unsubscribes"] > relay.FOR_A_WHILE + relay.SECONDS
+
+
+def test_a_call_that_breaks_loses_no_answer_of_the_others(
+    server: SmtpServer, theirs: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ann", "bob"):
+        leave(message_to(name, server))
+    real, broken = one_click.click, iter((True, False))
+
+    async def click(url: str, **options: Any) -> one_click.PageAnswer:
+        if next(broken):
+            raise UnicodeEncodeError("ascii", url, 0, 1, "not ASCII")
+        return await real(url, **options)
+
+    monkeypatch.setattr(one_click, "click", click)
+
+    assert call() == 1
+
+    states = set(RelayedUnsubscribe.objects.values_list("state", "answer"))
+    assert states == {
+        ("passed on", "localhost answered 200."),
+        ("waiting", "It could not be called; the log says why."),
+    }
 
 
 # --- the person's data

@@ -2,13 +2,17 @@
 
 import asyncio
 import datetime as dt
+import socket
+import threading
 from typing import Any
 
 import pytest
 
+from smtpservers import one_click
 from smtpservers.models import SmtpServer
 from smtpservers.one_click import may_be_clicked
 from smtpservers.one_click_probe import probe, probe_server
+from smtpservers.smtp.connection import look_up
 from tests.peers.unsubscribe_page import OK, TRUSTING, page
 
 NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
@@ -75,6 +79,44 @@ def test_anything_else_is_a_no_in_a_sentence(answer: bytes, why: str) -> None:
     assert said.startswith("localhost ")
     assert said.endswith(".")
     assert running.connections == 1, "a redirect is not followed"
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nDone", b"HTTP/1.1 204 No Content\r\nServer: x\r\n\r\n"]
+)
+def test_an_answer_ends_where_it_says_though_the_connection_stays_open(answer: bytes) -> None:
+    with page(answer, holds_open=True) as running:
+        assert ask(running.url) == ""
+
+
+def test_a_page_that_is_made_to_last_is_searched_in_one_go() -> None:
+    """Else this would take hours, and no time limit could end it."""
+    assert one_click._PASSWORD_FIELD.search(b"<input " * 1_000_000) is None
+
+
+def test_a_name_that_takes_forever_keeps_neither_another_name_nor_the_end_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, may_go_on, has_ended = socket.getaddrinfo, threading.Event(), threading.Event()
+
+    def slow(host: str, *arguments: Any, **options: Any) -> Any:
+        if host == "localhost":
+            return real(host, *arguments, **options)
+        may_go_on.wait(60)
+        has_ended.set()
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    async def ask_all() -> list[object]:
+        silent = [asyncio.wait_for(look_up("silent.example", 443), 0.5) for _ in range(50)]
+        return await asyncio.gather(*silent, look_up("localhost", 443), return_exceptions=True)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    *silent, found = asyncio.run(ask_all())
+
+    assert all(isinstance(each, TimeoutError) for each in silent)
+    assert "127.0.0.1" in found
+    assert not has_ended.is_set()
+    may_go_on.set()
 
 
 def test_a_page_that_never_ends_is_not_read_to_its_end() -> None:
