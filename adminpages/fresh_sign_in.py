@@ -6,7 +6,7 @@ form comes back with what was typed, except secrets. What was sent is written in
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
@@ -29,6 +29,7 @@ PROVED_AT = "proved_at"  # In the session: when the user last proved who they ar
 PASSWORD = "fresh_password"  # noqa: S105  # The name of the input.
 QUESTION = "fresh_sign_in"  # The URL name of the page that asks.
 WRONG = "That's not your password."
+AGAIN = "You typed a new one before. Type it again, or open the page again to keep the stored one."
 
 View = Callable[..., HttpResponseBase]
 
@@ -107,21 +108,45 @@ def asks_anew(view: View) -> View:
 
 
 class AsksFreshSignIn:
-    """A mixin of forms that refuses to save for an old sign-in; the page then shows a field for the password."""
+    """A mixin of forms that refuses to save for an old sign-in; the page then shows a field for the password.
+
+    A refused form comes back without the secrets that were typed, and an empty secret means "unchanged". So the page
+    has a hidden input for each typed one, from ``typed_secrets``, and none of them may stay empty.
+    """
 
     request: HttpRequest
     is_bound: bool
+    fields: dict[str, forms.Field]
+    data: Mapping[str, Any]
     lacks_proof = False
+    typed_secrets: tuple[str, ...] = ()  # The names of the hidden inputs.
 
     def full_clean(self) -> None:
         super().full_clean()  # type: ignore[misc]  # A mixin of forms.
-        if self.is_bound and not is_proved(self.request):
+        if not self.is_bound:
+            return
+        if not is_proved(self.request):
             self.lacks_proof = True
             wrong = f"{WRONG} " if self.request.POST.get(PASSWORD) else ""
-            self.add_error(  # type: ignore[attr-defined]
-                None,
-                f"{wrong}Nothing was saved yet. Confirm it's you above, type any password or key again, and save.",
-            )
+            self.add_error(None, f"{wrong}Nothing was saved yet. Confirm it's you above, and save.")  # type: ignore[attr-defined]
+        self._ask_for_secrets_again()
+
+    def _ask_for_secrets_again(self) -> None:
+        hidden = {name: self.add_prefix(f"typed_{name}") for name in self.fields if self._is_secret(name)}  # type: ignore[attr-defined]
+        lost = [name for name, marker in hidden.items() if marker in self.data and not self._is_typed(name)]
+        is_refused = bool(lost or self.errors)  # type: ignore[attr-defined]
+        again = [name for name in hidden if name in lost or (is_refused and self._is_typed(name))]
+        for name in again:
+            if name not in self.errors:  # type: ignore[attr-defined]
+                self.add_error(name, AGAIN)  # type: ignore[attr-defined]
+        self.typed_secrets = tuple(hidden[name] for name in again)
+
+    def _is_secret(self, name: str) -> bool:
+        widget = self.fields[name].widget
+        return isinstance(widget, forms.PasswordInput) and not widget.render_value
+
+    def _is_typed(self, name: str) -> bool:
+        return bool(self.data.get(self.add_prefix(name)))  # type: ignore[attr-defined]
 
 
 def asking(form: "type[forms.ModelForm[Any]]", request: HttpRequest) -> "type[forms.ModelForm[Any]]":

@@ -118,6 +118,13 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
 
     # --- edit conflicts
 
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, obj: Any = None, **kwargs: Any) -> Any:
+        """Name the stored row in the title: a refused form has put into it what was typed."""
+        if obj is not None and context["errors"]:
+            obj.refresh_from_db()
+            context["subtitle"] = str(obj)
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = _with(super().get_form(request, obj, change=change, **kwargs), NoticesChanges, RefusesControls)
         return fresh_sign_in.asking(form, request) if self.asks_fresh_sign_in else form

@@ -2,9 +2,9 @@
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
-  // The first field with an error may be below the fold.
+  // The first field with an error may be below the fold. The question for the password comes before it.
   const isVisible = (field) => !field.closest("[hidden]");
-  [...document.querySelectorAll("[aria-invalid=true]")].find(isVisible)?.focus();
+  if (!document.getElementById("fresh_password")) [...document.querySelectorAll("[aria-invalid=true]")].find(isVisible)?.focus();
 
   // "Turn it on", next to an error about a switch.
   for (const button of document.querySelectorAll("[data-turn-on]")) {

@@ -220,13 +220,106 @@ def test_of_a_stale_form_with_secrets_everything_but_these_comes_back_and_nothin
         assert secret not in kept
     assert "typed with care" not in database_dump() + str(dict(stale.session)) + caplog.text
 
-    again = {**opened(refused.content, "smtpserver_form"), "password": CANARY, "fresh_password": PASSWORD}
+    again = {**opened(refused.content, "smtpserver_form"), "password": CANARY, "api_key": API_KEY}
+    assert stale.post(f"{SERVERS}add/", again).status_code == 200  # The password is missing that confirms it.
+    again |= {"fresh_password": PASSWORD}
     assert stale.post(f"{SERVERS}add/", again).status_code == 302
 
     server = SmtpServer.objects.get()
     assert (server.name, server.notes) == ("Relay", "typed with care")
     assert server.password.reveal(server.destination) == CANARY
     assert PASSWORD not in database_dump() + caplog.text
+
+
+@pytest.fixture
+def relay(db: None) -> SmtpServer:
+    return SmtpServer.objects.create(
+        name="Relay",
+        host="127.0.0.1",
+        port=25,
+        use_tls=False,
+        mail_from="news@shop.example",
+        username="ann",
+        password="the old one",
+    )
+
+
+def revealed(server: SmtpServer) -> tuple[str, str, str]:
+    server.refresh_from_db()
+    return server.name, server.password.reveal(server.destination), server.api_key.reveal(server.destination)
+
+
+def test_a_new_secret_is_never_dropped_behind_the_question(stale: Client, relay: SmtpServer) -> None:
+    address = f"{SERVERS}{relay.pk}/change/"
+    page = stale.post(address, posted("New name", 25, password=CANARY, api_key=API_KEY))
+    form = opened(page.content, "smtpserver_form")
+
+    forgotten = stale.post(address, {**form, "fresh_password": PASSWORD})
+
+    assert revealed(relay) == ("Relay", "the old one", "")
+    for answer in (page, forgotten):
+        content = answer.content.decode()
+        assert errors_at(content) == {"password", "api_key"}
+        assert content.count('class="tabs-errors"') == 2  # They are in different tabs.
+        assert "open the page again to keep the stored one" in content
+    assert "Please correct" not in page.content.decode()
+
+    half = {**opened(forgotten.content, "smtpserver_form"), "password": CANARY}
+    halfway = stale.post(address, half)
+    assert revealed(relay) == ("Relay", "the old one", "")
+    assert errors_at(halfway.content.decode()) == {"password", "api_key"}
+
+    whole = {**opened(halfway.content, "smtpserver_form"), "password": CANARY, "api_key": API_KEY}
+    assert stale.post(address, whole).status_code == 302
+    assert revealed(relay) == ("New name", CANARY, API_KEY)
+
+
+def errors_at(page: str) -> set[str]:
+    tree = lxml.html.document_fromstring(page)
+    return {str(each.get("id"))[3:-6] for each in tree.find_class("errorlist")}
+
+
+def test_nor_behind_another_error(stale: Client, relay: SmtpServer) -> None:
+    stale.post(QUESTION, {"password": PASSWORD})
+    address = f"{SERVERS}{relay.pk}/change/"
+    page = stale.post(address, posted("", 25, password=CANARY))
+    form = {**opened(page.content, "smtpserver_form"), "name": "New name"}
+
+    forgotten = stale.post(address, form)
+
+    assert CANARY not in page.content.decode()
+    assert errors_at(page.content.decode()) == {"name", "password"}
+    assert errors_at(forgotten.content.decode()) == {"password"}
+    assert revealed(relay) == ("Relay", "the old one", "")
+
+
+def test_a_secret_that_nobody_typed_stays_as_it_is(stale: Client, relay: SmtpServer) -> None:
+    address = f"{SERVERS}{relay.pk}/change/"
+    page = stale.post(address, posted("New name", 25))
+    form = opened(page.content, "smtpserver_form")
+
+    assert errors_at(page.content.decode()) == set()
+    assert stale.post(address, {**form, "fresh_password": PASSWORD}).status_code == 302
+    assert revealed(relay) == ("New name", "the old one", "")
+
+
+def test_a_refused_page_is_titled_with_the_stored_name(stale: Client, relay: SmtpServer) -> None:
+    page = stale.post(f"{SERVERS}{relay.pk}/change/", posted("New name", 25))
+
+    tree = lxml.html.document_fromstring(page.content.decode())
+    assert "Relay" in tree.findtext(".//title")
+    assert [each.get("name") for each in tree.xpath("//*[@value='New name']")] == ["name"]
+    assert "New name" not in tree.text_content()
+
+
+def test_a_new_person_s_password_is_asked_for_again(stale: Client) -> None:
+    secret = "another long passphrase"
+    sent = {"username": "bob", "password1": secret, "password2": secret, "usable_password": "true"}
+
+    page = stale.post("/admin/auth/user/add/", sent).content.decode()
+
+    assert secret not in page
+    assert page.count("You typed a new one before.") == 2
 
 
 def test_a_stale_change_of_a_role_is_asked_on_the_way(stale: Client, ann: User) -> None:
