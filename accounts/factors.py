@@ -1,4 +1,4 @@
-"""Second factors: who has one, who needs one, and codes, each of which works once.
+"""Second factors: who has one, who needs one, which sessions proved one, and codes, each of which works once.
 
 Secrets of authenticator apps are encrypted, recovery codes are hashed. Nothing here counts failures.
 """
@@ -7,6 +7,7 @@ import logging
 import secrets
 import time
 
+from allauth.account.internal.flows.login import get_authentication_records, record_authentication
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
@@ -57,6 +58,18 @@ def lacks_factor(user: AbstractBaseUser | AnonymousUser) -> bool:
 
 def is_checked_by_issuer(request: HttpRequest) -> bool:
     return settings.OIDC_MFA == "issuer" and bool(request.session.get(BY_ISSUER))
+
+
+def is_proved(request: HttpRequest) -> bool:
+    """Whether the user proved a second factor in this session, here or at an issuer that checks it for us."""
+    records = get_authentication_records(request, request.user)
+    return any(record["method"] == "mfa" for record in records) or is_checked_by_issuer(request)
+
+
+def note_set_up(request: HttpRequest, type: str) -> None:
+    """Note that the session proved the factor that its user has just set up."""
+    if not is_proved(request):
+        record_authentication(request, request.user, "mfa", type=type)
 
 
 # --- codes of an authenticator app

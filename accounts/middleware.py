@@ -1,16 +1,23 @@
-"""Middleware: whoever lacks a second factor or a password of their own reaches the pages for that, and nothing else."""
+"""Middleware: users without a second factor or a password of their own reach the pages for that, and nothing else.
+
+A session counts as full if it proved a second factor itself: one that began before its user had a factor stays shut.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from accounts import factors
 from accounts.notices import MUST_CHANGE
+from adminpages.access import way_back
 
 SET_UP = frozenset(
     (
@@ -39,18 +46,23 @@ class SecondFactorRequired:
 
     def process_view(self, request: HttpRequest, *args: Any) -> HttpResponse | None:
         # The cookie is checked first: a response to a request without one must not depend on a session.
-        if settings.MFA_ROLES == "none" or settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES or not request.user.is_authenticated:
             return None
-        if not request.user.is_authenticated or not factors.lacks_factor(request.user):
+        if factors.is_proved(request):
             return None
-        if factors.is_checked_by_issuer(request):
+        has_factor = factors.has_factor(request.user)
+        if not has_factor and not factors.needs_factor(request.user):
             return None
         match = request.resolver_match
         assert match is not None  # A view was found.
-        if match.view_name in SET_UP:
-            return None
         if (match.namespace or match.view_name) in PUBLIC:
             request.user = AnonymousUser()
+            return None
+        if has_factor:
+            logout(request)
+            messages.info(request, "Log in again with your second factor.")
+            return redirect_to_login(way_back(request))
+        if match.view_name in SET_UP:
             return None
         if request.method != "GET":
             raise PermissionDenied("a second factor")

@@ -14,6 +14,7 @@ from allauth.mfa.webauthn.views import AddWebAuthnView, LoginWebAuthnView
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.decorators import method_decorator
@@ -138,8 +139,9 @@ def set_up_totp(request: HttpRequest) -> HttpResponse:
     if factors.of(user).filter(type=factors.TOTP).exists():
         return redirect("mfa_index")
     form = TotpSetUpForm(request.POST if request.method == "POST" else None, user=user)
-    if form.is_bound and form.is_valid() and factors.add_totp(user, form.secret, form.step):
-        return _first_recovery_codes(request, "Your authenticator app is set up.")
+    with transaction.atomic():  # Nobody is left with a factor and without recovery codes.
+        if form.is_bound and form.is_valid() and factors.add_totp(user, form.secret, form.step):
+            return _set_up(request, factors.TOTP, "Your authenticator app is set up.")
     adapter = get_adapter()
     picture = adapter.build_totp_svg(adapter.build_totp_url(user, form.secret))
     context = {
@@ -156,8 +158,9 @@ class AddKey(_Narrow, AddWebAuthnView):  # type: ignore[misc]
     title = "Add a key"
 
     def form_valid(self, form: Any) -> HttpResponse:
-        super().form_valid(form)
-        return _first_recovery_codes(self.request, f"“{form.cleaned_data['name']}” is set up.")
+        with transaction.atomic():  # As of an app.
+            super().form_valid(form)
+            return _set_up(self.request, factors.WEBAUTHN, f"“{form.cleaned_data['name']}” is set up.")
 
 
 @login_required
@@ -191,9 +194,10 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
     return _page(request, "recovery_codes.html", "Recovery codes", {"left": factors.recovery_codes_left(user)})
 
 
-def _first_recovery_codes(request: HttpRequest, said: str) -> HttpResponse:
-    """Show recovery codes with the first factor; nobody sees them again."""
+def _set_up(request: HttpRequest, type: str, said: str) -> HttpResponse:
+    """Note the new factor as proved, and show recovery codes with the first one; nobody sees them again."""
     user = _user(request)
+    factors.note_set_up(request, type)
     if factors.recovery_codes_left(user):
         messages.success(request, said)
         return redirect("mfa_index")

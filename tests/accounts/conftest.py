@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
 from allauth.mfa.totp.internal.auth import format_hotp_value, generate_totp_secret, hotp_value
 from django.contrib.auth.models import Group, User
 from django.test import Client
@@ -52,3 +53,12 @@ def signed_in(name: str = "ann", agent: str = FIREFOX, address: str = "192.0.2.7
     client = Client(REMOTE_ADDR=address, HTTP_USER_AGENT=agent)
     client.post("/accounts/login/", {"login": name, "password": PASSWORD, "next": "/admin/"})
     return client
+
+
+def sign_in_fully(client: Client, user: User) -> None:
+    """Sign in as the user, with a session that proved a second factor."""
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    session = client.session
+    session[AUTHENTICATION_METHODS_SESSION_KEY] = [{"method": "mfa", "type": "totp", "at": time.time()}]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()

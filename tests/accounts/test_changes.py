@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts import factors
 from accounts.models import SignInNotice, UserSession
 from accounts.sign_in_links import make_link
-from tests.accounts.conftest import PASSWORD, code_of, signed_in
+from tests.accounts.conftest import PASSWORD, code_of, sign_in_fully, signed_in
 from tests.accounts.test_sessions import open_sessions
 from tests.accounts.test_signing_in import is_signed_in
 
@@ -91,7 +91,7 @@ def test_what_changes_nothing_of_the_sign_in_ends_none(ann: User, change: Callab
 def test_a_removed_factor_ends_the_others(ann: User) -> None:
     add_factor(ann)
     client = Client()
-    client.force_login(ann, "django.contrib.auth.backends.ModelBackend")
+    sign_in_fully(client, ann)
 
     factors.of(ann).delete()
 
@@ -142,7 +142,7 @@ def test_the_session_one_works_in_stays_with_a_new_key(
         factors.make_recovery_codes(ann)
     other, client = Client(), Client()
     for each in (other, client):
-        each.force_login(ann, "django.contrib.auth.backends.ModelBackend")
+        sign_in_fully(each, ann)
     before = client.session.session_key
 
     assert change(client).status_code in (200, 302)

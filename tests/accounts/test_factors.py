@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts import factors
-from tests.accounts.conftest import App, code_of
+from tests.accounts.conftest import App, code_of, sign_in_fully
 from tests.accounts.test_signing_in import SECOND, after_the_password, database_dump
 
 SET_UP, CODES = "/accounts/factors/app/", "/accounts/factors/recovery-codes/"
@@ -22,7 +22,7 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 @pytest.fixture
 def client(ann: User) -> Client:
     client = Client()
-    client.force_login(ann, BACKEND)
+    sign_in_fully(client, ann)
     return client
 
 

@@ -19,7 +19,7 @@ from adminpages.pages import ModelAdmin
 from contacts.models import Contact
 from smtpservers.models import SmtpServer
 from smtpservers.secret_field import SecretField
-from tests.accounts.conftest import PASSWORD, App
+from tests.accounts.conftest import PASSWORD, App, sign_in_fully
 from tests.accounts.test_signing_in import database_dump
 from tests.brilliance.security.test_secrets import posted
 from tests.brilliance.test_roles import addresses, filled, things
@@ -43,7 +43,7 @@ def stale(ann: User) -> Client:
     """A client of Ann, who may do everything and signed in a while ago."""
     User.objects.update(is_superuser=True)
     client = Client()
-    client.force_login(ann, "django.contrib.auth.backends.ModelBackend")
+    sign_in_fully(client, ann)
     grow_old(client)
     return client
 
@@ -383,7 +383,7 @@ def test_a_new_password_of_another_person_is_asked_for_again(stale: Client) -> N
 def test_somebody_without_a_password_confirms_in_another_way(stale: Client, ann: User, app: App) -> None:
     ann.set_unusable_password()
     ann.save()
-    stale.force_login(ann, "django.contrib.auth.backends.ModelBackend")
+    sign_in_fully(stale, ann)
     grow_old(stale)
 
     sent = posted("Relay", 25, username="")

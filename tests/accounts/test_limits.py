@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts import factors
 from accounts.lockout import FAILURES_PER_NAME, FAILURES_PER_NETWORK, KNOWN_FOR
-from tests.accounts.conftest import PASSWORD, App, signed_in
+from tests.accounts.conftest import PASSWORD, App, sign_in_fully, signed_in
 from tests.accounts.test_fresh_sign_in import grow_old
 from tests.accounts.test_signing_in import LOGIN, PASSKEY, SECOND, after_the_password
 
@@ -125,7 +125,7 @@ def test_a_thief_of_an_open_session_guesses_no_more_than_at_the_sign_in(
     ann: User, app: App, guess: Callable[[Client], int]
 ) -> None:
     client = Client()
-    client.force_login(ann, "django.contrib.auth.backends.ModelBackend")
+    sign_in_fully(client, ann)
     grow_old(client)
 
     answers = [guess(client) for _ in range(settings.AXES_FAILURE_LIMIT + 1)]
@@ -174,7 +174,7 @@ def test_of_fifty_guesses_at_once_in_a_session_no_more_than_the_limit_are_looked
 ) -> None:
     clients = [Client() for _ in range(50)]
     for client in clients:
-        client.force_login(ann, "django.contrib.auth.backends.ModelBackend")
+        sign_in_fully(client, ann)
 
     at_once(50, lambda number: guess(clients[number]))
 

@@ -10,6 +10,7 @@ from django.urls import get_resolver
 
 from accounts import factors
 from brilliance.roles import ROLES
+from tests.accounts.conftest import sign_in_fully
 from tests.brilliance.security.test_browser import production, run
 from tests.brilliance.test_roles import EVERYBODY, EXPECTED, addresses, filled, things
 
@@ -106,7 +107,7 @@ def test_with_a_factor_everything_opens_and_without_it_again_nothing(db: None, s
     settings.MFA_ROLES = "all"
     user, client = person()
     factors.add_totp(user, "A" * 32, step=0)
-    client.force_login(user, BACKEND)
+    sign_in_fully(client, user)
     assert client.get("/admin/").status_code == 200
 
     factors.of(user).delete()  # As an administrator's reset.
@@ -119,7 +120,7 @@ def test_the_last_factor_of_somebody_who_needs_one_stays(db: None, settings: Any
     settings.MFA_ROLES = "all"
     user, client = person()
     factors.add_totp(user, "A" * 32, step=0)
-    client.force_login(user, BACKEND)
+    sign_in_fully(client, user)
     address = f"/accounts/factors/{factors.of(user).get().pk}/remove/"
 
     answer = client.post(address)

@@ -12,7 +12,7 @@ from django.test import Client
 
 from accounts import factors
 from accounts.models import UserSession
-from tests.accounts.conftest import PASSWORD, App, signed_in
+from tests.accounts.conftest import PASSWORD, App, sign_in_fully, signed_in
 from tests.accounts.test_fresh_sign_in import asks, grow_old
 from tests.accounts.test_signing_in import is_signed_in
 
@@ -49,7 +49,7 @@ def test_an_administrator_resets_factors_and_where_one_is_needed_it_is_set_up_ag
     factors.add_totp(bob, "A" * 32, step=0)
     factors.make_recovery_codes(bob)
     theirs, boss = Client(), signed_in()
-    theirs.force_login(bob, "django.contrib.auth.backends.ModelBackend")
+    sign_in_fully(theirs, bob)
 
     boss.post(page_of(bob), {"do": "reset"})
 
@@ -68,7 +68,7 @@ def test_it_takes_the_right_a_fresh_sign_in_and_a_post(ann: User, bob: User, do:
     User.objects.create_user("eve", password=PASSWORD, is_staff=True).groups.add(Group.objects.get(name="marketer"))
     factors.add_totp(bob, "A" * 32, step=0)
     theirs, eve, boss, stranger = Client(), signed_in("eve"), signed_in(), Client()
-    theirs.force_login(bob, "django.contrib.auth.backends.ModelBackend")
+    sign_in_fully(theirs, bob)
     grow_old(boss)
 
     assert stranger.post(page_of(bob), {"do": do})["Location"].startswith("/accounts/login/")
@@ -107,7 +107,7 @@ def run(*command: str) -> str:
 def test_the_last_administrator_who_lost_everything_gets_in_again(ann: User, app: App) -> None:
     factors.make_recovery_codes(ann)
     thief = Client()
-    thief.force_login(ann, "django.contrib.auth.backends.ModelBackend")
+    sign_in_fully(thief, ann)
 
     said = run("reset_factors", "ann")
 

@@ -21,7 +21,7 @@ from accounts.identities import LAST_ADMIN, NO_ACCOUNT, NOT_LINKED, SWITCHED_OFF
 from accounts.issuer import Claims
 from accounts.models import Identity
 from adminpages.fresh_sign_in import FRESH_FOR
-from tests.accounts.conftest import PASSWORD, App
+from tests.accounts.conftest import PASSWORD, App, sign_in_fully
 from tests.accounts.test_fresh_sign_in import SERVERS, asks, grow_old
 from tests.accounts.test_signing_in import LOGIN, SECOND, database_dump, is_signed_in
 from tests.brilliance.security.test_browser import production, run
@@ -661,7 +661,7 @@ def test_passwords_and_passkeys_are_closed_in_every_way_in(
 ) -> None:
     settings.OIDC_ONLY = True
     stranger, inside = Client(), Client()
-    inside.force_login(ann, "django.contrib.auth.backends.ModelBackend")
+    sign_in_fully(inside, ann)
     grow_old(inside)
 
     page = stranger.get(LOGIN).content.decode()
