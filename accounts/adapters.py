@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from cryptography.fernet import Fernet, MultiFernet
@@ -11,6 +12,8 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+
+from adminpages.access import is_ours
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth announces no types.
@@ -23,6 +26,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth an
         with transaction.atomic():  # The limit on failures counts one request at a time.
             user: AbstractBaseUser | None = super().authenticate(request, **credentials)
             return user
+
+    def is_safe_url(self, url: str | None) -> bool:
+        return is_ours(context.request, url)
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False

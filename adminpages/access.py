@@ -39,5 +39,9 @@ def way_back(request: HttpRequest) -> str:
     if request.method in ("GET", "HEAD"):
         return request.get_full_path()
     page = request.headers.get("Referer", "")
-    is_ours = url_has_allowed_host_and_scheme(page, {request.get_host()}, require_https=request.is_secure())
-    return page if is_ours else reverse("admin:index")
+    return page if is_ours(request, page) else reverse("admin:index")
+
+
+def is_ours(request: HttpRequest, url: str | None) -> bool:
+    """Whether a URL that the request brought along may be followed: a page of this host, by https if we use it."""
+    return url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())

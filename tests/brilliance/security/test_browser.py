@@ -106,12 +106,14 @@ def test_a_refusal_says_whom_to_ask(client: Client) -> None:
     assert "Ask an administrator" in answer.content.decode()
 
 
-def test_sign_in_leads_to_no_other_host(db: None) -> None:
+@pytest.mark.parametrize("next_url", ["https://evil.example/", "http://testserver/admin/password_change/"])
+def test_sign_in_leads_to_no_other_host_and_from_https_not_to_http(db: None, next_url: str) -> None:
     User.objects.create_user("ann", password="correct horse battery", is_staff=True)
 
     answer = Client().post(
-        "/accounts/login/?next=https://evil.example/",
-        {"login": "ann", "password": "correct horse battery", "next": "https://evil.example/"},
+        f"/accounts/login/?next={next_url}",
+        {"login": "ann", "password": "correct horse battery", "next": next_url},
+        secure=True,
     )
 
     assert answer.status_code == 302
