@@ -1,8 +1,9 @@
 """The limits on failed sign-ins within the cool-off: a few per name and network, more per network, more per name.
 
-Passwords, codes and keys count alike. Nobody can keep users out who sign in from where they signed in before: the limit
-per name leaves out networks that the name signed in from. The limits hold for requests that arrive at once, too, if
-each check runs in a transaction.
+Passwords, codes and keys count alike. What names nobody (single sign-on, links, unknown passkeys) counts for its
+network alone. Failures dated in the future, by a clock that was set back since, do not count. Nobody can keep users out
+who sign in from where they signed in before: the limit per name leaves out networks that the name signed in from. The
+limits hold for requests that arrive at once, too, if each check runs in a transaction.
 """
 
 import datetime as dt
@@ -20,12 +21,14 @@ from django.dispatch import receiver
 from django.forms import ValidationError
 from django.http import HttpRequest
 
+from adminpages.fresh_sign_in import DRIFT_SECONDS
 from contacts.consent.ip_networks import network_of
 from db.locks import take_turns
 from publicpages.views.base import origin_of
 
 FAILURES_PER_NETWORK = 20  # Over all names: more than the typing errors of an office, too few for guessing.
 FAILURES_PER_NAME = 20  # Over all networks but those known for the name.
+DRIFT = dt.timedelta(seconds=DRIFT_SECONDS)
 KNOWN_FOR = dt.timedelta(days=30)  # A network is known for a name for so long after a sign-in.
 
 
@@ -46,6 +49,25 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes ships n
         is_locked = bool(super().is_locked(request, credentials))
         return is_locked or _is_network_locked(request) or _is_name_locked(request, name)
 
+    def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
+        """Return the failures of this name from this network; those without a name have the network's limit only."""
+        return super().get_failures(request, credentials) if get_client_username(request, credentials) else 0
+
+    def clean_expired_user_attempts(self, request: Any = None, credentials: dict[str, Any] | None = None) -> int:
+        """Delete, beside old counts, those from the future: the next failure would bring them back to today."""
+        AccessAttempt.objects.filter(attempt_time__gt=_latest(request)).delete()
+        return int(super().clean_expired_user_attempts(request, credentials))
+
+    def get_user_attempts(self, request: Any, credentials: dict[str, Any] | None = None) -> list[Any]:
+        found = super().get_user_attempts(request, credentials)
+        return [attempts.filter(attempt_time__lte=_latest(request)) for attempts in found]
+
+
+def _latest(request: Any) -> dt.datetime:
+    """Return the latest time that a failure can have."""
+    latest: dt.datetime = request.axes_attempt_time + DRIFT
+    return latest
+
 
 def _is_network_locked(request: Any) -> bool:
     if request.axes_ip_address is None:  # Unknown: a limit would apply to everybody together.
@@ -63,7 +85,8 @@ def _is_name_locked(request: Any, name: str | None) -> bool:
 
 
 def _has_failures(request: Any, count: int, **of: str) -> bool:
-    failures = AccessFailureLog.objects.filter(**of, attempt_time__gt=get_cool_off_threshold(request))
+    since = get_cool_off_threshold(request)
+    failures = AccessFailureLog.objects.filter(**of, attempt_time__gt=since, attempt_time__lte=_latest(request))
     return bool(failures.order_by()[:count].count() >= count)
 
 

@@ -19,6 +19,7 @@ from django.http import HttpRequest
 
 from accounts.browsers import browser_of
 from accounts.models import UserSession
+from adminpages.fresh_sign_in import DRIFT_SECONDS
 from contacts.consent.ip_networks import network_of
 from publicpages.views.base import origin_of
 
@@ -101,6 +102,16 @@ def end_all_sessions() -> int:
     return count
 
 
+def is_over(signed_in_at: float, seen_at: float, now: float) -> bool:
+    """Whether a session has ended by now; all in seconds since 1970.
+
+    A session from the future began while the clock was ahead. It is over, or it would last that much longer.
+    """
+    age, idle = now - signed_in_at, now - seen_at
+    is_from_future = min(age, idle) < -DRIFT_SECONDS
+    return is_from_future or age >= settings.SESSION_COOKIE_AGE or idle >= settings.SESSION_IDLE_SECONDS
+
+
 def _rows(user: User) -> Iterator[tuple[UserSession, dict[str, Any]]]:
     """Yield the user's sessions with their contents."""
     for row in UserSession.objects.filter(user_id=user.pk):
@@ -111,9 +122,7 @@ def _rows(user: User) -> Iterator[tuple[UserSession, dict[str, Any]]]:
 
 def _is_over(said: dict[str, Any], now: dt.datetime) -> bool:
     """Whether the next click would end the session."""
-    age: float = now.timestamp() - said["signed_in_at"]
-    idle: float = now.timestamp() - said["seen_at"]
-    return age >= settings.SESSION_COOKIE_AGE or idle >= settings.SESSION_IDLE_SECONDS
+    return is_over(said["signed_in_at"], said["seen_at"], now.timestamp())
 
 
 def _open_session(row: UserSession, said: dict[str, Any], this: SessionBase | None) -> OpenSession:

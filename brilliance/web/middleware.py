@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 from django.views.defaults import bad_request
 
+from accounts.sessions import is_over
 from adminpages.texts import UNSTORABLE
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -49,7 +50,7 @@ def session_lifetime(get_response: Handler) -> Handler:
             now = timezone.now().timestamp()
             signed_in_at = request.session.setdefault("signed_in_at", now)
             seen_at = request.session.setdefault("seen_at", now)
-            if now - signed_in_at >= settings.SESSION_COOKIE_AGE or now - seen_at >= settings.SESSION_IDLE_SECONDS:
+            if is_over(signed_in_at, seen_at, now):
                 logout(request)
                 messages.info(request, "You were signed out because some time has passed. Please sign in again.")
             elif _is_activity(request) and now - seen_at > SEEN_EVERY_SECONDS:

@@ -181,8 +181,21 @@ def test_nothing_else_is_an_answer(app: App, stale: Client, sent: dict[str, str]
     assert asks(stale.get(f"{SERVERS}add/"))
 
 
-def test_it_leads_to_no_other_host(stale: Client) -> None:
-    answer = stale.post(QUESTION, {"password": PASSWORD, "next": "https://evil.example/"})
+def test_a_proof_from_the_future_is_none(stale: Client) -> None:
+    for seconds, is_proof in ((40, True), (90, False), (24 * 3600, False)):
+        session = stale.session
+        session[PROVED_AT] = timezone.now().timestamp() + seconds
+        session.save()
+
+        assert asks(stale.get(f"{SERVERS}add/")) is not is_proof
+
+
+@pytest.mark.parametrize(
+    ("next_url", "is_secure"),
+    [("https://evil.example/", False), ("//evil.example/", True), ("http://testserver/admin/", True)],
+)
+def test_it_leads_to_no_other_host_and_from_https_not_to_http(stale: Client, next_url: str, is_secure: bool) -> None:
+    answer = stale.post(QUESTION, {"password": PASSWORD, "next": next_url}, secure=is_secure)
 
     assert answer.status_code == 200
     assert "Close this tab" in answer.content.decode()

@@ -215,11 +215,79 @@ def test_of_fifty_passwords_at_once_no_more_than_the_limit_are_looked_at(
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_fifty_answers_of_no_key_at_once_are_limited_too(ann: User) -> None:
-    def send(number: int) -> int:
-        client = Client(REMOTE_ADDR="192.0.2.1")
-        client.get(PASSKEY, headers={"accept": "application/json"})
-        return client.post(PASSKEY, {"credential": '{"id": 1}'}).status_code
+    at_once(50, lambda number: send_bogus_passkey(Client(REMOTE_ADDR="192.0.2.1")))
 
-    at_once(50, send)
+    assert AccessFailureLog.objects.count() == FAILURES_PER_NETWORK
 
-    assert AccessFailureLog.objects.count() == settings.AXES_FAILURE_LIMIT
+
+# --- what names nobody
+
+
+def send_bogus_passkey(client: Client, answer: str = '{"a": 1}') -> int:
+    client.get(PASSKEY, headers={"accept": "application/json"})
+    return client.post(PASSKEY, {"credential": answer}).status_code
+
+
+def test_answers_of_no_known_passkey_have_the_limit_of_the_network_alone(ann: User) -> None:
+    client = Client(REMOTE_ADDR="203.0.113.1")
+
+    answers = [send_bogus_passkey(client) for _ in range(FAILURES_PER_NETWORK + 1)]
+
+    assert answers == [302] * FAILURES_PER_NETWORK + [429]
+    assert try_password("203.0.113.250", PASSWORD) == 429
+    assert try_password(HOME, PASSWORD) == 302
+
+
+def test_a_few_of_them_keep_nobody_of_the_network_from_a_passkey(ann: User) -> None:
+    for _ in range(FAILURES_PER_NETWORK - 1):
+        send_bogus_passkey(Client(REMOTE_ADDR="203.0.113.1"))
+
+    assert send_bogus_passkey(Client(REMOTE_ADDR="203.0.113.250")) == 302
+    assert AccessFailureLog.objects.count() == FAILURES_PER_NETWORK  # It was looked at.
+
+
+# --- codes
+
+
+def test_codes_after_the_right_password_count_for_the_name_from_all_networks(
+    ann: User, app: App, looked_at: list[str]
+) -> None:
+    after_the_password(HOME).post(SECOND, {"code": app(-1)})
+    thieves = [after_the_password(f"10.{number}.0.1") for number in range(FAILURES_PER_NAME + 3)]
+    looked_at.clear()
+
+    answers = [thief.post(SECOND, {"code": "000000"}).status_code for thief in thieves]
+
+    assert answers == [200] * FAILURES_PER_NAME + [429] * 3
+    assert len(looked_at) == FAILURES_PER_NAME
+    assert thieves[0].post(SECOND, {"code": app()}).status_code == 429
+    assert after_the_password(HOME).post(SECOND, {"code": app()}).status_code == 302  # The owner, at home.
+
+
+# --- a clock that was a day ahead
+
+
+def move_failures(by: dt.timedelta) -> None:
+    at = timezone.now() + by
+    AccessFailureLog.objects.update(attempt_time=at)
+    AccessAttempt.objects.update(attempt_time=at)
+
+
+@pytest.mark.parametrize("attack", [attack_from_many_networks, lambda: [try_password(CAFE) for _ in range(5)]])
+def test_failures_dated_in_the_future_keep_nobody_out(ann: User, attack: Callable[[], Any]) -> None:
+    attack()
+    assert try_password(CAFE, PASSWORD) == 429
+
+    move_failures(dt.timedelta(days=1))
+
+    assert try_password(CAFE) == 200  # A typing error brings none of them back.
+    assert try_password(CAFE, PASSWORD) == 302
+
+
+def test_failures_that_another_machine_dates_a_little_later_count(ann: User) -> None:
+    for _ in range(5):
+        try_password(CAFE)
+
+    move_failures(dt.timedelta(seconds=40))
+
+    assert try_password(CAFE, PASSWORD) == 429

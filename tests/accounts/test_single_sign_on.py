@@ -19,6 +19,7 @@ from django.test import Client
 from accounts import identities, single_sign_on
 from accounts.identities import LAST_ADMIN, NO_ACCOUNT, NOT_LINKED, SWITCHED_OFF
 from accounts.issuer import Claims
+from accounts.lockout import FAILURES_PER_NETWORK
 from accounts.models import Identity
 from adminpages.fresh_sign_in import FRESH_FOR
 from tests.accounts.conftest import PASSWORD, App, sign_in_fully
@@ -212,17 +213,17 @@ def test_a_token_for_another_sign_in_signs_nobody_in_and_counts_as_a_failure(iss
     assert AccessFailureLog.objects.count() == 1
 
 
-def test_guessed_codes_lock_the_network_out(issuer: ScriptedIssuer, settings: Any) -> None:
+def test_guessed_codes_lock_the_network_out(issuer: ScriptedIssuer) -> None:
     link(known(), issuer)
     answers = []
-    for _ in range(settings.AXES_FAILURE_LIMIT + 1):
+    for _ in range(FAILURES_PER_NETWORK + 1):
         client = Client(REMOTE_ADDR="203.0.113.5")
         state = dict(parse_qsl(urlsplit(client.get(BEGIN)["Location"]).query))["state"]
         answers.append(client.get(CALLBACK, {"code": "guess", "state": state}).status_code)
 
     assert answers[0] == 302
     assert answers[-1] == 429
-    assert issuer.asked.count("/token") == settings.AXES_FAILURE_LIMIT
+    assert issuer.asked.count("/token") == FAILURES_PER_NETWORK
     assert go(Client(REMOTE_ADDR="198.51.100.7"), issuer)["Location"] == "/admin/"
 
 

@@ -60,6 +60,16 @@ def test_no_session_lives_longer_than_its_absolute_life_however_busy(client: Cli
     assert not is_signed_in(client)
 
 
+@pytest.mark.parametrize("name", ["signed_in_at", "seen_at"])
+def test_a_session_begun_while_the_clock_was_ahead_does_not_live_longer_for_it(client: Client, name: str) -> None:
+    age(client, **{name: -30})  # The clock of another machine.
+    assert is_signed_in(client)
+
+    age(client, **{name: -24 * 3600})
+
+    assert not is_signed_in(client)
+
+
 def test_a_page_that_refreshes_itself_does_not_keep_a_session_alive(client: Client) -> None:
     age(client, seen_at=300)
 
