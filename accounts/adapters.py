@@ -15,6 +15,8 @@ from django.shortcuts import redirect
 
 from adminpages.access import is_ours
 
+PENDING_HASH = "pending_hash"  # In the session: the hash that the user's sessions had when the sign-in began.
+
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth announces no types.
     error_messages = {
@@ -26,6 +28,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth an
         with transaction.atomic():  # The limit on failures counts one request at a time.
             user: AbstractBaseUser | None = super().authenticate(request, **credentials)
             return user
+
+    def pre_login(self, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> HttpResponse | None:
+        request.session[PENDING_HASH] = user.get_session_auth_hash()
+        response: HttpResponse | None = super().pre_login(request, user, **kwargs)
+        return response
 
     def is_safe_url(self, url: str | None) -> bool:
         return is_ours(context.request, url)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
+from allauth.account.internal.stagekit import LOGIN_SESSION_KEY
+from allauth.account.utils import url_str_to_user_pk
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import User
@@ -24,6 +26,8 @@ from contacts.consent.ip_networks import network_of
 from publicpages.views.base import origin_of
 
 SIGN_IN = "sign_in"  # In the session: its id, browser and network.
+# A stranger's session holds a question on its way to a key or the issuer, and anybody can have rows written.
+STRANGERS_SECONDS = 20 * 60
 WAYS = {
     "password": "password",
     "link": "one-time link",
@@ -35,7 +39,7 @@ WAYS = {
 
 
 class SessionStore(db.SessionStore):
-    """Django's sessions in the database, each with its user."""
+    """Django's sessions in the database, each with its user. While a second factor is awaited, it has one already."""
 
     @classmethod
     def get_model_class(cls) -> type[UserSession]:
@@ -44,8 +48,18 @@ class SessionStore(db.SessionStore):
     def create_model_instance(self, data: Any) -> UserSession:
         row = super().create_model_instance(data)
         assert isinstance(row, UserSession)
-        row.user_id = int(data[SESSION_KEY]) if SESSION_KEY in data else None
+        row.user_id = _user_id(data)
         return row
+
+    def get_session_cookie_age(self) -> int:
+        return int(settings.SESSION_COOKIE_AGE) if SESSION_KEY in self else STRANGERS_SECONDS
+
+
+def _user_id(data: dict[str, Any]) -> int | None:
+    if SESSION_KEY in data:
+        return int(data[SESSION_KEY])
+    half_signed_in = data.get(LOGIN_SESSION_KEY)
+    return int(url_str_to_user_pk(half_signed_in["user_pk"])) if half_signed_in else None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 """The pages of signing in and of second factors. The library's views do the work; nothing else of it is reachable."""
 
 import base64
+import datetime as dt
 from typing import Any
 
+from allauth.account.internal.stagekit import clear_login, unstash_login
+from allauth.account.models import Login
 from allauth.account.stages import LoginStage
 from allauth.account.utils import get_next_redirect_url
 from allauth.account.views import LoginView, LogoutView
@@ -17,6 +20,8 @@ from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -24,12 +29,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django.views.generic import TemplateView
 
 from accounts import factors
+from accounts.adapters import PENDING_HASH
 from accounts.changes import end_other_sessions
 from accounts.forms import FreshSignInForm, SecondFactorKeyForm, TotpSetUpForm
 from accounts.identities import is_known_to_issuer
 from accounts.pages import narrow_page as _page
 from accounts.pages import signed_in_user as _user
-from adminpages.fresh_sign_in import asks_anew, note_proof
+from adminpages.fresh_sign_in import DRIFT_SECONDS, asks_anew, note_proof
 
 
 class _Narrow:
@@ -72,6 +78,13 @@ class SecondFactor(_Narrow, AuthenticateView):  # type: ignore[misc]
     title = "Second factor"
     stage: LoginStage
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        login = unstash_login(request, peek=True)
+        if login is not None and not _is_pending(request, login, timezone.now()):
+            clear_login(request)  # So that the library begins again.
+        response: HttpResponse = super().dispatch(request, *args, **kwargs)
+        return response
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         types = set(factors.of(self.stage.login.user).values_list("type", flat=True))
         return {
@@ -80,6 +93,17 @@ class SecondFactor(_Narrow, AuthenticateView):  # type: ignore[misc]
             "has_key": factors.WEBAUTHN in types,
             "has_recovery_codes": factors.RECOVERY_CODES in types,
         }
+
+
+def _is_pending(request: HttpRequest, login: Login, now: dt.datetime) -> bool:
+    """Whether a half-done sign-in may go on: as in a whole session, the user is active and has the same password."""
+    user = login.user
+    return (
+        user is not None
+        and user.is_active
+        and constant_time_compare(request.session.get(PENDING_HASH, ""), user.get_session_auth_hash())
+        and login.initiated_at <= now.timestamp() + DRIFT_SECONDS
+    )
 
 
 sign_out = require_POST(LogoutView.as_view())
