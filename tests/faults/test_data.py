@@ -1,8 +1,5 @@
 """Quotas that everybody fights for, campaigns that are stopped and resumed all the time, and content that breaks."""
 
-import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -15,26 +12,17 @@ from django.utils import timezone
 from delivery.models import Mailing, Message
 from delivery.outbox import mailings
 from smtpservers.models import QuotaPeriod
+from tests.children import Child
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain, run_until_finished
 from tests.peers.conversation import late
 from tests.peers.misbehaving import at
 from tests.peers.peer import running_peer
 from tests.verifying import begun_after, judge_account, verify
-from tests.workers import ROOT, database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DRAIN = "import django; django.setup(); from tests.delivery.making import run_drain; run_drain(25, idle_seconds=1)"
-
 
 def test_four_workers_empty_ten_small_quotas_to_the_last_unit(tmp_path: Path) -> None:
-    (tmp_path / "data" / "static").mkdir(parents=True)
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "brilliance.settings",
-        "DATA_DIR": str(tmp_path / "data"),
-        "DATABASE_URL": database_url(),
-    }
     with running_peer(tmp_path, at("dot", late(0.01, b"250 2.0.0 queued"))) as peer:
         servers = [
             make_server(peer.port, f"Server {number}", max_per_month=7, mail_from=f"news@shop{number}.example")
@@ -42,10 +30,10 @@ def test_four_workers_empty_ten_small_quotas_to_the_last_unit(tmp_path: Path) ->
         ]
         mailing = make_mailing(make_list(100))
 
-        drains = [subprocess.Popen([sys.executable, "-c", DRAIN], cwd=ROOT, env=environment) for _ in range(4)]
-        codes = [drain.wait(90) for drain in drains]
+        drains = [Child(lambda: run_drain(25, idle_seconds=1)) for _ in range(4)]
+        ends = [drain.wait() for drain in drains]
 
-        assert codes == [0] * 4
+        assert [code for code, _ in ends] == [0] * 4, ends
         assert len(peer.accepted()) == len({event["rcpt_to"] for event in peer.accepted()}) == 70
         assert {event["mail_from"].partition("@")[2] for event in peer.accepted()} == {
             f"shop{number}.example" for number in range(10)

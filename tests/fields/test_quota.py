@@ -1,8 +1,6 @@
 """Max per Month and the period it counts in, as the wire sees them: copies, tests, several workers, changed periods."""
 
 import datetime as dt
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -11,11 +9,11 @@ from django.utils import timezone
 from delivery.models import Message
 from delivery.operators.send_test import SendTestRefused
 from smtpservers.models import QuotaPeriod, UsageEntry
+from tests.children import Child
+from tests.delivery.making import run_drain
 from tests.fields.bench import Bench
-from tests.workers import ROOT, database_url
 
 PEOPLE = tuple(f"person{number}@customer.example" for number in range(5))
-DRAIN = "import django; django.setup(); from tests.delivery.making import run_drain; run_drain(20, idle_seconds=1)"
 
 
 def write_usage(bench: Bench, at: dt.datetime, units: int) -> None:
@@ -54,24 +52,16 @@ def test_the_rest_leaves_in_the_next_period(bench: Bench) -> None:
 def test_two_workers_and_an_impatient_tester_send_three_of_five(bench: Bench) -> None:
     bench.save(max_per_month="3")
     bench.queue(*PEOPLE)
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "PYTHONPATH": str(ROOT),
-        "DJANGO_SETTINGS_MODULE": "brilliance.settings",
-        "DATA_DIR": str(bench.folder / "data"),
-        "DATABASE_URL": database_url(),
-    }
-    (bench.folder / "data" / "static").mkdir(parents=True)
 
-    drains = [subprocess.Popen([sys.executable, "-c", DRAIN], cwd=ROOT, env=environment) for _ in range(2)]
+    drains = [Child(lambda: run_drain(20, idle_seconds=1)) for _ in range(2)]
     refused = 0
-    while any(drain.poll() is None for drain in drains):
+    while any(drain.is_running for drain in drains):
         try:
             bench.test()
         except SendTestRefused:
             refused += 1
 
-    assert [drain.returncode for drain in drains] == [0, 0]
+    assert [drain.wait()[0] for drain in drains] == [0, 0]
     assert len(bench.peer.accepted()) == 3
     period = QuotaPeriod.objects.get()
     assert (period.used, period.reserved) == (3, 0)

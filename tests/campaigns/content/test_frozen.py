@@ -3,13 +3,11 @@
 import datetime as dt
 import os
 import signal
-import subprocess
-import sys
 import threading
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections
+from django.db import connections
 
 from campaigns.ab_test import run
 from campaigns.audience import allowances
@@ -31,6 +29,7 @@ from contacts.models import Contact, ContactList, Segment, Subscription
 from delivery.models import Mailing, Message, Notice
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
+from tests.children import Child
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 SOON = NOW + dt.timedelta(seconds=2)
@@ -433,22 +432,16 @@ def test_a_start_that_ends_its_worker_three_times_makes_a_draft_and_holds_up_nob
 
 
 def _start_in_a_process(deadly: Campaign, now: dt.datetime) -> int:
-    script = f"""
-import datetime, os, signal, django
-django.setup()
-from django.db import connection
-connection.settings_dict["NAME"] = {str(connection.settings_dict["NAME"])!r}
-from campaigns.lifecycle import states
-freeze = states._freeze
-def deadly(campaign, now):
-    if campaign.pk == {deadly.pk}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return freeze(campaign, now)
-states._freeze = deadly
-states.start_due_campaigns(datetime.datetime.fromisoformat({now.isoformat()!r}))
-"""
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "brilliance.settings"}
-    return subprocess.run([sys.executable, "-c", script], env=environment, check=False, timeout=120).returncode
+    freeze = states._freeze
+
+    def die_at_it(campaign: Campaign, now: dt.datetime) -> int | None:
+        if campaign.pk == deadly.pk:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return freeze(campaign, now)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(states, "_freeze", die_at_it)
+        return Child(lambda: states.start_due_campaigns(now)).wait()[0]
 
 
 @pytest.mark.django_db

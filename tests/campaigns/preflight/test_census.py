@@ -4,13 +4,10 @@ import contextvars
 import datetime as dt
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
-from django.db import connection
 
 from campaigns.audience import headcounts
 from campaigns.lifecycle import approvals, states
@@ -29,6 +26,7 @@ from contacts.models import Contact
 from delivery.models import Mailing, Message
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
+from tests.children import Child
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 SOON = NOW + dt.timedelta(seconds=2)
@@ -136,20 +134,14 @@ def test_one_that_cannot_be_counted_keeps_nobody_waiting(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_that_is_killed_while_it_counts_leaves_the_request(large: Campaign) -> None:
+def test_a_worker_that_is_killed_while_it_counts_leaves_the_request(
+    large: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
     census.ask(large.pk, NOW)
-    script = f"""
-import datetime, os, signal, django
-django.setup()
-from django.db import connection
-connection.settings_dict["NAME"] = {str(connection.settings_dict["NAME"])!r}
-from campaigns.preflight import census
-census.review = lambda campaign, now: os.kill(os.getpid(), signal.SIGKILL)
-census.take(datetime.datetime.fromisoformat({NOW.isoformat()!r}))
-"""
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "brilliance.settings"}
 
-    ended = subprocess.run([sys.executable, "-c", script], env=environment, check=False, timeout=120).returncode
+    with monkeypatch.context() as deadly:
+        deadly.setattr(census, "review", lambda campaign, now: os.kill(os.getpid(), signal.SIGKILL))
+        ended, _ = Child(lambda: census.take(NOW)).wait()
 
     assert ended == -signal.SIGKILL
     assert census.take(SOON) == 0  # It may be at work still.

@@ -2,34 +2,17 @@
 
 import datetime as dt
 import os
-import subprocess
-import sys
-import time
+import signal
 
 import pytest
-from django.conf import settings
-from django.db import connection
 from django.db.models.functions import Now
 
 from contacts.models import ConsentEvent, Contact, ContactImport, ContactList, Subscription
 from contacts.transfer import import_contacts
+from tests.children import Child
 from tests.contacts.files import started
 
 ROWS = 40_000
-PROGRAM = """
-import sys, django; django.setup()
-from django.utils import timezone
-from contacts.transfer.import_contacts import import_people
-import_people(int(sys.argv[1]), timezone.now())
-"""
-
-
-def database_url() -> str:
-    database = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{database['NAME']}"
-    login = f"{database['USER']}:{database['PASSWORD']}" if database["PASSWORD"] else database["USER"]
-    return f"postgres://{login}@{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -38,18 +21,11 @@ def test_after_a_kill_the_import_ends_with_everybody_once() -> None:
     rows = "".join(f"p{number}@example.org,P{number}\n" for number in range(ROWS))
     contact_import = started(f"email,first_name\n{rows}nobody,X\n", [people])
 
-    worker = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(contact_import.pk)],
-        env=os.environ | {"DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "brilliance.settings"},
-        cwd=settings.BASE_DIR,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while ContactImport.objects.get().rows_read == 0 and time.monotonic() < deadline:
-            assert worker.poll() is None, "the worker ended before anything was read"
-    finally:
-        worker.kill()
-        worker.wait()
+    worker = Child(lambda: import_contacts.import_people(contact_import.pk, dt.datetime.now(tz=dt.UTC)))
+    while ContactImport.objects.get().rows_read == 0:
+        assert worker.is_running, "the worker ended before anything was read"
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
 
     contact_import.refresh_from_db()
     assert 0 < contact_import.rows_read < ROWS

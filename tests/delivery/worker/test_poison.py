@@ -2,8 +2,7 @@
 
 import datetime as dt
 import os
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -11,36 +10,18 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from delivery.content.composer import Composer
 from delivery.models import Attempt, Lane, Mailing, Message
 from delivery.outbox import claims as outbox_claims
 from delivery.outbox import leases
 from delivery.outbox.plan import LaneShare
 from delivery.outcomes import journal, recovery
 from smtpservers.models import SmtpServer
+from tests.children import Child
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peers.peer import running_peer
-from tests.workers import ROOT, database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-# What a renderer does that runs into a bug of its own C code.
-KILLED_BY_PERSON3 = """
-import asyncio, os, signal, django
-django.setup()
-from django.utils import timezone
-from delivery.content.composer import Composer
-from delivery.worker.drain import drain
-
-compose = Composer.compose
-
-def break_down(self, message, *args, **options):
-    if message.email.startswith("person3."):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return compose(self, message, *args, **options)
-
-Composer.compose = break_down
-asyncio.run(drain(20, clock=timezone.now, idle_seconds=0.2))
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -127,19 +108,21 @@ def test_a_content_that_ends_its_workers_pauses_its_mailing_alone(tmp_path: Path
     assert set(Message.objects.values_list("status", flat=True)) == {"queued"}
 
 
-def test_what_was_being_composed_survives_sigkill(tmp_path: Path, settings: Any) -> None:
+def test_what_was_being_composed_survives_sigkill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running_peer(tmp_path) as peer:
         make_server(peer.port, max_connections=1)
         make_mailing(make_list(8))
-        environment = {
-            **os.environ,
-            "DATA_DIR": str(settings.DATA_DIR),
-            "DATABASE_URL": database_url(),
-            "LEASE_SECONDS": "1",
-            "DJANGO_SETTINGS_MODULE": "brilliance.settings",
-        }
-        ended = subprocess.run([sys.executable, "-c", KILLED_BY_PERSON3], cwd=ROOT, env=environment, timeout=60)
-        assert ended.returncode == -9
+        # What a renderer does that runs into a bug of its own C code.
+        compose = Composer.compose
+
+        def die_at_person3(self: Composer, message: Any, *args: Any, **options: Any) -> Any:
+            if message.email.startswith("person3."):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return compose(self, message, *args, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Composer, "compose", die_at_person3)
+            assert Child(run_drain).wait()[0] == -signal.SIGKILL
 
         deadline = time.monotonic() + 20
         while not recovery.sweep(timezone.now()):

@@ -1,6 +1,6 @@
-"""Processes that race for the same units: ``python -m tests.smtpservers.limits.racing '{"servers": [1, 2], …}'``.
+"""Processes that race for the same units.
 
-One interpreter is started and forks the racers, each with a connection of its own. A clock of theirs, which each look
+A child of the test's process forks the racers, each with a connection of its own. A clock of theirs, which each look
 moves on by ``step_seconds``, lets days pass within a second. What every racer was granted is printed as JSON.
 """
 
@@ -8,13 +8,10 @@ import datetime as dt
 import functools
 import json
 import multiprocessing
-import os
 import random
-import subprocess
-import sys
 from typing import Any
 
-from tests.workers import ROOT, database_url
+from tests.children import in_child
 
 RACERS = 8
 # How far the clock runs ahead of who waits for a lock: no worker waits for hours, as a day goes by in a second here.
@@ -29,11 +26,8 @@ def race(**settings: Any) -> list[dict[str, Any]]:
         whether one of them lowers the quota to fifty above the use, after its first grant;
         ``longest_wait_seconds``, in place of ours.
     """
-    environment = {**os.environ, "DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "brilliance.settings"}
-    command = [sys.executable, "-m", "tests.smtpservers.limits.racing", json.dumps(settings)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    grants: list[dict[str, Any]] = json.loads(in_child(lambda: print(json.dumps(_run(settings)))))
+    return grants
 
 
 def _run(settings: dict[str, Any]) -> list[dict[str, Any]]:
@@ -124,10 +118,3 @@ def _lower(server_id: int, now: dt.datetime) -> None:
         server.max_per_month = period.used + period.reserved + 50
         server.save()
         reservations.refit_period(server, now)
-
-
-if __name__ == "__main__":
-    import django
-
-    django.setup()
-    print(json.dumps(_run(json.loads(sys.argv[1]))))

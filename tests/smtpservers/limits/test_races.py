@@ -33,7 +33,8 @@ def guard(transactional_db: None) -> Iterator[None]:
     with connection.cursor() as cursor:
         for statement in GUARDS[connection.vendor]:
             cursor.execute(statement)
-        yield
+    yield
+    with connection.cursor() as cursor:
         is_sqlite = connection.vendor == "sqlite"
         cursor.execute("DROP TRIGGER guard" if is_sqlite else "DROP FUNCTION refuse_overrun CASCADE")
 
