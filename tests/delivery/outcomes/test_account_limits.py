@@ -68,10 +68,11 @@ def drain_at(instant: dt.datetime) -> None:
 
 def people(number: int, name: str = "News", domains: tuple[str, ...] = DOMAINS) -> ContactList:
     audience = ContactList.objects.create(name=name)
-    for place in range(number):
-        address = f"person{place}.{name.lower()}@{domains[place % len(domains)]}"
-        contact, _ = Contact.objects.get_or_create(email=address, email_key=fold(address))
-        Subscription.objects.create(contact=contact, list=audience, status="subscribed")
+    addresses = [f"person{place}.{name.lower()}@{domains[place % len(domains)]}" for place in range(number)]
+    contacts = Contact.objects.bulk_create(Contact(email=address, email_key=fold(address)) for address in addresses)
+    Subscription.objects.bulk_create(
+        Subscription(contact=contact, list=audience, status="subscribed") for contact in contacts
+    )
     return audience
 
 

@@ -41,9 +41,10 @@ def drain_at(instant: dt.datetime) -> None:
 def people(*addresses: str) -> ContactList:
     """Return a list of these people."""
     audience = ContactList.objects.create(name=addresses[0])
-    for address in addresses:
-        contact = Contact.objects.create(email=address, email_key=fold(address))
-        Subscription.objects.create(contact=contact, list=audience, status="subscribed")
+    contacts = Contact.objects.bulk_create(Contact(email=address, email_key=fold(address)) for address in addresses)
+    Subscription.objects.bulk_create(
+        Subscription(contact=contact, list=audience, status="subscribed") for contact in contacts
+    )
     return audience
 
 
