@@ -14,9 +14,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from campaigns.content.build import build
 from campaigns.models import Campaign, Experiment, Layout, Variant
+from delivery import identity
 from smtpservers.models import SmtpServer
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +27,13 @@ MOST_QUERIES = 25  # In the whole request, those for its session and its user in
 READ_TWICE = {"campaigns_campaign", "contacts_contactlist", "campaigns_mediafile"}
 # Statements that read and write nothing: the ends of transactions, and settings of PostgreSQL's planner.
 NO_QUERIES = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "SET LOCAL")
+
+
+@pytest.fixture(autouse=True)
+def identity_checked(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process checks the identity every 20 seconds, whatever click that falls on."""
+    monkeypatch.setattr(identity, "_process", identity._Process())
+    identity.check(timezone.now())
 
 
 @contextmanager
