@@ -68,25 +68,39 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Spare the collector of garbage the search through all modules and tests: they stay to the end."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 
 
-# What takes longest goes first: else one process is at it while the others have nothing left.
+# What takes longest, the longest first: else one process is at it while the others have nothing left.
 LONGEST = (
-    *("tests/faults/", "tests/delivery/", "tests/fields/", "tests/brilliance/demo/", "tests/brilliance/security/"),
-    *("tests/brilliance/test_roles.py", "tests/brilliance/web/test_alpine_browser.py", "tests/accounts/"),
+    *("tests/test_journey.py", "tests/delivery/worker/test_kills.py", "tests/faults/test_processes.py"),
+    *("tests/brilliance/web/test_alpine_browser.py", "tests/delivery/worker/", "tests/faults/"),
+    *("tests/brilliance/demo/", "tests/brilliance/security/", "tests/smtpservers/limits/test_races.py"),
+    *("tests/delivery/outcomes/", "tests/brilliance/", "tests/test_installing.py", "tests/campaigns/views/"),
+    *("tests/contacts/admin/", "tests/smtpservers/pages/", "tests/delivery/", "tests/fields/", "tests/adminpages/"),
 )
+OF_THE_DATABASE = {"db", "transactional_db", "live_server", "django_db_setup"}
+
+
+def _place(item: pytest.Item) -> int:
+    return next((place for place, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the slow tests unless ``-m`` names them; skip what needs a service the environment does not name."""
+    """Leave out the slow tests unless ``-m`` names them; skip what needs a service the environment does not name.
+
+    What uses the database gets the marker ``database``.
+    """
     if "faults" not in config.option.markexpr:
         slow = [item for item in items if item.get_closest_marker("faults")]
         items[:] = [item for item in items if item not in slow]
         config.hook.pytest_deselected(items=slow)
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    items.sort(key=_place)
     for item in items:
+        if item.get_closest_marker("django_db") or OF_THE_DATABASE & set(getattr(item, "fixturenames", ())):
+            item.add_marker("database")
         if item.get_closest_marker("postgres") and settings.IS_SQLITE:
             item.add_marker(pytest.mark.skip(reason="needs PostgreSQL: set DATABASE_URL=postgres://…"))
         if item.get_closest_marker("redis") and not settings.BROKER_URL.startswith("redis"):

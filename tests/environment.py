@@ -5,12 +5,14 @@ the same tests run on PostgreSQL and Redis. It also says how many processes ``-n
 """
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
 
 import pytest
 
+gc.disable()  # Until all tests are imported: a fifth of that time would go into the search for garbage.
 before_import: dict[str, str] = {}
 
 _folder = tempfile.mkdtemp(prefix="brilliance-tests-")
