@@ -1,5 +1,6 @@
 # make run    start the demo: web pages, workers and the sandbox mailbox
 # make test   run the tests (ARGS="tests/mail -x" picks some)
+# make coverage  run them, and print the lines of the product that none of them reaches (twice as long)
 # make bench  measure the speed beside that of others (QUICK=1 is a short form)
 # make faults run the slow tests: clocks that are wrong, full disks, restored dumps (45 minutes at most)
 # make soak   kill workers and misbehave as servers for an hour (MINUTES=5 for less), and count what was lost
@@ -12,21 +13,29 @@ VENV ?= .venv
 PYTHON = $(VENV)/bin/python
 CANDIDATES = $(PYTHON3) python3 python3.14 python3.13 python3.12 python3.11
 COMPILE = $(VENV)/uv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11
+# The tests of a file stay together: they share what is started for them.
+SHARED = -n auto --dist loadfile --no-loadscope-reorder
 
 # Packages come without bytecode: the first program that imports a module leaves it for all others.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test faults bench soak check pins
+.PHONY: run test coverage faults bench soak check pins
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.product
 	@exec $(PYTHON) manage.py demo --with-parent
 
 test: $(VENV)/.dev
-	@exec $(PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	@exec $(PYTHON) -m pytest $(SHARED) $(ARGS)
+
+coverage: $(VENV)/.dev
+	@$(PYTHON) -m coverage erase
+	@$(PYTHON) -m coverage run -m pytest $(SHARED) $(ARGS); ended=$$?; \
+	$(PYTHON) -m coverage combine --quiet && $(PYTHON) -m coverage report; \
+	exit $$ended
 
 faults: $(VENV)/.dev
-	@exec $(PYTHON) -m pytest -m faults -n 2 --dist loadgroup $(ARGS)
+	@exec $(PYTHON) -m pytest -m faults -n 2 --dist loadgroup --timeout 1800 $(ARGS)
 
 bench: $(VENV)/.product
 	@exec $(PYTHON) -u -m bench $(if $(QUICK),--quick) $(ARGS)

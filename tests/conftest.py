@@ -105,3 +105,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="needs PostgreSQL: set DATABASE_URL=postgres://…"))
         if item.get_closest_marker("redis") and not settings.BROKER_URL.startswith("redis"):
             item.add_marker(pytest.mark.skip(reason="needs Redis: set BROKER_URL=redis://…"))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say how to repeat the order of the tests, and all that was random in them."""
+    if (seed := config.getoption("randomly_seed", None)) is not None:
+        terminalreporter.write_line(f"In the same order again: --randomly-seed={seed}")
