@@ -158,6 +158,12 @@ class ConsentEvent(models.Model):
     def __str__(self) -> str:
         return f"{self.list_name}: {self.status} by {self.get_method_display()}"
 
+    @property
+    def how(self) -> str:
+        """The method and the source; many sources begin with the method themselves."""
+        method = self.get_method_display()
+        return self.source if self.source.startswith(method) else ": ".join(filter(None, (method, self.source)))
+
 
 class Suppression(models.Model):
     """An address that must not get mail, or a whole domain, written as ``@example.com``."""

@@ -19,11 +19,6 @@ from feedback import relay
 from feedback.models import Feedback
 from mail.addresses import fold
 
-SOURCES = {
-    Feedback.Channel.ONE_CLICK: "one-click in the mail program",
-    Feedback.Channel.PAGE: "link in the mail",
-    Feedback.Channel.PREFERENCES: "preference page",
-}
 METHODS = {
     Feedback.Channel.ONE_CLICK: ConsentEvent.Method.ONE_CLICK,
     Feedback.Channel.PAGE: ConsentEvent.Method.UNSUBSCRIBE,
@@ -111,7 +106,7 @@ def unsubscribe(
     contact = message.contact
     if contact is None and is_anonymous(message):  # Nobody is left to send to.
         return
-    source = f"{SOURCES[channel]}: {message.mailing.name}"
+    source = f"{METHODS[channel].label}: {message.mailing.name}"
     lists = list(message.mailing.lists.values_list("pk", flat=True))
     with transaction.atomic():
         if contact is not None and lists:

@@ -167,7 +167,7 @@ def addresses_of(text: str) -> list[str]:
         try:
             found.append(check_address(word.strip()))
         except AddressInvalid as error:
-            raise forms.ValidationError(f"{word.strip()[:80]}: {error}") from error
+            raise forms.ValidationError(str(error)) from error  # It names the address.
     return found
 
 

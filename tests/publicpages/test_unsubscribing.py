@@ -124,6 +124,24 @@ def test_one_click_of_every_type_and_body_withdraws_from_the_list_at_once(
     )
 
 
+@pytest.mark.parametrize(
+    ("body", "how"),
+    [
+        ({"List-Unsubscribe": "One-Click"}, "<div>one-click in the mail program: Winter sale"),
+        ({"scope": "list"}, "<div>unsubscribe link: Winter sale"),
+        ({"scope": "all"}, "<div>unsubscribe link: Winter sale"),
+    ],
+)
+def test_the_history_of_consent_says_once_how_somebody_left(
+    message: Message, ann: Contact, body: dict[str, str], how: str
+) -> None:
+    Client().post(path(message), body)
+    client = Client()
+    client.force_login(User.objects.create_superuser("boss"))
+
+    assert how in client.get(f"/admin/contacts/contact/{ann.pk}/change/").content.decode()
+
+
 def test_one_click_needs_no_cookie_sets_none_and_is_not_redirected(message: Message) -> None:
     response = Client(enforce_csrf_checks=True).post(path(message), ONE_CLICK)
 

@@ -286,7 +286,7 @@ def test_tests_are_shown_with_their_campaign_alone(marketer: Client, sound: Camp
     ("typed", "sentence"),
     [
         ("", "Write at least one address, or choose a seed list."),
-        ("ann@example.com\nann@\nbea@example.com", "ann@: "),
+        ("ann@example.com\nann@\nbea@example.com", ">ann@ has nothing after the @;"),
         ("\n".join(f"p{number}@example.com" for number in range(21)), "send at most 20 tests at once."),
     ],
 )
