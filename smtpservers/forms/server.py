@@ -231,7 +231,7 @@ class ServerForm(_ServerModelForm):
         if (url := cleaned.get("unsubscribe_url")) is not None:
             is_used, is_relayed = (bool(cleaned.get(name)) for name in ("use_unsubscribe_link", "relays_unsubscribes"))
             with self._errors_at("unsubscribe_url"):
-                validators.check_unsubscribe_url(url, is_used, is_relayed)
+                validators.check_unsubscribe_url(url, is_used, is_relayed, settings.IS_LOOPBACK)
         if cleaned.get("mail_from") and cleaned.get("host"):
             with self._errors_at("mail_from"):
                 validators.check_own_sender(cleaned["mail_from"], cleaned["host"])

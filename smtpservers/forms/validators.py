@@ -30,6 +30,7 @@ from mail.mailbox_providers import with_mailboxes_at
 from mail.reachability import is_private_host
 from mail.suffixes import organisational_domain
 from smtpservers.destinations import IMPLICIT_TLS_PORTS
+from smtpservers.one_click import may_be_clicked
 from smtpservers.presets import PRESETS, sign_in
 from words import time_zones
 
@@ -200,11 +201,12 @@ def check_precedence(text: str) -> str:
     return text
 
 
-def check_unsubscribe_url(text: str, is_used: bool, is_relayed: bool = False) -> str:
+def check_unsubscribe_url(text: str, is_used: bool, is_relayed: bool = False, allows_loopback: bool = False) -> str:
     """Return the template of an unsubscribe address: https, or mailto; empty for the built-in page.
 
     :param is_used: whether the link is used; only then is http rejected (RFC 8058 section 3.1).
     :param is_relayed: whether we call the address ourselves, which needs https.
+    :param allows_loopback: whether the page may be on this machine, as in the demo.
     :raises FieldInvalid: with what to do.
     :raises AddressInvalid: for a host that is not a domain.
     """
@@ -230,10 +232,19 @@ def check_unsubscribe_url(text: str, is_used: bool, is_relayed: bool = False) ->
         raise FieldInvalid("One-click unsubscribing needs https; write the address with https:// or turn the link off.")
     if address.scheme not in ("https", "http") or not hostname or "{" in address.netloc:
         raise FieldInvalid("Write the whole address, such as https://example.com/leave?t={token}.")
-    check_host(f"[{hostname}]" if ":" in hostname else hostname)
+    host, _ = check_host(f"[{hostname}]" if ":" in hostname else hostname)
+    if _is_never_called(hostname if ":" in hostname else host, allows_loopback):
+        raise FieldInvalid(f"{hostname} is not a public address, so it is never called. Enter the page's public host name.")
     if address.username or address.password:
         raise FieldInvalid("The address contains a user name or password, which every recipient could read; remove it.")
     return text
+
+
+def _is_never_called(host: str, allows_loopback: bool) -> bool:
+    try:
+        return not may_be_clicked(host, allows_loopback=allows_loopback)
+    except ValueError:
+        return False  # A name: whoever calls it checks its addresses.
 
 
 def _check_tokens(text: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import Client
 
@@ -103,3 +104,27 @@ def test_our_own_page_is_not_asked(
 
     assert "is being asked" not in page
     assert asked == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_this_machine_is_saved_exactly_where_it_is_called(
+    client: Client,
+    boss: User,
+    make_server: Callable[..., SmtpServer],
+    asked: list[int],
+    settings: LazySettings,
+    django_capture_on_commit_callbacks: Any,
+    host: str,
+) -> None:
+    server, url = make_server(), f"https://{host}/leave"
+    settings.IS_LOOPBACK = False
+
+    page = save(client, boss, server, django_capture_on_commit_callbacks, unsubscribe_url=url)
+
+    assert f"{host.strip('[]')} is not a public address, so it is never called." in page
+    assert (server.unsubscribe_url, asked) == ("", [])
+
+    settings.IS_LOOPBACK = True
+    save(client, boss, server, django_capture_on_commit_callbacks, unsubscribe_url=url)
+
+    assert (server.unsubscribe_url, asked) == (url, [server.pk])
