@@ -30,6 +30,7 @@ from delivery.forms import MessageSearch, SendTestForm
 from delivery.models import Incident, Message, Trial
 from delivery.operators import restored_copy, trials
 from delivery.operators import send_test as operators_send_test
+from delivery.operators.return_path_check import MEANS, has_return_path
 from delivery.outcomes import provider_holds
 from delivery.records import figures
 from delivery.records import search as outbox_search
@@ -77,6 +78,12 @@ class StepLine:
     step: Step
     meaning: str
     reply: str
+
+    @property
+    def verdict(self) -> str:
+        if any(said.startswith("Not checked") for said in (self.reply, self.step.details.get(MEANS, ""))):
+            return "not checked"
+        return "done" if self.step.is_ok else "failed"
 
 
 @staff_member_required
@@ -142,7 +149,7 @@ def _test_so_far(trial: Trial) -> dict[str, Any]:
     return {
         "outcome": outcome_of(conversation),
         "steps": [line_of(said.step) for said in conversation.steps],
-        "not_reached": not_reached(conversation),
+        "not_reached": not_reached(conversation, checks_bounces=has_return_path(trial.server)),
         "mailbox_query": trial.recipient if conversation.status in ARRIVED and is_in_sandbox(trial.server) else "",
     }
 
@@ -195,13 +202,14 @@ def line_of(step: Step) -> StepLine:
     return StepLine(step, STEPS[step.name], reply)
 
 
-def not_reached(conversation: operators_send_test.Conversation) -> list[str]:
+def not_reached(conversation: operators_send_test.Conversation, *, checks_bounces: bool) -> list[str]:
     """Return the steps that a failed conversation did not reach, without the optional ones."""
     if not conversation.steps or conversation.steps[-1].step.is_ok:
         return []
     names = list(STEPS)
     reached = max(names.index(said.step.name) for said in conversation.steps)
-    return [name for name in names[reached + 1 :] if name not in ("HELO", "TLS", "AUTH", "bounces")]
+    optional = ("HELO", "TLS", "AUTH", *(() if checks_bounces else ("bounces",)))
+    return [name for name in names[reached + 1 :] if name not in optional]
 
 
 # --- mail held back by a server

@@ -87,7 +87,7 @@ EFFECTS = {
     "precedence": "Header `Precedence`, and with it `X-Auto-Response-Suppress` for Exchange.",
     "use_precedence": "Adds or leaves out both headers. Campaigns and tests.",
     "return_path": "Envelope sender. Never a header: the last server writes `Return-Path` itself. Send test says"
-    " when its domain takes no mail, or its mail server refuses bounces.",
+    " when its domain takes no mail, its mail server refuses bounces, or nobody could be asked, and why.",
     "use_return_path": "Whether the envelope sender is the return path or the address of From.",
     "use_verp": "Envelope sender: its local part gets a signed tag. Send test asks the domain's mail server (RCPT,"
     " without a message) whether the mailbox takes such an address.",

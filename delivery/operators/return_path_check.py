@@ -1,7 +1,7 @@
 """The return path in a send test: whether its domain takes mail, and whether its mailbox takes a tagged bounce.
 
 The domain's mail server is asked with RCPT, and no message is sent. If it cannot be asked, or puts us off, that is said
-and is no fault of the return path.
+and is no fault of the return path. A server without a return path has nothing to check.
 """
 
 import asyncio
@@ -28,11 +28,23 @@ MOST_HOSTS = 2
 MEANS = "means"  # The detail of a step that says in a sentence what the answer means.
 
 
+def has_return_path(server: SmtpServer) -> bool:
+    return bool(server.use_return_path and server.return_path)
+
+
 def check(server: SmtpServer, port: int = PORT, seconds: float = SECONDS) -> list[Step]:
     """Return the step that checks the return path of a server; none if it has no return path of its own."""
-    if not (server.use_return_path and server.return_path) or is_reserved(domain_of(server.return_path)):
+    if not has_return_path(server):
         return []
+    began = time.perf_counter()
+    plain, domain = ascii_address(server.return_path), domain_of(server.return_path)
+    if is_reserved(domain):
+        return [_not_checked(plain, f"{domain} is reserved for examples and tests and receives no mail", began)]
     return [asyncio.run(_check(server, port, seconds))]
+
+
+def _not_checked(address: str, why: str, began: float) -> Step:
+    return Step("bounces", address, None, f"Not checked: {why}.", since(began), True)
 
 
 async def _check(server: SmtpServer, port: int, seconds: float) -> Step:
@@ -53,7 +65,7 @@ async def _check(server: SmtpServer, port: int, seconds: float) -> Step:
                     why = f"{host} could not be asked ({error})"
     except TimeoutError:
         why = f"DNS or its mail server did not answer within {seconds:g} seconds"
-    return Step("bounces", plain, None, f"Not checked: {why}. Many networks block port 25.", since(began), True)
+    return _not_checked(plain, f"{why}. Many networks block port 25", began)
 
 
 async def _ask(host: str, port: int, server: SmtpServer, plain: str, address: str, began: float) -> Step:

@@ -116,6 +116,25 @@ def test_an_accepted_test_says_above_its_steps_that_bounces_would_be_lost(
     assert SandboxMail.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("recipient", "why"),
+    [
+        ("ann@example.org", "example.org is reserved for examples and tests"),
+        ("bounce@example.org", "the server did not accept the test message"),
+    ],
+)
+def test_a_return_path_that_nobody_could_be_asked_about_is_told_as_not_checked(
+    tester: Client, plain_server: SmtpServer, recipient: str, why: str
+):
+    SmtpServer.objects.update(return_path="bounces@example.org", use_return_path=True)
+
+    words = send(tester, plain_server, recipient)
+
+    assert re.search(r"bounces (the address that bounces go to )?not checked", words)
+    assert f"Not checked: {why}" in words
+    assert ("message not reached" in words) is (recipient == "bounce@example.org")
+
+
 def test_each_step_is_shown_with_what_was_sent_answered_and_how_long_it_took(tester: Client, plain_server: SmtpServer):
     words = send(tester, plain_server)
 
