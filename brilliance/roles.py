@@ -25,6 +25,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "delivery.view_attempt",
         "delivery.resend_message",
         "feedback.view_feedback",
+        "feedback.retry_relay",
         "smtpservers.view_fleet",
         "smtpservers.view_route",
         "sandbox.view_sandboxmail",

@@ -1,12 +1,21 @@
-"""The admin list of feedback, read-only."""
+"""The admin pages of feedback: read-only, but calls to custom pages that were given up can be made again."""
 
+import datetime as dt
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+from django.views.decorators.http import require_POST
 
 from adminpages.pages import ModelAdmin
+from delivery import clock
+from feedback import relay
 from feedback.models import Feedback, RelayedUnsubscribe
 
 
@@ -37,6 +46,9 @@ class FeedbackAdmin(ModelAdmin):
         "undone_at",
         "passed_on",
     ]
+    fields = [*list_display, "last_call", "next_try"]
+    actions = ["try_again"]
+    change_form_outer_before_template = "feedback/given_up.html"
     list_filter = ["channel", "cause", "is_global", "received_at", PassedOnFilter]
     search_fields = ["email", "reason"]
     list_select_related = ["message__mailing", "relay"]
@@ -49,11 +61,50 @@ class FeedbackAdmin(ModelAdmin):
 
     @admin.display(description="passed on")
     def passed_on(self, feedback: Feedback) -> str:
-        relay = getattr(feedback, "relay", None)
-        if relay is None:
+        call = getattr(feedback, "relay", None)
+        if call is None:
             return "–"
-        shown = str(relay.get_state_display())
-        return f"{shown}: {relay.answer}" if relay.answer and relay.state != relay.State.PASSED_ON else shown
+        shown = str(call.get_state_display())
+        return f"{shown}: {call.answer}" if call.answer and call.state != call.State.PASSED_ON else shown
+
+    @admin.display(description="last call")
+    def last_call(self, feedback: Feedback) -> str:
+        call = getattr(feedback, "relay", None)
+        return _in_words(call.called_at if call else None)
+
+    @admin.display(description="next try")
+    def next_try(self, feedback: Feedback) -> str:
+        call = getattr(feedback, "relay", None)
+        return _in_words(call.due_at if call else None)
+
+    # --- trying again
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_POST(self.try_again_view))
+        return [path("<int:feedback_id>/try-again/", view, name="feedback_feedback_try_again"), *super().get_urls()]
+
+    def try_again_view(self, request: HttpRequest, feedback_id: int) -> HttpResponse:
+        if not self.has_retry_permission(request):
+            raise PermissionDenied
+        self.try_again(request, Feedback.objects.filter(pk=feedback_id))
+        return redirect("admin:feedback_feedback_change", feedback_id)
+
+    @admin.action(description="Try again to pass on", permissions=["retry"])
+    def try_again(self, request: HttpRequest, chosen: QuerySet[Feedback]) -> None:
+        again = relay.try_again(chosen.order_by().values_list("pk", flat=True), clock.now())
+        if not again:
+            why = "Only unsubscribes that were given up can be passed on again, while the server has its own page."
+            self.message_user(request, why, messages.WARNING)
+            return
+        for feedback in again:
+            self.log_change(request, feedback, "Queued to be passed on again.")
+        count = "1 unsubscribe" if len(again) == 1 else f"{len(again):,} unsubscribes"
+        self.message_user(request, f"{count} queued to be passed on. Failed calls are repeated for three days.")
+
+    # --- permissions
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("feedback.retry_relay"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -63,3 +114,7 @@ class FeedbackAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Feedback | None = None) -> bool:
         return False
+
+
+def _in_words(instant: dt.datetime | None) -> str:
+    return date_format(localtime(instant), "DATETIME_FORMAT") if instant else "–"

@@ -21,7 +21,7 @@ class Feedback(models.Model):
     class Cause(models.TextChoices):
         """The reasons that the unsubscribe page offers; see :data:`publicpages.words.unsubscribe.CAUSES`."""
 
-        NONE = "", "–"
+        NONE = "", "none given"
         TOO_OFTEN = "too_often", "too often"
         NOT_INTERESTED = "not_interested", "not interested"
         NEVER_ASKED = "never_asked", "never asked for it"
@@ -31,15 +31,18 @@ class Feedback(models.Model):
     channel = models.CharField(max_length=16, choices=Channel)
     message = models.ForeignKey(Message, null=True, on_delete=models.SET_NULL, related_name="+")
     email = models.CharField("e-mail", max_length=320)
-    is_global = models.BooleanField(default=False)  # All mail, not only the lists of the mailing.
-    reason = models.CharField(max_length=500, blank=True)
-    cause = models.CharField(max_length=16, choices=Cause, default=Cause.NONE, db_default="", blank=True)
-    received_at = models.DateTimeField(db_default=Now(), editable=False)
+    is_global = models.BooleanField(
+        "scope", default=False, choices=[(True, "all mail"), (False, "lists of the mailing")]
+    )
+    reason = models.CharField("comment", max_length=500, blank=True)  # In their own words.
+    cause = models.CharField("reason", max_length=16, choices=Cause, default=Cause.NONE, db_default="", blank=True)
+    received_at = models.DateTimeField("date", db_default=Now(), editable=False)
     undone_at = models.DateTimeField("taken back", null=True, editable=False)  # The person undid it.
 
     class Meta:
         ordering = ["-received_at"]
         verbose_name_plural = "feedback"
+        permissions = [("retry_relay", "Can pass unsubscribes on again")]
         constraints = [
             # Providers repeat their POST and people press twice; it counts once.
             models.UniqueConstraint(fields=["message", "kind", "is_global"], name="one_feedback_each")
@@ -70,6 +73,8 @@ class RelayedUnsubscribe(models.Model):
         indexes = [
             # Calls that are due.
             models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="relay_due"),
+            # Calls that were given up lately.
+            models.Index(fields=["called_at"], condition=models.Q(state="given up"), name="relay_given_up"),
         ]
 
     def __str__(self) -> str:

@@ -55,8 +55,8 @@ def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
     """Redact the person's feedback; call it while their messages still have the address that finds it."""
     ids = list(of_person(subject).values_list("pk", flat=True))
     Feedback.objects.filter(pk__in=ids).update(email=ERASED, reason="")
-    waiting = RelayedUnsubscribe.objects.filter(feedback__in=ids, state=RelayedUnsubscribe.State.WAITING)
-    waiting.delete()
+    calls = RelayedUnsubscribe.objects.filter(feedback__in=ids)
+    calls.exclude(state=RelayedUnsubscribe.State.PASSED_ON).delete()
     pattern = subject.pattern
     for model in apps.get_app_config("feedback").get_models():  # Such as raw reports.
         redact(model._default_manager.all(), pattern, *text_columns(model))

@@ -158,6 +158,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
     ordering = ("display_order", "id")
     actions = ("activate", "deactivate", "resume", "export")
     actions_detail = ("send_test_page",)
+    list_before_template = "admin/smtpservers/smtpserver/list_before.html"
     warn_unsaved_form = True
     object_history_template = "admin/smtpservers/smtpserver/history.html"
     object_history_list_template = "admin/smtpservers/smtpserver/history_list.html"

@@ -369,24 +369,18 @@ def one_click_state(server: SmtpServer) -> str:
     """Return the result of the one-click probe, as sentences to append; escaped."""
     if not server.has_unsubscribe_page:
         return ""
+    if server.unsubscribe_probed_at is None:
+        return " The test call has no answer yet. Open this page again to see it, or save to repeat the call."
+    at, why = _asked(server.unsubscribe_probed_at), escape(server.unsubscribe_problem)
     if server.relays_unsubscribes:
-        return _last_call(server)
-    if server.unsubscribe_probed_at is None:
-        return " Not asked yet whether it takes one click; until then the header offers none. Save to ask."
-    asked = _asked(server.unsubscribe_probed_at)
-    if server.unsubscribe_problem:
-        return f" No one click, asked on {asked}: {escape(server.unsubscribe_problem)} Mend it, and save to ask again."
-    return f" It takes one click, as asked on {asked}."
-
-
-def _last_call(server: SmtpServer) -> str:
-    if server.unsubscribe_probed_at is None:
-        return " Not called yet. Save to try it."
-    called = _asked(server.unsubscribe_probed_at)
-    if server.unsubscribe_problem:
-        why = escape(server.unsubscribe_problem)
-        return f" It did not take the last call, on {called}: {why} Each unsubscribe is tried again for three days."
-    return f" It took the last call, on {called}."
+        if why:
+            return (
+                f" The test call on {at} failed: {why} It carried no unsubscribe, so none was lost. Save to try again."
+            )
+        return f" It last took a call on {at}."
+    if why:
+        return f" No one click, asked on {at}: {why} Fix the page, then save to ask again."
+    return f" It takes one click, as asked on {at}."
 
 
 def _asked(at: dt.datetime) -> str:

@@ -234,7 +234,9 @@ def check_unsubscribe_url(text: str, is_used: bool, is_relayed: bool = False, al
         raise FieldInvalid("Write the whole address, such as https://example.com/leave?t={token}.")
     host, _ = check_host(f"[{hostname}]" if ":" in hostname else hostname)
     if _is_never_called(hostname if ":" in hostname else host, allows_loopback):
-        raise FieldInvalid(f"{hostname} is not a public address, so it is never called. Enter the page's public host name.")
+        raise FieldInvalid(
+            f"{hostname} is not a public address, so it is never called. Enter the page's public host name."
+        )
     if address.username or address.password:
         raise FieldInvalid("The address contains a user name or password, which every recipient could read; remove it.")
     return text

@@ -90,6 +90,7 @@ EXPECTED = {
     "admin/smtpservers/smtpserver/^([^/]+)/history/([^/]+)/$": NOBODY,
     "admin/smtpservers/smtpserver/<path:object_id>/send_test_page/": SERVERS,
     "admin/smtpservers/route/try/": "amo",
+    "admin/feedback/feedback/<int:feedback_id>/try-again/": PEOPLE,
     "admin/sandbox/sandboxmail/<int:mail_id>/html/": PEOPLE,
     "admin/sandbox/sandboxmail/<int:mail_id>/raw/": PEOPLE,
     "admin/sandbox/sandboxmail/<int:mail_id>/download/": PEOPLE,

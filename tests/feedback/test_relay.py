@@ -9,20 +9,24 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings, settings
-from django.contrib.auth.models import User
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from contacts.models import Contact, ContactList, Subscription
 from contacts.privacy import erasure
 from delivery.content.tokens import preferences_url, unsubscribe_url
 from delivery.models import Incident, Mailing, Message
 from delivery.operators import notices
+from delivery.records.erasure import KEY
 from feedback import relay, tasks
 from feedback.models import Feedback, RelayedUnsubscribe
 from smtpservers import one_click
 from smtpservers.models import SmtpServer
+from smtpservers.one_click_probe import probe_server
 from tests.peers.unsubscribe_page import OK, TRUSTING, Page, page
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -301,8 +305,183 @@ def test_it_is_tried_for_at_least_three_days_and_then_given_up_where_people_see_
     person = client.get(f"/admin/contacts/contact/{message.contact_id}/change/").content.decode()
     assert "Not passed on to your own page:" in person
     form = client.get(f"/admin/smtpservers/smtpserver/{server.pk}/change/").content.decode()
-    assert "It did not take the last call, on" in form
-    assert "localhost answered 503" in form
+    assert "1 unsubscribe couldn't be passed on to your own page for three days and was given up." in form
+    assert "Last answer: localhost answered 503" in form
+
+
+# --- what people see of it
+
+HOME, SERVERS, FEEDBACK = "/admin/", "/admin/smtpservers/smtpserver/", "/admin/feedback/feedback/"
+WAITS = "2 unsubscribes couldn't be passed on to your own page yet."
+
+
+def seen(path: str, role: str = "") -> str:
+    """Return the words of a page as a person with this role, or everything, sees it."""
+    client, name = Client(), role or "boss"
+    user, is_new = User.objects.get_or_create(username=name, defaults={"is_staff": True, "is_superuser": not role})
+    if is_new and role:
+        user.groups.add(Group.objects.get(name=role))
+    client.force_login(user)
+    return " ".join(client.get(path).content.decode().split())
+
+
+def one_page_down(theirs: Page, server: SmtpServer) -> None:
+    theirs.answer = b"HTTP/1.1 503 Later\r\n\r\n"
+    for name in ("ann", "bob"):
+        leave(message_to(name, server))
+    call()
+
+
+def test_while_calls_wait_after_failures_home_the_list_and_the_server_warn(theirs: Page, server: SmtpServer) -> None:
+    form = f"{SERVERS}{server.pk}/change/"
+    leave(message_to("cid", server))
+    assert "couldn't be passed on" not in seen(HOME) + seen(SERVERS) + seen(form)  # It is merely not called yet.
+    call()
+    one_page_down(theirs, server)
+
+    for where in (HOME, SERVERS):
+        assert f"<strong>Alpha:</strong> {WAITS}" in seen(where)
+        assert f'<a href="{form}">Open server</a>' in seen(where)
+        assert f'href="{FEEDBACK}?passed_on=waiting"' in seen(where)
+    assert WAITS in seen(form)
+    assert "Last answer: localhost answered 503" in seen(form)
+    assert "dash-note-warn" in seen(form)
+
+    theirs.answer = OK
+    assert call(timezone.now() + DAY) == 2
+    assert "couldn't be passed on" not in seen(HOME) + seen(SERVERS) + seen(form)
+
+
+def test_a_failed_test_call_is_told_apart_from_lost_unsubscribes(theirs: Page, server: SmtpServer) -> None:
+    form = f"{SERVERS}{server.pk}/change/"
+    theirs.answer = b"HTTP/1.1 503 Later\r\n\r\n"
+    probe_server(server.pk, timezone.now(), TRUSTING)
+
+    assert "It carried no unsubscribe, so none was lost." in seen(form)
+    assert "couldn't be passed on" not in seen(form) + seen(HOME)
+
+    theirs.answer = OK
+    leave(message_to("cid", server))
+    call()
+    one_page_down(theirs, server)
+
+    assert "It last took a call on" in seen(form)
+    assert "none was lost" not in seen(form)
+
+
+def test_the_warning_tells_a_role_no_more_than_it_may_see(theirs: Page, server: SmtpServer) -> None:
+    one_page_down(theirs, server)
+
+    for role in ("marketer", "viewer"):
+        for where in (HOME, SERVERS):
+            words = seen(where, role)
+            assert WAITS in words
+            assert "503" not in words
+            assert "Open server" not in words
+            assert ("passed_on=waiting" in words) is (role == "marketer")
+    assert "Open server" in seen(HOME, "ops")
+    assert "passed_on=waiting" not in seen(HOME, "ops")
+
+
+def give_up(theirs: Page, server: SmtpServer) -> RelayedUnsubscribe:
+    """Have the page of ann's unsubscribe take no call until it is given up."""
+    theirs.answer = b"HTTP/1.1 503 Later\r\n\r\n"
+    leave(message_to("ann", server))
+    began = timezone.now() - 4 * DAY
+    RelayedUnsubscribe.objects.update(due_at=began)
+    call(began)
+    call()
+    assert only().state == "given up"
+    return only()
+
+
+def test_an_opened_row_shows_the_date_the_undo_the_state_and_the_next_try(theirs: Page, server: SmtpServer) -> None:
+    theirs.answer = b"HTTP/1.1 503 Later\r\n\r\n"
+    leave(message_to("ann", server))
+    call()
+    told = only()
+    person = f"/admin/contacts/contact/{told.feedback.message.contact_id}/change/"  # type: ignore[union-attr]
+    Feedback.objects.update(undone_at=dt.datetime(2026, 11, 3, 12, tzinfo=dt.UTC))
+
+    row = seen(f"{FEEDBACK}{told.feedback_id}/change/")
+
+    for label in ("Date", "Taken back", "Passed on", "Last call", "Next try", "Scope", "Comment"):
+        assert f"> {label}" in row or f">{label}" in row, label
+    assert "not yet: localhost answered 503" in row
+    assert date_format(timezone.localtime(told.due_at), "DATETIME_FORMAT") in row
+    assert "Try again" not in row
+    assert f"Next try: {date_format(timezone.localtime(told.due_at), 'j F Y, H:i')}." in seen(person)
+
+
+@pytest.mark.parametrize("in_list", [False, True])
+def test_a_given_up_call_is_made_again_and_the_history_says_who_wanted_it(
+    theirs: Page, server: SmtpServer, in_list: bool
+) -> None:
+    told = give_up(theirs, server)
+    row = f"{FEEDBACK}{told.feedback_id}/change/"
+    assert "Try again</button>" in seen(row, "marketer").replace(" </button>", "</button>")
+    client = Client()
+    client.force_login(User.objects.get(username="marketer"))
+
+    if in_list:
+        answer = client.post(FEEDBACK, {"action": "try_again", "_selected_action": told.feedback_id}, follow=True)
+    else:
+        answer = client.post(f"{FEEDBACK}{told.feedback_id}/try-again/", follow=True)
+
+    assert "1 unsubscribe queued to be passed on." in answer.content.decode()
+    assert (only().state, only().attempts, only().first_called_at) == ("waiting", 0, None)
+    assert "Queued to be passed on again." in seen(f"{FEEDBACK}{told.feedback_id}/history/", "marketer")
+    call()
+    assert only().state == "waiting"  # It has three days again.
+    theirs.answer = OK
+    assert call(timezone.now() + DAY) == 1
+
+
+@pytest.mark.parametrize("case", ["no page", "passed on", "erased", "taken back"])
+def test_what_nobody_can_pass_on_is_not_tried_again(theirs: Page, server: SmtpServer, case: str) -> None:
+    told = give_up(theirs, server)
+    if case == "no page":
+        SmtpServer.objects.update(unsubscribe_url="")
+    elif case == "passed on":
+        RelayedUnsubscribe.objects.update(state="passed on")
+    elif case == "taken back":
+        Feedback.objects.update(undone_at=timezone.now())
+    else:
+        message = told.feedback.message
+        assert message is not None
+        Message.objects.filter(pk=message.pk).update(contact=None, email="erased", email_key=f"{KEY}1")
+    client = Client()
+    client.force_login(User.objects.create_superuser("boss"))
+
+    answer = client.post(f"{FEEDBACK}{told.feedback_id}/try-again/", follow=True)
+
+    assert "Only unsubscribes that were given up can be passed on again" in answer.content.decode()
+    assert only().due_at is None
+    assert not LogEntry.objects.filter(action_flag=2).exists()
+
+
+def test_who_may_only_look_cannot_try_again(theirs: Page, server: SmtpServer) -> None:
+    told = give_up(theirs, server)
+    looker = User.objects.create_user("looker", is_staff=True)
+    looker.user_permissions.add(Permission.objects.get(codename="view_feedback"))
+    client = Client()
+    client.force_login(looker)
+
+    assert "Ask an administrator to try again." in client.get(f"{FEEDBACK}{told.feedback_id}/change/").content.decode()
+    assert client.post(f"{FEEDBACK}{told.feedback_id}/try-again/").status_code == 403
+    client.post(FEEDBACK, {"action": "try_again", "_selected_action": told.feedback_id})
+    assert only().state == "given up"
+
+
+def test_the_list_names_its_columns_and_filters_in_words(theirs: Page, server: SmtpServer) -> None:
+    leave(message_to("ann", server))
+
+    page = seen(FEEDBACK)
+
+    for words in ("Scope", "lists of the mailing", "By scope", "By reason", "none given", "By date"):
+        assert words in page
+    for words in ("Is global", "By is global", "By cause", "Received at"):
+        assert words not in page
 
 
 def test_a_corrected_address_is_called_and_a_removed_one_is_given_up(server: SmtpServer, message: Message) -> None:

@@ -151,7 +151,10 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ),
     ({"unsubscribe_url": "https://a..b/u"}, "a..b is not a host name; enter one such as smtp.example.com."),
     *(
-        ({"unsubscribe_url": f"https://{literal}/u"}, f"{literal.strip('[]')} is not a public address, so it is never called.")
+        (
+            {"unsubscribe_url": f"https://{literal}/u"},
+            f"{literal.strip('[]')} is not a public address, so it is never called.",
+        )
         for literal in ("10.0.0.7", "100.64.0.1", "[fd00::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]")
     ),
     (

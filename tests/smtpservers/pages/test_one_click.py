@@ -23,21 +23,21 @@ RELAYED = {"relays_unsubscribes": True}
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"unsubscribe_url": PAGE}, "Not asked yet whether it takes one click"),
+        ({"unsubscribe_url": PAGE}, "The test call has no answer yet."),
         ({"unsubscribe_url": PAGE, "unsubscribe_probed_at": NOW}, "It takes one click, as asked on 3 November 2026"),
         (
             {"unsubscribe_url": PAGE, "unsubscribe_probed_at": NOW, "unsubscribe_problem": "a<b answered 404."},
-            "a&lt;b answered 404. Mend it, and save to ask again.",
+            "a&lt;b answered 404. Fix the page, then save to ask again.",
         ),
-        ({"unsubscribe_url": PAGE} | RELAYED, "Not called yet."),
+        ({"unsubscribe_url": PAGE} | RELAYED, "The test call has no answer yet."),
         (
             {"unsubscribe_url": PAGE, "unsubscribe_probed_at": NOW} | RELAYED,
-            "It took the last call, on 3 November 2026",
+            "It last took a call on 3 November 2026",
         ),
         (
             {"unsubscribe_url": PAGE, "unsubscribe_probed_at": NOW, "unsubscribe_problem": "a<b answered 404."}
             | RELAYED,
-            "It did not take the last call, on 3 November 2026, 12:05: a&lt;b answered 404. Each unsubscribe is tried",
+            "The test call on 3 November 2026, 12:05 failed: a&lt;b answered 404. It carried no unsubscribe",
         ),
     ],
 )
@@ -89,6 +89,25 @@ def test_saving_asks_and_a_new_address_forgets_the_old_answer(
 
     assert server.unsubscribe_probed_at is None
     assert asked == [server.pk, server.pk]
+
+
+@pytest.mark.parametrize("relayed", [{}, {"relays_unsubscribes": "on"}])
+def test_right_after_saving_the_field_agrees_with_the_message_above(
+    client: Client,
+    boss: User,
+    make_server: Callable[..., SmtpServer],
+    asked: list[int],
+    django_capture_on_commit_callbacks: Any,
+    relayed: dict[str, str],
+) -> None:
+    server = make_server()
+    save(client, boss, server, django_capture_on_commit_callbacks, unsubscribe_url=PAGE, **relayed)
+
+    page = client.get(change_page(server)).content.decode()
+
+    assert "The test call has no answer yet. Open this page again to see it" in page
+    assert "Not called yet" not in page
+    assert "Not asked yet" not in page
 
 
 @pytest.mark.parametrize("url", ["", "mailto:leave@shop.example"])

@@ -1,0 +1,1 @@
+"""Template tags of feedback for the pages of lower rooms."""
