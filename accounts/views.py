@@ -163,9 +163,10 @@ def set_up_totp(request: HttpRequest) -> HttpResponse:
     if factors.of(user).filter(type=factors.TOTP).exists():
         return redirect("mfa_index")
     form = TotpSetUpForm(request.POST if request.method == "POST" else None, user=user)
-    with transaction.atomic():  # Nobody is left with a factor and without recovery codes.
-        if form.is_bound and form.is_valid() and factors.add_totp(user, form.secret, form.step):
-            return _set_up(request, factors.TOTP, "Your authenticator app is set up.")
+    if form.is_bound and form.is_valid():
+        with transaction.atomic():  # Nobody is left with a factor and without recovery codes.
+            if factors.add_totp(user, form.secret, form.step):
+                return _set_up(request, factors.TOTP, "Your authenticator app is set up.")
     adapter = get_adapter()
     picture = adapter.build_totp_svg(adapter.build_totp_url(user, form.secret))
     context = {
