@@ -13,6 +13,7 @@ from allauth.mfa.webauthn.forms import AddWebAuthnForm, AuthenticateWebAuthnForm
 from cryptography.fernet import InvalidToken
 from django import forms
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpRequest
@@ -24,7 +25,16 @@ from accounts.lockout import count_failure, refuse_if_locked
 from adminpages.fresh_sign_in import WRONG, is_password
 from adminpages.texts import RefusesControls, read_json
 
-CODE_ATTRIBUTES = {"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
+
+class CodeInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]  # unfold has no types.
+    """An input for a code, which comes back empty after a wrong one."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        usual = {"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
+        super().__init__({**usual, **(attrs or {})})
+
+    def format_value(self, value: Any) -> None:
+        return None
 
 
 class SignInForm(RefusesControls, LoginForm):  # type: ignore[misc]  # allauth announces no types.
@@ -46,13 +56,16 @@ def spend_code(request: HttpRequest, user: User, code: str) -> Authenticator | N
         factor = factors.spend_code(user, code)
         if factor is None:
             count_failure(request, user.get_username())
+        elif factor.type == factors.RECOVERY_CODES:
+            left = factors.recovery_codes_left(user)
+            messages.warning(request, f"{left} recovery code{'' if left == 1 else 's'} left.")
         return factor
 
 
 class SecondFactorCodeForm(RefusesControls, forms.Form):
     """A code from the user's authenticator app, or a recovery code."""
 
-    code = forms.CharField(max_length=30, widget=UnfoldAdminTextInputWidget({**CODE_ATTRIBUTES, "autofocus": True}))
+    code = forms.CharField(max_length=30, widget=CodeInput({"autofocus": True}))
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -120,7 +133,7 @@ class TotpSetUpForm(RefusesControls, forms.Form):
     code = forms.CharField(
         label="Code from the app",
         max_length=30,
-        widget=UnfoldAdminTextInputWidget({**CODE_ATTRIBUTES, "inputmode": "numeric", "autofocus": True}),
+        widget=CodeInput({"inputmode": "numeric", "autofocus": True}),
     )
 
     def __init__(self, data: Any = None, *, user: User) -> None:
@@ -191,7 +204,7 @@ class FreshSignInForm(RefusesControls, forms.Form):
         label="Or a code from your app",
         required=False,
         max_length=30,
-        widget=UnfoldAdminTextInputWidget(CODE_ATTRIBUTES),
+        widget=CodeInput,
     )
 
     def __init__(self, request: HttpRequest, user: User, data: Any = None) -> None:

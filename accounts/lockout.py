@@ -7,19 +7,23 @@ limits hold for requests that arrive at once, too, if each check runs in a trans
 """
 
 import datetime as dt
+import math
 from typing import Any
 
 from axes.attempts import get_cool_off_threshold
 from axes.handlers.database import AxesDatabaseHandler
 from axes.handlers.proxy import AxesProxyHandler
-from axes.helpers import get_client_username
+from axes.helpers import get_client_username, get_cool_off
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.contrib import admin
 from django.contrib.auth.signals import user_login_failed
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.signals import pre_save
 from django.dispatch import receiver
 from django.forms import ValidationError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
 from adminpages.fresh_sign_in import DRIFT_SECONDS
 from contacts.consent.ip_networks import network_of
@@ -85,9 +89,38 @@ def _is_name_locked(request: Any, name: str | None) -> bool:
 
 
 def _has_failures(request: Any, count: int, **of: str) -> bool:
+    return bool(_failures(request, **of).order_by()[:count].count() >= count)
+
+
+def _failures(request: Any, **of: str) -> QuerySet[AccessFailureLog]:
     since = get_cool_off_threshold(request)
-    failures = AccessFailureLog.objects.filter(**of, attempt_time__gt=since, attempt_time__lte=_latest(request))
-    return bool(failures.order_by()[:count].count() >= count)
+    found: QuerySet[AccessFailureLog] = AccessFailureLog.objects.filter(
+        **of, attempt_time__gt=since, attempt_time__lte=_latest(request)
+    )
+    return found
+
+
+def locked_out(request: Any, response: HttpResponse, credentials: dict[str, Any] | None) -> HttpResponse:
+    """Return the page in place of a refused or last check: whom the limit keeps out, and until when."""
+    name = (credentials or {}).get("username") or request.POST.get("login") or request.user.get_username()
+    is_network = _is_network_locked(request)
+    if is_network:
+        nth, failures = FAILURES_PER_NETWORK, _failures(request, ip_address=request.axes_ip_address)
+    elif _is_name_locked(request, name):
+        nth, failures = FAILURES_PER_NAME, _failures(request, username=name)
+    else:  # axes' own limit ends the cool-off after the newest failure.
+        nth, failures = 1, _failures(request, username=name, ip_address=request.axes_ip_address)
+    failed_at = failures.order_by("-attempt_time").values_list("attempt_time", flat=True)[nth - 1 : nth].first()
+    now = max(request.axes_attempt_time, failed_at or request.axes_attempt_time)
+    opens_at = (failed_at or now) + get_cool_off(request)
+    context = {
+        **admin.site.each_context(request),
+        "title": "Too many wrong tries",
+        "is_network": is_network,
+        "opens_at": opens_at + dt.timedelta(seconds=59),  # The page shows the minute alone.
+        "minutes": max(1, math.ceil((opens_at - now).total_seconds() / 60)),
+    }
+    return render(request, "accounts/locked_out.html", context, status=429)
 
 
 @receiver(pre_save, sender=AccessAttempt)
@@ -103,6 +136,7 @@ def refuse_if_locked(request: HttpRequest, name: str | None) -> None:
     """
     if not AxesProxyHandler.is_allowed(request, {"username": name}):
         request.axes_locked_out = True  # type: ignore[attr-defined]  # axes sets it on each request.
+        request.axes_credentials = {"username": name}  # type: ignore[attr-defined]
         raise ValidationError("Too many attempts. Wait 15 minutes, then try again.")
 
 

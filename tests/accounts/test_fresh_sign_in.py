@@ -181,6 +181,13 @@ def test_nothing_else_is_an_answer(app: App, stale: Client, sent: dict[str, str]
     assert asks(stale.get(f"{SERVERS}add/"))
 
 
+def test_a_wrong_code_leaves_an_empty_field(app: App, stale: Client) -> None:
+    page = stale.post(QUESTION, {"code": "493817"}).content.decode()
+
+    assert "Wrong code." in page
+    assert "493817" not in page
+
+
 def test_a_proof_from_the_future_is_none(stale: Client) -> None:
     for seconds, is_proof in ((40, True), (90, False), (24 * 3600, False)):
         session = stale.session

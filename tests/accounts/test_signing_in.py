@@ -5,6 +5,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import lxml.html
 import pytest
 from allauth.mfa.models import Authenticator
 from axes.models import AccessAttempt, AccessFailureLog
@@ -13,6 +14,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.test import Client
 from django.utils import timezone
+from django.utils.timezone import localtime
 
 from accounts import factors
 from accounts.lockout import FAILURES_PER_NETWORK
@@ -146,6 +148,52 @@ def test_wrong_codes_count_like_wrong_passwords_each_once_and_end_with_the_same_
     assert Client(REMOTE_ADDR="192.0.2.9").post(LOGIN, {"login": "ann", "password": PASSWORD}).status_code == 429
     elsewhere = after_the_password("198.51.100.7")
     assert elsewhere.post(SECOND, {"code": app()}).status_code == 302
+
+
+def test_the_lock_out_page_says_whom_it_keeps_out_until_when_and_whom_to_ask(ann: User, app: App) -> None:
+    client = after_the_password()
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        client.post(SECOND, {"code": "000000"})
+    earlier = timezone.now() - dt.timedelta(minutes=5, seconds=30)
+    AccessFailureLog.objects.update(attempt_time=earlier)
+    AccessAttempt.objects.update(attempt_time=earlier)
+
+    page = client.post(SECOND, {"code": app()})
+
+    text = " ".join(lxml.html.document_fromstring(page.content.decode()).find(".//main").text_content().split())
+    assert page.status_code == 429
+    assert "Too many wrong tries" in text
+    assert "for this user name were wrong. Other users aren't affected." in text
+    assert f"Try again in 10 minutes, at {localtime(earlier + dt.timedelta(minutes=15, seconds=59)):%H:%M}" in text
+    assert "Ask an administrator" in text
+    assert "network" not in text
+
+
+def test_it_says_so_where_the_whole_network_is_kept_out(ann: User) -> None:
+    for number in range(FAILURES_PER_NETWORK):
+        Client().post(LOGIN, {"login": f"person{number}", "password": "guess"})
+
+    page = Client().post(LOGIN, {"login": "ann", "password": PASSWORD})
+
+    assert page.status_code == 429
+    assert "Nobody can sign in from there for now." in page.content.decode()
+    assert "Try again in 15 minutes" in page.content.decode()
+
+
+def test_a_wrong_code_leaves_an_empty_field(ann: User, app: App) -> None:
+    page = after_the_password().post(SECOND, {"code": "493817"}).content.decode()
+
+    assert "Wrong code." in page
+    assert "493817" not in page
+
+
+def test_a_recovery_code_says_how_many_are_left(ann: User, app: App) -> None:
+    code, *_ = factors.make_recovery_codes(ann)
+    client = after_the_password()
+
+    client.post(SECOND, {"code": code})
+
+    assert "9 recovery codes left." in client.get("/admin/password_change/").content.decode()
 
 
 def test_a_right_password_in_between_wins_no_more_codes(ann: User, app: App) -> None:
