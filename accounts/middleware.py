@@ -66,6 +66,7 @@ class SecondFactorRequired:
             return None
         if request.method != "GET":
             raise PermissionDenied("a second factor")
+        request.session.setdefault(factors.ASKED_FOR, request.get_full_path())
         return redirect("mfa_index")
 
 

@@ -168,9 +168,11 @@ def set_up_totp(request: HttpRequest) -> HttpResponse:
             if factors.add_totp(user, form.secret, form.step):
                 return _set_up(request, factors.TOTP, "Your authenticator app is set up.")
     adapter = get_adapter()
-    picture = adapter.build_totp_svg(adapter.build_totp_url(user, form.secret))
+    address = adapter.build_totp_url(user, form.secret)
+    picture = adapter.build_totp_svg(address)
     context = {
         "form": form,
+        "address": address,
         "picture": f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode()}",
         "secret": " ".join(form.secret[at : at + 4] for at in range(0, len(form.secret), 4)),
     }
@@ -220,11 +222,15 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
 
 
 def _set_up(request: HttpRequest, type: str, said: str) -> HttpResponse:
-    """Note the new factor as proved, and show recovery codes with the first one; nobody sees them again."""
+    """Note the new factor as proved, show recovery codes with the first one, and lead on to the page asked for before.
+
+    Nobody sees the codes again.
+    """
     user = _user(request)
     factors.note_set_up(request, type)
+    next_url = request.session.pop(factors.ASKED_FOR, "")
     if factors.recovery_codes_left(user):
         messages.success(request, said)
-        return redirect("mfa_index")
-    context = {"codes": factors.make_recovery_codes(user), "said": said}
+        return redirect(next_url or "mfa_index")
+    context = {"codes": factors.make_recovery_codes(user), "said": said, "next": next_url}
     return _page(request, "recovery_codes.html", "Recovery codes", context)

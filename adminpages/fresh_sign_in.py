@@ -81,7 +81,8 @@ def ask_on_the_way(request: HttpRequest) -> HttpResponse:
         "title": "Confirm it's you",
         "sent": sent,
         "error": WRONG if request.POST.get(PASSWORD) else "",
-        "back": way_back(request) if PASSWORD not in request.POST else "",  # Later this page itself refers to itself.
+        # After a wrong password this page itself is the one that refers.
+        "back": way_back(request) if PASSWORD not in request.POST else reverse("admin:index"),
     }
     return TemplateResponse(request, "adminpages/confirm.html", context, headers={"Cache-Control": "no-store"})
 

@@ -2,13 +2,19 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.test import Client
+from django.utils.timezone import localdate
 from playwright.sync_api import CDPSession, Page, expect
 
 from accounts import factors
+from contacts.models import Contact
 from tests.accounts.conftest import PASSWORD, SAFARI, code_of, signed_in
+from tests.accounts.test_fresh_sign_in import grow_old
 from tests.accounts.test_signing_in import is_signed_in
 from tests.browser import serious, sideways_scroll, sign_in
 
@@ -79,7 +85,7 @@ def test_an_app_on_a_phone_by_keyboard_alone(page: Page, on_localhost: str, ann:
     assert len(codes) == factors.RECOVERY_CODE_COUNT
     assert sideways_scroll(page) == 0
     tab_to(page, "I saved them")
-    expect(page.get_by_text("10 left.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()  # The page asked for at first.
 
     log_out(page, on_localhost)
     log_in(page, on_localhost)
@@ -151,6 +157,90 @@ def test_a_key_that_is_lost_or_unknown_is_said_on_the_page(
     page.get_by_role("button", name="Use your key").click()
 
     expect(page.get_by_text("No key answered.")).to_be_visible()
+
+
+def test_a_key_that_is_set_up_already_is_said_on_the_page(
+    page: Page, on_localhost: str, ann: User, add_key: Any
+) -> None:
+    add_key()
+    log_in(page, on_localhost)
+    for _ in range(2):
+        page.goto(f"{on_localhost}/accounts/factors/key/")
+        page.get_by_role("button", name="Add key").click()
+        expect(page.get_by_role("list", name="Recovery codes").or_(page.locator("#key-problem"))).to_be_visible()
+
+    expect(page.get_by_role("alert")).to_have_text("This key is set up already. Use another one.")
+    assert factors.of(ann).filter(type=factors.WEBAUTHN).count() == 1
+
+
+def test_the_app_s_key_and_the_codes_are_copied_opened_and_downloaded_on_a_phone(
+    page: Page, on_localhost: str, ann: User, page_problems: list[str]
+) -> None:
+    page.set_viewport_size(PHONE)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=on_localhost)
+    log_in(page, on_localhost)
+    page.goto(f"{on_localhost}/accounts/factors/app/")
+    secret = page.locator(".account-secret").inner_text().replace(" ", "")
+
+    page.get_by_role("button", name="Copy key").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == secret
+    opens = page.get_by_role("link", name="Open in an app on this phone")
+    address = opens.get_attribute("href") or ""
+    assert address.startswith("otpauth://totp/")
+    assert parse_qs(urlsplit(address).query)["secret"] == [secret]
+    opens.click()  # No app answers here, but the policy of the page lets the address through.
+    expect(opens).to_be_visible()
+    assert page_problems == [f"request to another host: {address}"]
+    page_problems.clear()
+    assert sideways_scroll(page) == 0
+
+    page.get_by_label("Code from the app").fill(code_of(secret))
+    page.get_by_role("button", name="Set up app").click()
+    codes = page.get_by_role("list", name="Recovery codes").get_by_role("listitem").all_inner_texts()
+    page.get_by_role("button", name="Copy codes").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == "\n".join(codes)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download codes").click()
+    assert [url for url in asked if not url.startswith("blob:")] == []
+    assert download.value.suggested_filename == "recovery-codes.txt"
+    lines = download.value.path().read_text().splitlines()
+    assert lines[1:4] == [
+        f"Site: Brilliance ({urlsplit(on_localhost).netloc})",
+        "User: ann",
+        f"Made on: {localdate():%-d %b %Y}",
+    ]
+    assert lines[-10:] == codes
+    assert sideways_scroll(page) == 0
+    assert serious(page) == []
+
+
+def test_a_file_that_was_asked_for_too_late_downloads_and_the_page_leads_back(
+    page: Page, on_localhost: str, ann: User
+) -> None:
+    Contact.objects.create(email="bob@example.com")
+    log_in(page, on_localhost)
+    page.goto(f"{on_localhost}/admin/contacts/contact/")
+    page.locator("[name=_selected_action]").check()
+    page.locator("select[name=action]").select_option("export_chosen")
+    (cookie,) = [each for each in page.context.cookies() if each["name"] == settings.SESSION_COOKIE_NAME]
+    client = Client()
+    client.cookies[settings.SESSION_COOKIE_NAME] = cookie["value"]
+    grow_old(client)
+    page.get_by_role("button", name="Run").click()
+
+    page.get_by_label("Your password").fill(PASSWORD)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Continue").click()
+
+    assert "bob@example.com" in download.value.path().read_text()
+    expect(page.get_by_text("If you asked for a file")).to_be_visible()
+    expect(page.get_by_label("Your password")).to_be_hidden()
+    page.get_by_role("link", name="Back to where you were").click()
+    expect(page.locator("[name=_selected_action]")).to_be_visible()
 
 
 def test_axe_finds_nothing_serious_in_light_and_dark(page: Page, on_localhost: str, ann: User) -> None:

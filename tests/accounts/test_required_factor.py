@@ -7,10 +7,13 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.test import Client
 from django.urls import get_resolver
+from django.utils import timezone
 
 from accounts import factors
+from adminpages.fresh_sign_in import PROVED_AT
 from brilliance.roles import ROLES
-from tests.accounts.conftest import sign_in_fully
+from tests.accounts.conftest import code_of, sign_in_fully
+from tests.accounts.test_factors import sealed_of, secret_of
 from tests.brilliance.security.test_browser import production, run
 from tests.brilliance.test_roles import EVERYBODY, EXPECTED, addresses, filled, things
 
@@ -114,6 +117,37 @@ def test_with_a_factor_everything_opens_and_without_it_again_nothing(db: None, s
     client.force_login(user, BACKEND)
 
     assert client.get("/admin/")["Location"] == "/accounts/factors/"
+
+
+def test_setting_one_up_leads_on_to_the_page_asked_for_first(db: None, settings: Any) -> None:
+    settings.MFA_ROLES = "all"
+    _, client = person()
+    client.get("/admin/contacts/contact/?q=ann&next=https://evil.example/")
+    client.get("/admin/")
+    note_proof_of(client)
+    page = client.get("/accounts/factors/app/").content.decode()
+
+    done = client.post("/accounts/factors/app/", {"sealed": sealed_of(page), "code": code_of(secret_of(page))})
+
+    asked_for = "/admin/contacts/contact/?q=ann&amp;next=https://evil.example/"
+    assert f'href="{asked_for}" class="narrow-button narrow-primary">I saved them' in done.content.decode()
+    assert "asked_for" not in client.session
+
+
+def note_proof_of(client: Client) -> None:
+    session = client.session
+    session[PROVED_AT] = timezone.now().timestamp()
+    session.save()
+
+
+@pytest.mark.parametrize("address", ["//evil.example/", "//evil.example/admin/", "/\\evil.example/"])
+def test_no_other_host_can_be_asked_for(db: None, settings: Any, address: str) -> None:
+    settings.MFA_ROLES = "all"
+    _, client = person()
+
+    client.generic("GET", "/", PATH_INFO=address)
+
+    assert "asked_for" not in client.session
 
 
 def test_the_last_factor_of_somebody_who_needs_one_stays(db: None, settings: Any) -> None:
