@@ -61,7 +61,7 @@ class Demo:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(15)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def kill(self) -> None:
         """End it at once, if it still runs; its leash ends the parts."""
