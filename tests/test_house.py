@@ -29,7 +29,10 @@ def test_every_room_stands_in_the_contract() -> None:
     circles = next(each for each in contract["contracts"] if each["type"] == "acyclic_siblings")
     with_floors = {room for each in contract["contracts"] if each.get("exhaustive") for room in each["containers"]}
 
+    coverage = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]["run"]
+
     assert set(contract["root_packages"]) == rooms
+    assert set(coverage["source"]) == rooms - {"bench"}
     assert set(circles["ancestors"]) == rooms - {"bench"}
     assert with_floors == rooms - {"bench", "registry"}, "a room of one module has no floors"
 
