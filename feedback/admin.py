@@ -46,7 +46,7 @@ class FeedbackAdmin(ModelAdmin):
         "undone_at",
         "passed_on",
     ]
-    fields = [*list_display, "last_call", "next_try"]
+    fields = readonly_fields = (*list_display, "last_call", "next_try")
     actions = ["try_again"]
     change_form_outer_before_template = "feedback/given_up.html"
     list_filter = ["channel", "cause", "is_global", "received_at", PassedOnFilter]
