@@ -107,6 +107,7 @@ def test_two_clocks_ten_hints_and_two_workers_send_each_message_once(
         assert 1 <= len(strict.journal.events("auth")) <= 3
 
 
+@pytest.mark.services
 def test_a_broker_that_is_killed_emptied_and_frozen_loses_nothing(
     tmp_path: Path, running: Callable[..., Worker]
 ) -> None:
@@ -136,6 +137,7 @@ def test_a_broker_that_is_killed_emptied_and_frozen_loses_nothing(
         assert worker.is_running
 
 
+@pytest.mark.services
 def test_nothing_is_sent_while_postgresql_is_down_and_it_goes_on_afterwards(
     tmp_path: Path, running: Callable[..., Worker]
 ) -> None:
