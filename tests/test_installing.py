@@ -84,6 +84,20 @@ def python(tmp_path: Path) -> Path:
     return tmp_path / "venv" / "bin" / "python"
 
 
+@pytest.fixture(scope="module")
+def environment_with_pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pip") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    return folder
+
+
+@pytest.fixture
+def python_with_pip(environment_with_pip: Path, tmp_path: Path) -> Path:
+    """The Python of an environment of its own that has a pip already: to make one takes seconds."""
+    shutil.copytree(environment_with_pip, tmp_path / "venv", symlinks=True)
+    return tmp_path / "venv" / "bin" / "python"
+
+
 def install(python: Path, wheel: Path, digest: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
     """Install the package from its folder."""
     requirements = python.parent / "requirements.txt"
@@ -130,15 +144,15 @@ def test_uv_installs_from_where_pip_is_told_to_look(python: Path, wheel: Path) -
 
 
 @needs_uv
-def test_uv_takes_no_package_with_another_hash(python: Path, wheel: Path) -> None:
-    python.parent.parent.joinpath("uv").symlink_to(OURS)
+def test_uv_takes_no_package_with_another_hash(python_with_pip: Path, wheel: Path) -> None:
+    python_with_pip.parent.parent.joinpath("uv").symlink_to(OURS)
 
-    result = install(python, wheel, digest="0" * 64)
+    result = install(python_with_pip, wheel, digest="0" * 64)
 
     assert result.returncode == 1
     assert result.stdout.startswith("uv could not install the packages. pip installs the packages instead")
     assert "DO NOT MATCH" in result.stderr
-    assert installer(python) == ""
+    assert installer(python_with_pip) == ""
 
 
 def test_where_uv_cannot_be_had_pip_installs(python: Path, wheel: Path) -> None:
@@ -148,24 +162,24 @@ def test_where_uv_cannot_be_had_pip_installs(python: Path, wheel: Path) -> None:
     assert (result.returncode, installer(python)) == (0, "pip"), result.stderr
 
 
-def test_a_program_that_this_machine_cannot_run_is_no_obstacle(python: Path, wheel: Path) -> None:
-    folder = python.parent.parent / "uv"
+def test_a_program_that_this_machine_cannot_run_is_no_obstacle(python_with_pip: Path, wheel: Path) -> None:
+    folder = python_with_pip.parent.parent / "uv"
     (folder / "bin").mkdir(parents=True)
     (folder / "pinned.txt").write_text((ROOT / "requirements-uv.txt").read_text())
     (folder / "bin" / "uv").write_bytes(b"\x7fELF of another machine")
     (folder / "bin" / "uv").chmod(0o755)
 
-    result = install(python, wheel)
+    result = install(python_with_pip, wheel)
 
     assert result.stdout.startswith("uv could not install the packages.")
-    assert (result.returncode, installer(python)) == (0, "pip"), result.stderr
+    assert (result.returncode, installer(python_with_pip)) == (0, "pip"), result.stderr
 
 
-def test_pip_installs_where_it_is_configured_as_uv_cannot_be(python: Path, wheel: Path) -> None:
-    result = install(python, wheel, PIP_NO_INDEX="1")
+def test_pip_installs_where_it_is_configured_as_uv_cannot_be(python_with_pip: Path, wheel: Path) -> None:
+    result = install(python_with_pip, wheel, PIP_NO_INDEX="1")
 
     assert result.stdout.startswith("pip is configured in a way that uv does not know.")
-    assert (result.returncode, installer(python)) == (0, "pip"), result.stderr
+    assert (result.returncode, installer(python_with_pip)) == (0, "pip"), result.stderr
 
 
 def test_make_needs_nothing_but_python(tmp_path: Path, wheel: Path) -> None:

@@ -433,7 +433,11 @@ class _Run:
     def _make(self, number: int, row: Row) -> tuple[Row, SmtpServer, SmtpServer | None, Peer, Mailing]:
         domain = f"row{number}.example"
         options = dict(row.peer)
-        fields: dict[str, Any] = {"timeout_seconds": PATIENCE_SECONDS, "mail_from": f"news@{domain}", "domain_name": domain}
+        fields: dict[str, Any] = {
+            "timeout_seconds": PATIENCE_SECONDS,
+            "mail_from": f"news@{domain}",
+            "domain_name": domain,
+        }
         fields |= dict(row.server)
         if row.is_tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
