@@ -34,11 +34,14 @@ class _Limit:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.left = seconds
+        self.is_begun = False  # Before the view, other middleware asks who is there.
         self._set_to: float | None = None  # The limit that the database knows.
         self._began = 0.0  # Start of the present statement.
         self._allowed = seconds  # The longest time that this statement may take.
 
     def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
+        if not self.is_begun:
+            return execute(sql, params, many, context)
         if self.left <= 0:
             raise TookTooLong(f"the request has had its {self.seconds:g} s")
         if self._set_to is None or abs(self._set_to - self.left) > STEP_SECONDS:
@@ -101,6 +104,12 @@ class Deadlines:
         finally:
             _local.limit = None
             limit.lift(connection)
+
+    def process_view(self, request: HttpRequest, *args: Any) -> None:
+        """Begin to count."""
+        limit: _Limit | None = getattr(_local, "limit", None)
+        if limit is not None:
+            limit.is_begun = True
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Return a page that explains the limit, if the limit ended the request."""

@@ -120,7 +120,8 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, obj: Any = None, **kwargs: Any) -> Any:
         """Name the stored row in the title: a refused form has put into it what was typed."""
-        if obj is not None and context["errors"]:
+        # A page may show defaults before anything is stored.
+        if obj is not None and context["errors"] and self.model._default_manager.filter(pk=obj.pk).exists():
             obj.refresh_from_db()
             context["subtitle"] = str(obj)
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
