@@ -300,7 +300,7 @@ def test_content_that_every_relay_refuses_stops_its_campaign_and_no_server(peers
     settings.STOP_AFTER_MESSAGES = 20
     for name in ("One", "Two"):
         make_server(peers(Limiting("DOT", "554 5.7.1 Message looks like spam")).port, name)
-    mailing = make_mailing(people(60), T)
+    mailing = make_mailing(people(400), T)
 
     drain_at(T)
 
