@@ -11,7 +11,7 @@ from smtpservers.secret_field import OTHER_SECRETS
 
 def _note_sign_in(request: HttpRequest, user: Any, **kwargs: Any) -> None:
     from accounts.notices import tell_notices
-    from accounts.sessions import note_sign_in
+    from accounts.sessions.store import note_sign_in
     from adminpages.fresh_sign_in import PROVED_AT, note_proof
 
     note_proof(request)
@@ -23,8 +23,8 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import changes  # noqa: F401  # Its receivers.
         from accounts.factors import rotate_secrets
+        from accounts.sessions import changes  # noqa: F401  # Its receivers.
 
         OTHER_SECRETS.register("second factors", rotate_secrets)
         user_logged_in.connect(_note_sign_in, dispatch_uid="accounts")

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
@@ -31,6 +31,7 @@ ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # Without letters and digits that 
 KEY_LENGTH = 2  # Of a recovery code: finds its hash, so that one hash has to be computed and not ten.
 CODE_LENGTH = 12
 ASKED_FOR = "asked_for"  # In the session: the page of ours to go on to after setting up a factor that was needed.
+EXISTS = Exists(Authenticator.objects.filter(user_id=OuterRef("pk"), type__in=FACTORS))  # For a query of users.
 BY_ISSUER = "by_issuer"  # In the session: the issuer of single sign-on has checked the second factor.
 
 
@@ -42,6 +43,12 @@ def of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Authenticator]:
 
 def has_factor(user: AbstractBaseUser | AnonymousUser) -> bool:
     return of(user).filter(type__in=FACTORS).exists()
+
+
+def had_factor(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether the user of a request had a second factor when it began; costs no query."""
+    known = getattr(user, "had_factor", None)
+    return has_factor(user) if known is None else bool(known)
 
 
 def needs_factor(user: AbstractBaseUser | AnonymousUser) -> bool:

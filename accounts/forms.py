@@ -21,7 +21,7 @@ from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from accounts import factors
-from accounts.lockout import count_failure, refuse_if_locked
+from accounts.sign_in.lockout import count_failure, refuse_if_locked
 from adminpages.fresh_sign_in import WRONG, is_password
 from adminpages.texts import RefusesControls, read_json
 

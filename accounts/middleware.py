@@ -50,7 +50,7 @@ class SecondFactorRequired:
             return None
         if factors.is_proved(request):
             return None
-        has_factor = factors.has_factor(request.user)
+        has_factor = factors.had_factor(request.user)
         if not has_factor and not factors.needs_factor(request.user):
             return None
         match = request.resolver_match

@@ -4,8 +4,8 @@ from axes.models import AccessFailureLog, AccessLog
 from celery import shared_task
 from django.utils import timezone
 
-from accounts.lockout import KNOWN_FOR
-from accounts.sessions import SessionStore
+from accounts.sessions.store import SessionStore
+from accounts.sign_in.lockout import KNOWN_FOR
 
 
 @shared_task

@@ -2,7 +2,10 @@
 
 from django.urls import path
 
-from accounts import session_views, sign_in_links, single_sign_on, views
+from accounts import views
+from accounts.sessions import views as session_views
+from accounts.single_sign_on import links
+from accounts.single_sign_on import views as single_sign_on
 
 urlpatterns = [
     path("login/", views.SignIn.as_view(), name="account_login"),
@@ -10,7 +13,7 @@ urlpatterns = [
     path("login/second-factor/", views.SecondFactor.as_view(), name="mfa_authenticate"),
     path("login/issuer/", single_sign_on.begin, name="single_sign_on"),
     path("login/issuer/callback/", single_sign_on.finish, name="single_sign_on_callback"),
-    path("login/link/", sign_in_links.sign_in, name="sign_in_link"),
+    path("login/link/", links.sign_in, name="sign_in_link"),
     path("logout/", views.sign_out, name="account_logout"),
     path("confirm/", views.fresh_sign_in, name="fresh_sign_in"),
     path("sessions/", session_views.own_sessions, name="sessions"),

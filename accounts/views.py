@@ -30,11 +30,11 @@ from django.views.generic import TemplateView
 
 from accounts import factors
 from accounts.adapters import PENDING_HASH
-from accounts.changes import end_other_sessions
 from accounts.forms import FreshSignInForm, SecondFactorKeyForm, TotpSetUpForm
-from accounts.identities import is_known_to_issuer
 from accounts.pages import narrow_page as _page
 from accounts.pages import signed_in_user as _user
+from accounts.sessions.changes import end_other_sessions
+from accounts.single_sign_on.identities import is_known_to_issuer
 from adminpages.fresh_sign_in import DRIFT_SECONDS, asks_anew, note_proof
 
 

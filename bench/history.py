@@ -173,7 +173,7 @@ def walk(most: float) -> int:
     """Ask for every page, print the slowest, and return how many took too long."""
     client = Client(raise_request_exception=False, SERVER_NAME="localhost")
     user = get_user_model().objects.get(username="bench")
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(user)
     told: list[tuple[float, int, int, str]] = []
     for url in addresses():
         started = time.monotonic()

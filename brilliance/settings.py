@@ -153,7 +153,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "accounts.context_processors.ways_in",
+                "accounts.sign_in.context_processors.ways_in",
             ]
         },
     }
@@ -298,15 +298,15 @@ for _name in ("PORT", "SANDBOX_PLAIN_PORT", "SANDBOX_STARTTLS_PORT", "SANDBOX_AU
 
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "accounts.backends.PasswordsClosed",
-    "django.contrib.auth.backends.ModelBackend",
+    "accounts.sign_in.backends.PasswordsClosed",
+    "accounts.sign_in.backends.UserBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
-    {"NAME": "accounts.password_words.EasyWordsValidator"},
+    {"NAME": "accounts.sign_in.password_words.EasyWordsValidator"},
 ]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -317,12 +317,12 @@ LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # Hours. Long enough against guessing, short enough after typing errors.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # Nobody can lock out another person from elsewhere.
-AXES_CLIENT_IP_CALLABLE = "accounts.lockout.network_address"
-AXES_HANDLER = "accounts.lockout.LockoutHandler"  # Also counts a network's failures over all names.
+AXES_CLIENT_IP_CALLABLE = "accounts.sign_in.lockout.network_address"
+AXES_HANDLER = "accounts.sign_in.lockout.LockoutHandler"  # Also counts a network's failures over all names.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Else continued guessing keeps others of the network out.
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ACCESS_FAILURE_LOG = True
-AXES_LOCKOUT_CALLABLE = "accounts.lockout.locked_out"
+AXES_LOCKOUT_CALLABLE = "accounts.sign_in.lockout.locked_out"
 AXES_ENABLE_ADMIN = False  # Its tables contain visitors' addresses, and nothing in them needs a decision.
 
 ACCOUNT_ADAPTER = "accounts.adapters.AccountAdapter"
@@ -375,7 +375,7 @@ for _pair in OIDC_ROLES:
     )
 _must_be("own or issuer", "OIDC_MFA", OIDC_MFA, OIDC_MFA in ("own", "issuer"))
 
-SESSION_ENGINE = "accounts.sessions"
+SESSION_ENGINE = "accounts.sessions.store"
 SESSION_COOKIE_AGE = ACCOUNT_SESSION_COOKIE_AGE = 12 * 3600  # Absolute lifetime of a session in seconds.
 SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=2 * 3600)
 SESSION_COOKIE_HTTPONLY = True

@@ -95,7 +95,7 @@ def page(browser: Browser, page_problems: list[str], request: pytest.FixtureRequ
 def sign_in(page: Page, user: User) -> None:
     """Give ``page`` a session of ``user``, as if the person had signed in."""
     client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(user)
     session = client.cookies[settings.SESSION_COOKIE_NAME].value
     page.context.add_cookies(
         [

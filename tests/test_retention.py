@@ -177,7 +177,7 @@ def test_administrators_see_what_would_go(client: Client, ann: Contact, role: st
     make_old_things(ann)
     user = User.objects.create_user("rolf", is_staff=True)
     user.groups.add(Group.objects.get(name=role))
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(user)
 
     response = client.get("/admin/contacts/contact/retention/")
 

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 from django.views.defaults import bad_request
 
-from accounts.sessions import is_over
+from accounts.sessions.store import is_over
 from adminpages.texts import UNSTORABLE
 
 Handler = Callable[[HttpRequest], HttpResponse]

@@ -13,10 +13,9 @@ from django.test import Client
 
 from accounts import factors
 from tests.accounts.conftest import App, code_of, sign_in_fully
-from tests.accounts.test_signing_in import SECOND, after_the_password, database_dump
+from tests.accounts.sign_in.test_signing_in import SECOND, after_the_password, database_dump
 
 SET_UP, CODES = "/accounts/factors/app/", "/accounts/factors/recovery-codes/"
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def test_the_code_that_set_it_up_signs_nobody_in(ann: User, client: Client) -> N
 def test_nobody_is_given_the_secret_of_another_person(ann: User, client: Client) -> None:
     """A page prepared by somebody else, who knows the secret in it."""
     mallory = Client()
-    mallory.force_login(User.objects.create_user("mallory", is_staff=True), BACKEND)
+    mallory.force_login(User.objects.create_user("mallory", is_staff=True))
     prepared = mallory.get(SET_UP).content.decode()
 
     answer = client.post(SET_UP, {"sealed": sealed_of(prepared), "code": code_of(secret_of(prepared))})

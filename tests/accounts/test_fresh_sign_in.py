@@ -20,7 +20,7 @@ from contacts.models import Contact
 from smtpservers.models import SmtpServer
 from smtpservers.secret_field import SecretField
 from tests.accounts.conftest import PASSWORD, App, sign_in_fully
-from tests.accounts.test_signing_in import database_dump
+from tests.accounts.sign_in.test_signing_in import database_dump
 from tests.brilliance.security.test_secrets import posted
 from tests.brilliance.test_roles import addresses, filled, things
 from tests.browsing import opened

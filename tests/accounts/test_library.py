@@ -96,7 +96,7 @@ def test_nobody_signs_up_and_no_admin_page_shows_factors(rf: object) -> None:
 def test_the_admin_s_own_form_is_no_way_around(ann: User, who: str) -> None:
     client = Client()
     if who != "a stranger":
-        client.force_login(User.objects.create_user("bob", is_staff=True), "django.contrib.auth.backends.ModelBackend")
+        client.force_login(User.objects.create_user("bob", is_staff=True))
     answers = [
         client.get("/admin/login/?next=/admin/auth/user/"),
         client.post("/admin/login/?next=/admin/auth/user/", {"username": "ann", "password": PASSWORD}),

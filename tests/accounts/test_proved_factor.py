@@ -10,9 +10,9 @@ from django.test import Client
 
 from accounts import factors
 from tests.accounts.conftest import App, code_of, sign_in_fully, signed_in
-from tests.accounts.test_changes import set_up_an_app
+from tests.accounts.sessions.test_changes import set_up_an_app
+from tests.accounts.sign_in.test_signing_in import SECOND, after_the_password, is_signed_in
 from tests.accounts.test_factors import CODES, SET_UP, sealed_of, secret_of
-from tests.accounts.test_signing_in import SECOND, after_the_password, is_signed_in
 
 LOGIN_AND_BACK = "/accounts/login/?next=/admin/password_change/"
 

@@ -26,14 +26,13 @@ SET_UP_PAGES = {
     "accounts/factors/recovery-codes/",
     "accounts/confirm/",
 }
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def person(role: str = "admin", **values: Any) -> tuple[User, Client]:
     user = User.objects.create_user(f"one {role}", is_staff=True, **values)
     user.groups.add(*Group.objects.filter(name=role))
     client = Client(raise_request_exception=False)
-    client.force_login(user, BACKEND)
+    client.force_login(user)
     return user, client
 
 
@@ -114,7 +113,7 @@ def test_with_a_factor_everything_opens_and_without_it_again_nothing(db: None, s
     assert client.get("/admin/").status_code == 200
 
     factors.of(user).delete()  # As an administrator's reset.
-    client.force_login(user, BACKEND)
+    client.force_login(user)
 
     assert client.get("/admin/")["Location"] == "/accounts/factors/"
 

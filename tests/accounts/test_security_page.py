@@ -7,8 +7,8 @@ import pytest
 from django.conf import settings
 
 from accounts import factors
-from accounts.lockout import FAILURES_PER_NAME, FAILURES_PER_NETWORK, KNOWN_FOR
-from accounts.password_words import LEAST_BESIDE, WORDS
+from accounts.sign_in.lockout import FAILURES_PER_NAME, FAILURES_PER_NETWORK, KNOWN_FOR
+from accounts.sign_in.password_words import LEAST_BESIDE, WORDS
 from adminpages.fresh_sign_in import FRESH_FOR
 
 PAGE = (Path(__file__).parents[2] / "docs/security.md").read_text()

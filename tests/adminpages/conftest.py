@@ -18,7 +18,7 @@ def signed_in(db: None) -> SignIn:
         person = User.objects.create_user(f"one {role}", is_staff=True)
         person.groups.add(Group.objects.get(name=role))
         client = Client()
-        client.force_login(person, "django.contrib.auth.backends.ModelBackend")
+        client.force_login(person)
         return client
 
     return sign_in

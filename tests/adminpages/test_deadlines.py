@@ -139,7 +139,7 @@ def test_a_list_that_is_too_slow_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     """The real thing: a page of the product on a database that sleeps."""
     user = User.objects.create_superuser("root", "root@example.com", "x")
     client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(user)
     monkeypatch.setattr(deadlines, "READING_SECONDS", -1.0)
 
     assert client.get("/admin/contacts/contact/").status_code == 503

@@ -26,7 +26,7 @@ def signed_in(role: str, name: str = "") -> Client:
     person = User.objects.create_user(name or role, is_staff=True)
     person.groups.add(Group.objects.get(name=role))
     client = Client()
-    client.force_login(person, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(person)
     return client
 
 

@@ -321,7 +321,7 @@ def cookies(db: None) -> dict[str, Any]:
         user = User.objects.create_user(f"walker-{name}", is_staff=True)
         user.groups.add(*Group.objects.filter(name=name))
         client = Client()
-        client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+        client.force_login(user)
         found[name[0]] = client.cookies
     return found
 
@@ -402,7 +402,7 @@ def test_the_last_admin_can_be_neither_demoted_nor_deleted(db: None) -> None:
     admin = User.objects.create_user("only", is_staff=True)
     admin.groups.add(Group.objects.get(name="admin"))
     client = Client()
-    client.force_login(admin, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(admin)
 
     answer = client.post(f"/admin/auth/user/{admin.pk}/change/", {"username": "only", "is_active": "on"})
 
@@ -417,7 +417,7 @@ def test_the_roles_can_be_neither_deleted_nor_renamed_and_admin_loses_nothing(db
     role = Group.objects.get(name="admin")
     boss.groups.add(role)
     client = Client()
-    client.force_login(boss, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(boss)
     viewer = Group.objects.get(name="viewer")
 
     client.post(f"/admin/auth/group/{role.pk}/change/", {"name": "other", "permissions": []})

@@ -27,7 +27,7 @@ PAIRS = [
 @pytest.fixture
 def boss(db: None) -> Client:
     client = Client()
-    client.force_login(User.objects.create_superuser("boss"), "django.contrib.auth.backends.ModelBackend")
+    client.force_login(User.objects.create_superuser("boss"))
     return client
 
 

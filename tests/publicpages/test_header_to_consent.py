@@ -62,7 +62,7 @@ def test_the_unsubscribe_header_of_a_test_is_complete_and_inert(mailbox: Mailbox
     campaign.lists.set([news])
     client = Client()
     boss = User.objects.create_superuser("boss")
-    client.force_login(boss, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(boss)
 
     page = tried(
         client, reverse("campaigns:send_test", args=[campaign.pk]), {"recipient": "ann@example.com", "contact": ann.pk}

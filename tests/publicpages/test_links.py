@@ -143,7 +143,7 @@ def picture(kind: str = "PNG", size: tuple[int, int] = (40, 20)) -> bytes:
 @pytest.fixture
 def admin(admin_user: User) -> Client:
     client = Client()
-    client.force_login(admin_user, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(admin_user)
     return client
 
 

@@ -155,7 +155,7 @@ def test_one_click_needs_no_cookie_sets_none_and_is_not_redirected(message: Mess
 
 def test_one_click_leaves_the_session_of_a_signed_in_reader_alone(message: Message, ann: Contact) -> None:
     client = Client(enforce_csrf_checks=True)
-    client.force_login(User.objects.create_user("ann"), backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(User.objects.create_user("ann"))
     client.get("/accounts/login/")
     before = dict(client.session)
 

@@ -41,7 +41,7 @@ def make_user(*codenames: str) -> User:
 
 @pytest.fixture
 def viewer(client: Client, db: None) -> Client:
-    client.force_login(make_user("view_sandboxmail"), backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(make_user("view_sandboxmail"))
     return client
 
 
@@ -156,7 +156,7 @@ def test_a_mail_that_is_gone_is_a_plain_404(viewer: Client, view: str):
 @pytest.mark.django_db
 def test_without_the_permission_nothing_is_shown(client: Client, view: str):
     mail = make_mail()
-    client.force_login(make_user(), backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(make_user())
 
     response = client.get(reverse(view, args=[] if view in (LIST, DELETE_ALL) else [mail.pk]))
 
@@ -175,9 +175,7 @@ def test_seeing_is_not_deleting(viewer: Client):
 def test_delete_all_asks_first_and_deletes_on_post_alone(client: Client):
     make_mail()
     make_mail()
-    client.force_login(
-        make_user("view_sandboxmail", "delete_sandboxmail"), backend="django.contrib.auth.backends.ModelBackend"
-    )
+    client.force_login(make_user("view_sandboxmail", "delete_sandboxmail"))
 
     question = client.get(reverse(DELETE_ALL)).content.decode()
     assert "All 2 mails" in question
@@ -192,9 +190,7 @@ def test_delete_all_asks_first_and_deletes_on_post_alone(client: Client):
 def test_delete_all_needs_a_token(client: Client):
     make_mail()
     strict = Client(enforce_csrf_checks=True)
-    strict.force_login(
-        make_user("view_sandboxmail", "delete_sandboxmail"), backend="django.contrib.auth.backends.ModelBackend"
-    )
+    strict.force_login(make_user("view_sandboxmail", "delete_sandboxmail"))
 
     assert strict.post(reverse(DELETE_ALL)).status_code == 403
     assert SandboxMail.objects.count() == 1

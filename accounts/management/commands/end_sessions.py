@@ -5,8 +5,8 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.resets import sign_out
-from accounts.sessions import end_all_sessions
+from accounts.sessions.resets import sign_out
+from accounts.sessions.store import end_all_sessions
 from words.numbers import counted
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.resets import reset_factors
+from accounts.sessions.resets import reset_factors
 from words.numbers import counted
 
 

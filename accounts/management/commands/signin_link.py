@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from accounts.sign_in_links import make_link
+from accounts.single_sign_on.links import make_link
 
 
 class Command(BaseCommand):

@@ -36,7 +36,7 @@ def client(db: None) -> Client:
     user = User.objects.create_user("ann", is_staff=True)
     user.groups.add(Group.objects.get(name="admin"))
     client = Client(raise_request_exception=False)
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(user)
     return client
 
 
@@ -98,7 +98,7 @@ def test_error_pages_say_what_to_do_and_show_no_details(
 def test_a_refusal_says_whom_to_ask(client: Client) -> None:
     user = User.objects.get()
     user.groups.clear()
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(user)
 
     answer = client.get("/admin/auth/user/")
 

@@ -47,7 +47,7 @@ def pages(role: str, *addresses: str) -> str:
     client = Client()
     user = User.objects.create_user(role, is_staff=True)
     user.groups.add(Group.objects.get(name=role))
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(user)
     return " ".join(client.get(address, follow=True).content.decode() for address in addresses)
 
 

@@ -106,7 +106,7 @@ def hostile(things: dict[str, Any], client: Client) -> dict[str, Any]:  # noqa: 
     for kind in kinds:
         Attribute.objects.create(name=f"of_{kind}", label=HOSTILE, kind=kind, choices=[HOSTILE + "2"])
     Contact.objects.update(attributes={**{f"of_{kind}": HOSTILE for kind in kinds}, HOSTILE: HOSTILE})
-    client.force_login(User.objects.create_superuser("boss"), "django.contrib.auth.backends.ModelBackend")
+    client.force_login(User.objects.create_superuser("boss"))
     client.raise_request_exception = False
     return things
 

@@ -94,7 +94,7 @@ def admin() -> Client:
     user = User.objects.create_user("ann", is_staff=True)
     user.groups.add(Group.objects.get(name="admin"))
     client = Client(raise_request_exception=False)
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(user)
     return client
 
 

@@ -10,11 +10,10 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
-from accounts.lockout import FAILURES_PER_NETWORK
 from accounts.models import UserSession
+from accounts.sign_in.lockout import FAILURES_PER_NETWORK
 
 PASSWORD = "correct horse battery"
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def admin(db: None) -> User:
 @pytest.fixture
 def client(admin: User) -> Client:
     client = Client()
-    client.force_login(admin, BACKEND)
+    client.force_login(admin)
     client.get("/admin/")
     return client
 

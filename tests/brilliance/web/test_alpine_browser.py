@@ -75,7 +75,7 @@ def test_every_installed_template_asks_only_for_what_can_be_evaluated(boss: Page
 def pages(things: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:  # noqa: F811
     """Yield the addresses of pages, but only one of those that are drawn by the very same templates."""
     client = Client(raise_request_exception=False)
-    client.force_login(User.objects.get(username="boss"), "django.contrib.auth.backends.ModelBackend")
+    client.force_login(User.objects.get(username="boss"))
     drawn: set[frozenset[str | None]] = set()
     names: set[str | None] = set()
 

@@ -26,7 +26,7 @@ def person(role: str) -> User:
 
 def dashboard(role: str) -> str:
     client = Client()
-    client.force_login(person(role), "django.contrib.auth.backends.ModelBackend")
+    client.force_login(person(role))
     return client.get("/admin/").content.decode()
 
 
@@ -86,7 +86,7 @@ def test_who_may_approve_is_asked_to_decide_and_who_asked_is_not_told_to_queue(d
 
     approver = dashboard("admin")
     requester = Client()
-    requester.force_login(mia, "django.contrib.auth.backends.ModelBackend")
+    requester.force_login(mia)
 
     assert "The campaign “Spring” waits for approval. Look at it, then approve or reject it." in approver
     assert f'href="/campaigns/{spring.pk}/review/"' in approver
@@ -132,7 +132,7 @@ def test_a_thousand_servers_cost_no_more_queries_than_three(db: None, django_ass
     for number in range(30):
         server(f"Server {number}")
     client = Client()
-    client.force_login(person("admin"), "django.contrib.auth.backends.ModelBackend")
+    client.force_login(person("admin"))
 
     with django_assert_max_num_queries(30):  # type: ignore[operator]
         page = client.get("/admin/").content.decode()
@@ -159,7 +159,7 @@ def test_the_sidebar_offers_only_what_opens(db: None, role: str, seen: list[str]
 def test_the_sidebar_marks_the_campaigns_on_all_their_pages(db: None) -> None:
     campaign = Campaign.objects.create(name="Winter", subject="Snow", text="Snow.")
     client = Client()
-    client.force_login(person("marketer"), "django.contrib.auth.backends.ModelBackend")
+    client.force_login(person("marketer"))
 
     for address in ("/admin/campaigns/campaign/", f"/campaigns/{campaign.pk}/", f"/campaigns/{campaign.pk}/preview/"):
         sidebar = client.get(address).content.decode().partition('id="nav-sidebar-apps"')[2]

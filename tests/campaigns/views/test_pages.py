@@ -102,7 +102,7 @@ def test_a_button_works_for_its_roles_by_post_alone(sent: Campaign, people: dict
     assert pressed == BUTTONS[name]
     assert Client().post(url)["Location"].startswith("/accounts/login/")
     strict = Client(enforce_csrf_checks=True)
-    strict.force_login(people["admin"], backend="django.contrib.auth.backends.ModelBackend")
+    strict.force_login(people["admin"])
     assert strict.post(url).status_code == 403
 
 

@@ -25,7 +25,7 @@ def marketer(db: None) -> Client:
     person = User.objects.create_user("mia", is_staff=True)
     person.groups.add(Group.objects.get(name="marketer"))
     client = Client()
-    client.force_login(person, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(person)
     return client
 
 

@@ -91,7 +91,7 @@ def test_only_who_may_see_people_sees_them(db: None, nobody: User) -> None:
         user = User.objects.create_user(f"a-{role}", is_staff=True)
         user.groups.add(Group.objects.get(name=role))
         client = Client()
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        client.force_login(user)
         expected = 200 if is_allowed else 403
         assert client.post(PREVIEW, {"conditions": json.dumps(all_of(GERMAN))}).status_code == expected, role
         assert client.get("/admin/contacts/segment/").status_code == expected, role

@@ -104,7 +104,7 @@ def test_the_page_of_a_recipient_shows_the_attempt_under_way() -> None:
     _, claims = claim(server, mailing, 1)
     client = Client()
     reader = User.objects.create_superuser("reader")
-    client.force_login(reader, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(reader)
 
     page = client.get(f"/campaigns/recipients/{claims[0].message.pk}/").content.decode()
 

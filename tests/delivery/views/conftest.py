@@ -14,8 +14,6 @@ from smtpservers.models import SmtpServer
 from tests.sandbox.conftest import Running
 from tests.sandbox.conftest import sandbox as sandbox  # a fixture
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
-
 
 @pytest.fixture
 def make_user(db: None) -> Callable[..., User]:
@@ -30,7 +28,7 @@ def make_user(db: None) -> Callable[..., User]:
 
 @pytest.fixture
 def tester(client: Client, make_user: Callable[..., User]) -> Iterator[Client]:
-    client.force_login(make_user("send_test"), backend=BACKEND)
+    client.force_login(make_user("send_test"))
     return client
 
 

@@ -12,7 +12,6 @@ from django.utils import timezone
 
 from delivery.models import Incident, ProviderHold
 from smtpservers.models import RefusedSender, SmtpServer
-from tests.delivery.views.conftest import BACKEND
 
 HOUR = dt.timedelta(hours=1)
 
@@ -34,7 +33,7 @@ def server(make_server: Callable[..., SmtpServer]) -> SmtpServer:
 
 
 def as_user(client: Client, user: User) -> Client:
-    client.force_login(user, backend=BACKEND)
+    client.force_login(user)
     return client
 
 

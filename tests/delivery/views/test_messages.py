@@ -13,7 +13,6 @@ from delivery.models import Attempt, Mailing, Message
 from delivery.views import MESSAGES_PER_PAGE
 from smtpservers.models import SmtpServer
 from tests.browser import sideways_scroll, sign_in
-from tests.delivery.views.conftest import BACKEND
 
 URL = "/delivery/messages/"
 
@@ -45,7 +44,7 @@ def make_message(email: str, status: str = "accepted", server: SmtpServer | None
 
 @pytest.fixture
 def reader(client: Client, make_user: Callable[..., User]) -> Client:
-    client.force_login(make_user("view_message", "view_attempt"), backend=BACKEND)
+    client.force_login(make_user("view_message", "view_attempt"))
     return client
 
 
@@ -100,7 +99,7 @@ def test_a_message_shows_its_attempts_as_text(reader: Client, three: SmtpServer)
 
 
 def test_attempts_are_a_permission_of_their_own(client: Client, make_user: Callable[..., User], three: SmtpServer):
-    client.force_login(make_user("view_message"), backend=BACKEND)
+    client.force_login(make_user("view_message"))
 
     page = client.get(URL).content.decode()
 
@@ -136,7 +135,7 @@ def test_an_empty_outbox_and_an_empty_search_say_different_things(reader: Client
 
 
 def test_the_permission_is_needed(client: Client, make_user: Callable[..., User]):
-    client.force_login(make_user("send_test"), backend=BACKEND)
+    client.force_login(make_user("send_test"))
 
     assert client.get(URL).status_code == 403
 

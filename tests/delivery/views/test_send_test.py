@@ -19,7 +19,6 @@ from delivery.models import Attempt, Mailing, Message, Trial
 from sandbox.models import SandboxMail
 from smtpservers.models import SmtpServer
 from tests.browser import sideways_scroll, sign_in
-from tests.delivery.views.conftest import BACKEND
 from tests.peers.name_server import running_nameserver
 from tests.peers.peer import running_peer
 from tests.sandbox.conftest import Running
@@ -259,7 +258,7 @@ def test_a_link_leads_to_the_embedded_mailbox(
     client: Client, make_user: Callable[..., User], sandbox: Running, plain_server: SmtpServer, settings
 ):
     settings.SANDBOX_PLAIN_PORT = sandbox.plain
-    client.force_login(make_user("send_test", "view_sandboxmail"), backend=BACKEND)
+    client.force_login(make_user("send_test", "view_sandboxmail"))
 
     page = tried(client, url(plain_server), {"recipient": "ann@example.org"}).content.decode()
 
@@ -267,7 +266,7 @@ def test_a_link_leads_to_the_embedded_mailbox(
 
 
 def test_the_permission_is_needed(client: Client, make_user: Callable[..., User], plain_server: SmtpServer):
-    client.force_login(make_user("view_smtpserver", "change_smtpserver"), backend=BACKEND)
+    client.force_login(make_user("view_smtpserver", "change_smtpserver"))
 
     assert client.get(url(plain_server)).status_code == 403
     assert client.post(url(plain_server), {"recipient": "ann@example.org"}).status_code == 403
@@ -280,7 +279,7 @@ def test_strangers_are_asked_to_sign_in(client: Client, plain_server: SmtpServer
 
 def test_a_post_without_a_token_is_refused(make_user: Callable[..., User], plain_server: SmtpServer):
     strict = Client(enforce_csrf_checks=True)
-    strict.force_login(make_user("send_test"), backend=BACKEND)
+    strict.force_login(make_user("send_test"))
 
     assert strict.post(url(plain_server), {"recipient": "ann@example.org"}).status_code == 403
     assert not Message.objects.exists()

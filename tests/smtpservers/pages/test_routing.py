@@ -24,7 +24,7 @@ def client_of(role: str) -> Client:
     user = User.objects.create_user(f"router-{role}", is_staff=True)
     user.groups.add(Group.objects.get(name=role))
     client = Client()
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(user)
     return client
 
 

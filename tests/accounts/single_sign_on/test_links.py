@@ -15,12 +15,12 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from accounts.lockout import FAILURES_PER_NETWORK
 from accounts.models import SignInLink
-from accounts.sign_in_links import NOT_VALID, VALID_FOR
+from accounts.sign_in.lockout import FAILURES_PER_NETWORK
+from accounts.single_sign_on.links import NOT_VALID, VALID_FOR
 from tests.accounts.conftest import App
+from tests.accounts.sign_in.test_signing_in import LOGIN, SECOND, database_dump, is_signed_in
 from tests.accounts.test_fresh_sign_in import SERVERS, asks, forms_of
-from tests.accounts.test_signing_in import LOGIN, SECOND, database_dump, is_signed_in
 
 LINK = "/accounts/login/link/"
 

@@ -15,10 +15,10 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import factors
-from accounts.lockout import FAILURES_PER_NAME, FAILURES_PER_NETWORK, KNOWN_FOR
+from accounts.sign_in.lockout import FAILURES_PER_NAME, FAILURES_PER_NETWORK, KNOWN_FOR
 from tests.accounts.conftest import PASSWORD, App, sign_in_fully, signed_in
+from tests.accounts.sign_in.test_signing_in import LOGIN, PASSKEY, SECOND, after_the_password
 from tests.accounts.test_fresh_sign_in import grow_old
-from tests.accounts.test_signing_in import LOGIN, PASSKEY, SECOND, after_the_password
 
 HOME, CAFE = "198.51.100.7", "203.0.113.5"
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.core.cache import cache as site_cache
 
-from accounts import issuer as product
+from accounts.single_sign_on import issuer as product
 from tests.peers.issuer import CLIENT_ID, ScriptedIssuer, say
 
 CALLBACK = "http://localhost:8000/accounts/login/issuer/callback/"

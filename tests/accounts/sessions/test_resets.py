@@ -13,8 +13,8 @@ from django.test import Client
 from accounts import factors
 from accounts.models import UserSession
 from tests.accounts.conftest import PASSWORD, App, sign_in_fully, signed_in
+from tests.accounts.sign_in.test_signing_in import is_signed_in
 from tests.accounts.test_fresh_sign_in import asks, grow_old
-from tests.accounts.test_signing_in import is_signed_in
 
 
 @pytest.fixture

@@ -16,15 +16,16 @@ from django.contrib.messages import get_messages
 from django.db import connections
 from django.test import Client
 
-from accounts import identities, single_sign_on
-from accounts.identities import LAST_ADMIN, NO_ACCOUNT, NOT_LINKED, SWITCHED_OFF
-from accounts.issuer import Claims
-from accounts.lockout import FAILURES_PER_NETWORK
 from accounts.models import Identity
+from accounts.sign_in.lockout import FAILURES_PER_NETWORK
+from accounts.single_sign_on import identities
+from accounts.single_sign_on import views as single_sign_on
+from accounts.single_sign_on.identities import LAST_ADMIN, NO_ACCOUNT, NOT_LINKED, SWITCHED_OFF
+from accounts.single_sign_on.issuer import Claims
 from adminpages.fresh_sign_in import FRESH_FOR
 from tests.accounts.conftest import PASSWORD, App, sign_in_fully
+from tests.accounts.sign_in.test_signing_in import LOGIN, SECOND, database_dump, is_signed_in
 from tests.accounts.test_fresh_sign_in import SERVERS, asks, grow_old
-from tests.accounts.test_signing_in import LOGIN, SECOND, database_dump, is_signed_in
 from tests.brilliance.security.test_browser import production, run
 from tests.peers.issuer import CLIENT_SECRET, ScriptedIssuer, say
 
@@ -646,7 +647,7 @@ def test_an_answer_for_signing_in_confirms_nothing(issuer: ScriptedIssuer) -> No
     ann = link(known("ann", "admin", password=PASSWORD), issuer)
     client = Client()
     address = issuer.come_back(client.get(BEGIN)["Location"])
-    client.force_login(ann, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(ann)
     grow_old(client)
     issuer.claims["auth_time"] = int(time.time())
 
@@ -709,7 +710,7 @@ def test_who_signs_in_by_no_password_is_offered_no_new_one(
 def by_password(db: None) -> Client:
     """A client of somebody who has a password."""
     client = Client()
-    client.force_login(known("bea", "admin", password=PASSWORD), "django.contrib.auth.backends.ModelBackend")
+    client.force_login(known("bea", "admin", password=PASSWORD))
     return client
 
 

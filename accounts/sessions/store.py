@@ -19,8 +19,8 @@ from django.contrib.sessions.backends import db
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
-from accounts.browsers import browser_of
 from accounts.models import UserSession
+from accounts.sessions.browsers import browser_of
 from adminpages.fresh_sign_in import DRIFT_SECONDS
 from contacts.consent.ip_networks import network_of
 from publicpages.views.base import origin_of

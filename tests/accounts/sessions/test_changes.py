@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from accounts import factors
 from accounts.models import SignInNotice, UserSession
-from accounts.sign_in_links import make_link
+from accounts.single_sign_on.links import make_link
 from tests.accounts.conftest import PASSWORD, code_of, sign_in_fully, signed_in
-from tests.accounts.test_sessions import open_sessions
-from tests.accounts.test_signing_in import is_signed_in
+from tests.accounts.sessions.test_sessions import open_sessions
+from tests.accounts.sign_in.test_signing_in import is_signed_in
 
 OWN = "a passphrase of my own"
 

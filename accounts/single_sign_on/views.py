@@ -22,10 +22,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET
 
-from accounts import identities, issuer
 from accounts.factors import BY_ISSUER
-from accounts.lockout import count_failure, refuse_if_locked
 from accounts.pages import narrow_page as page
+from accounts.sign_in.lockout import count_failure, refuse_if_locked
+from accounts.single_sign_on import identities, issuer
 from adminpages.fresh_sign_in import FRESH_FOR, PROVED_AT, QUESTION
 
 PENDING = "single_sign_on"  # In the session: the question that is on its way.

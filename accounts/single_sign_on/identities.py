@@ -10,8 +10,8 @@ from django.contrib.auth.validators import ASCIIUsernameValidator
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from accounts.issuer import Claims
 from accounts.models import Identity
+from accounts.single_sign_on.issuer import Claims
 from delivery.operators.notices import ADMINISTRATORS, administrators
 
 SWITCHED_OFF = "Your account here is switched off. Ask an administrator to switch it on."

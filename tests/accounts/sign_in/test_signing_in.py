@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.timezone import localtime
 
 from accounts import factors
-from accounts.lockout import FAILURES_PER_NETWORK
+from accounts.sign_in.lockout import FAILURES_PER_NETWORK
 from tests.accounts.conftest import PASSWORD, App
 
 LOGIN, SECOND, PASSKEY = "/accounts/login/", "/accounts/login/second-factor/", "/accounts/login/passkey/"

@@ -14,8 +14,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import factors
 from accounts.pages import narrow_page, signed_in_user
-from accounts.resets import reset_factors, sign_out
-from accounts.sessions import end_session, end_sessions, sessions_of
+from accounts.sessions.resets import reset_factors, sign_out
+from accounts.sessions.store import end_session, end_sessions, sessions_of
 from adminpages.access import needs
 from adminpages.fresh_sign_in import asks_first
 

@@ -14,13 +14,13 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import factors
-from accounts.browsers import browser_of
 from accounts.models import UserSession
-from accounts.sessions import OpenSession, SessionStore, sessions_of
+from accounts.sessions.browsers import browser_of
+from accounts.sessions.store import OpenSession, SessionStore, sessions_of
 from accounts.tasks import delete_expired
 from tests.accounts.conftest import FIREFOX, PASSWORD, SAFARI, App, signed_in
+from tests.accounts.sign_in.test_signing_in import SECOND, is_signed_in
 from tests.accounts.test_fresh_sign_in import asks, grow_old
-from tests.accounts.test_signing_in import SECOND, is_signed_in
 
 PAGE, END = "/accounts/sessions/", "/accounts/sessions/end/"
 
@@ -231,6 +231,6 @@ def test_the_page_offers_to_change_a_password_where_there_is_one(ann: User) -> N
     assert "change your password" in client.get(PAGE).content.decode()
     ann.set_unusable_password()
     ann.save()
-    client.force_login(ann, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(ann)
 
     assert "change your password" not in client.get(PAGE).content.decode()

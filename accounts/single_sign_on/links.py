@@ -21,9 +21,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from accounts.lockout import DRIFT, count_failure, refuse_if_locked
 from accounts.models import SignInLink
 from accounts.pages import narrow_page as page
+from accounts.sign_in.lockout import DRIFT, count_failure, refuse_if_locked
 
 VALID_FOR = dt.timedelta(minutes=15)
 NOT_VALID = "This link has expired or was used already. Make a new one on the command line."

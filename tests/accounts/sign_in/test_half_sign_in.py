@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from accounts import factors
 from accounts.models import UserSession
-from accounts.resets import sign_out
+from accounts.sessions.resets import sign_out
 from tests.accounts.conftest import App
-from tests.accounts.test_sessions import open_sessions
-from tests.accounts.test_sign_in_links import made, use
-from tests.accounts.test_signing_in import LOGIN, PASSKEY, SECOND, after_the_password, is_signed_in
+from tests.accounts.sessions.test_sessions import open_sessions
+from tests.accounts.sign_in.test_signing_in import LOGIN, PASSKEY, SECOND, after_the_password, is_signed_in
+from tests.accounts.single_sign_on.test_links import made, use
 
 
 def change_password(user: User) -> None:

@@ -13,7 +13,7 @@ from django.dispatch import receiver
 
 from accounts.models import SignInNotice
 from accounts.notices import forget_notice, leave_notice
-from accounts.sessions import end_sessions
+from accounts.sessions.store import end_sessions
 
 WATCHED = ("password", "is_active", "is_staff", "is_superuser")
 

@@ -6,7 +6,7 @@ from django.db import transaction
 from accounts import factors
 from accounts.models import SignInNotice
 from accounts.notices import leave_notice
-from accounts.sessions import end_sessions
+from accounts.sessions.store import end_sessions
 
 
 def sign_out(user: User) -> int:

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
-from accounts.password_words import WORDS
+from accounts.sign_in.password_words import WORDS
 
 
 @pytest.fixture(autouse=True)
