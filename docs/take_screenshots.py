@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.demo import Demo
+from tests.harness.demo import Demo
 
 PICTURES = Path(__file__).with_name("pictures")
 MOST_BYTES = 300_000

@@ -13,9 +13,9 @@ from django.template import Template
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from tests import emptying, migrated, pages
+from tests.harness import empty_tables, migrated_database, quick_pages
 
-pytest_plugins = ["tests.browser"]
+pytest_plugins = ["tests.harness.browser"]
 
 # Generated tests are not failed for being slow on a busy machine.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -26,8 +26,8 @@ hypothesis.settings.load_profile("patient")
 def quick_client(django_test_environment: None) -> Iterator[None]:
     """Have pages drawn without what tests do not ask for."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", pages.add_files_found_once)
-        patch.setattr(Template, "_render", pages.render_telling_of_outermost)
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", quick_pages.add_files_found_once)
+        patch.setattr(Template, "_render", quick_pages.render_telling_of_outermost)
         yield
 
 
@@ -43,7 +43,7 @@ def quick_passwords() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator[None]:
     """Have the migrations run once for all processes."""
-    with migrated.created_once():
+    with migrated_database.created_once():
         yield
 
 
@@ -51,12 +51,12 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """Have the tables emptied quickly after tests with transactions of their own."""
     with django_db_blocker.unblock():
-        made = emptying.roles()
+        made = empty_tables.roles()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: emptying.empty_tables(made))
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: empty_tables.empty_tables(made))
         yield
     with django_db_blocker.unblock():
-        migrated.let_go()
+        migrated_database.let_go()
 
 
 @pytest.fixture(autouse=True)

@@ -152,7 +152,7 @@ class _Workers:
         self.errands = self._errands()
 
     def _start(self, name: str, **options: Any) -> Any:
-        from tests.workers import Worker
+        from tests.harness.workers import Worker
 
         return Worker(
             self._folder,
@@ -397,7 +397,7 @@ def _silence(journal: Path) -> float:
 
 
 def _judge(part: Part, mailings: list[int], people: int, servers: dict[int, Any], journal: Path) -> None:
-    from tests.verifying import judge_account
+    from tests.harness.judge import judge_account
 
     # Of 100 servers' journal in one file, what counts is read once.
     answers: dict[int, list[dict[str, Any]]] = {port: [] for port in servers}

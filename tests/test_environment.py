@@ -2,7 +2,7 @@
 
 import os
 
-from tests.environment import before_import
+from tests.harness.environment import before_import
 
 
 def test_importing_the_tests_has_not_changed_it() -> None:

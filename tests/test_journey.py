@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.demo import Demo, alive
+from tests.harness.demo import Demo, alive
 
 pytestmark = pytest.mark.browser
 

@@ -16,7 +16,7 @@ from contacts.models import Contact
 from tests.accounts.conftest import PASSWORD, SAFARI, code_of, signed_in
 from tests.accounts.sign_in.test_signing_in import is_signed_in
 from tests.accounts.test_fresh_sign_in import grow_old
-from tests.browser import serious, sideways_scroll, sign_in
+from tests.harness.browser import serious, sideways_scroll, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PHONE = {"width": 390, "height": 844}

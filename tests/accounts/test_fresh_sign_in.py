@@ -23,7 +23,7 @@ from tests.accounts.conftest import PASSWORD, App, sign_in_fully
 from tests.accounts.sign_in.test_signing_in import database_dump
 from tests.brilliance.security.test_secrets import posted
 from tests.brilliance.test_roles import addresses, filled, things
-from tests.browsing import opened
+from tests.harness.forms import opened
 
 __all__ = ["things"]  # A fixture.
 

@@ -16,7 +16,7 @@ from publicpages.models import Appearance
 from smtpservers.models import Route, SmtpServer
 from tests.adminpages.conftest import SignIn
 from tests.brilliance.test_roles import things as things
-from tests.browsing import opened
+from tests.harness.forms import opened
 
 # By page: a field, what somebody else makes of it, and another one that is changed on the older page.
 # A page that can be edited and is missing here fails the test.

@@ -14,7 +14,7 @@ from campaigns.models import ArchivedCampaign, ArchiveSettings, Campaign, Layout
 from contacts.models import ContactList
 from smtpservers.models import SmtpServer
 from tests.adminpages.conftest import SignIn
-from tests.browsing import opened
+from tests.harness.forms import opened
 
 CONTROLS = ["\x00", "\x01", "\x08", "\x0b", "\x0c", "\x1b", "\x7f", "\x85", "\x9f", "\ud800"]
 

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from django.conf import settings
 
-from tests.demo import free_ports
+from tests.harness.demo import free_ports
 
 SETTINGS = set(re.findall(r'env\.\w+\(\s*"(\w+)"', (settings.BASE_DIR / "brilliance" / "settings.py").read_text()))
 OF_THE_FILE = {"DATA_DIR", "HOST", "PORT", "DATABASE_URL", "BROKER_URL"}

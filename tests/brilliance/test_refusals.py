@@ -18,7 +18,7 @@ from delivery.models import Message
 from delivery.outbox import mailings
 from publicpages.models import SignUp
 from smtpservers.models import SmtpServer
-from tests.browsing import opened
+from tests.harness.forms import opened
 from tests.publicpages.test_subscribing import embedded
 
 

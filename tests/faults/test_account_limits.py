@@ -16,8 +16,8 @@ from smtpservers.models import SmtpServer
 from tests.delivery.making import make_mailing, make_server
 from tests.delivery.outcomes.test_account_limits import people
 from tests.faults.test_processes import are_finished, running, wait_for
+from tests.harness.workers import Worker
 from tests.peers.peer import kill_sender, running_peer
-from tests.workers import Worker
 
 __all__ = ["running"]  # A fixture.
 

@@ -14,9 +14,9 @@ from django.utils import timezone
 from delivery.models import Attempt, Mailing
 from smtpservers.models import SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain, run_until_finished
+from tests.harness.judge import begun_after, judge_account, verify
 from tests.peers.conversation import DROP, Reply, Script, late
 from tests.peers.peer import running_peer
-from tests.verifying import begun_after, judge_account, verify
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -17,11 +17,11 @@ from delivery.health import readiness, vitals
 from delivery.models import ClockMark, Mailing, Message, WorkerReport
 from delivery.outbox import mailings
 from smtpservers.models import QuotaPeriod
-from tests.clocks import WrongClock
 from tests.delivery.making import make_list, make_mailing, make_server
+from tests.harness.clocks import WrongClock
+from tests.harness.services import own_postgres
+from tests.harness.workers import Worker
 from tests.peers.peer import Peer, running_peer
-from tests.services import own_postgres
-from tests.workers import Worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]
 

@@ -12,12 +12,12 @@ from django.utils import timezone
 from delivery.models import Mailing, Message
 from delivery.outbox import mailings
 from smtpservers.models import QuotaPeriod
-from tests.children import Child
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain, run_until_finished
+from tests.harness.children import Child
+from tests.harness.judge import begun_after, judge_account, verify
 from tests.peers.conversation import late
 from tests.peers.misbehaving import at
 from tests.peers.peer import running_peer
-from tests.verifying import begun_after, judge_account, verify
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -17,11 +17,11 @@ from delivery.models import Mailing, Message
 from delivery.outcomes import recovery
 from smtpservers.models import Route
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain, run_until_finished
+from tests.harness.judge import judge_account, most_on_one_connection, most_open, per_server, verify
 from tests.peers.conversation import late
 from tests.peers.crowd import running_crowd
 from tests.peers.misbehaving import at
 from tests.peers.peer import running_peer
-from tests.verifying import judge_account, most_on_one_connection, most_open, per_server, verify
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

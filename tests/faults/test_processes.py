@@ -27,12 +27,12 @@ from delivery.models import Mailing, Message
 from delivery.tasks import deliver
 from feedback.models import Feedback, RelayedUnsubscribe
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
+from tests.harness.judge import judge_account, verify
+from tests.harness.services import default_database, running_postgres, running_redis
+from tests.harness.workers import Worker
 from tests.peers.conversation import Script, late
 from tests.peers.misbehaving import at
 from tests.peers.peer import Peer, running_peer
-from tests.services import default_database, running_postgres, running_redis
-from tests.verifying import judge_account, verify
-from tests.workers import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

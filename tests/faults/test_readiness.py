@@ -21,11 +21,11 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from delivery.models import WorkerReport
-from tests.clocks import WrongClock
 from tests.delivery.making import make_list, make_mailing, make_server
-from tests.demo import free_ports
+from tests.harness.clocks import WrongClock
+from tests.harness.demo import free_ports
+from tests.harness.workers import ROOT, Worker, database_url
 from tests.peers.peer import running_peer
-from tests.workers import ROOT, Worker, database_url
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]
 

@@ -22,10 +22,10 @@ from django.utils import timezone
 
 from delivery import identity
 from delivery.models import Mailing, Message, WorkerSeen
-from tests.children import in_child
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
+from tests.harness.children import in_child
+from tests.harness.workers import Worker, database_url
 from tests.peers.peer import Peer, running_peer
-from tests.workers import Worker, database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -24,12 +24,12 @@ from contacts.models import Suppression
 from delivery.models import Mailing, Message
 from delivery.outcomes import recovery
 from smtpservers.models import SmtpServer
-from tests import emptying
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
+from tests.harness import empty_tables
+from tests.harness.judge import Event, judge_account, most_on_one_connection, most_open, wrong_bytes
 from tests.peers.conversation import DROP, RESET, SILENT, STALL, Script, in_pieces, late
 from tests.peers.misbehaving import ENDLESS, NONSENSE, at, chaotic, cut, greylisting, idle_closing, limited, to, well
 from tests.peers.peer import Peer, running_peer
-from tests.verifying import Event, judge_account, most_on_one_connection, most_open, wrong_bytes
 
 pytestmark = pytest.mark.django_db  # The database is asked in the fixture alone.
 
@@ -515,13 +515,13 @@ def outcomes(
         override_settings(FINAL_ANSWER_SECONDS=PATIENCE_SECONDS, DATA_DIR=folder / "data"),
         ExitStack() as stack,
     ):
-        made = emptying.roles()
+        made = empty_tables.roles()
         try:
             run = _Run(wanted, folder, stack)
             run.until_done()
             found = {row.name: run.outcome(row.name) for row in wanted}
         finally:
-            emptying.empty_tables(made)
+            empty_tables.empty_tables(made)
             while _BOUND:
                 _BOUND.pop().close()
     return found

@@ -9,9 +9,9 @@ import pytest
 from delivery.models import Batch, Message
 from tests.delivery.making import make_list, make_mailing, make_server
 from tests.faults.test_processes import hint
+from tests.harness.judge import verify
+from tests.harness.workers import Worker
 from tests.peers.peer import running_peer
-from tests.verifying import verify
-from tests.workers import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -23,8 +23,8 @@ from delivery.content.tokens import message_of
 from delivery.models import Attempt, Message
 from smtpservers.models import QuotaPeriod
 from tests.fields.bench import LIST_PAGE, Bench, Mail
+from tests.harness.send_test import tried
 from tests.peers.name_server import running_nameserver
-from tests.trying import tried
 
 ANN = "ann@customer.example"
 Changes = dict[str, Any]  # By the form's name; a function is asked once the row is prepared.

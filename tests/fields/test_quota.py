@@ -9,9 +9,9 @@ from django.utils import timezone
 from delivery.models import Message
 from delivery.operators.send_test import SendTestRefused
 from smtpservers.models import QuotaPeriod, UsageEntry
-from tests.children import Child
 from tests.delivery.making import run_drain
 from tests.fields.bench import Bench
+from tests.harness.children import Child
 
 PEOPLE = tuple(f"person{number}@customer.example" for number in range(5))
 

@@ -16,7 +16,7 @@ from contacts.models import Contact, ContactList, Subscription
 from delivery.models import Message
 from feedback.models import Feedback
 from smtpservers.models import SmtpServer
-from tests.trying import tried
+from tests.harness.send_test import tried
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -17,7 +17,7 @@ from publicpages.models import Appearance, SignUp
 from publicpages.subscriptions import subscribe as subscriptions_subscribe
 from publicpages.views import subscribe
 from publicpages.views.embed import snippet
-from tests.browser import PATIENCE, serious, sideways_scroll, sign_in
+from tests.harness.browser import PATIENCE, serious, sideways_scroll, sign_in
 from tests.publicpages.conftest import path_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.demo import free_ports
+from tests.harness.demo import free_ports
 
 COMMAND = [sys.executable, "manage.py", "sandbox"]
 

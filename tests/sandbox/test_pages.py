@@ -9,7 +9,7 @@ from django.urls import reverse
 from playwright.sync_api import Page
 
 from sandbox.models import SandboxMail
-from tests.browser import sideways_scroll, sign_in
+from tests.harness.browser import sideways_scroll, sign_in
 
 LIST = "admin:sandbox_sandboxmail_changelist"
 CHANGE = "admin:sandbox_sandboxmail_change"

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.accounts.test_browser import PHONE, tab_to
-from tests.browser import serious, sideways_scroll
+from tests.harness.browser import serious, sideways_scroll
 from tests.peers.issuer import ScriptedIssuer
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -20,7 +20,7 @@ from delivery.health import readiness
 from delivery.models import Lane, WorkerReport, WorkerSeen
 from delivery.outbox import leases
 from tests.delivery.making import make_server
-from tests.workers import database_url
+from tests.harness.workers import database_url
 
 ROOT = Path(__file__).resolve().parents[3]
 GOES_ON = "Mail waits, and goes on by itself as soon as one runs."

@@ -28,10 +28,10 @@ from campaigns.models import Campaign
 from delivery.models import Mailing
 from smtpservers.models import SmtpServer
 from tests.delivery.making import make_list, make_mailing
+from tests.harness.send_test import tried
+from tests.harness.workers import Worker
 from tests.peers.conversation import Script
 from tests.peers.peer import running_peer
-from tests.trying import tried
-from tests.workers import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

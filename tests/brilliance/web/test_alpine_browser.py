@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from contacts.models import Contact
 from tests.brilliance.security.test_markup import installed_templates
 from tests.brilliance.test_roles import addresses, filled, things  # noqa: F401 - a fixture is asked for by its name.
-from tests.browser import sideways_scroll, sign_in
+from tests.harness.browser import sideways_scroll, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -15,7 +15,7 @@ from campaigns.models import ApprovalRule, Campaign
 from contacts.models import Contact
 from delivery.models import Mailing
 from smtpservers.models import QuotaPeriod, SmtpServer
-from tests.browser import sideways_scroll, sign_in
+from tests.harness.browser import sideways_scroll, sign_in
 
 
 def person(role: str) -> User:

@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, User
 from playwright.sync_api import Page, expect
 
 from contacts.models import Contact, ContactList
-from tests.browser import sign_in
+from tests.harness.browser import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 CONTACTS = "/admin/contacts/contact/"

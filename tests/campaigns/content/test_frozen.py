@@ -29,7 +29,7 @@ from contacts.models import Contact, ContactList, Segment, Subscription
 from delivery.models import Mailing, Message, Notice
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
-from tests.children import Child
+from tests.harness.children import Child
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 SOON = NOW + dt.timedelta(seconds=2)

@@ -26,7 +26,7 @@ from contacts.models import Contact
 from delivery.models import Mailing, Message
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
-from tests.children import Child
+from tests.harness.children import Child
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 SOON = NOW + dt.timedelta(seconds=2)

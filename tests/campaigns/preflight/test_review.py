@@ -18,8 +18,8 @@ from contacts.models import ContactList, Suppression
 from delivery.models import Attempt, Installation, Message, Trial
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
+from tests.harness.send_test import tried
 from tests.peers.peer import running_peer
-from tests.trying import tried
 
 pytestmark = pytest.mark.django_db
 START = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)

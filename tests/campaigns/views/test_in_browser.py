@@ -13,7 +13,7 @@ from contacts.models import Contact
 from delivery import clock
 from delivery.models import Mailing, MailingOutcome, Message
 from smtpservers.models import SmtpServer
-from tests.browser import sideways_scroll, sign_in
+from tests.harness.browser import sideways_scroll, sign_in
 
 NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

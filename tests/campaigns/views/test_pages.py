@@ -19,7 +19,7 @@ from contacts.models import Contact, ContactList
 from delivery.models import Attempt, Chunk, Mailing, MailingOutcome, Message
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
-from tests.trying import tried
+from tests.harness.send_test import tried
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)

@@ -8,8 +8,8 @@ from django.test import Client
 
 from campaigns.models import ArchiveSettings, Campaign, Experiment
 from smtpservers.models import SmtpServer
-from tests.browsing import opened
 from tests.campaigns.conftest import client_of
+from tests.harness.forms import opened
 
 
 @pytest.fixture

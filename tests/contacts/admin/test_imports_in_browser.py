@@ -12,8 +12,8 @@ from pytest_django.live_server_helper import LiveServer
 from contacts.models import Contact, ContactImport, ContactList
 from contacts.transfer import import_contacts
 from contacts.transfer.import_contacts import BATCH_ROWS, import_people
-from tests.browser import sideways_scroll, sign_in
 from tests.contacts.files import started, stored
+from tests.harness.browser import sideways_scroll, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -15,7 +15,7 @@ from delivery.content import tokens
 from delivery.models import Message
 from delivery.outbox import mailings
 from delivery.outbox.snapshot import snapshot
-from tests.browsing import opened
+from tests.harness.forms import opened
 
 Status = Subscription.Status
 

@@ -10,7 +10,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from contacts.consent import changes
 from contacts.models import Contact, ContactList, Suppression, SuppressionLift
-from tests.browser import sideways_scroll, sign_in
+from tests.harness.browser import sideways_scroll, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -9,8 +9,8 @@ from django.db.models.functions import Now
 
 from contacts.models import ConsentEvent, Contact, ContactImport, ContactList, Subscription
 from contacts.transfer import import_contacts
-from tests.children import Child
 from tests.contacts.files import started
+from tests.harness.children import Child
 
 ROWS = 40_000
 

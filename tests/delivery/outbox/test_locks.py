@@ -18,7 +18,7 @@ from delivery.outcomes import results
 from smtpservers.models import SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server
 from tests.delivery.outbox.test_account import ACCEPTED, claim, result
-from tests.workers import database_url
+from tests.harness.workers import database_url
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 

@@ -21,11 +21,11 @@ from delivery.operators import send_test, trials
 from delivery.outcomes.results import finish_mailings
 from mail.addresses import fold
 from smtpservers.models import SmtpServer
-from tests.browser import sign_in
+from tests.harness.browser import sign_in
+from tests.harness.send_test import tried
+from tests.harness.workers import Worker
 from tests.peers.conversation import SILENT
 from tests.peers.peer import running_peer
-from tests.trying import tried
-from tests.workers import Worker
 
 MakeServer = Callable[..., SmtpServer]
 NOW = dt.datetime(2026, 11, 28, 12, tzinfo=dt.UTC)

@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from delivery.models import Attempt, Mailing, Message
 from delivery.views import MESSAGES_PER_PAGE
 from smtpservers.models import SmtpServer
-from tests.browser import sideways_scroll, sign_in
+from tests.harness.browser import sideways_scroll, sign_in
 
 URL = "/delivery/messages/"
 

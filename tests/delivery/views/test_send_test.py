@@ -18,11 +18,11 @@ from playwright.sync_api import Page
 from delivery.models import Attempt, Mailing, Message, Trial
 from sandbox.models import SandboxMail
 from smtpservers.models import SmtpServer
-from tests.browser import sideways_scroll, sign_in
+from tests.harness.browser import sideways_scroll, sign_in
+from tests.harness.send_test import tried
 from tests.peers.name_server import running_nameserver
 from tests.peers.peer import running_peer
 from tests.sandbox.conftest import Running
-from tests.trying import tried
 
 MakeServer = Callable[..., SmtpServer]
 

@@ -16,9 +16,9 @@ from django.utils import timezone
 from delivery.health import heartbeats
 from delivery.models import Mailing, WorkerSeen
 from tests.delivery.making import make_list, make_mailing, make_server
+from tests.harness.judge import verify
+from tests.harness.workers import Worker
 from tests.peers.peer import kill_sender, running_peer
-from tests.verifying import verify
-from tests.workers import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -17,8 +17,8 @@ from delivery.outbox import leases
 from delivery.outbox.plan import LaneShare
 from delivery.outcomes import journal, recovery
 from smtpservers.models import SmtpServer
-from tests.children import Child
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
+from tests.harness.children import Child
 from tests.peers.peer import running_peer
 
 pytestmark = pytest.mark.django_db(transaction=True)

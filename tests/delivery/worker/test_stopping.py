@@ -25,10 +25,10 @@ from mail.replies.reply import Reply
 from mail.replies.rules import Stage
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
+from tests.harness.judge import verify
+from tests.harness.workers import Worker
 from tests.peers.conversation import DROP
 from tests.peers.peer import Peer, running_peer, sender_of
-from tests.verifying import verify
-from tests.workers import Worker
 
 pytestmark = pytest.mark.django_db
 committed = pytest.mark.django_db(transaction=True)  # Other connections see its rows.

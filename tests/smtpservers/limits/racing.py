@@ -11,7 +11,7 @@ import multiprocessing
 import random
 from typing import Any
 
-from tests.children import in_child
+from tests.harness.children import in_child
 
 RACERS = 8
 # How far the clock runs ahead of who waits for a lock: no worker waits for hours, as a day goes by in a second here.

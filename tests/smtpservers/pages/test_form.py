@@ -11,7 +11,7 @@ from smtpservers.admin import list_row
 from smtpservers.forms.server import ServerForm
 from smtpservers.models import SmtpServer
 from smtpservers.secret_field import Secret
-from tests.browsing import opened
+from tests.harness.forms import opened
 from tests.smtpservers.pages.conftest import LIST, change_page, filled
 
 pytestmark = pytest.mark.django_db

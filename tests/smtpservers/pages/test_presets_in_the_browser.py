@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from smtpservers.models import SmtpServer
-from tests.browser import sideways_scroll, sign_in
+from tests.harness.browser import sideways_scroll, sign_in
 from tests.smtpservers.pages.conftest import LIST, change_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("live_server")]

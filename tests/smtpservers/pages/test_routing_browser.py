@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, User
 from playwright.sync_api import Page, expect
 
 from smtpservers.models import Route, SmtpServer
-from tests.browser import sideways_scroll, sign_in
+from tests.harness.browser import sideways_scroll, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.db.utils import load_backend
 
-from tests.demo import free_ports
+from tests.harness.demo import free_ports
 
 
 class _Service(abc.ABC):
