@@ -7,6 +7,7 @@ must never cost us the addresses of its recipients. Nothing here sends, stores o
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mail.replies.rules import ANY, RULES, Action, ReplyRule, Scope, Stage
@@ -16,8 +17,14 @@ _TEXT_CHARACTERS = 8_000  # Enough for every EHLO; a hostile server may send mor
 _CODE = re.compile(r"(?:(?:smtp|x-[a-z0-9-]+)[ \t]*;[ \t]*)?([2-5][0-9][0-9])(?:[ \t-]|(?=\r?\n|\Z))", re.IGNORECASE)
 _ENHANCED = re.compile(r"(?<![\w.])[245]\.[0-9]{1,3}\.[0-9]{1,3}(?!\w|\.[0-9])")
 _LEADING_ENHANCED = re.compile(r"#?([245]\.[0-9]{1,3}\.[0-9]{1,3})(?::?[ \t]+|(?=\r?\n|\Z))")
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+# Control characters, line separators, and the directional ones that turn the words around them.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _ADDRESS = re.compile(r"[^\s<>()\[\]{}\"',;:]+@[^\s<>()\[\]{}\"',;:]*[^\s<>()\[\]{}\"',;:.]")
+
+
+def _visible(text: str) -> str:
+    """Return the text with blanks in place of control characters; line ends become "\\n"."""
+    return text if text.isprintable() else _CONTROL.sub(" ", text.replace("\r\n", "\n").removesuffix("\r"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +42,18 @@ class Reply:
         Also parses the diagnostic of a bounce (``smtp; 550 5.1.1 …``) and a bare status (``5.1.1 …``), for which the
         code is derived from its class. Never raises.
         """
-        text = text[:_TEXT_CHARACTERS]
+        text = _visible(text[:_TEXT_CHARACTERS])
         found = _CODE.match(text)
         return cls._of(int(found[1]), text[found.end() :]) if found else cls._of(0, text)
 
     @classmethod
-    def of(cls, code: int, text: str) -> "Reply":
+    def of(cls, code: int, text: str, mask: Callable[[str], str] = str) -> "Reply":
         """Return a reply whose lines were split already.
 
         :param text: the text after the code; several lines are separated by "\\n".
+        :param mask: masks secrets. It gets the text before it is cut, because it knows no half of a secret.
         """
-        return cls._of(code, text[:_TEXT_CHARACTERS])
+        return cls._of(code, mask(_visible(text))[:_TEXT_CHARACTERS])
 
     @classmethod
     def _of(cls, code: int, rest: str) -> "Reply":
@@ -58,8 +66,8 @@ class Reply:
         if "\n" in rest:
             prefix = rf"(?m)^(?:{code}[ -])?(?:#?{re.escape(enhanced)}:?[ ]+)?" if enhanced else rf"(?m)^{code}[ -]"
             first, _, others = rest.partition("\n")
-            rest = f"{first}\n{re.sub(prefix, '', others)}".replace("\r\n", "\n").removesuffix("\n")
-        return cls(code, enhanced, rest if rest.isprintable() else _CONTROL.sub(" ", rest.removesuffix("\r")))
+            rest = f"{first}\n{re.sub(prefix, '', others)}".removesuffix("\n")
+        return cls(code, enhanced, rest)
 
     def __str__(self) -> str:
         """Return the reply on one line, as people quote it."""

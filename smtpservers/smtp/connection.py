@@ -501,7 +501,8 @@ def masking(endpoint: Endpoint) -> Callable[[str], str]:
     plain = (f"\0{endpoint.username}\0{password}", password)
     encoded = [base64.b64encode(secret.encode()).decode("ascii") for secret in plain]
     # A short password occurs within many words, so only a whole word is masked.
-    alone = re.escape(password) if len(password) >= SHORT_SECRET else rf"(?<!\w){re.escape(password)}(?!\w)"
+    words = re.sub(r"(?:\\ )+", r"\\s{1,9}", re.escape(password))  # The server may stretch a blank, or break the line.
+    alone = words if len(password) >= SHORT_SECRET else rf"(?<!\w){words}(?!\w)"
     secrets = re.compile("|".join([*map(re.escape, encoded), alone]))
 
     def masked(found: re.Match[str]) -> str:

@@ -9,7 +9,6 @@ import re
 import ssl
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 from mail.replies.reply import Reply
@@ -104,10 +103,9 @@ class Wire(asyncio.Protocol):
 
     def read(self, code: int, lines: list[bytes]) -> Reply:
         """Return a reply as a value, with secrets masked."""
-        reply = Reply.of(code, b"\n".join(lines).decode("utf-8", "replace"))
+        text = b"\n".join(lines).decode("utf-8", "replace")
         # A challenge (334) is input to a computation, and never shown.
-        text = reply.text if code == 334 else self.mask(reply.text)
-        return reply if text == reply.text else replace(reply, text=text)
+        return Reply.of(code, text, str if code == 334 else self.mask)
 
     def eof_received(self) -> bool:
         self._fail(self._unreadable() or "the server closed the connection")

@@ -193,6 +193,13 @@ def test_a_hostile_reply_takes_no_time():
     assert classify(Stage.RCPT, reply).action is Action.SOFT
 
 
+def test_a_reply_turns_no_words_around():
+    reply = Reply.parse("550 5.1.1 see \u202egnp.exe\u202c \u2066here\u2069\u200f and\u2028there")
+
+    assert str(reply) == "550 5.1.1 see gnp.exe here and there"
+    assert reply.text.isprintable()
+
+
 @pytest.mark.parametrize("stage", BEFORE_RCPT)
 @pytest.mark.parametrize(
     "text",

@@ -409,3 +409,26 @@ def test_no_word_of_a_server_shows_a_secret_at_any_step(make_peer: Any, event: s
     assert "***" in told
     assert secret not in told
     assert line[11:30] not in told
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "550 " + "A" * 7_995 + "{secret}",  # Where a long reply is cut.
+        "550 you said correct  horse battery\tstaple",
+        "550-you said correct horse\r\n550 battery staple",
+        "550 you said correct\x01horse\x02battery staple",
+    ],
+)
+def test_a_secret_of_several_words_is_masked_however_it_is_spread(make_peer: Any, said: str) -> None:
+    secret = "correct horse battery staple"
+
+    def script(event: str, context: Mapping[str, Any]) -> bytes | None:
+        return said.format(secret=secret).encode() if event == "mechanism" else None
+
+    with make_peer("PLAIN", script=script) as peer:
+        failed, steps = sign_in(peer, "ann", secret)
+
+    told = f"{failed and failed.reply} {steps}"
+    assert "***" in told
+    assert "corr" not in told
