@@ -10,9 +10,15 @@ for (const button of document.querySelectorAll("[data-copies]")) {
   const label = button.textContent;
   button.hidden = !navigator.clipboard; // Browsers have none where the site is opened without https.
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(textOf(button.dataset.copies));
-    button.textContent = "Copied";
-    setTimeout(() => (button.textContent = label), 3000);
+    try {
+      await navigator.clipboard.writeText(textOf(button.dataset.copies));
+      button.textContent = "Copied";
+    } catch {
+      // The browser or its owner forbids it: the text is marked, so that people can copy it as any other.
+      getSelection().selectAllChildren(document.getElementById(button.dataset.copies));
+      button.textContent = "Not allowed: copy the marked text yourself";
+    }
+    setTimeout(() => (button.textContent = label), 5000);
   });
 }
 
