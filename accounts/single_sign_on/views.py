@@ -17,7 +17,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET
@@ -28,7 +27,8 @@ from accounts.sign_in.lockout import count_failure, refuse_if_locked
 from accounts.single_sign_on import identities, issuer
 from adminpages.fresh_sign_in import FRESH_FOR, PROVED_AT, QUESTION
 
-PENDING = "single_sign_on"  # In the session: the question that is on its way.
+PENDING = "single_sign_on"  # In the session: the questions that are on their way, by state; each tab has its own.
+MOST_PENDING = 5
 PENDING_SECONDS = 600
 NOT_AVAILABLE = "Single sign-on isn't available right now. Try again in a few minutes, or ask an administrator."
 FAILED = "Single sign-on didn't work. Try again. If it keeps failing, ask an administrator to look at the log."
@@ -67,12 +67,14 @@ def begin(request: HttpRequest) -> HttpResponse:
     except issuer.IssuerSilent as error:
         log.warning("Single sign-on: the issuer can't be asked: %s", error)
         return _refuse(request, NOT_AVAILABLE, next_url)
-    request.session[PENDING] = {
+    others = list(request.session.get(PENDING, {}).items())[1 - MOST_PENDING :]
+    pending = {
         "question": asdict(question),
         "user": request.user.pk,
         "next": next_url,
         "at": timezone.now().timestamp(),
     }
+    request.session[PENDING] = {**dict(others), question.state: pending}
     return redirect(address)
 
 
@@ -83,8 +85,10 @@ def finish(request: HttpRequest) -> HttpResponse:
     """Take the issuer's answer."""
     if not settings.OIDC_ISSUER:
         raise Http404("OIDC_ISSUER is not set.")
-    pending = request.session.pop(PENDING, None)  # It counts once, whatever the answer is.
+    pending = _take_pending(request)
     next_url = pending["next"] if pending else ""
+    if request.user.is_authenticated and (pending is None or pending["user"] is None):
+        return redirect(next_url or settings.LOGIN_REDIRECT_URL)  # Another tab was first, or it is the back button.
     try:
         claims = _claims(request, pending)
         return (_confirm if request.user.is_authenticated else _sign_in)(request, claims, next_url)
@@ -102,15 +106,19 @@ def finish(request: HttpRequest) -> HttpResponse:
     return _refuse(request, said, next_url)
 
 
+def _take_pending(request: HttpRequest) -> dict[str, Any] | None:
+    """Return the question that is answered. It counts once, whatever the answer is; those of other tabs stay."""
+    waiting = request.session.pop(PENDING, {})
+    pending: dict[str, Any] | None = waiting.pop(request.GET.get("state", ""), None)
+    if waiting:
+        request.session[PENDING] = waiting
+    return pending
+
+
 def _claims(request: HttpRequest, pending: dict[str, Any] | None) -> issuer.Claims:
-    state, code, error = (request.GET.get(name, "") for name in ("state", "code", "error"))
+    code, error = (request.GET.get(name, "") for name in ("code", "error"))
     now = timezone.now().timestamp()
-    if (
-        pending is None
-        or not constant_time_compare(state, pending["question"]["state"])
-        or not 0 <= now - pending["at"] <= PENDING_SECONDS
-        or pending["user"] != request.user.pk
-    ):
+    if pending is None or not 0 <= now - pending["at"] <= PENDING_SECONDS or pending["user"] != request.user.pk:
         raise _Failed(NOT_PENDING)
     if error == "access_denied":
         raise _Failed(CANCELLED)
