@@ -25,6 +25,9 @@ from accounts.sign_in.lockout import count_failure, refuse_if_locked
 from adminpages.fresh_sign_in import WRONG, is_password
 from adminpages.texts import RefusesControls, read_json
 
+WRONG_CODE = "Wrong code. Each code works once: enter the one your app shows now."
+WRONG_RECOVERY_CODE = "Wrong code. Each recovery code works once: enter one that you haven't used."
+
 
 class CodeInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]  # unfold has no types.
     """An input for a code, which comes back empty after a wrong one."""
@@ -44,6 +47,10 @@ class SignInForm(RefusesControls, LoginForm):  # type: ignore[misc]  # allauth a
             {"autocomplete": "username", "autocapitalize": "none", "autofocus": True}
         )
         self.fields["password"].widget = UnfoldAdminPasswordWidget({"autocomplete": "current-password"})
+
+
+def _has_app(user: User) -> bool:
+    return factors.of(user).filter(type=factors.TOTP).exists()
 
 
 def spend_code(request: HttpRequest, user: User, code: str) -> Authenticator | None:
@@ -75,7 +82,7 @@ class SecondFactorCodeForm(RefusesControls, forms.Form):
         code: str = self.cleaned_data["code"]
         factor = spend_code(context.request, self._user, code)
         if factor is None:
-            raise forms.ValidationError("Wrong code. Each code works once: enter the one your app shows now.")
+            raise forms.ValidationError(WRONG_CODE if _has_app(self._user) else WRONG_RECOVERY_CODE)
         self._factor = factor
         return code
 
@@ -213,7 +220,7 @@ class FreshSignInForm(RefusesControls, forms.Form):
         self._user = user
         if settings.OIDC_ONLY or not user.has_usable_password():
             del self.fields["password"]
-        if not factors.of(user).filter(type=factors.TOTP).exists():
+        if not _has_app(user):
             del self.fields["code"]
 
     def clean(self) -> dict[str, Any]:

@@ -158,6 +158,12 @@ def test_a_key_that_is_lost_or_unknown_is_said_on_the_page(
 
     expect(page.get_by_text("No key answered.")).to_be_visible()
 
+    page.get_by_label("Code").fill("wrong-code-1234")
+    page.get_by_role("button", name="Continue").click()
+
+    expect(page.get_by_text("Each recovery code works once")).to_be_visible()
+    expect(page.get_by_text("your app")).to_have_count(0)  # There is none.
+
 
 def test_a_key_that_is_set_up_already_is_said_on_the_page(
     page: Page, on_localhost: str, ann: User, add_key: Any
