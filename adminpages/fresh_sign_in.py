@@ -28,8 +28,10 @@ FRESH_FOR = dt.timedelta(minutes=10)
 DRIFT_SECONDS = 60  # Between our machines' clocks. What is dated later comes from a clock that was set back since.
 PROVED_AT = "proved_at"  # In the session: when the user last proved who they are.
 PASSWORD = "fresh_password"  # noqa: S105  # The name of the input.
+ASKED = "fresh_asked"  # The name of the hidden input of the page that asks on the way.
 QUESTION = "fresh_sign_in"  # The URL name of the page that asks.
 WRONG = "That's not your password."
+NOT_YET = "Nothing is confirmed yet. Do that first, then continue."
 AGAIN = "You typed a new one before. Type it again, or open the page again to keep the stored one."
 
 View = Callable[..., HttpResponseBase]
@@ -74,15 +76,15 @@ def ask_on_the_way(request: HttpRequest) -> HttpResponse:
         (name, value)
         for name, values in request.POST.lists()
         for value in values
-        if name not in (PASSWORD, "csrfmiddlewaretoken")
+        if name not in (PASSWORD, ASKED, "csrfmiddlewaretoken")
     ]
     context = {
         **admin.site.each_context(request),
         "title": "Confirm it's you",
         "sent": sent,
-        "error": WRONG if request.POST.get(PASSWORD) else "",
-        # After a wrong password this page itself is the one that refers.
-        "back": way_back(request) if PASSWORD not in request.POST else reverse("admin:index"),
+        "error": WRONG if request.POST.get(PASSWORD) else NOT_YET if ASKED in request.POST else "",
+        # The second time this page itself is the one that refers.
+        "back": way_back(request) if ASKED not in request.POST else reverse("admin:index"),
     }
     return TemplateResponse(request, "adminpages/confirm.html", context, headers={"Cache-Control": "no-store"})
 

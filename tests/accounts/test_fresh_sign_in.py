@@ -385,6 +385,21 @@ def test_a_stale_export_is_asked_on_the_way_with_what_was_chosen(stale: Client) 
     assert "ann@example.com" not in content
 
 
+def test_whoever_goes_on_without_having_confirmed_is_told(stale: Client, ann: User) -> None:
+    ann.set_unusable_password()
+    ann.save()
+    sign_in_fully(stale, ann)
+    grow_old(stale)
+    page = "http://testserver/accounts/sessions/"
+    asked = stale.post("/accounts/sessions/end/", {"session": "others"}, headers={"referer": page})
+    assert "Nothing is confirmed yet." not in asked.content.decode()
+
+    again = stale.post("/accounts/sessions/end/", forms_of(asked)[0]).content.decode()
+
+    assert "Nothing is confirmed yet." in again
+    assert 'name="session" value="others"' in again
+
+
 def test_going_on_after_a_restore_is_asked_on_the_way(stale: Client) -> None:
     assert asks(stale.post("/delivery/restored/", {"answer": "may have sent"}))
 
