@@ -26,7 +26,7 @@ from accounts.pages import narrow_page as page
 from accounts.sign_in.lockout import DRIFT, count_failure, refuse_if_locked
 
 VALID_FOR = dt.timedelta(minutes=15)
-NOT_VALID = "This link has expired or was used already. Make a new one on the command line."
+NOT_VALID = "This link has expired, was replaced or was used already. Ask an administrator for a new one."
 log = logging.getLogger(__name__)
 
 

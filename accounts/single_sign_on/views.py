@@ -35,7 +35,11 @@ FAILED = "Single sign-on didn't work. Try again. If it keeps failing, ask an adm
 CANCELLED = "You cancelled, or may not use this site. Try again, or ask an administrator for access."
 NOT_PENDING = "This sign-in has expired or began in another browser. Start again."
 SOMEBODY_ELSE = "You signed in there as somebody else. Confirm with the account that you use here."
-NOT_RECENT = "Your sign-in service didn't confirm a new sign-in. Confirm in another way."
+NOT_RECENT = (
+    "Your sign-in service didn't confirm a new sign-in. Confirm in another way, or ask an administrator for a link to"
+    " sign in."
+)
+NOT_CONFIRMED = "You cancelled, so nothing is confirmed yet. Try again, or go back."
 log = logging.getLogger(__name__)
 
 
@@ -121,7 +125,7 @@ def _claims(request: HttpRequest, pending: dict[str, Any] | None) -> issuer.Clai
     if pending is None or not 0 <= now - pending["at"] <= PENDING_SECONDS or pending["user"] != request.user.pk:
         raise _Failed(NOT_PENDING)
     if error == "access_denied":
-        raise _Failed(CANCELLED)
+        raise _Failed(NOT_CONFIRMED if request.user.is_authenticated else CANCELLED)
     if error or not code:
         log.warning("Single sign-on: the issuer answered %s.", error if issuer.ERROR.fullmatch(error) else "no code")
         raise _Failed(FAILED)

@@ -681,6 +681,11 @@ def test_somebody_else_at_the_issuer_confirms_nothing(signed_in: Client, issuer:
     assert signed_in.session["_auth_user_id"] == str(User.objects.get(username="ann").pk)
 
 
+def test_cancelling_at_the_issuer_confirms_nothing_and_says_so(signed_in: Client, issuer: ScriptedIssuer) -> None:
+    assert said(go(signed_in, issuer, f"{SERVERS}add/", error="access_denied")) == [single_sign_on.NOT_CONFIRMED]
+    assert asks(signed_in.get(f"{SERVERS}add/"))
+
+
 def test_an_answer_for_signing_in_confirms_nothing(issuer: ScriptedIssuer) -> None:
     """The question for a sign-in allows an old session at the issuer; it must not pass as one for a fresh sign-in."""
     ann = link(known("ann", "admin", password=PASSWORD), issuer)
@@ -720,7 +725,7 @@ def test_passwords_and_passkeys_are_closed_in_every_way_in(
     on_the_way = inside.post("/delivery/restored/", {"answer": "may have sent", "fresh_password": PASSWORD})
     assert asks(inside.get(f"{SERVERS}add/"))
     assert b'type="password"' not in on_the_way.content
-    assert b"Confirm in another way" in on_the_way.content
+    assert b"in a new tab" in on_the_way.content
     assert inside.post(QUESTION, {"code": app()}).status_code == 200
     assert not asks(inside.get(f"{SERVERS}add/"))
 
