@@ -130,7 +130,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "brilliance.web.middleware.session_lifetime",
+    "brilliance.web.middleware.SessionLifetime",
     "accounts.middleware.SecondFactorRequired",
     "accounts.middleware.OwnPasswordRequired",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

@@ -17,6 +17,7 @@ from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.http import HttpRequest
 
 from accounts.models import UserSession
@@ -50,6 +51,20 @@ class SessionStore(db.SessionStore):
         assert isinstance(row, UserSession)
         row.user_id = _user_id(data)
         return row
+
+    def cycle_key(self) -> None:
+        """Give the session a new key, in the same row. One that was ended since the request began stays ended.
+
+        :raises SessionInterrupted: if it was ended.
+        """
+        self.keys()  # Reads the row, and forgets a key that has none.
+        if self.session_key is None:
+            super().cycle_key()
+            return
+        new_key = self._get_new_session_key()  # type: ignore[attr-defined]  # Django's stubs leave it out.
+        if not UserSession.objects.filter(session_key=self.session_key).update(session_key=new_key):
+            raise SessionInterrupted("The session was ended before the request completed.")
+        self._session_key, self.modified = new_key, True
 
     def get_session_cookie_age(self) -> int:
         return int(settings.SESSION_COOKIE_AGE) if SESSION_KEY in self else STRANGERS_SECONDS

@@ -41,23 +41,31 @@ def private_answers(get_response: Handler) -> Handler:
     return handle
 
 
-def session_lifetime(get_response: Handler) -> Handler:
-    """Sign users out after ``SESSION_IDLE_SECONDS`` without activity, or ``SESSION_COOKIE_AGE`` after the sign-in."""
+class SessionLifetime:
+    """Signs users out after ``SESSION_IDLE_SECONDS`` without activity, or ``SESSION_COOKIE_AGE`` after the sign-in.
 
-    def handle(request: HttpRequest) -> HttpResponse:
+    It is the first that asks who is there, after ``RejectUnstorableText`` has read the form. A form that is sent slowly
+    would otherwise act for a session that was ended while it came in.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_view(self, request: HttpRequest, *args: Any) -> None:
         # The cookie is checked first: a response to a request without one must not depend on a session.
-        if settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated:
-            now = timezone.now().timestamp()
-            signed_in_at = request.session.setdefault("signed_in_at", now)
-            seen_at = request.session.setdefault("seen_at", now)
-            if is_over(signed_in_at, seen_at, now):
-                logout(request)
-                messages.info(request, "You were signed out because some time has passed. Please sign in again.")
-            elif _is_activity(request) and now - seen_at > SEEN_EVERY_SECONDS:
-                request.session["seen_at"] = now
-        return get_response(request)
-
-    return handle
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES or not request.user.is_authenticated:
+            return
+        now = timezone.now().timestamp()
+        signed_in_at = request.session.setdefault("signed_in_at", now)
+        seen_at = request.session.setdefault("seen_at", now)
+        if is_over(signed_in_at, seen_at, now):
+            logout(request)
+            messages.info(request, "You were signed out because some time has passed. Please sign in again.")
+        elif _is_activity(request) and now - seen_at > SEEN_EVERY_SECONDS:
+            request.session["seen_at"] = now
 
 
 class RejectUnstorableText:

@@ -3,6 +3,7 @@
 import datetime as dt
 import logging
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from axes.models import AccessFailureLog, AccessLog
@@ -10,7 +11,9 @@ from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.test import Client
+from django.test.client import FakePayload
 from django.utils import timezone
 
 from accounts import factors
@@ -95,6 +98,55 @@ def test_what_an_ended_session_was_about_to_store_does_not_bring_it_back(ann: Us
         session.save()
 
     assert not UserSession.objects.exists()
+
+
+def test_a_new_key_does_not_bring_an_ended_session_back(ann: User) -> None:
+    """A request that began before the end proves something, or changes a factor, after it."""
+    session = signed_in().session
+    assert "seen_at" in session
+    UserSession.objects.all().delete()
+
+    with pytest.raises(SessionInterrupted):
+        session.cycle_key()
+
+    assert not UserSession.objects.exists()
+
+
+class SlowForm(FakePayload):
+    """A form whose sender has sent everything but its end when the sessions are ended."""
+
+    def read(self, *args: Any) -> bytes:
+        UserSession.objects.all().delete()
+        return super().read(*args)
+
+
+@pytest.mark.parametrize(
+    ("path", "typed"),
+    [
+        ("/accounts/confirm/", {"password": PASSWORD}),
+        (
+            "/admin/password_change/",
+            {"old_password": PASSWORD, "new_password1": "a stranger's own", "new_password2": "a stranger's own"},
+        ),
+    ],
+)
+def test_a_form_that_comes_in_slowly_does_nothing_for_a_session_that_was_ended(
+    ann: User, path: str, typed: dict[str, str]
+) -> None:
+    client = signed_in()
+    body = urlencode(typed)
+
+    answer = client.post(
+        path,
+        body,
+        "application/x-www-form-urlencoded",
+        **{"wsgi.input": SlowForm(body.encode())},  # type: ignore[arg-type]
+    )
+
+    assert "/login/?next=" in answer["Location"]
+    assert not open_sessions(ann)
+    ann.refresh_from_db()
+    assert ann.check_password(PASSWORD)
 
 
 def test_ending_asks_for_a_fresh_sign_in_and_then_does_what_was_asked(ann: User) -> None:
