@@ -30,7 +30,7 @@ RECOVERY_CODE_COUNT = 10
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # Without letters and digits that look alike.
 KEY_LENGTH = 2  # Of a recovery code: finds its hash, so that one hash has to be computed and not ten.
 CODE_LENGTH = 12
-ASKED_FOR = "asked_for"  # In the session: the page of ours to go on to after setting up a factor that was needed.
+ASKED_FOR = "asked_for"  # In the session: the page of ours to go on to after a factor or password that was needed.
 EXISTS = Exists(Authenticator.objects.filter(user_id=OuterRef("pk"), type__in=FACTORS))  # For a query of users.
 BY_ISSUER = "by_issuer"  # In the session: the issuer of single sign-on has checked the second factor.
 

@@ -90,4 +90,5 @@ class OwnPasswordRequired:
             return None
         if request.method != "GET":
             raise PermissionDenied("a password of one's own")
+        request.session.setdefault(factors.ASKED_FOR, request.get_full_path())
         return redirect("admin:password_change")

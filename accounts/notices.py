@@ -20,15 +20,12 @@ def forget_notice(request: HttpRequest, user: User, kind: SignInNotice.Kind) -> 
 
 
 def tell_notices(request: HttpRequest, user: User) -> None:
-    """Show each notice once; the one about the password at each sign-in by it, until it is changed."""
+    """Show each notice once. The one about the password stands on the page that changes it, until that is done."""
     records = request.session.get(AUTHENTICATION_METHODS_SESSION_KEY, ())
     is_by_password = any(record["method"] == "password" for record in records)
     for notice in SignInNotice.objects.filter(user=user).order_by("pk"):
-        is_about_password = notice.kind == SignInNotice.Kind.PASSWORD_SET
-        if is_about_password and not is_by_password:
-            continue
-        messages.warning(request, str(notice), fail_silently=True)
-        if is_about_password:
-            request.session[MUST_CHANGE] = True
-        else:
+        if notice.kind != SignInNotice.Kind.PASSWORD_SET:
+            messages.warning(request, str(notice), fail_silently=True)
             notice.delete()
+        elif is_by_password:
+            request.session[MUST_CHANGE] = True

@@ -171,16 +171,22 @@ def test_a_password_chosen_by_an_administrator_is_changed_before_anything_else(a
     boss.post("/admin/auth/user/add/", form)
     bob = signed_in("bob")
 
-    page = bob.get("/admin/", follow=True)
-    assert page.redirect_chain == [("/admin/password_change/", 302)]
-    assert "Someone else set your password." in page.content.decode()
+    for path in ("/admin/smtpservers/smtpserver/?q=a", "/admin/"):
+        page = bob.get(path, follow=True)
+        assert page.redirect_chain == [("/admin/password_change/", 302)]
+        assert page.content.decode().count("Someone else set your password.") == 1
     assert bob.post("/delivery/restored/").status_code == 403
     assert bob.get("/healthz").status_code == 200
     assert signed_in("bob").get("/admin/")["Location"] == "/admin/password_change/"  # Nor by signing in again.
-    change_password(bob)
+    assert "Someone else set your password." in change_password(bob, "wrong").content.decode()
+    changed = change_password(bob)
 
-    assert bob.get("/admin/").status_code == 200
+    assert changed["Location"] == "/admin/smtpservers/smtpserver/?q=a"  # The page asked for at first.
+    page = bob.get("/admin/")
+    assert "Your password was changed." in page.content.decode()
+    assert "Someone else" not in page.content.decode()
     assert not SignInNotice.objects.exists()
+    assert change_password(bob, OWN)["Location"] == "/admin/password_change/done/"  # Of his own accord.
 
 
 def test_so_is_one_that_an_administrator_changed_and_the_factor_comes_first(ann: User, settings: Any) -> None:
