@@ -4,7 +4,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from accounts import factors
-from accounts.models import SignInNotice
+from accounts.models import Identity, SignInNotice
 from accounts.notices import leave_notice
 from accounts.sessions.store import end_sessions
 
@@ -24,3 +24,10 @@ def reset_factors(user: User) -> int:
         factors.of(user).delete()
         end_sessions(user)
     return removed
+
+
+def unlink(user: User) -> None:
+    """Forget which account of the issuer is the user's, and end all sessions."""
+    with transaction.atomic():
+        Identity.objects.filter(user=user).delete()
+        sign_out(user)

@@ -1,7 +1,9 @@
 """The page of one's own sessions, and the page where administrators end others' and reset their factors."""
 
+from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
@@ -13,16 +15,18 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import factors
+from accounts.models import Identity
 from accounts.pages import narrow_page, signed_in_user
-from accounts.sessions.resets import reset_factors, sign_out
+from accounts.sessions.resets import reset_factors, sign_out, unlink
 from accounts.sessions.store import end_session, end_sessions, sessions_of
 from adminpages.access import needs
 from adminpages.fresh_sign_in import asks_first
 
 OTHERS = "others"  # In place of a session's id.
-ACTS = {
+ACTS: dict[str, tuple[Callable[[User], object], str]] = {
     "end": (sign_out, "Ended all sessions."),
     "reset": (reset_factors, "Reset the second factors and ended all sessions."),
+    "unlink": (unlink, "Unlinked from single sign-on and ended all sessions."),
 }
 
 
@@ -55,7 +59,7 @@ def end_own_sessions(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @asks_first
 def user_sign_in(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Show how somebody signs in (GET), or end their sessions or reset their factors (POST)."""
+    """Show how somebody signs in (GET), or end their sessions, reset their factors or unlink them (POST)."""
     user = get_object_or_404(User, pk=user_id)
     if user == request.user:
         return redirect("sessions")
@@ -68,10 +72,14 @@ def user_sign_in(request: HttpRequest, user_id: int) -> HttpResponse:
             admin.site.get_model_admin(User).log_change(request, user, said)
         messages.success(request, said)
         return redirect("user_sign_in", user.pk)
+    identities = Identity.objects.filter(user=user).order_by("pk")
+    is_left_to_issuer = settings.OIDC_MFA == "issuer" and identities.exists()
     context: dict[str, Any] = {
         "person": user,
         "sessions": sessions_of(user, timezone.now(), request.session),
         "factors": factors.of(user).filter(type__in=factors.FACTORS),
-        "is_needed": factors.needs_factor(user),
+        "is_needed": factors.needs_factor(user) and not is_left_to_issuer,
+        "identities": identities,
+        "links_by_email": settings.OIDC_LINK_BY_EMAIL,
     }
     return narrow_page(request, "user_sign_in.html", f"Sign-in of {user}", context)

@@ -17,7 +17,7 @@ from delivery.operators.notices import ADMINISTRATORS, administrators
 SWITCHED_OFF = "Your account here is switched off. Ask an administrator to switch it on."
 NO_ACCOUNT = "You have no account here yet. Ask an administrator to put you into a group that may use this site."
 NOT_LINKED = (
-    "Your account here can't be told apart from another one. Ask an administrator to check both e-mail addresses."
+    "Your e-mail address belongs to somebody else's account here, or to two. Ask an administrator to check who has it."
 )
 LAST_ADMIN = "You keep the admin role for now: you're the last administrator. Make somebody else an admin."
 log = logging.getLogger(__name__)

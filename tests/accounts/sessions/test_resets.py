@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts import factors
-from accounts.models import UserSession
+from accounts.models import Identity, UserSession
 from tests.accounts.conftest import PASSWORD, App, sign_in_fully, signed_in
 from tests.accounts.sign_in.test_signing_in import is_signed_in
 from tests.accounts.test_fresh_sign_in import asks, grow_old
@@ -63,10 +63,43 @@ def test_an_administrator_resets_factors_and_where_one_is_needed_it_is_set_up_ag
     assert "An administrator reset your second factors." in page.content.decode()
 
 
-@pytest.mark.parametrize("do", ["end", "reset"])
+def test_an_administrator_unlinks_another_from_single_sign_on(ann: User, bob: User) -> None:
+    Identity.objects.create(user=bob, issuer="https://id.example.com", subject="<bob-1>")
+    theirs, boss = signed_in("bob"), signed_in()
+    page = boss.get(page_of(bob)).content.decode()
+    assert "&lt;bob-1&gt;" in page
+    assert "at https://id.example.com" in page
+
+    answer = boss.post(page_of(bob), {"do": "unlink"}, follow=True)
+
+    assert "Unlink" not in answer.content.decode().replace("Unlinked from single sign-on and", "")
+    assert not Identity.objects.exists()
+    assert not is_signed_in(theirs)
+    assert LogEntry.objects.latest("pk").change_message == "Unlinked from single sign-on and ended all sessions."
+
+
+@pytest.mark.parametrize(("way", "is_linked"), [("own", True), ("issuer", False), ("issuer", True)])
+def test_the_page_says_whether_a_factor_is_set_up_again(
+    ann: User, bob: User, settings: Any, way: str, is_linked: bool
+) -> None:
+    settings.OIDC_MFA = way
+    settings.MFA_ROLES = ["ops"]
+    if is_linked:
+        Identity.objects.create(user=bob, issuer="https://id.example.com", subject="bob-1")
+    factors.add_totp(bob, "A" * 32, step=0)
+
+    page = signed_in().get(page_of(bob)).content.decode()
+
+    is_left_to_issuer = way == "issuer" and is_linked
+    assert ("bob can sign in without one afterwards." in page) is is_left_to_issuer
+    assert ("A new factor is set up at the next sign-in." in page) is not is_left_to_issuer
+
+
+@pytest.mark.parametrize("do", ["end", "reset", "unlink"])
 def test_it_takes_the_right_a_fresh_sign_in_and_a_post(ann: User, bob: User, do: str) -> None:
     User.objects.create_user("eve", password=PASSWORD, is_staff=True).groups.add(Group.objects.get(name="marketer"))
     factors.add_totp(bob, "A" * 32, step=0)
+    Identity.objects.create(user=bob, issuer="https://id.example.com", subject="bob-1")
     theirs, eve, boss, stranger = Client(), signed_in("eve"), signed_in(), Client()
     sign_in_fully(theirs, bob)
     grow_old(boss)
@@ -77,6 +110,7 @@ def test_it_takes_the_right_a_fresh_sign_in_and_a_post(ann: User, bob: User, do:
     assert asks(boss.get(page_of(bob)))
     assert is_signed_in(theirs)
     assert Authenticator.objects.filter(user=bob).exists()
+    assert Identity.objects.exists()
 
     boss.post(page_of(bob), {"do": do, "fresh_password": PASSWORD})
     assert not is_signed_in(theirs)
