@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from adminpages.access import is_ours
+from installation.site import site
 
 PENDING_HASH = "pending_hash"  # In the session: the hash that the user's sessions had when the sign-in began.
 
@@ -78,7 +79,7 @@ class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth announc
         return f"Key {Authenticator.objects.filter(user=user, type=type).count() + 1}"
 
     def _get_site_name(self) -> str:
-        return str(settings.ORGANISATION_NAME)
+        return site().organisation
 
     def _get_user_identifier(self, user: AbstractBaseUser) -> str:
         return user.get_username()

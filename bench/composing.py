@@ -26,7 +26,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
 os.environ.setdefault("BASE_URL", "https://mail.example.com")
 django.setup()
 
-from delivery.content.composer import Composer  # noqa: E402  # Django first.
+from django.conf import settings  # noqa: E402  # Django first.
+
+from delivery.content.composer import Composer  # noqa: E402
 from delivery.content.message import Outgoing, Person  # noqa: E402
 from delivery.models import Mailing  # noqa: E402
 from mail.message.dkim import Key, Signer  # noqa: E402
@@ -108,6 +110,7 @@ def standard_mailing() -> Mailing:
         reply_to="help@shop.example.com",
         reference="c1042",
         slug="winter-sale",
+        organisation=settings.ORGANISATION_NAME,
         created_at=NOW,
     )
 

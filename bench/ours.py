@@ -26,7 +26,8 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
 django.setup()
 
-from django.core.management import call_command  # noqa: E402  # Django first.
+from django.conf import settings  # noqa: E402  # Django first.
+from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.db.models import Count, Max, Sum  # noqa: E402
 from django.utils import timezone  # noqa: E402
@@ -142,7 +143,13 @@ def queue(people: int, server: SmtpServer) -> Mailing:
 def finished_message() -> dict[str, Any]:
     """Return the message as it is composed, its merge fields still open, in the words of other mail libraries."""
     server = SmtpServer(pk=1, host="127.0.0.1", name="bench", **FIELDS)
-    mailing = Mailing(pk=1, stream=Mailing.Stream.CAMPAIGN, created_at=timezone.now(), **CAMPAIGN)
+    mailing = Mailing(
+        pk=1,
+        stream=Mailing.Stream.CAMPAIGN,
+        created_at=timezone.now(),
+        organisation=settings.ORGANISATION_NAME,
+        **CAMPAIGN,
+    )
     tags = {name: f"{{{{ {name} }}}}" for name in content.FIELDS}
     address = "ann.lee@customers.example.com"
     person = Person(address, tags.pop("first_name"), tags.pop("last_name"), attributes=tags)

@@ -7,7 +7,7 @@ from typing import Any
 
 import billiard.pool
 from celery import Celery, Task, bootsteps
-from celery.signals import worker_init
+from celery.signals import task_prerun, worker_init
 from celery.worker.components import Beat, Timer
 from django.utils import timezone
 
@@ -28,6 +28,14 @@ def _refuse_another_database(**kwargs: Any) -> None:
     from brilliance.schema import refuse  # Django is set up by now.
 
     refuse()
+
+
+@task_prerun.connect
+def _use_site_time_zone(**kwargs: Any) -> None:
+    """Have a task tell times in the zone of the site."""
+    from installation.site import site  # Django is set up by now.
+
+    timezone.activate(site().time_zone)
 
 
 class BeatKeeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types

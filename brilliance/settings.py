@@ -110,6 +110,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "accounts",
+    "installation",
     "contacts",
     "smtpservers",
     "delivery",
@@ -125,6 +126,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "brilliance.web.middleware.RejectUnstorableText",
     "brilliance.web.middleware.private_answers",
+    "brilliance.web.middleware.SiteTimeZone",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -428,8 +430,9 @@ LANGUAGES = [
     ("it", "Italiano"),
     ("ja", "日本語"),
 ]
-LANGUAGE_CODE = env.str("SITE_LANGUAGE", default="en")
-_must_be("en, de, fr, es, pt, nl, it or ja", "SITE_LANGUAGE", LANGUAGE_CODE, LANGUAGE_CODE in dict(LANGUAGES))
+LANGUAGE_CODE = "en"  # Of the pages of users, which are not translated yet.
+SITE_LANGUAGE = env.str("SITE_LANGUAGE", default="en")
+_must_be("en, de, fr, es, pt, nl, it or ja", "SITE_LANGUAGE", SITE_LANGUAGE, SITE_LANGUAGE in dict(LANGUAGES))
 TIME_ZONE = env.str("SITE_TIME_ZONE", default="UTC")
 _must_be("a time zone such as Europe/Berlin", "SITE_TIME_ZONE", TIME_ZONE, TIME_ZONE in zoneinfo.available_timezones())
 STATIC_URL = "/static/"

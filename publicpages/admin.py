@@ -3,20 +3,19 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from adminpages.pages import ModelAdmin
+from adminpages.one_row import OneRowAdmin
 from publicpages.appearance.forms import AppearanceForm
-from publicpages.appearance.looks import THE_ONE, looks
+from publicpages.appearance.looks import looks
 from publicpages.models import Appearance
 
 
 @admin.register(Appearance)
-class AppearanceAdmin(ModelAdmin):
+class AppearanceAdmin(OneRowAdmin):
     form = AppearanceForm
     readonly_fields = ["present_logo", "pages"]
 
@@ -39,18 +38,3 @@ class AppearanceAdmin(ModelAdmin):
     def pages(self, appearance: Appearance) -> SafeString:
         url = reverse("publicpages:subscribe")
         return format_html('<a class="text-link" href="{}" target="_blank">The form to subscribe by</a>', url)
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Redirect to the single row."""
-        return redirect(reverse("admin:publicpages_appearance_change", args=[THE_ONE]))
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Appearance | None:
-        """Return the row, or the defaults if it was never saved."""
-        found: Appearance | None = super().get_object(request, object_id, from_field)
-        return Appearance(pk=THE_ONE) if found is None and object_id == str(THE_ONE) else found
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Appearance | None = None) -> bool:
-        return False

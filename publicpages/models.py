@@ -65,7 +65,7 @@ class Appearance(models.Model):
     """The organisation's details and colours on the public pages; one row."""
 
     name = models.CharField(
-        "organisation", max_length=150, blank=True, help_text="Empty: the name from the settings of the installation."
+        "organisation", max_length=150, blank=True, help_text="Leave empty to use the organisation in Settings."
     )
     accent = models.CharField(
         "accent colour",
@@ -76,7 +76,7 @@ class Appearance(models.Model):
     logo = models.BinaryField(null=True, editable=False)
     logo_type = models.CharField(max_length=16, blank=True, editable=False)  # image/png, image/jpeg or image/webp
     postal_address = models.TextField(
-        max_length=500, blank=True, help_text="Empty: the address from the settings of the installation."
+        max_length=500, blank=True, help_text="Leave empty to use the address in Settings."
     )
     imprint_url = models.CharField("imprint", blank=True, max_length=500, validators=[_WEB_ADDRESS])
     privacy_url = models.CharField("privacy policy", blank=True, max_length=500, validators=[_WEB_ADDRESS])

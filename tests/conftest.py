@@ -13,6 +13,7 @@ from django.template import Template
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from installation.models import SiteSettings
 from tests.harness import empty_tables, migrated_database, quick_pages
 
 pytest_plugins = ["tests.harness.browser"]
@@ -59,10 +60,20 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
         migrated_database.let_go()
 
 
+@pytest.fixture
+def saved_settings() -> None:
+    """Ask for this where the settings that administrators save are read from the database."""
+
+
 @pytest.fixture(autouse=True)
-def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def forgotten(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Let no test get the answer of readiness that another one got a moment before."""
     monkeypatch.setattr("brilliance.health.probes._answer", None)
+    monkeypatch.setattr("installation.site._known", None)
+    if "saved_settings" not in request.fixturenames:
+        # Those of the environment as the test sets it, and no query every few seconds.
+        monkeypatch.setattr("installation.site._saved", SiteSettings)
+        monkeypatch.setattr("installation.site.KEEP_SECONDS", 0)
     cache.clear()  # Nor the numbers that it counted, of rows with the same keys.
 
 

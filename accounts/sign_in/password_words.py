@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from installation.site import site
+
 # docs/security.md lists them.
 WORDS = (
     *("brilliance", "newsletter", "campaign", "sandbox", "mail", "smtp", "marketing"),
@@ -38,8 +40,9 @@ class EasyWordsValidator:
 
 def _words() -> set[str]:
     """Return the words, with those of the organisation's name and the site's host."""
-    own = re.split(r"\W+", f"{settings.ORGANISATION_NAME} {urlsplit(settings.BASE_URL).hostname}")
-    return {word for word in map(_plain, (*WORDS, settings.ORGANISATION_NAME, *own)) if len(word) >= SHORTEST_WORD}
+    organisation = site().organisation
+    own = re.split(r"\W+", f"{organisation} {urlsplit(settings.BASE_URL).hostname}")
+    return {word for word in map(_plain, (*WORDS, organisation, *own)) if len(word) >= SHORTEST_WORD}
 
 
 def _plain(text: str) -> str:

@@ -19,6 +19,7 @@ from campaigns.lifecycle.states import queue_campaign
 from campaigns.models import Campaign
 from contacts.consent import changes
 from contacts.models import Contact, ContactList
+from installation.models import SiteSettings
 from mail.addresses import fold
 from sandbox import certificates, credentials
 from smtpservers.models import SmtpServer
@@ -58,6 +59,7 @@ def seed(sign_ins: Path, now: dt.datetime) -> None:
     with transaction.atomic():
         people = make_people()
         if settings.SANDBOX_ENABLED:
+            name_organisation()
             make_servers()
             readers, first, patient = make_readers(now)
             queue_first_campaign(first, people["marketer"][0], now)
@@ -83,6 +85,12 @@ def write_sign_ins(path: Path, passwords: dict[str, str]) -> None:
     with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.writelines(f"{name:<10}{password}\n" for name, password in passwords.items())
     aside.rename(path)
+
+
+def name_organisation() -> None:
+    SiteSettings.objects.create(
+        organisation="Nordlicht Books", postal_address="Nordlicht Books\n12 Harbour Street\n20457 Hamburg, Germany"
+    )
 
 
 def make_servers() -> None:

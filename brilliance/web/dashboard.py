@@ -12,7 +12,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Prefetch
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import formats, timezone
+from django.utils import formats
 
 from brilliance.health import probes
 from campaigns.lifecycle import approvals
@@ -22,6 +22,7 @@ from delivery import clock
 from delivery.health import readiness
 from delivery.operators import restored_copy
 from delivery.records import figures as records_figures
+from installation.site import site
 from smtpservers.admin import list_row
 from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.models import QuotaPeriod, SmtpServer
@@ -77,7 +78,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def figures(now: dt.datetime) -> list[dict[str, Any]]:
     """Return the numbers of the top row, with an explanation of each."""
-    today = records_figures.today(now, timezone.get_current_timezone())
+    today = records_figures.today(now, site().time_zone)
     return [
         {"label": "Sent today", "value": today["accepted"], "hint": "Accepted by a server since midnight."},
         {
@@ -97,7 +98,7 @@ def figures(now: dt.datetime) -> list[dict[str, Any]]:
 
 def chart(now: dt.datetime) -> dict[str, Any]:
     """Return the last days for Chart.js, and as rows for readers of a table."""
-    zone = timezone.get_current_timezone()
+    zone = site().time_zone
     today = now.astimezone(zone).date()
     days = records_figures.per_day(today - dt.timedelta(days=CHART_DAYS - 1), today, zone)
     drawn = {

@@ -13,8 +13,10 @@ from django.views.defaults import bad_request
 
 from accounts.sessions.store import is_over
 from adminpages.texts import UNSTORABLE
+from installation.site import site
 
 Handler = Callable[[HttpRequest], HttpResponse]
+PROBES = ("healthz", "readyz")  # They answer without the database.
 SEEN_EVERY_SECONDS = 60  # Not every click should write to the database.
 
 
@@ -39,6 +41,24 @@ def private_answers(get_response: Handler) -> Handler:
         return response
 
     return handle
+
+
+class SiteTimeZone:
+    """Has pages tell times in the zone of the site."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        try:
+            return self._get_response(request)
+        finally:
+            timezone.deactivate()
+
+    def process_view(self, request: HttpRequest, *args: Any) -> None:
+        match = request.resolver_match
+        if match is None or match.view_name not in PROBES:
+            timezone.activate(site().time_zone)
 
 
 class SessionLifetime:

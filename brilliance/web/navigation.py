@@ -73,6 +73,12 @@ GROUPS: tuple[tuple[str, tuple[NavigationEntry, ...]], ...] = (
                 "Received mail", "inbox", "admin:sandbox_sandboxmail_changelist", ("sandbox.view_sandboxmail",)
             ),
             NavigationEntry(
+                "Organisation",
+                "business",
+                "admin:installation_sitesettings_changelist",
+                ("installation.view_sitesettings",),
+            ),
+            NavigationEntry(
                 "Public pages", "public", "admin:publicpages_appearance_changelist", ("publicpages.view_appearance",)
             ),
             NavigationEntry("Retention", "auto_delete", "admin:contacts_contact_retention", ("admin.view_logentry",)),

@@ -16,6 +16,7 @@ from campaigns.content import media_library
 from campaigns.markup.convert import ContentInvalid, from_markdown, from_mjml, inlined, is_document
 from campaigns.markup.frame import Frame, bare_page, framed, page, text_footer, with_preheader
 from campaigns.models import Campaign, Layout, MediaFile
+from installation.site import site
 from mail.merge_fields import MergeError, parse
 
 PARTS = {
@@ -107,7 +108,7 @@ def _html(campaign: Campaign, frame: Frame | None) -> str:
     source, preheader = body_of(campaign), campaign.preheader
     if not source.strip():
         return ""
-    title = (frame.organisation if frame else "") or settings.ORGANISATION_NAME
+    title = (frame.organisation if frame else "") or site().organisation
     if campaign.markup == Campaign.Markup.MJML:
         html, own_preheader = from_mjml(source)
         preheader = preheader or own_preheader
@@ -142,7 +143,7 @@ def _frame(layout: Layout) -> Frame:
         home_url=layout.home_url,
         header=_as_html(layout.header),
         footer_html=from_markdown(layout.footer) if layout.footer.strip() else "",
-        postal_address=layout.postal_address or settings.POSTAL_ADDRESS,
+        postal_address=layout.postal_address or site().postal_address,
         links=tuple((name.strip() or url, url) for name, _, url in links),
         accent=layout.accent,
     )

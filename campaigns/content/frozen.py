@@ -9,6 +9,7 @@ from campaigns.content.build import Built, build
 from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign, FrozenContent
 from contacts.models import ContactList
+from installation.site import site
 from mail.links import utm
 
 
@@ -39,13 +40,17 @@ def queued_content(campaign: Campaign) -> dict[str, Any] | None:
 
 
 def written_content(campaign: Campaign, built: Built) -> dict[str, Any]:
-    """Return the content as it is written now, in values for JSON."""
+    """Return the content as it is written now, with the sender as they are called now, in values for JSON."""
+    sender = site()
     return {
         "name": campaign.name,
         "subject": built.subject,
         "html": built.html,
         "text": built.text,
         "files": list(built.files),
+        "organisation": sender.organisation,
+        "postal_address": sender.postal_address,
+        "site_language": sender.language,
         "mail_from": campaign.mail_from,
         "reply_to": campaign.reply_to,
         "is_tagged": campaign.is_tagged,

@@ -2,16 +2,15 @@
 
 import datetime as dt
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import forms
-from django.conf import settings
 from django.utils import timezone
 
 from adminpages.changes import NoticesChanges
 from campaigns.models import ApprovalRule, Campaign, SeedList
 from campaigns.schedule.rules import DAYS, zone_of
 from campaigns.schedule.schedule import PAST, Schedule, wall_of, zone_for
+from installation.site import site
 from mail.addresses import AddressInvalid, check_address, fold
 from words import time_zones
 from words.instants import moment
@@ -49,7 +48,7 @@ class WallField(forms.DateTimeField):
 def zone_choices() -> list[tuple[str, str]]:
     """Return the time zones with inhabitants; the site's own comes first."""
     places = ((name, name) for name in time_zones.inhabited())
-    return [("", f"{settings.TIME_ZONE} (this site)"), ("UTC", "UTC"), *places]
+    return [("", f"{site().time_zone} (this site)"), ("UTC", "UTC"), *places]
 
 
 class ScheduleForm(NoticesChanges, forms.Form):
@@ -105,7 +104,7 @@ class ScheduleForm(NoticesChanges, forms.Form):
         return cleaned
 
     def _refuse_the_past(self, cleaned: dict[str, Any]) -> None:
-        zone = zone_of(cleaned["time_zone"]) or ZoneInfo(settings.TIME_ZONE)
+        zone = zone_of(cleaned["time_zone"]) or site().time_zone
         is_local = cleaned["start"] == Campaign.Start.LOCAL
         shown = self._now.astimezone(LAST_CLOCKS if is_local else zone)
         if cleaned["wall"] >= shown.replace(tzinfo=None) - PAST:

@@ -9,7 +9,6 @@ import html as html_entities
 import re
 from typing import Any
 
-from django.conf import settings
 from django.utils.text import slugify
 
 from campaigns.models import ArchivedCampaign, ArchiveSettings, Campaign, Experiment
@@ -18,6 +17,7 @@ from campaigns.schedule import mailings
 from delivery.content.attachments import shown_by_address
 from delivery.content.composer import Composer
 from delivery.models import Mailing
+from installation.site import site
 from smtpservers.models import SmtpServer
 
 # Placeholders for the personal link and address while the content is composed; they are removed afterwards. Domains
@@ -97,4 +97,4 @@ def settings_now() -> ArchiveSettings:
 
 def title_of(archive: ArchiveSettings) -> str:
     """Return the title of the archive: its own, or the organisation's name."""
-    return archive.title or settings.ORGANISATION_NAME
+    return archive.title or site().organisation

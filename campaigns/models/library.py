@@ -63,7 +63,9 @@ class Layout(models.Model):
     header = models.CharField("line below the logo", max_length=200, blank=True)
     footer = models.TextField(blank=True, max_length=4000, help_text="Markdown; merge fields work.")
     postal_address = models.TextField(
-        blank=True, max_length=500, help_text="The law of most countries asks for it. Empty: POSTAL_ADDRESS."
+        blank=True,
+        max_length=500,
+        help_text="Required by law in many countries. Leave empty to use the address in Settings.",
     )
     links = models.TextField(
         "social links",

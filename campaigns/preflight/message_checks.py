@@ -193,7 +193,7 @@ def postal_address(seen: ParsedMessage, addresses: Sequence[str], north_american
     body = _squeeze(seen.text) + _squeeze(re.sub(r"<[^<>]*>", " ", seen.html))
     if any(_squeeze(address) in body for address in addresses if address.strip()):
         return
-    mend = "Choose a layout with your postal address, or ask an administrator to set POSTAL_ADDRESS."
+    mend = "Choose a layout with your postal address, or ask an administrator to enter it in Settings."
     sentence = "The message does not name your postal address"
     if not north_americans:
         yield found("M8", WARN, f"{sentence}, which the law of several countries asks for.", mend)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from django.conf import settings
 from django.db.models import Count, Q
 
 from campaigns.content.written import Written
@@ -24,6 +23,7 @@ from campaigns.preflight.samples import Sample, samples
 from campaigns.schedule.schedule import timing_refusals
 from contacts.segments.audience import reached
 from delivery.content.copies import copy_addresses
+from installation.site import site
 from mail.mailbox_providers import PROVIDERS
 from smtpservers.models import SmtpServer
 from smtpservers.presets import PRESETS, Bulk
@@ -143,7 +143,7 @@ def _of_messages(written: Written, taken: list[tuple[str, list[Sample]]], now: d
     if not taken:
         return
     numbers, layout = _kinds_of_people(written, now), written.campaign.layout
-    addresses = [settings.POSTAL_ADDRESS, layout.postal_address if layout else ""]
+    addresses = [site().postal_address, layout.postal_address if layout else ""]
     letters: dict[Finding, list[str]] = {}
     for letter, some in taken:
         findings_here = [*_of_samples(some, has_nameless=numbers["nameless"] > 0)]

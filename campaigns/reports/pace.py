@@ -10,6 +10,7 @@ from django.db.models.functions import TruncHour, TruncMinute
 from django.utils import timezone
 
 from delivery.models import MailingOutcome
+from installation.site import site
 from words import durations
 from words.instants import when
 from words.numbers import counted
@@ -96,9 +97,7 @@ def drawn(rows: Iterable[tuple[dt.datetime, str, str, int]], first: dt.datetime,
 
 def _floor(instant: dt.datetime, step: int) -> dt.datetime:
     """Return the start of the step that contains an instant. Steps are counted from the site's midnight."""
-    midnight = timezone.localtime(instant, timezone.get_default_timezone()).replace(
-        hour=0, minute=0, second=0, microsecond=0
-    )
+    midnight = timezone.localtime(instant, site().time_zone).replace(hour=0, minute=0, second=0, microsecond=0)
     if step > 24 * 60:
         return midnight.astimezone(dt.UTC)
     width = dt.timedelta(minutes=step)

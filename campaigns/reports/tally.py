@@ -13,12 +13,12 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Case, CharField, Count, F, Max, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce, StrIndex, Substr, TruncDate
-from django.utils import timezone
 
 from campaigns.models import Tally, TallyMark
 from campaigns.reports.providers import Ask, providers_of
 from db.dialect import is_postgresql
 from delivery.models import Attempt, Correction, Mailing, Message
+from installation.site import site
 
 SLICE_ATTEMPTS = 4_000
 BUDGET_SECONDS = 1.5  # Per call, so that other tasks get their turn.
@@ -150,7 +150,7 @@ def _groups(after: int, last: int, providers: dict[str, str]) -> Counter[Key]:
     attempts = _slice(after, last).exclude(Q(outcome=Attempt.Outcome.NOT_SENT) & ~ended)
     rows = (
         attempts.annotate(
-            day=TruncDate("finished_at", tzinfo=timezone.get_default_timezone()),
+            day=TruncDate("finished_at", tzinfo=site().time_zone),
             mailing_id=_MAILING,
             # A corrected attempt counts with its old outcome here; :func:`_correct` follows.
             became=Case(
@@ -191,7 +191,7 @@ def _correct(now: dt.datetime, ask: Ask | None) -> bool:
         # A second worker waits here, and then finds nothing left.
         mine = Correction.objects.filter(pk__in=ids).order_by("pk").select_for_update(of=("self",))
         rows = _with_domain(Attempt.objects.filter(correction__in=[each.pk for each in mine])).annotate(
-            day=TruncDate("finished_at", tzinfo=timezone.get_default_timezone()), mailing_id=_MAILING
+            day=TruncDate("finished_at", tzinfo=site().time_zone), mailing_id=_MAILING
         )
         counts: Counter[Key] = Counter()
         for day, mailing_id, server, domain, *was, outcome, rule in rows.values_list(

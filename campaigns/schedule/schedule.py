@@ -6,7 +6,6 @@ sending still stops in time, because each mailing stores the end of its present 
 
 import datetime as dt
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db.models import Q
@@ -18,6 +17,7 @@ from campaigns.schedule import mailings
 from campaigns.schedule.rules import Hours, groups, instant, is_late, starts_by_zone, zone_of
 from contacts.segments.audience import reached
 from delivery.outbox import mailings as outbox
+from installation.site import site
 from words.instants import moment
 
 Status, Start = Campaign.Status, Campaign.Start
@@ -42,7 +42,7 @@ def set_schedule(campaign_id: int, schedule: Schedule, now: dt.datetime) -> list
 
     :return: the reasons to refuse; empty if it was stored.
     """
-    zone = zone_of(schedule.time_zone) or ZoneInfo(settings.TIME_ZONE)
+    zone = zone_of(schedule.time_zone) or site().time_zone
     is_set = Campaign.objects.filter(pk=campaign_id, status=Status.DRAFT).update(
         start=schedule.start,
         start_wall=schedule.wall.isoformat(timespec="minutes") if schedule.wall else "",
@@ -71,7 +71,7 @@ def hours_of(campaign: Campaign) -> Hours | None:
 
 def zone_for(campaign: Campaign) -> dt.tzinfo:
     """Return the time zone of the campaign's wall times: its own, or the site's."""
-    return zone_of(campaign.time_zone) or ZoneInfo(settings.TIME_ZONE)
+    return zone_of(campaign.time_zone) or site().time_zone
 
 
 def start_in_words(campaign: Campaign) -> str:

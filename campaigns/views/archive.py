@@ -25,6 +25,7 @@ from adminpages.texts import RefusesControls, without_controls
 from campaigns.lifecycle import archive as lifecycle_archive
 from campaigns.models import ArchivedCampaign, ArchiveSettings
 from campaigns.views.pages import campaign_or_404, log, page
+from installation.site import site
 
 PER_PAGE = 50
 IN_FEED = 20
@@ -74,8 +75,8 @@ def _context() -> dict[str, Any]:
     return {
         "title": lifecycle_archive.title_of(archive),
         "description": archive.description,
-        "organisation": settings.ORGANISATION_NAME,
-        "language": settings.LANGUAGE_CODE,
+        "organisation": site().organisation,
+        "language": site().language,
     }
 
 
@@ -108,7 +109,7 @@ def feed(request: HttpRequest) -> HttpResponse:
         title=without_controls(shown["title"]),
         link=home,
         description=without_controls(shown["description"] or shown["title"]),
-        language=settings.LANGUAGE_CODE,
+        language=site().language,
         feed_url=settings.BASE_URL + reverse("archive:feed"),
     )
     for found in ArchivedCampaign.objects.all()[:IN_FEED]:

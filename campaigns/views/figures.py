@@ -18,6 +18,7 @@ from campaigns.reports.tally import held_since
 from campaigns.schedule import mailings
 from campaigns.views.pages import campaign_or_404, page
 from campaigns.views.report import pace_context
+from installation.site import site
 from smtpservers.models import SmtpServer
 
 USUAL_DAYS = 30
@@ -33,7 +34,7 @@ class _Query:
 
 
 def _query(request: HttpRequest, now: dt.datetime) -> _Query:
-    today = timezone.localtime(now, timezone.get_default_timezone()).date()
+    today = timezone.localtime(now, site().time_zone).date()
     usual = today - dt.timedelta(days=USUAL_DAYS - 1)
     server = request.GET.get("server", "")[:100]
     try:
@@ -67,6 +68,7 @@ def period(request: HttpRequest) -> HttpResponse:
     deleted = {line.key for line in found.servers} | ({asked.server} if asked.server else set())
     context = {
         "asked": asked,
+        "zone": site().time_zone,
         "figures": found,
         "held_since": held_since(now),
         "servers": sorted(named | deleted, key=str.lower),

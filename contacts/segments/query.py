@@ -13,7 +13,6 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from contacts.models import Attribute, Contact, ContactList, Segment, Subscription
 from contacts.segments.comparisons import (
@@ -35,6 +34,7 @@ from contacts.segments.comparisons import (
     compare_text,
 )
 from contacts.segments.conditions import Condition, ConditionField, Group, Operator, Parameter, load, parse
+from installation.site import site
 from mail.addresses import fold
 from registry import Registry
 
@@ -84,7 +84,7 @@ def meets(group: Group, at: Moment) -> Q:
 
 def moment(now: dt.datetime) -> Moment:
     """Return ``now`` in the site's time zone, which decides when days begin."""
-    return Moment(now, timezone.get_default_timezone())
+    return Moment(now, site().time_zone)
 
 
 def people(group: Group, now: dt.datetime) -> QuerySet[Contact]:

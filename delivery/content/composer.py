@@ -88,7 +88,7 @@ class Composer:
         self._cc = {fold(box.address): str(box) for kind, box in copies if kind == "cc"}
         self._make_tokens = tokens.unsubscribe_urls_and_feedback_ids()
         self._make_links = {name: urls() for name, urls in LINKS.items()}
-        self._site_language = settings.LANGUAGE_CODE
+        self._site_language = mailing.site_language
         self._files = attachments.parts(mailing.files)
         self._compiled: dict[tuple[str, tuple[str, ...], bool], Compiled] = {}
 
@@ -208,8 +208,8 @@ class Composer:
             language=language,
             is_server_test=mailing.stream == Mailing.Stream.TEST and not mailing.reference,
             says_language=is_notice,
-            organisation=settings.ORGANISATION_NAME,
-            postal_address=settings.POSTAL_ADDRESS if is_commercial else "",
+            organisation=mailing.organisation,
+            postal_address=mailing.postal_address if is_commercial else "",
             utm=self._utm() if is_commercial and mailing.is_tagged else {},
             utm_policy="replace" if server.replaces_utm else "fill",
             utm_in_text=server.tags_text_links,
@@ -227,7 +227,7 @@ class Composer:
         return f"{words} <list-{list_id}.{domain_name_of(self._server)}>".strip()
 
     def _feedback_id(self) -> str:
-        who = slugify(settings.ORGANISATION_NAME) or "us"
+        who = slugify(self._mailing.organisation) or "us"
         return f"{self._mailing.reference or 'mailing'}:{who}:{self._mailing.stream}:{settings.FEEDBACK_SENDER_ID}"
 
     def _utm(self) -> dict[str, str]:
@@ -269,6 +269,9 @@ def preview(
     is_tagged: bool = True,
     slug: str = "",
     reference: str = "",
+    organisation: str,
+    postal_address: str,
+    site_language: str,
     now: dt.datetime,
     deadline: float | None = None,
 ) -> Rendered:
@@ -289,6 +292,9 @@ def preview(
         is_tagged=is_tagged,
         slug=slug,
         reference=reference,
+        organisation=organisation,
+        postal_address=postal_address,
+        site_language=site_language,
         created_at=now,
     )
     return Composer(mailing, server, list_id=None, list_name="").render(

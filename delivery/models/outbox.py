@@ -41,6 +41,10 @@ class Mailing(models.Model):
     subject = models.CharField(max_length=500)
     html = models.TextField(blank=True)
     text = models.TextField(blank=True)
+    # Who sends it, and the language of what is added to it where neither recipient nor server has one.
+    organisation = models.CharField(max_length=150, blank=True, default="", db_default="")
+    postal_address = models.TextField(blank=True, default="", db_default="")
+    site_language = models.CharField(max_length=16, default="en", db_default="en")
     mail_from = models.CharField(max_length=400, blank=True)  # Overrides the server's.
     reply_to = models.CharField(max_length=400, blank=True)
     is_tagged = models.BooleanField(default=True)  # Whether links get UTM codes.

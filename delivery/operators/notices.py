@@ -19,6 +19,7 @@ from django.utils import formats, translation
 from delivery.models import Incident, Mailing, Message, Notice
 from delivery.operators.notice_words import NoticeWords, words_for
 from delivery.outbox import mailings
+from installation.site import site
 from mail.addresses import AddressInvalid, fold, parse_mailbox, readable_domain
 from smtpservers.limits.circuit_breaker import FAILURES_TO_OPEN
 from smtpservers.limits.quota_period import kept_from_campaigns
@@ -254,14 +255,14 @@ def _open(
 
 def tell_returned(to: str, campaign: str, reason: str, page: str, now: dt.datetime) -> int:
     """Tell the person who queued a campaign that it is a draft again."""
-    words = words_for(settings.LANGUAGE_CODE)
+    words = words_for(site().language)
     subject, line = words.returned_subject, words.returned
     return _tell_of_campaign(to, campaign, subject, line, reason, page, now)
 
 
 def tell_rest_waits(to: str, campaign: str, reason: str, page: str, now: dt.datetime) -> int:
     """Tell the person who chose the winner of an A/B test that it was not sent to the rest."""
-    words = words_for(settings.LANGUAGE_CODE)
+    words = words_for(site().language)
     return _tell_of_campaign(to, campaign, words.rest_subject, words.rest, reason, page, now)
 
 
@@ -271,10 +272,10 @@ def _tell_of_campaign(to: str, campaign: str, subject: str, line: str, reason: s
     except AddressInvalid:  # Or empty. Then only the page shows it.
         return 0
     facts = {"mailing": campaign, "reason": reason}
-    closing = words_for(settings.LANGUAGE_CODE).campaign_page.format(url=page)
+    closing = words_for(site().language).campaign_page.format(url=page)
     key = f"campaign {now:%Y-%m-%dT%H:%M:%S.%f} {recipient} {page}"[:200]
     text = f"{line.format(**facts)}\n\n{closing}"
-    return _open(key, Notice.Kind.CAMPAIGN, subject.format(**facts), text, [recipient], settings.LANGUAGE_CODE, now)
+    return _open(key, Notice.Kind.CAMPAIGN, subject.format(**facts), text, [recipient], site().language, now)
 
 
 def administrators() -> QuerySet[User]:
@@ -284,9 +285,9 @@ def administrators() -> QuerySet[User]:
 
 
 def _watchers(server: SmtpServer) -> list[str]:
-    """Return the recipients of notices about the server: its Mail To, or else the administrators."""
-    if server.mail_to:
-        return [server.mail_to]
+    """Return the recipients of notices about the server: its Mail To, else the alert address, else administrators."""
+    if address := server.mail_to or site().alert_address:
+        return [address]
     found = []
     for email in administrators().order_by("pk").values_list("email", flat=True):
         try:
@@ -301,7 +302,7 @@ def _bare(mailbox: str) -> str:
 
 
 def _language(server: SmtpServer) -> str:
-    return server.language or settings.LANGUAGE_CODE
+    return server.language or site().language
 
 
 def _words(server: SmtpServer) -> NoticeWords:

@@ -25,6 +25,7 @@ from delivery.outcomes import recovery, results
 from delivery.outcomes.journal import Journal
 from delivery.outcomes.result import Result
 from delivery.outcomes.verdicts import Judgement, alone, judge, judge_connection
+from installation.site import site
 from mail.addresses import check_address, fold
 from mail.message.footers import known_language
 from mail.replies.reply import Reply
@@ -66,6 +67,10 @@ class Content:
     lists: Iterable[ContactList] = ()
     slug: str = ""
     reference: str = ""
+    # The organisation as it was when the content was frozen; None and empty: as it is now.
+    organisation: str | None = None
+    postal_address: str | None = None
+    site_language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +184,7 @@ def send_test(
 
 
 def _words(server: SmtpServer) -> Content:
-    subject, text = TEST_WORDS[known_language(server.language, settings.LANGUAGE_CODE)]
+    subject, text = TEST_WORDS[known_language(server.language, site().language)]
     name = f"Test of {server.name}"
     return Content(name=name, subject=subject.format(server=server.name), html="", text=text.format(server=server.name))
 
@@ -193,6 +198,9 @@ def open_test(server: SmtpServer, content: Content, actor: Any) -> Mailing:
         html=content.html,
         text=content.text,
         files=content.files,
+        organisation=content.organisation,
+        postal_address=content.postal_address,
+        site_language=content.site_language,
         mail_from=content.mail_from,
         reply_to=content.reply_to,
         is_tagged=content.is_tagged,

@@ -17,6 +17,7 @@ from django.db.models.functions import Concat, Left
 from contacts.models import ContactList
 from delivery.models import Chunk, LaterChunk, Mailing, Message, StopTally, new_identity
 from delivery.outbox import plan
+from installation.site import site
 
 CANCELLED_REASON = "The mailing was cancelled."
 CHUNK_MESSAGES = 500
@@ -54,11 +55,17 @@ def open_mailing(
     server_ids: Iterable[int] = (),
     is_commercial: bool = False,
     language: str = "",
+    organisation: str | None = None,
+    postal_address: str | None = None,
+    site_language: str = "",
 ) -> Mailing:
     """Create a mailing with frozen content. Nothing is sent before it has messages.
 
+    :param organisation: who sends it; None: the organisation of this installation, as it is now. The same holds for
+        ``postal_address`` and ``site_language``.
     :param identity: up to 32 characters that its Message-IDs are made from; empty: a new identity.
     """
+    present = site()
     with transaction.atomic():
         mailing = Mailing.objects.create(
             stream=stream,
@@ -81,6 +88,9 @@ def open_mailing(
             server_ids=list(server_ids),
             is_commercial=is_commercial,
             language=language,
+            organisation=present.organisation if organisation is None else organisation,
+            postal_address=present.postal_address if postal_address is None else postal_address,
+            site_language=site_language or present.language,
             # A person watches a test, and a failed notice must not cause another notice.
             is_reported=stream in (Mailing.Stream.TEST, Mailing.Stream.NOTICE),
         )

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from django.db.models import Case, CharField, Count, F, Value, When
 from django.db.models.functions import StrIndex, Substr, TruncDate
-from django.utils import timezone
 
 from campaigns.reports.figures import LateCount
 from delivery.models import Mailing
 from feedback.models import Feedback
+from installation.site import site
 
 
 def unsubscribed(start: dt.date | None, end: dt.date | None) -> Iterator[LateCount]:
@@ -18,7 +18,7 @@ def unsubscribed(start: dt.date | None, end: dt.date | None) -> Iterator[LateCou
     :param start: the first day, in the site's time zone; None: from the beginning.
     :param end: the last day, included; None: until now.
     """
-    day = TruncDate("received_at", tzinfo=timezone.get_default_timezone())
+    day = TruncDate("received_at", tzinfo=site().time_zone)
     rows = Feedback.objects.filter(kind=Feedback.Kind.UNSUBSCRIBE, undone_at=None, message__isnull=False)
     rows = rows.order_by().annotate(day=day)
     if start is not None:

@@ -3,12 +3,10 @@
 import hashlib
 from dataclasses import dataclass
 
-from django.conf import settings
-
+from adminpages.one_row import THE_ONE
+from installation.site import site
 from publicpages.appearance.contrast import for_dark
 from publicpages.models import Appearance
-
-THE_ONE = 1  # The key of the single row.
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +36,8 @@ def looks() -> Looks:
     # Without the logo itself: no page needs its bytes.
     chosen = Appearance.objects.defer("logo").filter(pk=THE_ONE).first() or Appearance()
     return Looks(
-        organisation=chosen.name or settings.ORGANISATION_NAME,
-        postal_address=chosen.postal_address or settings.POSTAL_ADDRESS,
+        organisation=chosen.name or site().organisation,
+        postal_address=chosen.postal_address or site().postal_address,
         imprint_url=chosen.imprint_url,
         privacy_url=chosen.privacy_url,
         accent=chosen.accent,

@@ -3,7 +3,8 @@
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from publicpages.appearance.looks import THE_ONE, looks
+from adminpages.one_row import THE_ONE
+from publicpages.appearance.looks import looks
 from publicpages.models import Appearance
 
 # Their URLs change with their content.

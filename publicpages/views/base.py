@@ -16,6 +16,7 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 from django.views.decorators.csrf import csrf_exempt
 
 from adminpages.texts import one_line
+from installation.site import site
 from publicpages.appearance.looks import looks
 from publicpages.words.subscribe import SIGN_UP
 from publicpages.words.unsubscribe import LANGUAGES, best_language
@@ -78,7 +79,7 @@ def _answer(view: View, allowed: list[str], request: HttpRequest, *args: Any, **
     try:
         return view(request, *args, **kwargs)
     except DatabaseError:  # Never report success without it: then providers and people try again.
-        words = LANGUAGES[settings.LANGUAGE_CODE]
+        words = LANGUAGES[site().language]
         return HttpResponse(f"{words.busy_title} {words.busy}", PLAIN, 503, headers={"Retry-After": "600"})
 
 
@@ -97,7 +98,7 @@ def origin_of(request: HttpRequest) -> str:
 def language_of(request: HttpRequest) -> str:
     """Return the language for an unknown visitor: from the URL or the browser, or else the site's."""
     asked = [name for name, _ in parse_accept_lang_header(request.headers.get("Accept-Language", "")[:500])]
-    return best_language(request.GET.get("language", ""), *asked, settings.LANGUAGE_CODE)
+    return best_language(request.GET.get("language", ""), *asked, site().language)
 
 
 def entered(request: HttpRequest, name: str) -> str:

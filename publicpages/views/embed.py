@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 
 from adminpages.access import needs
 from contacts.models import ContactList
+from installation.site import site
 from publicpages.subscriptions.subscribe import wording
 from publicpages.words.subscribe import SIGN_UP
 from publicpages.words.unsubscribe import best_language
@@ -24,7 +25,7 @@ from publicpages.words.unsubscribe import best_language
 @needs("contacts.view_contactlist")
 def form_of_list(request: HttpRequest, list_id: int) -> HttpResponse:
     contact_list = get_object_or_404(ContactList, pk=list_id)
-    language = best_language(request.GET.get("language", ""), settings.LANGUAGE_CODE)
+    language = best_language(request.GET.get("language", ""), site().language)
     context = {
         **admin.site.each_context(request),
         "title": f"Form of {contact_list}",

@@ -12,6 +12,7 @@ from contacts.models import Contact
 from delivery.content import tokens
 from delivery.models import Message
 from feedback import unsubscribe
+from installation.site import site
 from publicpages.appearance.looks import looks
 from publicpages.subscriptions import preferences
 from publicpages.subscriptions.subscribe import NAME_CHARACTERS, is_stopped, wording
@@ -124,6 +125,6 @@ def _day(contact: Contact, language: str) -> str:
 
 def _zone(contact: Contact) -> ZoneInfo:
     try:
-        return ZoneInfo(contact.time_zone or settings.TIME_ZONE)
+        return ZoneInfo(contact.time_zone) if contact.time_zone else site().time_zone
     except (ValueError, OSError):  # Possibly from an import.
-        return ZoneInfo(settings.TIME_ZONE)
+        return site().time_zone

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from adminpages.texts import one_line
 from contacts.models import ContactList
+from installation.site import site
 from mail import tokens
 from mail.addresses import unwrap
 from publicpages import tasks
@@ -158,7 +159,7 @@ def _entry_of(given: dict[str, Any]) -> FormEntry:
         return one_line(whole)
 
     lists = given.get("lists")
-    language = best_language(text("language"), settings.LANGUAGE_CODE)
+    language = best_language(text("language"), site().language)
     return FormEntry(
         email=text("email") if _is_whole(given.get("email")) else "",  # A repaired address would be another address.
         first_name=text("first_name"),

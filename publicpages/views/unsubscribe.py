@@ -17,6 +17,7 @@ from delivery.models import Message
 from delivery.records.erasure import address_of
 from feedback import unsubscribe
 from feedback.models import Feedback
+from installation.site import site
 from publicpages.appearance.looks import looks
 from publicpages.subscriptions.preferences import person_of
 from publicpages.views.base import PLAIN, dead_link, entered, is_large, masked, origin_of, public, show
@@ -100,7 +101,7 @@ def language_of_reader(message: Message) -> str:
     """Return the language of the person a message was sent to; a copy uses that of its original."""
     server, contact = message.server or message.mailing.server, (message.copy_of or message).contact
     wishes = (contact.language if contact else "", server.language if server else "")
-    return best_language(*wishes, settings.LANGUAGE_CODE)
+    return best_language(*wishes, site().language)
 
 
 def _context(message: Message, words: UnsubscribeWords, done: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from installation.site import site
 from mail.addresses import (
     AddressInvalid,
     check_address,
@@ -168,7 +169,7 @@ class ServerForm(_ServerModelForm):
             }
             for key, preset in presets.PRESETS.items()
         }
-        return {"usual": presets.DEFAULTS, "initial": {"time_zone": settings.TIME_ZONE}, "presets": described}
+        return {"usual": presets.DEFAULTS, "initial": {"time_zone": str(site().time_zone)}, "presets": described}
 
     # Display
 
@@ -207,14 +208,14 @@ class ServerForm(_ServerModelForm):
                 self.fields[name].widget.attrs |= extra
         if "language" in self.fields:
             names = dict(settings.LANGUAGES)
-            site = names.get(settings.LANGUAGE_CODE, settings.LANGUAGE_CODE)
-            self.fields["language"].choices = [("", f"The site's ({site})"), *settings.LANGUAGES]  # type: ignore[attr-defined]
+            usual = names.get(site().language, site().language)
+            self.fields["language"].choices = [("", f"The site's ({usual})"), *settings.LANGUAGES]  # type: ignore[attr-defined]
         if "mechanism" in self.fields:
             self.fields["mechanism"].choices = [("", "Automatic"), *((name, name) for name in PREFERRED)]  # type: ignore[attr-defined]
         if "preset" in self.fields:
             self.fields["preset"].choices = [("", "Another one, or my own"), *presets.CHOICES]  # type: ignore[attr-defined]
         if self.instance.pk is None and "time_zone" in self.fields:
-            self.fields["time_zone"].initial = settings.TIME_ZONE
+            self.fields["time_zone"].initial = str(site().time_zone)
 
     # Validation
 

@@ -33,6 +33,7 @@ from delivery.models import Message, Trial
 from delivery.outbox import mailings
 from delivery.outbox.snapshot import snapshot
 from feedback.models import Feedback
+from installation.models import SiteSettings
 from publicpages.models import Appearance, SignUp
 from publicpages.subscriptions import subscribe
 from sandbox.models import SandboxMail
@@ -68,7 +69,7 @@ EXPECTED = {
     "admin/autocomplete/": NOBODY,  # Without the field it is asked for.
     "admin/jsi18n/": SIGNED_IN,
     "admin/r/<path:content_type_id>/<path:object_id>/": NOBODY,
-    "admin/^(?P<app_label>auth|contacts|smtpservers|campaigns|feedback|publicpages|sandbox)/$": "a",
+    "admin/^(?P<app_label>auth|installation|contacts|smtpservers|campaigns|feedback|publicpages|sandbox)/$": "a",
     "admin/(?P<url>.*)$": NOBODY,
     "admin/auth/user/<id>/password/": "a",
     "admin/contacts/contactimport/<int:import_id>/columns/": PEOPLE,
@@ -184,6 +185,7 @@ ADMIN_PAGES = {
     "campaigns/approvalrule": ("am", NOBODY, "am", "am", NOBODY),  # There is one.
     "feedback/feedback": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
     "publicpages/appearance": ("a", NOBODY, "a", "a", NOBODY),  # There is one.
+    "installation/sitesettings": ("a", NOBODY, "a", "a", NOBODY),  # There is one.
     "sandbox/sandboxmail": (PEOPLE, NOBODY, PEOPLE, PEOPLE, "a"),
 }
 for _model, (_list, _add, _change, _history, _delete) in ADMIN_PAGES.items():
@@ -260,6 +262,7 @@ def things(db: None) -> dict[str, Any]:
         "server_id": server,
         "trial_id": Trial.objects.create(server=server, recipient="ann@example.com", created_at=now),
         "list_id": people,
+        "installation/sitesettings": SiteSettings.objects.create(pk=1),
         "publicpages/appearance": Appearance.objects.create(pk=1, logo=b"picture", logo_type="image/png"),
         "sign_up": SignUp.objects.create(
             email=contact.email, language="en", channel="page", contact=contact, received_at=now
@@ -294,7 +297,7 @@ def filled(address: str, things: dict[str, Any]) -> str:
         return str(found.pk) if found is not None else "1"
 
     address = re.sub(
-        r"<(?:\w+:)?(?P<name>\w+)>", value, address.replace("(?P<app_label>auth|", "auth").split("contacts|")[0]
+        r"<(?:\w+:)?(?P<name>\w+)>", value, address.replace("(?P<app_label>auth|", "auth").split("installation|")[0]
     )
     if "([^/]+)" in address:  # Of the history: which server, which version.
         server = things["smtpservers/smtpserver"]

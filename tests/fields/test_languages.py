@@ -71,7 +71,7 @@ def test_a_contact_without_language_reads_the_servers(bench: Bench, language: st
 
 
 def test_without_either_the_site_decides(bench: Bench) -> None:
-    with override_settings(LANGUAGE_CODE="fr"):
+    with override_settings(SITE_LANGUAGE="fr"):
         bench.save()
 
         tested, mail = bench.tested(), bench.first()
@@ -81,7 +81,7 @@ def test_without_either_the_site_decides(bench: Bench) -> None:
 
 
 def test_a_language_without_words_falls_to_the_next_and_a_region_to_its_main_one(bench: Bench) -> None:
-    with override_settings(LANGUAGE_CODE="nl-BE"):
+    with override_settings(SITE_LANGUAGE="nl-BE"):
         bench.save()
         bench.people("bob@customer.example", language="de-AT")
         by_recipient = {mail.rcpt_to: mail for mail in bench.campaign(contact={"language": "sv"})}

@@ -6,9 +6,12 @@ from django.core.management.base import CommandError
 from django.core.management.commands.migrate import Command as Migrate
 
 from brilliance import schema
+from brilliance.autodetector import Autodetector
 
 
 class Command(Migrate):
+    autodetector = Autodetector
+
     def handle(self, *args: Any, **options: Any) -> None:
         if options["database"] == "default" and (problem := schema.refusal()):
             raise CommandError(problem)

@@ -258,12 +258,14 @@ def test_a_copy_keeps_how_it_is_written(logo: MediaFile) -> None:
 def test_a_page_of_ours_says_the_language_that_its_footer_is_in(
     settings, servers: str, contacts: str, expected: str | None, source: str, site: str
 ) -> None:
-    settings.LANGUAGE_CODE = site
+    settings.SITE_LANGUAGE = site
     built = build(Campaign(name="Winter", subject="Winter", html=source))
     server = SmtpServer(mail_from="news@example.com", host="localhost", language=servers, use_unsubscribe_link=True)
     contact = Contact(email="ann@example.com", language=contacts)
 
-    html = preview(subject="Winter", html=built.html, text="", contact=contact, server=server, now=NOW).html
+    sender = {"organisation": "Shop", "postal_address": "", "site_language": site}
+
+    html = preview(subject="Winter", html=built.html, text="", contact=contact, server=server, now=NOW, **sender).html
 
     language = expected or site
     assert re.search(rf'<html [^>]*lang="{language}" dir="ltr"', html)

@@ -26,7 +26,10 @@ from campaigns.models import (
     Variant,
 )
 from contacts.models import Contact, ContactList, Segment, Subscription
+from delivery.content.composer import composer_for
+from delivery.content.message import Outgoing
 from delivery.models import Mailing, Message, Notice
+from installation.models import SiteSettings
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
 from tests.harness.children import Child
@@ -89,6 +92,46 @@ def test_what_is_edited_while_a_campaign_waits_changes_nothing(framed: Campaign,
     assert "Old footer" in mailing.html
     assert "New footer" not in mailing.html
     assert (mailing.subject, mailing.utm) == ("Snow", {})
+
+
+@pytest.mark.django_db
+def test_the_sender_is_called_as_when_it_was_queued(
+    campaign: Campaign, server: SmtpServer, people: dict[str, User], saved_settings: None
+) -> None:
+    saved = SiteSettings.objects.create(pk=1, organisation="Old Ltd", postal_address="1 Old Street", language="de")
+    queue(campaign, people)
+
+    saved.organisation, saved.postal_address, saved.language = "New Ltd", "2 New Street", "fr"
+    saved.save()
+    states.start_due_campaigns(SOON)
+
+    mailing = Mailing.objects.get(stream="campaign")
+    sent = composer_for(mailing, server).compose(outgoing_of(mailing), NOW).content.decode()
+    assert (mailing.organisation, mailing.postal_address, mailing.site_language) == ("Old Ltd", "1 Old Street", "de")
+    assert "1 Old Street" in sent
+    assert "2 New Street" not in sent
+    assert "Abmelden" in sent
+
+
+def outgoing_of(mailing: Mailing) -> Outgoing:
+    message = mailing.messages.order_by("pk")[0]
+    return Outgoing(
+        message.pk, mailing.pk, message.email, message.email_key, contact=None, message_id="<1@mail.example.com>"
+    )
+
+
+@pytest.mark.django_db
+def test_an_approval_does_not_hold_for_another_name(
+    campaign: Campaign, server: SmtpServer, people: dict[str, User], saved_settings: None
+) -> None:
+    ApprovalRule.objects.update_or_create(pk=1, defaults={"needed_above": 1})
+    saved = SiteSettings.objects.create(pk=1, organisation="Old Ltd")
+    approve(campaign, people)
+
+    saved.organisation = "New Ltd"
+    saved.save()
+
+    assert states.queue_campaign(campaign.pk, people["marketer"], NOW) != []
 
 
 @pytest.mark.django_db

@@ -1,0 +1,17 @@
+"""The page of the settings: one row."""
+
+from django.contrib import admin
+
+from adminpages.one_row import OneRowAdmin
+from installation.forms import SiteSettingsForm
+from installation.models import SiteSettings
+
+
+@admin.register(SiteSettings)
+class SiteSettingsAdmin(OneRowAdmin):
+    form = SiteSettingsForm
+    change_form_after_template = "installation/time_zones.html"
+    fieldsets = [
+        (None, {"fields": ["organisation", "postal_address", "alert_address"]}),
+        ("Time and language", {"fields": ["time_zone", "language"]}),
+    ]

@@ -1,0 +1,55 @@
+"""The form of the settings. Each field says which value holds while it is empty."""
+
+from typing import Any
+
+from django import forms
+
+from installation.models import SiteSettings
+from installation.site import from_environment
+from mail.addresses import AddressInvalid, parse_mailbox
+from words import time_zones
+
+
+class SiteSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = SiteSettings
+        fields = ["organisation", "postal_address", "time_zone", "language", "alert_address"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        environment = from_environment()
+        languages = dict(self.fields["language"].choices)  # type: ignore[attr-defined]
+        usual = {
+            "organisation": environment.organisation,
+            "postal_address": " · ".join(environment.postal_address.splitlines()),
+            "time_zone": str(environment.time_zone),
+            "language": str(languages[environment.language]),
+        }
+        for name, value in usual.items():
+            if name in self.fields:
+                self.fields[name].help_text += f" Leave empty to use the value of the environment ({value or 'none'})."
+        if "time_zone" in self.fields:
+            self.fields["time_zone"].widget.attrs["list"] = "time-zones"
+
+    @property
+    def time_zone_names(self) -> tuple[str, ...]:
+        """The suggestions of the field for the time zone, which also accepts other spellings."""
+        return time_zones.names()
+
+    def clean_time_zone(self) -> str:
+        text = self.cleaned_data["time_zone"].strip()
+        if not text:
+            return ""
+        name = time_zones.spelled(text)
+        if name is None:
+            raise forms.ValidationError(f"“{text}” is not a time zone. Choose one from the list, e.g. Europe/Berlin.")
+        return name
+
+    def clean_alert_address(self) -> str:
+        text: str = self.cleaned_data["alert_address"].strip()
+        if not text:
+            return ""
+        try:
+            return parse_mailbox(text).address
+        except AddressInvalid as error:
+            raise forms.ValidationError(str(error)) from error

@@ -1,0 +1,88 @@
+"""The page of the organisation: what it takes, what it refuses, and what follows of it."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from delivery.models import Message
+from delivery.operators import notices
+from installation.models import SiteSettings
+from installation.site import site
+from smtpservers.models import SmtpServer
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("saved_settings")]
+PAGE = "/admin/installation/sitesettings/1/change/"
+EMPTY = {"organisation": "", "postal_address": "", "time_zone": "", "language": "", "alert_address": ""}
+
+
+@pytest.fixture
+def boss(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("boss"))
+    return client
+
+
+def test_the_list_leads_to_the_only_row_and_says_what_holds(boss: Client, settings: Any) -> None:
+    settings.ORGANISATION_NAME = "Env & Sons"
+
+    page = boss.get("/admin/installation/sitesettings/", follow=True)
+
+    assert page.redirect_chain[-1][0] == PAGE
+    assert "Env &amp; Sons" in page.content.decode()
+    assert SiteSettings.objects.count() == 0
+
+
+def test_what_is_saved_holds(boss: Client) -> None:
+    answer = boss.post(
+        PAGE,
+        EMPTY | {"organisation": "Nordlicht", "time_zone": "europe/berlin", "alert_address": "Ops <ops@example.com>"},
+    )
+
+    assert answer.status_code == 302
+    assert (site().organisation, str(site().time_zone)) == ("Nordlicht", "Europe/Berlin")
+    assert site().alert_address == "ops@example.com"
+    assert SiteSettings.objects.get().pk == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("time_zone", "Moon/Tycho"),
+        ("time_zone", "../../etc/passwd"),
+        ("alert_address", "nobody"),
+        ("alert_address", "a@b.example\r\nBcc: c@d.example"),
+        ("language", "xx"),
+        ("organisation", "x" * 151),
+        ("postal_address", "x" * 501),
+    ],
+)
+def test_what_cannot_be_is_refused_at_its_field(boss: Client, field: str, value: str) -> None:
+    answer = boss.post(PAGE, EMPTY | {field: value})
+
+    assert answer.status_code == 200
+    assert answer.context["adminform"].form.errors.keys() == {field}
+    assert SiteSettings.objects.count() == 0
+
+
+def test_pages_tell_times_in_the_zone_that_was_saved(boss: Client) -> None:
+    SiteSettings.objects.create(pk=1, time_zone="Asia/Tokyo")
+
+    page = boss.get("/campaigns/figures/")
+
+    assert "Asia/Tokyo" in page.content.decode()
+
+
+def test_alerts_of_a_server_without_mail_to_go_to_the_alert_address() -> None:
+    now = timezone.now()
+    User.objects.create_superuser("boss", "boss@example.com")
+    SiteSettings.objects.create(pk=1, alert_address="ops@example.com")
+    server = SmtpServer.objects.create(name="A", host="a.example", mail_from="n@a.example")
+    SmtpServer.objects.filter(pk=server.pk).update(
+        paused_reason="wrong password", outage_at=now, paused_until=None, failures=9
+    )
+
+    notices.notice(now)
+
+    assert [message.email for message in Message.objects.filter(mailing__stream="notice")] == ["ops@example.com"]
