@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 
 from installation.models import SiteSettings
 from installation.site import from_environment
@@ -18,18 +19,23 @@ class SiteSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         environment = from_environment()
-        languages = dict(self.fields["language"].choices)  # type: ignore[attr-defined]
         usual = {
             "organisation": environment.organisation,
-            "postal_address": " · ".join(environment.postal_address.splitlines()),
+            "postal_address": environment.postal_address,
             "time_zone": str(environment.time_zone),
-            "language": str(languages[environment.language]),
         }
         for name, value in usual.items():
             if name in self.fields:
-                self.fields[name].help_text += f" Leave empty to use the value of the environment ({value or 'none'})."
+                self.fields[name].help_text += f" Leave empty to use the value of the environment: {value or 'none'}."
+                self.fields[name].widget.attrs["placeholder"] = value
         if "time_zone" in self.fields:
             self.fields["time_zone"].widget.attrs["list"] = "time-zones"
+        if "postal_address" in self.fields:
+            self.fields["postal_address"].widget.attrs["rows"] = 4
+        if "language" in self.fields:
+            usual_language = dict(settings.LANGUAGES)[environment.language]
+            choices = [("", f"{usual_language} (environment)"), *settings.LANGUAGES]
+            self.fields["language"].choices = choices  # type: ignore[attr-defined]
 
     @property
     def time_zone_names(self) -> tuple[str, ...]:
