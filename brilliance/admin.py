@@ -9,6 +9,7 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.paginator import InvalidPage
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -19,7 +20,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from adminpages.fresh_sign_in import asks_anew
 from adminpages.pages import ModelAdmin
 from brilliance.roles import ROLES
-from delivery.operators.notices import ADMINISTRATORS, administrators
+from delivery.operators.notices import ADMINISTRATORS, administrators, hold_administrators
 
 LAST_ADMIN = "This is the last active person who can manage people. Make somebody else an admin first."
 
@@ -98,6 +99,10 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
         obj.is_staff = True  # All users sign in here; their role decides what they see.
         super().save_model(request, obj, form, change)
 
+    def hold(self, row: User) -> None:
+        hold_administrators()
+        super().hold(row)
+
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return bool(super().has_delete_permission(request, obj)) and not is_last_admin(obj)
 
@@ -111,10 +116,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
         ]
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        if admins().exclude(pk__in=queryset).exists():
-            super().delete_queryset(request, queryset)
-        else:
-            self.message_user(request, f"Nobody was deleted. {LAST_ADMIN}", "error")
+        with transaction.atomic():
+            hold_administrators()
+            if admins().exclude(pk__in=queryset).exists():
+                super().delete_queryset(request, queryset)
+            else:
+                self.message_user(request, f"Nobody was deleted. {LAST_ADMIN}", "error")
 
 
 @admin.register(Group)

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from accounts.models import Identity
 from accounts.single_sign_on.issuer import Claims
-from delivery.operators.notices import ADMINISTRATORS, administrators
+from delivery.operators.notices import ADMINISTRATORS, administrators, hold_administrators
 
 SWITCHED_OFF = "Your account here is switched off. Ask an administrator to switch it on."
 NO_ACCOUNT = "You have no account here yet. Ask an administrator to put you into a group that may use this site."
@@ -36,7 +36,7 @@ def user_of(claims: Claims) -> tuple[User, str]:
     """
     with transaction.atomic():
         # Who signs in at the same time waits here: no two lose the last admin, or become the same user.
-        list(Group.objects.select_for_update().filter(name=ADMINISTRATORS))
+        hold_administrators()
         identity = Identity.objects.select_related("user").filter(**_key(claims)).first()
         user = identity.user if identity is not None else _first_time(claims)
         if not user.is_active:

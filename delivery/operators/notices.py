@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.urls import reverse
@@ -282,6 +282,14 @@ def administrators() -> QuerySet[User]:
     """Return the active users who may do everything: superusers, and members of the role."""
     is_one = Q(is_superuser=True) | Q(pk__in=User.objects.filter(groups__name=ADMINISTRATORS).values("pk"))
     return User.objects.filter(is_one, is_active=True)
+
+
+def hold_administrators() -> None:
+    """Have everybody else who may take away an administrator wait until the caller's transaction ends.
+
+    Otherwise two who take away each other would both see the other one remain.
+    """
+    list(Group.objects.select_for_update().filter(name=ADMINISTRATORS))
 
 
 def _watchers(server: SmtpServer) -> list[str]:

@@ -2,18 +2,23 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.apps import apps
+from django.contrib.admin import ModelAdmin
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connections, transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
+from brilliance.admin import admins, is_last_admin
 from brilliance.roles import ROLES, make_roles
 from campaigns.content import media_library
 from campaigns.models import Approval, ApprovalRule, ArchivedCampaign, ArchiveSettings, Campaign, Layout, SeedList
@@ -413,6 +418,55 @@ def test_the_last_admin_can_be_neither_demoted_nor_deleted(db: None) -> None:
     assert client.post(f"/admin/auth/user/{admin.pk}/delete/", {"post": "yes"}).status_code == 403
     client.post("/admin/auth/user/", {"action": "delete_selected", "_selected_action": admin.pk, "post": "yes"})
     assert User.objects.filter(username="only", groups__name="admin", is_active=True).exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("act", ["demote", "delete", "delete from the list"])
+def test_of_two_admins_who_take_each_other_away_at_once_one_stays(monkeypatch: pytest.MonkeyPatch, act: str) -> None:
+    people = [User.objects.create_user(name, is_staff=True) for name in ("ann", "bob")]
+    both_asked = Barrier(2)
+    delete = ModelAdmin.delete_queryset
+
+    def meet() -> None:
+        """Give the other one time to ask whether somebody remains."""
+        with suppress(BrokenBarrierError):
+            both_asked.wait(1)
+
+    def slowly_asked(person: User | None) -> bool:
+        is_last = is_last_admin(person)
+        meet()
+        return is_last
+
+    def slowly_deleted(*args: Any) -> None:
+        meet()
+        delete(*args)
+
+    def take_away(me: User, other: User) -> None:
+        client = Client()
+        client.force_login(me)
+        page = "/admin/auth/user/"
+        try:
+            match act:
+                case "demote":
+                    client.post(f"{page}{other.pk}/change/", {"username": other.username, "is_active": "on"})
+                case "delete":
+                    client.post(f"{page}{other.pk}/delete/", {"post": "yes"})
+                case _:
+                    chosen = {"action": "delete_selected", "_selected_action": other.pk, "post": "yes"}
+                    client.post(page, chosen)
+        finally:
+            connections.close_all()
+
+    for person in people:
+        person.groups.add(Group.objects.get(name="admin"))
+    monkeypatch.setattr("brilliance.admin.is_last_admin", slowly_asked)
+    monkeypatch.setattr(ModelAdmin, "delete_queryset", slowly_deleted)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(take_away, people, reversed(people)))
+
+    assert admins().count() == 1
 
 
 def test_the_roles_can_be_neither_deleted_nor_renamed_and_admin_loses_nothing(db: None) -> None:
