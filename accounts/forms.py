@@ -43,8 +43,10 @@ class CodeInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]  # unfold has
 class SignInForm(RefusesControls, LoginForm):  # type: ignore[misc]  # allauth announces no types.
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # Where there is single sign-on, its button comes first.
+        has_focus = self.is_bound or not settings.OIDC_ISSUER
         self.fields["login"].widget = UnfoldAdminTextInputWidget(
-            {"autocomplete": "username", "autocapitalize": "none", "autofocus": True}
+            {"autocomplete": "username", "autocapitalize": "none", "autofocus": has_focus}
         )
         self.fields["password"].widget = UnfoldAdminPasswordWidget({"autocomplete": "current-password"})
 
@@ -179,6 +181,8 @@ class KeyForm(RefusesControls, AddWebAuthnForm):  # type: ignore[misc]
             widget=UnfoldBooleanSwitchWidget,
             help_text="Makes it a passkey. The device asks for a fingerprint, a face or a PIN.",
         )
+        if settings.OIDC_ONLY:  # Passkeys would be refused.
+            del self.fields["passwordless"]
         self.fields["credential"] = CredentialField()
 
     def clean(self) -> dict[str, Any]:

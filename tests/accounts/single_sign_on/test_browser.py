@@ -24,7 +24,8 @@ def test_single_sign_on_on_a_phone_by_keyboard_alone(
     expect(page.get_by_label("Username")).to_be_visible()
     assert sideways_scroll(page) == 0
     assert serious(page) == []
-    tab_to(page, "Log in with single sign-on")
+    expect(page.get_by_role("link", name="Log in with single sign-on")).to_be_focused()
+    page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Confirm it's you")).to_be_visible()  # The issuer didn't say since when.
     expect(page.get_by_label("Your password")).to_have_count(0)
     assert sideways_scroll(page) == 0
@@ -34,6 +35,11 @@ def test_single_sign_on_on_a_phone_by_keyboard_alone(
 
     page.goto("/accounts/factors/")
     page.get_by_role("button", name="Log out").click()
+    page.get_by_label("Username").fill("ann")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("Wrong username or password.")).to_be_visible()
+    expect(page.get_by_label("Username")).to_be_focused()
     settings.OIDC_ONLY = True
     page.goto("/admin/")
     expect(page.get_by_label("Username")).to_have_count(0)

@@ -22,7 +22,7 @@ from accounts.single_sign_on import identities
 from accounts.single_sign_on import views as single_sign_on
 from accounts.single_sign_on.identities import LAST_ADMIN, NO_ACCOUNT, NOT_LINKED, SWITCHED_OFF
 from accounts.single_sign_on.issuer import Claims
-from adminpages.fresh_sign_in import FRESH_FOR
+from adminpages.fresh_sign_in import FRESH_FOR, PROVED_AT
 from tests.accounts.conftest import PASSWORD, App, sign_in_fully
 from tests.accounts.sign_in.test_signing_in import LOGIN, SECOND, database_dump, is_signed_in
 from tests.accounts.test_fresh_sign_in import SERVERS, asks, grow_old
@@ -728,6 +728,21 @@ def test_passwords_and_passkeys_are_closed_in_every_way_in(
     assert b"in a new tab" in on_the_way.content
     assert inside.post(QUESTION, {"code": app()}).status_code == 200
     assert not asks(inside.get(f"{SERVERS}add/"))
+
+
+def test_a_new_key_is_no_passkey_where_passkeys_are_closed(settings: Any, ann: User) -> None:
+    client = Client()
+    sign_in_fully(client, ann)
+    session = client.session
+    session[PROVED_AT] = time.time()
+    session.save()
+    assert "Makes it a passkey" in client.get("/accounts/factors/key/").content.decode()
+
+    settings.OIDC_ONLY = True
+
+    page = client.get("/accounts/factors/key/").content.decode()
+    assert "Add key" in page
+    assert "Makes it a passkey" not in page
 
 
 def test_the_check_of_passwords_itself_is_closed(settings: Any, ann: User, rf: Any) -> None:
