@@ -20,11 +20,16 @@ NOT_LINKED = (
     "Your e-mail address belongs to somebody else's account here, or to two. Ask an administrator to check who has it."
 )
 LAST_ADMIN = "You keep the admin role for now: you're the last administrator. Make somebody else an admin."
+MOST_LOGGED = 500  # Characters of the groups that somebody has.
 log = logging.getLogger(__name__)
 
 
 class NoEntry(Exception):
-    """The issuer knows the person, and they may not come in. The text is for the person."""
+    """The issuer knows the person, and they may not come in. The text is for the person, the reason for the log."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 def user_of(claims: Claims) -> tuple[User, str]:
@@ -40,7 +45,7 @@ def user_of(claims: Claims) -> tuple[User, str]:
         identity = Identity.objects.select_related("user").filter(**_key(claims)).first()
         user = identity.user if identity is not None else _first_time(claims)
         if not user.is_active:
-            raise NoEntry(SWITCHED_OFF)
+            raise NoEntry(SWITCHED_OFF, f"the user {user} is switched off.")
         return user, _give_roles(user, claims)
 
 
@@ -60,7 +65,7 @@ def _first_time(claims: Claims) -> User:
     user = _linked_by_email(claims)
     if user is None:
         if not _roles_of(claims):
-            raise NoEntry(NO_ACCOUNT)
+            raise NoEntry(NO_ACCOUNT, _why_no_account(claims))
         user = User(username=_free_username(claims), email=claims.email, is_staff=True)
         user.set_unusable_password()
         user.save()
@@ -79,13 +84,22 @@ def _linked_by_email(claims: Claims) -> User | None:
         return None
     people = list(User.objects.filter(email__iexact=claims.email))
     if any(not person.is_active for person in people):  # They must not come back under a new name.
-        raise NoEntry(SWITCHED_OFF)
+        raise NoEntry(SWITCHED_OFF, "a user with this e-mail address is switched off.")
     if not settings.OIDC_LINK_BY_EMAIL or not people:
         return None
-    if len(people) > 1 or is_known_to_issuer(people[0]):  # An address that now belongs to another person, too.
-        raise NoEntry(NOT_LINKED)
+    if len(people) > 1:
+        raise NoEntry(NOT_LINKED, f"{' and '.join(map(str, people))} have the same e-mail address.")
+    if is_known_to_issuer(people[0]):  # The address now belongs to another person, too.
+        raise NoEntry(NOT_LINKED, f"their e-mail address is that of {people[0]}, who is linked to another subject.")
     log.warning("Single sign-on linked the user %s by e-mail.", people[0])
     return people[0]
+
+
+def _why_no_account(claims: Claims) -> str:
+    groups = str(sorted(claims.groups))[:MOST_LOGGED]
+    held = f"held {groups}, none of which OIDC_ROLES names" if claims.groups else "held no groups"
+    by_email = ", and no user has a verified e-mail address of theirs" if settings.OIDC_LINK_BY_EMAIL else ""
+    return f"the claim {settings.OIDC_GROUPS_CLAIM} {held}{by_email}."
 
 
 def _free_username(claims: Claims) -> str:

@@ -96,7 +96,10 @@ def finish(request: HttpRequest) -> HttpResponse:
     try:
         claims = _claims(request, pending)
         return (_confirm if request.user.is_authenticated else _sign_in)(request, claims, next_url)
-    except (_Failed, identities.NoEntry) as error:
+    except _Failed as error:
+        said = str(error)
+    except identities.NoEntry as error:
+        log.warning("Single sign-on: subject %r stays out: %s", claims.subject, error.reason)
         said = str(error)
     except issuer.IssuerSilent as error:
         log.warning("Single sign-on: the issuer's answer can't be used: %s", error)
@@ -156,6 +159,10 @@ def _confirm(request: HttpRequest, claims: issuer.Claims, next_url: str) -> Http
         raise _Failed(SOMEBODY_ELSE)
     proved_at = _proved_at(claims)
     if not proved_at:
+        log.warning(
+            "Single sign-on: the ID token has %s.",
+            "no auth_time" if claims.authenticated_at is None else "an old auth_time",
+        )
         raise _Failed(NOT_RECENT)
     request.session.cycle_key()
     request.session[PROVED_AT] = proved_at

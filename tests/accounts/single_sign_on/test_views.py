@@ -321,6 +321,23 @@ def test_somebody_new_without_such_a_group_is_told_whom_to_ask(issuer: ScriptedI
 
 
 @pytest.mark.parametrize(
+    ("groups", "reason"),
+    [
+        (None, "the claim groups held no groups."),
+        (["other", "line\nbreak"], r"the claim groups held ['line\nbreak', 'other'], none of which OIDC_ROLES names."),
+    ],
+)
+def test_the_log_says_why_somebody_new_stays_out(
+    issuer: ScriptedIssuer, caplog: pytest.LogCaptureFixture, groups: Any, reason: str
+) -> None:
+    issuer.claims["groups"] = groups
+
+    go(Client(), issuer)
+
+    assert f"Single sign-on: subject 'ann-1' stays out: {reason}" in caplog.messages
+
+
+@pytest.mark.parametrize(
     ("claims", "username"),
     [
         ({"preferred_username": "ann"}, "ann-3"),  # Ann and ann-2 are others.
@@ -399,22 +416,28 @@ def test_an_address_that_is_not_verified_links_nobody(
     assert said(go(Client(), issuer)) == [NO_ACCOUNT]
 
 
-def test_an_address_of_two_people_links_nobody(issuer: ScriptedIssuer, settings: Any) -> None:
+def test_an_address_of_two_people_links_nobody(
+    issuer: ScriptedIssuer, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     settings.OIDC_LINK_BY_EMAIL = True
     known(email="ann@example.com")
     known("bob", email="ANN@example.com")
     issuer.claims |= {**ANNS, **MARKETER}
 
     assert said(go(Client(), issuer)) == [NOT_LINKED]
+    assert "ann and bob have the same e-mail address." in caplog.text
     assert User.objects.count() == 2
 
 
-def test_an_address_that_went_to_somebody_else_links_nobody(issuer: ScriptedIssuer, settings: Any) -> None:
+def test_an_address_that_went_to_somebody_else_links_nobody(
+    issuer: ScriptedIssuer, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     settings.OIDC_LINK_BY_EMAIL = True
     link(known(email="ann@example.com"), issuer)
     issuer.claims |= {**ANNS, **MARKETER, "sub": "another-ann"}
 
     assert said(go(Client(), issuer)) == [NOT_LINKED]
+    assert "that of ann, who is linked to another subject." in caplog.text
 
 
 @pytest.mark.parametrize("is_on", [True, False])
@@ -650,13 +673,16 @@ def test_without_a_page_to_go_to_it_says_that_the_tab_can_be_closed(signed_in: C
 
 
 @pytest.mark.parametrize("seconds", [None, 601, 86_400, -61, -3600])
-def test_a_sign_in_of_long_ago_is_no_answer(signed_in: Client, issuer: ScriptedIssuer, seconds: int | None) -> None:
+def test_a_sign_in_of_long_ago_is_no_answer(
+    signed_in: Client, issuer: ScriptedIssuer, caplog: pytest.LogCaptureFixture, seconds: int | None
+) -> None:
     issuer.claims["auth_time"] = None if seconds is None else int(time.time()) - seconds
 
     answer = go(signed_in, issuer, f"{SERVERS}add/")
 
     assert answer["Location"] == f"{QUESTION}?next=%2Fadmin%2Fsmtpservers%2Fsmtpserver%2Fadd%2F"
     assert said(answer) == [single_sign_on.NOT_RECENT]
+    assert ("has no auth_time" in caplog.text) is (seconds is None)
     assert asks(signed_in.get(f"{SERVERS}add/"))
 
 
