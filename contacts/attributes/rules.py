@@ -38,6 +38,8 @@ RESERVED = frozenset([*COLUMN_OF, *CONSENT_COLUMNS, "full_name", *_LINKS])
 
 LONGEST_NAME = 64
 LONGEST_VALUE = 10_000
+LONGEST_TOGETHER = 100_000  # Characters of all names and values of one person: pages and workers read them together.
+_LONGEST_NUMBER = 20
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -130,6 +132,19 @@ def parse_value(kind: str, choices: Sequence[str], text: str, date_order: str = 
             return _parse_choice(choices, text)
         case _:
             return text
+
+
+def too_long_together(attributes: Mapping[str, object]) -> str:
+    """Return why one person cannot have all these attributes; empty if they can."""
+    length = sum(
+        len(name) + (len(value) if isinstance(value, str) else _LONGEST_NUMBER) for name, value in attributes.items()
+    )
+    if length <= LONGEST_TOGETHER:
+        return ""
+    return (
+        f"The attributes have {length:,} characters together, and one person may have {LONGEST_TOGETHER:,}. Shorten"
+        " them, or leave some out."
+    )
 
 
 def value_text(value: object) -> str:

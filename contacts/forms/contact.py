@@ -16,7 +16,15 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from contacts.attributes.rules import LONGEST_VALUE, NameInvalid, Value, check_name, parse_value, value_text
+from contacts.attributes.rules import (
+    LONGEST_VALUE,
+    NameInvalid,
+    Value,
+    check_name,
+    parse_value,
+    too_long_together,
+    value_text,
+)
 from contacts.models import Attribute, Contact, ContactList, Subscription
 from contacts.privacy import erasure
 from mail.addresses import JOINERS, AddressInvalid, fold, read_address
@@ -240,6 +248,8 @@ class ContactForm(ContactModelForm):
                 value = self.instance.attributes.get(definition.name)
             if value is not None:
                 attributes[definition.name] = value
+        if attributes != self.instance.attributes and (why := too_long_together(attributes)):
+            self.add_error(None, why)
         cleaned["attributes"] = attributes
         self._ask_why_again(cleaned)
         return cleaned

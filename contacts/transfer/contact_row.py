@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from adminpages.texts import one_line
-from contacts.attributes.rules import Value, parse_value
+from contacts.attributes.rules import Value, parse_value, too_long_together
 from contacts.transfer.columns import ATTRIBUTE, FIELDS
 from contacts.transfer.csv_file import REFUSED_CHARACTERS, CsvRow, printable, restore
 from mail.addresses import AddressInvalid, fold, read_address
@@ -173,7 +173,14 @@ class RowParser:
                 continue
             if value is not None:
                 values[name] = value
+        if why := too_long_together(values):
+            left_out.append(why)
+            return {}
         return values
+
+
+class TooMuchKnown(ValueError):
+    """A person would have more attributes than one person may have; the message says so."""
 
 
 def refusal(row: CsvRow, reason: str) -> RowRefusal:
@@ -193,6 +200,7 @@ def merge(known: ContactRow, told: ContactRow, policy: str) -> ContactRow:
 
     :param policy: ``skip``: nothing changes; ``fill``: empty values are filled; ``overwrite``: values from the file
         replace known ones.
+    :raises TooMuchKnown: if the attributes of both are too long together.
     """
     if policy == SKIP:
         return known
@@ -202,6 +210,8 @@ def merge(known: ContactRow, told: ContactRow, policy: str) -> ContactRow:
         attributes = {**known.attributes, **told.attributes, **filled}
     else:
         attributes = {**known.attributes, **told.attributes}
+    if told.attributes and (why := too_long_together(attributes)):
+        raise TooMuchKnown(why)
     merged = ContactRow(
         known.email,
         known.key,

@@ -19,7 +19,7 @@ from contacts.consent import changes
 from contacts.models import Attribute, ContactImport
 from contacts.privacy.erasure import is_erased
 from contacts.transfer import bulk_store
-from contacts.transfer.contact_row import ContactRow, RowParser, RowRefusal, merge
+from contacts.transfer.contact_row import ContactRow, RowParser, RowRefusal, TooMuchKnown, merge
 from contacts.transfer.csv_file import CsvLayout, CsvRefused, Rows
 from contacts.transfer.uploads import discard_file, stored_path
 from db.costs import commit_asynchronously
@@ -195,12 +195,22 @@ def _read_batch(rows: Rows, parse: RowParser, policy: str, most: int) -> RowBatc
             lines[person.key] = row.line_number
         else:
             batch.more_lines.setdefault(person.key, []).append(row.line_number)
-            people[person.key] = merge(present, person, policy)
+            people[person.key] = _merged(present, person, policy, row.line_number, batch)
         if batch.rows >= most or rows.characters >= last_character:
             break
     batch.prepared = bulk_store.prepare(people.values())
     batch.position, batch.lines_read, batch.read_bytes = rows.position, rows.line, rows.read_bytes
     return batch
+
+
+def _merged(known: ContactRow, told: ContactRow, policy: str, line_number: int, batch: RowBatch) -> ContactRow:
+    """Return the known person updated from the file. Of attributes that are too many together none is taken."""
+    try:
+        return merge(known, told, policy)
+    except TooMuchKnown as error:
+        reason = f"Taken, but not everything. With what is known already: {error}"
+        batch.refusals.append(RowRefusal(line_number, [], told.email, reason, left_out=1))
+        return merge(known, told._replace(attributes={}), policy)
 
 
 # --- storing
@@ -252,7 +262,7 @@ def _save_people(batch: RowBatch, policy: str, now: dt.datetime) -> tuple[list[i
     present = bulk_store.lock_known(batch.prepared)
     changed = []
     for key, known in present.items():
-        merged = merge(known.person, batch.people[key], policy)
+        merged = _merged(known.person, batch.people[key], policy, batch.lines[key], batch)
         if merged is not known.person:
             changed.append(bulk_store.Known(known.contact_id, merged))
     added = bulk_store.add(batch.prepared, present, now)

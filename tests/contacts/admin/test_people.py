@@ -81,6 +81,10 @@ def test_a_person_is_added_with_attributes_and_lists(
         ({"attributes-name": [""], "attributes-value": ["Bonn"]}, "The value “Bonn” has no name"),
         ({"attributes-name": ["a", "a"], "attributes-value": ["1", "2"]}, "stands in two rows"),
         ({"attributes-name": ["a"], "attributes-value": ["x" * 10_001]}, "at most 10,000 characters"),
+        (
+            {"attributes-name": [f"a{n}" for n in range(11)], "attributes-value": ["x" * 10_000] * 11},
+            "one person may have 100,000",
+        ),
         ({"first_name": "Ann\nBcc: x@example.org"}, "line break or an invisible character"),
         ({"last_name": "\u202eeeL"}, "line break or an invisible character"),
     ],

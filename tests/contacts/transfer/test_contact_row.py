@@ -194,6 +194,17 @@ def test_a_cell_that_cannot_be_read_is_left_out_and_the_person_taken(target: str
     assert refusal.cells == ["ann@example.org", "Ann", cell]
 
 
+def test_a_row_of_too_many_long_attributes_is_a_person_without_them() -> None:
+    parse = RowParser(["email", "first_name", *(f"attributes.a{n}" for n in range(11))], {}, ())
+
+    person, refused = parse(CsvRow(2, ["ann@example.org", "Ann", *["x" * 10_000] * 11]))
+
+    assert person is not None
+    assert (person.first_name, person.attributes) == ("Ann", {})
+    assert refused is not None
+    assert "one person may have 100,000" in refused.reason
+
+
 def test_each_cell_that_is_left_out_is_counted() -> None:
     judged, refusal = taken(
         ["email", "attributes.age", "attributes.since", "attributes.city"], "a@example.org", "x", "y", "Bonn"

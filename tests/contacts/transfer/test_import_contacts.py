@@ -18,6 +18,7 @@ from contacts.models import (
     Contact,
     ContactImport,
     ContactList,
+    RefusedRow,
     Subscription,
     Suppression,
 )
@@ -159,6 +160,30 @@ def test_somebody_twice_in_one_file_is_one_person(
     assert figures(done) == (3, 1, 2, 0)
     contact = Contact.objects.get()
     assert (contact.first_name, contact.attributes) == (name, attributes)
+
+
+@pytest.mark.parametrize("policy", ["fill", "overwrite"])
+def test_nobody_gets_more_attributes_than_one_person_may_have(ann: Contact, news: ContactList, policy: str) -> None:
+    Contact.objects.filter(pk=ann.pk).update(attributes={"before": "x" * 60_000})
+    long = "y" * 9_000
+    first, second = (f"email,{','.join(f'{letter}{n}' for n in range(6))}\n" for letter in "ab")
+    rows = f"ann@example.org{f',{long}' * 6}\nbo@example.org{f',{long}' * 6}\n"
+
+    done = [run(first + rows, news, policy=policy), run(second + rows, news, policy=policy)]
+
+    assert [figures(each) for each in done] == [(2, 1, 1, 0), (2, 0, 2, 0)]
+    ann.refresh_from_db()
+    bo = Contact.objects.get(email_key="bo@example.org")
+    assert list(ann.attributes) == ["before"]
+    assert list(bo.attributes) == [f"a{n}" for n in range(6)]
+    assert Subscription.objects.count() == 2
+    told = [(row.line_number, row.content, row.reason) for row in RefusedRow.objects.order_by("pk")]
+    assert [(line, content) for line, content, _ in told] == [
+        (2, "ann@example.org"),
+        (2, "ann@example.org"),
+        (3, "bo@example.org"),
+    ]
+    assert all("one person may have 100,000" in reason for _, _, reason in told)
 
 
 @pytest.mark.parametrize("policy", ["skip", "fill", "overwrite"])
