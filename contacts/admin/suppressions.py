@@ -171,22 +171,23 @@ class SuppressionAdmin(ModelAdmin):
                 request, f"{count:,} were selected, and at most {LIFTED_AT_MOST:,} are lifted at once. Select fewer."
             )
             return None
-        form = LiftForm(request.POST if "lift" in request.POST else None, label_suffix="")
+        chosen = list(queryset)
+        form = LiftForm(chosen, request.POST if "lift" in request.POST else None)
         if form.is_bound and form.is_valid():
-            self._lift(request, list(queryset), form.cleaned_data["why"])
+            self._lift(request, chosen, form.cleaned_data["why"])
             return None
-        return self._ask_why(request, form, list(queryset[:NAMED_AT_MOST]), count, request.POST)
+        return self._ask_why(request, form, chosen, request.POST)
 
     @action(description="Lift", icon="undo", url_path="lift", permissions=["lift"])  # type: ignore[untyped-decorator]
     def lift_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
         suppression = Suppression.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
         if suppression is None:
             raise Http404
-        form = LiftForm(request.POST if request.method == "POST" else None, label_suffix="")
+        form = LiftForm([suppression], request.POST if request.method == "POST" else None)
         if form.is_bound and form.is_valid():
             self._lift(request, [suppression], form.cleaned_data["why"])
             return redirect("admin:contacts_suppression_changelist")
-        return self._ask_why(request, form, [suppression], 1, {})
+        return self._ask_why(request, form, [suppression], {})
 
     def _lift(self, request: HttpRequest, suppressions: list[Suppression], why: str) -> None:
         actor: User = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
@@ -203,9 +204,9 @@ class SuppressionAdmin(ModelAdmin):
                 f"{len(lifted):,} suppressions were lifted. Who withdrew from a list stays off that list.",
             )
 
-    def _ask_why(
-        self, request: HttpRequest, form: LiftForm, named: list[Suppression], count: int, posted: Any
-    ) -> HttpResponse:
+    def _ask_why(self, request: HttpRequest, form: LiftForm, chosen: list[Suppression], posted: Any) -> HttpResponse:
+        count = len(chosen)
+        named = chosen[:NAMED_AT_MOST]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

@@ -347,7 +347,7 @@ def gives_way(present: Suppression, reason: str, until: dt.datetime | None, now:
 def lift(
     suppression: Suppression, why: str, actor: User | None, now: dt.datetime, *, by: str = THE_PERSON
 ) -> SuppressionLift | None:
-    """Remove a suppression and record who lifted it and why; None if it was gone already.
+    """Remove a suppression and record who lifted it and why; None if it is gone, or a newer one is in its place.
 
     No consent is restored: a person who withdrew from a list stays off it.
 
@@ -355,7 +355,10 @@ def lift(
     :param by: who lifted it, if it was not a user; the default is the person, by a link in a mail to them.
     """
     with transaction.atomic():
-        present = Suppression.objects.select_for_update().filter(pk=suppression.pk).first()
+        same = Suppression.objects.filter(
+            pk=suppression.pk, reason=suppression.reason, created_at=suppression.created_at
+        )
+        present = same.select_for_update().first()
         return None if present is None else _lift(present, why, actor, now, by)
 
 

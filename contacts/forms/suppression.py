@@ -1,6 +1,8 @@
 """The forms of suppressions: add one, import a file, export, lift."""
 
 import datetime as dt
+import hashlib
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -97,9 +99,23 @@ class SuppressionExportForm(forms.Form):
 
 
 class LiftForm(forms.Form):
+    """The reason for lifting some suppressions, which have to be the ones that the page showed."""
+
     why = forms.CharField(
         label="Why",
         max_length=500,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         help_text="Kept with your name and the time. For example: the mailbox works again, she wrote on 3 March.",
     )
+
+    def __init__(self, suppressions: Iterable[Suppression], sent: Mapping[str, Any] | None) -> None:
+        super().__init__(sent, label_suffix="")
+        shown = sorted((each.pk, each.reason, each.created_at.isoformat()) for each in suppressions)
+        self.shown = hashlib.blake2b(repr(shown).encode(), digest_size=12).hexdigest()  # Sent back as ``shown``.
+
+    def clean(self) -> dict[str, Any] | None:
+        if self.data.get("shown") != self.shown:
+            raise forms.ValidationError(
+                "These suppressions changed while you had the page open, so nothing was lifted. Look at them again."
+            )
+        return super().clean()

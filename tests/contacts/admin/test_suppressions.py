@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from contacts.consent import changes
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression, SuppressionLift
+from tests.harness.forms import opened
 
 SUPPRESSIONS = "/admin/contacts/suppression/"
 
@@ -122,12 +123,13 @@ def test_a_suppression_is_lifted_with_a_reason_and_never_deleted(marketers_clien
     suppression = Suppression.objects.get()
     url = f"{SUPPRESSIONS}{suppression.pk}/lift/"
 
-    page = text_of(marketers_client.get(url))
+    answer = marketers_client.get(url)
+    page, sent = text_of(answer), opened(answer.content, "lift")
     assert "550 5.1.1 &lt;b&gt;No&lt;/b&gt;" in page
     assert "Providers count mail to dead mailboxes" in page
-    assert "This field is required." in text_of(marketers_client.post(url, {"why": " "}))
+    assert "This field is required." in text_of(marketers_client.post(url, sent | {"why": " "}))
     assert Suppression.objects.exists()
-    done = marketers_client.post(url, {"why": "The mailbox works again."}, follow=True)
+    done = marketers_client.post(url, sent | {"why": "The mailbox works again."}, follow=True)
 
     assert "ann@example.org is no longer suppressed." in text_of(done)
     assert not Suppression.objects.exists()
@@ -145,19 +147,43 @@ def test_several_are_lifted_by_one_dialog(marketers_client: Client, now: dt.date
     kept, *chosen = Suppression.objects.order_by("pk").values_list("pk", flat=True)
     sent = {"action": "lift_chosen", "_selected_action": chosen}
 
-    page = text_of(marketers_client.post(SUPPRESSIONS, sent))
+    answer = marketers_client.post(SUPPRESSIONS, sent)
+    page, sent = text_of(answer), opened(answer.content, "lift")
     assert "p2@example.org" in page
     assert "p0@example.org" not in page
     assert Suppression.objects.count() == 3
-    missing = text_of(marketers_client.post(SUPPRESSIONS, sent | {"lift": "yes", "why": ""}))
+    missing = text_of(marketers_client.post(SUPPRESSIONS, sent | {"why": ""}))
     assert "This field is required." in missing
-    marketers_client.post(SUPPRESSIONS, sent | {"lift": "yes", "why": "A mistake."})
+    marketers_client.post(SUPPRESSIONS, sent | {"why": "A mistake."})
 
     assert Suppression.objects.get().pk == kept
     assert set(SuppressionLift.objects.values_list("email", "why")) == {
         ("p1@example.org", "A mistake."),
         ("p2@example.org", "A mistake."),
     }
+
+
+@pytest.mark.parametrize("change", ["unsubscribes", "complains", "another"])
+def test_a_page_left_open_lifts_nothing_that_it_did_not_show(
+    marketers_client: Client, now: dt.datetime, later: dt.datetime, change: str
+) -> None:
+    changes.suppress("ann@example.org", "manual", "Until the fair is over.", now, until=later)
+    everything = {"action": "lift_chosen", "_selected_action": [Suppression.objects.get().pk], "select_across": "1"}
+    sent = opened(marketers_client.post(SUPPRESSIONS, everything).content, "lift")
+    if change == "unsubscribes":
+        changes.unsubscribe_from_everything("ann@example.org", method="unsubscribe", source="link", now=later)
+    elif change == "complains":
+        changes.suppress("ann@example.org", "complaint", "She complained.", now)
+    else:
+        changes.unsubscribe_from_everything("bo@example.org", method="unsubscribe", source="link", now=later)
+    before = list(Suppression.objects.values())
+
+    answer = marketers_client.post(SUPPRESSIONS, sent | {"why": "The fair is over."})
+
+    assert "changed while you had the page open" in text_of(answer)
+    assert list(Suppression.objects.values()) == before
+    marketers_client.post(SUPPRESSIONS, opened(answer.content, "lift") | {"why": "She wrote."})
+    assert not Suppression.objects.exists()
 
 
 def test_nothing_is_lifted_without_the_right_or_by_a_link(marketer: User, now: dt.datetime) -> None:

@@ -262,6 +262,18 @@ def test_a_suppression_that_is_over_is_news_again(db: None, now: dt.datetime, la
     assert Suppression.objects.get().created_at == later
 
 
+def test_a_suppression_that_was_replaced_meanwhile_is_not_lifted(
+    ann: Contact, marketer: User, now: dt.datetime, later: dt.datetime
+) -> None:
+    consent_changes.suppress(ann.email, "manual", "asked", now, until=later)
+    seen = Suppression.objects.get()
+    consent_changes.suppress(ann.email, "complaint", "complained", now)
+
+    assert consent_changes.lift(seen, "It is over.", marketer, later) is None
+
+    assert Suppression.objects.get().reason == "complaint"
+
+
 def test_lifting_keeps_who_and_why_and_brings_no_consent_back(
     ann: Contact, news: ContactList, marketer: User, now: dt.datetime, later: dt.datetime
 ) -> None:
