@@ -30,6 +30,10 @@ class _Environment(environ.Env):  # type: ignore[misc]  # it has no types
         except ValueError:
             raise ImproperlyConfigured(f"{name} must be a whole number, not {self.str(name)!r}.") from None
 
+    def str(self, name: str, default: str = "") -> str:
+        """Return the text as it stands; the library takes one that begins with $ for the name of another variable."""
+        return os.environ.get(name, default)
+
 
 def _must_be(what: str, name: str, value: object, is_so: bool) -> None:
     if not is_so:

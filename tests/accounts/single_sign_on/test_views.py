@@ -831,3 +831,16 @@ def test_settings_that_cannot_work_are_refused(environment: dict[str, str], expe
 
     assert expected in found.stdout + found.stderr
     assert "canary" not in found.stdout + found.stderr
+
+
+def test_a_secret_is_taken_as_it_stands() -> None:
+    secret = "$HOME-made, with a comma"
+    environment = {
+        "OIDC_ISSUER": "https://id.example.com",
+        "OIDC_CLIENT_ID": "brilliance",
+        "OIDC_CLIENT_SECRET": secret,
+        "DJANGO_SETTINGS_MODULE": "brilliance.settings",
+    }
+    script = "from django.conf import settings; print(settings.OIDC_CLIENT_SECRET)"
+
+    assert run("-c", script, environment=production(**environment)).stdout == f"{secret}\n"
