@@ -91,9 +91,14 @@ def step_of(secret: str, code: str) -> int | None:
 
 
 def add_totp(user: AbstractBaseUser, secret: str, step: int) -> bool:
-    """Store an authenticator app, whose code of ``step`` was just used; return False if the user has one already."""
+    """Store an authenticator app, whose code of ``step`` was just used, in place of the one that the user has.
+
+    Return False if another request stored one at the same time.
+    """
     data = {"secret": get_adapter().encrypt(secret), "step": step}
-    _, is_new = Authenticator.objects.get_or_create(user=user, type=TOTP, defaults={"data": data})
+    with transaction.atomic():
+        of(user).filter(type=TOTP).delete()
+        _, is_new = Authenticator.objects.get_or_create(user=user, type=TOTP, defaults={"data": data})
     return bool(is_new)
 
 

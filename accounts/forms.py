@@ -67,7 +67,10 @@ def spend_code(request: HttpRequest, user: User, code: str) -> Authenticator | N
             count_failure(request, user.get_username())
         elif factor.type == factors.RECOVERY_CODES:
             left = factors.recovery_codes_left(user)
-            messages.warning(request, f"{left} recovery code{'' if left == 1 else 's'} left.")
+            counted = f"{left} recovery code{'' if left == 1 else 's'} left."
+            messages.warning(
+                request, f"{counted} Is your phone or key lost? Replace it under Second factor in the user menu."
+            )
         return factor
 
 

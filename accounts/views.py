@@ -159,9 +159,8 @@ class Factors(_Narrow, TemplateView):
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def set_up_totp(request: HttpRequest) -> HttpResponse:
+    """Set up an authenticator app, in place of the one that the user has: a phone may be lost, or new."""
     user = _user(request)
-    if factors.of(user).filter(type=factors.TOTP).exists():
-        return redirect("mfa_index")
     form = TotpSetUpForm(request.POST if request.method == "POST" else None, user=user)
     if form.is_bound and form.is_valid():
         with transaction.atomic():  # Nobody is left with a factor and without recovery codes.
@@ -172,6 +171,7 @@ def set_up_totp(request: HttpRequest) -> HttpResponse:
     picture = adapter.build_totp_svg(address)
     context = {
         "form": form,
+        "is_replaced": factors.of(user).filter(type=factors.TOTP).exists(),
         "address": address,
         "picture": f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode()}",
         "secret": " ".join(form.secret[at : at + 4] for at in range(0, len(form.secret), 4)),

@@ -13,7 +13,7 @@ from django.test import Client
 
 from accounts import factors
 from tests.accounts.conftest import App, code_of, sign_in_fully
-from tests.accounts.sign_in.test_signing_in import SECOND, after_the_password, database_dump
+from tests.accounts.sign_in.test_signing_in import SECOND, after_the_password, database_dump, is_signed_in
 
 SET_UP, CODES = "/accounts/factors/app/", "/accounts/factors/recovery-codes/"
 
@@ -57,6 +57,32 @@ def test_an_app_is_set_up_by_its_code_and_its_secret_stands_nowhere_in_clear(ann
     stored = database_dump() + str(dict(client.session))
     assert secret not in stored
     assert not any(code in stored for code in codes_of(done))
+
+
+def test_a_lost_phone_is_replaced_with_a_recovery_code_where_a_factor_is_needed(
+    ann: User, app: App, settings: Any
+) -> None:
+    settings.MFA_ROLES = "all"
+    code, other, *_ = factors.make_recovery_codes(ann)
+    with_the_phone = after_the_password()
+    with_the_phone.post(SECOND, {"code": app()})
+    client = after_the_password()
+    client.post(SECOND, {"code": code})
+    assert "Replace it under Second factor" in client.get("/admin/").content.decode()
+    assert SET_UP in client.get("/accounts/factors/").content.decode()
+    assert (
+        SET_UP in client.get(f"/accounts/factors/{factors.of(ann).get(type=factors.TOTP).pk}/remove/").content.decode()
+    )
+
+    page = client.get(SET_UP).content.decode()
+    assert "stops working" in page
+    client.post(SET_UP, {"sealed": sealed_of(page), "code": code_of(secret_of(page))})
+
+    assert after_the_password().post(SECOND, {"code": app(1)}).status_code == 200
+    assert after_the_password().post(SECOND, {"code": code_of(secret_of(page), 1)}).status_code == 302
+    assert after_the_password().post(SECOND, {"code": other}).status_code == 302
+    assert is_signed_in(client)
+    assert not is_signed_in(with_the_phone)
 
 
 def test_the_code_that_set_it_up_signs_nobody_in(ann: User, client: Client) -> None:
