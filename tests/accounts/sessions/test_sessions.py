@@ -285,4 +285,6 @@ def test_the_page_offers_to_change_a_password_where_there_is_one(ann: User) -> N
     ann.save()
     client.force_login(ann)
 
-    assert "change your password" not in client.get(PAGE).content.decode()
+    page = client.get(PAGE).content.decode()
+    assert "change your password" not in page
+    assert "tell an administrator" in page
