@@ -182,6 +182,8 @@ class Suppression(models.Model):
         "until", null=True, blank=True, help_text="Afterwards mail is sent again. Empty: for good."
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    # When the person unsubscribed from everything, where another reason stands: their wish outlives that reason.
+    unsubscribed_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["-created_at"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Max, QuerySet
 
-from contacts.consent import changes
+from contacts.consent import changes, suppressed
 from contacts.models import ConsentEvent, ContactList, Subscription, Suppression
 from delivery.content import tokens
 from delivery.models import Mailing, Message
@@ -71,9 +71,7 @@ def standing(message: Message, now: dt.datetime) -> UnsubscribeStanding:
         names = dict(message.mailing.lists.values_list("pk", "name"))
         of_person = Subscription.objects.filter(contact=message.contact_id, list__in=names)
         withdrawn = set(of_person.filter(status=Subscription.Status.UNSUBSCRIBED).values_list("list", flat=True))
-    left_everything = Suppression.objects.filter(
-        email_key__in=_keys(message), reason=Suppression.Reason.UNSUBSCRIBED
-    ).exists()
+    left_everything = Suppression.objects.filter(suppressed.left_everything(), email_key__in=_keys(message)).exists()
     return UnsubscribeStanding(
         tuple(name for pk, name in names.items() if pk not in withdrawn),
         tuple(name for pk, name in names.items() if pk in withdrawn),
@@ -181,11 +179,8 @@ def undo(message: Message, now: dt.datetime, network: str = "") -> bool:
         if not moments or not _undoable(message, now).update(undone_at=now):
             return False
         relay.forget(message)
-        left = Suppression.objects.filter(
-            email_key__in=_keys(message), reason=Suppression.Reason.UNSUBSCRIBED, created_at__in=moments
-        )
-        for suppression in left:
-            changes.lift(suppression, "The person took back that they had unsubscribed.", None, now)
+        why = "The person took back that they had unsubscribed."
+        changes.come_back(_keys(message), why, now, left_at=moments)
         if message.contact is not None:
             for contact_list in _left_by(message.contact.pk, moments):
                 changes.subscribe(

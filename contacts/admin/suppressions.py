@@ -194,7 +194,14 @@ class SuppressionAdmin(ModelAdmin):
         now = timezone.now()
         lifted = [each for each in suppressions if changes.lift(each, why, actor, now)]
         self.log_deletions(request, lifted)
-        if len(lifted) == 1:
+        kept = [each.email for each in suppressions if each.unsubscribed_at is not None]
+        if kept:
+            more = f" and {len(kept) - NAMED_AT_MOST:,} more" if len(kept) > NAMED_AT_MOST else ""
+            messages.warning(
+                request,
+                f"{', '.join(kept[:NAMED_AT_MOST])}{more}: still suppressed, for they unsubscribed from everything.",
+            )
+        elif len(lifted) == 1:
             messages.success(
                 request, f"{lifted[0].email} is no longer suppressed. Who withdrew from a list stays off that list."
             )
@@ -307,7 +314,8 @@ class SuppressionLiftAdmin(ModelAdmin):
 
 
 def _is_over(suppression: Suppression, now: dt.datetime | None = None) -> bool:
-    return suppression.expires_at is not None and suppression.expires_at <= (now or timezone.now())
+    ended = suppression.expires_at is not None and suppression.expires_at <= (now or timezone.now())
+    return ended and suppression.unsubscribed_at is None
 
 
 def _contacts(count: int) -> str:

@@ -16,13 +16,13 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.signals import pre_save
 from django.dispatch import receiver
 from django.utils import timezone
 
 from contacts.consent.ip_networks import network_of
-from contacts.consent.suppressed import active
+from contacts.consent.suppressed import active, left_everything
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression, SuppressionLift
 from db.dialect import among, is_postgresql
 from mail.addresses import fold
@@ -132,9 +132,7 @@ def confirm(
         asked = history(contact.pk).filter(list=contact_list.pk, status=Status.PENDING).first()
         agreed_to = wording or (asked.wording if asked else "")
         _set(contact.pk, [contact_list], Status.SUBSCRIBED, method, source, now, agreed_to, network)
-        left = Suppression.objects.filter(email_key=contact.email_key, reason=Suppression.Reason.UNSUBSCRIBED).first()
-        if left is not None:
-            _lift(left, f"The person subscribed to {contact_list.name} again and confirmed it.", None, now)
+        come_back([contact.email_key], f"The person subscribed to {contact_list.name} again and confirmed it.", now)
     return Status.SUBSCRIBED
 
 
@@ -190,7 +188,8 @@ _SUBSCRIBE = """
     INSERT INTO contacts_subscription (contact_id, list_id, status, source, created_at, changed_at)
     SELECT c.id, %s, %s, %s, %s, %s FROM contacts_contact c WHERE c.id {among}
     AND NOT EXISTS (
-        SELECT 1 FROM contacts_suppression p WHERE p.email_key = c.email_key AND p.reason = 'unsubscribed'
+        SELECT 1 FROM contacts_suppression p WHERE p.email_key = c.email_key
+        AND (p.reason = 'unsubscribed' OR p.unsubscribed_at IS NOT NULL)
     )
     ORDER BY c.id ON CONFLICT (contact_id, list_id) DO NOTHING RETURNING contact_id, list_id
 """
@@ -285,8 +284,8 @@ def suppress(email: str, reason: str, source: str, now: dt.datetime, *, until: d
     """Suppress ``email``, or a whole domain given as ``@example.com``; return whether it was not suppressed until now.
 
     An existing suppression keeps its reason, unless it is over, ends earlier or lets more mail through; see
-    :func:`gives_way`. To unsubscribe a person from everything, use :func:`unsubscribe_from_everything`, which also
-    withdraws consents.
+    :func:`gives_way`. That the person unsubscribed from everything is kept beside whatever reason stands. To record
+    that wish, use :func:`unsubscribe_from_everything`, which also withdraws consents.
 
     :param reason: one of ``Suppression.Reason``.
     :param source: the cause, in words for people; cut to 500 characters.
@@ -303,8 +302,15 @@ def suppress(email: str, reason: str, source: str, now: dt.datetime, *, until: d
         present, is_new = Suppression.objects.select_for_update().get_or_create(email_key=fold(email), defaults=values)
         if is_new:
             return True
+        is_wish = reason == Suppression.Reason.UNSUBSCRIBED and until is None
+        wished_at = present.unsubscribed_at
+        if present.reason == Suppression.Reason.UNSUBSCRIBED and present.expires_at is None:
+            wished_at = present.created_at
         if not gives_way(present, reason, until, now):
+            if is_wish and wished_at is None:
+                Suppression.objects.filter(pk=present.pk).update(unsubscribed_at=now)
             return False
+        values["unsubscribed_at"] = None if is_wish else wished_at
         was_over = present.expires_at is not None and present.expires_at <= now
         for name, value in values.items():
             setattr(present, name, value)
@@ -326,10 +332,14 @@ def follow_new_address(instance: Contact, update_fields: Collection[str] | None 
     if before is None or before == instance.email_key:
         return
     now = timezone.now()  # noqa: TID251  # A signal is an edge: no caller can pass the time.
-    wish = Suppression.objects.filter(active(now), email_key=before, reason__in=OWN_WILL).first()
+    own_will = Q(reason__in=OWN_WILL) | left_everything()
+    wish = Suppression.objects.filter(active(now), own_will, email_key=before).first()
     if wish is not None:
         source = f"Followed the person to a new address. {wish.source}".strip()
-        suppress(instance.email, wish.reason, source, now, until=wish.expires_at)
+        if wish.reason in OWN_WILL:
+            suppress(instance.email, wish.reason, source, now, until=wish.expires_at)
+        if wish.unsubscribed_at is not None:
+            suppress(instance.email, Suppression.Reason.UNSUBSCRIBED, "Followed the person to a new address.", now)
 
 
 def gives_way(present: Suppression, reason: str, until: dt.datetime | None, now: dt.datetime) -> bool:
@@ -349,7 +359,8 @@ def lift(
 ) -> SuppressionLift | None:
     """Remove a suppression and record who lifted it and why; None if it is gone, or a newer one is in its place.
 
-    No consent is restored: a person who withdrew from a list stays off it.
+    If the person unsubscribed from everything while another reason stood, their wish stays as a suppression. No consent
+    is restored: a person who withdrew from a list stays off it.
 
     :param actor: the user; None: ``by`` names who it was.
     :param by: who lifted it, if it was not a user; the default is the person, by a link in a mail to them.
@@ -365,7 +376,16 @@ def lift(
 def _lift(
     suppression: Suppression, why: str, actor: User | None, now: dt.datetime, by: str = THE_PERSON
 ) -> SuppressionLift:
-    suppression.delete()
+    if suppression.unsubscribed_at is None:
+        suppression.delete()
+    else:
+        Suppression.objects.filter(pk=suppression.pk).update(
+            reason=Suppression.Reason.UNSUBSCRIBED,
+            source="",
+            expires_at=None,
+            created_at=suppression.unsubscribed_at,
+            unsubscribed_at=None,
+        )
     return SuppressionLift.objects.create(
         email=suppression.email,
         reason=suppression.reason,
@@ -377,8 +397,25 @@ def _lift(
     )
 
 
+def come_back(
+    email_keys: Collection[str], why: str, now: dt.datetime, *, left_at: Collection[dt.datetime] = ()
+) -> None:
+    """Take back that a person unsubscribed from everything, as they ask. Other reasons to write to nobody stay.
+
+    :param left_at: the moments at which they unsubscribed; empty: any.
+    """
+    with transaction.atomic():
+        for each in Suppression.objects.select_for_update().filter(left_everything(), email_key__in=email_keys):
+            if left_at and (each.unsubscribed_at or each.created_at) not in left_at:
+                continue
+            if each.reason == Suppression.Reason.UNSUBSCRIBED:
+                _lift(each, why, None, now)
+            else:
+                Suppression.objects.filter(pk=each.pk).update(unsubscribed_at=None)
+
+
 def _left_everything(email_key: str) -> bool:
-    return Suppression.objects.filter(email_key=email_key, reason=Suppression.Reason.UNSUBSCRIBED).exists()
+    return Suppression.objects.filter(left_everything(), email_key=email_key).exists()
 
 
 # --- the history

@@ -21,8 +21,13 @@ ASKED_AT_ONCE = 2_000  # Bound parameters per query; SQLite may be built with a 
 
 
 def active(now: dt.datetime) -> Q:
-    """Condition: the suppression has not ended."""
-    return Q(expires_at=None) | Q(expires_at__gt=now)
+    """Condition: the suppression has not ended. A person's own wish beside another reason has no end."""
+    return Q(expires_at=None) | Q(expires_at__gt=now) | Q(unsubscribed_at__isnull=False)
+
+
+def left_everything() -> Q:
+    """Condition: the person unsubscribed from everything, whatever reason the suppression has."""
+    return Q(reason=Suppression.Reason.UNSUBSCRIBED) | Q(unsubscribed_at__isnull=False)
 
 
 def suppressions(now: dt.datetime) -> QuerySet[Suppression]:
@@ -71,8 +76,13 @@ def domain_key_sql(column: str) -> str:
 
 
 def active_sql(table: str) -> str:
-    """Return the condition that a suppression has not ended; its one parameter is the instant, adapted."""
-    return f"({table}.expires_at IS NULL OR {table}.expires_at > %s)"
+    """Return :func:`active` as SQL; its one parameter is the instant, adapted."""
+    return f"({table}.expires_at IS NULL OR {table}.expires_at > %s OR {table}.unsubscribed_at IS NOT NULL)"
+
+
+def is_a_wish_alone_sql(table: str) -> str:
+    """Return the condition that an active suppression is only the person's wish; its parameter is the instant."""
+    return f"({table}.reason = 'unsubscribed' OR ({table}.expires_at IS NOT NULL AND {table}.expires_at <= %s))"
 
 
 def suppressed_because_sql(table: str) -> str:

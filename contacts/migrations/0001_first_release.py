@@ -71,6 +71,7 @@ class Migration(migrations.Migration):
                 ('source', models.CharField(blank=True, help_text='What made us stop: a reply, a page, a person.', max_length=500)),
                 ('expires_at', models.DateTimeField(blank=True, help_text='Afterwards mail is sent again. Empty: for good.', null=True, verbose_name='until')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('unsubscribed_at', models.DateTimeField(editable=False, null=True)),
             ],
             options={
                 'ordering': ['-created_at'],

@@ -239,6 +239,7 @@ def _export_own(subject: Subject) -> dict[str, Any]:
                 "source": row.source,
                 "since": row.created_at,
                 "until": row.expires_at,
+                "unsubscribed from everything": row.unsubscribed_at,
             }
             for row in suppressions
         ],

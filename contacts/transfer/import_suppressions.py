@@ -86,8 +86,13 @@ def _suppress(listed: dict[str, SuppressionRow], source: str, now: dt.datetime) 
             for key, each in sorted(present.items())
             if changes.gives_way(each, listed[key].reason, listed[key].until, now)
         ]
+        wishes = [  # Of people who are suppressed for another reason, which stands.
+            key
+            for key, each in sorted(present.items())
+            if listed[key].reason == Suppression.Reason.UNSUBSCRIBED != each.reason and key not in changed
+        ]
         # First, in the same lock order as changes.unsubscribe_from_everything, to avoid deadlocks.
-        left = [key for key in (*new, *changed) if listed[key].reason == Suppression.Reason.UNSUBSCRIBED]
+        left = [key for key in (*new, *changed, *wishes) if listed[key].reason == Suppression.Reason.UNSUBSCRIBED]
         changes.withdraw_everywhere(left, method=ConsentEvent.Method.IMPORT, source=source, now=now)
         Suppression.objects.bulk_create(
             (
@@ -103,7 +108,7 @@ def _suppress(listed: dict[str, SuppressionRow], source: str, now: dt.datetime) 
             ),
             ignore_conflicts=True,  # A simultaneous suppression by somebody else stays.
         )
-        for key in changed:
+        for key in (*changed, *wishes):
             what, reason, why, until = listed[key]
             changes.suppress(what, reason, why, now, until=until)
     return len(new) + len(changed)

@@ -15,6 +15,7 @@ from contacts.consent.suppressed import (
     UNSUBSCRIBED,
     active_sql,
     domain_key_sql,
+    is_a_wish_alone_sql,
     paused_because_sql,
     suppressed_because_sql,
 )
@@ -389,7 +390,7 @@ def stopped(message_ids: Sequence[int], now: dt.datetime) -> dict[int, tuple[str
             LEFT JOIN contacts_suppression p ON p.email_key IN (
                     m.email_key, {domain_key_sql("m.email_key")}, o.email_key, {domain_key_sql("o.email_key")}
                 ) AND {active_sql("p")} AND ml.stream <> 'test'
-                AND (p.reason <> 'unsubscribed' OR ml.stream = 'campaign' OR ml.is_commercial
+                AND (NOT {is_a_wish_alone_sql("p")} OR ml.stream = 'campaign' OR ml.is_commercial
                     OR SUBSTR(p.email_key, 1, 1) = '@')
         WHERE m.id BETWEEN %s AND %s AND (ml.state <> 'open' OR p.id IS NOT NULL OR (m.copy_of_id IS NULL AND (
             (ml.stream = 'campaign' AND NOT EXISTS (
@@ -403,7 +404,7 @@ def stopped(message_ids: Sequence[int], now: dt.datetime) -> dict[int, tuple[str
     """  # noqa: S608  # Made of constants and placeholders.
     found: dict[int, tuple[str, str]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*parameters, moment, min(message_ids), max(message_ids), moment])
+        cursor.execute(sql, [*parameters, moment, moment, min(message_ids), max(message_ids), moment])
         for pk, state, stream, suppressed, consent, paused in cursor.fetchall():
             if state == Mailing.State.CANCELLED:
                 found[pk] = ("cancelled", "The mailing was cancelled.")

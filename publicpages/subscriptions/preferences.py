@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Q
 
-from contacts.consent import changes
+from contacts.consent import changes, suppressed
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression
 from delivery.models import Message
 from delivery.records.erasure import address_of
@@ -131,11 +131,9 @@ def leave_everything(message: Message, network: str, now: dt.datetime) -> None:
 
 
 def _left_everything(contact: Contact) -> bool:
-    return Suppression.objects.filter(email_key=contact.email_key, reason=Suppression.Reason.UNSUBSCRIBED).exists()
+    return Suppression.objects.filter(suppressed.left_everything(), email_key=contact.email_key).exists()
 
 
 def _lift_suppression(contact: Contact, now: dt.datetime) -> None:
     """Lift the suppression of a person who had unsubscribed from everything, because they chose a list."""
-    left = Suppression.objects.filter(email_key=contact.email_key, reason=Suppression.Reason.UNSUBSCRIBED).first()
-    if left is not None:
-        changes.lift(left, "The person chose a list on the page of their settings.", None, now)
+    changes.come_back([contact.email_key], "The person chose a list on the page of their settings.", now)

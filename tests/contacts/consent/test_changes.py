@@ -13,6 +13,7 @@ from django.db import connection
 
 from contacts.consent import changes as consent_changes
 from contacts.consent.ip_networks import network_of
+from contacts.consent.suppressed import is_suppressed
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression, SuppressionLift
 
 UNSUBSCRIBED = Suppression.Reason.UNSUBSCRIBED
@@ -251,6 +252,62 @@ def test_the_suppression_that_stops_more_and_longer_holds(
     consent_changes.suppress("ann@example.org", second, "second", now, until=now + then_ends if then_ends else None)
 
     assert Suppression.objects.get().source == ("first" if stays else "second")
+
+
+@pytest.mark.parametrize("reason", ["manual", "hard_bounce", "complaint"])
+@pytest.mark.parametrize("wish_comes", ["first", "last"])
+def test_who_unsubscribed_from_everything_stays_so_when_another_reason_is_lifted(
+    ann: Contact, news: ContactList, marketer: User, now: dt.datetime, later: dt.datetime, reason: str, wish_comes: str
+) -> None:
+    steps = [
+        lambda: consent_changes.unsubscribe_from_everything(ann.email, method="unsubscribe", source="link", now=now),
+        lambda: consent_changes.suppress(ann.email, reason, "no", now),
+    ]
+    for step in steps if wish_comes == "first" else reversed(steps):
+        step()
+    suppression = Suppression.objects.get()
+    assert suppression.reason == reason
+
+    assert consent_changes.lift(suppression, "It works again.", marketer, later) is not None
+
+    held = Suppression.objects.get()
+    assert (held.reason, held.created_at, held.unsubscribed_at) == (UNSUBSCRIBED, now, None)
+    assert SuppressionLift.objects.get().reason == reason
+    assert consent_changes.subscribe_in_bulk([ann.pk], news.pk, method="import", source="file", now=later) == 0
+
+
+def test_who_unsubscribed_from_everything_stays_so_when_another_reason_ends(
+    ann: Contact, news: ContactList, now: dt.datetime, later: dt.datetime
+) -> None:
+    consent_changes.suppress(ann.email, "manual", "until the fair", now, until=later)
+    consent_changes.unsubscribe_from_everything(ann.email, method="unsubscribe", source="link", now=now)
+
+    assert is_suppressed([ann.email_key], later + YEAR) == {ann.email_key}
+    assert consent_changes.subscribe_in_bulk([ann.pk], news.pk, method="import", source="file", now=later) == 0
+
+
+def test_who_comes_back_is_still_suppressed_for_another_reason(
+    ann: Contact, marketer: User, now: dt.datetime, later: dt.datetime
+) -> None:
+    consent_changes.suppress(ann.email, "hard_bounce", "550", now)
+    consent_changes.unsubscribe_from_everything(ann.email, method="unsubscribe", source="link", now=now)
+
+    consent_changes.come_back([ann.email_key], "She chose a list.", later)
+
+    held = Suppression.objects.get()
+    assert (held.reason, held.unsubscribed_at) == ("hard_bounce", None)
+    consent_changes.lift(held, "It works again.", marketer, later)
+    assert not Suppression.objects.exists()
+
+
+def test_a_wish_beside_another_reason_follows_the_person_to_a_new_address(ann: Contact, now: dt.datetime) -> None:
+    consent_changes.suppress(ann.email, "hard_bounce", "550", now)
+    consent_changes.unsubscribe_from_everything(ann.email, method="unsubscribe", source="link", now=now)
+
+    ann.email = "ann@elsewhere.example"
+    ann.save()
+
+    assert Suppression.objects.get(email_key="ann@elsewhere.example").reason == UNSUBSCRIBED
 
 
 def test_a_suppression_that_is_over_is_news_again(db: None, now: dt.datetime, later: dt.datetime) -> None:

@@ -5,6 +5,7 @@ import io
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.contrib.auth.models import User
 
 from contacts.consent import changes
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression
@@ -152,6 +153,19 @@ def test_whoever_is_listed_as_unsubscribed_is_taken_off_every_list(
     assert set(Subscription.objects.filter(contact=bo).values_list("status", flat=True)) == {"subscribed"}
     events_of_import = ConsentEvent.objects.filter(method="import").values_list("contact", "status", "source")
     assert list(events_of_import) == [(ann.pk, "unsubscribed", "import: stop.csv")] * 2
+
+
+def test_whoever_is_listed_as_unsubscribed_stays_so_beside_another_reason(
+    ann: Contact, news: ContactList, marketer: User, now: dt.datetime
+) -> None:
+    changes.subscribe(ann, news, method="form", source="page", now=now)
+    changes.suppress(ann.email, "hard_bounce", "550", now)
+
+    take("email,reason\nann@example.org,opt-out\n", now)
+    changes.lift(Suppression.objects.get(), "The mailbox works again.", marketer, now)
+
+    assert Suppression.objects.get().reason == "unsubscribed"
+    assert Subscription.objects.get().status == "unsubscribed"
 
 
 def test_more_than_one_batch_is_taken(db: None, now: dt.datetime) -> None:

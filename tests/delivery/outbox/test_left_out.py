@@ -156,6 +156,15 @@ def test_a_wish_for_no_more_mail_stops_advertising_and_no_receipt(
     assert set(stopped) == ({receipt.pk, offer.pk} if stops_a_receipt else {offer.pk})
 
 
+def test_of_a_suppression_that_is_over_the_wish_for_no_more_mail_is_left() -> None:
+    changes.suppress("ann@a.example", "manual", "until the fair", BEFORE, until=NOW)
+    changes.unsubscribe_from_everything("ann@a.example", method="unsubscribe", source="link", now=BEFORE)
+    receipt, offer = single("ann@a.example"), single("ann@a.example", is_commercial=True)
+
+    assert set(outbox_claims.stopped([receipt.pk, offer.pk], BEFORE)) == {receipt.pk, offer.pk}
+    assert set(outbox_claims.stopped([receipt.pk, offer.pk], NOW)) == {offer.pk}
+
+
 def test_a_break_and_a_missing_consent_stop_no_receipt() -> None:
     news, people = make_people()
     ann = people["kept@a.example"]
