@@ -9,8 +9,8 @@ import re
 import secrets
 import socket
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
@@ -31,6 +31,7 @@ MOST_BYTES = 256 * 1024
 KEPT_SECONDS = 600  # How long its document and keys are kept.
 SILENT_SECONDS = 5  # How long nobody asks again after it did not answer.
 REFETCH_SECONDS = 60  # How often an unknown key has the keys fetched anew.
+MOST_WAITING = 4  # How many threads wait for it at once. A process has eight, and the others answer pages.
 SKEW_SECONDS = 60  # Between its clock and ours.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 LATEST = 2**40  # An instant no clock shows; beyond it numbers overflow.
@@ -38,6 +39,7 @@ REQUIRED = ("iss", "sub", "aud", "exp", "iat", "nonce")
 ERROR = re.compile(r"[a-z_]{1,40}")  # What an error is called (RFC 6749 section 4.1.2.1); nothing else is repeated.
 LONGEST_ADDRESS = 254  # That a user can have.
 _SUBJECT = re.compile(r"[\x20-\x7e]{1,255}")
+_places = threading.BoundedSemaphore(MOST_WAITING)
 
 
 class IssuerSilent(Exception):
@@ -145,7 +147,8 @@ def _exchange(code: str, question: Question, redirect_uri: str) -> str:
         headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
     else:
         form |= {"client_id": settings.OIDC_CLIENT_ID, "client_secret": settings.OIDC_CLIENT_SECRET}
-    status, answer = _ask(document["token_endpoint"], headers, urlencode(form))
+    with _place():
+        status, answer = _ask(document["token_endpoint"], headers, urlencode(form))
     if answer.get("error") == "invalid_grant":
         raise IdentityRefused("the issuer knows no such code")
     if status != 200 or not isinstance(answer.get("id_token"), str):
@@ -171,7 +174,7 @@ def _verified(token: str, nonce: str) -> dict[str, Any]:
         )
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise IdentityRefused(f"the ID token is not valid: {type(error).__name__}") from None
-    if not constant_time_compare(str(claims["nonce"]), nonce):
+    if not constant_time_compare(str(claims["nonce"]).encode(errors="replace"), nonce):  # It may be no valid text.
         raise IdentityRefused("the ID token has the nonce of another sign-in")
     is_shared = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
     if claims.get("azp", "" if is_shared else settings.OIDC_CLIENT_ID) != settings.OIDC_CLIENT_ID:
@@ -209,8 +212,11 @@ def _document() -> Mapping[str, Any]:
     document = _kept("document", f"{settings.OIDC_ISSUER.rstrip('/')}/.well-known/openid-configuration")
     if document.get("issuer") != settings.OIDC_ISSUER:
         raise IssuerSilent("it calls itself by another name than OIDC_ISSUER")
+    is_https = urlsplit(settings.OIDC_ISSUER).scheme == "https"
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-        if not is_protected(str(document.get(name))):
+        address = str(document.get(name))
+        # An issuer elsewhere has nothing to ask of this machine.
+        if not is_protected(address) or (is_https and urlsplit(address).scheme != "https"):
             raise IssuerSilent(f"its {name} is no https address")
     return document
 
@@ -218,17 +224,34 @@ def _document() -> Mapping[str, Any]:
 def _kept(name: str, url: str, *, is_anew: bool = False) -> Mapping[str, Any]:
     document: Mapping[str, Any] | None = None if is_anew else cache.get(f"oidc_{name}")
     if document is None:
-        if cache.get("oidc_silent"):  # Strangers can have the issuer asked: few threads may wait for it.
+        if cache.get("oidc_silent"):
             raise IssuerSilent("it did not answer a moment ago")
-        try:
-            status, document = _ask(url)
-            if status != 200:
-                raise IssuerSilent(f"{url} answered {status}")
-        except IssuerSilent:
-            cache.set("oidc_silent", True, SILENT_SECONDS)
-            raise
+        with _place():
+            try:
+                status, document = _ask(url)
+                if status != 200:
+                    raise IssuerSilent(f"{url} answered {status}")
+            except IssuerSilent:
+                cache.set("oidc_silent", True, SILENT_SECONDS)
+                raise
         cache.set(f"oidc_{name}", document, KEPT_SECONDS)
     return document
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    """Hold one of the places to wait for the issuer.
+
+    Strangers can have it asked. While it hangs, they must not have all threads of the process wait.
+
+    :raises IssuerSilent: if none is free.
+    """
+    if not _places.acquire(blocking=False):
+        raise IssuerSilent(f"{MOST_WAITING} others wait for it already")
+    try:
+        yield
+    finally:
+        _places.release()
 
 
 def _ask(url: str, headers: Mapping[str, str] | None = None, form: str | None = None) -> tuple[int, dict[str, Any]]:

@@ -6,8 +6,10 @@ import hashlib
 import hmac
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from http.server import BaseHTTPRequestHandler
+from threading import Barrier, Event
 from typing import Any
 
 import jwt
@@ -93,6 +95,7 @@ def now(**offset: float) -> int:
         {"nonce": "of another sign-in"},
         {"nonce": None},
         {"nonce": 7},
+        {"nonce": "\ud800"},
         {"aud": "another client"},
         {"aud": ["another client"]},
         {"aud": None},
@@ -313,6 +316,35 @@ def test_an_issuer_that_is_down_is_not_asked_again_at_once(issuer: ScriptedIssue
     site_cache.delete("oidc_silent")
 
     assert sign_in(issuer).subject == "ann-1"
+
+
+def test_while_it_hangs_a_few_wait_and_all_others_are_refused_at_once(issuer: ScriptedIssuer) -> None:
+    sign_in(issuer)
+    all_wait, goes_on = Barrier(product.MOST_WAITING + 1), Event()
+    issuer.answers["/token"] = lambda handler: [all_wait.wait(10), goes_on.wait(10), handler.connection.close()]
+
+    with ThreadPoolExecutor(product.MOST_WAITING) as threads:
+        waiting = [threads.submit(sign_in, issuer) for _ in range(product.MOST_WAITING)]
+        all_wait.wait(10)
+        with pytest.raises(product.IssuerSilent, match="others wait"):
+            sign_in(issuer)
+        goes_on.set()
+
+    assert all(isinstance(each.exception(), product.IssuerSilent) for each in waiting)
+    issuer.answers.clear()
+    assert sign_in(issuer).subject == "ann-1"
+
+
+def test_an_issuer_elsewhere_sends_us_to_nothing_on_this_machine(issuer: ScriptedIssuer, settings: Any) -> None:
+    settings.OIDC_ISSUER = "https://issuer.example"
+    endpoints = {"token_endpoint": f"{issuer.url}/token", "jwks_uri": "https://issuer.example/keys"}
+    endpoints["authorization_endpoint"] = "https://issuer.example/authorize"
+    site_cache.set("oidc_document", {"issuer": settings.OIDC_ISSUER, **endpoints})
+
+    with pytest.raises(product.IssuerSilent, match="token_endpoint is no https"):
+        sign_in(issuer)
+
+    assert not issuer.asked
 
 
 @pytest.mark.parametrize(
