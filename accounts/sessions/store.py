@@ -16,7 +16,7 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends import db
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.base import VALID_KEY_CHARS, SessionBase
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.http import HttpRequest
 
@@ -27,6 +27,7 @@ from contacts.consent.ip_networks import network_of
 from publicpages.views.base import origin_of
 
 SIGN_IN = "sign_in"  # In the session: its id, browser and network.
+KEY_LENGTH = 32  # As Django makes them.
 # A stranger's session holds a question on its way to a key or the issuer, and anybody can have rows written.
 STRANGERS_SECONDS = 20 * 60
 WAYS = {
@@ -51,6 +52,10 @@ class SessionStore(db.SessionStore):
         assert isinstance(row, UserSession)
         row.user_id = _user_id(data)
         return row
+
+    def _validate_session_key(self, key: str | None) -> bool:
+        """Whether it could be a key of ours. PostgreSQL refuses to look for one with a NUL, which a cookie can have."""
+        return key is not None and len(key) == KEY_LENGTH and set(key) <= set(VALID_KEY_CHARS)
 
     def cycle_key(self) -> None:
         """Give the session a new key, in the same row. One that was ended since the request began stays ended.

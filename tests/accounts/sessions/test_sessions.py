@@ -100,6 +100,13 @@ def test_what_an_ended_session_was_about_to_store_does_not_bring_it_back(ann: Us
     assert not UserSession.objects.exists()
 
 
+@pytest.mark.parametrize("key", ['"\\000aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"', "short", "a" * 3000, "ä" * 32, ""])
+def test_a_cookie_that_holds_no_key_of_ours_is_a_strangers(db: None, key: str) -> None:
+    answer = Client(HTTP_COOKIE=f"{settings.SESSION_COOKIE_NAME}={key}").get(PAGE)
+
+    assert answer["Location"].startswith("/accounts/login/")
+
+
 def test_a_new_key_does_not_bring_an_ended_session_back(ann: User) -> None:
     """A request that began before the end proves something, or changes a factor, after it."""
     session = signed_in().session
