@@ -43,5 +43,10 @@ def way_back(request: HttpRequest) -> str:
 
 
 def is_ours(request: HttpRequest, url: str | None) -> bool:
-    """Whether a URL that the request brought along may be followed: a page of this host, by https if we use it."""
+    """Whether a URL that the request brought along may be followed: a page of this host, by https if we use it.
+
+    It begins with a slash or its scheme. A bare word would be taken for the name of a view.
+    """
+    if url is None or not url.startswith(("/", "http://", "https://")):
+        return False
     return url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())

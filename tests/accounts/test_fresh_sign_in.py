@@ -199,7 +199,13 @@ def test_a_proof_from_the_future_is_none(stale: Client) -> None:
 
 @pytest.mark.parametrize(
     ("next_url", "is_secure"),
-    [("https://evil.example/", False), ("//evil.example/", True), ("http://testserver/admin/", True)],
+    [
+        ("https://evil.example/", False),
+        ("//evil.example/", True),
+        ("http://testserver/admin/", True),
+        ("word", False),
+        ("httpword", False),
+    ],
 )
 def test_it_leads_to_no_other_host_and_from_https_not_to_http(stale: Client, next_url: str, is_secure: bool) -> None:
     answer = stale.post(QUESTION, {"password": PASSWORD, "next": next_url}, secure=is_secure)

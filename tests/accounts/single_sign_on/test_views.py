@@ -94,7 +94,7 @@ def test_the_page_offers_it_and_keeps_where_to_go(issuer: ScriptedIssuer, settin
 
 
 @pytest.mark.parametrize(
-    "next_url", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+    "next_url", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "word"]
 )
 def test_it_leads_to_no_other_host(issuer: ScriptedIssuer, next_url: str) -> None:
     link(known(), issuer)
