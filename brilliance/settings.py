@@ -328,6 +328,7 @@ AXES_HANDLER = "accounts.sign_in.lockout.LockoutHandler"  # Also counts a networ
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Else continued guessing keeps others of the network out.
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ACCESS_FAILURE_LOG = True
+AXES_ACCESS_FAILURE_LOG_PER_USER_LIMIT = 10**9  # Else what fails elsewhere takes failures out of a network's count.
 AXES_LOCKOUT_CALLABLE = "accounts.sign_in.lockout.locked_out"
 AXES_ENABLE_ADMIN = False  # Its tables contain visitors' addresses, and nothing in them needs a decision.
 

@@ -44,12 +44,22 @@ def network_address(request: HttpRequest) -> str | None:
 class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes ships no types.
     """Adds limits over all names and over all networks to axes' own limit per name and network."""
 
+    def user_login_failed(self, sender: Any, credentials: Any, request: Any = None, **kwargs: Any) -> None:
+        _forget_browser(request)
+        super().user_login_failed(sender, credentials, request, **kwargs)
+
+    def user_logged_in(self, sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+        _forget_browser(request)
+        super().user_logged_in(sender, request, user, **kwargs)
+
+    def user_logged_out(self, sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+        _forget_browser(request)
+        super().user_logged_out(sender, request, user, **kwargs)
+
     def is_locked(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> bool:
         name = get_client_username(request, credentials)
         if transaction.get_connection().in_atomic_block:
-            # The network first, then the name: always in this order, or two requests would wait for each other.
-            for key in (f"network {request.axes_ip_address}", f"name {name}"):  # type: ignore[attr-defined]
-                take_turns(f"sign-in from {key}")
+            _take_turns(request, name)
         is_locked = bool(super().is_locked(request, credentials))
         return is_locked or _is_network_locked(request) or _is_name_locked(request, name)
 
@@ -65,6 +75,18 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes ships n
     def get_user_attempts(self, request: Any, credentials: dict[str, Any] | None = None) -> list[Any]:
         found = super().get_user_attempts(request, credentials)
         return [attempts.filter(attempt_time__lte=_latest(request)) for attempts in found]
+
+
+def _take_turns(request: Any, name: str | None) -> None:
+    # The network first, then the name: always in this order, or two requests would wait for each other.
+    for key in (f"network {request.axes_ip_address}", f"name {name}"):
+        take_turns(f"sign-in from {key}")
+
+
+def _forget_browser(request: Any) -> None:
+    """Have axes keep and log nothing of what the browser says of itself: anybody can write anything into it."""
+    if request is not None:
+        request.axes_user_agent = request.axes_http_accept = ""
 
 
 def _latest(request: Any) -> dt.datetime:
@@ -141,5 +163,7 @@ def refuse_if_locked(request: HttpRequest, name: str | None) -> None:
 
 
 def count_failure(request: HttpRequest, name: str | None) -> None:
-    """Count a failed check of a second factor like a wrong password."""
-    user_login_failed.send(__name__, credentials={"username": name}, request=request)
+    """Count a failed check of a second factor like a wrong password, after :func:`refuse_if_locked`."""
+    with transaction.atomic():  # Two first failures without a name at once would become two rows, and axes expects one.
+        _take_turns(request, name)
+        user_login_failed.send(__name__, credentials={"username": name}, request=request)

@@ -12,6 +12,7 @@ from allauth.account.models import Login
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.forms import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -47,13 +48,15 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
         return page(request, "sign_in_link.html", "Log in", {"token": request.GET.get("token", "")})
     try:
-        refuse_if_locked(request, None)
-        user = _spend(request.POST.get("token", ""))
+        with transaction.atomic():  # The limit on failures counts one request at a time.
+            refuse_if_locked(request, None)
+            user = _spend(request.POST.get("token", ""))
+            if user is None:
+                count_failure(request, None)
     except ValidationError as error:
         messages.error(request, error.message)
         return redirect("account_login")
     if user is None:
-        count_failure(request, None)
         messages.error(request, NOT_VALID)
         return redirect("account_login")
     log.warning("%s signed in by a link.", user)

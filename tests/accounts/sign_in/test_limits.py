@@ -1,6 +1,7 @@
 """Attacks on every way in: many names, many networks, many at once, and an attacker who wants the owner kept out."""
 
 import datetime as dt
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,10 +17,14 @@ from django.utils import timezone
 
 from accounts import factors
 from accounts.sign_in.lockout import FAILURES_PER_NAME, FAILURES_PER_NETWORK, KNOWN_FOR
+from accounts.single_sign_on import links
+from accounts.single_sign_on.issuer import MOST_WAITING
 from tests.accounts.conftest import PASSWORD, App, sign_in_fully, signed_in
-from tests.accounts.sign_in.test_signing_in import LOGIN, PASSKEY, SECOND, after_the_password
+from tests.accounts.sign_in.test_signing_in import LOGIN, PASSKEY, SECOND, after_the_password, database_dump
 from tests.accounts.test_fresh_sign_in import grow_old
+from tests.peers.issuer import ScriptedIssuer
 
+LINK = "/accounts/login/link/"
 HOME, CAFE = "198.51.100.7", "203.0.113.5"
 
 
@@ -214,6 +219,33 @@ def test_of_fifty_passwords_at_once_no_more_than_the_limit_are_looked_at(
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
+def test_of_fifty_guessed_links_at_once_no_more_than_the_limit_are_looked_at(
+    ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[str] = []
+    monkeypatch.setattr(links, "_spend", looked_at.append)
+
+    at_once(50, lambda number: Client(REMOTE_ADDR="192.0.2.1").post(LINK, {"token": f"{number}"}))
+
+    assert len(looked_at) == FAILURES_PER_NETWORK
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_refused_answers_of_the_issuer_at_once_all_count(issuer: ScriptedIssuer) -> None:
+    issuer.claims["nonce"] = "of another sign-in"
+
+    def come_back(number: int) -> int:
+        client = Client(REMOTE_ADDR="192.0.2.1")
+        asked = client.get("/accounts/login/issuer/")["Location"]
+        return client.get(issuer.come_back(asked)).status_code
+
+    assert at_once(MOST_WAITING, come_back) == [302] * MOST_WAITING
+    assert AccessFailureLog.objects.count() == MOST_WAITING
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
 def test_fifty_answers_of_no_key_at_once_are_limited_too(ann: User) -> None:
     at_once(50, lambda number: send_bogus_passkey(Client(REMOTE_ADDR="192.0.2.1")))
 
@@ -236,6 +268,30 @@ def test_answers_of_no_known_passkey_have_the_limit_of_the_network_alone(ann: Us
     assert answers == [302] * FAILURES_PER_NETWORK + [429]
     assert try_password("203.0.113.250", PASSWORD) == 429
     assert try_password(HOME, PASSWORD) == 302
+
+
+def test_a_thousand_failures_elsewhere_take_none_out_of_a_networks_count(ann: User) -> None:
+    client = Client(REMOTE_ADDR="203.0.113.1")
+    for _ in range(FAILURES_PER_NETWORK):
+        send_bogus_passkey(client)
+    elsewhere = (AccessFailureLog(ip_address="192.0.2.0", attempt_time=timezone.now()) for _ in range(1000))
+    AccessFailureLog.objects.bulk_create(elsewhere)
+
+    send_bogus_passkey(Client(REMOTE_ADDR="198.51.100.1"))
+
+    assert send_bogus_passkey(client) == 429
+
+
+def test_nothing_that_a_browser_says_of_itself_is_kept_or_logged(ann: User, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    client = Client(HTTP_USER_AGENT="canary of an agent", HTTP_ACCEPT="canary/*")
+
+    for password in ("wrong", PASSWORD):
+        client.post("/accounts/login/", {"login": "ann", "password": password})
+    client.post("/accounts/logout/")
+
+    assert (AccessFailureLog.objects.count(), AccessLog.objects.count()) == (1, 1)
+    assert "canary" not in database_dump() + caplog.text
 
 
 def test_a_few_of_them_keep_nobody_of_the_network_from_a_passkey(ann: User) -> None:
