@@ -82,6 +82,9 @@ class SecondFactor(_Narrow, AuthenticateView):  # type: ignore[misc]
         login = unstash_login(request, peek=True)
         if login is not None and not _is_pending(request, login, timezone.now()):
             clear_login(request)  # So that the library begins again.
+            login = None
+        if login is None and not request.user.is_authenticated:
+            messages.info(request, "This sign-in has expired. Log in again.")
         response: HttpResponse = super().dispatch(request, *args, **kwargs)
         return response
 

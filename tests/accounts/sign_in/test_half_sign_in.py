@@ -65,6 +65,28 @@ def test_one_that_began_while_the_clock_was_ahead_is_over(ann: User, app: App) -
     assert half.post(SECOND, {"code": app()})["Location"] == LOGIN
 
 
+def test_one_that_took_too_long_says_so_on_the_page_that_begins_again(ann: User, app: App) -> None:
+    half = after_the_password()
+    session = half.session
+    session["account_login"]["initiated_at"] -= 16 * 60
+    session.save()
+
+    answer = half.post(SECOND, {"code": app()}, follow=True)
+
+    assert answer.redirect_chain == [(LOGIN, 302)]
+    assert "This sign-in has expired. Log in again." in answer.content.decode()
+
+
+def test_the_back_button_after_signing_in_says_nothing_of_it(ann: User, app: App) -> None:
+    client = after_the_password()
+    client.post(SECOND, {"code": app()})
+
+    answer = client.get(SECOND, follow=True)
+
+    assert is_signed_in(client)
+    assert "has expired" not in answer.content.decode()
+
+
 def test_another_users_changes_and_the_list_of_sessions_leave_it_alone(ann: User, app: App) -> None:
     half = after_the_password()
     change_password(User.objects.create_user("bob"))
