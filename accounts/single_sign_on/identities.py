@@ -15,7 +15,10 @@ from accounts.single_sign_on.issuer import Claims
 from delivery.operators.notices import ADMINISTRATORS, administrators, hold_administrators
 
 SWITCHED_OFF = "Your account here is switched off. Ask an administrator to switch it on."
-NO_ACCOUNT = "You have no account here yet. Ask an administrator to put you into a group that may use this site."
+NO_ACCOUNT = (
+    "You have no account here yet. Ask an administrator to put you into a group that may use this site. To use another"
+    " account, log out at your sign-in service first."
+)
 NOT_LINKED = (
     "Your e-mail address belongs to somebody else's account here, or to two. Ask an administrator to check who has it."
 )
