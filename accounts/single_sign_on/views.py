@@ -30,6 +30,8 @@ from adminpages.fresh_sign_in import FRESH_FOR, PROVED_AT, QUESTION
 PENDING = "single_sign_on"  # In the session: the questions that are on their way, by state; each tab has its own.
 MOST_PENDING = 5
 PENDING_SECONDS = 600
+# A page there could have somebody signed in who did nothing for it: the issuer may know them and ask no question.
+OTHER_SITES = ("cross-site", "same-site")
 NOT_AVAILABLE = "Single sign-on isn't available right now. Try again in a few minutes, or ask an administrator."
 FAILED = "Single sign-on didn't work. Try again. If it keeps failing, ask an administrator to look at the log."
 CANCELLED = "You cancelled, or may not use this site. Try again, or ask an administrator for access."
@@ -64,8 +66,10 @@ def begin(request: HttpRequest) -> HttpResponse:
     """Lead to the issuer: to sign in, or, for signed-in users, to sign in there again and confirm who they are."""
     if not settings.OIDC_ISSUER:
         raise Http404("OIDC_ISSUER is not set.")
-    question = issuer.new_question()
     next_url = get_next_redirect_url(request) or ""
+    if request.headers.get("Sec-Fetch-Site") in OTHER_SITES:
+        return redirect(f"{reverse('account_login')}?{urlencode({'next': next_url})}")
+    question = issuer.new_question()
     try:
         address = issuer.address_to_ask(question, _callback_url(), is_proof=request.user.is_authenticated)
     except issuer.IssuerSilent as error:

@@ -102,6 +102,19 @@ def test_it_leads_to_no_other_host(issuer: ScriptedIssuer, next_url: str) -> Non
     assert go(Client(), issuer, next_url)["Location"] == "/admin/"
 
 
+@pytest.mark.parametrize(
+    ("site", "begins"), [("cross-site", False), ("same-site", False), ("same-origin", True), ("none", True)]
+)
+def test_a_page_elsewhere_signs_nobody_in(issuer: ScriptedIssuer, site: str, begins: bool) -> None:
+    client = Client(headers={"sec-fetch-site": site})
+
+    answer = client.get(BEGIN, {"next": "/admin/"})
+
+    leads_to = f"{issuer.url}/authorize?" if begins else f"{LOGIN}?next=%2Fadmin%2F"
+    assert answer["Location"].startswith(leads_to)
+    assert (single_sign_on.PENDING in client.session) is begins
+
+
 def test_the_address_to_come_back_to_is_ours_whatever_the_host_header_says(
     issuer: ScriptedIssuer, settings: Any
 ) -> None:
