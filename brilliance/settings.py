@@ -222,7 +222,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "relay-unsubscribes": {"task": "feedback.tasks.relay_unsubscribes", "schedule": 15.0},
     "retention": {"task": "contacts.tasks.apply_retention", "schedule": 6 * 3600.0},
     "forget-sign-ups": {"task": "publicpages.tasks.delete_expired", "schedule": 600.0},
-    "forget-sessions": {"task": "accounts.tasks.delete_expired", "schedule": 3600.0},
+    "forget-sessions": {"task": "accounts.tasks.delete_expired", "schedule": 600.0},
 }
 
 # Retention of personal details; 0: for good. Counts, statuses and dates stay. See contacts.privacy.retention.
