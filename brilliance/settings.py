@@ -187,9 +187,11 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     # A worker that stops during a transaction must not block the others; its transaction is rolled back.
     patience = "-c idle_in_transaction_session_timeout=20s"
+    # PostgreSQL takes a table without statistics for a large one, and compiles a query of it for longer than a second.
+    without_compiler = "-c jit=off"
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 10,
-        "options": patience,
+        "options": f"{patience} {without_compiler}",
         **DATABASES["default"].get("OPTIONS", {}),
     }
 

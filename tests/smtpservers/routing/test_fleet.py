@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
+from django.db import connection
 
 from smtpservers.models import QuotaPeriod, RecentUse, RefusedSender, Route, SmtpServer
 from smtpservers.routing.candidates import fleet, is_sender_served
@@ -92,3 +93,13 @@ def test_without_any_server_every_sender_is_served(db: None) -> None:
     assert Fleet(NOW).is_sender_served("news@example.com", ())
     assert Fleet(NOW).carriers("", ()) == []
     assert not Fleet(NOW).is_any_active([1])
+
+
+@pytest.mark.postgres
+def test_a_query_of_tables_without_statistics_is_not_compiled_first(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit_above_cost = 0")
+        cursor.execute(f"EXPLAIN (ANALYZE) {SmtpServer.objects.order_by('display_order').query}")
+        plan = [row[0] for row in cursor.fetchall()]
+
+    assert not any("JIT" in line for line in plan), plan
