@@ -165,7 +165,12 @@ def measure_claims(rows: int, processes: int, group: int) -> dict[str, Any]:
     snapshot(mailing.pk, dt.datetime.now(dt.UTC))
     prefix = f"Bench {time.time_ns()}"
     servers = [
-        SmtpServer.objects.create(name=f"{prefix} {number}", host="127.0.0.1", mail_from="Shop <news@example.com>").pk
+        SmtpServer.objects.create(
+            name=f"{prefix} {number}",
+            host="127.0.0.1",
+            mail_from="Shop <news@example.com>",
+            tested_at=dt.datetime.now(dt.UTC),
+        ).pk
         for number in range(processes)
     ]
     _analyse()

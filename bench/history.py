@@ -70,7 +70,11 @@ def fill(messages: int) -> None:
     get_user_model().objects.create_superuser("bench", "bench@example.org", "bench")
     servers = [
         SmtpServer.objects.create(
-            name=f"Server {n}", host=f"smtp{n}.example.com", port=587, mail_from="Shop <news@example.com>"
+            name=f"Server {n}",
+            host=f"smtp{n}.example.com",
+            port=587,
+            mail_from="Shop <news@example.com>",
+            tested_at=timezone.now(),
         ).pk
         for n in range(SERVERS)
     ]

@@ -113,6 +113,7 @@ def server_on(port: int, connections: int, number: int = 0) -> SmtpServer:
     server, _ = SmtpServer.objects.update_or_create(
         name=f"port {port}, {connections} connections, {number}",
         defaults={
+            "tested_at": timezone.now(),
             **FIELDS,
             "host": "127.0.0.1",
             "port": port,

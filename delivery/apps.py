@@ -1,7 +1,19 @@
 """Django's configuration of the room ``delivery``, with its contributions to lower rooms."""
 
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django.http import HttpRequest, HttpResponse
+
+if TYPE_CHECKING:
+    from smtpservers.models import SmtpServer
+
+
+def _begin_test(request: HttpRequest, server: "SmtpServer") -> HttpResponse:
+    from delivery.views import begin_test  # Only the web needs the pages.
+
+    return begin_test(request, server)
 
 
 class DeliveryConfig(AppConfig):
@@ -17,7 +29,9 @@ class DeliveryConfig(AppConfig):
         from delivery.records import erasure, retention
         from delivery.records.contact_page import messages_of
         from delivery.records.segment_fields import MAIL
+        from smtpservers.after_saving import TEST_STARTERS
 
+        TEST_STARTERS.register("delivery", _begin_test)
         CONDITION_KINDS.register("mail", MAIL)
         SECTION_BUILDERS.register("delivery", messages_of)
         PERSONAL_DATA.register("delivery", erasure.PART)

@@ -102,6 +102,17 @@ def send_test(request: HttpRequest, server_id: int) -> HttpResponse:
     return _test_page(request, server, form, {})
 
 
+def begin_test(request: HttpRequest, server: SmtpServer) -> HttpResponse:
+    """Queue a test to the server's Mail To; without one, redirect to the page that asks for a recipient."""
+    recipient = default_recipient(server)
+    if not recipient:
+        messages.info(request, "The server was saved. Enter who gets the test.")
+        return redirect("delivery:send_test", server.pk)
+    trial = trials.ask(server, recipient, request.user, with_copies=False, now=clock.now())
+    transaction.on_commit(partial(hints.ring, tasks.make_trials))
+    return redirect("delivery:follow_test", server.pk, trial.pk)
+
+
 @staff_member_required
 @needs("smtpservers.send_test")
 @never_cache

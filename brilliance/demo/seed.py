@@ -60,7 +60,7 @@ def seed(sign_ins: Path, now: dt.datetime) -> None:
         people = make_people()
         if settings.SANDBOX_ENABLED:
             name_organisation()
-            make_servers()
+            make_servers(now)
             readers, first, patient = make_readers(now)
             queue_first_campaign(first, people["marketer"][0], now)
             make_drafts(readers, patient)
@@ -93,9 +93,10 @@ def name_organisation() -> None:
     )
 
 
-def make_servers() -> None:
+def make_servers(now: dt.datetime) -> None:
     """Create three servers on the sandbox: with a small quota that is used up, with a larger one, and without one."""
     SmtpServer.objects.create(
+        tested_at=now,
         name="Starter plan",
         host="127.0.0.1",
         port=settings.SANDBOX_PLAIN_PORT,
@@ -113,6 +114,7 @@ def make_servers() -> None:
         utm_medium="email",
     )
     SmtpServer.objects.create(
+        tested_at=now,
         name="Business plan",
         host="127.0.0.1",
         port=settings.SANDBOX_STARTTLS_PORT,
@@ -139,6 +141,7 @@ def make_servers() -> None:
         always_utm_content=True,
     )
     SmtpServer.objects.create(
+        tested_at=now,
         name="Company relay",
         host="127.0.0.1",
         port=settings.SANDBOX_AUTH_PORT,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import formats
@@ -23,7 +23,7 @@ from delivery.health import readiness
 from delivery.operators import restored_copy
 from delivery.records import figures as records_figures
 from installation.site import site
-from smtpservers.admin import list_row
+from smtpservers.admin import list_row, states
 from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.models import QuotaPeriod, SmtpServer
 
@@ -49,6 +49,8 @@ CHART_OPTIONS = {
 # unfold rounds bars so much that the next one shows behind their corners.
 BAR = {"maxBarThickness": 18, "borderRadius": 2, "borderSkipped": "start"}
 
+HELD_SERVERS = 5
+
 Person = User | AnonymousUser
 
 
@@ -70,7 +72,11 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["waiting"] = records_figures.waiting()
     if request.user.has_perm("smtpservers.view_fleet"):
         context["fleet"] = fleet(now, request.user)
-        context["paused"] = paused(now)
+        context["held_servers"] = held_servers(now)
+        context["may_send_test"] = request.user.has_perm("smtpservers.send_test")
+        context["may_resume"] = any(
+            request.user.has_perm(f"smtpservers.{right}_smtpserver") for right in ("pause", "change")
+        )
         # The reason names hosts and quotes replies, which users with view_fleet alone may not see.
         context["sees_reasons"] = request.user.has_perm("smtpservers.view_smtpserver")
     return context
@@ -135,7 +141,7 @@ def fleet(now: dt.datetime, user: Person) -> dict[str, Any]:
     return {
         "rows": [_row(server, user, now) for server in servers[:FLEET_ROWS]],
         "others": max(0, total - FLEET_ROWS),
-        "active": SmtpServer.objects.filter(~list_row.paused(now), is_active=True).count(),
+        "active": SmtpServer.objects.filter(~list_row.paused(now), is_active=True, tested_at__isnull=False).count(),
         "total": total,
     }
 
@@ -147,7 +153,7 @@ def _row(server: Any, user: Person, now: dt.datetime) -> dict[str, Any]:
     is_full = quota is not None and used >= quota - kept_from_campaigns(quota)
     return {
         "name": server.name,
-        "state": "inactive" if not server.is_active else "paused" if list_row.is_paused(server, now) else "active",
+        "state": states.state_of(server, now).word,
         "used": used,
         "quota": quota,
         "percent": percent,
@@ -158,9 +164,11 @@ def _row(server: Any, user: Person, now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def paused(now: dt.datetime) -> list[SmtpServer]:
-    """Return the active servers that the system has paused."""
-    return list(SmtpServer.objects.filter(list_row.paused(now), is_active=True)[:FLEET_ROWS])
+def held_servers(now: dt.datetime) -> list[dict[str, Any]]:
+    """Return the first active servers that get no mail now: paused, untested or full."""
+    is_held = list_row.paused(now) | Q(tested_at=None) | Q(full_until__gt=now)
+    servers = SmtpServer.objects.filter(is_held, is_active=True)[:HELD_SERVERS]
+    return [{"server": server, "state": states.state_of(server, now)} for server in servers]
 
 
 def next_steps(user: Person) -> list[dict[str, str]]:

@@ -177,6 +177,7 @@ def send_test(
         leases.release(lease)
     message = Message.objects.get(pk=claim.message.pk)
     if message.status == Message.Status.ACCEPTED:
+        SmtpServer.objects.filter(pk=server.pk, tested_at=None).update(tested_at=now)
         steps += return_path_check.check(server)
     offered = offers_sign_in(steps)
     shown = tuple(ShownStep(step, explain(step, endpoint, offers_sign_in=offered)) for step in steps)

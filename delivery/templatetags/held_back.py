@@ -1,14 +1,16 @@
-"""Mail held back by a server, for the server's page, which does not know delivery."""
+"""Mail held back by a server, and its last replies, for the server's page, which does not know delivery."""
 
 from django import template
 from django.utils import timezone
 
-from delivery.models import Incident
+from delivery.models import Attempt, Incident
 from delivery.outcomes import provider_holds
 from smtpservers.limits import refused_senders
 from smtpservers.models import SmtpServer
 
 register = template.Library()
+LOOKED_AT = 20_000  # Attempts.
+SHOWN = 3
 
 
 @register.inclusion_tag("delivery/held_back_hint.html")
@@ -23,3 +25,11 @@ def held_back(server: SmtpServer | None) -> dict[str, object]:
         "has_incident": server is not None
         and Incident.objects.filter(server=server, seen_at__gt=now - Incident.SHOWN_FOR).exists(),
     }
+
+
+@register.inclusion_tag("delivery/last_replies.html")
+def last_replies(server: SmtpServer) -> dict[str, object]:
+    """Show the last replies that kept mail from leaving, among the last attempts of all servers."""
+    newest = Attempt.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    recent = Attempt.objects.filter(pk__gt=newest - LOOKED_AT, server=server).exclude(reply="")
+    return {"attempts": list(recent.exclude(outcome="accepted").order_by("-pk")[:SHOWN])}

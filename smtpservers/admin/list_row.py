@@ -1,4 +1,4 @@
-"""The cells of a server in a list: state, address, encryption, quota and caps."""
+"""The cells of a server in a list: address, encryption, quota and caps."""
 
 import datetime as dt
 from typing import Any
@@ -9,10 +9,10 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from mail.addresses import readable_domain
+from smtpservers.admin.states import badge
 from smtpservers.destinations import Security
 from smtpservers.limits import sliding_window
 from smtpservers.limits.quota_period import kept_from_campaigns
-from smtpservers.limits.rate_limiter import factor_at
 from smtpservers.limits.sliding_window import DAY, HOUR
 from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer
 
@@ -48,43 +48,6 @@ def filled(servers: QuerySet[Any], percent: int) -> QuerySet[Any]:
 def paused(now: dt.datetime) -> Q:
     """Return the condition for servers that the system has paused, which is not the operator's switch."""
     return ~Q(paused_reason="") & (Q(paused_until=None) | Q(paused_until__gt=now))
-
-
-def is_paused(server: SmtpServer, now: dt.datetime) -> bool:
-    """Tell whether the system has paused the server."""
-    return bool(server.paused_reason) and (server.paused_until is None or server.paused_until > now)
-
-
-def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> SafeString:
-    """Return the state as a badge: the operator's switch first, then a pause, a full server, throttling.
-
-    :param with_reason: include the reason, which may quote the server's reply and is not for everybody.
-    """
-    if not server.is_active:
-        return badge("grey", "Inactive", "Switched off by hand.")
-    if is_paused(server, now):
-        until = f"until {server.paused_until:%d %b %H:%M} UTC" if server.paused_until else "until resumed or edited"
-        return _held_back(
-            "Paused", f"Paused by the system {until}.", server.paused_reason if with_reason else "", until
-        )
-    if server.full_until is not None and server.full_until > now:
-        until = f"until {server.full_until:%d %b %H:%M} UTC"
-        says = f"It says that its own limit is reached; tried again {until.removeprefix('until ')}."
-        return _held_back("Full", says, server.full_reason if with_reason else "", until)
-    if (factor := factor_at(server.slow_factor, server.slowed_at, now)) < 1:
-        part = f"{100 * factor:.0f} %"
-        return badge(
-            "orange", f"Slowed to {part}", f"It said that mail came too fast: {part} of its connections and rate."
-        )
-    return badge("green", "Active", "May be chosen for sending.")
-
-
-def _held_back(state: str, explanation: str, why: str, until: str) -> SafeString:
-    """Return a badge with the server's reply, or without one with the end time."""
-    shown = why.rstrip(".") or until
-    whole = f"{shown}. {state} {until}." if why else f"{state} {until}."
-    shown_state = badge("orange", state, explanation)
-    return format_html('{} <span class="server-reason" title="{}">{}</span>', shown_state, whole, shown)
 
 
 def security_badge(server: SmtpServer) -> SafeString:
@@ -143,8 +106,3 @@ def last_success(server: SmtpServer, now: dt.datetime) -> str | SafeString:
     is_fresh = now - server.last_success_at < dt.timedelta(minutes=1)
     when = "Just now" if is_fresh else f"{timesince(server.last_success_at, now, depth=1)} ago"
     return format_html('<span title="{}">{}</span>', f"{server.last_success_at:%d %B %Y %H:%M} UTC", when)
-
-
-def badge(colour: str, text: str, explanation: str) -> SafeString:
-    """Return a short word on a colour: green, blue, orange or grey."""
-    return format_html('<span class="server-badge server-badge-{}" title="{}">{}</span>', colour, explanation, text)

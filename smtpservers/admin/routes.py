@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from adminpages.pages import ModelAdmin
 from mail.addresses import domain_of
-from smtpservers.admin.list_row import badge
+from smtpservers.admin.states import badge
 from smtpservers.forms.route import RouteForm, TryForm
 from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.models import Route

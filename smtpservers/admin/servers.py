@@ -11,18 +11,20 @@ from urllib.parse import urlsplit
 
 from django.contrib import admin, messages
 from django.contrib.admin import SimpleListFilter
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.template.defaultfilters import linebreaksbr
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
 from simple_history.admin import SimpleHistoryAdmin
 from simple_history.template_utils import HistoricalRecordContextHelper
 from simple_history.utils import bulk_update_with_history
@@ -31,8 +33,8 @@ from unfold.decorators import action
 from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
 from mail.links import utm
-from smtpservers import inventory, tasks
-from smtpservers.admin import list_row
+from smtpservers import after_saving, inventory, tasks
+from smtpservers.admin import list_row, states
 from smtpservers.forms.server import OrderForm, ServerForm, secret_state, unreadable
 from smtpservers.forms.validators import hints
 from smtpservers.limits import circuit_breaker, throttling
@@ -84,17 +86,24 @@ READ_ONLY_FIELDSETS = (
         },
     ),
 )
+SAVE_AND_TEST = "_save_and_test"  # The name of a button.
 FLEET_COLUMNS = ("name", "state_alone", "quota")
 
 
 class ServerStateFilter(SimpleListFilter):
-    """Active, inactive, paused by the system, or full as the provider reported."""
+    """Active, untested, paused by the system, full as the provider reported, or inactive."""
 
     title = "state"
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("active", "Active"), ("paused", "Paused"), ("full", "Full"), ("inactive", "Inactive")]
+        return [
+            ("active", "Active"),
+            ("untested", "Untested"),
+            ("paused", "Paused"),
+            ("full", "Full"),
+            ("inactive", "Inactive"),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> QuerySet[SmtpServer]:
         now = timezone.now()
@@ -102,9 +111,10 @@ class ServerStateFilter(SimpleListFilter):
         # Written out: in SQL, NOT of a comparison with NULL is NULL.
         is_not_full = Q(full_until=None) | Q(full_until__lte=now)
         conditions = {
-            "active": Q(is_active=True) & ~is_paused & is_not_full,
+            "active": Q(is_active=True, tested_at__isnull=False) & ~is_paused & is_not_full,
+            "untested": Q(is_active=True, tested_at=None) & ~is_paused,
             "paused": Q(is_active=True) & is_paused,
-            "full": Q(is_active=True) & ~is_paused & Q(full_until__gt=now),
+            "full": Q(is_active=True, tested_at__isnull=False) & ~is_paused & Q(full_until__gt=now),
             "inactive": Q(is_active=False),
         }
         return queryset.filter(conditions.get(self.value() or "", Q()))
@@ -160,6 +170,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
     actions_detail = ("send_test_page",)
     list_before_template = "admin/smtpservers/smtpserver/list_before.html"
     warn_unsaved_form = True
+    change_form_outer_before_template = "smtpservers/state.html"
     object_history_template = "admin/smtpservers/smtpserver/history.html"
     object_history_list_template = "admin/smtpservers/smtpserver/history_list.html"
 
@@ -218,12 +229,12 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     @admin.display(description="State", ordering="is_active")
     def state(self, server: SmtpServer) -> SafeString:
-        return list_row.state_badge(server, timezone.now(), with_reason=True)
+        return states.state_badge(server, timezone.now(), with_reason=True)
 
     @admin.display(description="State", ordering="is_active")
     def state_alone(self, server: SmtpServer) -> SafeString:
         """The state without the server's reply, for users who may not read it."""
-        return list_row.state_badge(server, timezone.now(), with_reason=False)
+        return states.state_badge(server, timezone.now(), with_reason=False)
 
     @admin.display(description="Address", ordering="host")
     def address(self, server: SmtpServer) -> SafeString:
@@ -287,18 +298,18 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     @admin.action(description="Resume", permissions=["pause"])
     def resume(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
-        # All three: a server may be paused, full and throttled at the same time.
-        resumed = [
-            server
-            for server in servers
-            if any([circuit_breaker.resume(server.pk), reopen(server.pk), throttling.reset(server.pk)])
-        ]
-        for server in resumed:
-            self.log_change(request, server, "Resumed.")
+        resumed = [server for server in servers if self._resume(request, server)]
         if resumed:
             self.message_user(request, f"{_servers(resumed)} no longer held back. The next mail tries again.")
         else:
             self.message_user(request, "None of the chosen servers was held back.")
+
+    def _resume(self, request: HttpRequest, server: SmtpServer) -> bool:
+        # All three: a server may be paused, full and throttled at the same time.
+        if not any([circuit_breaker.resume(server.pk), reopen(server.pk), throttling.reset(server.pk)]):
+            return False
+        self.log_change(request, server, "Resumed.")
+        return True
 
     @admin.action(description="Export as CSV", permissions=["settings"])
     @method_decorator(asks_first)
@@ -317,6 +328,35 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             messages.warning(request, "No server is active now: campaigns wait until you activate one.")
 
     # --- one server
+
+    def get_urls(self) -> list[Any]:
+        resume = self.admin_site.admin_view(require_POST(self.resume_view))
+        own = [path("<int:server_id>/resume/", resume, name="smtpservers_smtpserver_resume")]
+        return [*own, *super().get_urls()]
+
+    def resume_view(self, request: HttpRequest, server_id: int) -> HttpResponse:
+        """Resume one server and go back: to Home if the button stood there, otherwise to the server's page."""
+        if not self.has_pause_permission(request):
+            raise PermissionDenied
+        server = get_object_or_404(SmtpServer, pk=server_id)
+        if self._resume(request, server):
+            self.message_user(request, f"{server} resumed. The next mail tries it again.")
+        else:
+            self.message_user(request, f"{server} wasn't held back any more.")
+        if "home" in request.POST or not self.has_view_permission(request, server):
+            return redirect("admin:index")
+        return redirect("admin:smtpservers_smtpserver_change", server.pk)
+
+    def response_add(self, request: HttpRequest, obj: SmtpServer, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self._test(request, obj) or super().response_add(request, obj, *args, **kwargs)
+
+    def response_change(self, request: HttpRequest, obj: SmtpServer) -> HttpResponse:
+        return self._test(request, obj) or super().response_change(request, obj)
+
+    def _test(self, request: HttpRequest, server: SmtpServer) -> HttpResponse | None:
+        if SAVE_AND_TEST not in request.POST or not self.has_send_test_permission(request):
+            return None
+        return after_saving.begin_test(request, server)
 
     def hold(self, row: SmtpServer) -> None:
         lock_account(row)  # In the lock order of everybody who changes its account.
@@ -355,6 +395,12 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         if server is not None and request.method == "GET":  # A rejected form has errors of its own, about typed values.
             troubles = {unreadable(server, name) for name in SECRETS} - {""}
             context["secret_troubles"] = sorted(troubles)
+        if server is not None:
+            context["state"] = states.state_of(server, timezone.now())
+            context["may_resume"] = self.has_pause_permission(request)
+        context["may_send_test"] = self.has_send_test_permission(request)
+        if self._may_save(request, server) and context["may_send_test"] and (server is None or not server.tested_at):
+            context["offers_test"], context["show_save"] = SAVE_AND_TEST, False  # It replaces the main button.
         return super().render_change_form(request, context, *args, **kwargs)
 
     @action(description="Send test", icon="send", permissions=["send_test"])  # type: ignore[untyped-decorator]
@@ -367,6 +413,8 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             obj._history_user = request.user  # type: ignore[attr-defined]
             obj.save(update_fields=["display_order"])
             return
+        if not change:
+            obj.tested_at = None
         obj.paused_reason, obj.paused_until = "", None
         obj.outage_at, obj.failures, obj.failed_at = None, 0, None
         obj.full_until, obj.full_reason = None, ""

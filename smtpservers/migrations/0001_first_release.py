@@ -188,6 +188,7 @@ class Migration(migrations.Migration):
                 ('learned_rate', models.FloatField(editable=False, null=True)),
                 ('learned_messages_per_connection', models.PositiveIntegerField(editable=False, null=True)),
                 ('learned_mechanism', models.CharField(blank=True, db_default='', default='', editable=False, max_length=16)),
+                ('tested_at', models.DateTimeField(editable=False, null=True)),
                 ('max_message_bytes', models.PositiveBigIntegerField(editable=False, null=True)),
                 ('version', models.PositiveIntegerField(default=1, editable=False)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),

@@ -21,7 +21,7 @@ STATE = (
     *("last_success_at", "certificate_expires_at", "version"),
     *("unsubscribe_probed_at", "unsubscribe_problem"),
     *("full_until", "full_reason", "slow_factor", "slowed_at", "learned_rate", "learned_messages_per_connection"),
-    *("max_message_bytes", "learned_mechanism"),
+    *("max_message_bytes", "learned_mechanism", "tested_at"),
 )
 
 
@@ -405,6 +405,8 @@ class SmtpServer(models.Model):
     learned_mechanism = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)
     # The largest message it accepts, in bytes (SIZE in EHLO, RFC 1870); None: never announced.
     max_message_bytes = models.PositiveBigIntegerField(null=True, editable=False)
+    # When it first accepted a test. None: until then it gets no other mail.
+    tested_at = models.DateTimeField(null=True, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)  # Grows with every edit.
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

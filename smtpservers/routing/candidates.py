@@ -18,7 +18,7 @@ from smtpservers.models import SmtpServer
 
 HELD_SECONDS = 10.0  # How many seconds of mail a throttled server gets if others could send it.
 _CANDIDATE_FIELDS = (
-    *("pk", "name", "is_active", "paused_reason", "paused_until", "domain_name", "mail_from", "weight"),
+    *("pk", "name", "is_active", "tested_at", "paused_reason", "paused_until", "domain_name", "mail_from", "weight"),
     *("max_per_month", "max_per_hour", "max_per_day", "full_until"),
     *("failures", "outage_at", "slow_factor", "slowed_at", "learned_rate"),
     *("rate_limit", "rate_unit", "max_connections"),
@@ -32,6 +32,8 @@ class Switches(Protocol):
     @property
     def is_active(self) -> bool: ...
     @property
+    def tested_at(self) -> dt.datetime | None: ...
+    @property
     def paused_reason(self) -> str: ...
     @property
     def paused_until(self) -> dt.datetime | None: ...
@@ -43,6 +45,8 @@ def lasting_obstacle(server: Switches) -> str:
         return "is switched off"
     if server.paused_reason and server.paused_until is None:
         return "is paused until an administrator looks at it"
+    if server.tested_at is None:
+        return "has not been tested"
     return ""
 
 
@@ -58,6 +62,7 @@ class Candidate:
     server_id: int
     name: str
     is_active: bool
+    tested_at: dt.datetime | None
     paused_reason: str
     paused_until: dt.datetime | None
     room: int | None  # Units that may still be sent under quota and caps; None: no limit.
@@ -87,7 +92,7 @@ class Candidate:
 
     def free_at(self, now: dt.datetime) -> dt.datetime | None:
         """Return when the obstacle ends by itself; None if a person must act."""
-        if not self.is_active:
+        if not self.is_active or self.tested_at is None:
             return None
         if self.paused_reason and (self.paused_until is None or self.paused_until > now):
             return self.paused_until
@@ -151,6 +156,7 @@ def _candidate(server: Any, now: dt.datetime, refuses: Mapping[str, dt.datetime 
         server.pk,
         server.name,
         server.is_active,
+        server.tested_at,
         server.paused_reason,
         server.paused_until,
         None if quota is None else max(0, quota - taken),

@@ -50,7 +50,7 @@ class Fleet:
         return not considered or any(each.may_send_from(mail_from) for each in considered)
 
     def carriers(self, mail_from: str, named: Collection[int]) -> list[SmtpServer]:
-        """Return the active servers that may send at least a part of this mail, in display order.
+        """Return the active and tested servers that may send at least a part of this mail, in display order.
 
         :param mail_from: a From that overrides the server's own; empty: none.
         :param named: the servers that a campaign names; empty: all that the routing rules allow.
@@ -60,6 +60,7 @@ class Fleet:
             candidate.server_id
             for candidate in self.candidates
             if candidate.is_active
+            and candidate.tested_at is not None
             and (not named or candidate.server_id in named)
             and candidate.may_send_from(mail_from)
             and any(not rule.server_ids or candidate.server_id in rule.server_ids for rule in deciding)

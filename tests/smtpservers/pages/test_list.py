@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from smtpservers.admin import list_row
+from smtpservers.admin import list_row, states
 from smtpservers.limits.reservations import current_period, reserve, settle, write_ledger
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.smtpservers.pages.conftest import LIST, change_page, filled
@@ -59,19 +59,19 @@ def test_a_row_shows_address_security_quota_and_last_success(
         ({"is_active": False}, "Inactive"),
         ({"is_active": False, "paused_reason": "535 no"}, "Inactive"),
         ({"paused_reason": "535 no"}, "535 no. Paused until resumed or edited."),
-        ({"paused_reason": "x", "paused_until": NOW + dt.timedelta(hours=1)}, "Paused until 23 Nov 13:00 UTC."),
+        ({"paused_reason": "x", "paused_until": NOW + dt.timedelta(hours=1)}, "Paused until 23 Nov, 13:00 UTC."),
         ({"paused_reason": "x", "paused_until": NOW}, "Active"),
         (
             {"full_until": NOW + dt.timedelta(hours=1), "full_reason": "454 daily"},
-            "454 daily. Full until 23 Nov 13:00 UTC.",
+            "454 daily. Full until 23 Nov, 13:00 UTC.",
         ),
         ({"full_until": NOW, "full_reason": "454 daily"}, "Active"),
-        ({"slow_factor": 0.25, "slowed_at": NOW - dt.timedelta(minutes=10)}, "Slowed to 35 %"),
+        ({"slow_factor": 0.25, "slowed_at": NOW - dt.timedelta(minutes=10)}, "Slowed to 35%"),
         ({"slow_factor": 0.25, "slowed_at": NOW - dt.timedelta(hours=2)}, "Active"),
     ],
 )
 def test_the_state_is_the_operators_switch_and_then_the_systems_pause(fields: dict[str, object], words: str) -> None:
-    assert words in list_row.state_badge(SmtpServer(**fields), NOW, with_reason=True)
+    assert words in states.state_badge(SmtpServer(**fields), NOW, with_reason=True)
 
 
 def test_the_reason_of_a_pause_is_not_for_everybody() -> None:
@@ -79,7 +79,7 @@ def test_the_reason_of_a_pause_is_not_for_everybody() -> None:
         {"paused_reason": "550 to ann@x.test"},
         {"full_reason": "454 to ann@x.test", "full_until": NOW + dt.timedelta(hours=1)},
     ):
-        assert "ann@x.test" not in list_row.state_badge(SmtpServer(**fields), NOW, with_reason=False)
+        assert "ann@x.test" not in states.state_badge(SmtpServer(**fields), NOW, with_reason=False)
 
 
 def test_a_row_tells_how_much_of_the_hour_and_the_day_is_used(

@@ -12,7 +12,8 @@ from tests.delivery.making import make_server
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(minutes=5)
-ALPHA = Candidate(1, "Alpha", True, "", None, None, None, "shop.example")
+LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+ALPHA = Candidate(1, "Alpha", True, LONG_AGO, "", None, None, None, "shop.example")
 BETA = replace(ALPHA, server_id=2, name="Beta")
 
 

@@ -12,7 +12,8 @@ from smtpservers.routing.selection import able, choose, spot_of
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 DECEMBER = dt.datetime(2026, 12, 1, tzinfo=dt.UTC)
-ALPHA = Candidate(1, "Alpha", True, "", None, None, None, "shop.example", weight=3)
+LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+ALPHA = Candidate(1, "Alpha", True, LONG_AGO, "", None, None, None, "shop.example", weight=3)
 BETA = replace(ALPHA, server_id=2, name="Beta", weight=1)
 FULL = replace(ALPHA, server_id=3, name="Full", room=0, full_until=DECEMBER, quota=10, taken=10)
 WEIGHTED = replace(DEFAULT, strategy="weighted")
@@ -20,7 +21,7 @@ LEAST_USED = replace(DEFAULT, strategy="least_used")
 
 
 def limited(server_id: int, name: str, taken: int, quota: int) -> Candidate:
-    return Candidate(server_id, name, True, "", None, quota - taken, DECEMBER, "", quota=quota, taken=taken)
+    return Candidate(server_id, name, True, LONG_AGO, "", None, quota - taken, DECEMBER, "", quota=quota, taken=taken)
 
 
 def amounts(rule: RoutingRule, servers: list[Candidate], count: int, **keywords: object) -> dict[str, int | None]:
