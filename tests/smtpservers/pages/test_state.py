@@ -1,0 +1,196 @@
+"""The state at the top of a server's page, and servers that are untested until they have accepted a test."""
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from delivery import clock
+from delivery.models import Mailing, Message, Trial
+from delivery.operators import trials
+from delivery.outbox import mailings
+from smtpservers.models import SmtpServer
+from smtpservers.routing.candidates import fleet, lasting_obstacle
+from smtpservers.routing.fleet import Fleet
+from tests.delivery.making import run_drain
+from tests.harness.browser import sideways_scroll, sign_in
+from tests.peers.peer import running_peer
+from tests.smtpservers.pages.conftest import LIST, change_page, filled
+
+MakeServer = Callable[..., SmtpServer]
+HOSTILE = "550 <script>alert(1)</script> \u202egnp.exe"
+
+
+@pytest.fixture
+def signed_in(client: Client, boss: User) -> Client:
+    client.force_login(boss)
+    return client
+
+
+def run_trials() -> None:
+    while trials.make_next(clock.now):
+        pass
+
+
+def loopback(port: int, **changes: Any) -> dict[str, Any]:
+    return filled(host="127.0.0.1", port=str(port), use_tls=None, handles_email_validation="on", **changes)
+
+
+def test_a_server_from_the_form_is_untested_whatever_its_switch_says(signed_in: Client) -> None:
+    signed_in.post(f"{LIST}add/", filled())
+
+    server = SmtpServer.objects.get()
+    assert (server.is_active, server.tested_at) == (True, None)
+    assert lasting_obstacle(server) == "has not been tested"
+    assert [each.obstacle(timezone.now()) for each in fleet(timezone.now())] == ["has not been tested"]
+    assert Fleet(timezone.now()).carriers("", []) == []
+    page = signed_in.get(change_page(server)).content.decode()
+    assert "<strong>Untested</strong>" in page
+    assert "Untested" in signed_in.get(LIST, {"state": "untested"}).content.decode()
+    assert "Primary" not in signed_in.get(LIST, {"state": "active"}).context["cl"].queryset.values_list(
+        "name", flat=True
+    )
+
+
+def test_save_and_send_test_does_both_and_the_first_accepted_test_ends_it(
+    signed_in: Client, transactional_db: None, tmp_path: Path
+) -> None:
+    with running_peer(tmp_path) as peer:
+        answer = signed_in.post(
+            f"{LIST}add/",
+            loopback(peer.port, mail_to="Ops <ops@example.org>") | {"_save_and_test": "Save and send test"},
+        )
+        server, trial = SmtpServer.objects.get(), Trial.objects.get()
+        assert answer.headers["Location"] == f"/delivery/servers/{server.pk}/test/{trial.pk}/"
+        assert trial.recipient == "ops@example.org"
+        run_trials()
+
+    server.refresh_from_db()
+    first = server.tested_at
+    assert first is not None
+    assert lasting_obstacle(server) == ""
+    signed_in.post(change_page(server), filled(host="smtp.other.example"))
+    server.refresh_from_db()
+    assert (server.host, server.tested_at) == ("smtp.other.example", first)
+    assert "_save_and_test" not in signed_in.get(change_page(server)).content.decode()
+
+
+def test_a_test_that_is_refused_leaves_it_untested(
+    signed_in: Client, transactional_db: None, make_server: MakeServer, tmp_path: Path
+) -> None:
+    with running_peer(tmp_path, lambda event, _: HOSTILE if event == "rcpt" else None) as peer:
+        server = make_server(host="127.0.0.1", port=peer.port, use_tls=False, tested_at=None)
+        trials.ask(server, "ann@example.org", None, with_copies=False, now=timezone.now())
+        run_trials()
+
+    server.refresh_from_db()
+    page = signed_in.get(change_page(server)).content.decode()
+    assert server.tested_at is None
+    assert "Last replies" in page
+    assert "<script>alert(1)" not in page
+    assert "\u202e" not in page
+
+
+def test_without_a_mail_to_it_asks_for_a_recipient(signed_in: Client) -> None:
+    answer = signed_in.post(f"{LIST}add/", filled() | {"_save_and_test": "x"})
+
+    server = SmtpServer.objects.get()
+    assert answer.headers["Location"] == f"/delivery/servers/{server.pk}/test/"
+    assert Trial.objects.count() == 0
+
+
+def test_who_may_send_no_test_gets_no_test(client: Client, person: Callable[..., User]) -> None:
+    client.force_login(person("add_smtpserver", "change_smtpserver", "view_smtpserver"))
+
+    assert "_save_and_test" not in client.get(f"{LIST}add/").content.decode()
+    client.post(f"{LIST}add/", filled(mail_to="ops@example.org") | {"_save_and_test": "x"})
+
+    assert SmtpServer.objects.count() == 1
+    assert Trial.objects.count() == 0
+
+
+def test_no_mail_but_tests_goes_through_it(transactional_db: None, make_server: MakeServer, tmp_path: Path) -> None:
+    with running_peer(tmp_path) as peer:
+        server = make_server(
+            host="127.0.0.1", port=peer.port, use_tls=False, handles_email_validation=True, tested_at=None
+        )
+        mailing = mailings.open_mailing(stream=Mailing.Stream.SINGLE, name="R", subject="R", html="", text="R")
+        mailings.address(mailing, email="ann@example.org", email_key="ann@example.org", now=timezone.now())
+        run_drain()
+        assert peer.journal.events("mail") == []
+        assert Message.objects.get().status == "queued"
+        mailing.refresh_from_db()
+        assert "Primary has not been tested" in mailing.waiting_reason
+
+        trials.ask(server, "ann@example.org", None, with_copies=False, now=timezone.now())
+        run_trials()
+        run_drain()
+
+    assert Message.objects.get(mailing=mailing).status == "accepted"
+
+
+def test_the_banner_tells_why_since_when_and_resumes(signed_in: Client, make_server: MakeServer) -> None:
+    since = timezone.now() - dt.timedelta(hours=3)
+    server = make_server()
+    SmtpServer.objects.filter(pk=server.pk).update(paused_reason=HOSTILE, outage_at=since)
+
+    page = signed_in.get(change_page(server)).content.decode()
+    assert "<strong>Paused</strong> since" in page
+    assert since.isoformat()[:16] in page
+    assert "<script>alert(1)" not in page
+    answer = signed_in.post(f"{LIST}{server.pk}/resume/")
+
+    server.refresh_from_db()
+    assert (answer.status_code, answer.headers["Location"], server.paused_reason) == (302, change_page(server), "")
+    assert LogEntry.objects.filter(change_message__contains="Resumed.").count() == 1
+    assert "<strong>Active</strong>" in signed_in.get(change_page(server)).content.decode()
+
+
+@pytest.mark.parametrize("codenames", [("view_smtpserver",), ("view_fleet",), ("send_test",), ()])
+def test_only_who_may_pause_resumes(
+    client: Client, person: Callable[..., User], make_server: MakeServer, codenames: tuple[str, ...]
+) -> None:
+    server = make_server(paused_reason="No.")
+    client.force_login(person(*codenames))
+
+    assert client.post(f"{LIST}{server.pk}/resume/").status_code == 403
+    assert client.get(f"{LIST}{server.pk}/resume/").status_code in (403, 405)
+    server.refresh_from_db()
+    assert server.paused_reason == "No."
+
+
+def test_home_leads_to_what_is_held_and_resumes_it(signed_in: Client, make_server: MakeServer) -> None:
+    held = make_server("Relay", paused_reason="535 no", outage_at=timezone.now())
+    make_server("New one", tested_at=None)
+
+    home = signed_in.get("/admin/").content.decode()
+    assert f'href="{change_page(held)}"' in home
+    assert "<strong>New one</strong> · Untested" in home
+    answer = signed_in.post(f"{LIST}{held.pk}/resume/", {"home": "1"})
+
+    assert answer.headers["Location"] == "/admin/"
+    assert "<strong>Relay</strong>" not in signed_in.get("/admin/").content.decode()
+
+
+@pytest.mark.browser
+def test_at_night_on_a_phone_it_takes_three_taps(
+    page: Page, live_server: Any, boss: User, make_server: MakeServer
+) -> None:
+    server = make_server("Company relay with quite a long name", paused_reason="535 5.7.8 no " * 20)
+    page.set_viewport_size({"width": 390, "height": 844})
+    sign_in(page, boss)
+
+    page.goto("/admin/")
+    page.get_by_role("button", name="Resume Company relay").click()
+
+    expect(page.get_by_text("resumed. The next mail tries it again.")).to_be_visible()
+    server.refresh_from_db()
+    assert server.paused_reason == ""
+    assert sideways_scroll(page) == 0
