@@ -94,8 +94,9 @@ class Bench:
     # --- the form
 
     def save(self, **changes: Any) -> SmtpServer:
-        """Make a server by posting the form, filled with ``changes``; None leaves a box unticked."""
+        """Make a tested server by posting the form, filled with ``changes``; None leaves a box unticked."""
         self.server = self._post(f"{LIST_PAGE}add/", _posted(ServerForm()), changes)
+        SmtpServer.objects.filter(pk=self.server.pk).update(tested_at=timezone.now())
         return self.server
 
     def edit(self, server: SmtpServer, **changes: Any) -> SmtpServer:
