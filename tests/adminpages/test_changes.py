@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from campaigns.models import ApprovalRule, Campaign, Layout, MediaFile, SeedList
 from contacts.models import Attribute, Contact, ContactList, Segment
+from installation.models import SiteSettings
 from publicpages.models import Appearance
 from smtpservers.models import Route, SmtpServer
 from tests.adminpages.conftest import SignIn
@@ -34,6 +35,7 @@ EDITS: dict[type[Model], tuple[str, str, str, str]] = {
     SeedList: ("addresses", "bob@shop.example.net", "name", "Mine"),
     ApprovalRule: ("needed_above", "77", "needed_above", "78"),
     Appearance: ("postal_address", "Theirs", "name", "Mine"),
+    SiteSettings: ("postal_address", "Theirs", "organisation", "Mine"),
     Group: ("permissions", "", "name", "Mine"),
 }
 
