@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db.migrations.graph import MigrationGraph
 from django.db.migrations.state import ProjectState
 from django.db.models import CharField
 
@@ -13,7 +12,7 @@ from brilliance.management.commands import makemigrations, migrate
 
 
 def changes_to(after: ProjectState) -> dict[str, Any]:
-    return dict(Autodetector(ProjectState.from_apps(apps), after).changes(graph=MigrationGraph()))
+    return dict(Autodetector(present(), after)._detect_changes())
 
 
 def present() -> ProjectState:
