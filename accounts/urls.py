@@ -4,6 +4,7 @@ from django.urls import path
 
 from accounts import views
 from accounts.sessions import views as session_views
+from accounts.sign_in import first_admin
 from accounts.single_sign_on import links
 from accounts.single_sign_on import views as single_sign_on
 
@@ -14,6 +15,7 @@ urlpatterns = [
     path("login/issuer/", single_sign_on.begin, name="single_sign_on"),
     path("login/issuer/callback/", single_sign_on.finish, name="single_sign_on_callback"),
     path("login/link/", links.sign_in, name="sign_in_link"),
+    path("first/", first_admin.first_admin, name="first_admin"),
     path("logout/", views.sign_out, name="account_logout"),
     path("confirm/", views.fresh_sign_in, name="fresh_sign_in"),
     path("sessions/", session_views.own_sessions, name="sessions"),

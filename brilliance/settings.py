@@ -290,6 +290,7 @@ for _name in ("SUBSCRIBE_PER_ADDRESS", "SUBSCRIBE_PER_NETWORK", "CONFIRM_DAYS"):
 
 # --- the demo's mailbox ---------------------------------------------------------------------
 
+DEMO = env.bool("DEMO", default=True)  # What `make run` puts into an empty installation.
 SANDBOX_ENABLED = env.bool("SANDBOX_ENABLED", default=IS_LOOPBACK)
 if SANDBOX_ENABLED and find_spec("aiosmtpd") is None:
     raise ImproperlyConfigured(

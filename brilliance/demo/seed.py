@@ -46,11 +46,6 @@ TROUBLED_READERS = ("bounce.1", "bounce.2", "bounce.3", "bounce.4", "bounce.5", 
 PATIENT_READERS = ("full.1", "full.2", "greylist.1", "greylist.2", "greylist.3")
 
 
-def is_needed() -> bool:
-    """Whether this is the first start: nobody can sign in."""
-    return not User.objects.exists()
-
-
 def seed(sign_ins: Path, now: dt.datetime) -> None:
     """Create the demo, and write its passwords to ``sign_ins``, readable by this user only.
 

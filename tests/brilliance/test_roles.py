@@ -58,6 +58,7 @@ EXPECTED = {
     "accounts/login/issuer/": NOBODY,  # Nobody is asked for: no issuer is set.
     "accounts/login/issuer/callback/": NOBODY,
     "accounts/login/link/": EVERYBODY,
+    "accounts/first/": NOBODY,  # Somebody is administrator already.
     "accounts/logout/": NOBODY,  # It leads to the sign-in.
     "accounts/confirm/": SIGNED_IN,
     "accounts/sessions/": SIGNED_IN,
@@ -95,6 +96,7 @@ EXPECTED = {
     "admin/contacts/contact/<path:object_id>/erase/": PEOPLE,
     "admin/smtpservers/smtpserver/^([^/]+)/history/([^/]+)/$": NOBODY,
     "admin/smtpservers/smtpserver/<path:object_id>/send_test_page/": SERVERS,
+    "admin/smtpservers/smtpserver/<int:server_id>/resume/": SERVERS,
     "admin/smtpservers/route/try/": "amo",
     "admin/feedback/feedback/<int:feedback_id>/try-again/": PEOPLE,
     "admin/sandbox/sandboxmail/<int:mail_id>/html/": PEOPLE,

@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError
 from django.utils import timezone
 
+from accounts.sign_in import first_admin
 from brilliance import schema
 from brilliance.demo import seed
 from brilliance.demo.supervisor import SANDBOX, Program, StopSignal, foreground, supervise, web, worker
@@ -62,8 +63,9 @@ class Command(BaseCommand):
                 call_command("migrate", verbosity=0, interactive=False)
             except OperationalError as error:
                 return self.give_up(f"The database of DATABASE_URL cannot be used: {error}".rstrip())
-            if seed.is_needed():
-                self.say("Making the demo: servers, readers, campaigns …")
+            if settings.DEMO and first_admin.is_needed():
+                things = "sign-ins, servers, readers, campaigns" if settings.SANDBOX_ENABLED else "sign-ins"
+                self.say(f"Making the demo: {things} …")
                 seed.seed(settings.DATA_DIR / "sign-ins.txt", timezone.now())
             if stop.is_asked:
                 return 0
@@ -172,6 +174,9 @@ def _welcome() -> str:
 
 
 def _sign_ins() -> list[str]:
+    if first_admin.is_needed() and not settings.OIDC_ONLY:
+        link = first_admin.make_link()
+        return ["Create your account. This link works once, within 24 hours:", f"  {link}", ""]
     path = settings.DATA_DIR / "sign-ins.txt"
     if not path.exists():
         return []

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from accounts.sign_in import first_admin
 from brilliance.demo import seed
 
 
@@ -14,7 +15,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         path = settings.DATA_DIR / "sign-ins.txt"
-        if not seed.is_needed():
+        if not first_admin.is_needed():
             self.stdout.write("Nothing was changed: somebody can sign in already, so this is not the first start.")
             return
         seed.seed(path, timezone.now())
