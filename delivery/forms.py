@@ -32,7 +32,7 @@ class SendTestForm(forms.Form):
         """
         super().__init__(*args, **kwargs)
         if proposed:
-            self.fields["recipient"].help_text += " SMTP mail to of the server is filled in."
+            self.fields["recipient"].help_text += " Mail to of the server is filled in."
         if copies:
             self.fields["with_copies"].help_text = f"To {', '.join(copies)}; each counts in the quota."
         else:

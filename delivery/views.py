@@ -103,7 +103,7 @@ def send_test(request: HttpRequest, server_id: int) -> HttpResponse:
 
 
 def begin_test(request: HttpRequest, server: SmtpServer) -> HttpResponse:
-    """Queue a test to the server's Mail To; without one, redirect to the page that asks for a recipient."""
+    """Queue a test to the server's Mail to; without one, redirect to the page that asks for a recipient."""
     recipient = default_recipient(server)
     if not recipient:
         messages.info(request, "The server was saved. Enter who gets the test.")
@@ -172,7 +172,7 @@ def _under_way(trial: Trial, now: dt.datetime) -> ResultWords:
 
 
 def default_recipient(server: SmtpServer) -> str:
-    """Return the bare address of the server's SMTP mail to; empty if it has none."""
+    """Return the bare address of the server's Mail to; empty if it has none."""
     try:
         return parse_mailbox(server.mail_to).address
     except AddressInvalid:

@@ -132,6 +132,11 @@ ACCEPTS = {
         "text of one line; the merge tags {{campaign.slug}}, {{campaign.id}}, {{server.domain}} and {{date}}",
     ),
 }
+# Many know these fields by the name of their tab, too.
+ALSO_SMTP = (
+    *("host", "port", "timeout_seconds", "username", "password"),
+    *("mail_from", "mail_to", "mail_to_unknown", "mail_cc", "mail_bcc"),
+)
 DEFAULTS = {"time_zone": "the site's", "display_order": "after all others"}  # Found when a server is added.
 
 
@@ -149,12 +154,18 @@ def page() -> str:
             field = form.fields[name]
             help_text = field_help(name) if name in SECRETS else str(field.help_text)
             lines += [
-                f"### {field.label}\n",
-                f"{_plain(help_text)}\n",
+                f"### {_title(name, str(field.label))}\n",
+                *([f"{_plain(help_text)}\n"] if help_text else []),
                 f"- Accepts: {_plain(_accepts(name, field))}. Default: {_default(name, field, form.instance)}.",
                 f"- Effect: {EFFECTS[name]}\n",
             ]
     return "\n".join(lines)
+
+
+def _title(name: str, label: str) -> str:
+    from smtpservers.forms.server import within_sentence
+
+    return f"{label} (SMTP {within_sentence(label)})" if name in ALSO_SMTP else label
 
 
 def _accepts(name: str, field: Any) -> str:

@@ -27,7 +27,7 @@ class SiteSettings(models.Model):
     alert_address = models.CharField(
         max_length=320,
         blank=True,
-        help_text="Gets the alerts of servers without a Mail To. Leave empty to alert everyone with the role admin.",
+        help_text="Gets the alerts of servers without a Mail to. Leave empty to alert everyone with the role admin.",
     )
 
     class Meta:

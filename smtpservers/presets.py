@@ -47,8 +47,8 @@ class Preset:
     key: str  # Stored with servers, so it never changes.
     name: str
     host: str
-    signs_in_as: str  # The content of SMTP username.
-    signs_in_with: str  # The content of SMTP password or API key.
+    signs_in_as: str  # The content of Username.
+    signs_in_with: str  # The content of Password or API key.
     bulk: Bulk
     sources: tuple[str, ...]
     port: int = 587
@@ -85,13 +85,13 @@ class Preset:
             f"{', '.join(map(str, numbers))} with {how}"
             for numbers, how in (
                 (self.starttls_ports, "STARTTLS"),
-                (self.implicit_ports, "TLS from the first byte"),
+                (self.implicit_ports, "implicit TLS"),
             )
             if numbers
         )
         known = (
-            f"SMTP username is {self.signs_in_as}.",
-            f"SMTP password is {self.signs_in_with}.",
+            f"Username: {self.signs_in_as}.",
+            f"Password: {self.signs_in_with}.",
             f"Ports: {'; '.join(ports)}." if self.use_tls else "",
             *self.hints,
             f"Not verified: {'; '.join(self.unverified)}." if self.unverified else "",
@@ -106,9 +106,9 @@ class Preset:
 
 _BULK_WARNINGS = {
     Bulk.YES: "",
-    Bulk.LIMITED: "{name} is made for the mail of an organisation's people: bulk mail is possible in limits only.",
-    Bulk.STREAM: "{name} carries campaigns only over its stream for bulk mail: choose that host for them.",
-    Bulk.NO: "{name} does not allow bulk mail: use this server for tests and single messages, not for campaigns.",
+    Bulk.LIMITED: "{name} is meant for everyday mail, so campaigns are limited. Keep them small.",
+    Bulk.STREAM: "{name} sends campaigns only through its broadcast stream. Choose that host.",
+    Bulk.NO: "{name} doesn't allow bulk mail. Use this server for tests and single messages, not for campaigns.",
 }
 
 _SES_REGIONS = (
@@ -135,7 +135,7 @@ _SES_REGIONS = (
     ("me-south-1", "Middle East, Bahrain"),
     ("sa-east-1", "South America, São Paulo"),
 )
-_FULL_ADDRESS = "the full e-mail address of the account"
+_FULL_ADDRESS = "the full email address of the account"
 _FOR_APPS = "an app password, not the one you sign in to the mailbox with"
 _NODEMAILER = "nodemailer, well-known services list"
 
@@ -147,16 +147,16 @@ _ALL = (
         other_hosts=tuple((f"email-smtp.{region}.amazonaws.com", place) for region, place in _SES_REGIONS),
         starttls_ports=(587, 25, 2587),
         implicit_ports=(465, 2465),
-        signs_in_as="the SMTP user name made in SES; it starts with AKIA",
+        signs_in_as="the SMTP username made in SES (it starts with AKIA)",
         signs_in_with="the SMTP password made in SES, not the secret key of IAM",
         bulk=Bulk.YES,
         fills={"use_precedence": False},
         hints=(
-            "Choose the region your SES account sends from; user names and quotas belong to a region.",
-            "SES dislikes the Precedence header, so its switch is turned off here.",
-            "New accounts are in a sandbox: 200 messages a day, 1 a second, to verified addresses only.",
-            "Every recipient counts; at most 50 recipients and 40 MB a message. Too fast is answered with 454.",
-            "Bounces go to an address of SES unless you set up your own MAIL FROM domain there.",
+            "Choose the region your SES account sends from. Usernames and quotas belong to a region.",
+            "SES may reject the Precedence header, so it's turned off here.",
+            "New accounts start in a sandbox: 200 messages a day, 1 per second, to verified addresses only.",
+            "Every recipient counts. Limits per message: 50 recipients and 40 MB. Reply 454 means too fast.",
+            "Bounces go to SES unless you set up your own MAIL FROM domain there.",
         ),
         sources=(
             "docs.aws.amazon.com/ses/latest/dg/quotas.html",
@@ -174,7 +174,7 @@ _ALL = (
         signs_in_with="an SMTP key, not an API key",
         bulk=Bulk.YES,
         hints=(
-            "A sender whose domain is not verified is rewritten to an address at brevosend.com.",
+            "Brevo rewrites senders on unverified domains to an address at brevosend.com.",
             "The free plan allows 300 messages a day.",
         ),
         unverified=("the largest message", "that bounces go to an address of its own"),
@@ -187,7 +187,7 @@ _ALL = (
         port=2525,
         starttls_ports=(2525, 587, 25),
         implicit_ports=(465,),
-        signs_in_as="the account's e-mail address, or the one of an SMTP credential",
+        signs_in_as="the account's email address, or an SMTP credential",
         signs_in_with="the password of the SMTP credential",
         bulk=Bulk.YES,
         unverified=("every port but 465", "20 MB a message"),
@@ -201,12 +201,12 @@ _ALL = (
         implicit_ports=(465,),
         signs_in_as="emailit",
         constant_username="emailit",
-        signs_in_with="the API key; it starts with secret_",
+        signs_in_with="the API key (it starts with secret_)",
         bulk=Bulk.YES,
         fills={"rate_limit": 2, "rate_unit": "second", "max_per_day": 5_000},
         hints=(
-            "2 messages a second and 5,000 a day to begin with; the day starts at midnight UTC.",
-            "452 4.5.3 means that the day's messages are used up, 452 4.4.5 that it was too fast.",
+            "New accounts can send 2 messages per second and 5,000 a day. The day starts at midnight UTC.",
+            "Reply 452 4.5.3 means the daily limit is reached, 452 4.4.5 means too fast.",
         ),
         sources=("emailit.com/docs/limits.md", "emailit.com/docs/smtp"),
     ),
@@ -219,7 +219,7 @@ _ALL = (
         signs_in_as=_FULL_ADDRESS,
         signs_in_with=_FOR_APPS,
         bulk=Bulk.NO,
-        hints=("SMTP mail from must be an address of the account.", "Fastmail prefers port 465."),
+        hints=("Mail from must be an address of the account.", "Fastmail prefers port 465."),
         unverified=("how many messages a day",),
         sources=("xenocept.com on Fastmail", _NODEMAILER),
     ),
@@ -233,9 +233,9 @@ _ALL = (
         bulk=Bulk.NO,
         warning="Google has refused the password of the account since May 2025; make an app password for this.",
         fills={"max_per_day": 500},
-        hints=("500 recipients a day; then 550 5.4.5.",),
+        hints=("500 recipients a day. Reply 550 5.4.5 means the limit is reached.",),
         unverified=(
-            "that another SMTP mail from is rewritten to the account's",
+            "that another Mail from is rewritten to the account's",
             "100 recipients a message",
             "25 MB",
             "that bounces go to an address of its own",
@@ -252,7 +252,7 @@ _ALL = (
         bulk=Bulk.NO,
         warning="Google has refused the password of the account since May 2025; make an app password for this.",
         fills={"max_per_day": 2000},
-        hints=("2,000 messages a day; then 550 5.4.5.",),
+        hints=("2,000 messages a day. Reply 550 5.4.5 means the limit is reached.",),
         unverified=("500 a day for trial accounts", "25 MB"),
         sources=("developer.nylas.com, Gmail SMTP settings",),
     ),
@@ -267,9 +267,9 @@ _ALL = (
         bulk=Bulk.LIMITED,
         fills={"max_per_day": 10_000},
         hints=(
-            "Domain name must be one of your Workspace domains: it is how we greet the relay.",
-            "10,000 recipients a day for each user, 319,444 in ten minutes for the organisation.",
-            "450 4.2.1 means too fast, 550 5.7.1 that the day's limit is reached, 550 5.4.5 the user's.",
+            "Domain name must be one of your Workspace domains: the relay checks it.",
+            "10,000 recipients a day per user, 319,444 per ten minutes for the organisation.",
+            "Reply 450 4.2.1 means too fast, 550 5.7.1 the daily limit, 550 5.4.5 the user's limit.",
         ),
         sources=("support.google.com/a/answer/2956491",),
     ),
@@ -282,7 +282,7 @@ _ALL = (
         bulk=Bulk.NO,
         fills={"max_per_day": 1000},
         hints=(
-            "1,000 messages and 1,000 recipients a day, 500 recipients and 20 MB a message.",
+            "1,000 messages and 1,000 recipients a day. Limits per message: 500 recipients and 20 MB.",
             "Apple prohibits unsolicited bulk mail through iCloud.",
         ),
         unverified=("that an app-specific password is needed",),
@@ -296,7 +296,7 @@ _ALL = (
         signs_in_as="any word",
         signs_in_with="an API key",
         bulk=Bulk.YES,
-        unverified=("that any user name will do", "port 465", "every limit"),
+        unverified=("that any username works", "port 465", "every limit"),
         sources=(_NODEMAILER,),
     ),
     Preset(
@@ -332,7 +332,7 @@ _ALL = (
         signs_in_with="the secret key",
         bulk=Bulk.YES,
         hints=(
-            "The API key is the user name here, and the secret key the password: leave the field API key empty.",
+            "Enter Mailjet's API key as Username and its secret key as Password. Leave API key empty.",
             "The free plan allows 6,000 messages a month.",
         ),
         unverified=("200 a day on the free plan", "50 recipients and 15 MB a message", "port 588"),
@@ -348,7 +348,7 @@ _ALL = (
         signs_in_as="nothing",
         signs_in_with="nothing",
         bulk=Bulk.NO,
-        hints=("Catches mail on this machine for looking at; nothing leaves it.",),
+        hints=("Catches mail on this machine for testing. Nothing is delivered.",),
         sources=("the programs' own defaults",),
     ),
     Preset(
@@ -356,15 +356,15 @@ _ALL = (
         name="Mailtrap",
         host="live.smtp.mailtrap.io",
         other_hosts=(
-            ("bulk.smtp.mailtrap.io", "bulk stream, for campaigns; not verified"),
-            ("sandbox.smtp.mailtrap.io", "sandbox, nothing leaves it; port 2525; not verified"),
+            ("bulk.smtp.mailtrap.io", "bulk stream, for campaigns (not verified)"),
+            ("sandbox.smtp.mailtrap.io", "sandbox, delivers nothing, port 2525 (not verified)"),
         ),
         starttls_ports=(587, 2525, 25),
         signs_in_as="api",
         constant_username="api",
         signs_in_with="an API token",
         bulk=Bulk.STREAM,
-        unverified=("the user name api", "the hosts of the bulk stream and the sandbox", "every limit"),
+        unverified=("the username api", "the hosts of the bulk stream and the sandbox", "every limit"),
         sources=("docs.mailtrap.io, SMTP integration", _NODEMAILER),
     ),
     Preset(
@@ -375,14 +375,14 @@ _ALL = (
         signs_in_with="its password, while your tenant still allows it",
         bulk=Bulk.NO,
         warning=(
-            "Microsoft is ending sign-in with a password: off by default for existing tenants at the end of December"
-            " 2026, not there for new ones, its removal announced for the second half of 2027. Brilliance does not"
-            " sign in with OAuth yet, so plan for another provider."
+            "Microsoft is ending sign-in with a password: off by default from the end of December 2026, not available"
+            " to new tenants, removed in the second half of 2027. Brilliance can't sign in with OAuth yet. Plan to"
+            " use another provider."
         ),
         fills={"max_connections": 3, "rate_limit": 30, "rate_unit": "minute", "max_per_day": 10_000},
         hints=(
-            "30 messages a minute, 10,000 recipients a day, 3 connections, 500 recipients a message.",
-            "The whole tenant may write to 500 × licences^0.7 + 9,500 outside recipients a day, a trial to 5,000.",
+            "30 messages a minute, 10,000 recipients a day, 3 connections, 500 recipients per message.",
+            "A whole tenant can send to 500 × licences^0.7 + 9,500 external recipients a day, a trial to 5,000.",
         ),
         unverified=("25 to 150 MB a message, as set for the mailbox",),
         sources=(
@@ -399,7 +399,7 @@ _ALL = (
         signs_in_as=_FULL_ADDRESS,
         signs_in_with="none: it signs in with OAuth",
         bulk=Bulk.NO,
-        warning="Outlook.com is said to sign in with OAuth only, which Brilliance does not do yet: expect a refusal.",
+        warning="Sign-in will probably fail: Outlook.com seems to accept only OAuth, which isn't supported yet.",
         unverified=("that OAuth is the only way", "every limit"),
         sources=(_NODEMAILER,),
     ),
@@ -409,12 +409,12 @@ _ALL = (
         host="",
         port=25,
         starttls_ports=(25, 587),
-        signs_in_as="any word; for CRAM-MD5 the organisation and server, as in acme/main",
+        signs_in_as="any word, or the organisation and server for CRAM-MD5, e.g. acme/main",
         signs_in_with="an SMTP credential of the server",
         bulk=Bulk.YES,
         hints=(
-            "Enter the host of your own Postal.",
-            "SMTP mail from must be of a domain of that server or organisation; otherwise 530.",
+            "Enter the host name of your Postal server.",
+            "Mail from must be on a domain of that server or organisation, or it replies 530.",
         ),
         unverified=("the ports, which its configuration sets",),
         sources=("docs.postalserver.io/features/smtp-authentication",),
@@ -423,7 +423,7 @@ _ALL = (
         key="postmark",
         name="Postmark",
         host="smtp.postmarkapp.com",
-        other_hosts=(("smtp-broadcasts.postmarkapp.com", "broadcast stream, for campaigns; not verified"),),
+        other_hosts=(("smtp-broadcasts.postmarkapp.com", "broadcast stream, for campaigns (not verified)"),),
         starttls_ports=(587, 25, 2525),
         signs_in_as="the server API token",
         is_key_username=True,
@@ -431,8 +431,8 @@ _ALL = (
         bulk=Bulk.STREAM,
         fills={"max_connections": 10},
         hints=(
-            "Put the token into API key and leave SMTP username and SMTP password empty: it is used as both.",
-            "Postmark asks for at most 10 connections; 50 recipients and 10 MB a message; 100 a month are free.",
+            "Enter the token as API key. Leave Username and Password empty: the token is used for both.",
+            "At most 10 connections, 50 recipients and 10 MB per message. 100 messages a month are free.",
         ),
         unverified=("the host of the broadcast stream", "that bounces go to an address of its own"),
         sources=("postmarkapp.com, rate limits for SMTP", "api-evangelist on Postmark, 13 August 2026"),
@@ -449,7 +449,7 @@ _ALL = (
         signs_in_with="an API key",
         bulk=Bulk.YES,
         hints=(
-            "Every address in To, Cc and Bcc counts, and received mail too.",
+            "Every address in To, Cc and Bcc counts, and so does received mail.",
             "The free plan allows 100 messages a day and 3,000 a month.",
         ),
         unverified=("that 5 a second holds for SMTP as for the API", "50 recipients and 40 MB a message"),
@@ -491,7 +491,7 @@ _ALL = (
         bulk=Bulk.YES,
         fills={"timeout_seconds": 60, "messages_per_connection": 100},
         hints=(
-            "SparkPost asks for at least 60 seconds of patience, which SMTP timeout is set to.",
+            "SparkPost needs a timeout of at least 60 seconds, so Timeout is set to 60.",
             "At most 100 messages over one connection.",
         ),
         unverified=("20 MB a message",),
@@ -530,7 +530,7 @@ _ALL = (
         signs_in_as=_FULL_ADDRESS,
         signs_in_with=_FOR_APPS,
         bulk=Bulk.NO,
-        hints=("Every recipient counts.",),
+        hints=("Every recipient counts towards the limit.",),
         unverified=("500 messages a day and 100 recipients a message, which are documented for business mail only",),
         sources=("help.yahoo.com SLN17518", _NODEMAILER),
     ),
@@ -538,15 +538,15 @@ _ALL = (
         key="zoho",
         name="Zoho Mail",
         host="smtp.zoho.com",
-        other_hosts=(("smtppro.zoho.com", "organisation accounts; not verified"),),
+        other_hosts=(("smtppro.zoho.com", "organisation accounts (not verified)"),),
         port=465,
         implicit_ports=(465,),
         signs_in_as=_FULL_ADDRESS,
         signs_in_with="its password, or an app password",
         bulk=Bulk.NO,
         hints=(
-            "50 to 500 messages an hour, by reputation; 150 recipients a message, 100 on the free plan.",
-            "SMTP mail from must be the account's address; otherwise 553 Relaying disallowed.",
+            "50 to 500 messages an hour, depending on reputation. 150 recipients per message, 100 on the free plan.",
+            "Mail from must be the account's address, or Zoho replies 553 Relaying disallowed.",
         ),
         unverified=("the host for organisations",),
         sources=("zoho.com, rates and limits, through api-evangelist",),
@@ -560,8 +560,8 @@ _ALL = (
         constant_username="emailapikey",
         signs_in_with="a Send Mail token",
         bulk=Bulk.NO,
-        hints=("For single messages such as receipts only: Zoho supports no bulk or promotional mail here.",),
-        unverified=("host, ports and user name", "15 MB a message"),
+        hints=("Only for single messages such as receipts. Zoho doesn't allow bulk or promotional mail here.",),
+        unverified=("host, ports and username", "15 MB a message"),
         sources=("zoho.com/zeptomail/help/api/smtp-error-codes.html",),
     ),
 )

@@ -72,7 +72,7 @@ class Mailing(models.Model):
     closes_at = models.DateTimeField(null=True)
     is_snapshotted = models.BooleanField(default=False)  # Whether every message row has been made.
     finished_at = models.DateTimeField(null=True)  # When the last message became terminal.
-    is_reported = models.BooleanField(default=False)  # Whether Mail To Unknown was told of its failures at the end.
+    is_reported = models.BooleanField(default=False)  # Whether Mail to unknown was told of its failures at the end.
     is_anonymous = models.BooleanField(default=False, db_default=False)  # Retention is over, and names are removed.
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -133,7 +133,7 @@ class Message(models.Model):
     )
     email = models.CharField("e-mail", max_length=320)
     email_key = models.CharField(max_length=320)
-    redirected_to = models.CharField(max_length=320, blank=True, db_default="")  # Mail To Unknown got it instead.
+    redirected_to = models.CharField(max_length=320, blank=True, db_default="")  # Mail to unknown got it instead.
     copy_of = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="copies", db_index=False)
     copy_kind = models.CharField(max_length=3, choices=CopyKind, default=CopyKind.NONE, db_default="", blank=True)
     merge = models.JSONField(null=True)  # Of a test or a transactional message; they precede the contact's values.

@@ -156,7 +156,7 @@ def notice_certificates(now: dt.datetime) -> int:
 
 
 def report_failures(now: dt.datetime) -> int:
-    """Tell Mail To Unknown of failures in finished mailings: a digest for a campaign, a line for a single message."""
+    """Tell Mail to unknown of failures in finished mailings: a digest for a campaign, a line for a single message."""
     count = 0
     for mailing in Mailing.objects.filter(finished_at__isnull=False, is_reported=False)[:100]:
         told = _report(mailing, now) if mailing.stream in REPORTED_STREAMS else 0
@@ -293,7 +293,7 @@ def hold_administrators() -> None:
 
 
 def _watchers(server: SmtpServer) -> list[str]:
-    """Return the recipients of notices about the server: its Mail To, else the alert address, else administrators."""
+    """Return the recipients of notices about the server: its Mail to, else the alert address, else administrators."""
     if address := server.mail_to or site().alert_address:
         return [address]
     found = []

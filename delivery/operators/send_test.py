@@ -41,7 +41,7 @@ from smtpservers.smtp.endpoint import Endpoint, endpoint_of
 
 WATCH_SECONDS = 0.5
 T = TypeVar("T")
-LEASE_SECONDS = 1800.0  # Enough for the longest SMTP timeout at each step, and for the final answer.
+LEASE_SECONDS = 1800.0  # Enough for the longest timeout at each step, and for the final answer.
 
 
 class SendTestRefused(Exception):
@@ -125,7 +125,7 @@ def send_test(
     """Send one test message at once, even through an inactive server, and return the conversation.
 
     The message counts in the quota and is recorded. Its unsubscribe token is inert. Since a person waits, the final
-    answer may take no longer than the SMTP timeout, whereas other mail waits for minutes.
+    answer may take no longer than the timeout, whereas other mail waits for minutes.
 
     :param content: a campaign's content; None sends a few words in the server's language.
     :param mailing: the content, if :func:`open_test` made a mailing of it before.

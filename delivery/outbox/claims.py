@@ -351,9 +351,9 @@ def _unconfirmed(messages: Sequence[Outgoing]) -> set[int]:
 
 
 def redirect(claim: Claim, server: SmtpServer, mailing: Mailing, to: str, reason: str) -> bool:
-    """Store that a single message goes to Mail To Unknown instead of its recipient.
+    """Store that a single message goes to Mail to unknown instead of its recipient.
 
-    :param to: the address of Mail To Unknown; empty: the recipient.
+    :param to: the address of Mail to unknown; empty: the recipient.
     """
     message = claim.message
     message.redirected_to, message.reason = to, reason[:600]

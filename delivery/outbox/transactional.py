@@ -1,6 +1,6 @@
 """Transactional messages: one message to one person, such as a receipt or a password, sent like all other mail.
 
-The recipient is checked when the message is claimed, and not here: the server's Mail To Unknown decides what happens
+The recipient is checked when the message is claimed, and not here: the server's Mail to unknown decides what happens
 to a message without a usable address.
 """
 
@@ -42,7 +42,7 @@ def send_single(
 ) -> Message:
     """Queue one message to one recipient and return it; a worker sends it within seconds.
 
-    :param to: the recipient. A missing or unusable address is no error: Mail To Unknown gets the message.
+    :param to: the recipient. A missing or unusable address is no error: Mail to unknown gets the message.
     :param values: merge values; fields that they lack are filled by the contact with this address.
     :param server: the only server to send through; None: the display order decides.
     :param is_commercial: adds the unsubscribe link and UTM codes, which a receipt must not have.

@@ -377,7 +377,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
     def _may_save(self, request: HttpRequest, obj: SmtpServer | None) -> bool:
         return bool(self.has_change_permission(request, obj) if obj else self.has_add_permission(request))
 
-    @admin.display(description="SMTP password")
+    @admin.display(description="Password")
     def password_state(self, server: SmtpServer) -> str:
         return secret_state(server, "password")
 

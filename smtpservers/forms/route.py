@@ -29,8 +29,8 @@ class RouteForm(_RouteModelForm):
         coerce=int,
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="Only these take what the rule decides on; while none of them can, it waits. None ticked: every"
-        " server. Each server's weight and quota stand on its own page.",
+        help_text="Only these servers send what this rule matches. If none is available, messages wait. Set weight and"
+        " quota on each server's own page. Leave all unticked to use every server.",
     )
 
     class Meta:
@@ -72,7 +72,7 @@ class TryForm(forms.Form):
         required=False,
         max_length=400,
         widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "Each server's own"}),
-        help_text="As a campaign would name it. Empty: it takes each server's own.",
+        help_text="The From address of the campaign. Leave empty to use each server's own.",
     )
     recipient = forms.CharField(
         max_length=320,

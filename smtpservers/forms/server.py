@@ -62,6 +62,7 @@ LABELS = {
     "max_per_hour": "Max (per hour)",
     "max_connections": "Connections",
 }
+MISSING = {"mail_from": "Mail from address"}  # What is missing, where it is more than the label.
 SECRET_WORDS = {"password": "password", "api_key": "API key"}
 NO_LIMIT_AT_ZERO = ("max_per_month", "max_per_day", "max_per_hour", "rate_limit")
 
@@ -100,10 +101,10 @@ class ServerForm(_ServerModelForm):
     """All settings of a server. ``password`` and ``api_key`` are write-only: empty means unchanged."""
 
     password = forms.CharField(
-        label="SMTP password", required=False, strip=False, max_length=1000, widget=UnfoldAdminPasswordToggleWidget
+        label="Password", required=False, strip=False, max_length=1000, widget=UnfoldAdminPasswordToggleWidget
     )
     remove_password = forms.BooleanField(
-        label="Remove the stored password",
+        label="Remove stored password",
         required=False,
         widget=UnfoldBooleanSwitchWidget,
         help_text="Takes effect when you save.",
@@ -112,7 +113,7 @@ class ServerForm(_ServerModelForm):
         label="API key", required=False, strip=False, max_length=1000, widget=UnfoldAdminPasswordToggleWidget
     )
     remove_api_key = forms.BooleanField(
-        label="Remove the stored API key",
+        label="Remove stored API key",
         required=False,
         widget=UnfoldBooleanSwitchWidget,
         help_text="Takes effect when you save.",
@@ -136,7 +137,7 @@ class ServerForm(_ServerModelForm):
             self._describe_secret(name)
         for name in SWITCHES.values():
             if name in self.fields and getattr(self.instance, name) and not self._is_switched_on(name):
-                self.fields[name].help_text += " Stored, and without effect while the switch is off."
+                self.fields[name].help_text += " Saved, but not used while the switch is off."
         if "unsubscribe_url" in self.fields:
             self.fields["unsubscribe_url"].help_text += one_click_state(self.instance)
         self._decorate()
@@ -161,7 +162,7 @@ class ServerForm(_ServerModelForm):
             key: {
                 "name": preset.name,
                 "values": preset.values,
-                "hosts": [(preset.host, "" if preset.host else "Choose where your account is"), *preset.other_hosts],
+                "hosts": [(preset.host, "" if preset.host else "Choose your region"), *preset.other_hosts],
                 "warnings": preset.warnings(preset.host),
                 "warnings_elsewhere": preset.warnings(""),
                 "hints": preset.facts,
@@ -187,14 +188,15 @@ class ServerForm(_ServerModelForm):
             del self.fields[f"remove_{name}"]
         else:
             field.help_text += (
-                " Empty: unchanged. A new server, port, encryption, trusted certificate or user name asks for it again."
+                " Enter it again when you change the server, port, encryption, trusted certificate or username. Leave"
+                " empty to keep the current value."
             )
 
     def _decorate(self) -> None:
         for name, field in self.fields.items():
             field.label = LABELS.get(name, field.label)
             if not isinstance(field, forms.IntegerField):
-                field.error_messages["required"] = f"Enter the {within_sentence(str(field.label))}."
+                field.error_messages["required"] = f"Enter {_with_article(MISSING.get(name, str(field.label)))}."
         attributes = {
             "time_zone": {"list": "time-zones"},
             "precedence": {"list": "precedences"},
@@ -209,11 +211,11 @@ class ServerForm(_ServerModelForm):
         if "language" in self.fields:
             names = dict(settings.LANGUAGES)
             usual = names.get(site().language, site().language)
-            self.fields["language"].choices = [("", f"The site's ({usual})"), *settings.LANGUAGES]  # type: ignore[attr-defined]
+            self.fields["language"].choices = [("", f"Site default ({usual})"), *settings.LANGUAGES]  # type: ignore[attr-defined]
         if "mechanism" in self.fields:
             self.fields["mechanism"].choices = [("", "Automatic"), *((name, name) for name in PREFERRED)]  # type: ignore[attr-defined]
         if "preset" in self.fields:
-            self.fields["preset"].choices = [("", "Another one, or my own"), *presets.CHOICES]  # type: ignore[attr-defined]
+            self.fields["preset"].choices = [("", "Other / custom server"), *presets.CHOICES]  # type: ignore[attr-defined]
         if self.instance.pk is None and "time_zone" in self.fields:
             self.fields["time_zone"].initial = str(site().time_zone)
 
@@ -256,20 +258,18 @@ class ServerForm(_ServerModelForm):
                 fix = '{} <button type="button" class="server-fix" data-turn-on="id_use_tls">Turn it on</button>'
                 self.add_error("use_tls", forms.ValidationError(format_html(fix, str(error))))
         if cleaned.get("use_tls") and cleaned.get("never_tls"):
-            self.add_error("never_tls", "This and Use SSL/TLS connection exclude each other: turn one of them off.")
+            self.add_error("never_tls", "This and Use SSL/TLS connection can't both be on. Turn one of them off.")
 
     def _take_pasted_port(self, cleaned: dict[str, Any], port: int) -> None:
         if "port" in self.changed_data and cleaned.get("port") not in (None, port):
-            raise FieldInvalid(
-                f"This names port {port}, and SMTP port says {cleaned['port']}; remove the one that is wrong."
-            )
+            raise FieldInvalid(f"The server names port {port}, but Port is {cleaned['port']}. Remove the wrong one.")
         self.errors.pop("port", None)
         cleaned["port"] = port
 
     def _clean_secrets(self, cleaned: dict[str, Any]) -> None:
         for name in SECRETS:
             if cleaned.get(name) and cleaned.get(f"remove_{name}"):
-                self.add_error(name, "Either enter a new value here or remove the stored one, not both.")
+                self.add_error(name, "Enter a new value or remove the stored one, not both.")
             if cleaned.get(name):
                 with self._errors_at(name):
                     validators.check_line(cleaned[name])
@@ -287,9 +287,7 @@ class ServerForm(_ServerModelForm):
     def _clean_switches(self, cleaned: dict[str, Any]) -> None:
         for switch, name in SWITCHES.items():
             if cleaned.get(switch) and not cleaned.get(name) and name not in self.errors:
-                label = str(self.fields[name].label)
-                article = "an" if label[0] in "AEIO" else "a"
-                self.add_error(name, f"Enter {article} {within_sentence(label)}, or turn the switch off.")
+                self.add_error(name, f"Enter {_with_article(str(self.fields[name].label))}, or turn off the switch.")
 
     def _post_clean(self) -> None:
         """Require each kept secret again if the edited server is not the destination it was entered for."""
@@ -360,9 +358,9 @@ def secret_state(server: SmtpServer, name: str) -> str:
     try:
         getattr(server, name).reveal(server.destination)
     except SecretElsewhere:
-        return "Set, but for another destination than this one."
+        return "Set, but for a different server. Enter it again."
     except (SecretUnreadable, ImproperlyConfigured):
-        return "Set, but it cannot be read with the present keys."
+        return "Set, but the current keys can't decrypt it."
     return "Set."
 
 
@@ -371,17 +369,15 @@ def one_click_state(server: SmtpServer) -> str:
     if not server.has_unsubscribe_page:
         return ""
     if server.unsubscribe_probed_at is None:
-        return " The test call has no answer yet. Open this page again to see it, or save to repeat the call."
+        return " The test call hasn't finished yet. Reload this page to see the result, or save to repeat it."
     at, why = _asked(server.unsubscribe_probed_at), escape(server.unsubscribe_problem)
     if server.relays_unsubscribes:
         if why:
-            return (
-                f" The test call on {at} failed: {why} It carried no unsubscribe, so none was lost. Save to try again."
-            )
-        return f" It last took a call on {at}."
+            return f" The test call on {at} failed: {why} No unsubscribe was lost. Save to try again."
+        return f" The last test call succeeded on {at}."
     if why:
-        return f" No one click, asked on {at}: {why} Fix the page, then save to ask again."
-    return f" It takes one click, as asked on {at}."
+        return f" One-click unsubscribe failed on {at}: {why} Fix the page, then save to test it again."
+    return f" Supports one-click unsubscribe, tested on {at}."
 
 
 def _asked(at: dt.datetime) -> str:
@@ -421,3 +417,7 @@ def _set_range(name: str, field: forms.Field) -> None:
 def within_sentence(label: str) -> str:
     """Return a label in the form for use within a sentence: Domain name becomes domain name."""
     return label if label.split()[0].isupper() else label[0].lower() + label[1:]
+
+
+def _with_article(label: str) -> str:
+    return f"{'an' if label[0] in 'AEIO' else 'a'} {within_sentence(label)}"

@@ -85,7 +85,7 @@ def check_line(text: str) -> str:
     :raises FieldInvalid: if it contains a line end or another control character.
     """
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
-        raise FieldInvalid("This contains a line break or another control character; type it again without.")
+        raise FieldInvalid("This contains a line break or control character. Type it again without it.")
     return unicodedata.normalize("NFC", text)
 
 
@@ -96,7 +96,7 @@ def check_username(text: str) -> str:
     """
     line = check_line(text)
     if invisible := next((sign for sign in line if unicodedata.category(sign) == "Cf"), ""):
-        raise FieldInvalid(f"This contains an invisible character (U+{ord(invisible):04X}); type it again without.")
+        raise FieldInvalid(f"This contains an invisible character (U+{ord(invisible):04X}). Type it again without it.")
     return line
 
 
@@ -106,7 +106,7 @@ def check_placeholder_name(text: str) -> str:
     :raises FieldInvalid: for merge tags and control characters.
     """
     if re.search(r"\{\{|\}\}|\{%|%\}", text):
-        raise FieldInvalid("A stand-in is plain text, such as Friend; remove the merge tag.")
+        raise FieldInvalid("Use plain text here, e.g. Friend. Merge tags don't work in this field.")
     return check_line(text)
 
 
@@ -119,7 +119,7 @@ def check_encryption(port: int, use_tls: bool) -> None:
     :raises FieldInvalid: for those ports with the switch off.
     """
     if not use_tls and port in IMPLICIT_TLS_PORTS:
-        raise FieldInvalid(f"Port {port} speaks TLS from the first byte: turn this on, or change the port to 587.")
+        raise FieldInvalid(f"Port {port} needs TLS. Turn this on or use port 587.")
 
 
 def check_credentials(username: str, has_password: bool, has_api_key: bool, preset: str = "") -> None:
@@ -130,8 +130,10 @@ def check_credentials(username: str, has_password: bool, has_api_key: bool, pres
     """
     if username and not (has_password or has_api_key):
         chosen = PRESETS.get(preset)
-        here = f" {chosen.name} wants {chosen.signs_in_with}." if chosen else ""
-        raise FieldInvalid(f"Enter the password for this username, or an API key, or empty SMTP username.{here}")
+        here = f" {chosen.name} expects {chosen.signs_in_with}." if chosen else ""
+        raise FieldInvalid(
+            "Enter a password or API key for this user, or clear the username to connect without signing in." + here
+        )
 
 
 def check_own_sender(mail_from: str, host: str) -> None:
@@ -144,8 +146,8 @@ def check_own_sender(mail_from: str, host: str) -> None:
     provider = with_mailboxes_at(domain)
     if provider is not None and not provider.may_send(host):
         raise FieldInvalid(
-            f"Mail from {domain} is quarantined unless {domain} sends it itself. Use an address of your own domain,"
-            f" or the SMTP server of {domain}."
+            f"Mail from {domain} lands in spam unless {domain} sends it. Use an address on your own domain, or the SMTP"
+            f" server of {domain}."
         )
 
 
@@ -155,12 +157,12 @@ def check_certificate(text: str) -> str:
     :raises FieldInvalid: if there is none, one is damaged, or there is a private key.
     """
     if "PRIVATE KEY" in text:
-        raise FieldInvalid("This holds a private key, which belongs on the server only; paste the certificate alone.")
+        raise FieldInvalid("This contains a private key, which must stay on the server. Paste only the certificate.")
     try:
         x509.load_pem_x509_certificates(text.encode())
     except ValueError:
         raise FieldInvalid(
-            "This is no certificate in PEM form; paste everything from -----BEGIN CERTIFICATE----- to"
+            "This isn't a PEM certificate. Paste everything from -----BEGIN CERTIFICATE----- to"
             " -----END CERTIFICATE-----."
         ) from None
     return "\n".join(re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)) + "\n"
@@ -172,7 +174,7 @@ def check_time_zone(text: str) -> str:
     :raises FieldInvalid: if there is no such zone.
     """
     if (name := time_zones.spelled(text)) is None:
-        raise FieldInvalid(f"There is no time zone {text}; choose one of the list, such as Europe/Berlin.")
+        raise FieldInvalid(f"“{text}” isn't a time zone. Choose one from the list, e.g. Europe/Berlin.")
     return name
 
 
@@ -187,7 +189,7 @@ def check_report_address(text: str) -> str:
     """
     address = check_address(text)
     if needs_smtputf8(address):
-        raise FieldInvalid("Programs read this address: enter one with nothing but plain letters before the @.")
+        raise FieldInvalid("Enter an address with plain letters (a–z) before the @. Automated systems read it.")
     return address
 
 
@@ -197,7 +199,7 @@ def check_precedence(text: str) -> str:
     :raises FieldInvalid: if it is not a token of at most 40 letters, digits and hyphens.
     """
     if not re.fullmatch(r"[A-Za-z0-9-]{1,40}", text):
-        raise FieldInvalid("Enter one word of letters, digits and hyphens, such as bulk or list.")
+        raise FieldInvalid("Enter one word of letters, digits and hyphens, e.g. bulk or list.")
     return text
 
 
@@ -211,11 +213,11 @@ def check_unsubscribe_url(text: str, is_used: bool, is_relayed: bool = False, al
     :raises AddressInvalid: for a host that is not a domain.
     """
     if is_relayed and not text:
-        raise FieldInvalid("Enter an email unsubscribe URL, or turn Relay unsubscribes off.")
+        raise FieldInvalid("Enter an email unsubscribe URL, or turn off Relay unsubscribes.")
     if not text:
         return text
     if re.search(r"\s", text):
-        raise FieldInvalid("An address contains no spaces; remove them.")
+        raise FieldInvalid("Remove the spaces from this address.")
     check_line(text)
     _check_tokens(text)
     try:
@@ -223,22 +225,22 @@ def check_unsubscribe_url(text: str, is_used: bool, is_relayed: bool = False, al
         hostname = address.hostname or ""
         _ = address.port  # Read for its ValueError: the port may be invalid.
     except ValueError:
-        raise FieldInvalid("This is not a web address; write it as https://example.com/leave?t={token}.") from None
+        raise FieldInvalid("This isn't a web address. Write it like https://example.com/leave?t={token}.") from None
     if is_relayed and address.scheme in ("mailto", "http"):
-        raise FieldInvalid("Only an address with https:// can be told of unsubscribes; turn Relay unsubscribes off.")
+        raise FieldInvalid("Relaying needs an address with https://. Enter one, or turn off Relay unsubscribes.")
     if address.scheme == "mailto":
         return _check_mailto(text, address.path)
     if address.scheme == "http" and is_used:
-        raise FieldInvalid("One-click unsubscribing needs https; write the address with https:// or turn the link off.")
+        raise FieldInvalid("One-click unsubscribe needs https. Start the address with https://, or turn off the link.")
     if address.scheme not in ("https", "http") or not hostname or "{" in address.netloc:
-        raise FieldInvalid("Write the whole address, such as https://example.com/leave?t={token}.")
+        raise FieldInvalid("Enter the full address, e.g. https://example.com/leave?t={token}.")
     host, _ = check_host(f"[{hostname}]" if ":" in hostname else hostname)
     if _is_never_called(hostname if ":" in hostname else host, allows_loopback):
         raise FieldInvalid(
-            f"{hostname} is not a public address, so it is never called. Enter the page's public host name."
+            f"{hostname} isn't a public address, so it's never called. Enter the page's public host name."
         )
     if address.username or address.password:
-        raise FieldInvalid("The address contains a user name or password, which every recipient could read; remove it.")
+        raise FieldInvalid("Remove the username and password from the address. Every recipient could read them.")
     return text
 
 
@@ -252,9 +254,9 @@ def _is_never_called(host: str, allows_loopback: bool) -> bool:
 def _check_tokens(text: str) -> None:
     for token in re.findall(r"\{([^{}]*)\}", text):
         if token not in UNSUBSCRIBE_TOKENS:
-            raise FieldInvalid(f"{{{token}}} is not known here; use {{token}}, {{email}}, {{campaign}} or {{list}}.")
+            raise FieldInvalid(f"{{{token}}} isn't a known token. Use {{token}}, {{email}}, {{campaign}} or {{list}}.")
     if set("{}") & set(re.sub(r"\{[^{}]*\}", "", text)):
-        raise FieldInvalid("A curly bracket has no partner; write the tokens as {token}.")
+        raise FieldInvalid("Unmatched { or }. Write tokens like {token}.")
 
 
 def fill_unsubscribe_url(template: str, *, token: str, email: str, campaign: str, list_id: str) -> str:
@@ -284,7 +286,7 @@ def _check_mailto(text: str, path: str) -> str:
     try:
         parse_mailbox(path.replace("{token}", "token"))
     except AddressInvalid as error:
-        raise FieldInvalid(f"After mailto: comes one address. {error}") from error
+        raise FieldInvalid(f"Enter one address after mailto: and check it. {error}") from error
     return text
 
 
@@ -300,13 +302,13 @@ def check_utm(text: str) -> str:
             continue
         known = ", ".join(f"{{{{{tag}}}}}" for tag in UTM_TAGS)
         if re.search(r"e-?mail|name|phone|address|contact|subscriber|recipient", name, re.IGNORECASE):
-            raise FieldInvalid(f"{{{{{name}}}}} would put personal data into web addresses; use only {known}.")
+            raise FieldInvalid(f"{{{{{name}}}}} would put personal data into web addresses. Use only {known}.")
         if name in UTM_TAGS:
-            raise FieldInvalid(f"{{{{{name}}}}} stands alone here; remove what follows the |.")
-        raise FieldInvalid(f"{{{{{name}}}}} is not known here; use only {known}.")
+            raise FieldInvalid(f"{{{{{name}}}}} can't have a filter here. Remove the | and what follows it.")
+        raise FieldInvalid(f"{{{{{name}}}}} isn't known here. Use only {known}.")
     without = re.sub(r"\{\{.*?\}\}", "", text)
     if "{{" in without or "}}" in without or "{%" in without:
-        raise FieldInvalid("A merge tag is not complete; write it as {{campaign.slug}}.")
+        raise FieldInvalid("A merge tag is incomplete. Write it like {{campaign.slug}}.")
     return text
 
 
@@ -331,15 +333,15 @@ def hints(
     yield from _limit_hints(server)
     yield from _typing_hints(secrets)
     if any(secret in server.notes for secret in secrets if len(secret) >= 4):
-        yield "The notes contain the password or the API key, which everyone with access to them can read; remove it."
+        yield "Everyone who can see this server can read the password or API key in its notes. Remove it."
 
 
 def _typing_hints(secrets: tuple[str, ...]) -> Iterator[str]:
     for name, secret in zip(("password", "API key"), secrets, strict=False):
         if secret.strip() != secret or any(unicodedata.category(sign) == "Cf" for sign in secret):
             yield (
-                f"The {name} begins or ends with a blank, or contains an invisible character, as happens when it is"
-                " copied. It is stored as you entered it; enter it again if that isn't part of it."
+                f"The {name} starts or ends with a space, or contains an invisible character. It was saved as you"
+                " entered it. Enter it again if that isn't part of it."
             )
 
 
@@ -347,32 +349,32 @@ def _sign_in_hints(server: Settings, has_password: bool, has_api_key: bool) -> I
     if server.username:
         return
     if has_password:
-        yield "A password is stored, but without an SMTP username it is not used: this server is used without sign-in."
+        yield "The stored password isn't used, because Username is empty. Enter a username to sign in with it."
     elif has_api_key and not sign_in(server.preset, "", "", "key")[0]:
         yield (
-            "An API key is stored, but not used: SMTP username is empty, and no fixed one is known for this provider."
-            " Enter the user name to sign in with it."
+            "The stored API key isn't used, because Username is empty and this provider has no fixed one. Enter a"
+            " username to sign in with it."
         )
 
 
 def _connection_hints(server: Settings, signs_in: bool, now: dt.datetime) -> Iterator[str]:
     if "." not in server.host and ":" not in server.host and server.host != "localhost":
-        yield f"{server.host} has no dot; it is only found if your own network knows that name."
+        yield f"{server.host} has no dot, so only your own network can find it. Check the server name."
     if server.never_tls and signs_in and not is_private_host(server.host):
         yield (
-            "Nothing is encrypted, and a password is never sent in clear text to a host outside your own network: this"
-            " server cannot be signed in to. Turn Never encrypt off."
+            "Sign-in fails on this server, because passwords are never sent unencrypted outside your own network. Turn"
+            " off Never encrypt."
         )
     elif not server.use_tls and signs_in and not is_private_host(server.host):
         yield (
-            "Encryption is not required. If this server offers none, it is not signed in to and mail fails; turn"
-            " Use SSL/TLS connection on if the provider supports it."
+            "Sending fails if this server doesn't offer TLS, because passwords are never sent unencrypted. Turn on Use"
+            " SSL/TLS connection if the provider supports it."
         )
     if server.trusted_certificate:
         certificates = x509.load_pem_x509_certificates(server.trusted_certificate.encode())
         expired = [certificate for certificate in certificates if certificate.not_valid_after_utc <= now]
         if expired:
-            yield f"The trusted certificate expired on {expired[0].not_valid_after_utc:%d %B %Y}; paste the new one."
+            yield f"The trusted certificate expired on {expired[0].not_valid_after_utc:%-d %b %Y}. Paste the new one."
 
 
 def _address_hints(server: Settings) -> Iterator[str]:
@@ -381,21 +383,22 @@ def _address_hints(server: Settings) -> Iterator[str]:
         domain = domain_of(server.return_path)
         if organisational_domain(domain) != organisational_domain(sender):
             yield (
-                f"Email return path is at {domain}, SMTP mail from at {sender}; with different domains SPF cannot"
-                " align."
+                f"SPF can't align, because Email return path is at {domain} and Mail from at {sender}. Use the same"
+                f" domain"
+                " for both."
             )
         if server.mail_to_unknown and fold(parse_mailbox(server.mail_to_unknown).address) == fold(server.return_path):
-            yield "SMTP mail to unknown is the Email return path too, and bounces could go round; use two mailboxes."
+            yield "Bounces could loop, because Mail to unknown and Email return path are the same. Use two mailboxes."
     if server.spam_address and server.use_spam_address:
         domain = domain_of(server.spam_address)
         if domain != sender and not domain.endswith("." + sender):
-            yield f"Complaints are only reported to an Email spam address at {sender} or below; {domain} is another."
+            yield f"Complaints may not reach {domain}. Use an Email spam address at {sender} or one of its subdomains."
     open_copies = len(parse_mailboxes(server.mail_cc))
     copies = open_copies + len(parse_mailboxes(server.mail_bcc))
     if open_copies:
-        yield "Every recipient sees the addresses in SMTP mail CC; make sure those people agree."
+        yield "Every recipient sees the addresses in Mail CC. Make sure those people agree."
     if copies:
-        yield f"CC and BCC: every message is sent {copies + 1} times and uses {copies + 1} units of the quota."
+        yield f"Every message is sent {copies + 1} times because of CC and BCC, and uses {copies + 1} of the quota."
 
 
 def _switch_hints(server: Settings) -> Iterator[str]:
@@ -407,9 +410,9 @@ def _switch_hints(server: Settings) -> Iterator[str]:
     )
     for label, value, is_used in pairs:
         if value and not is_used:
-            yield f"{label} is stored and has no effect, because its switch is off."
+            yield f"{label} is saved but not used, because its switch is off."
     if not server.use_unsubscribe_link:
-        yield "Campaigns through this server carry no unsubscribe link; laws and most mailbox providers demand one."
+        yield "Campaigns through this server have no unsubscribe link. The law and most mailbox providers require one."
 
 
 def _limit_hints(server: Settings) -> Iterator[str]:
@@ -421,19 +424,20 @@ def _limit_hints(server: Settings) -> Iterator[str]:
     stated = [(label, most) for label, most in limits if most]
     for (short, less), (long, more) in itertools.pairwise(stated):
         if less > more:
-            yield f"{short} is {less:,} and {long} only {more:,}, so {short} is never reached; check both."
+            yield f"{short} is {less:,} and {long} only {more:,}, so {short} is never reached. Check both."
 
 
 def _utm_hints(server: Settings) -> Iterator[str]:
     deciding = (*utm.PER_CAMPAIGN, *map(utm.switch_of, utm.PER_LINK))
     if any(getattr(server, name) for name in deciding) and not server.utm_source:
-        yield "UTM source is empty while other UTM values are set; most analytics ignore visits without a source."
+        yield "Most analytics tools ignore visits without a source. Enter a UTM source."
     if server.utm_medium and server.utm_medium.lower() not in ("email", "e-mail", "e_mail", "e mail"):
-        yield f"UTM medium is {server.utm_medium}; Google Analytics files visits under Email only with email there."
+        yield f"Google Analytics won't count visits as Email with UTM medium {server.utm_medium}. Use email."
     for name in utm.NAMES:
         plain = re.sub(r"\{\{.*?\}\}", "", getattr(server, name))
         if plain != plain.lower() or " " in plain:
             yield (
-                f"{utm.label_of(name)} has capitals or spaces; analytics counts News and news as two, so small letters"
-                " are safer."
+                f"{utm.label_of(name)} has capitals or spaces. Analytics counts News and news separately, so lower"
+                f" case is"
+                " safer."
             )

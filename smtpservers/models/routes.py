@@ -19,37 +19,37 @@ class Route(models.Model):
     name = models.CharField(
         max_length=100,
         unique=True,
-        error_messages={"unique": "Another rule has this name; choose a different one."},
-        help_text="Shown with each message that is sent by it.",
+        error_messages={"unique": "Another rule already has this name. Choose a different one."},
+        help_text="Shown with each message that this rule routes.",
     )
-    is_active = models.BooleanField("active", default=True, help_text="Off: as if the rule were not there.")
+    is_active = models.BooleanField("active", default=True, help_text="Inactive rules are ignored.")
     display_order = models.PositiveIntegerField(
         "display order",
         default=10,
         validators=[MaxValueValidator(9999)],
-        help_text="0 to 9999. Rules are asked from the lowest on, and the first that fits decides.",
+        help_text="Rules run in order, lowest number first. The first match wins.",
     )
     from_domains = models.TextField(
         "From domains",
         max_length=20_000,
         blank=True,
-        help_text="One a line. example.com is that domain alone, *.example.com everything below it. Empty: any From."
-        " A campaign without a From of its own takes each server's, and fits only rules where this is empty.",
+        help_text="One per line: example.com for that domain, *.example.com for its subdomains. Campaigns without"
+        " their own From match only rules that leave this empty. Leave empty to match any From.",
     )
     recipient_domains = models.TextField(
         "recipient domains",
         max_length=20_000,
         blank=True,
-        help_text="One a line, written the same way. Empty: any recipient. A campaign's people are sorted by it when it"
-        " starts; a later change holds for campaigns that start after it, and for messages that are tried again.",
+        help_text="One per line, in the same format. Changes apply to campaigns that start later and to messages that"
+        " are retried. Leave empty to match any recipient.",
     )
     strategy = models.CharField(
         max_length=16,
         choices=Strategy,
         default=Strategy.ORDER,
-        help_text="Display order: the first server that can, the next when it cannot. Weighted share: all at the same"
-        " time, each in proportion to its weight. Least used share of quota: all at the same time, so that each has"
-        " used the same part of its quota; servers without a quota come when the others have no room.",
+        help_text="Display order: the first available server sends. Weighted share: all servers send, in proportion"
+        " to their weight. Least used share of quota: all servers send, so that their quotas fill evenly. Servers"
+        " without a quota come last.",
     )
     # A list, not a relation: deleting the last server of a rule must not turn "only this one" into "all".
     server_ids = models.JSONField("servers", default=list, blank=True)  # Empty: every server.

@@ -42,8 +42,8 @@ class SmtpServer(models.Model):
     name = models.CharField(
         max_length=100,
         unique=True,
-        error_messages={"unique": "Another server has this name; choose a different one."},
-        help_text="What this server is called in lists and reports.",
+        error_messages={"unique": "Another server already has this name. Choose a different one."},
+        help_text="Shown in lists and reports, e.g. “SES Frankfurt”.",
     )
 
     preset = models.CharField(
@@ -51,93 +51,93 @@ class SmtpServer(models.Model):
         max_length=32,
         blank=True,
         choices=presets.CHOICES,
-        help_text="Fills in what is known about the provider; everything can be changed. Not listed: leave it empty.",
+        help_text="Fills in host, port and limits. You can change everything. Not listed? Keep “Other / custom"
+        " server”.",
     )
 
     # --- tab SMTP
     host = models.CharField(
-        "SMTP server",
+        "server",
         max_length=253,
-        help_text="Host name or IP address of the provider, such as smtp.example.com. A pasted host:port is split.",
+        help_text="Host name or IP address, e.g. smtp.example.com. You can paste host:port.",
     )
     port = models.PositiveIntegerField(
-        "SMTP port",
+        "port",
         default=587,
         validators=[MinValueValidator(1), MaxValueValidator(65535)],
-        help_text="587 is usual and starts with STARTTLS; 465 speaks TLS from the first byte.",
+        help_text="Usually 587 (STARTTLS) or 465 (implicit TLS).",
     )
     timeout_seconds = models.PositiveIntegerField(
-        "SMTP timeout",
+        "timeout",
         default=30,
         validators=[MinValueValidator(5), MaxValueValidator(600)],
-        help_text="Seconds to wait for the connection and for each answer, 5 to 600. Slow providers need 60 or more;"
-        " the answer to a whole message is always awaited for at least 600.",
+        help_text="Seconds to wait for a connection or reply (5–600). Slow providers may need 60 or more. The reply"
+        " to a whole message always gets at least 600.",
     )
     username = models.CharField(
-        "SMTP username",
+        "username",
         max_length=255,
         blank=True,
-        help_text="As the provider gave it; some use a fixed word such as apikey. Empty: no sign-in.",
+        help_text="From your provider, sometimes a fixed value such as “apikey”. Leave empty to connect without"
+        " signing in.",
     )
-    password = SecretField("SMTP password", blank=True, help_text="Stored encrypted and never shown again.")
+    password = SecretField("password", blank=True, help_text="Stored encrypted and never shown again.")
     mail_from = models.CharField(
-        "SMTP mail from",
+        "mail from",
         max_length=400,
-        help_text="The sender people see, such as News <news@example.com>. A campaign may name another.",
+        help_text="Default From address, e.g. News <news@example.com>. Campaigns can override it.",
     )
     mail_to = models.CharField(
-        "SMTP mail to",
+        "mail to",
         max_length=400,
         blank=True,
-        help_text="The recipient proposed by Send test, and of notices about this server: its quota, pauses and"
-        " certificate. Empty: the administrators.",
+        help_text="Gets alerts about this server (quota, pauses, certificate) and is suggested by Send test. Leave"
+        " empty to use the alert address in Settings.",
     )
     mail_to_unknown = models.CharField(
-        "SMTP mail to unknown",
+        "mail to unknown",
         max_length=400,
         blank=True,
-        help_text="Receives single messages whose own recipient is missing or unusable, and the list of those a"
-        " campaign did not reach. Empty: they are only in the outbox.",
+        help_text="Gets single messages whose recipient is missing or unusable, and a list of the people each"
+        " campaign couldn't reach. Leave empty to keep them in the outbox only.",
     )
     mail_cc = models.TextField(
-        "SMTP mail CC",
+        "mail CC",
         max_length=4000,
         blank=True,
-        help_text="Up to 10 addresses that get a copy of every message; every recipient sees them, and each copy"
-        " counts in the quota.",
+        help_text="Up to 10 addresses that get a copy of every message. Every recipient sees them, and each copy uses"
+        " quota.",
     )
     mail_bcc = models.TextField(
-        "SMTP mail BCC",
+        "mail BCC",
         max_length=4000,
         blank=True,
-        help_text="Up to 10 addresses that get a hidden copy of every message; each copy counts in the quota.",
+        help_text="Up to 10 addresses that get a hidden copy of every message. Each copy uses quota.",
     )
-    is_active = models.BooleanField(
-        "active", default=True, help_text="Off: only Send test uses this server; queued mail takes another one."
-    )
+    is_active = models.BooleanField("active", default=True, help_text="When off, only Send test uses this server.")
     use_tls = models.BooleanField(
         "use SSL/TLS connection",
         default=True,
-        help_text="On: nothing is sent without encryption and a valid certificate. Off: encryption is used if offered.",
+        help_text="On: require TLS and a valid certificate. Off: use TLS only if the server offers it.",
     )
     never_tls = models.BooleanField(
         "never encrypt",
         default=False,
         db_default=False,
-        help_text="Advanced. Only for a relay in your own network that offers encryption and cannot do it.",
+        help_text="Advanced. Only for a relay in your own network that offers TLS but can't use it.",
     )
     handles_email_validation = models.BooleanField(
         "handles email validation",
         default=False,
-        help_text="On: the provider judges recipients. Off: addresses and their domains are checked here before"
-        " sending, and bad ones cost no quota.",
+        help_text="On: leave address checks to the provider. Off: check addresses first, so invalid ones don't use up"
+        " quota.",
     )
     trusted_certificate = models.TextField(
         "trusted certificate",
         max_length=20_000,
         blank=True,
-        help_text="Advanced. The certificate, in PEM form, of a server or authority that the public ones do not"
-        " vouch for. Empty: the usual authorities decide.",
+        help_text="Advanced. For private or self-signed certificates: paste the certificate or its CA (PEM). Leave"
+        " empty to use public CAs.",
     )
 
     mechanism = models.CharField(
@@ -147,16 +147,16 @@ class SmtpServer(models.Model):
         default="",
         db_default="",
         choices=[(name, name) for name in PREFERRED],
-        help_text="Advanced. How the password is proved. Automatic takes the safest that the server offers; where that"
-        " one is refused, PLAIN or LOGIN is tried once over TLS.",
+        help_text="Advanced. Automatic picks the safest method that the server offers. If it's rejected, PLAIN or"
+        " LOGIN is tried once over TLS.",
     )
 
     # --- tab Notes
     notes = models.TextField(
         max_length=20_000,
         blank=True,
-        help_text="Set-up details, contacts, what was changed and why. Searchable, kept in the history, never in any"
-        " mail. Keep passwords out: notes are not encrypted.",
+        help_text="Setup details, contacts and changes. Searchable, kept in the history and never sent. Don't store"
+        " passwords here: notes aren't encrypted.",
     )
 
     # --- tab Miscellaneous
@@ -164,61 +164,62 @@ class SmtpServer(models.Model):
         "domain name",
         max_length=253,
         blank=True,
-        help_text="Your domain, used in EHLO, Message-ID and List-Id. Empty: the domain of SMTP mail from.",
+        help_text="Your domain, used in EHLO, Message-ID and List-Id. Leave empty to use the domain of Mail from.",
     )
     api_key = SecretField(
         "API key",
         blank=True,
-        help_text="Stored encrypted and never shown again. Used only for SMTP sign-in: as the password when SMTP"
-        " password is empty, and with the provider's own user name when SMTP username is empty too.",
+        help_text="Stored encrypted and never shown again. Used to sign in when Password is empty. If Username is"
+        " empty too, the provider's fixed username is used.",
     )
     language = models.CharField(
         max_length=16,
         blank=True,
         choices=settings.LANGUAGES,
-        help_text="Of footers, unsubscribe pages and test messages, where the contact has none. Empty: the site's.",
+        help_text="Used for footers, unsubscribe pages and tests when a contact has no language. Leave empty for the"
+        " site default.",
     )
     max_per_month = models.PositiveIntegerField(
         "max (per month)",
         null=True,
         blank=True,
         validators=[MaxValueValidator(2_000_000_000)],
-        help_text="Recipients in one period, copies and tests included; then the next server takes over. From 100"
-        " on, campaigns leave one in a hundred, 10 at most, to notices and other mail. Empty or 0: no limit.",
+        help_text="Maximum recipients per period, copies and tests included. Then another server takes over."
+        " Campaigns leave 1% (10 at most) for alerts and other mail. Leave empty for no limit.",
     )
     month_start_day = models.PositiveSmallIntegerField(
         "month start day",
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(31)],
-        help_text="The day, 1 to 31, on which the provider resets its counter; in shorter months the last day.",
+        help_text="Day on which the provider resets its counter (1–31). Shorter months use their last day.",
     )
     time_zone = models.CharField(
         "time zone",
         max_length=64,
         default="UTC",
-        help_text="Where midnight of that day is. Most providers count in UTC.",
+        help_text="Time zone the provider uses to reset its counter. Usually UTC.",
     )
     max_per_hour = models.PositiveIntegerField(
         "max (per hour)",
         null=True,
         blank=True,
         validators=[MaxValueValidator(2_000_000_000)],
-        help_text="Recipients in any 60 minutes, counted back from each moment. Empty or 0: no limit.",
+        help_text="Maximum recipients in any rolling 60 minutes. Leave empty for no limit.",
     )
     max_per_day = models.PositiveIntegerField(
         "max (per day)",
         null=True,
         blank=True,
         validators=[MaxValueValidator(2_000_000_000)],
-        help_text="Recipients in any 24 hours, whichever midnight the provider counts from. Empty or 0: no limit.",
+        help_text="Maximum recipients in any rolling 24 hours. Leave empty for no limit.",
     )
     rate_limit = models.PositiveIntegerField(
         "rate",
         null=True,
         blank=True,
         validators=[MaxValueValidator(1_000_000)],
-        help_text="How many messages the provider takes per second or minute, by all connections. They leave evenly"
-        " spread. Empty or 0: as fast as it answers.",
+        help_text="Maximum messages per second or minute, spread evenly over all connections. Leave empty for no"
+        " limit.",
     )
     rate_unit = models.CharField(
         "rate unit",
@@ -226,60 +227,58 @@ class SmtpServer(models.Model):
         choices=RateUnit,
         default=RateUnit.SECOND,
         db_default=RateUnit.SECOND,
-        help_text="What the rate is counted by.",
     )
     pipelining = models.CharField(
         max_length=10,
         choices=Pipelining,
         default=Pipelining.LOOK_AHEAD,
         db_default=Pipelining.LOOK_AHEAD,
-        help_text="Where the server offers it, how many commands leave before their answers came. Look-ahead is the"
-        " fastest; choose another where a server loses its place.",
+        help_text="How many commands are sent before the server replies. Look-ahead is fastest. Choose another if the"
+        " server gets out of step.",
     )
     weight = models.PositiveSmallIntegerField(
         default=1,
         db_default=1,
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
-        help_text="Its share where servers are chosen by weight: one of weight 3 gets three times as much as one of"
-        " weight 1.",
+        help_text="Share of traffic with weighted routing: weight 3 gets three times as much as weight 1.",
     )
     max_connections = models.PositiveSmallIntegerField(
         "connections",
         default=5,
         validators=[MinValueValidator(1), MaxValueValidator(100)],
-        help_text="Open at the same time, 1 to 100. Ask the provider how many are welcome.",
+        help_text="Parallel connections (1–100). Check your provider's limit.",
     )
     messages_per_connection = models.PositiveIntegerField(
         "messages per connection",
         default=100,
         validators=[MinValueValidator(1), MaxValueValidator(100_000)],
-        help_text="After this many a connection is closed and a new one opened.",
+        help_text="Reconnect after this many messages.",
     )
     unsubscribe_url = models.CharField(
         "email unsubscribe URL",
         max_length=500,
         blank=True,
-        help_text="Your own page, such as https://example.com/leave?t={token}; {email}, {campaign} and {list} are"
-        " filled in too. Empty: the built-in page.",
+        help_text="Your own page, e.g. https://example.com/leave?t={token}. You can also use {email}, {campaign} and"
+        " {list}. Leave empty to use the built-in page.",
     )
     use_unsubscribe_link = models.BooleanField(
         "use email unsubscribe link",
         default=True,
-        help_text="Adds the link and the headers for unsubscribing with one click to campaigns.",
+        help_text="Adds an unsubscribe link and the one-click unsubscribe headers to campaigns.",
     )
     relays_unsubscribes = models.BooleanField(
         "relay unsubscribes",
         default=False,
         db_default=False,
-        help_text="On: people unsubscribe on the built-in page, where one click always works, and your own page is told"
-        " afterwards. Off: the link leads to your own page.",
+        help_text="On: people unsubscribe on the built-in page, and your own page is notified. Off: the link opens"
+        " your own page.",
     )
     precedence = models.CharField(
         "email precedence",
         max_length=40,
         default="bulk",
         blank=True,
-        help_text="bulk, list, junk, first-class or another word; holiday replies skip the first three.",
+        help_text="Usually “bulk”. Tells out-of-office responders not to reply.",
     )
     use_precedence = models.BooleanField(
         "use email precedence", default=True, help_text="Adds the Precedence header to campaigns and tests."
@@ -288,22 +287,22 @@ class SmtpServer(models.Model):
         "email return path",
         max_length=320,
         blank=True,
-        help_text="The address that bounces go back to, best one of the domain of SMTP mail from.",
+        help_text="Bounces are sent here. Use an address on the same domain as Mail from.",
     )
     use_return_path = models.BooleanField(
-        "use email return path", default=False, help_text="Off: bounces go to the address of SMTP mail from."
+        "use email return path", default=False, help_text="When off, bounces go to the Mail from address."
     )
     use_verp = models.BooleanField(
         "tag each return path",
         default=True,
-        help_text="Writes bounces+tag@… instead of bounces@…, so that each bounce names its message. Turn it off if the"
-        " mailbox refuses such addresses.",
+        help_text="Adds a unique tag (bounces+tag@…) so each bounce can be matched to its message. Turn off if the"
+        " mailbox rejects plus-addresses.",
     )
     spam_address = models.CharField(
         "email spam",
         max_length=320,
         blank=True,
-        help_text="Where mail providers send complaints about your mail, for programs to read.",
+        help_text="Address for automated spam complaints (feedback loops).",
     )
     use_spam_address = models.BooleanField(
         "use email spam", default=False, help_text="Adds the CFBL-Address and X-Complaints-To headers."
@@ -312,7 +311,7 @@ class SmtpServer(models.Model):
         "email abuse",
         max_length=320,
         blank=True,
-        help_text="Where people report misuse of your service, such as abuse@example.com.",
+        help_text="Where people can report misuse, e.g. abuse@example.com.",
     )
     use_abuse_address = models.BooleanField(
         "use email abuse", default=False, help_text="Adds the X-Report-Abuse and X-Abuse-Reports-To headers."
@@ -321,7 +320,7 @@ class SmtpServer(models.Model):
         "display order",
         blank=True,
         validators=[MaxValueValidator(9999)],
-        help_text="0 to 9999. The lowest comes first in lists and is used first. Empty: after all others.",
+        help_text="Lower numbers are used first (0–9999). Leave empty to add it at the end.",
     )
 
     # --- tab UTM
@@ -329,53 +328,58 @@ class SmtpServer(models.Model):
         "unknown first name",
         max_length=60,
         blank=True,
-        help_text="Stands in where a contact has no first name: Dear Friend.",
+        help_text="Used when a contact has no first name: “Friend” gives “Dear Friend”.",
     )
     unknown_last_name = models.CharField(
-        "unknown last name", max_length=60, blank=True, help_text="Stands in where a contact has no last name."
+        "unknown last name", max_length=60, blank=True, help_text="Used when a contact has no last name."
     )
     utm_source = models.CharField(
         "UTM source",
         max_length=150,
         blank=True,
-        help_text="Who sends the visitor, such as newsletter. Analytics tells capitals from small letters.",
+        help_text="Traffic source, e.g. newsletter. Case-sensitive.",
     )
     utm_medium = models.CharField(
-        "UTM medium", max_length=150, blank=True, help_text="By which channel; email is what analytics expects."
+        "UTM medium", max_length=150, blank=True, help_text="Channel. Keep “email” so analytics groups it correctly."
     )
     utm_campaign = models.CharField(
         "UTM campaign",
         max_length=150,
         blank=True,
-        help_text="Which campaign; {{campaign.slug}} takes its name. A campaign's own value wins.",
+        help_text="Campaign name. {{campaign.slug}} inserts the name of the campaign. Campaigns can override it.",
     )
     utm_term = models.CharField(
-        "UTM term", max_length=150, blank=True, help_text="A keyword. Its switch off: only proposed to campaigns."
+        "UTM term",
+        max_length=150,
+        blank=True,
+        help_text="Keyword. Added to links when “Always use UTM term” is on."
+        " Otherwise it's only suggested to campaigns.",
     )
     utm_content = models.CharField(
         "UTM content",
         max_length=150,
         blank=True,
-        help_text="Tells links or versions apart. Its switch off: only proposed to campaigns.",
+        help_text="Tells links or versions apart. Added to links when “Always use UTM content” is on. Otherwise it's"
+        " only suggested to campaigns.",
     )
     always_utm_term = models.BooleanField(
-        "always use UTM term", default=False, help_text="Adds it to every link that has no term of its own."
+        "always use UTM term", default=False, help_text="Adds the term to every link that has none of its own."
     )
     always_utm_content = models.BooleanField(
-        "always use UTM content", default=False, help_text="Adds it to every link that has no content of its own."
+        "always use UTM content", default=False, help_text="Adds the content to every link that has none of its own."
     )
 
     replaces_utm = models.BooleanField(
         "replace UTM codes",
         default=False,
         db_default=False,
-        help_text="On: codes that a link has already are taken away and set anew. Off: they stay.",
+        help_text="On: replace the UTM codes that a link already has. Off: keep them.",
     )
     tags_text_links = models.BooleanField(
         "tag text links",
         default=True,
         db_default=True,
-        help_text="Off: the links of the text part, where the whole address is seen, get no codes.",
+        help_text="Also adds UTM codes to links in the plain-text part, where the full address is visible.",
     )
 
     # --- the system's state; the operator's switch is ``is_active``

@@ -229,7 +229,7 @@ def _address_of(mail_from: str) -> str:
 def _serves(mail_from: str, domain_name: str, own: str) -> bool:
     """Whether a server may send with this From: its own address, or one of its organisation's domains.
 
-    :param own: the address of its Mail From; empty if it has none.
+    :param own: the address of its Mail from; empty if it has none.
     """
     sender = _address_of(mail_from)
     if not sender:

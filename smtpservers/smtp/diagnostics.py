@@ -17,14 +17,11 @@ def explain(step: Step, endpoint: Endpoint, *, offers_sign_in: bool = False) -> 
     if step.is_ok:
         return ""
     if not endpoint.username and _wants_sign_in(step, offers_sign_in):
-        return (
-            "The server takes mail only from those who sign in, and SMTP username is empty. Enter the user name and"
-            " password that the provider gave you."
-        )
+        return "The server requires sign-in, and Username is empty. Enter the username and password from your provider."
     explainer = _EXPLAINERS.get(step.name, _explain_answer)
     words = explainer(step, endpoint)
     is_temporary = step.code is not None and 400 <= step.code < 500
-    return f"{words} The answer {step.code} is for now: a campaign tries again by itself." if is_temporary else words
+    return f"{words} The error {step.code} is temporary: campaigns retry automatically." if is_temporary else words
 
 
 def offers_sign_in(steps: Iterable[Step]) -> bool:
@@ -49,60 +46,59 @@ _NO_RELAY = re.compile(r"relay|5\.7\.[01]\b|not permitted|not allowed|access den
 
 def _explain_dns(step: Step, endpoint: Endpoint) -> str:
     if "private addresses" in step.reply:
-        return "FORBID_PRIVATE_HOSTS keeps servers in private networks out of reach. Enter a public host name."
+        return "FORBID_PRIVATE_HOSTS blocks servers in private networks. Enter a public host name."
     if "link-local" in step.reply:
         return (
-            "The name leads to an address that is no mail server's; link-local ones belong to cloud metadata services."
-            " Enter the provider's host name."
+            "The name leads to a link-local address, which belongs to cloud metadata services. Enter the provider's"
+            " host name."
         )
-    return (
-        f"No such host: {endpoint.shown_host} could not be found. Check SMTP server for a typing mistake, and the name"
-        " servers of this machine."
-    )
+    return f"{endpoint.shown_host} wasn't found. Check Server for a typo, and check this machine's DNS."
 
 
 def _explain_connect(step: Step, endpoint: Endpoint) -> str:
     if "refused" in step.reply.lower():
         return (
-            f"The connection was refused: nothing listens at {endpoint.shown_host} on port {endpoint.port}, or a"
-            " firewall turns it away. Check SMTP port; 587 and 465 are usual."
+            f"{endpoint.shown_host} refused the connection on port {endpoint.port}, or a firewall did. Check Port:"
+            f" usually"
+            " 587 or 465."
         )
     return (
-        f"There was silence: {endpoint.shown_host} port {endpoint.port} did not answer. A firewall may block this port;"
-        " many networks block 25. Try 587, or ask the provider."
+        f"{endpoint.shown_host} didn't reply on port {endpoint.port}. A firewall may block this port, as many networks"
+        " do with 25. Try 587, or ask your provider."
     )
 
 
 def _explain_banner(step: Step, endpoint: Endpoint) -> str:
     if "no SMTP reply" in step.reply:
         return (
-            f"Something else than a mail server answers on port {endpoint.port}{_service(step.reply)}. Check SMTP"
-            " server and SMTP port; 587 and 465 are usual."
+            f"This isn't a mail server: port {endpoint.port} {_service(step.reply)}. Check Server and Port: usually 587"
+            " or 465."
         )
     if "silent" in step.reply:
         late = (
-            f"Some servers greet only after 10 to 30 seconds, to keep robots away: raise SMTP timeout, which is"
-            f" {endpoint.timeout:g} seconds now."
+            f"Some servers wait 10 to 30 seconds to keep spam bots away. Raise Timeout, which is {endpoint.timeout:g}"
+            " seconds now."
         )
         if endpoint.security is Security.IMPLICIT:
-            return f"The server took the connection and did not greet in time. {late}"
+            return f"The server connected but didn't greet in time. {late}"
         return (
-            f"The server took the connection and did not greet in time. {late} Or port {endpoint.port} expects TLS from"
-            " the first byte: then use port 465 with SSL/TLS switched on, or port 587 for STARTTLS."
+            f"The server connected but didn't greet in time. {late} Or port {endpoint.port} needs implicit TLS: then"
+            f" use"
+            " port 465 with SSL/TLS on, or port 587 for STARTTLS."
         )
     if step.code and step.code < 500:
-        return "The server turned the connection away for now. Its words above say why."
+        return "The server rejected the connection for now. Its reply above says why."
     if step.code:
-        return "The server turned the connection away. Its words above say why; the provider can lift it."
-    return "The server ended the connection before its greeting. It may block this machine's address."
+        return "The server rejected the connection. Its reply above says why. Ask your provider to unblock you."
+    return "The server closed the connection before greeting. It may block this machine's IP address."
 
 
 def _service(reply: str) -> str:
     """Return the name of another service, recognised by its first words."""
     for mark, name in _OTHER_SERVICES.items():
         if mark in reply:
-            return f", by its words {name}"
-    return ""
+            return f"answers as {name}"
+    return "answers as something else"
 
 
 _OTHER_SERVICES = {
@@ -120,59 +116,60 @@ def _explain_tls(step: Step, endpoint: Endpoint) -> str:
     text = step.reply.lower()
     if "clear text arrived" in text:
         return (
-            "Clear text came along with the answer to STARTTLS, before the encryption began: a STARTTLS injection."
-            " Somebody between here and the server may be tampering, or the server is faulty. Nothing was sent. Leave"
-            " SSL/TLS switched on, try again from another network, and tell the provider."
+            "Unencrypted data arrived with the reply to STARTTLS (a STARTTLS injection). Someone may be tampering with"
+            " the connection, or the server is faulty. Nothing was sent. Leave SSL/TLS on, try again from another"
+            " network, and tell your provider."
         )
     if step.code:
         return (
-            f"The server on port {endpoint.port} offers STARTTLS and refuses it, so nothing was sent. Try again in some"
+            f"The server offers STARTTLS on port {endpoint.port} but rejects it, so nothing was sent. Try again in a"
+            f" few"
             f" minutes. {_without_tls(endpoint)}"
         )
     is_no_tls = any(words in text for words in ("wrong_version", "wrong version", "record layer", "unexpected_message"))
     if step.sent and (is_no_tls or "broke off" in text):
         return (
-            f"The server on port {endpoint.port} agreed to STARTTLS and then spoke no TLS, so nothing was sent."
+            f"The server accepted STARTTLS on port {endpoint.port} but didn't start TLS, so nothing was sent."
             f" {_without_tls(endpoint)}"
         )
     if is_no_tls:
         return (
-            f"Wrong port for the TLS mode: port {endpoint.port} does not speak TLS from the first byte. Use port 587,"
-            " where STARTTLS is used, or the provider's port for implicit TLS (465)."
+            f"Wrong port for the TLS mode: port {endpoint.port} doesn't use implicit TLS. Use port 587 (STARTTLS), or"
+            f" the"
+            " provider's port for implicit TLS (465)."
         )
     if "hostname mismatch" in text or "not valid for" in text or "ip address mismatch" in text:
-        return (
-            f"The certificate belongs to another host, not to {endpoint.shown_host}. Enter the name the certificate was"
-            " made for as SMTP server."
-        )
+        return f"The certificate isn't for {endpoint.shown_host}. Enter the name on the certificate as Server."
     if "not yet valid" in text:
-        return "The server's certificate is not valid yet. Check the clock of this machine, then ask the provider."
+        return "The server's certificate isn't valid yet. Check this machine's clock, then ask your provider."
     if "protocol_version" in text or "unsupported_protocol" in text:
         return (
-            "The server speaks only versions of TLS older than 1.2, which are unsafe. It must be updated; nothing was"
-            " sent."
+            "The server only supports TLS versions older than 1.2, which are unsafe. Nothing was sent. Ask your"
+            " provider to"
+            " update it."
         )
     if "expired" in text:
-        return "The server's certificate has expired. The provider must renew it; nothing was sent."
+        return "The server's certificate has expired. Nothing was sent. Ask your provider to renew it."
     if "self-signed" in text or "self signed" in text or "unable to get local issuer" in text:
         return (
-            "The certificate was not signed by an authority this machine knows. If it is your own server, put its"
-            " certificate, or that of its authority, into Trusted certificate."
+            "The certificate isn't from a known authority. If it's your own server, paste its certificate or CA into"
+            " Trusted certificate."
         )
     if "no encryption" in text or "does not offer starttls" in text:
         return (
-            f"The server offers no encryption on port {endpoint.port}. Use the provider's port for TLS (465 or 587);"
-            " switch SSL/TLS off only for a relay in your own network."
+            f"The server doesn't offer encryption on port {endpoint.port}. Use the provider's TLS port (465 or 587)."
+            f" Turn"
+            " off SSL/TLS only for a relay in your own network."
         )
     if endpoint.security is Security.OPPORTUNISTIC:
-        return f"The server offers encryption that could not be set up, so nothing was sent. {_without_tls(endpoint)}"
-    return "TLS could not be set up, so nothing was sent. Check port and SSL/TLS switch against the provider's page."
+        return f"The server offers TLS, but setting it up failed, so nothing was sent. {_without_tls(endpoint)}"
+    return "TLS setup failed, so nothing was sent. Check Port and Use SSL/TLS connection with your provider."
 
 
 def _without_tls(endpoint: Endpoint) -> str:
     if endpoint.security is Security.OPPORTUNISTIC:
-        return "Have it mended, or switch Never encrypt on if it is a relay in your own network."
-    return "The provider must mend it; its port for TLS from the first byte (465) may work."
+        return "Have it fixed, or turn on Never encrypt if it's a relay in your own network."
+    return "Ask your provider to fix it. The port for implicit TLS (465) may work."
 
 
 def _account(endpoint: Endpoint) -> str:
@@ -191,77 +188,78 @@ def _other_mechanism(step: Step) -> str:
     if step.details.get("mechanism", "PLAIN") in SHOW_PASSWORD:
         return ""
     return (
-        f" If you are sure of it, the server may offer {step.details['mechanism']} without being able to do it: choose"
-        " PLAIN or LOGIN as Sign-in method."
+        f" If it's correct, the server may offer {step.details['mechanism']} without supporting it. Choose PLAIN or"
+        f" LOGIN"
+        " as Sign-in method."
     )
 
 
 def _explain_auth(step: Step, endpoint: Endpoint) -> str:
     if "no encryption" in step.reply:
         if endpoint.security is Security.NEVER:
-            return (
-                "Credentials are never sent in clear text to a host outside your own network: turn Never encrypt off."
-            )
-        return "Credentials are never sent in clear text. Switch SSL/TLS on, or use the provider's port for TLS."
+            return "Passwords are never sent unencrypted outside your own network. Turn off Never encrypt."
+        return "Passwords are never sent unencrypted. Turn on SSL/TLS, or use the provider's TLS port."
     if "which was chosen" in step.reply:
-        return "Set Sign-in method to Automatic, or to one of those that the server offers."
+        return "Set Sign-in method to Automatic, or to one that the server offers."
     if "no sign-in we know" in step.reply:
         if "offered: none" in step.reply:
             return (
-                "The server offers no way to sign in on this port. Most offer it only after TLS: check SMTP port and"
-                " the SSL/TLS switch, or clear SMTP username if none is needed."
+                "The server doesn't offer sign-in on this port. Most offer it only after TLS. Check Port and Use"
+                " SSL/TLS"
+                " connection, or clear Username if you don't need to sign in."
             )
         return (
-            "The server offers no way to sign in that Brilliance knows (those are SCRAM, CRAM-MD5, PLAIN and LOGIN)."
-            " XOAUTH2 alone means that the provider takes no passwords any more; choose another provider."
+            "The server doesn't support the sign-in methods of Brilliance (SCRAM, CRAM-MD5, PLAIN and LOGIN). If it"
+            " only"
+            " offers XOAUTH2, it no longer accepts passwords. Choose another provider."
         )
     if "no sign-in took place" in step.reply:
         return (
-            "The password was not refused: the conversation about it broke off, for the reason above. Check that SMTP"
-            " server is really your provider, and enter the password again."
+            "Sign-in broke off for the reason above. The password wasn't rejected. Check that Server is really your"
+            " provider, and enter the password again."
         )
     if step.code == 534:
         return (
-            f"The provider wants another way to sign in for {_account(endpoint)}. Usually that is an app password, made"
-            " in the settings of the account; enter it as SMTP password."
+            f"The provider requires another sign-in for {_account(endpoint)}, usually an app password. Create one in"
+            f" the"
+            " account's settings and enter it as Password."
         )
     if step.code == 535:
         return (
-            f"The user name or password was refused for {_account(endpoint)}{_by_which(step)}. Enter the password"
-            " again; some providers want an app password or an API key here, and a user name that is not the address."
-            f" Many tries in a row may lock the account.{_other_mechanism(step)}"
+            f"The username or password was rejected for {_account(endpoint)}{_by_which(step)}. Enter the password"
+            f" again."
+            " Some providers need an app password or API key, and a username that isn't the address. Too many attempts"
+            f" may lock the account.{_other_mechanism(step)}"
         )
     if step.code == 538:
-        return "The server wants encryption before it is signed in to. Switch SSL/TLS on, or use the port for TLS."
+        return "The server requires encryption before sign-in. Turn on SSL/TLS, or use the TLS port."
     if step.code and 400 <= step.code < 500:
-        return "The server cannot check passwords at the moment. Try again in a few minutes."
-    return "The server did not let us sign in. Its words above say why."
+        return "The server can't check passwords right now. Try again in a few minutes."
+    return "The server rejected the sign-in. Its reply above says why."
 
 
 def _explain_answer(step: Step, endpoint: Endpoint) -> str:
     if "not sent" in step.details:
-        return "The server was not asked: when it greeted, it said that it takes no such message."
+        return "Nothing was sent, because the server announced that it can't accept this message."
     if step.code is None:
-        return f"The line was lost here ({step.reply}). The message was not accepted; try again in a minute."
+        return f"The connection was lost here ({step.reply}). The message wasn't accepted. Try again in a minute."
     if step.name == "EHLO":
         return (
-            f"The server did not like our greeting as {endpoint.ehlo_name}. Enter one of your own domains as"
-            " Domain name."
+            f"The server rejected the greeting as {endpoint.ehlo_name}. Enter one of your own domains as Domain name."
         )
     if step.name == "MAIL":
-        return (
-            "The sender was refused. Check SMTP mail from and Email return path: most relays allow only your domains."
-        )
+        return "The sender was rejected. Check Mail from and Email return path: most relays allow only your domains."
     if step.name == "RCPT":
-        return "The recipient was refused. Check the address; a relay may also refuse addresses it does not know."
-    return "The message was refused. The server's words above say why."
+        return "The recipient was rejected. Check the address. Some relays reject addresses they don't know."
+    return "The message was rejected. The server's reply above says why."
 
 
 def _explain_message(step: Step, endpoint: Endpoint) -> str:
     if step.code is None:
         return (
-            f"The message was sent in full and the answer was lost ({step.reply}). Nobody can know whether it arrives;"
-            " look into the mailbox before you send it again."
+            f"The message was sent in full but the reply was lost ({step.reply}). It may have arrived. Check the"
+            f" mailbox"
+            " before you send it again."
         )
     return _explain_answer(step, endpoint)
 

@@ -42,7 +42,7 @@ class Endpoint:
 def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:
     """Return the endpoint of a server, with its secret decrypted.
 
-    :param final_timeout: the minimum wait for the reply to the final dot, in seconds; a longer SMTP timeout wins.
+    :param final_timeout: the minimum wait for the reply to the final dot, in seconds; a longer timeout wins.
     :raises SecretUnreadable: if a stored secret cannot be decrypted, or was entered for another destination.
     """
     destination = server.destination
@@ -71,5 +71,5 @@ def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:
 
 
 def domain_name_of(server: SmtpServer) -> str:
-    """Return the server's Domain name, or else the domain of its Mail From."""
+    """Return the server's Domain name, or else the domain of its Mail from."""
     return server.domain_name or domain_of(parse_mailbox(server.mail_from).address)

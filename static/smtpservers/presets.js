@@ -59,8 +59,8 @@ function setUpPresets(choice, panel, { usual, initial, presets }) {
       const names = typed.map(([name]) => labelOf(name)).join(", ");
       const question = make("div", "server-preset-question");
       question.setAttribute("role", "alert");
-      question.append(make("p", "", `You filled these in yourself, and they stay as they are: ${names}.`));
-      const replace = button(`Replace them by the values of ${preset.name}`, () => {
+      question.append(make("p", "", `You filled these in yourself, so they were kept: ${names}.`));
+      const replace = button(`Use the values of ${preset.name}`, () => {
         for (const [name, value] of typed) set(name, value);
         draw(preset, { free: typed.map(([name]) => name), typed: [] });
         choice.focus();
@@ -85,7 +85,7 @@ function setUpPresets(choice, panel, { usual, initial, presets }) {
     }
     select.value = valueOf("host");
     if (select.selectedIndex < 0) {
-      select.prepend(make("option", "", "Another host"));
+      select.prepend(make("option", "", "Other host"));
       select.selectedIndex = 0;
     }
     select.addEventListener("change", () => {

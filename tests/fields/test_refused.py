@@ -13,7 +13,7 @@ from tests.smtpservers.pages.conftest import filled
 
 LONG = "Shorten this to {} characters; it has {}."
 NOT_LISTED = "Choose something from the list; this is not in it, or not any more."
-BREAK = "This contains a line break or another control character; type it again without."
+BREAK = "line break or control character"
 ALLOWED = "{{campaign.slug}}, {{campaign.id}}, {{server.domain}}, {{date}}"
 LOGIN = {"username": "ann", "password": "secret"}
 ELEVEN = ", ".join(f"c{number}@x.test" for number in range(11))
@@ -25,12 +25,12 @@ def whole(low: int, high: str) -> str:
 
 # Typed, and what is then said; the first name is the field that says it.
 REFUSED: list[tuple[dict[str, str | None], str]] = [
-    ({"name": ""}, "Enter the name."),
+    ({"name": ""}, "Enter a name."),
     ({"name": "a\x07b"}, BREAK),
     ({"name": "x" * 101}, LONG.format(100, 101)),
     ({"preset": "nobody"}, NOT_LISTED),
     # 1
-    ({"host": ""}, "Enter the SMTP server."),
+    ({"host": ""}, "Enter a server."),
     (
         {"host": "https://smtp.example.com"},
         "https://smtp.example.com starts with https://; enter only the name, such as example.com.",
@@ -49,7 +49,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ({"host": "smtp.example.com:0"}, "“0” is not a port; enter a number from 1 to 65535, usually 587."),
     (
         {"host": "smtp.example.com:587", "port": "2525"},
-        "This names port 587, and SMTP port says 2525; remove the one that is wrong.",
+        "names port 587, but Port is 2525",
     ),
     # 2, 3
     *(({"port": port}, whole(1, "65,535")) for port in ("", "0", "65536", "smtp", "5.5", "1.000")),
@@ -59,12 +59,12 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ({"username": "x" * 256, "password": "secret"}, LONG.format(255, 256)),
     (
         {"password": "", "username": "ann"},
-        "Enter the password for this username, or an API key, or empty SMTP username.",
+        "Enter a password or API key",
     ),
     ({"password": "secret\n1"}, BREAK),
     ({"password": "x" * 1_001}, LONG.format(1000, 1001)),
     # 6
-    ({"mail_from": ""}, "Enter the SMTP mail from."),
+    ({"mail_from": ""}, "Enter a mail from address."),
     ({"mail_from": "nobody"}, "nobody has no @ sign; write it as name@example.com."),
     ({"mail_from": "a@x.test, b@x.test"}, "a@x.test, b@x.test holds several addresses; enter exactly one."),
     ({"mail_from": "A <a@x.test"}, "A <a@x.test has a bracket without its partner; write it as Name <name@"),
@@ -76,8 +76,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ({"mail_from": f"{'x' * 151} <a@x.test>"}, "is longer than 150 characters; shorten it."),
     (
         {"mail_from": "me@gmail.com"},
-        "Mail from gmail.com is quarantined unless gmail.com sends it itself. Use an address of your own domain, or the"
-        " SMTP server of gmail.com.",
+        "Use an address on your own domain, or the SMTP server of gmail.com.",
     ),
     # 7 to 10
     ({"mail_to": "a@x.test, b@x.test"}, "a@x.test, b@x.test holds several addresses; enter exactly one."),
@@ -90,14 +89,14 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     *(
         (
             {"use_tls": None, "port": port},
-            f"Port {port} speaks TLS from the first byte: turn this on, or change the port to 587.",
+            f"Port {port} needs TLS.",
         )
         for port in ("465", "2465", "8465", "443")
     ),
-    ({"trusted_certificate": "hello"}, "This is no certificate in PEM form; paste everything from -----BEGIN CERT"),
+    ({"trusted_certificate": "hello"}, "Paste everything from -----BEGIN CERT"),
     (
         {"trusted_certificate": "-----BEGIN PRIVATE KEY-----"},
-        "This holds a private key, which belongs on the server only; paste the certificate alone.",
+        "Paste only the certificate.",
     ),
     # 14
     ({"notes": "x" * 20_001}, LONG.format(20000, 20001)),
@@ -116,44 +115,44 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ({"language": "xx"}, NOT_LISTED),
     *(({"max_per_month": most}, whole(0, "2,000,000,000")) for most in ("-1", "2000000001", "many", "1.000", "10.000")),
     *(({"month_start_day": day}, whole(1, "31")) for day in ("", "0", "32", "1.5")),
-    ({"time_zone": ""}, "Enter the time zone."),
+    ({"time_zone": ""}, "Enter a time zone."),
     (
         {"time_zone": "Mars/Base"},
-        "There is no time zone Mars/Base; choose one of the list, such as Europe/Berlin.",
+        "“Mars/Base” isn't a time zone.",
     ),
     *(({"max_connections": number}, whole(1, "100")) for number in ("0", "101")),
     *(({"messages_per_connection": number}, whole(1, "100,000")) for number in ("0", "100001")),
     # 20, 21
     (
         {"unsubscribe_url": "http://x.test/u"},
-        "One-click unsubscribing needs https; write the address with https:// or turn the link off.",
+        "needs https",
     ),
     *(
         ({"unsubscribe_url": url, "relays_unsubscribes": "on", "use_unsubscribe_link": link}, sentence)
         for link in ("on", None)
         for url, sentence in (
-            ("", "Enter an email unsubscribe URL, or turn Relay unsubscribes off."),
-            ("http://x.test/u", "Only an address with https:// can be told of unsubscribes"),
-            ("mailto:leave@x.test", "Only an address with https:// can be told of unsubscribes"),
-            ("https://ann:secret@x.test/", "The address contains a user name or password"),
+            ("", "Enter an email unsubscribe URL, or turn off Relay unsubscribes."),
+            ("http://x.test/u", "Relaying needs an address with https://"),
+            ("mailto:leave@x.test", "Relaying needs an address with https://"),
+            ("https://ann:secret@x.test/", "Remove the username and password"),
         )
     ),
-    ({"unsubscribe_url": "ftp://x.test/u"}, "Write the whole address, such as https://example.com/leave?t={token}."),
-    ({"unsubscribe_url": "https://x.test/a b"}, "An address contains no spaces; remove them."),
+    ({"unsubscribe_url": "ftp://x.test/u"}, "Enter the full address"),
+    ({"unsubscribe_url": "https://x.test/a b"}, "Remove the spaces"),
     (
         {"unsubscribe_url": "https://x.test/{name}"},
-        "{name} is not known here; use {token}, {email}, {campaign} or {list}.",
+        "Use {token}, {email}, {campaign} or {list}.",
     ),
-    ({"unsubscribe_url": "https://x.test/{token"}, "A curly bracket has no partner; write the tokens as {token}."),
+    ({"unsubscribe_url": "https://x.test/{token"}, "Unmatched { or }."),
     (
         {"unsubscribe_url": "https://x.test:99999/u"},
-        "This is not a web address; write it as https://example.com/leave?t={token}.",
+        "isn't a web address",
     ),
     ({"unsubscribe_url": "https://a..b/u"}, "a..b is not a host name; enter one such as smtp.example.com."),
     *(
         (
             {"unsubscribe_url": f"https://{literal}/u"},
-            f"{literal.strip('[]')} is not a public address, so it is never called.",
+            f"{literal.strip('[]')} isn't a public address",
         )
         for literal in ("10.0.0.7", "100.64.0.1", "[fd00::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]")
     ),
@@ -163,9 +162,9 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ),
     (
         {"unsubscribe_url": "https://ann:secret@x.test/"},
-        "The address contains a user name or password, which every recipient could read; remove it.",
+        "Remove the username and password",
     ),
-    ({"unsubscribe_url": "mailto:nobody"}, "After mailto: comes one address. nobody has no @ sign;"),
+    ({"unsubscribe_url": "mailto:nobody"}, "nobody has no @ sign;"),
     ({"unsubscribe_url": f"https://x.test/{'x' * 500}"}, LONG.format(500, 515)),
     # Limits
     *(
@@ -178,30 +177,30 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ({"mechanism": "XOAUTH2"}, NOT_LISTED),
     (
         {"never_tls": "on", "use_tls": "on", "port": "587"},
-        "This and Use SSL/TLS connection exclude each other: turn one of them off.",
+        "This and Use SSL/TLS connection can't both be on.",
     ),
     ({"pipelining": "warp"}, NOT_LISTED),
     *(({"weight": weight}, whole(1, "1,000")) for weight in ("0", "1001", "", "heavy")),
     # 22, 23
-    ({"precedence": "bulk mail"}, "Enter one word of letters, digits and hyphens, such as bulk or list."),
+    ({"precedence": "bulk mail"}, "Enter one word of letters, digits and hyphens"),
     ({"precedence": "x" * 41}, LONG.format(40, 41)),
-    ({"precedence": "", "use_precedence": "on"}, "Enter an email precedence, or turn the switch off."),
+    ({"precedence": "", "use_precedence": "on"}, "Enter an email precedence, or turn off the switch."),
     # 24 to 29
     ({"return_path": "A <a@x.test>"}, "A <a@x.test> contains a space; remove it."),
     ({"return_path": "<>"}, "<> has no @ sign; write it as name@example.com."),
-    ({"return_path": "", "use_return_path": "on"}, "Enter an email return path, or turn the switch off."),
+    ({"return_path": "", "use_return_path": "on"}, "Enter an email return path, or turn off the switch."),
     ({"spam_address": "a@@x.test"}, "a@@x.test has two @ signs; write it as name@example.com."),
     (
         {"spam_address": "jörg@x.test"},
-        "Programs read this address: enter one with nothing but plain letters before the @.",
+        "plain letters (a–z) before the @",
     ),
-    ({"spam_address": "", "use_spam_address": "on"}, "Enter an email spam, or turn the switch off."),
+    ({"spam_address": "", "use_spam_address": "on"}, "Enter an email spam, or turn off the switch."),
     ({"abuse_address": "a@localhost"}, "a@localhost has no dot after the @; write the whole domain, as in name@"),
     (
         {"abuse_address": "jörg@x.test"},
-        "Programs read this address: enter one with nothing but plain letters before the @.",
+        "plain letters (a–z) before the @",
     ),
-    ({"abuse_address": "", "use_abuse_address": "on"}, "Enter an email abuse, or turn the switch off."),
+    ({"abuse_address": "", "use_abuse_address": "on"}, "Enter an email abuse, or turn off the switch."),
     # 30
     *(({"display_order": place}, whole(0, "9,999")) for place in ("-1", "10000", "first")),
     # 31, 32
@@ -209,8 +208,8 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
         case
         for name in ("unknown_first_name", "unknown_last_name")
         for case in (
-            ({name: "{{ name }}"}, "A stand-in is plain text, such as Friend; remove the merge tag."),
-            ({name: "{% if x %}"}, "A stand-in is plain text, such as Friend; remove the merge tag."),
+            ({name: "{{ name }}"}, "Merge tags don't work"),
+            ({name: "{% if x %}"}, "Merge tags don't work"),
             ({name: "x\ty"}, BREAK),
             ({name: "x" * 61}, LONG.format(60, 61)),
         )
@@ -220,16 +219,16 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
         case
         for name in ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
         for case in (
-            ({name: "{{ email }}"}, f"{{{{email}}}} would put personal data into web addresses; use only {ALLOWED}."),
-            ({name: "{{ secret }}"}, f"{{{{secret}}}} is not known here; use only {ALLOWED}."),
-            ({name: "{{ date | upcase }}"}, "{{date}} stands alone here; remove what follows the |."),
-            ({name: "{{ date"}, "A merge tag is not complete; write it as {{campaign.slug}}."),
+            ({name: "{{ email }}"}, f"{{{{email}}}} would put personal data into web addresses. Use only {ALLOWED}."),
+            ({name: "{{ secret }}"}, f"{{{{secret}}}} isn't known here. Use only {ALLOWED}."),
+            ({name: "{{ date | upcase }}"}, "{{date}} can't have a filter here."),
+            ({name: "{{ date"}, "A merge tag is incomplete."),
             ({name: "x" * 151}, LONG.format(150, 151)),
         )
     ),
     # 38, 39
-    ({"utm_term": "", "always_utm_term": "on"}, "Enter a UTM term, or turn the switch off."),
-    ({"utm_content": "", "always_utm_content": "on"}, "Enter a UTM content, or turn the switch off."),
+    ({"utm_term": "", "always_utm_term": "on"}, "Enter a UTM term, or turn off the switch."),
+    ({"utm_content": "", "always_utm_content": "on"}, "Enter a UTM content, or turn off the switch."),
 ]
 # Whatever stands in these can be meant: a switch without a value beside it.
 NEVER_WRONG = {

@@ -20,14 +20,14 @@ class Command(BaseCommand):
     help = "Sends one message to one person: a receipt, a password. The running worker sends it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--to", default="", help="the recipient; missing or unusable: Mail To Unknown gets it")
+        parser.add_argument("--to", default="", help="the recipient; missing or unusable: Mail to unknown gets it")
         parser.add_argument("--subject", required=True, help="may hold merge fields, such as {{ first_name }}")
         parser.add_argument(
             "--html", default="", metavar="FILE", help="a file with the HTML part; - reads it from stdin"
         )
         parser.add_argument("--text", default="", help="the text part itself; @FILE or - reads it from a file or stdin")
         parser.add_argument(
-            "--from", default="", dest="mail_from", help="the sender, instead of SMTP mail from of the server"
+            "--from", default="", dest="mail_from", help="the sender, instead of Mail from of the server"
         )
         parser.add_argument("--reply-to", default="", help="where answers go")
         parser.add_argument(

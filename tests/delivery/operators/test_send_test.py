@@ -75,14 +75,14 @@ def test_no_such_host() -> None:
     step, explanation = failing(talk(make_server(25, host="no-such-host.invalid")))
 
     assert step == "DNS"
-    assert explanation.startswith("No such host: no-such-host.invalid could not be found.")
+    assert explanation.startswith("no-such-host.invalid wasn't found.")
 
 
 def test_a_host_beyond_ascii_is_named_as_it_was_typed() -> None:
     conversation = talk(make_server(25, host="xn--bcher-kva.invalid"))
 
     _, explanation = failing(conversation)
-    assert explanation.startswith("No such host: bücher.invalid could not be found.")
+    assert explanation.startswith("bücher.invalid wasn't found.")
     assert "there is no address for bücher.invalid" in conversation.reason
 
 
@@ -93,7 +93,7 @@ def test_a_refused_connection(tmp_path: Path) -> None:
     step, explanation = failing(talk(make_server(port)))
 
     assert step == "connect"
-    assert "The connection was refused" in explanation
+    assert "refused the connection" in explanation
 
 
 def test_a_refused_password(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_refused_password(tmp_path: Path) -> None:
     step, explanation = failing(conversation)
     server.refresh_from_db()
     assert step == "AUTH"
-    assert "password was refused for ann" in explanation
+    assert "password was rejected for ann" in explanation
     assert CANARY not in repr(conversation)
     assert CANARY not in str(list(Attempt.objects.values()) + list(Message.objects.values()))
     assert server.paused_reason == ""  # Somebody is setting it up.
@@ -118,7 +118,7 @@ def test_a_server_without_starttls_gets_nothing(tmp_path: Path) -> None:
         step, explanation = failing(talk(make_server(peer.port, use_tls=True, username="ann", password=CANARY)))
 
         assert step == "TLS"
-        assert "offers no encryption" in explanation
+        assert "doesn't offer encryption" in explanation
         assert peer.journal.events("auth", "mail") == []
 
 
@@ -129,7 +129,7 @@ def test_clear_text_at_a_port_for_implicit_tls(tmp_path: Path) -> None:
         step, explanation = failing(talk(make_server(peer.port, timeout_seconds=5)))
 
     assert step == "banner"
-    assert "expects TLS from the first byte" in explanation
+    assert "needs implicit TLS" in explanation
 
 
 def test_an_unknown_certificate_is_refused_and_a_trusted_one_shown(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_certificate_for_another_host_is_refused(tmp_path: Path) -> None:
         step, explanation = failing(talk(server))
 
     assert step == "TLS"
-    assert "certificate belongs to another host" in explanation
+    assert "certificate isn't for" in explanation
 
 
 def test_a_lost_answer_is_unconfirmed(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_lost_answer_is_unconfirmed(tmp_path: Path) -> None:
 
     step, explanation = failing(conversation)
     assert (step, conversation.status) == ("message", "unconfirmed")
-    assert "Nobody can know whether it arrives" in explanation
+    assert "It may have arrived" in explanation
 
 
 def test_a_bad_recipient_is_refused_before_anything_is_sent() -> None:

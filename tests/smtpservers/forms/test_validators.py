@@ -37,7 +37,7 @@ def certificate(until: dt.datetime) -> tuple[str, str]:
 
 @pytest.mark.parametrize("text", ["a\r\nBcc: b", "a\nb", "a\x00b", "a\x7fb", "a\u2028b", "a\x85b"])
 def test_a_line_takes_no_control_characters(text: str) -> None:
-    with pytest.raises(FieldInvalid, match="line break or another control character; type it again"):
+    with pytest.raises(FieldInvalid, match="line break or control character"):
         validators.check_line(text)
 
 
@@ -57,7 +57,7 @@ def test_a_line_takes_no_control_characters(text: str) -> None:
 )
 def test_ports_that_speak_tls_first_need_the_switch(port: int, use_tls: bool, is_refused: bool) -> None:
     if is_refused:
-        with pytest.raises(FieldInvalid, match=f"Port {port} speaks TLS from the first byte: turn this on"):
+        with pytest.raises(FieldInvalid, match=f"Port {port} needs TLS"):
             validators.check_encryption(port, use_tls)
     else:
         validators.check_encryption(port, use_tls)
@@ -77,7 +77,7 @@ def test_a_username_needs_something_to_sign_in_with(
     username: str, has_password: bool, has_api_key: bool, is_refused: bool
 ) -> None:
     if is_refused:
-        with pytest.raises(FieldInvalid, match="Enter the password for this username, or an API key"):
+        with pytest.raises(FieldInvalid, match="Enter a password or API key"):
             validators.check_credentials(username, has_password, has_api_key)
     else:
         validators.check_credentials(username, has_password, has_api_key)
@@ -103,7 +103,7 @@ def test_a_username_needs_something_to_sign_in_with(
 )
 def test_free_mail_addresses_go_through_their_own_provider(mail_from: str, host: str, is_refused: bool) -> None:
     if is_refused:
-        with pytest.raises(FieldInvalid, match="Use an address of your own domain, or the SMTP server of"):
+        with pytest.raises(FieldInvalid, match="Use an address on your own domain, or the SMTP server of"):
             validators.check_own_sender(mail_from, host)
     else:
         validators.check_own_sender(mail_from, host)
@@ -118,18 +118,18 @@ def test_free_mail_addresses_go_through_their_own_provider(mail_from: str, host:
         ("mailto:leave+{token}@brilliance.example", True, None),
         ("http://brilliance.example/leave", False, None),
         ("http://brilliance.example/leave", True, "needs https"),
-        ("ftp://brilliance.example/leave", True, "Write the whole address"),
-        ("javascript:alert(1)", False, "Write the whole address"),
-        ("/leave", True, "Write the whole address"),
-        ("https:///leave", True, "Write the whole address"),
-        ("https://{token}.brilliance.example/", True, "Write the whole address"),
-        ("https://user:secret@brilliance.example/", True, "every recipient could read"),
-        ("https://[::1/", True, "not a web address"),
-        ("https://brilliance.example/{name}", True, "{name} is not known here"),
-        ("https://brilliance.example/{token", True, "has no partner"),
-        ("https://brilliance.example/a b", True, "no spaces"),
-        ("https://brilliance.example/a\r\nX: y", True, "no spaces"),
-        ("mailto:nobody", True, "After mailto: comes one address"),
+        ("ftp://brilliance.example/leave", True, "full address"),
+        ("javascript:alert(1)", False, "full address"),
+        ("/leave", True, "full address"),
+        ("https:///leave", True, "full address"),
+        ("https://{token}.brilliance.example/", True, "full address"),
+        ("https://user:secret@brilliance.example/", True, "Every recipient could read"),
+        ("https://[::1/", True, "isn't a web address"),
+        ("https://brilliance.example/{name}", True, "{name} isn't a known token"),
+        ("https://brilliance.example/{token", True, "Unmatched"),
+        ("https://brilliance.example/a b", True, "Remove the spaces"),
+        ("https://brilliance.example/a\r\nX: y", True, "Remove the spaces"),
+        ("mailto:nobody", True, "one address after mailto:"),
     ],
 )
 def test_unsubscribe_addresses(text: str, is_used: bool, complaint: str | None) -> None:
@@ -150,9 +150,9 @@ def test_unsubscribe_addresses(text: str, is_used: bool, complaint: str | None) 
         ("{{ email }}", "would put personal data into web addresses"),
         ("hello {{ first_name }}", "would put personal data into web addresses"),
         ("{{ contact.phone | upcase }}", "would put personal data into web addresses"),
-        ("{{ secret }}", "{{secret}} is not known here"),
-        ("{{ campaign.slug", "is not complete"),
-        ("{% if x %}", "is not complete"),
+        ("{{ secret }}", "{{secret}} isn't known here"),
+        ("{{ campaign.slug", "incomplete"),
+        ("{% if x %}", "incomplete"),
         ("a\nb", "line break"),
     ],
 )
@@ -178,13 +178,13 @@ def test_precedence_is_nothing_but_one_word(text: str) -> None:
 
 def test_a_time_zone_is_found_however_it_is_written() -> None:
     assert validators.check_time_zone("america/new york") == "America/New_York"
-    with pytest.raises(FieldInvalid, match="There is no time zone Mars/Base; choose one of the list"):
+    with pytest.raises(FieldInvalid, match="Mars/Base” isn't a time zone"):
         validators.check_time_zone("Mars/Base")
 
 
 @pytest.mark.parametrize("text", ["{{ first_name }}", "{% x %}"])
 def test_stand_ins_are_plain_text(text: str) -> None:
-    with pytest.raises(FieldInvalid, match="remove the merge tag"):
+    with pytest.raises(FieldInvalid, match="Merge tags don't work"):
         validators.check_placeholder_name(text)
 
 
@@ -192,37 +192,37 @@ def test_certificates_are_read_and_private_keys_sent_back() -> None:
     pem, key = certificate(NOW + dt.timedelta(days=30))
 
     assert validators.check_certificate(f"Subject: relay\n{pem}\n{pem}").count("BEGIN CERTIFICATE") == 2
-    with pytest.raises(FieldInvalid, match="private key, which belongs on the server only"):
+    with pytest.raises(FieldInvalid, match="private key"):
         validators.check_certificate(pem + key)
-    with pytest.raises(FieldInvalid, match="no certificate in PEM form"):
+    with pytest.raises(FieldInvalid, match="isn't a PEM certificate"):
         validators.check_certificate("-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----")
-    with pytest.raises(FieldInvalid, match="no certificate in PEM form"):
+    with pytest.raises(FieldInvalid, match="isn't a PEM certificate"):
         validators.check_certificate("hello")
 
 
 @pytest.mark.parametrize(
     ("changes", "hint"),
     [
-        ({"host": "relay"}, "only found if your own network knows that name"),
-        ({"use_tls": False, "username": "u"}, "Encryption is not required"),
-        ({"return_path": "b@other.example", "use_return_path": True}, "SPF cannot align"),
+        ({"host": "relay"}, "only your own network can find it"),
+        ({"use_tls": False, "username": "u"}, "doesn't offer TLS"),
+        ({"return_path": "b@other.example", "use_return_path": True}, "SPF can't align"),
         (
             {"return_path": "b@brilliance.test", "use_return_path": True, "mail_to_unknown": "B <b@brilliance.test>"},
-            "bounces could go round",
+            "Bounces could loop",
         ),
-        ({"return_path": "b@brilliance.test"}, "Email return path is stored and has no effect"),
-        ({"abuse_address": "b@brilliance.test"}, "Email abuse is stored and has no effect"),
-        ({"spam_address": "b@other.example", "use_spam_address": True}, "Complaints are only reported"),
-        ({"mail_cc": "a@x.test\nb@x.test"}, "Every recipient sees the addresses in SMTP mail CC"),
-        ({"mail_cc": "a@x.test", "mail_bcc": "b@x.test"}, "sent 3 times and uses 3 units"),
-        ({"use_unsubscribe_link": False}, "carry no unsubscribe link"),
-        ({"utm_medium": "email"}, "UTM source is empty"),
-        ({"utm_source": "news", "utm_medium": "mail"}, "UTM medium is mail"),
+        ({"return_path": "b@brilliance.test"}, "Email return path is saved but not used"),
+        ({"abuse_address": "b@brilliance.test"}, "Email abuse is saved but not used"),
+        ({"spam_address": "b@other.example", "use_spam_address": True}, "Complaints may not reach"),
+        ({"mail_cc": "a@x.test\nb@x.test"}, "Every recipient sees the addresses in Mail CC"),
+        ({"mail_cc": "a@x.test", "mail_bcc": "b@x.test"}, "sent 3 times"),
+        ({"use_unsubscribe_link": False}, "no unsubscribe link"),
+        ({"utm_medium": "email"}, "Enter a UTM source"),
+        ({"utm_source": "news", "utm_medium": "mail"}, "UTM medium mail"),
         ({"utm_source": "News Letter"}, "UTM source has capitals or spaces"),
-        ({"preset": "icloud"}, "iCloud Mail does not allow bulk mail"),
+        ({"preset": "icloud"}, "iCloud Mail doesn't allow bulk mail"),
         ({"preset": "m365"}, "Microsoft is ending sign-in with a password"),
-        ({"preset": "mailtrap", "host": "live.smtp.mailtrap.io"}, "only over its stream for bulk mail"),
-        ({"notes": "the password is hunter22, psst"}, "The notes contain the password"),
+        ({"preset": "mailtrap", "host": "live.smtp.mailtrap.io"}, "only through its broadcast stream"),
+        ({"notes": "the password is hunter22, psst"}, "password or API key in its notes"),
         ({"max_per_hour": 500, "max_per_day": 200}, "so Max (per hour) is never reached"),
         ({"max_per_hour": 5000, "max_per_month": 1000}, "Max (per hour) is 5,000 and Max (per month) only 1,000"),
     ],
@@ -266,8 +266,8 @@ def test_an_expired_certificate_and_an_unused_password_are_said() -> None:
 
     said = list(validators.hints(server, secrets=(), has_password=True, has_api_key=False, now=NOW))
 
-    assert "The trusted certificate expired on 22 November 2026; paste the new one." in said
-    assert any("A password is stored, but without an SMTP username" in sentence for sentence in said)
+    assert any("trusted certificate expired on 22 Nov 2026" in sentence for sentence in said)
+    assert any("stored password isn't used" in sentence for sentence in said)
 
 
 @pytest.mark.parametrize(
@@ -281,11 +281,11 @@ def test_an_api_key_that_signs_in_nobody_is_said(preset: str, username: str, is_
 
     said = list(validators.hints(server, secrets=(), has_password=False, has_api_key=True, now=NOW))
 
-    assert any("An API key is stored, but not used" in sentence for sentence in said) is is_said
+    assert any("stored API key isn't used" in sentence for sentence in said) is is_said
 
 
 def test_a_missing_password_is_asked_for_in_the_words_of_the_provider() -> None:
     with pytest.raises(
-        validators.FieldInvalid, match=r"Twilio SendGrid wants an API key with the right to send mail\.$"
+        validators.FieldInvalid, match=r"Twilio SendGrid expects an API key with the right to send mail\.$"
     ):
         validators.check_credentials("apikey", False, False, "sendgrid")

@@ -81,8 +81,8 @@ def test_errors_are_counted_on_each_tab_and_the_first_wrong_one_opens(
 ) -> None:
     page = signed_in
     page.goto(change_page(make_server()))
-    page.get_by_label("SMTP port").fill("0")
-    page.get_by_label("SMTP timeout").fill("1")
+    page.locator("#id_port").fill("0")
+    page.locator("#id_timeout_seconds").fill("1")
     page.get_by_role("tab", name="Miscellaneous").click()
     page.get_by_label("Month start day").fill("32")
     page.get_by_role("tab", name="UTM").click()
@@ -95,7 +95,7 @@ def test_errors_are_counted_on_each_tab_and_the_first_wrong_one_opens(
     assert page.locator(".tabs-errors").count() == 2
     expect(page.get_by_text("Enter a whole number from 1 to 65,535.")).to_be_visible()
     assert page.evaluate("document.activeElement.id") == "id_port"
-    described_by = page.get_by_label("SMTP port").get_attribute("aria-describedby").split()
+    described_by = page.locator("#id_port").get_attribute("aria-describedby").split()
     assert all(page.locator(f"#{part}").count() == 1 for part in described_by)
 
 
@@ -124,7 +124,7 @@ def test_a_form_for_a_new_server_begins_with_the_first_tab(signed_in: Page) -> N
 def test_a_port_for_tls_offers_to_turn_tls_on(signed_in: Page, make_server: Callable[..., SmtpServer]) -> None:
     page, server = signed_in, make_server()
     page.goto(change_page(server))
-    page.get_by_label("SMTP port").fill("465")
+    page.locator("#id_port").fill("465")
     page.get_by_label("Use SSL/TLS connection").uncheck()
     save(page)
 

@@ -43,12 +43,12 @@ def test_a_provider_fills_the_form_and_the_next_one_takes_its_place(form: Page) 
 
     assert values(form, "host", "port", "username") == ("smtp.sparkpostmail.com", "587", "SMTP_Injection")
     assert values(form, "timeout_seconds", "time_zone", "use_tls") == ("60", "UTC", True)
-    expect(form.get_by_role("status")).to_contain_text("Filled in: SMTP server, SMTP username, SMTP timeout.")
+    expect(form.get_by_role("status")).to_contain_text("Filled in: Server, Username, Timeout.")
 
     choose(form, "Amazon SES")
 
     assert values(form, "host", "username", "timeout_seconds", "use_precedence") == ("", "", "30", False)
-    expect(form.get_by_role("status")).to_have_text("Filled in: SMTP timeout, Use email precedence.")
+    expect(form.get_by_role("status")).to_have_text("Filled in: Timeout, Use email precedence.")
 
     choose(form, "Resend")
 
@@ -67,7 +67,7 @@ def test_what_was_typed_is_replaced_only_after_asking(form: Page) -> None:
 
     assert values(form, "host", "timeout_seconds", "username") == ("relay.shop.example", "90", "SMTP_Injection")
     question = form.get_by_role("alert")
-    expect(question).to_contain_text("they stay as they are: SMTP server, SMTP timeout.")
+    expect(question).to_contain_text("so they were kept: Server, Timeout.")
 
     question.get_by_role("button", name="Keep mine").press("Enter")
 
@@ -76,7 +76,7 @@ def test_what_was_typed_is_replaced_only_after_asking(form: Page) -> None:
     assert form.evaluate("document.activeElement.id") == "id_preset"
 
     choose(form, "Twilio SendGrid")
-    form.get_by_role("button", name="Replace them by the values of Twilio SendGrid").press("Enter")
+    form.get_by_role("button", name="Use the values of Twilio SendGrid").press("Enter")
 
     assert values(form, "host", "timeout_seconds", "username") == ("smtp.sendgrid.net", "30", "apikey")
     expect(form.get_by_role("alert")).to_have_count(0)
@@ -85,7 +85,7 @@ def test_what_was_typed_is_replaced_only_after_asking(form: Page) -> None:
 def test_a_region_is_chosen_from_a_list(form: Page) -> None:
     choose(form, "Amazon SES")
     region = form.get_by_label("Region or stream")
-    expect(region.locator("option").first).to_have_text("Choose where your account is")
+    expect(region.locator("option").first).to_have_text("Choose your region")
 
     region.select_option(label="Europe, Frankfurt – email-smtp.eu-central-1.amazonaws.com")
 
@@ -96,14 +96,14 @@ def test_a_region_is_chosen_from_a_list(form: Page) -> None:
 def test_warnings_stand_by_the_choice_and_go_with_the_stream_for_bulk_mail(form: Page) -> None:
     warnings = form.locator(".server-preset-warning")
     choose(form, "Microsoft 365 (client submission)")
-    expect(warnings).to_contain_text(["does not allow bulk mail", "end of December 2026"])
+    expect(warnings).to_contain_text(["doesn't allow bulk mail", "end of December 2026"])
 
     choose(form, "Postmark")
-    expect(warnings).to_contain_text(["only over its stream for bulk mail"])
+    expect(warnings).to_contain_text(["only through its broadcast stream"])
     form.get_by_label("Region or stream").select_option("smtp-broadcasts.postmarkapp.com")
     expect(warnings).to_have_count(0)
 
-    choose(form, "Another one, or my own")
+    choose(form, "Other / custom server")
     expect(form.locator("#preset-panel")).to_be_hidden()
     assert value(form, "host") == "", "what came with the provider goes with it"
 
@@ -113,7 +113,7 @@ def test_what_was_typed_stays_when_the_provider_goes(form: Page) -> None:
     form.locator("#id_port").fill("2525")
     form.locator("#id_name").fill("Mine")
 
-    choose(form, "Another one, or my own")
+    choose(form, "Other / custom server")
 
     assert values(form, "host", "username", "port") == ("", "", "2525")
     assert value(form, "name") == "Mine"

@@ -124,7 +124,7 @@ def test_the_form_asks_after_an_edit_past_it_too(
     page = client.get(change_page(server)).content.decode()
     saved = client.post(change_page(server), posted(edit, notes="harmless")).content.decode()
 
-    assert "Set, but for another destination than this one." in page
+    assert "Set, but for a different server." in page
     assert "The server changed: enter the password again." in saved
     server.refresh_from_db()
     assert server.notes == ""

@@ -115,15 +115,15 @@ def test_the_explanation_names_what_was_tried(peers: Any) -> None:
     assert isinstance(outcome, ConnectionFailed)
     assert outcome.reply is not None
     assert outcome.reply.code == 535
-    assert "refused for ann by CRAM-MD5 and by LOGIN." in advice
+    assert "rejected for ann by CRAM-MD5 and by LOGIN." in advice
 
 
 def test_where_no_plain_one_is_offered_the_mechanism_is_named_and_may_be_at_fault(peers: Any) -> None:
     with peers(lambda *_: None, "CRAM-MD5") as peer:
         _, _, advice = talk(peer, password="wrong")
 
-    assert "refused for ann by CRAM-MD5." in advice
-    assert "may offer CRAM-MD5 without being able to do it: choose PLAIN or LOGIN as Sign-in method." in advice
+    assert "rejected for ann by CRAM-MD5." in advice
+    assert "may offer CRAM-MD5 without supporting it. Choose PLAIN or LOGIN as Sign-in method." in advice
 
 
 def test_nothing_is_said_in_clear_that_a_safer_way_was_refused_for(peers: Any) -> None:
@@ -167,7 +167,7 @@ def test_a_chosen_mechanism_that_is_not_offered_is_said(peers: Any) -> None:
         outcome, _, advice = talk(peer, mechanism="SCRAM-SHA-256")
 
     assert str(outcome) == "the server does not offer SCRAM-SHA-256, which was chosen (offered: LOGIN)"
-    assert advice == "Set Sign-in method to Automatic, or to one of those that the server offers."
+    assert advice.startswith("Set Sign-in method to Automatic")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -251,7 +251,7 @@ def test_a_server_that_refuses_both_greetings_has_failed(peers: Any) -> None:
 
     assert isinstance(outcome, ConnectionFailed)
     assert not steps[-1].is_ok
-    assert "did not like our greeting" in advice
+    assert "rejected the greeting" in advice
 
 
 # STARTTLS that does not work
@@ -288,8 +288,8 @@ def test_where_it_is_not_required_the_advice_names_the_switch_that_helps(peers: 
         outcome, _, advice = talk(peer, security=Security.OPPORTUNISTIC)
 
     assert isinstance(outcome, ConnectionFailed)
-    assert "switch Never encrypt on" in advice
-    assert "SSL/TLS switch" not in advice
+    assert "turn on Never encrypt" in advice
+    assert "Use SSL/TLS connection" not in advice
 
 
 @pytest.mark.parametrize("how", NO_TLS)
