@@ -48,6 +48,7 @@ check: $(VENV)/.dev
 	$(VENV)/bin/ruff check --quiet .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(PYTHON) -m tests.lint_words
 	$(PYTHON) manage.py makemigrations --check --dry-run
 	BASE_URL=https://mail.example.com $(PYTHON) manage.py check --deploy --fail-level WARNING
 

@@ -1,0 +1,65 @@
+"""The words that people read keep the rules of CONTRIBUTING.md, in all rooms that are rewritten."""
+
+from tests.lint_words import (
+    NOT_YET,
+    Finding,
+    broken,
+    faults_of_help,
+    faults_of_label,
+    findings,
+    findings_of_module,
+    findings_of_template,
+)
+
+
+def test_no_room_has_more_findings_than_it_may() -> None:
+    found = list(findings())
+    too_many = broken(found, NOT_YET)
+
+    assert [f"{each.place}: {each.what}" for each in found if each.room in too_many] == []
+
+
+def test_a_help_text_is_plain() -> None:
+    assert list(faults_of_help("Leave empty to use the site default.")) == []
+    assert len(list(faults_of_help("Empty: the site's."))) == 1
+    assert len(list(faults_of_help("Sent once; never again."))) == 1
+    assert len(list(faults_of_help("Shown above. Of the whole site."))) == 1
+    assert len(list(faults_of_help("It rests, and mends itself lately."))) == 3
+    assert list(faults_of_help("Recommended for the restored copy.")) == []
+
+
+def test_a_label_has_four_words_at_most() -> None:
+    assert list(faults_of_label("Use email unsubscribe link")) == []
+    assert len(list(faults_of_label("Leave out who unsubscribed lately"))) == 2
+
+
+def test_labels_and_help_texts_are_found_wherever_they_stand() -> None:
+    source = """
+class Thing(models.Model):
+    a = models.CharField("one two three four five", help_text=f"Empty: {x}.")
+    b = models.ForeignKey(Other, verbose_name="one two three four five")
+    c = forms.ChoiceField(choices=[("", "one two three four five")], label="short")
+"""
+
+    assert [line for line, _ in findings_of_module(source, is_form=False)] == [3, 3, 4]
+
+
+def test_every_text_of_a_form_is_read_but_its_docstrings() -> None:
+    source = '"""It rests."""\nerror = "It rests."\n\ndef f():\n    """It rests."""\n    return f"{x} rests."\n'
+
+    assert [line for line, _ in findings_of_module(source, is_form=True)] == [2, 6]
+    assert list(findings_of_module(source, is_form=False)) == []
+
+
+def test_a_template_is_read_without_its_tags() -> None:
+    source = "{# rests #}\n<p>{% if rests %}Mail{% endif %}\n{{ rests }} rests</p>"
+
+    assert [line for line, _ in findings_of_template(source)] == [3]
+
+
+def test_a_room_may_have_so_many_and_no_more() -> None:
+    found = [Finding("contacts", "a.py:1", "x"), Finding("contacts", "a.py:2", "x")]
+
+    assert broken(found, {"contacts": 2}) == {}
+    assert broken(found, {"contacts": 1}) == {"contacts": 2}
+    assert broken(found, {}) == {"contacts": 2}
