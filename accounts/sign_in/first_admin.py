@@ -36,7 +36,10 @@ log = logging.getLogger(__name__)
 
 class FirstAdminForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     password = forms.CharField(
-        strip=False, widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}), max_length=4096
+        strip=False,
+        help_text="At least 12 characters.",
+        widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}),
+        max_length=4096,
     )
 
     class Meta:

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import formats
 
 from brilliance.health import probes
+from brilliance.web import set_up
 from campaigns.lifecycle import approvals
 from campaigns.models import Campaign
 from contacts.models import Contact
@@ -58,7 +59,10 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the panels of the dashboard to unfold's ``context``."""
     now = clock.now()
     context["title"] = "Dashboard"
-    context["steps"] = next_steps(request.user)
+    context["set_up"] = set_up.steps(request.user)
+    context["set_up_done"] = sum(step.is_done for step in context["set_up"])
+    context["set_up_next"] = next((step for step in context["set_up"] if not step.is_done), None)
+    context["steps"] = next_steps(request.user, is_setting_up=bool(context["set_up"]))
     if request.user.has_perm("campaigns.view_progress") or request.user.has_perm("smtpservers.view_fleet"):
         with_names = request.user.has_perm("smtpservers.view_smtpserver")
         look = readiness.WorkersSeen(now)
@@ -171,12 +175,17 @@ def held_servers(now: dt.datetime) -> list[dict[str, Any]]:
     return [{"server": server, "state": states.state_of(server, now)} for server in servers]
 
 
-def next_steps(user: Person) -> list[dict[str, str]]:
-    """Return the steps before mail can be sent, as far as this user can take them."""
+def next_steps(user: Person, *, is_setting_up: bool = False) -> list[dict[str, str]]:
+    """Return the steps before mail can be sent, as far as this user can take them.
+
+    :param is_setting_up: whether the page shows the steps of :mod:`brilliance.web.set_up`, which say the rest.
+    """
     steps = []
     if user.has_perm("delivery.release_copy") and restored_copy.held() is not None:
         text = "This is a restored or copied database: nothing is sent until you say go on."
         steps.append({"text": text, "label": "See what was under way", "link": reverse("delivery:restored")})
+    if is_setting_up:
+        return steps
     if user.has_perm("smtpservers.add_smtpserver") and not SmtpServer.objects.exists():
         steps.append(
             _step("Add the first SMTP server: it carries your mail.", "Add a server", "smtpservers_smtpserver")

@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 
+import lxml.html
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
@@ -12,8 +13,9 @@ from playwright.sync_api import Page
 from brilliance.roles import ROLES
 from campaigns.lifecycle import approvals
 from campaigns.models import ApprovalRule, Campaign
-from contacts.models import Contact
+from contacts.models import Contact, ContactList, Subscription
 from delivery.models import Mailing
+from installation.models import SiteSettings
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.harness.browser import sideways_scroll, sign_in
 
@@ -178,3 +180,46 @@ def test_it_fits_a_telephone_and_draws_its_chart(live_server: object, page: Page
     page.set_viewport_size({"width": 390, "height": 844})
 
     assert sideways_scroll(page) == 0
+
+
+def set_up_of(page: str) -> tuple[str, list[str], list[str]]:
+    """Return the head of the set-up, the titles of the done steps, and the labels of the buttons."""
+    for found in lxml.html.fromstring(page).xpath('//section[@aria-labelledby="dash-set-up"]'):
+        done = found.xpath('.//li[@class="dash-done"]//strong/text()')
+        return found.xpath(".//h2")[0].text_content(), done, found.xpath(".//a/text()")
+    return "", [], []
+
+
+def test_an_empty_installation_shows_the_way_to_the_first_campaign(db: None) -> None:
+    client = Client()
+    client.force_login(person("admin"))
+
+    def shown() -> tuple[str, list[str], list[str]]:
+        return set_up_of(client.get("/admin/").content.decode())
+
+    head, done, buttons = shown()
+    assert (head, done) == ("Set up 0 of 5", [])
+    assert buttons == ["Enter organisation", "Connect server", "Create list", "Write campaign"]
+
+    SiteSettings.objects.create(pk=1, organisation="Nordlicht")
+    untested = server("New", tested_at=None)
+    people = ContactList.objects.create(name="Readers")
+    head, done, buttons = shown()
+    assert (head, done) == ("Set up 1 of 5", ["Your organisation"])
+    assert buttons == ["Enter organisation", "Send test", "Import people", "Write campaign"]
+
+    SmtpServer.objects.filter(pk=untested.pk).update(tested_at=timezone.now())
+    Subscription.objects.create(list=people, contact=Contact.objects.create(email="ann@example.org"))
+    draft = Campaign.objects.create(name="News", subject="News")
+    head, done, buttons = shown()
+    assert (head, done) == ("Set up 4 of 5", ["Your organisation", "A server", "People", "A campaign"])
+    assert buttons[-1] == "Review and send"
+    assert f'href="/campaigns/{draft.pk}/review/"' in client.get("/admin/").content.decode()
+
+    Campaign.objects.update(status="scheduled")
+    assert shown()[0] == ""
+
+
+@pytest.mark.parametrize("role", ["marketer", "ops", "viewer"])
+def test_who_cannot_take_all_steps_sees_their_own(db: None, role: str) -> None:
+    assert set_up_of(dashboard(role))[0] == ""
