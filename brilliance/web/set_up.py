@@ -53,7 +53,7 @@ def steps(user: User | AnonymousUser) -> list[Step]:
             "People",
             "Create a list, then add people to it by hand or from a file.",
             "Import people" if has_list else "Create list",
-            reverse("admin:contacts_contact_import" if has_list else "admin:contacts_contactlist_add"),
+            reverse("admin:contacts_contactimport_add" if has_list else "admin:contacts_contactlist_add"),
             Subscription.objects.exists(),
         ),
         Step(
