@@ -13,15 +13,15 @@ from smtpservers.models import SmtpServer
 
 class SendTestForm(forms.Form):
     recipient = forms.CharField(
-        label="Send the test to",
+        label="Send test to",
         max_length=320,
-        help_text="One address that you can look into.",
-        error_messages={"required": "Enter the address that the test message should go to."},
+        help_text="Use a mailbox you can check.",
+        error_messages={"required": "Enter an address for the test message."},
         widget=UnfoldAdminTextInputWidget({"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}),
     )
 
     with_copies = forms.BooleanField(
-        label="Send the copies too", required=False, initial=True, widget=UnfoldBooleanWidget()
+        label="Send copies too", required=False, initial=True, widget=UnfoldBooleanWidget()
     )
 
     def __init__(self, *args: Any, copies: Sequence[str] = (), proposed: str = "", **kwargs: Any) -> None:
@@ -32,9 +32,9 @@ class SendTestForm(forms.Form):
         """
         super().__init__(*args, **kwargs)
         if proposed:
-            self.fields["recipient"].help_text += " Mail to of the server is filled in."
+            self.fields["recipient"].help_text += " The server's Mail to is suggested."
         if copies:
-            self.fields["with_copies"].help_text = f"To {', '.join(copies)}; each counts in the quota."
+            self.fields["with_copies"].help_text = f"To {', '.join(copies)}. Each copy uses quota."
         else:
             del self.fields["with_copies"]
         if self.is_bound and self.errors:
@@ -54,7 +54,7 @@ class MessageSearch(forms.Form):
         required=False,
         max_length=320,
         label="Address",
-        widget=UnfoldAdminTextInputWidget({"placeholder": "ann@example.org, or a part of it", "type": "search"}),
+        widget=UnfoldAdminTextInputWidget({"placeholder": "ann@example.org, or part of it", "type": "search"}),
     )
     status = forms.ChoiceField(
         required=False, choices=[("", "any"), *Message.Status.choices], label="Status", widget=UnfoldAdminSelectWidget

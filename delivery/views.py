@@ -106,7 +106,7 @@ def begin_test(request: HttpRequest, server: SmtpServer) -> HttpResponse:
     """Queue a test to the server's Mail to; without one, redirect to the page that asks for a recipient."""
     recipient = default_recipient(server)
     if not recipient:
-        messages.info(request, "The server was saved. Enter who gets the test.")
+        messages.info(request, "Server saved. Enter an address for the test message.")
         return redirect("delivery:send_test", server.pk)
     trial = trials.ask(server, recipient, request.user, with_copies=False, now=clock.now())
     transaction.on_commit(partial(hints.ring, tasks.make_trials))
@@ -136,7 +136,7 @@ def _test_form(server: SmtpServer, posted: Any, recipient: str = "") -> SendTest
 def _test_page(request: HttpRequest, server: SmtpServer, form: SendTestForm, shown: dict[str, Any]) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
-        "title": f"Send a test through {server}",
+        "title": f"Send test through {server}",
         "opts": SmtpServer._meta,
         "object": server,
         "server": server,
@@ -151,12 +151,12 @@ def _test_so_far(trial: Trial) -> dict[str, Any]:
     now = clock.now()
     conversation = trials.conversation_of(trial)
     if trial.refusal:
-        return {"outcome": ResultWords("failed", "block", "The test was not sent.", trial.refusal)}
+        return {"outcome": ResultWords("failed", "block", "Test not sent.", trial.refusal)}
     if trial.ended_at is None:
         steps = [line_of(said.step) for said in conversation.steps] if conversation else []
         return {"outcome": _under_way(trial, now), "steps": steps, "is_under_way": not trials.is_lost(trial, now)}
     if conversation is None:  # The message was deleted in the meantime.
-        return {"outcome": ResultWords("unsure", "help", "This test is no longer on record.", "Send another one.")}
+        return {"outcome": ResultWords("unsure", "help", "This test was deleted.", "Send another one.")}
     return {
         "outcome": outcome_of(conversation),
         "steps": [line_of(said.step) for said in conversation.steps],
@@ -188,22 +188,21 @@ def is_in_sandbox(server: SmtpServer) -> bool:
 def outcome_of(conversation: operators_send_test.Conversation) -> ResultWords:
     failed = next((said for said in conversation.steps if not said.step.is_ok), None)
     if conversation.is_accepted and failed is not None and failed.step.name == "bounces":
-        headline = "The server took the message, but bounces would be lost."
+        headline = "The server accepted the message, but bounces would be lost."
         return ResultWords("unsure", "warning", headline, failed.explanation)
     if conversation.is_accepted:
         return ResultWords(
             "fine",
             "check_circle",
-            "The server took the message.",
-            f"Look into the mailbox of {conversation.recipient}; if it is not there after some minutes, into its spam"
-            " folder.",
+            "The server accepted the message.",
+            f"Check the mailbox of {conversation.recipient}, and its spam folder after a few minutes.",
         )
     advice = failed.explanation if failed else conversation.reason
     if conversation.status == Message.Status.UNCONFIRMED:
         is_silent = failed is not None and "silent" in failed.step.reply
-        headline = "Sent in full, no answer yet." if is_silent else "The message was sent, and the answer was lost."
+        headline = "Sent in full, no reply yet." if is_silent else "The message was sent, but the reply was lost."
         return ResultWords("unsure", "help", headline, advice)
-    headline = f"The test failed at {failed.step.name}: {STEPS[failed.step.name]}." if failed else "It was not sent."
+    headline = f"The test failed at {failed.step.name}: {STEPS[failed.step.name]}." if failed else "Test not sent."
     return ResultWords("failed", "cancel", headline, advice)
 
 
@@ -244,7 +243,7 @@ def held_back(request: HttpRequest, server_id: int) -> HttpResponse:
     now = timezone.now()
     context = {
         **admin.site.each_context(request),
-        "title": f"What {server} holds back",
+        "title": f"Mail on hold for {server}",
         "opts": SmtpServer._meta,
         "object": server,
         "server": server,
@@ -261,15 +260,15 @@ def _end_held_back(request: HttpRequest, server: SmtpServer) -> None:
     sender, hold = request.POST.get("sender", ""), request.POST.get("hold", "")
     done = ""
     if hold.isdecimal() and len(hold) < 19 and (provider := provider_holds.lift(server.pk, int(hold))):
-        done = f"Mail to {provider} goes out again."
+        done = f"Sending to {provider} resumed."
     elif sender and refused_senders.forget(server.pk, sender):
-        done = f"The server is asked again to send as {sender}."
+        done = f"{sender} will be tried again."
     if done:
         assert request.user.pk is not None
         LogEntry.objects.log_actions(request.user.pk, [server], CHANGE, done, single_object=True)
         messages.success(request, done)
     else:
-        messages.info(request, "There was nothing to end any more.")
+        messages.info(request, "This was already resumed.")
 
 
 # --- a restored copy
@@ -290,7 +289,7 @@ def restored(request: HttpRequest) -> HttpResponse:
         return redirect("delivery:restored")
     context = {
         **admin.site.each_context(request),
-        "title": "A restored copy",
+        "title": "Restored copy",
         "copy": restored_copy.held(),
         "under_way": restored_copy.under_way(timezone.now()),
         "answers": restored_copy.Answer,

@@ -42,7 +42,7 @@ def take_pictures(page: Page) -> None:
     open_from_sidebar(page, "SMTP servers")
     page.get_by_role("row", name=re.compile("Business plan")).get_by_role("link", name="Send test").click()
     page.get_by_role("button", name="Send test").click()
-    expect(page.get_by_role("heading", name="The server took the message.")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="The server accepted the message.")).to_be_visible(timeout=20_000)
     take(page, "send-test", height=1300)
 
     open_from_sidebar(page, "Campaigns")

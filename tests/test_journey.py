@@ -61,16 +61,16 @@ def make_a_server(page: Page, port: int) -> None:
 
 def send_a_test(page: Page) -> None:
     page.get_by_role("row", name=re.compile("Harbour relay")).get_by_role("link", name="Send test").click()
-    expect(page.get_by_label("Send the test to")).to_have_value("captain@harbour.example.com")
+    expect(page.get_by_label("Send test to")).to_have_value("captain@harbour.example.com")
     page.get_by_role("button", name="Send test").click()
 
-    expect(page.get_by_role("heading", name="The server took the message.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="The server accepted the message.")).to_be_visible(timeout=60_000)
     steps = page.locator(".test-steps li")
     expect(steps).to_have_count(8)
     names = [name.split()[0] for name in steps.locator("h3").all_inner_texts()]
     assert names == ["DNS", "connect", "banner", "EHLO", "MAIL", "RCPT", "DATA", "message"]
     expect(steps.last).to_contain_text("250")
-    page.get_by_role("link", name="see what arrived").click()
+    page.get_by_role("link", name="view received mail").click()
     expect(page.get_by_role("cell", name="captain@harbour.example.com")).to_be_visible()
 
 

@@ -44,7 +44,7 @@ class Installation(models.Model):
 
     class Answer(models.TextChoices):
         NONE = "", "nobody has answered yet"
-        MAY_HAVE_SENT = "sent", "the original may have gone on sending"  # Messages due meanwhile become unconfirmed.
+        MAY_HAVE_SENT = "sent", "the original may have continued sending"  # Messages due meanwhile become unconfirmed.
         STOOD_STILL = "still", "the original has sent nothing since"  # All messages go on where they were.
 
     key = models.UUIDField(default=uuid.uuid4)  # Names its notes in DATA_DIR.

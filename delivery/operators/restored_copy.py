@@ -17,6 +17,7 @@ from delivery.outbox import mailings as outbox_mailings
 from delivery.outbox import status_counts
 from delivery.outcomes import recovery
 from registry import Registry
+from words.numbers import counted
 
 Answer = Installation.Answer
 MOST_SHOWN = 50
@@ -51,10 +52,10 @@ def under_way(now: dt.datetime) -> list[UnderWay]:
     mailings = _under_way(copy, now)
     campaigns = mailings.filter(stream=Mailing.Stream.CAMPAIGN).order_by("pk")
     left = [(mailing.name, _waiting(mailing.pk)) for mailing in campaigns[:MOST_SHOWN]]
-    then = "what was due is called unconfirmed."
+    then = "what was due becomes unconfirmed."
     found = [UnderWay(name, _not_sent(number), then) for name, number in left if number]
     if (more := campaigns.count() - len(left)) > 0:
-        found.append(UnderWay(f"{more:,} more campaigns", "Perhaps not sent in full yet.", then))
+        found.append(UnderWay(f"{more:,} more campaigns", "May not be sent in full yet.", then))
     others = mailings.exclude(stream=Mailing.Stream.CAMPAIGN).filter(is_snapshotted=True)
     waiting = Message.objects.filter(mailing__in=others.values("pk"), status__in=Message.PENDING).count()
     if waiting:
@@ -69,7 +70,7 @@ def _under_way(copy: Installation, now: dt.datetime) -> QuerySet[Mailing]:
 
 
 def _not_sent(number: int) -> str:
-    return f"{'1 message was' if number == 1 else f'{number:,} messages were'} not sent yet."
+    return f"{counted(number, 'message')} not sent yet."
 
 
 def _waiting(mailing_id: int) -> int:
@@ -83,12 +84,12 @@ def answer(what: str) -> str:
     :return: why the answer was not stored; empty if it was.
     """
     if what not in (Answer.MAY_HAVE_SENT, Answer.STOOD_STILL):
-        return "Choose whether the original may have gone on sending."
+        return "Choose whether the original may have continued sending."
     if settings.START_HELD:
-        return "START_HELD is set. Take it out of the environment, restart every process, then come back."
+        return "START_HELD is set. Remove it from the environment, restart every process, then come back."
     held_unanswered = Installation.objects.filter(pk=1, answer=Answer.NONE).exclude(held_because="")
     if not held_unanswered.update(answer=what, identity=identity.identify()):
-        return "This database does not wait for an answer any more."
+        return "This database no longer waits for an answer."
     return ""
 
 

@@ -39,7 +39,7 @@ def check(server: SmtpServer, port: int = PORT, seconds: float = SECONDS) -> lis
     began = time.perf_counter()
     plain, domain = ascii_address(server.return_path), domain_of(server.return_path)
     if is_reserved(domain):
-        return [_not_checked(plain, f"{domain} is reserved for examples and tests and receives no mail", began)]
+        return [_not_checked(plain, f"{domain} is reserved for examples and receives no mail", began)]
     return [asyncio.run(_check(server, port, seconds))]
 
 
@@ -52,19 +52,19 @@ async def _check(server: SmtpServer, port: int, seconds: float) -> Step:
     plain = ascii_address(server.return_path)
     validator = Validator()
     address = verp.tagged(plain, NOBODY, 0, settings.TOKEN_KEYS) if server.use_verp else plain
-    why = "DNS did not say which mail server takes its mail"
+    why = "DNS names no mail server for it"
     try:
         async with asyncio.timeout(seconds):
             if problem := await validator.problem(server.return_path):
-                advice = "Bounces would be lost: correct Email return path, or give its domain an MX record."
+                advice = "Bounces would be lost. Correct Email return path, or add an MX record to its domain."
                 return lost_step("bounces", plain, f"{problem.sentence} {advice}", began)
             for host in (await validator.exchanges(domain_of(plain)))[:MOST_HOSTS]:
                 try:
                     return await _ask(host, port, server, plain, address, began)
                 except (ConnectionFailed, WireLost, ValueError) as error:
-                    why = f"{host} could not be asked ({error})"
+                    why = f"{host} couldn't be reached ({error})"
     except TimeoutError:
-        why = f"DNS or its mail server did not answer within {seconds:g} seconds"
+        why = f"DNS or its mail server didn't reply within {seconds:g} seconds"
     return _not_checked(plain, f"{why}. Many networks block port 25", began)
 
 
@@ -83,7 +83,7 @@ async def _ask(host: str, port: int, server: SmtpServer, plain: str, address: st
     connection = await connect(endpoint)
     try:
         reply = await _say(connection, f"MAIL FROM:<>{' SMTPUTF8' if needs_smtputf8(plain) else ''}")
-        sent, is_fine, means = "MAIL FROM:<>", True, f"Not checked: {host} does not talk to this machine."
+        sent, is_fine, means = "MAIL FROM:<>", True, f"Not checked: {host} refuses connections from this machine."
         if reply.is_positive:
             sent = f"RCPT TO:<{address}>"
             reply = await _say(connection, sent)
@@ -102,12 +102,12 @@ async def _say(connection: Connection, line: str) -> Reply:
 def _meaning(host: str, plain: str, is_tagged: bool, reply: Reply, without_tag: Reply) -> tuple[bool, str]:
     """Return whether bounces arrive, as far as is known, and a sentence that says so."""
     if reply.is_positive:
-        return True, f"{host} takes bounces to {'the tagged address' if is_tagged else plain}."
+        return True, f"{host} accepts bounces to {'the tagged address' if is_tagged else plain}."
     if without_tag.is_positive:
         return False, (
-            f"{host} takes bounces to {plain} and refuses the tagged address. Turn Tag each return path off, or let the"
-            " mailbox accept plus addresses."
+            f"{host} accepts bounces to {plain} but rejects the tagged address. Turn off Tag each return path, or let"
+            " the mailbox accept plus-addresses."
         )
     if classify(Stage.RCPT, without_tag, plain).action is Action.SUPPRESS:
-        return False, f"{host} refuses bounces to {plain}. Correct Email return path, or have the mailbox made."
-    return True, f"Not checked: {host} answers otherwise than about the mailbox. Its words above say why."
+        return False, f"{host} rejects bounces to {plain}. Correct Email return path, or create the mailbox."
+    return True, f"Not checked: {host} replied about something else. Its reply above says what."

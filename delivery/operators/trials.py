@@ -21,7 +21,7 @@ from smtpservers.smtp.conversation import Step
 
 LOST_AFTER = dt.timedelta(seconds=30)  # A worker without a heartbeat for this long has ended.
 TAKEN_WITHIN = dt.timedelta(seconds=10)  # A test that no worker has taken by then waits for other tests or a worker.
-NOT_TRIED = "It was not tried: the test before it did not even reach the message."
+NOT_TRIED = "Not tried, because the test before it failed before the message was sent."
 
 
 def ask(server: SmtpServer, recipient: str, actor: Any, *, with_copies: bool, now: dt.datetime) -> Trial:
@@ -130,22 +130,22 @@ def under_way(trial: Trial, now: dt.datetime) -> tuple[str, str]:
     name, seconds = trial.server.name, trial.server.timeout_seconds
     if is_lost(trial, now):
         return (
-            "The worker that made this test ended in the middle.",
-            "It may have been sent: look into the mailbox. Then send another one.",
+            "The worker stopped during this test.",
+            "The message may have been sent. Check the mailbox, then send another test.",
         )
     if trial.seen_at is None and now - trial.created_at > TAKEN_WITHIN:
         return (
-            "No worker has taken this test yet.",
-            "Workers make one test after the other. If this goes on, look whether a worker for errands runs.",
+            "Waiting for a worker.",
+            "Workers run one test at a time. If this takes long, check that a worker for errands is running.",
         )
     if trial.seen_at is None:
-        return "The test is about to begin.", "This page follows it."
+        return "The test is about to start.", "This page updates automatically."
     if trial.is_sent:
         return (
-            "Sent in full, no answer yet.",
-            f"{name} may take up to {seconds} seconds to answer. This page follows it.",
+            "Sent in full, no reply yet.",
+            f"{name} can take up to {seconds} seconds to reply. This page updates automatically.",
         )
-    return f"Talking to {name}.", f"Each answer may take up to {seconds} seconds. This page follows it."
+    return f"Talking to {name}.", f"Each reply can take up to {seconds} seconds. This page updates automatically."
 
 
 def is_lost(trial: Trial, now: dt.datetime) -> bool:

@@ -200,7 +200,7 @@ class Holds:
         if held_until is None:
             return None
         state = self._providers[provider]
-        reason = f"Mail to {provider} rests until {held_until:%d %B %Y %H:%M} UTC: {state.reason}"
+        reason = f"Mail to {provider} is on hold until {held_until:%d %B %Y %H:%M} UTC: {state.reason}"
         wait = (held_until - now) * WAIT_FACTOR + dt.timedelta(seconds=1)
         return Judgement("not_sent", "deferred", reason[:600], "held-provider", wait=wait)
 

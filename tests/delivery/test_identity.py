@@ -395,14 +395,14 @@ def test_administrators_see_what_was_under_way_and_say_how_to_go_on(
 
     assert "/delivery/restored/" in home
     assert "&lt;b&gt;Winter&lt;/b&gt;" in page
-    assert "3 messages were not sent yet." in page
+    assert "3 messages not sent yet." in page
     assert page.count('<button type="submit" name="answer"') == 2
     at_once = page[: page.index("<details", page.index('id="go-on"'))]
     assert 'value="sent"' in at_once  # The safe answer takes one click, the other one is asked about.
     assert 'value="still"' not in at_once
-    assert "would reach people a second time" in page
-    assert "Choose whether the original may have gone on sending." in refused
-    assert "The original may have gone on sending, you said." in under_way
+    assert "would reach people twice" in page
+    assert "Choose whether the original may have continued sending." in refused
+    assert "You answered: the original may have continued sending." in under_way
     assert "Nothing is held" in done
     assert statuses() == {"unconfirmed": 3}
     assert Mailing.objects.get(pk=mailing.pk).state == "open"
@@ -418,7 +418,7 @@ def test_the_command_shows_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: 
     said = capsys.readouterr().out
 
     assert "Nothing is held" in said
-    assert "- Winter: 3 messages were not sent yet." in said
+    assert "- Winter: 3 messages not sent yet." in said
     assert "Mail leaves again." in said
     assert statuses() == {"unconfirmed": 3}
 
@@ -426,5 +426,5 @@ def test_the_command_shows_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_the_command_says_why_not(settings: Any) -> None:
     settings.START_HELD = True
 
-    with pytest.raises(CommandError, match="Take it out of the environment"):
+    with pytest.raises(CommandError, match="Remove it from the environment"):
         call_command("restored", "--stood-still")

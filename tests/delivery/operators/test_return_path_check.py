@@ -66,7 +66,7 @@ def test_a_tagged_address_that_is_taken_is_told_and_no_message_is_sent(nameserve
         heard = [event["line"] for event in peer.journal.events("mail", "rcpt", "data", "quit")]
 
     assert (step.is_ok, step.code, step.details["asked"]) == (True, 250, "localhost")
-    assert step.details["means"] == "localhost takes bounces to the tagged address."
+    assert step.details["means"] == "localhost accepts bounces to the tagged address."
     recipient = re.fullmatch(r"RCPT TO:<(bounces\+[a-z2-7]{24}@ours\.wiretest\.net)>", step.sent)
     assert recipient
     assert tag_of(recipient[1]) == (0, 0)  # Nobody's, so that nothing follows from it.
@@ -76,20 +76,25 @@ def test_a_tagged_address_that_is_taken_is_told_and_no_message_is_sent(nameserve
 @pytest.mark.parametrize(
     ("script", "fields", "is_ok", "means"),
     [
-        (at_recipient(UNKNOWN), {}, False, "refuses the tagged address. Turn Tag each return path off, or let the"),
-        (at_recipient(b"553 5.1.3 bad +"), {}, False, "refuses the tagged address."),
-        (at_recipient(BLOCKED), {}, False, "refuses the tagged address."),
-        (at_recipient(UNKNOWN, UNKNOWN), {}, False, f"localhost refuses bounces to {OURS}. Correct Email return path"),
-        (at_recipient(None, UNKNOWN), {"use_verp": False}, False, f"localhost refuses bounces to {OURS}."),
-        (at_recipient(UNKNOWN), {"use_verp": False}, True, f"localhost takes bounces to {OURS}."),
-        (at_recipient(BLOCKED, BLOCKED), {}, True, "Not checked: localhost answers otherwise than about the mailbox."),
-        (at_recipient(b"450 4.2.0 greylisted"), {}, True, "Not checked: localhost answers otherwise"),
-        (at_recipient(UNKNOWN, b"451 later"), {}, True, "Not checked: localhost answers otherwise"),
+        (at_recipient(UNKNOWN), {}, False, "rejects the tagged address. Turn off Tag each return path, or let"),
+        (at_recipient(b"553 5.1.3 bad +"), {}, False, "rejects the tagged address."),
+        (at_recipient(BLOCKED), {}, False, "rejects the tagged address."),
+        (at_recipient(UNKNOWN, UNKNOWN), {}, False, f"localhost rejects bounces to {OURS}. Correct Email return path"),
+        (at_recipient(None, UNKNOWN), {"use_verp": False}, False, f"localhost rejects bounces to {OURS}."),
+        (at_recipient(UNKNOWN), {"use_verp": False}, True, f"localhost accepts bounces to {OURS}."),
+        (
+            at_recipient(BLOCKED, BLOCKED),
+            {},
+            True,
+            "Not checked: localhost replied about something else.",
+        ),
+        (at_recipient(b"450 4.2.0 greylisted"), {}, True, "Not checked: localhost replied about something else"),
+        (at_recipient(UNKNOWN, b"451 later"), {}, True, "Not checked: localhost replied about something else"),
         (
             lambda event, context: b"550 no bounces" if event == "mail" else None,
             {},
             True,
-            "Not checked: localhost does not talk to this machine.",
+            "Not checked: localhost refuses connections",
         ),
     ],
 )
@@ -133,11 +138,11 @@ def test_a_mail_server_that_cannot_be_asked_is_no_finding(
 @pytest.mark.parametrize(
     ("return_path", "is_ok", "words"),
     [
-        ("b@null.wiretest.net", False, "says that it takes no mail. Bounces would be lost: correct Email return path"),
+        ("b@null.wiretest.net", False, "says that it takes no mail. Bounces would be lost. Correct Email return path"),
         ("b@gone.wiretest.net", False, "does not exist. Bounces would be lost"),
-        ("b@away.wiretest.net", True, "Not checked: no-such-host.invalid could not be asked (there is no address"),
-        ("b@many.wiretest.net", True, "Not checked: second.invalid could not be asked (there is no address"),
-        ("b@dark.wiretest.net", True, "Not checked: DNS did not say which mail server takes its mail."),
+        ("b@away.wiretest.net", True, "Not checked: no-such-host.invalid couldn't be reached (there is no address"),
+        ("b@many.wiretest.net", True, "Not checked: second.invalid couldn't be reached (there is no address"),
+        ("b@dark.wiretest.net", True, "Not checked: DNS names no mail server for it."),
     ],
 )
 def test_what_dns_says_of_the_domain_comes_first(
@@ -162,7 +167,7 @@ def test_a_reserved_domain_is_not_asked_and_the_step_says_so(nameserver: Nameser
     (step,) = return_path_check.check(server_with("b@shop.example"))
 
     assert step.is_ok
-    assert step.reply == "Not checked: shop.example is reserved for examples and tests and receives no mail."
+    assert step.reply == "Not checked: shop.example is reserved for examples and receives no mail."
     assert nameserver.asked == []
 
 
@@ -175,4 +180,4 @@ def test_a_private_address_is_not_asked_where_these_are_forbidden(
 
         assert peer.journal.events() == []
     assert step.is_ok
-    assert "could not be asked" in step.reply
+    assert "couldn't be reached" in step.reply

@@ -212,7 +212,7 @@ def test_the_test_of_a_campaign_looks_as_its_readers_will_see_it(tmp_path: Path)
         ({"return_path": "b@null.wiretest.net", "use_return_path": True}, "Bounces would be lost"),
         (
             {"return_path": "b@here.wiretest.net", "use_return_path": True},
-            "Not checked: mail.customer.example could not",
+            "Not checked: mail.customer.example couldn't",
         ),
         ({"return_path": "b@gone.wiretest.net", "use_return_path": False}, ""),
         (

@@ -317,7 +317,7 @@ def test_a_provider_that_had_enough_is_left_alone_by_this_server_and_others_go_o
     for message in Message.objects.filter(mailing=mailing, status="deferred"):
         assert waited(message) >= 8 * MINUTE
     waiting = one(mailing=mailing, email="third@gmail.com")
-    assert waiting.reason.startswith("Mail to google.com rests until ")
+    assert waiting.reason.startswith("Mail to google.com is on hold until ")
     assert "421 4.7.28" in waiting.reason
     assert waiting.attempts.get().outcome == "not_sent"
 
@@ -427,7 +427,7 @@ def test_without_another_server_a_refused_provider_waits(peers: Any) -> None:
     drain_at(T + HOUR)
     message = one(mailing=mailing)
     assert message.status == "deferred", message.reason
-    assert message.reason.startswith("Mail to yahoodns.net rests until ")
+    assert message.reason.startswith("Mail to yahoodns.net is on hold until ")
 
     drain_at(T + 60 * HOUR)
     assert one(mailing=mailing).status == "accepted"

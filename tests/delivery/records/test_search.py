@@ -112,7 +112,7 @@ def test_the_page_offers_to_search_further_back(admin_client: Client) -> None:
     page = admin_client.get("/delivery/messages/?address=old3").content.decode()
     found = admin_client.get(f"/delivery/messages/?address=old3&before={newer}").content.decode()
 
-    assert "No match among the 20 messages looked at so far." in page
+    assert "No match in the last 20 messages." in page
     assert "Search further back" in page
     assert "old3@example.com" in found
 

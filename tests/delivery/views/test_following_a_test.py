@@ -50,7 +50,7 @@ def test_nothing_is_sent_while_the_page_answers(tester: Client, make_server: Mak
     assert (trial.recipient, trial.seen_at, trial.created_by.username) == (ANN, None, "someone")
     assert not Message.objects.exists()
     page = tester.get(answer.headers["Location"]).content.decode()
-    assert "The test is about to begin." in page
+    assert "The test is about to start." in page
     assert "data-under-way" in page
     assert f'value="{ANN}"' in page, "another one goes to the same address"
 
@@ -77,21 +77,21 @@ def test_a_silent_server_is_waited_for_no_longer_than_its_timeout(
         server = make_server(peer.port, timeout_seconds=1)
         page = tried(tester, reverse("delivery:send_test", args=[server.pk]), {"recipient": ANN}).content.decode()
 
-    assert "Sent in full, no answer yet." in page
-    assert "look into the mailbox before you send it again" in page
+    assert "Sent in full, no reply yet." in page
+    assert "Check the mailbox before you send it again" in page
     assert Message.objects.get().status == "unconfirmed"
 
 
 @pytest.mark.parametrize(
     ("fields", "later", "words"),
     [
-        ({}, 5, "The test is about to begin."),
-        ({}, 30, "No worker has taken this test yet."),
+        ({}, 5, "The test is about to start."),
+        ({}, 30, "Waiting for a worker."),
         ({"seen_at": NOW}, 5, "Talking to Relay."),
-        ({"seen_at": NOW, "is_sent": True}, 5, "Sent in full, no answer yet."),
-        ({"seen_at": NOW}, 90, "The worker that made this test ended in the middle."),
+        ({"seen_at": NOW, "is_sent": True}, 5, "Sent in full, no reply yet."),
+        ({"seen_at": NOW}, 90, "The worker stopped during this test."),
         ({"ended_at": NOW, "refusal": "Relay has no quota left."}, 90, "Relay has no quota left."),
-        ({"ended_at": NOW}, 90, "This test is no longer on record."),
+        ({"ended_at": NOW}, 90, "This test was deleted."),
     ],
 )
 def test_the_page_says_how_far_it_is(
@@ -214,7 +214,7 @@ def test_a_real_worker_makes_it_even_if_nobody_rang(tester: Client, make_server:
             worker.stop()
 
         assert len(peer.accepted()) == 1
-    assert "The server took the message." in page_of(tester, trial)
+    assert "The server accepted the message." in page_of(tester, trial)
     assert Attempt.objects.get().outcome == "accepted"
 
 
@@ -242,12 +242,12 @@ def test_the_page_follows_a_server_that_takes_its_time(
         server = make_server(peer.port, timeout_seconds=60)
         sign_in(page, make_user("send_test"))
         page.goto(reverse("delivery:send_test", args=[server.pk]))
-        page.get_by_label("Send the test to").fill(ANN)
+        page.get_by_label("Send test to").fill(ANN)
         page.get_by_role("button", name="Send test").click()
 
-        expect(page.get_by_text("Sent in full, no answer yet.")).to_be_visible(timeout=20_000)
+        expect(page.get_by_text("Sent in full, no reply yet.")).to_be_visible(timeout=20_000)
         expect(page.get_by_text("announcing the message")).to_be_visible()
         answers.set()
-        expect(page.get_by_text("The server took the message.")).to_be_visible(timeout=20_000)
+        expect(page.get_by_text("The server accepted the message.")).to_be_visible(timeout=20_000)
 
     assert page.evaluate("document.activeElement.id") == "result"

@@ -130,8 +130,8 @@ def test_a_full_page_costs_no_more_queries_than_a_short_one(
 
 
 def test_an_empty_outbox_and_an_empty_search_say_different_things(reader: Client, db: None):
-    assert "Nothing was sent yet." in reader.get(URL).content.decode()
-    assert "No message matches." in reader.get(URL, {"address": "ann"}).content.decode()
+    assert "No messages yet." in reader.get(URL).content.decode()
+    assert "No messages match." in reader.get(URL, {"address": "ann"}).content.decode()
 
 
 def test_the_permission_is_needed(client: Client, make_user: Callable[..., User]):
