@@ -86,7 +86,7 @@ class CampaignAdmin(WritingAdmin):
 
     class Media:
         css = {"all": ["campaigns/campaigns.css", "campaigns/writing.css"]}
-        js = ["campaigns/writing.js", "campaigns/beside.js"]
+        js = ["campaigns/insertion.js", "campaigns/writing.js", "campaigns/beside.js"]
 
     # --- the list ---------------------------------------------------------------------------
 

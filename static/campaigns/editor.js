@@ -3,6 +3,7 @@
 
 const MODES = { html: "html", markdown: "markdown", mjml: "html" };
 const editors = new Map(); // By text area.
+const visited = new Set(); // Text areas whose editor has had the focus.
 
 function isDark() {
   return document.documentElement.classList.contains("dark");
@@ -46,6 +47,7 @@ function upgrade(area) {
     wrap: true,
   });
   editor.session.setValue(area.value);
+  editor.on("focus", () => visited.add(area));
   editor.session.on("change", () => {
     area.value = editor.getValue();
     area.dispatchEvent(new Event("input", { bubbles: true }));
@@ -94,10 +96,21 @@ window.campaignEditor = {
     editor.session.setValue(value);
     editor.moveCursorToPosition(at);
   },
-  insert(area, text) {
+  // The index of the cursor; null until somebody was in the field.
+  cursor(area) {
     const editor = editors.get(area);
-    if (editor) { editor.insert(text); editor.focus(); return; }
-    area.setRangeText(text, area.selectionStart, area.selectionEnd, "end");
+    if (!visited.has(area)) return null;
+    return editor ? editor.session.doc.positionToIndex(editor.getCursorPosition()) : area.selectionEnd;
+  },
+  insert(area, at, text) {
+    const editor = editors.get(area);
+    if (editor) {
+      editor.session.insert(editor.session.doc.indexToPosition(at), text);
+      editor.moveCursorToPosition(editor.session.doc.indexToPosition(at + text.length));
+      editor.focus();
+      return;
+    }
+    area.setRangeText(text, at, at, "end");
     area.dispatchEvent(new Event("input", { bubbles: true }));
     area.focus();
   },

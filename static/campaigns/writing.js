@@ -20,6 +20,7 @@ class Draft {
     this.known = this.values();
     this.conflicts = new Map();
     this.isSaving = false;
+    this.isCutOff = false;
     this.isOver = false;
     this.firstChangeAt = 0;
     // A reload or the browser's "back" may have restored older text in the fields than the page contained.
@@ -87,19 +88,23 @@ class Draft {
     return isSaved;
   }
 
-  async send(changes) {
+  async send(changes, isRetry = false) {
     const count = Object.keys(changes).length;
     let answer;
     try {
       const response = await this.post({ changes }, count === 0);
       if (response.redirected || response.status === 403) {
-        this.say("You are signed out. Sign in in another window, then go on here: nothing is lost.", true);
+        if (!isRetry && (await this.renewToken())) return this.send(changes, true);
+        this.isCutOff = true;
+        this.saySignedOut();
         return false;
       }
       answer = await response.json();
       if (!response.ok) throw new Error(answer.error);
+      this.isCutOff = false;
     } catch {
-      this.say(count ? "Could not be saved. Trying again." : "There is no connection.", true);
+      this.isCutOff = true;
+      this.say(count ? "Couldn't save. Trying again …" : "No connection. Trying again …", true);
       this.timer = setTimeout(() => this.save(), 5000);
       return false;
     }
@@ -125,6 +130,26 @@ class Draft {
       this.form.dispatchEvent(new CustomEvent("draft-saved"));
     }
     return !wrong.length && !this.conflicts.size;
+  }
+
+  // Somebody who signed in again in another tab has another token. Return whether there is one.
+  async renewToken() {
+    const page = await fetch(location.href, { headers: { "X-Sign-Of-Life": "1" } });
+    if (page.redirected || !page.ok) return false;
+    const read = new DOMParser().parseFromString(await page.text(), "text/html");
+    const token = read.querySelector("[name=csrfmiddlewaretoken]")?.value;
+    if (!token) return false;
+    for (const field of document.querySelectorAll("[name=csrfmiddlewaretoken]")) field.value = token;
+    return true;
+  }
+
+  saySignedOut() {
+    const link = document.createElement("a");
+    link.href = "/accounts/login/";
+    link.target = "_blank";
+    link.textContent = "Log in in a new tab";
+    this.say("You've been signed out. ", true);
+    this.state.append(link, ", then continue here.");
   }
 
   post(more, isSignOfLife, options = {}) {
@@ -213,7 +238,7 @@ class Draft {
     event.preventDefault();
     const button = event.submitter;
     await this.save();
-    if (this.conflicts.size) return;
+    if (this.conflicts.size || this.isCutOff) return; // The text stays, and the page says what is wrong.
     this.isReady = true;
     this.form.requestSubmit(button);
     this.isReady = false;
@@ -305,7 +330,10 @@ class Pictures {
       mjml: `<mj-image src="${picture.url}" alt="${alt}" width="${width}px" />`,
     }[markup];
     this.dialog.close();
-    if (window.campaignEditor) window.campaignEditor.insert(this.area, code);
+    const editor = window.campaignEditor;
+    if (!editor) return;
+    const place = window.placeOfImage(markup, this.area.value, editor.cursor(this.area));
+    editor.insert(this.area, place.at, place.opening + code + place.closing);
   }
 
   async upload(box) {
