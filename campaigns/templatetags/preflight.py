@@ -17,6 +17,7 @@ from campaigns.schedule.schedule import hours_of, start_in_words, zone_for
 from campaigns.tasks import have_counted
 from delivery import clock
 from delivery.outbox import mailings as outbox
+from words.instants import moment
 
 register = template.Library()
 register.filter("start", start_in_words)
@@ -47,8 +48,9 @@ def forecast_of(campaign: Campaign) -> dict[str, Any]:
         "zone": zone,
         "at": now,
         "hours": hours_of(campaign),
-        "later": [(at.astimezone(zone), number) for at, number in sorted(later.items())[:6]],
-        "not_after": campaign.not_after.astimezone(zone) if campaign.not_after and not campaign.is_closed else None,
+        # As words: a template's date filter would tell the time in the zone of the page.
+        "later": [(moment(at, zone), number) for at, number in sorted(later.items())[:6]],
+        "not_after": moment(campaign.not_after, zone) if campaign.not_after and not campaign.is_closed else "",
     }
 
 

@@ -75,6 +75,7 @@ def progress_json(request: HttpRequest, campaign_id: int) -> HttpResponse:
     if "pace" in request.GET or not context["report"].is_live:
         drawn = pace_context(campaign, clock.now())
         answer["pace"] = drawn["pace_drawn"]
+        answer["forecast"] = render_to_string("campaigns/progress_forecast.html", context, request)
         answer["pace_table"] = render_to_string("campaigns/figures_pace.html", drawn, request)
     return JsonResponse(answer, headers={"Cache-Control": "no-store"})
 

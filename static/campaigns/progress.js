@@ -12,6 +12,7 @@ const actions = document.getElementById("campaign-actions");
 const news = document.getElementById("campaign-news");
 const lost = document.getElementById("campaign-lost");
 const test = document.getElementById("campaign-test");
+const forecast = document.getElementById("campaign-forecast");
 const pace = document.getElementById("campaign-pace");
 const paceTable = document.getElementById("campaign-pace-table");
 let toldAt = 0;
@@ -33,6 +34,7 @@ function show(progress) {
   if (progress.test && !test.contains(document.activeElement) && !test.querySelector("details[open]")) {
     test.innerHTML = progress.test;
   }
+  if (progress.forecast !== undefined) forecast.innerHTML = progress.forecast;
   if (progress.pace) {
     pace.hidden = progress.pace.labels.length === 0;
     window.campaignCharts.draw(pace.querySelector("canvas"), progress.pace);

@@ -4,12 +4,15 @@ import csv
 import datetime as dt
 import io
 import uuid
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from campaigns.lifecycle import states
 from campaigns.models import Campaign, DomainProvider, Tally
@@ -18,7 +21,7 @@ from campaigns.templatetags.preflight import forecast_of
 from delivery.models import Attempt, Mailing, MailingOutcome, Message
 from delivery.outbox import plan
 from smtpservers.models import SmtpServer
-from tests.campaigns.conftest import client_of
+from tests.campaigns.conftest import client_of, seen
 
 NOON = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -325,3 +328,32 @@ def test_an_export_goes_slice_by_slice(answered: Campaign, marketer: Client, mon
         "bea@company.net",
         "cleo@village.net",
     ]
+
+
+def test_the_forecast_tells_all_its_times_in_the_zone_it_names(campaign: Campaign, settings: Any) -> None:
+    settings.TIME_ZONE = "UTC"
+    at = dt.datetime(2030, 11, 28, 20, 36, tzinfo=dt.UTC)
+    Campaign.objects.filter(pk=campaign.pk).update(
+        status="scheduled", starts_at=at, time_zone="Asia/Tokyo", not_after=at + dt.timedelta(days=1)
+    )
+
+    card = render_to_string("campaigns/forecast_card.html", forecast_of(Campaign.objects.get(pk=campaign.pk)))
+
+    assert "Times in Asia/Tokyo." in card
+    assert "Nothing is sent after 30 November 2030, 05:36." in card
+    assert "20:36" not in card
+
+
+def test_the_forecast_comes_with_the_figures_and_goes_with_the_last_of_them(
+    marketer: Client, campaign: Campaign, server: SmtpServer
+) -> None:
+    seen()
+    at = timezone.now() + dt.timedelta(days=1)
+    Campaign.objects.filter(pk=campaign.pk).update(status="scheduled", starts_at=at)
+    url = f"/campaigns/{campaign.pk}/progress.json"
+    assert "Times in" in marketer.get(url, {"pace": ""}).json()["forecast"]
+    assert "forecast" not in marketer.get(url).json()
+
+    Campaign.objects.filter(pk=campaign.pk).update(status="finished")
+
+    assert marketer.get(url).json()["forecast"].strip() == ""
