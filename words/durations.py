@@ -6,14 +6,14 @@ _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 
 def about(span: dt.timedelta) -> str:
-    """Return an estimated duration: "less than a minute", "about 3 h 20 min", "about 5 days"."""
+    """Return an estimated duration: "under a minute", "4 min", "about 3 h 20 min", "about 5 days"."""
     minutes = round(span.total_seconds() / 60)
     if minutes < 1:
-        return "less than a minute"
+        return "under a minute"
     if minutes < 60:
-        return f"about {minutes} min"
+        return f"{minutes} min"
     if minutes < 48 * 60:
-        return f"about {minutes // 60} h {minutes % 60} min"
+        return f"about {minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
     return f"about {round(minutes / 60 / 24)} days"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
+from django.utils.timezone import get_current_timezone
 
 from mail.addresses import readable_domain
 from smtpservers.admin.states import badge
@@ -15,15 +15,17 @@ from smtpservers.limits import sliding_window
 from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.limits.sliding_window import DAY, HOUR
 from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer
+from words import numbers
+from words.instants import ago, stamp
 
 NEARLY_FULL_PERCENT = 80
 FULL_PERCENT = 95
 
 _SECURITY = {
-    Security.IMPLICIT: ("blue", "TLS", "Encrypted from the first byte."),
-    Security.STARTTLS: ("green", "STARTTLS", "Encryption is required."),
-    Security.OPPORTUNISTIC: ("orange", "If offered", "Encryption is used if the server offers it, else clear text."),
-    Security.NEVER: ("orange", "Clear text", "Nothing is encrypted, even if the server offers it."),
+    Security.IMPLICIT: ("blue", "TLS", "Implicit TLS."),
+    Security.STARTTLS: ("green", "STARTTLS", "TLS is required."),
+    Security.OPPORTUNISTIC: ("orange", "TLS optional", "TLS is used if the server offers it."),
+    Security.NEVER: ("orange", "No TLS", "Nothing is encrypted, even if the server offers TLS."),
 }
 
 
@@ -84,15 +86,15 @@ def _period_bar(server: SmtpServer) -> SafeString:
     used: int = getattr(server, "units_used", None) or 0
     reserved: int = getattr(server, "units_reserved", None) or 0
     if not server.max_per_month:
-        return format_html('<span class="server-quota">{}, no limit</span>', f"{used:,}")
+        return format_html('<span class="server-quota">{} sent · no monthly limit</span>', f"{used:,}")
     percent = min(100, 100 * used // server.max_per_month)
     kept = kept_from_campaigns(server.max_per_month)
-    left = f", {max(0, server.max_per_month - kept - used - reserved):,} left for campaigns"
+    left = f" · {max(0, server.max_per_month - kept - used - reserved):,} left for campaigns"
     colour = "red" if percent >= FULL_PERCENT else "orange" if percent >= NEARLY_FULL_PERCENT else "green"
     return format_html(
         '<span class="server-quota" title="{}"><span class="server-bar" aria-hidden="true">'
         '<span class="server-bar-fill server-bar-{}" style="width: {}%"></span></span>{}</span>',
-        f"{percent} % used" + (f", {reserved:,} more being sent" if reserved else "") + left,
+        f"{numbers.percent(used, server.max_per_month)} used" + (f" · {reserved:,} sending" if reserved else "") + left,
         colour,
         percent,
         f"{used:,} of {server.max_per_month:,}",
@@ -103,6 +105,6 @@ def last_success(server: SmtpServer, now: dt.datetime) -> str | SafeString:
     """Return how long ago the server last accepted a message."""
     if server.last_success_at is None:
         return "Never"
-    is_fresh = now - server.last_success_at < dt.timedelta(minutes=1)
-    when = "Just now" if is_fresh else f"{timesince(server.last_success_at, now, depth=1)} ago"
-    return format_html('<span title="{}">{}</span>', f"{server.last_success_at:%d %B %Y %H:%M} UTC", when)
+    zone = get_current_timezone()
+    exact = f"{stamp(server.last_success_at, now, zone)} {server.last_success_at.astimezone(zone).tzname()}"
+    return format_html('<span title="{}">{}</span>', exact, ago(server.last_success_at, now, zone))

@@ -27,7 +27,7 @@ from smtpservers.routing.rules import RoutingRule
 from smtpservers.routing.strategies import EXAMPLE_MESSAGES, Portion
 
 SHOWN_DOMAINS = 3
-FITS_EVERYTHING = "Everything that no rule above decides on"
+FITS_EVERYTHING = "Everything else"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class RouteAdmin(ModelAdmin):
     list_before_template = "admin/smtpservers/route/introduction.html"
     fieldsets = (
         (None, {"fields": ("name", ("is_active", "display_order"))}),
-        ("Which mail", {"fields": (("from_domains", "recipient_domains"),)}),
-        ("Which server", {"fields": ("strategy", "servers")}),
+        ("Mail", {"fields": (("from_domains", "recipient_domains"),)}),
+        ("Servers", {"fields": ("strategy", "servers")}),
     )
 
     class Media:
@@ -70,19 +70,19 @@ class RouteAdmin(ModelAdmin):
     @admin.display(description="State")
     def state(self, route: Route) -> SafeString:
         if route.is_active:
-            return badge("green", "Active", "Asked in its place.")
-        return badge("grey", "Inactive", "Passed over.")
+            return badge("green", "Active", "This rule is used.")
+        return badge("grey", "Inactive", "This rule is ignored.")
 
-    @admin.display(description="Decides on")
+    @admin.display(description="Matches")
     def decides_on(self, route: Route) -> SafeString:
         if route.is_default:
-            return format_html("{}.", FITS_EVERYTHING)
+            return format_html("{}", FITS_EVERYTHING)
         parts = [
             f"{word} {_some(domains)}"
             for word, domains in (("From", route.from_domains.split()), ("To", route.recipient_domains.split()))
             if domains
         ]
-        return format_html("{}", "; ".join(parts) or "Everything; no rule below is asked.")
+        return format_html("{}", "; ".join(parts) or "Everything (rules below are never used)")
 
     @admin.display(description="Strategy")
     def strategy_words(self, route: Route) -> str:
@@ -124,7 +124,7 @@ class RouteAdmin(ModelAdmin):
         form = TryForm(request.GET if request.GET else None)
         context = {
             **self.admin_site.each_context(request),
-            "title": "Try the routing rules",
+            "title": "Test routing rules",
             "try_form": form,
             "media": self.media,
             **(_decision(form.cleaned_data["sender"], form.cleaned_data["recipient"]) if form.is_valid() else {}),
@@ -155,17 +155,17 @@ def _decision(sender: str, recipient: str) -> dict[str, Any]:
 
 
 def _part(portion: Portion, messages: int) -> ServerShare:
-    room = f" It has room for {messages:,}." if messages == portion.server.room else ""
+    room = f" Room for {messages:,}." if messages == portion.server.room else ""
     return ServerShare(portion.server.name, messages, portion.reason + room)
 
 
 def _why(rule: RoutingRule, sender: str, domain: str) -> str:
     if not rule.fits_sender(sender):
-        own = f"is From {sender}" if sender else "takes each server’s own"
-        return f"does not fit: it is for mail From {_some(rule.from_domains)}, and this message {own}."
+        own = f"is from {sender}" if sender else "uses each server’s own From"
+        return f"doesn’t match: it’s for mail from {_some(rule.from_domains)}, and this message {own}."
     if not rule.fits_recipient(domain):
-        return f"does not fit: it is for recipients at {_some(rule.recipient_domains)}, not at {domain}."
-    return f"decides, by {Route.Strategy(rule.strategy).label.lower()}."
+        return f"doesn’t match: it’s for recipients at {_some(rule.recipient_domains)}, not {domain}."
+    return f"matches: {Route.Strategy(rule.strategy).label.lower()}."
 
 
 def _some(domains: Any) -> str:

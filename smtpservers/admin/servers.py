@@ -41,6 +41,7 @@ from smtpservers.limits import circuit_breaker, throttling
 from smtpservers.limits.reservations import lock_account, refit_period, reopen
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.routing.rules import users_of
+from words.numbers import counted
 
 
 def _in_pairs(*names: str) -> list[tuple[str, ...]]:
@@ -127,7 +128,7 @@ class QuotaFilter(SimpleListFilter):
     parameter_name = "quota"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("nearly", f"Nearly full (from {list_row.NEARLY_FULL_PERCENT} %)"), ("full", "Used up")]
+        return [("nearly", f"Nearly full (from {list_row.NEARLY_FULL_PERCENT}%)"), ("full", "Used up")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> QuerySet[SmtpServer]:
         percent = {"nearly": list_row.NEARLY_FULL_PERCENT, "full": 100}.get(self.value() or "")
@@ -290,19 +291,19 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         bulk_update_with_history(changed, SmtpServer, ["is_active", "version"], default_user=request.user)
         state = "active" if is_active else "inactive"
         if not changed:
-            self.message_user(request, f"The chosen servers were {state} already.")
+            self.message_user(request, f"The selected servers were already {state}.")
         elif is_active:
-            self.message_user(request, f"{_servers(changed)} now active and may be chosen for sending.")
+            self.message_user(request, f"{_servers(changed)} now active and ready to send.")
         else:
-            self.message_user(request, f"{_servers(changed)} now inactive. Queued mail takes another server or waits.")
+            self.message_user(request, f"{_servers(changed)} now inactive. Queued mail uses other servers or waits.")
 
     @admin.action(description="Resume", permissions=["pause"])
     def resume(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
         resumed = [server for server in servers if self._resume(request, server)]
         if resumed:
-            self.message_user(request, f"{_servers(resumed)} no longer held back. The next mail tries again.")
+            self.message_user(request, f"{_servers(resumed)} sending again.")
         else:
-            self.message_user(request, "None of the chosen servers was held back.")
+            self.message_user(request, "None of the selected servers was paused.")
 
     def _resume(self, request: HttpRequest, server: SmtpServer) -> bool:
         # All three: a server may be paused, full and throttled at the same time.
@@ -325,7 +326,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     def _warn_without_active(self, request: HttpRequest) -> None:
         if not SmtpServer.objects.filter(is_active=True).exists():
-            messages.warning(request, "No server is active now: campaigns wait until you activate one.")
+            messages.warning(request, "Campaigns wait, because no server is active. Activate one.")
 
     # --- one server
 
@@ -340,9 +341,9 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             raise PermissionDenied
         server = get_object_or_404(SmtpServer, pk=server_id)
         if self._resume(request, server):
-            self.message_user(request, f"{server} resumed. The next mail tries it again.")
+            self.message_user(request, f"{server} resumed. It's sending again.")
         else:
-            self.message_user(request, f"{server} wasn't held back any more.")
+            self.message_user(request, f"{server} wasn't paused any more.")
         if "home" in request.POST or not self.has_view_permission(request, server):
             return redirect("admin:index")
         return redirect("admin:smtpservers_smtpserver_change", server.pk)
@@ -429,9 +430,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         if obj.has_unsubscribe_page:
             transaction.on_commit(partial(tasks.probe_unsubscribe.delay, obj.pk), robust=True)
             host = urlsplit(obj.unsubscribe_url).hostname
-            self.message_user(
-                request, f"{host} is being asked whether it takes one click. Open this page again to see the answer."
-            )
+            self.message_user(request, f"Testing one-click unsubscribe on {host}. Reload this page to see the result.")
         refit_period(obj, timezone.now())
         self._give_hints(request, obj, form)
 
@@ -460,4 +459,4 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
 def _servers(servers: list[SmtpServer]) -> str:
     """Return the beginning of a sentence about the servers."""
-    return f"{servers[0].name} is" if len(servers) == 1 else f"{len(servers)} servers are"
+    return f"{servers[0].name} is" if len(servers) == 1 else f"{counted(len(servers), 'server')} are"

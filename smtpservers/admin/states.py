@@ -3,13 +3,13 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
+from django.utils.timezone import get_current_timezone
 
 from smtpservers.limits.rate_limiter import factor_at
 from smtpservers.models import SmtpServer
+from words.instants import stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +22,24 @@ class State:
     until: dt.datetime | None = None
     may_resume: bool = False
 
-    @property
-    def ends(self) -> str:
-        """When the state ends: at an instant, or when somebody resumes the server."""
-        return f"until {moment(self.until)}" if self.until else "until resumed or edited"
+    def ends(self, now: dt.datetime) -> str:
+        """Return when the state ends: at an instant, or when somebody resumes the server."""
+        return f"until {moment(self.until, now)}" if self.until else "until resumed or edited"
 
 
 def state_of(server: SmtpServer, now: dt.datetime) -> State:
     """Return the state: the operator's switch comes first, then what the system keeps of the server."""
     if not server.is_active:
-        return State("Inactive", "grey", "Switched off. Only Send test uses it.")
+        return State("Inactive", "grey", "Only Send test uses this server.")
     if is_paused(server, now):
-        meaning = f"It is tried again on {moment(server.paused_until)}." if server.paused_until else STAYS_PAUSED
+        meaning = f"Tries again on {moment(server.paused_until, now)}." if server.paused_until else STAYS_PAUSED
         return State(
             "Paused", "orange", meaning, server.paused_reason, server.outage_at, server.paused_until, may_resume=True
         )
     if server.tested_at is None:
-        return State("Untested", "orange", "Send a test. Other mail waits until the server has accepted one.")
+        return State("Untested", "orange", "Send a test. Other mail waits until the server accepts one.")
     if server.full_until is not None and server.full_until > now:
-        meaning = f"The provider's own limit is reached. It is tried again on {moment(server.full_until)}."
+        meaning = f"The provider's limit is reached. Tries again on {moment(server.full_until, now)}."
         return State(
             "Full", "orange", meaning, server.full_reason, server.outage_at, server.full_until, may_resume=True
         )
@@ -69,8 +68,9 @@ def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> S
     if state.word not in ("Paused", "Full"):
         return shown
     why = (state.reply if with_reason else "").rstrip(".")
-    whole = f"{why}. {state.word} {state.ends}." if why else f"{state.word} {state.ends}."
-    return format_html('{} <span class="server-reason" title="{}">{}</span>', shown, whole, why or state.ends)
+    ends = state.ends(now)
+    whole = f"{why}. {state.word} {ends}." if why else f"{state.word} {ends}."
+    return format_html('{} <span class="server-reason" title="{}">{}</span>', shown, whole, why or ends)
 
 
 def badge(colour: str, text: str, explanation: str) -> SafeString:
@@ -78,7 +78,7 @@ def badge(colour: str, text: str, explanation: str) -> SafeString:
     return format_html('<span class="server-badge server-badge-{}" title="{}">{}</span>', colour, explanation, text)
 
 
-def moment(instant: dt.datetime) -> str:
+def moment(instant: dt.datetime, now: dt.datetime) -> str:
     """Return an instant in the zone of the page, which it names."""
-    local = localtime(instant)
-    return f"{date_format(local, 'j M, H:i')} {local.tzname()}"
+    zone = get_current_timezone()
+    return f"{stamp(instant, now, zone)} {instant.astimezone(zone).tzname()}"

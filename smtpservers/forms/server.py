@@ -381,7 +381,7 @@ def one_click_state(server: SmtpServer) -> str:
 
 
 def _asked(at: dt.datetime) -> str:
-    return f"{timezone.localtime(at):%d %B %Y, %H:%M}".lstrip("0")
+    return f"{timezone.localtime(at):%-d %b %Y, %H:%M}"
 
 
 def unreadable(server: SmtpServer, name: str) -> str:

@@ -85,7 +85,7 @@ class Candidate:
         if obstacle := lasting_obstacle(self):
             return obstacle
         if self.paused_reason and self.paused_until is not None and self.paused_until > now:
-            return f"rests after failures until {_moment(self.paused_until)}"
+            return f"is paused after failures until {_moment(self.paused_until)}"
         if self.room == 0:
             return f"{self.full_by} until {_moment(self.full_until)}" if self.full_until else self.full_by
         return ""

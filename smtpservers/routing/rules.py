@@ -110,11 +110,11 @@ def check_domains(text: str) -> str:
     for word in text.replace(",", " ").replace(";", " ").split():
         prefix, domain = (BELOW, word[len(BELOW) :]) if word.startswith(BELOW) else ("", word.removeprefix("@"))
         if not domain:
-            raise AddressInvalid(f"{word} names no domain; write it as {prefix}example.com.")
+            raise AddressInvalid(f"{word} isn't a domain. Write it as {prefix}example.com.")
         found[prefix + check_domain_name(domain)] = None
     if len(found) > MOST_DOMAINS:
         raise AddressInvalid(
-            f"These are {len(found)} domains; one rule takes {MOST_DOMAINS}. Write the rest into another rule."
+            f"One rule can have {MOST_DOMAINS} domains, and these are {len(found):,}. Put some into another rule."
         )
     return "\n".join(found)
 

@@ -6,8 +6,8 @@ import zoneinfo
 import pytest
 
 from words.durations import about, measured
-from words.instants import moment, when
-from words.numbers import counted, none_of, some_of
+from words.instants import ago, moment, stamp, when
+from words.numbers import counted, none_of, percent, some_of
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 NOW = dt.datetime(2026, 11, 9, 12, tzinfo=dt.UTC)
@@ -16,11 +16,11 @@ NOW = dt.datetime(2026, 11, 9, 12, tzinfo=dt.UTC)
 @pytest.mark.parametrize(
     ("minutes", "words"),
     [
-        (0, "less than a minute"),
-        (0.49, "less than a minute"),
-        (0.51, "about 1 min"),
-        (59.4, "about 59 min"),
-        (60, "about 1 h 0 min"),
+        (0, "under a minute"),
+        (0.49, "under a minute"),
+        (0.51, "1 min"),
+        (59.4, "59 min"),
+        (60, "about 1 h"),
         (182, "about 3 h 2 min"),
         (48 * 60 - 1, "about 47 h 59 min"),
         (48 * 60, "about 2 days"),
@@ -63,8 +63,42 @@ def test_an_instant_names_its_day_only_where_it_must(instant: dt.datetime, words
     assert moment(NOW, BERLIN) == "9 November 2026, 13:00"
 
 
+@pytest.mark.parametrize(
+    ("passed", "words"),
+    [
+        (dt.timedelta(seconds=59), "Just now"),
+        (dt.timedelta(seconds=-5), "Just now"),  # Clocks differ.
+        (dt.timedelta(seconds=60), "1 min ago"),
+        (dt.timedelta(minutes=59, seconds=59), "59 min ago"),
+        (dt.timedelta(hours=1), "1 h ago"),
+        (dt.timedelta(hours=23, minutes=59), "23 h ago"),
+        (dt.timedelta(hours=24), "8 Nov, 13:00"),
+        (dt.timedelta(days=365), "9 Nov 2025, 13:00"),
+    ],
+)
+def test_what_happened_within_a_day_is_told_from_now(passed: dt.timedelta, words: str) -> None:
+    assert ago(NOW - passed, NOW, BERLIN) == words
+
+
+def test_a_stamp_names_the_year_on_the_clock_of_the_zone() -> None:
+    new_year = dt.datetime(2026, 12, 31, 23, 30, tzinfo=dt.UTC)
+
+    assert stamp(new_year, NOW, BERLIN) == "1 Jan 2027, 00:30"
+    assert stamp(new_year, NOW, dt.UTC) == "31 Dec, 23:30"
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "words"),
+    [(0, 0, "0%"), (0, 500, "0%"), (1, 500, "<1%"), (5, 500, "1%"), (499, 500, "99%"), (500, 500, "100%")],
+)
+def test_only_the_whole_is_a_hundred_percent(part: int, whole: int, words: str) -> None:
+    assert percent(part, whole) == words
+
+
 def test_numbers_agree_with_their_nouns() -> None:
     assert [counted(number, "message") for number in (0, 1, 2000)] == ["0 messages", "1 message", "2,000 messages"]
     assert [counted(number, "person", "people") for number in (1, 2)] == ["1 person", "2 people"]
+    contacts = [counted(number, "contact", none="No contacts") for number in (0, 1, 2899)]
+    assert contacts == ["No contacts", "1 contact", "2,899 contacts"]
     assert [some_of(number, 5, "message") for number in (1, 2)] == ["1 of 5 messages is", "2 of 5 messages are"]
     assert [none_of(total, "message") for total in (1, 5)] == ["the message is not", "none of the 5 messages is"]

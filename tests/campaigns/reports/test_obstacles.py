@@ -139,7 +139,7 @@ def test_a_finished_campaign_names_no_obstacle(campaign: Campaign, people: dict[
 @pytest.mark.parametrize(
     ("waiting_reason", "words"),
     [
-        ("", "less than a minute"),
+        ("", "under a minute"),
         ("No server can send this just now: Alpha is paused until an administrator looks.", "waits"),
     ],
 )

@@ -81,7 +81,7 @@ def test_saving_asks_and_a_new_address_forgets_the_old_answer(
 
     page = save(client, boss, server, django_capture_on_commit_callbacks, unsubscribe_url=PAGE)
 
-    assert "shop.example is being asked whether it takes one click." in page
+    assert "Testing one-click unsubscribe on shop.example." in page
     assert server.unsubscribe_probed_at == NOW
     assert asked == [server.pk]
 

@@ -28,9 +28,9 @@ def test_a_rule_is_made_and_tried(live_server: object, page: Page) -> None:
 
     page.set_viewport_size({"width": 390, "height": 844})
     page.get_by_label("Recipient").fill("ann@gmail.com")
-    page.get_by_role("button", name="Try it").click()
+    page.get_by_role("button", name="Test rules").click()
 
-    expect(page.get_by_role("heading", name="Beta would take it")).to_be_visible()
+    expect(page.get_by_role("heading", name="Beta would send it")).to_be_visible()
     expect(page.get_by_text("Rule “Gmail”: Beta is first in the display order.")).to_be_visible()
     assert sideways_scroll(page) == 0
     assert Route.objects.get(name="Gmail").recipient_domains == "gmail.com"

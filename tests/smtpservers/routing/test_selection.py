@@ -31,7 +31,7 @@ def test_the_first_in_display_order_is_chosen() -> None:
         ({"room": 0, "full_until": LATER}, "Alpha has used its quota until 23 November 2026 12:05 UTC", LATER),
         (
             {"paused_reason": "127.0.0.1: 535 wrong", "paused_until": LATER},
-            "Alpha rests after failures until 23 November 2026 12:05 UTC",
+            "Alpha is paused after failures until 23 November 2026 12:05 UTC",
             LATER,
         ),
         ({"paused_reason": "535 wrong"}, "Alpha is paused until an administrator looks at it", None),
