@@ -85,7 +85,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     @admin.display(description="Sessions and second factors")
     def sign_in(self, person: User) -> str:
         where = reverse("user_sign_in", args=[person.pk])
-        return format_html('<a class="text-primary-600 underline" href="{}">See, end or reset them</a>', where)
+        return format_html('<a class="text-link" href="{}">See, end or reset them</a>', where)
 
     @admin.display(description="roles")
     def roles(self, person: User) -> str:

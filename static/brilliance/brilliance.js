@@ -42,12 +42,55 @@ document.addEventListener("alpine:init", () => {
 // unfold's menus and switches are elements without keyboard access.
 const MOUSE_ONLY = "[x-on\\:click]:not(a[href], button, input, select, summary, label)";
 
-document.addEventListener("alpine:initialized", () => {
-  for (const element of document.querySelectorAll(MOUSE_ONLY)) {
+// What has no words but an icon, and how it is called instead.
+const NAMES = {
+  "#nav-sidebar [x-on\\:click='sidebarMobileOpen = !sidebarMobileOpen']": "Close sidebar",
+  "#searchbar-submit, #command-submit": "Search",
+  "#search-input-command, #searchbar": "Search",
+  "#changelist-filter-close": "Close filters",
+  "[x-on\\:click='openTheme = !openTheme']": "Theme",
+  "[x-on\\:click='openTabsDropdown = !openTabsDropdown']": "More tabs",
+  "[x-on\\:click='showActions = !showActions']": "Actions",
+  "[x-on\\:click^='openActionsId']": "Actions of this row",
+  "[x-on\\:click='showPassword = !showPassword']": "Show password",
+  ".related-widget-wrapper [x-on\\:click^='openRelatedWidgetWrapper =']": "Add or change entries",
+};
+
+function makeAccessible(root) {
+  for (const element of root.querySelectorAll(MOUSE_ONLY)) {
     element.tabIndex = 0;
     element.setAttribute("role", "button");
   }
+  for (const [selector, name] of Object.entries(NAMES)) {
+    for (const element of root.querySelectorAll(selector)) element.setAttribute("aria-label", name);
+  }
+  for (const field of root.querySelectorAll("td[data-label] :is(input, select, textarea)")) {
+    if (!field.labels?.length && !field.ariaLabel) field.ariaLabel = field.closest("td").dataset.label;
+  }
+  // Django's sign for a filter has a name, but no role that may have one.
+  for (const sign of root.querySelectorAll(".search-label-icon")) sign.setAttribute("role", "img");
+  // The name of an icon is text, which would be read out.
+  for (const icon of root.querySelectorAll(".material-symbols-outlined:not([role])")) icon.ariaHidden = "true";
+  for (const select of root.querySelectorAll("select.select2-hidden-accessible")) {
+    nameSearch(select, select.nextElementSibling.querySelector(".select2-search__field"));
+  }
+}
+
+// Select2 gives its search box no name: it takes the one of its field.
+function nameSearch(select, box) {
+  if (box) box.ariaLabel = select.labels[0]?.textContent.trim() || "Search";
+}
+
+document.addEventListener("focusin", ({ target }) => {
+  const open = target.matches(".select2-dropdown .select2-search__field") && document.querySelector("select + .select2-container--open");
+  if (open) nameSearch(open.previousElementSibling, target);
 });
+
+document.addEventListener("alpine:initialized", () => makeAccessible(document));
+// Select2 comes after Alpine, when jQuery says that the page is ready.
+window.addEventListener("load", () => window.django?.jQuery?.(() => makeAccessible(document)));
+document.addEventListener("htmx:load", (event) => makeAccessible(event.target));
+document.addEventListener("formset:added", (event) => makeAccessible(event.target));
 
 document.addEventListener("keydown", (event) => {
   if ((event.key === "Enter" || event.key === " ") && event.target.matches(MOUSE_ONLY)) {
