@@ -1,5 +1,6 @@
 """Admin pages of users and roles. At least one user who can manage users always remains."""
 
+import copy
 from collections.abc import Collection
 from typing import Any
 
@@ -129,6 +130,17 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """The roles. Built-in roles keep their names, and admin its permissions, so that somebody can always fix things."""
 
     asks_fresh_sign_in = True
+    list_display = ("name",)
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.opts = copy.copy(self.opts)  # Django's own must keep its name, or its migrations would change.
+        self.opts.verbose_name, self.opts.verbose_name_plural = "role", "roles"
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        found.opts = self.opts
+        return found
 
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
         if obj is None or obj.name not in ROLES:

@@ -49,7 +49,7 @@ class BrillianceConfig(AppConfig):
         auth = apps.get_app_config("auth")  # An app with models: the signals skip this one, which has none.
         pre_migrate.connect(self._remember_permissions, sender=auth)
         post_migrate.connect(self._give_new_permissions, sender=auth)
-        apps.get_app_config("auth").verbose_name = "System"  # The heading of the sidebar group.
+        apps.get_app_config("auth").verbose_name = "Settings"  # The place of its pages.
 
     def _remember_permissions(self, using: str, **kwargs: Any) -> None:
         with connections[using].cursor() as cursor:

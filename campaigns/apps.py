@@ -5,7 +5,7 @@ from django.apps import AppConfig
 
 class CampaignsConfig(AppConfig):
     name = "campaigns"
-    verbose_name = "Sending"  # The group in the sidebar.
+    verbose_name = "Campaigns"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -329,7 +329,7 @@ def search(request: HttpRequest) -> HttpResponse:
     is_filtered = any(query.values())
     context = {
         **admin.site.each_context(request),
-        "title": "Outbox",
+        "title": "Messages",
         "form": form,
         "messages_found": found.messages,
         "next_page": _before(query, found.older),

@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def take_pictures(page: Page) -> None:
-    open_from_sidebar(page, "SMTP servers")
+    open_from_sidebar(page, "Servers")
     page.get_by_role("row", name=re.compile("Business plan")).get_by_role("link", name="Send test").click()
     page.get_by_role("button", name="Send test").click()
     expect(page.get_by_role("heading", name="The server accepted the message.")).to_be_visible(timeout=20_000)
@@ -55,13 +55,13 @@ def take_pictures(page: Page) -> None:
     page.reload()  # Without the message that it was queued.
     take(page, "progress")
 
-    open_from_sidebar(page, "SMTP servers")
+    open_from_sidebar(page, "Servers")
     take(page, "servers", height=500)
     page.get_by_role("link", name="Business plan", exact=True).click()
     page.get_by_role("tab", name="Miscellaneous").click()
     take(page, "server")
 
-    open_from_sidebar(page, "Received mail")
+    open_from_sidebar(page, "Test inbox")
     page.get_by_placeholder("Recipient or subject").fill(READER)
     page.keyboard.press("Enter")
     expect(page.locator("#result_list tbody tr")).to_have_count(1)
@@ -71,7 +71,7 @@ def take_pictures(page: Page) -> None:
 
     take_public_pages(page)
 
-    open_from_sidebar(page, "Dashboard")
+    open_from_sidebar(page, "Home")
     expect(page.locator("canvas")).to_be_visible()
     take(page, "dashboard")
 

@@ -5,7 +5,7 @@ from django.apps import AppConfig
 
 class PublicPagesConfig(AppConfig):
     name = "publicpages"
-    verbose_name = "System"  # The heading of the sidebar group.
+    verbose_name = "Settings"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

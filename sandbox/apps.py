@@ -5,5 +5,5 @@ from django.apps import AppConfig
 
 class SandboxConfig(AppConfig):
     name = "sandbox"
-    verbose_name = "System"  # The heading of the sidebar group.
+    verbose_name = "Test inbox"
     default_auto_field = "django.db.models.BigAutoField"

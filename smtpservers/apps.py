@@ -6,7 +6,7 @@ from django.db.models.signals import post_migrate
 
 class SmtpServersConfig(AppConfig):
     name = "smtpservers"
-    verbose_name = "Sending"
+    verbose_name = "Servers"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

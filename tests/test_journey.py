@@ -43,7 +43,7 @@ def open_from_sidebar(page: Page, name: str) -> None:
 
 
 def make_a_server(page: Page, port: int) -> None:
-    open_from_sidebar(page, "SMTP servers")
+    open_from_sidebar(page, "Servers")
     page.get_by_role("link", name="Add SMTP server").click()
     page.get_by_label("Name", exact=False).first.fill("Harbour relay")
     page.locator("#id_host").fill("127.0.0.1")
@@ -97,7 +97,7 @@ def rows(page: Page, heading: str) -> dict[str, int]:
 
 
 def open_mail(page: Page, recipient: str) -> None:
-    open_from_sidebar(page, "Received mail")
+    open_from_sidebar(page, "Test inbox")
     page.get_by_placeholder("Recipient or subject").fill(recipient)
     page.keyboard.press("Enter")
     expect(page.locator("#result_list tbody tr")).to_have_count(1)
@@ -174,7 +174,8 @@ def publish(page: Page, demo: Demo) -> None:
     """The archive, and its feed, tell what was sent, and name nobody."""
     page.get_by_role("button", name="Put into the archive").click()
     sign_in(page, demo, "admin")  # Who alone makes anything public.
-    open_from_sidebar(page, "Archive")
+    open_from_sidebar(page, "Campaigns")
+    page.get_by_role("navigation", name="Campaigns").get_by_role("link", name="Archive").click()
     page.get_by_label("Public archive").check()
     page.get_by_role("button", name="Save", exact=True).click()
     page.goto(f"{demo.url}/archive/")
@@ -202,7 +203,7 @@ def test_a_newcomer_sends_two_campaigns_and_a_reader_leaves_in_between(demo: Dem
     assert 90 <= shares["Harbour relay"] <= 99
     assert sum(shares.values()) == 494
     assert rows(page, "What became of them") == {"Accepted": 494, "Bounced": 5, "Unconfirmed": 1}
-    open_from_sidebar(page, "SMTP servers")
+    open_from_sidebar(page, "Servers")
     expect(page.get_by_role("row", name=re.compile("Starter plan"))).to_contain_text(re.compile("(119|120) of 120"))
     expect(page.get_by_role("row", name=re.compile("Harbour relay"))).to_contain_text(re.compile("(99|100) of 100"))
 

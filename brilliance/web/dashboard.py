@@ -58,7 +58,7 @@ Person = User | AnonymousUser
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the panels of the dashboard to unfold's ``context``."""
     now = clock.now()
-    context["title"] = "Dashboard"
+    context["title"] = "Home"
     context["set_up"] = set_up.steps(request.user)
     context["set_up_done"] = sum(step.is_done for step in context["set_up"])
     context["set_up_next"] = next((step for step in context["set_up"] if not step.is_done), None)

@@ -1,5 +1,9 @@
-"""The sidebar: for each user only the pages they may open."""
+"""The places of the site: for each user only the pages they may open.
 
+The sidebar holds places, and what belongs to a place is a tab in it. A place leads to the first of its pages.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,96 +13,179 @@ from django.urls import reverse
 
 
 @dataclass(frozen=True)
-class NavigationEntry:
+class Tab:
+    """A page of a place. Below it are the pages of the same model, and those whose names begin as in ``covers``."""
+
     title: str
-    icon: str  # A name in Material Symbols, which unfold includes.
     url_name: str
     permissions: tuple[str, ...] = ()  # One of them is enough; empty: everybody who may sign in.
-    room: str = ""  # The namespace of its pages outside the admin.
+    covers: tuple[str, ...] = ()
+    label: str = ""  # What stands on the tab, where it is not the title.
+    status: str = ""  # The tab is a list of what has this status.
+    is_form: bool = False  # There is one row, and the list leads to its form.
+
+    @property
+    def link(self) -> str:
+        return reverse(self.url_name) + (f"?status__exact={self.status}" if self.status else "")
+
+    @property
+    def view_name(self) -> str:
+        """The name of the view that the link ends at."""
+        return self.url_name.replace("_changelist", "_change") if self.is_form else self.url_name
+
+    def how_near(self, request: HttpRequest) -> int:
+        """Return how much of the open view's name says that it is this tab or below it; 0: it is elsewhere."""
+        view = _view_name(request)
+        if self.status:
+            is_here = view == self.url_name and request.GET.get("status__exact") == self.status
+            return len(view) + 1 if is_here else 0
+        beginnings = (self.url_name.removesuffix("changelist"), *self.covers)
+        return max(len(beginning) if view.startswith(beginning) else 0 for beginning in beginnings)
 
 
-GROUPS: tuple[tuple[str, tuple[NavigationEntry, ...]], ...] = (
-    (
-        "Sending",
+@dataclass(frozen=True)
+class Place:
+    title: str
+    icon: str  # A name in Material Symbols, which unfold includes.
+    tabs: tuple[Tab, ...]
+
+
+CAMPAIGN_LIST = "admin:campaigns_campaign_changelist"
+SEES_CAMPAIGNS = ("campaigns.view_campaign", "campaigns.view_progress")
+PLACES = (
+    Place("Home", "home", (Tab("Home", "admin:index", covers=("delivery:restored",)),)),
+    Place(
+        "Campaigns",
+        "campaign",
         (
-            NavigationEntry("Dashboard", "dashboard", "admin:index"),
-            NavigationEntry(
-                "Campaigns",
-                "campaign",
-                "admin:campaigns_campaign_changelist",
-                ("campaigns.view_campaign", "campaigns.view_progress"),
-                room="campaigns",
+            Tab("Campaigns", CAMPAIGN_LIST, SEES_CAMPAIGNS, label="All", covers=("campaigns:",)),
+            Tab("Drafts", CAMPAIGN_LIST, SEES_CAMPAIGNS, status="draft"),
+            Tab("Scheduled", CAMPAIGN_LIST, SEES_CAMPAIGNS, status="scheduled"),
+            Tab("Sent", CAMPAIGN_LIST, SEES_CAMPAIGNS, status="finished"),
+            Tab("Layouts", "admin:campaigns_layout_changelist", ("campaigns.view_layout",)),
+            Tab("Media", "admin:campaigns_mediafile_changelist", ("campaigns.view_mediafile",)),
+            Tab("Archive", "campaigns:archive_settings", ("campaigns.view_archivesettings",)),
+        ),
+    ),
+    Place(
+        "Audience",
+        "group",
+        (
+            Tab("Contacts", "admin:contacts_contact_changelist", ("contacts.view_contact",)),
+            Tab(
+                "Lists",
+                "admin:contacts_contactlist_changelist",
+                ("contacts.view_contactlist",),
+                covers=("publicpages:form_of_list",),
             ),
-            NavigationEntry("Figures", "monitoring", "campaigns:figures", ("campaigns.view_progress",)),
-            NavigationEntry(
-                "Pictures", "perm_media", "admin:campaigns_mediafile_changelist", ("campaigns.view_mediafile",)
+            Tab("Segments", "admin:contacts_segment_changelist", ("contacts.view_segment",)),
+            Tab(
+                "Imports",
+                "admin:contacts_contactimport_changelist",
+                ("contacts.view_contactimport",),
+                covers=("admin:contacts_contact_import",),
             ),
-            NavigationEntry("Layouts", "web_asset", "admin:campaigns_layout_changelist", ("campaigns.view_layout",)),
-            NavigationEntry(
-                "Archive", "inventory_2", "campaigns:archive_settings", ("campaigns.view_archivesettings",)
+            Tab("Attributes", "admin:contacts_attribute_changelist", ("contacts.view_attribute",)),
+            Tab(
+                "Suppressions",
+                "admin:contacts_suppression_changelist",
+                ("contacts.view_suppression",),
+                covers=("admin:contacts_suppressionlift_",),
             ),
-            NavigationEntry("Outbox", "outbox", "delivery:messages", ("delivery.view_message",)),
-            NavigationEntry(
-                "SMTP servers",
-                "dns",
+        ),
+    ),
+    Place(
+        "Messages",
+        "outbox",
+        (
+            Tab("Messages", "delivery:messages", ("delivery.view_message",), label="All messages"),
+            Tab("Replies and unsubscribes", "admin:feedback_feedback_changelist", ("feedback.view_feedback",)),
+        ),
+    ),
+    Place("Reports", "monitoring", (Tab("Reports", "campaigns:figures", ("campaigns.view_progress",)),)),
+    Place(
+        "Servers",
+        "dns",
+        (
+            Tab(
+                "Servers",
                 "admin:smtpservers_smtpserver_changelist",
                 ("smtpservers.view_smtpserver", "smtpservers.view_fleet"),
+                covers=("delivery:send_test", "delivery:follow_test", "delivery:held_back"),
             ),
-            NavigationEntry("Routing", "alt_route", "admin:smtpservers_route_changelist", ("smtpservers.view_route",)),
+            Tab("Routing", "admin:smtpservers_route_changelist", ("smtpservers.view_route",)),
         ),
     ),
-    (
-        "People",
-        (
-            NavigationEntry("Contacts", "person", "admin:contacts_contact_changelist", ("contacts.view_contact",)),
-            NavigationEntry("Attributes", "label", "admin:contacts_attribute_changelist", ("contacts.view_attribute",)),
-            NavigationEntry("Lists", "group", "admin:contacts_contactlist_changelist", ("contacts.view_contactlist",)),
-            NavigationEntry("Segments", "filter_alt", "admin:contacts_segment_changelist", ("contacts.view_segment",)),
-            NavigationEntry(
-                "Imports", "upload_file", "admin:contacts_contactimport_changelist", ("contacts.view_contactimport",)
-            ),
-            NavigationEntry(
-                "Suppressions", "block", "admin:contacts_suppression_changelist", ("contacts.view_suppression",)
-            ),
-            NavigationEntry(
-                "Consent events", "verified", "admin:contacts_consentevent_changelist", ("contacts.view_consentevent",)
-            ),
-            NavigationEntry("Feedback", "feedback", "admin:feedback_feedback_changelist", ("feedback.view_feedback",)),
-        ),
+    Place(
+        "Test inbox",
+        "inbox",
+        (Tab("Test inbox", "admin:sandbox_sandboxmail_changelist", ("sandbox.view_sandboxmail",)),),
     ),
-    (
-        "System",
+    Place(
+        "Settings",
+        "settings",
         (
-            NavigationEntry(
-                "Received mail", "inbox", "admin:sandbox_sandboxmail_changelist", ("sandbox.view_sandboxmail",)
-            ),
-            NavigationEntry(
+            Tab(
                 "Organisation",
-                "business",
                 "admin:installation_sitesettings_changelist",
                 ("installation.view_sitesettings",),
+                is_form=True,
             ),
-            NavigationEntry(
-                "Public pages", "public", "admin:publicpages_appearance_changelist", ("publicpages.view_appearance",)
+            Tab(
+                "Public pages",
+                "admin:publicpages_appearance_changelist",
+                ("publicpages.view_appearance",),
+                is_form=True,
             ),
-            NavigationEntry("Retention", "auto_delete", "admin:contacts_contact_retention", ("admin.view_logentry",)),
-            NavigationEntry(
+            Tab(
                 "Approval",
-                "verified_user",
                 "admin:campaigns_approvalrule_changelist",
                 ("campaigns.change_approvalrule",),
+                is_form=True,
             ),
-            NavigationEntry("Users", "manage_accounts", "admin:auth_user_changelist", ("auth.view_user",)),
-            NavigationEntry("Roles", "shield_person", "admin:auth_group_changelist", ("auth.view_group",)),
+            Tab("Retention", "admin:contacts_contact_retention", ("admin.view_logentry",)),
+            Tab("Consent log", "admin:contacts_consentevent_changelist", ("contacts.view_consentevent",)),
+            Tab("Users", "admin:auth_user_changelist", ("auth.view_user",)),
+            Tab("Roles", "admin:auth_group_changelist", ("auth.view_group",)),
+            Tab("Seed lists", "admin:campaigns_seedlist_changelist", ("campaigns.view_seedlist",)),
         ),
     ),
 )
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the groups of the sidebar in unfold's form, without empty groups."""
-    groups = [{"title": title, "items": _items(request, entries)} for title, entries in GROUPS]
-    return [group for group in groups if group["items"]]
+    """Return the sidebar in unfold's form: the places with pages for this user, and the settings by themselves."""
+    here = where(request)
+    items = [
+        {
+            "title": place.title,
+            "icon": place.icon,
+            "link": tabs[0].link,
+            "active": here is not None and here[0] is place,
+        }
+        for place in PLACES
+        if (tabs := tabs_of(place, request))
+    ]
+    settings_alone = [item for item in items if item["title"] == "Settings"]
+    return [{"items": [item for item in items if item not in settings_alone]}, {"items": settings_alone}]
+
+
+def where(request: HttpRequest) -> tuple[Place, Tab] | None:
+    """Return the place and the tab that the open page belongs to; None: it belongs to none."""
+    near, place, tab = max(
+        ((tab.how_near(request), place, tab) for place in PLACES for tab in place.tabs), key=lambda found: found[0]
+    )
+    return (place, tab) if near else None
+
+
+def tabs_of(place: Place, request: HttpRequest) -> list[Tab]:
+    """Return the tabs of the place that the user may open."""
+    return list(_open_to(place, request))
+
+
+def is_a_tab(tab: Tab, request: HttpRequest) -> bool:
+    """Whether the open page is the tab itself and not a page below it."""
+    return _view_name(request) == tab.view_name
 
 
 def account_links(request: HttpRequest) -> list[dict[str, str]]:
@@ -109,21 +196,13 @@ def account_links(request: HttpRequest) -> list[dict[str, str]]:
     return [{"title": title, "link": reverse(name)} for title, name in (*links, *more)]
 
 
-def _items(request: HttpRequest, entries: tuple[NavigationEntry, ...]) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    for entry in entries:
-        if entry.url_name.startswith("admin:sandbox") and not settings.SANDBOX_ENABLED:
-            continue
-        if entry.permissions and not any(request.user.has_perm(name) for name in entry.permissions):
-            continue
-        item: dict[str, Any] = {"title": entry.title, "icon": entry.icon, "link": reverse(entry.url_name)}
-        if entry.room and request.resolver_match and request.resolver_match.namespace == entry.room:
-            item["active"] = not _has_own_entry(request)  # Otherwise unfold compares the URLs.
-        items.append(item)
-    return items
+def _view_name(request: HttpRequest) -> str:
+    return request.resolver_match.view_name if request.resolver_match else ""
 
 
-def _has_own_entry(request: HttpRequest) -> bool:
-    """Whether the open page has an entry of its own, besides that of its room."""
-    names = {entry.url_name for _, entries in GROUPS for entry in entries}
-    return request.resolver_match is not None and request.resolver_match.view_name in names
+def _open_to(place: Place, request: HttpRequest) -> Iterator[Tab]:
+    if place.title == "Test inbox" and not settings.SANDBOX_ENABLED:
+        return
+    for tab in place.tabs:
+        if not tab.permissions or any(request.user.has_perm(name) for name in tab.permissions):
+            yield tab

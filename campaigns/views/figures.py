@@ -75,7 +75,7 @@ def period(request: HttpRequest) -> HttpResponse:
         "query": request.GET.urlencode(),
         **_charts(found),
     }
-    title = f"Figures of {asked.server}" if asked.server else "Figures"
+    title = f"Reports of {asked.server}" if asked.server else "Reports"
     return page(request, "campaigns/figures_page.html", title, context)
 
 

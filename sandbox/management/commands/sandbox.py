@@ -16,7 +16,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Command(BaseCommand):
-    help = "Receives mail on three local ports and stores it for the pages under Received mail."
+    help = "Receives mail on three local ports and stores it for the Test inbox."
 
     def handle(self, *args: Any, **options: Any) -> None:
         # It logs every command of every client, and its own deprecation warnings.

@@ -18,6 +18,7 @@ def test_a_rule_is_made_and_tried(live_server: object, page: Page) -> None:
     sign_in(page, user)
 
     page.goto("/admin/")
+    page.get_by_role("link", name="Servers").first.click()
     page.get_by_role("link", name="Routing").click()
     page.get_by_role("link", name="Add routing rule").click()
     page.get_by_label("Name").fill("Gmail")
