@@ -1,9 +1,13 @@
-"""Where the open page is: the tabs of its place, and its name."""
+"""Where the open page is: the tabs of its place, its name, and the way to it."""
 
 from typing import Any
 
 from django import template
+from django.contrib.admin.utils import quote
+from django.db.models import Model
+from django.http import HttpRequest
 from django.template import Context
+from django.urls import reverse
 
 from brilliance.web.navigation import is_a_tab, tabs_of, where
 
@@ -28,3 +32,42 @@ def page_name(context: Context) -> str:
     if here is not None and is_a_tab(here[1], context["request"]):
         return here[1].title
     return str(context.get("subtitle") or context.get("title") or "")
+
+
+@register.inclusion_tag("adminpages/crumbs.html", takes_context=True)
+def crumbs(context: Context) -> dict[str, Any]:
+    """Draw the way to the open page: its place, its tab, the thing it is about, and at last its own name as heading.
+
+    A template with a block ``crumbs`` says itself what follows the tab.
+    """
+    request = context["request"]
+    here = where(request)
+    way: list[tuple[str, str]] = []
+    name = page_name(context)
+    if here is not None:
+        place, tab = here
+        tabs = tabs_of(place, request)
+        if tabs and place.title != tab.title:
+            way.append((place.title, tabs[0].link))
+        if not is_a_tab(tab, request):
+            if tab in tabs:
+                way.append((tab.title, tab.link))
+            name = _below(context, request.resolver_match.view_name, way) or name
+    return {"way": way, "name": name, "own": context.get("own_crumbs", "")}
+
+
+def _below(context: Context, view: str, way: list[tuple[str, str]]) -> str:
+    """Return the name of a page of the admin about one thing, and add the thing to the way if the page is below it."""
+    thing = context.get("original") or context.get("object")
+    if not isinstance(thing, Model):
+        return ""
+    if view.endswith("_change"):
+        return str(thing)
+    if _may_open(context["request"], thing):
+        name = f"admin:{thing._meta.app_label}_{thing._meta.model_name}_change"
+        way.append((str(thing), reverse(name, args=[quote(thing.pk)])))
+    return {"history": "History", "delete": "Delete"}.get(view.rpartition("_")[2], "")
+
+
+def _may_open(request: HttpRequest, thing: Model) -> bool:
+    return request.user.has_perm(f"{thing._meta.app_label}.view_{thing._meta.model_name}")

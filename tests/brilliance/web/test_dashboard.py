@@ -204,6 +204,29 @@ def test_a_thing_has_one_name(db: None, address: str, name: str, tab: str) -> No
     )
 
 
+def test_every_page_says_the_way_to_it(db: None) -> None:
+    campaign = Campaign.objects.create(name="Winter", subject="Snow", text="Snow.")
+    ann = Contact.objects.create(email="ann@example.com", email_key="ann@example.com")
+    client = Client()
+    client.force_login(person("admin"))
+    ways = {
+        "/admin/": "Home",
+        "/admin/campaigns/campaign/?status__exact=draft": "Campaigns › Drafts",
+        f"/campaigns/{campaign.pk}/preview/": "Campaigns › Winter › Preview",
+        f"/admin/contacts/contact/{ann.pk}/delete/": "Audience › Contacts › ann@example.com › Delete",
+        f"/admin/contacts/contact/{ann.pk}/history/": "Audience › Contacts › ann@example.com › History",
+        "/admin/contacts/contact/import/": "Audience › Imports › Import contacts",
+        "/admin/contacts/contact/add/": "Audience › Contacts › Add contact",
+        "/admin/publicpages/appearance/": "Settings › Public pages",
+        "/campaigns/figures/": "Reports",
+    }
+
+    for address, way in ways.items():
+        page = client.get(address, follow=True).content.decode()
+        crumbs = page.partition('aria-label="Breadcrumb">')[2].partition("</nav>")[0]
+        assert " › ".join(re.findall(r">([^<>\n]+)</(?:a|h1)>", crumbs)) == way, address
+
+
 def test_the_sidebar_marks_the_campaigns_on_all_their_pages(db: None) -> None:
     campaign = Campaign.objects.create(name="Winter", subject="Snow", text="Snow.")
     client = Client()
