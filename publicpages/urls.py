@@ -18,6 +18,7 @@ urlpatterns = [
     path("confirm/<str:confirm_token>", confirm_page, name="confirm"),
     # On sites.
     path("subscribe", subscribe_page, name="subscribe"),
+    path("subscribe/", subscribe_page),  # As people type it.
     path("subscribe/<int:list_id>", subscribe_page, name="subscribe_to"),
     path("subscribe.json", subscribe_json, name="subscribe_json"),
     path("looks/<str:name>.css", style, name="style"),

@@ -163,6 +163,7 @@ EXPECTED = {
     "v/<str:web_token>": EVERYBODY,
     "confirm/<str:confirm_token>": EVERYBODY,
     "subscribe": EVERYBODY,
+    "subscribe/": EVERYBODY,
     "subscribe/<int:list_id>": EVERYBODY,
     "subscribe.json": EVERYBODY,
     "looks/<str:name>.css": EVERYBODY,
