@@ -99,5 +99,11 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// The open tab of the place may be out of sight on a phone. The fonts decide how wide the tabs are.
+window.addEventListener("load", async () => {
+  await document.fonts.ready;
+  document.querySelector(".place-tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+});
+
 // Alpine shows the page only after this event, and the browser has focused nothing that was hidden.
 document.addEventListener("alpine:initialized", () => setTimeout(() => document.querySelector("[autofocus]")?.focus()));

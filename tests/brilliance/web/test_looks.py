@@ -79,3 +79,12 @@ def test_times_are_written_in_one_notation(admin: Page) -> None:
 
     assert admin.locator("td.field-created").inner_text().count(":") == 1
     expect(admin.locator("td.field-created")).not_to_contain_text(".m.")
+
+
+def test_the_open_tab_is_in_sight_on_a_phone(admin: Page) -> None:
+    admin.set_viewport_size({"width": 390, "height": 844})
+    admin.goto("/admin/campaigns/seedlist/")
+
+    expect(admin.get_by_role("navigation", name="Settings").get_by_role("link", name="Seed lists")).to_be_in_viewport(
+        ratio=1
+    )
