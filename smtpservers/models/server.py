@@ -99,7 +99,7 @@ class SmtpServer(models.Model):
         max_length=400,
         blank=True,
         help_text="Gets single messages whose recipient is missing or unusable, and a list of the people each"
-        " campaign couldn't reach. Leave empty to keep them in the outbox only.",
+        " campaign couldn't reach. Leave empty to keep them in Messages only.",
     )
     mail_cc = models.TextField(
         "mail CC",
