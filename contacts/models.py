@@ -12,7 +12,7 @@ from mail.addresses import fold, normalise
 class Contact(models.Model):
     """A person we may send mail to."""
 
-    email = models.CharField("e-mail", max_length=320, help_text="One address, for example ann@example.com.")
+    email = models.CharField("e-mail", max_length=320, help_text="One address, e.g. ann@example.com.")
     email_key = models.CharField(max_length=320, unique=True, editable=False)  # Folded; see mail.addresses.fold.
     first_name = models.CharField(max_length=150, blank=True)
     last_name = models.CharField(max_length=150, blank=True)
@@ -20,13 +20,13 @@ class Contact(models.Model):
         max_length=16,
         blank=True,
         choices=settings.LANGUAGES,
-        help_text="Language of the pages and footers this person sees. Empty: the server's language decides.",
+        help_text="Used for footers and unsubscribe pages. Leave empty to use the server's language.",
     )
     time_zone = models.CharField(
-        max_length=64, blank=True, help_text="For example Europe/Berlin. Empty: unknown; campaigns use their own."
+        max_length=64, blank=True, help_text="E.g. Europe/Berlin. Leave empty to use the campaign's time zone."
     )
     attributes = models.JSONField(
-        default=dict, blank=True, help_text="Custom attributes by name; each is a merge field of that name."
+        default=dict, blank=True, help_text="Custom attributes by name. Each one is a merge field."
     )
     # The end of a break that the person asked for on the preference page; until then campaigns leave them out.
     paused_until = models.DateTimeField(null=True, blank=True)
@@ -74,14 +74,17 @@ class ContactList(models.Model):
     description = models.TextField(blank=True, max_length=2000)
     opt_in = models.CharField("opt-in", max_length=8, choices=OptIn, default=OptIn.DOUBLE, db_default=OptIn.SINGLE)
     is_public = models.BooleanField(
-        "public", default=False, db_default=False, help_text="People may subscribe by its form and see it as a choice."
+        "public",
+        default=False,
+        db_default=False,
+        help_text="People can subscribe with its form and see it on their preference page.",
     )
     consent_text = models.TextField(
-        "wording of the consent",
+        "consent text",
         blank=True,
         max_length=2000,
         db_default="",
-        help_text="What people agree to on the form; kept with each consent. Empty: a standard sentence.",
+        help_text="What people agree to on the form, stored with each consent. Leave empty to use a standard sentence.",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     contacts: "models.ManyToManyField[Contact, Subscription]" = models.ManyToManyField(
@@ -177,9 +180,9 @@ class Suppression(models.Model):
     email = models.CharField("e-mail", max_length=320)
     email_key = models.CharField(max_length=320, unique=True, editable=False)
     reason = models.CharField(max_length=16, choices=Reason, default=Reason.MANUAL)
-    source = models.CharField(max_length=500, blank=True, help_text="What made us stop: a reply, a page, a person.")
+    source = models.CharField(max_length=500, blank=True, help_text="Why sending stopped: a reply, a page or a person.")
     expires_at = models.DateTimeField(
-        "until", null=True, blank=True, help_text="Afterwards mail is sent again. Empty: for good."
+        "until", null=True, blank=True, help_text="Sending resumes after this. Leave empty to suppress permanently."
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     # When the person unsubscribed from everything, where another reason stands: their wish outlives that reason.
@@ -245,12 +248,12 @@ class Attribute(models.Model):
         BOOLEAN = "boolean", "yes/no"
         CHOICE = "choice", "choice"
 
-    name = models.CharField(max_length=64, unique=True, help_text="As a merge field: {{ name }}.")
-    label = models.CharField(max_length=100, help_text="For people.")
+    name = models.CharField(max_length=64, unique=True, help_text="Used as a merge field: {{ name }}.")
+    label = models.CharField(max_length=100, help_text="Shown on pages, e.g. “Shoe size”.")
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.TEXT)
-    choices = models.JSONField(default=list, blank=True, help_text="Of a choice: the values, in their order.")
-    is_column = models.BooleanField("show as a column", default=False)
-    position = models.PositiveIntegerField(default=0, help_text="Lower comes first.")
+    choices = models.JSONField(default=list, blank=True, help_text="The values to choose from, in order.")
+    is_column = models.BooleanField("show as column", default=False)
+    position = models.PositiveIntegerField(default=0, help_text="Lower numbers come first.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

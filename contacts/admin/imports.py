@@ -40,9 +40,9 @@ KINDS = {
     Status.CANCELLED: "warning",
 }
 POLICIES = {
-    ContactImport.Policy.SKIP: "People known before were left as they are.",
-    ContactImport.Policy.FILL: "Of people known before, what was empty is filled.",
-    ContactImport.Policy.OVERWRITE: "Of people known before, what the file says replaces what was known.",
+    ContactImport.Policy.SKIP: "Left unchanged.",
+    ContactImport.Policy.FILL: "Empty fields were filled in.",
+    ContactImport.Policy.OVERWRITE: "Overwritten with values from the file.",
 }
 
 
@@ -156,16 +156,16 @@ class ContactImportAdmin(ModelAdmin):
             # Robust: without a broker the import is still stored, and the sweep enqueues it later.
             transaction.on_commit(lambda: tasks.ring(draft.pk), robust=True)
         if started:
-            messages.info(request, "The people in the file are added now; you can leave this page.")
+            messages.info(request, "Import started. You can leave this page.")
 
     def cancel_view(self, request: HttpRequest, import_id: int) -> HttpResponse:
         contact_import = self._find(request, import_id)
         if request.method != "POST":
             return redirect("admin:contacts_contactimport_change", contact_import.pk)
         if import_contacts.cancel(contact_import.pk, timezone.now()):
-            messages.info(request, "The import was cancelled and its file deleted. Who was added so far stays.")
+            messages.info(request, "Import cancelled. People already added were kept.")
         else:
-            messages.warning(request, "The import is over already; there was nothing to cancel.")
+            messages.warning(request, "The import has already ended.")
         return redirect("admin:contacts_contactimport_change", contact_import.pk)
 
     # --- progress ---------------------------------------------------------------------------
@@ -242,16 +242,19 @@ def progress(contact_import: ContactImport) -> dict[str, Any]:
 def _sentence(contact_import: ContactImport, percent: int) -> str:
     match contact_import.status:
         case Status.WAITING:
-            return "The file waits for the worker; it starts within a few seconds."
+            return "Waiting for a worker. It starts within a few seconds."
         case Status.RUNNING:
-            return f"The file is being read: {percent} % so far."
+            return f"Importing: {percent}% done."
         case Status.FAILED:
             return contact_import.error
         case Status.CANCELLED:
-            return "The import was cancelled. Who was added until then stays."
+            return "Import cancelled. People already added were kept."
     if not contact_import.rows_read:
-        return "The file holds no rows below its headings; nobody was added."
-    return "The file was read to its end."
+        return "The file has no rows below its headings, so nobody was added."
+    return (
+        f"Import finished: {contact_import.rows_added:,} added, {contact_import.rows_known:,} already there,"
+        f" {contact_import.rows_refused:,} not imported."
+    )
 
 
 def _actor(request: HttpRequest) -> "User":

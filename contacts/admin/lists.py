@@ -61,9 +61,8 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: ContactList | None = None) -> Any:
         consent_help = (
-            "Double opt-in is the safe choice: who signs up gets a mail with a link, and counts once they follow it."
-            " With single opt-in anybody can sign up anybody. Imports and users of this system add people directly"
-            " either way."
+            "Double opt-in is safer: people confirm with a link in an email. With single opt-in, anyone can sign up"
+            " someone else. Imports and users add people directly either way."
         )
         return [
             (None, {"fields": ["name", "description", *(COUNTS if obj else [])]}),

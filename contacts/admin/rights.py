@@ -28,7 +28,7 @@ class EraseForm(forms.Form):
 
     email = forms.CharField(
         max_length=320,
-        label="Type the address to erase the person",
+        label="Address to erase",
         widget=UnfoldAdminTextInputWidget(
             attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
         ),
@@ -41,7 +41,7 @@ class EraseForm(forms.Form):
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"]
         if fold(email) != self._contact.email_key:
-            raise forms.ValidationError(f"This is not the address of this person; type {self._contact.email}.")
+            raise forms.ValidationError(f"This isn't the person's address. Type {self._contact.email}.")
         return email
 
 
@@ -54,7 +54,7 @@ class AddressForm(forms.Form):
     again = forms.CharField(
         max_length=320,
         required=False,
-        label="The address again, to erase the person",
+        label="Repeat to erase",
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
 

@@ -8,6 +8,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldBooleanSwitchWidget
 from contacts.attributes.retype import holders
 from contacts.attributes.rules import NameInvalid, check_name, propose_name
 from contacts.models import Attribute
+from words.numbers import counted
 
 if TYPE_CHECKING:
     AttributeModelForm = forms.ModelForm[Attribute]
@@ -37,24 +38,24 @@ class ChoicesField(forms.CharField):
         seen: set[str] = set()
         for choice in value:
             if len(choice) > LONGEST_CHOICE:
-                raise forms.ValidationError(f"“{choice[:40]}…” is longer than {LONGEST_CHOICE} characters; shorten it.")
+                raise forms.ValidationError(f"“{choice[:40]}…” is longer than {LONGEST_CHOICE} characters. Shorten it.")
             if not choice.isprintable():
-                raise forms.ValidationError(f"“{choice[:40]}” holds an invisible character; remove it.")
+                raise forms.ValidationError(f"“{choice[:40]}” contains an invisible character. Remove it.")
             if choice.casefold() in seen:
-                raise forms.ValidationError(f"“{choice}” stands there twice; remove one of the two.")
+                raise forms.ValidationError(f"“{choice}” is listed twice. Remove one of them.")
             seen.add(choice.casefold())
         if len(value) > MOST_CHOICES:
-            raise forms.ValidationError(f"These are {len(value)} choices; at most {MOST_CHOICES} can be offered.")
+            raise forms.ValidationError(
+                f"An attribute can have {MOST_CHOICES} choices, and these are {len(value):,}. Remove some."
+            )
 
     def run_validators(self, value: Any) -> None:
         """Skip the validators of a text field."""
 
 
 class AttributeForm(AttributeModelForm):
-    choices = ChoicesField(required=False, help_text="One a line, in the order in which they are offered.")
-    is_sure = forms.BooleanField(
-        required=False, label="Change the kind of the values that are there", widget=UnfoldBooleanSwitchWidget
-    )
+    choices = ChoicesField(required=False, help_text="One per line, in the order you want.")
+    is_sure = forms.BooleanField(required=False, label="Convert existing values", widget=UnfoldBooleanSwitchWidget)
 
     class Meta:
         model = Attribute
@@ -66,12 +67,12 @@ class AttributeForm(AttributeModelForm):
             self.fields["name"].required = False
             self.fields[
                 "name"
-            ].help_text = "As a merge field: {{ name }}. Empty: made from the label. It stays as it is."
+            ].help_text = "Used as a merge field: {{ name }}. You can't change it later. Leave empty to use the label."
 
     def clean_label(self) -> str:
         label: str = " ".join(self.cleaned_data["label"].split())
         if not label.isprintable():
-            raise forms.ValidationError("The label holds an invisible character; remove it.")
+            raise forms.ValidationError("The label contains an invisible character. Remove it.")
         return label
 
     def clean_name(self) -> str:
@@ -81,14 +82,14 @@ class AttributeForm(AttributeModelForm):
         except NameInvalid as error:
             raise forms.ValidationError(str(error)) from None
         if Attribute.objects.filter(name=name).exclude(pk=self.instance.pk).exists():
-            raise forms.ValidationError(f"There is an attribute {name} already; choose another name.")
+            raise forms.ValidationError(f"An attribute named {name} already exists. Choose another name.")
         return name
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         kind = cleaned.get("kind")
         if kind == Attribute.Kind.CHOICE and not cleaned.get("choices") and "choices" not in self.errors:
-            self.add_error("choices", "A choice needs at least one value to choose; write one a line.")
+            self.add_error("choices", "Enter at least one choice, one per line.")
         if kind and kind != Attribute.Kind.CHOICE:
             cleaned["choices"] = []
         if self.instance.pk and kind and "kind" in self.changed_data and not cleaned.get("is_sure"):
@@ -100,7 +101,8 @@ class AttributeForm(AttributeModelForm):
         if count:
             self.add_error(
                 "kind",
-                f"{count:,} contact{'s hold' if count > 1 else ' holds'} a value of this attribute. What can be read as"
-                f" {kind.label} becomes one; everything else stays as it is and no filter of the new kind finds it."
-                " Switch on below that this is meant.",
+                f"{counted(count, 'contact')} already {'have' if count > 1 else 'has'} a value. Values that can be"
+                f" read as"
+                f" {kind.label} are converted. Others stay as they are, and filters won't find them. Turn on Convert"
+                " existing values to continue.",
             )

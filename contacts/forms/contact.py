@@ -86,7 +86,7 @@ class AttributesField(forms.Field):
         for name, text in value or []:
             name, text = name.strip(), text.strip()
             if not name:
-                errors.append(f"The value “{text[:40]}” has no name; name it, or empty the row.")
+                errors.append(f"The value “{text[:40]}” has no name. Enter a name or clear the row.")
                 continue
             try:
                 check_name(name, self.known)
@@ -94,9 +94,9 @@ class AttributesField(forms.Field):
                 errors.append(str(error))
                 continue
             if name in attributes:
-                errors.append(f"The name “{name}” stands in two rows; remove one of them.")
+                errors.append(f"The name “{name}” is used twice. Remove one of them.")
             elif len(text) > LONGEST_VALUE or "\0" in text:
-                errors.append(f"The value of “{name}” must have at most {LONGEST_VALUE:,} characters, and no NUL.")
+                errors.append(f"The value of “{name}” can have at most {LONGEST_VALUE:,} characters and no NUL.")
             attributes[name] = text
         if errors:
             raise forms.ValidationError(errors)
@@ -136,7 +136,7 @@ class AttributeField(forms.CharField):
         if not text or self._fits(text):
             return
         kind = self.definition.get_kind_display()
-        self.help_text = format_html("The stored value “{}” is not of the kind {}.", text[:60], kind)
+        self.help_text = format_html("The stored value “{}” isn’t of the kind {}.", text[:60], kind)
         if isinstance(self.widget, UnfoldAdminSelectWidget):
             self.widget.choices = [*self.widget.choices, (text, text)]
         elif "type" in self.widget.attrs:
@@ -168,25 +168,25 @@ class ContactForm(ContactModelForm):
         choices=lazy(_zones, list),
         required=False,
         widget=UnfoldAdminSelect2Widget,
-        help_text="Empty: not known; campaigns use their own.",
+        help_text="Leave empty to use the campaign's time zone.",
     )
     attributes = AttributesField(
         required=False,
         label="Other attributes",
-        help_text="Each is a merge field of its name, for example {{ city }}. Names are lower case, like shoe_size.",
+        help_text="Each one is a merge field, e.g. {{ city }}. Use lower-case names such as shoe_size.",
     )
     add_to_lists = forms.ModelMultipleChoiceField(
         queryset=ContactList.objects.none(),
         required=False,
         label="Add to lists",
-        help_text="Add people only to lists they agreed to. Consent is recorded with your name and the time.",
+        help_text="Only add people to lists they agreed to. The consent is saved with your name and the time.",
         widget=UnfoldAdminSelect2MultipleWidget,
     )
     why_again = forms.CharField(
         required=False,
         max_length=300,
-        label="Reason to add them again",
-        help_text="For example: asked for it by phone on 3 March. It is kept with your name.",
+        label="Reason",
+        help_text="Why they are added again, e.g. “Asked by phone on 3 March”. Saved with your name.",
         widget=UnfoldAdminTextInputWidget,
     )
 
@@ -217,7 +217,7 @@ class ContactForm(ContactModelForm):
     def clean_email(self) -> str:
         email = checked_address(self.cleaned_data["email"])
         if Contact.objects.filter(email_key=fold(email)).exclude(pk=self.instance.pk).exists():
-            raise forms.ValidationError(f"{email} is among the contacts already; search for it to change it.")
+            raise forms.ValidationError(f"{email} is already a contact. Search for it to edit it.")
         return email
 
     def clean_first_name(self) -> str:
@@ -231,9 +231,7 @@ class ContactForm(ContactModelForm):
         typed: dict[str, str] = self.cleaned_data["attributes"]
         for definition in self.definitions:
             if definition.name in typed:
-                raise forms.ValidationError(
-                    f"“{definition.name}” has a field of its own: {definition}. Fill in that one."
-                )
+                raise forms.ValidationError(f"“{definition.name}” has its own field: {definition}. Use that one.")
         return {name: before[name] if value_text(before.get(name)) == text else text for name, text in typed.items()}
 
     def clean(self) -> dict[str, Any]:
@@ -271,8 +269,7 @@ class ContactForm(ContactModelForm):
         if is_changed and not cleaned.get("why_again", "").strip() and erasure.is_erased([email]):
             self.add_error(
                 "email",
-                "This person had everything about them erased. Add them again only if they asked for it, and write down"
-                " below why.",
+                "This person was erased. Add them again only if they asked for it, and enter the reason below.",
             )
 
 
@@ -296,5 +293,5 @@ def checked_address(email: str) -> str:
 def _on_one_line(name: str) -> str:
     name = name.replace("\N{NO-BREAK SPACE}", " ")
     if not all(character.isprintable() or character in JOINERS for character in name):
-        raise forms.ValidationError("The name holds a line break or an invisible character; remove it.")
+        raise forms.ValidationError("The name contains a line break or invisible character. Remove it.")
     return name

@@ -12,15 +12,15 @@ class ExportForm(forms.Form):
     list = forms.ModelChoiceField(
         ContactList.objects.all(),
         required=False,
-        label="Of which list",
-        empty_label="Everyone, with or without a list",
+        label="List",
+        empty_label="All contacts",
         widget=UnfoldAdminSelectWidget,
     )
     segment = forms.ModelChoiceField(
         Segment.objects.all(),
         required=False,
-        label="Of which segment",
-        empty_label="Any, or none",
+        label="Segment",
+        empty_label="No segment",
         widget=UnfoldAdminSelectWidget,
     )
-    only_mailable = forms.BooleanField(required=False, label="Leave out who unsubscribed or is suppressed")
+    only_mailable = forms.BooleanField(required=False, label="Exclude unsubscribed and suppressed")

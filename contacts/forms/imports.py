@@ -17,7 +17,7 @@ from contacts.models import Attribute, ContactImport, ContactList
 from contacts.transfer.columns import ATTRIBUTE, FIELDS, MappingInvalid, check_mapping, describe, new_name, propose
 from contacts.transfer.csv_file import DELIMITERS, ENCODINGS, CsvLayout, CsvRefused, CsvRow, look
 
-FOUND = "Found by itself"
+FOUND = "Detect automatically"
 CONSENT_CHARACTERS = 300
 
 
@@ -27,8 +27,8 @@ class ImportUploadForm(forms.Form):
     file = forms.FileField(
         label="CSV file",
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.tsv,.txt,text/csv"}),
-        help_text="A table saved as CSV, of at most 200 MB. Its first row names the columns; what each column means"
-        " is asked on the next page.",
+        help_text="Up to 200 MB, with column names in the first row. You choose what each column means on the next"
+        " page.",
     )
     delimiter = forms.ChoiceField(
         choices=[("", FOUND), *DELIMITERS.items()],
@@ -69,38 +69,43 @@ class MappingForm(forms.Form):
         ContactList.objects.all(), required=False, label="Add to lists", widget=UnfoldAdminSelect2MultipleWidget
     )
     new_list = forms.CharField(
-        required=False, max_length=150, label="And to a new list named", widget=UnfoldAdminTextInputWidget
+        required=False,
+        max_length=150,
+        label="New list",
+        help_text="Creates a list with this name.",
+        widget=UnfoldAdminTextInputWidget,
     )
     consent = forms.CharField(
         required=False,
         max_length=CONSENT_CHARACTERS,
-        label="How did these people agree to get this mail?",
+        label="How did they agree?",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
-        help_text="For example: Ticked “Send me the newsletter” in our shop, spring 2026. It is kept with your name in"
-        " the history of each person's consent. Needed when people are added to a list.",
+        help_text="Required to add people to a list, e.g. “Ticked the newsletter box in our shop, spring 2026”. Saved"
+        " with"
+        " your name in each person's consent history.",
     )
     policy = forms.ChoiceField(
         choices=[
-            (ContactImport.Policy.FILL, "Fill what is empty"),
-            (ContactImport.Policy.OVERWRITE, "Overwrite with what the file says; an empty cell erases nothing"),
-            (ContactImport.Policy.SKIP, "Leave them as they are"),
+            (ContactImport.Policy.FILL, "Only fill in empty fields"),
+            (ContactImport.Policy.OVERWRITE, "Overwrite with values from the file (empty cells are ignored)"),
+            (ContactImport.Policy.SKIP, "Leave unchanged"),
         ],
         initial=ContactImport.Policy.FILL,
-        label="People who are known already",
+        label="Existing contacts",
         widget=UnfoldAdminSelectWidget,
-        help_text="Whatever you choose, nobody who unsubscribed or is suppressed gets mail again.",
+        help_text="Unsubscribed and suppressed people never get mail again, whatever you choose.",
     )
 
     date_order = forms.ChoiceField(
         choices=[
-            ("", "Leave them out, and list them"),
-            (ContactImport.DateOrder.DAY_FIRST, "3 April: the day first"),
-            (ContactImport.DateOrder.MONTH_FIRST, "4 March: the month first"),
+            ("", "Skip and list them"),
+            (ContactImport.DateOrder.DAY_FIRST, "3 April (day first)"),
+            (ContactImport.DateOrder.MONTH_FIRST, "4 March (month first)"),
         ],
         required=False,
         label="Dates such as 03/04/2026",
         widget=UnfoldAdminSelectWidget,
-        help_text="Only in columns that become an attribute of dates. 2026-04-03 and 3.4.2026 are always understood.",
+        help_text="Only for columns imported as dates. 2026-04-03 and 3.4.2026 always work.",
     )
 
     def __init__(
@@ -142,7 +147,7 @@ class MappingForm(forms.Form):
     def clean_new_list(self) -> str:
         name: str = self.cleaned_data["new_list"]
         if name and ContactList.objects.filter(name=name).exists():
-            raise forms.ValidationError(f"There is a list named “{name}” already; select it above.")
+            raise forms.ValidationError(f"A list named “{name}” already exists. Select it above.")
         return name
 
     def clean_consent(self) -> str:
@@ -158,9 +163,11 @@ class MappingForm(forms.Form):
         email_at = mapping.index("email")
         cells = [row.cells[email_at] for row in self.rows if email_at < len(row.cells)]
         if cells and not any("@" in cell or "＠" in cell for cell in cells):
-            self.add_error(f"column_{email_at}", "The first rows hold no address here; choose another column.")
+            self.add_error(f"column_{email_at}", "The first rows contain no address. Choose another column.")
         if (cleaned.get("lists") or cleaned.get("new_list")) and not cleaned.get("consent"):
-            self.add_error("consent", "Say how these people agreed; without their consent they must not be on a list.")
+            self.add_error(
+                "consent", "Describe how these people gave consent. It's required for adding them to a list."
+            )
         return {**cleaned, "mapping": mapping}
 
 
@@ -171,8 +178,8 @@ def _choices(labels: dict[str, str], heading: str, position: int, target: str) -
     chosen = {new, target if target.startswith(ATTRIBUTE) else new}
     fresh = [(each, f"New attribute: {describe(each)}") for each in sorted(chosen) if each not in dict(defined)]
     return [
-        ("", "Leave it out"),
-        ("Of every person", list(FIELDS.items())),
+        ("", "Don't import"),
+        ("Standard fields", list(FIELDS.items())),
         *([("Attributes", defined)] if defined else []),
         *([("New", fresh)] if fresh else []),
     ]

@@ -34,7 +34,7 @@ class SuppressionForm(SuppressionModelForm):
         model = Suppression
         fields = ["email", "reason", "source", "expires_at"]
         labels = {"email": "Address or domain"}
-        help_texts = {"email": "For example ann@example.com, or @example.com for everybody at exactly that domain."}
+        help_texts = {"email": "E.g. ann@example.com, or @example.com for everyone at exactly that domain."}
 
     def clean_email(self) -> str:
         try:
@@ -46,14 +46,14 @@ class SuppressionForm(SuppressionModelForm):
         cleaned = super().clean() or {}
         until: dt.datetime | None = cleaned.get("expires_at")
         if until is not None and until <= self.now:
-            self.add_error("expires_at", "That is over already; choose a later day, or leave it empty.")
+            self.add_error("expires_at", "This date is in the past. Choose a later one or leave it empty.")
         if self.errors:
             return cleaned
         email: str = cleaned["email"]
         present = Suppression.objects.filter(email_key=fold(email)).first()
         if present and not changes.gives_way(present, cleaned["reason"], until, self.now):
-            since = date_format(present.created_at, "j F Y")
-            self.add_error("email", f"{email} has been suppressed since {since}; nothing is sent to it.")
+            since = date_format(present.created_at, "j M Y")
+            self.add_error("email", f"{email} has been suppressed since {since}.")
         return cleaned
 
 
@@ -61,11 +61,11 @@ class SuppressionFileForm(forms.Form):
     file = forms.FileField(
         label="CSV file",
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.tsv,.txt,text/csv"}),
-        help_text="The first row names the columns: email or domain, and if you like reason, source and expires"
-        " (as 2027-03-31). A list of bare addresses needs no heading.",
+        help_text="The first row names the columns: email or domain, and optionally reason, source and expires"
+        " (e.g. 2027-03-31). A plain list of addresses needs no headings.",
     )
     reason = forms.ChoiceField(
-        label="Reason where the file gives none",
+        label="Default reason",
         choices=Suppression.Reason.choices,
         initial=Suppression.Reason.MANUAL,
         widget=UnfoldAdminSelectWidget,
@@ -74,20 +74,20 @@ class SuppressionFileForm(forms.Form):
     def clean_file(self) -> "UploadedFile[bytes]":
         upload: UploadedFile[bytes] = self.cleaned_data["file"]
         if (upload.size or 0) > MOST_BYTES:
-            raise forms.ValidationError(f"The file is larger than {MOST_BYTES // 1024 // 1024} MB; split it.")
+            raise forms.ValidationError(f"The file is larger than {MOST_BYTES // 1024 // 1024} MB. Split it.")
         return upload
 
 
 class SuppressionExportForm(forms.Form):
     which = forms.ChoiceField(
-        label="Which ones",
-        choices=[("holding", "those that hold now"), ("all", "all, also those that are over")],
+        label="Suppressions",
+        choices=[("holding", "active"), ("all", "all, including expired")],
         widget=UnfoldAdminSelectWidget,
     )
     reason = forms.ChoiceField(
         label="Reason",
         required=False,
-        choices=[("", "every reason"), *Suppression.Reason.choices],
+        choices=[("", "any reason"), *Suppression.Reason.choices],
         widget=UnfoldAdminSelectWidget,
     )
 
@@ -102,10 +102,10 @@ class LiftForm(forms.Form):
     """The reason for lifting some suppressions, which have to be the ones that the page showed."""
 
     why = forms.CharField(
-        label="Why",
+        label="Reason",
         max_length=500,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text="Kept with your name and the time. For example: the mailbox works again, she wrote on 3 March.",
+        help_text="Saved with your name and the time, e.g. “Mailbox works again, she wrote on 3 March”.",
     )
 
     def __init__(self, suppressions: Iterable[Suppression], sent: Mapping[str, Any] | None) -> None:
@@ -116,6 +116,6 @@ class LiftForm(forms.Form):
     def clean(self) -> dict[str, Any] | None:
         if self.data.get("shown") != self.shown:
             raise forms.ValidationError(
-                "These suppressions changed while you had the page open, so nothing was lifted. Look at them again."
+                "These suppressions changed while you had the page open, so nothing was lifted. Check them again."
             )
         return super().clean()

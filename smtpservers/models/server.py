@@ -92,7 +92,7 @@ class SmtpServer(models.Model):
         max_length=400,
         blank=True,
         help_text="Gets alerts about this server (quota, pauses, certificate) and is suggested by Send test. Leave"
-        " empty to use the alert address in Settings.",
+        " empty to use the organisation's alert address.",
     )
     mail_to_unknown = models.CharField(
         "mail to unknown",

@@ -79,7 +79,7 @@ def test_a_file_goes_from_upload_over_its_columns_to_its_end(marketers_client: C
     assert rung == [draft.pk]
     draft.refresh_from_db()
     assert (draft.status, draft.policy, draft.consent) == ("waiting", "overwrite", "Signed at the fair.")
-    assert "waits for the worker" in text_of(marketers_client.get(page("change", draft)))
+    assert "Waiting for a worker" in text_of(marketers_client.get(page("change", draft)))
     assert marketers_client.get(page("progress", draft)).json()["percent"] == 0
     import_people(draft.pk, NOW)
     told = marketers_client.get(page("progress", draft)).json()
@@ -88,7 +88,7 @@ def test_a_file_goes_from_upload_over_its_columns_to_its_end(marketers_client: C
     shown = text_of(marketers_client.get(page("change", draft)))
     assert "nobody has no @ sign" in shown
     assert "Shoe size → shoe_size" in shown
-    assert "replaces what was known" in shown
+    assert "Overwritten with values from the file" in shown
     assert Subscription.objects.filter(list__name="Fair").count() == 2
     assert {event.wording for event in ConsentEvent.objects.all()} == {"Signed at the fair."}
     attribute = Attribute.objects.get()
@@ -120,11 +120,11 @@ def test_a_wrong_upload_is_refused_at_once_in_words(
     [
         (("", "first_name", ""), {}, "No column becomes the e-mail address"),
         (("email", "email", ""), {}, "Two columns become “E-mail”"),
-        (("", "email", ""), {}, "The first rows hold no address here"),
+        (("", "email", ""), {}, "The first rows contain no address"),
         (("email", "", "id"), {}, "Choose something from the list"),
-        (("email", "", ""), {"lists": "{news}"}, "Say how these people agreed"),
-        (("email", "", ""), {"new_list": "Fair"}, "Say how these people agreed"),
-        (("email", "", ""), {"new_list": "News", "consent": "x"}, "There is a list named “News” already"),
+        (("email", "", ""), {"lists": "{news}"}, "how these people gave consent"),
+        (("email", "", ""), {"new_list": "Fair"}, "how these people gave consent"),
+        (("email", "", ""), {"new_list": "News", "consent": "x"}, "A list named “News” already exists"),
         (("email", "", ""), {"consent": "x" * 301}, "Shorten this to 300 characters"),
         (("email", "", ""), {"policy": "delete"}, "Choose something from the list"),
     ],
@@ -161,8 +161,8 @@ def test_columns_are_chosen_as_for_the_last_file_with_these_headings(
 
     chosen = [field.initial for name, field in response.context["form"].fields.items() if name.startswith("column_")]
     assert chosen == ["email", "last_name", ""]
-    assert "Chosen as for the last file" in text_of(response)
-    assert "Chosen as for the last file" not in text_of(marketers_client.get(page("columns", other)))
+    assert "Same as for the last file" in text_of(response)
+    assert "Same as for the last file" not in text_of(marketers_client.get(page("columns", other)))
 
 
 def test_the_file_can_be_read_with_another_delimiter_and_looking_changes_nothing(marketers_client: Client) -> None:
@@ -225,11 +225,11 @@ def test_a_running_import_is_cancelled_by_post_alone(marketers_client: Client, n
     assert contact_import.status == "waiting"
     response = marketers_client.post(page("cancel", contact_import), follow=True)
 
-    assert "Who was added so far stays" in text_of(response)
+    assert "People already added were kept" in text_of(response)
     contact_import.refresh_from_db()
     assert contact_import.status == "cancelled"
     assert not list(uploads.folder().iterdir())
-    assert "is over already" in text_of(marketers_client.post(page("cancel", contact_import), follow=True))
+    assert "has already ended" in text_of(marketers_client.post(page("cancel", contact_import), follow=True))
 
 
 @pytest.mark.parametrize("status", ContactImport.Status)
@@ -289,7 +289,7 @@ def test_the_page_of_columns_finds_the_addresses_counts_stray_bytes_and_asks_for
     assert Contact.objects.get(email="ann@example.org").attributes == {"since": "2026-04-03"}
     over = text_of(marketers_client.get(page("change", draft)))
     assert "Taken, but not everything." in over
-    assert '<dt>Cells left out</dt><dd data-figure="cells_left_out">1</dd>' in over
+    assert '<dt>Cells skipped</dt><dd data-figure="cells_left_out">1</dd>' in over
 
 
 @pytest.mark.parametrize("address", ["columns/", "cancel/", "progress.json", "refused.csv", "change/"])

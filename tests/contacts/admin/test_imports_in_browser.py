@@ -39,32 +39,32 @@ def test_an_import_asks_for_its_columns_and_shows_how_far_it_is(
     page.goto("/admin/contacts/contact/")
     page.locator("a[href$='/contact/import/']").click()
     page.locator("input[type=file]").set_input_files(file)
-    page.get_by_role("button", name="Upload and go on").click()
+    page.get_by_role("button", name="Upload and continue").click()
     expect(page.get_by_label("Shoe size")).to_have_value("attributes.shoe_size")
     page.get_by_label("Shoe size").select_option("")
     page.locator(".select2-search__field").click()
     page.get_by_role("option", name="News").click()
     page.locator("#columns-form button[type=submit]").click()
-    expect(page.get_by_text("Say how these people agreed")).to_be_visible()
+    expect(page.get_by_text("how these people gave consent")).to_be_visible()
     expect(page.get_by_label("Shoe size")).to_have_value("")  # What was chosen is still there.
-    page.get_by_label("How did these people agree").fill("Signed at the fair.")
+    page.get_by_label("How did they agree").fill("Signed at the fair.")
     page.locator("#columns-form button[type=submit]").click()
 
     bar = page.get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuenow", "0")
     contact_import = ContactImport.objects.get()
     assert import_people(contact_import.pk, NOW, should_pause=lambda: True)
-    expect(page.get_by_text("The file is being read")).to_be_visible()
+    expect(page.get_by_text("Importing:")).to_be_visible()
     expect(page.locator("[data-figure=rows_added]")).to_have_text(f"{BATCH_ROWS:,}")
     assert not import_people(contact_import.pk, NOW)
-    expect(page.get_by_text("The file was read to its end.")).to_be_visible()
+    expect(page.get_by_text("Import finished:")).to_be_visible()
     expect(bar).to_have_attribute("aria-valuenow", "100")
     expect(page.get_by_text("Signed at the fair.")).to_be_visible()
     expect(page.get_by_text("<script>alert(1)</script>")).to_be_visible()
     with page.expect_download() as download:
-        page.get_by_role("link", name="All as CSV").click()
+        page.get_by_role("link", name="Download CSV").click()
     assert "two @ signs" in Path(download.value.path()).read_text()
-    page.get_by_role("link", name="See the people").click()
+    page.get_by_role("link", name="View people").click()
     expect(page.get_by_text("p0@example.org")).to_be_visible()
     assert Contact.objects.get(email="p7@example.org").attributes == {}
 
@@ -74,9 +74,9 @@ def test_an_import_is_cancelled_from_its_page(live_server: LiveServer, page: Pag
     sign_in(page, marketer)
 
     page.goto(f"/admin/contacts/contactimport/{contact_import.pk}/change/")
-    page.get_by_role("button", name="Cancel the import").click()
+    page.get_by_role("button", name="Cancel import").click()
 
-    expect(page.get_by_text("The import was cancelled. Who was added until then stays.")).to_be_visible()
+    expect(page.locator("[data-sentence]")).to_contain_text("Import cancelled")
 
 
 @pytest.mark.parametrize("width", [390, 1440])

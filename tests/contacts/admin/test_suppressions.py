@@ -63,7 +63,7 @@ def test_a_domain_is_suppressed_and_the_page_says_how_many_it_concerns(ann: Cont
 
 def test_an_end_must_be_to_come_and_what_is_over_can_be_suppressed_again(marketers_client: Client) -> None:
     past = add(marketers_client, expires_at_0="2020-01-01", expires_at_1="00:00")
-    assert "That is over already" in errors_of(past)
+    assert "in the past" in errors_of(past)
     changes.suppress("ann@example.org", "manual", "asked", timezone.now(), until=timezone.now() - dt.timedelta(1))
     assert ">over<" in text_of(marketers_client.get(SUPPRESSIONS)).replace(" ", "")
 

@@ -39,7 +39,7 @@ def test_a_suppression_is_added_and_lifted_with_the_keyboard(
     expect(page.get_by_text("Nothing is sent to @third.example any more; no contact is there.")).to_be_visible()
     page.get_by_role("link", name="@third.example").first.click()
     page.get_by_role("link", name="Lift").click()
-    page.get_by_label("Why").fill("A mistake.")
+    page.locator("#id_why").fill("A mistake.")
     page.get_by_role("button", name="Lift").press("Enter")
 
     expect(page.get_by_text("@third.example is no longer suppressed.")).to_be_visible()
@@ -50,7 +50,7 @@ def test_a_suppression_is_added_and_lifted_with_the_keyboard(
     page.locator("select[name=action]").select_option("lift_chosen")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_text("Providers count mail to dead mailboxes")).to_be_visible()
-    page.get_by_label("Why").fill("They work again.")
+    page.locator("#id_why").fill("They work again.")
     page.get_by_role("button", name="Lift").click()
     expect(page.get_by_text("2 suppressions were lifted.")).to_be_visible()
     assert Suppression.objects.get().email == "@rival.example"
