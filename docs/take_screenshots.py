@@ -130,7 +130,7 @@ def take_marketers_day(page: Page, url: str) -> None:
 def take_public_pages(page: Page) -> None:
     """Show what readers see: the form, and from a link in the mail that is open the reader's settings."""
     mail = page.url
-    link = re.search(r"https?://[^\s\"<]+/u/[\w-]{32}", page.content())
+    link = re.search(r"https?://[^\s\"<]+/u/[\w-]{33}", page.content())
     assert link, "the mail shows no link to unsubscribe"
     page.goto(link.group().rpartition("/u/")[0] + "/subscribe")
     take(page, "subscribe", width=640, height=680)
@@ -141,7 +141,7 @@ def take_public_pages(page: Page) -> None:
 
 
 def open_from_sidebar(page: Page, name: str) -> None:
-    page.locator("#nav-sidebar").get_by_role("link", name=name).click()
+    page.locator("#nav-sidebar").get_by_role("link", name=name).last.click()
 
 
 def take(page: Page, name: str, height: int = 900, width: int = 1440) -> None:
