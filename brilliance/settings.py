@@ -470,7 +470,7 @@ LOGGING = {
 UNFOLD = {
     "SITE_TITLE": "Brilliance",
     "SITE_HEADER": "Brilliance",
-    "SITE_SUBHEADER": "Control room of outgoing mail",
+    "SITE_SUBHEADER": "Self-hosted email sending",
     "SITE_SYMBOL": "mail",
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("brilliance/favicon.svg")}

@@ -30,7 +30,7 @@ def main() -> None:
             page.get_by_label("Username").fill("admin")
             page.get_by_label("Password").fill(demo.password("admin"))
             page.get_by_role("button", name="Log in").click()
-            expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()
+            expect(page.get_by_role("heading", name="Server quotas")).to_be_visible()
             take_pictures(page)
             take_marketers_day(page, demo.url)
             browser.close()

@@ -35,7 +35,7 @@ def sign_in(page: Page, demo: Demo, name: str) -> None:
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill(demo.password(name))
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()
+    expect(page.get_by_role("heading", name="Server quotas")).to_be_visible()
 
 
 def open_from_sidebar(page: Page, name: str) -> None:

@@ -90,13 +90,13 @@ def figures(now: dt.datetime) -> list[dict[str, Any]]:
     """Return the numbers of the top row, with an explanation of each."""
     today = records_figures.today(now, site().time_zone)
     return [
-        {"label": "Sent today", "value": today["accepted"], "hint": "Accepted by a server since midnight."},
+        {"label": "Sent today", "value": today["accepted"], "hint": f"Accepted since midnight ({site().time_zone})."},
         {
-            "label": "Sent this period",
+            "label": "Quota used",
             "value": records_figures.used_this_period(now),
-            "hint": "Recipients counted in the servers’ current quota periods.",
+            "hint": "Recipients counted in each server’s current quota period.",
         },
-        {"label": "Queued", "value": today["queued"], "hint": "Waiting, on their way, or to be tried again."},
+        {"label": "Queued", "value": today["queued"], "hint": "Waiting, sending or scheduled to retry."},
         {
             "label": "Failed today",
             "value": today["failed"],

@@ -85,21 +85,21 @@ def test_an_app_on_a_phone_by_keyboard_alone(page: Page, on_localhost: str, ann:
     assert len(codes) == factors.RECOVERY_CODE_COUNT
     assert sideways_scroll(page) == 0
     tab_to(page, "I saved them")
-    expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()  # The page asked for at first.
+    expect(page.get_by_role("heading", name="Server quotas")).to_be_visible()  # The page asked for at first.
 
     log_out(page, on_localhost)
     log_in(page, on_localhost)
     expect(page.get_by_label("Code")).to_be_focused()
     page.keyboard.type(code_of(secret, 1))
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()
+    expect(page.get_by_role("heading", name="Server quotas")).to_be_visible()
 
     log_out(page, on_localhost)  # The phone is lost.
     log_in(page, on_localhost)
     expect(page.get_by_label("Code")).to_be_focused()
     page.keyboard.type(codes[0])
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()
+    expect(page.get_by_role("heading", name="Server quotas")).to_be_visible()
 
 
 def tab_to(page: Page, name: str) -> None:
@@ -126,12 +126,12 @@ def test_a_passkey_signs_in_alone_and_as_second_factor_and_answers_the_question(
 
     log_out(page, on_localhost)
     page.get_by_role("button", name="Use a passkey").click()
-    expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()
+    expect(page.get_by_role("heading", name="Server quotas")).to_be_visible()
 
     log_out(page, on_localhost)
     log_in(page, on_localhost)
     page.get_by_role("button", name="Use your key").click()
-    expect(page.get_by_role("heading", name="Quota of the fleet")).to_be_visible()
+    expect(page.get_by_role("heading", name="Server quotas")).to_be_visible()
 
     page.goto(f"{on_localhost}/accounts/confirm/?next=/accounts/factors/")
     page.get_by_role("button", name="Use your key").click()

@@ -47,7 +47,7 @@ def test_every_role_sees_figures_and_the_fleet(db: None, role: str) -> None:
 
     page = dashboard(role)
 
-    for words in ("Sent today", "Sent this period", "Queued", "Failed today", "Quota of the fleet", "96 of 120"):
+    for words in ("Sent today", "Quota used", "Queued", "Failed today", "Server quotas", "96 of 120"):
         assert words in page
     assert "relay.example.com" not in page
 
