@@ -119,7 +119,7 @@ def test_an_accepted_test_says_above_its_steps_that_bounces_would_be_lost(
     ("recipient", "why"),
     [
         ("ann@example.org", "example.org is reserved for examples"),
-        ("bounce@example.org", "the test message"),
+        ("bounce@example.org", "because the server didn't accept the test message"),
     ],
 )
 def test_a_return_path_that_nobody_could_be_asked_about_is_told_as_not_checked(
@@ -130,7 +130,7 @@ def test_a_return_path_that_nobody_could_be_asked_about_is_told_as_not_checked(
     words = send(tester, plain_server, recipient)
 
     assert re.search(r"bounces (the address that bounces go to )?not checked", words)
-    assert f"Not checked: {why}" in words
+    assert re.search(rf"Not checked[:,] {re.escape(why)}", words)
     assert ("message not reached" in words) is (recipient == "bounce@example.org")
 
 
