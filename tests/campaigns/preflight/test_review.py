@@ -331,8 +331,7 @@ def test_a_forecast_is_told_in_sentences() -> None:
     told = words(forecast(fleet, ForecastWork((MailingPart(700, (1, 2)),)), START), dt.UTC)
 
     assert told.headline == (
-        "The 700 messages leave from 23 November 2026, 12:00 on, and the last one on 23 November 2026, 12:01:"
-        " 2 min."
+        "The 700 messages leave from 23 November 2026, 12:00 on, and the last one on 23 November 2026, 12:01: 2 min."
     )
     assert told.rows[0].notes == (
         "Its quota is used up on 23 November 2026, 12:01; the next period begins on 1 December 2026, 00:00.",
