@@ -29,7 +29,7 @@ class DeliveryConfig(AppConfig):
         from delivery.records import erasure, retention
         from delivery.records.contact_page import messages_of
         from delivery.records.segment_fields import MAIL
-        from smtpservers.after_saving import TEST_STARTERS
+        from smtpservers.send_test_starters import TEST_STARTERS
 
         TEST_STARTERS.register("delivery", _begin_test)
         CONDITION_KINDS.register("mail", MAIL)

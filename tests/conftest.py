@@ -103,11 +103,6 @@ LONGEST = (
     *("tests/delivery/outcomes/", "tests/brilliance/", "tests/test_installing.py", "tests/campaigns/views/"),
     *("tests/contacts/admin/", "tests/smtpservers/pages/", "tests/delivery/", "tests/fields/", "tests/adminpages/"),
 )
-# Their subject is a page, a permission or the wire. What they store is stored by other tests on each database, too.
-OF_ANY_DATABASE = (
-    *("tests/fields/", "tests/brilliance/test_roles.py", "tests/brilliance/security/test_markup.py"),
-    "tests/delivery/outcomes/test_account_limits.py",
-)
 OF_THE_DATABASE = {"db", "transactional_db", "live_server", "django_db_setup"}
 
 
@@ -118,7 +113,7 @@ def _place(item: pytest.Item) -> int:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the slow tests unless ``-m`` names them; skip what needs a service the environment does not name.
 
-    What uses the database gets the marker ``database``, or ``any_database`` if one of them is enough.
+    What uses the database gets the marker ``database``.
     """
     if "faults" not in config.option.markexpr:
         slow = [item for item in items if item.get_closest_marker("faults")]
@@ -127,7 +122,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=_place)
     for item in items:
         if item.get_closest_marker("django_db") or OF_THE_DATABASE & set(getattr(item, "fixturenames", ())):
-            item.add_marker("any_database" if item.nodeid.startswith(OF_ANY_DATABASE) else "database")
+            item.add_marker("database")
         if item.get_closest_marker("postgres") and settings.IS_SQLITE:
             item.add_marker(pytest.mark.skip(reason="needs PostgreSQL: set DATABASE_URL=postgres://…"))
         if item.get_closest_marker("redis") and not settings.BROKER_URL.startswith("redis"):

@@ -33,7 +33,7 @@ from unfold.decorators import action
 from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
 from mail.links import utm
-from smtpservers import after_saving, inventory, tasks
+from smtpservers import inventory, send_test_starters, tasks
 from smtpservers.admin import list_row, states
 from smtpservers.forms.server import OrderForm, ServerForm, secret_state, unreadable
 from smtpservers.forms.validators import hints
@@ -357,7 +357,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
     def _test(self, request: HttpRequest, server: SmtpServer) -> HttpResponse | None:
         if SAVE_AND_TEST not in request.POST or not self.has_send_test_permission(request):
             return None
-        return after_saving.begin_test(request, server)
+        return send_test_starters.begin_test(request, server)
 
     def hold(self, row: SmtpServer) -> None:
         lock_account(row)  # In the lock order of everybody who changes its account.

@@ -11,6 +11,8 @@ from smtpservers.limits.rate_limiter import factor_at
 from smtpservers.models import SmtpServer
 from words.instants import stamp
 
+STAYS_PAUSED = "It stays paused until someone resumes it."
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -48,9 +50,6 @@ def state_of(server: SmtpServer, now: dt.datetime) -> State:
         meaning = f"The provider asked us to slow down: sending at {part} of normal speed."
         return State(f"Slowed to {part}", "orange", meaning, since=server.slowed_at, may_resume=True)
     return State("Active", "green", "Ready to send.")
-
-
-STAYS_PAUSED = "It stays paused until someone resumes it."
 
 
 def is_paused(server: SmtpServer, now: dt.datetime) -> bool:
