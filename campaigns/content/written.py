@@ -22,7 +22,6 @@ from campaigns.markup.frame import Frame
 from campaigns.models import Campaign, Experiment, Variant
 from contacts.models import Contact, ContactList
 from contacts.segments.audience import Audience, reached
-from installation.site import site
 
 # Fields of the schedule. They are not editable in the form, and still belong to the version.
 TIMES = ("start", "start_wall", "time_zone", "not_after", "window_days", "window_opens", "window_closes")
@@ -163,7 +162,6 @@ class Written:
         fields = [field for field in Campaign._meta.concrete_fields if field.editable or field.name in TIMES]
         said: dict[str, Any] = {field.name: field.value_to_string(self.campaign) for field in fields}
         said["audience"] = self.audience.as_json()
-        said["sender"] = [site().organisation, site().postal_address, site().language]
         if self.experiment is not None:
             names = ("position", *VARIED, "body")
             variants = [[getattr(each, name) for name in names] for each in self.variants]
