@@ -27,6 +27,8 @@ NEVER = re.compile(
 TELEGRAM = re.compile(r"\bEmpty: |\bNone ticked: ")
 ODD_START = re.compile(r"(?:^|[.?!] )(Of|Whose) ")
 LABEL_WORDS = 4
+TRANSLATED_TAG = re.compile(r"""\{%\s*(?:translate|trans)\s+(["'])(?P<text>.*?)\1[^%]*%\}""", re.DOTALL)
+TRANSLATORS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "pgettext", "pgettext_lazy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ def findings_of_module(source: str, is_form: bool) -> Iterator[tuple[int, str]]:
 def findings_of_template(source: str) -> Iterator[tuple[int, str]]:
     """Yield the line and the fault of each text in a template, whose comments and tags are left alone."""
     hidden = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<!--.*?-->|<(script|style)\b.*?</\1>", re.DOTALL)
-    text = hidden.sub(lambda found: "\n" * found[0].count("\n"), source)
+    text = TRANSLATED_TAG.sub(lambda tag: tag["text"], source)
+    text = hidden.sub(lambda found: "\n" * found[0].count("\n"), text)
     for number, line in enumerate(text.splitlines(), start=1):
         yield from ((number, fault) for fault in faults_of_text(line))
 
@@ -114,7 +117,11 @@ def _texts_of_call(call: ast.Call) -> Iterator[tuple[ast.expr, type]]:
 
 
 def _text(value: ast.expr) -> str:
-    """Return the text of a literal, with a word in place of each value that is filled in; else nothing."""
+    """Return the text of a literal, also one to translate, with a word for each value that is filled in; else ""."""
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mod):  # _("… %(name)s …") % {"name": …}
+        value = value.left
+    if isinstance(value, ast.Call) and getattr(value.func, "id", "") in TRANSLATORS:
+        return re.sub(r"%\(\w+\)s", "x", "\n".join(_text(argument) for argument in value.args))
     if isinstance(value, ast.JoinedStr):
         return "".join(_text(part) if isinstance(part, ast.Constant) else "x" for part in value.values)
     return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else ""

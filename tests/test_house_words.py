@@ -57,6 +57,17 @@ def test_a_template_is_read_without_its_tags() -> None:
     assert [line for line, _ in findings_of_template(source)] == [3]
 
 
+def test_a_text_to_translate_is_read_like_any_other() -> None:
+    source = """
+a = models.CharField(_("one two three four five"), help_text=gettext("Empty: %(x)s.") % {"x": 1})
+b = _("It rests.")
+"""
+    template = "{% translate 'Mail rests' %}\n{% blocktranslate trimmed count n=n %}\nIt rests\n{% endblocktranslate %}"
+
+    assert [line for line, _ in findings_of_module(source, is_form=True)] == [2, 2, 3]
+    assert [line for line, _ in findings_of_template(template)] == [1, 3]
+
+
 def test_a_room_may_have_so_many_and_no_more() -> None:
     found = [Finding("contacts", "a.py:1", "x"), Finding("contacts", "a.py:2", "x")]
 
