@@ -1,4 +1,4 @@
-"""The settings of Brilliance, read from the environment; README lists them in one table.
+"""The settings of Brilliance, read from the environment; docs/settings.md lists them in one table.
 
 The defaults are the embedded set-up: SQLite, a broker made of files, everything stored below ``DATA_DIR``.
 ``DATABASE_URL`` and ``BROKER_URL`` alone switch to PostgreSQL and Redis.

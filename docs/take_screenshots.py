@@ -1,4 +1,4 @@
-"""Takes the pictures of the README from a demo of its own: ``.venv/bin/python -m docs.take_screenshots``.
+"""Takes the pictures of README and docs from a demo of its own: ``.venv/bin/python -m docs.take_screenshots``.
 
 Needs Chromium and the packages of requirements-dev.txt.
 """

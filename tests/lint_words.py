@@ -1,4 +1,4 @@
-"""Checks the words that people read: labels, help texts, the sentences of forms, and templates.
+"""Checks the words that people read: labels, help texts, the sentences of forms, templates and docs.
 
 ``python -m tests.lint_words`` prints each finding of the rooms that have more of them than they may. It reads the
 source and starts nothing. CONTRIBUTING.md has the rules.
@@ -18,7 +18,7 @@ ROOMS = (
     *("installation", "publicpages", "sandbox", "smtpservers"),
 )
 # Rooms that are not rewritten yet, and how many findings each may have at most. All others may have none.
-NOT_YET = {"accounts": 4, "campaigns": 39, "feedback": 1, "publicpages": 2}
+NOT_YET = {"accounts": 4, "campaigns": 39, "docs": 68, "feedback": 1, "publicpages": 2}
 
 NEVER = re.compile(
     r"\b(foresee\w*|mend(s|ed|ing)?|had enough|lately|rests|stands|who is|the rest|anew|vouch\w*|besides|becomes)\b",
@@ -88,6 +88,16 @@ def findings_of_template(source: str) -> Iterator[tuple[int, str]]:
         yield from ((number, fault) for fault in faults_of_text(line))
 
 
+def findings_of_page(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and the fault of each text in a page of the documentation, whose code is left alone."""
+    hidden = re.compile(r"^    [^\n]*$|^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+    text = hidden.sub(lambda found: "\n" * found[0].count("\n"), source)
+    for number, line in enumerate(text.splitlines(), start=1):
+        yield from ((number, fault) for fault in faults_of_text(line))
+        if TELEGRAM.search(line):
+            yield number, "has a telegram: write “Leave empty to …”"
+
+
 def findings() -> Iterator[Finding]:
     """Yield every finding of the product."""
     for room in ROOMS:
@@ -97,6 +107,8 @@ def findings() -> Iterator[Finding]:
                 yield from _located(room, path, findings_of_module(path.read_text(), is_form))
     for path in sorted((ROOT / "templates").rglob("*.html")):
         yield from _located(_room_of_template(path), path, findings_of_template(path.read_text()))
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        yield from _located("docs", path, findings_of_page(path.read_text()))
 
 
 def broken(found: list[Finding], allowed: dict[str, int]) -> dict[str, int]:

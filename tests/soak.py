@@ -143,7 +143,7 @@ def _close_connections() -> None:
 
 
 class _Workers:
-    """Several that send and one for errands, with the clock, as the README has them."""
+    """Several that send and one for errands, with the clock, as docs/install.md has them."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self._folder = folder

@@ -42,5 +42,5 @@ def test_texts_name_the_fields_as_their_labels_do() -> None:
     assert {path: found for path, text in texts.items() if (found := names.findall(text))} == {}
 
 
-def test_the_readme_leads_to_it() -> None:
-    assert "(docs/fields.md)" in (settings.BASE_DIR / "README.md").read_text()
+def test_the_way_to_a_first_campaign_leads_to_it() -> None:
+    assert "(fields.md)" in (settings.BASE_DIR / "docs" / "first-campaign.md").read_text()

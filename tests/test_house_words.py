@@ -8,6 +8,7 @@ from tests.lint_words import (
     faults_of_label,
     findings,
     findings_of_module,
+    findings_of_page,
     findings_of_template,
 )
 
@@ -55,6 +56,12 @@ def test_a_template_is_read_without_its_tags() -> None:
     source = "{# rests #}\n<p>{% if rests %}Mail{% endif %}\n{{ rests }} rests</p>"
 
     assert [line for line, _ in findings_of_template(source)] == [3]
+
+
+def test_a_page_of_the_docs_is_read_without_its_code() -> None:
+    page = "It rests.\n\n    mended = lately\n\n`rests`\n```\nrests\n```\nEmpty: none."
+
+    assert [line for line, _ in findings_of_page(page)] == [1, 9]
 
 
 def test_a_text_to_translate_is_read_like_any_other() -> None:

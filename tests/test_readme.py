@@ -1,4 +1,4 @@
-"""What the README says of settings, statuses, rooms and pictures is so."""
+"""What README and docs say of settings, statuses, rooms and pictures is so, and the index leads to every page."""
 
 import ast
 import re
@@ -12,7 +12,9 @@ from django.conf import settings
 from delivery.models import Message
 
 ROOT = Path(settings.BASE_DIR)
+DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
+SETTINGS = (DOCS / "settings.md").read_text()
 # What the expressions of defaults are made of, as a newcomer has it.
 NEWCOMER = {"BASE_DIR": Path(), "DATA_DIR": Path("var"), "PORT": 8000, "IS_LOOPBACK": True, "str": str}
 # For the containers beside ours.
@@ -20,7 +22,7 @@ COMPOSE_ONLY = {"POSTGRES_PASSWORD", "MIGRATION_PASSWORD", "DATABASE_PASSWORD", 
 
 
 def read_settings() -> dict[str, str]:
-    """Return each variable that the settings read, and its default in the README's words."""
+    """Return each variable that the settings read, and its default in the words of the docs."""
     found = {}
     for call in ast.walk(ast.parse((ROOT / "brilliance" / "settings.py").read_text())):
         match call:
@@ -37,18 +39,17 @@ def in_words(value: Any) -> str:
     return f"`{value}`" if value or value == 0 else "empty"
 
 
-def table(heading: str) -> list[list[str]]:
-    """Return the cells of the first table below a heading, without its head."""
-    below = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    lines = [line for line in below.splitlines() if line.startswith("|")][2:]
+def table(page: str) -> list[list[str]]:
+    """Return the cells of the first table of a page, without its head."""
+    lines = re.search(r"(?:^\|.*\n)+", page, re.MULTILINE)[0].splitlines()[2:]  # type: ignore[index]  # It has one.
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def test_the_table_of_settings_names_every_variable_with_its_default() -> None:
-    told = {name.strip("`"): default for name, default, _, _ in table("Settings")}
+    told = {name.strip("`"): default for name, default, _, _ in table(SETTINGS)}
 
     assert told == read_settings()
-    assert all(unit and meaning.endswith((".", ")")) for _, _, unit, meaning in table("Settings"))
+    assert all(unit and meaning.endswith((".", ")")) for _, _, unit, meaning in table(SETTINGS))
 
 
 def test_no_variable_is_read_outside_the_settings() -> None:
@@ -79,11 +80,11 @@ def test_files_for_containers_set_only_what_the_table_names(name: str) -> None:
 
 
 def test_every_status_is_explained_and_no_other() -> None:
-    assert [row[0] for row in table("What a status means")] == list(Message.Status.values)
+    assert [row[0] for row in table((DOCS / "outcomes.md").read_text())] == list(Message.Status.values)
 
 
 def test_the_drawing_names_the_rooms_in_the_order_of_the_contract() -> None:
-    drawing = README.partition("\n## The house\n")[2].partition("\n## ")[0]
+    drawing = (ROOT / "CONTRIBUTING.md").read_text().partition("\n## The rooms\n")[2].partition("\n## ")[0]
     layers = [[room.strip() for room in layer.split("|")] for layer in import_contract(as_layers=True)]
 
     lines = [line for line in drawing.splitlines() if line.startswith("    ") and "│" not in line]
@@ -96,17 +97,24 @@ def test_the_drawing_names_the_rooms_in_the_order_of_the_contract() -> None:
 def test_every_picture_is_there_and_small_and_used() -> None:
     picture = re.compile(r"!\[[^\]]+\]\(([^)]+)\)")
     shown = set(picture.findall(README))
-    for page in (ROOT / "docs").glob("*.md"):
+    for page in DOCS.glob("*.md"):
         shown |= {f"docs/{name}" for name in picture.findall(page.read_text())}
-    kept = {str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "pictures").iterdir()}
+    kept = {str(path.relative_to(ROOT)) for path in (DOCS / "pictures").iterdir()}
 
     assert shown == kept
     assert all((ROOT / name).stat().st_size <= 300_000 for name in kept)
 
 
+def test_the_index_leads_to_every_page_and_the_readme_to_the_index() -> None:
+    leads_to = set(re.findall(r"\]\(([^)#]+)\)", (DOCS / "README.md").read_text()))
+
+    assert leads_to == {page.name for page in DOCS.glob("*.md")} - {"README.md"}
+    assert "(docs/README.md)" in README
+
+
 def test_every_link_between_the_pages_leads_to_a_heading_of_a_file() -> None:
     link = re.compile(r"(?<!!)\[[^\]]+\]\(([^):#]*)(?:#([^)]+))?\)")
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    pages = [*ROOT.glob("*.md"), *DOCS.glob("*.md")]
     broken = []
     for page in pages:
         for name, heading in link.findall(page.read_text()):

@@ -60,5 +60,5 @@ def test_its_numbers_and_words_are_those_in_force(said: str) -> None:
 
 def test_it_is_linked_and_leads_on() -> None:
     root = Path(__file__).parents[2]
-    assert "(docs/security.md)" in (root / "README.md").read_text()
+    assert "(security.md)" in (root / "docs" / "README.md").read_text()
     assert "(../SECURITY.md)" in PAGE

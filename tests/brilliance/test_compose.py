@@ -64,8 +64,8 @@ def test_the_example_environment_gives_every_variable_the_compose_file_asks_for(
 
 def test_an_optional_setting_of_the_example_has_its_default() -> None:
     example = (settings.BASE_DIR / ".env.example").read_text()
-    readme = (settings.BASE_DIR / "README.md").read_text()
-    told = {name: default.strip("`") for name, default in re.findall(r"^\| `(\w+)` \| (.*?) \|", readme, re.MULTILINE)}
+    page = (settings.BASE_DIR / "docs" / "settings.md").read_text()
+    told = {name: default.strip("`") for name, default in re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.MULTILINE)}
 
     for name, value in re.findall(r"^# (\w+)=(.*)$", example, re.MULTILINE):
         assert (value or "empty") == ("off" if name == "SANDBOX_ENABLED" else told[name]), name
