@@ -4,6 +4,7 @@ Mark tests that use it with ``@pytest.mark.browser``; ask for ``live_server`` an
 ``page.goto("/admin/")``.
 """
 
+import asyncio
 import os
 import shutil
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def chromium() -> str | None:
 
 
 # Per module and not per session: while Playwright lives, its event loop counts as running in this thread, so
-# that asyncio.run() and (without the variable below) the ORM refuse to work in every test that follows.
+# that (without the variable below) the ORM refuses to work in every test that follows.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium without a window, which resolves no name but localhost."""
@@ -54,6 +55,17 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture(autouse=True)
+def no_foreign_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hide Playwright's event loop from the tests of a module that use no browser, in whatever order they run."""
+    running = None if "browser" in request.fixturenames else asyncio._get_running_loop()
+    if running:
+        asyncio._set_running_loop(None)
+    yield
+    if running:
+        asyncio._set_running_loop(running)
 
 
 @pytest.fixture
