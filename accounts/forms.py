@@ -69,7 +69,7 @@ def spend_code(request: HttpRequest, user: User, code: str) -> Authenticator | N
             left = factors.recovery_codes_left(user)
             counted = f"{left} recovery code{'' if left == 1 else 's'} left."
             messages.warning(
-                request, f"{counted} Is your phone or key lost? Replace it under Second factor in the user menu."
+                request, f"{counted} Is your phone or key lost? Replace it under Second factor in your account."
             )
         return factor
 

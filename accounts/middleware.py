@@ -1,10 +1,12 @@
 """Middleware: users without a second factor or a password of their own reach the pages for that, and nothing else.
+The pages of all others tell times in the user's own zone.
 
 A session counts as full if it proved a second factor itself: one that began before its user had a factor stays shut.
 """
 
 from collections.abc import Callable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import messages
@@ -14,10 +16,12 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 
 from accounts import factors
 from accounts.notices import MUST_CHANGE
 from adminpages.access import way_back
+from words import time_zones
 
 SET_UP = frozenset(
     (
@@ -92,3 +96,25 @@ class OwnPasswordRequired:
             raise PermissionDenied("a password of one's own")
         request.session.setdefault(factors.ASKED_FOR, request.get_full_path())
         return redirect("admin:password_change")
+
+
+class OwnTimeZone:
+    """Has the pages of a signed-in user tell times in the user's own zone. Pages for strangers keep the site's.
+
+    It comes after those that may find that nobody is signed in, and the site's zone is set before them.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_view(self, request: HttpRequest, *args: Any) -> None:
+        match = request.resolver_match
+        assert match is not None  # A view was found.
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES or (match.namespace or match.view_name) in PUBLIC:
+            return
+        zone = time_zones.spelled(getattr(request.user, "own_time_zone", "") or "")
+        if zone:  # This machine may know fewer than the one it was chosen on.
+            timezone.activate(ZoneInfo(zone))

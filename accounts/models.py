@@ -1,8 +1,21 @@
-"""What is stored of a sign-in beside Django's users: sessions, notices, identities at the issuer, one-time links."""
+"""What is stored beside Django's users: time zones, sessions, notices, identities at the issuer, one-time links."""
 
 from django.conf import settings
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
+
+
+class Profile(models.Model):
+    """What a user chose beside the fields that Django's users have."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    time_zone = models.CharField(max_length=64, blank=True)  # Of the times on the user's pages; empty: the site's.
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"what {self.user} chose"
 
 
 class Identity(models.Model):

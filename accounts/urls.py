@@ -3,6 +3,7 @@
 from django.urls import path
 
 from accounts import views
+from accounts.profile import views as profile_views
 from accounts.sessions import views as session_views
 from accounts.sign_in import first_admin
 from accounts.single_sign_on import links
@@ -18,6 +19,7 @@ urlpatterns = [
     path("first/", first_admin.first_admin, name="first_admin"),
     path("logout/", views.sign_out, name="account_logout"),
     path("confirm/", views.fresh_sign_in, name="fresh_sign_in"),
+    path("", profile_views.account, name="account"),
     path("sessions/", session_views.own_sessions, name="sessions"),
     path("sessions/end/", session_views.end_own_sessions, name="end_sessions"),
     path("users/<int:user_id>/", session_views.user_sign_in, name="user_sign_in"),

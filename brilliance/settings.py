@@ -139,6 +139,7 @@ MIDDLEWARE = [
     "brilliance.web.middleware.SessionLifetime",
     "accounts.middleware.SecondFactorRequired",
     "accounts.middleware.OwnPasswordRequired",
+    "accounts.middleware.OwnTimeZone",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",

@@ -23,6 +23,11 @@ def spelled(text: str) -> str | None:
     return _by_folded_name().get(text.casefold().replace(" ", "_"))
 
 
+def place(name: str) -> str:
+    """Return the place that a zone is called by: “Buenos Aires” for America/Argentina/Buenos_Aires; empty for none."""
+    return name.rpartition("/")[2].replace("_", " ") if "/" in name and not name.startswith(_NOBODYS) else ""
+
+
 @functools.cache
 def _by_folded_name() -> dict[str, str]:
     return {name.casefold(): name for name in names()}

@@ -9,9 +9,13 @@ from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 
 from accounts import factors
+from accounts.models import Profile
+
+OWN_TIME_ZONE = Subquery(Profile.objects.filter(user_id=OuterRef("pk")).values("time_zone"))  # For a query of users.
 
 
 class PasswordsClosed:
@@ -23,8 +27,12 @@ class PasswordsClosed:
 
 
 class UserBackend(ModelBackend):
-    """Django's passwords and permissions. The user of a request comes with ``had_factor``, which each request asks."""
+    """Django's passwords and permissions.
+
+    The user of a request comes with ``had_factor`` and ``own_time_zone``, which each request asks for.
+    """
 
     def get_user(self, user_id: int) -> User | None:
-        user = User.objects.annotate(had_factor=factors.EXISTS).filter(pk=user_id).first()
+        found = User.objects.annotate(had_factor=factors.EXISTS, own_time_zone=OWN_TIME_ZONE)
+        user = found.filter(pk=user_id).first()
         return user if user is not None and self.user_can_authenticate(user) else None

@@ -1,4 +1,4 @@
-"""Where the open page is: the tabs of its place, its name, and the way to it."""
+"""Where the open page is: the tabs of its place, its name, the way to it, and the zone of its times."""
 
 from typing import Any
 
@@ -8,8 +8,13 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.template import Context
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from brilliance.web.navigation import is_a_tab, tabs_of, where
+from words import time_zones
 
 register = template.Library()
 
@@ -54,6 +59,15 @@ def crumbs(context: Context) -> dict[str, Any]:
                 way.append((tab.title, tab.link))
             name = _below(context, request.resolver_match.view_name, way) or name
     return {"way": way, "name": name, "own": context.get("own_crumbs", "")}
+
+
+@register.simple_tag
+def page_zone() -> SafeString:
+    """Name the time zone of the times on this page, with a link to where the user chooses it."""
+    name = str(timezone.get_current_timezone())
+    place = time_zones.place(name)
+    text = _("Times in %(place)s time") % {"place": place} if place else _("Times in %(zone)s") % {"zone": name}
+    return format_html('<a class="page-zone" href="{}" title="{}">{}</a>', reverse("account"), name, text)
 
 
 def _below(context: Context, view: str, way: list[tuple[str, str]]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 
 @dataclass(frozen=True)
@@ -189,11 +190,8 @@ def is_a_tab(tab: Tab, request: HttpRequest) -> bool:
 
 
 def account_links(request: HttpRequest) -> list[dict[str, str]]:
-    """Return the links of the user menu in unfold's form; to change a password only where the user signs in by one."""
-    has_password = request.user.is_authenticated and request.user.has_usable_password() and not settings.OIDC_ONLY
-    more = (("Second factor", "mfa_index"), ("Sessions", "sessions"))
-    links = (("Change password", "admin:password_change"),) if has_password else ()
-    return [{"title": title, "link": reverse(name)} for title, name in (*links, *more)]
+    """Return the links of the user menu in unfold's form."""
+    return [{"title": _("Your account"), "link": reverse("account")}]
 
 
 def _view_name(request: HttpRequest) -> str:

@@ -3,11 +3,10 @@
 import datetime as dt
 from typing import Any
 
-from django.utils import formats
+from django.utils import formats, timezone
 
 from campaigns.reports.figures import FiguresLine
 from campaigns.reports.pace import Pace
-from installation.site import site
 
 DRAWN = (
     ("accepted", "Accepted", "accepted"),
@@ -19,7 +18,7 @@ DRAWN = (
 
 def pace_chart(pace: Pace) -> dict[str, Any]:
     """Return a chart of accepted messages per minute, stacked by server, with deferred ones as a line."""
-    zone = site().time_zone
+    zone = timezone.get_current_timezone()
     span = pace.points[-1].at - pace.points[0].at if pace.points else dt.timedelta(0)
     shape = "H:i" if span < dt.timedelta(hours=20) else "j M H:i"
     bars = [

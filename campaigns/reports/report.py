@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from django.utils import timezone
+
 from campaigns.ab_test.comparison import Comparison, compare, done, summary
 from campaigns.models import Campaign, TallyMark
 from campaigns.reports import pace
@@ -18,7 +20,6 @@ from delivery.health import readiness
 from delivery.models import Mailing, Message
 from delivery.operators import restored_copy
 from delivery.records import figures as records_figures
-from installation.site import site
 from registry import Registry
 from smtpservers.routing.candidates import named_servers
 
@@ -178,7 +179,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
             deferred=counts[Status.DEFERRED],
             rate=recent.rate,
             now=now,
-            zone=site().time_zone,
+            zone=timezone.get_current_timezone(),
             waiting_until=waiting_until,
             is_waiting=not can_leave or (waiting is not None and (is_all_waiting or not recent.rate)),
             is_paused=is_paused,

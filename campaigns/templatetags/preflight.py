@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 from django import template
+from django.utils import timezone
 
 from campaigns.ab_test.variants import experiment_of
 from campaigns.audience.headcounts import NotCounted
@@ -13,7 +14,7 @@ from campaigns.forecast.words import words
 from campaigns.models import Approval, Campaign, CheckOverride
 from campaigns.reports.cache import remembered
 from campaigns.schedule import mailings
-from campaigns.schedule.schedule import hours_of, start_in_words, zone_for
+from campaigns.schedule.schedule import hours_of, start_in_words
 from campaigns.tasks import have_counted
 from delivery import clock
 from delivery.outbox import mailings as outbox
@@ -30,7 +31,7 @@ def forecast_of(campaign: Campaign) -> dict[str, Any]:
     if campaign.status not in ON_ITS_WAY:
         return {}
     now = clock.now()
-    zone = zone_for(campaign)
+    zone = timezone.get_current_timezone()
     experiment = experiment_of(campaign)
     key = f"forecast-{campaign.pk}-{campaign.status}-{campaign.mailing_id}-{experiment and experiment.winner_id}"
     later: Counter[dt.datetime] = Counter()
@@ -45,7 +46,6 @@ def forecast_of(campaign: Campaign) -> dict[str, Any]:
         return {}  # All messages were tried, or they are still being made; the summary says which.
     return {
         "forecast": words(expected, zone),
-        "zone": zone,
         "at": now,
         "hours": hours_of(campaign),
         # As words: a template's date filter would tell the time in the zone of the page.

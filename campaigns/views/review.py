@@ -8,6 +8,7 @@ from django.db import transaction
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from adminpages import deadlines
@@ -55,13 +56,11 @@ def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
     found = look(campaign, now)
     standing = approvals.standing(found.written, found.people.reached)
     unanswered = approvals.unanswered(found)
-    zone = campaign_schedule.zone_for(campaign)
     return {
         "campaign": campaign,
         "review": found,
-        "forecast": words(found.forecast, zone),
+        "forecast": words(found.forecast, timezone.get_current_timezone()),
         "counted_at": found.written.headcounts.counted_at(),
-        "zone": zone,
         "starts": _starts(found.written, now),
         "hours": campaign_schedule.hours_of(campaign),
         "schedule_form": ScheduleForm.of(campaign, now),

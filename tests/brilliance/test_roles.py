@@ -61,6 +61,7 @@ EXPECTED = {
     "accounts/first/": NOBODY,  # Somebody is administrator already.
     "accounts/logout/": NOBODY,  # It leads to the sign-in.
     "accounts/confirm/": SIGNED_IN,
+    "accounts/": SIGNED_IN,
     "accounts/sessions/": SIGNED_IN,
     "accounts/sessions/end/": SIGNED_IN,
     "accounts/users/<int:user_id>/": "a",

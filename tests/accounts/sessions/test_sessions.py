@@ -279,8 +279,8 @@ def test_no_page_log_or_history_shows_the_key_of_a_session(ann: User, caplog: py
         assert key not in told
 
 
-def test_the_user_menu_leads_to_the_page(ann: User) -> None:
-    assert f'href="{PAGE}"' in signed_in().get("/admin/").content.decode()
+def test_one_s_account_leads_to_the_page(ann: User) -> None:
+    assert f'href="{PAGE}"' in signed_in().get("/accounts/").content.decode()
 
 
 def test_forms_of_others_are_refused_without_a_token(ann: User, settings: Any) -> None:

@@ -797,12 +797,12 @@ def test_the_check_of_passwords_itself_is_closed(settings: Any, ann: User, rf: A
 def test_who_signs_in_by_no_password_is_offered_no_new_one(
     signed_in: Client, settings: Any, by_password: Client
 ) -> None:
-    assert b"Change password" not in signed_in.get("/admin/").content
-    assert b"Change password" in by_password.get("/admin/").content
+    assert b"Change password" not in signed_in.get("/accounts/").content
+    assert b"Change password" in by_password.get("/accounts/").content
 
     settings.OIDC_ONLY = True
 
-    assert b"Change password" not in by_password.get("/admin/").content
+    assert b"Change password" not in by_password.get("/accounts/").content
 
 
 @pytest.fixture
