@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models.functions import Now, StrIndex, Substr
+from django.utils.translation import gettext_lazy as _
 
 from mail.addresses import fold, normalise
 
@@ -286,12 +287,12 @@ class ContactImport(models.Model):
     """The import of one CSV file of people: its settings and its progress."""
 
     class Status(models.TextChoices):
-        DRAFT = "draft", "not started"  # Uploaded; its columns are not mapped yet.
-        WAITING = "waiting", "waiting for the worker"
-        RUNNING = "running", "running"
-        FINISHED = "finished", "finished"
-        FAILED = "failed", "failed"  # The file could not be read; ``error`` says why.
-        CANCELLED = "cancelled", "cancelled"  # By a user; people added before stay.
+        DRAFT = "draft", _("Draft")  # Uploaded; its columns are not mapped yet.
+        WAITING = "waiting", _("Waiting")
+        RUNNING = "running", _("Running")
+        FINISHED = "finished", _("Finished")
+        FAILED = "failed", _("Failed")  # The file could not be read; ``error`` says why.
+        CANCELLED = "cancelled", _("Cancelled")  # By a user; people added before stay.
 
     file_name = models.CharField(max_length=255)  # The name of the uploaded file; shown, never used as a path.
     stored_name = models.CharField(max_length=64, unique=True)  # Random name in the import folder.
@@ -321,6 +322,9 @@ class ContactImport(models.Model):
     delimiter = models.CharField(max_length=4, blank=True, db_default="")  # Empty: detected.
     encoding = models.CharField(max_length=16, blank=True, db_default="")  # Empty: detected.
     date_order = models.CharField(max_length=5, choices=DateOrder, blank=True, db_default="")  # Empty: refused.
+    # What unknown time zones and languages of the file mean: {"time_zone": {"mez": "Europe/Berlin"}}.
+    meanings = models.JSONField(default=dict)
+    choices = models.JSONField(default=dict)  # Of a draft: what the page of columns had typed in, for its next visit.
     status = models.CharField(max_length=16, choices=Status, default=Status.WAITING)
     error = models.CharField(max_length=500, blank=True)
     read_bytes = models.BigIntegerField(default=0)  # Progress within the file.
@@ -330,6 +334,7 @@ class ContactImport(models.Model):
     rows_refused = models.PositiveIntegerField(default=0)
     cells_left_out = models.PositiveIntegerField(default=0, db_default=0)  # Cells of accepted people.
     subscribed = models.PositiveIntegerField(default=0, db_default=0)  # New subscriptions, over all lists.
+    reasons = models.JSONField(default=list)  # Counts of why rows and cells were left out; see transfer.reasons.
     # Where the next row starts: the reader's position, and the number of lines before it.
     position = models.CharField(max_length=100, blank=True, db_default="")
     lines_read = models.PositiveIntegerField(default=0, db_default=0)

@@ -4,6 +4,19 @@ import functools
 import zoneinfo
 
 _NOBODYS = ("Etc/", "SystemV/", "posix/")
+# Abbreviations that are no names of zones and mean the same everywhere.
+_ABBREVIATIONS = {
+    **dict.fromkeys(("mez", "mesz", "cest"), "Europe/Berlin"),
+    **dict.fromkeys(("pst", "pdt"), "America/Los_Angeles"),
+    "mdt": "America/Denver",
+    "cdt": "America/Chicago",
+    "edt": "America/New_York",
+    "eest": "Europe/Athens",
+    "west": "Europe/Lisbon",
+    "msk": "Europe/Moscow",
+    "jst": "Asia/Tokyo",
+    **dict.fromkeys(("aest", "aedt"), "Australia/Sydney"),
+}
 
 
 @functools.cache
@@ -26,6 +39,21 @@ def spelled(text: str) -> str | None:
 def place(name: str) -> str:
     """Return the place that a zone is called by: “Buenos Aires” for America/Argentina/Buenos_Aires; empty for none."""
     return name.rpartition("/")[2].replace("_", " ") if "/" in name and not name.startswith(_NOBODYS) else ""
+
+
+def likely(text: str) -> str:
+    """Return the zone that a text most likely means, such as Europe/Berlin for "MEZ" or "Berlin"; empty: unknown."""
+    folded = text.casefold().strip()
+    return _ABBREVIATIONS.get(folded) or _by_city().get(folded.rpartition("/")[2].strip().replace(" ", "_"), "")
+
+
+@functools.cache
+def _by_city() -> dict[str, str]:
+    """Return the zones by the city in their name, where no other zone has it."""
+    found: dict[str, list[str]] = {}
+    for name in inhabited():
+        found.setdefault(name.rpartition("/")[2].casefold(), []).append(name)
+    return {city: names[0] for city, names in found.items() if len(names) == 1}
 
 
 @functools.cache

@@ -1,35 +1,45 @@
 """Admin pages of imports: upload, column mapping, progress, refused rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from adminpages import deadlines
 from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
 from contacts import tasks
 from contacts.admin.cells import badge
-from contacts.forms.imports import ImportUploadForm, MappingForm, ReadingForm
-from contacts.models import ContactImport, ContactList, RefusedRow
+from contacts.attributes.retype import holders
+from contacts.forms.imports import CLOSED, ImportUploadForm, MappingForm, ReadingForm
+from contacts.models import Attribute, ContactImport, ContactList, RefusedRow
 from contacts.transfer import import_contacts, uploads
 from contacts.transfer.columns import REPORT_HEADINGS, describe
-from contacts.transfer.csv_file import DELIMITERS, ENCODINGS, CsvRefused
+from contacts.transfer.csv_file import DELIMITERS, ENCODINGS, CsvLayout, CsvRefused
 from contacts.transfer.export_contacts import csv_response, table
+from contacts.transfer.reasons import OTHER, Reason, Reasons
+from contacts.transfer.trial import Trial, try_out
+from words import time_zones
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 REFUSED_ROWS_SHOWN = 100
+REASONS_SHOWN = 50
+TRIAL_SECONDS = 30.0  # Of the database, for a trial run: it looks up everybody in the file.
 Status = ContactImport.Status
 KINDS = {
     Status.DRAFT: "",
@@ -40,9 +50,29 @@ KINDS = {
     Status.CANCELLED: "warning",
 }
 POLICIES = {
-    ContactImport.Policy.SKIP: "Left unchanged.",
-    ContactImport.Policy.FILL: "Empty fields were filled in.",
-    ContactImport.Policy.OVERWRITE: "Overwritten with values from the file.",
+    ContactImport.Policy.SKIP: gettext_lazy("Left unchanged."),
+    ContactImport.Policy.FILL: gettext_lazy("Empty fields were filled in."),
+    ContactImport.Policy.OVERWRITE: gettext_lazy("Overwritten with values from the file."),
+}
+# The keys of contacts.transfer.reasons.
+REASONS = {
+    "address": gettext_lazy("Unusable email address"),
+    "no_address": gettext_lazy("No email address"),
+    "width": gettext_lazy("More cells than the first row"),
+    "row": gettext_lazy("Quotation marks that don't match, or a cell of more than 10,000 characters"),
+    "erased": gettext_lazy("Erased and asked to be kept out"),
+    "unreadable": gettext_lazy("%(column)s: characters that the file's encoding doesn't have"),
+    "control": gettext_lazy("%(column)s: characters that can't be stored"),
+    "line_break": gettext_lazy("%(column)s: a line break"),
+    "long": gettext_lazy("%(column)s: more than 150 characters"),
+    "time_zone": gettext_lazy("Unknown time zone “%(value)s”"),
+    "language": gettext_lazy("Unknown language “%(value)s”"),
+    "number": gettext_lazy("%(column)s: not a number"),
+    "date": gettext_lazy("%(column)s: not a date"),
+    "boolean": gettext_lazy("%(column)s: “%(value)s” is neither yes nor no"),
+    "choice": gettext_lazy("%(column)s: “%(value)s” isn't one of the choices"),
+    "too_much": gettext_lazy("Too many characters in the attributes of one person"),
+    OTHER: gettext_lazy("Other reasons"),
 }
 
 
@@ -81,20 +111,21 @@ class ContactImportAdmin(ModelAdmin):
 
     # --- the list ---------------------------------------------------------------------------
 
-    @admin.display(description="State", ordering="status")
+    @admin.display(description=gettext_lazy("Status"), ordering="status")
     def state(self, contact_import: ContactImport) -> SafeString:
         return badge(contact_import.get_status_display(), KINDS[Status(contact_import.status)])
 
-    @admin.display(description="Lists")
+    @admin.display(description=gettext_lazy("Lists"))
     def list_names(self, contact_import: ContactImport) -> str:
         return ", ".join(name for _, name in contact_import.lists) or "–"
 
-    @admin.display(description="Rows")
+    @admin.display(description=gettext_lazy("Rows"))
     def figures(self, contact_import: ContactImport) -> str:
-        return (
-            f"{contact_import.rows_added:,} new, {contact_import.rows_known:,} known,"
-            f" {contact_import.rows_refused:,} refused"
-        )
+        return _("%(new)s new, %(known)s already there, %(refused)s not imported") % {
+            "new": f"{contact_import.rows_added:,}",
+            "known": f"{contact_import.rows_known:,}",
+            "refused": f"{contact_import.rows_refused:,}",
+        }
 
     # --- upload -----------------------------------------------------------------------------
 
@@ -105,11 +136,11 @@ class ContactImportAdmin(ModelAdmin):
         if request.method == "POST" and form.is_valid():
             draft = uploads.store(form.cleaned_data["file"], form.layout, _actor(request))
             return redirect("admin:contacts_contactimport_columns", draft.pk)
-        context = {**self._context(request), "title": "Import contacts", "form": form}
+        context = {**self._context(request), "title": _("Import contacts"), "form": form}
         return TemplateResponse(request, "contacts/import_upload.html", context)
 
     def columns_view(self, request: HttpRequest, import_id: int) -> HttpResponse:
-        """Show a preview of the file and the mapping form; a valid answer starts the import."""
+        """Show a preview of the file and the mapping form; a valid answer starts the import, or a trial run."""
         draft = self._find(request, import_id)
         if draft.status != Status.DRAFT:
             return redirect("admin:contacts_contactimport_change", draft.pk)
@@ -121,21 +152,51 @@ class ContactImportAdmin(ModelAdmin):
         context = {**self._context(request), "title": draft.file_name, "contact_import": draft, "reading": reading}
         try:
             layout, rows = uploads.preview(draft, encoding, delimiter)
+            remembered = uploads.remembered(layout.headings)
+            kept = _kept(draft, layout)
+            is_trial = request.method == "GET" and "trial" in request.GET and bool(kept)
+            form = MappingForm(
+                request.POST if request.method == "POST" else kept if is_trial else None,
+                layout=layout,
+                rows=rows,
+                remembered=remembered,
+                kept=dict(kept.lists()),
+                label_suffix="",
+            )
+            if request.method == "POST":
+                if (answer := self._answer(request, draft, form)) is not None:
+                    return answer
+            elif is_trial and form.is_valid():
+                context |= _trial_context(form, _try_out(draft, form))
         except CsvRefused as error:
             return TemplateResponse(request, "contacts/import_columns.html", {**context, "refusal": str(error)})
-        remembered = uploads.remembered_mapping(layout.headings)
-        form = MappingForm(
-            request.POST if request.method == "POST" else None,
-            layout=layout,
-            rows=rows,
-            remembered=remembered,
-            label_suffix="",
-        )
-        if request.method == "POST" and form.is_valid():
-            self._start(request, draft, form)
-            return redirect("admin:contacts_contactimport_change", draft.pk)
         context |= {"form": form, "layout": layout, "remembered": remembered, "row_count": len(rows)}
         return TemplateResponse(request, "contacts/import_columns.html", context)
+
+    def _answer(self, request: HttpRequest, draft: ContactImport, form: MappingForm) -> HttpResponse | None:
+        """Start the import, or show what it would do; None if something has to be corrected first.
+
+        What was chosen is kept in any case, so that neither a reload nor another visit begins from the start.
+        """
+        uploads.keep_choices(draft, form.layout.headings, form.to_keep())
+        if "keep" in request.POST:
+            return HttpResponse(status=204)
+        if not form.is_valid():
+            return None
+        is_trial = "trial" in request.POST
+        may_have_questions = not is_trial and not form.was_asked and set(CLOSED) & set(form.cleaned_data["mapping"])
+        if may_have_questions and form.questions(_try_out(draft, form).reasons.most_common()):
+            is_trial = True
+            messages.warning(
+                request, _("Nothing is imported yet. Choose below what the unknown values mean, or skip them.")
+            )
+        if is_trial:
+            query = QueryDict(mutable=True)
+            query.update({"trial": "1", "delimiter": form.layout.delimiter, "encoding": form.layout.encoding})
+            address = reverse("admin:contacts_contactimport_columns", args=[draft.pk])
+            return redirect(f"{address}?{query.urlencode()}#trial")
+        self._start(request, draft, form)
+        return redirect("admin:contacts_contactimport_change", draft.pk)
 
     def _start(self, request: HttpRequest, draft: ContactImport, form: MappingForm) -> None:
         chosen = form.cleaned_data
@@ -151,21 +212,28 @@ class ContactImportAdmin(ModelAdmin):
                 policy=chosen["policy"],
                 consent=chosen["consent"],
                 date_order=chosen["date_order"],
-                may_define=request.user.has_perm("contacts.add_attribute"),
+                kinds=chosen["kinds"],
+                meanings=chosen["meanings"],
             )
             # Robust: without a broker the import is still stored, and the sweep enqueues it later.
             transaction.on_commit(lambda: tasks.ring(draft.pk), robust=True)
         if started:
-            messages.info(request, "Import started. You can leave this page.")
+            _retype_held(chosen["kinds"])
+            messages.info(request, _("Import started. You can leave this page."))
 
     def cancel_view(self, request: HttpRequest, import_id: int) -> HttpResponse:
         contact_import = self._find(request, import_id)
+        was_draft = contact_import.status == Status.DRAFT
         if request.method != "POST":
             return redirect("admin:contacts_contactimport_change", contact_import.pk)
-        if import_contacts.cancel(contact_import.pk, timezone.now()):
-            messages.info(request, "Import cancelled. People already added were kept.")
+        if not import_contacts.cancel(contact_import.pk, timezone.now()):
+            messages.warning(request, _("The import has already ended."))
+        elif was_draft:
+            messages.info(request, _("File discarded. Nobody was added."))
+            return redirect("admin:contacts_contactimport_changelist")
         else:
-            messages.warning(request, "The import has already ended.")
+            contact_import.refresh_from_db()
+            messages.info(request, _cancelled(contact_import))
         return redirect("admin:contacts_contactimport_change", contact_import.pk)
 
     # --- progress ---------------------------------------------------------------------------
@@ -182,17 +250,24 @@ class ContactImportAdmin(ModelAdmin):
             "title": contact_import.file_name,
             "contact_import": contact_import,
             "progress": progress(contact_import),
+            "reasons": _reasons(
+                Reasons(contact_import.reasons).most_common(), contact_import.mapping, contact_import.headings
+            ),
             "refused_rows": [_shown(row) for row in refused[:REFUSED_ROWS_SHOWN]],
             "refused_rows_shown": REFUSED_ROWS_SHOWN,
             "has_more_refused_rows": len(refused) > REFUSED_ROWS_SHOWN,
             "refused_rows_kept_days": settings.RETAIN_REFUSED_ROWS_DAYS,
             "people_url": _people_url(contact_import),
+            "meanings": [pair for target in CLOSED for pair in sorted(contact_import.meanings.get(target, {}).items())],
             "policy": POLICIES[ContactImport.Policy(contact_import.policy)],
             "written": " · ".join(
                 filter(None, [ENCODINGS.get(contact_import.encoding), DELIMITERS.get(contact_import.delimiter)])
             ),
             "columns": [
-                (heading or f"Column {number}", describe(target))
+                (
+                    heading or _("Column %(number)s") % {"number": number},
+                    describe(target) if target else _("not imported"),
+                )
                 for number, (heading, target) in enumerate(
                     zip(contact_import.headings, contact_import.mapping, strict=False), start=1
                 )
@@ -242,19 +317,90 @@ def progress(contact_import: ContactImport) -> dict[str, Any]:
 def _sentence(contact_import: ContactImport, percent: int) -> str:
     match contact_import.status:
         case Status.WAITING:
-            return "Waiting for a worker. It starts within a few seconds."
+            return _("Waiting for a worker. It starts within a few seconds.")
         case Status.RUNNING:
-            return f"Importing: {percent}% done."
+            return _("Importing: %(percent)s%% done.") % {"percent": percent}
         case Status.FAILED:
             return contact_import.error
         case Status.CANCELLED:
-            return "Import cancelled. People already added were kept."
+            return _cancelled(contact_import)
     if not contact_import.rows_read:
-        return "The file has no rows below its headings, so nobody was added."
-    return (
-        f"Import finished: {contact_import.rows_added:,} added, {contact_import.rows_known:,} already there,"
-        f" {contact_import.rows_refused:,} not imported."
-    )
+        return _("The file has no rows below its headings, so nobody was added.")
+    return _("Import finished: %(added)s added, %(known)s already there, %(refused)s not imported.") % {
+        "added": f"{contact_import.rows_added:,}",
+        "known": f"{contact_import.rows_known:,}",
+        "refused": f"{contact_import.rows_refused:,}",
+    }
+
+
+def _cancelled(contact_import: ContactImport) -> str:
+    count = contact_import.rows_added
+    if not count:
+        return _("Import cancelled. Nobody was added.")
+    return ngettext(
+        "Import cancelled. %(count)s person already added was kept.",
+        "Import cancelled. %(count)s people already added were kept.",
+        count,
+    ) % {"count": f"{count:,}"}
+
+
+def _kept(draft: ContactImport, layout: CsvLayout) -> QueryDict:
+    """Return what the page had typed in on an earlier visit; its columns only if the file is still read the same."""
+    kept = QueryDict(mutable=True)
+    is_same = draft.choices.get("headings") == list(layout.headings)
+    for name, values in draft.choices.get("fields", {}).items():
+        if is_same or not name.startswith(("column_", "kind_", "unknown", "meaning")):
+            kept.setlist(name, values)
+    return kept
+
+
+def _try_out(draft: ContactImport, form: MappingForm) -> Trial:
+    """Return what the import would do with the choices of a valid form."""
+    chosen = form.cleaned_data
+    for name in ("mapping", "policy", "date_order", "meanings"):
+        setattr(draft, name, chosen[name])  # In memory alone.
+    deadlines.extend(TRIAL_SECONDS)
+    return try_out(draft, form.layout, chosen["kinds"])
+
+
+def _trial_context(form: MappingForm, trial: Trial) -> dict[str, Any]:
+    reasons = trial.reasons.most_common()
+    return {
+        "trial": trial,
+        "reasons": _reasons(reasons, form.cleaned_data["mapping"], form.layout.headings),
+        "questions": form.questions(reasons),
+        "time_zones": time_zones.inhabited(),
+        "languages": settings.LANGUAGES,
+        "input_classes": UnfoldAdminTextInputWidget().attrs["class"],
+        "select_classes": UnfoldAdminSelectWidget().attrs["class"],
+    }
+
+
+def _reasons(reasons: list[Reason], mapping: list[str], headings: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the reasons for the page, those that explain most first; what does not fit counts as other reasons."""
+    columns = dict(zip(mapping, headings, strict=False))
+    shown, rest = reasons[:REASONS_SHOWN], reasons[REASONS_SHOWN:]
+    if rest:
+        refused, left_out = (sum(getattr(each, name) for each in rest) for name in ("refused", "left_out"))
+        shown.append(Reason(OTHER, "", "", refused, left_out))
+    return [
+        {
+            "count": reason.total,
+            "text": REASONS.get(reason.key, REASONS[OTHER])
+            % {"column": columns.get(reason.target) or describe(reason.target), "value": reason.value},
+            "is_refused": bool(reason.refused),
+            "is_skipped": bool(reason.left_out),
+        }
+        for reason in shown
+    ]
+
+
+def _retype_held(kinds: Mapping[str, str]) -> None:
+    """Have values that people held under a name before it was defined read as its kind."""
+    defined = Attribute.objects.filter(name__in=kinds).exclude(kind=Attribute.Kind.TEXT)
+    for definition in defined:
+        if holders(definition.name):
+            tasks.retype.delay(definition.pk)
 
 
 def _actor(request: HttpRequest) -> "User":
@@ -281,7 +427,10 @@ def _shown(row: RefusedRow) -> dict[str, Any]:
 
 def _write_refused(contact_import: ContactImport) -> Iterator[str]:
     """Yield each refused row with its line, cells and reasons; the file can be corrected and imported again."""
-    headings = [heading or f"Column {number}" for number, heading in enumerate(contact_import.headings, start=1)]
+    headings = [
+        heading or _("Column %(number)s") % {"number": number}
+        for number, heading in enumerate(contact_import.headings, start=1)
+    ]
     rows = RefusedRow.objects.filter(contact_import=contact_import).order_by("line_number", "pk")
     return table(
         [*REPORT_HEADINGS, *headings],

@@ -93,6 +93,8 @@ _NUMBER = re.compile(r"[+-]?(\d{1,15}|\d{1,3}(?: \d{3}){1,4})([.,]\d{1,15})?", r
 # Ambiguous: 1,000 and 1,234. 1.234 is not, because an export writes decimals with a point; but it never writes a
 # trailing zero, so 1.000 is ambiguous too.
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3}|\.\d{2}0)", re.ASCII)
+# With both marks the last one is the decimal's: 1.234,50 and 1,234.50.
+_BOTH_MARKS = re.compile(r"[+-]?\d{1,3}(?:(?:\.\d{3})+,|(?:,\d{3})+\.)\d{1,15}", re.ASCII)
 _ISO_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _TWO_WAYS_DATE = re.compile(r"(\d{1,2})[-/](\d{1,2})[-/](\d{4})", re.ASCII)
 _DOTTED_DATE = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})", re.ASCII)
@@ -132,6 +134,23 @@ def parse_value(kind: str, choices: Sequence[str], text: str, date_order: str = 
             return _parse_choice(choices, text)
         case _:
             return text
+
+
+def likely_kind(cells: Sequence[str]) -> str:
+    """Return the kind of a new attribute that its first cells suggest: date, boolean, or text.
+
+    Never number: postcodes, telephone numbers and customer numbers are texts of digits.
+    """
+    cells = [cell.strip() for cell in cells if cell.strip()]
+    for kind in ("date", "boolean") if cells else ():
+        try:
+            for cell in cells:
+                parse_value(kind, (), cell)
+        except ValueError:
+            continue
+        if kind == "date" or all(len(cell) > 1 and not cell.isdigit() for cell in cells):
+            return kind
+    return "text"
 
 
 def too_long_together(attributes: Mapping[str, object]) -> str:
@@ -177,6 +196,9 @@ def merge_values(attributes: Mapping[str, object]) -> dict[str, str]:
 def _parse_number(text: str) -> int | float:
     if _THOUSANDS.fullmatch(text):
         raise ValueError(f"“{text}” can be read as two numbers; write thousands without a mark, decimals with a point.")
+    if _BOTH_MARKS.fullmatch(text) and len(text) <= _LONGEST_NUMBER:
+        decimal = max(",", ".", key=text.rfind)
+        text = text.replace("." if decimal == "," else ",", "")
     found = _NUMBER.fullmatch(text.replace("\u00a0", " ").replace("\u202f", " ").replace("−", "-"))
     if not found:
         raise ValueError(f"“{_shown(text)}” is not a number; write it like 38 or 38.5.")

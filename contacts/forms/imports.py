@@ -1,10 +1,15 @@
 """The forms of an import: the file, and the mapping of its columns."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from django import forms
+from django.conf import settings
+from django.conf.locale import LANG_INFO
 from django.core.files.uploadedfile import UploadedFile
+from django.http import QueryDict
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
     UnfoldAdminSelect2MultipleWidget,
@@ -13,31 +18,40 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from contacts.attributes.rules import likely_kind
 from contacts.models import Attribute, ContactImport, ContactList
 from contacts.transfer.columns import ATTRIBUTE, FIELDS, MappingInvalid, check_mapping, describe, new_name, propose
+from contacts.transfer.contact_row import fold_value
 from contacts.transfer.csv_file import DELIMITERS, ENCODINGS, CsvLayout, CsvRefused, CsvRow, look
+from contacts.transfer.reasons import LONGEST_VALUE, Reason
+from words import time_zones
 
-FOUND = "Detect automatically"
+FOUND = _("Detect automatically")
 CONSENT_CHARACTERS = 300
+# The fields with a few valid values; of each so many unknown cells are asked about, the most frequent first.
+CLOSED = ("time_zone", "language")
+MOST_ASKED = 20
+MOST_KEPT = 600  # Values of one field that are kept for the next visit: lists, and answers.
 
 
 class ImportUploadForm(forms.Form):
     """A file, and its delimiter and encoding if detection fails. A valid form has the detected ``layout``."""
 
     file = forms.FileField(
-        label="CSV file",
+        label=_("CSV file"),
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.tsv,.txt,text/csv"}),
-        help_text="Up to 200 MB, with column names in the first row. You choose what each column means on the next"
-        " page.",
+        help_text=_(
+            "Up to 200 MB, with column names in the first row. You choose what each column means on the next page."
+        ),
     )
     delimiter = forms.ChoiceField(
         choices=[("", FOUND), *DELIMITERS.items()],
         required=False,
-        label="Delimiter",
+        label=_("Delimiter"),
         widget=UnfoldAdminSelectWidget,
     )
     encoding = forms.ChoiceField(
-        choices=[("", FOUND), *ENCODINGS.items()], required=False, label="Encoding", widget=UnfoldAdminSelectWidget
+        choices=[("", FOUND), *ENCODINGS.items()], required=False, label=_("Encoding"), widget=UnfoldAdminSelectWidget
     )
     layout: CsvLayout
 
@@ -55,57 +69,70 @@ class ImportUploadForm(forms.Form):
 class ReadingForm(forms.Form):
     """The delimiter and encoding of a stored file."""
 
-    delimiter = forms.ChoiceField(choices=list(DELIMITERS.items()), label="Delimiter", widget=UnfoldAdminSelectWidget)
-    encoding = forms.ChoiceField(choices=list(ENCODINGS.items()), label="Encoding", widget=UnfoldAdminSelectWidget)
+    delimiter = forms.ChoiceField(
+        choices=list(DELIMITERS.items()), label=_("Delimiter"), widget=UnfoldAdminSelectWidget
+    )
+    encoding = forms.ChoiceField(choices=list(ENCODINGS.items()), label=_("Encoding"), widget=UnfoldAdminSelectWidget)
+
+
+class Question(NamedTuple):
+    """An unknown time zone or language of the file, and the answer so far."""
+
+    target: str
+    value: str
+    meaning: str  # A name of a time zone, or the code of a language; empty: skip it.
+    cells: int = 0  # Cells that say so; 0: not counted.
 
 
 class MappingForm(forms.Form):
-    """The mapping of the columns, the target lists, and the policy for known people.
+    """The mapping of the columns, the target lists, the policy for known people, and the meaning of unknown values.
 
-    :param remembered: the mapping of an earlier file with the same headings.
+    :param remembered: the last import of a file with the same headings.
+    :param kept: what was chosen on an earlier visit of the page, by field.
     """
 
     lists = forms.ModelMultipleChoiceField(
-        ContactList.objects.all(), required=False, label="Add to lists", widget=UnfoldAdminSelect2MultipleWidget
+        ContactList.objects.all(), required=False, label=_("Add to lists"), widget=UnfoldAdminSelect2MultipleWidget
     )
     new_list = forms.CharField(
         required=False,
         max_length=150,
-        label="New list",
-        help_text="Creates a list with this name.",
+        label=_("New list"),
+        help_text=_("Creates a list with this name."),
         widget=UnfoldAdminTextInputWidget,
     )
     consent = forms.CharField(
         required=False,
         max_length=CONSENT_CHARACTERS,
-        label="How did they agree?",
+        label=_("How did they agree?"),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
-        help_text="Required to add people to a list, e.g. “Ticked the newsletter box in our shop, spring 2026”. Saved"
-        " with"
-        " your name in each person's consent history.",
+        help_text=_(
+            "Required to add people to a list, e.g. “Ticked the newsletter box in our shop, spring 2026”. Saved with"
+            " your name in each person's consent history."
+        ),
     )
     policy = forms.ChoiceField(
         choices=[
-            (ContactImport.Policy.FILL, "Only fill in empty fields"),
-            (ContactImport.Policy.OVERWRITE, "Overwrite with values from the file (empty cells are ignored)"),
-            (ContactImport.Policy.SKIP, "Leave unchanged"),
+            (ContactImport.Policy.FILL, _("Only fill in empty fields")),
+            (ContactImport.Policy.OVERWRITE, _("Overwrite with values from the file (empty cells are ignored)")),
+            (ContactImport.Policy.SKIP, _("Leave unchanged")),
         ],
         initial=ContactImport.Policy.FILL,
-        label="Existing contacts",
+        label=_("Existing contacts"),
         widget=UnfoldAdminSelectWidget,
-        help_text="Unsubscribed and suppressed people never get mail again, whatever you choose.",
+        help_text=_("Unsubscribed and suppressed people never get mail again, whatever you choose."),
     )
 
     date_order = forms.ChoiceField(
         choices=[
-            ("", "Skip and list them"),
-            (ContactImport.DateOrder.DAY_FIRST, "3 April (day first)"),
-            (ContactImport.DateOrder.MONTH_FIRST, "4 March (month first)"),
+            ("", _("Skip and list them")),
+            (ContactImport.DateOrder.DAY_FIRST, _("3 April (day first)")),
+            (ContactImport.DateOrder.MONTH_FIRST, _("4 March (month first)")),
         ],
         required=False,
-        label="Dates such as 03/04/2026",
+        label=_("Dates such as 03/04/2026"),
         widget=UnfoldAdminSelectWidget,
-        help_text="Only for columns imported as dates. 2026-04-03 and 3.4.2026 always work.",
+        help_text=_("Only for columns imported as dates. 2026-04-03 and 3.4.2026 always work."),
     )
 
     def __init__(
@@ -113,41 +140,118 @@ class MappingForm(forms.Form):
         *args: Any,
         layout: CsvLayout,
         rows: Sequence[CsvRow],
-        remembered: Sequence[str] | None = None,
+        remembered: ContactImport | None = None,
+        kept: Mapping[str, Sequence[str]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.layout = layout
         self.rows = rows
-        labels = dict(Attribute.objects.values_list("name", "label"))
-        proposed = remembered if remembered and len(remembered) == len(layout.headings) else None
-        proposed = proposed or propose(layout.headings, labels, [row.cells for row in rows if not row.problem])
-        before = (target for target in remembered or () if target.startswith(ATTRIBUTE))
-        self.known = {*labels, *(target.removeprefix(ATTRIBUTE) for target in before)}
+        self._remembered_meanings: dict[str, dict[str, str]] = remembered.meanings if remembered else {}
+        before: Sequence[str] = remembered.mapping if remembered else ()
+        self.labels = dict(Attribute.objects.values_list("name", "label"))
+        proposed = before if len(before) == len(layout.headings) else None
+        proposed = proposed or propose(layout.headings, self.labels, [row.cells for row in rows if not row.problem])
+        names_before = (target.removeprefix(ATTRIBUTE) for target in before if target.startswith(ATTRIBUTE))
+        self.known = {*self.labels, *names_before}
+        self._new_targets: list[list[str]] = []  # By column: the choices that define a new attribute.
         for position, (heading, target) in enumerate(zip(layout.headings, proposed, strict=True)):
+            label = _heading(heading, position)
+            new = _new_targets(self.labels, heading, position, target)
+            self._new_targets.append(new)
             self.fields[f"column_{position}"] = forms.ChoiceField(
-                choices=_choices(labels, heading, position, target),
+                choices=_choices(self.labels, new),
                 initial=target,
                 required=False,
-                label=heading or f"Column {position + 1}",
+                label=label,
                 widget=UnfoldAdminSelectWidget,
             )
+            self.fields[f"kind_{position}"] = forms.ChoiceField(
+                choices=[each for each in Attribute.Kind.choices if each[0] != Attribute.Kind.CHOICE],
+                initial=likely_kind(self._cells(position)),
+                required=False,
+                widget=UnfoldAdminSelectWidget(attrs={"aria-label": gettext("Kind of %(column)s") % {"column": label}}),
+            )
+        for name, values in (kept or {}).items():
+            if name in self.fields and values:
+                is_several = isinstance(self.fields[name], forms.ModelMultipleChoiceField)
+                self.initial[name] = list(values) if is_several else values[-1]
+
+    def _cells(self, position: int) -> list[str]:
+        return [row.cells[position] for row in self.rows if position < len(row.cells) and not row.problem]
 
     def columns(self) -> list[dict[str, Any]]:
-        """Return each column for the page: its form field and the cells of the first rows."""
+        """Return each column for the page: its form fields and the cells of the first rows."""
         return [
             {
                 "field": self[f"column_{position}"],
-                "heading": heading or f"Column {position + 1}",
-                "cells": [row.cells[position] for row in self.rows if position < len(row.cells) and not row.problem],
+                "kind": self[f"kind_{position}"],
+                "new": self._new_targets[position],
+                "heading": _heading(heading, position),
+                "cells": self._cells(position),
             }
             for position, heading in enumerate(self.layout.headings)
         ]
 
+    def to_keep(self) -> dict[str, list[str]]:
+        """Return what was chosen and typed, valid or not, of bounded size."""
+        names = [*self.fields, "unknown", "meaning"]
+        assert isinstance(self.data, QueryDict)
+        return {
+            name: [value[:CONSENT_CHARACTERS] for value in self.data.getlist(name)[:MOST_KEPT]]
+            for name in names
+            if name in self.data
+        }
+
+    # --- unknown values
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether the page asked what unknown time zones and languages mean."""
+        return "asked" in self.data
+
+    def answers(self) -> list[Question]:
+        """Return the questions that came back with the form."""
+        if not isinstance(self.data, QueryDict):
+            return []
+        pairs = zip(self.data.getlist("unknown"), self.data.getlist("meaning"), strict=False)
+        found = []
+        for name, meaning in list(pairs)[: MOST_ASKED * len(CLOSED)]:
+            target, _colon, value = name.partition(":")
+            if target in CLOSED and value and len(value) <= LONGEST_VALUE:
+                found.append(Question(target, value, meaning.strip()))
+        return found
+
+    def questions(self, reasons: Sequence[Reason]) -> list[Question]:
+        """Return what is asked about unknown values: what came back, and what ``reasons`` count besides."""
+        asked = self.answers()
+        answered = {(each.target, fold_value(each.value)): position for position, each in enumerate(asked)}
+        for target in CLOSED:
+            room = MOST_ASKED - sum(each.target == target for each in asked)
+            for reason in reasons:
+                if reason.key != target or not reason.value or len(reason.value) >= LONGEST_VALUE:
+                    continue
+                position = answered.get((target, fold_value(reason.value)))
+                if position is not None:
+                    asked[position] = asked[position]._replace(cells=reason.left_out)
+                elif room > 0:
+                    room -= 1
+                    meaning = self._likely_meaning(target, reason.value)
+                    asked.append(Question(target, reason.value, meaning, reason.left_out))
+        return asked
+
+    def _likely_meaning(self, target: str, value: str) -> str:
+        before = self._remembered_meanings.get(target, {}).get(fold_value(value))
+        return before or (_likely_language(value) if target == "language" else time_zones.likely(value))
+
+    # --- checks
+
     def clean_new_list(self) -> str:
         name: str = self.cleaned_data["new_list"]
         if name and ContactList.objects.filter(name=name).exists():
-            raise forms.ValidationError(f"A list named “{name}” already exists. Select it above.")
+            raise forms.ValidationError(
+                gettext("A list named “%(name)s” already exists. Select it above.") % {"name": name}
+            )
         return name
 
     def clean_consent(self) -> str:
@@ -155,7 +259,8 @@ class MappingForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        mapping = [cleaned.get(f"column_{position}", "") for position in range(len(self.layout.headings))]
+        positions = range(len(self.layout.headings))
+        mapping = [cleaned.get(f"column_{position}", "") for position in positions]
         try:
             check_mapping(mapping, len(self.layout.headings), self.known)
         except MappingInvalid as error:
@@ -163,23 +268,65 @@ class MappingForm(forms.Form):
         email_at = mapping.index("email")
         cells = [row.cells[email_at] for row in self.rows if email_at < len(row.cells)]
         if cells and not any("@" in cell or "＠" in cell for cell in cells):
-            self.add_error(f"column_{email_at}", "The first rows contain no address. Choose another column.")
+            self.add_error(f"column_{email_at}", gettext("The first rows contain no address. Choose another column."))
         if (cleaned.get("lists") or cleaned.get("new_list")) and not cleaned.get("consent"):
             self.add_error(
-                "consent", "Describe how these people gave consent. It's required for adding them to a list."
+                "consent",
+                gettext("Describe how these people gave consent. It's required for adding them to a list."),
             )
-        return {**cleaned, "mapping": mapping}
+        kinds = {
+            mapping[position].removeprefix(ATTRIBUTE): cleaned.get(f"kind_{position}") or Attribute.Kind.TEXT
+            for position in positions
+            if mapping[position].startswith(ATTRIBUTE) and mapping[position].removeprefix(ATTRIBUTE) not in self.labels
+        }
+        return {**cleaned, "mapping": mapping, "kinds": kinds, "meanings": self._clean_meanings()}
+
+    def _clean_meanings(self) -> dict[str, dict[str, str]]:
+        meanings: dict[str, dict[str, str]] = {}
+        for question in self.answers():
+            if not question.meaning:
+                continue
+            is_zone = question.target == "time_zone"
+            meaning = time_zones.spelled(question.meaning) if is_zone else question.meaning
+            if not meaning or (not is_zone and meaning not in dict(settings.LANGUAGES)):
+                self.add_error(
+                    None,
+                    gettext("“%(meaning)s” isn't a time zone. Choose one from the list for “%(value)s”.")
+                    % {"meaning": question.meaning[:LONGEST_VALUE], "value": question.value}
+                    if is_zone
+                    else gettext("Choose a language from the list for “%(value)s”.") % {"value": question.value},
+                )
+                continue
+            meanings.setdefault(question.target, {})[fold_value(question.value)] = meaning
+        return meanings
 
 
-def _choices(labels: dict[str, str], heading: str, position: int, target: str) -> list[Any]:
-    """Return the choices for a column: standard fields, defined attributes, a new attribute, or nothing."""
-    defined = [(ATTRIBUTE + name, label or name) for name, label in labels.items()]
+def _heading(heading: str, position: int) -> str:
+    return heading or gettext("Column %(number)s") % {"number": position + 1}
+
+
+def _likely_language(value: str) -> str:
+    """Return the code of the language whose name in English or in itself this is; empty: unknown."""
+    for code, _name in settings.LANGUAGES:
+        if fold_value(value) in (LANG_INFO[code]["name"].casefold(), LANG_INFO[code]["name_local"].casefold()):
+            return code
+    return ""
+
+
+def _new_targets(labels: dict[str, str], heading: str, position: int, target: str) -> list[str]:
+    """Return the names of new attributes that are offered for a column: the one proposed, and one of its heading."""
     new = ATTRIBUTE + new_name(heading, position)
     chosen = {new, target if target.startswith(ATTRIBUTE) else new}
-    fresh = [(each, f"New attribute: {describe(each)}") for each in sorted(chosen) if each not in dict(defined)]
+    return sorted(each for each in chosen if each.removeprefix(ATTRIBUTE) not in labels)
+
+
+def _choices(labels: dict[str, str], new: Sequence[str]) -> list[Any]:
+    """Return the choices for a column: standard fields, defined attributes, a new attribute, or nothing."""
+    defined = [(ATTRIBUTE + name, label or name) for name, label in labels.items()]
+    fresh = [(each, gettext("New attribute: %(name)s") % {"name": describe(each)}) for each in new]
     return [
-        ("", "Don't import"),
-        ("Standard fields", list(FIELDS.items())),
-        *([("Attributes", defined)] if defined else []),
-        *([("New", fresh)] if fresh else []),
+        ("", _("Don't import")),
+        (_("Standard fields"), list(FIELDS.items())),
+        *([(_("Attributes"), defined)] if defined else []),
+        *([(_("New"), fresh)] if fresh else []),
     ]

@@ -15,7 +15,7 @@ from django.contrib.admin.models import LogEntry
 from django.db.models import QuerySet
 
 from contacts.consent import changes
-from contacts.models import RefusedRow, Subscription
+from contacts.models import ContactImport, RefusedRow, Subscription
 from registry import Registry
 
 SLICE_ROWS = 2_000
@@ -111,6 +111,14 @@ def _refused(cutoff: dt.datetime) -> QuerySet[RefusedRow]:
     return RefusedRow.objects.filter(contact_import__created_at__lt=cutoff)
 
 
+def _forget_refused(cutoff: dt.datetime, after: Any) -> Slice:
+    """Delete refused rows; the counts of their reasons, which quote cells, go with the last of them."""
+    gone = delete_slice(_refused(cutoff))
+    if gone.after is None:
+        ContactImport.objects.filter(created_at__lt=cutoff).exclude(reasons=[]).update(reasons=[])
+    return gone
+
+
 def _pending(cutoff: dt.datetime) -> QuerySet[Subscription]:
     return Subscription.objects.filter(status=Subscription.Status.PENDING, changed_at__lt=cutoff)
 
@@ -132,7 +140,7 @@ for _rule in (
         "Refused rows of imports",
         "RETAIN_REFUSED_ROWS_DAYS",
         lambda cutoff: _refused(cutoff).count(),
-        lambda cutoff, after: delete_slice(_refused(cutoff)),
+        _forget_refused,
     ),
     RetentionRule(
         "Subscriptions that nobody confirmed",

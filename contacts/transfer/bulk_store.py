@@ -65,6 +65,14 @@ def lock_known(prepared: Prepared) -> dict[str, Known]:
         return {row[2]: Known(row[0], _person(row[1:])) for row in cursor.fetchall()}
 
 
+def find_known(keys: Collection[str]) -> dict[str, ContactRow]:
+    """Return the people who are stored, by folded address. Locks and writes nothing."""
+    condition, values = among(keys)
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_SELECT_KNOWN} {condition}", values)
+        return {row[2]: _person(row[1:]) for row in cursor.fetchall()}
+
+
 def add(prepared: Prepared, known: Collection[str], now: dt.datetime) -> list[int]:
     """Store the people who are not among ``known``, and return their keys.
 

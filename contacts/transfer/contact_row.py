@@ -18,6 +18,13 @@ from words import time_zones
 LONGEST_PERSON_NAME = 150
 LONGEST_KEPT = 20_000  # Characters kept of a refused row, over all cells.
 
+SKIPPED = "Imported with cells skipped. "  # Begins the reason of a person who came in without some cells.
+_UNKNOWN = {
+    "language": "“{value}” is not a language of the public pages.",
+    "time_zone": "“{value}” is not a time zone; write it like Europe/Berlin.",
+}
+CLOSED_KINDS = ("choice", "boolean")  # Kinds whose wrong cells are few, and count together by what they say.
+
 SKIP, FILL, OVERWRITE = "skip", "fill", "overwrite"
 
 
@@ -36,6 +43,15 @@ class ContactRow(NamedTuple):
 UNREADABLE = "\ufffd"  # Replaces bytes that are invalid in the file's encoding.
 
 
+class Fault(NamedTuple):
+    """What is wrong with a row or with one of its cells: a sentence, and what counts as the same fault elsewhere."""
+
+    key: str  # One of contacts.transfer.reasons.
+    text: str
+    target: str = ""  # The field of the cell; empty: the fault is the row's.
+    value: str = ""  # The cell, where equal cells count together.
+
+
 class RowRefusal(NamedTuple):
     """A row that was refused, or accepted without some of its cells, with every reason."""
 
@@ -44,19 +60,20 @@ class RowRefusal(NamedTuple):
     content: str  # Instead of cells, if the row could not be split into cells.
     reason: str
     left_out: int = 0  # Cells left out of an accepted person; 0: the row was refused.
+    faults: tuple[Fault, ...] = ()  # Why it was refused, or cells were left out. Empty: it could not be split.
 
 
 class RowParser:
     """Parses rows into people.
 
-    A row is refused if it has no valid address, or another number of cells than the first row. A cell that cannot be
-    parsed, such as a word in a number column, is left out and reported; the person is accepted. A language without
-    texts is left out silently, because it is only a preference.
+    A row is refused if it has no valid address, or more cells than the first row. A cell that cannot be parsed, such as
+    a word in a number column, is left out and reported; the person is accepted.
 
     :param mapping: the field of each column; see contacts.transfer.columns.
     :param kinds: kind and choices of the defined attributes, by name; all other attributes are text.
     :param languages: the codes of the languages with texts.
     :param date_order: the reading of 03/04/2026; see contacts.attributes.rules.
+    :param meanings: what cells of ``time_zone`` and ``language`` mean that are neither, by :func:`fold_value`.
     """
 
     def __init__(
@@ -65,59 +82,78 @@ class RowParser:
         kinds: Mapping[str, tuple[str, Sequence[str]]],
         languages: Collection[str],
         date_order: str = "",
+        meanings: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._mapping = mapping
+        self._meanings = meanings or {}
         self._width = len(mapping)
         self._email_at = mapping.index("email")
         at = {target: position for position, target in enumerate(mapping) if target}
         self._first_name_at, self._last_name_at = at.get("first_name"), at.get("last_name")
         self._language_at, self._time_zone_at = at.get("language"), at.get("time_zone")
         self._attributes = [
-            (position, name, _reader_of(*kinds.get(name, ("", ())), date_order))
+            (position, name, kinds.get(name, ("", ()))[0], _reader_of(*kinds.get(name, ("", ())), date_order))
             for target, position in at.items()
             if target.startswith(ATTRIBUTE) and (name := target.removeprefix(ATTRIBUTE))
         ]
-        self._language = functools.lru_cache(maxsize=1000)(lambda text: _language_code(text, languages))
+        codes = functools.partial(_language_code, languages=languages)
+        self._language = functools.lru_cache(maxsize=1000)(self._reader_of_closed("language", codes))
+        self._time_zone = functools.lru_cache(maxsize=1000)(self._reader_of_closed("time_zone", time_zones.spelled))
 
     def __call__(self, row: CsvRow) -> tuple[ContactRow | None, RowRefusal | None]:
         """Return the person, if the row gives one, and the refusal of the row or of some of its cells, if any."""
         if row.problem:
             return None, RowRefusal(row.line_number, [], printable(row.cells[0]), row.problem)
-        reasons: list[str] = []  # Reasons to refuse the row.
-        left_out: list[str] = []  # Cells that are left out, and why.
+        reasons: list[Fault] = []  # Reasons to refuse the row.
+        left_out: list[Fault] = []  # Cells that are left out, and why.
         cells = self._cleaned(row.cells, reasons, left_out)
         email = cells[self._email_at]
         if email:
             try:
                 email = read_address(email)
             except AddressInvalid as error:
-                reasons.append(str(error))
+                reasons.append(Fault("address", str(error), "email"))
         else:
-            reasons.append("The row has no e-mail address.")
+            reasons.append(Fault("no_address", "The row has no e-mail address.", "email"))
         person = ContactRow(
             email,
             fold(email),
-            self._name(cells, self._first_name_at, "first name", left_out),
-            self._name(cells, self._last_name_at, "last name", left_out),
-            "" if self._language_at is None else self._language(cells[self._language_at]),
-            "" if self._time_zone_at is None else _time_zone(cells[self._time_zone_at], left_out),
+            self._name(cells, self._first_name_at, "first_name", left_out),
+            self._name(cells, self._last_name_at, "last_name", left_out),
+            "" if self._language_at is None else self._one_of(cells[self._language_at], "language", left_out),
+            "" if self._time_zone_at is None else self._one_of(cells[self._time_zone_at], "time_zone", left_out),
             self._values(cells, left_out),
         )
         if reasons:
-            return None, refusal(row, " ".join([*reasons, *left_out]))
+            return None, refusal(row, [*reasons, *left_out])._replace(faults=tuple(reasons))
         if left_out:
-            taken = f"Taken, but not everything. {' '.join(left_out)}"
-            return person, refusal(row, taken)._replace(left_out=len(left_out))
+            return person, refusal(row, left_out, SKIPPED)._replace(left_out=len(left_out))
         return person, None
 
-    def _cleaned(self, given: list[str], reasons: list[str], left_out: list[str]) -> list[str]:
+    def _reader_of_closed(self, target: str, read: Callable[[str], str | None]) -> Callable[[str], str | None]:
+        """Return the parser of a field that has one of a few values; what somebody said a cell means comes first."""
+        meanings = self._meanings.get(target, {})
+        return lambda text: meanings.get(fold_value(text)) or read(text)
+
+    def _one_of(self, cell: str, target: str, left_out: list[Fault]) -> str:
+        if not cell:
+            return ""
+        value = self._language(cell) if target == "language" else self._time_zone(cell)
+        if value is None:
+            left_out.append(Fault(target, _UNKNOWN[target].format(value=cell[:60]), target, cell))
+        return value or ""
+
+    def _cleaned(self, given: list[str], reasons: list[Fault], left_out: list[Fault]) -> list[str]:
         """Return one cell per column: trimmed, in NFC, without the apostrophes that an export adds."""
         cells = [cell.strip() for cell in given]
         if len(cells) != self._width:
             if any(cells[self._width :]):
                 reasons.append(
-                    f"The row has {len(cells)} cells and the first row only {self._width};"
-                    " put quotation marks around cells that hold the delimiter."
+                    Fault(
+                        "width",
+                        f"The row has {len(cells)} cells and the first row only {self._width};"
+                        " put quotation marks around cells that hold the delimiter.",
+                    )
                 )
             cells = [*cells[: self._width], *[""] * (self._width - len(cells))]
         together = "".join(cells)
@@ -129,37 +165,40 @@ class RowParser:
             cells = [unicodedata.normalize("NFC", cell) for cell in cells]
         return cells
 
-    def _clean(self, cell: str, position: int, reasons: list[str], left_out: list[str]) -> str:
+    def _clean(self, cell: str, position: int, reasons: list[Fault], left_out: list[Fault]) -> str:
         target = self._mapping[position]
         name = FIELDS.get(target, "").lower() or target.removeprefix(ATTRIBUTE).replace("_", " ")
         is_address = position == self._email_at
         if target and UNREADABLE in cell:
-            (reasons if is_address else left_out).append(
-                f"The {name} holds a character that the file's encoding does not have: {printable(cell)[:60]}."
-            )
+            text = f"The {name} holds a character that the file's encoding does not have: {printable(cell)[:60]}."
+            (reasons if is_address else left_out).append(Fault("unreadable", text, target))
             return cell if is_address else ""
         if not target or is_address or cell.isprintable():
             return cell  # The address has its own rules.
         if found := REFUSED_CHARACTERS.search(cell):
-            left_out.append(f"The {name} holds a character that cannot be stored (U+{ord(found[0]):04X}).")
+            text = f"The {name} holds a character that cannot be stored (U+{ord(found[0]):04X})."
+            left_out.append(Fault("control", text, target))
             return ""
         if not target.startswith(ATTRIBUTE) and ("\n" in cell or "\r" in cell):
-            reasons.append(f"The {name} holds a line break; is a quotation mark missing?")
+            text = f"The {name} holds a line break; is a quotation mark missing?"
+            left_out.append(Fault("line_break", text, target))
+            return ""
         return one_line(cell)
 
     @staticmethod
-    def _name(cells: list[str], position: int | None, words: str, left_out: list[str]) -> str:
+    def _name(cells: list[str], position: int | None, target: str, left_out: list[Fault]) -> str:
         if position is None:
             return ""
         name = cells[position]
         if len(name) > LONGEST_PERSON_NAME:
-            left_out.append(f"The {words} is longer than {LONGEST_PERSON_NAME} characters.")
+            text = f"The {FIELDS[target].lower()} is longer than {LONGEST_PERSON_NAME} characters."
+            left_out.append(Fault("long", text, target))
             return ""
         return name
 
-    def _values(self, cells: list[str], left_out: list[str]) -> dict[str, Value]:
+    def _values(self, cells: list[str], left_out: list[Fault]) -> dict[str, Value]:
         values: dict[str, Value] = {}
-        for position, name, read in self._attributes:
+        for position, name, kind, read in self._attributes:
             text = cells[position]
             if not text:
                 continue
@@ -169,12 +208,13 @@ class RowParser:
             try:
                 value = read(text)
             except ValueError as error:
-                left_out.append(f"{name}: {error}")
+                known_by_value = text if kind in CLOSED_KINDS else ""
+                left_out.append(Fault(kind, f"{name}: {error}", ATTRIBUTE + name, known_by_value))
                 continue
             if value is not None:
                 values[name] = value
         if why := too_long_together(values):
-            left_out.append(why)
+            left_out.append(Fault("too_much", why))
             return {}
         return values
 
@@ -183,14 +223,20 @@ class TooMuchKnown(ValueError):
     """A person would have more attributes than one person may have; the message says so."""
 
 
-def refusal(row: CsvRow, reason: str) -> RowRefusal:
+def refusal(row: CsvRow, faults: Sequence[Fault], beginning: str = "") -> RowRefusal:
     """Return the row as refused, with its cells; very long ones are cut."""
     room = LONGEST_KEPT
     kept = []
     for cell in row.cells:
         kept.append(cell if len(cell) <= room else f"{cell[:room]}…")
         room = max(0, room - len(cell))
-    return RowRefusal(row.line_number, kept, "", reason)
+    reason = beginning + " ".join(fault.text for fault in faults)
+    return RowRefusal(row.line_number, kept, "", reason, faults=tuple(faults))
+
+
+def fold_value(text: str) -> str:
+    """Return a cell as it is compared with other cells of the same meaning: in any case, with any spaces."""
+    return " ".join(text.casefold().split())
 
 
 def merge(known: ContactRow, told: ContactRow, policy: str) -> ContactRow:
@@ -231,16 +277,7 @@ def _reader_of(kind: str, choices: Sequence[str], date_order: str) -> Callable[[
     return functools.lru_cache(maxsize=10_000)(functools.partial(parse_value, kind, choices, date_order=date_order))
 
 
-def _language_code(text: str, languages: Collection[str]) -> str:
-    """Return the code of a language with texts, or empty: ``de-AT`` gives ``de``, an unknown ``xx`` gives nothing."""
+def _language_code(text: str, languages: Collection[str]) -> str | None:
+    """Return the code of a language with texts: ``de-AT`` gives ``de``; None for an unknown one, such as ``xx``."""
     code = text.lower().replace("_", "-").partition("-")[0]
-    return code if code in languages else ""
-
-
-def _time_zone(text: str, left_out: list[str]) -> str:
-    if not text:
-        return ""
-    zone = time_zones.spelled(text)
-    if zone is None:
-        left_out.append(f"“{text[:60]}” is not a time zone; write it like Europe/Berlin.")
-    return zone or ""
+    return code if code in languages else None

@@ -6,7 +6,7 @@ what the file may change about known people; nobody who withdrew is subscribed a
 """
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -19,9 +19,10 @@ from contacts.consent import changes
 from contacts.models import Attribute, ContactImport
 from contacts.privacy.erasure import is_erased
 from contacts.transfer import bulk_store
-from contacts.transfer.contact_row import ContactRow, RowParser, RowRefusal, TooMuchKnown, merge
+from contacts.transfer.contact_row import SKIPPED, ContactRow, Fault, RowParser, RowRefusal, TooMuchKnown, merge
 from contacts.transfer.csv_file import CsvLayout, CsvRefused, Rows
-from contacts.transfer.uploads import discard_file, stored_path
+from contacts.transfer.reasons import Reasons
+from contacts.transfer.uploads import GONE, discard_file, stored_path
 from db.costs import commit_asynchronously
 from db.dialect import is_postgresql
 from db.locks import prevent_deletion
@@ -152,9 +153,8 @@ def _read(contact_import: ContactImport, now: dt.datetime, should_pause: Callabl
         raise CsvRefused(UNMAPPED)
     path = stored_path(contact_import)
     if not path.exists():
-        raise CsvRefused("The uploaded file is no longer there; upload it again.")
-    kinds = {name: (kind, choices) for name, kind, choices in Attribute.objects.values_list("name", "kind", "choices")}
-    parse = RowParser(contact_import.mapping, kinds, LANGUAGES, contact_import.date_order)
+        raise CsvRefused(GONE)
+    parse = parser(contact_import)
     layout = CsvLayout(contact_import.encoding, contact_import.delimiter, tuple(contact_import.headings))
     with path.open("rb") as file:
         rows = Rows(file, layout, contact_import.position, contact_import.lines_read)
@@ -165,21 +165,34 @@ def _read(contact_import: ContactImport, now: dt.datetime, should_pause: Callabl
     return True
 
 
+def parser(contact_import: ContactImport, new_kinds: Mapping[str, str] | None = None) -> RowParser:
+    """Return the parser of the import's rows.
+
+    :param new_kinds: the kinds of attributes that are not defined yet, by name.
+    """
+    kinds: dict[str, tuple[str, list[str]]] = {name: (kind, []) for name, kind in (new_kinds or {}).items()}
+    for name, kind, choices in Attribute.objects.values_list("name", "kind", "choices"):
+        kinds[name] = (kind, choices)
+    order, meanings = contact_import.date_order, contact_import.meanings
+    return RowParser(contact_import.mapping, kinds, LANGUAGES, order, meanings)
+
+
 def _batches(rows: Rows, parse: RowParser, policy: str) -> Iterator[RowBatch]:
     """Yield the file in batches. While PostgreSQL, another process, stores one, the next is read."""
     if not is_postgresql():
         # Not ahead: others can write to SQLite while the next batch is read.
-        while (batch := _read_batch(rows, parse, policy, BATCH_ROWS)).rows:
+        while (batch := read_batch(rows, parse, policy, BATCH_ROWS)).rows:
             yield batch
         return
     with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = reader.submit(_read_batch, rows, parse, policy, POSTGRES_BATCH_ROWS)
+        ahead = reader.submit(read_batch, rows, parse, policy, POSTGRES_BATCH_ROWS)
         while (batch := ahead.result()).rows:
-            ahead = reader.submit(_read_batch, rows, parse, policy, POSTGRES_BATCH_ROWS)
+            ahead = reader.submit(read_batch, rows, parse, policy, POSTGRES_BATCH_ROWS)
             yield batch
 
 
-def _read_batch(rows: Rows, parse: RowParser, policy: str, most: int) -> RowBatch:
+def read_batch(rows: Rows, parse: RowParser, policy: str, most: int) -> RowBatch:
+    """Return the next rows, at most so many; none at the end of the file."""
     batch = RowBatch()
     people, lines = batch.people, batch.lines
     last_character = rows.characters + BATCH_CHARACTERS
@@ -195,7 +208,7 @@ def _read_batch(rows: Rows, parse: RowParser, policy: str, most: int) -> RowBatc
             lines[person.key] = row.line_number
         else:
             batch.more_lines.setdefault(person.key, []).append(row.line_number)
-            people[person.key] = _merged(present, person, policy, row.line_number, batch)
+            people[person.key] = merge_or_note(present, person, policy, row.line_number, batch)
         if batch.rows >= most or rows.characters >= last_character:
             break
     batch.prepared = bulk_store.prepare(people.values())
@@ -203,13 +216,14 @@ def _read_batch(rows: Rows, parse: RowParser, policy: str, most: int) -> RowBatc
     return batch
 
 
-def _merged(known: ContactRow, told: ContactRow, policy: str, line_number: int, batch: RowBatch) -> ContactRow:
+def merge_or_note(known: ContactRow, told: ContactRow, policy: str, line_number: int, batch: RowBatch) -> ContactRow:
     """Return the known person updated from the file. Of attributes that are too many together none is taken."""
     try:
         return merge(known, told, policy)
     except TooMuchKnown as error:
-        reason = f"Taken, but not everything. With what is known already: {error}"
-        batch.refusals.append(RowRefusal(line_number, [], told.email, reason, left_out=1))
+        reason = f"{SKIPPED}With what is known already: {error}"
+        faults = (Fault("too_much", reason),)
+        batch.refusals.append(RowRefusal(line_number, [], told.email, reason, left_out=1, faults=faults))
         return merge(known, told._replace(attributes={}), policy)
 
 
@@ -217,7 +231,7 @@ def _merged(known: ContactRow, told: ContactRow, policy: str, line_number: int, 
 
 
 def _store(contact_import: ContactImport, batch: RowBatch, now: dt.datetime) -> None:
-    _refuse_erased(batch)
+    refuse_erased(batch)
     with transaction.atomic():
         commit_asynchronously()
         lists = _lock_lists(contact_import)
@@ -232,7 +246,8 @@ def _store(contact_import: ContactImport, batch: RowBatch, now: dt.datetime) -> 
         _record_progress(contact_import, batch, added, subscribed)
 
 
-def _refuse_erased(batch: RowBatch) -> None:
+def refuse_erased(batch: RowBatch) -> None:
+    """Refuse the rows of people who had everything about them erased."""
     erased = is_erased(batch.people)
     lines = {line for key in erased for line in (batch.lines[key], *batch.more_lines.get(key, ()))}
     for key in erased:
@@ -240,7 +255,8 @@ def _refuse_erased(batch: RowBatch) -> None:
     if erased:
         # Without the cells: nothing about erased people may be kept.
         batch.refusals = [refusal for refusal in batch.refusals if refusal.line_number not in lines]
-        batch.refusals += [RowRefusal(line, [], "(not kept)", ERASED) for line in sorted(lines)]
+        faults = (Fault("erased", ERASED),)
+        batch.refusals += [RowRefusal(line, [], "(not kept)", ERASED, faults=faults) for line in sorted(lines)]
         batch.prepared = bulk_store.prepare(batch.people.values())
 
 
@@ -262,7 +278,7 @@ def _save_people(batch: RowBatch, policy: str, now: dt.datetime) -> tuple[list[i
     present = bulk_store.lock_known(batch.prepared)
     changed = []
     for key, known in present.items():
-        merged = _merged(known.person, batch.people[key], policy, batch.lines[key], batch)
+        merged = merge_or_note(known.person, batch.people[key], policy, batch.lines[key], batch)
         if merged is not known.person:
             changed.append(bulk_store.Known(known.contact_id, merged))
     added = bulk_store.add(batch.prepared, present, now)
@@ -279,6 +295,9 @@ def _source(contact_import: ContactImport) -> str:
 def _record_progress(contact_import: ContactImport, batch: RowBatch, added: int, subscribed: int) -> None:
     """Store the progress as the last step of the batch's transaction: an error here undoes the whole batch."""
     refused = sum(not refusal.left_out for refusal in batch.refusals)
+    reasons = Reasons(contact_import.reasons)
+    reasons.add(batch.refusals)
+    contact_import.reasons = reasons.stored()
     counted = ContactImport.objects.filter(pk=contact_import.pk, run=contact_import.run, status=Status.RUNNING).update(
         rows_read=F("rows_read") + batch.rows,
         rows_added=F("rows_added") + added,
@@ -286,6 +305,7 @@ def _record_progress(contact_import: ContactImport, batch: RowBatch, added: int,
         rows_refused=F("rows_refused") + refused,
         cells_left_out=F("cells_left_out") + sum(refusal.left_out for refusal in batch.refusals),
         subscribed=F("subscribed") + subscribed,
+        reasons=contact_import.reasons,
         position=batch.position,
         lines_read=batch.lines_read,
         read_bytes=batch.read_bytes,

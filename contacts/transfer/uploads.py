@@ -6,7 +6,7 @@ An upload is a draft until its columns are mapped; abandoned drafts are deleted.
 import datetime as dt
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from django.conf import settings
@@ -21,6 +21,7 @@ from contacts.transfer.csv_file import CsvLayout, CsvRefused, CsvRow, first_rows
 # How long a draft, or a stored file without an import, is kept: somebody may be working on it.
 KEPT_FOR = dt.timedelta(days=1)
 PREVIEWED_ROWS = 5
+GONE = "The uploaded file is no longer there; upload it again."
 
 Status = ContactImport.Status
 
@@ -67,14 +68,19 @@ def preview(contact_import: ContactImport, encoding: str = "", delimiter: str = 
             layout = look(file, encoding or contact_import.encoding, delimiter or contact_import.delimiter)
             return layout, first_rows(file, layout, PREVIEWED_ROWS)
     except FileNotFoundError:
-        raise CsvRefused("The uploaded file is no longer there; upload it again.") from None
+        raise CsvRefused(GONE) from None
 
 
-def remembered_mapping(headings: Sequence[str]) -> list[str] | None:
-    """Return the mapping of the last file with these headings."""
+def remembered(headings: Sequence[str]) -> ContactImport | None:
+    """Return the last import of a file with these headings: its mapping and meanings are proposed again."""
     before = ContactImport.objects.filter(headings=list(headings)).exclude(mapping=[]).exclude(status=Status.DRAFT)
-    mapping: list[str] | None = before.order_by("-created_at", "-pk").values_list("mapping", flat=True).first()
-    return mapping
+    return before.order_by("-created_at", "-pk").only("mapping", "meanings").first()
+
+
+def keep_choices(draft: ContactImport, headings: Sequence[str], choices: Mapping[str, Sequence[str]]) -> None:
+    """Keep what was chosen and typed so far on the page of columns, until the import starts."""
+    kept = {"headings": list(headings), "fields": {name: list(values) for name, values in choices.items()}}
+    ContactImport.objects.filter(pk=draft.pk, status=Status.DRAFT).update(choices=kept)
 
 
 def start(
@@ -86,12 +92,16 @@ def start(
     policy: str = ContactImport.Policy.FILL,
     consent: str = "",
     date_order: str = "",
-    may_define: bool = True,
+    kinds: Mapping[str, str] | None = None,
+    meanings: Mapping[str, Mapping[str, str]] | None = None,
 ) -> bool:
     """Hand a draft with its settings to the worker; return whether it was still a draft.
 
+    New attributes are defined now: who may import may also use what came in.
+
     :param mapping: the field of each column, validated by contacts.transfer.columns.
-    :param may_define: whether new attributes are also defined now, as text; their values are stored in any case.
+    :param kinds: the kinds of new attributes, by name; all others are text.
+    :param meanings: see contacts.transfer.contact_row.
     """
     with transaction.atomic():
         started = ContactImport.objects.filter(pk=contact_import.pk, status=Status.DRAFT).update(
@@ -104,13 +114,15 @@ def start(
             policy=policy,
             consent=consent,
             date_order=date_order,
+            meanings=meanings or {},
+            choices={},
         )
-        if started and may_define:
-            _define_attributes(layout.headings, mapping)
+        if started:
+            _define_attributes(layout.headings, mapping, kinds or {})
     return started == 1
 
 
-def _define_attributes(headings: Sequence[str], mapping: Sequence[str]) -> None:
+def _define_attributes(headings: Sequence[str], mapping: Sequence[str], kinds: Mapping[str, str]) -> None:
     names = {
         target.removeprefix(ATTRIBUTE): heading
         for heading, target in zip(headings, mapping, strict=True)
@@ -119,7 +131,7 @@ def _define_attributes(headings: Sequence[str], mapping: Sequence[str]) -> None:
     known = set(Attribute.objects.filter(name__in=names).values_list("name", flat=True))
     Attribute.objects.bulk_create(
         [
-            Attribute(name=name, label=heading[:100] or name, kind=Attribute.Kind.TEXT)
+            Attribute(name=name, label=heading[:100] or name, kind=kinds.get(name, Attribute.Kind.TEXT))
             for name, heading in names.items()
             if name not in known
         ],

@@ -21,7 +21,7 @@ document.addEventListener("DOMContentLoaded", () => {
     try {
       const response = await fetch(panel.dataset.importProgress, { headers: { Accept: "application/json" } });
       if (response.redirected || response.status === 403) {
-        sentence.textContent = "You are signed out. Sign in again to see the progress; the import goes on.";
+        sentence.textContent = panel.dataset.signedOut;
         return;
       }
       if (!response.ok) throw new Error(response.statusText);
@@ -32,7 +32,7 @@ document.addEventListener("DOMContentLoaded", () => {
         return;
       }
     } catch {
-      sentence.textContent = "The server does not answer at the moment; this page tries again by itself.";
+      sentence.textContent = panel.dataset.noAnswer;
       wait = 5000;
     }
     setTimeout(ask, wait);

@@ -13,10 +13,13 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
+from contacts.admin.imports import REASONS_SHOWN
 from contacts.models import Attribute, ConsentEvent, Contact, ContactImport, ContactList, RefusedRow, Subscription
+from contacts.segments import query
 from contacts.transfer import import_contacts, uploads
 from contacts.transfer.import_contacts import import_people
-from tests.contacts.files import people, started, stored
+from contacts.transfer.reasons import MOST_REASONS
+from tests.contacts.files import figures, people, started, stored
 
 NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
 FILE = b"E-mail;First name;Shoe size\nann@example.org;Ann;38\nbo@example.org;Bo;44\n"
@@ -194,16 +197,39 @@ def test_cells_of_the_file_are_text_on_the_page(marketers_client: Client) -> Non
     assert "<b>x" not in shown
 
 
-def test_who_may_not_define_attributes_defines_none_by_an_import(client: Client, nobody: User) -> None:
+def test_who_may_import_chooses_the_kinds_of_new_attributes_and_can_use_them(
+    client: Client, nobody: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung_retypes: list[int] = []  # Values from before that are read as the kind now.
+    monkeypatch.setattr("contacts.tasks.retype.delay", rung_retypes.append)
     nobody.user_permissions.set(Permission.objects.filter(codename="import_contact"))
     client.force_login(nobody)
-    draft = stored(FILE)
+    Contact.objects.create(email="old@example.org", attributes={"age": "38"})
+    draft = stored("email,age,joined,member,PLZ\nann@example.org,40,21.01.1954,yes,01067\n")
+    page_of_columns = client.get(page("columns", draft))
+    proposed = [page_of_columns.context["form"].fields[f"kind_{position}"].initial for position in range(1, 5)]
+    names = [f"attributes.{name}" for name in ("age", "joined", "member", "plz")]
+    kinds = {"kind_1": "number", "kind_2": "date", "kind_3": "boolean", "kind_4": "text"}
 
-    client.post(page("columns", draft), decided(*MAPPING))
+    client.post(page("columns", draft), decided("email", *names, delimiter=",", **kinds))
     import_people(draft.pk, NOW)
 
-    assert not Attribute.objects.exists()
-    assert Contact.objects.get(email="bo@example.org").attributes == {"shoe_size": "44"}
+    assert proposed == ["text", "date", "boolean", "text"]
+    assert dict(Attribute.objects.values_list("name", "kind")) == {
+        "age": "number",
+        "joined": "date",
+        "member": "boolean",
+        "plz": "text",
+    }
+    assert Contact.objects.get(email="ann@example.org").attributes == {
+        "age": 40,
+        "joined": "1954-01-21",
+        "member": True,
+        "plz": "01067",
+    }
+    assert rung_retypes == [Attribute.objects.get(name="age").pk]
+    conditions = {"match": "all", "conditions": [{"field": "attribute:age", "operator": "number.more", "number": 39}]}
+    assert [each.email for each in query.people(query.check(conditions), NOW)] == ["ann@example.org"]
 
 
 def test_an_import_is_started_once(marketers_client: Client, rung: list[int]) -> None:
@@ -225,7 +251,7 @@ def test_a_running_import_is_cancelled_by_post_alone(marketers_client: Client, n
     assert contact_import.status == "waiting"
     response = marketers_client.post(page("cancel", contact_import), follow=True)
 
-    assert "People already added were kept" in text_of(response)
+    assert "Import cancelled. Nobody was added." in text_of(response)
     contact_import.refresh_from_db()
     assert contact_import.status == "cancelled"
     assert not list(uploads.folder().iterdir())
@@ -288,8 +314,161 @@ def test_the_page_of_columns_finds_the_addresses_counts_stray_bytes_and_asks_for
     assert (draft.rows_added, draft.rows_refused, draft.cells_left_out) == (3, 0, 1)
     assert Contact.objects.get(email="ann@example.org").attributes == {"since": "2026-04-03"}
     over = text_of(marketers_client.get(page("change", draft)))
-    assert "Taken, but not everything." in over
+    assert "Imported with cells skipped." in over
     assert '<dt>Cells skipped</dt><dd data-figure="cells_left_out">1</dd>' in over
+
+
+ZONES = "email,time zone,language\nann@example.org,MEZ,Deutsch\nbo@example.org,mez,en\ncy@example.org,Mars,\nnobody,,\n"
+OF_ZONES = {"delimiter": ",", "column_0": "email", "column_1": "time_zone", "column_2": "language"}
+
+
+def everything() -> list[object]:
+    """Return all rows that an import could write but its own."""
+    models = (Contact, ContactList, Subscription, ConsentEvent, Attribute, RefusedRow)
+    return [list(model.objects.order_by("pk").values()) for model in models]
+
+
+def test_a_trial_run_says_what_would_happen_and_writes_nothing(
+    marketers_client: Client, news: ContactList, rung: list[int]
+) -> None:
+    Contact.objects.create(email="ann@example.org")
+    Contact.objects.create(email="bo@example.org", language="en", time_zone="Europe/Rome")
+    draft = stored(ZONES)
+    before = everything()
+
+    response = marketers_client.post(
+        page("columns", draft),
+        decided(trial="", new_list="Fair", consent="At the fair.", **OF_ZONES, column_3="attributes.x"),
+    )
+    shown = marketers_client.get(response.headers["Location"])
+
+    trial = shown.context["trial"]
+    assert (trial.rows, trial.added, trial.known, trial.updated, trial.refused) == (4, 1, 2, 0, 1)
+    assert (trial.cells_left_out, trial.is_whole) == (4, True)
+    told = text_of(shown)
+    assert "Nothing was saved. The import would read 4 rows:" in told
+    assert "<td>2 ×</td><td>Unknown time zone “MEZ”</td><td>Cell skipped</td>" in told
+    assert "<td>1 ×</td><td>Unusable email address</td><td>Row not imported</td>" in told
+    assert everything() == before
+    draft.refresh_from_db()
+    assert (draft.status, rung) == ("draft", [])
+    assert text_of(marketers_client.get(response.headers["Location"])).count("Unknown time zone “MEZ”") == 1
+
+
+def test_what_unknown_values_mean_is_asked_once_and_then_applied(marketers_client: Client) -> None:
+    draft = stored(ZONES)
+
+    response = marketers_client.post(page("columns", draft), decided(**OF_ZONES))
+    asked = marketers_client.get(response.headers["Location"])
+
+    draft.refresh_from_db()
+    assert draft.status == "draft"
+    assert [tuple(each) for each in asked.context["questions"]] == [
+        ("time_zone", "MEZ", "Europe/Berlin", 2),
+        ("time_zone", "Mars", "", 1),
+        ("language", "Deutsch", "de", 1),
+    ]
+    assert "Nothing is imported yet." in text_of(asked)
+    answers = {
+        "asked": "1",
+        "unknown": ["time_zone:MEZ", "time_zone:Mars", "language:Deutsch"],
+        "meaning": ["europe/vienna", "", "de"],
+    }
+    marketers_client.post(page("columns", draft), decided(**OF_ZONES, **answers))
+    import_people(draft.pk, NOW)
+    assert figures(draft) == (4, 3, 0, 1)
+    assert set(Contact.objects.values_list("email", "time_zone", "language")) == {
+        ("ann@example.org", "Europe/Vienna", "de"),
+        ("bo@example.org", "Europe/Vienna", "en"),
+        ("cy@example.org", "", ""),
+    }
+    over = text_of(marketers_client.get(page("change", draft)))
+    assert "<td>1 ×</td><td>Unknown time zone “Mars”</td><td>Cell skipped</td>" in over
+    assert "mez → Europe/Vienna" in over
+    again = stored(ZONES)
+    response = marketers_client.post(page("columns", again), decided(**OF_ZONES))
+    proposed = marketers_client.get(response.headers["Location"]).context["questions"]
+    assert [each.meaning for each in proposed] == ["Europe/Vienna", "", "de"]
+
+
+@pytest.mark.parametrize(
+    ("unknown", "meaning", "words"),
+    [
+        ("time_zone:MEZ", "Mars/Base", "“Mars/Base” isn&#x27;t a time zone. Choose one from the list for “MEZ”."),
+        ("language:Deutsch", "xx", "Choose a language from the list for “Deutsch”."),
+    ],
+)
+def test_a_meaning_that_does_not_exist_is_refused_in_words(
+    marketers_client: Client, rung: list[int], unknown: str, meaning: str, words: str
+) -> None:
+    draft = stored(ZONES)
+
+    response = marketers_client.post(
+        page("columns", draft), decided(**OF_ZONES, asked="1", unknown=unknown, meaning=meaning)
+    )
+
+    assert words in text_of(response)
+    assert rung == []
+
+
+def test_the_page_of_columns_keeps_what_was_chosen_for_its_next_visit(
+    marketers_client: Client, news: ContactList
+) -> None:
+    draft = stored(FILE)
+    chosen = decided("email", "last_name", "attributes.shoe_size", kind_2="number", new_list="Fair", lists=str(news.pk))
+
+    kept = marketers_client.post(page("columns", draft), {**chosen, "keep": "1", "junk": "x", "consent": "y" * 9_000})
+    form = marketers_client.get(page("columns", draft)).context["form"]
+
+    assert kept.status_code == 204
+    draft.refresh_from_db()
+    assert "junk" not in draft.choices["fields"]
+    assert draft.choices["fields"]["consent"] == ["y" * 300]
+    values = {name: form[name].value() for name in ("column_1", "kind_2", "new_list", "lists")}
+    assert values == {"column_1": "last_name", "kind_2": "number", "new_list": "Fair", "lists": [str(news.pk)]}
+    other = marketers_client.get(page("columns", draft), {"delimiter": ",", "encoding": "utf-8-sig"}).context["form"]
+    assert other["new_list"].value() == "Fair"
+    assert other["column_0"].value() != "email"
+    marketers_client.post(page("columns", draft), chosen | {"consent": "Asked."})
+    draft.refresh_from_db()
+    assert (draft.status, draft.choices) == ("waiting", {})
+
+
+def test_a_discarded_file_says_that_nobody_was_added(marketers_client: Client) -> None:
+    draft = stored(FILE)
+
+    response = marketers_client.post(page("cancel", draft), follow=True)
+
+    assert response.redirect_chain == [("/admin/contacts/contactimport/", 302)]
+    assert "File discarded. Nobody was added." in text_of(response)
+    shown = text_of(marketers_client.get(page("change", draft)))
+    assert "Import cancelled. Nobody was added." in shown
+    assert "View people" not in shown
+
+
+def test_reasons_of_a_hostile_file_are_few_short_and_text(marketers_client: Client) -> None:
+    zones = "".join(f"p{n}@example.org,<b>{n}</b>{'z' * 90}\n" for n in range(2_000))
+    long = f"q@example.org,{'Q' * 9_000}\n,\x00\nr@example.org,=cmd|' /C calc'!A0\n"
+    draft = stored(f"email,time zone\n{zones}{long}")
+    chosen = {"delimiter": ",", "column_0": "email", "column_1": "time_zone"}
+
+    tried = marketers_client.get(
+        marketers_client.post(page("columns", draft), decided(**chosen, trial="")).headers["Location"]
+    )
+    marketers_client.post(page("columns", draft), decided(**chosen, asked="1"))
+    import_people(draft.pk, NOW)
+    over = marketers_client.get(page("change", draft))
+
+    draft.refresh_from_db()
+    assert draft.cells_left_out == 2_002
+    assert len(draft.reasons) == MOST_REASONS + 1
+    for response in (tried, over):
+        assert len(response.context["reasons"]) == REASONS_SHOWN + 1
+        assert sum(each["count"] for each in response.context["reasons"]) == 2_003
+        assert b"<b>1</b>" not in response.content
+        assert b"z" * 70 not in response.content.partition(b"refused-rows")[0]
+        assert len(response.content) < 400_000
+    assert len(tried.context["questions"]) == 0  # Values this long are cut, and cannot be asked about.
 
 
 @pytest.mark.parametrize("address", ["columns/", "cancel/", "progress.json", "refused.csv", "change/"])

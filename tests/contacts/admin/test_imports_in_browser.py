@@ -40,15 +40,15 @@ def test_an_import_asks_for_its_columns_and_shows_how_far_it_is(
     page.locator("a[href$='/contact/import/']").click()
     page.locator("input[type=file]").set_input_files(file)
     page.get_by_role("button", name="Upload and continue").click()
-    expect(page.get_by_label("Shoe size")).to_have_value("attributes.shoe_size")
-    page.get_by_label("Shoe size").select_option("")
+    expect(page.get_by_label("Shoe size", exact=True)).to_have_value("attributes.shoe_size")
+    page.get_by_label("Shoe size", exact=True).select_option("")
     page.locator(".select2-search__field").click()
     page.get_by_role("option", name="News").click()
-    page.locator("#columns-form button[type=submit]").click()
+    page.locator("#columns-form").get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("how these people gave consent")).to_be_visible()
-    expect(page.get_by_label("Shoe size")).to_have_value("")  # What was chosen is still there.
+    expect(page.get_by_label("Shoe size", exact=True)).to_have_value("")  # What was chosen is still there.
     page.get_by_label("How did they agree").fill("Signed at the fair.")
-    page.locator("#columns-form button[type=submit]").click()
+    page.locator("#columns-form").get_by_role("button", name="Import", exact=True).click()
 
     bar = page.get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuenow", "0")
@@ -67,6 +67,32 @@ def test_an_import_asks_for_its_columns_and_shows_how_far_it_is(
     page.get_by_role("link", name="View people").click()
     expect(page.get_by_text("p0@example.org")).to_be_visible()
     assert Contact.objects.get(email="p7@example.org").attributes == {}
+
+
+def test_a_reload_of_the_columns_keeps_what_was_chosen_and_typed(
+    live_server: LiveServer, page: Page, marketer: User
+) -> None:
+    draft = stored("email,Ort,joined\nann@example.org,Bonn,soon\n")
+    sign_in(page, marketer)
+    page.goto(f"/admin/contacts/contactimport/{draft.pk}/columns/")
+
+    with page.expect_response(lambda answer: answer.status == 204 and "Fair" in (answer.request.post_data or "")):
+        page.get_by_label("Kind of joined").select_option("date")
+        page.get_by_label("Ort", exact=True).select_option("")
+        page.get_by_label("New list").press_sequentially("Fair")
+    page.reload()
+
+    expect(page.get_by_label("New list")).to_have_value("Fair")
+    expect(page.get_by_label("Ort", exact=True)).to_have_value("")
+    expect(page.get_by_label("Kind of Ort")).to_be_hidden()  # Nothing is defined by that column.
+    expect(page.get_by_label("Kind of joined")).to_have_value("date")
+    page.get_by_label("How did they agree").fill("Asked.")
+    page.get_by_role("button", name="Run trial").click()
+    expect(page.get_by_text("Nothing was saved. The import would read 1 row:")).to_be_visible()
+    expect(page.get_by_text("joined: not a date")).to_be_visible()
+    expect(page.get_by_text("You changed something since.")).to_be_hidden()
+    page.get_by_label("Kind of joined").select_option("text")
+    expect(page.get_by_text("You changed something since.")).to_be_visible()
 
 
 def test_an_import_is_cancelled_from_its_page(live_server: LiveServer, page: Page, marketer: User) -> None:

@@ -5,6 +5,7 @@ import pytest
 from contacts.transfer.columns import MappingInvalid, check_mapping, propose
 from contacts.transfer.contact_row import LONGEST_KEPT, ContactRow, RowParser, RowRefusal, merge
 from contacts.transfer.csv_file import CsvRow
+from contacts.transfer.reasons import MOST_REASONS, Reasons
 
 LANGUAGES = ("en", "de")
 KINDS = {
@@ -140,8 +141,25 @@ def test_lines_of_an_attribute_are_joined() -> None:
     )
 
 
-def test_a_language_without_words_is_left_out() -> None:
-    assert judge(["email", "language"], "ann@example.org", "fi") == person()
+def test_a_language_without_words_is_left_out_and_listed() -> None:
+    judged, refusal = taken(["email", "language"], "ann@example.org", "fi")
+
+    assert judged == person()
+    assert "“fi” is not a language of the public pages" in refusal.reason
+
+
+@pytest.mark.parametrize("cell", ["MEZ", "mez", " Mez "])
+def test_an_unknown_value_means_what_somebody_said(cell: str) -> None:
+    meanings = {"time_zone": {"mez": "Europe/Berlin"}, "language": {"deutsch": "de"}}
+    parse = RowParser(["email", "time_zone", "language"], KINDS, LANGUAGES, meanings=meanings)
+
+    known, refusal = parse(CsvRow(2, ["ann@example.org", cell, "Deutsch"]))
+    other, skipped = parse(CsvRow(3, ["bo@example.org", "Mars", "en"]))
+
+    assert (known, refusal) == (person(language="de", time_zone="Europe/Berlin"), None)
+    assert other == person("bo@example.org", language="en")
+    assert skipped is not None
+    assert skipped.left_out == 1
 
 
 @pytest.mark.parametrize(
@@ -182,13 +200,15 @@ def test_a_row_is_refused_with_its_line_and_reason(mapping: list[str], cells: li
         ("last_name", "M\ufffdller", "The last name holds a character that the file's encoding does not have"),
         ("last_name", "x" * 151, "The last name is longer than 150 characters"),
         ("time_zone", "Middle Earth", "“Middle Earth” is not a time zone"),
+        ("language", "Elvish", "“Elvish” is not a language"),
+        ("last_name", "Lee\nbo@example.org", "The last name holds a line break"),
     ],
 )
 def test_a_cell_that_cannot_be_read_is_left_out_and_the_person_taken(target: str, cell: str, words: str) -> None:
     judged, refusal = taken(["email", "first_name", target], "ann@example.org", "Ann", cell)
 
     assert judged == person(first_name="Ann")
-    assert refusal.reason.startswith("Taken, but not everything. ")
+    assert refusal.reason.startswith("Imported with cells skipped. ")
     assert words in refusal.reason
     assert refusal.left_out == 1
     assert refusal.cells == ["ann@example.org", "Ann", cell]
@@ -317,6 +337,49 @@ def test_a_row_that_was_not_divided_is_refused_as_it_stands() -> None:
     _, judged = RowParser(["email"], {}, ())(CsvRow(9, ['"a\x00"b'], "The quotation marks do not match."))
 
     assert judged == RowRefusal(9, [], '"a\ufffd"b', "The quotation marks do not match.")
+
+
+# --- reasons
+
+
+def test_equal_reasons_of_a_file_count_together() -> None:
+    parse = RowParser(["email", "time_zone", "attributes.since", "attributes.plan"], KINDS, LANGUAGES)
+    rows = [
+        *(["a@example.org", "MEZ", "", ""], ["b@example.org", "mez", "soon", ""], ["c@example.org", "", "never", ""]),
+        *(["d@example.org", "", "", "Silver"], ["nobody", "MEZ", "", ""], ["", "", "", ""], ["x", "", "", "", "y"]),
+    ]
+    reasons = Reasons()
+    reasons.add(refusal for row in rows for refusal in [parse(CsvRow(2, row))[1]] if refusal)
+    reasons.add([RowRefusal(9, [], '"a"b', "The quotation marks do not match.")])
+
+    assert [tuple(each) for each in reasons.most_common()] == [
+        ("time_zone", "time_zone", "MEZ", 0, 2),
+        ("date", "attributes.since", "", 0, 2),
+        ("address", "email", "", 2, 0),
+        ("choice", "attributes.plan", "Silver", 0, 1),
+        ("no_address", "email", "", 1, 0),
+        ("width", "", "", 1, 0),
+        ("row", "", "", 1, 0),
+    ]
+    assert Reasons(reasons.stored()).stored() == reasons.stored()
+
+
+def test_ten_thousand_reasons_are_a_thousand_and_the_others() -> None:
+    parse = RowParser(["email", "time_zone"], KINDS, LANGUAGES)
+    reasons = Reasons()
+
+    for batch in range(10):
+        reasons = Reasons(reasons.stored())
+        cells = [
+            f"{'x' * 5_000 if batch == 0 and not number else ''}\x9b=zone {batch} {number}" for number in range(1_000)
+        ]
+        reasons.add(refusal for cell in cells for refusal in [parse(CsvRow(2, ["a@example.org", cell]))[1]] if refusal)
+
+    found = reasons.most_common()
+    assert len(found) == MOST_REASONS + 1
+    assert sum(each.total for each in found) == 10_000
+    assert (found[-1].key, found[-1].total) == ("other", 9_000)
+    assert all(each.value.isprintable() and len(each.value) <= 60 for each in found)
 
 
 # --- policies

@@ -1,0 +1,37 @@
+// The page of columns: asks for the kind of new attributes alone, keeps what is typed for a reload, and says when a
+// trial run is out of date.
+document.addEventListener("DOMContentLoaded", () => {
+  const form = document.querySelector("form[data-keep]");
+  if (!form) return;
+
+  form.querySelectorAll("[data-new-targets]").forEach((cell) => {
+    const kind = cell.querySelector("[data-kind]");
+    const target = cell.querySelector("select");
+    const news = cell.dataset.newTargets.split(" ");
+    const show = () => { if (kind) kind.hidden = !news.includes(target.value); };
+    target.addEventListener("change", show);
+    show();
+  });
+
+  let isLeaving = false;
+  let timer = 0;
+  const keep = () => {
+    timer = 0;
+    const typed = new FormData(form);
+    typed.set("keep", "1");
+    // Kept as a help: if it fails, the page works as before.
+    fetch(window.location.pathname, { method: "POST", body: typed, keepalive: true }).catch(() => {});
+  };
+  const changed = (event) => {
+    const stale = form.querySelector("[data-stale]");
+    if (stale && event.target.name !== "consent" && event.target.name !== "new_list") stale.hidden = false;
+    clearTimeout(timer);
+    timer = setTimeout(keep, 300);
+  };
+  form.addEventListener("input", changed);
+  form.addEventListener("change", changed);
+  // Select2 tells jQuery alone.
+  if (window.django && window.django.jQuery) window.django.jQuery(form).on("change", "select", changed);
+  form.addEventListener("submit", () => { isLeaving = true; clearTimeout(timer); });
+  window.addEventListener("pagehide", () => { if (timer && !isLeaving) keep(); });
+});
