@@ -5,7 +5,7 @@ a person who may see the list could read hidden columns letter by letter, or kee
 expression.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,9 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
 
     show_facets = ShowFacets.NEVER  # Facets count every row once for each choice of each filter.
     change_form_before_template = "adminpages/seen.html"  # For ``NoticesChanges`` and ``AsksFreshSignIn``.
+    card: Sequence[
+        str
+    ] = ()  # The columns that a phone shows of a row: name, state, one figure. Empty: the first three.
     asks_fresh_sign_in = False  # On: adding, changing and deleting need a fresh sign-in.
 
     # --- messages

@@ -46,6 +46,7 @@ class FeedbackAdmin(ModelAdmin):
         "undone_at",
         "passed_on",
     ]
+    card = ["email", "kind", "received_at"]
     fields = readonly_fields = (*list_display, "last_call", "next_try")
     actions = ["try_again"]
     change_form_outer_before_template = "feedback/given_up.html"

@@ -43,6 +43,7 @@ EFFECTS = {
 @admin.register(SandboxMail)
 class SandboxMailAdmin(ModelAdmin):
     list_display = ("subject_or_none", "recipient", "listener_label", "received")
+    card = ("subject_or_none", "recipient", "received")
     list_filter = ("listener",)
     search_fields = ("rcpt_to", "subject")
     search_help_text = "Recipient or subject"

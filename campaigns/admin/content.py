@@ -231,6 +231,7 @@ class MediaFileAdmin(ModelAdmin):
     form = MediaUploadForm
     list_display = ["shown", "name", "described", "size", "used", "created_at"]
     list_display_links = ["name"]
+    card = ["name", "shown", "size"]
     list_filter = ["kind"]
     list_per_page = 24
     search_fields = ["name", "alt"]

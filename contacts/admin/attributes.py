@@ -25,6 +25,7 @@ from contacts.segments.query import users_of
 class AttributeAdmin(SummarisedDeletion, ModelAdmin):
     form = AttributeForm
     list_display = ["label", "merge_field", "kind", "offered", "is_column"]
+    card = ["label", "kind", "merge_field"]
     ordering = ["position", "name"]
     ordering_field = "position"
     hide_ordering_field = True

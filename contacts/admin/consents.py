@@ -26,6 +26,7 @@ KINDS: dict[str, str] = {
 @admin.register(ConsentEvent)
 class ConsentEventAdmin(ModelAdmin):
     list_display = ["at", "person", "list_name", "step", "method", "source", "network"]
+    card = ["person", "step", "at"]
     list_select_related = ["contact"]
     list_filter = [
         ("list", RelatedDropdownFilter),

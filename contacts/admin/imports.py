@@ -79,6 +79,7 @@ REASONS = {
 @admin.register(ContactImport)
 class ContactImportAdmin(ModelAdmin):
     list_display = ["file_name", "state", "list_names", "figures", "created_by", "created_at"]
+    card = ["file_name", "state", "figures"]
     list_select_related = ["created_by"]
     list_per_page = 50
     actions = None

@@ -41,6 +41,7 @@ COUNTS = ["subscribed", "not_confirmed", "unsubscribed"]
 @admin.register(ContactList)
 class ContactListAdmin(SummarisedDeletion, ModelAdmin):
     list_display = ["name", "purpose", "entry", "visibility", *COUNTS, "created_at"]
+    card = ["name", "visibility", COUNTS[0]]
     list_filter = [("opt_in", ChoicesDropdownFilter), "is_public"]
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER

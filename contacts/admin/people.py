@@ -81,6 +81,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     paginator = LimitedPaginator
     search_fields = ["email", "first_name", "last_name"]
     search_help_text = "A whole address, @ and a domain, or a part of an address or name."
+    card = ["address", "state", "name"]
     list_per_page = 50
     actions = ["export_chosen"]
     actions_list = ["import_people", "export_people", "by_address"]

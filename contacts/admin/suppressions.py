@@ -80,6 +80,7 @@ class SuppressionStateFilter(DropdownFilter):  # type: ignore[misc]  # unfold sh
 class SuppressionAdmin(ModelAdmin):
     form = SuppressionForm
     list_display = ["what", "why", "source", "since", "until"]
+    card = ["what", "why", "since"]
     list_filter = [("reason", ChoicesDropdownFilter), KindFilter, SuppressionStateFilter]
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER
@@ -287,6 +288,7 @@ class SuppressionLiftAdmin(ModelAdmin):
     """Lifted suppressions, by whom and why; read-only."""
 
     list_display = ["email", "reason", "suppressed_at", "why", "who", "lifted_at"]
+    card = ["email", "reason", "lifted_at"]
     list_filter = [("reason", ChoicesDropdownFilter)]
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER

@@ -52,6 +52,7 @@ class ServerShare:
 class RouteAdmin(ModelAdmin):
     form = RouteForm
     list_display = ("name", "state", "decides_on", "strategy_words", "servers", "place")
+    card = ("name", "state", "servers")
     ordering = ("is_default", "display_order", "id")
     sortable_by = ()  # Always in the order of evaluation.
     actions = None

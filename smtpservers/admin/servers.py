@@ -162,6 +162,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         "display_order",
         "send_test_button",
     )
+    card = ("name", "state", "state_alone", "quota")  # One of the two states is a column.
     list_filter = (ServerStateFilter, QuotaFilter, ("use_tls", admin.BooleanFieldListFilter))
     list_editable = ("display_order",)
     list_per_page = 100

@@ -69,7 +69,8 @@ def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> S
     why = (state.reply if with_reason else "").rstrip(".")
     ends = state.ends(now)
     whole = f"{why}. {state.word} {ends}." if why else f"{state.word} {ends}."
-    return format_html('{} <span class="server-reason" title="{}">{}</span>', shown, whole, why or ends)
+    beside = f"{why} · {ends}" if why else ends
+    return format_html('{} <span class="server-reason" title="{}">{}</span>', shown, whole, beside)
 
 
 def badge(colour: str, text: str, explanation: str) -> SafeString:

@@ -198,7 +198,9 @@ def test_the_list_and_the_history_fit_a_phone(signed_in: Page, make_server: Call
         assert sideways_scroll(page) == 0
 
 
-def test_the_list_has_no_row_without_words_on_a_phone(signed_in: Page, make_server: Callable[..., SmtpServer]) -> None:
+def test_a_card_on_a_phone_has_no_handle_and_nothing_to_save(
+    signed_in: Page, make_server: Callable[..., SmtpServer]
+) -> None:
     page = signed_in
     for name in ("Alpha", "Beta"):
         make_server(name)
@@ -206,7 +208,9 @@ def test_the_list_has_no_row_without_words_on_a_phone(signed_in: Page, make_serv
 
     page.goto(LIST)
 
-    expect(page.get_by_label("Display order of Beta")).to_be_visible()
+    expect(page.get_by_role("link", name="Beta", exact=True)).to_be_visible()
+    for hidden in (page.get_by_label("Display order of Beta"), page.get_by_role("button", name="Save", exact=True)):
+        expect(hidden).to_be_hidden()
     for handle in page.locator("[x-sort\\:handle]").all():
         expect(handle).to_be_hidden()
 
