@@ -8,14 +8,17 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Prefetch, Q
+from django.db.models import Case, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import formats
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from brilliance.health import probes
-from brilliance.web import set_up
+from brilliance.web import attention, set_up
 from campaigns.lifecycle import approvals
 from campaigns.models import Campaign
 from contacts.models import Contact
@@ -24,8 +27,8 @@ from delivery.health import readiness
 from delivery.operators import restored_copy
 from delivery.records import figures as records_figures
 from installation.site import site
-from smtpservers.admin import list_row, states
-from smtpservers.limits.quota_period import kept_from_campaigns
+from smtpservers.admin import states
+from smtpservers.limits.quota_period import kept_from_campaigns, runs_out_at
 from smtpservers.models import QuotaPeriod, SmtpServer
 
 CHART_DAYS = 30
@@ -50,7 +53,7 @@ CHART_OPTIONS = {
 # unfold rounds bars so much that the next one shows behind their corners.
 BAR = {"maxBarThickness": 18, "borderRadius": 2, "borderSkipped": "start"}
 
-HELD_SERVERS = 5
+RUNNING_CAMPAIGNS = 5
 
 Person = User | AnonymousUser
 
@@ -63,45 +66,52 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     context["set_up_done"] = sum(step.is_done for step in context["set_up"])
     context["set_up_next"] = next((step for step in context["set_up"] if not step.is_done), None)
     context["steps"] = next_steps(request.user, is_setting_up=bool(context["set_up"]))
+    obstacles: list[str] = []
+    mailings = records_figures.under_way()
+    servers = attention.servers(now)
     if request.user.has_perm("campaigns.view_progress") or request.user.has_perm("smtpservers.view_fleet"):
         with_names = request.user.has_perm("smtpservers.view_smtpserver")
         look = readiness.WorkersSeen(now)
         problems = {"broker": probes.CHECKS["broker"](now), **readiness.ask(look)}
         if request.user.has_perm("delivery.release_copy"):
             problems.pop("copy", None)  # It is one of their next steps.
-        context["obstacles"] = readiness.in_words(problems, look, with_names=with_names)
+        obstacles = readiness.in_words(problems, look, with_names=with_names)
+        context["flow"] = attention.flow(problems, servers, mailings, now)
+    context["attention"], context["more_attention"] = attention.rows(
+        obstacles, mailings if request.user.has_perm("campaigns.view_progress") else [], request.user, now
+    )
     if request.user.has_perm("campaigns.view_progress"):
-        context["figures"] = figures(now)
+        context["figures"] = figures(now, request.user)
         context["chart"] = chart(now)
-        context["waiting"] = records_figures.waiting()
+        context["running"] = running(request)
     if request.user.has_perm("smtpservers.view_fleet"):
-        context["fleet"] = fleet(now, request.user)
-        context["held_servers"] = held_servers(now)
-        context["may_send_test"] = request.user.has_perm("smtpservers.send_test")
-        context["may_resume"] = any(
-            request.user.has_perm(f"smtpservers.{right}_smtpserver") for right in ("pause", "change")
-        )
-        # The reason names hosts and quotes replies, which users with view_fleet alone may not see.
-        context["sees_reasons"] = request.user.has_perm("smtpservers.view_smtpserver")
+        context["fleet"] = fleet(servers, now, request.user)
     return context
 
 
-def figures(now: dt.datetime) -> list[dict[str, Any]]:
+def figures(now: dt.datetime, user: Person) -> list[dict[str, Any]]:
     """Return the numbers of the top row, with an explanation of each."""
     today = records_figures.today(now, site().time_zone)
     return [
-        {"label": "Sent today", "value": today["accepted"], "hint": f"Accepted since midnight ({site().time_zone})."},
         {
-            "label": "Quota used",
-            "value": records_figures.used_this_period(now),
-            "hint": "Recipients counted in each server’s current quota period.",
+            "label": _("Sent today"),
+            "value": today["accepted"],
+            "hint": _("Accepted since midnight (%(zone)s).") % {"zone": site().time_zone},
         },
-        {"label": "Queued", "value": today["queued"], "hint": "Waiting, sending or scheduled to retry."},
         {
-            "label": "Failed today",
+            "label": _("Quota used"),
+            "value": records_figures.used_this_period(now),
+            "hint": _("Recipients counted in each server’s current quota period."),
+        },
+        {"label": _("Queued"), "value": today["queued"], "hint": _("Waiting, sending or scheduled to retry.")},
+        {
+            "label": _("Failed today"),
             "value": today["failed"],
-            "hint": "Bounced, failed or unconfirmed since midnight.",
+            "hint": _("Bounced, failed or unconfirmed since midnight."),
             "is_bad": today["failed"] > 0,
+            "link": f"{reverse('delivery:messages')}?status={records_figures.NOT_ACCEPTED}"
+            if today["failed"] and user.has_perm("delivery.view_message")
+            else "",
         },
     ]
 
@@ -115,13 +125,13 @@ def chart(now: dt.datetime) -> dict[str, Any]:
         "labels": [formats.date_format(day, "j M") for day, _, _ in days],
         "datasets": [
             {
-                "label": "Accepted",
+                "label": _("Accepted"),
                 "data": [row[1] for row in days],
                 "backgroundColor": "var(--color-primary-600)",
                 **BAR,
             },
             {
-                "label": "Not accepted",
+                "label": _("Not accepted"),
                 "data": [row[2] for row in days],
                 "backgroundColor": "#f59e0b",
                 **BAR,
@@ -137,42 +147,60 @@ def chart(now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def fleet(now: dt.datetime, user: Person) -> dict[str, Any]:
-    """Return the first servers by display order, each with the use of its current period."""
-    current = QuotaPeriod.objects.filter(starts_at__lte=now, ends_at__gt=now)
-    servers = SmtpServer.objects.prefetch_related(Prefetch("periods", current, to_attr="current"))
-    total = SmtpServer.objects.count()
+def fleet(servers: list[attention.Server], now: dt.datetime, user: Person) -> dict[str, Any]:
+    """Return the servers whose quota runs out first, each with the use of its current period."""
+    periods = {each.server_id: each for each in QuotaPeriod.objects.filter(starts_at__lte=now, ends_at__gt=now)}
+    never = dt.datetime.max.replace(tzinfo=dt.UTC)
+    ends = {each.key: _runs_out_at(periods.get(each.key), each.quota, now) for each in servers}
+
+    def urgency(server: attention.Server) -> tuple[bool, dt.datetime, float]:
+        used = periods[server.key].used if server.key in periods else 0
+        return not server.is_active, ends[server.key] or never, -used / server.quota if server.quota else 1
+
+    first = [each.key for each in sorted(servers, key=urgency)[:FLEET_ROWS]]
+    found = SmtpServer.objects.in_bulk(first)
+    ready = sum(each.is_ready for each in servers)
+    total = len(servers)
     return {
-        "rows": [_row(server, user, now) for server in servers[:FLEET_ROWS]],
+        "rows": [_row(found[key], periods.get(key), ends[key], user, now) for key in first if key in found],
         "others": max(0, total - FLEET_ROWS),
-        "active": SmtpServer.objects.filter(~list_row.paused(now), is_active=True, tested_at__isnull=False).count(),
-        "total": total,
+        "active": ngettext("%(n)s of %(total)s server active", "%(n)s of %(total)s servers active", total)
+        % {"n": f"{ready:,}", "total": f"{total:,}"},
     }
 
 
-def _row(server: Any, user: Person, now: dt.datetime) -> dict[str, Any]:
-    used = server.current[0].used if server.current else 0
+def _runs_out_at(period: QuotaPeriod | None, quota: int | None, now: dt.datetime) -> dt.datetime | None:
+    return runs_out_at(period.used, quota, period.starts_at, period.ends_at, now) if period and quota else None
+
+
+def _row(
+    server: SmtpServer, period: QuotaPeriod | None, runs_out: dt.datetime | None, user: Person, now: dt.datetime
+) -> dict[str, Any]:
+    used = period.used if period else 0
     quota = server.max_per_month or None  # 0 means no limit, like empty.
     percent = min(100, round(100 * used / quota)) if quota else None
     is_full = quota is not None and used >= quota - kept_from_campaigns(quota)
     return {
         "name": server.name,
-        "state": states.state_of(server, now).word,
+        "state": states.state_of(server, now),
         "used": used,
         "quota": quota,
         "percent": percent,
         "level": "" if percent is None or percent < NEARLY_FULL_PERCENT else "full" if is_full else "nearly",
+        "runs_out_at": None if is_full else runs_out,
+        "resets_at": period.ends_at if period and is_full else None,
         "link": reverse("admin:smtpservers_smtpserver_change", args=[server.pk])
         if user.has_perm("smtpservers.view_smtpserver")
         else "",
     }
 
 
-def held_servers(now: dt.datetime) -> list[dict[str, Any]]:
-    """Return the first active servers that get no mail now: paused, untested or full."""
-    is_held = list_row.paused(now) | Q(tested_at=None) | Q(full_until__gt=now)
-    servers = SmtpServer.objects.filter(is_held, is_active=True)[:HELD_SERVERS]
-    return [{"server": server, "state": states.state_of(server, now)} for server in servers]
+def running(request: HttpRequest) -> list[Any]:
+    """Return the first campaigns that are being sent, are paused, or start next, with their numbers."""
+    order = {Campaign.Status.SENDING: 0, Campaign.Status.PAUSED: 1, Campaign.Status.SCHEDULED: 2}
+    place = Case(*(When(status=status, then=Value(number)) for status, number in order.items()))
+    campaigns = admin.site.get_model_admin(Campaign).get_queryset(request).filter(status__in=order, is_overdue=False)
+    return list(campaigns.order_by(place, "starts_at", "pk")[:RUNNING_CAMPAIGNS])
 
 
 def next_steps(user: Person, *, is_setting_up: bool = False) -> list[dict[str, str]]:
@@ -182,18 +210,18 @@ def next_steps(user: Person, *, is_setting_up: bool = False) -> list[dict[str, s
     """
     steps = []
     if user.has_perm("delivery.release_copy") and restored_copy.held() is not None:
-        text = "This is a restored or copied database: nothing is sent until you say go on."
-        steps.append({"text": text, "label": "See what was under way", "link": reverse("delivery:restored")})
+        text = _("This database is a restored copy. Nothing is sent until you say how to continue.")
+        steps.append({"text": text, "label": _("View what was in progress"), "link": reverse("delivery:restored")})
     if is_setting_up:
         return steps
     if user.has_perm("smtpservers.add_smtpserver") and not SmtpServer.objects.exists():
-        steps.append(
-            _step("Add the first SMTP server: it carries your mail.", "Add a server", "smtpservers_smtpserver")
-        )
+        steps.append(_step(_("Connect your first SMTP server."), _("Connect server"), "smtpservers_smtpserver"))
     if user.has_perm("contacts.add_contact") and not Contact.objects.exists():
-        steps.append(_step("Add people to write to, one by one or from a file.", "Add a contact", "contacts_contact"))
+        steps.append(
+            _step(_("Add people to write to, one by one or from a file."), _("Add contact"), "contacts_contact")
+        )
     if user.has_perm("campaigns.add_campaign") and not Campaign.objects.exists():
-        steps.append(_step("Write the first campaign.", "Write a campaign", "campaigns_campaign"))
+        steps.append(_step(_("Write your first campaign."), _("Write campaign"), "campaigns_campaign"))
     return steps or list(_steps_of_drafts(user))
 
 
@@ -205,8 +233,8 @@ def _steps_of_drafts(user: Person) -> Iterator[dict[str, str]]:
             if request.requested_by_id != user.pk:
                 name = request.campaign.name
                 yield {
-                    "text": f"The campaign “{name}” waits for approval. Look at it, then approve or reject it.",
-                    "label": "Review it",
+                    "text": _("“%(name)s” is waiting for your approval.") % {"name": name},
+                    "label": _("Review"),
                     "link": reverse("campaigns:review", args=[request.campaign_id]),
                 }
                 return
@@ -214,9 +242,9 @@ def _steps_of_drafts(user: Person) -> Iterator[dict[str, str]]:
     draft = drafts.exclude(pk__in=[request.campaign_id for request in waiting]).first()
     if draft is not None and user.has_perm("campaigns.queue_campaign"):
         yield {
-            "text": f"The campaign “{draft}” is a draft. Look at it, then queue it.",
-            "label": "Open it",
-            "link": reverse("admin:campaigns_campaign_change", args=[draft.pk]),
+            "text": _("“%(name)s” is ready to review.") % {"name": draft},
+            "label": _("Review and send"),
+            "link": reverse("campaigns:review", args=[draft.pk]),
         }
 
 

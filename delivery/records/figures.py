@@ -10,6 +10,9 @@ from delivery.models import Attempt, Batch, Mailing, MailingOutcome, Message, Se
 from delivery.outbox import status_counts
 from smtpservers.models import QuotaPeriod
 
+FAILED = ("bounced", "failed", "unconfirmed")
+NOT_ACCEPTED = "not-accepted"
+
 
 def counts(mailing_id: int) -> dict[str, int]:
     """Return the number of the mailing's recipients by status; every status is a key."""
@@ -23,7 +26,12 @@ def counts(mailing_id: int) -> dict[str, int]:
 
 
 def of_status(messages: QuerySet[Message], status: str) -> QuerySet[Message]:
-    """Return the messages with this status, as people see it: claimed messages count as ``sending``."""
+    """Return the messages with this status, as people see it: claimed messages count as ``sending``.
+
+    :param status: one of a message, or ``NOT_ACCEPTED`` for all of ``FAILED``.
+    """
+    if status == NOT_ACCEPTED:
+        return messages.filter(status__in=FAILED)
     if status == Message.Status.SENDING:
         return messages.filter(Q(status=status) | Q(status="queued", due_at=None, pk__in=_claimed()))
     if status == Message.Status.QUEUED:
@@ -97,7 +105,7 @@ def per_day(start: dt.date, end: dt.date, zone: dt.tzinfo) -> list[tuple[dt.date
         .values("day")
         .annotate(
             accepted=Coalesce(Sum("number", filter=Q(outcome="accepted")), 0),
-            failed=Coalesce(Sum("number", filter=Q(outcome__in=["bounced", "failed", "unconfirmed"])), 0),
+            failed=Coalesce(Sum("number", filter=Q(outcome__in=FAILED)), 0),
         )
         .order_by("day")
     )
@@ -124,7 +132,10 @@ def used_this_period(now: dt.datetime) -> int:
     return total or 0
 
 
-def waiting() -> list[Mailing]:
-    """Return the open mailings that wait; ``waiting_reason`` and ``waiting_until`` say why."""
-    rows = Mailing.objects.filter(finished_at=None, state="open").exclude(waiting_reason="")
-    return list(rows.only("id", "name", "waiting_reason", "waiting_until"))
+def under_way() -> list[Mailing]:
+    """Return the open mailings; ``waiting_reason`` and ``waiting_until`` say why one waits.
+
+    Notices to operators are left out: they tell of the trouble that they wait for.
+    """
+    rows = Mailing.objects.filter(finished_at=None, state="open").exclude(stream=Mailing.Stream.NOTICE)
+    return list(rows.order_by("pk").only("id", "name", "waiting_reason", "waiting_until"))

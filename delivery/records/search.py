@@ -71,7 +71,9 @@ def _page(rows: QuerySet[Message]) -> SearchPage:
 def _with_status(status: str) -> list[int] | None:
     """Return the mailings that have messages with this status; None if they are too many to be of use."""
     # Claimed messages are still queued in their rows.
-    meant = ("queued", "sending") if status in ("queued", "sending") else (status,)
+    meant: tuple[str, ...] = ("queued", "sending") if status in ("queued", "sending") else (status,)
+    if status == figures.NOT_ACCEPTED:
+        meant = figures.FAILED
     counts = StatusCount.objects.filter(status__in=meant).order_by().values("mailing").annotate(sum=Sum("number"))
     found = list(counts.filter(sum__gt=0).values_list("mailing", flat=True)[: MOST_MAILINGS + 1])
     return found if len(found) <= MOST_MAILINGS else None

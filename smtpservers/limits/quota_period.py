@@ -18,6 +18,18 @@ def kept_from_campaigns(quota: int | None) -> int:
     return min((quota or 0) // 100, MOST_KEPT)
 
 
+def runs_out_at(
+    used: int, quota: int, starts_at: dt.datetime, ends_at: dt.datetime, now: dt.datetime
+) -> dt.datetime | None:
+    """Return when the quota is used up if the period goes on as it began; None: not before it ends."""
+    if used >= quota:
+        return now
+    if not used or now <= starts_at:
+        return None
+    at = now + (now - starts_at) * ((quota - used) / used)
+    return at if at < ends_at else None
+
+
 def period(instant: dt.datetime, anchor_day: int, zone: dt.tzinfo) -> tuple[dt.datetime, dt.datetime]:
     """Return the half-open period ``[starts_at, ends_at)`` that contains ``instant``, in UTC.
 

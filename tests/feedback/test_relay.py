@@ -1,6 +1,7 @@
 """Unsubscribes passed on to a page of somebody's own: once each, again after a failure or a death, not for ever."""
 
 import datetime as dt
+import html
 import os
 import signal
 import threading
@@ -322,7 +323,7 @@ def seen(path: str, role: str = "") -> str:
     if is_new and role:
         user.groups.add(Group.objects.get(name=role))
     client.force_login(user)
-    return " ".join(client.get(path).content.decode().split())
+    return " ".join(html.unescape(client.get(path).content.decode()).split())
 
 
 def one_page_down(theirs: Page, server: SmtpServer) -> None:
@@ -339,9 +340,11 @@ def test_while_calls_wait_after_failures_home_the_list_and_the_server_warn(their
     call()
     one_page_down(theirs, server)
 
+    assert f"<strong>Alpha:</strong> {WAITS}" in seen(SERVERS)
+    assert f'<a href="{form}">Open server</a>' in seen(SERVERS)
+    assert f"</strong> · {WAITS}" in seen(HOME)
+    assert f'<strong><a href="{form}">Alpha</a></strong>' in seen(HOME)
     for where in (HOME, SERVERS):
-        assert f"<strong>Alpha:</strong> {WAITS}" in seen(where)
-        assert f'<a href="{form}">Open server</a>' in seen(where)
         assert f'href="{FEEDBACK}?passed_on=waiting"' in seen(where)
     assert WAITS in seen(form)
     assert "Last answer: localhost answered 503" in seen(form)

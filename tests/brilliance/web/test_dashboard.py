@@ -15,9 +15,10 @@ from brilliance.roles import ROLES
 from campaigns.lifecycle import approvals
 from campaigns.models import ApprovalRule, Campaign
 from contacts.models import Contact, ContactList, Subscription
-from delivery.models import Mailing
+from delivery.models import Mailing, ServerOutcome, StatusCount, WorkerReport, WorkerSeen
 from installation.models import SiteSettings
 from smtpservers.models import QuotaPeriod, SmtpServer
+from tests.campaigns.conftest import seen
 from tests.harness.browser import sideways_scroll, sign_in
 
 
@@ -63,11 +64,11 @@ def test_without_a_role_there_is_nothing_to_see(db: None) -> None:
 
 
 def test_next_steps_are_those_the_person_can_take(db: None) -> None:
-    assert "Add the first SMTP server" in dashboard("ops")
+    assert "Connect your first SMTP server." in dashboard("ops")
     marketer = dashboard("marketer")
     assert "Add people to write to" in marketer
-    assert "Write the first campaign" in marketer
-    assert "Add the first SMTP server" not in marketer
+    assert "Write your first campaign." in marketer
+    assert "Connect your first SMTP server." not in marketer
     assert "dash-note" not in dashboard("viewer")
 
 
@@ -76,7 +77,7 @@ def test_a_draft_is_the_next_step_once_everything_is_there(db: None) -> None:
     Contact.objects.create(email="ann@example.com")
     Campaign.objects.create(name="Spring", subject="Spring")
 
-    assert "The campaign “Spring” is a draft. Look at it, then queue it." in dashboard("marketer")
+    assert "“Spring” is ready to review." in dashboard("marketer")
 
 
 def test_who_may_approve_is_asked_to_decide_and_who_asked_is_not_told_to_queue(db: None) -> None:
@@ -91,12 +92,12 @@ def test_who_may_approve_is_asked_to_decide_and_who_asked_is_not_told_to_queue(d
     requester = Client()
     requester.force_login(mia)
 
-    assert "The campaign “Spring” waits for approval. Look at it, then approve or reject it." in approver
+    assert "“Spring” is waiting for your approval." in approver
     assert f'href="/campaigns/{spring.pk}/review/"' in approver
-    assert "is a draft" not in approver
-    assert "is a draft" not in requester.get("/admin/").content.decode()
+    assert "is ready to review" not in approver
+    assert "is ready to review" not in requester.get("/admin/").content.decode()
     Campaign.objects.update(subject="Summer")
-    assert "The campaign “Spring” is a draft." in requester.get("/admin/").content.decode()
+    assert "“Spring” is ready to review." in requester.get("/admin/").content.decode()
 
 
 def test_paused_servers_and_waiting_mailings_are_named_with_their_reasons(db: None) -> None:
@@ -107,9 +108,9 @@ def test_paused_servers_and_waiting_mailings_are_named_with_their_reasons(db: No
 
     page = " ".join(dashboard("ops").split())
 
-    assert "<strong>Tired</strong> · Paused. It stays paused until someone resumes it." in page
+    assert ">Tired</a></strong> · Paused. It stays paused until someone resumes it." in page
     assert "It refused the password." in page
-    assert "<strong>Summer</strong> waits: Every server has sent its quota." in page
+    assert "<strong>Summer</strong> · Waiting: Every server has sent its quota." in page
 
 
 @pytest.mark.parametrize("role", ["viewer", "marketer"])
@@ -140,7 +141,118 @@ def test_a_thousand_servers_cost_no_more_queries_than_three(db: None, django_ass
     with django_assert_max_num_queries(30):  # type: ignore[operator]
         page = client.get("/admin/").content.decode()
 
-    assert "And 20 more" in page
+    assert "20 more servers" in page
+
+
+def attention_of(page: str) -> list[tuple[str, str]]:
+    """Return the rows of what needs attention: the text, and the name of the button."""
+    [*found] = lxml.html.fromstring(page).xpath('//section[@aria-labelledby="dash-attention"]//li')
+    buttons = [row.xpath('.//*[contains(@class, "dash-button")]/text()') for row in found]
+    assert all(len(each) <= 1 for each in buttons)
+    return [
+        (" ".join(row.xpath("./div")[0].text_content().split()), " ".join(each))
+        for row, each in zip(found, buttons, strict=True)
+    ]
+
+
+def flow_of(page: str) -> str:
+    return " ".join(lxml.html.fromstring(page).xpath('string(//p[contains(@class, "dash-flow")])').split())
+
+
+def test_five_rows_at_most_need_attention_each_with_its_one_button(db: None) -> None:
+    seen()
+    for number in range(7):
+        server(f"Tired {number}", paused_reason="421 Slow down.")
+    server("New", tested_at=None)
+
+    page = dashboard("ops")
+    rows = attention_of(page)
+
+    assert rows[0] == ("Tired 0 · Paused. It stays paused until someone resumes it. 421 Slow down.", "Resume")
+    assert len(rows) == 5
+    assert "3 more appear here once these are done." in page
+
+
+def test_mailings_that_wait_for_the_same_are_one_row_and_notices_are_none(db: None) -> None:
+    until = timezone.now() + dt.timedelta(days=1)
+    for name in ("Spring", "Summer", "Autumn"):
+        mailing = Mailing.objects.create(
+            stream="campaign", name=name, subject=name, waiting_reason="No server has quota left.", waiting_until=until
+        )
+        Campaign.objects.create(name=name, subject=name, status="sending", mailing=mailing)
+    Mailing.objects.create(stream="notice", name="Relay is paused", subject="x", waiting_reason="No server is active.")
+
+    rows = [row for row in attention_of(dashboard("viewer")) if "Waiting" in row[0]]
+
+    assert len(rows) == 1
+    text, button = rows[0]
+    assert text.startswith("Spring and 2 more · Waiting: No server has quota left. Continues on ")
+    assert button == "Open campaign"
+
+
+def test_the_first_line_says_whether_mail_is_flowing(db: None) -> None:
+    seen()
+    client = Client()
+    client.force_login(person("viewer"))
+
+    def said() -> str:
+        return flow_of(client.get("/admin/").content.decode())
+
+    assert said() == ""
+    server("Relay", paused_reason="No.")
+    assert said() == "Nothing can be sent: no server is available. Nothing accepted yet."
+    SmtpServer.objects.update(paused_reason="", last_success_at=timezone.now() - dt.timedelta(minutes=3))
+    assert said() == "Ready to send · Last accepted: 3 min ago"
+    mailing = Mailing.objects.create(stream="campaign", name="A", subject="A")
+    assert said() == "Sending · 0.0/s · Last accepted: 3 min ago"
+    Mailing.objects.filter(pk=mailing.pk).update(waiting_reason="Every quota is used up.")
+    assert said() == "Queued mail is waiting. Last accepted: 3 min ago."
+    WorkerReport.objects.all().delete()
+    WorkerSeen.objects.all().delete()
+    assert said() == "Nothing is being sent. Last accepted: 3 min ago."
+
+
+def test_the_quota_that_runs_out_first_is_the_first(db: None) -> None:
+    server("Roomy", used=10, max_per_month=1_000)
+    server("Endless", used=400)
+    server("Tight", used=600, max_per_month=1_000)
+    server("Spent", used=120, max_per_month=120)
+    server("Off", used=999, max_per_month=1_000, is_active=False)
+
+    page = dashboard("viewer")
+    section = lxml.html.fromstring(page).xpath('//section[@aria-labelledby="dash-fleet"]')[0]
+    lines = [" ".join(line.text_content().split()) for line in section.xpath('.//div[@class="dash-line"]')]
+
+    assert [line.split()[0] for line in lines] == ["Spent", "Tight", "Roomy", "Endless", "Off"]
+    assert lines[0].startswith("Spent Used up. Resets ")
+    assert "Runs out about " in lines[1]
+    assert "Runs out" not in lines[2]
+
+
+def test_campaigns_that_run_or_start_next_are_shown_with_their_numbers(db: None) -> None:
+    running = Mailing.objects.create(stream="campaign", name="Spring", subject="x")
+    StatusCount.objects.create(mailing=running, status="accepted", number=1_200, is_copy=False, is_sum=True)
+    StatusCount.objects.create(mailing=running, status="queued", number=300, is_copy=False, is_sum=True)
+    Campaign.objects.create(name="Later", subject="x", status="scheduled", starts_at=timezone.now())
+    Campaign.objects.create(name="Spring", subject="x", status="sending", mailing=running)
+    Campaign.objects.create(name="Done", subject="x", status="finished")
+
+    section = lxml.html.fromstring(dashboard("viewer")).xpath('//section[@aria-labelledby="dash-running"]')[0]
+    lines = [" ".join(line.text_content().split()) for line in section.xpath('.//div[@class="dash-line"]')]
+
+    assert lines[0] == "Spring Sending 1,200 of 1,500 accepted"
+    assert lines[1].startswith("Later Scheduled Starts on ")
+    assert len(lines) == 2
+
+
+def test_what_failed_today_leads_to_the_messages_for_those_who_may_see_them(db: None) -> None:
+    at = timezone.now().replace(second=0, microsecond=0)
+    ServerOutcome.objects.create(
+        server_name="A", quarter_at=at.replace(minute=at.minute // 15 * 15), outcome="bounced", number=3
+    )
+
+    assert 'href="/delivery/messages/?status=not-accepted"' in dashboard("marketer")
+    assert "/delivery/messages/?status" not in dashboard("ops")
 
 
 ADDRESSES = ["Home", "Campaigns", "Audience", "Messages", "Reports", "Servers", "Test inbox", "Settings"]

@@ -52,7 +52,7 @@ def test_nothing_is_said_when_nothing_is_wrong(campaign: Campaign, people: dict[
     seen()
     marketer = client_of(people["marketer"])
 
-    assert "dash-obstacle" not in home(marketer)
+    assert "has been seen" not in home(marketer)
     assert "has been seen" not in progress(marketer, campaign)
 
 

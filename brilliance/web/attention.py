@@ -1,0 +1,179 @@
+"""What Home says first: whether mail is flowing, and what needs a person, at most five rows with one button each."""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Case, Q, Value, When
+from django.urls import reverse
+from django.utils.timezone import get_current_timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from campaigns.models import Campaign
+from campaigns.reports import pace
+from delivery.models import Mailing
+from feedback import relay
+from smtpservers.admin import list_row, states
+from smtpservers.models import SmtpServer
+from words.instants import ago, stamp
+
+MOST = 5
+STOPPING = ("broker", "worker", "copy")  # The checks of readiness that no mail passes.
+
+Person = User | AnonymousUser
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    text: str
+    name: str = ""  # Of the thing it is about, which leads to it.
+    link: str = ""
+    reply: str = ""  # In a server's words.
+    label: str = ""  # Of the button; empty: nobody can do anything about it here.
+    button: str = ""  # Where it leads; empty: the same place as the name.
+    is_post: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Whether mail is flowing."""
+
+    colour: str  # green, orange, red or grey.
+    text: str
+
+
+class Server(NamedTuple):
+    """What Home asks of every server, however many there are."""
+
+    key: int
+    is_active: bool
+    quota: int | None
+    last_success_at: dt.datetime | None
+    is_ready: bool
+
+
+def servers(now: dt.datetime) -> list[Server]:
+    """Return all servers by display order."""
+    is_ready = Case(When(Q(is_active=True) & ~_is_held(now), then=Value(True)), default=Value(False))
+    rows = SmtpServer.objects.annotate(is_ready=is_ready)
+    return [Server(*row) for row in rows.values_list("pk", "is_active", "max_per_month", "last_success_at", "is_ready")]
+
+
+def flow(
+    problems: Mapping[str, str | None], servers: list[Server], mailings: list[Mailing], now: dt.datetime
+) -> Flow | None:
+    """Return whether mail is flowing; None while there is no server.
+
+    :param problems: the checks of readiness.
+    :param mailings: those under way.
+    """
+    if not servers:
+        return None
+    last = max((each.last_success_at for each in servers if each.last_success_at), default=None)
+    accepted = (
+        _("Last accepted: %(ago)s") % {"ago": ago(last, now, get_current_timezone())}
+        if last
+        else _("Nothing accepted yet")
+    )
+    if any(problems.get(name) for name in STOPPING):
+        return Flow("red", _("Nothing is being sent. %(last)s.") % {"last": accepted})
+    if not any(each.is_ready for each in servers):
+        return Flow("red", _("Nothing can be sent: no server is available. %(last)s.") % {"last": accepted})
+    if mailings and all(mailing.waiting_reason for mailing in mailings):
+        return Flow("orange", _("Queued mail is waiting. %(last)s.") % {"last": accepted})
+    if mailings:
+        rate = pace.recent([mailing.pk for mailing in mailings], now).rate
+        values = {"rate": f"{rate:,.0f}" if rate >= 1 else f"{rate:.1f}", "last": accepted}
+        return Flow("green", _("Sending · %(rate)s/s · %(last)s") % values)
+    return Flow("green", _("Ready to send · %(last)s") % {"last": accepted})
+
+
+def rows(obstacles: list[str], mailings: list[Mailing], user: Person, now: dt.datetime) -> tuple[list[Row], int]:
+    """Return the first rows, the worst first, and how many more there are.
+
+    :param obstacles: what readiness says; empty for users who may not read it.
+    :param mailings: those under way; empty for users who may not see them.
+    """
+    found = [*map(Row, obstacles), *_servers(user, now), *_unsubscribes(user, now), *_mailings(mailings, now)]
+    return found[:MOST], len(found) - MOST if len(found) > MOST else 0
+
+
+def _is_held(now: dt.datetime) -> Q:
+    return list_row.paused(now) | Q(tested_at=None) | Q(full_until__gt=now)
+
+
+def _servers(user: Person, now: dt.datetime) -> Iterator[Row]:
+    """Yield the active servers that get no mail now: paused, untested or full."""
+    if not user.has_perm("smtpservers.view_fleet"):
+        return
+    # The reason names hosts and quotes replies, which users with view_fleet alone may not see.
+    sees_reasons = user.has_perm("smtpservers.view_smtpserver")
+    may_resume = any(user.has_perm(f"smtpservers.{right}_smtpserver") for right in ("pause", "change"))
+    for server in SmtpServer.objects.filter(_is_held(now), is_active=True):
+        state = states.state_of(server, now)
+        since = stamp(state.since, now, get_current_timezone()) if state.since else ""
+        text = _("%(state)s since %(time)s.") % {"state": state.word, "time": since} if since else f"{state.word}."
+        page = reverse("admin:smtpservers_smtpserver_change", args=[server.pk]) if sees_reasons else ""
+        label, button, is_post = "", "", False
+        if state.may_resume and may_resume:
+            label, button, is_post = _("Resume"), reverse("admin:smtpservers_smtpserver_resume", args=[server.pk]), True
+        elif not state.may_resume and user.has_perm("smtpservers.send_test"):
+            label, button = _("Send test"), reverse("delivery:send_test", args=[server.pk])
+        reply = state.reply if sees_reasons else ""
+        yield Row(f"{text} {state.meaning}", server.name, page, reply, label, button, is_post)
+
+
+def _unsubscribes(user: Person, now: dt.datetime) -> Iterator[Row]:
+    """Yield the servers whose own unsubscribe page did not take unsubscribes."""
+    if not (user.has_perm("smtpservers.view_fleet") or user.has_perm("smtpservers.view_smtpserver")):
+        return
+    for trouble in relay.troubles(now):
+        waiting, given_up = trouble["waiting"], trouble["given_up"]
+        assert isinstance(waiting, int)
+        assert isinstance(given_up, int)
+        text = ngettext(
+            "%(n)s unsubscribe couldn't be passed on to your own page yet.",
+            "%(n)s unsubscribes couldn't be passed on to your own page yet.",
+            waiting,
+        ) % {"n": f"{waiting:,}"}
+        if given_up:
+            text = ngettext(
+                "%(n)s unsubscribe couldn't be passed on to your own page for three days and was given up.",
+                "%(n)s unsubscribes couldn't be passed on to your own page for three days and were given up.",
+                given_up,
+            ) % {"n": f"{given_up:,}"}
+        sees_server = user.has_perm("smtpservers.view_smtpserver") and trouble["server"]
+        page = reverse("admin:smtpservers_smtpserver_change", args=[trouble["server"]]) if sees_server else ""
+        label, button = (_("Open server"), page) if page else ("", "")
+        if user.has_perm("feedback.view_feedback"):
+            state = "given+up" if given_up else "waiting"
+            label, button = _("View unsubscribes"), f"{reverse('admin:feedback_feedback_changelist')}?passed_on={state}"
+        yield Row(text, str(trouble["server__name"]), page, "", label, button)
+
+
+def _mailings(mailings: list[Mailing], now: dt.datetime) -> Iterator[Row]:
+    """Yield what waits, one row for each reason."""
+    waiting = defaultdict(list)
+    for mailing in mailings:
+        if mailing.waiting_reason:
+            waiting[mailing.waiting_reason, mailing.waiting_until].append(mailing)
+    its = [mailing for same in waiting.values() for mailing in same]
+    campaigns = dict(Campaign.objects.filter(mailing__in=its).values_list("mailing", "pk"))
+    for (reason, until), same in waiting.items():
+        text = _("Waiting: %(reason)s") % {"reason": reason}
+        if until:
+            time = states.moment(until, now)
+            text = _("%(sentence)s Continues on %(time)s.") % {"sentence": text, "time": time}
+        name = same[0].name
+        if others := len(same) - 1:
+            name = ngettext("%(name)s and %(n)s more", "%(name)s and %(n)s more", others) % {
+                "name": name,
+                "n": f"{others:,}",
+            }
+        ours = next((campaigns[each.pk] for each in same if each.pk in campaigns), None)
+        page = reverse("campaigns:progress", args=[ours]) if ours else ""
+        yield Row(text, name, page, "", _("Open campaign") if page else "", page)
