@@ -218,7 +218,7 @@ class MappingForm(forms.Form):
         found = []
         for name, meaning in list(pairs)[: MOST_ASKED * len(CLOSED)]:
             target, _colon, value = name.partition(":")
-            if target in CLOSED and value and len(value) <= LONGEST_VALUE:
+            if target in CLOSED and value.isprintable() and 0 < len(value) < LONGEST_VALUE:
                 found.append(Question(target, value, meaning.strip()))
         return found
 

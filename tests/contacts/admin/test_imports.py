@@ -434,6 +434,19 @@ def test_the_page_of_columns_keeps_what_was_chosen_for_its_next_visit(
     assert (draft.status, draft.choices) == ("waiting", {})
 
 
+def test_a_value_that_no_page_asked_about_means_nothing(marketers_client: Client) -> None:
+    draft = stored(ZONES)
+    unknown = ["time_zone:M\x9bEZ", "email:ann", "junk", "language:" + "x" * 90]
+
+    marketers_client.post(
+        page("columns", draft),
+        decided(**OF_ZONES, asked="1", unknown=unknown, meaning=["Europe/Berlin", "x", "y", "de"]),
+    )
+
+    draft.refresh_from_db()
+    assert (draft.status, draft.meanings) == ("waiting", {})
+
+
 def test_a_discarded_file_says_that_nobody_was_added(marketers_client: Client) -> None:
     draft = stored(FILE)
 
