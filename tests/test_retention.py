@@ -102,7 +102,8 @@ def make_old_things(ann: Contact) -> None:
     for at in (OLD, NEW):
         Feedback.objects.create(kind="unsubscribe", channel="page", email=ann.email, reason="too much", received_at=at)
         of_import = ContactImport.objects.create(file_name="a.csv", stored_name=str(at))
-        ContactImport.objects.filter(pk=of_import.pk).update(created_at=at)
+        reasons = [["time_zone", "time_zone", "MEZ", 0, 1]]
+        ContactImport.objects.filter(pk=of_import.pk).update(created_at=at, reasons=reasons)
         RefusedRow.objects.create(contact_import=of_import, line_number=2, content="x", reason="y")
         test = mailings.open_mailing(stream="test", name="T", subject="T", html="", text="T")
         Message.objects.create(
@@ -131,6 +132,7 @@ def test_everything_else_that_is_old_goes_and_the_rest_stays(ann: Contact) -> No
     assert sorted(number for number in gone.values() if number) == [1, 1, 1, 1, 1]
     assert sorted(Feedback.objects.values_list("email", "reason")) == [("(erased)", ""), (ann.email, "too much")]
     assert RefusedRow.objects.count() == 1
+    assert [bool(each.reasons) for each in ContactImport.objects.order_by("created_at")] == [False, True]
     assert Message.objects.filter(merge__isnull=False).count() == 1
     assert Subscription.objects.get().changed_at == NEW
     assert ConsentEvent.objects.get().at == NEW

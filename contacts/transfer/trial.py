@@ -11,8 +11,8 @@ from contacts.transfer.reasons import Reasons
 from contacts.transfer.uploads import GONE, stored_path
 
 # Somebody waits for the page: of a larger file only the beginning is tried.
-MOST_ROWS = 100_000
-MOST_CHARACTERS = 50_000_000
+MOST_ROWS = 50_000
+MOST_CHARACTERS = 20_000_000
 
 
 @dataclass

@@ -22,7 +22,7 @@ from contacts.models import (
     Subscription,
     Suppression,
 )
-from contacts.transfer import import_contacts, uploads
+from contacts.transfer import import_contacts, trial, uploads
 from contacts.transfer.import_contacts import BATCH_ROWS, cancel, find_unclaimed, import_people
 from db.dialect import is_postgresql
 from tests.contacts.files import figures, people, started, stored
@@ -516,3 +516,39 @@ def test_people_are_locked_and_added_in_the_order_of_their_keys(
     assert len(keys) == BATCH_ROWS
     if is_postgresql():
         assert keys == sorted(keys)
+
+
+def test_reasons_are_counted_once_over_pauses_and_batches(news: ContactList, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_contacts, "BATCH_CHARACTERS", 100)
+    rows = "".join(f"p{n}@example.org,{'MEZ' if n % 2 else 'Mars'}\n" for n in range(40))
+    contact_import = started(f"email,time zone\n{rows}nobody,\n", [news])
+
+    while import_people(contact_import.pk, NOW, should_pause=after(1)):
+        pass
+
+    contact_import.refresh_from_db()
+    assert contact_import.reasons == [
+        ["time_zone", "time_zone", "Mars", 0, 20],
+        ["time_zone", "time_zone", "MEZ", 0, 20],
+        ["address", "email", "", 1, 0],
+    ]
+
+
+def test_a_trial_run_of_a_long_file_reads_its_beginning_and_knows_whom_it_met(
+    ann: Contact, news: ContactList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_contacts, "BATCH_CHARACTERS", 100)
+    monkeypatch.setattr(trial, "MOST_ROWS", 40)
+    monkeypatch.setattr(import_contacts, "is_erased", lambda emails: {"gone@example.org"} & set(emails))
+    rows = "".join(f"p{n % 10}@example.org,{n}\n" for n in range(30))
+    draft = stored(f"email,city\nANN@example.org,Bonn\ngone@example.org,x\n{rows}{rows}")
+    layout, _ = uploads.preview(draft)
+    draft.mapping = ["email", "attributes.city"]
+
+    tried = trial.try_out(draft, layout, {})
+
+    assert tried.is_whole is False
+    assert 40 <= tried.rows < 60
+    assert (tried.added, tried.updated, tried.refused) == (10, 1, 1)
+    assert tried.known == tried.rows - 11
+    assert list(Contact.objects.values_list("email", "attributes")) == [("Ann@example.org", {})]
