@@ -6,10 +6,11 @@ expression.
 """
 
 from collections.abc import Collection, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import ShowFacets
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ERROR_FLAG
@@ -18,7 +19,9 @@ from django.db.models import Field, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 from unfold import admin as unfold_admin
 
 from adminpages import fresh_sign_in, queries
@@ -47,6 +50,16 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
             *args,
             **kwargs,
         )
+
+    # --- rows of a list
+
+    def action_checkbox(self, obj: Any) -> SafeString:
+        """Return unfold's checkbox of a row. It is rendered once: a template for each row took a third of the time."""
+        return format_html(_checkbox(get_language()), obj.pk)
+
+    action_checkbox.short_description = (  # type: ignore[attr-defined]  # Read by Django's lists.
+        unfold_admin.ModelAdmin.action_checkbox.short_description
+    )
 
     # --- queries of a list
 
@@ -157,6 +170,13 @@ class TabularInline(unfold_admin.TabularInline):  # type: ignore[misc]  # unfold
         formset = super().get_formset(request, obj, **kwargs)
         formset.form = _with(formset.form, RowNoticesChanges, RefusesControls)
         return formset
+
+
+@cache
+def _checkbox(language: str | None) -> str:
+    """Return unfold's checkbox as a template for :func:`format_html`, with a place for the key of the row."""
+    rendered = unfold_admin.checkbox.render(ACTION_CHECKBOX_NAME, "KEY")
+    return str(rendered).replace("{", "{{").replace("}", "}}").replace("KEY", "{}")
 
 
 def _with(form: "type[ModelForm[Any]]", *mixins: type[Any]) -> "type[ModelForm[Any]]":

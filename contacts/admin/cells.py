@@ -1,5 +1,6 @@
 """Building blocks of the pages about people: badges, linked numbers, deletion summaries, downloads."""
 
+import functools
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -15,6 +16,11 @@ NAMED_AT_MOST = 20
 
 def badge(text: str, kind: str = "", title: str = "") -> SafeString:
     """Return unfold's badge; ``kind`` is its colour: success, warning, danger, info or empty."""
+    return _badge(str(text), kind, str(title))
+
+
+@functools.lru_cache(maxsize=1_000)  # A list shows the same few badges on all its rows.
+def _badge(text: str, kind: str, title: str) -> SafeString:
     return render_to_string("unfold/helpers/label.html", {"text": text, "type": kind, "label_title": title})
 
 
