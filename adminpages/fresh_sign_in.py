@@ -3,6 +3,7 @@
 A view declares it with :func:`asks_first`, an admin page with ``asks_fresh_sign_in``. The question comes before the
 page opens. If the sign-in gets too old while a page is open, the page's button asks for the password on its way, and a
 form comes back with what was typed, except secrets. What was sent is written into that answer and stored nowhere.
+Where a script sent the form, the page is still there, and its secrets too.
 """
 
 import datetime as dt
@@ -28,6 +29,7 @@ FRESH_FOR = dt.timedelta(minutes=10)
 DRIFT_SECONDS = 60  # Between our machines' clocks. What is dated later comes from a clock that was set back since.
 PROVED_AT = "proved_at"  # In the session: when the user last proved who they are.
 PASSWORD = "fresh_password"  # noqa: S105  # The name of the input.
+SENT_BY_SCRIPT = "X-Sent-By-Script"  # The header of static/adminpages/form.js.
 ASKED = "fresh_asked"  # The name of the hidden input of the page that asks on the way.
 QUESTION = "fresh_sign_in"  # The URL name of the page that asks.
 WRONG = "That's not your password."
@@ -123,17 +125,20 @@ class AsksFreshSignIn:
     fields: dict[str, forms.Field]
     data: Mapping[str, Any]
     lacks_proof = False
+    keeps_secrets = False  # Whether the page still has the typed ones.
     typed_secrets: tuple[str, ...] = ()  # The names of the hidden inputs.
 
     def full_clean(self) -> None:
         super().full_clean()  # type: ignore[misc]  # A mixin of forms.
         if not self.is_bound:
             return
+        self.keeps_secrets = SENT_BY_SCRIPT in self.request.headers
         if not is_proved(self.request):
             self.lacks_proof = True
             wrong = f"{WRONG} " if self.request.POST.get(PASSWORD) else ""
             self.add_error(None, f"{wrong}Nothing was saved yet. Confirm it's you above, and save.")  # type: ignore[attr-defined]
-        self._ask_for_secrets_again()
+        if not self.keeps_secrets:
+            self._ask_for_secrets_again()
 
     def _ask_for_secrets_again(self) -> None:
         hidden = {name: self.add_prefix(f"typed_{name}") for name in self.fields if self._is_secret(name)}  # type: ignore[attr-defined]

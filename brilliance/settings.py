@@ -130,6 +130,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "brilliance.web.middleware.RejectUnstorableText",
     "brilliance.web.middleware.private_answers",
+    "brilliance.web.middleware.redirects_for_scripts",
     "brilliance.web.middleware.SiteTimeZone",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.defaults import bad_request
 
 from accounts.sessions.store import is_over
+from adminpages.fresh_sign_in import SENT_BY_SCRIPT
 from adminpages.texts import UNSTORABLE
 from installation.site import site
 
@@ -39,6 +40,23 @@ def private_answers(get_response: Handler) -> Handler:
         if settings.SESSION_COOKIE_NAME in request.COOKIES:
             response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+    return handle
+
+
+def redirects_for_scripts(get_response: Handler) -> Handler:
+    """Tell a script that sent a form where the answer leads. It could not read that of a redirect.
+
+    The script then goes there itself, so that the page and its messages are drawn once.
+    """
+
+    def handle(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if SENT_BY_SCRIPT not in request.headers or not response.has_header("Location"):
+            return response
+        told = HttpResponse(status=204, headers={"X-Location": response["Location"], "Cache-Control": "no-store"})
+        told.cookies = response.cookies
+        return told
 
     return handle
 
@@ -129,4 +147,6 @@ def _is_activity(request: HttpRequest) -> bool:
     # A page that refreshes itself sends requests by script, even if nobody looks at it.
     if request.headers.get("X-Sign-Of-Life"):
         return False
+    if request.headers.get("X-Still-Here"):  # Somebody pressed "Stay signed in".
+        return True
     return request.method == "POST" or request.headers.get("Sec-Fetch-Dest") != "empty"

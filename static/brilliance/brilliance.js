@@ -107,3 +107,9 @@ window.addEventListener("load", async () => {
 
 // Alpine shows the page only after this event, and the browser has focused nothing that was hidden.
 document.addEventListener("alpine:initialized", () => setTimeout(() => document.querySelector("[autofocus]")?.focus()));
+
+// Whoever signs out leaves no copy of what they typed.
+document.addEventListener("submit", ({ target }) => {
+  if (!new URL(target.action, location).pathname.endsWith("/logout/")) return;
+  for (const key of Object.keys(localStorage)) if (key.startsWith("unsaved:")) localStorage.removeItem(key);
+});

@@ -6,16 +6,16 @@ document.addEventListener("DOMContentLoaded", () => {
   const isVisible = (field) => !field.closest("[hidden]");
   if (!document.getElementById("fresh_password")) [...document.querySelectorAll("[aria-invalid=true]")].find(isVisible)?.focus();
 
-  // "Turn it on", next to an error about a switch.
-  for (const button of document.querySelectorAll("[data-turn-on]")) {
-    button.addEventListener("click", () => {
-      const target = document.getElementById(button.dataset.turnOn);
-      target.checked = true;
-      target.focus();
-      target.dispatchEvent(new Event("change", { bubbles: true }));
-      button.closest(".errorlist").remove();
-    });
-  }
+  // "Turn it on", next to an error about a switch, which may come while the page is open.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-turn-on]");
+    if (!button) return;
+    const target = document.getElementById(button.dataset.turnOn);
+    target.checked = true;
+    target.focus();
+    target.dispatchEvent(new Event("change", { bubbles: true }));
+    button.closest(".errorlist").remove();
+  });
 
   // An address entered for the first time is meant to be used.
   for (const input of document.querySelectorAll("[data-turns-on]")) {

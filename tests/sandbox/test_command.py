@@ -39,7 +39,7 @@ def test_a_signal_ends_it_with_exit_code_0_also_while_a_client_is_connected(tmp_
         with socket.create_connection(("127.0.0.1", port), 10) as client:
             assert client.recv(100).startswith(b"220 ")
             process.send_signal(number)
-            errors = process.communicate(timeout=5)[1]
+            errors = process.communicate(timeout=60)[1]
     finally:
         process.kill()
         process.communicate()

@@ -46,7 +46,8 @@ def test_a_segment_is_built_counted_saved_and_built_on(live_server: LiveServer, 
     expect(count).to_have_text("2 people meet the conditions, of 3.")
     expect(page.get_by_label("What the condition is about")).to_be_focused()
     assert sideways_scroll(page) == 0
-    page.get_by_role("button", name="Save and continue editing").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Save and continue editing").click()
 
     expect(page.get_by_label("the number")).to_have_value("38")
     expect(count).to_have_text("2 people meet the conditions, of 3.")

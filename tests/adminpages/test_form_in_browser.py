@@ -1,0 +1,235 @@
+"""A form in a real browser: nothing that was typed is lost, and no secret leaves its field."""
+
+import time
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+
+from accounts.models import UserSession
+from accounts.sessions.store import SessionStore
+from adminpages.fresh_sign_in import PROVED_AT
+from contacts.models import Contact, ContactList
+from smtpservers.models import SmtpServer
+from tests.harness.browser import sign_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+SERVERS = "/admin/smtpservers/smtpserver/"
+LISTS = "/admin/contacts/contactlist/"
+CANARY = "canary-0f3a"
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def boss(live_server: object, page: Page) -> User:
+    user = User.objects.create_superuser("boss", password=PASSWORD)
+    sign_in(page, user)
+    prove(user)
+    return user
+
+
+def prove(user: User, at: float | None = None) -> None:
+    """Have the user's session count as proved since then, now by default."""
+    for row in UserSession.objects.filter(user_id=user.pk):
+        session = SessionStore(row.session_key)
+        session[PROVED_AT] = time.time() if at is None else at
+        session.save()
+
+
+def stored(page: Page) -> str:
+    return str(page.evaluate("JSON.stringify({...localStorage}) + JSON.stringify({...sessionStorage})"))
+
+
+def says(page: Page, what: str) -> None:
+    """Expect this sentence above the form, and no other; none if it is empty."""
+    shown = page.locator("#form-state [data-say]:visible")
+    expect(shown).to_have_count(1 if what else 0)
+    if what:
+        expect(shown).to_have_attribute("data-say", what)
+
+
+def test_a_refusal_keeps_the_page_and_the_typed_secret(boss: User, page: Page) -> None:
+    page.goto(f"{SERVERS}add/")
+    page.evaluate("window.isSamePage = true")
+    page.fill("[name=name]", "Relay")
+    page.fill("[name=host]", "relay.example.com")
+    page.fill("[name=mail_from]", "news@example.com")
+    page.fill("[name=username]", "me")
+    page.fill("[name=password]", CANARY)
+    page.fill("[name=port]", "70000")
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    expect(page.locator("#id_port_error")).to_be_visible()
+    expect(page.locator("[name=port]")).to_be_focused()
+    expect(page.locator("[name=password]")).to_have_value(CANARY)
+    assert page.evaluate("window.isSamePage")
+    assert CANARY not in stored(page)
+    assert "Relay" in stored(page)
+
+    page.fill("[name=port]", "587")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url(f"**{SERVERS}")
+    expect(page.locator("#main-content")).to_contain_text("Relay")
+    server = SmtpServer.objects.get()
+    assert server.password.reveal(server.destination) == CANARY
+    assert "Relay" not in stored(page)
+
+
+def test_an_error_in_another_tab_opens_it(boss: User, page: Page) -> None:
+    page.goto(f"{SERVERS}add/")
+    page.fill("[name=name]", "Relay")
+    page.fill("[name=host]", "relay.example.com")
+    page.fill("[name=mail_from]", "news@example.com")
+    page.get_by_role("tab", name="Miscellaneous").click()
+    page.fill("[name=max_per_hour]", "-1")
+    page.get_by_role("tab", name="SMTP").click()
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    expect(page.locator("#id_max_per_hour_error")).to_be_visible()
+    expect(page.get_by_role("tab", name="Miscellaneous")).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("tab", name="Miscellaneous")).to_contain_text("1 error")
+
+
+def test_what_an_ended_session_interrupts_is_saved_after_signing_in_in_another_tab(boss: User, page: Page) -> None:
+    page.goto(f"{LISTS}add/")
+    page.fill("[name=name]", "Readers")
+    UserSession.objects.all().delete()
+    page.get_by_role("button", name="Save", exact=True).click()
+    says(page, "signed-out")
+    assert not ContactList.objects.exists()
+
+    sign_in(page, boss)
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url(f"**{LISTS}")
+    assert ContactList.objects.get().name == "Readers"
+
+
+def test_what_was_typed_is_not_saved_as_somebody_else(boss: User, page: Page, page_problems: list[str]) -> None:
+    page.goto(f"{LISTS}add/")
+    page.fill("[name=name]", "Readers")
+    UserSession.objects.all().delete()
+    page.context.clear_cookies(name=settings.CSRF_COOKIE_NAME)  # As a new sign-in gives another one.
+    sign_in(page, User.objects.create_superuser("other"))
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    says(page, "refused")
+    assert not ContactList.objects.exists()
+    page_problems.clear()  # The answer 403.
+
+
+def test_a_reload_offers_what_was_typed(boss: User, page: Page) -> None:
+    page.goto(f"{LISTS}add/")
+    page.fill("[name=name]", "Readers")
+    page.check("[name=is_public]")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    says(page, "unsaved")
+    expect(page.locator("[name=name]")).to_have_value("")
+
+    page.get_by_role("button", name="Restore changes").click()
+    expect(page.locator("[name=name]")).to_have_value("Readers")
+    expect(page.locator("[name=is_public]")).to_be_checked()
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url(f"**{LISTS}")
+
+    page.goto(f"{LISTS}add/")
+    says(page, "")
+
+
+def test_a_copy_is_neither_for_the_next_person_nor_kept_after_signing_out(boss: User, page: Page) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto("/admin/contacts/contact/add/")
+    page.fill("[name=email]", "ann@example.com")
+    page.goto(LISTS)
+    assert "ann@example.com" in stored(page)
+
+    sign_in(page, User.objects.create_superuser("other"))
+    page.goto("/admin/contacts/contact/add/")
+    expect(page.locator("[name=email]")).to_have_value("")
+    assert "ann@example.com" not in stored(page)
+
+    page.fill("[name=email]", "bob@example.com")
+    page.goto(LISTS)
+    assert "bob@example.com" in stored(page)
+    page.locator("#logout-form").evaluate("form => form.requestSubmit()")
+    page.wait_for_url("**/admin/logout/")
+    assert "bob@example.com" not in stored(page)
+
+
+def test_without_a_connection_the_page_says_so_and_saves_later(
+    boss: User, page: Page, page_problems: list[str]
+) -> None:
+    page.goto(f"{LISTS}add/")
+    page.fill("[name=name]", "Readers")
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Save", exact=True).click()
+    says(page, "unreachable")
+    page_problems.clear()
+
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url(f"**{LISTS}")
+
+
+def test_the_question_for_the_password_comes_without_losing_a_secret(boss: User, page: Page) -> None:
+    server = SmtpServer.objects.create(
+        name="Relay", host="relay.example.com", mail_from="news@example.com", username="me"
+    )
+    page.goto(f"{SERVERS}{server.pk}/change/")
+    page.fill("[name=password]", CANARY)
+    prove(boss, 0)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#fresh_password")).to_be_focused()
+    expect(page.locator("[name=password]")).to_have_value(CANARY)
+
+    page.fill("#fresh_password", PASSWORD)
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url(f"**{SERVERS}")
+    server.refresh_from_db()
+    assert server.password.reveal(server.destination) == CANARY
+    assert PASSWORD not in stored(page)
+
+
+def test_a_page_says_when_the_session_is_about_to_end_and_can_stay(boss: User, page: Page) -> None:
+    page.goto(f"{LISTS}add/")
+    page.fill("[name=name]", "Readers")
+    key = UserSession.objects.get(user_id=boss.pk).session_key
+    kept = SessionStore(key)
+    kept["seen_at"] -= settings.SESSION_IDLE_SECONDS - 100
+    kept.save()
+    page.evaluate("document.getElementById('form-state').dataset.idle = '100'")
+    says(page, "ending")
+
+    page.get_by_role("button", name="Stay signed in").click()
+    says(page, "")
+    assert time.time() - SessionStore(key)["seen_at"] < 60
+
+
+def test_two_people_at_one_row_both_keep_what_they_typed(boss: User, page: Page) -> None:
+    readers = ContactList.objects.create(name="Readers")
+    page.goto(f"{LISTS}{readers.pk}/change/")
+    page.fill("[name=name]", "Mine")
+    other = page.context.new_page()
+    other.goto(f"{LISTS}{readers.pk}/change/")
+    other.fill("[name=name]", "Theirs")
+    other.get_by_role("button", name="Save", exact=True).click()
+    other.wait_for_url(f"**{LISTS}")
+
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("[data-answer=errors]")).to_contain_text("changed")
+    expect(page.locator("[name=name]")).to_have_value("Mine")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url(f"**{LISTS}")
+    readers.refresh_from_db()
+    assert readers.name == "Mine"
+
+
+def test_an_error_of_an_ordinary_page_is_beside_its_field(boss: User, page: Page) -> None:
+    page.goto("/admin/contacts/contact/add/")
+    page.fill("[name=email]", "not an address")
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    expect(page.locator(".field-email ul.errorlist, #id_email_error")).to_be_visible()
+    assert not Contact.objects.exists()
