@@ -1,22 +1,37 @@
-"""The admin's own ways in are closed or limited, and so are the library's pages, which show secrets of factors."""
+"""Invitations. The admin's own ways in are closed or limited, and so are the library's pages, which show secrets."""
 
+import datetime as dt
+from functools import partial
 from typing import Any
 
 import allauth.account.admin
 import allauth.mfa.admin  # noqa: F401  # Registers the page that is closed here.
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.views import PasswordChangeView, redirect_to_login
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
+from accounts.by_mail import mails, tokens
+from accounts.by_mail.invitation_form import InvitationForm
 from accounts.factors import ASKED_FOR
 from accounts.forms import OwnPasswordForm
-from accounts.models import SignInNotice
+from accounts.models import Invitation, SignInNotice
 from accounts.notices import MUST_CHANGE
+from adminpages.fresh_sign_in import asks_first
+from adminpages.pages import ModelAdmin
+from delivery import hints, tasks
 
 
 def log_in(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -44,7 +59,7 @@ class _OwnPassword(PasswordChangeView):
         """Lead on to the page that was asked for before the password had to be changed."""
         next_url: str = self.request.session.pop(ASKED_FOR, "")
         if next_url:
-            messages.success(self.request, "Your password was changed.")
+            messages.success(self.request, gettext("Password changed."))
         return next_url or reverse("admin:password_change_done")
 
 
@@ -52,3 +67,78 @@ admin.site.login = log_in  # type: ignore[method-assign]
 admin.site.password_change = change_password  # type: ignore[method-assign, assignment]
 admin.site.unregister(EmailAddress)
 admin.site.unregister(Authenticator)
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ModelAdmin):
+    """Whoever is invited and has not accepted yet. An invitation is not changed: it is revoked and made again."""
+
+    form = InvitationForm
+    asks_fresh_sign_in = True
+    list_display = ("email", "name", "role", "invited_by", "sent_at", "expires_at")
+    list_select_related = ("role", "invited_by")
+    fields = ("first_name", "last_name", "email", "role")
+    ordering = ("-invited_at",)
+    actions = ("send_again",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(super().has_add_permission(request)) and not settings.OIDC_ONLY
+
+    def has_change_permission(self, request: HttpRequest, obj: Invitation | None = None) -> bool:
+        return False
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        if self.has_add_permission(request) and not mails.can_be_sent(timezone.now()):
+            said = gettext("No server can send an invitation right now. Check the servers, or add a user by hand.")
+            messages.error(request, said)
+            return redirect("admin:accounts_invitation_changelist")
+        response: HttpResponse = super().add_view(request, form_url, extra_context)
+        return response
+
+    @admin.display(description=_("name"), empty_value="–")
+    def name(self, invitation: Invitation) -> str:
+        return f"{invitation.first_name} {invitation.last_name}".strip()
+
+    @admin.display(description=_("sent"), ordering="invited_at")
+    def sent_at(self, invitation: Invitation) -> dt.datetime:
+        return invitation.invited_at
+
+    @admin.display(description=_("expires"), ordering="invited_at")
+    def expires_at(self, invitation: Invitation) -> dt.datetime:
+        return invitation.invited_at + tokens.INVITED_FOR
+
+    def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: bool) -> None:
+        assert not request.user.is_anonymous
+        obj.invited_by, obj.invited_at = request.user, timezone.now()
+        super().save_model(request, obj, form, change)
+        _send(obj)
+
+    def response_add(self, request: HttpRequest, obj: Invitation, post_url_continue: str | None = None) -> HttpResponse:
+        said = gettext("Invitation sent to %(email)s. It expires in %(days)s days.")
+        messages.success(request, said % {"email": obj.email, "days": tokens.INVITED_FOR.days})
+        return redirect("admin:accounts_invitation_changelist")
+
+    @admin.action(description=_("Send again"), permissions=["add"])
+    @method_decorator(asks_first)
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
+        """Send new links, which last anew. Earlier ones stop working."""
+        now = timezone.now()
+        if not mails.can_be_sent(now):
+            messages.error(request, gettext("No server can send invitations right now. Check the servers."))
+            return
+        with transaction.atomic():
+            chosen = list(queryset.values_list("pk", flat=True))
+            Invitation.objects.filter(pk__in=chosen).update(
+                round=F("round") + 1, invited_at=now, invited_by=request.user.pk
+            )
+            found = list(Invitation.objects.filter(pk__in=chosen).select_related("invited_by"))
+            for invitation in found:
+                self.log_change(request, invitation, gettext("Sent again."))
+                _send(invitation)
+        said = ngettext("%(n)s invitation sent again.", "%(n)s invitations sent again.", len(found))
+        messages.success(request, said % {"n": f"{len(found):,}"})
+
+
+def _send(invitation: Invitation) -> None:
+    mails.send_invitation(invitation, timezone.now())
+    transaction.on_commit(partial(hints.ring, tasks.dispatch))

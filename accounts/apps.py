@@ -23,8 +23,11 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
+        from accounts.by_mail.mails import LINK, link_of
         from accounts.factors import rotate_secrets
         from accounts.sessions import changes  # noqa: F401  # Its receivers.
+        from delivery.content.secret_links import SECRET_LINKS
 
+        SECRET_LINKS.register(LINK, link_of)
         OTHER_SECRETS.register("second factors", rotate_secrets)
         user_logged_in.connect(_note_sign_in, dispatch_uid="accounts")

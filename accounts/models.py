@@ -1,8 +1,12 @@
 """What is stored beside Django's users: time zones, sessions, notices, identities at the issuer, one-time links."""
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from delivery.models import Mailing
 
 
 class Profile(models.Model):
@@ -45,6 +49,64 @@ class SignInLink(models.Model):
 
     def __str__(self) -> str:
         return f"a link for {self.user}"
+
+
+class ResetRequest(models.Model):
+    """An address typed into *Forgot your password?*, until a worker has looked whether somebody has it.
+
+    The page does the same for every address, so that its answer and its timing tell nothing.
+    """
+
+    email = models.CharField(max_length=254)
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return "a request for a link"
+
+
+class Invitation(models.Model):
+    """Somebody who is to become a user: a link in a mail lets them choose name and password, once."""
+
+    first_name = models.CharField(_("first name"), max_length=150, blank=True)
+    last_name = models.CharField(_("last name"), max_length=150, blank=True)
+    email = models.EmailField(_("email"), unique=True, help_text=_("Gets the link. It works once, for 7 days."))
+    role = models.ForeignKey(Group, models.CASCADE, verbose_name=_("role"), related_name="+")
+    invited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, verbose_name=_("invited by"), related_name="+", editable=False
+    )
+    invited_at = models.DateTimeField(_("invited"), editable=False)
+    round = models.PositiveIntegerField(default=1, editable=False)  # Sent again: links of earlier rounds are void.
+
+    class Meta:
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+        default_permissions = ("add", "delete", "view")
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class AccountMail(models.Model):
+    """A mail with a link that lets its user or invitee choose a password. The link itself is stored nowhere."""
+
+    mailing = models.OneToOneField(Mailing, models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="+")
+    invitation = models.ForeignKey(Invitation, models.CASCADE, null=True, related_name="+")
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(user=None) ^ models.Q(invitation=None), name="account_mail_of_one"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"a link for {self.user or self.invitation}"
 
 
 class UserSession(AbstractBaseSession):

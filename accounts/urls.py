@@ -3,6 +3,7 @@
 from django.urls import path
 
 from accounts import views
+from accounts.by_mail import views as by_mail_views
 from accounts.profile import views as profile_views
 from accounts.sessions import views as session_views
 from accounts.sign_in import first_admin
@@ -16,6 +17,10 @@ urlpatterns = [
     path("login/issuer/", single_sign_on.begin, name="single_sign_on"),
     path("login/issuer/callback/", single_sign_on.finish, name="single_sign_on_callback"),
     path("login/link/", links.sign_in, name="sign_in_link"),
+    path("password/forgot/", by_mail_views.forgot_password, name="forgot_password"),
+    path("password/sent/", by_mail_views.forgot_password_sent, name="forgot_password_sent"),
+    path("password/new/", by_mail_views.reset_password, name="reset_password"),
+    path("invitation/", by_mail_views.accept_invitation, name="accept_invitation"),
     path("first/", first_admin.first_admin, name="first_admin"),
     path("logout/", views.sign_out, name="account_logout"),
     path("confirm/", views.fresh_sign_in, name="fresh_sign_in"),

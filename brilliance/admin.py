@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -13,9 +14,11 @@ from django.core.paginator import InvalidPage
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
+from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from adminpages.fresh_sign_in import asks_anew
@@ -66,6 +69,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     form = PersonForm
     add_form = UserCreationForm
     asks_fresh_sign_in = True
+    actions_list = ("invite",)
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "roles", "is_active", "last_login")
     list_filter = ("is_active", "groups")
@@ -82,6 +86,13 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         response: HttpResponse = super().user_change_password(request, id, form_url)
         return response
+
+    def has_invite_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.add_invitation") and not settings.OIDC_ONLY
+
+    @action(description="Invite by email", icon="mail", url_path="invite", permissions=["invite"])  # type: ignore[untyped-decorator]
+    def invite(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:accounts_invitation_add")
 
     @admin.display(description="Sessions and second factors")
     def sign_in(self, person: User) -> str:

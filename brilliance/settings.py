@@ -225,6 +225,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "process-sign-ups": {"task": "publicpages.tasks.process_sign_ups", "schedule": 10.0},
     "relay-unsubscribes": {"task": "feedback.tasks.relay_unsubscribes", "schedule": 15.0},
     "retention": {"task": "contacts.tasks.apply_retention", "schedule": 6 * 3600.0},
+    "send-resets": {"task": "accounts.by_mail.tasks.send_resets", "schedule": 10.0},
     "forget-sign-ups": {"task": "publicpages.tasks.delete_expired", "schedule": 600.0},
     "forget-sessions": {"task": "accounts.tasks.delete_expired", "schedule": 600.0},
 }

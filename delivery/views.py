@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.views.decorators import staff_member_required
@@ -26,6 +25,7 @@ from adminpages.access import needs
 from adminpages.fresh_sign_in import asks_first
 from delivery import clock, hints, tasks
 from delivery.content.copies import copy_addresses
+from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.forms import MessageSearch, SendTestForm
 from delivery.models import Incident, Message, Trial
 from delivery.operators import restored_copy, trials
@@ -161,7 +161,9 @@ def _test_so_far(trial: Trial) -> dict[str, Any]:
         "outcome": outcome_of(conversation),
         "steps": [line_of(said.step) for said in conversation.steps],
         "not_reached": not_reached(conversation, checks_bounces=has_return_path(trial.server)),
-        "mailbox_query": trial.recipient if conversation.status in ARRIVED and is_in_sandbox(trial.server) else "",
+        "mailbox_query": trial.recipient
+        if conversation.status in ARRIVED and leads_to_test_inbox(trial.server)
+        else "",
     }
 
 
@@ -177,12 +179,6 @@ def default_recipient(server: SmtpServer) -> str:
         return parse_mailbox(server.mail_to).address
     except AddressInvalid:
         return ""
-
-
-def is_in_sandbox(server: SmtpServer) -> bool:
-    """Whether mail through ``server`` ends in the embedded mailbox."""
-    ports = (settings.SANDBOX_PLAIN_PORT, settings.SANDBOX_STARTTLS_PORT, settings.SANDBOX_AUTH_PORT)
-    return settings.SANDBOX_ENABLED and server.host in ("localhost", "127.0.0.1") and server.port in ports
 
 
 def outcome_of(conversation: operators_send_test.Conversation) -> ResultWords:

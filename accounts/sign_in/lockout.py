@@ -32,6 +32,7 @@ from publicpages.views.base import origin_of
 
 FAILURES_PER_NETWORK = 20  # Over all names: more than the typing errors of an office, too few for guessing.
 FAILURES_PER_NAME = 20  # Over all networks but those known for the name.
+RESET_NAMES = "reset "  # In front of what stands for an address that a link was asked for. No user name has a space.
 DRIFT = dt.timedelta(seconds=DRIFT_SECONDS)
 KNOWN_FOR = dt.timedelta(days=30)  # A network is known for a name for so long after a sign-in.
 
@@ -139,6 +140,7 @@ def locked_out(request: Any, response: HttpResponse, credentials: dict[str, Any]
         **admin.site.each_context(request),
         "title": "Too many wrong tries",
         "is_network": is_network,
+        "is_reset": name.startswith(RESET_NAMES),
         "opens_at": opens_at + dt.timedelta(seconds=59),  # The page shows the minute alone.
         "minutes": max(1, math.ceil((opens_at - now).total_seconds() / 60)),
     }

@@ -147,6 +147,7 @@ PLACES = (
             Tab("Retention", "admin:contacts_contact_retention", ("admin.view_logentry",)),
             Tab("Consent log", "admin:contacts_consentevent_changelist", ("contacts.view_consentevent",)),
             Tab("Users", "admin:auth_user_changelist", ("auth.view_user",)),
+            Tab("Invitations", "admin:accounts_invitation_changelist", ("accounts.view_invitation",)),
             Tab("Roles", "admin:auth_group_changelist", ("auth.view_group",)),
             Tab("Seed lists", "admin:campaigns_seedlist_changelist", ("campaigns.view_seedlist",)),
         ),

@@ -17,7 +17,7 @@ from django.utils.text import slugify
 
 from contacts.attributes.rules import merge_values
 from contacts.models import Contact
-from delivery.content import attachments, tokens
+from delivery.content import attachments, secret_links, tokens
 from delivery.content.copies import COPIED_STREAMS, copy_mailboxes
 from delivery.content.message import Outgoing, Person
 from delivery.content.return_paths import ReturnPath
@@ -88,6 +88,7 @@ class Composer:
         self._cc = {fold(box.address): str(box) for kind, box in copies if kind == "cc"}
         self._make_tokens = tokens.unsubscribe_urls_and_feedback_ids()
         self._make_links = {name: urls() for name, urls in LINKS.items()}
+        self._secret_links = secret_links.makers(mailing, server)
         self._site_language = mailing.site_language
         self._files = attachments.parts(mailing.files)
         self._compiled: dict[tuple[str, tuple[str, ...], bool], Compiled] = {}
@@ -106,6 +107,8 @@ class Composer:
         if not compiled.names.isdisjoint(LINKS):
             linked_id = tokens.NOBODY if redirected_to else message.pk
             values |= {name: make(linked_id) for name, make in self._make_links.items() if name in compiled.names}
+        if self._secret_links and not redirected_to and message.copy_of is None:
+            values |= {name: make(date) for name, make in self._secret_links.items()}
         unsubscribe_url, feedback_id = self._make_tokens(message.pk)
         if redirected_to:
             unsubscribe_url, _ = self._make_tokens(tokens.NOBODY)

@@ -98,8 +98,19 @@ def open_mailing(
     return mailing
 
 
-def address(mailing: Mailing, *, email: str, email_key: str, now: dt.datetime, **fields: Any) -> Message:
-    """Add the only recipient of a test, a single message or a notice, and mark the mailing as snapshotted."""
+def address(
+    mailing: Mailing,
+    *,
+    email: str,
+    email_key: str,
+    now: dt.datetime,
+    life: dt.timedelta | None = None,
+    **fields: Any,
+) -> Message:
+    """Add the only recipient of a test, a single message or a notice, and mark the mailing as snapshotted.
+
+    :param life: how long it is tried; None: as long as others of its stream.
+    """
     with transaction.atomic():
         message = Message.objects.create(
             mailing=mailing,
@@ -107,7 +118,7 @@ def address(mailing: Mailing, *, email: str, email_key: str, now: dt.datetime, *
             email_key=email_key,
             changed_at=now,
             due_at=now,
-            expires_at=now + LIFE[Mailing.Stream(mailing.stream)],
+            expires_at=now + (LIFE[Mailing.Stream(mailing.stream)] if life is None else life),
             **fields,
         )
         Mailing.objects.filter(pk=mailing.pk).update(is_snapshotted=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from django.conf import settings
 
+from delivery.content.secret_links import has_secret_link
 from delivery.models import Mailing
 from delivery.outbox.claims import Claim
 from delivery.outcomes import results
@@ -19,8 +20,11 @@ from delivery.worker.lane import HeldLane
 from delivery.worker.prefetch import Prefetch
 from delivery.worker.result_buffer import NOT_BEGUN, ResultBuffer
 from delivery.worker.slow_content import SlowContent
+from mail.replies.rules import Stage
 from smtpservers.limits import rate_limiter, throttling
 from smtpservers.smtp.answer import Answer
+
+UNKEPT = "(The words of this reply are not kept: they could quote the link of the mail.)"
 
 
 class MessageSource:
@@ -134,8 +138,10 @@ class MessageSource:
             self._ended(item, item.stopped)
             self._buffer.note(claim, item.stopped)
             return
-        lane.journal.answer(claim.attempt_id, answer.stage, answer.reply, answer.lost)
         mailing = self._cache.mailings[claim.message.mailing_id]
+        if has_secret_link(mailing):
+            answer = _without_words(answer)
+        lane.journal.answer(claim.attempt_id, answer.stage, answer.reply, answer.lost)
         judgement = judge(
             answer,
             stream=mailing.stream,
@@ -189,3 +195,10 @@ class MessageSource:
             lane.endpoint = replace(lane.endpoint, messages_per_connection=most)
             learn = throttling.learn_messages_per_connection
             lane.group.create_task(lane.database(learn, lane.server_id, sent_before, lane.server.version))
+
+
+def _without_words(answer: Answer) -> Answer:
+    """Return an answer to a mail with a secret link: servers quote links that they refuse, and answers are stored."""
+    if answer.reply is None or answer.stage not in (Stage.DATA, Stage.DOT):
+        return answer  # Before DATA the server has not seen the content.
+    return replace(answer, reply=replace(answer.reply, text=UNKEPT))

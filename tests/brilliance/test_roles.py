@@ -18,6 +18,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
+from accounts.models import Invitation
 from brilliance.admin import admins, is_last_admin
 from brilliance.roles import ROLES, make_roles
 from campaigns.content import media_library
@@ -59,6 +60,10 @@ EXPECTED = {
     "accounts/login/issuer/callback/": NOBODY,
     "accounts/login/link/": EVERYBODY,
     "accounts/first/": NOBODY,  # Somebody is administrator already.
+    "accounts/password/forgot/": EVERYBODY,
+    "accounts/password/sent/": EVERYBODY,
+    "accounts/password/new/": EVERYBODY,
+    "accounts/invitation/": EVERYBODY,
     "accounts/logout/": NOBODY,  # It leads to the sign-in.
     "accounts/confirm/": SIGNED_IN,
     "accounts/": SIGNED_IN,
@@ -76,9 +81,11 @@ EXPECTED = {
     "admin/autocomplete/": NOBODY,  # Without the field it is asked for.
     "admin/jsi18n/": SIGNED_IN,
     "admin/r/<path:content_type_id>/<path:object_id>/": NOBODY,
-    "admin/^(?P<app_label>auth|installation|contacts|smtpservers|campaigns|feedback|publicpages|sandbox)/$": "a",
+    "admin/^(?P<app_label>auth|accounts|installation|contacts|smtpservers|campaigns|feedback|publicpages|sandbox)"
+    "/$": "a",
     "admin/(?P<url>.*)$": NOBODY,
     "admin/auth/user/<id>/password/": "a",
+    "admin/auth/user/invite/": "a",
     "admin/contacts/contactimport/<int:import_id>/columns/": PEOPLE,
     "admin/contacts/contactimport/<int:import_id>/cancel/": PEOPLE,
     "admin/contacts/contactimport/<int:import_id>/progress.json": PEOPLE,
@@ -177,6 +184,7 @@ EXPECTED = {
 ADMIN_PAGES = {
     "auth/user": ("a", "a", "a", "a", "a"),
     "auth/group": ("a", "a", "a", "a", NOBODY),  # It is one of ours.
+    "accounts/invitation": ("a", "a", "a", "a", "a"),
     "contacts/attribute": ("am", "a", "am", "am", "a"),
     "contacts/contact": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
     "contacts/contactlist": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
@@ -243,6 +251,9 @@ def things(db: None) -> dict[str, Any]:
         "auth/user": (somebody := User.objects.create_user("somebody")),
         "user_id": somebody,
         "auth/group": Group.objects.get(name="viewer"),
+        "accounts/invitation": Invitation.objects.create(
+            email="new@example.com", role=Group.objects.get(name="viewer"), invited_by=somebody, invited_at=now
+        ),
         "contacts/attribute": Attribute.objects.create(name="city", label="City"),
         "contacts/contact": contact,
         "contacts/contactlist": people,
@@ -306,7 +317,7 @@ def filled(address: str, things: dict[str, Any]) -> str:
         return str(found.pk) if found is not None else "1"
 
     address = re.sub(
-        r"<(?:\w+:)?(?P<name>\w+)>", value, address.replace("(?P<app_label>auth|", "auth").split("installation|")[0]
+        r"<(?:\w+:)?(?P<name>\w+)>", value, address.replace("(?P<app_label>auth|", "auth").split("accounts|")[0]
     )
     if "([^/]+)" in address:  # Of the history: which server, which version.
         server = things["smtpservers/smtpserver"]

@@ -1,0 +1,73 @@
+"""The forms behind links by mail: asking for one, choosing a password, and creating an account by invitation."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
+
+from adminpages.texts import RefusesControls
+
+
+class ForgotPasswordForm(RefusesControls, forms.Form):
+    email = forms.EmailField(
+        label=_("Email"),
+        max_length=254,
+        widget=UnfoldAdminTextInputWidget({"type": "email", "autocomplete": "email", "autofocus": True}),
+    )
+
+
+class _NewPassword(forms.Form):
+    password = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        max_length=4096,
+        help_text=_("At least 12 characters."),
+        widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}),
+    )
+
+    def check_password(self, user: User) -> None:
+        """Add an error if this password is too easy to guess for this user."""
+        if password := self.cleaned_data.get("password"):
+            try:
+                validate_password(password, user)
+            except forms.ValidationError as error:
+                self.add_error("password", error)
+
+
+class ResetPasswordForm(RefusesControls, _NewPassword):
+    """A new password for a user who has forgotten the old one."""
+
+    def __init__(self, data: Any, user: User) -> None:
+        super().__init__(data, label_suffix="")
+        self._user = user
+        self.fields["password"].label = _("New password")
+
+    def clean(self) -> None:
+        self.check_password(self._user)
+
+
+class AcceptInvitationForm(RefusesControls, _NewPassword, forms.ModelForm):  # type: ignore[type-arg]
+    """Name and password of who was invited."""
+
+    class Meta:
+        model = User
+        fields = ["username"]
+        labels = {"username": _("Username")}
+        help_texts = {"username": _("You log in with it.")}
+        widgets = {"username": UnfoldAdminTextInputWidget({"autocomplete": "username", "autocapitalize": "none"})}
+
+    field_order = ["username", "password"]
+
+    def clean_username(self) -> str:
+        username: str = self.cleaned_data["username"]
+        if User.objects.filter(username__iexact=username).exists():
+            raise forms.ValidationError(_("A user with that username already exists."))
+        return username
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        self.check_password(self.instance)
+        return cleaned

@@ -1,0 +1,27 @@
+"""The form of an invitation: who, and with which role."""
+
+from django import forms
+from django.contrib.auth.models import User
+from django.utils.translation import gettext as _
+
+from accounts.models import Invitation
+from mail.addresses import AddressInvalid, fold, parse_mailbox
+
+
+class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Invitation
+        fields = ["first_name", "last_name", "email", "role"]
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"]
+        try:
+            parse_mailbox(email)
+        except AddressInvalid as error:
+            raise forms.ValidationError(str(error)) from error
+        key = fold(email)
+        if any(fold(user.email) == key for user in User.objects.filter(email__iexact=email)):
+            raise forms.ValidationError(_("Someone with this address is a user already."))
+        if any(fold(other.email) == key for other in Invitation.objects.filter(email__iexact=email)):
+            raise forms.ValidationError(_("This address was invited already. Send that invitation again."))
+        return email

@@ -1,0 +1,29 @@
+"""Which servers lead to the test inbox: mail through them reaches nobody, and a page of the product shows it."""
+
+import ipaddress
+import socket
+
+from django.conf import settings
+
+from smtpservers.models import SmtpServer
+
+OWN_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+
+
+def leads_to_test_inbox(server: SmtpServer) -> bool:
+    """Whether mail through ``server`` ends in the embedded mailbox."""
+    ports = (settings.SANDBOX_PLAIN_PORT, settings.SANDBOX_STARTTLS_PORT, settings.SANDBOX_AUTH_PORT)
+    return settings.SANDBOX_ENABLED and server.port in ports and _is_this_machine(server.host)
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a host is written as this machine's own; a name of others that points here is not looked up."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name in OWN_NAMES or name.endswith(".localhost") or name == socket.gethostname().lower():
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)
