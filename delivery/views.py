@@ -12,12 +12,14 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.views.decorators import staff_member_required
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -30,11 +32,13 @@ from delivery.forms import MessageSearch, SendTestForm
 from delivery.models import Incident, Message, Trial
 from delivery.operators import restored_copy, trials
 from delivery.operators import send_test as operators_send_test
+from delivery.operators import server_health as operators_server_health
 from delivery.operators.return_path_check import MEANS, has_return_path
 from delivery.outcomes import provider_holds
 from delivery.records import figures
 from delivery.records import search as outbox_search
 from mail.addresses import AddressInvalid, parse_mailbox
+from smtpservers.admin import list_row, states
 from smtpservers.limits import refused_senders
 from smtpservers.models import SmtpServer
 from smtpservers.smtp.conversation import Step
@@ -55,6 +59,7 @@ STEPS = {
     "bounces": "the address that bounces go to",
 }
 MESSAGES_PER_PAGE = outbox_search.PAGE
+SERVERS_PER_PAGE = 25
 ARRIVED = (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED)
 
 
@@ -250,6 +255,28 @@ def held_back(request: HttpRequest, server_id: int) -> HttpResponse:
         "may_end": may_end,
     }
     return TemplateResponse(request, "delivery/held_back.html", context)
+
+
+@staff_member_required
+@needs("smtpservers.view_smtpserver")
+@never_cache
+@require_GET
+def server_health(request: HttpRequest) -> HttpResponse:
+    """Show the state of each server, its last replies, what it holds back, and its incidents; the worst first."""
+    now = timezone.now()
+    page = Paginator(list_row.worst_first(now), SERVERS_PER_PAGE).get_page(request.GET.get("page"))
+    shown = [
+        (health, states.state_of(health.server, now), list_row.last_success(health.server, now))
+        for health in operators_server_health.of(list(page.object_list), now)
+    ]
+    context = {
+        **admin.site.each_context(request),
+        "title": _("Health"),
+        "shown": shown,
+        "page": page,
+        "may_send_test": request.user.has_perm("smtpservers.send_test"),
+    }
+    return TemplateResponse(request, "delivery/health.html", context)
 
 
 def _end_held_back(request: HttpRequest, server: SmtpServer) -> None:

@@ -58,7 +58,7 @@ class Server(NamedTuple):
 
 def servers(now: dt.datetime) -> list[Server]:
     """Return all servers by display order."""
-    is_ready = Case(When(Q(is_active=True) & ~_is_held(now), then=Value(True)), default=Value(False))
+    is_ready = Case(When(Q(is_active=True) & ~list_row.held(now), then=Value(True)), default=Value(False))
     rows = SmtpServer.objects.annotate(is_ready=is_ready)
     return [Server(*row) for row in rows.values_list("pk", "is_active", "max_per_month", "last_success_at", "is_ready")]
 
@@ -102,18 +102,15 @@ def rows(obstacles: list[str], mailings: list[Mailing], user: Person, now: dt.da
     return found[:MOST], len(found) - MOST if len(found) > MOST else 0
 
 
-def _is_held(now: dt.datetime) -> Q:
-    return list_row.paused(now) | Q(tested_at=None) | Q(full_until__gt=now)
-
-
 def _servers(user: Person, now: dt.datetime) -> Iterator[Row]:
-    """Yield the active servers that get no mail now: paused, untested or full."""
+    """Yield the active servers that get no mail now: those that are paused or full, then the untested ones."""
     if not user.has_perm("smtpservers.view_fleet"):
         return
     # The reason names hosts and quotes replies, which users with view_fleet alone may not see.
     sees_reasons = user.has_perm("smtpservers.view_smtpserver")
     may_resume = any(user.has_perm(f"smtpservers.{right}_smtpserver") for right in ("pause", "change"))
-    for server in SmtpServer.objects.filter(_is_held(now), is_active=True):
+    held = SmtpServer.objects.filter(list_row.held(now), is_active=True)
+    for server in sorted(held, key=lambda server: server.tested_at is None):
         state = states.state_of(server, now)
         since = stamp(state.since, now, get_current_timezone()) if state.since else ""
         text = _("%(state)s since %(time)s.") % {"state": state.word, "time": since} if since else f"{state.word}."

@@ -115,6 +115,7 @@ PLACES = (
                 covers=("delivery:send_test", "delivery:follow_test", "delivery:held_back"),
             ),
             Tab("Routing", "admin:smtpservers_route_changelist", ("smtpservers.view_route",)),
+            Tab("Health", "delivery:health", ("smtpservers.view_smtpserver",)),
         ),
     ),
     Place(

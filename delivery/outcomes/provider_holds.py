@@ -25,7 +25,7 @@ look ahead even if the server validates recipients: a provider is known by its M
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from delivery.content import recipient_domains
@@ -104,8 +104,16 @@ class HoldView:
 
 def of_server(server_id: int, now: dt.datetime) -> list[HoldView]:
     """Return the holds of a server that are in force, or ended within ``SHOWN_AFTERWARDS``, for its page."""
-    return [
-        HoldView(
+    return of_servers([server_id], now).get(server_id, [])
+
+
+def of_servers(server_ids: Collection[int], now: dt.datetime) -> dict[int, list[HoldView]]:
+    """Return the same of several servers, by server; one without holds is no key."""
+    found: dict[int, list[HoldView]] = {}
+    for row in ProviderHold.objects.filter(server__in=server_ids):
+        if max(row.until, row.slow_until or row.until) <= now - SHOWN_AFTERWARDS:
+            continue
+        hold = HoldView(
             row.pk,
             row.provider,
             row.reason,
@@ -115,9 +123,8 @@ def of_server(server_id: int, now: dt.datetime) -> list[HoldView]:
             is_held=row.until > now,
             is_slow=row.until <= now and row.slow_until is not None and row.slow_until > now,
         )
-        for row in ProviderHold.objects.filter(server=server_id)
-        if max(row.until, row.slow_until or row.until) > now - SHOWN_AFTERWARDS
-    ]
+        found.setdefault(row.server_id, []).append(hold)
+    return found
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone
@@ -50,6 +50,17 @@ def filled(servers: QuerySet[Any], percent: int) -> QuerySet[Any]:
 def paused(now: dt.datetime) -> Q:
     """Return the condition for servers that the system has paused, which is not the operator's switch."""
     return ~Q(paused_reason="") & (Q(paused_until=None) | Q(paused_until__gt=now))
+
+
+def held(now: dt.datetime) -> Q:
+    """Return the condition for servers that get no mail now, active or not: paused, untested or full."""
+    return paused(now) | Q(tested_at=None) | Q(full_until__gt=now)
+
+
+def worst_first(now: dt.datetime) -> QuerySet[SmtpServer]:
+    """Return all servers: first those that are active and get no mail, at last the inactive ones."""
+    place = Case(When(is_active=False, then=Value(2)), When(held(now), then=Value(0)), default=Value(1))
+    return SmtpServer.objects.order_by(place, "display_order", "id")
 
 
 def security_badge(server: SmtpServer) -> SafeString:

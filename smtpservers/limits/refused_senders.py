@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django.db.models import F, Q
 
@@ -60,8 +60,16 @@ def refused(now: dt.datetime) -> Mapping[int, Mapping[str, dt.datetime | None]]:
 
 def of_server(server: SmtpServer, now: dt.datetime) -> list[RefusedSender]:
     """Return the refusals in force of one server, for its page."""
+    return of_servers([server], now).get(server.pk, [])
+
+
+def of_servers(servers: Iterable[SmtpServer], now: dt.datetime) -> dict[int, list[RefusedSender]]:
+    """Return the same of several servers, by server; one without refusals is no key."""
     in_force = Q(until=None) | Q(until__gt=now)
-    return list(RefusedSender.objects.filter(in_force, server=server, version=server.version))
+    found: dict[int, list[RefusedSender]] = {}
+    for refused in RefusedSender.objects.filter(in_force, server__in=servers, version=F("server__version")):
+        found.setdefault(refused.server_id, []).append(refused)
+    return found
 
 
 def forget(server_id: int, sender: str) -> bool:
