@@ -12,6 +12,8 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from adminpages.access import is_ours
 from installation.site import site
@@ -22,7 +24,7 @@ PENDING_HASH = "pending_hash"  # In the session: the hash that the user's sessio
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth announces no types.
     error_messages = {
         **DefaultAccountAdapter.error_messages,
-        "username_password_mismatch": "Wrong username or password. Note that both are case-sensitive.",
+        "username_password_mismatch": _("Wrong username or password. Note that both are case-sensitive."),
     }
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
@@ -55,7 +57,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth an
 class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth announces no types.
     error_messages = {
         **DefaultMFAAdapter.error_messages,
-        "incorrect_code": "That didn't work. Check that it's the current code, or try again with your key.",
+        "incorrect_code": _("That didn't work. Check that it's the current code, or try again with your key."),
     }
 
     def encrypt(self, text: str) -> str:
@@ -76,7 +78,7 @@ class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth announc
         return _keys().rotate(encrypted_text.encode()).decode()
 
     def generate_authenticator_name(self, user: AbstractBaseUser, type: Any) -> str:
-        return f"Key {Authenticator.objects.filter(user=user, type=type).count() + 1}"
+        return gettext("Key %(n)s") % {"n": Authenticator.objects.filter(user=user, type=type).count() + 1}
 
     def _get_site_name(self) -> str:
         return site().organisation

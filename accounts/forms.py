@@ -17,6 +17,8 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
@@ -25,8 +27,8 @@ from accounts.sign_in.lockout import count_failure, refuse_if_locked
 from adminpages.fresh_sign_in import WRONG, is_password
 from adminpages.texts import RefusesControls, read_json
 
-WRONG_CODE = "Wrong code. Each code works once: enter the one your app shows now."
-WRONG_RECOVERY_CODE = "Wrong code. Each recovery code works once: enter one that you haven't used."
+WRONG_CODE = _("Wrong code. Each code works once: enter the one your app shows now.")
+WRONG_RECOVERY_CODE = _("Wrong code. Each recovery code works once: enter one that you haven't used.")
 
 
 class CodeInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]  # unfold has no types.
@@ -67,10 +69,9 @@ def spend_code(request: HttpRequest, user: User, code: str) -> Authenticator | N
             count_failure(request, user.get_username())
         elif factor.type == factors.RECOVERY_CODES:
             left = factors.recovery_codes_left(user)
-            counted = f"{left} recovery code{'' if left == 1 else 's'} left."
-            messages.warning(
-                request, f"{counted} Is your phone or key lost? Replace it under Second factor in your account."
-            )
+            counted = ngettext("%(n)s recovery code left.", "%(n)s recovery codes left.", left) % {"n": left}
+            more = gettext("Is your phone or key lost? Replace it under Second factor in your account.")
+            messages.warning(request, f"{counted} {more}")
         return factor
 
 
@@ -143,7 +144,7 @@ class TotpSetUpForm(RefusesControls, forms.Form):
 
     sealed = forms.CharField(widget=forms.HiddenInput, max_length=1000)
     code = forms.CharField(
-        label="Code from the app",
+        label=_("Code from the app"),
         max_length=30,
         widget=CodeInput({"inputmode": "numeric", "autofocus": True}),
     )
@@ -159,7 +160,7 @@ class TotpSetUpForm(RefusesControls, forms.Form):
         code = "".join(self.cleaned_data["code"].split())
         step = factors.step_of(self.secret, code)
         if step is None:
-            raise forms.ValidationError("Wrong code. Scan the picture, then enter the code that the app shows now.")
+            raise forms.ValidationError(_("Wrong code. Scan the picture, then enter the code that the app shows now."))
         self.step = step
         return code
 
@@ -176,13 +177,13 @@ class KeyForm(RefusesControls, AddWebAuthnForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["name"] = forms.CharField(
-            label="Name of the key", required=False, max_length=100, widget=UnfoldAdminTextInputWidget
+            label=_("Name of the key"), required=False, max_length=100, widget=UnfoldAdminTextInputWidget
         )
         self.fields["passwordless"] = forms.BooleanField(
-            label="Sign in without a password",
+            label=_("Log in without password"),
             required=False,
             widget=UnfoldBooleanSwitchWidget,
-            help_text="Makes it a passkey. The device asks for a fingerprint, a face or a PIN.",
+            help_text=_("Makes it a passkey. The device asks for a fingerprint, a face or a PIN."),
         )
         if settings.OIDC_ONLY:  # Passkeys would be refused.
             del self.fields["passwordless"]
@@ -208,14 +209,14 @@ class FreshSignInForm(RefusesControls, forms.Form):
     """Confirms a signed-in user by password or by a code from the app."""
 
     password = forms.CharField(
-        label="Your password",
+        label=_("Your password"),
         strip=False,
         required=False,
         max_length=4096,
         widget=UnfoldAdminPasswordWidget({"autocomplete": "current-password", "autofocus": True}),
     )
     code = forms.CharField(
-        label="Or a code from your app",
+        label=_("Code from your app"),
         required=False,
         max_length=30,
         widget=CodeInput,
@@ -237,7 +238,7 @@ class FreshSignInForm(RefusesControls, forms.Form):
                 self.add_error("password", WRONG)
         elif code := values.get("code"):
             if spend_code(self._request, self._user, code) is None:
-                self.add_error("code", "Wrong code. Enter the one your app shows now.")
+                self.add_error("code", _("Wrong code. Enter the one your app shows now."))
         else:
-            raise forms.ValidationError("Fill in one of these.")
+            raise forms.ValidationError(_("Fill in one of these."))
         return values

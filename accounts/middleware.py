@@ -17,6 +17,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import factors
 from accounts.notices import MUST_CHANGE
@@ -64,7 +65,7 @@ class SecondFactorRequired:
             return None
         if has_factor:
             logout(request)
-            messages.info(request, "Log in again with your second factor.")
+            messages.info(request, _("Log in again with your second factor."))
             return redirect_to_login(way_back(request))
         if match.view_name in SET_UP:
             return None

@@ -127,9 +127,9 @@ class SignInNotice(models.Model):
     """Something that somebody else did to a user's sign-in, until the user has read it."""
 
     class Kind(models.TextChoices):
-        PASSWORD_SET = "password set", "Someone else set your password. Choose one that only you know."
-        SESSIONS_ENDED = "sessions ended", "An administrator signed you out everywhere."
-        FACTORS_RESET = "factors reset", "An administrator reset your second factors. Set them up again."
+        PASSWORD_SET = "password set", _("Someone else set your password. Choose one that only you know.")
+        SESSIONS_ENDED = "sessions ended", _("An administrator signed you out everywhere.")
+        FACTORS_RESET = "factors reset", _("An administrator reset your second factors. Set them up again.")
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     kind = models.CharField(max_length=20, choices=Kind.choices)

@@ -6,9 +6,10 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.functional import Promise
 
 
-def narrow_page(request: HttpRequest, template: str, title: str, context: dict[str, Any]) -> HttpResponse:
+def narrow_page(request: HttpRequest, template: str, title: str | Promise, context: dict[str, Any]) -> HttpResponse:
     whole = {**admin.site.each_context(request), "title": title, **context}
     return TemplateResponse(request, f"accounts/{template}", whole, headers={"Cache-Control": "no-store"})
 

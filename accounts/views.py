@@ -23,6 +23,9 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.decorators import method_decorator
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -41,7 +44,7 @@ from adminpages.fresh_sign_in import DRIFT_SECONDS, asks_anew, note_proof
 class _Narrow:
     """A mixin of views for pages in the admin's look without its sidebar."""
 
-    title = ""
+    title: str | Promise = ""
     request: HttpRequest
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -57,7 +60,7 @@ class _Narrow:
 
 class SignIn(_Narrow, LoginView):  # type: ignore[misc]  # allauth announces no types.
     template_name = "accounts/sign_in.html"
-    title = "Log in"
+    title = _("Log in")
 
     def post(self, *args: Any, **kwargs: Any) -> HttpResponse:
         return super().post(*args, **kwargs) if not settings.OIDC_ONLY else redirect("account_login")
@@ -68,14 +71,14 @@ class PasskeySignIn(LoginWebAuthnView):  # type: ignore[misc]
         return super().dispatch(*args, **kwargs) if not settings.OIDC_ONLY else redirect("account_login")
 
     def form_invalid(self, form: Any) -> HttpResponse:
-        messages.error(self.request, "This passkey isn't known here. Log in with your password instead.")
+        messages.error(self.request, _("This passkey isn't known here. Log in with your password instead."))
         return redirect("account_login")
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
 class SecondFactor(_Narrow, AuthenticateView):  # type: ignore[misc]
     template_name = "accounts/second_factor.html"
-    title = "Second factor"
+    title = _("Second factor")
     stage: LoginStage
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -84,7 +87,7 @@ class SecondFactor(_Narrow, AuthenticateView):  # type: ignore[misc]
             clear_login(request)  # So that the library begins again.
             login = None
         if login is None and not request.user.is_authenticated:
-            messages.info(request, "This sign-in has expired. Log in again.")
+            messages.info(request, _("This sign-in has expired. Log in again."))
         response: HttpResponse = super().dispatch(request, *args, **kwargs)
         return response
 
@@ -125,12 +128,12 @@ def fresh_sign_in(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and (key_form if is_key else form).is_valid():
         note_proof(request)
         back = get_next_redirect_url(request)
-        return redirect(back) if back else _page(request, "fresh_sign_in_done.html", "Confirmed", {})
+        return redirect(back) if back else _page(request, "fresh_sign_in_done.html", _("Confirmed"), {})
     context: dict[str, Any] = {"form": form, "key_form": key_form, "next": get_next_redirect_url(request) or ""}
     context["has_issuer"] = is_known_to_issuer(user)
     if factors.of(user).filter(type=factors.WEBAUTHN).exists():
         context["js_data"] = {"request_options": webauthn.begin_authentication(user)}
-    return _page(request, "fresh_sign_in.html", "Confirm it's you", context)
+    return _page(request, "fresh_sign_in.html", _("Confirm it's you"), context)
 
 
 # --- one's own factors
@@ -141,7 +144,7 @@ class Factors(_Narrow, TemplateView):
     """The user's factors. Whoever needs one and has none sees nothing else."""
 
     template_name = "accounts/factors.html"
-    title = "Second factor"
+    title = _("Second factor")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user = _user(self.request)
@@ -168,7 +171,7 @@ def set_up_totp(request: HttpRequest) -> HttpResponse:
     if form.is_bound and form.is_valid():
         with transaction.atomic():  # Nobody is left with a factor and without recovery codes.
             if factors.add_totp(user, form.secret, form.step):
-                return _set_up(request, factors.TOTP, "Your authenticator app is set up.")
+                return _set_up(request, factors.TOTP, gettext("Your authenticator app is set up."))
     adapter = get_adapter()
     address = adapter.build_totp_url(user, form.secret)
     picture = adapter.build_totp_svg(address)
@@ -179,18 +182,20 @@ def set_up_totp(request: HttpRequest) -> HttpResponse:
         "picture": f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode()}",
         "secret": " ".join(form.secret[at : at + 4] for at in range(0, len(form.secret), 4)),
     }
-    return _page(request, "totp.html", "Set up an app", context)
+    return _page(request, "totp.html", _("Set up an app"), context)
 
 
 @method_decorator([login_required, asks_anew, never_cache, sensitive_post_parameters()], name="dispatch")
 class AddKey(_Narrow, AddWebAuthnView):  # type: ignore[misc]
     template_name = "accounts/key.html"
-    title = "Add a key"
+    title = _("Add a key")
 
     def form_valid(self, form: Any) -> HttpResponse:
         with transaction.atomic():  # As of an app.
             super().form_valid(form)
-            return _set_up(self.request, factors.WEBAUTHN, f"“{form.cleaned_data['name']}” is set up.")
+            return _set_up(
+                self.request, factors.WEBAUTHN, gettext("“%(key)s” is set up.") % {"key": form.cleaned_data["name"]}
+            )
 
 
 @login_required
@@ -204,9 +209,9 @@ def remove_factor(request: HttpRequest, factor_id: int) -> HttpResponse:
     is_last = factors.needs_factor(user) and mine.count() == 1
     if request.method == "POST" and not is_last:
         delete_and_cleanup(request, factor)
-        messages.success(request, "Removed.")
+        messages.success(request, _("Removed."))
         return redirect("mfa_index")
-    return _page(request, "remove.html", "Remove a factor", {"factor": factor, "is_last": is_last})
+    return _page(request, "remove.html", _("Remove a factor"), {"factor": factor, "is_last": is_last})
 
 
 @login_required
@@ -220,8 +225,8 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
         return redirect("mfa_index")
     if request.method == "POST":
         end_other_sessions(user)
-        return _page(request, "recovery_codes.html", "Recovery codes", {"codes": factors.make_recovery_codes(user)})
-    return _page(request, "recovery_codes.html", "Recovery codes", {"left": factors.recovery_codes_left(user)})
+        return _page(request, "recovery_codes.html", _("Recovery codes"), {"codes": factors.make_recovery_codes(user)})
+    return _page(request, "recovery_codes.html", _("Recovery codes"), {"left": factors.recovery_codes_left(user)})
 
 
 def _set_up(request: HttpRequest, type: str, said: str) -> HttpResponse:
@@ -236,4 +241,4 @@ def _set_up(request: HttpRequest, type: str, said: str) -> HttpResponse:
         messages.success(request, said)
         return redirect(next_url or "mfa_index")
     context = {"codes": factors.make_recovery_codes(user), "said": said, "next": next_url}
-    return _page(request, "recovery_codes.html", "Recovery codes", context)
+    return _page(request, "recovery_codes.html", _("Recovery codes"), context)

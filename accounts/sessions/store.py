@@ -19,6 +19,8 @@ from django.contrib.sessions.backends import db
 from django.contrib.sessions.backends.base import VALID_KEY_CHARS, SessionBase
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import UserSession
 from accounts.sessions.browsers import browser_of
@@ -31,12 +33,12 @@ KEY_LENGTH = 32  # As Django makes them.
 # A stranger's session holds a question on its way to a key or the issuer, and anybody can have rows written.
 STRANGERS_SECONDS = 20 * 60
 WAYS = {
-    "password": "password",
-    "link": "one-time link",
-    "socialaccount": "single sign-on",
-    "totp": "code from an app",
-    "webauthn": "key",
-    "recovery_codes": "recovery code",
+    "password": _("password"),
+    "link": _("one-time link"),
+    "socialaccount": _("single sign-on"),
+    "totp": _("code from an app"),
+    "webauthn": _("key"),
+    "recovery_codes": _("recovery code"),
 }
 
 
@@ -162,7 +164,7 @@ def _is_over(said: dict[str, Any], now: dt.datetime) -> bool:
 def _open_session(row: UserSession, said: dict[str, Any], this: SessionBase | None) -> OpenSession:
     return OpenSession(
         **said[SIGN_IN],
-        ways=" and ".join(_ways(said)) or "another way",
+        ways=gettext(" and ").join(_ways(said)) or gettext("another way"),
         signed_in_at=_instant(said["signed_in_at"]),
         seen_at=_instant(said["seen_at"]),
         is_this=this is not None and row.session_key == this.session_key,
@@ -174,9 +176,9 @@ def _ways(said: dict[str, Any]) -> list[str]:
     ways = []
     for record in said.get(AUTHENTICATION_METHODS_SESSION_KEY, ()):
         if record.get("passwordless"):
-            ways.append("passkey")
+            ways.append(gettext("passkey"))
         else:
-            ways.append(WAYS.get(record.get("type") or record["method"], "another way"))
+            ways.append(str(WAYS.get(record.get("type") or record["method"], _("another way"))))
     return list(dict.fromkeys(ways))
 
 

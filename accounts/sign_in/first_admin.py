@@ -17,6 +17,7 @@ from django.forms import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
@@ -28,8 +29,8 @@ from adminpages.texts import RefusesControls
 
 VALID_SECONDS = 24 * 60 * 60
 SALT = "accounts.sign_in.first_admin"
-NOT_VALID = "This link has expired. Restart Brilliance, or run manage.py first_admin, to get a new one."
-NOT_NEEDED = "Someone is administrator already. Log in, or ask them to add you."
+NOT_VALID = _("This link has expired. Restart Brilliance, or run manage.py first_admin, to get a new one.")
+NOT_NEEDED = _("Someone is administrator already. Log in, or ask them to add you.")
 ROLE = "admin"
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 class FirstAdminForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     password = forms.CharField(
         strip=False,
-        help_text="At least 12 characters.",
+        help_text=_("At least 12 characters."),
         widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}),
         max_length=4096,
     )
@@ -51,7 +52,10 @@ class FirstAdminForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg
             ),
             "email": UnfoldAdminTextInputWidget({"type": "email", "autocomplete": "email"}),
         }
-        help_texts = {"username": "You log in with it.", "email": "Gets alerts, e.g. when a server stops working."}
+        help_texts = {
+            "username": _("You log in with it."),
+            "email": _("Gets alerts, e.g. when a server stops working."),
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -91,7 +95,7 @@ def first_admin(request: HttpRequest) -> HttpResponse:
         return redirect("account_login")
     form = FirstAdminForm(request.POST if request.method == "POST" else None)
     if request.method != "POST" or not form.is_valid():
-        return narrow_page(request, "first_admin.html", "Create your account", {"form": form, "token": token})
+        return narrow_page(request, "first_admin.html", _("Create your account"), {"form": form, "token": token})
     with transaction.atomic():
         role = Group.objects.select_for_update().get(name=ROLE)  # Whoever comes second waits here.
         if is_needed():
@@ -112,7 +116,7 @@ def first_admin(request: HttpRequest) -> HttpResponse:
 def _problem(request: HttpRequest, token: str) -> str:
     """Return why this link lets nobody in; empty if it does."""
     if not is_needed():
-        return NOT_NEEDED
+        return str(NOT_NEEDED)
     try:
         with transaction.atomic():  # The limit on failures counts one request at a time.
             refuse_if_locked(request, None)
@@ -120,7 +124,7 @@ def _problem(request: HttpRequest, token: str) -> str:
                 signing.loads(token, salt=SALT, max_age=VALID_SECONDS)
             except signing.BadSignature:
                 count_failure(request, None)
-                return NOT_VALID
+                return str(NOT_VALID)
     except ValidationError as error:
         return str(error.message)
     return ""

@@ -15,6 +15,7 @@ from axes.handlers.database import AxesDatabaseHandler
 from axes.handlers.proxy import AxesProxyHandler
 from axes.helpers import get_client_username, get_cool_off
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.signals import user_login_failed
 from django.db import transaction
@@ -24,6 +25,8 @@ from django.dispatch import receiver
 from django.forms import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from adminpages.fresh_sign_in import DRIFT_SECONDS
 from contacts.consent.ip_networks import network_of
@@ -138,8 +141,12 @@ def locked_out(request: Any, response: HttpResponse, credentials: dict[str, Any]
     opens_at = (failed_at or now) + get_cool_off(request)
     context = {
         **admin.site.each_context(request),
-        "title": "Too many wrong tries",
+        "title": _("Too many wrong tries"),
         "is_network": is_network,
+        # Single sign-on counts for its network alone.
+        "works_by_issuer": bool(settings.OIDC_ISSUER) and not is_network and not request.user.is_authenticated,
+        # A page for users names its zone by itself.
+        "zone": "" if request.user.is_authenticated else f" ({timezone.get_current_timezone()})",
         "is_reset": name.startswith(RESET_NAMES),
         "opens_at": opens_at + dt.timedelta(seconds=59),  # The page shows the minute alone.
         "minutes": max(1, math.ceil((opens_at - now).total_seconds() / 60)),
@@ -161,7 +168,7 @@ def refuse_if_locked(request: HttpRequest, name: str | None) -> None:
     if not AxesProxyHandler.is_allowed(request, {"username": name}):
         request.axes_locked_out = True  # type: ignore[attr-defined]  # axes sets it on each request.
         request.axes_credentials = {"username": name}  # type: ignore[attr-defined]
-        raise ValidationError("Too many attempts. Wait 15 minutes, then try again.")
+        raise ValidationError(_("Too many attempts. Wait 15 minutes, then try again."))
 
 
 def count_failure(request: HttpRequest, name: str | None) -> None:

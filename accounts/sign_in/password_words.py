@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from installation.site import site
 
@@ -29,13 +30,15 @@ class EasyWordsValidator:
             left = left.replace(word, "")
         if len(left) < LEAST_BESIDE:
             raise ValidationError(
-                "This password is too easy to guess here: without the name of the organisation and words such as"
-                " “newsletter”, too little is left. Add some other words.",
+                _(
+                    "This password is too easy to guess here: without the name of the organisation and words such as"
+                    " “newsletter”, too little is left. Add some other words."
+                ),
                 code="easy_words",
             )
 
     def get_help_text(self) -> str:
-        return "Your password can't consist of the organisation's name and words like “newsletter”."
+        return _("Your password can't consist of the organisation's name and words like “newsletter”.")
 
 
 def _words() -> set[str]:

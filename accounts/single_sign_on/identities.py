@@ -9,20 +9,22 @@ from django.contrib.auth.models import Group, User
 from django.contrib.auth.validators import ASCIIUsernameValidator
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Identity
 from accounts.single_sign_on.issuer import Claims
 from delivery.operators.notices import ADMINISTRATORS, administrators, hold_administrators
 
-SWITCHED_OFF = "Your account here is switched off. Ask an administrator to switch it on."
-NO_ACCOUNT = (
+SWITCHED_OFF = _("Your account here is switched off. Ask an administrator to switch it on.")
+NO_ACCOUNT = _(
     "You have no account here yet. Ask an administrator to put you into a group that may use this site. To use another"
     " account, log out at your sign-in service first."
 )
-NOT_LINKED = (
+NOT_LINKED = _(
     "Your e-mail address belongs to somebody else's account here, or to two. Ask an administrator to check who has it."
 )
-LAST_ADMIN = "You keep the admin role for now: you're the last administrator. Make somebody else an admin."
+LAST_ADMIN = _("You keep the admin role for now: you're the last administrator. Make somebody else an admin.")
 MOST_LOGGED = 500  # Characters of the groups that somebody has.
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ log = logging.getLogger(__name__)
 class NoEntry(Exception):
     """The issuer knows the person, and they may not come in. The text is for the person, the reason for the log."""
 
-    def __init__(self, text: str, reason: str) -> None:
+    def __init__(self, text: str | Promise, reason: str) -> None:
         super().__init__(text)
         self.reason = reason
 
@@ -143,7 +145,7 @@ def _give_roles(user: User, claims: Claims) -> str:
     told = ""
     if ADMINISTRATORS in taken and not user.is_superuser and _is_last_administrator(user):
         taken -= {ADMINISTRATORS}
-        told = LAST_ADMIN
+        told = str(LAST_ADMIN)
         log.warning("Single sign-on left %s the admin role: there is no other administrator.", user)
     given = wanted - present
     user.groups.remove(*Group.objects.filter(name__in=taken))

@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
@@ -27,7 +28,7 @@ from accounts.pages import narrow_page as page
 from accounts.sign_in.lockout import DRIFT, count_failure, refuse_if_locked
 
 VALID_FOR = dt.timedelta(minutes=15)
-NOT_VALID = "This link has expired, was replaced or was used already. Ask an administrator for a new one."
+NOT_VALID = _("This link has expired, was replaced or was used already. Ask an administrator for a new one.")
 log = logging.getLogger(__name__)
 
 
@@ -46,7 +47,7 @@ def make_link(user: User, now: dt.datetime) -> str:
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Show a button (GET), because programs that look at links must not spend them, and sign in (POST)."""
     if request.method == "GET":
-        return page(request, "sign_in_link.html", "Log in", {"token": request.GET.get("token", "")})
+        return page(request, "sign_in_link.html", _("Log in"), {"token": request.GET.get("token", "")})
     try:
         with transaction.atomic():  # The limit on failures counts one request at a time.
             refuse_if_locked(request, None)

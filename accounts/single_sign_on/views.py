@@ -17,6 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET
@@ -32,16 +33,16 @@ MOST_PENDING = 5
 PENDING_SECONDS = 600
 # A page there could have somebody signed in who did nothing for it: the issuer may know them and ask no question.
 OTHER_SITES = ("cross-site", "same-site")
-NOT_AVAILABLE = "Single sign-on isn't available right now. Try again in a few minutes, or ask an administrator."
-FAILED = "Single sign-on didn't work. Try again. If it keeps failing, ask an administrator to look at the log."
-CANCELLED = "You cancelled, or may not use this site. Try again, or ask an administrator for access."
-NOT_PENDING = "This sign-in has expired or began in another browser. Start again."
-SOMEBODY_ELSE = "You signed in there as somebody else. Confirm with the account that you use here."
-NOT_RECENT = (
+NOT_AVAILABLE = _("Single sign-on isn't available right now. Try again in a few minutes, or ask an administrator.")
+FAILED = _("Single sign-on didn't work. Try again. If it keeps failing, ask an administrator to look at the log.")
+CANCELLED = _("You cancelled, or may not use this site. Try again, or ask an administrator for access.")
+NOT_PENDING = _("This sign-in has expired or began in another browser. Start again.")
+SOMEBODY_ELSE = _("You signed in there as somebody else. Confirm with the account that you use here.")
+NOT_RECENT = _(
     "Your sign-in service didn't confirm a new sign-in. Confirm in another way, or ask an administrator for a link to"
     " sign in."
 )
-NOT_CONFIRMED = "You cancelled, so nothing is confirmed yet. Try again, or go back."
+NOT_CONFIRMED = _("You cancelled, so nothing is confirmed yet. Try again, or go back.")
 log = logging.getLogger(__name__)
 
 
@@ -74,7 +75,7 @@ def begin(request: HttpRequest) -> HttpResponse:
         address = issuer.address_to_ask(question, _callback_url(), is_proof=request.user.is_authenticated)
     except issuer.IssuerSilent as error:
         log.warning("Single sign-on: the issuer can't be asked: %s", error)
-        return _refuse(request, NOT_AVAILABLE, next_url)
+        return _refuse(request, str(NOT_AVAILABLE), next_url)
     others = list(request.session.get(PENDING, {}).items())[1 - MOST_PENDING :]
     pending = {
         "question": asdict(question),
@@ -107,11 +108,11 @@ def finish(request: HttpRequest) -> HttpResponse:
         said = str(error)
     except issuer.IssuerSilent as error:
         log.warning("Single sign-on: the issuer's answer can't be used: %s", error)
-        said = NOT_AVAILABLE
+        said = str(NOT_AVAILABLE)
     except issuer.IdentityRefused as error:
         log.warning("Single sign-on was refused: %s", error)
         count_failure(request, None)
-        said = FAILED
+        said = str(FAILED)
     except ValidationError as error:  # Locked out: the middleware of axes shows its page.
         said = str(error.message)
     return _refuse(request, said, next_url)

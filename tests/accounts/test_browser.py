@@ -119,7 +119,7 @@ def test_a_passkey_signs_in_alone_and_as_second_factor_and_answers_the_question(
     log_in(page, on_localhost)
     page.goto(f"{on_localhost}/accounts/factors/key/")
     page.get_by_label("Name of the key").fill("My laptop")
-    page.get_by_label("Sign in without a password").check()
+    page.get_by_label("Log in without password").check()
     page.get_by_role("button", name="Add key").click()
     expect(page.get_by_text("“My laptop” is set up.")).to_be_visible()
     assert len(session.send("WebAuthn.getCredentials", {"authenticatorId": key})["credentials"]) == 1

@@ -183,7 +183,7 @@ def test_a_password_chosen_by_an_administrator_is_changed_before_anything_else(a
 
     assert changed["Location"] == "/admin/smtpservers/smtpserver/?q=a"  # The page asked for at first.
     page = bob.get("/admin/")
-    assert "Your password was changed." in page.content.decode()
+    assert "Password changed." in page.content.decode()
     assert "Someone else" not in page.content.decode()
     assert not SignInNotice.objects.exists()
     assert change_password(bob, OWN)["Location"] == "/admin/password_change/done/"  # Of his own accord.

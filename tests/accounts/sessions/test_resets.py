@@ -88,7 +88,7 @@ def test_the_page_says_whether_a_factor_is_set_up_again(
         Identity.objects.create(user=bob, issuer="https://id.example.com", subject="bob-1")
     factors.add_totp(bob, "A" * 32, step=0)
 
-    page = signed_in().get(page_of(bob)).content.decode()
+    page = signed_in().get(page_of(bob), {"do": "reset"}).content.decode()
 
     is_left_to_issuer = way == "issuer" and is_linked
     assert ("bob can sign in without one afterwards." in page) is is_left_to_issuer
@@ -165,3 +165,29 @@ def test_sessions_of_one_or_of_everybody_end_from_the_command_line(ann: User, bo
 def test_a_command_that_names_nobody_says_so(db: None, command: tuple[str, ...]) -> None:
     with pytest.raises(CommandError, match=r"no user “nobody”|one of the arguments"):
         run(*command)
+
+
+@pytest.mark.parametrize(
+    ("do", "question"),
+    [
+        ("end", "bob is logged out everywhere"),
+        ("reset", "bob loses all second factors and recovery codes"),
+        ("unlink", "counts as new"),
+    ],
+)
+def test_each_of_them_asks_once_and_says_what_follows(ann: User, bob: User, do: str, question: str) -> None:
+    factors.add_totp(bob, "A" * 32, step=0)
+    Identity.objects.create(user=bob, issuer="https://issuer.example", subject="bob")
+    bobs, boss = Client(), signed_in()
+    sign_in_fully(bobs, bob)
+    page = boss.get(page_of(bob)).content.decode()
+
+    asked = boss.get(page_of(bob), {"do": do}).content.decode()
+
+    assert f'href="?do={do}"' in page
+    assert f'value="{do}"' not in page
+    assert question in asked
+    assert f'value="{do}"' in asked
+    assert is_signed_in(bobs)
+    assert (factors.has_factor(bob), Identity.objects.filter(user=bob).exists()) == (True, True)
+    assert boss.get(page_of(bob), {"do": "everything"}).status_code == 404

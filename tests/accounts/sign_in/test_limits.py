@@ -347,3 +347,22 @@ def test_failures_that_another_machine_dates_a_little_later_count(ann: User) -> 
     move_failures(dt.timedelta(seconds=40))
 
     assert try_password(CAFE, PASSWORD) == 429
+
+
+def test_the_page_of_a_locked_name_says_that_single_sign_on_still_works(ann: User, issuer: ScriptedIssuer) -> None:
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        client = Client(REMOTE_ADDR=CAFE)
+        page = client.post(LOGIN, {"login": "ann", "password": "guess"}).content.decode()
+
+    assert "Single sign-on still works." in page
+    assert client.post("/accounts/login/issuer/", headers={"sec-fetch-site": "same-origin"}).status_code in (302, 405)
+    for number in range(FAILURES_PER_NETWORK):
+        page = Client(REMOTE_ADDR=CAFE).post(LOGIN, {"login": f"n{number}", "password": "guess"}).content.decode()
+    assert "Single sign-on still works." not in page  # Its answers count for the network.
+
+
+def test_without_single_sign_on_the_page_does_not_speak_of_it(ann: User) -> None:
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        page = Client(REMOTE_ADDR=CAFE).post(LOGIN, {"login": "ann", "password": "guess"}).content.decode()
+
+    assert "Single sign-on" not in page
