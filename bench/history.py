@@ -194,17 +194,17 @@ def walk(most: float) -> int:
 
 def addresses() -> Iterator[str]:
     """Yield every page with a list, with its filters one by one and in pairs, and searches that find nothing."""
-    yield from ("/admin/", "/admin/campaigns/campaign/", "/campaigns/figures/")
+    yield from ("/admin/", "/admin/campaigns/campaign/", "/reports/")
     statuses = ["", *Message.Status.values]
     servers = ["", *map(str, SmtpServer.objects.order_by("pk").values_list("pk", flat=True))]
     sought = ("", "person77@outlook.com", "person777777", "nobody-at-all", "zzz@nowhere.example", "@example.org", "%25")
     for status, server in itertools.product(statuses, servers):
-        yield f"/delivery/messages/?status={status}&server={server}"
+        yield f"/messages/?status={status}&server={server}"
     for word, status in itertools.product(sought, ("", "deferred", "bounced", "accepted", "cancelled")):
-        yield f"/delivery/messages/?address={word}&status={status}"
-    yield "/delivery/messages/?address=nobody-at-all&server=" + servers[-1]
+        yield f"/messages/?address={word}&status={status}"
+    yield "/messages/?address=nobody-at-all&server=" + servers[-1]
     middle = Message.objects.order_by("pk").values_list("pk", flat=True).last() or 0
-    yield f"/delivery/messages/?before={middle // 2}&status=unconfirmed"
+    yield f"/messages/?before={middle // 2}&status=unconfirmed"
     for campaign in (Campaign.objects.order_by("pk").first(), Campaign.objects.order_by("pk").last()):
         assert campaign is not None
         page = f"/campaigns/{campaign.pk}"

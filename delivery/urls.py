@@ -1,4 +1,4 @@
-"""The URLs of delivery's pages, mounted at /delivery/."""
+"""The URLs of delivery's pages. The first word is that of the place in the sidebar."""
 
 from django.urls import path
 

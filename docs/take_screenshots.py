@@ -115,7 +115,7 @@ def take_marketers_day(page: Page, url: str) -> None:
     expect(page.get_by_text("By provider")).to_be_visible()
     page.goto(f"{campaign}report/")
     take(page, "day-report", height=1300)
-    page.goto(f"{url}/campaigns/figures/")
+    page.goto(f"{url}/reports/")
     take(page, "day-figures", height=1100)
     page.goto(campaign)
     page.get_by_role("button", name="Put into the archive").click()

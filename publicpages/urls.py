@@ -24,5 +24,5 @@ urlpatterns = [
     path("looks/<str:name>.css", style, name="style"),
     path("looks/<str:name>", logo, name="logo"),
     # For users.
-    path("lists/<int:list_id>/form", form_of_list, name="form_of_list"),
+    path("audience/lists/<int:list_id>/form", form_of_list, name="form_of_list"),
 ]

@@ -103,7 +103,7 @@ PLACES = (
             Tab("Replies and unsubscribes", "admin:feedback_feedback_changelist", ("feedback.view_feedback",)),
         ),
     ),
-    Place("Reports", "monitoring", (Tab("Reports", "campaigns:figures", ("campaigns.view_progress",)),)),
+    Place("Reports", "monitoring", (Tab("Reports", "reports:figures", ("campaigns.view_progress",)),)),
     Place(
         "Servers",
         "dns",

@@ -62,7 +62,7 @@ def asks(answer: Any) -> bool:
 NAME_THE_PASSWORD = {"admin/password_change/", "accounts/confirm/"}
 # Figures without people, mail of the demo, and what everybody may see.
 HARMLESS_FILES = {
-    "campaigns/figures/<slug:table>.csv",
+    "reports/<slug:table>.csv",
     "campaigns/<int:campaign_id>/report/<slug:table>.csv",
     "admin/sandbox/sandboxmail/<int:mail_id>/download/",
     "media/<str:stored_name>",
@@ -132,7 +132,7 @@ def test_every_action_that_gives_out_a_file_asks(things: dict[str, Any], stale: 
         "/admin/auth/group/add/",
         "/admin/contacts/contact/export/",
         "/admin/contacts/suppression/export/",
-        "/delivery/restored/",
+        "/restored/",
         "/accounts/factors/app/",
         "/accounts/factors/key/",
     ],
@@ -408,7 +408,7 @@ def test_whoever_goes_on_without_having_confirmed_is_told(stale: Client, ann: Us
 
 
 def test_going_on_after_a_restore_is_asked_on_the_way(stale: Client) -> None:
-    assert asks(stale.post("/delivery/restored/", {"answer": "may have sent"}))
+    assert asks(stale.post("/restored/", {"answer": "may have sent"}))
 
 
 def test_a_new_password_of_another_person_is_asked_for_again(stale: Client) -> None:

@@ -62,7 +62,7 @@ def test_public_pages_know_nobody_in_it(ann: User) -> None:
     add_unnoticed(ann)
 
     assert thief.get("/healthz").status_code == 200
-    assert "/login/" in thief.get("/lists/1/form")["Location"]
+    assert "/login/" in thief.get("/audience/lists/1/form")["Location"]
 
 
 @pytest.mark.parametrize("roles", ["all", "none"])

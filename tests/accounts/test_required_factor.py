@@ -68,7 +68,7 @@ def test_public_pages_stay_open_and_know_nobody(db: None, settings: Any) -> None
     answer = client.get("/healthz")
 
     assert answer.status_code == 200
-    assert "/login/" in client.get("/lists/1/form")["Location"]  # For users, among the public ones.
+    assert "/login/" in client.get("/audience/lists/1/form")["Location"]  # For users, among the public ones.
 
 
 def test_the_page_that_sets_one_up_says_so_and_shows_no_other(db: None, settings: Any) -> None:

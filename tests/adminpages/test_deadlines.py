@@ -143,4 +143,4 @@ def test_a_list_that_is_too_slow_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(deadlines, "READING_SECONDS", -1.0)
 
     assert client.get("/admin/contacts/contact/").status_code == 503
-    assert client.get("/delivery/messages/?address=x").status_code == 503
+    assert client.get("/messages/?address=x").status_code == 503

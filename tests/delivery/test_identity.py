@@ -386,14 +386,14 @@ def test_administrators_see_what_was_under_way_and_say_how_to_go_on(
     copied(monkeypatch)
 
     home = admin_client.get("/admin/").content.decode()
-    page = admin_client.get("/delivery/restored/").content.decode()
-    refused = admin_client.post("/delivery/restored/", {"answer": "whatever"}, follow=True).content.decode()
-    admin_client.post("/delivery/restored/", {"answer": "sent"})
-    under_way = admin_client.get("/delivery/restored/").content.decode()
+    page = admin_client.get("/restored/").content.decode()
+    refused = admin_client.post("/restored/", {"answer": "whatever"}, follow=True).content.decode()
+    admin_client.post("/restored/", {"answer": "sent"})
+    under_way = admin_client.get("/restored/").content.decode()
     dispatch()
-    done = admin_client.get("/delivery/restored/").content.decode()
+    done = admin_client.get("/restored/").content.decode()
 
-    assert "/delivery/restored/" in home
+    assert "/restored/" in home
     assert "&lt;b&gt;Winter&lt;/b&gt;" in page
     assert "3 messages not sent yet." in page
     assert page.count('<button type="submit" name="answer"') == 2

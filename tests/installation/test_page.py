@@ -69,7 +69,7 @@ def test_what_cannot_be_is_refused_at_its_field(boss: Client, field: str, value:
 def test_pages_tell_times_in_the_zone_that_was_saved(boss: Client) -> None:
     SiteSettings.objects.create(pk=1, time_zone="Asia/Tokyo")
 
-    page = boss.get("/campaigns/figures/")
+    page = boss.get("/reports/")
 
     assert "Asia/Tokyo" in page.content.decode()
 

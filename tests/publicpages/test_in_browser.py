@@ -157,7 +157,7 @@ def test_the_form_to_copy_is_shown_to_users(page: Page, live_server: Any, club: 
     sign_in(page, admin_user)
     page.set_viewport_size(PHONE)
 
-    page.goto(f"/lists/{club.pk}/form")
+    page.goto(f"/audience/lists/{club.pk}/form")
 
     expect(page.get_by_label("HTML", exact=True)).to_have_value(snippet(club, "en"))
     assert sideways_scroll(page) == 0

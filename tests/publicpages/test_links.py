@@ -207,7 +207,7 @@ def test_looks_that_would_do_harm_are_refused_with_a_reason(
 
 
 def test_the_form_of_a_list_can_be_copied(admin: Client, club: ContactList) -> None:
-    page = admin.get(f"/lists/{club.pk}/form?language=fr").content.decode()
+    page = admin.get(f"/audience/lists/{club.pk}/form?language=fr").content.decode()
 
     assert f"action=&quot;{settings.BASE_URL}/subscribe/{club.pk}&quot;" in page
     assert "Je souhaite recevoir « Club » par e-mail." in page

@@ -155,7 +155,7 @@ def _welcome_to_copy() -> str:
     lines = [
         "",
         f"This is a restored or copied database, so that nothing is sent. The pages are open: {settings.BASE_URL}",
-        f"View what was in progress, and say how to go on: {settings.BASE_URL}/delivery/restored/",
+        f"View what was in progress, and say how to go on: {settings.BASE_URL}/restored/",
         f"Or stop this and run {_same_data()}{sys.executable} manage.py restored",
         "",
     ]

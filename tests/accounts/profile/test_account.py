@@ -126,7 +126,7 @@ def test_days_in_figures_stay_those_of_the_site(ann: User) -> None:
     client = signed_in()
     client.post(PAGE, {**ANN, "time_zone": "Pacific/Kiritimati"})
 
-    page = client.get("/campaigns/figures/").content.decode()
+    page = client.get("/reports/").content.decode()
 
     assert "Days in UTC" in page
     assert "Times in Kiritimati time" in page

@@ -175,7 +175,7 @@ def test_a_password_chosen_by_an_administrator_is_changed_before_anything_else(a
         page = bob.get(path, follow=True)
         assert page.redirect_chain == [("/admin/password_change/", 302)]
         assert page.content.decode().count("Someone else set your password.") == 1
-    assert bob.post("/delivery/restored/").status_code == 403
+    assert bob.post("/restored/").status_code == 403
     assert bob.get("/healthz").status_code == 200
     assert signed_in("bob").get("/admin/")["Location"] == "/admin/password_change/"  # Nor by signing in again.
     assert "Someone else set your password." in change_password(bob, "wrong").content.decode()

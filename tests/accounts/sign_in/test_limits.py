@@ -115,7 +115,7 @@ def guess_a_code_at_the_question(client: Client) -> int:
 
 
 def guess_on_the_way(client: Client) -> int:
-    return client.post("/delivery/restored/", {"fresh_password": "guess"}).status_code
+    return client.post("/restored/", {"fresh_password": "guess"}).status_code
 
 
 def guess_at_the_change(client: Client) -> int:

@@ -762,7 +762,7 @@ def test_passwords_and_passkeys_are_closed_in_every_way_in(
 
     assert 'name="password"' not in inside.get(QUESTION).content.decode()
     inside.post(QUESTION, {"password": PASSWORD})
-    on_the_way = inside.post("/delivery/restored/", {"answer": "may have sent", "fresh_password": PASSWORD})
+    on_the_way = inside.post("/restored/", {"answer": "may have sent", "fresh_password": PASSWORD})
     assert asks(inside.get(f"{SERVERS}add/"))
     assert b'type="password"' not in on_the_way.content
     assert b"in a new tab" in on_the_way.content

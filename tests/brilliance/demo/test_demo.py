@@ -123,7 +123,7 @@ def test_a_held_copy_opens_its_pages_and_says_where_to_go_on(
     words = start().wait_until_ready()
 
     assert "nothing is sent" in words
-    assert f"http://localhost:{environment['PORT']}/delivery/restored/" in words
+    assert f"http://localhost:{environment['PORT']}/restored/" in words
     assert f"run DATA_DIR={environment['DATA_DIR']} {sys.executable} manage.py restored" in words
     sign_ins = (Path(environment["DATA_DIR"]) / "sign-ins.txt").read_text().splitlines()
     assert all(f"  {line}\n" in words for line in sign_ins)

@@ -72,7 +72,7 @@ def test_what_stops_a_server_or_a_campaign_names_nobody(stage: Stage, said: str)
             role,
             "/admin/",
             "/admin/smtpservers/smtpserver/",
-            f"/delivery/servers/{server.pk}/test/",
+            f"/servers/{server.pk}/test/",
             f"/campaigns/{campaign.pk}/",
             f"/campaigns/{campaign.pk}/progress.json",
         ).lower()

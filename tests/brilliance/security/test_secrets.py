@@ -173,7 +173,7 @@ def use_the_secrets(admin: Client, folder: Path, worker_folder: Path) -> tuple[b
         change = f"{LIST}{rude_server.pk}/change/"
         met.append(("notes", admin.post(change, posted("Rude", rude.port, notes="x", password=PASSWORD)).content))
         for server in (*[rude_server] * 4, *[by_key] * 4, polite_server):  # Each way the peer has.
-            test = f"/delivery/servers/{server.pk}/test/"
+            test = f"/servers/{server.pk}/test/"
             met.append((test, tried(admin, test, {"recipient": "captain@customer.example"}).content))
 
         broken = Campaign.objects.create(name="Broken", subject="{{ first_name", html="<p>x</p>")
@@ -243,7 +243,7 @@ def test_with_a_wrong_key_there_is_a_sentence_and_neither_secret_nor_ciphertext(
     server = SmtpServer.objects.get()
     settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
 
-    tested = tried(admin, f"/delivery/servers/{server.pk}/test/", {"recipient": "captain@customer.example"})
+    tested = tried(admin, f"/servers/{server.pk}/test/", {"recipient": "captain@customer.example"})
 
     page = tested.content.decode()
     assert "A stored secret cannot be decrypted with the keys in FIELD_ENCRYPTION_KEYS." in page

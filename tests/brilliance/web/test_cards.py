@@ -88,7 +88,7 @@ def test_a_row_is_a_card_of_name_state_and_one_figure(phone: Page, path: str, ma
 def test_the_messages_fit_a_phone(phone: Page) -> None:
     mailing = Mailing.objects.create(name=LONG, subject="Books", html="<p>Books</p>")
     Message.objects.create(mailing=mailing, email=f"{'ann' * 20}@example.com", reason=REASON)
-    phone.goto("/delivery/messages/")
+    phone.goto("/messages/")
 
     expect(phone.locator(".outbox")).to_contain_text(REASON)
     assert phone.evaluate(CUT) == 0

@@ -251,8 +251,8 @@ def test_what_failed_today_leads_to_the_messages_for_those_who_may_see_them(db: 
         server_name="A", quarter_at=at.replace(minute=at.minute // 15 * 15), outcome="bounced", number=3
     )
 
-    assert 'href="/delivery/messages/?status=not-accepted"' in dashboard("marketer")
-    assert "/delivery/messages/?status" not in dashboard("ops")
+    assert 'href="/messages/?status=not-accepted"' in dashboard("marketer")
+    assert "/messages/?status" not in dashboard("ops")
 
 
 ADDRESSES = ["Home", "Campaigns", "Audience", "Messages", "Reports", "Servers", "Test inbox", "Settings"]
@@ -299,8 +299,8 @@ def test_the_test_inbox_is_there_only_while_the_sandbox_is_on(db: None, settings
         ("/admin/auth/group/", "Roles", "Roles"),
         ("/admin/installation/sitesettings/", "Organisation", "Organisation"),
         ("/admin/contacts/contact/retention/", "Retention", "Retention"),
-        ("/delivery/messages/", "Messages", "All messages"),
-        ("/campaigns/figures/", "Reports", ""),
+        ("/messages/", "Messages", "All messages"),
+        ("/reports/", "Reports", ""),
         ("/admin/sandbox/sandboxmail/", "Test inbox", ""),
         ("/admin/auth/group/add/", "Add role", ""),
     ],
@@ -330,7 +330,7 @@ def test_every_page_says_the_way_to_it(db: None) -> None:
         "/admin/contacts/contact/import/": "Audience › Imports › Import contacts",
         "/admin/contacts/contact/add/": "Audience › Contacts › Add contact",
         "/admin/publicpages/appearance/": "Settings › Public pages",
-        "/campaigns/figures/": "Reports",
+        "/reports/": "Reports",
     }
 
     for address, way in ways.items():

@@ -282,12 +282,12 @@ def test_what_a_transaction_of_ours_holds_back_is_not_called_complete(
     assert TallyMark.objects.get().held_since == later
     assert tally.held_since(later + dt.timedelta(seconds=1)) is None  # A moment is no news.
     TallyMark.objects.update(held_since=timezone.now() - dt.timedelta(minutes=5))
-    assert "These figures are not complete." in marketer.get("/campaigns/figures/").content.decode()
+    assert "These figures are not complete." in marketer.get("/reports/").content.decode()
 
     open_now.commit()
     assert tally.tally(later, ask=knows) == 1
     assert tally.held_since(later) is None
-    assert "not complete" not in marketer.get("/campaigns/figures/").content.decode()
+    assert "not complete" not in marketer.get("/reports/").content.decode()
 
 
 def test_every_rule_has_a_meaning_and_every_meaning_its_rules() -> None:
@@ -395,8 +395,8 @@ def test_small_domains_are_named_only_to_those_who_may_see_recipients(
     counted: Campaign, people: dict[str, User]
 ) -> None:
     urls = [
-        reverse("campaigns:figures") + PERIOD,
-        reverse("campaigns:figures_csv", args=["providers"]) + PERIOD,
+        reverse("reports:figures") + PERIOD,
+        reverse("reports:figures_csv", args=["providers"]) + PERIOD,
         reverse("campaigns:report", args=[counted.pk]),
         reverse("campaigns:report_csv", args=[counted.pk, "providers"]),
     ]
@@ -412,14 +412,14 @@ def test_small_domains_are_named_only_to_those_who_may_see_recipients(
 def test_a_table_is_handed_out_as_a_file_that_is_safe_in_a_spreadsheet(counted: Campaign, marketer: Client) -> None:
     Tally.objects.filter(server_name="Beta").update(server_name="=Beta")
 
-    file = marketer.get(reverse("campaigns:figures_csv", args=["servers"]) + PERIOD).getvalue().decode("utf-8-sig")
+    file = marketer.get(reverse("reports:figures_csv", args=["servers"]) + PERIOD).getvalue().decode("utf-8-sig")
 
     assert list(csv.reader(io.StringIO(file))) == [
         ["server", "accepted", "deferred", "bounced", "failed", "unconfirmed", "suppressed", "unsubscribed"],
         ["Alpha", "107", "30", "0", "0", "0", "0", "1"],
         ["'=Beta", "5", "0", "1", "0", "0", "0", "0"],
     ]
-    assert marketer.get(reverse("campaigns:figures_csv", args=["people"])).status_code == 404
+    assert marketer.get(reverse("reports:figures_csv", args=["people"])).status_code == 404
 
 
 @pytest.mark.django_db
@@ -433,7 +433,7 @@ def test_a_table_is_handed_out_as_a_file_that_is_safe_in_a_spreadsheet(counted: 
     ],
 )
 def test_a_period_without_mail_says_so(counted: Campaign, marketer: Client, query: str, words: str) -> None:
-    assert words in marketer.get(reverse("campaigns:figures") + query).content.decode()
+    assert words in marketer.get(reverse("reports:figures") + query).content.decode()
 
 
 @pytest.mark.django_db
@@ -486,7 +486,7 @@ def test_two_servers_whose_names_begin_alike_have_figures_of_their_own(
     Tally.objects.create(day=today, server_name=one, provider="a.example", outcome="accepted", rule="", number=41)
     client = client_of(people["viewer"])
 
-    pages = [client.get("/campaigns/figures/days.csv", {"server": name}) for name in (one, other, one)]
+    pages = [client.get("/reports/days.csv", {"server": name}) for name in (one, other, one)]
 
     shown = [b"".join(page.streaming_content).decode() for page in pages]
     assert ["41" in text for text in shown] == [True, False, True]

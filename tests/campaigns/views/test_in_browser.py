@@ -129,7 +129,7 @@ def test_no_page_scrolls_sideways_on_a_phone(visitor: Page, campaign: Campaign, 
         assert sideways_scroll(visitor) == 0, path
     visitor.goto("/admin/campaigns/campaign/add/")
     assert sideways_scroll(visitor) == 0
-    visitor.goto(f"/campaigns/figures/?from={NOW:%Y-%m-%d}&to={NOW:%Y-%m-%d}")
+    visitor.goto(f"/reports/?from={NOW:%Y-%m-%d}&to={NOW:%Y-%m-%d}")
     expect(visitor.locator("canvas")).to_have_count(3)
     assert sideways_scroll(visitor) == 0
 

@@ -109,8 +109,8 @@ def test_the_page_offers_to_search_further_back(admin_client: Client) -> None:
     make("new", 70)
     newer = Message.objects.get(email="new0@example.com").pk
 
-    page = admin_client.get("/delivery/messages/?address=old3").content.decode()
-    found = admin_client.get(f"/delivery/messages/?address=old3&before={newer}").content.decode()
+    page = admin_client.get("/messages/?address=old3").content.decode()
+    found = admin_client.get(f"/messages/?address=old3&before={newer}").content.decode()
 
     assert "No match in the last 20 messages." in page
     assert "Search further back" in page

@@ -49,7 +49,7 @@ def test_the_servers_page_says_what_it_holds_back(
     assert "It rejects mail from shop@example.org." in page
     assert "A server reply needs your attention." in page
     assert "It accepts only 20 messages per connection" in page
-    assert f'href="/delivery/servers/{server.pk}/held-back/"' in page
+    assert f'href="/servers/{server.pk}/held-back/"' in page
 
 
 def test_a_server_that_holds_nothing_back_says_nothing(
@@ -60,7 +60,7 @@ def test_a_server_that_holds_nothing_back_says_nothing(
 
     page = client.get(f"/admin/smtpservers/smtpserver/{server.pk}/change/").content.decode()
     assert "held-back" not in page
-    page = client.get(f"/delivery/servers/{server.pk}/held-back/").content.decode()
+    page = client.get(f"/servers/{server.pk}/held-back/").content.decode()
     assert "Nothing is on hold for Relay" in page
 
 
@@ -68,7 +68,7 @@ def test_an_operator_ends_a_hold_and_has_a_sender_asked_for_again(
     client: Client, make_user: Callable[..., User], server: SmtpServer
 ) -> None:
     as_user(client, make_user("view_smtpserver", "pause_smtpserver"))
-    address = f"/delivery/servers/{server.pk}/held-back/"
+    address = f"/servers/{server.pk}/held-back/"
     page = client.get(address).content.decode()
     assert "421 4.7.28 &lt;b&gt;Unusual&lt;/b&gt;" in page
     assert "554 5.6.0 Broken" in page
@@ -93,7 +93,7 @@ def test_others_end_nothing(
     client: Client, make_user: Callable[..., User], server: SmtpServer, codenames: Any, gets: int, posts: int
 ) -> None:
     as_user(client, make_user(*codenames))
-    address = f"/delivery/servers/{server.pk}/held-back/"
+    address = f"/servers/{server.pk}/held-back/"
 
     assert client.get(address).status_code == gets
     assert client.post(address, {"hold": ProviderHold.objects.get().pk}).status_code == posts

@@ -14,7 +14,7 @@ from delivery.views import MESSAGES_PER_PAGE
 from smtpservers.models import SmtpServer
 from tests.harness.browser import sideways_scroll, sign_in
 
-URL = "/delivery/messages/"
+URL = "/messages/"
 
 
 def make_message(email: str, status: str = "accepted", server: SmtpServer | None = None, reason: str = "") -> Message:

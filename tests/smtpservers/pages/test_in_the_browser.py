@@ -293,5 +293,5 @@ def test_the_test_page_is_one_click_away(signed_in: Page, make_server: Callable[
     page.goto(LIST)
 
     expect(page.get_by_role("link", name="Send test through Primary")).to_have_attribute(
-        "href", f"/delivery/servers/{server.pk}/test/"
+        "href", f"/servers/{server.pk}/test/"
     )

@@ -49,7 +49,7 @@ def test_a_row_shows_address_security_quota_and_last_success(
 
     for text in ("smtp.brilliance.example:587", "STARTTLS", "12,400 of 50,000", "width: 24%", "3 min ago"):
         assert text in page
-    assert f'href="/delivery/servers/{server.pk}/test/"' in page
+    assert f'href="/servers/{server.pk}/test/"' in page
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_the_test_button_is_a_permission_of_its_own(
     assert "send_test_page" not in client.get(change_page(server)).content.decode()
 
     client.force_login(person("view_fleet", "send_test", username="tester"))
-    assert f"/delivery/servers/{server.pk}/test/" in client.get(LIST).content.decode()
+    assert f"/servers/{server.pk}/test/" in client.get(LIST).content.decode()
 
 
 def test_a_person_who_may_only_view_changes_nothing(

@@ -68,7 +68,7 @@ def test_save_and_send_test_does_both_and_the_first_accepted_test_ends_it(
             loopback(peer.port, mail_to="Ops <ops@example.org>") | {"_save_and_test": "Save and send test"},
         )
         server, trial = SmtpServer.objects.get(), Trial.objects.get()
-        assert answer.headers["Location"] == f"/delivery/servers/{server.pk}/test/{trial.pk}/"
+        assert answer.headers["Location"] == f"/servers/{server.pk}/test/{trial.pk}/"
         assert trial.recipient == "ops@example.org"
         run_trials()
 
@@ -102,7 +102,7 @@ def test_without_a_mail_to_it_asks_for_a_recipient(signed_in: Client) -> None:
     answer = signed_in.post(f"{LIST}add/", filled() | {"_save_and_test": "x"})
 
     server = SmtpServer.objects.get()
-    assert answer.headers["Location"] == f"/delivery/servers/{server.pk}/test/"
+    assert answer.headers["Location"] == f"/servers/{server.pk}/test/"
     assert Trial.objects.count() == 0
 
 
