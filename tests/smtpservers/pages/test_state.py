@@ -1,6 +1,7 @@
 """The state at the top of a server's page, and servers that are untested until they have accepted a test."""
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,11 +173,12 @@ def test_home_leads_to_what_is_held_and_resumes_it(signed_in: Client, make_serve
 
     home = signed_in.get("/admin/").content.decode()
     assert f'href="{change_page(held)}"' in home
-    assert "<strong>New one</strong> · Untested" in home
+    assert re.search(r">New one</a></strong> · Untested\b", home)
+    assert f"{LIST}{held.pk}/resume/" in home
     answer = signed_in.post(f"{LIST}{held.pk}/resume/", {"home": "1"})
 
     assert answer.headers["Location"] == "/admin/"
-    assert "<strong>Relay</strong>" not in signed_in.get("/admin/").content.decode()
+    assert f"{LIST}{held.pk}/resume/" not in signed_in.get("/admin/").content.decode()
 
 
 @pytest.mark.browser
@@ -188,7 +190,7 @@ def test_at_night_on_a_phone_it_takes_three_taps(
     sign_in(page, boss)
 
     page.goto("/admin/")
-    page.get_by_role("button", name="Resume Company relay").click()
+    page.get_by_role("button", name="Resume: Company relay").click()
 
     expect(page.get_by_text("Company relay with quite a long name resumed.")).to_be_visible()
     server.refresh_from_db()
