@@ -106,7 +106,7 @@ EXPECTED = {
     "admin/smtpservers/smtpserver/<path:object_id>/send_test_page/": SERVERS,
     "admin/smtpservers/smtpserver/<int:server_id>/resume/": SERVERS,
     "admin/smtpservers/route/try/": "amo",
-    "delivery/servers/health/": SERVERS,
+    "servers/health/": SERVERS,
     "admin/feedback/feedback/<int:feedback_id>/try-again/": PEOPLE,
     "admin/sandbox/sandboxmail/<int:mail_id>/html/": PEOPLE,
     "admin/sandbox/sandboxmail/<int:mail_id>/raw/": PEOPLE,

@@ -336,8 +336,8 @@ def pages_about(mailing: Mailing) -> list[str]:
     message = Message.objects.get(mailing=mailing)
     return [
         "/admin/",
-        "/delivery/messages/",
-        f"/delivery/messages/?q={ADDRESS}",
+        "/messages/",
+        f"/messages/?q={ADDRESS}",
         "/admin/sandbox/sandboxmail/",
         f"/v/{message.pk}/",
         "/admin/auth/user/",

@@ -15,7 +15,7 @@ from delivery.models import Attempt, Incident, Message, ProviderHold
 from smtpservers.models import RefusedSender, SmtpServer
 from tests.delivery.making import make_list, make_mailing
 
-HEALTH = "/delivery/servers/health/"
+HEALTH = "/servers/health/"
 
 
 def troubled(make_server: Callable[..., SmtpServer], name: str, **fields: Any) -> SmtpServer:
