@@ -4,11 +4,13 @@ import datetime as dt
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from campaigns.ab_test.variants import as_campaign, experiment_of
 from campaigns.models import Campaign
 from delivery.models import Message
 from delivery.records import figures
-from words.numbers import counted
 
 Late = Callable[[Collection[int]], list[tuple[str, int]]]
 
@@ -43,6 +45,11 @@ class Comparison:
     winner: str
     is_rest_open: bool
     unapproved: int | None  # Recipients including the rest, if a second person has to choose.
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to choose the winner."""
+        return self.can_choose and self.is_ripe
 
 
 def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | None:
@@ -95,14 +102,18 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
 def summary(comparison: Comparison, settled: int, total: int) -> str:
     """Return the progress of a campaign with an A/B test, in a sentence."""
     if comparison.can_choose:
-        waiting = f"About {counted(comparison.waiting, 'person waits', 'people wait')} for the winner."
-        state = "is done" if settled == total else f"is on its way, {done(settled, total)}"
-        return f"The sample {state}. {waiting}"
+        sentence = ngettext(
+            "About %(n)s person waits for the winner.", "About %(n)s people wait for the winner.", comparison.waiting
+        )
+        waiting = sentence % {"n": f"{comparison.waiting:,}"}
+        if settled == total:
+            return f"{_('Test sent.')} {waiting}"
+        return f"{_('Sending the test: %(done)s.') % {'done': done(settled, total)}} {waiting}"
     if comparison.winner and not comparison.is_rest_open:
-        return f"Variant {comparison.winner} won. The messages to the rest are being made."
+        return _("Variant %(letter)s won. Preparing messages for everyone else.") % {"letter": comparison.winner}
     return f"{done(settled, total)}."
 
 
 def done(settled: int, total: int) -> str:
     """Return the number of recipients with a final status, in words and without a full stop."""
-    return f"{settled:,} of {total:,} {'is' if settled == 1 else 'are'} done"
+    return _("%(settled)s of %(total)s done") % {"settled": f"{settled:,}", "total": f"{total:,}"}

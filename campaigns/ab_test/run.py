@@ -20,6 +20,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from campaigns.ab_test import split
 from campaigns.ab_test.variants import as_campaign
@@ -111,21 +112,20 @@ def choose(campaign_id: int, variant_id: int, actor: Any, now: dt.datetime) -> s
         campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
         experiment = Experiment.objects.filter(campaign=campaign).select_related("winner").first()
         if experiment is None or not experiment.has_rest:
-            return "This campaign has no rest that a winner could be sent to."
+            return _("Everyone is in the test, so there is nobody left for a winner.")
         if experiment.winner is not None:
-            return f"Variant {experiment.winner} was chosen already."
+            return _("Variant %(letter)s has already been chosen.") % {"letter": experiment.winner}
         if campaign.status not in ON_ITS_WAY or experiment.begun_at is None:
-            return "The sample is not on its way, so there is nothing to choose from."
+            return _("The test hasn't started, so there is nothing to choose from.")
         if missing := gone(campaign):
             return missing[0]
         variant = experiment.variants.filter(pk=variant_id).first()
         if variant is None:
-            return "There is no such variant."
+            return _("This variant doesn't exist.")
         if experiment.unapproved is not None and not _approve_rest(experiment, campaign, actor, now):
-            return (
-                f"With the rest this campaign reaches {counted(experiment.unapproved, 'person', 'people')}, more than"
-                " were approved. Ask somebody who may approve campaigns, and who did not queue this one, to choose."
-            )
+            sentence = _("The winner send brings this campaign to %(n)s people, more than were approved.")
+            advice = _("Ask an approver who didn't send this campaign to choose.")
+            return f"{sentence % {'n': f'{experiment.unapproved:,}'}} {advice}"
         experiment.winner, experiment.chosen_by, experiment.chosen_at = variant, actor, now
         experiment.save(update_fields=["winner", "chosen_by", "chosen_at"])
     return ""
@@ -147,7 +147,7 @@ def _approve_rest(experiment: Experiment, campaign: Campaign, actor: Any, now: d
         decided_by_name=str(actor)[:150],
         decided_at=now,
         people=experiment.unapproved,
-        note="With the choice of the winner.",
+        note="Given with the choice of the winner.",
     )
     return True
 
@@ -186,8 +186,8 @@ def _hold_rest(experiment: Experiment, people: int, now: dt.datetime) -> None:
     """Undo a choice whose rest would reach more people than were approved. No message of the rest has left yet."""
     campaign = experiment.campaign
     reason = (
-        f"With the rest the campaign would have reached {counted(people, 'person', 'people')}, more than were approved."
-        " Ask somebody who may approve campaigns, and who did not queue this one, to choose the winner."
+        f"The winner send would have brought the campaign to {counted(people, 'person', 'people')}, more than were"
+        " approved. Ask an approver who didn't send this campaign to choose the winner."
     )
     with transaction.atomic():
         mine = Experiment.objects.filter(pk=experiment.pk, is_rest_open=False, winner__isnull=False)

@@ -11,10 +11,11 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import formats, timezone
+from django.utils.functional import lazy
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.decorators import display
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from adminpages import deadlines
 from campaigns.admin.content import WritingAdmin
@@ -27,7 +28,8 @@ from campaigns.lifecycle import states
 from campaigns.models import Campaign, Variant
 from campaigns.preflight.refusals import refusals_known
 from campaigns.tasks import have_counted, ring
-from campaigns.views.pages import COUNTING_SECONDS, starts_in_words
+from campaigns.templatetags.preflight import stamp
+from campaigns.views.pages import COUNTING_SECONDS, queued_in_words
 from delivery import clock
 from delivery.models import Message, StatusCount
 from mail.links import utm
@@ -35,9 +37,12 @@ from smtpservers.routing.candidates import named_servers
 from smtpservers.routing.fleet import Fleet
 
 Status = Campaign.Status
-MERGE_FIELDS = format_html(
-    "Merge fields: {} and every custom attribute of your contacts. For an empty one: <code>{}</code>. An unsubscribe"
-    " link is added at the end unless you place one.",
+_format_html: Any = lazy(format_html, str)  # The texts of a class are translated when they are shown.
+MERGE_FIELDS = _format_html(
+    _(
+        "Merge fields: {} and your contacts' attributes. Add a default for empty ones: <code>{}</code>. An unsubscribe"
+        " link is added at the end unless you place one."
+    ),
     format_html_join(
         ", ",
         "<code>{{{{ {} }}}}</code>",
@@ -61,24 +66,24 @@ class CampaignAdmin(WritingAdmin):
     list_filter = ["status"]
     list_per_page = 25
     search_fields = ["name", "subject"]
-    search_help_text = "Name or subject"
+    search_help_text = _("Name or subject")
     actions = None  # Campaigns are deleted one at a time.
     change_form_outer_before_template = "campaigns/change_form_before.html"
     change_form_before_template = "campaigns/writing.html"
     change_form_outer_after_template = "campaigns/beside.html"
     fieldsets = [
         (None, {"fields": ["name", "subject", "preheader"]}),
-        ("Audience", {"fields": [*AUDIENCE_FIELDS]}),
-        ("Content", {"fields": ["markup", "html", "source", "layout", "text"], "description": MERGE_FIELDS}),
-        ("Files", {"fields": ["embeds_images", "attachments"], "classes": ["collapse"]}),
-        ("Sender", {"fields": ["mail_from", "reply_to"]}),
-        ("Servers", {"fields": ["servers"], "classes": ["collapse"]}),
-        ("Copies", {"fields": ["sends_copies", "confirms_copies"], "classes": ["collapse"]}),
+        (_("Audience"), {"fields": [*AUDIENCE_FIELDS]}),
+        (_("Content"), {"fields": ["markup", "html", "source", "layout", "text"], "description": MERGE_FIELDS}),
+        (_("Files"), {"fields": ["embeds_images", "attachments"], "classes": ["collapse"]}),
+        (_("Sender"), {"fields": ["mail_from", "reply_to"]}),
+        (_("Servers"), {"fields": ["servers"], "classes": ["collapse"]}),
+        (_("Copies"), {"fields": ["sends_copies", "confirms_copies"], "classes": ["collapse"]}),
         (
-            "UTM codes",
+            _("UTM codes"),
             {
                 "fields": ["is_tagged", *utm.NAMES],
-                "description": "Each value set here wins over the server’s. Empty: the server’s own.",
+                "description": _("These values override the server's. Leave a field empty to use the server's value."),
                 "classes": ["collapse"],
             },
         ),
@@ -102,7 +107,7 @@ class CampaignAdmin(WritingAdmin):
             may_open=Value(super().has_view_permission(request)),
         )
 
-    @admin.display(description="Campaign", ordering="name")
+    @admin.display(description=_("Campaign"), ordering="name")
     def title(self, campaign: Campaign) -> SafeString:
         opens_form = campaign.status == Status.DRAFT and getattr(campaign, "may_open", False)
         page = "admin:campaigns_campaign_change" if opens_form else "campaigns:progress"
@@ -110,33 +115,24 @@ class CampaignAdmin(WritingAdmin):
             '<a class="campaign-title" href="{}">{}</a>', reverse(page, args=[campaign.pk]), campaign.name
         )
 
-    @display(  # type: ignore[untyped-decorator]
-        description="Status",
-        ordering="status",
-        label={
-            Status.SCHEDULED: "info",
-            Status.SENDING: "info",
-            Status.PAUSED: "warning",
-            Status.FINISHED: "success",
-            Status.CANCELLED: "danger",
-        },
-    )
-    def state(self, campaign: Campaign) -> tuple[str, str]:
-        return campaign.status, campaign.get_status_display()
+    @admin.display(description=_("Status"), ordering="status")
+    def state(self, campaign: Campaign) -> SafeString:
+        chip = '<span class="status-chip" data-status="{}">{}</span>'
+        return format_html(chip, campaign.status, campaign.get_status_display())
 
-    @admin.display(description="Recipients")
+    @admin.display(description=_("Recipients"))
     def recipients(self, campaign: Any) -> str:
         return f"{campaign.recipient_count:,}" if campaign.recipient_count else "–"
 
-    @admin.display(description="Accepted")
+    @admin.display(description=_("Accepted"))
     def accepted(self, campaign: Any) -> str:
         return f"{campaign.accepted_count:,}" if campaign.recipient_count else "–"
 
-    @admin.display(description="Queued", ordering="starts_at")
+    @admin.display(description=_("Start"), ordering="starts_at")
     def queued(self, campaign: Campaign) -> str:
         return _moment(campaign.starts_at)
 
-    @admin.display(description="Changed", ordering="updated_at")
+    @admin.display(description=_("Changed"), ordering="updated_at")
     def changed(self, campaign: Campaign) -> str:
         return _moment(campaign.updated_at)
 
@@ -167,19 +163,19 @@ class CampaignAdmin(WritingAdmin):
             for heading, options in fieldsets
         ]
 
-    @admin.display(description="Segments")
+    @admin.display(description=_("Segments"))
     def segments(self, campaign: Campaign) -> str:
         return chosen_names(campaign, "segments")
 
-    @admin.display(description="Consent lists")
+    @admin.display(description=_("Consent lists"))
     def consent_lists(self, campaign: Campaign) -> str:
         return chosen_names(campaign, "consent_lists")
 
-    @admin.display(description="Excluded lists")
+    @admin.display(description=_("Excluded lists"))
     def excluded_lists(self, campaign: Campaign) -> str:
         return chosen_names(campaign, "excluded_lists")
 
-    @admin.display(description="Excluded segments")
+    @admin.display(description=_("Excluded segments"))
     def excluded_segments(self, campaign: Campaign) -> str:
         return chosen_names(campaign, "excluded_segments")
 
@@ -187,15 +183,15 @@ class CampaignAdmin(WritingAdmin):
     def html_source(self, campaign: Campaign) -> SafeString:
         return _source(campaign.html)
 
-    @admin.display(description="Markdown or MJML")
+    @admin.display(description=_("Markdown or MJML"))
     def written_source(self, campaign: Campaign) -> SafeString:
         return _source(campaign.source)
 
-    @admin.display(description="Servers")
+    @admin.display(description=_("Servers"))
     def servers(self, campaign: Campaign) -> str:
-        return named_servers(campaign.server_ids) or "All that the routing rules allow."
+        return named_servers(campaign.server_ids) or gettext("All servers, within the routing rules")
 
-    @admin.display(description="Text")
+    @admin.display(description=_("Text"))
     def text_source(self, campaign: Campaign) -> SafeString:
         return _source(campaign.text)
 
@@ -238,7 +234,9 @@ class CampaignAdmin(WritingAdmin):
         obj.delete()
 
     def response_add(self, request: HttpRequest, obj: Campaign, post_url_continue: str | None = None) -> HttpResponse:
-        messages.success(request, f"The draft “{obj}” was saved. Look at the preview before you queue it.")
+        messages.success(
+            request, gettext("Draft “%(name)s” saved. Check the preview before you send it.") % {"name": obj}
+        )
         return redirect("admin:campaigns_campaign_change", obj.pk)
 
     def response_change(self, request: HttpRequest, obj: Campaign) -> HttpResponse:
@@ -248,7 +246,7 @@ class CampaignAdmin(WritingAdmin):
             return redirect("campaigns:review", obj.pk)
         if "_queue" in request.POST:
             return self._queue(request, obj)
-        messages.success(request, "The draft was saved.")
+        messages.success(request, gettext("Draft saved."))
         return redirect("admin:campaigns_campaign_change", obj.pk)
 
     def _queue(self, request: HttpRequest, campaign: Campaign) -> HttpResponse:
@@ -261,12 +259,12 @@ class CampaignAdmin(WritingAdmin):
         self.log_change(request, campaign, "Queued.")
         transaction.on_commit(ring)
         campaign.refresh_from_db()
-        messages.success(request, f"The campaign was queued. {starts_in_words(campaign)}")
+        messages.success(request, queued_in_words(campaign))
         return redirect("campaigns:progress", campaign.pk)
 
 
 def _moment(instant: dt.datetime | None) -> str:
-    return formats.date_format(timezone.localtime(instant), "j M Y, H:i") if instant else "–"
+    return stamp(instant) or "–"
 
 
 def _source(content: str) -> SafeString:

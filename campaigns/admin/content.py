@@ -12,6 +12,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
@@ -42,7 +45,7 @@ class WritingAdmin(ModelAdmin):
             context = {
                 **self.admin_site.each_context(request),
                 "opts": self.opts,
-                "title": "Begin a campaign",
+                "title": gettext("New campaign"),
                 "starters": starters(),
             }
             return TemplateResponse(request, "campaigns/begin.html", context)
@@ -90,7 +93,7 @@ class WritingAdmin(ModelAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "original": stored,
-            "title": f"Two versions of {stored}",
+            "title": gettext("Two versions of %(campaign)s") % {"campaign": stored},
             "rows": rows,
             "hidden": [(name, value) for name, values in unchosen.lists() for value in values],
             "version": stored.version,
@@ -105,13 +108,13 @@ def _shown(form: WritingForm, name: str, values: list[str]) -> str:
         words = {str(value): str(label) for value, label in choices}
         values = [words.get(value, value) for value in values if value]
     elif isinstance(form.fields[name], forms.BooleanField):
-        return "yes" if values else "no"
+        return gettext("yes") if values else gettext("no")
     return ", ".join(values) or "–"
 
 
 class LayoutForm(forms.ModelForm):  # type: ignore[type-arg]
     home_url = forms.URLField(
-        label="Home page",
+        label=_("Home page"),
         required=False,
         max_length=300,
         assume_scheme="https",
@@ -155,13 +158,14 @@ class LayoutForm(forms.ModelForm):  # type: ignore[type-arg]
         for number, line in enumerate(self.cleaned_data["links"].splitlines(), start=1):
             address = line.rpartition(" ")[2]
             if line.strip() and not address.startswith(("https://", "http://")):
-                raise ValidationError(f"Line {number} has to end with an address, as https://example.social/@shop.")
+                sentence = gettext("Line %(number)s needs an address at its end, e.g. https://example.social/@shop.")
+                raise ValidationError(sentence % {"number": number})
         return str(self.cleaned_data["links"])
 
     def clean_logo_width(self) -> int:
         width = int(self.cleaned_data["logo_width"])
         if not 16 <= width <= 560:
-            raise ValidationError("A logo is 16 to 560 pixels wide.")
+            raise ValidationError(gettext("Enter a width of 16 to 560 pixels."))
         return width
 
 
@@ -173,8 +177,8 @@ class LayoutAdmin(ModelAdmin):
     actions = None
     fieldsets = [
         (None, {"fields": ["name", "is_default", "organisation", "accent"]}),
-        ("Header", {"fields": ["logo", "logo_width", "home_url", "header"]}),
-        ("Footer", {"fields": ["footer", "postal_address", "links"]}),
+        (_("Header"), {"fields": ["logo", "logo_width", "home_url", "header"]}),
+        (_("Footer"), {"fields": ["footer", "postal_address", "links"]}),
     ]
 
     class Media:
@@ -190,7 +194,11 @@ class MediaUploadForm(forms.ModelForm):  # type: ignore[type-arg]
     """The upload of a file, or name and description of a stored one. A stored file's content never changes."""
 
     file = forms.FileField(
-        widget=UnfoldAdminFileFieldWidget, help_text=f"{ACCEPTED}, up to {settings.MEDIA_MAX_BYTES // 1_000_000} MB."
+        label=_("File"),
+        widget=UnfoldAdminFileFieldWidget,
+        help_text=format_lazy(
+            _("{kinds}. Up to {most} MB."), kinds=ACCEPTED, most=settings.MEDIA_MAX_BYTES // 1_000_000
+        ),
     )
 
     class Meta:
@@ -208,7 +216,9 @@ class MediaUploadForm(forms.ModelForm):  # type: ignore[type-arg]
         given = self.cleaned_data["file"]
         if given.size > settings.MEDIA_MAX_BYTES:
             most = settings.MEDIA_MAX_BYTES / 1e6
-            raise ValidationError(f"The file is larger than {most:,.0f} MB. Make it smaller, or link to it.")
+            raise ValidationError(
+                _("The file is larger than %(most)s MB. Make it smaller or link to it.") % {"most": f"{most:,.0f}"}
+            )
         return given
 
     def clean(self) -> dict[str, Any] | None:
@@ -254,8 +264,8 @@ class MediaFileAdmin(ModelAdmin):
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         file = self.get_object(request, object_id)
         if file is not None and (users := media_library.used_by(file)):
-            shown = ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
-            messages.error(request, f"“{file}” is used by {shown}. Take it out there first.")
+            sentence = gettext("“%(file)s” is used by %(users)s. Remove it there first.")
+            messages.error(request, sentence % {"file": file, "users": _some(users, 5)})
             return redirect("admin:campaigns_mediafile_change", object_id)
         answer: HttpResponse = super().delete_view(request, object_id, extra_context)
         return answer
@@ -271,29 +281,37 @@ class MediaFileAdmin(ModelAdmin):
         url = reverse("media:file", args=[file.stored_name])
         return format_html('<img class="media-thumb" src="{}" alt="{}" loading="lazy">', url, file.alt)
 
-    @admin.display(description="Picture")
+    @admin.display(description=_("Image"))
     def large(self, file: MediaFile) -> SafeString | str:
         if file.kind != MediaFile.Kind.IMAGE:
-            return "It is a document."
+            return gettext("This file is a document.")
         url = reverse("media:file", args=[file.stored_name])
         return format_html('<img class="media-large" src="{}" alt="{}">', url, file.alt)
 
-    @admin.display(description="Description", ordering="alt")
+    @admin.display(description=_("Alt text"), ordering="alt")
     def described(self, file: MediaFile) -> str:
-        return file.alt or ("none: mere decoration" if file.kind == MediaFile.Kind.IMAGE else "–")
+        return file.alt or (gettext("None (decorative)") if file.kind == MediaFile.Kind.IMAGE else "–")
 
-    @admin.display(description="Address")
+    @admin.display(description=_("Address"))
     def address(self, file: MediaFile) -> SafeString:
         return format_html('<code class="media-address">{}</code>', media_library.url_of(file))
 
-    @admin.display(description="Size", ordering="size_bytes")
+    @admin.display(description=_("Size"), ordering="size_bytes")
     def size(self, file: MediaFile) -> str:
-        pixels = f", {file.width:,} × {file.height:,} pixels" if file.width else ""
-        return f"{file.size_bytes / 1e3:,.0f} kB{pixels}"
+        pixels = f" · {file.width:,} × {file.height:,} px" if file.width else ""
+        return f"{file.size_bytes / 1e3:,.0f} KB{pixels}"
 
-    @admin.display(description="Used by")
+    @admin.display(description=_("Used by"))
     def used(self, file: MediaFile) -> str:
         users = media_library.used_by(file)
         if not users:
-            return "nothing"
-        return ", ".join(users[:3]) + (f" and {len(users) - 3} more" if len(users) > 3 else "")
+            return gettext("Nothing")
+        return _some(users, 3)
+
+
+def _some(names: list[str], most: int) -> str:
+    """Return the first names, and the number of the others."""
+    shown, more = ", ".join(names[:most]), len(names[most:])
+    if not more:
+        return shown
+    return ngettext("%(names)s and %(n)s more", "%(names)s and %(n)s more", more) % {"names": shown, "n": more}

@@ -1,6 +1,7 @@
 """Admin pages of seed lists and of the approval rule."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from adminpages.one_row import OneRowAdmin
 from adminpages.pages import ModelAdmin
@@ -15,7 +16,7 @@ class SeedListAdmin(ModelAdmin):
     list_display = ["name", "number"]
     search_fields = ["name", "addresses"]
 
-    @admin.display(description="Addresses")
+    @admin.display(description=_("Addresses"))
     def number(self, seeds: SeedList) -> int:
         return len(seeds.addresses.split())
 

@@ -27,18 +27,18 @@ def unapproved(campaign: Campaign, people: int) -> str:
     needed_above = rule().needed_above
     if needed_above is None or people <= needed_above:
         return ""
-    would = f"It would have gone to {counted(people, 'person', 'people')}"
+    would = f"It would have reached {counted(people, 'person', 'people')}"
     frozen = FrozenContent.objects.filter(campaign=campaign.pk).first()
     approval = Approval.objects.filter(campaign=campaign.pk, decision=Approval.Decision.APPROVED).first()
     if frozen is None or approval is None or approval.version != frozen.version:
         return (
-            f"{would}, and a campaign to more than {counted(needed_above, 'person', 'people')} needs the approval of a"
-            " second person. Ask for it, then queue the campaign again."
+            f"{would}, and campaigns to more than {counted(needed_above, 'person', 'people')} need a second person's"
+            " approval. Request it, then send the campaign again."
         )
     if people > allowed(approval):
         was = "1 was" if approval.people == 1 else f"{approval.people or 0:,} were"
         return (
-            f"{would}, and {was} approved. Look who joined the audience, ask for approval again, then queue the"
+            f"{would}, and {was} approved. Check who joined the audience, request approval again, then send the"
             " campaign."
         )
     return ""

@@ -69,16 +69,16 @@ def gone(campaign: Campaign) -> list[str]:
 
 def _gone(campaign: Campaign) -> Iterator[str]:
     what = {
-        "segments": "A segment that was chosen",
-        "consent_lists": "A list whose consent was to count",
-        "excluded_lists": "A list that was to be excluded",
-        "excluded_segments": "A segment that was to be excluded",
+        "segments": "A chosen segment",
+        "consent_lists": "A consent list",
+        "excluded_lists": "An excluded list",
+        "excluded_segments": "An excluded segment",
     }
     for name, choice in what.items():
         wanted = set(campaign.audience.get(name, ()))
         model = ContactList if name in LISTS else Segment
         if wanted and model._default_manager.filter(pk__in=wanted).count() < len(wanted):
-            yield f"{choice} has been deleted. Look at the audience again and save it."
+            yield f"{choice} has been deleted. Check the audience and save the campaign."
 
 
 def _invalid(campaign: Campaign) -> Iterator[str]:
@@ -87,7 +87,7 @@ def _invalid(campaign: Campaign) -> Iterator[str]:
         try:
             query.check(segment.conditions)
         except ConditionsInvalid as error:
-            yield f"The segment “{segment}” must be looked at again: {error}"
+            yield f"The segment “{segment}” needs fixing: {error}"
 
 
 def users_of(segments: Collection[int], lists: Collection[int]) -> list[str]:

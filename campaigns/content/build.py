@@ -78,7 +78,7 @@ def build(campaign: Campaign, files: CampaignFiles | None = None) -> Built:
         try:
             parse(getattr(campaign, field))
         except MergeError as error:
-            raise ContentInvalid(f"{PARTS[field]} has a mistake in its merge fields. {error}") from error
+            raise ContentInvalid(f"{PARTS[field]} has an invalid merge field. {error}") from error
     frame = frame_of(campaign)
     html = _html(campaign, frame)
     files = files or CampaignFiles(campaign)
@@ -174,7 +174,7 @@ def _check_size(files: list[MediaFile]) -> None:
     total, most = sum(file.size_bytes for file in files), settings.ATTACHMENTS_MAX_BYTES
     if total > most:
         raise ContentInvalid(
-            f"Attachments and pictures inside the message have {total / 1e6:,.1f} MB together, more than the"
+            f"Attachments and embedded images have {total / 1e6:,.1f} MB together, more than the"
             f" {most / 1e6:,.0f} MB that a message may carry. Take some out, or link to them."
         )
 

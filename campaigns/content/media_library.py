@@ -29,8 +29,8 @@ def store(content: bytes, name: str, alt: str, actor: Any) -> MediaFile:
     """
     if len(content) > settings.MEDIA_MAX_BYTES:
         raise FileRefused(
-            f"The file has {len(content) / 1e6:,.1f} MB, more than the {settings.MEDIA_MAX_BYTES / 1e6:,.0f} MB that"
-            " are taken. Make it smaller, or put it on a web server and link to it."
+            f"The file has {len(content) / 1e6:,.1f} MB. The limit is {settings.MEDIA_MAX_BYTES / 1e6:,.0f} MB. Make it"
+            " smaller, or put it on a web server and link to it."
         )
     found = recognise(content, name, settings.MEDIA_MAX_PIXELS)
     stored_name = f"{secrets.token_urlsafe(18)}.{found.ending}"

@@ -4,13 +4,16 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from campaigns.forecast.forecast import Forecast, ForecastLine
 from campaigns.forecast.simulation import ASSUMED, LIMIT
+from smtpservers.routing.candidates import SWITCHED_OFF
 from words import durations
-from words.instants import moment
-from words.numbers import counted, none_of, some_of
+from words.instants import stamp
 
-SPEEDS = {LIMIT: "its limit", ASSUMED: "assumed: it has no rate, and sent too little lately to tell"}
+MOST_IDLE = 5  # Servers that send nothing and are named with the reason.
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,99 +39,161 @@ class ForecastWords:
 
 def words(expected: Forecast, zone: dt.tzinfo) -> ForecastWords:
     """Return the forecast in words."""
+    say = _Sayer(expected, zone)
     return ForecastWords(
-        _headline(expected, zone),
-        tuple(_notes(expected, zone)),
-        tuple(_row(line, zone) for line in expected.lines),
+        say.headline(),
+        tuple(say.notes()),
+        tuple(say.row(line) for line in expected.lines),
         is_bad=expected.total > 0 and not expected.is_complete,
     )
 
 
-def waiting_for_quota(messages: int) -> str:
-    """Return a sentence about messages without room in the present quota period."""
-    wait, their = ("waits", "its") if messages == 1 else ("wait", "their")
-    return f"{_messages(messages)} {wait} for the next quota period of {their} server."
+def waiting_for_quota(messages: int, until: str = "") -> str:
+    """Return a sentence about messages without room in the present quota period.
 
-
-def _headline(expected: Forecast, zone: dt.tzinfo) -> str:
-    if not expected.total:
-        return "Nobody gets it, so there is nothing to foresee."
-    if expected.retried == expected.total and expected.finishes_at is not None and expected.first_at is not None:
-        return _all_tried(expected.total, moment(expected.first_at, zone), moment(expected.finishes_at, zone))
-    if expected.finishes_at is not None and expected.first_at is not None and expected.total == 1:
-        return f"The message leaves on {moment(expected.first_at, zone)}."
-    if expected.finishes_at is not None and expected.first_at is not None:
-        took = durations.about(expected.finishes_at - expected.first_at)
+    :param until: when the first quota that they wait for resets.
+    """
+    number = {"n": f"{messages:,}", "until": until}
+    if until:
         return (
-            f"The {_messages(expected.total)} leave from {moment(expected.first_at, zone)} on, and the last one on"
-            f" {moment(expected.finishes_at, zone)}: {took}."
+            ngettext(
+                "%(n)s message waits for a quota that resets %(until)s.",
+                "%(n)s messages wait for a quota that resets %(until)s.",
+                messages,
+            )
+            % number
         )
-    if expected.expires_at is not None:
-        sent, end = expected.total - expected.left, moment(expected.expires_at, zone)
-        if not sent:
-            return f"By {end}, {none_of(expected.total, 'message')} sent."
-        return f"Only {some_of(sent, expected.total, 'message')} sent by {end}."
-    if expected.left == expected.total:
-        return f"As things stand, {none_of(expected.total, 'message')} sent at all."
-    return f"As things stand, {some_of(expected.left, expected.total, 'message')} not sent within a year."
-
-
-def _all_tried(deferred: int, first: str, last: str) -> str:
-    """Return a sentence for the time when only deferred messages are left. Servers may defer them again."""
-    if deferred == 1:
-        return f"All were tried. The message that was deferred is tried again on {first}."
-    until = f", and the last one on {last}" if last != first else ""
-    return f"All were tried. The {_messages(deferred)} that were deferred are tried again from {first} on{until}."
-
-
-def _notes(expected: Forecast, zone: dt.tzinfo) -> Iterator[str]:
-    if expected.retried_at is not None and expected.retried < expected.total:
-        was, tried = ("was", "is") if expected.retried == 1 else ("were", "are")
-        yield (
-            f"{_messages(expected.retried)} {was} deferred, and {tried} tried again from"
-            f" {moment(expected.retried_at, zone)} on."
+    return (
+        ngettext(
+            "%(n)s message waits for the next quota reset.", "%(n)s messages wait for the next quota reset.", messages
         )
-    if expected.waiting and expected.waiting_until is not None:
-        yield from _waiting(expected, moment(expected.waiting_until, zone))
-    if expected.expires_at is not None and expected.left:
-        yield f"{expected.left:,} {'is left then, and expires' if expected.left == 1 else 'are left then, and expire'}."
-    if expected.next_period:
-        yield waiting_for_quota(expected.next_period)
-    if expected.ahead:
-        yield f"Other campaigns go first with {_messages(expected.ahead)} where they use the same servers."
-    for label, number in expected.blocked:
-        yield f"No server may send {_messages(number)}{f' ({label})' if label else ''}."
-    for name, why in expected.idle[:5]:
-        yield f"{name} sends nothing: it {why}." if why else f"{name} sends nothing: its quota is 0."
-
-
-def _waiting(expected: Forecast, until: str) -> Iterator[str]:
-    """Yield the assumptions about an A/B test."""
-    if sample := expected.total - expected.waiting:
-        yield f"The sample goes first: {_messages(sample)}."
-    yield (
-        f"The rest, {_messages(expected.waiting)}, waits until you choose the winner. This forecast assumes that you"
-        f" choose on {until}, as soon as the hours to wait are over."
+        % number
     )
-    if not expected.is_sampled_in_time:
-        yield "The sample is not sent in full by then, so its figures will say less. Wait longer before you choose."
 
 
-def _row(line: ForecastLine, zone: dt.tzinfo) -> ForecastRow:
-    notes = []
-    if line.dry_at is not None and line.again_at is not None:
-        notes.append(
-            f"Its quota is used up on {moment(line.dry_at, zone)}; the next period begins on"
-            f" {moment(line.again_at, zone)}."
-        )
-    if line.capped:
-        notes.append(f"Its limit of the {line.capped} holds it back.")
-    if line.units != line.messages:
-        notes.append(f"With copies, {line.units:,} units of its quota.")
-    rate = f"{line.per_second:.1f}" if line.per_second < 10 else f"{line.per_second:,.0f}"
-    speed = f"{rate} a second, {SPEEDS.get(line.speed_from, 'as it did lately')}"
-    return ForecastRow(line.name, line.messages, line.percent, speed, tuple(notes))
+def quota_reset(expected: Forecast, zone: dt.tzinfo) -> str:
+    """Return when the first quota resets that some messages wait for; empty if none does."""
+    resets = [line.again_at for line in expected.lines if line.later and line.again_at is not None]
+    return stamp(min(resets), expected.begins_at, zone) if resets else ""
 
 
-def _messages(number: int) -> str:
-    return counted(number, "message")
+class _Sayer:
+    def __init__(self, expected: Forecast, zone: dt.tzinfo) -> None:
+        self._expected, self._zone = expected, zone
+
+    def _at(self, instant: dt.datetime) -> str:
+        return stamp(instant, self._expected.begins_at, self._zone)
+
+    def headline(self) -> str:
+        expected = self._expected
+        if not expected.total:
+            return _("No recipients yet, so there's nothing to forecast.")
+        number = {"n": f"{expected.total:,}"}
+        if expected.finishes_at is not None and expected.first_at is not None:
+            times = {
+                "first": self._at(expected.first_at),
+                "last": self._at(expected.finishes_at),
+                "span": durations.about(expected.finishes_at - expected.first_at),
+            }
+            if expected.retried == expected.total:
+                return self._all_tried(number | times)
+            if expected.total == 1:
+                return _("The message is sent at %(first)s.") % times
+            return _("%(n)s messages, starting %(first)s and finishing around %(last)s (%(span)s).") % (number | times)
+        if expected.expires_at is not None:
+            sent = expected.total - expected.left
+            ends = number | {"sent": f"{sent:,}", "end": self._at(expected.expires_at)}
+            if not sent:
+                return _("None of the %(n)s messages can be sent by %(end)s.") % ends
+            return _("Only %(sent)s of %(n)s messages can be sent by %(end)s.") % ends
+        if expected.left == expected.total:
+            return (
+                ngettext(
+                    "With the current settings, the message can't be sent.",
+                    "With the current settings, none of the %(n)s messages can be sent.",
+                    expected.total,
+                )
+                % number
+            )
+        left = number | {"left": f"{expected.left:,}"}
+        return _("With the current settings, %(left)s of %(n)s messages can't be sent within a year.") % left
+
+    def _all_tried(self, values: dict[str, str]) -> str:
+        """Return a sentence for the time when only deferred messages are left. Servers may defer them again."""
+        if self._expected.total == 1:
+            return _("The last message was deferred. Next attempt at %(first)s.") % values
+        if values["first"] == values["last"]:
+            return _("The last %(n)s messages were deferred. Next attempt at %(first)s.") % values
+        return _("The last %(n)s messages were deferred. Next attempts from %(first)s to %(last)s.") % values
+
+    def notes(self) -> Iterator[str]:
+        expected = self._expected
+        if expected.retried_at is not None and expected.retried < expected.total:
+            yield ngettext(
+                "%(n)s deferred message is tried again at %(at)s.",
+                "%(n)s deferred messages are tried again from %(at)s.",
+                expected.retried,
+            ) % {"n": f"{expected.retried:,}", "at": self._at(expected.retried_at)}
+        if expected.waiting and expected.waiting_until is not None:
+            yield from self._waiting(self._at(expected.waiting_until))
+        if expected.expires_at is not None and expected.left:
+            yield ngettext(
+                "%(n)s unsent message expires then.", "%(n)s unsent messages expire then.", expected.left
+            ) % {"n": f"{expected.left:,}"}
+        if expected.next_period:
+            yield waiting_for_quota(expected.next_period, quota_reset(expected, self._zone))
+        if expected.ahead:
+            yield ngettext(
+                "%(n)s message of other campaigns goes first on shared servers.",
+                "%(n)s messages of other campaigns go first on shared servers.",
+                expected.ahead,
+            ) % {"n": f"{expected.ahead:,}"}
+        for label, number in expected.blocked:
+            values = {"n": f"{number:,}", "which": label}
+            if label:
+                yield _("No server may send %(n)s messages (%(which)s).") % values
+            else:
+                yield (
+                    ngettext("No server may send %(n)s message.", "No server may send %(n)s messages.", number) % values
+                )
+        yield from self._idle()
+
+    def _idle(self) -> Iterator[str]:
+        """Yield the servers that send nothing; inactive ones, which everybody expects to, in one line."""
+        inactive = sum(why == SWITCHED_OFF for _name, why in self._expected.idle)
+        others = [(name, why) for name, why in self._expected.idle if why != SWITCHED_OFF]
+        for name, why in others[:MOST_IDLE]:
+            yield f"{name} {why}." if why else _("%(server)s has a quota of 0.") % {"server": name}
+        if more := len(others[MOST_IDLE:]):
+            yield ngettext("%(n)s more server can't send.", "%(n)s more servers can't send.", more) % {"n": more}
+        if inactive:
+            yield ngettext("%(n)s server is inactive.", "%(n)s servers are inactive.", inactive) % {"n": inactive}
+
+    def _waiting(self, until: str) -> Iterator[str]:
+        """Yield the assumptions about an A/B test."""
+        expected = self._expected
+        if sample := expected.total - expected.waiting:
+            yield ngettext("The test goes first: %(n)s message.", "The test goes first: %(n)s messages.", sample) % {
+                "n": f"{sample:,}"
+            }
+        yield ngettext(
+            "%(n)s message waits for the winner. The forecast assumes you choose at %(at)s.",
+            "%(n)s messages wait for the winner. The forecast assumes you choose at %(at)s.",
+            expected.waiting,
+        ) % {"n": f"{expected.waiting:,}", "at": until}
+        if not expected.is_sampled_in_time:
+            yield _("The test isn't fully sent by then. Wait longer before you choose.")
+
+    def row(self, line: ForecastLine) -> ForecastRow:
+        notes = []
+        if line.dry_at is not None and line.again_at is not None:
+            times = {"dry": self._at(line.dry_at), "again": self._at(line.again_at)}
+            notes.append(_("Quota runs out %(dry)s, resets %(again)s.") % times)
+        if line.capped:
+            notes.append(_("Slowed by its hourly limit.") if line.capped == "hour" else _("Slowed by its daily limit."))
+        if line.units != line.messages:
+            notes.append(_("With copies, it uses %(n)s of its quota.") % {"n": f"{line.units:,}"})
+        rate = f"{line.per_second:.1f}" if line.per_second < 10 else f"{line.per_second:,.0f}"
+        speeds = {LIMIT: _("%(rate)s/s (limit)"), ASSUMED: _("%(rate)s/s (estimate: no recent sends to measure)")}
+        speed = speeds.get(line.speed_from, _("%(rate)s/s (recent speed)")) % {"rate": rate}
+        return ForecastRow(line.name, line.messages, line.percent, speed, tuple(notes))

@@ -8,7 +8,8 @@ from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from campaigns.audience.audience import LISTS, SEGMENTS
@@ -20,23 +21,30 @@ AUDIENCE_FIELDS = ("lists", "segments", "consent_lists", "excluded_lists", "excl
 class CheckboxGroup(UnfoldAdminCheckboxSelectMultipleWidget):  # type: ignore[misc]  # unfold ships no types.
     """Checkboxes with an accessible name for the group, because several groups contain the same lists."""
 
+    def __init__(self, group: Any, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs)
+        self._group = group
+
     def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
         boxes = super().render(name, value, attrs, renderer)
-        return format_html('<div role="group" aria-label="{}">{}</div>', capfirst(name.replace("_", " ")), boxes)
+        return format_html('<div role="group" aria-label="{}">{}</div>', self._group, boxes)
 
 
 class ListChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
     """The lists, each with the number of its subscribers."""
 
     def label_from_instance(self, contact_list: Any) -> str:
-        return f"{contact_list.name} – {contact_list.subscribed:,} subscribed"
+        number = contact_list.subscribed
+        words = ngettext("%(list)s – %(n)s subscriber", "%(list)s – %(n)s subscribers", number)
+        return words % {"list": contact_list.name, "n": f"{number:,}"}
 
 
 class IdsField(forms.TypedMultipleChoiceField):
     """Several lists or segments by id. A row that was deleted meanwhile is refused as a choice."""
 
-    def __init__(self, help_text: str) -> None:
-        super().__init__(coerce=int, required=False, widget=CheckboxGroup, help_text=help_text)
+    def __init__(self, label: Any, help_text: Any) -> None:
+        widget = CheckboxGroup(label)
+        super().__init__(coerce=int, required=False, widget=widget, label=label, help_text=help_text)
 
 
 class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -45,18 +53,25 @@ class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]
     lists = ListChoice(
         queryset=ContactList.objects.none(),
         required=False,
-        widget=CheckboxGroup,
-        help_text="Everyone subscribed to one of them gets one message. Who is suppressed, or asked for a break, is"
-        " among the subscribers and gets none; how many get the campaign is counted below.",
+        label=_("Lists"),
+        widget=CheckboxGroup(_("Lists")),
+        help_text=_(
+            "Everyone subscribed to at least one of these lists gets one message. Suppressed and paused people are"
+            " subscribers too, but get none. The count below leaves them out."
+        ),
     )
-    segments = IdsField("And the people of these segments who agreed to one of the lists you name next.")
+    segments = IdsField(
+        _("Segments"), _("Adds people from these segments who are subscribed to one of the lists you choose next.")
+    )
     consent_lists = IdsField(
-        "Whose consent counts for the segments: nobody is written to who is subscribed to none of these. Unsubscribing"
-        " from the campaign is unsubscribing from them. To write to a part of a list, tick its segment above, the list"
-        " here, and no list at the top."
+        _("Consent lists"),
+        _(
+            "Only people subscribed to one of these lists are reached through a segment. They unsubscribe from these"
+            " lists. To reach part of a list, choose its segment above and the list here, and no list at the top."
+        ),
     )
-    excluded_lists = IdsField("Who is subscribed to one of these is left out.")
-    excluded_segments = IdsField("Who is in one of these is left out.")
+    excluded_lists = IdsField(_("Excluded lists"), _("Leaves out everyone subscribed to one of these lists."))
+    excluded_segments = IdsField(_("Excluded segments"), _("Leaves out everyone in one of these segments."))
 
     class Media:
         js = ("campaigns/audience.js",)
@@ -73,17 +88,25 @@ class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]
             field.choices = lists if name in LISTS else segments
             field.initial = self.instance.audience.get(name, [])
         if not segments:
-            build = format_html('There is none yet. <a href="{}">Build one.</a>', reverse("admin:contacts_segment_add"))
+            build = format_html(
+                '{} <a href="{}">{}</a>',
+                gettext("No segments yet."),
+                reverse("admin:contacts_segment_add"),
+                gettext("Create segment"),
+            )
             self.fields["segments"].help_text = self.fields["excluded_segments"].help_text = build
         choice: Any = self.fields["lists"]
         choice.queryset = subscribed_lists()
         choice.widget.attrs["data-audience-url"] = reverse("campaigns:audience")
+        choice.widget.attrs["data-says-uncounted"] = gettext(
+            "Couldn't count the recipients. Change a tick to try again."
+        )
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
         if "lists" in self.fields:
             if cleaned.get("segments") and not cleaned.get("consent_lists"):
-                self.add_error("consent_lists", "Tick the lists whose consent counts for the segments.")
+                self.add_error("consent_lists", gettext("Choose at least one consent list for the segments."))
             chosen = {name: cleaned.get(name, []) for name in (*LISTS, *SEGMENTS)}
             if not chosen["segments"]:
                 chosen["consent_lists"] = []

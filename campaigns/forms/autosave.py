@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
+from django.utils import formats
+from django.utils.translation import gettext as _
 
 from campaigns.forms.content import Values, WritingForm, posted, same, values_of
 from campaigns.markup.starter_templates import Starter
@@ -51,12 +53,10 @@ def save(campaign_id: int, changes: Mapping[str, Change], version: int, draft_fo
     with transaction.atomic():
         campaign = Campaign.objects.select_for_update().filter(pk=campaign_id).first()
         if campaign is None:
-            return Saved(version, "The campaign was deleted. Copy what you wrote before you leave this page.")
+            return Saved(version, _("This campaign was deleted. Copy your text before you leave the page."))
         if campaign.status != Campaign.Status.DRAFT:
-            state = campaign.get_status_display()
-            return Saved(
-                version, f"The campaign is {state} now and cannot be changed any more. Your last words are not saved."
-            )
+            sentence = _("This campaign can't be changed any more, so your last changes weren't saved. Its status: %s.")
+            return Saved(version, sentence % campaign.get_status_display())
         stored = values_of(draft_form(instance=campaign))
         known = {name: change for name, change in changes.items() if name in stored}
         known_before = version == campaign.version
@@ -118,13 +118,13 @@ def record_heartbeat(
 
 
 def _called(other: Any, user: Any) -> str:
-    return "you, in another window" if other.pk == user.pk else other.get_full_name() or other.get_username()
+    return _("you, in another window") if other.pk == user.pk else other.get_full_name() or other.get_username()
 
 
 def begin(starter: Starter, now: dt.datetime) -> Campaign:
     """Create a draft from a starter template, in the default layout and under an unused name."""
     layout = Layout.objects.filter(is_default=True).first()
-    stem = f"{starter.name}, {now.day} {now:%B %Y}"
+    stem = f"{starter.name}, {formats.date_format(now, 'j F Y')}"
     taken = set(Campaign.objects.filter(name__startswith=stem).values_list("name", flat=True))
     names = (stem if number == 1 else f"{stem} ({number})" for number in itertools.count(1))
     content = {"html" if starter.markup == Campaign.Markup.HTML else "source": starter.content}

@@ -6,6 +6,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminTextInputWidget,
@@ -41,7 +43,8 @@ class CampaignForm(AudienceForm, WritingForm):
         coerce=int,
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="Only these send it, as far as the routing rules allow them. None ticked: all that the rules allow.",
+        label=_("Servers"),
+        help_text=_("Sends only through these servers, within the routing rules. Leave empty to use all servers."),
     )
 
     class Meta(WritingForm.Meta):
@@ -79,7 +82,7 @@ class CampaignForm(AudienceForm, WritingForm):
         widget = self.fields[name].widget
         widget.suggestions = found
         if found:
-            self.fields[name].help_text = format_html("Your servers suggest: {}.", ", ".join(found))
+            self.fields[name].help_text = format_html(gettext("Your servers suggest: {}."), ", ".join(found))
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -89,7 +92,7 @@ class CampaignForm(AudienceForm, WritingForm):
                 and isinstance(value, str)
                 and any(ord(sign) < 32 for sign in value)
             ):
-                self.add_error(name, "This must be one line without control characters. Type it anew.")
+                self.add_error(name, gettext("Use one line without control characters."))
             elif name in utm.NAMES:
                 try:
                     check_utm(value)
@@ -123,7 +126,7 @@ class CampaignForm(AudienceForm, WritingForm):
 class CampaignTestForm(forms.Form):
     """The address for a test message."""
 
-    recipient = forms.CharField(max_length=320)
+    recipient = forms.CharField(label=_("Recipient"), max_length=320)
 
     def clean_recipient(self) -> str:
         try:

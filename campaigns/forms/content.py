@@ -8,8 +8,11 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminRadioSelectWidget,
@@ -110,7 +113,8 @@ class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
         queryset=MediaFile.objects.none(),
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="Sent with every message.",
+        label=_("Attachments"),
+        help_text=_("Sent with every message."),
     )
     # The latest version that the page knows; see campaigns.forms.autosave.
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
@@ -134,7 +138,10 @@ class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
             files.queryset = MediaFile.objects.order_by("name", "pk")
             if not files.queryset.exists():
                 files.help_text = format_html(
-                    'The media library is empty. <a href="{}">Upload a file</a>.', "/admin/campaigns/mediafile/add/"
+                    '{} <a href="{}">{}</a>',
+                    gettext("The media library is empty."),
+                    reverse("admin:campaigns_mediafile_add"),
+                    gettext("Upload file"),
                 )
         if "layout" in self.fields:
             self.fields["layout"].required = False
@@ -153,7 +160,9 @@ class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
             stored = Campaign.objects.get(pk=self.instance.pk)
             if stored.version != known and (conflicts := differing(self, stored)):
                 self.conflicts = conflicts
-                raise ValidationError("Somebody else changed this draft while you were writing. Choose what stays.")
+                raise ValidationError(
+                    gettext("Someone else changed this draft while you were editing. Choose which version to keep.")
+                )
         return cleaned
 
     def clean_markup(self) -> str:

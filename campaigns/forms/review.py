@@ -5,6 +5,8 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from adminpages.changes import NoticesChanges
 from campaigns.models import ApprovalRule, Campaign, SeedList
@@ -41,32 +43,44 @@ class WallField(forms.DateTimeField):
         with timezone.override(dt.UTC):  # Otherwise Django refuses times that are skipped in the site's own zone.
             read = super().to_python(value)
         if read and read.year not in YEARS:
-            raise forms.ValidationError(f"Choose a year from {YEARS[0]} to {YEARS[-1]}.")
+            raise forms.ValidationError(
+                gettext("Choose a year from %(first)s to %(last)s.") % {"first": YEARS[0], "last": YEARS[-1]}
+            )
         return read.replace(tzinfo=None) if read else None
 
 
 def zone_choices() -> list[tuple[str, str]]:
     """Return the time zones with inhabitants; the site's own comes first."""
     places = ((name, name) for name in time_zones.inhabited())
-    return [("", f"{site().time_zone} (this site)"), ("UTC", "UTC"), *places]
+    return [("", gettext("%(zone)s (this site)") % {"zone": site().time_zone}), ("UTC", "UTC"), *places]
 
 
 class ScheduleForm(NoticesChanges, forms.Form):
     called = "schedule"
 
-    start = forms.ChoiceField(choices=Campaign.Start.choices, widget=forms.RadioSelect)
-    wall = WallField(label="Date and time", required=False)
-    time_zone = forms.ChoiceField(label="Time zone", required=False, choices=zone_choices)
-    not_after = WallField(label="Not after", required=False)
+    start = forms.ChoiceField(label=_("Start"), choices=Campaign.Start.choices, widget=forms.RadioSelect)
+    wall = WallField(label=_("Date and time"), required=False)
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        required=False,
+        choices=zone_choices,
+        help_text=_(
+            "Applies to all times on this form. With local-time sending, used for people whose time zone is unknown."
+        ),
+    )
+    not_after = WallField(
+        label=_("Stop sending after"), required=False, help_text=_("Unsent messages are dropped at this time.")
+    )
     days = forms.TypedMultipleChoiceField(
-        label="On these days alone",
+        label=_("Only on these days"),
         required=False,
         coerce=int,
         choices=list(enumerate(DAYS)),
         widget=forms.CheckboxSelectMultiple,
+        help_text=_("Leave all unticked to send on any day."),
     )
-    opens = forms.TimeField(label="From", required=False, widget=forms.TimeInput({"type": "time"}, format="%H:%M"))
-    closes = forms.TimeField(label="To", required=False, widget=forms.TimeInput({"type": "time"}, format="%H:%M"))
+    opens = forms.TimeField(label=_("From"), required=False, widget=forms.TimeInput({"type": "time"}, format="%H:%M"))
+    closes = forms.TimeField(label=_("To"), required=False, widget=forms.TimeInput({"type": "time"}, format="%H:%M"))
 
     def __init__(self, *args: Any, now: dt.datetime, **kwargs: Any) -> None:
         self._now = now
@@ -94,13 +108,13 @@ class ScheduleForm(NoticesChanges, forms.Form):
         cleaned = super().clean() or {}
         is_timed = cleaned.get("start") in (Campaign.Start.AT, Campaign.Start.LOCAL)
         if is_timed and not cleaned.get("wall") and "wall" not in self.errors:
-            self.add_error("wall", "Choose the date and time to start at.")
+            self.add_error("wall", gettext("Choose a date and time."))
         elif is_timed and "wall" not in self.errors and "time_zone" not in self.errors:
             self._refuse_the_past(cleaned)
         if (cleaned.get("opens") is None) != (cleaned.get("closes") is None):
-            self.add_error("closes", "Fill in both hours, or neither.")
+            self.add_error("closes", gettext("Fill in both times, or leave both empty."))
         elif cleaned.get("opens") is not None and cleaned.get("opens") == cleaned.get("closes"):
-            self.add_error("closes", "Between the two there is no time. Leave both empty for the whole day.")
+            self.add_error("closes", gettext("Choose two different times. Leave both empty for the whole day."))
         return cleaned
 
     def _refuse_the_past(self, cleaned: dict[str, Any]) -> None:
@@ -109,8 +123,12 @@ class ScheduleForm(NoticesChanges, forms.Form):
         shown = self._now.astimezone(LAST_CLOCKS if is_local else zone)
         if cleaned["wall"] >= shown.replace(tzinfo=None) - PAST:
             return
-        clocks = "it is later by everybody’s clock" if is_local else f"it is {moment(self._now, zone)} in {zone} now"
-        self.add_error("wall", f"This lies in the past: {clocks}. Choose a later date and time.")
+        if is_local:
+            past = gettext("This time is over in every time zone. Choose a later date and time.")
+        else:
+            now = {"now": moment(self._now, zone), "zone": zone}
+            past = gettext("This time is in the past: it's %(now)s in %(zone)s. Choose a later date and time.") % now
+        self.add_error("wall", past)
 
     def schedule(self) -> Schedule:
         """Return the chosen schedule."""
@@ -132,10 +150,14 @@ class SendTestsForm(forms.Form):
 
     __test__ = False  # Keeps pytest from collecting it as a test.
     recipients = forms.CharField(
-        label="Addresses", required=False, max_length=8000, widget=forms.Textarea(attrs={"rows": 3})
+        label=_("Addresses"),
+        required=False,
+        max_length=8000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_("One address per line. Each test is a real message and counts towards the quota."),
     )
     seed_lists = forms.ModelMultipleChoiceField(
-        SeedList.objects.all(), label="Seed lists", required=False, widget=forms.CheckboxSelectMultiple
+        SeedList.objects.all(), label=_("Seed lists"), required=False, widget=forms.CheckboxSelectMultiple
     )
 
     def clean_recipients(self) -> list[str]:
@@ -147,9 +169,9 @@ class SendTestsForm(forms.Form):
         for seeds in cleaned.get("seed_lists", ()):
             found |= {fold(address): address for address in addresses_of(seeds.addresses)}
         if not found and not self.errors:
-            raise forms.ValidationError("Write at least one address, or choose a seed list.")
+            raise forms.ValidationError(gettext("Enter an address or choose a seed list."))
         if len(found) > MOST_TESTS:
-            raise forms.ValidationError(f"These are {len(found)} addresses; send at most {MOST_TESTS} tests at once.")
+            raise forms.ValidationError(_too_many(len(found), MOST_TESTS))
         cleaned["addresses"] = list(found.values())
         return cleaned
 
@@ -170,6 +192,11 @@ def addresses_of(text: str) -> list[str]:
     return found
 
 
+def _too_many(number: int, most: int) -> str:
+    sentence = gettext("That's %(number)s addresses. Enter at most %(most)s.")
+    return sentence % {"number": f"{number:,}", "most": most}
+
+
 class SeedListForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = SeedList
@@ -178,9 +205,9 @@ class SeedListForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_addresses(self) -> str:
         found = list(dict.fromkeys(addresses_of(self.cleaned_data["addresses"])))
         if not found:
-            raise forms.ValidationError("Write at least one address.")
+            raise forms.ValidationError(gettext("Enter an address."))
         if len(found) > MOST_TESTS:
-            raise forms.ValidationError(f"These are {len(found)} addresses; a seed list has at most {MOST_TESTS}.")
+            raise forms.ValidationError(_too_many(len(found), MOST_TESTS))
         return "\n".join(found)
 
 

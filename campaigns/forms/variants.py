@@ -5,9 +5,12 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from adminpages.changes import NoticesChanges
 from adminpages.texts import RefusesControls
+from campaigns.ab_test.variants import VARIED
+from campaigns.content.build import body_of
 from campaigns.models import Campaign, Experiment, Variant
 from campaigns.models.experiment import LETTERS
 from mail.addresses import AddressInvalid, parse_mailbox
@@ -15,6 +18,7 @@ from mail.markup import TooMuch, check_bounds
 from mail.merge_fields import MergeError, parse
 
 LEAST = 2
+MOST_SHOWN = 500  # Characters of an inherited value.
 SAID = ("subject", "preheader", "mail_from", "body", "text")
 
 
@@ -63,13 +67,17 @@ class VariantForms:
             for position in range(len(LETTERS))
         ]
         self.problem = ""
+        inherited = {name: getattr(campaign, name) for name in VARIED} | {"body": body_of(campaign)}
+        for form in self.variants:
+            for name, value in inherited.items():
+                form.fields[name].widget.attrs["placeholder"] = value[:MOST_SHOWN]
 
     def is_valid(self) -> bool:
         valid = [form.is_valid() for form in (self.form, *self.variants)]
         if not all(valid):
             return False
         if not any(form.says_anything for form in self.variants[1:]):
-            self.problem = "Write at least one variant beside A: another subject, sender or content."
+            self.problem = _("Add a second variant with its own subject, sender or content.")
         return not self.problem
 
     def save(self) -> Experiment:
@@ -80,7 +88,7 @@ class VariantForms:
         with transaction.atomic():
             campaign = Campaign.objects.select_for_update().get(pk=self._campaign.pk)
             if campaign.status != Campaign.Status.DRAFT:
-                raise ValidationError("The campaign was queued meanwhile, so its test cannot be changed any more.")
+                raise ValidationError(_("The campaign has been queued, so its A/B test can't be changed any more."))
             experiment: Experiment = self.form.save()
             experiment.variants.all().delete()
             kept = [form for form in self.variants if form is self.variants[0] or form.says_anything]

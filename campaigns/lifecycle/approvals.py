@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from campaigns.audience import allowances
 from campaigns.audience.audience import audience_of
@@ -20,7 +22,7 @@ from campaigns.preflight.review import Review, review
 from contacts.segments.audience import Audience
 
 Decision = Approval.Decision
-CHANGED = "The campaign was changed in the meantime. Look at it again."
+CHANGED = gettext_lazy("The campaign has just been changed. Check it again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +67,16 @@ def override(campaign_id: int, check_id: str, reason: str, actor: Any, now: dt.d
     """
     campaign = Campaign.objects.get(pk=campaign_id)
     if campaign.status != Campaign.Status.DRAFT:
-        return "Only the checks of a draft can be overridden."
+        return _("Only the checks of a draft can be overridden.")
     if not reason.strip():
-        return "Write why the check does not matter here; the reason is kept with the campaign."
+        return _("Enter a reason. It's saved with the campaign.")
     found = review(campaign, now)
     blocking = [finding for finding in found.findings if finding.check_id == check_id]
     if any(finding.severity == Severity.FATAL for finding in blocking):
-        return "This check cannot be overridden: the campaign could not be sent at all."
+        return _("This check can't be overridden: the campaign couldn't be sent at all.")
     blocking = [finding for finding in blocking if finding.severity == Severity.BLOCK]
     if not blocking:
-        return "This check blocks nothing any more."
+        return _("This check no longer blocks the campaign.")
     CheckOverride.objects.update_or_create(
         campaign=campaign,
         check_id=check_id,
@@ -138,13 +140,13 @@ def ask_for(campaign_id: int, note: str, actor: Any, now: dt.datetime) -> str:
         written = Written.read(campaign_id, locks=True)
         campaign = written.campaign
         if campaign.status != Campaign.Status.DRAFT:
-            return "Only a draft can be approved."
+            return _("Only a draft can be approved.")
         version = written.version
         open_now = Approval.objects.filter(campaign=campaign, decision=Decision.OPEN)
         if open_now.filter(version=version).exists():
-            return "Approval was asked for already."
+            return _("Approval has already been requested.")
         # A request that an edit has made void can no longer be decided.
-        open_now.update(decision=Decision.REJECTED, note="Void: the campaign was edited.", decided_at=now)
+        open_now.update(decision=Decision.REJECTED, note="No longer valid: the campaign was edited.", decided_at=now)
         try:
             with transaction.atomic():
                 Approval.objects.create(
@@ -156,7 +158,7 @@ def ask_for(campaign_id: int, note: str, actor: Any, now: dt.datetime) -> str:
                     request_note=note.strip()[:1000],
                 )
         except IntegrityError:
-            return "Approval was asked for already."
+            return _("Approval has already been requested.")
     return ""
 
 
@@ -169,14 +171,14 @@ def decide(
     """
     approval = Approval.objects.select_related("campaign").get(pk=approval_id)
     if approval.requested_by_id == actor.pk:
-        return "Who asks for approval cannot give it. Ask somebody else to look at the campaign."
+        return _("You can't approve your own request. Ask someone else.")
     if approval.campaign.status != Campaign.Status.DRAFT:
-        return "The campaign is no draft any more."
+        return _("The campaign is no longer a draft.")
     written = Written(approval.campaign)
     if approval.version != written.version:
-        return CHANGED
+        return str(CHANGED)
     if not is_approved and not note.strip():
-        return "Write what is to be changed, so that the campaign can be mended."
+        return _("Enter a note that says what to change.")
     if is_approved:  # The form's number may be forged, so it can only lower the number counted here.
         reached = written.headcounts.people(now).reached
         people = reached if people is None else min(people, reached)
@@ -188,4 +190,4 @@ def decide(
         decided_at=now,
         note=note.strip()[:1000],
     )
-    return "" if decided else "Somebody else has decided already."
+    return "" if decided else _("Someone else has already decided.")

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 
 from campaigns.models import ArchivedCampaign, ArchiveSettings, Campaign, Experiment
 from campaigns.models.archive import MOST_SLUG
@@ -35,14 +36,14 @@ def publish(campaign_id: int, actor: Any, now: dt.datetime) -> str:
     """
     campaign = Campaign.objects.get(pk=campaign_id)
     if campaign.status != Campaign.Status.FINISHED:
-        return "Only a finished campaign can be put into the archive."
+        return _("Only sent campaigns can be published to the archive.")
     mailing = _mailing(campaign)
     if mailing is None:
-        return "Nothing of this campaign was sent, so there is nothing to show."
+        return _("This campaign sent nothing, so there's nothing to show.")
     try:
         subject, html, text = render_without_recipient(mailing)
     except ValueError as error:
-        return f"The content cannot be shown without a recipient: {error}"
+        return _("The content can't be shown without a recipient: %(problem)s") % {"problem": error}
     ArchivedCampaign.objects.update_or_create(
         campaign=campaign,
         defaults={

@@ -23,11 +23,11 @@ def tell(now: dt.datetime) -> list[UnderWay]:
     for campaign in Campaign.objects.filter(status=Status.SCHEDULED).order_by("starts_at", "pk")[:MOST_SHOWN]:
         starts = f"{campaign.starts_at:%d %B %Y %H:%M} UTC" if campaign.starts_at else "the time you choose"
         if campaign.starts_at and campaign.starts_at <= now:
-            found.append(UnderWay(campaign.name, f"It was to start on {starts}.", "it asks before it starts."))
+            found.append(UnderWay(campaign.name, f"Its start was planned for {starts}.", "it asks before it starts."))
         else:
             found.append(UnderWay(campaign.name, f"It will start on {starts}.", "it starts then, here too."))
     paused = Campaign.objects.filter(status=Status.PAUSED).order_by("pk")[:MOST_SHOWN]
-    resumed = "it stays paused until somebody resumes it."
+    resumed = "it stays paused until someone resumes it."
     return [*found, *(UnderWay(campaign.name, "It is paused.", resumed) for campaign in paused)]
 
 

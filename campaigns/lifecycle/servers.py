@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Collection, Sequence
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from campaigns.models import Campaign
 from campaigns.preflight.refusals import server_refusals
@@ -11,7 +12,6 @@ from campaigns.schedule import mailings
 from delivery.models import Mailing
 
 STEERABLE = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING, Campaign.Status.PAUSED)
-NOT_ON_ITS_WAY = "The campaign is not on its way, so its servers cannot be changed here."
 
 
 def change_servers(campaign_id: int, server_ids: Sequence[int], now: dt.datetime) -> list[str]:
@@ -24,7 +24,7 @@ def change_servers(campaign_id: int, server_ids: Sequence[int], now: dt.datetime
     with transaction.atomic():
         campaign = Campaign.objects.select_for_update().get(pk=campaign_id)
         if campaign.status not in STEERABLE:
-            return [NOT_ON_ITS_WAY]
+            return [_("This campaign isn't scheduled or sending, so its servers can't be changed here.")]
         campaign.server_ids = list(server_ids)
         if reasons := server_refusals(campaign, now):
             return reasons
@@ -37,4 +37,8 @@ def change_servers(campaign_id: int, server_ids: Sequence[int], now: dt.datetime
 def users_of_servers(server_ids: Collection[int]) -> list[str]:
     """Return the names of unfinished campaigns that have chosen one of these servers, for people."""
     unfinished = Campaign.objects.filter(status__in=Campaign.UNFINISHED).only("name", "server_ids").order_by("name")
-    return [f"the campaign “{campaign}”" for campaign in unfinished if set(server_ids) & set(campaign.server_ids)]
+    return [
+        _("the campaign “%(name)s”") % {"name": campaign}
+        for campaign in unfinished
+        if set(server_ids) & set(campaign.server_ids)
+    ]

@@ -13,6 +13,8 @@ from typing import Any
 
 from django.db import OperationalError, connection, transaction
 from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from campaigns.ab_test import run
 from campaigns.ab_test.variants import VARIED, experiment_of
@@ -33,18 +35,17 @@ from delivery.models import Mailing
 from delivery.outbox import mailings as outbox
 from delivery.outbox.snapshot import snapshot
 from smtpservers.routing.fleet import Fleet
-from words.numbers import counted
 
 logger = logging.getLogger(__name__)
 Status = Campaign.Status
 MOST_STARTS = 3  # Failed starts in a row without progress, before a campaign becomes a draft again.
 START_LEASE = dt.timedelta(seconds=30)
 FAILED_TO_START = (
-    f"Its start failed {MOST_STARTS} times in a row, or ended the worker. Look at its content and its audience, and ask"
-    " an administrator for the worker's log, before you queue it again."
+    f"It failed to start {MOST_STARTS} times in a row, or stopped its worker. Check its content and audience, and ask"
+    " an administrator for the worker's log, before you send it again."
 )
-CHANGED_MEANWHILE = "The campaign was changed in the meantime. Look at it again, then queue it."
-CHANGED_SINCE = "It was changed while its people were counted. Look at it again, then queue it."
+CHANGED_MEANWHILE = "The campaign has just been changed. Check it and send it again."
+CHANGED_SINCE = "It was changed while its recipients were counted. Check it and send it again."
 
 
 def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
@@ -123,7 +124,7 @@ def why_not(written: Written, now: dt.datetime) -> list[str]:
     """
     found = review_of(written, Fleet(now))
     if open_now := approvals.unanswered(found):
-        return [f"{finding.sentence} {finding.mend}".strip() for finding in open_now]
+        return [f"{finding.sentence} {finding.remedy}".strip() for finding in open_now]
     return _unapproved(written, found.people.reached)
 
 
@@ -145,20 +146,24 @@ def _unapproved(written: Written, people: int) -> list[str]:
     """Return the reasons why a draft needs an approval to go to this number of people; empty if it does not."""
     standing = approvals.standing(written, people)
     if standing.is_outgrown and standing.latest is not None:
-        return [
-            f"The approval was for {counted(standing.latest.people or 0, 'person', 'people')}, and the campaign would"
-            f" reach {people:,}. Ask for approval again on the review page."
-        ]
+        numbers = {"approved": f"{standing.latest.people or 0:,}", "now": f"{people:,}"}
+        sentence = _("The approval covers %(approved)s people, and the campaign would reach %(now)s.")
+        return [f"{sentence % numbers} {_('Request approval again on the review page.')}"]
     if not standing.is_met:
-        return [
-            f"A campaign to more than {counted(standing.needed_above or 0, 'person', 'people')} needs the approval of a"
-            " second person. Ask for it on the review page."
-        ]
+        most = standing.needed_above or 0
+        sentence = ngettext(
+            "Campaigns to more than %(n)s person need a second person's approval.",
+            "Campaigns to more than %(n)s people need a second person's approval.",
+            most,
+        )
+        return [f"{sentence % {'n': f'{most:,}'}} {_('Request it on the review page.')}"]
     return []
 
 
 def _not_a_draft(campaign: Campaign) -> str:
-    return f"The campaign is {campaign.get_status_display()} already, and only a draft can be queued."
+    return _("Only drafts can be sent. This campaign's status is: %(status)s.") % {
+        "status": campaign.get_status_display()
+    }
 
 
 def start_due_campaigns(now: dt.datetime) -> int:
@@ -286,7 +291,7 @@ def _why_not_now(campaign: Campaign, now: dt.datetime) -> str:
     if not allowances.is_counted():
         return ""
     if approvals.is_audience_changed(campaign):
-        return "Its audience is not the one that was approved. Ask for approval again, then queue the campaign."
+        return "Its audience isn't the approved one. Request approval again, then send the campaign."
     return allowances.unapproved(campaign, reached(audience_of(campaign), now).count())
 
 

@@ -25,7 +25,7 @@ DOCUMENTS = {
     "csv": "text/csv",
     "txt": "text/plain",
 }
-ACCEPTED = "PNG, JPEG, GIF and WebP pictures, and PDF, Word, Excel, PowerPoint, OpenDocument, ICS, CSV and text files"
+ACCEPTED = "PNG, JPEG, GIF and WebP images, and PDF, Word, Excel, PowerPoint, OpenDocument, ICS, CSV and text files"
 _OFFICE = {"docx": "word/", "xlsx": "xl/", "pptx": "ppt/"}
 _OPEN_DOCUMENT = ("odt", "ods", "odp")
 _MOST_ENTRIES = 5_000  # In a document that is a ZIP archive.
@@ -62,8 +62,8 @@ def recognise(content: bytes, name: str, most_pixels: int) -> FileType:
     if content.startswith(b"%PDF-"):
         return FileType(False, DOCUMENTS["pdf"], "pdf")
     if ending in DOCUMENTS:
-        raise FileRefused(f"The file is called .{ending} and its content is something else. Export it anew.")
-    raise FileRefused(f"This kind of file is not taken. Possible are {ACCEPTED}.")
+        raise FileRefused(f"The file name ends in .{ending}, but its content is something else. Export it again.")
+    raise FileRefused(f"This file type isn't supported. Supported types: {ACCEPTED}.")
 
 
 def safe_name(name: str, ending: str) -> str:
@@ -84,7 +84,7 @@ def _is_webp(content: bytes) -> bool:
 
 def _picture(content: bytes, most_pixels: int) -> FileType:
     too_large = FileRefused(
-        f"The picture has more than the {most_pixels / 1e6:,.0f} million pixels that are taken. Make it smaller; mails"
+        f"The image has more than {most_pixels / 1e6:,.0f} million pixels. Make it smaller: messages"
         " rarely show more than 1,200 pixels in width."
     )
     try:
@@ -99,7 +99,7 @@ def _picture(content: bytes, most_pixels: int) -> FileType:
     except FileRefused:
         raise
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Warning, ArithmeticError) as error:
-        raise FileRefused("The picture is damaged and cannot be shown. Export it anew.") from error
+        raise FileRefused("The image is damaged. Export it again.") from error
     return FileType(True, content_type, ending, width, height)
 
 
@@ -133,7 +133,7 @@ def _is_archive_of(content: bytes, ending: str) -> bool:
     if len(names) > _MOST_ENTRIES:
         return False
     if any(name.lower().endswith("vbaproject.bin") for name in names):
-        raise FileRefused("The document holds macros, which mail servers refuse. Save it without them.")
+        raise FileRefused("The document contains macros, which mail servers reject. Save it without them.")
     if ending in _OFFICE:
         return "[Content_Types].xml" in names and any(name.startswith(_OFFICE[ending]) for name in names)
     return declared == DOCUMENTS[ending]

@@ -24,14 +24,14 @@ _ABOUT = (
     (
         "letter.md",
         "Letter",
-        "A plain letter, as one person writes to another. Markdown.",
+        "A plain letter from one person to another. Markdown.",
         "A few words from us, {{ first_name | default: 'friend' }}",
         "It takes a minute to read.",
     ),
     (
         "newsletter.mjml",
         "Newsletter",
-        "A leading story, two shorter ones side by side, and a button. MJML.",
+        "A lead story, two shorter ones side by side and a button. MJML.",
         "What is new this month",
         "Our story of the month, and two more.",
     ),
@@ -52,14 +52,14 @@ _ABOUT = (
     (
         "offer.mjml",
         "Offer",
-        "A product with its picture, three reasons, a price and a code. MJML.",
+        "A product with its image, three reasons, a price and a code. MJML.",
         "{{ first_name | default: 'Hello' }}, this is for you",
         "Until the end of the month.",
     ),
     (
         "digest.md",
         "Digest",
-        "A short list of links with a sentence each. Markdown.",
+        "A short list of links with one sentence each. Markdown.",
         "This week in five links",
         "Worth your coffee break.",
     ),
@@ -82,5 +82,5 @@ def starters() -> tuple[Starter, ...]:
         )
         for file, name, description, subject, preheader in _ABOUT
     ]
-    empty = Starter("empty", "Empty", "Begin with HTML of your own.", "html", "", "", "")
+    empty = Starter("empty", "Empty", "Start with your own HTML.", "html", "", "", "")
     return (*found, empty)

@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
                 ('footer', models.TextField(blank=True, help_text='Markdown; merge fields work.', max_length=4000)),
                 ('postal_address', models.TextField(blank=True, help_text='The law of most countries asks for it. Empty: POSTAL_ADDRESS.', max_length=500)),
                 ('links', models.TextField(blank=True, help_text='One a line, name and address: Mastodon https://example.social/@shop', max_length=2000, verbose_name='social links')),
-                ('accent', models.CharField(default='#2563eb', max_length=7, validators=[django.core.validators.RegexValidator('\\A#[0-9a-fA-F]{6}\\Z', 'Write a colour as #2563eb.')], verbose_name='colour of links and buttons')),
+                ('accent', models.CharField(default='#2563eb', max_length=7, validators=[django.core.validators.RegexValidator('\\A#[0-9a-fA-F]{6}\\Z', 'Enter a colour like #2563eb.')], verbose_name='colour of links and buttons')),
                 ('updated_at', models.DateTimeField(auto_now=True)),
             ],
             options={

@@ -1,6 +1,8 @@
 """The public archive: its settings, and its campaigns without personal data."""
 
 from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 MOST_SLUG = 80
 
@@ -9,19 +11,23 @@ class ArchiveSettings(models.Model):
     """The settings of the public archive: one row, changed by administrators."""
 
     is_on = models.BooleanField(
-        "public archive",
+        _("public archive"),
         default=False,
-        help_text="Finished campaigns that were put into it can be read by everybody. Off: its pages are not found.",
+        help_text=_("On: everyone can read the campaigns in the archive. Off: its pages aren't found."),
     )
-    title = models.CharField(max_length=150, blank=True, help_text="Empty: the organisation’s name.")
-    description = models.CharField(max_length=500, blank=True, help_text="Stands above the list and in the feed.")
+    title = models.CharField(
+        _("title"), max_length=150, blank=True, help_text=_("Leave empty to use the organisation's name.")
+    )
+    description = models.CharField(
+        _("description"), max_length=500, blank=True, help_text=_("Shown above the list and in the feed.")
+    )
 
     class Meta:
-        verbose_name = "archive settings"
-        verbose_name_plural = "archive settings"
+        verbose_name = _("archive settings")
+        verbose_name_plural = _("archive settings")
 
     def __str__(self) -> str:
-        return "The public archive is on." if self.is_on else "The public archive is off."
+        return gettext("The public archive is on.") if self.is_on else gettext("The public archive is off.")
 
 
 class ArchivedCampaign(models.Model):

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from campaigns.models.library import Layout, MediaFile
 from contacts.models import ContactList
@@ -13,106 +14,120 @@ class Campaign(models.Model):
     """A mail to many people: its content, audience and schedule."""
 
     class Status(models.TextChoices):
-        DRAFT = "draft", "draft"
-        SCHEDULED = "scheduled", "scheduled"  # Queued by a person, its content frozen. The worker starts it when due.
-        SENDING = "sending", "sending"
-        PAUSED = "paused", "paused"
-        FINISHED = "finished", "finished"
-        CANCELLED = "cancelled", "cancelled"
+        DRAFT = "draft", _("Draft")
+        SCHEDULED = (
+            "scheduled",
+            _("Scheduled"),
+        )  # Queued by a person, its content frozen. The worker starts it when due.
+        SENDING = "sending", _("Sending")
+        PAUSED = "paused", _("Paused")
+        FINISHED = "finished", _("Sent")  # Every message has a final status; some may have bounced.
+        CANCELLED = "cancelled", _("Cancelled")
 
     UNFINISHED = (Status.DRAFT, Status.SCHEDULED, Status.SENDING, Status.PAUSED)  # Mail may still leave.
 
     class Start(models.TextChoices):
-        NOW = "now", "as soon as it is queued"
-        AT = "at", "at a time"
-        LOCAL = "local", "at each recipient’s local time"
+        NOW = "now", _("Right away")
+        AT = "at", _("At a set time")
+        LOCAL = "local", _("At a set time in each recipient's time zone")
 
     class Markup(models.TextChoices):
         HTML = "html", "HTML"  # Stored in ``html``.
         MARKDOWN = "markdown", "Markdown"  # Stored in ``source``, as is MJML.
         MJML = "mjml", "MJML"
 
-    name = models.CharField(max_length=150, unique=True, help_text="For you; recipients never see it.")
+    name = models.CharField(
+        _("name"), max_length=150, unique=True, help_text=_("Internal name. Recipients don't see it.")
+    )
     subject = models.CharField(
+        _("subject"),
         max_length=300,
-        help_text='Merge fields work here: {{ first_name | default: "friend" }}.',
+        help_text=_('Merge fields work here, e.g. {{ first_name | default: "friend" }}.'),
     )
     mail_from = models.CharField(
-        "from",
+        _("from"),
         max_length=400,
         blank=True,
-        help_text="Name and address, for example Example Shop <news@example.com>. Empty: each server's own.",
+        help_text=_("Name and address, e.g. Example Shop <news@example.com>. Leave empty to use each server's own."),
     )
     reply_to = models.CharField(
-        "reply to",
+        _("reply to"),
         max_length=400,
         blank=True,
-        help_text="Where answers go. Empty: to From.",
+        help_text=_("Where replies go. Leave empty to use the From address."),
     )
     preheader = models.CharField(
+        _("preheader"),
         max_length=200,
         blank=True,
         default="",
         db_default="",
-        help_text="Mail programs show it beside the subject. Empty: the first words of the content.",
+        help_text=_("Preview text shown after the subject. Leave empty to use the first words of the message."),
     )
-    markup = models.CharField("written in", max_length=8, choices=Markup, default=Markup.HTML, db_default=Markup.HTML)
+    markup = models.CharField(_("format"), max_length=8, choices=Markup, default=Markup.HTML, db_default=Markup.HTML)
     html = models.TextField("HTML", blank=True)
-    source = models.TextField("Markdown or MJML", blank=True, default="", db_default="")
+    source = models.TextField(_("Markdown or MJML"), blank=True, default="", db_default="")
     layout = models.ForeignKey(
         Layout,
         null=True,
         blank=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text="Header and footer around the content. Empty: none.",
+        verbose_name=_("layout"),
+        help_text=_("Header and footer around the content. Leave empty for none."),
     )
     embeds_images = models.BooleanField(
-        "pictures travel inside the message",
+        _("embed images"),
         default=False,
         db_default=False,
-        help_text="They show at once and make each message larger. Off: mail programs load them from this site.",
+        help_text=_("On: images show immediately but messages are larger. Off: images load from this site."),
     )
     attachments: "models.ManyToManyField[MediaFile, models.Model]" = models.ManyToManyField(
-        MediaFile, blank=True, related_name="+", help_text="Sent with every message, from the media library."
+        MediaFile,
+        blank=True,
+        related_name="+",
+        verbose_name=_("attachments"),
+        help_text=_("Files from the media library, sent with every message."),
     )
     # Grows with every change of the content, so that nobody overwrites a change that they have not seen.
     version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
-    text = models.TextField(blank=True, help_text="Empty: made from the HTML.")
+    text = models.TextField(_("text"), blank=True, help_text=_("Leave empty to create it from the HTML."))
     lists: "models.ManyToManyField[ContactList, models.Model]" = models.ManyToManyField(
         ContactList,
         blank=True,
         related_name="+",
-        help_text="Everyone subscribed to one of them gets one message.",
+        verbose_name=_("lists"),
+        help_text=_("Everyone subscribed to at least one of these lists gets one message."),
     )
     # Ids under "segments", "consent_lists", "excluded_lists" and "excluded_segments"; see campaigns.audience.audience.
     # Not relations: deleting an excluded segment must not turn "all but these" into "all".
     audience = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
     # A list and not a relation: deleting the last server named here must not turn "only this one" into "all".
     server_ids = models.JSONField(
-        "servers",
+        _("servers"),
         default=list,
         db_default=models.Value([], models.JSONField()),
         blank=True,
     )
     sends_copies = models.BooleanField(
-        "send copies",
+        _("send copies"),
         default=True,
-        help_text="To the CC and BCC addresses of the servers: one more message, and one more unit of quota, for each"
-        " recipient and address.",
+        help_text=_(
+            "Sends every message to the servers' CC and BCC addresses too. Each copy counts towards the quota."
+        ),
     )
     confirms_copies = models.BooleanField(
-        "copies are meant",
+        _("yes, send these copies"),
         default=False,
-        help_text="Needed for copies of more than 100 messages.",
+        help_text=_("Required when more than 100 messages are copied."),
     )
-    is_tagged = models.BooleanField("tag links with UTM codes", default=True)
-    utm_source = models.CharField("UTM source", max_length=150, blank=True)
-    utm_medium = models.CharField("UTM medium", max_length=150, blank=True)
-    utm_campaign = models.CharField("UTM campaign", max_length=150, blank=True)
-    utm_term = models.CharField("UTM term", max_length=150, blank=True)
-    utm_content = models.CharField("UTM content", max_length=150, blank=True)
-    status = models.CharField(max_length=12, choices=Status, default=Status.DRAFT, editable=False)
+    is_tagged = models.BooleanField(_("add UTM codes"), default=True, help_text=_("Adds UTM codes to all links."))
+    utm_source = models.CharField(_("UTM source"), max_length=150, blank=True)
+    utm_medium = models.CharField(_("UTM medium"), max_length=150, blank=True)
+    utm_campaign = models.CharField(_("UTM campaign"), max_length=150, blank=True)
+    utm_term = models.CharField(_("UTM term"), max_length=150, blank=True)
+    utm_content = models.CharField(_("UTM content"), max_length=150, blank=True)
+    status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.DRAFT, editable=False)
     # The schedule as a person entered it on the review page. Wall times are in ``time_zone``.
     start = models.CharField(
         max_length=8,
@@ -153,6 +168,8 @@ class Campaign(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        verbose_name = _("campaign")
+        verbose_name_plural = _("campaigns")
         ordering = ["-created_at"]
         permissions = [
             (

@@ -5,6 +5,7 @@ import secrets
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from delivery.models import Mailing
 
@@ -20,16 +21,19 @@ class Experiment(models.Model):
 
     campaign = models.OneToOneField("campaigns.Campaign", on_delete=models.CASCADE, related_name="experiment")
     sample_percent = models.PositiveSmallIntegerField(
-        "size of the sample",
+        _("sample size"),
         default=20,
         validators=[MinValueValidator(1), MaxValueValidator(100)],
-        help_text="Percent of all recipients, shared evenly by the variants. 100: everybody, and there is no rest.",
+        help_text=_(
+            "Percentage of recipients in the test, split evenly between the variants. At 100% everyone is in the test"
+            " and there is no winner send."
+        ),
     )
     wait_hours = models.PositiveSmallIntegerField(
-        "hours to wait",
+        _("waiting time (hours)"),
         default=4,
         validators=[MaxValueValidator(24 * 14)],
-        help_text="So long after the sample has begun the winner is to be chosen; earlier asks whether it is meant.",
+        help_text=_("Wait this long after the test starts before choosing a winner."),
     )
     seed = models.CharField(max_length=16, default=_seed, editable=False)  # Gives each test a different sample.
     expected = models.PositiveIntegerField(null=True, editable=False)  # Size of the audience when the test began.
@@ -59,11 +63,11 @@ class Variant(models.Model):
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="variants")
     position = models.PositiveSmallIntegerField()
-    subject = models.CharField(max_length=300, blank=True)
-    preheader = models.CharField(max_length=200, blank=True)
-    mail_from = models.CharField("from", max_length=400, blank=True)
-    body = models.TextField("content", blank=True, help_text="In the campaign's own format.")
-    text = models.TextField(blank=True)
+    subject = models.CharField(_("subject"), max_length=300, blank=True)
+    preheader = models.CharField(_("preheader"), max_length=200, blank=True)
+    mail_from = models.CharField(_("from"), max_length=400, blank=True)
+    body = models.TextField(_("content"), blank=True, help_text=_("In the campaign's format."))
+    text = models.TextField(_("text"), blank=True)
     mailing = models.OneToOneField(Mailing, null=True, editable=False, on_delete=models.PROTECT, related_name="+")
 
     class Meta:

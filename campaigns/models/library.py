@@ -4,6 +4,7 @@ from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from campaigns.markup.frame import DEFAULT_ACCENT
 
@@ -12,15 +13,17 @@ class MediaFile(models.Model):
     """An uploaded picture or document. The file under its stored name never changes, because mails point to it."""
 
     class Kind(models.TextChoices):
-        IMAGE = "image", "picture"  # Shown in mails, linked by its URL or embedded in the message.
-        DOCUMENT = "document", "document"  # Attached or linked. Browsers save a linked one and never show it.
+        IMAGE = "image", _("Image")  # Shown in mails, linked by its URL or embedded in the message.
+        DOCUMENT = "document", _("Document")  # Attached or linked. Browsers save a linked one and never show it.
 
-    name = models.CharField(max_length=150, help_text="As recipients see it, with its ending.")
+    name = models.CharField(
+        _("name"), max_length=150, help_text=_("The file name that recipients see, e.g. price-list.pdf.")
+    )
     alt = models.CharField(
-        "description",
+        _("alt text"),
         max_length=300,
         blank=True,
-        help_text="What the picture says, for people who do not see it. Empty: it is mere decoration.",
+        help_text=_("Describes the image to people who can't see it. Leave empty for a decorative image."),
     )
     stored_name = models.CharField(max_length=64, unique=True, editable=False)  # Random; a file in the media folder.
     kind = models.CharField(max_length=8, choices=Kind, editable=False)
@@ -35,7 +38,8 @@ class MediaFile(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-pk"]
-        verbose_name = "file"
+        verbose_name = _("file")
+        verbose_name_plural = _("files")
 
     def __str__(self) -> str:
         return self.name
@@ -44,10 +48,15 @@ class MediaFile(models.Model):
 class Layout(models.Model):
     """The organisation's header and footer, placed around the content of campaigns."""
 
-    name = models.CharField(max_length=100, unique=True, help_text="For you; recipients never see it.")
-    is_default = models.BooleanField("default", default=False, help_text="New campaigns begin with it.")
+    name = models.CharField(
+        _("name"), max_length=100, unique=True, help_text=_("Internal name. Recipients don't see it.")
+    )
+    is_default = models.BooleanField(_("default"), default=False, help_text=_("New campaigns start with this layout."))
     organisation = models.CharField(
-        max_length=150, blank=True, help_text="Shown above without a logo, to who sees no pictures, and below."
+        _("organisation"),
+        max_length=150,
+        blank=True,
+        help_text=_("Shown in the header when there's no logo, and in the footer."),
     )
     logo = models.ForeignKey(
         MediaFile,
@@ -56,32 +65,41 @@ class Layout(models.Model):
         on_delete=models.PROTECT,
         related_name="+",
         limit_choices_to={"kind": "image"},
-        help_text="A picture from the media library; PNG with a clear ground looks well in light and dark.",
+        verbose_name=_("logo"),
+        help_text=_("Image from the library. A transparent PNG works in light and dark mode."),
     )
-    logo_width = models.PositiveSmallIntegerField(default=160, help_text="In pixels, at most 560.")
-    home_url = models.URLField("home page", max_length=300, blank=True, help_text="Where the logo leads.")
-    header = models.CharField("line below the logo", max_length=200, blank=True)
-    footer = models.TextField(blank=True, max_length=4000, help_text="Markdown; merge fields work.")
+    logo_width = models.PositiveSmallIntegerField(_("logo width"), default=160, help_text=_("In pixels (16–560)."))
+    home_url = models.URLField(
+        _("home page"), max_length=300, blank=True, help_text=_("The page that the logo links to.")
+    )
+    header = models.CharField(_("tagline"), max_length=200, blank=True, help_text=_("One line below the logo."))
+    footer = models.TextField(
+        _("footer"), blank=True, max_length=4000, help_text=_("Written in Markdown. Merge fields work here.")
+    )
     postal_address = models.TextField(
+        _("postal address"),
         blank=True,
         max_length=500,
-        help_text="Required by law in many countries. Leave empty to use the address in Settings.",
+        help_text=_("Required by law in many countries. Leave empty to use the address in Settings."),
     )
     links = models.TextField(
-        "social links",
+        _("social links"),
         blank=True,
         max_length=2000,
-        help_text="One a line, name and address: Mastodon https://example.social/@shop",
+        help_text=_("One link per line, name first, e.g. Mastodon https://example.social/@shop"),
     )
     accent = models.CharField(
-        "colour of links and buttons",
+        _("accent colour"),
         max_length=7,
         default=DEFAULT_ACCENT,
-        validators=[RegexValidator(r"\A#[0-9a-fA-F]{6}\Z", "Write a colour as #2563eb.")],
+        validators=[RegexValidator(r"\A#[0-9a-fA-F]{6}\Z", _("Enter a colour like #2563eb."))],
+        help_text=_("Used for links and buttons."),
     )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        verbose_name = _("layout")
+        verbose_name_plural = _("layouts")
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(

@@ -4,52 +4,60 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from campaigns.models.campaign import Campaign
-from words.numbers import counted
 
 
 class ApprovalRule(models.Model):
     """The number of recipients above which a campaign needs approval: one row, changed by administrators."""
 
     needed_above = models.PositiveIntegerField(
-        "recipients without approval",
+        _("approval threshold"),
         null=True,
         blank=True,
-        help_text="A campaign to more people than this needs the approval of a second person. Empty: none ever does.",
+        help_text=_(
+            "Campaigns to more people than this need a second person's approval. Leave empty to turn approval off."
+        ),
     )
     tolerance_percent = models.PositiveSmallIntegerField(
-        "growth without a new approval",
+        _("allowed growth (percent)"),
         default=5,
         db_default=5,
         validators=[MaxValueValidator(100)],
-        help_text="In percent. An approved campaign still starts if its audience has grown by no more than this. Leave"
-        " empty for 5.",
+        help_text=_(
+            "An approved campaign still starts if its audience has grown by no more than this. Leave empty for 5."
+        ),
     )
     tolerance_people = models.PositiveIntegerField(
-        "but at most",
+        _("allowed growth (people)"),
         default=100,
         db_default=100,
-        help_text="In people. The smaller of the two counts, and 0 allows no growth. Leave empty for 100.",
+        help_text=_("The smaller of the two limits applies. 0 allows no growth. Leave empty for 100."),
     )
 
     class Meta:
-        verbose_name = "approval rule"
-        verbose_name_plural = "approval rule"
+        verbose_name = _("approval rule")
+        verbose_name_plural = _("approval rule")
 
     def __str__(self) -> str:
         if self.needed_above is None:
-            return "No campaign needs approval."
-        return f"Campaigns to more than {counted(self.needed_above, 'person', 'people')} need approval."
+            return gettext("No campaign needs approval.")
+        return ngettext(
+            "Campaigns to more than %(n)s person need approval.",
+            "Campaigns to more than %(n)s people need approval.",
+            self.needed_above,
+        ) % {"n": f"{self.needed_above:,}"}
 
 
 class Approval(models.Model):
     """A request for a second person's approval of a campaign, and the decision. Rows are never deleted."""
 
     class Decision(models.TextChoices):
-        OPEN = "", "asked for"
-        APPROVED = "approved", "approved"
-        REJECTED = "rejected", "rejected"
+        OPEN = "", _("Requested")
+        APPROVED = "approved", _("Approved")
+        REJECTED = "rejected", _("Rejected")
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="approvals")
     # A hash of everything in the campaign at the time of the request; see campaigns.lifecycle.approvals.
@@ -102,13 +110,14 @@ class CheckOverride(models.Model):
 class SeedList(models.Model):
     """Addresses of our own at the usual mailbox providers. They get a test of a campaign, to be checked by eye."""
 
-    name = models.CharField(max_length=150, unique=True)
-    addresses = models.TextField(max_length=8000, help_text="One a line, at most 20.")
+    name = models.CharField(_("name"), max_length=150, unique=True)
+    addresses = models.TextField(_("addresses"), max_length=8000, help_text=_("One address per line, at most 20."))
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["name"]
-        verbose_name = "seed list"
+        verbose_name = _("seed list")
+        verbose_name_plural = _("seed lists")
 
     def __str__(self) -> str:
         return self.name

@@ -22,7 +22,7 @@ class Finding:
     severity: Severity
     title: str
     sentence: str  # The fact, with its value.
-    mend: str = ""  # The remedy: what the reader can do.
+    remedy: str = ""  # What the reader can do.
 
     @property
     def is_blocking(self) -> bool:
@@ -31,11 +31,11 @@ class Finding:
 
 # The title of every check, by its id.
 TITLES = {
-    "B1": "Ready to be sent",
-    "M1": "Form of the message",
+    "B1": "Ready to send",
+    "M1": "Message format",
     "M2": "Sender",
     "M3": "Message-ID",
-    "M4": "Unsubscribing with one click",
+    "M4": "One-click unsubscribe",
     "M5": "Unsubscribe page",
     "M6": "Visible unsubscribe link",
     "M8": "Postal address",
@@ -45,20 +45,20 @@ TITLES = {
     "M12": "Subject",
     "M13": "Size",
     "M14": "Copies",
-    "C1": "Quota and time",
-    "C2": "Providers and bulk mail",
+    "C1": "Quota and timing",
+    "C2": "Bulk sending allowed",
     "C3": "Consent",
     "C4": "Addresses",
-    "C5": "Large providers",
+    "C5": "Large mailbox providers",
 }
 
 # The checks that read the samples of a message: all with an M but the server's own page and the copies.
 OF_MESSAGES = tuple(check_id for check_id in TITLES if check_id[0] == "M" and check_id not in ("M5", "M14"))
 
 
-def found(check_id: str, severity: Severity, sentence: str, mend: str = "") -> Finding:
+def found(check_id: str, severity: Severity, sentence: str, remedy: str = "") -> Finding:
     """Return a finding of the check with this id, under its title."""
-    return Finding(check_id, severity, TITLES[check_id], sentence, mend)
+    return Finding(check_id, severity, TITLES[check_id], sentence, remedy)
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:

@@ -105,14 +105,16 @@ def form(seen: ParsedMessage) -> Iterator[Finding]:
     names = [name.lower() for name in seen.message]
     for name in ONCE:
         if (count := names.count(name.lower())) != 1:
-            times = "is missing" if not count else f"stands there {count} times"
-            yield found("M1", FATAL, f"The header {name} {times}.", "Tell whoever looks after this installation.")
+            times = "is missing" if not count else f"occurs {count} times"
+            yield found("M1", FATAL, f"The header {name} {times}.", "Tell your administrator.")
     longest = max((len(line) for line in seen.content.split(b"\r\n")), default=0)
     if longest > LONGEST_LINE:
-        yield found("M1", FATAL, f"A line has {longest} bytes; {LONGEST_LINE} are allowed.", "Shorten long links.")
+        yield found(
+            "M1", FATAL, f"A line has {longest} bytes. At most {LONGEST_LINE} are allowed.", "Shorten long links."
+        )
     rest = seen.content.replace(b"\r\n", b"")
     if b"\r" in rest or b"\n" in rest:
-        yield found("M1", FATAL, "The message has a bare line break.", "Take control characters out of the content.")
+        yield found("M1", FATAL, "The message has a bare line break.", "Remove control characters from the content.")
 
 
 def sender(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
@@ -121,7 +123,7 @@ def sender(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
     try:
         mailbox = parse_mailbox(header)
     except AddressInvalid as error:
-        yield found("M2", FATAL, f"The From address cannot be used: {error}", "Write one address.")
+        yield found("M2", FATAL, f"The From address can't be used: {error}", "Enter one address.")
         return
     domain = domain_of(mailbox.address).lower()
     provider = with_mailboxes_at(domain)
@@ -129,16 +131,17 @@ def sender(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
         yield found(
             "M2",
             BLOCK,
-            f"Mail from {domain} through {context.server} is refused or called spam: only {provider.name} may send it.",
-            "Write with an address of your own domain.",
+            f"Mail from {domain} through {context.server} is rejected or marked as spam. Only {provider.name} may send"
+            " it.",
+            "Use an address on your own domain.",
         )
     name = mailbox.name
     if "@" in name or any(ord(sign) > 0x1F000 for sign in name) or is_named_in(name):
         yield found(
             "M2",
             WARN,
-            f"The sender's name “{name}” holds an address, a provider's name or a picture, which looks like fraud.",
-            "Use the name that people know you by.",
+            f"The sender's name “{name}” contains an address, a provider's name or an emoji, which looks like fraud.",
+            "Use the name people know you by.",
         )
 
 
@@ -146,7 +149,7 @@ def message_id(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
     """M3: a Message-ID in the sender's own domain (RFC 5322 section 3.6.4)."""
     value = str(seen.message["Message-ID"] or "").strip()
     if not re.fullmatch(r"<[^<>@\s]+@[^<>@\s]+>", value) or value[1:-1].rpartition("@")[2] != context.domain:
-        yield found("M3", FATAL, f"The Message-ID {value or '(none)'} is not one of {context.domain}.",
+        yield found("M3", FATAL, f"The Message-ID {value or '(none)'} isn't on the domain {context.domain}.",
                     "Correct the campaign's From, or the server's Domain name.")  # fmt: skip
 
 
@@ -155,32 +158,32 @@ def one_click(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
     header = str(seen.message["List-Unsubscribe"] or "")
     addresses = re.findall(r"<\s*([^<>]+?)\s*>", header)
     web = [address for address in addresses if address.lower().startswith(("https://", "http://"))]
-    mend = "Ask an administrator to switch the server's unsubscribe link on, and to serve this site by https."
+    remedy = "Ask an administrator to turn on the server's unsubscribe link and to serve this site over https."
     if len(web) != 1:
-        yield found("M4", BLOCK, f"Mail through {context.server} cannot be unsubscribed from with one click: the header"
-                    " List-Unsubscribe has no web address.", mend)  # fmt: skip
+        yield found("M4", BLOCK, f"One-click unsubscribe doesn't work through {context.server}: the header"
+                    " List-Unsubscribe has no web address.", remedy)  # fmt: skip
         return
     if not web[0].lower().startswith("https://") and not context.is_local:
-        yield found("M4", BLOCK, f"The address for unsubscribing in mail through {context.server} is not https:"
-                    f" {web[0][:60]}.", mend)  # fmt: skip
+        yield found("M4", BLOCK, f"The unsubscribe address in mail through {context.server} isn't https:"
+                    f" {web[0][:60]}.", remedy)  # fmt: skip
     if str(seen.message["List-Unsubscribe-Post"] or "").strip() != "List-Unsubscribe=One-Click":
-        yield found("M4", BLOCK, f"Mail through {context.server} lacks the header List-Unsubscribe-Post, which Gmail"
-                    " and Yahoo ask for.", mend)  # fmt: skip
+        yield found("M4", BLOCK, f"Mail through {context.server} has no List-Unsubscribe-Post header, which Gmail and"
+                    " Yahoo require.", remedy)  # fmt: skip
 
 
 def visible_link(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
     """M6: a visible unsubscribe link in both the text and the HTML."""
-    mend = "Put {{ unsubscribe_url }} where people see it, or leave the footer's link as it is."
+    remedy = "Put {{ unsubscribe_url }} where people see it, or keep the link in the footer."
     url = context.unsubscribe_url
     if url not in seen.text and not _is_in_text(url, seen.text):
-        yield found("M6", BLOCK, f"The text through {context.server} has no link to unsubscribe.", mend)
+        yield found("M6", BLOCK, f"The text through {context.server} has no unsubscribe link.", remedy)
     if not seen.html:
         return
     matching = [link for link in seen.links if _same(link.url, url)]
     if not matching:
-        yield found("M6", BLOCK, f"The HTML through {context.server} has no link to unsubscribe.", mend)
+        yield found("M6", BLOCK, f"The HTML through {context.server} has no unsubscribe link.", remedy)
     elif all(link.hidden for link in matching):
-        yield found("M6", BLOCK, f"The link to unsubscribe is hidden: {matching[0].hidden}.",
+        yield found("M6", BLOCK, f"The unsubscribe link is hidden: {matching[0].hidden}.",
                     "Show it in a colour and a size that people can read.")  # fmt: skip
 
 
@@ -193,29 +196,27 @@ def postal_address(seen: ParsedMessage, addresses: Sequence[str], north_american
     body = _squeeze(seen.text) + _squeeze(re.sub(r"<[^<>]*>", " ", seen.html))
     if any(_squeeze(address) in body for address in addresses if address.strip()):
         return
-    mend = "Choose a layout with your postal address, or ask an administrator to enter it in Settings."
-    sentence = "The message does not name your postal address"
+    remedy = "Choose a layout with your postal address, or ask an administrator to enter it in Settings."
+    sentence = "The message has no postal address"
     if not north_americans:
-        yield found("M8", WARN, f"{sentence}, which the law of several countries asks for.", mend)
+        yield found("M8", WARN, f"{sentence}, which several countries require by law.", remedy)
         return
-    people = counted(north_americans, "recipient lives", "recipients live")
-    yield found(
-        "M8", BLOCK, f"{sentence}, and {people} in the United States or Canada, where the law asks for it.", mend
-    )
+    people = counted(north_americans, "recipient is", "recipients are")
+    yield found("M8", BLOCK, f"{sentence}, and {people} in the United States or Canada, where it's required.", remedy)
 
 
 def parts(seen: ParsedMessage) -> Iterator[Finding]:
     """M9: a text part, and HTML that mail programs show completely."""
     if not seen.text.strip():
-        yield found("M9", WARN, "The message has no text part, which filters and some readers ask for.",
-                    "Write a text, or leave it empty to have one made of the HTML.")  # fmt: skip
+        yield found("M9", WARN, "The message has no text version, which spam filters and some readers expect.",
+                    "Write one, or leave the text empty to create it from the HTML.")  # fmt: skip
     if (size := len(seen.html.encode())) > LARGEST_HTML:
-        yield found("M9", WARN, f"The HTML has {size // 1000} kB; Gmail cuts it at 102 kB, the footer with it.",
+        yield found("M9", WARN, f"The HTML has {size // 1000} KB. Gmail clips it at 102 KB, with the footer.",
                     "Shorten the content.")  # fmt: skip
     forbidden = sorted(seen.tags & set(_FORBIDDEN_TAGS))
     if forbidden:
-        yield found("M9", WARN, f"Mail programs take <{'>, <'.join(forbidden)}> out, or call the mail spam.",
-                    "Take them out; link to a page instead.")  # fmt: skip
+        yield found("M9", WARN, f"Mail programs remove <{'>, <'.join(forbidden)}> or mark the message as spam.",
+                    "Remove it and link to a page instead.")  # fmt: skip
 
 
 def leftovers(seen: ParsedMessage) -> Iterator[Finding]:
@@ -225,7 +226,7 @@ def leftovers(seen: ParsedMessage) -> Iterator[Finding]:
     if left:
         which = "A merge field is" if len(left) == 1 else f"{len(left)} merge fields are"
         yield found("M10", BLOCK, f"{which} left in the message: {_listed(left)}.",
-                    "Write it as {{ first_name }}, or take it out.")  # fmt: skip
+                    "Write it as {{ first_name }}, or remove it.")  # fmt: skip
 
 
 def empty_greeting(named: ParsedMessage, nameless: ParsedMessage) -> Iterator[Finding]:
@@ -241,7 +242,7 @@ def empty_greeting(named: ParsedMessage, nameless: ParsedMessage) -> Iterator[Fi
         usual = set(_EMPTY_GREETING.findall(mine))
         for greeting in _EMPTY_GREETING.findall(theirs):
             if greeting not in usual:
-                yield found("M10", BLOCK, f"Who has no name is greeted “{greeting}”.",
+                yield found("M10", BLOCK, f"People without a name are greeted with “{greeting}”.",
                             'Give the field a default: {{ first_name | default: "friend" }}.')  # fmt: skip
                 return
 
@@ -251,7 +252,7 @@ def links(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
     nowhere = [link for link in seen.links if link.url.strip() in ("", "#")]
     if nowhere:
         words = _listed([f"“{link.words[:60] or 'without words'}”" for link in nowhere])
-        yield found("M11", WARN, f"A link leads nowhere: {words}.", "Write its address, or take the link away.")
+        yield found("M11", WARN, f"A link has no address: {words}.", "Add an address or remove the link.")
     urls = dict.fromkeys([*(link.url for link in seen.links), *_BARE_URL.findall(seen.text)])
     at_fault: dict[tuple[Severity, str, str], list[str]] = {}
     for url in urls:
@@ -264,8 +265,8 @@ def links(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
         fault = _link_problem(url)
         if fault[1]:
             at_fault.setdefault(fault, []).append(url[:100])
-    for (severity, problem, mend), which in at_fault.items():
-        yield found("M11", severity, f"{problem}: {_listed(which)}.", mend)
+    for (severity, problem, remedy), which in at_fault.items():
+        yield found("M11", severity, f"{problem}: {_listed(which)}.", remedy)
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -280,11 +281,11 @@ def _link_problem(url: str) -> tuple[Severity, str, str]:
         split = urlsplit(url.strip())
         host = (split.hostname or "").lower()
     except ValueError:
-        return WARN, "A link cannot be read", "Correct it."
+        return WARN, "A link is invalid", "Correct it."
     if split.scheme in ("javascript", "data", "file", "vbscript"):
-        return WARN, "Mail programs do not follow this link", "Link to a page."
+        return WARN, "Mail programs don't open this link", "Link to a page."
     if not split.scheme or not host:
-        return WARN, "A link has no host, so it leads nowhere in a mail", "Write it whole, from https:// on."
+        return WARN, "A link has no host, so it doesn't work in a message", "Write the full address with https://."
     if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
         return BLOCK, "A link leads to a computer that recipients cannot reach", "Link to the public address."
     try:
@@ -294,11 +295,11 @@ def _link_problem(url: str) -> tuple[Severity, str, str]:
     else:
         if not is_public(host):
             return BLOCK, "A link leads to a computer that recipients cannot reach", "Link to the public address."
-        return WARN, "A link names a bare IP address, which filters take for fraud", "Link to a name."
+        return WARN, "A link uses a bare IP address, which filters take for fraud", "Use a host name."
     if host.removeprefix("www.") in SHORTENERS:
-        return WARN, "A link goes through a shortener, which filters distrust", "Link to the page itself."
+        return WARN, "A link uses a URL shortener, which filters distrust", "Link to the page itself."
     if split.scheme == "http":
-        return WARN, "A link is not encrypted", "Write https:// if the page has it."
+        return WARN, "A link isn't encrypted", "Use https:// if the page supports it."
     return INFORM, "", ""
 
 
@@ -307,11 +308,11 @@ def subject(seen: ParsedMessage) -> Iterator[Finding]:
     words = str(seen.message["Subject"] or "")
     letters = [sign for sign in words if sign.isalpha()]
     if not words.strip():
-        yield found("M12", WARN, "For some recipients the subject is empty.", "Give its merge fields a default.")
+        yield found("M12", WARN, "The subject is empty for some recipients.", "Give its merge fields a default.")
     elif _FALSE_REPLY.match(words):
-        yield found("M12", WARN, f"The subject “{words[:60]}” pretends to be an answer.", "Take its beginning away.")
+        yield found("M12", WARN, f"The subject “{words[:60]}” looks like a fake reply.", "Remove the prefix.")
     elif len(letters) >= 8 and "".join(letters).isupper():
-        yield found("M12", WARN, "The subject is all in capitals, as spam is.", "Write it as you would speak.")
+        yield found("M12", WARN, "The subject is all capitals, like spam.", "Use normal capitalisation.")
 
 
 def size(size_bytes: int, largest: Sequence[tuple[str, int]]) -> Iterator[Finding]:
@@ -321,10 +322,10 @@ def size(size_bytes: int, largest: Sequence[tuple[str, int]]) -> Iterator[Findin
     """
     megabytes = f"{size_bytes / 1_000_000:.1f} MB"
     if size_bytes > LARGEST_MESSAGE:
-        yield found("M13", BLOCK, f"Each message has {megabytes}; most mailboxes take 25 MB.", "Link to large files.")
+        yield found("M13", BLOCK, f"Each message has {megabytes}. Most mailboxes accept 25 MB.", "Link to large files.")
     for server, most in largest:
         if size_bytes > most:
-            yield found("M13", BLOCK, f"Each message has {megabytes}; {server} takes {most / 1_000_000:.1f} MB.",
+            yield found("M13", BLOCK, f"Each message has {megabytes}. {server} accepts {most / 1_000_000:.1f} MB.",
                         "Link to large files, or choose other servers.")  # fmt: skip
 
 

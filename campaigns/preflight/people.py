@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Max, Min, QuerySet
+from django.utils.translation import gettext as _
 
 from campaigns.audience.audience import audience_of
 from campaigns.audience.headcounts import Headcounts
@@ -24,9 +25,9 @@ from delivery.outcomes import unreachable_domains
 REPEATED, INVALID, UNREACHABLE = "repeated", "invalid", "unreachable"
 TITLES = {
     **{verdict.value: str(verdict.label) for verdict in Reach},
-    REPEATED: "on several of the lists and segments",
-    INVALID: "with an address that cannot exist",
-    UNREACHABLE: "at a domain that takes no mail",
+    REPEATED: "on several lists or segments",
+    INVALID: "invalid address",
+    UNREACHABLE: "domain accepts no mail",
 }
 MOST_LOOKED_AT = 20_000  # Odd addresses, and domains known to be unreachable.
 SLICE_CONTACTS = 20_000
@@ -156,6 +157,8 @@ def _unreachable(audience: Audience, now: dt.datetime) -> QuerySet[Contact]:
 
 def _in_words(contacts: QuerySet[Contact]) -> list[CheckedPerson]:
     return [
-        CheckedPerson(contact.pk, contact.email, f"The domain {contact.domain} does not exist, or takes no mail.")
+        CheckedPerson(
+            contact.pk, contact.email, _("%(domain)s doesn't exist or accepts no mail.") % {"domain": contact.domain}
+        )
         for contact in contacts
     ]

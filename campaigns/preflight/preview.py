@@ -7,6 +7,8 @@ from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from django.utils.translation import gettext as _
+
 from campaigns.content.frozen import frozen_content
 from campaigns.models import Campaign
 from campaigns.preflight import send_tests
@@ -17,6 +19,7 @@ from delivery.content.composer import COMPOSE_SECONDS
 from delivery.content.composer import preview as compose_preview
 from mail.links.utm import NAMES, tag_url
 from mail.markup import Reader
+from mail.merge_fields import MergeError, name_values, parse
 from mail.message.composition import Rendered
 from smtpservers.models import SmtpServer
 
@@ -87,6 +90,16 @@ def build_preview(campaign: Campaign, contact: Contact | None, server: SmtpServe
     return Preview(rendered, html, links, len(rendered.html.encode()), [*doubts(campaign, now), *_problems(links)])
 
 
+def sample_subject(subject: str) -> str:
+    """Return a subject as a reader with a name would see it. Other merge fields show their name in brackets."""
+    try:
+        read = parse(subject)
+        names = {"email": "ann@example.com", **name_values(_("Ann"), _("Smith"))}
+        return read.render({**{name: f"[{name}]" for name in read.names}, **names})
+    except MergeError:
+        return subject
+
+
 def in_dark_mode(preview: Preview) -> str:
     """Return the HTML as a mail program in dark mode shows it.
 
@@ -116,22 +129,25 @@ def links_in(html: str) -> list[tuple[str, str]]:
 
 def _link(label: str, url: str, before: str, codes: dict[str, str]) -> PreviewLink:
     if not url or url in ("#", "http://", "https://"):
-        return PreviewLink(label, url, "It leads nowhere. Write its address.", True)
+        return PreviewLink(label, url, _("No address. Add one."), True)
     if not url.lower().startswith(("http://", "https://")):
         return PreviewLink(label, url)
     own = {name: value for name, value in parse_qsl(urlsplit(before).query) if name in NAMES}
     clashes = [
-        f"{name}={value} wins over {codes[name]}" for name, value in own.items() if codes.get(name, value) != value
+        _("%(own)s overrides %(code)s") % {"own": f"{name}={value}", "code": codes[name]}
+        for name, value in own.items()
+        if codes.get(name, value) != value
     ]
     if clashes:
-        return PreviewLink(label, url, f"Its own {', '.join(clashes)}.", True)
+        return PreviewLink(label, url, f"{', '.join(clashes)}.", True)
     if codes and url == before and "/u/preview" not in url and tag_url(before, codes) != before:
-        return PreviewLink(label, url, "It gets no UTM codes.")
+        return PreviewLink(label, url, _("No UTM codes are added."))
     return PreviewLink(label, url)
 
 
 def _problems(links: list[PreviewLink]) -> list[str]:
-    return [f"The link “{link.label or 'without words'}” leads nowhere." for link in links if link.url in ("", "#")]
+    sentence = _("The link “%(text)s” has no address.")
+    return [sentence % {"text": link.label or _("(no text)")} for link in links if link.url in ("", "#")]
 
 
 class _Links(Reader):
@@ -147,7 +163,7 @@ class _Links(Reader):
         elif tag == "area" and "href" in attributes:
             self.found.append((attributes.get("alt", ""), attributes["href"].strip()))
         elif tag == "img" and self._url is not None:
-            self._words.append(f"[{attributes.get('alt') or 'picture'}]")
+            self._words.append(f"[{attributes.get('alt') or _('image')}]")
 
     def end(self, tag: str) -> None:
         if tag == "a":

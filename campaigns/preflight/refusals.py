@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Iterator
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from campaigns.ab_test.variants import have_same_content
 from campaigns.audience.audience import audience_of, gone
@@ -82,16 +83,19 @@ def _variants(written: Written, fleet: Fleet) -> Iterator[str]:
     if experiment is None:
         return
     if len(variants) < 2:
-        yield "The A/B test has fewer than two variants. Write another one, or remove the test."
+        yield _("The A/B test has fewer than two variants. Add one, or remove the test.")
     for one, other in itertools.combinations(variants, 2):
         if have_same_content(written.campaign, one, other):
-            yield f"The variants {one} and {other} say the same. Change one of them, or take it out."
+            yield _("Variants %(one)s and %(other)s are identical. Change or remove one.") % {
+                "one": one,
+                "other": other,
+            }
     people = written.headcounts.people(fleet.now).reached
     if variants and people * experiment.sample_percent < 100 * len(variants):
-        yield "The sample of the A/B test is too small: some variants would reach nobody. Make it larger."
+        yield _("The A/B test's sample is too small: some variants would reach nobody. Make it larger.")
     for letter, varied in written.contents if variants else ():
         found = [*_content(varied), *_sender(varied, fleet), *_message(written, varied, fleet.now)]
-        yield from (f"Variant {letter}: {reason}" for reason in found)
+        yield from (_("Variant %(letter)s: %(problem)s") % {"letter": letter, "problem": reason} for reason in found)
 
 
 def doubts(campaign: Campaign, now: dt.datetime) -> list[str]:
@@ -107,9 +111,9 @@ def server_refusals(campaign: Campaign, now: dt.datetime) -> list[str]:
 
 def _content(campaign: Campaign) -> Iterator[str]:
     if not campaign.subject.strip():
-        yield "The campaign has no subject. Write one."
+        yield _("Enter a subject.")
     if not body_of(campaign).strip() and not campaign.text.strip():
-        yield "The campaign has no content. Write the HTML, the text, or both."
+        yield _("Write some content: HTML, text or both.")
 
 
 def _servers(campaign: Campaign, fleet: Fleet) -> Iterator[str]:
@@ -118,14 +122,15 @@ def _servers(campaign: Campaign, fleet: Fleet) -> Iterator[str]:
     if not named:
         return
     if not fleet.is_any_active(named):
-        yield "None of the chosen servers is active. Choose others, or none, so that the routing rules decide alone."
+        yield _("None of the chosen servers is active. Choose others, or none to use all servers.")
         return
     for rule in rules.applying(fleet.rules, campaign.mail_from):
         if rule.server_ids and not rule.server_ids & named:
-            yield (
-                f"The routing rule “{rule.name}” allows none of the chosen servers for some of the mail. Choose one it"
-                " allows, or none, so that the rules decide alone."
+            sentence = _(
+                "The routing rule “%(rule)s” allows none of the chosen servers for some recipients. Choose a server it"
+                " allows, or none to use all servers."
             )
+            yield sentence % {"rule": rule.name}
 
 
 def _sender(campaign: Campaign, fleet: Fleet) -> Iterator[str]:
@@ -133,18 +138,20 @@ def _sender(campaign: Campaign, fleet: Fleet) -> Iterator[str]:
         if campaign.mail_from:
             domain = domain_of(parse_mailbox(campaign.mail_from).address)
             if not fleet.is_sender_served(campaign.mail_from, campaign.server_ids):
-                which = "None of the chosen servers" if campaign.server_ids else "No server"
-                yield (
-                    f"{which} sends for {domain}. Leave the From address empty, so that each server uses its own,"
-                    f" or ask an administrator for a server that sends for {domain}."
+                sentence = _("No server sends for %(domain)s.")
+                if campaign.server_ids:
+                    sentence = _("None of the chosen servers sends for %(domain)s.")
+                advice = _(
+                    "Leave the From address empty to use each server's own, or ask an administrator for a server."
                 )
+                yield f"{sentence % {'domain': domain}} {advice}"
     except AddressInvalid as error:
-        yield f"The From address cannot be used: {error}"
+        yield _("The From address can't be used: %(problem)s") % {"problem": error}
     try:
         if campaign.reply_to:
             parse_mailboxes(campaign.reply_to)
     except AddressInvalid as error:
-        yield f"The Reply-To address cannot be used: {error}"
+        yield _("The Reply-To address can't be used: %(problem)s") % {"problem": error}
 
 
 def _people(written: Written, now: dt.datetime) -> Iterator[str]:
@@ -152,22 +159,17 @@ def _people(written: Written, now: dt.datetime) -> Iterator[str]:
     if missing := gone(written.campaign):
         yield from missing
     elif chosen.segments and not chosen.consent_lists:
-        yield (
-            "The segments reach nobody without a consent. Choose the lists whose consent counts for them, or take the"
-            " segments out."
-        )
+        yield _("The segments reach nobody without a consent list. Choose one, or remove the segments.")
     elif not chosen.lists and not chosen.segments:
-        yield "The campaign has no list. Choose at least one."
+        yield _("Choose at least one list.")
     elif written.first_person(now) is None:
         yield _nobody(chosen)
 
 
 def _nobody(chosen: Audience) -> str:
     if chosen.segments or chosen.excluded_lists or chosen.excluded_segments:
-        return (
-            "Nobody is left of the chosen audience: see who is left out and why, then choose other lists or segments."
-        )
-    return "Nobody is subscribed to the chosen lists. Add people to them, or choose other lists."
+        return _("The chosen audience is empty. Check the exclusions, or choose other lists or segments.")
+    return _("Nobody is subscribed to the chosen lists. Add people to them, or choose other lists.")
 
 
 def _copies(written: Written, fleet: Fleet) -> Iterator[str]:
@@ -183,10 +185,11 @@ def _copies(written: Written, fleet: Fleet) -> Iterator[str]:
     people = written.headcounts.people(fleet.now).reached if most else 0
     if people * most > COPIES_WITHOUT_ASKING:
         names = ", ".join(server.name for server in with_copies[:3])
-        yield (
-            f"Copies to the CC and BCC addresses of {names} would be up to {people * most:,} more messages, each a unit"
-            " of quota. Switch Send copies off, or tick that copies are meant."
+        sentence = _(
+            "The CC and BCC addresses of %(servers)s add up to %(n)s copies, which count towards the quota. Turn off"
+            " Send copies, or confirm them under Copies."
         )
+        yield sentence % {"servers": names, "n": f"{people * most:,}"}
 
 
 def _message(written: Written, content: Campaign, now: dt.datetime) -> list[str]:
@@ -198,12 +201,12 @@ def _merge_fields(written: Written, content: Campaign, now: dt.datetime) -> Iter
     templates = []
     sources = [(PARTS[field], getattr(content, field)) for field in written_fields(content)]
     if content.layout is not None:
-        sources.append(("The layout", f"{content.layout.header}\n{content.layout.footer}"))
+        sources.append((_("The layout"), f"{content.layout.header}\n{content.layout.footer}"))
     for part, source in sources:
         try:
             template = parse(source)
         except MergeError as error:
-            yield f"{part} has a mistake in its merge fields. {error}"
+            yield _("%(part)s has an invalid merge field. %(problem)s") % {"part": part, "problem": error}
             continue
         templates.append((part, template))
         for name in template.names:
@@ -223,8 +226,15 @@ def _merge_fields(written: Written, content: Campaign, now: dt.datetime) -> Iter
             known.add(name)
     for part, template in templates:
         for name, suggestion in unknown_names(template, known):
-            advice = f"Did you mean {{{{ {suggestion} }}}}?" if suggestion else "Correct the name or take it out."
-            yield f"{part} uses {{{{ {name} }}}}, which nobody on the chosen lists has. {advice}"
+            yield _unknown(part, name, suggestion)
+
+
+def _unknown(part: str, name: str, suggestion: str) -> str:
+    sentence = _("%(part)s uses %(field)s, which nobody on the chosen lists has.")
+    advice = _("Correct the name or remove it.")
+    if suggestion:
+        advice = _("Did you mean %(field)s?") % {"field": f"{{{{ {suggestion} }}}}"}
+    return f"{sentence % {'part': part, 'field': f'{{{{ {name} }}}}'}} {advice}"
 
 
 def _composing(written: Written, content: Campaign, now: dt.datetime) -> list[str]:
@@ -243,5 +253,5 @@ def _composing(written: Written, content: Campaign, now: dt.datetime) -> list[st
     except ContentInvalid as error:
         return [str(error)]
     except MergeError as error:
-        return [f"The content cannot be made into a mail. {error}"]
+        return [_("Couldn't create a message from this content. %(problem)s") % {"problem": error}]
     return []

@@ -9,18 +9,20 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 from django.db.models import Count, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from campaigns.content.written import Written
 from campaigns.forecast.forecast import Forecast
 from campaigns.forecast.inputs import forecast_of
-from campaigns.forecast.words import waiting_for_quota
+from campaigns.forecast.words import quota_reset, waiting_for_quota
 from campaigns.models import Campaign
 from campaigns.preflight.finding import OF_MESSAGES, Finding, Severity, found, in_order
 from campaigns.preflight.message_checks import empty_greeting, findings, form, postal_address
 from campaigns.preflight.people import PeopleReport, people_of
 from campaigns.preflight.refusals import refusals_of
 from campaigns.preflight.samples import Sample, samples
-from campaigns.schedule.schedule import timing_refusals
+from campaigns.schedule.schedule import timing_refusals, zone_for
 from contacts.segments.audience import reached
 from delivery.content.copies import copy_addresses
 from installation.site import site
@@ -28,7 +30,6 @@ from mail.mailbox_providers import PROVIDERS
 from smtpservers.models import SmtpServer
 from smtpservers.presets import PRESETS, Bulk
 from smtpservers.routing.fleet import Fleet
-from words.numbers import counted, none_of, some_of
 
 FATAL, BLOCK, WARN, INFORM = Severity
 BULK_WITHOUT_ASKING = 500
@@ -104,11 +105,16 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
                 taken.append((letter, made))
                 not_made += left_out
         except ValueError as error:
-            found_here.append(found("B1", FATAL, f"The content cannot be made into a mail. {error}", "Correct it."))
+            found_here.append(
+                found("B1", FATAL, _("Couldn't create a message from this content. %(problem)s") % {"problem": error})
+            )
     if not_made:
-        unseen = counted(not_made, "kind of message was", "kinds of messages were")
-        found_here.append(found("M10", BLOCK, f"{unseen} not looked at, because this content takes long to fill in.",
-                                "Take loops and conditions out of it, or name fewer servers."))  # fmt: skip
+        unseen = ngettext(
+            "%(n)s version of the message wasn't checked, because filling it in takes too long.",
+            "%(n)s versions of the message weren't checked, because filling them in takes too long.",
+            not_made,
+        ) % {"n": not_made}
+        found_here.append(found("M10", BLOCK, unseen, _("Use fewer loops and conditions, or choose fewer servers.")))
     found_here += _of_messages(written, taken, now)
     found_here += _of_setting(written, fleet, servers, report, expected)
     ordered = in_order(found_here)
@@ -158,7 +164,9 @@ def _of_messages(written: Written, taken: list[tuple[str, list[Sample]]], now: d
 
 def _named(letters: list[str]) -> str:
     *first, last = letters
-    return f"Variants {', '.join(first)} and {last}" if first else f"Variant {last}"
+    if not first:
+        return _("Variant %(letter)s") % {"letter": last}
+    return _("Variants %(letters)s and %(last)s") % {"letters": ", ".join(first), "last": last}
 
 
 def _of_samples(taken: Iterable[Sample], *, has_nameless: bool) -> Iterator[Finding]:
@@ -178,7 +186,7 @@ def _of_setting(
 ) -> Iterator[Finding]:
     yield from _unsubscribe_pages(servers)
     yield from _copies(written.campaign, servers, report.reached)
-    yield from _room(expected, fleet)
+    yield from _room(expected, fleet, zone_for(written.campaign))
     yield from _bulk(servers, report.reached)
     yield from _consent(report)
     yield from _addresses(written, report.reached, fleet.now)
@@ -192,12 +200,17 @@ def _unsubscribe_pages(servers: Iterable[SmtpServer]) -> Iterator[Finding]:
             yield found(
                 "M5",
                 BLOCK,
-                f"The unsubscribe page of {server.name} does not take one click: {server.unsubscribe_problem}",
-                "Ask an administrator to mend the page, or to use the built-in one.",
+                _("One-click unsubscribe doesn't work on the page of %(server)s: %(problem)s")
+                % {"server": server.name, "problem": server.unsubscribe_problem},
+                _("Ask an administrator to fix the page or use the built-in one."),
             )
         elif server.unsubscribe_probed_at is None:
-            yield found("M5", WARN, f"The unsubscribe page of {server.name} was not tried yet.",
-                        "It is tried by itself within minutes.")  # fmt: skip
+            yield found(
+                "M5",
+                WARN,
+                _("The unsubscribe page of %(server)s hasn't been tested yet.") % {"server": server.name},
+                _("It's tested automatically within minutes."),
+            )
 
 
 def _copies(campaign: Campaign, servers: Iterable[SmtpServer], number: int) -> Iterator[Finding]:
@@ -206,38 +219,51 @@ def _copies(campaign: Campaign, servers: Iterable[SmtpServer], number: int) -> I
     for server in servers:
         copies = copy_addresses(server)
         if copies and number > 1:
-            seen = " Every recipient sees the CC addresses." if any(kind == "cc" for kind, _ in copies) else ""
+            sentence = ngettext(
+                "Each message through %(server)s makes %(n)s copy, which counts towards the quota.",
+                "Each message through %(server)s makes %(n)s copies, which count towards the quota.",
+                len(copies),
+            ) % {"server": server.name, "n": len(copies)}
+            if any(kind == "cc" for kind, _address in copies):
+                sentence += " " + _("Every recipient sees the CC addresses.")
             yield found(
                 "M14",
                 WARN,
-                f"Each message through {server.name} makes {len(copies)} more, and as many units of quota.{seen}",
-                "Switch Send copies off if that is not meant.",
+                sentence,
+                _("Turn off Send copies if you don't want that."),
             )
 
 
-def _room(expected: Forecast, fleet: Fleet) -> Iterator[Finding]:
+def _room(expected: Forecast, fleet: Fleet, zone: dt.tzinfo) -> Iterator[Finding]:
     if not expected.total:
         return
     # A campaign without any server waits for the first one.
     severity = BLOCK if fleet.servers else WARN
     for label, number in expected.blocked:
-        yield found("C1", severity, f"No server may send {number:,} of the messages{f' ({label})' if label else ''}.",
-                    "Ask an administrator for a server, or change the routing rules.")  # fmt: skip
+        sentence = _("No server may send %(n)s of the messages.") % {"n": f"{number:,}"}
+        if label:
+            sentence = _("No server may send %(n)s of the messages (%(which)s).") % {"n": f"{number:,}", "which": label}
+        yield found("C1", severity, sentence, _("Ask an administrator to add a server or change the routing rules."))
     left = expected.left - sum(number for _, number in expected.blocked)
     if left > 0 and expected.expires_at is not None:
-        yield found("C1", WARN, f"Before the end you chose, {_not(left, expected.total)} sent.",
-                    "Begin earlier, end later, or use more servers.")  # fmt: skip
+        sentence = _("%(left)s of %(total)s messages won't be sent before the end of the schedule.")
+        numbers = {"left": f"{left:,}", "total": f"{expected.total:,}"}
+        yield found("C1", WARN, sentence % numbers, _("Start earlier, end later or use more servers."))
     elif left > 0:
-        why = "; ".join(f"{name} {obstacle}" for name, obstacle in expected.idle[:3])
-        yield found("C1", BLOCK, f"As things stand, {_not(left, expected.total)} sent{f': {why}' if why else ''}.",
-                    "Ask an administrator to switch servers on, or to raise their quotas.")  # fmt: skip
+        sentence = _("With the current settings, %(left)s of %(total)s messages can't be sent.")
+        sentence %= {"left": f"{left:,}", "total": f"{expected.total:,}"}
+        why = " ".join(f"{name} {obstacle}." for name, obstacle in expected.idle[:3] if obstacle)
+        yield found(
+            "C1",
+            BLOCK,
+            f"{sentence} {why}".strip(),
+            _("Ask an administrator to activate servers or raise their quotas."),
+        )
     elif expected.next_period:
-        yield found("C1", WARN, waiting_for_quota(expected.next_period),
-                    "Use more servers, or write to fewer people.")  # fmt: skip
-
-
-def _not(left: int, total: int) -> str:
-    return none_of(total, "message") if left == total else f"{some_of(left, total, 'message')} not"
+        until = quota_reset(expected, zone)
+        yield found(
+            "C1", WARN, waiting_for_quota(expected.next_period, until), _("Use more servers, or send to fewer people.")
+        )
 
 
 def _bulk(servers: Iterable[SmtpServer], number: int) -> Iterator[Finding]:
@@ -250,7 +276,7 @@ def _bulk(servers: Iterable[SmtpServer], number: int) -> Iterator[Finding]:
             "C2",
             BLOCK if is_forbidden and number > BULK_WITHOUT_ASKING else WARN,
             preset.warnings(server.host)[0],
-            f"Choose other servers than {server.name}.",
+            _("Choose other servers than %(server)s.") % {"server": server.name},
         )
 
 
@@ -258,8 +284,8 @@ def _consent(report: PeopleReport) -> Iterator[Finding]:
     left_out = sum(each.number for each in report.left_out)
     if left_out:
         why = ", ".join(f"{each.number:,} {each.title}" for each in report.left_out[:4])
-        whom = counted(left_out, "person of the audience gets", "people of the audience get")
-        yield found("C3", INFORM, f"{whom} nothing: {why}.")
+        sentence = ngettext("%(n)s person is excluded: %(why)s.", "%(n)s people are excluded: %(why)s.", left_out)
+        yield found("C3", INFORM, sentence % {"n": f"{left_out:,}", "why": why})
 
 
 def _addresses(written: Written, number: int, now: dt.datetime) -> Iterator[Finding]:
@@ -267,18 +293,25 @@ def _addresses(written: Written, number: int, now: dt.datetime) -> Iterator[Find
         return
     numbers = _kinds_of_people(written, now)
     if roles := numbers["roles"]:
-        yield found("C4", WARN if roles * 20 > number else INFORM,
-                    f"{counted(roles, 'address belongs', 'addresses belong')} to an office and not to a person (info@,"
-                    " sales@, …).",
-                    "Look whether they agreed; such addresses complain more often.")  # fmt: skip
+        sentence = ngettext(
+            "%(n)s address is a shared mailbox, not a person's (info@, sales@, …).",
+            "%(n)s addresses are shared mailboxes, not a person's (info@, sales@, …).",
+            roles,
+        )
+        yield found(
+            "C4",
+            WARN if roles * 20 > number else INFORM,
+            sentence % {"n": f"{roles:,}"},
+            _("Check that they agreed. Shared mailboxes complain more often."),
+        )
     for name, most in ((one.name, one.bulk_per_day) for one in PROVIDERS):
         if most and numbers[name] > most:
             yield found(
                 "C5",
                 WARN,
-                f"{numbers[name]:,} recipients are at {name}, which applies its rules for bulk senders from {most:,} a"
-                " day on.",
-                "See that SPF, DKIM and DMARC pass, and grow slowly.",
+                _("%(n)s recipients use %(provider)s, which applies bulk sender rules from %(most)s messages a day.")
+                % {"n": f"{numbers[name]:,}", "provider": name, "most": f"{most:,}"},
+                _("Check that SPF, DKIM and DMARC pass, and grow slowly."),
             )
 
 

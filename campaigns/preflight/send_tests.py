@@ -8,7 +8,7 @@ from typing import Any
 from campaigns.content.frozen import frozen_content
 from campaigns.models import Campaign
 from contacts.models import Contact
-from delivery.models import Trial
+from delivery.models import Message, Trial
 from delivery.operators import trials
 from delivery.operators.send_test import Content, Conversation
 from smtpservers.models import SmtpServer
@@ -25,6 +25,11 @@ class SendTestResult:
     conversation: Conversation | None = None  # So far.
     problem: str = ""  # Why there is no conversation, or why it ended in the middle.
     waiting: str = ""  # How far it is; empty once it has ended.
+
+    @property
+    def status_label(self) -> str:
+        status = self.conversation.status if self.conversation is not None else ""
+        return str(dict(Message.Status.choices).get(status, status))
 
     @property
     def is_accepted(self) -> bool:

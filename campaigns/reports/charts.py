@@ -4,15 +4,17 @@ import datetime as dt
 from typing import Any
 
 from django.utils import formats, timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from campaigns.reports.figures import FiguresLine
 from campaigns.reports.pace import Pace
 
 DRAWN = (
-    ("accepted", "Accepted", "accepted"),
-    ("deferred", "Deferred", "warning"),
-    ("bounced", "Bounced", "bad"),
-    ("failed", "Failed", "worse"),
+    ("accepted", gettext_lazy("Accepted"), "accepted"),
+    ("deferred", gettext_lazy("Deferred"), "warning"),
+    ("bounced", gettext_lazy("Bounced"), "bad"),
+    ("failed", gettext_lazy("Failed"), "worse"),
 )
 
 
@@ -30,7 +32,7 @@ def pace_chart(pace: Pace) -> dict[str, Any]:
         for index, name in enumerate(pace.servers)
     ]
     line = {
-        "label": "Deferred",
+        "label": _("Deferred"),
         "data": [round(point.deferred, 2) for point in pace.points],
         "colour": "warning",
         "type": "line",
@@ -46,7 +48,7 @@ def line_chart(lines: list[FiguresLine]) -> dict[str, Any]:
     return {
         "labels": [line.label for line in lines],
         "datasets": [
-            {"label": label, "data": [getattr(line, name) for line in lines], "colour": colour}
+            {"label": str(label), "data": [getattr(line, name) for line in lines], "colour": colour}
             for name, label, colour in DRAWN
             if name == "accepted" or any(getattr(line, name) for line in lines)
         ],

@@ -17,7 +17,7 @@ from campaigns.models import Tally
 from campaigns.reports.providers import OTHERS, name_of, providers_of
 from contacts.transfer.csv_file import neutralise
 from contacts.transfer.export_contacts import Echo
-from delivery.models import Mailing
+from delivery.models import Mailing, Message
 from mail.replies.words import MEANINGS, Meaning, meaning_of
 from registry import Registry
 
@@ -112,6 +112,10 @@ class AnswerCount:
     outcome: str
     meaning: Meaning
     number: int
+
+    @property
+    def outcome_label(self) -> str:
+        return str(Message.Status(self.outcome).label)
 
 
 @dataclass(frozen=True, slots=True)

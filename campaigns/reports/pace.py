@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from django.db.models import Max, Min, Sum
 from django.db.models.functions import TruncHour, TruncMinute
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
 
 from delivery.models import MailingOutcome
 from installation.site import site
 from words import durations
 from words.instants import when
-from words.numbers import counted
 
 ANSWERED = ("accepted", "bounced", "failed", "unconfirmed")
 MOST_POINTS = 120
 # Minutes between two points of the chart.
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080)
 MOST_SERVERS = 6  # Servers with a bar of their own; all others share one.
-OTHER_SERVERS = "other servers"
+OTHER_SERVERS = gettext_noop("other servers")
 RECENT = dt.timedelta(minutes=10)
 QUIET = dt.timedelta(minutes=3)  # After that long without an answer the page says so.
 
@@ -149,16 +150,17 @@ def time_left(
     :param rate: messages per second, from recent answers.
     """
     if is_paused:
-        return "paused"
+        return _("paused")
     if not pending and not deferred:
         return ""
     if not pending:
-        return f"all tried; {counted(deferred, 'is tried again by itself', 'are tried again by themselves')}"
+        sentence = ngettext("%(n)s message is tried again", "%(n)s messages are tried again", deferred)
+        return sentence % {"n": f"{deferred:,}"}
     if waiting_until is not None and waiting_until > now:
-        return f"waits until {when(waiting_until, now, zone)}"
+        return _("waiting until %(time)s") % {"time": when(waiting_until, now, zone)}
     if is_waiting:
-        return "waits"
+        return _("waiting")
     if not rate:
-        return "unknown: nothing was answered in the last minutes"
+        return _("unknown (no replies in the last minutes)")
     left = dt.timedelta(seconds=pending / rate)
-    return f"{durations.about(left)}, until {when(now + left, now, zone)}"
+    return _("%(span)s (done about %(time)s)") % {"span": durations.about(left), "time": when(now + left, now, zone)}

@@ -116,7 +116,7 @@ def _cells(mailing_ids: Collection[int], given: Filter) -> Iterator[Iterable[str
         for row in rows:
             cells = (
                 row.email,
-                row.get_status_display(),
+                row.status,
                 row.server.name if row.server else "",
                 str(row.attempt_count),
                 f"{row.changed_at:%Y-%m-%d %H:%M:%S}",

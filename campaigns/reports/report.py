@@ -7,6 +7,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from campaigns.ab_test.comparison import Comparison, compare, done, summary
 from campaigns.models import Campaign, TallyMark
@@ -30,21 +33,25 @@ Status = Message.Status
 LATE_OUTCOMES: Registry[Callable[[int], int]] = Registry()
 
 EXPLANATIONS = {
-    Status.QUEUED: "Not tried yet.",
-    Status.SENDING: "A worker is handing it over now.",
-    Status.DEFERRED: "A server said “not now”. It is tried again by itself.",
-    Status.ACCEPTED: "A server took responsibility for it. What the recipient’s side does with it comes later.",
-    Status.BOUNCED: "The recipient’s side refused it.",
-    Status.FAILED: "It could not be sent, and the address is not to blame. You can retry it.",
-    Status.EXPIRED: "It was tried until its time was over. You can retry it.",
-    Status.SUPPRESSED: "The person unsubscribed or must not be written to, so nothing was sent.",
-    Status.CANCELLED: "The campaign was cancelled before it was sent.",
-    Status.UNCONFIRMED: "Sent in full, but the answer was lost: it may have arrived. Nothing is sent twice by itself.",
+    Status.QUEUED: gettext_lazy("Waiting for its first attempt."),
+    Status.SENDING: gettext_lazy("Being sent now."),
+    Status.DEFERRED: gettext_lazy("A server asked to try again later. That happens automatically."),
+    Status.ACCEPTED: gettext_lazy("A server accepted it. It isn't known yet whether it reached the inbox."),
+    Status.BOUNCED: gettext_lazy("The recipient's mail server rejected it."),
+    Status.FAILED: gettext_lazy("It couldn't be sent, and the address isn't to blame. You can retry it."),
+    Status.EXPIRED: gettext_lazy("It couldn't be sent before its time ran out. You can retry it."),
+    Status.SUPPRESSED: gettext_lazy("The person unsubscribed or is suppressed, so nothing was sent."),
+    Status.CANCELLED: gettext_lazy("The campaign was cancelled before it was sent."),
+    Status.UNCONFIRMED: gettext_lazy(
+        "Sent, but the server's reply was lost. It may have arrived, so it isn't sent again automatically."
+    ),
 }
-SENT_ELSEWHERE = "It may have been sent before this database was restored or copied. Nothing is sent twice by itself."
-SENT_SOMEWHERE = (
-    "It may have been sent: the answer was lost, or this database was restored or copied since. Nothing is sent twice"
-    " by itself."
+SENT_ELSEWHERE = gettext_lazy(
+    "It may have been sent before this database was restored or copied, so it isn't sent again automatically."
+)
+SENT_SOMEWHERE = gettext_lazy(
+    "It may have been sent: the server's reply was lost, or this database was restored or copied. It isn't sent again"
+    " automatically."
 )
 # Display order: good, waiting, bad.
 ORDER = (
@@ -69,9 +76,13 @@ class ReportShare:
 
     key: str
     label: str
-    explanation: str
+    explanation: str | Promise
     count: int
     percent: float
+
+    @property
+    def percent_in_words(self) -> str:
+        return "<1%" if self.count and self.percent < 1 else f"{int(self.percent)}%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +110,13 @@ class Report:
     waiting_until: dt.datetime | None = None
     is_live: bool = False  # Whether the figures may still change by themselves.
     retriable: int = 0
+    unsent: int = 0  # Messages that would not be sent if the campaign were cancelled now.
     summary: str = ""
     test: Comparison | None = None  # The A/B test.
 
 
 LIVE = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING, Campaign.Status.PAUSED)
 MOST_PROVIDERS = 20
-SETTLING = "Cancelled. Nothing more is sent. {left:,} of {total:,} messages are still being marked."
 
 
 def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_names: bool = False) -> Report:
@@ -141,31 +152,34 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
     waiting = next((mailing for mailing in mailings if mailing.waiting_reason), None)
     is_all_waiting = all(mailing.waiting_reason for mailing in mailings if mailing.finished_at is None)
     can_leave = not (problems.get("worker") or problems.get("copy"))
-    recent = pace.recent(mailing_ids, now) if is_sending and can_leave else pace.Recent()
+    # While an A/B test waits for its winner, nothing is sent, whatever the last minutes brought.
+    is_moving = is_sending and can_leave and settled < total
+    recent = pace.recent(mailing_ids, now) if is_moving else pace.Recent()
     waiting_until = waiting.waiting_until if waiting and is_sending else None
     key = "-".join(map(str, mailing_ids))
     asked = FiguresQuery(mailing_ids=mailing_ids, names_all_domains=with_replies)
     found = remembered(f"figures-{key}-{with_replies}", lambda: figures(asked, now))
     test = compare(campaign, now, late_outcomes)
+    whole = total + (test.waiting if test is not None else 0)  # With the people who wait for the winner.
     reasons = remembered(f"reasons-{key}-{with_replies}", lambda: _reasons(mailing_ids, with_replies))
     sent_elsewhere = sum(number for _, reason, number in reasons if reason == restored_copy.REASON)
     return Report(
         total=total,
         settled=settled,
-        percent=settled * 100 // total if total else 0,
+        percent=settled * 100 // whole if whole else 0,
         statuses=[
             ReportShare(
                 status.value,
-                status.label,
+                str(status.label),
                 _explanation(status, counts[status], sent_elsewhere),
                 counts[status],
-                _percent(counts[status], total),
+                _percent(counts[status], whole),
             )
             for status in ORDER
             if counts[status] or status == Status.ACCEPTED
         ],
         servers=remembered(f"servers-{key}", lambda: _servers(mailing_ids)),
-        named_servers=named_servers(mailings[-1].server_ids),
+        named_servers=named_servers(mailings[-1].server_ids) if campaign.server_ids else "",
         providers=_most(found.providers),
         answers=[answer for answer in found.answers if answer.number],
         counted_at=TallyMark.objects.values_list("counted_at", flat=True).first(),
@@ -189,7 +203,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
         waiting_reason=_waiting_reason(waiting, with_replies)
         if waiting and (is_sending or is_paused)
         else _standstill(counts, mailings[0].created_at, now)
-        if is_sending and not recent.rate and not obstacles
+        if is_moving and not recent.rate and not obstacles
         else "",
         is_paused=is_paused,
         obstacles=obstacles,
@@ -199,13 +213,20 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
         retriable=(counts[Status.FAILED] + counts[Status.EXPIRED])
         if campaign.status != Campaign.Status.CANCELLED
         else 0,
+        unsent=total - settled + (test.waiting if test is not None else 0),
         summary=summary(test, settled, total)
         if test is not None and is_sending
-        else SETTLING.format(left=total - settled, total=total)
+        else _settling(total - settled)
         if is_settling
-        else _summary(campaign, settled, total),
+        else _summary(campaign, settled, total, counts),
         test=test,
     )
+
+
+def unsent(campaign: Campaign) -> int:
+    """Return the number of messages of the campaign that have no final status yet."""
+    counts = sum_counts(schedule_mailings.mailing_ids(campaign))
+    return sum(counts[status] for status in Message.PENDING)
 
 
 def sum_counts(mailing_ids: Collection[int]) -> dict[str, int]:
@@ -235,46 +256,61 @@ def _most(lines: list[FiguresLine]) -> list[FiguresLine]:
 
 def _before_start(campaign: Campaign, now: dt.datetime, *, is_held: bool) -> str:
     if campaign.status == Campaign.Status.SCHEDULED and campaign.is_overdue:
-        return "It missed its start, and waits for an answer."
+        return _("Missed its start time. Send now or go back to draft?")
     if campaign.status == Campaign.Status.SCHEDULED and campaign.is_unreviewed:
-        return "Its people are being counted and its checks made. Nothing leaves before that."
+        return _("Counting recipients and running checks. Nothing is sent before that.")
     if campaign.status == Campaign.Status.SCHEDULED and campaign.starts_at and campaign.starts_at > now:
-        return "It waits for its start."
+        return _("Scheduled.")
     if campaign.status == Campaign.Status.SCHEDULED and is_held:
-        return "It is queued, and nothing starts before an administrator lets this restored copy send."
-    return _summary(campaign, 0, 0)
+        return _("Waiting for an administrator to allow this restored copy to send.")
+    return _summary(campaign, 0, 0, {})
 
 
-def _summary(campaign: Campaign, settled: int, total: int) -> str:
+def _summary(campaign: Campaign, settled: int, total: int, counts: Mapping[str, int]) -> str:
     match campaign.status:
         case Campaign.Status.DRAFT:
-            return "This is a draft. Nothing has been sent."
+            return _("Nothing sent yet.")
         case Campaign.Status.SCHEDULED:
-            return f"The recipients are being prepared, {total:,} so far." if total else "The worker is about to start."
+            return _("Preparing messages: %(n)s so far.") % {"n": f"{total:,}"} if total else _("Starting.")
         case Campaign.Status.SENDING:
             return f"{done(settled, total)}."
         case Campaign.Status.PAUSED:
-            return f"Paused. {done(settled, total)}."
+            return _("Paused: %(done)s.") % {"done": done(settled, total)}
         case Campaign.Status.CANCELLED:
-            return "Cancelled. What had not left never will."
+            return _("Cancelled. Unsent messages won't be sent.")
         case Campaign.Status.FINISHED:
-            return f"Finished. {_accounted_for(total)}"
+            return _finished(total, counts)
     raise ValueError(f"A campaign that is {campaign.status} has no summary.")  # A new status needs one.
 
 
-def _accounted_for(total: int) -> str:
-    if total > 1:
-        return f"All {total:,} are accounted for."
-    return "The one recipient is accounted for." if total else "There was nobody to write to."
+def _settling(left: int) -> str:
+    sentence = ngettext(
+        "Cancelled. Nothing more is sent. %(n)s message is still being marked.",
+        "Cancelled. Nothing more is sent. %(n)s messages are still being marked.",
+        left,
+    )
+    return sentence % {"n": f"{left:,}"}
 
 
-def explain(message: Message) -> str:
+def _finished(total: int, counts: Mapping[str, int]) -> str:
+    """Return what became of a finished campaign's messages: the numbers of the final statuses that occur."""
+    if not total:
+        return _("Sent. There were no recipients.")
+    found = ", ".join(
+        f"{counts[status]:,} {str(status.label).lower()}"
+        for status in ORDER
+        if status not in Message.PENDING and (counts[status] or status == Status.ACCEPTED)
+    )
+    return _("Finished: %(numbers)s.") % {"numbers": found}
+
+
+def explain(message: Message) -> str | Promise:
     """Return an explanation of the status of one message."""
     status = Message.Status(message.status)
     return _explanation(status, 1, int(message.reason == restored_copy.REASON))
 
 
-def _explanation(status: Status, count: int, sent_elsewhere: int) -> str:
+def _explanation(status: Status, count: int, sent_elsewhere: int) -> str | Promise:
     if status != Status.UNCONFIRMED or not sent_elsewhere:
         return EXPLANATIONS[status]
     return SENT_ELSEWHERE if sent_elsewhere >= count else SENT_SOMEWHERE
@@ -292,7 +328,9 @@ def _servers(mailing_ids: Collection[int]) -> list[ReportShare]:
             accepted[name] += was_accepted
             tried[name] += was_tried
     return [
-        ReportShare(name, name, f"{tried[name]:,} tried", number, _percent(number, accepted.total()))
+        ReportShare(
+            name, name, _("%(n)s attempted") % {"n": f"{tried[name]:,}"}, number, _percent(number, accepted.total())
+        )
         for name, number in sorted(accepted.items(), key=lambda item: (-item[1], item[0]))
     ]
 
@@ -302,7 +340,7 @@ def _reasons(mailing_ids: Collection[int], with_replies: bool) -> list[tuple[str
     for mailing_id in mailing_ids:
         for status, reason, count in records_figures.reasons(mailing_id):
             shown = reason if with_replies else without_addresses(reason)
-            rows[Status(status).label, shown] += count
+            rows[str(Status(status).label), shown] += count
     return [(label, reason, count) for (label, reason), count in rows.most_common()]
 
 
@@ -311,9 +349,9 @@ def _standstill(counts: Mapping[str, int], since: dt.datetime, now: dt.datetime)
     if now - since < pace.QUIET:
         return ""
     if counts[Status.SENDING]:
-        return "Its servers have answered nothing in the last minutes. What they were given waits for their answer."
+        return _("No server reply in the last minutes. Messages in progress wait for it.")
     if counts[Status.QUEUED]:
-        return "No worker has taken it up in the last minutes. It goes on by itself as soon as one does."
+        return _("No worker has picked it up in the last minutes. It continues automatically once one does.")
     return ""
 
 

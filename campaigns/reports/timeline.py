@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Max, Min
+from django.utils.translation import gettext as _
 
 from campaigns.models import Approval, Campaign, CheckOverride
 from campaigns.schedule import mailings
@@ -31,15 +32,15 @@ def steps(campaign: Campaign) -> list[TimelineStep]:
     # An A/B test has several mailings; the campaign ends with the last of them.
     last = Mailing.objects.filter(pk__in=mailings.mailing_ids(campaign)).aggregate(at=Max("finished_at"))["at"]
     if last is not None and campaign.status in (Campaign.Status.FINISHED, Campaign.Status.CANCELLED):
-        found.append(TimelineStep(last, "The last message came to rest."))
+        found.append(TimelineStep(last, _("Sending finished.")))
     for approval in Approval.objects.filter(campaign=campaign):
         found.append(
             TimelineStep(
-                approval.requested_at, _with("Asked for approval", approval.request_note), approval.requested_by_name
+                approval.requested_at, _with(_("Requested approval"), approval.request_note), approval.requested_by_name
             )
         )
         if approval.decided_at is not None:
-            decision = approval.get_decision_display().capitalize()
+            decision = approval.get_decision_display()
             found.append(TimelineStep(approval.decided_at, _with(decision, approval.note), approval.decided_by_name))
     return sorted(found, key=lambda step: step.at)
 
@@ -56,14 +57,14 @@ def _with(what: str, note: str) -> str:
 def _said(entry: LogEntry) -> str:
     """Return the text of a log entry. Entries of the admin itself are JSON and are shortened to the changed fields."""
     if entry.is_addition():
-        return "Created."
+        return _("Created.")
     message = entry.change_message
     try:
         changes = json.loads(message)
     except ValueError:
         return str(message)
     fields = [field for change in changes if "changed" in change for field in change["changed"].get("fields", ())]
-    return f"Changed {', '.join(fields)}." if fields else "Saved."
+    return _("Changed %(fields)s.") % {"fields": ", ".join(fields)} if fields else _("Saved.")
 
 
 def incidents(campaign: Campaign) -> list[Incident]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from campaigns.audience.audience import audience_of
 from campaigns.audience.headcounts import Headcounts
@@ -18,7 +19,8 @@ from campaigns.schedule.rules import Hours, groups, instant, is_late, starts_by_
 from contacts.segments.audience import reached
 from delivery.outbox import mailings as outbox
 from installation.site import site
-from words.instants import moment
+from words.instants import stamp
+from words.time_zones import place
 
 Status, Start = Campaign.Status, Campaign.Start
 PAST = dt.timedelta(minutes=5)  # A start that passed while the person was still on the page is accepted.
@@ -53,7 +55,7 @@ def set_schedule(campaign_id: int, schedule: Schedule, now: dt.datetime) -> list
         window_closes=schedule.closes,
         updated_at=now,
     )
-    return [] if is_set else ["The campaign is no draft any more, so when it is sent cannot be changed."]
+    return [] if is_set else [_("The campaign is no longer a draft, so its schedule can't be changed.")]
 
 
 def hours_of(campaign: Campaign) -> Hours | None:
@@ -74,10 +76,18 @@ def zone_for(campaign: Campaign) -> dt.tzinfo:
     return zone_of(campaign.time_zone) or site().time_zone
 
 
-def start_in_words(campaign: Campaign) -> str:
+def start_in_words(campaign: Campaign, now: dt.datetime) -> str:
     """Return the start of a scheduled campaign on the clock that its schedule is written in; empty without one."""
+    if campaign.start == Start.LOCAL and (wall := wall_in_words(campaign, now)):
+        return _("%(time)s in each recipient's time zone") % {"time": wall}
     zone = zone_for(campaign)
-    return f"{moment(campaign.starts_at, zone)} ({zone})" if campaign.starts_at else ""
+    return f"{stamp(campaign.starts_at, now, zone)} ({place(str(zone)) or zone})" if campaign.starts_at else ""
+
+
+def wall_in_words(campaign: Campaign, now: dt.datetime) -> str:
+    """Return the start that a person chose, as the clocks there show it; empty if there is none."""
+    wall = wall_of(campaign)
+    return stamp(wall.replace(tzinfo=dt.UTC), now, dt.UTC) if wall else ""
 
 
 def wall_of(campaign: Campaign) -> dt.datetime | None:
@@ -131,13 +141,14 @@ def timing_refusals(campaign: Campaign, now: dt.datetime, headcounts: Headcounts
     """
     wall = wall_of(campaign)
     if campaign.start != Start.NOW and wall is None:
-        return ["The campaign has no date to start on. Choose one, or let it start as soon as it is queued."]
+        return [_("The schedule has no date. Choose one, or send right away.")]
     if wall is not None and campaign.start == Start.AT and instant(wall, zone_for(campaign)) < now - PAST:
-        return [f"The start lies in the past: {wall:%d %B %Y %H:%M}. Choose a later one."]
+        past = {"start": wall_in_words(campaign, now)}
+        return [_("The start time is in the past: %(start)s. Choose a later time.") % past]
     if campaign.start == Start.LOCAL and not groups(starts_of(campaign, now, headcounts), now):
-        return ["At every recipient’s local time the start lies in the past. Choose a later one."]
+        return [_("The start time is over in every recipient's time zone. Choose a later time.")]
     if campaign.not_after is not None and campaign.not_after <= begins_at(campaign, now, headcounts):
-        return ["The campaign would begin after the time it must not be sent any more. Change one of the two."]
+        return [_("The campaign would start after the time at which sending stops. Change one of the two.")]
     return []
 
 
@@ -177,8 +188,9 @@ def lift_end(campaign: Campaign, now: dt.datetime) -> None:
 
 def _too_late(campaign: Campaign) -> str:
     assert campaign.not_after is not None
-    local = campaign.not_after.astimezone(zone_for(campaign))
-    return f"Not to be sent after {local:%d %B %Y %H:%M} ({zone_for(campaign)})."
+    zone = zone_for(campaign)
+    end = f"{campaign.not_after.astimezone(zone):%-d %b %Y, %H:%M} ({place(str(zone)) or zone})"
+    return f"Not sent: sending stopped at {end}."
 
 
 # --- a start that was missed
@@ -201,13 +213,13 @@ def start_anyway(campaign_id: int, now: dt.datetime) -> list[str]:
     """Start a campaign that missed its start; return the reasons to refuse, or an empty list."""
     campaign = Campaign.objects.get(pk=campaign_id)
     if campaign.not_after is not None and campaign.not_after <= now:
-        return ["The time after which the campaign must not be sent has passed. Make it a draft again and change it."]
+        return [_("The time at which sending stops is over. Go back to draft and change the schedule.")]
     hours = hours_of(campaign)
     starts_at = max(now, hours.window(now).opens_at) if hours else now
     missed = Campaign.objects.filter(pk=campaign_id, status=Status.SCHEDULED, is_overdue=True)
     if missed.update(is_overdue=False, starts_at=starts_at):
         return []
-    return ["The campaign does not wait for an answer any more."]
+    return [_("This campaign isn't waiting for a decision any more.")]
 
 
 def take_back(campaign_id: int) -> bool:

@@ -1,28 +1,52 @@
-"""Template tags for parts of a campaign's review on other pages: forecast, approvals, missed starts."""
+"""Template tags for the pages of campaigns: times, sample subjects, the forecast, approvals, missed starts."""
 
 import datetime as dt
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 from django import template
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from campaigns.ab_test.variants import experiment_of
 from campaigns.audience.headcounts import NotCounted
 from campaigns.forecast.inputs import forecast_campaign
 from campaigns.forecast.words import words
 from campaigns.models import Approval, Campaign, CheckOverride
+from campaigns.preflight.preview import sample_subject
 from campaigns.reports.cache import remembered
 from campaigns.schedule import mailings
-from campaigns.schedule.schedule import hours_of, start_in_words
+from campaigns.schedule.schedule import hours_of, start_in_words, starts_of, wall_in_words
 from campaigns.tasks import have_counted
 from delivery import clock
 from delivery.outbox import mailings as outbox
-from words.instants import moment
+from words import instants
+from words.time_zones import place
 
 register = template.Library()
-register.filter("start", start_in_words)
+register.filter("filled", sample_subject)
 ON_ITS_WAY = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING)
+MOST_STARTS = 6  # Later starts that the card names.
+MOST_CITIES = 3  # Time zones that one of these starts names.
+
+
+@register.filter
+def start(campaign: Campaign) -> str:
+    """Return the start of a scheduled campaign in words."""
+    return start_in_words(campaign, clock.now())
+
+
+@register.filter
+def stamp(instant: dt.datetime | None) -> str:
+    """Return an instant as "9 Nov, 14:05" in the zone of the page; empty without one."""
+    return instants.stamp(instant, clock.now(), timezone.get_current_timezone()) if instant else ""
+
+
+@register.filter
+def stamp_exactly(instant: dt.datetime | None) -> str:
+    """Return an instant as "9 Nov, 14:05:07" in the zone of the page; empty without one."""
+    return f"{stamp(instant)}:{timezone.localtime(instant):%S}" if instant else ""
 
 
 @register.inclusion_tag("campaigns/forecast_card.html")
@@ -34,11 +58,9 @@ def forecast_of(campaign: Campaign) -> dict[str, Any]:
     zone = timezone.get_current_timezone()
     experiment = experiment_of(campaign)
     key = f"forecast-{campaign.pk}-{campaign.status}-{campaign.mailing_id}-{experiment and experiment.winner_id}"
-    later: Counter[dt.datetime] = Counter()
-    for mailing_id in mailings.mailing_ids(campaign):
-        later.update(dict(outbox.later_starts(mailing_id)))
     try:
         expected = remembered(key, lambda: forecast_campaign(campaign, now))
+        later = _later(campaign, now)
     except NotCounted:
         have_counted(campaign.pk, now)
         return {"is_counting": True}
@@ -46,12 +68,36 @@ def forecast_of(campaign: Campaign) -> dict[str, Any]:
         return {}  # All messages were tried, or they are still being made; the summary says which.
     return {
         "forecast": words(expected, zone),
-        "at": now,
         "hours": hours_of(campaign),
+        "later": later,
+        "wall": wall_in_words(campaign, now),
         # As words: a template's date filter would tell the time in the zone of the page.
-        "later": [(moment(at, zone), number) for at, number in sorted(later.items())[:6]],
-        "not_after": moment(campaign.not_after, zone) if campaign.not_after and not campaign.is_closed else "",
+        "not_after": instants.stamp(campaign.not_after, now, zone)
+        if campaign.not_after and not campaign.is_closed
+        else "",
     }
+
+
+def _later(campaign: Campaign, now: dt.datetime) -> list[tuple[str, int]]:
+    """Return the next starts at recipients' local time: the cities of their zones, and the number of people."""
+    numbers: Counter[dt.datetime] = Counter()
+    for mailing_id in mailings.mailing_ids(campaign):
+        numbers.update(dict(outbox.later_starts(mailing_id)))
+    if not numbers:
+        return []
+    cities = defaultdict(list)
+    for zone, at in starts_of(campaign, now).items():
+        cities[at].append(place(zone) or zone if zone else _("unknown time zones"))
+    return [(_cities(sorted(cities[at])), number) for at, number in sorted(numbers.items())[:MOST_STARTS]]
+
+
+def _cities(names: list[str]) -> str:
+    shown, more = names[:MOST_CITIES], len(names[MOST_CITIES:])
+    listed = ", ".join(shown) or _("other time zones")
+    if not more:
+        return listed
+    also = ngettext("%(cities)s and %(n)s more time zone", "%(cities)s and %(n)s more time zones", more)
+    return also % {"cities": listed, "n": more}
 
 
 @register.inclusion_tag("campaigns/agreements.html")

@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.feedgenerator import Rss201rev2Feed
 from django.utils.html import strip_tags
 from django.utils.text import Truncator
+from django.utils.translation import gettext as _
 from django.views.decorators.http import condition, require_http_methods, require_POST, require_safe
 
 from adminpages.access import View, needs
@@ -143,7 +144,7 @@ def archive_settings(request: HttpRequest) -> HttpResponse:
     form = ArchiveForm(request.POST or None, instance=lifecycle_archive.settings_now())
     if request.method == "POST":
         if not may_change:
-            return HttpResponse("Only administrators change the archive.", status=403)
+            return HttpResponse(_("Only administrators can change the archive."), status=403)
         if form.is_valid():
             form.save()
             messages.success(request, str(form.instance))
@@ -156,7 +157,7 @@ def archive_settings(request: HttpRequest) -> HttpResponse:
         "address": settings.BASE_URL + reverse("archive:index"),
         "may_publish": request.user.has_perm("campaigns.queue_campaign"),
     }
-    return page(request, "campaigns/archive_settings.html", "Public archive", context)
+    return page(request, "campaigns/archive_settings.html", _("Archive"), context)
 
 
 def _button(act: Callable[[HttpRequest, int], tuple[str, str]]) -> View:
@@ -178,13 +179,13 @@ def _button(act: Callable[[HttpRequest, int], tuple[str, str]]) -> View:
 
 @_button
 def publish(request: HttpRequest, campaign_id: int) -> tuple[str, str]:
-    off = (
-        "" if lifecycle_archive.settings_now().is_on else " It is shown once an administrator switches the archive on."
-    )
-    return lifecycle_archive.publish(campaign_id, request.user, timezone.now()), f"Put into the public archive.{off}"
+    done = _("Published to the archive.")
+    if not lifecycle_archive.settings_now().is_on:
+        done += " " + _("It appears once an administrator turns the archive on.")
+    return lifecycle_archive.publish(campaign_id, request.user, timezone.now()), done
 
 
 @_button
 def withdraw(request: HttpRequest, campaign_id: int) -> tuple[str, str]:
-    problem = "" if lifecycle_archive.withdraw(campaign_id) else "The campaign is not in the archive."
-    return problem, "Taken out of the public archive."
+    problem = "" if lifecycle_archive.withdraw(campaign_id) else _("This campaign isn't in the archive.")
+    return problem, _("Removed from the archive.")

@@ -6,6 +6,8 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from adminpages import deadlines
@@ -22,7 +24,6 @@ from contacts.segments import query
 from contacts.segments.audience import Reach
 from contacts.segments.conditions import ConditionsInvalid
 from contacts.transfer.export_contacts import csv_response, record_export, table
-from words.numbers import counted
 
 PEOPLE_PER_PAGE = 50
 MOST_CHOSEN = 200
@@ -40,23 +41,28 @@ def audience(request: HttpRequest) -> HttpResponse:
         found, brought = headcount(chosen, now), _of_segments(kept)
     except NotCounted:
         have_counted(chosen, now)
-        return _uncached({"sentence": "Counting the people…", "is_counting": True, "segments": {}})
+        return _uncached({"sentence": _("Counting recipients…"), "is_counting": True, "segments": {}})
     left_out = [
         f"{number:,} {preflight_people.TITLES[verdict]}"
         for verdict, number in found.numbers.items()
         if number and verdict != Reach.REACHED
     ]
     reached = found.reached
-    sentence = f"{counted(reached, 'person gets', 'people get')} the campaign now."
+    sentences = [ngettext("%(n)s recipient.", "%(n)s recipients.", reached) % {"n": f"{reached:,}"}]
     if found.repeated:
-        are = "is" if found.repeated == 1 else "are"
-        sentence += f" {found.repeated:,} of them {are} on several of the lists and segments; each gets one message."
+        several = ngettext(
+            "%(n)s is on several lists or segments and gets one message.",
+            "%(n)s are on several lists or segments and get one message each.",
+            found.repeated,
+        )
+        sentences.append(several % {"n": f"{found.repeated:,}"})
     if left_out:
-        sentence += f" Left out: {', '.join(left_out)}."
+        sentences.append(_("Excluded: %(people)s.") % {"people": ", ".join(left_out)})
+    sentence = " ".join(sentences)
     if not lists and not kept["segments"]:
-        sentence = "Tick a list or a segment."
+        sentence = _("Choose a list or a segment.")
     elif kept["segments"] and not kept["consent_lists"]:
-        sentence = "Tick the lists whose consent counts for the segments."
+        sentence = _("Choose at least one consent list for the segments.")
     return _uncached({"sentence": sentence, "is_counting": False, "reached": reached, "segments": brought})
 
 
@@ -77,12 +83,12 @@ def _of_segments(kept: dict[str, list[int]]) -> dict[int, str]:
         try:
             query.check(segment.conditions)
         except ConditionsInvalid as error:
-            found[segment.pk] = f"must be looked at again: {error}"
+            found[segment.pk] = _("needs fixing: %(problem)s") % {"problem": error}
             continue
         number, with_consent = preflight_people.brought(segment.conditions, consenting, now)
-        words = counted(number, "person", "people")
+        words = ngettext("%(n)s person", "%(n)s people", number) % {"n": f"{number:,}"}
         if segment.pk in kept["segments"] and consenting:
-            words += f", {with_consent:,} of them with consent"
+            words += _(" (%(n)s with consent)") % {"n": f"{with_consent:,}"}
         found[segment.pk] = words
     return found
 
@@ -114,7 +120,12 @@ def people(request: HttpRequest, campaign_id: int) -> HttpResponse:
             "numbers": numbers,
             "rows": rows,
         }
-    return page(request, "campaigns/people.html", f"People of {campaign}", context)
+    return page(
+        request,
+        "campaigns/people.html",
+        _("Recipients and exclusions of %(campaign)s") % {"campaign": campaign},
+        context,
+    )
 
 
 @require_POST

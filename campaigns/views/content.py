@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, JsonResponse, RawPostDataException
 from django.shortcuts import redirect
 from django.utils import formats, timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from adminpages.access import needs
@@ -33,7 +34,7 @@ def begin(request: HttpRequest) -> HttpResponse:
     """Create a draft from a starter template and open it."""
     starter = next((one for one in starters() if one.key == request.POST.get("starter", "")), None)
     if starter is None:
-        messages.error(request, "There is no such template. Choose one of these.")
+        messages.error(request, _("This template doesn't exist. Choose another one."))
         return redirect("admin:campaigns_campaign_add")
     draft = autosave.begin(starter, timezone.localtime())
     log(request, draft.pk, f"Begun with the template {starter.name}.")
@@ -52,7 +53,7 @@ def draft(request: HttpRequest, campaign_id: int) -> HttpResponse:
             for name, change in list(asked.get("changes", {}).items())[:MOST_CHANGES]
         }
     except (ValueError, TypeError, KeyError, AttributeError, RawPostDataException):  # The last one for a form's data.
-        return JsonResponse({"error": "The page sent something that cannot be read. Load it again."}, status=400)
+        return JsonResponse({"error": _("Couldn't read the changes. Reload the page.")}, status=400)
     now = timezone.now()
     saved = autosave.save(campaign_id, changes, version, DraftForm)
     others: list[str] = []
@@ -104,17 +105,21 @@ def upload(request: HttpRequest) -> HttpResponse:
     """Store one picture in the library."""
     given = request.FILES.get("file")
     if given is None:
-        return JsonResponse({"error": "Choose a file first."}, status=400)
+        return JsonResponse({"error": _("Choose a file.")}, status=400)
     if given.size is None or given.size > settings.MEDIA_MAX_BYTES:
         most = settings.MEDIA_MAX_BYTES / 1e6
-        return JsonResponse({"error": f"The file is larger than {most:,.0f} MB. Make it smaller."}, status=400)
+        return JsonResponse(
+            {"error": _("The file is larger than %(most)s MB. Make it smaller.") % {"most": f"{most:,.0f}"}}, status=400
+        )
     try:
         file = media_library.store(given.read(), given.name or "", request.POST.get("alt", "")[:300], request.user)
     except FileRefused as refusal:
         return JsonResponse({"error": str(refusal)}, status=400)
     log_added(request, file)
     if file.kind != MediaFile.Kind.IMAGE:
-        kept = f"“{file.name}” is no picture. It is in the library now; load this page anew to attach it."
+        kept = _("“%(name)s” isn't an image. It was added to the library. Reload this page to attach it.") % {
+            "name": file.name
+        }
         return JsonResponse({"error": kept}, status=400)
     return JsonResponse({"picture": _picture(file)})
 

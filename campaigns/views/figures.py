@@ -7,6 +7,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from adminpages.access import needs
@@ -41,7 +42,7 @@ def _query(request: HttpRequest, now: dt.datetime) -> _Query:
         start = _day(request.GET.get("from", ""), usual)
         end = _day(request.GET.get("to", ""), today)
     except ValueError:
-        return _Query(usual, today, server, "A day is written like 2026-11-23. The last 30 days are shown.")
+        return _Query(usual, today, server, _("Enter dates like 2026-11-23. Showing the last 30 days."))
     if start > end:
         return _Query(end, start, server)  # Swapped.
     return _Query(start, end, server)
@@ -75,7 +76,7 @@ def period(request: HttpRequest) -> HttpResponse:
         "query": request.GET.urlencode(),
         **_charts(found),
     }
-    title = f"Reports of {asked.server}" if asked.server else "Reports"
+    title = _("Reports of %(server)s") % {"server": asked.server} if asked.server else _("Reports")
     return page(request, "campaigns/figures_page.html", title, context)
 
 
@@ -143,4 +144,5 @@ def campaign_report(request: HttpRequest, campaign_id: int) -> HttpResponse:
         **_charts(found),
         **pace_context(campaign, now),
     }
-    return page(request, "campaigns/report.html", f"Report of {campaign}", context)
+    title = _("Report of %(campaign)s") % {"campaign": campaign}
+    return page(request, "campaigns/report.html", title, context)

@@ -7,13 +7,13 @@ from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext as _
 
 from campaigns.content.written import Written
 from campaigns.models import Campaign
 from campaigns.schedule.schedule import start_in_words
 from delivery import clock, identity
 
-STARTS_HELD = "It starts once an administrator lets this restored copy send."
 COUNTING_SECONDS = 60.0  # Database time of a page that counts people. Large audiences are counted by a worker.
 
 
@@ -27,22 +27,23 @@ def campaign_or_404(campaign_id: int) -> Campaign:
     return get_object_or_404(Campaign.objects.select_related("mailing", "queued_by"), pk=campaign_id)
 
 
-def starts_in_words(campaign: Campaign) -> str:
-    """Return a sentence about the start of a campaign that was just queued."""
+def queued_in_words(campaign: Campaign) -> str:
+    """Return a message about a campaign that was just queued. It stays true while the campaign goes on."""
     if campaign.is_unreviewed:
-        return (
-            "Its people are counted and its checks made first. If a check blocks it, it becomes a draft again and you"
-            " get a notice."
+        return _(
+            "Campaign queued. Its recipients are counted and checked first. You get an email if something needs fixing."
         )
     now = clock.now()
-    if campaign.starts_at is None or campaign.starts_at <= now:
-        return starts_at_once(now)
-    return f"It starts on {start_in_words(campaign)}."
+    if campaign.starts_at is not None and campaign.starts_at > now:
+        return _("Campaign scheduled for %(start)s.") % {"start": start_in_words(campaign, now)}
+    return f"{_('Campaign queued.')} {held_in_words(now)}".strip()
 
 
-def starts_at_once(now: dt.datetime) -> str:
-    """Return a sentence about a start that is due; a restored copy starts nothing before a person has said so."""
-    return STARTS_HELD if identity.why_held(now) else "It starts within seconds."
+def held_in_words(now: dt.datetime) -> str:
+    """Return why a campaign that is due does not start; empty if it does. A person has to let a restored copy send."""
+    return (
+        _("Sending starts once an administrator allows this restored copy to send.") if identity.why_held(now) else ""
+    )
 
 
 def written_or_404(campaign_id: int) -> Written:

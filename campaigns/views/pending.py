@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 
 from campaigns.audience.headcounts import NotCounted
 from campaigns.tasks import have_counted
@@ -37,7 +38,7 @@ def _wait(request: HttpRequest, campaign_id: int) -> HttpResponse:
     now = clock.now()
     asked_at = have_counted(campaign_id, now)
     if request.method == "POST":
-        messages.warning(request, "Nothing was done yet: the people of this campaign are being counted. Try it again.")
+        messages.warning(request, _("Recipients are still being counted, so nothing was done. Try again in a moment."))
         return redirect("campaigns:review", campaign_id)
     seconds = max(0, int((now - asked_at).total_seconds()))
     return page(request, "campaigns/counting.html", campaign.name, {"campaign": campaign, "seconds": seconds})

@@ -8,6 +8,8 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
 from adminpages.access import needs
@@ -21,7 +23,7 @@ from smtpservers.models import SmtpServer
 
 NOBODY = "nobody"  # Instead of a contact's id: a reader without a name.
 FOUND_CONTACTS = 8
-NO_SERVER = "There is no SMTP server yet, and its settings shape the mail. Ask an administrator to add one."
+NO_SERVER = gettext_lazy("No SMTP servers yet. Ask an administrator to add one: its settings are part of each message.")
 # Mail content runs no scripts and reaches nothing of this site; it may show its pictures.
 FRAME_POLICY = (
     "sandbox; default-src 'none'; img-src 'self' https: data:; style-src 'unsafe-inline'; font-src https: data:;"
@@ -98,7 +100,9 @@ def preview_page(request: HttpRequest, campaign: Campaign, recipient: str, statu
         "may_test": request.user.has_perm("campaigns.queue_campaign"),
         "recipient": recipient,
     }
-    return page(request, "campaigns/preview.html", f"Preview of {campaign}", context, status)
+    return page(
+        request, "campaigns/preview.html", _("Preview of %(campaign)s") % {"campaign": campaign}, context, status
+    )
 
 
 @require_GET

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpRespo
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from adminpages.access import needs
@@ -91,7 +92,7 @@ def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "query": query.urlencode(),
         "may_export": request.user.has_perm("contacts.export_contact"),
     }
-    return page(request, "campaigns/recipients.html", f"Recipients of {campaign}", context)
+    return page(request, "campaigns/recipients.html", _("Recipients of %(campaign)s") % {"campaign": campaign}, context)
 
 
 @require_POST
@@ -118,9 +119,10 @@ def recipient(request: HttpRequest, message_id: int) -> HttpResponse:
     message = get_object_or_404(Message.objects.select_related("mailing", "contact", "server"), pk=message_id)
     figures.show_claimed([message])
     again = (Message.Status.UNCONFIRMED, Message.Status.FAILED, Message.Status.EXPIRED)
+    campaign = mailings.campaign_of(message.mailing_id)
     context = {
         "message": message,
-        "campaign": mailings.campaign_of(message.mailing_id),
+        "campaign": campaign,
         "attempts": figures.attempts(message),
         "copies": message.copies.order_by("pk"),
         "explanation": explain(message),
@@ -128,7 +130,7 @@ def recipient(request: HttpRequest, message_id: int) -> HttpResponse:
         and message.mailing.state != "cancelled"
         and request.user.has_perm("delivery.resend_message"),
     }
-    return page(request, "campaigns/recipient.html", "Recipient", context)
+    return page(request, "campaigns/recipient.html", _("Recipient"), context)
 
 
 @require_POST
@@ -136,7 +138,7 @@ def recipient(request: HttpRequest, message_id: int) -> HttpResponse:
 def resend(request: HttpRequest, message_id: int) -> HttpResponse:
     message = get_object_or_404(Message, pk=message_id)
     if states.resend(message_id, message.mailing_id, clock.now()):
-        messages.success(request, "The message was queued again.")
+        messages.success(request, _("Message queued again."))
     else:
-        messages.warning(request, "The message cannot be sent again: it did not fail, or its mailing was cancelled.")
+        messages.warning(request, _("This message can't be sent again: it didn't fail, or its campaign was cancelled."))
     return redirect("campaigns:recipient", message_id)

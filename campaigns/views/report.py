@@ -8,25 +8,27 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from adminpages.access import needs
+from campaigns.audience.audience import audience_of
+from campaigns.audience.headcounts import NotCounted, headcount
 from campaigns.lifecycle import servers as lifecycle_servers
 from campaigns.lifecycle import states
 from campaigns.models import Campaign, transitions
 from campaigns.reports import charts, pace
 from campaigns.reports.cache import remembered
-from campaigns.reports.report import report
+from campaigns.reports.report import report, unsent
 from campaigns.schedule import mailings
-from campaigns.tasks import ring
-from campaigns.views.pages import campaign_or_404, log, page, starts_in_words, written_or_404
+from campaigns.tasks import have_counted, ring
+from campaigns.views.pages import campaign_or_404, log, page, queued_in_words, written_or_404
 from delivery import clock
 from smtpservers.routing.candidates import server_choices
 from words.numbers import counted
 
-SERVERS_CHANGED = (
-    "Somebody changed the servers while you had this page open, so nothing was saved. Check and save again."
-)
+SERVERS_CHANGED = gettext_lazy("Someone else changed the servers, so your changes weren't saved. Check and save again.")
 
 
 def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
@@ -46,7 +48,19 @@ def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any
         "may_add": request.user.has_perm("campaigns.add_campaign"),
         "can_steer": campaign.status in lifecycle_servers.STEERABLE,
         "can_cancel": campaign.status in transitions.before(Campaign.Status.CANCELLED),
+        "expected": None if figures.total else _expected(campaign, now),
     }
+
+
+def _expected(campaign: Campaign, now: dt.datetime) -> int | None:
+    """Return the number of people that a scheduled campaign would reach now; None for others, and while it counts."""
+    if campaign.status != Campaign.Status.SCHEDULED:
+        return None
+    try:
+        return remembered(f"expected-{campaign.pk}", lambda: headcount(audience_of(campaign), now).reached)
+    except NotCounted:
+        have_counted(campaign.pk, now)
+        return None
 
 
 @require_GET
@@ -112,7 +126,7 @@ def queue(request: HttpRequest, campaign_id: int) -> HttpResponse:
     else:
         log(request, written.campaign, "Queued.")
         transaction.on_commit(ring)
-        messages.success(request, f"The campaign was queued. {starts_in_words(written.campaign)}")
+        messages.success(request, queued_in_words(written.campaign))
     return redirect("campaigns:progress", campaign_id)
 
 
@@ -122,9 +136,9 @@ def pause(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign_or_404(campaign_id)
     if states.pause(campaign_id):
         log(request, campaign_id, "Paused.")
-        messages.success(request, "The campaign is paused. What is on the line still gets its answer.")
+        messages.success(request, _("Campaign paused. Messages already in progress will finish."))
     else:
-        messages.warning(request, "The campaign is not being sent, so there is nothing to pause.")
+        messages.warning(request, _("This campaign isn't sending, so there's nothing to pause."))
     return redirect("campaigns:progress", campaign_id)
 
 
@@ -135,22 +149,27 @@ def resume(request: HttpRequest, campaign_id: int) -> HttpResponse:
     if states.resume(campaign_id):
         log(request, campaign_id, "Resumed.")
         transaction.on_commit(ring)
-        messages.success(request, "The campaign goes on.")
+        messages.success(request, _("Sending resumed."))
     else:
-        messages.warning(request, "The campaign is not paused, so there is nothing to resume.")
+        messages.warning(request, _("This campaign isn't paused, so there's nothing to resume."))
     return redirect("campaigns:progress", campaign_id)
 
 
 @require_POST
 @needs("campaigns.queue_campaign")
 def cancel(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    campaign_or_404(campaign_id)
+    left = unsent(campaign_or_404(campaign_id))
     if states.cancel(campaign_id, clock.now()):
         log(request, campaign_id, "Cancelled.")
         transaction.on_commit(ring)
-        messages.success(request, "The campaign was cancelled. What had not left never will.")
+        sentence = ngettext(
+            "Campaign cancelled. %(n)s unsent message won't be sent.",
+            "Campaign cancelled. %(n)s unsent messages won't be sent.",
+            left,
+        )
+        messages.success(request, sentence % {"n": f"{left:,}"} if left else _("Campaign cancelled."))
     else:
-        messages.warning(request, "The campaign is not on its way, so there is nothing to cancel.")
+        messages.warning(request, _("This campaign isn't scheduled or sending, so there's nothing to cancel."))
     return redirect("campaigns:progress", campaign_id)
 
 
@@ -166,14 +185,14 @@ def servers(request: HttpRequest, campaign_id: int) -> HttpResponse:
         ticked = [pk for pk, _ in choices if str(pk) in request.POST.getlist("servers")]
         seen = request.POST.get("seen")
         if seen is not None and seen != ",".join(map(str, campaign.server_ids)):
-            ticked, problems = campaign.server_ids, [SERVERS_CHANGED]
+            ticked, problems = campaign.server_ids, [str(SERVERS_CHANGED)]
         else:
             problems = lifecycle_servers.change_servers(campaign_id, ticked, clock.now())
         if not problems:
             names = ", ".join(name for pk, name in choices if pk in ticked) or "all that the routing rules allow"
             log(request, campaign_id, f"Changed its servers to {names}.")
             transaction.on_commit(ring)
-            messages.success(request, "The servers were changed. What is not on the line yet leaves through them.")
+            messages.success(request, _("Servers changed. Messages not yet in progress use them."))
             return redirect("campaigns:progress", campaign_id)
     context = {
         "campaign": campaign,
@@ -183,7 +202,13 @@ def servers(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "can_steer": campaign.status in lifecycle_servers.STEERABLE,
     }
     status = 400 if problems else 200
-    return page(request, "campaigns/progress_servers.html", f"Servers of {campaign}", context, status=status)
+    return page(
+        request,
+        "campaigns/progress_servers.html",
+        _("Servers of %(campaign)s") % {"campaign": campaign},
+        context,
+        status=status,
+    )
 
 
 @require_POST
@@ -193,10 +218,10 @@ def retry(request: HttpRequest, campaign_id: int) -> HttpResponse:
     count = states.retry_failed(campaign_id, clock.now())
     if count:
         log(request, campaign_id, f"Queued {counted(count, 'failed message')} again.")
-        was = "One message was" if count == 1 else f"{count:,} messages were"
-        messages.success(request, f"{was} queued again.")
+        sentence = ngettext("%(n)s message queued again.", "%(n)s messages queued again.", count)
+        messages.success(request, sentence % {"n": f"{count:,}"})
     else:
-        messages.warning(request, "No message of this campaign has failed or expired.")
+        messages.warning(request, _("This campaign has no failed or expired messages."))
     return redirect("campaigns:progress", campaign_id)
 
 
@@ -204,5 +229,7 @@ def retry(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @needs("campaigns.add_campaign")
 def duplicate(request: HttpRequest, campaign_id: int) -> HttpResponse:
     draft = states.duplicate(campaign_or_404(campaign_id).pk)
-    messages.success(request, f"“{draft}” is a new draft with the same content and lists. Change what you like.")
+    messages.success(
+        request, _("Campaign duplicated as “%(name)s”, with the same content and lists.") % {"name": draft}
+    )
     return redirect("admin:campaigns_campaign_change", draft.pk)

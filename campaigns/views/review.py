@@ -9,6 +9,7 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from adminpages import deadlines
@@ -20,13 +21,15 @@ from campaigns.forecast.words import words
 from campaigns.forms.review import ScheduleForm, SendTestsForm
 from campaigns.lifecycle import approvals
 from campaigns.models import Approval, Campaign
+from campaigns.preflight.preview import sample_subject
 from campaigns.preflight.review import review as look
 from campaigns.schedule import schedule as campaign_schedule
 from campaigns.tasks import ring
-from campaigns.views.pages import COUNTING_SECONDS, STARTS_HELD, campaign_or_404, log, page, starts_at_once
+from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, held_in_words, log, page
 from campaigns.views.pending import waits_for_numbers
-from delivery import clock, identity
-from words.instants import moment
+from delivery import clock
+from words.instants import stamp
+from words.time_zones import place
 
 Status = Campaign.Status
 
@@ -47,7 +50,8 @@ def review_page(request: HttpRequest, campaign: Campaign, status: int = 200, **f
     :param forms: a form with errors, by its name in the template.
     """
     context = _context(request, campaign) | forms
-    return page(request, "campaigns/review.html", f"Review of {campaign}", context, status)
+    title = _("Review of %(campaign)s") % {"campaign": campaign}
+    return page(request, "campaigns/review.html", title, context, status)
 
 
 def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
@@ -58,6 +62,8 @@ def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
     unanswered = approvals.unanswered(found)
     return {
         "campaign": campaign,
+        "experiment": found.written.experiment,
+        "variants": [(letter, sample_subject(varied.subject)) for letter, varied in found.written.contents if letter],
         "review": found,
         "forecast": words(found.forecast, timezone.get_current_timezone()),
         "counted_at": found.written.headcounts.counted_at(),
@@ -86,13 +92,11 @@ def _starts(written: Written, now: dt.datetime) -> str:
     zone = campaign_schedule.zone_for(campaign)
     wall = campaign_schedule.wall_of(campaign)
     if campaign.start == Campaign.Start.LOCAL and wall is not None:
-        return (
-            f"Everybody gets it when their own clock shows {wall:%-d %B %Y, %H:%M}; who has no time zone, by that of"
-            f" {zone}. The first leave on {moment(begins, zone)} ({zone})."
-        )
+        sentence = _("Sends at %(time)s in each recipient's time zone (%(zone)s if unknown).")
+        return sentence % {"time": campaign_schedule.wall_in_words(campaign, now), "zone": place(str(zone)) or zone}
     if begins <= now:
-        return STARTS_HELD if identity.why_held(now) else "It starts within seconds of being queued."
-    return f"It starts on {moment(begins, zone)} ({zone})."
+        return held_in_words(now) or _("Sends right away.")
+    return _("Sends at %(time)s (%(zone)s).") % {"time": stamp(begins, now, zone), "zone": place(str(zone)) or zone}
 
 
 @require_POST
@@ -108,7 +112,7 @@ def schedule(request: HttpRequest, campaign_id: int) -> HttpResponse:
             messages.error(request, problem)
     else:
         log(request, campaign_id, "Changed when it is sent.")
-        messages.success(request, "When the campaign is sent was saved.")
+        messages.success(request, _("Schedule saved."))
     return redirect("campaigns:review", campaign_id)
 
 
@@ -123,7 +127,7 @@ def override(request: HttpRequest, campaign_id: int) -> HttpResponse:
         messages.error(request, problem)
     else:
         log(request, campaign_id, f"Overrode check {check_id}: {reason.strip()[:500]}")
-        messages.success(request, "The check was overridden. It counts again after any edit.")
+        messages.success(request, _("Check overridden. Any edit turns it back on."))
     return redirect("campaigns:review", campaign_id)
 
 
@@ -136,7 +140,7 @@ def ask_approval(request: HttpRequest, campaign_id: int) -> HttpResponse:
         messages.error(request, problem)
     else:
         log(request, campaign_id, f"Asked for approval. {note.strip()[:500]}".strip())
-        messages.success(request, "Approval was asked for. Tell a colleague to look at this page.")
+        messages.success(request, _("Approval requested. Ask a colleague to open this page."))
     return redirect("campaigns:review", campaign_id)
 
 
@@ -150,13 +154,13 @@ def decide(request: HttpRequest, approval_id: int) -> HttpResponse:
     try:
         problem = approvals.decide(approval_id, is_approved, note, request.user, clock.now(), people)
     except NotCounted:
-        problem = "Nobody has counted the people yet. Look at the numbers on this page, then decide."
+        problem = _("The recipients weren't counted yet. Check the numbers on this page, then decide.")
     if problem:
         messages.error(request, problem)
     else:
         said = "Approved." if is_approved else "Rejected."
         log(request, approval.campaign_id, f"{said} {note.strip()[:500]}".strip())
-        messages.success(request, "The campaign was approved." if is_approved else "The campaign was rejected.")
+        messages.success(request, _("Campaign approved.") if is_approved else _("Campaign rejected."))
     return redirect("campaigns:review", approval.campaign_id)
 
 
@@ -173,7 +177,7 @@ def start_anyway(request: HttpRequest, campaign_id: int) -> HttpResponse:
     else:
         log(request, campaign_id, "Started although it was late.")
         transaction.on_commit(ring)
-        messages.success(request, f"The campaign was started. {starts_at_once(clock.now())}")
+        messages.success(request, f"{_('Campaign queued.')} {held_in_words(clock.now())}".strip())
     return redirect("campaigns:progress", campaign_id)
 
 
@@ -181,11 +185,11 @@ def start_anyway(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @needs("campaigns.queue_campaign")
 def take_back(request: HttpRequest, campaign_id: int) -> HttpResponse:
     if campaign_or_404(campaign_id).status == Campaign.Status.DRAFT:
-        messages.info(request, "The campaign is a draft already.")
+        messages.info(request, _("This campaign is already a draft."))
         return redirect("campaigns:review", campaign_id)
     if campaign_schedule.take_back(campaign_id):
         log(request, campaign_id, "Made a draft again.")
-        messages.success(request, "The campaign is a draft again. Nothing has been sent.")
+        messages.success(request, _("Campaign is back to draft. Nothing has been sent."))
         return redirect("campaigns:review", campaign_id)
-    messages.warning(request, "The campaign has begun already, so it cannot become a draft again.")
+    messages.warning(request, _("The campaign has already started, so it can't go back to draft."))
     return redirect("campaigns:progress", campaign_id)

@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -86,12 +87,12 @@ def follow_tests(request: HttpRequest, campaign_id: int, batch: str) -> HttpResp
     campaign = campaign_or_404(campaign_id)
     outcomes = preflight_send_tests.results(campaign, batch, clock.now())
     if not outcomes:
-        raise Http404("These tests are no longer on record.")
+        raise Http404(_("These tests are no longer on record."))
     context = {"campaign": campaign, **_words(request, outcomes)}
     template = "test_result" if len(outcomes) == 1 else "tests_result"
     if "part" in request.GET:
         return page(request, f"campaigns/{template}_part.html", "", context)
-    return page(request, f"campaigns/{template}.html", f"Tests of {campaign}", context)
+    return page(request, f"campaigns/{template}.html", _("Tests of %(campaign)s") % {"campaign": campaign}, context)
 
 
 def _words(request: HttpRequest, outcomes: list[preflight_send_tests.SendTestResult]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from adminpages.access import needs
@@ -12,7 +13,7 @@ from campaigns.ab_test import run
 from campaigns.forms.variants import VariantForms, remove
 from campaigns.models import Campaign, Experiment
 from campaigns.tasks import ring
-from campaigns.views.pages import campaign_or_404, log, page, starts_at_once
+from campaigns.views.pages import campaign_or_404, held_in_words, log, page
 from delivery import clock
 
 
@@ -21,7 +22,7 @@ from delivery import clock
 def variants(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = campaign_or_404(campaign_id)
     if campaign.status != Campaign.Status.DRAFT:
-        messages.warning(request, "What was queued cannot be changed any more. Duplicate it to write another test.")
+        messages.warning(request, _("This campaign can't be changed any more. Duplicate it to set up another test."))
         return redirect("campaigns:progress", campaign_id)
     test = VariantForms(campaign, request.POST if request.method == "POST" else None)
     if request.method == "POST" and test.is_valid():
@@ -31,15 +32,21 @@ def variants(request: HttpRequest, campaign_id: int) -> HttpResponse:
             messages.error(request, error.messages[0])
         else:
             log(request, campaign_id, "Changed its A/B test.")
-            messages.success(request, "The A/B test was saved. It begins when the campaign is queued.")
-        return redirect("campaigns:progress", campaign_id)
+            messages.success(request, _("A/B test saved. It starts with the campaign."))
+        return redirect("admin:campaigns_campaign_change", campaign_id)
     context = {
         "campaign": campaign,
         "test": test,
         "is_stored": test.experiment.pk is not None,
     }
     status = 400 if request.method == "POST" else 200
-    return page(request, "campaigns/variants.html", f"A/B test of {campaign}", context, status=status)
+    return page(
+        request,
+        "campaigns/variants.html",
+        _("A/B test of %(campaign)s") % {"campaign": campaign},
+        context,
+        status=status,
+    )
 
 
 @require_POST
@@ -48,10 +55,10 @@ def remove_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign_or_404(campaign_id)
     if remove(campaign_id):
         log(request, campaign_id, "Removed its A/B test.")
-        messages.success(request, "The A/B test was removed. Everybody gets the campaign as it is.")
+        messages.success(request, _("A/B test removed. Everyone gets the campaign itself."))
     else:
-        messages.warning(request, "There is no A/B test that could be removed.")
-    return redirect("campaigns:progress", campaign_id)
+        messages.warning(request, _("This campaign has no A/B test to remove."))
+    return redirect("admin:campaigns_campaign_change", campaign_id)
 
 
 @require_POST
@@ -67,5 +74,7 @@ def choose(request: HttpRequest, campaign_id: int) -> HttpResponse:
         winner = Experiment.objects.select_related("winner").get(campaign=campaign_id).winner
         log(request, campaign_id, f"Chose variant {winner} for the rest.")
         transaction.on_commit(ring)
-        messages.success(request, f"Variant {winner} goes to everybody else. {starts_at_once(clock.now())}")
+        messages.success(request, _("Variant %(letter)s chosen for everyone else.") % {"letter": winner})
+        if held := held_in_words(clock.now()):
+            messages.info(request, held)
     return redirect("campaigns:progress", campaign_id)

@@ -3,6 +3,7 @@
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from delivery.models.outbox import Mailing, Message
 from smtpservers.models import QuotaPeriod, SmtpServer
@@ -71,13 +72,13 @@ class Attempt(models.Model):
     """
 
     class Outcome(models.TextChoices):
-        OPEN = "", "under way"
-        ACCEPTED = "accepted", "accepted"
-        BOUNCED = "bounced", "bounced"
-        FAILED = "failed", "failed"
-        DEFERRED = "deferred", "deferred"
-        UNCONFIRMED = "unconfirmed", "unconfirmed"
-        NOT_SENT = "not_sent", "not sent"  # Released before MAIL: a stop, a lost lane, a dead worker.
+        OPEN = "", _("In progress")
+        ACCEPTED = "accepted", _("Accepted")
+        BOUNCED = "bounced", _("Bounced")
+        FAILED = "failed", _("Failed")
+        DEFERRED = "deferred", _("Deferred")
+        UNCONFIRMED = "unconfirmed", _("Unconfirmed")
+        NOT_SENT = "not_sent", _("Not sent")  # Released before MAIL: a stop, a lost lane, a dead worker.
 
     # No foreign key constraints: the database would look up and lock three rows for each attempt.
     message = models.ForeignKey(

@@ -5,6 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact, ContactList
 from smtpservers.models import SmtpServer
@@ -19,15 +20,15 @@ class Mailing(models.Model):
     """Frozen content for one or many recipients: a campaign's run, a test, a transactional message, a notice."""
 
     class Stream(models.TextChoices):
-        CAMPAIGN = "campaign", "campaign"
-        TEST = "test", "test"  # Built like a campaign's message; its unsubscribe token is inert.
-        SINGLE = "single", "single"  # One transactional message.
-        NOTICE = "notice", "notice"  # From the product to its operators.
+        CAMPAIGN = "campaign", _("campaign")
+        TEST = "test", _("test")  # Built like a campaign's message; its unsubscribe token is inert.
+        SINGLE = "single", _("single")  # One transactional message.
+        NOTICE = "notice", _("notice")  # From the product to its operators.
 
     class State(models.TextChoices):
-        OPEN = "open", "open"  # Its messages may be claimed.
-        PAUSED = "paused", "paused"  # No new claims, and claimed messages stop before MAIL.
-        CANCELLED = "cancelled", "cancelled"  # Unsent messages are never sent.
+        OPEN = "open", _("Open")  # Its messages may be claimed.
+        PAUSED = "paused", _("Paused")  # No new claims, and claimed messages stop before MAIL.
+        CANCELLED = "cancelled", _("Cancelled")  # Unsent messages are never sent.
 
     stream = models.CharField(max_length=16, choices=Stream)
     state = models.CharField(max_length=16, choices=State, default=State.OPEN)
@@ -104,21 +105,21 @@ class Message(models.Model):
     """
 
     class Status(models.TextChoices):
-        QUEUED = "queued", "queued"  # Not tried yet, or queued again by a person.
-        SENDING = "sending", "sending"  # Claimed by a worker that holds a lane.
-        DEFERRED = "deferred", "deferred"  # Tried again at ``due_at``.
-        ACCEPTED = "accepted", "accepted"  # The server took responsibility (RFC 5321 section 6.1); not "delivered".
-        BOUNCED = "bounced", "bounced"  # The recipient's side refused it.
-        FAILED = "failed", "failed"  # It could not be sent, and the address is not to blame.
-        EXPIRED = "expired", "expired"  # Its time ran out before a server took it.
-        SUPPRESSED = "suppressed", "suppressed"  # The recipient unsubscribed or is suppressed: never sent.
-        CANCELLED = "cancelled", "cancelled"  # Stopped before it was sent.
-        UNCONFIRMED = "unconfirmed", "unconfirmed"  # Sent in full, but the reply was lost (RFC 1047).
+        QUEUED = "queued", _("Queued")  # Not tried yet, or queued again by a person.
+        SENDING = "sending", _("Sending")  # Claimed by a worker that holds a lane.
+        DEFERRED = "deferred", _("Deferred")  # Tried again at ``due_at``.
+        ACCEPTED = "accepted", _("Accepted")  # The server took responsibility (RFC 5321 section 6.1); not "delivered".
+        BOUNCED = "bounced", _("Bounced")  # The recipient's side refused it.
+        FAILED = "failed", _("Failed")  # It could not be sent, and the address is not to blame.
+        EXPIRED = "expired", _("Expired")  # Its time ran out before a server took it.
+        SUPPRESSED = "suppressed", _("Suppressed")  # The recipient unsubscribed or is suppressed: never sent.
+        CANCELLED = "cancelled", _("Cancelled")  # Stopped before it was sent.
+        UNCONFIRMED = "unconfirmed", _("Unconfirmed")  # Sent in full, but the reply was lost (RFC 1047).
 
     PENDING = (Status.QUEUED, Status.SENDING, Status.DEFERRED)
 
     class CopyKind(models.TextChoices):
-        NONE = "", "no copy"
+        NONE = "", _("no copy")
         CC = "cc", "CC"
         BCC = "bcc", "BCC"
 

@@ -13,7 +13,7 @@ from delivery.models import Mailing, Message
 HEADING = "Mail"
 STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.SINGLE)
 # Pending messages have no outcome yet.
-OUTCOMES = tuple((value, label) for value, label in Message.Status.choices if value not in Message.PENDING)
+OUTCOMES = tuple((value, str(label)) for value, label in Message.Status.choices if value not in Message.PENDING)
 WRITTEN_TO = (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED)
 
 _DAYS = Parameter("days", "days", "the number of days")

@@ -39,10 +39,13 @@ class Switches(Protocol):
     def paused_until(self) -> dt.datetime | None: ...
 
 
+SWITCHED_OFF = "is switched off"  # An obstacle, as the end of "Alpha …".
+
+
 def lasting_obstacle(server: Switches) -> str:
     """Return why the server sends nothing until a person acts, as the end of "Alpha …"; empty if it may send."""
     if not server.is_active:
-        return "is switched off"
+        return SWITCHED_OFF
     if server.paused_reason and server.paused_until is None:
         return "is paused until an administrator looks at it"
     if server.tested_at is None:

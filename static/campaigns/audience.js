@@ -46,7 +46,7 @@ document.addEventListener("DOMContentLoaded", () => {
       }
     } catch (error) {
       if (error.name === "AbortError") return;
-      total.textContent = "The server did not count these people. Change a tick to try again.";
+      total.textContent = lists.dataset.saysUncounted;
     }
     total.removeAttribute("aria-busy");
   };

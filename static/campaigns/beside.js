@@ -46,7 +46,7 @@ class Beside {
       if (isFocused) this.facts.querySelector("[data-server]")?.focus();
       for (const part of ["text", "source"]) {
         this.panel.querySelector(`[data-part="${part}"]`).textContent =
-          this.facts.querySelector(`[data-${part}]`)?.textContent || "(empty)";
+          this.facts.querySelector(`[data-${part}]`)?.textContent || this.panel.dataset.saysEmpty;
       }
       this.explain();
     } catch {
@@ -103,7 +103,7 @@ class Beside {
         }));
         if (!found.length) {
           const item = document.createElement("li");
-          item.textContent = "Nobody’s name or address holds this.";
+          item.textContent = this.panel.dataset.saysNobody;
           list.append(item);
         }
         list.hidden = false;

@@ -60,7 +60,7 @@ async function ask() {
     const url = turn++ % TURNS_BETWEEN_CHARTS ? root.dataset.url : `${root.dataset.url}?pace`;
     const response = await fetch(url, { headers: { Accept: "application/json" } });
     if (response.redirected || response.status === 403) {
-      lost.textContent = "You are signed out. Load the page again to sign in.";
+      lost.textContent = root.dataset.saysSignedOut;
       lost.hidden = false;
       return;
     }
@@ -69,7 +69,7 @@ async function ask() {
     show(progress);
     if (!progress.is_live) return;
   } catch {
-    lost.textContent = "The figures could not be refreshed. Trying again.";
+    lost.textContent = root.dataset.saysLost;
     lost.hidden = false;
   }
   setTimeout(ask, SECONDS * 1000);

@@ -258,7 +258,7 @@ def test_with_everybody_in_the_sample_there_is_no_rest(tested: Campaign, people:
     answer_all()
     tick()
 
-    assert refused == "This campaign has no rest that a winner could be sent to."
+    assert refused == "Everyone is in the test, so there is nobody left for a winner."
     assert per_person(tested).total() == PEOPLE
     assert Campaign.objects.get().status == "finished"
 
@@ -269,7 +269,7 @@ def test_the_report_says_once_that_all_came_to_rest_however_many_parts_there_wer
 ) -> None:
     def told() -> int:
         tested.refresh_from_db()
-        return [step.what for step in timeline.steps(tested)].count("The last message came to rest.")
+        return [step.what for step in timeline.steps(tested)].count("Sending finished.")
 
     start(tested, people["marketer"])
     answer_all()
@@ -320,7 +320,7 @@ def test_cancelled_before_the_winner_is_known_the_rest_never_leaves(tested: Camp
     refused = run.choose(tested.pk, variant.pk, people["marketer"], LATER)
     tick()
 
-    assert refused == "The sample is not on its way, so there is nothing to choose from."
+    assert refused == "The test hasn't started, so there is nothing to choose from."
     assert per_person(tested).total() == sample
     assert Campaign.objects.get().status == "cancelled"
 
@@ -332,7 +332,7 @@ def test_a_winner_is_chosen_once_and_only_among_its_own_variants(tested: Campaig
 
     answers = [run.choose(tested.pk, pk, people["marketer"], LATER) for pk in (second.pk + 7, first.pk, second.pk)]
 
-    assert answers == ["There is no such variant.", "", "Variant A was chosen already."]
+    assert answers == ["This variant doesn't exist.", "", "Variant A has already been chosen."]
     assert Experiment.objects.get().winner == first
     assert Experiment.objects.get().chosen_by == people["marketer"]
 
@@ -341,7 +341,7 @@ def test_a_winner_is_chosen_once_and_only_among_its_own_variants(tested: Campaig
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"body": "", "subject": ""}, "The variants A and B say the same."),
+        ({"body": "", "subject": ""}, "Variants A and B are identical."),
         ({"subject": "{{ first_nam }}"}, "Variant B: The subject uses {{ first_nam }}"),
         ({"mail_from": "Shop <a@elsewhere.net>"}, "Variant B: No server sends for elsewhere.net."),
     ],
@@ -356,7 +356,7 @@ def test_variants_are_checked_before_they_are_queued(tested: Campaign, change: d
 def test_a_sample_that_reaches_nobody_is_refused(tested: Campaign) -> None:
     Contact.objects.filter(email__startswith="reader").delete()
 
-    assert any(reason.startswith("The sample of the A/B test is too small") for reason in refusals(tested, NOW))
+    assert any(reason.startswith("The A/B test's sample is too small") for reason in refusals(tested, NOW))
 
 
 @pytest.mark.django_db
@@ -397,9 +397,8 @@ def test_a_forecast_sends_the_sample_first_and_the_rest_after_the_hours_to_wait(
     assert seconds_after(ripe_at, expected.finishes_at) == pytest.approx(240, rel=0.05)
     assert max(sent for at, sent in expected.progress if at < ripe_at) == 60
     assert words(expected, dt.UTC).notes[:2] == (
-        "The sample goes first: 60 messages.",
-        "The rest, 240 messages, waits until you choose the winner. This forecast assumes that you choose on"
-        " 30 November 2026, 16:00, as soon as the hours to wait are over.",
+        "The test goes first: 60 messages.",
+        "240 messages wait for the winner. The forecast assumes you choose at 30 Nov, 16:00.",
     )
 
 
@@ -442,7 +441,7 @@ def test_a_forecast_says_that_the_hours_to_wait_are_too_few(tested: Campaign, sl
 
     expected = forecast_campaign(tested, NOW)
 
-    assert words(expected, dt.UTC).notes[2].startswith("The sample is not sent in full by then")
+    assert words(expected, dt.UTC).notes[2].startswith("The test isn't fully sent by then")
 
 
 @pytest.mark.django_db
@@ -501,7 +500,7 @@ def test_a_test_is_written_changed_and_removed(campaign: Campaign, marketer: Cli
         ("C", "", "<p>Sun</p>"),
         ("D", "Last", ""),
     ]
-    assert "50 % of the recipients are the sample, shared by 4 variants." in shown
+    assert "4 variants share a sample of 50% of the recipients." in shown
     marketer.post(reverse("campaigns:remove_test", args=[campaign.pk]))
     assert not Experiment.objects.exists()
 
@@ -510,7 +509,7 @@ def test_a_test_is_written_changed_and_removed(campaign: Campaign, marketer: Cli
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"v1-subject": ""}, "Write at least one variant beside A"),
+        ({"v1-subject": ""}, "Add a second variant"),
         ({"v1-subject": "{{ first_name"}, "campaign-wrong"),
         ({"v1-mail_from": "nobody"}, "campaign-wrong"),
         ({"sample_percent": 0}, "campaign-wrong"),
@@ -550,13 +549,13 @@ def test_the_winner_is_chosen_on_the_progress_page(tested: Campaign, people: dic
     after = marketer.get(progress).json()
 
     sampled = sum(per_person(tested).values())
-    assert "The sample goes first: 60 messages." in foreseen
+    assert "The test goes first: 60 messages." in foreseen
     assert f"About {PEOPLE - sampled:,} people wait for the winner." in before["summary"]
     assert "Choose B…" in before["test"]
     assert "Choose B…" not in client_of(people["viewer"]).get(progress).json()["test"]
     assert statuses == {"ops": 403, "viewer": 403}
     assert wrong.status_code == 302
-    assert after["summary"] == "Variant B won. The messages to the rest are being made."
+    assert after["summary"] == "Variant B won. Preparing messages for everyone else."
     assert LogEntry.objects.filter(change_message="Chose variant B for the rest.").count() == 1
     assert client_of(people["marketer"]).get(reverse("campaigns:variants", args=[tested.pk])).status_code == 302
 

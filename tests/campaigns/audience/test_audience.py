@@ -185,12 +185,12 @@ def test_what_was_frozen_counts_its_days_from_the_start(db: None) -> None:
 @pytest.mark.parametrize(
     ("chosen", "sentence"),
     [
-        ({"segments": ["segment"]}, "The segments reach nobody without a consent."),
-        ({"segments": [0], "consent_lists": ["list"]}, "A segment that was chosen has been deleted."),
-        ({"segments": ["segment"], "consent_lists": [0]}, "A list whose consent was to count has been deleted."),
-        ({"excluded_lists": [0]}, "A list that was to be excluded has been deleted."),
-        ({"excluded_segments": [0]}, "A segment that was to be excluded has been deleted."),
-        ({"segments": ["segment"], "consent_lists": ["list"]}, "Nobody is left of the chosen audience"),
+        ({"segments": ["segment"]}, "The segments reach nobody without a consent list."),
+        ({"segments": [0], "consent_lists": ["list"]}, "A chosen segment has been deleted."),
+        ({"segments": ["segment"], "consent_lists": [0]}, "A consent list has been deleted."),
+        ({"excluded_lists": [0]}, "An excluded list has been deleted."),
+        ({"excluded_segments": [0]}, "An excluded segment has been deleted."),
+        ({"segments": ["segment"], "consent_lists": ["list"]}, "The chosen audience is empty."),
     ],
 )
 def test_an_audience_that_cannot_be_meant_is_refused(german: Segment, chosen: dict, sentence: str) -> None:
@@ -214,7 +214,7 @@ def test_a_queued_campaign_that_loses_whom_to_exclude_is_a_draft_again(german: S
     campaign.refresh_from_db()
     assert (campaign.status, campaign.mailing) == ("draft", None)
     assert refusals(campaign, NOW) == [
-        "A segment that was to be excluded has been deleted. Look at the audience again and save it."
+        "An excluded segment has been deleted. Check the audience and save the campaign."
     ]
 
 

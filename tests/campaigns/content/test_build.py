@@ -177,16 +177,16 @@ def test_too_much_to_carry_is_refused_in_the_words_of_the_checks(logo: MediaFile
     campaign = Campaign.objects.create(name="Winter", subject="Hi", text="x")
     campaign.attachments.add(logo)
 
-    with pytest.raises(ContentInvalid, match="Attachments and pictures inside the message"):
+    with pytest.raises(ContentInvalid, match="Attachments and embedded images"):
         build(campaign)
-    assert any("Attachments and pictures" in sentence for sentence in refusals(campaign, NOW))
+    assert any("Attachments and embedded images" in sentence for sentence in refusals(campaign, NOW))
 
 
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"subject": "{{ first_name"}, "The subject has a mistake in its merge fields."),
-        ({"preheader": "{% if %}", "html": "x"}, "The preheader has a mistake"),
+        ({"subject": "{{ first_name"}, "The subject has an invalid merge field."),
+        ({"preheader": "{% if %}", "html": "x"}, "The preheader has an invalid merge field"),
         ({"markup": "markdown", "source": "\n\n{{ x | upcas }}"}, "Line 3: there is no filter named “upcas”"),
         ({"markup": "mjml", "source": "<mjml><mj-body><mj-nope/></mj-body></mjml>"}, "MJML has no <mj-nope>"),
     ],
@@ -224,9 +224,9 @@ def test_content_that_was_never_frozen_and_is_broken_makes_a_draft(
 
     campaign.refresh_from_db()
     assert (campaign.status, campaign.mailing) == ("draft", None)
-    assert "mistake in its merge fields" in campaign.returned_reason
+    assert "invalid merge field" in campaign.returned_reason
     assert "is a draft again" in caplog.text
-    assert any("mistake in its merge fields" in sentence for sentence in refusals(campaign, NOW))
+    assert any("invalid merge field" in sentence for sentence in refusals(campaign, NOW))
 
 
 def test_a_copy_keeps_how_it_is_written(logo: MediaFile) -> None:

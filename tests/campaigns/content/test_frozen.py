@@ -156,7 +156,7 @@ def test_a_preview_of_a_queued_campaign_shows_what_was_queued(framed: Campaign, 
 
     assert "Old footer" in shown
     assert "New footer" not in shown
-    assert "Its content was fixed when it was queued." in progress
+    assert "The content is final." in progress
 
 
 @pytest.mark.django_db
@@ -229,7 +229,7 @@ def test_a_layout_that_changes_during_the_checks_is_noticed(
 
     [refusal] = states.queue_campaign(framed.pk, people["marketer"], NOW)
 
-    assert refusal == "The campaign was changed in the meantime. Look at it again, then queue it."
+    assert refusal == "The campaign has just been changed. Check it and send it again."
     assert not FrozenContent.objects.exists()
 
 
@@ -272,14 +272,14 @@ def test_a_small_campaign_that_grew_large_goes_back_instead_of_out(framed: Campa
 
     framed.refresh_from_db()
     assert (framed.status, framed.starts_at, framed.mailing_id) == ("draft", None, None)
-    assert framed.returned_reason.startswith("It would have gone to 15 people, and a campaign to more than 3 people")
+    assert framed.returned_reason.startswith("It would have reached 15 people, and campaigns to more than 3 people")
     assert not Message.objects.exclude(mailing__stream="notice").exists()
     assert Notice.objects.get().kind == "campaign"
     assert Message.objects.get().email == "marketer@example.com"
-    assert "It would have gone to 15 people" in texts_of_notices()[0]
+    assert "It would have reached 15 people" in texts_of_notices()[0]
     client = client_of(people["admin"])
     for page in (f"/campaigns/{framed.pk}/review/", f"/campaigns/{framed.pk}/", "/admin/"):
-        assert "It would have gone to 15 people" in client.get(page).content.decode(), page
+        assert "It would have reached 15 people" in client.get(page).content.decode(), page
 
 
 @pytest.mark.django_db
@@ -332,7 +332,7 @@ def test_a_draft_that_outgrew_its_approval_asks_again(framed: Campaign, people: 
     [refusal] = states.queue_campaign(framed.pk, people["marketer"], NOW)
     approve(framed, people)
 
-    assert refusal.startswith("The approval was for 3 people, and the campaign would reach 6.")
+    assert refusal.startswith("The approval covers 3 people, and the campaign would reach 6.")
     queue(framed, people)
 
 
@@ -385,7 +385,7 @@ def test_another_segment_than_the_approved_one_is_not_sent_to(framed: Campaign, 
 
     framed.refresh_from_db()
     assert framed.status == "draft"
-    assert framed.returned_reason.startswith("Its audience is not the one that was approved.")
+    assert framed.returned_reason.startswith("Its audience isn't the approved one.")
 
 
 def _conditions(name: str) -> dict[str, object]:
@@ -440,8 +440,8 @@ def test_the_rest_of_a_test_that_outgrew_its_approval_waits_for_a_second_person(
     assert not Message.objects.filter(email__startswith="late", status="queued").exists()
     assert "more than were approved" in texts_of_notices()[0]
     client = client_of(ann)
-    assert "With it the campaign reaches 50 people" in client.get(f"/campaigns/{tested.pk}/").content.decode()
-    assert run.choose(tested.pk, winner.pk, ann, SOON).startswith("With the rest this campaign reaches 50")
+    assert "The winner send brings the campaign to 50 people" in client.get(f"/campaigns/{tested.pk}/").content.decode()
+    assert run.choose(tested.pk, winner.pk, ann, SOON).startswith("The winner send brings this campaign to 50")
 
     assert run.choose(tested.pk, winner.pk, people["admin"], SOON) == ""
     assert run.open_rests(SOON) == 1
@@ -471,7 +471,7 @@ def test_a_start_that_ends_its_worker_three_times_makes_a_draft_and_holds_up_nob
     other.refresh_from_db()
     assert other.status == "sending"
     assert framed.status == "draft"
-    assert framed.returned_reason.startswith("Its start failed 3 times in a row, or ended the worker.")
+    assert framed.returned_reason.startswith("It failed to start 3 times in a row, or stopped its worker.")
 
 
 def _start_in_a_process(deadly: Campaign, now: dt.datetime) -> int:

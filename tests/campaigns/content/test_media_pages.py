@@ -1,5 +1,6 @@
 """The pages of the media library and of layouts: uploading, refusing, deleting, and pictures in the preview."""
 
+import html
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,8 @@ def test_a_file_is_uploaded_described_renamed_and_deleted(
 @pytest.mark.parametrize(
     ("content", "name", "sentence"),
     [
-        (b"<svg onload=alert(1)>", "a.svg", "This kind of file is not taken."),
-        (b"GIF89a<script>", "a.gif", "The picture is damaged"),
+        (b"<svg onload=alert(1)>", "a.svg", "This file type isn't supported."),
+        (b"GIF89a<script>", "a.gif", "The image is damaged"),
         (b"x" * 5_000_001, "a.txt", "larger than 5 MB"),
         (b"", "a.png", "empty"),
     ],
@@ -67,7 +68,7 @@ def test_what_is_not_taken_is_refused_on_the_page_and_beside_the_editor(
     answer = marketer.post(reverse("campaigns:upload"), {"file": given(content, name), "alt": ""})
 
     assert page.status_code == 200
-    assert sentence in page.content.decode()
+    assert sentence in html.unescape(page.content.decode())
     assert answer.status_code == 400
     assert sentence in answer.json()["error"]
     assert not MediaFile.objects.exists()
@@ -81,7 +82,7 @@ def test_a_file_in_use_cannot_be_deleted_and_its_campaign_is_named(marketer: Cli
     answer = marketer.post(f"/admin/campaigns/mediafile/{file.pk}/delete/", {"post": "yes"}, follow=True)
 
     assert MediaFile.objects.exists()
-    assert "is used by the campaign “Winter”. Take it out there first." in answer.content.decode()
+    assert "is used by the campaign “Winter”. Remove it there first." in answer.content.decode()
 
 
 def test_a_picture_is_uploaded_beside_the_editor_and_offered_there(marketer: Client) -> None:
@@ -123,8 +124,8 @@ def test_one_layout_is_the_default_and_a_used_one_stays(marketer: Client) -> Non
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("accent", "#12345g", "Write a colour as #2563eb."),
-        ("links", "Mastodon javascript:alert(1)", "Line 1 has to end with an address"),
+        ("accent", "#12345g", "Enter a colour like #2563eb."),
+        ("links", "Mastodon javascript:alert(1)", "Line 1 needs an address at its end"),
         ("footer", "{{ broken", "is never closed"),
         ("logo_width", "9000", "16 to 560 pixels"),
         ("home_url", "javascript:alert(1)", "Enter a valid URL."),

@@ -111,7 +111,7 @@ def test_the_same_words_from_two_people_are_no_conflict(campaign: Campaign) -> N
     assert save(campaign, saved.version, html=("<p>a\nb</p>", "<p>c</p>")).saved == ["html"]  # Line ends differ.
 
 
-@pytest.mark.parametrize(("status", "word"), [("scheduled", "scheduled"), ("sending", "sending")])
+@pytest.mark.parametrize(("status", "word"), [("scheduled", "Scheduled"), ("sending", "Sending")])
 def test_what_was_queued_meanwhile_is_left_alone_and_told(campaign: Campaign, status: str, word: str) -> None:
     Campaign.objects.update(status=status)
 
@@ -119,7 +119,7 @@ def test_what_was_queued_meanwhile_is_left_alone_and_told(campaign: Campaign, st
 
     campaign.refresh_from_db()
     assert campaign.subject == "Hello {{ first_name }}"
-    assert f"The campaign is {word} now" in saved.obstacle
+    assert f"Its status: {word}." in saved.obstacle
 
 
 def test_a_deleted_campaign_is_told(campaign: Campaign) -> None:

@@ -45,7 +45,7 @@ def test_a_check_that_blocks_is_overridden_with_a_reason(blocked: Campaign, peop
     [refusal] = queue(blocked, admin)
     assert refusal.startswith("A link leads to a computer that recipients cannot reach: http://localhost/sale")
 
-    assert approvals.override(blocked.pk, "M11", "  ", admin, NOW).startswith("Write why")
+    assert approvals.override(blocked.pk, "M11", "  ", admin, NOW).startswith("Enter a reason.")
     assert approvals.override(blocked.pk, "M11", "It is a test in our own office.", admin, NOW) == ""
 
     row = CheckOverride.objects.get()
@@ -68,10 +68,10 @@ def test_what_cannot_be_sent_at_all_is_not_overridden(blocked: Campaign, people:
 
     refusal = approvals.override(blocked.pk, "B1", "I want it.", people["admin"], NOW)
 
-    assert refusal == "This check cannot be overridden: the campaign could not be sent at all."
+    assert refusal == "This check can't be overridden: the campaign couldn't be sent at all."
     assert (
         approvals.override(blocked.pk, "M2", "I want it.", people["admin"], NOW)
-        == "This check blocks nothing any more."
+        == "This check no longer blocks the campaign."
     )
     assert not CheckOverride.objects.exists()
 
@@ -82,12 +82,12 @@ def test_what_cannot_be_sent_at_all_is_not_overridden(blocked: Campaign, people:
 def test_a_large_campaign_waits_for_a_second_person(large: Campaign, people: dict[str, User]) -> None:
     ann, bea = people["marketer"], people["admin"]
     [refusal] = queue(large, ann)
-    assert refusal.startswith("A campaign to more than 2 people needs the approval of a second person.")
+    assert refusal.startswith("Campaigns to more than 2 people need a second person's approval.")
 
     assert approvals.ask_for(large.pk, "Please look.", ann, NOW) == ""
-    assert approvals.ask_for(large.pk, "", ann, NOW) == "Approval was asked for already."
+    assert approvals.ask_for(large.pk, "", ann, NOW) == "Approval has already been requested."
     request = Approval.objects.get()
-    assert approvals.decide(request.pk, True, "", ann, NOW).startswith("Who asks for approval cannot give it.")
+    assert approvals.decide(request.pk, True, "", ann, NOW).startswith("You can't approve your own request.")
     assert len(queue(large, ann)) == 1
 
     assert approvals.decide(request.pk, True, "Fine.", bea, NOW) == ""
@@ -99,7 +99,7 @@ def test_a_rejection_needs_words_and_keeps_it_a_draft(large: Campaign, people: d
     approvals.ask_for(large.pk, "", people["marketer"], NOW)
     request = Approval.objects.get()
 
-    assert approvals.decide(request.pk, False, " ", people["admin"], NOW).startswith("Write what is to be changed")
+    assert approvals.decide(request.pk, False, " ", people["admin"], NOW).startswith("Enter a note")
     assert approvals.decide(request.pk, False, "The price is wrong.", people["admin"], NOW) == ""
 
     assert len(queue(large, people["marketer"])) == 1

@@ -133,14 +133,14 @@ def test_the_switch_is_for_those_who_may_queue_and_finished_campaigns(
     refused = {role: client_of(people[role]).post(publish).status_code for role in ("ops", "viewer")}
     said = marketer.post(publish, follow=True).content.decode()
     assert refused == {"ops": 403, "viewer": 403}
-    assert "It is shown once an administrator switches the archive on." in said
-    assert "Take out of the archive" in said
+    assert "It appears once an administrator turns the archive on." in said
+    assert "Remove from archive" in said
     assert ArchivedCampaign.objects.count() == 1
     marketer.post(withdraw)
     assert not ArchivedCampaign.objects.exists()
-    assert LogEntry.objects.filter(change_message="Taken out of the public archive.").count() == 1
+    assert LogEntry.objects.filter(change_message="Removed from the archive.").count() == 1
     Campaign.objects.update(status="sending")
-    assert "Only a finished campaign" in marketer.post(publish, follow=True).content.decode()
+    assert "Only sent campaigns" in marketer.post(publish, follow=True).content.decode()
     assert marketer.get(publish).status_code == 405
 
 
@@ -161,5 +161,5 @@ def test_a_content_that_needs_a_recipient_is_refused_in_words(finished: Campaign
     Mailing.objects.update(html="{{ first_name | append: }}")
 
     assert archive.publish(finished.pk, people["marketer"], NOW).startswith(
-        "The content cannot be shown without a recipient: "
+        "The content can't be shown without a recipient: "
     )

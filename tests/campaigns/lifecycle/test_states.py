@@ -119,7 +119,7 @@ def test_a_second_click_is_refused_in_words(news: ContactList, actor: User) -> N
     second = states.queue_campaign(campaign.pk, actor, NOW)
 
     assert first == []
-    assert second == ["The campaign is scheduled already, and only a draft can be queued."]
+    assert second == ["Only drafts can be sent. This campaign's status is: Scheduled."]
 
 
 def test_a_change_between_check_and_queue_is_noticed(news: ContactList, actor: User, monkeypatch) -> None:
@@ -134,7 +134,7 @@ def test_a_change_between_check_and_queue_is_noticed(news: ContactList, actor: U
     monkeypatch.setattr(states, "review_of", edited_meanwhile)
 
     assert states.queue_campaign(campaign.pk, actor, NOW) == [
-        "The campaign was changed in the meantime. Look at it again, then queue it."
+        "The campaign has just been changed. Check it and send it again."
     ]
     assert status_of(campaign) == "draft"
 
@@ -142,27 +142,27 @@ def test_a_change_between_check_and_queue_is_noticed(news: ContactList, actor: U
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"subject": " "}, "The campaign has no subject. Write one."),
-        ({"text": "", "html": " \n"}, "The campaign has no content. Write the HTML, the text, or both."),
-        ({"mail_from": "Shop <news@@example.com>"}, "The From address cannot be used: "),
-        ({"reply_to": "nobody"}, "The Reply-To address cannot be used: "),
-        ({"html": "Hi {{ first_name"}, "The HTML has a mistake in its merge fields. "),
-        ({"text": "{% for %}"}, "The text has a mistake in its merge fields. "),
+        ({"subject": " "}, "Enter a subject."),
+        ({"text": "", "html": " \n"}, "Write some content: HTML, text or both."),
+        ({"mail_from": "Shop <news@@example.com>"}, "The From address can't be used: "),
+        ({"reply_to": "nobody"}, "The Reply-To address can't be used: "),
+        ({"html": "Hi {{ first_name"}, "The HTML has an invalid merge field. "),
+        ({"text": "{% for %}"}, "The text has an invalid merge field. "),
         (
             {"text": "Hi {{ frist_name }}"},
             "The text uses {{ frist_name }}, which nobody on the chosen lists has. Did you mean {{ first_name }}?",
         ),
         (
             {"subject": "{{ zzzz }}"},
-            "The subject uses {{ zzzz }}, which nobody on the chosen lists has. Correct the name or take it out.",
+            "The subject uses {{ zzzz }}, which nobody on the chosen lists has. Correct the name or remove it.",
         ),
         (
             {"text": "{{ 7 | divided_by: 0 }}"},
-            "The content cannot be made into a mail. Line 1: “{{ 7 | divided_by: 0 }}” does not work",
+            "Couldn't create a message from this content. Line 1: “{{ 7 | divided_by: 0 }}” does not work",
         ),
         (
             {"html": "{% for i in (1..99999) %}{% for j in (1..99999) %}Snow{% endfor %}{% endfor %}"},
-            "The content cannot be made into a mail. The content grows too large",
+            "Couldn't create a message from this content. The content grows too large",
         ),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_draft_that_cannot_be_sent_is_refused_with_its_reason(
 def test_a_campaign_needs_a_list_and_somebody_on_it(news: ContactList, actor: User) -> None:
     Subscription.objects.update(status="unsubscribed")
 
-    assert refusals(make_campaign(), NOW) == ["The campaign has no list. Choose at least one."]
+    assert refusals(make_campaign(), NOW) == ["Choose at least one list."]
     assert refusals(make_campaign(news, name="Other"), NOW) == [
         "Nobody is subscribed to the chosen lists. Add people to them, or choose other lists."
     ]
@@ -192,8 +192,8 @@ def test_a_from_that_no_server_sends_for_is_refused(news: ContactList) -> None:
     draft = make_campaign(news, mail_from="Boss <boss@gmail.com>")
 
     assert refusals(draft, NOW) == [
-        "No server sends for gmail.com. Leave the From address empty, so that each server uses its own,"
-        " or ask an administrator for a server that sends for gmail.com."
+        "No server sends for gmail.com. Leave the From address empty to use each server's own, or ask an"
+        " administrator for a server."
     ]
     draft.mail_from = "Boss <boss@shop.example>"
     assert refusals(draft, NOW) == []

@@ -8,6 +8,7 @@ import signal
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.utils.html import escape
 
 from campaigns.audience import headcounts
 from campaigns.lifecycle import approvals, states
@@ -66,7 +67,7 @@ def test_a_page_waits_for_numbers_and_shows_them_in_every_process(
     cache.clear()  # Another process remembers nothing.
     shown = client.get(address).content.decode()
 
-    assert all("Counting the people" in each for each in waiting)
+    assert all("Counting recipients" in each for each in waiting)
     assert done == 1
     assert not HeadcountRequest.objects.exists()
     assert told in shown
@@ -81,7 +82,7 @@ def test_the_form_of_a_draft_opens_before_its_people_are_counted(large: Campaign
     before = client.get(form).content.decode()
     census.take(NOW)
 
-    assert "Counting the people…" in before
+    assert "Counting recipients…" in before
     assert "Ready to send to 3 people" in client.get(form).content.decode()
 
 
@@ -94,7 +95,7 @@ def test_what_is_ticked_in_a_form_is_counted_by_a_worker(large: Campaign, people
     census.take(NOW)
     after = client.post("/campaigns/audience.json", ticked).json()
 
-    assert (before["is_counting"], before["sentence"]) == (True, "Counting the people…")
+    assert (before["is_counting"], before["sentence"]) == (True, "Counting recipients…")
     assert (after["is_counting"], after["reached"]) == (False, 3)
 
 
@@ -160,8 +161,8 @@ def test_a_click_is_taken_at_once_and_the_worker_checks_before_anything_leaves(
 
     large.refresh_from_db()
     assert (large.status, large.is_unreviewed) == ("scheduled", True)
-    assert "Its people are counted and its checks made first" in page
-    assert "Nothing leaves before that." in page
+    assert "Its recipients are counted and checked first" in page
+    assert "Nothing is sent before that." in page
     assert not Headcount.objects.exists()
 
     now = large.starts_at + dt.timedelta(seconds=2)
@@ -180,7 +181,7 @@ def test_with_known_numbers_the_click_refuses_by_itself(large: Campaign, people:
 
     [refusal] = states.queue_campaign(large.pk, people["marketer"], NOW)
 
-    assert "none of the 3 messages is sent" in refusal
+    assert "3 of 3 messages can't be sent" in refusal
 
 
 @pytest.mark.django_db
@@ -192,19 +193,19 @@ def test_what_the_worker_finds_makes_it_a_draft_again_with_a_notice(large: Campa
 
     large.refresh_from_db()
     assert (large.status, large.is_unreviewed, large.starts_at) == ("draft", False, None)
-    assert "none of the 3 messages is sent" in large.returned_reason
+    assert "3 of 3 messages can't be sent" in large.returned_reason
     assert Mailing.objects.get().stream == "notice"
-    assert large.returned_reason.split(".")[0] in client_of(people["admin"]).get("/admin/").content.decode()
+    assert escape(large.returned_reason.split(".")[0]) in client_of(people["admin"]).get("/admin/").content.decode()
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"subject": ""}, "has no subject"),
-        ({"html": "{{ x"}, "mistake in its merge fields"),
-        ({"start": "at", "start_wall": ""}, "has no date to start on"),
-        ({"start": "at", "start_wall": "2020-01-01T09:00"}, "lies in the past"),
+        ({"subject": ""}, "Enter a subject."),
+        ({"html": "{{ x"}, "invalid merge field"),
+        ({"start": "at", "start_wall": ""}, "The schedule has no date"),
+        ({"start": "at", "start_wall": "2020-01-01T09:00"}, "is in the past"),
     ],
 )
 def test_what_needs_no_number_is_refused_at_the_click(
@@ -226,7 +227,7 @@ def test_a_missing_second_person_is_noticed_at_the_click_without_a_count(
 
     [refusal] = states.queue_campaign(large.pk, people["marketer"], NOW)
 
-    assert refusal.startswith("A campaign to more than 1 person needs the approval")
+    assert refusal.startswith("Campaigns to more than 1 person need")
     assert not Headcount.objects.exists()
 
 

@@ -33,8 +33,8 @@ def test_many_copies_must_be_meant(campaign: Campaign, server: SmtpServer) -> No
 
     (refusal,) = refusals(campaign, NOW)
 
-    assert refusal.startswith("Copies to the CC and BCC addresses of ")
-    assert "more messages, each a unit of quota" in refusal
+    assert refusal.startswith("The CC and BCC addresses of ")
+    assert "copies, which count towards the quota" in refusal
     campaign.confirms_copies = True
     assert refusals(campaign, NOW) == []
     campaign.confirms_copies, campaign.sends_copies = False, False

@@ -50,7 +50,7 @@ def test_an_audience_is_chosen_kept_shown_and_copied(marketer: Client, news: Con
 def test_segments_without_a_list_that_counts_are_not_saved(marketer: Client, german: Segment) -> None:
     response = marketer.post(ADD, form(segments=[german.pk]))
 
-    assert "Tick the lists whose consent counts for the segments." in response.content.decode()
+    assert "Choose at least one consent list for the segments." in response.content.decode()
     assert not Campaign.objects.exists()
 
 
@@ -72,18 +72,17 @@ def test_what_is_ticked_is_counted_together_and_by_segment(
     ).json()
 
     assert found["reached"] == 3
-    assert found["segments"] == {str(german.pk): "3 people, 2 of them with consent"}
+    assert found["segments"] == {str(german.pk): "3 people (2 with consent)"}
     assert found["sentence"] == (
-        "3 people get the campaign now. 2 of them are on several of the lists and segments; each gets one message."
-        " Left out: 1 without consent."
+        "3 recipients. 2 are on several lists or segments and get one message each. Excluded: 1 without consent."
     )
     nothing = marketer.post("/campaigns/audience.json", {"excluded_lists": ["x", "9" * 30, news.pk]}).json()
-    assert nothing["sentence"] == "Tick a list or a segment."
+    assert nothing["sentence"] == "Choose a list or a segment."
     half = marketer.post("/campaigns/audience.json", {"segments": german.pk}).json()
-    assert half["sentence"] == "Tick the lists whose consent counts for the segments."
+    assert half["sentence"] == "Choose at least one consent list for the segments."
     Segment.objects.update(conditions={"match": "all", "conditions": [{"field": "attribute:gone"}]})
     broken = marketer.post("/campaigns/audience.json", {"excluded_segments": german.pk})
-    assert "must be looked at again: There is no attribute named “gone”" in broken.json()["segments"][str(german.pk)]
+    assert "needs fixing: There is no attribute named “gone”" in broken.json()["segments"][str(german.pk)]
 
 
 @pytest.fixture
@@ -98,7 +97,7 @@ def test_everybody_left_out_is_listed_by_reason_and_exported(marketer: Client, l
 
     page = marketer.get(address).content.decode()
     assert "2 of 4 people would get a message now" in page
-    assert "left out: unsubscribed" in page
+    assert "Excluded: unsubscribed" in page
     assert "dora@example.com" not in page
     page = marketer.get(address, {"reason": "suppressed"}).content.decode()
     assert "bea@example.com" in page
@@ -153,7 +152,7 @@ def test_what_will_fail_is_named_before_the_start(news: ContactList, campaign: C
     [unreachable] = preflight_people.some(campaign, "unreachable", now, start=0, number=50)
     assert (unreachable.email, unreachable.why) == (
         "eve@gone.example",
-        "The domain gone.example does not exist, or takes no mail.",
+        "gone.example doesn't exist or accepts no mail.",
     )
     [invalid] = preflight_people.everybody(campaign, "invalid", now)
     assert invalid.email == "x..y@@example"

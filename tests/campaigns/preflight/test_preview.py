@@ -42,9 +42,9 @@ def test_each_link_is_shown_as_it_is_sent_with_what_is_unusual(campaign: Campaig
     assert links["Plain words"].url == "https://example.com/a?x=1&y=2&utm_source=news&utm_campaign=x"
     assert links["Plain words"].note == ""
     assert links["Own"].is_clash
-    assert links["Own"].note == "Its own utm_source=partner wins over news."
+    assert links["Own"].note == "utm_source=partner overrides news."
     assert links["Own"].url == "https://example.com/b?utm_source=partner&utm_campaign=x"
-    assert (links["Off"].url, links["Off"].note) == ("https://example.com/c", "It gets no UTM codes.")
+    assert (links["Off"].url, links["Off"].note) == ("https://example.com/c", "No UTM codes are added.")
     assert not links["Same"].is_clash
     assert links["[Mail]"].url == "mailto:shop@example.com"
     assert (links["Nowhere"].url, links["Nowhere"].is_clash) == ("", True)
@@ -85,9 +85,9 @@ def test_the_weight_is_that_of_the_html_beside_what_gmail_shows(
     heavy = seen(campaign, server, html="<p>é</p>" * (GMAIL_CLIPS_AT // 8))
     cut = marketer.get(url).content.decode()
 
-    assert "of the 102 kB that Gmail shows" in light
+    assert "of the 102 KB that Gmail shows" in light
     assert heavy.bytes > GMAIL_CLIPS_AT
-    assert "Gmail cuts it off after 102 kB" in cut
+    assert "Gmail clips it at 102 KB." in cut
 
 
 def test_dark_shows_the_mails_own_colours_or_turns_them_round(campaign: Campaign, server: SmtpServer) -> None:
@@ -124,7 +124,7 @@ def test_the_preview_looks_through_any_eyes_and_any_server(
 
     assert "Hello Bea" in pages[str(bea.pk)]
     assert "Hello Friend" in pages["nobody"]
-    assert "a reader without a name" in pages["nobody"]
+    assert "a contact without a name" in pages["nobody"]
     found = marketer.get(reverse("campaigns:find_contact", args=[campaign.pk]), {"q": "BEA"}).json()["found"]
     assert found == [{"id": str(bea.pk), "email": "bea@example.com", "name": "Bea"}]
 

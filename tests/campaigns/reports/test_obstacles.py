@@ -44,7 +44,7 @@ def test_the_only_worker_was_stopped_and_both_pages_say_since_when(campaign: Cam
     page = progress(marketer, campaign)
     assert said in page
     assert "waits" in page
-    assert "What the fleet will do" not in page
+    assert "Delivery forecast" not in page
     assert "until" not in page.partition("Time left")[2].partition("</dd>")[0]
 
 
@@ -77,14 +77,14 @@ def test_a_campaign_that_stands_still_always_says_why(campaign: Campaign, people
 
     page = progress(client_of(people["viewer"]), campaign)
 
-    assert "No worker has taken it up in the last minutes. It goes on by itself as soon as one does." in page
+    assert "No worker has picked it up in the last minutes. It continues automatically once one does." in page
 
 
 def test_a_campaign_that_has_just_begun_is_given_a_moment(campaign: Campaign, people: dict[str, User]) -> None:
     seen()
     Mailing.objects.update(created_at=timezone.now())
 
-    assert "No worker has taken it up" not in progress(client_of(people["viewer"]), campaign)
+    assert "No worker has picked it up" not in progress(client_of(people["viewer"]), campaign)
 
 
 def test_a_held_copy_shows_no_pace_of_what_its_original_sent(campaign: Campaign) -> None:
@@ -108,7 +108,7 @@ def test_a_held_copy_shows_no_pace_of_what_its_original_sent(campaign: Campaign)
     held = campaign_report.report(campaign, now, with_replies=False)
 
     assert before.rate > 0
-    assert (held.rate, held.time_left) == (0, "waits")
+    assert (held.rate, held.time_left) == (0, "waiting")
 
 
 def test_what_was_never_begun_here_is_not_said_to_be_sent_in_full(campaign: Campaign, people: dict[str, User]) -> None:
@@ -119,15 +119,15 @@ def test_what_was_never_begun_here_is_not_said_to_be_sent_in_full(campaign: Camp
     assert message is not None
 
     for page in (progress(admin, campaign), admin.get(f"/campaigns/recipients/{message.pk}/").content.decode()):
-        assert "It may have been sent before this database was restored or copied." in page
-        assert "the answer was lost" not in page
+        assert "It may have been sent before this database was restored or copied," in page
+        assert "reply was lost" not in page
 
     Message.objects.filter(pk=message.pk).update(reason="Sent in full, the answer was lost: timeout.")
     cache.clear()
 
-    assert "the answer was lost, or this database was restored or copied since" in progress(admin, campaign)
+    assert "reply was lost, or this database was restored or copied" in progress(admin, campaign)
     page = admin.get(f"/campaigns/recipients/{message.pk}/").content.decode()
-    assert "Sent in full, but the answer was lost" in page
+    assert "reply was lost. It may have arrived" in page
 
 
 def test_a_finished_campaign_names_no_obstacle(campaign: Campaign, people: dict[str, User]) -> None:
@@ -139,8 +139,8 @@ def test_a_finished_campaign_names_no_obstacle(campaign: Campaign, people: dict[
 @pytest.mark.parametrize(
     ("waiting_reason", "words"),
     [
-        ("", "under a minute"),
-        ("No server can send this just now: Alpha is paused until an administrator looks.", "waits"),
+        ("", "under a minute (done"),
+        ("No server can send this just now: Alpha is paused until an administrator looks.", "waiting"),
     ],
 )
 def test_what_waits_for_an_administrator_is_not_about_to_be_done(
@@ -158,4 +158,4 @@ def test_what_waits_for_an_administrator_is_not_about_to_be_done(
     report = campaign_report.report(campaign, now, with_replies=True)
 
     assert report.rate > 0
-    assert report.time_left.partition(",")[0] == words
+    assert report.time_left.partition(" about ")[0] == words

@@ -78,17 +78,17 @@ def test_many_servers_are_drawn_as_the_busiest_and_the_others() -> None:
     ("facts", "words"),
     [
         ({"pending": 0}, ""),
-        ({"pending": 100, "rate": 10.0}, "under a minute, until 12:00"),
-        ({"pending": 100_000, "rate": 10.0}, "about 2 h 47 min, until 14:46"),
-        ({"pending": 5_000_000, "rate": 10.0}, "about 6 days, until 6 December, 06:53"),
-        ({"pending": 30_000_000, "rate": 10.0}, "about 35 days, until 4 January 2027, 05:20"),
-        ({"pending": 100, "waiting_until": dt.datetime(2026, 12, 1, tzinfo=dt.UTC)}, "waits until 1 December, 00:00"),
-        ({"pending": 100, "rate": 10.0, "waiting_until": NOON}, "under a minute, until 12:00"),
-        ({"pending": 100, "is_waiting": True}, "waits"),
+        ({"pending": 100, "rate": 10.0}, "under a minute (done about 12:00)"),
+        ({"pending": 100_000, "rate": 10.0}, "about 2 h 47 min (done about 14:46)"),
+        ({"pending": 5_000_000, "rate": 10.0}, "about 6 days (done about 6 December, 06:53)"),
+        ({"pending": 30_000_000, "rate": 10.0}, "about 35 days (done about 4 January 2027, 05:20)"),
+        ({"pending": 100, "waiting_until": dt.datetime(2026, 12, 1, tzinfo=dt.UTC)}, "waiting until 1 December, 00:00"),
+        ({"pending": 100, "rate": 10.0, "waiting_until": NOON}, "under a minute (done about 12:00)"),
+        ({"pending": 100, "is_waiting": True}, "waiting"),
         ({"pending": 100, "rate": 10.0, "is_paused": True}, "paused"),
-        ({"pending": 100}, "unknown: nothing was answered in the last minutes"),
-        ({"pending": 0, "deferred": 1}, "all tried; 1 is tried again by itself"),
-        ({"pending": 0, "deferred": 1_200}, "all tried; 1,200 are tried again by themselves"),
+        ({"pending": 100}, "unknown (no replies in the last minutes)"),
+        ({"pending": 0, "deferred": 1}, "1 message is tried again"),
+        ({"pending": 0, "deferred": 1_200}, "1,200 messages are tried again"),
     ],
 )
 def test_the_time_left_says_no_more_than_is_known(facts: dict[str, object], words: str) -> None:
@@ -241,7 +241,7 @@ def test_servers_that_could_not_send_it_are_refused_and_nothing_changes(
 
     assert refused.status_code == too_late.status_code == 400
     assert "None of the chosen servers is active." in refused.content.decode()
-    assert "nothing left to steer" in too_late.content.decode()
+    assert "nothing left to send" in too_late.content.decode()
     assert Mailing.objects.get().server_ids == []
 
 
@@ -338,7 +338,7 @@ def test_the_forecast_tells_all_its_times_in_the_zone_of_its_reader(campaign: Ca
     with timezone.override("Asia/Tokyo"):
         card = render_to_string("campaigns/forecast_card.html", forecast_of(Campaign.objects.get(pk=campaign.pk)))
 
-    assert "Nothing is sent after 30 November 2030, 05:36." in card
+    assert "Nothing is sent after 30 Nov 2030, 05:36." in card
     assert "20:36" not in card
 
 

@@ -85,7 +85,7 @@ def test_a_start_in_the_past_is_refused_beside_its_field(
     answer = marketer.post(f"/campaigns/{campaign.pk}/schedule/", form)
 
     assert answer.status_code == 422
-    assert "This lies in the past: it is " in answer.content.decode()
+    assert "This time is " in answer.content.decode()
     assert "Choose a later date and time." in answer.content.decode()
     campaign.refresh_from_db()
     assert (campaign.start, campaign.start_wall) == ("now", "")

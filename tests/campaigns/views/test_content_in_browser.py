@@ -49,13 +49,13 @@ def test_a_draft_saves_itself_and_the_preview_follows(visitor: Page, campaign: C
     assert Campaign.objects.get().html == "<p>Snow, {{ first_name }}!</p><p>To {{ email }}</p>"
 
     # Through other eyes, as text, and when the button is pressed.
-    visitor.get_by_placeholder("the first of the audience").fill("bea")
+    visitor.get_by_placeholder("first recipient").fill("bea")
     visitor.get_by_role("option", name="bea@example.com").click()
     expect(frame.get_by_text("Snow, Bea!")).to_be_visible()
     panel.get_by_role("button", name="Text").click()
     expect(panel.locator('[data-part="text"]')).to_contain_text("To bea@example.com")
     visitor.get_by_role("button", name="Save", exact=True).click()
-    expect(visitor.get_by_text("The draft was saved.")).to_be_visible()
+    expect(visitor.get_by_text("Draft saved.")).to_be_visible()
 
     # Back, and what was typed is still there.
     visitor.get_by_label("Subject").fill("Frost")
@@ -80,7 +80,7 @@ def test_two_people_on_one_campaign_are_told_and_lose_nothing(
     other = context.new_page()
     sign_in(other, people["admin"])
     other.goto(url)
-    expect(other.locator("#writing-state")).not_to_have_text("Save with the button below.")
+    expect(other.locator("#writing-state")).not_to_have_text("Use Save to keep your changes.")
     visitor.goto(url)
 
     expect(visitor.locator("#writing-others")).to_have_text("Also open: admin.")

@@ -35,24 +35,24 @@ def begin(campaign: Campaign) -> None:
 def test_a_campaign_is_queued_followed_paused_and_finished_without_reloading(visitor: Page, campaign: Campaign) -> None:
     visitor.goto(f"/admin/campaigns/campaign/{campaign.pk}/change/")
     visitor.get_by_label("Name").fill("Winter sale at last")
-    visitor.get_by_role("button", name="Queue now").click()
+    visitor.get_by_role("button", name="Send now").click()
 
     expect(visitor).to_have_title("Winter sale at last | Brilliance")
-    expect(visitor.get_by_text("The worker is about to start.")).to_be_visible()
+    expect(visitor.get_by_text("Starting.")).to_be_visible()
     begin(campaign)
-    expect(visitor.get_by_text("0 of 3 are done.").first).to_be_visible()
+    expect(visitor.get_by_text("0 of 3 done.").first).to_be_visible()
     Message.objects.filter(email="ann@example.com").update(status="accepted")
-    expect(visitor.locator(".campaign-summary")).to_have_text("1 of 3 is done.")
+    expect(visitor.locator(".campaign-summary")).to_have_text("1 of 3 done.")
     expect(visitor.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "33")
 
     visitor.get_by_role("button", name="Pause").click()
-    expect(visitor.locator(".campaign-summary")).to_have_text("Paused. 1 of 3 is done.")
+    expect(visitor.locator(".campaign-summary")).to_have_text("Paused: 1 of 3 done.")
     visitor.get_by_role("button", name="Resume").click()
     expect(visitor.get_by_role("button", name="Pause")).to_be_visible()
 
     Message.objects.update(status="accepted")
     Campaign.objects.update(status="finished")
-    expect(visitor.get_by_role("status")).to_have_text("Finished. All 3 are accounted for.")
+    expect(visitor.get_by_role("status")).to_have_text("Finished: 3 accepted.")
     expect(visitor.get_by_role("button", name="Pause")).to_have_count(0)
 
 
@@ -62,11 +62,11 @@ def test_cancelling_asks_first_and_works_by_keyboard(visitor: Page, campaign: Ca
 
     visitor.get_by_text("Cancel…").focus()
     visitor.keyboard.press("Enter")
-    expect(visitor.get_by_text("This cannot be undone.")).to_be_visible()
+    expect(visitor.get_by_text("This can't be undone.")).to_be_visible()
     visitor.keyboard.press("Tab")
     visitor.keyboard.press("Enter")
 
-    expect(visitor.get_by_text("Cancelled. What had not left never will.").first).to_be_visible()
+    expect(visitor.get_by_text("Cancelled. Unsent messages won't be sent.").first).to_be_visible()
     assert Campaign.objects.get().status == "cancelled"
 
 
@@ -141,13 +141,13 @@ def test_a_page_that_waits_for_numbers_goes_on_by_itself(
     monkeypatch.setattr(headcounts, "LARGE", 2)
     visitor.set_viewport_size({"width": width, "height": 844})
     visitor.goto(f"/campaigns/{campaign.pk}/review/")
-    expect(visitor.get_by_role("status")).to_have_text("Counting the people of this campaign…")
+    expect(visitor.get_by_role("status")).to_have_text("Counting recipients…")
     assert sideways_scroll(visitor) == 0
 
     census.take(clock.now())
 
     expect(visitor.get_by_role("heading", name="Checks")).to_be_visible()
-    expect(visitor.get_by_text("ten minutes later anew")).to_be_visible()
+    expect(visitor.get_by_text("refreshed after 10 minutes")).to_be_visible()
 
 
 def test_a_form_shows_how_many_are_ticked_as_soon_as_they_are_counted(
@@ -155,8 +155,8 @@ def test_a_form_shows_how_many_are_ticked_as_soon_as_they_are_counted(
 ) -> None:
     monkeypatch.setattr(headcounts, "LARGE", 2)
     visitor.goto(f"/admin/campaigns/campaign/{campaign.pk}/change/")
-    expect(visitor.locator(".campaign-audience")).to_have_text("Counting the people…")
+    expect(visitor.locator(".campaign-audience")).to_have_text("Counting recipients…")
 
     census.take(clock.now())
 
-    expect(visitor.locator(".campaign-audience")).to_contain_text("3 people get the campaign now.")
+    expect(visitor.locator(".campaign-audience")).to_contain_text("3 recipients.")

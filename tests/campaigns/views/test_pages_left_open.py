@@ -74,7 +74,7 @@ def test_the_servers_of_a_running_campaign_are_not_put_back(
 
     refused = admin.post(page, older)
 
-    assert "Somebody changed the servers while you had this page open" in refused.content.decode()
+    assert "Someone else changed the servers" in refused.content.decode()
     campaign.refresh_from_db()
     assert campaign.server_ids == [server.pk]
     assert admin.post(page, opened(admin.get(page).content, "servers_form")).status_code == 302
