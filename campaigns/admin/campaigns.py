@@ -91,7 +91,10 @@ class CampaignAdmin(WritingAdmin):
 
     class Media:
         css = {"all": ["campaigns/campaigns.css", "campaigns/writing.css"]}
-        js = ["campaigns/insertion.js", "campaigns/writing.js", "campaigns/beside.js"]
+        js = [
+            *("campaigns/insertion.js", "campaigns/formatting.js", "campaigns/writing.js", "campaigns/toolbar.js"),
+            "campaigns/beside.js",
+        ]
 
     # --- the list ---------------------------------------------------------------------------
 

@@ -96,21 +96,28 @@ window.campaignEditor = {
     editor.session.setValue(value);
     editor.moveCursorToPosition(at);
   },
-  // The index of the cursor; null until somebody was in the field.
-  cursor(area) {
+  // Start and end of the selected text, equal at a cursor; null until somebody was in the field.
+  selection(area) {
     const editor = editors.get(area);
     if (!visited.has(area)) return null;
-    return editor ? editor.session.doc.positionToIndex(editor.getCursorPosition()) : area.selectionEnd;
+    if (!editor) return [area.selectionStart, area.selectionEnd];
+    const { start, end } = editor.getSelectionRange();
+    return [editor.session.doc.positionToIndex(start), editor.session.doc.positionToIndex(end)];
   },
-  insert(area, at, text) {
+  // Replaces the text from one index to another, as one step to undo, and selects a part of the whole.
+  replace(area, from, to, text, start, end) {
     const editor = editors.get(area);
     if (editor) {
-      editor.session.insert(editor.session.doc.indexToPosition(at), text);
-      editor.moveCursorToPosition(editor.session.doc.indexToPosition(at + text.length));
+      const at = (index) => editor.session.doc.indexToPosition(index);
+      const { Range } = ace.require("ace/range");
+      editor.session.replace(Range.fromPoints(at(from), at(to)), text);
+      editor.selection.setRange(Range.fromPoints(at(start), at(end)));
+      editor.renderer.scrollCursorIntoView();
       editor.focus();
       return;
     }
-    area.setRangeText(text, at, at, "end");
+    area.setRangeText(text, from, to);
+    area.setSelectionRange(start, end);
     area.dispatchEvent(new Event("input", { bubbles: true }));
     area.focus();
   },

@@ -1,8 +1,8 @@
-// Where an image goes in the source of a mail: into a column of MJML, onto a line of its own in Markdown.
+// Where an image or another block goes in the source of a mail: into a column of MJML, onto a line of its own in Markdown.
 "use strict";
 
 // Return where to insert, and what has to stand around it. Without a cursor (null) that is the end of the content.
-window.placeOfImage = (markup, source, cursor) => {
+window.placeOfBlock = (markup, source, cursor) => {
   if (markup === "mjml") return placeInMjml(source, cursor);
   if (markup === "markdown") return placeInMarkdown(source, cursor);
   if (cursor === null) return { at: before(source, /<\/body\s*>/i), opening: "", closing: "\n" };

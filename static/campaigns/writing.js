@@ -38,7 +38,7 @@ class Draft {
     this.dialog.addEventListener("click", (event) => this.choose(event));
     this.dialog.addEventListener("cancel", (event) => event.preventDefault()); // A version has to be chosen.
     setInterval(() => !document.hidden && this.save(), HEARTBEAT);
-    this.say("Saved as you type.");
+    this.say(this.bar.dataset.saysReady);
     this.save();
   }
 
@@ -72,7 +72,7 @@ class Draft {
     this.firstChangeAt ||= Date.now();
     clearTimeout(this.timer);
     const left = LONGEST - (Date.now() - this.firstChangeAt);
-    this.say("Not saved yet …");
+    this.say(this.bar.dataset.saysUnsaved);
     this.timer = setTimeout(() => this.save(), Math.max(0, Math.min(PAUSE, left)));
   }
 
@@ -104,7 +104,7 @@ class Draft {
       this.isCutOff = false;
     } catch {
       this.isCutOff = true;
-      this.say(count ? "Couldn't save. Trying again …" : "No connection. Trying again …", true);
+      this.say(count ? this.bar.dataset.saysFailed : this.bar.dataset.saysCutOff, true);
       this.timer = setTimeout(() => this.save(), 5000);
       return false;
     }
@@ -122,9 +122,9 @@ class Draft {
     this.ask();
     const wrong = Object.entries(answer.errors);
     if (wrong.length) {
-      this.say(wrong.map(([name, error]) => `${this.label(name)} is not saved yet: ${error}`).join(" "), true);
+      this.say(wrong.map(([name, error]) => told(this.bar.dataset.saysWrong, this.label(name), error)).join(" "), true);
     } else if (answer.saved.length || (count && !this.conflicts.size)) {
-      this.say(`Saved at ${answer.saved_at}`);
+      this.say(told(this.bar.dataset.saysSaved, answer.saved_at));
     }
     if (answer.saved.length || Object.keys(answer.fresh).length) {
       this.form.dispatchEvent(new CustomEvent("draft-saved"));
@@ -147,9 +147,9 @@ class Draft {
     const link = document.createElement("a");
     link.href = "/accounts/login/";
     link.target = "_blank";
-    link.textContent = "Log in in a new tab";
-    this.say("You've been signed out. ", true);
-    this.state.append(link, ", then continue here.");
+    link.textContent = this.bar.dataset.saysLogIn;
+    this.say(`${this.bar.dataset.saysSignedOut} `, true);
+    this.state.append(link, ` ${this.bar.dataset.saysContinue}`);
   }
 
   post(more, isSignOfLife, options = {}) {
@@ -178,7 +178,7 @@ class Draft {
       }
       this.known[name] = this.values()[name] ?? [];
     }
-    if (names.length) this.say(`Somebody else changed ${names.join(", ")}. You see the new words.`);
+    if (names.length) this.say(told(this.bar.dataset.saysTaken, names.join(", ")));
   }
 
   put(name, value) {
@@ -256,10 +256,15 @@ class Draft {
   }
 
   tell(others) {
-    const sentence = others.length ? `Also open: ${others.join(", ")}.` : "";
+    const sentence = others.length ? told(this.bar.dataset.saysOthers, others.join(", ")) : "";
     if (this.others.textContent !== sentence) this.others.textContent = sentence;
     this.others.hidden = !sentence;
   }
+}
+
+// Put values into the places %1, %2 … of a sentence.
+function told(sentence, ...values) {
+  return sentence.replace(/%(\d)/g, (_, number) => values[number - 1]);
 }
 
 function bare(values) {
@@ -280,18 +285,9 @@ class Pictures {
     this.dialog.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && event.target.type === "text") event.preventDefault();
     });
-    for (const name of ["html", "source"]) this.button(name);
-  }
-
-  button(name) {
-    const area = this.form.elements[name];
-    if (!area) return;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "writing-button writing-put-in";
-    button.textContent = "Picture …";
-    button.addEventListener("click", () => this.open(area));
-    (area.previousElementSibling?.classList.contains("writing-code") ? area.previousElementSibling : area).before(button);
+    for (const name of ["html", "source"]) {
+      form.elements[name]?.addEventListener("insert-image", (event) => this.open(event.target));
+    }
   }
 
   async open(area) {
@@ -301,7 +297,7 @@ class Pictures {
     this.dialog.showModal();
     const response = await fetch(this.bar.dataset.pictures);
     const { pictures } = await response.json();
-    if (!pictures.length) this.problem.textContent = "The library has no pictures yet.";
+    if (!pictures.length) this.problem.textContent = this.bar.dataset.saysNoImages;
     for (const picture of pictures) this.list.append(this.entry(picture));
   }
 
@@ -332,17 +328,19 @@ class Pictures {
     this.dialog.close();
     const editor = window.campaignEditor;
     if (!editor) return;
-    const place = window.placeOfImage(markup, this.area.value, editor.cursor(this.area));
-    editor.insert(this.area, place.at, place.opening + code + place.closing);
+    const cursor = editor.selection(this.area)?.[1] ?? null;
+    const place = window.placeOfBlock(markup, this.area.value, cursor);
+    const text = place.opening + code + place.closing;
+    editor.replace(this.area, place.at, place.at, text, place.at + text.length, place.at + text.length);
   }
 
   async upload(box) {
     const [file, alt] = box.querySelectorAll("input");
-    if (!file.files.length) { this.problem.textContent = "Choose a file first."; return; }
+    if (!file.files.length) { this.problem.textContent = this.bar.dataset.saysNoFile; return; }
     const body = new FormData();
     body.append("file", file.files[0]);
     body.append("alt", alt.value);
-    this.problem.textContent = "Uploading …";
+    this.problem.textContent = this.bar.dataset.saysUploading;
     try {
       const headers = { "X-CSRFToken": this.form.elements.csrfmiddlewaretoken.value };
       const response = await fetch(this.bar.dataset.upload, { method: "POST", headers, body });
@@ -351,7 +349,7 @@ class Pictures {
       file.value = alt.value = "";
       this.put(answer.picture);
     } catch {
-      this.problem.textContent = "The file could not be uploaded. Try again.";
+      this.problem.textContent = this.bar.dataset.saysNotUploaded;
     }
   }
 }
@@ -361,10 +359,11 @@ class TextPart {
   constructor(form, bar) {
     this.area = form.elements.text;
     this.url = bar.dataset.text;
+    this.says = bar.dataset;
     this.note = document.createElement("p");
     this.note.className = "writing-note";
-    this.edit = this.button("Edit by hand", () => this.begin());
-    this.reset = this.button("Make it from the HTML again", () => this.end());
+    this.edit = this.button(bar.dataset.saysEdit, () => this.begin());
+    this.reset = this.button(bar.dataset.saysReset, () => this.end());
     this.area.before(this.note, this.edit, this.reset);
     this.area.addEventListener("input", () => this.show());
     form.addEventListener("draft-saved", () => this.show());
@@ -382,7 +381,7 @@ class TextPart {
 
   show() {
     const isOwn = this.area.value.trim() !== "" || this.isEditing;
-    this.note.textContent = isOwn ? "Edited by hand: it no longer follows the HTML." : "Made from the HTML.";
+    this.note.textContent = isOwn ? this.says.saysEdited : this.says.saysMade;
     this.edit.hidden = isOwn;
     this.reset.hidden = !isOwn;
     this.area.hidden = !isOwn;

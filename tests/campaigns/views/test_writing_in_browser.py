@@ -55,7 +55,7 @@ def test_save_after_the_end_of_a_session_keeps_what_was_typed(
     tab.close()
     visitor.get_by_role("button", name="Save", exact=True).click()
 
-    expect(visitor.get_by_text("The draft was saved.")).to_be_visible()
+    expect(visitor.get_by_text("Draft saved.")).to_be_visible()
     campaign.refresh_from_db()
     assert campaign.preheader == "Warm socks inside"
     page_problems.clear()  # The refused requests of the signed-out page.
@@ -88,7 +88,7 @@ def test_an_image_goes_where_it_belongs(visitor: Page, campaign: Campaign) -> No
 
     for markup, marked, expected in PLACES:
         source, cursor = marked.replace("|", ""), marked.index("|") if "|" in marked else None
-        place = visitor.evaluate("given => placeOfImage(...given)", [markup, source, cursor])
+        place = visitor.evaluate("given => placeOfBlock(...given)", [markup, source, cursor])
         at = place["at"]
         assert expected in source[:at] + place["opening"] + "#" + place["closing"] + source[at:], marked
 
@@ -108,7 +108,7 @@ def test_a_picture_of_the_library_is_put_into_a_column(
     )
     Campaign.objects.update(markup="mjml", source=MJML)
     visitor.goto(change_page(campaign))
-    visitor.locator(".writing-put-in:visible").click()
+    visitor.get_by_role("toolbar").locator("visible=true").get_by_role("button", name="Image").click()
 
     visitor.get_by_role("button", name="Snow").click()
 
