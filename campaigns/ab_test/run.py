@@ -83,7 +83,7 @@ def freeze(campaign: Campaign, now: dt.datetime, content: Content) -> list[int]:
                 stream=Mailing.Stream.CAMPAIGN,
                 audience={**audience_of(locked).as_json(), "as_of": now.isoformat(), "part": part},
                 created_by=locked.queued_by,
-                server_ids=locked.server_ids,
+                server_ids=mailings.servers_of(locked),
                 identity=mailings.identity_of(says),
                 **content(says),
             )

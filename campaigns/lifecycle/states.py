@@ -26,7 +26,7 @@ from campaigns.content.written import Written
 from campaigns.lifecycle import approvals
 from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign, Experiment, FrozenContent, Variant, transitions
-from campaigns.preflight.refusals import refusals_known
+from campaigns.preflight.refusals import mixed_servers, refusals_known
 from campaigns.preflight.review import review_of
 from campaigns.schedule import mailings as schedule_mailings
 from campaigns.schedule import returns, schedule
@@ -288,6 +288,8 @@ def _why_not_now(campaign: Campaign, now: dt.datetime) -> str:
     """
     if missing := gone(campaign):
         return missing[0]
+    if mixed := mixed_servers(Written(campaign), Fleet(now)):
+        return mixed
     if not allowances.is_counted():
         return ""
     if approvals.is_audience_changed(campaign):
@@ -305,7 +307,7 @@ def _freeze(campaign: Campaign, now: dt.datetime) -> int | None:
             stream=Mailing.Stream.CAMPAIGN,
             audience={**audience_of(campaign).as_json(), "as_of": now.isoformat()},
             created_by=campaign.queued_by,
-            server_ids=campaign.server_ids,
+            server_ids=schedule_mailings.servers_of(campaign),
             identity=schedule_mailings.identity_of(campaign),
             **frozen_content(campaign),
         )

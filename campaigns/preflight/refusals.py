@@ -22,6 +22,7 @@ from contacts.attributes.rules import merge_values
 from contacts.models import Attribute, Contact
 from contacts.segments.audience import Audience, reached
 from delivery.content.copies import copy_addresses
+from delivery.content.test_inbox import leads_to_test_inbox
 from mail.addresses import AddressInvalid, Mailbox, domain_of, parse_mailbox, parse_mailboxes
 from mail.links.merge_tags import OWN_LINKS
 from mail.merge_fields import MergeError, name_values, parse, unknown_names
@@ -70,6 +71,8 @@ def _refusals(written: Written, fleet: Fleet) -> Iterator[str]:
     campaign = written.campaign
     yield from _content(campaign)
     yield from _servers(campaign, fleet)
+    if mixed := mixed_servers(written, fleet):
+        yield mixed
     yield from _sender(campaign, fleet)
     yield from _people(written, fleet.now)
     yield from _message(written, campaign, fleet.now)
@@ -106,7 +109,35 @@ def doubts(campaign: Campaign, now: dt.datetime) -> list[str]:
 def server_refusals(campaign: Campaign, now: dt.datetime) -> list[str]:
     """Return the reasons why the campaign's chosen servers could not send it; empty if they can."""
     fleet = Fleet(now)
-    return [*_servers(campaign, fleet), *_sender(campaign, fleet)]
+    mixed = mixed_servers(Written(campaign), fleet)
+    return [*_servers(campaign, fleet), *([mixed] if mixed else []), *_sender(campaign, fleet)]
+
+
+def mixed_servers(written: Written, fleet: Fleet) -> str:
+    """Return a sentence if the campaign would go through the test inbox and through real servers; empty if not.
+
+    A part of the people would get nothing, or a trial would reach people.
+    """
+    active = {server for server in fleet.servers if server.is_active}
+    inbox = {server for server in active if leads_to_test_inbox(server)}
+    if not inbox or inbox == active:
+        return ""
+    contents = [written.campaign, *(content for _letter, content in written.contents)]
+    used = {server for each in contents for server in fleet.active(each.mail_from, each.server_ids)}
+    inbox &= used
+    if not inbox or inbox == used:
+        return ""
+    names = {
+        "inbox": ", ".join(sorted(server.name for server in inbox)),
+        "real": ", ".join(sorted(server.name for server in used - inbox)),
+    }
+    return (
+        _(
+            "%(inbox)s leads to the test inbox, and %(real)s to real mailboxes. One campaign can't use both. Choose"
+            " servers of one kind under Servers."
+        )
+        % names
+    )
 
 
 def _content(campaign: Campaign) -> Iterator[str]:

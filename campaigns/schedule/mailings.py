@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from django.db.models import Q, QuerySet, Sum
 
 from campaigns.models import Campaign, FrozenContent, Variant
+from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.models import Mailing, Message, StatusCount
+from smtpservers.models import SmtpServer
 
 
 def mailing_ids(campaign: Campaign) -> list[int]:
@@ -37,6 +39,23 @@ def identity_of(campaign: Campaign) -> str:
         return ""
     queued = f"{campaign.pk} {campaign.letter} {frozen.version} {frozen.frozen_at.isoformat()}"
     return hashlib.blake2b(queued.encode(), digest_size=16).hexdigest()
+
+
+def servers_of(campaign: Campaign) -> list[int]:
+    """Return the servers that a mailing of the campaign names: the chosen ones; empty for all that the rules allow.
+
+    Servers that lead to the test inbox never share a campaign with real ones. So where there is one, the mailing names
+    all servers of its kind, and a server of the other kind that is switched on later takes nothing of it. The kind is
+    that of the active ones, which the preflight checks have found to be the same.
+    """
+    servers = list(SmtpServer.objects.order_by("display_order", "pk"))
+    chosen = [server for server in servers if not campaign.server_ids or server.pk in campaign.server_ids]
+    inbox = [server for server in servers if leads_to_test_inbox(server)]
+    if not inbox or not chosen:
+        return list(campaign.server_ids)
+    deciding = [server for server in chosen if server.is_active] or chosen
+    is_for_inbox = all(server in inbox for server in deciding)
+    return [server.pk for server in chosen if (server in inbox) == is_for_inbox]
 
 
 def of_mailing(mailing_id: int) -> Q:

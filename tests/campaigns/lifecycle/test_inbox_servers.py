@@ -1,0 +1,131 @@
+"""Servers that lead to the test inbox never share a campaign with real ones."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from campaigns.lifecycle import states
+from campaigns.lifecycle.servers import change_servers
+from campaigns.models import Campaign, Experiment, Variant
+from campaigns.preflight.refusals import refusals
+from campaigns.schedule.mailings import servers_of
+from delivery.content.test_inbox import leads_to_test_inbox
+from delivery.models import Mailing, MailingOutcome
+from delivery.outbox import plan
+from smtpservers.models import SmtpServer
+
+NOW = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
+MIXED = (
+    "Inbox leads to the test inbox, and Alpha to real mailboxes. One campaign can't use both. Choose servers of one"
+    " kind under Servers."
+)
+
+
+@pytest.fixture
+def inbox(server: SmtpServer, settings: Any) -> SmtpServer:
+    found = SmtpServer.objects.create(
+        name="Inbox", host="127.0.0.1", port=settings.SANDBOX_PLAIN_PORT, use_tls=False, mail_from="news@example.com"
+    )
+    assert leads_to_test_inbox(found)
+    assert not leads_to_test_inbox(server)
+    return found
+
+
+def choose(campaign: Campaign, *servers: SmtpServer) -> None:
+    campaign.server_ids = [server.pk for server in servers]
+    campaign.save()
+
+
+def start(campaign: Campaign, actor: User) -> Mailing:
+    assert states.queue_campaign(campaign.pk, actor, NOW) == []
+    assert states.start_due_campaigns(NOW) == 1
+    return Mailing.objects.get()
+
+
+def test_the_review_says_so_and_nobody_can_override_it(campaign: Campaign, inbox: SmtpServer, people: Any) -> None:
+    client = Client()
+    client.force_login(people["admin"])
+
+    page = client.get(f"/campaigns/{campaign.pk}/review/").content.decode()
+
+    assert "Inbox leads to the test inbox, and Alpha to real mailboxes." in page
+    assert "Override “Ready to send”" not in page
+    assert MIXED in states.queue_campaign(campaign.pk, people["admin"], NOW)
+    assert Campaign.objects.get().status == "draft"
+
+
+@pytest.mark.parametrize("is_tested", [True, False])
+def test_one_that_waits_for_its_first_test_counts_too(campaign: Campaign, inbox: SmtpServer, is_tested: bool) -> None:
+    SmtpServer.objects.filter(pk=inbox.pk).update(tested_at=NOW if is_tested else None)
+
+    assert MIXED in refusals(campaign, NOW)
+
+
+def test_servers_of_one_kind_are_fine(campaign: Campaign, server: SmtpServer, inbox: SmtpServer) -> None:
+    for chosen in (server, inbox):
+        choose(campaign, chosen)
+        assert refusals(campaign, NOW) == []
+    choose(campaign)
+    SmtpServer.objects.filter(pk=inbox.pk).update(is_active=False)
+    assert refusals(campaign, NOW) == []
+
+
+def test_the_variants_of_a_test_count_together(campaign: Campaign, inbox: SmtpServer) -> None:
+    SmtpServer.objects.filter(name="Alpha").update(mail_from="news@other.example")
+    campaign.mail_from = "news@example.com"
+    campaign.save()
+    assert refusals(campaign, NOW) == []
+    experiment = Experiment.objects.create(campaign=campaign, sample_percent=100)
+    Variant.objects.create(experiment=experiment, position=0)
+    Variant.objects.create(experiment=experiment, position=1, mail_from="news@other.example")
+
+    assert MIXED in refusals(campaign, NOW)
+
+
+def test_what_is_switched_on_after_the_start_takes_nothing(
+    campaign: Campaign, server: SmtpServer, inbox: SmtpServer, people: dict[str, User]
+) -> None:
+    SmtpServer.objects.filter(pk=inbox.pk).update(is_active=False)
+    mailing = start(campaign, people["marketer"])
+    SmtpServer.objects.filter(pk=inbox.pk).update(is_active=True)
+    SmtpServer.objects.filter(pk=server.pk).update(is_active=False)
+
+    assert mailing.server_ids == [server.pk]
+    assert plan.plan(NOW) == []
+
+
+def test_what_is_switched_on_before_the_start_sends_it_back(
+    campaign: Campaign, inbox: SmtpServer, people: dict[str, User]
+) -> None:
+    SmtpServer.objects.filter(pk=inbox.pk).update(is_active=False)
+    assert states.queue_campaign(campaign.pk, people["marketer"], NOW) == []
+    SmtpServer.objects.filter(pk=inbox.pk).update(is_active=True)
+
+    assert states.start_due_campaigns(NOW) == 0
+    campaign.refresh_from_db()
+    assert (campaign.status, campaign.returned_reason) == ("draft", MIXED)
+
+
+def test_a_campaign_that_has_begun_keeps_its_kind(
+    campaign: Campaign, server: SmtpServer, inbox: SmtpServer, people: dict[str, User]
+) -> None:
+    choose(campaign, server)
+    mailing = start(campaign, people["marketer"])
+    assert change_servers(campaign.pk, [inbox.pk], NOW) == []  # Nothing was sent yet.
+    assert change_servers(campaign.pk, [server.pk], NOW) == []
+    MailingOutcome.objects.create(
+        mailing=mailing, server_name="Alpha", minute_at=NOW, outcome="accepted", number=1, first_at=NOW
+    )
+
+    [refused] = change_servers(campaign.pk, [inbox.pk], NOW)
+
+    assert refused.startswith("A part of this campaign was sent already.")
+    mailing.refresh_from_db()
+    assert mailing.server_ids == [server.pk]
+
+
+def test_without_a_test_inbox_nothing_is_narrowed_down(campaign: Campaign, server: SmtpServer) -> None:
+    assert servers_of(campaign) == []
