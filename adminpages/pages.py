@@ -6,6 +6,7 @@ expression.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -27,6 +28,14 @@ from unfold import admin as unfold_admin
 from adminpages import fresh_sign_in, queries
 from adminpages.changes import NoticesChanges, RowNoticesChanges
 from adminpages.texts import RefusesControls
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What a page says before something is deleted, in plain words."""
+
+    gone: Sequence[str]  # What is deleted with it.
+    stays: Sequence[str] = ()  # What people might fear for, and is kept.
 
 
 class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships no types.
@@ -120,9 +129,15 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
         response: HttpResponse = super().changeform_view(request, *args, **kwargs)
         return response
 
-    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         delete = super().delete_view
-        return (fresh_sign_in.asks_first(delete) if self.asks_fresh_sign_in else delete)(request, *args, **kwargs)
+        row = self.get_object(request, object_id)
+        context = {"deletion": self.deletion(row) if row is not None else None, **(extra_context or {})}
+        return (fresh_sign_in.asks_first(delete) if self.asks_fresh_sign_in else delete)(request, object_id, context)
+
+    def deletion(self, obj: Any) -> Deletion | None:
+        """Return what the question before deleting says; None for the list of rows that Django finds."""
+        return None
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Return the actions; deleting asks. Other actions declare it themselves with ``asks_first``."""

@@ -18,6 +18,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from adminpages import deadlines
+from adminpages.pages import Deletion
 from campaigns.admin.content import WritingAdmin
 from campaigns.audience.audience import chosen_names
 from campaigns.audience.headcounts import NotCounted
@@ -25,7 +26,7 @@ from campaigns.content.written import Written
 from campaigns.forms.audience import AUDIENCE_FIELDS
 from campaigns.forms.campaign import CampaignForm
 from campaigns.lifecycle import states
-from campaigns.models import Campaign, Variant
+from campaigns.models import ArchivedCampaign, Campaign, Variant
 from campaigns.preflight.refusals import refusals_known
 from campaigns.tasks import have_counted, ring
 from campaigns.templatetags.preflight import stamp
@@ -235,6 +236,24 @@ class CampaignAdmin(WritingAdmin):
         if not self.has_delete_permission(request, current):
             raise PermissionDenied
         obj.delete()
+
+    def deletion(self, obj: Campaign) -> Deletion:
+        if obj.status == Status.DRAFT:
+            return Deletion(
+                [gettext("The draft with its content, A/B test, approvals and notes")],
+                [gettext("Contacts, lists, segments, layouts and images")],
+            )
+        gone = [gettext("The campaign with its content, report, approvals and overrides")]
+        if ArchivedCampaign.objects.filter(campaign=obj).exists():
+            gone.append(gettext("Its page in the public archive"))
+        return Deletion(
+            gone,
+            [
+                gettext("Sent messages and their status, under Messages"),
+                gettext("Figures by day, server, provider and list, under Reports"),
+                gettext("Contacts with their consent and unsubscribes"),
+            ],
+        )
 
     def response_add(self, request: HttpRequest, obj: Campaign, post_url_continue: str | None = None) -> HttpResponse:
         messages.success(

@@ -23,7 +23,7 @@ from unfold.widgets import (
     UnfoldAdminURLInputWidget,
 )
 
-from adminpages.pages import ModelAdmin
+from adminpages.pages import Deletion, ModelAdmin
 from campaigns.content import media_library
 from campaigns.forms.content import WritingForm, posted, values_of
 from campaigns.markup.file_types import ACCEPTED, FileRefused, safe_name
@@ -184,6 +184,10 @@ class LayoutAdmin(ModelAdmin):
     class Media:
         css = {"all": ["campaigns/campaigns.css", "campaigns/writing.css"]}
 
+    def deletion(self, obj: Layout) -> Deletion:
+        kept = [gettext("Its logo, in the media library"), gettext("Messages that were sent with it")]
+        return Deletion([gettext("The layout with its header and footer")], kept)
+
     def save_model(self, request: HttpRequest, obj: Layout, form: Any, change: bool) -> None:
         if obj.is_default:
             Layout.objects.exclude(pk=obj.pk).filter(is_default=True).update(is_default=False)
@@ -269,6 +273,9 @@ class MediaFileAdmin(ModelAdmin):
             return redirect("admin:campaigns_mediafile_change", object_id)
         answer: HttpResponse = super().delete_view(request, object_id, extra_context)
         return answer
+
+    def deletion(self, obj: MediaFile) -> Deletion:
+        return Deletion([gettext("The file. Links to it stop working.")])
 
     def delete_model(self, request: HttpRequest, obj: MediaFile) -> None:
         media_library.delete([obj.pk])

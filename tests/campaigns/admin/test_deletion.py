@@ -109,3 +109,30 @@ def test_a_layout_and_a_file_that_a_campaign_has_stay(admin: Client, campaign: C
 
     assert Layout.objects.exists()
     assert MediaFile.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "gone", "kept"),
+    [
+        ("draft", "The draft with its content, A/B test, approvals and notes", "Contacts, lists, segments"),
+        (
+            "finished",
+            "The campaign with its content, report, approvals and overrides",
+            "Sent messages and their status",
+        ),
+    ],
+)
+def test_the_question_says_what_is_deleted_and_what_stays(
+    admin: Client, campaign: Campaign, status: str, gone: str, kept: str
+) -> None:
+    Campaign.objects.update(status=status)
+    url = reverse("admin:campaigns_campaign_delete", args=[campaign.pk])
+
+    page = admin.get(url).content.decode()
+
+    assert "Delete “Winter sale”?" in page
+    assert gone in page.partition("This is kept:")[0]
+    assert kept in page.partition("This is kept:")[2]
+    assert "Campaign_lists object" not in page
+    admin.post(url, {"post": "yes"})
+    assert not Campaign.objects.exists()
