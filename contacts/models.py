@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models.functions import Now, StrIndex, Substr
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from mail.addresses import fold, normalise
@@ -13,33 +14,39 @@ from mail.addresses import fold, normalise
 class Contact(models.Model):
     """A person we may send mail to."""
 
-    email = models.CharField("e-mail", max_length=320, help_text="One address, e.g. ann@example.com.")
+    email = models.CharField(_("e-mail"), max_length=320, help_text=_("One address, e.g. ann@example.com."))
     email_key = models.CharField(max_length=320, unique=True, editable=False)  # Folded; see mail.addresses.fold.
-    first_name = models.CharField(max_length=150, blank=True)
-    last_name = models.CharField(max_length=150, blank=True)
+    first_name = models.CharField(_("first name"), max_length=150, blank=True)
+    last_name = models.CharField(_("last name"), max_length=150, blank=True)
     language = models.CharField(
+        _("language"),
         max_length=16,
         blank=True,
         choices=settings.LANGUAGES,
-        help_text="Used for footers and unsubscribe pages. Leave empty to use the server's language.",
+        help_text=_("Used for footers and unsubscribe pages. Leave empty to use the server's language."),
     )
     time_zone = models.CharField(
-        max_length=64, blank=True, help_text="E.g. Europe/Berlin. Leave empty to use the campaign's time zone."
+        _("time zone"),
+        max_length=64,
+        blank=True,
+        help_text=_("E.g. Europe/Berlin. Leave empty to use the campaign's time zone."),
     )
     attributes = models.JSONField(
-        default=dict, blank=True, help_text="Custom attributes by name. Each one is a merge field."
+        _("attributes"), default=dict, blank=True, help_text=_("Custom attributes by name. Each one is a merge field.")
     )
     # The end of a break that the person asked for on the preference page; until then campaigns leave them out.
-    paused_until = models.DateTimeField(null=True, blank=True)
+    paused_until = models.DateTimeField(_("paused until"), null=True, blank=True)
     domain = models.GeneratedField(
         expression=Substr("email_key", StrIndex("email_key", models.Value("@")) + 1),
         output_field=models.CharField(max_length=320),
         db_persist=True,
     )
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    updated_at = models.DateTimeField(auto_now=True)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
     class Meta:
+        verbose_name = _("contact")
+        verbose_name_plural = _("contacts")
         ordering = ["email_key"]
         indexes = [
             models.Index(fields=["domain"], name="contact_domain"),
@@ -68,34 +75,36 @@ class ContactList(models.Model):
     """A named set of people; subscriptions tie them to it."""
 
     class OptIn(models.TextChoices):
-        SINGLE = "single", "single opt-in"  # Submitting the form is the consent.
-        DOUBLE = "double", "double opt-in"  # Consent is the click in the confirmation mail, the only mail before it.
+        SINGLE = "single", _("Single opt-in")  # Submitting the form is the consent.
+        DOUBLE = "double", _("Double opt-in")  # Consent is the click in the confirmation mail, the only mail before it.
 
-    name = models.CharField(max_length=150, unique=True)
-    description = models.TextField(blank=True, max_length=2000)
-    opt_in = models.CharField("opt-in", max_length=8, choices=OptIn, default=OptIn.DOUBLE, db_default=OptIn.SINGLE)
+    name = models.CharField(_("name"), max_length=150, unique=True)
+    description = models.TextField(_("description"), blank=True, max_length=2000)
+    opt_in = models.CharField(_("opt-in"), max_length=8, choices=OptIn, default=OptIn.DOUBLE, db_default=OptIn.SINGLE)
     is_public = models.BooleanField(
-        "public",
+        _("public"),
         default=False,
         db_default=False,
-        help_text="People can subscribe with its form and see it on their preference page.",
+        help_text=_("People can subscribe with its form and see it on their preference page."),
     )
     consent_text = models.TextField(
-        "consent text",
+        _("consent text"),
         blank=True,
         max_length=2000,
         db_default="",
-        help_text="What people agree to on the form, stored with each consent. Leave empty to use a standard sentence.",
+        help_text=_(
+            "What people agree to on the form, stored with each consent. Leave empty to use a standard sentence."
+        ),
     )
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     contacts: "models.ManyToManyField[Contact, Subscription]" = models.ManyToManyField(
         Contact, through="Subscription", related_name="lists"
     )
 
     class Meta:
         ordering = ["name"]
-        verbose_name = "list"
-        verbose_name_plural = "lists"
+        verbose_name = _("list")
+        verbose_name_plural = _("lists")
 
     def __str__(self) -> str:
         return self.name
@@ -105,19 +114,30 @@ class Subscription(models.Model):
     """A contact's consent to one list."""
 
     class Status(models.TextChoices):
-        PENDING = "pending", "not confirmed"  # Requested by a form; the confirmation link was not followed yet.
-        SUBSCRIBED = "subscribed", "subscribed"  # Gets mail.
-        UNSUBSCRIBED = "unsubscribed", "unsubscribed"  # Withdrawn; imports and bulk edits never undo it.
+        PENDING = "pending", _("Pending")  # Requested by a form; the confirmation link was not followed yet.
+        SUBSCRIBED = "subscribed", _("Subscribed")  # Gets mail.
+        UNSUBSCRIBED = "unsubscribed", _("Unsubscribed")  # Withdrawn; imports and bulk edits never undo it.
+
+        @property
+        def in_files(self) -> str:
+            """The word in exported files, the same in every language."""
+            return "not confirmed" if self == Subscription.Status.PENDING else str(self.value)
 
     # Served by the constraint and the index below; separate indexes would only slow imports down.
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="subscriptions", db_index=False)
-    list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="subscriptions", db_index=False)
-    status = models.CharField(max_length=16, choices=Status, default=Status.SUBSCRIBED)
-    source = models.CharField(max_length=200, blank=True, help_text="How the consent was given or withdrawn.")
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    changed_at = models.DateTimeField(db_default=Now(), editable=False)
+    list = models.ForeignKey(
+        ContactList, verbose_name=_("list"), on_delete=models.CASCADE, related_name="subscriptions", db_index=False
+    )
+    status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.SUBSCRIBED)
+    source = models.CharField(
+        _("source"), max_length=200, blank=True, help_text=_("How the consent was given or withdrawn.")
+    )
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
+    changed_at = models.DateTimeField(_("changed at"), db_default=Now(), editable=False)
 
     class Meta:
+        verbose_name = _("subscription")
+        verbose_name_plural = _("subscriptions")
         constraints = [models.UniqueConstraint(fields=["contact", "list"], name="one_subscription_each")]
         indexes = [
             models.Index(fields=["list", "status"], name="subscription_audience"),  # The snapshot of an audience.
@@ -134,67 +154,110 @@ class ConsentEvent(models.Model):
     """
 
     class Method(models.TextChoices):
-        FORM = "form", "form"  # The person, on the public page or an embedded form.
-        CONFIRMATION = "confirmation", "confirmation link"  # The person, by the link of a double opt-in.
-        PREFERENCES = "preferences", "preference page"
-        UNSUBSCRIBE = "unsubscribe", "unsubscribe link"
-        ONE_CLICK = "one_click", "one-click in the mail program"  # RFC 8058
-        IMPORT = "import", "import"
-        API = "api", "API"
-        ADMIN = "admin", "admin"  # A user of this system, on the person's behalf.
-        OTHER = "other", "other"  # Older than the history.
+        FORM = "form", _("Form")  # The person, on the public page or an embedded form.
+        CONFIRMATION = "confirmation", _("Confirmation link")  # The person, by the link of a double opt-in.
+        PREFERENCES = "preferences", _("Preference page")
+        UNSUBSCRIBE = "unsubscribe", _("Unsubscribe link")
+        ONE_CLICK = "one_click", _("One-click in the mail program")  # RFC 8058
+        IMPORT = "import", _("Import")
+        API = "api", _("API")
+        ADMIN = "admin", _("Admin")  # A user of this system, on the person's behalf.
+        OTHER = "other", _("Other")  # Older than the history.
+
+        @property
+        def in_files(self) -> str:
+            """The words in exported files and in stored sources, the same in every language."""
+            method = ConsentEvent.Method
+            words = {
+                method.CONFIRMATION: "confirmation link",
+                method.PREFERENCES: "preference page",
+                method.UNSUBSCRIBE: "unsubscribe link",
+                method.ONE_CLICK: "one-click in the mail program",
+                method.API: "API",
+            }
+            return words.get(self, str(self.value))
 
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="consent_events")
     # Served by the index below.
-    list = models.ForeignKey(ContactList, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
-    list_name = models.CharField(max_length=150)  # The list's name at that time.
-    status = models.CharField(max_length=16, choices=Subscription.Status)  # The status after this step.
-    method = models.CharField(max_length=16, choices=Method)
-    source = models.CharField(max_length=200, blank=True)  # A user, a file, a campaign.
-    wording = models.TextField(blank=True)  # What the person agreed to, word for word.
-    network = models.CharField(max_length=45, blank=True)  # The network of the request: /24 or /48.
-    at = models.DateTimeField()
+    list = models.ForeignKey(
+        ContactList, verbose_name=_("list"), null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    list_name = models.CharField(_("list"), max_length=150)  # The list's name at that time.
+    status = models.CharField(_("status"), max_length=16, choices=Subscription.Status)  # The status after this step.
+    method = models.CharField(_("method"), max_length=16, choices=Method)
+    source = models.CharField(_("source"), max_length=200, blank=True)  # A user, a file, a campaign.
+    wording = models.TextField(_("wording"), blank=True)  # What the person agreed to, word for word.
+    network = models.CharField(_("network"), max_length=45, blank=True)  # The network of the request: /24 or /48.
+    at = models.DateTimeField(
+        _("time"),
+    )
 
     class Meta:
+        verbose_name = _("consent event")
+        verbose_name_plural = _("consent events")
         ordering = ["-at", "-pk"]
         indexes = [models.Index(fields=["list", "at"], name="consent_event_list")]
 
     def __str__(self) -> str:
-        return f"{self.list_name}: {self.status} by {self.get_method_display()}"
+        return gettext("%(list)s: %(status)s (%(method)s)") % {
+            "list": self.list_name,
+            "status": self.get_status_display(),
+            "method": self.get_method_display(),
+        }
 
     @property
     def how(self) -> str:
         """The method and the source; many sources begin with the method themselves."""
         method = self.get_method_display()
-        return self.source if self.source.startswith(method) else ": ".join(filter(None, (method, self.source)))
+        words = ConsentEvent.Method(self.method).in_files
+        source = self.source.removeprefix(words).removeprefix(":").strip()
+        return ": ".join(filter(None, (method, source)))
 
 
 class Suppression(models.Model):
     """An address that must not get mail, or a whole domain, written as ``@example.com``."""
 
     class Reason(models.TextChoices):
-        HARD_BOUNCE = "hard_bounce", "hard bounce"  # A server said that the mailbox does not exist.
-        COMPLAINT = "complaint", "complaint"  # The person reported our mail as spam.
-        UNSUBSCRIBED = "unsubscribed", "unsubscribed from everything"
-        MANUAL = "manual", "added by hand"
+        HARD_BOUNCE = "hard_bounce", _("Hard bounce")  # A server said that the mailbox does not exist.
+        COMPLAINT = "complaint", _("Complaint")  # The person reported our mail as spam.
+        UNSUBSCRIBED = "unsubscribed", _("Unsubscribed from everything")
+        MANUAL = "manual", _("Added by hand")
 
-    email = models.CharField("e-mail", max_length=320)
+        @property
+        def in_files(self) -> str:
+            """The words in exported files, the same in every language."""
+            reason = Suppression.Reason
+            words = {
+                reason.HARD_BOUNCE: "hard bounce",
+                reason.UNSUBSCRIBED: "unsubscribed from everything",
+                reason.MANUAL: "added by hand",
+            }
+            return words.get(self, str(self.value))
+
+    email = models.CharField(_("e-mail"), max_length=320)
     email_key = models.CharField(max_length=320, unique=True, editable=False)
-    reason = models.CharField(max_length=16, choices=Reason, default=Reason.MANUAL)
-    source = models.CharField(max_length=500, blank=True, help_text="Why sending stopped: a reply, a page or a person.")
-    expires_at = models.DateTimeField(
-        "until", null=True, blank=True, help_text="Sending resumes after this. Leave empty to suppress permanently."
+    reason = models.CharField(_("reason"), max_length=16, choices=Reason, default=Reason.MANUAL)
+    source = models.CharField(
+        _("source"), max_length=500, blank=True, help_text=_("Why sending stopped: a reply, a page or a person.")
     )
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(
+        _("until"),
+        null=True,
+        blank=True,
+        help_text=_("Sending resumes after this. Leave empty to suppress permanently."),
+    )
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     # When the person unsubscribed from everything, where another reason stands: their wish outlives that reason.
     unsubscribed_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
+        verbose_name = _("suppression")
+        verbose_name_plural = _("suppressions")
         ordering = ["-created_at"]
         permissions = [("export_suppression", "Can export suppressions")]
 
     def __str__(self) -> str:
-        return f"{self.email} ({self.get_reason_display()})"
+        return gettext("%(email)s (%(reason)s)") % {"email": self.email, "reason": self.get_reason_display()}
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.email = normalise(self.email)
@@ -205,17 +268,20 @@ class Suppression(models.Model):
 class SuppressionLift(models.Model):
     """A suppression that was lifted, by whom and why. Append-only."""
 
-    email = models.CharField("e-mail", max_length=320)
-    reason = models.CharField(max_length=16, choices=Suppression.Reason)  # The reason of the suppression.
-    suppressed_at = models.DateTimeField()
-    why = models.CharField("reason for lifting", max_length=500)
+    email = models.CharField(_("e-mail"), max_length=320)
+    reason = models.CharField(_("reason"), max_length=16, choices=Suppression.Reason)  # The reason of the suppression.
+    suppressed_at = models.DateTimeField(
+        _("suppressed at"),
+    )
+    why = models.CharField(_("reason for lifting"), max_length=500)
     lifted_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     lifted_by_name = models.CharField(max_length=150)
-    lifted_at = models.DateTimeField(db_default=Now(), editable=False)
+    lifted_at = models.DateTimeField(_("lifted at"), db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["-lifted_at"]
-        verbose_name = "lifted suppression"
+        verbose_name = _("lifted suppression")
+        verbose_name_plural = _("lifted suppressions")
 
     def __str__(self) -> str:
         return f"{self.email}: {self.why}"
@@ -228,7 +294,8 @@ class ErasedAddress(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
-        verbose_name_plural = "erased addresses"
+        verbose_name = _("erased address")
+        verbose_name_plural = _("erased addresses")
 
     def __str__(self) -> str:
         return self.digest[:12]
@@ -243,21 +310,25 @@ class Attribute(models.Model):
     """
 
     class Kind(models.TextChoices):
-        TEXT = "text", "text"
-        NUMBER = "number", "number"
-        DATE = "date", "date"
-        BOOLEAN = "boolean", "yes/no"
-        CHOICE = "choice", "choice"
+        TEXT = "text", _("Text")
+        NUMBER = "number", _("Number")
+        DATE = "date", _("Date")
+        BOOLEAN = "boolean", _("Yes/no")
+        CHOICE = "choice", _("Choice")
 
-    name = models.CharField(max_length=64, unique=True, help_text="Used as a merge field: {{ name }}.")
-    label = models.CharField(max_length=100, help_text="Shown on pages, e.g. “Shoe size”.")
-    kind = models.CharField(max_length=8, choices=Kind, default=Kind.TEXT)
-    choices = models.JSONField(default=list, blank=True, help_text="The values to choose from, in order.")
-    is_column = models.BooleanField("show as column", default=False)
-    position = models.PositiveIntegerField(default=0, help_text="Lower numbers come first.")
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    name = models.CharField(_("name"), max_length=64, unique=True, help_text=_("Used as a merge field: {{ name }}."))
+    label = models.CharField(_("label"), max_length=100, help_text=_("Shown on pages, e.g. “Shoe size”."))
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind, default=Kind.TEXT)
+    choices = models.JSONField(
+        _("choices"), default=list, blank=True, help_text=_("The values to choose from, in order.")
+    )
+    is_column = models.BooleanField(_("show as column"), default=False)
+    position = models.PositiveIntegerField(_("position"), default=0, help_text=_("Lower numbers come first."))
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
 
     class Meta:
+        verbose_name = _("attribute")
+        verbose_name_plural = _("attributes")
         ordering = ["position", "name"]
 
     def __str__(self) -> str:
@@ -267,16 +338,23 @@ class Attribute(models.Model):
 class Segment(models.Model):
     """Saved conditions; one query finds the people who meet them now."""
 
-    name = models.CharField(max_length=150, unique=True)
-    description = models.TextField(blank=True, max_length=2000)
-    conditions = models.JSONField(default=dict)  # Nested groups; see contacts.segments.conditions.
+    name = models.CharField(_("name"), max_length=150, unique=True)
+    description = models.TextField(_("description"), blank=True, max_length=2000)
+    conditions = models.JSONField(_("conditions"), default=dict)  # Nested groups; see contacts.segments.conditions.
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("created by"),
+        null=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
     )
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    updated_at = models.DateTimeField(auto_now=True)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
     class Meta:
+        verbose_name = _("segment")
+        verbose_name_plural = _("segments")
         ordering = ["name"]
 
     def __str__(self) -> str:
@@ -294,22 +372,24 @@ class ContactImport(models.Model):
         FAILED = "failed", _("Failed")  # The file could not be read; ``error`` says why.
         CANCELLED = "cancelled", _("Cancelled")  # By a user; people added before stay.
 
-    file_name = models.CharField(max_length=255)  # The name of the uploaded file; shown, never used as a path.
+    file_name = models.CharField(
+        _("file name"), max_length=255
+    )  # The name of the uploaded file; shown, never used as a path.
     stored_name = models.CharField(max_length=64, unique=True)  # Random name in the import folder.
     size_bytes = models.BigIntegerField(default=0)
 
     class Policy(models.TextChoices):
         """What the file may change about known people; a withdrawal is never undone."""
 
-        SKIP = "skip", "leave them as they are"
-        FILL = "fill", "fill what is empty"
-        OVERWRITE = "overwrite", "overwrite"
+        SKIP = "skip", _("Leave unchanged")
+        FILL = "fill", _("Only fill in empty fields")
+        OVERWRITE = "overwrite", _("Overwrite with values from the file")
 
     class DateOrder(models.TextChoices):
         """The reading of dates such as 03/04/2026."""
 
-        DAY_FIRST = "day", "the day first"
-        MONTH_FIRST = "month", "the month first"
+        DAY_FIRST = "day", _("Day first")
+        MONTH_FIRST = "month", _("Month first")
 
     # Key and name of each target list: a deleted list stops the import, and the error still names it.
     lists = models.JSONField(default=list)
@@ -325,7 +405,7 @@ class ContactImport(models.Model):
     # What unknown time zones and languages of the file mean: {"time_zone": {"mez": "Europe/Berlin"}}.
     meanings = models.JSONField(default=dict)
     choices = models.JSONField(default=dict)  # Of a draft: what the page of columns had typed in, for its next visit.
-    status = models.CharField(max_length=16, choices=Status, default=Status.WAITING)
+    status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.WAITING)
     error = models.CharField(max_length=500, blank=True)
     read_bytes = models.BigIntegerField(default=0)  # Progress within the file.
     rows_read = models.PositiveIntegerField(default=0)
@@ -338,8 +418,10 @@ class ContactImport(models.Model):
     # Where the next row starts: the reader's position, and the number of lines before it.
     position = models.CharField(max_length=100, blank=True, db_default="")
     lines_read = models.PositiveIntegerField(default=0, db_default=0)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("created by"), null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True)
     # Number of workers that claimed the import so far; only the latest may write.
     run = models.PositiveIntegerField(default=0)
@@ -349,7 +431,8 @@ class ContactImport(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        verbose_name = "import"
+        verbose_name = _("import")
+        verbose_name_plural = _("imports")
 
     def __str__(self) -> str:
         return self.file_name

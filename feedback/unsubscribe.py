@@ -104,7 +104,7 @@ def unsubscribe(
     contact = message.contact
     if contact is None and is_anonymous(message):  # Nobody is left to send to.
         return
-    source = f"{METHODS[channel].label}: {message.mailing.name}"
+    source = f"{METHODS[channel].in_files}: {message.mailing.name}"
     lists = list(message.mailing.lists.values_list("pk", flat=True))
     with transaction.atomic():
         if contact is not None and lists:

@@ -206,7 +206,7 @@ def test_an_erasure_waits_for_what_a_worker_holds_and_sends_no_more(canary: Cont
     outcome = erasure.erase(erasure.subject_of(canary), actor, NOW)
 
     assert not outcome.is_done
-    assert "try again in a minute" in outcome.sentence
+    assert "Try again in a minute" in outcome.sentence
     assert Contact.objects.filter(pk=canary.pk).exists()
     assert Suppression.objects.get().source == "being erased"  # Seen by the last look before MAIL.
     assert not ErasedAddress.objects.exists()

@@ -11,6 +11,8 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from adminpages.pages import ModelAdmin
 from contacts import tasks
@@ -30,7 +32,7 @@ class AttributeAdmin(SummarisedDeletion, ModelAdmin):
     ordering_field = "position"
     hide_ordering_field = True
     search_fields = ["label", "name"]
-    search_help_text = "Search by label or name."
+    search_help_text = gettext_lazy("Search by label or name.")
     list_per_page = 100
 
     class Media:
@@ -50,11 +52,11 @@ class AttributeAdmin(SummarisedDeletion, ModelAdmin):
         last = Attribute.objects.order_by("-position").values_list("position", flat=True).first()
         return {"position": 0 if last is None else last + 1}
 
-    @admin.display(description="Merge field")
+    @admin.display(description=gettext_lazy("Merge field"))
     def merge_field(self, definition: Attribute) -> SafeString:
         return format_html("<code>{{{{ {} }}}}</code>", definition.name)
 
-    @admin.display(description="Choices")
+    @admin.display(description=gettext_lazy("Choices"))
     def offered(self, definition: Attribute) -> str:
         return Truncator(", ".join(definition.choices)).chars(80) or "–"
 
@@ -64,7 +66,15 @@ class AttributeAdmin(SummarisedDeletion, ModelAdmin):
             count = holders(obj.name)
             if count:
                 transaction.on_commit(partial(tasks.retype.delay, obj.pk), robust=True)
-                messages.info(request, f"The values of {count:,} contacts are being read as {obj.get_kind_display()}.")
+                messages.info(
+                    request,
+                    ngettext(
+                        "The value of %(count)s contact is being converted to “%(kind)s”.",
+                        "The values of %(count)s contacts are being converted to “%(kind)s”.",
+                        count,
+                    )
+                    % {"count": f"{count:,}", "kind": obj.get_kind_display()},
+                )
 
     def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
         return users_of(attributes=[definition.name for definition in objs])
@@ -74,4 +84,4 @@ class AttributeAdmin(SummarisedDeletion, ModelAdmin):
         for definition in objs:
             having |= Q(attributes__has_key=definition.name)
         count = Contact.objects.filter(having).count() if having else 0
-        return {"contacts that hold a value (it stays with them, as an attribute that nobody defined)": count}
+        return {_("contacts with a value (values are kept, without a definition)"): count}

@@ -1,27 +1,26 @@
 """Building blocks of the pages about people: badges, linked numbers, deletion summaries, downloads."""
 
-import functools
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
-from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 NAMED_AT_MOST = 20
 
 
-def badge(text: str, kind: str = "", title: str = "") -> SafeString:
-    """Return unfold's badge; ``kind`` is its colour: success, warning, danger, info or empty."""
-    return _badge(str(text), kind, str(title))
-
-
-@functools.lru_cache(maxsize=1_000)  # A list shows the same few badges on all its rows.
-def _badge(text: str, kind: str, title: str) -> SafeString:
-    return render_to_string("unfold/helpers/label.html", {"text": text, "type": kind, "label_title": title})
+def chip(status: str, text: object, title: str = "") -> SafeString:
+    """Return the chip of a status; ``status`` sets its colour, in ``contacts.css``, and ``title`` explains it."""
+    return format_html(
+        '<span class="status-chip" data-status="{}"{}>{}</span>',
+        status,
+        format_html(' title="{}"', title) if title else "",
+        text,
+    )
 
 
 def figure(number: int, url: str = "", words: str = "") -> SafeString:
@@ -42,7 +41,7 @@ class SummarisedDeletion:
         count = objs.count() if isinstance(objs, QuerySet) else len(objs)
         named = [str(item) for item in objs[:NAMED_AT_MOST]]  # type: ignore[index]  # A list or a queryset.
         if count > NAMED_AT_MOST:
-            named.append(f"and {count - NAMED_AT_MOST:,} more")
+            named.append(_("and %(count)s more") % {"count": f"{count - NAMED_AT_MOST:,}"})
         is_allowed = self.has_delete_permission(request)  # type: ignore[attr-defined]
         lacking = set() if is_allowed else {str(opts.verbose_name)}
         counts = {str(opts.verbose_name_plural): count} | self.count_what_goes_along(objs)

@@ -8,19 +8,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
 from adminpages.pages import ModelAdmin
-from contacts.admin.cells import badge
+from contacts.admin.cells import chip
 from contacts.admin.pagination import LimitedPaginator, PeopleList
-from contacts.models import ConsentEvent, Subscription
+from contacts.models import ConsentEvent
 from mail.addresses import normalise
-
-KINDS: dict[str, str] = {
-    Subscription.Status.SUBSCRIBED: "success",
-    Subscription.Status.PENDING: "info",
-    Subscription.Status.UNSUBSCRIBED: "warning",
-}
 
 
 @admin.register(ConsentEvent)
@@ -38,11 +33,14 @@ class ConsentEventAdmin(ModelAdmin):
     show_full_result_count = False
     paginator = LimitedPaginator
     search_fields = ["contact__email_key__startswith"]
-    search_help_text = "Search by how the address begins."
+    search_help_text = gettext_lazy("Search by how the address begins.")
     ordering = ["-pk"]  # In order of arrival; there may be millions, and time alone has no index.
     list_per_page = 50
     actions = None
     fields = ["at", "person", "list_name", "step", "method", "source", "wording", "network"]
+
+    class Media:
+        css = {"all": ["contacts/contacts.css"]}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PeopleList]:
         return PeopleList
@@ -67,11 +65,11 @@ class ConsentEventAdmin(ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return self.fields
 
-    @admin.display(description="Person", ordering="contact__email_key")
+    @admin.display(description=gettext_lazy("Person"), ordering="contact__email_key")
     def person(self, event: ConsentEvent) -> SafeString:
         url = reverse("admin:contacts_contact_change", args=[event.contact_id])
         return format_html('<a class="text-link" href="{}">{}</a>', url, event.contact.email)
 
-    @admin.display(description="Status", ordering="status")
+    @admin.display(description=gettext_lazy("Status"), ordering="status")
     def step(self, event: ConsentEvent) -> SafeString:
-        return badge(event.get_status_display(), KINDS.get(event.status, ""))
+        return chip(event.status, event.get_status_display())

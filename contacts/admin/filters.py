@@ -10,6 +10,8 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast, Substr
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 from unfold.widgets import INPUT_CLASSES
 
@@ -63,7 +65,7 @@ def _on_the_suppression_list(now: dt.datetime) -> Q:
 
 
 class ListFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
-    title = "list"
+    title = gettext_lazy("list")
     parameter_name = "list"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -80,18 +82,18 @@ class ListFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types
 class ContactStateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
     """Whether people get mail. If a list is chosen, the state refers to that list."""
 
-    title = "state"
+    title = gettext_lazy("status")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [
-            ("mailable", "may be written to"),
-            ("subscribed", "subscribed, suppressed or not"),
-            ("unsubscribed", "unsubscribed"),
-            ("pending", "not confirmed"),
-            ("paused", "asked for a break"),
-            ("suppressed", "suppressed"),
-            ("none", "on no list"),
+            ("mailable", _("Gets mail")),
+            ("subscribed", _("Subscribed, suppressed or not")),
+            ("unsubscribed", _("Unsubscribed")),
+            ("pending", _("Pending")),
+            ("paused", _("Paused")),
+            ("suppressed", _("Suppressed")),
+            ("none", _("No list")),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
@@ -106,7 +108,7 @@ def _key(text: str) -> int | None:
 class DomainFilter(TextFilter):  # type: ignore[misc]  # unfold ships no types.
     """People of one domain, with or without a leading @."""
 
-    title = "domain"
+    title = gettext_lazy("domain")
     parameter_name = "domain"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
@@ -117,11 +119,11 @@ class DomainFilter(TextFilter):  # type: ignore[misc]  # unfold ships no types.
 
 
 class LanguageFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
-    title = "language"
+    title = gettext_lazy("language")
     parameter_name = "language"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [*settings.LANGUAGES, ("none", "not known")]
+        return [*settings.LANGUAGES, ("none", _("Unknown"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
         value = self.value()
@@ -177,8 +179,10 @@ class AttributeChoiceFilter(DropdownFilter):  # type: ignore[misc]  # unfold shi
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         is_boolean = self.definition.kind == Attribute.Kind.BOOLEAN
-        names = ["yes", "no"] if is_boolean else self.definition.choices
-        return [*((f"={name}", name) for name in names), ("none", "not known")]
+        names = (
+            [("yes", _("Yes")), ("no", _("No"))] if is_boolean else [(each, each) for each in self.definition.choices]
+        )
+        return [*((f"={name}", label) for name, label in names), ("none", _("Unknown"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
         value = self.value()
@@ -225,7 +229,7 @@ class AttributeRangeFilter(admin.ListFilter):
         is_date = self.definition.kind == Attribute.Kind.DATE
         ends = [
             {"name": name, "value": self.used_parameters.get(name, ""), "label": label}
-            for name, label in zip(self.names, ("From", "To"), strict=True)
+            for name, label in zip(self.names, (_("From"), _("To")), strict=True)
         ]
         yield {"ends": ends, "type": "date" if is_date else "text", "classes": " ".join(INPUT_CLASSES)}
 

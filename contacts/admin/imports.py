@@ -22,13 +22,13 @@ from adminpages import deadlines
 from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
 from contacts import tasks
-from contacts.admin.cells import badge
+from contacts.admin.cells import chip
 from contacts.attributes.retype import holders
-from contacts.forms.imports import CLOSED, ImportUploadForm, MappingForm, ReadingForm
+from contacts.forms.imports import CLOSED, DELIMITER_NAMES, ENCODING_NAMES, ImportUploadForm, MappingForm, ReadingForm
 from contacts.models import Attribute, ContactImport, ContactList, RefusedRow
 from contacts.transfer import import_contacts, uploads
 from contacts.transfer.columns import REPORT_HEADINGS, describe
-from contacts.transfer.csv_file import DELIMITERS, ENCODINGS, CsvLayout, CsvRefused
+from contacts.transfer.csv_file import CsvLayout, CsvRefused
 from contacts.transfer.export_contacts import csv_response, table
 from contacts.transfer.reasons import OTHER, Reason, Reasons
 from contacts.transfer.trial import Trial, try_out
@@ -41,14 +41,6 @@ REFUSED_ROWS_SHOWN = 100
 REASONS_SHOWN = 50
 TRIAL_SECONDS = 30.0  # Of the database, for a trial run: it looks up everybody in the file.
 Status = ContactImport.Status
-KINDS = {
-    Status.DRAFT: "",
-    Status.WAITING: "info",
-    Status.RUNNING: "info",
-    Status.FINISHED: "success",
-    Status.FAILED: "danger",
-    Status.CANCELLED: "warning",
-}
 POLICIES = {
     ContactImport.Policy.SKIP: gettext_lazy("Left unchanged."),
     ContactImport.Policy.FILL: gettext_lazy("Empty fields were filled in."),
@@ -84,6 +76,9 @@ class ContactImportAdmin(ModelAdmin):
     list_per_page = 50
     actions = None
 
+    class Media:
+        css = {"all": ["contacts/contacts.css"]}
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         return [
@@ -114,7 +109,7 @@ class ContactImportAdmin(ModelAdmin):
 
     @admin.display(description=gettext_lazy("Status"), ordering="status")
     def state(self, contact_import: ContactImport) -> SafeString:
-        return badge(contact_import.get_status_display(), KINDS[Status(contact_import.status)])
+        return chip(contact_import.status, contact_import.get_status_display())
 
     @admin.display(description=gettext_lazy("Lists"))
     def list_names(self, contact_import: ContactImport) -> str:
@@ -262,7 +257,12 @@ class ContactImportAdmin(ModelAdmin):
             "meanings": [pair for target in CLOSED for pair in sorted(contact_import.meanings.get(target, {}).items())],
             "policy": POLICIES[ContactImport.Policy(contact_import.policy)],
             "written": " · ".join(
-                filter(None, [ENCODINGS.get(contact_import.encoding), DELIMITERS.get(contact_import.delimiter)])
+                str(name)
+                for name in (
+                    ENCODING_NAMES.get(contact_import.encoding),
+                    DELIMITER_NAMES.get(contact_import.delimiter),
+                )
+                if name
             ),
             "columns": [
                 (

@@ -13,12 +13,14 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action
 
 from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
-from contacts.admin.cells import SummarisedDeletion, badge, download, figure
+from contacts.admin.cells import SummarisedDeletion, chip, download, figure
 from contacts.consent import changes
 from contacts.models import ConsentEvent, ContactList, Subscription
 from contacts.segments.query import users_of
@@ -61,14 +63,14 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: ContactList | None = None) -> Any:
-        consent_help = (
+        consent_help = _(
             "Double opt-in is safer: people confirm with a link in an email. With single opt-in, anyone can sign up"
             " someone else. Imports and users add people directly either way."
         )
         return [
             (None, {"fields": ["name", "description", *(COUNTS if obj else [])]}),
             (
-                "Signing up",
+                _("Signing up"),
                 {
                     "fields": ["is_public", "opt_in", "consent_text", *(["agreed_to", "public_form"] if obj else [])],
                     "description": consent_help,
@@ -79,53 +81,55 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: ContactList | None = None) -> list[str]:
         return [*COUNTS, "agreed_to", "public_form"]
 
-    @admin.display(description="Description")
+    @admin.display(description=gettext_lazy("Description"))
     def purpose(self, contact_list: ContactList) -> str:
         return Truncator(contact_list.description).chars(80) or "–"
 
-    @admin.display(description="Opt-in", ordering="opt_in")
+    @admin.display(description=gettext_lazy("Opt-in"), ordering="opt_in")
     def entry(self, contact_list: ContactList) -> str:
-        return contact_list.get_opt_in_display().removesuffix(" opt-in")
+        return contact_list.get_opt_in_display()
 
-    @admin.display(description="Visibility", ordering="is_public")
+    @admin.display(description=gettext_lazy("Visibility"), ordering="is_public")
     def visibility(self, contact_list: ContactList) -> SafeString:
         if contact_list.is_public:
-            return badge("public", "info", "People may sign up by its form, and see it on their preference page.")
-        return badge("private", "", "Only imports and users of this system add people.")
+            return chip(
+                "public", _("Public"), _("People can sign up with its form and see it on their preference page.")
+            )
+        return chip("private", _("Private"), _("Only imports and users add people."))
 
-    @admin.display(description="People agree to")
-    def agreed_to(self, contact_list: ContactList) -> str:
-        return f"“{changes.wording_of(contact_list)}”"
+    @admin.display(description=gettext_lazy("People agree to"))
+    def agreed_to(self, contact_list: ContactList) -> SafeString:
+        return format_html('<span translate="no">“{}”</span>', changes.wording_of(contact_list))
 
-    @admin.display(description="Form")
+    @admin.display(description=gettext_lazy("Form"))
     def public_form(self, contact_list: ContactList) -> SafeString:
         url = reverse("publicpages:form_of_list", args=[contact_list.pk])
         return format_html(
-            '<a href="{}" class="text-link">Its page, HTML for your own site, and an address for scripts</a>', url
+            '<a href="{}" class="text-link">{}</a>', url, _("Link, HTML for your site, and address for scripts")
         )
 
-    @admin.display(description="Subscribed", ordering="subscribed_count")
+    @admin.display(description=gettext_lazy("Subscribed"), ordering="subscribed_count")
     def subscribed(self, contact_list: ContactList) -> SafeString:
-        return self._people(contact_list, "subscribed", "subscribed")
+        return self._people(contact_list, "subscribed", "subscribed", _("subscribed people"))
 
-    @admin.display(description="Not confirmed", ordering="not_confirmed_count")
+    @admin.display(description=gettext_lazy("Pending"), ordering="not_confirmed_count")
     def not_confirmed(self, contact_list: ContactList) -> SafeString:
-        return self._people(contact_list, "not_confirmed", "pending")
+        return self._people(contact_list, "not_confirmed", "pending", _("pending people"))
 
-    @admin.display(description="Unsubscribed", ordering="unsubscribed_count")
+    @admin.display(description=gettext_lazy("Unsubscribed"), ordering="unsubscribed_count")
     def unsubscribed(self, contact_list: ContactList) -> SafeString:
-        return self._people(contact_list, "unsubscribed", "unsubscribed")
+        return self._people(contact_list, "unsubscribed", "unsubscribed", _("unsubscribed people"))
 
-    def _people(self, contact_list: ContactList, name: str, state: str) -> SafeString:
+    def _people(self, contact_list: ContactList, name: str, state: str, words: str) -> SafeString:
         url = f"{reverse('admin:contacts_contact_changelist')}?list={contact_list.pk}&state={state}"
-        return figure(getattr(contact_list, f"{name}_count"), url, f"people {name.replace('_', ' ')}")
+        return figure(getattr(contact_list, f"{name}_count"), url, words)
 
     def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
         keys = [contact_list.pk for contact_list in objs]
         return [*users_of(lists=keys), *import_contacts.running_into(keys)]
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Any]) -> dict[str, int]:
-        return {"subscriptions": Subscription.objects.filter(list__in=objs).count()}
+        return {_("subscriptions"): Subscription.objects.filter(list__in=objs).count()}
 
     # --- the proof
 
@@ -133,7 +137,7 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
         may = request.user.has_perm
         return may("contacts.export_contact") and may("contacts.view_consentevent")
 
-    @action(description="Export consents", icon="download", url_path="consents", permissions=["export"])  # type: ignore[untyped-decorator]
+    @action(description=gettext_lazy("Export consents"), icon="download", url_path="consents", permissions=["export"])  # type: ignore[untyped-decorator]
     @method_decorator(asks_first)
     def export_consents(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Describe the file (GET), or download it (POST)."""
@@ -150,7 +154,7 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": f"Export the consents to {contact_list.name}",
+            "title": _("Export consents to %(name)s") % {"name": contact_list.name},
             "contact_list": contact_list,
             "count": count,
         }

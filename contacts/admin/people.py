@@ -15,11 +15,13 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.decorators import action
 
 from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin, TabularInline
-from contacts.admin.cells import SummarisedDeletion, badge
+from contacts.admin.cells import SummarisedDeletion, chip
 from contacts.admin.filters import (
     ContactStateFilter,
     DomainFilter,
@@ -56,7 +58,7 @@ class SubscriptionInline(TabularInline):
     """The lists a person is or was on. No deletion here: a withdrawal must stay on record."""
 
     model = Subscription
-    verbose_name_plural = "lists of this person"
+    verbose_name_plural = gettext_lazy("lists of this person")
     fields = ["list", "status", "source", "changed_at"]
     readonly_fields = ["list", "source", "changed_at"]
     ordering = ["list__name"]
@@ -80,7 +82,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     show_full_result_count = False
     paginator = LimitedPaginator
     search_fields = ["email", "first_name", "last_name"]
-    search_help_text = "A whole address, @ and a domain, or a part of an address or name."
+    search_help_text = gettext_lazy("A whole address, @ and a domain, or a part of an address or name.")
     card = ["address", "state", "name"]
     list_per_page = 50
     actions = ["export_chosen"]
@@ -112,7 +114,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
             person.append("add_to_lists")
         else:
             defined.append("held_attributes")
-        return [(None, {"fields": person}), ("Attributes", {"fields": defined})]
+        return [(None, {"fields": person}), (_("Attributes"), {"fields": defined})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Contact | None = None) -> list[str]:
         return ["held_attributes"]
@@ -120,7 +122,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     def get_form(self, request: HttpRequest, obj: Contact | None = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, form=contact_form(list(Attribute.objects.all())), **kwargs)
 
-    @admin.display(description="Attributes")
+    @admin.display(description=gettext_lazy("Attributes"))
     def held_attributes(self, contact: Contact) -> SafeString | str:
         """All attributes, for users who may not change the contact."""
         labels = dict(Attribute.objects.values_list("name", "label"))
@@ -163,43 +165,44 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
             pass
         return super().get_search_results(request, queryset, search_term)
 
-    @admin.display(description="E-mail", ordering="email_key")
+    @admin.display(description=gettext_lazy("E-mail"), ordering="email_key")
     def address(self, contact: Contact) -> str:
         return contact.email
 
-    @admin.display(description="Name")  # Not sortable: that would sort a million names per page.
+    @admin.display(description=gettext_lazy("Name"))  # Not sortable: that would sort a million names per page.
     def name(self, contact: Contact) -> str:
         return contact.full_name or "–"
 
-    @admin.display(description="Created at", ordering="pk")  # Nearly the same order, and it has an index.
+    @admin.display(description=gettext_lazy("Created at"), ordering="pk")  # Nearly the same order, and it has an index.
     def created(self, contact: Contact) -> str:
         return date_format(timezone.localtime(contact.created_at), "DATETIME_FORMAT")
 
-    @admin.display(description="Lists")
+    @admin.display(description=gettext_lazy("Lists"))
     def list_names(self, contact: Contact) -> SafeString | str:
         subscriptions = list(contact.subscriptions.all())
         shown = format_html_join(", ", "{}", ((_list_name(each),) for each in subscriptions[:LISTS_SHOWN]))
         more = len(subscriptions) - LISTS_SHOWN
-        return format_html("{} and {} more", shown, more) if more > 0 else shown or "–"
+        return format_html(_("{} and {} more"), shown, more) if more > 0 else shown or "–"
 
-    @admin.display(description="State")
+    @admin.display(description=gettext_lazy("Status"))
     def state(self, contact: Contact) -> SafeString:
         if getattr(contact, "is_suppressed", False):
             reason: str | None = getattr(contact, "suppression_reason", None)
-            why = Suppression.Reason(reason).label if reason else "the whole domain is suppressed"
-            return badge("suppressed", "danger", f"Never written to: {why}.")
+            why = Suppression.Reason(reason).label if reason else _("The whole domain is suppressed")
+            return chip("suppressed", _("Suppressed"), str(why))
         if contact.paused_until and contact.paused_until > timezone.now():
-            return badge("on a break", "warning", f"Asked for a break until {contact.paused_until:%d %B %Y}.")
+            day = date_format(timezone.localtime(contact.paused_until), "DATE_FORMAT")
+            return chip("paused", _("Paused"), _("Asked for a break until %(day)s.") % {"day": day})
         statuses = [subscription.status for subscription in contact.subscriptions.all()]
         if not statuses:
-            return badge("on no list")
+            return chip("none", _("No list"))
         if SUBSCRIBED not in statuses and PENDING in statuses:
-            return badge("not confirmed", "warning", "Has not followed the link that confirms the subscription.")
+            return chip(PENDING, PENDING.label, _("Hasn't clicked the confirmation link yet."))
         if SUBSCRIBED not in statuses:
-            return badge("unsubscribed", "warning", "Unsubscribed from every list.")
+            return chip(UNSUBSCRIBED, UNSUBSCRIBED.label, _("Unsubscribed from every list."))
         if UNSUBSCRIBED in statuses:
-            return badge("unsubscribed in part", "warning", "Unsubscribed from some of the lists.")
-        return badge("subscribed", "success")
+            return chip(SUBSCRIBED, SUBSCRIBED.label, _("Unsubscribed from some lists."))
+        return chip(SUBSCRIBED, SUBSCRIBED.label)
 
     # --- the form ---------------------------------------------------------------------------
 
@@ -227,7 +230,9 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
         wish = suppression_of(contact.email_key, timezone.now())
         if wish is not None and wish.reason in changes.OWN_WILL:
             messages.warning(
-                request, f"Nothing is sent to {contact.email} either: {wish.get_reason_display()}. {wish.source}"
+                request,
+                _("%(email)s is suppressed too. Reason: %(reason)s. %(source)s")
+                % {"email": contact.email, "reason": wish.get_reason_display(), "source": wish.source},
             )
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Iterable[Any], change: bool) -> None:
@@ -251,7 +256,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
                 )
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Any]) -> dict[str, int]:
-        return {"subscriptions": Subscription.objects.filter(contact__in=objs).count()}
+        return {_("subscriptions"): Subscription.objects.filter(contact__in=objs).count()}
 
     # --- import and export ------------------------------------------------------------------
 
@@ -261,17 +266,17 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     def has_export_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("contacts.export_contact")
 
-    @action(description="Import", icon="upload", url_path="import", permissions=["import"])  # type: ignore[untyped-decorator]
+    @action(description=gettext_lazy("Import"), icon="upload", url_path="import", permissions=["import"])  # type: ignore[untyped-decorator]
     def import_people(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:contacts_contactimport_add")
 
-    @admin.action(description="Export the selected contacts as CSV", permissions=["export"])
+    @admin.action(description=gettext_lazy("Export the selected contacts as CSV"), permissions=["export"])
     @method_decorator(asks_first)
     def export_chosen(self, request: HttpRequest, queryset: QuerySet[Contact]) -> HttpResponseBase:
         chosen = Contact.objects.filter(pk__in=queryset.values("pk"))
         return _download(request, chosen, "a selection made by hand")
 
-    @action(description="Export", icon="download", url_path="export", permissions=["export"])  # type: ignore[untyped-decorator]
+    @action(description=gettext_lazy("Export"), icon="download", url_path="export", permissions=["export"])  # type: ignore[untyped-decorator]
     @method_decorator(asks_first)
     def export_people(self, request: HttpRequest) -> HttpResponseBase:
         """Ask which contacts to export (GET), or download them (POST)."""
@@ -279,13 +284,13 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
         if request.method == "POST" and form.is_valid():
             contacts, whom = _chosen(form)
             if not contacts.exists():
-                messages.warning(request, "Nobody matches this choice. Choose another list, or everyone.")
+                messages.warning(request, _("Nobody matches this choice. Choose another list, or everyone."))
                 return redirect("admin:contacts_contact_export_people")
             return _download(request, contacts, whom)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Export contacts",
+            "title": _("Export contacts"),
             "form": form,
             "total": Contact.objects.count(),
         }
@@ -310,12 +315,10 @@ def _by(request: HttpRequest) -> str:
 def _list_name(subscription: Subscription) -> SafeString:
     if subscription.status == UNSUBSCRIBED:
         return format_html(
-            '<del class="withdrawn" title="Unsubscribed from this list">{}</del>', subscription.list.name
+            '<del class="withdrawn" title="{}">{}</del>', _("Unsubscribed from this list"), subscription.list.name
         )
     if subscription.status == PENDING:
-        return format_html(
-            '<span class="awaited" title="Not confirmed">{} (not confirmed)</span>', subscription.list.name
-        )
+        return format_html('<span class="awaited">{} ({})</span>', subscription.list.name, PENDING.label)
     return format_html("{}", subscription.list.name)
 
 

@@ -7,6 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from contacts.privacy import retention
@@ -27,17 +29,25 @@ class RetentionPage:
             raise PermissionDenied
         rows = [
             {
-                "title": rule.title,
+                "title": _(rule.title),
                 "setting": rule.setting,
-                "kept": rule.kept,
-                "unit": "months" if rule.setting.endswith("_MONTHS") else "days",
+                "kept": _kept(rule),
                 "number": number,
             }
             for rule, number in retention.report(timezone.now())
         ]
         context: dict[str, Any] = {
             **self.admin_site.each_context(request),  # type: ignore[attr-defined]
-            "title": "How long personal details are kept",
+            "title": _("Retention"),
             "rows": rows,
         }
         return TemplateResponse(request, "contacts/retention.html", context)
+
+
+def _kept(rule: retention.RetentionRule) -> str:
+    """Return how long the rule keeps; empty: forever."""
+    if not rule.kept:
+        return ""
+    if rule.setting.endswith("_MONTHS"):
+        return ngettext("%(count)s month", "%(count)s months", rule.kept) % {"count": f"{rule.kept:,}"}
+    return ngettext("%(count)s day", "%(count)s days", rule.kept) % {"count": f"{rule.kept:,}"}

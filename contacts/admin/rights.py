@@ -10,6 +10,8 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -23,12 +25,78 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
+# The headings of what the rooms hold about a person, which files have in English.
+HEADINGS = (
+    gettext_noop("agreed to"),
+    gettext_noop("answer"),
+    gettext_noop("asked for a break until"),
+    gettext_noop("at"),
+    gettext_noop("attempts"),
+    gettext_noop("attributes"),
+    gettext_noop("became"),
+    gettext_noop("begun"),
+    gettext_noop("by"),
+    gettext_noop("cause"),
+    gettext_noop("change"),
+    gettext_noop("changes by users"),
+    gettext_noop("choices"),
+    gettext_noop("code"),
+    gettext_noop("confirmed at"),
+    gettext_noop("e-mail"),
+    gettext_noop("email"),
+    gettext_noop("feedback"),
+    gettext_noop("file"),
+    gettext_noop("first name"),
+    gettext_noop("from all mail"),
+    gettext_noop("history of consent"),
+    gettext_noop("html"),
+    gettext_noop("kind"),
+    gettext_noop("known since"),
+    gettext_noop("language"),
+    gettext_noop("last changed"),
+    gettext_noop("last name"),
+    gettext_noop("lifted at"),
+    gettext_noop("lifted suppressions"),
+    gettext_noop("line"),
+    gettext_noop("list"),
+    gettext_noop("lists"),
+    gettext_noop("mailing"),
+    gettext_noop("merge"),
+    gettext_noop("merge values"),
+    gettext_noop("messages"),
+    gettext_noop("network"),
+    gettext_noop("of"),
+    gettext_noop("outcome"),
+    gettext_noop("passed on"),
+    gettext_noop("person"),
+    gettext_noop("reason"),
+    gettext_noop("refused rows of imports"),
+    gettext_noop("row"),
+    gettext_noop("server"),
+    gettext_noop("sign-ups"),
+    gettext_noop("since"),
+    gettext_noop("source"),
+    gettext_noop("state"),
+    gettext_noop("status"),
+    gettext_noop("subject"),
+    gettext_noop("suppressions"),
+    gettext_noop("taken back at"),
+    gettext_noop("text"),
+    gettext_noop("through"),
+    gettext_noop("time zone"),
+    gettext_noop("to"),
+    gettext_noop("unsubscribed from everything"),
+    gettext_noop("until"),
+    gettext_noop("why"),
+)
+
+
 class EraseForm(forms.Form):
     """The user types the address, to prove that this person is meant."""
 
     email = forms.CharField(
         max_length=320,
-        label="Address to erase",
+        label=gettext_lazy("Address to erase"),
         widget=UnfoldAdminTextInputWidget(
             attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
         ),
@@ -41,7 +109,9 @@ class EraseForm(forms.Form):
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"]
         if fold(email) != self._contact.email_key:
-            raise forms.ValidationError(f"This isn't the person's address. Type {self._contact.email}.")
+            raise forms.ValidationError(
+                _("This isn't the person's address. Type %(email)s.") % {"email": self._contact.email}
+            )
         return email
 
 
@@ -49,12 +119,12 @@ class AddressForm(forms.Form):
     """An address, and its repetition to erase."""
 
     email = forms.CharField(
-        max_length=320, label="Address", widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"})
+        max_length=320, label=gettext_lazy("Address"), widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"})
     )
     again = forms.CharField(
         max_length=320,
         required=False,
-        label="Repeat to erase",
+        label=gettext_lazy("Repeat to erase"),
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
 
@@ -65,7 +135,7 @@ class AddressForm(forms.Form):
         """Return whether the address was typed twice; otherwise add an error."""
         if fold(self.cleaned_data["again"]) == fold(self.cleaned_data["email"]):
             return True
-        self.add_error("again", "Type the same address here as above.")
+        self.add_error("again", _("Type the same address here as above."))
         return False
 
 
@@ -76,7 +146,7 @@ class RightsPages:
         return request.user.has_perm("contacts.delete_contact")
 
     @action(  # type: ignore[untyped-decorator]
-        description="Everything we hold", icon="folder_shared", url_path="personal-data", permissions=["export"]
+        description=gettext_lazy("Stored data"), icon="folder_shared", url_path="personal-data", permissions=["export"]
     )
     @method_decorator(asks_first)
     def personal_data(self, request: HttpRequest, object_id: int) -> HttpResponse:
@@ -86,12 +156,12 @@ class RightsPages:
         if request.method == "POST":
             return _file(request, subject)
         held = erasure.export(subject)
-        context = self._context(request, contact, f"Everything we hold about {contact.email}")
-        context["held"] = [(heading, _as_rows(value)) for heading, value in held.items()]
+        context = self._context(request, contact, _("Data stored about %(email)s") % {"email": contact.email})
+        context["held"] = [(_(heading), _as_rows(value)) for heading, value in held.items()]
         return TemplateResponse(request, "contacts/personal_data.html", context, headers={"Cache-Control": "no-store"})
 
     @action(  # type: ignore[untyped-decorator]
-        description="Erase", icon="person_remove", url_path="erase", permissions=["erase"]
+        description=gettext_lazy("Erase"), icon="person_remove", url_path="erase", permissions=["erase"]
     )
     def erase_person(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Explain the erasure (GET), or erase the person once their address was typed (POST)."""
@@ -105,12 +175,12 @@ class RightsPages:
                 messages.success(request, outcome.sentence)
                 return redirect("admin:contacts_contact_changelist")
             messages.warning(request, outcome.sentence)
-        context = self._context(request, contact, f"Erase {contact.email}")
+        context = self._context(request, contact, _("Erase %(email)s") % {"email": contact.email})
         context["form"] = form
         return TemplateResponse(request, "contacts/erase.html", context)
 
     @action(  # type: ignore[untyped-decorator]
-        description="By address", icon="person_search", url_path="by-address", permissions=["export"]
+        description=gettext_lazy("By address"), icon="person_search", url_path="by-address", permissions=["export"]
     )
     @method_decorator(asks_first)
     def by_address(self, request: HttpRequest) -> HttpResponse:
@@ -130,7 +200,7 @@ class RightsPages:
                 if outcome.is_done:
                     return redirect("admin:contacts_contact_changelist")
         site, opts = self.admin_site, self.opts  # type: ignore[attr-defined]  # A mix-in of ModelAdmin.
-        context = {**site.each_context(request), "opts": opts, "title": "What is held under an address", "form": form}
+        context = {**site.each_context(request), "opts": opts, "title": _("Data stored for an address"), "form": form}
         context["may_erase"] = self.has_erase_permission(request)
         return TemplateResponse(request, "contacts/by_address.html", context)
 
@@ -168,7 +238,7 @@ def _as_rows(value: Any) -> list[list[tuple[str, Any]]]:
     """Return a section of the export as rows of name and value, for people to read."""
     rows = value if isinstance(value, list) else [value]
     return [
-        [(name, _readable(each)) for name, each in row.items() if each not in (None, "", [], {}) or row is value]
+        [(_(name), _readable(each)) for name, each in row.items() if each not in (None, "", [], {}) or row is value]
         for row in rows
     ]
 
@@ -179,5 +249,5 @@ def _readable(value: Any) -> Any:
     if isinstance(value, list):
         return " · ".join(str(_readable(each)) for each in value) or "–"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     return "–" if value in (None, "") else value

@@ -13,6 +13,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from adminpages.pages import ModelAdmin
 from contacts.admin.cells import SummarisedDeletion
@@ -46,7 +48,7 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
         response: HttpResponse = super().changelist_view(request, extra_context)
         return response
 
-    @admin.display(description="People")
+    @admin.display(description=gettext_lazy("People"))
     def asked(self, segment: Segment) -> str:
         return Truncator(describe(load(segment.conditions), self.vocabulary)).chars(160) if segment.conditions else "–"
 
@@ -60,7 +62,7 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Segment | None = None) -> list[str]:
         return [] if self.has_change_permission(request, obj) else ["conditions_to_read"]
 
-    @admin.display(description="Conditions")
+    @admin.display(description=gettext_lazy("Conditions"))
     def conditions_to_read(self, segment: Segment) -> SafeString:
         return format_html("{}", describe(load(segment.conditions), query.vocabulary()))
 
@@ -84,14 +86,18 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
                 {"path": problem.path, "parameter": problem.parameter, "text": problem.text}
                 for problem in error.problems
             ]
-            return _answer("Complete the conditions to see who meets them.", problems=problems)
+            return _answer(_("Complete the conditions to see who meets them."), problems=problems)
         try:
             number, people = _count(group)
         except OperationalError:
-            return _answer("Counting these people takes too long. The segment can be saved and used all the same.")
+            return _answer(_("Counting these people takes too long. You can still save and use the segment."))
         total = Contact.objects.count()
-        words = "person meets" if number == 1 else "people meet"
-        return _answer(f"{number:,} {words} the conditions, of {total:,}.", number, people)
+        sentence = ngettext(
+            "%(count)s of %(total)s people meets the conditions.",
+            "%(count)s of %(total)s people meet the conditions.",
+            number,
+        )
+        return _answer(sentence % {"count": f"{number:,}", "total": f"{total:,}"}, number, people)
 
     # --- deleting ---------------------------------------------------------------------------
 

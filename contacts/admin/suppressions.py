@@ -15,12 +15,14 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action
 
 from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
-from contacts.admin.cells import badge, download
+from contacts.admin.cells import chip, download
 from contacts.consent import changes
 from contacts.consent.suppressed import active
 from contacts.forms.suppression import LiftForm, SuppressionExportForm, SuppressionFileForm, SuppressionForm
@@ -32,21 +34,16 @@ from mail.addresses import fold
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-KINDS = {
-    Suppression.Reason.HARD_BOUNCE: "danger",
-    Suppression.Reason.COMPLAINT: "danger",
-    Suppression.Reason.UNSUBSCRIBED: "warning",
-}
 NAMED_AT_MOST = 20
 LIFTED_AT_MOST = 1_000  # More would be no decision about people, and each adds a row to the history.
 
 
 class KindFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
-    title = "kind"
+    title = gettext_lazy("kind")
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("address", "one address"), ("domain", "a whole domain")]
+        return [("address", _("Address")), ("domain", _("Domain"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> QuerySet[Suppression]:
         match self.value():
@@ -58,11 +55,11 @@ class KindFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types
 
 
 class SuppressionStateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types.
-    title = "state"
+    title = gettext_lazy("status")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("holds", "holds now"), ("ends", "holds for a time"), ("over", "is over")]
+        return [("holds", _("Active")), ("ends", _("Active until a date")), ("over", _("Expired"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> QuerySet[Suppression]:
         now = timezone.now()
@@ -85,7 +82,7 @@ class SuppressionAdmin(ModelAdmin):
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER
     search_fields = ["email", "source"]
-    search_help_text = "Search by address, domain or source."
+    search_help_text = gettext_lazy("Search by address, domain or source.")
     list_per_page = 50
     ordering = ["-pk"]  # In order of arrival; there may be a million, and time has no index.
     fields = ["email", "reason", "source", "expires_at"]
@@ -118,24 +115,24 @@ class SuppressionAdmin(ModelAdmin):
 
     # --- the list
 
-    @admin.display(description="Address or domain", ordering="email_key")
+    @admin.display(description=gettext_lazy("Address or domain"), ordering="email_key")
     def what(self, suppression: Suppression) -> str:
         return suppression.email
 
-    @admin.display(description="Since", ordering="pk")
+    @admin.display(description=gettext_lazy("Since"), ordering="pk")
     def since(self, suppression: Suppression) -> str:
         return date_format(timezone.localtime(suppression.created_at), "DATETIME_FORMAT")
 
-    @admin.display(description="Reason", ordering="reason")
+    @admin.display(description=gettext_lazy("Reason"), ordering="reason")
     def why(self, suppression: Suppression) -> SafeString:
-        return badge(suppression.get_reason_display(), KINDS.get(Suppression.Reason(suppression.reason), ""))
+        return chip(suppression.reason, suppression.get_reason_display())
 
-    @admin.display(description="Until", ordering="expires_at")
+    @admin.display(description=gettext_lazy("Until"), ordering="expires_at")
     def until(self, suppression: Suppression) -> SafeString | str:
         if suppression.expires_at is None:
-            return "for good"
+            return _("Permanent")
         day = date_format(timezone.localtime(suppression.expires_at), "DATE_FORMAT")
-        return badge("over", "", f"Ended on {day}; mail is sent again.") if _is_over(suppression) else day
+        return chip("expired", _("Expired"), _("Ended on %(day)s.") % {"day": day}) if _is_over(suppression) else day
 
     # --- one by hand
 
@@ -159,17 +156,27 @@ class SuppressionAdmin(ModelAdmin):
         obj.pk = Suppression.objects.get(email_key=fold(obj.email)).pk
         if obj.email.startswith("@"):
             people = Contact.objects.filter(domain=fold(obj.email)[1:]).count()
-            messages.warning(request, f"Nothing is sent to {obj.email} any more; {_contacts(people)} there.")
+            messages.warning(
+                request,
+                ngettext(
+                    "%(domain)s is suppressed. %(count)s contact has an address there.",
+                    "%(domain)s is suppressed. %(count)s contacts have an address there.",
+                    people,
+                )
+                % {"domain": obj.email, "count": f"{people:,}"},
+            )
 
     # --- lifting
 
-    @admin.action(description="Lift the selected suppressions", permissions=["lift"])
+    @admin.action(description=gettext_lazy("Lift the selected suppressions"), permissions=["lift"])
     def lift_chosen(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> HttpResponse | None:
         """Ask for a reason; lift once it was given."""
         count = queryset.count()
         if count > LIFTED_AT_MOST:
             messages.error(
-                request, f"{count:,} were selected, and at most {LIFTED_AT_MOST:,} are lifted at once. Select fewer."
+                request,
+                _("You selected %(count)s suppressions. Select at most %(most)s.")
+                % {"count": f"{count:,}", "most": f"{LIFTED_AT_MOST:,}"},
             )
             return None
         chosen = list(queryset)
@@ -179,7 +186,7 @@ class SuppressionAdmin(ModelAdmin):
             return None
         return self._ask_why(request, form, chosen, request.POST)
 
-    @action(description="Lift", icon="undo", url_path="lift", permissions=["lift"])  # type: ignore[untyped-decorator]
+    @action(description=gettext_lazy("Lift"), icon="undo", url_path="lift", permissions=["lift"])  # type: ignore[untyped-decorator]
     def lift_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
         suppression = Suppression.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
         if suppression is None:
@@ -197,19 +204,25 @@ class SuppressionAdmin(ModelAdmin):
         self.log_deletions(request, lifted)
         kept = [each.email for each in suppressions if each.unsubscribed_at is not None]
         if kept:
-            more = f" and {len(kept) - NAMED_AT_MOST:,} more" if len(kept) > NAMED_AT_MOST else ""
+            named = kept[:NAMED_AT_MOST]
+            if len(kept) > NAMED_AT_MOST:
+                named.append(_("and %(count)s more") % {"count": f"{len(kept) - NAMED_AT_MOST:,}"})
             messages.warning(
                 request,
-                f"{', '.join(kept[:NAMED_AT_MOST])}{more}: still suppressed, for they unsubscribed from everything.",
+                _("Still suppressed because they unsubscribed from everything: %(people)s.")
+                % {"people": ", ".join(named)},
             )
         elif len(lifted) == 1:
             messages.success(
-                request, f"{lifted[0].email} is no longer suppressed. Who withdrew from a list stays off that list."
+                request,
+                _("%(email)s is no longer suppressed. Lists they unsubscribed from stay unsubscribed.")
+                % {"email": lifted[0].email},
             )
         else:
             messages.success(
                 request,
-                f"{len(lifted):,} suppressions were lifted. Who withdrew from a list stays off that list.",
+                _("%(count)s suppressions lifted. Lists people unsubscribed from stay unsubscribed.")
+                % {"count": f"{len(lifted):,}"},
             )
 
     def _ask_why(self, request: HttpRequest, form: LiftForm, chosen: list[Suppression], posted: Any) -> HttpResponse:
@@ -218,7 +231,8 @@ class SuppressionAdmin(ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Lift a suppression" if count == 1 else f"Lift {count:,} suppressions",
+            "title": ngettext("Lift %(count)s suppression", "Lift %(count)s suppressions", count)
+            % {"count": f"{count:,}"},
             "form": form,
             "named": named,
             "more": count - len(named),
@@ -228,13 +242,13 @@ class SuppressionAdmin(ModelAdmin):
         }
         return TemplateResponse(request, "contacts/suppression_lift.html", context)
 
-    @action(description="Lifted", icon="history", url_path="lifted", permissions=["lifted"])  # type: ignore[untyped-decorator]
+    @action(description=gettext_lazy("Lifted"), icon="history", url_path="lifted", permissions=["lifted"])  # type: ignore[untyped-decorator]
     def see_lifted(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:contacts_suppressionlift_changelist")
 
     # --- import and export
 
-    @action(description="Import", icon="upload", url_path="import", permissions=["import"])  # type: ignore[untyped-decorator]
+    @action(description=gettext_lazy("Import"), icon="upload", url_path="import", permissions=["import"])  # type: ignore[untyped-decorator]
     def import_file(self, request: HttpRequest) -> HttpResponse:
         form = SuppressionFileForm(request.POST or None, request.FILES or None, label_suffix="")
         taken = None
@@ -258,13 +272,13 @@ class SuppressionAdmin(ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Import suppressions",
+            "title": _("Import suppressions"),
             "form": form,
             "taken": taken,
         }
         return TemplateResponse(request, "contacts/suppression_import.html", context)
 
-    @action(description="Export", icon="download", url_path="export", permissions=["export"])  # type: ignore[untyped-decorator]
+    @action(description=gettext_lazy("Export"), icon="download", url_path="export", permissions=["export"])  # type: ignore[untyped-decorator]
     @method_decorator(asks_first)
     def export_file(self, request: HttpRequest) -> HttpResponseBase:
         form = SuppressionExportForm(request.POST if request.method == "POST" else None, label_suffix="")
@@ -277,7 +291,7 @@ class SuppressionAdmin(ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Export suppressions",
+            "title": _("Export suppressions"),
             "form": form,
         }
         return TemplateResponse(request, "contacts/suppression_export.html", context)
@@ -293,12 +307,12 @@ class SuppressionLiftAdmin(ModelAdmin):
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER
     search_fields = ["email", "why", "lifted_by_name"]
-    search_help_text = "Search by address, reason or who lifted it."
+    search_help_text = gettext_lazy("Search by address, reason or who lifted it.")
     list_per_page = 50
     actions = None
     fields = ["email", "reason", "suppressed_at", "why", "who", "lifted_at"]
 
-    @admin.display(description="Lifted by", ordering="lifted_by_name")
+    @admin.display(description=gettext_lazy("Lifted by"), ordering="lifted_by_name")
     def who(self, lift: SuppressionLift) -> str:
         return lift.lifted_by_name
 
@@ -318,7 +332,3 @@ class SuppressionLiftAdmin(ModelAdmin):
 def _is_over(suppression: Suppression, now: dt.datetime | None = None) -> bool:
     ended = suppression.expires_at is not None and suppression.expires_at <= (now or timezone.now())
     return ended and suppression.unsubscribed_at is None
-
-
-def _contacts(count: int) -> str:
-    return {0: "no contact is", 1: "one contact is"}.get(count, f"{count:,} contacts are")

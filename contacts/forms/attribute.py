@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldBooleanSwitchWidget
 
 from contacts.attributes.retype import holders
 from contacts.attributes.rules import NameInvalid, check_name, propose_name
 from contacts.models import Attribute
-from words.numbers import counted
 
 if TYPE_CHECKING:
     AttributeModelForm = forms.ModelForm[Attribute]
@@ -38,15 +39,21 @@ class ChoicesField(forms.CharField):
         seen: set[str] = set()
         for choice in value:
             if len(choice) > LONGEST_CHOICE:
-                raise forms.ValidationError(f"“{choice[:40]}…” is longer than {LONGEST_CHOICE} characters. Shorten it.")
+                raise forms.ValidationError(
+                    _("“%(choice)s…” is longer than %(most)s characters. Shorten it.")
+                    % {"choice": choice[:40], "most": LONGEST_CHOICE}
+                )
             if not choice.isprintable():
-                raise forms.ValidationError(f"“{choice[:40]}” contains an invisible character. Remove it.")
+                raise forms.ValidationError(
+                    _("“%(choice)s” contains an invisible character. Remove it.") % {"choice": choice[:40]}
+                )
             if choice.casefold() in seen:
-                raise forms.ValidationError(f"“{choice}” is listed twice. Remove one of them.")
+                raise forms.ValidationError(_("“%(choice)s” is listed twice. Remove one of them.") % {"choice": choice})
             seen.add(choice.casefold())
         if len(value) > MOST_CHOICES:
             raise forms.ValidationError(
-                f"An attribute can have {MOST_CHOICES} choices, and these are {len(value):,}. Remove some."
+                _("An attribute can have %(most)s choices, and these are %(count)s. Remove some.")
+                % {"most": MOST_CHOICES, "count": f"{len(value):,}"}
             )
 
     def run_validators(self, value: Any) -> None:
@@ -54,8 +61,12 @@ class ChoicesField(forms.CharField):
 
 
 class AttributeForm(AttributeModelForm):
-    choices = ChoicesField(required=False, help_text="One per line, in the order you want.")
-    is_sure = forms.BooleanField(required=False, label="Convert existing values", widget=UnfoldBooleanSwitchWidget)
+    choices = ChoicesField(
+        required=False, label=gettext_lazy("Choices"), help_text=gettext_lazy("One per line, in the order you want.")
+    )
+    is_sure = forms.BooleanField(
+        required=False, label=gettext_lazy("Convert existing values"), widget=UnfoldBooleanSwitchWidget
+    )
 
     class Meta:
         model = Attribute
@@ -65,14 +76,14 @@ class AttributeForm(AttributeModelForm):
         super().__init__(*args, **kwargs)
         if "name" in self.fields:  # Read-only for an existing attribute: the values are stored under the name.
             self.fields["name"].required = False
-            self.fields[
-                "name"
-            ].help_text = "Used as a merge field: {{ name }}. You can't change it later. Leave empty to use the label."
+            self.fields["name"].help_text = _(
+                "Used as a merge field: {{ name }}. You can't change it later. Leave empty to use the label."
+            )
 
     def clean_label(self) -> str:
         label: str = " ".join(self.cleaned_data["label"].split())
         if not label.isprintable():
-            raise forms.ValidationError("The label contains an invisible character. Remove it.")
+            raise forms.ValidationError(_("The label contains an invisible character. Remove it."))
         return label
 
     def clean_name(self) -> str:
@@ -82,14 +93,16 @@ class AttributeForm(AttributeModelForm):
         except NameInvalid as error:
             raise forms.ValidationError(str(error)) from None
         if Attribute.objects.filter(name=name).exclude(pk=self.instance.pk).exists():
-            raise forms.ValidationError(f"An attribute named {name} already exists. Choose another name.")
+            raise forms.ValidationError(
+                _("An attribute named %(name)s already exists. Choose another name.") % {"name": name}
+            )
         return name
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         kind = cleaned.get("kind")
         if kind == Attribute.Kind.CHOICE and not cleaned.get("choices") and "choices" not in self.errors:
-            self.add_error("choices", "Enter at least one choice, one per line.")
+            self.add_error("choices", _("Enter at least one choice, one per line."))
         if kind and kind != Attribute.Kind.CHOICE:
             cleaned["choices"] = []
         if self.instance.pk and kind and "kind" in self.changed_data and not cleaned.get("is_sure"):
@@ -101,8 +114,14 @@ class AttributeForm(AttributeModelForm):
         if count:
             self.add_error(
                 "kind",
-                f"{counted(count, 'contact')} already {'have' if count > 1 else 'has'} a value. Values that can be"
-                f" read as"
-                f" {kind.label} are converted. Others stay as they are, and filters won't find them. Turn on Convert"
-                " existing values to continue.",
+                ngettext(
+                    "%(count)s contact already has a value. Values that can be read as “%(kind)s” are converted."
+                    " Others stay as they are, and filters won't find them. Turn on Convert existing values to"
+                    " continue.",
+                    "%(count)s contacts already have a value. Values that can be read as “%(kind)s” are converted."
+                    " Others stay as they are, and filters won't find them. Turn on Convert existing values to"
+                    " continue.",
+                    count,
+                )
+                % {"count": f"{count:,}", "kind": kind.label},
             )

@@ -9,6 +9,8 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.functional import lazy
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.widgets import (
     UnfoldAdminSelect2MultipleWidget,
     UnfoldAdminSelect2Widget,
@@ -86,7 +88,9 @@ class AttributesField(forms.Field):
         for name, text in value or []:
             name, text = name.strip(), text.strip()
             if not name:
-                errors.append(f"The value “{text[:40]}” has no name. Enter a name or clear the row.")
+                errors.append(
+                    _("The value “%(value)s” has no name. Enter a name or clear the row.") % {"value": text[:40]}
+                )
                 continue
             try:
                 check_name(name, self.known)
@@ -94,9 +98,12 @@ class AttributesField(forms.Field):
                 errors.append(str(error))
                 continue
             if name in attributes:
-                errors.append(f"The name “{name}” is used twice. Remove one of them.")
+                errors.append(_("The name “%(name)s” is used twice. Remove one of them.") % {"name": name})
             elif len(text) > LONGEST_VALUE or "\0" in text:
-                errors.append(f"The value of “{name}” can have at most {LONGEST_VALUE:,} characters and no NUL.")
+                errors.append(
+                    _("The value of “%(name)s” can have at most %(most)s characters and no NUL.")
+                    % {"name": name, "most": f"{LONGEST_VALUE:,}"}
+                )
             attributes[name] = text
         if errors:
             raise forms.ValidationError(errors)
@@ -123,10 +130,12 @@ class AttributeField(forms.CharField):
             case Attribute.Kind.DATE:
                 return UnfoldAdminTextInputWidget(attrs={"type": "date", "autocomplete": "off"})
             case Attribute.Kind.BOOLEAN:
-                return UnfoldAdminSelectWidget(choices=[("", "not known"), ("yes", "yes"), ("no", "no")])
+                return UnfoldAdminSelectWidget(
+                    choices=[("", gettext_lazy("Unknown")), ("yes", gettext_lazy("Yes")), ("no", gettext_lazy("No"))]
+                )
             case Attribute.Kind.CHOICE:
                 choices = [(choice, choice) for choice in self.definition.choices]
-                return UnfoldAdminSelectWidget(choices=[("", "not known"), *choices])
+                return UnfoldAdminSelectWidget(choices=[("", gettext_lazy("Unknown")), *choices])
             case _:
                 return UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"})
 
@@ -136,7 +145,7 @@ class AttributeField(forms.CharField):
         if not text or self._fits(text):
             return
         kind = self.definition.get_kind_display()
-        self.help_text = format_html("The stored value “{}” isn’t of the kind {}.", text[:60], kind)
+        self.help_text = format_html(_("The stored value “{}” doesn't fit the kind “{}”."), text[:60], kind)
         if isinstance(self.widget, UnfoldAdminSelectWidget):
             self.widget.choices = [*self.widget.choices, (text, text)]
         elif "type" in self.widget.attrs:
@@ -156,7 +165,7 @@ class AttributeField(forms.CharField):
 
 
 def _zones() -> list[tuple[str, str]]:
-    return [("", "not known"), *((name, name.replace("_", " ")) for name in ("UTC", *time_zones.inhabited()))]
+    return [("", _("Unknown")), *((name, name.replace("_", " ")) for name in ("UTC", *time_zones.inhabited()))]
 
 
 class ContactForm(ContactModelForm):
@@ -168,25 +177,28 @@ class ContactForm(ContactModelForm):
         choices=lazy(_zones, list),
         required=False,
         widget=UnfoldAdminSelect2Widget,
-        help_text="Leave empty to use the campaign's time zone.",
+        label=gettext_lazy("Time zone"),
+        help_text=gettext_lazy("Leave empty to use the campaign's time zone."),
     )
     attributes = AttributesField(
         required=False,
-        label="Other attributes",
-        help_text="Each one is a merge field, e.g. {{ city }}. Use lower-case names such as shoe_size.",
+        label=gettext_lazy("Other attributes"),
+        help_text=gettext_lazy("Each one is a merge field, e.g. {{ city }}. Use lower-case names such as shoe_size."),
     )
     add_to_lists = forms.ModelMultipleChoiceField(
         queryset=ContactList.objects.none(),
         required=False,
-        label="Add to lists",
-        help_text="Only add people to lists they agreed to. The consent is saved with your name and the time.",
+        label=gettext_lazy("Add to lists"),
+        help_text=gettext_lazy(
+            "Only add people to lists they agreed to. The consent is saved with your name and the time."
+        ),
         widget=UnfoldAdminSelect2MultipleWidget,
     )
     why_again = forms.CharField(
         required=False,
         max_length=300,
-        label="Reason",
-        help_text="Why they are added again, e.g. “Asked by phone on 3 March”. Saved with your name.",
+        label=gettext_lazy("Reason"),
+        help_text=gettext_lazy("Why they are added again, e.g. “Asked by phone on 3 March”. Saved with your name."),
         widget=UnfoldAdminTextInputWidget,
     )
 
@@ -217,7 +229,9 @@ class ContactForm(ContactModelForm):
     def clean_email(self) -> str:
         email = checked_address(self.cleaned_data["email"])
         if Contact.objects.filter(email_key=fold(email)).exclude(pk=self.instance.pk).exists():
-            raise forms.ValidationError(f"{email} is already a contact. Search for it to edit it.")
+            raise forms.ValidationError(
+                _("%(email)s is already a contact. Search for it to edit it.") % {"email": email}
+            )
         return email
 
     def clean_first_name(self) -> str:
@@ -231,7 +245,10 @@ class ContactForm(ContactModelForm):
         typed: dict[str, str] = self.cleaned_data["attributes"]
         for definition in self.definitions:
             if definition.name in typed:
-                raise forms.ValidationError(f"“{definition.name}” has its own field: {definition}. Use that one.")
+                raise forms.ValidationError(
+                    _("“%(name)s” has its own field: %(label)s. Use that one.")
+                    % {"name": definition.name, "label": definition}
+                )
         return {name: before[name] if value_text(before.get(name)) == text else text for name, text in typed.items()}
 
     def clean(self) -> dict[str, Any]:
@@ -269,7 +286,7 @@ class ContactForm(ContactModelForm):
         if is_changed and not cleaned.get("why_again", "").strip() and erasure.is_erased([email]):
             self.add_error(
                 "email",
-                "This person was erased. Add them again only if they asked for it, and enter the reason below.",
+                _("This person was erased. Add them again only if they asked for it, and enter the reason below."),
             )
 
 
@@ -293,5 +310,5 @@ def checked_address(email: str) -> str:
 def _on_one_line(name: str) -> str:
     name = name.replace("\N{NO-BREAK SPACE}", " ")
     if not all(character.isprintable() or character in JOINERS for character in name):
-        raise forms.ValidationError("The name contains a line break or invisible character. Remove it.")
+        raise forms.ValidationError(_("The name contains a line break or invisible character. Remove it."))
     return name

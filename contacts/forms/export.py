@@ -1,6 +1,7 @@
 """The form of the contact export."""
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from contacts.models import ContactList, Segment
@@ -12,15 +13,15 @@ class ExportForm(forms.Form):
     list = forms.ModelChoiceField(
         ContactList.objects.all(),
         required=False,
-        label="List",
-        empty_label="All contacts",
+        label=_("List"),
+        empty_label=_("All contacts"),
         widget=UnfoldAdminSelectWidget,
     )
     segment = forms.ModelChoiceField(
         Segment.objects.all(),
         required=False,
-        label="Segment",
-        empty_label="No segment",
+        label=_("Segment"),
+        empty_label=_("No segment"),
         widget=UnfoldAdminSelectWidget,
     )
-    only_mailable = forms.BooleanField(required=False, label="Exclude unsubscribed and suppressed")
+    only_mailable = forms.BooleanField(required=False, label=_("Exclude unsubscribed and suppressed"))

@@ -22,11 +22,35 @@ from contacts.attributes.rules import likely_kind
 from contacts.models import Attribute, ContactImport, ContactList
 from contacts.transfer.columns import ATTRIBUTE, FIELDS, MappingInvalid, check_mapping, describe, new_name, propose
 from contacts.transfer.contact_row import fold_value
-from contacts.transfer.csv_file import DELIMITERS, ENCODINGS, CsvLayout, CsvRefused, CsvRow, look
+from contacts.transfer.csv_file import UTF8, CsvLayout, CsvRefused, CsvRow, look
 from contacts.transfer.reasons import LONGEST_VALUE, Reason
 from words import time_zones
 
 FOUND = _("Detect automatically")
+# The names of what contacts.transfer.csv_file reads.
+DELIMITER_NAMES = {
+    ",": _("Comma ,"),
+    ";": _("Semicolon ;"),
+    "\t": _("Tab"),
+    "|": _("Vertical bar |"),
+    ":": _("Colon :"),
+    "^": _("Caret ^"),
+    "~": _("Tilde ~"),
+    "#": _("Hash #"),
+    "\x1f": _("Unit separator (0x1F)"),
+}
+# Windows-1252 extends Latin-1 by the characters that Excel uses.
+ENCODING_NAMES = {
+    UTF8: _("UTF-8"),
+    "utf-16": _("UTF-16"),
+    "utf-16-le": _("UTF-16 LE without mark"),
+    "utf-16-be": _("UTF-16 BE without mark"),
+    "cp1252": _("Windows-1252 / Latin-1 (Western Europe)"),
+    "cp1250": _("Windows-1250 (Central Europe)"),
+    "cp1251": _("Windows-1251 (Cyrillic)"),
+    "mac-roman": _("Mac OS Roman"),
+    "shift_jis": _("Shift JIS (Japanese)"),
+}
 CONSENT_CHARACTERS = 300
 # The fields with a few valid values; of each so many unknown cells are asked about, the most frequent first.
 CLOSED = ("time_zone", "language")
@@ -45,13 +69,16 @@ class ImportUploadForm(forms.Form):
         ),
     )
     delimiter = forms.ChoiceField(
-        choices=[("", FOUND), *DELIMITERS.items()],
+        choices=[("", FOUND), *DELIMITER_NAMES.items()],
         required=False,
         label=_("Delimiter"),
         widget=UnfoldAdminSelectWidget,
     )
     encoding = forms.ChoiceField(
-        choices=[("", FOUND), *ENCODINGS.items()], required=False, label=_("Encoding"), widget=UnfoldAdminSelectWidget
+        choices=[("", FOUND), *ENCODING_NAMES.items()],
+        required=False,
+        label=_("Encoding"),
+        widget=UnfoldAdminSelectWidget,
     )
     layout: CsvLayout
 
@@ -70,9 +97,11 @@ class ReadingForm(forms.Form):
     """The delimiter and encoding of a stored file."""
 
     delimiter = forms.ChoiceField(
-        choices=list(DELIMITERS.items()), label=_("Delimiter"), widget=UnfoldAdminSelectWidget
+        choices=list(DELIMITER_NAMES.items()), label=_("Delimiter"), widget=UnfoldAdminSelectWidget
     )
-    encoding = forms.ChoiceField(choices=list(ENCODINGS.items()), label=_("Encoding"), widget=UnfoldAdminSelectWidget)
+    encoding = forms.ChoiceField(
+        choices=list(ENCODING_NAMES.items()), label=_("Encoding"), widget=UnfoldAdminSelectWidget
+    )
 
 
 class Question(NamedTuple):

@@ -7,6 +7,8 @@ from django import forms
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from adminpages.texts import read_json
@@ -47,6 +49,7 @@ class ConditionsWidget(forms.Textarea):
 def build_vocabulary() -> dict[str, Any]:
     """Return the vocabulary of conditions, for the script."""
     return {
+        "texts": _texts(),
         "matches": list(MATCHES.items()),
         "most_depth": MOST_DEPTH,
         "fields": [
@@ -78,6 +81,36 @@ def build_vocabulary() -> dict[str, Any]:
     }
 
 
+def _texts() -> dict[str, str]:
+    """Return the script's own texts; words in braces are filled in by it."""
+    return {
+        "match": _("How many conditions must match"),
+        "people_who_meet": _("People who meet"),
+        "who_meet": _("who meet"),
+        "conditions": _("Conditions"),
+        "group": _("Group of conditions"),
+        "condition": _("Condition"),
+        "about": _("Field"),
+        "comparison": _("Comparison"),
+        "add_condition": _("Add condition"),
+        "add_group": _("Add group"),
+        "remove_condition": _("Remove condition"),
+        "remove_group": _("Remove group"),
+        "any_time": _("any time"),
+        "days": _("days"),
+        "choose": _("choose…"),
+        "none_yet": _("None yet."),
+        "and_more": _("{labels} and {count} more"),
+        "find": _("Find"),
+        "find_label": _("Find in this list"),
+        "gone": _("deleted"),
+        "gone_field": _("{name} (deleted)"),
+        "signed_out": _("You've been signed out. Sign in in a new tab, then continue here."),
+        "not_counted": _("These people couldn't be counted. Change a condition to try again."),
+        "no_answer": _("The server isn't answering. Change a condition to try again."),
+    }
+
+
 def read(written: str) -> Any:
     """Parse JSON; None if it is invalid, too long or nested too deeply."""
     return read_json(written, MOST_WRITTEN)
@@ -104,7 +137,7 @@ class ConditionsField(forms.CharField):
 
 
 class SegmentForm(SegmentModelForm):
-    conditions = ConditionsField(label="Conditions")
+    conditions = ConditionsField(label=gettext_lazy("Conditions"))
 
     class Meta:
         model = Segment

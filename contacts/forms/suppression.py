@@ -9,6 +9,8 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Q, QuerySet
 from django.utils.formats import date_format
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
     UnfoldAdminSelectWidget,
@@ -33,8 +35,8 @@ class SuppressionForm(SuppressionModelForm):
     class Meta:
         model = Suppression
         fields = ["email", "reason", "source", "expires_at"]
-        labels = {"email": "Address or domain"}
-        help_texts = {"email": "E.g. ann@example.com, or @example.com for everyone at exactly that domain."}
+        labels = {"email": _("Address or domain")}
+        help_texts = {"email": _("E.g. ann@example.com, or @example.com for everyone at exactly that domain.")}
 
     def clean_email(self) -> str:
         try:
@@ -46,26 +48,30 @@ class SuppressionForm(SuppressionModelForm):
         cleaned = super().clean() or {}
         until: dt.datetime | None = cleaned.get("expires_at")
         if until is not None and until <= self.now:
-            self.add_error("expires_at", "This date is in the past. Choose a later one or leave it empty.")
+            self.add_error("expires_at", gettext("This date is in the past. Choose a later one or leave it empty."))
         if self.errors:
             return cleaned
         email: str = cleaned["email"]
         present = Suppression.objects.filter(email_key=fold(email)).first()
         if present and not changes.gives_way(present, cleaned["reason"], until, self.now):
             since = date_format(present.created_at, "j M Y")
-            self.add_error("email", f"{email} has been suppressed since {since}.")
+            self.add_error(
+                "email", gettext("%(email)s has been suppressed since %(day)s.") % {"email": email, "day": since}
+            )
         return cleaned
 
 
 class SuppressionFileForm(forms.Form):
     file = forms.FileField(
-        label="CSV file",
+        label=_("CSV file"),
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.tsv,.txt,text/csv"}),
-        help_text="The first row names the columns: email or domain, and optionally reason, source and expires"
-        " (e.g. 2027-03-31). A plain list of addresses needs no headings.",
+        help_text=_(
+            "The first row names the columns: email or domain, and optionally reason, source and expires"
+            " (e.g. 2027-03-31). A plain list of addresses needs no headings."
+        ),
     )
     reason = forms.ChoiceField(
-        label="Default reason",
+        label=_("Default reason"),
         choices=Suppression.Reason.choices,
         initial=Suppression.Reason.MANUAL,
         widget=UnfoldAdminSelectWidget,
@@ -74,20 +80,23 @@ class SuppressionFileForm(forms.Form):
     def clean_file(self) -> "UploadedFile[bytes]":
         upload: UploadedFile[bytes] = self.cleaned_data["file"]
         if (upload.size or 0) > MOST_BYTES:
-            raise forms.ValidationError(f"The file is larger than {MOST_BYTES // 1024 // 1024} MB. Split it.")
+            raise forms.ValidationError(
+                gettext("The file is larger than %(megabytes)s MB. Split it.")
+                % {"megabytes": MOST_BYTES // 1024 // 1024}
+            )
         return upload
 
 
 class SuppressionExportForm(forms.Form):
     which = forms.ChoiceField(
-        label="Suppressions",
-        choices=[("holding", "active"), ("all", "all, including expired")],
+        label=_("Suppressions"),
+        choices=[("holding", _("Active")), ("all", _("All, including expired"))],
         widget=UnfoldAdminSelectWidget,
     )
     reason = forms.ChoiceField(
-        label="Reason",
+        label=_("Reason"),
         required=False,
-        choices=[("", "any reason"), *Suppression.Reason.choices],
+        choices=[("", _("Any reason")), *Suppression.Reason.choices],
         widget=UnfoldAdminSelectWidget,
     )
 
@@ -102,10 +111,10 @@ class LiftForm(forms.Form):
     """The reason for lifting some suppressions, which have to be the ones that the page showed."""
 
     why = forms.CharField(
-        label="Reason",
+        label=_("Reason"),
         max_length=500,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text="Saved with your name and the time, e.g. “Mailbox works again, she wrote on 3 March”.",
+        help_text=_("Saved with your name and the time, e.g. “Mailbox works again, she wrote on 3 March”."),
     )
 
     def __init__(self, suppressions: Iterable[Suppression], sent: Mapping[str, Any] | None) -> None:
@@ -116,6 +125,8 @@ class LiftForm(forms.Form):
     def clean(self) -> dict[str, Any] | None:
         if self.data.get("shown") != self.shown:
             raise forms.ValidationError(
-                "These suppressions changed while you had the page open, so nothing was lifted. Check them again."
+                gettext(
+                    "These suppressions changed while you had the page open, so nothing was lifted. Check them again."
+                )
             )
         return super().clean()

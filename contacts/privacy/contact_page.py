@@ -12,6 +12,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
 
 from contacts.consent.suppressed import suppression_of
 from contacts.models import ConsentEvent, Contact, Subscription, Suppression, SuppressionLift
@@ -53,19 +54,19 @@ def standing(contact: Contact, now: dt.datetime) -> ContactStanding:
         reasons.append(_suppressed(suppression))
     if contact.paused_until and contact.paused_until > now:
         reasons.append(
-            f"They asked for a break until {_day(contact.paused_until)}; campaigns leave them out until then."
+            _("Asked for a break until %(day)s. Campaigns skip them until then.") % {"day": _day(contact.paused_until)}
         )
     statuses = set(contact.subscriptions.values_list("status", flat=True))
     if Subscription.Status.SUBSCRIBED not in statuses:
         if Subscription.Status.PENDING in statuses:
-            reasons.append("They have not confirmed their subscription yet.")
+            reasons.append(_("Hasn't confirmed the subscription yet."))
         elif statuses:
-            reasons.append("They unsubscribed from every list they were on.")
+            reasons.append(_("Unsubscribed from every list."))
         else:
-            reasons.append("They are on no list.")
+            reasons.append(_("Isn't on a list."))
     if reasons:
-        return ContactStanding("stopped", "Cannot be written to", tuple(reasons), suppression)
-    return ContactStanding("fine", "May be written to", ("Campaigns to the lists marked subscribed reach them.",))
+        return ContactStanding("stopped", _("Gets no campaigns"), tuple(reasons), suppression)
+    return ContactStanding("fine", _("Gets campaigns"), (_("Sent to the lists marked Subscribed."),))
 
 
 def sections(contact: Contact, request: HttpRequest, now: dt.datetime) -> list[Section]:
@@ -81,18 +82,24 @@ def _consents(contact: Contact, request: HttpRequest, now: dt.datetime) -> Secti
     lifts = SuppressionLift.objects.filter(email__iexact=contact.email)
     return Section(
         "consents",
-        "History of consent",
+        _("Consent history"),
         "contacts/consent_history.html",
         {"events": events[:EVENTS_SHOWN], "has_more": len(events) > EVENTS_SHOWN, "lifts": lifts},
     )
 
 
 def _suppressed(suppression: Suppression) -> str:
-    what = "this address" if not suppression.email.startswith("@") else f"anybody at {suppression.email[1:]}"
-    until = f" It ends on {_day(suppression.expires_at)}." if suppression.expires_at else ""
-    source = f" {suppression.source.rstrip('.')}." if suppression.source else ""
-    reason = suppression.get_reason_display()
-    return f"Nothing is sent to {what} since {_day(suppression.created_at)}: {reason}.{source}{until}"
+    facts = {"domain": suppression.email[1:], "day": _day(suppression.created_at)}
+    if suppression.email.startswith("@"):
+        sentences = [_("Everyone at %(domain)s is suppressed since %(day)s.") % facts]
+    else:
+        sentences = [_("Suppressed since %(day)s.") % facts]
+    sentences.append(_("Reason: %(reason)s.") % {"reason": suppression.get_reason_display()})
+    if suppression.source:
+        sentences.append(f"{suppression.source.rstrip('.')}.")
+    if suppression.expires_at:
+        sentences.append(_("Ends on %(day)s.") % {"day": _day(suppression.expires_at)})
+    return " ".join(sentences)
 
 
 def _day(instant: dt.datetime) -> str:

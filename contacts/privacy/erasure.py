@@ -16,6 +16,7 @@ from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from contacts.consent import changes
 from contacts.models import (
@@ -147,8 +148,7 @@ def erase(subject: Subject, actor: User, now: dt.datetime) -> ErasureResult:
     if any(under_way):
         return ErasureResult(
             False,
-            "A mail to this person is being handed over at this moment. Nothing more is sent to them, and nothing is"
-            " erased yet: try again in a minute.",
+            _("A message to this person is being sent right now, so nothing is erased yet. Try again in a minute."),
         )
     with transaction.atomic():
         counts: dict[str, int] = {}
@@ -158,7 +158,7 @@ def erase(subject: Subject, actor: User, now: dt.datetime) -> ErasureResult:
         digests = [_digests(key)[0] for key in sorted(subject.keys)]
         ErasedAddress.objects.bulk_create([ErasedAddress(digest=each) for each in digests], ignore_conflicts=True)
         _log(actor, "Erased a person", ", ".join(f"{number:,} {what}" for what, number in counts.items() if number))
-    return ErasureResult(True, "Everything about this person was erased.", counts)
+    return ErasureResult(True, _("Person erased."), counts)
 
 
 def _erase_own(subject: Subject) -> dict[str, int]:

@@ -23,29 +23,7 @@ LONGEST_CONTENT = 2_000  # Characters kept of a row that cannot be split into ce
 SAMPLED_ROWS = 20
 
 UTF8 = "utf-8-sig"
-# The choices if detection is wrong. Windows-1252 extends Latin-1 by the characters that Excel uses.
-ENCODINGS = {
-    UTF8: "UTF-8",
-    "utf-16": "UTF-16",
-    "utf-16-le": "UTF-16 LE without mark",
-    "utf-16-be": "UTF-16 BE without mark",
-    "cp1252": "Windows-1252 / Latin-1 (Western Europe)",
-    "cp1250": "Windows-1250 (Central Europe)",
-    "cp1251": "Windows-1251 (Cyrillic)",
-    "mac-roman": "Mac OS Roman",
-    "shift_jis": "Shift JIS (Japanese)",
-}
-DELIMITERS = {
-    ",": "comma ,",
-    ";": "semicolon ;",
-    "\t": "tab",
-    "|": "vertical bar |",
-    ":": "colon :",
-    "^": "caret ^",
-    "~": "tilde ~",
-    "#": "hash #",
-    "\x1f": "unit separator (0x1F)",
-}
+DELIMITERS = (",", ";", "\t", "|", ":", "^", "~", "#", "\x1f")
 _NOT_TEXT = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
     b"PK\x05\x06": "an empty zip archive",

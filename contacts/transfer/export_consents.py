@@ -29,10 +29,11 @@ def _cells(contact_list: ContactList) -> Iterator[Iterable[str]]:
             Subquery(today),
         )
     )
-    status, method = dict(Subscription.Status.choices), dict(ConsentEvent.Method.choices)
+    status = {each.value: each.in_files for each in Subscription.Status}
+    method = {each.value: each.in_files for each in ConsentEvent.Method}
     for email, at, then, how, source, wording, network, name, now in rows.iterator(chunk_size=ROWS_AT_ONCE):
         cells = (
-            *(email, at.isoformat(timespec="seconds"), str(status.get(then, then)), str(method.get(how, how))),
-            *(source, wording, network, name, str(status.get(now, "not on the list"))),
+            *(email, at.isoformat(timespec="seconds"), status.get(then, then), method.get(how, how)),
+            *(source, wording, network, name, status.get(now, "not on the list")),
         )
         yield cells

@@ -106,7 +106,7 @@ def _rows(contacts: QuerySet[Contact], names: Sequence[str], now: dt.datetime) -
                 *(value_text(attributes.get(name)) for name in names),
                 "; ".join(lists[Subscription.Status.SUBSCRIBED][pk]),
                 "; ".join(lists[Subscription.Status.UNSUBSCRIBED][pk]),
-                Suppression.Reason(stopped_by).label if stopped_by else "",
+                Suppression.Reason(stopped_by).in_files if stopped_by else "",
             ]
 
 

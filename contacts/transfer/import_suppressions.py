@@ -126,7 +126,7 @@ def _cells(suppressions: QuerySet[Suppression]) -> Iterator[Iterable[str]]:
         cells = (
             "" if is_domain else email,
             email.removeprefix("@") if is_domain else "",
-            Suppression.Reason(reason).label,
+            Suppression.Reason(reason).in_files,
             source,
             expires_at.isoformat() if expires_at else "",
             created_at.isoformat(timespec="seconds"),

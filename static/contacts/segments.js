@@ -27,6 +27,7 @@ class SegmentBuilder {
     this.source = root.querySelector("textarea");
     this.result = root.querySelector("[data-result]");
     this.asked = JSON.parse(root.querySelector("script[type='application/json']").textContent);
+    this.texts = this.asked.texts;
     this.fields = new Map(this.asked.fields.map((field) => [field.name, field]));
     this.group = this.makeGroup(this.parsed(), 1);
     root.querySelector("[data-builder]").replaceChildren(this.group);
@@ -50,15 +51,15 @@ class SegmentBuilder {
   // --- groups and conditions
 
   makeGroup(written, depth) {
-    const match = make("select", { "data-match": true, "aria-label": "How many of these conditions must hold" });
+    const match = make("select", { "data-match": true, "aria-label": this.texts.match });
     for (const [value, label] of this.asked.matches) match.append(make("option", { value, selected: value === written.match }, label));
     const members = make("ol", { class: "segment-members", "data-members": true });
     const buttons = make("div", { class: "segment-add" });
     const group = make("fieldset", { class: "segment-group", "data-group": true });
-    const head = make("div", { class: "segment-match" }, make("span", {}, depth === 1 ? "People who meet" : "who meet"), match);
-    if (depth > 1) head.append(this.makeRemove("Remove this group", group));
+    const head = make("div", { class: "segment-match" }, make("span", {}, depth === 1 ? this.texts.people_who_meet : this.texts.who_meet), match);
+    if (depth > 1) head.append(this.makeRemove(this.texts.remove_group, group));
     group.append(
-      make("legend", { class: "segment-unseen" }, depth === 1 ? "Conditions" : "Group of conditions"),
+      make("legend", { class: "segment-unseen" }, depth === 1 ? this.texts.conditions : this.texts.group),
       head,
       make("p", { class: "segment-problem", "data-problem": true, hidden: true }),
       members,
@@ -73,9 +74,9 @@ class SegmentBuilder {
       element.querySelector("[data-field]").focus();
       this.changed();
     };
-    buttons.append(this.makeButton("add", "Add a condition", () => add(this.makeCondition({}))));
+    buttons.append(this.makeButton("add", this.texts.add_condition, () => add(this.makeCondition({}))));
     if (depth < this.asked.most_depth) {
-      buttons.append(this.makeButton("add_box", "Add a group", () => (
+      buttons.append(this.makeButton("add_box", this.texts.add_group, () => (
         add(this.makeGroup({ match: depth % 2 ? "any" : "all", conditions: [{}] }, depth + 1))
       )));
     }
@@ -102,7 +103,7 @@ class SegmentBuilder {
   }
 
   makeCondition(written) {
-    const about = make("select", { "data-field": true, "aria-label": "What the condition is about" });
+    const about = make("select", { "data-field": true, "aria-label": this.texts.about });
     const groups = new Map();
     for (const field of this.asked.fields) {
       if (!groups.has(field.group)) groups.set(field.group, make("optgroup", { label: field.group }));
@@ -110,17 +111,17 @@ class SegmentBuilder {
     }
     about.append(...groups.values());
     const isGone = written.field && !this.fields.has(written.field);
-    if (isGone) about.prepend(make("option", { value: written.field }, `${String(written.field).split(":").pop()} (no longer there)`));
+    if (isGone) about.prepend(make("option", { value: written.field }, this.texts.gone_field.replace("{name}", String(written.field).split(":").pop())));
     about.value = written.field || this.asked.fields[0].name;
     const condition = make(
       "div",
-      { class: "segment-condition", "data-condition": true, role: "group", "aria-label": "Condition" },
+      { class: "segment-condition", "data-condition": true, role: "group", "aria-label": this.texts.condition },
       about,
       make("span", { class: "segment-comparison", "data-comparison": true }),
       make("span", { class: "segment-values", "data-values": true }),
     );
     condition.append(
-      this.makeRemove("Remove this condition", condition),
+      this.makeRemove(this.texts.remove_condition, condition),
       make("p", { class: "segment-problem", "data-problem": true, hidden: true }),
     );
     if (isGone) condition.written = written;
@@ -135,13 +136,13 @@ class SegmentBuilder {
 
   fillComparison(condition, written) {
     const field = this.fields.get(condition.querySelector("[data-field]").value);
-    const operators = make("select", { "data-operator": true, "aria-label": "How it is compared" });
+    const operators = make("select", { "data-operator": true, "aria-label": this.texts.comparison });
     for (const operator of field.operators) operators.append(make("option", { value: operator.name }, operator.label));
     if (written.operator) {
       operators.value = written.operator;
       if (operators.selectedIndex < 0) {
         // The attribute's kind has changed: the server asks for a new comparison.
-        operators.prepend(make("option", { value: written.operator }, "choose…"));
+        operators.prepend(make("option", { value: written.operator }, this.texts.choose));
         operators.selectedIndex = 0;
       }
     }
@@ -179,12 +180,12 @@ class SegmentBuilder {
   }
 
   makeDays(parameter, shared, value) {
-    const placeholder = parameter.is_optional ? "any time" : "days";
+    const placeholder = parameter.is_optional ? this.texts.any_time : this.texts.days;
     return make("input", { ...shared, type: "number", min: 1, max: 36500, step: 1, placeholder, value: value ?? "" });
   }
 
   makeChoice(parameter, shared, value) {
-    const select = make("select", shared, make("option", { value: "" }, parameter.is_optional ? parameter.empty_words : "choose…"));
+    const select = make("select", shared, make("option", { value: "" }, parameter.is_optional ? parameter.empty_words : this.texts.choose));
     const options = this.optionsWith(parameter, value === undefined || value === "" ? [] : [value]);
     options.forEach(([each, label], place) => select.append(make("option", { value: place, selected: each === value }, label)));
     select.options_ = options;
@@ -200,14 +201,14 @@ class SegmentBuilder {
       box.checked = chosen.includes(value);
       boxes.append(make("label", {}, box, make("span", {}, label)));
     });
-    if (!options.length) boxes.append(make("p", {}, "There is none yet."));
+    if (!options.length) boxes.append(make("p", {}, this.texts.none_yet));
     const details = make("details", { class: "segment-choices", "data-parameter": parameter.name, open: !chosen.length }, summary);
     if (options.length > 12) details.append(this.makeFilter(boxes));
     details.append(boxes);
     details.options_ = options;
     const show = () => {
       const labels = [...boxes.querySelectorAll(":checked")].map((box) => options[box.value][1]);
-      summary.textContent = labels.length > 3 ? `${labels.slice(0, 3).join(", ")} and ${labels.length - 3} more` : labels.join(", ") || "choose…";
+      summary.textContent = labels.length > 3 ? this.texts.and_more.replace("{labels}", labels.slice(0, 3).join(", ")).replace("{count}", labels.length - 3) : labels.join(", ") || this.texts.choose;
       summary.setAttribute("aria-label", `${parameter.label}: ${summary.textContent}`);
     };
     boxes.addEventListener("change", show);
@@ -216,7 +217,7 @@ class SegmentBuilder {
   }
 
   makeFilter(boxes) {
-    const filter = make("input", { type: "search", placeholder: "Find", "aria-label": "Find among these", autocomplete: "off" });
+    const filter = make("input", { type: "search", placeholder: this.texts.find, "aria-label": this.texts.find_label, autocomplete: "off" });
     filter.addEventListener("input", (event) => {
       event.stopPropagation();
       const sought = filter.value.trim().toLowerCase();
@@ -229,7 +230,7 @@ class SegmentBuilder {
   // Chosen options that are no longer offered stay visible, so that nobody loses them unnoticed.
   optionsWith(parameter, chosen) {
     const known = new Set(parameter.options.map(([value]) => value));
-    return [...parameter.options, ...chosen.filter((value) => !known.has(value)).map((value) => [value, "no longer there"])];
+    return [...parameter.options, ...chosen.filter((value) => !known.has(value)).map((value) => [value, this.texts.gone])];
   }
 
   // --- the conditions as JSON
@@ -292,12 +293,12 @@ class SegmentBuilder {
         headers: { Accept: "application/json", "X-CSRFToken": document.querySelector("[name=csrfmiddlewaretoken]").value },
         signal: this.asking.signal,
       });
-      if (response.redirected || response.status === 403) throw new Error("You are signed out. Sign in again in another window; what you built stays here.");
-      if (!response.ok) throw new Error("The server could not count these people. Change a condition to try again.");
+      if (response.redirected || response.status === 403) throw new Error(this.texts.signed_out);
+      if (!response.ok) throw new Error(this.texts.not_counted);
       this.show(await response.json());
     } catch (error) {
       if (error.name === "AbortError") return;
-      this.say(error instanceof TypeError ? "The server does not answer at the moment. Change a condition to try again." : error.message);
+      this.say(error instanceof TypeError ? this.texts.no_answer : error.message);
     }
     this.result.removeAttribute("aria-busy");
   }

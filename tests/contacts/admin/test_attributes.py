@@ -88,7 +88,7 @@ def test_deleting_a_definition_counts_who_holds_a_value_and_keeps_it(marketers_c
     Contact.objects.create(email="ann@example.org", attributes={"size": "38"})
 
     page = text_of(marketers_client.get(f"{ATTRIBUTES}{size.pk}/delete/"))
-    assert "contacts that hold a value (it stays with them, as an attribute that nobody defined)" in page.lower()
+    assert "contacts with a value (values are kept, without a definition)" in page.lower()
     marketers_client.post(f"{ATTRIBUTES}{size.pk}/delete/", {"post": "yes"})
 
     assert not Attribute.objects.exists()
@@ -152,7 +152,7 @@ def test_a_stored_value_older_than_its_kind_is_shown_and_survives_a_save(
     Contact.objects.filter(pk=ann.pk).update(attributes=held)
 
     page = text_of(marketers_client.get(f"{CONTACTS}{ann.pk}/change/"))
-    assert "The stored value “in spring” isn’t of the kind date." in page
+    assert "The stored value “in spring” doesn't fit the kind “Date”." in page
     marketers_client.post(
         f"{CONTACTS}{ann.pk}/change/",
         typed(a_date="in spring", a_choice="Bronze", a_number="many") | {"last_name": "Leigh"},

@@ -14,9 +14,11 @@ from django.test import Client
 from django.urls import reverse
 
 from contacts.admin.imports import REASONS_SHOWN
+from contacts.forms.imports import DELIMITER_NAMES
 from contacts.models import Attribute, ConsentEvent, Contact, ContactImport, ContactList, RefusedRow, Subscription
 from contacts.segments import query
 from contacts.transfer import import_contacts, uploads
+from contacts.transfer.csv_file import DELIMITERS
 from contacts.transfer.import_contacts import import_people
 from contacts.transfer.reasons import MOST_REASONS
 from tests.contacts.files import figures, people, started, stored
@@ -445,6 +447,10 @@ def test_a_value_that_no_page_asked_about_means_nothing(marketers_client: Client
 
     draft.refresh_from_db()
     assert (draft.status, draft.meanings) == ("waiting", {})
+
+
+def test_every_delimiter_has_a_name() -> None:
+    assert tuple(DELIMITER_NAMES) == DELIMITERS
 
 
 def test_a_discarded_file_says_that_nobody_was_added(marketers_client: Client) -> None:

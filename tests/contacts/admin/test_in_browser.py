@@ -31,10 +31,10 @@ def test_attributes_and_lists_are_edited_without_writing_any_code(
     sign_in(page, marketer)
 
     page.goto(f"/admin/contacts/contact/{ann.pk}/change/")
-    names = page.get_by_label("Name of the attribute")
+    names = page.get_by_label("Attribute name")
     expect(names).to_have_count(4)
-    page.get_by_role("button", name="Remove this attribute").nth(1).click()
-    page.get_by_role("button", name="Add an attribute").click()
+    page.get_by_role("button", name="Remove attribute").nth(1).click()
+    page.get_by_role("button", name="Add attribute").click()
     expect(names.last).to_be_focused()
     page.keyboard.type("shoe_size")
     page.keyboard.press("Tab")

@@ -153,7 +153,7 @@ def test_the_wish_to_get_no_mail_follows_a_person_to_a_new_address(
     assert (wish.reason, wish.expires_at) == (reason, end)
     assert wish.source == "Followed the person to a new address. All mail from us"
     assert Suppression.objects.filter(email_key="ann@example.org", reason=reason).exists()
-    assert f"Nothing is sent to Ann.Lee@example.net either: {reason.label}." in response.content.decode()
+    assert f"Ann.Lee@example.net is suppressed too. Reason: {reason.label}." in response.content.decode()
 
 
 def test_an_import_does_not_bring_back_who_left_under_another_address(ann: Contact) -> None:

@@ -173,9 +173,9 @@ def test_a_suppressed_person_is_marked_in_the_list_and_on_the_page(
     listed = text_of(marketers_client.get(CONTACTS))
     page = text_of(marketers_client.get(f"{CONTACTS}{ann.pk}/change/"))
 
-    assert "Never written to: hard bounce." in listed
-    assert "Nothing is sent to this address since" in page
-    assert "hard bounce. 550 5.1.1 &lt;b&gt;No&lt;/b&gt; such user." in page
+    assert 'title="Hard bounce">Suppressed</span>' in listed
+    assert "Suppressed since" in page
+    assert "Hard bounce. 550 5.1.1 &lt;b&gt;No&lt;/b&gt; such user." in page
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_the_preview_counts_shows_some_and_names_mistakes_by_their_place(markete
 
     found = preview(marketers_client, all_of(GERMAN))
 
-    assert found["sentence"] == "11 people meet the conditions, of 12."
+    assert found["sentence"] == "11 of 12 people meet the conditions."
     assert (found["count"], len(found["sample"]), found["problems"]) == (11, 10, [])
     first = Contact.objects.get(email="p1@example.org")
     assert found["sample"][0] == {
