@@ -46,6 +46,8 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
     card: Sequence[
         str
     ] = ()  # The columns that a phone shows of a row: name, state, one figure. Empty: the first three.
+    empty_hint: Any = ""  # What an empty list is for, as one sentence.
+    empty_hint_without_add: Any = ""  # The same for people who may not add to it. Empty: as for all others.
     asks_fresh_sign_in = False  # On: adding, changing and deleting need a fresh sign-in.
 
     # --- messages

@@ -33,6 +33,10 @@ class AttributeAdmin(SummarisedDeletion, ModelAdmin):
     hide_ordering_field = True
     search_fields = ["label", "name"]
     search_help_text = gettext_lazy("Search by label or name.")
+    empty_hint = gettext_lazy(
+        "Attributes hold what else you know about people, such as city or birthday. An import can create them."
+    )
+    empty_hint_without_add = gettext_lazy("Import a file with more columns, or ask an administrator.")
     list_per_page = 100
 
     class Media:

@@ -35,6 +35,7 @@ class ConsentEventAdmin(ModelAdmin):
     search_fields = ["contact__email_key__startswith"]
     search_help_text = gettext_lazy("Search by how the address begins.")
     ordering = ["-pk"]  # In order of arrival; there may be millions, and time alone has no index.
+    empty_hint = gettext_lazy("Each subscription, confirmation and unsubscribe is logged here.")
     list_per_page = 50
     actions = None
     fields = ["at", "person", "list_name", "step", "method", "source", "wording", "network"]

@@ -73,6 +73,7 @@ class ContactImportAdmin(ModelAdmin):
     list_display = ["file_name", "state", "list_names", "figures", "created_by", "created_at"]
     card = ["file_name", "state", "figures"]
     list_select_related = ["created_by"]
+    empty_hint = gettext_lazy("Import people from a CSV file. You choose what each column means and try it first.")
     list_per_page = 50
     actions = None
 

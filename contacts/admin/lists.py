@@ -48,6 +48,7 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER
     search_fields = ["name", "description"]
+    empty_hint = gettext_lazy("A list holds the people who agreed to a kind of mail. Campaigns are sent to lists.")
     list_per_page = 50
     actions_detail = ["export_consents"]
 

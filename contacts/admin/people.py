@@ -84,6 +84,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     search_fields = ["email", "first_name", "last_name"]
     search_help_text = gettext_lazy("A whole address, @ and a domain, or a part of an address or name.")
     card = ["address", "state", "name"]
+    empty_hint = gettext_lazy("Contacts are the people you write to. Add them one by one, or import a file.")
     list_per_page = 50
     actions = ["export_chosen"]
     actions_list = ["import_people", "export_people", "by_address"]

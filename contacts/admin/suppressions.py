@@ -83,6 +83,9 @@ class SuppressionAdmin(ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     search_fields = ["email", "source"]
     search_help_text = gettext_lazy("Search by address, domain or source.")
+    empty_hint = gettext_lazy(
+        "Suppressed addresses and domains get no mail. Bounces and complaints are added automatically."
+    )
     list_per_page = 50
     ordering = ["-pk"]  # In order of arrival; there may be a million, and time has no index.
     fields = ["email", "reason", "source", "expires_at"]
@@ -308,6 +311,7 @@ class SuppressionLiftAdmin(ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     search_fields = ["email", "why", "lifted_by_name"]
     search_help_text = gettext_lazy("Search by address, reason or who lifted it.")
+    empty_hint = gettext_lazy("Suppressions that someone lifted are listed here, with the reason.")
     list_per_page = 50
     actions = None
     fields = ["email", "reason", "suppressed_at", "why", "who", "lifted_at"]

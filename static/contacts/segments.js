@@ -29,6 +29,7 @@ class SegmentBuilder {
     this.asked = JSON.parse(root.querySelector("script[type='application/json']").textContent);
     this.texts = this.asked.texts;
     this.fields = new Map(this.asked.fields.map((field) => [field.name, field]));
+    this.isTouched = this.parsed().conditions.length > 0;
     this.group = this.makeGroup(this.parsed(), 1);
     root.querySelector("[data-builder]").replaceChildren(this.group);
     root.addEventListener("input", (event) => {
@@ -272,6 +273,7 @@ class SegmentBuilder {
   }
 
   changed() {
+    this.isTouched = true;
     this.source.value = JSON.stringify(this.readGroup(this.group));
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.preview(), 400);
@@ -308,7 +310,8 @@ class SegmentBuilder {
       shown.hidden = true;
       shown.textContent = "";
     }
-    for (const problem of found.problems) {
+    // A new segment has no condition yet, which is no mistake to point out.
+    for (const problem of this.isTouched ? found.problems : []) {
       const shown = this.memberAt(problem.path).querySelector(":scope > [data-problem]");
       shown.textContent = shown.textContent ? `${shown.textContent} ${problem.text}` : problem.text;
       shown.hidden = false;

@@ -44,12 +44,12 @@ def test_a_cell_of_a_list_grows_with_its_text_on_a_small_screen(admin: Page) -> 
 
 def test_an_empty_list_differs_from_a_search_that_found_nothing(admin: Page) -> None:
     admin.goto(CONTACTS)
-    expect(admin.get_by_role("heading", name="There is nothing here yet.")).to_be_visible()
+    expect(admin.get_by_role("heading", name="No contacts yet")).to_be_visible()
 
     admin.goto(f"{CONTACTS}?q=nobody")
-    expect(admin.get_by_role("heading", name="Nothing fits.")).to_be_visible()
-    admin.get_by_role("link", name="Show everything").click()
-    expect(admin.get_by_role("heading", name="There is nothing here yet.")).to_be_visible()
+    expect(admin.get_by_role("heading", name="No contacts match “nobody”")).to_be_visible()
+    admin.get_by_role("link", name="Clear search").click()
+    expect(admin.get_by_role("heading", name="No contacts yet")).to_be_visible()
 
 
 def test_on_a_phone_delete_stands_below_save(admin: Page) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
@@ -337,3 +337,25 @@ def test_a_list_in_the_order_of_its_making_sorts_no_million_rows(
     plan = shown[:50].explain().upper()
     assert "USE TEMP B-TREE FOR ORDER BY" not in plan
     assert "SORT KEY" not in plan
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("contact/", ["No contacts yet", "Contacts are the people you write to.", "Add contact"]),
+        ("contact/?q=xy", ["No contacts match “xy”", "Clear search"]),
+        ("contact/?language=de", ["No contacts match these filters", "Clear filters"]),
+        ("segment/", ["No segments yet", "such as city or last click."]),
+        ("attribute/", ["No attributes yet", "Import a file with more columns, or ask an administrator."]),
+    ],
+)
+def test_an_empty_list_says_what_is_missing_what_it_is_for_and_what_to_do(
+    client: Client, nobody: User, address: str, words: list[str]
+) -> None:
+    nobody.groups.add(Group.objects.get(name="marketer"))
+    client.force_login(nobody)
+
+    page = text_of(client.get(f"/admin/contacts/{address}"))
+
+    for each in words:
+        assert each in page
