@@ -15,6 +15,8 @@ class Profile(models.Model):
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     time_zone = models.CharField(max_length=64, blank=True)  # Of the times on the user's pages; empty: the site's.
 
+    hides_set_up = models.BooleanField(default=False)  # Whether Home leaves out the steps of the first run.
+
     class Meta:
         default_permissions = ()
 

@@ -35,3 +35,16 @@ class SiteSettings(models.Model):
 
     def __str__(self) -> str:
         return "Organisation"
+
+
+class DemoData(models.Model):
+    """What *Add demo data* made, until it is removed; at most one row."""
+
+    made_at = models.DateTimeField()
+    rows = models.JSONField()  # The keys of the rows, by label of their model: {"contacts.contact": [1, 2]}.
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return "the demo data"

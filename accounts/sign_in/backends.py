@@ -15,7 +15,11 @@ from django.http import HttpRequest
 from accounts import factors
 from accounts.models import Profile
 
-OWN_TIME_ZONE = Subquery(Profile.objects.filter(user_id=OuterRef("pk")).values("time_zone"))  # For a query of users.
+# For a query of users.
+OWN = {
+    "own_time_zone": Subquery(Profile.objects.filter(user_id=OuterRef("pk")).values("time_zone")),
+    "hides_set_up": Subquery(Profile.objects.filter(user_id=OuterRef("pk")).values("hides_set_up")),
+}
 
 
 class PasswordsClosed:
@@ -29,10 +33,10 @@ class PasswordsClosed:
 class UserBackend(ModelBackend):
     """Django's passwords and permissions.
 
-    The user of a request comes with ``had_factor`` and ``own_time_zone``, which each request asks for.
+    The user of a request comes with ``had_factor``, ``own_time_zone`` and ``hides_set_up``, which pages ask for.
     """
 
     def get_user(self, user_id: int) -> User | None:
-        found = User.objects.annotate(had_factor=factors.EXISTS, own_time_zone=OWN_TIME_ZONE)
+        found = User.objects.annotate(had_factor=factors.EXISTS, **OWN)
         user = found.filter(pk=user_id).first()
         return user if user is not None and self.user_can_authenticate(user) else None

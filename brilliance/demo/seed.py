@@ -26,6 +26,8 @@ from smtpservers.models import SmtpServer
 
 READERS = 500
 FIRST_READERS = 40
+ORGANISATION = "Nordlicht Books"
+POSTAL_ADDRESS = "Nordlicht Books\n12 Harbour Street\n20457 Hamburg, Germany"
 CONTENT = Path(__file__).with_name("seed_content")
 
 FIRST_NAMES = (
@@ -54,13 +56,19 @@ def seed(sign_ins: Path, now: dt.datetime) -> None:
     with transaction.atomic():
         people = make_people()
         if settings.SANDBOX_ENABLED:
-            name_organisation()
-            make_servers(now)
-            readers, first, patient = make_readers(now)
-            queue_first_campaign(first, people["marketer"][0], now)
-            make_drafts(readers, patient)
+            fill(people["marketer"][0], now)
         # Before the commit: a crash in between leaves passwords without users, never users without passwords.
         write_sign_ins(sign_ins, {name: password for name, (_, password) in people.items()})
+
+
+def fill(author: User, now: dt.datetime) -> None:
+    """Create everything of the demo but the people who sign in. What an administrator has saved stays as it is."""
+    if not SiteSettings.objects.exists():
+        name_organisation()
+    make_servers(now)
+    readers, first, patient = make_readers(now)
+    queue_first_campaign(first, author, now)
+    make_drafts(readers, patient)
 
 
 def make_people() -> dict[str, tuple[User, str]]:
@@ -83,9 +91,7 @@ def write_sign_ins(path: Path, passwords: dict[str, str]) -> None:
 
 
 def name_organisation() -> None:
-    SiteSettings.objects.create(
-        organisation="Nordlicht Books", postal_address="Nordlicht Books\n12 Harbour Street\n20457 Hamburg, Germany"
-    )
+    SiteSettings.objects.create(organisation=ORGANISATION, postal_address=POSTAL_ADDRESS)
 
 
 def make_servers(now: dt.datetime) -> None:

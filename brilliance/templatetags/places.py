@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from brilliance.web.first_run.steps import is_hidden, steps
 from brilliance.web.navigation import is_a_tab, tabs_of, where
 from words import time_zones
 
@@ -68,6 +69,13 @@ def page_zone() -> SafeString:
     place = time_zones.place(name)
     text = _("Times in %(place)s time") % {"place": place} if place else _("Times in %(zone)s") % {"zone": name}
     return format_html('<a class="page-zone" href="{}" title="{}">{}</a>', reverse("account"), name, text)
+
+
+@register.simple_tag(takes_context=True)
+def hides_set_up(context: Context) -> bool:
+    """Whether the user has hidden the steps of the first run, which are not over yet."""
+    user = context["request"].user
+    return user.is_authenticated and is_hidden(user) and bool(steps(user))
 
 
 def _below(context: Context, view: str, way: list[tuple[str, str]]) -> str:

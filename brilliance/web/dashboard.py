@@ -18,7 +18,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from brilliance.health import probes
-from brilliance.web import attention, set_up
+from brilliance.web import attention
+from brilliance.web.first_run.views import set_up_context
 from campaigns.lifecycle import approvals
 from campaigns.models import Campaign
 from contacts.models import Contact
@@ -62,9 +63,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the panels of the dashboard to unfold's ``context``."""
     now = clock.now()
     context["title"] = "Home"
-    context["set_up"] = set_up.steps(request.user)
-    context["set_up_done"] = sum(step.is_done for step in context["set_up"])
-    context["set_up_next"] = next((step for step in context["set_up"] if not step.is_done), None)
+    context.update(set_up_context(request))
     context["steps"] = next_steps(request.user, is_setting_up=bool(context["set_up"]))
     obstacles: list[str] = []
     mailings = records_figures.under_way()
@@ -206,7 +205,7 @@ def running(request: HttpRequest) -> list[Any]:
 def next_steps(user: Person, *, is_setting_up: bool = False) -> list[dict[str, str]]:
     """Return the steps before mail can be sent, as far as this user can take them.
 
-    :param is_setting_up: whether the page shows the steps of :mod:`brilliance.web.set_up`, which say the rest.
+    :param is_setting_up: whether the page shows the steps of :mod:`brilliance.web.first_run`, which say the rest.
     """
     steps = []
     if user.has_perm("delivery.release_copy") and restored_copy.held() is not None:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from campaigns.forms.content import Values, WritingForm, posted, same, values_of
 from campaigns.markup.starter_templates import Starter
 from campaigns.models import Campaign, Layout, Writing
+from contacts.models import ContactList
 
 HEARTBEAT_EXPIRY = dt.timedelta(seconds=45)  # Windows send a heartbeat every fifteen seconds.
 FORGOTTEN = dt.timedelta(days=1)  # Age at which the row of a window is deleted.
@@ -122,13 +123,13 @@ def _called(other: Any, user: Any) -> str:
 
 
 def begin(starter: Starter, now: dt.datetime) -> Campaign:
-    """Create a draft from a starter template, in the default layout and under an unused name."""
+    """Create a draft from a starter template, in the default layout, under an unused name, for the only list."""
     layout = Layout.objects.filter(is_default=True).first()
     stem = f"{starter.name}, {formats.date_format(now, 'j F Y')}"
     taken = set(Campaign.objects.filter(name__startswith=stem).values_list("name", flat=True))
     names = (stem if number == 1 else f"{stem} ({number})" for number in itertools.count(1))
     content = {"html" if starter.markup == Campaign.Markup.HTML else "source": starter.content}
-    return Campaign.objects.create(
+    draft = Campaign.objects.create(
         name=next(name for name in names if name not in taken),
         subject=starter.subject,
         preheader=starter.preheader,
@@ -136,3 +137,7 @@ def begin(starter: Starter, now: dt.datetime) -> Campaign:
         layout=layout,
         **content,
     )
+    lists = list(ContactList.objects.all()[:2])
+    if len(lists) == 1:  # There is no other choice.
+        draft.lists.add(*lists)
+    return draft

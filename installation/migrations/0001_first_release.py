@@ -22,4 +22,15 @@ class Migration(migrations.Migration):
                 ('alert_address', models.CharField(blank=True, help_text='Gets the alerts of servers without a Mail To. Leave empty to alert everyone with the role admin.', max_length=320)),
             ],
         ),
+        migrations.CreateModel(
+            name='DemoData',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('made_at', models.DateTimeField()),
+                ('rows', models.JSONField()),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
     ]

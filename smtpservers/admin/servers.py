@@ -33,7 +33,7 @@ from unfold.decorators import action
 from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
 from mail.links import utm
-from smtpservers import inventory, send_test_starters, tasks
+from smtpservers import inventory, presets, send_test_starters, tasks
 from smtpservers.admin import list_row, states
 from smtpservers.forms.server import OrderForm, ServerForm, secret_state, unreadable
 from smtpservers.forms.validators import hints
@@ -201,6 +201,12 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
     def _sees_settings(self, request: HttpRequest) -> bool:
         """Tell whether the user may see more of a server than its name, state and quota."""
         return bool(super().has_view_permission(request) or self.has_change_permission(request))
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Fill in what is known about the provider that the address names."""
+        given: dict[str, Any] = super().get_changeform_initial_data(request)
+        preset = presets.PRESETS.get(str(given.get("preset", "")))
+        return given if preset is None else {**preset.values, "name": given.get("name", ""), "preset": preset.key}
 
     # --- the list
 

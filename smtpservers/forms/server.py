@@ -130,7 +130,8 @@ class ServerForm(_ServerModelForm):
         super().__init__(*args, **kwargs)
         self._destination_before = self.instance.destination
         for name in ("host", "domain_name"):  # Stored as A-labels, shown in their own script.
-            self.initial[name] = readable_domain(getattr(self.instance, name))
+            if stored := getattr(self.instance, name):
+                self.initial[name] = readable_domain(stored)
         for name, field in self.fields.items():
             _set_range(name, field)
         for name in SECRETS:

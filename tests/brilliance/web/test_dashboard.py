@@ -380,14 +380,14 @@ def test_an_empty_installation_shows_the_way_to_the_first_campaign(db: None) -> 
 
     head, done, buttons = shown()
     assert (head, done) == ("Set up 0 of 5", [])
-    assert buttons == ["Enter organisation", "Connect server", "Create list", "Write campaign"]
+    assert buttons == ["Enter organisation", "Connect server", "Add people", "Write campaign"]
 
     SiteSettings.objects.create(pk=1, organisation="Nordlicht")
     untested = server("New", tested_at=None)
     people = ContactList.objects.create(name="Readers")
     head, done, buttons = shown()
     assert (head, done) == ("Set up 1 of 5", ["Your organisation"])
-    assert buttons == ["Enter organisation", "Send test", "Import people", "Write campaign"]
+    assert buttons == ["Enter organisation", "Send test", "Add people", "Write campaign"]
 
     SmtpServer.objects.filter(pk=untested.pk).update(tested_at=timezone.now())
     Subscription.objects.create(list=people, contact=Contact.objects.create(email="ann@example.org"))

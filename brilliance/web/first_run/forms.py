@@ -1,0 +1,100 @@
+"""The forms of the first run: the organisation, and a list with its first people."""
+
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from adminpages.texts import RefusesControls
+from brilliance.web.first_run import people
+from contacts.models import ContactList
+from contacts.transfer.csv_file import CsvRefused, look
+from installation.forms import SiteSettingsForm
+from installation.models import SiteSettings
+
+CONSENT_CHARACTERS = 300
+PASTED_CHARACTERS = 1_000_000
+
+
+class OrganisationForm(RefusesControls, SiteSettingsForm):
+    class Meta(SiteSettingsForm.Meta):
+        model = SiteSettings
+        fields = ["organisation", "postal_address", "time_zone"]
+        widgets = {
+            "organisation": UnfoldAdminTextInputWidget({"autocomplete": "organization", "autofocus": True}),
+            "postal_address": UnfoldAdminTextareaWidget,
+            "time_zone": UnfoldAdminTextInputWidget,
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        for name in ("organisation", "postal_address"):
+            self.fields[name].required = True
+            self.fields[name].help_text = SiteSettings._meta.get_field(name).help_text  # type: ignore[union-attr]
+            self.fields[name].widget.attrs.pop("placeholder", None)
+
+
+class PeopleForm(RefusesControls, forms.Form):
+    """A new list, and who comes onto it: pasted addresses, a file, or the user alone."""
+
+    name = forms.CharField(label=_("Name of the list"), max_length=150, widget=UnfoldAdminTextInputWidget)
+    pasted = forms.CharField(
+        label=_("Paste addresses"),
+        required=False,
+        max_length=PASTED_CHARACTERS,
+        help_text=_("One per line, e.g. Ann Lee <ann@example.com>."),
+        widget=UnfoldAdminTextareaWidget({"rows": 5}),
+    )
+    file = forms.FileField(
+        label=_("CSV file"),
+        required=False,
+        help_text=_("Instead of pasting. You choose next what its columns mean."),
+        widget=UnfoldAdminFileFieldWidget({"accept": ".csv,.txt,.tsv,text/csv"}),
+    )
+    consent = forms.CharField(
+        label=_("How did they agree?"),
+        required=False,
+        max_length=CONSENT_CHARACTERS,
+        help_text=_("E.g. “Ticked the newsletter box in our shop, spring 2026”. Saved in their consent history."),
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+    def __init__(self, *args: Any, only_me: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        self._only_me = only_me
+        self.initial.setdefault("name", gettext("Newsletter"))
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if ContactList.objects.filter(name__iexact=name).exists():
+            raise forms.ValidationError(gettext("A list has this name already. Choose another name."))
+        return name
+
+    def clean_file(self) -> "UploadedFile[bytes] | None":
+        upload: UploadedFile[bytes] | None = self.cleaned_data["file"]
+        if upload is not None and not self._only_me:
+            try:
+                self.layout = look(upload.file)  # type: ignore[arg-type]  # Django's uploads are binary files.
+            except CsvRefused as error:
+                raise forms.ValidationError(str(error)) from error
+        return upload
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if self._only_me or self.errors:
+            return cleaned
+        pasted, upload = self.cleaned_data["pasted"].strip(), self.cleaned_data["file"]
+        if bool(pasted) == (upload is not None):
+            self.add_error("pasted", gettext("Paste addresses or choose a file, one of them."))
+        elif pasted and not people.read(pasted):
+            self.add_error("pasted", gettext("Paste at least one email address."))
+        if not self.cleaned_data["consent"].strip():
+            self.add_error("consent", gettext("Say how these people agreed. Without consent nobody comes onto a list."))
+        return cleaned

@@ -1,0 +1,71 @@
+"""The people of the first list: pasted text as rows for an import, and the user alone."""
+
+import csv
+import datetime as dt
+import io
+import re
+
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from contacts import tasks
+from contacts.consent import changes
+from contacts.models import Contact, ContactImport, ContactList
+from contacts.transfer import uploads
+from contacts.transfer.csv_file import look
+from mail.addresses import AddressInvalid, fold, parse_mailbox
+
+COLUMNS = ("email", "first_name", "last_name")
+SEPARATORS = re.compile(r"[\n\r;]+|(?<=>) *,|,(?=[^<>]*@)")  # Not a comma within a name.
+
+
+def read(pasted: str) -> list[tuple[str, str, str]]:
+    """Return address, first and last name of each entry; text that is no address stands in the address's place."""
+    pieces = (" ".join(piece.split()).strip(" ,") for piece in SEPARATORS.split(pasted))
+    return [_row(piece) for piece in pieces if piece]
+
+
+def _row(piece: str) -> tuple[str, str, str]:
+    try:
+        box = parse_mailbox(piece)
+    except AddressInvalid:
+        return piece, "", ""  # The import refuses it and says why.
+    first, _space, last = box.name.partition(" ")
+    return box.address, first, last
+
+
+def import_pasted(pasted: str, contact_list: ContactList, consent: str, user: User) -> ContactImport:
+    """Start the import of pasted people; a worker does it within seconds."""
+    text = io.StringIO()
+    csv.writer(text).writerows([COLUMNS, *read(pasted)])
+    content = text.getvalue().encode()
+    file = ContentFile(content, name=_("pasted") + ".csv")
+    layout = look(io.BytesIO(content), "utf-8", ",")
+    with transaction.atomic():
+        draft = uploads.store(file, layout, user)
+        uploads.start(draft, layout, COLUMNS, lists=[contact_list], consent=consent)
+        transaction.on_commit(lambda: tasks.ring(draft.pk), robust=True)
+    return draft
+
+
+def subscribe_only(user: User, contact_list: ContactList, now: dt.datetime) -> None:
+    """Put the user alone onto the list.
+
+    :raises AddressInvalid: if the user has no usable address.
+    """
+    address = parse_mailbox(user.email).address
+    with transaction.atomic():
+        contact, _is_new = Contact.objects.get_or_create(
+            email_key=fold(address),
+            defaults={"email": address, "first_name": user.first_name, "last_name": user.last_name},
+        )
+        changes.subscribe(
+            contact,
+            contact_list,
+            method="admin",
+            source=f"admin: {user}",
+            now=now,
+            wording=changes.wording_of(contact_list),
+        )

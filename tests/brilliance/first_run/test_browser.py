@@ -1,0 +1,77 @@
+"""From the first signed-in page of an empty installation to the first campaign mail, in few clicks and fields."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.harness.demo import Demo
+
+pytestmark = pytest.mark.browser
+MOST_CLICKS, MOST_FIELDS = 10, 8
+MINUTE = 60_000
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Demo]:
+    running = Demo(tmp_path / "var", DEMO="off")
+    yield running
+    running.kill()
+
+
+class Hand:
+    """Counts what a person does."""
+
+    def __init__(self) -> None:
+        self.clicks = self.fields = 0
+
+    def click(self, what: Locator) -> None:
+        self.clicks += 1
+        what.click()
+
+    def fill(self, what: Locator, text: str) -> None:
+        self.fields += 1
+        what.fill(text)
+
+
+def create_account(page: Page, empty: Demo) -> None:
+    link = re.search(r"http://\S+/accounts/first/\?token=\S+", empty.log.read_text())
+    assert link is not None
+    page.goto(link[0])
+    page.get_by_label("Username").fill("ada")
+    page.get_by_label("Email").fill("ada@example.com")
+    page.get_by_label("Password").fill("a quiet purple lighthouse")
+    page.get_by_role("button", name="Create account").click()
+
+
+@pytest.mark.timeout(300)
+def test_the_first_campaign_mail_takes_ten_clicks_and_eight_fields_at_most(page: Page, empty: Demo) -> None:
+    create_account(page, empty)
+    expect(page.get_by_role("heading", name="Set up 0 of 5")).to_be_visible()
+    hand = Hand()
+
+    hand.click(page.get_by_role("link", name="Enter organisation"))
+    hand.fill(page.get_by_label("Organisation"), "Harbour Books")
+    hand.fill(page.get_by_label("Postal address"), "1 Quay Street, Bergen")
+    hand.click(page.get_by_role("button", name="Save and continue"))
+    hand.click(page.get_by_role("button", name="Test inbox on this machine"))
+    hand.click(page.get_by_role("button", name="Only me for now"))
+    hand.click(page.get_by_role("button", name=re.compile("Letter")))
+    hand.fill(page.locator("#id_subject"), "Hello from Harbour Books")
+    hand.click(page.locator("[name=_review]"))
+    hand.click(page.get_by_role("button", name=re.compile("^(Queue|Send) (the )?(campaign|now)")))
+
+    expect(page.locator(".campaign-summary")).to_contain_text("1", timeout=2 * MINUTE)
+    page.goto(f"{empty.url}/admin/sandbox/sandboxmail/?q=ada@example.com")
+    for _ in range(60):
+        if page.get_by_text("Hello from Harbour Books").count():
+            break
+        page.wait_for_timeout(500)
+        page.reload()
+    expect(page.get_by_text("Hello from Harbour Books").first).to_be_visible()
+    assert hand.clicks <= MOST_CLICKS
+    assert hand.fields <= MOST_FIELDS
+    page.goto(empty.url)
+    expect(page.get_by_role("heading", name=re.compile("Set up"))).to_have_count(0)

@@ -1,0 +1,193 @@
+"""The pages of the first run: what they make, whom they let in, and the steps on Home."""
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, User
+from django.core.files.base import ContentFile
+from django.test import Client
+from django.utils import timezone
+
+from brilliance.web.first_run.people import read
+from campaigns.models import Campaign
+from contacts.models import ConsentEvent, Contact, ContactImport, ContactList, Subscription
+from contacts.transfer.import_contacts import import_people
+from delivery.models import Trial
+from installation.models import SiteSettings
+from smtpservers.models import SmtpServer
+
+ORGANISATION, SERVER, PEOPLE, HIDE = (f"/set-up/{name}/" for name in ("organisation", "server", "people", "hide"))
+CONSENT = "Asked for it at our shop"
+
+
+@pytest.fixture
+def client(db: None) -> Client:
+    user = User.objects.create_user("boss", email="Boss@example.com", first_name="Bo", is_staff=True)
+    user.groups.add(Group.objects.get(name="admin"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_the_organisation_needs_name_and_address_and_leads_to_the_server(client: Client) -> None:
+    assert client.post(ORGANISATION, {"organisation": "", "postal_address": "", "time_zone": ""}).status_code == 200
+    assert not SiteSettings.objects.exists()
+
+    given = {"organisation": "Acme", "postal_address": "1 Quay Street", "time_zone": "europe/berlin"}
+    answer = client.post(ORGANISATION, given)
+
+    assert answer["Location"] == SERVER
+    saved = SiteSettings.objects.get(pk=1)
+    assert (saved.organisation, saved.postal_address, saved.time_zone) == ("Acme", "1 Quay Street", "Europe/Berlin")
+    assert "set-up steps" in LogEntry.objects.get().change_message
+
+
+def test_the_test_inbox_is_one_press_and_its_test_ends_untested(client: Client, settings: Any) -> None:
+    settings.SANDBOX_ENABLED = True
+
+    answers = [client.post(SERVER), client.post(SERVER)]
+
+    assert [answer["Location"] for answer in answers] == [PEOPLE, PEOPLE]
+    server = SmtpServer.objects.get()
+    assert (server.host, server.port, server.mail_to) == ("127.0.0.1", settings.SANDBOX_PLAIN_PORT, "Boss@example.com")
+    assert Trial.objects.filter(server=server, recipient="Boss@example.com").exists()
+
+
+def test_without_a_test_inbox_there_is_no_tile_for_it(client: Client, settings: Any) -> None:
+    settings.SANDBOX_ENABLED = False
+
+    assert "Test inbox on this machine" not in client.get(SERVER).content.decode()
+    assert client.post(SERVER).status_code == 403
+    assert not SmtpServer.objects.exists()
+
+
+def test_a_provider_s_tile_leads_to_its_form_filled_in(client: Client) -> None:
+    page = client.get(SERVER).content.decode()
+    assert "/admin/smtpservers/smtpserver/add/?preset=postmark&amp;name=Postmark" in page
+
+    form = client.get("/admin/smtpservers/smtpserver/add/?preset=postmark&name=Postmark").content.decode()
+
+    assert 'value="smtp.postmarkapp.com"' in form
+    assert 'value="Postmark"' in form
+
+
+def test_only_me_is_one_press(client: Client) -> None:
+    answer = client.post(PEOPLE, {"name": "Newsletter", "only_me": "on"})
+
+    assert answer["Location"] == "/admin/campaigns/campaign/add/"
+    subscription = Subscription.objects.get(list__name="Newsletter")
+    assert (subscription.contact.email, subscription.status) == ("Boss@example.com", "subscribed")
+    assert ConsentEvent.objects.get().source == "admin: boss"
+
+
+def test_pasted_people_are_imported_with_how_they_agreed(client: Client) -> None:
+    pasted = "Ann Lee <ann@example.com>\nbob@example.com, carl@example.com; not an address"
+
+    client.post(PEOPLE, {"name": "News", "pasted": pasted, "consent": CONSENT})
+    started = ContactImport.objects.get()
+    import_people(started.pk, timezone.now())
+
+    started.refresh_from_db()
+    assert (started.rows_added, started.rows_refused, started.subscribed) == (3, 1, 3)
+    assert Contact.objects.get(email="ann@example.com").last_name == "Lee"
+    assert set(ConsentEvent.objects.values_list("wording", flat=True)) == {CONSENT}
+    assert Subscription.objects.filter(list__name="News").count() == 3
+
+
+def test_a_file_goes_on_to_its_columns_with_list_and_consent(client: Client) -> None:
+    file = ContentFile(b"email,city\nann@example.com,Bergen\n", "people.csv")
+
+    answer = client.post(PEOPLE, {"name": "News", "consent": CONSENT, "file": file}, follow=True)
+
+    draft = ContactImport.objects.get()
+    page = answer.content.decode()
+    assert answer.redirect_chain[0][0] == f"/admin/contacts/contactimport/{draft.pk}/columns/"
+    assert 'value="News"' in page
+    assert CONSENT in page
+    assert not ContactList.objects.exists()  # It is made when the import starts.
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"name": "News", "pasted": "ann@example.com"}, "Say how these people agreed."),
+        ({"name": "News", "consent": CONSENT}, "Paste addresses or choose a file"),
+        ({"name": "News", "pasted": " ;,\n", "consent": CONSENT}, "Paste at least one email address."),
+        ({"name": "", "pasted": "ann@example.com", "consent": CONSENT}, "This field is required."),
+        ({"name": "old", "only_me": "on"}, "A list has this name already."),
+    ],
+    ids=str,
+)
+def test_what_is_missing_is_said_and_nobody_is_added(client: Client, given: dict[str, str], said: str) -> None:
+    ContactList.objects.create(name="Old")
+
+    page = client.post(PEOPLE, given).content.decode()
+
+    assert said in page
+    assert (ContactList.objects.count(), Contact.objects.count(), ContactImport.objects.count()) == (1, 0, 0)
+
+
+def test_pasted_text_is_read_as_people_write_it() -> None:
+    assert read("Ann Lee <ann@example.com>, Bob <bob@example.com>\n\ncarl@example.com,dora@example.com;x y") == [
+        ("ann@example.com", "Ann", "Lee"),
+        ("bob@example.com", "Bob", ""),
+        ("carl@example.com", "", ""),
+        ("dora@example.com", "", ""),
+        ("x y", "", ""),
+    ]
+
+
+def test_the_only_list_is_chosen_for_a_new_campaign(client: Client) -> None:
+    made = ContactList.objects.create(name="News")
+
+    client.post("/campaigns/begin/", {"starter": "empty"})
+    ContactList.objects.create(name="More")
+    client.post("/campaigns/begin/", {"starter": "empty"})
+
+    assert [list(campaign.lists.all()) for campaign in Campaign.objects.order_by("pk")] == [[made], []]
+
+
+def test_the_steps_are_hidden_for_one_user_and_come_back(client: Client) -> None:
+    assert "Hide these steps" in client.get("/admin/").content.decode()
+
+    client.post(HIDE, {"hide": "on"})
+
+    assert "Hide these steps" not in client.get("/admin/").content.decode()
+    assert "Show set-up steps" in client.get("/accounts/").content.decode()
+    client.post(HIDE)
+    assert "Hide these steps" in client.get("/admin/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("base", "host", "is_told"),
+    [
+        ("http://localhost:8000", "localhost:8000", False),
+        ("http://localhost:8000", "127.0.0.1:8000", False),
+        ("http://localhost:8000", "localhost:8001", True),
+        ("http://localhost:8000", "mail.example.com", True),
+        ("http://mail.example.com", "mail.example.com:80", False),
+        ("https://mail.example.com", "mail.example.com", True),
+    ],
+)
+def test_home_warns_where_links_would_lead_elsewhere(
+    client: Client, settings: Any, base: str, host: str, is_told: bool
+) -> None:
+    settings.BASE_URL, settings.ALLOWED_HOSTS = base, ["*"]
+
+    page = client.get("/admin/", headers={"host": host}).content.decode()
+
+    assert (f"this site was opened at http://{host}" in page) is is_told
+
+
+@pytest.mark.parametrize("role", ["marketer", "ops", "viewer"])
+def test_administrators_alone_set_up(db: None, role: str) -> None:
+    eve = User.objects.create_user("eve", email="eve@example.com", is_staff=True)
+    eve.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(eve)
+
+    assert [client.get(path).status_code for path in (ORGANISATION, SERVER, PEOPLE)] == [403] * 3
+    assert [client.post(path, {"only_me": "on", "name": "x"}).status_code for path in (PEOPLE, HIDE)] == [403] * 2
+    assert Client().get(PEOPLE)["Location"].startswith("/accounts/login/")
+    assert not ContactList.objects.exists()
