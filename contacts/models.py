@@ -79,6 +79,13 @@ class ContactList(models.Model):
         DOUBLE = "double", _("Double opt-in")  # Consent is the click in the confirmation mail, the only mail before it.
 
     name = models.CharField(_("name"), max_length=150, unique=True)
+    title = models.CharField(
+        _("public title"),
+        max_length=150,
+        blank=True,
+        db_default="",
+        help_text=_("Subscribers see this instead of the name. Leave empty to show the name."),
+    )
     description = models.TextField(_("description"), blank=True, max_length=2000)
     opt_in = models.CharField(_("opt-in"), max_length=8, choices=OptIn, default=OptIn.DOUBLE, db_default=OptIn.SINGLE)
     is_public = models.BooleanField(
@@ -108,6 +115,11 @@ class ContactList(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def public_title(self) -> str:
+        """The name that people on the list see, on pages and in mail."""
+        return self.title or self.name
 
 
 class Subscription(models.Model):

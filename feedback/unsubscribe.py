@@ -57,8 +57,8 @@ def is_copy(message: Message) -> bool:
 class UnsubscribeStanding:
     """The reader's standing on the lists of the mailing, and towards all mail."""
 
-    staying: tuple[str, ...]  # Lists they can still leave, by name.
-    left: tuple[str, ...]  # Lists they left, by name.
+    staying: tuple[str, ...]  # Titles of lists they can still leave.
+    left: tuple[str, ...]  # Titles of lists they left.
     left_everything: bool
     may_undo: bool
 
@@ -68,7 +68,7 @@ def standing(message: Message, now: dt.datetime) -> UnsubscribeStanding:
     names: dict[int, str] = {}
     withdrawn: set[int] = set()
     if message.contact_id is not None:
-        names = dict(message.mailing.lists.values_list("pk", "name"))
+        names = {each.pk: each.public_title for each in message.mailing.lists.only("pk", "name", "title")}
         of_person = Subscription.objects.filter(contact=message.contact_id, list__in=names)
         withdrawn = set(of_person.filter(status=Subscription.Status.UNSUBSCRIBED).values_list("list", flat=True))
     left_everything = Suppression.objects.filter(suppressed.left_everything(), email_key__in=_keys(message)).exists()

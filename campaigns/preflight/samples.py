@@ -47,7 +47,7 @@ def samples(
     """
     lists, person = written.lists, written.first_person(now)
     mailing = Mailing(stream=Mailing.Stream.CAMPAIGN, created_at=now, **written.mailing_content(content))
-    list_id, list_name = (lists[0].pk, lists[0].name) if lists else (None, "")
+    list_id, list_name = (lists[0].pk, lists[0].public_title) if lists else (None, "")
     shapes: dict[tuple[object, ...], SmtpServer] = {}
     for server in servers:
         shapes.setdefault(_shape(server), server)

@@ -69,7 +69,7 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
             " someone else. Imports and users add people directly either way."
         )
         return [
-            (None, {"fields": ["name", "description", *(COUNTS if obj else [])]}),
+            (None, {"fields": ["name", "title", "description", *(COUNTS if obj else [])]}),
             (
                 _("Signing up"),
                 {

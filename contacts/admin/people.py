@@ -112,7 +112,8 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
         defined = [PREFIX + definition.name for definition in Attribute.objects.all()] if may_change else []
         if may_change:
             defined.append("attributes")
-            person.append("add_to_lists")
+            may_add_lists = request.user.has_perm("contacts.add_contactlist")
+            person.append(("add_to_lists", "new_list") if may_add_lists else "add_to_lists")
         else:
             defined.append("held_attributes")
         return [(None, {"fields": person}), (_("Attributes"), {"fields": defined})]
@@ -238,7 +239,12 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Iterable[Any], change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        for contact_list in form.cleaned_data.get("add_to_lists", []):
+        lists = list(form.cleaned_data.get("add_to_lists", []))
+        # The form has the field whether or not the page shows it.
+        new_list = form.cleaned_data.get("new_list")
+        if new_list and request.user.has_perm("contacts.add_contactlist"):
+            lists.append(ContactList.objects.create(name=new_list))
+        for contact_list in lists:
             changes.subscribe(form.instance, contact_list, method="admin", source=_by(request), now=timezone.now())
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:

@@ -194,6 +194,13 @@ class ContactForm(ContactModelForm):
         ),
         widget=UnfoldAdminSelect2MultipleWidget,
     )
+    new_list = forms.CharField(
+        required=False,
+        max_length=150,
+        label=gettext_lazy("New list"),
+        help_text=gettext_lazy("Creates a list with this name and adds the person."),
+        widget=UnfoldAdminTextInputWidget,
+    )
     why_again = forms.CharField(
         required=False,
         max_length=300,
@@ -239,6 +246,9 @@ class ContactForm(ContactModelForm):
 
     def clean_last_name(self) -> str:
         return _on_one_line(self.cleaned_data["last_name"])
+
+    def clean_new_list(self) -> str:
+        return checked_new_list(self.cleaned_data["new_list"])
 
     def clean_attributes(self) -> dict[str, Any]:
         before = self.instance.attributes
@@ -305,6 +315,16 @@ def checked_address(email: str) -> str:
         return read_address(email)
     except AddressInvalid as error:
         raise forms.ValidationError(str(error)) from None
+
+
+def checked_new_list(name: str) -> str:
+    """Return the name of a list to create; it may be empty.
+
+    :raises ValidationError: if a list has it.
+    """
+    if name and ContactList.objects.filter(name=name).exists():
+        raise forms.ValidationError(_("A list named “%(name)s” already exists. Select it above.") % {"name": name})
+    return name
 
 
 def _on_one_line(name: str) -> str:

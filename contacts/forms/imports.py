@@ -19,6 +19,7 @@ from unfold.widgets import (
 )
 
 from contacts.attributes.rules import likely_kind
+from contacts.forms.contact import checked_new_list
 from contacts.models import Attribute, ContactImport, ContactList
 from contacts.transfer.columns import ATTRIBUTE, FIELDS, MappingInvalid, check_mapping, describe, new_name, propose
 from contacts.transfer.contact_row import fold_value
@@ -276,12 +277,7 @@ class MappingForm(forms.Form):
     # --- checks
 
     def clean_new_list(self) -> str:
-        name: str = self.cleaned_data["new_list"]
-        if name and ContactList.objects.filter(name=name).exists():
-            raise forms.ValidationError(
-                gettext("A list named “%(name)s” already exists. Select it above.") % {"name": name}
-            )
-        return name
+        return checked_new_list(self.cleaned_data["new_list"])
 
     def clean_consent(self) -> str:
         return " ".join(self.cleaned_data["consent"].split())

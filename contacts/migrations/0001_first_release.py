@@ -38,6 +38,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=150, unique=True)),
+                ('title', models.CharField(blank=True, db_default='', max_length=150)),
                 ('description', models.TextField(blank=True, max_length=2000)),
                 ('opt_in', models.CharField(choices=[('single', 'single opt-in'), ('double', 'double opt-in')], db_default='single', default='double', max_length=8, verbose_name='opt-in')),
                 ('is_public', models.BooleanField(db_default=False, default=False, help_text='People may subscribe by its form and see it as a choice.', verbose_name='public')),

@@ -255,9 +255,9 @@ def composer_for(mailing: Mailing, server: SmtpServer) -> Composer:
 
     :raises ValueError: if the content or the From of the mailing cannot be used.
     """
-    first = mailing.lists.order_by("pk").values_list("pk", "name").first()
-    list_id, list_name = first or (None, "")
-    return Composer(mailing, server, list_id=list_id, list_name=list_name)
+    first = mailing.lists.order_by("pk").only("pk", "name", "title").first()
+    list_id, title = (first.pk, first.public_title) if first else (None, "")
+    return Composer(mailing, server, list_id=list_id, list_name=title)
 
 
 def preview(

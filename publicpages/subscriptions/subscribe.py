@@ -63,7 +63,7 @@ def public_lists() -> QuerySet[ContactList]:
 def wording(contact_list: ContactList, language: str) -> str:
     """Return the consent text of the form, word for word."""
     own = contact_list.consent_text.strip()
-    return own or SIGN_UP[language].agreement.format(list=contact_list.name)
+    return own or SIGN_UP[language].agreement.format(list=contact_list.public_title)
 
 
 def problems(entry: FormEntry) -> dict[str, str]:
@@ -206,7 +206,7 @@ def _ask_to_confirm(
         sign_up.language,
         organisation=organisation,
         days=settings.CONFIRM_DAYS,
-        lists=[each.name for each in lists],
+        lists=[each.public_title for each in lists],
         url=confirm_url(sign_up.pk),
     )
     mailing = mailings.open_mailing(
@@ -253,12 +253,12 @@ def find(token: str, now: dt.datetime) -> SignUp | None:
 
 
 def names_of_lists(sign_up: SignUp) -> list[str]:
-    """Return the names of the lists of the entry."""
-    return [contact_list.name for contact_list, _ in _choices(sign_up, only_public=False)]
+    """Return the titles of the lists of the entry."""
+    return [contact_list.public_title for contact_list, _ in _choices(sign_up, only_public=False)]
 
 
 def confirm(sign_up: SignUp, origin: str, now: dt.datetime) -> list[str]:
-    """Subscribe the person to the lists of the entry, once; return the names of the lists they are now on.
+    """Subscribe the person to the lists of the entry, once; return the titles of the lists they are now on.
 
     Nothing changes if the link was used before, or the person has withdrawn since.
     """
@@ -268,7 +268,7 @@ def confirm(sign_up: SignUp, origin: str, now: dt.datetime) -> list[str]:
         if not SignUp.objects.filter(pk=sign_up.pk, confirmed_at=None).update(confirmed_at=now):
             return []
         confirmed = [
-            contact_list.name
+            contact_list.public_title
             for contact_list, agreed_to in _choices(sign_up, only_public=False)
             if changes.confirm(
                 contact, contact_list, source="link in the mail", now=now, wording=agreed_to, network=origin

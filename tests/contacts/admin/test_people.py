@@ -359,3 +359,27 @@ def test_an_empty_list_says_what_is_missing_what_it_is_for_and_what_to_do(
 
     for each in words:
         assert each in page
+
+
+def test_a_contact_is_added_to_a_list_that_is_created_with_it(marketers_client: Client, news: ContactList) -> None:
+    form = {"email": "bo@example.org", "first_name": "", "last_name": "", "language": "", "time_zone": ""}
+
+    refused = marketers_client.post("/admin/contacts/contact/add/", form | {"new_list": "News"})
+    assert "A list named “News” already exists. Select it above." in text_of(refused)
+    marketers_client.post("/admin/contacts/contact/add/", form | {"new_list": "Friends"})
+
+    subscription = Subscription.objects.get(contact__email="bo@example.org")
+    assert (subscription.list.name, subscription.status, subscription.source) == ("Friends", "subscribed", "admin: mia")
+
+
+def test_who_may_not_add_lists_creates_none_with_a_contact(client: Client, nobody: User) -> None:
+    allowed = ["add_contact", "view_contact", "view_contactlist"]
+    nobody.user_permissions.set(Permission.objects.filter(codename__in=allowed))
+    client.force_login(nobody)
+    form = {"email": "bo@example.org", "first_name": "", "last_name": "", "language": "", "time_zone": ""}
+
+    assert "New list" not in text_of(client.get("/admin/contacts/contact/add/"))
+    client.post("/admin/contacts/contact/add/", form | {"new_list": "Friends"})
+
+    assert Contact.objects.get().email == "bo@example.org"
+    assert not ContactList.objects.exists()
