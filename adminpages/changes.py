@@ -13,6 +13,8 @@ from django import forms
 from django.db.models import Model, QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from adminpages.texts import read_json
 
@@ -31,7 +33,7 @@ class NoticesChanges:
     fields: dict[str, forms.Field]
     data: Mapping[str, Any]
     cleaned_data: dict[str, Any]
-    called = "page"  # The noun of the error; a model's form uses the model's name instead.
+    called: Any = gettext_lazy("page")  # The noun of the error; a model's form uses the model's name instead.
 
     @property
     def seen_input(self) -> SafeString:
@@ -66,8 +68,11 @@ class NoticesChanges:
         labels = ", ".join(f"“{self[name].label}”" for name in changed)  # type: ignore[index]
         self.add_error(  # type: ignore[attr-defined]
             None,
-            f"Somebody changed this {called} while you had it open, so nothing was saved."
-            f" Changed: {labels}. Check the page and save again.",
+            _(
+                "Someone else changed this %(called)s while you had it open, so nothing was saved. Changed:"
+                " %(labels)s. Check the page and save again."
+            )
+            % {"called": called, "labels": labels},
         )
         for name in changed:
             if typed.get(name) == seen[name]:
@@ -101,7 +106,7 @@ class RowNoticesChanges:
             if _digest(shown) != _digest(bound.initial):
                 _show_stored(bound.field)
                 self.add_error(  # type: ignore[attr-defined]
-                    name, "Somebody changed this while you had the page open. Open the page again to change it."
+                    name, _("Someone else changed this while you had the page open. Open the page again to change it.")
                 )
         return cleaned
 
@@ -114,8 +119,10 @@ def _show_stored(field: forms.Field) -> None:
 def _conflict_error(bound: forms.BoundField) -> str:
     stored = bound.initial
     if isinstance(stored, str) and 0 < len(stored) <= LONGEST_SHOWN and not hasattr(bound.field, "choices"):
-        return f"Somebody set this to “{stored}” meanwhile. Save again to replace it with what stands here."
-    return "Somebody changed this meanwhile. Save again to replace it with what stands here."
+        return _("Someone else set this to “%(stored)s” meanwhile. Save again to replace it with your value.") % {
+            "stored": stored
+        }
+    return _("Someone else changed this meanwhile. Save again to replace it with your value.")
 
 
 def _read_digests(sent: str) -> dict[str, str]:

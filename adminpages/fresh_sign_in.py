@@ -22,6 +22,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from adminpages.access import way_back
 
@@ -82,7 +83,7 @@ def ask_on_the_way(request: HttpRequest) -> HttpResponse:
     ]
     context = {
         **admin.site.each_context(request),
-        "title": "Confirm it's you",
+        "title": _("Confirm it's you"),
         "sent": sent,
         "error": WRONG if request.POST.get(PASSWORD) else NOT_YET if ASKED in request.POST else "",
         # The second time this page itself is the one that refers.
@@ -135,8 +136,9 @@ class AsksFreshSignIn:
         self.keeps_secrets = SENT_BY_SCRIPT in self.request.headers
         if not is_proved(self.request):
             self.lacks_proof = True
-            wrong = f"{WRONG} " if self.request.POST.get(PASSWORD) else ""
-            self.add_error(None, f"{wrong}Nothing was saved yet. Confirm it's you above, and save.")  # type: ignore[attr-defined]
+            wrong = [str(WRONG)] if self.request.POST.get(PASSWORD) else []
+            sentences = [*wrong, _("Nothing was saved yet. Confirm it's you above, and save.")]
+            self.add_error(None, " ".join(sentences))  # type: ignore[attr-defined]
         if not self.keeps_secrets:
             self._ask_for_secrets_again()
 

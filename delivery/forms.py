@@ -4,24 +4,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
-from delivery.models import Message
+from delivery.models import NOT_ACCEPTED, Message
 from mail.addresses import AddressInvalid, read_address
 from smtpservers.models import SmtpServer
 
 
 class SendTestForm(forms.Form):
     recipient = forms.CharField(
-        label="Send test to",
+        label=_("Send test to"),
         max_length=320,
-        help_text="Use a mailbox you can check.",
-        error_messages={"required": "Enter an address for the test message."},
+        help_text=_("Use a mailbox you can check."),
+        error_messages={"required": _("Enter an address for the test message.")},
         widget=UnfoldAdminTextInputWidget({"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}),
     )
 
     with_copies = forms.BooleanField(
-        label="Send copies too", required=False, initial=True, widget=UnfoldBooleanWidget()
+        label=_("Send copies too"), required=False, initial=True, widget=UnfoldBooleanWidget()
     )
 
     def __init__(self, *args: Any, copies: Sequence[str] = (), proposed: str = "", **kwargs: Any) -> None:
@@ -32,9 +34,11 @@ class SendTestForm(forms.Form):
         """
         super().__init__(*args, **kwargs)
         if proposed:
-            self.fields["recipient"].help_text += " The server's Mail to is suggested."
+            self.fields["recipient"].help_text += " " + gettext("The server's Mail to is suggested.")
         if copies:
-            self.fields["with_copies"].help_text = f"To {', '.join(copies)}. Each copy uses quota."
+            self.fields["with_copies"].help_text = gettext("To %(addresses)s. Each copy uses quota.") % {
+                "addresses": ", ".join(copies)
+            }
         else:
             del self.fields["with_copies"]
         if self.is_bound and self.errors:
@@ -53,16 +57,23 @@ class MessageSearch(forms.Form):
     address = forms.CharField(
         required=False,
         max_length=320,
-        label="Address",
-        widget=UnfoldAdminTextInputWidget({"placeholder": "ann@example.org, or part of it", "type": "search"}),
+        label=_("Address"),
+        widget=UnfoldAdminTextInputWidget({"placeholder": _("ann@example.org, or part of it"), "type": "search"}),
     )
     status = forms.ChoiceField(
-        required=False, choices=[("", "any"), *Message.Status.choices], label="Status", widget=UnfoldAdminSelectWidget
+        required=False,
+        choices=[
+            ("", _("Any")),
+            *Message.Status.choices,
+            (NOT_ACCEPTED, _("Bounced, failed or unconfirmed")),
+        ],
+        label=_("Status"),
+        widget=UnfoldAdminSelectWidget,
     )
     server = forms.ModelChoiceField(
         required=False,
         queryset=SmtpServer.objects.only("name"),
-        empty_label="any",
-        label="Server",
+        empty_label=_("Any"),
+        label=_("Server"),
         widget=UnfoldAdminSelectWidget,
     )

@@ -20,6 +20,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -45,18 +46,18 @@ from smtpservers.smtp.conversation import Step
 
 # In the order of a conversation. With STARTTLS, EHLO comes twice.
 STEPS = {
-    "DNS": "look up the server's name",
-    "connect": "open the connection",
-    "banner": "the server's greeting",
-    "EHLO": "our greeting, and what the server offers",
-    "HELO": "our greeting, for a server that does not know EHLO",
-    "TLS": "encryption",
-    "AUTH": "signing in",
-    "MAIL": "the sender",
-    "RCPT": "the recipient",
-    "DATA": "announcing the message",
-    "message": "the message, and the final answer",
-    "bounces": "the address that bounces go to",
+    "DNS": gettext_lazy("look up the server's name"),
+    "connect": gettext_lazy("open the connection"),
+    "banner": gettext_lazy("the server's greeting"),
+    "EHLO": gettext_lazy("our greeting, and what the server offers"),
+    "HELO": gettext_lazy("our greeting, for a server that doesn't know EHLO"),
+    "TLS": gettext_lazy("encryption"),
+    "AUTH": gettext_lazy("signing in"),
+    "MAIL": gettext_lazy("the sender"),
+    "RCPT": gettext_lazy("the recipient"),
+    "DATA": gettext_lazy("announcing the message"),
+    "message": gettext_lazy("the message, and the final reply"),
+    "bounces": gettext_lazy("the address that bounces go to"),
 }
 MESSAGES_PER_PAGE = outbox_search.PAGE
 SERVERS_PER_PAGE = 25
@@ -85,10 +86,14 @@ class StepLine:
     reply: str
 
     @property
+    def is_skipped(self) -> bool:
+        return any(said.startswith("Not checked") for said in (self.reply, self.step.details.get(MEANS, "")))
+
+    @property
     def verdict(self) -> str:
-        if any(said.startswith("Not checked") for said in (self.reply, self.step.details.get(MEANS, ""))):
-            return "not checked"
-        return "done" if self.step.is_ok else "failed"
+        if self.is_skipped:
+            return _("not checked")
+        return _("done") if self.step.is_ok else _("failed")
 
 
 @staff_member_required
@@ -111,7 +116,7 @@ def begin_test(request: HttpRequest, server: SmtpServer) -> HttpResponse:
     """Queue a test to the server's Mail to; without one, redirect to the page that asks for a recipient."""
     recipient = default_recipient(server)
     if not recipient:
-        messages.info(request, "Server saved. Enter an address for the test message.")
+        messages.info(request, _("Server saved. Enter an address for the test message."))
         return redirect("delivery:send_test", server.pk)
     trial = trials.ask(server, recipient, request.user, with_copies=False, now=clock.now())
     transaction.on_commit(partial(hints.ring, tasks.make_trials))
@@ -141,7 +146,7 @@ def _test_form(server: SmtpServer, posted: Any, recipient: str = "") -> SendTest
 def _test_page(request: HttpRequest, server: SmtpServer, form: SendTestForm, shown: dict[str, Any]) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
-        "title": f"Send test through {server}",
+        "title": _("Send test through %(server)s") % {"server": server},
         "opts": SmtpServer._meta,
         "object": server,
         "server": server,
@@ -156,12 +161,12 @@ def _test_so_far(trial: Trial) -> dict[str, Any]:
     now = clock.now()
     conversation = trials.conversation_of(trial)
     if trial.refusal:
-        return {"outcome": ResultWords("failed", "block", "Test not sent.", trial.refusal)}
+        return {"outcome": ResultWords("failed", "block", _("Test not sent."), trial.refusal)}
     if trial.ended_at is None:
         steps = [line_of(said.step) for said in conversation.steps] if conversation else []
         return {"outcome": _under_way(trial, now), "steps": steps, "is_under_way": not trials.is_lost(trial, now)}
     if conversation is None:  # The message was deleted in the meantime.
-        return {"outcome": ResultWords("unsure", "help", "This test was deleted.", "Send another one.")}
+        return {"outcome": ResultWords("unsure", "help", _("This test was deleted."), _("Send another one."))}
     return {
         "outcome": outcome_of(conversation),
         "steps": [line_of(said.step) for said in conversation.steps],
@@ -189,28 +194,34 @@ def default_recipient(server: SmtpServer) -> str:
 def outcome_of(conversation: operators_send_test.Conversation) -> ResultWords:
     failed = next((said for said in conversation.steps if not said.step.is_ok), None)
     if conversation.is_accepted and failed is not None and failed.step.name == "bounces":
-        headline = "The server accepted the message, but bounces would be lost."
+        headline = _("The server accepted the message, but bounces would be lost.")
         return ResultWords("unsure", "warning", headline, failed.explanation)
     if conversation.is_accepted:
         return ResultWords(
             "fine",
             "check_circle",
-            "The server accepted the message.",
-            f"Check the mailbox of {conversation.recipient}, and its spam folder after a few minutes.",
+            _("The server accepted the message."),
+            _("Check the mailbox of %(recipient)s, and its spam folder after a few minutes.")
+            % {"recipient": conversation.recipient},
         )
     advice = failed.explanation if failed else conversation.reason
     if conversation.status == Message.Status.UNCONFIRMED:
         is_silent = failed is not None and "silent" in failed.step.reply
-        headline = "Sent in full, no reply yet." if is_silent else "The message was sent, but the reply was lost."
+        headline = _("Sent in full, no reply yet.") if is_silent else _("The message was sent, but the reply was lost.")
         return ResultWords("unsure", "help", headline, advice)
-    headline = f"The test failed at {failed.step.name}: {STEPS[failed.step.name]}." if failed else "Test not sent."
+    headline = _("Test not sent.")
+    if failed:
+        headline = _("The test failed at %(step)s: %(meaning)s.") % {
+            "step": failed.step.name,
+            "meaning": STEPS[failed.step.name],
+        }
     return ResultWords("failed", "cancel", headline, advice)
 
 
 def line_of(step: Step) -> StepLine:
     """Return a step for the page. The extensions of a greeting are shown as a list, and not again as lines."""
     reply = step.reply.partition("\n")[0] if "extensions" in step.details else step.reply
-    return StepLine(step, STEPS[step.name], reply)
+    return StepLine(step, str(STEPS[step.name]), reply)
 
 
 def not_reached(conversation: operators_send_test.Conversation, *, checks_bounces: bool) -> list[str]:
@@ -244,7 +255,7 @@ def held_back(request: HttpRequest, server_id: int) -> HttpResponse:
     now = timezone.now()
     context = {
         **admin.site.each_context(request),
-        "title": f"Mail on hold for {server}",
+        "title": _("Mail on hold for %(server)s") % {"server": server},
         "opts": SmtpServer._meta,
         "object": server,
         "server": server,
@@ -283,15 +294,15 @@ def _end_held_back(request: HttpRequest, server: SmtpServer) -> None:
     sender, hold = request.POST.get("sender", ""), request.POST.get("hold", "")
     done = ""
     if hold.isdecimal() and len(hold) < 19 and (provider := provider_holds.lift(server.pk, int(hold))):
-        done = f"Sending to {provider} resumed."
+        done = _("Sending to %(provider)s resumed.") % {"provider": provider}
     elif sender and refused_senders.forget(server.pk, sender):
-        done = f"{sender} will be tried again."
+        done = _("%(sender)s will be tried again.") % {"sender": sender}
     if done:
         assert request.user.pk is not None
         LogEntry.objects.log_actions(request.user.pk, [server], CHANGE, done, single_object=True)
         messages.success(request, done)
     else:
-        messages.info(request, "This was already resumed.")
+        messages.info(request, _("This was already resumed."))
 
 
 # --- a restored copy
@@ -312,7 +323,7 @@ def restored(request: HttpRequest) -> HttpResponse:
         return redirect("delivery:restored")
     context = {
         **admin.site.each_context(request),
-        "title": "Restored copy",
+        "title": _("Restored copy"),
         "copy": restored_copy.held(),
         "under_way": restored_copy.under_way(timezone.now()),
         "answers": restored_copy.Answer,
@@ -352,7 +363,7 @@ def search(request: HttpRequest) -> HttpResponse:
     is_filtered = any(query.values())
     context = {
         **admin.site.each_context(request),
-        "title": "Messages",
+        "title": _("Messages"),
         "form": form,
         "messages_found": found.messages,
         "next_page": _before(query, found.older),

@@ -11,6 +11,8 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from adminpages.pages import ModelAdmin
@@ -22,7 +24,7 @@ from feedback.models import Feedback, RelayedUnsubscribe
 class PassedOnFilter(admin.SimpleListFilter):
     """Unsubscribes by what became of their call to a custom page."""
 
-    title = "passed on"
+    title = _("passed on")
     parameter_name = "passed_on"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -56,11 +58,11 @@ class FeedbackAdmin(ModelAdmin):
     ordering = ["-pk"]  # In order of arrival; there may be millions, and time has no index.
     show_full_result_count = False
 
-    @admin.display(description="mailing")
+    @admin.display(description=_("mailing"))
     def campaign(self, feedback: Feedback) -> str:
         return feedback.message.mailing.name if feedback.message else "–"
 
-    @admin.display(description="passed on")
+    @admin.display(description=_("passed on"))
     def passed_on(self, feedback: Feedback) -> str:
         call = getattr(feedback, "relay", None)
         if call is None:
@@ -68,12 +70,12 @@ class FeedbackAdmin(ModelAdmin):
         shown = str(call.get_state_display())
         return f"{shown}: {call.answer}" if call.answer and call.state != call.State.PASSED_ON else shown
 
-    @admin.display(description="last call")
+    @admin.display(description=_("last call"))
     def last_call(self, feedback: Feedback) -> str:
         call = getattr(feedback, "relay", None)
         return _in_words(call.called_at if call else None)
 
-    @admin.display(description="next try")
+    @admin.display(description=_("next try"))
     def next_try(self, feedback: Feedback) -> str:
         call = getattr(feedback, "relay", None)
         return _in_words(call.due_at if call else None)
@@ -90,17 +92,23 @@ class FeedbackAdmin(ModelAdmin):
         self.try_again(request, Feedback.objects.filter(pk=feedback_id))
         return redirect("admin:feedback_feedback_change", feedback_id)
 
-    @admin.action(description="Try again to pass on", permissions=["retry"])
+    @admin.action(description=_("Try again to pass on"), permissions=["retry"])
     def try_again(self, request: HttpRequest, chosen: QuerySet[Feedback]) -> None:
         again = relay.try_again(chosen.order_by().values_list("pk", flat=True), clock.now())
         if not again:
-            why = "Only unsubscribes that were given up can be passed on again, while the server has its own page."
+            why = gettext(
+                "Only unsubscribes that were given up can be passed on again, while the server has its own page."
+            )
             self.message_user(request, why, messages.WARNING)
             return
         for feedback in again:
             self.log_change(request, feedback, "Queued to be passed on again.")
-        count = "1 unsubscribe" if len(again) == 1 else f"{len(again):,} unsubscribes"
-        self.message_user(request, f"{count} queued to be passed on. Failed calls are repeated for three days.")
+        text = ngettext(
+            "%(n)s unsubscribe queued to be passed on. Failed calls are repeated for three days.",
+            "%(n)s unsubscribes queued to be passed on. Failed calls are repeated for three days.",
+            len(again),
+        )
+        self.message_user(request, text % {"n": f"{len(again):,}"})
 
     # --- permissions
 

@@ -2,6 +2,8 @@
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from delivery.models import Message
 from smtpservers.models import SmtpServer
@@ -11,37 +13,38 @@ class Feedback(models.Model):
     """One piece of feedback to an accepted message."""
 
     class Kind(models.TextChoices):
-        UNSUBSCRIBE = "unsubscribe", "unsubscribe"
+        UNSUBSCRIBE = "unsubscribe", _("Unsubscribe")
 
     class Channel(models.TextChoices):
-        ONE_CLICK = "one_click", "one-click from the mail program"  # RFC 8058
-        PAGE = "page", "our page"
-        PREFERENCES = "preferences", "preference page"
+        ONE_CLICK = "one_click", _("One-click in the mail app")  # RFC 8058
+        PAGE = "page", _("Unsubscribe page")
+        PREFERENCES = "preferences", _("Preference page")
 
     class Cause(models.TextChoices):
         """The reasons that the unsubscribe page offers; see :data:`publicpages.words.unsubscribe.CAUSES`."""
 
-        NONE = "", "none given"
-        TOO_OFTEN = "too_often", "too often"
-        NOT_INTERESTED = "not_interested", "not interested"
-        NEVER_ASKED = "never_asked", "never asked for it"
-        OTHER = "other", "another reason"
+        NONE = "", _("None given")
+        TOO_OFTEN = "too_often", _("Too often")
+        NOT_INTERESTED = "not_interested", _("Not interested")
+        NEVER_ASKED = "never_asked", _("Never signed up")
+        OTHER = "other", _("Another reason")
 
-    kind = models.CharField(max_length=16, choices=Kind)
-    channel = models.CharField(max_length=16, choices=Channel)
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind)
+    channel = models.CharField(_("channel"), max_length=16, choices=Channel)
     message = models.ForeignKey(Message, null=True, on_delete=models.SET_NULL, related_name="+")
-    email = models.CharField("e-mail", max_length=320)
+    email = models.CharField(_("email"), max_length=320)
     is_global = models.BooleanField(
-        "scope", default=False, choices=[(True, "all mail"), (False, "lists of the mailing")]
+        _("scope"), default=False, choices=[(True, _("All mail")), (False, _("Lists of the mailing"))]
     )
-    reason = models.CharField("comment", max_length=500, blank=True)  # In their own words.
-    cause = models.CharField("reason", max_length=16, choices=Cause, default=Cause.NONE, db_default="", blank=True)
-    received_at = models.DateTimeField("date", db_default=Now(), editable=False)
-    undone_at = models.DateTimeField("taken back", null=True, editable=False)  # The person undid it.
+    reason = models.CharField(_("comment"), max_length=500, blank=True)  # In their own words.
+    cause = models.CharField(_("reason"), max_length=16, choices=Cause, default=Cause.NONE, db_default="", blank=True)
+    received_at = models.DateTimeField(_("date"), db_default=Now(), editable=False)
+    undone_at = models.DateTimeField(_("undone"), null=True, editable=False)  # The person undid it.
 
     class Meta:
         ordering = ["-received_at"]
-        verbose_name_plural = "feedback"
+        verbose_name = _("reply or unsubscribe")
+        verbose_name_plural = _("replies and unsubscribes")
         permissions = [("retry_relay", "Can pass unsubscribes on again")]
         constraints = [
             # Providers repeat their POST and people press twice; it counts once.
@@ -49,20 +52,20 @@ class Feedback(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} of {self.email}"
+        return gettext("%(kind)s of %(address)s") % {"kind": self.get_kind_display(), "address": self.email}
 
 
 class RelayedUnsubscribe(models.Model):
     """An unsubscribe that a custom page is told of, and the page's last answer."""
 
     class State(models.TextChoices):
-        WAITING = "waiting", "not yet"
-        PASSED_ON = "passed on", "passed on"
-        GIVEN_UP = "given up", "given up"  # The page took no call for days; a person has to enter it there.
+        WAITING = "waiting", _("Not yet")
+        PASSED_ON = "passed on", _("Passed on")
+        GIVEN_UP = "given up", _("Given up")  # The page took no call for days; a person has to enter it there.
 
     feedback = models.OneToOneField(Feedback, on_delete=models.CASCADE, related_name="relay")
     server = models.ForeignKey(SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+")
-    state = models.CharField("passed on", max_length=16, choices=State, default=State.WAITING)
+    state = models.CharField(_("passed on"), max_length=16, choices=State, default=State.WAITING)
     due_at = models.DateTimeField(null=True)  # The next call; None: there is none.
     attempts = models.PositiveSmallIntegerField(default=0)
     first_called_at = models.DateTimeField(null=True)

@@ -7,6 +7,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from adminpages.one_row import OneRowAdmin
 from publicpages.appearance.forms import AppearanceForm
@@ -26,15 +28,17 @@ class AppearanceAdmin(OneRowAdmin):
         logo = ["present_logo", "new_logo", "without_logo"] if obj and obj.logo_type else ["new_logo"]
         return [
             (None, {"fields": ["name", "accent", *logo, "pages"]}),
-            ("At the foot of the pages", {"fields": ["postal_address", "imprint_url", "privacy_url"]}),
+            (_("Footer"), {"fields": ["postal_address", "imprint_url", "privacy_url"]}),
         ]
 
-    @admin.display(description="present logo")
+    @admin.display(description=_("current logo"))
     def present_logo(self, appearance: Appearance) -> SafeString:
         url = reverse("publicpages:logo", args=[looks().logo_name])
-        return format_html('<img src="{}" alt="The logo as people see it" height="64">', url)
+        return format_html('<img src="{}" alt="{}" height="64">', url, gettext("Logo"))
 
-    @admin.display(description="See it")
+    @admin.display(description=_("Preview"))
     def pages(self, appearance: Appearance) -> SafeString:
         url = reverse("publicpages:subscribe")
-        return format_html('<a class="text-link" href="{}" target="_blank">The form to subscribe by</a>', url)
+        return format_html(
+            '<a class="text-link" href="{}" target="_blank">{}</a>', url, gettext("Open the subscribe page")
+        )

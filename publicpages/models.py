@@ -3,10 +3,12 @@
 from django.conf import settings
 from django.core.validators import URLValidator
 from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact
 
-_WEB_ADDRESS = URLValidator(["https", "http"], message="Write the whole address, such as https://example.com/privacy.")
+_WEB_ADDRESS = URLValidator(["https", "http"], message=_("Enter the full address, e.g. https://example.com/privacy."))
 
 
 class SignUp(models.Model):
@@ -17,11 +19,11 @@ class SignUp(models.Model):
     """
 
     class Channel(models.TextChoices):
-        PAGE = "page", "our page"
-        EMBEDDED = "embedded", "embedded form"
-        JSON = "json", "JSON"
+        PAGE = "page", _("Subscribe page")
+        EMBEDDED = "embedded", _("Embedded form")
+        JSON = "json", _("JSON")
 
-    email = models.CharField("e-mail", max_length=320)
+    email = models.CharField(_("email"), max_length=320)
     first_name = models.CharField(max_length=150, blank=True)
     last_name = models.CharField(max_length=150, blank=True)
     language = models.CharField(max_length=16, choices=settings.LANGUAGES)  # Of the form and of our mail.
@@ -65,26 +67,26 @@ class Appearance(models.Model):
     """The organisation's details and colours on the public pages; one row."""
 
     name = models.CharField(
-        "organisation", max_length=150, blank=True, help_text="Leave empty to use the organisation in Settings."
+        _("organisation"), max_length=150, blank=True, help_text=_("Leave empty to use the organisation in Settings.")
     )
     accent = models.CharField(
-        "accent colour",
+        _("accent colour"),
         max_length=7,
         default="#7e22ce",
-        help_text="Of buttons and links, such as #7e22ce. It must stand out on white.",
+        help_text=_("For buttons and links, e.g. #7e22ce. Must be readable on white."),
     )
     logo = models.BinaryField(null=True, editable=False)
     logo_type = models.CharField(max_length=16, blank=True, editable=False)  # image/png, image/jpeg or image/webp
     postal_address = models.TextField(
-        max_length=500, blank=True, help_text="Leave empty to use the address in Settings."
+        _("postal address"), max_length=500, blank=True, help_text=_("Leave empty to use the address in Settings.")
     )
-    imprint_url = models.CharField("imprint", blank=True, max_length=500, validators=[_WEB_ADDRESS])
-    privacy_url = models.CharField("privacy policy", blank=True, max_length=500, validators=[_WEB_ADDRESS])
+    imprint_url = models.CharField(_("imprint"), blank=True, max_length=500, validators=[_WEB_ADDRESS])
+    privacy_url = models.CharField(_("privacy policy"), blank=True, max_length=500, validators=[_WEB_ADDRESS])
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        verbose_name = verbose_name_plural = "appearance of the public pages"
+        verbose_name = verbose_name_plural = _("public pages")
         constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_appearance")]
 
     def __str__(self) -> str:
-        return "Appearance of the public pages"
+        return gettext("Public pages")

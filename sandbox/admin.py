@@ -11,8 +11,10 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
-from django.utils.text import slugify
+from django.utils.text import format_lazy, slugify
 from django.utils.timezone import localtime
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
@@ -31,11 +33,11 @@ FRAME_POLICY = (
 RAW_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 EFFECTS = {
-    Special.SLOW: f"Addresses that begin with slow are answered after {SLOW_SECONDS} seconds.",
-    Special.GREYLIST: "Addresses that begin with greylist are turned away at the first try. This is a later one.",
-    Special.DROP: (
-        "Addresses that begin with drop lose the line before the answer. The mail is here, but its sender was never"
-        " told: it stands there as unconfirmed."
+    Special.SLOW: format_lazy(_("Addresses that begin with slow get a reply after {} seconds."), SLOW_SECONDS),
+    Special.GREYLIST: _("Addresses that begin with greylist are rejected at the first try. This is a later one."),
+    Special.DROP: _(
+        "Addresses that begin with drop lose the connection before the reply. The message arrived, but its sender"
+        " was never told, so it's unconfirmed there."
     ),
 }
 
@@ -46,7 +48,7 @@ class SandboxMailAdmin(ModelAdmin):
     card = ("subject_or_none", "recipient", "received")
     list_filter = ("listener",)
     search_fields = ("rcpt_to", "subject")
-    search_help_text = "Recipient or subject"
+    search_help_text = _("Recipient or subject")
     list_per_page = 50
     actions = None
     actions_list = ("delete_all",)
@@ -80,19 +82,21 @@ class SandboxMailAdmin(ModelAdmin):
         response: HttpResponse = super().changelist_view(request, {**ports, **(extra_context or {})})
         return response
 
-    @display(description="Subject", ordering="subject")  # type: ignore[untyped-decorator]
+    @display(description=_("Subject"), ordering="subject")  # type: ignore[untyped-decorator]
     def subject_or_none(self, mail: SandboxMail) -> str:
-        return mail.subject or "(no subject)"
+        return mail.subject or gettext("(no subject)")
 
-    @display(description="Listener", ordering="listener", label={PLAIN: "warning", STARTTLS: "success", AUTH: "info"})  # type: ignore[untyped-decorator]
+    @display(
+        description=_("Listener"), ordering="listener", label={PLAIN: "warning", STARTTLS: "success", AUTH: "info"}
+    )  # type: ignore[untyped-decorator]
     def listener_label(self, mail: SandboxMail) -> str:
         return mail.listener
 
-    @display(description="To", ordering="rcpt_to")  # type: ignore[untyped-decorator]
+    @display(description=_("To"), ordering="rcpt_to")  # type: ignore[untyped-decorator]
     def recipient(self, mail: SandboxMail) -> str:
         return mail.rcpt_to
 
-    @display(description="Received", ordering="id")  # type: ignore[untyped-decorator]
+    @display(description=_("Received"), ordering="id")  # type: ignore[untyped-decorator]
     def received(self, mail: SandboxMail) -> str:
         return date_format(localtime(mail.received_at), "j F Y, H:i:s")
 
@@ -105,7 +109,7 @@ class SandboxMailAdmin(ModelAdmin):
         reading = read(bytes(mail.content))
         context = {
             **self.admin_site.each_context(request),
-            "title": mail.subject or "(no subject)",
+            "title": mail.subject or gettext("(no subject)"),
             "opts": self.opts,
             "object": mail,
             "mail": mail,
@@ -137,23 +141,24 @@ class SandboxMailAdmin(ModelAdmin):
             raise PermissionDenied
         mail = SandboxMail.objects.filter(pk=mail_id).first() if str(mail_id).isdecimal() else None
         if mail is None:
-            raise Http404("This mail is not here any more.")
+            raise Http404(gettext("This message is no longer in the test inbox."))
         return mail
 
     # --- all mails
 
-    @action(description="Delete all", permissions=["delete"], icon="delete", variant=ActionVariant.DEFAULT)  # type: ignore[untyped-decorator]
+    @action(description=_("Delete all"), permissions=["delete"], icon="delete", variant=ActionVariant.DEFAULT)  # type: ignore[untyped-decorator]
     def delete_all(self, request: HttpRequest) -> HttpResponse:
         """Ask (GET), then delete all received mail (POST)."""
         mails = SandboxMail.objects.all()
         changelist = reverse("admin:sandbox_sandboxmail_changelist")
         if request.method == "POST":
             count, _ = mails.delete()
-            messages.success(request, f"{count:,} received mail{'s were' if count != 1 else ' was'} deleted.")
+            text = ngettext("%(n)s message deleted.", "%(n)s messages deleted.", count)
+            messages.success(request, text % {"n": f"{count:,}"})
             return redirect(changelist)
         context = {
             **self.admin_site.each_context(request),
-            "title": "Delete all received mail",
+            "title": gettext("Empty the test inbox"),
             "opts": self.opts,
             "count": mails.count(),
             "changelist": changelist,

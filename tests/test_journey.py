@@ -70,7 +70,7 @@ def send_a_test(page: Page) -> None:
     names = [name.split()[0] for name in steps.locator("h3").all_inner_texts()]
     assert names == ["DNS", "connect", "banner", "EHLO", "MAIL", "RCPT", "DATA", "message"]
     expect(steps.last).to_contain_text("250")
-    page.get_by_role("link", name="view received mail").click()
+    page.get_by_role("link", name="View message").click()
     expect(page.get_by_role("cell", name="captain@harbour.example.com")).to_be_visible()
 
 

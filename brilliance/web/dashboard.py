@@ -25,6 +25,7 @@ from campaigns.models import Campaign
 from contacts.models import Contact
 from delivery import clock
 from delivery.health import readiness
+from delivery.models import NOT_ACCEPTED
 from delivery.operators import restored_copy
 from delivery.records import figures as records_figures
 from installation.site import site
@@ -108,7 +109,7 @@ def figures(now: dt.datetime, user: Person) -> list[dict[str, Any]]:
             "value": today["failed"],
             "hint": _("Bounced, failed or unconfirmed since midnight."),
             "is_bad": today["failed"] > 0,
-            "link": f"{reverse('delivery:messages')}?status={records_figures.NOT_ACCEPTED}"
+            "link": f"{reverse('delivery:messages')}?status={NOT_ACCEPTED}"
             if today["failed"] and user.has_perm("delivery.view_message")
             else "",
         },

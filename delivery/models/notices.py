@@ -4,6 +4,7 @@ import datetime as dt
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from delivery.models.outbox import Mailing, Message
 from smtpservers.models import SmtpServer
@@ -67,12 +68,12 @@ class Notice(models.Model):
     """A notice that was sent to the operators. The key is unique, so that each event is told once."""
 
     class Kind(models.TextChoices):
-        QUOTA = "quota", "quota"
-        PAUSED = "paused", "paused"
-        CERTIFICATE = "certificate", "certificate"
-        INCIDENT = "incident", "incident"  # A reply that a person should look at.
-        FAILURES = "failures", "failures"  # Failures of a campaign, or of a transactional message.
-        CAMPAIGN = "campaign", "campaign"  # A campaign that a person must look at again.
+        QUOTA = "quota", _("quota")
+        PAUSED = "paused", _("paused")
+        CERTIFICATE = "certificate", _("certificate")
+        INCIDENT = "incident", _("incident")  # A reply that a person should look at.
+        FAILURES = "failures", _("failures")  # Failures of a campaign, or of a transactional message.
+        CAMPAIGN = "campaign", _("campaign")  # A campaign that a person must look at again.
 
     key = models.CharField(max_length=200, unique=True)  # Names the event, such as "paused 7 2026-11-23T03:00:00".
     kind = models.CharField(max_length=16, choices=Kind)

@@ -16,6 +16,10 @@ def new_identity() -> str:
     return uuid.uuid4().hex
 
 
+FAILED = ("bounced", "failed", "unconfirmed")
+NOT_ACCEPTED = "not-accepted"  # In a search: all of them.
+
+
 class Mailing(models.Model):
     """Frozen content for one or many recipients: a campaign's run, a test, a transactional message, a notice."""
 
@@ -132,7 +136,7 @@ class Message(models.Model):
     contact = models.ForeignKey(
         Contact, null=True, on_delete=models.SET_NULL, related_name="messages", db_constraint=False
     )
-    email = models.CharField("e-mail", max_length=320)
+    email = models.CharField(max_length=320)
     email_key = models.CharField(max_length=320)
     redirected_to = models.CharField(max_length=320, blank=True, db_default="")  # Mail to unknown got it instead.
     copy_of = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="copies", db_index=False)

@@ -3,6 +3,7 @@
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class WorkerSeen(models.Model):
@@ -43,9 +44,12 @@ class Installation(models.Model):
     """The one row that identifies this database, and tells whether it may send; see :mod:`delivery.identity`."""
 
     class Answer(models.TextChoices):
-        NONE = "", "nobody has answered yet"
-        MAY_HAVE_SENT = "sent", "the original may have continued sending"  # Messages due meanwhile become unconfirmed.
-        STOOD_STILL = "still", "the original has sent nothing since"  # All messages go on where they were.
+        NONE = "", _("nobody has answered yet")
+        MAY_HAVE_SENT = (
+            "sent",
+            _("the original may have continued sending"),
+        )  # Messages due meanwhile become unconfirmed.
+        STOOD_STILL = "still", _("the original has sent nothing since")  # All messages go on where they were.
 
     key = models.UUIDField(default=uuid.uuid4)  # Names its notes in DATA_DIR.
     identity = models.CharField(max_length=200)  # Differs in a copy of the database.

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from delivery import identity
 from delivery.models import Installation, Mailing, Message
@@ -17,7 +19,6 @@ from delivery.outbox import mailings as outbox_mailings
 from delivery.outbox import status_counts
 from delivery.outcomes import recovery
 from registry import Registry
-from words.numbers import counted
 
 Answer = Installation.Answer
 MOST_SHOWN = 50
@@ -52,14 +53,20 @@ def under_way(now: dt.datetime) -> list[UnderWay]:
     mailings = _under_way(copy, now)
     campaigns = mailings.filter(stream=Mailing.Stream.CAMPAIGN).order_by("pk")
     left = [(mailing.name, _waiting(mailing.pk)) for mailing in campaigns[:MOST_SHOWN]]
-    then = "what was due becomes unconfirmed."
+    then = _("what was due becomes unconfirmed.")
     found = [UnderWay(name, _not_sent(number), then) for name, number in left if number]
     if (more := campaigns.count() - len(left)) > 0:
-        found.append(UnderWay(f"{more:,} more campaigns", "May not be sent in full yet.", then))
+        found.append(
+            UnderWay(
+                ngettext("%(n)s more campaign", "%(n)s more campaigns", more) % {"n": f"{more:,}"},
+                _("May not be sent in full yet."),
+                then,
+            )
+        )
     others = mailings.exclude(stream=Mailing.Stream.CAMPAIGN).filter(is_snapshotted=True)
     waiting = Message.objects.filter(mailing__in=others.values("pk"), status__in=Message.PENDING).count()
     if waiting:
-        found.append(UnderWay("Single messages, tests and notices", _not_sent(waiting), then))
+        found.append(UnderWay(_("Single messages, tests and notices"), _not_sent(waiting), then))
     return [*found, *(told for teller in TELLERS.values() for told in teller(now))]
 
 
@@ -70,7 +77,7 @@ def _under_way(copy: Installation, now: dt.datetime) -> QuerySet[Mailing]:
 
 
 def _not_sent(number: int) -> str:
-    return f"{counted(number, 'message')} not sent yet."
+    return ngettext("%(n)s message not sent yet.", "%(n)s messages not sent yet.", number) % {"n": f"{number:,}"}
 
 
 def _waiting(mailing_id: int) -> int:
@@ -84,12 +91,12 @@ def answer(what: str) -> str:
     :return: why the answer was not stored; empty if it was.
     """
     if what not in (Answer.MAY_HAVE_SENT, Answer.STOOD_STILL):
-        return "Choose whether the original may have continued sending."
+        return _("Choose whether the original may have continued sending.")
     if settings.START_HELD:
-        return "START_HELD is set. Remove it from the environment, restart every process, then come back."
+        return _("START_HELD is set. Remove it from the environment, restart every process, then come back.")
     held_unanswered = Installation.objects.filter(pk=1, answer=Answer.NONE).exclude(held_because="")
     if not held_unanswered.update(answer=what, identity=identity.identify()):
-        return "This database no longer waits for an answer."
+        return _("This database no longer waits for an answer.")
     return ""
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from delivery.models import Trial
 from delivery.operators import send_test
@@ -127,25 +128,27 @@ def of_batch(batch: str, reference: str) -> list[Trial]:
 
 def under_way(trial: Trial, now: dt.datetime) -> tuple[str, str]:
     """Return in words how far a test is that has not ended: a headline and what to do."""
-    name, seconds = trial.server.name, trial.server.timeout_seconds
+    values = {"name": trial.server.name, "seconds": trial.server.timeout_seconds}
     if is_lost(trial, now):
         return (
-            "The worker stopped during this test.",
-            "The message may have been sent. Check the mailbox, then send another test.",
+            _("The worker stopped during this test."),
+            _("The message may have been sent. Check the mailbox, then send another test."),
         )
     if trial.seen_at is None and now - trial.created_at > TAKEN_WITHIN:
         return (
-            "Waiting for a worker.",
-            "Workers run one test at a time. If this takes long, check that a worker for errands is running.",
+            _("Waiting for a worker."),
+            _("Workers run one test at a time. If this takes long, check that a worker for errands is running."),
         )
     if trial.seen_at is None:
-        return "The test is about to start.", "This page updates automatically."
+        return _("The test is about to start."), _("This page updates automatically.")
     if trial.is_sent:
         return (
-            "Sent in full, no reply yet.",
-            f"{name} can take up to {seconds} seconds to reply. This page updates automatically.",
+            _("Sent in full, no reply yet."),
+            _("%(name)s can take up to %(seconds)s seconds to reply. This page updates automatically.") % values,
         )
-    return f"Talking to {name}.", f"Each reply can take up to {seconds} seconds. This page updates automatically."
+    return _("Talking to %(name)s.") % values, (
+        _("Each reply can take up to %(seconds)s seconds. This page updates automatically.") % values
+    )
 
 
 def is_lost(trial: Trial, now: dt.datetime) -> bool:

@@ -6,12 +6,19 @@ from collections.abc import Collection, Iterable
 from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce, TruncDate
 
-from delivery.models import Attempt, Batch, Mailing, MailingOutcome, Message, ServerOutcome, StatusCount
+from delivery.models import (
+    FAILED,
+    NOT_ACCEPTED,
+    Attempt,
+    Batch,
+    Mailing,
+    MailingOutcome,
+    Message,
+    ServerOutcome,
+    StatusCount,
+)
 from delivery.outbox import status_counts
 from smtpservers.models import QuotaPeriod
-
-FAILED = ("bounced", "failed", "unconfirmed")
-NOT_ACCEPTED = "not-accepted"
 
 
 def counts(mailing_id: int) -> dict[str, int]:

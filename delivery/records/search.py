@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet, Sum
 
-from delivery.models import Message, StatusCount
+from delivery.models import FAILED, NOT_ACCEPTED, Message, StatusCount
 from delivery.records import figures
 from mail.addresses import AddressInvalid, fold, read_address
 
@@ -72,8 +72,8 @@ def _with_status(status: str) -> list[int] | None:
     """Return the mailings that have messages with this status; None if they are too many to be of use."""
     # Claimed messages are still queued in their rows.
     meant: tuple[str, ...] = ("queued", "sending") if status in ("queued", "sending") else (status,)
-    if status == figures.NOT_ACCEPTED:
-        meant = figures.FAILED
+    if status == NOT_ACCEPTED:
+        meant = FAILED
     counts = StatusCount.objects.filter(status__in=meant).order_by().values("mailing").annotate(sum=Sum("number"))
     found = list(counts.filter(sum__gt=0).values_list("mailing", flat=True)[: MOST_MAILINGS + 1])
     return found if len(found) <= MOST_MAILINGS else None

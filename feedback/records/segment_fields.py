@@ -16,7 +16,7 @@ HEADING = "Engagement"
 
 
 def _fields() -> Iterator[ConditionField]:
-    kinds = Parameter("kinds", "choices", "the kinds", tuple(Feedback.Kind.choices))
+    kinds = Parameter("kinds", "choices", "the kinds", tuple((kind.value, str(kind.label)) for kind in Feedback.Kind))
     campaign = Parameter(
         "campaign", "choice", "the campaign", started_campaigns(), is_optional=True, empty_words="any mail"
     )

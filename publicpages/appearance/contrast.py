@@ -20,12 +20,12 @@ def check_accent(text: str) -> str:
     if match := re.fullmatch(r"#([0-9a-f])([0-9a-f])([0-9a-f])", colour):
         colour = "#" + "".join(2 * digit for digit in match.groups())
     if not re.fullmatch(r"#[0-9a-f]{6}", colour):
-        raise ColourInvalid("Write the colour as # and six digits of 0 to 9 and a to f, such as #7e22ce.")
+        raise ColourInvalid("Write the colour as # and six digits from 0 to 9 and a to f, e.g. #7e22ce.")
     found = contrast(colour, WHITE)
     if found < LEAST_CONTRAST:
         raise ColourInvalid(
-            f"On white its contrast is {found:.1f} to 1, and people need {LEAST_CONTRAST} to 1 to read it;"
-            " choose a darker one."
+            f"Its contrast on white is {found:.1f} to 1. People need {LEAST_CONTRAST} to 1 to read it, so choose a"
+            " darker colour."
         )
     return colour
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 from django import forms
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldBooleanSwitchWidget
 
 from publicpages.appearance.contrast import ColourInvalid, check_accent
@@ -12,12 +14,12 @@ from publicpages.models import Appearance
 
 class AppearanceForm(forms.ModelForm):  # type: ignore[type-arg]
     new_logo = forms.FileField(
-        label="Logo",
+        label=_("Logo"),
         required=False,
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": "image/png,image/jpeg,image/webp"}),
-        help_text=f"PNG, JPEG or WebP of at most {MOST_BYTES // 1024} KB; it is shown up to 64 pixels high.",
+        help_text=format_lazy(_("PNG, JPEG or WebP up to {} KB. Shown up to 64 pixels high."), MOST_BYTES // 1024),
     )
-    without_logo = forms.BooleanField(label="Remove the logo", required=False, widget=UnfoldBooleanSwitchWidget)
+    without_logo = forms.BooleanField(label=_("Remove logo"), required=False, widget=UnfoldBooleanSwitchWidget)
 
     class Meta:
         model = Appearance

@@ -19,14 +19,14 @@ def check_logo(content: bytes) -> str:
     :raises LogoInvalid: if it is too large, broken, or of another type.
     """
     if len(content) > MOST_BYTES:
-        raise LogoInvalid(f"The file has {len(content) // 1024} KB; make it smaller than {MOST_BYTES // 1024} KB.")
+        raise LogoInvalid(f"The file has {len(content) // 1024} KB. Make it smaller than {MOST_BYTES // 1024} KB.")
     try:
         with Image.open(io.BytesIO(content), formats=list(FORMATS)) as picture:
             kind, size = picture.format, picture.size
             if max(size) <= MOST_PIXELS:  # Otherwise refused below, without decoding it.
                 picture.verify()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise LogoInvalid("This is no picture that browsers show safely; choose a PNG, JPEG or WebP file.") from None
+        raise LogoInvalid("This isn't an image that browsers show safely. Choose a PNG, JPEG or WebP file.") from None
     if max(size) > MOST_PIXELS:
-        raise LogoInvalid(f"The picture is {size[0]} × {size[1]} pixels; neither side may have over {MOST_PIXELS}.")
+        raise LogoInvalid(f"The image is {size[0]} × {size[1]} pixels. Make each side {MOST_PIXELS} or less.")
     return FORMATS[kind or ""]

@@ -23,8 +23,8 @@ class Migration(migrations.Migration):
                 ('logo', models.BinaryField(null=True)),
                 ('logo_type', models.CharField(blank=True, editable=False, max_length=16)),
                 ('postal_address', models.TextField(blank=True, help_text='Empty: the address from the settings of the installation.', max_length=500)),
-                ('imprint_url', models.CharField(blank=True, max_length=500, validators=[django.core.validators.URLValidator(['https', 'http'], message='Write the whole address, such as https://example.com/privacy.')], verbose_name='imprint')),
-                ('privacy_url', models.CharField(blank=True, max_length=500, validators=[django.core.validators.URLValidator(['https', 'http'], message='Write the whole address, such as https://example.com/privacy.')], verbose_name='privacy policy')),
+                ('imprint_url', models.CharField(blank=True, max_length=500, validators=[django.core.validators.URLValidator(['https', 'http'], message='Enter the full address, e.g. https://example.com/privacy.')], verbose_name='imprint')),
+                ('privacy_url', models.CharField(blank=True, max_length=500, validators=[django.core.validators.URLValidator(['https', 'http'], message='Enter the full address, e.g. https://example.com/privacy.')], verbose_name='privacy policy')),
                 ('updated_at', models.DateTimeField(auto_now=True)),
             ],
             options={

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from adminpages.access import needs
@@ -28,7 +29,7 @@ def form_of_list(request: HttpRequest, list_id: int) -> HttpResponse:
     language = best_language(request.GET.get("language", ""), site().language)
     context = {
         **admin.site.each_context(request),
-        "title": f"Form of {contact_list}",
+        "title": _("Subscribe form of %(list)s") % {"list": contact_list},
         "opts": ContactList._meta,
         "object": contact_list,
         "contact_list": contact_list,

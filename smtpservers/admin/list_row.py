@@ -7,6 +7,8 @@ from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, Value, Wh
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mail.addresses import readable_domain
 from smtpservers.admin.states import badge
@@ -22,10 +24,18 @@ NEARLY_FULL_PERCENT = 80
 FULL_PERCENT = 95
 
 _SECURITY = {
-    Security.IMPLICIT: ("blue", "TLS", "Implicit TLS."),
-    Security.STARTTLS: ("green", "STARTTLS", "TLS is required."),
-    Security.OPPORTUNISTIC: ("orange", "TLS optional", "TLS is used if the server offers it."),
-    Security.NEVER: ("orange", "No TLS", "Nothing is encrypted, even if the server offers TLS."),
+    Security.IMPLICIT: ("blue", "TLS", gettext_lazy("Implicit TLS.")),
+    Security.STARTTLS: ("green", "STARTTLS", gettext_lazy("TLS is required.")),
+    Security.OPPORTUNISTIC: (
+        "orange",
+        gettext_lazy("TLS optional"),
+        gettext_lazy("TLS is used if the server offers it."),
+    ),
+    Security.NEVER: (
+        "orange",
+        gettext_lazy("No TLS"),
+        gettext_lazy("Nothing is encrypted, even if the server offers TLS."),
+    ),
 }
 
 
@@ -65,7 +75,8 @@ def worst_first(now: dt.datetime) -> QuerySet[SmtpServer]:
 
 def security_badge(server: SmtpServer) -> SafeString:
     """Return the encryption of connections as a badge."""
-    return badge(*_SECURITY[server.destination.security])
+    colour, word, meaning = _SECURITY[server.destination.security]
+    return badge(colour, str(word), str(meaning))
 
 
 def address(server: SmtpServer) -> str:
@@ -85,11 +96,12 @@ def quota_bar(server: SmtpServer, now: dt.datetime) -> SafeString:
 def _caps(server: SmtpServer, now: dt.datetime) -> SafeString:
     recent: RecentUse | None = getattr(server, "recent_use", None)
     lines = []
-    for window, cap in ((HOUR, server.max_per_hour), (DAY, server.max_per_day)):
+    hour, day = _("%(used)s of %(cap)s this hour"), _("%(used)s of %(cap)s this day")
+    for window, cap, text in ((HOUR, server.max_per_hour, hour), (DAY, server.max_per_day, day)):
         if cap:
             buckets = (recent.by_minute if window is HOUR else recent.by_quarter) if recent else {}
             used = sliding_window.total(buckets, window, now)
-            lines.append((f"{used:,} of {cap:,} this {window.name}",))
+            lines.append((text % {"used": f"{used:,}", "cap": f"{cap:,}"},))
     return format_html_join("", '<span class="server-cap">{}</span>', lines)
 
 
@@ -97,25 +109,30 @@ def _period_bar(server: SmtpServer) -> SafeString:
     used: int = getattr(server, "units_used", None) or 0
     reserved: int = getattr(server, "units_reserved", None) or 0
     if not server.max_per_month:
-        return format_html('<span class="server-quota">{} sent · no monthly limit</span>', f"{used:,}")
+        return format_html(
+            '<span class="server-quota">{}</span>', _("%(n)s sent · no monthly limit") % {"n": f"{used:,}"}
+        )
     percent = min(100, 100 * used // server.max_per_month)
     kept = kept_from_campaigns(server.max_per_month)
-    left = f" · {max(0, server.max_per_month - kept - used - reserved):,} left for campaigns"
+    left = max(0, server.max_per_month - kept - used - reserved)
+    about = [_("%(percent)s used") % {"percent": numbers.percent(used, server.max_per_month)}]
+    about += [_("%(n)s sending") % {"n": f"{reserved:,}"}] if reserved else []
+    about.append(_("%(n)s left for campaigns") % {"n": f"{left:,}"})
     colour = "red" if percent >= FULL_PERCENT else "orange" if percent >= NEARLY_FULL_PERCENT else "green"
     return format_html(
         '<span class="server-quota" title="{}"><span class="server-bar" aria-hidden="true">'
         '<span class="server-bar-fill server-bar-{}" style="width: {}%"></span></span>{}</span>',
-        f"{numbers.percent(used, server.max_per_month)} used" + (f" · {reserved:,} sending" if reserved else "") + left,
+        " · ".join(about),
         colour,
         percent,
-        f"{used:,} of {server.max_per_month:,}",
+        _("%(part)s of %(total)s") % {"part": f"{used:,}", "total": f"{server.max_per_month:,}"},
     )
 
 
 def last_success(server: SmtpServer, now: dt.datetime) -> str | SafeString:
     """Return how long ago the server last accepted a message."""
     if server.last_success_at is None:
-        return "Never"
+        return _("Never")
     zone = get_current_timezone()
     exact = f"{stamp(server.last_success_at, now, zone)} {server.last_success_at.astimezone(zone).tzname()}"
     return format_html('<span title="{}">{}</span>', exact, ago(server.last_success_at, now, zone))

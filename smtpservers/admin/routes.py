@@ -14,6 +14,8 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from adminpages.pages import ModelAdmin
 from mail.addresses import domain_of
@@ -27,7 +29,7 @@ from smtpservers.routing.rules import RoutingRule
 from smtpservers.routing.strategies import EXAMPLE_MESSAGES, Portion
 
 SHOWN_DOMAINS = 3
-FITS_EVERYTHING = "Everything else"
+FITS_EVERYTHING = _("Everything else")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ class RouteAdmin(ModelAdmin):
     list_before_template = "admin/smtpservers/route/introduction.html"
     fieldsets = (
         (None, {"fields": ("name", ("is_active", "display_order"))}),
-        ("Mail", {"fields": (("from_domains", "recipient_domains"),)}),
-        ("Servers", {"fields": ("strategy", "servers")}),
+        (_("Mail"), {"fields": (("from_domains", "recipient_domains"),)}),
+        (_("Servers"), {"fields": ("strategy", "servers")}),
     )
 
     class Media:
@@ -68,37 +70,35 @@ class RouteAdmin(ModelAdmin):
 
     # --- the list
 
-    @admin.display(description="State")
+    @admin.display(description=_("State"))
     def state(self, route: Route) -> SafeString:
         if route.is_active:
-            return badge("green", "Active", "This rule is used.")
-        return badge("grey", "Inactive", "This rule is ignored.")
+            return badge("green", gettext("Active"), gettext("This rule is used."))
+        return badge("grey", gettext("Inactive"), gettext("This rule is ignored."))
 
-    @admin.display(description="Matches")
+    @admin.display(description=_("Matches"))
     def decides_on(self, route: Route) -> SafeString:
         if route.is_default:
             return format_html("{}", FITS_EVERYTHING)
-        parts = [
-            f"{word} {_some(domains)}"
-            for word, domains in (("From", route.from_domains.split()), ("To", route.recipient_domains.split()))
-            if domains
-        ]
-        return format_html("{}", "; ".join(parts) or "Everything (rules below are never used)")
+        senders, recipients = route.from_domains.split(), route.recipient_domains.split()
+        parts = [gettext("From %(domains)s") % {"domains": _some(senders)}] if senders else []
+        parts += [gettext("To %(domains)s") % {"domains": _some(recipients)}] if recipients else []
+        return format_html("{}", " · ".join(parts) or gettext("Everything (rules below are never used)"))
 
-    @admin.display(description="Strategy")
+    @admin.display(description=_("Strategy"))
     def strategy_words(self, route: Route) -> str:
-        return Route.Strategy(route.strategy).label
+        return str(Route.Strategy(route.strategy).label)
 
-    @admin.display(description="Servers")
+    @admin.display(description=_("Servers"))
     def servers(self, route: Route) -> str:
-        return named_servers(route.server_ids) or "All"
+        return named_servers(route.server_ids) or gettext("All")
 
-    @admin.display(description="Display order")
+    @admin.display(description=_("Display order"))
     def place(self, route: Route) -> str:
-        return "Last" if route.is_default else str(route.display_order)
+        return gettext("Last") if route.is_default else str(route.display_order)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        context = {"title": "Routing rules", "try_form": TryForm(), **(extra_context or {})}
+        context = {"title": gettext("Routing rules"), "try_form": TryForm(), **(extra_context or {})}
         response: HttpResponse = super().changelist_view(request, context)
         return response
 
@@ -125,7 +125,7 @@ class RouteAdmin(ModelAdmin):
         form = TryForm(request.GET if request.GET else None)
         context = {
             **self.admin_site.each_context(request),
-            "title": "Test routing rules",
+            "title": gettext("Test routing rules"),
             "try_form": form,
             "media": self.media,
             **(_decision(form.cleaned_data["sender"], form.cleaned_data["recipient"]) if form.is_valid() else {}),
@@ -156,19 +156,30 @@ def _decision(sender: str, recipient: str) -> dict[str, Any]:
 
 
 def _part(portion: Portion, messages: int) -> ServerShare:
-    room = f" Room for {messages:,}." if messages == portion.server.room else ""
-    return ServerShare(portion.server.name, messages, portion.reason + room)
+    room = gettext("Room for %(n)s.") % {"n": f"{messages:,}"} if messages == portion.server.room else ""
+    return ServerShare(portion.server.name, messages, f"{portion.reason} {room}".strip())
 
 
 def _why(rule: RoutingRule, sender: str, domain: str) -> str:
     if not rule.fits_sender(sender):
-        own = f"is from {sender}" if sender else "uses each server’s own From"
-        return f"doesn’t match: it’s for mail from {_some(rule.from_domains)}, and this message {own}."
+        domains = _some(rule.from_domains)
+        if not sender:
+            return gettext(
+                "doesn’t match: it’s for mail from %(domains)s, and this message uses each server’s own From."
+            ) % {"domains": domains}
+        return gettext("doesn’t match: it’s for mail from %(domains)s, and this message is from %(sender)s.") % {
+            "domains": domains,
+            "sender": sender,
+        }
     if not rule.fits_recipient(domain):
-        return f"doesn’t match: it’s for recipients at {_some(rule.recipient_domains)}, not {domain}."
-    return f"matches: {Route.Strategy(rule.strategy).label.lower()}."
+        return gettext("doesn’t match: it’s for recipients at %(domains)s, not %(domain)s.") % {
+            "domains": _some(rule.recipient_domains),
+            "domain": domain,
+        }
+    return gettext("matches: %(strategy)s.") % {"strategy": str(Route.Strategy(rule.strategy).label).lower()}
 
 
 def _some(domains: Any) -> str:
     rest = len(domains) - SHOWN_DOMAINS
-    return ", ".join(domains[:SHOWN_DOMAINS]) + (f" and {rest} more" if rest > 0 else "")
+    shown = ", ".join(domains[:SHOWN_DOMAINS])
+    return gettext("%(domains)s and %(n)s more") % {"domains": shown, "n": rest} if rest > 0 else shown

@@ -23,6 +23,8 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from simple_history.admin import SimpleHistoryAdmin
@@ -41,7 +43,6 @@ from smtpservers.limits import circuit_breaker, throttling
 from smtpservers.limits.reservations import lock_account, refit_period, reopen
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.routing.rules import users_of
-from words.numbers import counted
 
 
 def _in_pairs(*names: str) -> list[tuple[str, ...]]:
@@ -50,7 +51,7 @@ def _in_pairs(*names: str) -> list[tuple[str, ...]]:
 
 # For users who may only view: the form's order, two fields per row, without tabs.
 READ_ONLY_FIELDSETS = (
-    (None, {"fields": (("name", "preset"),)}),
+    (None, {"fields": (("preset", "name"),)}),
     (
         "SMTP",
         {
@@ -61,9 +62,9 @@ READ_ONLY_FIELDSETS = (
             )
         },
     ),
-    ("Notes", {"fields": ("notes_text",)}),
+    (_("Notes"), {"fields": ("notes_text",)}),
     (
-        "Miscellaneous",
+        _("Miscellaneous"),
         {
             "fields": (
                 *_in_pairs("domain_name", "language", "api_key_state", "display_order", "weight", "max_per_month"),
@@ -94,16 +95,16 @@ FLEET_COLUMNS = ("name", "state_alone", "quota")
 class ServerStateFilter(SimpleListFilter):
     """Active, untested, paused by the system, full as the provider reported, or inactive."""
 
-    title = "state"
+    title = _("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [
-            ("active", "Active"),
-            ("untested", "Untested"),
-            ("paused", "Paused"),
-            ("full", "Full"),
-            ("inactive", "Inactive"),
+            ("active", gettext("Active")),
+            ("untested", gettext("Untested")),
+            ("paused", gettext("Paused")),
+            ("full", gettext("Full")),
+            ("inactive", gettext("Inactive")),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> QuerySet[SmtpServer]:
@@ -124,11 +125,17 @@ class ServerStateFilter(SimpleListFilter):
 class QuotaFilter(SimpleListFilter):
     """The used percentage of this period's quota."""
 
-    title = "quota"
+    title = _("quota")
     parameter_name = "quota"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("nearly", f"Nearly full (from {list_row.NEARLY_FULL_PERCENT}%)"), ("full", "Used up")]
+        return [
+            (
+                "nearly",
+                gettext("Nearly full (from %(percent)s%%)") % {"percent": list_row.NEARLY_FULL_PERCENT},
+            ),
+            ("full", gettext("Used up")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> QuerySet[SmtpServer]:
         percent = {"nearly": list_row.NEARLY_FULL_PERCENT, "full": 100}.get(self.value() or "")
@@ -143,7 +150,7 @@ class WholeText(HistoricalRecordContextHelper):  # type: ignore[misc]  # simple-
 
     def prepare_delta_change_value(self, change: Any, value: Any) -> Any:
         if isinstance(value, bool):
-            return "on" if value else "off"
+            return gettext("on") if value else gettext("off")
         return "" if value is None else super().prepare_delta_change_value(change, value)
 
 
@@ -235,16 +242,16 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         form: type[ModelForm[SmtpServer]] = super().get_changelist_form(request, form=OrderForm, **kwargs)
         return form
 
-    @admin.display(description="State", ordering="is_active")
+    @admin.display(description=_("State"), ordering="is_active")
     def state(self, server: SmtpServer) -> SafeString:
         return states.state_badge(server, timezone.now(), with_reason=True)
 
-    @admin.display(description="State", ordering="is_active")
+    @admin.display(description=_("State"), ordering="is_active")
     def state_alone(self, server: SmtpServer) -> SafeString:
         """The state without the server's reply, for users who may not read it."""
         return states.state_badge(server, timezone.now(), with_reason=False)
 
-    @admin.display(description="Address", ordering="host")
+    @admin.display(description=_("Address"), ordering="host")
     def address(self, server: SmtpServer) -> SafeString:
         note = inventory.first_line(server.notes)
         return format_html(
@@ -255,20 +262,21 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             note,
         )
 
-    @admin.display(description="Quota this period", ordering="units_used")
+    @admin.display(description=_("Quota this period"), ordering="units_used")
     def quota(self, server: SmtpServer) -> SafeString:
         return list_row.quota_bar(server, timezone.now())
 
-    @admin.display(description="Last success", ordering="last_success_at")
+    @admin.display(description=_("Last success"), ordering="last_success_at")
     def last_success(self, server: SmtpServer) -> str | SafeString:
         return list_row.last_success(server, timezone.now())
 
-    @admin.display(description="Test")
+    @admin.display(description=_("Test"))
     def send_test_button(self, server: SmtpServer) -> SafeString:
         return format_html(
-            '<a class="server-button" href="{}" aria-label="Send test through {}">Send test</a>',
+            '<a class="server-button" href="{}" aria-label="{}">{}</a>',
             reverse("delivery:send_test", args=[server.pk]),
-            server.name,
+            gettext("Send test through %(server)s") % {"server": server.name},
+            gettext("Send test"),
         )
 
     def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
@@ -281,11 +289,11 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     # --- the list's actions: all of them POST
 
-    @admin.action(description="Activate", permissions=["pause"])
+    @admin.action(description=_("Activate"), permissions=["pause"])
     def activate(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
         self._switch(request, servers, is_active=True)
 
-    @admin.action(description="Deactivate", permissions=["pause"])
+    @admin.action(description=_("Deactivate"), permissions=["pause"])
     def deactivate(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
         self._switch(request, servers, is_active=False)
         self._warn_without_active(request)
@@ -296,21 +304,32 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             server.is_active = is_active
             server.version += 1
         bulk_update_with_history(changed, SmtpServer, ["is_active", "version"], default_user=request.user)
-        state = "active" if is_active else "inactive"
-        if not changed:
-            self.message_user(request, f"The selected servers were already {state}.")
+        if not changed and is_active:
+            text = gettext("The selected servers were already active.")
+        elif not changed:
+            text = gettext("The selected servers were already inactive.")
         elif is_active:
-            self.message_user(request, f"{_servers(changed)} now active and ready to send.")
+            text = ngettext(
+                "%(name)s is now active and ready to send.",
+                "%(n)s servers are now active and ready to send.",
+                len(changed),
+            )
         else:
-            self.message_user(request, f"{_servers(changed)} now inactive. Queued mail uses other servers or waits.")
+            text = ngettext(
+                "%(name)s is now inactive. Queued mail uses other servers or waits.",
+                "%(n)s servers are now inactive. Queued mail uses other servers or waits.",
+                len(changed),
+            )
+        self.message_user(request, text % _named(changed))
 
-    @admin.action(description="Resume", permissions=["pause"])
+    @admin.action(description=_("Resume"), permissions=["pause"])
     def resume(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
         resumed = [server for server in servers if self._resume(request, server)]
         if resumed:
-            self.message_user(request, f"{_servers(resumed)} sending again.")
+            text = ngettext("%(name)s is sending again.", "%(n)s servers are sending again.", len(resumed))
+            self.message_user(request, text % _named(resumed))
         else:
-            self.message_user(request, "None of the selected servers was paused.")
+            self.message_user(request, gettext("None of the selected servers was paused."))
 
     def _resume(self, request: HttpRequest, server: SmtpServer) -> bool:
         # All three: a server may be paused, full and throttled at the same time.
@@ -319,7 +338,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         self.log_change(request, server, "Resumed.")
         return True
 
-    @admin.action(description="Export as CSV", permissions=["settings"])
+    @admin.action(description=_("Export as CSV"), permissions=["settings"])
     @method_decorator(asks_first)
     def export(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> HttpResponse:
         chosen = list(servers)
@@ -333,7 +352,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     def _warn_without_active(self, request: HttpRequest) -> None:
         if not SmtpServer.objects.filter(is_active=True).exists():
-            messages.warning(request, "Campaigns wait, because no server is active. Activate one.")
+            messages.warning(request, gettext("Campaigns wait, because no server is active. Activate one."))
 
     # --- one server
 
@@ -348,9 +367,9 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             raise PermissionDenied
         server = get_object_or_404(SmtpServer, pk=server_id)
         if self._resume(request, server):
-            self.message_user(request, f"{server} resumed. It's sending again.")
+            self.message_user(request, gettext("%(server)s resumed. It's sending again.") % {"server": server})
         else:
-            self.message_user(request, f"{server} wasn't paused any more.")
+            self.message_user(request, gettext("%(server)s wasn't paused any more.") % {"server": server})
         if "home" in request.POST or not self.has_view_permission(request, server):
             return redirect("admin:index")
         return redirect("admin:smtpservers_smtpserver_change", server.pk)
@@ -385,15 +404,15 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
     def _may_save(self, request: HttpRequest, obj: SmtpServer | None) -> bool:
         return bool(self.has_change_permission(request, obj) if obj else self.has_add_permission(request))
 
-    @admin.display(description="Password")
+    @admin.display(description=_("Password"))
     def password_state(self, server: SmtpServer) -> str:
         return secret_state(server, "password")
 
-    @admin.display(description="API key")
+    @admin.display(description=_("API key"))
     def api_key_state(self, server: SmtpServer) -> str:
         return secret_state(server, "api_key")
 
-    @admin.display(description="Notes")
+    @admin.display(description=_("Notes"))
     def notes_text(self, server: SmtpServer) -> SafeString:
         return linebreaksbr(server.notes)
 
@@ -411,7 +430,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             context["offers_test"], context["show_save"] = SAVE_AND_TEST, False  # It replaces the main button.
         return super().render_change_form(request, context, *args, **kwargs)
 
-    @action(description="Send test", icon="send", permissions=["send_test"])  # type: ignore[untyped-decorator]
+    @action(description=_("Send test"), icon="send", permissions=["send_test"])  # type: ignore[untyped-decorator]
     def send_test_page(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return redirect("delivery:send_test", object_id)
 
@@ -437,7 +456,11 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         if obj.has_unsubscribe_page:
             transaction.on_commit(partial(tasks.probe_unsubscribe.delay, obj.pk), robust=True)
             host = urlsplit(obj.unsubscribe_url).hostname
-            self.message_user(request, f"Testing one-click unsubscribe on {host}. Reload this page to see the result.")
+            self.message_user(
+                request,
+                gettext("Testing one-click unsubscribe on %(host)s. Reload this page to see the result.")
+                % {"host": host},
+            )
         refit_period(obj, timezone.now())
         self._give_hints(request, obj, form)
 
@@ -464,6 +487,6 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         return WholeText(self.model, historical_record)
 
 
-def _servers(servers: list[SmtpServer]) -> str:
-    """Return the beginning of a sentence about the servers."""
-    return f"{servers[0].name} is" if len(servers) == 1 else f"{counted(len(servers), 'server')} are"
+def _named(servers: list[SmtpServer]) -> dict[str, str]:
+    """Return what a sentence about the servers may name."""
+    return {"name": servers[0].name if servers else "", "n": f"{len(servers):,}"}

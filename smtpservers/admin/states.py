@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone
+from django.utils.translation import gettext as _
 
 from smtpservers.limits.rate_limiter import factor_at
 from smtpservers.models import SmtpServer
 from words.instants import stamp
 
-STAYS_PAUSED = "It stays paused until someone resumes it."
-
 
 @dataclass(frozen=True, slots=True)
 class State:
+    key: str  # "inactive", "paused", "untested", "full", "slowed" or "active".
     word: str
     colour: str  # Of its badge: green, orange or grey.
     meaning: str  # A sentence.
@@ -26,30 +26,51 @@ class State:
 
     def ends(self, now: dt.datetime) -> str:
         """Return when the state ends: at an instant, or when somebody resumes the server."""
-        return f"until {moment(self.until, now)}" if self.until else "until resumed or edited"
+        return _("until %(time)s") % {"time": moment(self.until, now)} if self.until else _("until resumed or edited")
 
 
 def state_of(server: SmtpServer, now: dt.datetime) -> State:
     """Return the state: the operator's switch comes first, then what the system keeps of the server."""
     if not server.is_active:
-        return State("Inactive", "grey", "Only Send test uses this server.")
+        return State("inactive", _("Inactive"), "grey", _("Only Send test uses this server."))
     if is_paused(server, now):
-        meaning = f"Tries again on {moment(server.paused_until, now)}." if server.paused_until else STAYS_PAUSED
+        meaning = _("It stays paused until someone resumes it.")
+        if server.paused_until:
+            meaning = _("Tries again on %(time)s.") % {"time": moment(server.paused_until, now)}
         return State(
-            "Paused", "orange", meaning, server.paused_reason, server.outage_at, server.paused_until, may_resume=True
+            "paused",
+            _("Paused"),
+            "orange",
+            meaning,
+            server.paused_reason,
+            server.outage_at,
+            server.paused_until,
+            may_resume=True,
         )
     if server.tested_at is None:
-        return State("Untested", "orange", "Send a test. Other mail waits until the server accepts one.")
-    if server.full_until is not None and server.full_until > now:
-        meaning = f"The provider's limit is reached. Tries again on {moment(server.full_until, now)}."
         return State(
-            "Full", "orange", meaning, server.full_reason, server.outage_at, server.full_until, may_resume=True
+            "untested", _("Untested"), "orange", _("Send a test. Other mail waits until the server accepts one.")
+        )
+    if server.full_until is not None and server.full_until > now:
+        meaning = _("The provider's limit is reached. Tries again on %(time)s.") % {
+            "time": moment(server.full_until, now)
+        }
+        return State(
+            "full",
+            _("Full"),
+            "orange",
+            meaning,
+            server.full_reason,
+            server.outage_at,
+            server.full_until,
+            may_resume=True,
         )
     if (factor := factor_at(server.slow_factor, server.slowed_at, now)) < 1:
-        part = f"{100 * factor:.0f}%"
-        meaning = f"The provider asked us to slow down: sending at {part} of normal speed."
-        return State(f"Slowed to {part}", "orange", meaning, since=server.slowed_at, may_resume=True)
-    return State("Active", "green", "Ready to send.")
+        meaning = _("The provider asked us to slow down: sending at %(part)s of normal speed.") % {
+            "part": f"{100 * factor:.0f}%"
+        }
+        return State("slowed", _("Slowed"), "orange", meaning, since=server.slowed_at, may_resume=True)
+    return State("active", _("Active"), "green", _("Ready to send."))
 
 
 def is_paused(server: SmtpServer, now: dt.datetime) -> bool:
@@ -64,7 +85,7 @@ def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> S
     """
     state = state_of(server, now)
     shown = badge(state.colour, state.word, state.meaning)
-    if state.word not in ("Paused", "Full"):
+    if state.key not in ("paused", "full"):
         return shown
     why = (state.reply if with_reason else "").rstrip(".")
     ends = state.ends(now)

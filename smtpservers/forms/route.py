@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminTextareaWidget,
@@ -29,8 +30,10 @@ class RouteForm(_RouteModelForm):
         coerce=int,
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="Only these servers send what this rule matches. If none is available, messages wait. Set weight and"
-        " quota on each server's own page. Leave all unticked to use every server.",
+        help_text=_(
+            "Only these servers send what this rule matches. If none is available, messages wait. Set weight and"
+            " quota on each server's own page. Leave all unticked to use every server."
+        ),
     )
 
     class Meta:
@@ -68,16 +71,17 @@ class TryForm(forms.Form):
     """The sender and recipient of a test message that is never sent."""
 
     sender = forms.CharField(
-        label="From",
+        label=_("From"),
         required=False,
         max_length=400,
-        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "Each server's own"}),
-        help_text="The From address of the campaign. Leave empty to use each server's own.",
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": _("Each server's own")}),
+        help_text=_("The From address of the campaign. Leave empty to use each server's own."),
     )
     recipient = forms.CharField(
+        label=_("Recipient"),
         max_length=320,
         widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "ann@example.com"}),
-        help_text="Nothing is sent.",
+        help_text=_("Nothing is sent."),
     )
 
     def clean_sender(self) -> str:

@@ -11,6 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
 from django.utils.html import escape, format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminPasswordToggleWidget,
     UnfoldAdminSelectWidget,
@@ -55,15 +57,8 @@ SWITCHES = {
 TURNED_ON_BY_VALUE = ("return_path", "spam_address", "abuse_address")
 
 SHORT_TEXTAREAS = {"mail_cc": 2, "mail_bcc": 2, "trusted_certificate": 4, "notes": 16}
-LABELS = {
-    "is_active": "Active",
-    "max_per_month": "Max (per month)",
-    "max_per_day": "Max (per day)",
-    "max_per_hour": "Max (per hour)",
-    "max_connections": "Connections",
-}
-MISSING = {"mail_from": "Mail from address"}  # What is missing, where it is more than the label.
-SECRET_WORDS = {"password": "password", "api_key": "API key"}
+MISSING = {"mail_from": _("Mail from address")}  # What is missing, where it is more than the label.
+SECRET_WORDS = {"password": _("password"), "api_key": _("API key")}
 NO_LIMIT_AT_ZERO = ("max_per_month", "max_per_day", "max_per_hour", "rate_limit")
 
 
@@ -101,22 +96,22 @@ class ServerForm(_ServerModelForm):
     """All settings of a server. ``password`` and ``api_key`` are write-only: empty means unchanged."""
 
     password = forms.CharField(
-        label="Password", required=False, strip=False, max_length=1000, widget=UnfoldAdminPasswordToggleWidget
+        label=_("Password"), required=False, strip=False, max_length=1000, widget=UnfoldAdminPasswordToggleWidget
     )
     remove_password = forms.BooleanField(
-        label="Remove stored password",
+        label=_("Remove stored password"),
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        help_text="Takes effect when you save.",
+        help_text=_("Takes effect when you save."),
     )
     api_key = forms.CharField(
-        label="API key", required=False, strip=False, max_length=1000, widget=UnfoldAdminPasswordToggleWidget
+        label=_("API key"), required=False, strip=False, max_length=1000, widget=UnfoldAdminPasswordToggleWidget
     )
     remove_api_key = forms.BooleanField(
-        label="Remove stored API key",
+        label=_("Remove stored API key"),
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        help_text="Takes effect when you save.",
+        help_text=_("Takes effect when you save."),
     )
 
     class Meta:
@@ -138,7 +133,7 @@ class ServerForm(_ServerModelForm):
             self._describe_secret(name)
         for name in SWITCHES.values():
             if name in self.fields and getattr(self.instance, name) and not self._is_switched_on(name):
-                self.fields[name].help_text += " Saved, but not used while the switch is off."
+                self.fields[name].help_text += " " + gettext("Saved, but not used while the switch is off.")
         if "unsubscribe_url" in self.fields:
             self.fields["unsubscribe_url"].help_text += one_click_state(self.instance)
         self._decorate()
@@ -163,7 +158,7 @@ class ServerForm(_ServerModelForm):
             key: {
                 "name": preset.name,
                 "values": preset.values,
-                "hosts": [(preset.host, "" if preset.host else "Choose your region"), *preset.other_hosts],
+                "hosts": [(preset.host, "" if preset.host else gettext("Choose your region")), *preset.other_hosts],
                 "warnings": preset.warnings(preset.host),
                 "warnings_elsewhere": preset.warnings(""),
                 "hints": preset.facts,
@@ -188,16 +183,16 @@ class ServerForm(_ServerModelForm):
         if not getattr(self.instance, name):
             del self.fields[f"remove_{name}"]
         else:
-            field.help_text += (
-                " Enter it again when you change the server, port, encryption, trusted certificate or username. Leave"
-                " empty to keep the current value."
+            field.help_text += " " + gettext(
+                "Enter it again when you change the server, port, encryption, trusted certificate or username."
+                " Leave empty to keep the current value."
             )
 
     def _decorate(self) -> None:
         for name, field in self.fields.items():
-            field.label = LABELS.get(name, field.label)
             if not isinstance(field, forms.IntegerField):
-                field.error_messages["required"] = f"Enter {_with_article(MISSING.get(name, str(field.label)))}."
+                what = _with_article(str(MISSING.get(name, field.label)))
+                field.error_messages["required"] = gettext("Enter %(what)s.") % {"what": what}
         attributes = {
             "time_zone": {"list": "time-zones"},
             "precedence": {"list": "precedences"},
@@ -212,11 +207,12 @@ class ServerForm(_ServerModelForm):
         if "language" in self.fields:
             names = dict(settings.LANGUAGES)
             usual = names.get(site().language, site().language)
-            self.fields["language"].choices = [("", f"Site default ({usual})"), *settings.LANGUAGES]  # type: ignore[attr-defined]
+            default = gettext("Site default (%(language)s)") % {"language": usual}
+            self.fields["language"].choices = [("", default), *settings.LANGUAGES]  # type: ignore[attr-defined]
         if "mechanism" in self.fields:
-            self.fields["mechanism"].choices = [("", "Automatic"), *((name, name) for name in PREFERRED)]  # type: ignore[attr-defined]
+            self.fields["mechanism"].choices = [("", gettext("Automatic")), *((name, name) for name in PREFERRED)]  # type: ignore[attr-defined]
         if "preset" in self.fields:
-            self.fields["preset"].choices = [("", "Other / custom server"), *presets.CHOICES]  # type: ignore[attr-defined]
+            self.fields["preset"].choices = [("", gettext("Other / custom server")), *presets.CHOICES]  # type: ignore[attr-defined]
         if self.instance.pk is None and "time_zone" in self.fields:
             self.fields["time_zone"].initial = str(site().time_zone)
 
@@ -256,21 +252,26 @@ class ServerForm(_ServerModelForm):
             try:
                 validators.check_encryption(cleaned["port"], cleaned["use_tls"])
             except FieldInvalid as error:
-                fix = '{} <button type="button" class="server-fix" data-turn-on="id_use_tls">Turn it on</button>'
-                self.add_error("use_tls", forms.ValidationError(format_html(fix, str(error))))
+                fix = '{} <button type="button" class="server-fix" data-turn-on="id_use_tls">{}</button>'
+                self.add_error("use_tls", forms.ValidationError(format_html(fix, str(error), gettext("Turn it on"))))
         if cleaned.get("use_tls") and cleaned.get("never_tls"):
-            self.add_error("never_tls", "This and Use SSL/TLS connection can't both be on. Turn one of them off.")
+            self.add_error(
+                "never_tls", gettext("This and Use SSL/TLS connection can't both be on. Turn one of them off.")
+            )
 
     def _take_pasted_port(self, cleaned: dict[str, Any], port: int) -> None:
         if "port" in self.changed_data and cleaned.get("port") not in (None, port):
-            raise FieldInvalid(f"The server names port {port}, but Port is {cleaned['port']}. Remove the wrong one.")
+            raise FieldInvalid(
+                gettext("The server names port %(port)s, but Port is %(typed)s. Remove the wrong one.")
+                % {"port": port, "typed": cleaned["port"]}
+            )
         self.errors.pop("port", None)
         cleaned["port"] = port
 
     def _clean_secrets(self, cleaned: dict[str, Any]) -> None:
         for name in SECRETS:
             if cleaned.get(name) and cleaned.get(f"remove_{name}"):
-                self.add_error(name, "Enter a new value or remove the stored one, not both.")
+                self.add_error(name, gettext("Enter a new value or remove the stored one, not both."))
             if cleaned.get(name):
                 with self._errors_at(name):
                     validators.check_line(cleaned[name])
@@ -288,7 +289,11 @@ class ServerForm(_ServerModelForm):
     def _clean_switches(self, cleaned: dict[str, Any]) -> None:
         for switch, name in SWITCHES.items():
             if cleaned.get(switch) and not cleaned.get(name) and name not in self.errors:
-                self.add_error(name, f"Enter {_with_article(str(self.fields[name].label))}, or turn off the switch.")
+                self.add_error(
+                    name,
+                    gettext("Enter %(what)s, or turn off the switch.")
+                    % {"what": _with_article(str(self.fields[name].label))},
+                )
 
     def _post_clean(self) -> None:
         """Require each kept secret again if the edited server is not the destination it was entered for."""
@@ -298,7 +303,9 @@ class ServerForm(_ServerModelForm):
         for name in SECRETS:
             is_kept = not self.cleaned_data.get(name) and not self.cleaned_data.get(f"remove_{name}")
             if is_kept and self._is_elsewhere(name):
-                self.add_error(name, f"The server changed: enter the {SECRET_WORDS[name]} again.")
+                self.add_error(
+                    name, gettext("The server changed: enter the %(name)s again.") % {"name": SECRET_WORDS[name]}
+                )
 
     def _is_elsewhere(self, name: str) -> bool:
         try:
@@ -331,7 +338,7 @@ class OrderForm(_ServerModelForm):
         field = self.fields["display_order"]
         field.required = True
         _set_range("display_order", field)
-        field.widget.attrs["aria-label"] = f"Display order of {self.instance.name}"
+        field.widget.attrs["aria-label"] = gettext("Display order of %(server)s") % {"server": self.instance.name}
         field.widget.attrs["class"] += " server-order"
 
 
@@ -355,14 +362,14 @@ class _ErrorsAt:
 def secret_state(server: SmtpServer, name: str) -> str:
     """Return a sentence on whether a secret is set and usable; it reveals nothing of the secret."""
     if not getattr(server, name):
-        return "Not set."
+        return gettext("Not set.")
     try:
         getattr(server, name).reveal(server.destination)
     except SecretElsewhere:
-        return "Set, but for a different server. Enter it again."
+        return gettext("Set, but for a different server. Enter it again.")
     except (SecretUnreadable, ImproperlyConfigured):
-        return "Set, but the current keys can't decrypt it."
-    return "Set."
+        return gettext("Set, but the current keys can't decrypt it.")
+    return gettext("Set.")
 
 
 def one_click_state(server: SmtpServer) -> str:
@@ -370,15 +377,27 @@ def one_click_state(server: SmtpServer) -> str:
     if not server.has_unsubscribe_page:
         return ""
     if server.unsubscribe_probed_at is None:
-        return " The test call hasn't finished yet. Reload this page to see the result, or save to repeat it."
+        return " " + gettext(
+            "The test call hasn't finished yet. Reload this page to see the result, or save to repeat it."
+        )
     at, why = _asked(server.unsubscribe_probed_at), escape(server.unsubscribe_problem)
     if server.relays_unsubscribes:
         if why:
-            return f" The test call on {at} failed: {why} No unsubscribe was lost. Save to try again."
-        return f" The last test call succeeded on {at}."
+            return " " + gettext(
+                "The test call on %(at)s failed: %(why)s No unsubscribe was lost. Save to try again."
+            ) % {
+                "at": at,
+                "why": why,
+            }
+        return " " + gettext("The last test call succeeded on %(at)s.") % {"at": at}
     if why:
-        return f" One-click unsubscribe failed on {at}: {why} Fix the page, then save to test it again."
-    return f" Supports one-click unsubscribe, tested on {at}."
+        return " " + gettext(
+            "One-click unsubscribe failed on %(at)s: %(why)s Fix the page, then save to test it again."
+        ) % {
+            "at": at,
+            "why": why,
+        }
+    return " " + gettext("Supports one-click unsubscribe, tested on %(at)s.") % {"at": at}
 
 
 def _asked(at: dt.datetime) -> str:
@@ -409,9 +428,11 @@ def _set_range(name: str, field: forms.Field) -> None:
             low = int(validator.limit_value)
         if isinstance(validator, MaxValueValidator):
             high = int(validator.limit_value)
-    sentence = f"Enter a whole number from {low} to {high:,}."
+    span = {"low": low, "high": f"{high:,}"}
+    sentence = gettext("Enter a whole number from %(low)s to %(high)s.") % span
     field.error_messages |= dict.fromkeys(("min_value", "max_value", "required"), sentence)
-    field.error_messages["invalid"] = f"{sentence[:-1]}, without dots or commas."
+    plain = gettext("Enter a whole number from %(low)s to %(high)s, without dots or commas.")
+    field.error_messages["invalid"] = plain % span
     field.widget.attrs |= {"min": low, "max": high}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from crispy_forms.bootstrap import Tab, TabHolder
 from crispy_forms.helper import FormHelper
 from crispy_forms.layout import HTML, Div, Field, Layout
+from django.utils.translation import gettext as _
 
 from mail.links import utm
 
@@ -32,12 +33,12 @@ def server_form_helper(names: Collection[str]) -> FormHelper:
     helper.disable_csrf = True
     helper.include_media = False
     helper.layout = Layout(
-        _row(_cell("name", 6), _cell("preset", 6)),
+        _row(_cell("preset", 6), _cell("name", 6)),
         HTML('<div id="preset-panel" class="server-preset" hidden></div>'),
         TabHolder(
             CountingTab("SMTP", *_smtp(names), css_id="smtp"),
-            CountingTab("Notes", _row(_cell("notes", 12)), css_id="notes"),
-            CountingTab("Miscellaneous", *_miscellaneous(names), css_id="miscellaneous"),
+            CountingTab(_("Notes"), _row(_cell("notes", 12)), css_id="notes"),
+            CountingTab(_("Miscellaneous"), *_miscellaneous(names), css_id="miscellaneous"),
             CountingTab("UTM", *_utm(), css_id="utm"),
         ),
     )
@@ -58,15 +59,19 @@ def _smtp(names: Collection[str]) -> list[Div]:
 def _miscellaneous(names: Collection[str]) -> list[Div | HTML]:
     return [
         _row(_cell("domain_name", 4), _cell("language", 4), _secret("api_key", 4, names)),
+        _heading(_("Order and share")),
         _row(_cell("display_order", 4), _cell("weight", 4)),
-        _heading("Limits"),
+        _heading(_("Quota and limits")),
         _row(_cell("max_per_month", 4), _cell("month_start_day", 4), _cell("time_zone", 4)),
-        _row(_cell("max_per_day", 3), _cell("max_per_hour", 3), _cell("rate_limit", 3), _cell("rate_unit", 3)),
+        _row(_cell("max_per_day", 4), _cell("max_per_hour", 4)),
+        _heading(_("Speed and connections")),
+        _row(_cell("rate_limit", 4), _cell("rate_unit", 4)),
         _row(_cell("max_connections", 4), _cell("messages_per_connection", 4), _cell("pipelining", 4)),
-        _heading("Headers and links"),
+        _heading(_("Unsubscribing")),
         _row(_cell("unsubscribe_url", 4), _switch("use_unsubscribe_link"), _switch("relays_unsubscribes")),
-        _row(_cell("precedence", 8), _switch("use_precedence")),
+        _heading(_("Bounces, complaints and out-of-office replies")),
         _row(_cell("return_path", 4), _switch("use_return_path"), _switch("use_verp")),
+        _row(_cell("precedence", 8), _switch("use_precedence")),
         _row(_cell("spam_address", 8), _switch("use_spam_address")),
         _row(_cell("abuse_address", 8), _switch("use_abuse_address")),
     ]
@@ -75,7 +80,7 @@ def _miscellaneous(names: Collection[str]) -> list[Div | HTML]:
 def _utm() -> list[Div | HTML]:
     return [
         _row(_cell("unknown_first_name", 6), _cell("unknown_last_name", 6)),
-        _heading("Added to links"),
+        _heading(_("Added to links")),
         _row(*(_cell(name, 4) for name in utm.PER_CAMPAIGN)),
         *(_row(_cell(name, 8), _switch(utm.switch_of(name))) for name in utm.PER_LINK),
         _row(_cell("replaces_utm", 6), _cell("tags_text_links", 6)),

@@ -13,6 +13,7 @@ from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from cryptography import x509
+from django.utils.translation import gettext as _
 
 from mail.addresses import (
     AddressInvalid,
@@ -85,7 +86,7 @@ def check_line(text: str) -> str:
     :raises FieldInvalid: if it contains a line end or another control character.
     """
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
-        raise FieldInvalid("This contains a line break or control character. Type it again without it.")
+        raise FieldInvalid(_("This contains a line break or control character. Type it again without it."))
     return unicodedata.normalize("NFC", text)
 
 
@@ -96,7 +97,10 @@ def check_username(text: str) -> str:
     """
     line = check_line(text)
     if invisible := next((sign for sign in line if unicodedata.category(sign) == "Cf"), ""):
-        raise FieldInvalid(f"This contains an invisible character (U+{ord(invisible):04X}). Type it again without it.")
+        raise FieldInvalid(
+            _("This contains an invisible character (U+%(invisible)s). Type it again without it.")
+            % {"invisible": f"{ord(invisible):04X}"}
+        )
     return line
 
 
@@ -106,7 +110,7 @@ def check_placeholder_name(text: str) -> str:
     :raises FieldInvalid: for merge tags and control characters.
     """
     if re.search(r"\{\{|\}\}|\{%|%\}", text):
-        raise FieldInvalid("Use plain text here, e.g. Friend. Merge tags don't work in this field.")
+        raise FieldInvalid(_("Use plain text here, e.g. Friend. Merge tags don't work in this field."))
     return check_line(text)
 
 
@@ -119,7 +123,7 @@ def check_encryption(port: int, use_tls: bool) -> None:
     :raises FieldInvalid: for those ports with the switch off.
     """
     if not use_tls and port in IMPLICIT_TLS_PORTS:
-        raise FieldInvalid(f"Port {port} needs TLS. Turn this on or use port 587.")
+        raise FieldInvalid(_("Port %(port)s needs TLS. Turn this on or use port 587.") % {"port": port})
 
 
 def check_credentials(username: str, has_password: bool, has_api_key: bool, preset: str = "") -> None:
@@ -146,8 +150,11 @@ def check_own_sender(mail_from: str, host: str) -> None:
     provider = with_mailboxes_at(domain)
     if provider is not None and not provider.may_send(host):
         raise FieldInvalid(
-            f"Mail from {domain} lands in spam unless {domain} sends it. Use an address on your own domain, or the SMTP"
-            f" server of {domain}."
+            _(
+                "Mail from %(domain)s lands in spam unless %(domain)s sends it. Use an address on your own domain,"
+                " or the SMTP server of %(domain)s."
+            )
+            % {"domain": domain}
         )
 
 
@@ -157,13 +164,15 @@ def check_certificate(text: str) -> str:
     :raises FieldInvalid: if there is none, one is damaged, or there is a private key.
     """
     if "PRIVATE KEY" in text:
-        raise FieldInvalid("This contains a private key, which must stay on the server. Paste only the certificate.")
+        raise FieldInvalid(_("This contains a private key, which must stay on the server. Paste only the certificate."))
     try:
         x509.load_pem_x509_certificates(text.encode())
     except ValueError:
         raise FieldInvalid(
-            "This isn't a PEM certificate. Paste everything from -----BEGIN CERTIFICATE----- to"
-            " -----END CERTIFICATE-----."
+            _(
+                "This isn't a PEM certificate. Paste everything from -----BEGIN CERTIFICATE----- to"
+                " -----END CERTIFICATE-----."
+            )
         ) from None
     return "\n".join(re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)) + "\n"
 
@@ -174,7 +183,9 @@ def check_time_zone(text: str) -> str:
     :raises FieldInvalid: if there is no such zone.
     """
     if (name := time_zones.spelled(text)) is None:
-        raise FieldInvalid(f"“{text}” isn't a time zone. Choose one from the list, e.g. Europe/Berlin.")
+        raise FieldInvalid(
+            _("“%(text)s” isn't a time zone. Choose one from the list, e.g. Europe/Berlin.") % {"text": text}
+        )
     return name
 
 
@@ -189,7 +200,7 @@ def check_report_address(text: str) -> str:
     """
     address = check_address(text)
     if needs_smtputf8(address):
-        raise FieldInvalid("Enter an address with plain letters (a–z) before the @. Automated systems read it.")
+        raise FieldInvalid(_("Enter an address with plain letters (a–z) before the @. Automated systems read it."))
     return address
 
 
@@ -199,7 +210,7 @@ def check_precedence(text: str) -> str:
     :raises FieldInvalid: if it is not a token of at most 40 letters, digits and hyphens.
     """
     if not re.fullmatch(r"[A-Za-z0-9-]{1,40}", text):
-        raise FieldInvalid("Enter one word of letters, digits and hyphens, e.g. bulk or list.")
+        raise FieldInvalid(_("Enter one word of letters, digits and hyphens, e.g. bulk or list."))
     return text
 
 
@@ -213,34 +224,37 @@ def check_unsubscribe_url(text: str, is_used: bool, is_relayed: bool = False, al
     :raises AddressInvalid: for a host that is not a domain.
     """
     if is_relayed and not text:
-        raise FieldInvalid("Enter an email unsubscribe URL, or turn off Relay unsubscribes.")
+        raise FieldInvalid(_("Enter an email unsubscribe URL, or turn off Relay unsubscribes."))
     if not text:
         return text
     if re.search(r"\s", text):
-        raise FieldInvalid("Remove the spaces from this address.")
+        raise FieldInvalid(_("Remove the spaces from this address."))
     check_line(text)
     _check_tokens(text)
     try:
         address = urlsplit(text)
         hostname = address.hostname or ""
-        _ = address.port  # Read for its ValueError: the port may be invalid.
+        _port = address.port  # Read for its ValueError: the port may be invalid.
     except ValueError:
-        raise FieldInvalid("This isn't a web address. Write it like https://example.com/leave?t={token}.") from None
+        raise FieldInvalid(_("This isn't a web address. Write it like https://example.com/leave?t={token}.")) from None
     if is_relayed and address.scheme in ("mailto", "http"):
-        raise FieldInvalid("Relaying needs an address with https://. Enter one, or turn off Relay unsubscribes.")
+        raise FieldInvalid(_("Relaying needs an address with https://. Enter one, or turn off Relay unsubscribes."))
     if address.scheme == "mailto":
         return _check_mailto(text, address.path)
     if address.scheme == "http" and is_used:
-        raise FieldInvalid("One-click unsubscribe needs https. Start the address with https://, or turn off the link.")
+        raise FieldInvalid(
+            _("One-click unsubscribe needs https. Start the address with https://, or turn off the link.")
+        )
     if address.scheme not in ("https", "http") or not hostname or "{" in address.netloc:
-        raise FieldInvalid("Enter the full address, e.g. https://example.com/leave?t={token}.")
-    host, _ = check_host(f"[{hostname}]" if ":" in hostname else hostname)
+        raise FieldInvalid(_("Enter the full address, e.g. https://example.com/leave?t={token}."))
+    host, _port = check_host(f"[{hostname}]" if ":" in hostname else hostname)
     if _is_never_called(hostname if ":" in hostname else host, allows_loopback):
         raise FieldInvalid(
-            f"{hostname} isn't a public address, so it's never called. Enter the page's public host name."
+            _("%(hostname)s isn't a public address, so it's never called. Enter the page's public host name.")
+            % {"hostname": hostname}
         )
     if address.username or address.password:
-        raise FieldInvalid("Remove the username and password from the address. Every recipient could read them.")
+        raise FieldInvalid(_("Remove the username and password from the address. Every recipient could read them."))
     return text
 
 
@@ -254,9 +268,11 @@ def _is_never_called(host: str, allows_loopback: bool) -> bool:
 def _check_tokens(text: str) -> None:
     for token in re.findall(r"\{([^{}]*)\}", text):
         if token not in UNSUBSCRIBE_TOKENS:
-            raise FieldInvalid(f"{{{token}}} isn't a known token. Use {{token}}, {{email}}, {{campaign}} or {{list}}.")
+            raise FieldInvalid(
+                _("{%(token)s} isn't a known token. Use {token}, {email}, {campaign} or {list}.") % {"token": token}
+            )
     if set("{}") & set(re.sub(r"\{[^{}]*\}", "", text)):
-        raise FieldInvalid("Unmatched { or }. Write tokens like {token}.")
+        raise FieldInvalid(_("Unmatched { or }. Write tokens like {token}."))
 
 
 def fill_unsubscribe_url(template: str, *, token: str, email: str, campaign: str, list_id: str) -> str:
@@ -286,7 +302,7 @@ def _check_mailto(text: str, path: str) -> str:
     try:
         parse_mailbox(path.replace("{token}", "token"))
     except AddressInvalid as error:
-        raise FieldInvalid(f"Enter one address after mailto: and check it. {error}") from error
+        raise FieldInvalid(_("Enter one address after mailto: and check it. %(error)s") % {"error": error}) from error
     return text
 
 
@@ -297,18 +313,23 @@ def check_utm(text: str) -> str:
     """
     check_line(text)
     for tag in re.findall(r"\{\{(.*?)\}\}", text):
-        name, filter_, _ = (part.strip() for part in tag.partition("|"))
+        name, filter_, _rest = (part.strip() for part in tag.partition("|"))
         if name in UTM_TAGS and not filter_:
             continue
         known = ", ".join(f"{{{{{tag}}}}}" for tag in UTM_TAGS)
         if re.search(r"e-?mail|name|phone|address|contact|subscriber|recipient", name, re.IGNORECASE):
-            raise FieldInvalid(f"{{{{{name}}}}} would put personal data into web addresses. Use only {known}.")
+            raise FieldInvalid(
+                _("{{%(name)s}} would put personal data into web addresses. Use only %(known)s.")
+                % {"name": name, "known": known}
+            )
         if name in UTM_TAGS:
-            raise FieldInvalid(f"{{{{{name}}}}} can't have a filter here. Remove the | and what follows it.")
-        raise FieldInvalid(f"{{{{{name}}}}} isn't known here. Use only {known}.")
+            raise FieldInvalid(
+                _("{{%(name)s}} can't have a filter here. Remove the | and what follows it.") % {"name": name}
+            )
+        raise FieldInvalid(_("{{%(name)s}} isn't known here. Use only %(known)s.") % {"name": name, "known": known})
     without = re.sub(r"\{\{.*?\}\}", "", text)
     if "{{" in without or "}}" in without or "{%" in without:
-        raise FieldInvalid("A merge tag is incomplete. Write it like {{campaign.slug}}.")
+        raise FieldInvalid(_("A merge tag is incomplete. Write it like {{campaign.slug}}."))
     return text
 
 
@@ -333,15 +354,18 @@ def hints(
     yield from _limit_hints(server)
     yield from _typing_hints(secrets)
     if any(secret in server.notes for secret in secrets if len(secret) >= 4):
-        yield "Everyone who can see this server can read the password or API key in its notes. Remove it."
+        yield _("Everyone who can see this server can read the password or API key in its notes. Remove it.")
 
 
 def _typing_hints(secrets: tuple[str, ...]) -> Iterator[str]:
-    for name, secret in zip(("password", "API key"), secrets, strict=False):
+    for name, secret in zip((_("password"), _("API key")), secrets, strict=False):
         if secret.strip() != secret or any(unicodedata.category(sign) == "Cf" for sign in secret):
             yield (
-                f"The {name} starts or ends with a space, or contains an invisible character. It was saved as you"
-                " entered it. Enter it again if that isn't part of it."
+                _(
+                    "The %(name)s starts or ends with a space, or contains an invisible character. It was saved as"
+                    " you entered it. Enter it again if that isn't part of it."
+                )
+                % {"name": name}
             )
 
 
@@ -349,32 +373,44 @@ def _sign_in_hints(server: Settings, has_password: bool, has_api_key: bool) -> I
     if server.username:
         return
     if has_password:
-        yield "The stored password isn't used, because Username is empty. Enter a username to sign in with it."
+        yield _("The stored password isn't used, because Username is empty. Enter a username to sign in with it.")
     elif has_api_key and not sign_in(server.preset, "", "", "key")[0]:
         yield (
-            "The stored API key isn't used, because Username is empty and this provider has no fixed one. Enter a"
-            " username to sign in with it."
+            _(
+                "The stored API key isn't used, because Username is empty and this provider has no fixed one. Enter a"
+                " username to sign in with it."
+            )
         )
 
 
 def _connection_hints(server: Settings, signs_in: bool, now: dt.datetime) -> Iterator[str]:
     if "." not in server.host and ":" not in server.host and server.host != "localhost":
-        yield f"{server.host} has no dot, so only your own network can find it. Check the server name."
+        yield _("%(host)s has no dot, so only your own network can find it. Check the server name.") % {
+            "host": server.host
+        }
     if server.never_tls and signs_in and not is_private_host(server.host):
         yield (
-            "Sign-in fails on this server, because passwords are never sent unencrypted outside your own network. Turn"
-            " off Never encrypt."
+            _(
+                "Sign-in fails on this server, because passwords are never sent unencrypted outside your own"
+                " network. Turn"
+                " off Never encrypt."
+            )
         )
     elif not server.use_tls and signs_in and not is_private_host(server.host):
         yield (
-            "Sending fails if this server doesn't offer TLS, because passwords are never sent unencrypted. Turn on Use"
-            " SSL/TLS connection if the provider supports it."
+            _(
+                "Sending fails if this server doesn't offer TLS, because passwords are never sent unencrypted. Turn"
+                " on Use"
+                " SSL/TLS connection if the provider supports it."
+            )
         )
     if server.trusted_certificate:
         certificates = x509.load_pem_x509_certificates(server.trusted_certificate.encode())
         expired = [certificate for certificate in certificates if certificate.not_valid_after_utc <= now]
         if expired:
-            yield f"The trusted certificate expired on {expired[0].not_valid_after_utc:%-d %b %Y}. Paste the new one."
+            yield _("The trusted certificate expired on %(date)s. Paste the new one.") % {
+                "date": f"{expired[0].not_valid_after_utc:%-d %b %Y}"
+            }
 
 
 def _address_hints(server: Settings) -> Iterator[str]:
@@ -383,61 +419,77 @@ def _address_hints(server: Settings) -> Iterator[str]:
         domain = domain_of(server.return_path)
         if organisational_domain(domain) != organisational_domain(sender):
             yield (
-                f"SPF can't align, because Email return path is at {domain} and Mail from at {sender}. Use the same"
-                f" domain"
-                " for both."
+                _(
+                    "SPF can't align, because Email return path is at %(domain)s and Mail from at %(sender)s. Use"
+                    " the same domain for both."
+                )
+                % {"domain": domain, "sender": sender}
             )
         if server.mail_to_unknown and fold(parse_mailbox(server.mail_to_unknown).address) == fold(server.return_path):
-            yield "Bounces could loop, because Mail to unknown and Email return path are the same. Use two mailboxes."
+            yield _(
+                "Bounces could loop, because Mail to unknown and Email return path are the same. Use two mailboxes."
+            )
     if server.spam_address and server.use_spam_address:
         domain = domain_of(server.spam_address)
         if domain != sender and not domain.endswith("." + sender):
-            yield f"Complaints may not reach {domain}. Use an Email spam address at {sender} or one of its subdomains."
+            yield _(
+                "Complaints may not reach %(domain)s. Use an Email spam address at %(sender)s or one of its subdomains."
+            ) % {"domain": domain, "sender": sender}
     open_copies = len(parse_mailboxes(server.mail_cc))
     copies = open_copies + len(parse_mailboxes(server.mail_bcc))
     if open_copies:
-        yield "Every recipient sees the addresses in Mail CC. Make sure those people agree."
+        yield _("Every recipient sees the addresses in Mail CC. Make sure those people agree.")
     if copies:
-        yield f"Every message is sent {copies + 1} times because of CC and BCC, and uses {copies + 1} of the quota."
+        yield _("Every message is sent %(copies)s times because of CC and BCC, and uses %(copies)s of the quota.") % {
+            "copies": copies + 1
+        }
 
 
 def _switch_hints(server: Settings) -> Iterator[str]:
     pairs = (
-        ("Email return path", server.return_path, server.use_return_path),
-        ("Email spam", server.spam_address, server.use_spam_address),
-        ("Email abuse", server.abuse_address, server.use_abuse_address),
-        ("Email unsubscribe URL", server.unsubscribe_url, server.use_unsubscribe_link or server.relays_unsubscribes),
+        (_("Email return path"), server.return_path, server.use_return_path),
+        (_("Email spam"), server.spam_address, server.use_spam_address),
+        (_("Email abuse"), server.abuse_address, server.use_abuse_address),
+        (_("Email unsubscribe URL"), server.unsubscribe_url, server.use_unsubscribe_link or server.relays_unsubscribes),
     )
     for label, value, is_used in pairs:
         if value and not is_used:
-            yield f"{label} is saved but not used, because its switch is off."
+            yield _("%(label)s is saved but not used, because its switch is off.") % {"label": label}
     if not server.use_unsubscribe_link:
-        yield "Campaigns through this server have no unsubscribe link. The law and most mailbox providers require one."
+        yield _(
+            "Campaigns through this server have no unsubscribe link. The law and most mailbox providers require one."
+        )
 
 
 def _limit_hints(server: Settings) -> Iterator[str]:
     limits = (
-        ("Max (per hour)", server.max_per_hour),
-        ("Max (per day)", server.max_per_day),
-        ("Max (per month)", server.max_per_month),
+        (_("Max (per hour)"), server.max_per_hour),
+        (_("Max (per day)"), server.max_per_day),
+        (_("Max (per month)"), server.max_per_month),
     )
     stated = [(label, most) for label, most in limits if most]
     for (short, less), (long, more) in itertools.pairwise(stated):
         if less > more:
-            yield f"{short} is {less:,} and {long} only {more:,}, so {short} is never reached. Check both."
+            yield _("%(short)s is %(less)s and %(long)s only %(more)s, so %(short)s is never reached. Check both.") % {
+                "short": short,
+                "less": f"{less:,}",
+                "long": long,
+                "more": f"{more:,}",
+            }
 
 
 def _utm_hints(server: Settings) -> Iterator[str]:
     deciding = (*utm.PER_CAMPAIGN, *map(utm.switch_of, utm.PER_LINK))
     if any(getattr(server, name) for name in deciding) and not server.utm_source:
-        yield "Most analytics tools ignore visits without a source. Enter a UTM source."
+        yield _("Most analytics tools ignore visits without a source. Enter a UTM source.")
     if server.utm_medium and server.utm_medium.lower() not in ("email", "e-mail", "e_mail", "e mail"):
-        yield f"Google Analytics won't count visits as Email with UTM medium {server.utm_medium}. Use email."
+        yield _("Google Analytics won't count visits as Email with UTM medium %(utm_medium)s. Use email.") % {
+            "utm_medium": server.utm_medium
+        }
     for name in utm.NAMES:
         plain = re.sub(r"\{\{.*?\}\}", "", getattr(server, name))
         if plain != plain.lower() or " " in plain:
             yield (
-                f"{utm.label_of(name)} has capitals or spaces. Analytics counts News and news separately, so lower"
-                f" case is"
-                " safer."
+                _("%(name)s has capitals or spaces. Analytics counts News and news separately, so lower case is safer.")
+                % {"name": utm.label_of(name)}
             )

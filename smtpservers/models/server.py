@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from smtpservers import presets
@@ -29,357 +30,403 @@ class SmtpServer(models.Model):
     """An SMTP server for submission, with its credentials, defaults and limits."""
 
     class RateUnit(models.TextChoices):
-        SECOND = "second", "per second"
-        MINUTE = "minute", "per minute"
+        SECOND = "second", _("per second")
+        MINUTE = "minute", _("per minute")
 
     class Pipelining(models.TextChoices):
         """How far commands run ahead of their replies, if EHLO offers PIPELINING (RFC 2920)."""
 
-        LOOK_AHEAD = "look-ahead", "Look-ahead"  # The next MAIL, RCPT and DATA follow this message's body.
-        PIPELINED = "pipelined", "Pipelined"  # MAIL, RCPT and DATA together, after the last message was answered.
-        STEPS = "steps", "One step at a time"  # Each command waits for the reply to the one before.
+        LOOK_AHEAD = "look-ahead", _("Look-ahead")  # The next MAIL, RCPT and DATA follow this message's body.
+        PIPELINED = "pipelined", _("Pipelined")  # MAIL, RCPT and DATA together, after the last message was answered.
+        STEPS = "steps", _("One step at a time")  # Each command waits for the reply to the one before.
 
     name = models.CharField(
+        _("name"),
         max_length=100,
         unique=True,
-        error_messages={"unique": "Another server already has this name. Choose a different one."},
-        help_text="Shown in lists and reports, e.g. “SES Frankfurt”.",
+        error_messages={"unique": _("Another server already has this name. Choose a different one.")},
+        help_text=_("Shown in lists and reports, e.g. “SES Frankfurt”."),
     )
 
     preset = models.CharField(
-        "provider",
+        _("provider"),
         max_length=32,
         blank=True,
         choices=presets.CHOICES,
-        help_text="Fills in host, port and limits. You can change everything. Not listed? Keep “Other / custom"
-        " server”.",
+        help_text=_(
+            "Fills in host, port and limits. You can change everything. Not listed? Keep “Other / custom server”."
+        ),
     )
 
     # --- tab SMTP
     host = models.CharField(
-        "server",
+        _("server"),
         max_length=253,
-        help_text="Host name or IP address, e.g. smtp.example.com. You can paste host:port.",
+        help_text=_("Host name or IP address, e.g. smtp.example.com. You can paste host:port."),
     )
     port = models.PositiveIntegerField(
-        "port",
+        _("port"),
         default=587,
         validators=[MinValueValidator(1), MaxValueValidator(65535)],
-        help_text="Usually 587 (STARTTLS) or 465 (implicit TLS).",
+        help_text=_("Usually 587 (STARTTLS) or 465 (implicit TLS)."),
     )
     timeout_seconds = models.PositiveIntegerField(
-        "timeout",
+        _("timeout"),
         default=30,
         validators=[MinValueValidator(5), MaxValueValidator(600)],
-        help_text="Seconds to wait for a connection or reply (5–600). Slow providers may need 60 or more. The reply"
-        " to a whole message always gets at least 600.",
+        help_text=_(
+            "Seconds to wait for a connection or reply (5–600). Slow providers may need 60 or more. The reply"
+            " to a whole message always gets at least 600."
+        ),
     )
     username = models.CharField(
-        "username",
+        _("username"),
         max_length=255,
         blank=True,
-        help_text="From your provider, sometimes a fixed value such as “apikey”. Leave empty to connect without"
-        " signing in.",
+        help_text=_(
+            "From your provider, sometimes a fixed value such as “apikey”. Leave empty to connect without signing in."
+        ),
     )
-    password = SecretField("password", blank=True, help_text="Stored encrypted and never shown again.")
+    password = SecretField(_("password"), blank=True, help_text=_("Stored encrypted and never shown again."))
     mail_from = models.CharField(
-        "mail from",
+        _("mail from"),
         max_length=400,
-        help_text="Default From address, e.g. News <news@example.com>. Campaigns can override it.",
+        help_text=_("Default From address, e.g. News <news@example.com>. Campaigns can override it."),
     )
     mail_to = models.CharField(
-        "mail to",
+        _("mail to"),
         max_length=400,
         blank=True,
-        help_text="Gets alerts about this server (quota, pauses, certificate) and is suggested by Send test. Leave"
-        " empty to use the organisation's alert address.",
+        help_text=_(
+            "Gets alerts about this server (quota, pauses, certificate) and is suggested by Send test. Leave"
+            " empty to use the organisation's alert address."
+        ),
     )
     mail_to_unknown = models.CharField(
-        "mail to unknown",
+        _("mail to unknown"),
         max_length=400,
         blank=True,
-        help_text="Gets single messages whose recipient is missing or unusable, and a list of the people each"
-        " campaign couldn't reach. Leave empty to keep them in Messages only.",
+        help_text=_(
+            "Gets single messages whose recipient is missing or unusable, and a list of the people each"
+            " campaign couldn't reach. Leave empty to keep them in Messages only."
+        ),
     )
     mail_cc = models.TextField(
-        "mail CC",
+        _("mail CC"),
         max_length=4000,
         blank=True,
-        help_text="Up to 10 addresses that get a copy of every message. Every recipient sees them, and each copy uses"
-        " quota.",
+        help_text=_(
+            "Up to 10 addresses that get a copy of every message. Every recipient sees them, and each copy uses quota."
+        ),
     )
     mail_bcc = models.TextField(
-        "mail BCC",
+        _("mail BCC"),
         max_length=4000,
         blank=True,
-        help_text="Up to 10 addresses that get a hidden copy of every message. Each copy uses quota.",
+        help_text=_("Up to 10 addresses that get a hidden copy of every message. Each copy uses quota."),
     )
-    is_active = models.BooleanField("active", default=True, help_text="When off, only Send test uses this server.")
+    is_active = models.BooleanField(
+        _("active"), default=True, help_text=_("When off, only Send test uses this server.")
+    )
     use_tls = models.BooleanField(
-        "use SSL/TLS connection",
+        _("use SSL/TLS connection"),
         default=True,
-        help_text="On: require TLS and a valid certificate. Off: use TLS only if the server offers it.",
+        help_text=_("On: require TLS and a valid certificate. Off: use TLS only if the server offers it."),
     )
     never_tls = models.BooleanField(
-        "never encrypt",
+        _("never encrypt"),
         default=False,
         db_default=False,
-        help_text="Advanced. Only for a relay in your own network that offers TLS but can't use it.",
+        help_text=_("Advanced. Only for a relay in your own network that offers TLS but can't use it."),
     )
     handles_email_validation = models.BooleanField(
-        "handles email validation",
+        _("handles email validation"),
         default=False,
-        help_text="On: leave address checks to the provider. Off: check addresses first, so invalid ones don't use up"
-        " quota.",
+        help_text=_(
+            "On: leave address checks to the provider. Off: check addresses first, so invalid ones don't use up quota."
+        ),
     )
     trusted_certificate = models.TextField(
-        "trusted certificate",
+        _("trusted certificate"),
         max_length=20_000,
         blank=True,
-        help_text="Advanced. For private or self-signed certificates: paste the certificate or its CA (PEM). Leave"
-        " empty to use public CAs.",
+        help_text=_(
+            "Advanced. For private or self-signed certificates: paste the certificate or its CA (PEM). Leave"
+            " empty to use public CAs."
+        ),
     )
 
     mechanism = models.CharField(
-        "sign-in method",
+        _("sign-in method"),
         max_length=16,
         blank=True,
         default="",
         db_default="",
         choices=[(name, name) for name in PREFERRED],
-        help_text="Advanced. Automatic picks the safest method that the server offers. If it's rejected, PLAIN or"
-        " LOGIN is tried once over TLS.",
+        help_text=_(
+            "Advanced. Automatic picks the safest method that the server offers. If it's rejected, PLAIN or"
+            " LOGIN is tried once over TLS."
+        ),
     )
 
     # --- tab Notes
     notes = models.TextField(
+        _("notes"),
         max_length=20_000,
         blank=True,
-        help_text="Setup details, contacts and changes. Searchable, kept in the history and never sent. Don't store"
-        " passwords here: notes aren't encrypted.",
+        help_text=_(
+            "Setup details, contacts and changes. Searchable, kept in the history and never sent. Don't store"
+            " passwords here: notes aren't encrypted."
+        ),
     )
 
     # --- tab Miscellaneous
     domain_name = models.CharField(
-        "domain name",
+        _("domain name"),
         max_length=253,
         blank=True,
-        help_text="Your domain, used in EHLO, Message-ID and List-Id. Leave empty to use the domain of Mail from.",
+        help_text=_("Your domain, used in EHLO, Message-ID and List-Id. Leave empty to use the domain of Mail from."),
     )
     api_key = SecretField(
-        "API key",
+        _("API key"),
         blank=True,
-        help_text="Stored encrypted and never shown again. Used to sign in when Password is empty. If Username is"
-        " empty too, the provider's fixed username is used.",
+        help_text=_(
+            "Stored encrypted and never shown again. Used to sign in when Password is empty. If Username is"
+            " empty too, the provider's fixed username is used."
+        ),
     )
     language = models.CharField(
+        _("language"),
         max_length=16,
         blank=True,
         choices=settings.LANGUAGES,
-        help_text="Used for footers, unsubscribe pages and tests when a contact has no language. Leave empty for the"
-        " site default.",
+        help_text=_(
+            "Used for footers, unsubscribe pages and tests when a contact has no language. Leave empty for the"
+            " site default."
+        ),
     )
     max_per_month = models.PositiveIntegerField(
-        "max (per month)",
+        _("max (per month)"),
         null=True,
         blank=True,
         validators=[MaxValueValidator(2_000_000_000)],
-        help_text="Maximum recipients per period, copies and tests included. Then another server takes over."
-        " Campaigns leave 1% (10 at most) for alerts and other mail. Leave empty for no limit.",
+        help_text=_(
+            "Maximum recipients per period, copies and tests included. Then another server takes over."
+            " Campaigns leave 1% (10 at most) for alerts and other mail. Leave empty for no limit."
+        ),
     )
     month_start_day = models.PositiveSmallIntegerField(
-        "month start day",
+        _("month start day"),
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(31)],
-        help_text="Day on which the provider resets its counter (1–31). Shorter months use their last day.",
+        help_text=_("Day on which the provider resets its counter (1–31). Shorter months use their last day."),
     )
     time_zone = models.CharField(
-        "time zone",
+        _("time zone"),
         max_length=64,
         default="UTC",
-        help_text="Time zone the provider uses to reset its counter. Usually UTC.",
+        help_text=_("Time zone the provider uses to reset its counter. Usually UTC."),
     )
     max_per_hour = models.PositiveIntegerField(
-        "max (per hour)",
+        _("max (per hour)"),
         null=True,
         blank=True,
         validators=[MaxValueValidator(2_000_000_000)],
-        help_text="Maximum recipients in any rolling 60 minutes. Leave empty for no limit.",
+        help_text=_("Maximum recipients in any rolling 60 minutes. Leave empty for no limit."),
     )
     max_per_day = models.PositiveIntegerField(
-        "max (per day)",
+        _("max (per day)"),
         null=True,
         blank=True,
         validators=[MaxValueValidator(2_000_000_000)],
-        help_text="Maximum recipients in any rolling 24 hours. Leave empty for no limit.",
+        help_text=_("Maximum recipients in any rolling 24 hours. Leave empty for no limit."),
     )
     rate_limit = models.PositiveIntegerField(
-        "rate",
+        _("rate"),
         null=True,
         blank=True,
         validators=[MaxValueValidator(1_000_000)],
-        help_text="Maximum messages per second or minute, spread evenly over all connections. Leave empty for no"
-        " limit.",
+        help_text=_(
+            "Maximum messages per second or minute, spread evenly over all connections. Leave empty for no limit."
+        ),
     )
     rate_unit = models.CharField(
-        "rate unit",
+        _("rate unit"),
         max_length=6,
         choices=RateUnit,
         default=RateUnit.SECOND,
         db_default=RateUnit.SECOND,
     )
     pipelining = models.CharField(
+        _("pipelining"),
         max_length=10,
         choices=Pipelining,
         default=Pipelining.LOOK_AHEAD,
         db_default=Pipelining.LOOK_AHEAD,
-        help_text="How many commands are sent before the server replies. Look-ahead is fastest. Choose another if the"
-        " server gets out of step.",
+        help_text=_(
+            "How many commands are sent before the server replies. Look-ahead is fastest. Choose another if the"
+            " server gets out of step."
+        ),
     )
     weight = models.PositiveSmallIntegerField(
+        _("weight"),
         default=1,
         db_default=1,
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
-        help_text="Share of traffic with weighted routing: weight 3 gets three times as much as weight 1.",
+        help_text=_("Share of traffic with weighted routing: weight 3 gets three times as much as weight 1."),
     )
     max_connections = models.PositiveSmallIntegerField(
-        "connections",
+        _("connections"),
         default=5,
         validators=[MinValueValidator(1), MaxValueValidator(100)],
-        help_text="Parallel connections (1–100). Check your provider's limit.",
+        help_text=_("Parallel connections (1–100). Check your provider's limit."),
     )
     messages_per_connection = models.PositiveIntegerField(
-        "messages per connection",
+        _("messages per connection"),
         default=100,
         validators=[MinValueValidator(1), MaxValueValidator(100_000)],
-        help_text="Reconnect after this many messages.",
+        help_text=_("Reconnect after this many messages."),
     )
     unsubscribe_url = models.CharField(
-        "email unsubscribe URL",
+        _("email unsubscribe URL"),
         max_length=500,
         blank=True,
-        help_text="Your own page, e.g. https://example.com/leave?t={token}. You can also use {email}, {campaign} and"
-        " {list}. Leave empty to use the built-in page.",
+        help_text=_(
+            "Your own page, e.g. https://example.com/leave?t={token}. You can also use {email}, {campaign} and"
+            " {list}. Leave empty to use the built-in page."
+        ),
     )
     use_unsubscribe_link = models.BooleanField(
-        "use email unsubscribe link",
+        _("use email unsubscribe link"),
         default=True,
-        help_text="Adds an unsubscribe link and the one-click unsubscribe headers to campaigns.",
+        help_text=_("Adds an unsubscribe link and the one-click unsubscribe headers to campaigns."),
     )
     relays_unsubscribes = models.BooleanField(
-        "relay unsubscribes",
+        _("relay unsubscribes"),
         default=False,
         db_default=False,
-        help_text="On: people unsubscribe on the built-in page, and your own page is notified. Off: the link opens"
-        " your own page.",
+        help_text=_(
+            "On: people unsubscribe on the built-in page, and your own page is notified. Off: the link opens"
+            " your own page."
+        ),
     )
     precedence = models.CharField(
-        "email precedence",
+        _("email precedence"),
         max_length=40,
         default="bulk",
         blank=True,
-        help_text="Usually “bulk”. Tells out-of-office responders not to reply.",
+        help_text=_("Usually “bulk”. Tells out-of-office responders not to reply."),
     )
     use_precedence = models.BooleanField(
-        "use email precedence", default=True, help_text="Adds the Precedence header to campaigns and tests."
+        _("use email precedence"), default=True, help_text=_("Adds the Precedence header to campaigns and tests.")
     )
     return_path = models.CharField(
-        "email return path",
+        _("email return path"),
         max_length=320,
         blank=True,
-        help_text="Bounces are sent here. Use an address on the same domain as Mail from.",
+        help_text=_("Bounces are sent here. Use an address on the same domain as Mail from."),
     )
     use_return_path = models.BooleanField(
-        "use email return path", default=False, help_text="When off, bounces go to the Mail from address."
+        _("use email return path"), default=False, help_text=_("When off, bounces go to the Mail from address.")
     )
     use_verp = models.BooleanField(
-        "tag each return path",
+        _("tag each return path"),
         default=True,
-        help_text="Adds a unique tag (bounces+tag@…) so each bounce can be matched to its message. Turn off if the"
-        " mailbox rejects plus-addresses.",
+        help_text=_(
+            "Adds a unique tag (bounces+tag@…) so each bounce can be matched to its message. Turn off if the"
+            " mailbox rejects plus-addresses."
+        ),
     )
     spam_address = models.CharField(
-        "email spam",
+        _("email spam"),
         max_length=320,
         blank=True,
-        help_text="Address for automated spam complaints (feedback loops).",
+        help_text=_("Address for automated spam complaints (feedback loops)."),
     )
     use_spam_address = models.BooleanField(
-        "use email spam", default=False, help_text="Adds the CFBL-Address and X-Complaints-To headers."
+        _("use email spam"), default=False, help_text=_("Adds the CFBL-Address and X-Complaints-To headers.")
     )
     abuse_address = models.CharField(
-        "email abuse",
+        _("email abuse"),
         max_length=320,
         blank=True,
-        help_text="Where people can report misuse, e.g. abuse@example.com.",
+        help_text=_("Where people can report misuse, e.g. abuse@example.com."),
     )
     use_abuse_address = models.BooleanField(
-        "use email abuse", default=False, help_text="Adds the X-Report-Abuse and X-Abuse-Reports-To headers."
+        _("use email abuse"), default=False, help_text=_("Adds the X-Report-Abuse and X-Abuse-Reports-To headers.")
     )
     display_order = models.PositiveIntegerField(
-        "display order",
+        _("display order"),
         blank=True,
         validators=[MaxValueValidator(9999)],
-        help_text="Lower numbers are used first (0–9999). Leave empty to add it at the end.",
+        help_text=_("Lower numbers are used first (0–9999). Leave empty to add it at the end."),
     )
 
     # --- tab UTM
     unknown_first_name = models.CharField(
-        "unknown first name",
+        _("unknown first name"),
         max_length=60,
         blank=True,
-        help_text="Used when a contact has no first name: “Friend” gives “Dear Friend”.",
+        help_text=_("Used when a contact has no first name: “Friend” gives “Dear Friend”."),
     )
     unknown_last_name = models.CharField(
-        "unknown last name", max_length=60, blank=True, help_text="Used when a contact has no last name."
+        _("unknown last name"), max_length=60, blank=True, help_text=_("Used when a contact has no last name.")
     )
     utm_source = models.CharField(
-        "UTM source",
+        _("UTM source"),
         max_length=150,
         blank=True,
-        help_text="Traffic source, e.g. newsletter. Case-sensitive.",
+        help_text=_("Traffic source, e.g. newsletter. Case-sensitive."),
     )
     utm_medium = models.CharField(
-        "UTM medium", max_length=150, blank=True, help_text="Channel. Keep “email” so analytics groups it correctly."
+        _("UTM medium"),
+        max_length=150,
+        blank=True,
+        help_text=_("Channel. Keep “email” so analytics groups it correctly."),
     )
     utm_campaign = models.CharField(
-        "UTM campaign",
+        _("UTM campaign"),
         max_length=150,
         blank=True,
-        help_text="Campaign name. {{campaign.slug}} inserts the name of the campaign. Campaigns can override it.",
+        help_text=_("Campaign name. {{campaign.slug}} inserts the name of the campaign. Campaigns can override it."),
     )
     utm_term = models.CharField(
-        "UTM term",
+        _("UTM term"),
         max_length=150,
         blank=True,
-        help_text="Keyword. Added to links when “Always use UTM term” is on."
-        " Otherwise it's only suggested to campaigns.",
+        help_text=_(
+            "Keyword. Added to links when “Always use UTM term” is on. Otherwise it's only suggested to campaigns."
+        ),
     )
     utm_content = models.CharField(
-        "UTM content",
+        _("UTM content"),
         max_length=150,
         blank=True,
-        help_text="Tells links or versions apart. Added to links when “Always use UTM content” is on. Otherwise it's"
-        " only suggested to campaigns.",
+        help_text=_(
+            "Tells links or versions apart. Added to links when “Always use UTM content” is on. Otherwise it's"
+            " only suggested to campaigns."
+        ),
     )
     always_utm_term = models.BooleanField(
-        "always use UTM term", default=False, help_text="Adds the term to every link that has none of its own."
+        _("always use UTM term"), default=False, help_text=_("Adds the term to every link that has none of its own.")
     )
     always_utm_content = models.BooleanField(
-        "always use UTM content", default=False, help_text="Adds the content to every link that has none of its own."
+        _("always use UTM content"),
+        default=False,
+        help_text=_("Adds the content to every link that has none of its own."),
     )
 
     replaces_utm = models.BooleanField(
-        "replace UTM codes",
+        _("replace UTM codes"),
         default=False,
         db_default=False,
-        help_text="On: replace the UTM codes that a link already has. Off: keep them.",
+        help_text=_("On: replace the UTM codes that a link already has. Off: keep them."),
     )
     tags_text_links = models.BooleanField(
-        "tag text links",
+        _("tag text links"),
         default=True,
         db_default=True,
-        help_text="Also adds UTM codes to links in the plain-text part, where the full address is visible.",
+        help_text=_("Also adds UTM codes to links in the plain-text part, where the full address is visible."),
     )
 
     # --- the system's state; the operator's switch is ``is_active``
@@ -418,7 +465,8 @@ class SmtpServer(models.Model):
 
     class Meta:
         ordering = ["display_order", "id"]
-        verbose_name = "SMTP server"
+        verbose_name = _("SMTP server")
+        verbose_name_plural = _("SMTP servers")
         permissions = [
             ("view_fleet", "Can see the names and quotas of SMTP servers, no settings"),
             ("pause_smtpserver", "Can resume a paused SMTP server and switch servers on and off"),

@@ -90,7 +90,7 @@ def test_no_page_puts_back_what_somebody_else_changed(editable: dict[type[Model]
         refused = client.post(page, older | {other: mine})
 
         assert refused.status_code != 302, model
-        assert "Somebody" in refused.content.decode() or "Two versions" in refused.content.decode(), model
+        assert "Someone else" in refused.content.decode() or "Two versions" in refused.content.decode(), model
         assert stored(model, editable[model], field) == after_theirs, model
         if field == other:
             continue  # Both changed the same field; the page asks which of the two is meant.
@@ -120,8 +120,8 @@ def test_where_both_changed_a_field_the_page_says_what_is_stored_and_a_second_sa
     refused = client.post(page, older | {"footer": "Mine"})
 
     text = refused.content.decode()
-    assert "Somebody changed this layout while you had it open, so nothing was saved. Changed: “Footer”." in text
-    assert "Somebody set this to “Theirs” meanwhile." in text
+    assert "Someone else changed this layout while you had it open, so nothing was saved. Changed: “Footer”." in text
+    assert "Someone else set this to “Theirs” meanwhile." in text
     again = opened(text, "layout_form")
     assert again["footer"] == "Mine"
     assert client.post(page, again).status_code == 302
@@ -186,5 +186,5 @@ def test_a_list_that_was_open_puts_no_row_back(model: type[Model], column: str, 
     refused = client.post(address, older | {f"form-{place[str(rows[1].pk)]}-{column}": "6", "_save": "Save"})
 
     assert saved.status_code == 302
-    assert "Somebody changed this while you had the page open" in refused.content.decode()
+    assert "Someone else changed this while you had the page open" in refused.content.decode()
     assert [getattr(model._default_manager.get(pk=row.pk), column) for row in rows] == [5, 55, 30]

@@ -301,7 +301,7 @@ def test_it_is_tried_for_at_least_three_days_and_then_given_up_where_people_see_
     client.force_login(User.objects.create_superuser("boss"))
     listed = client.get("/admin/feedback/feedback/?passed_on=given+up").content.decode()
     assert "ann+news@customer.example" in listed
-    assert "given up: localhost answered 503" in listed
+    assert "Given up: localhost answered 503" in listed
     assert "ann+news@" not in client.get("/admin/feedback/feedback/?passed_on=waiting").content.decode()
     person = client.get(f"/admin/contacts/contact/{message.contact_id}/change/").content.decode()
     assert "Not passed on to your own page:" in person
@@ -408,11 +408,11 @@ def test_an_opened_row_shows_the_date_the_undo_the_state_and_the_next_try(theirs
 
     row = seen(f"{FEEDBACK}{told.feedback_id}/change/")
 
-    for label in ("Date", "Taken back", "Passed on", "Last call", "Next try", "Scope", "Comment"):
+    for label in ("Date", "Undone", "Passed on", "Last call", "Next try", "Scope", "Comment"):
         assert f"> {label}" in row or f">{label}" in row, label
-    assert "not yet: localhost answered 503" in row
+    assert "Not yet: localhost answered 503" in row
     assert date_format(timezone.localtime(told.due_at), "DATETIME_FORMAT") in row
-    assert "Try again" not in row
+    assert "/try-again/" not in row
     assert f"Next try: {date_format(timezone.localtime(told.due_at), 'j F Y, H:i')}." in seen(person)
 
 
@@ -481,7 +481,7 @@ def test_the_list_names_its_columns_and_filters_in_words(theirs: Page, server: S
 
     page = seen(FEEDBACK)
 
-    for words in ("Scope", "lists of the mailing", "By scope", "By reason", "none given", "By date"):
+    for words in ("Scope", "Lists of the mailing", "By scope", "By reason", "None given", "By date"):
         assert words in page
     for words in ("Is global", "By is global", "By cause", "Received at"):
         assert words not in page

@@ -186,14 +186,14 @@ def test_administrators_give_the_pages_name_colour_logo_and_links(admin: Client,
 @pytest.mark.parametrize(
     ("logo", "fields", "sentence"),
     [
-        (b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', {}, "choose a PNG, JPEG or WebP"),
-        (picture("GIF"), {}, "choose a PNG, JPEG or WebP"),
-        (picture()[:-30], {}, "choose a PNG, JPEG or WebP"),
-        (b"x" * 300_000, {}, "make it smaller than 256 KB"),
-        (picture(size=(2001, 1)), {}, "neither side may have over 2000"),
-        (None, {"accent": "#ffd700"}, "choose a darker one"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', {}, "Choose a PNG, JPEG or WebP"),
+        (picture("GIF"), {}, "Choose a PNG, JPEG or WebP"),
+        (picture()[:-30], {}, "Choose a PNG, JPEG or WebP"),
+        (b"x" * 300_000, {}, "Make it smaller than 256 KB"),
+        (picture(size=(2001, 1)), {}, "Make each side 2000 or less"),
+        (None, {"accent": "#ffd700"}, "choose a darker colour"),
         (None, {"accent": "red;}"}, "Write the colour as"),
-        (None, {"privacy_url": "javascript:alert(1)"}, "Write the whole address"),
+        (None, {"privacy_url": "javascript:alert(1)"}, "Enter the full address"),
     ],
 )
 def test_looks_that_would_do_harm_are_refused_with_a_reason(

@@ -34,7 +34,7 @@ def test_every_accent_that_is_taken_can_be_read_in_the_dark_too(accent: str) -> 
 
 @pytest.mark.parametrize("text", ["#777777", "#fff", "", "#12345", "#gggggg", "rebeccapurple", "#000000;}"])
 def test_other_colours_are_refused(text: str) -> None:
-    with pytest.raises(contrast.ColourInvalid, match=r"choose a darker one|Write the colour as"):
+    with pytest.raises(contrast.ColourInvalid, match=r"choose a darker colour|Write the colour as"):
         contrast.check_accent(text)
 
 

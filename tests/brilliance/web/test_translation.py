@@ -17,6 +17,8 @@ from django.urls import get_resolver
 from django.utils import translation
 
 from brilliance.roles import ROLES
+from smtpservers.mechanisms import PREFERRED
+from smtpservers.presets import PRESETS
 from tests.brilliance.test_roles import addresses, filled, things  # noqa: F401 - a fixture is asked for by its name.
 
 # How many texts of all pages may still be unmarked. Rooms are translated one after the other; nobody raises it.
@@ -27,6 +29,7 @@ OPEN, CLOSE = "⟦", "⟧"
 UNREAD = {"script", "style", "template", "code", "pre", "textarea", "svg", "noscript"}
 ICON = "material-symbols-outlined"
 READ_ATTRIBUTES = ("title", "aria-label", "placeholder", "alt", "data-confirm", "data-label")
+WITHIN_SENTENCES = {"a", "b", "br", "code", "em", "i", "span", "strong", "time"}
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 # Strangers' pages speak eight languages by tables of their own; machines and files read the others.
 FOREIGN = re.compile(
@@ -45,25 +48,34 @@ class Texts(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.found: list[tuple[str, int]] = []  # Each with how many marks are open before it.
+        self._depth = 0
         self._open: list[tuple[str, bool]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        self.found += [value for name in READ_ATTRIBUTES if (value := given.get(name))]
+        self._leave_sentence(tag)
+        self.found += [(value, 0) for name in READ_ATTRIBUTES if (value := given.get(name))]
         if tag == "input" and given.get("type") in ("submit", "button"):
-            self.found.append(given.get("value") or "")
+            self.found.append((given.get("value") or "", 0))
         if tag not in VOID:
             is_unread = tag in UNREAD or ICON in (given.get("class") or "") or given.get("translate") == "no"
             self._open.append((tag, is_unread))
 
     def handle_endtag(self, tag: str) -> None:
+        self._leave_sentence(tag)
         while self._open and self._open.pop()[0] != tag:
             pass
 
     def handle_data(self, data: str) -> None:
         if not any(is_unread for _, is_unread in self._open):
-            self.found.append(data)
+            self.found.append((data, self._depth))
+        self._depth += data.count(OPEN) - data.count(CLOSE)
+
+    def _leave_sentence(self, tag: str) -> None:
+        """Forget open marks at the edges of a block: only a link and its like stand within a sentence."""
+        if tag not in WITHIN_SENTENCES:
+            self._depth = 0
 
 
 @pytest.fixture
@@ -90,8 +102,8 @@ def unmarked(page: str) -> Iterator[str]:
     """Yield the texts with letters that stand outside of the marks."""
     texts = Texts()
     texts.feed(page)
-    for text in texts.found:
-        outside, depth = [], 0
+    for text, depth in texts.found:
+        outside = []
         for part in re.split(f"([{OPEN}{CLOSE}])", text):
             depth += {OPEN: 1, CLOSE: -1}.get(part, 0)
             if not depth and part not in (OPEN, CLOSE):
@@ -106,6 +118,7 @@ def data() -> set[str]:
     """Return every text that stands in the database: users wrote it, or a server did."""
     known = {name for _, name in settings.LANGUAGES}
     known |= {shown for name in zoneinfo.available_timezones() for shown in (name, name.replace("_", " "))}
+    known |= {preset.name for preset in PRESETS.values()} | set(PREFERRED)
     for model in apps.get_models():
         names = [field.name for field in model._meta.get_fields() if isinstance(field, CharField | TextField)]
         for row in model._base_manager.values_list(*names) if names else ():

@@ -27,7 +27,7 @@ def test_a_schedule_is_not_put_back(campaign: Campaign, marketer: Client) -> Non
 
     text = refused.content.decode()
     assert refused.status_code == 422
-    assert "Somebody changed this schedule while you had it open, so nothing was saved." in text
+    assert "Someone else changed this schedule while you had it open, so nothing was saved." in text
     campaign.refresh_from_db()
     assert (campaign.start, campaign.start_wall, campaign.window_days) == ("at", "2027-05-04T09:00", [])
     assert marketer.post(address, opened(text, "schedule_form")).status_code == 302
@@ -54,7 +54,7 @@ def test_a_variant_that_somebody_added_is_not_taken_off(campaign: Campaign, mark
 
     text = refused.content.decode()
     assert refused.status_code == 400
-    assert "Somebody changed this variant while you had it open" in text
+    assert "Someone else changed this variant while you had it open" in text
     test = Experiment.objects.get(campaign=campaign)
     assert [variant.subject for variant in test.variants.order_by("position")] == ["", "Second", "Third"]
     again = opened(text, "variants_form")
@@ -87,7 +87,7 @@ def test_the_settings_of_the_archive_are_not_put_back(admin: Client) -> None:
 
     refused = admin.post(page, older | {"description": "Mine"})
 
-    assert "Somebody changed this" in refused.content.decode()
+    assert "Someone else changed this" in refused.content.decode()
     archive = ArchiveSettings.objects.get()
     assert (archive.title, archive.description, archive.is_on) == ("Theirs", "", True)
     assert admin.post(page, opened(refused.content, "archive_form")).status_code == 302

@@ -96,7 +96,7 @@ def test_whoever_subscribes_somebody_on_an_older_page_is_told_that_they_withdrew
         page = opened(refused.content, "contact_form")
 
     assert refused.status_code == 200
-    assert "Somebody changed this while you had the page open." in refused.content.decode()
+    assert "Someone else changed this while you had the page open." in refused.content.decode()
     assert page["subscriptions-0-status"] == "unsubscribed"
     assert status_of(ann) == Status.UNSUBSCRIBED
 
@@ -130,7 +130,7 @@ def test_what_others_filled_in_meanwhile_is_not_emptied(marketer: Client, ann: C
     refused = marketer.post(page_of(ann), page | {"first_name": "Ann"})
 
     said = refused.content.decode()
-    assert "Somebody changed this contact while you had it open" in said
+    assert "Someone else changed this contact while you had it open" in said
     assert all(label in said for label in ("“Last name”", "“Language”", "“Paused until”"))
     again = opened(said, "contact_form")
     assert (again["first_name"], again["last_name"], again["language"]) == ("Ann", "Smith", "de")

@@ -147,7 +147,7 @@ def test_each_step_is_shown_with_what_was_sent_answered_and_how_long_it_took(tes
         "MAIL FROM:&lt;news@example.org&gt;",
         "RCPT TO:&lt;ann@example.org&gt;",
         "354 ",
-        "message the message, and the final answer",
+        "message the message, and the final reply",
     ):
         assert shown in words, shown
     assert len(re.findall(r"\d ms", words)) == 8

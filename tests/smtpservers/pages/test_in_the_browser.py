@@ -44,9 +44,9 @@ def test_the_keyboard_goes_through_the_tabs(signed_in: Page, make_server: Callab
     page = signed_in
     page.goto(change_page(make_server()))
 
-    page.get_by_label("Name", exact=False).first.focus()
+    page.get_by_label("Provider", exact=False).first.focus()
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "id_preset"
+    assert page.evaluate("document.activeElement.id") == "id_name"
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "tab-smtp"
 

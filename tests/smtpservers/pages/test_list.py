@@ -66,7 +66,7 @@ def test_a_row_shows_address_security_quota_and_last_success(
             "454 daily. Full until 23 Nov, 13:00 UTC.",
         ),
         ({"full_until": NOW, "full_reason": "454 daily"}, "Active"),
-        ({"slow_factor": 0.25, "slowed_at": NOW - dt.timedelta(minutes=10)}, "Slowed to 35%"),
+        ({"slow_factor": 0.25, "slowed_at": NOW - dt.timedelta(minutes=10)}, "35% of normal speed"),
         ({"slow_factor": 0.25, "slowed_at": NOW - dt.timedelta(hours=2)}, "Active"),
     ],
 )

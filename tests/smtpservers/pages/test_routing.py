@@ -132,7 +132,7 @@ def test_trying_says_which_rule_decides_and_why_the_others_do_not(admin: Client,
     assert "for mail from shop.example, and this message uses each server’s own From" in gmail
     assert "for recipients at gmail.com, not customer.example." in other
     assert "Alpha would send it" in other
-    assert "If it can't: Beta." in other
+    assert "If it can't, in this order: Beta." in other
 
 
 def test_trying_a_shared_rule_shows_who_would_get_how_much(admin: Client, beta: SmtpServer) -> None:
