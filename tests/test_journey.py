@@ -151,7 +151,7 @@ def review_and_queue(page: Page) -> None:
     expect(page.get_by_role("heading", name="Delivery forecast")).to_be_visible()
     page.get_by_text("To several addresses…").click()
     page.locator("[name=recipients]").fill("boss@example.org, me@example.org")
-    page.get_by_role("button", name=re.compile("Send")).click()
+    page.get_by_role("button", name="Send tests", exact=True).click()
     expect(page.get_by_role("heading", name=re.compile("^2 of 2 tests accepted$"))).to_be_visible()
     page.get_by_role("link", name="Back to review", exact=True).click()
     page.get_by_role("button", name="Send now").click()

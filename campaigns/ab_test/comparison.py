@@ -38,7 +38,7 @@ class Comparison:
     variants: tuple[Compared, ...]
     sample_percent: int
     wait_hours: int
-    waiting: int  # Roughly the number of people who wait for the winner; 0 once it is chosen.
+    waiting: int  # Roughly the number of people who wait for the winner; 0 once their messages exist.
     ripe_at: dt.datetime | None  # The time to choose the winner; None before the start.
     is_ripe: bool
     can_choose: bool
@@ -84,12 +84,15 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
         )
     ripe_at = experiment.begun_at + dt.timedelta(hours=experiment.wait_hours) if experiment.begun_at else None
     is_on_its_way = campaign.status in (Campaign.Status.SENDING, Campaign.Status.PAUSED)
+    is_preparing = is_on_its_way and experiment.winner is not None and not experiment.is_rest_open
+    if is_preparing and campaign.mailing_id is not None:
+        sampled += sum(figures.counts(campaign.mailing_id).values())
     can_choose = is_on_its_way and ripe_at is not None and experiment.has_rest and experiment.winner is None
     return Comparison(
         tuple(compared),
         experiment.sample_percent,
         experiment.wait_hours,
-        max(0, (experiment.expected or 0) - sampled) if can_choose else 0,
+        max(0, (experiment.expected or 0) - sampled) if can_choose or is_preparing else 0,
         ripe_at,
         ripe_at is not None and ripe_at <= now,
         can_choose,

@@ -34,7 +34,7 @@ class MediaFile(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
     )
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_at = models.DateTimeField(_("uploaded"), db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["-created_at", "-pk"]

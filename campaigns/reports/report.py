@@ -260,7 +260,7 @@ def _before_start(campaign: Campaign, now: dt.datetime, *, is_held: bool) -> str
     if campaign.status == Campaign.Status.SCHEDULED and campaign.is_unreviewed:
         return _("Counting recipients and running checks. Nothing is sent before that.")
     if campaign.status == Campaign.Status.SCHEDULED and campaign.starts_at and campaign.starts_at > now:
-        return _("Scheduled.")
+        return _("Waiting to start.")
     if campaign.status == Campaign.Status.SCHEDULED and is_held:
         return _("Waiting for an administrator to allow this restored copy to send.")
     return _summary(campaign, 0, 0, {})

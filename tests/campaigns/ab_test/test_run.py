@@ -10,6 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from campaigns.ab_test import run, split
 from campaigns.ab_test.comparison import compare
@@ -556,6 +557,7 @@ def test_the_winner_is_chosen_on_the_progress_page(tested: Campaign, people: dic
     assert statuses == {"ops": 403, "viewer": 403}
     assert wrong.status_code == 302
     assert after["summary"] == "Variant B won. Preparing messages for everyone else."
+    assert 'aria-valuenow="100"' not in before["now"] + after["now"]  # Most people are still to get it.
     assert LogEntry.objects.filter(change_message="Chose variant B for the rest.").count() == 1
     assert client_of(people["marketer"]).get(reverse("campaigns:variants", args=[tested.pk])).status_code == 302
 
@@ -580,3 +582,21 @@ def test_the_list_of_campaigns_counts_the_sample_too(tested: Campaign, people: d
     page = client_of(people["marketer"]).get("/admin/campaigns/campaign/").content.decode()
 
     assert f">{Message.objects.count()}<" in page.replace(" ", "").replace("\n", "")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("waited", "is_due"), [(dt.timedelta(hours=3), False), (dt.timedelta(hours=5), True)])
+def test_a_decision_that_is_due_is_the_pages_main_button(
+    tested: Campaign, people: dict[str, User], marketer: Client, waited: dt.timedelta, is_due: bool
+) -> None:
+    start(tested, people["marketer"])
+    answer_all()
+    Experiment.objects.update(begun_at=timezone.now() - waited)
+
+    told = marketer.get(reverse("campaigns:progress_json", args=[tested.pk])).json()
+
+    assert ("Choose winner" in told["actions"]) is is_due
+    assert "Choose winner" not in client_of(people["viewer"]).get(f"/campaigns/{tested.pk}/").content.decode()
+    assert "Pause" in told["actions"]
+    assert told["summary"].startswith("Test sent. About ")
+    assert "/s</dd>" not in told["now"]  # Nothing is being sent.
