@@ -18,6 +18,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
@@ -26,7 +28,7 @@ from adminpages.pages import ModelAdmin
 from brilliance.roles import ROLES
 from delivery.operators.notices import ADMINISTRATORS, administrators, hold_administrators
 
-LAST_ADMIN = "This is the last active person who can manage people. Make somebody else an admin first."
+LAST_ADMIN = _("This is the last active person who can manage people. Make somebody else an admin first.")
 
 
 def admins() -> QuerySet[User]:
@@ -75,10 +77,10 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     list_filter = ("is_active", "groups")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        ("Person", {"fields": ("first_name", "last_name", "email")}),
-        ("What they may do", {"fields": ("is_active", "groups")}),
-        ("Signing in", {"fields": ("sign_in",)}),
-        ("Dates", {"fields": ("last_login", "date_joined")}),
+        (_("Person"), {"fields": ("first_name", "last_name", "email")}),
+        (_("What they may do"), {"fields": ("is_active", "groups")}),
+        (_("Signing in"), {"fields": ("sign_in",)}),
+        (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     readonly_fields = ("sign_in", "last_login", "date_joined")
 
@@ -90,16 +92,16 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     def has_invite_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.add_invitation") and not settings.OIDC_ONLY
 
-    @action(description="Invite by email", icon="mail", url_path="invite", permissions=["invite"])  # type: ignore[untyped-decorator]
+    @action(description=_("Invite by email"), icon="mail", url_path="invite", permissions=["invite"])  # type: ignore[untyped-decorator]
     def invite(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:accounts_invitation_add")
 
-    @admin.display(description="Sessions and second factors")
+    @admin.display(description=_("Sessions and second factors"))
     def sign_in(self, person: User) -> str:
         where = reverse("user_sign_in", args=[person.pk])
-        return format_html('<a class="text-link" href="{}">See, end or reset them</a>', where)
+        return format_html('<a class="text-link" href="{}">{}</a>', where, gettext("View, end or reset"))
 
-    @admin.display(description="roles")
+    @admin.display(description=_("roles"))
     def roles(self, person: User) -> str:
         return ", ".join(sorted(group.name for group in person.groups.all()))
 
@@ -122,8 +124,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
         """Keep users with log entries: deleting them would delete these entries."""
         people = User.objects.filter(pk__in=[person.pk for person in objs]).annotate(entries=Count("logentry"))
         return [
-            f"what the log says of {person}, {person.entries:,} entries. Switch “Active” off instead: then nobody can"
-            " sign in with this name"
+            ngettext(
+                "%(n)s entry of %(person)s in the history. Switch “Active” off instead: then this user can't log in",
+                "%(n)s entries of %(person)s in the history. Switch “Active” off instead: then this user can't log in",
+                person.entries,
+            )
+            % {"n": f"{person.entries:,}", "person": person}
             for person in people.filter(entries__gt=0).order_by("username")
         ]
 
@@ -133,7 +139,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
             if admins().exclude(pk__in=queryset).exists():
                 super().delete_queryset(request, queryset)
             else:
-                self.message_user(request, f"Nobody was deleted. {LAST_ADMIN}", "error")
+                self.message_user(request, f"{gettext('Nobody was deleted.')} {LAST_ADMIN}", "error")
 
 
 @admin.register(Group)
@@ -146,7 +152,7 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.opts = copy.copy(self.opts)  # Django's own must keep its name, or its migrations would change.
-        self.opts.verbose_name, self.opts.verbose_name_plural = "role", "roles"
+        self.opts.verbose_name, self.opts.verbose_name_plural = _("role"), _("roles")
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         found = super().get_changelist_instance(request)
@@ -161,9 +167,9 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     def get_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
         return ("name", "what_they_may_do") if obj is not None and obj.name == "admin" else ("name", "permissions")
 
-    @admin.display(description="What they may do")
+    @admin.display(description=_("What they may do"))
     def what_they_may_do(self, role: Group) -> str:
-        return "Everything."
+        return gettext("Everything.")
 
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         return bool(super().has_delete_permission(request, obj)) and (obj is None or obj.name not in ROLES)

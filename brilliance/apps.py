@@ -7,6 +7,7 @@ from django import forms
 from django.apps import AppConfig, apps
 from django.db import connections
 from django.db.models.signals import post_migrate, pre_migrate
+from django.utils.translation import gettext_lazy as _
 
 from brilliance.spelling import ignore_case_and_normalisation
 
@@ -19,17 +20,17 @@ def reject_dots_in_whole_numbers() -> None:
     Set on Django's own field, so that no form has to remember it; a test checks all forms.
     """
     forms.IntegerField.re_decimal = _NOTHING
-    sentence = "Enter a whole number without dots or commas, such as 1000."
+    sentence = _("Enter a whole number without dots or commas, such as 1000.")
     forms.IntegerField.default_error_messages = {"invalid": sentence}
 
 
 def set_default_errors() -> None:
     """Make the default errors for a text that is too long and for an invalid choice say what to do."""
     forms.CharField.default_error_messages = {
-        "max_length": "Shorten this to %(limit_value)d characters; it has %(show_value)d.",
-        "null_characters_not_allowed": "This holds a character that cannot be stored (NUL). Take it out.",
+        "max_length": _("Shorten this to %(limit_value)d characters; it has %(show_value)d."),
+        "null_characters_not_allowed": _("This holds a character that cannot be stored (NUL). Take it out."),
     }
-    sentence = "Choose something from the list; this is not in it, or not any more."
+    sentence = _("Choose something from the list; this is not in it, or not any more.")
     choices = (forms.ChoiceField, forms.MultipleChoiceField, forms.ModelChoiceField, forms.ModelMultipleChoiceField)
     for field in choices:
         field.default_error_messages = {**field.default_error_messages, "invalid_choice": sentence}
@@ -49,7 +50,7 @@ class BrillianceConfig(AppConfig):
         auth = apps.get_app_config("auth")  # An app with models: the signals skip this one, which has none.
         pre_migrate.connect(self._remember_permissions, sender=auth)
         post_migrate.connect(self._give_new_permissions, sender=auth)
-        apps.get_app_config("auth").verbose_name = "Settings"  # The place of its pages.
+        apps.get_app_config("auth").verbose_name = _("Settings")  # The place of its pages.
 
     def _remember_permissions(self, using: str, **kwargs: Any) -> None:
         with connections[using].cursor() as cursor:

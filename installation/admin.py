@@ -1,6 +1,7 @@
 """The page of the settings: one row."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from adminpages.one_row import OneRowAdmin
 from installation.forms import SiteSettingsForm
@@ -13,5 +14,5 @@ class SiteSettingsAdmin(OneRowAdmin):
     change_form_after_template = "installation/time_zones.html"
     fieldsets = [
         (None, {"fields": ["organisation", "postal_address", "alert_address"]}),
-        ("Time and language", {"fields": ["time_zone", "language"]}),
+        (_("Time and language"), {"fields": ["time_zone", "language"]}),
     ]

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from installation.models import SiteSettings
 from installation.site import from_environment
@@ -26,7 +27,9 @@ class SiteSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         }
         for name, value in usual.items():
             if name in self.fields:
-                self.fields[name].help_text += f" Leave empty to use the value of the environment: {value or 'none'}."
+                field, said = self.fields[name], value or _("none")
+                usually = _("Leave empty to use the value of the environment: %(value)s.") % {"value": said}
+                field.help_text = f"{field.help_text} {usually}"
                 self.fields[name].widget.attrs["placeholder"] = value
         if "time_zone" in self.fields:
             self.fields["time_zone"].widget.attrs["list"] = "time-zones"
@@ -34,7 +37,7 @@ class SiteSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields["postal_address"].widget.attrs["rows"] = 4
         if "language" in self.fields:
             usual_language = dict(settings.LANGUAGES)[environment.language]
-            choices = [("", f"{usual_language} (environment)"), *settings.LANGUAGES]
+            choices = [("", _("%(language)s (environment)") % {"language": usual_language}), *settings.LANGUAGES]
             self.fields["language"].choices = choices  # type: ignore[attr-defined]
 
     @property
@@ -48,7 +51,8 @@ class SiteSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
             return ""
         name = time_zones.spelled(text)
         if name is None:
-            raise forms.ValidationError(f"“{text}” is not a time zone. Choose one from the list, e.g. Europe/Berlin.")
+            said = _("“%(text)s” is not a time zone. Choose one from the list, e.g. Europe/Berlin.")
+            raise forms.ValidationError(said % {"text": text})
         return name
 
     def clean_alert_address(self) -> str:

@@ -2,39 +2,50 @@
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 
 class SiteSettings(models.Model):
     """What administrators saved. A saved value wins over the environment's."""
 
     organisation = models.CharField(
-        max_length=150, blank=True, help_text="Who sends your mail: in footers, on public pages and in alerts."
+        _("organisation"),
+        max_length=150,
+        blank=True,
+        help_text=_("Who sends your mail: in footers, on public pages and in alerts."),
     )
     postal_address = models.TextField(
-        max_length=500, blank=True, help_text="In the footer of campaigns. Required by law in many countries."
+        _("postal address"),
+        max_length=500,
+        blank=True,
+        help_text=_("In the footer of campaigns. Required by law in many countries."),
     )
     time_zone = models.CharField(
+        _("time zone"),
         max_length=64,
         blank=True,
-        help_text="Zone of days in reports and of times on pages, e.g. Europe/Berlin. Servers keep their own.",
+        help_text=_("Zone of days in reports and of times on pages, e.g. Europe/Berlin. Servers keep their own."),
     )
     language = models.CharField(
+        _("language"),
         max_length=16,
         blank=True,
         choices=settings.LANGUAGES,
-        help_text="Language of mail and public pages when neither the contact nor the server has one.",
+        help_text=_("Language of mail and public pages when neither the contact nor the server has one."),
     )
     alert_address = models.CharField(
+        _("alert address"),
         max_length=320,
         blank=True,
-        help_text="Gets the alerts of servers without a Mail to. Leave empty to alert everyone with the role admin.",
+        help_text=_("Gets the alerts of servers without a Mail to. Leave empty to alert everyone with the role admin."),
     )
 
     class Meta:
-        verbose_name = verbose_name_plural = "organisation"
+        verbose_name = verbose_name_plural = _("organisation")
 
     def __str__(self) -> str:
-        return "Organisation"
+        return gettext("Organisation")
 
 
 class DemoData(models.Model):

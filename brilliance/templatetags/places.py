@@ -36,7 +36,7 @@ def page_name(context: Context) -> str:
     """Return the name of the open page, as the browser's tab and the heading have it."""
     here = where(context["request"])
     if here is not None and is_a_tab(here[1], context["request"]):
-        return here[1].title
+        return str(here[1].title)
     return str(context.get("subtitle") or context.get("title") or "")
 
 
@@ -54,10 +54,10 @@ def crumbs(context: Context) -> dict[str, Any]:
         place, tab = here
         tabs = tabs_of(place, request)
         if tabs and place.title != tab.title:
-            way.append((place.title, tabs[0].link))
+            way.append((str(place.title), tabs[0].link))
         if not is_a_tab(tab, request):
             if tab in tabs:
-                way.append((tab.title, tab.link))
+                way.append((str(tab.title), tab.link))
             name = _below(context, request.resolver_match.view_name, way) or name
     return {"way": way, "name": name, "own": context.get("own_crumbs", "")}
 
@@ -88,7 +88,7 @@ def _below(context: Context, view: str, way: list[tuple[str, str]]) -> str:
     if _may_open(context["request"], thing):
         name = f"admin:{thing._meta.app_label}_{thing._meta.model_name}_change"
         way.append((str(thing), reverse(name, args=[quote(thing.pk)])))
-    return {"history": "History", "delete": "Delete"}.get(view.rpartition("_")[2], "")
+    return {"history": _("History"), "delete": _("Delete")}.get(view.rpartition("_")[2], "")
 
 
 def _may_open(request: HttpRequest, thing: Model) -> bool:

@@ -9,6 +9,7 @@ from django.contrib.auth import logout
 from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.defaults import bad_request
 
 from accounts.sessions.store import is_over
@@ -101,7 +102,7 @@ class SessionLifetime:
         seen_at = request.session.setdefault("seen_at", now)
         if is_over(signed_in_at, seen_at, now):
             logout(request)
-            messages.info(request, "You were signed out because some time has passed. Please sign in again.")
+            messages.info(request, _("You were logged out because some time has passed. Log in again."))
         elif _is_activity(request) and now - seen_at > SEEN_EVERY_SECONDS:
             request.session["seen_at"] = now
 

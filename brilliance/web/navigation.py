@@ -10,18 +10,20 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.translation import gettext as _
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 
 @dataclass(frozen=True)
 class Tab:
     """A page of a place. Below it are the pages of the same model, and those whose names begin as in ``covers``."""
 
-    title: str
+    title: str | Promise
     url_name: str
     permissions: tuple[str, ...] = ()  # One of them is enough; empty: everybody who may sign in.
     covers: tuple[str, ...] = ()
-    label: str = ""  # What stands on the tab, where it is not the title.
+    label: str | Promise = ""  # What stands on the tab, where it is not the title.
     status: str = ""  # The tab is a list of what has this status.
     is_form: bool = False  # There is one row, and the list leads to its form.
 
@@ -46,49 +48,50 @@ class Tab:
 
 @dataclass(frozen=True)
 class Place:
-    title: str
+    title: str | Promise
     icon: str  # A name in Material Symbols, which unfold includes.
     tabs: tuple[Tab, ...]
 
 
 CAMPAIGN_LIST = "admin:campaigns_campaign_changelist"
 SEES_CAMPAIGNS = ("campaigns.view_campaign", "campaigns.view_progress")
+TEST_INBOX, SETTINGS = "inbox", "settings"  # The icons of these places.
 PLACES = (
-    Place("Home", "home", (Tab("Home", "admin:index", covers=("delivery:restored",)),)),
+    Place(_("Home"), "home", (Tab(_("Home"), "admin:index", covers=("delivery:restored",)),)),
     Place(
-        "Campaigns",
+        _("Campaigns"),
         "campaign",
         (
-            Tab("Campaigns", CAMPAIGN_LIST, SEES_CAMPAIGNS, label="All", covers=("campaigns:",)),
-            Tab("Drafts", CAMPAIGN_LIST, SEES_CAMPAIGNS, status="draft"),
-            Tab("Scheduled", CAMPAIGN_LIST, SEES_CAMPAIGNS, status="scheduled"),
-            Tab("Sent", CAMPAIGN_LIST, SEES_CAMPAIGNS, status="finished"),
-            Tab("Layouts", "admin:campaigns_layout_changelist", ("campaigns.view_layout",)),
-            Tab("Media", "admin:campaigns_mediafile_changelist", ("campaigns.view_mediafile",)),
-            Tab("Archive", "campaigns:archive_settings", ("campaigns.view_archivesettings",)),
+            Tab(_("Campaigns"), CAMPAIGN_LIST, SEES_CAMPAIGNS, label=_("All"), covers=("campaigns:",)),
+            Tab(_("Drafts"), CAMPAIGN_LIST, SEES_CAMPAIGNS, status="draft"),
+            Tab(_("Scheduled"), CAMPAIGN_LIST, SEES_CAMPAIGNS, status="scheduled"),
+            Tab(_("Sent"), CAMPAIGN_LIST, SEES_CAMPAIGNS, status="finished"),
+            Tab(_("Layouts"), "admin:campaigns_layout_changelist", ("campaigns.view_layout",)),
+            Tab(_("Media"), "admin:campaigns_mediafile_changelist", ("campaigns.view_mediafile",)),
+            Tab(_("Archive"), "campaigns:archive_settings", ("campaigns.view_archivesettings",)),
         ),
     ),
     Place(
-        "Audience",
+        _("Audience"),
         "group",
         (
-            Tab("Contacts", "admin:contacts_contact_changelist", ("contacts.view_contact",)),
+            Tab(_("Contacts"), "admin:contacts_contact_changelist", ("contacts.view_contact",)),
             Tab(
-                "Lists",
+                _("Lists"),
                 "admin:contacts_contactlist_changelist",
                 ("contacts.view_contactlist",),
                 covers=("publicpages:form_of_list",),
             ),
-            Tab("Segments", "admin:contacts_segment_changelist", ("contacts.view_segment",)),
+            Tab(_("Segments"), "admin:contacts_segment_changelist", ("contacts.view_segment",)),
             Tab(
-                "Imports",
+                _("Imports"),
                 "admin:contacts_contactimport_changelist",
                 ("contacts.view_contactimport",),
                 covers=("admin:contacts_contact_import",),
             ),
-            Tab("Attributes", "admin:contacts_attribute_changelist", ("contacts.view_attribute",)),
+            Tab(_("Attributes"), "admin:contacts_attribute_changelist", ("contacts.view_attribute",)),
             Tab(
-                "Suppressions",
+                _("Suppressions"),
                 "admin:contacts_suppression_changelist",
                 ("contacts.view_suppression",),
                 covers=("admin:contacts_suppressionlift_",),
@@ -96,61 +99,61 @@ PLACES = (
         ),
     ),
     Place(
-        "Messages",
+        _("Messages"),
         "outbox",
         (
-            Tab("Messages", "delivery:messages", ("delivery.view_message",), label="All messages"),
-            Tab("Replies and unsubscribes", "admin:feedback_feedback_changelist", ("feedback.view_feedback",)),
+            Tab(_("Messages"), "delivery:messages", ("delivery.view_message",), label=_("All messages")),
+            Tab(_("Replies and unsubscribes"), "admin:feedback_feedback_changelist", ("feedback.view_feedback",)),
         ),
     ),
-    Place("Reports", "monitoring", (Tab("Reports", "reports:figures", ("campaigns.view_progress",)),)),
+    Place(_("Reports"), "monitoring", (Tab(_("Reports"), "reports:figures", ("campaigns.view_progress",)),)),
     Place(
-        "Servers",
+        _("Servers"),
         "dns",
         (
             Tab(
-                "Servers",
+                _("Servers"),
                 "admin:smtpservers_smtpserver_changelist",
                 ("smtpservers.view_smtpserver", "smtpservers.view_fleet"),
                 covers=("delivery:send_test", "delivery:follow_test", "delivery:held_back"),
             ),
-            Tab("Routing", "admin:smtpservers_route_changelist", ("smtpservers.view_route",)),
-            Tab("Health", "delivery:health", ("smtpservers.view_smtpserver",)),
+            Tab(_("Routing"), "admin:smtpservers_route_changelist", ("smtpservers.view_route",)),
+            Tab(_("Health"), "delivery:health", ("smtpservers.view_smtpserver",)),
         ),
     ),
     Place(
-        "Test inbox",
-        "inbox",
-        (Tab("Test inbox", "admin:sandbox_sandboxmail_changelist", ("sandbox.view_sandboxmail",)),),
+        _("Test inbox"),
+        TEST_INBOX,
+        (Tab(_("Test inbox"), "admin:sandbox_sandboxmail_changelist", ("sandbox.view_sandboxmail",)),),
     ),
     Place(
-        "Settings",
-        "settings",
+        _("Settings"),
+        SETTINGS,
         (
             Tab(
-                "Organisation",
+                _("Organisation"),
                 "admin:installation_sitesettings_changelist",
                 ("installation.view_sitesettings",),
                 is_form=True,
             ),
             Tab(
-                "Public pages",
+                _("Public pages"),
                 "admin:publicpages_appearance_changelist",
                 ("publicpages.view_appearance",),
                 is_form=True,
             ),
             Tab(
-                "Approval",
+                _("Approval"),
                 "admin:campaigns_approvalrule_changelist",
                 ("campaigns.change_approvalrule",),
                 is_form=True,
             ),
-            Tab("Retention", "admin:contacts_contact_retention", ("admin.view_logentry",)),
-            Tab("Consent log", "admin:contacts_consentevent_changelist", ("contacts.view_consentevent",)),
-            Tab("Users", "admin:auth_user_changelist", ("auth.view_user",)),
-            Tab("Invitations", "admin:accounts_invitation_changelist", ("accounts.view_invitation",)),
-            Tab("Roles", "admin:auth_group_changelist", ("auth.view_group",)),
-            Tab("Seed lists", "admin:campaigns_seedlist_changelist", ("campaigns.view_seedlist",)),
+            Tab(_("Retention"), "admin:contacts_contact_retention", ("admin.view_logentry",)),
+            Tab(_("Consent log"), "admin:contacts_consentevent_changelist", ("contacts.view_consentevent",)),
+            Tab(_("Users"), "admin:auth_user_changelist", ("auth.view_user",)),
+            Tab(_("Invitations"), "admin:accounts_invitation_changelist", ("accounts.view_invitation",)),
+            Tab(_("Roles"), "admin:auth_group_changelist", ("auth.view_group",)),
+            Tab(_("Seed lists"), "admin:campaigns_seedlist_changelist", ("campaigns.view_seedlist",)),
         ),
     ),
 )
@@ -161,7 +164,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     here = where(request)
     items = [
         {
-            "title": place.title,
+            "title": str(place.title),
             "icon": place.icon,
             "link": tabs[0].link,
             "active": here is not None and here[0] is place,
@@ -169,7 +172,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         for place in PLACES
         if (tabs := tabs_of(place, request))
     ]
-    settings_alone = [item for item in items if item["title"] == "Settings"]
+    settings_alone = [item for item in items if item["icon"] == SETTINGS]
     return [{"items": [item for item in items if item not in settings_alone]}, {"items": settings_alone}]
 
 
@@ -193,7 +196,7 @@ def is_a_tab(tab: Tab, request: HttpRequest) -> bool:
 
 def account_links(request: HttpRequest) -> list[dict[str, str]]:
     """Return the links of the user menu in unfold's form."""
-    return [{"title": _("Your account"), "link": reverse("account")}]
+    return [{"title": gettext("Your account"), "link": reverse("account")}]
 
 
 def _view_name(request: HttpRequest) -> str:
@@ -201,7 +204,7 @@ def _view_name(request: HttpRequest) -> str:
 
 
 def _open_to(place: Place, request: HttpRequest) -> Iterator[Tab]:
-    if place.title == "Test inbox" and not settings.SANDBOX_ENABLED:
+    if place.icon == TEST_INBOX and not settings.SANDBOX_ENABLED:
         return
     for tab in place.tabs:
         if not tab.permissions or any(request.user.has_perm(name) for name in tab.permissions):

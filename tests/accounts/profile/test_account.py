@@ -141,7 +141,7 @@ def test_a_zone_that_this_machine_does_not_know_is_left_alone(ann: User) -> None
 
 
 def test_pages_for_strangers_keep_the_zone_of_the_site(ann: User) -> None:
-    ArchiveSettings.objects.create(is_on=True)
+    ArchiveSettings.objects.create(pk=1, is_on=True)
     sent_at = dt.datetime(2026, 10, 31, 23, 30, tzinfo=dt.UTC)
     campaign = Campaign.objects.create(name="News", subject="News", text="x")
     ArchivedCampaign.objects.create(

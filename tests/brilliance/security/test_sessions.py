@@ -50,7 +50,7 @@ def test_an_idle_session_ends_and_says_so(client: Client) -> None:
     age(client, seen_at=settings.SESSION_IDLE_SECONDS + 1)
 
     assert not is_signed_in(client)
-    assert "You were signed out because some time has passed." in client.get("/accounts/login/").content.decode()
+    assert "You were logged out because some time has passed." in client.get("/accounts/login/").content.decode()
 
 
 def test_no_session_lives_longer_than_its_absolute_life_however_busy(client: Client) -> None:
