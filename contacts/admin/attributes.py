@@ -14,7 +14,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from adminpages.pages import ModelAdmin
+from adminpages.pages import Deletion, ModelAdmin
 from contacts import tasks
 from contacts.admin.cells import SummarisedDeletion
 from contacts.attributes.retype import holders
@@ -82,6 +82,18 @@ class AttributeAdmin(SummarisedDeletion, ModelAdmin):
 
     def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
         return users_of(attributes=[definition.name for definition in objs])
+
+    def deletion(self, obj: Attribute) -> Deletion:
+        count = holders(obj.name)
+        stays = ngettext(
+            "The value of %(count)s contact, without a definition",
+            "The values of %(count)s contacts, without a definition",
+            count,
+        )
+        return Deletion(
+            [_("The attribute with its kind, field, filter and column")],
+            [stays % {"count": f"{count:,}"}] if count else [],
+        )
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Any]) -> dict[str, int]:
         having = Q()

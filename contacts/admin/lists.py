@@ -14,12 +14,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action
 
 from adminpages.fresh_sign_in import asks_first
-from adminpages.pages import ModelAdmin
+from adminpages.pages import Deletion, ModelAdmin
 from contacts.admin.cells import SummarisedDeletion, chip, download, figure
 from contacts.consent import changes
 from contacts.models import ConsentEvent, ContactList, Subscription
@@ -128,6 +128,16 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
     def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
         keys = [contact_list.pk for contact_list in objs]
         return [*users_of(lists=keys), *import_contacts.running_into(keys)]
+
+    def deletion(self, obj: ContactList) -> Deletion:
+        people = obj.subscriptions.count()
+        return Deletion(
+            [
+                _("The list with its form"),
+                ngettext("%(count)s subscription", "%(count)s subscriptions", people) % {"count": f"{people:,}"},
+            ],
+            [_("The people, as contacts"), _("The consent log, with the name of the list")],
+        )
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Any]) -> dict[str, int]:
         return {_("subscriptions"): Subscription.objects.filter(list__in=objs).count()}

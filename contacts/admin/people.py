@@ -16,11 +16,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from unfold.decorators import action
 
 from adminpages.fresh_sign_in import asks_first
-from adminpages.pages import ModelAdmin, TabularInline
+from adminpages.pages import Deletion, ModelAdmin, TabularInline
 from contacts.admin.cells import SummarisedDeletion, chip
 from contacts.admin.filters import (
     ContactStateFilter,
@@ -261,6 +261,21 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
                     source=_by(request),
                     now=timezone.now(),
                 )
+
+    def deletion(self, obj: Contact) -> Deletion:
+        lists = obj.subscriptions.count()
+        return Deletion(
+            [
+                _("The contact with names and attributes"),
+                ngettext("Subscriptions to %(count)s list", "Subscriptions to %(count)s lists", lists)
+                % {"count": f"{lists:,}"},
+                _("The consent history"),
+            ],
+            [
+                _("Sent messages and feedback, with the address. Use Erase to remove it everywhere."),
+                _("Suppressions of the address"),
+            ],
+        )
 
     def count_what_goes_along(self, objs: QuerySet[Any] | Collection[Any]) -> dict[str, int]:
         return {_("subscriptions"): Subscription.objects.filter(contact__in=objs).count()}

@@ -16,7 +16,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from adminpages.pages import ModelAdmin
+from adminpages.pages import Deletion, ModelAdmin
 from contacts.admin.cells import SummarisedDeletion
 from contacts.forms.segment import SegmentForm, read
 from contacts.models import Contact, Segment
@@ -101,6 +101,9 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
         return _answer(sentence % {"count": f"{number:,}", "total": f"{total:,}"}, number, people)
 
     # --- deleting ---------------------------------------------------------------------------
+
+    def deletion(self, obj: Segment) -> Deletion:
+        return Deletion([_("The segment with its conditions")], [_("The people in it")])
 
     def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
         return query.users_of(segments=[segment.pk for segment in objs])

@@ -88,7 +88,8 @@ def test_deleting_a_definition_counts_who_holds_a_value_and_keeps_it(marketers_c
     Contact.objects.create(email="ann@example.org", attributes={"size": "38"})
 
     page = text_of(marketers_client.get(f"{ATTRIBUTES}{size.pk}/delete/"))
-    assert "contacts with a value (values are kept, without a definition)" in page.lower()
+    assert "This is kept:" in page
+    assert "The value of 1 contact, without a definition" in page
     marketers_client.post(f"{ATTRIBUTES}{size.pk}/delete/", {"post": "yes"})
 
     assert not Attribute.objects.exists()
