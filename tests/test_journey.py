@@ -168,7 +168,7 @@ def look_at_the_report(page: Page) -> None:
     page.get_by_role("link", name="Report", exact=True).click()
     expect(page.get_by_role("row", name=re.compile("B Winner"))).to_contain_text("Snow at last")
     expect(page.get_by_role("row", name=re.compile("Business plan"))).to_be_visible()
-    expect(page.get_by_role("row", name=re.compile("marketer Chose variant B for the rest"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("marketer Chose variant B for everyone else"))).to_be_visible()
     page.get_by_role("link", name="Back to progress").click()
 
 

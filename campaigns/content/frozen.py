@@ -34,7 +34,9 @@ def queued_content(campaign: Campaign) -> dict[str, Any] | None:
     if frozen is None:
         return None
     if campaign.letter not in frozen.contents:
-        raise ContentInvalid("The A/B test is not the one that was queued. Look at it, then queue the campaign again.")
+        raise ContentInvalid(
+            "The A/B test has changed since the campaign was queued. Check it and send the campaign again."
+        )
     content: dict[str, Any] = frozen.contents[campaign.letter]
     return content
 

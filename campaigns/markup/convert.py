@@ -87,7 +87,7 @@ def inlined(html: str) -> str:
     except inliner.Overwhelmed as error:
         raise ContentInvalid(str(error)) from error
     except ValueError as error:
-        raise ContentInvalid(f"The styles cannot be understood: {error}. Correct the CSS, or remove it.") from error
+        raise ContentInvalid(f"The styles can't be read: {error}. Correct the CSS, or remove it.") from error
     return masked.restore(_with_styles(source, starts, _Inlined(result)))
 
 
@@ -238,7 +238,7 @@ def from_mjml(source: str) -> tuple[str, str]:
         html = mjml2html("".join(pieces), fonts={})
     except ValueError as error:
         raise ContentInvalid(
-            f"The MJML cannot be understood: {error}. Look for a tag that is not closed, or an attribute without"
+            f"The MJML can't be read: {error}. Check for a tag that isn't closed, or an attribute without"
             " quotation marks."
         ) from error
     # A comment inside a conditional comment of Outlook would end it.
@@ -277,7 +277,7 @@ def _check_nesting(source: str) -> None:
         if name not in _ELEMENTS:
             raise ContentInvalid(f"Line {line}: MJML has no <{name}>. Correct its name, or remove it.")
         if name == "mj-include":
-            raise ContentInvalid(f"Line {line}: <mj-include> reads files, which is not done here. Paste the content.")
+            raise ContentInvalid(f"Line {line}: <mj-include> isn't supported. Paste the content.")
         if tag["close"]:
             if not opened or opened[-1][0] != name:
                 where = f"; <{opened[-1][0]}> of line {opened[-1][1]} is still open" if opened else ""

@@ -20,7 +20,7 @@ class Overwhelmed(ValueError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The styles cannot be written into this content: it is nested too deeply, or its style sheet has too many"
+            "The styles can't be written into this content: it is nested too deeply, or its style sheet has too many"
             " rules for so many elements. Close what is left open, shorten the style sheet, or remove <style>."
         )
 

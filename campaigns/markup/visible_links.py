@@ -98,7 +98,7 @@ def _styled(tag: str, given: dict[str, str], parent: _Style) -> _Style:
     style = dict(_declarations(given.get("style", "")))
     seen = _Style(tag, parent.hidden, parent.size, parent.colour, parent.background)
     if style.get("display") == "none" or "hidden" in given:
-        seen.hidden = "it is not displayed"
+        seen.hidden = "it isn't displayed"
     elif style.get("visibility") == "hidden":
         seen.hidden = "it is made invisible"
     elif (opacity := style.get("opacity")) is not None and _number(opacity) < 0.2:

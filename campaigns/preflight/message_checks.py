@@ -287,14 +287,14 @@ def _link_problem(url: str) -> tuple[Severity, str, str]:
     if not split.scheme or not host:
         return WARN, "A link has no host, so it doesn't work in a message", "Write the full address with https://."
     if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
-        return BLOCK, "A link leads to a computer that recipients cannot reach", "Link to the public address."
+        return BLOCK, "A link leads to a computer that recipients can't reach", "Link to the public address."
     try:
         ipaddress.ip_address(host)
     except ValueError:
         pass
     else:
         if not is_public(host):
-            return BLOCK, "A link leads to a computer that recipients cannot reach", "Link to the public address."
+            return BLOCK, "A link leads to a computer that recipients can't reach", "Link to the public address."
         return WARN, "A link uses a bare IP address, which filters take for fraud", "Use a host name."
     if host.removeprefix("www.") in SHORTENERS:
         return WARN, "A link uses a URL shortener, which filters distrust", "Link to the page itself."

@@ -72,7 +72,7 @@ def choose(request: HttpRequest, campaign_id: int) -> HttpResponse:
         messages.error(request, why_not)
     else:
         winner = Experiment.objects.select_related("winner").get(campaign=campaign_id).winner
-        log(request, campaign_id, f"Chose variant {winner} for the rest.")
+        log(request, campaign_id, f"Chose variant {winner} for everyone else.")
         transaction.on_commit(ring)
         messages.success(request, _("Variant %(letter)s chosen for everyone else.") % {"letter": winner})
         if held := held_in_words(clock.now()):

@@ -558,7 +558,7 @@ def test_the_winner_is_chosen_on_the_progress_page(tested: Campaign, people: dic
     assert wrong.status_code == 302
     assert after["summary"] == "Variant B won. Preparing messages for everyone else."
     assert 'aria-valuenow="100"' not in before["now"] + after["now"]  # Most people are still to get it.
-    assert LogEntry.objects.filter(change_message="Chose variant B for the rest.").count() == 1
+    assert LogEntry.objects.filter(change_message="Chose variant B for everyone else.").count() == 1
     assert client_of(people["marketer"]).get(reverse("campaigns:variants", args=[tested.pk])).status_code == 302
 
 

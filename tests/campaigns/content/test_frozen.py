@@ -180,7 +180,7 @@ def test_another_test_than_the_queued_one_is_not_sent(tested: Campaign, people: 
 
     tested.refresh_from_db()
     assert (tested.status, tested.mailing_id) == ("draft", None)
-    assert "The A/B test is not the one that was queued." in tested.returned_reason
+    assert "The A/B test has changed since the campaign was queued." in tested.returned_reason
     assert not Variant.objects.exclude(mailing=None).exists()
 
 

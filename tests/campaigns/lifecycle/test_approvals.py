@@ -43,7 +43,7 @@ def queue(campaign: Campaign, actor: User) -> list[str]:
 def test_a_check_that_blocks_is_overridden_with_a_reason(blocked: Campaign, people: dict[str, User]) -> None:
     admin = people["admin"]
     [refusal] = queue(blocked, admin)
-    assert refusal.startswith("A link leads to a computer that recipients cannot reach: http://localhost/sale")
+    assert refusal.startswith("A link leads to a computer that recipients can't reach: http://localhost/sale")
 
     assert approvals.override(blocked.pk, "M11", "  ", admin, NOW).startswith("Enter a reason.")
     assert approvals.override(blocked.pk, "M11", "It is a test in our own office.", admin, NOW) == ""

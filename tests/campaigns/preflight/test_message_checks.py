@@ -101,7 +101,7 @@ def test_a_name_that_only_ends_like_a_provider_is_no_fraud() -> None:
     ("html", "hidden"),
     [
         (LEAVE, ""),
-        (f'<div style="display:none">{LEAVE}</div>', "it is not displayed"),
+        (f'<div style="display:none">{LEAVE}</div>', "it isn't displayed"),
         (f'<a href="{URL}" style="font-size:1px">Unsubscribe</a>', "its letters have 1 pixels"),
         (
             f'<div style="font-size: 10px"><a href="{URL}" style="font-size:0.1em">x</a></div>',
@@ -384,7 +384,7 @@ def test_every_variant_is_looked_at_and_named(sound: Campaign) -> None:
 
     found = by_id(sound)
 
-    assert found["M11"].sentence.startswith("Variants B and C: A link leads to a computer that recipients cannot reach")
+    assert found["M11"].sentence.startswith("Variants B and C: A link leads to a computer that recipients can't reach")
     assert found["M11"].severity == Severity.BLOCK
     assert found["M10"].sentence == "Variant B: People without a name are greeted with “Dear ,”."
     assert found["M12"].sentence == "Variant C: The subject is all capitals, like spam."
