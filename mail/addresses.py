@@ -88,17 +88,17 @@ def parse_mailbox(text: str) -> Mailbox:
     text = _trim(text)
     _refuse_invisible(text.translate(_JOINERS))
     if not text:
-        raise AddressInvalid("The address is empty; write it as name@example.com.")
+        raise AddressInvalid("The address is empty. Write it as name@example.com.")
     is_list = sum(1 for _ in _split(text)) > 1
     if is_list and text.count("@") > 1 and "<" not in text:
-        raise AddressInvalid(f"{_show(text)} holds several addresses; enter exactly one.")
+        raise AddressInvalid(f"{_show(text)} holds several addresses. Enter exactly one.")
     if "<" not in text and ">" not in text:
         return Mailbox("", check_address(text))
     before, opened, address = text.removesuffix(">").rpartition("<")
     if not opened or not text.endswith(">"):
-        raise AddressInvalid(f"{_show(text)} has a bracket without its partner; write it as Name <name@example.com>.")
+        raise AddressInvalid(f"{_show(text)} has a bracket without its partner. Write it as Name <name@example.com>.")
     if is_list and "@" in before:
-        raise AddressInvalid(f"{_show(text)} holds several addresses; enter exactly one.")
+        raise AddressInvalid(f"{_show(text)} holds several addresses. Enter exactly one.")
     return Mailbox(_parse_name(before), check_address(address))
 
 
@@ -113,7 +113,7 @@ def parse_mailboxes(text: str, *, most: int = 10) -> list[Mailbox]:
         mailbox = parse_mailbox(part)
         mailboxes.setdefault(fold(mailbox.address), mailbox)
     if len(mailboxes) > most:
-        raise AddressInvalid(f"There are {len(mailboxes)} addresses, and {most} are possible; remove some.")
+        raise AddressInvalid(f"There are {len(mailboxes)} addresses, but at most {most} are allowed. Remove some.")
     return list(mailboxes.values())
 
 
@@ -130,11 +130,11 @@ def _parse_name(text: str) -> str:
         name = re.sub(r"\\(.)", r"\1", name[1:-1])
     name = unicodedata.normalize("NFC", " ".join(name.split()))
     if _ENCODED_WORD.search(name):
-        raise AddressInvalid(f"The name {_show(name)} is written in code; write it in plain letters.")
+        raise AddressInvalid(f"The name {_show(name)} is encoded. Write it in plain letters.")
     if "<" in name or ">" in name:
-        raise AddressInvalid(f"{_show(name)} holds several addresses; enter exactly one.")
+        raise AddressInvalid(f"{_show(name)} holds several addresses. Enter exactly one.")
     if len(name) > NAME_CHARACTERS:
-        raise AddressInvalid(f"The name {_show(name)} is longer than {NAME_CHARACTERS} characters; shorten it.")
+        raise AddressInvalid(f"The name {_show(name)} is longer than {NAME_CHARACTERS} characters. Shorten it.")
     return name
 
 
@@ -186,7 +186,7 @@ def _check_any_address(text: str) -> str:
     """Validate as :func:`check_address` does, without its fast path."""
     address = normalise(text)
     if len(address) > 4 * ADDRESS_OCTETS:
-        raise AddressInvalid(f"{_show(address)} is too long; an address has at most {ADDRESS_OCTETS} characters.")
+        raise AddressInvalid(f"{_show(address)} is too long. An address has at most {ADDRESS_OCTETS} characters.")
     _refuse_invisible(address)
     local, at, domain = address.rpartition("@")
     _refuse_common_mistakes(address, local, at, domain)
@@ -196,14 +196,14 @@ def _check_any_address(text: str) -> str:
         raise AddressInvalid(f"{_show(address)} cannot be used: {error}") from error
     if "." not in encoded:
         raise AddressInvalid(
-            f"{_show(address)} has no dot after the @; write the whole domain, as in name@example.com."
+            f"{_show(address)} has no dot after the @. Write the whole domain, as in name@example.com."
         )
     if not encoded[-1].isalpha():
-        raise AddressInvalid(f"{_show(address)} ends in a number; write the whole domain, as in name@example.com.")
+        raise AddressInvalid(f"{_show(address)} ends in a number. Write the whole domain, as in name@example.com.")
     _check_local_part(address, local)
     for form in (address, f"{local}@{encoded}"):
         if len(form.encode()) > ADDRESS_OCTETS:
-            raise AddressInvalid(f"{_show(address)} is too long; an address has at most {ADDRESS_OCTETS} characters.")
+            raise AddressInvalid(f"{_show(address)} is too long. An address has at most {ADDRESS_OCTETS} characters.")
     return address
 
 
@@ -211,32 +211,32 @@ def _refuse_common_mistakes(address: str, local: str, at: str, domain: str) -> N
     shown = _show(address)
     is_quoted = local.startswith('"')
     if not address:
-        raise AddressInvalid("The address is empty; write it as name@example.com.")
+        raise AddressInvalid("The address is empty. Write it as name@example.com.")
     if not at:
         wide = "＠" in address or "﹫" in address
-        hint = "has a wide @ sign; type a plain @" if wide else "has no @ sign; write it as name@example.com"
+        hint = "has a wide @ sign. Type a plain @" if wide else "has no @ sign. Write it as name@example.com"
         raise AddressInvalid(f"{shown} {hint}.")
     if "@" in local and not is_quoted:
         count = {2: "two"}.get(address.count("@"), str(address.count("@")))
-        raise AddressInvalid(f"{shown} has {count} @ signs; write it as name@example.com.")
+        raise AddressInvalid(f"{shown} has {count} @ signs. Write it as name@example.com.")
     if not local or not domain:
         side = "after" if local else "before"
-        raise AddressInvalid(f"{shown} has nothing {side} the @; write it as name@example.com.")
+        raise AddressInvalid(f"{shown} has nothing {side} the @. Write it as name@example.com.")
     if domain.startswith("["):
-        raise AddressInvalid(f"{shown} names a computer by number; write a domain, as in name@example.com.")
+        raise AddressInvalid(f"{shown} names a computer by number. Write a domain, as in name@example.com.")
     if not is_quoted and re.search(r"\s", address):
-        raise AddressInvalid(f"{shown} contains a space; remove it.")
+        raise AddressInvalid(f"{shown} contains a space. Remove it.")
     if not is_quoted and (bad := re.search(r'[()<>,;:\\"]', address)):
-        raise AddressInvalid(f"{shown} contains a “{bad[0]}”, which addresses do not have; remove it.")
+        raise AddressInvalid(f"{shown} contains a “{bad[0]}”, which addresses do not have. Remove it.")
     if ".." in domain or (not is_quoted and ".." in local):
-        raise AddressInvalid(f"{shown} has two dots in a row; remove one.")
+        raise AddressInvalid(f"{shown} has two dots in a row. Remove one.")
 
 
 def _check_local_part(address: str, local: str) -> None:
     if len(local.encode()) > LOCAL_OCTETS:
-        raise AddressInvalid(f"{_show(address)} has more than {LOCAL_OCTETS} characters before the @; shorten it.")
+        raise AddressInvalid(f"{_show(address)} has more than {LOCAL_OCTETS} characters before the @. Shorten it.")
     if local.startswith('"') and not re.fullmatch(r'"(?:[^"\\]|\\[\x20-\x7e])+"', local):
-        raise AddressInvalid(f"{_show(address)} has a quotation mark too many or too few; write name@example.com.")
+        raise AddressInvalid(f"{_show(address)} has a quotation mark too many or too few. Write name@example.com.")
     try:
         # The domain was validated above. The library would refuse reserved ones, so it gets another domain.
         validate_email(f"{local}@mail.org", check_deliverability=False, allow_quoted_local=True, strict=True)
@@ -326,9 +326,9 @@ def ascii_domain(domain: str) -> str:
     try:
         encoded = idna.encode(domain, uts46=True, std3_rules=True).decode("ascii").lower()
     except (idna.IDNAError, UnicodeError) as error:
-        raise AddressInvalid(f"{_show(domain)} is not a domain name; write it as example.com.") from error
+        raise AddressInvalid(f"{_show(domain)} is not a domain name. Write it as example.com.") from error
     if not _DOMAIN.fullmatch(encoded) or len(encoded) > DOMAIN_OCTETS:
-        raise AddressInvalid(f"{_show(domain)} is not a domain name; write it as example.com.")
+        raise AddressInvalid(f"{_show(domain)} is not a domain name. Write it as example.com.")
     return encoded
 
 
@@ -364,7 +364,7 @@ def check_host(text: str) -> tuple[str, int | None]:
     if _ends_in_number(host):  # Checked on A-labels, in which wide digits have become plain ones.
         return _check_ip(host), port
     if not _HOST.fullmatch(host) or len(host) > DOMAIN_OCTETS:
-        raise AddressInvalid(f"{_show(text)} is not a host name; enter one such as smtp.example.com.")
+        raise AddressInvalid(f"{_show(text)} is not a host name. Enter one such as smtp.example.com.")
     return host, port
 
 
@@ -376,11 +376,11 @@ def check_domain_name(text: str) -> str:
     domain = _refuse_url(text).removesuffix(".")
     encoded = domain if ":" in domain else ascii_domain(domain)
     if ":" in encoded or _ends_in_number(encoded):
-        raise AddressInvalid(f"{_show(text)} is not a domain name; enter one such as example.com.")
+        raise AddressInvalid(f"{_show(text)} is not a domain name. Enter one such as example.com.")
     if "." not in encoded:
-        raise AddressInvalid(f"{_show(text)} has no dot; enter the whole domain, such as mail.example.com.")
+        raise AddressInvalid(f"{_show(text)} has no dot. Enter the whole domain, such as mail.example.com.")
     if is_public_suffix(encoded):
-        raise AddressInvalid(f"Everybody can register names below {_show(text)}; enter your own domain there.")
+        raise AddressInvalid(f"Anyone can register names below {_show(text)}. Enter your own domain there.")
     return encoded
 
 
@@ -388,12 +388,12 @@ def _refuse_url(text: str) -> str:
     host = _trim(text)
     _refuse_invisible(host)
     if not host:
-        raise AddressInvalid("The host is empty; enter one such as smtp.example.com.")
+        raise AddressInvalid("The host is empty. Enter one such as smtp.example.com.")
     if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", host):
-        raise AddressInvalid(f"{_show(host)} starts with {scheme[0]}; enter only the name, such as example.com.")
+        raise AddressInvalid(f"{_show(host)} starts with {scheme[0]}. Enter only the name, such as example.com.")
     for character, what in (("@", "an @"), ("/", "a path"), ("?", "a question mark"), ("#", "a #"), (" ", "a space")):
         if character in host:
-            raise AddressInvalid(f"{_show(host)} contains {what}; enter only the name, such as example.com.")
+            raise AddressInvalid(f"{_show(host)} contains {what}. Enter only the name, such as example.com.")
     return host
 
 
@@ -402,7 +402,7 @@ def _read_port(digits: str | None) -> int | None:
         return None
     if re.fullmatch(r"[0-9]{1,5}", digits) and 1 <= int(digits) <= 65535:
         return int(digits)
-    raise AddressInvalid(f"“{_show(digits)}” is not a port; enter a number from 1 to 65535, usually 587.")
+    raise AddressInvalid(f"“{_show(digits)}” is not a port. Enter a number from 1 to 65535, usually 587.")
 
 
 def _ends_in_number(host: str) -> bool:
@@ -414,11 +414,11 @@ def _check_ip(text: str) -> str:
     try:
         address = ipaddress.ip_address(text)
     except ValueError as error:
-        raise AddressInvalid(f"{_show(text)} is not an IP address; check its numbers.") from error
+        raise AddressInvalid(f"{_show(text)} is not an IP address. Check its numbers.") from error
     if is_link_local(text):
-        raise AddressInvalid(f"{text} is a link-local address, which is never a mail server; enter another.")
+        raise AddressInvalid(f"{text} is a link-local address, which is never a mail server. Enter another.")
     if "%" in text or is_forbidden(text):
-        raise AddressInvalid(f"{text} is not the address of one server; enter another.")
+        raise AddressInvalid(f"{text} is not the address of one server. Enter another.")
     return address.compressed
 
 
@@ -441,7 +441,7 @@ def _refuse_invisible(text: str) -> None:
                 if character in "\r\n\x85\u2028\u2029"
                 else f"an invisible character (U+{ord(character):04X})"
             )
-            raise AddressInvalid(f"{_show(text)} contains {label}; remove it.")
+            raise AddressInvalid(f"{_show(text)} contains {label}. Remove it.")
 
 
 def _show(text: str) -> str:

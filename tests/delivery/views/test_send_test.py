@@ -230,7 +230,7 @@ def test_a_lost_answer_is_neither_success_nor_failure(tester: Client, plain_serv
 def test_a_wrong_address_is_refused_with_a_sentence_and_nothing_is_sent(tester: Client, plain_server: SmtpServer):
     words = send(tester, plain_server, "ann@@example.org")
 
-    assert "ann@@example.org has two @ signs; write it as name@example.com." in words
+    assert "ann@@example.org has two @ signs. Write it as name@example.com." in words
     assert not Message.objects.exists()
 
 
