@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS = 20.0  # Between two checks. A restore in place may hide mail sent within this time after the dump.
 COARSE_NS = 2_000_000_000  # Some file systems round times to seconds, and nobody restores a backup this fast.
 MACHINE_ID = Path("/etc/machine-id")
-COPIED = "This database was restored from a dump, or copied: mail was sent from another one before."
-SET_BACK = "This database was set back: it knows less than this machine remembers of it."
+COPIED = "This database was restored from a dump or copied. Mail was sent from another one before."
+SET_BACK = "This database was set back. This machine remembers more than it knows."
 PUT_BACK = "The folder of this database was restored from a backup, or the owner or mode of all its files was changed."
-BY_SETTING = "START_HELD is set, so that nothing is sent before a person has said so."
+BY_SETTING = "START_HELD is set, so nothing is sent until someone says so."
 
 
 @dataclass(slots=True)

@@ -227,7 +227,7 @@ def _put_on_record(
     with transaction.atomic():
         mailing = open_test(server, content, actor) if isinstance(content, Content) else content
         mailings.address(mailing, email=recipient, email_key=fold(recipient), now=now, merge=merge)
-        share = LaneShare(mailing.pk, f"{server.name} was asked for by hand.", mailing.stream)
+        share = LaneShare(mailing.pk, f"{server.name} was chosen by hand.", mailing.stream)
         claims = outbox_claims.claim(lease.token, server, share, 1, now)
         if not claims:
             raise SendTestRefused(why_not(server, now))

@@ -262,7 +262,7 @@ def standings_of(servers: Iterable[Any], now: dt.datetime, *, is_rough: bool = F
             _standing(server.by_quarter or {}, DAY, server.max_per_day, held, now, is_rough),
         ]
         if _is_full(server, now):
-            stands.append(LimitStanding(0, server.full_until, "says that its own limit is reached"))
+            stands.append(LimitStanding(0, server.full_until, "has reached its provider's limit"))
         full = [stand for stand in stands if stand.full_until is not None]
         if full:  # The one that ends last decides.
             found[server.pk] = max(full, key=lambda stand: stand.full_until or now)

@@ -39,7 +39,7 @@ class Switches(Protocol):
     def paused_until(self) -> dt.datetime | None: ...
 
 
-SWITCHED_OFF = "is switched off"  # An obstacle, as the end of "Alpha …".
+SWITCHED_OFF = "is inactive"  # An obstacle, as the end of "Alpha …".
 
 
 def lasting_obstacle(server: Switches) -> str:
@@ -47,15 +47,15 @@ def lasting_obstacle(server: Switches) -> str:
     if not server.is_active:
         return SWITCHED_OFF
     if server.paused_reason and server.paused_until is None:
-        return "is paused until an administrator looks at it"
+        return "is paused until someone resumes it"
     if server.tested_at is None:
-        return "has not been tested"
+        return "is untested"
     return ""
 
 
 def refusing(address: str) -> str:
-    """Return the obstacle of a server that refuses mail from this address, as the end of "Alpha …"."""
-    return f"refuses mail from {address}"
+    """Return the obstacle of a server that rejects mail from this address, as the end of "Alpha …"."""
+    return f"rejects mail from {address}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Candidate:
         if obstacle := lasting_obstacle(self):
             return obstacle
         if self.paused_reason and self.paused_until is not None and self.paused_until > now:
-            return f"is paused after failures until {_moment(self.paused_until)}"
+            return f"is paused until {_moment(self.paused_until)}"
         if self.room == 0:
             return f"{self.full_by} until {_moment(self.full_until)}" if self.full_until else self.full_by
         return ""

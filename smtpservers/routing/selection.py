@@ -42,9 +42,9 @@ def able(
     before_first = 0
     for candidate in considered:
         if candidate.server_id in avoid:
-            obstacle = "did not take this message"
+            obstacle = "didn't accept this message"
         elif not candidate.may_send_from(mail_from):
-            obstacle = f"does not send for {mail_from}"
+            obstacle = f"doesn't send for {mail_from}"
         elif (
             candidate.refused
             and not even_inactive
@@ -119,11 +119,11 @@ def _considered(
 def _nobody(candidates: Sequence[Candidate], rule: RoutingRule, named: Collection[int]) -> str:
     known = {candidate.server_id for candidate in candidates}
     if not known:
-        return "There is no SMTP server yet. Add one to start sending."
+        return "No servers yet. Add one to start sending."
     if named and known.isdisjoint(named):
-        return "Every server that the campaign names has been deleted. Duplicate the campaign and choose others."
+        return "All servers of this campaign were deleted. Duplicate the campaign and choose others."
     if rule.server_ids and known.isdisjoint(rule.server_ids):
-        return f"Every server that the routing rule “{rule.name}” names has been deleted. Choose others there."
+        return f"All servers of the routing rule “{rule.name}” were deleted. Choose others there."
     if rule.server_ids and named:
-        return f"The routing rule “{rule.name}” allows none of the servers that the campaign names."
-    return "The server that was asked for is not there any more."
+        return f"The routing rule “{rule.name}” allows none of the campaign's servers."
+    return "The chosen server was deleted."

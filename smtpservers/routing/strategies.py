@@ -140,7 +140,7 @@ class Able:
             if left == before:
                 break
             full = [s for s in still_able.servers if s.room is not None and taken[s.server_id] >= s.room]
-            obstacles = (*still_able.obstacles, *((s, "has no more room") for s in full))
+            obstacles = (*still_able.obstacles, *((s, "has no room left") for s in full))
             servers = tuple(s for s in still_able.servers if s not in full)
             still_able = replace(still_able, servers=servers, obstacles=obstacles, before_first=len(obstacles))
         return [(first[s.server_id], taken[s.server_id]) for s in self.servers if taken[s.server_id]]
@@ -149,27 +149,27 @@ class Able:
         """Yield the servers that stand by if ``than`` does not take an urgent message at once."""
         for server in self.servers:
             if server is not than:
-                yield Portion(server, self._cut(f"{server.name}, because {than.name} did not take it at once."))
+                yield Portion(server, self._cut(f"{server.name}, because {than.name} didn't accept it at once."))
 
     # --- in words
 
     def _why_first(self, server: Candidate) -> str:
         if self.is_by_hand:
-            return f"{server.name} was asked for by hand."
+            return f"{server.name} was chosen by hand."
         if not self.before_first:
-            among = " of those the campaign names" if self.is_named else ""
+            among = " among the campaign's servers" if self.is_named else ""
             return self._cut(f"{server.name} is first in the display order{among}.")
         return self._cut(f"{server.name}, because {self._in_words(self.obstacles[: self.before_first])}.")
 
     def _why_shared(self, server: Candidate) -> str:
         if self.rule.strategy == Strategy.WEIGHTED:
             percent = round(100 * server.weight / self._weight)
-            why = f"{server.name} takes {percent} % by its weight"
+            why = f"{server.name} gets {percent}% by weight"
         elif server.quota is None:
-            why = f"{server.name} has no quota, and those with one have no more room"
+            why = f"{server.name} has no quota, and servers with a quota have no room left"
         else:
             used = 100 * server.taken // server.quota if server.quota else 100
-            why = f"{server.name} takes its part by used quota: {used} % of its own was used"
+            why = f"{server.name} has used {used}% of its quota"
         return self._cut(f"{why}{self._while}.")
 
     @functools.cached_property
@@ -183,17 +183,17 @@ class Able:
     def _why_none(self) -> str:
         # Inactive servers come last: somebody switched them off, so the reader asks about the others.
         of_use_first = sorted(self.obstacles, key=lambda obstacle: not obstacle[0].is_active)
-        return f"No server can send this just now: {self._in_words(of_use_first, 3)}."
+        return f"No server can send this now: {self._in_words(of_use_first, 3)}."
 
     def _in_words(self, obstacles: Sequence[tuple[Candidate, str]], most: int = SHOWN_OBSTACLES) -> str:
-        shown = "; ".join(f"{candidate.name} {why}" for candidate, why in obstacles[:most])
+        shown = ", ".join(f"{candidate.name} {why}" for candidate, why in obstacles[:most])
         rest = len(obstacles) - most
         if rest <= 0:
             return shown
         return (
-            f"{shown}, and {rest} more cannot send either"
+            f"{shown}, and {rest} more can't send either"
             if most > SHOWN_OBSTACLES
-            else (f"{shown} and {rest} more were passed over")
+            else (f"{shown} and {rest} more were skipped")
         )
 
     def _cut(self, reason: str) -> str:

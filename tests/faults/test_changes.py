@@ -102,7 +102,7 @@ def test_a_campaign_without_any_server_waits_says_so_and_goes_on_by_itself(tmp_p
 
         mailing.refresh_from_db()
         assert mailing.finished_at is None
-        assert "Alpha is paused after failures until" in mailing.waiting_reason
+        assert "Alpha is paused until" in mailing.waiting_reason
         assert mailing.waiting_until is not None
         tries = len(peer.journal.events("conn"))
         for _ in range(5):

@@ -377,7 +377,7 @@ ROWS = (
         {"is_active": None},
         sent_or_waiting,
         (1, ""),
-        (0, "No server can send this just now: Server 1 is switched off."),
+        (0, "No server can send this now: Server 1 is inactive."),
     ),
     Row(12, "use_tls", {**LOGIN, "use_tls": "on"}, LOGIN, said_in_clear, [], ["auth", "mail", "dot"]),
     Row(

@@ -44,7 +44,7 @@ def test_what_is_over_the_cap_waits_until_the_window_has_passed(
     # Freed by the minute in an hour, by the quarter of an hour in a day.
     assert free_at - NOON - length in (dt.timedelta(minutes=1), dt.timedelta(minutes=15))
     assert mailing.waiting_reason == (
-        f"No server can send this just now: Server 1 {words} until {free_at:%d %B %Y %H:%M} UTC."
+        f"No server can send this now: Server 1 {words} until {free_at:%d %B %Y %H:%M} UTC."
     )
     assert Message.objects.filter(status="accepted").count() == 5
 

@@ -51,7 +51,7 @@ def test_the_unsubscribe_address_is_a_template(bench: Bench, template: str, link
 
 
 def test_a_host_that_is_no_domain_is_refused(bench: Bench) -> None:
-    with pytest.raises(FormRefused, match="is not a domain name. Write it as"):
+    with pytest.raises(FormRefused, match=r"is not a domain name\. Write it as"):
         bench.save(unsubscribe_url="https://b\u2044cher.example/{token}")
 
 

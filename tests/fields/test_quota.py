@@ -33,7 +33,7 @@ def test_three_of_five_leave_and_the_rest_waits_and_says_until_when(bench: Bench
     period = QuotaPeriod.objects.get()
     assert mailing.waiting_until == period.ends_at
     assert mailing.waiting_reason == (
-        f"No server can send this just now: Server 1 has used its quota until {period.ends_at:%d %B %Y %H:%M} UTC."
+        f"No server can send this now: Server 1 has used its quota until {period.ends_at:%d %B %Y %H:%M} UTC."
     )
 
 

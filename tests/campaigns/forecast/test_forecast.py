@@ -148,11 +148,11 @@ def test_who_is_in_a_later_zone_gets_it_later() -> None:
 
 def test_servers_that_never_can_are_named_and_what_nobody_may_carry_is_counted() -> None:
     found = run(
-        [alpha(obstacle="is switched off")], MailingPart(100, (1,)), MailingPart(50, (), label="recipients of “Gmail”")
+        [alpha(obstacle="is inactive")], MailingPart(100, (1,)), MailingPart(50, (), label="recipients of “Gmail”")
     )
 
     assert (found.left, found.finishes_at, found.lines) == (150, None, ())
-    assert found.idle == (("Alpha", "is switched off"),)
+    assert found.idle == (("Alpha", "is inactive"),)
     assert found.blocked == (("recipients of “Gmail”", 50),)
 
 

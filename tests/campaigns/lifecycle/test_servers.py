@@ -46,7 +46,7 @@ def test_what_was_ticked_is_saved_frozen_and_planned(
     assert mailing.server_ids == [beta.pk]
     assert (work.server_id, work.shares[0].reason) == (
         beta.pk,
-        "Beta is first in the display order of those the campaign names.",
+        "Beta is first in the display order among the campaign's servers.",
     )
     assert "Limited to Beta, within the routing rules." in progress
     assert "Alpha" in queued  # What the campaign itself holds now.
@@ -66,7 +66,7 @@ def test_a_deleted_server_never_turns_into_all_of_them(
     assert plan.plan(NOW) == []
     mailing.refresh_from_db()
     assert mailing.waiting_reason == (
-        "Every server that the campaign names has been deleted. Duplicate the campaign and choose others."
+        "All servers of this campaign were deleted. Duplicate the campaign and choose others."
     )
     assert draft.server_ids == [gone]
     assert refusals(draft, NOW)[0].startswith("None of the chosen servers is active.")

@@ -140,7 +140,7 @@ def test_a_finished_campaign_names_no_obstacle(campaign: Campaign, people: dict[
     ("waiting_reason", "words"),
     [
         ("", "under a minute (done"),
-        ("No server can send this just now: Alpha is paused until an administrator looks.", "waiting"),
+        ("No server can send this now: Alpha is paused until someone resumes it.", "waiting"),
     ],
 )
 def test_what_waits_for_an_administrator_is_not_about_to_be_done(

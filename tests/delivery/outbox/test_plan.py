@@ -78,8 +78,8 @@ def test_weights_come_out_as_promised_though_one_server_is_slow(tmp_path: Path) 
 
         assert (len(three.accepted()), len(one.accepted())) == (300, 100)
         assert set(Attempt.objects.values_list("choice", flat=True)) == {
-            "Three takes 75 % by its weight.",
-            "One takes 25 % by its weight.",
+            "Three gets 75% by weight.",
+            "One gets 25% by weight.",
         }
 
 
@@ -150,7 +150,7 @@ def test_one_who_is_full_leaves_its_part_to_the_others_and_is_named() -> None:
 
     assert {server: share.at_most for server, [share] in shares.items()} == {one.pk: 5, other.pk: 5}
     assert shares[one.pk][0].reason == (
-        "One takes 50 % by its weight, and Three says that its own limit is reached until 23 November 2026 13:00 UTC."
+        "One gets 50% by weight, and Three has reached its provider's limit until 23 November 2026 13:00 UTC."
     )
 
 
@@ -229,7 +229,7 @@ def test_urgent_mail_that_waits_is_offered_to_those_who_stand_by() -> None:
     everybody = [alpha.pk, beta.pk, gamma.pk]
     assert offered == [[alpha.pk], [alpha.pk], everybody[:2], everybody, everybody]
     reason = by_server(plan(NOW + dt.timedelta(seconds=5)))[beta.pk][0].reason
-    assert reason == "Beta, because Alpha did not take it at once."
+    assert reason == "Beta, because Alpha didn't accept it at once."
 
 
 @on_rows
@@ -258,7 +258,7 @@ def test_what_one_server_refused_goes_to_the_next_and_nothing_else_does() -> Non
 
     assert [share.only_refused for share in shares[alpha.pk]] == [False]
     assert [share.only_refused for share in shares[beta.pk]] == [True]
-    assert shares[beta.pk][0].reason == "Beta, because Alpha did not take this message."
+    assert shares[beta.pk][0].reason == "Beta, because Alpha didn't accept this message."
     assert got == {beta.pk: 1}
 
 
@@ -295,7 +295,7 @@ def test_a_mailing_waits_with_a_reason_and_an_end_and_flows_again() -> None:
     assert plan(NOW) == []
     mailing.refresh_from_db()
     assert mailing.waiting_reason == (
-        "No server can send this just now: Alpha says that its own limit is reached until 23 November 2026 13:00 UTC."
+        "No server can send this now: Alpha has reached its provider's limit until 23 November 2026 13:00 UTC."
     )
     assert mailing.waiting_until == until
 
@@ -362,7 +362,7 @@ def test_a_mailing_for_one_server_is_bound_by_no_rule() -> None:
     [work] = plan(NOW)
 
     assert (work.server_id, work.shares[0].mailing_id) == (beta.pk, mailing.pk)
-    assert work.shares[0].reason == "Beta was asked for by hand."
+    assert work.shares[0].reason == "Beta was chosen by hand."
 
 
 def test_a_token_that_holds_no_lane_claims_nothing(db: None) -> None:

@@ -109,9 +109,7 @@ def test_a_class_that_waits_holds_up_nobody_else_and_says_why_in_the_end(
     assert plan(NOW) == []
 
     mailing.refresh_from_db()
-    assert mailing.waiting_reason.startswith(
-        "No server can send this just now: Beta says that its own limit is reached"
-    )
+    assert mailing.waiting_reason.startswith("No server can send this now: Beta has reached its provider's limit")
     assert mailing.waiting_until == NOW + dt.timedelta(hours=1)
 
 

@@ -165,7 +165,7 @@ def test_it_never_goes_through_an_inactive_server(peer: Peer) -> None:
     run_drain(seconds=2)
 
     assert peer.bodies == []
-    assert Mailing.objects.get().waiting_reason == "No server can send this just now: Alpha is switched off."
+    assert Mailing.objects.get().waiting_reason == "No server can send this now: Alpha is inactive."
 
 
 def test_a_suppressed_recipient_gets_nothing_and_is_not_redirected(peer: Peer) -> None:

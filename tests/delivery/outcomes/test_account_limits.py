@@ -222,7 +222,7 @@ def test_with_one_server_the_mail_waits_and_says_why_until_the_account_is_free_a
     server.refresh_from_db()
     assert figures.counts(mailing.pk)["accepted"] == 3
     assert_nobody_was_burnt()
-    assert "Limited says that its own limit is reached" in mailing.waiting_reason
+    assert "Limited has reached its provider's limit" in mailing.waiting_reason
     assert "recipients of 4 domains" in server.full_reason
     assert "550 Enough for today" in server.full_reason
     assert "@" not in server.full_reason

@@ -207,7 +207,7 @@ def test_a_sender_that_is_refused_stays_away_from_the_server_until_it_is_edited(
     refused = RefusedSender.objects.get()
     assert (refused.sender, refused.until) == ("news@shop.example", None)
     choice = Attempt.objects.filter(server_name="Other").values_list("choice", flat=True)[0]
-    assert choice == "Other, because Strict refuses mail from news@shop.example."
+    assert choice == "Other, because Strict rejects mail from news@shop.example."
 
     make_mailing(make_list(5, "Later"), T)
     drain_at(T + 30 * 24 * HOUR)
@@ -229,7 +229,7 @@ def test_a_sender_that_every_server_refuses_waits_and_says_why(peers: Any) -> No
 
     mailing.refresh_from_db()
     assert one(mailing=mailing).status == "deferred"
-    assert mailing.waiting_reason == ("No server can send this just now: Strict refuses mail from news@shop.example.")
+    assert mailing.waiting_reason == ("No server can send this now: Strict rejects mail from news@shop.example.")
 
 
 def test_a_refusal_of_the_sender_without_a_reason_counts_from_the_third_on(peers: Any) -> None:

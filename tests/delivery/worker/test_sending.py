@@ -83,7 +83,7 @@ def test_an_inactive_server_gets_no_campaign(tmp_path: Path) -> None:
 
         mailing.refresh_from_db()
         assert peer.journal.path.read_bytes() == b""
-        assert mailing.waiting_reason == "No server can send this just now: Off is switched off."
+        assert mailing.waiting_reason == "No server can send this now: Off is inactive."
 
 
 def test_a_server_that_refuses_connections_hands_over(tmp_path: Path) -> None:

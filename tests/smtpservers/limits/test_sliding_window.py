@@ -131,7 +131,7 @@ def test_a_server_that_says_it_is_full_gets_nothing_until_then_and_says_so() -> 
     assert (first, again) == (True, False)
     assert reservations.reserve(server, 1, until - dt.timedelta(seconds=1)) is None
     choice = choose(fleet(NOON), NOON)
-    assert choice.reason == ("Beta, because Alpha says that its own limit is reached until 10 March 2026 15:00 UTC.")
+    assert choice.reason == ("Beta, because Alpha has reached its provider's limit until 10 March 2026 15:00 UTC.")
     assert reservations.reserve(server, 1, until) is not None
     assert choose(fleet(until), until).reason == "Alpha is first in the display order."
     assert not reservations.note_full(server.pk, "454 of yesterday", NOON, until)

@@ -141,7 +141,7 @@ def test_trying_a_shared_rule_shows_who_would_get_how_much(admin: Client, beta: 
     page = text_of(admin.get(f"{LIST}try/", {"recipient": "ann@customer.example"}))
 
     assert "2 servers would share this mail" in page
-    assert "<td>750</td><td>Alpha takes 75 % by its weight.</td>" in page
+    assert "<td>750</td><td>Alpha gets 75% by weight.</td>" in page
     assert "<td>250</td>" in page
 
 
@@ -153,10 +153,10 @@ def test_trying_a_shared_rule_gives_no_server_more_than_it_has_room_for(admin: C
     SmtpServer.objects.filter(name="Beta").update(max_per_hour=200)
     short = text_of(admin.get(f"{LIST}try/", {"recipient": "ann@customer.example"}))
 
-    assert "<td>79</td><td>Alpha takes 75 % by its weight. Room for 79.</td>" in shared
-    assert "<td>921</td><td>Beta takes 25 % by its weight.</td>" in shared
+    assert "<td>79</td><td>Alpha gets 75% by weight. Room for 79.</td>" in shared
+    assert "<td>921</td><td>Beta gets 25% by weight.</td>" in shared
     assert "would wait" not in shared
-    assert "<td>200</td><td>Beta takes 25 % by its weight. Room for 200.</td>" in short
+    assert "<td>200</td><td>Beta gets 25% by weight. Room for 200.</td>" in short
     assert "721 would wait" in short
 
 
@@ -166,7 +166,7 @@ def test_trying_without_a_server_that_can_says_what_it_waits_for(admin: Client, 
     page = text_of(admin.get(f"{LIST}try/", {"recipient": "ann@customer.example"}))
 
     assert "It would wait" in page
-    assert "No server can send this just now: Alpha is switched off." in page
+    assert "No server can send this now: Alpha is inactive." in page
 
 
 def test_trying_nonsense_says_so_and_escapes_it(admin: Client) -> None:

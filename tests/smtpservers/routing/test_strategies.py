@@ -131,7 +131,7 @@ def test_who_takes_over_in_the_end_says_who_had_no_more_room() -> None:
 
     spread = able([capped, BETA], NOW, rule=LEAST_USED).spread(1000)
 
-    assert spread[1][0].reason == "Beta, because Capped has no more room."
+    assert spread[1][0].reason == "Beta, because Capped has no room left."
 
 
 def test_a_server_without_a_quota_comes_when_the_others_have_no_room() -> None:
@@ -158,17 +158,17 @@ def test_each_strategy_says_why_in_plain_words() -> None:
 
     assert words(DEFAULT, [FULL, ALPHA]) == [f"Alpha, because {until}."]
     assert words(WEIGHTED, [ALPHA, BETA, FULL]) == [
-        f"Alpha takes 75 % by its weight, and {until}.",
-        f"Beta takes 25 % by its weight, and {until}.",
+        f"Alpha gets 75% by weight, and {until}.",
+        f"Beta gets 25% by weight, and {until}.",
     ]
     assert words(LEAST_USED, [limited(1, "Small", 300, 1000), BETA], 800) == [
-        "Small takes its part by used quota: 30 % of its own was used.",
-        "Beta has no quota, and those with one have no more room.",
+        "Small has used 30% of its quota.",
+        "Beta has no quota, and servers with a quota have no room left.",
     ]
     assert words(gmail, [ALPHA]) == ["Rule “Gmail”: Alpha is first in the display order."]
-    assert able([ALPHA], NOW, only=1).choice().reason == "Alpha was asked for by hand."
+    assert able([ALPHA], NOW, only=1).choice().reason == "Alpha was chosen by hand."
     assert able([FULL, BETA], NOW, named=[2]).choice().reason == (
-        "Beta is first in the display order of those the campaign names."
+        "Beta is first in the display order among the campaign's servers."
     )
 
 
@@ -176,13 +176,13 @@ def test_a_name_that_belongs_to_no_server_any_more_stops_the_mail() -> None:
     rule = RoutingRule(7, "Gmail", server_ids=frozenset({9}))
 
     assert choose([ALPHA], NOW, rule=rule).reason == (
-        "Every server that the routing rule “Gmail” names has been deleted. Choose others there."
+        "All servers of the routing rule “Gmail” were deleted. Choose others there."
     )
     assert choose([ALPHA], NOW, named=[9]).reason == (
-        "Every server that the campaign names has been deleted. Duplicate the campaign and choose others."
+        "All servers of this campaign were deleted. Duplicate the campaign and choose others."
     )
     assert choose([ALPHA, BETA], NOW, rule=replace(rule, server_ids=frozenset({1})), named=[2]).reason == (
-        "The routing rule “Gmail” allows none of the servers that the campaign names."
+        "The routing rule “Gmail” allows none of the campaign's servers."
     )
 
 
