@@ -15,6 +15,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy
 
 from brilliance.keys import check_encryption_keys, key_from_environment_or_file
 from brilliance.logs import is_no_probe
@@ -473,7 +474,7 @@ LOGGING = {
 UNFOLD = {
     "SITE_TITLE": "Brilliance",
     "SITE_HEADER": "Brilliance",
-    "SITE_SUBHEADER": "Self-hosted email sending",
+    "SITE_SUBHEADER": gettext_lazy("Self-hosted email sending"),
     "SITE_SYMBOL": "mail",
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("brilliance/favicon.svg")}

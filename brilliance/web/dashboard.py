@@ -63,7 +63,7 @@ Person = User | AnonymousUser
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the panels of the dashboard to unfold's ``context``."""
     now = clock.now()
-    context["title"] = "Home"
+    context["title"] = _("Home")
     context.update(set_up_context(request))
     context["steps"] = next_steps(request.user, is_setting_up=bool(context["set_up"]))
     obstacles: list[str] = []
