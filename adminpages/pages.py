@@ -43,9 +43,8 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
 
     show_facets = ShowFacets.NEVER  # Facets count every row once for each choice of each filter.
     change_form_before_template = "adminpages/seen.html"  # For ``NoticesChanges`` and ``AsksFreshSignIn``.
-    card: Sequence[
-        str
-    ] = ()  # The columns that a phone shows of a row: name, state, one figure. Empty: the first three.
+    # The columns that a phone shows of a row: name, state, one figure. Empty: the first three.
+    card: Sequence[str] = ()
     empty_hint: Any = ""  # What an empty list is for, as one sentence.
     empty_hint_without_add: Any = ""  # The same for people who may not add to it. Empty: as for all others.
     asks_fresh_sign_in = False  # On: adding, changing and deleting need a fresh sign-in.

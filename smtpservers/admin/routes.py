@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from adminpages.pages import ModelAdmin
+from adminpages.pages import Deletion, ModelAdmin
 from mail.addresses import domain_of
 from smtpservers.admin.states import badge
 from smtpservers.forms.route import RouteForm, TryForm
@@ -111,6 +111,12 @@ class RouteAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Route | None = None) -> bool:
         return (obj is None or not obj.is_default) and bool(super().has_delete_permission(request, obj))
+
+    def deletion(self, obj: Route) -> Deletion:
+        return Deletion(
+            [gettext("The rule. Mail that it matched goes by the rules below it.")],
+            [gettext("Servers, and messages that the rule has routed")],
+        )
 
     # --- trying
 

@@ -33,7 +33,7 @@ from simple_history.utils import bulk_update_with_history
 from unfold.decorators import action
 
 from adminpages.fresh_sign_in import asks_first
-from adminpages.pages import ModelAdmin
+from adminpages.pages import Deletion, ModelAdmin
 from mail.links import utm
 from smtpservers import inventory, presets, send_test_starters, tasks
 from smtpservers.admin import list_row, states
@@ -281,6 +281,19 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     def what_keeps(self, objs: QuerySet[Any] | Collection[Any]) -> list[str]:
         return users_of([server.pk for server in objs])
+
+    def deletion(self, obj: SmtpServer) -> Deletion:
+        gone = [gettext("The server with its settings, password and API key")]
+        gone.append(gettext("Its quota counts, holds, rejected senders and test messages' progress"))
+        if obj.is_active:
+            gone.append(gettext("Its place in the fleet: queued mail uses other servers or waits"))
+        return Deletion(
+            gone,
+            [
+                gettext("Sent messages, attempts and replies, under Messages"),
+                gettext("Figures by server, under Reports"),
+            ],
+        )
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> None:
         """Delete one by one: each deletion waits for claims in progress."""

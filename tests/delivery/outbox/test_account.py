@@ -109,7 +109,7 @@ def test_the_page_of_a_recipient_shows_the_attempt_under_way() -> None:
     page = client.get(f"/campaigns/recipients/{claims[0].message.pk}/").content.decode()
 
     assert "1. Alpha" in page
-    assert "under way" in page
+    assert "In progress" in page
     assert 'data-status="sending"' in page
 
 

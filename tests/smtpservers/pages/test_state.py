@@ -181,6 +181,23 @@ def test_home_leads_to_what_is_held_and_resumes_it(signed_in: Client, make_serve
     assert f"{LIST}{held.pk}/resume/" not in signed_in.get("/admin/").content.decode()
 
 
+def test_before_a_server_is_deleted_the_page_says_what_goes_and_what_stays(
+    signed_in: Client, make_server: MakeServer
+) -> None:
+    server = make_server("Relay")
+    page = signed_in.get(f"{LIST}{server.pk}/delete/").content.decode()
+
+    assert "Delete “Relay”?" in page
+    assert "The server with its settings, password and API key" in page
+    assert "Its place in the fleet: queued mail uses other servers or waits" in page
+    assert "Sent messages, attempts and replies, under Messages" in page
+    SmtpServer.objects.update(is_active=False)
+    assert "Its place in the fleet" not in signed_in.get(f"{LIST}{server.pk}/delete/").content.decode()
+
+    signed_in.post(f"{LIST}{server.pk}/delete/", {"post": "yes"})
+    assert not SmtpServer.objects.exists()
+
+
 @pytest.mark.browser
 def test_at_night_on_a_phone_it_takes_three_taps(
     page: Page, live_server: Any, boss: User, make_server: MakeServer
