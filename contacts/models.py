@@ -237,7 +237,7 @@ class Suppression(models.Model):
 
         @property
         def in_files(self) -> str:
-            """The words in exported files, the same in every language."""
+            """The words in exported files and with stored messages, the same in every language."""
             reason = Suppression.Reason
             words = {
                 reason.HARD_BOUNCE: "hard bounce",

@@ -87,7 +87,7 @@ def is_a_wish_alone_sql(table: str) -> str:
 
 def suppressed_because_sql(table: str) -> str:
     """Return SQL for the reason stored with a suppressed message; for an address it names the suppression's reason."""
-    labels = " ".join(f"WHEN '{value}' THEN '{label}'" for value, label in Suppression.Reason.choices)
+    labels = " ".join(f"WHEN '{each.value}' THEN '{each.in_files}'" for each in Suppression.Reason)
     return (
         f"CASE WHEN SUBSTR({table}.email_key, 1, 1) = '@'"
         f" THEN 'The domain ' || SUBSTR({table}.email, 2) || ' is on the suppression list.'"

@@ -127,9 +127,9 @@ def test_one_click_of_every_type_and_body_withdraws_from_the_list_at_once(
 @pytest.mark.parametrize(
     ("body", "how"),
     [
-        ({"List-Unsubscribe": "One-Click"}, "<div>one-click in the mail program: Winter sale"),
-        ({"scope": "list"}, "<div>unsubscribe link: Winter sale"),
-        ({"scope": "all"}, "<div>unsubscribe link: Winter sale"),
+        ({"List-Unsubscribe": "One-Click"}, "<div>One-click in the mail program: Winter sale"),
+        ({"scope": "list"}, "<div>Unsubscribe link: Winter sale"),
+        ({"scope": "all"}, "<div>Unsubscribe link: Winter sale"),
     ],
 )
 def test_the_history_of_consent_says_once_how_somebody_left(
