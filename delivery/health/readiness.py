@@ -11,6 +11,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from delivery import clock
 from delivery.health import heartbeats, vitals
@@ -79,64 +80,79 @@ def _ask(check: Check, look: WorkersSeen) -> str | None:
     try:
         return check(look)
     except DatabaseError:
-        return "The database does not answer, or is not migrated."
+        return _("The database does not answer, or is not migrated.")
 
 
 def _worker(look: WorkersSeen) -> str | None:
-    if missed := _missed(heartbeats.SENDS, "sending worker", look):
-        return f"{missed} Mail waits, and goes on by itself as soon as one runs."
+    if _is_missed(heartbeats.SENDS, look):
+        never = _("No sending worker has been seen yet. Mail waits, and goes on by itself as soon as one runs.")
+        since = _(
+            "No sending worker has been seen since %(time)s. Mail waits, and goes on by itself as soon as one runs."
+        )
+        return _since(look.last_seen[heartbeats.SENDS], look.now, never, since)
     # Without an errands worker no hints are sent, so idle senders are no problem of their own.
-    return None if _missed(heartbeats.ERRANDS, "", look) else _idle(heartbeats.SENDS, "sending workers", look)
+    if _is_missed(heartbeats.ERRANDS, look) or not _is_idle(heartbeats.SENDS, look):
+        return None
+    never = _("The sending workers are there, and none of them has been at work yet.")
+    since = _("The sending workers are there, and none of them has been at work since %(time)s.")
+    return _since(look.last_at_work[heartbeats.SENDS], look.now, never, since)
 
 
 def _errands(look: WorkersSeen) -> str | None:
-    return _missed(heartbeats.ERRANDS, "worker for errands", look) or _idle(
-        heartbeats.ERRANDS, "workers for errands", look
-    )
+    if _is_missed(heartbeats.ERRANDS, look):
+        never = _("No worker for errands has been seen yet.")
+        since = _("No worker for errands has been seen since %(time)s.")
+        return _since(look.last_seen[heartbeats.ERRANDS], look.now, never, since)
+    if _is_idle(heartbeats.ERRANDS, look):
+        never = _("The workers for errands are there, and none of them has been at work yet.")
+        since = _("The workers for errands are there, and none of them has been at work since %(time)s.")
+        return _since(look.last_at_work[heartbeats.ERRANDS], look.now, never, since)
+    return None
 
 
-def _missed(queue: str, who: str, look: WorkersSeen) -> str | None:
+def _is_missed(queue: str, look: WorkersSeen) -> bool:
     last = look.last_seen[queue]
-    if last is not None and last > look.now - vitals.SILENT_AFTER:
-        return None
-    return f"No {who} {_since('has been seen', last, look.now)}."
+    return last is None or last <= look.now - vitals.SILENT_AFTER
 
 
-def _idle(queue: str, who: str, look: WorkersSeen) -> str | None:
+def _is_idle(queue: str, look: WorkersSeen) -> bool:
     last = look.last_at_work[queue]
-    if last is not None and last > look.now - IDLE_SILENCE:
-        return None
-    return f"The {who} are there, and none of them {_since('has been at work', last, look.now)}."
+    return last is None or last <= look.now - IDLE_SILENCE
 
 
-def _since(what: str, last: dt.datetime | None, now: dt.datetime) -> str:
+def _since(last: dt.datetime | None, now: dt.datetime, never: str, since: str) -> str:
+    """Return the sentence with the time, or the one for what has not been yet."""
     if last is None:
-        return f"{what} yet"
+        return never
     local = timezone.localtime(last)
-    moment = f"{local:%H:%M}" if now - last < dt.timedelta(hours=20) else f"{local:%d %B, %H:%M}"
-    return f"{what} since {moment}"
+    time = f"{local:%H:%M}" if now - last < dt.timedelta(hours=20) else f"{local:%d %B, %H:%M}"
+    return since % {"time": time}
 
 
 def _clock(look: WorkersSeen) -> str | None:
     if abs(clock.drift()) >= vitals.DRIFT:
-        return f"The clock of the web process is {vitals.in_words(clock.drift())} the database’s."
-    return "The clock of a machine with workers is wrong, or was set." if vitals.clock_problems(look.reports) else None
+        return _("The clock of the web process is %(drift)s the database’s.") % {
+            "drift": vitals.in_words(clock.drift())
+        }
+    return (
+        _("The clock of a machine with workers is wrong, or was set.") if vitals.clock_problems(look.reports) else None
+    )
 
 
 def _folder(look: WorkersSeen) -> str | None:
     if problem := vitals.problem_of(Path(settings.DATA_DIR)):
-        return f"The web process cannot write in its DATA_DIR: {problem}."
-    return "A worker cannot write in its DATA_DIR." if vitals.folder_problems(look.reports) else None
+        return _("The web process cannot write in its DATA_DIR: %(problem)s.") % {"problem": problem}
+    return _("A worker cannot write in its DATA_DIR.") if vitals.folder_problems(look.reports) else None
 
 
 def _lanes(look: WorkersSeen) -> str | None:
-    return "The work for a server broke off." if look.broken_lanes else None
+    return _("The work for a server broke off.") if look.broken_lanes else None
 
 
 def _copy(look: WorkersSeen) -> str | None:
     if not look.is_held:
         return None
-    return "This is a restored or copied database: nothing is sent until an administrator says go on."
+    return _("This database is a restored copy. Nothing is sent until an administrator says how to continue.")
 
 
 CHECKS: Registry[Check] = Registry(
@@ -146,5 +162,8 @@ CHECKS: Registry[Check] = Registry(
 DETAILS: dict[str, Callable[[WorkersSeen], list[str]]] = {
     "clock": lambda look: vitals.clock_problems(look.reports),
     "folder": lambda look: vitals.folder_problems(look.reports),
-    "lanes": lambda look: [f"The work for {lane.server} broke off {lane.problem}." for lane in look.broken_lanes],
+    "lanes": lambda look: [
+        _("The work for %(server)s broke off %(problem)s.") % {"server": lane.server, "problem": lane.problem}
+        for lane in look.broken_lanes
+    ],
 }

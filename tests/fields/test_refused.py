@@ -45,7 +45,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
         "169.254.169.254 is a link-local address, which is never a mail server. Enter another.",
     ),
     ({"host": "[fe80::1]"}, "fe80::1 is a link-local address, which is never a mail server. Enter another."),
-    ({"host": "::ffff:169.254.1.1"}, "::ffff:169.254.1.1 is a link-local address, which is never a mail server; enter"),
+    ({"host": "::ffff:169.254.1.1"}, "::ffff:169.254.1.1 is a link-local address, which is never a mail server. Enter"),
     ({"host": "smtp.example.com:0"}, "“0” is not a port. Enter a number from 1 to 65535, usually 587."),
     (
         {"host": "smtp.example.com:587", "port": "2525"},
@@ -164,7 +164,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
         {"unsubscribe_url": "https://ann:secret@x.test/"},
         "Remove the username and password",
     ),
-    ({"unsubscribe_url": "mailto:nobody"}, "nobody has no @ sign;"),
+    ({"unsubscribe_url": "mailto:nobody"}, "nobody has no @ sign."),
     ({"unsubscribe_url": f"https://x.test/{'x' * 500}"}, LONG.format(500, 515)),
     # Limits
     *(

@@ -292,10 +292,7 @@ def test_servers_people_and_room(sound: Campaign, server: SmtpServer) -> None:
     assert found["M5"].severity == Severity.WARN
 
     SmtpServer.objects.update(is_active=False)
-    assert (
-        by_id(sound)["C1"].sentence
-        == "With the current settings, 2 of 2 messages can't be sent. Alpha is switched off."
-    )
+    assert by_id(sound)["C1"].sentence == "With the current settings, 2 of 2 messages can't be sent. Alpha is inactive."
 
 
 @pytest.mark.django_db

@@ -114,12 +114,12 @@ def test_the_page_of_a_cancelled_campaign_counts_what_is_still_to_be_marked() ->
 
     campaign.refresh_from_db()
     shown = report(campaign, now, with_replies=False)
-    assert shown.summary == "Cancelled. Nothing more is sent. 48 of 58 messages are still being marked."
+    assert shown.summary == "Cancelled. Nothing more is sent. 48 messages are still being marked."
     assert shown.is_live
     while campaigns.settle_cancelled(now):
         pass
     shown = report(campaign, now, with_replies=False)
-    assert shown.summary == "Cancelled. What had not left never will."
+    assert shown.summary == "Cancelled. Unsent messages won't be sent."
     assert not shown.is_live
 
 

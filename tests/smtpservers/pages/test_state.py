@@ -49,8 +49,8 @@ def test_a_server_from_the_form_is_untested_whatever_its_switch_says(signed_in: 
 
     server = SmtpServer.objects.get()
     assert (server.is_active, server.tested_at) == (True, None)
-    assert lasting_obstacle(server) == "has not been tested"
-    assert [each.obstacle(timezone.now()) for each in fleet(timezone.now())] == ["has not been tested"]
+    assert lasting_obstacle(server) == "is untested"
+    assert [each.obstacle(timezone.now()) for each in fleet(timezone.now())] == ["is untested"]
     assert Fleet(timezone.now()).carriers("", []) == []
     page = signed_in.get(change_page(server)).content.decode()
     assert "<strong>Untested</strong>" in page
@@ -128,7 +128,7 @@ def test_no_mail_but_tests_goes_through_it(transactional_db: None, make_server: 
         assert peer.journal.events("mail") == []
         assert Message.objects.get().status == "queued"
         mailing.refresh_from_db()
-        assert "Primary has not been tested" in mailing.waiting_reason
+        assert "Primary is untested" in mailing.waiting_reason
 
         trials.ask(server, "ann@example.org", None, with_copies=False, now=timezone.now())
         run_trials()
