@@ -105,7 +105,7 @@ def test_a_draft_takes_no_json_that_is_none(sent: str, admin: Client) -> None:
     answer = admin.post(f"/campaigns/{draft.pk}/draft.json", sent, content_type="application/json")
 
     assert answer.status_code == 400
-    assert "cannot be read" in answer.json()["error"]
+    assert "Couldn't read the changes" in answer.json()["error"]
 
 
 def test_a_draft_takes_no_form(admin: Client) -> None:
