@@ -38,9 +38,9 @@ def on_list(contact: Contact, status: str) -> None:
 Kind = tuple[str, Callable[[Contact], None], str]
 KINDS: tuple[Kind, ...] = (
     ("kept@a.example", lambda each: None, ""),
-    ("Bounced@a.example", lambda each: stop(each.email, HARD_BOUNCE), LISTED.format("Hard bounce")),
-    ("left@a.example", lambda each: stop(each.email, UNSUBSCRIBED), LISTED.format("Unsubscribed from everything")),
-    ("for-now@a.example", lambda each: stop(each.email, MANUAL, AFTER), LISTED.format("Added by hand")),
+    ("Bounced@a.example", lambda each: stop(each.email, HARD_BOUNCE), LISTED.format("hard bounce")),
+    ("left@a.example", lambda each: stop(each.email, UNSUBSCRIBED), LISTED.format("unsubscribed from everything")),
+    ("for-now@a.example", lambda each: stop(each.email, MANUAL, AFTER), LISTED.format("added by hand")),
     ("over@a.example", lambda each: stop(each.email, MANUAL, BEFORE), ""),
     ("just-over@a.example", lambda each: stop(each.email, MANUAL, NOW), ""),
     ("ann@rival.example", lambda each: stop("@Rival.example"), DOMAIN.format("Rival.example")),
@@ -122,9 +122,9 @@ def test_the_address_is_named_before_its_domain() -> None:
     stop("kept@a.example", COMPLAINT)
 
     assert outbox_claims.stopped([message.pk], NOW) == {
-        message.pk: ("suppressed", "On the suppression list: Complaint.")
+        message.pk: ("suppressed", "On the suppression list: complaint.")
     }
-    assert make_mailing(news, NOW).messages.get(contact=message.contact).reason == "On the suppression list: Complaint."
+    assert make_mailing(news, NOW).messages.get(contact=message.contact).reason == "On the suppression list: complaint."
 
 
 # --- single messages
