@@ -207,7 +207,7 @@ def test_at_night_on_a_phone_it_takes_three_taps(
     sign_in(page, boss)
 
     page.goto("/admin/")
-    page.get_by_role("button", name="Resume: Company relay").click()
+    page.get_by_role("button", name="Resume Company relay").click()
 
     expect(page.get_by_text("Company relay with quite a long name resumed.")).to_be_visible()
     server.refresh_from_db()
