@@ -89,7 +89,10 @@ class InvitationAdmin(ModelAdmin):
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if self.has_add_permission(request) and not mails.can_be_sent(timezone.now()):
-            said = gettext("No server can send an invitation right now. Check the servers, or add a user by hand.")
+            said = gettext(
+                "No server can send an invitation right now. It needs a working server other than the Test inbox. Check"
+                " Servers, or add a user by hand."
+            )
             messages.error(request, said)
             return redirect("admin:accounts_invitation_changelist")
         response: HttpResponse = super().add_view(request, form_url, extra_context)

@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from campaigns.models import Campaign
 from campaigns.reports import pace
+from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.models import Mailing
 from feedback import relay
 from smtpservers.admin import list_row, states
@@ -54,13 +55,15 @@ class Server(NamedTuple):
     quota: int | None
     last_success_at: dt.datetime | None
     is_ready: bool
+    host: str
+    port: int
 
 
 def servers(now: dt.datetime) -> list[Server]:
     """Return all servers by display order."""
     is_ready = Case(When(Q(is_active=True) & ~list_row.held(now), then=Value(True)), default=Value(False))
-    rows = SmtpServer.objects.annotate(is_ready=is_ready)
-    return [Server(*row) for row in rows.values_list("pk", "is_active", "max_per_month", "last_success_at", "is_ready")]
+    columns = ("pk", "is_active", "max_per_month", "last_success_at", "is_ready", "host", "port")
+    return [Server(*row) for row in SmtpServer.objects.annotate(is_ready=is_ready).values_list(*columns)]
 
 
 def flow(
@@ -89,6 +92,8 @@ def flow(
         rate = pace.recent([mailing.pk for mailing in mailings], now).rate
         values = {"rate": f"{rate:,.0f}" if rate >= 1 else f"{rate:.1f}", "last": accepted}
         return Flow("green", _("Sending · %(rate)s/s · %(last)s") % values)
+    if all(leads_to_test_inbox(each) for each in servers if each.is_ready):
+        return Flow("green", _("Ready to send, to the Test inbox only · %(last)s") % {"last": accepted})
     return Flow("green", _("Ready to send · %(last)s") % {"last": accepted})
 
 

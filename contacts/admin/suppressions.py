@@ -84,7 +84,8 @@ class SuppressionAdmin(ModelAdmin):
     search_fields = ["email", "source"]
     search_help_text = gettext_lazy("Search by address, domain or source.")
     empty_hint = gettext_lazy(
-        "Suppressed addresses and domains get no mail. Bounces and complaints are added automatically."
+        "Suppressed addresses and domains get no mail. Addresses that a server rejects as unknown are added"
+        " automatically."
     )
     list_per_page = 50
     ordering = ["-pk"]  # In order of arrival; there may be a million, and time has no index.

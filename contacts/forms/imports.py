@@ -150,7 +150,7 @@ class MappingForm(forms.Form):
         initial=ContactImport.Policy.FILL,
         label=_("Existing contacts"),
         widget=UnfoldAdminSelectWidget,
-        help_text=_("Unsubscribed and suppressed people never get mail again, whatever you choose."),
+        help_text=_("Whatever you choose, an import never brings back people who unsubscribed or are suppressed."),
     )
 
     date_order = forms.ChoiceField(

@@ -2,15 +2,21 @@
 
 import ipaddress
 import socket
+from typing import Protocol
 
 from django.conf import settings
-
-from smtpservers.models import SmtpServer
 
 OWN_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
 
-def leads_to_test_inbox(server: SmtpServer) -> bool:
+class Server(Protocol):
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+
+
+def leads_to_test_inbox(server: Server) -> bool:
     """Whether mail through ``server`` ends in the embedded mailbox."""
     ports = (settings.SANDBOX_PLAIN_PORT, settings.SANDBOX_STARTTLS_PORT, settings.SANDBOX_AUTH_PORT)
     return settings.SANDBOX_ENABLED and server.port in ports and _is_this_machine(server.host)

@@ -27,6 +27,10 @@ class Draft {
     form.addEventListener("input", () => this.changed());
     form.addEventListener("change", () => this.changed());
     form.addEventListener("submit", (event) => this.submit(event));
+    // Enter in a line of text would press the first button, which leaves the page.
+    form.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && event.target.matches("input:not([type=checkbox], [type=radio], [type=submit], [type=button])")) event.preventDefault();
+    });
     addEventListener("pagehide", () => this.leave());
     addEventListener("beforeunload", (event) => {
       // The last request may carry 64 kB. The browser asks before it drops larger changes or open conflicts.

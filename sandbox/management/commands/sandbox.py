@@ -40,6 +40,6 @@ class Command(BaseCommand):
         }
         async with receiving(settings.DATA_DIR, ports, Store()) as taken:
             listening = ", ".join(f"{port} ({listener})" for listener, port in taken.items())
-            self.stdout.write(f"The sandbox receives mail on {HOST}, ports {listening}.")
+            self.stdout.write(f"The Test inbox receives mail on {HOST}, ports {listening}.")
             self.stdout.flush()
             await stopped.wait()

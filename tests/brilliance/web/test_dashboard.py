@@ -6,6 +6,7 @@ from typing import Any
 
 import lxml.html
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
@@ -203,6 +204,8 @@ def test_the_first_line_says_whether_mail_is_flowing(db: None) -> None:
     assert said() == "Nothing can be sent: no server is available. Nothing accepted yet."
     SmtpServer.objects.update(paused_reason="", last_success_at=timezone.now() - dt.timedelta(minutes=3))
     assert said() == "Ready to send · Last accepted: 3 min ago"
+    SmtpServer.objects.update(host="127.0.0.1", port=settings.SANDBOX_PLAIN_PORT)
+    assert said() == "Ready to send, to the Test inbox only · Last accepted: 3 min ago"
     mailing = Mailing.objects.create(stream="campaign", name="A", subject="A")
     assert said() == "Sending · 0.0/s · Last accepted: 3 min ago"
     Mailing.objects.filter(pk=mailing.pk).update(waiting_reason="Every quota is used up.")

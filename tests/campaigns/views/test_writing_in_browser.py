@@ -61,6 +61,15 @@ def test_save_after_the_end_of_a_session_keeps_what_was_typed(
     page_problems.clear()  # The refused requests of the signed-out page.
 
 
+def test_enter_in_a_line_of_text_stays_on_the_page(visitor: Page, campaign: Campaign) -> None:
+    visitor.goto(change_page(campaign))
+    visitor.get_by_label("Preheader").fill("Warm socks inside")
+    visitor.get_by_label("Preheader").press("Enter")
+
+    expect(visitor.locator("#writing-state")).to_contain_text("Saved at")
+    assert visitor.url.endswith(change_page(campaign))
+
+
 # | stands for the cursor; without one nobody was in the editor yet. # stands for the image.
 PLACES = [
     ("mjml", MJML, MJML.replace("</mj-column>", "\n#\n</mj-column>")),
