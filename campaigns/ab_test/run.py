@@ -83,7 +83,8 @@ def freeze(campaign: Campaign, now: dt.datetime, content: Content) -> list[int]:
                 stream=Mailing.Stream.CAMPAIGN,
                 audience={**audience_of(locked).as_json(), "as_of": now.isoformat(), "part": part},
                 created_by=locked.queued_by,
-                server_ids=mailings.servers_of(locked),
+                server_ids=locked.server_ids,
+                is_for_test_inbox=mailings.is_for_test_inbox(locked),
                 identity=mailings.identity_of(says),
                 **content(says),
             )

@@ -307,7 +307,8 @@ def _freeze(campaign: Campaign, now: dt.datetime) -> int | None:
             stream=Mailing.Stream.CAMPAIGN,
             audience={**audience_of(campaign).as_json(), "as_of": now.isoformat()},
             created_by=campaign.queued_by,
-            server_ids=schedule_mailings.servers_of(campaign),
+            server_ids=campaign.server_ids,
+            is_for_test_inbox=schedule_mailings.is_for_test_inbox(campaign),
             identity=schedule_mailings.identity_of(campaign),
             **frozen_content(campaign),
         )

@@ -41,21 +41,16 @@ def identity_of(campaign: Campaign) -> str:
     return hashlib.blake2b(queued.encode(), digest_size=16).hexdigest()
 
 
-def servers_of(campaign: Campaign) -> list[int]:
-    """Return the servers that a mailing of the campaign names: the chosen ones; empty for all that the rules allow.
+def is_for_test_inbox(campaign: Campaign) -> bool:
+    """Whether the campaign goes to the test inbox, by its active servers.
 
-    Servers that lead to the test inbox never share a campaign with real ones. So where there is one, the mailing names
-    all servers of its kind, and a server of the other kind that is switched on later takes nothing of it. The kind is
-    that of the active ones, which the preflight checks have found to be the same.
+    Servers that lead there never share a campaign with real ones; the preflight checks have found the active ones to be
+    of one kind. The mailing keeps it, so that whatever is added or changed later takes nothing of the other kind.
     """
-    servers = list(SmtpServer.objects.order_by("display_order", "pk"))
+    servers = SmtpServer.objects.all()
     chosen = [server for server in servers if not campaign.server_ids or server.pk in campaign.server_ids]
-    inbox = [server for server in servers if leads_to_test_inbox(server)]
-    if not inbox or not chosen:
-        return list(campaign.server_ids)
     deciding = [server for server in chosen if server.is_active] or chosen
-    is_for_inbox = all(server in inbox for server in deciding)
-    return [server.pk for server in chosen if (server in inbox) == is_for_inbox]
+    return bool(deciding) and all(leads_to_test_inbox(server) for server in deciding)
 
 
 def of_mailing(mailing_id: int) -> Q:

@@ -28,8 +28,9 @@ def _is_this_machine(host: str) -> bool:
     if name in OWN_NAMES or name.endswith(".localhost") or name == socket.gethostname().lower():
         return True
     try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
+        # The machine also takes an IPv4 address in other spellings, such as 127.1 and 0x7f000001.
+        address = ipaddress.ip_address(name if ":" in name else socket.inet_ntoa(socket.inet_aton(name)))
+    except (OSError, ValueError):
         return False
     mapped = getattr(address, "ipv4_mapped", None) or address
     return bool(mapped.is_loopback or mapped.is_unspecified)

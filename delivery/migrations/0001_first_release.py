@@ -153,6 +153,7 @@ class Migration(migrations.Migration):
                 ('snapshot_last', models.BigIntegerField(null=True)),
                 ('language', models.CharField(blank=True, max_length=16)),
                 ('server_ids', models.JSONField(db_default=models.Value([], models.JSONField()), default=list)),
+                ('is_for_test_inbox', models.BooleanField(db_default=False, default=False)),
                 ('waiting_reason', models.CharField(blank=True, max_length=500)),
                 ('waiting_until', models.DateTimeField(null=True)),
                 ('opens_at', models.DateTimeField(null=True)),

@@ -70,6 +70,8 @@ class Mailing(models.Model):
     # The only servers, as far as routing rules allow them; empty: every server that the rules allow. A list and not a
     # relation: a deleted server must not turn "only this one" into "all".
     server_ids = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
+    # Servers that lead to the test inbox never share a campaign with real ones: only those of its kind take it.
+    is_for_test_inbox = models.BooleanField(default=False, db_default=False)
     waiting_reason = models.CharField(max_length=500, blank=True)  # Why nothing is sent now; empty: it is sent.
     waiting_until = models.DateTimeField(null=True)
     # Claims are possible from ``opens_at`` until ``closes_at``. An empty one sets no bound.

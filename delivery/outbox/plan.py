@@ -6,7 +6,7 @@ A plan takes a constant number of queries for any number of mailings and servers
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.conf import settings
 from django.db.models import BigIntegerField, Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
@@ -14,6 +14,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Least
 
 from delivery import identity
+from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.models import Chunk, Mailing, Message, Taken
 from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.routing import rules as routing_rules
@@ -37,6 +38,9 @@ MOST_SHARES = 2_000
 LEAST_SERVERS = 8
 
 # The messages that a chunk has left: at most its count at the start, and at most its remaining ids.
+ONLY_TEST_INBOX = "Only servers that lead to the Test inbox are left for this campaign. Choose others."
+ONLY_REAL = "This campaign is for the Test inbox, and none of its servers leads there any more. Choose others."
+
 _LEFT = Least(
     Coalesce(F("messages"), F("last_id"), output_field=BigIntegerField()),
     F("last_id") - F("next_id") + 1,
@@ -218,7 +222,10 @@ def _open_mailings(now: dt.datetime) -> list[Mailing]:
             has_chunks=Exists(Chunk.objects.filter(mailing=OuterRef("pk"))),
             has_due=Exists(_all_due(now).filter(mailing=OuterRef("pk"))),
         )
-        .only("pk", "stream", "mail_from", "server_id", "server_ids", "waiting_reason", "waiting_until")
+        .only(
+            *("pk", "stream", "mail_from", "server_id", "server_ids", "is_for_test_inbox"),
+            *("waiting_reason", "waiting_until"),
+        )
     )
     return sorted(found, key=lambda mailing: (STREAM_ORDER.index(Mailing.Stream(mailing.stream)), mailing.pk))
 
@@ -368,10 +375,14 @@ class _Fleet:
         mailing = part.mailing
         is_test = mailing.stream == Mailing.Stream.TEST
         named = tuple(mailing.server_ids)
-        key = (part.rule.route_id, mailing.mail_from, named, mailing.server_id, mailing.stream, avoid)
+        kind = mailing.is_for_test_inbox
+        key = (part.rule.route_id, mailing.mail_from, named, mailing.server_id, mailing.stream, kind, avoid)
         if key not in self._known:
-            self._known[key] = selection.able(
-                self._of_stream(mailing.stream),
+            servers = self._of_stream(mailing.stream)
+            if mailing.stream == Mailing.Stream.CAMPAIGN:
+                servers = [server for server in servers if leads_to_test_inbox(server) == kind]
+            able = selection.able(
+                servers,
                 self.now,
                 rule=part.rule,
                 mail_from=mailing.mail_from,
@@ -380,6 +391,10 @@ class _Fleet:
                 only=mailing.server_id,
                 even_inactive=is_test,
             )
+            other_kind = {server.server_id for server in self.candidates} - {server.server_id for server in servers}
+            if able.nobody and other_kind.intersection(named or other_kind):
+                able = replace(able, nobody=ONLY_REAL if kind else ONLY_TEST_INBOX)
+            self._known[key] = able
         return self._known[key]
 
     def _of_stream(self, stream: str) -> list[Candidate]:

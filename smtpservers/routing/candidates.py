@@ -18,6 +18,7 @@ from smtpservers.models import SmtpServer
 
 HELD_SECONDS = 10.0  # How many seconds of mail a throttled server gets if others could send it.
 _CANDIDATE_FIELDS = (
+    *("host", "port"),
     *("pk", "name", "is_active", "tested_at", "paused_reason", "paused_until", "domain_name", "mail_from", "weight"),
     *("max_per_month", "max_per_hour", "max_per_day", "full_until"),
     *("failures", "outage_at", "slow_factor", "slowed_at", "learned_rate"),
@@ -77,6 +78,8 @@ class Candidate:
     full_by: str = "has used its quota"  # Why there is no room, as the words after the name.
     at_once: int | None = None  # See :func:`at_once`.
     sender: str = ""  # The address of its own From.
+    host: str = ""
+    port: int = 0
     # Senders that it refuses, and until when.
     refused: Mapping[str, dt.datetime | None] = field(default_factory=dict, hash=False)
 
@@ -170,6 +173,8 @@ def _candidate(server: Any, now: dt.datetime, refuses: Mapping[str, dt.datetime 
         taken,
         at_once=at_once(server, now),
         sender=_address_of(server.mail_from),
+        host=server.host,
+        port=server.port,
         refused=refuses,
     )
 

@@ -112,7 +112,7 @@ class SentForm {
   // --- sending
 
   async submit(event) {
-    if (event.defaultPrevented || this.isSending) return event.preventDefault();
+    if (event.defaultPrevented || this.isSending || this.isLeaving) return event.preventDefault();
     event.preventDefault();
     this.keep();
     this.isSending = true;

@@ -22,6 +22,8 @@ from installation.models import SiteSettings
 CONSENT_CHARACTERS = 300
 PASTED_CHARACTERS = 1_000_000
 
+TAKEN = _("A list has this name already. Choose another name.")
+
 
 class OrganisationForm(RefusesControls, SiteSettingsForm):
     class Meta(SiteSettingsForm.Meta):
@@ -74,7 +76,7 @@ class PeopleForm(RefusesControls, forms.Form):
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
         if ContactList.objects.filter(name__iexact=name).exists():
-            raise forms.ValidationError(gettext("A list has this name already. Choose another name."))
+            raise forms.ValidationError(TAKEN)
         return name
 
     def clean_file(self) -> "UploadedFile[bytes] | None":
@@ -93,8 +95,10 @@ class PeopleForm(RefusesControls, forms.Form):
         pasted, upload = self.cleaned_data["pasted"].strip(), self.cleaned_data["file"]
         if bool(pasted) == (upload is not None):
             self.add_error("pasted", gettext("Paste addresses or choose a file, one of them."))
-        elif pasted and not people.read(pasted):
+        elif pasted and not (rows := people.read(pasted)):
             self.add_error("pasted", gettext("Paste at least one email address."))
+        elif pasted:
+            self.rows = rows
         if not self.cleaned_data["consent"].strip():
             self.add_error("consent", gettext("Say how these people agreed. Without consent nobody comes onto a list."))
         return cleaned

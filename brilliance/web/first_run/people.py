@@ -18,28 +18,43 @@ from contacts.transfer.csv_file import look
 from mail.addresses import AddressInvalid, fold, parse_mailbox
 
 COLUMNS = ("email", "first_name", "last_name")
-SEPARATORS = re.compile(r"[\n\r;]+|(?<=>) *,|,(?=[^<>]*@)")  # Not a comma within a name.
+LINES = re.compile(r"[\n\r;]+")
+
+Row = tuple[str, str, str]  # Address, first and last name.
 
 
-def read(pasted: str) -> list[tuple[str, str, str]]:
-    """Return address, first and last name of each entry; text that is no address stands in the address's place."""
-    pieces = (" ".join(piece.split()).strip(" ,") for piece in SEPARATORS.split(pasted))
+def read(pasted: str) -> list[Row]:
+    """Return a row for each entry; text that is no address stands in the address's place. Takes linear time."""
+    pieces = (" ".join(piece.split()).strip(" ,") for line in LINES.split(pasted) for piece in _entries(line))
     return [_row(piece) for piece in pieces if piece]
 
 
-def _row(piece: str) -> tuple[str, str, str]:
+def _entries(line: str) -> list[str]:
+    """Split a line at its commas, but not at one within a name."""
+    runs = re.split(r"([<>])", line)
+    for number, run in enumerate(runs):
+        if number and runs[number - 1] == ">" and run.lstrip().startswith(","):
+            run = run.replace(",", "\n", 1)
+        before, at, after = run.rpartition("@")
+        runs[number] = before.replace(",", "\n") + at + after
+    return "".join(runs).split("\n")
+
+
+def _row(piece: str) -> Row:
     try:
         box = parse_mailbox(piece)
     except AddressInvalid:
         return piece, "", ""  # The import refuses it and says why.
-    first, _space, last = box.name.partition(" ")
-    return box.address, first, last
+    last, comma, first = box.name.partition(",")
+    if not comma:
+        first, _space, last = box.name.partition(" ")
+    return box.address, first.strip(), last.strip()
 
 
-def import_pasted(pasted: str, contact_list: ContactList, consent: str, user: User) -> ContactImport:
+def import_pasted(rows: list[Row], contact_list: ContactList, consent: str, user: User) -> ContactImport:
     """Start the import of pasted people; a worker does it within seconds."""
     text = io.StringIO()
-    csv.writer(text).writerows([COLUMNS, *read(pasted)])
+    csv.writer(text).writerows([COLUMNS, *rows])
     content = text.getvalue().encode()
     file = ContentFile(content, name=_("pasted") + ".csv")
     layout = look(io.BytesIO(content), "utf-8", ",")

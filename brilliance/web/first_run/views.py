@@ -10,7 +10,7 @@ from django.contrib.admin.models import ADDITION, LogEntry
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -27,7 +27,7 @@ from adminpages.fresh_sign_in import asks_first
 from adminpages.one_row import THE_ONE
 from brilliance.demo import removable
 from brilliance.web.first_run import people
-from brilliance.web.first_run.forms import OrganisationForm, PeopleForm
+from brilliance.web.first_run.forms import TAKEN, OrganisationForm, PeopleForm
 from brilliance.web.first_run.steps import RIGHTS, is_hidden, may_take_all, steps
 from contacts.models import ContactList
 from contacts.transfer import uploads
@@ -114,7 +114,6 @@ def _connect_test_inbox(request: HttpRequest) -> SmtpServer:
 
 @_for_set_up
 @require_http_methods(["GET", "POST"])
-@transaction.atomic
 def first_people(request: HttpRequest) -> HttpResponse:
     """Ask for a list and its people (GET); make it, and import them or subscribe the user alone (POST)."""
     only_me = "only_me" in request.POST
@@ -122,10 +121,14 @@ def first_people(request: HttpRequest) -> HttpResponse:
     if only_me and not _own_address(request):
         messages.error(request, _("Your account has no email address. Enter one under Your account first."))
     elif form.is_bound and form.is_valid():
-        return _add_people(request, form, only_me=only_me)
+        try:
+            return _add_people(request, form, only_me=only_me)
+        except IntegrityError:  # Pressed twice at once.
+            form.add_error("name", TAKEN)
     return _page(request, "people.html", _("Your first people"), {"form": form, "own": _own_address(request)})
 
 
+@transaction.atomic
 def _add_people(request: HttpRequest, form: PeopleForm, *, only_me: bool) -> HttpResponse:
     given, user = form.cleaned_data, _user(request)
     if given["file"] and not only_me:
@@ -139,7 +142,7 @@ def _add_people(request: HttpRequest, form: PeopleForm, *, only_me: bool) -> Htt
         people.subscribe_only(user, made, clock.now())
         messages.success(request, _("List created, with you on it. Add others at any time."))
     else:
-        people.import_pasted(given["pasted"], made, given["consent"], user)
+        people.import_pasted(form.rows, made, given["consent"], user)
         messages.success(request, _("Import started. Write your first campaign meanwhile."))
     return redirect("admin:campaigns_campaign_add")
 

@@ -138,6 +138,17 @@ def test_pasted_text_is_read_as_people_write_it() -> None:
     ]
 
 
+def test_a_comma_within_a_name_parts_nobody_and_many_commas_take_no_time() -> None:
+    assert read("Lee, Ann <ann@example.com>, <bob@example.com>,carl@example.com") == [
+        ("ann@example.com", "Ann", "Lee"),
+        ("bob@example.com", "", ""),
+        ("carl@example.com", "", ""),
+    ]
+    # A look ahead for each comma would take hours.
+    assert len(read(", ".join(f"person{number}@example.com" for number in range(30_000)))) == 30_000
+    assert read("," * 1_000_000) == []
+
+
 def test_the_only_list_is_chosen_for_a_new_campaign(client: Client) -> None:
     made = ContactList.objects.create(name="News")
 

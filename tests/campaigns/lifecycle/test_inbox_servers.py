@@ -11,7 +11,7 @@ from campaigns.lifecycle import states
 from campaigns.lifecycle.servers import change_servers
 from campaigns.models import Campaign, Experiment, Variant
 from campaigns.preflight.refusals import refusals
-from campaigns.schedule.mailings import servers_of
+from campaigns.schedule.mailings import is_for_test_inbox
 from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.models import Mailing, MailingOutcome
 from delivery.outbox import plan
@@ -93,8 +93,40 @@ def test_what_is_switched_on_after_the_start_takes_nothing(
     SmtpServer.objects.filter(pk=inbox.pk).update(is_active=True)
     SmtpServer.objects.filter(pk=server.pk).update(is_active=False)
 
-    assert mailing.server_ids == [server.pk]
+    assert not mailing.is_for_test_inbox
     assert plan.plan(NOW) == []
+    mailing.refresh_from_db()
+    assert mailing.waiting_reason == "No server can send this now: Alpha is inactive."
+
+
+def test_one_that_is_added_after_the_start_takes_nothing(
+    campaign: Campaign, server: SmtpServer, people: dict[str, User], request: pytest.FixtureRequest
+) -> None:
+    mailing = start(campaign, people["marketer"])
+    SmtpServer.objects.filter(pk=server.pk).delete()
+    request.getfixturevalue("inbox")
+
+    assert plan.plan(NOW) == []
+    mailing.refresh_from_db()
+    assert mailing.waiting_reason == plan.ONLY_TEST_INBOX
+
+
+@pytest.mark.parametrize("begins_at_inbox", [True, False])
+def test_one_that_is_edited_into_the_other_kind_takes_nothing_more(
+    campaign: Campaign, server: SmtpServer, people: dict[str, User], settings: Any, begins_at_inbox: bool
+) -> None:
+    kinds = [("127.0.0.1", settings.SANDBOX_PLAIN_PORT), (server.host, server.port)]
+    before, after = kinds if begins_at_inbox else reversed(kinds)
+    SmtpServer.objects.update(host=before[0], port=before[1])
+    mailing = start(campaign, people["marketer"])
+    assert mailing.is_for_test_inbox is begins_at_inbox
+    assert len(plan.plan(NOW)) == 1
+
+    SmtpServer.objects.update(host=after[0], port=after[1])
+
+    assert plan.plan(NOW) == []
+    mailing.refresh_from_db()
+    assert mailing.waiting_reason == (plan.ONLY_REAL if begins_at_inbox else plan.ONLY_TEST_INBOX)
 
 
 def test_what_is_switched_on_before_the_start_sends_it_back(
@@ -124,8 +156,14 @@ def test_a_campaign_that_has_begun_keeps_its_kind(
 
     assert refused.startswith("A part of this campaign was sent already.")
     mailing.refresh_from_db()
-    assert mailing.server_ids == [server.pk]
+    assert (mailing.server_ids, mailing.is_for_test_inbox) == ([server.pk], False)
 
 
-def test_without_a_test_inbox_nothing_is_narrowed_down(campaign: Campaign, server: SmtpServer) -> None:
-    assert servers_of(campaign) == []
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "LocalHost.", "[::1]"])
+def test_the_test_inbox_is_known_by_every_spelling_of_this_machine(
+    campaign: Campaign, server: SmtpServer, settings: Any, host: str
+) -> None:
+    SmtpServer.objects.update(host=host, port=settings.SANDBOX_PLAIN_PORT)
+    assert is_for_test_inbox(campaign)
+    SmtpServer.objects.update(host="relay.example.com")
+    assert not is_for_test_inbox(campaign)
