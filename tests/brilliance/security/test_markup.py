@@ -138,7 +138,7 @@ def test_a_value_that_does_not_fit_its_kind_is_told_as_text(hostile: dict[str, A
 
     page = client.get(f"/admin/contacts/contact/{contact.pk}/change/").content.decode()
 
-    assert "The stored value “&quot;&gt;&lt;b hostile x-data&gt;&lt;/b&gt;” isn’t of the kind number." in page
+    assert "The stored value “&quot;&gt;&lt;b hostile x-data&gt;&lt;/b&gt;” doesn't fit the kind “Number”." in page
 
 
 def test_the_registry_is_walked_whole(things: dict[str, Any]) -> None:  # noqa: F811
