@@ -10,7 +10,9 @@ from django.utils.translation import gettext as _
 from campaigns.models import Campaign
 from campaigns.preflight.refusals import server_refusals
 from campaigns.schedule import mailings
+from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.models import Mailing, MailingOutcome
+from smtpservers.models import SmtpServer
 
 STEERABLE = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING, Campaign.Status.PAUSED)
 
@@ -47,10 +49,26 @@ def _has_begun(its: QuerySet[Mailing]) -> bool:
 
 
 def users_of_servers(server_ids: Collection[int]) -> list[str]:
-    """Return the names of unfinished campaigns that have chosen one of these servers, for people."""
-    unfinished = Campaign.objects.filter(status__in=Campaign.UNFINISHED).only("name", "server_ids").order_by("name")
+    """Return the names of unfinished campaigns that have chosen one of these servers or have no other, for people."""
+    unfinished = Campaign.objects.filter(status__in=Campaign.UNFINISHED).order_by("name")
+    servers = list(SmtpServer.objects.only("host", "port"))
     return [
         _("the campaign “%(name)s”") % {"name": campaign}
-        for campaign in unfinished
-        if set(server_ids) & set(campaign.server_ids)
+        for campaign in unfinished.only("name", "status", "server_ids", "mailing")
+        if set(server_ids) & set(campaign.server_ids) or _needs(campaign, server_ids, servers)
     ]
+
+
+def _needs(campaign: Campaign, server_ids: Collection[int], servers: Sequence[SmtpServer]) -> bool:
+    """Whether the campaign's mail on its way is for the test inbox, and only these of the servers lead it there."""
+    if campaign.status not in STEERABLE:
+        return False
+    under_way = Mailing.objects.filter(
+        pk__in=mailings.mailing_ids(campaign), is_for_test_inbox=True, finished_at__isnull=True
+    )
+    inbox = {server.pk for server in servers if leads_to_test_inbox(server)}
+    for named in under_way.values_list("server_ids", flat=True):
+        possible = inbox & set(named) if named else inbox
+        if possible and possible <= set(server_ids):
+            return True
+    return False

@@ -1,12 +1,14 @@
 """A campaign that names its servers."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
 from campaigns.lifecycle import states
+from campaigns.lifecycle.servers import users_of_servers
 from campaigns.models import Campaign
 from campaigns.preflight.refusals import refusals
 from contacts.models import Contact, ContactList, Subscription
@@ -72,6 +74,20 @@ def test_a_deleted_server_never_turns_into_all_of_them(
     assert refusals(draft, NOW)[0].startswith("None of the chosen servers is active.")
     page = marketer.get(f"/admin/campaigns/campaign/{draft.pk}/change/").content.decode()
     assert "A server that has been deleted" in page
+
+
+def test_the_last_servers_to_the_test_inbox_are_kept_while_mail_for_it_is_on_its_way(
+    campaign: Campaign, server: SmtpServer, beta: SmtpServer, people: dict[str, User], settings: Any
+) -> None:
+    settings.SANDBOX_ENABLED = True
+    SmtpServer.objects.filter(pk__in=[server.pk, beta.pk]).update(port=settings.SANDBOX_PLAIN_PORT)
+    mailing = start(campaign, people["marketer"])
+    assert (mailing.server_ids, mailing.is_for_test_inbox) == ([], True)
+
+    assert users_of_servers([beta.pk]) == []
+    assert users_of_servers([server.pk, beta.pk]) == [f"the campaign “{campaign}”"]
+    Mailing.objects.filter(pk=mailing.pk).update(finished_at=NOW)
+    assert users_of_servers([server.pk, beta.pk]) == []
 
 
 def test_a_sender_that_only_another_server_may_use_is_refused(campaign: Campaign, beta: SmtpServer) -> None:
