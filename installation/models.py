@@ -52,7 +52,7 @@ class DemoData(models.Model):
     """What *Add demo data* made, until it is removed; at most one row."""
 
     made_at = models.DateTimeField()
-    rows = models.JSONField()  # The keys of the rows, by label of their model: {"contacts.contact": [1, 2]}.
+    rows = models.JSONField()  # Fingerprints by label and key: {"contacts.contact": {"1": "a09b…"}}.
 
     class Meta:
         default_permissions = ()

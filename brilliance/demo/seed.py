@@ -13,6 +13,7 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.db import transaction
+from django.db.models import Model
 
 from brilliance.roles import ROLES
 from campaigns.lifecycle.states import queue_campaign
@@ -61,14 +62,16 @@ def seed(sign_ins: Path, now: dt.datetime) -> None:
         write_sign_ins(sign_ins, {name: password for name, (_, password) in people.items()})
 
 
-def fill(author: User, now: dt.datetime) -> None:
-    """Create everything of the demo but the people who sign in. What an administrator has saved stays as it is."""
-    if not SiteSettings.objects.exists():
-        name_organisation()
-    make_servers(now)
-    readers, first, patient = make_readers(now)
-    queue_first_campaign(first, author, now)
-    make_drafts(readers, patient)
+def fill(author: User, now: dt.datetime) -> list[Model]:
+    """Create everything of the demo but the people who sign in, and return the rows.
+
+    What an administrator has saved stays as it is.
+    """
+    named = [] if SiteSettings.objects.exists() else [name_organisation()]
+    servers = make_servers(now)
+    contacts, (readers, first, slow) = make_readers(now)
+    campaigns = [queue_first_campaign(first, author, now), make_draft(readers)]
+    return [*named, *servers, *contacts, readers, first, slow, *campaigns]
 
 
 def make_people() -> dict[str, tuple[User, str]]:
@@ -90,13 +93,13 @@ def write_sign_ins(path: Path, passwords: dict[str, str]) -> None:
     aside.rename(path)
 
 
-def name_organisation() -> None:
-    SiteSettings.objects.create(organisation=ORGANISATION, postal_address=POSTAL_ADDRESS)
+def name_organisation() -> SiteSettings:
+    return SiteSettings.objects.create(organisation=ORGANISATION, postal_address=POSTAL_ADDRESS)
 
 
-def make_servers(now: dt.datetime) -> None:
+def make_servers(now: dt.datetime) -> list[SmtpServer]:
     """Create three servers on the sandbox: with a small quota that is used up, with a larger one, and without one."""
-    SmtpServer.objects.create(
+    starter = SmtpServer.objects.create(
         tested_at=now,
         name="Starter plan",
         host="127.0.0.1",
@@ -114,7 +117,7 @@ def make_servers(now: dt.datetime) -> None:
         utm_source="newsletter",
         utm_medium="email",
     )
-    SmtpServer.objects.create(
+    business = SmtpServer.objects.create(
         tested_at=now,
         name="Business plan",
         host="127.0.0.1",
@@ -141,7 +144,7 @@ def make_servers(now: dt.datetime) -> None:
         utm_content="business-plan",
         always_utm_content=True,
     )
-    SmtpServer.objects.create(
+    relay = SmtpServer.objects.create(
         tested_at=now,
         name="Company relay",
         host="127.0.0.1",
@@ -162,15 +165,16 @@ def make_servers(now: dt.datetime) -> None:
         utm_source="relay",
         utm_medium="email",
     )
+    return [starter, business, relay]
 
 
-def make_readers(now: dt.datetime) -> tuple[ContactList, ContactList, ContactList]:
+def make_readers(now: dt.datetime) -> tuple[list[Contact], tuple[ContactList, ContactList, ContactList]]:
     """Create the contacts and their lists: all readers, the first readers, and those whose mail is delayed."""
     chance = random.Random(2026)  # The same people in every demo.
     people = [_reader(number, chance) for number in range(READERS - len(TROUBLED_READERS))]
     people += [_special(name) for name in TROUBLED_READERS]
     patient = [_special(name) for name in PATIENT_READERS]
-    Contact.objects.bulk_create(people + patient)
+    contacts = Contact.objects.bulk_create(people + patient)
 
     every = ContactList.objects.create(
         name="Newsletter readers", description="Everyone who reads the newsletter.", is_public=True
@@ -189,7 +193,7 @@ def make_readers(now: dt.datetime) -> tuple[ContactList, ContactList, ContactLis
             now=now,
             wording=changes.wording_of(contact_list),
         )
-    return every, first, slow
+    return contacts, (every, first, slow)
 
 
 def _reader(number: int, chance: random.Random) -> Contact:
@@ -211,7 +215,7 @@ def _contact(email: str, first: str = "", last: str = "", attributes: dict[str, 
     return Contact(email=email, email_key=fold(email), first_name=first, last_name=last, attributes=attributes or {})
 
 
-def queue_first_campaign(readers: ContactList, author: User, now: dt.datetime) -> None:
+def queue_first_campaign(readers: ContactList, author: User, now: dt.datetime) -> Campaign:
     """Queue a campaign that is sent within the first seconds, so that a finished one can be looked at."""
     campaign = Campaign.objects.create(
         name="Welcome to the first readers",
@@ -223,9 +227,10 @@ def queue_first_campaign(readers: ContactList, author: User, now: dt.datetime) -
     refusals = queue_campaign(campaign.pk, author, now)
     if refusals:
         raise RuntimeError(f"the demo's first campaign was refused: {refusals}")
+    return campaign
 
 
-def make_drafts(readers: ContactList, patient: ContactList) -> None:
+def make_draft(readers: ContactList) -> Campaign:
     draft = Campaign.objects.create(
         name="November newsletter",
         subject="{{ first_name }}, ten books for long evenings",
@@ -233,3 +238,4 @@ def make_drafts(readers: ContactList, patient: ContactList) -> None:
         utm_campaign="november",
     )
     draft.lists.add(readers)
+    return draft

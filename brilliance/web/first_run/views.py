@@ -18,6 +18,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -178,11 +179,25 @@ def remove_demo(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _page(request, "remove_demo.html", _("Remove demo data?"), {})
     try:
-        if removable.remove(clock.now()):
-            messages.success(request, _("Demo data removed."))
+        kept = removable.remove(clock.now())
+    except removable.InUse as refusal:
+        text = _("Demo data wasn't removed, because something of yours uses it: %(users)s. Change that first.")
+        messages.error(request, text % {"users": ", ".join(refusal.users)})
+        return redirect("demo_remove")
     except removable.StillSending:
         messages.warning(request, _("A worker is still sending some of it. Try again in a few seconds."))
         return redirect("demo_remove")
+    if kept is None:
+        messages.info(request, _("There is no demo data to remove."))
+    elif kept:
+        text = ngettext(
+            "Demo data removed. %(n)s item stays, because you changed or use it.",
+            "Demo data removed. %(n)s items stay, because you changed or use them.",
+            kept,
+        )
+        messages.success(request, text % {"n": f"{kept:,}"})
+    else:
+        messages.success(request, _("Demo data removed."))
     return redirect("admin:index")
 
 

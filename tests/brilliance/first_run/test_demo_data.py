@@ -1,26 +1,33 @@
 """Demo data by a button: it makes no sign-ins, and all of it goes again."""
 
+import html
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib import messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.db import connection
+from django.db.models.signals import post_save, pre_delete
 from django.test import Client
 from django.utils import timezone
 
 from brilliance.demo import removable
 from campaigns import tasks as campaign_tasks
 from campaigns.models import Campaign
-from contacts.models import Contact, ContactList
+from contacts.consent import changes
+from contacts.models import ConsentEvent, Contact, ContactList, Suppression
 from delivery import tasks
 from delivery.models import Batch, Message, Notice
 from delivery.operators import notices
 from feedback.models import Feedback
+from feedback.unsubscribe import unsubscribe
 from installation.models import DemoData, SiteSettings
-from smtpservers.models import SmtpServer
-from tests.delivery.making import make_list, make_server, run_drain
+from smtpservers.models import Route, SmtpServer
+from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peers.peer import running_peer
 
 MAKE, REMOVE = "/set-up/demo/", "/set-up/demo/remove/"
@@ -130,7 +137,7 @@ def test_what_was_made_beside_it_stays(client: Client, boss: User, settings: Any
     client.post(MAKE)
     SiteSettings.objects.update(organisation="Acme")
     server, people = make_server(2599, "Ours"), make_list(3)
-    own = Campaign.objects.create(name="Ours", subject="x", text="x")
+    own = Campaign.objects.create(name="Ours", subject="x", text="x", status="finished")
     own.lists.add(people, ContactList.objects.get(name="First readers"))
 
     client.post(REMOVE)
@@ -139,6 +146,212 @@ def test_what_was_made_beside_it_stays(client: Client, boss: User, settings: Any
     assert (Contact.objects.count(), list(own.lists.all())) == (3, [people])
     assert SiteSettings.objects.get().organisation == "Acme"
     assert not DemoData.objects.exists()
+
+
+@pytest.fixture
+def demo(client: Client, settings: Any) -> None:
+    settings.SANDBOX_ENABLED = True
+    client.post(MAKE)
+
+
+@pytest.mark.usefixtures("demo")
+def test_rows_that_were_changed_stay_and_the_page_says_so(client: Client) -> None:
+    server = SmtpServer.objects.get(name="Company relay")
+    server.host, server.port, server.password = "smtp.provider.example", 587, "secret"
+    server.save()
+    person = Contact.objects.get(email_key="bounce.1@example.org")
+    person.email = "ann@customer.example"
+    person.save()
+    ContactList.objects.filter(name="First readers").update(description="Ours")
+    Campaign.objects.filter(name="November newsletter").update(subject="Ours", status="cancelled")
+    SiteSettings.objects.update(alert_address="ops@acme.example", time_zone="Europe/Vienna")
+
+    answer = client.post(REMOVE, follow=True).content.decode()
+
+    assert list(SmtpServer.objects.values_list("host", flat=True)) == ["smtp.provider.example"]
+    assert list(Contact.objects.values_list("email", flat=True)) == ["ann@customer.example"]
+    assert list(person.lists.values_list("name", flat=True)) == ["Newsletter readers"]
+    assert list(ContactList.objects.values_list("name", flat=True)) == ["First readers", "Newsletter readers"]
+    assert list(Campaign.objects.values_list("subject", flat=True)) == ["Ours"]
+    kept = SiteSettings.objects.get()
+    assert (kept.organisation, kept.alert_address, kept.time_zone) == ("", "ops@acme.example", "Europe/Vienna")
+    assert "Demo data removed. 6 items stay, because you changed or use them." in answer
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize("values", [{"port": 2600}, {"password": "other"}, {"mail_from": "Acme <news@acme.example>"}])
+def test_a_server_stays_once_it_leads_elsewhere(client: Client, values: dict[str, Any]) -> None:
+    server = SmtpServer.objects.get(name="Company relay")
+    for name, value in values.items():
+        setattr(server, name, value)
+    server.save()
+
+    client.post(REMOVE)
+
+    assert SmtpServer.objects.get() == server
+
+
+@pytest.mark.usefixtures("demo")
+def test_own_people_keep_the_list_that_they_are_on(client: Client) -> None:
+    readers = ContactList.objects.get(name="Newsletter readers")
+    own = Contact.objects.create(email="ann@customer.example")
+    given = {"method": "import", "source": "ours.csv", "now": timezone.now()}
+    changes.subscribe(own, readers, **given)
+    theirs, imported = Contact.objects.filter(email__startswith="bounce")[:2]
+    changes.subscribe(theirs, make_list(1, "Ours"), **given)
+    changes.subscribe(imported, ContactList.objects.get(name="First readers"), **given)
+
+    client.post(REMOVE)
+
+    assert own.subscriptions.get().list == readers
+    assert {each.list.name for each in theirs.subscriptions.all()} == {"Newsletter readers", "Ours"}
+    assert ConsentEvent.objects.filter(source="ours.csv").count() == 3
+    assert not SmtpServer.objects.exists()
+
+
+def test_suppressions_go_if_the_demos_mail_made_them_and_stay_if_users_did(
+    client: Client, settings: Any, tmp_path: Path
+) -> None:
+    refused: set[str] = set()
+
+    def script(event: str, context: dict[str, object]) -> bytes | None:
+        return b"550 5.1.1 No such user" if event == "rcpt" and str(context["rcpt_to"]) in refused else None
+
+    with running_peer(tmp_path, script) as peer:
+        settings.SANDBOX_ENABLED, settings.SANDBOX_PLAIN_PORT = True, peer.port
+        client.post(MAKE)
+        SmtpServer.objects.exclude(name="Starter plan").update(is_active=False)
+        people = Contact.objects.filter(lists__name="First readers").order_by("pk")
+        bounced, left, by_hand, listed = people.values_list("email", flat=True)[:4]
+        refused.add(bounced)
+        campaign_tasks.start_due_campaigns()
+        run_drain()
+    now = timezone.now()
+    message = Message.objects.select_related("mailing", "contact").get(email=left)
+    unsubscribe(message, from_everything=True, channel=Feedback.Channel.PAGE, reason="", now=now)
+    assert set(Suppression.objects.values_list("email", flat=True)) == {bounced, left}
+    changes.suppress(by_hand, "hard_bounce", "admin: boss – 550 5.1.1 No such user", now)
+    changes.suppress(listed, "unsubscribed", "old-tool.csv", now)
+
+    client.post(REMOVE)
+
+    assert not Contact.objects.exists()
+    assert set(Suppression.objects.values_list("email", flat=True)) == {by_hand, listed}
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize("use", ["lists", "server_ids", "routing rule", "started"])
+def test_while_something_of_ones_own_needs_it_nothing_is_removed(client: Client, boss: User, use: str) -> None:
+    own = Campaign.objects.create(name="Ours", subject="x", text="x")
+    servers = list(SmtpServer.objects.values_list("pk", flat=True))
+    if use == "lists":
+        own.lists.add(ContactList.objects.get(name="First readers"))
+    elif use == "server_ids":
+        Campaign.objects.filter(pk=own.pk).update(server_ids=servers[:1])
+    elif use == "routing rule":
+        Route.objects.create(name="Ours", server_ids=servers[:1], display_order=1)
+    else:  # It names no server, but its mail is for the test inbox, where only the demo's servers lead.
+        mailing = make_mailing(make_list(1), is_for_test_inbox=True)
+        Campaign.objects.filter(pk=own.pk).update(status="sending", mailing=mailing)
+    before = tables()
+
+    answer = html.unescape(client.post(REMOVE, follow=True).content.decode())
+
+    name = "the routing rule “Ours”" if use == "routing rule" else "the campaign “Ours”"
+    assert f"Demo data wasn't removed, because something of yours uses it: {name}. Change that first." in answer
+    assert {table: rows for table, rows in tables().items() if rows != before.get(table)}.keys() <= {"django_session"}
+    Campaign.objects.filter(pk=own.pk).update(status="finished")
+    Route.objects.filter(name="Ours").delete()
+    client.post(REMOVE)
+    assert not SmtpServer.objects.exists()
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_campaign_that_reached_own_people_stays_with_its_messages(client: Client) -> None:
+    first = ContactList.objects.get(name="First readers")
+    own = Contact.objects.create(email="ann@customer.example")
+    changes.subscribe(own, first, method="import", source="ours.csv", now=timezone.now())
+    campaign_tasks.start_due_campaigns()
+    Campaign.objects.filter(status="sending").update(status="finished")
+
+    client.post(REMOVE)
+
+    assert Campaign.objects.get().name == "Welcome to the first readers"
+    assert Message.objects.filter(contact=own).count() == 1
+
+
+def press_at_once(clients: list[Client], path: str) -> list[str]:
+    """Press in threads of their own; return the statuses and messages, sorted."""
+    barrier = threading.Barrier(len(clients))
+
+    def press(client: Client) -> str:
+        try:
+            barrier.wait()
+            answer = client.post(path)
+            said = [str(message) for message in messages.get_messages(answer.wsgi_request)]
+            return f"{answer.status_code} {said[-1]}"
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(clients)) as threads:
+        return sorted(threads.map(press, clients))
+
+
+def test_one_of_several_who_press_at_once_makes_or_removes_it(client: Client, settings: Any) -> None:
+    settings.SANDBOX_ENABLED = True
+    clients = []
+    for name in ("ann", "ben", "cem"):
+        user = User.objects.create_user(name, is_staff=True)
+        user.groups.add(Group.objects.get(name="admin"))
+        other = Client(raise_request_exception=False)
+        other.force_login(user)
+        other.get("/admin/")
+        session = other.session
+        session["proved_at"] = timezone.now().timestamp()
+        session.save()
+        clients.append(other)
+
+    made = press_at_once(clients, MAKE)
+    assert (SmtpServer.objects.count(), DemoData.objects.count()) == (3, 1)
+    removed = press_at_once(clients, REMOVE)
+
+    not_empty = "302 This installation isn't empty, so no demo data was added."
+    assert made == ["302 Demo data added. Its first campaign is on its way to the Test inbox.", not_empty, not_empty]
+    assert removed == ["302 Demo data removed.", *["302 There is no demo data to remove."] * 2]
+
+
+def test_rows_that_appear_while_it_is_made_are_no_part_of_it(client: Client, settings: Any, boss: User) -> None:
+    settings.SANDBOX_ENABLED = True
+
+    def add(instance: Campaign, created: bool, **_: Any) -> None:
+        if created:
+            Contact.objects.get_or_create(email_key="ann@customer.example", email="ann@customer.example")
+
+    post_save.connect(add, sender=Campaign)
+    try:
+        client.post(MAKE)
+    finally:
+        post_save.disconnect(add, sender=Campaign)
+    client.post(REMOVE)
+
+    assert Contact.objects.get().email == "ann@customer.example"
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_removal_that_ends_halfway_can_be_pressed_again(client: Client) -> None:
+    def fail(**_: Any) -> None:
+        raise RuntimeError("killed")
+
+    pre_delete.connect(fail, sender=ContactList)
+    try:
+        with pytest.raises(RuntimeError, match="killed"):
+            client.post(REMOVE)
+    finally:
+        pre_delete.disconnect(fail, sender=ContactList)
+
+    assert (SmtpServer.objects.count(), Campaign.objects.count(), ContactList.objects.count()) == (3, 2, 3)
+    client.post(REMOVE)
+    assert not ContactList.objects.exists()
 
 
 def test_it_waits_for_a_worker_that_has_some_of_it(client: Client, boss: User, settings: Any) -> None:
