@@ -257,7 +257,7 @@ def test_readiness_is_red_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> No
     answer = Client().get("/readyz")
 
     assert answer.status_code == 503
-    assert "until an administrator says go on" in answer.json()["copy"]
+    assert "until an administrator says how to continue" in answer.json()["copy"]
 
 
 # --- how it goes on

@@ -91,7 +91,7 @@ def test_a_large_campaign_waits_for_a_second_person(large: Campaign, people: dic
     assert len(queue(large, ann)) == 1
 
     assert approvals.decide(request.pk, True, "Fine.", bea, NOW) == ""
-    assert approvals.decide(request.pk, False, "No.", bea, NOW) == "Somebody else has decided already."
+    assert approvals.decide(request.pk, False, "No.", bea, NOW) == "Someone else has already decided."
     assert queue(large, ann) == []
 
 
