@@ -73,7 +73,7 @@ def test_the_unsubscribe_header_of_a_test_is_complete_and_inert(mailbox: Mailbox
     path = re.sub(r"^https?://[^/]+", "", link.group(1))
     answer = Client(enforce_csrf_checks=True).post(path, {"List-Unsubscribe": "One-Click"})
 
-    assert "Alpha accepted the test for ann@example.com" in page
+    assert "Alpha accepted the test to ann@example.com" in page
     assert "Subject: [TEST] Hello Ann" in mail
     assert "List-Unsubscribe-Post: List-Unsubscribe=One-Click" in mail
     assert Message.objects.get().status == "accepted"

@@ -288,7 +288,7 @@ def test_tests_are_shown_with_their_campaign_alone(marketer: Client, sound: Camp
     ("typed", "sentence"),
     [
         ("", "Enter an address or choose a seed list."),
-        ("ann@example.com\nann@\nbea@example.com", ">ann@ has nothing after the @;"),
+        ("ann@example.com\nann@\nbea@example.com", ">ann@ has nothing after the @."),
         ("\n".join(f"p{number}@example.com" for number in range(21)), "Enter at most 20."),
     ],
 )
