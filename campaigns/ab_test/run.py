@@ -56,6 +56,10 @@ REPEATED = (
     "slug",
     "created_by",
     "server_ids",
+    "is_for_test_inbox",
+    "organisation",
+    "postal_address",
+    "site_language",
 )
 ON_ITS_WAY = (Status.SENDING, Status.PAUSED)
 

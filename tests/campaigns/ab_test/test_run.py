@@ -180,6 +180,32 @@ def test_the_sample_is_parted_and_the_rest_gets_the_winner(tested: Campaign, peo
     assert tested.status == "finished"
 
 
+# Of a mailing alone: its key, its people, its time and what became of it.
+OWN = {"id", "stream", "state", "audience", "lists", "identity", "id_domain", "language", "server", "is_commercial"}
+OWN |= {"snapshot_next", "snapshot_last", "is_snapshotted", "opens_at", "closes_at", "created_at"}
+OWN |= {"waiting_reason", "waiting_until", "finished_at", "is_reported", "is_anonymous"}
+
+
+def test_the_rest_says_who_sends_it_and_where_it_goes_as_the_sample_did(
+    tested: Campaign, people: dict[str, User], settings: Any
+) -> None:
+    """A new field of a mailing is copied, or named above."""
+    start(tested, people["marketer"])
+    settings.ORGANISATION_NAME = "Somebody else"
+    Mailing.objects.update(is_for_test_inbox=True, organisation="Books", postal_address="Here", site_language="de")
+    winner = Experiment.objects.get().variants.get(position=1)
+
+    run.choose(tested.pk, winner.pk, people["marketer"], LATER)
+    tick()
+
+    tested.refresh_from_db()
+    fields = {field.name for field in Mailing._meta.get_fields() if not field.auto_created or field.concrete}
+    assert {name: getattr(tested.mailing, name) for name in fields - OWN} == {
+        name: getattr(winner.mailing, name) for name in fields - OWN
+    }
+    assert fields >= OWN
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("breaks_at", range(1, 6))
 def test_killed_between_any_two_snapshots_everybody_still_gets_one(
