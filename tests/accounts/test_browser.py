@@ -262,6 +262,7 @@ def test_a_file_that_was_asked_for_too_late_downloads_and_the_page_leads_back(
     page.get_by_role("button", name="Run").click()
 
     page.get_by_label("Your password").fill(PASSWORD)
+    page.wait_for_load_state()  # The script that says so has run then.
     with page.expect_download() as download:
         page.get_by_role("button", name="Continue").click()
 
