@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from campaigns.content.build import build
 from campaigns.models import Campaign, Experiment, Layout, Variant
-from delivery import identity
+from delivery import clock, identity
 from smtpservers.models import SmtpServer
 
 pytestmark = pytest.mark.django_db
@@ -30,8 +30,10 @@ NO_QUERIES = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "SET LOCAL")
 
 
 @pytest.fixture(autouse=True)
-def identity_checked(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each process checks the identity every 20 seconds, whatever click that falls on."""
+def identity_and_clock_checked(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process checks the identity every 20 seconds and the clock every 5, whatever click that falls on."""
+    monkeypatch.setattr(clock, "FRESH_SECONDS", float("inf"))
+    clock.now()
     monkeypatch.setattr(identity, "_process", identity._Process())
     identity.check(timezone.now())
 
