@@ -364,11 +364,13 @@ class _Fleet:
 
     now: dt.datetime
     candidates: list[Candidate] = field(init=False)
+    _inbox: frozenset[int] = field(init=False)  # The servers that lead to the test inbox.
     _of_streams: dict[str, list[Candidate]] = field(init=False, default_factory=dict)
     _known: dict[tuple[object, ...], Able] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.candidates = fleet(self.now)
+        self._inbox = frozenset(each.server_id for each in self.candidates if leads_to_test_inbox(each))
 
     def able(self, part: _Part, avoid: frozenset[int] = frozenset()) -> Able:
         """Return the servers that may and can take a part's messages."""
@@ -379,8 +381,8 @@ class _Fleet:
         key = (part.rule.route_id, mailing.mail_from, named, mailing.server_id, mailing.stream, kind, avoid)
         if key not in self._known:
             servers = self._of_stream(mailing.stream)
-            if mailing.stream == Mailing.Stream.CAMPAIGN:
-                servers = [server for server in servers if leads_to_test_inbox(server) == kind]
+            if mailing.stream == Mailing.Stream.CAMPAIGN and (kind or self._inbox):
+                servers = [server for server in servers if (server.server_id in self._inbox) == kind]
             able = selection.able(
                 servers,
                 self.now,
@@ -391,9 +393,10 @@ class _Fleet:
                 only=mailing.server_id,
                 even_inactive=is_test,
             )
-            other_kind = {server.server_id for server in self.candidates} - {server.server_id for server in servers}
-            if able.nobody and other_kind.intersection(named or other_kind):
-                able = replace(able, nobody=ONLY_REAL if kind else ONLY_TEST_INBOX)
+            if able.nobody and len(servers) < len(self.candidates):
+                other_kind = {each.server_id for each in self.candidates} - {each.server_id for each in servers}
+                if other_kind.intersection(named or other_kind):
+                    able = replace(able, nobody=ONLY_REAL if kind else ONLY_TEST_INBOX)
             self._known[key] = able
         return self._known[key]
 
