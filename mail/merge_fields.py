@@ -244,6 +244,38 @@ def unknown_names(template: Template, known: Iterable[str]) -> list[tuple[str, s
     return [(name, _nearest(name, spellings)) for name in unknown]
 
 
+def names_without_default(template: Template) -> frozenset[str]:
+    """Return the names that leave a gap where a person has no value.
+
+    Such a name is shown without a default, and no condition around it asks for it.
+    """
+    bound = template._bound[False]
+    return template.names & set(_shown_bare(bound.nodes, RenderContext(bound), frozenset()))
+
+
+def _shown_bare(nodes: Iterable[Node], context: RenderContext, asked: frozenset[str]) -> Iterator[str]:
+    for node in nodes:
+        expressions = list(node.expressions())
+        if isinstance(node, OutputNode):
+            yield from {name for each in expressions if (name := _bare_name(each)) not in asked}
+        conditions = [each for each in expressions if isinstance(each, BooleanExpression)]
+        inside = asked.union(*(map(_names_in, conditions)))
+        yield from _shown_bare(node.children(context, include_partials=False), context, inside)
+
+
+def _bare_name(expression: Expression) -> str:
+    if not isinstance(expression, FilteredExpression) or not isinstance(expression.left, Path):
+        return ""
+    path = expression.left.path
+    has_default = any(each.name == "default" for each in expression.filters or [])
+    return path[0] if len(path) == 1 and isinstance(path[0], str) and not has_default else ""
+
+
+def _names_in(expression: Expression) -> frozenset[str]:
+    own = {str(expression.path[0])} if isinstance(expression, Path) else set()
+    return frozenset(own.union(*map(_names_in, expression.children())))
+
+
 def name_values(first: str, last: str, unknown_first: str = "", unknown_last: str = "") -> dict[str, str]:
     """Return ``first_name``, ``last_name`` and ``full_name``, with placeholders for blank names.
 

@@ -1,6 +1,7 @@
 """Starter templates for new campaigns. The content of each is a file in the folder ``starter_content``."""
 
 import functools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,23 @@ _ABOUT = (
         "Worth your coffee break.",
     ),
 )
+# Sentences of the templates that tell the author what to write. None of them is meant to be sent.
+SAMPLE_SENTENCES = (
+    *("say in the first sentence why you write.", "Then tell it as you would to one person:"),
+    *("If there is something to do, ask for one thing alone:", "Your name Your role"),
+    *("The story of this month", "begin with what the reader gains.", "Then the story itself: one idea,"),
+    *("A shorter piece", "What happened, in two lines, and where to read on.", "What is coming, with its date,"),
+    *("Say the news in one line", "the first sentence repeats the news with its date:"),
+    *("The most important change, in one line.", "What stays as it is: people worry about that."),
+    "One sentence on the next step, and how long it takes.",
+    *("The name of the evening", "say in two sentences who will be there", "Town Hall, 1 High Street, Town."),
+    *("The product in four words", "one sentence on what it does for you.", "The first reason, as a fact."),
+    *("The second reason, with a number.", "The third reason: what if not?"),
+    "Say honestly what the offer does not include.",
+    *("The first headline", "The second headline", "The third headline", "The fourth headline", "The fifth headline"),
+    *("What it says, and why it matters to your readers.", "A line worth quoting, from somebody worth quoting."),
+)
+_SAMPLE_LINK = re.compile(r"https://example\.com/\w+")
 _MARKUP = {"md": "markdown", "mjml": "mjml"}
 
 
@@ -84,3 +102,9 @@ def starters() -> tuple[Starter, ...]:
     ]
     empty = Starter("empty", "Empty", "Start with your own HTML.", "html", "", "", "")
     return (*found, empty)
+
+
+@functools.cache
+def sample_links() -> frozenset[str]:
+    """Return the addresses that the templates' links lead to. They are placeholders."""
+    return frozenset(url for starter in starters() for url in _SAMPLE_LINK.findall(starter.content))

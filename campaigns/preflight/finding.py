@@ -28,6 +28,11 @@ class Finding:
     def is_blocking(self) -> bool:
         return self.severity in (Severity.FATAL, Severity.BLOCK)
 
+    @property
+    def is_about_content(self) -> bool:
+        """Whether the editor of the campaign is the place to fix it."""
+        return self.check_id in OF_CONTENT
+
 
 # The title of every check, by its id.
 TITLES = {
@@ -45,6 +50,7 @@ TITLES = {
     "M12": "Subject",
     "M13": "Size",
     "M14": "Copies",
+    "M15": "Sample text",
     "C1": "Quota and timing",
     "C2": "Bulk sending allowed",
     "C3": "Consent",
@@ -54,6 +60,9 @@ TITLES = {
 
 # The checks that read the samples of a message: all with an M but the server's own page and the copies.
 OF_MESSAGES = tuple(check_id for check_id in TITLES if check_id[0] == "M" and check_id not in ("M5", "M14"))
+
+# The checks whose findings are fixed in the campaign's content.
+OF_CONTENT = ("M6", "M9", "M10", "M11", "M12", "M13", "M15")
 
 
 def found(check_id: str, severity: Severity, sentence: str, remedy: str = "") -> Finding:

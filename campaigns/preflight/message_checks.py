@@ -5,6 +5,7 @@ Nothing here stores, sends, or reads the clock.
 
 import email
 import email.policy
+import html as html_entities
 import ipaddress
 import re
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from urllib.parse import urlsplit
 
+from campaigns.markup.starter_templates import SAMPLE_SENTENCES, sample_links
 from campaigns.markup.visible_links import VisibleLink, links_of
 from campaigns.preflight.finding import Finding, Severity, found
 from mail.addresses import AddressInvalid, domain_of, parse_mailbox
@@ -95,6 +97,7 @@ def findings(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
         yield from visible_link(seen, context)
     yield from parts(seen)
     yield from leftovers(seen)
+    yield from sample_text(seen)
     yield from links(seen, context)
     yield from subject(seen)
     yield from size(len(seen.content), context.largest)
@@ -247,13 +250,34 @@ def empty_greeting(named: ParsedMessage, nameless: ParsedMessage) -> Iterator[Fi
                 return
 
 
+def is_empty_greeting(words: str) -> bool:
+    """Whether the words are a greeting that lacks a name, such as “Dear ,”."""
+    return _EMPTY_GREETING.fullmatch(words) is not None
+
+
+def sample_text(seen: ParsedMessage) -> Iterator[Finding]:
+    """M15: no sentence and no link of a starter template that is meant to be replaced."""
+    body = _squeeze(seen.text) + _squeeze(html_entities.unescape(re.sub(r"<[^<>]*>", " ", seen.html)))
+    left = [f"“{sentence}”" for sentence in SAMPLE_SENTENCES if _squeeze(sentence) in body]
+    if left:
+        which = "A sample sentence is" if len(left) == 1 else f"{len(left)} sample sentences of the template are"
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        yield found("M15", WARN, f"{which} still in the message: {', '.join(left[:3])}{more}.",
+                    "Replace them with your own words.")  # fmt: skip
+    urls = dict.fromkeys(url.partition("?")[0] for url in _urls(seen))
+    if samples := [url for url in urls if url in sample_links()]:
+        which = "A link still leads" if len(samples) == 1 else f"{len(samples)} links still lead"
+        yield found("M15", WARN, f"{which} to the template's example address: {_listed(samples)}.",
+                    "Enter your own address.")  # fmt: skip
+
+
 def links(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
     """M11: links that work for readers and that spam filters trust."""
     nowhere = [link for link in seen.links if link.url.strip() in ("", "#")]
     if nowhere:
         words = _listed([f"“{link.words[:60] or 'without words'}”" for link in nowhere])
         yield found("M11", WARN, f"A link has no address: {words}.", "Add an address or remove the link.")
-    urls = dict.fromkeys([*(link.url for link in seen.links), *_BARE_URL.findall(seen.text)])
+    urls = _urls(seen)
     at_fault: dict[tuple[Severity, str, str], list[str]] = {}
     for url in urls:
         if (
@@ -267,6 +291,10 @@ def links(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
             at_fault.setdefault(fault, []).append(url[:100])
     for (severity, problem, remedy), which in at_fault.items():
         yield found("M11", severity, f"{problem}: {_listed(which)}.", remedy)
+
+
+def _urls(seen: ParsedMessage) -> list[str]:
+    return list(dict.fromkeys([*(link.url for link in seen.links), *_BARE_URL.findall(seen.text)]))
 
 
 def _listed(words: Sequence[str]) -> str:

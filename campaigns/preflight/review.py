@@ -17,6 +17,7 @@ from campaigns.forecast.forecast import Forecast
 from campaigns.forecast.inputs import forecast_of
 from campaigns.forecast.words import quota_reset, waiting_for_quota
 from campaigns.models import Campaign
+from campaigns.preflight.empty_fields import empty_fields, fields_of, is_missing
 from campaigns.preflight.finding import OF_MESSAGES, Finding, Severity, found, in_order
 from campaigns.preflight.message_checks import empty_greeting, findings, form, postal_address
 from campaigns.preflight.people import PeopleReport, people_of
@@ -96,6 +97,7 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
     expected = forecast_of(written, fleet)
     found_here = list(_refusals(written, fleet))
     taken: list[tuple[str, list[Sample]]] = []
+    fields: dict[str, dict[str, str]] = {}  # Of each content, by its letter.
     not_made = 0
     if not any(finding.severity == FATAL for finding in found_here):
         try:
@@ -103,6 +105,7 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
             for letter, content, some in contents:
                 made, left_out = samples(written, content, some, now, until)
                 taken.append((letter, made))
+                fields[letter] = fields_of(written.built(content), some)
                 not_made += left_out
         except ValueError as error:
             found_here.append(
@@ -115,8 +118,11 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
             not_made,
         ) % {"n": not_made}
         found_here.append(found("M10", BLOCK, unseen, _("Use fewer loops and conditions, or choose fewer servers.")))
-    found_here += _of_messages(written, taken, now)
-    found_here += _of_setting(written, fleet, servers, report, expected)
+    names = sorted({name for its in fields.values() for name in its})
+    numbers = _kinds_of_people(written, names, now) if taken or report.reached else {}
+    missing = {name: numbers[f"without_{position}"] for position, name in enumerate(names)}
+    found_here += _of_messages(written, taken, fields, missing, numbers, report.reached)
+    found_here += _of_setting(written, fleet, servers, report, expected, numbers)
     ordered = in_order(found_here)
     failed = {finding.check_id for finding in ordered}
     checked = OF_MESSAGES if any(some for _, some in taken) else []
@@ -144,15 +150,24 @@ def _refusals(written: Written, fleet: Fleet) -> Iterator[Finding]:
 # --- findings about messages
 
 
-def _of_messages(written: Written, taken: list[tuple[str, list[Sample]]], now: dt.datetime) -> Iterator[Finding]:
+def _of_messages(
+    written: Written,
+    taken: list[tuple[str, list[Sample]]],
+    fields: dict[str, dict[str, str]],
+    missing: dict[str, int],
+    numbers: dict[str, int],
+    people: int,
+) -> Iterator[Finding]:
     """Yield the findings about each content's messages, with the letters of the variants unless all have it."""
     if not taken:
         return
-    numbers, layout = _kinds_of_people(written, now), written.campaign.layout
+    layout = written.campaign.layout
     addresses = [site().postal_address, layout.postal_address if layout else ""]
     letters: dict[Finding, list[str]] = {}
     for letter, some in taken:
-        findings_here = [*_of_samples(some, has_nameless=numbers["nameless"] > 0)]
+        findings_here = [*empty_fields(fields[letter], missing, people)]
+        is_told = any(finding.is_blocking for finding in findings_here)
+        findings_here += _of_samples(some, has_nameless=numbers["nameless"] > 0, is_told=is_told)
         if some:
             findings_here += postal_address(some[0].named, [each for each in addresses if each], numbers["americans"])
         for finding in dict.fromkeys(findings_here):
@@ -169,12 +184,16 @@ def _named(letters: list[str]) -> str:
     return _("Variants %(letters)s and %(last)s") % {"letters": ", ".join(first), "last": last}
 
 
-def _of_samples(taken: Iterable[Sample], *, has_nameless: bool) -> Iterator[Finding]:
+def _of_samples(taken: Iterable[Sample], *, has_nameless: bool, is_told: bool) -> Iterator[Finding]:
+    """Yield the findings about samples of one content.
+
+    :param is_told: another finding counts the people whose greeting has a gap.
+    """
     for sample in taken:
         yield from findings(sample.named, sample.context)
         for edge in (sample.nameless, sample.unusual):
             yield from form(edge)
-        for finding in empty_greeting(sample.unusual, sample.nameless):
+        for finding in () if is_told else empty_greeting(sample.unusual, sample.nameless):
             yield finding if has_nameless else replace(finding, severity=WARN)
 
 
@@ -182,14 +201,19 @@ def _of_samples(taken: Iterable[Sample], *, has_nameless: bool) -> Iterator[Find
 
 
 def _of_setting(
-    written: Written, fleet: Fleet, servers: list[SmtpServer], report: PeopleReport, expected: Forecast
+    written: Written,
+    fleet: Fleet,
+    servers: list[SmtpServer],
+    report: PeopleReport,
+    expected: Forecast,
+    numbers: dict[str, int],
 ) -> Iterator[Finding]:
     yield from _unsubscribe_pages(servers)
     yield from _copies(written.campaign, servers, report.reached)
     yield from _room(expected, fleet, zone_for(written.campaign))
     yield from _bulk(servers, report.reached)
     yield from _consent(report)
-    yield from _addresses(written, report.reached, fleet.now)
+    yield from _addresses(numbers, report.reached)
 
 
 def _unsubscribe_pages(servers: Iterable[SmtpServer]) -> Iterator[Finding]:
@@ -288,10 +312,9 @@ def _consent(report: PeopleReport) -> Iterator[Finding]:
         yield found("C3", INFORM, sentence % {"n": f"{left_out:,}", "why": why})
 
 
-def _addresses(written: Written, number: int, now: dt.datetime) -> Iterator[Finding]:
+def _addresses(numbers: dict[str, int], number: int) -> Iterator[Finding]:
     if not number:
         return
-    numbers = _kinds_of_people(written, now)
     if roles := numbers["roles"]:
         sentence = ngettext(
             "%(n)s address is a shared mailbox, not a person's (info@, sales@, …).",
@@ -315,8 +338,11 @@ def _addresses(written: Written, number: int, now: dt.datetime) -> Iterator[Find
             )
 
 
-def _kinds_of_people(written: Written, now: dt.datetime) -> dict[str, int]:
-    """Return the people who are reached by kind: nameless, American, at an office address, at a provider."""
+def _kinds_of_people(written: Written, fields: list[str], now: dt.datetime) -> dict[str, int]:
+    """Return the people who are reached by kind: nameless, American, at an office address, at a provider.
+
+    :param fields: merge fields; those without a value are counted, too.
+    """
     is_role = Q()
     for role in ROLES:
         is_role |= Q(email_key__startswith=f"{role}@")
@@ -325,7 +351,8 @@ def _kinds_of_people(written: Written, now: dt.datetime) -> dict[str, int]:
         "nameless": Q(first_name=""),
         "americans": Q(time_zone__in=NORTH_AMERICAN_ZONES),
         **{one.name: Q(domain__in=one.domains) for one in PROVIDERS if one.bulk_per_day},
+        **{f"without_{position}": is_missing(name) for position, name in enumerate(fields)},
     }
     everybody = reached(written.audience, now).order_by()
     counts = {kind: Count("pk", filter=condition) for kind, condition in kinds.items()}
-    return written.headcounts.once("kinds of people", now, lambda: everybody.aggregate(**counts))
+    return written.headcounts.once("kinds of people", now, lambda: everybody.aggregate(**counts), also=fields)

@@ -7,6 +7,8 @@ from email.message import EmailMessage
 import pytest
 
 from campaigns.content.written import Written
+from campaigns.markup.convert import from_markdown, from_mjml
+from campaigns.markup.starter_templates import SAMPLE_SENTENCES, starters
 from campaigns.markup.visible_links import links_of
 from campaigns.models import Campaign, Experiment, Variant
 from campaigns.preflight import message_checks, samples
@@ -214,6 +216,21 @@ def test_the_postal_address() -> None:
     assert (warning.severity, block.severity) == (Severity.WARN, Severity.BLOCK)
 
 
+def test_sample_words_and_links_of_every_template_are_found() -> None:
+    bodies = [
+        from_mjml(starter.content)[0] if starter.markup == "mjml" else from_markdown(starter.content)
+        for starter in starters()[:-1]
+    ]
+    for body in bodies:
+        words, addresses = (finding.sentence for finding in message_checks.sample_text(message(body)))
+        assert "sample sentences of the template are still in the message" in words
+        assert "to the template's example address: https://example.com/" in addresses
+    [words, _] = message_checks.sample_text(message("".join(bodies)))
+    assert words.sentence.startswith(f"{len(SAMPLE_SENTENCES)} sample sentences")
+    mine = '<p>Thank you for reading,</p><a href="https://example.com/sale">Sale</a>'
+    assert list(message_checks.sample_text(message(mine))) == []
+
+
 # --- of a whole campaign
 
 
@@ -254,6 +271,45 @@ def test_what_is_composed_is_what_is_checked(sound: Campaign, server: SmtpServer
     Contact.objects.filter(email_key="bea@example.com").update(first_name="")
     assert by_id(sound)["M10"].severity == Severity.BLOCK
     assert "Alpha" in found["M4"].sentence
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("html", "severity", "sentence"),
+    [
+        ("<p>Hello {{ first_name }}, snow</p>", "block", "1 of 3 people has no first name and reads “Hello ,”."),
+        ("<p>Dear {{ full_name | upcase }}!</p>", "block", "1 of 3 people has no name and reads “Dear !”."),
+        ("<p>For {{ last_name }} &amp; all</p>", "warn", "3 of 3 people have no last name and read “For & all”."),
+        ("<p>Your {{ plan }} plan ends.</p>", "warn", "2 of 3 people have no “plan” and read “Your plan ends.”."),
+        ('<a href="https://example.com/sale?plan={{ plan }}">Sale</a>', "warn", "2 of 3 people have no “plan”."),
+        ('<p>Hello {{ first_name | default: "you" }}, snow</p>', None, ""),
+        ("<p>{% if plan %}Your {{ plan }} plan{% else %}Snow{% endif %}</p>", None, ""),
+        ("<p>To {{ email }}, <a href='{{ preferences_url }}'>settings</a></p>", None, ""),
+    ],
+)  # fmt: skip
+def test_people_whose_merge_field_is_empty_are_counted(
+    sound: Campaign, html: str, severity: str | None, sentence: str
+) -> None:
+    Contact.objects.filter(email_key="bea@example.com").update(first_name="")
+    Contact.objects.filter(email_key="ann@example.com").update(attributes={"plan": "gold"})
+    sound.html = html
+    sound.save()
+
+    found = [finding for finding in review(sound, NOW).findings if finding.check_id == "M10"]
+
+    assert [(finding.severity, finding.sentence) for finding in found] == ([(severity, sentence)] if severity else [])
+
+
+@pytest.mark.django_db
+def test_a_field_that_every_server_fills_in_leaves_no_gap(sound: Campaign, server: SmtpServer) -> None:
+    sound.html = "<p>Hello {{ first_name }}, snow</p>"
+    sound.save()
+    Contact.objects.update(first_name="")
+    assert "M10" in by_id(sound)
+
+    SmtpServer.objects.update(unknown_first_name="friend")
+
+    assert "M10" not in by_id(sound)
 
 
 @pytest.mark.django_db
