@@ -23,6 +23,7 @@ from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from accounts import factors
+from accounts.sign_in import rules
 from accounts.sign_in.lockout import count_failure, refuse_if_locked
 from adminpages.fresh_sign_in import WRONG, is_password
 from adminpages.texts import RefusesControls, read_json
@@ -198,6 +199,13 @@ class KeyForm(RefusesControls, AddWebAuthnForm):  # type: ignore[misc]
 
 
 class OwnPasswordForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]  # unfold has no types.
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["old_password"].label = _("Current password")
+        self.fields["new_password1"].help_text = rules.PASSWORD
+        self.fields["new_password2"].label = _("Repeat new password")
+        self.fields["new_password2"].help_text = ""
+
     def clean_old_password(self) -> str:
         password: str = self.cleaned_data["old_password"]
         if not is_password(context.request, password):

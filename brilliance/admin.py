@@ -9,7 +9,9 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import UsernameField
 from django.contrib.auth.models import Group, User
+from django.contrib.auth.password_validation import validate_password
 from django.core.paginator import InvalidPage
 from django.db import transaction
 from django.db.models import Count, QuerySet
@@ -21,11 +23,13 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
 
+from accounts.sign_in import rules
 from adminpages.fresh_sign_in import asks_anew
 from adminpages.pages import ModelAdmin
-from brilliance.roles import ROLES
+from brilliance.roles import IN_SHORT, ROLES
 from delivery.operators.notices import ADMINISTRATORS, administrators, hold_administrators
 
 LAST_ADMIN = _("This is the last active person who can manage people. Make somebody else an admin first.")
@@ -36,7 +40,43 @@ def admins() -> QuerySet[User]:
     return administrators().filter(is_staff=True)
 
 
-class PersonForm(UserChangeForm):  # type: ignore[misc]  # unfold has no types
+class _Roles(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """Roles to choose from, each built-in one with what it is for."""
+
+    def label_from_instance(self, obj: Group) -> str:
+        return f"{obj.name} – {IN_SHORT[obj.name]}" if obj.name in IN_SHORT else obj.name
+
+
+class _UserForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What an administrator says of a user. No role is chosen until somebody chooses one."""
+
+    groups = _Roles(
+        label=_("Roles"),
+        queryset=Group.objects.order_by("name"),
+        required=False,
+        help_text=_("Without a role, a user can log in and sees nothing."),
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    )
+
+    class Meta:
+        model = User
+        fields = ["username", "first_name", "last_name", "email", "is_active", "groups"]
+        field_classes = {"username": UsernameField}
+        labels = {
+            "username": _("Username"),
+            "first_name": _("First name"),
+            "last_name": _("Last name"),
+            "email": _("Email"),
+            "is_active": _("Active"),
+        }
+        help_texts = {
+            "username": _("The user logs in with it. Letters, digits and @ . + - _ only."),
+            "email": _("Gets alerts, and a link if the user forgets the password."),
+            "is_active": _("When off, this user can't log in. Better than deleting: the history stays."),
+        }
+
+
+class PersonForm(_UserForm):
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
         is_admin = self.instance.is_superuser or any(group.name == ADMINISTRATORS for group in values.get("groups", ()))
@@ -45,8 +85,75 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]  # unfold has no types
         return values
 
 
+class AddPersonForm(_UserForm):
+    """A new user. The first password is changed at the first login; with single sign-on it may stay empty."""
+
+    password1 = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        max_length=4096,
+        help_text=rules.PASSWORD,
+        widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}),
+    )
+    password2 = forms.CharField(
+        label=_("Repeat password"),
+        strip=False,
+        max_length=4096,
+        help_text=_("Tell it to the user, who chooses another one at the first login."),
+        widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if settings.OIDC_ONLY:
+            del self.fields["password1"], self.fields["password2"]
+        elif settings.OIDC_ISSUER:
+            for name in ("password1", "password2"):
+                self.fields[name].required = False
+            self.fields["password2"].help_text = _("Leave both empty for single sign-on only.")
+
+    def clean_username(self) -> str:
+        username: str = self.cleaned_data["username"]
+        if User.objects.filter(username__iexact=username).exists():
+            raise forms.ValidationError(_("A user with that username already exists."))
+        return username
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        password = values.get("password1")
+        if not self.has_error("password1") and values.get("password2") != password and not self.has_error("password2"):
+            self.add_error("password2", _("The two passwords differ."))
+        elif password:
+            given = {name: values.get(name, "") for name in ("username", "first_name", "last_name", "email")}
+            try:
+                validate_password(password, User(**given))
+            except forms.ValidationError as error:
+                self.add_error("password1", error)
+        return values
+
+    def save(self, commit: bool = True) -> User:
+        self.instance.set_password(self.cleaned_data.get("password1") or None)  # None: no password can be it.
+        user: User = super().save(commit)
+        return user
+
+
+class NewPasswordForm(AdminPasswordChangeForm):  # type: ignore[misc]  # unfold has no types
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password1"].label = _("New password")
+        self.fields["password1"].help_text = rules.PASSWORD
+        self.fields["password2"].label = _("Repeat new password")
+        self.fields["password2"].help_text = _("Tell it to the user, who chooses another one at the next login.")
+
+
 def is_last_admin(person: User | None) -> bool:
     return person is not None and list(admins()[:2]) == [person]
+
+
+class RoleFilter(admin.RelatedFieldListFilter):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = _("role")
 
 
 _search = admin.site.search  # type: ignore[attr-defined]  # unfold's.
@@ -69,24 +176,33 @@ admin.site.unregister(Group)
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     form = PersonForm
-    add_form = UserCreationForm
+    add_form = AddPersonForm
+    add_form_template = None  # Django's says that there is more to fill in afterwards.
     asks_fresh_sign_in = True
     actions_list = ("invite",)
-    change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "roles", "is_active", "last_login")
-    list_filter = ("is_active", "groups")
+    change_password_form = NewPasswordForm
+    list_display = ("username", "address", "roles", "is_active", "last_login")
+    list_filter = ("is_active", ("groups", RoleFilter))
     fieldsets = (
-        (None, {"fields": ("username", "password")}),
-        (_("Person"), {"fields": ("first_name", "last_name", "email")}),
-        (_("What they may do"), {"fields": ("is_active", "groups")}),
-        (_("Signing in"), {"fields": ("sign_in",)}),
-        (_("Dates"), {"fields": ("last_login", "date_joined")}),
+        (None, {"fields": ("username", ("first_name", "last_name"), "email", "groups", "is_active")}),
+        (_("Login"), {"fields": ("password_set", "sign_in", "last_login", "date_joined")}),
     )
-    readonly_fields = ("sign_in", "last_login", "date_joined")
+    readonly_fields = ("password_set", "sign_in", "last_login", "date_joined")
 
     @method_decorator(asks_anew)
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         response: HttpResponse = super().user_change_password(request, id, form_url)
+        return response
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        if obj is not None:
+            return super().get_fieldsets(request, obj)
+        passwords = () if settings.OIDC_ONLY else ("password1", "password2")
+        return ((None, {"fields": ("username", ("first_name", "last_name"), "email", "groups", *passwords)}),)
+
+    def response_add(self, request: HttpRequest, obj: User, post_url_continue: str | None = None) -> HttpResponse:
+        """Lead back to the list. Django's own would open the new user, for all that its form for adding lacks."""
+        response: HttpResponse = super(DjangoUserAdmin, self).response_add(request, obj, post_url_continue)
         return response
 
     def has_invite_permission(self, request: HttpRequest) -> bool:
@@ -95,6 +211,21 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     @action(description=_("Invite by email"), icon="mail", url_path="invite", permissions=["invite"])  # type: ignore[untyped-decorator]
     def invite(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:accounts_invitation_add")
+
+    @admin.display(description=_("email"), ordering="email")
+    def address(self, person: User) -> str:
+        return person.email
+
+    @admin.display(description=_("Password"))
+    def password_set(self, person: User) -> str:
+        if settings.OIDC_ONLY:
+            return gettext("None. All users log in with single sign-on.")
+        where = reverse("admin:auth_user_password_change", args=[person.pk])
+        has_one = person.has_usable_password()
+        link = gettext("Set a new password") if has_one else gettext("Set a password")
+        return format_html(
+            '{} · <a class="text-link" href="{}">{}</a>', gettext("Set") if has_one else gettext("None"), where, link
+        )
 
     @admin.display(description=_("Sessions and second factors"))
     def sign_in(self, person: User) -> str:

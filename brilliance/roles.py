@@ -6,6 +6,7 @@ from typing import Any
 from django.apps import apps as present_apps
 from django.apps.registry import Apps
 from django.contrib.auth.management import create_permissions
+from django.utils.translation import gettext_lazy as _
 
 # ``room.*`` means every permission on the room's models except these: a routing rule moves everybody's mail, and
 # everybody's filters and merge fields depend on an attribute's kind.
@@ -34,6 +35,12 @@ ROLES: dict[str, tuple[str, ...]] = {
     "ops": ("smtpservers.*", "campaigns.view_progress", "campaigns.pause_campaign"),
     "viewer": ("smtpservers.view_fleet", "campaigns.view_progress"),
 }
+IN_SHORT = {
+    "admin": _("everything"),
+    "marketer": _("contacts, campaigns and their results"),
+    "ops": _("servers and their tests, no contacts"),
+    "viewer": _("servers' quotas and figures of campaigns"),
+}
 
 
 def make_roles(apps: Apps, using: str, known: Collection[int] = ()) -> None:
@@ -51,7 +58,7 @@ def make_roles(apps: Apps, using: str, known: Collection[int] = ()) -> None:
         create_permissions(app_config, verbosity=0, using=using, apps=apps)
     group_model = apps.get_model("auth", "Group")
     for name, patterns in ROLES.items():
-        group, _ = group_model.objects.using(using).get_or_create(name=name)
+        group, _is_new = group_model.objects.using(using).get_or_create(name=name)
         for pattern in patterns:
             found = _matching(apps, using, pattern)
             group.permissions.add(*(permission for permission in found if permission.pk not in known))
@@ -59,7 +66,7 @@ def make_roles(apps: Apps, using: str, known: Collection[int] = ()) -> None:
 
 def _matching(apps: Apps, using: str, pattern: str) -> list[Any]:
     permissions = apps.get_model("auth", "Permission").objects.using(using)
-    room, _, codename = pattern.partition(".")
+    room, _dot, codename = pattern.partition(".")
     if room != "*":
         permissions = permissions.filter(content_type__app_label=room)
         if codename != "*":

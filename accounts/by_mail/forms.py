@@ -8,6 +8,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
+from accounts.sign_in import rules
 from adminpages.texts import RefusesControls
 
 
@@ -24,7 +25,7 @@ class _NewPassword(forms.Form):
         label=_("Password"),
         strip=False,
         max_length=4096,
-        help_text=_("At least 12 characters."),
+        help_text=rules.PASSWORD,
         widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}),
     )
 
@@ -56,7 +57,7 @@ class AcceptInvitationForm(RefusesControls, _NewPassword, forms.ModelForm):  # t
         model = User
         fields = ["username"]
         labels = {"username": _("Username")}
-        help_texts = {"username": _("You log in with it.")}
+        help_texts = {"username": rules.USERNAME}
         widgets = {"username": UnfoldAdminTextInputWidget({"autocomplete": "username", "autocapitalize": "none"})}
 
     field_order = ["username", "password"]

@@ -24,6 +24,7 @@ from django.views.decorators.http import require_http_methods
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from accounts.pages import narrow_page
+from accounts.sign_in import rules
 from accounts.sign_in.lockout import count_failure, refuse_if_locked
 from adminpages.texts import RefusesControls
 
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 class FirstAdminForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     password = forms.CharField(
         strip=False,
-        help_text=_("At least 12 characters."),
+        help_text=rules.PASSWORD,
         widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}),
         max_length=4096,
     )
@@ -53,7 +54,7 @@ class FirstAdminForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg
             "email": UnfoldAdminTextInputWidget({"type": "email", "autocomplete": "email"}),
         }
         help_texts = {
-            "username": _("You log in with it."),
+            "username": rules.USERNAME,
             "email": _("Gets alerts, e.g. when a server stops working."),
         }
 

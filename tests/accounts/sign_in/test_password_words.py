@@ -6,6 +6,8 @@ import pytest
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
+from accounts.by_mail.forms import AcceptInvitationForm, ResetPasswordForm
+from accounts.sign_in.first_admin import FirstAdminForm
 from accounts.sign_in.password_words import WORDS
 
 
@@ -53,3 +55,9 @@ def test_every_word_is_refused(word: str) -> None:
 )
 def test_other_passwords_are_taken(password: str) -> None:
     validate_password(password)
+
+
+@pytest.mark.parametrize("form", [FirstAdminForm, AcceptInvitationForm, ResetPasswordForm])
+def test_the_rules_stand_beside_the_field(form: Any) -> None:
+    assert "not only digits" in str(form.base_fields["password"].help_text)
+    assert "username" not in form.base_fields or "Letters, digits and" in str(form.base_fields["username"].help_text)
