@@ -5,6 +5,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from smtpservers.secret_field import OTHER_SECRETS
 
@@ -21,6 +22,7 @@ def _note_sign_in(request: HttpRequest, user: Any, **kwargs: Any) -> None:
 
 class AccountsConfig(AppConfig):
     name = "accounts"
+    verbose_name = _("Accounts")
 
     def ready(self) -> None:
         from accounts.by_mail.mails import LINK, link_of

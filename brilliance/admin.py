@@ -5,12 +5,13 @@ from collections.abc import Collection
 from typing import Any
 
 from django import forms
+from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import UsernameField
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.contrib.auth.password_validation import validate_password
 from django.core.paginator import InvalidPage
 from django.db import transaction
@@ -29,7 +30,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminP
 from accounts.sign_in import rules
 from adminpages.fresh_sign_in import asks_anew
 from adminpages.pages import ModelAdmin
-from brilliance.roles import IN_SHORT, ROLES
+from brilliance.roles import IN_SHORT, ROLES, WITHOUT_A_PAGE
 from delivery.operators.notices import ADMINISTRATORS, administrators, hold_administrators
 
 LAST_ADMIN = _("This is the last active person who can manage people. Make somebody else an admin first.")
@@ -273,6 +274,19 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
                 self.message_user(request, f"{gettext('Nobody was deleted.')} {LAST_ADMIN}", "error")
 
 
+_ACTIONS = {"add": _("Can add"), "change": _("Can change"), "delete": _("Can delete"), "view": _("Can view")}
+
+
+class PermissionsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # Django's own takes no parameter.
+    """A choice of permissions that reads like “Audience | contact | Can add”."""
+
+    def label_from_instance(self, permission: Permission) -> str:
+        kind = permission.content_type
+        action = _ACTIONS.get(permission.codename.removesuffix(f"_{kind.model}"))
+        room = apps.get_app_config(kind.app_label).verbose_name
+        return f"{room} | {kind.name} | {action or gettext(permission.name)}"
+
+
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """The roles. Built-in roles keep their names, and admin its permissions, so that somebody can always fix things."""
@@ -301,6 +315,20 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     @admin.display(description=_("What they may do"))
     def what_they_may_do(self, role: Group) -> str:
         return gettext("Everything.")
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
+        """Offer the permissions that a page asks for, and not those on internal tables."""
+        if db_field.name == "permissions":
+            known = Permission.objects.select_related("content_type")
+            asked = [each.pk for each in known if self._is_asked(each)]
+            kwargs |= {"queryset": known.filter(pk__in=asked), "form_class": PermissionsField}
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def _is_asked(self, permission: Permission) -> bool:
+        kind = permission.content_type
+        is_of_rows = permission.codename.removesuffix(f"_{kind.model}") in _ACTIONS
+        name = f"{kind.app_label}.{permission.codename}"
+        return not is_of_rows or name in WITHOUT_A_PAGE or kind.model_class() in self.admin_site._registry
 
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         return bool(super().has_delete_permission(request, obj)) and (obj is None or obj.name not in ROLES)

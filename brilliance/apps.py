@@ -7,9 +7,11 @@ from django import forms
 from django.apps import AppConfig, apps
 from django.db import connections
 from django.db.models.signals import post_migrate, pre_migrate
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from brilliance.spelling import ignore_case_and_normalisation
+from words.texts import TRANSLATOR
 
 _NOTHING = re.compile(r"(?!)")
 
@@ -45,6 +47,7 @@ class BrillianceConfig(AppConfig):
 
         reject_dots_in_whole_numbers()
         set_default_errors()
+        TRANSLATOR.gettext, TRANSLATOR.ngettext = gettext, ngettext
         ignore_case_and_normalisation()
         self._known: dict[str, set[int]] = {}
         auth = apps.get_app_config("auth")  # An app with models: the signals skip this one, which has none.

@@ -16,6 +16,11 @@ FOR_ADMINS_ALONE = (
     *("add_approvalrule", "change_approvalrule", "delete_approvalrule", "override_check"),
     *("add_archivesettings", "change_archivesettings", "delete_archivesettings"),
 )
+# What pages ask for although its model has no page in the admin.
+WITHOUT_A_PAGE = (
+    *("delivery.view_mailing", "delivery.view_message", "delivery.view_attempt"),
+    *("campaigns.view_archivesettings", "campaigns.change_archivesettings", "admin.view_logentry"),
+)
 ROLES: dict[str, tuple[str, ...]] = {
     "admin": ("*",),
     "marketer": (

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from smtpservers.models import SmtpServer
@@ -18,6 +19,7 @@ def _begin_test(request: HttpRequest, server: "SmtpServer") -> HttpResponse:
 
 class DeliveryConfig(AppConfig):
     name = "delivery"
+    verbose_name = _("Delivery")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -1,11 +1,13 @@
 """The app configuration of ``feedback``, and its contributions to lower rooms."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 
 class FeedbackConfig(AppConfig):
     name = "feedback"
-    verbose_name = "Messages"
+    verbose_name = _("Messages")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
@@ -23,7 +25,7 @@ class FeedbackConfig(AppConfig):
 
         CONDITION_KINDS.register("feedback", FEEDBACK)
         LATE_COUNTS.register("feedback", unsubscribed)
-        LATE_OUTCOMES.register("Unsubscribed", count_unsubscribed)
+        LATE_OUTCOMES.register(gettext_noop("Unsubscribed"), count_unsubscribed)
         SECTION_BUILDERS.register("feedback", feedback_of)
         PERSONAL_DATA.register("feedback", erasure.PART)
         for rule in retention.RULES:

@@ -1,11 +1,12 @@
 """The app configuration of ``publicpages``, and its contributions to lower rooms."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class PublicPagesConfig(AppConfig):
     name = "publicpages"
-    verbose_name = "Settings"
+    verbose_name = _("Settings")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -1,1 +1,1 @@
-"""Numbers, durations and instants as people read them. No Django."""
+"""Numbers, durations and instants as people read them, and texts that are translated later. No Django."""

@@ -23,7 +23,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import UserSession
-from accounts.sessions.browsers import browser_of
+from accounts.sessions.browsers import browser_of, in_words
 from adminpages.fresh_sign_in import DRIFT_SECONDS
 from contacts.consent.ip_networks import network_of
 from publicpages.views.base import origin_of
@@ -163,7 +163,7 @@ def _is_over(said: dict[str, Any], now: dt.datetime) -> bool:
 
 def _open_session(row: UserSession, said: dict[str, Any], this: SessionBase | None) -> OpenSession:
     return OpenSession(
-        **said[SIGN_IN],
+        **said[SIGN_IN] | {"browser": in_words(said[SIGN_IN]["browser"])},
         ways=gettext(" and ").join(_ways(said)) or gettext("another way"),
         signed_in_at=_instant(said["signed_in_at"]),
         seen_at=_instant(said["seen_at"]),

@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -306,7 +307,7 @@ class MediaFileAdmin(ModelAdmin):
     @admin.display(description=_("Size"), ordering="size_bytes")
     def size(self, file: MediaFile) -> str:
         pixels = f" · {file.width:,} × {file.height:,} px" if file.width else ""
-        return f"{file.size_bytes / 1e3:,.0f} KB{pixels}"
+        return f"{filesizeformat(file.size_bytes)}{pixels}"
 
     @admin.display(description=_("Used by"))
     def used(self, file: MediaFile) -> str:

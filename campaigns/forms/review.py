@@ -15,7 +15,7 @@ from campaigns.schedule.schedule import PAST, Schedule, wall_of, zone_for
 from installation.site import site
 from mail.addresses import AddressInvalid, check_address, fold
 from words import time_zones
-from words.instants import moment
+from words.instants import stamp
 
 MOST_TESTS = 20
 YEARS = range(1900, 3000)  # At the ends of the calendar, conversion to another time zone fails.
@@ -126,7 +126,7 @@ class ScheduleForm(NoticesChanges, forms.Form):
         if is_local:
             past = gettext("This time is over in every time zone. Choose a later date and time.")
         else:
-            now = {"now": moment(self._now, zone), "zone": zone}
+            now = {"now": stamp(self._now, self._now, zone), "zone": zone}
             past = gettext("This time is in the past: it's %(now)s in %(zone)s. Choose a later date and time.") % now
         self.add_error("wall", past)
 

@@ -5,6 +5,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from words.texts import Text
+from words.texts import text as _
+
 _FOLDER = Path(__file__).parent / "starter_content"
 
 
@@ -13,8 +16,8 @@ class Starter:
     """One starter template."""
 
     key: str  # Also the name of its preview picture.
-    name: str
-    description: str
+    name: Text
+    description: Text
     markup: str
     content: str
     subject: str
@@ -24,43 +27,43 @@ class Starter:
 _ABOUT = (
     (
         "letter.md",
-        "Letter",
-        "A plain letter from one person to another. Markdown.",
+        _("Letter"),
+        _("A plain letter from one person to another. Markdown."),
         "A few words from us, {{ first_name | default: 'friend' }}",
         "It takes a minute to read.",
     ),
     (
         "newsletter.mjml",
-        "Newsletter",
-        "A lead story, two shorter ones side by side and a button. MJML.",
+        _("Newsletter"),
+        _("A lead story, two shorter ones side by side and a button. MJML."),
         "What is new this month",
         "Our story of the month, and two more.",
     ),
     (
         "announcement.md",
-        "Announcement",
-        "One piece of news, why it matters, and what to do. Markdown.",
+        _("Announcement"),
+        _("One piece of news, why it matters, and what to do. Markdown."),
         "Something new for you",
         "What changes, and what you can do now.",
     ),
     (
         "event.mjml",
-        "Event",
-        "An invitation with date, place and programme. MJML.",
+        _("Event"),
+        _("An invitation with date, place and programme. MJML."),
         "You are invited",
         "Date, place and programme, and how to come.",
     ),
     (
         "offer.mjml",
-        "Offer",
-        "A product with its image, three reasons, a price and a code. MJML.",
+        _("Offer"),
+        _("A product with its image, three reasons, a price and a code. MJML."),
         "{{ first_name | default: 'Hello' }}, this is for you",
         "Until the end of the month.",
     ),
     (
         "digest.md",
-        "Digest",
-        "A short list of links with one sentence each. Markdown.",
+        _("Digest"),
+        _("A short list of links with one sentence each. Markdown."),
         "This week in five links",
         "Worth your coffee break.",
     ),
@@ -100,7 +103,7 @@ def starters() -> tuple[Starter, ...]:
         )
         for file, name, description, subject, preheader in _ABOUT
     ]
-    empty = Starter("empty", "Empty", "Start with your own HTML.", "html", "", "", "")
+    empty = Starter("empty", _("Empty"), _("Start with your own HTML."), "html", "", "", "")
     return (*found, empty)
 
 

@@ -10,8 +10,9 @@ from campaigns.models import DomainProvider, Tally
 from delivery.content import recipient_domains
 from mail.addresses import is_reserved
 from mail.mailbox_providers import receiving_at
+from words.texts import text as _
 
-OTHERS = "other domains"
+OTHERS = _("other domains")
 BELIEVED_FOR = dt.timedelta(days=30)  # Domains rarely change their provider.
 ASK_SECONDS = 1.0  # For all domains together, so that the tally does not wait for slow name servers.
 

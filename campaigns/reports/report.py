@@ -240,7 +240,7 @@ def sum_counts(mailing_ids: Collection[int]) -> dict[str, int]:
 
 def late_outcomes(mailing_ids: Collection[int]) -> list[tuple[str, int]]:
     """Return the later feedback on these mailings: label and number."""
-    return [(label, sum(map(count, mailing_ids))) for label, count in LATE_OUTCOMES.items()]
+    return [(_(label), sum(map(count, mailing_ids))) for label, count in LATE_OUTCOMES.items()]
 
 
 def _most(lines: list[FiguresLine]) -> list[FiguresLine]:

@@ -4,6 +4,7 @@ import datetime as dt
 
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from contacts.models import Contact
 from contacts.privacy.contact_page import Section
@@ -29,7 +30,7 @@ def messages_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Sec
     next_before = found[SHOWN - 1].pk if len(found) > SHOWN else None
     return Section(
         "messages",
-        "Messages",
+        _("Messages"),
         "delivery/story.html",
         {"found": found[:SHOWN], "next_before": next_before, "before": before, "contact": contact},
     )

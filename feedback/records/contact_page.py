@@ -4,6 +4,7 @@ import datetime as dt
 
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from contacts.models import Contact
 from contacts.privacy.contact_page import Section
@@ -20,7 +21,7 @@ def feedback_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Sec
     found = list(rows.select_related("message__mailing", "relay").order_by("-received_at", "-pk")[: SHOWN + 1])
     return Section(
         "feedback",
-        "Feedback",
+        _("Feedback"),
         "feedback/story.html",
         {"found": found[:SHOWN], "has_more": len(found) > SHOWN, "contact": contact},
     )

@@ -27,6 +27,7 @@ class RouteForm(_RouteModelForm):
     """A routing rule; the default rule has only strategy and servers."""
 
     servers = forms.TypedMultipleChoiceField(
+        label=_("Servers"),
         coerce=int,
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,

@@ -44,6 +44,7 @@ from publicpages.models import Appearance, SignUp
 from publicpages.subscriptions import subscribe
 from sandbox.models import SandboxMail
 from smtpservers.models import Route, SmtpServer
+from tests.lint_words import ROOMS, ROOT
 
 # Who may come in: a(dmin), m(arketer), o(ps), v(iewer), and - for somebody without a role who is signed in, and
 # ? for everybody. An address that is missing here fails the test.
@@ -489,6 +490,24 @@ def test_of_two_admins_who_take_each_other_away_at_once_one_stays(monkeypatch: p
         list(threads.map(take_away, people, reversed(people)))
 
     assert admins().count() == 1
+
+
+def test_a_role_can_be_given_each_permission_that_the_product_asks_for_and_none_on_internal_tables(db: None) -> None:
+    sources = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")] + [*(ROOT / "templates").rglob("*.html")]
+    named = {name for path in sources for name in re.findall(r"[\"'. ]([a-z]+\.[a-z]+_[a-z]+)\b", path.read_text())}
+    permissions = {f"{each.content_type.app_label}.{each.codename}": each for each in Permission.objects.all()}
+    boss = User.objects.create_user("boss", is_staff=True)
+    boss.groups.add(Group.objects.get(name="admin"))
+    client = Client()
+    client.force_login(boss)
+
+    page = client.get(f"/admin/auth/group/{Group.objects.get(name='ops').pk}/change/").content.decode()
+
+    asked = named & permissions.keys()
+    assert len(asked) > 40
+    assert [name for name in sorted(asked) if f'<option value="{permissions[name].pk}"' not in page] == []
+    assert "Audience | contact | Can add" in page
+    assert f'<option value="{permissions["delivery.add_clockmark"].pk}"' not in page
 
 
 def test_the_roles_can_be_neither_deleted_nor_renamed_and_admin_loses_nothing(db: None) -> None:

@@ -6,8 +6,8 @@ import zoneinfo
 import pytest
 
 from words.durations import about, measured
-from words.instants import ago, moment, stamp, when
-from words.numbers import counted, none_of, percent, some_of
+from words.instants import ago, stamp, when
+from words.numbers import counted, percent
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 NOW = dt.datetime(2026, 11, 9, 12, tzinfo=dt.UTC)
@@ -54,13 +54,12 @@ def test_a_measured_length_is_told_in_its_largest_whole_unit(seconds: int, words
     ("instant", "words"),
     [
         (NOW, "13:00"),
-        (NOW + dt.timedelta(hours=11), "10 November, 00:00"),  # In Berlin it is the next day.
-        (NOW + dt.timedelta(days=60), "8 January 2027, 13:00"),
+        (NOW + dt.timedelta(hours=11), "10 Nov, 00:00"),  # In Berlin it is the next day.
+        (NOW + dt.timedelta(days=60), "8 Jan 2027, 13:00"),
     ],
 )
 def test_an_instant_names_its_day_only_where_it_must(instant: dt.datetime, words: str) -> None:
     assert when(instant, NOW, BERLIN) == words
-    assert moment(NOW, BERLIN) == "9 November 2026, 13:00"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +97,3 @@ def test_only_the_whole_is_a_hundred_percent(part: int, whole: int, words: str) 
 def test_numbers_agree_with_their_nouns() -> None:
     assert [counted(number, "message") for number in (0, 1, 2000)] == ["0 messages", "1 message", "2,000 messages"]
     assert [counted(number, "person", "people") for number in (1, 2)] == ["1 person", "2 people"]
-    contacts = [counted(number, "contact", none="No contacts") for number in (0, 1, 2899)]
-    assert contacts == ["No contacts", "1 contact", "2,899 contacts"]
-    assert [some_of(number, 5, "message") for number in (1, 2)] == ["1 of 5 messages is", "2 of 5 messages are"]
-    assert [none_of(total, "message") for total in (1, 5)] == ["the message is not", "none of the 5 messages is"]

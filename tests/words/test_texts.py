@@ -1,0 +1,57 @@
+"""Texts that rules return, which an edge translates."""
+
+import copy
+
+import pytest
+from django.template import Context, Template
+from django.utils.html import format_html
+
+from words.texts import TRANSLATOR, Text, ngettext, translated
+from words.texts import text as _
+
+GERMAN = {
+    "%(server)s is full.": "%(server)s ist voll.",
+    "%(n)s message waits: %(why)s": "%(n)s Nachricht wartet: %(why)s",
+    "%(n)s messages wait: %(why)s": "%(n)s Nachrichten warten: %(why)s",
+}
+FULL = _("%(server)s is full.", server="A & B")
+
+
+@pytest.fixture
+def german(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TRANSLATOR, "gettext", lambda text: GERMAN.get(text, text))
+    monkeypatch.setattr(TRANSLATOR, "ngettext", lambda one, several, n: GERMAN[one if n == 1 else several])
+
+
+def test_a_text_is_english_where_it_is_stored_and_translated_where_it_is_shown(german: None) -> None:
+    assert (FULL, str(FULL), f"{FULL}") == ("A & B is full.",) * 3
+    assert translated(FULL) == "A & B ist voll."
+    assert translated(ValueError(FULL)) == "A & B ist voll."
+    assert translated("100% of it") == "100% of it"
+
+
+def test_html_shows_a_text_in_the_language_of_the_reader_and_escapes_its_values(german: None) -> None:
+    assert Template("{{ why }}").render(Context({"why": FULL})) == "A &amp; B ist voll."
+    assert format_html("<p>{}</p>", FULL) == "<p>A &amp; B ist voll.</p>"
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(1, "1 Nachricht wartet: A & B ist voll."), (2000, "2,000 Nachrichten warten: A & B ist voll.")],
+)
+def test_a_number_agrees_with_its_noun_and_a_text_within_is_translated(german: None, number: int, shown: str) -> None:
+    found = ngettext("%(n)s message waits: %(why)s", "%(n)s messages wait: %(why)s", number, why=FULL)
+
+    assert found == f"{number:,} message{' waits' if number == 1 else 's wait'}: A & B is full."
+    assert translated(found) == shown
+
+
+def test_a_copy_can_still_be_translated(german: None) -> None:
+    twin = copy.deepcopy(FULL)
+
+    assert isinstance(twin, Text)
+    assert translated(twin) == "A & B ist voll."
+
+
+def test_without_values_a_percent_sign_is_one() -> None:
+    assert translated(_("100% of it")) == _("100% of it") == "100% of it"

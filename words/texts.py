@@ -1,0 +1,82 @@
+"""Texts that rules return: English, until an edge shows them in the language of their reader. No Django.
+
+A Text is its English sentence. Logs, files and the database keep that. HTML and ``translated`` show it in the language
+of the reader, because it also keeps its template and values. Without a translator everything is English.
+"""
+
+import html
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+_NO_VALUES: Mapping[str, object] = MappingProxyType({})
+
+
+class Translator:
+    """How the process translates. The project names its functions once."""
+
+    def __init__(self) -> None:
+        self.gettext: Callable[[str], str] = str
+        self.ngettext: Callable[[str, str, int], str] = lambda one, several, number: one if number == 1 else several
+
+
+TRANSLATOR = Translator()
+
+
+class Text(str):
+    """A sentence in English that can still be translated."""
+
+    __slots__ = ("_number", "_several", "_template", "_values")
+    _template: str
+    _several: str
+    _number: int
+    _values: Mapping[str, object]
+
+    def __new__(
+        cls, template: str, several: str = "", number: int = 1, values: Mapping[str, object] = _NO_VALUES
+    ) -> "Text":
+        chosen = several if several and number != 1 else template
+        found = super().__new__(cls, chosen % values if values else chosen)
+        found._template, found._several, found._number, found._values = template, several, number, dict(values)
+        return found
+
+    def translated(self) -> str:
+        """Return the text in the language of the reader."""
+        template = (
+            TRANSLATOR.ngettext(self._template, self._several, self._number)
+            if self._several
+            else TRANSLATOR.gettext(self._template)
+        )
+        if not self._values:
+            return template
+        return template % {name: _shown(value) for name, value in self._values.items()}
+
+    def __html__(self) -> str:
+        return html.escape(self.translated())
+
+
+def text(template: str, **values: object) -> Text:
+    """Return a text that is translated later. Import it as ``_``, so that translators find the template.
+
+    :param values: by name, as in "%(server)s is full."; a text or the error that has one is translated, too.
+    """
+    return Text(template, values=values)
+
+
+def ngettext(one: str, several: str, number: int, **values: object) -> Text:
+    """Return a text that agrees with a number, which is ``%(n)s`` with separators."""
+    return Text(one, several, number, {"n": f"{number:,}", **values})
+
+
+def gettext_noop(template: str) -> str:
+    """Mark the words of a table for translators, and return them unchanged."""
+    return template
+
+
+def translated(said: str | Exception) -> str:
+    """Return a text, or that of an error, in the language of the reader; other words unchanged."""
+    found = said.args[0] if isinstance(said, Exception) and said.args else said
+    return found.translated() if isinstance(found, Text) else str(found)
+
+
+def _shown(value: object) -> object:
+    return translated(value) if isinstance(value, Text | Exception) else value
