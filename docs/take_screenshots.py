@@ -38,6 +38,11 @@ def main() -> None:
             demo.stop()
 
 
+def send_now(page: Page) -> None:
+    page.get_by_text("Send now…").click()
+    page.get_by_role("button", name=re.compile("^Send to ")).click()
+
+
 def take_pictures(page: Page) -> None:
     open_from_sidebar(page, "Servers")
     page.get_by_role("row", name=re.compile("Business plan")).get_by_role("link", name="Send test").click()
@@ -50,7 +55,8 @@ def take_pictures(page: Page) -> None:
     page.get_by_role("button", name="Preview and test").click()
     take(page, "preview")
     page.go_back()
-    page.get_by_role("button", name="Send now").click()
+    page.get_by_role("button", name="Review and send").click()
+    send_now(page)
     expect(page.locator(".campaign-summary")).to_contain_text("Finished:", timeout=120_000)
     page.reload()  # Without the message “Campaign queued.”
     take(page, "progress")
@@ -104,8 +110,7 @@ def take_marketers_day(page: Page, url: str) -> None:
     page.get_by_role("button", name="Save test").click()
     page.goto(f"{campaign}review/")
     take(page, "day-review", height=1100)
-    page.goto(campaign)
-    page.get_by_role("button", name="Send now").click()
+    send_now(page)
     expect(page.locator(".campaign-summary")).to_contain_text("Test sent.", timeout=120_000)
     page.goto(campaign)
     page.get_by_text("Choose B…").click()

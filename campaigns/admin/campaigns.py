@@ -5,7 +5,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
@@ -25,12 +24,11 @@ from campaigns.audience.headcounts import NotCounted
 from campaigns.content.written import Written
 from campaigns.forms.audience import AUDIENCE_FIELDS
 from campaigns.forms.campaign import CampaignForm
-from campaigns.lifecycle import states
 from campaigns.models import ArchivedCampaign, Campaign, Variant
 from campaigns.preflight.refusals import refusals_known
-from campaigns.tasks import have_counted, ring
+from campaigns.tasks import have_counted
 from campaigns.templatetags.preflight import stamp
-from campaigns.views.pages import COUNTING_SECONDS, queued_in_words
+from campaigns.views.pages import COUNTING_SECONDS
 from delivery import clock
 from delivery.models import Message, StatusCount
 from mail.links import utm
@@ -266,23 +264,8 @@ class CampaignAdmin(WritingAdmin):
             return redirect("campaigns:preview", obj.pk)
         if "_review" in request.POST:
             return redirect("campaigns:review", obj.pk)
-        if "_queue" in request.POST:
-            return self._queue(request, obj)
         messages.success(request, gettext("Draft saved."))
         return redirect("admin:campaigns_campaign_change", obj.pk)
-
-    def _queue(self, request: HttpRequest, campaign: Campaign) -> HttpResponse:
-        if not request.user.has_perm("campaigns.queue_campaign"):
-            raise PermissionDenied
-        if obstacles := states.queue_campaign(campaign.pk, request.user, clock.now()):
-            for obstacle in obstacles:
-                messages.error(request, obstacle)
-            return redirect("campaigns:review", campaign.pk)
-        self.log_change(request, campaign, "Queued.")
-        transaction.on_commit(ring)
-        campaign.refresh_from_db()
-        messages.success(request, queued_in_words(campaign))
-        return redirect("campaigns:progress", campaign.pk)
 
 
 def _moment(instant: dt.datetime | None) -> str:

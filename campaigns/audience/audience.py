@@ -59,6 +59,12 @@ def chosen_names(campaign: Campaign, choice: str) -> str:
     return ", ".join(names.values_list("name", flat=True)) or "–"
 
 
+def names_of(campaign: Campaign) -> str:
+    """Return the names of the lists and segments that a campaign is sent to, for people."""
+    segments = Segment.objects.filter(pk__in=campaign.audience.get("segments", ())).order_by("name")
+    return ", ".join([*campaign.lists.order_by("name").values_list("name", flat=True), *map(str, segments)]) or "–"
+
+
 def gone(campaign: Campaign) -> list[str]:
     """Return a sentence for each choice that was deleted, or whose conditions name something that no longer exists.
 

@@ -10,17 +10,21 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from campaigns.ab_test.variants import experiment_of
+from campaigns.audience.audience import names_of
 from campaigns.audience.headcounts import NotCounted
+from campaigns.content.written import Written
 from campaigns.forecast.inputs import forecast_campaign
 from campaigns.forecast.words import words
 from campaigns.models import Approval, Campaign, CheckOverride
 from campaigns.preflight.preview import sample_subject
+from campaigns.preflight.senders import senders
 from campaigns.reports.cache import remembered
 from campaigns.schedule import mailings
 from campaigns.schedule.schedule import hours_of, start_in_words, starts_of, wall_in_words
 from campaigns.tasks import have_counted
 from delivery import clock
 from delivery.outbox import mailings as outbox
+from smtpservers.routing.fleet import Fleet
 from words import instants
 from words.time_zones import place
 
@@ -98,6 +102,20 @@ def _cities(names: list[str]) -> str:
         return listed
     also = ngettext("%(cities)s and %(n)s more time zone", "%(cities)s and %(n)s more time zones", more)
     return also % {"cities": listed, "n": more}
+
+
+@register.inclusion_tag("campaigns/send_facts.html")
+def send_facts(campaign: Campaign, letter: str = "") -> dict[str, Any]:
+    """Show to which lists a campaign is sent, and from which address.
+
+    :param letter: of the variant that is sent; empty: the campaign, or all variants.
+    """
+
+    def find() -> tuple[str, list[str]]:
+        return names_of(campaign), senders(Written(campaign), Fleet(clock.now()), letter)
+
+    names, addresses = remembered(f"send-facts-{campaign.pk}-{campaign.updated_at}-{letter}", find)
+    return {"names": names, "senders": addresses}
 
 
 @register.inclusion_tag("campaigns/agreements.html")

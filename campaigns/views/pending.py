@@ -10,6 +10,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from campaigns.audience.headcounts import NotCounted
+from campaigns.content.written import Written
+from campaigns.models import Campaign
 from campaigns.tasks import have_counted
 from campaigns.views.pages import campaign_or_404, page
 from delivery import clock
@@ -41,4 +43,6 @@ def _wait(request: HttpRequest, campaign_id: int) -> HttpResponse:
         messages.warning(request, _("Recipients are still being counted, so nothing was done. Try again in a moment."))
         return redirect("campaigns:review", campaign_id)
     seconds = max(0, int((now - asked_at).total_seconds()))
-    return page(request, "campaigns/counting.html", campaign.name, {"campaign": campaign, "seconds": seconds})
+    may_queue = campaign.status == Campaign.Status.DRAFT and request.user.has_perm("campaigns.queue_campaign")
+    context = {"campaign": campaign, "seconds": seconds, "version": Written(campaign).version if may_queue else ""}
+    return page(request, "campaigns/counting.html", campaign.name, context)

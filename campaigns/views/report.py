@@ -28,6 +28,7 @@ from delivery import clock
 from smtpservers.routing.candidates import server_choices
 from words.numbers import counted
 
+Status = Campaign.Status
 SERVERS_CHANGED = gettext_lazy("Someone else changed the servers, so your changes weren't saved. Check and save again.")
 
 
@@ -47,14 +48,14 @@ def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any
         "may_change": request.user.has_perm("campaigns.change_campaign"),
         "may_add": request.user.has_perm("campaigns.add_campaign"),
         "can_steer": campaign.status in lifecycle_servers.STEERABLE,
-        "can_cancel": campaign.status in transitions.before(Campaign.Status.CANCELLED),
+        "can_cancel": campaign.status in transitions.before(Status.CANCELLED),
         "expected": None if figures.total else _expected(campaign, now),
     }
 
 
 def _expected(campaign: Campaign, now: dt.datetime) -> int | None:
     """Return the number of people that a scheduled campaign would reach now; None for others, and while it counts."""
-    if campaign.status != Campaign.Status.SCHEDULED:
+    if campaign.status != Status.SCHEDULED:
         return None
     try:
         return remembered(f"expected-{campaign.pk}", lambda: headcount(audience_of(campaign), now).reached)
@@ -97,7 +98,7 @@ def progress_json(request: HttpRequest, campaign_id: int) -> HttpResponse:
 def pace_context(campaign: Campaign, now: dt.datetime) -> dict[str, Any]:
     """Return the template context of the pace chart and its table."""
     mailing_ids = mailings.mailing_ids(campaign)
-    is_live = campaign.status == Campaign.Status.SENDING
+    is_live = campaign.status == Status.SENDING
     key = f"pace-{is_live}-{'-'.join(map(str, mailing_ids))}"
     found = remembered(key, lambda: pace.pace(mailing_ids, now, is_live=is_live))
     return {
@@ -118,7 +119,13 @@ def pace_context(campaign: Campaign, now: dt.datetime) -> dict[str, Any]:
 @needs("campaigns.queue_campaign")
 def queue(request: HttpRequest, campaign_id: int) -> HttpResponse:
     written = written_or_404(campaign_id)
+    if request.POST.get("seen", written.version) != written.version and written.campaign.status == Status.DRAFT:
+        messages.warning(request, _("The campaign changed since you opened this page. Check it, then send it."))
+        return redirect("campaigns:review", campaign_id)
     if obstacles := states.queue(written, request.user, clock.now()):
+        if campaign_or_404(campaign_id).status != Status.DRAFT:  # The button was pressed twice.
+            messages.info(request, _("This campaign was sent or scheduled before. Nothing is sent twice."))
+            return redirect("campaigns:progress", campaign_id)
         for obstacle in obstacles:
             messages.error(request, obstacle)
         if request.user.has_perm("campaigns.view_campaign"):

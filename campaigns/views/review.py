@@ -21,6 +21,7 @@ from campaigns.forecast.words import words
 from campaigns.forms.review import ScheduleForm, SendTestsForm
 from campaigns.lifecycle import approvals
 from campaigns.models import Approval, Campaign
+from campaigns.preflight.finding import Severity
 from campaigns.preflight.preview import sample_subject
 from campaigns.preflight.review import review as look
 from campaigns.schedule import schedule as campaign_schedule
@@ -75,6 +76,7 @@ def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
         "standing": standing,
         "tolerance": allowances.rule(),
         "unanswered": unanswered,
+        "warnings": sum(finding.severity == Severity.WARN for finding in found.findings),
         "is_ready": not unanswered and standing.is_met,
         "may_queue": request.user.has_perm("campaigns.queue_campaign"),
         "may_change": request.user.has_perm("campaigns.change_campaign"),

@@ -8,8 +8,8 @@ async function look() {
     const answer = await fetch(window.location.href, { credentials: "same-origin" });
     const found = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-counting]");
     // Counted, signed out or deleted: the reloaded page shows which.
-    if (!found) return window.location.reload();
-    document.getElementById("counting").textContent = found.textContent;
+    if (!found && !document.querySelector("details[open]")) return window.location.reload();
+    if (found) document.getElementById("counting").textContent = found.textContent;
   } catch {
     // The connection is lost; the next request may succeed.
   }

@@ -1,4 +1,4 @@
-"""The cost of Queue now: its queries, the reads among them that are repeated, and the builds of the content."""
+"""The cost of Send now: its queries, the reads among them that are repeated, and the builds of the content."""
 
 import re
 import sys
@@ -106,17 +106,3 @@ def test_the_review_page_builds_the_content_once(marketer: Client, campaign: Cam
         marketer.get(reverse("campaigns:review", args=[campaign.pk]))
 
     assert letters == [""]
-
-
-def test_the_button_of_the_draft_page_builds_the_content_once(
-    marketer: Client, campaign: Campaign, server: SmtpServer
-) -> None:
-    page = marketer.get(reverse("admin:campaigns_campaign_change", args=[campaign.pk]))
-    form = page.context["adminform"].form
-    posted = {name: form[name].value() for name in form.fields if form[name].value() not in (None, False)}
-
-    with builds_counted() as letters:
-        marketer.post(page.wsgi_request.path, {**posted, "_queue": "1"})
-
-    campaign.refresh_from_db()
-    assert (campaign.status, letters) == ("scheduled", [""])

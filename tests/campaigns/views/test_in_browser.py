@@ -35,7 +35,9 @@ def begin(campaign: Campaign) -> None:
 def test_a_campaign_is_queued_followed_paused_and_finished_without_reloading(visitor: Page, campaign: Campaign) -> None:
     visitor.goto(f"/admin/campaigns/campaign/{campaign.pk}/change/")
     visitor.get_by_label("Name").fill("Winter sale at last")
-    visitor.get_by_role("button", name="Send now").click()
+    visitor.get_by_role("button", name="Review and send").click()
+    visitor.get_by_text("Send now…").click()
+    visitor.get_by_role("button", name="Send to 3 people").click()
 
     expect(visitor).to_have_title("Winter sale at last | Brilliance")
     expect(visitor.get_by_text("Starting.")).to_be_visible()

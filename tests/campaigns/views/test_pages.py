@@ -152,27 +152,45 @@ def test_the_start_is_told_once_and_on_the_clock_it_was_chosen_by(campaign: Camp
 FORM = {"name": "Spring", "subject": "Hi", "text": "Flowers.", "is_tagged": "on"}
 
 
-def test_a_draft_is_written_saved_and_queued_with_one_click(
-    marketer: Client, news: ContactList, django_capture_on_commit_callbacks
+def test_a_draft_is_written_saved_and_sent_after_a_last_question(
+    marketer: Client, news: ContactList, server: SmtpServer, django_capture_on_commit_callbacks
 ) -> None:
     added = marketer.post("/admin/campaigns/campaign/add/", {**FORM, "lists": [news.pk]}, follow=True)
     draft = Campaign.objects.get(name="Spring")
     page = marketer.get(f"/admin/campaigns/campaign/{draft.pk}/change/")
 
+    asked = marketer.post(
+        f"/admin/campaigns/campaign/{draft.pk}/change/",
+        {**FORM, "subject": "Changed", "lists": [news.pk], "_review": ""},
+        follow=True,
+    ).content.decode()
+    [version] = re.findall(r'name="seen" value="(\w+)"', asked)
     with django_capture_on_commit_callbacks() as on_commit:
-        queued = marketer.post(
-            f"/admin/campaigns/campaign/{draft.pk}/change/",
-            {**FORM, "subject": "Changed", "lists": [news.pk], "_queue": ""},
-            follow=True,
-        )
+        queued = marketer.post(f"/campaigns/{draft.pk}/queue/", {"seen": version}, follow=True)
+    again = marketer.post(f"/campaigns/{draft.pk}/queue/", {"seen": version}, follow=True).content.decode()
 
     assert "saved. Check the preview" in added.content.decode()
     assert "Ready to send to 3 people" in page.content.decode()
+    for told in ("Send to 3 people?", "News", "Shop &lt;news@example.com&gt; (Alpha)", "can't be taken back"):
+        assert told in asked
     draft.refresh_from_db()
     assert (draft.status, draft.subject) == ("scheduled", "Changed")  # What was typed was saved first.
     assert "Campaign queued." in queued.content.decode()
     assert len(on_commit) == 1  # The worker is told once the database has it.
-    assert LogEntry.objects.filter(object_id=draft.pk, change_message="Queued.").exists()
+    assert "Nothing is sent twice." in again
+    assert LogEntry.objects.filter(object_id=draft.pk, change_message="Queued.").count() == 1
+
+
+def test_what_changed_after_the_question_is_not_sent(marketer: Client, campaign: Campaign, server: SmtpServer) -> None:
+    Campaign.objects.update(html="<p>Snow</p>", subject="Snow")
+    asked = marketer.get(f"/campaigns/{campaign.pk}/review/").content.decode()
+    [version] = re.findall(r'name="seen" value="(\w+)"', asked)
+    Campaign.objects.update(subject="Rain")
+
+    page = marketer.post(f"/campaigns/{campaign.pk}/queue/", {"seen": version}, follow=True).content.decode()
+
+    assert "The campaign changed since you opened this page." in page
+    assert Campaign.objects.get().status == "draft"
 
 
 def test_a_draft_that_cannot_be_queued_says_why_and_stays(marketer: Client, news: ContactList) -> None:
@@ -180,7 +198,7 @@ def test_a_draft_that_cannot_be_queued_says_why_and_stays(marketer: Client, news
     draft = Campaign.objects.get()
     url = f"/admin/campaigns/campaign/{draft.pk}/change/"
 
-    page = marketer.post(url, {**FORM, "_queue": ""}, follow=True)
+    page = marketer.post(url, {**FORM, "_review": ""}, follow=True)
 
     assert Campaign.objects.get().status == "draft"
     assert "Choose at least one list." in page.content.decode()
