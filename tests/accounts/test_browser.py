@@ -179,6 +179,11 @@ def test_a_key_that_is_set_up_already_is_said_on_the_page(
     assert factors.of(ann).filter(type=factors.WEBAUTHN).count() == 1
 
 
+def wait_for_clipboard(page: Page, text: str) -> None:
+    """Chromium may say that it wrote before what it wrote can be read."""
+    page.wait_for_function("async text => await navigator.clipboard.readText() === text", arg=text)
+
+
 def test_the_app_s_key_and_the_codes_are_copied_and_downloaded_on_a_phone(
     page: Page, on_localhost: str, ann: User
 ) -> None:
@@ -190,7 +195,7 @@ def test_the_app_s_key_and_the_codes_are_copied_and_downloaded_on_a_phone(
 
     page.get_by_role("button", name="Copy key").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == secret
+    wait_for_clipboard(page, secret)
     assert sideways_scroll(page) == 0
 
     page.get_by_label("Code from the app").fill(code_of(secret))
@@ -198,7 +203,7 @@ def test_the_app_s_key_and_the_codes_are_copied_and_downloaded_on_a_phone(
     codes = page.get_by_role("list", name="Recovery codes").get_by_role("listitem").all_inner_texts()
     page.get_by_role("button", name="Copy codes").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == "\n".join(codes)
+    wait_for_clipboard(page, "\n".join(codes))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     with page.expect_download() as download:

@@ -88,15 +88,15 @@ class Worker:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
 
-    def stop(self, seconds: float = 20) -> int:
-        """Ask the worker to end warmly and return its exit code."""
+    def stop(self, seconds: float = 60) -> int:
+        """Ask the worker to end warmly and return its exit code; what it wrote last is told if it does not."""
         if self.is_running:
             self._process.send_signal(signal.SIGTERM)
         try:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise
+            raise AssertionError(f"no end in {seconds} s:\n{self.log.read_text()[-3000:]}") from None
         with contextlib.suppress(ProcessLookupError):
             for _ in range(20):
                 os.killpg(self.pid, 0)
