@@ -4,8 +4,9 @@ A Text is its English sentence. Logs, files and the database keep that. HTML and
 of the reader, because it also keeps its template and values. Without a translator everything is English.
 """
 
+import functools
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 _NO_VALUES: Mapping[str, object] = MappingProxyType({})
@@ -54,7 +55,7 @@ class Text(str):
         return html.escape(self.translated())
 
 
-def text(template: str, **values: object) -> Text:
+def text(template: str, **values: object) -> str:
     """Return a text that is translated later. Import it as ``_``, so that translators find the template.
 
     :param values: by name, as in "%(server)s is full."; a text or the error that has one is translated, too.
@@ -62,9 +63,18 @@ def text(template: str, **values: object) -> Text:
     return Text(template, values=values)
 
 
-def ngettext(one: str, several: str, number: int, **values: object) -> Text:
+def ngettext(one: str, several: str, number: int, **values: object) -> str:
     """Return a text that agrees with a number, which is ``%(n)s`` with separators."""
     return Text(one, several, number, {"n": f"{number:,}", **values})
+
+
+def joined(parts: Iterable[str], by: str = "%(one)s %(other)s") -> str:
+    """Return several texts as one; empty without any.
+
+    :param by: a marked template for two of them.
+    """
+    found = list(parts)
+    return functools.reduce(lambda one, other: text(by, one=one, other=other), found) if found else ""
 
 
 def gettext_noop(template: str) -> str:

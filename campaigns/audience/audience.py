@@ -3,11 +3,14 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from django.utils.translation import gettext
+
 from campaigns.models import Campaign
 from contacts.models import ContactList, Segment
 from contacts.segments import query
 from contacts.segments.audience import Audience
 from contacts.segments.conditions import ConditionsInvalid, Vocabulary, parse
+from words.texts import text as _
 
 LISTS = ("consent_lists", "excluded_lists")
 SEGMENTS = ("segments", "excluded_segments")
@@ -75,16 +78,16 @@ def gone(campaign: Campaign) -> list[str]:
 
 def _gone(campaign: Campaign) -> Iterator[str]:
     what = {
-        "segments": "A chosen segment",
-        "consent_lists": "A consent list",
-        "excluded_lists": "An excluded list",
-        "excluded_segments": "An excluded segment",
+        "segments": _("A chosen segment"),
+        "consent_lists": _("A consent list"),
+        "excluded_lists": _("An excluded list"),
+        "excluded_segments": _("An excluded segment"),
     }
     for name, choice in what.items():
         wanted = set(campaign.audience.get(name, ()))
         model = ContactList if name in LISTS else Segment
         if wanted and model._default_manager.filter(pk__in=wanted).count() < len(wanted):
-            yield f"{choice} has been deleted. Check the audience and save the campaign."
+            yield _("%(choice)s has been deleted. Check the audience and save the campaign.", choice=choice)
 
 
 def _invalid(campaign: Campaign) -> Iterator[str]:
@@ -93,7 +96,7 @@ def _invalid(campaign: Campaign) -> Iterator[str]:
         try:
             query.check(segment.conditions)
         except ConditionsInvalid as error:
-            yield f"The segment “{segment}” needs fixing: {error}"
+            yield _("The segment “%(segment)s” needs fixing: %(error)s", segment=segment, error=error)
 
 
 def users_of(segments: Collection[int], lists: Collection[int]) -> list[str]:
@@ -109,5 +112,5 @@ def users_of(segments: Collection[int], lists: Collection[int]) -> list[str]:
         uses_segment = any(not kept[name].isdisjoint(segments) for name in SEGMENTS)
         uses_list = campaign.pk in sent_to or any(not kept[name].isdisjoint(lists) for name in LISTS)
         if uses_segment or uses_list:
-            found.append(f"the campaign “{campaign}”")
+            found.append(gettext("the campaign “%(name)s”") % {"name": campaign})
     return found

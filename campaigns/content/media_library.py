@@ -12,6 +12,8 @@ from django.db import transaction
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from campaigns.markup.file_types import FileRefused, recognise, safe_name
 from campaigns.models import Campaign, FrozenContent, Layout, MediaFile, Variant
@@ -95,9 +97,20 @@ def used_by(file: MediaFile) -> list[str]:
     names = set(campaigns.values_list("name", flat=True)) | set(sent.values_list("name", flat=True))
     layouts = Layout.objects.filter(Q(logo=file) | Q(footer__contains=stored))
     return [
-        *(f"the campaign “{name}”" for name in sorted(names)),
-        *(f"the layout “{name}”" for name in layouts.values_list("name", flat=True)),
+        *(_("the campaign “%(name)s”") % {"name": name} for name in sorted(names)),
+        *(_("the layout “%(name)s”") % {"name": name} for name in layouts.values_list("name", flat=True)),
     ]
+
+
+def _used(file: MediaFile, users: list[str]) -> str:
+    values = {"file": file, "users": ", ".join(users[:5])}
+    if (more := len(users) - 5) > 0:
+        return ngettext(
+            "“%(file)s” is used by %(users)s and %(n)s more. Take it out there first.",
+            "“%(file)s” is used by %(users)s and %(n)s more. Take it out there first.",
+            more,
+        ) % {**values, "n": more}
+    return _("“%(file)s” is used by %(users)s. Take it out there first.") % values
 
 
 def delete(file_ids: Iterable[int]) -> list[str]:
@@ -106,8 +119,7 @@ def delete(file_ids: Iterable[int]) -> list[str]:
     for file in MediaFile.objects.filter(pk__in=list(file_ids)):
         with transaction.atomic():
             if users := used_by(file):
-                shown = ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
-                refusals.append(f"“{file}” is used by {shown}. Take it out there first.")
+                refusals.append(_used(file, users))
                 continue
             path = media_folder() / file.stored_name
             file.delete()

@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from words.texts import Text
 from words.texts import text as _
 
 _FOLDER = Path(__file__).parent / "starter_content"
@@ -16,8 +15,8 @@ class Starter:
     """One starter template."""
 
     key: str  # Also the name of its preview picture.
-    name: Text
-    description: Text
+    name: str
+    description: str
     markup: str
     content: str
     subject: str

@@ -20,14 +20,15 @@ from contacts.segments.audience import Audience, Reach, listed, reached, subscri
 from contacts.segments.conditions import load
 from delivery.content.recipient_domains import syntax_problem
 from delivery.outcomes import unreachable_domains
+from words.texts import text
 
 # Reasons beside the verdicts of ``Reach``. They apply to people who are reached.
 REPEATED, INVALID, UNREACHABLE = "repeated", "invalid", "unreachable"
 TITLES = {
-    **{verdict.value: str(verdict.label) for verdict in Reach},
-    REPEATED: "on several lists or segments",
-    INVALID: "invalid address",
-    UNREACHABLE: "domain accepts no mail",
+    **{verdict.value: verdict.label for verdict in Reach},
+    REPEATED: text("on several lists or segments"),
+    INVALID: text("invalid address"),
+    UNREACHABLE: text("domain accepts no mail"),
 }
 MOST_LOOKED_AT = 20_000  # Odd addresses, and domains known to be unreachable.
 SLICE_CONTACTS = 20_000

@@ -10,6 +10,7 @@ from contacts.segments.comparisons import Moment
 from contacts.segments.conditions import Condition, ConditionField, Operator, Parameter
 from contacts.segments.query import ConditionKind
 from delivery.records.segment_fields import HEADING, OUTCOME, WRITTEN_TO, messages_of
+from words.texts import text as _
 
 
 def started_campaigns() -> tuple[tuple[int, str], ...]:
@@ -19,14 +20,14 @@ def started_campaigns() -> tuple[tuple[int, str], ...]:
 
 
 def _fields() -> Iterator[ConditionField]:
-    some = Parameter("campaigns", "choices", "the campaigns", started_campaigns())
+    some = Parameter("campaigns", "choices", _("the campaigns"), started_campaigns())
     yield ConditionField(
         "campaign",
-        "Campaign",
+        _("Campaign"),
         HEADING,
         (
-            Operator("had", "was sent one of", (some, OUTCOME)),
-            Operator("had_not", "was sent none of", (some,)),
+            Operator("had", _("was sent one of"), (some, OUTCOME)),
+            Operator("had_not", _("was sent none of"), (some,)),
         ),
     )
 

@@ -24,6 +24,7 @@ from contacts.segments import query
 from contacts.segments.audience import Reach
 from contacts.segments.conditions import ConditionsInvalid
 from contacts.transfer.export_contacts import csv_response, record_export, table
+from words.texts import translated
 
 PEOPLE_PER_PAGE = 50
 MOST_CHOSEN = 200
@@ -83,7 +84,7 @@ def _of_segments(kept: dict[str, list[int]]) -> dict[int, str]:
         try:
             query.check(segment.conditions)
         except ConditionsInvalid as error:
-            found[segment.pk] = _("needs fixing: %(problem)s") % {"problem": error}
+            found[segment.pk] = _("needs fixing: %(problem)s") % {"problem": translated(error)}
             continue
         number, with_consent = preflight_people.brought(segment.conditions, consenting, now)
         words = ngettext("%(n)s person", "%(n)s people", number) % {"n": f"{number:,}"}

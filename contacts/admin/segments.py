@@ -23,6 +23,7 @@ from contacts.models import Contact, Segment
 from contacts.segments import query
 from contacts.segments.conditions import ConditionsInvalid, Group, describe, load
 from db.dialect import is_postgresql
+from words.texts import translated
 
 SAMPLE_PEOPLE = 10
 LONGEST_COUNT_SECONDS = 20
@@ -51,7 +52,11 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
 
     @admin.display(description=gettext_lazy("People"))
     def asked(self, segment: Segment) -> str:
-        return Truncator(describe(load(segment.conditions), self.vocabulary)).chars(160) if segment.conditions else "–"
+        return (
+            Truncator(translated(describe(load(segment.conditions), self.vocabulary))).chars(160)
+            if segment.conditions
+            else "–"
+        )
 
     # --- the form ---------------------------------------------------------------------------
 
@@ -84,7 +89,7 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
             group = query.check(read(request.POST.get("conditions", "")))
         except ConditionsInvalid as error:
             problems = [
-                {"path": problem.path, "parameter": problem.parameter, "text": problem.text}
+                {"path": problem.path, "parameter": problem.parameter, "text": translated(problem.text)}
                 for problem in error.problems
             ]
             return _answer(_("Complete the conditions to see who meets them."), problems=problems)

@@ -15,6 +15,7 @@ from adminpages.texts import read_json
 from contacts.models import Segment
 from contacts.segments import query
 from contacts.segments.conditions import MATCHES, MOST_DEPTH, ROOT_MATCH, ConditionsInvalid
+from words.texts import translated
 
 if TYPE_CHECKING:
     SegmentModelForm = forms.ModelForm[Segment]
@@ -50,25 +51,25 @@ def build_vocabulary() -> dict[str, Any]:
     """Return the vocabulary of conditions, for the script."""
     return {
         "texts": _texts(),
-        "matches": list(MATCHES.items()),
+        "matches": [[name, translated(label)] for name, label in MATCHES.items()],
         "most_depth": MOST_DEPTH,
         "fields": [
             {
                 "name": field.name,
-                "label": field.label,
-                "group": field.group,
+                "label": translated(field.label),
+                "group": translated(field.group),
                 "operators": [
                     {
                         "name": operator.name,
-                        "label": operator.label,
+                        "label": translated(operator.label),
                         "parameters": [
                             {
                                 "name": parameter.name,
                                 "kind": parameter.kind,
-                                "label": parameter.label,
-                                "options": [[value, str(label)] for value, label in parameter.options],
+                                "label": translated(parameter.label),
+                                "options": [[value, translated(label)] for value, label in parameter.options],
                                 "is_optional": parameter.is_optional,
-                                "empty_words": parameter.empty_words,
+                                "empty_words": translated(parameter.empty_words),
                             }
                             for parameter in operator.parameters
                         ],
@@ -129,7 +130,9 @@ class ConditionsField(forms.CharField):
         try:
             query.check(conditions)
         except ConditionsInvalid as error:
-            raise forms.ValidationError(list(dict.fromkeys(problem.text for problem in error.problems))) from None
+            raise forms.ValidationError(
+                list(dict.fromkeys(translated(problem.text) for problem in error.problems))
+            ) from None
         return conditions
 
     def has_changed(self, initial: Any, data: Any) -> bool:

@@ -25,6 +25,7 @@ from contacts.segments import query
 from contacts.segments.conditions import load
 from db.costs import read_most
 from db.dialect import instant, matches
+from words.texts import text as _
 
 Sql = tuple[str, list[Any]]
 
@@ -32,18 +33,18 @@ Sql = tuple[str, list[Any]]
 class Reach(TextChoices):
     """The outcome for a person of the audience; the first that applies. The labels follow "left out" and a number."""
 
-    EXCLUDED = "excluded", "excluded by a list or segment"  # By the campaign; no message row.
-    SUPPRESSED = "suppressed", "on the suppression list"
-    DOMAIN = "domain", "at a suppressed domain"
-    UNSUBSCRIBED = "unsubscribed", "unsubscribed"
-    PENDING = "pending", "not confirmed yet"
-    STRANGER = "stranger", "without consent"  # In a segment only, never on a consent list; no message row.
-    PAUSED = "paused", "asked for a break"
-    REACHED = "reached", "gets a message"
+    EXCLUDED = "excluded", _("excluded by a list or segment")  # By the campaign; no message row.
+    SUPPRESSED = "suppressed", _("on the suppression list")
+    DOMAIN = "domain", _("at a suppressed domain")
+    UNSUBSCRIBED = "unsubscribed", _("unsubscribed")
+    PENDING = "pending", _("not confirmed yet")
+    STRANGER = "stranger", _("without consent")  # In a segment only, never on a consent list; no message row.
+    PAUSED = "paused", _("asked for a break")
+    REACHED = "reached", _("gets a message")
 
 
-EXCLUDED = "Excluded by a list or segment of the campaign."
-NO_CONSENT = "In a segment, and never on a list whose consent counts."
+EXCLUDED = _("Excluded by a list or segment of the campaign.")
+NO_CONSENT = _("In a segment, and never on a list whose consent counts.")
 
 
 @dataclass(frozen=True, slots=True)

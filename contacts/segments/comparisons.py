@@ -27,67 +27,72 @@ from django.db.models.lookups import (
 )
 
 from contacts.segments.conditions import Operator, Parameter, anniversary_range
+from words.texts import text as _
 
 Values = Mapping[str, Any]
 
-_TEXT = Parameter("text", "text", "the text")
-_NUMBER = Parameter("number", "number", "the number")
-_DATE = Parameter("date", "date", "the date")
-_DAYS = Parameter("days", "days", "the number of days")
-_EMPTY = (Operator("empty", "is empty"), Operator("not_empty", "is not empty"))
+_TEXT = Parameter("text", "text", _("the text"))
+_NUMBER = Parameter("number", "number", _("the number"))
+_DATE = Parameter("date", "date", _("the date"))
+_DAYS = Parameter("days", "days", _("the number of days"))
+_EMPTY = (Operator("empty", _("is empty")), Operator("not_empty", _("is not empty")))
 
 TEXT_OPERATORS = (
-    Operator("is", "is", (_TEXT,)),
-    Operator("is_not", "is not", (_TEXT,)),
-    Operator("contains", "contains", (_TEXT,)),
-    Operator("contains_not", "does not contain", (_TEXT,)),
-    Operator("starts", "starts with", (_TEXT,)),
-    Operator("ends", "ends with", (_TEXT,)),
+    Operator("is", _("is"), (_TEXT,)),
+    Operator("is_not", _("is not"), (_TEXT,)),
+    Operator("contains", _("contains"), (_TEXT,)),
+    Operator("contains_not", _("does not contain"), (_TEXT,)),
+    Operator("starts", _("starts with"), (_TEXT,)),
+    Operator("ends", _("ends with"), (_TEXT,)),
     *_EMPTY,
 )
 NUMBER_OPERATORS = (
-    Operator("equals", "is", (_NUMBER,)),
-    Operator("equals_not", "is not", (_NUMBER,)),
-    Operator("less", "is less than", (_NUMBER,)),
-    Operator("at_most", "is at most", (_NUMBER,)),
-    Operator("more", "is more than", (_NUMBER,)),
-    Operator("at_least", "is at least", (_NUMBER,)),
+    Operator("equals", _("is"), (_NUMBER,)),
+    Operator("equals_not", _("is not"), (_NUMBER,)),
+    Operator("less", _("is less than"), (_NUMBER,)),
+    Operator("at_most", _("is at most"), (_NUMBER,)),
+    Operator("more", _("is more than"), (_NUMBER,)),
+    Operator("at_least", _("is at least"), (_NUMBER,)),
     Operator(
         "between",
-        "is between",
-        (Parameter("from", "number", "the lower number"), Parameter("to", "number", "the higher number")),
+        _("is between"),
+        (Parameter("from", "number", _("the lower number")), Parameter("to", "number", _("the higher number"))),
     ),
     *_EMPTY,
 )
 _BETWEEN_DATES = Operator(
-    "between", "is between", (Parameter("from", "date", "the first day"), Parameter("to", "date", "the last day"))
+    "between",
+    _("is between"),
+    (Parameter("from", "date", _("the first day")), Parameter("to", "date", _("the last day"))),
 )
 DATE_OPERATORS = (
-    Operator("on", "is on", (_DATE,)),
-    Operator("before", "is before", (_DATE,)),
-    Operator("after", "is after", (_DATE,)),
+    Operator("on", _("is on"), (_DATE,)),
+    Operator("before", _("is before"), (_DATE,)),
+    Operator("after", _("is after"), (_DATE,)),
     _BETWEEN_DATES,
-    Operator("last_days", "was in the last days:", (_DAYS,)),
-    Operator("next_days", "is in the next days:", (_DAYS,)),
-    Operator("anniversary", "has its anniversary in the next days:", (_DAYS,)),
+    Operator("last_days", _("was in the last days:"), (_DAYS,)),
+    Operator("next_days", _("is in the next days:"), (_DAYS,)),
+    Operator("anniversary", _("has its anniversary in the next days:"), (_DAYS,)),
     *_EMPTY,
 )
 INSTANT_OPERATORS = (
-    Operator("before", "before", (_DATE,)),
-    Operator("after", "after", (_DATE,)),
+    Operator("before", _("before"), (_DATE,)),
+    Operator("after", _("after"), (_DATE,)),
     Operator(
-        "between", "between", (Parameter("from", "date", "the first day"), Parameter("to", "date", "the last day"))
+        "between",
+        _("between"),
+        (Parameter("from", "date", _("the first day")), Parameter("to", "date", _("the last day"))),
     ),
-    Operator("last_days", "in the last days:", (_DAYS,)),
-    Operator("over_days", "longer ago than days:", (_DAYS,)),
+    Operator("last_days", _("in the last days:"), (_DAYS,)),
+    Operator("over_days", _("longer ago than days:"), (_DAYS,)),
 )
-BOOLEAN_OPERATORS = (Operator("yes", "is yes"), Operator("no", "is no"), *_EMPTY)
+BOOLEAN_OPERATORS = (Operator("yes", _("is yes")), Operator("no", _("is no")), *_EMPTY)
 
 
 def choice_operators(options: Sequence[tuple[str, str]]) -> tuple[Operator, ...]:
     """Return the operators that compare a value with some of these options."""
-    values = Parameter("values", "choices", "the values", tuple(options))
-    return (Operator("in", "is one of", (values,)), Operator("in_not", "is none of", (values,)), *_EMPTY)
+    values = Parameter("values", "choices", _("the values"), tuple(options))
+    return (Operator("in", _("is one of"), (values,)), Operator("in_not", _("is none of"), (values,)), *_EMPTY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any
 
+from words.texts import gettext_noop, joined
+from words.texts import text as _
+
 MOST_DEPTH = 5  # Levels of groups, including the outermost.
 MOST_CONDITIONS = 100
 MOST_CHOICES = 500  # In one condition.
@@ -25,7 +28,7 @@ LONGEST_TEXT = 1_000
 MOST_DAYS = 36_500
 LARGEST_NUMBER = 1e15
 
-MATCHES = {"all": "all of these", "any": "any of these", "none": "none of these"}
+MATCHES = {"all": _("all of these"), "any": _("any of these"), "none": _("none of these")}
 ROOT_MATCH = "all"
 
 
@@ -113,7 +116,7 @@ class ConditionsInvalid(ValueError):
     """The conditions cannot be used; ``problems`` says why, each with its path."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(" ".join(dict.fromkeys(problem.text for problem in problems)))
+        super().__init__(joined(dict.fromkeys(problem.text for problem in problems)))
         self.problems = problems
 
 
@@ -125,7 +128,14 @@ def parse(written: Any, vocabulary: Vocabulary) -> Group:
     reader = _Reader(vocabulary)
     group = reader.read_group(written, ())
     if reader.count > MOST_CONDITIONS:
-        reader.note((), f"These are {reader.count} conditions; at most {MOST_CONDITIONS} are possible. Remove some.")
+        reader.note(
+            (),
+            _(
+                "These are %(n)s conditions, and at most %(most)s are possible. Remove some.",
+                n=reader.count,
+                most=MOST_CONDITIONS,
+            ),
+        )
     if reader.problems:
         raise ConditionsInvalid(reader.problems)
     return group
@@ -157,20 +167,22 @@ class _Reader:
 
     def read_group(self, written: Any, path: tuple[int, ...]) -> Group:
         if not isinstance(written, dict):
-            self.note(path, "A group of conditions is written as an object.")
+            self.note(path, _("A group of conditions is written as an object."))
             return Group(ROOT_MATCH, ())
         if len(path) >= MOST_DEPTH:
-            self.note(path, f"Groups can be nested {MOST_DEPTH} deep; move these conditions further out.")
+            self.note(
+                path, _("Groups can be nested %(most)s deep. Move these conditions further out.", most=MOST_DEPTH)
+            )
             return Group(ROOT_MATCH, ())
         for name in written.keys() - {"match", "conditions"}:
-            self.note(path, f"A group has no “{str(name)[:40]}”.")
+            self.note(path, _("A group has no “%(name)s”.", name=str(name)[:40]))
         match = written.get("match")
         if not isinstance(match, str) or match not in MATCHES:
-            self.note(path, "Choose whether all, any or none of these must hold.")
+            self.note(path, _("Choose whether all, any or none of these must hold."))
             match = ROOT_MATCH
         members = written.get("conditions")
         if not isinstance(members, list) or not members:
-            self.note(path, "Add at least one condition.")
+            self.note(path, _("Add at least one condition."))
             return Group(match, ())
         return Group(match, tuple(self._read(member, (*path, place)) for place, member in enumerate(members)))
 
@@ -183,7 +195,7 @@ class _Reader:
         nothing = Condition("", "")
         self.count += 1
         if not isinstance(written, dict):
-            self.note(path, "A condition is written as an object.")
+            self.note(path, _("A condition is written as an object."))
             return nothing
         name = written.get("field")
         known = self._vocabulary.get(name) if isinstance(name, str) else None
@@ -192,33 +204,69 @@ class _Reader:
             return nothing
         operator = known.operator(str(written.get("operator") or ""))
         if operator is None:
-            self.note(path, f"Choose what “{known.label}” is compared by.", "operator")
+            self.note(path, _("Choose what “%(field)s” is compared by.", field=known.label), "operator")
             return nothing
         extra = written.keys() - {"field", "operator", *(parameter.name for parameter in operator.parameters)}
         for unknown in sorted(map(str, extra)):
-            self.note(path, f"“{known.label} {operator.label}” takes no “{unknown[:40]}”.")
+            self.note(
+                path,
+                _(
+                    "“%(field)s %(operator)s” takes no “%(unknown)s”.",
+                    field=known.label,
+                    operator=operator.label,
+                    unknown=unknown[:40],
+                ),
+            )
         values: dict[str, Any] = {}
         for parameter in operator.parameters:
             value = written.get(parameter.name)
             if value in (None, "", []):
                 if not parameter.is_optional:
-                    self.note(path, f"{known.label} {operator.label}: fill in {parameter.label}.", parameter.name)
+                    self.note(
+                        path,
+                        _(
+                            "%(field)s %(operator)s: fill in %(value)s.",
+                            field=known.label,
+                            operator=operator.label,
+                            value=parameter.label,
+                        ),
+                        parameter.name,
+                    )
             elif problem := _problem(value, parameter):
-                self.note(path, f"{known.label} {operator.label}: {problem}", parameter.name)
+                self.note(
+                    path,
+                    _(
+                        "%(field)s %(operator)s: %(problem)s",
+                        field=known.label,
+                        operator=operator.label,
+                        problem=problem,
+                    ),
+                    parameter.name,
+                )
             else:
                 values[parameter.name] = value
         if "from" in values and "to" in values and values["from"] > values["to"]:
-            self.note(path, f"{known.label} {operator.label}: the first value is above the second.", "to")
+            self.note(
+                path,
+                _(
+                    "%(field)s %(operator)s: the first value is above the second.",
+                    field=known.label,
+                    operator=operator.label,
+                ),
+                "to",
+            )
         return Condition(known.name, operator.name, values)
 
 
 def _unknown_field(name: Any) -> str:
     if not isinstance(name, str) or not name:
-        return "Choose what the condition is about."
-    kind, _, rest = name.partition(":")
+        return _("Choose what the condition is about.")
+    kind, _colon, rest = name.partition(":")
     if kind == "attribute" and rest:
-        return f"There is no attribute named “{rest[:64]}” any more; choose another, or remove the condition."
-    return f"“{name[:64]}” is nothing that can be asked; choose again."
+        return _(
+            "There is no attribute named “%(name)s” any more. Choose another, or remove the condition.", name=rest[:64]
+        )
+    return _("“%(name)s” is nothing that can be asked. Choose again.", name=name[:64])
 
 
 def _problem(value: Any, parameter: Parameter) -> str:
@@ -228,24 +276,32 @@ def _problem(value: Any, parameter: Parameter) -> str:
             return _text_problem(value)
         case "number":
             is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            return "" if is_number and abs(value) <= LARGEST_NUMBER else "write a number, like 1000 or 38.5."
+            return "" if is_number and abs(value) <= LARGEST_NUMBER else _("write a number, like 1000 or 38.5.")
         case "date":
-            return "" if _is_date(value) else "write a date, such as 2026-11-30."
+            return "" if _is_date(value) else _("write a date, such as 2026-11-30.")
         case "days":
             is_whole = isinstance(value, int) and not isinstance(value, bool)
-            return "" if is_whole and 1 <= value <= MOST_DAYS else f"write a whole number of days, 1 to {MOST_DAYS:,}."
+            return (
+                ""
+                if is_whole and 1 <= value <= MOST_DAYS
+                else _("write a whole number of days, 1 to %(most)s.", most=f"{MOST_DAYS:,}")
+            )
         case "choice":
             return _choice_problem([value], parameter)
         case _:
             if not isinstance(value, list) or len(value) > MOST_CHOICES:
-                return f"choose up to {MOST_CHOICES} of them."
+                return _("choose up to %(most)s of them.", most=MOST_CHOICES)
             return _choice_problem(value, parameter)
 
 
 def _text_problem(value: Any) -> str:
     if not isinstance(value, str) or "\0" in value or not value.strip():
-        return "write some text."
-    return "" if len(value) <= LONGEST_TEXT else f"the text is longer than {LONGEST_TEXT:,} characters."
+        return _("write some text.")
+    return (
+        ""
+        if len(value) <= LONGEST_TEXT
+        else _("the text is longer than %(most)s characters.", most=f"{LONGEST_TEXT:,}")
+    )
 
 
 def _is_date(value: Any) -> bool:
@@ -260,7 +316,7 @@ def _choice_problem(chosen: list[Any], parameter: Parameter) -> str:
     possible = {(type(value), value) for value, _ in parameter.options}
     if all(isinstance(value, str | int) and (type(value), value) in possible for value in chosen):
         return ""
-    return f"what was chosen for {parameter.label} is no longer there; choose again."
+    return _("what was chosen for %(label)s is no longer there. Choose again.", label=parameter.label)
 
 
 # --- dates ----------------------------------------------------------------------------------
@@ -283,7 +339,9 @@ def anniversary_range(today: dt.date, days: int) -> tuple[str, str] | None:
 
 # --- in words -------------------------------------------------------------------------------
 
-_JOINED = {"all": " and ", "any": " or ", "none": " or "}
+_AND, _OR = gettext_noop("%(one)s and %(other)s"), gettext_noop("%(one)s or %(other)s")
+_COMMA = gettext_noop("%(one)s, %(other)s")
+_JOINED = {"all": _AND, "any": _OR, "none": _OR}
 
 
 def describe(group: Group, vocabulary: Vocabulary, *, is_within: bool = False) -> str:
@@ -292,23 +350,26 @@ def describe(group: Group, vocabulary: Vocabulary, *, is_within: bool = False) -
         describe(member, vocabulary, is_within=True) if isinstance(member, Group) else _in_words(member, vocabulary)
         for member in group.members
     ]
-    words = _JOINED[group.match].join(parts)
+    words = joined(parts, _JOINED[group.match])
     if group.match == "none":
-        return f"not ({words})"
-    return f"({words})" if is_within and len(parts) > 1 else words
+        return _("not (%(conditions)s)", conditions=words)
+    return _("(%(conditions)s)", conditions=words) if is_within and len(parts) > 1 else words
 
 
 def _in_words(condition: Condition, vocabulary: Vocabulary) -> str:
     known = vocabulary.get(condition.field)
     operator = known.operator(condition.operator) if known else None
     if known is None or operator is None:
-        return f"{condition.name or condition.field} (no longer there)"
+        return _("%(field)s (no longer there)", field=condition.name or condition.field)
     values = [
         _value_in_words(condition.values[each.name], each)
         for each in operator.parameters
         if each.name in condition.values
     ]
-    return " ".join([known.label, operator.label, *filter(None, [" – ".join(values)])])
+    if not values:
+        return _("%(field)s %(operator)s", field=known.label, operator=operator.label)
+    compared = values[0] if len(values) == 1 else _("%(first)s – %(second)s", first=values[0], second=values[1])
+    return _("%(field)s %(operator)s %(value)s", field=known.label, operator=operator.label, value=compared)
 
 
 def _value_in_words(value: Any, parameter: Parameter) -> str:
@@ -316,4 +377,4 @@ def _value_in_words(value: Any, parameter: Parameter) -> str:
         return f"{value:,}" if isinstance(value, int | float) else str(value)
     labels = dict(parameter.options)
     chosen = value if isinstance(value, list) else [value]
-    return ", ".join(labels.get(each, "no longer there") for each in chosen)
+    return joined((labels.get(each, _("no longer there")) for each in chosen), _COMMA)

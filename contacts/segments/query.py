@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils.translation import gettext
 
 from contacts.models import Attribute, Contact, ContactList, Segment, Subscription
 from contacts.segments.comparisons import (
@@ -37,10 +38,11 @@ from contacts.segments.conditions import Condition, ConditionField, Group, Opera
 from installation.site import site
 from mail.addresses import fold
 from registry import Registry
+from words.texts import text as _
 
-PERSON = "Person"
-ATTRIBUTES = "Attributes"
-LISTS = "Lists"
+PERSON = _("Person")
+ATTRIBUTES = _("Attributes")
+LISTS = _("Lists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def users_of(
         return condition.field in names or (condition.kind in ("list", *_DATED) and not ids.isdisjoint(named))
 
     found = [
-        f"the segment “{segment}”"
+        gettext("the segment “%(name)s”") % {"name": segment}
         for segment in Segment.objects.all()
         if any(map(is_named, load(segment.conditions).conditions()))
     ]
@@ -135,18 +137,18 @@ def users_of(
 
 # --- fields of every contact ----------------------------------------------------------------
 
-_TEXTS = {"email": "E-mail", "first_name": "First name", "last_name": "Last name", "time_zone": "Time zone"}
-_PAUSED = (Operator("yes", "asked for one that lasts still"), Operator("no", "asked for none"))
+_TEXTS = {"email": _("E-mail"), "first_name": _("First name"), "last_name": _("Last name")}
+_PAUSED = (Operator("yes", _("asked for one that lasts still")), Operator("no", _("asked for none")))
 
 
 def _person_fields() -> Iterator[ConditionField]:
     for name in ("email", "first_name", "last_name"):
         yield ConditionField(name, _TEXTS[name], PERSON, TEXT_OPERATORS)
-    yield ConditionField("domain", "E-mail domain", PERSON, TEXT_OPERATORS[:6])
-    yield ConditionField("language", "Language", PERSON, choice_operators(settings.LANGUAGES))
-    yield ConditionField("time_zone", "Time zone", PERSON, TEXT_OPERATORS)
-    yield ConditionField("created", "Added", PERSON, INSTANT_OPERATORS)
-    yield ConditionField("paused", "Break from mail", PERSON, _PAUSED)
+    yield ConditionField("domain", _("E-mail domain"), PERSON, TEXT_OPERATORS[:6])
+    yield ConditionField("language", _("Language"), PERSON, choice_operators(settings.LANGUAGES))
+    yield ConditionField("time_zone", _("Time zone"), PERSON, TEXT_OPERATORS)
+    yield ConditionField("created", _("Added"), PERSON, INSTANT_OPERATORS)
+    yield ConditionField("paused", _("Break from mail"), PERSON, _PAUSED)
 
 
 def _about_text(condition: Condition, moment: Moment) -> Q:
@@ -223,26 +225,26 @@ _DATED = (Subscription.Status.SUBSCRIBED.value, Subscription.Status.UNSUBSCRIBED
 
 def _list_fields() -> Iterator[ConditionField]:
     lists = tuple(ContactList.objects.values_list("pk", "name"))
-    some = (Parameter("lists", "choices", "the lists", lists),)
+    some = (Parameter("lists", "choices", _("the lists"), lists),)
     yield ConditionField(
         "list",
-        "List",
+        _("List"),
         LISTS,
         (
-            Operator("subscribed", "is subscribed to one of", some),
-            Operator("subscribed_not", "is subscribed to none of", some),
-            Operator("pending", "has not confirmed one of", some),
-            Operator("unsubscribed", "unsubscribed from one of", some),
-            Operator("nowhere", "is on no list at all"),
+            Operator("subscribed", _("is subscribed to one of"), some),
+            Operator("subscribed_not", _("is subscribed to none of"), some),
+            Operator("pending", _("has not confirmed one of"), some),
+            Operator("unsubscribed", _("unsubscribed from one of"), some),
+            Operator("nowhere", _("is on no list at all")),
         ),
     )
 
 
 def _dated_field(status: str) -> Iterator[ConditionField]:
     lists = tuple(ContactList.objects.values_list("pk", "name"))
-    one = Parameter("list", "choice", "the list", lists, is_optional=True, empty_words="any list")
+    one = Parameter("list", "choice", _("the list"), lists, is_optional=True, empty_words=_("any list"))
     operators = tuple(Operator(each.name, each.label, (*each.parameters, one)) for each in INSTANT_OPERATORS)
-    yield ConditionField(status, status.capitalize(), LISTS, operators)
+    yield ConditionField(status, _(str(Subscription.Status(status).label)), LISTS, operators)
 
 
 def _about_list(condition: Condition, moment: Moment) -> Q:

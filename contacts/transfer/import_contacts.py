@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import OperationalError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from contacts.consent import changes
 from contacts.models import Attribute, ContactImport
@@ -113,7 +114,7 @@ def running_into(lists: Collection[int]) -> list[str]:
     """Return the running imports into any of the lists, as phrases for people."""
     under_way = ContactImport.objects.filter(status__in=[Status.WAITING, Status.RUNNING]).order_by("created_at")
     return [
-        f"the import of “{each.file_name}”: wait for its end, or cancel it"
+        gettext("the import of “%(file)s”: wait for its end, or cancel it") % {"file": each.file_name}
         for each in under_way.only("file_name", "lists")
         if any(key in lists for key, _ in each.lists)
     ]

@@ -9,15 +9,16 @@ from contacts.segments.comparisons import Moment
 from contacts.segments.conditions import Condition, ConditionField, Operator, Parameter
 from contacts.segments.query import ConditionKind
 from delivery.models import Mailing, Message
+from words.texts import text as _
 
-HEADING = "Mail"
+HEADING = _("Mail")
 STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.SINGLE)
 # Pending messages have no outcome yet.
-OUTCOMES = tuple((value, str(label)) for value, label in Message.Status.choices if value not in Message.PENDING)
+OUTCOMES = tuple((value, _(str(label))) for value, label in Message.Status.choices if value not in Message.PENDING)
 WRITTEN_TO = (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED)
 
-_DAYS = Parameter("days", "days", "the number of days")
-OUTCOME = Parameter("outcomes", "choices", "the outcomes", OUTCOMES)
+_DAYS = Parameter("days", "days", _("the number of days"))
+OUTCOME = Parameter("outcomes", "choices", _("the outcomes"), OUTCOMES)
 
 
 def messages_of(statuses: Iterable[str]) -> QuerySet[Message]:
@@ -28,11 +29,11 @@ def messages_of(statuses: Iterable[str]) -> QuerySet[Message]:
 def _fields() -> Iterator[ConditionField]:
     yield ConditionField(
         "mail",
-        "Any mail",
+        _("Any mail"),
         HEADING,
         (
-            Operator("had", "was sent in the last days:", (_DAYS, OUTCOME)),
-            Operator("had_not", "was not sent in the last days:", (_DAYS,)),
+            Operator("had", _("was sent in the last days:"), (_DAYS, OUTCOME)),
+            Operator("had_not", _("was not sent in the last days:"), (_DAYS,)),
         ),
     )
 

@@ -11,22 +11,25 @@ from contacts.segments.comparisons import Moment
 from contacts.segments.conditions import Condition, ConditionField, Operator, Parameter
 from contacts.segments.query import ConditionKind
 from feedback.models import Feedback
+from words.texts import text as _
 
-HEADING = "Engagement"
+HEADING = _("Engagement")
 
 
 def _fields() -> Iterator[ConditionField]:
-    kinds = Parameter("kinds", "choices", "the kinds", tuple((kind.value, str(kind.label)) for kind in Feedback.Kind))
-    campaign = Parameter(
-        "campaign", "choice", "the campaign", started_campaigns(), is_optional=True, empty_words="any mail"
+    kinds = Parameter(
+        "kinds", "choices", _("the kinds"), tuple((kind.value, str(kind.label)) for kind in Feedback.Kind)
     )
-    days = Parameter("days", "days", "the last days", is_optional=True)
+    campaign = Parameter(
+        "campaign", "choice", _("the campaign"), started_campaigns(), is_optional=True, empty_words=_("any mail")
+    )
+    days = Parameter("days", "days", _("the last days"), is_optional=True)
     parameters = (kinds, campaign, days)
     yield ConditionField(
         "feedback",
-        "Feedback",
+        _("Feedback"),
         HEADING,
-        (Operator("gave", "gave one of", parameters), Operator("gave_not", "gave none of", parameters)),
+        (Operator("gave", _("gave one of"), parameters), Operator("gave_not", _("gave none of"), parameters)),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections
+from django.utils.translation import gettext
 
 from mail.addresses import AddressInvalid, check_domain_name, domain_of, parse_mailbox
 from registry import Registry
@@ -60,7 +61,11 @@ def rules() -> list[RoutingRule]:
 def users_of(server_ids: Collection[int]) -> list[str]:
     """Return the names of what refers to one of these servers, and would wait forever without it."""
     rules = Route.objects.order_by("is_default", "display_order", "pk")
-    found = [f"the routing rule “{rule}”" for rule in rules if set(server_ids) & set(rule.server_ids)]
+    found = [
+        gettext("the routing rule “%(name)s”") % {"name": rule}
+        for rule in rules
+        if set(server_ids) & set(rule.server_ids)
+    ]
     return found + [name for users in SERVER_USERS.values() for name in users(server_ids)]
 
 

@@ -14,9 +14,11 @@ from contacts.segments.conditions import (
     Operator,
     Parameter,
     anniversary_range,
+    describe,
     load,
     parse,
 )
+from words.texts import TRANSLATOR, translated
 
 TEXT = Parameter("text", "text", "the text")
 FIELDS = (
@@ -157,7 +159,7 @@ def test_groups_nest_five_deep_and_no_deeper() -> None:
 def test_a_hundred_conditions_are_taken_and_no_more() -> None:
     parse(all_of(*[CITY] * MOST_CONDITIONS), VOCABULARY)
 
-    with pytest.raises(ConditionsInvalid, match="These are 101 conditions; at most 100 are possible"):
+    with pytest.raises(ConditionsInvalid, match="These are 101 conditions, and at most 100 are possible"):
         parse(all_of(all_of(CITY), *[CITY] * MOST_CONDITIONS), VOCABULARY)
 
 
@@ -176,3 +178,14 @@ def test_anniversaries_lie_between_two_days(
     today: tuple[int, int, int], days: int, expected: tuple[str, str] | None
 ) -> None:
     assert anniversary_range(dt.date(*today), days) == expected
+
+
+def test_conditions_are_told_in_the_language_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    koeln = {"field": "city", "operator": "is", "text": "Köln"}
+    group = parse({"match": "any", "conditions": [CITY, koeln]}, VOCABULARY)
+    english = describe(group, VOCABULARY)
+
+    monkeypatch.setattr(TRANSLATOR, "gettext", lambda text: text.replace(" or ", " oder "))
+
+    assert english == "City is Bonn or City is Köln"
+    assert translated(english) == "City is Bonn oder City is Köln"
