@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from words.instants import day
+from words.texts import gettext_noop, joined
+from words.texts import text as _
+
 CHECKED_ON = dt.date(2026, 11, 23)  # The date of the last look at the sources.
 
 # Choosing a provider resets the fields that its preset leaves open to these values. Most providers count in UTC.
@@ -76,67 +80,71 @@ class Preset:
         :param host: the host in use; a host other than the first may be for bulk mail.
         """
         bulk = "" if self.bulk is Bulk.STREAM and host != self.host else _BULK_WARNINGS[self.bulk]
-        return tuple(filter(None, (bulk.format(name=self.name), self.warning)))
+        return tuple(filter(None, (bulk and _(bulk, name=self.name), self.warning)))
 
     @property
     def facts(self) -> tuple[str, ...]:
         """The known facts about the provider, as sentences; unverified ones are marked."""
         ports = (
-            f"{', '.join(map(str, numbers))} with {how}"
+            _("%(ports)s with %(how)s", ports=", ".join(map(str, numbers)), how=how)
             for numbers, how in (
                 (self.starttls_ports, "STARTTLS"),
-                (self.implicit_ports, "implicit TLS"),
+                (self.implicit_ports, _("implicit TLS")),
             )
             if numbers
         )
         known = (
-            f"Username: {self.signs_in_as}.",
-            f"Password: {self.signs_in_with}.",
-            f"Ports: {'; '.join(ports)}." if self.use_tls else "",
+            _("Username: %(username)s.", username=self.signs_in_as),
+            _("Password: %(password)s.", password=self.signs_in_with),
+            _("Ports: %(ports)s.", ports=joined(ports, _ALSO)) if self.use_tls else "",
             *self.hints,
-            f"Not verified: {'; '.join(self.unverified)}." if self.unverified else "",
+            _("Not verified: %(facts)s.", facts=joined(self.unverified, _ALSO)) if self.unverified else "",
         )
         return tuple(filter(None, known))
 
     @property
     def source(self) -> str:
         """The date and sources of these facts."""
-        return f"As of {self.checked_on.day} {self.checked_on:%B %Y}, from: {'; '.join(self.sources)}."
+        checked_on = day(self.checked_on, dt.date.min)  # With its year.
+        return _("As of %(day)s, from: %(sources)s.", day=checked_on, sources="; ".join(self.sources))
 
 
 _BULK_WARNINGS = {
     Bulk.YES: "",
-    Bulk.LIMITED: "{name} is meant for everyday mail, so campaigns are limited. Keep them small.",
-    Bulk.STREAM: "{name} sends campaigns only through its broadcast stream. Choose that host.",
-    Bulk.NO: "{name} doesn't allow bulk mail. Use this server for tests and single messages, not for campaigns.",
+    Bulk.LIMITED: gettext_noop("%(name)s is meant for everyday mail, so campaigns are limited. Keep them small."),
+    Bulk.STREAM: gettext_noop("%(name)s sends campaigns only through its broadcast stream. Choose that host."),
+    Bulk.NO: gettext_noop(
+        "%(name)s doesn't allow bulk mail. Use this server for tests and single messages, not for campaigns."
+    ),
 }
+_ALSO = gettext_noop("%(one)s; %(other)s")
 
 _SES_REGIONS = (
-    ("us-east-1", "US East, N. Virginia"),
-    ("us-east-2", "US East, Ohio"),
-    ("us-west-1", "US West, N. California"),
-    ("us-west-2", "US West, Oregon"),
-    ("af-south-1", "Africa, Cape Town"),
-    ("ap-northeast-1", "Asia Pacific, Tokyo"),
-    ("ap-northeast-2", "Asia Pacific, Seoul"),
-    ("ap-northeast-3", "Asia Pacific, Osaka"),
-    ("ap-south-1", "Asia Pacific, Mumbai"),
-    ("ap-southeast-1", "Asia Pacific, Singapore"),
-    ("ap-southeast-2", "Asia Pacific, Sydney"),
-    ("ap-southeast-3", "Asia Pacific, Jakarta"),
-    ("ca-central-1", "Canada, Central"),
-    ("eu-central-1", "Europe, Frankfurt"),
-    ("eu-north-1", "Europe, Stockholm"),
-    ("eu-south-1", "Europe, Milan"),
-    ("eu-west-1", "Europe, Ireland"),
-    ("eu-west-2", "Europe, London"),
-    ("eu-west-3", "Europe, Paris"),
-    ("il-central-1", "Israel, Tel Aviv"),
-    ("me-south-1", "Middle East, Bahrain"),
-    ("sa-east-1", "South America, São Paulo"),
+    ("us-east-1", _("US East, N. Virginia")),
+    ("us-east-2", _("US East, Ohio")),
+    ("us-west-1", _("US West, N. California")),
+    ("us-west-2", _("US West, Oregon")),
+    ("af-south-1", _("Africa, Cape Town")),
+    ("ap-northeast-1", _("Asia Pacific, Tokyo")),
+    ("ap-northeast-2", _("Asia Pacific, Seoul")),
+    ("ap-northeast-3", _("Asia Pacific, Osaka")),
+    ("ap-south-1", _("Asia Pacific, Mumbai")),
+    ("ap-southeast-1", _("Asia Pacific, Singapore")),
+    ("ap-southeast-2", _("Asia Pacific, Sydney")),
+    ("ap-southeast-3", _("Asia Pacific, Jakarta")),
+    ("ca-central-1", _("Canada, Central")),
+    ("eu-central-1", _("Europe, Frankfurt")),
+    ("eu-north-1", _("Europe, Stockholm")),
+    ("eu-south-1", _("Europe, Milan")),
+    ("eu-west-1", _("Europe, Ireland")),
+    ("eu-west-2", _("Europe, London")),
+    ("eu-west-3", _("Europe, Paris")),
+    ("il-central-1", _("Israel, Tel Aviv")),
+    ("me-south-1", _("Middle East, Bahrain")),
+    ("sa-east-1", _("South America, São Paulo")),
 )
-_FULL_ADDRESS = "the full email address of the account"
-_FOR_APPS = "an app password, not the one you sign in to the mailbox with"
+_FULL_ADDRESS = _("the full email address of the account")
+_FOR_APPS = _("an app password, not the one you sign in to the mailbox with")
 _NODEMAILER = "nodemailer, well-known services list"
 
 _ALL = (
@@ -147,16 +155,16 @@ _ALL = (
         other_hosts=tuple((f"email-smtp.{region}.amazonaws.com", place) for region, place in _SES_REGIONS),
         starttls_ports=(587, 25, 2587),
         implicit_ports=(465, 2465),
-        signs_in_as="the SMTP username made in SES (it starts with AKIA)",
-        signs_in_with="the SMTP password made in SES, not the secret key of IAM",
+        signs_in_as=_("the SMTP username made in SES (it starts with AKIA)"),
+        signs_in_with=_("the SMTP password made in SES, not the secret key of IAM"),
         bulk=Bulk.YES,
         fills={"use_precedence": False},
         hints=(
-            "Choose the region your SES account sends from. Usernames and quotas belong to a region.",
-            "SES may reject the Precedence header, so it's turned off here.",
-            "New accounts start in a sandbox: 200 messages a day, 1 per second, to verified addresses only.",
-            "Every recipient counts. Limits per message: 50 recipients and 40 MB. Reply 454 means too fast.",
-            "Bounces go to SES unless you set up your own MAIL FROM domain there.",
+            _("Choose the region your SES account sends from. Usernames and quotas belong to a region."),
+            _("SES may reject the Precedence header, so it's turned off here."),
+            _("New accounts start in a sandbox: 200 messages a day, 1 per second, to verified addresses only."),
+            _("Every recipient counts. Limits per message: 50 recipients and 40 MB. Reply 454 means too fast."),
+            _("Bounces go to SES unless you set up your own MAIL FROM domain there."),
         ),
         sources=(
             "docs.aws.amazon.com/ses/latest/dg/quotas.html",
@@ -170,14 +178,14 @@ _ALL = (
         host="smtp-relay.brevo.com",
         starttls_ports=(587, 2525),
         implicit_ports=(465,),
-        signs_in_as="the SMTP login shown in the account",
-        signs_in_with="an SMTP key, not an API key",
+        signs_in_as=_("the SMTP login shown in the account"),
+        signs_in_with=_("an SMTP key, not an API key"),
         bulk=Bulk.YES,
         hints=(
-            "Brevo rewrites senders on unverified domains to an address at brevosend.com.",
-            "The free plan allows 300 messages a day.",
+            _("Brevo rewrites senders on unverified domains to an address at brevosend.com."),
+            _("The free plan allows 300 messages a day."),
         ),
-        unverified=("the largest message", "that bounces go to an address of its own"),
+        unverified=(_("the largest message"), _("that bounces go to an address of its own")),
         sources=("developers.brevo.com/docs/smtp-integration", "captaindns.com, 16 January 2026"),
     ),
     Preset(
@@ -187,10 +195,10 @@ _ALL = (
         port=2525,
         starttls_ports=(2525, 587, 25),
         implicit_ports=(465,),
-        signs_in_as="the account's email address, or an SMTP credential",
-        signs_in_with="the password of the SMTP credential",
+        signs_in_as=_("the account's email address, or an SMTP credential"),
+        signs_in_with=_("the password of the SMTP credential"),
         bulk=Bulk.YES,
-        unverified=("every port but 465", "20 MB a message"),
+        unverified=(_("every port but 465"), _("20 MB a message")),
         sources=(_NODEMAILER,),
     ),
     Preset(
@@ -199,14 +207,14 @@ _ALL = (
         host="smtp.emailit.com",
         starttls_ports=(587, 2525, 2587, 25),
         implicit_ports=(465,),
-        signs_in_as="emailit",
+        signs_in_as=_("emailit"),
         constant_username="emailit",
-        signs_in_with="the API key (it starts with secret_)",
+        signs_in_with=_("the API key (it starts with secret_)"),
         bulk=Bulk.YES,
         fills={"rate_limit": 2, "rate_unit": "second", "max_per_day": 5_000},
         hints=(
-            "New accounts can send 2 messages per second and 5,000 a day. The day starts at midnight UTC.",
-            "Reply 452 4.5.3 means the daily limit is reached, 452 4.4.5 means too fast.",
+            _("New accounts can send 2 messages per second and 5,000 a day. The day starts at midnight UTC."),
+            _("Reply 452 4.5.3 means the daily limit is reached, 452 4.4.5 means too fast."),
         ),
         sources=("emailit.com/docs/limits.md", "emailit.com/docs/smtp"),
     ),
@@ -219,8 +227,8 @@ _ALL = (
         signs_in_as=_FULL_ADDRESS,
         signs_in_with=_FOR_APPS,
         bulk=Bulk.NO,
-        hints=("Mail from must be an address of the account.", "Fastmail prefers port 465."),
-        unverified=("how many messages a day",),
+        hints=(_("Mail from must be an address of the account."), _("Fastmail prefers port 465.")),
+        unverified=(_("how many messages a day"),),
         sources=("xenocept.com on Fastmail", _NODEMAILER),
     ),
     Preset(
@@ -231,14 +239,14 @@ _ALL = (
         signs_in_as=_FULL_ADDRESS,
         signs_in_with=_FOR_APPS,
         bulk=Bulk.NO,
-        warning="Google has refused the password of the account since May 2025; make an app password for this.",
+        warning=_("Google has refused the password of the account since May 2025; make an app password for this."),
         fills={"max_per_day": 500},
-        hints=("500 recipients a day. Reply 550 5.4.5 means the limit is reached.",),
+        hints=(_("500 recipients a day. Reply 550 5.4.5 means the limit is reached."),),
         unverified=(
-            "that another Mail from is rewritten to the account's",
-            "100 recipients a message",
-            "25 MB",
-            "that bounces go to an address of its own",
+            _("that another Mail from is rewritten to the account's"),
+            _("100 recipients a message"),
+            _("25 MB"),
+            _("that bounces go to an address of its own"),
         ),
         sources=("developer.nylas.com, Gmail SMTP settings", "Google's words for 550 5.4.5"),
     ),
@@ -250,10 +258,10 @@ _ALL = (
         signs_in_as=_FULL_ADDRESS,
         signs_in_with=_FOR_APPS,
         bulk=Bulk.NO,
-        warning="Google has refused the password of the account since May 2025; make an app password for this.",
+        warning=_("Google has refused the password of the account since May 2025; make an app password for this."),
         fills={"max_per_day": 2000},
-        hints=("2,000 messages a day. Reply 550 5.4.5 means the limit is reached.",),
-        unverified=("500 a day for trial accounts", "25 MB"),
+        hints=(_("2,000 messages a day. Reply 550 5.4.5 means the limit is reached."),),
+        unverified=(_("500 a day for trial accounts"), _("25 MB")),
         sources=("developer.nylas.com, Gmail SMTP settings",),
     ),
     Preset(
@@ -262,14 +270,14 @@ _ALL = (
         host="smtp-relay.gmail.com",
         starttls_ports=(587, 25),
         implicit_ports=(465,),
-        signs_in_as="the address of a user, or nothing if the relay knows your IP address",
+        signs_in_as=_("the address of a user, or nothing if the relay knows your IP address"),
         signs_in_with=_FOR_APPS,
         bulk=Bulk.LIMITED,
         fills={"max_per_day": 10_000},
         hints=(
-            "Domain name must be one of your Workspace domains: the relay checks it.",
-            "10,000 recipients a day per user, 319,444 per ten minutes for the organisation.",
-            "Reply 450 4.2.1 means too fast, 550 5.7.1 the daily limit, 550 5.4.5 the user's limit.",
+            _("Domain name must be one of your Workspace domains: the relay checks it."),
+            _("10,000 recipients a day per user, 319,444 per ten minutes for the organisation."),
+            _("Reply 450 4.2.1 means too fast, 550 5.7.1 the daily limit, 550 5.4.5 the user's limit."),
         ),
         sources=("support.google.com/a/answer/2956491",),
     ),
@@ -277,15 +285,15 @@ _ALL = (
         key="icloud",
         name="iCloud Mail",
         host="smtp.mail.me.com",
-        signs_in_as="the iCloud address",
-        signs_in_with="an app-specific password",
+        signs_in_as=_("the iCloud address"),
+        signs_in_with=_("an app-specific password"),
         bulk=Bulk.NO,
         fills={"max_per_day": 1000},
         hints=(
-            "1,000 messages and 1,000 recipients a day. Limits per message: 500 recipients and 20 MB.",
-            "Apple prohibits unsolicited bulk mail through iCloud.",
+            _("1,000 messages and 1,000 recipients a day. Limits per message: 500 recipients and 20 MB."),
+            _("Apple prohibits unsolicited bulk mail through iCloud."),
         ),
-        unverified=("that an app-specific password is needed",),
+        unverified=(_("that an app-specific password is needed"),),
         sources=("support.apple.com/102198",),
     ),
     Preset(
@@ -293,33 +301,33 @@ _ALL = (
         name="Mailchimp Transactional (Mandrill)",
         host="smtp.mandrillapp.com",
         implicit_ports=(465,),
-        signs_in_as="any word",
-        signs_in_with="an API key",
+        signs_in_as=_("any word"),
+        signs_in_with=_("an API key"),
         bulk=Bulk.YES,
-        unverified=("that any username works", "port 465", "every limit"),
+        unverified=(_("that any username works"), _("port 465"), _("every limit")),
         sources=(_NODEMAILER,),
     ),
     Preset(
         key="mailersend",
         name="MailerSend",
         host="smtp.mailersend.net",
-        signs_in_as="the SMTP user shown on the domain's page",
-        signs_in_with="its SMTP password",
+        signs_in_as=_("the SMTP user shown on the domain's page"),
+        signs_in_with=_("its SMTP password"),
         bulk=Bulk.YES,
-        unverified=("every limit",),
+        unverified=(_("every limit"),),
         sources=(_NODEMAILER,),
     ),
     Preset(
         key="mailgun",
         name="Mailgun",
         host="smtp.mailgun.org",
-        other_hosts=(("smtp.eu.mailgun.org", "EU region, not verified"),),
+        other_hosts=(("smtp.eu.mailgun.org", _("EU region, not verified")),),
         starttls_ports=(587, 25, 2525),
         implicit_ports=(465,),
-        signs_in_as="the credential of your domain, such as postmaster@your-domain",
-        signs_in_with="the SMTP password of that credential",
+        signs_in_as=_("the credential of your domain, such as postmaster@your-domain"),
+        signs_in_with=_("the SMTP password of that credential"),
         bulk=Bulk.YES,
-        unverified=("the host of the EU region", "1,000 recipients and 25 MB a message"),
+        unverified=(_("the host of the EU region"), _("1,000 recipients and 25 MB a message")),
         sources=("documentation.mailgun.com, sending by SMTP",),
     ),
     Preset(
@@ -328,14 +336,14 @@ _ALL = (
         host="in-v3.mailjet.com",
         starttls_ports=(587, 25, 2525, 588),
         implicit_ports=(465,),
-        signs_in_as="the API key",
-        signs_in_with="the secret key",
+        signs_in_as=_("the API key"),
+        signs_in_with=_("the secret key"),
         bulk=Bulk.YES,
         hints=(
-            "Enter Mailjet's API key as Username and its secret key as Password. Leave API key empty.",
-            "The free plan allows 6,000 messages a month.",
+            _("Enter Mailjet's API key as Username and its secret key as Password. Leave API key empty."),
+            _("The free plan allows 6,000 messages a month."),
         ),
-        unverified=("200 a day on the free plan", "50 recipients and 15 MB a message", "port 588"),
+        unverified=(_("200 a day on the free plan"), _("50 recipients and 15 MB a message"), _("port 588")),
         sources=("cloud.google.com, sending mail with Mailjet",),
     ),
     Preset(
@@ -345,10 +353,10 @@ _ALL = (
         port=1025,
         use_tls=False,
         starttls_ports=(),
-        signs_in_as="nothing",
-        signs_in_with="nothing",
+        signs_in_as=_("nothing"),
+        signs_in_with=_("nothing"),
         bulk=Bulk.NO,
-        hints=("Catches mail on this machine for testing. Nothing is delivered.",),
+        hints=(_("Catches mail on this machine for testing. Nothing is delivered."),),
         sources=("the programs' own defaults",),
     ),
     Preset(
@@ -356,35 +364,37 @@ _ALL = (
         name="Mailtrap",
         host="live.smtp.mailtrap.io",
         other_hosts=(
-            ("bulk.smtp.mailtrap.io", "bulk stream, for campaigns (not verified)"),
-            ("sandbox.smtp.mailtrap.io", "sandbox, delivers nothing, port 2525 (not verified)"),
+            ("bulk.smtp.mailtrap.io", _("bulk stream, for campaigns (not verified)")),
+            ("sandbox.smtp.mailtrap.io", _("sandbox, delivers nothing, port 2525 (not verified)")),
         ),
         starttls_ports=(587, 2525, 25),
-        signs_in_as="api",
+        signs_in_as=_("api"),
         constant_username="api",
-        signs_in_with="an API token",
+        signs_in_with=_("an API token"),
         bulk=Bulk.STREAM,
-        unverified=("the username api", "the hosts of the bulk stream and the sandbox", "every limit"),
+        unverified=(_("the username api"), _("the hosts of the bulk stream and the sandbox"), _("every limit")),
         sources=("docs.mailtrap.io, SMTP integration", _NODEMAILER),
     ),
     Preset(
         key="m365",
         name="Microsoft 365 (client submission)",
         host="smtp.office365.com",
-        signs_in_as="the address of the mailbox",
-        signs_in_with="its password, while your tenant still allows it",
+        signs_in_as=_("the address of the mailbox"),
+        signs_in_with=_("its password, while your tenant still allows it"),
         bulk=Bulk.NO,
         warning=(
-            "Microsoft is ending sign-in with a password: off by default from the end of December 2026, not available"
-            " to new tenants, removed in the second half of 2027. Brilliance can't sign in with OAuth yet. Plan to"
-            " use another provider."
+            _(
+                "Microsoft is ending sign-in with a password: off by default from the end of December 2026, not"
+                " available to new tenants, removed in the second half of 2027. Brilliance can't sign in with OAuth"
+                " yet. Plan to use another provider."
+            )
         ),
         fills={"max_connections": 3, "rate_limit": 30, "rate_unit": "minute", "max_per_day": 10_000},
         hints=(
-            "30 messages a minute, 10,000 recipients a day, 3 connections, 500 recipients per message.",
-            "A whole tenant can send to 500 × licences^0.7 + 9,500 external recipients a day, a trial to 5,000.",
+            _("30 messages a minute, 10,000 recipients a day, 3 connections, 500 recipients per message."),
+            _("A whole tenant can send to 500 × licences^0.7 + 9,500 external recipients a day, a trial to 5,000."),
         ),
-        unverified=("25 to 150 MB a message, as set for the mailbox",),
+        unverified=(_("25 to 150 MB a message, as set for the mailbox"),),
         sources=(
             "learn.microsoft.com, SMTP submission improvements",
             "Message Center MC786329, 27 January 2026",
@@ -397,10 +407,10 @@ _ALL = (
         name="Outlook.com (personal)",
         host="smtp-mail.outlook.com",
         signs_in_as=_FULL_ADDRESS,
-        signs_in_with="none: it signs in with OAuth",
+        signs_in_with=_("none: it signs in with OAuth"),
         bulk=Bulk.NO,
-        warning="Sign-in will probably fail: Outlook.com seems to accept only OAuth, which isn't supported yet.",
-        unverified=("that OAuth is the only way", "every limit"),
+        warning=_("Sign-in will probably fail: Outlook.com seems to accept only OAuth, which isn't supported yet."),
+        unverified=(_("that OAuth is the only way"), _("every limit")),
         sources=(_NODEMAILER,),
     ),
     Preset(
@@ -409,32 +419,32 @@ _ALL = (
         host="",
         port=25,
         starttls_ports=(25, 587),
-        signs_in_as="any word, or the organisation and server for CRAM-MD5, e.g. acme/main",
-        signs_in_with="an SMTP credential of the server",
+        signs_in_as=_("any word, or the organisation and server for CRAM-MD5, e.g. acme/main"),
+        signs_in_with=_("an SMTP credential of the server"),
         bulk=Bulk.YES,
         hints=(
-            "Enter the host name of your Postal server.",
-            "Mail from must be on a domain of that server or organisation, or it replies 530.",
+            _("Enter the host name of your Postal server."),
+            _("Mail from must be on a domain of that server or organisation, or it replies 530."),
         ),
-        unverified=("the ports, which its configuration sets",),
+        unverified=(_("the ports, which its configuration sets"),),
         sources=("docs.postalserver.io/features/smtp-authentication",),
     ),
     Preset(
         key="postmark",
         name="Postmark",
         host="smtp.postmarkapp.com",
-        other_hosts=(("smtp-broadcasts.postmarkapp.com", "broadcast stream, for campaigns (not verified)"),),
+        other_hosts=(("smtp-broadcasts.postmarkapp.com", _("broadcast stream, for campaigns (not verified)")),),
         starttls_ports=(587, 25, 2525),
-        signs_in_as="the server API token",
+        signs_in_as=_("the server API token"),
         is_key_username=True,
-        signs_in_with="the same token",
+        signs_in_with=_("the same token"),
         bulk=Bulk.STREAM,
         fills={"max_connections": 10},
         hints=(
-            "Enter the token as API key. Leave Username and Password empty: the token is used for both.",
-            "At most 10 connections, 50 recipients and 10 MB per message. 100 messages a month are free.",
+            _("Enter the token as API key. Leave Username and Password empty: the token is used for both."),
+            _("At most 10 connections, 50 recipients and 10 MB per message. 100 messages a month are free."),
         ),
-        unverified=("the host of the broadcast stream", "that bounces go to an address of its own"),
+        unverified=(_("the host of the broadcast stream"), _("that bounces go to an address of its own")),
         sources=("postmarkapp.com, rate limits for SMTP", "api-evangelist on Postmark, 13 August 2026"),
     ),
     Preset(
@@ -444,15 +454,15 @@ _ALL = (
         port=465,
         starttls_ports=(587, 25, 2587),
         implicit_ports=(465, 2465),
-        signs_in_as="resend",
+        signs_in_as=_("resend"),
         constant_username="resend",
-        signs_in_with="an API key",
+        signs_in_with=_("an API key"),
         bulk=Bulk.YES,
         hints=(
-            "Every address in To, Cc and Bcc counts, and so does received mail.",
-            "The free plan allows 100 messages a day and 3,000 a month.",
+            _("Every address in To, Cc and Bcc counts, and so does received mail."),
+            _("The free plan allows 100 messages a day and 3,000 a month."),
         ),
-        unverified=("that 5 a second holds for SMTP as for the API", "50 recipients and 40 MB a message"),
+        unverified=(_("that 5 a second holds for SMTP as for the API"), _("50 recipients and 40 MB a message")),
         sources=(
             "resend.com/docs/send-with-smtp.md",
             "resend.com/docs/knowledge-base/account-quotas-and-limits.md",
@@ -464,37 +474,37 @@ _ALL = (
         name="SMTP2GO",
         host="mail.smtp2go.com",
         other_hosts=(
-            ("mail-us.smtp2go.com", "United States"),
-            ("mail-eu.smtp2go.com", "Europe"),
-            ("mail-eu2.smtp2go.com", "Europe, second"),
-            ("mail-au.smtp2go.com", "Australia"),
+            ("mail-us.smtp2go.com", _("United States")),
+            ("mail-eu.smtp2go.com", _("Europe")),
+            ("mail-eu2.smtp2go.com", _("Europe, second")),
+            ("mail-au.smtp2go.com", _("Australia")),
         ),
         port=2525,
         starttls_ports=(2525, 587, 8025, 25, 80),
         implicit_ports=(465, 8465, 443),
-        signs_in_as="an SMTP user of the account",
-        signs_in_with="that user's password",
+        signs_in_as=_("an SMTP user of the account"),
+        signs_in_with=_("that user's password"),
         bulk=Bulk.YES,
-        hints=("The free plan allows 1,000 messages a month.",),
-        unverified=("50 MB a message",),
+        hints=(_("The free plan allows 1,000 messages a month."),),
+        unverified=(_("50 MB a message"),),
         sources=("developers.smtp2go.com/docs/smtp-relay", "smtp2go.com/llms.txt"),
     ),
     Preset(
         key="sparkpost",
         name="SparkPost (Bird)",
         host="smtp.sparkpostmail.com",
-        other_hosts=(("smtp.eu.sparkpostmail.com", "EU"),),
+        other_hosts=(("smtp.eu.sparkpostmail.com", _("EU")),),
         starttls_ports=(587, 2525),
-        signs_in_as="SMTP_Injection",
+        signs_in_as=_("SMTP_Injection"),
         constant_username="SMTP_Injection",
-        signs_in_with="an API key with the right to send via SMTP",
+        signs_in_with=_("an API key with the right to send via SMTP"),
         bulk=Bulk.YES,
         fills={"timeout_seconds": 60, "messages_per_connection": 100},
         hints=(
-            "SparkPost needs a timeout of at least 60 seconds, so Timeout is set to 60.",
-            "At most 100 messages over one connection.",
+            _("SparkPost needs a timeout of at least 60 seconds, so Timeout is set to 60."),
+            _("At most 100 messages over one connection."),
         ),
-        unverified=("20 MB a message",),
+        unverified=(_("20 MB a message"),),
         sources=("developers.sparkpost.com/api/smtp",),
     ),
     Preset(
@@ -503,18 +513,18 @@ _ALL = (
         host="smtp.sendgrid.net",
         starttls_ports=(587, 25, 2525),
         implicit_ports=(465,),
-        signs_in_as="apikey",
+        signs_in_as=_("apikey"),
         constant_username="apikey",
-        signs_in_with="an API key with the right to send mail",
+        signs_in_with=_("an API key with the right to send mail"),
         bulk=Bulk.YES,
         fills={"messages_per_connection": 5000},
         hints=(
-            "At most 5,000 messages over one connection.",
-            "Turn SendGrid's own click tracking and Google Analytics off if links get their UTM codes here.",
+            _("At most 5,000 messages over one connection."),
+            _("Turn SendGrid's own click tracking and Google Analytics off if links get their UTM codes here."),
         ),
         unverified=(
-            "1,000 recipients and 30 MB a message, which are documented for the API only",
-            "that bounces go to an address of its own",
+            _("1,000 recipients and 30 MB a message, which are documented for the API only"),
+            _("that bounces go to an address of its own"),
         ),
         sources=(
             "docs.sendgrid.com, integrating with the SMTP API",
@@ -530,25 +540,25 @@ _ALL = (
         signs_in_as=_FULL_ADDRESS,
         signs_in_with=_FOR_APPS,
         bulk=Bulk.NO,
-        hints=("Every recipient counts towards the limit.",),
-        unverified=("500 messages a day and 100 recipients a message, which are documented for business mail only",),
+        hints=(_("Every recipient counts towards the limit."),),
+        unverified=(_("500 messages a day and 100 recipients a message, which are documented for business mail only"),),
         sources=("help.yahoo.com SLN17518", _NODEMAILER),
     ),
     Preset(
         key="zoho",
         name="Zoho Mail",
         host="smtp.zoho.com",
-        other_hosts=(("smtppro.zoho.com", "organisation accounts (not verified)"),),
+        other_hosts=(("smtppro.zoho.com", _("organisation accounts (not verified)")),),
         port=465,
         implicit_ports=(465,),
         signs_in_as=_FULL_ADDRESS,
-        signs_in_with="its password, or an app password",
+        signs_in_with=_("its password, or an app password"),
         bulk=Bulk.NO,
         hints=(
-            "50 to 500 messages an hour, depending on reputation. 150 recipients per message, 100 on the free plan.",
-            "Mail from must be the account's address, or Zoho replies 553 Relaying disallowed.",
+            _("50 to 500 messages an hour, depending on reputation. 150 recipients per message, 100 on the free plan."),
+            _("Mail from must be the account's address, or Zoho replies 553 Relaying disallowed."),
         ),
-        unverified=("the host for organisations",),
+        unverified=(_("the host for organisations"),),
         sources=("zoho.com, rates and limits, through api-evangelist",),
     ),
     Preset(
@@ -556,12 +566,12 @@ _ALL = (
         name="Zoho ZeptoMail",
         host="smtp.zeptomail.com",
         implicit_ports=(465,),
-        signs_in_as="emailapikey",
+        signs_in_as=_("emailapikey"),
         constant_username="emailapikey",
-        signs_in_with="a Send Mail token",
+        signs_in_with=_("a Send Mail token"),
         bulk=Bulk.NO,
-        hints=("Only for single messages such as receipts. Zoho doesn't allow bulk or promotional mail here.",),
-        unverified=("host, ports and username", "15 MB a message"),
+        hints=(_("Only for single messages such as receipts. Zoho doesn't allow bulk or promotional mail here."),),
+        unverified=(_("host, ports and username"), _("15 MB a message")),
         sources=("zoho.com/zeptomail/help/api/smtp-error-codes.html",),
     ),
 )

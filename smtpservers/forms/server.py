@@ -39,6 +39,7 @@ from smtpservers.mechanisms import PREFERRED
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.secret_field import Secret, SecretElsewhere, SecretUnreadable
 from words import time_zones
+from words.texts import translated
 
 if TYPE_CHECKING:
     _ServerModelForm = forms.ModelForm[SmtpServer]
@@ -158,11 +159,14 @@ class ServerForm(_ServerModelForm):
             key: {
                 "name": preset.name,
                 "values": preset.values,
-                "hosts": [(preset.host, "" if preset.host else gettext("Choose your region")), *preset.other_hosts],
-                "warnings": preset.warnings(preset.host),
-                "warnings_elsewhere": preset.warnings(""),
-                "hints": preset.facts,
-                "source": preset.source,
+                "hosts": [
+                    (preset.host, "" if preset.host else gettext("Choose your region")),
+                    *((host, translated(purpose)) for host, purpose in preset.other_hosts),
+                ],
+                "warnings": [translated(each) for each in preset.warnings(preset.host)],
+                "warnings_elsewhere": [translated(each) for each in preset.warnings("")],
+                "hints": [translated(each) for each in preset.facts],
+                "source": translated(preset.source),
             }
             for key, preset in presets.PRESETS.items()
         }

@@ -34,6 +34,7 @@ from smtpservers.destinations import IMPLICIT_TLS_PORTS
 from smtpservers.one_click import may_be_clicked
 from smtpservers.presets import PRESETS, sign_in
 from words import time_zones
+from words.texts import translated
 
 UNSUBSCRIBE_TOKENS = ("token", "email", "campaign", "list")
 UTM_TAGS = ("campaign.slug", "campaign.id", "server.domain", "date")
@@ -134,10 +135,11 @@ def check_credentials(username: str, has_password: bool, has_api_key: bool, pres
     """
     if username and not (has_password or has_api_key):
         chosen = PRESETS.get(preset)
-        here = f" {chosen.name} expects {chosen.signs_in_with}." if chosen else ""
-        raise FieldInvalid(
-            "Enter a password or API key for this user, or clear the username to connect without signing in." + here
-        )
+        said = _("Enter a password or API key for this user, or clear the username to connect without signing in.")
+        if chosen:
+            values = {"provider": chosen.name, "secret": translated(chosen.signs_in_with)}
+            said = f"{said} {_('%(provider)s expects %(secret)s.') % values}"
+        raise FieldInvalid(said)
 
 
 def check_own_sender(mail_from: str, host: str) -> None:
@@ -345,7 +347,7 @@ def hints(
     :param secrets: the password and the API key as typed, to find them in the notes; no sentence ever contains them.
     """
     if chosen := PRESETS.get(server.preset):
-        yield from chosen.warnings(server.host)
+        yield from map(translated, chosen.warnings(server.host))
     yield from _sign_in_hints(server, has_password, has_api_key)
     yield from _connection_hints(server, bool(server.username) or has_api_key, now)
     yield from _address_hints(server)

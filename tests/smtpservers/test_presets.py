@@ -14,6 +14,7 @@ from smtpservers.secret_field import Secret
 from smtpservers.smtp.conversation import Step
 from smtpservers.smtp.diagnostics import explain
 from smtpservers.smtp.endpoint import endpoint_of
+from words.texts import TRANSLATOR, translated
 
 every_preset = pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 
@@ -162,3 +163,14 @@ def test_a_key_that_is_the_user_name_is_in_no_explanation() -> None:
 def test_an_unknown_provider_is_refused() -> None:
     with pytest.raises(ValidationError, match="not a valid choice"):
         SmtpServer(preset="nobody").clean_fields(exclude=["name", "host", "mail_from", "display_order"])
+
+
+@every_preset
+def test_everything_about_a_provider_but_its_name_can_be_translated(
+    preset: Preset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [*preset.facts, *preset.warnings(preset.host), preset.source, *(place for _, place in preset.other_hosts)]
+
+    monkeypatch.setattr(TRANSLATOR, "gettext", lambda text: f"⟦{text}⟧")
+
+    assert [text for text in map(translated, said) if not text.startswith("⟦")] == []

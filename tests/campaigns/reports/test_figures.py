@@ -474,7 +474,7 @@ def test_the_report_tells_decisions_overrides_and_incidents(
         assert words in page
     assert "DMARC during" in page
     assert "DMARC long after" not in page
-    assert "Mailbox does not exist" in page
+    assert "Mailbox doesn&#x27;t exist" in page
 
 
 def test_two_servers_whose_names_begin_alike_have_figures_of_their_own(

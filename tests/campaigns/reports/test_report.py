@@ -176,8 +176,8 @@ def test_providers_and_answers_are_told_in_plain_words(sending: Campaign, people
 
     for page in (marketers, viewers):
         assert "Gmail" in page
-        assert "Mailbox does not exist" in page
-        assert "A temporary problem or greylisting. It is tried again by itself." in page
+        assert "Mailbox doesn&#x27;t exist" in page
+        assert "A temporary problem or greylisting. It&#x27;s retried automatically." in page
     assert "?provider=google.com" in marketers
     assert "?answer=user-unknown" in marketers
     assert "village.net" in marketers

@@ -144,7 +144,7 @@ def test_a_server_that_has_a_provider_is_left_as_it_is(form: Page, make_server: 
     form.get_by_text("About Twilio SendGrid").click()
     expect(form.get_by_text("At most 5,000 messages over one connection.")).to_be_visible()
     expect(form.get_by_text("Not verified: 1,000 recipients")).to_be_visible()
-    expect(form.get_by_text("As of 23 November 2026, from: docs.sendgrid.com")).to_be_visible()
+    expect(form.get_by_text("As of 23 Nov 2026, from: docs.sendgrid.com")).to_be_visible()
 
 
 @pytest.mark.parametrize("provider", ["Amazon SES", "Microsoft 365 (client submission)", "SMTP2GO"])
