@@ -53,6 +53,7 @@ class FirstAdminForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg
             ),
             "email": UnfoldAdminTextInputWidget({"type": "email", "autocomplete": "email"}),
         }
+        labels = {"username": _("Username"), "email": _("Email")}
         help_texts = {
             "username": rules.USERNAME,
             "email": _("Gets alerts, e.g. when a server stops working."),

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from brilliance.web.first_run.steps import is_hidden, steps
+from brilliance.web.first_run.steps import Step, here, is_hidden, steps
 from brilliance.web.navigation import is_a_tab, tabs_of, where
 from words import time_zones
 
@@ -69,6 +69,30 @@ def page_zone() -> SafeString:
     place = time_zones.place(name)
     text = _("Times in %(place)s time") % {"place": place} if place else _("Times in %(zone)s") % {"zone": name}
     return format_html('<a class="page-zone" href="{}" title="{}">{}</a>', reverse("account"), name, text)
+
+
+@register.inclusion_tag("brilliance/first_run/step.html", takes_context=True)
+def set_up_step(context: Context) -> dict[str, Any]:
+    """Draw which step of the first run the open page belongs to, and the way on once it is done."""
+    found = _step(context)
+    if found is None:
+        return {}
+    number, step, next_step = found
+    is_told_below = context["request"].resolver_match.view_name == "delivery:follow_test"
+    return {"number": number, "step": step, "next_step": None if is_told_below else next_step}
+
+
+@register.inclusion_tag("brilliance/first_run/step.html", takes_context=True)
+def set_up_next(context: Context) -> dict[str, Any]:
+    """Draw the way on alone, where it appears while the page is open."""
+    found = _step(context)
+    return {"next_step": found[2]} if found else {}
+
+
+def _step(context: Context) -> tuple[int, Step, Step | None] | None:
+    request = context["request"]
+    match = request.resolver_match
+    return here(match.view_name, request.user) if match and not context.get("is_popup") else None
 
 
 @register.simple_tag(takes_context=True)

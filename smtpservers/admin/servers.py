@@ -89,6 +89,7 @@ READ_ONLY_FIELDSETS = (
     ),
 )
 SAVE_AND_TEST = "_save_and_test"  # The name of a button.
+SHORT = "short"  # In the address of the page that adds a server.
 FLEET_COLUMNS = ("name", "state_alone", "quota")
 
 
@@ -213,7 +214,9 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         """Fill in what is known about the provider that the address names."""
         given: dict[str, Any] = super().get_changeform_initial_data(request)
         preset = presets.PRESETS.get(str(given.get("preset", "")))
-        return given if preset is None else {**preset.values, "name": given.get("name", ""), "preset": preset.key}
+        if SHORT in request.GET:
+            given["mail_to"] = getattr(request.user, "email", "")  # Gets the test.
+        return given if preset is None else {**given, **preset.values, "preset": preset.key}
 
     # --- the list
 
@@ -411,6 +414,11 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             return [(None, {"fields": list(ServerForm.base_fields)})]
         return READ_ONLY_FIELDSETS
 
+    def get_form(self, request: HttpRequest, obj: SmtpServer | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        form.is_short = obj is None and SHORT in request.GET
+        return form
+
     def get_exclude(self, request: HttpRequest, obj: SmtpServer | None = None) -> tuple[str, ...]:
         return SECRETS
 
@@ -441,6 +449,9 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         context["may_send_test"] = self.has_send_test_permission(request)
         if self._may_save(request, server) and context["may_send_test"] and (server is None or not server.tested_at):
             context["offers_test"], context["show_save"] = SAVE_AND_TEST, False  # It replaces the main button.
+        if server is None and SHORT in request.GET:
+            others = ("show_save_and_continue", "show_save_and_add_another", "show_save_as_new")
+            context |= {"is_short": True, **dict.fromkeys(others, False)}
         return super().render_change_form(request, context, *args, **kwargs)
 
     @action(description=_("Send test"), icon="send", permissions=["send_test"])  # type: ignore[untyped-decorator]

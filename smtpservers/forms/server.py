@@ -96,6 +96,8 @@ CHECKS: dict[str, Callable[[str], str]] = {
 class ServerForm(_ServerModelForm):
     """All settings of a server. ``password`` and ``api_key`` are write-only: empty means unchanged."""
 
+    is_short = False  # On: shows what the provider's preset does not know, and folds all else.
+
     password = forms.CharField(
         label=_("Password"), required=False, strip=False, max_length=1000, widget=UnfoldAdminPasswordToggleWidget
     )
@@ -142,7 +144,21 @@ class ServerForm(_ServerModelForm):
     @property
     def helper(self) -> FormHelper:
         """The layout for ``{% crispy form %}``."""
-        return server_form_helper(self.fields)
+        first = self._first_names() if self.is_short else ()
+        return server_form_helper(self.fields, first, is_open=bool(set(self.errors) - {*first, "__all__"}))
+
+    def _first_names(self) -> list[str]:
+        """Return the fields that nobody but the user knows; the chosen provider's preset fills in the others."""
+        preset = presets.PRESETS.get(self["preset"].value() or "")
+        if preset is None:
+            return ["name", "host", "port", "username", "password", "mail_from"]
+        self.fields["username"].help_text = _sentence(preset.signs_in_as)
+        self.fields["password"].help_text = _sentence(preset.signs_in_with)
+        if preset.is_key_username:
+            self.fields["api_key"].help_text = _sentence(preset.signs_in_as)
+            return ["api_key", "mail_from"]
+        names = ["password", "mail_from"] if preset.constant_username else ["username", "password", "mail_from"]
+        return names if preset.host else ["host", *names]
 
     @property
     def suggestions(self) -> dict[str, list[str]]:
@@ -443,6 +459,10 @@ def _set_range(name: str, field: forms.Field) -> None:
 def within_sentence(label: str) -> str:
     """Return a label in the form for use within a sentence: Domain name becomes domain name."""
     return label if label.split()[0].isupper() else label[0].lower() + label[1:]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _with_article(label: str) -> str:

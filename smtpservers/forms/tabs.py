@@ -1,6 +1,6 @@
 """The layout of the server form: four tabs and their rows. The form itself defines the fields."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from crispy_forms.bootstrap import Tab, TabHolder
@@ -23,26 +23,49 @@ class CountingTab(Tab):  # type: ignore[misc]  # crispy-forms ships no types.
         return super().render(form, context, template_pack, **kwargs)
 
 
-def server_form_helper(names: Collection[str]) -> FormHelper:
+def server_form_helper(names: Collection[str], first: Sequence[str] = (), is_open: bool = False) -> FormHelper:
     """Return a new layout each time, because crispy's tabs remember which one was open.
 
     :param names: the fields of the form; the checkbox that removes a secret exists only if it is set.
+    :param first: fields that stand first, with all others folded below them; empty: nothing is folded.
+    :param is_open: whether the others are unfolded.
     """
     helper = FormHelper()
     helper.form_tag = False  # The admin's page has the form tag, its token and its buttons.
     helper.disable_csrf = True
     helper.include_media = False
-    helper.layout = Layout(
-        _row(_cell("preset", 6), _cell("name", 6)),
-        HTML('<div id="preset-panel" class="server-preset" hidden></div>'),
-        TabHolder(
-            CountingTab("SMTP", *_smtp(names), css_id="smtp"),
-            CountingTab(_("Notes"), _row(_cell("notes", 12)), css_id="notes"),
-            CountingTab(_("Miscellaneous"), *_miscellaneous(names), css_id="miscellaneous"),
-            CountingTab("UTM", *_utm(), css_id="utm"),
-        ),
-    )
+    head = _row(_cell("preset", 6), _cell("name", 6))
+    panel = HTML('<div id="preset-panel" class="server-preset" hidden></div>')
+    tabs = _all_tabs(names)
+    if not first:
+        helper.layout = Layout(head, panel, tabs)
+        return helper
+    for part in (head, tabs):
+        _take_out(part, first)
+    opening = f'<details class="server-more"{" open" if is_open else ""}><summary>{_("More settings")}</summary>'
+    asked = Div(*(_row(_cell(name, 12)) for name in first), css_class="server-short")
+    helper.layout = Layout(panel, asked, HTML(opening), head, tabs, HTML("</details>"))
     return helper
+
+
+def _all_tabs(names: Collection[str]) -> TabHolder:
+    return TabHolder(
+        CountingTab("SMTP", *_smtp(names), css_id="smtp"),
+        CountingTab(_("Notes"), _row(_cell("notes", 12)), css_id="notes"),
+        CountingTab(_("Miscellaneous"), *_miscellaneous(names), css_id="miscellaneous"),
+        CountingTab("UTM", *_utm(), css_id="utm"),
+    )
+
+
+def _take_out(part: Any, names: Collection[str]) -> None:
+    """Remove fields from a part of the layout, with rows that then are empty."""
+    for child in list(part.fields):
+        if isinstance(child, Field) and child.fields[0] in names:
+            part.fields.remove(child)
+        elif isinstance(child, Div):
+            _take_out(child, names)
+            if not child.fields:
+                part.fields.remove(child)
 
 
 def _smtp(names: Collection[str]) -> list[Div]:

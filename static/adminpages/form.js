@@ -202,6 +202,8 @@ class SentForm {
     this.form.dispatchEvent(new CustomEvent("form-refused", { bubbles: true }));
     const invalid = [...this.form.querySelectorAll("#fresh_password, [aria-invalid=true]")].find((field) => field.type !== "hidden");
     const tab = invalid?.closest("[role=tabpanel][hidden]");
+    const folded = invalid?.closest("details");
+    if (folded) folded.open = true;
     if (tab) document.querySelector(`[role=tab][aria-controls="${tab.id}"]`)?.click();
     if (invalid) invalid.focus();
     else document.querySelector("[data-answer=errors]")?.scrollIntoView({ block: "center" });

@@ -41,6 +41,7 @@ class OrganisationForm(RefusesControls, SiteSettingsForm):
             self.fields[name].required = True
             self.fields[name].help_text = SiteSettings._meta.get_field(name).help_text  # type: ignore[union-attr]
             self.fields[name].widget.attrs.pop("placeholder", None)
+        self.fields["time_zone"].help_text = gettext("Times on pages and days in reports use this zone.")
 
 
 class PeopleForm(RefusesControls, forms.Form):

@@ -21,6 +21,21 @@ RIGHTS = (
     "contacts.import_contact",
     "campaigns.add_campaign",
 )
+# The pages of each step, by the names of their addresses.
+PAGES = {
+    "set_up_organisation": 1,
+    "set_up_server": 2,
+    "admin:smtpservers_smtpserver_add": 2,
+    "delivery:send_test": 2,
+    "delivery:follow_test": 2,
+    "set_up_people": 3,
+    "admin:contacts_contactimport_add": 3,
+    "admin:contacts_contactimport_columns": 3,
+    "admin:contacts_contactimport_change": 3,
+    "admin:campaigns_campaign_add": 4,
+    "admin:campaigns_campaign_change": 4,
+    "campaigns:review": 5,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,28 @@ def is_hidden(user: User | AnonymousUser) -> bool:
 def is_over() -> bool:
     """Whether a campaign was queued or waits for approval."""
     return Campaign.objects.exclude(status=Campaign.Status.DRAFT).exists() or bool(approvals.waiting(1))
+
+
+def here(view: str, user: User | AnonymousUser) -> tuple[int, Step, Step | None] | None:
+    """Return the number and the step that an open page belongs to, and the next step if this one is done.
+
+    None for other pages, once the steps are over, and for users who have hidden them or cannot take them.
+
+    :param view: the name of the page's address.
+    """
+    number = PAGES.get(view)
+    if number is None or is_hidden(user):
+        return None
+    found = steps(user)
+    if not found:
+        return None
+    step = found[number - 1]
+    in_turn = [*found[number:], *found[:number]]
+    return (
+        number,
+        step,
+        next((each for each in in_turn if not each.is_done and each.link), None) if step.is_done else None,
+    )
 
 
 def steps(user: User | AnonymousUser) -> list[Step]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import lxml.html
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
@@ -18,6 +19,7 @@ from installation.models import SiteSettings
 from smtpservers.models import SmtpServer
 
 ORGANISATION, SERVER, PEOPLE, HIDE = (f"/set-up/{name}/" for name in ("organisation", "server", "people", "hide"))
+ADD = "/admin/smtpservers/smtpserver/add/"
 CONSENT = "Asked for it at our shop"
 
 
@@ -64,12 +66,66 @@ def test_without_a_test_inbox_there_is_no_tile_for_it(client: Client, settings: 
 
 def test_a_provider_s_tile_leads_to_its_form_filled_in(client: Client) -> None:
     page = client.get(SERVER).content.decode()
-    assert "/admin/smtpservers/smtpserver/add/?preset=postmark&amp;name=Postmark" in page
+    assert "/admin/smtpservers/smtpserver/add/?preset=postmark&amp;name=Postmark&amp;short=on" in page
 
-    form = client.get("/admin/smtpservers/smtpserver/add/?preset=postmark&name=Postmark").content.decode()
+    form = client.get(f"{ADD}?preset=postmark&name=Postmark&short=on").content.decode()
 
     assert 'value="smtp.postmarkapp.com"' in form
     assert 'value="Postmark"' in form
+
+
+@pytest.mark.parametrize(
+    ("address", "asked"),
+    [
+        ("preset=brevo&name=Brevo&", ["username", "password", "mail_from"]),
+        ("preset=postmark&name=Postmark&", ["api_key", "mail_from"]),
+        ("preset=sendgrid&name=SendGrid&", ["password", "mail_from"]),
+        ("", ["name", "host", "port", "username", "password", "mail_from"]),
+    ],
+)
+def test_a_server_s_first_form_asks_what_the_provider_does_not_say(
+    client: Client, address: str, asked: list[str]
+) -> None:
+    tree = lxml.html.document_fromstring(client.get(f"{ADD}?{address}short=on").content.decode())
+
+    form = "//form[@id='smtpserver_form']"
+    visible = f"{form}//*[self::input or self::select or self::textarea][@name][not(@type='hidden')]"
+    shown = tree.xpath(f"{visible}[not(ancestor::details)]/@name")
+    assert [name for name in shown if not name.startswith("_")] == asked
+    assert [button.text_content().strip() for button in tree.xpath("//button[@type='submit'][@form]")] == [
+        "Save and send test"
+    ]
+    assert tree.xpath("//details[not(@open)]//input[@name='mail_to']/@value") == ["Boss@example.com"]
+    assert len(tree.xpath("//*[@name='mail_from']")) == 1
+
+
+def test_a_folded_field_with_an_error_is_unfolded(client: Client) -> None:
+    given = {"name": "A", "host": "smtp.example.com", "port": 587, "mail_from": "a@example.com", "time_zone": "Mars"}
+
+    page = client.post(f"{ADD}?short=on", given).content.decode()
+
+    assert '<details class="server-more" open>' in page
+    assert "“Mars”" in page
+
+
+def test_every_page_on_the_way_says_its_step_and_leads_on_once_it_is_done(client: Client) -> None:
+    def said(page: str) -> str:
+        tree = lxml.html.document_fromstring(client.get(page).content.decode())
+        return " ".join(tree.xpath("string(//p[@class='set-up-step'])").split())
+
+    assert said(ORGANISATION) == "Step 1 of 5: Your organisation All steps"
+    assert said(f"{ADD}?short=on") == "Step 2 of 5: A server All steps"
+    assert said(PEOPLE) == "Step 3 of 5: People All steps"
+    assert said("/admin/campaigns/campaign/add/") == "Step 4 of 5: A campaign All steps"
+    server = SmtpServer.objects.create(name="A", host="smtp.example.com", mail_from="a@example.com")
+    assert said(f"/servers/{server.pk}/test/") == "Step 2 of 5: A server ✓ (done) Next: People All steps"
+
+    client.post("/campaigns/begin/", {"starter": "empty"})
+    draft = Campaign.objects.get()
+    assert said(f"/campaigns/{draft.pk}/review/") == "Step 5 of 5: Send it All steps"
+    Campaign.objects.update(status=Campaign.Status.FINISHED)
+
+    assert said(ORGANISATION) == ""
 
 
 def test_only_me_is_one_press(client: Client) -> None:
