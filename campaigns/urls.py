@@ -42,6 +42,7 @@ urlpatterns = [
     path("<int:campaign_id>/tests/<slug:batch>/", send_tests.follow_tests, name="follow_tests"),
     path("<int:campaign_id>/preview/", preview.preview, name="preview"),
     path("begin/", content.begin, name="begin"),
+    path("in-format.json", content.in_format, name="in_format"),
     path("pictures.json", content.pictures, name="pictures"),
     path("pictures/upload/", content.upload, name="upload"),
     path("<int:campaign_id>/draft.json", content.draft, name="draft"),

@@ -160,8 +160,9 @@ class CampaignAdmin(WritingAdmin):
         if self.has_change_permission(request, obj):
             return fieldsets
         shown_as = {"html": "html_source", "text": "text_source", "source": "written_source"}
+        unused = "source" if obj is None or obj.markup == Campaign.Markup.HTML else "html"
         return [
-            (heading, {**options, "fields": [shown_as.get(name, name) for name in options["fields"]]})
+            (heading, {**options, "fields": [shown_as.get(name, name) for name in options["fields"] if name != unused]})
             for heading, options in fieldsets
         ]
 
@@ -185,7 +186,7 @@ class CampaignAdmin(WritingAdmin):
     def html_source(self, campaign: Campaign) -> SafeString:
         return _source(campaign.html)
 
-    @admin.display(description=_("Markdown or MJML"))
+    @admin.display(description=_("Content"))
     def written_source(self, campaign: Campaign) -> SafeString:
         return _source(campaign.source)
 

@@ -60,6 +60,24 @@ def is_document(html: str) -> bool:
     return re.search(r"<(?:html|body)\b", html, re.IGNORECASE) is not None
 
 
+def converted(source: str, markup: str, to: str) -> str:
+    """Return a source in another format. Markdown takes HTML unchanged.
+
+    :param markup: its format: html, markdown or mjml.
+    :param to: the other one. Nothing makes Markdown of MJML.
+    :raises ContentInvalid: if the source cannot be read, or cannot be made into that format.
+    """
+    if (markup, to) == ("mjml", "html"):
+        return from_mjml(source)[0]
+    html = from_markdown(source) if markup == "markdown" else source
+    if (markup, to) in (("markdown", "html"), ("html", "markdown")):
+        return html.strip()
+    if to == "mjml" and markup != "mjml":
+        body = _BODY.search(html)
+        return _MJML_AROUND.format((body[1] if body else html).strip())
+    raise ContentInvalid(f"A text in {markup} can't be converted to {to}.")
+
+
 # -- HTML -------------------------------------------------------------------------------------------------------
 
 
@@ -302,6 +320,18 @@ def _check_size(source: str, most: int = MOST_SOURCE) -> None:
         raise ContentInvalid(f"The content has {len(source):,} characters, and at most {most:,} are taken.")
 
 
+_BODY = re.compile(r"<body\b[^>]*+>(.*?)(?:</body\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_MJML_AROUND = """<mjml>
+  <mj-body>
+    <mj-section>
+      <mj-column>
+        <mj-text>
+{}
+        </mj-text>
+      </mj-column>
+    </mj-section>
+  </mj-body>
+</mjml>"""
 _MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 _ATTRIBUTES = r"""(?:"[^"]*+"|'[^']*+'|[^<>"'])*+"""
 _STYLE_END = re.compile(r"</style\b[^>]*+>?", re.IGNORECASE)

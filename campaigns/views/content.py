@@ -17,7 +17,7 @@ from campaigns.content.build import build
 from campaigns.forms import autosave
 from campaigns.forms.autosave import Change
 from campaigns.forms.campaign import DraftForm
-from campaigns.markup.convert import ContentInvalid
+from campaigns.markup.convert import ContentInvalid, converted
 from campaigns.markup.file_types import FileRefused
 from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign, MediaFile
@@ -89,6 +89,21 @@ def text(request: HttpRequest, campaign_id: int) -> HttpResponse:
     try:
         return JsonResponse({"text": from_html(build(campaign).html)})
     except (ContentInvalid, TextError) as error:
+        return JsonResponse({"error": str(error)})
+
+
+@require_POST
+@needs("campaigns.change_campaign")
+def in_format(request: HttpRequest) -> HttpResponse:
+    """Answer with a text in another format. Nothing is saved."""
+    try:
+        asked = read_json(request.body, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        source, markup, to = _texts([asked[name] for name in ("source", "from", "to")])
+    except (ValueError, TypeError, KeyError, RawPostDataException):  # The last one for a form's data.
+        return JsonResponse({"error": _("Couldn't read the text. Reload the page.")}, status=400)
+    try:
+        return JsonResponse({"text": converted(source, markup, to)})
+    except ContentInvalid as error:
         return JsonResponse({"error": str(error)})
 
 

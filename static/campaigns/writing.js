@@ -358,6 +358,87 @@ class Pictures {
   }
 }
 
+// Another format: it says where the text is, and offers to take it along or to go back.
+class FormatChange {
+  constructor(form, bar) {
+    this.form = form;
+    this.says = bar.dataset;
+    this.chosen = this.radio().value;
+    this.box = document.createElement("div");
+    this.box.className = "writing-format";
+    this.box.hidden = true;
+    this.note = document.createElement("p");
+    this.note.setAttribute("role", "status");
+    this.use = writingButton(() => this.convert());
+    this.back = writingButton(() => this.goBack());
+    this.box.append(this.note, this.use, this.back);
+    document.getElementById("id_markup").after(this.box);
+    form.addEventListener("change", (event) => event.target.name === "markup" && this.changed(event.isTrusted));
+  }
+
+  radio(value) {
+    return this.form.querySelector(`[name="markup"]${value ? `[value="${value}"]` : ":checked"}`);
+  }
+
+  label(value) {
+    return this.radio(value).labels[0].innerText.trim();
+  }
+
+  area(value) {
+    return this.form.elements[value === "html" ? "html" : "source"];
+  }
+
+  changed(isByHand) {
+    const before = this.chosen;
+    this.chosen = this.radio().value;
+    const [from, to] = [this.area(before), this.area(this.chosen)];
+    this.box.hidden = !isByHand || !from.value.trim();
+    if (this.box.hidden) return;
+    this.before = before;
+    this.kept = from.value;
+    this.note.textContent = told(from === to ? this.says.saysStill : this.says.saysKept, this.label(before));
+    this.use.textContent = told(this.says.saysUse, this.label(this.chosen));
+    this.use.hidden = (from !== to && to.value.trim() !== "") || (before === "mjml" && this.chosen === "markdown");
+    this.back.textContent = told(this.says.saysBack, this.label(before));
+  }
+
+  async convert() {
+    const to = this.area(this.chosen);
+    try {
+      const response = await fetch(this.says.inFormat, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "X-CSRFToken": this.form.elements.csrfmiddlewaretoken.value },
+        body: JSON.stringify({ source: this.kept, from: this.before, to: this.chosen }),
+      });
+      const { text, error } = await response.json();
+      this.note.textContent = error ?? told(this.says.saysConverted, this.label(this.before));
+      if (text === undefined) return;
+      this.use.hidden = true;
+      window.campaignEditor.replace(to, 0, to.value.length, text, 0, 0);
+    } catch {
+      this.note.textContent = this.says.saysNotConverted;
+    }
+  }
+
+  goBack() {
+    const [from, to] = [this.area(this.before), this.area(this.chosen)];
+    const radio = this.radio(this.before);
+    radio.checked = true;
+    radio.dispatchEvent(new Event("change", { bubbles: true }));
+    if (from === to && to.value !== this.kept) window.campaignEditor.replace(to, 0, to.value.length, this.kept, 0, 0);
+    radio.focus();
+  }
+}
+
+function writingButton(act, text = "") {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "writing-button";
+  button.textContent = text;
+  button.addEventListener("click", act);
+  return button;
+}
+
 // The text part, which is made from the HTML until somebody edits it.
 class TextPart {
   constructor(form, bar) {
@@ -366,21 +447,12 @@ class TextPart {
     this.says = bar.dataset;
     this.note = document.createElement("p");
     this.note.className = "writing-note";
-    this.edit = this.button(bar.dataset.saysEdit, () => this.begin());
-    this.reset = this.button(bar.dataset.saysReset, () => this.end());
+    this.edit = writingButton(() => this.begin(), bar.dataset.saysEdit);
+    this.reset = writingButton(() => this.end(), bar.dataset.saysReset);
     this.area.before(this.note, this.edit, this.reset);
     this.area.addEventListener("input", () => this.show());
     form.addEventListener("draft-saved", () => this.show());
     this.show();
-  }
-
-  button(text, act) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "writing-button";
-    button.textContent = text;
-    button.addEventListener("click", act);
-    return button;
   }
 
   show() {
@@ -414,6 +486,7 @@ addEventListener("load", () => {
   const bar = document.getElementById("writing");
   if (!form || !bar) return;
   new Draft(form, bar);
+  new FormatChange(form, bar);
   new TextPart(form, bar);
   if (bar.dataset.pictures) new Pictures(form, bar);
 });

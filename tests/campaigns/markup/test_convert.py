@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from campaigns.markup.convert import ContentInvalid, from_markdown, from_mjml, inlined
+from campaigns.markup.convert import ContentInvalid, converted, from_markdown, from_mjml, inlined
 from mail.merge_fields import parse
 from mail.plaintext import from_html
 
@@ -348,6 +348,29 @@ def test_large_tables_and_many_links_are_no_mistake() -> None:
 
     assert from_markdown(rows).count("<tr>") == 1001
     assert from_markdown("- [a](https://e.com)\n\n" * 1500).count("<a ") == 1500
+
+
+@pytest.mark.parametrize(
+    ("source", "markup", "to", "expected"),
+    [
+        ("# Snow\n\nHello {{ first_name }}", "markdown", "html", "<h1>Snow</h1>\n<p>Hello {{ first_name }}</p>"),
+        ("<h1>Snow</h1>", "html", "markdown", "<h1>Snow</h1>"),
+        ("<html><body class=x><p>Snow</p></body></html>", "html", "mjml", "<mj-text>\n<p>Snow</p>\n"),
+        ("**Snow**", "markdown", "mjml", "<mj-text>\n<p><strong>Snow</strong></p>\n"),
+        ("<mj-text>Hello {{ first_name }}</mj-text>", "mjml", "html", "Hello {{ first_name }}"),
+    ],
+)
+def test_a_text_goes_along_into_another_format(source: str, markup: str, to: str, expected: str) -> None:
+    text = converted(source, markup, to)
+
+    assert expected in text
+    if to == "mjml":
+        assert "Snow" in from_mjml(text)[0]
+
+
+def test_what_cannot_be_converted_says_why() -> None:
+    with pytest.raises(ContentInvalid, match=r"A text in mjml can't be converted to markdown\."):
+        converted("<mj-text>x</mj-text>", "mjml", "markdown")
 
 
 _SHEET = "<style>p { color: red }</style>"

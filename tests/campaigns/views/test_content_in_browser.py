@@ -72,6 +72,29 @@ def test_a_draft_saves_itself_and_the_preview_follows(visitor: Page, campaign: C
     assert sideways_scroll(visitor) == 0
 
 
+def test_another_format_keeps_the_text_and_takes_it_along_on_request(visitor: Page, campaign: Campaign) -> None:
+    Campaign.objects.update(markup="markdown", html="", source="# Snow\n\nFor **you**")
+    visitor.goto(f"/admin/campaigns/campaign/{campaign.pk}/change/")
+    note, html, source = (visitor.locator(which) for which in (".writing-format", "#id_html", "#id_source"))
+    expect(visitor.locator('label[for="id_source"]')).to_have_text("Markdown")
+
+    visitor.get_by_role("radio", name="HTML", exact=True).check()
+    expect(note).to_contain_text("Your Markdown text is kept and comes back with Markdown.")
+    note.get_by_role("button", name="Use it in HTML").click()
+    expect(html).to_have_value("<h1>Snow</h1>\n<p>For <strong>you</strong></p>")
+    note.get_by_role("button", name="Back to Markdown").click()
+    expect(source).to_have_value("# Snow\n\nFor **you**")
+
+    # Markdown and MJML share a field.
+    visitor.get_by_role("radio", name="MJML").check()
+    expect(note).to_contain_text("This text is still written in Markdown.")
+    note.get_by_role("button", name="Use it in MJML").click()
+    expect(source).to_have_value(re.compile("^<mjml>"))
+    note.get_by_role("button", name="Back to Markdown").click()
+    expect(source).to_have_value("# Snow\n\nFor **you**")
+    expect(visitor.locator("#writing-state")).to_have_text(SAVED)
+
+
 def test_two_people_on_one_campaign_are_told_and_lose_nothing(
     visitor: Page, campaign: Campaign, people: dict[str, User], browser, live_server
 ) -> None:
