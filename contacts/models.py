@@ -423,6 +423,7 @@ class ContactImport(models.Model):
     rows_read = models.PositiveIntegerField(default=0)
     rows_added = models.PositiveIntegerField(default=0)  # New people.
     rows_known = models.PositiveIntegerField(default=0)  # People known before.
+    rows_updated = models.PositiveIntegerField(default=0, db_default=0)  # People among them whom the file changed.
     rows_refused = models.PositiveIntegerField(default=0)
     cells_left_out = models.PositiveIntegerField(default=0, db_default=0)  # Cells of accepted people.
     subscribed = models.PositiveIntegerField(default=0, db_default=0)  # New subscriptions, over all lists.

@@ -310,6 +310,7 @@ def progress(contact_import: ContactImport) -> dict[str, Any]:
         "rows_read": f"{contact_import.rows_read:,}",
         "rows_added": f"{contact_import.rows_added:,}",
         "rows_known": f"{contact_import.rows_known:,}",
+        "rows_updated": f"{contact_import.rows_updated:,}",
         "rows_refused": f"{contact_import.rows_refused:,}",
         "cells_left_out": f"{contact_import.cells_left_out:,}",
         "subscribed": f"{contact_import.subscribed:,}",
@@ -328,9 +329,13 @@ def _sentence(contact_import: ContactImport, percent: int) -> str:
             return _cancelled(contact_import)
     if not contact_import.rows_read:
         return _("The file has no rows below its headings, so nobody was added.")
-    return _("Import finished: %(added)s added, %(known)s already there, %(refused)s not imported.") % {
+    said = _(
+        "Import finished: %(added)s added, %(known)s already there (%(updated)s updated), %(refused)s not imported."
+    )
+    return said % {
         "added": f"{contact_import.rows_added:,}",
         "known": f"{contact_import.rows_known:,}",
+        "updated": f"{contact_import.rows_updated:,}",
         "refused": f"{contact_import.rows_refused:,}",
     }
 

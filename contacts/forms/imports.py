@@ -299,6 +299,14 @@ class MappingForm(forms.Form):
                 "consent",
                 gettext("Describe how these people gave consent. It's required for adding them to a list."),
             )
+        if cleaned.get("consent") and not cleaned.get("lists") and not cleaned.get("new_list") and not self.errors:
+            self.add_error(
+                "lists",
+                gettext(
+                    "Choose a list or name a new one: people on no list get no campaigns. To import them without one,"
+                    " empty “How did they agree?”."
+                ),
+            )
         kinds = {
             mapping[position].removeprefix(ATTRIBUTE): cleaned.get(f"kind_{position}") or Attribute.Kind.TEXT
             for position in positions

@@ -124,6 +124,7 @@ class Migration(migrations.Migration):
                 ('rows_read', models.PositiveIntegerField(default=0)),
                 ('rows_added', models.PositiveIntegerField(default=0)),
                 ('rows_known', models.PositiveIntegerField(default=0)),
+                ('rows_updated', models.PositiveIntegerField(db_default=0, default=0)),
                 ('rows_refused', models.PositiveIntegerField(default=0)),
                 ('cells_left_out', models.PositiveIntegerField(db_default=0, default=0)),
                 ('subscribed', models.PositiveIntegerField(db_default=0, default=0)),

@@ -236,7 +236,7 @@ def _store(contact_import: ContactImport, batch: RowBatch, now: dt.datetime) -> 
     with transaction.atomic():
         commit_asynchronously()
         lists = _lock_lists(contact_import)
-        ids, added = _save_people(batch, contact_import.policy, now)
+        ids, added, updated = _save_people(batch, contact_import.policy, now)
         subscribed = sum(
             changes.subscribe_in_bulk(
                 ids, list_id, method="import", source=_source(contact_import), now=now, wording=contact_import.consent
@@ -244,7 +244,7 @@ def _store(contact_import: ContactImport, batch: RowBatch, now: dt.datetime) -> 
             for list_id in lists
         )
         bulk_store.store_refused(contact_import.pk, batch.refusals)
-        _record_progress(contact_import, batch, added, subscribed)
+        _record_progress(contact_import, batch, added, updated, subscribed)
 
 
 def refuse_erased(batch: RowBatch) -> None:
@@ -274,8 +274,8 @@ def _lock_lists(contact_import: ContactImport) -> list[int]:
     return locked
 
 
-def _save_people(batch: RowBatch, policy: str, now: dt.datetime) -> tuple[list[int], int]:
-    """Add or update the people; return the sorted ids of all of them, and the number of new ones."""
+def _save_people(batch: RowBatch, policy: str, now: dt.datetime) -> tuple[list[int], int, int]:
+    """Add or update the people; return the sorted ids of all of them, and how many are new and how many changed."""
     present = bulk_store.lock_known(batch.prepared)
     changed = []
     for key, known in present.items():
@@ -284,7 +284,7 @@ def _save_people(batch: RowBatch, policy: str, now: dt.datetime) -> tuple[list[i
             changed.append(bulk_store.Known(known.contact_id, merged))
     added = bulk_store.add(batch.prepared, present, now)
     bulk_store.change(changed, now)
-    return sorted([known.contact_id for known in present.values()] + added), len(added)
+    return sorted([known.contact_id for known in present.values()] + added), len(added), len(changed)
 
 
 def _source(contact_import: ContactImport) -> str:
@@ -293,7 +293,7 @@ def _source(contact_import: ContactImport) -> str:
     return f"import: {contact_import.file_name[: 190 - len(by)]}{by}"
 
 
-def _record_progress(contact_import: ContactImport, batch: RowBatch, added: int, subscribed: int) -> None:
+def _record_progress(contact_import: ContactImport, batch: RowBatch, added: int, updated: int, subscribed: int) -> None:
     """Store the progress as the last step of the batch's transaction: an error here undoes the whole batch."""
     refused = sum(not refusal.left_out for refusal in batch.refusals)
     reasons = Reasons(contact_import.reasons)
@@ -303,6 +303,7 @@ def _record_progress(contact_import: ContactImport, batch: RowBatch, added: int,
         rows_read=F("rows_read") + batch.rows,
         rows_added=F("rows_added") + added,
         rows_known=F("rows_known") + batch.rows - added - refused,
+        rows_updated=F("rows_updated") + updated,
         rows_refused=F("rows_refused") + refused,
         cells_left_out=F("cells_left_out") + sum(refusal.left_out for refusal in batch.refusals),
         subscribed=F("subscribed") + subscribed,

@@ -15,7 +15,7 @@ from contacts.consent import changes
 from contacts.models import Contact, ContactImport, ContactList
 from contacts.transfer import uploads
 from contacts.transfer.csv_file import look
-from mail.addresses import AddressInvalid, fold, parse_mailbox
+from mail.addresses import AddressInvalid, fold, parse_mailbox, read_address
 
 COLUMNS = ("email", "first_name", "last_name")
 LINES = re.compile(r"[\n\r;]+")
@@ -51,12 +51,25 @@ def _row(piece: str) -> Row:
     return box.address, first.strip(), last.strip()
 
 
+def unusable(rows: list[Row]) -> list[str]:
+    """Return the entries that hold no address, which the import leaves out."""
+    return [entry for entry, _first, _last in rows if not _is_usable(entry)]
+
+
+def _is_usable(entry: str) -> bool:
+    try:
+        read_address(entry)
+    except AddressInvalid:
+        return False
+    return True
+
+
 def import_pasted(rows: list[Row], contact_list: ContactList, consent: str, user: User) -> ContactImport:
     """Start the import of pasted people; a worker does it within seconds."""
     text = io.StringIO()
     csv.writer(text).writerows([COLUMNS, *rows])
     content = text.getvalue().encode()
-    file = ContentFile(content, name=_("pasted") + ".csv")
+    file = ContentFile(content, name=_("Pasted addresses"))
     layout = look(io.BytesIO(content), "utf-8", ",")
     with transaction.atomic():
         draft = uploads.store(file, layout, user)

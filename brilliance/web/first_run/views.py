@@ -40,7 +40,7 @@ from mail.addresses import AddressInvalid, parse_mailbox
 from smtpservers import presets
 from smtpservers.models import SmtpServer
 
-TEST_INBOX = "test-inbox"  # In place of a provider's key.
+NAMED = 5  # Left out entries in one sentence.
 SHOWN_FIRST = ("ses", "brevo", "mailgun", "mailjet", "m365", "postmark", "resend", "sendgrid", "workspace-relay")
 
 
@@ -145,7 +145,23 @@ def _add_people(request: HttpRequest, form: PeopleForm, *, only_me: bool) -> Htt
     else:
         people.import_pasted(form.rows, made, given["consent"], user)
         messages.success(request, _("Import started. Write your first campaign meanwhile."))
+        if left_out := people.unusable(form.rows):
+            messages.warning(request, _left_out(left_out))
     return redirect("admin:campaigns_campaign_add")
+
+
+def _left_out(entries: list[str]) -> str:
+    """Return a sentence that names what was pasted and is no address, the first few of it."""
+    named = ", ".join(f"“{entry[:60]}”" for entry in entries[:NAMED])
+    more = len(entries) - NAMED
+    if more > 0:
+        named = _("%(named)s and %(n)s more") % {"named": named, "n": f"{more:,}"}
+    said = ngettext(
+        "%(n)s line of what you pasted is left out, because it's no email address: %(named)s.",
+        "%(n)s lines of what you pasted are left out, because they're no email addresses: %(named)s.",
+        len(entries),
+    )
+    return said % {"n": f"{len(entries):,}", "named": named}
 
 
 @_for_set_up

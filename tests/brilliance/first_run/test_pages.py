@@ -140,8 +140,11 @@ def test_only_me_is_one_press(client: Client) -> None:
 def test_pasted_people_are_imported_with_how_they_agreed(client: Client) -> None:
     pasted = "Ann Lee <ann@example.com>\nbob@example.com, carl@example.com; not an address"
 
-    client.post(PEOPLE, {"name": "News", "pasted": pasted, "consent": CONSENT})
+    answer = client.post(PEOPLE, {"name": "News", "pasted": pasted, "consent": CONSENT}, follow=True)
     started = ContactImport.objects.get()
+    said = "1 line of what you pasted is left out, because it&#x27;s no email address: “not an address”."
+    assert said in answer.content.decode()
+    assert started.file_name == "Pasted addresses"
     import_people(started.pk, timezone.now())
 
     started.refresh_from_db()
@@ -149,6 +152,15 @@ def test_pasted_people_are_imported_with_how_they_agreed(client: Client) -> None
     assert Contact.objects.get(email="ann@example.com").last_name == "Lee"
     assert set(ConsentEvent.objects.values_list("wording", flat=True)) == {CONSENT}
     assert Subscription.objects.filter(list__name="News").count() == 3
+
+
+def test_of_many_pasted_lines_without_an_address_the_first_are_named(client: Client) -> None:
+    pasted = "ann@example.com\n" + "\n".join(f"word {number}" for number in range(1, 9))
+
+    page = client.post(PEOPLE, {"name": "N", "pasted": pasted, "consent": CONSENT}, follow=True).content.decode()
+
+    assert "8 lines of what you pasted" in page
+    assert "“word 5” and 3 more." in page
 
 
 def test_a_file_goes_on_to_its_columns_with_list_and_consent(client: Client) -> None:

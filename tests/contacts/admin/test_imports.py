@@ -129,6 +129,7 @@ def test_a_wrong_upload_is_refused_at_once_in_words(
         (("email", "", "id"), {}, "Choose something from the list"),
         (("email", "", ""), {"lists": "{news}"}, "how these people gave consent"),
         (("email", "", ""), {"new_list": "Fair"}, "how these people gave consent"),
+        (("email", "", ""), {"consent": "Asked."}, "people on no list get no campaigns"),
         (("email", "", ""), {"new_list": "News", "consent": "x"}, "A list named “News” already exists"),
         (("email", "", ""), {"consent": "x" * 301}, "Shorten this to 300 characters"),
         (("email", "", ""), {"policy": "delete"}, "Choose something from the list"),
@@ -317,6 +318,7 @@ def test_the_page_of_columns_finds_the_addresses_counts_stray_bytes_and_asks_for
     assert Contact.objects.get(email="ann@example.org").attributes == {"since": "2026-04-03"}
     over = text_of(marketers_client.get(page("change", draft)))
     assert "Imported with cells skipped." in over
+    assert '<dt>Updated</dt><dd data-figure="rows_updated">' in over
     assert '<dt>Cells skipped</dt><dd data-figure="cells_left_out">1</dd>' in over
 
 

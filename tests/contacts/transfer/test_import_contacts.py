@@ -139,6 +139,7 @@ def test_people_who_are_known_change_by_the_policy(
     done = run("email,first_name,last_name,plan,city\nann@EXAMPLE.org,Anna,Lee,paid,Rome\n", news, policy=policy)
 
     assert figures(done) == (1, 0, 1, 0)
+    assert done.rows_updated == (policy != "skip")
     ann.refresh_from_db()
     assert (ann.email, f"{ann.first_name} {ann.last_name}") == ("Ann@example.org", name)
     assert ann.attributes == attributes
