@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from campaigns.models import Campaign
 from campaigns.reports import pace
+from campaigns.schedule.schedule import start_in_words
 from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.models import Mailing
 from feedback import relay
@@ -103,8 +104,40 @@ def rows(obstacles: list[str], mailings: list[Mailing], user: Person, now: dt.da
     :param obstacles: what readiness says; empty for users who may not read it.
     :param mailings: those under way; empty for users who may not see them.
     """
-    found = [*map(Row, obstacles), *_servers(user, now), *_unsubscribes(user, now), *_mailings(mailings, now)]
+    found = [
+        *map(Row, obstacles),
+        *_campaigns(user, now),
+        *_servers(user, now),
+        *_unsubscribes(user, now),
+        *_mailings(mailings, now),
+    ]
     return found[:MOST], len(found) - MOST if len(found) > MOST else 0
+
+
+def _campaigns(user: Person, now: dt.datetime) -> Iterator[Row]:
+    """Yield one row for the campaigns that missed their start, and one for those that became drafts again."""
+    if not user.has_perm("campaigns.view_progress"):
+        return
+    missed = list(
+        Campaign.objects.filter(status=Campaign.Status.SCHEDULED, is_overdue=True).order_by("starts_at", "pk")
+    )
+    if missed:
+        text = _("Missed the start on %(time)s. Nothing has been sent.") % {"time": start_in_words(missed[0], now)}
+        yield _row_of(missed, text)
+    returned = list(Campaign.objects.filter(status=Campaign.Status.DRAFT).exclude(returned_reason=""))
+    if returned:
+        yield _row_of(returned, f"{_('Not sent, and a draft again.')} {returned[0].returned_reason}")
+
+
+def _row_of(campaigns: list[Campaign], text: str) -> Row:
+    page = reverse("campaigns:progress", args=[campaigns[0].pk])
+    return Row(text, _and_more(campaigns[0].name, len(campaigns) - 1), page, "", _("Open campaign"), page)
+
+
+def _and_more(name: str, others: int) -> str:
+    if not others:
+        return name
+    return ngettext("%(name)s and %(n)s more", "%(name)s and %(n)s more", others) % {"name": name, "n": f"{others:,}"}
 
 
 def _servers(user: Person, now: dt.datetime) -> Iterator[Row]:
@@ -170,12 +203,7 @@ def _mailings(mailings: list[Mailing], now: dt.datetime) -> Iterator[Row]:
         if until:
             time = states.moment(until, now)
             text = _("%(sentence)s Continues on %(time)s.") % {"sentence": text, "time": time}
-        name = same[0].name
-        if others := len(same) - 1:
-            name = ngettext("%(name)s and %(n)s more", "%(name)s and %(n)s more", others) % {
-                "name": name,
-                "n": f"{others:,}",
-            }
+        name = _and_more(same[0].name, len(same) - 1)
         ours = next((campaigns[each.pk] for each in same if each.pk in campaigns), None)
         page = reverse("campaigns:progress", args=[ours]) if ours else ""
         yield Row(text, name, page, "", _("Open campaign") if page else "", page)

@@ -125,21 +125,3 @@ def agreements(campaign: Campaign) -> dict[str, Any]:
         "overrides": CheckOverride.objects.filter(campaign=campaign),
         "approvals": Approval.objects.filter(campaign=campaign).exclude(decision=""),
     }
-
-
-@register.inclusion_tag("campaigns/overdue_all.html", takes_context=True)
-def overdue_campaigns(context: dict[str, Any]) -> dict[str, Any]:
-    """Ask about the campaigns that missed their start, and show those that became drafts again.
-
-    Both lists need the permission to see progress. Answers need the permission to queue campaigns.
-    """
-    request = context["request"]
-    may_see = request.user.has_perm("campaigns.view_progress")
-    waiting = Campaign.objects.filter(status=Campaign.Status.SCHEDULED, is_overdue=True) if may_see else ()
-    returned = Campaign.objects.filter(status=Campaign.Status.DRAFT).exclude(returned_reason="") if may_see else ()
-    return {
-        "campaigns": waiting,
-        "returned": returned[:5],
-        "may_queue": request.user.has_perm("campaigns.queue_campaign"),
-        "csrf_token": context.get("csrf_token"),
-    }

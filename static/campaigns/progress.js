@@ -49,6 +49,8 @@ function show(progress) {
   if (before !== after || (!isBusy && actions.innerText !== fresh.innerText)) {
     actions.replaceChildren(...fresh.childNodes);
   }
+  // A message of the last click, such as “Campaign queued.”, is no longer true.
+  if (before !== after) document.querySelector("[data-answer=messages]")?.replaceChildren();
   if (before !== after || !progress.is_live || Date.now() - toldAt > SECONDS_BETWEEN_NEWS * 1000) {
     news.textContent = progress.summary;
     toldAt = Date.now();

@@ -174,6 +174,26 @@ def test_five_rows_at_most_need_attention_each_with_its_one_button(db: None) -> 
     assert "3 more appear here once these are done." in page
 
 
+def test_campaigns_that_missed_their_start_or_came_back_need_attention_before_servers(db: None) -> None:
+    seen()
+    server("Tired", paused_reason="421 Slow down.")
+    missed = {"subject": "x", "status": "scheduled", "is_overdue": True}
+    first, *_ = [
+        Campaign.objects.create(name=f"Spring {day}", starts_at=dt.datetime(2026, 3, day, 9, tzinfo=dt.UTC), **missed)
+        for day in (1, 2)
+    ]
+    Campaign.objects.create(name="Summer", subject="x", returned_reason="A list was deleted.")
+
+    page = dashboard("marketer")
+
+    assert attention_of(page)[:2] == [
+        ("Spring 1 and 1 more · Missed the start on 1 Mar, 09:00 (UTC). Nothing has been sent.", "Open campaign"),
+        ("Summer · Not sent, and a draft again. A list was deleted.", "Open campaign"),
+    ]
+    assert attention_of(page)[2][0].startswith("Tired")
+    assert f"/campaigns/{first.pk}/" in page
+
+
 def test_mailings_that_wait_for_the_same_are_one_row_and_notices_are_none(db: None) -> None:
     until = timezone.now() + dt.timedelta(days=1)
     for name in ("Spring", "Summer", "Autumn"):

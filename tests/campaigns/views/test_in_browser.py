@@ -41,8 +41,10 @@ def test_a_campaign_is_queued_followed_paused_and_finished_without_reloading(vis
 
     expect(visitor).to_have_title("Winter sale at last | Brilliance")
     expect(visitor.get_by_text("Starting.")).to_be_visible()
+    expect(visitor.get_by_text("Campaign queued.")).to_be_visible()
     begin(campaign)
     expect(visitor.get_by_text("0 of 3 done.").first).to_be_visible()
+    expect(visitor.get_by_text("Campaign queued.")).to_have_count(0)  # It started.
     Message.objects.filter(email="ann@example.com").update(status="accepted")
     expect(visitor.locator(".campaign-summary")).to_have_text("1 of 3 done.")
     expect(visitor.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "33")
