@@ -8,6 +8,7 @@ from typing import Any
 from campaigns.content.frozen import frozen_content
 from campaigns.models import Campaign
 from contacts.models import Contact
+from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.models import Message, Trial
 from delivery.operators import trials
 from delivery.operators.send_test import Content, Conversation
@@ -25,6 +26,7 @@ class SendTestResult:
     conversation: Conversation | None = None  # So far.
     problem: str = ""  # Why there is no conversation, or why it ended in the middle.
     waiting: str = ""  # How far it is; empty once it has ended.
+    is_in_test_inbox: bool = False  # It was accepted, and a page of the product shows it.
 
     @property
     def status_label(self) -> str:
@@ -74,7 +76,9 @@ def results(campaign: Campaign, batch: str, now: dt.datetime) -> list[SendTestRe
 def _result(trial: Trial, now: dt.datetime) -> SendTestResult:
     conversation = trials.conversation_of(trial)
     if trial.ended_at is not None:
-        return SendTestResult(trial.recipient, conversation, problem=trial.refusal)
+        is_accepted = conversation is not None and conversation.is_accepted
+        is_shown_here = is_accepted and leads_to_test_inbox(trial.server)
+        return SendTestResult(trial.recipient, conversation, trial.refusal, is_in_test_inbox=is_shown_here)
     headline, advice = trials.under_way(trial, now)
     if trials.is_lost(trial, now):
         return SendTestResult(trial.recipient, conversation, problem=f"{headline} {advice}")

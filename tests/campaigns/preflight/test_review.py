@@ -235,9 +235,25 @@ def test_several_tests_are_sent_and_each_result_is_shown(
         ).content.decode()
 
     assert "3 of 3 tests accepted" in html
+    assert "View in Test inbox" not in html
     assert "data-under-way" not in html
     assert "b@yahoo.example" in html
     assert Message.objects.filter(mailing__stream="test", status="accepted").count() == 3
+
+
+def test_a_test_to_the_test_inbox_leads_there(
+    marketer: Client, sound: Campaign, server: SmtpServer, tmp_path: Any, settings: Any
+) -> None:
+    settings.DATA_DIR, settings.SANDBOX_ENABLED = tmp_path, True
+    with running_peer(tmp_path) as peer:
+        SmtpServer.objects.update(host="127.0.0.1", port=peer.port)
+        settings.SANDBOX_PLAIN_PORT = peer.port
+        one = tried(marketer, f"/campaigns/{sound.pk}/test/", {"recipient": "a+b@example.com"}).content.decode()
+        two = tried(marketer, f"/campaigns/{sound.pk}/tests/", {"recipients": "c@example.com, d@example.com"})
+
+    inbox = "/admin/sandbox/sandboxmail/?q="
+    assert f'href="{inbox}a%2Bb%40example.com"' in one
+    assert two.content.decode().count(f'href="{inbox}') == 2
 
 
 def test_a_server_that_cannot_be_reached_is_asked_once(marketer: Client, sound: Campaign, settings: Any) -> None:
