@@ -87,7 +87,7 @@ class SecondFactor(_Narrow, AuthenticateView):  # type: ignore[misc]
             clear_login(request)  # So that the library begins again.
             login = None
         if login is None and not request.user.is_authenticated:
-            messages.info(request, _("This sign-in has expired. Log in again."))
+            messages.info(request, _("This login has expired. Log in again."))
         response: HttpResponse = super().dispatch(request, *args, **kwargs)
         return response
 

@@ -14,7 +14,7 @@ from mail.addresses import fold, normalise
 class Contact(models.Model):
     """A person we may send mail to."""
 
-    email = models.CharField(_("e-mail"), max_length=320, help_text=_("One address, e.g. ann@example.com."))
+    email = models.CharField(_("email"), max_length=320, help_text=_("One address, e.g. ann@example.com."))
     email_key = models.CharField(max_length=320, unique=True, editable=False)  # Folded; see mail.addresses.fold.
     first_name = models.CharField(_("first name"), max_length=150, blank=True)
     last_name = models.CharField(_("last name"), max_length=150, blank=True)
@@ -246,7 +246,7 @@ class Suppression(models.Model):
             }
             return words.get(self, str(self.value))
 
-    email = models.CharField(_("e-mail"), max_length=320)
+    email = models.CharField(_("email"), max_length=320)
     email_key = models.CharField(max_length=320, unique=True, editable=False)
     reason = models.CharField(_("reason"), max_length=16, choices=Reason, default=Reason.MANUAL)
     source = models.CharField(
@@ -280,7 +280,7 @@ class Suppression(models.Model):
 class SuppressionLift(models.Model):
     """A suppression that was lifted, by whom and why. Append-only."""
 
-    email = models.CharField(_("e-mail"), max_length=320)
+    email = models.CharField(_("email"), max_length=320)
     reason = models.CharField(_("reason"), max_length=16, choices=Suppression.Reason)  # The reason of the suppression.
     suppressed_at = models.DateTimeField(
         _("suppressed at"),

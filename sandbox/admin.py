@@ -40,6 +40,7 @@ EFFECTS = {
         " was never told, so it's unconfirmed there."
     ),
 }
+PORTS = {PLAIN: _("Unencrypted"), STARTTLS: "STARTTLS", AUTH: _("With sign-in")}
 
 
 @admin.register(SandboxMail)
@@ -86,11 +87,9 @@ class SandboxMailAdmin(ModelAdmin):
     def subject_or_none(self, mail: SandboxMail) -> str:
         return mail.subject or gettext("(no subject)")
 
-    @display(
-        description=_("Listener"), ordering="listener", label={PLAIN: "warning", STARTTLS: "success", AUTH: "info"}
-    )  # type: ignore[untyped-decorator]
-    def listener_label(self, mail: SandboxMail) -> str:
-        return mail.listener
+    @display(description=_("Port"), ordering="listener", label={PLAIN: "warning", STARTTLS: "success", AUTH: "info"})  # type: ignore[untyped-decorator]
+    def listener_label(self, mail: SandboxMail) -> tuple[str, str]:
+        return mail.listener, str(PORTS.get(mail.listener, mail.listener))
 
     @display(description=_("To"), ordering="rcpt_to")  # type: ignore[untyped-decorator]
     def recipient(self, mail: SandboxMail) -> str:
@@ -113,6 +112,7 @@ class SandboxMailAdmin(ModelAdmin):
             "opts": self.opts,
             "object": mail,
             "mail": mail,
+            "port": PORTS.get(mail.listener, mail.listener),
             "reading": reading,
             "size": len(mail.content),
             "fate": EFFECTS.get(special(mail.rcpt_to)),  # type: ignore[arg-type]  # None is in no dictionary

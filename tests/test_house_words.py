@@ -52,6 +52,12 @@ def test_every_text_of_a_form_is_read_but_its_docstrings() -> None:
     assert list(findings_of_module(source, is_form=False)) == []
 
 
+def test_users_log_in_and_their_word_is_email() -> None:
+    assert len(list(findings_of_template("<p>You've been signed out.</p>\n<p>E-mail</p>"))) == 2
+    assert list(findings_of_template("<p>Signed in as ann</p>", is_about_servers=True)) == []
+    assert list(findings_of_template("<p>Log in with your email address, or single sign-on.</p>")) == []
+
+
 def test_a_template_is_read_without_its_tags() -> None:
     source = "{# rests #}\n<p>{% if rests %}Mail{% endif %}\n{{ rests }} rests</p>"
 

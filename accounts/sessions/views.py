@@ -45,7 +45,7 @@ ACTS = {
         sign_out,
         _("End all sessions"),
         _("End all sessions?"),
-        _("%(person)s is logged out everywhere, and told so at the next sign-in."),
+        _("%(person)s is logged out everywhere, and told so at the next login."),
         _("Ended all sessions."),
     ),
     "reset": Act(
@@ -81,7 +81,7 @@ def end_own_sessions(request: HttpRequest) -> HttpResponse:
     user, which = signed_in_user(request), request.POST.get("session", "")
     if which == OTHERS:
         end_sessions(user, keep=request.session)
-        messages.success(request, gettext("You're signed out everywhere else."))
+        messages.success(request, gettext("You're logged out everywhere else."))
     elif end_session(user, which):
         messages.success(request, gettext("Session ended."))
     else:
@@ -120,7 +120,7 @@ def user_sign_in(request: HttpRequest, user_id: int) -> HttpResponse:
         "is_needed": factors.needs_factor(user) and not _is_left_to_issuer(user),
         "identities": identities,
     }
-    return narrow_page(request, "user_sign_in.html", gettext("Sign-in of %(user)s") % {"user": user}, context)
+    return narrow_page(request, "user_sign_in.html", gettext("Login of %(user)s") % {"user": user}, context)
 
 
 def _consequence(do: str, user: User) -> str:
@@ -128,9 +128,9 @@ def _consequence(do: str, user: User) -> str:
     if do == "reset":
         is_needed = factors.needs_factor(user) and not _is_left_to_issuer(user)
         told.append(
-            gettext("A new factor is set up at the next sign-in.")
+            gettext("A new factor is set up at the next login.")
             if is_needed
-            else gettext("%(person)s can sign in without one afterwards.") % {"person": user}
+            else gettext("%(person)s can log in without one afterwards.") % {"person": user}
         )
     if do == "unlink" and settings.OIDC_LINK_BY_EMAIL:
         told.append(gettext("An account with the same email address is linked again."))

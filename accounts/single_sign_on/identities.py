@@ -22,7 +22,7 @@ NO_ACCOUNT = _(
     " account, log out at your sign-in service first."
 )
 NOT_LINKED = _(
-    "Your e-mail address belongs to somebody else's account here, or to two. Ask an administrator to check who has it."
+    "Your email address belongs to somebody else's account here, or to two. Ask an administrator to check who has it."
 )
 LAST_ADMIN = _("You keep the admin role for now: you're the last administrator. Make somebody else an admin.")
 MOST_LOGGED = 500  # Characters of the groups that somebody has.

@@ -36,10 +36,10 @@ OTHER_SITES = ("cross-site", "same-site")
 NOT_AVAILABLE = _("Single sign-on isn't available right now. Try again in a few minutes, or ask an administrator.")
 FAILED = _("Single sign-on didn't work. Try again. If it keeps failing, ask an administrator to look at the log.")
 CANCELLED = _("You cancelled, or may not use this site. Try again, or ask an administrator for access.")
-NOT_PENDING = _("This sign-in has expired or began in another browser. Start again.")
-SOMEBODY_ELSE = _("You signed in there as somebody else. Confirm with the account that you use here.")
+NOT_PENDING = _("This login has expired or began in another browser. Start again.")
+SOMEBODY_ELSE = _("You logged in there as somebody else. Confirm with the account that you use here.")
 NOT_RECENT = _(
-    "Your sign-in service didn't confirm a new sign-in. Confirm in another way, or ask an administrator for a link to"
+    "Your sign-in service didn't confirm a new login. Confirm in another way, or ask an administrator for a link to"
     " sign in."
 )
 NOT_CONFIRMED = _("You cancelled, so nothing is confirmed yet. Try again, or go back.")

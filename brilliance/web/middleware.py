@@ -148,6 +148,6 @@ def _is_activity(request: HttpRequest) -> bool:
     # A page that refreshes itself sends requests by script, even if nobody looks at it.
     if request.headers.get("X-Sign-Of-Life"):
         return False
-    if request.headers.get("X-Still-Here"):  # Somebody pressed "Stay signed in".
+    if request.headers.get("X-Still-Here"):  # Somebody pressed "Stay logged in".
         return True
     return request.method == "POST" or request.headers.get("Sec-Fetch-Dest") != "empty"

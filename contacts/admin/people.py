@@ -167,7 +167,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
             pass
         return super().get_search_results(request, queryset, search_term)
 
-    @admin.display(description=gettext_lazy("E-mail"), ordering="email_key")
+    @admin.display(description=gettext_lazy("Email"), ordering="email_key")
     def address(self, contact: Contact) -> str:
         return contact.email
 

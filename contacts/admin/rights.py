@@ -42,7 +42,7 @@ HEADINGS = (
     gettext_noop("choices"),
     gettext_noop("code"),
     gettext_noop("confirmed at"),
-    gettext_noop("e-mail"),
+    gettext_noop("email"),
     gettext_noop("email"),
     gettext_noop("feedback"),
     gettext_noop("file"),
@@ -180,7 +180,7 @@ class RightsPages:
         return TemplateResponse(request, "contacts/erase.html", context)
 
     @action(  # type: ignore[untyped-decorator]
-        description=gettext_lazy("By address"), icon="person_search", url_path="by-address", permissions=["export"]
+        description=gettext_lazy("Data by address"), icon="person_search", url_path="by-address", permissions=["export"]
     )
     @method_decorator(asks_first)
     def by_address(self, request: HttpRequest) -> HttpResponse:

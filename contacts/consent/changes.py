@@ -42,7 +42,7 @@ OWN_WILL = (Suppression.Reason.UNSUBSCRIBED, Suppression.Reason.COMPLAINT)
 def wording_of(contact_list: ContactList) -> str:
     """Return the consent text that the form of the list shows, word for word."""
     return contact_list.consent_text.strip() or (
-        f"I would like to receive “{contact_list.public_title}” by e-mail. I can unsubscribe at any time."
+        f"I would like to receive “{contact_list.public_title}” by email. I can unsubscribe at any time."
     )
 
 

@@ -106,7 +106,7 @@ def _texts() -> dict[str, str]:
         "find_label": _("Find in this list"),
         "gone": _("deleted"),
         "gone_field": _("{name} (deleted)"),
-        "signed_out": _("You've been signed out. Sign in in a new tab, then continue here."),
+        "signed_out": _("You've been logged out. Log in in a new tab, then continue here."),
         "not_counted": _("These people couldn't be counted. Change a condition to try again."),
         "no_answer": _("The server isn't answering. Change a condition to try again."),
     }

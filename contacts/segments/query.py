@@ -137,14 +137,14 @@ def users_of(
 
 # --- fields of every contact ----------------------------------------------------------------
 
-_TEXTS = {"email": _("E-mail"), "first_name": _("First name"), "last_name": _("Last name")}
+_TEXTS = {"email": _("Email"), "first_name": _("First name"), "last_name": _("Last name")}
 _PAUSED = (Operator("yes", _("asked for one that lasts still")), Operator("no", _("asked for none")))
 
 
 def _person_fields() -> Iterator[ConditionField]:
     for name in ("email", "first_name", "last_name"):
         yield ConditionField(name, _TEXTS[name], PERSON, TEXT_OPERATORS)
-    yield ConditionField("domain", _("E-mail domain"), PERSON, TEXT_OPERATORS[:6])
+    yield ConditionField("domain", _("Email domain"), PERSON, TEXT_OPERATORS[:6])
     yield ConditionField("language", _("Language"), PERSON, choice_operators(settings.LANGUAGES))
     yield ConditionField("time_zone", _("Time zone"), PERSON, TEXT_OPERATORS)
     yield ConditionField("created", _("Added"), PERSON, INSTANT_OPERATORS)

@@ -10,7 +10,7 @@ from contacts.attributes.rules import COLUMN_OF, CONSENT_COLUMNS, LONGEST_NAME, 
 from mail.addresses import AddressInvalid, read_address
 
 FIELDS = {
-    "email": "E-mail",
+    "email": "Email",
     "first_name": "First name",
     "last_name": "Last name",
     "language": "Language",
@@ -117,7 +117,7 @@ def check_mapping(mapping: Sequence[str], columns: int, known: Collection[str] =
         if chosen.count(target) > 1:
             raise MappingInvalid(f"Two columns become “{describe(target)}”; choose something else for one of them.")
     if "email" not in chosen:
-        raise MappingInvalid("No column becomes the e-mail address; choose the one that holds it.")
+        raise MappingInvalid("No column becomes the email address; choose the one that holds it.")
 
 
 def describe(target: str) -> str:

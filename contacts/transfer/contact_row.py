@@ -114,7 +114,7 @@ class RowParser:
             except AddressInvalid as error:
                 reasons.append(Fault("address", str(error), "email"))
         else:
-            reasons.append(Fault("no_address", "The row has no e-mail address.", "email"))
+            reasons.append(Fault("no_address", "The row has no email address.", "email"))
         person = ContactRow(
             email,
             fold(email),

@@ -21,10 +21,10 @@ class FooterWords:
 
 WORDS = {
     "en": FooterWords(
-        "You receive this e-mail because you are on our mailing list.",
+        "You receive this email because you are on our mailing list.",
         "Unsubscribe",
         "Intended recipient",
-        "You receive this e-mail because somebody tests a mail server with it; the link does nothing.",
+        "You receive this email because somebody tests a mail server with it; the link does nothing.",
     ),
     "de": FooterWords(
         "Sie erhalten diese E-Mail, weil Sie in unserem Verteiler stehen.",

@@ -56,7 +56,7 @@ def signed_in(name: str = "ann", agent: str = FIREFOX, address: str = "192.0.2.7
 
 
 def sign_in_fully(client: Client, user: User) -> None:
-    """Sign in as the user, with a session that proved a second factor."""
+    """Log in as the user, with a session that proved a second factor."""
     client.force_login(user)
     session = client.session
     session[AUTHENTICATION_METHODS_SESSION_KEY] = [{"method": "mfa", "type": "totp", "at": time.time()}]

@@ -313,7 +313,7 @@ def test_sessions_on_a_phone_by_keyboard_alone(page: Page, on_localhost: str, an
     tab_to(page, "End")
     expect(page.get_by_text("Session ended.")).to_be_visible()
     tab_to(page, "End all others")
-    expect(page.get_by_text("You're signed out everywhere else.")).to_be_visible()
+    expect(page.get_by_text("You're logged out everywhere else.")).to_be_visible()
 
     expect(page.get_by_role("button", name="End", exact=False)).to_have_count(0)
     assert not any(is_signed_in(each) for each in others)

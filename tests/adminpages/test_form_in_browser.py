@@ -202,7 +202,7 @@ def test_a_page_says_when_the_session_is_about_to_end_and_can_stay(boss: User, p
     page.evaluate("document.getElementById('form-state').dataset.idle = '100'")
     says(page, "ending")
 
-    page.get_by_role("button", name="Stay signed in").click()
+    page.get_by_role("button", name="Stay logged in").click()
     says(page, "")
     assert time.time() - SessionStore(key)["seen_at"] < 60
 

@@ -63,7 +63,7 @@ def test_a_person_subscribes_confirms_and_chooses_without_script(
 ) -> None:
     monkeypatch.setattr(subscribe, "LEAST_FILLING", subscribe.LEAST_FILLING * 0)
     phone.goto("/subscribe")
-    phone.get_by_label("E-mail address").fill("ann@example.com")
+    phone.get_by_label("Email address").fill("ann@example.com")
     phone.get_by_role("button", name="Subscribe").click()
     expect(phone.get_by_role("alert")).to_have_text("Please choose at least one list.")
     phone.get_by_role("checkbox").first.check()
@@ -96,7 +96,7 @@ def test_the_copied_form_works_on_another_site(phone: Page, shop: ContactList, l
     phone.route("http://localhost:1/", lambda route: route.fulfill(body=copied, content_type="text/html"))
 
     phone.goto("http://localhost:1/")
-    phone.get_by_label("E-mail address").fill("ann@example.com")
+    phone.get_by_label("Email address").fill("ann@example.com")
     phone.get_by_role("button", name="Subscribe").click()
 
     expect(phone.get_by_role("heading")).to_have_text("Thank you.")

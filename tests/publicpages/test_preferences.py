@@ -83,7 +83,7 @@ def test_saving_gives_and_withdraws_consent_and_keeps_names_and_language(
     assert (ann.first_name, ann.last_name, ann.language) == ("Anna", "Lee", "de")
     assert PREFERENCES["de"].saved_title in page  # In the language that was just chosen.
     assert (event.method, event.network) == ("preferences", "203.0.113.0/24")
-    assert event.wording == "I would like to receive “Club” by e-mail. I can unsubscribe at any time."
+    assert event.wording == "I would like to receive “Club” by email. I can unsubscribe at any time."
     assert count_unsubscribed(message.mailing_id) == 1
     assert Feedback.objects.get().channel == "preferences"
 

@@ -180,7 +180,7 @@ def _sign_ins() -> list[str]:
     path = settings.DATA_DIR / "sign-ins.txt"
     if not path.exists():
         return []
-    lines = ["Sign in as", *(f"  {line}" for line in path.read_text().splitlines())]
+    lines = ["Log in as", *(f"  {line}" for line in path.read_text().splitlines())]
     return [*lines, f"(made on the first run and kept in {path})", ""]
 
 

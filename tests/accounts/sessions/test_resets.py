@@ -34,7 +34,7 @@ def test_an_administrator_ends_all_sessions_of_another(ann: User, bob: User) -> 
 
     answer = boss.post(page_of(bob), {"do": "end"}, follow=True)
 
-    assert "bob isn't signed in anywhere." in answer.content.decode()
+    assert "bob isn't logged in anywhere." in answer.content.decode()
     assert [is_signed_in(each) for each in (*theirs, boss)] == [False, False, True]
     entry = LogEntry.objects.latest("pk")
     assert (entry.user, entry.object_id, entry.change_message) == (ann, str(bob.pk), "Ended all sessions.")
@@ -91,8 +91,8 @@ def test_the_page_says_whether_a_factor_is_set_up_again(
     page = signed_in().get(page_of(bob), {"do": "reset"}).content.decode()
 
     is_left_to_issuer = way == "issuer" and is_linked
-    assert ("bob can sign in without one afterwards." in page) is is_left_to_issuer
-    assert ("A new factor is set up at the next sign-in." in page) is not is_left_to_issuer
+    assert ("bob can log in without one afterwards." in page) is is_left_to_issuer
+    assert ("A new factor is set up at the next login." in page) is not is_left_to_issuer
 
 
 @pytest.mark.parametrize("do", ["end", "reset", "unlink"])

@@ -74,7 +74,7 @@ def test_one_that_took_too_long_says_so_on_the_page_that_begins_again(ann: User,
     answer = half.post(SECOND, {"code": app()}, follow=True)
 
     assert answer.redirect_chain == [(LOGIN, 302)]
-    assert "This sign-in has expired. Log in again." in answer.content.decode()
+    assert "This login has expired. Log in again." in answer.content.decode()
 
 
 def test_the_back_button_after_signing_in_says_nothing_of_it(ann: User, app: App) -> None:

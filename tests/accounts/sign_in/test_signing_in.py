@@ -176,7 +176,7 @@ def test_it_says_so_where_the_whole_network_is_kept_out(ann: User) -> None:
     page = Client().post(LOGIN, {"login": "ann", "password": PASSWORD})
 
     assert page.status_code == 429
-    assert "Nobody can sign in from there for now." in page.content.decode()
+    assert "Nobody can log in from there for now." in page.content.decode()
     assert "Try again in 15 minutes" in page.content.decode()
 
 

@@ -43,7 +43,7 @@ def test_save_after_the_end_of_a_session_keeps_what_was_typed(
     visitor.get_by_label("Preheader").fill("Warm socks inside")
     visitor.get_by_role("button", name="Save", exact=True).click()
 
-    expect(visitor.locator("#writing-state")).to_contain_text("You've been signed out. Log in in a new tab")
+    expect(visitor.locator("#writing-state")).to_contain_text("You've been logged out. Log in in a new tab")
     expect(visitor.get_by_label("Preheader")).to_have_value("Warm socks inside")
     with visitor.context.expect_page() as opened:
         visitor.get_by_role("link", name="Log in in a new tab").click()

@@ -123,8 +123,8 @@ def test_a_wrong_upload_is_refused_at_once_in_words(
 @pytest.mark.parametrize(
     ("mapping", "changes", "words"),
     [
-        (("", "first_name", ""), {}, "No column becomes the e-mail address"),
-        (("email", "email", ""), {}, "Two columns become “E-mail”"),
+        (("", "first_name", ""), {}, "No column becomes the email address"),
+        (("email", "email", ""), {}, "Two columns become “Email”"),
         (("", "email", ""), {}, "The first rows contain no address"),
         (("email", "", "id"), {}, "Choose something from the list"),
         (("email", "", ""), {"lists": "{news}"}, "how these people gave consent"),
@@ -290,7 +290,7 @@ def test_refused_rows_come_as_a_file_safe_for_spreadsheets_that_can_be_imported(
     assert rows[1][0] == "2"
     assert "two @ signs" in rows[1][1]
     assert rows[1][2:] == ["ann@@example.org", "'=cmd|' /C calc'!A0"]
-    assert rows[2] == ["4", "The row has no e-mail address.", "", "z"]
+    assert rows[2] == ["4", "The row has no email address.", "", "z"]
     assert rows[3] == ["9", "From before.", "'=x"]
     assert response.headers["Content-Disposition"] == 'attachment; filename="refused-rows.csv"'
     again = started(content.replace("ann@@", "ann@"), [news])

@@ -81,7 +81,7 @@ def test_the_preview_counts_shows_some_and_names_mistakes_by_their_place(markete
         "url": f"/admin/contacts/contact/{first.pk}/change/",
     }
     found = preview(marketers_client, all_of(GERMAN, all_of({"field": "email", "operator": "is"})))
-    assert found["problems"] == [{"path": [1, 0], "parameter": "text", "text": "E-mail is: fill in the text."}]
+    assert found["problems"] == [{"path": [1, 0], "parameter": "text", "text": "Email is: fill in the text."}]
     assert found["count"] is None
     assert preview(marketers_client, "nonsense")["problems"]
 

@@ -84,9 +84,7 @@ def test_a_double_opt_in_counts_once_it_is_confirmed_and_keeps_the_wording(
 
 
 def test_without_a_wording_of_its_own_a_list_has_a_standard_sentence(shop: ContactList) -> None:
-    assert (
-        consent_changes.wording_of(shop) == "I would like to receive “Shop” by e-mail. I can unsubscribe at any time."
-    )
+    assert consent_changes.wording_of(shop) == "I would like to receive “Shop” by email. I can unsubscribe at any time."
 
 
 def test_a_single_opt_in_counts_at_once(ann: Contact, shop: ContactList, now: dt.datetime) -> None:

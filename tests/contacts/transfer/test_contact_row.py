@@ -72,8 +72,8 @@ def test_columns_are_proposed_from_their_headings(headings: list[str], mapping: 
 @pytest.mark.parametrize(
     ("mapping", "words"),
     [
-        (["", "first_name"], "No column becomes the e-mail address"),
-        (["email", "email"], "Two columns become “E-mail”"),
+        (["", "first_name"], "No column becomes the email address"),
+        (["email", "email"], "Two columns become “Email”"),
         (["email", "attributes.a", "attributes.a"], "Two columns become “a”"),
         (["email", "id"], "a meaning that does not exist"),
         (["email", "attributes.A b"], "cannot be the name of an attribute"),
@@ -167,7 +167,7 @@ def test_an_unknown_value_means_what_somebody_said(cell: str) -> None:
     [
         (["email"], ["ann@@example.org"], "two @ signs"),
         (["email"], ["ann@example.org\nbcc: x@example.net"], "ann@example.org"),
-        (["email", "first_name"], ["", "Ann"], "has no e-mail address"),
+        (["email", "first_name"], ["", "Ann"], "has no email address"),
         (["email"], ["ann@example.org", "Lee"], "has 2 cells and the first row only 1"),
         (["email", "first_name"], ["a@example.org", "A\x00nn"], "first name holds a character that cannot be stored"),
         (["email", "attributes.city"], ["a@example.org", "\u202eAnn"], "cannot be stored (U+202E)"),
@@ -249,7 +249,7 @@ def test_an_address_with_a_byte_that_cannot_be_read_refuses_the_row() -> None:
 
     assert person is None
     assert refusal is not None
-    assert "The e-mail holds a character" in refusal.reason
+    assert "The email holds a character" in refusal.reason
     assert refusal.left_out == 0
 
 
