@@ -21,6 +21,7 @@ urlpatterns = [
     path("<int:campaign_id>/publish/", archive.publish, name="publish"),
     path("<int:campaign_id>/withdraw/", archive.withdraw, name="withdraw"),
     path("audience.json", audience.audience, name="audience"),
+    path("create-list.json", audience.create_list, name="create_list"),
     path("<int:campaign_id>/people/", audience.people, name="people"),
     path("<int:campaign_id>/people/export/", audience.export, name="people_export"),
     path("<int:campaign_id>/", report.progress, name="progress"),

@@ -12,6 +12,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from adminpages.texts import RefusesControls
 from campaigns.audience.audience import LISTS, SEGMENTS
 from contacts.models import ContactList, Segment, Subscription
 
@@ -97,9 +98,15 @@ class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields["segments"].help_text = self.fields["excluded_segments"].help_text = build
         choice: Any = self.fields["lists"]
         choice.queryset = subscribed_lists()
-        choice.widget.attrs["data-audience-url"] = reverse("campaigns:audience")
-        choice.widget.attrs["data-says-uncounted"] = gettext(
-            "Couldn't count the recipients. Change a tick to try again."
+        choice.help_text = format_html(
+            '{} <a class="text-link" href="{}" data-new-list="{}" data-audience-url="{}"'
+            ' data-says-uncounted="{}">{}</a>',
+            choice.help_text,
+            reverse("admin:contacts_contactlist_add"),
+            reverse("campaigns:create_list"),
+            reverse("campaigns:audience"),
+            gettext("Couldn't count the recipients. Change a tick to try again."),
+            gettext("Create list"),
         )
 
     def clean(self) -> dict[str, Any] | None:
@@ -112,6 +119,15 @@ class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]
                 chosen["consent_lists"] = []
             self.instance.audience = {name: values for name, values in chosen.items() if values}
         return cleaned
+
+
+class NewListForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
+    """A list that is created while somebody writes a campaign."""
+
+    class Meta:
+        model = ContactList
+        fields = ["name"]
+        error_messages = {"name": {"unique": _("A list with this name already exists.")}}
 
 
 def subscribed_lists() -> QuerySet[ContactList]:

@@ -1,5 +1,6 @@
 """The audience of a campaign: its size while somebody chooses it in the form, and the people who are left out."""
 
+from django.contrib import admin
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.http.response import HttpResponseBase
@@ -15,11 +16,12 @@ from adminpages.access import needs
 from adminpages.fresh_sign_in import asks_first
 from campaigns.audience.audience import LISTS, SEGMENTS, of_choices
 from campaigns.audience.headcounts import NotCounted, headcount
+from campaigns.forms.audience import NewListForm
 from campaigns.preflight import people as preflight_people
 from campaigns.tasks import have_counted
 from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, page
 from campaigns.views.pending import waits_for_numbers
-from contacts.models import Segment
+from contacts.models import ContactList, Segment
 from contacts.segments import query
 from contacts.segments.audience import Reach
 from contacts.segments.conditions import ConditionsInvalid
@@ -65,6 +67,19 @@ def audience(request: HttpRequest) -> HttpResponse:
     elif kept["segments"] and not kept["consent_lists"]:
         sentence = _("Choose at least one consent list for the segments.")
     return _uncached({"sentence": sentence, "is_counting": False, "reached": reached, "segments": brought})
+
+
+@require_POST
+@needs("contacts.add_contactlist")
+def create_list(request: HttpRequest) -> HttpResponse:
+    """Create an empty list for the campaign that somebody is writing."""
+    form = NewListForm(request.POST)
+    if not form.is_valid():
+        return JsonResponse({"error": " ".join(map(str, form.errors["name"]))})
+    made = form.save()
+    admin.site.get_model_admin(ContactList).log_addition(request, made, [{"added": {}}])
+    sentence = _("“%(list)s” created. It has no subscribers yet.") % {"list": made}
+    return JsonResponse({"id": made.pk, "name": made.name, "sentence": sentence})
 
 
 def _uncached(answer: dict[str, object]) -> JsonResponse:

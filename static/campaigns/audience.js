@@ -2,11 +2,11 @@
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
-  const lists = document.querySelector("[data-audience-url]");
-  if (!lists) return;
-  const url = lists.dataset.audienceUrl;
+  const about = document.querySelector("[data-audience-url]");
+  if (!about) return;
+  const url = about.dataset.audienceUrl;
   const names = ["lists", "segments", "consent_lists", "excluded_lists", "excluded_segments"];
-  const form = lists.closest("form");
+  const form = about.closest("form");
   const boxes = () => names.flatMap((name) => [...form.querySelectorAll(`input[type=checkbox][name=${name}]`)]);
   const rowOf = (name) => form.querySelector(`.field-${name}`);
 
@@ -46,7 +46,7 @@ document.addEventListener("DOMContentLoaded", () => {
       }
     } catch (error) {
       if (error.name === "AbortError") return;
-      total.textContent = lists.dataset.saysUncounted;
+      total.textContent = about.dataset.saysUncounted;
     }
     total.removeAttribute("aria-busy");
   };

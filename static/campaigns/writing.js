@@ -358,6 +358,61 @@ class Pictures {
   }
 }
 
+// A new list is created without leaving the draft, and ticked.
+class NewList {
+  constructor(form, dialog) {
+    this.form = form;
+    this.dialog = dialog;
+    this.link = form.querySelector("[data-new-list]");
+    this.name = dialog.querySelector("input");
+    this.problem = dialog.querySelector("[data-problem]");
+    this.link.addEventListener("click", (event) => {
+      event.preventDefault();
+      this.name.value = this.problem.textContent = "";
+      dialog.showModal();
+    });
+    dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
+    dialog.querySelector("[data-create]").addEventListener("click", () => this.create());
+    this.name.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault(); // It would submit the campaign's form.
+      this.create();
+    });
+  }
+
+  async create() {
+    const headers = { "X-CSRFToken": this.form.elements.csrfmiddlewaretoken.value };
+    try {
+      const body = new URLSearchParams({ name: this.name.value });
+      const response = await fetch(this.link.dataset.newList, { method: "POST", headers, body });
+      const made = await response.json();
+      if (made.error) this.problem.textContent = made.error;
+      else this.put(made);
+    } catch {
+      this.problem.textContent = this.dialog.dataset.saysFailed;
+    }
+  }
+
+  put(made) {
+    const box = document.createElement("input");
+    const label = document.createElement("label");
+    Object.assign(box, { type: "checkbox", name: "lists", value: made.id, id: `id_lists_new_${made.id}` });
+    const like = this.form.querySelector('[name="lists"]');
+    if (like) {
+      box.className = like.className;
+      label.className = like.closest("label").className;
+    }
+    label.append(box, ` ${made.name}`);
+    document.getElementById("id_lists").append(label);
+    const note = document.getElementById("writing-list-made").content.firstElementChild.cloneNode(true);
+    note.querySelector("span").textContent = made.sentence;
+    document.getElementById("id_lists").after(note);
+    this.dialog.close();
+    box.click();
+    box.focus();
+  }
+}
+
 // Another format: it says where the text is, and offers to take it along or to go back.
 class FormatChange {
   constructor(form, bar) {
@@ -487,6 +542,8 @@ addEventListener("load", () => {
   if (!form || !bar) return;
   new Draft(form, bar);
   new FormatChange(form, bar);
+  const newList = document.getElementById("writing-new-list");
+  if (newList) new NewList(form, newList);
   new TextPart(form, bar);
   if (bar.dataset.pictures) new Pictures(form, bar);
 });

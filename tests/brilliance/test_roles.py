@@ -142,6 +142,7 @@ EXPECTED = {
     "campaigns/<int:campaign_id>/draft.json": PEOPLE,
     "campaigns/<int:campaign_id>/text.json": PEOPLE,
     "campaigns/in-format.json": PEOPLE,
+    "campaigns/create-list.json": PEOPLE,
     "campaigns/<int:campaign_id>/preview/beside/": PEOPLE,
     "campaigns/<int:campaign_id>/preview/contacts.json": PEOPLE,
     "media/<str:stored_name>": EVERYBODY,

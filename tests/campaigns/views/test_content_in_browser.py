@@ -95,6 +95,25 @@ def test_another_format_keeps_the_text_and_takes_it_along_on_request(visitor: Pa
     expect(visitor.locator("#writing-state")).to_have_text(SAVED)
 
 
+def test_a_list_is_created_without_leaving_the_draft(visitor: Page, campaign: Campaign) -> None:
+    visitor.goto(f"/admin/campaigns/campaign/{campaign.pk}/change/")
+    visitor.get_by_label("Subject").fill("Typed before")
+    visitor.get_by_role("link", name="Create list").click()
+    dialog = visitor.get_by_role("dialog", name="Create list")
+    dialog.get_by_label("Name").fill("News")
+    dialog.get_by_role("button", name="Create list").click()
+    expect(dialog).to_contain_text("A list with this name already exists.")
+
+    dialog.get_by_label("Name").fill("Spring")
+    dialog.get_by_label("Name").press("Enter")
+    expect(visitor.get_by_role("checkbox", name="Spring")).to_be_checked()
+    expect(visitor.get_by_text("“Spring” created. It has no subscribers yet.")).to_be_visible()
+
+    expect(visitor.locator("#writing-state")).to_have_text(SAVED)
+    wait_for(lambda: [each.name for each in campaign.lists.order_by("name")] == ["News", "Spring"])
+    assert Campaign.objects.get().subject == "Typed before"
+
+
 def test_two_people_on_one_campaign_are_told_and_lose_nothing(
     visitor: Page, campaign: Campaign, people: dict[str, User], browser, live_server
 ) -> None:
