@@ -10,6 +10,7 @@ from django.db.models.signals import post_migrate, pre_migrate
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from adminpages.instants import stamp
 from brilliance.spelling import ignore_case_and_normalisation
 from words.texts import TRANSLATOR
 
@@ -47,7 +48,7 @@ class BrillianceConfig(AppConfig):
 
         reject_dots_in_whole_numbers()
         set_default_errors()
-        TRANSLATOR.gettext, TRANSLATOR.ngettext = gettext, ngettext
+        TRANSLATOR.gettext, TRANSLATOR.ngettext, TRANSLATOR.instant = gettext, ngettext, stamp
         ignore_case_and_normalisation()
         self._known: dict[str, set[int]] = {}
         auth = apps.get_app_config("auth")  # An app with models: the signals skip this one, which has none.

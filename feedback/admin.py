@@ -9,12 +9,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
-from django.utils.formats import date_format
-from django.utils.timezone import localtime
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from adminpages.instants import stamp
 from adminpages.pages import ModelAdmin
 from delivery import clock
 from feedback import relay
@@ -126,4 +125,4 @@ class FeedbackAdmin(ModelAdmin):
 
 
 def _in_words(instant: dt.datetime | None) -> str:
-    return date_format(localtime(instant), "DATETIME_FORMAT") if instant else "–"
+    return stamp(instant) or "–"

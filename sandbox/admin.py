@@ -10,14 +10,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.formats import date_format
 from django.utils.text import format_lazy, slugify
-from django.utils.timezone import localtime
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from adminpages.instants import stamp_exactly
 from adminpages.pages import ModelAdmin
 from sandbox.mail_view import read
 from sandbox.models import AUTH, PLAIN, STARTTLS, SandboxMail
@@ -97,7 +96,7 @@ class SandboxMailAdmin(ModelAdmin):
 
     @display(description=_("Received"), ordering="id")  # type: ignore[untyped-decorator]
     def received(self, mail: SandboxMail) -> str:
-        return date_format(localtime(mail.received_at), "j F Y, H:i:s")
+        return stamp_exactly(mail.received_at)
 
     # --- one mail
 

@@ -1,6 +1,7 @@
 """Instants as people read them, on the clock of a zone and in the language of the reader."""
 
 import datetime as dt
+import re
 
 from words.texts import TRANSLATOR, gettext_noop
 
@@ -9,6 +10,13 @@ _MONTHS = (
     *(gettext_noop("Jun"), gettext_noop("Jul"), gettext_noop("Aug"), gettext_noop("Sep"), gettext_noop("Oct")),
     *(gettext_noop("Nov"), gettext_noop("Dec")),
 )
+
+_FULL_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July", "August", "September", "October"),
+    *("November", "December"),
+)
+# As words.texts.utc writes it.
+_STORED = re.compile(rf"\b([0-2]\d|3[01]) ({'|'.join(_FULL_MONTHS)}) (\d{{4}}) ([01]\d|2[0-3]):([0-5]\d) UTC\b")
 
 
 def day(date: dt.date, today: dt.date) -> str:
@@ -31,6 +39,20 @@ def when(instant: dt.datetime, now: dt.datetime, zone: dt.tzinfo) -> str:
     """Return the time of an instant today: "14:05"; its stamp on another day."""
     local = instant.astimezone(zone)
     return f"{local:%H:%M}" if local.date() == now.astimezone(zone).date() else stamp(instant, now, zone)
+
+
+def on_clock(stored: str, now: dt.datetime, zone: dt.tzinfo) -> str:
+    """Return a stored text, with the instants in it as their stamps: "paused until 9 Nov, 15:05"."""
+
+    def shown(found: re.Match[str]) -> str:
+        month = _FULL_MONTHS.index(found[2]) + 1
+        try:
+            at = dt.datetime(int(found[3]), month, int(found[1]), int(found[4]), int(found[5]), tzinfo=dt.UTC)
+            return stamp(at, now, zone)
+        except (ValueError, OverflowError):  # A server's reply may hold anything.
+            return found[0]
+
+    return _STORED.sub(shown, stored)
 
 
 def ago(instant: dt.datetime, now: dt.datetime, zone: dt.tzinfo) -> str:

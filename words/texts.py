@@ -4,6 +4,7 @@ A Text is its English sentence. Logs, files and the database keep that. HTML and
 of the reader, because it also keeps its template and values. Without a translator everything is English.
 """
 
+import datetime as dt
 import functools
 import html
 from collections.abc import Callable, Iterable, Mapping
@@ -12,12 +13,18 @@ from types import MappingProxyType
 _NO_VALUES: Mapping[str, object] = MappingProxyType({})
 
 
+def utc(instant: dt.datetime) -> str:
+    """Return an instant as stored texts have it, in English: "09 November 2026 14:05 UTC"."""
+    return f"{instant.astimezone(dt.UTC):%d %B %Y %H:%M} UTC"
+
+
 class Translator:
     """How the process translates. The project names its functions once."""
 
     def __init__(self) -> None:
         self.gettext: Callable[[str], str] = str
         self.ngettext: Callable[[str, str, int], str] = lambda one, several, number: one if number == 1 else several
+        self.instant: Callable[[dt.datetime], str] = utc
 
 
 TRANSLATOR = Translator()
@@ -36,7 +43,8 @@ class Text(str):
         cls, template: str, several: str = "", number: int = 1, values: Mapping[str, object] = _NO_VALUES
     ) -> "Text":
         chosen = several if several and number != 1 else template
-        found = super().__new__(cls, chosen % values if values else chosen)
+        english = {name: utc(value) if isinstance(value, dt.datetime) else value for name, value in values.items()}
+        found = super().__new__(cls, chosen % english if values else chosen)
         found._template, found._several, found._number, found._values = template, several, number, dict(values)
         return found
 
@@ -58,7 +66,8 @@ class Text(str):
 def text(template: str, **values: object) -> str:
     """Return a text that is translated later. Import it as ``_``, so that translators find the template.
 
-    :param values: by name, as in "%(server)s is full."; a text or the error that has one is translated, too.
+    :param values: by name, as in "%(server)s is full."; a text or the error that has one is translated, too, and an
+        instant is shown on the clock of the reader.
     """
     return Text(template, values=values)
 
@@ -89,4 +98,6 @@ def translated(said: str | Exception) -> str:
 
 
 def _shown(value: object) -> object:
+    if isinstance(value, dt.datetime):
+        return TRANSLATOR.instant(value)
     return translated(value) if isinstance(value, Text | Exception) else value

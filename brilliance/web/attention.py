@@ -21,7 +21,7 @@ from delivery.models import Mailing
 from feedback import relay
 from smtpservers.admin import list_row, states
 from smtpservers.models import SmtpServer
-from words.instants import ago, stamp
+from words.instants import ago, on_clock, stamp
 
 MOST = 5
 STOPPING = ("broker", "worker", "copy")  # The checks of readiness that no mail passes.
@@ -199,7 +199,7 @@ def _mailings(mailings: list[Mailing], now: dt.datetime) -> Iterator[Row]:
     its = [mailing for same in waiting.values() for mailing in same]
     campaigns = dict(Campaign.objects.filter(mailing__in=its).values_list("mailing", "pk"))
     for (reason, until), same in waiting.items():
-        text = _("Waiting: %(reason)s") % {"reason": reason}
+        text = _("Waiting: %(reason)s") % {"reason": on_clock(reason, now, get_current_timezone())}
         if until:
             time = states.moment(until, now)
             text = _("%(sentence)s Continues on %(time)s.") % {"sentence": text, "time": time}

@@ -17,6 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from adminpages import deadlines
+from adminpages.instants import stamp
 from adminpages.pages import Deletion
 from campaigns.admin.content import WritingAdmin
 from campaigns.audience.audience import chosen_names
@@ -27,7 +28,6 @@ from campaigns.forms.campaign import CampaignForm
 from campaigns.models import ArchivedCampaign, Campaign, Variant
 from campaigns.preflight.refusals import refusals_known
 from campaigns.tasks import have_counted
-from campaigns.templatetags.preflight import stamp
 from campaigns.views.pages import COUNTING_SECONDS
 from delivery import clock
 from delivery.models import Message, StatusCount

@@ -41,18 +41,6 @@ def start(campaign: Campaign) -> str:
     return start_in_words(campaign, clock.now())
 
 
-@register.filter
-def stamp(instant: dt.datetime | None) -> str:
-    """Return an instant as "9 Nov, 14:05" in the zone of the page; empty without one."""
-    return instants.stamp(instant, clock.now(), timezone.get_current_timezone()) if instant else ""
-
-
-@register.filter
-def stamp_exactly(instant: dt.datetime | None) -> str:
-    """Return an instant as "9 Nov, 14:05:07" in the zone of the page; empty without one."""
-    return f"{stamp(instant)}:{timezone.localtime(instant):%S}" if instant else ""
-
-
 @register.inclusion_tag("campaigns/forecast_card.html")
 def forecast_of(campaign: Campaign) -> dict[str, Any]:
     """Show the forecast for a scheduled or sending campaign; nothing for others."""

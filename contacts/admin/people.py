@@ -11,7 +11,6 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -20,6 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from unfold.decorators import action
 
 from adminpages.fresh_sign_in import asks_first
+from adminpages.instants import day, stamp
 from adminpages.pages import Deletion, ModelAdmin, TabularInline
 from contacts.admin.cells import SummarisedDeletion, chip
 from contacts.admin.filters import (
@@ -177,7 +177,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
 
     @admin.display(description=gettext_lazy("Created at"), ordering="pk")  # Nearly the same order, and it has an index.
     def created(self, contact: Contact) -> str:
-        return date_format(timezone.localtime(contact.created_at), "DATETIME_FORMAT")
+        return stamp(contact.created_at)
 
     @admin.display(description=gettext_lazy("Lists"))
     def list_names(self, contact: Contact) -> SafeString | str:
@@ -193,8 +193,8 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
             why = Suppression.Reason(reason).label if reason else _("The whole domain is suppressed")
             return chip("suppressed", _("Suppressed"), str(why))
         if contact.paused_until and contact.paused_until > timezone.now():
-            day = date_format(timezone.localtime(contact.paused_until), "DATE_FORMAT")
-            return chip("paused", _("Paused"), _("Asked for a break until %(day)s.") % {"day": day})
+            until = _("Asked for a break until %(day)s.") % {"day": day(contact.paused_until)}
+            return chip("paused", _("Paused"), until)
         statuses = [subscription.status for subscription in contact.subscriptions.all()]
         if not statuses:
             return chip("none", _("No list"))

@@ -13,7 +13,6 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
-from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -21,6 +20,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action
 
 from adminpages.fresh_sign_in import asks_first
+from adminpages.instants import day, stamp
 from adminpages.pages import ModelAdmin
 from contacts.admin.cells import chip, download
 from contacts.consent import changes
@@ -125,7 +125,7 @@ class SuppressionAdmin(ModelAdmin):
 
     @admin.display(description=gettext_lazy("Since"), ordering="pk")
     def since(self, suppression: Suppression) -> str:
-        return date_format(timezone.localtime(suppression.created_at), "DATETIME_FORMAT")
+        return stamp(suppression.created_at)
 
     @admin.display(description=gettext_lazy("Reason"), ordering="reason")
     def why(self, suppression: Suppression) -> SafeString:
@@ -135,8 +135,9 @@ class SuppressionAdmin(ModelAdmin):
     def until(self, suppression: Suppression) -> SafeString | str:
         if suppression.expires_at is None:
             return _("Permanent")
-        day = date_format(timezone.localtime(suppression.expires_at), "DATE_FORMAT")
-        return chip("expired", _("Expired"), _("Ended on %(day)s.") % {"day": day}) if _is_over(suppression) else day
+        ends_on = day(suppression.expires_at)
+        is_over = _is_over(suppression)
+        return chip("expired", _("Expired"), _("Ended on %(day)s.") % {"day": ends_on}) if is_over else ends_on
 
     # --- one by hand
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Q, QuerySet
-from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
@@ -17,6 +16,7 @@ from unfold.widgets import (
     UnfoldAdminTextareaWidget,
 )
 
+from adminpages.instants import day
 from contacts.consent import changes, suppressed
 from contacts.models import Suppression
 from contacts.transfer.import_suppressions import MOST_BYTES
@@ -54,9 +54,10 @@ class SuppressionForm(SuppressionModelForm):
         email: str = cleaned["email"]
         present = Suppression.objects.filter(email_key=fold(email)).first()
         if present and not changes.gives_way(present, cleaned["reason"], until, self.now):
-            since = date_format(present.created_at, "j M Y")
             self.add_error(
-                "email", gettext("%(email)s has been suppressed since %(day)s.") % {"email": email, "day": since}
+                "email",
+                gettext("%(email)s has been suppressed since %(day)s.")
+                % {"email": email, "day": day(present.created_at)},
             )
         return cleaned
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils.formats import date_format
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
+from adminpages.instants import day
 from contacts.consent.suppressed import suppression_of
 from contacts.models import ConsentEvent, Contact, Subscription, Suppression, SuppressionLift
 from registry import Registry
@@ -54,7 +53,7 @@ def standing(contact: Contact, now: dt.datetime) -> ContactStanding:
         reasons.append(_suppressed(suppression))
     if contact.paused_until and contact.paused_until > now:
         reasons.append(
-            _("Asked for a break until %(day)s. Campaigns skip them until then.") % {"day": _day(contact.paused_until)}
+            _("Asked for a break until %(day)s. Campaigns skip them until then.") % {"day": day(contact.paused_until)}
         )
     statuses = set(contact.subscriptions.values_list("status", flat=True))
     if Subscription.Status.SUBSCRIBED not in statuses:
@@ -89,7 +88,7 @@ def _consents(contact: Contact, request: HttpRequest, now: dt.datetime) -> Secti
 
 
 def _suppressed(suppression: Suppression) -> str:
-    facts = {"domain": suppression.email[1:], "day": _day(suppression.created_at)}
+    facts = {"domain": suppression.email[1:], "day": day(suppression.created_at)}
     if suppression.email.startswith("@"):
         sentences = [_("Everyone at %(domain)s is suppressed since %(day)s.") % facts]
     else:
@@ -98,9 +97,5 @@ def _suppressed(suppression: Suppression) -> str:
     if suppression.source:
         sentences.append(f"{suppression.source.rstrip('.')}.")
     if suppression.expires_at:
-        sentences.append(_("Ends on %(day)s.") % {"day": _day(suppression.expires_at)})
+        sentences.append(_("Ends on %(day)s.") % {"day": day(suppression.expires_at)})
     return " ".join(sentences)
-
-
-def _day(instant: dt.datetime) -> str:
-    return date_format(localtime(instant), "DATE_FORMAT")

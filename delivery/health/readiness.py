@@ -18,6 +18,7 @@ from delivery.health import heartbeats, vitals
 from delivery.models import Installation, Lane, WorkerReport
 from delivery.outbox import leases
 from registry import Registry
+from words.instants import when
 
 # A sending process has a heartbeat every few seconds, and an idle one at every hint.
 IDLE_SILENCE = dt.timedelta(seconds=60 + settings.DRAIN_SECONDS)
@@ -124,9 +125,7 @@ def _since(last: dt.datetime | None, now: dt.datetime, never: str, since: str) -
     """Return the sentence with the time, or the one for what has not been yet."""
     if last is None:
         return never
-    local = timezone.localtime(last)
-    time = f"{local:%H:%M}" if now - last < dt.timedelta(hours=20) else f"{local:%d %B, %H:%M}"
-    return since % {"time": time}
+    return since % {"time": when(last, now, timezone.get_current_timezone())}
 
 
 def _clock(look: WorkersSeen) -> str | None:

@@ -134,5 +134,5 @@ def last_success(server: SmtpServer, now: dt.datetime) -> str | SafeString:
     if server.last_success_at is None:
         return _("Never")
     zone = get_current_timezone()
-    exact = f"{stamp(server.last_success_at, now, zone)} {server.last_success_at.astimezone(zone).tzname()}"
+    exact = stamp(server.last_success_at, now, zone)
     return format_html('<span title="{}">{}</span>', exact, ago(server.last_success_at, now, zone))

@@ -100,6 +100,5 @@ def badge(colour: str, text: str, explanation: str) -> SafeString:
 
 
 def moment(instant: dt.datetime, now: dt.datetime) -> str:
-    """Return an instant in the zone of the page, which it names."""
-    zone = get_current_timezone()
-    return f"{stamp(instant, now, zone)} {instant.astimezone(zone).tzname()}"
+    """Return an instant in the zone of the page."""
+    return stamp(instant, now, get_current_timezone())

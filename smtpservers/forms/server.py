@@ -1,6 +1,5 @@
 """The form of a server. :mod:`smtpservers.forms.validators` has the checks; secrets are never shown again."""
 
-import datetime as dt
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -9,7 +8,6 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -20,6 +18,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from adminpages.instants import stamp
 from installation.site import site
 from mail.addresses import (
     AddressInvalid,
@@ -400,7 +399,7 @@ def one_click_state(server: SmtpServer) -> str:
         return " " + gettext(
             "The test call hasn't finished yet. Reload this page to see the result, or save to repeat it."
         )
-    at, why = _asked(server.unsubscribe_probed_at), escape(server.unsubscribe_problem)
+    at, why = stamp(server.unsubscribe_probed_at), escape(server.unsubscribe_problem)
     if server.relays_unsubscribes:
         if why:
             return " " + gettext(
@@ -418,10 +417,6 @@ def one_click_state(server: SmtpServer) -> str:
             "why": why,
         }
     return " " + gettext("Supports one-click unsubscribe, tested on %(at)s.") % {"at": at}
-
-
-def _asked(at: dt.datetime) -> str:
-    return f"{timezone.localtime(at):%-d %b %Y, %H:%M}"
 
 
 def unreadable(server: SmtpServer, name: str) -> str:

@@ -34,6 +34,7 @@ from smtpservers.destinations import IMPLICIT_TLS_PORTS
 from smtpservers.one_click import may_be_clicked
 from smtpservers.presets import PRESETS, sign_in
 from words import time_zones
+from words.instants import day
 from words.texts import translated
 
 UNSUBSCRIBE_TOKENS = ("token", "email", "campaign", "list")
@@ -410,9 +411,8 @@ def _connection_hints(server: Settings, signs_in: bool, now: dt.datetime) -> Ite
         certificates = x509.load_pem_x509_certificates(server.trusted_certificate.encode())
         expired = [certificate for certificate in certificates if certificate.not_valid_after_utc <= now]
         if expired:
-            yield _("The trusted certificate expired on %(date)s. Paste the new one.") % {
-                "date": f"{expired[0].not_valid_after_utc:%-d %b %Y}"
-            }
+            expired_on = day(expired[0].not_valid_after_utc.date(), now.date())
+            yield _("The trusted certificate expired on %(date)s. Paste the new one.") % {"date": expired_on}
 
 
 def _address_hints(server: Settings) -> Iterator[str]:

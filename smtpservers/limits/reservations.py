@@ -22,9 +22,17 @@ from smtpservers.limits import sliding_window
 from smtpservers.limits.quota_period import period
 from smtpservers.limits.sliding_window import DAY, HOUR, SlidingWindow
 from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer, UsageEntry
+from words.texts import gettext_noop, ngettext
+from words.texts import text as _
 
 # The longest time between the reservation of a unit and its answer: long waits for the final answer included.
 LONGEST_ANSWER_DELAY = dt.timedelta(minutes=15)
+
+
+_SENT = {
+    "hour": gettext_noop("has sent its %(n)s of this hour"),
+    "day": gettext_noop("has sent its %(n)s of this day"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,13 +230,21 @@ def why_not(server: SmtpServer, now: dt.datetime) -> str:
     found = current_period(server, now)
     standing = standings(now, [server.pk]).get(server.pk)
     if standing is None or standing.full_until is None or (found.room == 0 and found.ends_at > standing.full_until):
-        messages = "1 message" if found.quota == 1 else f"{found.quota or 0:,} messages"
-        return (
-            f"{server.name} has used its {messages} for this period; it is available again on"
-            f" {found.ends_at:%d %B %Y}. Raise Max (per month) to send a test before."
+        return ngettext(
+            "%(server)s has used its %(n)s message for this period, until %(until)s. Raise Max (per month) to send a"
+            " test before.",
+            "%(server)s has used its %(n)s messages for this period, until %(until)s. Raise Max (per month) to send a"
+            " test before.",
+            found.quota or 0,
+            server=server.name,
+            until=found.ends_at,
         )
-    until = f"{standing.full_until:%d %B %Y %H:%M} UTC"
-    return f"{server.name} {standing.full_by} until {until}. Raise the limit, or resume the server, to send before."
+    return _(
+        "%(server)s %(why)s until %(until)s. Raise the limit, or resume the server, to send before.",
+        server=server.name,
+        why=standing.full_by,
+        until=standing.full_until,
+    )
 
 
 def standings(now: dt.datetime, server_ids: Collection[int] | None = None) -> dict[int, LimitStanding]:
@@ -262,7 +278,7 @@ def standings_of(servers: Iterable[Any], now: dt.datetime, *, is_rough: bool = F
             _standing(server.by_quarter or {}, DAY, server.max_per_day, held, now, is_rough),
         ]
         if _is_full(server, now):
-            stands.append(LimitStanding(0, server.full_until, "has reached its provider's limit"))
+            stands.append(LimitStanding(0, server.full_until, _("has reached its provider's limit")))
         full = [stand for stand in stands if stand.full_until is not None]
         if full:  # The one that ends last decides.
             found[server.pk] = max(full, key=lambda stand: stand.full_until or now)
@@ -288,7 +304,7 @@ def _standing(
     if room > 0:
         return LimitStanding(room)
     until = sliding_window.free_at(buckets, window, now, cap, reserved)
-    return LimitStanding(0, until, f"has sent its {cap:,} of this {window.name}")
+    return LimitStanding(0, until, _(_SENT[window.name], n=f"{cap:,}"))
 
 
 def write_ledger(server_id: int, instants: Iterable[dt.datetime]) -> None:

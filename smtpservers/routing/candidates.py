@@ -15,6 +15,8 @@ from smtpservers.limits import circuit_breaker, rate_limiter
 from smtpservers.limits.refused_senders import refused, sender_of
 from smtpservers.limits.reservations import LimitStanding, standings_of
 from smtpservers.models import SmtpServer
+from words.texts import text as _
+from words.texts import translated
 
 HELD_SECONDS = 10.0  # How many seconds of mail a throttled server gets if others could send it.
 _CANDIDATE_FIELDS = (
@@ -40,7 +42,8 @@ class Switches(Protocol):
     def paused_until(self) -> dt.datetime | None: ...
 
 
-SWITCHED_OFF = "is inactive"  # An obstacle, as the end of "Alpha …".
+USED_UP = _("has used its quota")
+SWITCHED_OFF = _("is inactive")  # An obstacle, as the end of "Alpha …".
 
 
 def lasting_obstacle(server: Switches) -> str:
@@ -48,15 +51,15 @@ def lasting_obstacle(server: Switches) -> str:
     if not server.is_active:
         return SWITCHED_OFF
     if server.paused_reason and server.paused_until is None:
-        return "is paused until someone resumes it"
+        return _("is paused until someone resumes it")
     if server.tested_at is None:
-        return "is untested"
+        return _("is untested")
     return ""
 
 
 def refusing(address: str) -> str:
     """Return the obstacle of a server that rejects mail from this address, as the end of "Alpha …"."""
-    return f"rejects mail from {address}"
+    return _("rejects mail from %(address)s", address=address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Candidate:
     weight: int = 1
     quota: int | None = None  # Of the current period; None: no limit.
     taken: int = 0  # Used and reserved units of the quota.
-    full_by: str = "has used its quota"  # Why there is no room, as the words after the name.
+    full_by: str = USED_UP  # Why there is no room, as the words after the name.
     at_once: int | None = None  # See :func:`at_once`.
     sender: str = ""  # The address of its own From.
     host: str = ""
@@ -91,9 +94,13 @@ class Candidate:
         if obstacle := lasting_obstacle(self):
             return obstacle
         if self.paused_reason and self.paused_until is not None and self.paused_until > now:
-            return f"is paused until {_moment(self.paused_until)}"
+            return _("is paused until %(until)s", until=self.paused_until)
         if self.room == 0:
-            return f"{self.full_by} until {_moment(self.full_until)}" if self.full_until else self.full_by
+            return (
+                _("%(why)s until %(until)s", why=self.full_by, until=self.full_until)
+                if self.full_until
+                else self.full_by
+            )
         return ""
 
     def free_at(self, now: dt.datetime) -> dt.datetime | None:
@@ -109,7 +116,7 @@ class Candidate:
         if not self.room or self.quota is None or not units:
             return self
         room = min(self.room, max(0, self.quota - self.taken - units))
-        return replace(self, room=room, full_by=f"has used its quota ({units} kept for other mail)")
+        return replace(self, room=room, full_by=_("has used its quota (%(n)s kept for other mail)", n=units))
 
     def may_send_from(self, mail_from: str) -> bool:
         """Whether the server may send with this From: its own address, or one in its domain."""
@@ -216,15 +223,23 @@ def is_sender_served(mail_from: str, named: Collection[int] = ()) -> bool:
 def named_servers(server_ids: Collection[int]) -> str:
     """Return the names of chosen servers, as "Alpha and Beta"; empty if none was chosen."""
     known = dict(SmtpServer.objects.filter(pk__in=server_ids).order_by("display_order", "pk").values_list("pk", "name"))
-    names = [*known.values(), *(["a server that has been deleted"] if set(server_ids) - set(known) else [])]
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
+    names = [
+        *known.values(),
+        *([translated(_("a server that has been deleted"))] if set(server_ids) - set(known) else []),
+    ]
+    if len(names) < 2:
+        return "".join(names)
+    return translated(_("%(some)s and %(last)s", some=", ".join(names[:-1]), last=names[-1]))
 
 
 def server_choices(named: Iterable[int]) -> list[tuple[int, str]]:
     """Return the choices of a server field, including deleted servers in ``named``: only a person removes those."""
     rows = SmtpServer.objects.order_by("display_order", "pk").values_list("pk", "name", "is_active")
-    known = {pk: name if is_active else f"{name} (switched off)" for pk, name, is_active in rows}
-    return [*known.items(), *((pk, "A server that has been deleted") for pk in named if pk not in known)]
+    known = {
+        pk: name if is_active else translated(_("%(server)s (switched off)", server=name))
+        for pk, name, is_active in rows
+    }
+    return [*known.items(), *((pk, translated(_("A server that has been deleted"))) for pk in named if pk not in known)]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -244,7 +259,3 @@ def _serves(mail_from: str, domain_name: str, own: str) -> bool:
         return False
     names = filter(None, (domain_name.lower(), own.rpartition("@")[2]))
     return sender == own or organisational_domain(domain_of(sender)) in map(organisational_domain, names)
-
-
-def _moment(instant: dt.datetime) -> str:
-    return f"{instant:%d %B %Y %H:%M} UTC"

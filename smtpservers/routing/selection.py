@@ -13,6 +13,7 @@ from smtpservers.limits.refused_senders import sender_of
 from smtpservers.routing.candidates import Candidate, refusing
 from smtpservers.routing.rules import DEFAULT, RoutingRule
 from smtpservers.routing.strategies import Able, Choice
+from words.texts import text as _
 
 
 def able(
@@ -42,9 +43,9 @@ def able(
     before_first = 0
     for candidate in considered:
         if candidate.server_id in avoid:
-            obstacle = "didn't accept this message"
+            obstacle = _("didn't accept this message")
         elif not candidate.may_send_from(mail_from):
-            obstacle = f"doesn't send for {mail_from}"
+            obstacle = _("doesn't send for %(mail_from)s", mail_from=mail_from)
         elif (
             candidate.refused
             and not even_inactive
@@ -119,11 +120,11 @@ def _considered(
 def _nobody(candidates: Sequence[Candidate], rule: RoutingRule, named: Collection[int]) -> str:
     known = {candidate.server_id for candidate in candidates}
     if not known:
-        return "No servers yet. Add one to start sending."
+        return _("No servers yet. Add one to start sending.")
     if named and known.isdisjoint(named):
-        return "All servers of this campaign were deleted. Duplicate the campaign and choose others."
+        return _("All servers of this campaign were deleted. Duplicate the campaign and choose others.")
     if rule.server_ids and known.isdisjoint(rule.server_ids):
-        return f"All servers of the routing rule “{rule.name}” were deleted. Choose others there."
+        return _("All servers of the routing rule “%(name)s” were deleted. Choose others there.", name=rule.name)
     if rule.server_ids and named:
-        return f"The routing rule “{rule.name}” allows none of the campaign's servers."
-    return "The chosen server was deleted."
+        return _("The routing rule “%(name)s” allows none of the campaign's servers.", name=rule.name)
+    return _("The chosen server was deleted.")

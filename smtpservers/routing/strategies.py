@@ -11,9 +11,13 @@ from operator import itemgetter
 from smtpservers.models import Route
 from smtpservers.routing.candidates import Candidate
 from smtpservers.routing.rules import RoutingRule
+from words.texts import gettext_noop, joined
+from words.texts import text as _
 
 Strategy = Route.Strategy
 EXAMPLE_MESSAGES = 1_000  # The number of messages in the example on the page.
+LONGEST_REASON = 300  # Characters, as stored with a message.
+_COMMA = gettext_noop("%(one)s, %(other)s")
 SHOWN_OBSTACLES = 2  # In the reason of a choice; three if nothing can be sent.
 
 
@@ -140,7 +144,7 @@ class Able:
             if left == before:
                 break
             full = [s for s in still_able.servers if s.room is not None and taken[s.server_id] >= s.room]
-            obstacles = (*still_able.obstacles, *((s, "has no room left") for s in full))
+            obstacles = (*still_able.obstacles, *((s, _("has no room left")) for s in full))
             servers = tuple(s for s in still_able.servers if s not in full)
             still_able = replace(still_able, servers=servers, obstacles=obstacles, before_first=len(obstacles))
         return [(first[s.server_id], taken[s.server_id]) for s in self.servers if taken[s.server_id]]
@@ -149,55 +153,62 @@ class Able:
         """Yield the servers that stand by if ``than`` does not take an urgent message at once."""
         for server in self.servers:
             if server is not than:
-                yield Portion(server, self._cut(f"{server.name}, because {than.name} didn't accept it at once."))
+                why = _("%(server)s, because %(other)s didn't accept it at once.", server=server.name, other=than.name)
+                yield Portion(server, self._cut(why))
 
     # --- in words
 
     def _why_first(self, server: Candidate) -> str:
         if self.is_by_hand:
-            return f"{server.name} was chosen by hand."
-        if not self.before_first:
-            among = " among the campaign's servers" if self.is_named else ""
-            return self._cut(f"{server.name} is first in the display order{among}.")
-        return self._cut(f"{server.name}, because {self._in_words(self.obstacles[: self.before_first])}.")
+            return _("%(server)s was chosen by hand.", server=server.name)
+        if self.before_first:
+            why = self._in_words(self.obstacles[: self.before_first])
+            return self._cut(_("%(server)s, because %(why)s.", server=server.name, why=why))
+        if self.is_named:
+            return self._cut(
+                _("%(server)s is first in the display order among the campaign's servers.", server=server.name)
+            )
+        return self._cut(_("%(server)s is first in the display order.", server=server.name))
 
     def _why_shared(self, server: Candidate) -> str:
         if self.rule.strategy == Strategy.WEIGHTED:
             percent = round(100 * server.weight / self._weight)
-            why = f"{server.name} gets {percent}% by weight"
+            why = _("%(server)s gets %(percent)s%% by weight", server=server.name, percent=percent)
         elif server.quota is None:
-            why = f"{server.name} has no quota, and servers with a quota have no room left"
+            why = _("%(server)s has no quota, and servers with a quota have no room left", server=server.name)
         else:
             used = 100 * server.taken // server.quota if server.quota else 100
-            why = f"{server.name} has used {used}% of its quota"
-        return self._cut(f"{why}{self._while}.")
+            why = _("%(server)s has used %(used)s%% of its quota", server=server.name, used=used)
+        if self._skipped:
+            return self._cut(_("%(why)s, and %(skipped)s.", why=why, skipped=self._skipped))
+        return self._cut(_("%(why)s.", why=why))
 
     @functools.cached_property
     def _weight(self) -> int:
         return sum(server.weight for server in self.servers)
 
     @functools.cached_property
-    def _while(self) -> str:
-        return f", and {self._in_words(self.obstacles)}" if self.obstacles else ""
+    def _skipped(self) -> str:
+        return self._in_words(self.obstacles) if self.obstacles else ""
 
     def _why_none(self) -> str:
         # Inactive servers come last: somebody switched them off, so the reader asks about the others.
         of_use_first = sorted(self.obstacles, key=lambda obstacle: not obstacle[0].is_active)
-        return f"No server can send this now: {self._in_words(of_use_first, 3)}."
+        return _("No server can send this now: %(why)s.", why=self._in_words(of_use_first, 3))
 
     def _in_words(self, obstacles: Sequence[tuple[Candidate, str]], most: int = SHOWN_OBSTACLES) -> str:
-        shown = ", ".join(f"{candidate.name} {why}" for candidate, why in obstacles[:most])
+        each = (_("%(server)s %(why)s", server=candidate.name, why=why) for candidate, why in obstacles[:most])
+        shown = joined(each, _COMMA)
         rest = len(obstacles) - most
         if rest <= 0:
             return shown
-        return (
-            f"{shown}, and {rest} more can't send either"
-            if most > SHOWN_OBSTACLES
-            else (f"{shown} and {rest} more were skipped")
-        )
+        if most > SHOWN_OBSTACLES:
+            return _("%(shown)s, and %(n)s more can't send either", shown=shown, n=rest)
+        return _("%(shown)s and %(n)s more were skipped", shown=shown, n=rest)
 
     def _cut(self, reason: str) -> str:
-        return (reason if self.rule.is_default else f"Rule “{self.rule.name}”: {reason}")[:300]
+        told = reason if self.rule.is_default else _("Rule “%(rule)s”: %(reason)s", rule=self.rule.name, reason=reason)
+        return told if len(told) <= LONGEST_REASON else told[:LONGEST_REASON]
 
 
 def _by_weight(
@@ -225,7 +236,7 @@ def _by_use(
             limited.append((used / server.quota, at, used, server.quota))
     limited.sort()
     level, quota, use = 0.0, 0, 0
-    for number, (_, _, used, of) in enumerate(limited, start=1):
+    for number, (_part, _at, used, of) in enumerate(limited, start=1):
         quota, use = quota + of, use + used
         level = min(1.0, (count + use) / quota)
         if number < len(limited) and level <= limited[number][0]:

@@ -1,6 +1,8 @@
 """Texts that rules return, which an edge translates."""
 
 import copy
+import datetime as dt
+import zoneinfo
 
 import pytest
 from django.template import Context, Template
@@ -55,3 +57,14 @@ def test_a_copy_can_still_be_translated(german: None) -> None:
 
 def test_without_values_a_percent_sign_is_one() -> None:
     assert translated(_("100% of it")) == _("100% of it") == "100% of it"
+
+
+def test_an_instant_is_told_in_utc_where_it_is_stored_and_on_the_clock_of_the_reader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = _("Full until %(until)s.", until=dt.datetime(2026, 11, 9, 15, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")))
+
+    monkeypatch.setattr(TRANSLATOR, "instant", lambda instant: f"{instant:%H:%M} in Berlin")
+
+    assert found == "Full until 09 November 2026 14:00 UTC."
+    assert translated(found) == "Full until 15:00 in Berlin."

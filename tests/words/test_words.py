@@ -6,8 +6,9 @@ import zoneinfo
 import pytest
 
 from words.durations import about, measured
-from words.instants import ago, stamp, when
+from words.instants import ago, on_clock, stamp, when
 from words.numbers import counted, percent
+from words.texts import utc
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 NOW = dt.datetime(2026, 11, 9, 12, tzinfo=dt.UTC)
@@ -97,3 +98,16 @@ def test_only_the_whole_is_a_hundred_percent(part: int, whole: int, words: str) 
 def test_numbers_agree_with_their_nouns() -> None:
     assert [counted(number, "message") for number in (0, 1, 2000)] == ["0 messages", "1 message", "2,000 messages"]
     assert [counted(number, "person", "people") for number in (1, 2)] == ["1 person", "2 people"]
+
+
+def test_instants_in_a_stored_text_are_shown_on_the_clock_of_the_reader() -> None:
+    stored = f"Alpha is paused until {utc(NOW + dt.timedelta(hours=3))}, Beta until {utc(NOW.replace(year=2027))}."
+
+    assert stored == "Alpha is paused until 09 November 2026 15:00 UTC, Beta until 09 November 2027 12:00 UTC."
+    assert on_clock(stored, NOW, BERLIN) == "Alpha is paused until 9 Nov, 16:00, Beta until 9 Nov 2027, 13:00."
+    for wrong in (
+        "Until 31 June 2026 10:00 UTC.",
+        "Until 31 December 9999 23:30 UTC.",
+        "Until 01 June 2026 99:00 UTC.",
+    ):
+        assert on_clock(wrong, NOW, BERLIN) == wrong

@@ -106,9 +106,9 @@ def test_pages_tell_times_in_the_zone_of_their_reader_and_name_it_once(ann: User
 
     own = client.get("/admin/auth/user/").content.decode()
 
-    assert "1 November 2026, 00:30" in by_site
+    assert "1 Nov 2026, 00:30" in by_site
     assert by_site.count("Times in Berlin time") == 1
-    assert "31 October 2026, 19:30" in own
+    assert "31 Oct 2026, 19:30" in own
     assert own.count("Times in New York time") == 1
     assert "Berlin" not in own
 

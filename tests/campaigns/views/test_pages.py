@@ -293,7 +293,9 @@ def test_the_list_takes_as_many_queries_for_ten_as_for_one(
 
 
 def test_the_progress_counts_everybody_and_names_servers_and_reasons(sent: Campaign, marketer: Client) -> None:
-    Mailing.objects.update(waiting_reason="Alpha has used its quota.", waiting_until=NOW + dt.timedelta(days=1))
+    Mailing.objects.update(
+        waiting_reason="Alpha is full until 01 January 2099 12:30 UTC.", waiting_until=NOW + dt.timedelta(days=1)
+    )
 
     answer = marketer.get(reverse("campaigns:progress_json", args=[sent.pk]))
 
@@ -306,7 +308,7 @@ def test_the_progress_counts_everybody_and_names_servers_and_reasons(sent: Campa
     for status in ("Accepted", "Bounced", "Queued"):
         assert status in figures
     assert "Alpha 2 attempted 1" in figures
-    assert "Waiting. Alpha has used its quota. Continues automatically at 1 Dec, 12:00." in figures
+    assert "Waiting. Alpha is full until 1 Jan 2099, 12:30. Continues automatically at 1 Dec, 12:00." in figures
     assert "550 5.1.1" in figures
     assert "bea@example.com" in figures
     assert "<script>" not in progress["now"] + progress["figures"]

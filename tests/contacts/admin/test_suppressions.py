@@ -72,7 +72,7 @@ def test_an_end_must_be_to_come_and_what_is_over_can_be_suppressed_again(markete
     suppression = Suppression.objects.get()
     assert suppression.expires_at is not None
     assert suppression.expires_at.year >= 2099
-    assert "31 December 2099" in text_of(marketers_client.get(SUPPRESSIONS))
+    assert "31 Dec 2099" in text_of(marketers_client.get(SUPPRESSIONS))
 
 
 def test_who_is_entered_as_unsubscribed_is_taken_off_every_list(

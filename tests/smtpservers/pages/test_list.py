@@ -59,11 +59,11 @@ def test_a_row_shows_address_security_quota_and_last_success(
         ({"is_active": False}, "Inactive"),
         ({"is_active": False, "paused_reason": "535 no"}, "Inactive"),
         ({"paused_reason": "535 no"}, "535 no. Paused until resumed or edited."),
-        ({"paused_reason": "x", "paused_until": NOW + dt.timedelta(hours=1)}, "Paused until 23 Nov, 13:00 UTC."),
+        ({"paused_reason": "x", "paused_until": NOW + dt.timedelta(hours=1)}, "Paused until 23 Nov, 13:00."),
         ({"paused_reason": "x", "paused_until": NOW}, "Active"),
         (
             {"full_until": NOW + dt.timedelta(hours=1), "full_reason": "454 daily"},
-            "454 daily. Full until 23 Nov, 13:00 UTC.",
+            "454 daily. Full until 23 Nov, 13:00.",
         ),
         ({"full_until": NOW, "full_reason": "454 daily"}, "Active"),
         ({"slow_factor": 0.25, "slowed_at": NOW - dt.timedelta(minutes=10)}, "35% of normal speed"),
