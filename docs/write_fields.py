@@ -52,8 +52,8 @@ EFFECTS = {
     "mechanism": "Connection: the mechanism of AUTH; where the server does not offer it, nothing is sent.",
     "handles_email_validation": "On, only the form of an address is looked at. Off, DNS is asked for its domain (MX,"
     " else A or AAAA), and addresses that cannot work are not handed over.",
-    "trusted_certificate": "Connection: vouches for the server's certificate beside the public authorities; the"
-    " name is still verified.",
+    "trusted_certificate": "Connection: the server's certificate is checked against it as well as the public"
+    " authorities. The name is still checked.",
     "notes": "Pages: found by the search of the list; each version is in the history.",
     "domain_name": "Connection: the name in EHLO. Headers: the domain of `List-Id`; the right side of `Message-ID` in"
     " mailings that have no From of their own and begin at this server.",
@@ -105,7 +105,7 @@ EFFECTS = {
     "utm_term": "`utm_term`, where its switch is on.",
     "utm_content": "`utm_content`, where its switch is on.",
     "always_utm_term": "Whether the server's term is on links, or only a campaign's or a link's own.",
-    "replaces_utm": "On, the codes of a link are removed and set anew; off, what the link has stays and only what"
+    "replaces_utm": "On, the codes of a link are replaced. Off, the link keeps what it has, and only what"
     " is missing is added.",
     "tags_text_links": "Whether the links of the text part get the codes too.",
     "always_utm_content": "Whether the server's content is on links, or only a campaign's or a link's own.",
