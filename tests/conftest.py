@@ -93,12 +93,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 # What takes longest, the longest first: else one process is at it while the others have nothing left.
 LONGEST = (
     *(
-        "tests/brilliance/web/test_access.py",
+        "tests/brilliance/web/test_every_page.py",
         "tests/test_journey.py",
         "tests/delivery/worker/test_kills.py",
         "tests/faults/test_processes.py",
     ),
-    *("tests/brilliance/web/test_alpine_browser.py", "tests/delivery/worker/", "tests/faults/"),
+    *("tests/delivery/worker/", "tests/faults/"),
     *("tests/brilliance/demo/", "tests/brilliance/security/", "tests/smtpservers/limits/test_races.py"),
     *("tests/delivery/outcomes/", "tests/brilliance/", "tests/test_installing.py", "tests/campaigns/views/"),
     *("tests/contacts/admin/", "tests/smtpservers/pages/", "tests/delivery/", "tests/fields/", "tests/adminpages/"),

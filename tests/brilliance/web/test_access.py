@@ -1,4 +1,4 @@
-"""The pages by keyboard and screen reader: what has the focus is seen and has a name, and axe finds nothing grave."""
+"""The pages by keyboard and screen reader: what has the focus is seen and has a name."""
 
 from typing import Any
 
@@ -6,9 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from tests.brilliance.test_roles import things  # noqa: F401 - a fixture is asked for by its name.
-from tests.brilliance.web.test_alpine_browser import pages
-from tests.harness.browser import serious, sign_in
+from tests.harness.browser import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -84,24 +82,3 @@ def test_icons_are_no_part_of_names(boss: Page) -> None:
 
     expect(boss.get_by_role("link", name="Campaigns", exact=True)).to_be_visible()
     assert boss.locator(".material-symbols-outlined:not([aria-hidden=true], [role])").count() == 0
-
-
-@pytest.mark.timeout(900)
-def test_axe_finds_nothing_grave_on_any_page_light_or_dark(
-    things: dict[str, Any],  # noqa: F811
-    boss: Page,
-    page_problems: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    boss.on("dialog", lambda dialog: dialog.accept())  # A page with changes asks before it is left.
-    found = {}
-    for address in pages(things, monkeypatch):
-        boss.goto(address)
-        if not boss.title():
-            continue  # A part of a page, which scripts ask for.
-        found[address] = serious(boss)
-        boss.evaluate("document.documentElement.classList.add('dark')")
-        found[address] += serious(boss, "color-contrast", "link-in-text-block")
-    page_problems.clear()  # Answers like 404, which other tests look at.
-    assert {address: problems for address, problems in found.items() if problems} == {}
-    assert len(found) > 60

@@ -1,15 +1,10 @@
 """unfold's pages under a policy without 'unsafe-eval': nothing on the console, and all that opens still opens."""
 
-import itertools
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.template import Context, Template
-from django.test import Client
-from django.urls import get_resolver
 from playwright.sync_api import Page, expect
 
 from contacts.models import Contact
@@ -70,55 +65,6 @@ def test_every_installed_template_asks_only_for_what_can_be_evaluated(boss: Page
     assert len(asked) > 150
     assert refused == [], refused
     assert page_problems == []
-
-
-def pages(things: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:  # noqa: F811
-    """Yield the addresses of pages, but only one of those that are drawn by the very same templates."""
-    client = Client(raise_request_exception=False)
-    client.force_login(User.objects.get(username="boss"))
-    drawn: set[frozenset[str | None]] = set()
-    names: set[str | None] = set()
-
-    def render(template: Template, context: Context) -> str:
-        names.add(template.name)
-        return template.nodelist.render(context)
-
-    monkeypatch.setattr(Template, "_render", render)  # Those that are included count as well.
-    for address in addresses(get_resolver().url_patterns):
-        opened = filled(address, things)
-        names.clear()
-        answer = client.get(opened)
-        templates = frozenset(names)
-        is_page = answer.status_code == 200 and "html" in answer.headers.get("Content-Type", "")
-        is_sandboxed = "sandbox" in answer.headers["Content-Security-Policy"]
-        if is_page and not is_sandboxed and templates not in drawn and "logout" not in address:
-            drawn.add(templates)
-            yield opened
-
-
-def test_no_page_has_anything_to_complain_about(
-    things: dict[str, Any],  # noqa: F811
-    boss: Page,
-    page_problems: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    boss.on("dialog", lambda dialog: dialog.accept())  # A page with changes asks before it is left.
-    walked = 0
-    for address, width in itertools.product(pages(things, monkeypatch), (1440, 390)):
-        boss.set_viewport_size({"width": width, "height": 900})
-        boss.goto(address)
-        # Everything that opens is pressed; an expression that cannot be evaluated ends on the console.
-        boss.evaluate(
-            """async () => {
-                 for (const element of document.querySelectorAll("[x-on\\\\:click]"))
-                   if (!element.matches("a[href], [type=submit]")) element.click();
-                 await new Promise((done) => requestIdleCallback(done));
-               }"""
-        )
-        assert [problem for problem in page_problems if "favicon.ico" not in problem] == [], (address, width)
-        page_problems.clear()
-        walked += 1
-    assert walked > 120
 
 
 def test_the_menu_of_the_person_and_the_theme_work_by_mouse_and_by_keyboard(boss: Page) -> None:
