@@ -7,6 +7,8 @@ from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from campaigns.content.frozen import frozen_content
@@ -90,14 +92,20 @@ def build_preview(campaign: Campaign, contact: Contact | None, server: SmtpServe
     return Preview(rendered, html, links, len(rendered.html.encode()), [*doubts(campaign, now), *_problems(links)])
 
 
-def sample_subject(subject: str) -> str:
-    """Return a subject as a reader with a name would see it. Other merge fields show their name in brackets."""
+def sample_subject(subject: str) -> SafeString:
+    """Return a subject as a reader with a name would see it, in HTML. Other merge fields show their name in brackets.
+
+    A subject with merge fields says that its values are samples.
+    """
     try:
         read = parse(subject)
         names = {"email": "ann@example.com", **name_values(_("Ann"), _("Smith"))}
-        return read.render({**{name: f"[{name}]" for name in read.names}, **names})
+        filled = read.render({**{name: f"[{name}]" for name in read.names}, **names})
     except MergeError:
-        return subject
+        return escape(subject)
+    if not read.names:
+        return escape(filled)
+    return format_html('{} <small class="campaign-sample">{}</small>', filled, _("with sample values"))
 
 
 def in_dark_mode(preview: Preview) -> str:

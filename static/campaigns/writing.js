@@ -301,7 +301,7 @@ class Pictures {
     this.dialog.showModal();
     const response = await fetch(this.bar.dataset.pictures);
     const { pictures } = await response.json();
-    if (!pictures.length) this.problem.textContent = this.bar.dataset.saysNoImages;
+    this.dialog.querySelector("[data-empty]").hidden = pictures.length > 0;
     for (const picture of pictures) this.list.append(this.entry(picture));
   }
 

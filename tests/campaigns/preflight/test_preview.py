@@ -9,7 +9,7 @@ from django.urls import reverse
 from campaigns.content.build import build
 from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign, Layout
-from campaigns.preflight.preview import GMAIL_CLIPS_AT, build_preview, in_dark_mode, links_in
+from campaigns.preflight.preview import GMAIL_CLIPS_AT, build_preview, in_dark_mode, links_in, sample_subject
 from contacts.models import Attribute, Contact, ContactList
 from mail.merge_fields import parse
 from mail.plaintext import from_html
@@ -124,7 +124,7 @@ def test_the_preview_looks_through_any_eyes_and_any_server(
 
     assert "Hello Bea" in pages[str(bea.pk)]
     assert "Hello Friend" in pages["nobody"]
-    assert "a contact without a name" in pages["nobody"]
+    assert "a sample contact without a name" in pages["nobody"]
     found = marketer.get(reverse("campaigns:find_contact", args=[campaign.pk]), {"q": "BEA"}).json()["found"]
     assert found == [{"id": str(bea.pk), "email": "bea@example.com", "name": "Bea"}]
 
@@ -178,3 +178,16 @@ def test_links_are_read_from_broken_markup_too() -> None:
         ("three", "z"),
         ("last", "w"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("subject", "shown"),
+    [
+        ("Snow & ice", "Snow &amp; ice"),
+        ("<b>{{ first_name }}</b>", '&lt;b&gt;Ann&lt;/b&gt; <small class="campaign-sample">with sample values</small>'),
+        ("Your {{ plan }}", 'Your [plan] <small class="campaign-sample">with sample values</small>'),
+        ("{{ first_name", "{{ first_name"),
+    ],
+)
+def test_a_subject_is_shown_filled_and_says_that_its_values_are_samples(subject: str, shown: str) -> None:
+    assert sample_subject(subject) == shown
