@@ -133,8 +133,8 @@ def mixed_servers(written: Written, fleet: Fleet) -> str:
     }
     return (
         _(
-            "%(inbox)s leads to the test inbox, and %(real)s to real mailboxes. One campaign can't use both. Choose"
-            " servers of one kind under Servers."
+            "One campaign can't use both the test inbox (%(inbox)s) and real mailboxes (%(real)s). Choose servers of"
+            " one kind under Servers."
         )
         % names
     )
