@@ -84,7 +84,10 @@ class SentForm {
   }
 
   restore() {
-    for (const [name, values] of Object.entries(this.copy() ?? {})) this.put(name, values);
+    const copy = this.copy() ?? {};
+    // A page whose rows are added by a script adds those of the copy.
+    this.form.dispatchEvent(new CustomEvent("form-restoring", { detail: copy }));
+    for (const [name, values] of Object.entries(copy)) this.put(name, values);
     this.say("");
     this.form.querySelector("input:not([type=hidden]), select, textarea")?.focus();
   }
@@ -96,14 +99,14 @@ class SentForm {
 
   put(name, values) {
     const chosen = values.map(([value]) => value);
-    for (const field of this.form.elements) {
-      if (field.name !== name || field.matches(UNCOPIED)) continue;
+    const fields = [...this.form.elements].filter((field) => field.name === name && !field.matches(UNCOPIED));
+    for (const [place, field] of fields.entries()) {
       if (/^(checkbox|radio)$/.test(field.type)) field.checked = chosen.includes(field.value);
       else if (field.options) {
         // A choice that is looked up while typing is no option of the page yet.
         for (const [value, text] of values) if (![...field.options].some((one) => one.value === value)) field.add(new Option(text, value));
         for (const one of field.options) one.selected = chosen.includes(one.value);
-      } else field.value = chosen[0] ?? "";
+      } else field.value = chosen[place] ?? ""; // Rows have fields of the same name.
       field.dispatchEvent(new Event("input", { bubbles: true }));
       field.dispatchEvent(new Event("change", { bubbles: true }));
     }

@@ -6,11 +6,21 @@ document.addEventListener("DOMContentLoaded", () => {
 
     const show = () => table.querySelectorAll("button").forEach((button) => { button.hidden = false; });
 
-    add.addEventListener("click", () => {
+    const addRow = () => {
       const row = rows()[0].cloneNode(true);
       row.querySelectorAll("input").forEach((input) => { input.value = ""; input.removeAttribute("id"); });
       add.before(row);
-      row.querySelector("input").focus();
+      return row;
+    };
+
+    const changed = () => table.dispatchEvent(new Event("change", { bubbles: true }));
+
+    add.addEventListener("click", () => addRow().querySelector("input").focus());
+
+    // The form brings back what was typed before.
+    table.closest("form")?.addEventListener("form-restoring", (event) => {
+      const typed = event.detail[rows()[0].querySelector("input").name] ?? [];
+      while (rows().length < typed.length) addRow();
     });
 
     table.addEventListener("click", (event) => {
@@ -21,6 +31,7 @@ document.addEventListener("DOMContentLoaded", () => {
       if (rows().length > 1) row.remove();
       else row.querySelectorAll("input").forEach((input) => { input.value = ""; });
       (neighbour.querySelector("input") || neighbour).focus();
+      changed();
     });
 
     show();

@@ -30,13 +30,21 @@ class SegmentBuilder {
     this.texts = this.asked.texts;
     this.fields = new Map(this.asked.fields.map((field) => [field.name, field]));
     this.isTouched = this.parsed().conditions.length > 0;
-    this.group = this.makeGroup(this.parsed(), 1);
-    root.querySelector("[data-builder]").replaceChildren(this.group);
+    this.build();
     root.addEventListener("input", (event) => {
+      if (event.target === this.source) { // The form brings back what was typed before.
+        this.build();
+        return this.changed();
+      }
       event.target.closest("[data-condition]")?.setAttribute("data-touched", "");
       this.changed();
     });
     this.preview();
+  }
+
+  build() {
+    this.group = this.makeGroup(this.parsed(), 1);
+    this.root.querySelector("[data-builder]").replaceChildren(this.group);
   }
 
   parsed() {
@@ -275,6 +283,7 @@ class SegmentBuilder {
   changed() {
     this.isTouched = true;
     this.source.value = JSON.stringify(this.readGroup(this.group));
+    this.source.dispatchEvent(new Event("change", { bubbles: true })); // Buttons change it, too.
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.preview(), 400);
   }

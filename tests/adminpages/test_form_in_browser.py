@@ -138,6 +138,35 @@ def test_a_reload_offers_what_was_typed(boss: User, page: Page) -> None:
     says(page, "")
 
 
+def test_a_reload_offers_rows_and_conditions_that_were_added(boss: User, page: Page) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto("/admin/contacts/contact/add/")
+    rows = page.locator("[data-attributes-row]")
+    start = rows.count()
+    for number in range(start + 2):
+        if number >= start:
+            page.get_by_role("button", name="Add attribute").click()
+        rows.nth(number).locator("input").first.fill(f"name_{number}")
+        rows.nth(number).locator("input").last.fill(f"value {number}")
+    page.reload()
+    expect(rows).to_have_count(start)
+    page.get_by_role("button", name="Restore changes").click()
+    expect(rows).to_have_count(start + 2)
+    typed = [field.input_value() for field in rows.locator("input").all()]
+    assert typed == [text for number in range(start + 2) for text in (f"name_{number}", f"value {number}")]
+
+    page.goto("/admin/contacts/segment/add/")
+    page.get_by_role("button", name="Add condition").click()
+    page.get_by_role("button", name="Add condition").click()
+    conditions = page.locator("[data-condition]")
+    before = conditions.count()
+    conditions.last.locator("[data-parameter]").fill("berlin")
+    page.reload()
+    page.get_by_role("button", name="Restore changes").click()
+    expect(conditions).to_have_count(before)
+    expect(conditions.last.locator("[data-parameter]")).to_have_value("berlin")
+
+
 def test_a_copy_is_neither_for_the_next_person_nor_kept_after_signing_out(boss: User, page: Page) -> None:
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto("/admin/contacts/contact/add/")
