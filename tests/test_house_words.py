@@ -1,7 +1,10 @@
 """The words that people read keep the rules of CONTRIBUTING.md, in all rooms that are rewritten."""
 
+import re
+
 from tests.lint_words import (
     NOT_YET,
+    ROOT,
     Finding,
     broken,
     faults_of_help,
@@ -87,3 +90,18 @@ def test_a_room_may_have_so_many_and_no_more() -> None:
     assert broken(found, {"contacts": 2}) == {}
     assert broken(found, {"contacts": 1}) == {"contacts": 2}
     assert broken(found, {}) == {"contacts": 2}
+
+
+def test_no_style_or_script_finds_an_element_by_words_that_are_translated() -> None:
+    by_words = re.compile(r"\[(data-label|aria-label|title|placeholder|alt)[~^$*|]?=")
+    files = [path for kind in ("css", "js") for path in (ROOT / "static").rglob(f"*.{kind}")]
+
+    found = [
+        f"{path.name}:{n}"
+        for path in files
+        for n, line in enumerate(path.read_text().splitlines(), 1)
+        if by_words.search(line)
+    ]
+
+    assert len(files) > 10
+    assert found == []

@@ -13,7 +13,7 @@ from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.feedgenerator import Rss201rev2Feed
 from django.utils.html import strip_tags
 from django.utils.text import Truncator
@@ -25,6 +25,7 @@ from adminpages.changes import NoticesChanges
 from adminpages.texts import RefusesControls, without_controls
 from campaigns.lifecycle import archive as lifecycle_archive
 from campaigns.models import ArchivedCampaign, ArchiveSettings
+from campaigns.views.archive_words import ARCHIVE
 from campaigns.views.pages import campaign_or_404, log, page
 from installation.site import site
 
@@ -50,7 +51,8 @@ def _state(request: HttpRequest, **kwargs: Any) -> str | None:
     if not archive.is_on:
         return None
     last = ArchivedCampaign.objects.aggregate(last=Max("published_at"))["last"]
-    shown = repr((archive.title, archive.description, last, ArchivedCampaign.objects.count(), request.get_full_path()))
+    number, told = ArchivedCampaign.objects.count(), (site().organisation, site().language, str(site().time_zone))
+    shown = repr((archive.title, archive.description, told, last, number, request.get_full_path()))
     return f'"{hashlib.sha256(shown.encode()).hexdigest()[:32]}"'
 
 
@@ -71,9 +73,16 @@ def _public(view: Callable[..., HttpResponse]) -> View:
     return answer
 
 
+def _show(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """Return a page in the language and zone of the site, whoever asks: everybody's browser may keep it."""
+    with translation.override(site().language), timezone.override(site().time_zone):
+        return render(request, f"campaigns/{template}.html", {**_context(), **context})
+
+
 def _context() -> dict[str, Any]:
     archive = lifecycle_archive.settings_now()
     return {
+        "words": ARCHIVE[site().language],
         "title": lifecycle_archive.title_of(archive),
         "description": archive.description,
         "organisation": site().organisation,
@@ -84,7 +93,8 @@ def _context() -> dict[str, Any]:
 @_public
 def index(request: HttpRequest) -> HttpResponse:
     entries = Paginator(ArchivedCampaign.objects.defer("html", "text"), PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "campaigns/archive_index.html", {**_context(), "entries": entries})
+    where = ARCHIVE[site().language].page.format(number=entries.number, total=entries.paginator.num_pages)
+    return _show(request, "archive_index", {"entries": entries, "where": where})
 
 
 @_public
@@ -92,7 +102,7 @@ def entry(request: HttpRequest, entry_id: int, slug: str) -> HttpResponse:
     found = get_object_or_404(ArchivedCampaign, pk=entry_id)
     if slug != found.slug:
         return redirect("archive:entry", found.pk, found.slug, permanent=True)
-    return render(request, "campaigns/archive_entry.html", {**_context(), "entry": found})
+    return _show(request, "archive_entry", {"entry": found})
 
 
 @_public

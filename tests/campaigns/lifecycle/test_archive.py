@@ -4,6 +4,7 @@ import datetime as dt
 import xml.etree.ElementTree as ET
 
 import pytest
+from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
@@ -12,8 +13,10 @@ from django.urls import reverse
 from campaigns.lifecycle import archive, states
 from campaigns.models import ArchivedCampaign, ArchiveSettings, Campaign
 from campaigns.views.archive import PER_PAGE
+from campaigns.views.archive_words import ARCHIVE
 from contacts.models import Contact
 from delivery.models import Mailing
+from installation.models import SiteSettings
 from tests.campaigns.conftest import client_of
 
 pytestmark = pytest.mark.django_db
@@ -121,7 +124,7 @@ def test_it_has_pages_and_says_so_when_it_is_empty(published: ArchivedCampaign) 
     ArchivedCampaign.objects.all().delete()
 
     assert "Page 1 of 2" in first
-    assert "There is nothing here yet." in Client().get(reverse("archive:index")).content.decode()
+    assert "No newsletters yet." in Client().get(reverse("archive:index")).content.decode()
 
 
 def test_the_switch_is_for_those_who_may_queue_and_finished_campaigns(
@@ -163,3 +166,22 @@ def test_a_content_that_needs_a_recipient_is_refused_in_words(finished: Campaign
     assert archive.publish(finished.pk, people["marketer"], NOW).startswith(
         "The content can't be shown without a recipient: "
     )
+
+
+@pytest.mark.parametrize("language", dict(settings.LANGUAGES))
+def test_it_speaks_the_language_of_the_site(published: ArchivedCampaign, language: str, saved_settings: None) -> None:
+    ArchivedCampaign.objects.update(sent_at=dt.datetime(2026, 3, 4, 23, 30, tzinfo=dt.UTC))
+    url = reverse("archive:index")
+    english = Client().get(url)
+    SiteSettings.objects.create(pk=1, language=language, time_zone="Europe/Berlin")
+    words, dated = ARCHIVE[language], {"en": "5 March 2026", "de": "5. März 2026", "ja": "2026年3月5日"}
+
+    answer = Client().get(url, headers={"If-None-Match": english["ETag"], "Accept-Language": "sv"})
+    index, page = answer.content.decode(), Client().get(reverse("archive:entry", args=[published.pk, published.slug]))
+
+    assert answer.status_code == 200
+    assert f'<html lang="{language}">' in index
+    assert dated.get(language, "5") in index
+    assert words.alone in page.content.decode()
+    ArchivedCampaign.objects.all().delete()
+    assert words.empty in Client().get(url).content.decode()
