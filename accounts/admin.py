@@ -23,15 +23,17 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.by_mail import mails, tokens
+from accounts.by_mail import mails, servers, tokens
 from accounts.by_mail.invitation_form import InvitationForm
+from accounts.by_mail.server_form import AccountServerForm
 from accounts.factors import ASKED_FOR
 from accounts.forms import OwnPasswordForm
-from accounts.models import Invitation, SignInNotice
+from accounts.models import AccountServer, Invitation, SignInNotice, destination_of
 from accounts.notices import MUST_CHANGE
 from adminpages.fresh_sign_in import asks_first
-from adminpages.pages import ModelAdmin
+from adminpages.pages import Deletion, ModelAdmin
 from delivery import hints, tasks
+from delivery.content.test_inbox import leads_to_test_inbox
 
 
 def log_in(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -140,6 +142,54 @@ class InvitationAdmin(ModelAdmin):
                 _send(invitation)
         said = ngettext("%(n)s invitation sent again.", "%(n)s invitations sent again.", len(found))
         messages.success(request, said % {"n": f"{len(found):,}"})
+
+
+@admin.register(AccountServer)
+class AccountServerAdmin(ModelAdmin):
+    """The servers that may carry account mail. Without any, every working server may."""
+
+    form = AccountServerForm
+    asks_fresh_sign_in = True
+    list_display = ("name", "state")
+    list_select_related = ("server",)
+    fields = ("server",)
+    ordering = ("server__name",)
+    actions = ("confirm",)
+    empty_hint = _(
+        "Every working server may carry invitations and links to reset a password, so whoever may add servers can read"
+        " them. Add the servers that you trust, and no other carries them."
+    )
+
+    def has_change_permission(self, request: HttpRequest, obj: AccountServer | None = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AccountServer]:
+        found: QuerySet[AccountServer] = super().get_queryset(request).select_related("server")
+        return found
+
+    @admin.display(description=_("server"), ordering="server__name")
+    def name(self, chosen: AccountServer) -> str:
+        return servers.named(chosen.server)
+
+    @admin.display(description=_("state"))
+    def state(self, chosen: AccountServer) -> str:
+        return gettext("Carries account mail") if chosen.holds else gettext("Changed since. Confirm it to use it again")
+
+    def deletion(self, obj: AccountServer) -> Deletion:
+        is_last = not AccountServer.objects.exclude(pk=obj.pk).exists()
+        gone = gettext("Its right to carry invitations and links to reset a password")
+        return Deletion([gone, gettext("Then every working server may carry them")] if is_last else [gone])
+
+    @admin.action(description=_("Confirm after a change"), permissions=["add"])
+    @method_decorator(asks_first)
+    def confirm(self, request: HttpRequest, queryset: QuerySet[AccountServer]) -> None:
+        """Let the chosen servers carry account mail where they lead now."""
+        for chosen in queryset:
+            if not leads_to_test_inbox(chosen.server):
+                chosen.destination = destination_of(chosen.server)
+                chosen.save(update_fields=["destination"])
+                self.log_change(request, chosen, gettext("Confirmed: %(server)s.") % {"server": self.name(chosen)})
+        messages.success(request, gettext("Confirmed. Check the addresses below."))
 
 
 def _send(invitation: Invitation) -> None:

@@ -25,11 +25,14 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
+        from accounts.by_mail import servers
         from accounts.by_mail.mails import LINK, link_of
         from accounts.factors import rotate_secrets
         from accounts.sessions import changes  # noqa: F401  # Its receivers.
         from delivery.content.secret_links import SECRET_LINKS
+        from smtpservers.routing.rules import SERVER_USERS
 
         SECRET_LINKS.register(LINK, link_of)
+        SERVER_USERS.register("accounts", servers.uses)
         OTHER_SECRETS.register("second factors", rotate_secrets)
         user_logged_in.connect(_note_sign_in, dispatch_uid="accounts")

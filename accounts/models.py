@@ -1,5 +1,8 @@
 """What is stored beside Django's users: time zones, sessions, notices, identities at the issuer, one-time links."""
 
+from dataclasses import asdict
+from typing import Any
+
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.sessions.base_session import AbstractBaseSession
@@ -7,6 +10,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from delivery.models import Mailing
+from smtpservers.models import SmtpServer
 
 
 class Profile(models.Model):
@@ -111,6 +115,36 @@ class AccountMail(models.Model):
         return f"a link for {self.user or self.invitation}"
 
 
+class AccountServer(models.Model):
+    """A server that may carry mails with such a link. Without any row, every server may.
+
+    It may as long as it leads where it led when an administrator chose it: whoever may edit servers cannot move it.
+    """
+
+    # No deletion takes the row along: without its last row the table would let every server in. The page of servers
+    # says what keeps one, and the database refuses in any case.
+    server = models.OneToOneField(SmtpServer, models.DO_NOTHING, verbose_name=_("server"), related_name="+")
+    destination = models.JSONField(editable=False)
+
+    class Meta:
+        verbose_name = _("server for account mail")
+        verbose_name_plural = _("servers for account mail")
+        default_permissions = ("add", "delete", "view")
+
+    def __str__(self) -> str:
+        return str(self.server)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the server still leads where it led when it was chosen."""
+        return bool(self.destination == destination_of(self.server))
+
+
+def destination_of(server: SmtpServer) -> dict[str, Any]:
+    """Return what decides who can read the mail that goes through a server."""
+    return asdict(server.destination)
+
+
 class UserSession(AbstractBaseSession):
     """A session of Django's, findable by its user. Deleting the row ends it, in all processes at once."""
 
@@ -130,7 +164,7 @@ class SignInNotice(models.Model):
 
     class Kind(models.TextChoices):
         PASSWORD_SET = "password set", _("Someone else set your password. Choose one that only you know.")
-        SESSIONS_ENDED = "sessions ended", _("An administrator signed you out everywhere.")
+        SESSIONS_ENDED = "sessions ended", _("An administrator logged you out everywhere.")
         FACTORS_RESET = "factors reset", _("An administrator reset your second factors. Set them up again.")
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")

@@ -9,11 +9,10 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.urls import reverse
 
-from accounts.by_mail import tokens
+from accounts.by_mail import servers, tokens
 from accounts.by_mail.mail_words import words_for
 from accounts.models import AccountMail, Invitation, ResetRequest
 from delivery.content.secret_links import REFERENCE
-from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.models import Mailing
 from delivery.outbox import mailings
 from installation.site import site
@@ -35,7 +34,7 @@ def can_be_sent(now: dt.datetime) -> bool:
 
 
 def _real(fleet: Fleet) -> list[SmtpServer]:
-    return [server for server in fleet.carriers("", ()) if not leads_to_test_inbox(server)]
+    return servers.allowed(fleet.carriers("", ()))
 
 
 # --- a forgotten password
@@ -125,11 +124,13 @@ def _send(
     return 1
 
 
-def link_of(mailing: Mailing) -> Callable[[dt.datetime], str]:
+def link_of(mailing: Mailing, server: SmtpServer) -> Callable[[dt.datetime], str]:
     """Return what makes the link of a mail; it is called as the mail is composed.
 
-    :raises ValueError: if its user or invitation is gone, or its time is over.
+    :raises ValueError: if this server may not carry it, its user or invitation is gone, or its time is over.
     """
+    if not servers.allowed([server]):
+        raise ValueError(servers.NOT_CHOSEN)
     mail = AccountMail.objects.filter(mailing=mailing).select_related("user", "invitation").first()
     if mail is None:
         raise ValueError("What its link was for is over.")

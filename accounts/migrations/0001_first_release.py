@@ -12,6 +12,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
         ('delivery', '0001_first_release'),
+        ('smtpservers', '0001_first_release'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -102,6 +103,17 @@ class Migration(migrations.Migration):
                 ('round', models.PositiveIntegerField(default=1, editable=False)),
                 ('invited_by', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='invited by')),
                 ('role', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='auth.group', verbose_name='role')),
+            ],
+            options={
+                'default_permissions': ('add', 'delete', 'view'),
+            },
+        ),
+        migrations.CreateModel(
+            name='AccountServer',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('destination', models.JSONField(editable=False)),
+                ('server', models.OneToOneField(on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='smtpservers.smtpserver', verbose_name='server')),
             ],
             options={
                 'default_permissions': ('add', 'delete', 'view'),

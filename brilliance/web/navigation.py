@@ -152,6 +152,7 @@ PLACES = (
             Tab(_("Consent log"), "admin:contacts_consentevent_changelist", ("contacts.view_consentevent",)),
             Tab(_("Users"), "admin:auth_user_changelist", ("auth.view_user",)),
             Tab(_("Invitations"), "admin:accounts_invitation_changelist", ("accounts.view_invitation",)),
+            Tab(_("Account mail"), "admin:accounts_accountserver_changelist", ("accounts.view_accountserver",)),
             Tab(_("Roles"), "admin:auth_group_changelist", ("auth.view_group",)),
             Tab(_("Seed lists"), "admin:campaigns_seedlist_changelist", ("campaigns.view_seedlist",)),
         ),

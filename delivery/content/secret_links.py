@@ -16,9 +16,10 @@ from smtpservers.models import SmtpServer
 REFERENCE = "secret-link"  # Of a mailing that has one.
 IN_TEST_INBOX = "Its link would be readable in the Test inbox."
 
-# By merge field. A maker is called in a thread that may use the database, and returns what makes the link at the time
-# of composing. It raises ValueError if the mailing must have no link any more.
-SECRET_LINKS: Registry[Callable[[Mailing], Callable[[dt.datetime], str]]] = Registry()
+# By merge field. A maker gets the mailing and the server that is about to carry it. It is called in a thread that may
+# use the database, and returns what makes the link at the time of composing. It raises ValueError if the mailing must
+# have no link any more, or not through this server.
+SECRET_LINKS: Registry[Callable[[Mailing, SmtpServer], Callable[[dt.datetime], str]]] = Registry()
 
 
 def has_secret_link(mailing: Mailing) -> bool:
@@ -34,4 +35,4 @@ def makers(mailing: Mailing, server: SmtpServer) -> dict[str, Callable[[dt.datet
         return {}
     if leads_to_test_inbox(server):
         raise ValueError(IN_TEST_INBOX)
-    return {name: make(mailing) for name, make in SECRET_LINKS.items()}
+    return {name: make(mailing, server) for name, make in SECRET_LINKS.items()}

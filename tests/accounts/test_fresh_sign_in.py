@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import get_resolver
 from django.utils import timezone
 
-from accounts.models import Invitation
+from accounts.models import AccountServer, Invitation
 from adminpages.fresh_sign_in import FRESH_FOR, PROVED_AT
 from adminpages.pages import ModelAdmin
 from contacts.models import Contact
@@ -104,7 +104,7 @@ def test_every_admin_page_of_a_model_with_secrets_asks() -> None:
     asking = {model for model, page in admin.site._registry.items() if getattr(page, "asks_fresh_sign_in", False)}
 
     assert with_secrets & set(admin.site._registry) == {SmtpServer}
-    assert asking == {SmtpServer, User, Group, Invitation}
+    assert asking == {SmtpServer, User, Group, Invitation, AccountServer}
 
 
 def test_every_action_that_gives_out_a_file_asks(things: dict[str, Any], stale: Client) -> None:

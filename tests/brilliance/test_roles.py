@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from accounts.models import Invitation
+from accounts.models import AccountServer, Invitation
 from brilliance.admin import admins, is_last_admin
 from brilliance.roles import ROLES, make_roles
 from campaigns.content import media_library
@@ -195,6 +195,7 @@ ADMIN_PAGES = {
     "auth/user": ("a", "a", "a", "a", "a"),
     "auth/group": ("a", "a", "a", "a", NOBODY),  # It is one of ours.
     "accounts/invitation": ("a", "a", "a", "a", "a"),
+    "accounts/accountserver": ("a", "a", "a", "a", "a"),
     "contacts/attribute": ("am", "a", "am", "am", "a"),
     "contacts/contact": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
     "contacts/contactlist": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
@@ -264,6 +265,7 @@ def things(db: None) -> dict[str, Any]:
         "accounts/invitation": Invitation.objects.create(
             email="new@example.com", role=Group.objects.get(name="viewer"), invited_by=somebody, invited_at=now
         ),
+        "accounts/accountserver": AccountServer.objects.create(server=server, destination={}),
         "contacts/attribute": Attribute.objects.create(name="city", label="City"),
         "contacts/contact": contact,
         "contacts/contactlist": people,

@@ -39,7 +39,7 @@ def test_an_administrator_ends_all_sessions_of_another(ann: User, bob: User) -> 
     entry = LogEntry.objects.latest("pk")
     assert (entry.user, entry.object_id, entry.change_message) == (ann, str(bob.pk), "Ended all sessions.")
     back = signed_in("bob")
-    assert "An administrator signed you out everywhere." in back.get("/admin/").content.decode()
+    assert "An administrator logged you out everywhere." in back.get("/admin/").content.decode()
     assert "signed you out" not in signed_in("bob").get("/admin/").content.decode()  # Told once.
 
 
