@@ -99,10 +99,20 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// The open tab of the place may be out of sight on a phone. The fonts decide how wide the tabs are.
+// The open tab of the place may be out of sight on a phone, and arrows show at which sides more tabs are. The fonts
+// decide how wide the tabs are.
 window.addEventListener("load", async () => {
   await document.fonts.ready;
-  document.querySelector(".place-tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  const tabs = document.querySelector(".place-tabs");
+  if (!tabs) return;
+  const mark = () => {
+    tabs.classList.toggle("more-before", tabs.scrollLeft > 4);
+    tabs.classList.toggle("more-after", tabs.scrollLeft + tabs.clientWidth < tabs.scrollWidth - 4);
+  };
+  tabs.addEventListener("scroll", mark, { passive: true });
+  window.addEventListener("resize", mark);
+  tabs.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  mark();
 });
 
 // Alpine shows the page only after this event, and the browser has focused nothing that was hidden.

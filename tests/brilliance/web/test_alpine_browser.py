@@ -160,6 +160,18 @@ def test_a_list_is_searched_paged_and_acted_on(boss: Page) -> None:
     expect(boss.locator("main :not(.place-tabs) > [aria-current=page]")).to_have_text("2")
 
 
+def test_arrows_say_at_which_sides_of_a_narrow_row_more_tabs_are(boss: Page) -> None:
+    boss.set_viewport_size({"width": 390, "height": 800})
+    tabs = boss.locator(".place-tabs")
+
+    boss.goto("/admin/installation/sitesettings/")
+    expect(tabs).to_have_class("place-tabs more-after")
+    boss.goto("/admin/auth/user/")
+    expect(tabs).to_have_class("place-tabs more-before more-after")
+    boss.set_viewport_size({"width": 1600, "height": 800})
+    expect(tabs).to_have_class("place-tabs")
+
+
 def test_a_form_keeps_its_tab_and_its_address(boss: Page) -> None:
     boss.goto("/admin/smtpservers/smtpserver/add/?_popup=1")
 
