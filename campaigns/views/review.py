@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from adminpages import deadlines
 from adminpages.access import needs
 from campaigns.audience import allowances
+from campaigns.audience.audience import names_of
 from campaigns.audience.headcounts import NotCounted
 from campaigns.content.written import Written
 from campaigns.forecast.words import words
@@ -63,6 +64,7 @@ def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
     unanswered = approvals.unanswered(found)
     return {
         "campaign": campaign,
+        "audience": names_of(campaign),
         "experiment": found.written.experiment,
         "variants": [(letter, sample_subject(varied.subject)) for letter, varied in found.written.contents if letter],
         "review": found,

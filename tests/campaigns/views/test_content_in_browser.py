@@ -100,12 +100,12 @@ def test_a_list_is_created_without_leaving_the_draft(visitor: Page, campaign: Ca
     visitor.get_by_label("Subject").fill("Typed before")
     visitor.get_by_role("link", name="Create list").click()
     dialog = visitor.get_by_role("dialog", name="Create list")
-    dialog.get_by_label("Name").fill("News")
+    dialog.get_by_label("New list").fill("News")
     dialog.get_by_role("button", name="Create list").click()
     expect(dialog).to_contain_text("A list with this name already exists.")
 
-    dialog.get_by_label("Name").fill("Spring")
-    dialog.get_by_label("Name").press("Enter")
+    dialog.get_by_label("New list").fill("Spring")
+    dialog.get_by_label("New list").press("Enter")
     expect(visitor.get_by_role("checkbox", name="Spring")).to_be_checked()
     expect(visitor.get_by_text("“Spring” created. It has no subscribers yet.")).to_be_visible()
 

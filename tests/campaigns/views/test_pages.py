@@ -471,14 +471,24 @@ def test_a_recipients_page_tells_each_attempt(sent: Campaign, marketer: Client) 
     assert "Resend message" not in page
 
 
-@pytest.mark.parametrize(("failed", "words"), [(1, "1 message queued again."), (2, "2 messages queued again.")])
-def test_retrying_the_failed_tells_how_many_they_are(sent: Campaign, marketer: Client, failed: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("failed", "asked", "words"),
+    [
+        (1, "Send again to 1 person?", "1 message queued again."),
+        (2, "Send again to 2 people?", "2 messages queued again."),
+    ],
+)
+def test_retrying_the_failed_asks_and_tells_how_many_they_are(
+    sent: Campaign, marketer: Client, failed: int, asked: str, words: str
+) -> None:
     keys = list(Message.objects.values_list("pk", flat=True)[:failed])
     Message.objects.update(status="accepted")
     Message.objects.filter(pk__in=keys).update(status="failed")
 
+    page = marketer.get(reverse("campaigns:progress", args=[sent.pk])).content.decode()
     answer = marketer.post(reverse("campaigns:retry", args=[sent.pk]), follow=True)
 
+    assert asked in page
     assert words in answer.content.decode()
 
 
