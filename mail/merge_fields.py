@@ -258,8 +258,7 @@ def _shown_bare(nodes: Iterable[Node], context: RenderContext, asked: frozenset[
         expressions = list(node.expressions())
         if isinstance(node, OutputNode):
             yield from {name for each in expressions if (name := _bare_name(each)) not in asked}
-        conditions = [each for each in expressions if isinstance(each, BooleanExpression)]
-        inside = asked.union(*(map(_names_in, conditions)))
+        inside = asked.union(*map(_names_in, expressions))
         yield from _shown_bare(node.children(context, include_partials=False), context, inside)
 
 

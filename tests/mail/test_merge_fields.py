@@ -11,7 +11,15 @@ from liquid import Environment
 from markupsafe import Markup
 
 from mail.budget import Budget
-from mail.merge_fields import Flag, MergeError, Unknown, name_values, parse, unknown_names
+from mail.merge_fields import (
+    Flag,
+    MergeError,
+    Unknown,
+    name_values,
+    names_without_default,
+    parse,
+    unknown_names,
+)
 
 NAMES = {"first_name": "Ann", "last_name": "Lee"}
 
@@ -394,3 +402,20 @@ def test_an_instant_is_shown_in_its_own_zone() -> None:
 )
 def test_what_an_editor_typed_into_a_tag_is_mended(written: str, meant: str) -> None:
     assert parse(written).render(NAMES) == meant
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("Hello {{ first_name }}, {{ city | upcase }}", {"first_name", "city"}),
+        ('{{ city | default: "here" | upcase }}', set()),
+        ("{% if vip %}x{% elsif city %}{{ city }}{% endif %}", set()),
+        ("{% unless city == blank %}{{ city }}{% endunless %}", set()),
+        ("{% case city %}{% when 'Bonn' %}{{ city }}{% endcase %}", set()),
+        ("{% for each in items %}{{ each }} {{ city }}{% endfor %}", {"city"}),
+        ("{% capture line %}{{ city }}{% endcapture %}{{ line }}", {"city"}),
+        ("{% assign place = city | default: 'here' %}{{ place }}", set()),
+    ],
+)
+def test_names_that_leave_a_gap_are_shown_without_a_default_or_a_condition(source: str, names: set[str]) -> None:
+    assert names_without_default(parse(source)) == names
