@@ -20,6 +20,9 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -78,6 +81,7 @@ class InvitationAdmin(ModelAdmin):
     form = InvitationForm
     asks_fresh_sign_in = True
     list_display = ("email", "name", "role", "invited_by", "sent_at", "expires_at")
+    card = ("email", "expires_at", "role")
     list_select_related = ("role", "invited_by")
     fields = ("first_name", "last_name", "email", "role")
     ordering = ("-invited_at",)
@@ -100,17 +104,22 @@ class InvitationAdmin(ModelAdmin):
         response: HttpResponse = super().add_view(request, form_url, extra_context)
         return response
 
-    @admin.display(description=_("name"), empty_value="–")
+    @admin.display(description=_("name"))
     def name(self, invitation: Invitation) -> str:
-        return f"{invitation.first_name} {invitation.last_name}".strip()
+        return f"{invitation.first_name} {invitation.last_name}".strip() or "–"
 
     @admin.display(description=_("sent"), ordering="invited_at")
     def sent_at(self, invitation: Invitation) -> dt.datetime:
         return invitation.invited_at
 
     @admin.display(description=_("expires"), ordering="invited_at")
-    def expires_at(self, invitation: Invitation) -> dt.datetime:
-        return invitation.invited_at + tokens.INVITED_FOR
+    def expires_at(self, invitation: Invitation) -> SafeString:
+        at = invitation.invited_at + tokens.INVITED_FOR
+        day = date_format(timezone.localtime(at), "DATETIME_FORMAT")
+        if at > timezone.now():
+            return format_html("{}", day)
+        chip = '<span class="status-chip" data-status="expired" title="{}">{}</span>'
+        return format_html(chip, day, gettext("Expired"))
 
     def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: bool) -> None:
         assert not request.user.is_anonymous

@@ -44,7 +44,7 @@ IN_SHORT = {
     "admin": _("everything"),
     "marketer": _("contacts, campaigns and their results"),
     "ops": _("servers and their tests, no contacts"),
-    "viewer": _("servers' quotas and figures of campaigns"),
+    "viewer": _("quotas and campaign figures"),
 }
 
 

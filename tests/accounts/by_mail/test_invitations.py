@@ -126,6 +126,15 @@ def test_it_expires_after_seven_days(ann: User, inbox: Inbox) -> None:
     assert tokens.read_invitation(token, now) is None
 
 
+def test_the_list_marks_what_has_expired(ann: User, server: SmtpServer) -> None:
+    invite()
+    assert "Expired" not in signed_in().get(LIST).content.decode()
+
+    Invitation.objects.update(invited_at=timezone.now() - tokens.INVITED_FOR)
+
+    assert 'data-status="expired"' in signed_in().get(LIST).content.decode()
+
+
 def test_a_taken_name_and_an_easy_password_are_refused_and_the_link_still_works(ann: User, inbox: Inbox) -> None:
     token = invited(inbox)
 

@@ -372,7 +372,9 @@ def test_what_unknown_values_mean_is_asked_once_and_then_applied(marketers_clien
         ("time_zone", "Mars", "", 1),
         ("language", "Deutsch", "de", 1),
     ]
-    assert "Nothing is imported yet." in text_of(asked)
+    told = text_of(asked)
+    assert "Nothing is imported yet." in told
+    assert told.index("What do these values mean?") < told.index("Unknown time zone “MEZ”")
     answers = {
         "asked": "1",
         "unknown": ["time_zone:MEZ", "time_zone:Mars", "language:Deutsch"],
