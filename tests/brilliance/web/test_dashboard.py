@@ -13,6 +13,7 @@ from django.utils import timezone
 from playwright.sync_api import Page
 
 from brilliance.roles import ROLES
+from brilliance.web.dashboard import chart
 from campaigns.lifecycle import approvals
 from campaigns.models import ApprovalRule, Campaign
 from contacts.models import Contact, ContactList, Subscription
@@ -21,6 +22,7 @@ from installation.models import SiteSettings
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.campaigns.conftest import seen
 from tests.harness.browser import sideways_scroll, sign_in
+from tests.lint_words import ROOT
 
 
 def person(role: str) -> User:
@@ -371,6 +373,15 @@ def test_the_sidebar_marks_the_campaigns_on_all_their_pages(db: None) -> None:
         sidebar = client.get(address).content.decode().partition('id="nav-sidebar-apps"')[2]
         marked = re.findall(r'<a href="([^"]+)" class="[^"]* active"', sidebar)
         assert marked == ["/admin/campaigns/campaign/"], address
+
+
+def test_the_chart_of_the_days_takes_its_colours_from_the_page_light_or_dark(db: None) -> None:
+    drawn = chart(dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC))["drawn"]
+    styles = (ROOT / "static/campaigns/campaigns.css").read_text()
+
+    assert (drawn["labels"][0], drawn["labels"][-1], len(drawn["labels"])) == ("1 Nov", "30 Nov", 30)
+    assert [f"--campaign-{each['colour']}:" in styles for each in drawn["datasets"]] == [True, True]
+    assert 'canvas data-chart="dash-days-drawn"' in (ROOT / "templates/admin/index.html").read_text()
 
 
 @pytest.mark.browser
