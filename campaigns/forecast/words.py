@@ -77,6 +77,21 @@ def quota_reset(expected: Forecast, zone: dt.tzinfo) -> str:
     return stamp(min(resets), expected.begins_at, zone) if resets else ""
 
 
+def late_in_words(expected: Forecast, zone: dt.tzinfo) -> str:
+    """Return a sentence about people who get the mail later than the others, for the question before it is sent."""
+    if not expected.is_complete or not expected.next_period:
+        return ""
+    until, number = quota_reset(expected, zone), expected.next_period
+    if not until:
+        return waiting_for_quota(number)
+    sentence = ngettext(
+        "%(n)s person gets it from %(until)s, when a quota resets.",
+        "%(n)s people get it from %(until)s, when a quota resets.",
+        number,
+    )
+    return sentence % {"n": f"{number:,}", "until": until}
+
+
 class _Sayer:
     def __init__(self, expected: Forecast, zone: dt.tzinfo) -> None:
         self._expected, self._zone = expected, zone

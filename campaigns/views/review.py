@@ -18,7 +18,7 @@ from campaigns.audience import allowances
 from campaigns.audience.audience import names_of
 from campaigns.audience.headcounts import NotCounted
 from campaigns.content.written import Written
-from campaigns.forecast.words import words
+from campaigns.forecast.words import late_in_words, words
 from campaigns.forms.review import ScheduleForm, SendTestsForm
 from campaigns.lifecycle import approvals
 from campaigns.models import Approval, Campaign
@@ -78,6 +78,7 @@ def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
         "standing": standing,
         "tolerance": allowances.rule(),
         "unanswered": unanswered,
+        "late": late_in_words(found.forecast, timezone.get_current_timezone()),
         "warnings": sum(finding.severity == Severity.WARN for finding in found.findings),
         "is_ready": not unanswered and standing.is_met,
         "may_queue": request.user.has_perm("campaigns.queue_campaign"),

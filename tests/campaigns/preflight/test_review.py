@@ -1,6 +1,7 @@
 """The page before a campaign is queued: what it shows, what its buttons do, and for whom."""
 
 import datetime as dt
+import re
 import time
 from typing import Any
 
@@ -385,15 +386,24 @@ def test_what_does_not_finish_is_said_plainly(part: MailingPart, headline: str) 
 )
 def test_one_and_many_are_told_apart(number: int, notes: list[str]) -> None:
     fleet = [ServerState(1, "Alpha", 10.0, quota=10 + number)]
+    work = ForecastWork((MailingPart(number, (1,), is_ours=False), MailingPart(10 + number, (1,))))
 
-    told = words(
-        forecast(
-            fleet, ForecastWork((MailingPart(number, (1,), is_ours=False), MailingPart(10 + number, (1,)))), START
-        ),
-        dt.UTC,
-    )
+    told = words(forecast(fleet, work, START), dt.UTC)
 
     assert told.notes == (notes[0], f"{notes[1]} on shared servers.")
+
+
+def test_the_last_question_names_who_gets_it_only_with_the_next_quota(
+    marketer: Client, sound: Campaign, server: SmtpServer
+) -> None:
+    def late() -> list[str]:
+        page = marketer.get(f"/campaigns/{sound.pk}/review/").content.decode()
+        return re.findall(r"<strong>(\d+ \w+ gets? it from .*)</strong>", page)
+
+    assert late() == []
+    SmtpServer.objects.filter(pk=server.pk).update(max_per_month=1)
+    (sentence,) = late()
+    assert re.fullmatch(r"\d (person gets|people get) it from 1 \w+( \d+)?, 00:00, when a quota resets\.", sentence)
 
 
 def test_who_is_left_out_is_told_in_whole_phrases(marketer: Client, sound: Campaign) -> None:
