@@ -20,7 +20,7 @@ def allowed(servers: Collection[SmtpServer]) -> list[SmtpServer]:
 
 def named(server: SmtpServer) -> str:
     """Return the server's name with where it leads."""
-    return f"{server.name} ({server.host}:{server.port})"
+    return _("%(server)s at %(address)s") % {"server": server.name, "address": f"{server.host}:{server.port}"}
 
 
 def uses(server_ids: Collection[int]) -> list[str]:
