@@ -579,6 +579,7 @@ def test_the_winner_is_chosen_on_the_progress_page(tested: Campaign, people: dic
     assert "The test goes first: 60 messages." in foreseen
     assert f"About {PEOPLE - sampled:,} people wait for the winner." in before["summary"]
     assert "Choose B…" in before["test"]
+    assert f"Send variant B to about {PEOPLE - sampled:,} people?" in before["test"]
     assert before["test"].count(str(tested.lists.get())) == 2  # Each choice says to whom, …
     assert before["test"].count("<dt>From</dt>") == 2  # … and from which address.
     assert "Choose B…" not in client_of(people["viewer"]).get(progress).json()["test"]
