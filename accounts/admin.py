@@ -54,6 +54,7 @@ def change_password(request: HttpRequest, extra_context: dict[str, Any] | None =
 
 class _OwnPassword(PasswordChangeView):
     form_class = OwnPasswordForm
+    title = _("Change password")
 
     def render_to_response(self, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
         if MUST_CHANGE in self.request.session:

@@ -115,3 +115,4 @@ def test_the_rules_of_passwords_stand_beside_every_new_one(admin: Client) -> Non
         shown = admin.get(page).content.decode()
         assert "At least 12 characters, not only digits." in shown
         assert "personal information" not in shown
+        assert "for security" not in shown
