@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mail.markup import MOST_DEPTH, VOID, Reader
+from words.texts import text as _
 
 TINY_PIXELS = 6
 _LENGTH = re.compile(r"^\s*([\d.]+)\s*(px|pt|em|rem|%)?", re.IGNORECASE)
@@ -86,11 +87,11 @@ class _Walk(Reader):
         url, seen, words = self._open
         self._open = None
         said = " ".join("".join(words).split())
-        hidden = seen.hidden or ("" if said else "it has no words")
+        hidden = seen.hidden or ("" if said else _("it has no words"))
         if not hidden and seen.size < TINY_PIXELS:
-            hidden = f"its letters have {seen.size:g} pixels"
+            hidden = _("its letters have %(size)s pixels", size=f"{seen.size:g}")
         if not hidden and seen.colour is not None and _distance(seen.colour, seen.background) < 48:
-            hidden = "its colour is that of the background"
+            hidden = _("its colour is that of the background")
         self.links.append(VisibleLink(url, said, hidden))
 
 
@@ -98,15 +99,15 @@ def _styled(tag: str, given: dict[str, str], parent: _Style) -> _Style:
     style = dict(_declarations(given.get("style", "")))
     seen = _Style(tag, parent.hidden, parent.size, parent.colour, parent.background)
     if style.get("display") == "none" or "hidden" in given:
-        seen.hidden = "it isn't displayed"
+        seen.hidden = _("it isn't displayed")
     elif style.get("visibility") == "hidden":
-        seen.hidden = "it is made invisible"
+        seen.hidden = _("it is made invisible")
     elif (opacity := style.get("opacity")) is not None and _number(opacity) < 0.2:
-        seen.hidden = "it is transparent"
+        seen.hidden = _("it is transparent")
     elif style.get("overflow") == "hidden" and any(
         name in style and _number(style[name]) <= 1 for name in ("max-height", "height", "max-width")
     ):
-        seen.hidden = "its box has no room"
+        seen.hidden = _("its box has no room")
     if (length := style.get("font-size")) and (match := _LENGTH.match(length)):
         factor = {"pt": 4 / 3, "em": parent.size, "%": parent.size / 100, "rem": 16.0}.get(
             (match[2] or "px").lower(), 1

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from words.texts import text as _
+
 
 class Severity(StrEnum):
     """The severity of a finding, the most severe first."""
@@ -36,26 +38,26 @@ class Finding:
 
 # The title of every check, by its id.
 TITLES = {
-    "B1": "Ready to send",
-    "M1": "Message format",
-    "M2": "Sender",
-    "M3": "Message-ID",
-    "M4": "One-click unsubscribe",
-    "M5": "Unsubscribe page",
-    "M6": "Visible unsubscribe link",
-    "M8": "Postal address",
-    "M9": "Text and HTML",
-    "M10": "Merge fields",
-    "M11": "Links",
-    "M12": "Subject",
-    "M13": "Size",
-    "M14": "Copies",
-    "M15": "Sample text",
-    "C1": "Quota and timing",
-    "C2": "Bulk sending allowed",
-    "C3": "Consent",
-    "C4": "Addresses",
-    "C5": "Large mailbox providers",
+    "B1": _("Ready to send"),
+    "M1": _("Message format"),
+    "M2": _("Sender"),
+    "M3": _("Message-ID"),
+    "M4": _("One-click unsubscribe"),
+    "M5": _("Unsubscribe page"),
+    "M6": _("Visible unsubscribe link"),
+    "M8": _("Postal address"),
+    "M9": _("Text and HTML"),
+    "M10": _("Merge fields"),
+    "M11": _("Links"),
+    "M12": _("Subject"),
+    "M13": _("Size"),
+    "M14": _("Copies"),
+    "M15": _("Sample text"),
+    "C1": _("Quota and timing"),
+    "C2": _("Bulk sending allowed"),
+    "C3": _("Consent"),
+    "C4": _("Addresses"),
+    "C5": _("Large mailbox providers"),
 }
 
 # The checks that read the samples of a message: all with an M but the server's own page and the copies.

@@ -19,9 +19,11 @@ from campaigns.preflight.finding import Finding, Severity, found
 from mail.addresses import AddressInvalid, domain_of, parse_mailbox
 from mail.mailbox_providers import is_named_in, with_mailboxes_at
 from mail.reachability import is_public
-from words.numbers import counted
+from words.texts import gettext_noop, joined, ngettext
+from words.texts import text as _
 
 FATAL, BLOCK, WARN, INFORM = Severity
+_COMMA = gettext_noop("%(one)s, %(other)s")
 LONGEST_LINE = 998  # RFC 5322 section 2.1.1
 LARGEST_MESSAGE = 25_000_000  # Bytes. The usual mailboxes accept no more.
 MOST_LISTED = 20  # Faults of one kind that a finding names.
@@ -108,16 +110,24 @@ def form(seen: ParsedMessage) -> Iterator[Finding]:
     names = [name.lower() for name in seen.message]
     for name in ONCE:
         if (count := names.count(name.lower())) != 1:
-            times = "is missing" if not count else f"occurs {count} times"
-            yield found("M1", FATAL, f"The header {name} {times}.", "Tell your administrator.")
+            missing, repeated = (
+                _("The header %(name)s is missing.", name=name),
+                _("The header %(name)s is repeated.", name=name),
+            )
+            yield found("M1", FATAL, repeated if count else missing, _("Tell your administrator."))
     longest = max((len(line) for line in seen.content.split(b"\r\n")), default=0)
     if longest > LONGEST_LINE:
         yield found(
-            "M1", FATAL, f"A line has {longest} bytes. At most {LONGEST_LINE} are allowed.", "Shorten long links."
+            "M1",
+            FATAL,
+            _("A line has %(longest)s bytes. At most %(most)s are allowed.", longest=longest, most=LONGEST_LINE),
+            _("Shorten long links."),
         )
     rest = seen.content.replace(b"\r\n", b"")
     if b"\r" in rest or b"\n" in rest:
-        yield found("M1", FATAL, "The message has a bare line break.", "Remove control characters from the content.")
+        yield found(
+            "M1", FATAL, _("The message has a bare line break."), _("Remove control characters from the content.")
+        )
 
 
 def sender(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
@@ -126,7 +136,7 @@ def sender(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
     try:
         mailbox = parse_mailbox(header)
     except AddressInvalid as error:
-        yield found("M2", FATAL, f"The From address can't be used: {error}", "Enter one address.")
+        yield found("M2", FATAL, _("The From address can't be used: %(error)s", error=error), _("Enter one address."))
         return
     domain = domain_of(mailbox.address).lower()
     provider = with_mailboxes_at(domain)
@@ -134,17 +144,25 @@ def sender(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
         yield found(
             "M2",
             BLOCK,
-            f"Mail from {domain} through {context.server} is rejected or marked as spam. Only {provider.name} may send"
-            " it.",
-            "Use an address on your own domain.",
+            _(
+                "Mail from %(domain)s through %(server)s is rejected or marked as spam. Only %(provider)s may send it.",
+                domain=domain,
+                server=context.server,
+                provider=provider.name,
+            ),
+            _("Use an address on your own domain."),
         )
     name = mailbox.name
     if "@" in name or any(ord(sign) > 0x1F000 for sign in name) or is_named_in(name):
         yield found(
             "M2",
             WARN,
-            f"The sender's name “{name}” contains an address, a provider's name or an emoji, which looks like fraud.",
-            "Use the name people know you by.",
+            _(
+                "The sender's name “%(name)s” contains an address, a provider's name or an emoji, which"
+                " looks like fraud.",
+                name=name,
+            ),
+            _("Use the name people know you by."),
         )
 
 
@@ -152,8 +170,12 @@ def message_id(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
     """M3: a Message-ID in the sender's own domain (RFC 5322 section 3.6.4)."""
     value = str(seen.message["Message-ID"] or "").strip()
     if not re.fullmatch(r"<[^<>@\s]+@[^<>@\s]+>", value) or value[1:-1].rpartition("@")[2] != context.domain:
-        yield found("M3", FATAL, f"The Message-ID {value or '(none)'} isn't on the domain {context.domain}.",
-                    "Correct the campaign's From, or the server's Domain name.")  # fmt: skip
+        yield found(
+            "M3",
+            FATAL,
+            _("The Message-ID %(id)s isn't on the domain %(domain)s.", id=value or "–", domain=context.domain),
+            _("Correct the campaign's From, or the server's Domain name."),
+        )
 
 
 def one_click(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
@@ -161,33 +183,64 @@ def one_click(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
     header = str(seen.message["List-Unsubscribe"] or "")
     addresses = re.findall(r"<\s*([^<>]+?)\s*>", header)
     web = [address for address in addresses if address.lower().startswith(("https://", "http://"))]
-    remedy = "Ask an administrator to turn on the server's unsubscribe link and to serve this site over https."
+    remedy = _("Ask an administrator to turn on the server's unsubscribe link and to serve this site over https.")
     if len(web) != 1:
-        yield found("M4", BLOCK, f"One-click unsubscribe doesn't work through {context.server}: the header"
-                    " List-Unsubscribe has no web address.", remedy)  # fmt: skip
+        yield found(
+            "M4",
+            BLOCK,
+            _(
+                "One-click unsubscribe doesn't work through %(server)s: the header List-Unsubscribe has"
+                " no web address.",
+                server=context.server,
+            ),
+            remedy,
+        )
         return
     if not web[0].lower().startswith("https://") and not context.is_local:
-        yield found("M4", BLOCK, f"The unsubscribe address in mail through {context.server} isn't https:"
-                    f" {web[0][:60]}.", remedy)  # fmt: skip
+        yield found(
+            "M4",
+            BLOCK,
+            _(
+                "The unsubscribe address in mail through %(server)s isn't https: %(address)s.",
+                server=context.server,
+                address=web[0][:60],
+            ),
+            remedy,
+        )
     if str(seen.message["List-Unsubscribe-Post"] or "").strip() != "List-Unsubscribe=One-Click":
-        yield found("M4", BLOCK, f"Mail through {context.server} has no List-Unsubscribe-Post header, which Gmail and"
-                    " Yahoo require.", remedy)  # fmt: skip
+        yield found(
+            "M4",
+            BLOCK,
+            _(
+                "Mail through %(server)s has no List-Unsubscribe-Post header, which Gmail and Yahoo require.",
+                server=context.server,
+            ),
+            remedy,
+        )
 
 
 def visible_link(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
     """M6: a visible unsubscribe link in both the text and the HTML."""
-    remedy = "Put {{ unsubscribe_url }} where people see it, or keep the link in the footer."
+    remedy = _("Put {{ unsubscribe_url }} where people see it, or keep the link in the footer.")
     url = context.unsubscribe_url
     if url not in seen.text and not _is_in_text(url, seen.text):
-        yield found("M6", BLOCK, f"The text through {context.server} has no unsubscribe link.", remedy)
+        yield found(
+            "M6", BLOCK, _("The text through %(server)s has no unsubscribe link.", server=context.server), remedy
+        )
     if not seen.html:
         return
     matching = [link for link in seen.links if _same(link.url, url)]
     if not matching:
-        yield found("M6", BLOCK, f"The HTML through {context.server} has no unsubscribe link.", remedy)
+        yield found(
+            "M6", BLOCK, _("The HTML through %(server)s has no unsubscribe link.", server=context.server), remedy
+        )
     elif all(link.hidden for link in matching):
-        yield found("M6", BLOCK, f"The unsubscribe link is hidden: {matching[0].hidden}.",
-                    "Show it in a colour and a size that people can read.")  # fmt: skip
+        yield found(
+            "M6",
+            BLOCK,
+            _("The unsubscribe link is hidden: %(hidden)s.", hidden=matching[0].hidden),
+            _("Show it in a colour and a size that people can read."),
+        )
 
 
 def postal_address(seen: ParsedMessage, addresses: Sequence[str], north_americans: int) -> Iterator[Finding]:
@@ -199,27 +252,45 @@ def postal_address(seen: ParsedMessage, addresses: Sequence[str], north_american
     body = _squeeze(seen.text) + _squeeze(re.sub(r"<[^<>]*>", " ", seen.html))
     if any(_squeeze(address) in body for address in addresses if address.strip()):
         return
-    remedy = "Choose a layout with your postal address, or ask an administrator to enter it in Settings."
-    sentence = "The message has no postal address"
+    remedy = _("Choose a layout with your postal address, or ask an administrator to enter it in Settings.")
     if not north_americans:
-        yield found("M8", WARN, f"{sentence}, which several countries require by law.", remedy)
+        sentence = _("The message has no postal address, which several countries require by law.")
+        yield found("M8", WARN, sentence, remedy)
         return
-    people = counted(north_americans, "recipient is", "recipients are")
-    yield found("M8", BLOCK, f"{sentence}, and {people} in the United States or Canada, where it's required.", remedy)
+    sentence = ngettext(
+        "The message has no postal address, and %(n)s recipient is in the United States or Canada, where it's"
+        " required.",
+        "The message has no postal address, and %(n)s recipients are in the United States or Canada, where it's"
+        " required.",
+        north_americans,
+    )
+    yield found("M8", BLOCK, sentence, remedy)
 
 
 def parts(seen: ParsedMessage) -> Iterator[Finding]:
     """M9: a text part, and HTML that mail programs show completely."""
     if not seen.text.strip():
-        yield found("M9", WARN, "The message has no text version, which spam filters and some readers expect.",
-                    "Write one, or leave the text empty to create it from the HTML.")  # fmt: skip
+        yield found(
+            "M9",
+            WARN,
+            _("The message has no text version, which spam filters and some readers expect."),
+            _("Write one, or leave the text empty to create it from the HTML."),
+        )
     if (size := len(seen.html.encode())) > LARGEST_HTML:
-        yield found("M9", WARN, f"The HTML has {size // 1000} KB. Gmail clips it at 102 KB, with the footer.",
-                    "Shorten the content.")  # fmt: skip
+        yield found(
+            "M9",
+            WARN,
+            _("The HTML has %(size)s KB. Gmail clips it at 102 KB, with the footer.", size=size // 1000),
+            _("Shorten the content."),
+        )
     forbidden = sorted(seen.tags & set(_FORBIDDEN_TAGS))
     if forbidden:
-        yield found("M9", WARN, f"Mail programs remove <{'>, <'.join(forbidden)}> or mark the message as spam.",
-                    "Remove it and link to a page instead.")  # fmt: skip
+        yield found(
+            "M9",
+            WARN,
+            _("Mail programs remove <%(tags)s> or mark the message as spam.", tags=">, <".join(forbidden)),
+            _("Remove it and link to a page instead."),
+        )
 
 
 def leftovers(seen: ParsedMessage) -> Iterator[Finding]:
@@ -227,9 +298,13 @@ def leftovers(seen: ParsedMessage) -> Iterator[Finding]:
     words = f"{seen.message['Subject']}\n{seen.text}\n{seen.html}"
     left = list(dict.fromkeys(_LEFTOVER.findall(words)))
     if left:
-        which = "A merge field is" if len(left) == 1 else f"{len(left)} merge fields are"
-        yield found("M10", BLOCK, f"{which} left in the message: {_listed(left)}.",
-                    "Write it as {{ first_name }}, or remove it.")  # fmt: skip
+        sentence = ngettext(
+            "A merge field is left in the message: %(fields)s.",
+            "%(n)s merge fields are left in the message: %(fields)s.",
+            len(left),
+            fields=_listed(left),
+        )
+        yield found("M10", BLOCK, sentence, _("Write it as {{ first_name }}, or remove it."))
 
 
 def empty_greeting(named: ParsedMessage, nameless: ParsedMessage) -> Iterator[Finding]:
@@ -245,8 +320,12 @@ def empty_greeting(named: ParsedMessage, nameless: ParsedMessage) -> Iterator[Fi
         usual = set(_EMPTY_GREETING.findall(mine))
         for greeting in _EMPTY_GREETING.findall(theirs):
             if greeting not in usual:
-                yield found("M10", BLOCK, f"People without a name are greeted with “{greeting}”.",
-                            'Give the field a default: {{ first_name | default: "friend" }}.')  # fmt: skip
+                yield found(
+                    "M10",
+                    BLOCK,
+                    _("People without a name are greeted with “%(greeting)s”.", greeting=greeting),
+                    _('Give the field a default: {{ first_name | default: "friend" }}.'),
+                )
                 return
 
 
@@ -260,23 +339,31 @@ def sample_text(seen: ParsedMessage) -> Iterator[Finding]:
     body = _squeeze(seen.text) + _squeeze(html_entities.unescape(re.sub(r"<[^<>]*>", " ", seen.html)))
     left = [f"“{sentence}”" for sentence in SAMPLE_SENTENCES if _squeeze(sentence) in body]
     if left:
-        which = "A sample sentence is" if len(left) == 1 else f"{len(left)} sample sentences of the template are"
-        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-        yield found("M15", WARN, f"{which} still in the message: {', '.join(left[:3])}{more}.",
-                    "Replace them with your own words.")  # fmt: skip
+        sentence = ngettext(
+            "A sample sentence is still in the message: %(sentences)s.",
+            "%(n)s sample sentences of the template are still in the message: %(sentences)s.",
+            len(left),
+            sentences=_listed(left, 3),
+        )
+        yield found("M15", WARN, sentence, _("Replace them with your own words."))
     urls = dict.fromkeys(url.partition("?")[0] for url in _urls(seen))
     if samples := [url for url in urls if url in sample_links()]:
-        which = "A link still leads" if len(samples) == 1 else f"{len(samples)} links still lead"
-        yield found("M15", WARN, f"{which} to the template's example address: {_listed(samples)}.",
-                    "Enter your own address.")  # fmt: skip
+        sentence = ngettext(
+            "A link still leads to the template's example address: %(links)s.",
+            "%(n)s links still lead to the template's example address: %(links)s.",
+            len(samples),
+            links=_listed(samples),
+        )
+        yield found("M15", WARN, sentence, _("Enter your own address."))
 
 
 def links(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
     """M11: links that work for readers and that spam filters trust."""
     nowhere = [link for link in seen.links if link.url.strip() in ("", "#")]
     if nowhere:
-        words = _listed([f"“{link.words[:60] or 'without words'}”" for link in nowhere])
-        yield found("M11", WARN, f"A link has no address: {words}.", "Add an address or remove the link.")
+        words = _listed([f"“{link.words[:60]}”" if link.words else _("“without words”") for link in nowhere])
+        sentence = _("A link has no address: %(links)s.", links=words)
+        yield found("M11", WARN, sentence, _("Add an address or remove the link."))
     urls = _urls(seen)
     at_fault: dict[tuple[Severity, str, str], list[str]] = {}
     for url in urls:
@@ -290,17 +377,18 @@ def links(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
         if fault[1]:
             at_fault.setdefault(fault, []).append(url[:100])
     for (severity, problem, remedy), which in at_fault.items():
-        yield found("M11", severity, f"{problem}: {_listed(which)}.", remedy)
+        sentence = _("%(problem)s: %(links)s.", problem=problem, links=_listed(which))
+        yield found("M11", severity, sentence, remedy)
 
 
 def _urls(seen: ParsedMessage) -> list[str]:
     return list(dict.fromkeys([*(link.url for link in seen.links), *_BARE_URL.findall(seen.text)]))
 
 
-def _listed(words: Sequence[str]) -> str:
+def _listed(words: Sequence[str], most: int = MOST_LISTED) -> str:
     """Return the words in a row; of very many, the first and the number of the others."""
-    more = len(words) - MOST_LISTED
-    return ", ".join(words[:MOST_LISTED]) + (f", and {more:,} more" if more > 0 else "")
+    shown, more = joined(words[:most], _COMMA), len(words) - most
+    return _("%(shown)s, and %(n)s more", shown=shown, n=f"{more:,}") if more > 0 else shown
 
 
 def _link_problem(url: str) -> tuple[Severity, str, str]:
@@ -309,25 +397,29 @@ def _link_problem(url: str) -> tuple[Severity, str, str]:
         split = urlsplit(url.strip())
         host = (split.hostname or "").lower()
     except ValueError:
-        return WARN, "A link is invalid", "Correct it."
+        return WARN, _("A link is invalid"), _("Correct it.")
     if split.scheme in ("javascript", "data", "file", "vbscript"):
-        return WARN, "Mail programs don't open this link", "Link to a page."
+        return WARN, _("Mail programs don't open this link"), _("Link to a page.")
     if not split.scheme or not host:
-        return WARN, "A link has no host, so it doesn't work in a message", "Write the full address with https://."
+        return (
+            WARN,
+            _("A link has no host, so it doesn't work in a message"),
+            _("Write the full address with https://."),
+        )
     if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
-        return BLOCK, "A link leads to a computer that recipients can't reach", "Link to the public address."
+        return BLOCK, _("A link leads to a computer that recipients can't reach"), _("Link to the public address.")
     try:
         ipaddress.ip_address(host)
     except ValueError:
         pass
     else:
         if not is_public(host):
-            return BLOCK, "A link leads to a computer that recipients can't reach", "Link to the public address."
-        return WARN, "A link uses a bare IP address, which filters take for fraud", "Use a host name."
+            return BLOCK, _("A link leads to a computer that recipients can't reach"), _("Link to the public address.")
+        return WARN, _("A link uses a bare IP address, which filters take for fraud"), _("Use a host name.")
     if host.removeprefix("www.") in SHORTENERS:
-        return WARN, "A link uses a URL shortener, which filters distrust", "Link to the page itself."
+        return WARN, _("A link uses a URL shortener, which filters distrust"), _("Link to the page itself.")
     if split.scheme == "http":
-        return WARN, "A link isn't encrypted", "Use https:// if the page supports it."
+        return WARN, _("A link isn't encrypted"), _("Use https:// if the page supports it.")
     return INFORM, "", ""
 
 
@@ -336,11 +428,16 @@ def subject(seen: ParsedMessage) -> Iterator[Finding]:
     words = str(seen.message["Subject"] or "")
     letters = [sign for sign in words if sign.isalpha()]
     if not words.strip():
-        yield found("M12", WARN, "The subject is empty for some recipients.", "Give its merge fields a default.")
+        yield found("M12", WARN, _("The subject is empty for some recipients."), _("Give its merge fields a default."))
     elif _FALSE_REPLY.match(words):
-        yield found("M12", WARN, f"The subject “{words[:60]}” looks like a fake reply.", "Remove the prefix.")
+        yield found(
+            "M12",
+            WARN,
+            _("The subject “%(subject)s” looks like a fake reply.", subject=words[:60]),
+            _("Remove the prefix."),
+        )
     elif len(letters) >= 8 and "".join(letters).isupper():
-        yield found("M12", WARN, "The subject is all capitals, like spam.", "Use normal capitalisation.")
+        yield found("M12", WARN, _("The subject is all capitals, like spam."), _("Use normal capitalisation."))
 
 
 def size(size_bytes: int, largest: Sequence[tuple[str, int]]) -> Iterator[Finding]:
@@ -348,13 +445,27 @@ def size(size_bytes: int, largest: Sequence[tuple[str, int]]) -> Iterator[Findin
 
     :param largest: names of servers, each with the size in bytes that it announced (RFC 1870).
     """
-    megabytes = f"{size_bytes / 1_000_000:.1f} MB"
+    megabytes = _("%(size)s MB", size=f"{size_bytes / 1000000:.1f}")
     if size_bytes > LARGEST_MESSAGE:
-        yield found("M13", BLOCK, f"Each message has {megabytes}. Most mailboxes accept 25 MB.", "Link to large files.")
+        yield found(
+            "M13",
+            BLOCK,
+            _("Each message has %(megabytes)s. Most mailboxes accept 25 MB.", megabytes=megabytes),
+            _("Link to large files."),
+        )
     for server, most in largest:
         if size_bytes > most:
-            yield found("M13", BLOCK, f"Each message has {megabytes}. {server} accepts {most / 1_000_000:.1f} MB.",
-                        "Link to large files, or choose other servers.")  # fmt: skip
+            yield found(
+                "M13",
+                BLOCK,
+                _(
+                    "Each message has %(megabytes)s. %(server)s accepts %(most)s MB.",
+                    megabytes=megabytes,
+                    server=server,
+                    most=f"{most / 1000000:.1f}",
+                ),
+                _("Link to large files, or choose other servers."),
+            )
 
 
 def _same(url: str, other: str) -> bool:

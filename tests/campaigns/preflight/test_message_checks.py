@@ -18,6 +18,7 @@ from campaigns.preflight.review import review, review_of
 from contacts.models import Contact, Subscription
 from smtpservers.models import SmtpServer
 from smtpservers.routing.fleet import Fleet
+from words.texts import TRANSLATOR, translated
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 URL = "https://shop.example/u/abc"
@@ -467,3 +468,20 @@ def test_a_variant_is_looked_at_through_the_servers_of_its_own_sender(sound: Cam
 
     assert by_id(sound)["M4"].sentence.startswith("Variant B: One-click unsubscribe doesn't work through Beta")
     assert review(sound, NOW).servers == ("Alpha", "Beta")
+
+
+def test_findings_are_told_in_the_language_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = (
+        b"From: \xf0\x9f\x8e\x81 <a@gmail.com>\r\nSubject: RE: X\r\nContent-Type: text/html\r\n\r\n"
+        b'<p>{{ first_name }}, *|FNAME|*</p><a href="">x</a><a href="http://bit.ly/x">y</a><form></form>'
+    )
+    context = message_checks.CheckContext("Alpha", "smtp.alpha.example", "alpha.example", "https://alpha.example/u/1")
+    seen = message_checks.parse_message(bad)
+    said = [*message_checks.findings(seen, context), *message_checks.postal_address(seen, ["1 Street"], 2)]
+    monkeypatch.setattr(TRANSLATOR, "gettext", lambda text: f"⟦{text}⟧")
+    monkeypatch.setattr(TRANSLATOR, "ngettext", lambda one, several, number: f"⟦{several}⟧")
+
+    texts = [translated(text) for each in said for text in (each.title, each.sentence, each.remedy)]
+
+    assert len(said) > 10
+    assert [text for text in texts if not (text.startswith("⟦") and text.endswith("⟧"))] == []
