@@ -11,6 +11,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, 
 from delivery.models import NOT_ACCEPTED, Message
 from mail.addresses import AddressInvalid, read_address
 from smtpservers.models import SmtpServer
+from words.texts import translated
 
 
 class SendTestForm(forms.Form):
@@ -48,7 +49,7 @@ class SendTestForm(forms.Form):
         try:
             return read_address(self.cleaned_data["recipient"])
         except AddressInvalid as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(translated(error)) from None
 
 
 class MessageSearch(forms.Form):

@@ -10,6 +10,7 @@ from installation.models import SiteSettings
 from installation.site import from_environment
 from mail.addresses import AddressInvalid, parse_mailbox
 from words import time_zones
+from words.texts import translated
 
 
 class SiteSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -62,4 +63,4 @@ class SiteSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         try:
             return parse_mailbox(text).address
         except AddressInvalid as error:
-            raise forms.ValidationError(str(error)) from error
+            raise forms.ValidationError(translated(error)) from error

@@ -17,6 +17,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from mail.reachability import is_forbidden, is_link_local
 from mail.suffixes import is_public_suffix
+from words.texts import text as _
 
 LOCAL_OCTETS = 64  # RFC 5321 section 4.5.3.1.1.
 ADDRESS_OCTETS = 254  # A path is 256 octets with its angle brackets (section 4.5.3.1.3).
@@ -88,17 +89,19 @@ def parse_mailbox(text: str) -> Mailbox:
     text = _trim(text)
     _refuse_invisible(text.translate(_JOINERS))
     if not text:
-        raise AddressInvalid("The address is empty. Write it as name@example.com.")
+        raise AddressInvalid(_("The address is empty. Write it as name@example.com."))
     is_list = sum(1 for _ in _split(text)) > 1
     if is_list and text.count("@") > 1 and "<" not in text:
-        raise AddressInvalid(f"{_show(text)} holds several addresses. Enter exactly one.")
+        raise AddressInvalid(_("%(text)s holds several addresses. Enter exactly one.", text=_show(text)))
     if "<" not in text and ">" not in text:
         return Mailbox("", check_address(text))
     before, opened, address = text.removesuffix(">").rpartition("<")
     if not opened or not text.endswith(">"):
-        raise AddressInvalid(f"{_show(text)} has a bracket without its partner. Write it as Name <name@example.com>.")
+        raise AddressInvalid(
+            _("%(text)s has a bracket without its partner. Write it as Name <name@example.com>.", text=_show(text))
+        )
     if is_list and "@" in before:
-        raise AddressInvalid(f"{_show(text)} holds several addresses. Enter exactly one.")
+        raise AddressInvalid(_("%(text)s holds several addresses. Enter exactly one.", text=_show(text)))
     return Mailbox(_parse_name(before), check_address(address))
 
 
@@ -113,7 +116,9 @@ def parse_mailboxes(text: str, *, most: int = 10) -> list[Mailbox]:
         mailbox = parse_mailbox(part)
         mailboxes.setdefault(fold(mailbox.address), mailbox)
     if len(mailboxes) > most:
-        raise AddressInvalid(f"There are {len(mailboxes)} addresses, but at most {most} are allowed. Remove some.")
+        raise AddressInvalid(
+            _("There are %(n)s addresses, but at most %(most)s are allowed. Remove some.", n=len(mailboxes), most=most)
+        )
     return list(mailboxes.values())
 
 
@@ -130,11 +135,17 @@ def _parse_name(text: str) -> str:
         name = re.sub(r"\\(.)", r"\1", name[1:-1])
     name = unicodedata.normalize("NFC", " ".join(name.split()))
     if _ENCODED_WORD.search(name):
-        raise AddressInvalid(f"The name {_show(name)} is encoded. Write it in plain letters.")
+        raise AddressInvalid(_("The name %(name)s is encoded. Write it in plain letters.", name=_show(name)))
     if "<" in name or ">" in name:
-        raise AddressInvalid(f"{_show(name)} holds several addresses. Enter exactly one.")
+        raise AddressInvalid(_("%(name)s holds several addresses. Enter exactly one.", name=_show(name)))
     if len(name) > NAME_CHARACTERS:
-        raise AddressInvalid(f"The name {_show(name)} is longer than {NAME_CHARACTERS} characters. Shorten it.")
+        raise AddressInvalid(
+            _(
+                "The name %(name)s is longer than %(most)s characters. Shorten it.",
+                name=_show(name),
+                most=NAME_CHARACTERS,
+            )
+        )
     return name
 
 
@@ -186,24 +197,41 @@ def _check_any_address(text: str) -> str:
     """Validate as :func:`check_address` does, without its fast path."""
     address = normalise(text)
     if len(address) > 4 * ADDRESS_OCTETS:
-        raise AddressInvalid(f"{_show(address)} is too long. An address has at most {ADDRESS_OCTETS} characters.")
+        raise AddressInvalid(
+            _(
+                "%(address)s is too long. An address has at most %(most)s characters.",
+                address=_show(address),
+                most=ADDRESS_OCTETS,
+            )
+        )
     _refuse_invisible(address)
     local, at, domain = address.rpartition("@")
     _refuse_common_mistakes(address, local, at, domain)
     try:
         encoded = ascii_domain(domain)
     except AddressInvalid as error:
-        raise AddressInvalid(f"{_show(address)} cannot be used: {error}") from error
+        raise AddressInvalid(_("%(address)s cannot be used: %(error)s", address=_show(address), error=error)) from error
     if "." not in encoded:
         raise AddressInvalid(
-            f"{_show(address)} has no dot after the @. Write the whole domain, as in name@example.com."
+            _(
+                "%(address)s has no dot after the @. Write the whole domain, as in name@example.com.",
+                address=_show(address),
+            )
         )
     if not encoded[-1].isalpha():
-        raise AddressInvalid(f"{_show(address)} ends in a number. Write the whole domain, as in name@example.com.")
+        raise AddressInvalid(
+            _("%(address)s ends in a number. Write the whole domain, as in name@example.com.", address=_show(address))
+        )
     _check_local_part(address, local)
     for form in (address, f"{local}@{encoded}"):
         if len(form.encode()) > ADDRESS_OCTETS:
-            raise AddressInvalid(f"{_show(address)} is too long. An address has at most {ADDRESS_OCTETS} characters.")
+            raise AddressInvalid(
+                _(
+                    "%(address)s is too long. An address has at most %(most)s characters.",
+                    address=_show(address),
+                    most=ADDRESS_OCTETS,
+                )
+            )
     return address
 
 
@@ -211,37 +239,53 @@ def _refuse_common_mistakes(address: str, local: str, at: str, domain: str) -> N
     shown = _show(address)
     is_quoted = local.startswith('"')
     if not address:
-        raise AddressInvalid("The address is empty. Write it as name@example.com.")
+        raise AddressInvalid(_("The address is empty. Write it as name@example.com."))
     if not at:
         wide = "＠" in address or "﹫" in address
-        hint = "has a wide @ sign. Type a plain @" if wide else "has no @ sign. Write it as name@example.com"
-        raise AddressInvalid(f"{shown} {hint}.")
+        if wide:
+            raise AddressInvalid(_("%(address)s has a wide @ sign. Type a plain @.", address=shown))
+        raise AddressInvalid(_("%(address)s has no @ sign. Write it as name@example.com.", address=shown))
     if "@" in local and not is_quoted:
         count = {2: "two"}.get(address.count("@"), str(address.count("@")))
-        raise AddressInvalid(f"{shown} has {count} @ signs. Write it as name@example.com.")
+        raise AddressInvalid(
+            _("%(address)s has %(count)s @ signs. Write it as name@example.com.", address=shown, count=count)
+        )
     if not local or not domain:
-        side = "after" if local else "before"
-        raise AddressInvalid(f"{shown} has nothing {side} the @. Write it as name@example.com.")
+        if local:
+            raise AddressInvalid(_("%(address)s has nothing after the @. Write it as name@example.com.", address=shown))
+        raise AddressInvalid(_("%(address)s has nothing before the @. Write it as name@example.com.", address=shown))
     if domain.startswith("["):
-        raise AddressInvalid(f"{shown} names a computer by number. Write a domain, as in name@example.com.")
+        raise AddressInvalid(
+            _("%(address)s names a computer by number. Write a domain, as in name@example.com.", address=shown)
+        )
     if not is_quoted and re.search(r"\s", address):
-        raise AddressInvalid(f"{shown} contains a space. Remove it.")
+        raise AddressInvalid(_("%(address)s contains a space. Remove it.", address=shown))
     if not is_quoted and (bad := re.search(r'[()<>,;:\\"]', address)):
-        raise AddressInvalid(f"{shown} contains a “{bad[0]}”, which addresses do not have. Remove it.")
+        raise AddressInvalid(
+            _("%(address)s contains a “%(bad)s”, which addresses do not have. Remove it.", address=shown, bad=bad[0])
+        )
     if ".." in domain or (not is_quoted and ".." in local):
-        raise AddressInvalid(f"{shown} has two dots in a row. Remove one.")
+        raise AddressInvalid(_("%(address)s has two dots in a row. Remove one.", address=shown))
 
 
 def _check_local_part(address: str, local: str) -> None:
     if len(local.encode()) > LOCAL_OCTETS:
-        raise AddressInvalid(f"{_show(address)} has more than {LOCAL_OCTETS} characters before the @. Shorten it.")
+        raise AddressInvalid(
+            _(
+                "%(address)s has more than %(most)s characters before the @. Shorten it.",
+                address=_show(address),
+                most=LOCAL_OCTETS,
+            )
+        )
     if local.startswith('"') and not re.fullmatch(r'"(?:[^"\\]|\\[\x20-\x7e])+"', local):
-        raise AddressInvalid(f"{_show(address)} has a quotation mark too many or too few. Write name@example.com.")
+        raise AddressInvalid(
+            _("%(address)s has a quotation mark too many or too few. Write name@example.com.", address=_show(address))
+        )
     try:
         # The domain was validated above. The library would refuse reserved ones, so it gets another domain.
         validate_email(f"{local}@mail.org", check_deliverability=False, allow_quoted_local=True, strict=True)
     except EmailNotValidError as error:
-        raise AddressInvalid(f"{_show(address)} cannot be used: {error}") from error
+        raise AddressInvalid(_("%(address)s cannot be used: %(error)s", address=_show(address), error=error)) from error
 
 
 def normalise(address: str) -> str:
@@ -326,9 +370,11 @@ def ascii_domain(domain: str) -> str:
     try:
         encoded = idna.encode(domain, uts46=True, std3_rules=True).decode("ascii").lower()
     except (idna.IDNAError, UnicodeError) as error:
-        raise AddressInvalid(f"{_show(domain)} is not a domain name. Write it as example.com.") from error
+        raise AddressInvalid(
+            _("%(domain)s is not a domain name. Write it as example.com.", domain=_show(domain))
+        ) from error
     if not _DOMAIN.fullmatch(encoded) or len(encoded) > DOMAIN_OCTETS:
-        raise AddressInvalid(f"{_show(domain)} is not a domain name. Write it as example.com.")
+        raise AddressInvalid(_("%(domain)s is not a domain name. Write it as example.com.", domain=_show(domain)))
     return encoded
 
 
@@ -354,7 +400,7 @@ def check_host(text: str) -> tuple[str, int | None]:
     if bracketed := re.fullmatch(r"\[([^\]]*)\](?::(.*))?", host):
         host, port = bracketed[1], _read_port(bracketed[2])
     elif host.count(":") == 1:
-        host, _, digits = host.partition(":")
+        host, _colon, digits = host.partition(":")
         port = _read_port(digits)
     if bracketed or ":" in host:
         return _check_ip(host), port
@@ -364,7 +410,7 @@ def check_host(text: str) -> tuple[str, int | None]:
     if _ends_in_number(host):  # Checked on A-labels, in which wide digits have become plain ones.
         return _check_ip(host), port
     if not _HOST.fullmatch(host) or len(host) > DOMAIN_OCTETS:
-        raise AddressInvalid(f"{_show(text)} is not a host name. Enter one such as smtp.example.com.")
+        raise AddressInvalid(_("%(text)s is not a host name. Enter one such as smtp.example.com.", text=_show(text)))
     return host, port
 
 
@@ -376,11 +422,15 @@ def check_domain_name(text: str) -> str:
     domain = _refuse_url(text).removesuffix(".")
     encoded = domain if ":" in domain else ascii_domain(domain)
     if ":" in encoded or _ends_in_number(encoded):
-        raise AddressInvalid(f"{_show(text)} is not a domain name. Enter one such as example.com.")
+        raise AddressInvalid(_("%(text)s is not a domain name. Enter one such as example.com.", text=_show(text)))
     if "." not in encoded:
-        raise AddressInvalid(f"{_show(text)} has no dot. Enter the whole domain, such as mail.example.com.")
+        raise AddressInvalid(
+            _("%(text)s has no dot. Enter the whole domain, such as mail.example.com.", text=_show(text))
+        )
     if is_public_suffix(encoded):
-        raise AddressInvalid(f"Anyone can register names below {_show(text)}. Enter your own domain there.")
+        raise AddressInvalid(
+            _("Anyone can register names below %(text)s. Enter your own domain there.", text=_show(text))
+        )
     return encoded
 
 
@@ -388,12 +438,26 @@ def _refuse_url(text: str) -> str:
     host = _trim(text)
     _refuse_invisible(host)
     if not host:
-        raise AddressInvalid("The host is empty. Enter one such as smtp.example.com.")
+        raise AddressInvalid(_("The host is empty. Enter one such as smtp.example.com."))
     if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", host):
-        raise AddressInvalid(f"{_show(host)} starts with {scheme[0]}. Enter only the name, such as example.com.")
-    for character, what in (("@", "an @"), ("/", "a path"), ("?", "a question mark"), ("#", "a #"), (" ", "a space")):
+        raise AddressInvalid(
+            _(
+                "%(host)s starts with %(scheme)s. Enter only the name, such as example.com.",
+                host=_show(host),
+                scheme=scheme[0],
+            )
+        )
+    for character, what in (
+        ("@", _("an @")),
+        ("/", _("a path")),
+        ("?", _("a question mark")),
+        ("#", "a #"),
+        (" ", _("a space")),
+    ):
         if character in host:
-            raise AddressInvalid(f"{_show(host)} contains {what}. Enter only the name, such as example.com.")
+            raise AddressInvalid(
+                _("%(host)s contains %(what)s. Enter only the name, such as example.com.", host=_show(host), what=what)
+            )
     return host
 
 
@@ -402,7 +466,9 @@ def _read_port(digits: str | None) -> int | None:
         return None
     if re.fullmatch(r"[0-9]{1,5}", digits) and 1 <= int(digits) <= 65535:
         return int(digits)
-    raise AddressInvalid(f"“{_show(digits)}” is not a port. Enter a number from 1 to 65535, usually 587.")
+    raise AddressInvalid(
+        _("“%(digits)s” is not a port. Enter a number from 1 to 65535, usually 587.", digits=_show(digits))
+    )
 
 
 def _ends_in_number(host: str) -> bool:
@@ -414,11 +480,13 @@ def _check_ip(text: str) -> str:
     try:
         address = ipaddress.ip_address(text)
     except ValueError as error:
-        raise AddressInvalid(f"{_show(text)} is not an IP address. Check its numbers.") from error
+        raise AddressInvalid(_("%(text)s is not an IP address. Check its numbers.", text=_show(text))) from error
     if is_link_local(text):
-        raise AddressInvalid(f"{text} is a link-local address, which is never a mail server. Enter another.")
+        raise AddressInvalid(
+            _("%(text)s is a link-local address, which is never a mail server. Enter another.", text=text)
+        )
     if "%" in text or is_forbidden(text):
-        raise AddressInvalid(f"{text} is not the address of one server. Enter another.")
+        raise AddressInvalid(_("%(text)s is not the address of one server. Enter another.", text=text))
     return address.compressed
 
 
@@ -437,11 +505,11 @@ def _refuse_invisible(text: str) -> None:
         category = unicodedata.category(character)
         if category in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
             label = (
-                "a line end"
+                _("a line end")
                 if character in "\r\n\x85\u2028\u2029"
-                else f"an invisible character (U+{ord(character):04X})"
+                else _("an invisible character (U+%(character)s)", character=f"{ord(character):04X}")
             )
-            raise AddressInvalid(f"{_show(text)} contains {label}. Remove it.")
+            raise AddressInvalid(_("%(text)s contains %(label)s. Remove it.", text=_show(text), label=label))
 
 
 def _show(text: str) -> str:

@@ -1,9 +1,11 @@
 """The words that people read keep the rules of CONTRIBUTING.md, in all rooms that are rewritten."""
 
+import ast
 import re
 
 from tests.lint_words import (
     NOT_YET,
+    ROOMS,
     ROOT,
     Finding,
     broken,
@@ -104,4 +106,27 @@ def test_no_style_or_script_finds_an_element_by_words_that_are_translated() -> N
     ]
 
     assert len(files) > 10
+    assert found == []
+
+
+def test_no_function_that_translates_calls_something_else_by_the_same_name() -> None:
+    """``host, _, port = …`` makes ``_`` a local name, and ``_("…")`` in the same function an error."""
+    found = []
+    for path in (path for room in (*ROOMS, "mail", "words") for path in (ROOT / room).rglob("*.py")):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            nodes = [node for statement in function.body for node in ast.walk(statement)]
+            calls = any(isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_" for node in nodes)
+            tuples = [node.targets[0] for node in nodes if isinstance(node, ast.Assign)]
+            tuples += [node.target for node in nodes if isinstance(node, ast.For)]
+            bound = any(
+                getattr(each, "id", "") == "_"
+                for names in tuples
+                if isinstance(names, ast.Tuple)
+                for each in names.elts
+            )
+            if calls and bound:
+                found.append(f"{path.relative_to(ROOT)}:{function.lineno}")
+
     assert found == []

@@ -94,7 +94,7 @@ def gettext_noop(template: str) -> str:
 def translated(said: str | Exception) -> str:
     """Return a text, or that of an error, in the language of the reader; other words unchanged."""
     found = said.args[0] if isinstance(said, Exception) and said.args else said
-    return found.translated() if isinstance(found, Text) else str(found)
+    return found.translated() if isinstance(found, Text) else str(said)
 
 
 def _shown(value: object) -> object:

@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Invitation
 from mail.addresses import AddressInvalid, fold, parse_mailbox
+from words.texts import translated
 
 
 class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -18,7 +19,7 @@ class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
         try:
             parse_mailbox(email)
         except AddressInvalid as error:
-            raise forms.ValidationError(str(error)) from error
+            raise forms.ValidationError(translated(error)) from error
         key = fold(email)
         if any(fold(user.email) == key for user in User.objects.filter(email__iexact=email)):
             raise forms.ValidationError(_("Someone with this address is a user already."))

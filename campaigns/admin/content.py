@@ -32,6 +32,7 @@ from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign, Layout, MediaFile
 from mail.markup import TooMuch, check_bounds
 from mail.merge_fields import MergeError, parse
+from words.texts import translated
 
 KEEP = "keep-"  # Prefix of inputs on the conflict page; the rest is the field, and the value says whose text stays.
 
@@ -152,7 +153,7 @@ class LayoutForm(forms.ModelForm):  # type: ignore[type-arg]
             parse(source)
             check_bounds(source)
         except (MergeError, TooMuch) as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(translated(error)) from error
         return source
 
     def clean_links(self) -> str:
@@ -233,7 +234,7 @@ class MediaUploadForm(forms.ModelForm):  # type: ignore[type-arg]
             try:
                 self.instance = media_library.store(given.read(), given.name, cleaned.get("alt", ""), None)
             except FileRefused as refusal:
-                self.add_error("file", str(refusal))
+                self.add_error("file", translated(refusal))
         return cleaned
 
     def clean_name(self) -> str:

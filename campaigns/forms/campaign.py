@@ -20,6 +20,7 @@ from mail.links import utm
 from smtpservers.forms.validators import FieldInvalid, check_utm
 from smtpservers.models import SmtpServer
 from smtpservers.routing.candidates import server_choices
+from words.texts import translated
 
 MOST_REPLY_TO = 10
 
@@ -97,7 +98,7 @@ class CampaignForm(AudienceForm, WritingForm):
                 try:
                     check_utm(value)
                 except FieldInvalid as error:
-                    self.add_error(name, str(error))
+                    self.add_error(name, translated(error))
         return cleaned
 
     def clean_servers(self) -> list[int]:
@@ -119,7 +120,7 @@ class CampaignForm(AudienceForm, WritingForm):
             elif text:
                 parse_mailboxes(text, most=MOST_REPLY_TO)
         except AddressInvalid as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(translated(error)) from error
         return text
 
 
@@ -132,7 +133,7 @@ class CampaignTestForm(forms.Form):
         try:
             return read_address(self.cleaned_data["recipient"])
         except AddressInvalid as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(translated(error)) from error
 
 
 class DraftForm(CampaignForm):

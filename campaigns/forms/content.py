@@ -27,6 +27,7 @@ from campaigns.preflight.refusals import STANDARD_FIELDS
 from contacts.models import Attribute
 from mail.markup import TooMuch, check_bounds
 from mail.merge_fields import MergeError, parse
+from words.texts import translated
 
 ACE = "django_ace/ace/"
 
@@ -192,7 +193,7 @@ class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
             parse(source)
             check_bounds(source)
         except (MergeError, TooMuch) as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(translated(error)) from error
         return source
 
 

@@ -16,6 +16,7 @@ from installation.site import site
 from mail.addresses import AddressInvalid, check_address, fold
 from words import time_zones
 from words.instants import stamp
+from words.texts import translated
 
 MOST_TESTS = 20
 YEARS = range(1900, 3000)  # At the ends of the calendar, conversion to another time zone fails.
@@ -188,7 +189,7 @@ def addresses_of(text: str) -> list[str]:
         try:
             found.append(check_address(word.strip()))
         except AddressInvalid as error:
-            raise forms.ValidationError(str(error)) from error  # It names the address.
+            raise forms.ValidationError(translated(error)) from error  # It names the address.
     return found
 
 

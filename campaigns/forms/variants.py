@@ -16,6 +16,7 @@ from campaigns.models.experiment import LETTERS
 from mail.addresses import AddressInvalid, parse_mailbox
 from mail.markup import TooMuch, check_bounds
 from mail.merge_fields import MergeError, parse
+from words.texts import translated
 
 LEAST = 2
 MOST_SHOWN = 500  # Characters of an inherited value.
@@ -41,12 +42,12 @@ class VariantForm(NoticesChanges, RefusesControls, forms.ModelForm):  # type: ig
                 parse(cleaned.get(name) or "")
                 check_bounds(cleaned.get(name) or "")
             except (MergeError, TooMuch) as error:
-                self.add_error(name, str(error))
+                self.add_error(name, translated(error))
         try:
             if cleaned.get("mail_from"):
                 parse_mailbox(cleaned["mail_from"])
         except AddressInvalid as error:
-            self.add_error("mail_from", str(error))
+            self.add_error("mail_from", translated(error))
         return cleaned
 
     @property

@@ -20,6 +20,7 @@ from delivery.content.composer import Composer
 from delivery.models import Mailing
 from installation.site import site
 from smtpservers.models import SmtpServer
+from words.texts import translated
 
 # Placeholders for the personal link and address while the content is composed; they are removed afterwards. Domains
 # below ``invalid`` belong to nobody (RFC 2606 section 2).
@@ -43,7 +44,7 @@ def publish(campaign_id: int, actor: Any, now: dt.datetime) -> str:
     try:
         subject, html, text = render_without_recipient(mailing)
     except ValueError as error:
-        return _("The content can't be shown without a recipient: %(problem)s") % {"problem": error}
+        return _("The content can't be shown without a recipient: %(problem)s") % {"problem": translated(error)}
     ArchivedCampaign.objects.update_or_create(
         campaign=campaign,
         defaults={

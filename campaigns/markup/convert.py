@@ -12,6 +12,7 @@ from mjml import mjml2html
 
 from campaigns.markup import inliner
 from mail import markup
+from words.texts import text as _
 
 MOST_MARKDOWN = 200_000  # Characters. A longer list of short items takes seconds.
 MOST_BRACKETS = 2_000  # Opened in one paragraph of Markdown. The library searches for the end of each one.
@@ -48,7 +49,7 @@ class Masked:
         # A word may have become a comment, an attribute or plain text. A hidden text contains words itself, so that
         # one pass is not enough.
         place = re.compile(rf"<!--\s*{self.word.pattern}\s*-->|{self.word.pattern}(?:=\"\")?")
-        for _ in range(3):
+        for _pass in range(3):
             text, count = place.subn(lambda found: self.tags[int(found[1] or found[2])], text)
             if not count:
                 break
@@ -105,7 +106,9 @@ def inlined(html: str) -> str:
     except inliner.Overwhelmed as error:
         raise ContentInvalid(str(error)) from error
     except ValueError as error:
-        raise ContentInvalid(f"The styles can't be read: {error}. Correct the CSS, or remove it.") from error
+        raise ContentInvalid(
+            _("The styles can't be read: %(error)s. Correct the CSS, or remove it.", error=error)
+        ) from error
     return masked.restore(_with_styles(source, starts, _Inlined(result)))
 
 
@@ -210,14 +213,18 @@ def _check_markdown(masked: Masked) -> None:
             columns = line.count("|") + 1
         cells += columns
         if depth > markup.MOST_DEPTH:
-            problem = f"{markup.MOST_DEPTH} quotations, lists or brackets are inside each other"
+            problem = _(
+                "%(most_depth)s quotations, lists or brackets are inside each other", most_depth=markup.MOST_DEPTH
+            )
         elif opened > MOST_BRACKETS:
-            problem = f"{MOST_BRACKETS:,} brackets are in one paragraph"
+            problem = _("%(most_brackets)s brackets are in one paragraph", most_brackets=f"{MOST_BRACKETS:,}")
         elif cells > MOST_CELLS:
-            problem = f"{MOST_CELLS:,} cells are in the tables up to here"
+            problem = _("%(most_cells)s cells are in the tables up to here", most_cells=f"{MOST_CELLS:,}")
         if problem:
             at = masked.restore("\n".join(lines[:number])).count("\n") + 1 + (number > 0)
-            raise ContentInvalid(f"Line {at}: more than {problem}; take some of them out.")
+            raise ContentInvalid(
+                _("Line %(at)s: more than %(problem)s. Take some of them out.", at=at, problem=problem)
+            )
 
 
 # -- MJML -------------------------------------------------------------------------------------------------------
@@ -256,8 +263,11 @@ def from_mjml(source: str) -> tuple[str, str]:
         html = mjml2html("".join(pieces), fonts={})
     except ValueError as error:
         raise ContentInvalid(
-            f"The MJML can't be read: {error}. Check for a tag that isn't closed, or an attribute without"
-            " quotation marks."
+            _(
+                "The MJML can't be read: %(error)s. Check for a tag that isn't closed, or an attribute"
+                " without quotation marks.",
+                error=error,
+            )
         ) from error
     # A comment inside a conditional comment of Outlook would end it.
     html = _CONDITIONAL.sub(lambda found: found[1] + re.sub(r"<!--(\w+)-->", r"\1", found[2]) + found[3], html)
@@ -293,19 +303,34 @@ def _check_nesting(source: str) -> None:
     for tag in _MJ.finditer(bare):
         name, line = tag["name"], bare.count("\n", 0, tag.start()) + 1
         if name not in _ELEMENTS:
-            raise ContentInvalid(f"Line {line}: MJML has no <{name}>. Correct its name, or remove it.")
+            raise ContentInvalid(
+                _("Line %(line)s: MJML has no <%(name)s>. Correct its name, or remove it.", line=line, name=name)
+            )
         if name == "mj-include":
-            raise ContentInvalid(f"Line {line}: <mj-include> isn't supported. Paste the content.")
+            raise ContentInvalid(_("Line %(line)s: <mj-include> isn't supported. Paste the content.", line=line))
         if tag["close"]:
             if not opened or opened[-1][0] != name:
-                where = f"; <{opened[-1][0]}> of line {opened[-1][1]} is still open" if opened else ""
-                raise ContentInvalid(f"Line {line}: </{name}> closes nothing{where}. Close what is open first.")
+                where = (
+                    _("; <%(open)s> of line %(since)s is still open", open=opened[-1][0], since=opened[-1][1])
+                    if opened
+                    else ""
+                )
+                raise ContentInvalid(
+                    _(
+                        "Line %(line)s: </%(name)s> closes nothing%(where)s. Close what is open first.",
+                        line=line,
+                        name=name,
+                        where=where,
+                    )
+                )
             opened.pop()
         elif not tag[0].endswith("/>"):
             opened.append((name, line))
     if opened:
         name, line = opened[-1]
-        raise ContentInvalid(f"Line {line}: <{name}> is never closed. Write </{name}> where it ends.")
+        raise ContentInvalid(
+            _("Line %(line)s: <%(name)s> is never closed. Write </%(name)s> where it ends.", line=line, name=name)
+        )
 
 
 def _check_bounds(source: str) -> None:
@@ -317,7 +342,13 @@ def _check_bounds(source: str) -> None:
 
 def _check_size(source: str, most: int = MOST_SOURCE) -> None:
     if len(source) > most:
-        raise ContentInvalid(f"The content has {len(source):,} characters, and at most {most:,} are taken.")
+        raise ContentInvalid(
+            _(
+                "The content has %(n)s characters, and at most %(most)s are taken.",
+                n=f"{len(source):,}",
+                most=f"{most:,}",
+            )
+        )
 
 
 _BODY = re.compile(r"<body\b[^>]*+>(.*?)(?:</body\s*>|\Z)", re.IGNORECASE | re.DOTALL)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
+from words.texts import text as _
+
 PICTURES = {"PNG": ("image/png", "png"), "JPEG": ("image/jpeg", "jpg"), "GIF": ("image/gif", "gif")}
 PICTURES["WEBP"] = ("image/webp", "webp")
 DOCUMENTS = {
@@ -25,7 +27,7 @@ DOCUMENTS = {
     "csv": "text/csv",
     "txt": "text/plain",
 }
-ACCEPTED = "PNG, JPEG, GIF and WebP images, and PDF, Word, Excel, PowerPoint, OpenDocument, ICS, CSV and text files"
+ACCEPTED = _("PNG, JPEG, GIF and WebP images, and PDF, Word, Excel, PowerPoint, OpenDocument, ICS, CSV and text files")
 _OFFICE = {"docx": "word/", "xlsx": "xl/", "pptx": "ppt/"}
 _OPEN_DOCUMENT = ("odt", "ods", "odp")
 _MOST_ENTRIES = 5_000  # In a document that is a ZIP archive.
@@ -53,7 +55,7 @@ def recognise(content: bytes, name: str, most_pixels: int) -> FileType:
     :raises FileRefused: if the type is not allowed, or a picture is damaged or has more than ``most_pixels`` pixels.
     """
     if not content:
-        raise FileRefused("The file is empty. Choose another one.")
+        raise FileRefused(_("The file is empty. Choose another one."))
     if content.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")) or _is_webp(content):
         return _picture(content, most_pixels)
     ending = name.rpartition(".")[2].lower()
@@ -62,8 +64,10 @@ def recognise(content: bytes, name: str, most_pixels: int) -> FileType:
     if content.startswith(b"%PDF-"):
         return FileType(False, DOCUMENTS["pdf"], "pdf")
     if ending in DOCUMENTS:
-        raise FileRefused(f"The file name ends in .{ending}, but its content is something else. Export it again.")
-    raise FileRefused(f"This file type isn't supported. Supported types: {ACCEPTED}.")
+        raise FileRefused(
+            _("The file name ends in .%(ending)s, but its content is something else. Export it again.", ending=ending)
+        )
+    raise FileRefused(_("This file type isn't supported. Supported types: %(accepted)s.", accepted=ACCEPTED))
 
 
 def safe_name(name: str, ending: str) -> str:
@@ -84,8 +88,11 @@ def _is_webp(content: bytes) -> bool:
 
 def _picture(content: bytes, most_pixels: int) -> FileType:
     too_large = FileRefused(
-        f"The image has more than {most_pixels / 1e6:,.0f} million pixels. Make it smaller: messages"
-        " rarely show more than 1,200 pixels in width."
+        _(
+            "The image has more than %(most_pixels)s million pixels. Make it smaller: messages"
+            " rarely show more than 1,200 pixels in width.",
+            most_pixels=f"{most_pixels / 1000000.0:,.0f}",
+        )
     )
     try:
         with Image.open(io.BytesIO(content), formats=tuple(PICTURES)) as image:
@@ -99,7 +106,7 @@ def _picture(content: bytes, most_pixels: int) -> FileType:
     except FileRefused:
         raise
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Warning, ArithmeticError) as error:
-        raise FileRefused("The image is damaged. Export it again.") from error
+        raise FileRefused(_("The image is damaged. Export it again.")) from error
     return FileType(True, content_type, ending, width, height)
 
 
@@ -133,7 +140,7 @@ def _is_archive_of(content: bytes, ending: str) -> bool:
     if len(names) > _MOST_ENTRIES:
         return False
     if any(name.lower().endswith("vbaproject.bin") for name in names):
-        raise FileRefused("The document contains macros, which mail servers reject. Save it without them.")
+        raise FileRefused(_("The document contains macros, which mail servers reject. Save it without them."))
     if ending in _OFFICE:
         return "[Content_Types].xml" in names and any(name.startswith(_OFFICE[ending]) for name in names)
     return declared == DOCUMENTS[ending]

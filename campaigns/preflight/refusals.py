@@ -30,6 +30,7 @@ from mail.message.composition import compile_content
 from mail.message.style import Recipient, Style
 from smtpservers.routing import rules
 from smtpservers.routing.fleet import Fleet
+from words.texts import translated
 
 STANDARD_FIELDS = ("first_name", "last_name", "full_name", "email", *OWN_LINKS)
 COPIES_WITHOUT_ASKING = 100
@@ -177,12 +178,12 @@ def _sender(campaign: Campaign, fleet: Fleet) -> Iterator[str]:
                 )
                 yield f"{sentence % {'domain': domain}} {advice}"
     except AddressInvalid as error:
-        yield _("The From address can't be used: %(problem)s") % {"problem": error}
+        yield _("The From address can't be used: %(problem)s") % {"problem": translated(error)}
     try:
         if campaign.reply_to:
             parse_mailboxes(campaign.reply_to)
     except AddressInvalid as error:
-        yield _("The Reply-To address can't be used: %(problem)s") % {"problem": error}
+        yield _("The Reply-To address can't be used: %(problem)s") % {"problem": translated(error)}
 
 
 def _people(written: Written, now: dt.datetime) -> Iterator[str]:
@@ -237,7 +238,7 @@ def _merge_fields(written: Written, content: Campaign, now: dt.datetime) -> Iter
         try:
             template = parse(source)
         except MergeError as error:
-            yield _("%(part)s has an invalid merge field. %(problem)s") % {"part": part, "problem": error}
+            yield _("%(part)s has an invalid merge field. %(problem)s") % {"part": part, "problem": translated(error)}
             continue
         templates.append((part, template))
         for name in template.names:
@@ -284,5 +285,5 @@ def _composing(written: Written, content: Campaign, now: dt.datetime) -> list[st
     except ContentInvalid as error:
         return [str(error)]
     except MergeError as error:
-        return [_("Couldn't create a message from this content. %(problem)s") % {"problem": error}]
+        return [_("Couldn't create a message from this content. %(problem)s") % {"problem": translated(error)}]
     return []

@@ -32,6 +32,7 @@ from mail.mailbox_providers import PROVIDERS
 from smtpservers.models import SmtpServer
 from smtpservers.presets import PRESETS, Bulk
 from smtpservers.routing.fleet import Fleet
+from words.texts import translated
 
 FATAL, BLOCK, WARN, INFORM = Severity
 BULK_WITHOUT_ASKING = 500
@@ -111,7 +112,11 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
                 not_made += left_out
         except ValueError as error:
             found_here.append(
-                found("B1", FATAL, _("Couldn't create a message from this content. %(problem)s") % {"problem": error})
+                found(
+                    "B1",
+                    FATAL,
+                    _("Couldn't create a message from this content. %(problem)s") % {"problem": translated(error)},
+                )
             )
     if not_made:
         unseen = ngettext(

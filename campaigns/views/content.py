@@ -23,6 +23,7 @@ from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign, MediaFile
 from campaigns.views.pages import campaign_or_404, log
 from mail.plaintext import TextError, from_html
+from words.texts import translated
 
 MOST_CHANGES = 100
 SHOWN_PICTURES = 60
@@ -89,7 +90,7 @@ def text(request: HttpRequest, campaign_id: int) -> HttpResponse:
     try:
         return JsonResponse({"text": from_html(build(campaign).html)})
     except (ContentInvalid, TextError) as error:
-        return JsonResponse({"error": str(error)})
+        return JsonResponse({"error": translated(error)})
 
 
 @require_POST
@@ -104,7 +105,7 @@ def in_format(request: HttpRequest) -> HttpResponse:
     try:
         return JsonResponse({"text": converted(source, markup, to)})
     except ContentInvalid as error:
-        return JsonResponse({"error": str(error)})
+        return JsonResponse({"error": translated(error)})
 
 
 @require_GET
@@ -129,7 +130,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     try:
         file = media_library.store(given.read(), given.name or "", request.POST.get("alt", "")[:300], request.user)
     except FileRefused as refusal:
-        return JsonResponse({"error": str(refusal)}, status=400)
+        return JsonResponse({"error": translated(refusal)}, status=400)
     log_added(request, file)
     if file.kind != MediaFile.Kind.IMAGE:
         kept = _("“%(name)s” isn't an image. It was added to the library. Reload this page to attach it.") % {

@@ -20,6 +20,7 @@ from campaigns.views.pages import campaign_or_404, page
 from contacts.models import Contact
 from mail.addresses import normalise
 from smtpservers.models import SmtpServer
+from words.texts import translated
 
 NOBODY = "nobody"  # Instead of a contact's id: a reader without a name.
 FOUND_CONTACTS = 8
@@ -65,7 +66,7 @@ def _preview_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]
     try:
         seen = build_preview(campaign, contact, server, now)
     except ValueError as error:
-        return {**context, "problem": str(error)}
+        return {**context, "problem": translated(error)}
     share = min(seen.bytes * 100 // GMAIL_CLIPS_AT, 100)
     return {**context, "look": seen, "share": share, "is_clipped": seen.bytes > GMAIL_CLIPS_AT}
 

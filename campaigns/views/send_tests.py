@@ -27,6 +27,7 @@ from contacts.models import Contact
 from delivery import clock, hints
 from delivery.tasks import make_trials
 from smtpservers.models import SmtpServer
+from words.texts import translated
 
 MESSAGE_STEPS = ("MAIL", "RCPT", "DATA", "message")  # Steps of the SMTP conversation about the message itself.
 
@@ -71,7 +72,7 @@ def _ask(
     try:
         batch = preflight_send_tests.ask(campaign, server, recipients, contact, request.user, clock.now())
     except ContentInvalid as error:
-        messages.error(request, str(error))
+        messages.error(request, translated(error))
         return redirect("campaigns:preview", campaign.pk)
     transaction.on_commit(partial(hints.ring, make_trials))
     if len(recipients) > 1:

@@ -33,6 +33,7 @@ from contacts.transfer.export_contacts import csv_response, table
 from contacts.transfer.reasons import OTHER, Reason, Reasons
 from contacts.transfer.trial import Trial, try_out
 from words import time_zones
+from words.texts import translated
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -166,7 +167,7 @@ class ContactImportAdmin(ModelAdmin):
             elif is_trial and form.is_valid():
                 context |= _trial_context(form, _try_out(draft, form))
         except CsvRefused as error:
-            return TemplateResponse(request, "contacts/import_columns.html", {**context, "refusal": str(error)})
+            return TemplateResponse(request, "contacts/import_columns.html", {**context, "refusal": translated(error)})
         context |= {"form": form, "layout": layout, "remembered": remembered, "row_count": len(rows)}
         return TemplateResponse(request, "contacts/import_columns.html", context)
 

@@ -30,6 +30,7 @@ from contacts.models import ConsentEvent, Contact, Suppression, SuppressionLift
 from contacts.transfer import import_suppressions
 from contacts.transfer.csv_file import CsvRefused
 from mail.addresses import fold
+from words.texts import translated
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -269,7 +270,7 @@ class SuppressionAdmin(ModelAdmin):
                     zone=timezone.get_current_timezone(),
                 )
             except CsvRefused as error:
-                form.add_error("file", str(error))
+                form.add_error("file", translated(error))
         if taken is not None:
             actor: User = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
             sentence = f"Imported {name}: {taken.added:,} suppressed, {taken.refused_count:,} rows refused."

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
 from mail.merge_fields import Flag
+from words.texts import text as _
 
 # The headings by which an import recognises the standard columns.
 _HEADINGS = {
@@ -55,22 +56,37 @@ def check_name(name: str, known: Collection[str] = ()) -> str:
     """
     if not _NAME.fullmatch(name):
         proposal = propose_name(name)
-        hint = f"; write for example {proposal}" if proposal and proposal != name else ""
+        hint = _("; write for example %(proposal)s", proposal=proposal) if proposal and proposal != name else ""
         raise NameInvalid(
-            f"“{name[:60]}” cannot be the name of an attribute{hint}."
-            " Names start with a letter a to z, followed by letters, digits and underscores, all lower case."
+            _(
+                "“%(name)s” cannot be the name of an attribute%(hint)s. Names start with a letter a to"
+                " z, followed by letters, digits and underscores, all lower case.",
+                name=name[:60],
+                hint=hint,
+            )
         )
     if len(name) > LONGEST_NAME:
-        raise NameInvalid(f"The name “{name[:30]}…” is longer than {LONGEST_NAME} characters; shorten it.")
+        raise NameInvalid(
+            _(
+                "The name “%(name)s…” is longer than %(most)s characters. Shorten it.",
+                name=name[:30],
+                most=LONGEST_NAME,
+            )
+        )
     if name in known:
         return name
     if name in MERGE_WORDS:
         raise NameInvalid(
-            f"“{name}” is a word of the merge language, so {{{{ {name} }}}} could not show it; choose another name, for"
-            f" example my_{name}."
+            _(
+                "“%(name)s” is a word of the merge language, so {{ %(name)s }} couldn't show it. Choose"
+                " another name, for example my_%(name)s.",
+                name=name,
+            )
         )
     if name in RESERVED:
-        raise NameInvalid(f"“{name}” has a meaning of its own; choose another name, for example my_{name}.")
+        raise NameInvalid(
+            _("“%(name)s” has a meaning of its own. Choose another name, for example my_%(name)s.", name=name)
+        )
     return name
 
 
@@ -120,9 +136,15 @@ def parse_value(kind: str, choices: Sequence[str], text: str, date_order: str = 
     if not text:
         return None
     if len(text) > LONGEST_VALUE:
-        raise ValueError(f"A value must have at most {LONGEST_VALUE:,} characters, and this one has {len(text):,}.")
+        raise ValueError(
+            _(
+                "A value must have at most %(most)s characters, and this one has %(n)s.",
+                most=f"{LONGEST_VALUE:,}",
+                n=f"{len(text):,}",
+            )
+        )
     if "\0" in text:
-        raise ValueError("The value holds a NUL character, which cannot be stored; remove it.")
+        raise ValueError(_("The value holds a NUL character, which can't be stored. Remove it."))
     match kind:
         case "number":
             return _parse_number(text)
@@ -160,9 +182,11 @@ def too_long_together(attributes: Mapping[str, object]) -> str:
     )
     if length <= LONGEST_TOGETHER:
         return ""
-    return (
-        f"The attributes have {length:,} characters together, and one person may have {LONGEST_TOGETHER:,}. Shorten"
-        " them, or leave some out."
+    return _(
+        "The attributes have %(length)s characters together, and one person may have"
+        " %(most)s. Shorten them, or leave some out.",
+        length=f"{length:,}",
+        most=f"{LONGEST_TOGETHER:,}",
     )
 
 
@@ -195,13 +219,18 @@ def merge_values(attributes: Mapping[str, object]) -> dict[str, str]:
 
 def _parse_number(text: str) -> int | float:
     if _THOUSANDS.fullmatch(text):
-        raise ValueError(f"“{text}” can be read as two numbers; write thousands without a mark, decimals with a point.")
+        raise ValueError(
+            _(
+                "“%(text)s” can be read as two numbers. Write thousands without a mark, decimals with a point.",
+                text=text,
+            )
+        )
     if _BOTH_MARKS.fullmatch(text) and len(text) <= _LONGEST_NUMBER:
         decimal = max(",", ".", key=text.rfind)
         text = text.replace("." if decimal == "," else ",", "")
     found = _NUMBER.fullmatch(text.replace("\u00a0", " ").replace("\u202f", " ").replace("−", "-"))
     if not found:
-        raise ValueError(f"“{_shown(text)}” is not a number; write it like 38 or 38.5.")
+        raise ValueError(_("“%(text)s” is not a number. Write it like 38 or 38.5.", text=_shown(text)))
     number = float(found[0].replace(" ", "").replace(",", "."))
     return int(number) if number.is_integer() else number
 
@@ -217,17 +246,20 @@ def _parse_date(text: str, order: str) -> str:
             day, month = month, day
     elif found:
         raise ValueError(
-            f"“{text}” can be read with the day or the month first; write the year first, like 2026-11-23."
+            _(
+                "“%(text)s” can be read with the day or the month first. Write the year first, like 2026-11-23.",
+                text=text,
+            )
         )
     else:
-        raise ValueError(f"“{_shown(text)}” is not a date; write the year first, like 2026-11-23.")
+        raise ValueError(_("“%(text)s” is not a date. Write the year first, like 2026-11-23.", text=_shown(text)))
     try:
         if int(year) < _FIRST_YEAR:
             raise ValueError
         return dt.date(int(year), int(month), int(day)).isoformat()
     except ValueError:
         raise ValueError(
-            f"There is no {_shown(text)} in the calendar; write the year first, like 2026-11-23."
+            _("There is no %(text)s in the calendar. Write the year first, like 2026-11-23.", text=_shown(text))
         ) from None
 
 
@@ -235,7 +267,7 @@ def _parse_boolean(text: str) -> bool:
     word = text.casefold()
     if word in _YES or word in _NO:
         return word in _YES
-    raise ValueError(f"“{_shown(text)}” is neither yes nor no; write one of the two.")
+    raise ValueError(_("“%(text)s” is neither yes nor no. Write one of the two.", text=_shown(text)))
 
 
 def _parse_choice(choices: Sequence[str], text: str) -> str:
@@ -245,7 +277,9 @@ def _parse_choice(choices: Sequence[str], text: str) -> str:
         if choice.casefold() == text.casefold():
             return choice
     shown = ", ".join(choices[:10]) + (" …" if len(choices) > 10 else "")
-    raise ValueError(f"“{_shown(text)}” is none of the choices; they are: {shown or '(none yet)'}.")
+    raise ValueError(
+        _("“%(text)s” is none of the choices. They are: %(shown)s.", text=_shown(text), shown=shown or _("(none yet)"))
+    )
 
 
 def _shown(text: str) -> str:

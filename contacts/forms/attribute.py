@@ -10,6 +10,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldBooleanSwitchWidget
 from contacts.attributes.retype import holders
 from contacts.attributes.rules import NameInvalid, check_name, propose_name
 from contacts.models import Attribute
+from words.texts import translated
 
 if TYPE_CHECKING:
     AttributeModelForm = forms.ModelForm[Attribute]
@@ -91,7 +92,7 @@ class AttributeForm(AttributeModelForm):
         try:
             check_name(name)
         except NameInvalid as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(translated(error)) from None
         if Attribute.objects.filter(name=name).exclude(pk=self.instance.pk).exists():
             raise forms.ValidationError(
                 _("An attribute named %(name)s already exists. Choose another name.") % {"name": name}

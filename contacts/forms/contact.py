@@ -31,6 +31,7 @@ from contacts.models import Attribute, Contact, ContactList, Subscription
 from contacts.privacy import erasure
 from mail.addresses import JOINERS, AddressInvalid, fold, read_address
 from words import time_zones
+from words.texts import translated
 
 if TYPE_CHECKING:
     ContactModelForm = forms.ModelForm[Contact]
@@ -95,7 +96,7 @@ class AttributesField(forms.Field):
             try:
                 check_name(name, self.known)
             except NameInvalid as error:
-                errors.append(str(error))
+                errors.append(translated(error))
                 continue
             if name in attributes:
                 errors.append(_("The name “%(name)s” is used twice. Remove one of them.") % {"name": name})
@@ -161,7 +162,7 @@ class AttributeField(forms.CharField):
         try:
             return parse_value(self.definition.kind, self.definition.choices, text)
         except ValueError as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(translated(error)) from None
 
 
 def _zones() -> list[tuple[str, str]]:
@@ -314,7 +315,7 @@ def checked_address(email: str) -> str:
     try:
         return read_address(email)
     except AddressInvalid as error:
-        raise forms.ValidationError(str(error)) from None
+        raise forms.ValidationError(translated(error)) from None
 
 
 def checked_new_list(name: str) -> str:

@@ -26,6 +26,7 @@ from contacts.transfer.contact_row import fold_value
 from contacts.transfer.csv_file import UTF8, CsvLayout, CsvRefused, CsvRow, look
 from contacts.transfer.reasons import LONGEST_VALUE, Reason
 from words import time_zones
+from words.texts import translated
 
 FOUND = _("Detect automatically")
 # The names of what contacts.transfer.csv_file reads.
@@ -90,7 +91,7 @@ class ImportUploadForm(forms.Form):
             try:
                 self.layout = look(upload.file, cleaned["encoding"], cleaned["delimiter"])  # type: ignore[arg-type]  # Django's uploads are binary files.
             except CsvRefused as error:
-                self.add_error("file", str(error))
+                self.add_error("file", translated(error))
         return cleaned
 
 
@@ -289,7 +290,7 @@ class MappingForm(forms.Form):
         try:
             check_mapping(mapping, len(self.layout.headings), self.known)
         except MappingInvalid as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(translated(error)) from None
         email_at = mapping.index("email")
         cells = [row.cells[email_at] for row in self.rows if email_at < len(row.cells)]
         if cells and not any("@" in cell or "＠" in cell for cell in cells):

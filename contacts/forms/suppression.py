@@ -22,6 +22,7 @@ from contacts.models import Suppression
 from contacts.transfer.import_suppressions import MOST_BYTES
 from contacts.transfer.suppression_row import read_what
 from mail.addresses import AddressInvalid, fold
+from words.texts import translated
 
 if TYPE_CHECKING:
     SuppressionModelForm = forms.ModelForm[Suppression]
@@ -42,7 +43,7 @@ class SuppressionForm(SuppressionModelForm):
         try:
             return read_what(self.cleaned_data["email"])
         except AddressInvalid as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(translated(error)) from None
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -8,13 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from contacts.attributes.rules import COLUMN_OF, CONSENT_COLUMNS, LONGEST_NAME, NameInvalid, check_name, propose_name
 from mail.addresses import AddressInvalid, read_address
+from words.texts import text as _
 
 FIELDS = {
     "email": "Email",
-    "first_name": "First name",
-    "last_name": "Last name",
+    "first_name": _("First name"),
+    "last_name": _("Last name"),
     "language": "Language",
-    "time_zone": "Time zone",
+    "time_zone": _("Time zone"),
 }
 ATTRIBUTE = "attributes."
 MOST_ARE_ADDRESSES = 0.5
@@ -103,21 +104,29 @@ def check_mapping(mapping: Sequence[str], columns: int, known: Collection[str] =
     :param known: names of attributes in use already; the rules for new names do not apply to them.
     """
     if len(mapping) != columns:
-        raise MappingInvalid(f"The file has {columns} columns, and {len(mapping)} were chosen; upload it again.")
+        raise MappingInvalid(
+            _(
+                "The file has %(columns)s columns, and %(n)s were chosen. Upload it again.",
+                columns=columns,
+                n=len(mapping),
+            )
+        )
     chosen = [target for target in mapping if target]
     for target in chosen:
         if target not in FIELDS:
             if not target.startswith(ATTRIBUTE):
-                raise MappingInvalid("A column was given a meaning that does not exist; choose it again.")
+                raise MappingInvalid(_("A column was given a meaning that does not exist. Choose it again."))
             try:
                 check_name(target.removeprefix(ATTRIBUTE), known)
             except NameInvalid as error:
                 raise MappingInvalid(str(error)) from None
     for target in chosen:
         if chosen.count(target) > 1:
-            raise MappingInvalid(f"Two columns become “{describe(target)}”; choose something else for one of them.")
+            raise MappingInvalid(
+                _("Two columns become “%(target)s”. Choose something else for one of them.", target=describe(target))
+            )
     if "email" not in chosen:
-        raise MappingInvalid("No column becomes the email address; choose the one that holds it.")
+        raise MappingInvalid(_("No column becomes the email address. Choose the one that holds it."))
 
 
 def describe(target: str) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO, NamedTuple
 
+from words.texts import text as _
+
 MOST_BYTES = 200 * 1024 * 1024
 MOST_COLUMNS = 500
 LONGEST_CELL = 10_000
@@ -25,16 +27,16 @@ SAMPLED_ROWS = 20
 UTF8 = "utf-8-sig"
 DELIMITERS = (",", ";", "\t", "|", ":", "^", "~", "#", "\x1f")
 _NOT_TEXT = {
-    b"PK\x03\x04": "an Excel workbook or a zip archive",
-    b"PK\x05\x06": "an empty zip archive",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"\x1f\x8b": "a compressed file (gzip)",
-    b"BZh": "a compressed file (bzip2)",
-    b"\xfd7zXZ": "a compressed file (xz)",
-    b"7z\xbc\xaf": "a compressed file (7-Zip)",
-    b"Rar!": "a compressed file (RAR)",
-    b"\x28\xb5\x2f\xfd": "a compressed file (zstd)",
-    b"%PDF": "a PDF document",
+    b"PK\x03\x04": _("an Excel workbook or a zip archive"),
+    b"PK\x05\x06": _("an empty zip archive"),
+    b"\xd0\xcf\x11\xe0": _("an old Excel workbook"),
+    b"\x1f\x8b": _("a compressed file (gzip)"),
+    b"BZh": _("a compressed file (bzip2)"),
+    b"\xfd7zXZ": _("a compressed file (xz)"),
+    b"7z\xbc\xaf": _("a compressed file (7-Zip)"),
+    b"Rar!": _("a compressed file (RAR)"),
+    b"\x28\xb5\x2f\xfd": _("a compressed file (zstd)"),
+    b"%PDF": _("a PDF document"),
 }
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -88,17 +90,23 @@ def look(file: BinaryIO, encoding: str = "", delimiter: str = "") -> CsvLayout:
     try:
         first = next(_reader(iter(lines), delimiter))
     except csv.Error as error:
-        raise CsvRefused(f"The first row cannot be read. {_in_words(error)}") from None
+        raise CsvRefused(_("The first row cannot be read. %(error)s", error=_in_words(error))) from None
     return replace(_layout(encoding, delimiter, first), unreadable=not_utf8 if encoding == UTF8 else 0)
 
 
 def _layout(encoding: str, delimiter: str, first: Sequence[str]) -> CsvLayout:
     cells = [cell.strip() for cell in first]
     if len(cells) > MOST_COLUMNS:
-        raise CsvRefused(f"The file has {len(cells):,} columns; at most {MOST_COLUMNS} can be imported.")
+        raise CsvRefused(
+            _(
+                "The file has %(n)s columns, and at most %(most)s can be imported.",
+                n=f"{len(cells):,}",
+                most=MOST_COLUMNS,
+            )
+        )
     if any(REFUSED_CHARACTERS.search(cell) for cell in cells):
         raise CsvRefused(
-            "The first row holds characters that no heading can have; is this a CSV file, in the encoding chosen?"
+            _("The first row holds characters that no heading can have; is this a CSV file, in the encoding chosen?")
         )
     if _is_of_a_person(cells):
         return CsvLayout(
@@ -121,15 +129,15 @@ def inspect(file: BinaryIO) -> tuple[str, int]:
     :raises CsvRefused: if it is too large, not text, or has a line too long for a table of people.
     """
     if file.seek(0, io.SEEK_END) > MOST_BYTES:
-        raise CsvRefused(f"The file is larger than {MOST_BYTES // 1024 // 1024} MB; split it.")
+        raise CsvRefused(_("The file is larger than %(most)s MB. Split it.", most=MOST_BYTES // 1024 // 1024))
     file.seek(0)
     head = file.read(4096)
     file.seek(0)
     for magic, what in _NOT_TEXT.items():
         if head.startswith(magic):
-            raise CsvRefused(f"This is {what}; save the table as CSV and upload that.")
+            raise CsvRefused(_("This is %(what)s; save the table as CSV and upload that.", what=what))
     if not head.strip():
-        raise CsvRefused("The file is empty.")
+        raise CsvRefused(_("The file is empty."))
     good, bad = _look_through(file)
     file.seek(0)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -154,7 +162,12 @@ def _look_through(file: BinaryIO) -> tuple[int, int]:
         ends = [end for end in (chunk.find(b"\n"), chunk.find(b"\r")) if end >= 0]
         longest = since_line_end + min(ends, default=len(chunk))
         if longest > LONGEST_LINE:
-            raise CsvRefused(f"A line of the file is longer than {LONGEST_LINE:,} characters; is this a CSV file?")
+            raise CsvRefused(
+                _(
+                    "A line of the file is longer than %(most)s characters; is this a CSV file?",
+                    most=f"{LONGEST_LINE:,}",
+                )
+            )
         since_line_end = len(chunk) - max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) - 1 if ends else longest
         text = decoder.decode(chunk)
         if not text.isascii():
@@ -174,7 +187,7 @@ def _sample(text: io.TextIOWrapper) -> tuple[list[str], str]:
         elif line.strip():
             lines.append(line)
     if not lines:
-        raise CsvRefused("The file is empty.")
+        raise CsvRefused(_("The file is empty."))
     return lines, hint
 
 
@@ -254,7 +267,12 @@ class Rows:
             if kept:
                 self._row_length += len(line)
                 if self._row_length > LONGEST_ROW:
-                    raise CsvRefused(f"A row is longer than {LONGEST_ROW:,} characters; is this a CSV file?")
+                    raise CsvRefused(
+                        _(
+                            "A row is longer than %(most)s characters; is this a CSV file?",
+                            most=f"{LONGEST_ROW:,}",
+                        )
+                    )
             else:
                 self._row_length = len(line)
             self.characters += len(line)
@@ -270,7 +288,11 @@ class Rows:
             except StopIteration:
                 return
             except csv.Error as error:
-                lines = f" It spans the lines {line_number} to {self.line}." if self.line > line_number else ""
+                lines = (
+                    _(" It spans the lines %(line_number)s to %(line)s.", line_number=line_number, line=self.line)
+                    if self.line > line_number
+                    else ""
+                )
                 start = "".join(self._lines_of_row)[:LONGEST_CONTENT].strip()
                 yield CsvRow(line_number, [start], _in_words(error) + lines)
             else:
@@ -292,7 +314,12 @@ def first_rows(file: BinaryIO, layout: CsvLayout, most: int) -> list[CsvRow]:
 def _read_line(text: io.TextIOWrapper) -> str:
     line = text.readline(LONGEST_LINE)
     if len(line) == LONGEST_LINE and not line.endswith(("\n", "\r")):
-        raise CsvRefused(f"A line of the file is longer than {LONGEST_LINE:,} characters; is this a CSV file?")
+        raise CsvRefused(
+            _(
+                "A line of the file is longer than %(most)s characters; is this a CSV file?",
+                most=f"{LONGEST_LINE:,}",
+            )
+        )
     return line
 
 
@@ -304,8 +331,11 @@ def _reader(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
 
 def _in_words(error: csv.Error) -> str:
     if "field limit" in str(error):
-        return f"A cell is longer than {LONGEST_CELL:,} characters; is a quotation mark missing?"
-    return "The quotation marks of this row do not match; each cell opens and closes with one, or has none."
+        return _(
+            "A cell is longer than %(most)s characters; is a quotation mark missing?",
+            most=f"{LONGEST_CELL:,}",
+        )
+    return _("The quotation marks of this row do not match; each cell opens and closes with one, or has none.")
 
 
 # --- cells

@@ -10,6 +10,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldBooleanSwitchWidget
 from publicpages.appearance.contrast import ColourInvalid, check_accent
 from publicpages.appearance.logo import MOST_BYTES, LogoInvalid, check_logo
 from publicpages.models import Appearance
+from words.texts import translated
 
 
 class AppearanceForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -29,7 +30,7 @@ class AppearanceForm(forms.ModelForm):  # type: ignore[type-arg]
         try:
             return check_accent(self.cleaned_data["accent"])
         except ColourInvalid as error:
-            raise forms.ValidationError(str(error)) from error
+            raise forms.ValidationError(translated(error)) from error
 
     def clean_new_logo(self) -> tuple[bytes, str] | None:
         upload = self.cleaned_data["new_logo"]
@@ -39,7 +40,7 @@ class AppearanceForm(forms.ModelForm):  # type: ignore[type-arg]
         try:
             return content, check_logo(content)
         except LogoInvalid as error:
-            raise forms.ValidationError(str(error)) from error
+            raise forms.ValidationError(translated(error)) from error
 
     def save(self, commit: bool = True) -> Any:
         if self.cleaned_data.get("without_logo"):

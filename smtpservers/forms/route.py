@@ -16,6 +16,7 @@ from mail.addresses import AddressInvalid, check_address, parse_mailbox
 from smtpservers.models import Route
 from smtpservers.routing.candidates import server_choices
 from smtpservers.routing.rules import check_domains
+from words.texts import translated
 
 if TYPE_CHECKING:
     _RouteModelForm = forms.ModelForm[Route]
@@ -97,4 +98,4 @@ def _checked(check: Callable[[str], str], text: str) -> str:
     try:
         return check(text)
     except AddressInvalid as error:
-        raise ValidationError(str(error)) from error
+        raise ValidationError(translated(error)) from error

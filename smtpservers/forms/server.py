@@ -272,7 +272,9 @@ class ServerForm(_ServerModelForm):
                 validators.check_encryption(cleaned["port"], cleaned["use_tls"])
             except FieldInvalid as error:
                 fix = '{} <button type="button" class="server-fix" data-turn-on="id_use_tls">{}</button>'
-                self.add_error("use_tls", forms.ValidationError(format_html(fix, str(error), gettext("Turn it on"))))
+                self.add_error(
+                    "use_tls", forms.ValidationError(format_html(fix, translated(error), gettext("Turn it on")))
+                )
         if cleaned.get("use_tls") and cleaned.get("never_tls"):
             self.add_error(
                 "never_tls", gettext("This and Use SSL/TLS connection can't both be on. Turn one of them off.")
@@ -373,7 +375,7 @@ class _ErrorsAt:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         if isinstance(error, FieldInvalid | AddressInvalid):
-            self.form.add_error(self.name, str(error))
+            self.form.add_error(self.name, translated(error))
             return True
         return False
 
@@ -424,7 +426,7 @@ def unreadable(server: SmtpServer, name: str) -> str:
     try:
         getattr(server, name).reveal(server.destination)
     except (SecretUnreadable, ImproperlyConfigured) as error:
-        return str(error)
+        return translated(error)
     return ""
 
 

@@ -305,7 +305,9 @@ def _check_mailto(text: str, path: str) -> str:
     try:
         parse_mailbox(path.replace("{token}", "token"))
     except AddressInvalid as error:
-        raise FieldInvalid(_("Enter one address after mailto: and check it. %(error)s") % {"error": error}) from error
+        raise FieldInvalid(
+            _("Enter one address after mailto: and check it. %(error)s") % {"error": translated(error)}
+        ) from error
     return text
 
 

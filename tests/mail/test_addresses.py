@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mail import addresses
 from mail.addresses import AddressInvalid, Mailbox
+from words.texts import TRANSLATOR, translated
 
 LONG = "a" * 64 + "@" + ".".join(["b" * 63, "c" * 63, "d" * 57, "com"])  # 64 + 1 + 189 = 254 octets.
 
@@ -500,3 +501,12 @@ def test_no_address_for_the_envelope_escapes_the_check(address: str) -> None:
             addresses.envelope_address(address)
     else:
         assert addresses.envelope_address(address) == expected
+
+
+def test_what_is_wrong_with_an_address_is_told_in_the_language_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AddressInvalid) as refused:
+        addresses.parse_mailbox("ann")
+    monkeypatch.setattr(TRANSLATOR, "gettext", lambda text: text.replace("has no @ sign", "hat kein @"))
+
+    assert str(refused.value).startswith("ann has no @ sign.")
+    assert translated(refused.value).startswith("ann hat kein @.")

@@ -18,6 +18,7 @@ from contacts.models import ContactList
 from contacts.transfer.csv_file import CsvRefused, look
 from installation.forms import SiteSettingsForm
 from installation.models import SiteSettings
+from words.texts import translated
 
 CONSENT_CHARACTERS = 300
 PASTED_CHARACTERS = 1_000_000
@@ -86,7 +87,7 @@ class PeopleForm(RefusesControls, forms.Form):
             try:
                 self.layout = look(upload.file)  # type: ignore[arg-type]  # Django's uploads are binary files.
             except CsvRefused as error:
-                raise forms.ValidationError(str(error)) from error
+                raise forms.ValidationError(translated(error)) from error
         return upload
 
     def clean(self) -> dict[str, Any] | None:

@@ -43,7 +43,7 @@ def test_an_attribute_is_defined_and_named_after_its_label(marketers_client: Cli
     ("changes", "words"),
     [
         ({"name": "first_name"}, "has a meaning of its own"),
-        ({"name": "for"}, "{{ for }} could not show it; choose another name, for example my_for."),
+        ({"name": "for"}, "{{ for }} couldn&#x27;t show it. Choose another name, for example my_for."),
         ({"name": "", "label": "Limit"}, "for example my_limit"),
         ({"name": "Größe"}, "write for example grosse"),
         ({"label": "A text"}, "a_text already exists"),

@@ -42,11 +42,11 @@ REFUSED = [
     ("number", "1e9", "not a number"),
     ("number", "٣", "not a number"),
     ("number", "1" * 16, "not a number"),
-    ("date", "11/23/2026", "write the year first"),
+    ("date", "11/23/2026", "Write the year first"),
     ("date", "2026-02-29", "There is no 2026-02-29"),
     ("date", "0026-02-01", "There is no 0026-02-01"),
     ("boolean", "maybe", "neither yes nor no"),
-    ("choice", "Bronze", "they are: Gold, Silver"),
+    ("choice", "Bronze", "They are: Gold, Silver"),
 ]
 
 SHOWN = [

@@ -175,7 +175,7 @@ def test_an_unknown_value_means_what_somebody_said(cell: str) -> None:
         (["email", "first_name"], ["a@example.org", "A" * 151], "first name is longer than 150"),
         (["email", "time_zone"], ["a@example.org", "Berlin time"], "“Berlin time” is not a time zone"),
         (["email", "attributes.age"], ["a@example.org", "old"], "age: “old” is not a number"),
-        (["email", "attributes.plan"], ["a@example.org", "Silver"], "they are: Gold, Basic"),
+        (["email", "attributes.plan"], ["a@example.org", "Silver"], "They are: Gold, Basic"),
         (["email", "attributes.member"], ["a@example.org", "maybe"], "neither yes nor no"),
     ],
 )

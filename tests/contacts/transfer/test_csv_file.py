@@ -147,7 +147,7 @@ def test_headings_are_kept_on_one_line_and_without_marks() -> None:
         (b"%PDF-1.7\n", "PDF document"),
         (b"email,na\x00me\n", "characters that no heading can have"),
         (b'email,"first name\n', "The first row cannot be read"),
-        (b"email," + b"x," * 10_000 + b"\n", "10,002 columns; at most 500"),
+        (b"email," + b"x," * 10_000 + b"\n", "10,002 columns, and at most 500"),
         (b"email\n" + b"x" * (LONGEST_LINE + 300_000) + b"\n", "A line of the file is longer than 1,000,000"),
         (b"email,a\n" + b'"x\n",' * 1_100_000, "A row is longer than 5,000,000"),
     ],
