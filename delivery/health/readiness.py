@@ -18,6 +18,7 @@ from delivery.health import heartbeats, vitals
 from delivery.models import Installation, Lane, WorkerReport
 from delivery.outbox import leases
 from registry import Registry
+from words.durations import measured
 from words.instants import when
 
 # A sending process has a heartbeat every few seconds, and an idle one at every hint.
@@ -129,10 +130,11 @@ def _since(last: dt.datetime | None, now: dt.datetime, never: str, since: str) -
 
 
 def _clock(look: WorkersSeen) -> str | None:
-    if abs(clock.drift()) >= vitals.DRIFT:
-        return _("The clock of the web process is %(drift)s the database’s.") % {
-            "drift": vitals.in_words(clock.drift())
-        }
+    drift = clock.drift()
+    if abs(drift) >= vitals.DRIFT:
+        ahead = _("The clock of the web process is %(span)s ahead of the database’s.")
+        behind = _("The clock of the web process is %(span)s behind the database’s.")
+        return (ahead if drift > dt.timedelta() else behind) % {"span": measured(abs(drift))}
     return (
         _("The clock of a machine with workers is wrong, or was set.") if vitals.clock_problems(look.reports) else None
     )

@@ -17,6 +17,7 @@ from django.db.models import Max, Q
 from delivery import clock
 from delivery.models import WorkerReport
 from words.durations import measured
+from words.texts import text as _
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Vitals:
         WorkerReport.objects.update_or_create(name=self.name, defaults=values)
         WorkerReport.objects.filter(seen_at__lt=now - FORGOTTEN_AFTER).delete()
         drift = self._clock.drift
-        self._log_change("drift", f"the clock is {in_words(drift)} the database's" if abs(drift) >= DRIFT else "")
+        self._log_change("drift", _drift_in_words("this machine", drift) if abs(drift) >= DRIFT else "")
         self._log_change("folder", f"{settings.DATA_DIR} cannot be written: {folder_problem}" if folder_problem else "")
 
     def _detect_step(self) -> None:
@@ -65,7 +66,7 @@ class Vitals:
             step = (wall - self._last[0]) - dt.timedelta(seconds=steady - self._last[1])
             if abs(step) >= DRIFT:
                 self._stepped = step, steady
-                log.warning("the clock of this machine was set %s", _step_in_words(step))
+                log.warning("%s", _step_in_words("this machine", step))
         self._last = wall, steady
         if self._stepped and steady - self._stepped[1] > STEP_SHOWN_FOR.total_seconds():
             self._stepped = None
@@ -105,26 +106,35 @@ def clock_problems(reports: Iterable[WorkerReport]) -> list[str]:
     problems = {}
     for report in reports:
         if abs(report.drift) >= DRIFT:
-            problems[report.host] = f"The clock of {report.host} is {in_words(report.drift)} the database’s."
+            problems[report.host] = _drift_in_words(report.host, report.drift)
         elif report.step:
-            problems.setdefault(report.host, f"The clock of {report.host} was set {_step_in_words(report.step)}.")
+            problems.setdefault(report.host, _step_in_words(report.host, report.step))
     return list(problems.values())
 
 
 def folder_problems(reports: Iterable[WorkerReport]) -> list[str]:
     """Return a sentence for each machine whose workers cannot write their journals."""
     problems = {
-        report.host: f"The folder DATA_DIR of {report.host} cannot be written: {report.folder_problem}."
+        report.host: _(
+            "The folder DATA_DIR of %(host)s cannot be written: %(problem)s.",
+            host=report.host,
+            problem=report.folder_problem,
+        )
         for report in reports
         if report.folder_problem
     }
     return list(problems.values())
 
 
-def in_words(drift: dt.timedelta) -> str:
-    """Return a drift as "15 seconds ahead of" or "2 hours behind"."""
-    return f"{measured(abs(drift))} {'ahead of' if drift > dt.timedelta() else 'behind'}"
+def _drift_in_words(host: str, drift: dt.timedelta) -> str:
+    span = measured(abs(drift))
+    if drift > dt.timedelta():
+        return _("The clock of %(host)s is %(span)s ahead of the database’s.", host=host, span=span)
+    return _("The clock of %(host)s is %(span)s behind the database’s.", host=host, span=span)
 
 
-def _step_in_words(step: dt.timedelta) -> str:
-    return f"{'ahead' if step > dt.timedelta() else 'back'} by {measured(abs(step))}"
+def _step_in_words(host: str, step: dt.timedelta) -> str:
+    span = measured(abs(step))
+    if step > dt.timedelta():
+        return _("The clock of %(host)s was set ahead by %(span)s.", host=host, span=span)
+    return _("The clock of %(host)s was set back by %(span)s.", host=host, span=span)

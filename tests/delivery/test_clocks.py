@@ -24,6 +24,7 @@ from delivery.outcomes import journal, recovery
 from delivery.outcomes.journal import Journal
 from delivery.tasks import deliver
 from tests.delivery.making import make_list, make_mailing, make_server
+from words.texts import TRANSLATOR, translated
 
 pytestmark = pytest.mark.django_db
 
@@ -266,3 +267,20 @@ def test_a_page_without_its_journal_is_cleared_away_too(tmp_path: Path, settings
 
     assert journal.tokens(recovery.journal_folder()) == {uuid.UUID(young.path.stem)}
     young.discard()
+
+
+def test_problems_of_machines_are_told_in_the_language_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    hour = dt.timedelta(hours=1)
+    reports = [
+        WorkerReport(host="a", drift=hour),
+        WorkerReport(host="b", drift=-hour),
+        WorkerReport(host="c", drift=dt.timedelta(), step=hour),
+    ]
+    told = vitals.clock_problems(reports)
+    monkeypatch.setattr(TRANSLATOR, "gettext", lambda text: f"⟦{text}⟧")
+
+    assert told[:2] == [
+        "The clock of a is 1 hour ahead of the database’s.",
+        "The clock of b is 1 hour behind the database’s.",
+    ]
+    assert [translated(each)[0] for each in told] == ["⟦"] * 3

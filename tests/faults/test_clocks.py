@@ -115,8 +115,8 @@ def test_all_clocks_are_set_and_mail_goes_on(tmp_path: Path, wrong: WrongClock, 
             noticed(worker, 0)
 
         told = worker.log.read_text()
-        assert "the clock of this machine was set back by 1 hour" in told
-        assert "the clock of this machine was set ahead by 1 day" in told
+        assert "The clock of this machine was set back by 1 hour" in told
+        assert "The clock of this machine was set ahead by 1 day" in told
         sent_to = [event["rcpt_to"] for event in peer.accepted()]
         assert len(sent_to) == len(set(sent_to))
 
