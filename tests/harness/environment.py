@@ -40,5 +40,5 @@ def pytest_collection() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # Before xdist's own.
 def pytest_xdist_auto_num_workers(config: object) -> int:
-    """Return how many processes share the tests: two more than there are processors, because many tests wait."""
-    return (os.cpu_count() or 1) + 2
+    """Return how many processes share the tests: three more than there are processors, because many tests wait."""
+    return (os.cpu_count() or 1) + 3
