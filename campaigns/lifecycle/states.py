@@ -26,8 +26,10 @@ from campaigns.content.written import Written
 from campaigns.lifecycle import approvals
 from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign, Experiment, FrozenContent, Variant, transitions
+from campaigns.preflight.question import outdated
 from campaigns.preflight.refusals import mixed_servers, refusals_known
 from campaigns.preflight.review import review_of
+from campaigns.preflight.senders import addresses
 from campaigns.schedule import mailings as schedule_mailings
 from campaigns.schedule import returns, schedule
 from contacts.segments.audience import reached
@@ -59,18 +61,22 @@ def queue_campaign(campaign_id: int, actor: Any, now: dt.datetime) -> list[str]:
     return queue(Written.read(campaign_id), actor, now)
 
 
-def queue(written: Written, actor: Any, now: dt.datetime) -> list[str]:
-    """Do the same for a draft that the caller has just read. Afterwards ``written.campaign`` has its new state."""
+def queue(written: Written, actor: Any, now: dt.datetime, shown: str | None = None) -> list[str]:
+    """Do the same for a draft that the caller has just read. Afterwards ``written.campaign`` has its new state.
+
+    :param shown: the mark of the question that the actor answered, see :mod:`campaigns.preflight.question`; None if
+        nobody was asked.
+    """
     campaign = written.campaign
     if campaign.status != Status.DRAFT:
         return [_not_a_draft(campaign)]
     version = written.version  # Before the checks, so that it stands for what they see.
     starts_at, is_unreviewed = now, False
     try:
-        reasons = why_not(written, now)
+        reasons = why_not(written, now, shown)
         starts_at = schedule.begins_at(campaign, now, written.headcounts)
     except NotCounted:
-        reasons, is_unreviewed = _why_not_at_once(written, now), True
+        reasons, is_unreviewed = _why_not_at_once(written, now, shown), True
     if reasons:
         return reasons
     try:
@@ -117,20 +123,28 @@ def queue(written: Written, actor: Any, now: dt.datetime) -> list[str]:
     return []
 
 
-def why_not(written: Written, now: dt.datetime) -> list[str]:
-    """Return the reasons why a draft cannot be queued: checks without an override, and a missing approval.
+def why_not(written: Written, now: dt.datetime, shown: str | None = None) -> list[str]:
+    """Return the reasons why a draft cannot be queued: checks without an override, a missing approval, a question
+    that no longer holds.
 
+    :param shown: as for :func:`queue`.
     :raises NotCounted: as :meth:`campaigns.audience.headcounts.Headcounts.once` does.
     """
-    found = review_of(written, Fleet(now))
+    fleet = Fleet(now)
+    found = review_of(written, fleet)
     if open_now := approvals.unanswered(found):
         return [f"{finding.sentence} {finding.remedy}".strip() for finding in open_now]
-    return _unapproved(written, found.people.reached)
+    if reasons := _unapproved(written, found.people.reached):
+        return reasons
+    return [] if shown is None else outdated(shown, found.people.reached, addresses(written, fleet))
 
 
-def _why_not_at_once(written: Written, now: dt.datetime) -> list[str]:
+def _why_not_at_once(written: Written, now: dt.datetime, shown: str | None) -> list[str]:
     """Return the reasons why a draft cannot be queued, as far as they are known without counting its audience."""
-    reasons = refusals_known(written, Fleet(now))
+    fleet = Fleet(now)
+    reasons = refusals_known(written, fleet)
+    if shown is not None:
+        reasons += outdated(shown, None, addresses(written, fleet))
     with contextlib.suppress(NotCounted):  # Starts in local time need the zones of all people.
         reasons += schedule.timing_refusals(written.campaign, now, written.headcounts)
     if reasons:

@@ -23,7 +23,7 @@ from campaigns.preflight.message_checks import empty_greeting, findings, form, p
 from campaigns.preflight.people import PeopleReport, people_of
 from campaigns.preflight.refusals import refusals_of
 from campaigns.preflight.samples import Sample, samples
-from campaigns.preflight.senders import senders
+from campaigns.preflight.senders import addresses, senders
 from campaigns.schedule.schedule import timing_refusals, zone_for
 from contacts.segments.audience import reached
 from delivery.content.copies import copy_addresses
@@ -138,7 +138,7 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
         report,
         expected,
         tuple(server.name for server in servers),
-        tuple(senders(written, fleet)),
+        tuple(senders(addresses(written, fleet))),
         max((len(sample.named.content) for _, some in taken for sample in some), default=None),
         tuple(_title(check_id) for check_id in [*checked, "M14", "C1", "C2"] if check_id not in failed),
         written,

@@ -229,6 +229,12 @@ def unsent(campaign: Campaign) -> int:
     return sum(counts[status] for status in Message.PENDING)
 
 
+def retriable(campaign: Campaign) -> int:
+    """Return the number of failed and expired messages of the campaign."""
+    counts = sum_counts(schedule_mailings.mailing_ids(campaign))
+    return counts[Status.FAILED] + counts[Status.EXPIRED]
+
+
 def sum_counts(mailing_ids: Collection[int]) -> dict[str, int]:
     """Return the number of recipients of these mailings by status, with zeros."""
     counts = dict.fromkeys(Status.values, 0)

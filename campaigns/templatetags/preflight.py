@@ -17,7 +17,8 @@ from campaigns.forecast.inputs import forecast_campaign
 from campaigns.forecast.words import words
 from campaigns.models import Approval, Campaign, CheckOverride
 from campaigns.preflight.preview import sample_subject
-from campaigns.preflight.senders import senders
+from campaigns.preflight.question import mark
+from campaigns.preflight.senders import addresses, senders
 from campaigns.reports.cache import remembered
 from campaigns.schedule import mailings
 from campaigns.schedule.schedule import hours_of, start_in_words, starts_of, wall_in_words
@@ -93,17 +94,21 @@ def _cities(names: list[str]) -> str:
 
 
 @register.inclusion_tag("campaigns/send_facts.html")
-def send_facts(campaign: Campaign, letter: str = "") -> dict[str, Any]:
-    """Show to which lists a campaign is sent, and from which address.
+def send_facts(campaign: Campaign, people: int | None, letter: str = "") -> dict[str, Any]:
+    """Show to which lists a campaign is sent, and from which address, with the mark of the question around it.
 
+    :param people: the number of people that the question shows; None if it shows none.
     :param letter: of the variant that is sent; empty: the campaign, or all variants.
     """
 
-    def find() -> tuple[str, list[str]]:
-        return names_of(campaign), senders(Written(campaign), Fleet(clock.now()), letter)
+    def find() -> tuple[str, dict[str, list[str]]]:
+        return names_of(campaign), addresses(Written(campaign), Fleet(clock.now()), letter)
 
-    names, addresses = remembered(f"send-facts-{campaign.pk}-{campaign.updated_at}-{letter}", find)
-    return {"names": names, "senders": addresses}
+    # The page of a draft is not asked for every two seconds, and after a refusal it has to be the present one.
+    is_draft = campaign.status == Campaign.Status.DRAFT
+    key = f"send-facts-{campaign.pk}-{campaign.updated_at}-{letter}"
+    names, found = find() if is_draft else remembered(key, find)
+    return {"names": names, "senders": senders(found), "mark": mark(people, found)}
 
 
 @register.inclusion_tag("campaigns/agreements.html")

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -11,8 +11,11 @@ from django.utils.translation import gettext as _
 
 from campaigns.content.written import Written
 from campaigns.models import Campaign
+from campaigns.preflight.question import outdated
+from campaigns.preflight.senders import addresses
 from campaigns.schedule.schedule import start_in_words
 from delivery import clock, identity
+from smtpservers.routing.fleet import Fleet
 
 COUNTING_SECONDS = 60.0  # Database time of a page that counts people. Large audiences are counted by a worker.
 
@@ -51,6 +54,19 @@ def written_or_404(campaign_id: int) -> Written:
         return Written.read(campaign_id)
     except Campaign.DoesNotExist as error:
         raise Http404(str(error)) from error
+
+
+def is_outdated(request: HttpRequest, campaign: Campaign, people: int | None, letter: str = "") -> bool:
+    """Whether the press answers a question whose numbers no longer hold; tells the user if so.
+
+    :param people: the present number of people; None if nobody has counted them.
+    :param letter: of the variant that is sent; empty: the campaign, or all variants.
+    """
+    present = addresses(Written(campaign), Fleet(clock.now()), letter)
+    problems = outdated(request.POST.get("shown", ""), people, present)
+    for problem in problems:
+        messages.error(request, problem)
+    return bool(problems)
 
 
 def log(request: HttpRequest, campaign: int | Campaign, what: str) -> None:

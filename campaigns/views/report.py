@@ -18,12 +18,13 @@ from campaigns.audience.headcounts import NotCounted, headcount
 from campaigns.lifecycle import servers as lifecycle_servers
 from campaigns.lifecycle import states
 from campaigns.models import Campaign, transitions
+from campaigns.preflight.question import STALE
 from campaigns.reports import charts, pace
 from campaigns.reports.cache import remembered
-from campaigns.reports.report import report, unsent
+from campaigns.reports.report import report, retriable, unsent
 from campaigns.schedule import mailings
 from campaigns.tasks import have_counted, ring
-from campaigns.views.pages import campaign_or_404, log, page, queued_in_words, written_or_404
+from campaigns.views.pages import campaign_or_404, is_outdated, log, page, queued_in_words, written_or_404
 from delivery import clock
 from smtpservers.routing.candidates import server_choices
 from words.numbers import counted
@@ -119,10 +120,10 @@ def pace_context(campaign: Campaign, now: dt.datetime) -> dict[str, Any]:
 @needs("campaigns.queue_campaign")
 def queue(request: HttpRequest, campaign_id: int) -> HttpResponse:
     written = written_or_404(campaign_id)
-    if request.POST.get("seen", written.version) != written.version and written.campaign.status == Status.DRAFT:
-        messages.warning(request, _("The campaign changed since you opened this page. Check it, then send it."))
+    if request.POST.get("seen", "") != written.version and written.campaign.status == Status.DRAFT:
+        messages.warning(request, STALE)
         return redirect("campaigns:review", campaign_id)
-    if obstacles := states.queue(written, request.user, clock.now()):
+    if obstacles := states.queue(written, request.user, clock.now(), request.POST.get("shown", "")):
         if campaign_or_404(campaign_id).status != Status.DRAFT:  # The button was pressed twice.
             messages.info(request, _("This campaign was sent or scheduled before. Nothing is sent twice."))
             return redirect("campaigns:progress", campaign_id)
@@ -221,7 +222,9 @@ def servers(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @require_POST
 @needs("delivery.resend_message")
 def retry(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    campaign_or_404(campaign_id)
+    campaign = campaign_or_404(campaign_id)
+    if (failed := retriable(campaign)) and is_outdated(request, campaign, failed):
+        return redirect("campaigns:progress", campaign_id)
     count = states.retry_failed(campaign_id, clock.now())
     if count:
         log(request, campaign_id, f"Queued {counted(count, 'failed message')} again.")

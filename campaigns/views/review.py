@@ -15,8 +15,8 @@ from django.views.decorators.http import require_GET, require_POST
 from adminpages import deadlines
 from adminpages.access import needs
 from campaigns.audience import allowances
-from campaigns.audience.audience import names_of
-from campaigns.audience.headcounts import NotCounted
+from campaigns.audience.audience import audience_of, names_of
+from campaigns.audience.headcounts import NotCounted, headcount
 from campaigns.content.written import Written
 from campaigns.forecast.words import late_in_words, words
 from campaigns.forms.review import ScheduleForm, SendTestsForm
@@ -27,7 +27,7 @@ from campaigns.preflight.preview import sample_subject
 from campaigns.preflight.review import review as look
 from campaigns.schedule import schedule as campaign_schedule
 from campaigns.tasks import ring
-from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, held_in_words, log, page
+from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, held_in_words, is_outdated, log, page
 from campaigns.views.pending import waits_for_numbers
 from delivery import clock
 from words.instants import stamp
@@ -175,8 +175,15 @@ def decide(request: HttpRequest, approval_id: int) -> HttpResponse:
 @require_POST
 @needs("campaigns.queue_campaign")
 def start_anyway(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    campaign_or_404(campaign_id)
-    if problems := campaign_schedule.start_anyway(campaign_id, clock.now()):
+    campaign, now = campaign_or_404(campaign_id), clock.now()
+    if campaign.is_overdue:
+        try:
+            people = headcount(audience_of(campaign), now).reached
+        except NotCounted:
+            people = None
+        if is_outdated(request, campaign, people):
+            return redirect("campaigns:progress", campaign_id)
+    if problems := campaign_schedule.start_anyway(campaign_id, now):
         for problem in problems:
             messages.error(request, problem)
     else:

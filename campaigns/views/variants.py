@@ -10,10 +10,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from adminpages.access import needs
 from campaigns.ab_test import run
+from campaigns.ab_test.comparison import compare
 from campaigns.forms.variants import VariantForms, remove
 from campaigns.models import Campaign, Experiment
 from campaigns.tasks import ring
-from campaigns.views.pages import campaign_or_404, held_in_words, log, page
+from campaigns.views.pages import campaign_or_404, held_in_words, is_outdated, log, page
 from delivery import clock
 
 
@@ -64,11 +65,13 @@ def remove_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @require_POST
 @needs("campaigns.queue_campaign")
 def choose(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    campaign_or_404(campaign_id)
+    campaign, now = campaign_or_404(campaign_id), clock.now()
     chosen = request.POST.get("variant", "")
-    if why_not := run.choose(
-        campaign_id, int(chosen) if chosen.isdecimal() and len(chosen) < 18 else 0, request.user, clock.now()
-    ):
+    test = compare(campaign, now, lambda mailing_ids: [])
+    variant = next((each for each in test.variants if str(each.pk) == chosen), None) if test else None
+    if test and variant and test.can_choose and is_outdated(request, campaign, test.waiting, variant.letter):
+        return redirect("campaigns:progress", campaign_id)
+    if why_not := run.choose(campaign_id, variant.pk if variant else 0, request.user, now):
         messages.error(request, why_not)
     else:
         winner = Experiment.objects.select_related("winner").get(campaign=campaign_id).winner

@@ -28,6 +28,7 @@ from delivery.outbox.snapshot import _snapshot_slice, snapshot
 from delivery.outcomes import results
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of, seen
+from tests.harness.forms import opened
 
 NOW = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(hours=5)
@@ -572,7 +573,8 @@ def test_the_winner_is_chosen_on_the_progress_page(tested: Campaign, people: dic
         role: client_of(people[role]).post(choose, {"variant": second.pk}).status_code for role in ("ops", "viewer")
     }
     wrong = marketer.post(choose, {"variant": "x"})
-    marketer.post(choose, {"variant": second.pk})
+    stale = marketer.post(choose, {"variant": second.pk}, follow=True).content.decode()
+    marketer.post(choose, opened(before["test"], "choose_B_form"))
     after = marketer.get(progress).json()
 
     sampled = sum(per_person(tested).values())
@@ -585,6 +587,7 @@ def test_the_winner_is_chosen_on_the_progress_page(tested: Campaign, people: dic
     assert "Choose B…" not in client_of(people["viewer"]).get(progress).json()["test"]
     assert statuses == {"ops": 403, "viewer": 403}
     assert wrong.status_code == 302
+    assert "The campaign changed since you opened this page." in stale
     assert after["summary"] == "Variant B won. Preparing messages for everyone else."
     assert LogEntry.objects.filter(change_message="Chose variant B for everyone else.").count() == 1
     assert client_of(people["marketer"]).get(reverse("campaigns:variants", args=[tested.pk])).status_code == 302
@@ -638,8 +641,9 @@ def test_the_bar_counts_those_who_wait_for_the_winner(
     answer_all()
     progress = reverse("campaigns:progress_json", args=[tested.pk])
 
-    before = marketer.get(progress).json()["now"]
-    marketer.post(reverse("campaigns:choose", args=[tested.pk]), {"variant": Variant.objects.latest("position").pk})
+    told = marketer.get(progress).json()
+    before = told["now"]
+    marketer.post(reverse("campaigns:choose", args=[tested.pk]), opened(told["test"], "choose_B_form"))
     after = marketer.get(progress).json()["now"]
 
     assert 'aria-valuenow="20"' in before

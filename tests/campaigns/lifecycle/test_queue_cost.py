@@ -20,6 +20,7 @@ from campaigns.content.build import build
 from campaigns.models import Campaign, Experiment, Layout, Variant
 from delivery import clock, identity
 from smtpservers.models import SmtpServer
+from tests.harness.forms import opened
 
 pytestmark = pytest.mark.django_db
 MOST_QUERIES = 25  # In the whole request, those for its session, its user and their second factor included.
@@ -57,9 +58,9 @@ def builds_counted() -> Iterator[list[str]]:
 def click(client: Client, campaign: Campaign) -> tuple[list[str], list[str]]:
     """Queue a campaign after a look at its review; return the queries, and the letters of the built contents."""
     ContentType.objects.get_for_model(Campaign)  # Each process reads it once.
-    client.get(reverse("campaigns:review", args=[campaign.pk]))
+    asked = opened(client.get(reverse("campaigns:review", args=[campaign.pk])).content, "send_form")
     with CaptureQueriesContext(connection) as queries, builds_counted() as letters:
-        client.post(reverse("campaigns:queue", args=[campaign.pk]))
+        client.post(reverse("campaigns:queue", args=[campaign.pk]), asked)
     campaign.refresh_from_db()
     assert campaign.status == "scheduled"
     statements = [query["sql"] for query in queries.captured_queries]

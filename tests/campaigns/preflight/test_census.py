@@ -28,6 +28,7 @@ from delivery.models import Mailing, Message
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
 from tests.harness.children import Child
+from tests.harness.forms import opened
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 SOON = NOW + dt.timedelta(seconds=2)
@@ -45,7 +46,9 @@ def large(campaign: Campaign, server: SmtpServer, monkeypatch: pytest.MonkeyPatc
 
 def click(campaign: Campaign, people: dict[str, User]) -> str:
     """Queue as a person does, and return the page that follows."""
-    return client_of(people["marketer"]).post(f"/campaigns/{campaign.pk}/queue/", follow=True).content.decode()
+    client = client_of(people["marketer"])
+    asked = opened(client.get(f"/campaigns/{campaign.pk}/review/").content, "send_form")
+    return client.post(f"/campaigns/{campaign.pk}/queue/", asked, follow=True).content.decode()
 
 
 # --- pages

@@ -19,6 +19,7 @@ from contacts.models import ContactList, Suppression
 from delivery.models import Attempt, Installation, Message, Trial
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
+from tests.harness.forms import opened
 from tests.harness.send_test import tried
 from tests.peers.peer import running_peer
 from words.instants import stamp
@@ -46,6 +47,11 @@ def post(client: Client, address: str, **fields: Any) -> list[str]:
     return [str(message) for message in response.context["messages"]]
 
 
+def send(client: Client, campaign: Campaign) -> list[str]:
+    """Answer the last question."""
+    return post(client, f"/campaigns/{campaign.pk}/queue/", **opened(page(client, campaign), "send_form"))
+
+
 def test_it_shows_people_checks_forecast_and_time(marketer: Client, sound: Campaign) -> None:
     html = page(marketer, sound)
 
@@ -65,9 +71,11 @@ def test_a_held_copy_never_says_that_something_starts_within_seconds(
     )
 
     assert "Sending starts once an administrator allows this restored copy to send." in page(marketer, sound)
-    queued = marketer.post(f"/campaigns/{sound.pk}/queue/", follow=True).content.decode()
+    asked = opened(page(marketer, sound), "send_form")
+    queued = marketer.post(f"/campaigns/{sound.pk}/queue/", asked, follow=True).content.decode()
     Campaign.objects.update(is_overdue=True)
-    [started] = post(marketer, f"/campaigns/{sound.pk}/start/")
+    late = opened(marketer.get(f"/campaigns/{sound.pk}/").content, "start_form")
+    [started] = post(marketer, f"/campaigns/{sound.pk}/start/", **late)
 
     assert "Campaign queued. Sending starts once an administrator allows this restored copy to send." in queued
     assert "Waiting for an administrator to allow this restored copy to send" in queued
@@ -97,7 +105,7 @@ def test_what_blocks_hides_the_button_and_is_overridden_by_an_admin_alone(
     html = page(marketer, sound)
     assert "Ready to send" in html
     assert "It is for the &lt;b&gt;office&lt;/b&gt;." in html
-    post(marketer, f"/campaigns/{sound.pk}/queue/")
+    send(marketer, sound)
     assert "It is for the &lt;b&gt;office" in marketer.get(f"/campaigns/{sound.pk}/").content.decode()
     assert "office" not in client_of(people["ops"]).get(f"/campaigns/{sound.pk}/").content.decode()
 
@@ -121,7 +129,7 @@ def test_when_it_is_sent_is_chosen_there(marketer: Client, sound: Campaign) -> N
     html = page(marketer, sound)
     assert f"Sends at {start} (Tokyo)." in html
     assert "every day 08:00 to 20:00, Asia/Tokyo" in html
-    [said] = post(marketer, f"/campaigns/{sound.pk}/queue/")
+    [said] = send(marketer, sound)
     assert said == f"Campaign scheduled for {start} (Tokyo)."
     [said] = post(marketer, f"/campaigns/{sound.pk}/take-back/")
     assert said == "Campaign is back to draft. Nothing has been sent."
@@ -212,10 +220,12 @@ def test_a_missed_start_is_asked_about_on_its_page(marketer: Client, people: dic
     page = marketer.get(f"/campaigns/{sound.pk}/").content.decode()
     assert "missed its start on 23 Nov" in page
     assert "Send to 3 people?" in page
-    assert "/start/" in page
+    asked = opened(page, "start_form")
     assert "/start/" not in client_of(people["viewer"]).get(f"/campaigns/{sound.pk}/").content.decode()
 
-    [said] = post(marketer, f"/campaigns/{sound.pk}/start/")
+    [refused] = post(marketer, f"/campaigns/{sound.pk}/start/")
+    assert refused == "The campaign changed since you opened this page. Check it, then send it."
+    [said] = post(marketer, f"/campaigns/{sound.pk}/start/", **asked)
     assert said == "Campaign queued."
 
 

@@ -15,10 +15,11 @@ from campaigns.forecast.words import ForecastWords, words
 from campaigns.lifecycle import states
 from campaigns.models import Campaign
 from campaigns.reports.report import EXPLANATIONS, LATE_OUTCOMES, ORDER, without_addresses
-from contacts.models import Contact, ContactList
+from contacts.models import Contact, ContactList, Subscription
 from delivery.models import Attempt, Chunk, Mailing, MailingOutcome, Message
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
+from tests.harness.forms import opened
 from tests.harness.send_test import tried
 
 pytestmark = pytest.mark.django_db
@@ -164,10 +165,10 @@ def test_a_draft_is_written_saved_and_sent_after_a_last_question(
         {**FORM, "subject": "Changed", "lists": [news.pk], "_review": ""},
         follow=True,
     ).content.decode()
-    [version] = re.findall(r'name="seen" value="(\w+)"', asked)
+    question = opened(asked, "send_form")
     with django_capture_on_commit_callbacks() as on_commit:
-        queued = marketer.post(f"/campaigns/{draft.pk}/queue/", {"seen": version}, follow=True)
-    again = marketer.post(f"/campaigns/{draft.pk}/queue/", {"seen": version}, follow=True).content.decode()
+        queued = marketer.post(f"/campaigns/{draft.pk}/queue/", question, follow=True)
+    again = marketer.post(f"/campaigns/{draft.pk}/queue/", question, follow=True).content.decode()
 
     assert "saved. Check the preview" in added.content.decode()
     assert "Ready to send to 3 people" in page.content.decode()
@@ -184,10 +185,66 @@ def test_a_draft_is_written_saved_and_sent_after_a_last_question(
 def test_what_changed_after_the_question_is_not_sent(marketer: Client, campaign: Campaign, server: SmtpServer) -> None:
     Campaign.objects.update(html="<p>Snow</p>", subject="Snow")
     asked = marketer.get(f"/campaigns/{campaign.pk}/review/").content.decode()
-    [version] = re.findall(r'name="seen" value="(\w+)"', asked)
+    question = opened(asked, "send_form")
     Campaign.objects.update(subject="Rain")
 
-    page = marketer.post(f"/campaigns/{campaign.pk}/queue/", {"seen": version}, follow=True).content.decode()
+    page = marketer.post(f"/campaigns/{campaign.pk}/queue/", question, follow=True).content.decode()
+
+    assert "The campaign changed since you opened this page." in page
+    assert Campaign.objects.get().status == "draft"
+
+
+@pytest.mark.parametrize(
+    ("more", "server_says", "told"),
+    [
+        (-1, {}, "Campaign queued."),
+        (5, {}, "Campaign queued."),
+        (6, {}, "Now 9 people would get it, not 3. Check again, then send."),
+        (
+            0,
+            {"mail_from": "Boss <boss@example.com>"},
+            "from another address now: Boss &lt;boss@example.com&gt; (Alpha)",
+        ),
+        (0, {"name": "Beta"}, "Campaign queued."),
+    ],
+)
+def test_a_question_that_no_longer_holds_is_asked_again(
+    marketer: Client,
+    campaign: Campaign,
+    news: ContactList,
+    server: SmtpServer,
+    more: int,
+    server_says: dict[str, str],
+    told: str,
+) -> None:
+    Campaign.objects.update(html="<p>Snow</p>", subject="Snow")
+    question = opened(marketer.get(f"/campaigns/{campaign.pk}/review/").content, "send_form")
+    for number in range(more):
+        contact = Contact.objects.create(email=f"new{number}@example.com")
+        Subscription.objects.create(contact=contact, list=news)
+    if more < 0:
+        Subscription.objects.filter(contact__email="ann@example.com").delete()
+    SmtpServer.objects.filter(pk=server.pk).update(**server_says)
+
+    page = marketer.post(f"/campaigns/{campaign.pk}/queue/", question, follow=True).content.decode()
+
+    is_sent = told == "Campaign queued."
+    assert told in page
+    assert Campaign.objects.get().status == ("scheduled" if is_sent else "draft")
+    if not is_sent:
+        marketer.post(f"/campaigns/{campaign.pk}/queue/", opened(page, "send_form"))
+        assert Campaign.objects.get().status == "scheduled"
+
+
+@pytest.mark.parametrize("forgotten", ["seen", "shown"])
+def test_nothing_is_sent_without_a_question(
+    marketer: Client, campaign: Campaign, server: SmtpServer, forgotten: str
+) -> None:
+    Campaign.objects.update(html="<p>Snow</p>", subject="Snow")
+    question = opened(marketer.get(f"/campaigns/{campaign.pk}/review/").content, "send_form")
+    del question[forgotten]
+
+    page = marketer.post(f"/campaigns/{campaign.pk}/queue/", question, follow=True).content.decode()
 
     assert "The campaign changed since you opened this page." in page
     assert Campaign.objects.get().status == "draft"
@@ -486,9 +543,12 @@ def test_retrying_the_failed_asks_and_tells_how_many_they_are(
     Message.objects.filter(pk__in=keys).update(status="failed")
 
     page = marketer.get(reverse("campaigns:progress", args=[sent.pk])).content.decode()
-    answer = marketer.post(reverse("campaigns:retry", args=[sent.pk]), follow=True)
+    retry = reverse("campaigns:retry", args=[sent.pk])
+    unasked = marketer.post(retry, follow=True)
+    answer = marketer.post(retry, opened(page, "retry_form"), follow=True)
 
     assert asked in page
+    assert "The campaign changed since you opened this page." in unasked.content.decode()
     assert words in answer.content.decode()
 
 
