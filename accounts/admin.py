@@ -160,7 +160,7 @@ class AccountServerAdmin(ModelAdmin):
 
     form = AccountServerForm
     asks_fresh_sign_in = True
-    list_display = ("name", "state")
+    list_display = ("name", "leads", "state")
     list_select_related = ("server",)
     fields = ("server",)
     ordering = ("server__name",)
@@ -181,9 +181,22 @@ class AccountServerAdmin(ModelAdmin):
     def name(self, chosen: AccountServer) -> str:
         return servers.named(chosen.server)
 
+    @admin.display(description=_("settings"))
+    def leads(self, chosen: AccountServer) -> SafeString:
+        return servers.described(chosen.server)
+
     @admin.display(description=_("state"))
     def state(self, chosen: AccountServer) -> str:
-        return gettext("Carries account mail") if chosen.holds else gettext("Changed since. Confirm it to use it again")
+        if not (changed := servers.changes(chosen)):
+            return gettext("Carries account mail")
+        return gettext("Changed since: %(changes)s. Confirm it to use it again.") % {"changes": changed}
+
+    def action_checkbox(self, obj: AccountServer) -> SafeString:
+        """Return the checkbox of a row, with what the row shows, for :meth:`confirm`."""
+        shown = '{}<input type="hidden" name="shown" value="{}.{}">'
+        return format_html(shown, super().action_checkbox(obj), obj.pk, servers.version_of(obj.server))
+
+    action_checkbox.short_description = ModelAdmin.action_checkbox.short_description  # type: ignore[attr-defined]
 
     def deletion(self, obj: AccountServer) -> Deletion:
         is_last = not AccountServer.objects.exclude(pk=obj.pk).exists()
@@ -193,13 +206,21 @@ class AccountServerAdmin(ModelAdmin):
     @admin.action(description=_("Confirm after a change"), permissions=["add"])
     @method_decorator(asks_first)
     def confirm(self, request: HttpRequest, queryset: QuerySet[AccountServer]) -> None:
-        """Let the chosen servers carry account mail where they lead now."""
+        """Let the chosen servers carry account mail as the page shows them."""
+        shown = dict(each.split(".", 1) for each in request.POST.getlist("shown") if "." in each)
         for chosen in queryset:
-            if not leads_to_test_inbox(chosen.server):
+            named = self.name(chosen)
+            if leads_to_test_inbox(chosen.server):
+                said = gettext("%(server)s leads to the Test inbox, which shows links.") % {"server": named}
+                messages.error(request, said)
+            elif not servers.is_version(shown.get(str(chosen.pk), ""), chosen.server):
+                messages.error(request, f"{named}: {servers.STALE}")
+            else:
                 chosen.destination = destination_of(chosen.server)
                 chosen.save(update_fields=["destination"])
-                self.log_change(request, chosen, gettext("Confirmed: %(server)s.") % {"server": self.name(chosen)})
-        messages.success(request, gettext("Confirmed. Check the addresses below."))
+                said = gettext("Confirmed: %(server)s.") % {"server": named}
+                self.log_change(request, chosen, said)
+                messages.success(request, said)
 
 
 def _send(invitation: Invitation) -> None:

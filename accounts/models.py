@@ -1,5 +1,6 @@
 """What is stored beside Django's users: time zones, sessions, notices, identities at the issuer, one-time links."""
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -7,10 +8,12 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from delivery.models import Mailing
-from smtpservers.models import SmtpServer
+from smtpservers.models import SECRETS, SmtpServer
+from smtpservers.secret_field import SecretUnreadable
 
 
 class Profile(models.Model):
@@ -118,7 +121,8 @@ class AccountMail(models.Model):
 class AccountServer(models.Model):
     """A server that may carry mails with such a link. Without any row, every server may.
 
-    It may as long as it leads where it led when an administrator chose it: whoever may edit servers cannot move it.
+    It may as long as all that decides who gets the mail and its bounces is as an administrator chose it: whoever may
+    edit servers cannot move it.
     """
 
     # No deletion takes the row along: without its last row the table would let every server in. The page of servers
@@ -137,12 +141,39 @@ class AccountServer(models.Model):
     @property
     def holds(self) -> bool:
         """Whether the server still leads where it led when it was chosen."""
-        return bool(self.destination == destination_of(self.server))
+        return not self.changed()
+
+    def changed(self) -> list[str]:
+        """Return the names in :func:`destination_of` of what was changed since."""
+        now = destination_of(self.server)
+        return [name for name in now if self.destination.get(name) != now[name]]
 
 
 def destination_of(server: SmtpServer) -> dict[str, Any]:
-    """Return what decides who can read the mail that goes through a server."""
-    return asdict(server.destination)
+    """Return what decides who can read the mail that goes through a server, or a bounce of it.
+
+    The secret is part of it: where all customers of a provider share a username, it alone says whose account it is.
+    """
+    has_return_path = server.use_return_path and server.return_path
+    return {
+        **asdict(server.destination),
+        "preset": server.preset,
+        "secret": _digest_of_secrets(server),
+        "mail_from": server.mail_from,
+        "return_path": [server.return_path, server.use_verp] if has_return_path else [],
+    }
+
+
+def _digest_of_secrets(server: SmtpServer) -> str:
+    """Return a keyed digest of password and API key, from which neither can be told; empty if no key opens them.
+
+    Its key is ``SECRET_KEY``, so that it survives encrypting the secrets with another key.
+    """
+    try:
+        secrets = [getattr(server, name).reveal(server.destination) for name in SECRETS]
+    except SecretUnreadable:
+        return ""
+    return salted_hmac("accounts.account_server", json.dumps([server.pk, *secrets]), algorithm="sha256").hexdigest()
 
 
 class UserSession(AbstractBaseSession):
