@@ -9,6 +9,10 @@ const WARN_SECONDS = 300;
 const UNCOPIED = "[type=password], [type=file], [type=hidden], [type=submit], [type=button], [autocomplete=one-time-code]";
 const ERRORS = "ul.errorlist, tr.row-form-errors, .text-red-600.text-xs:not(li)";
 
+// The values of one field, each with the text of its option if it has one.
+const isListOfValues = (values) =>
+  Array.isArray(values) && values.every((one) => Array.isArray(one) && one.length && one.every((part) => typeof part === "string"));
+
 class SentForm {
   constructor(form, state) {
     this.form = form;
@@ -23,6 +27,8 @@ class SentForm {
     form.addEventListener("submit", (event) => this.submit(event));
     state.addEventListener("click", (event) => this[event.target.dataset.do]?.());
     addEventListener("pagehide", () => this.keep());
+    document.addEventListener("signed-out", () => this.forget());
+    addEventListener("storage", ({ key }) => key === "signed-out" && this.forget());
     setInterval(() => this.tellOfEnd(), 15000);
     this.offerCopy();
   }
@@ -55,7 +61,7 @@ class SentForm {
   }
 
   keep() {
-    if (!this.isTouched || this.isLeaving) return;
+    if (!this.isTouched || this.isLeaving || this.isForgotten) return;
     const changes = this.changes();
     try {
       if (Object.keys(changes).length) localStorage.setItem(this.key, JSON.stringify({ at: Date.now(), changes }));
@@ -65,10 +71,18 @@ class SentForm {
     }
   }
 
+  // Signed out: what is typed here is kept again once its user has signed in.
+  forget() {
+    this.isForgotten = true;
+    localStorage.removeItem(this.key);
+  }
+
+  // Null as well for a copy that is too old, or that this script hasn't written.
   copy() {
     try {
-      const copy = JSON.parse(localStorage.getItem(this.key));
-      return copy && Date.now() - copy.at < COPY_DAYS * 86400e3 ? copy.changes : null;
+      const { at, changes } = JSON.parse(localStorage.getItem(this.key));
+      const isRecent = Math.abs(Date.now() - at) < COPY_DAYS * 86400e3;
+      return isRecent && Object.values(changes).every(isListOfValues) ? changes : null;
     } catch {
       return null;
     }
@@ -78,7 +92,7 @@ class SentForm {
   offerCopy() {
     const copy = this.copy();
     const now = this.values();
-    const isOther = copy && Object.entries(copy).some(([name, then]) => name in now && JSON.stringify(then) !== JSON.stringify(now[name]));
+    const isOther = copy && Object.entries(copy).some(([name, then]) => Object.hasOwn(now, name) && JSON.stringify(then) !== JSON.stringify(now[name]));
     if (!isOther) localStorage.removeItem(this.key);
     else if (!this.form.querySelector(".errorlist")) this.say("unsaved");
   }
@@ -180,6 +194,7 @@ class SentForm {
     const token = read.querySelector("[name=csrfmiddlewaretoken]")?.value;
     for (const field of document.querySelectorAll("[name=csrfmiddlewaretoken]")) field.value = token;
     this.state.dataset.ends = state.dataset.ends;
+    this.isForgotten = false;
     this.seenAt = Date.now();
     return Boolean(token);
   }
@@ -251,9 +266,5 @@ document.addEventListener("DOMContentLoaded", () => {
   const state = document.getElementById("form-state");
   const form = state?.closest("form");
   if (!form || document.getElementById("writing")) return; // Drafts are saved as they are typed.
-  // What somebody else typed on this machine is not for the next one.
-  for (const key of Object.keys(localStorage)) {
-    if (key.startsWith(COPY) && !key.startsWith(`${COPY}${state.dataset.user}:`)) localStorage.removeItem(key);
-  }
   new SentForm(form, state);
 });

@@ -118,8 +118,20 @@ window.addEventListener("load", async () => {
 // Alpine shows the page only after this event, and the browser has focused nothing that was hidden.
 document.addEventListener("alpine:initialized", () => setTimeout(() => document.querySelector("[autofocus]")?.focus()));
 
-// Whoever signs out leaves no copy of what they typed.
+// Copies of what was typed, which adminpages/form.js keeps: whoever signs out leaves none, and nobody gets those of
+// another user. A session that ended by itself leaves them, for the same user's next sign-in.
+function dropCopies(isKept = () => false) {
+  for (const key of Object.keys(localStorage)) if (key.startsWith("unsaved:") && !isKept(key)) localStorage.removeItem(key);
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  const { user } = document.body.dataset;
+  if (user) dropCopies((key) => key.startsWith(`unsaved:${user}:`));
+});
+
 document.addEventListener("submit", ({ target }) => {
   if (!new URL(target.action, location).pathname.endsWith("/logout/")) return;
-  for (const key of Object.keys(localStorage)) if (key.startsWith("unsaved:")) localStorage.removeItem(key);
+  document.dispatchEvent(new Event("signed-out")); // A form on this page.
+  localStorage.setItem("signed-out", Date.now()); // Forms in other tabs.
+  dropCopies();
 });

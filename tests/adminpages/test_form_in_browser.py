@@ -187,6 +187,57 @@ def test_a_copy_is_neither_for_the_next_person_nor_kept_after_signing_out(boss: 
     assert "bob@example.com" not in stored(page)
 
 
+def test_signing_out_on_the_page_of_a_form_leaves_no_copy_in_any_tab(boss: User, page: Page) -> None:
+    tabs = [page, page.context.new_page()]
+    for number, tab in enumerate(tabs):
+        tab.on("dialog", lambda dialog: dialog.accept())
+        tab.goto("/admin/contacts/contact/add/" if number else f"{LISTS}add/")
+        tab.fill("[name=email], [name=name]", f"canary{number}@example.com")
+        tab.wait_for_function("number => JSON.stringify({...localStorage}).includes(`canary${number}`)", arg=number)
+
+    page.locator("#logout-form").evaluate("form => form.requestSubmit()")
+    page.wait_for_url("**/admin/logout/")
+    tabs[1].goto("/admin/login/")
+
+    assert "canary" not in stored(page)
+
+
+def test_every_page_of_the_next_user_drops_the_copies_of_others(boss: User, page: Page) -> None:
+    other = User.objects.create_superuser("other")
+    copies = {f"unsaved:{user.pk}:{LISTS}add/": f"typed by {user}" for user in (boss, other)}
+    page.goto("/admin/")
+    page.evaluate("copies => Object.assign(localStorage, copies)", copies)
+    UserSession.objects.all().delete()
+    page.goto("/admin/login/")
+    assert "typed by boss" in stored(page)  # The session ended by itself.
+
+    sign_in(page, other)
+    page.goto("/admin/campaigns/campaign/")
+
+    assert "typed by boss" not in stored(page)
+    assert "typed by other" in stored(page)
+
+
+def test_a_copy_of_another_shape_is_dropped(boss: User, page: Page) -> None:
+    page.goto(LISTS)
+    key = f"unsaved:{boss.pk}:{LISTS}add/"
+    for copy in (
+        '{"at": 1e20, "changes": {"name": [["Readers"]]}}',
+        '{"at": NOW, "changes": {"name": 5}}',
+        '{"at": NOW, "changes": {"name": [[]]}}',
+        '{"at": NOW, "changes": {"name": [{"0": "Readers"}]}}',
+        '{"at": NOW, "changes": null}',
+        "5",
+        "{",
+    ):
+        written = copy.replace("NOW", f"{time.time() * 1000}")
+        page.evaluate("([key, copy]) => localStorage.setItem(key, copy)", [key, written])
+        page.goto(f"{LISTS}add/")
+
+        says(page, "")
+        assert key not in stored(page), copy
+
+
 def test_without_a_connection_the_page_says_so_and_saves_later(
     boss: User, page: Page, page_problems: list[str]
 ) -> None:
