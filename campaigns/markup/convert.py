@@ -238,6 +238,7 @@ def from_mjml(source: str) -> tuple[str, str]:
     :raises ContentInvalid: if a tag is unknown or not closed, with its line, or if the source is too long.
     """
     _check_size(source)
+    source = source.replace("\r\n", "\n").replace("\r", "\n")  # Browsers send the former.
     if not re.search(r"<mjml\b", source):
         source = f"<mjml><mj-body>{source}</mj-body></mjml>"
     _check_bounds(source)
@@ -252,6 +253,7 @@ def from_mjml(source: str) -> tuple[str, str]:
 
     text = _PREVIEW.sub(take_preview, masked.source)
     text = _WRITTEN_HTML.sub(lambda found: f"{found[1]}{masked.hide(found[3])}{found[4]}", text)
+    text = _DEFAULTS.sub(lambda found: _COMMENT.sub("", found[0]), text)  # The converter refuses comments there.
     text = _MJML_TAG.sub(_respelled, text)
     pieces = _ANY_TAG.split(text)
     # The converter keeps only comments between elements.
@@ -260,7 +262,7 @@ def from_mjml(source: str) -> tuple[str, str]:
         for number, piece in enumerate(pieces[::2])
     ]
     try:
-        html = mjml2html("".join(pieces), fonts={})
+        html = mjml2html(_with_plain_head("".join(pieces)), fonts={})
     except ValueError as error:
         raise ContentInvalid(
             _(
@@ -272,6 +274,12 @@ def from_mjml(source: str) -> tuple[str, str]:
     # A comment inside a conditional comment of Outlook would end it.
     html = _CONDITIONAL.sub(lambda found: found[1] + re.sub(r"<!--(\w+)-->", r"\1", found[2]) + found[3], html)
     return masked.restore(html), preheader
+
+
+def _with_plain_head(text: str) -> str:
+    """Return the MJML without the blanks between elements of its head, which the converter takes for text."""
+    head, end, rest = text.partition("</mj-head")
+    return f"{_BLANKS.sub('', head)}{end}{rest}" if end else text
 
 
 def _is_hidden_html(pieces: list[str], number: int) -> bool:
@@ -390,6 +398,8 @@ _MJ = re.compile(rf"<(?P<close>/?)(?P<name>mjml|mj-[\w-]+){_ATTRIBUTES}>")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _BLANKED = re.compile(r"[^\n]")
 _PREVIEW = re.compile(r"<mj-preview\b[^<>]*>(.*?)</mj-preview\s*>", re.DOTALL)
+_DEFAULTS = re.compile(r"<mj-attributes\b(?:(?!</?mj-attributes\b).)*+</mj-attributes", re.DOTALL)
+_BLANKS = re.compile(r"(?<=>)[ \t]+(?=[\n<]|\Z)")
 _WRITTEN_HTML = re.compile(rf"(<({_HTML_ELEMENTS})\b{_ATTRIBUTES}(?<!/)>)(.*?)(</\2\s*>)", re.DOTALL)
 _ANY_TAG = re.compile(rf"(<!--.*?(?:-->|\Z)|<[A-Za-z/!?]{_ATTRIBUTES}>)", re.DOTALL)
 _MJML_TAG = re.compile(r"<(mjml|mj-[\w-]+)\b((?:\"[^\"]*+\"|'[^']*+'|[^<>\"'/]|/(?!>))*+)(/?>)")

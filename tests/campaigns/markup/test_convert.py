@@ -4,12 +4,14 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from campaigns.markup.convert import ContentInvalid, converted, from_markdown, from_mjml, inlined
+from campaigns.markup.starter_templates import starters
 from mail.merge_fields import parse
 from mail.plaintext import from_html
 
@@ -135,6 +137,28 @@ def test_mjml_brings_no_foreign_font_and_its_preview_text_is_ours() -> None:
     assert preheader == "Snow & ice for {{ first_name }}"
     assert "Snow" not in html
     assert "fonts.googleapis" not in html
+
+
+@pytest.mark.parametrize("starter", [each.key for each in starters() if each.markup == "mjml"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        lambda source: source.replace("\n", "\r\n"),  # As browsers send it.
+        lambda source: source.replace("\n", "\r"),
+        lambda source: source.replace("\n", "\t \n"),
+        lambda source: re.sub(r">\s+<", "> <", source),
+        lambda source: re.sub(r"(<mj-attributes>|<mj-all [^>]*>)", r"\1<!-- ours --> ", source),
+    ],
+)
+def test_ends_of_lines_blanks_and_comments_change_no_mjml(starter: str, typed: Callable[[str], str]) -> None:
+    source = next(each.content for each in starters() if each.key == starter)
+    assert typed(source) != source
+
+    html, preheader = from_mjml(typed(source))
+
+    expected, same_preheader = from_mjml(source)
+    assert re.sub(r"\s+", "", html) == re.sub(r"\s+", "", expected)
+    assert preheader == same_preheader
 
 
 def test_styles_are_inlined_and_what_cannot_be_stays() -> None:
@@ -284,6 +308,7 @@ DEEP = {
 }
 TRY = """
 import pathlib, sys
+from campaigns.markup.starter_templates import starters
 from campaigns.markup.convert import *
 from mail.plaintext import from_html
 try:
